@@ -1,0 +1,53 @@
+use serde::{Deserialize, Serialize};
+
+use crate::registration::parse_registration_like;
+use crate::{IdError, parse_chars, text_id};
+
+/// The name of an enrollment group: same characters as a registration id, compared without case.
+///
+/// The spelling is kept; compare with [`folded`](Self::folded).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EnrollmentId(String);
+
+impl EnrollmentId {
+    /// Parses a group name.
+    ///
+    /// # Errors
+    /// When it breaks the registration id rule.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        parse_registration_like("enrollment group id", text)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name in lower case: what identity is decided by.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+text_id!(EnrollmentId);
+
+/// Names one provisioning service to its devices; generated, immutable, such as `0ne000A1B2C`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IdScope(String);
+
+impl IdScope {
+    /// Parses an ID scope.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 32 characters or not ASCII letters and digits.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric();
+        parse_chars("ID scope", text, 32, allowed, "ASCII letters and digits")?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Whether two scopes are the same; device daemons lower-case theirs in tokens.
+    #[must_use]
+    pub fn matches(&self, other: &str) -> bool {
+        self.0.eq_ignore_ascii_case(other)
+    }
+}
+text_id!(IdScope);

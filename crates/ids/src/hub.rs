@@ -1,0 +1,138 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{IdError, parse_chars, text_id};
+
+/// The name of a hub inside Muster: what `--name` takes. Letters, digits and `-`, at most 50 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HubName(String);
+
+impl HubName {
+    /// Parses a hub name.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 50 characters or not ASCII letters, digits and `-`.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        parse_chars("hub name", text, 50, allowed, "ASCII letters, digits and -")?;
+        Ok(Self(text.to_owned()))
+    }
+}
+text_id!(HubName);
+
+/// Where a hub is reached: a DNS name or IP address, with `:port` when HTTPS is not on 443.
+///
+/// This is what `assignedHub`, `iotHubs` and connection strings carry. Compared without case.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HubHost(String);
+
+impl HubHost {
+    /// Parses `host` or `host:port`; IPv6 addresses are written in brackets.
+    ///
+    /// # Errors
+    /// When the host is empty, has characters that no host has, or the port is not 1 to 65535.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let what = "hub host";
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+        parse_chars(
+            what,
+            text,
+            255,
+            allowed,
+            "a host name or address, and :port",
+        )?;
+        let host = Self(text.to_owned());
+        if host.name().is_empty() {
+            return Err(IdError::new(what, text, "has no host name"));
+        }
+        match host.port_text() {
+            Some(port) if port.parse::<u16>().map_or(true, |p| p == 0) => {
+                Err(IdError::new(what, text, format!("has {port:?} for a port")))
+            }
+            _ => Ok(host),
+        }
+    }
+
+    /// The host without its port.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self.split() {
+            Some((name, _)) => name,
+            None => &self.0,
+        }
+    }
+
+    /// The port, when one is given.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port_text().and_then(|p| p.parse().ok())
+    }
+
+    /// Whether both name the same host, whatever their case and ports.
+    #[must_use]
+    pub fn same_name(&self, other: &Self) -> bool {
+        self.name().eq_ignore_ascii_case(other.name())
+    }
+
+    fn port_text(&self) -> Option<&str> {
+        self.split().map(|(_, port)| port)
+    }
+
+    fn split(&self) -> Option<(&str, &str)> {
+        // A colon inside brackets belongs to an IPv6 address.
+        let (name, port) = self.0.rsplit_once(':')?;
+        let outside = !name.contains('[') || name.ends_with(']');
+        outside.then_some((name, port))
+    }
+}
+text_id!(HubHost);
+
+impl PartialEq for HubHost {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for HubHost {}
+
+/// The id of a configuration (deployment): lower-case letters, digits and `- : + % _ * ! '`, at most 128 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ConfigurationId(String);
+
+impl ConfigurationId {
+    /// Parses a configuration id.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or has an upper-case letter or another refused character.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let allowed =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-:+%_*!'".contains(c);
+        let chars = "lower-case ASCII letters, digits and - : + % _ * ! '";
+        parse_chars("configuration id", text, 128, allowed, chars)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+text_id!(ConfigurationId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port_are_told_apart() {
+        for (text, name, port) in [
+            ("localhost", "localhost", None),
+            ("127.0.0.7:8443", "127.0.0.7", Some(8443)),
+            ("[::1]", "[::1]", None),
+            ("[::1]:443", "[::1]", Some(443)),
+        ] {
+            let host = HubHost::parse(text).unwrap();
+            assert_eq!((host.name(), host.port()), (name, port), "{text}");
+        }
+        for bad in ["", ":1", "a:0", "a:b", "a:70000", "a b"] {
+            assert!(HubHost::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::IdError;
+
+/// A moment in UTC, in units of 100 ns since 1970-01-01, as Azure's services count.
+///
+/// Shown with seven fraction digits and `Z`, for example `2026-01-02T03:04:05.6789012Z`; [`Timestamp::NEVER`] is
+/// `0001-01-01T00:00:00Z`, which Azure sends for "has not happened". Only programs read a clock; everything else is handed one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(i64);
+
+const TICKS_PER_SECOND: i64 = 10_000_000;
+
+impl Timestamp {
+    /// `0001-01-01T00:00:00Z`.
+    pub const NEVER: Self = Self(-62_135_596_800 * TICKS_PER_SECOND);
+
+    /// From whole seconds since 1970.
+    #[must_use]
+    pub const fn from_unix_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(TICKS_PER_SECOND))
+    }
+
+    /// From units of 100 ns since 1970.
+    #[must_use]
+    pub const fn from_ticks(ticks: i64) -> Self {
+        Self(ticks)
+    }
+
+    /// Units of 100 ns since 1970.
+    #[must_use]
+    pub const fn ticks(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since 1970, rounded down.
+    #[must_use]
+    pub const fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(TICKS_PER_SECOND)
+    }
+
+    /// Whole milliseconds since 1970, rounded down.
+    #[must_use]
+    pub const fn unix_millis(self) -> i64 {
+        self.0.div_euclid(TICKS_PER_SECOND / 1000)
+    }
+
+    /// This moment plus `duration`; stays at the end of time when it would pass it.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let ticks = i64::try_from(duration.as_nanos() / 100).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(ticks))
+    }
+
+    /// This moment minus `duration`.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let ticks = i64::try_from(duration.as_nanos() / 100).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(ticks))
+    }
+
+    /// How long after `earlier` this moment is; zero when it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let ticks = self.0.saturating_sub(earlier.0);
+        u64::try_from(ticks).map_or(Duration::ZERO, |t| {
+            Duration::from_nanos(t.saturating_mul(100))
+        })
+    }
+
+    /// Parses RFC 3339.
+    ///
+    /// # Errors
+    /// When the text is not RFC 3339.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let parsed = OffsetDateTime::parse(text, &Rfc3339)
+            .map_err(|e| IdError::new("timestamp", text, format!("is not RFC 3339: {e}")))?;
+        Ok(Self::from_offset_date_time(parsed))
+    }
+
+    /// From the `time` crate's type.
+    #[must_use]
+    pub fn from_offset_date_time(moment: OffsetDateTime) -> Self {
+        Self(i64::try_from(moment.unix_timestamp_nanos() / 100).unwrap_or(i64::MAX))
+    }
+
+    /// As the `time` crate's type; moments that it cannot hold become its last one.
+    #[must_use]
+    pub fn to_offset_date_time(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 100)
+            .unwrap_or(time::PrimitiveDateTime::MAX.assume_utc())
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let t = self.to_offset_date_time();
+        let (year, month, day) = t.to_calendar_date();
+        let (hour, minute, second) = t.to_hms();
+        write!(
+            f,
+            "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}",
+            u8::from(month)
+        )?;
+        if *self == Self::NEVER {
+            return f.write_str("Z");
+        }
+        write!(f, ".{:07}Z", t.nanosecond() / 100)
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(timestamp: Timestamp) -> String {
+        timestamp.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seven_digits_and_back() {
+        let text = "2026-01-02T03:04:05.6789012Z";
+        assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
+        assert_eq!(
+            Timestamp::parse("0001-01-01T00:00:00Z").unwrap(),
+            Timestamp::NEVER
+        );
+        assert_eq!(Timestamp::NEVER.to_string(), "0001-01-01T00:00:00Z");
+        let whole = Timestamp::from_unix_seconds(0);
+        assert_eq!(whole.to_string(), "1970-01-01T00:00:00.0000000Z");
+        assert_eq!(
+            whole.plus(Duration::from_secs(90)).since(whole),
+            Duration::from_secs(90)
+        );
+    }
+}
