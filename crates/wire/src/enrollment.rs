@@ -1,0 +1,215 @@
+//! The service API of a provisioning service: enrollments, groups, bulk operations.
+//!
+//! `…Request` types are what an operator's client sent, read tolerantly and not yet judged. [`IndividualEnrollment`] and
+//! [`EnrollmentGroup`] are normalised records, with every member that `az iot` dereferences; the same document is stored
+//! (without [`RecordVersion`] and registration) and shown.
+
+use ids::{DeviceId, EnrollmentId, Etag, HubHost, RegistrationId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::dps::{CertificateInfo, RegistrationState};
+use crate::identity::Capabilities;
+
+mod attestation;
+mod bulk;
+mod request;
+
+pub use attestation::{AttestationRequest, CertificatePairRequest, CertificateRequest};
+pub use bulk::{BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BULK};
+pub use request::{GroupRequest, IndividualRequest, SettingsRequest};
+
+/// Largest body of a service API request, bytes.
+pub const MAX_BODY: usize = 512 * 1024;
+
+/// Whether an enrollment admits its devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProvisioningStatus {
+    /// It does.
+    #[default]
+    Enabled,
+    /// It decides, and refuses.
+    Disabled,
+}
+
+/// What happens to a device that registers again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReprovisionPolicy {
+    /// Whether a hub is chosen anew.
+    pub update_hub_assignment: bool,
+    /// Whether the twin moves along, rather than starting again from the enrollment's.
+    pub migrate_device_data: bool,
+}
+
+impl Default for ReprovisionPolicy {
+    fn default() -> Self {
+        Self {
+            update_hub_assignment: true,
+            migrate_device_data: true,
+        }
+    }
+}
+
+/// How a hub is chosen among several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AllocationPolicy {
+    /// By weight, always the same one for the same registration id.
+    Hashed,
+    /// The nearest.
+    GeoLatency,
+    /// The one that the enrollment names.
+    Static,
+    /// The one that a webhook names.
+    Custom,
+}
+
+/// The first twin of a device.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct InitialTwin {
+    /// Tags, which deployments target.
+    #[serde(default)]
+    pub tags: Map<String, Value>,
+    /// Properties.
+    #[serde(default)]
+    pub properties: InitialProperties,
+}
+
+/// The properties of a first twin: desired only.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct InitialProperties {
+    /// Desired properties, which the device follows.
+    #[serde(default)]
+    pub desired: Map<String, Value>,
+}
+
+/// One certificate of an enrollment, described; the certificate itself is never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateWithInfo {
+    /// What it says.
+    pub info: CertificateInfo,
+}
+
+/// The certificate in use and the one to roll over to; at least one is present in a stored record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificatePair {
+    /// In use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<CertificateWithInfo>,
+    /// Also accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secondary: Option<CertificateWithInfo>,
+}
+
+/// What X.509 devices are compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum X509Attestation {
+    /// The device's own certificate (individual enrollments).
+    ClientCertificates(CertificatePair),
+    /// A CA among the issuers of the device's certificate (groups).
+    SigningCertificates(CertificatePair),
+}
+
+/// How devices of an enrollment prove themselves. On the wire `{"type": …, <type>: …}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Attestation {
+    /// By certificate.
+    X509 {
+        /// Which ones.
+        x509: X509Attestation,
+    },
+}
+
+/// What individual enrollments and groups have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// How devices prove themselves.
+    pub attestation: Attestation,
+    /// What the hub device will be able to do.
+    pub capabilities: Capabilities,
+    /// Its first twin.
+    pub initial_twin: InitialTwin,
+    /// Whether it admits devices.
+    pub provisioning_status: ProvisioningStatus,
+    /// What happens when a device registers again.
+    pub reprovision_policy: ReprovisionPolicy,
+    /// How a hub is chosen; absent follows the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation_policy: Option<AllocationPolicy>,
+    /// Among which hubs; absent means all linked ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub iot_hubs: Vec<HubHost>,
+}
+
+/// Which version of a record this is; absent in what is stored beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordVersion {
+    /// Changes with every write. With quotes inside, as Azure's have.
+    pub etag: QuotedEtag,
+    /// When the record was created.
+    pub created_date_time_utc: Timestamp,
+    /// When it was changed last.
+    pub last_updated_date_time_utc: Timestamp,
+}
+
+/// An etag whose JSON text carries the quotes, such as `"\"13003fea-0000\""`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct QuotedEtag(pub Etag);
+
+impl TryFrom<String> for QuotedEtag {
+    type Error = ids::IdError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Etag::parse(&text).map(Self)
+    }
+}
+
+impl From<QuotedEtag> for String {
+    fn from(QuotedEtag(etag): QuotedEtag) -> String {
+        format!("\"{etag}\"")
+    }
+}
+
+/// The enrollment of one device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndividualEnrollment {
+    /// Which device; its certificate's common name.
+    pub registration_id: RegistrationId,
+    /// The hub device's name, when it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<DeviceId>,
+    /// Its registration; shown, never stored with the enrollment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_state: Option<RegistrationState>,
+    /// What the operator noted about the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optional_device_information: Option<Value>,
+    /// What it has in common with the other kind.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// Which version it is.
+    #[serde(flatten)]
+    pub version: Option<RecordVersion>,
+}
+
+/// The enrollment of all devices whose certificates come from one CA.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollmentGroup {
+    /// Its name.
+    pub enrollment_group_id: EnrollmentId,
+    /// What it has in common with the other kind.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// Which version it is.
+    #[serde(flatten)]
+    pub version: Option<RecordVersion>,
+}

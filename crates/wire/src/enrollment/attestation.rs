@@ -1,0 +1,126 @@
+use ids::{Thumbprint, ThumbprintSha1};
+
+use super::request::{parsed, word};
+use crate::lenient::{BodyError, Fields};
+
+/// Longest certificate text, bytes: base64 of PEM of a certificate with an RSA 4096 key and room for extensions.
+const MAX_CERTIFICATE_TEXT: usize = 32 * 1024;
+
+/// A certificate as sent: its text, or only the description that an earlier answer contained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateRequest {
+    /// PEM, base64 of PEM, or base64 of DER.
+    Text(String),
+    /// `info` echoed: the stored certificate of this thumbprint is meant.
+    Sha256(Thumbprint),
+    /// `info` echoed with the short thumbprint only.
+    Sha1(ThumbprintSha1),
+}
+
+/// `primary` and `secondary` as sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CertificatePairRequest {
+    /// In use.
+    pub primary: Option<CertificateRequest>,
+    /// Also accepted.
+    pub secondary: Option<CertificateRequest>,
+}
+
+/// An `attestation` member as sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttestationRequest {
+    /// `x509.clientCertificates`.
+    ClientCertificates(CertificatePairRequest),
+    /// `x509.signingCertificates`.
+    SigningCertificates(CertificatePairRequest),
+    /// A kind that the wire knows: `x509.caReferences`, `symmetricKey`, `tpm` or `none`.
+    Other(&'static str),
+}
+
+pub(super) fn attestation(fields: &Fields<'_>) -> Result<AttestationRequest, BodyError> {
+    let Some(attestation) = fields.object("attestation")? else {
+        return Err(fields.error(
+            "attestation",
+            "is missing; it says how devices prove themselves",
+        ));
+    };
+    let kind = word(
+        &attestation,
+        "type",
+        &[
+            ("x509", "x509"),
+            ("symmetricKey", "symmetricKey"),
+            ("tpm", "tpm"),
+            ("none", "none"),
+        ],
+    )?;
+    match kind {
+        None => Err(attestation.error("type", "is missing; x509 was expected")),
+        Some("x509") => x509(&attestation),
+        Some(other) => Ok(AttestationRequest::Other(other)),
+    }
+}
+
+fn x509(attestation: &Fields<'_>) -> Result<AttestationRequest, BodyError> {
+    let Some(x509) = attestation.object("x509")? else {
+        return Err(attestation.error("x509", "is missing; it holds the certificates"));
+    };
+    let client = x509.object("clientCertificates")?;
+    let signing = x509.object("signingCertificates")?;
+    match (client, signing) {
+        (Some(_), Some(_)) => Err(x509.error(
+            "signingCertificates",
+            "clientCertificates and signingCertificates cannot both be given",
+        )),
+        (Some(client), None) => Ok(AttestationRequest::ClientCertificates(pair(&client)?)),
+        (None, Some(signing)) => Ok(AttestationRequest::SigningCertificates(pair(&signing)?)),
+        (None, None) if x509.get("caReferences").is_some() => {
+            Ok(AttestationRequest::Other("x509.caReferences"))
+        }
+        (None, None) => Err(attestation.error(
+            "x509",
+            "clientCertificates (individual) or signingCertificates (group) were expected",
+        )),
+    }
+}
+
+fn pair(fields: &Fields<'_>) -> Result<CertificatePairRequest, BodyError> {
+    let pair = CertificatePairRequest {
+        primary: certificate(fields, "primary")?,
+        secondary: certificate(fields, "secondary")?,
+    };
+    match pair {
+        CertificatePairRequest {
+            primary: None,
+            secondary: None,
+        } => Err(fields.error("primary", "a certificate was expected")),
+        pair => Ok(pair),
+    }
+}
+
+fn certificate(fields: &Fields<'_>, name: &str) -> Result<Option<CertificateRequest>, BodyError> {
+    let Some(inner) = fields.object(name)? else {
+        return Ok(None);
+    };
+    if let Some(text) = inner.text("certificate")?.filter(|t| !t.trim().is_empty()) {
+        if text.len() > MAX_CERTIFICATE_TEXT {
+            let problem = format!("is longer than {MAX_CERTIFICATE_TEXT} bytes");
+            return Err(inner.error("certificate", problem));
+        }
+        return Ok(Some(CertificateRequest::Text(text.to_owned())));
+    }
+    let Some(info) = inner.object("info")? else {
+        return Ok(None);
+    };
+    if let Some(sha256) = parsed(&info, "sha256Thumbprint", Thumbprint::parse)? {
+        return Ok(Some(CertificateRequest::Sha256(sha256)));
+    }
+    let sha1 = parsed(&info, "sha1Thumbprint", ThumbprintSha1::parse)?;
+    match sha1 {
+        Some(sha1) => Ok(Some(CertificateRequest::Sha1(sha1))),
+        None => Err(info.error(
+            "sha256Thumbprint",
+            "is missing, and there is no certificate",
+        )),
+    }
+}

@@ -1,0 +1,44 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+/// A shared access key as the wire carries it: base64 of 16 to 64 bytes. Wiped when dropped, never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyText(Zeroizing<String>);
+
+impl KeyText {
+    /// Parses base64 text.
+    ///
+    /// # Errors
+    /// Says in words what is wrong, without repeating the key.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let bytes = STANDARD
+            .decode(text)
+            .map(Zeroizing::new)
+            .map_err(|_| "a base64 key was expected")?;
+        match bytes.len() {
+            16..=64 => Ok(Self(Zeroizing::new(text.to_owned()))),
+            _ => Err("a key of 16 to 64 bytes was expected"),
+        }
+    }
+
+    /// The key that these bytes are, 16 to 64 of them.
+    ///
+    /// # Errors
+    /// When there are fewer or more.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
+        Self::parse(&STANDARD.encode(bytes))
+    }
+
+    /// The base64 text, for the wire and for storage.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyText(redacted)")
+    }
+}

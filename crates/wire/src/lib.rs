@@ -1,0 +1,29 @@
+//! What devices and clients see: JSON, topics, user names, headers, api-versions, deployment manifests.
+//!
+//! Two sides must agree on everything in here, so it is the only crate that spells a topic or a JSON field name.
+//! Formats are Azure's; each module names the surface it models. Nothing in here performs I/O.
+
+pub mod error;
+pub mod http;
+pub mod lenient;
+pub mod sas;
+
+pub mod message;
+pub mod topic;
+pub mod username;
+
+pub mod dps;
+pub mod enrollment;
+
+pub mod device_view;
+pub mod identity;
+pub mod method;
+pub mod telemetry;
+pub mod twin;
+
+pub mod configuration;
+pub mod manifest;
+
+pub mod local_api;
+
+pub mod requests;

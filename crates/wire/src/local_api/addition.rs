@@ -1,0 +1,94 @@
+//! Muster's own: what Azure's management API cannot say.
+
+use ids::{DeviceId, HubHost, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+
+/// `GET /muster/status`: everything `iotedge system status` and `check` show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DaemonStatus {
+    /// Version of the runtime.
+    pub version: String,
+    /// Its process.
+    pub process_id: u32,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// What it knows of its registration.
+    pub provisioning: Provisioning,
+    /// Its line to the hub.
+    pub connection: Connection,
+    /// The container engine.
+    pub engine: Engine,
+    /// Version of the desired properties that are followed, when there are any.
+    pub deployment_version: Option<u64>,
+    /// Why the deployment is not followed in full; `None` when it is.
+    pub deployment_problem: Option<String>,
+}
+
+/// How far the device has come with its registration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Provisioning {
+    /// No configuration has been applied.
+    Unconfigured {
+        /// What to do.
+        hint: String,
+    },
+    /// Registering now, or about to.
+    Registering {
+        /// How many attempts have failed.
+        failures: u32,
+        /// Why the last one failed.
+        problem: Option<String>,
+        /// When the next one is due.
+        next: Option<Timestamp>,
+    },
+    /// It has a hub.
+    #[serde(rename_all = "camelCase")]
+    Provisioned {
+        /// The hub.
+        hub: HubHost,
+        /// Its name there.
+        device_id: DeviceId,
+        /// Since when.
+        since: Timestamp,
+        /// Why something newer could not be had; what was had before still works.
+        problem: Option<String>,
+    },
+}
+
+/// The line to the hub.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Connection {
+    /// Not connected and not trying.
+    Idle,
+    /// Trying.
+    Connecting {
+        /// Why the last attempt failed.
+        problem: Option<String>,
+        /// When the next one is due.
+        next: Option<Timestamp>,
+    },
+    /// Connected.
+    Connected {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// The answer of `POST /muster/reload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// What was started anew, in words; empty when nothing had changed.
+    pub restarted: Vec<String>,
+}
+
+/// `PUT /muster/log-level`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLevel {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+}

@@ -1,0 +1,176 @@
+use ids::{ModuleId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::manifest::RuntimeStatus;
+
+/// `GET /modules`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleList {
+    /// Sorted by name.
+    pub modules: Vec<ModuleDetails>,
+}
+
+/// One module of the device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleDetails {
+    /// Id of its container; empty when there is none.
+    pub id: String,
+    /// Its name in the deployment.
+    pub name: ModuleId,
+    /// `docker`.
+    pub r#type: String,
+    /// `{"settings": {"image": …}, "env": []}`.
+    pub config: Value,
+    /// How it is doing.
+    pub status: ModuleStatus,
+}
+
+impl ModuleDetails {
+    /// The image it runs, as the deployment names it.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        self.config["settings"]["image"]
+            .as_str()
+            .unwrap_or_default()
+    }
+}
+
+/// How a module is doing and since when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModuleStatus {
+    /// When it started last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Timestamp>,
+    /// How it ended last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_status: Option<ExitStatus>,
+    /// The state and words about it.
+    pub runtime_status: ModuleState,
+}
+
+/// The end of a module's last run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExitStatus {
+    /// When.
+    pub exit_time: Timestamp,
+    /// Exit code in decimal.
+    pub status_code: String,
+}
+
+/// A state in one word and in words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleState {
+    /// In one word.
+    pub status: RuntimeStatus,
+    /// In words.
+    pub description: String,
+}
+
+/// `GET /modules/{m}/logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogsQuery {
+    /// Stay and send what comes.
+    pub follow: bool,
+    /// How many last lines; all when absent.
+    pub tail: Option<u64>,
+    /// From when, seconds since 1970.
+    pub since: Option<i64>,
+    /// Until when, seconds since 1970.
+    pub until: Option<i64>,
+    /// Put the engine's time before each line.
+    pub timestamps: bool,
+}
+
+impl LogsQuery {
+    /// Reads a query string; other parameters are ignored.
+    ///
+    /// # Errors
+    /// The name of the parameter that is not what it should be.
+    pub fn parse(query: &str) -> Result<Self, &'static str> {
+        let mut logs = Self::default();
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "follow" => logs.follow = value.parse().map_err(|_| "follow")?,
+                "timestamps" => logs.timestamps = value.parse().map_err(|_| "timestamps")?,
+                "tail" if value == "all" => logs.tail = None,
+                "tail" => logs.tail = Some(value.parse().map_err(|_| "tail")?),
+                "since" => logs.since = Some(value.parse().map_err(|_| "since")?),
+                "until" => logs.until = Some(value.parse().map_err(|_| "until")?),
+                _ => {}
+            }
+        }
+        Ok(logs)
+    }
+}
+
+impl std::fmt::Display for LogsQuery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "follow={}&timestamps={}", self.follow, self.timestamps)?;
+        match self.tail {
+            Some(lines) => write!(f, "&tail={lines}")?,
+            None => f.write_str("&tail=all")?,
+        }
+        self.since
+            .map_or(Ok(()), |since| write!(f, "&since={since}"))?;
+        self.until
+            .map_or(Ok(()), |until| write!(f, "&until={until}"))
+    }
+}
+
+/// `GET /systeminfo`, as far as the device knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SystemInfo {
+    /// `linux`.
+    #[serde(rename = "osType")]
+    pub os_type: String,
+    /// Processor of the engine's machine.
+    pub architecture: String,
+    /// Version of this runtime.
+    pub version: String,
+    /// Version of the engine, when it answers.
+    pub server_version: Option<String>,
+    /// Kernel, when the engine answers.
+    pub kernel_version: Option<String>,
+    /// Distribution, when the engine answers.
+    pub operating_system: Option<String>,
+    /// Processors, when the engine answers.
+    pub cpus: Option<i64>,
+    /// Memory in bytes, when the engine answers.
+    pub total_memory: Option<i64>,
+}
+
+/// What is known of the container engine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Engine {
+    /// Its address, `unix://…`.
+    pub uri: String,
+    /// Its version when it answers.
+    pub version: Option<String>,
+    /// Why it does not answer.
+    pub problem: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logs_query_survives_its_text() {
+        let query = LogsQuery {
+            follow: true,
+            tail: Some(5),
+            since: Some(-3),
+            until: Some(9),
+            timestamps: false,
+        };
+        assert_eq!(LogsQuery::parse(&query.to_string()), Ok(query));
+        assert_eq!(
+            LogsQuery::parse("tail=all&api-version=x"),
+            Ok(LogsQuery::default())
+        );
+        assert_eq!(LogsQuery::parse("tail=many"), Err("tail"));
+    }
+}

@@ -1,0 +1,160 @@
+use ids::DeviceId;
+use percent_encoding::percent_decode_str;
+
+use super::{METHOD_REQUEST, TWIN_DESIRED, TWIN_RESPONSE};
+use super::{Parameters, TopicError, status, strip, version, version_parameter};
+use crate::sas::percent_encode;
+
+/// What a hub publishes to a device or module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HubTopic {
+    /// Answers a twin request.
+    TwinResponse {
+        /// As in HTTP.
+        status: u16,
+        /// The request's.
+        rid: String,
+        /// The new version of the reported properties, after a patch.
+        version: Option<u64>,
+    },
+    /// Desired properties changed; the payload is the patch, with its `$version`.
+    DesiredPatch {
+        /// The new version of the desired properties.
+        version: Option<u64>,
+    },
+    /// Calls a method; the payload is its argument.
+    MethodRequest {
+        /// The method's name.
+        name: String,
+        /// Request id, to be sent back.
+        rid: String,
+    },
+    /// A command, with its properties still encoded.
+    DeviceBound {
+        /// Whom it is for.
+        device: DeviceId,
+        /// Everything after `messages/devicebound/`.
+        bag: String,
+    },
+}
+
+impl HubTopic {
+    /// Reads a topic that a hub published to.
+    ///
+    /// # Errors
+    /// When a hub publishes nothing there.
+    pub fn parse(topic: &str) -> Result<Self, TopicError> {
+        if let Some(rest) = strip(topic, TWIN_RESPONSE) {
+            let (status, parameters) = status(rest)?;
+            return Ok(Self::TwinResponse {
+                status: u16::try_from(status).map_err(|_| TopicError::Parameter("status"))?,
+                rid: parameters.rid()?.to_owned(),
+                version: version(parameters)?,
+            });
+        }
+        if let Some(rest) = strip(topic, TWIN_DESIRED) {
+            let version = version(Parameters(rest.trim_start_matches('?')))?;
+            return Ok(Self::DesiredPatch { version });
+        }
+        if let Some(rest) = strip(topic, METHOD_REQUEST) {
+            let (name, parameters) = rest.split_once("/?").ok_or(TopicError::Rid)?;
+            let name = percent_decode_str(name).decode_utf8();
+            let name = name.map_err(|_| TopicError::Parameter("method name"))?;
+            return Ok(Self::MethodRequest {
+                name: name.into_owned(),
+                rid: Parameters(parameters).rid()?.to_owned(),
+            });
+        }
+        device_bound(topic)
+    }
+}
+
+fn device_bound(topic: &str) -> Result<HubTopic, TopicError> {
+    let rest = strip(topic, "devices/").ok_or(TopicError::Unknown)?;
+    let (device, rest) = rest.split_once('/').ok_or(TopicError::Unknown)?;
+    let bag = strip(rest, "messages/devicebound/").ok_or(TopicError::Unknown)?;
+    Ok(HubTopic::DeviceBound {
+        device: DeviceId::parse(device).map_err(|_| TopicError::Unknown)?,
+        bag: bag.to_owned(),
+    })
+}
+
+impl std::fmt::Display for HubTopic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TwinResponse {
+                status,
+                rid,
+                version,
+            } => {
+                write!(
+                    f,
+                    "{TWIN_RESPONSE}{status}/?$rid={rid}{}",
+                    version_parameter(*version)
+                )
+            }
+            Self::DesiredPatch {
+                version: Some(version),
+            } => write!(f, "{TWIN_DESIRED}?$version={version}"),
+            Self::DesiredPatch { version: None } => f.write_str(TWIN_DESIRED),
+            Self::MethodRequest { name, rid } => {
+                write!(f, "{METHOD_REQUEST}{}/?$rid={rid}", percent_encode(name))
+            }
+            Self::DeviceBound { device, bag } => {
+                write!(f, "devices/{device}/messages/devicebound/{bag}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device() -> DeviceId {
+        DeviceId::parse("dev#+1%").unwrap()
+    }
+
+    #[test]
+    fn hub_topics_read_as_they_are_written() {
+        for (text, topic) in [
+            (
+                "$iothub/twin/res/200/?$rid=1",
+                HubTopic::TwinResponse {
+                    status: 200,
+                    rid: "1".into(),
+                    version: None,
+                },
+            ),
+            (
+                "$iothub/twin/res/204/?$rid=1&$version=6",
+                HubTopic::TwinResponse {
+                    status: 204,
+                    rid: "1".into(),
+                    version: Some(6),
+                },
+            ),
+            (
+                "$iothub/twin/PATCH/properties/desired/?$version=9",
+                HubTopic::DesiredPatch { version: Some(9) },
+            ),
+            (
+                "$iothub/methods/POST/re%20set/?$rid=1",
+                HubTopic::MethodRequest {
+                    name: "re set".into(),
+                    rid: "1".into(),
+                },
+            ),
+            (
+                "devices/dev#+1%/messages/devicebound/%24.mid=1",
+                HubTopic::DeviceBound {
+                    device: device(),
+                    bag: "%24.mid=1".into(),
+                },
+            ),
+        ] {
+            assert_eq!(HubTopic::parse(text), Ok(topic.clone()), "{text}");
+            assert_eq!(topic.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The documents of the provisioning service, byte for byte as they are sent, and read back as our own devices and tools read
+//! them. A difference here is a change for every client.
+
+use ids::{DeviceId, EnrollmentId, Etag, HubHost, RegistrationId, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use wire::dps::{
+    AttestationDetail, CertificateInfo, OperationStatus, RegistrationState, RegistrationStatus,
+    Substatus, X509Result,
+};
+use wire::enrollment::{
+    AllocationPolicy, Attestation, CertificatePair, CertificateWithInfo, EnrollmentGroup,
+    GroupRequest, IndividualEnrollment, IndividualRequest, InitialProperties, InitialTwin,
+    ProvisioningStatus, QuotedEtag, RecordVersion, ReprovisionPolicy, Settings, X509Attestation,
+};
+use wire::identity::Capabilities;
+
+fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(document: &T, golden: &str) {
+    let found = serde_json::to_string_pretty(document).unwrap();
+    assert_eq!(found.trim(), golden.trim(), "found:\n{found}");
+    let read: T = serde_json::from_str(golden).unwrap();
+    assert_eq!(&read, document);
+}
+
+fn moment() -> Timestamp {
+    Timestamp::parse("2026-01-02T03:04:05.6789012Z").unwrap()
+}
+
+fn id() -> RegistrationId {
+    RegistrationId::parse("edge-001").unwrap()
+}
+
+fn certificate(subject: &str) -> CertificateInfo {
+    CertificateInfo {
+        subject_name: subject.to_owned(),
+        sha1_thumbprint: "0A".repeat(20),
+        sha256_thumbprint: "0B".repeat(32),
+        issuer_name: "CN=root".to_owned(),
+        not_before_utc: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(),
+        not_after_utc: Timestamp::parse("2027-01-01T00:00:00Z").unwrap(),
+        serial_number: "4C".to_owned(),
+        version: 3,
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap()
+}
+
+fn settings(x509: X509Attestation) -> Settings {
+    Settings {
+        attestation: Attestation::X509 { x509 },
+        capabilities: Capabilities { iot_edge: true },
+        initial_twin: InitialTwin {
+            tags: object(json!({"environment": "test"})),
+            properties: InitialProperties::default(),
+        },
+        provisioning_status: ProvisioningStatus::Enabled,
+        reprovision_policy: ReprovisionPolicy::default(),
+        allocation_policy: Some(AllocationPolicy::Hashed),
+        iot_hubs: vec![HubHost::parse("hub.example:8443").unwrap()],
+    }
+}
+
+fn pair(subject: &str) -> CertificatePair {
+    CertificatePair {
+        primary: Some(CertificateWithInfo {
+            info: certificate(subject),
+        }),
+        secondary: None,
+    }
+}
+
+fn version() -> Option<RecordVersion> {
+    Some(RecordVersion {
+        etag: QuotedEtag(Etag::parse("13003fea-0000").unwrap()),
+        created_date_time_utc: moment(),
+        last_updated_date_time_utc: moment(),
+    })
+}
+
+fn assigned() -> RegistrationState {
+    RegistrationState {
+        created_date_time_utc: Some(moment()),
+        assigned_hub: Some(HubHost::parse("hub.example").unwrap()),
+        device_id: Some(DeviceId::parse("edge-001").unwrap()),
+        substatus: Some(Substatus::InitialAssignment),
+        last_updated_date_time_utc: Some(moment()),
+        etag: Some("IjY5MDAi".to_owned()),
+        detail: AttestationDetail {
+            x509: Some(X509Result {
+                certificate_info: Some(certificate("CN=edge-001")),
+                enrollment_group_id: Some(EnrollmentId::parse("site-a").unwrap()),
+                signing_certificate_info: None,
+            }),
+        },
+        ..RegistrationState::bare(id(), RegistrationStatus::Assigned)
+    }
+}
+
+#[test]
+fn an_individual_enrollment() {
+    let document = IndividualEnrollment {
+        registration_id: id(),
+        device_id: Some(DeviceId::parse("press-7").unwrap()),
+        registration_state: Some(RegistrationState::bare(
+            id(),
+            RegistrationStatus::Unassigned,
+        )),
+        optional_device_information: Some(json!({"line": 4})),
+        settings: settings(X509Attestation::ClientCertificates(pair("CN=edge-001"))),
+        version: version(),
+    };
+    same(&document, include_str!("golden/individual_enrollment.json"));
+    let echoed = serde_json::to_value(&document).unwrap();
+    assert!(
+        IndividualRequest::parse(&echoed).is_ok(),
+        "clients echo what they read"
+    );
+}
+
+#[test]
+fn an_enrollment_group() {
+    let document = EnrollmentGroup {
+        enrollment_group_id: EnrollmentId::parse("site-a").unwrap(),
+        settings: settings(X509Attestation::SigningCertificates(pair("CN=root"))),
+        version: version(),
+    };
+    same(&document, include_str!("golden/enrollment_group.json"));
+    let echoed = serde_json::to_value(&document).unwrap();
+    assert!(
+        GroupRequest::parse(&echoed).is_ok(),
+        "clients echo what they read"
+    );
+}
+
+#[test]
+fn an_operation_from_beginning_to_end() {
+    let operation = || "5.316aac5bdc130deb.b1e02da8-0000-4000-8000-000000000000".to_owned();
+    let assigning = OperationStatus::assigning(operation(), id());
+    same(&assigning, include_str!("golden/operation_assigning.json"));
+    let finished = OperationStatus::finished(operation(), assigned());
+    same(&finished, include_str!("golden/operation_assigned.json"));
+    let mut failed = RegistrationState::bare(id(), RegistrationStatus::Failed);
+    failed.error_code = Some(404_210);
+    failed.error_message = Some("no hub is linked".to_owned());
+    let failed = OperationStatus::finished(operation(), failed);
+    same(&failed, include_str!("golden/operation_failed.json"));
+}
