@@ -1,0 +1,290 @@
+//! One certificate, parsed once.
+
+mod extensions;
+mod name;
+mod pem;
+mod signature;
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use ids::{Thumbprint, ThumbprintSha1, Timestamp};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::ServerName;
+use extensions::Extensions;
+pub(crate) use extensions::Purposes;
+pub use pem::PemError;
+pub(crate) use pem::encode as encode_pem;
+pub(crate) use signature::CERTIFICATE_ALGORITHMS;
+
+/// Why bytes are not a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// The bytes are not the DER of one X.509 certificate.
+    #[error("not an X.509 certificate in DER: {0}")]
+    NotACertificate(String),
+    /// Bytes follow the certificate.
+    #[error("{0} bytes follow the certificate")]
+    TrailingBytes(usize),
+    /// An extension that decides about trust cannot be read.
+    #[error("the extension {name} cannot be read")]
+    BadExtension {
+        /// The extension's name, for example `basicConstraints`.
+        name: &'static str,
+    },
+}
+
+/// An X.509 certificate. Cheap to clone; says nothing about whether it is trusted.
+#[derive(Clone)]
+pub struct Certificate(Arc<Parsed>);
+
+struct Parsed {
+    der: CertificateDer<'static>,
+    sha256: Thumbprint,
+    common_name: Option<String>,
+    subject_der: Box<[u8]>,
+    issuer_der: Box<[u8]>,
+    spki_der: Box<[u8]>,
+    key_algorithm: Box<[u8]>,
+    key_bits: Box<[u8]>,
+    serial_hex: String,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    version: u8,
+    extensions: Extensions,
+}
+
+impl Certificate {
+    /// Parses the DER of exactly one certificate.
+    ///
+    /// # Errors
+    /// When the bytes are something else, or an extension that decides about trust is malformed or repeated.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let (rest, x509) = X509Certificate::from_der(der)
+            .map_err(|error| CertificateError::NotACertificate(reason(&error)))?;
+        if !rest.is_empty() {
+            return Err(CertificateError::TrailingBytes(rest.len()));
+        }
+        let version = u8::try_from(x509.version.0.saturating_add(1)).unwrap_or(u8::MAX);
+        let parsed = Parsed {
+            sha256: sha256(der),
+            common_name: name::common_name(x509.subject()),
+            subject_der: x509.subject().as_raw().into(),
+            issuer_der: x509.issuer().as_raw().into(),
+            spki_der: x509.public_key().raw.into(),
+            key_algorithm: signature::algorithm_of_key(x509.public_key().raw),
+            key_bits: x509.public_key().subject_public_key.data.as_ref().into(),
+            serial_hex: serial_hex(x509.raw_serial()),
+            not_before: Timestamp::from_unix_seconds(x509.validity().not_before.timestamp()),
+            not_after: Timestamp::from_unix_seconds(x509.validity().not_after.timestamp()),
+            version,
+            extensions: Extensions::read(&x509)?,
+            der: CertificateDer::from(der.to_vec()),
+        };
+        Ok(Self(Arc::new(parsed)))
+    }
+
+    /// Parses every `CERTIFICATE` block of a PEM text, in order; text between blocks is ignored.
+    ///
+    /// # Errors
+    /// When there is no certificate, a block is broken, or a private key is found where a certificate was meant.
+    pub fn parse_pem_bundle(text: &str) -> Result<Vec<Self>, PemError> {
+        pem::parse_bundle(text)
+    }
+
+    /// Parses what an operator hands over as "a certificate": one PEM block, or DER.
+    ///
+    /// # Errors
+    /// As [`parse_pem_bundle`](Self::parse_pem_bundle); more than one certificate is an error too.
+    pub fn parse_one(bytes: &[u8]) -> Result<Self, PemError> {
+        pem::parse_one(bytes)
+    }
+
+    /// The certificate as a PEM block with a final newline.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        pem::encode("CERTIFICATE", self.der())
+    }
+
+    /// The certificate's DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.0.der
+    }
+
+    /// The certificate's DER as rustls wants it.
+    #[must_use]
+    pub fn certificate_der(&self) -> &CertificateDer<'static> {
+        &self.0.der
+    }
+
+    /// The subject's last common name, if it has one.
+    #[must_use]
+    pub fn subject_common_name(&self) -> Option<&str> {
+        self.0.common_name.as_deref()
+    }
+
+    /// The subject in RFC 4514 style, most specific part first, for example `CN=edge-001, O=Contoso`.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        name::to_text(&self.0.subject_der)
+    }
+
+    /// The issuer, written like [`subject`](Self::subject).
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        name::to_text(&self.0.issuer_der)
+    }
+
+    /// The subject's DER: names are compared as bytes.
+    #[must_use]
+    pub fn subject_der(&self) -> &[u8] {
+        &self.0.subject_der
+    }
+
+    /// The issuer's DER.
+    #[must_use]
+    pub fn issuer_der(&self) -> &[u8] {
+        &self.0.issuer_der
+    }
+
+    /// The public key as DER SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki_der(&self) -> &[u8] {
+        &self.0.spki_der
+    }
+
+    /// The serial number in upper-case hexadecimal, two digits a byte, without a sign byte.
+    #[must_use]
+    pub fn serial_hex(&self) -> &str {
+        &self.0.serial_hex
+    }
+
+    /// The first moment at which the certificate is valid.
+    #[must_use]
+    pub fn not_before(&self) -> Timestamp {
+        self.0.not_before
+    }
+
+    /// The last second in which the certificate is valid.
+    #[must_use]
+    pub fn not_after(&self) -> Timestamp {
+        self.0.not_after
+    }
+
+    /// Whether the certificate says that it may issue others (basicConstraints cA).
+    #[must_use]
+    pub fn is_ca(&self) -> bool {
+        self.0.extensions.is_ca
+    }
+
+    /// The DNS names and IP addresses of the subjectAltName, in its order.
+    #[must_use]
+    pub fn server_names(&self) -> Vec<ServerName> {
+        self.0.extensions.server_names.clone()
+    }
+
+    /// Whether subject and issuer are the same name.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.0.subject_der == self.0.issuer_der
+    }
+
+    /// The X.509 version: 1 or 3 in practice.
+    #[must_use]
+    pub fn version(&self) -> u8 {
+        self.0.version
+    }
+
+    /// The SHA-256 of the DER.
+    #[must_use]
+    pub fn sha256(&self) -> Thumbprint {
+        self.0.sha256
+    }
+
+    /// The SHA-1 of the DER: shown next to the other, never trusted alone.
+    #[must_use]
+    pub fn sha1(&self) -> ThumbprintSha1 {
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, self.der());
+        let mut bytes = [0; 20];
+        bytes.copy_from_slice(hash.as_ref());
+        ThumbprintSha1::from_bytes(bytes)
+    }
+
+    /// Whether `signature` over `message` was made with this certificate's key by one of `algorithms`.
+    ///
+    /// For TLS layers: it works for version 1 certificates too, which webpki refuses to parse.
+    #[must_use]
+    pub fn signature_matches(
+        &self,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        signature::matches(self, algorithms, message, signature)
+    }
+
+    /// Whether this certificate was signed with `issuer`'s key; names, dates and usages are not looked at.
+    #[must_use]
+    pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        signature::is_signed_by(self, issuer)
+    }
+
+    /// Whether the signature's algorithm is one that we verify and one that `issuer`'s key can have made.
+    pub(crate) fn is_signed_in_a_supported_way(&self, issuer: &Self) -> bool {
+        signature::is_supported(self, issuer)
+    }
+
+    pub(crate) fn key_algorithm(&self) -> &[u8] {
+        &self.0.key_algorithm
+    }
+
+    pub(crate) fn key_bits(&self) -> &[u8] {
+        &self.0.key_bits
+    }
+
+    pub(crate) fn extensions(&self) -> &Extensions {
+        &self.0.extensions
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.sha256 == other.0.sha256
+    }
+}
+
+impl Eq for Certificate {}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate")
+            .field("subject", &self.subject())
+            .field("sha256", &self.sha256())
+            .finish_non_exhaustive()
+    }
+}
+
+fn sha256(der: &[u8]) -> Thumbprint {
+    let hash = digest::digest(&digest::SHA256, der);
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hash.as_ref());
+    Thumbprint::from_bytes(bytes)
+}
+
+fn serial_hex(raw: &[u8]) -> String {
+    let unsigned = match raw {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    };
+    unsigned.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn reason(error: &x509_parser::nom::Err<x509_parser::error::X509Error>) -> String {
+    match error {
+        x509_parser::nom::Err::Incomplete(_) => "it ends too early".to_owned(),
+        x509_parser::nom::Err::Error(e) | x509_parser::nom::Err::Failure(e) => e.to_string(),
+    }
+}

@@ -1,0 +1,127 @@
+//! Raw signatures, for what webpki's path builder does not take: version 1 leaves and very deep paths.
+
+use rustls_pki_types::SignatureVerificationAlgorithm;
+use webpki::aws_lc_rs as algorithms;
+
+use super::Certificate;
+
+/// What may sign a certificate: RSA of 2048 to 8192 bits with SHA-2, P-256, P-384, P-521, Ed25519.
+pub(crate) static CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+    algorithms::ECDSA_P256_SHA256,
+    algorithms::ECDSA_P256_SHA384,
+    algorithms::ECDSA_P256_SHA512,
+    algorithms::ECDSA_P384_SHA256,
+    algorithms::ECDSA_P384_SHA384,
+    algorithms::ECDSA_P384_SHA512,
+    algorithms::ECDSA_P521_SHA256,
+    algorithms::ECDSA_P521_SHA384,
+    algorithms::ECDSA_P521_SHA512,
+    algorithms::ED25519,
+    algorithms::RSA_PKCS1_2048_8192_SHA256,
+    algorithms::RSA_PKCS1_2048_8192_SHA384,
+    algorithms::RSA_PKCS1_2048_8192_SHA512,
+    algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+    algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+    algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+];
+
+pub(super) fn matches(
+    certificate: &Certificate,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    algorithms
+        .iter()
+        .filter(|a| a.public_key_alg_id().as_ref() == certificate.key_algorithm())
+        .any(|a| {
+            a.verify_signature(certificate.key_bits(), message, signature)
+                .is_ok()
+        })
+}
+
+pub(super) fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
+    Signed::split(certificate.der()).is_some_and(|signed| {
+        let algorithms = named(signed.algorithm);
+        matches(issuer, &algorithms, signed.message, signed.signature)
+    })
+}
+
+pub(super) fn is_supported(certificate: &Certificate, issuer: &Certificate) -> bool {
+    let weak = issuer.key_algorithm().is_empty() || is_short_rsa(issuer);
+    !weak
+        && Signed::split(certificate.der()).is_some_and(|signed| {
+            named(signed.algorithm)
+                .iter()
+                .any(|a| a.public_key_alg_id().as_ref() == issuer.key_algorithm())
+        })
+}
+
+fn named(signature_algorithm: &[u8]) -> Vec<&'static dyn SignatureVerificationAlgorithm> {
+    CERTIFICATE_ALGORITHMS
+        .iter()
+        .copied()
+        .filter(|a| a.signature_alg_id().as_ref() == signature_algorithm)
+        .collect()
+}
+
+fn is_short_rsa(certificate: &Certificate) -> bool {
+    let rsa = algorithms::RSA_PKCS1_2048_8192_SHA256.public_key_alg_id();
+    // RSAPublicKey of 2048 bits: two headers, 257 bytes of modulus, the exponent.
+    certificate.key_algorithm() == rsa.as_ref() && certificate.key_bits().len() < 264
+}
+
+/// The content of the AlgorithmIdentifier of a SubjectPublicKeyInfo.
+pub(super) fn algorithm_of_key(spki: &[u8]) -> Box<[u8]> {
+    let inside = read(spki).map(|(info, _)| info.content);
+    let algorithm = inside
+        .and_then(read)
+        .map(|(algorithm, _)| algorithm.content);
+    algorithm.unwrap_or_default().into()
+}
+
+/// Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } (RFC 5280, 4.1).
+struct Signed<'a> {
+    message: &'a [u8],
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    fn split(der: &'a [u8]) -> Option<Self> {
+        let (outer, _) = read(der)?;
+        let (message, rest) = read(outer.content)?;
+        let (algorithm, rest) = read(rest)?;
+        let (signature, _) = read(rest)?;
+        Some(Self {
+            message: message.whole,
+            algorithm: algorithm.content,
+            // A BIT STRING whose first byte counts unused bits: none in a signature.
+            signature: signature.content.strip_prefix(&[0])?,
+        })
+    }
+}
+
+struct Element<'a> {
+    whole: &'a [u8],
+    content: &'a [u8],
+}
+
+/// Reads one DER element with a definite length and a one-byte tag.
+fn read(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
+    let first = usize::from(*der.get(1)?);
+    let (header, length) = match first {
+        0..=0x7f => (2, first),
+        0x81..=0x84 => {
+            let count = first - 0x80;
+            let bytes = der.get(2..2 + count)?;
+            let length = bytes.iter().fold(0, |sum, b| sum << 8 | usize::from(*b));
+            (2 + count, length)
+        }
+        _ => return None,
+    };
+    let end = header.checked_add(length)?;
+    let whole = der.get(..end)?;
+    let content = whole.get(header..)?;
+    Some((Element { whole, content }, &der[end..]))
+}

@@ -1,0 +1,165 @@
+use ids::{Thumbprint, Timestamp};
+
+use crate::CertificateError;
+
+use super::{MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES};
+
+/// Why a presented chain proves nothing. For operators and logs; devices are told only that they are not authorized.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// No certificate was shown.
+    #[error("the client showed no certificate")]
+    Empty,
+    /// More certificates than are read.
+    #[error("the chain has {count} certificates, at most {MAX_CHAIN_CERTIFICATES} are read")]
+    TooLong {
+        /// How many were shown.
+        count: usize,
+    },
+    /// More bytes than are read.
+    #[error("the chain has {bytes} bytes, at most {MAX_CHAIN_BYTES} are read")]
+    TooLarge {
+        /// How many bytes of DER were shown.
+        bytes: usize,
+    },
+    /// An element is not a certificate.
+    #[error("certificate {position} of the chain (1 is the leaf) cannot be read")]
+    Unparsable {
+        /// Counted from 1, the leaf.
+        position: usize,
+        /// What is wrong with it.
+        #[source]
+        source: CertificateError,
+    },
+    /// An element of the path is no longer valid.
+    #[error(
+        "the certificate of {subject} expired at {not_after}; renew it, or check this machine's clock"
+    )]
+    Expired {
+        /// Whose certificate.
+        subject: String,
+        /// Its last valid second.
+        not_after: Timestamp,
+    },
+    /// An element of the path is not valid yet.
+    #[error(
+        "the certificate of {subject} is not valid before {not_before}; check the clock of the machine that issued it and this one's"
+    )]
+    NotYetValid {
+        /// Whose certificate.
+        subject: String,
+        /// Its first valid second.
+        not_before: Timestamp,
+    },
+    /// A CA certificate where an identity belongs.
+    #[error(
+        "the certificate of {subject} is a CA certificate (CA:TRUE) and cannot be a device's identity; present a leaf that it issued"
+    )]
+    LeafIsCa {
+        /// Whose certificate.
+        subject: String,
+    },
+    /// The path ends before the anchor.
+    #[error(
+        "the certificate of {subject} was issued by {issuer_wanted}, which is neither in the chain nor the enrollment's certificate; present the full chain"
+    )]
+    MissingIssuer {
+        /// The last certificate that could be reached.
+        subject: String,
+        /// The issuer that it names.
+        issuer_wanted: String,
+    },
+    /// A signature does not hold.
+    #[error(
+        "the certificate of {subject} was not signed with the key of the {issuer} at hand; another CA of the same name issued it, or it was altered"
+    )]
+    BadSignature {
+        /// Whose certificate.
+        subject: String,
+        /// Whose key was tried.
+        issuer: String,
+    },
+    /// A key that is too weak or of a kind that is not supported.
+    #[error(
+        "the certificate of {subject} is signed with a key or an algorithm that is not accepted; use RSA of 2048 to 8192 bits with SHA-256 or better, P-256, P-384, P-521 or Ed25519"
+    )]
+    UnsupportedAlgorithm {
+        /// Whose certificate.
+        subject: String,
+    },
+    /// An issuer that is no CA.
+    #[error("{subject} issued a certificate but is no CA (basicConstraints CA:TRUE is missing)")]
+    IssuerNotCa {
+        /// The would-be issuer.
+        subject: String,
+    },
+    /// keyUsage or extendedKeyUsage forbid what the certificate is used for.
+    #[error("the certificate of {subject} may not be used like this: {problem}")]
+    WrongUsage {
+        /// Whose certificate.
+        subject: String,
+        /// Which usage is missing.
+        problem: &'static str,
+    },
+    /// More CAs below an issuer than it allows.
+    #[error("{subject} allows {allowed} CAs below it (pathlen), the chain has {found}")]
+    PathLength {
+        /// The constraining issuer.
+        subject: String,
+        /// Its pathLenConstraint.
+        allowed: u32,
+        /// CAs between it and the leaf.
+        found: u32,
+    },
+    /// A name constraint of an issuer is violated.
+    #[error("the chain of {subject} violates a name constraint of one of its issuers")]
+    NameConstraint {
+        /// The leaf.
+        subject: String,
+    },
+    /// Something that must be understood is not, or the encoding is not strict DER.
+    #[error(
+        "the chain of {subject} has something that is not understood and must not be ignored: {problem}"
+    )]
+    NotUnderstood {
+        /// The leaf.
+        subject: String,
+        /// What it is.
+        problem: String,
+    },
+    /// Another certificate than the pinned one.
+    #[error(
+        "the presented certificate (SHA-256 {presented}) is not the registered one ({expected})"
+    )]
+    NotPinned {
+        /// What was registered.
+        expected: Thumbprint,
+        /// What was shown.
+        presented: Thumbprint,
+    },
+}
+
+impl ChainError {
+    /// A stable name for logs, metrics and programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "chain_empty",
+            Self::TooLong { .. } => "chain_too_long",
+            Self::TooLarge { .. } => "chain_too_large",
+            Self::Unparsable { .. } => "certificate_unparsable",
+            Self::Expired { .. } => "certificate_expired",
+            Self::NotYetValid { .. } => "certificate_not_yet_valid",
+            Self::LeafIsCa { .. } => "leaf_is_ca",
+            Self::MissingIssuer { .. } => "issuer_missing",
+            Self::BadSignature { .. } => "signature_bad",
+            Self::UnsupportedAlgorithm { .. } => "algorithm_unsupported",
+            Self::IssuerNotCa { .. } => "issuer_not_ca",
+            Self::WrongUsage { .. } => "usage_wrong",
+            Self::PathLength { .. } => "path_length_exceeded",
+            Self::NameConstraint { .. } => "name_constraint_violated",
+            Self::NotUnderstood { .. } => "certificate_not_understood",
+            Self::NotPinned { .. } => "leaf_not_pinned",
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The one way to a signed certificate: prepare, lint, sign once.
+
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use ids::{RegistrationId, Timestamp};
+use rcgen::{CertificateParams, SerialNumber};
+
+use crate::lint::{self, LintError};
+use crate::profile::{MAX_COMMON_NAME, Profile, Subject, Validity};
+use crate::{Certificate, CertificateError, KeyMismatch, PrivateKey};
+
+pub(crate) const MIN_SERIAL_BYTES: usize = 16;
+
+/// Certificates begin this long before they are made, because clocks differ.
+const BACKDATED: Duration = Duration::from_secs(5 * 60);
+
+/// Why a certificate was not issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The common name has no length that X.520 allows, or control characters.
+    #[error(
+        "the common name {name:?} has {length} characters; 1 to {MAX_COMMON_NAME} printable ones are allowed"
+    )]
+    CommonName {
+        /// The name, shortened.
+        name: String,
+        /// Its length in characters.
+        length: usize,
+    },
+    /// The identity's name is no registration id.
+    #[error("the name of a device's identity must be a registration id")]
+    RegistrationId(#[from] ids::IdError),
+    /// A server name is neither DNS name nor IP address.
+    #[error("{0:?} is neither a DNS name nor an IP address")]
+    ServerName(String),
+    /// The issuer's certificate and key do not belong together.
+    #[error("the issuing certificate and key do not belong together")]
+    IssuerKey(#[from] KeyMismatch),
+    /// The would-be issuer may not issue.
+    #[error("{subject} cannot issue certificates: it is no CA, or its keyUsage lacks keyCertSign")]
+    NotAnIssuer {
+        /// Its subject.
+        subject: String,
+    },
+    /// The issuer is not valid now.
+    #[error(
+        "{subject} cannot issue now: its certificate is valid from {not_before} to {not_after}; renew it first"
+    )]
+    IssuerNotValid {
+        /// Its subject.
+        subject: String,
+        /// Its first valid second.
+        not_before: Timestamp,
+        /// Its last valid second.
+        not_after: Timestamp,
+    },
+    /// A person asked for a longer life than the issuer has.
+    #[error(
+        "a certificate until {wanted} would outlive its issuer {issuer}, which ends at {issuer_ends}; ask for fewer days or renew the issuer"
+    )]
+    OutlivesIssuer {
+        /// The end asked for.
+        wanted: Timestamp,
+        /// The issuer's subject.
+        issuer: String,
+        /// The issuer's end.
+        issuer_ends: Timestamp,
+    },
+    /// The life asked for is nothing, or ends after the year 9999.
+    #[error("a certificate cannot live {0:?}")]
+    Lifetime(Duration),
+    /// The prepared certificate breaks a rule.
+    #[error("the prepared certificate breaks a rule")]
+    Lint(#[from] LintError),
+    /// The library refused.
+    #[error("signing failed: {0}")]
+    Signing(String),
+    /// What was signed cannot be read back, or does not verify: nothing is handed out.
+    #[error("the signed certificate does not hold")]
+    ReadBack(#[source] Option<CertificateError>),
+    /// No randomness for a serial number.
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
+}
+
+/// A positive serial number of 128 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Serial([u8; 16]);
+
+impl Serial {
+    /// From 16 random bytes; the two highest bits become 01, so that it is positive and never short.
+    #[must_use]
+    pub fn from_random(mut bytes: [u8; 16]) -> Self {
+        bytes[0] = bytes[0] & 0x3f | 0x40;
+        Self(bytes)
+    }
+
+    /// A serial from the operating system's randomness.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn random() -> Result<Self, IssueError> {
+        let mut bytes = [0; 16];
+        rand::fill(&mut bytes).map_err(|_| IssueError::NoRandomness)?;
+        Ok(Self::from_random(bytes))
+    }
+}
+
+/// A CA certificate together with its key: it may issue.
+pub struct Issuer {
+    certificate: Certificate,
+    rcgen: rcgen::Issuer<'static, PrivateKey>,
+}
+
+impl Issuer {
+    /// Puts a CA's certificate and key together.
+    ///
+    /// # Errors
+    /// When they do not belong together or the certificate is not a CA's.
+    pub fn new(certificate: Certificate, key: PrivateKey) -> Result<Self, IssueError> {
+        key.matches(&certificate)?;
+        let usage = certificate.extensions();
+        if !usage.is_ca || usage.key_usage.is_some_and(|key| !key.key_cert_sign) {
+            return Err(IssueError::NotAnIssuer {
+                subject: certificate.subject(),
+            });
+        }
+        let rcgen = rcgen::Issuer::from_ca_cert_der(certificate.certificate_der(), key)
+            .map_err(|error| IssueError::Signing(error.to_string()))?;
+        Ok(Self { certificate, rcgen })
+    }
+
+    /// The issuing certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+}
+
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issuer")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A certificate as it would be signed; nothing has judged it yet.
+pub struct Prepared<'a> {
+    profile: Profile,
+    params: CertificateParams,
+    issuer: Option<&'a Issuer>,
+}
+
+/// A certificate that passed the lint and may be signed, once.
+#[must_use]
+pub struct IssueToken<'a>(Prepared<'a>);
+
+/// Prepares a certificate of `profile` for `subject`; without `issuer` it will sign itself.
+///
+/// # Errors
+/// When the name does not suit the profile, the issuer is not valid at `now`, or the life asked for does not fit in the issuer's.
+pub fn prepare<'a>(
+    profile: Profile,
+    subject: &Subject,
+    issuer: Option<&'a Issuer>,
+    validity: Validity,
+    serial: Serial,
+    now: Timestamp,
+) -> Result<Prepared<'a>, IssueError> {
+    if profile == Profile::EdgeIdentity {
+        RegistrationId::parse(&subject.0)?;
+    }
+    let (not_before, not_after) = lifetime(issuer, validity, now)?;
+    let mut params = profile.params(subject)?;
+    params.not_before = not_before.to_offset_date_time();
+    params.not_after = not_after.to_offset_date_time();
+    params.serial_number = Some(SerialNumber::from_slice(&serial.0));
+    Ok(Prepared {
+        profile,
+        params,
+        issuer,
+    })
+}
+
+impl<'a> Prepared<'a> {
+    /// Holds it against the rules; only what passes can be signed.
+    ///
+    /// # Errors
+    /// Every rule that it breaks.
+    pub fn lint(self) -> Result<IssueToken<'a>, LintError> {
+        let issuer = self.issuer.map(Issuer::certificate);
+        lint::lint(&self.params, &self.profile, issuer)?;
+        Ok(IssueToken(self))
+    }
+}
+
+impl IssueToken<'_> {
+    /// Signs the certificate for `key`'s public half, with the issuer's key, or with `key` itself for a root.
+    ///
+    /// # Errors
+    /// When signing fails, or what was signed does not verify.
+    pub fn sign(self, key: &PrivateKey) -> Result<Certificate, IssueError> {
+        let Prepared { params, issuer, .. } = self.0;
+        let signed = match issuer {
+            Some(issuer) => params.signed_by(key, &issuer.rcgen),
+            None => params.self_signed(key),
+        };
+        let signed = signed.map_err(|error| IssueError::Signing(error.to_string()))?;
+        let certificate =
+            Certificate::from_der(signed.der()).map_err(|e| IssueError::ReadBack(Some(e)))?;
+        let by = issuer.map_or(&certificate, Issuer::certificate);
+        // Costs one verification; a certificate that does not chain would be found by every device instead.
+        let holds = certificate.issuer_der() == by.subject_der() && certificate.is_signed_by(by);
+        if !holds {
+            return Err(IssueError::ReadBack(None));
+        }
+        Ok(certificate)
+    }
+}
+
+fn lifetime(
+    issuer: Option<&Issuer>,
+    validity: Validity,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), IssueError> {
+    let (Validity::UpTo(length) | Validity::Exactly(length)) = validity;
+    let now = Timestamp::from_unix_seconds(now.unix_seconds());
+    let mut not_before = now.minus(BACKDATED);
+    let mut not_after = now.plus(length);
+    if length.as_secs() == 0 || not_after > last_moment() {
+        return Err(IssueError::Lifetime(length));
+    }
+    let Some(issuer) = issuer else {
+        return Ok((not_before, not_after));
+    };
+    let by = &issuer.certificate;
+    if now < by.not_before() || now >= by.not_after() {
+        return Err(IssueError::IssuerNotValid {
+            subject: by.subject(),
+            not_before: by.not_before(),
+            not_after: by.not_after(),
+        });
+    }
+    not_before = not_before.max(by.not_before());
+    if not_after > by.not_after() {
+        if matches!(validity, Validity::Exactly(_)) {
+            return Err(IssueError::OutlivesIssuer {
+                wanted: not_after,
+                issuer: by.subject(),
+                issuer_ends: by.not_after(),
+            });
+        }
+        not_after = by.not_after();
+    }
+    Ok((not_before, not_after))
+}
+
+/// 9999-12-31T23:59:59Z, the last moment that X.509 can write.
+fn last_moment() -> Timestamp {
+    Timestamp::from_unix_seconds(253_402_300_799)
+}

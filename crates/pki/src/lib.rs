@@ -1,0 +1,28 @@
+//! Certificates and keys without I/O: chains in, proofs out.
+//!
+//! A presented chain is untrusted ([`PresentedChain`]). Two functions turn it into proof, and nothing else does:
+//! [`verify_to_anchor`] for enrollment groups ([`VerifiedChain`]) and [`pin_leaf`] for individual enrollments
+//! ([`PinnedLeaf`]). Possession of the leaf's key is proven by the TLS handshake before either is asked.
+//!
+//! The other direction is issuing: a [`Profile`] is prepared, linted and signed once ([`prepare`]). This crate never
+//! opens a file or a socket and never reads a clock; the keys it is handed stay in zeroized memory.
+
+mod cert;
+mod chain;
+mod key;
+
+mod profile;
+
+mod lint;
+
+mod issue;
+
+pub use cert::{Certificate, CertificateError, PemError};
+pub use chain::{
+    ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain, PinnedLeaf,
+    PresentedChain, Purpose, VerifiedChain, pin_leaf, verify_for, verify_to_anchor,
+};
+pub use issue::{IssueError, IssueToken, Issuer, Prepared, Serial, prepare};
+pub use key::{KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey};
+pub use lint::{LintError, LintFinding};
+pub use profile::{Profile, ServerName, Subject, Validity};

@@ -1,0 +1,179 @@
+//! What kinds of certificate are issued, and what each of them says.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ids::RegistrationId;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose, SanType,
+};
+
+use crate::IssueError;
+
+/// X.520 ub-common-name.
+pub(crate) const MAX_COMMON_NAME: usize = 64;
+
+/// A kind of certificate. It settles every extension; there is no other way to choose them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Profile {
+    /// A self-signed root: CA:TRUE.
+    Root {
+        /// How many CAs may follow below it.
+        path_length: u8,
+    },
+    /// A CA below another: CA:TRUE with this path length (0: it issues leaves only).
+    Intermediate {
+        /// How many CAs may follow below it.
+        path_length: u8,
+    },
+    /// A device's identity towards DPS and hub: CA:FALSE, digitalSignature, clientAuth. Its CN is the registration id.
+    EdgeIdentity,
+    /// The CA that an edge device issues its modules' server certificates with: path length 0.
+    DeviceCa,
+    /// A TLS server: CA:FALSE, digitalSignature, serverAuth, the names as subjectAltName.
+    Server {
+        /// At least one.
+        names: Vec<ServerName>,
+    },
+    /// A leaf whose CN is a verification code, which proves that the issuer's key is at hand.
+    ProofOfPossession,
+}
+
+impl Profile {
+    /// Whether certificates of this kind issue others.
+    #[must_use]
+    pub fn is_ca(&self) -> bool {
+        matches!(
+            self,
+            Self::Root { .. } | Self::Intermediate { .. } | Self::DeviceCa
+        )
+    }
+
+    pub(crate) fn path_length(&self) -> Option<u8> {
+        match self {
+            Self::Root { path_length } | Self::Intermediate { path_length } => Some(*path_length),
+            Self::DeviceCa => Some(0),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn params(&self, subject: &Subject) -> Result<CertificateParams, IssueError> {
+        let mut params = CertificateParams::default();
+        let mut name = DistinguishedName::new();
+        name.push(DnType::CommonName, subject.0.as_str());
+        params.distinguished_name = name;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.is_ca = IsCa::ExplicitNoCa;
+        match self {
+            Self::Root { .. } | Self::Intermediate { .. } | Self::DeviceCa => {
+                params.key_usages.push(KeyUsagePurpose::KeyCertSign);
+                params.key_usages.push(KeyUsagePurpose::CrlSign);
+                let length = self.path_length().unwrap_or_default();
+                params.is_ca = IsCa::Ca(BasicConstraints::Constrained(length));
+            }
+            Self::EdgeIdentity | Self::ProofOfPossession => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }
+            Self::Server { names } => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+                let names = names.iter().map(ServerName::to_san);
+                params.subject_alt_names = names.collect::<Result<_, _>>()?;
+            }
+        }
+        Ok(params)
+    }
+}
+
+/// A certificate's subject: one common name of 1 to 64 characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject(pub(crate) String);
+
+impl Subject {
+    /// Any common name.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 64 characters or has control characters.
+    pub fn common_name(text: &str) -> Result<Self, IssueError> {
+        let length = text.chars().count();
+        if length == 0 || length > MAX_COMMON_NAME || text.chars().any(char::is_control) {
+            return Err(IssueError::CommonName {
+                name: text.chars().take(160).collect(),
+                length,
+            });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The common name of a device's identity: its registration id as spelled.
+    ///
+    /// # Errors
+    /// When the id is longer than the 64 characters that a common name may have.
+    pub fn registration(id: &RegistrationId) -> Result<Self, IssueError> {
+        Self::common_name(id.as_str())
+    }
+}
+
+/// A name that a server certificate is valid for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServerName {
+    /// A DNS name, in lower case.
+    Dns(String),
+    /// An IP address.
+    Ip(IpAddr),
+}
+
+impl ServerName {
+    /// Parses a host as configurations write it: a DNS name or an IP address, IPv6 with or without brackets.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, IssueError> {
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|t| t.strip_suffix(']'))
+            .unwrap_or(text);
+        if let Ok(ip) = bare.parse() {
+            return Ok(Self::Ip(ip));
+        }
+        let label = |l: &str| {
+            (1..=63).contains(&l.len())
+                && l.chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        };
+        if text.len() <= 253 && text.split('.').all(label) {
+            return Ok(Self::Dns(text.to_ascii_lowercase()));
+        }
+        Err(IssueError::ServerName(text.chars().take(160).collect()))
+    }
+
+    fn to_san(&self) -> Result<SanType, IssueError> {
+        match self {
+            Self::Ip(ip) => Ok(SanType::IpAddress(*ip)),
+            Self::Dns(name) => name
+                .as_str()
+                .try_into()
+                .map(SanType::DnsName)
+                .map_err(|_| IssueError::ServerName(name.clone())),
+        }
+    }
+}
+
+impl std::fmt::Display for ServerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Ip(ip) => ip.fmt(f),
+        }
+    }
+}
+
+/// How long a certificate is wanted to live. It never outlives its issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// A default: shortened to the issuer's end where it would pass it.
+    UpTo(Duration),
+    /// Asked for by a person: an error where it would pass the issuer's end.
+    Exactly(Duration),
+}

@@ -1,0 +1,22 @@
+//! Chains, keys and issuing, from the outside.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test that meets an error has failed"
+)]
+
+#[path = "pki/cache.rs"]
+mod cache;
+#[path = "pki/chains.rs"]
+mod chains;
+#[path = "pki/issuing.rs"]
+mod issuing;
+#[path = "pki/keys.rs"]
+mod keys;
+#[path = "pki/limbo.rs"]
+mod limbo;
+#[path = "pki/openssl.rs"]
+mod openssl;
+#[path = "pki/toy.rs"]
+mod toy;

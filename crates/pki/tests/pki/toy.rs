@@ -1,0 +1,102 @@
+//! Hierarchies that no sane CA would make, from rcgen directly.
+
+use std::sync::LazyLock;
+
+use ids::Timestamp;
+use pki::{Certificate, KeyType, PresentedChain, PrivateKey};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose, SerialNumber,
+};
+
+/// 2026-01-01T00:00:00Z.
+pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_767_225_600);
+pub const DAY: i64 = 86_400;
+
+/// Some keys, made once: making them is not what is tested.
+static KEYS: LazyLock<Vec<PrivateKey>> = LazyLock::new(|| {
+    (0..8)
+        .map(|_| PrivateKey::generate(KeyType::Ec).unwrap())
+        .collect()
+});
+
+pub fn key(index: usize) -> PrivateKey {
+    KEYS[index % KEYS.len()].clone()
+}
+
+/// A certificate with the means to issue.
+pub struct Toy {
+    pub certificate: Certificate,
+    pub key: PrivateKey,
+    params: CertificateParams,
+}
+
+pub fn days(count: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(NOW.unix_seconds() + count * DAY)
+}
+
+pub fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, name);
+    params.distinguished_name = subject;
+    params.not_before = days(-10).to_offset_date_time();
+    params.not_after = days(10).to_offset_date_time();
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+pub fn ca_params(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+pub fn leaf_params(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
+impl Toy {
+    pub fn signed(params: CertificateParams, key: PrivateKey, issuer: Option<&Self>) -> Self {
+        let mut params = params;
+        params.serial_number.get_or_insert(SerialNumber::from(7));
+        let der = match issuer {
+            None => params.self_signed(&key).unwrap(),
+            Some(by) => {
+                let issuer = rcgen::Issuer::from_params(&by.params, &by.key);
+                params.signed_by(&key, &issuer).unwrap()
+            }
+        };
+        let certificate = Certificate::from_der(der.der()).unwrap();
+        Self {
+            certificate,
+            key,
+            params,
+        }
+    }
+
+    pub fn root(name: &str) -> Self {
+        Self::signed(ca_params(name), key(0), None)
+    }
+
+    pub fn ca(&self, name: &str, index: usize) -> Self {
+        Self::signed(ca_params(name), key(index), Some(self))
+    }
+
+    pub fn leaf(&self, name: &str) -> Self {
+        Self::signed(leaf_params(name), key(7), Some(self))
+    }
+}
+
+pub fn chain(certificates: &[&Toy]) -> PresentedChain {
+    let der = certificates
+        .iter()
+        .map(|toy| toy.certificate.der().to_vec())
+        .collect();
+    PresentedChain::new(der).unwrap()
+}
