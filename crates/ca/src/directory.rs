@@ -1,0 +1,127 @@
+//! A hierarchy in a folder: root, intermediate, device identities.
+
+mod identity;
+mod initialize;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ids::Timestamp;
+use pki::{Certificate, Issuer, KeyType};
+use zeroize::Zeroizing;
+
+pub use crate::layout::CaPaths;
+use crate::{CaError, files, layout};
+pub use identity::{EdgeIdentity, Existing, IdentityOptions, IssueOutcome};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How a new hierarchy is made. Lifetimes are staggered, so that nothing outlives its issuer and roots need not be replaced with leaves.
+#[derive(Debug, Clone)]
+pub struct InitOptions {
+    /// The kind of the CAs' keys.
+    pub key_type: KeyType,
+    /// How many days the root lives.
+    pub root_days: u32,
+    /// How many days the intermediate lives; `None` is five years, or the root's life where that is shorter.
+    pub intermediate_days: Option<u32>,
+    /// Encrypts the private keys of root and intermediate.
+    pub passphrase: Option<Zeroizing<String>>,
+    /// Replaces a hierarchy that is there; identities that it issued stop chaining.
+    pub force: bool,
+}
+
+impl Default for InitOptions {
+    fn default() -> Self {
+        Self {
+            key_type: KeyType::Ec,
+            root_days: 3650,
+            intermediate_days: None,
+            passphrase: None,
+            force: false,
+        }
+    }
+}
+
+/// An opened hierarchy: holds the intermediate's key and issues with it. The root's key is not read after `init`.
+#[derive(Debug)]
+pub struct CaDirectory {
+    dir: PathBuf,
+    root: Certificate,
+    issuer: Issuer,
+}
+
+impl CaDirectory {
+    /// Makes root and intermediate in `dir` and opens it.
+    ///
+    /// # Errors
+    /// When one of its files exists and `force` is off, or something cannot be made or written. Names the file.
+    pub fn init(dir: &Path, options: &InitOptions, now: Timestamp) -> Result<Self, CaError> {
+        initialize::make(dir, options, now)
+    }
+
+    /// Opens a hierarchy made by [`init`](Self::init), or by Azure's scripts.
+    ///
+    /// # Errors
+    /// When there is none, or a file cannot be read, or certificate and key do not belong together.
+    pub fn open(dir: &Path, passphrase: Option<&[u8]>) -> Result<Self, CaError> {
+        let (root, intermediate) = (layout::root(dir), layout::intermediate(dir));
+        for wanted in [
+            &root.certificate,
+            &intermediate.certificate,
+            &intermediate.key,
+        ] {
+            if !wanted.exists() {
+                return Err(CaError::NotInitialized {
+                    dir: dir.to_owned(),
+                    missing: wanted.clone(),
+                });
+            }
+        }
+        let certificate = files::read_certificate(&intermediate.certificate)?;
+        let key = files::read_key(&intermediate.key, passphrase)?;
+        let issuer = Issuer::new(certificate, key).map_err(|source| CaError::Issuer {
+            path: intermediate.certificate,
+            source,
+        })?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            root: files::read_certificate(&root.certificate)?,
+            issuer,
+        })
+    }
+
+    /// The root's certificate.
+    #[must_use]
+    pub fn root(&self) -> &Certificate {
+        &self.root
+    }
+
+    /// The intermediate's certificate.
+    #[must_use]
+    pub fn intermediate(&self) -> &Certificate {
+        self.issuer.certificate()
+    }
+
+    /// The root's files.
+    #[must_use]
+    pub fn root_paths(&self) -> CaPaths {
+        layout::root(&self.dir)
+    }
+
+    /// The intermediate's files.
+    #[must_use]
+    pub fn intermediate_paths(&self) -> CaPaths {
+        layout::intermediate(&self.dir)
+    }
+
+    /// The files that an identity of this name has or would have.
+    #[must_use]
+    pub fn identity_paths(&self, name: &str) -> CaPaths {
+        layout::edge_identity(&self.dir, name)
+    }
+}
+
+pub(crate) fn days(days: u32) -> Duration {
+    DAY * days
+}

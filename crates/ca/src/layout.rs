@@ -1,0 +1,53 @@
+//! Where files are, in the layout of Azure's demo scripts.
+//!
+//! Source: `tools/CACertificates/certGen.sh` of Azure/iotedge; names must not change, guides quote them.
+
+use std::path::{Path, PathBuf};
+
+/// The files of one certificate authority or identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaPaths {
+    /// The certificate alone.
+    pub certificate: PathBuf,
+    /// The certificate and all its issuers up to the root; for the root, the certificate alone.
+    pub chain: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+pub(crate) const ROOT_COMMON_NAME: &str = "Azure_IoT_Hub_CA_Cert_Test_Only";
+pub(crate) const INTERMEDIATE_COMMON_NAME: &str = "Azure_IoT_Hub_Intermediate_Cert_Test_Only";
+
+pub(crate) fn certs(dir: &Path) -> PathBuf {
+    dir.join("certs")
+}
+
+pub(crate) fn private(dir: &Path) -> PathBuf {
+    dir.join("private")
+}
+
+pub(crate) fn root(dir: &Path) -> CaPaths {
+    let certificate = certs(dir).join("azure-iot-test-only.root.ca.cert.pem");
+    CaPaths {
+        chain: certificate.clone(),
+        certificate,
+        key: private(dir).join("azure-iot-test-only.root.ca.key.pem"),
+    }
+}
+
+pub(crate) fn intermediate(dir: &Path) -> CaPaths {
+    named(dir, "azure-iot-test-only.intermediate")
+}
+
+pub(crate) fn edge_identity(dir: &Path, name: &str) -> CaPaths {
+    named(dir, &format!("iot-edge-device-identity-{name}"))
+}
+
+fn named(dir: &Path, stem: &str) -> CaPaths {
+    // `Path::with_extension` would cut names such as `edge-1.factory`.
+    CaPaths {
+        certificate: certs(dir).join(format!("{stem}.cert.pem")),
+        chain: certs(dir).join(format!("{stem}-full-chain.cert.pem")),
+        key: private(dir).join(format!("{stem}.key.pem")),
+    }
+}

@@ -1,0 +1,19 @@
+//! The only holder of issuing keys.
+//!
+//! Two owners: [`CaDirectory`], the hierarchy of `muster ca` in the folder layout of Azure's demo scripts (so that its guide
+//! works verbatim, with proper profiles and modes), and [`ServerAuthority`], the small CA of `muster serve` that keeps its
+//! server certificate fresh. Private keys are written 0600 into 0700 folders, whole or not at all.
+
+mod directory;
+mod error;
+mod files;
+mod layout;
+mod server;
+
+pub use directory::{
+    CaDirectory, CaPaths, EdgeIdentity, Existing, IdentityOptions, InitOptions, IssueOutcome,
+};
+pub use error::CaError;
+pub use files::read_passphrase;
+pub use pki::KeyType;
+pub use server::{ServerAuthority, ServerCredential};

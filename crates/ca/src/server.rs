@@ -1,0 +1,253 @@
+//! The CA of `muster serve`: one P-256 root that issues the server's certificate and renews it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ids::Timestamp;
+use pki::{
+    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, Serial, ServerName, Subject,
+    Validity, prepare,
+};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use zeroize::Zeroizing;
+
+use crate::directory::days;
+use crate::{CaError, files};
+
+const CA_DAYS: u32 = 3650;
+const SERVER_DAYS: u32 = 365;
+const CA_COMMON_NAME: &str = "Muster server CA";
+const SERVER_COMMON_NAME: &str = "Muster server";
+
+/// Holds the server CA's key. Files, in `<data-dir>/ca`: `server-ca.cert.pem`, `server-ca.key.pem`, and `server.pem` with the
+/// server's key, certificate and CA in one file, so that a renewal replaces all or nothing.
+#[derive(Debug)]
+pub struct ServerAuthority {
+    dir: PathBuf,
+    issuer: Issuer,
+}
+
+/// What a TLS server needs: its chain and its key.
+#[derive(Clone)]
+pub struct ServerCredential {
+    certificate: Certificate,
+    ca: Certificate,
+    key: PrivateKey,
+}
+
+impl ServerAuthority {
+    /// Where the CA certificate is that clients must trust.
+    #[must_use]
+    pub fn certificate_path(data_dir: &Path) -> PathBuf {
+        data_dir.join("ca").join("server-ca.cert.pem")
+    }
+
+    /// Opens the CA of a data directory, or makes it. A crash between its two files is mended: the certificate is made for the key that is there.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, or the two do not belong together.
+    pub fn open_or_create(data_dir: &Path, now: Timestamp) -> Result<Self, CaError> {
+        let dir = data_dir.join("ca");
+        files::create_dir(&dir, true)?;
+        let key_path = dir.join("server-ca.key.pem");
+        let certificate_path = Self::certificate_path(data_dir);
+        let key = if key_path.exists() || certificate_path.exists() {
+            files::read_key(&key_path, None)?
+        } else {
+            let key = new_key(CA_COMMON_NAME)?;
+            files::write_private(&key_path, &key.to_pem())?;
+            files::sync_dir(&dir)?;
+            key
+        };
+        let certificate = if certificate_path.exists() {
+            files::read_certificate(&certificate_path)?
+        } else {
+            let certificate = sign(
+                Profile::Root { path_length: 0 },
+                CA_COMMON_NAME,
+                None,
+                CA_DAYS,
+                &key,
+                now,
+            )?;
+            files::write_public(&certificate_path, &certificate.to_pem())?;
+            files::sync_dir(&dir)?;
+            certificate
+        };
+        let issuer = Issuer::new(certificate, key).map_err(|source| CaError::Issuer {
+            path: certificate_path,
+            source,
+        })?;
+        Ok(Self { dir, issuer })
+    }
+
+    /// The CA certificate that clients must trust.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        self.issuer.certificate()
+    }
+
+    /// The server certificate for `names` (DNS names and IP addresses): the one that is there while it fits, else a new one.
+    ///
+    /// It fits while it names exactly these, was issued by this CA, and more than a third of its life is left. A file that
+    /// cannot be understood is replaced: everything in it can be made again.
+    ///
+    /// # Errors
+    /// When a name is neither, the CA has expired, or the file cannot be read or written.
+    pub fn ensure_server_certificate<N: AsRef<str>>(
+        &self,
+        names: &[N],
+        now: Timestamp,
+    ) -> Result<ServerCredential, CaError> {
+        let mut wanted = names
+            .iter()
+            .map(|name| {
+                ServerName::parse(name.as_ref()).map_err(|source| CaError::Issue {
+                    name: name.as_ref().to_owned(),
+                    source,
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        wanted.sort();
+        wanted.dedup();
+        let path = self.dir.join("server.pem");
+        if let Some(credential) = self.current(&path)?
+            && credential.fits(&wanted, now)
+        {
+            return Ok(credential);
+        }
+        let credential = self.issue(wanted, now)?;
+        files::write_private(&path, &credential.to_pem())?;
+        files::sync_dir(&self.dir)?;
+        tracing::info!(
+            certificate.not_after = %credential.certificate.not_after(),
+            certificate.sha256 = %credential.certificate.sha256(),
+            "issued a server certificate"
+        );
+        Ok(credential)
+    }
+
+    fn current(&self, path: &Path) -> Result<Option<ServerCredential>, CaError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        match files::read(path) {
+            Ok(text) => Ok(self.parse(&text)),
+            Err(CaError::Read { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn parse(&self, text: &str) -> Option<ServerCredential> {
+        let key = PrivateKey::from_pem(text, None).ok()?;
+        let certificate = Certificate::parse_pem_bundle(text)
+            .ok()?
+            .into_iter()
+            .next()?;
+        let ours = certificate.is_signed_by(self.certificate());
+        let pair = key.matches(&certificate).ok()?;
+        ours.then(|| ServerCredential {
+            certificate: pair.certificate().clone(),
+            ca: self.certificate().clone(),
+            key,
+        })
+    }
+
+    fn issue(&self, names: Vec<ServerName>, now: Timestamp) -> Result<ServerCredential, CaError> {
+        let key = new_key(SERVER_COMMON_NAME)?;
+        let certificate = sign(
+            Profile::Server { names },
+            SERVER_COMMON_NAME,
+            Some(&self.issuer),
+            SERVER_DAYS,
+            &key,
+            now,
+        )?;
+        Ok(ServerCredential {
+            certificate,
+            ca: self.certificate().clone(),
+            key,
+        })
+    }
+}
+
+impl ServerCredential {
+    /// The server's certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// What the server sends: its certificate alone, because clients hold the CA; DER.
+    #[must_use]
+    pub fn chain_der(&self) -> Vec<Vec<u8>> {
+        vec![self.certificate.der().to_vec()]
+    }
+
+    /// The private key, DER PKCS#8.
+    #[must_use]
+    pub fn key_der(&self) -> PrivatePkcs8KeyDer<'_> {
+        self.key.pkcs8_der()
+    }
+
+    fn fits(&self, wanted: &[ServerName], now: Timestamp) -> bool {
+        let mut names = self.certificate.server_names();
+        names.sort();
+        names.dedup();
+        let life = self
+            .certificate
+            .not_after()
+            .since(self.certificate.not_before());
+        let left = self.certificate.not_after().since(now);
+        // A CA near its end gives short lives; without a floor they would be renewed at every look.
+        let enough = left > life / 3 || self.certificate.not_after() == self.ca.not_after();
+        names == wanted && enough && left > Duration::ZERO && self.certificate.not_before() <= now
+    }
+
+    fn to_pem(&self) -> Zeroizing<String> {
+        let mut text = self.key.to_pem();
+        text.push_str(&self.certificate.to_pem());
+        text.push_str(&self.ca.to_pem());
+        text
+    }
+}
+
+impl std::fmt::Debug for ServerCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerCredential")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
+    }
+}
+
+fn new_key(name: &str) -> Result<PrivateKey, CaError> {
+    PrivateKey::generate(KeyType::Ec).map_err(|source| CaError::NewKey {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+fn sign(
+    profile: Profile,
+    name: &str,
+    issuer: Option<&Issuer>,
+    life_days: u32,
+    key: &PrivateKey,
+    now: Timestamp,
+) -> Result<Certificate, CaError> {
+    let signed = || -> Result<Certificate, IssueError> {
+        let subject = Subject::common_name(name)?;
+        let validity = Validity::UpTo(days(life_days));
+        let serial = Serial::random()?;
+        prepare(profile, &subject, issuer, validity, serial, now)?
+            .lint()?
+            .sign(key)
+    };
+    signed().map_err(|source| CaError::Issue {
+        name: name.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,16 @@
+//! The hierarchy in a folder and the server's own authority, judged by the OpenSSL command line.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test that meets an error has failed"
+)]
+
+#[path = "ca/directory.rs"]
+mod directory;
+#[path = "ca/identities.rs"]
+mod identities;
+#[path = "ca/server.rs"]
+mod server;
+#[path = "ca/tools.rs"]
+mod tools;

@@ -1,0 +1,237 @@
+use std::path::Path;
+
+use ca::{CaDirectory, CaError, Existing, IdentityOptions, InitOptions};
+use pki::{Certificate, IssuerCache, PresentedChain, verify_to_anchor};
+
+use crate::tools::{NOW, days, files, mode, path, text, told, verified_by_openssl};
+
+fn init(dir: &Path) -> CaDirectory {
+    CaDirectory::init(dir, &InitOptions::default(), NOW).unwrap()
+}
+
+#[test]
+fn the_articles_files_are_there_and_openssl_agrees() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let ca = init(dir);
+    let identity = ca
+        .issue_edge_identity("edge-001", &IdentityOptions::default(), NOW)
+        .unwrap();
+
+    let mut names: Vec<String> = files(dir)
+        .iter()
+        .map(|f| path(f.strip_prefix(dir).unwrap()).to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "certs/azure-iot-test-only.intermediate-full-chain.cert.pem",
+            "certs/azure-iot-test-only.intermediate.cert.pem",
+            "certs/azure-iot-test-only.root.ca.cert.pem",
+            "certs/iot-edge-device-identity-edge-001-full-chain.cert.pem",
+            "certs/iot-edge-device-identity-edge-001.cert.pem",
+            "private/azure-iot-test-only.intermediate.key.pem",
+            "private/azure-iot-test-only.root.ca.key.pem",
+            "private/iot-edge-device-identity-edge-001.key.pem",
+        ]
+    );
+    for file in files(dir) {
+        let wanted = if file.starts_with(dir.join("private")) {
+            0o600
+        } else {
+            0o644
+        };
+        assert_eq!(mode(&file), wanted, "{}", file.display());
+    }
+    assert_eq!(mode(&dir.join("private")), 0o700);
+
+    let root = ca.root_paths().certificate;
+    verified_by_openssl(&root, &identity.paths.chain, &identity.paths.certificate).unwrap();
+    verified_by_openssl(&root, &root, &ca.intermediate_paths().certificate).unwrap();
+    let chain = std::fs::read_to_string(&identity.paths.chain).unwrap();
+    let chain = Certificate::parse_pem_bundle(&chain).unwrap();
+    let subjects: Vec<String> = chain.iter().map(Certificate::subject).collect();
+    assert_eq!(
+        subjects,
+        [
+            "CN=edge-001",
+            "CN=Azure_IoT_Hub_Intermediate_Cert_Test_Only",
+            "CN=Azure_IoT_Hub_CA_Cert_Test_Only"
+        ]
+    );
+    let presented = PresentedChain::from_certificates(chain).unwrap();
+    for anchor in [ca.root(), ca.intermediate()] {
+        verify_to_anchor(&presented, anchor, NOW, &IssuerCache::default()).unwrap();
+    }
+}
+
+#[test]
+fn openssl_reads_the_profiles_as_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = init(dir.path());
+    let identity = ca
+        .issue_edge_identity("edge-001", &IdentityOptions::default(), NOW)
+        .unwrap();
+    let leaf = text(&identity.paths.certificate);
+    for wanted in [
+        "X509v3 Basic Constraints: critical\n                CA:FALSE",
+        "X509v3 Key Usage: critical\n                Digital Signature\n",
+        "X509v3 Extended Key Usage: \n                TLS Web Client Authentication\n",
+        "X509v3 Subject Key Identifier",
+        "X509v3 Authority Key Identifier",
+        "Subject: CN = edge-001",
+        "ASN1 OID: prime256v1",
+    ] {
+        assert!(leaf.contains(wanted), "{wanted} is not in\n{leaf}");
+    }
+    for (paths, length) in [(ca.root_paths(), 2), (ca.intermediate_paths(), 1)] {
+        let ca = text(&paths.certificate);
+        for wanted in [
+            &format!(
+                "X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:{length}"
+            ),
+            "X509v3 Key Usage: critical\n                Digital Signature, Certificate Sign, CRL Sign",
+            "X509v3 Subject Key Identifier",
+        ] {
+            assert!(ca.contains(wanted), "{wanted} is not in\n{ca}");
+        }
+    }
+}
+
+#[test]
+fn lifetimes_are_staggered_and_nothing_outlives_its_issuer() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = init(dir.path());
+    let issue = |name: &str, wanted| {
+        let options = IdentityOptions {
+            days: wanted,
+            ..IdentityOptions::default()
+        };
+        ca.issue_edge_identity(name, &options, NOW)
+    };
+    assert_eq!(ca.root().not_after(), days(3650));
+    assert_eq!(ca.intermediate().not_after(), days(1825));
+    assert_eq!(
+        issue("one-year", None).unwrap().certificate.not_after(),
+        days(365)
+    );
+    assert_eq!(
+        issue("ten-days", Some(10)).unwrap().certificate.not_after(),
+        days(10)
+    );
+    let fault = told(&issue("too-long", Some(1826)).unwrap_err());
+    assert!(
+        fault.contains("2031-01-01T") && fault.contains("2030-12-31T"),
+        "{fault}"
+    );
+    assert!(!ca.identity_paths("too-long").key.exists());
+
+    let late = ca
+        .issue_edge_identity("late", &IdentityOptions::default(), days(1800))
+        .unwrap();
+    assert_eq!(late.certificate.not_after(), days(1825));
+
+    let short = tempfile::tempdir().unwrap();
+    let options = InitOptions {
+        root_days: 30,
+        ..InitOptions::default()
+    };
+    let short = CaDirectory::init(short.path(), &options, NOW).unwrap();
+    assert_eq!(short.intermediate().not_after(), days(30));
+    let options = InitOptions {
+        root_days: 30,
+        intermediate_days: Some(31),
+        ..options
+    };
+    let refused = CaDirectory::init(dir.path().join("other").as_path(), &options, NOW);
+    assert!(told(&refused.unwrap_err()).contains("would outlive its issuer"));
+    assert!(!dir.path().join("other").exists());
+}
+
+#[test]
+fn nothing_is_overwritten_without_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = init(dir.path());
+    let options = IdentityOptions::default();
+    let first = ca.issue_edge_identity("edge-001", &options, NOW).unwrap();
+    let before: Vec<_> = files(dir.path())
+        .iter()
+        .map(|f| std::fs::read(f).unwrap())
+        .collect();
+
+    let again = CaDirectory::init(dir.path(), &InitOptions::default(), NOW).unwrap_err();
+    assert!(told(&again).contains("azure-iot-test-only.root.ca.key.pem is there already"));
+    let again = ca
+        .issue_edge_identity("edge-001", &options, NOW)
+        .unwrap_err();
+    assert!(told(&again).contains("iot-edge-device-identity-edge-001.cert.pem is there already"));
+    assert!(told(&again).contains("--force"));
+    let names = ["edge-000".to_owned(), "edge-001".to_owned()];
+    let again = ca
+        .issue_edge_identities(&names, &options, NOW, &|| {})
+        .unwrap_err();
+    assert!(matches!(again, CaError::Exists { .. }));
+    let after: Vec<_> = files(dir.path())
+        .iter()
+        .map(|f| std::fs::read(f).unwrap())
+        .collect();
+    assert_eq!(before, after);
+
+    let force = IdentityOptions {
+        existing: Existing::Replace,
+        ..options
+    };
+    let second = ca.issue_edge_identity("edge-001", &force, NOW).unwrap();
+    assert_ne!(first.certificate, second.certificate);
+    let force = InitOptions {
+        force: true,
+        ..InitOptions::default()
+    };
+    let replaced = CaDirectory::init(dir.path(), &force, NOW).unwrap();
+    assert_ne!(ca.root(), replaced.root());
+}
+
+#[test]
+fn faults_name_the_file_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = told(&CaDirectory::open(dir.path(), None).unwrap_err());
+    assert!(
+        empty.contains("holds no certificate authority") && empty.contains("muster ca init --dir")
+    );
+    let ca = init(dir.path());
+    let bad = told(
+        &ca.issue_edge_identity("edge 1", &IdentityOptions::default(), NOW)
+            .unwrap_err(),
+    );
+    assert!(
+        bad.contains("\"edge 1\"") && bad.contains("registration id"),
+        "{bad}"
+    );
+
+    let paths = ca.intermediate_paths();
+    std::fs::write(&paths.certificate, "hello").unwrap();
+    let fault = told(&CaDirectory::open(dir.path(), None).unwrap_err());
+    assert!(
+        fault.contains("intermediate.cert.pem") && fault.contains("no certificate in it"),
+        "{fault}"
+    );
+    std::fs::copy(ca.root_paths().certificate, &paths.certificate).unwrap();
+    let fault = told(&CaDirectory::open(dir.path(), None).unwrap_err());
+    assert!(fault.contains("do not belong together"), "{fault}");
+    std::fs::remove_file(&paths.key).unwrap();
+    std::fs::create_dir(&paths.key).unwrap();
+    let fault = told(&CaDirectory::open(dir.path(), None).unwrap_err());
+    assert!(
+        fault.contains("intermediate.key.pem") && fault.contains("cannot read"),
+        "{fault}"
+    );
+    let file = dir.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let fault = told(&CaDirectory::init(&file, &InitOptions::default(), NOW).unwrap_err());
+    assert!(
+        fault.contains("cannot write") && fault.contains("a-file"),
+        "{fault}"
+    );
+    assert!(told(&ca::read_passphrase(&file).unwrap_err()).contains("first line"));
+}

@@ -1,0 +1,191 @@
+use std::path::Path;
+
+use ca::{ServerAuthority, ServerCredential};
+
+use crate::tools::{NOW, days, files, mode, openssl, path, text, told};
+
+const NAMES: [&str; 4] = ["localhost", "hub.example", "127.0.0.1", "::1"];
+
+fn open(dir: &Path) -> ServerAuthority {
+    ServerAuthority::open_or_create(dir, NOW).unwrap()
+}
+
+fn same(a: &ServerCredential, b: &ServerCredential) -> bool {
+    a.certificate() == b.certificate()
+}
+
+#[test]
+fn openssl_trusts_it_for_every_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path());
+    let credential = authority.ensure_server_certificate(&NAMES, NOW).unwrap();
+    let ca = ServerAuthority::certificate_path(dir.path());
+    let leaf = dir.path().join("leaf.pem");
+    std::fs::write(&leaf, credential.certificate().to_pem()).unwrap();
+    let at = NOW.unix_seconds().to_string();
+    let verify = |option: &str, name: &str| {
+        openssl(&[
+            "verify",
+            "-x509_strict",
+            "-purpose",
+            "sslserver",
+            "-attime",
+            &at,
+            "-CAfile",
+            path(&ca),
+            option,
+            name,
+            path(&leaf),
+        ])
+    };
+    verify("-verify_hostname", "localhost").unwrap();
+    verify("-verify_hostname", "hub.example").unwrap();
+    verify("-verify_ip", "127.0.0.1").unwrap();
+    verify("-verify_ip", "::1").unwrap();
+    assert!(verify("-verify_hostname", "other.example").is_err());
+    assert!(text(&ca).contains("CA:TRUE, pathlen:0"));
+    for file in files(&dir.path().join("ca")) {
+        let public = file == ca;
+        assert_eq!(
+            mode(&file),
+            if public { 0o644 } else { 0o600 },
+            "{}",
+            file.display()
+        );
+    }
+    assert_eq!(mode(&dir.path().join("ca")), 0o700);
+}
+
+#[test]
+fn it_is_kept_while_it_fits_and_renewed_when_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path());
+    let first = authority.ensure_server_certificate(&NAMES, NOW).unwrap();
+    let mut shuffled = NAMES;
+    shuffled.reverse();
+    let reopened = open(dir.path());
+    assert_eq!(reopened.certificate(), authority.certificate());
+    let again = reopened
+        .ensure_server_certificate(&shuffled, days(240))
+        .unwrap();
+    assert!(same(&first, &again));
+    assert_eq!(first.key_der(), again.key_der());
+
+    let renewed = reopened
+        .ensure_server_certificate(&NAMES, days(244))
+        .unwrap();
+    assert!(!same(&first, &renewed));
+    assert_eq!(renewed.certificate().not_after(), days(244 + 365));
+    let more = [
+        "localhost",
+        "hub.example",
+        "127.0.0.1",
+        "::1",
+        "second.example",
+    ];
+    let wider = reopened
+        .ensure_server_certificate(&more, days(244))
+        .unwrap();
+    assert_eq!(wider.certificate().server_names().len(), 5);
+}
+
+#[test]
+fn near_the_authoritys_end_it_is_not_renewed_at_every_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path());
+    let last = authority
+        .ensure_server_certificate(&NAMES, days(3640))
+        .unwrap();
+    assert_eq!(
+        last.certificate().not_after(),
+        authority.certificate().not_after()
+    );
+    let again = authority
+        .ensure_server_certificate(&NAMES, days(3649))
+        .unwrap();
+    assert!(same(&last, &again));
+    let over = authority
+        .ensure_server_certificate(&NAMES, days(3651))
+        .unwrap_err();
+    assert!(told(&over).contains("renew it first"), "{}", told(&over));
+}
+
+#[test]
+fn a_crash_between_two_files_is_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path());
+    let ca = ServerAuthority::certificate_path(dir.path());
+    let key = std::fs::read(dir.path().join("ca/server-ca.key.pem")).unwrap();
+    std::fs::remove_file(&ca).unwrap();
+    let mended = open(dir.path());
+    assert_eq!(
+        mended.certificate().spki_der(),
+        authority.certificate().spki_der()
+    );
+    assert_eq!(
+        std::fs::read(dir.path().join("ca/server-ca.key.pem")).unwrap(),
+        key
+    );
+
+    let first = mended.ensure_server_certificate(&NAMES, NOW).unwrap();
+    let file = dir.path().join("ca/server.pem");
+    for broken in [&b"half a fi"[..], &[0xff, 0xfe, 0], &[]] {
+        std::fs::write(&file, broken).unwrap();
+        let fresh = mended.ensure_server_certificate(&NAMES, NOW).unwrap();
+        assert!(!same(&first, &fresh));
+        assert!(same(
+            &fresh,
+            &mended.ensure_server_certificate(&NAMES, NOW).unwrap()
+        ));
+    }
+    let names: Vec<_> = files(&dir.path().join("ca"));
+    assert_eq!(
+        names.len(),
+        3,
+        "temporary files were left behind: {names:?}"
+    );
+}
+
+#[test]
+fn a_lost_or_foreign_key_is_an_error_and_not_a_new_authority() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path());
+    let key = dir.path().join("ca/server-ca.key.pem");
+    std::fs::remove_file(&key).unwrap();
+    let lost = ServerAuthority::open_or_create(dir.path(), NOW).unwrap_err();
+    assert!(told(&lost).contains("server-ca.key.pem"), "{}", told(&lost));
+    let other = tempfile::tempdir().unwrap();
+    open(other.path());
+    std::fs::copy(other.path().join("ca/server-ca.key.pem"), &key).unwrap();
+    let foreign = ServerAuthority::open_or_create(dir.path(), NOW).unwrap_err();
+    assert!(
+        told(&foreign).contains("do not belong together"),
+        "{}",
+        told(&foreign)
+    );
+}
+
+#[test]
+fn a_bad_name_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let fault = open(dir.path())
+        .ensure_server_certificate(&["not a host"], NOW)
+        .unwrap_err();
+    assert!(
+        told(&fault).contains("neither a DNS name nor an IP address"),
+        "{}",
+        told(&fault)
+    );
+}
+
+#[test]
+fn nothing_of_a_key_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = open(dir.path());
+    let credential = authority.ensure_server_certificate(&NAMES, NOW).unwrap();
+    let shown = format!("{authority:?} {credential:?}");
+    assert!(
+        shown.contains("CN=Muster server") && !shown.contains("key"),
+        "{shown}"
+    );
+}
