@@ -1,0 +1,145 @@
+use rusqlite::{Row, params};
+
+use crate::{StoreError, Tx, View};
+
+/// A configuration of a hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationRow {
+    /// Row id; 0 before it is inserted.
+    pub id: i64,
+    /// Its id.
+    pub configuration_id: String,
+    /// Its version.
+    pub revision: i64,
+    /// Larger wins.
+    pub priority: u32,
+    /// What its content is for.
+    pub kind: String,
+    /// Which devices.
+    pub target_condition: String,
+    /// Whether the condition looks at reported properties.
+    pub reads_reported: bool,
+    /// JSON: content, labels, metric queries.
+    pub document: String,
+    /// When it was created, 100 ns since 1970.
+    pub created: i64,
+    /// When it was last written, 100 ns since 1970.
+    pub updated: i64,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, configuration_id, revision, priority, kind, target_condition, reads_reported, document, created,
+                    updated FROM configurations ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<ConfigurationRow> {
+    Ok(ConfigurationRow {
+        id: row.get(0)?,
+        configuration_id: row.get(1)?,
+        revision: row.get(2)?,
+        priority: row.get(3)?,
+        kind: row.get(4)?,
+        target_condition: row.get(5)?,
+        reads_reported: row.get(6)?,
+        document: row.get(7)?,
+        created: row.get(8)?,
+        updated: row.get(9)?,
+    })
+}
+
+impl View<'_> {
+    /// A configuration.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn configuration(
+        &self,
+        hub: &str,
+        id: &str,
+    ) -> Result<Option<ConfigurationRow>, StoreError> {
+        self.one(
+            select!("WHERE hub = ?1 AND configuration_id = ?2"),
+            [hub, id],
+            read,
+        )
+    }
+
+    /// All configurations of a hub, by id.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn configurations(&self, hub: &str) -> Result<Vec<ConfigurationRow>, StoreError> {
+        self.all(
+            select!("WHERE hub = ?1 ORDER BY configuration_id"),
+            [hub],
+            read,
+        )
+    }
+
+    /// Row id and version of all configurations of a hub: enough to know whether remembered ones are current.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn configuration_versions(&self, hub: &str) -> Result<Vec<(i64, i64)>, StoreError> {
+        let sql =
+            "SELECT id, revision FROM configurations WHERE hub = ?1 ORDER BY configuration_id";
+        self.all(sql, [hub], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a configuration.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn insert_configuration(
+        &self,
+        hub: &str,
+        row: &ConfigurationRow,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO configurations (hub, configuration_id, revision, priority, kind, target_condition,
+                       reads_reported, document, created, updated)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        #[rustfmt::skip]
+        let values = params![
+            hub, row.configuration_id, row.revision, row.priority, row.kind, row.target_condition,
+            row.reads_reported, row.document, row.created, row.updated,
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Writes all of a configuration but its id, kind and creation date.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn update_configuration(&self, row: &ConfigurationRow) -> Result<(), StoreError> {
+        let sql = "UPDATE configurations SET revision = ?2, priority = ?3, target_condition = ?4, reads_reported = ?5,
+                       document = ?6, updated = ?7
+                   WHERE id = ?1";
+        let condition = (&row.target_condition, row.reads_reported);
+        let values = params![
+            row.id,
+            row.revision,
+            row.priority,
+            condition.0,
+            condition.1,
+            row.document,
+            row.updated
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Deletes a configuration. The next full pass of the deployment engine removes what it left on devices.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn delete_configuration(&self, id: i64) -> Result<(), StoreError> {
+        self.run("DELETE FROM configurations WHERE id = ?1", [id])
+            .map(drop)
+    }
+}

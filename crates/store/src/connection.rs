@@ -1,0 +1,146 @@
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
+
+use crate::{OpenError, StoreError, schema};
+
+/// Statements kept compiled per connection: more than there are.
+const STATEMENTS: usize = 128;
+
+/// Opens the writer's connection; creates and migrates the database.
+pub(crate) fn open_writer(file: &Arc<Path>) -> Result<Connection, OpenError> {
+    create_private(file)?;
+    let mut connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Durable means on disk: the WAL is synced at every commit. 64 MiB of cache keep the upper levels of the indexes.
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                   PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
+    connection
+        .execute_batch(pragmas)
+        .map_err(|error| StoreError::sql("opening", file, error))?;
+    schema::migrate(&mut connection, file)?;
+    Ok(connection)
+}
+
+/// Opens a connection that cannot write.
+pub(crate) fn open_reader(file: &Arc<Path>) -> Result<Connection, OpenError> {
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let pragmas = "PRAGMA query_only = ON; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
+    connection
+        .execute_batch(pragmas)
+        .map_err(|error| StoreError::sql("opening", file, error))?;
+    schema::check(&connection, file)?;
+    Ok(connection)
+}
+
+fn open(file: &Arc<Path>, access: OpenFlags) -> Result<Connection, StoreError> {
+    // Each connection is used by one thread at a time, which is what NO_MUTEX asks for.
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(file, flags).and_then(|connection| {
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(connection)
+    });
+    opened.map_err(|error| StoreError::sql("opening", file, error))
+}
+
+/// SQLite gives its `-wal` and `-shm` files the mode of the database file.
+fn create_private(file: &Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file)
+        .map(drop)
+        .map_err(OpenError::io("creating", file))
+}
+
+/// Reads rows. What it offers is in the files of the tables: `identities.rs`, `enrollments.rs`, ….
+pub struct View<'c> {
+    pub(crate) connection: &'c Connection,
+    pub(crate) file: &'c Arc<Path>,
+}
+
+impl View<'_> {
+    /// The database file, for errors about what is in it.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        self.file
+    }
+
+    pub(crate) fn one<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let run = || {
+            self.connection
+                .prepare_cached(sql)?
+                .query_row(params, read)
+                .optional()
+        };
+        run().map_err(|error| StoreError::sql("reading", self.file, error))
+    }
+
+    pub(crate) fn all<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let run = || {
+            self.connection
+                .prepare_cached(sql)?
+                .query_map(params, read)?
+                .collect::<rusqlite::Result<Vec<T>>>()
+        };
+        run().map_err(|error| StoreError::sql("reading", self.file, error))
+    }
+}
+
+/// What runs after the commit, on the writer's thread.
+pub(crate) type AfterCommit = Box<dyn FnOnce() + Send>;
+
+/// Reads and writes rows inside the writer's transaction. Dropped without effect when the job fails.
+pub struct Tx<'c> {
+    view: View<'c>,
+    after: RefCell<Vec<AfterCommit>>,
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = View<'c>;
+
+    fn deref(&self) -> &View<'c> {
+        &self.view
+    }
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>) -> Self {
+        Self {
+            view: View { connection, file },
+            after: RefCell::default(),
+        }
+    }
+
+    /// Calls `tell` once the transaction is durable, in the order of commits. It must not wait.
+    pub fn after_commit(&self, tell: impl FnOnce() + Send + 'static) {
+        self.after.borrow_mut().push(Box::new(tell));
+    }
+
+    pub(crate) fn into_after_commit(self) -> Vec<AfterCommit> {
+        self.after.into_inner()
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(crate) fn run(&self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
+        let run = || self.connection.prepare_cached(sql)?.execute(params);
+        run().map_err(|error| StoreError::sql("writing", self.file, error))
+    }
+}

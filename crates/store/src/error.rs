@@ -1,0 +1,111 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The storage failed. Nothing of the operation was kept or acknowledged.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{} {}", doing, file.display())]
+pub struct StoreError {
+    doing: &'static str,
+    file: Arc<Path>,
+    #[source]
+    cause: Cause,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Sql(Arc<rusqlite::Error>),
+    #[error(transparent)]
+    Io(Arc<std::io::Error>),
+    #[error("{0}")]
+    Words(Arc<str>),
+}
+
+impl StoreError {
+    pub(crate) fn sql(doing: &'static str, file: &Arc<Path>, cause: rusqlite::Error) -> Self {
+        Self {
+            doing,
+            file: file.clone(),
+            cause: Cause::Sql(Arc::new(cause)),
+        }
+    }
+
+    pub(crate) fn io(doing: &'static str, file: &Path, cause: std::io::Error) -> Self {
+        Self {
+            doing,
+            file: file.into(),
+            cause: Cause::Io(Arc::new(cause)),
+        }
+    }
+
+    pub(crate) fn words(doing: &'static str, file: &Path, cause: impl Into<Arc<str>>) -> Self {
+        Self {
+            doing,
+            file: file.into(),
+            cause: Cause::Words(cause.into()),
+        }
+    }
+
+    /// A stored text that does not parse: the file was damaged or edited. `cause` says which column, never its content.
+    #[must_use]
+    pub fn damaged(file: &Path, cause: impl std::fmt::Display) -> Self {
+        Self::words("reading a damaged row of", file, cause.to_string())
+    }
+
+    /// The file that failed.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
+/// Why a data directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "{} is in use by {}; stop that one or choose another --data-dir",
+        directory.display(),
+        holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+        /// Who holds it, when it said so.
+        holder: Option<u32>,
+    },
+    /// Nothing has been written there yet.
+    #[error("{} holds no data yet; start the server once", .0.display())]
+    Absent(PathBuf),
+    /// A newer version wrote it.
+    #[error("{} has schema {found}; this program knows schemas up to {known}: use the newer program", file.display())]
+    TooNew {
+        /// The database.
+        file: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// A file or directory failed.
+    #[error("{doing} {}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OpenError {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |cause| Self::Io { doing, path, cause }
+    }
+}

@@ -1,0 +1,204 @@
+use rusqlite::{Row, params};
+
+use crate::{Secret, StoreError, Tx, View};
+
+/// Names a device (`module_id` empty) or a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdentityKey<'a> {
+    /// The hub's name.
+    pub hub: &'a str,
+    /// The device.
+    pub device_id: &'a str,
+    /// The module, or an empty text for the device.
+    pub module_id: &'a str,
+}
+
+/// A device or module without its twin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRow {
+    /// Row id; 0 before it is inserted.
+    pub id: i64,
+    /// The hub's name.
+    pub hub: String,
+    /// The device.
+    pub device_id: String,
+    /// The module, or an empty text for the device.
+    pub module_id: String,
+    /// Its life.
+    pub generation_id: String,
+    /// Its version.
+    pub revision: i64,
+    /// Whether it may connect (devices).
+    pub enabled: bool,
+    /// Why (devices).
+    pub status_reason: Option<String>,
+    /// When `enabled` last changed, 100 ns since 1970 (devices).
+    pub status_updated: i64,
+    /// `sas`, `selfSigned`, `certificateAuthority` or `none`.
+    pub auth_kind: String,
+    /// Base64 key or hexadecimal thumbprint.
+    pub auth_primary: Option<Secret>,
+    /// Base64 key or hexadecimal thumbprint.
+    pub auth_secondary: Option<Secret>,
+    /// Whether it is an IoT Edge device.
+    pub iot_edge: bool,
+    /// Who manages it (modules).
+    pub managed_by: Option<String>,
+    /// Scope (devices).
+    pub device_scope: Option<String>,
+    /// JSON array of scopes; `None` when empty (devices).
+    pub parent_scopes: Option<String>,
+}
+
+/// The columns of an [`IdentityRow`], in the order in which [`read_identity`] takes them.
+macro_rules! identity_columns {
+    () => {
+        "id, hub, device_id, module_id, generation_id, revision, enabled, status_reason, status_updated, auth_kind,
+         auth_primary, auth_secondary, iot_edge, managed_by, device_scope, parent_scopes"
+    };
+}
+pub(crate) use identity_columns;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT ", identity_columns!(), " FROM identities ", $rest)
+    };
+}
+
+pub(crate) fn read_identity(row: &Row<'_>) -> rusqlite::Result<IdentityRow> {
+    Ok(IdentityRow {
+        id: row.get(0)?,
+        hub: row.get(1)?,
+        device_id: row.get(2)?,
+        module_id: row.get(3)?,
+        generation_id: row.get(4)?,
+        revision: row.get(5)?,
+        enabled: row.get(6)?,
+        status_reason: row.get(7)?,
+        status_updated: row.get(8)?,
+        auth_kind: row.get(9)?,
+        auth_primary: row.get(10)?,
+        auth_secondary: row.get(11)?,
+        iot_edge: row.get(12)?,
+        managed_by: row.get(13)?,
+        device_scope: row.get(14)?,
+        parent_scopes: row.get(15)?,
+    })
+}
+
+impl View<'_> {
+    /// A device or module.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn identity(&self, key: IdentityKey<'_>) -> Result<Option<IdentityRow>, StoreError> {
+        let sql = select!("WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3");
+        self.one(sql, [key.hub, key.device_id, key.module_id], read_identity)
+    }
+
+    /// Devices of a hub whose id comes after `after`, in order.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn devices_after(
+        &self,
+        hub: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<IdentityRow>, StoreError> {
+        let sql = select!(
+            "WHERE hub = ?1 AND device_id > ?2 AND module_id = '' ORDER BY device_id LIMIT ?3"
+        );
+        self.all(sql, params![hub, after, limit], read_identity)
+    }
+
+    /// The modules of a device, in order.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn modules(&self, hub: &str, device_id: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        let sql =
+            select!("WHERE hub = ?1 AND device_id = ?2 AND module_id > '' ORDER BY module_id");
+        self.all(sql, [hub, device_id], read_identity)
+    }
+
+    /// How many devices a hub has: all, and those enabled.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn count_devices(&self, hub: &str) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT count(*), coalesce(sum(enabled), 0) FROM identities WHERE hub = ?1 AND module_id = ''";
+        Ok(self
+            .one(sql, [hub], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .unwrap_or_default())
+    }
+}
+
+impl Tx<'_> {
+    /// Writes all of an identity but key, generation and twin.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn update_identity(&self, row: &IdentityRow) -> Result<(), StoreError> {
+        let sql = "UPDATE identities SET revision = ?2, enabled = ?3, status_reason = ?4, status_updated = ?5,
+                       auth_kind = ?6, auth_primary = ?7, auth_secondary = ?8, iot_edge = ?9, managed_by = ?10,
+                       device_scope = ?11, parent_scopes = ?12
+                   WHERE id = ?1";
+        #[rustfmt::skip]
+        let values = params![
+            row.id, row.revision, row.enabled, row.status_reason, row.status_updated,
+            row.auth_kind, row.auth_primary, row.auth_secondary, row.iot_edge, row.managed_by,
+            row.device_scope, row.parent_scopes,
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Deletes a device with its modules, its place in deployments and all their twins.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn delete_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+        self.run(
+            "DELETE FROM identities WHERE hub = ?1 AND device_id = ?2",
+            [hub, device_id],
+        )?;
+        self.run(
+            "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2",
+            [hub, device_id],
+        )?;
+        self.run(
+            "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2",
+            [hub, device_id],
+        )
+        .map(drop)
+    }
+
+    /// Deletes a module with its twin.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn delete_module(&self, id: i64) -> Result<(), StoreError> {
+        self.run("DELETE FROM identities WHERE id = ?1", [id])
+            .map(drop)
+    }
+
+    /// Moves a device with its modules and twins to another hub or id. Its place in the old hub's deployments goes.
+    ///
+    /// # Errors
+    /// When the storage fails, or the new place is taken.
+    pub fn move_device(&self, from: (&str, &str), to: (&str, &str)) -> Result<(), StoreError> {
+        self.run(
+            "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2",
+            [from.0, from.1],
+        )?;
+        self.run(
+            "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2",
+            [from.0, from.1],
+        )?;
+        let sql =
+            "UPDATE identities SET hub = ?3, device_id = ?4 WHERE hub = ?1 AND device_id = ?2";
+        self.run(sql, [from.0, from.1, to.0, to.1])?;
+        let sql = "UPDATE identities SET configurations = NULL WHERE hub = ?1 AND device_id = ?2";
+        self.run(sql, [to.0, to.1]).map(drop)
+    }
+}

@@ -1,0 +1,39 @@
+//! Rows and transactions in one SQLite file, and the event log beside it. The only crate that spells SQL.
+//!
+//! [`Store::write`] runs a job on the one writer thread; jobs that arrive together share one transaction and one fsync, and
+//! are answered after it. Inside a job [`Tx`] reads and writes; [`Store::read`] and [`Store::scan`] give a [`View`], which only
+//! reads. What the rows mean is decided in `registry`.
+
+mod directory;
+mod error;
+mod schema;
+
+mod connection;
+mod reader;
+mod secret;
+mod store;
+mod writer;
+
+mod configurations;
+mod enrollments;
+mod identities;
+mod registrations;
+mod services;
+mod targeting;
+mod twins;
+
+pub mod log;
+
+pub use configurations::ConfigurationRow;
+pub use connection::{Tx, View};
+pub use directory::DataDirectory;
+pub use enrollments::{CertificateRow, EnrollmentRow};
+pub use error::{OpenError, StoreError};
+pub use identities::{IdentityKey, IdentityRow};
+pub use reader::ReadOnlyStore;
+pub use registrations::RegistrationRow;
+pub use secret::Secret;
+pub use services::{HubRow, PolicyRow, ServiceRow};
+pub use store::Store;
+pub use targeting::MetricCounts;
+pub use twins::{SectionWrite, TwinRow, TwinWrite};

@@ -1,0 +1,172 @@
+use rusqlite::{Row, params};
+
+use crate::{StoreError, Tx, View};
+
+/// A registration record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationRow {
+    /// Row id; 0 before it is inserted.
+    pub id: i64,
+    /// The registration id in lower case.
+    pub folded: String,
+    /// The registration id as first spelled.
+    pub spelled: String,
+    /// The group as spelled; `None` for an individual enrollment.
+    pub group_id: Option<String>,
+    /// `assigned` or `failed`.
+    pub status: String,
+    /// Of an assignment.
+    pub substatus: Option<String>,
+    /// The hub assigned, also while a later attempt has failed.
+    pub hub: Option<String>,
+    /// The hub device assigned.
+    pub device_id: Option<String>,
+    /// Of a failure.
+    pub error_code: Option<u32>,
+    /// Of a failure.
+    pub error_message: Option<String>,
+    /// Its version.
+    pub etag: String,
+    /// JSON: what a custom allocation returned.
+    pub payload: Option<String>,
+    /// JSON: how the device proved itself.
+    pub detail: Option<String>,
+    /// First attempt, 100 ns since 1970.
+    pub created: i64,
+    /// Last attempt, 100 ns since 1970.
+    pub updated: i64,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, folded, spelled, group_id, status, substatus, hub, device_id, error_code, error_message,
+                    etag, payload, detail, created, updated FROM registrations ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RegistrationRow> {
+    Ok(RegistrationRow {
+        id: row.get(0)?,
+        folded: row.get(1)?,
+        spelled: row.get(2)?,
+        group_id: row.get(3)?,
+        status: row.get(4)?,
+        substatus: row.get(5)?,
+        hub: row.get(6)?,
+        device_id: row.get(7)?,
+        error_code: row.get(8)?,
+        error_message: row.get(9)?,
+        etag: row.get(10)?,
+        payload: row.get(11)?,
+        detail: row.get(12)?,
+        created: row.get(13)?,
+        updated: row.get(14)?,
+    })
+}
+
+impl View<'_> {
+    /// The record of a folded registration id.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn registration(
+        &self,
+        id_scope: &str,
+        folded: &str,
+    ) -> Result<Option<RegistrationRow>, StoreError> {
+        self.one(
+            select!("WHERE id_scope = ?1 AND folded = ?2"),
+            [id_scope, folded],
+            read,
+        )
+    }
+
+    /// The registration id that a hub device is assigned to.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn registration_of_device(
+        &self,
+        hub: &str,
+        device_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT spelled FROM registrations WHERE hub = ?1 AND device_id = ?2 LIMIT 1";
+        self.one(sql, [hub, device_id], |row| row.get(0))
+    }
+
+    /// Records of a group (folded) whose folded id comes after `after`, in order.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn registrations_after(
+        &self,
+        id_scope: &str,
+        group_folded: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<RegistrationRow>, StoreError> {
+        let sql = select!(
+            "WHERE id_scope = ?1 AND group_folded = ?2 AND folded > ?3 ORDER BY folded LIMIT ?4"
+        );
+        self.all(sql, params![id_scope, group_folded, after, limit], read)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn insert_registration(
+        &self,
+        id_scope: &str,
+        row: &RegistrationRow,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO registrations (id_scope, folded, spelled, group_id, group_folded, status, substatus, hub,
+                       device_id, error_code, error_message, etag, payload, detail, created, updated)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+        let group_folded = row.group_id.as_deref().map(str::to_ascii_lowercase);
+        let (error, written) = (
+            (row.error_code, &row.error_message),
+            (row.created, row.updated),
+        );
+        let place = (&row.hub, &row.device_id);
+        #[rustfmt::skip]
+        let values = params![
+            id_scope, row.folded, row.spelled, row.group_id, group_folded, row.status, row.substatus, place.0,
+            place.1, error.0, error.1, row.etag, row.payload, row.detail, written.0, written.1,
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Writes all of a record but its id and creation date.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn update_registration(&self, row: &RegistrationRow) -> Result<(), StoreError> {
+        let sql = "UPDATE registrations SET group_id = ?2, group_folded = ?3, status = ?4, substatus = ?5, hub = ?6,
+                       device_id = ?7, error_code = ?8, error_message = ?9, etag = ?10, payload = ?11, detail = ?12,
+                       updated = ?13
+                   WHERE id = ?1";
+        let group_folded = row.group_id.as_deref().map(str::to_ascii_lowercase);
+        #[rustfmt::skip]
+        let values = params![
+            row.id, row.group_id, group_folded, row.status, row.substatus, row.hub,
+            row.device_id, row.error_code, row.error_message, row.etag, row.payload, row.detail,
+            row.updated,
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Deletes the record of a folded registration id; says whether there was one.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn delete_registration(&self, id_scope: &str, folded: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM registrations WHERE id_scope = ?1 AND folded = ?2";
+        self.run(sql, [id_scope, folded]).map(|rows| rows > 0)
+    }
+}

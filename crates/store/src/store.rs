@@ -1,0 +1,137 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::connection::{Tx, View, open_writer};
+use crate::reader::Readers;
+use crate::writer::{Job, Pending, Writer};
+use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError};
+
+/// Jobs that may wait for the writer; more callers wait to be let in.
+const QUEUE: usize = 4096;
+/// Scans that run at once; they are long and would otherwise take every core from the point reads.
+const SCANS: usize = 2;
+
+/// The database of a data directory. Cheap to clone; the last clone that is dropped waits for the writer to finish.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    // In the order in which they end: no more jobs, then the writer, then the readers, then the lock.
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Readers,
+    scans: Semaphore,
+    file: Arc<Path>,
+    directory: DataDirectory,
+}
+
+impl Store {
+    /// Opens the database of a directory that this process holds; creates and migrates it as needed.
+    ///
+    /// # Errors
+    /// When it cannot be opened or written, or a newer version wrote it.
+    pub fn open(directory: DataDirectory) -> Result<Self, OpenError> {
+        let file: Arc<Path> = DataDirectory::database(directory.path()).into();
+        let connection = open_writer(&file)?;
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            connection,
+            file: file.clone(),
+            queue,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(OpenError::io("starting the writer of", &file))?;
+        let shared = Shared {
+            queue: Some(sender),
+            writer: Some(thread),
+            readers: Readers::new(file.clone()),
+            scans: Semaphore::new(SCANS),
+            file,
+            directory,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Opens a directory for reading only, also while a server holds it.
+    ///
+    /// # Errors
+    /// When there is no database, it cannot be read, or a newer version wrote it.
+    pub fn open_read_only(directory: &Path) -> Result<ReadOnlyStore, OpenError> {
+        ReadOnlyStore::open(directory)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.shared.directory.path()
+    }
+
+    /// Runs `work` in a transaction and returns its result after the commit is on disk. When `work` fails nothing of it is kept.
+    /// Jobs run one after the other, in the order of arrival; what they read is the state after all before them.
+    ///
+    /// # Errors
+    /// What `work` answers, or the storage fails.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let job: Box<dyn Job> = Box::new(Pending::new(work, caller));
+        let stopped = || StoreError::words("writing", &self.shared.file, "the writer has stopped");
+        let queue = self.shared.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(job).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Reads on the calling thread: for point reads, which take microseconds.
+    ///
+    /// # Errors
+    /// What `work` answers, or the storage fails.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.shared.readers.read(work)
+    }
+
+    /// Reads on a thread of its own, all of one moment: for pages and counts.
+    ///
+    /// # Errors
+    /// What `work` answers, or the storage fails.
+    pub async fn scan<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let stopped = || StoreError::words("reading", &self.shared.file, "the server is stopping");
+        let _permit = self.shared.scans.acquire().await.map_err(|_| stopped())?;
+        let shared = self.shared.clone();
+        let scan = tokio::task::spawn_blocking(move || shared.readers.read_snapshot(work));
+        scan.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // The writer catches panics of jobs; nothing is left to report if it ended otherwise.
+            let _ = writer.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

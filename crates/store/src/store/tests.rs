@@ -1,0 +1,238 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::{HubRow, IdentityKey, IdentityRow, Secret, ServiceRow, TwinRow};
+
+fn open(directory: &Path) -> Store {
+    Store::open(DataDirectory::lock(directory).unwrap()).unwrap()
+}
+
+fn device(id: &str) -> IdentityRow {
+    IdentityRow {
+        id: 0,
+        hub: "hub".to_owned(),
+        device_id: id.to_owned(),
+        module_id: String::new(),
+        generation_id: "1".to_owned(),
+        revision: 1,
+        enabled: true,
+        status_reason: None,
+        status_updated: 0,
+        auth_kind: "sas".to_owned(),
+        auth_primary: Some(Secret::new("secret")),
+        auth_secondary: None,
+        iot_edge: false,
+        managed_by: None,
+        device_scope: None,
+        parent_scopes: None,
+    }
+}
+
+async fn insert(store: &Store, id: &str) -> Result<(), StoreError> {
+    let row = device(id);
+    store
+        .write(move |tx| tx.insert_identity(&row, &TwinRow::default()))
+        .await
+}
+
+fn exists(store: &Store, id: &str) -> bool {
+    let key = IdentityKey {
+        hub: "hub",
+        device_id: id,
+        module_id: "",
+    };
+    store.read(|view| view.identity(key)).unwrap().is_some()
+}
+
+#[tokio::test]
+async fn what_is_written_is_there_after_opening_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    insert(&store, "a").await.unwrap();
+    drop(store);
+    assert!(exists(&open(directory.path()), "a"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_job_leaves_its_neighbours_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    // The writer is held until all jobs wait, so that they share a transaction.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (entered, holding) = oneshot::channel();
+    let holder = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let hold = move |_: &Tx<'_>| {
+                entered.send(()).unwrap();
+                held.recv().unwrap();
+                Ok::<_, StoreError>(())
+            };
+            store.write(hold).await
+        }
+    });
+    holding.await.unwrap();
+    let write = |id: &'static str, fails: bool, panics: bool| {
+        let store = store.clone();
+        async move {
+            store
+                .write(move |tx| {
+                    tx.insert_identity(&device(id), &TwinRow::default())?;
+                    assert!(!panics, "this job panics on purpose");
+                    match fails {
+                        true => Err(StoreError::damaged(Path::new("x"), "on purpose")),
+                        false => Ok(()),
+                    }
+                })
+                .await
+        }
+    };
+    let jobs = async {
+        tokio::join!(
+            write("a", false, false),
+            write("b", true, false),
+            write("c", false, true),
+            write("d", false, false)
+        )
+    };
+    let release = async {
+        while store.shared.queue.as_ref().unwrap().capacity() > QUEUE - 4 {
+            tokio::task::yield_now().await;
+        }
+        release.send(()).unwrap();
+    };
+    let ((a, b, c, d), ()) = tokio::join!(jobs, release);
+    holder.await.unwrap().unwrap();
+    assert!(a.is_ok() && d.is_ok());
+    assert!(b.unwrap_err().to_string().contains("damaged"));
+    assert!(c.is_err());
+    let there: Vec<_> = ["a", "b", "c", "d"]
+        .into_iter()
+        .filter(|id| exists(&store, id))
+        .collect();
+    assert_eq!(there, ["a", "d"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_acknowledges_nothing_and_names_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    insert(&store, "before").await.unwrap();
+    // SQLite answers SQLITE_FULL at its own limit exactly as at the disk's.
+    let limit = |pages: &'static str| {
+        let store = store.clone();
+        async move {
+            store
+                .write(move |tx| tx.one(pages, [], |_| Ok(())))
+                .await
+                .unwrap()
+        }
+    };
+    limit("PRAGMA max_page_count = 1").await;
+    let large = TwinRow {
+        tags: Some(format!("{{\"a\":\"{}\"}}", "x".repeat(100_000))),
+        ..TwinRow::default()
+    };
+    let error = store
+        .write(move |tx| tx.insert_identity(&device("large"), &large))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("muster.db"), "{error}");
+    assert!(!exists(&store, "large"));
+    limit("PRAGMA max_page_count = 1000000").await;
+    insert(&store, "after").await.unwrap();
+    assert!(exists(&store, "before") && exists(&store, "after"));
+}
+
+#[tokio::test]
+async fn callbacks_run_after_the_commit_in_order_and_only_for_what_was_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let (told, heard) = std::sync::mpsc::channel();
+    for (number, fails) in [(1, false), (2, true), (3, false)] {
+        let told = told.clone();
+        let job = move |tx: &Tx<'_>| {
+            tx.after_commit(move || told.send(number).unwrap());
+            if fails {
+                Err(StoreError::damaged(Path::new("x"), "on purpose"))
+            } else {
+                Ok(())
+            }
+        };
+        let _ = store.write(job).await;
+    }
+    drop(told);
+    assert_eq!(heard.iter().collect::<Vec<_>>(), [1, 3]);
+}
+
+#[tokio::test]
+async fn a_directory_has_one_server_and_any_number_of_readers() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        Store::open_read_only(directory.path()),
+        Err(OpenError::Absent(_))
+    ));
+    let store = open(directory.path());
+    let service = ServiceRow {
+        id_scope: "0neX".to_owned(),
+        operation_key: Secret::new("k"),
+    };
+    let hub = HubRow {
+        name: "hub".to_owned(),
+        host: "localhost".to_owned(),
+        allocation_weight: None,
+        apply_allocation_policy: true,
+    };
+    store
+        .write(move |tx| {
+            tx.insert_service(&service, 1)
+                .and_then(|()| tx.insert_linked_hub("0neX", &hub, 1))
+        })
+        .await
+        .unwrap();
+
+    let refused = DataDirectory::lock(directory.path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains(&format!("in use by process {}", std::process::id())),
+        "{refused}"
+    );
+    let reader = Store::open_read_only(directory.path()).unwrap();
+    let hubs = reader.read(|view| view.linked_hubs("0neX")).unwrap();
+    assert_eq!(hubs.len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_else_can_read_the_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let inside = directory.path().join("data");
+    let store = open(&inside);
+    insert(&store, "a").await.unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&inside), 0o700);
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&inside).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        seen += 1;
+    }
+    // Database, WAL, its index, and the lock.
+    assert_eq!(seen, 4);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let file = DataDirectory::database(directory.path());
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .pragma_update(None, "user_version", 999)
+        .unwrap();
+    let refused = Store::open(DataDirectory::lock(directory.path()).unwrap())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(refused.contains("schema 999"), "{refused}");
+}

@@ -1,0 +1,208 @@
+use rusqlite::{Row, params};
+
+use crate::identities::{identity_columns, read_identity};
+use crate::{IdentityKey, IdentityRow, StoreError, Tx, View};
+
+/// The twin of an identity. Documents are JSON texts; `None` stands for `{}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TwinRow {
+    /// One more with every change of any part.
+    pub version: u64,
+    /// One more with every change of `desired`.
+    pub desired_version: u64,
+    /// One more with every change of `reported`.
+    pub reported_version: u64,
+    /// When the documents were last written whole, 100 ns since 1970.
+    pub written: i64,
+    /// Tags.
+    pub tags: Option<String>,
+    /// Desired properties.
+    pub desired: Option<String>,
+    /// Reported properties.
+    pub reported: Option<String>,
+    /// Configuration id to status.
+    pub configurations: Option<String>,
+    /// `None` when every property dates from `written`.
+    pub desired_metadata: Option<String>,
+    /// `None` when every property dates from `written`.
+    pub reported_metadata: Option<String>,
+}
+
+/// A new state of `desired` or `reported`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionWrite {
+    /// The properties, JSON.
+    pub document: String,
+    /// Their metadata, JSON.
+    pub metadata: String,
+    /// The section's version.
+    pub version: u64,
+}
+
+/// What changes of a twin; `None` parts stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TwinWrite {
+    /// The twin's version.
+    pub version: u64,
+    /// Tags, JSON.
+    pub tags: Option<String>,
+    /// Desired properties.
+    pub desired: Option<SectionWrite>,
+    /// Reported properties.
+    pub reported: Option<SectionWrite>,
+    /// Configuration id to status, JSON.
+    pub configurations: Option<String>,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT ",
+            identity_columns!(),
+            ", twin_version, desired_version, reported_version, twin_written, json(tags), json(desired),
+             json(reported), json(configurations), desired_metadata, reported_metadata FROM identities ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<(IdentityRow, TwinRow)> {
+    let twin = TwinRow {
+        version: row.get(16)?,
+        desired_version: row.get(17)?,
+        reported_version: row.get(18)?,
+        written: row.get(19)?,
+        tags: row.get(20)?,
+        desired: row.get(21)?,
+        reported: row.get(22)?,
+        configurations: row.get(23)?,
+        desired_metadata: row.get(24)?,
+        reported_metadata: row.get(25)?,
+    };
+    Ok((read_identity(row)?, twin))
+}
+
+impl View<'_> {
+    /// An identity with its twin.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn twin(&self, key: IdentityKey<'_>) -> Result<Option<(IdentityRow, TwinRow)>, StoreError> {
+        let sql = select!("WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3");
+        self.one(sql, [key.hub, key.device_id, key.module_id], read)
+    }
+
+    /// A device and its modules with their twins, the device first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn device_and_modules(
+        &self,
+        hub: &str,
+        device_id: &str,
+    ) -> Result<Vec<(IdentityRow, TwinRow)>, StoreError> {
+        let sql = select!("WHERE hub = ?1 AND device_id = ?2 ORDER BY module_id");
+        self.all(sql, [hub, device_id], read)
+    }
+
+    /// Devices of a hub with their twins, after a device id, in order.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn device_twins_after(
+        &self,
+        hub: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(IdentityRow, TwinRow)>, StoreError> {
+        let sql = select!(
+            "WHERE hub = ?1 AND device_id > ?2 AND module_id = '' ORDER BY device_id LIMIT ?3"
+        );
+        self.all(sql, params![hub, after, limit], read)
+    }
+
+    /// Modules of a hub with their twins, after a device and module id, in order.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn module_twins_after(
+        &self,
+        hub: &str,
+        after: (&str, &str),
+        limit: usize,
+    ) -> Result<Vec<(IdentityRow, TwinRow)>, StoreError> {
+        let sql = select!(
+            "WHERE hub = ?1 AND (device_id, module_id) > (?2, ?3) AND module_id > ''
+             ORDER BY device_id, module_id LIMIT ?4"
+        );
+        self.all(sql, params![hub, after.0, after.1, limit], read)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a device or module with its twin.
+    ///
+    /// # Errors
+    /// When the storage fails, or the key is taken.
+    pub fn insert_identity(&self, row: &IdentityRow, twin: &TwinRow) -> Result<(), StoreError> {
+        let sql = "INSERT INTO identities (hub, device_id, module_id, generation_id, revision, enabled, status_reason,
+                       status_updated, auth_kind, auth_primary, auth_secondary, iot_edge, managed_by, device_scope,
+                       parent_scopes, twin_version, desired_version, reported_version, twin_written, tags, desired)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+                       jsonb(?20), jsonb(?21))";
+        #[rustfmt::skip]
+        let values = params![
+            row.hub, row.device_id, row.module_id, row.generation_id, row.revision, row.enabled, row.status_reason,
+            row.status_updated, row.auth_kind, row.auth_primary, row.auth_secondary, row.iot_edge, row.managed_by,
+            row.device_scope, row.parent_scopes, twin.version, twin.desired_version, twin.reported_version,
+            twin.written, twin.tags, twin.desired,
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Writes the parts of a twin that change.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn update_twin(&self, identity: i64, write: &TwinWrite) -> Result<(), StoreError> {
+        let sql = "UPDATE identities SET twin_version = ?2, tags = coalesce(jsonb(?3), tags),
+                       desired = coalesce(jsonb(?4), desired), desired_metadata = coalesce(?5, desired_metadata),
+                       desired_version = coalesce(?6, desired_version), reported = coalesce(jsonb(?7), reported),
+                       reported_metadata = coalesce(?8, reported_metadata),
+                       reported_version = coalesce(?9, reported_version),
+                       configurations = coalesce(jsonb(?10), configurations)
+                   WHERE id = ?1";
+        let (desired, reported) = (write.desired.as_ref(), write.reported.as_ref());
+        #[rustfmt::skip]
+        let values = params![
+            identity, write.version, write.tags,
+            desired.map(|s| &s.document), desired.map(|s| &s.metadata), desired.map(|s| s.version),
+            reported.map(|s| &s.document), reported.map(|s| &s.metadata), reported.map(|s| s.version),
+            write.configurations,
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Writes a twin whole: documents, versions and date. Metadata goes, so that everything dates from `twin.written`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn reset_twin(&self, identity: i64, twin: &TwinRow) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE identities SET twin_version = ?2, desired_version = ?3, reported_version = ?4,
+                       twin_written = ?5, tags = jsonb(?6), desired = jsonb(?7), reported = NULL,
+                       configurations = NULL, desired_metadata = NULL, reported_metadata = NULL
+                   WHERE id = ?1";
+        let versions = (twin.version, twin.desired_version, twin.reported_version);
+        let values = params![
+            identity,
+            versions.0,
+            versions.1,
+            versions.2,
+            twin.written,
+            twin.tags,
+            twin.desired
+        ];
+        self.run(sql, values).map(drop)
+    }
+}
