@@ -1,0 +1,47 @@
+use ids::HubName;
+use serde_json::{Map, Value};
+
+use crate::identity::Identity;
+
+/// Something that live sessions may have to hear of. Reported after its commit is durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The desired properties changed. Applying `patch` as a merge patch to the version before gives this version.
+    Desired {
+        /// Whose.
+        identity: Identity,
+        /// The merge patch, without `$version`.
+        patch: Map<String, Value>,
+        /// The section's `$version` now.
+        version: u64,
+    },
+    /// The device (with all its modules) or module was deleted, or moved to another hub.
+    Gone {
+        /// Which.
+        identity: Identity,
+    },
+    /// The device was disabled.
+    Disabled {
+        /// Which; never a module.
+        identity: Identity,
+    },
+    /// What the identity proves itself with is another one now.
+    CredentialsChanged {
+        /// Which.
+        identity: Identity,
+    },
+    /// Deployments, tags or reported properties changed in a way that targeting depends on: run
+    /// [`Registry::evaluate_deployments`](crate::Registry::evaluate_deployments).
+    Targeting {
+        /// The hub.
+        hub: HubName,
+    },
+}
+
+/// Hears of changes.
+///
+/// Called on the writer's thread, after the commit, in the order of commits: it must only hand over (to channels), never wait.
+pub trait Watcher: Send + Sync {
+    /// A change has been committed.
+    fn changed(&self, change: &Change);
+}

@@ -1,0 +1,150 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn matches(condition: &str) -> bool {
+    let tags = json!({
+        "site": "Seoul", "floor": 3, "lab": true, "owner": {"name": "O'Brien"}, "my-key": "x", "odd key": 1, "list": [1]
+    });
+    let reported = json!({"fw": {"version": 1.5}});
+    let facts = Facts {
+        device_id: "edge-1",
+        tags: tags.as_object().unwrap(),
+        reported: reported.as_object().unwrap(),
+    };
+    Condition::parse(condition).unwrap().matches(facts)
+}
+
+#[test]
+fn conditions_that_match() {
+    for condition in [
+        "*",
+        " * ",
+        "deviceId = 'edge-1'",
+        "deviceId='edge-1' and tags.site='Seoul'",
+        "tags.floor = 3 AND tags.floor >= 3 AND tags.floor < 4 AND tags.floor <> 5",
+        "tags.lab = true",
+        "tags.owner.name = 'O''Brien'",
+        "tags.my-key = 'x'",
+        "tags.[[odd key]] = 1",
+        "properties.reported.fw.version > 1.4",
+        "NOT tags.site = 'Busan'",
+        "tags.site != 'Busan'",
+        "tags.site IN ['Busan', 'Seoul']",
+        "tags.floor in (1, 2, 3)",
+        "tags.floor NIN [1, 2]",
+        "tags.site = 'x' OR (tags.floor = 3 AND NOT tags.lab = false)",
+        "tags.missing = 1 OR tags.floor = 3",
+        "'Seoul' = tags.site",
+        "tags.floor > -1e2",
+        // AND binds closer than OR.
+        "tags.floor = 3 OR tags.floor = 4 AND tags.floor = 5",
+    ] {
+        assert!(matches(condition), "{condition}");
+    }
+}
+
+#[test]
+fn conditions_that_do_not_match() {
+    for condition in [
+        "",
+        "  ",
+        "deviceId = 'EDGE-1'",
+        "tags.site = 'seoul'",
+        "tags.missing = 1",
+        "tags.missing != 1",
+        "NOT tags.missing = 1",
+        "NOT (tags.missing = 1 AND tags.floor = 3)",
+        "tags.floor = '3'",
+        "tags.floor < 'a'",
+        "tags.owner = 'x'",
+        "tags.owner != 'x'",
+        "tags.list = 1",
+        "tags.site.deeper = 1",
+        "tags.missing IN [1]",
+        "NOT tags.missing IN [1]",
+    ] {
+        assert!(!matches(condition), "{condition}");
+    }
+}
+
+#[test]
+fn faults_have_a_position() {
+    for (condition, position, wanted) in [
+        (
+            "tags.site == 'x'",
+            11,
+            "was expected, found a comparison sign",
+        ),
+        ("tags.site = \"x\"", 12, "single quotes"),
+        ("tags.site = 'x", 12, "no closing quote"),
+        (
+            "tags.site",
+            9,
+            "=, !=, <, <=, >, >= or IN was expected, found the end",
+        ),
+        (
+            "tags.site = 'x' tags.b = 1",
+            16,
+            "AND, OR or the end was expected, found 'tags.b'",
+        ),
+        ("(tags.a = 1", 11, "')' was expected, found the end"),
+        ("site = 'x'", 0, "deviceId, tags.…"),
+        ("properties.desired.a = 1", 0, "deviceId, tags.…"),
+        ("tags. = 1", 5, "a property name was expected"),
+        ("tags.a = 1x", 9, "not a number"),
+        ("tags.a IN []", 11, "a value was expected"),
+        ("tags.a ! 1", 7, "to negate write NOT"),
+        ("tags.ä = 'ß' ; 1", 13, "has no meaning"),
+        ("tags.[[a = 1", 5, "no ']]'"),
+    ] {
+        let error = Condition::parse(condition).unwrap_err();
+        assert_eq!(error.position, position, "{condition}: {error}");
+        assert!(error.problem.contains(wanted), "{condition}: {error}");
+    }
+}
+
+#[test]
+fn nesting_has_a_limit() {
+    let nested = |depth| format!("{}tags.a = 1{}", "(".repeat(depth), ")".repeat(depth));
+    assert!(Condition::parse(&nested(64)).is_ok());
+    assert!(
+        Condition::parse(&nested(65))
+            .unwrap_err()
+            .problem
+            .contains("nests deeper")
+    );
+    assert!(Condition::parse(&format!("{}tags.a = 1", "NOT ".repeat(4000))).is_err());
+}
+
+#[test]
+fn only_some_read_reported_properties() {
+    let reads = |condition| Condition::parse(condition).unwrap().reads_reported();
+    assert!(reads("tags.a = 1 OR NOT properties.reported.b = 1"));
+    assert!(!reads("tags.a = 'properties.reported.b'"));
+    assert!(!reads("*"));
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics(text in any::<String>()) {
+        let _ = Condition::parse(&text);
+    }
+
+    #[test]
+    fn no_likely_input_panics(words in prop::collection::vec(
+        prop::sample::select(vec![
+            "tags.a", "deviceId", "properties.reported.x", "AND", "or", "NOT", "IN", "[", "]", "(", ")", ",", "=", "!=",
+            "<>", "<=", ">", "'x'", "''", "'", "1", "-1.5", "true", "[[", "]]", ".", "*", "\"", "é",
+        ]), 0..20)) {
+        let text = words.join(" ");
+        match Condition::parse(&text) {
+            Ok(condition) => {
+                let empty = Map::new();
+                let _ = condition.matches(Facts { device_id: "d", tags: &empty, reported: &empty });
+            }
+            Err(error) => prop_assert!(error.position <= text.chars().count()),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+
+use ids::{ConfigurationId, Etag, Timestamp};
+use serde_json::Value;
+
+use crate::StorageError;
+use crate::condition::ConditionError;
+
+/// What a configuration's content is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentKind {
+    /// `modulesContent` with whole sections: one of these is a device's base.
+    Deployment,
+    /// `modulesContent` without `properties.desired` of `$edgeAgent`: laid over a base.
+    LayeredDeployment,
+    /// `deviceContent`: stored and shown; only deployments are applied so far.
+    Device,
+    /// `moduleContent`: stored and shown; only deployments are applied so far.
+    Module,
+}
+
+/// A configuration to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigurationDraft {
+    /// Its id.
+    pub id: ConfigurationId,
+    /// `schemaVersion` as sent.
+    pub schema_version: Option<String>,
+    /// Labels: inert texts.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Which devices: `*` all, empty none, else a condition ([`condition`](crate::condition)).
+    pub target_condition: String,
+    /// Larger wins.
+    pub priority: u32,
+    /// `content`: an object with `modulesContent`, `deviceContent` or `moduleContent`. Never changes once created; on an update
+    /// `None` keeps it and anything else must equal it.
+    pub content: Option<Value>,
+    /// `metrics.queries`: name to query.
+    pub metric_queries: BTreeMap<String, String>,
+}
+
+/// A configuration as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigurationRecord {
+    /// Its id.
+    pub id: ConfigurationId,
+    /// `schemaVersion` as sent.
+    pub schema_version: Option<String>,
+    /// Labels: inert texts.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// See [`ConfigurationDraft::target_condition`].
+    pub target_condition: String,
+    /// Larger wins.
+    pub priority: u32,
+    /// What it is for.
+    pub kind: ContentKind,
+    /// `content`.
+    pub content: Value,
+    /// `metrics.queries`.
+    pub metric_queries: BTreeMap<String, String>,
+    /// Its version, `MQ==` at first.
+    pub etag: Etag,
+    /// When it was created; the tie-breaker of equal priorities.
+    pub created: Timestamp,
+    /// When it was last written.
+    pub updated: Timestamp,
+}
+
+/// The system metrics of a deployment, counted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MetricResults {
+    /// Edge devices that match the condition.
+    pub targeted: u64,
+    /// Of these, devices whose result it is part of.
+    pub applied: u64,
+    /// Of these, devices whose agent reported the current desired version with code 200.
+    pub reported_successful: u64,
+    /// Of these, devices whose agent reported the current desired version with another code.
+    pub reported_failed: u64,
+}
+
+/// What one call of [`Registry::evaluate_deployments`](crate::Registry::evaluate_deployments) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EvaluationPass {
+    /// Devices looked at.
+    pub examined: usize,
+    /// Devices that something was written for.
+    pub changed: usize,
+    /// Whether there is more to do: call again soon.
+    pub more: bool,
+}
+
+/// Why a configuration was not written, read or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// No such configuration. The hub answers 404.
+    #[error("configuration {0} does not exist")]
+    NotFound(ConfigurationId),
+    /// It exists and no `If-Match` said that it should. The hub answers 409.
+    #[error("configuration {0} exists already; send If-Match to change it")]
+    Exists(ConfigurationId),
+    /// The etag is not the stored one. The hub answers 412001.
+    #[error("configuration {0} has changed since the etag sent")]
+    PreconditionFailed(ConfigurationId),
+    /// The target condition cannot be read. The hub answers 400004.
+    #[error("the target condition cannot be read")]
+    Condition(#[from] ConditionError),
+    /// The content is not a deployment. The hub answers 400004; `path` says where.
+    #[error("content at '{path}': {problem}")]
+    Content {
+        /// Dotted path inside `content`.
+        path: String,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// The content of a configuration never changes. The hub answers 400004.
+    #[error("the content of configuration {0} cannot change; create another configuration")]
+    ContentChanged(ConfigurationId),
+    /// 100 configurations is what a hub may have. The hub answers 403.
+    #[error("the hub has {limit} configurations already", limit = crate::registry::MAX_CONFIGURATIONS)]
+    TooMany,
+    /// The device to apply content to does not exist or is no IoT Edge device.
+    #[error("device {0} is not an IoT Edge device of this hub")]
+    NoEdgeDevice(ids::DeviceId),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

@@ -1,0 +1,150 @@
+use ids::{EnrollmentId, Etag, RegistrationId, Thumbprint, Timestamp};
+use serde_json::Value;
+
+use crate::StorageError;
+
+/// The two kinds of enrollment entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EnrollmentKind {
+    /// For one registration id.
+    Individual,
+    /// For whoever shows the group's certificate or derived key.
+    Group,
+}
+
+/// Names an enrollment entry. Compared without case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EnrollmentKey {
+    /// An individual enrollment.
+    Individual(RegistrationId),
+    /// An enrollment group.
+    Group(EnrollmentId),
+}
+
+impl EnrollmentKey {
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> EnrollmentKind {
+        match self {
+            Self::Individual(_) => EnrollmentKind::Individual,
+            Self::Group(_) => EnrollmentKind::Group,
+        }
+    }
+
+    /// The id as it was spelled.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Individual(id) => id.as_str(),
+            Self::Group(id) => id.as_str(),
+        }
+    }
+
+    pub(crate) fn folded(&self) -> String {
+        self.as_str().to_ascii_lowercase()
+    }
+}
+
+impl std::fmt::Display for EnrollmentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Individual(id) => write!(f, "individual enrollment {id}"),
+            Self::Group(id) => write!(f, "enrollment group {id}"),
+        }
+    }
+}
+
+/// Which of an entry's two certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CertificateSlot {
+    /// The one in daily use.
+    Primary,
+    /// The one to roll over to.
+    Secondary,
+}
+
+/// A certificate of an entry: a leaf of an individual enrollment, the anchor of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledCertificate {
+    /// Primary or secondary.
+    pub slot: CertificateSlot,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// The SHA-256 of `der`.
+    pub thumbprint: Thumbprint,
+}
+
+/// An entry to be written.
+#[derive(Clone, PartialEq)]
+pub struct EnrollmentDraft {
+    /// Its name.
+    pub key: EnrollmentKey,
+    /// `provisioningStatus`.
+    pub enabled: bool,
+    /// The normalised wire document, without `etag` and dates. May carry symmetric keys.
+    pub document: Value,
+    /// Its certificates: what it is found by. One certificate belongs to one entry of a service.
+    pub certificates: Vec<EnrolledCertificate>,
+}
+
+/// An entry as it is stored.
+#[derive(Clone, PartialEq)]
+pub struct EnrollmentRecord {
+    /// Its name, spelled as when it was created.
+    pub key: EnrollmentKey,
+    /// Its version, bare (the wire puts quotes inside the JSON text).
+    pub etag: Etag,
+    /// `provisioningStatus`.
+    pub enabled: bool,
+    /// The document as written. May carry symmetric keys.
+    pub document: Value,
+    /// Its certificates.
+    pub certificates: Vec<EnrolledCertificate>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last written.
+    pub updated: Timestamp,
+}
+
+impl std::fmt::Debug for EnrollmentDraft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnrollmentDraft")
+            .field("key", &self.key)
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for EnrollmentRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnrollmentRecord")
+            .field("key", &self.key)
+            .field("etag", &self.etag)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an enrollment was not written or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollmentError {
+    /// Nothing of that name. DPS answers 404.
+    #[error("{0} does not exist")]
+    NotFound(EnrollmentKey),
+    /// It exists and no `If-Match` said that it should. DPS answers 409.
+    #[error("{0} exists already; send If-Match to change it")]
+    Exists(EnrollmentKey),
+    /// The etag is not the stored one. DPS answers 412.
+    #[error("{0} has changed since the etag sent")]
+    PreconditionFailed(EnrollmentKey),
+    /// One certificate in two entries of a service. DPS answers 409.
+    #[error("certificate {thumbprint} belongs to {other} already")]
+    CertificateTaken {
+        /// The certificate.
+        thumbprint: Thumbprint,
+        /// The entry that has it.
+        other: EnrollmentKey,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

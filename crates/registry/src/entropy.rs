@@ -1,0 +1,22 @@
+/// Where random bytes come from: the system's generator in programs, a seeded one in tests.
+pub trait Entropy: Send + Sync {
+    /// Fills `bytes` with randomness fit for keys.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The operating system's generator, through the thread-local generator of `rand`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        rand::RngCore::fill_bytes(&mut rand::rng(), bytes);
+    }
+}
+
+/// `N` random bytes.
+pub(crate) fn random<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes);
+    bytes
+}

@@ -1,0 +1,46 @@
+/// The storage failed: disk full, input/output error, damaged file. Nothing of the operation happened or was acknowledged.
+///
+/// Its text names the file. For callers outside: answer 500/503, log this.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the data directory cannot be used")]
+pub struct StorageError(#[source] pub(crate) store::StoreError);
+
+impl From<store::StoreError> for StorageError {
+    fn from(error: store::StoreError) -> Self {
+        Self(error)
+    }
+}
+
+/// Why a data directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory, its lock, its database or its log.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// It opened, but could not be read or initialised.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Nothing has been initialised in there (only [`Registry::describe`](crate::Registry::describe) says so).
+    #[error("the data directory holds no provisioning service yet; start the server once")]
+    Empty,
+}
+
+/// Lets what fails inside a transaction pass as the operation's own error.
+macro_rules! from_store {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<store::StoreError> for $error {
+            fn from(error: store::StoreError) -> Self {
+                StorageError(error).into()
+            }
+        })*
+    };
+}
+
+from_store!(
+    crate::enrollment::EnrollmentError,
+    crate::registration::AssignError,
+    crate::registration::RegistrationError,
+    crate::identity::IdentityError,
+    crate::twin::TwinError,
+    crate::deployment::ConfigurationError,
+);

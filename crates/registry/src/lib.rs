@@ -1,0 +1,61 @@
+//! What is true in the cloud: provisioning service, enrollments, registrations, devices, modules, twins, deployments.
+//!
+//! Rules are pure functions in a file each (`twin`, `condition`, `resolve`, …). [`Registry`] applies them in transactions of
+//! the store and returns only after the commit is durable. `dps` and `hub` are written against this crate and know no SQL.
+//!
+//! Clocks and randomness come from outside: methods take `now`, [`Init`] takes an [`Entropy`].
+
+mod entropy;
+mod error;
+mod etag;
+mod key;
+mod page;
+mod precondition;
+
+mod service;
+
+mod enrollment;
+mod registration;
+
+mod identity;
+mod register;
+pub mod twin;
+
+pub mod condition;
+mod deployment;
+pub mod resolve;
+
+mod change;
+mod event;
+
+mod registry;
+
+pub use change::{Change, Watcher};
+pub use deployment::{
+    ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, EvaluationPass,
+    MetricResults,
+};
+pub use enrollment::{
+    CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKey,
+    EnrollmentKind, EnrollmentRecord,
+};
+pub use entropy::{Entropy, SystemEntropy};
+pub use error::{OpenError, StorageError};
+pub use event::{Event, EventError, StoredEvent};
+pub use identity::{
+    Credentials, DeviceRecord, Identity, IdentityError, IdentityRecord, ModuleRecord,
+};
+pub use key::SecretBytes;
+pub use page::{BadContinuation, Continuation, Page, PageRequest};
+pub use precondition::IfMatch;
+pub use registration::{
+    Assign, AssignError, Assigned, DeviceProof, EnrolledBy, FailRegistration, RegistrationError,
+    RegistrationFailure, RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
+    TwinHandling,
+};
+pub use registry::{Init, MAX_CONFIGURATIONS, MAX_MODULES, Registry};
+pub use service::{LinkedHub, ProvisioningService, Right, SharedAccessPolicy};
+pub use twin::{
+    ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
+    TwinReplacement,
+};

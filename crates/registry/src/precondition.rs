@@ -1,0 +1,78 @@
+use ids::Etag;
+
+/// The `If-Match` precondition of a write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum IfMatch {
+    /// No header. Creating is meant: a PUT on an existing record is a conflict. For DELETE and PATCH the same as [`Any`](Self::Any).
+    #[default]
+    Absent,
+    /// `*`: whatever version is there, but one must be there.
+    Any,
+    /// Only this version.
+    Exactly(Etag),
+}
+
+/// What a PUT may do, given what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PutVerdict {
+    Create,
+    Replace,
+    /// It exists and no version was named.
+    Conflict,
+    /// Another version, or none, is stored.
+    Mismatch,
+}
+
+impl IfMatch {
+    /// Decides a PUT; `stored` is the etag of what is there.
+    pub(crate) fn judge_put(&self, stored: Option<&Etag>) -> PutVerdict {
+        match (self, stored) {
+            (Self::Absent, None) => PutVerdict::Create,
+            (Self::Absent, Some(_)) => PutVerdict::Conflict,
+            (Self::Any, Some(_)) => PutVerdict::Replace,
+            (Self::Exactly(wanted), Some(stored)) if wanted == stored => PutVerdict::Replace,
+            (Self::Any | Self::Exactly(_), _) => PutVerdict::Mismatch,
+        }
+    }
+
+    /// Whether a DELETE or PATCH of the stored version may go ahead.
+    pub(crate) fn allows(&self, stored: &Etag) -> bool {
+        match self {
+            Self::Absent | Self::Any => true,
+            Self::Exactly(wanted) => wanted == stored,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_put_needs_the_right_version() {
+        let one = Etag::parse("MQ==").unwrap();
+        let two = Etag::parse("Mg==").unwrap();
+        for (condition, stored, verdict) in [
+            (IfMatch::Absent, None, PutVerdict::Create),
+            (IfMatch::Absent, Some(&one), PutVerdict::Conflict),
+            (IfMatch::Any, Some(&one), PutVerdict::Replace),
+            (IfMatch::Any, None, PutVerdict::Mismatch),
+            (
+                IfMatch::Exactly(one.clone()),
+                Some(&one),
+                PutVerdict::Replace,
+            ),
+            (
+                IfMatch::Exactly(one.clone()),
+                Some(&two),
+                PutVerdict::Mismatch,
+            ),
+        ] {
+            assert_eq!(
+                condition.judge_put(stored),
+                verdict,
+                "{condition:?} on {stored:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What a registration does to the hub: decided here, written by `registry/registrations.rs`.
+
+use crate::registration::{ReprovisionPolicy, Substatus};
+
+/// A hub and a device in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) hub: String,
+    pub(crate) device_id: String,
+}
+
+/// What is there before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Situation<'a> {
+    /// Where the registration is assigned to, when it is.
+    pub(crate) previous: Option<&'a Place>,
+    /// Whether that device still exists.
+    pub(crate) previous_exists: bool,
+    /// Where allocation wants it now.
+    pub(crate) wanted: &'a Place,
+    /// Whether there is such a device already.
+    pub(crate) wanted_exists: bool,
+}
+
+/// What to do with the hub device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceStep {
+    /// There is none: create it with the initial twin.
+    Create,
+    /// Keep it and its twin; only what it proves itself with follows.
+    Refresh,
+    /// Keep its identity, start its twin again.
+    Reset,
+}
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// Where the device is from now on.
+    pub(crate) place: Place,
+    /// What to do there.
+    pub(crate) step: DeviceStep,
+    /// What becomes of the device of before, when it is elsewhere.
+    pub(crate) old: OldDevice,
+    /// What the device is told.
+    pub(crate) substatus: Substatus,
+}
+
+/// What becomes of a device that is left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OldDevice {
+    /// There is none, or it is where the device stays.
+    None,
+    /// It moves to the new place with its data, before the step.
+    Move,
+    /// It is deleted.
+    Delete,
+}
+
+pub(crate) fn decide(situation: Situation<'_>, policy: ReprovisionPolicy) -> Decision {
+    let Some(previous) = situation.previous else {
+        return first(situation);
+    };
+    if policy == ReprovisionPolicy::Never || previous == situation.wanted {
+        return again(previous, situation.previous_exists, policy);
+    }
+    let (step, old) = match (policy, situation.previous_exists, situation.wanted_exists) {
+        (ReprovisionPolicy::ResetData, previous_exists, wanted_exists) => {
+            let old = if previous_exists {
+                OldDevice::Delete
+            } else {
+                OldDevice::None
+            };
+            (
+                if wanted_exists {
+                    DeviceStep::Reset
+                } else {
+                    DeviceStep::Create
+                },
+                old,
+            )
+        }
+        (_, true, false) => (DeviceStep::Refresh, OldDevice::Move),
+        // Somebody made a device at the new place: its data is the newer.
+        (_, true, true) => (DeviceStep::Refresh, OldDevice::Delete),
+        (_, false, true) => (DeviceStep::Refresh, OldDevice::None),
+        (_, false, false) => (DeviceStep::Create, OldDevice::None),
+    };
+    let substatus = match (policy, old) {
+        (ReprovisionPolicy::ResetData, _) => Substatus::DeviceDataReset,
+        (_, OldDevice::None) => Substatus::InitialAssignment,
+        _ => Substatus::DeviceDataMigrated,
+    };
+    Decision {
+        place: situation.wanted.clone(),
+        step,
+        old,
+        substatus,
+    }
+}
+
+/// The first registration. A device that an operator made beforehand keeps its twin.
+fn first(situation: Situation<'_>) -> Decision {
+    Decision {
+        place: situation.wanted.clone(),
+        step: if situation.wanted_exists {
+            DeviceStep::Refresh
+        } else {
+            DeviceStep::Create
+        },
+        old: OldDevice::None,
+        substatus: Substatus::InitialAssignment,
+    }
+}
+
+/// Another registration at the same place.
+fn again(place: &Place, exists: bool, policy: ReprovisionPolicy) -> Decision {
+    let reset = policy == ReprovisionPolicy::ResetData;
+    let step = match (exists, reset) {
+        (false, _) => DeviceStep::Create,
+        (true, true) => DeviceStep::Reset,
+        (true, false) => DeviceStep::Refresh,
+    };
+    let substatus = if reset {
+        Substatus::DeviceDataReset
+    } else {
+        Substatus::ReprovisionedToInitialAssignment
+    };
+    Decision {
+        place: place.clone(),
+        step,
+        old: OldDevice::None,
+        substatus,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DeviceStep::{Create, Refresh, Reset};
+    use ReprovisionPolicy::{MigrateData, Never, ResetData};
+    use Substatus::{
+        DeviceDataMigrated, DeviceDataReset, InitialAssignment, ReprovisionedToInitialAssignment,
+    };
+
+    fn place(hub: &str) -> Place {
+        Place {
+            hub: hub.to_owned(),
+            device_id: "d".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_table_of_reprovision_policies() {
+        let same = Some("a");
+        let other = Some("b");
+        // earlier hub, its device exists, device exists at hub a, policy -> hub, step, old, substatus
+        #[rustfmt::skip]
+        let table = [
+            (None, false, false, MigrateData, "a", Create, OldDevice::None, InitialAssignment),
+            (None, false, true, ResetData, "a", Refresh, OldDevice::None, InitialAssignment),
+            (same, true, true, MigrateData, "a", Refresh, OldDevice::None, ReprovisionedToInitialAssignment),
+            (same, true, true, ResetData, "a", Reset, OldDevice::None, DeviceDataReset),
+            (same, true, true, Never, "a", Refresh, OldDevice::None, ReprovisionedToInitialAssignment),
+            (same, false, false, MigrateData, "a", Create, OldDevice::None, ReprovisionedToInitialAssignment),
+            (other, true, false, MigrateData, "a", Refresh, OldDevice::Move, DeviceDataMigrated),
+            (other, true, true, MigrateData, "a", Refresh, OldDevice::Delete, DeviceDataMigrated),
+            (other, true, false, ResetData, "a", Create, OldDevice::Delete, DeviceDataReset),
+            (other, true, true, ResetData, "a", Reset, OldDevice::Delete, DeviceDataReset),
+            (other, true, false, Never, "b", Refresh, OldDevice::None, ReprovisionedToInitialAssignment),
+            (other, false, false, Never, "b", Create, OldDevice::None, ReprovisionedToInitialAssignment),
+            (other, false, false, MigrateData, "a", Create, OldDevice::None, InitialAssignment),
+        ];
+        for (previous, previous_exists, wanted_exists, policy, hub, step, old, substatus) in table {
+            let previous = previous.map(place);
+            let wanted = place("a");
+            let situation = Situation {
+                previous: previous.as_ref(),
+                previous_exists,
+                wanted: &wanted,
+                wanted_exists,
+            };
+            let decision = decide(situation, policy);
+            let expected = Decision {
+                place: place(hub),
+                step,
+                old,
+                substatus,
+            };
+            assert_eq!(decision, expected, "{situation:?} {policy:?}");
+        }
+    }
+}

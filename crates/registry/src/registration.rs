@@ -1,0 +1,228 @@
+use ids::{
+    DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, RegistrationId, Thumbprint,
+    Timestamp,
+};
+use serde_json::Value;
+use wire::identity::KeyText;
+
+use crate::StorageError;
+use crate::twin::InitialTwin;
+
+/// The entry through which a device registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnrolledBy {
+    /// Its own individual enrollment, of the same registration id.
+    Individual,
+    /// A group.
+    Group(EnrollmentId),
+}
+
+/// What becomes of an earlier assignment when a device registers again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReprovisionPolicy {
+    /// Re-evaluate the hub; twin and modules move along. The default.
+    MigrateData,
+    /// Re-evaluate the hub; the twin starts again from the enrollment's initial one.
+    ResetData,
+    /// Stay with the hub and device of the first assignment.
+    Never,
+}
+
+/// What the device proved itself with, and the hub shall accept from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceProof {
+    /// The SHA-256 of its leaf certificate: becomes primary and secondary thumbprint.
+    Certificate(Thumbprint),
+    /// The keys it holds.
+    Keys {
+        /// The key in daily use.
+        primary: KeyText,
+        /// The key to roll over to.
+        secondary: KeyText,
+    },
+}
+
+/// Where the device's twin comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TwinHandling {
+    /// The initial twin when the device is created or reset; otherwise what is there stays.
+    ByPolicy(InitialTwin),
+    /// This twin whatever the policy says: a custom allocation answered with one.
+    Replace(InitialTwin),
+}
+
+/// One successful registration, decided upon and ready to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assign {
+    /// Who registers. The spelling of the first registration is kept.
+    pub registration_id: RegistrationId,
+    /// Through which entry.
+    pub enrollment: EnrolledBy,
+    /// The hub that allocation chose; not looked at when the policy is [`ReprovisionPolicy::Never`] and an assignment exists.
+    pub hub: HubName,
+    /// The hub device, the enrollment's `deviceId` or the registration id.
+    pub device_id: DeviceId,
+    /// `capabilities.iotEdge`, for a device that is created or reset.
+    pub iot_edge: bool,
+    /// What the hub shall accept.
+    pub proof: DeviceProof,
+    /// Where the twin comes from.
+    pub twin: TwinHandling,
+    /// What becomes of an earlier assignment.
+    pub policy: ReprovisionPolicy,
+    /// `payload` of the answer: what a custom allocation returned.
+    pub payload: Option<Value>,
+    /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for later polls and lookups.
+    pub detail: Option<Value>,
+}
+
+/// What a device was told about its registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Substatus {
+    /// First assignment.
+    InitialAssignment,
+    /// Moved to another hub with its data.
+    DeviceDataMigrated,
+    /// Started again from the initial twin.
+    DeviceDataReset,
+    /// The assignment of before.
+    ReprovisionedToInitialAssignment,
+}
+
+impl Substatus {
+    /// The wire's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InitialAssignment => "initialAssignment",
+            Self::DeviceDataMigrated => "deviceDataMigrated",
+            Self::DeviceDataReset => "deviceDataReset",
+            Self::ReprovisionedToInitialAssignment => "reprovisionedToInitialAssignment",
+        }
+    }
+}
+
+/// Where a registration stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistrationState {
+    /// The device has a hub.
+    Assigned {
+        /// Its hub's name.
+        hub: HubName,
+        /// Its hub's host as it is now; what `assignedHub` says. `None` when the hub is no longer linked.
+        host: Option<HubHost>,
+        /// The hub device.
+        device_id: DeviceId,
+        /// How it came about.
+        substatus: Substatus,
+    },
+    /// The last attempt failed after the device had proved itself.
+    Failed {
+        /// DPS error code, such as 400207.
+        code: u32,
+        /// What went wrong, fit for the device and the operator.
+        message: String,
+        /// An assignment from before that still stands.
+        previous: Option<(HubName, DeviceId)>,
+    },
+}
+
+/// A registration record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistrationRecord {
+    /// As first spelled.
+    pub registration_id: RegistrationId,
+    /// Through which entry the last attempt went.
+    pub enrollment: EnrolledBy,
+    /// Where it stands.
+    pub state: RegistrationState,
+    /// Its version, bare.
+    pub etag: Etag,
+    /// First registration.
+    pub created: Timestamp,
+    /// Last registration.
+    pub updated: Timestamp,
+    /// See [`Assign::payload`].
+    pub payload: Option<Value>,
+    /// See [`Assign::detail`].
+    pub detail: Option<Value>,
+}
+
+impl RegistrationRecord {
+    /// The hub device that this registration is assigned to, also while a later attempt has failed.
+    #[must_use]
+    pub fn assignment(&self) -> Option<(&HubName, &DeviceId)> {
+        match &self.state {
+            RegistrationState::Assigned { hub, device_id, .. } => Some((hub, device_id)),
+            RegistrationState::Failed { previous, .. } => {
+                previous.as_ref().map(|(hub, device)| (hub, device))
+            }
+        }
+    }
+}
+
+/// A registration that has been written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assigned {
+    /// The record.
+    pub registration: RegistrationRecord,
+    /// The hub device's generation.
+    pub generation_id: GenerationId,
+    /// Whether the hub device was created by this registration.
+    pub device_created: bool,
+}
+
+/// Why nothing was assigned.
+#[derive(Debug, thiserror::Error)]
+pub enum AssignError {
+    /// The hub is not linked (any more).
+    #[error("hub {0} is not linked to the provisioning service")]
+    UnknownHub(HubName),
+    /// Another registration owns the hub device: two enrollments name one device id.
+    #[error("device {device_id} of hub {hub} belongs to registration {owner}")]
+    DeviceTaken {
+        /// The hub.
+        hub: HubName,
+        /// The device.
+        device_id: DeviceId,
+        /// The registration that has it.
+        owner: RegistrationId,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// An attempt that failed after the device had proved itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailRegistration {
+    /// Who tried.
+    pub registration_id: RegistrationId,
+    /// Through which entry.
+    pub enrollment: EnrolledBy,
+    /// What to remember.
+    pub failure: RegistrationFailure,
+}
+
+/// What is remembered of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationFailure {
+    /// DPS error code, such as 400207.
+    pub code: u32,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// Why a registration record was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// No such record. DPS answers 404.
+    #[error("registration {0} does not exist")]
+    NotFound(RegistrationId),
+    /// The etag is not the stored one. DPS answers 412.
+    #[error("registration {0} has changed since the etag sent")]
+    PreconditionFailed(RegistrationId),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

@@ -1,0 +1,303 @@
+//! Brings one Edge device to what its deployments say: first what would change ([`plan`]), then the change ([`Target::write`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ids::{ConfigurationId, DeviceId, HubName, ModuleId, Timestamp};
+use serde_json::{Map, Value};
+use store::{IdentityRow, TwinRow, Tx, View};
+
+use super::Registry;
+use super::compiled::Compiled;
+use super::new_identity::{NewIdentity, Seeds};
+use super::rows::{Rows, key};
+use super::twins::write_twin;
+use super::watchers::Watchers;
+use crate::change::Change;
+use crate::condition::Facts;
+use crate::deployment::ConfigurationError;
+use crate::error::StorageError;
+use crate::identity::Identity;
+use crate::resolve::{self, Candidate, Content, Resolution};
+use crate::twin::{ConfigurationStatus, Statuses, Touched, Twin};
+
+/// Who manages the modules that deployments make.
+const MANAGED_BY: &str = "IotEdge";
+
+type Modules = BTreeMap<ModuleId, Map<String, Value>>;
+
+/// What it takes to bring one device up to date. Empty when it is.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// Modules that need an identity.
+    create: Vec<ModuleId>,
+    /// Modules of an earlier deployment that this one does not name.
+    remove: Vec<(i64, ModuleId)>,
+    /// Row id, whose, the twin as it shall be, what of it is new.
+    twins: Vec<(i64, Identity, Twin, Touched)>,
+    /// Desired properties of modules that do not exist yet.
+    first_desired: Modules,
+    /// The new list of configurations that concern the device.
+    targets: Option<Vec<(String, bool)>>,
+}
+
+impl Plan {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.create.is_empty()
+            && self.remove.is_empty()
+            && self.twins.is_empty()
+            && self.targets.is_none()
+    }
+}
+
+/// A device with its modules, as stored.
+pub(crate) struct Stored {
+    hub: HubName,
+    device: DeviceId,
+    /// The device first.
+    rows: Vec<(IdentityRow, TwinRow)>,
+}
+
+impl Stored {
+    /// `None` unless it is an Edge device.
+    pub(crate) fn read(
+        view: &View<'_>,
+        hub: &HubName,
+        device: &DeviceId,
+    ) -> Result<Option<Self>, StorageError> {
+        let rows = view.device_and_modules(hub.as_str(), device.as_str())?;
+        let edge = rows
+            .first()
+            .is_some_and(|(row, _)| row.module_id.is_empty() && row.iot_edge);
+        Ok(edge.then(|| Self {
+            hub: hub.clone(),
+            device: device.clone(),
+            rows,
+        }))
+    }
+
+    fn identity(&self, row: &IdentityRow, rows: Rows<'_>) -> Result<Identity, StorageError> {
+        let (hub, device) = (self.hub.clone(), self.device.clone());
+        Ok(match row.module_id.as_str() {
+            "" => Identity::device(hub, device),
+            module => Identity::module(hub, device, rows.id("module id", module.parse())?),
+        })
+    }
+}
+
+/// What the deployments of a hub give a device.
+pub(crate) fn resolve(
+    rows: Rows<'_>,
+    stored: &Stored,
+    configurations: &[Compiled],
+) -> Result<Resolution, StorageError> {
+    let Some((_, twin)) = stored.rows.first() else {
+        return Ok(Resolution::default());
+    };
+    let tags = rows.document("tags", twin.tags.as_deref())?;
+    let reported = rows.document("reported", twin.reported.as_deref())?;
+    let facts = Facts {
+        device_id: stored.device.as_str(),
+        tags: &tags,
+        reported: &reported,
+    };
+    let candidates: Vec<_> = configurations
+        .iter()
+        .filter_map(|compiled| {
+            let (condition, content) = compiled.deployment.as_ref()?;
+            let record = &compiled.record;
+            condition.matches(facts).then_some(Candidate {
+                id: &record.id,
+                priority: record.priority,
+                created: record.created,
+                content,
+            })
+        })
+        .collect();
+    Ok(resolve::resolve(&candidates))
+}
+
+/// What would change. `statuses` are `None` for content that is applied once.
+pub(crate) fn plan(
+    view: &View<'_>,
+    stored: &Stored,
+    modules: Option<Modules>,
+    statuses: Option<&Statuses>,
+    now: Timestamp,
+) -> Result<Plan, StorageError> {
+    let rows = Rows { file: view.file() };
+    let mut plan = Plan::default();
+    let named: Option<BTreeSet<String>> = modules
+        .as_ref()
+        .map(|modules| resolve::module_names(modules).collect());
+    let mut modules = modules.unwrap_or_default();
+    for (row, twin_row) in &stored.rows {
+        let identity = stored.identity(row, rows)?;
+        let gone = |named: &BTreeSet<String>| !named.contains(&row.module_id);
+        let ours = row
+            .managed_by
+            .as_deref()
+            .is_some_and(|by| by.eq_ignore_ascii_case(MANAGED_BY));
+        if let Some(module) = &identity.module
+            && ours
+            && !module.is_system()
+            && named.as_ref().is_some_and(gone)
+        {
+            plan.remove.push((row.id, module.clone()));
+            continue;
+        }
+        let desired = identity
+            .module
+            .as_ref()
+            .and_then(|module| modules.remove(module));
+        let shows_statuses = identity
+            .module
+            .as_ref()
+            .is_none_or(|module| *module == ModuleId::edge_agent());
+        let statuses = statuses.filter(|_| shows_statuses);
+        if desired.is_none() && statuses.is_none() {
+            continue;
+        }
+        let mut twin = rows.twin(twin_row)?;
+        let touched = twin.deploy(desired.as_ref(), statuses, now);
+        if touched.anything() {
+            plan.twins.push((row.id, identity, twin, touched));
+        }
+    }
+    let existing: BTreeSet<_> = stored
+        .rows
+        .iter()
+        .map(|(row, _)| row.module_id.as_str())
+        .collect();
+    for name in named
+        .into_iter()
+        .flatten()
+        .filter(|name| !existing.contains(name.as_str()))
+    {
+        plan.create.push(rows.id("module id", name.try_into())?);
+    }
+    plan.first_desired = modules;
+    if let Some(statuses) = statuses {
+        let targets = targets(statuses);
+        let before = view.configuration_targets(stored.hub.as_str(), stored.device.as_str())?;
+        plan.targets = (targets != before).then_some(targets);
+    }
+    Ok(plan)
+}
+
+fn targets(statuses: &BTreeMap<ConfigurationId, ConfigurationStatus>) -> Vec<(String, bool)> {
+    let applied = |status: &ConfigurationStatus| *status == ConfigurationStatus::Applied;
+    statuses
+        .iter()
+        .map(|(id, status)| (id.to_string(), applied(status)))
+        .collect()
+}
+
+/// Where a plan is written, and who hears of it.
+pub(crate) struct Target<'a> {
+    pub(crate) tx: &'a Tx<'a>,
+    pub(crate) stored: &'a Stored,
+    pub(crate) watchers: &'a Arc<Watchers>,
+    pub(crate) now: Timestamp,
+}
+
+impl Target<'_> {
+    /// Writes a plan. Removes before it adds, and tells sessions of new desired properties.
+    pub(crate) fn write(&self, plan: Plan, seeds: &[Seeds]) -> Result<(), StorageError> {
+        for (row, module) in plan.remove {
+            self.tx.delete_module(row)?;
+            let identity = self.module(module);
+            self.watchers.tell(self.tx, Change::Gone { identity });
+        }
+        for (row, identity, twin, touched) in plan.twins {
+            write_twin(self.tx, self.watchers, &identity, row, &twin, touched)?;
+        }
+        for (module, seeds) in plan.create.into_iter().zip(seeds) {
+            let desired = plan.first_desired.get(&module);
+            self.create(module, seeds, desired)?;
+        }
+        if let Some(targets) = plan.targets {
+            let (hub, device) = (self.stored.hub.as_str(), self.stored.device.as_str());
+            self.tx
+                .replace_configuration_targets(hub, device, &targets)?;
+        }
+        Ok(())
+    }
+
+    fn module(&self, module: ModuleId) -> Identity {
+        Identity::module(self.stored.hub.clone(), self.stored.device.clone(), module)
+    }
+
+    fn create(
+        &self,
+        module: ModuleId,
+        seeds: &Seeds,
+        desired: Option<&Map<String, Value>>,
+    ) -> Result<(), StorageError> {
+        let identity = self.module(module);
+        let key = key(&identity);
+        let (hub, device_id, module_id) = (key.hub, key.device_id, key.module_id);
+        let new = NewIdentity {
+            hub,
+            device_id,
+            module_id,
+            now: self.now,
+        };
+        let mut row = new.row(seeds, 0);
+        row.managed_by = Some(MANAGED_BY.to_owned());
+        self.tx.insert_identity(&row, &new.twin())?;
+        let Some(desired) = desired else {
+            return Ok(());
+        };
+        let Some((row, twin)) = self.tx.twin(key)? else {
+            return Ok(());
+        };
+        let mut twin = Rows {
+            file: self.tx.file(),
+        }
+        .twin(&twin)?;
+        let touched = twin.deploy(Some(desired), None, self.now);
+        write_twin(self.tx, self.watchers, &identity, row.id, &twin, touched)
+    }
+}
+
+impl Registry {
+    /// `applyConfigurationContent`: writes `modulesContent` to one Edge device, once. A deployment that targets the device
+    /// takes it back at the next evaluation.
+    ///
+    /// # Errors
+    /// See [`ConfigurationError`].
+    pub async fn apply_content(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+        content: &Value,
+        now: Timestamp,
+    ) -> Result<(), ConfigurationError> {
+        let modules = resolve::alone(&Content::parse(&content["modulesContent"])?);
+        let (hub, device) = (hub.clone(), device.clone());
+        let watchers = self.inner.watchers.clone();
+        let seeds = self.module_seeds();
+        let apply = move |tx: &Tx<'_>| {
+            let Some(stored) = Stored::read(tx, &hub, &device)? else {
+                return Err(ConfigurationError::NoEdgeDevice(device));
+            };
+            let plan = plan(tx, &stored, Some(modules), None, now)?;
+            let target = Target {
+                tx,
+                stored: &stored,
+                watchers: &watchers,
+                now,
+            };
+            Ok(target.write(plan, &seeds)?)
+        };
+        self.inner.store.write(apply).await
+    }
+
+    /// Randomness for as many modules as a deployment may make.
+    pub(crate) fn module_seeds(&self) -> Vec<Seeds> {
+        (0..super::MAX_MODULES)
+            .map(|_| Seeds::new(&*self.inner.entropy))
+            .collect()
+    }
+}

@@ -1,0 +1,150 @@
+//! Configurations as they are stored, and read once for many devices.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ids::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{ConfigurationRow, Tx, View};
+
+use super::rows::Rows;
+use crate::condition::Condition;
+use crate::deployment::{ConfigurationRecord, ContentKind};
+use crate::error::StorageError;
+use crate::etag;
+use crate::resolve::Content;
+
+/// A configuration with what was read out of it once.
+pub(crate) struct Compiled {
+    pub(crate) record: Arc<ConfigurationRecord>,
+    /// Condition and content, of deployments.
+    pub(crate) deployment: Option<(Condition, Content)>,
+}
+
+/// The configurations of each hub as last read. Each use asks the database whether their versions are still the same.
+#[derive(Clone, Default)]
+pub(crate) struct ConfigurationCache(Arc<Mutex<HashMap<String, Remembered>>>);
+
+struct Remembered {
+    versions: Vec<(i64, i64)>,
+    configurations: Arc<Vec<Compiled>>,
+}
+
+impl ConfigurationCache {
+    /// The configurations as `view` sees them; remembered for the next time.
+    pub(crate) fn current(
+        &self,
+        view: &View<'_>,
+        hub: &str,
+    ) -> Result<Arc<Vec<Compiled>>, StorageError> {
+        let versions = view.configuration_versions(hub)?;
+        if let Some(known) = self.known(hub, &versions) {
+            return Ok(known);
+        }
+        let configurations = read_all(view, hub)?;
+        let remembered = Remembered {
+            versions,
+            configurations: configurations.clone(),
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(hub.to_owned(), remembered);
+        Ok(configurations)
+    }
+
+    /// The configurations inside a transaction. Not remembered: a neighbour's write that is seen here may yet be undone.
+    pub(crate) fn in_transaction(
+        &self,
+        tx: &Tx<'_>,
+        hub: &str,
+    ) -> Result<Arc<Vec<Compiled>>, StorageError> {
+        let versions = tx.configuration_versions(hub)?;
+        self.known(hub, &versions)
+            .map_or_else(|| read_all(tx, hub), Ok)
+    }
+
+    fn known(&self, hub: &str, versions: &[(i64, i64)]) -> Option<Arc<Vec<Compiled>>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(hub)
+            .filter(|known| known.versions == versions)
+            .map(|known| known.configurations.clone())
+    }
+}
+
+fn read_all(view: &View<'_>, hub: &str) -> Result<Arc<Vec<Compiled>>, StorageError> {
+    let rows = Rows { file: view.file() };
+    let whole = |row: ConfigurationRow| compile(rows, record(rows, row)?);
+    let all = view
+        .configurations(hub)?
+        .into_iter()
+        .map(whole)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(all))
+}
+
+fn compile(rows: Rows<'_>, record: ConfigurationRecord) -> Result<Compiled, StorageError> {
+    let deployment = match record.kind {
+        ContentKind::Deployment | ContentKind::LayeredDeployment => {
+            let condition = Condition::parse(&record.target_condition);
+            let condition = condition.map_err(|error| rows.damaged("target condition", error))?;
+            let content = Content::parse(&record.content["modulesContent"]);
+            Some((
+                condition,
+                content.map_err(|error| rows.damaged("content", error))?,
+            ))
+        }
+        ContentKind::Device | ContentKind::Module => None,
+    };
+    Ok(Compiled {
+        record: Arc::new(record),
+        deployment,
+    })
+}
+
+/// The parts of a configuration that nothing is looked up by.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Document {
+    pub(crate) schema_version: Option<String>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+    pub(crate) content: Value,
+    pub(crate) metric_queries: BTreeMap<String, String>,
+}
+
+pub(crate) fn kind_text(kind: ContentKind) -> &'static str {
+    match kind {
+        ContentKind::Deployment => "deployment",
+        ContentKind::LayeredDeployment => "layeredDeployment",
+        ContentKind::Device => "device",
+        ContentKind::Module => "module",
+    }
+}
+
+pub(crate) fn record(
+    rows: Rows<'_>,
+    row: ConfigurationRow,
+) -> Result<ConfigurationRecord, StorageError> {
+    let kinds = [
+        ContentKind::Deployment,
+        ContentKind::LayeredDeployment,
+        ContentKind::Device,
+        ContentKind::Module,
+    ];
+    let kind = kinds.into_iter().find(|kind| kind_text(*kind) == row.kind);
+    let document: Document = serde_json::from_str(&row.document)
+        .map_err(|error| rows.damaged("configuration", error))?;
+    Ok(ConfigurationRecord {
+        id: rows.id("configuration id", row.configuration_id.try_into())?,
+        schema_version: document.schema_version,
+        labels: document.labels,
+        target_condition: row.target_condition,
+        priority: row.priority,
+        kind: kind.ok_or_else(|| rows.damaged("configuration", "its kind is not one"))?,
+        content: document.content,
+        metric_queries: document.metric_queries,
+        etag: etag::of_revision(row.revision),
+        created: Timestamp::from_ticks(row.created),
+        updated: Timestamp::from_ticks(row.updated),
+    })
+}

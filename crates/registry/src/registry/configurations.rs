@@ -1,0 +1,271 @@
+//! Configurations of a hub.
+
+use std::sync::Arc;
+
+use ids::{ConfigurationId, HubName, Timestamp};
+use serde_json::{Map, Value};
+use store::{ConfigurationRow, Tx, View};
+
+use super::compiled::{Document, kind_text, record};
+use super::rows::Rows;
+use super::watchers::Watchers;
+use super::{MAX_CONFIGURATIONS, Registry};
+use crate::change::Change;
+use crate::condition::Condition;
+use crate::deployment::{
+    ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, MetricResults,
+};
+use crate::error::StorageError;
+use crate::etag;
+use crate::precondition::{IfMatch, PutVerdict};
+use crate::resolve::Content;
+
+/// What the content is for. Exactly one of its three forms is there.
+fn kind_of(content: &Value) -> Result<ContentKind, ConfigurationError> {
+    let fault = |path: &str, problem: &str| ConfigurationError::Content {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    };
+    let empty = Map::new();
+    let members = content
+        .as_object()
+        .ok_or_else(|| fault("", "an object was expected"))?;
+    let member = |name: &str| {
+        members
+            .get(name)
+            .filter(|value| !value.is_null() && **value != Value::Object(empty.clone()))
+    };
+    match (
+        member("modulesContent"),
+        member("deviceContent"),
+        member("moduleContent"),
+    ) {
+        (Some(modules), None, None) => Ok(Content::parse(modules)?.kind()),
+        (None, Some(_), None) => Ok(ContentKind::Device),
+        (None, None, Some(_)) => Ok(ContentKind::Module),
+        (None, None, None) => Err(fault(
+            "",
+            "modulesContent, deviceContent or moduleContent was expected",
+        )),
+        _ => Err(fault(
+            "",
+            "only one of modulesContent, deviceContent and moduleContent may be there",
+        )),
+    }
+}
+
+impl Registry {
+    /// Creates a configuration, or changes condition, priority, labels and metrics of one.
+    /// Returns the record and whether it was created.
+    ///
+    /// # Errors
+    /// See [`ConfigurationError`].
+    pub async fn put_configuration(
+        &self,
+        hub: &HubName,
+        draft: ConfigurationDraft,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<(ConfigurationRecord, bool), ConfigurationError> {
+        let kind = draft.content.as_ref().map(kind_of).transpose()?;
+        // The conditions of module configurations begin with FROM and are for a later engine.
+        let reads_reported = match kind {
+            Some(ContentKind::Module) => false,
+            _ => Condition::parse(&draft.target_condition)?.reads_reported(),
+        };
+        let put = PutConfiguration {
+            hub: hub.clone(),
+            draft,
+            kind,
+            reads_reported,
+            if_match: if_match.clone(),
+            watchers: self.inner.watchers.clone(),
+            now,
+        };
+        self.inner.store.write(move |tx| put.run(tx)).await
+    }
+
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::NotFound`], or the storage fails.
+    pub async fn configuration(
+        &self,
+        hub: &HubName,
+        id: &ConfigurationId,
+    ) -> Result<Arc<ConfigurationRecord>, ConfigurationError> {
+        let all = self.list_configurations(hub).await?;
+        all.into_iter()
+            .find(|record| record.id == *id)
+            .ok_or_else(|| ConfigurationError::NotFound(id.clone()))
+    }
+
+    /// Deletes a configuration. Devices get the next one that matches, or keep what they have.
+    ///
+    /// # Errors
+    /// See [`ConfigurationError`].
+    pub async fn delete_configuration(
+        &self,
+        hub: &HubName,
+        id: &ConfigurationId,
+        if_match: &IfMatch,
+    ) -> Result<(), ConfigurationError> {
+        let (hub, id, if_match) = (hub.clone(), id.clone(), if_match.clone());
+        let watchers = self.inner.watchers.clone();
+        let delete = move |tx: &Tx<'_>| {
+            let stored = tx.configuration(hub.as_str(), id.as_str())?;
+            let Some(stored) = stored else {
+                return Err(ConfigurationError::NotFound(id));
+            };
+            if !if_match.allows(&etag::of_revision(stored.revision)) {
+                return Err(ConfigurationError::PreconditionFailed(id));
+            }
+            tx.delete_configuration(stored.id)?;
+            tx.begin_full_pass(hub.as_str())?;
+            watchers.tell(tx, Change::Targeting { hub });
+            Ok(())
+        };
+        self.inner.store.write(delete).await
+    }
+
+    /// All configurations of a hub (at most [`MAX_CONFIGURATIONS`]), by id.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn list_configurations(
+        &self,
+        hub: &HubName,
+    ) -> Result<Vec<Arc<ConfigurationRecord>>, StorageError> {
+        self.inner.store.read(|view| {
+            let all = self.inner.configurations.current(view, hub.as_str())?;
+            Ok(all.iter().map(|compiled| compiled.record.clone()).collect())
+        })
+    }
+
+    /// The system metrics of a configuration, counted now.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::NotFound`], or the storage fails.
+    pub async fn metrics(
+        &self,
+        hub: &HubName,
+        id: &ConfigurationId,
+    ) -> Result<MetricResults, ConfigurationError> {
+        let (hub, id) = (hub.clone(), id.clone());
+        let count = move |view: &View<'_>| {
+            if view.configuration(hub.as_str(), id.as_str())?.is_none() {
+                return Err(ConfigurationError::NotFound(id));
+            }
+            let counts = view.metric_counts(hub.as_str(), id.as_str())?;
+            Ok(MetricResults {
+                targeted: counts.targeted,
+                applied: counts.applied,
+                reported_successful: counts.successful,
+                reported_failed: counts.failed,
+            })
+        };
+        self.inner.store.scan(count).await
+    }
+}
+
+/// One PUT of a configuration on the writer's thread.
+struct PutConfiguration {
+    hub: HubName,
+    draft: ConfigurationDraft,
+    kind: Option<ContentKind>,
+    reads_reported: bool,
+    if_match: IfMatch,
+    watchers: Arc<Watchers>,
+    now: Timestamp,
+}
+
+impl PutConfiguration {
+    fn run(self, tx: &Tx<'_>) -> Result<(ConfigurationRecord, bool), ConfigurationError> {
+        let hub = self.hub.as_str();
+        let stored = tx.configuration(hub, self.draft.id.as_str())?;
+        let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
+        let verdict = self.if_match.judge_put(stored_etag.as_ref());
+        let (row, created) = match (verdict, stored) {
+            (PutVerdict::Create, _) => (self.create(tx)?, true),
+            (PutVerdict::Replace, Some(stored)) => (self.update(tx, stored)?, false),
+            (PutVerdict::Conflict, _) => return Err(ConfigurationError::Exists(self.draft.id)),
+            (_, Some(_)) => return Err(ConfigurationError::PreconditionFailed(self.draft.id)),
+            (_, None) => return Err(ConfigurationError::NotFound(self.draft.id)),
+        };
+        tx.begin_full_pass(hub)?;
+        self.watchers.tell(
+            tx,
+            Change::Targeting {
+                hub: self.hub.clone(),
+            },
+        );
+        Ok((record(Rows { file: tx.file() }, row)?, created))
+    }
+
+    fn create(&self, tx: &Tx<'_>) -> Result<ConfigurationRow, ConfigurationError> {
+        if tx.configuration_versions(self.hub.as_str())?.len() >= MAX_CONFIGURATIONS {
+            return Err(ConfigurationError::TooMany);
+        }
+        let (Some(kind), Some(content)) = (self.kind, &self.draft.content) else {
+            let problem = "modulesContent, deviceContent or moduleContent was expected".to_owned();
+            return Err(ConfigurationError::Content {
+                path: String::new(),
+                problem,
+            });
+        };
+        let row = ConfigurationRow {
+            id: 0,
+            configuration_id: self.draft.id.to_string(),
+            revision: 1,
+            priority: self.draft.priority,
+            kind: kind_text(kind).to_owned(),
+            target_condition: self.draft.target_condition.clone(),
+            reads_reported: self.reads_reported,
+            document: self.document(content.clone())?,
+            created: self.now.ticks(),
+            updated: self.now.ticks(),
+        };
+        tx.insert_configuration(self.hub.as_str(), &row)?;
+        Ok(row)
+    }
+
+    fn update(
+        &self,
+        tx: &Tx<'_>,
+        mut row: ConfigurationRow,
+    ) -> Result<ConfigurationRow, ConfigurationError> {
+        let rows = Rows { file: tx.file() };
+        let stored: Document = serde_json::from_str(&row.document)
+            .map_err(|error| rows.damaged("configuration", error))?;
+        if self
+            .draft
+            .content
+            .as_ref()
+            .is_some_and(|content| *content != stored.content)
+        {
+            return Err(ConfigurationError::ContentChanged(self.draft.id.clone()));
+        }
+        row.revision += 1;
+        row.priority = self.draft.priority;
+        row.target_condition
+            .clone_from(&self.draft.target_condition);
+        row.reads_reported = self.reads_reported;
+        row.document = self.document(stored.content)?;
+        row.updated = self.now.ticks();
+        tx.update_configuration(&row)?;
+        Ok(row)
+    }
+
+    fn document(&self, content: Value) -> Result<String, ConfigurationError> {
+        let document = Document {
+            schema_version: self.draft.schema_version.clone(),
+            labels: self.draft.labels.clone(),
+            content,
+            metric_queries: self.draft.metric_queries.clone(),
+        };
+        serde_json::to_string(&document).map_err(|error| ConfigurationError::Content {
+            path: String::new(),
+            problem: error.to_string(),
+        })
+    }
+}

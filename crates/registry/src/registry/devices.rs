@@ -1,0 +1,315 @@
+//! Devices of a hub's registry.
+
+use ids::{DeviceId, HubName, Timestamp};
+use store::{IdentityKey, IdentityRow, Tx, View};
+use wire::identity::{
+    Authentication, AuthenticationRequest, DeviceRequest, RegistryStatistics, Status,
+};
+
+use std::sync::Arc;
+
+use super::Registry;
+use super::new_identity::{NewIdentity, Seeds, complete, insert_system_modules};
+use super::rows::{Rows, scopes_text, set_authentication};
+use super::watchers::Watchers;
+use crate::change::Change;
+use crate::error::StorageError;
+use crate::etag;
+use crate::identity::{Credentials, DeviceRecord, Identity, IdentityError};
+use crate::page::{Continuation, Page, PageRequest};
+use crate::precondition::{IfMatch, PutVerdict};
+
+fn device_key<'a>(hub: &'a HubName, device: &'a DeviceId) -> IdentityKey<'a> {
+    IdentityKey {
+        hub: hub.as_str(),
+        device_id: device.as_str(),
+        module_id: "",
+    }
+}
+
+/// The row of a device that must exist.
+pub(crate) fn existing_device(
+    view: &View<'_>,
+    hub: &HubName,
+    device: &DeviceId,
+) -> Result<IdentityRow, IdentityError> {
+    view.identity(device_key(hub, device))?
+        .ok_or_else(|| IdentityError::DeviceNotFound(device.clone()))
+}
+
+impl Registry {
+    /// Creates or changes a device. Members absent in `request` keep what is stored; a device created without
+    /// `authentication` gets keys. An IoT Edge device gets `$edgeAgent`, `$edgeHub` and its `deviceScope`.
+    /// Returns the record and whether it was created.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub async fn put_device(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+        request: DeviceRequest,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<(DeviceRecord, bool), IdentityError> {
+        let put = PutDevice {
+            identity: Identity::device(hub.clone(), device.clone()),
+            authentication: request
+                .authentication
+                .clone()
+                .map(|given| complete(given, &*self.inner.entropy)),
+            default_keys: request.authentication.is_none().then(|| {
+                complete(
+                    AuthenticationRequest::Sas {
+                        primary: None,
+                        secondary: None,
+                    },
+                    &*self.inner.entropy,
+                )
+            }),
+            request,
+            if_match: if_match.clone(),
+            seeds: Seeds::new(&*self.inner.entropy),
+            watchers: self.inner.watchers.clone(),
+            now,
+        };
+        self.inner.store.write(move |tx| put.run(tx)).await
+    }
+
+    /// Reads a device.
+    ///
+    /// # Errors
+    /// [`IdentityError::DeviceNotFound`], or the storage fails.
+    pub async fn device(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+    ) -> Result<DeviceRecord, IdentityError> {
+        self.inner.store.read(|view| {
+            let row = existing_device(view, hub, device)?;
+            Ok(Rows { file: view.file() }.device(row)?)
+        })
+    }
+
+    /// Deletes a device with its modules and twins. Its registration record stays.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub async fn delete_device(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+        if_match: &IfMatch,
+    ) -> Result<(), IdentityError> {
+        let identity = Identity::device(hub.clone(), device.clone());
+        let (if_match, watchers) = (if_match.clone(), self.inner.watchers.clone());
+        let delete = move |tx: &Tx<'_>| {
+            let row = existing_device(tx, &identity.hub, &identity.device)?;
+            if !if_match.allows(&etag::of_revision(row.revision)) {
+                return Err(IdentityError::PreconditionFailed(identity));
+            }
+            tx.delete_device(&row.hub, &row.device_id)?;
+            watchers.tell(tx, Change::Gone { identity });
+            Ok(())
+        };
+        self.inner.store.write(delete).await
+    }
+
+    /// Lists devices by id.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn list_devices(
+        &self,
+        hub: &HubName,
+        page: &PageRequest,
+    ) -> Result<Page<DeviceRecord>, StorageError> {
+        let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
+        let scan = move |view: &View<'_>| {
+            let rows = Rows { file: view.file() };
+            let found = view.devices_after(hub.as_str(), &after, limit + 1)?;
+            found
+                .into_iter()
+                .map(|row| rows.device(row))
+                .collect::<Result<Vec<_>, StorageError>>()
+        };
+        let items = self.inner.store.scan(scan).await?;
+        Ok(Page::cut(items, limit, |item| {
+            Continuation::after(item.device_id.as_str())
+        }))
+    }
+
+    /// Counts a hub's devices.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn statistics(&self, hub: &HubName) -> Result<RegistryStatistics, StorageError> {
+        let hub = hub.clone();
+        let count = move |view: &View<'_>| Ok::<_, StorageError>(view.count_devices(hub.as_str())?);
+        let (total, enabled) = self.inner.store.scan(count).await?;
+        Ok(RegistryStatistics {
+            total,
+            enabled,
+            disabled: total.saturating_sub(enabled),
+        })
+    }
+
+    /// What a connecting device or module is checked against. `None` when it (or its device) does not exist.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn credentials(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<Credentials>, StorageError> {
+        self.inner.store.read(|view| {
+            let Some(row) = view.identity(super::rows::key(identity))? else {
+                return Ok(None);
+            };
+            let device = match identity.module {
+                Some(_) => view.identity(device_key(&identity.hub, &identity.device))?,
+                None => None,
+            };
+            Rows { file: view.file() }
+                .credentials(row, device)
+                .map(Some)
+        })
+    }
+}
+
+/// One PUT of a device on the writer's thread.
+struct PutDevice {
+    identity: Identity,
+    request: DeviceRequest,
+    /// What was asked for.
+    authentication: Option<Authentication>,
+    /// For a device that is created without asking for anything.
+    default_keys: Option<Authentication>,
+    if_match: IfMatch,
+    seeds: Seeds,
+    watchers: Arc<Watchers>,
+    now: Timestamp,
+}
+
+impl PutDevice {
+    fn run(self, tx: &Tx<'_>) -> Result<(DeviceRecord, bool), IdentityError> {
+        let stored = tx.identity(device_key(&self.identity.hub, &self.identity.device))?;
+        let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
+        let (row, created) = match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
+            (PutVerdict::Create, _) => (self.create(tx)?, true),
+            (PutVerdict::Replace, Some(stored)) => (self.update(tx, stored)?, false),
+            (PutVerdict::Conflict, _) => return Err(IdentityError::Exists(self.identity)),
+            (_, Some(_)) => return Err(IdentityError::PreconditionFailed(self.identity)),
+            (_, None) => return Err(IdentityError::DeviceNotFound(self.identity.device)),
+        };
+        if row.iot_edge && tx.targeting_follows(&row.hub, false)? {
+            tx.queue_device(&row.hub, &row.device_id)?;
+            self.watchers.tell(
+                tx,
+                Change::Targeting {
+                    hub: self.identity.hub.clone(),
+                },
+            );
+        }
+        Ok((Rows { file: tx.file() }.device(row)?, created))
+    }
+
+    fn create(&self, tx: &Tx<'_>) -> Result<IdentityRow, IdentityError> {
+        let hub = self.identity.hub.as_str();
+        let new = NewIdentity {
+            hub,
+            device_id: self.identity.device.as_str(),
+            module_id: "",
+            now: self.now,
+        };
+        let mut row = new.row(&self.seeds, 0);
+        row.enabled = self.request.status != Some(Status::Disabled);
+        row.status_reason.clone_from(&self.request.status_reason);
+        row.iot_edge = self.request.iot_edge.unwrap_or_default();
+        if let Some(authentication) = self.authentication.as_ref().or(self.default_keys.as_ref()) {
+            set_authentication(&mut row, authentication);
+        }
+        if row.iot_edge {
+            row.device_scope = Some(new.scope(&self.seeds));
+            row.parent_scopes =
+                scopes_text(self.request.parent_scopes.as_deref().unwrap_or_default());
+        } else {
+            self.set_leaf_scope(&mut row);
+        }
+        tx.insert_identity(&row, &new.twin())?;
+        if row.iot_edge {
+            insert_system_modules(tx, &row, &self.seeds, self.now)?;
+        }
+        Ok(row)
+    }
+
+    /// A leaf's scope is its parent's; the parent follows from it.
+    fn set_leaf_scope(&self, row: &mut IdentityRow) {
+        if let Some(scope) = &self.request.device_scope {
+            row.parent_scopes = scopes_text(std::slice::from_ref(scope));
+            row.device_scope = Some(scope.clone());
+        } else if let Some(scopes) = &self.request.parent_scopes {
+            row.parent_scopes = scopes_text(scopes);
+            row.device_scope = scopes.first().cloned();
+        }
+    }
+
+    fn update(&self, tx: &Tx<'_>, mut row: IdentityRow) -> Result<IdentityRow, IdentityError> {
+        let becomes_edge = self.request.iot_edge == Some(true) && !row.iot_edge;
+        if self.request.iot_edge == Some(false) && row.iot_edge {
+            let text = "an IoT Edge device cannot become another kind of device; delete it and create it again";
+            return Err(IdentityError::Invalid(text.to_owned()));
+        }
+        self.set_status(tx, &mut row);
+        if let Some(authentication) = &self.authentication {
+            let before = Rows { file: tx.file() }.authentication(&row)?;
+            set_authentication(&mut row, authentication);
+            if before != *authentication {
+                self.watchers.tell(
+                    tx,
+                    Change::CredentialsChanged {
+                        identity: self.identity.clone(),
+                    },
+                );
+            }
+        }
+        if becomes_edge {
+            row.iot_edge = true;
+            row.device_scope = Some(format!(
+                "ms-azure-iot-edge://{}-{}",
+                row.device_id, row.generation_id
+            ));
+            insert_system_modules(tx, &row, &self.seeds, self.now)?;
+        }
+        match (row.iot_edge, &self.request.parent_scopes) {
+            (false, _) => self.set_leaf_scope(&mut row),
+            (true, Some(scopes)) => row.parent_scopes = scopes_text(scopes),
+            (true, None) => {}
+        }
+        row.revision += 1;
+        tx.update_identity(&row)?;
+        Ok(row)
+    }
+
+    fn set_status(&self, tx: &Tx<'_>, row: &mut IdentityRow) {
+        if let Some(reason) = &self.request.status_reason {
+            row.status_reason = Some(reason.clone());
+        }
+        let enabled = self
+            .request
+            .status
+            .map_or(row.enabled, |status| status == Status::Enabled);
+        if enabled != row.enabled {
+            row.enabled = enabled;
+            row.status_updated = self.now.ticks();
+            if !enabled {
+                self.watchers.tell(
+                    tx,
+                    Change::Disabled {
+                        identity: self.identity.clone(),
+                    },
+                );
+            }
+        }
+    }
+}

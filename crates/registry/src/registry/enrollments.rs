@@ -1,0 +1,366 @@
+//! Enrollments of the provisioning service.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ids::{Etag, RegistrationId, Thumbprint, Timestamp};
+use store::{CertificateRow, EnrollmentRow, Tx, View};
+
+use super::Registry;
+use super::rows::Rows;
+use crate::enrollment::{
+    CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKey,
+    EnrollmentKind, EnrollmentRecord,
+};
+use crate::entropy::random;
+use crate::error::StorageError;
+use crate::etag;
+use crate::page::{Continuation, Page, PageRequest};
+use crate::precondition::{IfMatch, PutVerdict};
+
+/// Entries remembered at most.
+const REMEMBERED: usize = 4096;
+
+/// Entries as last read, by row id. Each use asks the database whether the etag is still the same; only the parsing is saved.
+#[derive(Default)]
+pub(crate) struct EnrollmentCache(Mutex<HashMap<i64, Arc<EnrollmentRecord>>>);
+
+impl EnrollmentCache {
+    fn get(&self, id: i64, etag: &str) -> Option<Arc<EnrollmentRecord>> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .get(&id)
+            .filter(|entry| entry.etag.as_str() == etag)
+            .cloned()
+    }
+
+    fn put(&self, id: i64, record: &Arc<EnrollmentRecord>) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= REMEMBERED {
+            entries.clear();
+        }
+        entries.insert(id, record.clone());
+    }
+}
+
+fn kind_text(kind: EnrollmentKind) -> &'static str {
+    match kind {
+        EnrollmentKind::Individual => "individual",
+        EnrollmentKind::Group => "group",
+    }
+}
+
+fn slot_text(slot: CertificateSlot) -> &'static str {
+    match slot {
+        CertificateSlot::Primary => "primary",
+        CertificateSlot::Secondary => "secondary",
+    }
+}
+
+fn parse_key(rows: Rows<'_>, kind: &str, spelled: &str) -> Result<EnrollmentKey, StorageError> {
+    match kind {
+        "individual" => Ok(EnrollmentKey::Individual(
+            rows.id("registration id", spelled.parse())?,
+        )),
+        _ => Ok(EnrollmentKey::Group(
+            rows.id("enrollment group id", spelled.parse())?,
+        )),
+    }
+}
+
+fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, StorageError> {
+    let rows = Rows { file: view.file() };
+    let certificate = |row: CertificateRow| EnrolledCertificate {
+        slot: if row.slot == "primary" {
+            CertificateSlot::Primary
+        } else {
+            CertificateSlot::Secondary
+        },
+        der: row.der,
+        thumbprint: Thumbprint::from_bytes(row.thumbprint),
+    };
+    Ok(EnrollmentRecord {
+        key: parse_key(rows, &row.kind, &row.spelled)?,
+        etag: rows.id("etag", row.etag.try_into())?,
+        enabled: row.enabled,
+        document: rows.json("enrollment", &row.document)?,
+        certificates: view
+            .certificates(row.id)?
+            .into_iter()
+            .map(certificate)
+            .collect(),
+        created: Timestamp::from_ticks(row.created),
+        updated: Timestamp::from_ticks(row.updated),
+    })
+}
+
+impl Registry {
+    /// Creates or replaces an entry.
+    ///
+    /// # Errors
+    /// See [`EnrollmentError`].
+    pub async fn put_enrollment(
+        &self,
+        draft: EnrollmentDraft,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<EnrollmentRecord, EnrollmentError> {
+        let put = PutEnrollment {
+            id_scope: self.id_scope(),
+            etag: etag::random(random(&*self.inner.entropy)),
+            // Serialised here, so that the writer's thread does not have to.
+            document: draft.document.to_string(),
+            draft,
+            if_match: if_match.clone(),
+            now,
+        };
+        self.inner.store.write(move |tx| put.run(tx)).await
+    }
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn enrollment(
+        &self,
+        key: &EnrollmentKey,
+    ) -> Result<Option<Arc<EnrollmentRecord>>, StorageError> {
+        let (kind, folded, id_scope) = (kind_text(key.kind()), key.folded(), self.id_scope());
+        self.inner.store.read(|view| {
+            let version = view.enrollment_version(&id_scope, kind, &folded)?;
+            version.map_or(Ok(None), |version| self.current(view, version))
+        })
+    }
+
+    /// Deletes an entry; an individual one with its registration record.
+    ///
+    /// # Errors
+    /// See [`EnrollmentError`].
+    pub async fn delete_enrollment(
+        &self,
+        key: &EnrollmentKey,
+        if_match: &IfMatch,
+    ) -> Result<(), EnrollmentError> {
+        let (id_scope, if_match, key) = (self.id_scope(), if_match.clone(), key.clone());
+        self.inner
+            .store
+            .write(move |tx| delete(tx, &id_scope, &key, &if_match))
+            .await
+    }
+
+    /// Lists entries of a kind by folded id.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn list_enrollments(
+        &self,
+        kind: EnrollmentKind,
+        page: &PageRequest,
+    ) -> Result<Page<Arc<EnrollmentRecord>>, StorageError> {
+        let (id_scope, after, limit) = (self.id_scope(), page.key().to_owned(), page.limit());
+        let scan = move |view: &View<'_>| {
+            let rows = view.enrollments_after(&id_scope, kind_text(kind), &after, limit + 1)?;
+            let whole = |row| record(view, row).map(Arc::new);
+            rows.into_iter()
+                .map(whole)
+                .collect::<Result<Vec<_>, StorageError>>()
+        };
+        let items = self.inner.store.scan(scan).await?;
+        Ok(Page::cut(items, limit, |item| {
+            Continuation::after(&item.key.folded())
+        }))
+    }
+
+    /// The individual entry of a registration id, whatever its case.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn find_individual(
+        &self,
+        id: &RegistrationId,
+    ) -> Result<Option<Arc<EnrollmentRecord>>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let version = view.enrollment_version(&id_scope, "individual", id.folded())?;
+            version.map_or(Ok(None), |version| self.current(view, version))
+        })
+    }
+
+    /// The groups whose primary or secondary certificate is one of these, in the order of `nearest_first`
+    /// (the presented issuers, the leaf's own issuer first).
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn groups_by_certificate(
+        &self,
+        nearest_first: &[Thumbprint],
+    ) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let mut groups: Vec<Arc<EnrollmentRecord>> = Vec::new();
+            for thumbprint in nearest_first {
+                let version = view.enrollment_of_certificate(&id_scope, thumbprint.as_bytes())?;
+                let Some(version) = version else { continue };
+                let found = self.current(view, version)?;
+                let group = found.filter(|found| found.key.kind() == EnrollmentKind::Group);
+                groups.extend(
+                    group.filter(|group| groups.iter().all(|known| known.key != group.key)),
+                );
+            }
+            Ok(groups)
+        })
+    }
+
+    /// All groups that have a certificate, by folded id: to find the one that issued what a device showed, when the device did
+    /// not show the group's own certificate.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn groups_with_certificates(
+        &self,
+    ) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let versions = view.groups_with_certificates(&id_scope)?;
+            let groups = versions
+                .into_iter()
+                .map(|version| self.current(view, version));
+            groups.filter_map(Result::transpose).collect()
+        })
+    }
+
+    /// The entry of this row id and etag, from memory when it is the remembered one.
+    fn current(
+        &self,
+        view: &View<'_>,
+        (id, etag): (i64, String),
+    ) -> Result<Option<Arc<EnrollmentRecord>>, StorageError> {
+        if let Some(known) = self.inner.enrollments.get(id, &etag) {
+            return Ok(Some(known));
+        }
+        let Some(row) = view.enrollment_by_id(id)? else {
+            return Ok(None);
+        };
+        let record = Arc::new(record(view, row)?);
+        self.inner.enrollments.put(id, &record);
+        Ok(Some(record))
+    }
+}
+
+/// One PUT of an entry on the writer's thread.
+struct PutEnrollment {
+    id_scope: String,
+    draft: EnrollmentDraft,
+    document: String,
+    if_match: IfMatch,
+    etag: Etag,
+    now: Timestamp,
+}
+
+impl PutEnrollment {
+    fn run(self, tx: &Tx<'_>) -> Result<EnrollmentRecord, EnrollmentError> {
+        let rows = Rows { file: tx.file() };
+        let (kind, folded) = (kind_text(self.draft.key.kind()), self.draft.key.folded());
+        let stored = tx.enrollment(&self.id_scope, kind, &folded)?;
+        let stored_etag = stored
+            .as_ref()
+            .map(|row| rows.id("etag", Etag::parse(&row.etag)));
+        match self.if_match.judge_put(stored_etag.transpose()?.as_ref()) {
+            PutVerdict::Create | PutVerdict::Replace => self.write(tx, stored),
+            PutVerdict::Conflict => Err(EnrollmentError::Exists(self.draft.key)),
+            PutVerdict::Mismatch if stored.is_none() => {
+                Err(EnrollmentError::NotFound(self.draft.key))
+            }
+            PutVerdict::Mismatch => Err(EnrollmentError::PreconditionFailed(self.draft.key)),
+        }
+    }
+
+    fn write(
+        self,
+        tx: &Tx<'_>,
+        stored: Option<EnrollmentRow>,
+    ) -> Result<EnrollmentRecord, EnrollmentError> {
+        let key = &self.draft.key;
+        let is_new = stored.is_none();
+        let mut row = stored.unwrap_or_else(|| EnrollmentRow {
+            id: 0,
+            kind: kind_text(key.kind()).to_owned(),
+            folded: key.folded(),
+            spelled: key.as_str().to_owned(),
+            etag: String::new(),
+            enabled: true,
+            document: String::new(),
+            created: self.now.ticks(),
+            updated: self.now.ticks(),
+        });
+        row.etag = self.etag.to_string();
+        row.enabled = self.draft.enabled;
+        row.document = self.document;
+        row.updated = self.now.ticks();
+        match is_new {
+            true => row.id = tx.insert_enrollment(&self.id_scope, &row)?,
+            false => tx.update_enrollment(&row)?,
+        }
+        let certificates = distinct(&self.draft.certificates);
+        check_free(tx, &self.id_scope, row.id, &certificates)?;
+        tx.replace_certificates(&self.id_scope, row.id, &certificates)?;
+        Ok(record(tx, row)?)
+    }
+}
+
+/// The certificates, each once: the same one in both slots is kept as primary.
+fn distinct(certificates: &[EnrolledCertificate]) -> Vec<CertificateRow> {
+    let mut rows = BTreeMap::new();
+    for certificate in certificates {
+        let row = CertificateRow {
+            thumbprint: *certificate.thumbprint.as_bytes(),
+            slot: slot_text(certificate.slot).to_owned(),
+            der: certificate.der.clone(),
+        };
+        rows.entry(row.thumbprint).or_insert(row);
+    }
+    rows.into_values().collect()
+}
+
+fn check_free(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    id: i64,
+    certificates: &[CertificateRow],
+) -> Result<(), EnrollmentError> {
+    for certificate in certificates {
+        let owner = tx.enrollment_of_certificate(id_scope, &certificate.thumbprint)?;
+        let Some((other, _)) = owner.filter(|(owner, _)| *owner != id) else {
+            continue;
+        };
+        let Some(other) = tx.enrollment_by_id(other)? else {
+            continue;
+        };
+        return Err(EnrollmentError::CertificateTaken {
+            thumbprint: Thumbprint::from_bytes(certificate.thumbprint),
+            other: parse_key(Rows { file: tx.file() }, &other.kind, &other.spelled)?,
+        });
+    }
+    Ok(())
+}
+
+fn delete(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    key: &EnrollmentKey,
+    if_match: &IfMatch,
+) -> Result<(), EnrollmentError> {
+    let stored = tx.enrollment(id_scope, kind_text(key.kind()), &key.folded())?;
+    let Some(stored) = stored else {
+        return Err(EnrollmentError::NotFound(key.clone()));
+    };
+    let etag = Rows { file: tx.file() }.id("etag", Etag::parse(&stored.etag))?;
+    if !if_match.allows(&etag) {
+        return Err(EnrollmentError::PreconditionFailed(key.clone()));
+    }
+    tx.delete_enrollment(stored.id)?;
+    if key.kind() == EnrollmentKind::Individual {
+        tx.delete_registration(id_scope, &key.folded())?;
+    }
+    Ok(())
+}

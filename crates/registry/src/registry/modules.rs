@@ -1,0 +1,240 @@
+//! Modules of a hub's registry.
+
+use std::sync::Arc;
+
+use ids::{DeviceId, HubName, ModuleId, Timestamp};
+use store::{IdentityKey, IdentityRow, Tx, View};
+use wire::identity::{AuthenticationRequest, ModuleRequest};
+
+use super::devices::existing_device;
+use super::new_identity::{NewIdentity, Seeds, complete};
+use super::rows::{Rows, set_authentication};
+use super::watchers::Watchers;
+use super::{MAX_MODULES, Registry};
+use crate::change::Change;
+use crate::entropy::Entropy;
+use crate::etag;
+use crate::identity::{Identity, IdentityError, ModuleRecord};
+use crate::precondition::{IfMatch, PutVerdict};
+
+fn module_key<'a>(hub: &'a HubName, device: &'a DeviceId, module: &'a ModuleId) -> IdentityKey<'a> {
+    IdentityKey {
+        hub: hub.as_str(),
+        device_id: device.as_str(),
+        module_id: module.as_str(),
+    }
+}
+
+fn existing_module(
+    view: &View<'_>,
+    hub: &HubName,
+    device: &DeviceId,
+    module: &ModuleId,
+) -> Result<IdentityRow, IdentityError> {
+    match view.identity(module_key(hub, device, module))? {
+        Some(row) => Ok(row),
+        None => {
+            existing_device(view, hub, device)?;
+            Err(IdentityError::ModuleNotFound(
+                device.clone(),
+                module.clone(),
+            ))
+        }
+    }
+}
+
+impl Registry {
+    /// Creates or changes a module. A module created without `authentication` gets keys.
+    /// Returns the record and whether it was created.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "hub, device and module name it here as in its neighbours"
+    )]
+    pub async fn put_module(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+        module: &ModuleId,
+        request: ModuleRequest,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<(ModuleRecord, bool), IdentityError> {
+        let put = PutModule {
+            identity: Identity::module(hub.clone(), device.clone(), module.clone()),
+            module: module.clone(),
+            request,
+            if_match: if_match.clone(),
+            seeds: Seeds::new(&*self.inner.entropy),
+            entropy: self.inner.entropy.clone(),
+            watchers: self.inner.watchers.clone(),
+            now,
+        };
+        self.inner.store.write(move |tx| put.run(tx)).await
+    }
+
+    /// Reads a module.
+    ///
+    /// # Errors
+    /// [`IdentityError::DeviceNotFound`], [`IdentityError::ModuleNotFound`], or the storage fails.
+    pub async fn module(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+        module: &ModuleId,
+    ) -> Result<ModuleRecord, IdentityError> {
+        self.inner.store.read(|view| {
+            let row = existing_module(view, hub, device, module)?;
+            Ok(Rows { file: view.file() }.module(row)?)
+        })
+    }
+
+    /// Deletes a module with its twin. `$edgeAgent` and `$edgeHub` are refused.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub async fn delete_module(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+        module: &ModuleId,
+        if_match: &IfMatch,
+    ) -> Result<(), IdentityError> {
+        let identity = Identity::module(hub.clone(), device.clone(), module.clone());
+        let (module, if_match, watchers) = (
+            module.clone(),
+            if_match.clone(),
+            self.inner.watchers.clone(),
+        );
+        let delete = move |tx: &Tx<'_>| {
+            let row = existing_module(tx, &identity.hub, &identity.device, &module)?;
+            if module.is_system() {
+                return Err(IdentityError::Invalid(format!(
+                    "{module} goes only with its device"
+                )));
+            }
+            if !if_match.allows(&etag::of_revision(row.revision)) {
+                return Err(IdentityError::PreconditionFailed(identity));
+            }
+            tx.delete_module(row.id)?;
+            watchers.tell(tx, Change::Gone { identity });
+            Ok(())
+        };
+        self.inner.store.write(delete).await
+    }
+
+    /// All modules of a device (at most [`MAX_MODULES`] and the two system modules), by id.
+    ///
+    /// # Errors
+    /// [`IdentityError::DeviceNotFound`], or the storage fails.
+    pub async fn list_modules(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+    ) -> Result<Vec<ModuleRecord>, IdentityError> {
+        self.inner.store.read(|view| {
+            existing_device(view, hub, device)?;
+            let rows = Rows { file: view.file() };
+            let found = view.modules(hub.as_str(), device.as_str())?;
+            let modules = found
+                .into_iter()
+                .map(|row| rows.module(row))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(modules)
+        })
+    }
+}
+
+/// One PUT of a module on the writer's thread.
+struct PutModule {
+    identity: Identity,
+    module: ModuleId,
+    request: ModuleRequest,
+    if_match: IfMatch,
+    seeds: Seeds,
+    entropy: Arc<dyn Entropy>,
+    watchers: Arc<Watchers>,
+    now: Timestamp,
+}
+
+impl PutModule {
+    fn run(self, tx: &Tx<'_>) -> Result<(ModuleRecord, bool), IdentityError> {
+        let (hub, device) = (&self.identity.hub, &self.identity.device);
+        existing_device(tx, hub, device)?;
+        let stored = tx.identity(module_key(hub, device, &self.module))?;
+        let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
+        match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
+            (PutVerdict::Create, _) => Ok((self.create(tx)?, true)),
+            (PutVerdict::Replace, Some(stored)) => Ok((self.update(tx, stored)?, false)),
+            (PutVerdict::Conflict, _) => Err(IdentityError::Exists(self.identity)),
+            (_, Some(_)) => Err(IdentityError::PreconditionFailed(self.identity)),
+            (_, None) => Err(IdentityError::ModuleNotFound(
+                self.identity.device,
+                self.module,
+            )),
+        }
+    }
+
+    fn create(self, tx: &Tx<'_>) -> Result<ModuleRecord, IdentityError> {
+        check_may_create(tx, &self.identity, &self.module)?;
+        let new = NewIdentity {
+            hub: self.identity.hub.as_str(),
+            device_id: self.identity.device.as_str(),
+            module_id: self.module.as_str(),
+            now: self.now,
+        };
+        let mut row = new.row(&self.seeds, 0);
+        row.managed_by = self.request.managed_by;
+        let keys = AuthenticationRequest::Sas {
+            primary: None,
+            secondary: None,
+        };
+        let asked = self.request.authentication.unwrap_or(keys);
+        set_authentication(&mut row, &complete(asked, &*self.entropy));
+        tx.insert_identity(&row, &new.twin())?;
+        Ok(Rows { file: tx.file() }.module(row)?)
+    }
+
+    fn update(self, tx: &Tx<'_>, mut row: IdentityRow) -> Result<ModuleRecord, IdentityError> {
+        let rows = Rows { file: tx.file() };
+        if let Some(asked) = self.request.authentication {
+            let before = rows.authentication(&row)?;
+            let authentication = complete(asked, &*self.entropy);
+            set_authentication(&mut row, &authentication);
+            if before != authentication {
+                let identity = self.identity;
+                self.watchers
+                    .tell(tx, Change::CredentialsChanged { identity });
+            }
+        }
+        row.managed_by = self.request.managed_by.or(row.managed_by);
+        row.revision += 1;
+        tx.update_identity(&row)?;
+        Ok(rows.module(row)?)
+    }
+}
+
+fn check_may_create(
+    tx: &Tx<'_>,
+    identity: &Identity,
+    module: &ModuleId,
+) -> Result<(), IdentityError> {
+    if module.is_system() {
+        let text = format!(
+            "{module} is reserved; IoT Edge devices have $edgeAgent and $edgeHub from the start"
+        );
+        return Err(IdentityError::Invalid(text));
+    }
+    let modules = tx.modules(identity.hub.as_str(), identity.device.as_str())?;
+    match modules
+        .iter()
+        .filter(|row| !row.module_id.starts_with('$'))
+        .count()
+        < MAX_MODULES
+    {
+        true => Ok(()),
+        false => Err(IdentityError::TooManyModules(identity.device.clone())),
+    }
+}

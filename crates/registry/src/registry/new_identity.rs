@@ -1,0 +1,116 @@
+//! How devices and modules begin.
+
+use ids::Timestamp;
+use store::{IdentityRow, TwinRow, Tx};
+use wire::identity::{Authentication, AuthenticationRequest};
+
+use super::init::generate_key;
+use crate::entropy::{Entropy, random};
+use crate::error::StorageError;
+
+/// Randomness for up to three new identities: what names their lives and their first versions.
+pub(crate) struct Seeds([u64; 4]);
+
+impl Seeds {
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+        Self(std::array::from_fn(|_| u64::from_le_bytes(random(entropy))))
+    }
+
+    /// 18 decimal digits, as Azure's look.
+    fn generation(&self, index: usize) -> String {
+        (100_000_000_000_000_000 + self.0[index] % 900_000_000_000_000_000).to_string()
+    }
+
+    /// Where an identity's versions begin: another one in its next life, so that no old etag fits.
+    fn revision(&self, index: usize) -> i64 {
+        let spread =
+            self.0[3].rotate_left(u32::try_from(index).unwrap_or_default() * 16) % 900_000_000;
+        100_000_000 + i64::try_from(spread).unwrap_or_default()
+    }
+}
+
+/// An identity about to be made.
+pub(crate) struct NewIdentity<'a> {
+    pub(crate) hub: &'a str,
+    pub(crate) device_id: &'a str,
+    pub(crate) module_id: &'a str,
+    pub(crate) now: Timestamp,
+}
+
+impl NewIdentity<'_> {
+    /// Its row: enabled, without credentials.
+    pub(crate) fn row(&self, seeds: &Seeds, index: usize) -> IdentityRow {
+        IdentityRow {
+            id: 0,
+            hub: self.hub.to_owned(),
+            device_id: self.device_id.to_owned(),
+            module_id: self.module_id.to_owned(),
+            generation_id: seeds.generation(index),
+            revision: seeds.revision(index),
+            enabled: true,
+            status_reason: None,
+            status_updated: Timestamp::NEVER.ticks(),
+            auth_kind: Authentication::None.type_name().to_owned(),
+            auth_primary: None,
+            auth_secondary: None,
+            iot_edge: false,
+            managed_by: None,
+            device_scope: None,
+            parent_scopes: None,
+        }
+    }
+
+    /// Its fresh twin.
+    pub(crate) fn twin(&self) -> TwinRow {
+        TwinRow {
+            version: 2,
+            desired_version: 1,
+            reported_version: 1,
+            written: self.now.ticks(),
+            ..TwinRow::default()
+        }
+    }
+
+    /// The scope of an Edge device: names its life, so that children of an earlier life are not its own.
+    pub(crate) fn scope(&self, seeds: &Seeds) -> String {
+        format!(
+            "ms-azure-iot-edge://{}-{}",
+            self.device_id,
+            seeds.generation(0)
+        )
+    }
+}
+
+/// `$edgeAgent` and `$edgeHub`, whose keys the device uploads later.
+pub(crate) fn insert_system_modules(
+    tx: &Tx<'_>,
+    device: &IdentityRow,
+    seeds: &Seeds,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    for (index, module_id) in [(1, "$edgeAgent"), (2, "$edgeHub")] {
+        let new = NewIdentity {
+            hub: &device.hub,
+            device_id: &device.device_id,
+            module_id,
+            now,
+        };
+        tx.insert_identity(&new.row(seeds, index), &new.twin())?;
+    }
+    Ok(())
+}
+
+/// The authentication asked for, with keys generated where none were given.
+pub(crate) fn complete(request: AuthenticationRequest, entropy: &dyn Entropy) -> Authentication {
+    match request {
+        AuthenticationRequest::Sas { primary, secondary } => Authentication::Sas {
+            primary: primary.unwrap_or_else(|| generate_key(entropy)),
+            secondary: secondary.unwrap_or_else(|| generate_key(entropy)),
+        },
+        AuthenticationRequest::SelfSigned { primary, secondary } => {
+            Authentication::SelfSigned { primary, secondary }
+        }
+        AuthenticationRequest::CertificateAuthority => Authentication::CertificateAuthority,
+        AuthenticationRequest::None => Authentication::None,
+    }
+}

@@ -1,0 +1,235 @@
+//! Registration records.
+
+use ids::{DeviceId, EnrollmentId, Etag, HubName, RegistrationId, Timestamp};
+use store::{RegistrationRow, Tx, View};
+
+use super::Registry;
+use super::rows::Rows;
+use crate::entropy::random;
+use crate::error::StorageError;
+use crate::etag;
+use crate::page::{Continuation, Page, PageRequest};
+use crate::precondition::IfMatch;
+use crate::registration::{
+    EnrolledBy, FailRegistration, RegistrationError, RegistrationRecord, RegistrationState,
+    Substatus,
+};
+use crate::service::ProvisioningService;
+
+mod assign;
+mod reset;
+
+fn substatus(rows: Rows<'_>, text: Option<&str>) -> Result<Substatus, StorageError> {
+    let all = [
+        Substatus::InitialAssignment,
+        Substatus::DeviceDataMigrated,
+        Substatus::DeviceDataReset,
+        Substatus::ReprovisionedToInitialAssignment,
+    ];
+    let found = all
+        .into_iter()
+        .find(|substatus| Some(substatus.as_str()) == text);
+    found.ok_or_else(|| rows.damaged("substatus", "is not one"))
+}
+
+fn record(
+    rows: Rows<'_>,
+    row: RegistrationRow,
+    service: &ProvisioningService,
+) -> Result<RegistrationRecord, StorageError> {
+    let assignment = match (row.hub, row.device_id) {
+        (Some(hub), Some(device)) => {
+            let hub: HubName = rows.id("hub", hub.try_into())?;
+            Some((hub, rows.id("device id", DeviceId::try_from(device))?))
+        }
+        _ => None,
+    };
+    let json = |text: Option<String>| {
+        text.map(|text| rows.json("registration", &text))
+            .transpose()
+    };
+    let state = match (row.status.as_str(), assignment) {
+        ("assigned", Some((hub, device_id))) => RegistrationState::Assigned {
+            host: service.hub(&hub).map(|linked| linked.host.clone()),
+            hub,
+            device_id,
+            substatus: substatus(rows, row.substatus.as_deref())?,
+        },
+        (_, previous) => RegistrationState::Failed {
+            code: row.error_code.unwrap_or_default(),
+            message: row.error_message.unwrap_or_default(),
+            previous,
+        },
+    };
+    let group = row
+        .group_id
+        .map(|group| rows.id("enrollment group id", EnrollmentId::try_from(group)));
+    Ok(RegistrationRecord {
+        registration_id: rows.id("registration id", row.spelled.try_into())?,
+        enrollment: group
+            .transpose()?
+            .map_or(EnrolledBy::Individual, EnrolledBy::Group),
+        state,
+        etag: rows.id("etag", row.etag.try_into())?,
+        created: Timestamp::from_ticks(row.created),
+        updated: Timestamp::from_ticks(row.updated),
+        payload: json(row.payload)?,
+        detail: json(row.detail)?,
+    })
+}
+
+fn group_id(enrollment: &EnrolledBy) -> Option<String> {
+    match enrollment {
+        EnrolledBy::Individual => None,
+        EnrolledBy::Group(group) => Some(group.to_string()),
+    }
+}
+
+impl Registry {
+    /// Records that an attempt failed. An assignment from before still stands.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn fail_registration(
+        &self,
+        failed: FailRegistration,
+        now: Timestamp,
+    ) -> Result<RegistrationRecord, StorageError> {
+        let service = self.service();
+        let etag = etag::random(random(&*self.inner.entropy));
+        self.inner
+            .store
+            .write(move |tx| fail(tx, &service, failed, &etag, now))
+            .await
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn registration(
+        &self,
+        id: &RegistrationId,
+    ) -> Result<Option<RegistrationRecord>, StorageError> {
+        let service = self.service();
+        self.inner.store.read(|view| {
+            let row = view.registration(service.id_scope.as_str(), id.folded())?;
+            row.map(|row| record(Rows { file: view.file() }, row, &service))
+                .transpose()
+        })
+    }
+
+    /// Deletes a record; the hub device stays. The next registration is a first one.
+    ///
+    /// # Errors
+    /// See [`RegistrationError`].
+    pub async fn delete_registration(
+        &self,
+        id: &RegistrationId,
+        if_match: &IfMatch,
+    ) -> Result<(), RegistrationError> {
+        let (id_scope, id, if_match) = (self.id_scope(), id.clone(), if_match.clone());
+        self.inner
+            .store
+            .write(move |tx| delete(tx, &id_scope, &id, &if_match))
+            .await
+    }
+
+    /// Lists the records of a group by folded registration id.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn list_registrations(
+        &self,
+        group: &EnrollmentId,
+        page: &PageRequest,
+    ) -> Result<Page<RegistrationRecord>, StorageError> {
+        let (service, group) = (self.service(), group.folded());
+        let (after, limit) = (page.key().to_owned(), page.limit());
+        let scan = move |view: &View<'_>| {
+            let found =
+                view.registrations_after(service.id_scope.as_str(), &group, &after, limit + 1)?;
+            let rows = Rows { file: view.file() };
+            found
+                .into_iter()
+                .map(|row| record(rows, row, &service))
+                .collect::<Result<Vec<_>, StorageError>>()
+        };
+        let items = self.inner.store.scan(scan).await?;
+        Ok(Page::cut(items, limit, |item| {
+            Continuation::after(item.registration_id.folded())
+        }))
+    }
+}
+
+fn delete(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    id: &RegistrationId,
+    if_match: &IfMatch,
+) -> Result<(), RegistrationError> {
+    let stored = tx.registration(id_scope, id.folded())?;
+    let Some(stored) = stored else {
+        return Err(RegistrationError::NotFound(id.clone()));
+    };
+    let etag = Rows { file: tx.file() }.id("etag", Etag::parse(&stored.etag))?;
+    if !if_match.allows(&etag) {
+        return Err(RegistrationError::PreconditionFailed(id.clone()));
+    }
+    tx.delete_registration(id_scope, id.folded())?;
+    Ok(())
+}
+
+fn fail(
+    tx: &Tx<'_>,
+    service: &ProvisioningService,
+    failed: FailRegistration,
+    etag: &Etag,
+    now: Timestamp,
+) -> Result<RegistrationRecord, StorageError> {
+    let id_scope = service.id_scope.as_str();
+    let stored = tx.registration(id_scope, failed.registration_id.folded())?;
+    let is_new = stored.is_none();
+    let mut row = stored.unwrap_or_else(|| new_row(&failed.registration_id, now));
+    row.group_id = group_id(&failed.enrollment);
+    "failed".clone_into(&mut row.status);
+    row.substatus = None;
+    (row.error_code, row.error_message) = (Some(failed.failure.code), Some(failed.failure.message));
+    row.etag = etag.to_string();
+    row.updated = now.ticks();
+    write_row(tx, id_scope, &row, is_new)?;
+    record(Rows { file: tx.file() }, row, service)
+}
+
+fn new_row(id: &RegistrationId, now: Timestamp) -> RegistrationRow {
+    RegistrationRow {
+        id: 0,
+        folded: id.folded().to_owned(),
+        spelled: id.as_str().to_owned(),
+        group_id: None,
+        status: String::new(),
+        substatus: None,
+        hub: None,
+        device_id: None,
+        error_code: None,
+        error_message: None,
+        etag: String::new(),
+        payload: None,
+        detail: None,
+        created: now.ticks(),
+        updated: now.ticks(),
+    }
+}
+
+fn write_row(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    row: &RegistrationRow,
+    is_new: bool,
+) -> Result<(), StorageError> {
+    match is_new {
+        true => tx.insert_registration(id_scope, row)?,
+        false => tx.update_registration(row)?,
+    }
+    Ok(())
+}

@@ -1,0 +1,336 @@
+//! The one transaction that registers a device.
+
+use std::sync::Arc;
+
+use ids::{Etag, RegistrationId, Timestamp};
+use serde_json::Value;
+use store::{IdentityKey, IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
+use wire::identity::{Authentication, CertificateThumbprint};
+
+use super::{group_id, new_row, record, write_row};
+use crate::change::Change;
+use crate::entropy::random;
+use crate::error::StorageError;
+use crate::etag;
+use crate::identity::Identity;
+use crate::register::{Decision, DeviceStep, OldDevice, Place, Situation, decide};
+use crate::registration::{
+    Assign, AssignError, Assigned, DeviceProof, RegistrationRecord, ReprovisionPolicy, TwinHandling,
+};
+use crate::registry::Registry;
+use crate::registry::new_identity::{NewIdentity, Seeds, insert_system_modules};
+use crate::registry::rows::{Rows, key, set_authentication};
+use crate::registry::twins::write_twin;
+use crate::registry::watchers::Watchers;
+use crate::service::ProvisioningService;
+use crate::twin::{InitialTwin, TwinReplacement};
+
+impl Registry {
+    /// Writes hub device, twin, system modules and registration record in one transaction.
+    ///
+    /// # Errors
+    /// See [`AssignError`]; nothing was written then.
+    pub async fn assign(&self, assign: Assign, now: Timestamp) -> Result<Assigned, AssignError> {
+        let job = AssignJob {
+            service: self.service(),
+            watchers: self.inner.watchers.clone(),
+            etag: etag::random(random(&*self.inner.entropy)),
+            seeds: Seeds::new(&*self.inner.entropy),
+            payload: assign.payload.as_ref().map(Value::to_string),
+            detail: assign.detail.as_ref().map(Value::to_string),
+            assign,
+            now,
+        };
+        self.inner.store.write(move |tx| job.run(tx)).await
+    }
+}
+
+/// One registration on the writer's thread. All that can be made before is made before.
+pub(super) struct AssignJob {
+    service: Arc<ProvisioningService>,
+    pub(super) watchers: Arc<Watchers>,
+    etag: Etag,
+    pub(super) seeds: Seeds,
+    payload: Option<String>,
+    detail: Option<String>,
+    pub(super) assign: Assign,
+    pub(super) now: Timestamp,
+}
+
+impl AssignJob {
+    fn run(self, tx: &Tx<'_>) -> Result<Assigned, AssignError> {
+        let id_scope = self.service.id_scope.as_str();
+        let stored = tx.registration(id_scope, self.assign.registration_id.folded())?;
+        let wanted = self.wanted(stored.as_ref());
+        let previous = self.previous(stored.as_ref());
+        let existing = find(tx, &wanted)?;
+        let previous_exists = match &previous {
+            Some(previous) if *previous == wanted => existing.is_some(),
+            Some(previous) => find(tx, previous)?.is_some(),
+            None => false,
+        };
+        let situation = Situation {
+            previous: previous.as_ref(),
+            previous_exists,
+            wanted: &wanted,
+            wanted_exists: existing.is_some(),
+        };
+        let decision = decide(situation, self.assign.policy);
+        if self
+            .service
+            .hubs
+            .iter()
+            .all(|hub| hub.name.as_str() != decision.place.hub)
+        {
+            return Err(AssignError::UnknownHub(self.assign.hub));
+        }
+        if existing.is_some() && previous.as_ref() != Some(&decision.place) {
+            self.check_owner(tx, &decision.place)?;
+        }
+        self.leave(tx, previous.as_ref(), &decision)?;
+        let device = self.step(tx, &decision)?;
+        let registration = self.write_record(tx, stored, &decision)?;
+        Ok(Assigned {
+            registration,
+            generation_id: Rows { file: tx.file() }
+                .id("generation id", device.generation_id.try_into())?,
+            device_created: decision.step == DeviceStep::Create,
+        })
+    }
+
+    /// Where allocation wants the device. One that is named after its registration id keeps the first spelling of that id:
+    /// hubs tell letter cases apart, registrations do not.
+    fn wanted(&self, stored: Option<&RegistrationRow>) -> Place {
+        let assign = &self.assign;
+        let is_named_after_id = assign.device_id.as_str() == assign.registration_id.as_str();
+        let device_id = match stored {
+            Some(stored) if is_named_after_id => stored.spelled.clone(),
+            _ => assign.device_id.to_string(),
+        };
+        Place {
+            hub: assign.hub.to_string(),
+            device_id,
+        }
+    }
+
+    /// Where the registration is assigned to. With the policy "never" a hub that is no longer linked counts as none.
+    fn previous(&self, stored: Option<&RegistrationRow>) -> Option<Place> {
+        let stored = stored?;
+        let place = Place {
+            hub: stored.hub.clone()?,
+            device_id: stored.device_id.clone()?,
+        };
+        let linked = self
+            .service
+            .hubs
+            .iter()
+            .any(|hub| hub.name.as_str() == place.hub);
+        (linked || self.assign.policy != ReprovisionPolicy::Never).then_some(place)
+    }
+
+    /// A device that another registration is assigned to is not taken from it.
+    fn check_owner(&self, tx: &Tx<'_>, place: &Place) -> Result<(), AssignError> {
+        let Some(owner) = tx.registration_of_device(&place.hub, &place.device_id)? else {
+            return Ok(());
+        };
+        let rows = Rows { file: tx.file() };
+        let owner: RegistrationId = rows.id("registration id", owner.try_into())?;
+        match owner == self.assign.registration_id {
+            true => Ok(()),
+            false => Err(AssignError::DeviceTaken {
+                hub: self.assign.hub.clone(),
+                device_id: self.assign.device_id.clone(),
+                owner,
+            }),
+        }
+    }
+
+    fn leave(
+        &self,
+        tx: &Tx<'_>,
+        previous: Option<&Place>,
+        decision: &Decision,
+    ) -> Result<(), AssignError> {
+        let Some(old) = previous.filter(|_| decision.old != OldDevice::None) else {
+            return Ok(());
+        };
+        match decision.old {
+            OldDevice::Move => {
+                let to = (
+                    decision.place.hub.as_str(),
+                    decision.place.device_id.as_str(),
+                );
+                tx.move_device((&old.hub, &old.device_id), to)?;
+            }
+            OldDevice::Delete => tx.delete_device(&old.hub, &old.device_id)?,
+            OldDevice::None => {}
+        }
+        let identity = self.identity(tx, old)?;
+        self.watchers.tell(tx, Change::Gone { identity });
+        Ok(())
+    }
+
+    pub(super) fn identity(&self, tx: &Tx<'_>, place: &Place) -> Result<Identity, StorageError> {
+        let rows = Rows { file: tx.file() };
+        let hub = rows.id("hub", place.hub.parse())?;
+        Ok(Identity::device(
+            hub,
+            rows.id("device id", place.device_id.parse())?,
+        ))
+    }
+
+    fn step(&self, tx: &Tx<'_>, decision: &Decision) -> Result<IdentityRow, AssignError> {
+        let authentication = match &self.assign.proof {
+            DeviceProof::Certificate(leaf) => {
+                let leaf = Some(CertificateThumbprint::Sha256(*leaf));
+                Authentication::SelfSigned {
+                    primary: leaf,
+                    secondary: leaf,
+                }
+            }
+            DeviceProof::Keys { primary, secondary } => Authentication::Sas {
+                primary: primary.clone(),
+                secondary: secondary.clone(),
+            },
+        };
+        let mut device = match decision.step {
+            DeviceStep::Create => self.create(tx, &decision.place, &authentication)?,
+            DeviceStep::Refresh | DeviceStep::Reset => {
+                self.refresh(tx, decision, &authentication)?
+            }
+        };
+        if decision.step != DeviceStep::Create {
+            match &self.assign.twin {
+                TwinHandling::Replace(twin) => self.replace_twin(tx, &decision.place, twin)?,
+                TwinHandling::ByPolicy(twin) if decision.step == DeviceStep::Reset => {
+                    self.reset(tx, &mut device, twin)?;
+                }
+                TwinHandling::ByPolicy(_) => {}
+            }
+        }
+        if device.iot_edge && tx.targeting_follows(&device.hub, false)? {
+            tx.queue_device(&device.hub, &device.device_id)?;
+            let hub = Rows { file: tx.file() }.id("hub", device.hub.parse())?;
+            self.watchers.tell(tx, Change::Targeting { hub });
+        }
+        Ok(device)
+    }
+
+    fn create(
+        &self,
+        tx: &Tx<'_>,
+        place: &Place,
+        authentication: &Authentication,
+    ) -> Result<IdentityRow, AssignError> {
+        let (TwinHandling::ByPolicy(twin) | TwinHandling::Replace(twin)) = &self.assign.twin;
+        let new = NewIdentity {
+            hub: &place.hub,
+            device_id: &place.device_id,
+            module_id: "",
+            now: self.now,
+        };
+        let mut row = new.row(&self.seeds, 0);
+        row.iot_edge = self.assign.iot_edge;
+        row.device_scope = row.iot_edge.then(|| new.scope(&self.seeds));
+        set_authentication(&mut row, authentication);
+        let documents = TwinRow {
+            tags: twin.tags.clone(),
+            desired: twin.desired.clone(),
+            ..new.twin()
+        };
+        tx.insert_identity(&row, &documents)?;
+        if row.iot_edge {
+            insert_system_modules(tx, &row, &self.seeds, self.now)?;
+        }
+        Ok(row)
+    }
+
+    fn refresh(
+        &self,
+        tx: &Tx<'_>,
+        decision: &Decision,
+        authentication: &Authentication,
+    ) -> Result<IdentityRow, AssignError> {
+        let missing =
+            || Rows { file: tx.file() }.damaged("device", "it went away within a transaction");
+        let mut row = find(tx, &decision.place)?.ok_or_else(missing)?;
+        let proof = |row: &IdentityRow| -> (String, Option<Secret>, Option<Secret>) {
+            (
+                row.auth_kind.clone(),
+                row.auth_primary.clone(),
+                row.auth_secondary.clone(),
+            )
+        };
+        let before = proof(&row);
+        set_authentication(&mut row, authentication);
+        if proof(&row) != before {
+            row.revision += 1;
+            tx.update_identity(&row)?;
+            let identity = self.identity(tx, &decision.place)?;
+            self.watchers
+                .tell(tx, Change::CredentialsChanged { identity });
+        }
+        Ok(row)
+    }
+
+    /// A custom allocation's twin, over whatever is there.
+    fn replace_twin(
+        &self,
+        tx: &Tx<'_>,
+        place: &Place,
+        initial: &InitialTwin,
+    ) -> Result<(), AssignError> {
+        let rows = Rows { file: tx.file() };
+        let identity = self.identity(tx, place)?;
+        let Some((row, twin)) = tx.twin(key(&identity))? else {
+            return Ok(());
+        };
+        let mut twin = rows.twin(&twin)?;
+        let replacement = TwinReplacement {
+            tags: Some(rows.document("tags", initial.tags.as_deref())?),
+            desired: Some(rows.document("desired", initial.desired.as_deref())?),
+        };
+        // An initial twin has been checked when it was made.
+        let touched = twin
+            .replace(&replacement, self.now)
+            .map_err(|error| rows.damaged("initial twin", error))?;
+        write_twin(tx, &self.watchers, &identity, row.id, &twin, touched)?;
+        Ok(())
+    }
+
+    fn write_record(
+        &self,
+        tx: &Tx<'_>,
+        stored: Option<RegistrationRow>,
+        decision: &Decision,
+    ) -> Result<RegistrationRecord, AssignError> {
+        let is_new = stored.is_none();
+        let mut row = stored.unwrap_or_else(|| new_row(&self.assign.registration_id, self.now));
+        row.group_id = group_id(&self.assign.enrollment);
+        "assigned".clone_into(&mut row.status);
+        row.substatus = Some(decision.substatus.as_str().to_owned());
+        row.hub = Some(decision.place.hub.clone());
+        row.device_id = Some(decision.place.device_id.clone());
+        (row.error_code, row.error_message) = (None, None);
+        row.etag = self.etag.to_string();
+        row.payload.clone_from(&self.payload);
+        row.detail.clone_from(&self.detail);
+        row.updated = self.now.ticks();
+        write_row(tx, self.service.id_scope.as_str(), &row, is_new)?;
+        let rows = Rows { file: tx.file() };
+        // The documents were given as values: no need to read back what was just written.
+        (row.payload, row.detail) = (None, None);
+        let mut record = record(rows, row, &self.service)?;
+        record.payload.clone_from(&self.assign.payload);
+        record.detail.clone_from(&self.assign.detail);
+        Ok(record)
+    }
+}
+
+fn find(tx: &Tx<'_>, place: &Place) -> Result<Option<IdentityRow>, StorageError> {
+    Ok(tx.identity(IdentityKey {
+        hub: &place.hub,
+        device_id: &place.device_id,
+        module_id: "",
+    })?)
+}

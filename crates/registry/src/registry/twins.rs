@@ -1,0 +1,269 @@
+//! Twins: read, changed by rules of `twin.rs`, written, told.
+
+use std::sync::Arc;
+
+use ids::{HubName, Timestamp};
+use serde_json::{Map, Value};
+use store::{IdentityKey, IdentityRow, SectionWrite, TwinWrite, Tx, View};
+
+use super::Registry;
+use super::rows::{Rows, key, statuses_text};
+use super::watchers::Watchers;
+use crate::change::Change;
+use crate::error::StorageError;
+use crate::identity::{Identity, IdentityRecord};
+use crate::page::{Continuation, Page, PageRequest};
+use crate::precondition::IfMatch;
+use crate::twin::{Section, Touched, Twin, TwinError, TwinPatch, TwinRecord, TwinReplacement};
+
+impl Registry {
+    /// Reads a twin with its identity.
+    ///
+    /// # Errors
+    /// [`TwinError::NotFound`], or the storage fails.
+    pub async fn twin(&self, identity: &Identity) -> Result<TwinRecord, TwinError> {
+        self.inner
+            .store
+            .read(|view| read(view, identity).map(|(_, record)| record))
+    }
+
+    /// A service merges into tags and desired properties.
+    ///
+    /// # Errors
+    /// See [`TwinError`].
+    pub async fn patch_twin(
+        &self,
+        identity: &Identity,
+        patch: TwinPatch,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<TwinRecord, TwinError> {
+        self.change_twin(identity, if_match, move |twin| twin.patch(&patch, now))
+            .await
+    }
+
+    /// A service replaces tags and desired properties.
+    ///
+    /// # Errors
+    /// See [`TwinError`].
+    pub async fn replace_twin(
+        &self,
+        identity: &Identity,
+        replacement: TwinReplacement,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<TwinRecord, TwinError> {
+        self.change_twin(identity, if_match, move |twin| {
+            twin.replace(&replacement, now)
+        })
+        .await
+    }
+
+    async fn change_twin(
+        &self,
+        identity: &Identity,
+        if_match: &IfMatch,
+        change: impl FnOnce(&mut Twin) -> Result<Touched, TwinError> + Send + 'static,
+    ) -> Result<TwinRecord, TwinError> {
+        let (identity, if_match) = (identity.clone(), if_match.clone());
+        let watchers = self.inner.watchers.clone();
+        let job = move |tx: &Tx<'_>| {
+            let (row, mut record) = read(tx, &identity)?;
+            if !if_match.allows(&record.twin.etag) {
+                return Err(TwinError::PreconditionFailed(identity));
+            }
+            let touched = change(&mut record.twin)?;
+            let tags = touched.tags;
+            let desired = touched.desired.is_some();
+            write_twin(tx, &watchers, &identity, row.id, &record.twin, touched)?;
+            // Deployments look at tags of devices, and take back what somebody did to the system modules.
+            let system = identity
+                .module
+                .as_ref()
+                .is_some_and(ids::ModuleId::is_system);
+            if (tags && identity.module.is_none()) || (desired && system) {
+                follow(tx, &watchers, &identity, false)?;
+            }
+            Ok(record)
+        };
+        self.inner.store.write(job).await
+    }
+
+    /// The device merges into its reported properties. Returns the section's new `$version`.
+    ///
+    /// # Errors
+    /// See [`TwinError`]; [`TwinError::PreconditionFailed`] when `expected_version` is given and not the stored one.
+    pub async fn patch_reported(
+        &self,
+        identity: &Identity,
+        patch: Map<String, Value>,
+        expected_version: Option<u64>,
+        now: Timestamp,
+    ) -> Result<u64, TwinError> {
+        let (identity, watchers) = (identity.clone(), self.inner.watchers.clone());
+        let job = move |tx: &Tx<'_>| {
+            let found = tx.twin(key(&identity))?;
+            let Some((row, twin)) = found else {
+                return Err(TwinError::NotFound(identity));
+            };
+            let mut twin = Rows { file: tx.file() }.twin(&twin)?;
+            if expected_version.is_some_and(|expected| expected != twin.reported.version) {
+                return Err(TwinError::PreconditionFailed(identity));
+            }
+            let touched = twin.report(&patch, now)?;
+            write_twin(tx, &watchers, &identity, row.id, &twin, touched)?;
+            if identity.module.is_none() {
+                follow(tx, &watchers, &identity, true)?;
+            }
+            Ok(twin.reported.version)
+        };
+        self.inner.store.write(job).await
+    }
+
+    /// Twins of a hub's devices by device id: what queries scan.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn list_device_twins(
+        &self,
+        hub: &HubName,
+        page: &PageRequest,
+    ) -> Result<Page<TwinRecord>, StorageError> {
+        let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
+        let scan = move |view: &View<'_>| {
+            let rows = Rows { file: view.file() };
+            let found = view.device_twins_after(hub.as_str(), &after, limit + 1)?;
+            found
+                .into_iter()
+                .map(|both| rows.twin_record(both, true))
+                .collect::<Result<Vec<_>, StorageError>>()
+        };
+        let items = self.inner.store.scan(scan).await?;
+        Ok(Page::cut(items, limit, continuation))
+    }
+
+    /// Twins of a hub's modules by device and module id: what queries of `devices.modules` scan.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn list_module_twins(
+        &self,
+        hub: &HubName,
+        page: &PageRequest,
+    ) -> Result<Page<TwinRecord>, StorageError> {
+        let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
+        let scan = move |view: &View<'_>| {
+            // No id has a slash.
+            let after = after.split_once('/').unwrap_or((&after, ""));
+            let found = view.module_twins_after(hub.as_str(), after, limit + 1)?;
+            let mut records = Vec::with_capacity(found.len());
+            let mut device: Option<IdentityRow> = None;
+            for (row, twin) in found {
+                if device
+                    .as_ref()
+                    .is_none_or(|device| device.device_id != row.device_id)
+                {
+                    device = view.identity(IdentityKey {
+                        hub: &row.hub,
+                        device_id: &row.device_id,
+                        module_id: "",
+                    })?;
+                }
+                let enabled = device.as_ref().is_none_or(|device| device.enabled);
+                records.push(Rows { file: view.file() }.twin_record((row, twin), enabled)?);
+            }
+            Ok::<_, StorageError>(records)
+        };
+        let items = self.inner.store.scan(scan).await?;
+        Ok(Page::cut(items, limit, continuation))
+    }
+}
+
+fn continuation(record: &TwinRecord) -> Continuation {
+    match &record.identity {
+        IdentityRecord::Device(device) => Continuation::after(device.device_id.as_str()),
+        IdentityRecord::Module { module, .. } => {
+            Continuation::after(&format!("{}/{}", module.device_id, module.module_id))
+        }
+    }
+}
+
+fn read(view: &View<'_>, identity: &Identity) -> Result<(IdentityRow, TwinRecord), TwinError> {
+    let Some(both) = view.twin(key(identity))? else {
+        return Err(TwinError::NotFound(identity.clone()));
+    };
+    let device_enabled = match identity.module {
+        None => both.0.enabled,
+        Some(_) => view
+            .identity(key(&identity.of_device()))?
+            .is_some_and(|device| device.enabled),
+    };
+    let row = both.0.clone();
+    Ok((
+        row,
+        Rows { file: view.file() }.twin_record(both, device_enabled)?,
+    ))
+}
+
+/// Writes what a change touched and tells sessions of new desired properties.
+pub(crate) fn write_twin(
+    tx: &Tx<'_>,
+    watchers: &Arc<Watchers>,
+    identity: &Identity,
+    row_id: i64,
+    twin: &Twin,
+    touched: Touched,
+) -> Result<(), StorageError> {
+    if !touched.anything() {
+        return Ok(());
+    }
+    let section = |section: &Section| SectionWrite {
+        document: text(&section.document),
+        metadata: text(&section.metadata),
+        version: section.version,
+    };
+    let write = TwinWrite {
+        version: twin.version,
+        tags: touched.tags.then(|| text(&twin.tags)),
+        desired: touched.desired.is_some().then(|| section(&twin.desired)),
+        reported: touched.reported.then(|| section(&twin.reported)),
+        configurations: touched
+            .configurations
+            .then(|| statuses_text(&twin.configurations)),
+    };
+    tx.update_twin(row_id, &write)?;
+    if let Some(patch) = touched.desired {
+        let change = Change::Desired {
+            identity: identity.clone(),
+            patch,
+            version: twin.desired.version,
+        };
+        watchers.tell(tx, change);
+    }
+    Ok(())
+}
+
+fn text(document: &Map<String, Value>) -> String {
+    // A map of JSON values has nothing that cannot be written.
+    serde_json::to_string(document).unwrap_or_default()
+}
+
+/// Has the deployment engine look at a device, when anything could follow.
+fn follow(
+    tx: &Tx<'_>,
+    watchers: &Arc<Watchers>,
+    identity: &Identity,
+    reported_only: bool,
+) -> Result<(), StorageError> {
+    let hub = identity.hub.as_str();
+    if tx.targeting_follows(hub, reported_only)? {
+        tx.queue_device(hub, identity.device.as_str())?;
+        watchers.tell(
+            tx,
+            Change::Targeting {
+                hub: identity.hub.clone(),
+            },
+        );
+    }
+    Ok(())
+}

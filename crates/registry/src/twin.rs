@@ -1,0 +1,319 @@
+//! Twins: two JSON documents with versions and dates, and tags. All rules that IoT Hub documents for them, none of storage.
+
+mod limits;
+mod merge;
+
+use std::collections::BTreeMap;
+
+use ids::{ConfigurationId, Etag, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::StorageError;
+use crate::etag;
+use crate::identity::{Identity, IdentityRecord};
+
+pub(crate) use merge::{Stamp, difference, merge};
+
+/// Whether a configuration merely matches a device or is part of what it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigurationStatus {
+    /// It matches.
+    Targeted,
+    /// It is part of the result.
+    Applied,
+}
+
+/// `desired` or `reported` of a twin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// The properties, without `$metadata` and `$version`.
+    pub document: Map<String, Value>,
+    /// `$metadata`: mirrors the document, with `$lastUpdated` and (desired only) `$lastUpdatedVersion` at every level.
+    pub metadata: Map<String, Value>,
+    /// `$version`: 1 when fresh, one more with every change of this section.
+    pub version: u64,
+}
+
+impl Section {
+    /// The section as the service side sees it: with `$metadata` and `$version`.
+    #[must_use]
+    pub fn with_metadata(&self) -> Value {
+        let mut all = self.document.clone();
+        all.insert("$metadata".to_owned(), Value::Object(self.metadata.clone()));
+        all.insert("$version".to_owned(), self.version.into());
+        Value::Object(all)
+    }
+
+    /// The section as a device sees it: with `$version` only.
+    #[must_use]
+    pub fn for_device(&self) -> Value {
+        let mut all = self.document.clone();
+        all.insert("$version".to_owned(), self.version.into());
+        Value::Object(all)
+    }
+}
+
+/// A twin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Twin {
+    /// Its version as an etag: base64 of an 8 byte counter, `AAAAAAAAAAE=` when fresh. Not the identity's etag.
+    pub etag: Etag,
+    /// 2 when fresh, one more with every change of whatever part.
+    pub version: u64,
+    /// Seen by services only.
+    pub tags: Map<String, Value>,
+    /// Written by services.
+    pub desired: Section,
+    /// Written by the device.
+    pub reported: Section,
+    /// Deployments that concern it, on devices and `$edgeAgent`.
+    pub configurations: BTreeMap<ConfigurationId, ConfigurationStatus>,
+}
+
+/// A twin with the identity it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TwinRecord {
+    /// The identity.
+    pub identity: IdentityRecord,
+    /// The twin.
+    pub twin: Twin,
+}
+
+/// A service's PATCH: merge patches, `null` deletes. Members absent here stay as they are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TwinPatch {
+    /// For `tags`.
+    pub tags: Option<Map<String, Value>>,
+    /// For `properties.desired`; `$metadata` and `$version` at its top are ignored.
+    pub desired: Option<Map<String, Value>>,
+}
+
+/// A service's PUT: what `tags` and `properties.desired` are from now on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TwinReplacement {
+    /// All tags. `None` keeps them (the replace-tags and replace-desired forms of some SDKs).
+    pub tags: Option<Map<String, Value>>,
+    /// All desired properties. `None` keeps them.
+    pub desired: Option<Map<String, Value>>,
+}
+
+/// The twin that an enrollment gives to devices it creates: checked once, kept as text for the writer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InitialTwin {
+    pub(crate) tags: Option<String>,
+    pub(crate) desired: Option<String>,
+}
+
+impl InitialTwin {
+    /// Checks the limits of both documents.
+    ///
+    /// # Errors
+    /// When a limit is passed; the error names the path.
+    pub fn new(tags: &Map<String, Value>, desired: &Map<String, Value>) -> Result<Self, TwinError> {
+        let text = |path: &str,
+                    document: &Map<String, Value>,
+                    limit|
+         -> Result<Option<String>, TwinError> {
+            limits::check_members(path, document)?;
+            let document = merge::without_nulls(document);
+            limits::check_size(path, &document, limit)?;
+            Ok((!document.is_empty()).then(|| Value::Object(document).to_string()))
+        };
+        Ok(Self {
+            tags: text(TAGS, tags, limits::TAGS)?,
+            desired: text(DESIRED, &without_marks(desired), limits::PROPERTIES)?,
+        })
+    }
+}
+
+const TAGS: &str = "tags";
+const DESIRED: &str = "properties.desired";
+const REPORTED: &str = "properties.reported";
+
+/// Clients echo `$metadata` and `$version`; both are ours to write.
+fn without_marks(document: &Map<String, Value>) -> Map<String, Value> {
+    let mut document = document.clone();
+    document.shift_remove("$metadata");
+    document.shift_remove("$version");
+    document
+}
+
+/// What a change of a twin touched, for the one who writes it down and the one who tells the device.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Touched {
+    pub(crate) tags: bool,
+    /// The merge patch from the desired properties of before to those of now.
+    pub(crate) desired: Option<Map<String, Value>>,
+    pub(crate) reported: bool,
+    pub(crate) configurations: bool,
+}
+
+impl Touched {
+    pub(crate) fn anything(&self) -> bool {
+        self.tags || self.desired.is_some() || self.reported || self.configurations
+    }
+}
+
+/// The rules. Each method either changes nothing and says why, or changes all and says what.
+impl Twin {
+    /// A service's PATCH.
+    pub(crate) fn patch(
+        &mut self,
+        patch: &TwinPatch,
+        now: Timestamp,
+    ) -> Result<Touched, TwinError> {
+        let desired = patch.desired.as_ref().map(without_marks);
+        let mut next = self.clone();
+        let mut touched = Touched::default();
+        if let Some(tags) = patch.tags.as_ref().filter(|tags| !tags.is_empty()) {
+            limits::check_members(TAGS, tags)?;
+            merge(&mut next.tags, tags);
+            limits::check_size(TAGS, &next.tags, limits::TAGS)?;
+            touched.tags = true;
+        }
+        if let Some(desired) = desired.filter(|desired| !desired.is_empty()) {
+            next.desired.merge(DESIRED, &desired, now, true)?;
+            touched.desired = Some(desired);
+        }
+        self.become_next(next, &touched);
+        Ok(touched)
+    }
+
+    /// A service's PUT.
+    pub(crate) fn replace(
+        &mut self,
+        replacement: &TwinReplacement,
+        now: Timestamp,
+    ) -> Result<Touched, TwinError> {
+        let mut next = self.clone();
+        let mut touched = Touched::default();
+        if let Some(tags) = &replacement.tags {
+            limits::check_members(TAGS, tags)?;
+            next.tags = merge::without_nulls(tags);
+            limits::check_size(TAGS, &next.tags, limits::TAGS)?;
+            touched.tags = true;
+        }
+        if let Some(desired) = &replacement.desired {
+            let desired = without_marks(desired);
+            limits::check_members(DESIRED, &desired)?;
+            let desired = merge::without_nulls(&desired);
+            limits::check_size(DESIRED, &desired, limits::PROPERTIES)?;
+            touched.desired = Some(difference(&self.desired.document, &desired));
+            next.desired.set(desired, now);
+        }
+        self.become_next(next, &touched);
+        Ok(touched)
+    }
+
+    /// The device's patch of its reported properties.
+    pub(crate) fn report(
+        &mut self,
+        patch: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Touched, TwinError> {
+        let patch = without_marks(patch);
+        if patch.is_empty() {
+            return Ok(Touched::default());
+        }
+        let mut next = self.clone();
+        next.reported.merge(REPORTED, &patch, now, false)?;
+        let touched = Touched {
+            reported: true,
+            ..Touched::default()
+        };
+        self.become_next(next, &touched);
+        Ok(touched)
+    }
+
+    /// Desired properties from deployments, which have been checked one by one. Nothing happens when they are the same.
+    pub(crate) fn deploy(
+        &mut self,
+        desired: Option<&Map<String, Value>>,
+        statuses: Option<&Statuses>,
+        now: Timestamp,
+    ) -> Touched {
+        let mut touched = Touched::default();
+        if let Some(desired) = desired.filter(|desired| **desired != self.desired.document) {
+            touched.desired = Some(difference(&self.desired.document, desired));
+            self.desired.set(desired.clone(), now);
+        }
+        if let Some(statuses) = statuses.filter(|statuses| **statuses != self.configurations) {
+            self.configurations = statuses.clone();
+            touched.configurations = true;
+        }
+        self.count(&touched);
+        touched
+    }
+
+    fn become_next(&mut self, next: Self, touched: &Touched) {
+        *self = next;
+        self.count(touched);
+    }
+
+    fn count(&mut self, touched: &Touched) {
+        if touched.anything() {
+            self.version += 1;
+            self.etag = etag::of_twin(self.version);
+        }
+    }
+}
+
+/// What `configurations` of a twin says.
+pub(crate) type Statuses = BTreeMap<ConfigurationId, ConfigurationStatus>;
+
+impl Section {
+    fn merge(
+        &mut self,
+        path: &str,
+        patch: &Map<String, Value>,
+        now: Timestamp,
+        versions: bool,
+    ) -> Result<(), TwinError> {
+        limits::check_members(path, patch)?;
+        merge(&mut self.document, patch);
+        limits::check_size(path, &self.document, limits::PROPERTIES)?;
+        self.version += 1;
+        let stamp = Stamp {
+            at: now,
+            version: versions.then_some(self.version),
+        };
+        merge::merge_metadata(&mut self.metadata, &self.document, patch, stamp);
+        Ok(())
+    }
+
+    /// All of `desired` anew.
+    fn set(&mut self, document: Map<String, Value>, now: Timestamp) {
+        self.version += 1;
+        self.metadata = Stamp {
+            at: now,
+            version: Some(self.version),
+        }
+        .whole(&document);
+        self.document = document;
+    }
+}
+
+/// Why a twin was not changed or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TwinError {
+    /// No such device or module. The hub answers 404001 or 404010.
+    #[error("{0} does not exist")]
+    NotFound(Identity),
+    /// The etag, or the expected version of reported properties, is not the stored one. The hub answers 412001.
+    #[error("the twin of {0} has changed since the version sent")]
+    PreconditionFailed(Identity),
+    /// A limit of twins is passed. The hub answers 400004.
+    #[error("'{path}' {problem}")]
+    Invalid {
+        /// Dotted path from the twin's root, such as `properties.desired.site.name`.
+        path: String,
+        /// What is wrong there, with the limit.
+        problem: String,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+#[cfg(test)]
+mod tests;

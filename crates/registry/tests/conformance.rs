@@ -1,0 +1,204 @@
+//! What a registry promises, whatever keeps its rows. Another backend adds a function that opens it and a line at the end.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+
+#[path = "conformance/deployments.rs"]
+mod deployments;
+#[path = "conformance/enrollments.rs"]
+mod enrollments;
+#[path = "conformance/identities.rs"]
+mod identities;
+#[path = "conformance/registrations.rs"]
+mod registrations;
+#[path = "conformance/reprovisioning.rs"]
+mod reprovisioning;
+#[path = "conformance/service.rs"]
+mod service;
+#[path = "conformance/targeting.rs"]
+mod targeting;
+#[path = "conformance/twins.rs"]
+mod twins;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ids::{DeviceId, HubName, Timestamp};
+use registry::{Change, Entropy, Init, Registry, Watcher};
+use serde_json::{Map, Value};
+
+/// The bench of a test: a registry in a directory of its own, and what it told.
+pub(crate) struct Bench {
+    pub(crate) registry: Registry,
+    pub(crate) told: Arc<Told>,
+    pub(crate) directory: tempfile::TempDir,
+    clock: AtomicU64,
+}
+
+/// A watcher that remembers.
+#[derive(Default)]
+pub(crate) struct Told(Mutex<Vec<Change>>);
+
+impl Watcher for Told {
+    fn changed(&self, change: &Change) {
+        self.0.lock().unwrap().push(change.clone());
+    }
+}
+
+impl Told {
+    /// What was told since the last call.
+    pub(crate) fn take(&self) -> Vec<Change> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// Different bytes at every call, the same in every run.
+#[derive(Default)]
+pub(crate) struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let next = self
+                .0
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_add(1)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            chunk.copy_from_slice(&next.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+pub(crate) fn init(host: &str) -> Init {
+    Init {
+        hub_name: hub(),
+        hub_host: host.parse().unwrap(),
+        entropy: Arc::new(Counting::default()),
+    }
+}
+
+pub(crate) fn hub() -> HubName {
+    HubName::parse("hub").unwrap()
+}
+
+pub(crate) fn device(id: &str) -> DeviceId {
+    DeviceId::parse(id).unwrap()
+}
+
+pub(crate) fn map(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+impl Bench {
+    /// A moment later than all before.
+    pub(crate) fn now(&self) -> Timestamp {
+        let seconds = self.clock.fetch_add(1, Ordering::Relaxed);
+        Timestamp::from_unix_seconds(1_700_000_000 + i64::try_from(seconds).unwrap())
+    }
+
+    async fn embedded() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = open(directory.path(), "localhost").await;
+        let told = Arc::new(Told::default());
+        registry.watch(told.clone());
+        Self {
+            registry,
+            told,
+            directory,
+            clock: AtomicU64::default(),
+        }
+    }
+}
+
+pub(crate) async fn open(directory: &Path, host: &str) -> Registry {
+    Registry::open(
+        directory,
+        init(host),
+        Timestamp::from_unix_seconds(1_600_000_000),
+    )
+    .await
+    .unwrap()
+}
+
+/// Runs every promise against one backend.
+macro_rules! promises {
+    ($backend:ident: $($module:ident::{$($promise:ident),* $(,)?}),* $(,)?) => {
+        mod $backend {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    crate::$module::$promise(crate::Bench::$backend().await).await;
+                }
+            )*)*
+        }
+    };
+}
+
+promises!(embedded:
+    service::{
+        an_empty_directory_gets_a_service,
+        opening_again_finds_the_same,
+        the_first_hubs_host_follows,
+        anyone_may_describe_a_directory_in_use,
+        events_are_read_in_order,
+    },
+    enrollments::{
+        an_entry_is_created_changed_and_deleted,
+        versions_guard_entries,
+        one_certificate_belongs_to_one_entry,
+        groups_are_found_nearest_first,
+        pages_are_in_order_and_complete,
+    },
+    registrations::{
+        a_first_registration_makes_everything,
+        spelling_is_kept_and_case_is_folded,
+        a_device_of_another_registration_is_not_taken,
+        an_unknown_hub_writes_nothing,
+        a_failure_is_remembered_and_leaves_the_assignment,
+        records_are_deleted_and_listed_by_group,
+        many_at_once_are_all_there,
+    },
+    reprovisioning::{
+        again_with_another_certificate_refreshes_it,
+        reset_starts_the_twin_again,
+        never_stays_with_the_first_device,
+        a_new_device_id_takes_the_data_along,
+        a_custom_twin_replaces_what_is_there,
+    },
+    identities::{
+        a_device_gets_keys_and_versions,
+        an_edge_device_gets_its_modules_and_scope,
+        versions_guard_devices,
+        a_leaf_gets_its_parent,
+        disabling_and_new_credentials_are_told,
+        modules_are_created_changed_and_deleted,
+        a_device_has_so_many_modules,
+        credentials_of_a_module_know_its_device,
+        deleting_a_device_takes_all_along,
+        devices_are_listed_and_counted,
+    },
+    twins::{
+        a_fresh_twin_looks_as_azures_does,
+        patches_are_versioned_and_told,
+        a_put_replaces,
+        reports_are_versioned,
+        refused_changes_leave_no_trace,
+        twins_are_listed,
+    },
+    targeting::{
+        manual_changes_of_system_modules_are_taken_back,
+        metrics_count_what_devices_reported,
+        tags_and_reports_move_devices,
+        a_pass_overtaken_by_a_change_begins_again,
+    },
+    deployments::{
+        a_deployment_reaches_matching_devices,
+        the_next_one_takes_over_and_nothing_is_left_alone,
+        content_never_changes,
+        faults_are_refused,
+        content_is_applied_once,
+    },
+);

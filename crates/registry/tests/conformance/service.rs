@@ -1,0 +1,108 @@
+use registry::{Event, OpenError, Registry, Right};
+
+use crate::{Bench, device, hub, open};
+
+pub(crate) async fn an_empty_directory_gets_a_service(bench: Bench) {
+    let service = bench.registry.service();
+    let scope = service.id_scope.as_str();
+    assert!(scope.starts_with("0ne") && scope.len() == 11, "{scope}");
+    assert_eq!(service.operation_key.reveal().len(), 32);
+    let owner = &service.policies[0];
+    assert_eq!(owner.name, "provisioningserviceowner");
+    assert!(owner.grants(Right::EnrollmentWrite) && !owner.grants(Right::RegistryWrite));
+    let [linked] = service.hubs.as_slice() else {
+        panic!("one hub")
+    };
+    assert_eq!(
+        (linked.name.as_str(), linked.host.as_str()),
+        ("hub", "localhost")
+    );
+    let names: Vec<_> = linked
+        .policies
+        .iter()
+        .map(|policy| policy.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "iothubowner",
+            "service",
+            "device",
+            "registryRead",
+            "registryReadWrite"
+        ]
+    );
+    let mut keys: Vec<_> = linked
+        .policies
+        .iter()
+        .chain(&service.policies)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .flat_map(|policy| [policy.primary.reveal(), policy.secondary.reveal()])
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 12, "every key is another one");
+    bench.registry.check_writable().await.unwrap();
+}
+
+pub(crate) async fn opening_again_finds_the_same(bench: Bench) {
+    let before = bench.registry.service();
+    drop(bench.registry);
+    let again = open(bench.directory.path(), "localhost").await;
+    assert_eq!(again.service(), before);
+}
+
+pub(crate) async fn the_first_hubs_host_follows(bench: Bench) {
+    let before = bench.registry.service();
+    drop(bench.registry);
+    let again = open(bench.directory.path(), "127.0.0.7:8443")
+        .await
+        .service();
+    assert_eq!(again.hubs[0].host.as_str(), "127.0.0.7:8443");
+    assert_eq!(again.hubs[0].policies, before.hubs[0].policies);
+}
+
+pub(crate) async fn anyone_may_describe_a_directory_in_use(bench: Bench) {
+    assert_eq!(
+        Registry::describe(bench.directory.path()).unwrap(),
+        *bench.registry.service()
+    );
+    let nothing = tempfile::tempdir().unwrap();
+    let error = Registry::describe(nothing.path()).unwrap_err();
+    assert!(
+        matches!(error, OpenError::Store(_)) && error.to_string().contains("holds no data yet"),
+        "{error}"
+    );
+}
+
+pub(crate) async fn events_are_read_in_order(bench: Bench) {
+    let event = |body: &str| Event {
+        hub: hub(),
+        device: device("d"),
+        module: None,
+        enqueued: bench.now(),
+        properties: vec![("a".to_owned(), "b".to_owned())],
+        body: body.as_bytes().to_vec(),
+    };
+    assert_eq!(bench.registry.last_event(), 0);
+    let events = [event("one"), event("two"), event("three")];
+    for (offset, event) in (1..).zip(&events) {
+        assert_eq!(
+            bench.registry.append_telemetry(event).await.unwrap(),
+            offset
+        );
+    }
+    bench.registry.wait_for_events(2).await;
+    let read = bench.registry.read_events(1, 10).await.unwrap();
+    assert_eq!(
+        read.iter().map(|stored| stored.offset).collect::<Vec<_>>(),
+        [2, 3]
+    );
+    assert_eq!(read[1].event, events[2]);
+    let large = Event {
+        body: vec![0; 600_000],
+        ..event("")
+    };
+    assert!(bench.registry.append_telemetry(&large).await.is_err());
+}
