@@ -1,0 +1,237 @@
+//! What operators write: enrollments and groups, judged before they are stored. Pure; `now` and the linked hubs are arguments.
+//!
+//! Where Azure accepts an enrollment that no device can ever use, this refuses it and says why: a certificate that has
+//! expired, is (or is not) a CA, or whose common name is not the registration id.
+
+use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
+use pki::PemError;
+use registry::{
+    EnrollmentDraft, EnrollmentKey, EnrollmentRecord, InitialTwin, ProvisioningService, TwinError,
+};
+use serde_json::Value;
+use wire::enrollment::{
+    AllocationPolicy, Attestation, AttestationRequest, CertificatePairRequest, EnrollmentGroup,
+    GroupRequest, IndividualEnrollment, IndividualRequest, ProvisioningStatus, Settings,
+    SettingsRequest, X509Attestation,
+};
+
+mod certificates;
+
+use crate::error::ServiceFault;
+use certificates::{Purpose, ResolvedPair};
+
+/// Why an enrollment is not acceptable. All of it is told to the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// A kind of attestation that this version does not have.
+    #[error("the attestation {0} is not offered by this version; use x509 with certificates")]
+    AttestationNotOffered(&'static str),
+    /// A leaf where a CA belongs, or the other way round, by the member used.
+    #[error("{0}")]
+    WrongMember(&'static str),
+    /// A certificate that cannot be read.
+    #[error("the {slot} certificate cannot be read: {}", crate::refusal::with_causes(.source))]
+    Unreadable {
+        /// `primary` or `secondary`.
+        slot: &'static str,
+        /// What is wrong with it.
+        source: PemError,
+    },
+    /// A certificate that no device can use.
+    #[error("the {slot} certificate ({subject}) {problem}")]
+    Unusable {
+        /// `primary` or `secondary`.
+        slot: &'static str,
+        /// Whose it is.
+        subject: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// `info` without a certificate, and none of that thumbprint is stored.
+    #[error(
+        "the {slot} certificate is only described, and none with that thumbprint is stored in this enrollment; send the certificate"
+    )]
+    NotStored {
+        /// `primary` or `secondary`.
+        slot: &'static str,
+    },
+    /// Twice the same.
+    #[error("primary and secondary are the same certificate")]
+    SameTwice,
+    /// A policy that this version does not have.
+    #[error("the allocation policy {0} is not offered by this version; use hashed or static")]
+    PolicyNotOffered(&'static str),
+    /// Static allocation needs exactly one hub.
+    #[error("static allocation needs exactly one hub in iotHubs, found {0}")]
+    StaticNeedsOne(usize),
+    /// A hub that is not linked.
+    #[error("hub {0} is not linked to this provisioning service")]
+    NotLinked(HubHost),
+    /// A first twin that no device may have.
+    #[error("the initial twin is not acceptable: {0}")]
+    Twin(String),
+    /// The record cannot be written as JSON.
+    #[error("the enrollment cannot be stored: {0}")]
+    Document(String),
+}
+
+/// Reads and judges the body of a PUT, or an item of a bulk operation; `stored` is the record that it replaces, whose
+/// spelling of the id stays.
+///
+/// # Errors
+/// When it has the wrong form, names another record, or is not acceptable.
+pub fn draft(
+    key: &EnrollmentKey,
+    body: &Value,
+    stored: Option<&EnrollmentRecord>,
+    service: &ProvisioningService,
+    now: Timestamp,
+) -> Result<EnrollmentDraft, ServiceFault> {
+    let mismatch = |named: &str| ServiceFault::IdMismatch {
+        path: key.as_str().to_owned(),
+        body: named.to_owned(),
+    };
+    let spelled = stored.map_or(key, |stored| &stored.key);
+    Ok(match spelled {
+        EnrollmentKey::Individual(id) => {
+            let request = IndividualRequest::parse(body)?;
+            match &request.registration_id {
+                Some(named) if named != id => return Err(mismatch(named.as_str())),
+                _ => individual(id.clone(), request, stored, service, now)?,
+            }
+        }
+        EnrollmentKey::Group(id) => {
+            let request = GroupRequest::parse(body)?;
+            match &request.enrollment_group_id {
+                Some(named) if named.folded() != id.folded() => {
+                    return Err(mismatch(named.as_str()));
+                }
+                _ => group(id.clone(), request, stored, service, now)?,
+            }
+        }
+    })
+}
+
+/// Judges an individual enrollment; `stored` is the record that it replaces.
+///
+/// # Errors
+/// See [`AdminError`].
+fn individual(
+    id: RegistrationId,
+    request: IndividualRequest,
+    stored: Option<&EnrollmentRecord>,
+    service: &ProvisioningService,
+    now: Timestamp,
+) -> Result<EnrollmentDraft, AdminError> {
+    let pair = match &request.settings.attestation {
+        AttestationRequest::ClientCertificates(pair) => pair,
+        AttestationRequest::SigningCertificates(_) => {
+            return Err(AdminError::WrongMember(
+                "an individual enrollment takes clientCertificates; signingCertificates belong to groups",
+            ));
+        }
+        AttestationRequest::Other(kind) => return Err(AdminError::AttestationNotOffered(kind)),
+    };
+    let resolved = resolve(pair, &Purpose::Leaf(&id), stored, now)?;
+    let attestation = X509Attestation::ClientCertificates(resolved.described());
+    let settings = settings(request.settings, attestation, service)?;
+    let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
+    let document = IndividualEnrollment {
+        registration_id: id.clone(),
+        device_id: request.device_id,
+        registration_state: None,
+        optional_device_information: request.optional_device_information,
+        settings,
+        version: None,
+    };
+    Ok(EnrollmentDraft {
+        key: EnrollmentKey::Individual(id),
+        enabled,
+        document: stored_form(&document)?,
+        certificates: resolved.into_certificates(),
+    })
+}
+
+/// Judges an enrollment group; `stored` is the record that it replaces.
+///
+/// # Errors
+/// See [`AdminError`].
+fn group(
+    id: EnrollmentId,
+    request: GroupRequest,
+    stored: Option<&EnrollmentRecord>,
+    service: &ProvisioningService,
+    now: Timestamp,
+) -> Result<EnrollmentDraft, AdminError> {
+    let pair = match &request.settings.attestation {
+        AttestationRequest::SigningCertificates(pair) => pair,
+        AttestationRequest::ClientCertificates(_) => {
+            return Err(AdminError::WrongMember(
+                "an enrollment group takes signingCertificates; clientCertificates belong to individual enrollments",
+            ));
+        }
+        AttestationRequest::Other(kind) => return Err(AdminError::AttestationNotOffered(kind)),
+    };
+    let resolved = resolve(pair, &Purpose::Issuer, stored, now)?;
+    let attestation = X509Attestation::SigningCertificates(resolved.described());
+    let settings = settings(request.settings, attestation, service)?;
+    let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
+    let document = EnrollmentGroup {
+        enrollment_group_id: id.clone(),
+        settings,
+        version: None,
+    };
+    Ok(EnrollmentDraft {
+        key: EnrollmentKey::Group(id),
+        enabled,
+        document: stored_form(&document)?,
+        certificates: resolved.into_certificates(),
+    })
+}
+
+fn resolve(
+    pair: &CertificatePairRequest,
+    purpose: &Purpose<'_>,
+    stored: Option<&EnrollmentRecord>,
+    now: Timestamp,
+) -> Result<ResolvedPair, AdminError> {
+    let stored = stored.map_or(&[][..], |record| record.certificates.as_slice());
+    ResolvedPair::of(pair, purpose, stored, now)
+}
+
+fn settings(
+    request: SettingsRequest,
+    x509: X509Attestation,
+    service: &ProvisioningService,
+) -> Result<Settings, AdminError> {
+    match request.allocation_policy {
+        Some(AllocationPolicy::GeoLatency) => {
+            return Err(AdminError::PolicyNotOffered("geoLatency"));
+        }
+        Some(AllocationPolicy::Custom) => return Err(AdminError::PolicyNotOffered("custom")),
+        Some(AllocationPolicy::Static) if request.iot_hubs.len() != 1 => {
+            return Err(AdminError::StaticNeedsOne(request.iot_hubs.len()));
+        }
+        Some(AllocationPolicy::Static | AllocationPolicy::Hashed) | None => {}
+    }
+    let is_linked = |host: &&HubHost| service.hub_at(host).is_some();
+    if let Some(host) = request.iot_hubs.iter().find(|host| !is_linked(host)) {
+        return Err(AdminError::NotLinked(host.clone()));
+    }
+    let twin = &request.initial_twin;
+    InitialTwin::new(&twin.tags, &twin.properties.desired)
+        .map_err(|error: TwinError| AdminError::Twin(error.to_string()))?;
+    Ok(Settings {
+        attestation: Attestation::X509 { x509 },
+        capabilities: request.capabilities,
+        initial_twin: request.initial_twin,
+        provisioning_status: request.provisioning_status,
+        reprovision_policy: request.reprovision_policy,
+        allocation_policy: request.allocation_policy,
+        iot_hubs: request.iot_hubs,
+    })
+}
+
+fn stored_form(document: &impl serde::Serialize) -> Result<Value, AdminError> {
+    serde_json::to_value(document).map_err(|error| AdminError::Document(error.to_string()))
+}

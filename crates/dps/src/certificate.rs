@@ -1,0 +1,36 @@
+//! Certificates in words, and certificates that operators hand over.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use pki::{Certificate, PemError};
+use wire::dps::CertificateInfo;
+
+/// The eight members by which Azure's clients describe a certificate.
+#[must_use]
+pub fn describe(certificate: &Certificate) -> CertificateInfo {
+    CertificateInfo {
+        subject_name: certificate.subject(),
+        sha1_thumbprint: certificate.sha1().to_string(),
+        sha256_thumbprint: certificate.sha256().to_string(),
+        issuer_name: certificate.issuer(),
+        not_before_utc: certificate.not_before(),
+        not_after_utc: certificate.not_after(),
+        serial_number: certificate.serial_hex().to_owned(),
+        version: i32::from(certificate.version()),
+    }
+}
+
+/// Reads a certificate in any form that clients send: PEM, base64 of PEM, base64 of DER.
+///
+/// # Errors
+/// When it is none of these, or more than one certificate.
+pub fn read(text: &str) -> Result<Certificate, PemError> {
+    if text.contains("-----BEGIN") {
+        return Certificate::parse_one(text.as_bytes());
+    }
+    let packed: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let bytes = STANDARD
+        .decode(packed)
+        .map_err(|_| PemError::NoCertificate)?;
+    Certificate::parse_one(&bytes)
+}

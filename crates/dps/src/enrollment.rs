@@ -1,0 +1,108 @@
+//! Which enrollment speaks for a device (Azure's `concepts-x509-attestation.md`): its individual one if there is one, else the groups whose
+//! certificate is among its issuers.
+
+use std::sync::Arc;
+
+use ids::Thumbprint;
+use pki::Certificate;
+use registry::{EnrollmentRecord, Registry};
+
+use crate::attest::ClaimedDevice;
+use crate::refusal::{NotProven, RefusalReason};
+
+mod cache;
+mod entry;
+
+pub use cache::GroupCache;
+pub use entry::{Attestation, BadRecord, Entry};
+
+/// The entries that could let a device in.
+#[derive(Debug, Clone)]
+pub enum Candidates {
+    /// Its own entry: it decides, whatever it says. Groups are not asked.
+    Individual(Arc<Entry>),
+    /// Groups whose certificate is, or seems to be, among its issuers; the nearest as shown first. Never empty.
+    Groups(Vec<Arc<Entry>>),
+}
+
+/// An entry that decided, and is enabled. Only this file makes one.
+#[derive(Debug, Clone)]
+pub struct EnrollmentMatch(Arc<Entry>);
+
+/// Finds the entries that could let a device in.
+///
+/// # Errors
+/// When there are none, or the storage fails.
+pub async fn find(
+    claim: &ClaimedDevice<'_>,
+    registry: &Registry,
+    groups: &GroupCache,
+) -> Result<Candidates, NotProven> {
+    if let Some(record) = registry.find_individual(claim.registration_id()).await? {
+        return Ok(Candidates::Individual(Arc::new(Entry::read(&record)?)));
+    }
+    let issuers = claim.chain().issuers();
+    let shown: Vec<Thumbprint> = issuers.iter().map(Certificate::sha256).collect();
+    let records = registry.groups_by_certificate(&shown).await?;
+    let mut entries: Vec<Arc<Entry>> = read_all(&records, groups)?;
+    if entries.is_empty() {
+        entries = groups_above(claim, registry, groups).await?;
+    }
+    if entries.is_empty() {
+        return Err(claim.refuse(RefusalReason::NotEnrolled, None).into());
+    }
+    Ok(Candidates::Groups(entries))
+}
+
+fn read_all(
+    records: &[Arc<EnrollmentRecord>],
+    groups: &GroupCache,
+) -> Result<Vec<Arc<Entry>>, BadRecord> {
+    records.iter().map(|record| groups.entry(record)).collect()
+}
+
+/// Groups whose certificate was not shown but is named as issuer by one that was: devices need not send the group's own.
+async fn groups_above(
+    claim: &ClaimedDevice<'_>,
+    registry: &Registry,
+    groups: &GroupCache,
+) -> Result<Vec<Arc<Entry>>, NotProven> {
+    let chain = claim.chain();
+    let shown = || std::iter::once(chain.leaf()).chain(chain.issuers());
+    let missing: Vec<&[u8]> = shown()
+        .map(Certificate::issuer_der)
+        .filter(|issuer| !shown().any(|other| other.subject_der() == *issuer))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records = registry.groups_with_certificates().await?;
+    let mut entries = read_all(&records, groups)?;
+    entries.retain(|group| match group.attestation() {
+        Attestation::Anchors(anchors) => anchors
+            .iter()
+            .any(|anchor| missing.contains(&anchor.subject_der())),
+        Attestation::Leaves(_) => false,
+    });
+    Ok(entries)
+}
+
+impl EnrollmentMatch {
+    /// Takes an entry that decides about a device.
+    ///
+    /// # Errors
+    /// When it is disabled.
+    pub fn of_enabled(entry: Arc<Entry>) -> Result<Self, RefusalReason> {
+        if entry.is_enabled() {
+            Ok(Self(entry))
+        } else {
+            Err(RefusalReason::Disabled(entry.key().clone()))
+        }
+    }
+
+    /// The entry.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.0
+    }
+}

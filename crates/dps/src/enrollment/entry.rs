@@ -1,0 +1,163 @@
+use ids::{DeviceId, HubHost, RegistrationId, Thumbprint};
+use pki::Certificate;
+use registry::{EnrollmentKey, EnrollmentRecord, InitialTwin, ReprovisionPolicy};
+use serde::Deserialize;
+use wire::enrollment::{AllocationPolicy, EnrollmentGroup, IndividualEnrollment, Settings};
+
+/// What devices are compared with.
+#[derive(Debug, Clone)]
+pub enum Attestation {
+    /// Their own certificates, by SHA-256 (individual enrollments).
+    Leaves(Vec<Thumbprint>),
+    /// Certificates of CAs that their chain must lead to (groups).
+    Anchors(Vec<Certificate>),
+}
+
+/// An enrollment as registration sees it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    key: EnrollmentKey,
+    enabled: bool,
+    attestation: Attestation,
+    device_id: Option<DeviceId>,
+    iot_edge: bool,
+    initial_twin: InitialTwin,
+    reprovision: ReprovisionPolicy,
+    allocation: Option<AllocationPolicy>,
+    hubs: Vec<HubHost>,
+}
+
+/// A stored entry that cannot be read: written by another version, or damaged.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {key} cannot be read: {problem}")]
+pub struct BadRecord {
+    /// Which one.
+    pub key: EnrollmentKey,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Entry {
+    /// Reads a stored entry.
+    ///
+    /// # Errors
+    /// When it is not what this version writes.
+    pub fn read(record: &EnrollmentRecord) -> Result<Self, BadRecord> {
+        let bad = |problem: String| BadRecord {
+            key: record.key.clone(),
+            problem,
+        };
+        let unreadable = |error: serde_json::Error| bad(error.to_string());
+        let (device_id, settings) = match record.key {
+            EnrollmentKey::Individual(_) => {
+                let document =
+                    IndividualEnrollment::deserialize(&record.document).map_err(unreadable)?;
+                (document.device_id, document.settings)
+            }
+            EnrollmentKey::Group(_) => {
+                let document =
+                    EnrollmentGroup::deserialize(&record.document).map_err(unreadable)?;
+                (None, document.settings)
+            }
+        };
+        let twin = &settings.initial_twin;
+        Ok(Self {
+            key: record.key.clone(),
+            enabled: record.enabled,
+            attestation: attestation(record).map_err(|e| bad(e.to_string()))?,
+            device_id,
+            iot_edge: settings.capabilities.iot_edge,
+            initial_twin: InitialTwin::new(&twin.tags, &twin.properties.desired)
+                .map_err(|error| bad(error.to_string()))?,
+            reprovision: reprovision(&settings),
+            allocation: settings.allocation_policy,
+            hubs: settings.iot_hubs,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn key(&self) -> &EnrollmentKey {
+        &self.key
+    }
+
+    /// Whether it lets devices in.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// What devices are compared with.
+    #[must_use]
+    pub fn attestation(&self) -> &Attestation {
+        &self.attestation
+    }
+
+    /// The hub device of a registration: the entry's own name for it, or the registration id.
+    ///
+    /// The individual entry's spelling wins over the certificate's, because hubs tell letter cases apart.
+    #[must_use]
+    pub fn device_id(&self, registration_id: &RegistrationId) -> Option<DeviceId> {
+        let spelled = match (&self.device_id, &self.key) {
+            (Some(id), _) => return Some(id.clone()),
+            (None, EnrollmentKey::Individual(enrolled)) => enrolled,
+            (None, EnrollmentKey::Group(_)) => registration_id,
+        };
+        // Every registration id is a device id: fewer characters are allowed in it.
+        DeviceId::parse(spelled.as_str()).ok()
+    }
+
+    /// Whether hub devices are IoT Edge devices.
+    #[must_use]
+    pub fn is_iot_edge(&self) -> bool {
+        self.iot_edge
+    }
+
+    /// Their first twin.
+    #[must_use]
+    pub fn initial_twin(&self) -> &InitialTwin {
+        &self.initial_twin
+    }
+
+    /// What happens when a device registers again.
+    #[must_use]
+    pub fn reprovision(&self) -> ReprovisionPolicy {
+        self.reprovision
+    }
+
+    /// How a hub is chosen; `None` follows the service.
+    #[must_use]
+    pub fn allocation(&self) -> Option<AllocationPolicy> {
+        self.allocation
+    }
+
+    /// Among which hubs; empty means all linked ones.
+    #[must_use]
+    pub fn hubs(&self) -> &[HubHost] {
+        &self.hubs
+    }
+}
+
+fn attestation(record: &EnrollmentRecord) -> Result<Attestation, pki::CertificateError> {
+    let certificates = record.certificates.iter();
+    Ok(match record.key {
+        EnrollmentKey::Individual(_) => {
+            Attestation::Leaves(certificates.map(|c| c.thumbprint).collect())
+        }
+        EnrollmentKey::Group(_) => {
+            let parsed: Result<_, _> = certificates
+                .map(|c| Certificate::from_der(c.der.as_slice()))
+                .collect();
+            Attestation::Anchors(parsed?)
+        }
+    })
+}
+
+fn reprovision(settings: &Settings) -> ReprovisionPolicy {
+    let policy = settings.reprovision_policy;
+    match (policy.update_hub_assignment, policy.migrate_device_data) {
+        (false, _) => ReprovisionPolicy::Never,
+        (true, true) => ReprovisionPolicy::MigrateData,
+        (true, false) => ReprovisionPolicy::ResetData,
+    }
+}

@@ -1,0 +1,200 @@
+//! Everything that the doors answer with an error, and the one table that says how.
+
+use ids::{IdError, RegistrationId};
+use registry::{EnrollmentError, EnrollmentKey, RegistrationError, Right, StorageError};
+use wire::error::DpsErrorCode;
+use wire::http::PathError;
+use wire::lenient::BodyError;
+use wire::sas::SasError;
+
+use crate::admin::AdminError;
+use crate::enrollment::BadRecord;
+use crate::refusal::{NotProven, Refusal};
+
+/// Why a request is not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceFault {
+    /// A device was not let in.
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
+    /// An operation id that is not one of ours for that registration.
+    #[error("there is no such operation of this registration")]
+    NoSuchOperation,
+    /// A device or operator asks for a registration that never happened.
+    #[error("registration {0} does not exist")]
+    NoSuchRegistration(RegistrationId),
+
+    /// The path cannot be read.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The path names nothing.
+    #[error("there is nothing at this path")]
+    NoSuchPath,
+    /// The path is right, the method is not.
+    #[error("this path does not know the method {0}")]
+    Method(String),
+    /// The query string lacks it.
+    #[error("the query parameter api-version is missing, for example ?api-version=2021-10-01")]
+    NoApiVersion,
+    /// More body than is read.
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
+    /// The client went away or sent broken chunks.
+    #[error("the body could not be read")]
+    BodyBroken,
+    /// The body is not what it should be.
+    #[error("{0}")]
+    Body(#[from] BodyError),
+    /// An id in the path, the body or a header is none.
+    #[error("{0}")]
+    Id(#[from] IdError),
+    /// Path and body name different records.
+    #[error("the path names {path:?}, the body {body:?}")]
+    IdMismatch {
+        /// In the path.
+        path: String,
+        /// In the body.
+        body: String,
+    },
+    /// `x-ms-continuation` is not one of ours.
+    #[error("the continuation token is not one that this service handed out")]
+    Continuation,
+
+    /// An operator's request without a usable token.
+    #[error("the request carries no shared access signature of a policy of this service")]
+    NoToken(#[source] Option<SasError>),
+    /// The token is good, its policy is not enough.
+    #[error("the policy {policy:?} lacks the right {}", right.name())]
+    Forbidden {
+        /// Whose keys signed.
+        policy: String,
+        /// What it lacks.
+        right: Right,
+    },
+    /// No such enrollment.
+    #[error("{0} does not exist")]
+    NoSuchEnrollment(EnrollmentKey),
+    /// An enrollment is not written or deleted.
+    #[error(transparent)]
+    Enrollment(EnrollmentError),
+    /// An enrollment is not acceptable.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A registration record is not deleted.
+    #[error(transparent)]
+    Registration(RegistrationError),
+
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// What is stored cannot be read.
+    #[error(transparent)]
+    BadRecord(#[from] BadRecord),
+}
+
+impl From<NotProven> for ServiceFault {
+    fn from(error: NotProven) -> Self {
+        match error {
+            NotProven::Refused(refusal) => Self::Refused(refusal),
+            NotProven::Storage(error) => Self::Storage(error),
+            NotProven::BadRecord(error) => Self::BadRecord(error),
+        }
+    }
+}
+
+impl From<EnrollmentError> for ServiceFault {
+    fn from(error: EnrollmentError) -> Self {
+        match error {
+            EnrollmentError::Storage(error) => Self::Storage(error),
+            EnrollmentError::NotFound(key) => Self::NoSuchEnrollment(key),
+            other => Self::Enrollment(other),
+        }
+    }
+}
+
+impl From<RegistrationError> for ServiceFault {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::Storage(error) => Self::Storage(error),
+            RegistrationError::NotFound(id) => Self::NoSuchRegistration(id),
+            other @ RegistrationError::PreconditionFailed(_) => Self::Registration(other),
+        }
+    }
+}
+
+impl ServiceFault {
+    /// The code, whose first three digits are the HTTP status.
+    #[must_use]
+    pub fn code(&self) -> DpsErrorCode {
+        use DpsErrorCode as Code;
+        match self {
+            Self::Refused(_) => Code::InvalidCertificate,
+            Self::NoSuchOperation => Code::AsyncOperationNotFound,
+            Self::NoSuchRegistration(_) => Code::DeviceRegistrationNotFound,
+            Self::NoSuchPath => Code::NotFound,
+            Self::Method(_) => Code::MethodNotAllowed,
+            Self::TooLarge(_) => Code::RequestTooLarge,
+            Self::NoToken(_) => Code::Unauthorized,
+            Self::Forbidden { .. } => Code::Forbidden,
+            Self::NoSuchEnrollment(EnrollmentKey::Individual(_)) => Code::EnrollmentNotFound,
+            Self::NoSuchEnrollment(EnrollmentKey::Group(_)) => Code::EnrollmentGroupNotFound,
+            Self::Enrollment(error) => enrollment_code(error),
+            Self::Registration(_) => Code::PreconditionFailed,
+            Self::Path(_)
+            | Self::NoApiVersion
+            | Self::BodyBroken
+            | Self::Body(_)
+            | Self::Id(_)
+            | Self::IdMismatch { .. }
+            | Self::Continuation
+            | Self::Admin(_) => Code::ArgumentInvalid,
+            Self::Storage(_) | Self::BadRecord(_) => Code::InternalServerError,
+        }
+    }
+
+    /// What the caller is told. Devices that are refused, and callers without a token, learn nothing from it.
+    #[must_use]
+    pub fn outside(&self) -> String {
+        match self {
+            Self::Refused(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
+            Self::Storage(_) | Self::BadRecord(_) => "Internal server error".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Writes the one log line of a fault; `request_id` is what the caller was told.
+    pub fn log(&self, request_id: &str) {
+        match self {
+            Self::Refused(refusal) => refusal.log(request_id),
+            Self::Storage(_) | Self::BadRecord(_) => tracing::error!(
+                request.id = request_id,
+                "a request failed: {}",
+                crate::refusal::with_causes(self)
+            ),
+            other => tracing::info!(
+                request.id = request_id,
+                error.code = other.code().code(),
+                "a request was refused: {}",
+                crate::refusal::with_causes(other)
+            ),
+        }
+    }
+}
+
+fn enrollment_code(error: &EnrollmentError) -> DpsErrorCode {
+    let conflict = |key: &EnrollmentKey| match key {
+        EnrollmentKey::Individual(_) => DpsErrorCode::EnrollmentConflict,
+        EnrollmentKey::Group(_) => DpsErrorCode::EnrollmentGroupConflict,
+    };
+    match error {
+        EnrollmentError::NotFound(EnrollmentKey::Individual(_)) => DpsErrorCode::EnrollmentNotFound,
+        EnrollmentError::NotFound(EnrollmentKey::Group(_)) => DpsErrorCode::EnrollmentGroupNotFound,
+        EnrollmentError::Exists(key) => conflict(key),
+        EnrollmentError::CertificateTaken { other, .. } => conflict(other),
+        EnrollmentError::PreconditionFailed(_) => DpsErrorCode::PreconditionFailed,
+        EnrollmentError::Storage(_) => DpsErrorCode::InternalServerError,
+    }
+}
+
+#[cfg(test)]
+mod tests;

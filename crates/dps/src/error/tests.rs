@@ -1,0 +1,166 @@
+use pki::ChainError;
+
+use super::*;
+use crate::refusal::RefusalReason;
+
+fn id() -> RegistrationId {
+    RegistrationId::parse("edge-001").unwrap()
+}
+
+/// Every reason of ours, with what an operator is told of it.
+fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
+    let group = ids::EnrollmentId::parse("site-a").unwrap();
+    vec![
+        (
+            RefusalReason::UnknownIdScope {
+                given: "0neX".into(),
+            },
+            "id_scope_unknown",
+            "0neX",
+        ),
+        (
+            RefusalReason::NoCertificate,
+            "certificate_absent",
+            "no certificate",
+        ),
+        (
+            RefusalReason::NoCommonName,
+            "common_name_absent",
+            "no common name",
+        ),
+        (
+            RefusalReason::CommonNameMismatch {
+                common_name: "other".into(),
+            },
+            "common_name_mismatch",
+            "other",
+        ),
+        (
+            RefusalReason::NotEnrolled,
+            "not_enrolled",
+            "no individual enrollment",
+        ),
+        (
+            RefusalReason::Disabled(EnrollmentKey::Group(group)),
+            "enrollment_disabled",
+            "site-a is disabled",
+        ),
+        (
+            RefusalReason::NotPinned,
+            "leaf_not_pinned",
+            "neither the primary nor the secondary",
+        ),
+    ]
+}
+
+/// Faults of chains, with their codes.
+fn chain_faults() -> Vec<(ChainError, &'static str)> {
+    use ChainError as Fault;
+    let subject = "CN=edge-001".to_owned();
+    let issuer = "CN=root".to_owned();
+    let at = ids::Timestamp::from_unix_seconds(0);
+    let thumbprint = ids::Thumbprint::from_bytes([7; 32]);
+    let of = |fault: fn(String) -> Fault| fault(subject.clone());
+    vec![
+        (Fault::Empty, "chain_empty"),
+        (Fault::TooLong { count: 11 }, "chain_too_long"),
+        (Fault::TooLarge { bytes: 70_000 }, "chain_too_large"),
+        (expired(&subject, at), "certificate_expired"),
+        (not_yet_valid(&subject, at), "certificate_not_yet_valid"),
+        (of(|subject| Fault::LeafIsCa { subject }), "leaf_is_ca"),
+        (missing_issuer(&subject, &issuer), "issuer_missing"),
+        (bad_signature(&subject, &issuer), "signature_bad"),
+        (
+            of(|subject| Fault::UnsupportedAlgorithm { subject }),
+            "algorithm_unsupported",
+        ),
+        (
+            of(|subject| Fault::IssuerNotCa { subject }),
+            "issuer_not_ca",
+        ),
+        (
+            of(|subject| Fault::NameConstraint { subject }),
+            "name_constraint_violated",
+        ),
+        (not_pinned(thumbprint), "leaf_not_pinned"),
+    ]
+}
+
+fn expired(subject: &str, not_after: ids::Timestamp) -> ChainError {
+    let subject = subject.to_owned();
+    ChainError::Expired { subject, not_after }
+}
+
+fn not_yet_valid(subject: &str, not_before: ids::Timestamp) -> ChainError {
+    let subject = subject.to_owned();
+    ChainError::NotYetValid {
+        subject,
+        not_before,
+    }
+}
+
+fn missing_issuer(subject: &str, issuer: &str) -> ChainError {
+    ChainError::MissingIssuer {
+        subject: subject.to_owned(),
+        issuer_wanted: issuer.to_owned(),
+    }
+}
+
+fn bad_signature(subject: &str, issuer: &str) -> ChainError {
+    ChainError::BadSignature {
+        subject: subject.to_owned(),
+        issuer: issuer.to_owned(),
+    }
+}
+
+fn not_pinned(thumbprint: ids::Thumbprint) -> ChainError {
+    ChainError::NotPinned {
+        expected: thumbprint,
+        presented: thumbprint,
+    }
+}
+
+#[test]
+fn a_device_learns_nothing_from_a_refusal_and_an_operator_everything() {
+    let chain_faults = chain_faults().into_iter();
+    let chain_faults = chain_faults.map(|(fault, code)| (fault.into(), code, ""));
+    for (reason, code, told) in reasons().into_iter().chain(chain_faults) {
+        assert_eq!(reason.code(), code);
+        assert!(reason.to_string().contains(told), "{reason}");
+        let fault = ServiceFault::Refused(Box::new(Refusal {
+            registration_id: id(),
+            subject: None,
+            enrollment: None,
+            reason,
+        }));
+        assert_eq!(fault.code(), DpsErrorCode::InvalidCertificate, "{code}");
+        assert_eq!(fault.outside(), "Unauthorized", "{code}");
+    }
+}
+
+#[test]
+fn what_went_wrong_inside_stays_inside() {
+    let record = BadRecord {
+        key: EnrollmentKey::Individual(id()),
+        problem: "secret detail".to_owned(),
+    };
+    let fault = ServiceFault::BadRecord(record);
+    assert_eq!(fault.outside(), "Internal server error");
+    assert_eq!(fault.code().http_status(), 500);
+    assert!(crate::refusal::with_causes(&fault).contains("secret detail"));
+}
+
+#[test]
+fn conflicts_are_of_the_kind_that_has_the_record() {
+    let individual = EnrollmentKey::Individual(id());
+    let group = EnrollmentKey::Group(ids::EnrollmentId::parse("g").unwrap());
+    for (error, code) in [
+        (EnrollmentError::Exists(individual.clone()), 409_201),
+        (EnrollmentError::Exists(group.clone()), 409_202),
+        (EnrollmentError::NotFound(individual.clone()), 404_201),
+        (EnrollmentError::NotFound(group.clone()), 404_204),
+        (EnrollmentError::PreconditionFailed(group), 412_000),
+    ] {
+        assert_eq!(ServiceFault::from(error).code().code(), code);
+    }
+}

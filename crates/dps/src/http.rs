@@ -1,0 +1,172 @@
+//! The HTTPS door: a path and a body in, a call, an answer out. Device API and service API share it.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::LengthLimitError;
+use serde::Serialize;
+use uuid::Uuid;
+use wire::error::ServiceError;
+use wire::http::{self as wire_http, Path};
+
+use crate::Dps;
+use crate::error::ServiceFault;
+
+mod authorize;
+mod bulk;
+mod device;
+mod enrollments;
+mod registrations;
+mod route;
+
+use route::Call;
+
+/// A router whose only handler is its fallback: literal segments of paths are matched in any letter case, which axum's
+/// own routes cannot do.
+pub(crate) fn router(dps: Dps) -> Router {
+    Router::new().fallback(handle).with_state(dps)
+}
+
+pub(crate) fn serves(path: &str) -> bool {
+    Path::parse(path).is_ok_and(|path| route::is_ours(&path.segments()))
+}
+
+/// A request whose body has not been read yet.
+struct Incoming<'a> {
+    parts: &'a Parts,
+    body: Body,
+}
+
+/// An answer that is not an error.
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+async fn handle(State(dps): State<Dps>, request: Request) -> Response<Body> {
+    // Azure's are GUIDs too, the same in header, error body and log.
+    let request_id = Uuid::new_v4().hyphenated().to_string();
+    let (parts, body) = request.into_parts();
+    let reply = match answer(
+        &dps,
+        Incoming {
+            parts: &parts,
+            body,
+        },
+    )
+    .await
+    {
+        Ok(reply) => reply,
+        Err(fault) => {
+            fault.log(&request_id);
+            Reply::fault(&fault, &request_id, dps.now())
+        }
+    };
+    reply.into_response(&request_id)
+}
+
+async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
+    let path = Path::parse(request.parts.uri.path())?;
+    let call = route::of(&request.parts.method, &path.segments())?;
+    if wire_http::api_version(request.parts.uri.query()).is_none() {
+        return Err(ServiceFault::NoApiVersion);
+    }
+    match call {
+        Call::Register { id_scope, id } => device::register(dps, request, id_scope, id).await,
+        Call::Poll {
+            id_scope,
+            id,
+            operation,
+        } => device::poll(dps, request, id_scope, id, operation).await,
+        Call::LookUp { id_scope, id } => device::look_up(dps, request, id_scope, id).await,
+        Call::Read(key) => enrollments::read(dps, request, key?).await,
+        Call::Put(key) => enrollments::put(dps, request, key?).await,
+        Call::Delete(key) => enrollments::delete(dps, request, key?).await,
+        Call::Mechanism(key) => enrollments::mechanism(dps, request, key?).await,
+        Call::Query(kind) => enrollments::query(dps, request, kind).await,
+        Call::Bulk(kind) => bulk::run(dps, request, kind).await,
+        Call::ReadRegistration(id) => registrations::read(dps, request, id?).await,
+        Call::DeleteRegistration(id) => registrations::delete(dps, request, id?).await,
+        Call::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
+    }
+}
+
+impl Incoming<'_> {
+    /// A request header as text; one that is not text is as good as absent.
+    fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// Reads the body, up to `limit` bytes.
+    async fn read(self, limit: usize) -> Result<Bytes, ServiceFault> {
+        axum::body::to_bytes(self.body, limit)
+            .await
+            .map_err(|error| {
+                let mut cause: Option<&dyn std::error::Error> = Some(&error);
+                while let Some(error) = cause {
+                    if error.is::<LengthLimitError>() {
+                        return ServiceFault::TooLarge(limit);
+                    }
+                    cause = error.source();
+                }
+                ServiceFault::BodyBroken
+            })
+    }
+}
+
+impl Reply {
+    /// An answer with a JSON body.
+    fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        let mut headers = HeaderMap::with_capacity(6);
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        headers.insert(CONTENT_TYPE, json);
+        // Serialising our own types fails only for maps with keys that are not text; there are none.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// 204.
+    fn no_content() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+        }
+    }
+
+    fn fault(fault: &ServiceFault, request_id: &str, now: ids::Timestamp) -> Self {
+        let error = ServiceError::dps(fault.code(), fault.outside(), request_id, now);
+        let status = StatusCode::from_u16(error.http_status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = error.error_code.to_string();
+        Self::json(status, &error).with(HeaderName::from_static(ServiceError::HEADER), &code)
+    }
+
+    /// The same answer with one more header; a value that no header may have is left out.
+    fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    fn with_etag(self, etag: &ids::Etag) -> Self {
+        self.with(ETAG, &format!("\"{etag}\""))
+    }
+
+    fn into_response(self, request_id: &str) -> Response<Body> {
+        let reply = self.with(HeaderName::from_static(wire_http::REQUEST_ID), request_id);
+        let mut response = Response::new(Body::from(reply.body));
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = reply.headers;
+        response
+    }
+}

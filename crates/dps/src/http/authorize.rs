@@ -1,0 +1,65 @@
+//! Operators' requests: a token of a shared access policy that grants what is asked for.
+
+use std::time::Duration;
+
+use axum::http::header::AUTHORIZATION;
+use ids::Timestamp;
+use registry::{Registry, Right};
+use wire::sas::{SharedAccessKey, UnverifiedToken};
+
+use super::Incoming;
+use crate::Dps;
+use crate::error::ServiceFault;
+
+/// How far an operator's clock may lag behind ours.
+const SKEW: Duration = Duration::from_secs(300);
+
+/// An operator's way to the registry. Only this file makes one, for a caller who has the right.
+pub(super) struct Operator<'a> {
+    dps: &'a Dps,
+}
+
+/// Checks the request's token.
+///
+/// # Errors
+/// When there is none, no policy's key signed it, it expired or is for another host, or its policy lacks the right.
+pub(super) fn authorize<'a>(
+    dps: &'a Dps,
+    request: &Incoming<'_>,
+    right: Right,
+) -> Result<Operator<'a>, ServiceFault> {
+    let header = request.header(AUTHORIZATION.as_str());
+    let header = header.ok_or(ServiceFault::NoToken(None))?;
+    let refuse = |error| ServiceFault::NoToken(Some(error));
+    let token = UnverifiedToken::parse(header).map_err(refuse)?;
+    let service = dps.registry().service();
+    let named = token.policy().unwrap_or_default();
+    let policy = service.policies.iter().find(|policy| policy.name == named);
+    let policy = policy.ok_or(ServiceFault::NoToken(None))?;
+    let keys: Vec<SharedAccessKey> = [&policy.primary, &policy.secondary]
+        .into_iter()
+        .filter_map(|key| SharedAccessKey::try_from(key).ok())
+        .collect();
+    token
+        .verify(&keys, dps.host().as_str(), dps.now(), SKEW)
+        .map_err(refuse)?;
+    if policy.grants(right) {
+        Ok(Operator { dps })
+    } else {
+        Err(ServiceFault::Forbidden {
+            policy: policy.name.clone(),
+            right,
+        })
+    }
+}
+
+impl<'a> Operator<'a> {
+    /// Everything that is stored.
+    pub(super) fn registry(&self) -> &'a Registry {
+        self.dps.registry()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.dps.now()
+    }
+}

@@ -1,0 +1,83 @@
+//! Bulk operations: up to ten enrollments in one request, each on its own.
+
+use axum::http::StatusCode;
+use ids::{EnrollmentId, Etag, RegistrationId};
+use registry::{EnrollmentKey, EnrollmentKind, IfMatch, Registry, Right};
+use wire::enrollment::{BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BODY};
+use wire::lenient;
+
+use super::authorize::{Operator, authorize};
+use super::{Incoming, Reply, enrollments};
+use crate::Dps;
+use crate::error::ServiceFault;
+
+pub(super) async fn run(
+    dps: &Dps,
+    request: Incoming<'_>,
+    kind: EnrollmentKind,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
+    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
+    let bulk = match kind {
+        EnrollmentKind::Individual => BulkRequest::of_individuals(&body)?,
+        EnrollmentKind::Group => BulkRequest::of_groups(&body)?,
+    };
+    let mut errors = Vec::new();
+    for item in &bulk.items {
+        if let Err(fault) = one(&operator, kind, bulk.mode, item).await {
+            errors.push(error(kind, item, &fault));
+        }
+    }
+    let result = BulkResult {
+        is_successful: errors.is_empty(),
+        errors,
+    };
+    Ok(Reply::json(StatusCode::OK, &result))
+}
+
+async fn one(
+    operator: &Operator<'_>,
+    kind: EnrollmentKind,
+    mode: BulkMode,
+    item: &BulkItem<'_>,
+) -> Result<(), ServiceFault> {
+    let key = match kind {
+        EnrollmentKind::Individual => EnrollmentKey::Individual(RegistrationId::parse(item.id)?),
+        EnrollmentKind::Group => EnrollmentKey::Group(EnrollmentId::parse(item.id)?),
+    };
+    let registry = operator.registry();
+    let if_match = match mode {
+        BulkMode::Create | BulkMode::Delete => IfMatch::Absent,
+        BulkMode::Update => present(registry, &key).await?,
+        BulkMode::UpdateIfMatchEtag => {
+            IfMatch::Exactly(Etag::parse(item.etag.unwrap_or_default())?)
+        }
+    };
+    if mode == BulkMode::Delete {
+        return Ok(registry.delete_enrollment(&key, &if_match).await?);
+    }
+    enrollments::write(registry, &key, item.body, &if_match, operator.now()).await?;
+    Ok(())
+}
+
+/// An update creates what is not there.
+async fn present(registry: &Registry, key: &EnrollmentKey) -> Result<IfMatch, ServiceFault> {
+    Ok(match registry.enrollment(key).await? {
+        Some(_) => IfMatch::Any,
+        None => IfMatch::Absent,
+    })
+}
+
+fn error(kind: EnrollmentKind, item: &BulkItem<'_>, fault: &ServiceFault) -> BulkError {
+    let id = Some(item.id.to_owned());
+    let (registration_id, enrollment_group_id) = match kind {
+        EnrollmentKind::Individual => (id, None),
+        EnrollmentKind::Group => (None, id),
+    };
+    BulkError {
+        registration_id,
+        enrollment_group_id,
+        error_code: fault.code().code(),
+        error_status: fault.outside(),
+    }
+}

@@ -1,0 +1,71 @@
+//! The device API: register, poll, look up.
+
+use axum::http::StatusCode;
+use axum::http::header::{LOCATION, RETRY_AFTER};
+use ids::RegistrationId;
+use pki::PeerChain;
+use wire::dps::{OperationStatus, RETRY_AFTER_SECONDS, UnverifiedRegister, register_path};
+
+use super::{Incoming, Reply};
+use crate::error::ServiceFault;
+use crate::{Dps, state};
+
+/// Always 202: device daemons insist on it, although the work is done by then.
+pub(super) async fn register(
+    dps: &Dps,
+    request: Incoming<'_>,
+    id_scope: &str,
+    id: &str,
+) -> Result<Reply, ServiceFault> {
+    let chain = chain(&request);
+    let id = RegistrationId::parse(id)?;
+    let body = request.read(wire::dps::MAX_BODY).await?;
+    UnverifiedRegister::parse(&body)?.require_id(&id)?;
+    let operation = dps.begin(id_scope, &id, chain.0.as_deref()).await?;
+    let location = format!(
+        "https://{}{}",
+        dps.host(),
+        register_path(id_scope, id.as_str())
+    );
+    let status = OperationStatus::assigning(operation.into_string(), id);
+    Ok(Reply::json(StatusCode::ACCEPTED, &status)
+        .with(LOCATION, &location)
+        .with(RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string()))
+}
+
+pub(super) async fn poll(
+    dps: &Dps,
+    request: Incoming<'_>,
+    id_scope: &str,
+    id: &str,
+    operation: &str,
+) -> Result<Reply, ServiceFault> {
+    let chain = chain(&request);
+    // Node sends a body with its GET; it says nothing, but has to leave the connection.
+    request.read(wire::dps::MAX_BODY).await?;
+    let id = RegistrationId::parse(id)?;
+    let chain = chain.0.as_deref();
+    let (operation, record) = dps.poll(id_scope, &id, chain, operation).await?;
+    let status = OperationStatus::finished(operation.into_string(), state::of(&record));
+    Ok(Reply::json(StatusCode::OK, &status))
+}
+
+pub(super) async fn look_up(
+    dps: &Dps,
+    request: Incoming<'_>,
+    id_scope: &str,
+    id: &str,
+) -> Result<Reply, ServiceFault> {
+    let chain = chain(&request);
+    let id = RegistrationId::parse(id)?;
+    let body = request.read(wire::dps::MAX_BODY).await?;
+    UnverifiedRegister::parse(&body)?.require_id(&id)?;
+    let record = dps.look_up(id_scope, &id, chain.0.as_deref()).await?;
+    Ok(Reply::json(StatusCode::OK, &state::of(&record)))
+}
+
+/// What the device showed when this connection was made.
+fn chain(request: &Incoming<'_>) -> PeerChain {
+    let chain = request.parts.extensions.get::<PeerChain>();
+    chain.cloned().unwrap_or_default()
+}

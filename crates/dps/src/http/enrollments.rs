@@ -1,0 +1,220 @@
+//! The service API for individual enrollments and groups: the same verbs for both.
+
+use axum::http::header::IF_MATCH;
+use axum::http::{HeaderName, StatusCode};
+use ids::IdError;
+use registry::{
+    Continuation, EnrollmentKey, EnrollmentKind, EnrollmentRecord, IfMatch, Page, PageRequest,
+    Registry, Right,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use wire::dps::{RegistrationState, RegistrationStatus};
+use wire::enrollment::{
+    EnrollmentGroup, IndividualEnrollment, MAX_BODY, QuotedEtag, RecordVersion,
+};
+use wire::{http as wire_http, lenient};
+
+use super::authorize::authorize;
+use super::{Incoming, Reply};
+use crate::enrollment::BadRecord;
+use crate::error::ServiceFault;
+use crate::{Dps, admin, state};
+
+pub(super) async fn read(
+    dps: &Dps,
+    request: Incoming<'_>,
+    key: EnrollmentKey,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
+    request.read(MAX_BODY).await?;
+    let record = stored(operator.registry(), &key).await?;
+    let shown = shown(&record, operator.registry()).await?;
+    Ok(Reply::json(StatusCode::OK, &shown).with_etag(&record.etag))
+}
+
+/// Creates without `If-Match`, replaces with it.
+pub(super) async fn put(
+    dps: &Dps,
+    request: Incoming<'_>,
+    key: EnrollmentKey,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
+    let if_match = if_match(&request)?;
+    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
+    let registry = operator.registry();
+    let record = write(registry, &key, &body, &if_match, operator.now()).await?;
+    let shown = shown(&record, registry).await?;
+    Ok(Reply::json(StatusCode::OK, &shown).with_etag(&record.etag))
+}
+
+/// Judges and writes one enrollment; bulk operations end here too.
+pub(super) async fn write(
+    registry: &Registry,
+    key: &EnrollmentKey,
+    body: &Value,
+    if_match: &IfMatch,
+    now: ids::Timestamp,
+) -> Result<EnrollmentRecord, ServiceFault> {
+    let replaced = registry.enrollment(key).await?;
+    let draft = admin::draft(key, body, replaced.as_deref(), &registry.service(), now)?;
+    Ok(registry.put_enrollment(draft, if_match, now).await?)
+}
+
+pub(super) async fn delete(
+    dps: &Dps,
+    request: Incoming<'_>,
+    key: EnrollmentKey,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
+    let if_match = if_match(&request)?;
+    request.read(MAX_BODY).await?;
+    operator
+        .registry()
+        .delete_enrollment(&key, &if_match)
+        .await?;
+    Ok(Reply::no_content())
+}
+
+/// The attestation with its secrets. Certificates are none, so that it is what a read shows.
+pub(super) async fn mechanism(
+    dps: &Dps,
+    request: Incoming<'_>,
+    key: EnrollmentKey,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
+    request.read(MAX_BODY).await?;
+    let record = stored(operator.registry(), &key).await?;
+    let attestation = match document(&record)? {
+        Document::Individual(enrollment) => enrollment.settings.attestation,
+        Document::Group(group) => group.settings.attestation,
+    };
+    Ok(Reply::json(StatusCode::OK, &attestation))
+}
+
+/// Every query text means "all": `az` sends a Python representation of its query object.
+pub(super) async fn query(
+    dps: &Dps,
+    request: Incoming<'_>,
+    kind: EnrollmentKind,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
+    let page = page(&request)?;
+    read_query(request).await?;
+    let registry = operator.registry();
+    let found = registry.list_enrollments(kind, &page).await?;
+    let mut rows = Vec::with_capacity(found.items.len());
+    for record in &found.items {
+        rows.push(shown(record, registry).await?);
+    }
+    let item_type = match kind {
+        EnrollmentKind::Individual => "enrollment",
+        EnrollmentKind::Group => "enrollmentGroup",
+    };
+    Ok(paged(&rows, &found, item_type))
+}
+
+/// Reads the body of a query: absent, or any JSON.
+pub(super) async fn read_query(request: Incoming<'_>) -> Result<(), ServiceFault> {
+    let body = request.read(MAX_BODY).await?;
+    if !body.is_empty() {
+        lenient::parse(&body)?;
+    }
+    Ok(())
+}
+
+/// Which page a query asks for.
+pub(super) fn page(request: &Incoming<'_>) -> Result<PageRequest, ServiceFault> {
+    const USUAL: usize = 100;
+    const MOST: usize = 1000;
+    let token = wire_http::continuation(request.header(wire_http::CONTINUATION));
+    let after = token.map(Continuation::parse).transpose();
+    Ok(PageRequest {
+        after: after.map_err(|_| ServiceFault::Continuation)?,
+        limit: wire_http::page_size(request.header(wire_http::MAX_ITEM_COUNT), USUAL, MOST),
+    })
+}
+
+/// The answer to a query: a bare array, the rest in headers.
+pub(super) fn paged<T>(
+    rows: &impl serde::Serialize,
+    page: &Page<T>,
+    item_type: &'static str,
+) -> Reply {
+    let count = page.items.len().to_string();
+    let reply = Reply::json(StatusCode::OK, rows)
+        .with(HeaderName::from_static(wire_http::ITEM_TYPE), item_type)
+        .with(HeaderName::from_static(wire_http::MAX_ITEM_COUNT), &count);
+    match &page.continuation {
+        Some(next) => reply.with(
+            HeaderName::from_static(wire_http::CONTINUATION),
+            &next.to_string(),
+        ),
+        None => reply,
+    }
+}
+
+/// What the `If-Match` header of a request demands.
+pub(super) fn if_match(request: &Incoming<'_>) -> Result<IfMatch, IdError> {
+    let demanded = wire_http::IfMatch::parse(request.header(IF_MATCH.as_str()))?;
+    Ok(match demanded {
+        wire_http::IfMatch::Absent => IfMatch::Absent,
+        wire_http::IfMatch::Any => IfMatch::Any,
+        wire_http::IfMatch::Is(etag) => IfMatch::Exactly(etag),
+    })
+}
+
+async fn stored(
+    registry: &Registry,
+    key: &EnrollmentKey,
+) -> Result<std::sync::Arc<EnrollmentRecord>, ServiceFault> {
+    let record = registry.enrollment(key).await?;
+    record.ok_or_else(|| ServiceFault::NoSuchEnrollment(key.clone()))
+}
+
+enum Document {
+    Individual(Box<IndividualEnrollment>),
+    Group(Box<EnrollmentGroup>),
+}
+
+fn document(record: &EnrollmentRecord) -> Result<Document, BadRecord> {
+    let read = match &record.key {
+        EnrollmentKey::Individual(_) => IndividualEnrollment::deserialize(&record.document)
+            .map(|document| Document::Individual(Box::new(document))),
+        EnrollmentKey::Group(_) => EnrollmentGroup::deserialize(&record.document)
+            .map(|document| Document::Group(Box::new(document))),
+    };
+    read.map_err(|error| BadRecord {
+        key: record.key.clone(),
+        problem: error.to_string(),
+    })
+}
+
+/// A record as operators see it: an individual one with its registration beside it.
+async fn shown(record: &EnrollmentRecord, registry: &Registry) -> Result<Value, ServiceFault> {
+    let version = Some(RecordVersion {
+        etag: QuotedEtag(record.etag.clone()),
+        created_date_time_utc: record.created,
+        last_updated_date_time_utc: record.updated,
+    });
+    let shown = match document(record)? {
+        Document::Individual(mut enrollment) => {
+            let id = &enrollment.registration_id;
+            let registration = match registry.registration(id).await? {
+                Some(registration) => state::of(&registration),
+                None => RegistrationState::bare(id.clone(), RegistrationStatus::Unassigned),
+            };
+            enrollment.registration_state = Some(registration);
+            enrollment.version = version;
+            serde_json::to_value(enrollment)
+        }
+        Document::Group(mut group) => {
+            group.version = version;
+            serde_json::to_value(group)
+        }
+    };
+    Ok(shown.map_err(|error| BadRecord {
+        key: record.key.clone(),
+        problem: error.to_string(),
+    })?)
+}

@@ -1,0 +1,249 @@
+//! Which call a method and a path are. Pure; literal segments in any letter case.
+
+use axum::http::Method;
+use ids::{EnrollmentId, IdError, RegistrationId};
+use registry::{EnrollmentKey, EnrollmentKind};
+use wire::http::is;
+
+use crate::error::ServiceFault;
+
+/// Everything that can be asked of the provisioning service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Call<'a> {
+    Register {
+        id_scope: &'a str,
+        id: &'a str,
+    },
+    Poll {
+        id_scope: &'a str,
+        id: &'a str,
+        operation: &'a str,
+    },
+    LookUp {
+        id_scope: &'a str,
+        id: &'a str,
+    },
+    Read(Result<EnrollmentKey, IdError>),
+    Put(Result<EnrollmentKey, IdError>),
+    Delete(Result<EnrollmentKey, IdError>),
+    Mechanism(Result<EnrollmentKey, IdError>),
+    Query(EnrollmentKind),
+    Bulk(EnrollmentKind),
+    ReadRegistration(Result<RegistrationId, IdError>),
+    DeleteRegistration(Result<RegistrationId, IdError>),
+    QueryRegistrations(Result<EnrollmentId, IdError>),
+}
+
+const REGISTRATIONS: &str = "registrations";
+const QUERY: &str = "query";
+const MECHANISM: &str = "attestationmechanism";
+/// First segments of the hubs' paths, whose second segment may be any device id, also `registrations`.
+const HUB_ROOTS: &[&str] = &["devices", "twins", "configurations", "jobs", "statistics"];
+
+/// Finds the call.
+pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, ServiceFault> {
+    if !is_ours(path) {
+        return Err(ServiceFault::NoSuchPath);
+    }
+    let known = match path {
+        [root, rest @ ..] => match kind_of(root) {
+            Some(kind) => enrollments(method, kind, rest),
+            None if is(root, REGISTRATIONS) => registrations(method, rest),
+            None => device(method, root, &rest[1..]),
+        },
+        [] => Known::No,
+    };
+    match known {
+        Known::Call(call) => Ok(call),
+        Known::OtherMethod => Err(ServiceFault::Method(method.to_string())),
+        Known::No => Err(ServiceFault::NoSuchPath),
+    }
+}
+
+/// Whether a path is in this service's part of the path space.
+pub(super) fn is_ours(path: &[&str]) -> bool {
+    match path {
+        [root, ..] if kind_of(root).is_some() || is(root, REGISTRATIONS) => true,
+        [root, second, _, ..] => {
+            is(second, REGISTRATIONS) && !HUB_ROOTS.iter().any(|hub| is(root, hub))
+        }
+        _ => false,
+    }
+}
+
+/// What is known about a path.
+enum Known<'a> {
+    Call(Call<'a>),
+    OtherMethod,
+    No,
+}
+
+fn kind_of(root: &str) -> Option<EnrollmentKind> {
+    if is(root, "enrollments") {
+        Some(EnrollmentKind::Individual)
+    } else if is(root, "enrollmentgroups") {
+        Some(EnrollmentKind::Group)
+    } else {
+        None
+    }
+}
+
+fn key(kind: EnrollmentKind, id: &str) -> Result<EnrollmentKey, IdError> {
+    match kind {
+        EnrollmentKind::Individual => RegistrationId::parse(id).map(EnrollmentKey::Individual),
+        EnrollmentKind::Group => EnrollmentId::parse(id).map(EnrollmentKey::Group),
+    }
+}
+
+fn enrollments<'a>(method: &Method, kind: EnrollmentKind, rest: &[&str]) -> Known<'a> {
+    Known::Call(match (method, rest) {
+        (&Method::POST, []) => Call::Bulk(kind),
+        (&Method::POST, [query]) if is(query, QUERY) => Call::Query(kind),
+        (&Method::GET, [id]) => Call::Read(key(kind, id)),
+        (&Method::PUT, [id]) => Call::Put(key(kind, id)),
+        (&Method::DELETE, [id]) => Call::Delete(key(kind, id)),
+        (&Method::POST, [id, mechanism]) if is(mechanism, MECHANISM) => {
+            Call::Mechanism(key(kind, id))
+        }
+        (_, [] | [_]) => return Known::OtherMethod,
+        (_, [_, mechanism]) if is(mechanism, MECHANISM) => return Known::OtherMethod,
+        _ => return Known::No,
+    })
+}
+
+fn registrations<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
+    Known::Call(match (method, rest) {
+        (&Method::GET, [id]) => Call::ReadRegistration(RegistrationId::parse(id)),
+        (&Method::DELETE, [id]) => Call::DeleteRegistration(RegistrationId::parse(id)),
+        (&Method::POST, [group, query]) if is(query, QUERY) => {
+            Call::QueryRegistrations(EnrollmentId::parse(group))
+        }
+        (_, [_]) => return Known::OtherMethod,
+        (_, [_, query]) if is(query, QUERY) => return Known::OtherMethod,
+        _ => return Known::No,
+    })
+}
+
+fn device<'a>(method: &Method, id_scope: &'a str, rest: &[&'a str]) -> Known<'a> {
+    Known::Call(match (method, rest) {
+        (&Method::PUT, [id, register]) if is(register, "register") => {
+            Call::Register { id_scope, id }
+        }
+        (&Method::GET, [id, operations, operation]) if is(operations, "operations") => Call::Poll {
+            id_scope,
+            id,
+            operation,
+        },
+        (&Method::POST, [id]) => Call::LookUp { id_scope, id },
+        (_, [_]) => return Known::OtherMethod,
+        (_, [_, register]) if is(register, "register") => return Known::OtherMethod,
+        (_, [_, operations, _]) if is(operations, "operations") => return Known::OtherMethod,
+        _ => return Known::No,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(id: &str) -> Result<EnrollmentKey, IdError> {
+        key(EnrollmentKind::Group, id)
+    }
+
+    #[test]
+    fn what_real_clients_send() {
+        let (id_scope, id, operation) = ("0ne1", "Dev-1", "5.a.b");
+        for (method, path, call) in [
+            (
+                Method::PUT,
+                &["0ne1", "registrations", "Dev-1", "register"][..],
+                Call::Register { id_scope, id },
+            ),
+            (
+                Method::GET,
+                &["0ne1", "registrations", "Dev-1", "operations", "5.a.b"],
+                Call::Poll {
+                    id_scope,
+                    id,
+                    operation,
+                },
+            ),
+            (
+                Method::POST,
+                &["0ne1", "Registrations", "Dev-1"],
+                Call::LookUp { id_scope, id },
+            ),
+            (
+                Method::POST,
+                &["enrollmentgroups", "g", "attestationmechanism"],
+                Call::Mechanism(group("g")),
+            ),
+            (
+                Method::PUT,
+                &["enrollmentGroups", "g"],
+                Call::Put(group("g")),
+            ),
+            (
+                Method::POST,
+                &["enrollments", "query"],
+                Call::Query(EnrollmentKind::Individual),
+            ),
+            (
+                Method::GET,
+                &["enrollments", "query"],
+                Call::Read(key(EnrollmentKind::Individual, "query")),
+            ),
+            (
+                Method::POST,
+                &["enrollments"],
+                Call::Bulk(EnrollmentKind::Individual),
+            ),
+            (
+                Method::DELETE,
+                &["registrations", "r"],
+                Call::DeleteRegistration(RegistrationId::parse("r")),
+            ),
+            (
+                Method::POST,
+                &["registrations", "g", "query"],
+                Call::QueryRegistrations(EnrollmentId::parse("g")),
+            ),
+        ] {
+            assert_eq!(of(&method, path).unwrap(), call);
+        }
+    }
+
+    #[test]
+    fn other_methods_and_paths_are_told_apart() {
+        for (method, path, code) in [
+            (
+                Method::POST,
+                &["0ne1", "registrations", "d", "register"][..],
+                405_000,
+            ),
+            (Method::PATCH, &["enrollments", "e"], 405_000),
+            (Method::GET, &["enrollments"], 405_000),
+            (
+                Method::GET,
+                &["0ne1", "registrations", "d", "other"],
+                404_000,
+            ),
+            (Method::GET, &["nothing"], 404_000),
+            (Method::GET, &[], 404_000),
+        ] {
+            assert_eq!(
+                of(&method, path).unwrap_err().code().code(),
+                code,
+                "{path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_device_named_registrations_belongs_to_its_hub() {
+        assert!(!is_ours(&["devices", "registrations", "modules"]));
+        assert!(!is_ours(&["Twins", "registrations", "methods"]));
+        assert!(is_ours(&["0ne1", "registrations", "d"]));
+        assert!(!is_ours(&["0ne1", "registrations"]));
+    }
+}

@@ -1,0 +1,226 @@
+//! The provisioning service: proof of identity → which enrollment → which hub, which device, which first twin.
+//!
+//! Start with `register.rs`. Two doors lead to it, `http` and `mqtt`; they only decode, call and encode. `admin` is what operators do.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        reason = "a test that meets an error has failed and may say so by panicking"
+    )
+)]
+
+mod register;
+
+mod allocate;
+mod attest;
+mod enrollment;
+
+mod lookup;
+mod operation;
+mod state;
+
+mod certificate;
+mod refusal;
+
+mod admin;
+
+mod error;
+mod http;
+mod mqtt;
+
+use std::sync::Arc;
+
+use ids::{HubHost, RegistrationId, Timestamp};
+use pki::{IssuerCache, PresentedChain};
+use registry::{RegistrationRecord, Registry};
+use uuid::Uuid;
+
+use ::mqtt::{Connect, ConnectRefused};
+
+use crate::enrollment::GroupCache;
+use crate::error::ServiceFault;
+use crate::operation::{OperationId, OperationKey};
+use crate::refusal::{Refusal, RefusalReason};
+use crate::register::{Deps, Register, RegisterError};
+
+pub use crate::mqtt::DpsSession;
+
+/// Tells the time; the program decides how.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Groups kept ready for registration, about 4 KiB each.
+const CACHED_GROUPS: usize = 1024;
+
+/// What a program decides for its provisioning service.
+#[derive(Clone)]
+pub struct DpsOptions {
+    /// Where operators reach it; what their tokens are for.
+    pub host: HubHost,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// The provisioning service of a registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Dps {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    deps: Deps,
+    operations: OperationKey,
+    options: DpsOptions,
+}
+
+impl Dps {
+    /// Builds the service over an open registry.
+    #[must_use]
+    pub fn new(registry: Registry, options: DpsOptions) -> Self {
+        let operations = OperationKey::new(registry.service().operation_key.reveal());
+        let deps = Deps {
+            registry,
+            issuers: IssuerCache::default(),
+            groups: GroupCache::new(CACHED_GROUPS),
+        };
+        let inner = Inner {
+            deps,
+            operations,
+            options,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Every HTTP path of the service, for devices and operators, as the fallback of one router: its paths are matched in
+    /// any letter case. The client's chain is the request extension [`pki::PeerChain`]. See [`Dps::serves`] for sharing a port.
+    pub fn router(&self) -> axum::Router {
+        http::router(self.clone())
+    }
+
+    /// Whether a request path belongs to the provisioning service, when several services share a port.
+    #[must_use]
+    pub fn serves(path: &str) -> bool {
+        http::serves(path)
+    }
+
+    /// Accepts the connection of a device that wants to register. Whether it may is told in the answer to its request.
+    ///
+    /// # Errors
+    /// When the CONNECT is not one that a device of this service sends; says what CONNACK answers, and the reason for the log.
+    pub fn mqtt(
+        &self,
+        connect: &Connect,
+        chain: Option<Arc<PresentedChain>>,
+    ) -> Result<DpsSession, ConnectRefused> {
+        mqtt::accept(self, connect, chain)
+    }
+
+    /// Registers a device and hands it an operation to poll. Whatever the operation will answer is durable by then.
+    async fn begin(
+        &self,
+        id_scope: &str,
+        registration_id: &RegistrationId,
+        chain: Option<&PresentedChain>,
+    ) -> Result<OperationId, ServiceFault> {
+        self.require_scope(id_scope, registration_id, chain)?;
+        let request = Register {
+            registration_id,
+            chain,
+        };
+        match register::register(request, &self.inner.deps, self.now()).await {
+            Ok(assigned) => log_assigned(&assigned.registration),
+            Err(RegisterError::Failed(failed, cause)) => tracing::warn!(
+                registration.id = %failed.registration_id,
+                error.code = failed.failure.code,
+                "registration {} failed: {cause}",
+                failed.registration_id,
+            ),
+            Err(RegisterError::NotProven(error)) => return Err(error.into()),
+            Err(RegisterError::Storage(error)) => return Err(error.into()),
+        }
+        let guid = Uuid::new_v4();
+        Ok(self.inner.operations.issue(registration_id, guid))
+    }
+
+    /// What became of an operation.
+    async fn poll(
+        &self,
+        id_scope: &str,
+        registration_id: &RegistrationId,
+        chain: Option<&PresentedChain>,
+        shown: &str,
+    ) -> Result<(OperationId, RegistrationRecord), ServiceFault> {
+        self.require_scope(id_scope, registration_id, chain)?;
+        let request = Register {
+            registration_id,
+            chain,
+        };
+        let record = lookup::poll(request, &self.inner.deps, self.now()).await?;
+        let operation = self.inner.operations.recognise(registration_id, shown);
+        record
+            .and_then(|record| Some((operation?, record)))
+            .ok_or(ServiceFault::NoSuchOperation)
+    }
+
+    /// The registration of a device that asks without an operation.
+    async fn look_up(
+        &self,
+        id_scope: &str,
+        registration_id: &RegistrationId,
+        chain: Option<&PresentedChain>,
+    ) -> Result<RegistrationRecord, ServiceFault> {
+        self.require_scope(id_scope, registration_id, chain)?;
+        let request = Register {
+            registration_id,
+            chain,
+        };
+        let record = lookup::look_up(request, &self.inner.deps, self.now()).await?;
+        record.ok_or_else(|| ServiceFault::NoSuchRegistration(registration_id.clone()))
+    }
+
+    fn require_scope(
+        &self,
+        id_scope: &str,
+        registration_id: &RegistrationId,
+        chain: Option<&PresentedChain>,
+    ) -> Result<(), Box<Refusal>> {
+        if self.registry().service().id_scope.matches(id_scope) {
+            return Ok(());
+        }
+        Err(Box::new(Refusal {
+            registration_id: registration_id.clone(),
+            subject: chain.map(|chain| chain.leaf().subject()),
+            enrollment: None,
+            reason: RefusalReason::UnknownIdScope {
+                given: id_scope.chars().take(64).collect(),
+            },
+        }))
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.inner.deps.registry
+    }
+
+    fn host(&self) -> &HubHost {
+        &self.inner.options.host
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.inner.options.clock)()
+    }
+}
+
+/// At debug level: the record says the same, and a fleet writes thousands of these a minute.
+fn log_assigned(record: &RegistrationRecord) {
+    if let Some((hub, device)) = record.assignment() {
+        tracing::debug!(
+            registration.id = %record.registration_id,
+            hub.name = %hub,
+            device.id = %device,
+            "registration {} is assigned to device {device} of hub {hub}",
+            record.registration_id,
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! What a device may read of its registration after it registered.
+
+use ids::Timestamp;
+use registry::RegistrationRecord;
+
+use crate::attest;
+use crate::enrollment;
+use crate::refusal::NotProven;
+use crate::register::{Deps, Register};
+use crate::state;
+
+/// The registration that a poll asks for, for the device that made it. The certificate it registered with is proof enough:
+/// the handshake shows that the same device asks. Any other certificate is judged as if it registered.
+///
+/// # Errors
+/// When the device is refused, or the storage fails.
+pub async fn poll(
+    request: Register<'_>,
+    deps: &Deps,
+    now: Timestamp,
+) -> Result<Option<RegistrationRecord>, NotProven> {
+    let claim = attest::claim(request.registration_id, request.chain)?;
+    let record = deps.registry.registration(request.registration_id).await?;
+    if let Some(record) = record
+        && is_registered_with(&record, claim.chain().leaf())
+    {
+        return Ok(Some(record));
+    }
+    look_up(request, deps, now).await
+}
+
+/// The registration of a device that proves itself anew.
+///
+/// # Errors
+/// When the device is refused, or the storage fails.
+pub async fn look_up(
+    request: Register<'_>,
+    deps: &Deps,
+    now: Timestamp,
+) -> Result<Option<RegistrationRecord>, NotProven> {
+    let claim = attest::claim(request.registration_id, request.chain)?;
+    let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
+    attest::prove(claim, candidates, &deps.issuers, now)?;
+    Ok(deps.registry.registration(request.registration_id).await?)
+}
+
+fn is_registered_with(record: &RegistrationRecord, leaf: &pki::Certificate) -> bool {
+    let x509 = state::detail(record).x509;
+    let info = x509.and_then(|x509| x509.certificate_info);
+    info.is_some_and(|info| info.sha256_thumbprint == leaf.sha256().to_string())
+}

@@ -1,0 +1,156 @@
+//! The MQTT door: the same calls as HTTPS, on topics. Also behind WebSockets.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use ::mqtt::{
+    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Outgoing, Publish, QoS,
+    SubscribeResult, Will,
+};
+use bytes::Bytes;
+use ids::RegistrationId;
+use pki::PresentedChain;
+use serde::Serialize;
+use uuid::Uuid;
+use wire::dps::{OperationStatus, RETRY_AFTER_SECONDS, UnverifiedRegister};
+use wire::error::ServiceError;
+use wire::topic::{PROVISIONING_FILTER, ProvisioningRequest, ProvisioningResponse};
+use wire::username::Username;
+
+use crate::error::ServiceFault;
+use crate::{Dps, state};
+
+/// One connection of a device that registers. It has said who it is; every request proves it anew.
+pub struct DpsSession {
+    dps: Dps,
+    id_scope: String,
+    registration_id: RegistrationId,
+    chain: Option<Arc<PresentedChain>>,
+}
+
+/// Accepts a CONNECT whatever its certificate: the answer to the register request tells the device more than CONNACK could.
+pub(crate) fn accept(
+    dps: &Dps,
+    connect: &Connect,
+    chain: Option<Arc<PresentedChain>>,
+) -> Result<DpsSession, ConnectRefused> {
+    use ConnectReturnCode as Code;
+    let username = connect.username.as_deref().unwrap_or_default();
+    let username = match Username::parse(username) {
+        Ok(Username::Provisioning(username)) => username,
+        Ok(Username::Hub(_)) => {
+            let reason = "the user name is one for a hub";
+            return Err(ConnectRefused::new(Code::BadUserNameOrPassword, reason));
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            return Err(ConnectRefused::new(Code::BadUserNameOrPassword, reason));
+        }
+    };
+    if connect.will.is_some() {
+        let reason = "the provisioning service publishes no wills";
+        return Err(ConnectRefused::new(Code::NotAuthorized, reason));
+    }
+    if RegistrationId::parse(&connect.client_id).as_ref() != Ok(&username.registration_id) {
+        let reason = "the client id is not the registration id of the user name";
+        return Err(ConnectRefused::new(Code::IdentifierRejected, reason));
+    }
+    Ok(DpsSession {
+        dps: dps.clone(),
+        id_scope: username.id_scope.to_string(),
+        registration_id: username.registration_id,
+        chain,
+    })
+}
+
+/// An answer before it has a topic.
+struct Answer {
+    status: u16,
+    retry_after: Option<u32>,
+    body: Vec<u8>,
+}
+
+impl DpsSession {
+    async fn register(&self, body: &[u8]) -> Result<Answer, ServiceFault> {
+        if body.len() > wire::dps::MAX_BODY {
+            return Err(ServiceFault::TooLarge(wire::dps::MAX_BODY));
+        }
+        let id = &self.registration_id;
+        UnverifiedRegister::parse(body)?.require_id(id)?;
+        let chain = self.chain.as_deref();
+        let operation = self.dps.begin(&self.id_scope, id, chain).await?;
+        let status = OperationStatus::assigning(operation.into_string(), id.clone());
+        Ok(Answer::new(202, Some(RETRY_AFTER_SECONDS), &status))
+    }
+
+    async fn poll(&self, operation: &str) -> Result<Answer, ServiceFault> {
+        let (id, chain) = (&self.registration_id, self.chain.as_deref());
+        let (operation, record) = self.dps.poll(&self.id_scope, id, chain, operation).await?;
+        let status = OperationStatus::finished(operation.into_string(), state::of(&record));
+        Ok(Answer::new(200, None, &status))
+    }
+
+    fn fault(&self, fault: &ServiceFault) -> Answer {
+        let request_id = Uuid::new_v4().hyphenated().to_string();
+        fault.log(&request_id);
+        let error = ServiceError::dps(fault.code(), fault.outside(), request_id, self.dps.now());
+        Answer::new(error.http_status(), None, &error)
+    }
+}
+
+impl Answer {
+    fn new(status: u16, retry_after: Option<u32>, body: &impl Serialize) -> Self {
+        Self {
+            status,
+            retry_after,
+            // Serialising our own types fails only for maps with keys that are not text; there are none.
+            body: serde_json::to_vec(body).unwrap_or_default(),
+        }
+    }
+}
+
+impl Application for DpsSession {
+    async fn subscribe(&mut self, filter: &str, _qos: QoS) -> SubscribeResult {
+        if filter.eq_ignore_ascii_case(PROVISIONING_FILTER) {
+            SubscribeResult::Granted(QoS::AtLeastOnce)
+        } else {
+            SubscribeResult::Refused
+        }
+    }
+
+    async fn unsubscribe(&mut self, _filter: &str) {}
+
+    async fn publish(
+        &mut self,
+        publish: Publish,
+        replies: &mut Vec<Outgoing>,
+    ) -> Result<(), Close> {
+        let request = ProvisioningRequest::parse(&publish.topic)
+            .map_err(|error| Close::because(format!("a message to no topic of ours: {error}")))?;
+        let (rid, result) = match request {
+            ProvisioningRequest::Register { rid } => (rid, self.register(&publish.payload).await),
+            ProvisioningRequest::OperationStatus { rid, operation_id } => {
+                (rid, self.poll(&operation_id).await)
+            }
+        };
+        let answer = result.unwrap_or_else(|fault| self.fault(&fault));
+        let topic = ProvisioningResponse {
+            status: answer.status,
+            rid,
+            retry_after: answer.retry_after,
+        };
+        replies.push(Outgoing {
+            topic: topic.to_string(),
+            payload: Bytes::from(answer.body),
+            qos: QoS::AtLeastOnce,
+        });
+        Ok(())
+    }
+
+    /// This service never speaks first.
+    async fn next(&mut self) -> Result<Outgoing, Close> {
+        pending().await
+    }
+
+    async fn ended(self, _will: Option<Will>) {}
+}

@@ -1,0 +1,125 @@
+//! Why a device was not let in: told precisely to the operator, and to the device only that it was not.
+
+use ids::RegistrationId;
+use pki::ChainError;
+use registry::{EnrollmentKey, StorageError};
+
+use crate::enrollment::BadRecord;
+
+/// The reason of a refusal, with a stable code. Devices never see any of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RefusalReason {
+    /// The ID scope of the request is another service's.
+    #[error(
+        "the device names ID scope {given:?}, which is not this service's; correct id_scope in its configuration"
+    )]
+    UnknownIdScope {
+        /// What it named, shortened.
+        given: String,
+    },
+    /// No client certificate in the TLS handshake.
+    #[error("the device showed no certificate; only X.509 attestation is offered")]
+    NoCertificate,
+    /// A certificate whose subject names nobody.
+    #[error("the certificate's subject has no common name; it must be the registration id")]
+    NoCommonName,
+    /// A certificate of somebody else.
+    #[error(
+        "the certificate's common name {common_name:?} is not the registration id; issue one for this id, or register as that one"
+    )]
+    CommonNameMismatch {
+        /// Whom the certificate names.
+        common_name: String,
+    },
+    /// No enrollment of that id, and no group whose certificate is among the issuers.
+    #[error(
+        "no individual enrollment has this registration id, and no enrollment group's certificate is an issuer of the presented one"
+    )]
+    NotEnrolled,
+    /// The entry that decides is disabled.
+    #[error("{0} is disabled; enable it to let its devices in")]
+    Disabled(EnrollmentKey),
+    /// The individual enrollment knows another certificate.
+    #[error(
+        "the presented certificate is neither the primary nor the secondary one of the individual enrollment; update the enrollment or the device"
+    )]
+    NotPinned,
+    /// The certificates prove nothing.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+impl RefusalReason {
+    /// A stable name for logs, metrics and programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownIdScope { .. } => "id_scope_unknown",
+            Self::NoCertificate => "certificate_absent",
+            Self::NoCommonName => "common_name_absent",
+            Self::CommonNameMismatch { .. } => "common_name_mismatch",
+            Self::NotEnrolled => "not_enrolled",
+            Self::Disabled(_) => "enrollment_disabled",
+            Self::NotPinned => "leaf_not_pinned",
+            Self::Chain(error) => error.code(),
+        }
+    }
+}
+
+/// A refusal with what is known about who was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("registration {registration_id} was refused")]
+pub struct Refusal {
+    /// Who asked.
+    pub registration_id: RegistrationId,
+    /// Whose certificate was shown, if one was.
+    pub subject: Option<String>,
+    /// The entry that decided, if one did.
+    pub enrollment: Option<EnrollmentKey>,
+    /// Why.
+    #[source]
+    pub reason: RefusalReason,
+}
+
+impl Refusal {
+    /// Writes the one log line of a refusal; `request_id` is what the device was told.
+    pub fn log(&self, request_id: &str) {
+        let enrollment = self.enrollment.as_ref().map(ToString::to_string);
+        tracing::warn!(
+            request.id = request_id,
+            registration.id = %self.registration_id,
+            certificate.subject = self.subject.as_deref().unwrap_or_default(),
+            enrollment.id = enrollment.as_deref().unwrap_or_default(),
+            reason.code = self.reason.code(),
+            "registration {} was refused: {}",
+            self.registration_id,
+            with_causes(&self.reason),
+        );
+    }
+}
+
+/// Why a device has not proved who it is.
+#[derive(Debug, thiserror::Error)]
+pub enum NotProven {
+    /// It was not let in.
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// An entry that was stored cannot be read.
+    #[error(transparent)]
+    BadRecord(#[from] BadRecord),
+}
+
+/// The text of an error with those of its causes.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

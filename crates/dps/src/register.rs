@@ -1,0 +1,105 @@
+//! One registration, from a claim to a hub device with its first twin. Each step is a file of its own and returns a value
+//! that only that file can make; the next step demands it. HTTPS, MQTT and WebSocket only decode, call this and encode.
+
+use ids::{RegistrationId, Timestamp};
+use pki::{IssuerCache, PresentedChain};
+use registry::{AssignError, Assigned, EnrolledBy, FailRegistration, Registry, StorageError};
+
+use crate::allocate::{self, AllocationError};
+use crate::attest;
+use crate::enrollment::{self, GroupCache};
+use crate::refusal::{NotProven, Refusal};
+
+mod record;
+
+/// A wish to register: the id asked for, and the certificates of the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Register<'a> {
+    /// Who the device says it is.
+    pub registration_id: &'a RegistrationId,
+    /// What it showed in the TLS handshake, whose leaf's key it proved to hold.
+    pub chain: Option<&'a PresentedChain>,
+}
+
+/// What a registration needs beside the request.
+pub struct Deps {
+    /// Enrollments, hubs, devices, registrations.
+    pub registry: Registry,
+    /// Issuers that were verified before.
+    pub issuers: IssuerCache,
+    /// Groups that were read before.
+    pub groups: GroupCache,
+}
+
+/// Registers a device. When this returns `Ok`, hub device, twin and registration record are durable.
+///
+/// # Errors
+/// See [`RegisterError`].
+pub async fn register(
+    request: Register<'_>,
+    deps: &Deps,
+    now: Timestamp,
+) -> Result<Assigned, RegisterError> {
+    let claim = attest::claim(request.registration_id, request.chain)?;
+    let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
+    let device = attest::prove(claim, candidates, &deps.issuers, now)?;
+    let enrolled_by = record::enrolled_by(&device);
+
+    let outcome = match allocate::choose(device, &deps.registry.service()) {
+        Ok(place) => deps.registry.assign(record::assignment(place), now).await,
+        Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
+    };
+    match outcome {
+        Ok(assigned) => Ok(assigned),
+        Err(AssignError::Storage(error)) => Err(error.into()),
+        Err(error) => remember(error.into(), request, enrolled_by, deps, now).await,
+    }
+}
+
+/// Why a device was not assigned.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// It was not let in. Nothing is remembered.
+    #[error(transparent)]
+    NotProven(#[from] NotProven),
+    /// It was let in and then something was missing. Remembered; the device learns it when it polls.
+    #[error("registration {} failed", .0.registration_id)]
+    Failed(Box<FailRegistration>, #[source] Failure),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What was missing.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A hub to choose.
+    #[error(transparent)]
+    Allocation(#[from] AllocationError),
+    /// A place for the device at the hub.
+    #[error(transparent)]
+    Assignment(#[from] AssignError),
+}
+
+impl From<Box<Refusal>> for RegisterError {
+    fn from(refusal: Box<Refusal>) -> Self {
+        Self::NotProven(refusal.into())
+    }
+}
+
+/// Writes a failure down, so that the device learns of it when it polls and the operator when he looks.
+async fn remember(
+    failure: Failure,
+    request: Register<'_>,
+    enrollment: EnrolledBy,
+    deps: &Deps,
+    now: Timestamp,
+) -> Result<Assigned, RegisterError> {
+    let failed = FailRegistration {
+        registration_id: request.registration_id.clone(),
+        enrollment,
+        failure: record::failure(&failure),
+    };
+    deps.registry.fail_registration(failed.clone(), now).await?;
+    Err(RegisterError::Failed(Box::new(failed), failure))
+}

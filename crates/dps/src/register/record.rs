@@ -1,0 +1,67 @@
+//! From the steps' proofs to what the registry writes.
+
+use registry::{
+    Assign, AssignError, DeviceProof, EnrolledBy, EnrollmentKey, RegistrationFailure, TwinHandling,
+};
+use wire::dps::{AttestationDetail, X509Result};
+use wire::error::DpsErrorCode;
+
+use super::Failure;
+use crate::allocate::Allocation;
+use crate::attest::AttestedDevice;
+use crate::certificate;
+
+/// Through which entry a device came.
+pub(super) fn enrolled_by(device: &AttestedDevice) -> EnrolledBy {
+    match device.enrollment().entry().key() {
+        EnrollmentKey::Individual(_) => EnrolledBy::Individual,
+        EnrollmentKey::Group(id) => EnrolledBy::Group(id.clone()),
+    }
+}
+
+/// Everything that one transaction writes.
+pub(super) fn assignment(place: Allocation) -> Assign {
+    let device = place.device();
+    let entry = device.enrollment().entry();
+    Assign {
+        registration_id: device.registration_id().clone(),
+        enrollment: enrolled_by(device),
+        hub: place.hub().clone(),
+        device_id: place.device_id().clone(),
+        iot_edge: entry.is_iot_edge(),
+        proof: DeviceProof::Certificate(device.leaf().sha256()),
+        twin: TwinHandling::ByPolicy(entry.initial_twin().clone()),
+        policy: entry.reprovision(),
+        payload: None,
+        detail: serde_json::to_value(detail(device)).ok(),
+    }
+}
+
+fn detail(device: &AttestedDevice) -> AttestationDetail {
+    let group = match device.enrollment().entry().key() {
+        EnrollmentKey::Individual(_) => None,
+        EnrollmentKey::Group(id) => Some(id.clone()),
+    };
+    AttestationDetail {
+        x509: Some(X509Result {
+            certificate_info: Some(certificate::describe(device.leaf())),
+            enrollment_group_id: group,
+            signing_certificate_info: None,
+        }),
+    }
+}
+
+/// What is remembered of a failure; the message is fit for the device, which is let in.
+pub(super) fn failure(failure: &Failure) -> RegistrationFailure {
+    let code = match failure {
+        Failure::Allocation(_) | Failure::Assignment(AssignError::UnknownHub(_)) => {
+            DpsErrorCode::LinkedHubNotFound
+        }
+        Failure::Assignment(AssignError::DeviceTaken { .. }) => DpsErrorCode::DeviceRecordConflict,
+        Failure::Assignment(AssignError::Storage(_)) => DpsErrorCode::InternalServerError,
+    };
+    RegistrationFailure {
+        code: code.code(),
+        message: failure.to_string(),
+    }
+}

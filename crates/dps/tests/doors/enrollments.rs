@@ -1,0 +1,383 @@
+//! What operators do with enrollments, in the shapes that `az iot dps` sends.
+
+use axum::http::{Method, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::harness::{Service, group, individual};
+use crate::hierarchy::{Ca, EXPIRED, chain, self_signed, self_signed_valid};
+
+#[tokio::test]
+async fn a_record_has_every_member_that_az_dereferences() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    let created = service
+        .create("/enrollments/edge-001", &individual("edge-001", &leaf))
+        .await;
+    let record = service
+        .operate(Method::GET, "/enrollments/edge-001", &[], None)
+        .await;
+    assert_eq!(record.body, created.body);
+    let etag = record.body["etag"].as_str().unwrap();
+    assert!(etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+    assert_eq!(record.header("etag"), etag);
+    assert_eq!(record.body["capabilities"]["iotEdge"], true);
+    assert_eq!(record.body["provisioningStatus"], "enabled");
+    let policy = json!({"updateHubAssignment": true, "migrateDeviceData": true});
+    assert_eq!(record.body["reprovisionPolicy"], policy);
+    assert_eq!(record.body["registrationState"]["status"], "unassigned");
+    let primary = &record.body["attestation"]["x509"]["clientCertificates"]["primary"];
+    assert_eq!(primary["info"].as_object().unwrap().len(), 8);
+    assert!(primary.get("certificate").is_none());
+    let mechanism = service
+        .operate(
+            Method::POST,
+            "/enrollments/edge-001/attestationMechanism",
+            &[],
+            None,
+        )
+        .await;
+    assert_eq!(mechanism.body, record.body["attestation"]);
+}
+
+#[tokio::test]
+async fn an_update_that_echoes_the_record_keeps_the_certificate() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    let created = service
+        .create("/enrollments/edge-001", &individual("edge-001", &leaf))
+        .await;
+    // What az sends: dates cut to milliseconds, tags wrapped by its own defect, no registration state.
+    let mut echoed = created.body.clone();
+    let body = echoed.as_object_mut().unwrap();
+    body.remove("registrationState");
+    body["attestation"]["x509"]["clientCertificates"]["primary"]["info"]["notAfterUtc"] =
+        json!("2040-01-01T00:00:00.000Z");
+    body["initialTwin"]["tags"] = json!({"additional_properties": {"environment": "prod"}});
+    body["capabilities"]["iotEdge"] = json!(false);
+    let path = "/enrollments/edge-001";
+    let updated = service
+        .operate(Method::PUT, path, &[("if-match", "*")], Some(&echoed))
+        .await;
+    assert_eq!(updated.status, StatusCode::OK, "{}", updated.body);
+    assert_eq!(
+        updated.body["initialTwin"]["tags"],
+        json!({"environment": "prod"})
+    );
+    assert_eq!(updated.body["attestation"], created.body["attestation"]);
+    assert_ne!(updated.body["etag"], created.body["etag"]);
+    assert_eq!(
+        service.provision("edge-001", &chain(&[&leaf])).await["status"],
+        "assigned"
+    );
+}
+
+#[tokio::test]
+async fn the_etag_matrix() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    let body = individual("edge-001", &leaf);
+    let path = "/enrollments/edge-001";
+    let put = |headers: Vec<(&'static str, String)>| {
+        let (service, body) = (&service, &body);
+        async move {
+            let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            service
+                .operate(Method::PUT, path, &headers, Some(body))
+                .await
+        }
+    };
+    assert_eq!(
+        put(vec![("if-match", "\"nothing\"".into())]).await.error(),
+        404_201
+    );
+    assert_eq!(put(vec![]).await.status, StatusCode::OK);
+    assert_eq!(put(vec![]).await.error(), 409_201);
+    assert_eq!(
+        put(vec![("if-match", "other".into())]).await.error(),
+        412_000
+    );
+    let mut etag = put(vec![("if-match", "\"*\"".into())]).await.body["etag"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for spelling in [
+        |e: &str| e.to_owned(),
+        |e: &str| e.trim_matches('"').to_owned(),
+    ] {
+        let updated = put(vec![("if-match", spelling(&etag))]).await;
+        assert_eq!(updated.status, StatusCode::OK, "{}", updated.body);
+        etag = updated.body["etag"].as_str().unwrap().to_owned();
+    }
+    let gone = service
+        .operate(Method::DELETE, path, &[("if-match", "stale")], None)
+        .await;
+    assert_eq!(gone.error(), 412_000);
+    let gone = service
+        .operate(Method::DELETE, path, &[("if-match", &etag)], None)
+        .await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        service
+            .operate(Method::DELETE, path, &[], None)
+            .await
+            .error(),
+        404_201
+    );
+    assert_eq!(
+        service.operate(Method::GET, path, &[], None).await.error(),
+        404_201
+    );
+    let group = service
+        .operate(Method::GET, "/enrollmentGroups/g", &[], None)
+        .await;
+    assert_eq!(group.error(), 404_204);
+}
+
+#[tokio::test]
+async fn certificates_in_every_spelling() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    let certificate = &root.certificate;
+    let pem = certificate.to_pem();
+    for (number, text) in [
+        pem.trim_end().to_owned(),
+        STANDARD.encode(&pem),
+        STANDARD.encode(certificate.der()),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let id = format!("g{number}");
+        let path = format!("/enrollmentGroups/{id}");
+        let mut body = group(&id, certificate);
+        body["attestation"]["x509"]["signingCertificates"]["primary"]["certificate"] = json!(text);
+        service.create(&path, &body).await;
+        service.operate(Method::DELETE, &path, &[], None).await;
+    }
+}
+
+/// Every body is refused with 400004 and a message that has the text beside it.
+async fn refused(service: &Service, path: &str, bodies: Vec<(Value, &str)>) {
+    for (body, wanted) in bodies {
+        let answer = service.operate(Method::PUT, path, &[], Some(&body)).await;
+        assert_eq!(answer.error(), 400_004, "{wanted}");
+        let message = answer.message();
+        assert!(message.contains(wanted), "{wanted}: {message}");
+    }
+}
+
+fn with(body: &Value, name: &str, value: Value) -> Value {
+    let mut body = body.clone();
+    body[name] = value;
+    body
+}
+
+#[tokio::test]
+async fn what_this_version_does_not_offer_is_refused_at_creation() {
+    let service = Service::start().await;
+    let good = individual("edge-001", &self_signed("edge-001"));
+    let key = json!({"type": "symmetricKey", "symmetricKey": {}});
+    let tpm = json!({"type": "tpm", "tpm": {"endorsementKey": "AToA"}});
+    let reference = json!({"type": "x509", "x509": {"caReferences": {"primary": "root"}}});
+    let bodies = vec![
+        (
+            with(&good, "attestation", key),
+            "symmetricKey is not offered by this version",
+        ),
+        (with(&good, "attestation", tpm), "tpm is not offered"),
+        (
+            with(&good, "attestation", reference),
+            "caReferences is not offered",
+        ),
+        (
+            with(&good, "allocationPolicy", json!("geoLatency")),
+            "geoLatency is not offered",
+        ),
+        (
+            with(&good, "allocationPolicy", json!("custom")),
+            "custom is not offered",
+        ),
+    ];
+    refused(&service, "/enrollments/edge-001", bodies).await;
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_with_the_reason() {
+    let service = Service::start().await;
+    let good = individual("edge-001", &self_signed("edge-001"));
+    let bodies = vec![
+        (
+            with(&good, "registrationId", json!("edge-002")),
+            "the path names \"edge-001\", the body \"edge-002\"",
+        ),
+        (
+            with(&good, "allocationPolicy", json!("static")),
+            "exactly one hub",
+        ),
+        (
+            with(&good, "iotHubs", json!(["elsewhere.test"])),
+            "elsewhere.test is not linked",
+        ),
+        (
+            with(&good, "initialTwin", json!({"tags": {"a.b": 1}})),
+            "initial twin",
+        ),
+    ];
+    refused(&service, "/enrollments/edge-001", bodies).await;
+}
+
+#[tokio::test]
+async fn certificates_that_no_device_could_use_are_refused_with_the_reason() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    let leaf = self_signed("edge-001");
+    let expired = self_signed_valid("edge-001", EXPIRED);
+    let good = individual("edge-001", &leaf);
+    let slot = |name: &str, value: Value| {
+        let mut body = good.clone();
+        body["attestation"]["x509"]["clientCertificates"][name] = value;
+        body
+    };
+    let described = json!({"info": {"sha256Thumbprint": "00".repeat(32)}});
+    let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let signing = group("g", &root.certificate)["attestation"].clone();
+    let bodies = vec![
+        (
+            with(&good, "attestation", signing),
+            "signingCertificates belong to groups",
+        ),
+        (individual("edge-001", &expired), "expired at 2025-01-01"),
+        (
+            individual("edge-001", &root.certificate),
+            "is a CA certificate",
+        ),
+        (
+            individual("edge-001", &self_signed("edge-002")),
+            "common name \"edge-002\"",
+        ),
+        (
+            slot("secondary", json!({"certificate": leaf.to_pem()})),
+            "the same certificate",
+        ),
+        (slot("primary", described), "only described"),
+        (
+            slot("primary", json!({ "certificate": key })),
+            "private key",
+        ),
+    ];
+    refused(&service, "/enrollments/edge-001", bodies).await;
+    let bodies = vec![(group("g", &leaf), "is not a CA certificate")];
+    refused(&service, "/enrollmentGroups/g", bodies).await;
+}
+
+#[tokio::test]
+async fn one_certificate_belongs_to_one_entry() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/a", &group("a", &root.certificate))
+        .await;
+    let again = service
+        .operate(
+            Method::PUT,
+            "/enrollmentGroups/b",
+            &[],
+            Some(&group("b", &root.certificate)),
+        )
+        .await;
+    assert_eq!(again.error(), 409_202);
+    assert!(
+        again.message().contains("enrollment group a"),
+        "{}",
+        again.message()
+    );
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_whatever_the_query_says() {
+    let service = Service::start().await;
+    for id in ["c", "A", "b"] {
+        let path = format!("/enrollments/{id}");
+        service
+            .create(&path, &individual(id, &self_signed(id)))
+            .await;
+    }
+    let az = json!({"query": "{'additional_properties': {}, 'query': 'SELECT *'}"});
+    let first = service
+        .operate(
+            Method::POST,
+            "/enrollments/query",
+            &[("x-ms-max-item-count", "2")],
+            Some(&az),
+        )
+        .await;
+    let ids: Vec<&str> = first
+        .body
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["registrationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["A", "b"]);
+    assert_eq!(first.header("x-ms-item-type"), "enrollment");
+    let token = first.header("x-ms-continuation");
+    let node = json!({"query": "*"});
+    let rest = service
+        .operate(
+            Method::POST,
+            "/enrollments/query",
+            &[("x-ms-continuation", token)],
+            Some(&node),
+        )
+        .await;
+    assert_eq!(rest.body[0]["registrationId"], "c");
+    assert!(!rest.headers.contains_key("x-ms-continuation"));
+    let bad = service
+        .operate(
+            Method::POST,
+            "/enrollments/query",
+            &[("x-ms-continuation", "%")],
+            None,
+        )
+        .await;
+    assert_eq!(bad.error(), 400_004);
+    let groups = service
+        .operate(Method::POST, "/enrollmentGroups/query", &[], Some(&node))
+        .await;
+    assert_eq!(groups.body, json!([]));
+}
+
+#[tokio::test]
+async fn bulk_operations_do_each_item_on_its_own() {
+    let service = Service::start().await;
+    let (one, two) = (
+        individual("one", &self_signed("one")),
+        individual("two", &self_signed("two")),
+    );
+    let run = |body: Value| {
+        let service = &service;
+        async move {
+            service
+                .operate(Method::POST, "/enrollments/", &[], Some(&body))
+                .await
+                .body
+        }
+    };
+    let created = run(json!({"mode": "create", "enrollments": [one, two]})).await;
+    assert_eq!(created, json!({"isSuccessful": true, "errors": []}));
+    let again = run(json!({"mode": "create", "enrollments": [one]})).await;
+    assert_eq!(again["errors"][0]["registrationId"], "one");
+    assert_eq!(again["errors"][0]["errorCode"], 409_201);
+    let updated = run(json!({"mode": "update", "enrollments": [one]})).await;
+    assert_eq!(updated["isSuccessful"], true, "{updated}");
+    let mut stale = two.clone();
+    stale["etag"] = json!("\"stale\"");
+    let refused = run(json!({"mode": "updateIfMatchETag", "enrollments": [stale]})).await;
+    assert_eq!(refused["errors"][0]["errorCode"], 412_000);
+    let deleted = run(json!({"mode": "delete", "enrollments": [{"registrationId": "one"}, {"registrationId": "none"}]})).await;
+    assert_eq!(deleted["isSuccessful"], false);
+    assert_eq!(deleted["errors"][0]["registrationId"], "none");
+    assert_eq!(deleted["errors"].as_array().unwrap().len(), 1);
+}

@@ -1,0 +1,230 @@
+//! A provisioning service over a registry in a temporary directory, and callers at its HTTPS door.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use dps::{Dps, DpsOptions};
+use ids::{HubHost, HubName, Timestamp};
+use pki::{Certificate, PeerChain, PresentedChain};
+use registry::{Init, Registry, Right, SystemEntropy};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use wire::sas::SharedAccessKey;
+
+pub const HOST: &str = "dps.test";
+/// 2026-06-01.
+const START: i64 = 1_780_272_000;
+
+pub struct Service {
+    pub dps: Dps,
+    pub registry: Registry,
+    clock: Arc<AtomicI64>,
+    directory: tempfile::TempDir,
+}
+
+/// An answer with its body read.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The six-digit code of an error, which header and body must agree on and which implies the status.
+    pub fn error(&self) -> u64 {
+        let code = self.body["errorCode"].as_u64().unwrap();
+        assert_eq!(self.header("x-ms-error-code"), code.to_string());
+        assert_eq!(code / 1000, u64::from(self.status.as_u16()));
+        assert_eq!(self.body["trackingId"], self.header("x-ms-request-id"));
+        code
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    pub fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap()
+    }
+}
+
+impl Service {
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicI64::new(START));
+        Self::over(directory, clock).await
+    }
+
+    /// The same data directory after the process is gone.
+    pub async fn restarted(self) -> Self {
+        let Self {
+            dps,
+            registry,
+            clock,
+            directory,
+        } = self;
+        drop(dps);
+        drop(registry);
+        Self::over(directory, clock).await
+    }
+
+    async fn over(directory: tempfile::TempDir, clock: Arc<AtomicI64>) -> Self {
+        let init = Init {
+            hub_name: HubName::parse("hub").unwrap(),
+            hub_host: HubHost::parse("hub.test").unwrap(),
+            entropy: Arc::new(SystemEntropy),
+        };
+        let now = Timestamp::from_unix_seconds(clock.load(Ordering::Relaxed));
+        let registry = Registry::open(directory.path(), init, now).await.unwrap();
+        let reading = Arc::clone(&clock);
+        let options = DpsOptions {
+            host: HubHost::parse(HOST).unwrap(),
+            clock: Arc::new(move || Timestamp::from_unix_seconds(reading.load(Ordering::Relaxed))),
+        };
+        Self {
+            dps: Dps::new(registry.clone(), options),
+            registry,
+            clock,
+            directory,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.clock.load(Ordering::Relaxed))
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub fn id_scope(&self) -> String {
+        self.registry.service().id_scope.to_string()
+    }
+
+    /// A token of the policy that has every right.
+    pub fn owner(&self) -> String {
+        let service = self.registry.service();
+        let policy = &service.policies[0];
+        assert!(policy.grants(Right::EnrollmentWrite));
+        let key = SharedAccessKey::try_from(&policy.primary).unwrap();
+        let expiry = self.now().plus(std::time::Duration::from_secs(3600));
+        wire::sas::build(HOST, Some(&policy.name), expiry, &key)
+    }
+
+    /// Any request; the router is the whole door.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.dps.router().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        assert!(parts.headers.contains_key("x-ms-request-id"));
+        if !bytes.is_empty() {
+            assert_eq!(
+                parts.headers["content-type"],
+                "application/json; charset=utf-8"
+            );
+        }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        }
+    }
+
+    /// An operator's request with every right.
+    pub async fn operate(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("https://{HOST}{path}?api-version=2021-10-01"))
+            .header("authorization", self.owner());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// Creates an enrollment (`enrollments/…`) or group (`enrollmentGroups/…`).
+    pub async fn create(&self, path: &str, body: &Value) -> Answer {
+        let answer = self.operate(Method::PUT, path, &[], Some(body)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer
+    }
+
+    /// A device's request.
+    pub async fn device(
+        &self,
+        method: Method,
+        path: &str,
+        chain: Option<PresentedChain>,
+        body: Body,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{path}?api-version=2021-06-01"))
+            .body(body)
+            .unwrap();
+        request
+            .extensions_mut()
+            .insert(PeerChain(chain.map(Arc::new)));
+        self.send(request).await
+    }
+
+    pub async fn register(&self, id: &str, chain: &PresentedChain) -> Answer {
+        let path = format!("/{}/registrations/{id}/register", self.id_scope());
+        let body = json!({"registrationId": id}).to_string();
+        self.device(Method::PUT, &path, Some(chain.clone()), Body::from(body))
+            .await
+    }
+
+    /// Registers and polls; the registration state of the poll.
+    pub async fn provision(&self, id: &str, chain: &PresentedChain) -> Value {
+        let accepted = self.register(id, chain).await;
+        assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
+        let operation = accepted.body["operationId"].as_str().unwrap();
+        let polled = self.poll(id, chain, operation).await;
+        assert_eq!(polled.status, StatusCode::OK, "{}", polled.body);
+        assert_eq!(polled.body["operationId"], operation);
+        assert_eq!(
+            polled.body["status"],
+            polled.body["registrationState"]["status"]
+        );
+        polled.body["registrationState"].clone()
+    }
+
+    pub async fn poll(&self, id: &str, chain: &PresentedChain, operation: &str) -> Answer {
+        let path = format!(
+            "/{}/registrations/{id}/operations/{operation}",
+            self.id_scope()
+        );
+        self.device(Method::GET, &path, Some(chain.clone()), Body::from("{}"))
+            .await
+    }
+}
+
+/// What `az` sends to enroll one device.
+pub fn individual(id: &str, primary: &Certificate) -> Value {
+    json!({
+        "registrationId": id,
+        "attestation": {"type": "x509", "x509": {"clientCertificates": {"primary": {"certificate": primary.to_pem()}}}},
+        "capabilities": {"iotEdge": true},
+        "initialTwin": {"tags": {"environment": "test"}, "properties": {"desired": {"rate": 5}}},
+    })
+}
+
+/// What `az` sends to enroll a group.
+pub fn group(id: &str, primary: &Certificate) -> Value {
+    json!({
+        "enrollmentGroupId": id,
+        "attestation": {"type": "x509", "x509": {"signingCertificates": {"primary": {"certificate": primary.to_pem()}}}},
+        "capabilities": {"iotEdge": false},
+        "initialTwin": {"tags": {"site": "a"}, "properties": {"desired": {}}},
+    })
+}

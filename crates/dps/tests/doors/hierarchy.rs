@@ -1,0 +1,105 @@
+//! Certificates of a toy factory: a root, intermediates, leaves; also the unusable kinds that our CA would not issue.
+
+use pki::{Certificate, PresentedChain};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+
+/// Years of validity, from 1 January of the first to 1 January of the second.
+type Years = (i32, i32);
+
+/// The usual life of a certificate; the tests' clock stands in 2026.
+pub const VALID: Years = (2020, 2040);
+pub const EXPIRED: Years = (2020, 2025);
+pub const NOT_YET: Years = (2035, 2040);
+
+/// A CA of the factory.
+pub struct Ca {
+    pub certificate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+fn named(name: &str, years: Years) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(years.0, 1, 1);
+    params.not_after = date_time_ymd(years.1, 1, 1);
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+fn ca(name: &str, years: Years) -> CertificateParams {
+    let mut params = named(name, years);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+fn leaf(name: &str, years: Years) -> CertificateParams {
+    let mut params = named(name, years);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
+fn parsed(der: &[u8]) -> Certificate {
+    Certificate::from_der(der).unwrap()
+}
+
+impl Ca {
+    pub fn root(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = ca(name, VALID);
+        let certificate = parsed(params.self_signed(&key).unwrap().der());
+        Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    pub fn intermediate(&self, name: &str) -> Self {
+        self.intermediate_valid(name, VALID)
+    }
+
+    pub fn intermediate_valid(&self, name: &str, years: Years) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = ca(name, years);
+        let certificate = parsed(params.signed_by(&key, &self.issuer).unwrap().der());
+        Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    pub fn leaf(&self, name: &str) -> Certificate {
+        self.leaf_valid(name, VALID)
+    }
+
+    pub fn leaf_valid(&self, name: &str, years: Years) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        parsed(
+            leaf(name, years)
+                .signed_by(&key, &self.issuer)
+                .unwrap()
+                .der(),
+        )
+    }
+}
+
+/// A leaf that signed itself, as individual enrollments may have.
+pub fn self_signed(name: &str) -> Certificate {
+    self_signed_valid(name, VALID)
+}
+
+pub fn self_signed_valid(name: &str, years: Years) -> Certificate {
+    let key = KeyPair::generate().unwrap();
+    parsed(leaf(name, years).self_signed(&key).unwrap().der())
+}
+
+/// What a device shows in its handshake.
+pub fn chain(certificates: &[&Certificate]) -> PresentedChain {
+    PresentedChain::from_certificates(certificates.iter().map(|c| (*c).clone()).collect()).unwrap()
+}

@@ -1,0 +1,16 @@
+//! The provisioning service through its doors, over a real registry in a temporary directory.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that meets an error has failed and may say so by panicking"
+)]
+
+mod harness;
+mod hierarchy;
+
+mod enrollments;
+mod mqtt;
+mod precedence;
+mod refusals;
+mod register;
+mod requests;

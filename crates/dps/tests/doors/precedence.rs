@@ -1,0 +1,137 @@
+//! Which enrollment decides: individual before group, the nearest issuer first, the first hit decides even when disabled
+//! (the worked example of Azure's `concepts-x509-attestation.md`).
+
+use axum::http::Method;
+use serde_json::json;
+
+use crate::harness::{Service, group, individual};
+use crate::hierarchy::{Ca, chain};
+
+#[tokio::test]
+async fn the_five_devices_of_the_documentation() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    let (a, b) = (
+        root.intermediate("intermediate a"),
+        root.intermediate("intermediate b"),
+    );
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let mut disabled = group("b", &b.certificate);
+    disabled["provisioningStatus"] = json!("disabled");
+    service.create("/enrollmentGroups/b", &disabled).await;
+    let stopped = a.leaf("device-3");
+    let mut disabled = individual("device-3", &stopped);
+    disabled["provisioningStatus"] = json!("disabled");
+    service.create("/enrollments/device-3", &disabled).await;
+
+    let admitted = [
+        ("device-1", a.leaf("device-1")),
+        ("device-2", a.leaf("device-2")),
+    ];
+    for (id, leaf) in &admitted {
+        let shown = chain(&[leaf, &a.certificate, &root.certificate]);
+        assert_eq!(
+            service.provision(id, &shown).await["status"],
+            "assigned",
+            "{id}"
+        );
+    }
+    let refused = [
+        ("device-3", stopped, &a),
+        ("device-4", b.leaf("device-4"), &b),
+        ("device-5", b.leaf("device-5"), &b),
+    ];
+    for (id, leaf, issuer) in &refused {
+        let shown = chain(&[leaf, &issuer.certificate, &root.certificate]);
+        assert_eq!(service.register(id, &shown).await.error(), 401_002, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn the_order_in_which_certificates_are_shown_decides_nothing() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    let below = root.intermediate("below");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let mut disabled = group("below", &below.certificate);
+    disabled["provisioningStatus"] = json!("disabled");
+    service.create("/enrollmentGroups/below", &disabled).await;
+    let leaf = below.leaf("device-1");
+    for shown in [
+        chain(&[&leaf, &below.certificate, &root.certificate]),
+        chain(&[&leaf, &root.certificate, &below.certificate]),
+    ] {
+        assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    }
+    let path = "/enrollmentGroups/below";
+    service
+        .operate(Method::DELETE, path, &[("if-match", "*")], None)
+        .await;
+    let shown = chain(&[&leaf, &root.certificate, &below.certificate]);
+    assert_eq!(
+        service.provision("device-1", &shown).await["status"],
+        "assigned"
+    );
+}
+
+#[tokio::test]
+async fn an_individual_enrollment_never_falls_through_to_a_group() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let enrolled = root.leaf("device-1");
+    service
+        .create("/enrollments/Device-1", &individual("Device-1", &enrolled))
+        .await;
+    let other = root.leaf("device-1");
+    let shown = chain(&[&other, &root.certificate]);
+    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    let shown = chain(&[&enrolled]);
+    let state = service.provision("device-1", &shown).await;
+    assert_eq!(state["deviceId"], "Device-1", "the enrolled spelling");
+}
+
+#[tokio::test]
+async fn the_groups_certificate_need_not_be_shown() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    let below = root.intermediate("below");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let leaf = below.leaf("device-1");
+    let state = service
+        .provision("device-1", &chain(&[&leaf, &below.certificate]))
+        .await;
+    assert_eq!(state["x509"]["enrollmentGroupId"], "all");
+    let direct = root.leaf("device-2");
+    assert_eq!(
+        service.provision("device-2", &chain(&[&direct])).await["status"],
+        "assigned"
+    );
+    // A gap that the group's certificate does not fill.
+    let shown = chain(&[&below.leaf("device-3"), &root.certificate]);
+    assert_eq!(service.register("device-3", &shown).await.error(), 401_002);
+}
+
+#[tokio::test]
+async fn a_group_rolls_over_by_its_secondary_certificate() {
+    let service = Service::start().await;
+    let (old, new) = (Ca::root("old"), Ca::root("new"));
+    let mut body = group("fleet", &old.certificate);
+    body["attestation"]["x509"]["signingCertificates"]["secondary"] =
+        json!({"certificate": new.certificate.to_pem()});
+    service.create("/enrollmentGroups/fleet", &body).await;
+    for (number, ca) in [&old, &new].iter().enumerate() {
+        let id = format!("device-{number}");
+        let leaf = ca.leaf(&id);
+        let shown = chain(&[&leaf, &ca.certificate]);
+        assert_eq!(service.provision(&id, &shown).await["status"], "assigned");
+    }
+}

@@ -1,0 +1,296 @@
+//! Registration and what becomes of it.
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use ids::{DeviceId, HubName, RegistrationId};
+use registry::Identity;
+use serde_json::json;
+
+use crate::harness::{Service, group, individual};
+use crate::hierarchy::{Ca, chain, self_signed};
+
+fn device(id: &str) -> Identity {
+    Identity {
+        hub: HubName::parse("hub").unwrap(),
+        device: DeviceId::parse(id).unwrap(),
+        module: None,
+    }
+}
+
+#[tokio::test]
+async fn a_device_with_its_own_enrollment_is_assigned_with_its_first_twin() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    service
+        .create("/enrollments/edge-001", &individual("edge-001", &leaf))
+        .await;
+    let shown = chain(&[&leaf]);
+
+    let accepted = service.register("edge-001", &shown).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED);
+    assert_eq!(accepted.header("retry-after"), "1");
+    let location = format!(
+        "https://dps.test/{}/registrations/edge-001/register",
+        service.id_scope()
+    );
+    assert_eq!(accepted.header("location"), location);
+    assert_eq!(accepted.body["status"], "assigning");
+    let state = &accepted.body["registrationState"];
+    assert_eq!(
+        *state,
+        json!({"registrationId": "edge-001", "status": "assigning"})
+    );
+
+    // The twin is there before the device has polled.
+    let twin = service
+        .registry
+        .twin(&device("edge-001"))
+        .await
+        .unwrap()
+        .twin;
+    assert_eq!(twin.tags["environment"], "test");
+    assert_eq!(twin.desired.document["rate"], 5);
+
+    let state = service.provision("edge-001", &shown).await;
+    assert_eq!(state["assignedHub"], "hub.test");
+    assert_eq!(state["deviceId"], "edge-001");
+    assert_eq!(
+        state["substatus"], "reprovisionedToInitialAssignment",
+        "the second time"
+    );
+    assert_eq!(
+        state["createdDateTimeUtc"].as_str().unwrap().len(),
+        "2026-01-02T03:04:05.6789012Z".len()
+    );
+    let info = &state["x509"]["certificateInfo"];
+    assert_eq!(info["sha256Thumbprint"], leaf.sha256().to_string());
+    assert_eq!(info.as_object().unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn an_edge_device_gets_its_system_modules_in_the_same_breath() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    service
+        .create("/enrollments/edge-001", &individual("edge-001", &leaf))
+        .await;
+    service.provision("edge-001", &chain(&[&leaf])).await;
+    let identity = device("edge-001");
+    let modules = service
+        .registry
+        .list_modules(&identity.hub, &identity.device)
+        .await
+        .unwrap();
+    let names: Vec<&str> = modules.iter().map(|m| m.module_id.as_str()).collect();
+    assert_eq!(names, ["$edgeAgent", "$edgeHub"]);
+}
+
+#[tokio::test]
+async fn a_poll_survives_a_restart_and_is_for_one_registration_only() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let (one, two) = (root.leaf("device-1"), root.leaf("device-2"));
+    let (one, two) = (
+        chain(&[&one, &root.certificate]),
+        chain(&[&two, &root.certificate]),
+    );
+    let accepted = service.register("device-1", &one).await;
+    service.register("device-2", &two).await;
+    let operation = accepted.body["operationId"].as_str().unwrap().to_owned();
+
+    let service = service.restarted().await;
+    let polled = service.poll("device-1", &one, &operation).await;
+    assert_eq!(polled.body["status"], "assigned");
+    assert_eq!(
+        service.poll("device-2", &two, &operation).await.error(),
+        404_203
+    );
+    assert_eq!(
+        service.poll("device-1", &one, "5.0.0").await.error(),
+        404_203
+    );
+    assert_eq!(
+        service.poll("device-1", &two, &operation).await.error(),
+        401_002
+    );
+}
+
+#[tokio::test]
+async fn the_certificate_of_before_still_polls_and_a_stranger_does_not() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let (first, second) = (root.leaf("device-1"), root.leaf("device-1"));
+    let accepted = service
+        .register("device-1", &chain(&[&first, &root.certificate]))
+        .await;
+    let operation = accepted.body["operationId"].as_str().unwrap();
+    // Rolled over between register and poll: judged anew, by the same group.
+    let rolled = chain(&[&second, &root.certificate]);
+    assert_eq!(
+        service.poll("device-1", &rolled, operation).await.body["status"],
+        "assigned"
+    );
+    let stranger = chain(&[&self_signed("device-1")]);
+    assert_eq!(
+        service.poll("device-1", &stranger, operation).await.error(),
+        401_002
+    );
+}
+
+#[tokio::test]
+async fn registering_again_refreshes_the_thumbprint_and_keeps_the_twin() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let (first, second) = (root.leaf("device-1"), root.leaf("Device-1"));
+    let state = service
+        .provision("device-1", &chain(&[&first, &root.certificate]))
+        .await;
+    assert_eq!(state["substatus"], "initialAssignment");
+    service.advance(60);
+    let again = service
+        .provision("Device-1", &chain(&[&second, &root.certificate]))
+        .await;
+    assert_eq!(
+        again["deviceId"], "device-1",
+        "the first spelling names the device"
+    );
+    assert_eq!(again["createdDateTimeUtc"], state["createdDateTimeUtc"]);
+    assert_ne!(
+        again["lastUpdatedDateTimeUtc"],
+        state["lastUpdatedDateTimeUtc"]
+    );
+    let identity = device("device-1");
+    let stored = service
+        .registry
+        .device(&identity.hub, &identity.device)
+        .await
+        .unwrap();
+    let stored = format!("{stored:?}");
+    assert!(stored.contains(&second.sha256().to_string()), "{stored}");
+    assert!(!stored.contains(&first.sha256().to_string()), "{stored}");
+}
+
+#[tokio::test]
+async fn a_device_that_is_let_in_but_finds_no_hub_learns_it_when_it_polls() {
+    let service = Service::start().await;
+    let leaf = self_signed("device-2");
+    let mut body = individual("device-2", &leaf);
+    body["deviceId"] = json!("shared-name");
+    service.create("/enrollments/device-2", &body).await;
+    let first = self_signed("device-1");
+    let mut body = individual("device-1", &first);
+    body["deviceId"] = json!("shared-name");
+    service.create("/enrollments/device-1", &body).await;
+    service.provision("device-1", &chain(&[&first])).await;
+
+    let state = service.provision("device-2", &chain(&[&leaf])).await;
+    assert_eq!(state["status"], "failed");
+    assert_eq!(state["errorCode"], 409_205);
+    assert!(
+        state["errorMessage"]
+            .as_str()
+            .unwrap()
+            .contains("shared-name")
+    );
+}
+
+#[tokio::test]
+async fn status_lookup_tells_devices_only() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    let shown = chain(&[&leaf]);
+    let path = format!("/{}/registrations/edge-001", service.id_scope());
+    let look_up = |chain| {
+        service.device(
+            Method::POST,
+            &path,
+            chain,
+            Body::from("{\"registrationId\":\"edge-001\"}"),
+        )
+    };
+    assert_eq!(
+        look_up(Some(shown.clone())).await.error(),
+        401_002,
+        "not enrolled"
+    );
+    service
+        .create("/enrollments/edge-001", &individual("edge-001", &leaf))
+        .await;
+    assert_eq!(
+        look_up(Some(shown.clone())).await.error(),
+        404_202,
+        "not registered"
+    );
+    service.provision("edge-001", &shown).await;
+    assert_eq!(look_up(Some(shown)).await.body["status"], "assigned");
+    assert_eq!(look_up(None).await.error(), 401_002);
+}
+
+#[tokio::test]
+async fn operators_see_and_delete_registrations() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    for number in 0..3 {
+        let id = format!("device-{number}");
+        service
+            .provision(&id, &chain(&[&root.leaf(&id), &root.certificate]))
+            .await;
+    }
+    let first = service
+        .operate(
+            Method::POST,
+            "/registrations/all/query",
+            &[("x-ms-max-item-count", "2")],
+            None,
+        )
+        .await;
+    assert_eq!(first.body.as_array().unwrap().len(), 2);
+    assert_eq!(first.header("x-ms-item-type"), "deviceRegistration");
+    let token = first.header("x-ms-continuation");
+    let rest = service
+        .operate(
+            Method::POST,
+            "/registrations/ALL/query",
+            &[("x-ms-continuation", token)],
+            None,
+        )
+        .await;
+    assert_eq!(rest.body[0]["registrationId"], "device-2");
+    assert!(!rest.headers.contains_key("x-ms-continuation"));
+    let none = service
+        .operate(Method::POST, "/registrations/other/query", &[], None)
+        .await;
+    assert_eq!(none.error(), 404_204);
+
+    let path = "/registrations/Device-1";
+    assert_eq!(
+        service.operate(Method::GET, path, &[], None).await.body["status"],
+        "assigned"
+    );
+    let wrong = service
+        .operate(Method::DELETE, path, &[("if-match", "\"other\"")], None)
+        .await;
+    assert_eq!(wrong.status, StatusCode::PRECONDITION_FAILED);
+    let deleted = service
+        .operate(Method::DELETE, path, &[("if-match", "*")], None)
+        .await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        service.operate(Method::GET, path, &[], None).await.error(),
+        404_202
+    );
+    let id = RegistrationId::parse("device-1").unwrap();
+    assert!(service.registry.registration(&id).await.unwrap().is_none());
+}
