@@ -1,0 +1,54 @@
+//! Keeps devices up to date with the deployments that target them: a thin loop around the registry's evaluation.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::Hub;
+
+/// Devices that no change was reported for are looked at this often.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// Evaluates whenever something that targeting depends on has changed, and every 30 s, until `shutdown` turns true.
+///
+/// Level-triggered: each pass starts from what is stored, so that a lost or repeated wake-up does no harm.
+pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
+    let mut targeting = hub.sessions().targeting();
+    while !*shutdown.borrow() {
+        // Before the pass: a change during it must wake the next one.
+        targeting.mark_unchanged();
+        if pass(hub).await {
+            continue;
+        }
+        // All arms are cancel-safe: they only wait.
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            _ = targeting.changed() => {}
+            () = sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// One bounded step for every hub; whether there is more to do.
+async fn pass(hub: &Hub) -> bool {
+    let mut more = false;
+    for linked in &hub.registry().service().hubs {
+        match hub
+            .registry()
+            .evaluate_deployments(&linked.name, hub.now())
+            .await
+        {
+            Ok(pass) => {
+                more |= pass.more;
+                if pass.changed > 0 {
+                    tracing::info!(hub.name = %linked.name, devices.changed = pass.changed, devices.examined = pass.examined, "deployments applied");
+                }
+            }
+            Err(error) => {
+                tracing::error!(hub.name = %linked.name, error = &error as &dyn std::error::Error, "deployments were not evaluated");
+            }
+        }
+    }
+    more
+}

@@ -1,0 +1,175 @@
+//! What a caller is told: one table from what went wrong to the hub's error codes, whose first digits are the HTTP status.
+
+use registry::{ConfigurationError, EventError, IdentityError, TwinError};
+use wire::error::HubErrorCode as Code;
+use wire::lenient::BodyError;
+
+use crate::connect::chain_text;
+use crate::http::RouteError;
+use crate::method::MethodError;
+use crate::prove::NotProven;
+use crate::query::QueryError;
+use crate::telemetry::TelemetryError;
+
+/// A request that was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HubError {
+    #[error("there is nothing at this path")]
+    NoSuchPath,
+    #[error("this path does not take {0}")]
+    MethodNotAllowed(axum::http::Method),
+    #[error("the api-version parameter is missing; add for example ?api-version=2021-04-12")]
+    NoApiVersion,
+    #[error("the host {0:?} is no hub of this server")]
+    NoSuchHub(String),
+    #[error("{0}")]
+    Unauthorized(NotProven),
+    #[error(
+        "the request carries no Authorization header and no client certificate that would allow it"
+    )]
+    NoCredentials,
+    #[error("the caller may not do this: {0}")]
+    Forbidden(String),
+    #[error("{0}")]
+    Bad(String),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the body did not arrive completely")]
+    Interrupted,
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Twin(#[from] TwinError),
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Storage(#[from] registry::StorageError),
+}
+
+impl From<RouteError> for HubError {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::NotFound => Self::NoSuchPath,
+            RouteError::BadId(id) => Self::Bad(id.to_string()),
+        }
+    }
+}
+
+impl HubError {
+    /// The HTTP status and the code of the body and header.
+    pub(crate) fn code(&self) -> (u16, Code) {
+        let code = match self {
+            // The hub's list has no codes of its own for these.
+            Self::NoSuchPath => return (404, Code::InvalidOperation),
+            Self::MethodNotAllowed(_) => return (405, Code::InvalidOperation),
+            Self::Configuration(ConfigurationError::NotFound(_)) => {
+                return (404, Code::InvalidOperation);
+            }
+            Self::Configuration(ConfigurationError::Exists(_)) => {
+                return (409, Code::InvalidOperation);
+            }
+            Self::NoApiVersion => Code::InvalidProtocolVersion,
+            Self::NoSuchHub(_) => Code::IotHubNotFound,
+            Self::Unauthorized(NotProven::Storage(_)) | Self::Storage(_) => Code::ServerError,
+            Self::Unauthorized(_) | Self::NoCredentials => Code::IotHubUnauthorized,
+            Self::Forbidden(_) => Code::IotHubUnauthorizedAccess,
+            Self::Bad(_) | Self::Body(_) | Self::Query(QueryError::Invalid { .. }) => {
+                Code::ArgumentInvalid
+            }
+            Self::Query(QueryError::NotOffered { .. } | QueryError::Continuation(_)) => {
+                Code::ArgumentInvalid
+            }
+            Self::Query(QueryError::Storage(_)) => Code::ServerError,
+            Self::TooLarge { .. } => Code::MessageTooLarge,
+            Self::Interrupted => Code::IotHubFormatError,
+            Self::Identity(error) => identity(error),
+            Self::Twin(error) => twin(error),
+            Self::Configuration(error) => configuration(error),
+            Self::Method(error) => method(error),
+            Self::Telemetry(error) => telemetry(error),
+        };
+        (code.http_status(), code)
+    }
+
+    /// What the caller reads. Failures of ours and reasons against somebody unproven stay inside.
+    pub(crate) fn outside(&self) -> String {
+        match self.code() {
+            (500.., Code::ServerError) => "the server failed; its log says why".to_owned(),
+            (401, Code::IotHubUnauthorized) => "Unauthorized".to_owned(),
+            _ => chain_text(self),
+        }
+    }
+}
+
+fn identity(error: &IdentityError) -> Code {
+    match error {
+        IdentityError::DeviceNotFound(_) => Code::DeviceNotFound,
+        IdentityError::ModuleNotFound(..) => Code::ModuleNotFound,
+        IdentityError::Exists(identity) if identity.module.is_some() => {
+            Code::ModuleAlreadyExistsOnDevice
+        }
+        IdentityError::Exists(_) => Code::DeviceAlreadyExists,
+        IdentityError::PreconditionFailed(_) => Code::PreconditionFailed,
+        IdentityError::TooManyModules(_) => Code::TooManyModulesOnDevice,
+        IdentityError::Invalid(_) => Code::ArgumentInvalid,
+        IdentityError::Storage(_) => Code::ServerError,
+    }
+}
+
+fn not_found(identity: &registry::Identity) -> Code {
+    if identity.module.is_some() {
+        Code::ModuleNotFound
+    } else {
+        Code::DeviceNotFound
+    }
+}
+
+/// Also what MQTT twin responses say.
+pub(crate) fn twin(error: &TwinError) -> Code {
+    match error {
+        TwinError::NotFound(identity) => not_found(identity),
+        TwinError::PreconditionFailed(_) => Code::PreconditionFailed,
+        TwinError::Invalid { .. } => Code::ArgumentInvalid,
+        TwinError::Storage(_) => Code::ServerError,
+    }
+}
+
+fn configuration(error: &ConfigurationError) -> Code {
+    match error {
+        ConfigurationError::PreconditionFailed(_) => Code::PreconditionFailed,
+        ConfigurationError::TooMany => Code::IotHubQuotaExceeded,
+        ConfigurationError::Storage(_) => Code::ServerError,
+        _ => Code::ArgumentInvalid,
+    }
+}
+
+fn method(error: &MethodError) -> Code {
+    match error {
+        MethodError::NotFound(identity) => not_found(identity),
+        MethodError::NotOnline(_) => Code::DeviceNotOnline,
+        MethodError::Busy(_) => Code::DeviceThrottlingLimitExceeded,
+        MethodError::Closed(_) => Code::DeviceConnectionClosedRemotely,
+        MethodError::Timeout { .. } => Code::GatewayTimeout,
+        MethodError::PayloadTooLarge { .. } => Code::MessageTooLarge,
+        MethodError::BadAnswer { .. } => Code::DeserializationError,
+        MethodError::Storage(_) => Code::ServerError,
+    }
+}
+
+fn telemetry(error: &TelemetryError) -> Code {
+    match error {
+        TelemetryError::TooLarge { .. }
+        | TelemetryError::PropertiesTooLarge { .. }
+        | TelemetryError::Event(EventError::TooLarge { .. }) => Code::MessageTooLarge,
+        TelemetryError::TooManyProperties { .. } | TelemetryError::Bag(_) => Code::ArgumentInvalid,
+        TelemetryError::Event(EventError::Storage(_)) => Code::ServerError,
+    }
+}

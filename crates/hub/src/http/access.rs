@@ -1,0 +1,149 @@
+//! Who may do what over HTTP. Every handler is reached through a [`Permit`], which only this file makes.
+
+use axum::http::Method;
+use axum::http::request::Parts;
+use registry::{Identity, LinkedHub, Right};
+use wire::http::Path;
+use wire::sas::UnverifiedToken;
+
+use crate::Hub;
+use crate::error::HubError;
+use crate::prove::{NotProven, Presented, ProvenIdentity, prove, verify_policy_token};
+
+use super::route::Route;
+use super::{authorization, peer};
+
+/// Proof that a caller may do what his request asks.
+pub(super) struct Permit {
+    caller: Caller,
+}
+
+enum Caller {
+    /// An operator or a back end, by a shared access policy.
+    Policy { rights: Vec<Right> },
+    /// A device or module, about itself or its own modules.
+    Identity(ProvenIdentity),
+}
+
+impl Permit {
+    /// The device or module that calls; `None` for operators.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        match &self.caller {
+            Caller::Identity(proven) => Some(proven.identity()),
+            Caller::Policy { .. } => None,
+        }
+    }
+
+    /// Whether keys may be shown: not to those who may only read the registry.
+    pub(super) fn shows_keys(&self) -> bool {
+        match &self.caller {
+            Caller::Identity(_) => true,
+            Caller::Policy { rights } => {
+                rights.contains(&Right::RegistryWrite) || rights.contains(&Right::ServiceConnect)
+            }
+        }
+    }
+}
+
+/// Which rights allow a request, any one of them.
+fn rights(route: &Route, method: &Method) -> &'static [Right] {
+    use Right::{RegistryRead, RegistryWrite, ServiceConnect};
+    let reads = method == Method::GET;
+    match route {
+        Route::Devices | Route::Device(_) | Route::Modules(_) | Route::Module(..) if reads => {
+            &[RegistryRead]
+        }
+        Route::Devices | Route::Device(_) | Route::Modules(_) | Route::Module(..) => {
+            &[RegistryWrite]
+        }
+        Route::DeviceStatistics => &[RegistryRead],
+        Route::ServiceStatistics | Route::Query | Route::TestQueries => {
+            &[ServiceConnect, RegistryRead]
+        }
+        Route::Configurations | Route::Configuration(_) if reads => &[ServiceConnect, RegistryRead],
+        Route::Configurations | Route::Configuration(_) | Route::ApplyContent(_) => {
+            &[ServiceConnect, RegistryWrite]
+        }
+        Route::Twin(..) | Route::Methods(..) | Route::ReadEvents => &[ServiceConnect],
+        // Only the device itself, or a policy in its place: see `sender`.
+        Route::Events(..) => &[],
+    }
+}
+
+/// The device or module in whose own name a resource may be used.
+fn sender(route: &Route, linked: &LinkedHub) -> Option<Identity> {
+    let (device, module) = match route {
+        Route::Events(device, module) => (device, module.clone()),
+        Route::Modules(device) | Route::Module(device, _) => (device, None),
+        _ => return None,
+    };
+    Some(Identity {
+        hub: linked.name.clone(),
+        device: device.clone(),
+        module,
+    })
+}
+
+/// Admits a request, or says why not.
+pub(super) async fn admit(
+    hub: &Hub,
+    linked: &LinkedHub,
+    route: &Route,
+    path: &Path,
+    parts: &Parts,
+) -> Result<Permit, HubError> {
+    let token = authorization(&parts.headers);
+    let rights = rights(route, &parts.method);
+    if let Some(text) = token
+        && !rights.is_empty()
+    {
+        let parsed =
+            UnverifiedToken::parse(text).map_err(|error| HubError::Unauthorized(error.into()))?;
+        if parsed.policy().is_some() {
+            return by_policy(hub, linked, rights, path, &parsed);
+        }
+    }
+    let Some(identity) = sender(route, linked) else {
+        return Err(HubError::NoCredentials);
+    };
+    let chain = peer(parts).0;
+    let presented = Presented {
+        token,
+        chain: chain.as_deref(),
+    };
+    match prove(hub, linked, identity, presented).await {
+        Ok(proven) => {
+            hub.sessions().heard_of(proven.identity());
+            Ok(Permit {
+                caller: Caller::Identity(proven),
+            })
+        }
+        Err(NotProven::Nothing) => Err(HubError::NoCredentials),
+        Err(reason) => Err(HubError::Unauthorized(reason)),
+    }
+}
+
+fn by_policy(
+    hub: &Hub,
+    linked: &LinkedHub,
+    rights: &[Right],
+    path: &Path,
+    token: &UnverifiedToken,
+) -> Result<Permit, HubError> {
+    let resource = format!("{}/{}", linked.host, path.segments().join("/"));
+    let (_verified, policy) =
+        verify_policy_token(linked, token, &resource, hub.now()).map_err(HubError::Unauthorized)?;
+    if !rights.iter().any(|right| policy.grants(*right)) {
+        let names: Vec<&str> = rights.iter().map(|right| right.name()).collect();
+        return Err(HubError::Forbidden(format!(
+            "policy {:?} has none of the rights {}",
+            policy.name,
+            names.join(", ")
+        )));
+    }
+    Ok(Permit {
+        caller: Caller::Policy {
+            rights: policy.rights.clone(),
+        },
+    })
+}

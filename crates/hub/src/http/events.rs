@@ -1,0 +1,116 @@
+//! `POST /devices/{id}/messages/events` of devices, and our own `GET /muster/v1/events` of operators.
+
+use std::time::Duration;
+
+use axum::http::header::CONTENT_TYPE;
+use registry::StoredEvent;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+use wire::telemetry::{BATCH, EventDocument, parse_batch, property_name};
+
+use crate::error::HubError;
+use crate::telemetry::{self, Message, TelemetryError};
+
+use super::Call;
+use super::answer::Answer;
+
+/// Most events of one answer.
+const MAX_EVENTS: usize = 1000;
+/// Longest wait for an event, seconds.
+const MAX_WAIT: u64 = 60;
+
+/// Keeps one message, or a batch in its order. 204 once everything is on disk.
+pub(super) async fn post(call: &Call) -> Result<Answer, HubError> {
+    let sender = call.permit.identity().ok_or(HubError::NoCredentials)?;
+    let content_type = call.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let is_batch = content_type
+        .get(..BATCH.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(BATCH));
+    let messages = if is_batch {
+        parse_batch(&call.body)?
+            .into_iter()
+            .map(|posted| Message {
+                properties: posted.properties,
+                body: posted.body,
+            })
+            .collect()
+    } else {
+        vec![Message {
+            properties: properties(call)?,
+            body: call.body.clone(),
+        }]
+    };
+    telemetry::accept_all(&call.hub, sender, messages).await?;
+    Ok(Answer::empty())
+}
+
+fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
+    let mut properties = Vec::new();
+    for (name, value) in call.headers() {
+        let Some(property) = property_name(name.as_str()) else {
+            continue;
+        };
+        let text = std::str::from_utf8(value.as_bytes())
+            .map_err(|_| HubError::Bad(format!("the header {name} is not UTF-8")))?;
+        properties.push((property, text.to_owned()));
+    }
+    Ok(properties)
+}
+
+/// `?after=N&max=M&wait=S`: the hub's events behind offset N, waiting up to S seconds for the first one.
+pub(super) async fn read(call: &Call) -> Result<Answer, HubError> {
+    let mut after = number(call, "after")?.unwrap_or(0);
+    let max =
+        number(call, "max")?.map_or(MAX_EVENTS, |max| usize::try_from(max).unwrap_or(MAX_EVENTS));
+    let max = max.clamp(1, MAX_EVENTS);
+    let wait = number(call, "wait")?.unwrap_or(0).min(MAX_WAIT);
+    let deadline = Instant::now() + Duration::from_secs(wait);
+    loop {
+        let events = call
+            .hub
+            .registry()
+            .read_events(after, max)
+            .await
+            .map_err(TelemetryError::from)?;
+        let last = events.last().map(|event| event.offset);
+        let own: Vec<Value> = events
+            .into_iter()
+            .filter(|event| event.event.hub == call.name)
+            .map(document)
+            .collect();
+        if !own.is_empty() {
+            return Ok(Answer::json(Value::Array(own)));
+        }
+        match last {
+            // Only events of other hubs: read on.
+            Some(last) => after = last,
+            None => {
+                let waited = timeout_at(deadline, call.hub.registry().wait_for_events(after)).await;
+                if waited.is_err() {
+                    return Ok(Answer::json(Value::Array(Vec::new())));
+                }
+            }
+        }
+    }
+}
+
+fn number(call: &Call, name: &str) -> Result<Option<u64>, HubError> {
+    let parse = |text: String| {
+        text.parse()
+            .map_err(|_| HubError::Bad(format!("{name}={text:?} is not a whole number")))
+    };
+    call.query(name).map(parse).transpose()
+}
+
+fn document(stored: StoredEvent) -> Value {
+    let event = stored.event;
+    let sender = (event.device, event.module);
+    let shown = EventDocument::new(
+        stored.offset,
+        event.enqueued,
+        sender,
+        event.properties,
+        &event.body,
+    );
+    serde_json::to_value(shown).unwrap_or_default()
+}

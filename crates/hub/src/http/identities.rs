@@ -1,0 +1,164 @@
+//! `/devices`, `/devices/{id}/modules`, `/statistics`: identities, for operators and for a device's own daemon.
+
+use ids::{DeviceId, ModuleId};
+use serde_json::Value;
+use wire::identity::{DeviceRequest, Module, ModuleRequest, ServiceStatistics};
+
+use crate::error::HubError;
+use crate::view;
+
+use super::Call;
+use super::answer::Answer;
+
+pub(super) async fn list_devices(call: &Call) -> Result<Answer, HubError> {
+    let page = call
+        .hub
+        .registry()
+        .list_devices(&call.name, &call.top())
+        .await?;
+    let keys = call.permit.shows_keys();
+    let shown = page
+        .items
+        .into_iter()
+        .map(|record| view::device(record, &call.name, call.hub.sessions()).to_json(keys));
+    Ok(Answer::json(Value::Array(shown.collect())))
+}
+
+pub(super) async fn get_device(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
+    let record = call.hub.registry().device(&call.name, device).await?;
+    Ok(device_answer(call, record))
+}
+
+pub(super) async fn put_device(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
+    let request = DeviceRequest::parse(&call.json()?)?;
+    require_same(
+        "deviceId",
+        device.as_str(),
+        request.device_id.as_ref().map(DeviceId::as_str),
+    )?;
+    let if_match = call.if_match()?;
+    let (record, created) = call
+        .hub
+        .registry()
+        .put_device(&call.name, device, request, &if_match, call.hub.now())
+        .await?;
+    tracing::info!(hub.name = %call.name, device.id = %device, created, "device written");
+    Ok(device_answer(call, record))
+}
+
+pub(super) async fn delete_device(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
+    call.hub
+        .registry()
+        .delete_device(&call.name, device, &call.if_match()?)
+        .await?;
+    tracing::info!(hub.name = %call.name, device.id = %device, "device deleted");
+    Ok(Answer::empty())
+}
+
+fn device_answer(call: &Call, record: registry::DeviceRecord) -> Answer {
+    let shown = view::device(record, &call.name, call.hub.sessions());
+    Answer::json(shown.to_json(call.permit.shows_keys())).version(&shown.etag)
+}
+
+pub(super) async fn list_modules(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
+    let records = call.hub.registry().list_modules(&call.name, device).await?;
+    let shown = records
+        .into_iter()
+        .map(|record| module_json(call, &view::module(record, &call.name, call.hub.sessions())));
+    Ok(Answer::json(Value::Array(shown.collect())))
+}
+
+pub(super) async fn get_module(
+    call: &Call,
+    device: &DeviceId,
+    module: &ModuleId,
+) -> Result<Answer, HubError> {
+    let record = call
+        .hub
+        .registry()
+        .module(&call.name, device, module)
+        .await?;
+    Ok(module_answer(call, record))
+}
+
+/// Always 200, also when created: device daemons refuse 201.
+pub(super) async fn put_module(
+    call: &Call,
+    device: &DeviceId,
+    module: &ModuleId,
+) -> Result<Answer, HubError> {
+    let request = ModuleRequest::parse(&call.json()?)?;
+    require_same(
+        "deviceId",
+        device.as_str(),
+        request.device_id.as_ref().map(DeviceId::as_str),
+    )?;
+    require_same(
+        "moduleId",
+        module.as_str(),
+        request.module_id.as_ref().map(ModuleId::as_str),
+    )?;
+    let if_match = call.if_match()?;
+    let (record, created) = call
+        .hub
+        .registry()
+        .put_module(
+            &call.name,
+            device,
+            module,
+            request,
+            &if_match,
+            call.hub.now(),
+        )
+        .await?;
+    tracing::info!(hub.name = %call.name, device.id = %device, module.id = %module, created, "module written");
+    Ok(module_answer(call, record))
+}
+
+pub(super) async fn delete_module(
+    call: &Call,
+    device: &DeviceId,
+    module: &ModuleId,
+) -> Result<Answer, HubError> {
+    call.hub
+        .registry()
+        .delete_module(&call.name, device, module, &call.if_match()?)
+        .await?;
+    tracing::info!(hub.name = %call.name, device.id = %device, module.id = %module, "module deleted");
+    Ok(Answer::empty())
+}
+
+fn module_answer(call: &Call, record: registry::ModuleRecord) -> Answer {
+    let shown = view::module(record, &call.name, call.hub.sessions());
+    Answer::json(module_json(call, &shown)).version(&shown.etag)
+}
+
+/// A device's daemon understands fewer authentication types than operators do.
+fn module_json(call: &Call, module: &Module) -> Value {
+    match call.permit.identity() {
+        Some(_) => module.to_daemon_json(),
+        None => module.to_json(call.permit.shows_keys()),
+    }
+}
+
+pub(super) async fn statistics(call: &Call) -> Result<Answer, HubError> {
+    Ok(Answer::of(
+        &call.hub.registry().statistics(&call.name).await?,
+    ))
+}
+
+pub(super) fn connected(call: &Call) -> Answer {
+    Answer::of(&ServiceStatistics {
+        connected_device_count: call.hub.sessions().connected(&call.name),
+    })
+}
+
+/// An id in the body must be the one of the path.
+fn require_same(member: &str, path: &str, body: Option<&str>) -> Result<(), HubError> {
+    match body {
+        Some(body) if body != path => Err(HubError::Bad(format!(
+            "'{member}' of the body is {body:?}, but the path says {path:?}"
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,123 @@
+//! `/twins/{id}`, `/twins/{id}/methods`, `/devices/query`.
+
+use ids::{DeviceId, ModuleId};
+use registry::{Continuation, Identity, TwinPatch, TwinRecord, TwinReplacement};
+use serde_json::Value;
+use wire::http::{CONTINUATION, ITEM_TYPE, MAX_ITEM_COUNT};
+use wire::lenient::Fields;
+use wire::method::MethodRequest;
+use wire::twin::TwinChange;
+
+use crate::error::HubError;
+use crate::query::{DeviceQuery, QueryError};
+use crate::{method, view};
+
+use super::answer::Answer;
+use super::{Call, MAX_PAGE};
+
+/// Rows of a page when the caller does not say.
+const USUAL_PAGE: usize = 100;
+
+fn identity(call: &Call, device: DeviceId, module: Option<ModuleId>) -> Identity {
+    Identity {
+        hub: call.name.clone(),
+        device,
+        module,
+    }
+}
+
+fn twin_answer(call: &Call, record: TwinRecord) -> Answer {
+    let twin = view::twin(record, &call.name, call.hub.sessions());
+    Answer::of(&twin).version(&twin.etag)
+}
+
+pub(super) async fn get(
+    call: &Call,
+    device: DeviceId,
+    module: Option<ModuleId>,
+) -> Result<Answer, HubError> {
+    let record = call
+        .hub
+        .registry()
+        .twin(&identity(call, device, module))
+        .await?;
+    Ok(twin_answer(call, record))
+}
+
+/// Merges; `null` deletes.
+pub(super) async fn patch(
+    call: &Call,
+    device: DeviceId,
+    module: Option<ModuleId>,
+) -> Result<Answer, HubError> {
+    let change = TwinChange::parse(&call.json()?)?;
+    let patch = TwinPatch {
+        tags: change.tags,
+        desired: change.desired,
+    };
+    let identity = identity(call, device, module);
+    let if_match = call.if_match()?;
+    let record = call
+        .hub
+        .registry()
+        .patch_twin(&identity, patch, &if_match, call.hub.now())
+        .await?;
+    Ok(twin_answer(call, record))
+}
+
+/// Replaces tags and desired properties; what is absent in the body is removed.
+pub(super) async fn replace(
+    call: &Call,
+    device: DeviceId,
+    module: Option<ModuleId>,
+) -> Result<Answer, HubError> {
+    let change = TwinChange::parse(&call.json()?)?;
+    let replacement = TwinReplacement {
+        tags: Some(change.tags.unwrap_or_default()),
+        desired: Some(change.desired.unwrap_or_default()),
+    };
+    let identity = identity(call, device, module);
+    let if_match = call.if_match()?;
+    let record = call
+        .hub
+        .registry()
+        .replace_twin(&identity, replacement, &if_match, call.hub.now())
+        .await?;
+    Ok(twin_answer(call, record))
+}
+
+pub(super) async fn invoke(
+    call: &Call,
+    device: DeviceId,
+    module: Option<ModuleId>,
+) -> Result<Answer, HubError> {
+    let request = MethodRequest::parse(&call.json()?)?;
+    let answer = method::invoke(&call.hub, &identity(call, device, module), request).await?;
+    Ok(Answer::of(&answer))
+}
+
+/// `POST /devices/query`: one page of twins.
+pub(super) async fn query(call: &Call) -> Result<Answer, HubError> {
+    let body = call.json()?;
+    let fields = Fields::of_body(&body)?;
+    let text = fields
+        .text("query")?
+        .ok_or_else(|| fields.error("query", "a query is required"))?;
+    let query = DeviceQuery::parse(text)?;
+    let limit = wire::http::page_size(call.header(MAX_ITEM_COUNT), USUAL_PAGE, MAX_PAGE);
+    let after = wire::http::continuation(call.header(CONTINUATION));
+    let after = after
+        .map(Continuation::parse)
+        .transpose()
+        .map_err(QueryError::from)?;
+    let (records, next) = query.page(&call.hub, &call.name, after, limit).await?;
+    let twins = records.into_iter().map(|record| {
+        serde_json::to_value(view::twin(record, &call.name, call.hub.sessions()))
+            .unwrap_or_default()
+    });
+    let answer = Answer::json(Value::Array(twins.collect())).with(ITEM_TYPE, "twin");
+    Ok(match next {
+        Some(next) => answer.with(CONTINUATION, &next.to_string()),
+        None => answer,
+    })
+}

@@ -1,0 +1,130 @@
+//! The hubs: device sessions over MQTT and HTTPS, and the service API of operators.
+//!
+//! One [`Hub`] serves every hub that is linked to the provisioning service; the host name in a request or user name says which.
+//! Two doors, one room: `http` and `mqtt` only decode, call and encode; what happens is in `prove`, `telemetry`, `method`,
+//! `deployments` and in the registry.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        reason = "a test that meets an error has failed and may say so by panicking"
+    )
+)]
+
+mod sessions;
+
+mod connect;
+mod prove;
+
+mod method;
+mod telemetry;
+mod view;
+
+mod deployments;
+mod query;
+
+mod error;
+
+mod http;
+mod mqtt;
+
+use std::sync::Arc;
+
+use ::mqtt::{Connect, ConnectRefused};
+use axum::Router;
+use ids::Timestamp;
+use pki::PresentedChain;
+use registry::Registry;
+use tokio::sync::watch;
+
+pub use crate::method::MethodError;
+pub use crate::mqtt::HubSession;
+pub use crate::sessions::Clock;
+use crate::sessions::Sessions;
+
+/// What a program decides for its hubs.
+#[derive(Clone)]
+pub struct HubOptions {
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// The hubs of a provisioning service. Cheap to clone; clones share the live sessions.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    sessions: Sessions,
+    clock: Clock,
+}
+
+impl Hub {
+    /// Builds the hubs over an open registry and starts to listen for its changes.
+    #[must_use]
+    pub fn new(registry: Registry, options: HubOptions) -> Self {
+        let sessions = Sessions::new(options.clock.clone());
+        registry.watch(Arc::new(sessions.clone()));
+        Self {
+            inner: Arc::new(Inner {
+                registry,
+                sessions,
+                clock: options.clock,
+            }),
+        }
+    }
+
+    /// Every HTTP path of the hubs, for devices and operators, as the fallback of one router: paths are matched in any letter
+    /// case. The client's chain is the request extension [`pki::PeerChain`].
+    pub fn router(&self) -> Router {
+        http::router(self.clone())
+    }
+
+    /// Accepts a connection: proves the identity and opens its session, closing an older one.
+    ///
+    /// # Errors
+    /// Says what CONNACK answers, and the reason for the log.
+    pub async fn mqtt(
+        &self,
+        connect: &Connect,
+        chain: Option<Arc<PresentedChain>>,
+    ) -> Result<HubSession, ConnectRefused> {
+        mqtt::accept(self, connect, chain).await
+    }
+
+    /// Applies deployments until `shutdown` turns true.
+    pub async fn run(&self, shutdown: watch::Receiver<bool>) {
+        deployments::run(self, shutdown).await;
+    }
+
+    /// Closes every session and admits no new one.
+    pub fn drain(&self) {
+        self.inner.sessions.drain("the server is shutting down");
+    }
+
+    /// Live sessions of all hubs, for metrics.
+    #[must_use]
+    pub fn connected(&self) -> u64 {
+        let service = self.inner.registry.service();
+        service
+            .hubs
+            .iter()
+            .map(|hub| self.inner.sessions.connected(&hub.name))
+            .sum()
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.inner.sessions
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.inner.clock)()
+    }
+}

@@ -1,0 +1,329 @@
+//! The MQTT door: topics in, calls of the domain, topics out. Knows what a device may publish and subscribe to, nothing of sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ids::Timestamp;
+use mqtt::{
+    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Outgoing, Publish, QoS,
+    SubscribeResult, Will,
+};
+use pki::PresentedChain;
+use registry::{Identity, TwinError};
+use uuid::Uuid;
+use wire::error::{HubErrorCode, ServiceError};
+use wire::lenient::BodyError;
+use wire::topic::{DeviceTopic, Filter, HubTopic};
+
+use crate::connect::{self, chain_text};
+use crate::prove::CLOCK_SKEW;
+use crate::sessions::{Mailbox, MethodAnswer, Push};
+use crate::telemetry::{self, Message};
+use crate::{Hub, error, view};
+
+/// Longest sleep before the clock is looked at again.
+const WATCH: Duration = Duration::from_secs(3600);
+
+/// One accepted connection of a device or module.
+pub struct HubSession {
+    hub: Hub,
+    mailbox: Mailbox,
+    /// When the proof of identity ends, and the connection with it.
+    until: Option<Timestamp>,
+    /// The QoS that desired patches are pushed with: what the client subscribed with.
+    desired_qos: QoS,
+}
+
+/// Proves the identity, then opens its session.
+pub(crate) async fn accept(
+    hub: &Hub,
+    connect: &Connect,
+    chain: Option<Arc<PresentedChain>>,
+) -> Result<HubSession, ConnectRefused> {
+    let proven = connect::check(hub, connect, chain.as_deref()).await?;
+    let identity = proven.identity().clone();
+    if let Some(will) = &connect.will {
+        require_own_events(&identity, &will.topic)?;
+    }
+    let mailbox = hub.sessions().open(identity.clone()).ok_or_else(|| {
+        ConnectRefused::new(
+            ConnectReturnCode::ServerUnavailable,
+            "the server is shutting down",
+        )
+    })?;
+    // What is changed from here on closes the session by its mailbox; what was changed since the proof is seen here.
+    if !connect::still_stands(hub, &proven).await? {
+        let reason = format!("{identity} was changed while it connected");
+        return Err(ConnectRefused::new(
+            ConnectReturnCode::ServerUnavailable,
+            reason,
+        ));
+    }
+    tracing::info!(hub.name = %identity.hub, device.id = %identity.device, module.id = identity.module.as_ref().map(tracing::field::display), "connected over MQTT");
+    let until = proven.until().map(|until| ending(until, hub.now()));
+    Ok(HubSession {
+        hub: hub.clone(),
+        mailbox,
+        until,
+        desired_qos: QoS::AtMostOnce,
+    })
+}
+
+/// A token of a sender whose clock is behind may have expired by ours; it is honoured as long as the skew allows.
+fn ending(until: Timestamp, now: Timestamp) -> Timestamp {
+    if until > now {
+        until
+    } else {
+        until.plus(CLOCK_SKEW)
+    }
+}
+
+fn require_own_events(identity: &Identity, topic: &str) -> Result<(), ConnectRefused> {
+    match DeviceTopic::parse(topic, &identity.device, identity.module.as_ref()) {
+        Ok(DeviceTopic::Events { .. }) => Ok(()),
+        _ => {
+            let reason = format!("the will's topic is not the events topic of {identity}");
+            Err(ConnectRefused::new(
+                ConnectReturnCode::NotAuthorized,
+                reason,
+            ))
+        }
+    }
+}
+
+impl HubSession {
+    fn identity(&self) -> &Identity {
+        self.mailbox.identity()
+    }
+
+    fn filter(&self, filter: &str) -> Option<Filter> {
+        let identity = self.identity();
+        Filter::parse(filter, &identity.device, identity.module.as_ref()).ok()
+    }
+
+    async fn keep(&self, bag: &str, publish: &Publish) -> Result<(), Close> {
+        let kept = async {
+            let mut message = Message::from_bag(bag, publish.payload.to_vec())?;
+            if publish.retain {
+                message.mark_retained();
+            }
+            telemetry::accept(&self.hub, self.identity(), message).await
+        };
+        kept.await.map_err(|error| {
+            Close::because(format!(
+                "telemetry of {}: {}",
+                self.identity(),
+                chain_text(&error)
+            ))
+        })
+    }
+
+    async fn twin(&self, rid: String) -> Outgoing {
+        match self.hub.registry().twin(self.identity()).await {
+            Ok(record) => {
+                let payload = view::device_twin(record).to_string();
+                respond(
+                    HubTopic::TwinResponse {
+                        status: 200,
+                        rid,
+                        version: None,
+                    },
+                    payload,
+                )
+            }
+            Err(error) => self.failed(rid, &TwinFault::Twin(error)),
+        }
+    }
+
+    async fn patch_reported(&self, rid: String, expected: Option<u64>, payload: &[u8]) -> Outgoing {
+        let patched = async {
+            let patch = wire::twin::parse_reported(payload)?;
+            let version = self
+                .hub
+                .registry()
+                .patch_reported(self.identity(), patch, expected, self.hub.now())
+                .await?;
+            Ok::<_, TwinFault>(version)
+        };
+        match patched.await {
+            Ok(version) => respond(
+                HubTopic::TwinResponse {
+                    status: 204,
+                    rid,
+                    version: Some(version),
+                },
+                String::new(),
+            ),
+            Err(fault) => self.failed(rid, &fault),
+        }
+    }
+
+    fn failed(&self, rid: String, fault: &TwinFault) -> Outgoing {
+        let (code, message) = fault.outside();
+        let tracking = Uuid::new_v4().to_string();
+        let identity = self.identity();
+        tracing::info!(hub.name = %identity.hub, device.id = %identity.device, tracking.id = %tracking, error = fault as &dyn std::error::Error, "a twin request failed");
+        let body = ServiceError::hub(code, message, tracking, self.hub.now());
+        let payload = serde_json::to_string(&body).unwrap_or_default();
+        respond(
+            HubTopic::TwinResponse {
+                status: code.http_status(),
+                rid,
+                version: None,
+            },
+            payload,
+        )
+    }
+
+    fn outgoing(&self, push: Push) -> Outgoing {
+        match push {
+            Push::Desired { patch, version } => Outgoing {
+                topic: HubTopic::DesiredPatch {
+                    version: Some(version),
+                }
+                .to_string(),
+                payload: wire::twin::with_version(&patch, version).to_string().into(),
+                qos: self.desired_qos,
+            },
+            Push::Method { rid, name, payload } => Outgoing {
+                topic: HubTopic::MethodRequest {
+                    name,
+                    rid: rid.to_string(),
+                }
+                .to_string(),
+                payload,
+                qos: QoS::AtMostOnce,
+            },
+        }
+    }
+
+    /// How long the proof of identity still holds; `None` for ever.
+    fn remaining(&self) -> Option<Duration> {
+        self.until.map(|until| until.since(self.hub.now()))
+    }
+}
+
+fn respond(topic: HubTopic, payload: String) -> Outgoing {
+    Outgoing {
+        topic: topic.to_string(),
+        payload: payload.into(),
+        qos: QoS::AtMostOnce,
+    }
+}
+
+/// Why a twin request of a device failed.
+#[derive(Debug, thiserror::Error)]
+enum TwinFault {
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Twin(#[from] TwinError),
+}
+
+impl TwinFault {
+    fn outside(&self) -> (HubErrorCode, String) {
+        match self {
+            Self::Body(error) => (HubErrorCode::ArgumentInvalid, error.to_string()),
+            Self::Twin(error) => match error::twin(error) {
+                HubErrorCode::ServerError => {
+                    (HubErrorCode::ServerError, "the server failed".to_owned())
+                }
+                code => (code, error.to_string()),
+            },
+        }
+    }
+}
+
+impl Application for HubSession {
+    async fn subscribe(&mut self, filter: &str, qos: QoS) -> SubscribeResult {
+        let Some(known) = self.filter(filter) else {
+            return SubscribeResult::Refused;
+        };
+        match known {
+            Filter::DesiredPatches => {
+                self.desired_qos = qos;
+                self.mailbox.want_desired(true);
+            }
+            Filter::MethodRequests => self.mailbox.want_methods(true),
+            // Twin responses come without being asked for. Nothing is sent to the other two yet.
+            Filter::TwinResponses | Filter::DeviceBound | Filter::ModuleInputs => {}
+        }
+        SubscribeResult::Granted(qos)
+    }
+
+    async fn unsubscribe(&mut self, filter: &str) {
+        match self.filter(filter) {
+            Some(Filter::DesiredPatches) => self.mailbox.want_desired(false),
+            Some(Filter::MethodRequests) => self.mailbox.want_methods(false),
+            _ => {}
+        }
+    }
+
+    async fn publish(
+        &mut self,
+        publish: Publish,
+        replies: &mut Vec<Outgoing>,
+    ) -> Result<(), Close> {
+        let identity = self.identity();
+        let topic = DeviceTopic::parse(&publish.topic, &identity.device, identity.module.as_ref())
+            .map_err(|error| {
+                Close::because(format!(
+                    "{identity} published to {:?}: {error}",
+                    publish.topic
+                ))
+            })?;
+        match topic {
+            DeviceTopic::Events { bag } => self.keep(&bag, &publish).await?,
+            DeviceTopic::TwinGet { rid } => replies.push(self.twin(rid).await),
+            DeviceTopic::ReportedPatch { rid, expected } => {
+                replies.push(self.patch_reported(rid, expected, &publish.payload).await);
+            }
+            DeviceTopic::MethodResponse { status, rid } => {
+                let payload: Bytes = publish.payload;
+                self.mailbox
+                    .answered(&rid, MethodAnswer { status, payload });
+            }
+        }
+        Ok(())
+    }
+
+    /// Both arms are cancel-safe: the mailbox keeps what was not taken, the timer holds nothing.
+    async fn next(&mut self) -> Result<Outgoing, Close> {
+        loop {
+            let remaining = self.remaining();
+            if remaining == Some(Duration::ZERO) {
+                return Err(Close::because(format!(
+                    "the token or certificate of {} expired",
+                    self.identity()
+                )));
+            }
+            tokio::select! {
+                push = self.mailbox.next() => {
+                    let push = push.map_err(|reason| Close::because(format!("{}: {reason}", self.identity())))?;
+                    return Ok(self.outgoing(push));
+                }
+                () = tokio::time::sleep(remaining.unwrap_or(WATCH).min(WATCH)) => {}
+            }
+        }
+    }
+
+    async fn ended(self, will: Option<Will>) {
+        let identity = self.identity().clone();
+        tracing::info!(hub.name = %identity.hub, device.id = %identity.device, module.id = identity.module.as_ref().map(tracing::field::display), "disconnected");
+        let Some(will) = will else { return };
+        let Ok(DeviceTopic::Events { bag }) =
+            DeviceTopic::parse(&will.topic, &identity.device, identity.module.as_ref())
+        else {
+            return;
+        };
+        let kept = async {
+            let mut message = Message::from_bag(&bag, will.payload.to_vec())?;
+            message.mark_will();
+            telemetry::accept(&self.hub, &identity, message).await
+        };
+        if let Err(error) = kept.await {
+            tracing::warn!(hub.name = %identity.hub, device.id = %identity.device, error = &error as &dyn std::error::Error, "a will was not kept");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Who a device or module is: what it presents is checked against what is registered, and only then there is an identity.
+//!
+//! Both doors end here. [`ProvenIdentity`] is made by this file alone.
+
+use std::time::Duration;
+
+use ids::{HubHost, Timestamp};
+use pki::{ChainError, PresentedChain, pin_leaf};
+use registry::{Credentials, Identity, LinkedHub, Right, SharedAccessPolicy, StorageError};
+use wire::identity::{Authentication, CertificateThumbprint, KeyText, Status};
+use wire::sas::{KeyError, SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
+
+use crate::Hub;
+
+/// How far a token's maker may be behind this server's clock: device daemons sign tokens that live 30 s.
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// What a client shows to prove itself.
+pub(crate) struct Presented<'a> {
+    /// The text of a shared access signature.
+    pub(crate) token: Option<&'a str>,
+    /// The certificates of its TLS handshake; possession of the leaf's key is proven by that.
+    pub(crate) chain: Option<&'a PresentedChain>,
+}
+
+/// A device or module that proved who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProvenIdentity {
+    identity: Identity,
+    credentials: Credentials,
+    until: Option<Timestamp>,
+}
+
+impl ProvenIdentity {
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What the proof was checked against.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// When the proof ends: a token's expiry, or the last second of a certificate.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+}
+
+/// Why somebody is not who he says. For the log; outside it is "unauthorized".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotProven {
+    #[error("{0} does not exist")]
+    Unknown(Identity),
+    #[error("device {0} is disabled")]
+    Disabled(Identity),
+    #[error("neither a shared access signature nor a client certificate was presented")]
+    Nothing,
+    #[error(
+        "{identity} is registered with authentication type {registered}, but {presented} was presented"
+    )]
+    OtherMethod {
+        identity: Identity,
+        registered: &'static str,
+        presented: &'static str,
+    },
+    #[error("no key of {0} is registered yet")]
+    NoKey(Identity),
+    #[error(
+        "the presented certificate (SHA-256 {presented}) has none of the thumbprints registered for {identity}"
+    )]
+    OtherCertificate {
+        identity: Identity,
+        presented: ids::Thumbprint,
+    },
+    #[error("the client certificate is not accepted")]
+    Certificate(#[from] ChainError),
+    #[error(
+        "{0} is registered with type certificateAuthority, but this hub has no CA certificates; register it with thumbprints or keys, or through the provisioning service"
+    )]
+    NoAuthorities(Identity),
+    #[error("the token is not accepted")]
+    Token(#[from] SasError),
+    #[error("the token names the policy {0:?}, which this hub does not have")]
+    NoPolicy(String),
+    #[error("the policy {policy:?} does not have the right {}", right.name())]
+    NoRight { policy: String, right: Right },
+    #[error("a registered key cannot be read")]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Checks what `identity` presents against its registration.
+pub(crate) async fn prove(
+    hub: &Hub,
+    linked: &LinkedHub,
+    identity: Identity,
+    presented: Presented<'_>,
+) -> Result<ProvenIdentity, NotProven> {
+    let found = hub.registry().credentials(&identity).await?;
+    let credentials = found.ok_or_else(|| NotProven::Unknown(identity.clone()))?;
+    if credentials.status == Status::Disabled {
+        return Err(NotProven::Disabled(identity.of_device()));
+    }
+    let until = match (presented.token, presented.chain) {
+        // A token counts even when a certificate is shown too: Edge modules share their device's connection settings.
+        (Some(token), _) => Some(by_token(hub, linked, &identity, &credentials, token)?),
+        (None, Some(chain)) => Some(by_certificate(hub, &identity, &credentials, chain)?),
+        (None, None) => return Err(NotProven::Nothing),
+    };
+    Ok(ProvenIdentity {
+        identity,
+        credentials,
+        until,
+    })
+}
+
+fn by_token(
+    hub: &Hub,
+    linked: &LinkedHub,
+    identity: &Identity,
+    credentials: &Credentials,
+    token: &str,
+) -> Result<Timestamp, NotProven> {
+    let token = UnverifiedToken::parse(token)?;
+    let resource = resource(&linked.host, identity);
+    if token.policy().is_some() {
+        let (verified, policy) = verify_policy_token(linked, &token, &resource, hub.now())?;
+        if !policy.grants(Right::DeviceConnect) {
+            return Err(NotProven::NoRight {
+                policy: policy.name.clone(),
+                right: Right::DeviceConnect,
+            });
+        }
+        return Ok(verified.expiry());
+    }
+    match &credentials.authentication {
+        Authentication::Sas { primary, secondary } => {
+            let keys = keys([primary, secondary])?;
+            Ok(token
+                .verify(&keys, &resource, hub.now(), CLOCK_SKEW)?
+                .expiry())
+        }
+        Authentication::None => Err(NotProven::NoKey(identity.clone())),
+        other => Err(other_method(identity, other, "a token")),
+    }
+}
+
+fn by_certificate(
+    hub: &Hub,
+    identity: &Identity,
+    credentials: &Credentials,
+    chain: &PresentedChain,
+) -> Result<Timestamp, NotProven> {
+    match &credentials.authentication {
+        Authentication::SelfSigned { primary, secondary } => {
+            let leaf = chain.leaf();
+            let is_leaf = |registered: &CertificateThumbprint| match registered {
+                CertificateThumbprint::Sha1(sha1) => *sha1 == leaf.sha1(),
+                CertificateThumbprint::Sha256(sha256) => *sha256 == leaf.sha256(),
+            };
+            if ![primary, secondary].into_iter().flatten().any(is_leaf) {
+                let presented = leaf.sha256();
+                return Err(NotProven::OtherCertificate {
+                    identity: identity.clone(),
+                    presented,
+                });
+            }
+            Ok(pin_leaf(chain, leaf.sha256(), hub.now())?
+                .leaf()
+                .not_after())
+        }
+        Authentication::CertificateAuthority => Err(NotProven::NoAuthorities(identity.clone())),
+        Authentication::None => Err(NotProven::NoKey(identity.clone())),
+        other => Err(other_method(identity, other, "a certificate")),
+    }
+}
+
+fn other_method(
+    identity: &Identity,
+    registered: &Authentication,
+    presented: &'static str,
+) -> NotProven {
+    NotProven::OtherMethod {
+        identity: identity.clone(),
+        registered: registered.type_name(),
+        presented,
+    }
+}
+
+/// Checks a token that names a shared access policy, for `resource`.
+pub(crate) fn verify_policy_token<'p>(
+    linked: &'p LinkedHub,
+    token: &UnverifiedToken,
+    resource: &str,
+    now: Timestamp,
+) -> Result<(VerifiedToken, &'p SharedAccessPolicy), NotProven> {
+    let name = token.policy().unwrap_or_default();
+    let policy = linked
+        .policies
+        .iter()
+        .find(|policy| policy.name.eq_ignore_ascii_case(name));
+    let policy = policy.ok_or_else(|| NotProven::NoPolicy(name.to_owned()))?;
+    let keys = keys([&policy.primary, &policy.secondary])?;
+    Ok((token.verify(&keys, resource, now, CLOCK_SKEW)?, policy))
+}
+
+fn keys(texts: [&KeyText; 2]) -> Result<Vec<SharedAccessKey>, KeyError> {
+    texts.into_iter().map(SharedAccessKey::try_from).collect()
+}
+
+/// What a token of `identity` is for.
+fn resource(host: &HubHost, identity: &Identity) -> String {
+    match &identity.module {
+        Some(module) => format!("{host}/devices/{}/modules/{module}", identity.device),
+        None => format!("{host}/devices/{}", identity.device),
+    }
+}

@@ -1,0 +1,113 @@
+//! Messages from devices: checked, then durably appended to the event log. An acknowledgement is only sent after that.
+
+use registry::{Event, EventError, Identity};
+use wire::message::{BagError, MAX_PROPERTIES, PropertyBag, system};
+use wire::telemetry::MAX_BODY;
+
+use crate::Hub;
+
+/// Most bytes of all names and values of a message's properties.
+const MAX_PROPERTY_BYTES: usize = 8 * 1024;
+
+/// Why a message was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TelemetryError {
+    #[error("the message has {size} bytes; {MAX_BODY} are allowed")]
+    TooLarge { size: usize },
+    #[error("the properties of the message have {size} bytes; {MAX_PROPERTY_BYTES} are allowed")]
+    PropertiesTooLarge { size: usize },
+    #[error("the message has {count} properties; {MAX_PROPERTIES} are allowed")]
+    TooManyProperties { count: usize },
+    #[error("the properties of the message cannot be read")]
+    Bag(#[from] BagError),
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
+/// One message as a door hands it over.
+pub(crate) struct Message {
+    /// Named as in the bag of MQTT.
+    pub(crate) properties: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Message {
+    /// From a topic's bag. A property without value becomes one with an empty value.
+    pub(crate) fn from_bag(bag: &str, body: Vec<u8>) -> Result<Self, TelemetryError> {
+        let bag = PropertyBag::decode(bag)?;
+        let owned = |(name, value): (&str, Option<&str>)| {
+            (name.to_owned(), value.unwrap_or_default().to_owned())
+        };
+        Ok(Self {
+            properties: bag.iter().map(owned).collect(),
+            body,
+        })
+    }
+
+    /// Adds what the hub says about the message.
+    pub(crate) fn mark(&mut self, name: &str, value: &str) {
+        // A device cannot say it in the hub's place.
+        self.properties.retain(|(present, _)| present != name);
+        self.properties.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Marks a message that was to be retained.
+    pub(crate) fn mark_retained(&mut self) {
+        self.mark(system::RETAIN, "true");
+    }
+
+    /// Marks a message that came as a will.
+    pub(crate) fn mark_will(&mut self) {
+        self.mark(system::MESSAGE_TYPE, "Will");
+    }
+}
+
+/// Keeps a message; returns after it is on disk.
+pub(crate) async fn accept(
+    hub: &Hub,
+    sender: &Identity,
+    message: Message,
+) -> Result<(), TelemetryError> {
+    accept_all(hub, sender, vec![message]).await
+}
+
+/// Keeps messages in their order; returns after they are on disk. All are checked before the first one is kept.
+pub(crate) async fn accept_all(
+    hub: &Hub,
+    sender: &Identity,
+    messages: Vec<Message>,
+) -> Result<(), TelemetryError> {
+    let events: Vec<Event> = messages
+        .into_iter()
+        .map(|message| checked(hub, sender, message))
+        .collect::<Result<_, _>>()?;
+    for event in events {
+        hub.registry().append_telemetry(&event).await?;
+    }
+    Ok(())
+}
+
+fn checked(hub: &Hub, sender: &Identity, message: Message) -> Result<Event, TelemetryError> {
+    if message.body.len() > MAX_BODY {
+        let size = message.body.len();
+        return Err(TelemetryError::TooLarge { size });
+    }
+    let count = message.properties.len();
+    // One more than a sender may set, for the hub's own mark.
+    if count > MAX_PROPERTIES + 1 {
+        return Err(TelemetryError::TooManyProperties { count });
+    }
+    let bytes = |(name, value): &(String, String)| name.len() + value.len();
+    let size = message.properties.iter().map(bytes).sum();
+    if size > MAX_PROPERTY_BYTES {
+        return Err(TelemetryError::PropertiesTooLarge { size });
+    }
+    Ok(Event {
+        hub: sender.hub.clone(),
+        device: sender.device.clone(),
+        module: sender.module.clone(),
+        enqueued: hub.now(),
+        properties: message.properties,
+        body: message.body,
+    })
+}

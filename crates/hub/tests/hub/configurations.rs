@@ -1,0 +1,208 @@
+//! Deployments: their documents, and what they do to devices.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, eventually};
+
+fn content(image: &str) -> Value {
+    json!({"modulesContent": {
+        "$edgeAgent": {"properties.desired": {
+            "schemaVersion": "1.1",
+            "runtime": {"type": "docker", "settings": {}},
+            "systemModules": {
+                "edgeAgent": {"type": "docker", "settings": {"image": "agent", "createOptions": "{}"}},
+                "edgeHub": {"type": "docker", "status": "running", "restartPolicy": "always", "settings": {"image": "hub", "createOptions": "{}"}}
+            },
+            "modules": {"sensor": {"type": "docker", "status": "running", "restartPolicy": "always", "version": "1.0", "settings": {"image": image, "createOptions": "{}"}}}
+        }},
+        "$edgeHub": {"properties.desired": {"schemaVersion": "1.1", "routes": {}, "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}},
+        "sensor": {"properties.desired": {"interval": 5}}
+    }})
+}
+
+/// What az sends.
+fn deployment(id: &str, image: &str, condition: &str, priority: u32) -> Value {
+    json!({"id": id, "schemaVersion": "2.0", "content": content(image), "targetCondition": condition,
+        "priority": priority, "metrics": {}, "etag": "*"})
+}
+
+async fn agent_desired(world: &World, device: &str) -> Value {
+    world
+        .get(&format!("/twins/{device}/modules/$edgeAgent"))
+        .await["properties"]["desired"]
+        .clone()
+}
+
+fn image(desired: &Value) -> Value {
+    desired["modules"]["sensor"]["settings"]["image"].clone()
+}
+
+#[tokio::test]
+async fn a_deployment_reaches_the_devices_that_its_condition_names() {
+    let world = World::start().await;
+    world.edge_device("edge-1").await;
+    world.edge_device("edge-2").await;
+    world
+        .patch_twin("edge-1", &json!({"tags": {"environment": "test"}}))
+        .await;
+    let created = world
+        .put(
+            "/configurations/dep1",
+            &deployment("dep1", "one", "tags.environment='test'", 10),
+        )
+        .await;
+    assert_eq!(
+        (&created["labels"], &created["metrics"]),
+        (&Value::Null, &json!({"results": {}, "queries": {}}))
+    );
+
+    eventually(async || (image(&agent_desired(&world, "edge-1").await) == "one").then_some(()))
+        .await;
+    let sensor = world.get("/twins/edge-1/modules/sensor").await;
+    assert_eq!(sensor["properties"]["desired"]["interval"], 5);
+    let twin = world.get("/twins/edge-1/modules/$edgeAgent").await;
+    assert_eq!(twin["configurations"]["dep1"]["status"], "Applied");
+    assert_eq!(image(&agent_desired(&world, "edge-2").await), Value::Null);
+    let shown = world.get("/configurations/dep1").await;
+    assert_eq!(shown["systemMetrics"]["results"]["targetedCount"], 1);
+    assert_eq!(shown["systemMetrics"]["results"]["appliedCount"], 1);
+    assert_eq!(
+        world.get("/configurations").await.as_array().unwrap().len(),
+        1
+    );
+
+    // A tag given later counts as well.
+    world
+        .patch_twin("edge-2", &json!({"tags": {"environment": "test"}}))
+        .await;
+    eventually(async || (image(&agent_desired(&world, "edge-2").await) == "one").then_some(()))
+        .await;
+
+    // The larger priority wins; when it goes, the other one is back.
+    world
+        .put(
+            "/configurations/dep2",
+            &deployment("dep2", "two", "deviceId='edge-1'", 20),
+        )
+        .await;
+    eventually(async || (image(&agent_desired(&world, "edge-1").await) == "two").then_some(()))
+        .await;
+    assert_eq!(
+        world
+            .ask("DELETE", "/configurations/dep2")
+            .if_match("\"*\"")
+            .send()
+            .await
+            .status,
+        204
+    );
+    eventually(async || (image(&agent_desired(&world, "edge-1").await) == "one").then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn everything_but_the_content_can_be_changed() {
+    let world = World::start().await;
+    let created = world
+        .put("/configurations/dep1", &deployment("dep1", "one", "", 1))
+        .await;
+    let again = world
+        .ask("PUT", "/configurations/dep1")
+        .json(&created)
+        .send()
+        .await;
+    again.refused(409, "InvalidOperation");
+    let mut changed = created.clone();
+    changed["priority"] = json!("7");
+    changed["labels"] = json!({"owner": "me"});
+    let changed = world
+        .ask("PUT", "/configurations/dep1")
+        .if_match("\"*\"")
+        .json(&changed)
+        .send()
+        .await
+        .ok();
+    assert_eq!(
+        (&changed["priority"], &changed["labels"]),
+        (&json!(7), &json!({"owner": "me"}))
+    );
+    assert_eq!(changed["createdTimeUtc"], created["createdTimeUtc"]);
+    let other = deployment("dep1", "other", "", 1);
+    let refused = world
+        .ask("PUT", "/configurations/dep1")
+        .if_match("*")
+        .json(&other)
+        .send()
+        .await;
+    assert!(refused.refused(400, "ArgumentInvalid").contains("content"));
+    let stale = created["etag"].as_str().unwrap();
+    let refused = world
+        .ask("PUT", "/configurations/dep1")
+        .if_match(stale)
+        .json(&created)
+        .send()
+        .await;
+    refused.refused(412, "PreconditionFailed");
+    world
+        .ask("GET", "/configurations/none")
+        .send()
+        .await
+        .refused(404, "InvalidOperation");
+}
+
+#[tokio::test]
+async fn a_bad_condition_is_told_with_its_position() {
+    let world = World::start().await;
+    let bad = deployment("dep1", "one", "tags.a = 'x' AND", 1);
+    let message = world
+        .ask("PUT", "/configurations/dep1")
+        .json(&bad)
+        .send()
+        .await
+        .refused(400, "ArgumentInvalid");
+    assert!(message.contains("position 16"), "{message}");
+    let tested = json!({"targetCondition": "tags.a == 1", "customMetricQueries": {
+        "good": "select * from devices where tags.a = 1", "later": "select deviceId from devices"}});
+    let tested = world
+        .ask("POST", "/configurations/testQueries")
+        .json(&tested)
+        .send()
+        .await
+        .ok();
+    assert!(
+        tested["targetConditionError"]
+            .as_str()
+            .unwrap()
+            .contains("position")
+    );
+    let errors = tested["customMetricQueryErrors"].as_object().unwrap();
+    assert_eq!(errors.keys().collect::<Vec<_>>(), ["later"]);
+}
+
+#[tokio::test]
+async fn content_is_applied_to_one_device() {
+    let world = World::start().await;
+    world.edge_device("edge-1").await;
+    world.sas_device("leaf").await;
+    let reply = world
+        .ask("POST", "/devices/edge-1/applyConfigurationContent")
+        .json(&content("set"))
+        .send()
+        .await;
+    assert_eq!(reply.status, 204);
+    assert_eq!(image(&agent_desired(&world, "edge-1").await), "set");
+    let modules = world.get("/devices/edge-1/modules").await;
+    assert!(
+        modules
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|module| module["moduleId"] == "sensor")
+    );
+    let leaf = world
+        .ask("POST", "/devices/leaf/applyConfigurationContent")
+        .json(&content("set"))
+        .send()
+        .await;
+    leaf.refused(400, "ArgumentInvalid");
+}

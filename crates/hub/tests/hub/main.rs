@@ -1,0 +1,17 @@
+//! The hub through its doors, on a real registry in a temporary directory.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets an error has failed and may say so by panicking"
+)]
+
+mod world;
+
+mod access;
+mod configurations;
+mod events;
+mod identities;
+mod methods;
+mod queries;
+mod sessions;
+mod twins;

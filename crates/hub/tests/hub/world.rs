@@ -1,0 +1,304 @@
+//! A hub with its registry, and the two kinds of callers: operators over HTTP and devices over MQTT.
+
+mod http;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use hub::{Hub, HubOptions, HubSession};
+use ids::{HubHost, HubName, Timestamp};
+use mqtt::{
+    Application, Close, Connect, ConnectRefused, Delivery, Outgoing, Password, Publish, QoS,
+    SubscribeResult, Will,
+};
+use pki::{PeerChain, PresentedChain};
+use registry::{Init, Registry, SystemEntropy};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use wire::sas::SharedAccessKey;
+
+pub use http::{Ask, Reply};
+
+pub const HOST: &str = "hub.example";
+const START: i64 = 1_800_000_000;
+
+pub struct World {
+    pub hub: Hub,
+    pub registry: Registry,
+    clock: Arc<AtomicI64>,
+    stop: watch::Sender<bool>,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicI64::new(START));
+        let hub_name = HubName::parse("hub").unwrap();
+        let init = Init {
+            hub_name,
+            hub_host: HubHost::parse(HOST).unwrap(),
+            entropy: Arc::new(SystemEntropy),
+        };
+        let registry = Registry::open(directory.path(), init, Timestamp::from_unix_seconds(START))
+            .await
+            .unwrap();
+        let ticking = clock.clone();
+        let now: hub::Clock =
+            Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
+        let hub = Hub::new(registry.clone(), HubOptions { clock: now });
+        let (stop, stopping) = watch::channel(false);
+        let engine = hub.clone();
+        tokio::spawn(async move { engine.run(stopping).await });
+        Self {
+            hub,
+            registry,
+            clock,
+            stop,
+            _directory: directory,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.clock.load(Ordering::Relaxed))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.clock
+            .fetch_add(by.as_secs().cast_signed(), Ordering::Relaxed);
+    }
+
+    /// A token of a shared access policy.
+    pub fn policy(&self, name: &str) -> String {
+        let service = self.registry.service();
+        let policy = service.hubs[0]
+            .policies
+            .iter()
+            .find(|policy| policy.name == name)
+            .unwrap();
+        let key = SharedAccessKey::try_from(&policy.primary).unwrap();
+        wire::sas::build(
+            HOST,
+            Some(name),
+            self.now().plus(Duration::from_secs(3600)),
+            &key,
+        )
+    }
+
+    /// A request of the owner.
+    pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
+        let headers = vec![("authorization", self.policy("iothubowner"))];
+        let method = method.parse().unwrap();
+        Ask {
+            world: self,
+            method,
+            path: path.to_owned(),
+            body: Vec::new(),
+            headers,
+            chain: PeerChain::default(),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.ask("GET", path).send().await.ok()
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Value {
+        self.ask("PUT", path).json(body).send().await.ok()
+    }
+
+    pub async fn patch_twin(&self, id: &str, body: &Value) -> Value {
+        self.ask("PATCH", &format!("/twins/{id}"))
+            .if_match("\"*\"")
+            .json(body)
+            .send()
+            .await
+            .ok()
+    }
+
+    /// Creates a device with keys; returns its primary key.
+    pub async fn sas_device(&self, id: &str) -> SharedAccessKey {
+        let device = self
+            .put(&format!("/devices/{id}"), &json!({"deviceId": id}))
+            .await;
+        primary_key(&device)
+    }
+
+    /// Creates an IoT Edge device with keys.
+    pub async fn edge_device(&self, id: &str) -> SharedAccessKey {
+        let body = json!({"deviceId": id, "capabilities": {"iotEdge": true}});
+        primary_key(&self.put(&format!("/devices/{id}"), &body).await)
+    }
+
+    /// A token for `devices/…` that lives an hour.
+    pub fn token(&self, resource: &str, key: &SharedAccessKey) -> String {
+        let resource = format!("{HOST}/{resource}");
+        wire::sas::build(
+            &resource,
+            None,
+            self.now().plus(Duration::from_secs(3600)),
+            key,
+        )
+    }
+
+    pub async fn open(
+        &self,
+        connect: &Connect,
+        chain: Option<&PresentedChain>,
+    ) -> Result<Device, ConnectRefused> {
+        let session = self
+            .hub
+            .mqtt(connect, chain.map(|chain| Arc::new(chain.clone())))
+            .await?;
+        Ok(Device {
+            session,
+            id: connect.client_id.clone(),
+        })
+    }
+
+    /// Connects a device with its key.
+    pub async fn device(&self, id: &str, key: &SharedAccessKey) -> Device {
+        let connect = connect(id, Some(&self.token(&format!("devices/{id}"), key)));
+        self.open(&connect, None).await.unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+pub fn primary_key(identity: &Value) -> SharedAccessKey {
+    let text = identity["authentication"]["symmetricKey"]["primaryKey"]
+        .as_str()
+        .unwrap();
+    SharedAccessKey::from_base64(text).unwrap()
+}
+
+/// The CONNECT of an SDK; `id` is `device` or `device/module`.
+pub fn connect(id: &str, password: Option<&str>) -> Connect {
+    Connect {
+        client_id: id.to_owned(),
+        clean_session: false,
+        keep_alive: 60,
+        will: None,
+        username: Some(format!(
+            "{HOST}/{id}/?api-version=2019-10-01&DeviceClientType=test"
+        )),
+        password: password.map(|text| Password::new(text.as_bytes().to_vec())),
+    }
+}
+
+/// A connected device or module.
+pub struct Device {
+    session: HubSession,
+    id: String,
+}
+
+impl Device {
+    pub async fn subscribe(&mut self, filter: &str) -> SubscribeResult {
+        self.session.subscribe(filter, QoS::AtLeastOnce).await
+    }
+
+    pub async fn unsubscribe(&mut self, filter: &str) {
+        self.session.unsubscribe(filter).await;
+    }
+
+    pub async fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<Vec<Outgoing>, Close> {
+        self.publish_as(topic, payload, false).await
+    }
+
+    pub async fn publish_as(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        retain: bool,
+    ) -> Result<Vec<Outgoing>, Close> {
+        let payload = payload.to_vec().into();
+        let publish = Publish {
+            topic: topic.to_owned(),
+            payload,
+            retain,
+            delivery: Delivery::AtMostOnce,
+        };
+        let mut replies = Vec::new();
+        self.session.publish(publish, &mut replies).await?;
+        Ok(replies)
+    }
+
+    /// Publishes and expects exactly one answer.
+    pub async fn request(&mut self, topic: &str, payload: &[u8]) -> (String, Value) {
+        let replies = self.publish(topic, payload).await.unwrap();
+        let [reply] = replies.as_slice() else {
+            panic!("{replies:?}")
+        };
+        (reply.topic.clone(), parsed(&reply.payload))
+    }
+
+    pub async fn send(&mut self, bag: &str, payload: &[u8]) -> Result<Vec<Outgoing>, Close> {
+        let path = self.id.replace('/', "/modules/");
+        self.publish(&format!("devices/{path}/messages/events/{bag}"), payload)
+            .await
+    }
+
+    /// What the hub pushes next, within 5 s.
+    pub async fn pushed(&mut self) -> Result<(String, Value), Close> {
+        let pushed = tokio::time::timeout(Duration::from_secs(5), self.session.next()).await;
+        pushed
+            .expect("nothing was pushed")
+            .map(|push| (push.topic, parsed(&push.payload)))
+    }
+
+    /// Why the hub ends the connection, within 5 s.
+    pub async fn closed(&mut self) -> String {
+        self.pushed()
+            .await
+            .expect_err("the session was to be closed")
+            .reason
+    }
+
+    pub async fn end(self, will: Option<Will>) {
+        self.session.ended(will).await;
+    }
+}
+
+fn parsed(payload: &[u8]) -> Value {
+    if payload.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(payload).unwrap()
+    }
+}
+
+/// Asks again and again until `found` is satisfied, at most 10 s.
+pub async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let search = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), search)
+        .await
+        .expect("it did not come true in time")
+}
+
+/// A self-signed certificate, valid from 2026 to `last_year`, as a client presents it.
+pub fn self_signed(name: &str, last_year: i32) -> PresentedChain {
+    let mut parameters = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    parameters.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(last_year, 1, 1);
+    parameters.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = parameters.self_signed(&key).unwrap();
+    PresentedChain::new(vec![certificate.der().to_vec()]).unwrap()
+}

@@ -1,0 +1,124 @@
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request};
+use pki::{PeerChain, PresentedChain};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::{HOST, World};
+
+/// What came back over HTTP.
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert!(self.status < 300, "{} {}", self.status, self.body);
+        self.body
+    }
+
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> String {
+        assert_eq!(
+            (self.status, self.header("iothub-errorcode")),
+            (status, code),
+            "{}",
+            self.body
+        );
+        assert_eq!(self.header("x-ms-request-id").len(), 36);
+        self.body["Message"].as_str().unwrap().to_owned()
+    }
+}
+
+/// One request before it is sent.
+pub struct Ask<'w> {
+    pub(super) world: &'w World,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Vec<u8>,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) chain: PeerChain,
+}
+
+impl Ask<'_> {
+    pub fn json(self, body: &Value) -> Self {
+        self.bytes(body.to_string().as_bytes())
+    }
+
+    pub fn bytes(mut self, body: &[u8]) -> Self {
+        self.body = body.to_vec();
+        self
+    }
+
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.retain(|(present, _)| *present != name);
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub fn if_match(self, value: &str) -> Self {
+        self.header("if-match", value)
+    }
+
+    pub fn token(self, token: &str) -> Self {
+        self.header("authorization", token)
+    }
+
+    pub fn anonymous(mut self) -> Self {
+        self.headers.retain(|(name, _)| *name != "authorization");
+        self
+    }
+
+    pub fn certificate(mut self, chain: &PresentedChain) -> Self {
+        self.chain = PeerChain(Some(Arc::new(chain.clone())));
+        self.anonymous()
+    }
+
+    pub async fn send(self) -> Reply {
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        let uri = format!("{}{separator}api-version=2021-04-12", self.path);
+        self.send_to(&uri).await
+    }
+
+    pub async fn send_to(self, uri: &str) -> Reply {
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(uri)
+            .header("host", HOST);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let request = request
+            .extension(self.chain)
+            .body(Body::from(self.body))
+            .unwrap();
+        let response = self.world.hub.router().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, 16 * 1024 * 1024).await.unwrap();
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            assert_eq!(
+                parts.headers["content-type"],
+                "application/json; charset=utf-8"
+            );
+            serde_json::from_slice(&bytes).unwrap()
+        };
+        Reply {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
+    }
+}
