@@ -1,0 +1,75 @@
+use ids::{DeviceId, ModuleId, Timestamp};
+use wire::device_view::token_resource;
+use wire::sas::{Draft, SharedAccessKey};
+
+use crate::{Identity, WorkloadError};
+
+/// What a device or module proves itself with.
+#[derive(Clone)]
+pub enum Credential {
+    /// A client certificate, shown in the TLS handshake.
+    Certificate(Identity),
+    /// A shared access signature. The caller makes a new one before each connection, see [`token`].
+    Token(String),
+}
+
+impl Credential {
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Certificate(identity) => Some(identity),
+            Self::Token(_) => None,
+        }
+    }
+
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self {
+            Self::Certificate(_) => None,
+            Self::Token(token) => Some(token),
+        }
+    }
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Certificate(identity) => identity.fmt(f),
+            Self::Token(_) => f.write_str("Token(redacted)"),
+        }
+    }
+}
+
+/// Nobody signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The workload socket did not.
+    #[error("the workload API did not sign")]
+    Workload(#[from] WorkloadError),
+}
+
+/// Something that holds a device's or module's key: the key itself, or a socket to whoever has it.
+pub trait Signer: Sync {
+    /// HMAC-SHA256 of `data`.
+    fn sign(&self, data: &[u8]) -> impl Future<Output = Result<[u8; 32], SignError>> + Send;
+}
+
+impl Signer for SharedAccessKey {
+    async fn sign(&self, data: &[u8]) -> Result<[u8; 32], SignError> {
+        Ok(SharedAccessKey::sign(self, data))
+    }
+}
+
+/// Makes a shared access signature for a device or module of `hub` that is valid until `expiry`.
+///
+/// # Errors
+/// When the signer does not sign.
+pub async fn token(
+    signer: &impl Signer,
+    hub: &str,
+    device: &DeviceId,
+    module: Option<&ModuleId>,
+    expiry: Timestamp,
+) -> Result<String, SignError> {
+    let draft = Draft::new(&token_resource(hub, device, module), None, expiry);
+    let digest = signer.sign(&draft.to_sign()).await?;
+    Ok(draft.finish(&digest))
+}

@@ -1,0 +1,129 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ids::HubHost;
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Longest wait for a TCP connection and its TLS handshake together.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Why there is no connection to a server.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Its name does not resolve, or nothing listens there.
+    #[error("{host}:{port} cannot be reached")]
+    Unreachable {
+        /// The server, without port.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// It does not answer.
+    #[error("{host}:{port} did not answer within {} s", WITHIN.as_secs())]
+    TimedOut {
+        /// The server, without port.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// It shows a certificate that this device does not believe.
+    #[error("{host}:{port} is not trusted: {reason}")]
+    Untrusted {
+        /// The server, without port.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What is wrong with its certificate.
+        reason: String,
+    },
+    /// It is reached, but TLS cannot be agreed on.
+    #[error("the TLS handshake with {host}:{port} failed")]
+    Handshake {
+        /// The server, without port.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What TLS said.
+        source: io::Error,
+    },
+}
+
+/// Where to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    host: String,
+    port: u16,
+}
+
+impl Endpoint {
+    /// `host` with its own port, or `usual` when it carries none.
+    pub(crate) fn new(host: &HubHost, usual: u16) -> Self {
+        Self {
+            host: host.name().trim_matches(['[', ']']).to_owned(),
+            port: host.port().unwrap_or(usual),
+        }
+    }
+}
+
+/// Opens a TLS connection.
+pub(crate) async fn dial(
+    endpoint: &Endpoint,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>, ConnectError> {
+    let connecting = tokio::time::timeout(WITHIN, open(endpoint, config));
+    connecting.await.unwrap_or_else(|_| {
+        Err(ConnectError::TimedOut {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        })
+    })
+}
+
+async fn open(
+    endpoint: &Endpoint,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>, ConnectError> {
+    let (host, port) = (endpoint.host.clone(), endpoint.port);
+    let unreachable = |source| ConnectError::Unreachable {
+        host: host.clone(),
+        port,
+        source,
+    };
+    let name = ServerName::try_from(host.clone())
+        .map_err(|error| unreachable(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    let tcp = TcpStream::connect((host.as_str(), port))
+        .await
+        .map_err(unreachable)?;
+    // Requests and packets are small and wait for answers.
+    tcp.set_nodelay(true).map_err(unreachable)?;
+    let connecting = TlsConnector::from(config).connect(name, tcp);
+    connecting.await.map_err(|source| match refusal(&source) {
+        Some(reason) => ConnectError::Untrusted { host, port, reason },
+        None => ConnectError::Handshake { host, port, source },
+    })
+}
+
+/// Why the server's certificate was refused, if that is what happened.
+fn refusal(error: &io::Error) -> Option<String> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(problem) = inner else {
+        return None;
+    };
+    Some(match problem {
+        CertificateError::UnknownIssuer => {
+            "its certificate chains to no trusted root; is the server's CA in trust_bundle_cert or the system's store?".into()
+        }
+        // The name of a trusted root is on it, the root's key did not sign it: a CA that was made anew under its old name.
+        CertificateError::BadSignature => {
+            "its certificate is signed by another CA than the trusted root of that name".into()
+        }
+        other => format!("its certificate is refused: {other}"),
+    })
+}

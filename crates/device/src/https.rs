@@ -1,0 +1,208 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH, RETRY_AFTER};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use ids::HubHost;
+use rustls::ClientConfig;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::dial::{Endpoint, dial};
+use crate::{ConnectError, Credential, Trust};
+
+/// Longest answer that is read, bytes. A device's list of modules is the longest.
+const MAX_ANSWER: usize = 2 * 1024 * 1024;
+/// Longest wait for an answer once connected.
+const WITHIN: Duration = Duration::from_secs(60);
+const HTTPS_PORT: u16 = 443;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpsError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection broke before the answer was complete.
+    #[error("the connection to {host} broke")]
+    Broken {
+        /// The server.
+        host: HubHost,
+        /// What HTTP said.
+        source: hyper::Error,
+    },
+    /// The answer did not come in time.
+    #[error("{host} did not answer within {} s", WITHIN.as_secs())]
+    TimedOut {
+        /// The server.
+        host: HubHost,
+    },
+    /// The answer is longer than any that is expected.
+    #[error("the answer of {host} has more than {MAX_ANSWER} bytes or is broken")]
+    Unreadable {
+        /// The server.
+        host: HubHost,
+        /// Why it cannot be read.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The request itself cannot be written.
+    #[error("the request cannot be written")]
+    Request(#[from] hyper::http::Error),
+}
+
+/// What a server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// How long the server wants the client to wait, from `Retry-After` in seconds.
+    pub retry_after: Option<Duration>,
+    /// The body, at most 2 MiB.
+    pub body: Bytes,
+}
+
+/// A client of one server over HTTP/1.1, which keeps its connection between requests.
+pub struct HttpsClient {
+    host: HubHost,
+    endpoint: Endpoint,
+    config: Arc<ClientConfig>,
+    authorization: Option<String>,
+    open: Mutex<Option<SendRequest<Full<Bytes>>>>,
+}
+
+impl HttpsClient {
+    /// A client of `host`, on port 443 unless it carries one. Connects with the first request.
+    #[must_use]
+    pub fn new(host: HubHost, trust: &Trust, credential: &Credential) -> Self {
+        Self {
+            endpoint: Endpoint::new(&host, HTTPS_PORT),
+            config: trust.client_config(credential.identity()),
+            authorization: credential.token().map(str::to_owned),
+            host,
+            open: Mutex::new(None),
+        }
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn host(&self) -> &HubHost {
+        &self.host
+    }
+
+    /// Sends one request and reads its answer, whatever its status. Every request must be safe to repeat: it is sent again, once,
+    /// when the server closed a connection that it kept from an earlier request.
+    ///
+    /// # Errors
+    /// When there is no connection or no complete answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+        if_match: Option<&str>,
+    ) -> Result<Answer, HttpsError> {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let mut kept = self.open.lock().await;
+        if let Some(mut sender) = kept.take()
+            && sender.ready().await.is_ok()
+        {
+            let request = self.request(&method, target, body.clone(), if_match)?;
+            match self.exchange(&mut sender, request).await {
+                Err(HttpsError::Broken { .. }) => {}
+                Ok(answer) => {
+                    *kept = Some(sender);
+                    return Ok(answer);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut sender = self.connect().await?;
+        let request = self.request(&method, target, body, if_match)?;
+        let answer = self.exchange(&mut sender, request).await?;
+        *kept = Some(sender);
+        Ok(answer)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, HttpsError> {
+        let stream = dial(&self.endpoint, self.config.clone()).await?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|source| self.broken(source))?;
+        // Ends when the sender is dropped or the server hangs up; its errors reach the request that waits.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        target: &str,
+        body: Option<Bytes>,
+        if_match: Option<&str>,
+    ) -> Result<Request<Full<Bytes>>, HttpsError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(HOST, self.host.as_str());
+        if let Some(token) = &self.authorization {
+            request = request.header(AUTHORIZATION, token);
+        }
+        if let Some(if_match) = if_match {
+            request = request.header(IF_MATCH, if_match);
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json; charset=utf-8");
+        }
+        Ok(request.body(Full::new(body.unwrap_or_default()))?)
+    }
+
+    async fn exchange(
+        &self,
+        sender: &mut SendRequest<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, HttpsError> {
+        let answering = async {
+            let response = sender.send_request(request).await;
+            self.read(response.map_err(|source| self.broken(source))?)
+                .await
+        };
+        let host = || self.host.clone();
+        tokio::time::timeout(WITHIN, answering)
+            .await
+            .unwrap_or_else(|_| Err(HttpsError::TimedOut { host: host() }))
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Answer, HttpsError> {
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|source| match source.downcast::<hyper::Error>() {
+                Ok(source) => self.broken(*source),
+                Err(source) => self.unreadable(source),
+            })?;
+        Ok(Answer {
+            status,
+            retry_after: retry_after.map(Duration::from_secs),
+            body: body.to_bytes(),
+        })
+    }
+
+    fn broken(&self, source: hyper::Error) -> HttpsError {
+        let host = self.host.clone();
+        HttpsError::Broken { host, source }
+    }
+
+    fn unreadable(&self, source: Box<dyn std::error::Error + Send + Sync>) -> HttpsError {
+        debug_assert!(source.is::<LengthLimitError>());
+        let host = self.host.clone();
+        HttpsError::Unreadable { host, source }
+    }
+}

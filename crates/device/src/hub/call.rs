@@ -1,0 +1,177 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use wire::device_view::DeviceTwin;
+use wire::error::ServiceError;
+use wire::lenient::BodyError;
+use wire::message::PropertyBag;
+
+use super::MethodCall;
+use crate::provision::excerpt;
+
+/// Longest wait for the hub's answer to one call.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Why a call to the hub has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The connection is over; [`super::Event::Disconnected`] says why.
+    #[error("the hub connection is over")]
+    Disconnected,
+    /// The hub did not answer.
+    #[error("the hub did not answer within {} s", WITHIN.as_secs())]
+    TimedOut,
+    /// The hub refused.
+    #[error("the hub refused with {status} (error {code}): {message}")]
+    Refused {
+        /// As in HTTP.
+        status: u16,
+        /// Six digits; 0 when the hub gave none.
+        code: u32,
+        /// For a person.
+        message: String,
+    },
+    /// The hub's answer makes no sense.
+    #[error("the hub's answer cannot be read")]
+    Answer(#[from] BodyError),
+}
+
+/// The hub's answer to a twin request.
+#[derive(Debug)]
+pub(super) struct TwinAnswer {
+    pub(super) status: u16,
+    pub(super) version: Option<u64>,
+    pub(super) payload: Bytes,
+}
+
+/// What a handle asks the connection's loop to do.
+#[derive(Debug)]
+pub(super) enum Call {
+    TwinGet(oneshot::Sender<TwinAnswer>),
+    Report {
+        patch: Bytes,
+        expected: Option<u64>,
+        answer: oneshot::Sender<TwinAnswer>,
+    },
+    Telemetry {
+        bag: String,
+        payload: Bytes,
+        done: oneshot::Sender<()>,
+    },
+    Respond {
+        rid: String,
+        status: i32,
+        body: Bytes,
+    },
+    Close,
+}
+
+/// A connection to a hub. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    calls: mpsc::Sender<Call>,
+}
+
+impl Hub {
+    pub(super) fn new(calls: mpsc::Sender<Call>) -> Self {
+        Self { calls }
+    }
+
+    /// The whole twin.
+    ///
+    /// # Errors
+    /// When the connection ends, or the hub refuses or does not answer.
+    pub async fn get_twin(&self) -> Result<DeviceTwin, CallError> {
+        let answer = self.ask(Call::TwinGet).await?;
+        Ok(DeviceTwin::parse(&accepted(answer)?.payload)?)
+    }
+
+    /// Merges `patch`, a JSON object, into the reported properties; gives their new version. With `expected`, only when they have
+    /// that version now.
+    ///
+    /// # Errors
+    /// When the connection ends, or the hub refuses or does not answer.
+    pub async fn report(&self, patch: &Value, expected: Option<u64>) -> Result<u64, CallError> {
+        let patch = Bytes::from(patch.to_string());
+        let answer = self
+            .ask(|answer| Call::Report {
+                patch,
+                expected,
+                answer,
+            })
+            .await?;
+        let version = accepted(answer)?.version;
+        version.ok_or_else(|| BodyError::new("", "the answer carries no version").into())
+    }
+
+    /// Sends a message; returns when the hub has stored it.
+    ///
+    /// # Errors
+    /// When the connection ends or the hub does not acknowledge. The message may have arrived nevertheless.
+    pub async fn send_telemetry(
+        &self,
+        payload: impl Into<Bytes>,
+        properties: &PropertyBag,
+    ) -> Result<(), CallError> {
+        let (payload, bag) = (payload.into(), properties.encode());
+        self.ask(|done| Call::Telemetry { bag, payload, done })
+            .await
+    }
+
+    /// Answers a method call; `status` is 200 by convention for success.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub async fn respond(
+        &self,
+        call: &MethodCall,
+        status: i32,
+        body: &Value,
+    ) -> Result<(), CallError> {
+        let (rid, body) = (call.rid.clone(), Bytes::from(body.to_string()));
+        let call = Call::Respond { rid, status, body };
+        self.calls
+            .send(call)
+            .await
+            .map_err(|_| CallError::Disconnected)
+    }
+
+    /// Ends the connection in good order.
+    pub async fn close(self) {
+        // A connection that is over already needs no ending.
+        let _ = self.calls.send(Call::Close).await;
+    }
+
+    async fn ask<T>(&self, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, CallError> {
+        let (answer, answered) = oneshot::channel();
+        let call = call(answer);
+        let asking = async {
+            self.calls
+                .send(call)
+                .await
+                .map_err(|_| CallError::Disconnected)?;
+            answered.await.map_err(|_| CallError::Disconnected)
+        };
+        tokio::time::timeout(WITHIN, asking)
+            .await
+            .unwrap_or(Err(CallError::TimedOut))
+    }
+}
+
+fn accepted(answer: TwinAnswer) -> Result<TwinAnswer, CallError> {
+    let status = answer.status;
+    if (200..300).contains(&status) {
+        return Ok(answer);
+    }
+    let (code, message) = serde_json::from_slice::<ServiceError>(&answer.payload).map_or_else(
+        |_| (0, excerpt(&answer.payload)),
+        |error| (error.error_code, error.message),
+    );
+    Err(CallError::Refused {
+        status,
+        code,
+        message,
+    })
+}

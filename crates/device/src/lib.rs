@@ -1,0 +1,38 @@
+//! The device's side of the wire: trust, registration, the hub connection, module identities, and the workload socket.
+//!
+//! Shared by the edge daemon, the sensor module and simulated devices, so that a simulated device cannot drift from a real one.
+//! Nothing in here decides when to try again: calls end within a time limit with an error that says what kind it is, and
+//! [`Backoff`] computes how long a caller should wait.
+
+mod trust;
+
+mod identity;
+
+mod dial;
+
+mod https;
+
+mod credential;
+
+mod provision;
+
+mod modules;
+
+mod hub;
+
+mod workload;
+
+mod backoff;
+
+pub use backoff::Backoff;
+pub use credential::{Credential, SignError, Signer, token};
+pub use dial::ConnectError;
+pub use https::{Answer, HttpsClient, HttpsError};
+pub use hub::{
+    CallError, DesiredChange, Event, Events, Hub, HubError, HubOptions, Lost, MethodCall,
+};
+pub use identity::{Identity, IdentityError};
+pub use modules::{ModuleError, ModuleIdentities};
+pub use provision::{Assignment, ProvisionError, Provisioning, provision};
+pub use trust::{Trust, TrustError};
+pub use workload::{Workload, WorkloadError};

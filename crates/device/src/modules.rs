@@ -1,0 +1,126 @@
+use hyper::Method;
+use ids::{DeviceId, HubHost, ModuleId};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wire::device_view::{DeviceModule, DeviceModuleRequest, module_path, modules_path};
+use wire::error::HubHttpError;
+
+use crate::provision::excerpt;
+use crate::{Answer, Credential, HttpsClient, HttpsError, Trust};
+
+/// Why the hub did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    /// The hub is not reached, not trusted, or the connection broke.
+    #[error("the hub cannot be asked about module identities")]
+    Connection(#[from] HttpsError),
+    /// It refuses.
+    #[error("the hub refused with {status}: {message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Six digits, where the hub told them.
+        code: Option<u32>,
+        /// For a person.
+        message: String,
+    },
+    /// Its answer makes no sense.
+    #[error("the hub answered with something else than module identities")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// The module identities of one device, as that device manages them.
+pub struct ModuleIdentities {
+    client: HttpsClient,
+    device: DeviceId,
+}
+
+impl ModuleIdentities {
+    /// The identities of `device` on `hub`, port 443 unless it carries one.
+    #[must_use]
+    pub fn new(hub: HubHost, device: DeviceId, trust: &Trust, credential: &Credential) -> Self {
+        let client = HttpsClient::new(hub, trust, credential);
+        Self { client, device }
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// When the hub is not reached or refuses.
+    pub async fn list(&self) -> Result<Vec<DeviceModule>, ModuleError> {
+        read(
+            &self
+                .send(Method::GET, &modules_path(&self.device), None, None)
+                .await?,
+        )
+    }
+
+    /// One of them; `None` when there is no such module.
+    ///
+    /// # Errors
+    /// When the hub is not reached or refuses.
+    pub async fn get(&self, module: &ModuleId) -> Result<Option<DeviceModule>, ModuleError> {
+        let answer = self
+            .send(Method::GET, &module_path(&self.device, module), None, None)
+            .await;
+        match answer {
+            Ok(answer) => read(&answer).map(Some),
+            Err(ModuleError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates an identity, or changes an existing one when `overwrite` is set; gives what the hub has afterwards.
+    ///
+    /// # Errors
+    /// When the hub is not reached or refuses, for example because it exists and `overwrite` is not set.
+    pub async fn put(
+        &self,
+        request: &DeviceModuleRequest,
+        overwrite: bool,
+    ) -> Result<DeviceModule, ModuleError> {
+        let target = module_path(&self.device, &request.module);
+        let if_match = overwrite.then_some("*");
+        read(
+            &self
+                .send(Method::PUT, &target, Some(&request.to_json()), if_match)
+                .await?,
+        )
+    }
+
+    /// Removes an identity; one that does not exist is as good as removed.
+    ///
+    /// # Errors
+    /// When the hub is not reached or refuses.
+    pub async fn delete(&self, module: &ModuleId) -> Result<(), ModuleError> {
+        let target = module_path(&self.device, module);
+        match self.send(Method::DELETE, &target, None, Some("*")).await {
+            Ok(_) | Err(ModuleError::Refused { status: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+        if_match: Option<&str>,
+    ) -> Result<Answer, ModuleError> {
+        let answer = self.client.send(method, target, body, if_match).await?;
+        if (200..300).contains(&answer.status) {
+            return Ok(answer);
+        }
+        let (code, message) = serde_json::from_slice::<HubHttpError>(&answer.body)
+            .map_or_else(|_| (None, excerpt(&answer.body)), |error| error.read());
+        Err(ModuleError::Refused {
+            status: answer.status,
+            code,
+            message,
+        })
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ModuleError> {
+    serde_json::from_slice(&answer.body).map_err(ModuleError::Answer)
+}

@@ -1,0 +1,241 @@
+use std::time::Duration;
+
+use hyper::Method;
+use ids::{DeviceId, HubHost, IdScope, RegistrationId};
+use serde_json::Value;
+use tokio::time::Instant;
+use wire::dps::{
+    API_VERSION, OperationStatus, RegisterRequest, RegistrationStatus, Substatus, operation_path,
+    register_path,
+};
+use wire::error::ServiceError;
+use wire::http::encode_segment;
+
+use crate::{Answer, Credential, HttpsClient, HttpsError, Trust};
+
+/// Waits between polls are kept within these, whatever the service asks.
+const SHORTEST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Waited when the service says nothing.
+const USUAL_WAIT: Duration = Duration::from_secs(2);
+
+/// How a device asks a provisioning service for its hub.
+#[derive(Debug, Clone)]
+pub struct Provisioning {
+    /// The service, port 443 unless it carries one.
+    pub endpoint: HubHost,
+    /// The ID scope.
+    pub id_scope: IdScope,
+    /// As whom.
+    pub registration_id: RegistrationId,
+    /// What a custom allocation gets to see.
+    pub payload: Option<Value>,
+    /// Client certificate, or a token for `{scope}/registrations/{id}`.
+    pub credential: Credential,
+    /// Which servers to believe.
+    pub trust: Trust,
+    /// Longest time that the whole registration may take.
+    pub within: Duration,
+}
+
+/// What a device was given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// Its hub, to be reached by MQTT on 8883, or on the port that it carries.
+    pub hub: HubHost,
+    /// Its id there.
+    pub device: DeviceId,
+    /// How the assignment came about.
+    pub substatus: Option<Substatus>,
+    /// What a custom allocation answered.
+    pub payload: Option<Value>,
+}
+
+/// Why there is no assignment.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// The service is not reached, not trusted, or the connection broke.
+    #[error("the provisioning service cannot be asked")]
+    Connection(#[from] HttpsError),
+    /// The service refuses the request.
+    #[error(
+        "the provisioning service refused with {status} (error {code}, tracking id {tracking_id}): {message}"
+    )]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Six digits; 0 when the service gave none.
+        code: u32,
+        /// Finds the refusal in the service's log.
+        tracking_id: String,
+        /// For a person.
+        message: String,
+        /// When to try again, if the service said.
+        retry_after: Option<Duration>,
+    },
+    /// The service accepted the request and could not assign a hub.
+    #[error("the registration ended as {status:?} (error {code}): {message}")]
+    NotAssigned {
+        /// `Failed` or `Disabled`.
+        status: RegistrationStatus,
+        /// Six digits; 0 when the service gave none.
+        code: u32,
+        /// For a person.
+        message: String,
+    },
+    /// The service's answer makes no sense.
+    #[error(
+        "the provisioning service answered {status} with something else than a registration: {problem}"
+    )]
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The registration is not finished in time.
+    #[error("the registration did not finish within {} s", .0.as_secs())]
+    TimedOut(Duration),
+}
+
+impl ProvisionError {
+    /// Whether asking again later may help without anybody changing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Connection(_) | Self::TimedOut(_) => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::NotAssigned { .. } | Self::Answer { .. } => false,
+        }
+    }
+}
+
+/// Registers over HTTPS and waits for the assignment: one PUT, then polls as often as the service asks, on one connection.
+///
+/// # Errors
+/// Says whether the service was not reached, not trusted, refused, or failed to assign.
+pub async fn provision(how: &Provisioning) -> Result<Assignment, ProvisionError> {
+    let registering = register(how);
+    tokio::time::timeout(how.within, registering)
+        .await
+        .unwrap_or(Err(ProvisionError::TimedOut(how.within)))
+}
+
+async fn register(how: &Provisioning) -> Result<Assignment, ProvisionError> {
+    let client = HttpsClient::new(how.endpoint.clone(), &how.trust, &how.credential);
+    let (scope, id) = (
+        how.id_scope.as_str(),
+        encode_segment(how.registration_id.as_str()),
+    );
+    let body = RegisterRequest {
+        registration_id: how.registration_id.clone(),
+        payload: how.payload.clone(),
+    };
+    let body = serde_json::to_value(body).unwrap_or_default();
+    let target = query(&register_path(scope, &id));
+    let answer = client.send(Method::PUT, &target, Some(&body), None).await?;
+    let mut wait = answer.retry_after;
+    let mut operation = read(&answer)?;
+    let target = query(&operation_path(
+        scope,
+        &id,
+        &encode_segment(&operation.operation_id),
+    ));
+    let started = Instant::now();
+    loop {
+        if let Some(done) = finished(operation)? {
+            return Ok(done);
+        }
+        pause(wait).await;
+        tracing::debug!(registration.id = %how.registration_id, elapsed = ?started.elapsed(), "asking for the assignment");
+        let answer = poll(&client, &target).await?;
+        wait = answer.retry_after;
+        operation = read(&answer)?;
+    }
+}
+
+fn query(path: &str) -> String {
+    format!("{path}?api-version={API_VERSION}")
+}
+
+/// Polls until the service answers with anything but "busy"; the caller's time limit ends that.
+async fn poll(client: &HttpsClient, target: &str) -> Result<Answer, ProvisionError> {
+    loop {
+        let answer = client.send(Method::GET, target, None, None).await?;
+        if answer.status != 429 && answer.status < 500 {
+            return Ok(answer);
+        }
+        pause(answer.retry_after).await;
+    }
+}
+
+async fn pause(asked: Option<Duration>) {
+    let wait = asked
+        .unwrap_or(USUAL_WAIT)
+        .clamp(SHORTEST_WAIT, LONGEST_WAIT);
+    // Up to a tenth more, so that devices that started together spread out.
+    tokio::time::sleep(wait.mul_f64(1.0 + rand::random::<f64>() / 10.0)).await;
+}
+
+fn read(answer: &Answer) -> Result<OperationStatus, ProvisionError> {
+    let status = answer.status;
+    if status == 200 || status == 202 {
+        return serde_json::from_slice(&answer.body).map_err(|error| ProvisionError::Answer {
+            status,
+            problem: error.to_string(),
+        });
+    }
+    let Ok(error) = serde_json::from_slice::<ServiceError>(&answer.body) else {
+        return Err(ProvisionError::Refused {
+            status,
+            code: 0,
+            tracking_id: String::new(),
+            message: excerpt(&answer.body),
+            retry_after: answer.retry_after,
+        });
+    };
+    Err(ProvisionError::Refused {
+        status,
+        code: error.error_code,
+        tracking_id: error.tracking_id,
+        message: error.message,
+        retry_after: answer.retry_after,
+    })
+}
+
+/// The start of a body that is not what it should be.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).chars().take(200).collect()
+}
+
+fn finished(operation: OperationStatus) -> Result<Option<Assignment>, ProvisionError> {
+    let state = operation.registration_state;
+    match operation.status {
+        RegistrationStatus::Assigning | RegistrationStatus::Unassigned => Ok(None),
+        RegistrationStatus::Assigned => {
+            let place =
+                state.and_then(|s| Some((s.assigned_hub?, s.device_id?, s.substatus, s.payload)));
+            let (hub, device, substatus, payload) =
+                place.ok_or_else(|| ProvisionError::Answer {
+                    status: 200,
+                    problem: "it is assigned and names no hub or device".into(),
+                })?;
+            Ok(Some(Assignment {
+                hub,
+                device,
+                substatus,
+                payload,
+            }))
+        }
+        status @ (RegistrationStatus::Failed | RegistrationStatus::Disabled) => {
+            let (code, message) = state
+                .map(|s| (s.error_code, s.error_message))
+                .unwrap_or_default();
+            Err(ProvisionError::NotAssigned {
+                status,
+                code: code.unwrap_or_default(),
+                message: message.unwrap_or_default(),
+            })
+        }
+    }
+}

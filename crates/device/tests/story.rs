@@ -1,0 +1,17 @@
+//! The device's side against servers that are made up here, over real sockets and real TLS.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets an error has failed and may say so by panicking"
+)]
+
+#[path = "story/hub.rs"]
+mod hub;
+#[path = "story/modules.rs"]
+mod modules;
+#[path = "story/provision.rs"]
+mod provision;
+#[path = "story/server.rs"]
+mod server;
+#[path = "story/workload.rs"]
+mod workload;
