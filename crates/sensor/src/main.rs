@@ -1,0 +1,71 @@
+//! The simulated temperature sensor: a module that sends made-up measurements, as Azure's tutorial module does.
+//!
+//! It is configured by the environment that the edge agent gives every module, follows its twin's `SendInterval` and `SendData`,
+//! and answers the direct method `reset`. One line on standard output for each message sent.
+
+mod clock;
+
+mod environment;
+
+mod desired;
+
+mod machine;
+
+mod session;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use environment::Environment;
+
+fn main() -> ExitCode {
+    let filter =
+        EnvFilter::try_from_env("RuntimeLogLevel").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT, whatever happens to the connection.
+fn run() -> anyhow::Result<()> {
+    let environment = read_environment()?;
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the runtime cannot start")?;
+    let ended = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+        // Dropping the session at any point is fine: what is not acknowledged was not promised.
+        tokio::select! {
+            never = session::run(&environment) => match never {},
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    });
+    // A name that is being looked up must not hold the program.
+    runtime.shutdown_background();
+    ended
+}
+
+fn read_environment() -> anyhow::Result<Environment> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the program's main is where the environment is read"
+    )]
+    let lookup = |name: &str| std::env::var(name).ok();
+    Environment::read(lookup)
+}

@@ -1,0 +1,164 @@
+use std::convert::Infallible;
+use std::io::Write;
+use std::time::Duration;
+
+use device::{Backoff, Credential, Event, Hub, HubOptions, MethodCall, Trust, token};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use wire::message::{PropertyBag, system};
+
+use crate::clock;
+use crate::desired::Settings;
+use crate::environment::Environment;
+use crate::machine::Machine;
+
+/// How long a token is asked for, and when a new connection replaces the one made with it.
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+const RENEWAL: Duration = Duration::from_secs(3300);
+const KEEP_ALIVE: u16 = 60;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A connection that stood this long was a success, so that the next attempt comes soon.
+const STABLE: Duration = Duration::from_secs(30);
+
+/// What survives connections.
+struct Sensor<'a> {
+    environment: &'a Environment,
+    machine: Machine,
+    settings: Settings,
+    sent: u64,
+}
+
+/// Connects, works, and connects again, for ever.
+pub(crate) async fn run(environment: &Environment) -> Infallible {
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    let (machine, settings) = (Machine::new(), Settings::default());
+    let mut sensor = Sensor {
+        environment,
+        machine,
+        settings,
+        sent: 0,
+    };
+    loop {
+        let started = Instant::now();
+        let ended = sensor.work().await;
+        if started.elapsed() >= STABLE {
+            backoff.succeeded();
+        }
+        if let Err(error) = ended {
+            let wait = backoff.failed(rand::random());
+            tracing::warn!(retry.seconds = wait.as_secs_f64(), "{error:#}");
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+impl Sensor<'_> {
+    /// One connection from beginning to end; returns `Ok` when it is to be renewed.
+    async fn work(&mut self) -> anyhow::Result<()> {
+        let options = self.options().await?;
+        let (hub, mut events) = Hub::connect(&options).await?;
+        tracing::info!(hub.host = %self.environment.hub, module.id = %self.environment.module, "connected");
+        let twin = hub.get_twin().await?;
+        // The whole twin counts: what was removed in between has its default again.
+        self.settings = Settings::default();
+        self.follow(&hub, &twin.desired.properties).await?;
+        let mut version = twin.desired.version;
+        let renewal = Instant::now() + RENEWAL;
+        let mut last = None::<Instant>;
+        loop {
+            let next = last.map_or_else(Instant::now, |last| last + self.settings.interval());
+            // `next` is cancel-safe, the others are timers; what an arm begins it finishes.
+            tokio::select! {
+                event = events.next() => match event {
+                    // A change that the twin already contained would set things back.
+                    Some(Event::Desired(change)) if change.version <= version => {}
+                    Some(Event::Desired(change)) => {
+                        version = change.version;
+                        self.follow(&hub, &change.properties).await?;
+                    }
+                    Some(Event::Method(call)) => self.answer(&hub, &call).await?,
+                    Some(Event::Disconnected(lost)) => return Err(lost.into()),
+                    None => anyhow::bail!("the connection is over"),
+                },
+                () = tokio::time::sleep_until(next), if self.settings.send => {
+                    last = Some(Instant::now());
+                    self.send(&hub).await?;
+                }
+                () = tokio::time::sleep_until(renewal) => {
+                    hub.close().await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Everything that may have changed since the last connection: roots and token.
+    async fn options(&self) -> anyhow::Result<HubOptions> {
+        let Environment {
+            hub,
+            gateway,
+            device,
+            module,
+            workload,
+        } = self.environment;
+        let roots = workload.trust_bundle().await?;
+        let expiry = clock::now().plus(TOKEN_LIFE);
+        let token = token(workload, hub.as_str(), device, Some(module), expiry).await?;
+        Ok(HubOptions {
+            hub: hub.clone(),
+            gateway: gateway.clone(),
+            device: device.clone(),
+            module: Some(module.clone()),
+            credential: Credential::Token(token),
+            trust: Trust::native_and(&roots)?,
+            keep_alive: KEEP_ALIVE,
+            client_type: concat!("simulated-temperature-sensor/", env!("CARGO_PKG_VERSION"))
+                .to_owned(),
+        })
+    }
+
+    async fn follow(&mut self, hub: &Hub, change: &Map<String, Value>) -> anyhow::Result<()> {
+        for problem in self.settings.apply(change) {
+            tracing::warn!("ignored: {problem}");
+        }
+        hub.report(&self.settings.report(), None).await?;
+        tracing::info!(settings = %self.settings.report(), "desired properties followed");
+        Ok(())
+    }
+
+    async fn answer(&mut self, hub: &Hub, call: &MethodCall) -> anyhow::Result<()> {
+        let (status, body) = match call.name.as_str() {
+            "reset" => {
+                self.machine = Machine::new();
+                say("reset");
+                (200, json!({}))
+            }
+            other => (
+                501,
+                json!({ "message": format!("there is no method {other:?}; there is reset") }),
+            ),
+        };
+        Ok(hub.respond(call, status, &body).await?)
+    }
+
+    async fn send(&mut self, hub: &Hub) -> anyhow::Result<()> {
+        let chances = [rand::random(), rand::random(), rand::random()];
+        let measurement = self.machine.measure(chances, clock::now());
+        let payload = serde_json::to_string(&measurement)?;
+        let properties = PropertyBag::new()
+            .with(system::CONTENT_TYPE, "application/json")
+            .with(system::CONTENT_ENCODING, "utf-8")
+            .with(system::OUTPUT_NAME, "temperatureOutput")
+            .with("sequenceNumber", self.sent.to_string());
+        hub.send_telemetry(payload.clone(), &properties).await?;
+        self.sent += 1;
+        say(&format!("message {} sent: {payload}", self.sent));
+        Ok(())
+    }
+}
+
+/// One line on standard output. Nobody may be reading it, which is no reason to stop measuring.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
