@@ -1,0 +1,101 @@
+//! `aziot-edged`: the device's daemon.
+
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+use edge::config::{ApplyError, Config};
+use edge::daemon::{self, DaemonError, Ended};
+use edge::logging;
+use edge::paths::Paths;
+use edge::reconcile::network;
+use edge::runtime::{Docker, DockerOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Exit code for a configuration that starting again cannot cure; the systemd unit does not restart then.
+const BAD_SETTINGS: u8 = 153;
+
+/// The IoT Edge runtime of this device.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the device until SIGTERM; its modules go on after that.
+    Run {
+        /// Folder that is this device's /, so that many devices live on one machine.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let Verb::Run { root } = Arguments::parse().verb;
+    match run(&root) {
+        Ok(Ended::Stopped) => ExitCode::SUCCESS,
+        Ok(Ended::Restart) => begin_anew(),
+        Err(error) => {
+            let code = match error.downcast_ref::<DaemonError>() {
+                Some(DaemonError::Settings(_)) => BAD_SETTINGS,
+                _ => 1,
+            };
+            tell(&error);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(root: &std::path::Path) -> anyhow::Result<Ended> {
+    let paths = Paths::under(root)?;
+    #[expect(clippy::disallowed_methods, reason = "a program's main reads the environment")]
+    let level = std::env::var("AZIOT_LOG").ok();
+    let set_log_level = logging::start(&paths, level.as_deref())?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %paths.root().display(), "starting");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let stop = async move {
+            // Cancel-safe: both only wait.
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        };
+        Ok(daemon::run(paths, docker, set_log_level, stop).await?)
+    })
+}
+
+fn docker(config: &Config, paths: &Paths) -> Docker {
+    let (socket, root, network) = (config.runtime.socket.clone(), paths.root().to_owned(), network(paths, config));
+    Docker::new(DockerOptions { socket, root, network })
+}
+
+/// The same program with the same arguments in the same process: whoever supervises it notices nothing.
+fn begin_anew() -> ExitCode {
+    let error = match std::env::current_exe() {
+        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    };
+    tell(&anyhow::Error::new(error).context("cannot begin anew"));
+    ExitCode::FAILURE
+}
+
+fn tell(error: &anyhow::Error) {
+    let mut out = io::stderr().lock();
+    // Nobody may be reading.
+    let _ = writeln!(out, "{error}");
+    for cause in error.chain().skip(1) {
+        let _ = writeln!(out, "\tcaused by: {cause}");
+    }
+    let faults = error.chain().filter_map(|cause| match cause.downcast_ref::<ApplyError>() {
+        Some(ApplyError::Faults { faults, .. }) => Some(faults),
+        _ => None,
+    });
+    for fault in faults.flatten() {
+        let _ = writeln!(out, "\t{fault}");
+    }
+}

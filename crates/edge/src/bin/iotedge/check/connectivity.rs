@@ -1,0 +1,59 @@
+//! Checks that open connections: the same handshakes that the daemon makes.
+
+use std::time::Duration;
+
+use device::{Credential, HttpsClient, Trust};
+use edge::config::examine_file;
+use hyper::Method;
+use ids::HubHost;
+use wire::local_api::{DaemonStatus, Provisioning};
+
+use super::result::{Checked, Verdict, told};
+use crate::Device;
+
+const SECTION: &str = "Connectivity checks";
+const LIMIT: Duration = Duration::from_secs(20);
+
+pub async fn run(device: &Device) -> Vec<Checked> {
+    let check = |id, description, verdict| Checked { section: SECTION, id, description, verdict };
+    let provisioning = dps(device).await;
+    let hub = hub(device).await;
+    vec![
+        check("host-connect-dps-endpoint", "this device trusts and reaches the provisioning service", provisioning),
+        check("host-connect-iothub-https", "this device trusts and reaches its hub over HTTPS", hub),
+    ]
+}
+
+async fn dps(device: &Device) -> Verdict {
+    match examine_file(&device.paths.config(), edge::clock::now()) {
+        Err(_) => Verdict::Skipped("config.toml has errors".to_owned()),
+        Ok(applied) => handshake(device, &applied.config.provisioning.endpoint).await,
+    }
+}
+
+async fn hub(device: &Device) -> Verdict {
+    match device.client.get::<DaemonStatus>("/muster/status").await.map(|status| status.provisioning) {
+        Ok(Provisioning::Provisioned { hub, .. }) => handshake(device, &hub).await,
+        Ok(_) | Err(_) => Verdict::Skipped("the device has no hub yet".to_owned()),
+    }
+}
+
+/// Any answer at all means that the server was reached, trusted, and took the certificate's proof.
+async fn handshake(device: &Device, host: &HubHost) -> Verdict {
+    let Ok(applied) = examine_file(&device.paths.config(), edge::clock::now()) else {
+        return Verdict::Skipped("config.toml has errors".to_owned());
+    };
+    let Some(credential) = applied.examined.credential else {
+        return Verdict::Skipped("there is no credential".to_owned());
+    };
+    let trust = match Trust::native_and(&applied.examined.roots) {
+        Ok(trust) => trust,
+        Err(error) => return Verdict::Error(told(&error)),
+    };
+    let client = HttpsClient::new(host.clone(), &trust, &Credential::Certificate(credential.identity));
+    match tokio::time::timeout(LIMIT, client.send(Method::GET, "/", None, None)).await {
+        Ok(Ok(_)) => Verdict::Ok(Some(host.to_string())),
+        Ok(Err(error)) => Verdict::Error(told(&error)),
+        Err(_) => Verdict::Error(format!("{host} did not answer within {} s", LIMIT.as_secs())),
+    }
+}

@@ -1,0 +1,125 @@
+//! Checks that look at this machine only.
+
+use std::time::Duration;
+
+use edge::config::{Applied, ApplyError, Severity, examine_file, read_applied};
+use edge::runtime::{Docker, DockerOptions, ModuleRuntime};
+use ids::Timestamp;
+use nix::sys::statvfs::statvfs;
+use wire::local_api::{DaemonStatus, Provisioning};
+
+use super::result::{Checked, Verdict, told};
+use crate::{Device, system};
+
+const SECTION: &str = "Configuration checks";
+/// No device can have an earlier time: this program was written after it (2026-01-01).
+const PLAUSIBLE: Timestamp = Timestamp::from_unix_seconds(1_767_225_600);
+const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Below this share of free space images and logs soon fail.
+const FREE_PER_CENT: u64 = 5;
+
+/// Runs them in the order in which one depends on another.
+pub async fn run(device: &Device) -> Vec<Checked> {
+    let now = edge::clock::now();
+    let examined = examine_file(&device.paths.config(), now);
+    let check = |id, description, verdict| Checked { section: SECTION, id, description, verdict };
+    vec![
+        check("aziot-edged-config-well-formed", "config.toml is well-formed and its files belong together", well_formed(&examined)),
+        check("config-up-to-date", "the applied configuration is config.toml's", up_to_date(device, &examined)),
+        check("host-local-time", "the clock is plausible", clock(now)),
+        check("identity-certificate-expiry", "the identity certificate does not expire soon", expiry(&examined, now)),
+        check("container-engine-uri", "the container engine answers", engine(device, &examined).await),
+        check("disk-space", "there is room for images and logs", disk(device)),
+        check("aziot-edged-running", "the daemon runs and is provisioned", daemon(device).await),
+    ]
+}
+
+type Examination = Result<Applied, ApplyError>;
+
+fn well_formed(examined: &Examination) -> Verdict {
+    match examined {
+        Ok(applied) => {
+            let remarks = applied.remarks.iter().chain(&applied.examined.faults);
+            let warnings: Vec<String> =
+                remarks.filter(|fault| fault.severity == Severity::Warning).map(ToString::to_string).collect();
+            if warnings.is_empty() { Verdict::Ok(None) } else { Verdict::Warning(warnings.join("\n")) }
+        }
+        Err(error @ ApplyError::Faults { faults, .. }) => {
+            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Verdict::Error(format!("{error}\n{}", lines.join("\n")))
+        }
+        Err(error) => Verdict::Error(told(error)),
+    }
+}
+
+fn skipped() -> Verdict {
+    Verdict::Skipped("config.toml has errors".to_owned())
+}
+
+fn up_to_date(device: &Device, examined: &Examination) -> Verdict {
+    let Ok(current) = examined else { return skipped() };
+    match read_applied(&device.paths.applied()) {
+        Ok(Some(applied)) if applied == current.text => Verdict::Ok(None),
+        Ok(Some(_)) => Verdict::Warning("config.toml was changed since; run `iotedge config apply`".to_owned()),
+        Ok(None) => Verdict::Error("nothing is applied; run `iotedge config apply`".to_owned()),
+        Err(error) => Verdict::Error(told(&error)),
+    }
+}
+
+fn clock(now: Timestamp) -> Verdict {
+    if now < PLAUSIBLE {
+        return Verdict::Error(format!("it says {now}; certificates are not valid then. Set it, or wait for time synchronisation"));
+    }
+    Verdict::Ok(Some(now.to_string()))
+}
+
+fn expiry(examined: &Examination, now: Timestamp) -> Verdict {
+    let Some(credential) = examined.as_ref().ok().and_then(|applied| applied.examined.credential.as_ref()) else {
+        return skipped();
+    };
+    let left = credential.not_after.since(now);
+    let text = format!("it is valid until {}", credential.not_after);
+    if left < EXPIRES_SOON { Verdict::Warning(text) } else { Verdict::Ok(Some(text)) }
+}
+
+async fn engine(device: &Device, examined: &Examination) -> Verdict {
+    let Ok(applied) = examined else { return skipped() };
+    let runtime = &applied.config.runtime;
+    let docker = Docker::new(DockerOptions {
+        socket: runtime.socket.clone(),
+        root: device.paths.root().to_owned(),
+        network: runtime.network.clone(),
+    });
+    match docker.engine().await {
+        Ok(info) => Verdict::Ok(Some(format!("{} {}", runtime.uri(), info.version))),
+        Err(error) => Verdict::Error(format!("{}\nInstall it with `apt-get install moby-engine` or docker.io, or see [moby_runtime]", told(&error))),
+    }
+}
+
+fn disk(device: &Device) -> Verdict {
+    let state = device.paths.state();
+    let existing = state.ancestors().find(|path| path.exists());
+    let Some(folder) = existing else { return Verdict::Warning(format!("{} does not exist", state.display())) };
+    match statvfs(folder) {
+        Ok(stat) => {
+            let (free, total) = (stat.blocks_available() as u64, (stat.blocks() as u64).max(1));
+            let text = format!("{} has {} % free", folder.display(), free * 100 / total);
+            if free * 100 / total < FREE_PER_CENT { Verdict::Warning(text) } else { Verdict::Ok(Some(text)) }
+        }
+        Err(error) => Verdict::Warning(format!("{}: {error}", folder.display())),
+    }
+}
+
+async fn daemon(device: &Device) -> Verdict {
+    match device.client.get::<DaemonStatus>("/muster/status").await {
+        Err(error) => Verdict::Error(told(&error)),
+        Ok(status) => {
+            let text = system::provisioning(&status.provisioning);
+            match status.provisioning {
+                Provisioning::Provisioned { problem: None, .. } => Verdict::Ok(Some(text)),
+                Provisioning::Provisioned { .. } => Verdict::Warning(text),
+                Provisioning::Unconfigured { .. } | Provisioning::Registering { .. } => Verdict::Error(text),
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `iotedge`'s side of the management socket.
+
+use std::io;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::handshake;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wire::local_api::{API_VERSION, ErrorBody};
+
+use crate::unix_socket::connect;
+
+/// Longest answer that is read at once, bytes.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Why the daemon did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("aziot-edged does not run (nobody answers at {}); start it with: aziot-edged run", path.display())]
+    NotRunning {
+        /// The socket.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The owner's group is not mine.
+    #[error("{} may not be opened by this user; use sudo, or join the group that owns it", path.display())]
+    Forbidden {
+        /// The socket.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The conversation broke.
+    #[error("the conversation with aziot-edged broke")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It refuses.
+    #[error("{message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+    /// Its answer makes no sense.
+    #[error("aziot-edged's answer cannot be read; is it of another version?")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// A client of one device's management socket. Connects with each request.
+#[derive(Debug, Clone)]
+pub struct Client {
+    path: PathBuf,
+}
+
+impl Client {
+    /// Of the daemon that listens at `path`.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// When nobody answers, or the daemon refuses.
+    pub async fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+        let body = self.whole(Method::GET, target, Bytes::new()).await?;
+        serde_json::from_slice(&body).map_err(ClientError::Answer)
+    }
+
+    /// Has something done that is answered with a document.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn call<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+        let body = self.whole(Method::POST, target, Bytes::new()).await?;
+        serde_json::from_slice(&body).map_err(ClientError::Answer)
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn post(&self, target: &str) -> Result<(), ClientError> {
+        self.whole(Method::POST, target, Bytes::new()).await.map(drop)
+    }
+
+    /// Sets something.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn put(&self, target: &str, body: &impl Serialize) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
+        self.whole(Method::PUT, target, Bytes::from(body)).await.map(drop)
+    }
+
+    /// Asks for something that comes in pieces, and hands each to `take`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and when `take` fails.
+    pub async fn pieces(&self, target: &str, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), ClientError> {
+        let mut response = self.send(Method::GET, target, Bytes::new()).await?;
+        while let Some(frame) = response.body_mut().frame().await {
+            let frame = frame.map_err(|error| ClientError::Broken(error.into()))?;
+            if let Some(piece) = frame.data_ref() {
+                take(piece).map_err(|error| ClientError::Broken(error.into()))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn whole(&self, method: Method, target: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        let response = self.send(method, target, body).await?;
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        Ok(body.map_err(ClientError::Broken)?.to_bytes())
+    }
+
+    async fn send(&self, method: Method, target: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+        let path = self.path.clone();
+        let stream = connect(&path).await.map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => ClientError::Forbidden { path, source },
+            _ => ClientError::NotRunning { path, source },
+        })?;
+        let broken = |error: hyper::Error| ClientError::Broken(error.into());
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // Ends with the sender; its errors reach the request that waits.
+        tokio::spawn(connection);
+        let separator = if target.contains('?') { '&' } else { '?' };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{target}{separator}api-version={API_VERSION}"))
+            .header(HOST, "localhost")
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| ClientError::Broken(error.into()))?;
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        if status.is_success() || status.as_u16() == 304 {
+            return Ok(response);
+        }
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(ClientError::Broken)?;
+        let body = body.to_bytes();
+        let message = serde_json::from_slice(&body).map_or_else(|_| format!("refused with {status}"), |b: ErrorBody| b.message);
+        Err(ClientError::Refused { status: status.as_u16(), message })
+    }
+}

@@ -1,0 +1,315 @@
+//! Looks at the files that a configuration names: there, readable, private, and fitting together.
+
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use ids::{RegistrationId, Timestamp};
+use pki::{Certificate, PrivateKey};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{Config, Fault, FileReference};
+
+/// Longest file that is read. Ten certificates of 4096 bit are a tenth of it.
+const MAX_FILE: u64 = 256 * 1024;
+const IDENTITY_FILE: &str = "iot-edge-device-identity-NAME-full-chain.cert.pem";
+
+/// What the device proves itself with: read, complete and consistent. Only [`examine`] makes one.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Chain and key for TLS.
+    pub identity: device::Identity,
+    /// As whom it registers.
+    pub registration_id: RegistrationId,
+    /// SHA-256 of the public key in hexadecimal: tells whether the credential is still the same.
+    pub key_digest: String,
+    /// Last moment at which the certificate is valid.
+    pub not_after: Timestamp,
+}
+
+/// What the files of a configuration hold.
+#[derive(Debug, Clone, Default)]
+pub struct Examined {
+    /// Everything found, in the order of the checks.
+    pub faults: Vec<Fault>,
+    /// The credential, when nothing is wrong with it.
+    pub credential: Option<Credential>,
+    /// Roots of `trust_bundle_cert`.
+    pub roots: Vec<Certificate>,
+    /// The document of `payload.uri`.
+    pub payload: Option<Value>,
+}
+
+/// Reads and judges every file that `config` names.
+#[must_use]
+pub fn examine(config: &Config, now: Timestamp) -> Examined {
+    let mut faults = Vec::new();
+    let roots = config
+        .trust_bundle
+        .as_ref()
+        .and_then(|file| certificates(file, &mut faults))
+        .unwrap_or_default();
+    let payload = config
+        .provisioning
+        .payload
+        .as_ref()
+        .and_then(|file| payload(file, &mut faults));
+    let credential = credential(config, now, &mut faults);
+    Examined {
+        faults,
+        credential,
+        roots,
+        payload,
+    }
+}
+
+fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Credential> {
+    let from = &config.provisioning;
+    let chain = certificates(&from.identity_cert, faults);
+    let key = private_key(&from.identity_pk, faults);
+    let chain = chain?;
+    let leaf = chain.first()?;
+    let before = faults.len();
+    let line = Some(from.identity_cert.line);
+    let shown = from.identity_cert.path.display();
+    if leaf.is_ca() {
+        faults.push(Fault::error(line, format!(
+            "{shown} begins with a CA certificate ({}), perhaps the Edge CA's; a device identity is a leaf: use {IDENTITY_FILE}",
+            leaf.subject(),
+        )));
+    }
+    validity(&chain, &shown.to_string(), line, now, faults);
+    if !leaf.is_ca() {
+        order(&chain, &shown.to_string(), line, faults);
+    }
+    let registration_id = registration_id(config, leaf, faults);
+    let key = key?;
+    match device::Identity::new(&chain, &key) {
+        Ok(identity) if faults.len() == before || super::acceptable(&faults[before..]) => {
+            Some(Credential {
+                identity,
+                registration_id: registration_id?,
+                key_digest: hex(digest(&SHA256, leaf.spki_der()).as_ref()),
+                not_after: leaf.not_after(),
+            })
+        }
+        Ok(_) => None,
+        Err(error) => {
+            faults.push(Fault::error(
+                Some(from.identity_pk.line),
+                format!(
+                    "identity_pk {} does not fit identity_cert {shown}: {}",
+                    from.identity_pk.path.display(),
+                    chain_of(&error),
+                ),
+            ));
+            None
+        }
+    }
+}
+
+fn validity(
+    chain: &[Certificate],
+    shown: &str,
+    line: Option<usize>,
+    now: Timestamp,
+    faults: &mut Vec<Fault>,
+) {
+    for certificate in chain {
+        let subject = certificate.subject();
+        if now > certificate.not_after() {
+            let ended = certificate.not_after();
+            faults.push(Fault::error(line, format!("{shown}: the certificate of {subject} expired at {ended}; issue a new one (the clock says {now})")));
+        } else if now < certificate.not_before() {
+            let begins = certificate.not_before();
+            faults.push(Fault::error(line, format!(
+                "{shown}: the certificate of {subject} is not valid before {begins}, but the clock says {now}; if the clock is wrong, set it",
+            )));
+        }
+    }
+}
+
+/// TLS wants every certificate followed by its issuer.
+fn order(chain: &[Certificate], shown: &str, line: Option<usize>, faults: &mut Vec<Fault>) {
+    let [leaf, rest @ ..] = chain else { return };
+    if rest.is_empty() && !leaf.is_self_issued() {
+        faults.push(Fault::warning(line, format!(
+            "{shown} holds only the leaf and not its issuer {}; that is enough for an individual enrollment with this very certificate, \
+             an enrollment group will refuse it: use {IDENTITY_FILE}", leaf.issuer(),
+        )));
+    }
+    for pair in chain.windows(2) {
+        let [certificate, next] = pair else { continue };
+        if next.subject_der() == certificate.issuer_der() && certificate.is_signed_by(next) {
+            continue;
+        }
+        let issuer = chain.iter().position(|c| {
+            c.subject_der() == certificate.issuer_der() && certificate.is_signed_by(c)
+        });
+        let problem = match issuer {
+            Some(position) => format!(
+                "the certificate of {} is issued by {}, which stands at place {} of the file; every certificate has to be followed by its issuer, the leaf first",
+                certificate.subject(),
+                certificate.issuer(),
+                position + 1,
+            ),
+            None => format!(
+                "the certificate of {} is followed by that of {}, which did not issue it; its issuer {} is not in the file",
+                certificate.subject(),
+                next.subject(),
+                certificate.issuer(),
+            ),
+        };
+        faults.push(Fault::error(line, format!("{shown}: {problem}")));
+        return;
+    }
+}
+
+fn registration_id(
+    config: &Config,
+    leaf: &Certificate,
+    faults: &mut Vec<Fault>,
+) -> Option<RegistrationId> {
+    let line = Some(config.provisioning.identity_cert.line);
+    let common_name = leaf.subject_common_name();
+    match (&config.provisioning.registration_id, common_name) {
+        (Some((id, at)), Some(name))
+            if RegistrationId::parse(name).is_ok_and(|named| named.folded() == id.folded()) =>
+        {
+            Some(id.clone())
+        }
+        (Some((id, at)), name) => {
+            let name = name.unwrap_or("(none)");
+            faults.push(Fault::error(Some(*at), format!(
+                "registration_id is {:?} but the common name of the identity certificate is {name:?}; they have to be the same: correct registration_id or issue a certificate for {id}",
+                id.as_str(),
+            )));
+            None
+        }
+        (None, Some(name)) => RegistrationId::parse(name)
+            .map_err(|error| {
+                faults.push(Fault::error(
+                    line,
+                    format!("the certificate's common name cannot be a registration id: {error}"),
+                ))
+            })
+            .ok(),
+        (None, None) => {
+            faults.push(Fault::error(line, "the certificate has no common name and no registration_id is given; issue a certificate whose common name is the registration id"));
+            None
+        }
+    }
+}
+
+fn certificates(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Vec<Certificate>> {
+    let text = text(file, faults)?;
+    match Certificate::parse_pem_bundle(&text) {
+        Ok(chain) => Some(chain),
+        Err(error) => {
+            faults.push(Fault::error(
+                Some(file.line),
+                format!("{} {}: {}", file.key, file.path.display(), chain_of(&error)),
+            ));
+            None
+        }
+    }
+}
+
+fn private_key(file: &FileReference, faults: &mut Vec<Fault>) -> Option<PrivateKey> {
+    let text = text(file, faults)?;
+    let path = file.path.display();
+    if let Ok(about) = std::fs::metadata(&file.path)
+        && about.mode() & 0o077 != 0
+    {
+        let mode = about.mode() & 0o777;
+        faults.push(Fault::error(
+            Some(file.line),
+            format!(
+                "{} {path} can be read by others (mode {mode:04o}); run: chmod 600 {path}",
+                file.key
+            ),
+        ));
+    }
+    match PrivateKey::from_pem(&text, None) {
+        Ok(key) => Some(key),
+        Err(error) => {
+            faults.push(Fault::error(
+                Some(file.line),
+                format!("{} {path}: {}", file.key, chain_of(&error)),
+            ));
+            None
+        }
+    }
+}
+
+fn payload(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Value> {
+    let text = text(file, faults)?;
+    match serde_json::from_str(&text) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            faults.push(Fault::error(
+                Some(file.line),
+                format!(
+                    "provisioning.payload {} is not JSON: {error}",
+                    file.path.display()
+                ),
+            ));
+            None
+        }
+    }
+}
+
+fn text(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Zeroizing<String>> {
+    let path = file.path.display();
+    let problem = match read(file) {
+        Ok(text) => return Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("the file {path} does not exist")
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            format!(
+                "the file {path} may not be read by this user; give it to the user that runs the runtime, mode 0600"
+            )
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            format!(
+                "the file {path} is not a text in PEM form; convert it, for example with: openssl x509 -inform der -in FILE"
+            )
+        }
+        Err(error) => format!("the file {path} cannot be read: {error}"),
+    };
+    faults.push(Fault::error(
+        Some(file.line),
+        format!("{}: {problem}", file.key),
+    ));
+    None
+}
+
+fn read(file: &FileReference) -> std::io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    let mut open = std::fs::File::open(&file.path)?.take(MAX_FILE + 1);
+    open.read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(std::io::Error::other(format!(
+            "it has more than {MAX_FILE} bytes"
+        )));
+    }
+    Ok(text)
+}
+
+/// An error and its causes in one line.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,89 @@
+//! What `iotedge config apply` would change, key by key.
+
+use std::collections::BTreeMap;
+
+use toml::Value;
+
+/// One key that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Added(String, String),
+    /// It has another value.
+    Changed(String, String, String),
+    /// It is gone.
+    Removed(String, String),
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Added(key, new) => write!(f, "+ {key} = {new}"),
+            Self::Changed(key, old, new) => write!(f, "~ {key} = {new} (was {old})"),
+            Self::Removed(key, old) => write!(f, "- {key} = {old}"),
+        }
+    }
+}
+
+/// Compares two TOML texts by value. What cannot be parsed counts as empty. Secrets are not shown.
+#[must_use]
+pub fn changes(old: &str, new: &str) -> Vec<Change> {
+    let (old, new) = (flat(old), flat(new));
+    let mut found = Vec::new();
+    for (key, value) in &new {
+        match old.get(key) {
+            None => found.push(Change::Added(key.clone(), shown(key, value))),
+            Some(before) if before != value => {
+                found.push(Change::Changed(
+                    key.clone(),
+                    shown(key, before),
+                    shown(key, value),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = old.iter().filter(|(key, _)| !new.contains_key(*key));
+    found.extend(gone.map(|(key, value)| Change::Removed(key.clone(), shown(key, value))));
+    found
+}
+
+fn flat(text: &str) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    if let Ok(table) = text.parse::<toml::Table>() {
+        flatten("", &Value::Table(table), &mut found);
+    }
+    found
+}
+
+fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
+    let Value::Table(table) = value else {
+        found.insert(path.to_owned(), value.clone());
+        return;
+    };
+    for (key, inner) in table {
+        let path = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        flatten(&path, inner, found);
+    }
+}
+
+fn shown(key: &str, value: &Value) -> String {
+    // An environment may hold anything; so may the members whose names say so.
+    let secret = key.starts_with("agent.env.")
+        || ["password", "value", "connection_string", "auth"]
+            .iter()
+            .any(|s| key.ends_with(s));
+    let secret = secret
+        || value
+            .as_str()
+            .is_some_and(|text| text.contains("pin-value"));
+    if secret {
+        "(hidden)".to_owned()
+    } else {
+        value.to_string()
+    }
+}

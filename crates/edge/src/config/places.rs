@@ -1,0 +1,86 @@
+//! What to tell somebody who wrote a key that does not belong where it stands.
+
+/// Keys that people put under the wrong table, and where they belong (Azure/iotedge#7422 and the article's own sample).
+const PLACES: &[(&str, &str)] = &[
+    ("hostname", ""),
+    ("trust_bundle_cert", ""),
+    ("auto_reprovisioning_mode", ""),
+    ("cloud_timeout_sec", ""),
+    ("cloud_retries", ""),
+    ("allow_elevated_docker_permissions", ""),
+    ("source", "provisioning"),
+    ("global_endpoint", "provisioning"),
+    ("id_scope", "provisioning"),
+    ("payload", "provisioning"),
+    ("method", "provisioning.attestation"),
+    ("registration_id", "provisioning.attestation"),
+    ("identity_cert", "provisioning.attestation"),
+    ("identity_pk", "provisioning.attestation"),
+    ("uri", "moby_runtime"),
+    ("network", "moby_runtime"),
+];
+
+/// Continues the sentence "… is not a known key".
+pub(super) fn advice(key: &str, path: &str, known: &[&str]) -> String {
+    if let Some((_, place)) = PLACES
+        .iter()
+        .find(|(name, place)| *name == key && *place != path)
+    {
+        return match *place {
+            "" => " here; it belongs at the top of the file, before the first [section]".to_owned(),
+            place => format!(" here; it belongs under [{place}]"),
+        };
+    }
+    let nearest = known.iter().map(|name| (distance(key, name), *name)).min();
+    match nearest {
+        Some((steps, name)) if steps <= (name.len() / 3).max(1) => {
+            format!("; did you mean {name}?")
+        }
+        _ => "; remove it, or correct its spelling (see: iotedge config template)".to_owned(),
+    }
+}
+
+/// How many letters have to be changed, added or removed.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(100).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("id_scop", "id_scope"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn advice_is_particular() {
+        assert!(
+            advice("id_scop", "provisioning", &["source", "id_scope"])
+                .contains("did you mean id_scope?")
+        );
+        assert!(
+            advice(
+                "auto_reprovisioning_mode",
+                "provisioning.attestation",
+                &["method"]
+            )
+            .contains("top of the file")
+        );
+        assert!(advice("zzz", "", &["hostname"]).contains("remove it"));
+    }
+}

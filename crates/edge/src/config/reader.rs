@@ -1,0 +1,249 @@
+//! Reads TOML strictly: every key must be known, and every fault is kept with its line.
+
+use std::cell::RefCell;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Fault, places};
+
+/// A value and the line it stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) line: usize,
+}
+
+/// Collects the faults of one file.
+pub(super) struct Faults<'t> {
+    text: &'t str,
+    found: RefCell<Vec<Fault>>,
+}
+
+impl<'t> Faults<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            found: RefCell::default(),
+        }
+    }
+
+    pub(super) fn line(&self, offset: usize) -> usize {
+        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    pub(super) fn add(&self, line: usize, message: impl Into<String>) {
+        self.found
+            .borrow_mut()
+            .push(Fault::error(Some(line), message));
+    }
+
+    pub(super) fn note(&self, line: usize, message: impl Into<String>) {
+        self.found
+            .borrow_mut()
+            .push(Fault::note(Some(line), message));
+    }
+
+    pub(super) fn into_sorted(self) -> Vec<Fault> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|fault| fault.line);
+        found
+    }
+}
+
+/// One table of the file. What is asked for becomes known; [`finish`](Self::finish) refuses the rest.
+pub(super) struct Section<'f, 't> {
+    faults: &'f Faults<'t>,
+    table: &'f DeTable<'t>,
+    path: String,
+    line: usize,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'f, 't> Section<'f, 't> {
+    pub(super) fn new(
+        faults: &'f Faults<'t>,
+        table: &'f DeTable<'t>,
+        path: &str,
+        line: usize,
+    ) -> Self {
+        Self {
+            faults,
+            table,
+            path: path.to_owned(),
+            line,
+            known: RefCell::default(),
+        }
+    }
+
+    /// The dotted name of a key of this table.
+    pub(super) fn name(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    fn find(&self, key: &'static str) -> Option<(usize, &'f DeValue<'t>)> {
+        self.known.borrow_mut().push(key);
+        let (spanned_key, value) = self.table.iter().find(|(name, _)| name.get_ref() == key)?;
+        Some((self.faults.line(spanned_key.span().start), value.get_ref()))
+    }
+
+    fn wrong(&self, key: &str, line: usize, wanted: &str, found: &DeValue<'_>) {
+        self.faults.add(
+            line,
+            format!(
+                "{}: {wanted} was expected, found {}",
+                self.name(key),
+                found.type_str()
+            ),
+        );
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> Option<At<String>> {
+        let (line, value) = self.find(key)?;
+        match value.as_str() {
+            Some(text) => Some(At {
+                value: text.to_owned(),
+                line,
+            }),
+            None => {
+                self.wrong(key, line, "a text in quotes", value);
+                None
+            }
+        }
+    }
+
+    pub(super) fn required_text(&self, key: &'static str) -> Option<At<String>> {
+        let found = self.text(key);
+        if found.is_none() && !self.has(key) {
+            self.missing(key);
+        }
+        found
+    }
+
+    pub(super) fn missing(&self, key: &str) {
+        let place = if self.path.is_empty() {
+            String::new()
+        } else {
+            format!(" in [{}]", self.path)
+        };
+        self.faults
+            .add(self.line, format!("{key} is missing{place}"));
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.keys().any(|name| name.get_ref() == key)
+    }
+
+    pub(super) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
+        let (line, value) = self.find(key)?;
+        match value.as_bool() {
+            Some(value) => Some(At { value, line }),
+            None => {
+                self.wrong(key, line, "true or false", value);
+                None
+            }
+        }
+    }
+
+    pub(super) fn unsigned(&self, key: &'static str) -> Option<At<u64>> {
+        let (line, value) = self.find(key)?;
+        let number = value
+            .as_integer()
+            .and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
+        match number {
+            Some(value) => Some(At { value, line }),
+            None => {
+                self.wrong(key, line, "a whole number that is not negative", value);
+                None
+            }
+        }
+    }
+
+    pub(super) fn section(&self, key: &'static str) -> Option<Section<'f, 't>> {
+        let (line, value) = self.find(key)?;
+        match value.as_table() {
+            Some(table) => Some(Section::new(self.faults, table, &self.name(key), line)),
+            None => {
+                self.wrong(key, line, "a table", value);
+                None
+            }
+        }
+    }
+
+    /// Whether the key holds a table; used where a text and a table are both allowed by the format.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.table
+            .iter()
+            .any(|(name, value)| name.get_ref() == key && value.get_ref().is_table())
+    }
+
+    /// All keys of a table whose keys are the owner's own, for example an environment.
+    pub(super) fn texts(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (name, value) in self.table {
+            let line = self.faults.line(name.span().start);
+            match value.get_ref().as_str() {
+                Some(text) => found.push((name.get_ref().to_string(), text.to_owned())),
+                None => self.wrong(name.get_ref(), line, "a text in quotes", value.get_ref()),
+            }
+        }
+        found
+    }
+
+    /// A key that Azure's runtime knows and this one does not offer yet.
+    pub(super) fn not_offered(&self, key: &'static str, instead: &str) {
+        if let Some((line, _)) = self.find(key) {
+            let name = self.name(key);
+            self.faults.add(
+                line,
+                format!("{name} is known from Azure IoT Edge but not offered yet; {instead}"),
+            );
+        }
+    }
+
+    /// A key that is accepted and has no effect here, with the reason.
+    pub(super) fn without_effect(&self, key: &'static str, why: &str) {
+        if let Some((line, _)) = self.find(key) {
+            self.faults
+                .note(line, format!("{} has no effect: {why}", self.name(key)));
+        }
+    }
+
+    pub(super) fn fault(&self, line: usize, message: impl Into<String>) {
+        self.faults.add(line, message);
+    }
+
+    /// Refuses every key that nobody asked for.
+    pub(super) fn finish(self) {
+        let known = self.known.into_inner();
+        for name in self
+            .table
+            .keys()
+            .filter(|name| !known.contains(&name.get_ref().as_ref()))
+        {
+            let key = name.get_ref();
+            let line = self.faults.line(name.span().start);
+            let shown = if self.path.is_empty() {
+                key.to_string()
+            } else {
+                format!("{}.{key}", self.path)
+            };
+            let advice = places::advice(key, &self.path, &known);
+            self.faults
+                .add(line, format!("{shown} is not a known key{advice}"));
+        }
+    }
+}
+
+/// The root of a parsed file.
+pub(super) fn root<'f, 't>(
+    faults: &'f Faults<'t>,
+    table: &'f Spanned<DeTable<'t>>,
+) -> Section<'f, 't> {
+    Section::new(faults, table.get_ref(), "", 1)
+}

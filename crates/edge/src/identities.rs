@@ -1,0 +1,150 @@
+//! Module identities on the hub: created, given the keys that this device derives, removed with their modules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use device::{ModuleError, ModuleIdentities};
+use ids::{DeviceId, GenerationId, ModuleId};
+use serde::{Deserialize, Serialize};
+use wire::device_view::{DeviceModule, DeviceModuleRequest};
+
+use crate::assignment::Home;
+use crate::durable::{self, DurableError};
+use crate::keys::MasterKey;
+
+const MANAGED_BY: &str = "IotEdge";
+
+/// Why the hub and the device do not agree on identities.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The hub does not tell which identities there are.
+    #[error(transparent)]
+    List(ModuleError),
+    /// The hub does not take one.
+    #[error("the identity of module {module} could not be set up")]
+    Hub {
+        /// Which module.
+        module: String,
+        /// What the hub said.
+        source: ModuleError,
+    },
+    /// The device's own record.
+    #[error("the record of module identities cannot be kept")]
+    Record(#[from] DurableError),
+    /// Should not happen: the key has a fixed length.
+    #[error("no key can be derived for module {0}")]
+    Key(ModuleId),
+}
+
+/// The identities that are set up, kept on disk so that modules can be created and can sign without the hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    home: Home,
+    master_key: String,
+    modules: BTreeMap<ModuleId, GenerationId>,
+}
+
+/// The kept record for one home and one master key. Another home or key starts an empty one.
+#[derive(Debug)]
+pub struct Identities {
+    path: PathBuf,
+    record: Record,
+}
+
+impl Identities {
+    /// Reads what is kept.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load(path: &Path, home: &Home, master: &MasterKey) -> Result<Self, DurableError> {
+        let empty = Record { home: home.clone(), master_key: master.id().to_owned(), modules: BTreeMap::new() };
+        let kept = match durable::read_json::<Record>(path) {
+            Err(DurableError::Damaged { path, source }) => {
+                tracing::warn!(path = %path.display(), error = %source, "the record of module identities is damaged; asking the hub");
+                None
+            }
+            other => other?,
+        };
+        let record = kept.filter(|kept| kept.home == *home && kept.master_key == master.id()).unwrap_or(empty);
+        Ok(Self { path: path.to_owned(), record })
+    }
+
+    /// Generation of every identity that is set up.
+    #[must_use]
+    pub fn modules(&self) -> &BTreeMap<ModuleId, GenerationId> {
+        &self.record.modules
+    }
+
+    /// Makes the hub's identities those of `needed`; with `renew`, the keys of all are written again.
+    ///
+    /// Only identities that this device has set up are removed: the hub may already know modules of a deployment that has
+    /// not reached the device.
+    ///
+    /// # Errors
+    /// When the hub is not reached or refuses; what was done until then is kept.
+    pub async fn settle(
+        &mut self,
+        hub: &ModuleIdentities,
+        master: &MasterKey,
+        needed: &BTreeSet<ModuleId>,
+        renew: bool,
+    ) -> Result<(), IdentityError> {
+        let listed = hub.list().await.map_err(IdentityError::List)?;
+        let on_hub: BTreeMap<ModuleId, DeviceModule> = listed.into_iter().map(|m| (m.module_id.clone(), m)).collect();
+        for module in needed {
+            let known = on_hub.get(module).map(|m| &m.generation_id);
+            if !renew && known.is_some() && known == self.record.modules.get(module) {
+                continue;
+            }
+            let generation = set_up(hub, master, &self.record.home.device_id, module, known.cloned()).await?;
+            tracing::info!(module.id = %module, "the module's identity is set up");
+            self.record.modules.insert(module.clone(), generation);
+            durable::write_json(&self.path, &self.record)?;
+        }
+        let gone: Vec<ModuleId> = self.record.modules.keys().filter(|m| !needed.contains(m)).cloned().collect();
+        for module in gone {
+            let ours = on_hub.get(&module).and_then(|m| m.managed_by.as_deref());
+            if !module.is_system() && ours.is_some_and(|by| by.eq_ignore_ascii_case(MANAGED_BY)) {
+                hub.delete(&module).await.map_err(|source| IdentityError::Hub { module: module.to_string(), source })?;
+                tracing::info!(module.id = %module, "the module's identity is removed");
+            }
+            self.record.modules.remove(&module);
+            durable::write_json(&self.path, &self.record)?;
+        }
+        Ok(())
+    }
+}
+
+async fn set_up(
+    hub: &ModuleIdentities,
+    master: &MasterKey,
+    device: &DeviceId,
+    module: &ModuleId,
+    known: Option<GenerationId>,
+) -> Result<GenerationId, IdentityError> {
+    let failed = |source| IdentityError::Hub { module: module.to_string(), source };
+    let managed_by = (!module.is_system()).then(|| MANAGED_BY.to_owned());
+    let request = |keys| DeviceModuleRequest {
+        module: module.clone(),
+        device: device.clone(),
+        managed_by: managed_by.clone(),
+        keys,
+    };
+    let generation = match known {
+        Some(generation) => generation,
+        // Keys are derived from the generation, which only the hub gives.
+        None => match hub.put(&request(None), false).await {
+            Ok(created) => created.generation_id,
+            // The hub's deployments create identities too, perhaps a moment ago.
+            Err(conflict @ ModuleError::Refused { status: 409, .. }) => {
+                let existing = hub.get(module).await.map_err(failed)?;
+                existing.ok_or_else(|| failed(conflict))?.generation_id
+            }
+            Err(error) => return Err(failed(error)),
+        },
+    };
+    let keys = master.key_texts(module, &generation).ok_or_else(|| IdentityError::Key(module.clone()))?;
+    hub.put(&request(Some(keys)), true).await.map_err(failed)?;
+    Ok(generation)
+}

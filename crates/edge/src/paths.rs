@@ -1,0 +1,128 @@
+//! Files, folders and sockets of a device.
+
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// Where everything of one device lies. `--root` moves all of it, so that many devices live on one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    root: PathBuf,
+}
+
+impl Paths {
+    /// Everything under `root`; `/` is the machine itself. Relative folders are taken from the current one.
+    ///
+    /// # Errors
+    /// When the current folder is needed and unknown.
+    pub fn under(root: &Path) -> std::io::Result<Self> {
+        let absolute = std::path::absolute(root)?;
+        // A link and its target are the same device.
+        Ok(Self {
+            root: absolute.canonicalize().unwrap_or(absolute),
+        })
+    }
+
+    /// The folder that is the device's `/`.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What container and network names of this device begin with: nothing on a machine that is one device.
+    #[must_use]
+    pub fn name_prefix(&self) -> String {
+        if self.root == Path::new("/") {
+            return String::new();
+        }
+        let hash = digest(&SHA256, self.root.as_os_str().as_encoded_bytes());
+        let short: String = hash
+            .as_ref()
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("edge-{short}-")
+    }
+
+    /// `config.toml`: what the owner writes.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.root.join("etc/aziot/config.toml")
+    }
+
+    /// What `iotedge config apply` makes of it and the daemon reads.
+    #[must_use]
+    pub fn applied(&self) -> PathBuf {
+        self.root.join("etc/aziot/edged/config.d/00-super.toml")
+    }
+
+    /// State of the daemon.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.root.join("var/lib/aziot/edged")
+    }
+
+    /// The folder that a module's container sees as `/var/run/iotedge`.
+    ///
+    /// Folders are mounted and not sockets, because a socket that the daemon makes anew after a restart would stay unseen
+    /// by containers that were left running.
+    #[must_use]
+    pub fn module_folder(&self, module: &str) -> PathBuf {
+        self.state().join("mnt").join(module)
+    }
+
+    /// Azure's place of a module's socket; a link into [`module_folder`](Self::module_folder).
+    #[must_use]
+    pub fn module_socket_link(&self, module: &str) -> PathBuf {
+        self.state().join("mnt").join(format!("{module}.sock"))
+    }
+
+    /// Socket of the management API.
+    #[must_use]
+    pub fn management_socket(&self) -> PathBuf {
+        self.root.join("run/iotedge/mgmt.sock")
+    }
+
+    /// Socket of the workload API for everybody.
+    #[must_use]
+    pub fn workload_socket(&self) -> PathBuf {
+        self.root.join("run/iotedge/workload.sock")
+    }
+
+    /// The daemon's log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.root.join("var/log/aziot/aziot-edged.log")
+    }
+
+    /// Held by the running daemon.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("run/iotedge/aziot-edged.lock")
+    }
+
+    /// The level that `iotedge system set-log-level` chose.
+    #[must_use]
+    pub fn log_level(&self) -> PathBuf {
+        self.state().join("log-level")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_devices_below_a_folder_have_a_prefix() {
+        assert_eq!(Paths::under(Path::new("/")).unwrap().name_prefix(), "");
+        let one = Paths::under(Path::new("/tmp/one")).unwrap();
+        let two = Paths::under(Path::new("/tmp/two")).unwrap();
+        assert_ne!(one.name_prefix(), two.name_prefix());
+        assert_eq!(one.name_prefix().len(), "edge-12345678-".len());
+        assert_eq!(
+            one.management_socket(),
+            Path::new("/tmp/one/run/iotedge/mgmt.sock")
+        );
+    }
+}

@@ -1,0 +1,223 @@
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use wire::manifest::AgentDesired;
+
+use super::*;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds)
+}
+
+const NOW: i64 = 1_000_000;
+
+fn wanted(name: &str, manifest: Value) -> (ModuleId, Wanted) {
+    let mut manifest = manifest;
+    manifest["settings"] = json!({"image": format!("{name}:1")});
+    let mut parsed =
+        AgentDesired::parse(&json!({"schemaVersion": "1.1", "modules": {name: manifest}})).unwrap();
+    let (module, settings) = parsed.modules.pop_first().unwrap();
+    let spec = ContainerSpec {
+        module: module.clone(),
+        name: name.to_owned(),
+        image: settings.image.clone(),
+        body: Value::Null,
+        digest: format!("digest of {name}"),
+    };
+    (
+        module,
+        Wanted {
+            settings,
+            spec: Some(spec),
+        },
+    )
+}
+
+fn observed(name: &str, state: ContainerState) -> Observed {
+    Observed {
+        module: ModuleId::parse(name).unwrap(),
+        id: format!("id of {name}"),
+        image: format!("{name}:1"),
+        image_id: None,
+        digest: Some(format!("digest of {name}")),
+        state,
+        started: Some(at(NOW - 60)),
+    }
+}
+
+fn exited(code: i64, ago: i64) -> ContainerState {
+    ContainerState::Exited {
+        code,
+        at: at(NOW - ago),
+    }
+}
+
+fn shown(plan: &Plan) -> String {
+    let mut text = String::new();
+    for action in &plan.actions {
+        writeln!(
+            text,
+            "{}: {:?} because {}",
+            action.module, action.steps, action.why
+        )
+        .unwrap();
+    }
+    for (module, verdict) in &plan.verdicts {
+        let count = plan.restarts[module].count;
+        writeln!(
+            text,
+            "{module} is {} ({}), {count} restarts",
+            verdict.status.as_str(),
+            verdict.description
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn always(name: &str) -> (ModuleId, Wanted) {
+    wanted(name, json!({"restartPolicy": "always"}))
+}
+
+#[test]
+fn a_first_deployment() {
+    let desired = [
+        wanted("last", json!({})),
+        wanted("first", json!({"startupOrder": 0})),
+        wanted("resting", json!({"status": "stopped", "startupOrder": 1})),
+        wanted("local", json!({"imagePullPolicy": "never"})),
+    ];
+    let observed = [
+        observed("gone", ContainerState::Running),
+        observed("ended", exited(0, 5)),
+    ];
+    let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
+    insta::assert_snapshot!(shown(&plan));
+}
+
+#[test]
+fn what_is_as_desired_is_left_alone() {
+    let desired = [always("a"), wanted("b", json!({"status": "stopped"}))];
+    let observed = [
+        observed("a", ContainerState::Running),
+        observed("b", exited(137, 5)),
+    ];
+    let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
+    assert_eq!(plan.actions, []);
+    insta::assert_snapshot!(shown(&plan));
+}
+
+#[test]
+fn changes_and_accidents() {
+    let (changed, mut wanted_changed) = always("changed");
+    wanted_changed.spec.as_mut().unwrap().digest = "another digest".into();
+    let desired = [
+        (changed, wanted_changed),
+        always("crashed-just-now"),
+        always("crashed-before"),
+        always("dead"),
+        always("never-started"),
+        wanted("done", json!({"restartPolicy": "on-failure"})),
+        wanted("once", json!({"restartPolicy": "never"})),
+        wanted("unwanted", json!({"status": "stopped"})),
+    ];
+    let observed = [
+        observed("changed", ContainerState::Running),
+        observed("crashed-just-now", exited(1, 3)),
+        observed("crashed-before", exited(1, 30)),
+        observed("dead", ContainerState::Dead),
+        observed("never-started", ContainerState::Created),
+        observed("done", exited(0, 500)),
+        observed("once", exited(2, 500)),
+        observed("unwanted", ContainerState::Running),
+    ];
+    let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
+    insta::assert_snapshot!(shown(&plan));
+}
+
+#[test]
+fn what_is_remembered() {
+    let module = |name: &str| ModuleId::parse(name).unwrap();
+    let restarts = [
+        (
+            module("given-up"),
+            Restarts {
+                count: 20,
+                last: Some(at(NOW - 400)),
+            },
+        ),
+        (
+            module("proven"),
+            Restarts {
+                count: 7,
+                last: Some(at(NOW - 700)),
+            },
+        ),
+        (
+            module("trying"),
+            Restarts {
+                count: 3,
+                last: Some(at(NOW - 90)),
+            },
+        ),
+    ];
+    let failure = |name: &str, next: i64| {
+        let digest = format!("digest of {name}");
+        (
+            module(name),
+            Failure {
+                digest,
+                count: 1,
+                next: at(next),
+                problem: "no such image".into(),
+            },
+        )
+    };
+    let failures = [failure("unpullable", NOW + 10), failure("due", NOW)];
+    let memory = Memory {
+        restarts: restarts.into(),
+        failures: failures.into(),
+    };
+    let desired = ["given-up", "proven", "trying", "unpullable", "due"].map(always);
+    let mut proven = observed("proven", ContainerState::Running);
+    proven.started = Some(at(NOW - 601));
+    let observed = [
+        observed("given-up", exited(1, 400)),
+        proven,
+        observed("trying", exited(1, 10)),
+    ];
+    let plan = plan(&desired.into(), &observed, &memory, at(NOW));
+    insta::assert_snapshot!(shown(&plan));
+}
+
+#[test]
+fn without_an_identity_nothing_is_created_and_nothing_stopped() {
+    let (running, mut wanted_running) = always("running");
+    wanted_running.spec = None;
+    let (new, mut wanted_new) = always("new");
+    wanted_new.spec = None;
+    let desired = [(running, wanted_running), (new, wanted_new)];
+    let plan = plan(
+        &desired.into(),
+        &[observed("running", ContainerState::Running)],
+        &Memory::default(),
+        at(NOW),
+    );
+    assert_eq!(plan.actions, []);
+    insta::assert_snapshot!(shown(&plan));
+}
+
+#[test]
+fn attempts_become_rarer_and_start_over_with_a_new_deployment() {
+    let mut failure = Failure::after(None, "d", "p".into(), at(0));
+    let mut pauses = vec![failure.next.unix_seconds()];
+    for _ in 0..6 {
+        failure = Failure::after(Some(&failure), "d", "p".into(), at(0));
+        pauses.push(failure.next.unix_seconds());
+    }
+    assert_eq!(pauses, [10, 20, 40, 80, 160, 300, 300]);
+    assert_eq!(
+        Failure::after(Some(&failure), "other", "p".into(), at(0)).next,
+        at(10)
+    );
+}

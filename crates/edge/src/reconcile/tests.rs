@@ -1,0 +1,180 @@
+//! The whole loop against a runtime that only remembers.
+
+use std::path::Path;
+
+use ids::{DeviceId, GenerationId, HubHost};
+use serde_json::{Map, json};
+use wire::local_api::ModuleDetails;
+use wire::manifest::RuntimeStatus;
+
+use super::*;
+use crate::assignment::Home;
+use crate::keys::MasterKey;
+use crate::runtime::FakeRuntime;
+use crate::situation::DesiredDocument;
+use crate::workload_api::Workload;
+
+const CONFIG: &str = "[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://dps.example\"\nid_scope = \"0ne1\"\n\
+    [provisioning.attestation]\nmethod = \"x509\"\nidentity_cert = \"file:///c\"\nidentity_pk = \"file:///k\"\n";
+
+struct Bench {
+    agent: Agent<FakeRuntime>,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let agent = Self::agent(dir.path(), Arc::new(FakeRuntime::new(["img:1", "img:2"].map(str::to_owned), clock::now)));
+        Self { agent, _dir: dir }
+    }
+
+    fn agent(root: &Path, runtime: Arc<FakeRuntime>) -> Agent<FakeRuntime> {
+        let paths = Paths::under(root).unwrap();
+        let board = Board::default();
+        let master = Arc::new(MasterKey::load_or_make(&paths.state().join("key")).unwrap());
+        let workload = Workload { board: board.clone(), master, trust_bundle: None };
+        let sockets = ModuleSockets::new(workload, paths.clone());
+        let (config, _) = Config::parse(CONFIG).unwrap();
+        Agent::new(runtime, board, paths, config, sockets, Arc::new(Notify::new()))
+    }
+
+    /// As if the hub had sent these modules as version `version`, and knew the identities of `known`.
+    fn desire(&self, version: u64, modules: Value, known: &[&str]) {
+        let mut properties = Map::new();
+        properties.insert("schemaVersion".into(), json!("1.1"));
+        properties.insert("modules".into(), modules);
+        self.agent.board.situation.send_modify(|situation| {
+            let home = Home { hub: HubHost::parse("hub.example").unwrap(), device_id: DeviceId::parse("d").unwrap() };
+            situation.home = Some(home);
+            let identity = |name: &&str| (module(name), GenerationId::from_number(1));
+            situation.identities = known.iter().map(identity).collect();
+            situation.desired = Some(DesiredDocument { properties, version });
+        });
+    }
+
+    async fn round(&mut self) {
+        self.agent.round().await.unwrap();
+    }
+
+    async fn containers(&self) -> Vec<(String, String, String)> {
+        let found = self.agent.runtime.list().await.unwrap();
+        found.into_iter().map(|c| (c.module.to_string(), c.id, format!("{:?}", c.state))).collect()
+    }
+
+    fn reported(&self) -> Value {
+        Value::Object(self.agent.board.reported.borrow().clone().unwrap())
+    }
+
+    fn shown(&self, name: &str) -> ModuleDetails {
+        let modules = self.agent.board.shown().modules;
+        modules.into_iter().find(|shown| shown.name.as_str() == name).unwrap()
+    }
+}
+
+fn module(name: &str) -> ModuleId {
+    ModuleId::parse(name).unwrap()
+}
+
+fn image(image: &str) -> Value {
+    json!({"restartPolicy": "always", "settings": {"image": image}})
+}
+
+#[tokio::test]
+async fn a_deployment_is_followed_changed_and_reported() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1"), "b": image("img:1")}), &["a", "b"]);
+    bench.round().await;
+    let first = bench.containers().await;
+    assert!(first.iter().all(|(_, _, state)| state == "Running") && first.len() == 2, "{first:?}");
+    let reported = bench.reported();
+    assert_eq!(reported["lastDesiredVersion"], 1);
+    assert_eq!(reported["lastDesiredStatus"]["code"], 200);
+    assert_eq!(reported["modules"]["a"]["runtimeStatus"], "running");
+    assert_eq!(reported["systemModules"]["edgeAgent"]["runtimeStatus"], "running");
+
+    bench.round().await;
+    assert_eq!(bench.containers().await, first);
+
+    bench.desire(2, json!({"a": image("img:2")}), &["a"]);
+    bench.round().await;
+    let second = bench.containers().await;
+    assert_eq!(second.len(), 1);
+    assert_ne!(second[0].1, first[0].1);
+    assert_eq!(bench.reported()["modules"]["a"]["settings"]["image"], "img:2");
+    assert!(bench.reported()["modules"].get("b").is_none());
+}
+
+#[tokio::test]
+async fn modules_wait_for_their_identities_and_say_so() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &[]);
+    bench.round().await;
+    assert!(bench.containers().await.is_empty());
+    assert!(bench.agent.board.needed.borrow().contains(&module("a")));
+    assert!(bench.shown("a").status.runtime_status.description.contains("identity"));
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    bench.round().await;
+    assert_eq!(bench.shown("a").status.runtime_status.status, RuntimeStatus::Running);
+}
+
+#[tokio::test]
+async fn what_cannot_be_pulled_is_told_and_stops_nobody_else() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("nowhere:1"), "b": image("img:1")}), &["a", "b"]);
+    bench.round().await;
+    assert_eq!(bench.containers().await.len(), 1);
+    let reported = bench.reported();
+    assert_eq!(reported["lastDesiredStatus"]["code"], 500);
+    assert_eq!(reported["modules"]["a"]["runtimeStatus"], "failed");
+    let shown = bench.shown("a").status.runtime_status;
+    assert!(shown.description.contains("nowhere:1") && shown.description.contains("next attempt"), "{shown:?}");
+    assert_eq!(bench.agent.memory.failures[&module("a")].count, 1);
+    bench.round().await;
+    assert_eq!(bench.agent.memory.failures[&module("a")].count, 1);
+}
+
+#[tokio::test]
+async fn unreadable_and_empty_deployments_remove_nothing() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    bench.round().await;
+    let before = bench.containers().await;
+    bench.desire(2, json!({"a": {"settings": {}}}), &["a"]);
+    bench.round().await;
+    assert_eq!(bench.containers().await, before);
+    assert_eq!(bench.reported()["lastDesiredStatus"]["code"], 400);
+    bench.agent.board.situation.send_modify(|s| s.desired = Some(DesiredDocument { properties: Map::new(), version: 3 }));
+    bench.round().await;
+    assert_eq!(bench.containers().await, before);
+    assert_eq!(bench.reported()["lastDesiredStatus"]["code"], 417);
+}
+
+#[tokio::test]
+async fn a_new_agent_finds_everything_as_it_was() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1"), "b": image("img:1")}), &["a", "b"]);
+    bench.round().await;
+    let before = bench.containers().await;
+    let runtime = bench.agent.runtime.clone();
+    bench.agent = Bench::agent(bench._dir.path(), runtime);
+    bench.round().await;
+    assert_eq!(bench.containers().await, before);
+    bench.desire(1, json!({"a": image("img:1"), "b": image("img:1")}), &["a", "b"]);
+    bench.round().await;
+    assert_eq!(bench.containers().await, before);
+}
+
+#[tokio::test]
+async fn a_crash_is_shown_as_azure_shows_it() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    bench.round().await;
+    bench.agent.runtime.end(&module("a"), 3);
+    bench.round().await;
+    let shown = bench.shown("a").status;
+    assert_eq!(shown.runtime_status.status, RuntimeStatus::Failed);
+    assert_eq!(shown.exit_status.unwrap().status_code, "3");
+    assert_eq!(bench.reported()["modules"]["a"]["runtimeStatus"], "backoff");
+    assert_eq!(bench.reported()["modules"]["a"]["exitCode"], 3);
+}

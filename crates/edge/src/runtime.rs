@@ -1,0 +1,181 @@
+//! What runs modules: the container engine, or something that only remembers.
+
+mod docker;
+mod fake;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use ids::{ModuleId, Timestamp};
+use serde_json::Value;
+use wire::local_api::LogsQuery;
+use wire::manifest::RegistryCredential;
+
+pub use docker::{Docker, DockerOptions};
+pub use fake::FakeRuntime;
+
+/// A container to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContainerSpec {
+    /// The module.
+    pub module: ModuleId,
+    /// Name of the container on the engine.
+    pub name: String,
+    /// Image with tag or digest.
+    pub image: String,
+    /// Docker's ContainerCreate JSON, complete.
+    pub body: Value,
+    /// SHA-256 of all of the above: a container with another one is replaced.
+    pub digest: String,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Never started.
+    Created,
+    /// Runs.
+    Running,
+    /// Ended.
+    Exited {
+        /// Exit code; 128 + signal when a signal ended it.
+        code: i64,
+        /// When.
+        at: Timestamp,
+    },
+    /// The engine failed to remove it.
+    Dead,
+    /// Paused, being removed, or something newer than this program.
+    Other,
+}
+
+/// A container that exists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// The module.
+    pub module: ModuleId,
+    /// Id of the container.
+    pub id: String,
+    /// The image that it was created from, as named then.
+    pub image: String,
+    /// Id of that image.
+    pub image_id: Option<String>,
+    /// [`ContainerSpec::digest`] at its creation.
+    pub digest: Option<String>,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// When it started last.
+    pub started: Option<Timestamp>,
+}
+
+/// What the engine says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EngineInfo {
+    /// Its version.
+    pub version: String,
+    /// Processor, for example `x86_64`.
+    pub architecture: String,
+    /// Kernel.
+    pub kernel_version: Option<String>,
+    /// Distribution.
+    pub operating_system: Option<String>,
+    /// Processors.
+    pub cpus: Option<i64>,
+    /// Memory, bytes.
+    pub total_memory: Option<i64>,
+}
+
+/// Why the engine did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// Nobody answers.
+    #[error("the container engine at {uri} does not answer")]
+    Unreachable {
+        /// Its address.
+        uri: String,
+        /// What failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It refused.
+    #[error("the container engine could not {what}: {message}")]
+    Refused {
+        /// What was asked of it.
+        what: String,
+        /// Its words.
+        message: String,
+    },
+    /// There is no such container.
+    #[error("there is no container for module {0}")]
+    NoContainer(ModuleId),
+    /// The image is not on the device and may not, or cannot, be pulled.
+    #[error("the image {image} is not on this device{reason}")]
+    NoImage {
+        /// The image.
+        image: String,
+        /// Why it was not pulled.
+        reason: String,
+    },
+    /// createOptions that the engine's API does not know.
+    #[error("the createOptions cannot be used: {0}")]
+    CreateOptions(String),
+}
+
+/// Frames of a log, as Docker frames them: 8 bytes of header, then text.
+pub type LogStream = BoxStream<'static, Result<Bytes, RuntimeError>>;
+
+/// Runs the modules of one device. Everything is by module; how containers are named is the runtime's own affair.
+pub trait ModuleRuntime: Send + Sync + 'static {
+    /// Asks the engine who it is.
+    fn engine(&self) -> impl Future<Output = Result<EngineInfo, RuntimeError>> + Send;
+
+    /// Makes the modules' network, unless it exists.
+    fn prepare(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// All containers of this device, running or not, sorted by module.
+    fn list(&self) -> impl Future<Output = Result<Vec<Observed>, RuntimeError>> + Send;
+
+    /// Whether the image is on the device.
+    fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
+
+    /// Pulls an image.
+    fn pull(
+        &self,
+        image: &str,
+        credential: Option<&RegistryCredential>,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Creates a container.
+    fn create(&self, spec: &ContainerSpec)
+    -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Starts a module's container; one that runs already is left alone.
+    fn start(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Stops a module's container, at last by force; one that is stopped already is left alone.
+    fn stop(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Removes a module's stopped container, never its volumes.
+    fn remove(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Its log.
+    fn logs(
+        &self,
+        module: &ModuleId,
+        query: &LogsQuery,
+    ) -> impl Future<Output = Result<LogStream, RuntimeError>> + Send;
+
+    /// Returns when something may have happened to a container. May return too often, and never returns when nobody can tell.
+    fn changed(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Puts Docker's frame header before a piece of log: `stream` is 1 for standard output, 2 for standard error.
+#[must_use]
+pub fn frame(stream: u8, text: &[u8]) -> Bytes {
+    let mut framed = Vec::with_capacity(text.len() + 8);
+    framed.extend([stream, 0, 0, 0]);
+    framed.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    framed.extend(text);
+    Bytes::from(framed)
+}
+
+#[cfg(test)]
+mod conformance;

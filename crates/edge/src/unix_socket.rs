@@ -1,0 +1,80 @@
+//! Unix sockets at paths of any length. The operating system takes 107 bytes; a folder opened beforehand shortens the rest.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::durable::{DurableError, make_folder};
+
+/// Longest path that `bind` and `connect` take, bytes.
+const LONGEST: usize = 107;
+
+/// A name for `path` that is short enough, and what has to stay open while it is used.
+fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    if path.as_os_str().len() <= LONGEST {
+        return Ok((path.to_owned(), None));
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let folder = File::open(folder)?;
+    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    if short.as_os_str().len() > LONGEST {
+        let message = "the socket's path is longer than 107 bytes and cannot be shortened";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok((short, Some(folder)))
+}
+
+/// Listens at `path`, replacing a socket that an earlier process left. Others may connect as `mode` says.
+///
+/// # Errors
+/// When the operating system refuses; names the path.
+pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, DurableError> {
+    let failed = |source| DurableError::Io { what: "listen at", path: path.to_owned(), source };
+    make_folder(path.parent().unwrap_or(Path::new("/")))?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let (short, _open) = shortened(path).map_err(failed)?;
+    let listener = UnixListener::bind(short).map_err(failed)?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Connects to `path`.
+///
+/// # Errors
+/// When nobody listens there.
+pub async fn connect(path: &Path) -> io::Result<UnixStream> {
+    let (short, _open) = shortened(path)?;
+    UnixStream::connect(short).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_paths_work_too() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["short", "a-folder-with-a-name-that-is-very-long-indeed-and-goes-on-and-on-until-no-socket-address-could-hold-it"] {
+            let path = dir.path().join(name).join("mgmt.sock");
+            let first = listen(&path, 0o660).unwrap();
+            drop(first);
+            let listener = listen(&path, 0o660).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+            let (accepted, connected) = tokio::join!(listener.accept(), connect(&path));
+            accepted.unwrap();
+            connected.unwrap();
+        }
+        let endless = dir.path().join("x".repeat(120));
+        let error = listen(&endless, 0o660).unwrap_err();
+        assert!(error.to_string().contains(&*endless.to_string_lossy()), "{error}");
+    }
+}

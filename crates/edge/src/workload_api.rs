@@ -1,0 +1,201 @@
+//! The workload API: what a module needs to prove itself.
+//!
+//! Every module has a socket of its own, which only its container sees: the socket is the credential. The socket for
+//! everybody gives out only what is public. Keys are used from the device's own state, never by asking the hub.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::{Method, StatusCode};
+use ids::ModuleId;
+use tokio::task::JoinHandle;
+use wire::local_api::{ModuleList, SignRequest, SignResponse, TrustBundle};
+
+use crate::connect::chain_of;
+use crate::durable::DurableError;
+use crate::keys::MasterKey;
+use crate::local_http::{LocalRequest, Refusal, Reply, serve};
+use crate::paths::Paths;
+use crate::situation::Board;
+use crate::unix_socket::listen;
+
+/// Anybody may connect: who sees a module's socket is that module.
+const MODE: u32 = 0o666;
+
+/// What all workload sockets of a device answer from.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Who the modules are.
+    pub board: Board,
+    /// Their keys.
+    pub master: Arc<MasterKey>,
+    /// `trust_bundle_cert`; read anew each time.
+    pub trust_bundle: Option<PathBuf>,
+}
+
+/// The workload sockets. Dropping it closes them; containers that are left running find the next ones at the same place.
+#[derive(Debug)]
+pub struct ModuleSockets {
+    workload: Workload,
+    paths: Paths,
+    open: BTreeMap<ModuleId, JoinHandle<()>>,
+    everybody: Option<JoinHandle<()>>,
+}
+
+impl ModuleSockets {
+    /// No sockets yet.
+    #[must_use]
+    pub fn new(workload: Workload, paths: Paths) -> Self {
+        Self { workload, paths, open: BTreeMap::new(), everybody: None }
+    }
+
+    /// Opens the sockets of `modules`, and closes those of others.
+    pub fn ensure(&mut self, modules: BTreeSet<ModuleId>) {
+        if self.everybody.is_none() {
+            match listen(&self.paths.workload_socket(), MODE) {
+                Ok(listener) => self.everybody = Some(self.spawn(listener, None)),
+                Err(error) => tracing::warn!(error = %chain_of(&error), "the workload socket is not open"),
+            }
+        }
+        let gone: Vec<ModuleId> = self.open.keys().filter(|module| !modules.contains(module)).cloned().collect();
+        for module in gone {
+            if let Some(task) = self.open.remove(&module) {
+                task.abort();
+            }
+        }
+        for module in modules {
+            if self.open.contains_key(&module) {
+                continue;
+            }
+            match self.open_one(&module) {
+                Ok(task) => drop(self.open.insert(module, task)),
+                Err(error) => tracing::warn!(module.id = %module, error = %chain_of(&error), "the module's workload socket is not open"),
+            }
+        }
+    }
+
+    fn open_one(&self, module: &ModuleId) -> Result<JoinHandle<()>, DurableError> {
+        let folder = self.paths.module_folder(module.as_str());
+        let listener = listen(&folder.join("workload.sock"), MODE)?;
+        let link = self.paths.module_socket_link(module.as_str());
+        let target = PathBuf::from(module.as_str()).join("workload.sock");
+        let linked = match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => symlink(target, &link),
+        };
+        linked.map_err(|source| DurableError::Io { what: "link", path: link, source })?;
+        Ok(self.spawn(listener, Some(module.clone())))
+    }
+
+    fn spawn(&self, listener: tokio::net::UnixListener, module: Option<ModuleId>) -> JoinHandle<()> {
+        let workload = self.workload.clone();
+        tokio::spawn(serve(listener, move |request| {
+            let (workload, module) = (workload.clone(), module.clone());
+            async move { workload.answer(&request, module.as_ref()) }
+        }))
+    }
+}
+
+impl Drop for ModuleSockets {
+    fn drop(&mut self) {
+        for task in self.open.values().chain(&self.everybody) {
+            task.abort();
+        }
+    }
+}
+
+impl Workload {
+    fn answer(&self, request: &LocalRequest, caller: Option<&ModuleId>) -> Result<Reply, Refusal> {
+        let path = request.path.segments();
+        match (&request.method, path.as_slice()) {
+            (&Method::GET, ["modules"]) => Ok(Reply::json(&ModuleList { modules: self.board.shown().modules })),
+            (&Method::GET, ["trust-bundle"]) => self.trust_bundle(),
+            (&Method::GET, ["manifest-trust-bundle"]) => Ok(Reply::json(&TrustBundle { certificate: String::new() })),
+            (&Method::POST, ["modules", module, "genid", _, "sign"]) => self.sign(&permit(caller, module)?, &request.json()?),
+            (_, ["modules"] | ["trust-bundle"] | ["manifest-trust-bundle"] | ["modules", _, "genid", _, "sign"]) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, "the method is not supported here"))
+            }
+            _ => Err(Refusal::not_found()),
+        }
+    }
+
+    fn trust_bundle(&self) -> Result<Reply, Refusal> {
+        let text = self.trust_bundle.as_ref().map(fs::read_to_string).transpose();
+        match text {
+            Ok(certificate) => Ok(Reply::json(&TrustBundle { certificate: certificate.unwrap_or_default() })),
+            Err(error) => {
+                tracing::error!(error = %error, "trust_bundle_cert cannot be read");
+                Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
+            }
+        }
+    }
+
+    fn sign(&self, module: &ModuleId, request: &SignRequest) -> Result<Reply, Refusal> {
+        let bad = |message: &str| Refusal::new(StatusCode::BAD_REQUEST, message);
+        if !request.algo.eq_ignore_ascii_case("HMACSHA256") {
+            return Err(bad("only HMACSHA256 is supported"));
+        }
+        let data = STANDARD.decode(&request.data).map_err(|_| bad("data is not base64"))?;
+        let generation = self.board.situation.borrow().identities.get(module).cloned();
+        let digest = generation.and_then(|generation| self.master.sign(module, &generation, &data));
+        let digest = digest.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("module {module} has no identity")))?;
+        Ok(Reply::json(&SignResponse { digest: STANDARD.encode(digest) }))
+    }
+}
+
+/// A module may speak for itself only. Azure leaves out the `$` of system modules in some places.
+fn permit(caller: Option<&ModuleId>, named: &str) -> Result<ModuleId, Refusal> {
+    match caller {
+        Some(caller) if caller.as_str().trim_start_matches('$') == named.trim_start_matches('$') => Ok(caller.clone()),
+        _ => Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ids::GenerationId;
+    use std::path::Path;
+
+    use super::*;
+
+    fn module(name: &str) -> ModuleId {
+        ModuleId::parse(name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_module_signs_for_itself_only_and_stays_reachable() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::under(dir.path()).unwrap();
+        let master = Arc::new(MasterKey::load_or_make(&dir.path().join("key")).unwrap());
+        let board = Board::default();
+        let generation = GenerationId::from_number(3);
+        for name in ["a", "b"] {
+            board.situation.send_modify(|situation| drop(situation.identities.insert(module(name), generation.clone())));
+        }
+        let workload = Workload { board, master: master.clone(), trust_bundle: None };
+        let mut sockets = ModuleSockets::new(workload.clone(), paths.clone());
+        sockets.ensure([module("a"), module("b")].into());
+        let uri = |path: &Path| format!("unix://{}", path.display());
+        let client = |socket: &Path, name: &str| {
+            device::Workload::new(&uri(socket), "2018-06-28", module(name), generation.clone()).unwrap()
+        };
+        let own = paths.module_socket_link("a");
+        let signed = device::Signer::sign(&client(&own, "a"), b"data").await.unwrap();
+        assert_eq!(Some(signed), master.sign(&module("a"), &generation, b"data"));
+        for (socket, name) in [(&own, "b"), (&paths.workload_socket(), "a")] {
+            let error = device::Signer::sign(&client(socket, name), b"data").await.unwrap_err();
+            assert!(format!("{error:?}").contains("403"), "{error:?}");
+        }
+        assert_eq!(client(&own, "a").trust_bundle().await.unwrap(), []);
+        drop(sockets);
+        let mut sockets = ModuleSockets::new(workload, paths);
+        sockets.ensure([module("a")].into());
+        device::Signer::sign(&client(&own, "a"), b"data").await.unwrap();
+    }
+}
