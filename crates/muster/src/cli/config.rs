@@ -1,0 +1,21 @@
+//! `muster config`.
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use crate::serve::config::TEMPLATE;
+
+/// Verbs of `muster config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a commented configuration file.
+    #[command(after_help = "Example:\n  muster config template > muster.toml")]
+    Template,
+}
+
+pub fn run(command: &ConfigCommand) -> anyhow::Result<()> {
+    match command {
+        ConfigCommand::Template => Ok(std::io::stdout().write_all(TEMPLATE.as_bytes())?),
+    }
+}

@@ -1,0 +1,28 @@
+//! `muster dps`.
+
+mod enrollment;
+mod enrollment_group;
+mod registration;
+mod settings;
+
+use clap::Subcommand;
+
+use super::Invocation;
+
+/// Verbs of `muster dps`.
+#[derive(Debug, Subcommand)]
+pub enum DpsCommand {
+    /// Individual enrollments: one device each.
+    #[command(subcommand)]
+    Enrollment(enrollment::EnrollmentCommand),
+    /// Enrollment groups: every device under one certificate.
+    #[command(subcommand)]
+    EnrollmentGroup(enrollment_group::EnrollmentGroupCommand),
+}
+
+pub async fn run(command: DpsCommand, invocation: &Invocation) -> anyhow::Result<()> {
+    match command {
+        DpsCommand::Enrollment(command) => enrollment::run(command, invocation).await,
+        DpsCommand::EnrollmentGroup(command) => enrollment_group::run(command, invocation).await,
+    }
+}

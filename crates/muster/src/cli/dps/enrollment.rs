@@ -1,0 +1,114 @@
+//! `muster dps enrollment`.
+
+use clap::{Subcommand, ValueEnum};
+use reqwest::Method;
+
+use super::registration::{self, RegistrationCommand};
+use super::settings::SettingsFlags;
+use crate::cli::{Column, Invocation, output};
+use crate::operator::{Call, Service};
+
+/// How a device proves who it is.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "lower")]
+pub enum AttestationType {
+    /// By a certificate.
+    X509,
+}
+
+/// Verbs of `muster dps enrollment`.
+#[derive(Debug, Subcommand)]
+pub enum EnrollmentCommand {
+    /// Create an individual enrollment.
+    #[command(after_help = "Example:\n  muster dps enrollment create --enrollment-id edge-001 --attestation-type x509 \\\n    --certificate-path certs/iot-edge-device-identity-edge-001.cert.pem --edge-enabled true \\\n    --initial-twin-tags '{\"environment\":\"test\"}' --data-dir ./data")]
+    Create {
+        #[arg(long, visible_alias = "eid")]
+        enrollment_id: String,
+        #[arg(long, visible_alias = "at", value_enum)]
+        attestation_type: AttestationType,
+        /// The device id in the hub; the enrollment id when it is not given.
+        #[arg(long, visible_alias = "did")]
+        device_id: Option<String>,
+        #[command(flatten)]
+        settings: Box<SettingsFlags>,
+    },
+    /// Show one enrollment.
+    #[command(after_help = "Example:\n  muster dps enrollment show --enrollment-id edge-001 --data-dir ./data")]
+    Show {
+        #[arg(long, visible_alias = "eid")]
+        enrollment_id: String,
+    },
+    /// List enrollments.
+    #[command(after_help = "Example:\n  muster dps enrollment list --data-dir ./data --output table")]
+    List {
+        /// At most so many.
+        #[arg(long)]
+        top: Option<usize>,
+    },
+    /// Change an enrollment; what no flag names stays.
+    #[command(after_help = "Example:\n  muster dps enrollment update --enrollment-id edge-001 --provisioning-status disabled --data-dir ./data")]
+    Update {
+        #[arg(long, visible_alias = "eid")]
+        enrollment_id: String,
+        #[arg(long, visible_alias = "did")]
+        device_id: Option<String>,
+        /// Only when the enrollment still has this etag.
+        #[arg(long)]
+        etag: Option<String>,
+        #[command(flatten)]
+        settings: Box<SettingsFlags>,
+    },
+    /// Delete an enrollment.
+    #[command(after_help = "Example:\n  muster dps enrollment delete --enrollment-id edge-001 --data-dir ./data")]
+    Delete {
+        #[arg(long, visible_alias = "eid")]
+        enrollment_id: String,
+        /// Only when the enrollment still has this etag.
+        #[arg(long)]
+        etag: Option<String>,
+    },
+    /// The registration of an enrollment's device.
+    #[command(subcommand)]
+    Registration(RegistrationCommand),
+}
+
+const COLUMNS: &[Column] = &[
+    ("RegistrationId", "/registrationId"),
+    ("DeviceId", "/deviceId"),
+    ("Attestation", "/attestation/type"),
+    ("Edge", "/capabilities/iotEdge"),
+    ("Status", "/provisioningStatus"),
+    ("Registration", "/registrationState/status"),
+    ("Hub", "/registrationState/assignedHub"),
+];
+
+pub async fn run(command: EnrollmentCommand, invocation: &Invocation) -> anyhow::Result<()> {
+    let client = invocation.target.connect(Service::Provisioning)?;
+    let answer = match command {
+        EnrollmentCommand::Create { enrollment_id, attestation_type: AttestationType::X509, device_id, settings } => {
+            let body = wire::requests::enrollment(&enrollment_id, device_id.as_deref(), &settings.read()?, None);
+            client.call(Call::new(Method::PUT, &["enrollments", &enrollment_id]).body(&body)).await?
+        }
+        EnrollmentCommand::Show { enrollment_id } => {
+            client.call(Call::new(Method::GET, &["enrollments", &enrollment_id])).await?
+        }
+        EnrollmentCommand::List { top } => {
+            let query = wire::requests::query("SELECT * FROM enrollments");
+            client.list(&["enrollments", "query"], Some(&query), top).await?.into()
+        }
+        EnrollmentCommand::Update { enrollment_id, device_id, etag, settings } => {
+            let path = ["enrollments", enrollment_id.as_str()];
+            let settings = settings.read()?;
+            let stored = client.call(Call::new(Method::GET, &path)).await?;
+            let body = wire::requests::enrollment(&enrollment_id, device_id.as_deref(), &settings, Some(stored));
+            let etag = etag.as_deref().unwrap_or("*");
+            client.call(Call::new(Method::PUT, &path).body(&body).if_match(etag)).await?
+        }
+        EnrollmentCommand::Delete { enrollment_id, etag } => {
+            let etag = etag.as_deref().unwrap_or("*");
+            client.call(Call::new(Method::DELETE, &["enrollments", &enrollment_id]).if_match(etag)).await?
+        }
+        EnrollmentCommand::Registration(command) => return registration::run(command, &client, invocation).await,
+    };
+    Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}

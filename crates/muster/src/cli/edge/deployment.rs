@@ -1,0 +1,116 @@
+//! `muster edge deployment`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::cli::{Column, Invocation, output};
+use crate::operator::{Call, OperatorError, Service};
+
+/// Verbs of `muster edge deployment`.
+#[derive(Debug, Subcommand)]
+pub enum DeploymentCommand {
+    /// Create a deployment.
+    #[command(after_help = "Example:\n  muster edge deployment create --deployment-id base --content deployment.json \\\n    --target-condition \"tags.environment='test'\" --priority 10 --data-dir ./data")]
+    Create {
+        #[arg(long, visible_alias = "did")]
+        deployment_id: String,
+        /// A file with the deployment's content, or the JSON itself.
+        #[arg(long, short = 'k')]
+        content: String,
+        /// Which devices: a condition over deviceId, tags and reported properties; * for all.
+        #[arg(long, visible_alias = "tc", default_value = "")]
+        target_condition: String,
+        /// Higher wins.
+        #[arg(long, visible_alias = "pri", default_value_t = 0)]
+        priority: u32,
+        /// Labels, as a JSON object of texts.
+        #[arg(long)]
+        labels: Option<String>,
+    },
+    /// Show one deployment with its metrics.
+    #[command(after_help = "Example:\n  muster edge deployment show --deployment-id base --data-dir ./data")]
+    Show {
+        #[arg(long, visible_alias = "did")]
+        deployment_id: String,
+    },
+    /// List deployments.
+    #[command(after_help = "Example:\n  muster edge deployment list --data-dir ./data --output table")]
+    List,
+    /// Change what a deployment targets, or its priority. Its content never changes.
+    #[command(after_help = "Example:\n  muster edge deployment update --deployment-id base --priority 20 --data-dir ./data")]
+    Update {
+        #[arg(long, visible_alias = "did")]
+        deployment_id: String,
+        #[arg(long, visible_alias = "tc")]
+        target_condition: Option<String>,
+        #[arg(long, visible_alias = "pri")]
+        priority: Option<u32>,
+    },
+    /// Delete a deployment; modules that it started keep running until another deployment applies.
+    #[command(after_help = "Example:\n  muster edge deployment delete --deployment-id base --data-dir ./data")]
+    Delete {
+        #[arg(long, visible_alias = "did")]
+        deployment_id: String,
+    },
+}
+
+const COLUMNS: &[Column] = &[
+    ("Id", "/id"),
+    ("Priority", "/priority"),
+    ("TargetCondition", "/targetCondition"),
+    ("Targeted", "/systemMetrics/results/targetedCount"),
+    ("Applied", "/systemMetrics/results/appliedCount"),
+    ("Succeeded", "/systemMetrics/results/reportedSuccessfulCount"),
+    ("Failed", "/systemMetrics/results/reportedFailedCount"),
+];
+
+pub async fn run(command: DeploymentCommand, invocation: &Invocation) -> anyhow::Result<()> {
+    let client = invocation.target.connect(Service::Hub)?;
+    let answer = match command {
+        DeploymentCommand::Create { deployment_id, content, target_condition, priority, labels } => {
+            let content = read_json("--content", &content)?;
+            let labels = labels.map(|text| read_json("--labels", &text)).transpose()?;
+            let id = deployment_id.to_ascii_lowercase();
+            let body = wire::requests::deployment(&id, &content, &target_condition, priority, labels);
+            client.call(Call::new(Method::PUT, &["configurations", &id]).body(&body)).await?
+        }
+        DeploymentCommand::Show { deployment_id } => {
+            client.call(Call::new(Method::GET, &["configurations", &deployment_id])).await?
+        }
+        DeploymentCommand::List => client.call(Call::new(Method::GET, &["configurations"])).await?,
+        DeploymentCommand::Update { deployment_id, target_condition, priority } => {
+            let path = ["configurations", deployment_id.as_str()];
+            let mut body = client.call(Call::new(Method::GET, &path)).await?;
+            if let Some(condition) = target_condition {
+                body["targetCondition"] = condition.into();
+            }
+            if let Some(priority) = priority {
+                body["priority"] = priority.into();
+            }
+            client.call(Call::new(Method::PUT, &path).body(&body).if_match("*")).await?
+        }
+        DeploymentCommand::Delete { deployment_id } => {
+            client.call(Call::new(Method::DELETE, &["configurations", &deployment_id]).if_match("*")).await?
+        }
+    };
+    Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+/// Reads JSON that a flag gives itself or names a file of.
+fn read_json(flag: &str, text: &str) -> anyhow::Result<Value> {
+    let inline = text.trim_start().starts_with(['{', '[']);
+    let (json, origin) = match inline {
+        true => (text.to_owned(), flag.to_owned()),
+        false => {
+            let path = PathBuf::from(text);
+            let json = std::fs::read_to_string(&path).with_context(|| format!("{flag}: cannot read {text}"))?;
+            (json, text.to_owned())
+        }
+    };
+    serde_json::from_str(&json)
+        .map_err(|error| OperatorError::Usage(format!("{origin} is not JSON: {error}")).into())
+}

@@ -1,0 +1,103 @@
+//! What a data directory serves, read from the directory itself: works while the server runs and while it does not.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ids::HubHost;
+use registry::{LinkedHub, ProvisioningService, Registry, SharedAccessPolicy};
+use serde::{Deserialize, Serialize};
+
+/// The file in which a running server leaves its addresses.
+const ENDPOINTS: &str = "endpoints.json";
+
+/// What `muster show` prints.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Description {
+    /// What devices name the provisioning service by.
+    pub id_scope: String,
+    /// PEM of the CA that the server's certificate is issued by.
+    pub server_ca: PathBuf,
+    /// Where the server listens, or did when it last ran.
+    pub endpoints: Endpoints,
+    pub dps: ServiceEntry,
+    pub hubs: Vec<HubEntry>,
+}
+
+/// URLs of the ports. `null` where nothing is offered or the server has not run yet.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Endpoints {
+    pub https: Option<String>,
+    pub mqtts: Option<String>,
+    pub amqps: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceEntry {
+    pub hostname: String,
+    pub connection_string: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HubEntry {
+    pub name: String,
+    pub hostname: String,
+    pub connection_string: String,
+}
+
+/// Describes a data directory.
+pub fn describe(data_dir: &Path) -> anyhow::Result<Description> {
+    let service = Registry::describe(data_dir)
+        .with_context(|| format!("{} is not a data directory of `muster serve`", data_dir.display()))?;
+    let host = service.hubs.first().map(|hub| hub.host.clone()).context("the service has no hub")?;
+    Ok(Description {
+        id_scope: service.id_scope.to_string(),
+        server_ca: std::path::absolute(ca::ServerAuthority::certificate_path(data_dir))
+            .context("the path of the server's CA")?,
+        endpoints: read_endpoints(data_dir)?,
+        dps: dps_entry(&service, &host)?,
+        hubs: service.hubs.iter().map(hub_entry).collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn dps_entry(service: &ProvisioningService, host: &HubHost) -> anyhow::Result<ServiceEntry> {
+    let owner = owner(&service.policies, "provisioningserviceowner")?;
+    Ok(ServiceEntry { hostname: host.to_string(), connection_string: connection_string(host, owner) })
+}
+
+fn hub_entry(hub: &LinkedHub) -> anyhow::Result<HubEntry> {
+    let owner = owner(&hub.policies, "iothubowner")?;
+    Ok(HubEntry {
+        name: hub.name.to_string(),
+        hostname: hub.host.to_string(),
+        connection_string: connection_string(&hub.host, owner),
+    })
+}
+
+fn owner<'a>(policies: &'a [SharedAccessPolicy], name: &str) -> anyhow::Result<&'a SharedAccessPolicy> {
+    policies.iter().find(|policy| policy.name == name).with_context(|| format!("policy {name} is missing"))
+}
+
+fn connection_string(host: &HubHost, policy: &SharedAccessPolicy) -> String {
+    format!("HostName={host};SharedAccessKeyName={};SharedAccessKey={}", policy.name, policy.primary.reveal())
+}
+
+fn read_endpoints(data_dir: &Path) -> anyhow::Result<Endpoints> {
+    let path = data_dir.join(ENDPOINTS);
+    match std::fs::read(&path) {
+        Ok(json) => serde_json::from_slice(&json).with_context(|| format!("{} is damaged", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Endpoints::default()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Leaves the addresses for [`describe`]. A crash leaves the old file or the new one.
+pub fn write_endpoints(data_dir: &Path, endpoints: &Endpoints) -> anyhow::Result<()> {
+    let path = data_dir.join(ENDPOINTS);
+    let draft = data_dir.join("endpoints.json.new");
+    let json = serde_json::to_vec_pretty(endpoints).context("the endpoints")?;
+    std::fs::write(&draft, json).with_context(|| format!("cannot write {}", draft.display()))?;
+    std::fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))
+}

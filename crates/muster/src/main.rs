@@ -1,0 +1,28 @@
+//! `muster`: the server (device provisioning and hubs) and the operator's command line.
+
+mod cli;
+mod clock;
+mod environment;
+mod local;
+mod operator;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match cli::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut stderr = std::io::stderr().lock();
+            let _ = writeln!(stderr, "muster: {error}");
+            for cause in error.chain().skip(1) {
+                let _ = writeln!(stderr, "\tcaused by: {cause}");
+            }
+            ExitCode::from(cli::exit_code(&error))
+        }
+    }
+}

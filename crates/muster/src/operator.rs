@@ -1,0 +1,325 @@
+//! The operator's side of the public service APIs: a connection string, a token, a request, an answer.
+//!
+//! The command line can do nothing that this API cannot; it has no other way in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use ids::HubHost;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::{clock, local};
+
+const TIMEOUT: Duration = Duration::from_secs(320);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Why a command did not do what it was asked; decides the exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The service answered and refused.
+    #[error("the service refused: {message} (HTTP {status}{})", code.map_or_else(String::new, |c| format!(", error code {c}")))]
+    Refused { status: u16, code: Option<i64>, message: String },
+    /// Nobody answered, or not somebody we trust.
+    #[error("cannot reach {url}: {reason}")]
+    Unreachable { url: String, reason: String },
+    /// The command itself is wrong.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl OperatorError {
+    /// 1 refused, 2 wrong usage, 3 unreachable.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused { .. } => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable { .. } => 3,
+        }
+    }
+}
+
+/// Where a command finds its service.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Target {
+    /// The data directory of a server on this machine; supplies its connection string and its CA.
+    #[arg(long, global = true, value_name = "DIR", env = "MUSTER_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A connection string: HostName=…;SharedAccessKeyName=…;SharedAccessKey=…
+    #[arg(long, short = 'l', global = true, value_name = "STRING", hide_env_values = true)]
+    pub login: Option<String>,
+    /// PEM file with the CA of the server, when it is not in the system's store.
+    #[arg(long, global = true, value_name = "FILE", env = "MUSTER_SERVER_CA")]
+    pub server_ca: Option<PathBuf>,
+}
+
+/// Which of the two services a command talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Provisioning,
+    Hub,
+}
+
+impl Service {
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Provisioning => "MUSTER_DPS_CONNECTION_STRING",
+            Self::Hub => "MUSTER_HUB_CONNECTION_STRING",
+        }
+    }
+}
+
+/// Which revision of Azure's service API a request names.
+fn api_version(service: Service) -> &'static str {
+    match service {
+        Service::Provisioning => "2021-10-01",
+        Service::Hub => "2021-04-12",
+    }
+}
+
+/// One page of a list, and the token of the next.
+pub struct Page {
+    pub items: Vec<Value>,
+    pub continuation: Option<String>,
+}
+
+/// A service that can be called.
+pub struct ServiceClient {
+    http: reqwest::Client,
+    service: Service,
+    connection: ConnectionString,
+}
+
+/// A parsed connection string.
+struct ConnectionString {
+    host: HubHost,
+    policy: String,
+    key: wire::sas::SharedAccessKey,
+}
+
+impl ConnectionString {
+    fn parse(text: &str) -> Result<Self, OperatorError> {
+        let usage = |problem: String| {
+            OperatorError::Usage(format!(
+                "the connection string {problem}; it looks like HostName=…;SharedAccessKeyName=…;SharedAccessKey=…"
+            ))
+        };
+        let part = |name: &str| {
+            text.split(';')
+                .filter_map(|p| p.split_once('='))
+                .find(|(n, _)| n.trim().eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim().to_owned())
+                .ok_or_else(|| usage(format!("has no {name}")))
+        };
+        let host = HubHost::parse(&part("HostName")?).map_err(|e| usage(format!("is wrong: {e}")))?;
+        let policy = part("SharedAccessKeyName")?;
+        let key = wire::sas::SharedAccessKey::from_base64(&part("SharedAccessKey")?)
+            .map_err(|_| usage("has a SharedAccessKey that is not base64".to_owned()))?;
+        Ok(Self { host, policy, key })
+    }
+}
+
+impl Target {
+    /// Finds the connection string and makes a client for `service`.
+    pub fn connect(&self, service: Service) -> anyhow::Result<ServiceClient> {
+        let (text, ca) = self.find(service)?;
+        let connection = ConnectionString::parse(&text)?;
+        let mut http = reqwest::Client::builder().timeout(TIMEOUT).user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = self.server_ca.as_ref().or(ca.as_ref()) {
+            let pem = std::fs::read(path)
+                .with_context(|| format!("cannot read the server's CA {}", path.display()))?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem)
+                .with_context(|| format!("{} holds no PEM certificate", path.display()))?;
+            http = http.tls_certs_only(roots);
+        }
+        let http = http.build().context("the HTTPS client")?;
+        Ok(ServiceClient { http, service, connection })
+    }
+
+    fn find(&self, service: Service) -> anyhow::Result<(String, Option<PathBuf>)> {
+        if let Some(login) = &self.login {
+            return Ok((login.clone(), None));
+        }
+        if let Some(text) = crate::environment::variable(service.variable()) {
+            return Ok((text, None));
+        }
+        let Some(data_dir) = &self.data_dir else {
+            let message = format!(
+                "which service? Give --data-dir DIR for a server on this machine, --login STRING, or set {}",
+                service.variable()
+            );
+            return Err(OperatorError::Usage(message).into());
+        };
+        let local = local::describe(data_dir)?;
+        let text = match service {
+            Service::Provisioning => local.dps.connection_string,
+            Service::Hub => match local.hubs.into_iter().next() {
+                Some(hub) => hub.connection_string,
+                None => anyhow::bail!("{} has no hub", data_dir.display()),
+            },
+        };
+        Ok((text, Some(local.server_ca)))
+    }
+}
+
+/// A request before it is sent.
+pub struct Call<'a> {
+    method: Method,
+    path: &'a [&'a str],
+    query: &'a [(&'a str, String)],
+    if_match: Option<&'a str>,
+    body: Option<&'a Value>,
+    continuation: Option<&'a str>,
+    page_size: Option<usize>,
+}
+
+impl<'a> Call<'a> {
+    /// `path` holds the decoded segments.
+    pub fn new(method: Method, path: &'a [&'a str]) -> Self {
+        Self { method, path, query: &[], if_match: None, body: None, continuation: None, page_size: None }
+    }
+
+    pub fn query(self, query: &'a [(&'a str, String)]) -> Self {
+        Self { query, ..self }
+    }
+
+    pub fn if_match(self, etag: &'a str) -> Self {
+        Self { if_match: Some(etag), ..self }
+    }
+
+    pub fn body(self, body: &'a Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    pub fn page(self, continuation: Option<&'a str>, size: Option<usize>) -> Self {
+        Self { continuation, page_size: size, ..self }
+    }
+}
+
+impl ServiceClient {
+    /// Sends one call; the answer's JSON, `Null` when it has none.
+    pub async fn call(&self, call: Call<'_>) -> Result<Value, OperatorError> {
+        Ok(self.send(call).await?.0)
+    }
+
+    /// Reads every page of a list, up to `top` rows.
+    pub async fn list(&self, path: &[&str], body: Option<&Value>, top: Option<usize>) -> Result<Vec<Value>, OperatorError> {
+        let mut items = Vec::new();
+        let mut continuation = None;
+        loop {
+            let page = self.page(path, body, continuation.as_deref(), top).await?;
+            items.extend(page.items);
+            if let Some(top) = top.filter(|top| items.len() >= *top) {
+                items.truncate(top);
+                return Ok(items);
+            }
+            match page.continuation {
+                Some(next) => continuation = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        path: &[&str],
+        body: Option<&Value>,
+        continuation: Option<&str>,
+        top: Option<usize>,
+    ) -> Result<Page, OperatorError> {
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let size = top.map_or(100, |top| top.min(100));
+        let mut call = Call::new(method, path).page(continuation, Some(size));
+        if let Some(body) = body {
+            call = call.body(body);
+        }
+        match self.send(call).await? {
+            (Value::Array(items), continuation) => Ok(Page { items, continuation }),
+            (other, _) => Err(self.unreadable(&format!("a list was expected, not {other}"))),
+        }
+    }
+
+    async fn send(&self, call: Call<'_>) -> Result<(Value, Option<String>), OperatorError> {
+        let url = self.url(&call);
+        let mut request = self.http.request(call.method, &url).header("Authorization", self.token());
+        if let Some(etag) = call.if_match {
+            request = request.header("If-Match", etag);
+        }
+        if let Some(token) = call.continuation {
+            request = request.header("x-ms-continuation", token);
+        }
+        if let Some(size) = call.page_size {
+            request = request.header("x-ms-max-item-count", size);
+        }
+        if let Some(body) = call.body {
+            request = request.json(body);
+        }
+        let unreachable = |error: reqwest::Error| OperatorError::Unreachable {
+            url: self.connection.host.to_string(),
+            reason: innermost(&error),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let continuation = header("x-ms-continuation");
+        let body = response.bytes().await.map_err(unreachable)?;
+        let json = match body.is_empty() {
+            true => Ok(Value::Null),
+            false => serde_json::from_slice(&body),
+        };
+        match (status.is_success(), json) {
+            (true, Ok(json)) => Ok((json, continuation)),
+            (true, Err(error)) => Err(self.unreadable(&error.to_string())),
+            (false, json) => Err(refused(status, &json.unwrap_or(Value::Null))),
+        }
+    }
+
+    fn unreadable(&self, why: &str) -> OperatorError {
+        OperatorError::Unreachable {
+            url: self.connection.host.to_string(),
+            reason: format!("its answer is not what this API answers: {why}"),
+        }
+    }
+
+    fn url(&self, call: &Call<'_>) -> String {
+        let mut url = format!("https://{}", self.connection.host);
+        for segment in call.path {
+            url.push('/');
+            url.push_str(&wire::http::encode_segment(segment));
+        }
+        url.push_str("?api-version=");
+        url.push_str(api_version(self.service));
+        for (name, value) in call.query {
+            url.push_str(&format!("&{name}={}", wire::http::encode_segment(value)));
+        }
+        url
+    }
+
+    fn token(&self) -> String {
+        let resource = self.connection.host.to_string();
+        let expiry = clock::now().plus(TOKEN_LIFETIME);
+        wire::sas::build(&resource, Some(&self.connection.policy), expiry, &self.connection.key)
+    }
+}
+
+/// The last cause: what a person can act on ("connection refused", "invalid peer certificate: …").
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Reads Azure's error envelopes: DPS has `message`, hubs have `Message`, which may hold JSON again.
+fn refused(status: StatusCode, body: &Value) -> OperatorError {
+    let text = |value: &Value| ["message", "Message"].iter().find_map(|k| value.get(k)?.as_str().map(str::to_owned));
+    let nested = text(body).and_then(|m| serde_json::from_str::<Value>(&m).ok()).filter(Value::is_object);
+    let inner = nested.as_ref().unwrap_or(body);
+    OperatorError::Refused {
+        status: status.as_u16(),
+        code: inner.get("errorCode").and_then(Value::as_i64),
+        message: text(inner).unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned()),
+    }
+}

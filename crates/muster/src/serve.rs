@@ -1,0 +1,175 @@
+//! `muster serve`: opens the registry, puts the services behind the ports, runs, drains.
+
+mod accept;
+mod bind;
+pub mod config;
+mod front;
+mod health;
+mod https;
+mod mqtt_door;
+mod shutdown;
+mod tls;
+mod websocket;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hub::Hub;
+use ids::{HubHost, HubName};
+use registry::{Init, Registry, SystemEntropy};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::{clock, local};
+use accept::Port;
+use config::ServeConfig;
+use front::Front;
+use tls::CurrentCertificate;
+
+/// Name of the hub that an empty data directory gets.
+const FIRST_HUB: &str = "hub";
+/// What is still open that long after SIGTERM is cut.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
+/// How often the server looks at the age of its own certificate.
+const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
+    let https = bind::bind(config.https, "--https-port").await?;
+    let mqtts = bind::bind(config.mqtts, "--mqtts-port").await?;
+    let host = config.hub_host(bind::port(&https)?)?;
+    let recorder = health::record_metrics()?;
+    let registry = open_registry(&config, &host).await?;
+    let hub = Hub::new(registry.clone(), hub::HubOptions { clock: Arc::new(clock::now) });
+    let dps = dps::Dps::new(registry.clone(), dps::DpsOptions { host, clock: Arc::new(clock::now) });
+    let front = Front::new(dps, hub.clone(), health::router(registry.clone(), recorder));
+    let (stop, stopping) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let certificate = keep_certificate(&config, &registry, &mut tasks, stopping.clone())?;
+    let engine = hub.clone();
+    let engine_stopping = stopping.clone();
+    tasks.spawn(async move { engine.run(engine_stopping).await });
+    let endpoints = endpoints(&config, &https, &mqtts)?;
+    open_ports(&config, front, certificate, (https, mqtts), &mut tasks, &stopping)?;
+    local::write_endpoints(&config.data_dir, &endpoints)?;
+    announce(&endpoints, &registry)?;
+    wait_for_signal().await?;
+    drain(stop, &hub, tasks).await;
+    Ok(())
+}
+
+fn first_hub() -> anyhow::Result<HubName> {
+    Ok(HubName::parse(FIRST_HUB)?)
+}
+
+async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<Registry> {
+    let init = Init { hub_name: first_hub()?, hub_host: host.clone(), entropy: Arc::new(SystemEntropy) };
+    Registry::open(&config.data_dir, init, clock::now())
+        .await
+        .with_context(|| format!("cannot open the data directory {}", config.data_dir.display()))
+}
+
+/// The names that the server certificate covers.
+fn certificate_names(config: &ServeConfig, registry: &Registry) -> Vec<String> {
+    let mut names = vec![config.hostname.clone()];
+    names.extend(registry.service().hubs.iter().map(|hub| hub.host.name().to_owned()));
+    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Makes or loads the server certificate and keeps it fresh while the server runs.
+fn keep_certificate(
+    config: &ServeConfig,
+    registry: &Registry,
+    tasks: &mut JoinSet<()>,
+    mut stopping: watch::Receiver<bool>,
+) -> anyhow::Result<Arc<CurrentCertificate>> {
+    let authority = ca::ServerAuthority::open_or_create(&config.data_dir, clock::now())
+        .context("the server's certificate authority")?;
+    let names = certificate_names(config, registry);
+    let credential = authority.ensure_server_certificate(&names, clock::now()).context("the server's certificate")?;
+    let current = CurrentCertificate::new(&credential)?;
+    let (config, registry, kept) = (config.clone(), registry.clone(), current.clone());
+    tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(RENEWAL_CHECK) => {}
+                () = shutdown::told(&mut stopping) => return,
+            }
+            let names = certificate_names(&config, &registry);
+            let renewed = authority.ensure_server_certificate(&names, clock::now());
+            let replaced = renewed.map_err(anyhow::Error::from).and_then(|fresh| kept.replace(&fresh));
+            if let Err(error) = replaced {
+                tracing::error!(error = %format!("{error:#}"), "the server certificate was not renewed");
+            }
+        }
+    });
+    Ok(current)
+}
+
+fn open_ports(
+    config: &ServeConfig,
+    front: Front,
+    certificate: Arc<CurrentCertificate>,
+    (https, mqtts): (TcpListener, TcpListener),
+    tasks: &mut JoinSet<()>,
+    stopping: &watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let acceptor = TlsAcceptor::from(tls::server_config(certificate)?);
+    let admission = Arc::new(Semaphore::new(config.max_connections));
+    let port = |name, listener| Port { name, listener, acceptor: acceptor.clone(), admission: admission.clone() };
+    let (for_https, for_mqtts) = (front.clone(), front);
+    let (stop_https, stop_mqtts) = (stopping.clone(), stopping.clone());
+    tasks.spawn(accept::run(port("https", https), stopping.clone(), move |stream, chain| {
+        https::serve(stream, chain, for_https.clone(), stop_https.clone())
+    }));
+    tasks.spawn(accept::run(port("mqtts", mqtts), stopping.clone(), move |stream, chain| {
+        mqtt_door::serve(stream, chain, for_mqtts.clone(), stop_mqtts.clone())
+    }));
+    Ok(())
+}
+
+fn endpoints(config: &ServeConfig, https: &TcpListener, mqtts: &TcpListener) -> anyhow::Result<local::Endpoints> {
+    let url = |scheme: &str, port: u16| format!("{scheme}://{}:{port}", config.hostname);
+    Ok(local::Endpoints {
+        https: Some(url("https", bind::port(https)?)),
+        mqtts: Some(url("mqtts", bind::port(mqtts)?)),
+        amqps: None,
+    })
+}
+
+/// Tells whoever started the server that it can be used now: one line on standard output.
+fn announce(endpoints: &local::Endpoints, registry: &Registry) -> anyhow::Result<()> {
+    let https = endpoints.https.as_deref().unwrap_or_default();
+    tracing::info!(id_scope = %registry.service().id_scope, https, "ready");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready {https}").and_then(|()| out.flush()).context("cannot write to standard output")
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Stops accepting, lets what runs finish, cuts what does not.
+async fn drain(stop: watch::Sender<bool>, hub: &Hub, mut tasks: JoinSet<()>) {
+    tracing::info!("stopping");
+    let _ = stop.send(true);
+    hub.drain();
+    let finished = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_DEADLINE, finished).await.is_err() {
+        tracing::warn!("some connections did not end in time and were cut");
+    }
+}

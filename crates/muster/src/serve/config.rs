@@ -1,0 +1,144 @@
+//! What `muster serve` is told: flags over a TOML file over defaults.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use ids::HubHost;
+use serde::Deserialize;
+
+/// `muster serve` flags. A flag that is given overrides the same key of the configuration file.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "Example:\n  muster serve --data-dir /var/lib/muster --hostname hub.example.org --listen 0.0.0.0")]
+pub struct ServeFlags {
+    /// A TOML file with the same settings; `muster config template` prints one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The name under which devices reach this server [default: localhost].
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// The address to listen on [default: 127.0.0.1].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<IpAddr>,
+    /// HTTPS and MQTT over WebSocket [default: 443].
+    #[arg(long, value_name = "PORT")]
+    https_port: Option<u16>,
+    /// MQTT over TLS [default: 8883].
+    #[arg(long, value_name = "PORT")]
+    mqtts_port: Option<u16>,
+}
+
+/// The file's form; every key is optional, unknown keys are errors.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    data_dir: Option<PathBuf>,
+    hostname: Option<String>,
+    listen: Option<IpAddr>,
+    https_port: Option<u16>,
+    mqtts_port: Option<u16>,
+    max_connections: Option<usize>,
+}
+
+/// What the server runs with; made only by [`ServeConfig::from_flags`], so every value has been looked at.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    pub data_dir: PathBuf,
+    pub hostname: String,
+    pub https: SocketAddr,
+    pub mqtts: SocketAddr,
+    pub max_connections: usize,
+}
+
+const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
+
+impl ServeConfig {
+    /// Puts flags over the file's values over the defaults.
+    pub fn from_flags(flags: &ServeFlags, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let file = flags.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let Some(data_dir) = data_dir.or(file.data_dir) else {
+            bail!("no data directory: give --data-dir DIR, or data_dir in the configuration file");
+        };
+        let hostname = flags.hostname.clone().or(file.hostname).unwrap_or_else(|| "localhost".to_owned());
+        let parsed = HubHost::parse(&hostname).context("--hostname")?;
+        if parsed.port().is_some() {
+            bail!("--hostname {hostname:?} carries a port; give the port with --https-port");
+        }
+        let address = flags.listen.or(file.listen).unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        let port = |flag: Option<u16>, file: Option<u16>, default| flag.or(file).unwrap_or(default);
+        Ok(Self {
+            data_dir,
+            hostname,
+            https: (address, port(flags.https_port, file.https_port, 443)).into(),
+            mqtts: (address, port(flags.mqtts_port, file.mqtts_port, 8883)).into(),
+            max_connections: file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+        })
+    }
+
+    /// The hub's host as devices are told it: with a port only when HTTPS is not on 443.
+    pub fn hub_host(&self, https_port: u16) -> anyhow::Result<HubHost> {
+        let text = match https_port {
+            443 => self.hostname.clone(),
+            port => format!("{}:{port}", self.hostname),
+        };
+        HubHost::parse(&text).context("the server's host name")
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<ConfigFile> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| {
+        format!("{} is not valid; `muster config template` prints every key", path.display())
+    })
+}
+
+/// The commented configuration file that `muster config template` prints.
+pub const TEMPLATE: &str = "\
+# Configuration of `muster serve`. Every key is optional; flags override this file.
+
+# Where everything is kept; made and initialised when it is empty.
+# data_dir = \"/var/lib/muster\"
+
+# The name under which devices reach this server; it is in the server certificate and in every assignment.
+# hostname = \"localhost\"
+
+# The address to listen on.
+# listen = \"127.0.0.1\"
+
+# HTTPS and MQTT over WebSocket. Device SDKs have 443 built in.
+# https_port = 443
+
+# MQTT over TLS. Device SDKs have 8883 built in.
+# mqtts_port = 8883
+
+# Connections held at once; more wait in the listen queue.
+# max_connections = 100000
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_template_is_a_key_that_parses() {
+        let uncommented: String = TEMPLATE
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| line.contains(" = "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let file: ConfigFile = toml::from_str(&uncommented).unwrap();
+        assert_eq!(file.https_port, Some(443));
+        assert_eq!(uncommented.lines().count(), 6);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("muster.toml");
+        std::fs::write(&path, "hostname = \"a\"\nhttp_port = 1\n").unwrap();
+        let error = format!("{:#}", read_file(&path).unwrap_err());
+        assert!(error.contains("http_port") && error.contains("line 2"), "{error}");
+    }
+}
