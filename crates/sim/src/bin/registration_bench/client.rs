@@ -1,0 +1,164 @@
+//! The devices: a new connection, a full handshake, the requests, the end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::hierarchy::Hierarchy;
+
+/// What is said once the connection stands.
+#[derive(Clone)]
+pub enum Talk {
+    /// One request without meaning.
+    Empty,
+    /// Register, then poll until assigned.
+    Registration { scope: String },
+}
+
+struct Device {
+    name: String,
+    config: Arc<ClientConfig>,
+}
+
+/// Devices that have not called yet.
+pub struct Fleet {
+    devices: Vec<Device>,
+    address: SocketAddr,
+    talk: Talk,
+}
+
+impl Fleet {
+    /// Makes a certificate for every name, before anything is measured.
+    pub fn new(
+        hierarchy: &Hierarchy,
+        names: Vec<String>,
+        trusted_pem: &str,
+        address: SocketAddr,
+        talk: Talk,
+    ) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(trusted_pem.as_bytes()) {
+            roots.add(root?)?;
+        }
+        let roots = Arc::new(roots);
+        let device = |name: String| {
+            let (chain, key) = hierarchy.device(&name)?;
+            let builder = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13]);
+            let mut config = builder.with_root_certificates(roots.clone()).with_client_auth_cert(chain, key)?;
+            // Every handshake is a full one.
+            config.resumption = rustls::client::Resumption::disabled();
+            Ok(Device { name, config: Arc::new(config) })
+        };
+        let devices = names.into_iter().map(device).collect::<Result<_>>()?;
+        Ok(Self { devices, address, talk })
+    }
+
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Lets all devices call, `concurrency` at a time; how many got what they asked for.
+    pub async fn run(self, concurrency: usize) -> Result<usize> {
+        let devices = Arc::new(self.devices);
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut workers = JoinSet::new();
+        for _ in 0..concurrency {
+            let (devices, next) = (devices.clone(), next.clone());
+            let (address, talk) = (self.address, self.talk.clone());
+            workers.spawn(async move {
+                let mut done = 0;
+                while let Some(device) = devices.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    call(device, address, &talk).await.with_context(|| device.name.clone())?;
+                    done += 1;
+                }
+                anyhow::Ok(done)
+            });
+        }
+        let mut done = 0;
+        while let Some(worker) = workers.join_next().await {
+            done += worker??;
+        }
+        Ok(done)
+    }
+}
+
+async fn call(device: &Device, address: SocketAddr, talk: &Talk) -> Result<()> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let connector = TlsConnector::from(device.config.clone());
+    let mut stream = connector.connect(ServerName::IpAddress(address.ip().into()), stream).await?;
+    match talk {
+        Talk::Empty => {
+            let (status, _) = exchange(&mut stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await?;
+            ensure!(status == 200, "HTTP {status}");
+        }
+        Talk::Registration { scope } => register(&mut stream, scope, &device.name).await?,
+    }
+    stream.shutdown().await?;
+    Ok(())
+}
+
+async fn register(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str) -> Result<()> {
+    let body = format!("{{\"registrationId\":\"{name}\"}}");
+    let put = format!(
+        "PUT {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        wire::dps::register_path(scope, name),
+        body.len()
+    );
+    let (status, answer) = exchange(stream, &put).await?;
+    ensure!(status == 202, "HTTP {status}: {answer}");
+    let operation = answer["operationId"].as_str().context("no operationId")?;
+    let poll = format!(
+        "GET {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\n\r\n",
+        wire::dps::operation_path(scope, name, operation)
+    );
+    let (status, answer) = exchange(stream, &poll).await?;
+    ensure!(status == 200 && answer["status"] == "assigned", "HTTP {status}: {answer}");
+    Ok(())
+}
+
+/// Sends a request and reads the answer: its status and its JSON.
+async fn exchange(stream: &mut TlsStream<TcpStream>, request: &str) -> Result<(u16, Value)> {
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+    let mut answer = Vec::with_capacity(2048);
+    loop {
+        if let Some(parsed) = parse(&answer)? {
+            return Ok(parsed);
+        }
+        if stream.read_buf(&mut answer).await? == 0 {
+            bail!("the server closed the connection");
+        }
+    }
+}
+
+fn parse(answer: &[u8]) -> Result<Option<(u16, Value)>> {
+    let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") else { return Ok(None) };
+    let head = std::str::from_utf8(&answer[..end])?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    let length: usize = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .context("no content-length")?
+        .1
+        .trim()
+        .parse()?;
+    let body = &answer[end + 4..];
+    if body.len() < length {
+        return Ok(None);
+    }
+    let json = if length == 0 { Value::Null } else { serde_json::from_slice(&body[..length])? };
+    Ok(Some((status, json)))
+}

@@ -1,0 +1,167 @@
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::{Engine, Finished, Identity, Program, Server, binary, run, until};
+
+/// A device: a folder as its root, the real `aziot-edged` as its daemon, `iotedge` as its user's hands.
+#[derive(Debug)]
+pub struct EdgeDevice {
+    name: String,
+    root: tempfile::TempDir,
+    daemon: Option<Program>,
+}
+
+impl EdgeDevice {
+    /// A device whose `config.toml` provisions it at `server` with `identity`; nothing is applied or started yet.
+    ///
+    /// # Errors
+    /// When files cannot be written.
+    pub fn configured(server: &Server, identity: &Identity, engine: &Engine) -> Result<Self> {
+        // Unix socket paths are short, so the root is.
+        let root = tempfile::Builder::new().prefix("edge-").tempdir_in("/tmp")?;
+        let device = Self { name: identity.name.clone(), root, daemon: None };
+        let config = format!(
+            r#"hostname = "{name}"
+trust_bundle_cert = "file://{ca}"
+
+[provisioning]
+source = "dps"
+global_endpoint = "https://{host}"
+id_scope = "{scope}"
+
+[provisioning.attestation]
+method = "x509"
+registration_id = "{name}"
+identity_cert = "file://{chain}"
+identity_pk = "file://{key}"
+
+[moby_runtime]
+uri = "{engine}"
+network = "azure-iot-edge"
+"#,
+            name = identity.name,
+            ca = server.ca()?.display(),
+            host = server.host(),
+            scope = server.id_scope()?,
+            chain = identity.full_chain.display(),
+            key = identity.key.display(),
+            engine = engine.uri(),
+        );
+        device.write_config(&config)?;
+        Ok(device)
+    }
+
+    /// Replaces `config.toml`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_config(&self, text: &str) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = self.root().join("etc/aziot");
+        std::fs::create_dir_all(&dir)?;
+        let path = dir.join("config.toml");
+        std::fs::write(&path, text)?;
+        Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+    }
+
+    /// `config.toml` as it stands.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn config(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.root().join("etc/aziot/config.toml"))?)
+    }
+
+    /// The folder that is the device's `/`.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Its registration id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `iotedge` on the device.
+    ///
+    /// # Errors
+    /// When it cannot be started; whether it succeeded is in the answer.
+    pub fn iotedge(&self, arguments: &[&str]) -> Result<Finished> {
+        let root = self.root().to_string_lossy();
+        let mut all = arguments.to_vec();
+        all.extend(["--root", &root]);
+        run(&binary("iotedge")?, all)
+    }
+
+    /// `iotedge config apply`, which has to succeed.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn apply(&self) -> Result<()> {
+        self.iotedge(&["config", "apply"])?.ok().map(drop)
+    }
+
+    /// Starts `aziot-edged run`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        let mut command = Command::new(binary("aziot-edged")?);
+        command.args(["run", "--root"]).arg(self.root());
+        self.daemon = Some(Program::start(command, &self.root().join("daemon.log"))?);
+        Ok(())
+    }
+
+    /// kill -9 of the daemon.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        self.daemon.as_mut().context("the daemon does not run")?.kill()
+    }
+
+    /// SIGTERM of the daemon; its exit code.
+    ///
+    /// # Errors
+    /// When it does not run or does not end.
+    pub fn terminate(&mut self) -> Result<Option<i32>> {
+        self.daemon.as_mut().context("the daemon does not run")?.terminate()
+    }
+
+    /// What the daemon has printed.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.as_ref().map(Program::log).unwrap_or_default()
+    }
+
+    /// The row of `iotedge list` for a module.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn module(&self, name: &str) -> Result<Value> {
+        let modules = self.iotedge(&["list", "--output", "json"])?.json()?;
+        let mut rows = modules.as_array().into_iter().flatten();
+        let row = rows.find(|row| row["name"] == name).cloned();
+        row.with_context(|| format!("no {name} in {modules}"))
+    }
+
+    /// Waits until `iotedge list` shows a module as running.
+    ///
+    /// # Errors
+    /// When it does not within `limit`, with the daemon's log.
+    pub async fn wait_until_running(&self, module: &str, limit: Duration) -> Result<Value> {
+        let what = format!("module {module} of {} running", self.name);
+        let waited = until(&what, limit, || async {
+            let row = self.module(module)?;
+            ensure!(row["status"] == "running", "it is {row}");
+            Ok(row)
+        });
+        waited.await.with_context(|| format!("the daemon's log:\n{}", self.log()))
+    }
+}

@@ -1,0 +1,18 @@
+//! The harness of the story tests: real programs as child processes, on addresses of their own, in folders of their own.
+//!
+//! A story reads as what a person does: start a server, make certificates, enroll, start a device, look. Everything that is
+//! started here ends with the value that stands for it, whatever happens to the test.
+
+mod edge_device;
+mod engine;
+mod program;
+mod server;
+mod waiting;
+mod workshop;
+
+pub use edge_device::EdgeDevice;
+pub use engine::Engine;
+pub use program::{Finished, Program, binary, run};
+pub use server::Server;
+pub use waiting::until;
+pub use workshop::{Identity, Workshop};

@@ -1,0 +1,240 @@
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rand::Rng;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::{Finished, Identity, Program, binary, run, until};
+
+/// A `muster serve` on a loopback address of its own with the standard ports, because device SDKs have those built in.
+#[derive(Debug)]
+pub struct Server {
+    program: Program,
+    address: Ipv4Addr,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts a server on an empty data directory and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start() -> Result<Self> {
+        let address = free_address()?;
+        let dir = tempfile::Builder::new().prefix("muster-server-").tempdir()?;
+        let program = spawn(address, dir.path())?;
+        let mut server = Self { program, address, dir };
+        server.wait_until_ready().await?;
+        Ok(server)
+    }
+
+    /// kill -9.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn kill(&mut self) -> Result<()> {
+        self.program.kill()
+    }
+
+    /// SIGTERM; the exit code.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn terminate(&mut self) -> Result<Option<i32>> {
+        self.program.terminate()
+    }
+
+    /// Starts the server again on its data, after [`kill`](Self::kill) or [`terminate`](Self::terminate).
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.program = spawn(self.address, self.dir.path())?;
+        self.wait_until_ready().await
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<()> {
+        let url = format!("https://{}/readyz", self.address);
+        let program = &mut self.program;
+        let data_dir = self.dir.path();
+        let started = tokio::time::Instant::now();
+        loop {
+            program.still_runs()?;
+            if probe(&url, data_dir).await.is_ok() {
+                return Ok(());
+            }
+            anyhow::ensure!(started.elapsed() < Duration::from_secs(30), "not ready:\n{}", program.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The host name under which devices and operators reach it.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.program.id()
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.program.log()
+    }
+
+    /// PEM file of the CA that its certificate is issued by.
+    ///
+    /// # Errors
+    /// When the server cannot be described.
+    pub fn ca(&self) -> Result<PathBuf> {
+        Ok(PathBuf::from(self.show("/serverCa")?))
+    }
+
+    /// Its ID scope.
+    ///
+    /// # Errors
+    /// When the server cannot be described.
+    pub fn id_scope(&self) -> Result<String> {
+        self.show("/idScope")
+    }
+
+    /// One text of `muster show`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn show(&self, pointer: &str) -> Result<String> {
+        let shown = self.muster(&["show"])?.json()?;
+        let text = shown.pointer(pointer).and_then(Value::as_str);
+        Ok(text.with_context(|| format!("no {pointer} in {shown}"))?.to_owned())
+    }
+
+    /// Runs the operator's command line against this server.
+    ///
+    /// # Errors
+    /// When it cannot be started; whether it succeeded is in the answer.
+    pub fn muster(&self, arguments: &[&str]) -> Result<Finished> {
+        let data_dir = self.dir.path().to_string_lossy();
+        let mut all = arguments.to_vec();
+        all.extend(["--data-dir", &data_dir]);
+        run(&binary("muster")?, all)
+    }
+
+    /// An HTTPS client that trusts this server.
+    ///
+    /// # Errors
+    /// When its CA cannot be read.
+    pub fn client(&self) -> Result<reqwest::Client> {
+        client(&std::fs::read(self.ca()?)?)
+    }
+
+    /// An HTTPS client that trusts this server and shows a device's certificate.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn client_of(&self, identity: &Identity) -> Result<reqwest::Client> {
+        self.client_with(&identity.pem()?)
+    }
+
+    fn client_with(&self, chain_and_key: &str) -> Result<reqwest::Client> {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        let roots = reqwest::Certificate::from_pem_bundle(&std::fs::read(self.ca()?)?)?;
+        let identity = reqwest::Identity::from_pem(chain_and_key.as_bytes())?;
+        Ok(reqwest::Client::builder().tls_certs_only(roots).identity(identity).build()?)
+    }
+
+    /// Registers over HTTPS with a chain and key as they are given, and returns the first answer: status and JSON.
+    ///
+    /// # Errors
+    /// When there is no answer at all.
+    pub async fn register(&self, id: &str, chain_and_key: &str) -> Result<(u16, Value)> {
+        let url = format!("https://{}{}", self.host(), wire::dps::register_path(&self.id_scope()?, id));
+        let request = self.client_with(chain_and_key)?.put(url + "?api-version=2021-06-01");
+        let response = request.json(&serde_json::json!({ "registrationId": id })).send().await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
+    /// A TLS connection without client certificate to one of the server's ports.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub async fn connect(&self, port: u16) -> Result<TlsStream<TcpStream>> {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_file_iter(self.ca()?)? {
+            roots.add(root?)?;
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let stream = TcpStream::connect((self.address, port)).await?;
+        let name = ServerName::IpAddress(std::net::IpAddr::from(self.address).into());
+        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+    }
+
+    /// Waits until a registration has a status.
+    ///
+    /// # Errors
+    /// When it does not get it within 30 s.
+    pub async fn wait_for_registration(&self, id: &str, status: &str) -> Result<Value> {
+        until(&format!("registration {id} {status}"), Duration::from_secs(30), || async {
+            let shown =
+                self.muster(&["dps", "enrollment-group", "registration", "show", "--registration-id", id])?.json()?;
+            anyhow::ensure!(shown["status"] == status, "it is {shown}");
+            Ok(shown)
+        })
+        .await
+    }
+}
+
+fn client(ca: &[u8]) -> Result<reqwest::Client> {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let roots = reqwest::Certificate::from_pem_bundle(ca)?;
+    Ok(reqwest::Client::builder().tls_certs_only(roots).timeout(Duration::from_secs(30)).build()?)
+}
+
+async fn probe(url: &str, data_dir: &Path) -> Result<()> {
+    let arguments = ["show", "--data-dir", &data_dir.to_string_lossy()].map(str::to_owned);
+    let shown = run(&binary("muster")?, arguments)?.json()?;
+    let ca = shown["serverCa"].as_str().context("no serverCa")?;
+    client(&std::fs::read(ca)?)?.get(url).send().await?.error_for_status()?;
+    Ok(())
+}
+
+fn spawn(address: Ipv4Addr, dir: &Path) -> Result<Program> {
+    let mut command = Command::new(binary("muster")?);
+    let address = address.to_string();
+    command.args(["serve", "--hostname", &address, "--listen", &address, "--data-dir"]).arg(dir);
+    // The log stands beside the data, which a restarted server must find as it was.
+    Program::start(command, &dir.with_extension("log"))
+}
+
+/// A loopback address on which nobody has the standard ports. Tests run in parallel, so it is drawn, not counted.
+fn free_address() -> Result<Ipv4Addr> {
+    let mut random = rand::rng();
+    for _ in 0..100 {
+        let address = Ipv4Addr::new(127, random.random_range(1..=254), random.random(), random.random_range(1..=254));
+        let free = [443, 8883].iter().all(|port| TcpListener::bind(SocketAddrV4::new(address, *port)).is_ok());
+        if free {
+            return Ok(address);
+        }
+    }
+    anyhow::bail!("no loopback address has free ports 443 and 8883; these tests bind them, which needs root")
+}
