@@ -121,7 +121,6 @@ CREATE TABLE identities (
     reported_metadata TEXT,
     UNIQUE (hub, device_id, module_id)
 );
-CREATE INDEX identities_devices ON identities (hub, device_id, iot_edge, enabled) WHERE module_id = '';
 
 CREATE TABLE configurations (
     -- Never given out twice: (id, revision) tells readers whether what they remember is current.

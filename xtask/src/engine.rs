@@ -92,12 +92,10 @@ impl Engine {
             .keep();
         journal.directory(&sockets)?;
         let socket = short_socket(&sockets)?;
-        let scratch = workspace.scratch("engine")?;
-        let pid = std::process::id();
-        let data = scratch.join(format!("data-{pid}"));
-        journal.directory(&data)?;
-        let log = scratch.join(format!("dockerd-{pid}.log"));
-        let mut command = dockerd(&sockets, &socket, &data, driver);
+        let folder = workspace.scratch(&format!("engine/{}", std::process::id()))?;
+        journal.directory(&folder)?;
+        let log = folder.join("dockerd.log");
+        let mut command = dockerd(&sockets, &socket, &folder.join("data"), driver);
         let mut daemon = Running::start("dockerd", &mut command, &log, journal)?;
         let api = docker::Engine::at(&socket);
         journal.engine(&api.socket())?;
@@ -118,7 +116,7 @@ impl Engine {
             api,
             own: Some(Own {
                 daemon,
-                folders: [data, sockets],
+                folders: [folder, sockets],
             }),
         })
     }

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::LengthLimitError;
 use serde::Serialize;
-use uuid::Uuid;
 use wire::error::ServiceError;
 use wire::http::{self as wire_http, Path};
 
@@ -49,7 +48,7 @@ struct Reply {
 
 async fn handle(State(dps): State<Dps>, request: Request) -> Response<Body> {
     // Azure's are GUIDs too, the same in header, error body and log.
-    let request_id = Uuid::new_v4().hyphenated().to_string();
+    let request_id = crate::fresh_guid().hyphenated().to_string();
     let (parts, body) = request.into_parts();
     let reply = match answer(
         &dps,

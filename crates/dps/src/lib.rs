@@ -18,6 +18,7 @@ mod enrollment;
 
 mod lookup;
 mod operation;
+mod recent;
 mod state;
 
 mod certificate;
@@ -41,6 +42,7 @@ use ::mqtt::{Connect, ConnectRefused};
 use crate::enrollment::GroupCache;
 use crate::error::ServiceFault;
 use crate::operation::{OperationId, OperationKey};
+use crate::recent::RecentOperations;
 use crate::refusal::{Refusal, RefusalReason};
 use crate::register::{Deps, Register, RegisterError};
 
@@ -70,6 +72,7 @@ pub struct Dps {
 struct Inner {
     deps: Deps,
     operations: OperationKey,
+    recent: RecentOperations,
     options: DpsOptions,
 }
 
@@ -86,6 +89,7 @@ impl Dps {
         let inner = Inner {
             deps,
             operations,
+            recent: RecentOperations::default(),
             options,
         };
         Self {
@@ -129,8 +133,18 @@ impl Dps {
             registration_id,
             chain,
         };
+        let guid = fresh_guid();
+        let operation = self.inner.operations.issue(registration_id, guid);
         match register::register(request, &self.inner.deps, self.now()).await {
-            Ok(assigned) => log_assigned(&assigned.registration),
+            Ok(assigned) => {
+                log_assigned(&assigned.registration);
+                if let Some(chain) = chain {
+                    let (text, leaf) = (operation.as_str(), chain.leaf().sha256());
+                    self.inner
+                        .recent
+                        .remember(text, leaf, assigned.registration);
+                }
+            }
             Err(RegisterError::Failed(failed, cause)) => tracing::warn!(
                 registration.id = %failed.registration_id,
                 error.code = failed.failure.code,
@@ -140,8 +154,7 @@ impl Dps {
             Err(RegisterError::NotProven(error)) => return Err(error.into()),
             Err(RegisterError::Storage(error)) => return Err(error.into()),
         }
-        let guid = Uuid::new_v4();
-        Ok(self.inner.operations.issue(registration_id, guid))
+        Ok(operation)
     }
 
     /// What became of an operation.
@@ -151,16 +164,20 @@ impl Dps {
         registration_id: &RegistrationId,
         chain: Option<&PresentedChain>,
         shown: &str,
-    ) -> Result<(OperationId, RegistrationRecord), ServiceFault> {
+    ) -> Result<(OperationId, Arc<RegistrationRecord>), ServiceFault> {
         self.require_scope(id_scope, registration_id, chain)?;
+        let operation = self.inner.operations.recognise(registration_id, shown);
+        let recent = chain.and_then(|chain| self.inner.recent.find(shown, chain.leaf().sha256()));
+        if let (Some(operation), Some(record)) = (&operation, recent) {
+            return Ok((operation.clone(), record));
+        }
         let request = Register {
             registration_id,
             chain,
         };
         let record = lookup::poll(request, &self.inner.deps, self.now()).await?;
-        let operation = self.inner.operations.recognise(registration_id, shown);
         record
-            .and_then(|record| Some((operation?, record)))
+            .and_then(|record| Some((operation?, Arc::new(record))))
             .ok_or(ServiceFault::NoSuchOperation)
     }
 
@@ -223,4 +240,9 @@ fn log_assigned(record: &RegistrationRecord) {
             record.registration_id,
         );
     }
+}
+
+/// A random GUID from this thread's generator, which spares a system call for each.
+fn fresh_guid() -> Uuid {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }

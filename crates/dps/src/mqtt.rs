@@ -11,7 +11,6 @@ use bytes::Bytes;
 use ids::RegistrationId;
 use pki::PresentedChain;
 use serde::Serialize;
-use uuid::Uuid;
 use wire::dps::{OperationStatus, RETRY_AFTER_SECONDS, UnverifiedRegister};
 use wire::error::ServiceError;
 use wire::topic::{PROVISIONING_FILTER, ProvisioningRequest, ProvisioningResponse};
@@ -91,7 +90,7 @@ impl DpsSession {
     }
 
     fn fault(&self, fault: &ServiceFault) -> Answer {
-        let request_id = Uuid::new_v4().hyphenated().to_string();
+        let request_id = crate::fresh_guid().hyphenated().to_string();
         fault.log(&request_id);
         let error = ServiceError::dps(fault.code(), fault.outside(), request_id, self.dps.now());
         Answer::new(error.http_status(), None, &error)

@@ -66,6 +66,12 @@ impl std::fmt::Debug for OperationKey {
 impl OperationId {
     /// The text that devices see.
     #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text that devices see.
+    #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }

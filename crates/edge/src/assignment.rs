@@ -40,10 +40,16 @@ impl Basis {
         let same = [
             (self.endpoint == newer.endpoint, "global_endpoint"),
             (self.id_scope == newer.id_scope, "id_scope"),
-            (self.registration_id.folded() == newer.registration_id.folded(), "registration_id"),
+            (
+                self.registration_id.folded() == newer.registration_id.folded(),
+                "registration_id",
+            ),
             (self.key_digest == newer.key_digest, "the identity's key"),
         ];
-        same.into_iter().filter(|(same, _)| !same).map(|(_, what)| what).collect()
+        same.into_iter()
+            .filter(|(same, _)| !same)
+            .map(|(_, what)| what)
+            .collect()
     }
 }
 
@@ -104,7 +110,12 @@ pub enum Next {
 
 /// Decides at the start, or after a change of the configuration. Without a readable credential the kept assignment is used.
 #[must_use]
-pub fn next(kept: Option<&Assigned>, basis: Option<&Basis>, mode: ReprovisioningMode, starting: bool) -> Next {
+pub fn next(
+    kept: Option<&Assigned>,
+    basis: Option<&Basis>,
+    mode: ReprovisioningMode,
+    starting: bool,
+) -> Next {
     let Some(kept) = kept else {
         return Next::Register("the device has no assignment yet".to_owned());
     };
@@ -151,33 +162,64 @@ mod tests {
     }
 
     fn kept() -> Assigned {
-        let home = Home { hub: HubHost::parse("hub.example").unwrap(), device_id: DeviceId::parse("d1").unwrap() };
-        Assigned { home, basis: basis(), since: Timestamp::from_unix_seconds(0) }
+        let home = Home {
+            hub: HubHost::parse("hub.example").unwrap(),
+            device_id: DeviceId::parse("d1").unwrap(),
+        };
+        Assigned {
+            home,
+            basis: basis(),
+            since: Timestamp::from_unix_seconds(0),
+        }
     }
 
     #[test]
     fn the_kept_assignment_is_used_as_long_as_it_fits() {
-        let next = |basis: Option<&Basis>| next(Some(&kept()), basis, ReprovisioningMode::Dynamic, true);
+        let next =
+            |basis: Option<&Basis>| next(Some(&kept()), basis, ReprovisioningMode::Dynamic, true);
         assert_eq!(next(Some(&basis())), Next::Use);
         assert_eq!(next(None), Next::Use);
-        let spelled = Basis { registration_id: RegistrationId::parse("D1").unwrap(), ..basis() };
+        let spelled = Basis {
+            registration_id: RegistrationId::parse("D1").unwrap(),
+            ..basis()
+        };
         assert_eq!(next(Some(&spelled)), Next::Use);
     }
 
     /// T18 of the conformance scenarios.
     #[test]
     fn a_changed_scope_or_key_registers_again() {
-        let scope = Basis { id_scope: IdScope::parse("0ne2").unwrap(), key_digest: "other".into(), ..basis() };
+        let scope = Basis {
+            id_scope: IdScope::parse("0ne2").unwrap(),
+            key_digest: "other".into(),
+            ..basis()
+        };
         let expected = Next::Register("id_scope, the identity's key changed".into());
-        assert_eq!(next(Some(&kept()), Some(&scope), ReprovisioningMode::OnErrorOnly, false), expected);
+        assert_eq!(
+            next(
+                Some(&kept()),
+                Some(&scope),
+                ReprovisioningMode::OnErrorOnly,
+                false
+            ),
+            expected
+        );
     }
 
     #[test]
     fn every_mode_differs() {
         use ReprovisioningMode::{AlwaysOnStartup, Dynamic, OnErrorOnly};
         let at = |mode, starting| next(Some(&kept()), Some(&basis()), mode, starting) == Next::Use;
-        assert!(at(Dynamic, true) && at(OnErrorOnly, true) && !at(AlwaysOnStartup, true) && at(AlwaysOnStartup, false));
-        assert!(registers_after(Refusal::Agent, Dynamic) && !registers_after(Refusal::Agent, OnErrorOnly));
+        assert!(
+            at(Dynamic, true)
+                && at(OnErrorOnly, true)
+                && !at(AlwaysOnStartup, true)
+                && at(AlwaysOnStartup, false)
+        );
+        assert!(
+            registers_after(Refusal::Agent, Dynamic)
+                && !registers_after(Refusal::Agent, OnErrorOnly)
+        );
         assert!(registers_after(Refusal::Device, OnErrorOnly));
     }
 

@@ -3,29 +3,34 @@
 //! A new assignment replaces a kept one only after its hub has accepted the device. Until
 //! then, and whenever the cloud is out of reach, modules go on with what is kept.
 
+mod attempt;
+mod show;
+mod state;
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use device::{Backoff, Events, Hub, HubError, HubOptions, ModuleError, ModuleIdentities, SignError, token};
+use device::{Backoff, Events, Hub, HubOptions, ModuleIdentities, token};
 use ids::ModuleId;
-use mqtt::ConnectReturnCode;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wire::local_api::{Connection, Provisioning};
 
 use crate::assignment::{Assigned, Home, Next, Refusal, next, registers_after};
+use crate::causes::chain_of;
 use crate::clock;
 use crate::config::{Config, examine};
-use crate::durable::{self, DurableError};
-use crate::identities::{Identities, IdentityError};
+use crate::durable;
+use crate::identities::Identities;
 use crate::keys::MasterKey;
-use crate::provision::{Means, RegisterError, register};
+use crate::provision::{Means, register};
 use crate::runtime::ModuleRuntime;
-use crate::session::{Ended, Session};
-use crate::situation::{Board, DesiredDocument};
+use crate::session::{Ended, Opening, Session};
+use crate::situation::Board;
+use attempt::AttemptError;
+pub(crate) use state::KeptDesired;
+pub use state::StateFiles;
 
 /// How long a token of `$edgeAgent` is valid. The hub ends the connection with it, and the next one carries a new token.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -43,54 +48,6 @@ pub enum Command {
     Reprovision(oneshot::Sender<Result<(), String>>),
     /// Say goodbye to the hub and end.
     Stop(oneshot::Sender<()>),
-}
-
-/// Why there is no connection now.
-#[derive(Debug, thiserror::Error)]
-enum AttemptError {
-    #[error(transparent)]
-    Means(RegisterError),
-    #[error("registering because {reason}")]
-    Register { reason: String, source: RegisterError },
-    #[error(transparent)]
-    Identities(#[from] IdentityError),
-    #[error("the agent's token could not be made")]
-    Token(#[from] SignError),
-    #[error("the agent has no identity on the hub")]
-    NoAgent,
-    #[error("the hub connection could not be made")]
-    Connect(#[from] HubError),
-    #[error("the device's state cannot be kept")]
-    State(#[from] DurableError),
-    #[error("the hub could not be asked for the device's twin")]
-    Twin(#[from] device::CallError),
-}
-
-/// Where the cloud's side keeps its state.
-#[derive(Debug, Clone)]
-pub struct StateFiles {
-    /// The assignment.
-    pub assignment: PathBuf,
-    /// Module identities.
-    pub modules: PathBuf,
-    /// The last desired properties.
-    pub desired: PathBuf,
-}
-
-impl StateFiles {
-    /// Under the daemon's state folder.
-    #[must_use]
-    pub fn under(state: &std::path::Path) -> Self {
-        let file = |name: &str| state.join(name);
-        Self { assignment: file("assignment.json"), modules: file("modules.json"), desired: file("desired.json") }
-    }
-}
-
-/// Desired properties as kept on disk, with the home that they are for.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct KeptDesired {
-    pub(crate) home: Home,
-    pub(crate) document: DesiredDocument,
 }
 
 /// The device's side of the cloud. One task runs it for the life of a configuration.
@@ -126,7 +83,11 @@ struct Attempts {
 impl<R: ModuleRuntime> Cloud<R> {
     /// Runs until told to stop.
     pub async fn run(mut self) {
-        let mut attempts = Attempts { kept: self.load(), starting: true, ..Attempts::default() };
+        let mut attempts = Attempts {
+            kept: self.load(),
+            starting: true,
+            ..Attempts::default()
+        };
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let mut retry_after = None;
@@ -160,7 +121,9 @@ impl<R: ModuleRuntime> Cloud<R> {
                 }
             }
             attempts.starting = false;
-            let pause = backoff.failed(rand::random()).max(retry_after.unwrap_or_default());
+            let pause = backoff
+                .failed(rand::random())
+                .max(retry_after.unwrap_or_default());
             if !self.rest(pause, &mut attempts).await {
                 return;
             }
@@ -178,7 +141,9 @@ impl<R: ModuleRuntime> Cloud<R> {
             tracing::warn!(error = %chain_of(&error), "the kept deployment cannot be read; waiting for the hub");
             None
         });
-        let desired = desired.filter(|desired| desired.home == kept.home).map(|desired| desired.document);
+        let desired = desired
+            .filter(|desired| desired.home == kept.home)
+            .map(|desired| desired.document);
         tracing::info!(hub = %kept.home.hub, device.id = %kept.home.device_id, "starting with the kept assignment");
         self.show_provisioned(&kept, None);
         self.board.situation.send_modify(|situation| {
@@ -194,29 +159,50 @@ impl<R: ModuleRuntime> Cloud<R> {
         let basis = means.as_ref().ok().map(|means| &means.basis);
         let decision = match &attempts.forced {
             Some(reason) => Next::Register(reason.clone()),
-            None => next(attempts.kept.as_ref(), basis, self.config.reprovisioning, attempts.starting),
+            None => next(
+                attempts.kept.as_ref(),
+                basis,
+                self.config.reprovisioning,
+                attempts.starting,
+            ),
         };
         let means = means.map_err(AttemptError::Means)?;
         let candidate = match decision {
             Next::Use => None,
             Next::Register(reason) => self.register(&means, &reason, attempts).await?,
         };
-        let assigned = candidate.clone().or_else(|| attempts.kept.clone()).ok_or(AttemptError::NoAgent)?;
+        let assigned = candidate
+            .clone()
+            .or_else(|| attempts.kept.clone())
+            .ok_or(AttemptError::NoAgent)?;
         if attempts.kept.is_none() {
             // There is nothing that a failure could destroy, and another registration to save.
             self.adopt(&assigned, attempts)?;
         }
         self.show_connecting(None, None);
-        let session = self.establish(&assigned, &means, attempts.renew_keys).await?;
+        let session = self
+            .establish(&assigned, &means, attempts.renew_keys)
+            .await?;
         self.adopt(&assigned, attempts)?;
         Ok(session)
     }
 
-    async fn register(&self, means: &Means, reason: &str, attempts: &mut Attempts) -> Result<Option<Assigned>, AttemptError> {
+    async fn register(
+        &self,
+        means: &Means,
+        reason: &str,
+        attempts: &mut Attempts,
+    ) -> Result<Option<Assigned>, AttemptError> {
         tracing::info!(registration.id = %means.basis.registration_id, endpoint = %means.basis.endpoint, reason, "registering");
         if attempts.kept.is_none() {
             let (failures, problem, next) = (attempts.failures, None, None);
-            self.board.show(|shown| shown.provisioning = Provisioning::Registering { failures, problem, next });
+            self.board.show(|shown| {
+                shown.provisioning = Provisioning::Registering {
+                    failures,
+                    problem,
+                    next,
+                }
+            });
         }
         match register(&self.config, means, clock::now()).await {
             Ok(assigned) => {
@@ -226,12 +212,22 @@ impl<R: ModuleRuntime> Cloud<R> {
                 Ok(Some(assigned))
             }
             // What is kept was got for the same purpose: go on with it.
-            Err(error) if attempts.kept.as_ref().is_some_and(|kept| kept.basis == means.basis) && attempts.waiting.is_none() => {
-                tracing::warn!(error = %chain_of(&error), "not registered again; going on with the kept assignment");
+            Err(error)
+                if attempts
+                    .kept
+                    .as_ref()
+                    .is_some_and(|kept| kept.basis == means.basis) =>
+            {
+                let problem = chain_of(&error);
+                tracing::warn!(error = %problem, "not registered again; going on with the kept assignment");
                 attempts.forced = None;
+                answer(&mut attempts.waiting, Err(problem));
                 Ok(None)
             }
-            Err(source) => Err(AttemptError::Register { reason: reason.to_owned(), source }),
+            Err(source) => Err(AttemptError::Register {
+                reason: reason.to_owned(),
+                source: Box::new(source),
+            }),
         }
     }
 
@@ -246,6 +242,7 @@ impl<R: ModuleRuntime> Cloud<R> {
                 situation.home = Some(assigned.home.clone());
                 situation.identities.clear();
                 situation.desired = None;
+                self.board.needed.send_replace(None);
             }
             moved
         });
@@ -253,27 +250,58 @@ impl<R: ModuleRuntime> Cloud<R> {
         Ok(())
     }
 
-    async fn establish(&self, assigned: &Assigned, means: &Means, renew: bool) -> Result<Session<R>, AttemptError> {
+    async fn establish(
+        &self,
+        assigned: &Assigned,
+        means: &Means,
+        renew: bool,
+    ) -> Result<Session<R>, AttemptError> {
         let Home { hub, device_id } = &assigned.home;
         let certificate = device::Credential::Certificate(means.credential.identity.clone());
-        let client = ModuleIdentities::new(hub.clone(), device_id.clone(), &means.trust, &certificate);
+        let client =
+            ModuleIdentities::new(hub.clone(), device_id.clone(), &means.trust, &certificate);
         let mut identities = Identities::load(&self.files.modules, &assigned.home, &self.master)?;
         let agent = ModuleId::edge_agent();
         // At a new home only the agent is set up before the hub has accepted it; its modules follow.
         let mut needed: BTreeSet<ModuleId> = identities.modules().keys().cloned().collect();
         needed.extend([agent.clone()]);
-        identities.settle(&client, &self.master, &needed, renew).await?;
+        identities
+            .settle(&client, &self.master, &needed, renew)
+            .await?;
         let (agent_hub, events) = self.connect(assigned, means, &identities).await?;
         let twin = agent_hub.get_twin().await?;
-        let session = Session::new(agent_hub, events, identities, client, self.master.clone(), self.runtime.clone());
-        Ok(session.with_twin(assigned.home.clone(), self.files.desired.clone(), twin))
+        let opening = Opening {
+            hub: agent_hub,
+            events,
+            identities,
+            client,
+            home: assigned.home.clone(),
+            desired_file: self.files.desired.clone(),
+            twin,
+        };
+        Ok(Session::new(
+            opening,
+            self.master.clone(),
+            self.runtime.clone(),
+        ))
     }
 
-    async fn connect(&self, assigned: &Assigned, means: &Means, identities: &Identities) -> Result<(Hub, Events), AttemptError> {
+    async fn connect(
+        &self,
+        assigned: &Assigned,
+        means: &Means,
+        identities: &Identities,
+    ) -> Result<(Hub, Events), AttemptError> {
         let Home { hub, device_id } = &assigned.home;
         let agent = ModuleId::edge_agent();
-        let generation = identities.modules().get(&agent).ok_or(AttemptError::NoAgent)?;
-        let key = self.master.module_key(&agent, generation, "primary").ok_or(AttemptError::NoAgent)?;
+        let generation = identities
+            .modules()
+            .get(&agent)
+            .ok_or(AttemptError::NoAgent)?;
+        let key = self
+            .master
+            .module_key(&agent, generation, "primary")
+            .ok_or(AttemptError::NoAgent)?;
         let expiry = clock::now().plus(TOKEN_LIFETIME);
         let token = token(&key, hub.as_str(), device_id, Some(&agent), expiry).await?;
         let options = HubOptions {
@@ -290,9 +318,14 @@ impl<R: ModuleRuntime> Cloud<R> {
     }
 
     /// Decides what a failure means for the next attempt; gives the pause that the service asks for.
-    fn judge(&self, error: &AttemptError, problem: &str, attempts: &mut Attempts) -> Option<Duration> {
+    fn judge(
+        &self,
+        error: &AttemptError,
+        problem: &str,
+        attempts: &mut Attempts,
+    ) -> Option<Duration> {
         attempts.failures = attempts.failures.saturating_add(1);
-        let refusal = refusal(error);
+        let refusal = error.refusal();
         match refusal {
             Some(Refusal::Agent) if !attempts.renew_keys => attempts.renew_keys = true,
             Some(refusal) if registers_after(refusal, self.config.reprovisioning) => {
@@ -304,23 +337,28 @@ impl<R: ModuleRuntime> Cloud<R> {
             Some(kept) => self.show_provisioned(kept, Some(problem.to_owned())),
             None => {
                 let (failures, problem) = (attempts.failures, Some(problem.to_owned()));
-                self.board.show(|shown| shown.provisioning = Provisioning::Registering { failures, problem, next: None });
+                self.board.show(|shown| {
+                    shown.provisioning = Provisioning::Registering {
+                        failures,
+                        problem,
+                        next: None,
+                    }
+                });
             }
         }
-        match error {
-            AttemptError::Register { source, .. } => source.retry_after(),
-            _ => None,
-        }
+        error.retry_after()
     }
 
     /// Waits; false when the device is to stop. A request to register again ends the pause.
     async fn rest(&mut self, pause: Duration, attempts: &mut Attempts) -> bool {
         let due = clock::now().plus(pause);
-        self.board.show(|shown| match (&mut shown.provisioning, &mut shown.connection) {
-            (Provisioning::Registering { next, .. }, _) => *next = Some(due),
-            (_, Connection::Connecting { next, .. }) => *next = Some(due),
-            _ => {}
-        });
+        self.board.show(
+            |shown| match (&mut shown.provisioning, &mut shown.connection) {
+                (Provisioning::Registering { next, .. }, _) => *next = Some(due),
+                (_, Connection::Connecting { next, .. }) => *next = Some(due),
+                _ => {}
+            },
+        );
         tokio::select! {
             // Cancel-safe: a timer, and a channel.
             () = tokio::time::sleep(pause) => true,
@@ -339,21 +377,6 @@ impl<R: ModuleRuntime> Cloud<R> {
             },
         }
     }
-
-    fn show_provisioned(&self, assigned: &Assigned, problem: Option<String>) {
-        let Home { hub, device_id } = assigned.home.clone();
-        let since = assigned.since;
-        self.board.show(|shown| {
-            if problem.is_some() {
-                shown.connection = Connection::Connecting { problem: problem.clone(), next: None };
-            }
-            shown.provisioning = Provisioning::Provisioned { hub, device_id, since, problem };
-        });
-    }
-
-    fn show_connecting(&self, problem: Option<String>, next: Option<ids::Timestamp>) {
-        self.board.show(|shown| shown.connection = Connection::Connecting { problem, next });
-    }
 }
 
 fn answer(waiting: &mut Option<oneshot::Sender<Result<(), String>>>, result: Result<(), String>) {
@@ -361,35 +384,4 @@ fn answer(waiting: &mut Option<oneshot::Sender<Result<(), String>>>, result: Res
         // Who asked may have gone.
         let _ = waiting.send(result);
     }
-}
-
-fn refusal(error: &AttemptError) -> Option<Refusal> {
-    match error {
-        AttemptError::Identities(IdentityError::List(source) | IdentityError::Hub { source, .. }) => {
-            let refused = matches!(source, ModuleError::Refused { status: 401 | 403 | 404, .. });
-            refused.then_some(Refusal::Device)
-        }
-        AttemptError::Connect(HubError::Refused { code, .. }) => match code {
-            ConnectReturnCode::NotAuthorized
-            | ConnectReturnCode::BadUserNameOrPassword
-            | ConnectReturnCode::IdentifierRejected => Some(Refusal::Agent),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -11,9 +11,10 @@ use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wire::local_api::{Connection, Provisioning, Reload};
 
+use crate::causes::chain_of;
 use crate::clock;
 use crate::config::{ApplyError, Config, read_applied};
-use crate::connect::{Cloud, Command, StateFiles, chain_of};
+use crate::connect::{Cloud, Command, StateFiles};
 use crate::durable::{DurableError, make_folder};
 use crate::keys::{KeysError, MasterKey};
 use crate::local_http::serve;
@@ -86,7 +87,13 @@ pub async fn run<R: ModuleRuntime>(
         let management = answering.clone();
         async move { management.answer(request).await }
     }));
-    let mut device = Device { paths, make_runtime, master, management, live: None };
+    let mut device = Device {
+        paths,
+        make_runtime,
+        master,
+        management,
+        live: None,
+    };
     match applied {
         Some(config) => device.start(config).await,
         None => device.wait_for_configuration(),
@@ -102,17 +109,31 @@ fn lock(paths: &Paths) -> Result<Flock<File>, DaemonError> {
     let path = paths.lock();
     make_folder(path.parent().unwrap_or(paths.root()))?;
     let opened = File::options().create(true).append(true).open(&path);
-    let file = opened.map_err(|source| DurableError::Io { what: "open", path: path.clone(), source })?;
+    let file = opened.map_err(|source| DurableError::Io {
+        what: "open",
+        path: path.clone(),
+        source,
+    })?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
         nix::errno::Errno::EWOULDBLOCK => DaemonError::AlreadyRunning(paths.root().to_owned()),
-        other => DurableError::Io { what: "lock", path, source: io::Error::from(other) }.into(),
+        other => DurableError::Io {
+            what: "lock",
+            path,
+            source: io::Error::from(other),
+        }
+        .into(),
     })
 }
 
 fn load(paths: &Paths) -> Result<Option<Config>, ApplyError> {
-    let Some(text) = read_applied(&paths.applied())? else { return Ok(None) };
+    let Some(text) = read_applied(&paths.applied())? else {
+        return Ok(None);
+    };
     let parsed = Config::parse(&text);
-    let faulty = |faults| ApplyError::Faults { path: paths.applied(), faults };
+    let faulty = |faults| ApplyError::Faults {
+        path: paths.applied(),
+        faults,
+    };
     parsed.map(|(config, _)| Some(config)).map_err(faulty)
 }
 
@@ -146,7 +167,11 @@ impl<R: ModuleRuntime> Device<R> {
         });
     }
 
-    async fn follow(&mut self, mut requests: mpsc::Receiver<DaemonRequest>, stop: impl Future<Output = ()>) -> Ended {
+    async fn follow(
+        &mut self,
+        mut requests: mpsc::Receiver<DaemonRequest>,
+        stop: impl Future<Output = ()>,
+    ) -> Ended {
         let mut stop = std::pin::pin!(stop);
         loop {
             // Cancel-safe: a pinned future that is polled on, and a channel.
@@ -169,14 +194,29 @@ impl<R: ModuleRuntime> Device<R> {
     async fn start(&mut self, config: Config) {
         let runtime = Arc::new((self.make_runtime)(&config, &self.paths));
         let (cloud, commands) = mpsc::channel(8);
-        let reach = Reach { runtime, cloud, poke: Arc::new(Notify::new()) };
+        let reach = Reach {
+            runtime,
+            cloud,
+            poke: Arc::new(Notify::new()),
+        };
         let cloud = self.spawn_cloud(&config, &reach, commands);
         let agent = self.spawn_agent(&config, &reach);
         self.management.reach.write().await.replace(reach.clone());
-        self.live = Some(Live { files: fingerprint(&config), config, reach, cloud, agent });
+        self.live = Some(Live {
+            files: fingerprint(&config),
+            config,
+            reach,
+            cloud,
+            agent,
+        });
     }
 
-    fn spawn_cloud(&self, config: &Config, reach: &Reach<R>, commands: mpsc::Receiver<Command>) -> JoinHandle<()> {
+    fn spawn_cloud(
+        &self,
+        config: &Config,
+        reach: &Reach<R>,
+        commands: mpsc::Receiver<Command>,
+    ) -> JoinHandle<()> {
         let cloud = Cloud {
             config: config.clone(),
             files: StateFiles::under(&self.paths.state()),
@@ -191,10 +231,24 @@ impl<R: ModuleRuntime> Device<R> {
     fn spawn_agent(&self, config: &Config, reach: &Reach<R>) -> JoinHandle<()> {
         let board = self.management.board.clone();
         let trust_bundle = config.trust_bundle.as_ref().map(|file| file.path.clone());
-        let workload = Workload { board: board.clone(), master: self.master.clone(), trust_bundle };
+        let workload = Workload {
+            board: board.clone(),
+            master: self.master.clone(),
+            trust_bundle,
+        };
         let sockets = ModuleSockets::new(workload, self.paths.clone());
         let (runtime, poke) = (reach.runtime.clone(), reach.poke.clone());
-        tokio::spawn(Agent::new(runtime, board, self.paths.clone(), config.clone(), sockets, poke).run())
+        tokio::spawn(
+            Agent::new(
+                runtime,
+                board,
+                self.paths.clone(),
+                config.clone(),
+                sockets,
+                poke,
+            )
+            .run(),
+        )
     }
 
     /// Takes up what was applied, and replaces only what the difference concerns.
@@ -205,7 +259,8 @@ impl<R: ModuleRuntime> Device<R> {
             None => (true, true),
             Some(live) => {
                 let agent = agent_part(&live.config) != agent_part(&config);
-                let cloud = cloud_part(&live.config) != cloud_part(&config) || live.files != fingerprint(&config);
+                let cloud = cloud_part(&live.config) != cloud_part(&config)
+                    || live.files != fingerprint(&config);
                 (agent, cloud)
             }
         };
@@ -213,7 +268,10 @@ impl<R: ModuleRuntime> Device<R> {
         if agent_is_new {
             self.end().await;
             self.start(config).await;
-            restarted = vec!["the edge agent".to_owned(), "provisioning and hub connection".to_owned()];
+            restarted = vec![
+                "the edge agent".to_owned(),
+                "provisioning and hub connection".to_owned(),
+            ];
         } else if cloud_is_new && let Some(mut live) = self.live.take() {
             say_goodbye(&live).await;
             live.cloud.abort();
@@ -222,7 +280,11 @@ impl<R: ModuleRuntime> Device<R> {
             live.cloud = self.spawn_cloud(&config, &live.reach, commands);
             live.files = fingerprint(&config);
             live.config = config;
-            self.management.reach.write().await.replace(live.reach.clone());
+            self.management
+                .reach
+                .write()
+                .await
+                .replace(live.reach.clone());
             self.live = Some(live);
             restarted = vec!["provisioning and hub connection".to_owned()];
         }
@@ -257,7 +319,12 @@ async fn say_goodbye<R>(live: &Live<R>) {
 
 fn agent_part(config: &Config) -> impl PartialEq + '_ {
     let trust = config.trust_bundle.as_ref().map(|file| &file.path);
-    (&config.runtime, config.elevated_permissions, &config.agent_env, trust)
+    (
+        &config.runtime,
+        config.elevated_permissions,
+        &config.agent_env,
+        trust,
+    )
 }
 
 fn cloud_part(config: &Config) -> impl PartialEq + '_ {
@@ -265,13 +332,25 @@ fn cloud_part(config: &Config) -> impl PartialEq + '_ {
     let id = from.registration_id.as_ref().map(|(id, _)| id.as_str());
     let payload = from.payload.as_ref().map(|file| &file.path);
     let files = (&from.identity_cert.path, &from.identity_pk.path, payload);
-    (&from.endpoint, from.id_scope.as_str(), id, files, config.reprovisioning, config.cloud_timeout)
+    (
+        &from.endpoint,
+        from.id_scope.as_str(),
+        id,
+        files,
+        config.reprovisioning,
+        config.cloud_timeout,
+    )
 }
 
 /// A certificate may have been replaced by another of the same name.
 fn fingerprint(config: &Config) -> Vec<u8> {
     let from = &config.provisioning;
-    let files = [Some(&from.identity_cert), Some(&from.identity_pk), from.payload.as_ref(), config.trust_bundle.as_ref()];
+    let files = [
+        Some(&from.identity_cert),
+        Some(&from.identity_pk),
+        from.payload.as_ref(),
+        config.trust_bundle.as_ref(),
+    ];
     let mut context = Context::new(&SHA256);
     for file in files.into_iter().flatten() {
         match std::fs::read(&file.path) {

@@ -58,7 +58,11 @@ impl Identities {
     /// # Errors
     /// When the file cannot be read.
     pub fn load(path: &Path, home: &Home, master: &MasterKey) -> Result<Self, DurableError> {
-        let empty = Record { home: home.clone(), master_key: master.id().to_owned(), modules: BTreeMap::new() };
+        let empty = Record {
+            home: home.clone(),
+            master_key: master.id().to_owned(),
+            modules: BTreeMap::new(),
+        };
         let kept = match durable::read_json::<Record>(path) {
             Err(DurableError::Damaged { path, source }) => {
                 tracing::warn!(path = %path.display(), error = %source, "the record of module identities is damaged; asking the hub");
@@ -66,8 +70,13 @@ impl Identities {
             }
             other => other?,
         };
-        let record = kept.filter(|kept| kept.home == *home && kept.master_key == master.id()).unwrap_or(empty);
-        Ok(Self { path: path.to_owned(), record })
+        let record = kept
+            .filter(|kept| kept.home == *home && kept.master_key == master.id())
+            .unwrap_or(empty);
+        Ok(Self {
+            path: path.to_owned(),
+            record,
+        })
     }
 
     /// Generation of every identity that is set up.
@@ -91,22 +100,43 @@ impl Identities {
         renew: bool,
     ) -> Result<(), IdentityError> {
         let listed = hub.list().await.map_err(IdentityError::List)?;
-        let on_hub: BTreeMap<ModuleId, DeviceModule> = listed.into_iter().map(|m| (m.module_id.clone(), m)).collect();
+        let on_hub: BTreeMap<ModuleId, DeviceModule> = listed
+            .into_iter()
+            .map(|m| (m.module_id.clone(), m))
+            .collect();
         for module in needed {
             let known = on_hub.get(module).map(|m| &m.generation_id);
             if !renew && known.is_some() && known == self.record.modules.get(module) {
                 continue;
             }
-            let generation = set_up(hub, master, &self.record.home.device_id, module, known.cloned()).await?;
+            let generation = set_up(
+                hub,
+                master,
+                &self.record.home.device_id,
+                module,
+                known.cloned(),
+            )
+            .await?;
             tracing::info!(module.id = %module, "the module's identity is set up");
             self.record.modules.insert(module.clone(), generation);
             durable::write_json(&self.path, &self.record)?;
         }
-        let gone: Vec<ModuleId> = self.record.modules.keys().filter(|m| !needed.contains(m)).cloned().collect();
+        let gone: Vec<ModuleId> = self
+            .record
+            .modules
+            .keys()
+            .filter(|m| !needed.contains(m))
+            .cloned()
+            .collect();
         for module in gone {
             let ours = on_hub.get(&module).and_then(|m| m.managed_by.as_deref());
             if !module.is_system() && ours.is_some_and(|by| by.eq_ignore_ascii_case(MANAGED_BY)) {
-                hub.delete(&module).await.map_err(|source| IdentityError::Hub { module: module.to_string(), source })?;
+                hub.delete(&module)
+                    .await
+                    .map_err(|source| IdentityError::Hub {
+                        module: module.to_string(),
+                        source,
+                    })?;
                 tracing::info!(module.id = %module, "the module's identity is removed");
             }
             self.record.modules.remove(&module);
@@ -123,7 +153,10 @@ async fn set_up(
     module: &ModuleId,
     known: Option<GenerationId>,
 ) -> Result<GenerationId, IdentityError> {
-    let failed = |source| IdentityError::Hub { module: module.to_string(), source };
+    let failed = |source| IdentityError::Hub {
+        module: module.to_string(),
+        source,
+    };
     let managed_by = (!module.is_system()).then(|| MANAGED_BY.to_owned());
     let request = |keys| DeviceModuleRequest {
         module: module.clone(),
@@ -144,7 +177,9 @@ async fn set_up(
             Err(error) => return Err(failed(error)),
         },
     };
-    let keys = master.key_texts(module, &generation).ok_or_else(|| IdentityError::Key(module.clone()))?;
+    let keys = master
+        .key_texts(module, &generation)
+        .ok_or_else(|| IdentityError::Key(module.clone()))?;
     hub.put(&request(Some(keys)), true).await.map_err(failed)?;
     Ok(generation)
 }

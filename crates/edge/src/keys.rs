@@ -47,7 +47,14 @@ impl MasterKey {
                 durable::write(path, &bytes)?;
                 bytes
             }
-            Err(source) => return Err(DurableError::Io { what: "read", path: path.to_owned(), source }.into()),
+            Err(source) => {
+                return Err(DurableError::Io {
+                    what: "read",
+                    path: path.to_owned(),
+                    source,
+                }
+                .into());
+            }
         };
         let damaged = || KeysError::Damaged(path.display().to_string());
         if bytes.len() != 32 {
@@ -55,7 +62,12 @@ impl MasterKey {
         }
         // Enough to notice that it is another key, far too little to guess it.
         let hash = digest(&SHA256, &bytes);
-        let id = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let id = hash
+            .as_ref()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let secret = SharedAccessKey::from_bytes(bytes.to_vec()).map_err(|_| damaged())?;
         Ok(Self { secret, id })
     }
@@ -68,21 +80,38 @@ impl MasterKey {
 
     /// Signs with a module's primary key.
     #[must_use]
-    pub fn sign(&self, module: &ModuleId, generation: &GenerationId, data: &[u8]) -> Option<[u8; 32]> {
+    pub fn sign(
+        &self,
+        module: &ModuleId,
+        generation: &GenerationId,
+        data: &[u8],
+    ) -> Option<[u8; 32]> {
         Some(self.module_key(module, generation, "primary")?.sign(data))
     }
 
     /// A module's key, derived as Azure's identity service does: HMAC-SHA256 of `{module}:{generation}:{slot}`.
     #[must_use]
-    pub fn module_key(&self, module: &ModuleId, generation: &GenerationId, slot: &str) -> Option<SharedAccessKey> {
-        let derived = self.secret.sign(format!("{module}:{generation}:{slot}").as_bytes());
+    pub fn module_key(
+        &self,
+        module: &ModuleId,
+        generation: &GenerationId,
+        slot: &str,
+    ) -> Option<SharedAccessKey> {
+        let derived = self
+            .secret
+            .sign(format!("{module}:{generation}:{slot}").as_bytes());
         SharedAccessKey::from_bytes(derived.to_vec()).ok()
     }
 
     /// A module's primary and secondary key as the hub gets them.
     #[must_use]
-    pub fn key_texts(&self, module: &ModuleId, generation: &GenerationId) -> Option<(KeyText, KeyText)> {
-        let text = |slot| KeyText::parse(&self.module_key(module, generation, slot)?.to_base64()).ok();
+    pub fn key_texts(
+        &self,
+        module: &ModuleId,
+        generation: &GenerationId,
+    ) -> Option<(KeyText, KeyText)> {
+        let text =
+            |slot| KeyText::parse(&self.module_key(module, generation, slot)?.to_base64()).ok();
         Some((text("primary")?, text("secondary")?))
     }
 }
@@ -105,13 +134,20 @@ mod tests {
         let again = MasterKey::load_or_make(&path).unwrap();
         assert_eq!(first.id(), again.id());
         let module = |name| ModuleId::parse(name).unwrap();
-        let sign = |key: &MasterKey, name, generation| key.sign(&module(name), &GenerationId::from_number(generation), b"x");
+        let sign = |key: &MasterKey, name, generation| {
+            key.sign(&module(name), &GenerationId::from_number(generation), b"x")
+        };
         assert_eq!(sign(&first, "a", 1), sign(&again, "a", 1));
         assert_ne!(sign(&first, "a", 1), sign(&first, "b", 1));
         assert_ne!(sign(&first, "a", 1), sign(&first, "a", 2));
-        let (primary, secondary) = first.key_texts(&module("a"), &GenerationId::from_number(1)).unwrap();
+        let (primary, secondary) = first
+            .key_texts(&module("a"), &GenerationId::from_number(1))
+            .unwrap();
         assert_ne!(primary, secondary);
         fs::write(&path, "short").unwrap();
-        assert!(matches!(MasterKey::load_or_make(&path), Err(KeysError::Damaged(_))));
+        assert!(matches!(
+            MasterKey::load_or_make(&path),
+            Err(KeysError::Damaged(_))
+        ));
     }
 }

@@ -13,6 +13,7 @@
     )
 )]
 
+mod causes;
 pub mod clock;
 pub mod durable;
 pub mod paths;
@@ -46,5 +47,3 @@ pub mod workload_api;
 pub mod daemon;
 
 pub mod logging;
-
-pub mod client;

@@ -44,10 +44,17 @@ pub(crate) struct LocalRequest {
 impl LocalRequest {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         if !self.is_json {
-            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json"));
+            return Err(Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body has to be application/json",
+            ));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the body cannot be read: {error}")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Refusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("the body cannot be read: {error}"),
+            )
+        })
     }
 }
 
@@ -73,7 +80,10 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self {
+            status,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -89,7 +99,9 @@ where
 {
     let connections = std::sync::Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(permit) = connections.clone().acquire_owned().await else { return };
+        let Ok(permit) = connections.clone().acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -106,7 +118,9 @@ where
                 async move { Ok::<_, Infallible>(answer(request, handler).await) }
             });
             let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(ARRIVE_WITHIN);
+            server
+                .timer(TokioTimer::new())
+                .header_read_timeout(ARRIVE_WITHIN);
             if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
                 tracing::debug!(error = %error, "a local connection broke");
             }
@@ -130,18 +144,28 @@ where
         Ok(Reply::Logs(stream)) => {
             let frames = stream.map_ok(Frame::data).map_err(std::io::Error::other);
             let mut response = Response::new(StreamBody::new(frames.boxed()).boxed_unsync());
-            response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain"));
+            response.headers_mut().insert(
+                CONTENT_TYPE,
+                hyper::header::HeaderValue::from_static("text/plain"),
+            );
             response
         }
         Err(refusal) => {
-            let body = ErrorBody { message: refusal.message };
-            respond(refusal.status, Some(&serde_json::to_value(body).unwrap_or_default()))
+            let body = ErrorBody {
+                message: refusal.message,
+            };
+            respond(
+                refusal.status,
+                Some(&serde_json::to_value(body).unwrap_or_default()),
+            )
         }
     }
 }
 
 fn respond(status: StatusCode, body: Option<&Value>) -> Response<Body> {
-    let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let bytes = body
+        .map(|body| Bytes::from(body.to_string()))
+        .unwrap_or_default();
     let full = Full::new(bytes).map_err(|never: Infallible| match never {});
     let mut response = Response::new(full.boxed_unsync());
     *response.status_mut() = status;
@@ -155,15 +179,38 @@ fn respond(status: StatusCode, body: Option<&Value>) -> Response<Body> {
 async fn arrive(request: Request<Incoming>) -> Result<LocalRequest, Refusal> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     if !version_is_known(&query) {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "api-version is missing or not supported"));
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "api-version is missing or not supported",
+        ));
     }
     let path = Path::parse(request.uri().path()).map_err(|_| Refusal::not_found())?;
     let method = request.method().clone();
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let body = tokio::time::timeout(ARRIVE_WITHIN, body).await;
-    let body = body.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time"))?;
-    let body = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")))?;
+    let body = body.map_err(|_| {
+        Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the request did not arrive in time",
+        )
+    })?;
+    let body = body.map_err(|error| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body cannot be read: {error}"),
+        )
+    })?;
     let is_json = content_type.is_none_or(|text| text.to_ascii_lowercase().contains("json"));
-    Ok(LocalRequest { method, path, query, body: body.to_bytes(), is_json })
+    Ok(LocalRequest {
+        method,
+        path,
+        query,
+        body: body.to_bytes(),
+        is_json,
+    })
 }

@@ -40,22 +40,34 @@ pub enum LoggingError {
 /// When the file cannot be opened.
 pub fn start(paths: &Paths, level: Option<&str>) -> Result<SetLogLevel, LoggingError> {
     let chosen = std::fs::read_to_string(paths.log_level()).ok();
-    let level = chosen.as_deref().or(level).and_then(|text| parse(text.trim())).unwrap_or(LevelFilter::INFO);
+    let level = chosen
+        .as_deref()
+        .or(level)
+        .and_then(|text| parse(text.trim()))
+        .unwrap_or(LevelFilter::INFO);
     let file = LogFile::open(&paths.log(), LARGEST)?;
     let (filter, handle) = reload::Layer::<LevelFilter, Registry>::new(level);
     let to_error = fmt::layer().with_writer(io::stderr).with_ansi(false);
     let to_file = fmt::layer().with_writer(file).with_ansi(false);
-    tracing_subscriber::registry().with(filter.and_then(to_error).and_then(to_file)).try_init()?;
+    tracing_subscriber::registry()
+        .with(filter.and_then(to_error).and_then(to_file))
+        .try_init()?;
     let kept = paths.log_level();
     Ok(Arc::new(move |text: &str| {
-        let level = parse(text).ok_or_else(|| format!("{text:?} is none of {}", LEVELS.join(", ")))?;
-        durable::write(&kept, text.to_ascii_lowercase().as_bytes()).map_err(|error| error.to_string())?;
+        let level =
+            parse(text).ok_or_else(|| format!("{text:?} is none of {}", LEVELS.join(", ")))?;
+        durable::write(&kept, text.to_ascii_lowercase().as_bytes())
+            .map_err(|error| error.to_string())?;
         handle.reload(level).map_err(|error| error.to_string())
     }))
 }
 
 fn parse(text: &str) -> Option<LevelFilter> {
-    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text)).then(|| text.parse().ok()).flatten()
+    LEVELS
+        .iter()
+        .any(|level| level.eq_ignore_ascii_case(text))
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// A file that is put aside when it has grown large: `x.log` becomes `x.log.1`, and so on.
@@ -74,13 +86,26 @@ impl LogFile {
     fn open(path: &Path, largest: u64) -> Result<Self, DurableError> {
         make_folder(path.parent().unwrap_or(Path::new("/")))?;
         let opened = append(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (size, file) = opened.map_err(|source| DurableError::Io { what: "open", path: path.to_owned(), source })?;
-        Ok(Self(Arc::new(Mutex::new(Rotating { path: path.to_owned(), file, size, largest }))))
+        let (size, file) = opened.map_err(|source| DurableError::Io {
+            what: "open",
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self(Arc::new(Mutex::new(Rotating {
+            path: path.to_owned(),
+            file,
+            size,
+            largest,
+        }))))
     }
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .open(path)
 }
 
 impl Rotating {
@@ -109,7 +134,11 @@ impl Write for LogFile {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).file.flush()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .file
+            .flush()
     }
 }
 
@@ -131,7 +160,8 @@ mod tests {
         let path = dir.path().join("x.log");
         let mut log = LogFile::open(&path, 10).unwrap();
         for line in 0..12 {
-            log.write_all(format!("line {line:03}\n").as_bytes()).unwrap();
+            log.write_all(format!("line {line:03}\n").as_bytes())
+                .unwrap();
         }
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!(read("x.log"), "line 010\nline 011\n");

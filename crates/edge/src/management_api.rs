@@ -6,9 +6,12 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use ids::{ModuleId, Timestamp};
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
-use wire::local_api::{DaemonStatus, LogLevel, LogsQuery, ModuleDetails, ModuleList, Provisioning, Reload, SystemInfo};
+use wire::local_api::{
+    DaemonStatus, LogLevel, LogsQuery, ModuleDetails, ModuleList, Provisioning, Reload, SystemInfo,
+};
 
-use crate::connect::{Command, chain_of};
+use crate::causes::chain_of;
+use crate::connect::Command;
 use crate::local_http::{LocalRequest, Refusal, Reply};
 use crate::methods::restart;
 use crate::runtime::{ContainerState, ModuleRuntime, RuntimeError};
@@ -44,7 +47,11 @@ pub struct Reach<R> {
 
 impl<R> Clone for Reach<R> {
     fn clone(&self) -> Self {
-        Self { runtime: self.runtime.clone(), cloud: self.cloud.clone(), poke: self.poke.clone() }
+        Self {
+            runtime: self.runtime.clone(),
+            cloud: self.cloud.clone(),
+            poke: self.poke.clone(),
+        }
     }
 }
 
@@ -68,10 +75,14 @@ impl<R: ModuleRuntime> Management<R> {
     pub(crate) async fn answer(&self, request: LocalRequest) -> Answer {
         let path = request.path.segments();
         match (&request.method, path.as_slice()) {
-            (&Method::GET, ["modules"]) => Ok(Reply::json(&ModuleList { modules: self.board.shown().modules })),
+            (&Method::GET, ["modules"]) => Ok(Reply::json(&ModuleList {
+                modules: self.board.shown().modules,
+            })),
             (&Method::GET, ["modules", name]) => self.one(name).map(|module| Reply::json(&module)),
             (&Method::GET, ["modules", name, "logs"]) => self.logs(name, &request.query).await,
-            (&Method::POST, ["modules", name, verb @ ("start" | "stop" | "restart")]) => self.switch(name, verb).await,
+            (&Method::POST, ["modules", name, verb @ ("start" | "stop" | "restart")]) => {
+                self.switch(name, verb).await
+            }
             (&Method::GET, ["systeminfo"]) => self.system_info().await,
             (&Method::POST, ["device", "reprovision"]) => self.reprovision().await,
             (&Method::GET, ["muster", "status"]) => Ok(Reply::json(&self.status())),
@@ -80,7 +91,10 @@ impl<R: ModuleRuntime> Management<R> {
             (&Method::POST, ["muster", "stop"]) => self.ask(DaemonRequest::Stop).await,
             (&Method::PUT, ["muster", "log-level"]) => self.log_level(&request.json()?),
             (_, ["modules", ..] | ["systeminfo"] | ["device", "reprovision"] | ["muster", _]) => {
-                Err(Refusal::new(StatusCode::BAD_REQUEST, "the method is not supported here"))
+                Err(Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "the method is not supported here",
+                ))
             }
             _ => Err(Refusal::not_found()),
         }
@@ -111,26 +125,44 @@ impl<R: ModuleRuntime> Management<R> {
 
     fn one(&self, name: &str) -> Result<ModuleDetails, Refusal> {
         let modules = self.board.shown().modules;
-        let found = modules.into_iter().find(|module| module.name.as_str() == name);
-        found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("there is no module {name} on this device")))
+        let found = modules
+            .into_iter()
+            .find(|module| module.name.as_str() == name);
+        found.ok_or_else(|| {
+            Refusal::new(
+                StatusCode::NOT_FOUND,
+                format!("there is no module {name} on this device"),
+            )
+        })
     }
 
     async fn logs(&self, name: &str, query: &str) -> Answer {
         let module = parse(name)?;
-        let query = LogsQuery::parse(query)
-            .map_err(|parameter| Refusal::new(StatusCode::BAD_REQUEST, format!("{parameter} cannot be read")))?;
+        let query = LogsQuery::parse(query).map_err(|parameter| {
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                format!("{parameter} cannot be read"),
+            )
+        })?;
         if name == "edgeAgent" {
             let message = "edgeAgent is part of aziot-edged; its log is that of the system: iotedge system logs";
             return Err(Refusal::new(StatusCode::NOT_FOUND, message));
         }
-        let stream = self.reach().await?.runtime.logs(&module, &query).await.map_err(refusal)?;
+        let stream = self
+            .reach()
+            .await?
+            .runtime
+            .logs(&module, &query)
+            .await
+            .map_err(refusal)?;
         Ok(Reply::Logs(stream))
     }
 
     async fn switch(&self, name: &str, verb: &str) -> Answer {
         let module = parse(name)?;
         if name == "edgeAgent" {
-            let message = "edgeAgent is part of aziot-edged; restart it with: iotedge system restart";
+            let message =
+                "edgeAgent is part of aziot-edged; restart it with: iotedge system restart";
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
         let reach = self.reach().await?;
@@ -147,7 +179,8 @@ impl<R: ModuleRuntime> Management<R> {
         };
         self.look_again(&reach).await;
         tracing::info!(module.id = %module, verb, "the owner switched a module");
-        done.map(|()| Reply::Empty(StatusCode::NO_CONTENT)).map_err(refusal)
+        done.map(|()| Reply::Empty(StatusCode::NO_CONTENT))
+            .map_err(refusal)
     }
 
     /// Has the agent look, so that a list asked for next shows what was done.
@@ -155,7 +188,10 @@ impl<R: ModuleRuntime> Management<R> {
         let mut rounds = self.board.rounds.subscribe();
         reach.poke.notify_one();
         // A round that pulls an image takes long; the answer does not wait for it.
-        if tokio::time::timeout(LOOK_WITHIN, rounds.changed()).await.is_err() {
+        if tokio::time::timeout(LOOK_WITHIN, rounds.changed())
+            .await
+            .is_err()
+        {
             tracing::debug!("the agent is busy");
         }
     }
@@ -169,7 +205,10 @@ impl<R: ModuleRuntime> Management<R> {
         let engine = engine.as_ref();
         Ok(Reply::json(&SystemInfo {
             os_type: "linux".to_owned(),
-            architecture: engine.map_or_else(|| std::env::consts::ARCH.to_owned(), |e| e.architecture.clone()),
+            architecture: engine.map_or_else(
+                || std::env::consts::ARCH.to_owned(),
+                |e| e.architecture.clone(),
+            ),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             server_version: engine.map(|e| e.version.clone()),
             kernel_version: engine.and_then(|e| e.kernel_version.clone()),
@@ -181,8 +220,18 @@ impl<R: ModuleRuntime> Management<R> {
 
     async fn reprovision(&self) -> Answer {
         let (waiting, answer) = oneshot::channel();
-        let gone = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the runtime is restarting; try again");
-        self.reach().await?.cloud.send(Command::Reprovision(waiting)).await.map_err(|_| gone())?;
+        let gone = || {
+            Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the runtime is restarting; try again",
+            )
+        };
+        self.reach()
+            .await?
+            .cloud
+            .send(Command::Reprovision(waiting))
+            .await
+            .map_err(|_| gone())?;
         match answer.await.map_err(|_| gone())? {
             Ok(()) => Ok(Reply::Empty(StatusCode::NO_CONTENT)),
             Err(problem) => Err(Refusal::new(StatusCode::BAD_GATEWAY, problem)),
@@ -195,7 +244,10 @@ impl<R: ModuleRuntime> Management<R> {
         match answer.await {
             Ok(Ok(reload)) => Ok(Reply::json(&reload)),
             Ok(Err(problem)) => Err(Refusal::new(StatusCode::CONFLICT, problem)),
-            Err(_) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the runtime is ending")),
+            Err(_) => Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the runtime is ending",
+            )),
         }
     }
 
@@ -206,7 +258,8 @@ impl<R: ModuleRuntime> Management<R> {
     }
 
     fn log_level(&self, asked: &LogLevel) -> Answer {
-        (self.set_log_level)(&asked.level).map_err(|problem| Refusal::new(StatusCode::BAD_REQUEST, problem))?;
+        (self.set_log_level)(&asked.level)
+            .map_err(|problem| Refusal::new(StatusCode::BAD_REQUEST, problem))?;
         Ok(Reply::Empty(StatusCode::NO_CONTENT))
     }
 }

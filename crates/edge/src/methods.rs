@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wire::local_api::LogsQuery;
 use wire::manifest::{LogsItem, LogsRequest, RestartRequest};
 
-use crate::connect::chain_of;
+use crate::causes::chain_of;
 use crate::runtime::{ModuleRuntime, RuntimeError};
 
 /// Most bytes of logs in one answer; the hub takes 128 KiB.
@@ -43,7 +43,12 @@ async fn invoke<R: ModuleRuntime>(runtime: &R, name: &str, argument: &Value) -> 
             Err(error) => return (400, message(error.to_string())),
         }
     } else {
-        return (404, message(format!("there is no method {name}; ping, RestartModule and GetModuleLogs are offered")));
+        return (
+            404,
+            message(format!(
+                "there is no method {name}; ping, RestartModule and GetModuleLogs are offered"
+            )),
+        );
     };
     match result {
         Ok(body) => (200, body),
@@ -53,13 +58,21 @@ async fn invoke<R: ModuleRuntime>(runtime: &R, name: &str, argument: &Value) -> 
 }
 
 /// Stops a module, if it runs, and starts it.
-pub(crate) async fn restart<R: ModuleRuntime>(runtime: &R, module: &ModuleId) -> Result<(), RuntimeError> {
+pub(crate) async fn restart<R: ModuleRuntime>(
+    runtime: &R,
+    module: &ModuleId,
+) -> Result<(), RuntimeError> {
     runtime.stop(module).await?;
     runtime.start(module).await
 }
 
 async fn logs<R: ModuleRuntime>(runtime: &R, request: &LogsRequest) -> Result<Value, RuntimeError> {
-    let existing: Vec<ModuleId> = runtime.list().await?.into_iter().map(|found| found.module).collect();
+    let existing: Vec<ModuleId> = runtime
+        .list()
+        .await?
+        .into_iter()
+        .map(|found| found.module)
+        .collect();
     let mut answer = Vec::new();
     let mut left = MAX_LOGS;
     for item in &request.items {
@@ -72,9 +85,19 @@ async fn logs<R: ModuleRuntime>(runtime: &R, request: &LogsRequest) -> Result<Va
     Ok(Value::Array(answer))
 }
 
-async fn read<R: ModuleRuntime>(runtime: &R, module: &ModuleId, item: &LogsItem, most: usize) -> Result<String, RuntimeError> {
+async fn read<R: ModuleRuntime>(
+    runtime: &R,
+    module: &ModuleId,
+    item: &LogsItem,
+    most: usize,
+) -> Result<String, RuntimeError> {
     let tail = Some(item.tail.unwrap_or(DEFAULT_TAIL));
-    let query = LogsQuery { tail, since: item.since, until: item.until, ..LogsQuery::default() };
+    let query = LogsQuery {
+        tail,
+        since: item.since,
+        until: item.until,
+        ..LogsQuery::default()
+    };
     let mut stream = runtime.logs(module, &query).await?;
     let mut text = Vec::new();
     while let Some(piece) = stream.next().await {
@@ -93,16 +116,35 @@ mod tests {
     #[tokio::test]
     async fn calls_are_answered_as_azure_does() {
         let runtime = FakeRuntime::new([], crate::clock::now);
-        assert_eq!(invoke(&runtime, "ping", &Value::Null).await, (200, Value::Null));
+        assert_eq!(
+            invoke(&runtime, "ping", &Value::Null).await,
+            (200, Value::Null)
+        );
         let call = |name: &'static str, argument: Value| {
             let runtime = &runtime;
             async move { invoke(runtime, name, &argument).await.0 }
         };
-        assert_eq!(call("RestartModule", json!({"schemaVersion": "1.0", "id": "m"})).await, 404);
-        assert_eq!(call("RestartModule", json!({"schemaVersion": "2.0", "id": "m"})).await, 400);
+        assert_eq!(
+            call("RestartModule", json!({"schemaVersion": "1.0", "id": "m"})).await,
+            404
+        );
+        assert_eq!(
+            call("RestartModule", json!({"schemaVersion": "2.0", "id": "m"})).await,
+            400
+        );
         assert_eq!(call("RestartModule", json!({})).await, 400);
-        assert_eq!(call("GetModuleLogs", json!({"schemaVersion": "1.0", "items": [{"id": "m"}]})).await, 200);
-        assert_eq!(call("GetModuleLogs", json!({"schemaVersion": "1.0"})).await, 400);
+        assert_eq!(
+            call(
+                "GetModuleLogs",
+                json!({"schemaVersion": "1.0", "items": [{"id": "m"}]})
+            )
+            .await,
+            200
+        );
+        assert_eq!(
+            call("GetModuleLogs", json!({"schemaVersion": "1.0"})).await,
+            400
+        );
         assert_eq!(call("Other", Value::Null).await, 404);
     }
 }

@@ -45,13 +45,21 @@ impl Means {
     /// # Errors
     /// When something is wrong with them; says all of it.
     pub fn new(config: &Config, examined: Examined) -> Result<Self, RegisterError> {
-        let errors = examined.faults.iter().filter(|fault| fault.severity == Severity::Error);
+        let errors = examined
+            .faults
+            .iter()
+            .filter(|fault| fault.severity == Severity::Error);
         let errors: Vec<String> = errors.map(|fault| fault.message.clone()).collect();
         let credential = examined.credential.filter(|_| errors.is_empty());
         let credential = credential.ok_or_else(|| RegisterError::Credential(errors.join("; ")))?;
         let basis = Basis::new(config, &credential.registration_id, &credential.key_digest);
         let trust = Trust::native_and(&examined.roots)?;
-        Ok(Self { credential, trust, basis, payload: examined.payload })
+        Ok(Self {
+            credential,
+            trust,
+            basis,
+            payload: examined.payload,
+        })
     }
 }
 
@@ -59,7 +67,11 @@ impl Means {
 ///
 /// # Errors
 /// Says whether the service was not reached, not trusted, refused, or failed to assign.
-pub async fn register(config: &Config, means: &Means, now: Timestamp) -> Result<Assigned, RegisterError> {
+pub async fn register(
+    config: &Config,
+    means: &Means,
+    now: Timestamp,
+) -> Result<Assigned, RegisterError> {
     let how = Provisioning {
         endpoint: means.basis.endpoint.clone(),
         id_scope: means.basis.id_scope.clone(),
@@ -69,13 +81,22 @@ pub async fn register(config: &Config, means: &Means, now: Timestamp) -> Result<
         trust: means.trust.clone(),
         within: config.cloud_timeout,
     };
-    let assignment = device::provision(&how).await.map_err(|source| RegisterError::Service {
-        registration_id: how.registration_id.to_string(),
-        endpoint: how.endpoint.to_string(),
-        source,
-    })?;
-    let home = Home { hub: assignment.hub, device_id: assignment.device };
-    Ok(Assigned { home, basis: means.basis.clone(), since: now })
+    let assignment = device::provision(&how)
+        .await
+        .map_err(|source| RegisterError::Service {
+            registration_id: how.registration_id.to_string(),
+            endpoint: how.endpoint.to_string(),
+            source,
+        })?;
+    let home = Home {
+        hub: assignment.hub,
+        device_id: assignment.device,
+    };
+    Ok(Assigned {
+        home,
+        basis: means.basis.clone(),
+        since: now,
+    })
 }
 
 impl RegisterError {
@@ -83,7 +104,10 @@ impl RegisterError {
     #[must_use]
     pub fn retry_after(&self) -> Option<std::time::Duration> {
         match self {
-            Self::Service { source: ProvisionError::Refused { retry_after, .. }, .. } => *retry_after,
+            Self::Service {
+                source: ProvisionError::Refused { retry_after, .. },
+                ..
+            } => *retry_after,
             _ => None,
         }
     }

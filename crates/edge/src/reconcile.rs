@@ -15,9 +15,9 @@ use tokio::sync::Notify;
 use wire::local_api::Engine;
 use wire::manifest::AgentDesired;
 
+use crate::causes::chain_of;
 use crate::clock;
 use crate::config::Config;
-use crate::connect::chain_of;
 use crate::durable;
 use crate::paths::Paths;
 use crate::plan::{Desired, Memory, Plan, Wanted, plan};
@@ -48,7 +48,14 @@ pub struct Agent<R> {
 impl<R: ModuleRuntime> Agent<R> {
     /// An agent that runs the modules of `board` on `runtime`. `poke` begins a round at once.
     #[must_use]
-    pub fn new(runtime: Arc<R>, board: Board, paths: Paths, config: Config, sockets: ModuleSockets, poke: Arc<Notify>) -> Self {
+    pub fn new(
+        runtime: Arc<R>,
+        board: Board,
+        paths: Paths,
+        config: Config,
+        sockets: ModuleSockets,
+        poke: Arc<Notify>,
+    ) -> Self {
         let memory_file = paths.state().join("restarts.json");
         let memory = durable::read_json(&memory_file).unwrap_or_else(|error| {
             tracing::warn!(error = %chain_of(&error), "earlier restarts are forgotten");
@@ -56,7 +63,18 @@ impl<R: ModuleRuntime> Agent<R> {
         });
         let memory = memory.unwrap_or_default();
         let started = clock::now();
-        Self { runtime, board, paths, config, sockets, poke, memory, memory_file, engine: None, started }
+        Self {
+            runtime,
+            board,
+            paths,
+            config,
+            sockets,
+            poke,
+            memory,
+            memory_file,
+            engine: None,
+            started,
+        }
     }
 
     /// Runs until its task is ended. Containers stay as they are then.
@@ -69,7 +87,13 @@ impl<R: ModuleRuntime> Agent<R> {
                 tracing::warn!(error = %problem, "the container engine cannot be used");
                 self.engine = None;
                 let uri = self.config.runtime.uri();
-                self.board.show(|shown| shown.engine = Engine { uri, version: None, problem: Some(problem) });
+                self.board.show(|shown| {
+                    shown.engine = Engine {
+                        uri,
+                        version: None,
+                        problem: Some(problem),
+                    }
+                });
             }
             self.board.rounds.send_modify(|rounds| *rounds += 1);
             // Every arm is cancel-safe: timers, a watch, a notification, and a stream of events that is begun anew.
@@ -85,7 +109,10 @@ impl<R: ModuleRuntime> Agent<R> {
     async fn round(&mut self) -> Result<(), RuntimeError> {
         self.look_at_engine().await?;
         let situation = self.board.situation.borrow().clone();
-        let modules = situation.identities.keys().filter(|module| !module.is_system());
+        let modules = situation
+            .identities
+            .keys()
+            .filter(|module| !module.is_system());
         self.sockets.ensure(modules.cloned().collect());
         let Some(document) = &situation.desired else {
             let observed = self.runtime.list().await?;
@@ -122,7 +149,13 @@ impl<R: ModuleRuntime> Agent<R> {
             let engine = self.runtime.engine().await?;
             tracing::info!(engine.version = %engine.version, "the container engine answers");
             let (uri, version) = (self.config.runtime.uri(), Some(engine.version.clone()));
-            self.board.show(|shown| shown.engine = Engine { uri, version, problem: None });
+            self.board.show(|shown| {
+                shown.engine = Engine {
+                    uri,
+                    version,
+                    problem: None,
+                }
+            });
             self.engine = Some(engine);
         }
         Ok(())
@@ -131,9 +164,9 @@ impl<R: ModuleRuntime> Agent<R> {
     fn need(&self, desired: &AgentDesired) {
         let needed: BTreeSet<ModuleId> = desired.modules.keys().cloned().collect();
         self.board.needed.send_if_modified(|current| {
-            let changed = *current != needed;
+            let changed = current.as_ref() != Some(&needed);
             if changed {
-                *current = needed;
+                *current = Some(needed);
             }
             changed
         });
@@ -149,21 +182,39 @@ impl<R: ModuleRuntime> Agent<R> {
             elevated_permissions: self.config.elevated_permissions,
             agent_env: self.config.agent_env.clone(),
         });
-        let logging = desired.logging_options.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let logging = desired
+            .logging_options
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
         let modules = desired.modules.iter().map(|(module, settings)| {
             let identity = place.as_ref().zip(situation.identities.get(module));
             let spec = identity.map(|(place, generation)| {
                 let folder = self.paths.module_folder(module.as_str());
-                container(place, module, settings, generation, &folder, logging.as_ref())
+                container(
+                    place,
+                    module,
+                    settings,
+                    generation,
+                    &folder,
+                    logging.as_ref(),
+                )
             });
-            (module.clone(), Wanted { settings: settings.clone(), spec })
+            (
+                module.clone(),
+                Wanted {
+                    settings: settings.clone(),
+                    spec,
+                },
+            )
         });
         modules.collect()
     }
 
     /// Keeps the counts of restarts on disk, so that a restarted daemon does not give a crash loop a fresh start.
     fn remember(&mut self, wanted: &Desired, planned: Plan) {
-        self.memory.failures.retain(|module, _| wanted.contains_key(module));
+        self.memory
+            .failures
+            .retain(|module, _| wanted.contains_key(module));
         if self.memory.restarts == planned.restarts {
             return;
         }
@@ -172,7 +223,6 @@ impl<R: ModuleRuntime> Agent<R> {
             tracing::error!(error = %chain_of(&error), "restarts cannot be counted beyond this run");
         }
     }
-
 }
 
 /// The modules' network on the engine: with a root folder of its own, a device has a network of its own.

@@ -14,8 +14,9 @@ use wire::device_view::{DeviceTwin, VersionedProperties};
 use wire::local_api::Connection;
 
 use crate::assignment::Home;
+use crate::causes::chain_of;
 use crate::clock;
-use crate::connect::{Command, KeptDesired, chain_of};
+use crate::connect::{Command, KeptDesired};
 use crate::durable;
 use crate::identities::Identities;
 use crate::keys::MasterKey;
@@ -41,42 +42,51 @@ pub(crate) enum Ended {
     Lost(String),
 }
 
+/// What a connection begins with.
+pub(crate) struct Opening {
+    pub(crate) hub: Hub,
+    pub(crate) events: Events,
+    /// The device's modules on the hub: their kept record and the line to change them.
+    pub(crate) identities: Identities,
+    pub(crate) client: ModuleIdentities,
+    pub(crate) home: Home,
+    /// Where desired properties are kept.
+    pub(crate) desired_file: PathBuf,
+    /// The twin as it was when the connection stood.
+    pub(crate) twin: DeviceTwin,
+}
+
 /// A standing connection.
 pub(crate) struct Session<R> {
     hub: Hub,
     events: Events,
     identities: Identities,
     client: ModuleIdentities,
-    master: Arc<MasterKey>,
-    runtime: Arc<R>,
-    home: Option<Home>,
+    home: Home,
     desired_file: PathBuf,
     desired: DesiredDocument,
     reported: Map<String, Value>,
     /// Whether the hub has been asked for its identities since something may have changed them.
     settled: bool,
+    master: Arc<MasterKey>,
+    runtime: Arc<R>,
 }
 
 impl<R: ModuleRuntime> Session<R> {
-    pub(crate) fn new(
-        hub: Hub,
-        events: Events,
-        identities: Identities,
-        client: ModuleIdentities,
-        master: Arc<MasterKey>,
-        runtime: Arc<R>,
-    ) -> Self {
-        let (home, desired_file) = (None, PathBuf::new());
-        let (desired, reported) = (DesiredDocument::default(), Map::new());
-        let settled = true;
-        Self { hub, events, identities, client, master, runtime, home, desired_file, desired, reported, settled }
-    }
-
-    pub(crate) fn with_twin(mut self, home: Home, desired_file: PathBuf, twin: DeviceTwin) -> Self {
-        self.home = Some(home);
-        self.desired_file = desired_file;
-        self.take(twin);
-        self
+    pub(crate) fn new(opening: Opening, master: Arc<MasterKey>, runtime: Arc<R>) -> Self {
+        Self {
+            hub: opening.hub,
+            events: opening.events,
+            identities: opening.identities,
+            client: opening.client,
+            home: opening.home,
+            desired_file: opening.desired_file,
+            desired: document(opening.twin.desired),
+            reported: opening.twin.reported.properties,
+            settled: true,
+            master,
+            runtime,
+        }
     }
 
     fn take(&mut self, twin: DeviceTwin) {
@@ -85,8 +95,16 @@ impl<R: ModuleRuntime> Session<R> {
     }
 
     /// Runs until the connection ends or somebody ends it.
-    pub(crate) async fn run(mut self, board: &Board, commands: &mut mpsc::Receiver<Command>) -> Ended {
-        board.show(|shown| shown.connection = Connection::Connected { since: clock::now() });
+    pub(crate) async fn run(
+        mut self,
+        board: &Board,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Ended {
+        board.show(|shown| {
+            shown.connection = Connection::Connected {
+                since: clock::now(),
+            }
+        });
         tracing::info!("connected to the hub");
         self.publish(board);
         let (mut needed, mut reported) = (board.needed.subscribe(), board.reported.subscribe());
@@ -103,9 +121,10 @@ impl<R: ModuleRuntime> Session<R> {
                     Some(Event::Disconnected(lost)) => return Ended::Lost(lost.to_string()),
                     None => return Ended::Lost("the connection is gone".to_owned()),
                     Some(Event::Desired(change)) => {
-                        // Whoever changes a deployment may have changed identities with it.
+                        // Whoever changes a deployment may change identities with it; looked at when the dust has settled.
                         self.settled = false;
-                        needed.mark_changed();
+                        again = true;
+                        retry.reset();
                         self.apply(change, board).await
                     }
                     Some(Event::Method(call)) => {
@@ -116,12 +135,19 @@ impl<R: ModuleRuntime> Session<R> {
                 },
                 Ok(()) = needed.changed() => {
                     let wanted = needed.borrow_and_update().clone();
-                    again |= !self.settle(&wanted, board).await;
+                    // Before the agent has read the deployment nobody knows which identities are needed.
+                    if let Some(wanted) = wanted && !self.settle(&wanted, board).await {
+                        again = true;
+                        retry.reset();
+                    }
                     Ok(())
                 }
                 Ok(()) = reported.changed() => {
                     let current = reported.borrow_and_update().clone();
-                    again |= !self.report(current).await;
+                    if !self.report(current).await {
+                        again = true;
+                        retry.reset();
+                    }
                     Ok(())
                 }
                 _ = retry.tick(), if again => {
@@ -135,23 +161,28 @@ impl<R: ModuleRuntime> Session<R> {
                     needed.mark_changed();
                     self.refresh(board).await
                 }
-                command = commands.recv() => match command {
-                    Some(Command::Reprovision(waiting)) => {
-                        self.hub.close().await;
-                        return Ended::Reprovision(waiting);
-                    }
-                    Some(Command::Stop(done)) => {
-                        self.goodbye().await;
-                        // Nobody may be left to hear it.
-                        let _ = done.send(());
-                        return Ended::Stopped;
-                    }
-                    None => return Ended::Stopped,
-                },
+                command = commands.recv() => return self.obey(command).await,
             };
             if let Err(error) = outcome {
                 return Ended::Lost(chain_of(&error));
             }
+        }
+    }
+
+    /// Ends the session as somebody asked for it; nobody is left to ask when there is no command.
+    async fn obey(self, command: Option<Command>) -> Ended {
+        match command {
+            Some(Command::Reprovision(waiting)) => {
+                self.hub.close().await;
+                Ended::Reprovision(waiting)
+            }
+            Some(Command::Stop(done)) => {
+                self.goodbye().await;
+                // Nobody may be left to hear it.
+                let _ = done.send(());
+                Ended::Stopped
+            }
+            None => Ended::Stopped,
         }
     }
 
@@ -179,16 +210,25 @@ impl<R: ModuleRuntime> Session<R> {
     /// Hands the desired properties to the agent, after keeping them for a start without the hub.
     fn publish(&self, board: &Board) {
         let changed = board.situation.borrow().desired.as_ref() != Some(&self.desired);
-        if changed && let Some(home) = &self.home {
-            let kept = KeptDesired { home: home.clone(), document: self.desired.clone() };
+        if changed {
+            let kept = KeptDesired {
+                home: self.home.clone(),
+                document: self.desired.clone(),
+            };
             if let Err(error) = durable::write_json(&self.desired_file, &kept) {
                 tracing::error!(error = %chain_of(&error), "the deployment cannot be kept for a start without the hub");
             }
         }
-        self.publish_identities(board, |situation| situation.desired = Some(self.desired.clone()));
+        self.publish_identities(board, |situation| {
+            situation.desired = Some(self.desired.clone())
+        });
     }
 
-    fn publish_identities(&self, board: &Board, also: impl FnOnce(&mut crate::situation::Situation)) {
+    fn publish_identities(
+        &self,
+        board: &Board,
+        also: impl FnOnce(&mut crate::situation::Situation),
+    ) {
         board.situation.send_if_modified(|situation| {
             let before = situation.clone();
             situation.identities = self.identities.modules().clone();
@@ -203,7 +243,10 @@ impl<R: ModuleRuntime> Session<R> {
         if self.settled && all.iter().eq(self.identities.modules().keys()) {
             return true;
         }
-        let settled = self.identities.settle(&self.client, &self.master, &all, false).await;
+        let settled = self
+            .identities
+            .settle(&self.client, &self.master, &all, false)
+            .await;
         self.publish_identities(board, |_| {});
         if let Err(error) = &settled {
             tracing::warn!(error = %chain_of(error), "module identities are not settled");
@@ -241,7 +284,10 @@ impl<R: ModuleRuntime> Session<R> {
 }
 
 fn document(half: VersionedProperties) -> DesiredDocument {
-    DesiredDocument { properties: half.properties, version: half.version }
+    DesiredDocument {
+        properties: half.properties,
+        version: half.version,
+    }
 }
 
 /// JSON merge patch: `null` removes.
@@ -278,8 +324,14 @@ mod tests {
     #[test]
     fn patches_merge() {
         let mut into = map(json!({"a": {"b": 1, "c": 2}, "d": 3}));
-        merge(&mut into, &map(json!({"a": {"b": null, "e": {"f": null, "g": 1}}, "d": {"h": 1}})));
-        assert_eq!(Value::Object(into), json!({"a": {"c": 2, "e": {"g": 1}}, "d": {"h": 1}}));
+        merge(
+            &mut into,
+            &map(json!({"a": {"b": null, "e": {"f": null, "g": 1}}, "d": {"h": 1}})),
+        );
+        assert_eq!(
+            Value::Object(into),
+            json!({"a": {"c": 2, "e": {"g": 1}}, "d": {"h": 1}})
+        );
     }
 
     #[test]

@@ -36,8 +36,8 @@ pub struct Situation {
 pub struct Board {
     /// From the cloud's side to the agent's.
     pub situation: watch::Sender<Situation>,
-    /// From the agent: modules that need an identity.
-    pub needed: watch::Sender<BTreeSet<ModuleId>>,
+    /// From the agent: modules that need an identity; `None` until it has read the deployment.
+    pub needed: watch::Sender<Option<BTreeSet<ModuleId>>>,
     /// From the agent: what should be reported.
     pub reported: watch::Sender<Option<Map<String, Value>>>,
     /// Counts the agent's rounds.
@@ -65,7 +65,9 @@ pub struct Shown {
 impl Default for Board {
     fn default() -> Self {
         let shown = Shown {
-            provisioning: Provisioning::Unconfigured { hint: String::new() },
+            provisioning: Provisioning::Unconfigured {
+                hint: String::new(),
+            },
             connection: Connection::Idle,
             engine: Engine::default(),
             deployment_version: None,

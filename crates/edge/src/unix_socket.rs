@@ -22,7 +22,9 @@ fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let folder = File::open(folder)?;
-    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    let short = Path::new("/proc/self/fd")
+        .join(folder.as_raw_fd().to_string())
+        .join(name);
     if short.as_os_str().len() > LONGEST {
         let message = "the socket's path is longer than 107 bytes and cannot be shortened";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -35,7 +37,11 @@ fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
 /// # Errors
 /// When the operating system refuses; names the path.
 pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, DurableError> {
-    let failed = |source| DurableError::Io { what: "listen at", path: path.to_owned(), source };
+    let failed = |source| DurableError::Io {
+        what: "listen at",
+        path: path.to_owned(),
+        source,
+    };
     make_folder(path.parent().unwrap_or(Path::new("/")))?;
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -63,18 +69,27 @@ mod tests {
     #[tokio::test]
     async fn long_paths_work_too() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["short", "a-folder-with-a-name-that-is-very-long-indeed-and-goes-on-and-on-until-no-socket-address-could-hold-it"] {
+        for name in [
+            "short",
+            "a-folder-with-a-name-that-is-very-long-indeed-and-goes-on-and-on-until-no-socket-address-could-hold-it",
+        ] {
             let path = dir.path().join(name).join("mgmt.sock");
             let first = listen(&path, 0o660).unwrap();
             drop(first);
             let listener = listen(&path, 0o660).unwrap();
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o660
+            );
             let (accepted, connected) = tokio::join!(listener.accept(), connect(&path));
             accepted.unwrap();
             connected.unwrap();
         }
         let endless = dir.path().join("x".repeat(120));
         let error = listen(&endless, 0o660).unwrap_err();
-        assert!(error.to_string().contains(&*endless.to_string_lossy()), "{error}");
+        assert!(
+            error.to_string().contains(&*endless.to_string_lossy()),
+            "{error}"
+        );
     }
 }

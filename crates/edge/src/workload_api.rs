@@ -17,7 +17,7 @@ use ids::ModuleId;
 use tokio::task::JoinHandle;
 use wire::local_api::{ModuleList, SignRequest, SignResponse, TrustBundle};
 
-use crate::connect::chain_of;
+use crate::causes::chain_of;
 use crate::durable::DurableError;
 use crate::keys::MasterKey;
 use crate::local_http::{LocalRequest, Refusal, Reply, serve};
@@ -52,7 +52,12 @@ impl ModuleSockets {
     /// No sockets yet.
     #[must_use]
     pub fn new(workload: Workload, paths: Paths) -> Self {
-        Self { workload, paths, open: BTreeMap::new(), everybody: None }
+        Self {
+            workload,
+            paths,
+            open: BTreeMap::new(),
+            everybody: None,
+        }
     }
 
     /// Opens the sockets of `modules`, and closes those of others.
@@ -60,10 +65,17 @@ impl ModuleSockets {
         if self.everybody.is_none() {
             match listen(&self.paths.workload_socket(), MODE) {
                 Ok(listener) => self.everybody = Some(self.spawn(listener, None)),
-                Err(error) => tracing::warn!(error = %chain_of(&error), "the workload socket is not open"),
+                Err(error) => {
+                    tracing::warn!(error = %chain_of(&error), "the workload socket is not open")
+                }
             }
         }
-        let gone: Vec<ModuleId> = self.open.keys().filter(|module| !modules.contains(module)).cloned().collect();
+        let gone: Vec<ModuleId> = self
+            .open
+            .keys()
+            .filter(|module| !modules.contains(module))
+            .cloned()
+            .collect();
         for module in gone {
             if let Some(task) = self.open.remove(&module) {
                 task.abort();
@@ -75,7 +87,9 @@ impl ModuleSockets {
             }
             match self.open_one(&module) {
                 Ok(task) => drop(self.open.insert(module, task)),
-                Err(error) => tracing::warn!(module.id = %module, error = %chain_of(&error), "the module's workload socket is not open"),
+                Err(error) => {
+                    tracing::warn!(module.id = %module, error = %chain_of(&error), "the module's workload socket is not open")
+                }
             }
         }
     }
@@ -89,11 +103,19 @@ impl ModuleSockets {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => symlink(target, &link),
         };
-        linked.map_err(|source| DurableError::Io { what: "link", path: link, source })?;
+        linked.map_err(|source| DurableError::Io {
+            what: "link",
+            path: link,
+            source,
+        })?;
         Ok(self.spawn(listener, Some(module.clone())))
     }
 
-    fn spawn(&self, listener: tokio::net::UnixListener, module: Option<ModuleId>) -> JoinHandle<()> {
+    fn spawn(
+        &self,
+        listener: tokio::net::UnixListener,
+        module: Option<ModuleId>,
+    ) -> JoinHandle<()> {
         let workload = self.workload.clone();
         tokio::spawn(serve(listener, move |request| {
             let (workload, module) = (workload.clone(), module.clone());
@@ -114,24 +136,46 @@ impl Workload {
     fn answer(&self, request: &LocalRequest, caller: Option<&ModuleId>) -> Result<Reply, Refusal> {
         let path = request.path.segments();
         match (&request.method, path.as_slice()) {
-            (&Method::GET, ["modules"]) => Ok(Reply::json(&ModuleList { modules: self.board.shown().modules })),
+            (&Method::GET, ["modules"]) => Ok(Reply::json(&ModuleList {
+                modules: self.board.shown().modules,
+            })),
             (&Method::GET, ["trust-bundle"]) => self.trust_bundle(),
-            (&Method::GET, ["manifest-trust-bundle"]) => Ok(Reply::json(&TrustBundle { certificate: String::new() })),
-            (&Method::POST, ["modules", module, "genid", _, "sign"]) => self.sign(&permit(caller, module)?, &request.json()?),
-            (_, ["modules"] | ["trust-bundle"] | ["manifest-trust-bundle"] | ["modules", _, "genid", _, "sign"]) => {
-                Err(Refusal::new(StatusCode::BAD_REQUEST, "the method is not supported here"))
+            (&Method::GET, ["manifest-trust-bundle"]) => Ok(Reply::json(&TrustBundle {
+                certificate: String::new(),
+            })),
+            (&Method::POST, ["modules", module, "genid", _, "sign"]) => {
+                self.sign(&permit(caller, module)?, &request.json()?)
             }
+            (
+                _,
+                ["modules"]
+                | ["trust-bundle"]
+                | ["manifest-trust-bundle"]
+                | ["modules", _, "genid", _, "sign"],
+            ) => Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "the method is not supported here",
+            )),
             _ => Err(Refusal::not_found()),
         }
     }
 
     fn trust_bundle(&self) -> Result<Reply, Refusal> {
-        let text = self.trust_bundle.as_ref().map(fs::read_to_string).transpose();
+        let text = self
+            .trust_bundle
+            .as_ref()
+            .map(fs::read_to_string)
+            .transpose();
         match text {
-            Ok(certificate) => Ok(Reply::json(&TrustBundle { certificate: certificate.unwrap_or_default() })),
+            Ok(certificate) => Ok(Reply::json(&TrustBundle {
+                certificate: certificate.unwrap_or_default(),
+            })),
             Err(error) => {
                 tracing::error!(error = %error, "trust_bundle_cert cannot be read");
-                Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
+                Err(Refusal::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal error",
+                ))
             }
         }
     }
@@ -141,18 +185,37 @@ impl Workload {
         if !request.algo.eq_ignore_ascii_case("HMACSHA256") {
             return Err(bad("only HMACSHA256 is supported"));
         }
-        let data = STANDARD.decode(&request.data).map_err(|_| bad("data is not base64"))?;
-        let generation = self.board.situation.borrow().identities.get(module).cloned();
+        let data = STANDARD
+            .decode(&request.data)
+            .map_err(|_| bad("data is not base64"))?;
+        let generation = self
+            .board
+            .situation
+            .borrow()
+            .identities
+            .get(module)
+            .cloned();
         let digest = generation.and_then(|generation| self.master.sign(module, &generation, &data));
-        let digest = digest.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("module {module} has no identity")))?;
-        Ok(Reply::json(&SignResponse { digest: STANDARD.encode(digest) }))
+        let digest = digest.ok_or_else(|| {
+            Refusal::new(
+                StatusCode::NOT_FOUND,
+                format!("module {module} has no identity"),
+            )
+        })?;
+        Ok(Reply::json(&SignResponse {
+            digest: STANDARD.encode(digest),
+        }))
     }
 }
 
 /// A module may speak for itself only. Azure leaves out the `$` of system modules in some places.
 fn permit(caller: Option<&ModuleId>, named: &str) -> Result<ModuleId, Refusal> {
     match caller {
-        Some(caller) if caller.as_str().trim_start_matches('$') == named.trim_start_matches('$') => Ok(caller.clone()),
+        Some(caller)
+            if caller.as_str().trim_start_matches('$') == named.trim_start_matches('$') =>
+        {
+            Ok(caller.clone())
+        }
         _ => Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden")),
     }
 }
@@ -176,26 +239,46 @@ mod tests {
         let board = Board::default();
         let generation = GenerationId::from_number(3);
         for name in ["a", "b"] {
-            board.situation.send_modify(|situation| drop(situation.identities.insert(module(name), generation.clone())));
+            board.situation.send_modify(|situation| {
+                drop(
+                    situation
+                        .identities
+                        .insert(module(name), generation.clone()),
+                )
+            });
         }
-        let workload = Workload { board, master: master.clone(), trust_bundle: None };
+        let workload = Workload {
+            board,
+            master: master.clone(),
+            trust_bundle: None,
+        };
         let mut sockets = ModuleSockets::new(workload.clone(), paths.clone());
         sockets.ensure([module("a"), module("b")].into());
         let uri = |path: &Path| format!("unix://{}", path.display());
         let client = |socket: &Path, name: &str| {
-            device::Workload::new(&uri(socket), "2018-06-28", module(name), generation.clone()).unwrap()
+            device::Workload::new(&uri(socket), "2018-06-28", module(name), generation.clone())
+                .unwrap()
         };
         let own = paths.module_socket_link("a");
-        let signed = device::Signer::sign(&client(&own, "a"), b"data").await.unwrap();
-        assert_eq!(Some(signed), master.sign(&module("a"), &generation, b"data"));
+        let signed = device::Signer::sign(&client(&own, "a"), b"data")
+            .await
+            .unwrap();
+        assert_eq!(
+            Some(signed),
+            master.sign(&module("a"), &generation, b"data")
+        );
         for (socket, name) in [(&own, "b"), (&paths.workload_socket(), "a")] {
-            let error = device::Signer::sign(&client(socket, name), b"data").await.unwrap_err();
+            let error = device::Signer::sign(&client(socket, name), b"data")
+                .await
+                .unwrap_err();
             assert!(format!("{error:?}").contains("403"), "{error:?}");
         }
         assert_eq!(client(&own, "a").trust_bundle().await.unwrap(), []);
         drop(sockets);
         let mut sockets = ModuleSockets::new(workload, paths);
         sockets.ensure([module("a")].into());
-        device::Signer::sign(&client(&own, "a"), b"data").await.unwrap();
+        device::Signer::sign(&client(&own, "a"), b"data")
+            .await
+            .unwrap();
     }
 }

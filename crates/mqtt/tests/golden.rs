@@ -23,7 +23,7 @@ fn decoded(bytes: &[u8]) -> Result<Option<Packet>, DecodeError> {
 }
 
 /// What the Python SDK's Paho sends as a provisioning CONNECT: flags 0xC0, keep-alive 60.
-fn python_connect() -> (Vec<u8>, Packet) {
+fn python_connect() -> Pair {
     let bytes =
         b"\x10\x23\x00\x04MQTT\x04\xc0\x00\x3c\x00\x05dev-1\x00\x08s/r/user\x00\x06secret".to_vec();
     let connect = Connect {
@@ -37,21 +37,13 @@ fn python_connect() -> (Vec<u8>, Packet) {
     (bytes, Packet::Connect(connect))
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
-fn pairs() -> Vec<(Vec<u8>, Packet)> {
-    let publish = |topic: &str, payload: &'static [u8], retain, delivery| {
-        let payload = Bytes::from_static(payload);
-        Packet::Publish(Publish {
-            topic: topic.into(),
-            payload,
-            retain,
-            delivery,
-        })
-    };
-    let delivery = |number, duplicate| Delivery::AtLeastOnce {
-        id: id(number),
-        duplicate,
-    };
+type Pair = (Vec<u8>, Packet);
+
+fn pairs() -> Vec<Pair> {
+    [connecting(), publishing(), the_rest()].concat()
+}
+
+fn connecting() -> Vec<Pair> {
     let will = Will {
         topic: "w".into(),
         payload: Bytes::from_static(b"bye"),
@@ -72,10 +64,6 @@ fn pairs() -> Vec<(Vec<u8>, Packet)> {
             code,
         })
     };
-    let filter = |filter: &str, qos| SubscribeFilter {
-        filter: filter.into(),
-        qos,
-    };
     vec![
         python_connect(),
         (
@@ -94,6 +82,24 @@ fn pairs() -> Vec<(Vec<u8>, Packet)> {
             b"\x20\x02\x00\x05".to_vec(),
             ack(false, ConnectReturnCode::NotAuthorized),
         ),
+    ]
+}
+
+fn publishing() -> Vec<Pair> {
+    let publish = |topic: &str, payload: &'static [u8], retain, delivery| {
+        let payload = Bytes::from_static(payload);
+        Packet::Publish(Publish {
+            topic: topic.into(),
+            payload,
+            retain,
+            delivery,
+        })
+    };
+    let delivery = |number, duplicate| Delivery::AtLeastOnce {
+        id: id(number),
+        duplicate,
+    };
+    vec![
         (
             b"\x30\x06\x00\x03a/bx".to_vec(),
             publish("a/b", b"x", false, Delivery::AtMostOnce),
@@ -110,6 +116,15 @@ fn pairs() -> Vec<(Vec<u8>, Packet)> {
             b"\x3b\x07\x00\x03a/b\xff\xff".to_vec(),
             publish("a/b", b"", true, delivery(65535, true)),
         ),
+    ]
+}
+
+fn the_rest() -> Vec<Pair> {
+    let filter = |filter: &str, qos| SubscribeFilter {
+        filter: filter.into(),
+        qos,
+    };
+    vec![
         (b"\x40\x02\x12\x34".to_vec(), Packet::PubAck(id(0x1234))),
         // Figure 3.23 of the standard.
         (

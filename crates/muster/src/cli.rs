@@ -21,7 +21,9 @@ pub use output::{Column, Format};
 /// Zero-touch provisioning and device management, compatible with Azure IoT Hub and its Device Provisioning Service.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version, propagate_version = true)]
-#[command(after_help = "Example:\n  muster serve --data-dir ./data\n  muster dps enrollment list --data-dir ./data --output table")]
+#[command(
+    after_help = "Example:\n  muster serve --data-dir ./data\n  muster dps enrollment list --data-dir ./data --output table"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -66,7 +68,10 @@ pub struct Invocation {
 
 /// Runs one command line.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
-    let context = Invocation { target: cli.target, output: cli.output };
+    let context = Invocation {
+        target: cli.target,
+        output: cli.output,
+    };
     match cli.command {
         Command::Serve(flags) => serve::run(flags, &context),
         Command::Show => show::run(&context),
@@ -81,11 +86,17 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// 0 done, 1 refused or failed, 2 wrong usage, 3 unreachable.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.downcast_ref::<OperatorError>().map_or(1, OperatorError::exit_code)
+    error
+        .downcast_ref::<OperatorError>()
+        .map_or(1, OperatorError::exit_code)
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     runtime.context("cannot start the runtime")?.block_on(work)
 }

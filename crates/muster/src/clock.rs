@@ -3,7 +3,10 @@
 use ids::Timestamp;
 
 /// The time now, in UTC.
-#[expect(clippy::disallowed_methods, reason = "this module is the program's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is the program's clock"
+)]
 pub fn now() -> Timestamp {
     Timestamp::from_offset_date_time(time::OffsetDateTime::now_utc())
 }

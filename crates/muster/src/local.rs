@@ -49,22 +49,37 @@ pub struct HubEntry {
 
 /// Describes a data directory.
 pub fn describe(data_dir: &Path) -> anyhow::Result<Description> {
-    let service = Registry::describe(data_dir)
-        .with_context(|| format!("{} is not a data directory of `muster serve`", data_dir.display()))?;
-    let host = service.hubs.first().map(|hub| hub.host.clone()).context("the service has no hub")?;
+    let service = Registry::describe(data_dir).with_context(|| {
+        format!(
+            "{} is not a data directory of `muster serve`",
+            data_dir.display()
+        )
+    })?;
+    let host = service
+        .hubs
+        .first()
+        .map(|hub| hub.host.clone())
+        .context("the service has no hub")?;
     Ok(Description {
         id_scope: service.id_scope.to_string(),
         server_ca: std::path::absolute(ca::ServerAuthority::certificate_path(data_dir))
             .context("the path of the server's CA")?,
         endpoints: read_endpoints(data_dir)?,
         dps: dps_entry(&service, &host)?,
-        hubs: service.hubs.iter().map(hub_entry).collect::<anyhow::Result<_>>()?,
+        hubs: service
+            .hubs
+            .iter()
+            .map(hub_entry)
+            .collect::<anyhow::Result<_>>()?,
     })
 }
 
 fn dps_entry(service: &ProvisioningService, host: &HubHost) -> anyhow::Result<ServiceEntry> {
     let owner = owner(&service.policies, "provisioningserviceowner")?;
-    Ok(ServiceEntry { hostname: host.to_string(), connection_string: connection_string(host, owner) })
+    Ok(ServiceEntry {
+        hostname: host.to_string(),
+        connection_string: connection_string(host, owner),
+    })
 }
 
 fn hub_entry(hub: &LinkedHub) -> anyhow::Result<HubEntry> {
@@ -76,18 +91,30 @@ fn hub_entry(hub: &LinkedHub) -> anyhow::Result<HubEntry> {
     })
 }
 
-fn owner<'a>(policies: &'a [SharedAccessPolicy], name: &str) -> anyhow::Result<&'a SharedAccessPolicy> {
-    policies.iter().find(|policy| policy.name == name).with_context(|| format!("policy {name} is missing"))
+fn owner<'a>(
+    policies: &'a [SharedAccessPolicy],
+    name: &str,
+) -> anyhow::Result<&'a SharedAccessPolicy> {
+    policies
+        .iter()
+        .find(|policy| policy.name == name)
+        .with_context(|| format!("policy {name} is missing"))
 }
 
 fn connection_string(host: &HubHost, policy: &SharedAccessPolicy) -> String {
-    format!("HostName={host};SharedAccessKeyName={};SharedAccessKey={}", policy.name, policy.primary.reveal())
+    format!(
+        "HostName={host};SharedAccessKeyName={};SharedAccessKey={}",
+        policy.name,
+        policy.primary.reveal()
+    )
 }
 
 fn read_endpoints(data_dir: &Path) -> anyhow::Result<Endpoints> {
     let path = data_dir.join(ENDPOINTS);
     match std::fs::read(&path) {
-        Ok(json) => serde_json::from_slice(&json).with_context(|| format!("{} is damaged", path.display())),
+        Ok(json) => {
+            serde_json::from_slice(&json).with_context(|| format!("{} is damaged", path.display()))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Endpoints::default()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }

@@ -20,7 +20,11 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 pub enum OperatorError {
     /// The service answered and refused.
     #[error("the service refused: {message} (HTTP {status}{})", code.map_or_else(String::new, |c| format!(", error code {c}")))]
-    Refused { status: u16, code: Option<i64>, message: String },
+    Refused {
+        status: u16,
+        code: Option<i64>,
+        message: String,
+    },
     /// Nobody answered, or not somebody we trust.
     #[error("cannot reach {url}: {reason}")]
     Unreachable { url: String, reason: String },
@@ -47,7 +51,13 @@ pub struct Target {
     #[arg(long, global = true, value_name = "DIR", env = "MUSTER_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// A connection string: HostName=…;SharedAccessKeyName=…;SharedAccessKey=…
-    #[arg(long, short = 'l', global = true, value_name = "STRING", hide_env_values = true)]
+    #[arg(
+        long,
+        short = 'l',
+        global = true,
+        value_name = "STRING",
+        hide_env_values = true
+    )]
     pub login: Option<String>,
     /// PEM file with the CA of the server, when it is not in the system's store.
     #[arg(long, global = true, value_name = "FILE", env = "MUSTER_SERVER_CA")]
@@ -112,7 +122,8 @@ impl ConnectionString {
                 .map(|(_, value)| value.trim().to_owned())
                 .ok_or_else(|| usage(format!("has no {name}")))
         };
-        let host = HubHost::parse(&part("HostName")?).map_err(|e| usage(format!("is wrong: {e}")))?;
+        let host =
+            HubHost::parse(&part("HostName")?).map_err(|e| usage(format!("is wrong: {e}")))?;
         let policy = part("SharedAccessKeyName")?;
         let key = wire::sas::SharedAccessKey::from_base64(&part("SharedAccessKey")?)
             .map_err(|_| usage("has a SharedAccessKey that is not base64".to_owned()))?;
@@ -125,7 +136,9 @@ impl Target {
     pub fn connect(&self, service: Service) -> anyhow::Result<ServiceClient> {
         let (text, ca) = self.find(service)?;
         let connection = ConnectionString::parse(&text)?;
-        let mut http = reqwest::Client::builder().timeout(TIMEOUT).user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
+        let mut http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = self.server_ca.as_ref().or(ca.as_ref()) {
             let pem = std::fs::read(path)
                 .with_context(|| format!("cannot read the server's CA {}", path.display()))?;
@@ -134,7 +147,11 @@ impl Target {
             http = http.tls_certs_only(roots);
         }
         let http = http.build().context("the HTTPS client")?;
-        Ok(ServiceClient { http, service, connection })
+        Ok(ServiceClient {
+            http,
+            service,
+            connection,
+        })
     }
 
     fn find(&self, service: Service) -> anyhow::Result<(String, Option<PathBuf>)> {
@@ -177,7 +194,15 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// `path` holds the decoded segments.
     pub fn new(method: Method, path: &'a [&'a str]) -> Self {
-        Self { method, path, query: &[], if_match: None, body: None, continuation: None, page_size: None }
+        Self {
+            method,
+            path,
+            query: &[],
+            if_match: None,
+            body: None,
+            continuation: None,
+            page_size: None,
+        }
     }
 
     pub fn query(self, query: &'a [(&'a str, String)]) -> Self {
@@ -185,15 +210,25 @@ impl<'a> Call<'a> {
     }
 
     pub fn if_match(self, etag: &'a str) -> Self {
-        Self { if_match: Some(etag), ..self }
+        Self {
+            if_match: Some(etag),
+            ..self
+        }
     }
 
     pub fn body(self, body: &'a Value) -> Self {
-        Self { body: Some(body), ..self }
+        Self {
+            body: Some(body),
+            ..self
+        }
     }
 
     pub fn page(self, continuation: Option<&'a str>, size: Option<usize>) -> Self {
-        Self { continuation, page_size: size, ..self }
+        Self {
+            continuation,
+            page_size: size,
+            ..self
+        }
     }
 }
 
@@ -204,7 +239,12 @@ impl ServiceClient {
     }
 
     /// Reads every page of a list, up to `top` rows.
-    pub async fn list(&self, path: &[&str], body: Option<&Value>, top: Option<usize>) -> Result<Vec<Value>, OperatorError> {
+    pub async fn list(
+        &self,
+        path: &[&str],
+        body: Option<&Value>,
+        top: Option<usize>,
+    ) -> Result<Vec<Value>, OperatorError> {
         let mut items = Vec::new();
         let mut continuation = None;
         loop {
@@ -228,21 +268,31 @@ impl ServiceClient {
         continuation: Option<&str>,
         top: Option<usize>,
     ) -> Result<Page, OperatorError> {
-        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let method = if body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
         let size = top.map_or(100, |top| top.min(100));
         let mut call = Call::new(method, path).page(continuation, Some(size));
         if let Some(body) = body {
             call = call.body(body);
         }
         match self.send(call).await? {
-            (Value::Array(items), continuation) => Ok(Page { items, continuation }),
+            (Value::Array(items), continuation) => Ok(Page {
+                items,
+                continuation,
+            }),
             (other, _) => Err(self.unreadable(&format!("a list was expected, not {other}"))),
         }
     }
 
     async fn send(&self, call: Call<'_>) -> Result<(Value, Option<String>), OperatorError> {
         let url = self.url(&call);
-        let mut request = self.http.request(call.method, &url).header("Authorization", self.token());
+        let mut request = self
+            .http
+            .request(call.method, &url)
+            .header("Authorization", self.token());
         if let Some(etag) = call.if_match {
             request = request.header("If-Match", etag);
         }
@@ -261,7 +311,13 @@ impl ServiceClient {
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .map(str::to_owned)
+        };
         let continuation = header("x-ms-continuation");
         let body = response.bytes().await.map_err(unreachable)?;
         let json = match body.is_empty() {
@@ -299,7 +355,12 @@ impl ServiceClient {
     fn token(&self) -> String {
         let resource = self.connection.host.to_string();
         let expiry = clock::now().plus(TOKEN_LIFETIME);
-        wire::sas::build(&resource, Some(&self.connection.policy), expiry, &self.connection.key)
+        wire::sas::build(
+            &resource,
+            Some(&self.connection.policy),
+            expiry,
+            &self.connection.key,
+        )
     }
 }
 
@@ -314,12 +375,23 @@ fn innermost(error: &reqwest::Error) -> String {
 
 /// Reads Azure's error envelopes: DPS has `message`, hubs have `Message`, which may hold JSON again.
 fn refused(status: StatusCode, body: &Value) -> OperatorError {
-    let text = |value: &Value| ["message", "Message"].iter().find_map(|k| value.get(k)?.as_str().map(str::to_owned));
-    let nested = text(body).and_then(|m| serde_json::from_str::<Value>(&m).ok()).filter(Value::is_object);
+    let text = |value: &Value| {
+        ["message", "Message"]
+            .iter()
+            .find_map(|k| value.get(k)?.as_str().map(str::to_owned))
+    };
+    let nested = text(body)
+        .and_then(|m| serde_json::from_str::<Value>(&m).ok())
+        .filter(Value::is_object);
     let inner = nested.as_ref().unwrap_or(body);
     OperatorError::Refused {
         status: status.as_u16(),
         code: inner.get("errorCode").and_then(Value::as_i64),
-        message: text(inner).unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned()),
+        message: text(inner).unwrap_or_else(|| {
+            status
+                .canonical_reason()
+                .unwrap_or("no reason given")
+                .to_owned()
+        }),
     }
 }

@@ -2,12 +2,14 @@
 
 mod accept;
 mod bind;
+mod body;
 pub mod config;
 mod front;
 mod health;
 mod https;
 mod mqtt_door;
 mod shutdown;
+mod stall;
 mod tls;
 mod websocket;
 
@@ -45,8 +47,19 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let host = config.hub_host(bind::port(&https)?)?;
     let recorder = health::record_metrics()?;
     let registry = open_registry(&config, &host).await?;
-    let hub = Hub::new(registry.clone(), hub::HubOptions { clock: Arc::new(clock::now) });
-    let dps = dps::Dps::new(registry.clone(), dps::DpsOptions { host, clock: Arc::new(clock::now) });
+    let hub = Hub::new(
+        registry.clone(),
+        hub::HubOptions {
+            clock: Arc::new(clock::now),
+        },
+    );
+    let dps = dps::Dps::new(
+        registry.clone(),
+        dps::DpsOptions {
+            host,
+            clock: Arc::new(clock::now),
+        },
+    );
     let front = Front::new(dps, hub.clone(), health::router(registry.clone(), recorder));
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
@@ -55,7 +68,14 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let engine_stopping = stopping.clone();
     tasks.spawn(async move { engine.run(engine_stopping).await });
     let endpoints = endpoints(&config, &https, &mqtts)?;
-    open_ports(&config, front, certificate, (https, mqtts), &mut tasks, &stopping)?;
+    open_ports(
+        &config,
+        front,
+        certificate,
+        (https, mqtts),
+        &mut tasks,
+        &stopping,
+    )?;
     local::write_endpoints(&config.data_dir, &endpoints)?;
     announce(&endpoints, &registry)?;
     wait_for_signal().await?;
@@ -68,16 +88,31 @@ fn first_hub() -> anyhow::Result<HubName> {
 }
 
 async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<Registry> {
-    let init = Init { hub_name: first_hub()?, hub_host: host.clone(), entropy: Arc::new(SystemEntropy) };
+    let init = Init {
+        hub_name: first_hub()?,
+        hub_host: host.clone(),
+        entropy: Arc::new(SystemEntropy),
+    };
     Registry::open(&config.data_dir, init, clock::now())
         .await
-        .with_context(|| format!("cannot open the data directory {}", config.data_dir.display()))
+        .with_context(|| {
+            format!(
+                "cannot open the data directory {}",
+                config.data_dir.display()
+            )
+        })
 }
 
 /// The names that the server certificate covers.
 fn certificate_names(config: &ServeConfig, registry: &Registry) -> Vec<String> {
     let mut names = vec![config.hostname.clone()];
-    names.extend(registry.service().hubs.iter().map(|hub| hub.host.name().to_owned()));
+    names.extend(
+        registry
+            .service()
+            .hubs
+            .iter()
+            .map(|hub| hub.host.name().to_owned()),
+    );
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
     names.sort();
     names.dedup();
@@ -94,7 +129,9 @@ fn keep_certificate(
     let authority = ca::ServerAuthority::open_or_create(&config.data_dir, clock::now())
         .context("the server's certificate authority")?;
     let names = certificate_names(config, registry);
-    let credential = authority.ensure_server_certificate(&names, clock::now()).context("the server's certificate")?;
+    let credential = authority
+        .ensure_server_certificate(&names, clock::now())
+        .context("the server's certificate")?;
     let current = CurrentCertificate::new(&credential)?;
     let (config, registry, kept) = (config.clone(), registry.clone(), current.clone());
     tasks.spawn(async move {
@@ -124,19 +161,32 @@ fn open_ports(
 ) -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(tls::server_config(certificate)?);
     let admission = Arc::new(Semaphore::new(config.max_connections));
-    let port = |name, listener| Port { name, listener, acceptor: acceptor.clone(), admission: admission.clone() };
+    let port = |name, listener| Port {
+        name,
+        listener,
+        acceptor: acceptor.clone(),
+        admission: admission.clone(),
+    };
     let (for_https, for_mqtts) = (front.clone(), front);
     let (stop_https, stop_mqtts) = (stopping.clone(), stopping.clone());
-    tasks.spawn(accept::run(port("https", https), stopping.clone(), move |stream, chain| {
-        https::serve(stream, chain, for_https.clone(), stop_https.clone())
-    }));
-    tasks.spawn(accept::run(port("mqtts", mqtts), stopping.clone(), move |stream, chain| {
-        mqtt_door::serve(stream, chain, for_mqtts.clone(), stop_mqtts.clone())
-    }));
+    tasks.spawn(accept::run(
+        port("https", https),
+        stopping.clone(),
+        move |stream, chain| https::serve(stream, chain, for_https.clone(), stop_https.clone()),
+    ));
+    tasks.spawn(accept::run(
+        port("mqtts", mqtts),
+        stopping.clone(),
+        move |stream, chain| mqtt_door::serve(stream, chain, for_mqtts.clone(), stop_mqtts.clone()),
+    ));
     Ok(())
 }
 
-fn endpoints(config: &ServeConfig, https: &TcpListener, mqtts: &TcpListener) -> anyhow::Result<local::Endpoints> {
+fn endpoints(
+    config: &ServeConfig,
+    https: &TcpListener,
+    mqtts: &TcpListener,
+) -> anyhow::Result<local::Endpoints> {
     let url = |scheme: &str, port: u16| format!("{scheme}://{}:{port}", config.hostname);
     Ok(local::Endpoints {
         https: Some(url("https", bind::port(https)?)),
@@ -150,7 +200,9 @@ fn announce(endpoints: &local::Endpoints, registry: &Registry) -> anyhow::Result
     let https = endpoints.https.as_deref().unwrap_or_default();
     tracing::info!(id_scope = %registry.service().id_scope, https, "ready");
     let mut out = std::io::stdout().lock();
-    writeln!(out, "ready {https}").and_then(|()| out.flush()).context("cannot write to standard output")
+    writeln!(out, "ready {https}")
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {
@@ -169,7 +221,10 @@ async fn drain(stop: watch::Sender<bool>, hub: &Hub, mut tasks: JoinSet<()>) {
     let _ = stop.send(true);
     hub.drain();
     let finished = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN_DEADLINE, finished).await.is_err() {
+    if tokio::time::timeout(DRAIN_DEADLINE, finished)
+        .await
+        .is_err()
+    {
         tracing::warn!("some connections did not end in time and were cut");
     }
 }

@@ -124,7 +124,7 @@ impl Registry {
     ///
     /// # Errors
     /// When it cannot.
-    pub async fn check_writable(&self) -> Result<(), StorageError> {
+    pub async fn require_writable(&self) -> Result<(), StorageError> {
         self.inner.store.write(|tx| Ok(tx.touch()?)).await
     }
 

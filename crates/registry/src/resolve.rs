@@ -66,7 +66,7 @@ impl Content {
             modules.insert(id, parts(&path, section)?);
         }
         let content = Self { modules };
-        content.check_system_modules(root)?;
+        content.require_system_modules(root)?;
         if content.named_modules().len() > MAX_MODULES {
             return Err(fault(
                 root,
@@ -86,7 +86,7 @@ impl Content {
         }
     }
 
-    fn check_system_modules(&self, root: &str) -> Result<(), ConfigurationError> {
+    fn require_system_modules(&self, root: &str) -> Result<(), ConfigurationError> {
         let agent = self
             .modules
             .get(&ModuleId::edge_agent())

@@ -114,9 +114,9 @@ impl InitialTwin {
                     document: &Map<String, Value>,
                     limit|
          -> Result<Option<String>, TwinError> {
-            limits::check_members(path, document)?;
+            limits::require_members(path, document)?;
             let document = merge::without_nulls(document);
-            limits::check_size(path, &document, limit)?;
+            limits::require_size(path, &document, limit)?;
             Ok((!document.is_empty()).then(|| Value::Object(document).to_string()))
         };
         Ok(Self {
@@ -166,9 +166,9 @@ impl Twin {
         let mut next = self.clone();
         let mut touched = Touched::default();
         if let Some(tags) = patch.tags.as_ref().filter(|tags| !tags.is_empty()) {
-            limits::check_members(TAGS, tags)?;
+            limits::require_members(TAGS, tags)?;
             merge(&mut next.tags, tags);
-            limits::check_size(TAGS, &next.tags, limits::TAGS)?;
+            limits::require_size(TAGS, &next.tags, limits::TAGS)?;
             touched.tags = true;
         }
         if let Some(desired) = desired.filter(|desired| !desired.is_empty()) {
@@ -188,16 +188,16 @@ impl Twin {
         let mut next = self.clone();
         let mut touched = Touched::default();
         if let Some(tags) = &replacement.tags {
-            limits::check_members(TAGS, tags)?;
+            limits::require_members(TAGS, tags)?;
             next.tags = merge::without_nulls(tags);
-            limits::check_size(TAGS, &next.tags, limits::TAGS)?;
+            limits::require_size(TAGS, &next.tags, limits::TAGS)?;
             touched.tags = true;
         }
         if let Some(desired) = &replacement.desired {
             let desired = without_marks(desired);
-            limits::check_members(DESIRED, &desired)?;
+            limits::require_members(DESIRED, &desired)?;
             let desired = merge::without_nulls(&desired);
-            limits::check_size(DESIRED, &desired, limits::PROPERTIES)?;
+            limits::require_size(DESIRED, &desired, limits::PROPERTIES)?;
             touched.desired = Some(difference(&self.desired.document, &desired));
             next.desired.set(desired, now);
         }
@@ -269,9 +269,9 @@ impl Section {
         now: Timestamp,
         versions: bool,
     ) -> Result<(), TwinError> {
-        limits::check_members(path, patch)?;
+        limits::require_members(path, patch)?;
         merge(&mut self.document, patch);
-        limits::check_size(path, &self.document, limits::PROPERTIES)?;
+        limits::require_size(path, &self.document, limits::PROPERTIES)?;
         self.version += 1;
         let stamp = Stamp {
             at: now,

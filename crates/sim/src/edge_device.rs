@@ -21,6 +21,14 @@ impl EdgeDevice {
     /// # Errors
     /// When files cannot be written.
     pub fn configured(server: &Server, identity: &Identity, engine: &Engine) -> Result<Self> {
+        Self::with_engine_uri(server, identity, &engine.uri())
+    }
+
+    /// As [`configured`](Self::configured), with a container engine that need not exist.
+    ///
+    /// # Errors
+    /// When files cannot be written.
+    pub fn with_engine_uri(server: &Server, identity: &Identity, engine: &str) -> Result<Self> {
         // Unix socket paths are short, so the root is.
         let root = tempfile::Builder::new().prefix("edge-").tempdir_in("/tmp")?;
         let device = Self { name: identity.name.clone(), root, daemon: None };
@@ -49,7 +57,6 @@ network = "azure-iot-edge"
             scope = server.id_scope()?,
             chain = identity.full_chain.display(),
             key = identity.key.display(),
-            engine = engine.uri(),
         );
         device.write_config(&config)?;
         Ok(device)

@@ -72,7 +72,7 @@ impl Plant {
 
     /// Container ids of a device's modules.
     async fn containers(&self, device: &EdgeDevice) -> Result<Vec<(String, String)>> {
-        let containers = self.engine.running_with_label("io.muster.device", device.name()).await?;
+        let containers = self.engine.running_with_label("muster.device", device.name()).await?;
         ensure!(!containers.is_empty(), "no container of {} runs", device.name());
         Ok(containers)
     }

@@ -25,7 +25,7 @@ struct Shared {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
     readers: Readers,
-    scans: Semaphore,
+    scans: Arc<Semaphore>,
     file: Arc<Path>,
     directory: DataDirectory,
 }
@@ -52,7 +52,7 @@ impl Store {
             queue: Some(sender),
             writer: Some(thread),
             readers: Readers::new(file.clone()),
-            scans: Semaphore::new(SCANS),
+            scans: Arc::new(Semaphore::new(SCANS)),
             file,
             directory,
         };
@@ -116,9 +116,14 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let stopped = || StoreError::words("reading", &self.shared.file, "the server is stopping");
-        let _permit = self.shared.scans.acquire().await.map_err(|_| stopped())?;
+        let permit = self.shared.scans.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| stopped())?;
         let shared = self.shared.clone();
-        let scan = tokio::task::spawn_blocking(move || shared.readers.read_snapshot(work));
+        let scan = tokio::task::spawn_blocking(move || {
+            // With the scan and not with the caller, who may go away: the thread goes on to the end.
+            let _permit = permit;
+            shared.readers.read_snapshot(work)
+        });
         scan.await.map_err(|_| stopped())?
     }
 }

@@ -7,7 +7,7 @@ mod operator;
 mod server;
 mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -31,6 +31,8 @@ use self::server::Server;
 const EDGE_DEVICES: [&str; 3] = ["edge-001", "edge-002", "edge-003"];
 const INDIVIDUAL: &str = "edge-001";
 const GROUP: &str = "factory";
+/// The folder of certificates in the demo's folder.
+const CA: &str = "ca";
 const DEPLOYMENT: &str = "base";
 const MODULE: &str = "tempSensor";
 
@@ -81,14 +83,14 @@ fn play(
 ) -> anyhow::Result<()> {
     let mut clock = Stopwatch::start();
     let mut stage = open(workspace, interrupt, journal, &mut clock)?;
-    let operator = Operator::new(workspace, stage.server.data_dir());
-    certificates(&operator, stage.work.path())?;
+    let operator = Operator::new(workspace, stage.work.path());
+    certificates(&operator)?;
     clock.lap("certificates");
     enroll(&operator, stage.work.path())?;
     clock.lap("enrollments and deployment");
     start_devices(&mut stage, workspace, interrupt, journal)?;
     clock.lap("three edge devices, from start to running module");
-    simulate(&operator, stage.work.path(), options.devices)?;
+    simulate(&operator, options.devices)?;
     clock.lap(&format!("{} simulated devices", options.devices));
 
     interrupt.or_go_on()?;
@@ -96,9 +98,12 @@ fn play(
     if options.exit {
         return verify(&operator, &stage, options.devices, interrupt);
     }
-    let look = operator.typed("hub device-twin show", &[("-d", INDIVIDUAL)]);
     say(format!(
-        "\nThe server goes on running; try for example\n  {look}\nCtrl-C ends it and removes everything."
+        "\nEverything goes on running. Look around, for example\n  export PATH={}:$PATH\n  cd {}\n  {}\n\
+         Ctrl-C ends it and removes everything.",
+        workspace.target().join("debug").display(),
+        stage.work.path().display(),
+        operator.typed("hub device-twin show", &[("-d", INDIVIDUAL)])
     ));
     stage.wait_for_the_end(interrupt)
 }
@@ -151,50 +156,44 @@ fn open(
     })
 }
 
-fn certificates(operator: &Operator, work: &Path) -> anyhow::Result<()> {
+fn certificates(operator: &Operator) -> anyhow::Result<()> {
     heading("Certificates");
-    let ca = ca_dir(work);
-    let folder = [("--dir", path_text(&ca)?)];
-    operator.shown("ca init --output table", &folder)?;
+    let folder = [("--dir", CA), ("--output", "table")];
+    operator.shown("ca init", &folder)?;
     let names = EDGE_DEVICES.join(" ");
-    operator.shown(
-        &format!("ca issue edge-identity {names} --output table"),
-        &folder,
-    )
+    operator.shown(&format!("ca issue edge-identity {names}"), &folder)
 }
 
 fn enroll(operator: &Operator, work: &Path) -> anyhow::Result<()> {
     heading("Enrollments and deployment");
-    let certs = ca_dir(work).join("certs");
-    let leaf = certs.join(format!("iot-edge-device-identity-{INDIVIDUAL}.cert.pem"));
-    let root = certs.join("azure-iot-test-only.root.ca.cert.pem");
+    let leaf = format!("{CA}/certs/iot-edge-device-identity-{INDIVIDUAL}.cert.pem");
+    let root = format!("{CA}/certs/azure-iot-test-only.root.ca.cert.pem");
     let tags = ("--initial-twin-tags", r#"{"environment":"test"}"#);
+    let table = ("--output", "table");
     operator.shown_on_server(
-        "dps enrollment create --attestation-type x509 --edge-enabled true --output table",
+        "dps enrollment create --attestation-type x509 --edge-enabled true",
         &[
             ("--enrollment-id", INDIVIDUAL),
-            ("--certificate-path", path_text(&leaf)?),
+            ("--certificate-path", &leaf),
             tags,
+            table,
         ],
     )?;
     operator.shown_on_server(
-        "dps enrollment-group create --edge-enabled true --output table",
+        "dps enrollment-group create --edge-enabled true",
         &[
             ("--enrollment-id", GROUP),
-            ("--certificate-path", path_text(&root)?),
+            ("--certificate-path", &root),
             tags,
+            table,
         ],
     )?;
-    let content = work.join("deployment.json");
-    std::fs::write(&content, serde_json::to_string_pretty(&deployment())?)?;
+    let content = serde_json::to_string_pretty(&deployment())?;
+    std::fs::write(work.join("deployment.json"), content)?;
     let target = ("--target-condition", "tags.environment='test'");
     operator.shown_on_server(
-        "edge deployment create --priority 10 --output table",
-        &[
-            ("--deployment-id", DEPLOYMENT),
-            ("--content", path_text(&content)?),
-            target,
-        ],
+        "edge deployment create --content deployment.json --priority 10",
+        &[("--deployment-id", DEPLOYMENT), target, table],
     )
 }
 
@@ -237,7 +236,7 @@ fn start_devices(
     let place = device::Place {
         workspace,
         work: stage.work.path(),
-        ca: &ca_dir(stage.work.path()),
+        ca: &stage.work.path().join(CA),
         server: stage.server.access(),
         engine: stage.engine.api(),
         journal,
@@ -251,14 +250,15 @@ fn start_devices(
     Ok(())
 }
 
-fn simulate(operator: &Operator, work: &Path, devices: u32) -> anyhow::Result<()> {
+fn simulate(operator: &Operator, devices: u32) -> anyhow::Result<()> {
     heading("Fleet");
-    let ca = ca_dir(work);
     let count = devices.to_string();
-    operator.shown_on_server(
-        "fleet simulate",
-        &[("--devices", &count), ("--ca-dir", path_text(&ca)?)],
-    )
+    let values = [
+        ("--devices", count.as_str()),
+        ("--ca-dir", CA),
+        ("--output", "table"),
+    ];
+    operator.shown_on_server("fleet simulate", &values)
 }
 
 fn verify(
@@ -280,10 +280,6 @@ fn verify(
         bail!("{failed} checks did not hold");
     }
     Ok(())
-}
-
-fn ca_dir(work: &Path) -> PathBuf {
-    work.join("ca")
 }
 
 fn path_text(path: &Path) -> anyhow::Result<&str> {

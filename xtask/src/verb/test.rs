@@ -56,6 +56,7 @@ fn run_all(
         World::prepare(workspace, interrupt, journal)?
     };
     interrupt.or_go_on()?;
+    world.compile(workspace)?;
     let summary = world.everything(workspace, options.fast, interrupt, journal)?;
     interrupt.or_go_on()?;
     summary.print(begun)
@@ -119,11 +120,13 @@ impl World {
         heading("Tests");
         summary.step("tests", self.suite(workspace, fast));
         interrupt.or_go_on()?;
-        heading("Documentation tests");
-        let mut doctests = workspace.cargo("test");
-        doctests.args(["--quiet", "--locked", "--workspace", "--doc"]);
-        summary.step("documentation tests", run_command(self.give(&mut doctests)));
-        interrupt.or_go_on()?;
+        if has_doctests(workspace)? {
+            heading("Documentation tests");
+            let mut doctests = workspace.cargo("test");
+            doctests.args(["--quiet", "--locked", "--workspace", "--doc"]);
+            summary.step("documentation tests", run_command(self.give(&mut doctests)));
+            interrupt.or_go_on()?;
+        }
         if let Some(engine) = &self.engine {
             heading("Guides");
             let guides = guide::execute_all(workspace, engine.api(), interrupt, journal);
@@ -132,10 +135,24 @@ impl World {
         Ok(summary)
     }
 
+    /// A fault that the compiler sees is told before anything else runs.
+    fn compile(&self, workspace: &Workspace) -> anyhow::Result<()> {
+        heading("Building the tests");
+        let mut build = workspace.cargo("test");
+        build.args([
+            "--quiet",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--no-run",
+        ]);
+        run_command(self.give(&mut build))
+    }
+
     fn suite(&self, workspace: &Workspace, fast: bool) -> anyhow::Result<()> {
         if !has_nextest() {
             say(
-                "cargo-nextest is not here and could not be installed; `cargo test` runs the same tests, one crate after another",
+                "cargo-nextest is not here; `cargo test` runs the same tests, one crate after another",
             );
             return run_command(self.give(&mut with_cargo_test(workspace, fast)));
         }
@@ -170,6 +187,22 @@ fn with_cargo_test(workspace: &Workspace, fast: bool) -> Command {
         command.arg("--all-targets");
     }
     command
+}
+
+/// Whether any documentation of ours holds code to run. Asking takes no time;
+/// running none of it in every crate takes minutes.
+fn has_doctests(workspace: &Workspace) -> anyhow::Result<bool> {
+    let search = Command::new("grep")
+        .args([
+            "--quiet",
+            "--recursive",
+            "--extended-regexp",
+            "--include=*.rs",
+        ])
+        .args([r"^\s*//[/!] ```(rust|should_panic|)$", "crates"])
+        .current_dir(workspace.root())
+        .status()?;
+    Ok(search.success())
 }
 
 /// Whether nextest is there, after one attempt to install a built one.

@@ -53,11 +53,17 @@ fn main() -> ExitCode {
 
 fn run(root: &std::path::Path) -> anyhow::Result<Ended> {
     let paths = Paths::under(root)?;
-    #[expect(clippy::disallowed_methods, reason = "a program's main reads the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a program's main reads the environment"
+    )]
     let level = std::env::var("AZIOT_LOG").ok();
     let set_log_level = logging::start(&paths, level.as_deref())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %paths.root().display(), "starting");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -70,14 +76,24 @@ fn run(root: &std::path::Path) -> anyhow::Result<Ended> {
 }
 
 fn docker(config: &Config, paths: &Paths) -> Docker {
-    let (socket, root, network) = (config.runtime.socket.clone(), paths.root().to_owned(), network(paths, config));
-    Docker::new(DockerOptions { socket, root, network })
+    let (socket, root, network) = (
+        config.runtime.socket.clone(),
+        paths.root().to_owned(),
+        network(paths, config),
+    );
+    Docker::new(DockerOptions {
+        socket,
+        root,
+        network,
+    })
 }
 
 /// The same program with the same arguments in the same process: whoever supervises it notices nothing.
 fn begin_anew() -> ExitCode {
     let error = match std::env::current_exe() {
-        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Ok(program) => Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .exec(),
         Err(error) => error,
     };
     tell(&anyhow::Error::new(error).context("cannot begin anew"));
@@ -91,10 +107,12 @@ fn tell(error: &anyhow::Error) {
     for cause in error.chain().skip(1) {
         let _ = writeln!(out, "\tcaused by: {cause}");
     }
-    let faults = error.chain().filter_map(|cause| match cause.downcast_ref::<ApplyError>() {
-        Some(ApplyError::Faults { faults, .. }) => Some(faults),
-        _ => None,
-    });
+    let faults = error
+        .chain()
+        .filter_map(|cause| match cause.downcast_ref::<ApplyError>() {
+            Some(ApplyError::Faults { faults, .. }) => Some(faults),
+            _ => None,
+        });
     for fault in faults.flatten() {
         let _ = writeln!(out, "\t{fault}");
     }

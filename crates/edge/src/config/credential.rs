@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use ids::{RegistrationId, Timestamp};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Config, Fault, FileReference};
+use crate::causes::chain_of;
 
 /// Longest file that is read. Ten certificates of 4096 bit are a tenth of it.
 const MAX_FILE: u64 = 256 * 1024;
@@ -65,12 +67,12 @@ pub fn examine(config: &Config, now: Timestamp) -> Examined {
 }
 
 fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Credential> {
+    let before = faults.len();
     let from = &config.provisioning;
     let chain = certificates(&from.identity_cert, faults);
     let key = private_key(&from.identity_pk, faults);
     let chain = chain?;
     let leaf = chain.first()?;
-    let before = faults.len();
     let line = Some(from.identity_cert.line);
     let shown = from.identity_cert.path.display();
     if leaf.is_ca() {
@@ -86,14 +88,12 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
     let registration_id = registration_id(config, leaf, faults);
     let key = key?;
     match device::Identity::new(&chain, &key) {
-        Ok(identity) if faults.len() == before || super::acceptable(&faults[before..]) => {
-            Some(Credential {
-                identity,
-                registration_id: registration_id?,
-                key_digest: hex(digest(&SHA256, leaf.spki_der()).as_ref()),
-                not_after: leaf.not_after(),
-            })
-        }
+        Ok(identity) if super::acceptable(&faults[before..]) => Some(Credential {
+            identity,
+            registration_id: registration_id?,
+            key_digest: hex(digest(&SHA256, leaf.spki_der()).as_ref()),
+            not_after: leaf.not_after(),
+        }),
         Ok(_) => None,
         Err(error) => {
             faults.push(Fault::error(
@@ -261,29 +261,35 @@ fn payload(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Value> {
 }
 
 fn text(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Zeroizing<String>> {
-    let path = file.path.display();
-    let problem = match read(file) {
-        Ok(text) => return Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            format!("the file {path} does not exist")
+    match read(file) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let problem = problem_of(&file.path, &error);
+            faults.push(Fault::error(
+                Some(file.line),
+                format!("{}: {problem}", file.key),
+            ));
+            None
         }
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+    }
+}
+
+fn problem_of(path: &Path, error: &std::io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        std::io::ErrorKind::NotFound => format!("the file {path} does not exist"),
+        std::io::ErrorKind::PermissionDenied => {
             format!(
                 "the file {path} may not be read by this user; give it to the user that runs the runtime, mode 0600"
             )
         }
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        std::io::ErrorKind::InvalidData => {
             format!(
                 "the file {path} is not a text in PEM form; convert it, for example with: openssl x509 -inform der -in FILE"
             )
         }
-        Err(error) => format!("the file {path} cannot be read: {error}"),
-    };
-    faults.push(Fault::error(
-        Some(file.line),
-        format!("{}: {problem}", file.key),
-    ));
-    None
+        _ => format!("the file {path} cannot be read: {error}"),
+    }
 }
 
 fn read(file: &FileReference) -> std::io::Result<Zeroizing<String>> {
@@ -298,18 +304,9 @@ fn read(file: &FileReference) -> std::io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// An error and its causes in one line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ use ids::{ModuleId, Timestamp};
 use serde_json::{Map, Value, json};
 use wire::local_api::{ExitStatus, ModuleDetails, ModuleState, ModuleStatus};
 use wire::manifest::{
-    AgentDesired, AgentReported, DesiredStatus, LastDesired, ManifestError, ModuleSettings, PullPolicy, ReportedModule,
-    RestartPolicy, RuntimeStatus,
+    AgentDesired, AgentReported, DesiredStatus, LastDesired, ManifestError, ModuleSettings,
+    PullPolicy, ReportedModule, RestartPolicy, RuntimeStatus,
 };
 
 use super::Agent;
@@ -17,7 +17,14 @@ use crate::runtime::{ContainerState, ModuleRuntime, Observed};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl<R: ModuleRuntime> Agent<R> {
-    pub(super) fn account(&self, desired: &AgentDesired, version: u64, wanted: &Desired, observed: &[Observed], plan: &Plan) {
+    pub(super) fn account(
+        &self,
+        desired: &AgentDesired,
+        version: u64,
+        wanted: &Desired,
+        observed: &[Observed],
+        plan: &Plan,
+    ) {
         let find = |module: &ModuleId| observed.iter().find(|found| found.module == *module);
         let problem = self.problem();
         let modules = wanted.iter().filter_map(|(module, wanted)| {
@@ -28,8 +35,14 @@ impl<R: ModuleRuntime> Agent<R> {
         let reported = AgentReported {
             last_desired_version: version,
             last_desired_status: match &problem {
-                None => LastDesired { code: 200, description: String::new() },
-                Some(problem) => LastDesired { code: 500, description: problem.clone() },
+                None => LastDesired {
+                    code: 200,
+                    description: String::new(),
+                },
+                Some(problem) => LastDesired {
+                    code: 500,
+                    description: problem.clone(),
+                },
             },
             min_docker_version: desired.min_docker_version.clone(),
             system_modules: self.system_modules(desired),
@@ -39,23 +52,44 @@ impl<R: ModuleRuntime> Agent<R> {
         self.publish(&reported);
         let mut details = vec![self.agent_details()];
         for (module, verdict) in &plan.verdicts {
-            let image = wanted.get(module).map_or("", |wanted| wanted.settings.image.as_str());
+            let image = wanted
+                .get(module)
+                .map_or("", |wanted| wanted.settings.image.as_str());
             details.push(details_of(module, image, find(module), Some(verdict)));
         }
-        let others = observed.iter().filter(|found| !wanted.contains_key(&found.module));
-        details.extend(others.map(|found| details_of(&found.module, &found.image, Some(found), None)));
+        let others = observed
+            .iter()
+            .filter(|found| !wanted.contains_key(&found.module));
+        details
+            .extend(others.map(|found| details_of(&found.module, &found.image, Some(found), None)));
         self.show(details, Some(version), problem);
     }
 
     /// Without a deployment that can be followed: `error` says why, or the hub has not been asked yet.
-    pub(super) fn account_undirected(&self, observed: &[Observed], error: Option<&ManifestError>, version: Option<u64>) {
+    pub(super) fn account_undirected(
+        &self,
+        observed: &[Observed],
+        error: Option<&ManifestError>,
+        version: Option<u64>,
+    ) {
         if let (Some(error), Some(version)) = (error, version) {
-            let last_desired_status = LastDesired { code: error.code(), description: error.to_string() };
-            let reported = AgentReported { last_desired_version: version, last_desired_status, ..self.bare_report() };
+            let last_desired_status = LastDesired {
+                code: error.code(),
+                description: error.to_string(),
+            };
+            let reported = AgentReported {
+                last_desired_version: version,
+                last_desired_status,
+                ..self.bare_report()
+            };
             self.publish(&reported);
         }
         let mut details = vec![self.agent_details()];
-        details.extend(observed.iter().map(|found| details_of(&found.module, &found.image, Some(found), None)));
+        details.extend(
+            observed
+                .iter()
+                .map(|found| details_of(&found.module, &found.image, Some(found), None)),
+        );
         self.show(details, version, error.map(ToString::to_string));
     }
 
@@ -69,7 +103,9 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 
     fn publish(&self, reported: &AgentReported) {
-        let Value::Object(document) = reported.to_json() else { return };
+        let Value::Object(document) = reported.to_json() else {
+            return;
+        };
         self.board.reported.send_if_modified(|current| {
             let changed = current.as_ref() != Some(&document);
             if changed {
@@ -81,7 +117,9 @@ impl<R: ModuleRuntime> Agent<R> {
 
     fn problem(&self) -> Option<String> {
         let failures = self.memory.failures.iter();
-        let all: Vec<String> = failures.map(|(module, failure)| format!("{module}: {}", failure.problem)).collect();
+        let all: Vec<String> = failures
+            .map(|(module, failure)| format!("{module}: {}", failure.problem))
+            .collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
@@ -89,16 +127,34 @@ impl<R: ModuleRuntime> Agent<R> {
         AgentReported {
             version: VERSION.to_owned(),
             last_desired_version: 0,
-            last_desired_status: LastDesired { code: 200, description: String::new() },
+            last_desired_status: LastDesired {
+                code: 200,
+                description: String::new(),
+            },
             min_docker_version: None,
-            architecture: self.engine.as_ref().map(|engine| engine.architecture.clone()).unwrap_or_default(),
+            architecture: self
+                .engine
+                .as_ref()
+                .map(|engine| engine.architecture.clone())
+                .unwrap_or_default(),
             system_modules: BTreeMap::from([(agent_name(), self.agent_report(None))]),
             modules: BTreeMap::new(),
         }
     }
 
-    fn reported(&self, module: &ModuleId, settings: &ModuleSettings, found: Option<&Observed>, verdict: &Verdict) -> ReportedModule {
-        let restarts = self.memory.restarts.get(module).copied().unwrap_or_default();
+    fn reported(
+        &self,
+        module: &ModuleId,
+        settings: &ModuleSettings,
+        found: Option<&Observed>,
+        verdict: &Verdict,
+    ) -> ReportedModule {
+        let restarts = self
+            .memory
+            .restarts
+            .get(module)
+            .copied()
+            .unwrap_or_default();
         let ended = found.and_then(ended);
         ReportedModule {
             settings: settings.clone(),
@@ -116,7 +172,9 @@ impl<R: ModuleRuntime> Agent<R> {
     /// The agent is this program: it runs, whatever image the deployment names.
     fn agent_report(&self, settings: Option<&ModuleSettings>) -> ReportedModule {
         ReportedModule {
-            settings: settings.cloned().unwrap_or_else(|| built_in(&built_in_name())),
+            settings: settings
+                .cloned()
+                .unwrap_or_else(|| built_in(&built_in_name())),
             image_hash: None,
             runtime_status: RuntimeStatus::Running,
             status_description: format!("part of {}", built_in_name()),
@@ -130,11 +188,25 @@ impl<R: ModuleRuntime> Agent<R> {
 
     fn system_modules(&self, desired: &AgentDesired) -> BTreeMap<ModuleId, ReportedModule> {
         let agent = agent_name();
-        let mut reports = BTreeMap::from([(agent.clone(), self.agent_report(desired.system_modules.get(&agent)))]);
-        for (module, settings) in desired.system_modules.iter().filter(|(module, _)| **module != agent) {
-            let description = "not offered by this runtime yet; modules speak to the hub themselves";
-            let verdict = Verdict { status: RuntimeStatus::Unknown, description: description.to_owned() };
-            reports.insert(module.clone(), self.reported(module, settings, None, &verdict));
+        let mut reports = BTreeMap::from([(
+            agent.clone(),
+            self.agent_report(desired.system_modules.get(&agent)),
+        )]);
+        for (module, settings) in desired
+            .system_modules
+            .iter()
+            .filter(|(module, _)| **module != agent)
+        {
+            let description =
+                "not offered by this runtime yet; modules speak to the hub themselves";
+            let verdict = Verdict {
+                status: RuntimeStatus::Unknown,
+                description: description.to_owned(),
+            };
+            reports.insert(
+                module.clone(),
+                self.reported(module, settings, None, &verdict),
+            );
         }
         reports
     }
@@ -148,7 +220,10 @@ impl<R: ModuleRuntime> Agent<R> {
             status: ModuleStatus {
                 start_time: Some(self.started),
                 exit_status: None,
-                runtime_status: ModuleState { status: RuntimeStatus::Running, description: "running".to_owned() },
+                runtime_status: ModuleState {
+                    status: RuntimeStatus::Running,
+                    description: "running".to_owned(),
+                },
             },
         }
     }
@@ -189,22 +264,34 @@ fn config_of(image: &str) -> Value {
     json!({"settings": {"image": image}, "env": []})
 }
 
-fn details_of(module: &ModuleId, image: &str, found: Option<&Observed>, verdict: Option<&Verdict>) -> ModuleDetails {
+fn details_of(
+    module: &ModuleId,
+    image: &str,
+    found: Option<&Observed>,
+    verdict: Option<&Verdict>,
+) -> ModuleDetails {
     let ended = found.and_then(ended);
     let status = match verdict.map(|verdict| verdict.status) {
         // Azure's management API has no word for it.
-        Some(RuntimeStatus::Backoff) if ended.is_some_and(|(code, _)| code == 0) => RuntimeStatus::Stopped,
+        Some(RuntimeStatus::Backoff) if ended.is_some_and(|(code, _)| code == 0) => {
+            RuntimeStatus::Stopped
+        }
         Some(RuntimeStatus::Backoff) => RuntimeStatus::Failed,
         Some(status) => status,
         None => match found.map(|found| found.state) {
             Some(ContainerState::Running) => RuntimeStatus::Running,
-            Some(ContainerState::Exited { code: 0, .. } | ContainerState::Created) => RuntimeStatus::Stopped,
+            Some(ContainerState::Exited { code: 0, .. } | ContainerState::Created) => {
+                RuntimeStatus::Stopped
+            }
             Some(ContainerState::Exited { .. }) => RuntimeStatus::Failed,
             Some(ContainerState::Dead) => RuntimeStatus::Dead,
             Some(ContainerState::Other) | None => RuntimeStatus::Unknown,
         },
     };
-    let description = verdict.map_or_else(|| "not in the deployment".to_owned(), |verdict| verdict.description.clone());
+    let description = verdict.map_or_else(
+        || "not in the deployment".to_owned(),
+        |verdict| verdict.description.clone(),
+    );
     ModuleDetails {
         id: found.map(|found| found.id.clone()).unwrap_or_default(),
         name: module.clone(),
@@ -212,8 +299,14 @@ fn details_of(module: &ModuleId, image: &str, found: Option<&Observed>, verdict:
         config: config_of(image),
         status: ModuleStatus {
             start_time: found.and_then(|found| found.started),
-            exit_status: ended.map(|(code, exit_time)| ExitStatus { exit_time, status_code: code.to_string() }),
-            runtime_status: ModuleState { status, description },
+            exit_status: ended.map(|(code, exit_time)| ExitStatus {
+                exit_time,
+                status_code: code.to_string(),
+            }),
+            runtime_status: ModuleState {
+                status,
+                description,
+            },
         },
     }
 }

@@ -25,7 +25,13 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let agent = Self::agent(dir.path(), Arc::new(FakeRuntime::new(["img:1", "img:2"].map(str::to_owned), clock::now)));
+        let agent = Self::agent(
+            dir.path(),
+            Arc::new(FakeRuntime::new(
+                ["img:1", "img:2"].map(str::to_owned),
+                clock::now,
+            )),
+        );
         Self { agent, _dir: dir }
     }
 
@@ -33,10 +39,21 @@ impl Bench {
         let paths = Paths::under(root).unwrap();
         let board = Board::default();
         let master = Arc::new(MasterKey::load_or_make(&paths.state().join("key")).unwrap());
-        let workload = Workload { board: board.clone(), master, trust_bundle: None };
+        let workload = Workload {
+            board: board.clone(),
+            master,
+            trust_bundle: None,
+        };
         let sockets = ModuleSockets::new(workload, paths.clone());
         let (config, _) = Config::parse(CONFIG).unwrap();
-        Agent::new(runtime, board, paths, config, sockets, Arc::new(Notify::new()))
+        Agent::new(
+            runtime,
+            board,
+            paths,
+            config,
+            sockets,
+            Arc::new(Notify::new()),
+        )
     }
 
     /// As if the hub had sent these modules as version `version`, and knew the identities of `known`.
@@ -45,11 +62,17 @@ impl Bench {
         properties.insert("schemaVersion".into(), json!("1.1"));
         properties.insert("modules".into(), modules);
         self.agent.board.situation.send_modify(|situation| {
-            let home = Home { hub: HubHost::parse("hub.example").unwrap(), device_id: DeviceId::parse("d").unwrap() };
+            let home = Home {
+                hub: HubHost::parse("hub.example").unwrap(),
+                device_id: DeviceId::parse("d").unwrap(),
+            };
             situation.home = Some(home);
             let identity = |name: &&str| (module(name), GenerationId::from_number(1));
             situation.identities = known.iter().map(identity).collect();
-            situation.desired = Some(DesiredDocument { properties, version });
+            situation.desired = Some(DesiredDocument {
+                properties,
+                version,
+            });
         });
     }
 
@@ -59,7 +82,10 @@ impl Bench {
 
     async fn containers(&self) -> Vec<(String, String, String)> {
         let found = self.agent.runtime.list().await.unwrap();
-        found.into_iter().map(|c| (c.module.to_string(), c.id, format!("{:?}", c.state))).collect()
+        found
+            .into_iter()
+            .map(|c| (c.module.to_string(), c.id, format!("{:?}", c.state)))
+            .collect()
     }
 
     fn reported(&self) -> Value {
@@ -68,7 +94,10 @@ impl Bench {
 
     fn shown(&self, name: &str) -> ModuleDetails {
         let modules = self.agent.board.shown().modules;
-        modules.into_iter().find(|shown| shown.name.as_str() == name).unwrap()
+        modules
+            .into_iter()
+            .find(|shown| shown.name.as_str() == name)
+            .unwrap()
     }
 }
 
@@ -83,15 +112,25 @@ fn image(image: &str) -> Value {
 #[tokio::test]
 async fn a_deployment_is_followed_changed_and_reported() {
     let mut bench = Bench::new();
-    bench.desire(1, json!({"a": image("img:1"), "b": image("img:1")}), &["a", "b"]);
+    bench.desire(
+        1,
+        json!({"a": image("img:1"), "b": image("img:1")}),
+        &["a", "b"],
+    );
     bench.round().await;
     let first = bench.containers().await;
-    assert!(first.iter().all(|(_, _, state)| state == "Running") && first.len() == 2, "{first:?}");
+    assert!(
+        first.iter().all(|(_, _, state)| state == "Running") && first.len() == 2,
+        "{first:?}"
+    );
     let reported = bench.reported();
     assert_eq!(reported["lastDesiredVersion"], 1);
     assert_eq!(reported["lastDesiredStatus"]["code"], 200);
     assert_eq!(reported["modules"]["a"]["runtimeStatus"], "running");
-    assert_eq!(reported["systemModules"]["edgeAgent"]["runtimeStatus"], "running");
+    assert_eq!(
+        reported["systemModules"]["edgeAgent"]["runtimeStatus"],
+        "running"
+    );
 
     bench.round().await;
     assert_eq!(bench.containers().await, first);
@@ -101,7 +140,10 @@ async fn a_deployment_is_followed_changed_and_reported() {
     let second = bench.containers().await;
     assert_eq!(second.len(), 1);
     assert_ne!(second[0].1, first[0].1);
-    assert_eq!(bench.reported()["modules"]["a"]["settings"]["image"], "img:2");
+    assert_eq!(
+        bench.reported()["modules"]["a"]["settings"]["image"],
+        "img:2"
+    );
     assert!(bench.reported()["modules"].get("b").is_none());
 }
 
@@ -111,24 +153,49 @@ async fn modules_wait_for_their_identities_and_say_so() {
     bench.desire(1, json!({"a": image("img:1")}), &[]);
     bench.round().await;
     assert!(bench.containers().await.is_empty());
-    assert!(bench.agent.board.needed.borrow().contains(&module("a")));
-    assert!(bench.shown("a").status.runtime_status.description.contains("identity"));
+    assert!(
+        bench
+            .agent
+            .board
+            .needed
+            .borrow()
+            .as_ref()
+            .is_some_and(|needed| needed.contains(&module("a")))
+    );
+    assert!(
+        bench
+            .shown("a")
+            .status
+            .runtime_status
+            .description
+            .contains("identity")
+    );
     bench.desire(1, json!({"a": image("img:1")}), &["a"]);
     bench.round().await;
-    assert_eq!(bench.shown("a").status.runtime_status.status, RuntimeStatus::Running);
+    assert_eq!(
+        bench.shown("a").status.runtime_status.status,
+        RuntimeStatus::Running
+    );
 }
 
 #[tokio::test]
 async fn what_cannot_be_pulled_is_told_and_stops_nobody_else() {
     let mut bench = Bench::new();
-    bench.desire(1, json!({"a": image("nowhere:1"), "b": image("img:1")}), &["a", "b"]);
+    bench.desire(
+        1,
+        json!({"a": image("nowhere:1"), "b": image("img:1")}),
+        &["a", "b"],
+    );
     bench.round().await;
     assert_eq!(bench.containers().await.len(), 1);
     let reported = bench.reported();
     assert_eq!(reported["lastDesiredStatus"]["code"], 500);
     assert_eq!(reported["modules"]["a"]["runtimeStatus"], "failed");
     let shown = bench.shown("a").status.runtime_status;
-    assert!(shown.description.contains("nowhere:1") && shown.description.contains("next attempt"), "{shown:?}");
+    assert!(
+        shown.description.contains("nowhere:1") && shown.description.contains("next attempt"),
+        "{shown:?}"
+    );
     assert_eq!(bench.agent.memory.failures[&module("a")].count, 1);
     bench.round().await;
     assert_eq!(bench.agent.memory.failures[&module("a")].count, 1);
@@ -144,7 +211,12 @@ async fn unreadable_and_empty_deployments_remove_nothing() {
     bench.round().await;
     assert_eq!(bench.containers().await, before);
     assert_eq!(bench.reported()["lastDesiredStatus"]["code"], 400);
-    bench.agent.board.situation.send_modify(|s| s.desired = Some(DesiredDocument { properties: Map::new(), version: 3 }));
+    bench.agent.board.situation.send_modify(|s| {
+        s.desired = Some(DesiredDocument {
+            properties: Map::new(),
+            version: 3,
+        })
+    });
     bench.round().await;
     assert_eq!(bench.containers().await, before);
     assert_eq!(bench.reported()["lastDesiredStatus"]["code"], 417);
@@ -153,14 +225,22 @@ async fn unreadable_and_empty_deployments_remove_nothing() {
 #[tokio::test]
 async fn a_new_agent_finds_everything_as_it_was() {
     let mut bench = Bench::new();
-    bench.desire(1, json!({"a": image("img:1"), "b": image("img:1")}), &["a", "b"]);
+    bench.desire(
+        1,
+        json!({"a": image("img:1"), "b": image("img:1")}),
+        &["a", "b"],
+    );
     bench.round().await;
     let before = bench.containers().await;
     let runtime = bench.agent.runtime.clone();
     bench.agent = Bench::agent(bench._dir.path(), runtime);
     bench.round().await;
     assert_eq!(bench.containers().await, before);
-    bench.desire(1, json!({"a": image("img:1"), "b": image("img:1")}), &["a", "b"]);
+    bench.desire(
+        1,
+        json!({"a": image("img:1"), "b": image("img:1")}),
+        &["a", "b"],
+    );
     bench.round().await;
     assert_eq!(bench.containers().await, before);
 }

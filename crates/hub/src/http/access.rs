@@ -22,7 +22,7 @@ enum Caller {
     /// An operator or a back end, by a shared access policy.
     Policy { rights: Vec<Right> },
     /// A device or module, about itself or its own modules.
-    Identity(ProvenIdentity),
+    Identity(Box<ProvenIdentity>),
 }
 
 impl Permit {
@@ -115,7 +115,7 @@ pub(super) async fn admit(
         Ok(proven) => {
             hub.sessions().heard_of(proven.identity());
             Ok(Permit {
-                caller: Caller::Identity(proven),
+                caller: Caller::Identity(Box::new(proven)),
             })
         }
         Err(NotProven::Nothing) => Err(HubError::NoCredentials),

@@ -29,7 +29,9 @@ pub enum HubCommand {
     #[command(subcommand)]
     ModuleTwin(twin::ModuleTwinCommand),
     /// Select twins by a condition.
-    #[command(after_help = "Example:\n  muster hub query -q \"SELECT * FROM devices WHERE tags.environment = 'test'\" --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster hub query -q \"SELECT * FROM devices WHERE tags.environment = 'test'\" --data-dir ./data"
+    )]
     Query {
         /// SELECT * FROM devices [WHERE condition]
         #[arg(long, short = 'q')]
@@ -65,7 +67,11 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
             let client = invocation.target.connect(Service::Hub)?;
             let body = wire::requests::query(&query_command);
             let rows = client.list(&["devices", "query"], Some(&body), top).await?;
-            Ok(output::print(invocation.output, &rows.into(), TWIN_COLUMNS)?)
+            Ok(output::print(
+                invocation.output,
+                &rows.into(),
+                TWIN_COLUMNS,
+            )?)
         }
         HubCommand::InvokeDeviceMethod(method) => invoke_method::device(method, invocation).await,
         HubCommand::InvokeModuleMethod(method) => invoke_method::module(method, invocation).await,

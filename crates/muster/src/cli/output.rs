@@ -52,7 +52,9 @@ fn rows(value: &Value) -> Vec<&Value> {
 
 fn table(value: &Value, columns: &[Column]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|(name, _)| *name));
     for row in rows(value) {
         table.add_row(cells(row, columns));
@@ -77,6 +79,9 @@ mod tests {
     #[test]
     fn missing_fields_are_empty_cells() {
         let row = json!({"a": {"b": 1}, "c": "x"});
-        assert_eq!(cells(&row, &[("B", "/a/b"), ("C", "/c"), ("D", "/d")]), ["1", "x", ""]);
+        assert_eq!(
+            cells(&row, &[("B", "/a/b"), ("C", "/c"), ("D", "/d")]),
+            ["1", "x", ""]
+        );
     }
 }

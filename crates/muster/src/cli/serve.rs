@@ -12,10 +12,21 @@ use crate::{environment, serve};
 /// Runs the server until it is told to stop.
 pub fn run(flags: ServeFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let filter = environment::variable("MUSTER_LOG").unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::try_new(&filter).with_context(|| format!("MUSTER_LOG is {filter:?}"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let filter =
+        EnvFilter::try_new(&filter).with_context(|| format!("MUSTER_LOG is {filter:?}"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
     let config = ServeConfig::from_flags(&flags, invocation.target.data_dir.clone())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve::run(config))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .context("cannot start the runtime")?
+        .block_on(serve::run(config))
 }

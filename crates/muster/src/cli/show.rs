@@ -16,8 +16,11 @@ const COLUMNS: &[Column] = &[
 /// Prints what the data directory serves, whether a server runs on it or not.
 pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
     let Some(data_dir) = &invocation.target.data_dir else {
-        return Err(OperatorError::Usage("which data directory? Give --data-dir DIR".to_owned()).into());
+        return Err(
+            OperatorError::Usage("which data directory? Give --data-dir DIR".to_owned()).into(),
+        );
     };
-    let description = serde_json::to_value(local::describe(data_dir)?).context("the description")?;
+    let description =
+        serde_json::to_value(local::describe(data_dir)?).context("the description")?;
     Ok(output::print(invocation.output, &description, COLUMNS)?)
 }

@@ -51,8 +51,18 @@ where
         match accepted {
             Ok((stream, peer)) => {
                 let (acceptor, handle, name) = (port.acceptor.clone(), handle.clone(), port.name);
+                let mut stopping = stopping.clone();
                 connections.spawn(async move {
-                    serve_one(name, acceptor, stream, peer, handle).await;
+                    // Boxed, so that a connection that lives for months does not carry the handshake's state.
+                    let handshake = Box::pin(shake_hands(name, acceptor, stream, peer));
+                    // Nothing is promised to a client whose handshake a stop cuts.
+                    let stream = tokio::select! {
+                        stream = handshake => stream,
+                        () = shutdown::told(&mut stopping) => None,
+                    };
+                    if let Some(stream) = stream {
+                        serve_one(name, stream, handle).await;
+                    }
                     drop(permit);
                 });
             }
@@ -67,33 +77,35 @@ where
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_one<H, F>(
+/// The stream once its handshake is done; `None` when it failed or took too long.
+async fn shake_hands(
     name: &'static str,
     acceptor: TlsAcceptor,
     stream: TcpStream,
     peer: SocketAddr,
-    handle: H,
-) where
+) -> Option<TlsStream<TcpStream>> {
+    // Answers are small and awaited by the peer.
+    let _ = stream.set_nodelay(true);
+    let (stream, result) = match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream))
+        .await
+    {
+        Ok(Ok(stream)) => (Some(stream), "done"),
+        Ok(Err(error)) => {
+            tracing::info!(port = name, client.address = %peer, error = %error, "TLS handshake failed");
+            (None, "failed")
+        }
+        Err(_) => (None, "timeout"),
+    };
+    metrics::counter!("muster_tls_handshakes_total", "port" => name, "result" => result)
+        .increment(1);
+    stream
+}
+
+async fn serve_one<H, F>(name: &'static str, stream: TlsStream<TcpStream>, handle: H)
+where
     H: Fn(TlsStream<TcpStream>, PeerChain) -> F,
     F: Future<Output = ()>,
 {
-    // Answers are small and awaited by the peer.
-    let _ = stream.set_nodelay(true);
-    // Boxed, so that a connection that lives for months does not carry the handshake's state.
-    let handshake = Box::pin(tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)));
-    let stream = match handshake.await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            metrics::counter!("muster_tls_handshakes_total", "port" => name, "result" => "failed").increment(1);
-            tracing::info!(port = name, client.address = %peer, error = %error, "TLS handshake failed");
-            return;
-        }
-        Err(_) => {
-            metrics::counter!("muster_tls_handshakes_total", "port" => name, "result" => "timeout").increment(1);
-            return;
-        }
-    };
-    metrics::counter!("muster_tls_handshakes_total", "port" => name, "result" => "done").increment(1);
     metrics::gauge!("muster_connections", "port" => name).increment(1);
     let chain = tls::peer_chain(stream.get_ref().1);
     handle(stream, chain).await;

@@ -1,7 +1,7 @@
 //! Opens listening sockets, and says who holds a port when it cannot.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
@@ -9,13 +9,12 @@ use tokio::net::TcpListener;
 /// Binds `address`, which the flag `flag` set.
 pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
-        let port = address.port();
         let why = match error.kind() {
             ErrorKind::PermissionDenied => format!(
                 "ports below 1024 need a right: run as root, or `setcap cap_net_bind_service+ep` on this program, or give {flag} another port"
             ),
             ErrorKind::AddrInUse => {
-                let holder = holder(port).map_or_else(String::new, |who| format!(" by {who}"));
+                let holder = holder(address).map_or_else(String::new, |who| format!(" by {who}"));
                 format!("it is in use{holder}; stop that program, give {flag} another port, or --listen another address")
             }
             ErrorKind::AddrNotAvailable => "this machine has no such address; see --listen".to_owned(),
@@ -25,41 +24,73 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
     })
 }
 
-/// The program that listens on a TCP port of this machine, as far as `/proc` shows it to us.
-fn holder(port: u16) -> Option<String> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|p| listening_inode(p, port))?;
+/// The program whose listener is in the way of one at `address`, as far as `/proc` shows it to us.
+fn holder(address: SocketAddr) -> Option<String> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let table = |path| std::fs::read_to_string(path).ok();
+    let inode = tables
+        .into_iter()
+        .filter_map(table)
+        .find_map(|table| listening_inode(&table, address))?;
     let wanted = format!("socket:[{inode}]");
-    for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let fds = process.path().join("fd");
-        let holds = std::fs::read_dir(fds).is_ok_and(|mut fds| {
-            fds.any(|fd| {
-                fd.is_ok_and(|fd| {
-                    std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str())
-                })
-            })
-        });
-        if holds {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(format!("{} (pid {})", name.trim(), process.file_name().to_string_lossy()));
-        }
-    }
-    None
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut pids =
+        processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+    let pid = pids.find(|pid| {
+        let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut targets = fds.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        targets.any(|target| target.as_os_str() == wanted.as_str())
+    })?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("{} (pid {pid})", name.trim()))
 }
 
-/// Reads the socket inode of the listener on `port` from a `/proc/net/tcp` table (proc(5)).
-fn listening_inode(table: &str, port: u16) -> Option<u64> {
+/// Reads the socket inode of the listener that clashes with one at `address` from the text of `/proc/net/tcp` or `tcp6` (proc(5)).
+fn listening_inode(table: &str, address: SocketAddr) -> Option<u64> {
     const LISTEN: &str = "0A";
-    let suffix = format!(":{port:04X}");
-    std::fs::read_to_string(table).ok()?.lines().skip(1).find_map(|line| {
+    let wanted = address.ip();
+    let clashes =
+        |local: IpAddr| local == wanted || local.is_unspecified() || wanted.is_unspecified();
+    table.lines().skip(1).find_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let matches = columns.get(1)?.ends_with(&suffix) && *columns.get(3)? == LISTEN;
+        let (local, port) = columns.get(1)?.split_once(':')?;
+        let same_port = u16::from_str_radix(port, 16) == Ok(address.port());
+        let matches = same_port && *columns.get(3)? == LISTEN && clashes(local_address(local)?);
         matches.then(|| columns.get(9)?.parse().ok())?
     })
 }
 
+/// Reads an address as the kernel prints it: 32-bit words in hexadecimal, each in the machine's byte order.
+fn local_address(words: &str) -> Option<IpAddr> {
+    let word = |at| {
+        Some(
+            u32::from_str_radix(words.get(at..at + 8)?, 16)
+                .ok()?
+                .to_ne_bytes(),
+        )
+    };
+    match words.len() {
+        8 => Some(word(0)?.into()),
+        32 => {
+            let mut bytes = [0; 16];
+            for (at, four) in bytes.chunks_exact_mut(4).enumerate() {
+                four.copy_from_slice(&word(8 * at)?);
+            }
+            Some(bytes.into())
+        }
+        _ => None,
+    }
+}
+
 /// The port that a bound listener really has; differs from the one asked for when that was 0.
 pub fn port(listener: &TcpListener) -> anyhow::Result<u16> {
-    Ok(listener.local_addr().context("the listener has no address")?.port())
+    Ok(listener
+        .local_addr()
+        .context("the listener has no address")?
+        .port())
 }
 
 #[cfg(test)]
@@ -68,10 +99,45 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_names_its_holder_and_the_flag() {
-        let first = bind(([127, 0, 0, 1], 0).into(), "--https-port").await.unwrap();
+        let first = bind(([127, 0, 0, 1], 0).into(), "--https-port")
+            .await
+            .unwrap();
         let taken = first.local_addr().unwrap();
         let error = format!("{:#}", bind(taken, "--https-port").await.unwrap_err());
         let pid = format!("pid {}", std::process::id());
-        assert!(error.contains("--https-port") && error.contains(&pid), "{error}");
+        assert!(
+            error.contains("--https-port") && error.contains(&pid),
+            "{error}"
+        );
+    }
+
+    /// Several servers live side by side on addresses of their own, with the same ports.
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn only_a_listener_that_is_in_the_way_is_blamed() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0900007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 158015 1 0 100 0 0 10 0
+   1: 0800007F:01BB 00000000:0000 01 00000000:00000000 00:00000000 00000000     0        0 158016 1 0 100 0 0 10 0
+   2: 0800007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 158017 1 0 100 0 0 10 0
+   3: 00000000:22B3 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 158018 1 0 100 0 0 10 0
+";
+        let six = "  sl  local_address                         remote_address
+   0: 00000000000000000000000001000000:01BB 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 158019 1 0
+";
+        for (table, address, inode) in [
+            (table, "127.0.0.9:443", Some(158_015)),
+            (table, "127.0.0.8:443", Some(158_017)),
+            (table, "127.0.0.7:443", None),
+            (table, "0.0.0.0:443", Some(158_015)),
+            (table, "127.0.0.7:8883", Some(158_018)),
+            (six, "[::1]:443", Some(158_019)),
+            (six, "[::2]:443", None),
+        ] {
+            assert_eq!(
+                listening_inode(table, address.parse().unwrap()),
+                inode,
+                "{address}"
+            );
+        }
     }
 }

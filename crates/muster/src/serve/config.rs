@@ -9,7 +9,9 @@ use serde::Deserialize;
 
 /// `muster serve` flags. A flag that is given overrides the same key of the configuration file.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(after_help = "Example:\n  muster serve --data-dir /var/lib/muster --hostname hub.example.org --listen 0.0.0.0")]
+#[command(
+    after_help = "Example:\n  muster serve --data-dir /var/lib/muster --hostname hub.example.org --listen 0.0.0.0"
+)]
 pub struct ServeFlags {
     /// A TOML file with the same settings; `muster config template` prints one.
     #[arg(long, value_name = "FILE")]
@@ -55,16 +57,28 @@ const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
 impl ServeConfig {
     /// Puts flags over the file's values over the defaults.
     pub fn from_flags(flags: &ServeFlags, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
-        let file = flags.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let file = flags
+            .config
+            .as_deref()
+            .map(read_file)
+            .transpose()?
+            .unwrap_or_default();
         let Some(data_dir) = data_dir.or(file.data_dir) else {
             bail!("no data directory: give --data-dir DIR, or data_dir in the configuration file");
         };
-        let hostname = flags.hostname.clone().or(file.hostname).unwrap_or_else(|| "localhost".to_owned());
+        let hostname = flags
+            .hostname
+            .clone()
+            .or(file.hostname)
+            .unwrap_or_else(|| "localhost".to_owned());
         let parsed = HubHost::parse(&hostname).context("--hostname")?;
         if parsed.port().is_some() {
             bail!("--hostname {hostname:?} carries a port; give the port with --https-port");
         }
-        let address = flags.listen.or(file.listen).unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        let address = flags
+            .listen
+            .or(file.listen)
+            .unwrap_or(IpAddr::from([127, 0, 0, 1]));
         let port = |flag: Option<u16>, file: Option<u16>, default| flag.or(file).unwrap_or(default);
         Ok(Self {
             data_dir,
@@ -89,7 +103,10 @@ fn read_file(path: &Path) -> anyhow::Result<ConfigFile> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
     toml::from_str(&text).with_context(|| {
-        format!("{} is not valid; `muster config template` prints every key", path.display())
+        format!(
+            "{} is not valid; `muster config template` prints every key",
+            path.display()
+        )
     })
 }
 
@@ -139,6 +156,9 @@ mod tests {
         let path = dir.path().join("muster.toml");
         std::fs::write(&path, "hostname = \"a\"\nhttp_port = 1\n").unwrap();
         let error = format!("{:#}", read_file(&path).unwrap_err());
-        assert!(error.contains("http_port") && error.contains("line 2"), "{error}");
+        assert!(
+            error.contains("http_port") && error.contains("line 2"),
+            "{error}"
+        );
     }
 }

@@ -20,7 +20,13 @@ pub struct Front {
 impl Front {
     /// Puts the services beside each other on one port.
     pub fn new(dps: Dps, hub: Hub, health: Router) -> Self {
-        Self { provisioning: dps.router(), hubs: hub.router(), dps, hub, health }
+        Self {
+            provisioning: dps.router(),
+            hubs: hub.router(),
+            dps,
+            hub,
+            health,
+        }
     }
 
     /// Hands a request to the service that its path belongs to; a path of nobody gets the hubs' 404.

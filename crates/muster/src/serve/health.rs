@@ -18,7 +18,9 @@ struct Health {
 
 /// Starts counting. Once per process.
 pub fn record_metrics() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new().install_recorder().context("the metrics recorder")
+    PrometheusBuilder::new()
+        .install_recorder()
+        .context("the metrics recorder")
 }
 
 /// The paths of this module.
@@ -37,16 +39,22 @@ pub fn serves(path: &str) -> bool {
 
 /// Ready when storage can be written. The listeners are bound, or this would not be answered.
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
-    match health.registry.check_writable().await {
+    match health.registry.require_writable().await {
         Ok(_) => (StatusCode::OK, "ready\n".to_owned()),
         Err(error) => {
             tracing::error!(error = %error, "storage cannot be written");
-            (StatusCode::SERVICE_UNAVAILABLE, "storage cannot be written; see the server's log\n".to_owned())
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage cannot be written; see the server's log\n".to_owned(),
+            )
         }
     }
 }
 
 async fn exposition(State(health): State<Health>) -> impl IntoResponse {
     health.metrics.run_upkeep();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], health.metrics.render())
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4")],
+        health.metrics.render(),
+    )
 }

@@ -5,31 +5,52 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pki::PeerChain;
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio_rustls::server::TlsStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
 
 use super::front::Front;
-use super::{shutdown, websocket};
+use super::stall::MustRead;
+use super::{body, shutdown, websocket};
 
 /// Time for a request's headers to arrive; also how long an idle kept-alive connection stays.
 const HEADER_DEADLINE: Duration = Duration::from_secs(75);
+/// Time for a request's body to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(60);
+/// A client that takes no byte of an answer for so long is let go.
+const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Bytes of headers and read buffer per connection.
 const MAX_BUFFER: usize = 64 * 1024;
 
-/// Serves one connection until its client or `stopping` ends it.
-pub async fn serve(
-    stream: TlsStream<TcpStream>,
-    chain: PeerChain,
-    front: Front,
+/// Serves one connection until its client or `stopping` ends it, also after it has become a WebSocket.
+pub async fn serve<S>(stream: S, chain: PeerChain, front: Front, stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let stream = MustRead::within(WRITE_STALL, stream);
+    let (switch, mut switched) = mpsc::channel(1);
+    requests(stream, &chain, &front, stopping.clone(), switch).await;
+    if let Some(upgrading) = switched.recv().await {
+        websocket::serve(upgrading, chain, front, stopping).await;
+    }
+}
+
+/// Answers requests until the connection ends or has been switched to another protocol, which is told to `switch`.
+async fn requests<S>(
+    stream: S,
+    chain: &PeerChain,
+    front: &Front,
     mut stopping: watch::Receiver<bool>,
-) {
-    let for_sockets = stopping.clone();
-    let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (front, chain, stopping) = (front.clone(), chain.clone(), for_sockets.clone());
-        async move { Ok::<_, Infallible>(answer(request, chain, front, stopping).await) }
+    switch: mpsc::Sender<OnUpgrade>,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (front, chain, switch) = (front.clone(), chain.clone(), switch.clone());
+        async move { Ok::<_, Infallible>(answer(request, chain, front, &switch).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -52,15 +73,20 @@ pub async fn serve(
 }
 
 async fn answer(
-    request: Request<hyper::body::Incoming>,
+    mut request: Request<Incoming>,
     chain: PeerChain,
     front: Front,
-    stopping: watch::Receiver<bool>,
+    switch: &mpsc::Sender<OnUpgrade>,
 ) -> Response<Body> {
     if websocket::is_asked_for(&request) {
-        return websocket::upgrade(request, chain, front, stopping);
+        let response = websocket::handshake(&request);
+        if response.status() == axum::http::StatusCode::SWITCHING_PROTOCOLS {
+            // There is room: a connection is switched once.
+            let _ = switch.try_send(hyper::upgrade::on(&mut request));
+        }
+        return response;
     }
-    let mut request = request.map(Body::new);
+    let mut request = request.map(|incoming| body::timely(incoming, BODY_DEADLINE));
     request.extensions_mut().insert(chain);
     front.answer(request).await
 }

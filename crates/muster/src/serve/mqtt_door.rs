@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mqtt::{
-    Application, Close, ConnAck, Connect, ConnectRefused, ConnectReturnCode, DecodeError, Delivery, Millis, Outgoing,
-    Packet, QoS, ServerEvent, ServerSession, SubAck, decode, encode,
+    Application, Close, ConnAck, Connect, ConnectRefused, ConnectReturnCode, DecodeError, Delivery,
+    Millis, Outgoing, Packet, QoS, ServerEvent, ServerSession, SubAck, decode, encode,
 };
 use pki::PeerChain;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,6 +23,10 @@ use super::shutdown;
 const MAX_PACKET: usize = 300 * 1024;
 /// A client that has not sent CONNECT by then is let go.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// A client that has not taken what was written by then is let go.
+const SEND_DEADLINE: Duration = Duration::from_secs(30);
+/// Answers are sent at the latest when so many bytes of them wait.
+const MAX_WAITING: usize = 64 * 1024;
 /// Bytes that are asked of the socket at once.
 const READ: usize = 8 * 1024;
 
@@ -31,13 +35,19 @@ pub async fn serve<S>(stream: S, chain: PeerChain, front: Front, stopping: watch
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let mut wire = Wire { stream, input: BytesMut::new(), output: BytesMut::new(), started: Instant::now() };
+    let mut wire = Wire {
+        stream,
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        started: Instant::now(),
+    };
     metrics::gauge!("muster_mqtt_connections").increment(1);
     if let Err(close) = converse(&mut wire, chain, &front, stopping).await {
         tracing::debug!(reason = %close, "MQTT connection ended");
     }
     let _ = wire.flush().await;
-    let _ = wire.stream.shutdown().await;
+    // A client that does not read would keep the goodbye, and with it the connection, waiting for ever.
+    let _ = tokio::time::timeout(SEND_DEADLINE, wire.stream.shutdown()).await;
     metrics::gauge!("muster_mqtt_connections").decrement(1);
 }
 
@@ -45,17 +55,28 @@ async fn converse<S>(
     wire: &mut Wire<S>,
     chain: PeerChain,
     front: &Front,
-    stopping: watch::Receiver<bool>,
+    mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let connect = match tokio::time::timeout(CONNECT_DEADLINE, wire.read_packet()).await {
+    let first = tokio::select! {
+        first = tokio::time::timeout(CONNECT_DEADLINE, wire.read_packet()) => first,
+        () = shutdown::told(&mut stopping) => return Err(Close::because("the server is stopping")),
+    };
+    let connect = match first {
         Err(_) => return Err(Close::because("no CONNECT arrived in time")),
-        Ok(Err(Broken::Version)) => return refuse(wire, ConnectReturnCode::UnacceptableProtocolVersion).await,
+        Ok(Err(Broken::Version)) => {
+            return refuse(wire, ConnectReturnCode::UnacceptableProtocolVersion).await;
+        }
         Ok(Err(broken)) => return Err(broken.into()),
         Ok(Ok(Packet::Connect(connect))) => connect,
-        Ok(Ok(other)) => return Err(Close::because(format!("{} came before CONNECT", other.name()))),
+        Ok(Ok(other)) => {
+            return Err(Close::because(format!(
+                "{} came before CONNECT",
+                other.name()
+            )));
+        }
     };
     match Username::parse(connect.username.as_deref().unwrap_or_default()) {
         Ok(Username::Provisioning(_)) => {
@@ -73,8 +94,14 @@ where
     }
 }
 
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, code: ConnectReturnCode) -> Result<(), Close> {
-    wire.queue(&Packet::ConnAck(ConnAck { session_present: false, code }))?;
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    code: ConnectReturnCode,
+) -> Result<(), Close> {
+    wire.queue(&Packet::ConnAck(ConnAck {
+        session_present: false,
+        code,
+    }))?;
     wire.flush().await
 }
 
@@ -95,7 +122,10 @@ where
             return refuse(wire, refused.code).await;
         }
     };
-    wire.queue(&Packet::ConnAck(ConnAck { session_present: false, code: ConnectReturnCode::Accepted }))?;
+    wire.queue(&Packet::ConnAck(ConnAck {
+        session_present: false,
+        code: ConnectReturnCode::Accepted,
+    }))?;
     let mut session = ServerSession::new(&connect, wire.now());
     let ended = talk(wire, &mut session, &mut application, stopping).await;
     let graceful = matches!(ended, Ok(Goodbye::ByClient));
@@ -123,10 +153,13 @@ where
 {
     let mut replies = Vec::new();
     loop {
-        // Everything that has arrived is answered with one write.
+        // What has arrived is answered with one write, unless the answers are much longer than the questions.
         while let Some(packet) = wire.buffered()? {
             if handle(wire, session, application, packet, &mut replies).await? {
                 return Ok(Goodbye::ByClient);
+            }
+            if wire.output.len() >= MAX_WAITING {
+                wire.flush().await?;
             }
         }
         wire.flush().await?;
@@ -154,7 +187,10 @@ where
     A: Application,
 {
     let now = wire.now();
-    match session.receive(packet, now).map_err(|e| Close::because(e.to_string()))? {
+    match session
+        .receive(packet, now)
+        .map_err(|e| Close::because(e.to_string()))?
+    {
         ServerEvent::Publish(publish) => {
             let delivery = publish.delivery;
             application.publish(publish, replies).await?;
@@ -170,7 +206,10 @@ where
             for filter in &subscribe.filters {
                 results.push(application.subscribe(&filter.filter, filter.qos).await);
             }
-            wire.queue(&Packet::SubAck(SubAck { id: subscribe.id, results }))?;
+            wire.queue(&Packet::SubAck(SubAck {
+                id: subscribe.id,
+                results,
+            }))?;
         }
         ServerEvent::Unsubscribe(unsubscribe) => {
             for filter in &unsubscribe.filters {
@@ -256,12 +295,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn queue(&mut self, packet: &Packet) -> Result<(), Close> {
-        encode(packet, &mut self.output).map_err(|error| Close::because(format!("a packet of ours: {error}")))
+        encode(packet, &mut self.output)
+            .map_err(|error| Close::because(format!("a packet of ours: {error}")))
     }
 
     /// Queues a message of the server; over a full window it goes out at QoS 0 rather than ending the session.
     fn push(&mut self, session: &mut ServerSession, message: Outgoing) -> Result<(), Close> {
-        let Outgoing { topic, payload, qos } = message;
+        let Outgoing {
+            topic,
+            payload,
+            qos,
+        } = message;
         let packet = session
             .publish(topic.clone(), payload.clone(), qos)
             .or_else(|_full| session.publish(topic, payload, QoS::AtMostOnce))
@@ -278,10 +322,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.stream.write_all(&bytes).await?;
             self.stream.flush().await
         };
-        match tokio::time::timeout(CONNECT_DEADLINE, sent).await {
+        match tokio::time::timeout(SEND_DEADLINE, sent).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Close::because(format!("the connection broke: {error}"))),
             Err(_) => Err(Close::because("the client does not read")),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

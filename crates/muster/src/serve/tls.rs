@@ -17,7 +17,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, 
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection, SignatureScheme};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection, SignatureScheme,
+};
 
 /// Accepts any chain; the signature made with the leaf's key is still verified.
 #[derive(Debug)]
@@ -52,12 +54,20 @@ impl ClientCertVerifier for ProofOfPossessionOnly {
         let Some(certificate) = version_1(leaf) else {
             return verify_tls12_signature(message, leaf, signature, &self.algorithms);
         };
-        let scheme = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signature.scheme);
+        let scheme = self
+            .algorithms
+            .mapping
+            .iter()
+            .find(|(scheme, _)| *scheme == signature.scheme);
         match scheme {
-            Some((_, algorithms)) if certificate.signature_matches(algorithms, message, signature.signature()) => {
+            Some((_, algorithms))
+                if certificate.signature_matches(algorithms, message, signature.signature()) =>
+            {
                 Ok(HandshakeSignatureValid::assertion())
             }
-            _ => Err(rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature)),
+            _ => Err(rustls::Error::InvalidCertificate(
+                rustls::CertificateError::BadSignature,
+            )),
         }
     }
 
@@ -81,7 +91,9 @@ impl ClientCertVerifier for ProofOfPossessionOnly {
 
 /// The leaf if it is of X.509 version 1: `openssl x509 -req` makes such ones, and rustls cannot read them.
 fn version_1(leaf: &CertificateDer<'_>) -> Option<Certificate> {
-    Certificate::from_der(leaf).ok().filter(|certificate| certificate.version() == 1)
+    Certificate::from_der(leaf)
+        .ok()
+        .filter(|certificate| certificate.version() == 1)
 }
 
 /// The certificate in use; replaced while the server runs when it is renewed or a hub gets a new name.
@@ -91,25 +103,39 @@ pub struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
 impl CurrentCertificate {
     /// Starts with `credential`.
     pub fn new(credential: &ca::ServerCredential) -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Self(RwLock::new(Arc::new(certified_key(credential)?)))))
+        Ok(Arc::new(Self(RwLock::new(Arc::new(certified_key(
+            credential,
+        )?)))))
     }
 
     /// New handshakes use `credential` from now on.
     pub fn replace(&self, credential: &ca::ServerCredential) -> anyhow::Result<()> {
         let key = Arc::new(certified_key(credential)?);
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = key;
+        *self
+            .0
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = key;
         Ok(())
     }
 }
 
 impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone())
+        Some(
+            self.0
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .clone(),
+        )
     }
 }
 
 fn certified_key(credential: &ca::ServerCredential) -> anyhow::Result<CertifiedKey> {
-    let chain = credential.chain_der().into_iter().map(CertificateDer::from).collect();
+    let chain = credential
+        .chain_der()
+        .into_iter()
+        .map(CertificateDer::from)
+        .collect();
     let key = PrivateKeyDer::Pkcs8(credential.key_der().clone_key());
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     CertifiedKey::from_der(chain, key, &provider).context("the server's certificate and key")
@@ -118,7 +144,9 @@ fn certified_key(credential: &ca::ServerCredential) -> anyhow::Result<CertifiedK
 /// TLS 1.2 and 1.3 (the Python SDK pins 1.2), one certificate, every client asked for its own.
 pub fn server_config(certificate: Arc<CurrentCertificate>) -> anyhow::Result<Arc<ServerConfig>> {
     let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = ProofOfPossessionOnly { algorithms: provider.signature_verification_algorithms };
+    let verifier = ProofOfPossessionOnly {
+        algorithms: provider.signature_verification_algorithms,
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("TLS versions")?
@@ -133,7 +161,9 @@ pub fn server_config(certificate: Arc<CurrentCertificate>) -> anyhow::Result<Arc
 ///
 /// A chain beyond the limits is as good as none for the handshake, but not for the refusal: the error is kept for the operator's log.
 pub fn peer_chain(connection: &ServerConnection) -> PeerChain {
-    let Some(certificates) = connection.peer_certificates() else { return PeerChain(None) };
+    let Some(certificates) = connection.peer_certificates() else {
+        return PeerChain(None);
+    };
     let presented = PresentedChain::new(certificates.iter().map(|c| c.to_vec()).collect());
     match presented {
         Ok(chain) => PeerChain(Some(Arc::new(chain))),
@@ -143,3 +173,6 @@ pub fn peer_chain(connection: &ServerConnection) -> PeerChain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,7 +302,7 @@ impl PutEnrollment {
             false => tx.update_enrollment(&row)?,
         }
         let certificates = distinct(&self.draft.certificates);
-        check_free(tx, &self.id_scope, row.id, &certificates)?;
+        require_free(tx, &self.id_scope, row.id, &certificates)?;
         tx.replace_certificates(&self.id_scope, row.id, &certificates)?;
         Ok(record(tx, row)?)
     }
@@ -322,7 +322,7 @@ fn distinct(certificates: &[EnrolledCertificate]) -> Vec<CertificateRow> {
     rows.into_values().collect()
 }
 
-fn check_free(
+fn require_free(
     tx: &Tx<'_>,
     id_scope: &str,
     id: i64,

@@ -178,7 +178,7 @@ impl PutModule {
     }
 
     fn create(self, tx: &Tx<'_>) -> Result<ModuleRecord, IdentityError> {
-        check_may_create(tx, &self.identity, &self.module)?;
+        require_may_create(tx, &self.identity, &self.module)?;
         let new = NewIdentity {
             hub: self.identity.hub.as_str(),
             device_id: self.identity.device.as_str(),
@@ -216,7 +216,7 @@ impl PutModule {
     }
 }
 
-fn check_may_create(
+fn require_may_create(
     tx: &Tx<'_>,
     identity: &Identity,
     module: &ModuleId,

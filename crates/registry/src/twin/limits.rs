@@ -18,7 +18,7 @@ const TEXT: usize = 4096;
 const INTEGERS: std::ops::RangeInclusive<i64> = -4_503_599_627_370_496..=4_503_599_627_370_495;
 
 /// Checks keys, depth, texts and whole numbers of `document`, which stands at `path`.
-pub(crate) fn check_members(path: &str, document: &Map<String, Value>) -> Result<(), TwinError> {
+pub(crate) fn require_members(path: &str, document: &Map<String, Value>) -> Result<(), TwinError> {
     members(&mut path.to_owned(), document, 1)
 }
 
@@ -34,14 +34,14 @@ fn members(
     for (key, value) in document {
         path.push('.');
         path.extend(key.chars().take(80));
-        check_key(path, key)?;
-        check_value(path, value, depth)?;
+        require_key(path, key)?;
+        require_value(path, value, depth)?;
         path.truncate(parent);
     }
     Ok(())
 }
 
-fn check_key(path: &str, key: &str) -> Result<(), TwinError> {
+fn require_key(path: &str, key: &str) -> Result<(), TwinError> {
     if key.is_empty() {
         return Err(invalid(path, "has an empty key"));
     }
@@ -61,7 +61,7 @@ fn check_key(path: &str, key: &str) -> Result<(), TwinError> {
     }
 }
 
-fn check_value(path: &mut String, value: &Value, depth: usize) -> Result<(), TwinError> {
+fn require_value(path: &mut String, value: &Value, depth: usize) -> Result<(), TwinError> {
     match value {
         Value::Null | Value::Bool(_) => Ok(()),
         Value::String(text) if text.len() > TEXT => Err(invalid(
@@ -93,12 +93,12 @@ fn check_value(path: &mut String, value: &Value, depth: usize) -> Result<(), Twi
         }
         Value::Array(items) => items
             .iter()
-            .try_for_each(|item| check_value(path, item, depth + 1)),
+            .try_for_each(|item| require_value(path, item, depth + 1)),
     }
 }
 
 /// Checks the size of a whole document.
-pub(crate) fn check_size(
+pub(crate) fn require_size(
     path: &str,
     document: &Map<String, Value>,
     limit: usize,
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn check(document: &Value) -> Result<(), String> {
-        check_members("tags", document.as_object().unwrap()).map_err(|error| error.to_string())
+        require_members("tags", document.as_object().unwrap()).map_err(|error| error.to_string())
     }
 
     #[test]

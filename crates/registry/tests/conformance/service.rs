@@ -43,7 +43,7 @@ pub(crate) async fn an_empty_directory_gets_a_service(bench: Bench) {
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), 12, "every key is another one");
-    bench.registry.check_writable().await.unwrap();
+    bench.registry.require_writable().await.unwrap();
 }
 
 pub(crate) async fn opening_again_finds_the_same(bench: Bench) {

@@ -165,6 +165,32 @@ async fn callbacks_run_after_the_commit_in_order_and_only_for_what_was_kept() {
     assert_eq!(heard.iter().collect::<Vec<_>>(), [1, 3]);
 }
 
+/// A caller that goes away leaves its scan running; it still counts as one.
+#[tokio::test]
+async fn scans_whose_callers_went_away_count_until_they_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(std::sync::Mutex::new(released));
+    for _ in 0..SCANS {
+        let (begun, begins) = oneshot::channel();
+        let released = released.clone();
+        let scan = store.scan(move |_| {
+            begun.send(()).unwrap();
+            // The sender is kept until the end of the test, so that this waits for it.
+            let _ = released.lock().unwrap().recv();
+            Ok::<_, StoreError>(())
+        });
+        tokio::select! {
+            _ = scan => panic!("the scan ended"),
+            begun = begins => begun.unwrap(),
+        }
+    }
+    assert_eq!(store.shared.scans.available_permits(), 0);
+    drop(release);
+    store.scan(|_| Ok::<_, StoreError>(())).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_directory_has_one_server_and_any_number_of_readers() {
     let directory = tempfile::tempdir().unwrap();

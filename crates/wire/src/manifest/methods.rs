@@ -23,8 +23,12 @@ impl RestartRequest {
     pub fn parse(argument: &Value) -> Result<Self, BodyError> {
         let fields = Fields::of_body(argument)?;
         require_schema(&fields)?;
-        let id = fields.text("id")?.ok_or_else(|| fields.error("id", "is missing"))?;
-        Ok(Self { id: ModuleId::parse(id).map_err(|error| fields.error("id", error.to_string()))? })
+        let id = fields
+            .text("id")?
+            .ok_or_else(|| fields.error("id", "is missing"))?;
+        Ok(Self {
+            id: ModuleId::parse(id).map_err(|error| fields.error("id", error.to_string()))?,
+        })
     }
 }
 
@@ -70,11 +74,20 @@ impl LogsRequest {
                 return Err(fields.error(name, format!("{asked:?} is not offered, {offered:?} is")));
             }
         }
-        let items = fields.get("items").ok_or_else(|| fields.error("items", "is missing"))?;
+        let items = fields
+            .get("items")
+            .ok_or_else(|| fields.error("items", "is missing"))?;
         let items = match items {
-            Value::Array(items) if items.len() <= MAX_ITEMS => items.iter().map(item).collect::<Result<_, _>>()?,
+            Value::Array(items) if items.len() <= MAX_ITEMS => {
+                items.iter().map(item).collect::<Result<_, _>>()?
+            }
             Value::Object(_) => vec![item(items)?],
-            _ => return Err(fields.error("items", format!("an array of at most {MAX_ITEMS} items was expected"))),
+            _ => {
+                return Err(fields.error(
+                    "items",
+                    format!("an array of at most {MAX_ITEMS} items was expected"),
+                ));
+            }
         };
         Ok(Self { items })
     }
@@ -82,9 +95,17 @@ impl LogsRequest {
 
 fn item(value: &Value) -> Result<LogsItem, BodyError> {
     let fields = Fields::of_body(value)?;
-    let id = fields.text("id")?.ok_or_else(|| fields.error("id", "is missing"))?.to_owned();
+    let id = fields
+        .text("id")?
+        .ok_or_else(|| fields.error("id", "is missing"))?
+        .to_owned();
     let Some(filter) = fields.object("filter")? else {
-        return Ok(LogsItem { id, tail: None, since: None, until: None });
+        return Ok(LogsItem {
+            id,
+            tail: None,
+            since: None,
+            until: None,
+        });
     };
     let tail = filter.whole("tail")?.map(u64::try_from).transpose();
     Ok(LogsItem {
@@ -98,7 +119,10 @@ fn item(value: &Value) -> Result<LogsItem, BodyError> {
 fn require_schema(fields: &Fields<'_>) -> Result<(), BodyError> {
     match fields.text("schemaVersion")? {
         Some(version) if version == "1" || version.starts_with("1.") => Ok(()),
-        Some(other) => Err(fields.error("schemaVersion", format!("{other:?} is not supported, 1.0 is"))),
+        Some(other) => Err(fields.error(
+            "schemaVersion",
+            format!("{other:?} is not supported, 1.0 is"),
+        )),
         None => Err(fields.error("schemaVersion", "is missing")),
     }
 }

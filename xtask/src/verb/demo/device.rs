@@ -14,7 +14,7 @@ use crate::docker;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::wait::{Probe, until};
-use crate::workspace::{Workspace, capture, run};
+use crate::workspace::{Workspace, capture};
 
 use super::path_text;
 use super::server::Access;
@@ -52,12 +52,18 @@ impl EdgeDevice {
             .with_context(|| format!("cannot write {}", config.display()))?;
         let iotedge = place.workspace.program("iotedge");
         let root_text = path_text(&root)?;
-        say(format!("$ iotedge config apply --root {root_text}"));
-        run(Command::new(&iotedge).args(["config", "apply", "--root", root_text]))?;
+        say(format!("$ iotedge config apply --root {name}"));
+        let applied =
+            capture(Command::new(&iotedge).args(["config", "apply", "--root", root_text]))?;
+        // What changes is the same list for every device, so one line is enough.
+        say(applied
+            .lines()
+            .find(|line| line.ends_with('!'))
+            .unwrap_or_default());
         place
             .journal
             .containers(&place.engine.socket(), &label(&root))?;
-        say(format!("$ aziot-edged run --root {root_text}"));
+        say(format!("$ aziot-edged run --root {name}"));
         let mut command = Command::new(place.workspace.program("aziot-edged"));
         command.args(["run", "--root", root_text]);
         let log = place.work.join(format!("{name}.log"));

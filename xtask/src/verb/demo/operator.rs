@@ -10,17 +10,21 @@ use serde_json::Value as Json;
 use crate::console::say;
 use crate::workspace::{Workspace, capture, run};
 
-/// Runs `muster` with the server's data folder as its login.
+/// Runs `muster` in the demo's folder, where the server's data folder is called
+/// [`DATA_DIR`].
 pub(crate) struct Operator {
     program: PathBuf,
-    data_dir: PathBuf,
+    folder: PathBuf,
 }
 
+/// The server's data folder, seen from the demo's folder.
+pub(crate) const DATA_DIR: &str = "server";
+
 impl Operator {
-    pub(crate) fn new(workspace: &Workspace, data_dir: &Path) -> Self {
+    pub(crate) fn new(workspace: &Workspace, folder: &Path) -> Self {
         Self {
             program: workspace.program("muster"),
-            data_dir: data_dir.to_path_buf(),
+            folder: folder.to_path_buf(),
         }
     }
 
@@ -29,7 +33,9 @@ impl Operator {
     pub(crate) fn shown(&self, command: &str, values: &[Value<'_>]) -> anyhow::Result<()> {
         let arguments = arguments(command, values);
         say(format!("$ muster {}", quoted(&arguments)));
-        run(Command::new(&self.program).args(arguments))
+        run(Command::new(&self.program)
+            .args(arguments)
+            .current_dir(&self.folder))
     }
 
     /// Shows and runs a command against the server.
@@ -49,21 +55,18 @@ impl Operator {
             .with_context(|| format!("`muster {command}` wrote no JSON: {text}"))
     }
 
-    /// The command line with the login, ready to paste.
+    /// The command line with the login, as typed in the demo's folder.
     pub(crate) fn typed(&self, command: &str, values: &[Value<'_>]) -> String {
-        format!(
-            "muster {} --data-dir {}",
-            quoted(&arguments(command, values)),
-            self.data_dir.display()
-        )
+        let arguments = arguments(command, values);
+        format!("muster {} --data-dir {DATA_DIR}", quoted(&arguments))
     }
 
     fn command(&self, command: &str, values: &[Value<'_>]) -> Command {
         let mut process = Command::new(&self.program);
         process
             .args(arguments(command, values))
-            .arg("--data-dir")
-            .arg(&self.data_dir);
+            .args(["--data-dir", DATA_DIR])
+            .current_dir(&self.folder);
         process
     }
 }
@@ -86,6 +89,8 @@ fn quoted(arguments: &[&str]) -> String {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=,@".contains(&byte));
             if plain && !argument.is_empty() {
                 (*argument).to_owned()
+            } else if !argument.contains(['"', '$', '`', '\\', '!']) {
+                format!("\"{argument}\"")
             } else {
                 format!("'{}'", argument.replace('\'', r"'\''"))
             }
@@ -101,6 +106,8 @@ mod tests {
     #[test]
     fn arguments_are_quoted_only_when_a_shell_needs_it() {
         assert_eq!(quoted(&["ca", "init"]), "ca init");
-        assert_eq!(quoted(&["a='b'", ""]), r"'a='\''b'\''' ''");
+        assert_eq!(quoted(&["a='b'", ""]), "\"a='b'\" \"\"");
+        assert_eq!(quoted(&["{\"a\":1}"]), "'{\"a\":1}'");
+        assert_eq!(quoted(&["'$a"]), r"''\''$a'");
     }
 }

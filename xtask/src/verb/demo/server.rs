@@ -16,6 +16,8 @@ use crate::journal::Journal;
 use crate::wait::{Probe, until};
 use crate::workspace::{Workspace, capture};
 
+use super::operator::DATA_DIR;
+
 const HTTPS: u16 = 443;
 const MQTTS: u16 = 8883;
 const ADDRESS: &str = "127.0.0.1";
@@ -27,7 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running server and how to reach it.
 pub(crate) struct Server {
     process: Running,
-    data_dir: PathBuf,
     access: Access,
 }
 
@@ -47,7 +48,7 @@ impl Server {
         interrupt: &Interrupt,
         journal: &Journal,
     ) -> anyhow::Result<Self> {
-        let data_dir = work.join("server");
+        let data_dir = work.join(DATA_DIR);
         let (https, mqtts) = ports()?;
         let mut command = serve(workspace, &data_dir, https, mqtts);
         let log = work.join("server.log");
@@ -69,15 +70,7 @@ impl Server {
             "muster serve is ready at {} (MQTT on {mqtts}), ID scope {}",
             access.endpoint, access.id_scope
         ));
-        Ok(Self {
-            process,
-            data_dir,
-            access,
-        })
-    }
-
-    pub(crate) fn data_dir(&self) -> &Path {
-        &self.data_dir
+        Ok(Self { process, access })
     }
 
     pub(crate) fn access(&self) -> &Access {

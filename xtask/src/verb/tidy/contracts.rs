@@ -60,9 +60,9 @@ fn collect(
     let text = capture(
         Command::new(workspace.program(program))
             .args(&*path)
-            .arg("--help")
-            // Help is wrapped to the terminal; without one, to clap's own width.
-            .env_remove("COLUMNS"),
+            .arg("-h")
+            // Help shows the values of variables and is wrapped to COLUMNS.
+            .env_clear(),
     )?;
     // Trailing blanks of wrapped lines mean nothing.
     let text: Vec<&str> = text.lines().map(str::trim_end).collect();

@@ -47,7 +47,7 @@ pub(crate) fn look(path: &str, text: &str, files: &Files<'_>, findings: &mut Fin
                 "name the place relative to the checkout or in a variable",
             );
         }
-        if let Some(paper) = missing_paper(line, files.paths) {
+        if let Some(paper) = missing_paper(prose(path, line), files.paths) {
             let advice =
                 format!("`{paper}` is not in the checkout; say what it says, or name what is");
             findings.fault(path, number + 1, "paper out of reach", advice);
@@ -59,6 +59,14 @@ pub(crate) fn look(path: &str, text: &str, files: &Files<'_>, findings: &mut Fin
 pub(crate) struct Files<'a> {
     pub(crate) root: &'a Path,
     pub(crate) paths: &'a [String],
+}
+
+/// The part of a line that is written for people: of Rust, its comment.
+fn prose<'l>(path: &str, line: &'l str) -> &'l str {
+    if !path.ends_with(".rs") {
+        return line;
+    }
+    line.find("//").map_or("", |at| &line[at..])
 }
 
 /// A document that is named and is neither in the checkout nor public.

@@ -28,7 +28,11 @@ pub struct Check {
 }
 
 pub async fn run(flags: &Check, device: &Device) -> anyhow::Result<ExitCode> {
-    let left_out: Vec<&str> = flags.dont_run.split([' ', ',']).filter(|id| !id.is_empty()).collect();
+    let left_out: Vec<&str> = flags
+        .dont_run
+        .split([' ', ','])
+        .filter(|id| !id.is_empty())
+        .collect();
     let mut checks = local::run(device).await;
     checks.extend(connectivity::run(device).await);
     checks.retain(|check| !left_out.contains(&check.id));
@@ -36,17 +40,25 @@ pub async fn run(flags: &Check, device: &Device) -> anyhow::Result<ExitCode> {
         Format::Json => output::json(&as_json(&checks))?,
         Format::Text => output::text(lines(&checks, flags.verbose))?,
     }
-    let count = |wanted: fn(&Verdict) -> bool| checks.iter().filter(|check| wanted(&check.verdict)).count();
+    let count =
+        |wanted: fn(&Verdict) -> bool| checks.iter().filter(|check| wanted(&check.verdict)).count();
     let errors = count(|verdict| matches!(verdict, Verdict::Error(_)));
     let warnings = count(|verdict| matches!(verdict, Verdict::Warning(_)));
     let failed = errors > 0 || (flags.warnings_as_errors && warnings > 0);
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn as_json(checks: &[Checked]) -> Value {
     let one = |check: &Checked| {
         let details: Vec<&str> = check.verdict.details().collect();
-        (check.id.to_owned(), json!({ "result": { "result": check.verdict.word(), "details": details } }))
+        (
+            check.id.to_owned(),
+            json!({ "result": { "result": check.verdict.word(), "details": details } }),
+        )
     };
     json!({
         "additional_info": {
@@ -73,17 +85,32 @@ fn lines(checks: &[Checked], verbose: bool) -> Vec<String> {
         lines.push(format!("{mark} {} - {word}", check.description));
         let shown = verbose || !matches!(check.verdict, Verdict::Ok(_) | Verdict::Skipped(_));
         if shown {
-            lines.extend(check.verdict.details().map(|detail| format!("    {detail}")));
+            lines.extend(
+                check
+                    .verdict
+                    .details()
+                    .map(|detail| format!("    {detail}")),
+            );
         }
     }
     lines.push(String::new());
     for (word, text) in [
         ("ok", "check(s) succeeded."),
-        ("warning", "check(s) raised warnings. Re-run with --verbose for more details."),
+        (
+            "warning",
+            "check(s) raised warnings. Re-run with --verbose for more details.",
+        ),
         ("error", "check(s) raised errors."),
-        ("skipped", "check(s) were skipped due to errors from other checks."),
+        (
+            "skipped",
+            "check(s) were skipped due to errors from other checks.",
+        ),
     ] {
-        match checks.iter().filter(|check| check.verdict.word() == word).count() {
+        match checks
+            .iter()
+            .filter(|check| check.verdict.word() == word)
+            .count()
+        {
             0 => {}
             count => lines.push(format!("{count} {text}")),
         }

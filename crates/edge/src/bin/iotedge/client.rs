@@ -64,17 +64,25 @@ impl Client {
 
     /// Has something done.
     pub async fn post(&self, target: &str) -> Result<(), ClientError> {
-        self.whole(Method::POST, target, Bytes::new()).await.map(drop)
+        self.whole(Method::POST, target, Bytes::new())
+            .await
+            .map(drop)
     }
 
     /// Sets something.
     pub async fn put(&self, target: &str, body: &impl Serialize) -> Result<(), ClientError> {
         let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
-        self.whole(Method::PUT, target, Bytes::from(body)).await.map(drop)
+        self.whole(Method::PUT, target, Bytes::from(body))
+            .await
+            .map(drop)
     }
 
     /// Asks for something that comes in pieces, and hands each to `take`.
-    pub async fn pieces(&self, target: &str, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), ClientError> {
+    pub async fn pieces(
+        &self,
+        target: &str,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), ClientError> {
         let mut response = self.send(Method::GET, target, Bytes::new()).await?;
         while let Some(frame) = response.body_mut().frame().await {
             let frame = frame.map_err(|error| ClientError::Broken(error.into()))?;
@@ -87,11 +95,18 @@ impl Client {
 
     async fn whole(&self, method: Method, target: &str, body: Bytes) -> Result<Bytes, ClientError> {
         let response = self.send(method, target, body).await?;
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await;
         Ok(body.map_err(ClientError::Broken)?.to_bytes())
     }
 
-    async fn send(&self, method: Method, target: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
         let path = self.path.clone();
         let stream = connect(&path).await.map_err(|source| match source.kind() {
             io::ErrorKind::PermissionDenied => ClientError::Forbidden { path, source },
@@ -114,8 +129,14 @@ impl Client {
         if status.is_success() || status.as_u16() == 304 {
             return Ok(response);
         }
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(ClientError::Broken)?;
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(ClientError::Broken)?;
         let said = serde_json::from_slice::<ErrorBody>(&body.to_bytes());
-        Err(ClientError::Refused(said.map_or_else(|_| format!("refused with {status}"), |body| body.message)))
+        Err(ClientError::Refused(said.map_or_else(
+            |_| format!("refused with {status}"),
+            |body| body.message,
+        )))
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use edge::config::{
-    Applied, ApplyError, Change, Fault, Severity, TEMPLATE, changes, examine_file, read_applied, write_applied,
+    Applied, ApplyError, Change, Fault, Severity, TEMPLATE, changes, examine_file, read_applied,
+    write_applied,
 };
 use serde_json::{Value, json};
 use wire::local_api::Reload;
@@ -56,13 +57,21 @@ enum Daemon {
 
 impl Apply {
     async fn run(&self, device: &Device) -> anyhow::Result<()> {
-        let source = self.config_file.clone().unwrap_or_else(|| device.paths.config());
+        let source = self
+            .config_file
+            .clone()
+            .unwrap_or_else(|| device.paths.config());
         let applied = match examine_file(&source, edge::clock::now()) {
             Ok(applied) => applied,
-            Err(ApplyError::Faults { path, faults }) => return refuse(&path, &faults, device.output),
+            Err(ApplyError::Faults { path, faults }) => {
+                return refuse(&path, &faults, device.output);
+            }
             Err(other) => return Err(other.into()),
         };
-        let before = read_applied(&device.paths.applied()).ok().flatten().unwrap_or_default();
+        let before = read_applied(&device.paths.applied())
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         let changed = changes(&before, &applied.text);
         let daemon = if self.check {
             Daemon::NotTold
@@ -79,7 +88,8 @@ async fn tell(device: &Device) -> anyhow::Result<Daemon> {
     match device.client.call::<Reload>("/muster/reload").await {
         Ok(reload) => Ok(Daemon::Reloaded(reload.restarted)),
         Err(ClientError::NotRunning { .. }) => Ok(Daemon::Absent),
-        Err(error) => Err(error).context("the configuration is applied, but the running daemon did not take it"),
+        Err(error) => Err(error)
+            .context("the configuration is applied, but the running daemon did not take it"),
     }
 }
 
@@ -95,7 +105,12 @@ fn refuse(path: &std::path::Path, faults: &[Fault], format: Format) -> anyhow::R
     bail!("{} was not applied; nothing has changed", path.display())
 }
 
-fn report(applied: &Applied, changed: &[Change], daemon: &Daemon, format: Format) -> anyhow::Result<()> {
+fn report(
+    applied: &Applied,
+    changed: &[Change],
+    daemon: &Daemon,
+    format: Format,
+) -> anyhow::Result<()> {
     let faults = [&applied.remarks[..], &applied.examined.faults[..]].concat();
     if format == Format::Json {
         return output::json(&json!({
@@ -105,7 +120,10 @@ fn report(applied: &Applied, changed: &[Change], daemon: &Daemon, format: Format
             "restarted": match daemon { Daemon::Reloaded(parts) => json!(parts), _ => Value::Null },
         }));
     }
-    let mut lines: Vec<String> = faults.iter().map(|fault| format!("{}: {fault}", word(fault.severity))).collect();
+    let mut lines: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("{}: {fault}", word(fault.severity)))
+        .collect();
     match changed {
         [] => lines.push("Nothing differs from what is applied.".to_owned()),
         changed => lines.extend(changed.iter().map(|change| format!("  {change}"))),

@@ -7,8 +7,8 @@ use serde_json::json;
 use wire::local_api::{ModuleDetails, ModuleList, ModuleStatus};
 use wire::manifest::RuntimeStatus;
 
-use crate::output::{self, Format};
 use crate::Device;
+use crate::output::{self, Format};
 
 /// Prints the modules in Azure's columns.
 pub async fn run(device: &Device) -> anyhow::Result<()> {
@@ -26,16 +26,20 @@ pub async fn run(device: &Device) -> anyhow::Result<()> {
         };
         return output::json(&modules.iter().map(row).collect::<Vec<_>>());
     }
-    let header = ["NAME", "STATUS", "DESCRIPTION", "Config"].map(str::to_owned).to_vec();
+    let header = ["NAME", "STATUS", "DESCRIPTION", "Config"]
+        .map(str::to_owned)
+        .to_vec();
     let row = |module: &ModuleDetails| {
         vec![
             module.name.to_string(),
             module.status.runtime_status.status.as_str().to_owned(),
-            description(&module.status, now),
+            shortened(description(&module.status, now)),
             module.image().to_owned(),
         ]
     };
-    let rows: Vec<_> = std::iter::once(header).chain(modules.iter().map(row)).collect();
+    let rows: Vec<_> = std::iter::once(header)
+        .chain(modules.iter().map(row))
+        .collect();
     output::text(output::columns(&rows))
 }
 
@@ -48,11 +52,24 @@ fn description(status: &ModuleStatus, now: Timestamp) -> String {
         (RuntimeStatus::Running, None, _) => "Up".to_owned(),
         (RuntimeStatus::Stopped, _, Some(exit)) => format!("Stopped {}", ago(exit.exit_time)),
         (RuntimeStatus::Stopped, _, None) => "Stopped".to_owned(),
-        (RuntimeStatus::Failed, _, Some(exit)) => format!("Failed ({}) {}", exit.status_code, ago(exit.exit_time)),
-        _ if !status.runtime_status.description.is_empty() => status.runtime_status.description.clone(),
+        (RuntimeStatus::Failed, _, Some(exit)) => {
+            format!("Failed ({}) {}", exit.status_code, ago(exit.exit_time))
+        }
+        _ if !status.runtime_status.description.is_empty() => {
+            status.runtime_status.description.clone()
+        }
         (RuntimeStatus::Failed, _, None) => "Failed".to_owned(),
         _ => "Unknown".to_owned(),
     }
+}
+
+/// Keeps a long reason from pushing the last column off the screen; JSON and `iotedge system status` have all of it.
+fn shortened(text: String) -> String {
+    const LONGEST: usize = 80;
+    if text.chars().count() <= LONGEST {
+        return text;
+    }
+    text.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
 /// A duration in its largest unit.
@@ -77,7 +94,13 @@ mod tests {
 
     #[test]
     fn durations_are_told_in_their_largest_unit() {
-        for (seconds, text) in [(0, "0 seconds"), (1, "1 second"), (60, "1 minute"), (7200, "2 hours"), (90_000, "1 day")] {
+        for (seconds, text) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (7200, "2 hours"),
+            (90_000, "1 day"),
+        ] {
             assert_eq!(rough(Duration::from_secs(seconds)), text);
         }
     }

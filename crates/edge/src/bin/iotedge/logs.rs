@@ -40,7 +40,10 @@ enum Tail {
 fn tail(text: &str) -> Result<Tail, String> {
     match text {
         "all" => Ok(Tail::All),
-        number => number.parse().map(Tail::Lines).map_err(|_| "a number, or all".to_owned()),
+        number => number
+            .parse()
+            .map(Tail::Lines)
+            .map_err(|_| "a number, or all".to_owned()),
     }
 }
 
@@ -53,11 +56,24 @@ pub async fn run(flags: &Logs, device: &Device) -> anyhow::Result<()> {
             Tail::All => None,
             Tail::Lines(lines) => Some(lines),
         },
-        since: flags.since.as_deref().map(|text| moment(text, now)).transpose().context("--since")?,
-        until: flags.until.as_deref().map(|text| moment(text, now)).transpose().context("--until")?,
+        since: flags
+            .since
+            .as_deref()
+            .map(|text| moment(text, now))
+            .transpose()
+            .context("--since")?,
+        until: flags
+            .until
+            .as_deref()
+            .map(|text| moment(text, now))
+            .transpose()
+            .context("--until")?,
         timestamps: false,
     };
-    let path = format!("/modules/{}/logs?{query}", wire::http::encode_segment(&flags.module));
+    let path = format!(
+        "/modules/{}/logs?{query}",
+        wire::http::encode_segment(&flags.module)
+    );
     let mut buffer = BytesMut::new();
     let print = |piece: &[u8]| {
         buffer.extend_from_slice(piece);
@@ -96,8 +112,9 @@ fn moment(text: &str, now: Timestamp) -> anyhow::Result<i64> {
     if let Ok(moment) = Timestamp::parse(text) {
         return Ok(moment.unix_seconds());
     }
-    let ago: Duration = humantime::parse_duration(text)
-        .with_context(|| format!("{text:?} is no duration (\"1 day\"), no RFC 3339 time and no number of seconds"))?;
+    let ago: Duration = humantime::parse_duration(text).with_context(|| {
+        format!("{text:?} is no duration (\"1 day\"), no RFC 3339 time and no number of seconds")
+    })?;
     Ok(now.minus(ago).unix_seconds())
 }
 

@@ -32,7 +32,13 @@ struct Cli {
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     root: PathBuf,
     /// The management socket, unix:///path; the one under --root when it is not given.
-    #[arg(long, short = 'H', global = true, value_name = "URI", env = "IOTEDGE_HOST")]
+    #[arg(
+        long,
+        short = 'H',
+        global = true,
+        value_name = "URI",
+        env = "IOTEDGE_HOST"
+    )]
     host: Option<String>,
     /// How answers are printed.
     #[arg(long, short = 'o', global = true, value_enum, default_value_t)]
@@ -96,10 +102,18 @@ fn socket(host: Option<&str>, paths: &Paths) -> anyhow::Result<PathBuf> {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let paths = Paths::under(&cli.root).with_context(|| format!("--root {}", cli.root.display()))?;
+    let paths =
+        Paths::under(&cli.root).with_context(|| format!("--root {}", cli.root.display()))?;
     let client = Client::new(socket(cli.host.as_deref(), &paths)?);
-    let device = Device { paths, client, output: cli.output };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
+    let device = Device {
+        paths,
+        client,
+        output: cli.output,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime")?;
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Check(check) => return check::run(&check, &device).await,

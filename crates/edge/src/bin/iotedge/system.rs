@@ -51,7 +51,11 @@ pub async fn run(command: SystemCommand, device: &Device) -> anyhow::Result<Exit
         SystemCommand::Logs { tail } => logs(tail, device)?,
         SystemCommand::Restart => {
             device.client.post("/muster/restart").await?;
-            done(device, "Restarted aziot-edged; modules were not touched.", "restarted")?;
+            done(
+                device,
+                "Restarted aziot-edged; modules were not touched.",
+                "restarted",
+            )?;
         }
         SystemCommand::Stop => {
             device.client.post("/muster/stop").await?;
@@ -59,7 +63,11 @@ pub async fn run(command: SystemCommand, device: &Device) -> anyhow::Result<Exit
         }
         SystemCommand::Reprovision => {
             device.client.post("/device/reprovision").await?;
-            done(device, "Successfully reprovisioned with IoT Hub.", "reprovisioned")?;
+            done(
+                device,
+                "Successfully reprovisioned with IoT Hub.",
+                "reprovisioned",
+            )?;
         }
         SystemCommand::SetLogLevel { level } => set_log_level(level, device).await?,
     }
@@ -74,7 +82,12 @@ fn done(device: &Device, text: &str, what: &str) -> anyhow::Result<()> {
 }
 
 /// The services of Azure's runtime are roles of one process here; they run when it does.
-const SERVICES: [&str; 4] = ["aziot-edged", "aziot-identityd", "aziot-keyd", "aziot-certd"];
+const SERVICES: [&str; 4] = [
+    "aziot-edged",
+    "aziot-identityd",
+    "aziot-keyd",
+    "aziot-certd",
+];
 
 /// Exit code 0 when the device runs, is provisioned and has its engine; 1 otherwise.
 async fn status(device: &Device) -> anyhow::Result<ExitCode> {
@@ -82,7 +95,9 @@ async fn status(device: &Device) -> anyhow::Result<ExitCode> {
         Ok(status) => status,
         Err(error @ ClientError::NotRunning { .. }) => {
             match device.output {
-                Format::Json => output::json(&json!({ "running": false, "problem": error.to_string() }))?,
+                Format::Json => {
+                    output::json(&json!({ "running": false, "problem": error.to_string() }))?
+                }
                 Format::Text => {
                     let mut lines = vec!["System services:".to_owned()];
                     lines.extend(SERVICES.map(|name| format!("    {name:<23} Down - {error}")));
@@ -93,7 +108,8 @@ async fn status(device: &Device) -> anyhow::Result<ExitCode> {
         }
         Err(other) => return Err(other.into()),
     };
-    let well = matches!(status.provisioning, Provisioning::Provisioned { .. }) && status.engine.problem.is_none();
+    let well = matches!(status.provisioning, Provisioning::Provisioned { .. })
+        && status.engine.problem.is_none();
     if device.output == Format::Json {
         let mut json = serde_json::to_value(&status).context("the status")?;
         json["running"] = Value::Bool(true);
@@ -101,27 +117,39 @@ async fn status(device: &Device) -> anyhow::Result<ExitCode> {
     } else {
         output::text(lines(&status))?;
     }
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn lines(status: &DaemonStatus) -> Vec<String> {
     let mut lines = vec!["System services:".to_owned()];
     lines.extend(SERVICES.map(|name| format!("    {name:<23} Running")));
     lines.push(String::new());
-    lines.push(format!("Provisioning: {}", provisioning(&status.provisioning)));
-    lines.push(format!("Hub connection: {}", connection(&status.connection)));
+    lines.push(format!(
+        "Provisioning: {}",
+        provisioning(&status.provisioning)
+    ));
+    lines.push(format!(
+        "Hub connection: {}",
+        connection(&status.connection)
+    ));
     let engine = &status.engine;
     lines.push(match (&engine.version, &engine.problem) {
-        (_, Some(problem)) => format!("Container engine: {} does not answer: {problem}", engine.uri),
+        (_, Some(problem)) => format!("Container engine: {problem}"),
         (Some(version), None) => format!("Container engine: {} {version}", engine.uri),
-        (None, None) => format!("Container engine: {} not asked yet", engine.uri),
+        (None, None) => "Container engine: not asked yet".to_owned(),
     });
-    lines.push(match (status.deployment_version, &status.deployment_problem) {
-        (None, None) => "Deployment: none yet; the device waits for one".to_owned(),
-        (None, Some(problem)) => format!("Deployment: {problem}"),
-        (Some(version), None) => format!("Deployment: version {version} is followed"),
-        (Some(version), Some(problem)) => format!("Deployment: version {version}, {problem}"),
-    });
+    lines.push(
+        match (status.deployment_version, &status.deployment_problem) {
+            (None, None) => "Deployment: none yet; the device waits for one".to_owned(),
+            (None, Some(problem)) => format!("Deployment: {problem}"),
+            (Some(version), None) => format!("Deployment: version {version} is followed"),
+            (Some(version), Some(problem)) => format!("Deployment: version {version}, {problem}"),
+        },
+    );
     lines.push(String::new());
     lines.push("Use 'iotedge system logs' to check for non-fatal errors.".to_owned());
     lines.push("Use 'iotedge check' to diagnose connectivity and configuration issues.".to_owned());
@@ -132,13 +160,24 @@ pub fn provisioning(state: &Provisioning) -> String {
     match state {
         Provisioning::Unconfigured { hint } => format!("not configured; {hint}"),
         Provisioning::Registering { failures: 0, .. } => "registering".to_owned(),
-        Provisioning::Registering { failures, problem, next } => {
+        Provisioning::Registering {
+            failures,
+            problem,
+            next,
+        } => {
             let problem = problem.as_deref().unwrap_or("no reason known");
             let next = next.map_or_else(String::new, |next| format!("; next attempt at {next}"));
             format!("not registered after {failures} attempts: {problem}{next}")
         }
-        Provisioning::Provisioned { hub, device_id, since, problem } => {
-            let problem = problem.as_ref().map_or_else(String::new, |problem| format!("; {problem}"));
+        Provisioning::Provisioned {
+            hub,
+            device_id,
+            since,
+            problem,
+        } => {
+            let problem = problem
+                .as_ref()
+                .map_or_else(String::new, |problem| format!("; {problem}"));
             format!("device {device_id} of hub {hub} since {since}{problem}")
         }
     }
@@ -148,15 +187,24 @@ fn connection(state: &Connection) -> String {
     match state {
         Connection::Idle => "none".to_owned(),
         Connection::Connecting { problem: None, .. } => "connecting".to_owned(),
-        Connection::Connecting { problem: Some(problem), .. } => format!("not connected: {problem}"),
+        Connection::Connecting {
+            problem: Some(problem),
+            ..
+        } => format!("not connected: {problem}"),
         Connection::Connected { since } => format!("connected since {since}"),
     }
 }
 
 fn logs(tail: Option<usize>, device: &Device) -> anyhow::Result<()> {
     let path = device.paths.log();
-    let text = std::fs::read(&path).with_context(|| format!("cannot read the log {}", path.display()))?;
-    let newlines = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let text =
+        std::fs::read(&path).with_context(|| format!("cannot read the log {}", path.display()))?;
+    let newlines = text
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'\n')
+        .map(|(at, _)| at + 1);
     let from = match tail {
         None => 0,
         // The last line ends with a newline of its own.
@@ -168,9 +216,25 @@ fn logs(tail: Option<usize>, device: &Device) -> anyhow::Result<()> {
 /// The running daemon takes the level at once; one that starts later reads it from its file.
 async fn set_log_level(level: String, device: &Device) -> anyhow::Result<()> {
     durable::write(&device.paths.log_level(), level.as_bytes())?;
-    match device.client.put("/muster/log-level", &LogLevel { level: level.clone() }).await {
+    match device
+        .client
+        .put(
+            "/muster/log-level",
+            &LogLevel {
+                level: level.clone(),
+            },
+        )
+        .await
+    {
         Ok(()) | Err(ClientError::NotRunning { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    done(device, &format!("Set log level to {} for all services.", level.to_uppercase()), "set-log-level")
+    done(
+        device,
+        &format!(
+            "Set log level to {} for all services.",
+            level.to_uppercase()
+        ),
+        "set-log-level",
+    )
 }

@@ -20,7 +20,9 @@ pub enum AttestationType {
 #[derive(Debug, Subcommand)]
 pub enum EnrollmentCommand {
     /// Create an individual enrollment.
-    #[command(after_help = "Example:\n  muster dps enrollment create --enrollment-id edge-001 --attestation-type x509 \\\n    --certificate-path certs/iot-edge-device-identity-edge-001.cert.pem --edge-enabled true \\\n    --initial-twin-tags '{\"environment\":\"test\"}' --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment create --enrollment-id edge-001 --attestation-type x509 \\\n    --certificate-path certs/iot-edge-device-identity-edge-001.cert.pem --edge-enabled true \\\n    --initial-twin-tags '{\"environment\":\"test\"}' --data-dir ./data"
+    )]
     Create {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -33,20 +35,26 @@ pub enum EnrollmentCommand {
         settings: Box<SettingsFlags>,
     },
     /// Show one enrollment.
-    #[command(after_help = "Example:\n  muster dps enrollment show --enrollment-id edge-001 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment show --enrollment-id edge-001 --data-dir ./data"
+    )]
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
     },
     /// List enrollments.
-    #[command(after_help = "Example:\n  muster dps enrollment list --data-dir ./data --output table")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment list --data-dir ./data --output table"
+    )]
     List {
         /// At most so many.
         #[arg(long)]
         top: Option<usize>,
     },
     /// Change an enrollment; what no flag names stays.
-    #[command(after_help = "Example:\n  muster dps enrollment update --enrollment-id edge-001 --provisioning-status disabled --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment update --enrollment-id edge-001 --provisioning-status disabled --data-dir ./data"
+    )]
     Update {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -59,7 +67,9 @@ pub enum EnrollmentCommand {
         settings: Box<SettingsFlags>,
     },
     /// Delete an enrollment.
-    #[command(after_help = "Example:\n  muster dps enrollment delete --enrollment-id edge-001 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment delete --enrollment-id edge-001 --data-dir ./data"
+    )]
     Delete {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -85,30 +95,66 @@ const COLUMNS: &[Column] = &[
 pub async fn run(command: EnrollmentCommand, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
     let answer = match command {
-        EnrollmentCommand::Create { enrollment_id, attestation_type: AttestationType::X509, device_id, settings } => {
-            let body = wire::requests::enrollment(&enrollment_id, device_id.as_deref(), &settings.read()?, None);
-            client.call(Call::new(Method::PUT, &["enrollments", &enrollment_id]).body(&body)).await?
+        EnrollmentCommand::Create {
+            enrollment_id,
+            attestation_type: AttestationType::X509,
+            device_id,
+            settings,
+        } => {
+            let body = wire::requests::enrollment(
+                &enrollment_id,
+                device_id.as_deref(),
+                &settings.read()?,
+                None,
+            );
+            client
+                .call(Call::new(Method::PUT, &["enrollments", &enrollment_id]).body(&body))
+                .await?
         }
         EnrollmentCommand::Show { enrollment_id } => {
-            client.call(Call::new(Method::GET, &["enrollments", &enrollment_id])).await?
+            client
+                .call(Call::new(Method::GET, &["enrollments", &enrollment_id]))
+                .await?
         }
         EnrollmentCommand::List { top } => {
             let query = wire::requests::query("SELECT * FROM enrollments");
-            client.list(&["enrollments", "query"], Some(&query), top).await?.into()
+            client
+                .list(&["enrollments", "query"], Some(&query), top)
+                .await?
+                .into()
         }
-        EnrollmentCommand::Update { enrollment_id, device_id, etag, settings } => {
+        EnrollmentCommand::Update {
+            enrollment_id,
+            device_id,
+            etag,
+            settings,
+        } => {
             let path = ["enrollments", enrollment_id.as_str()];
             let settings = settings.read()?;
             let stored = client.call(Call::new(Method::GET, &path)).await?;
-            let body = wire::requests::enrollment(&enrollment_id, device_id.as_deref(), &settings, Some(stored));
+            let body = wire::requests::enrollment(
+                &enrollment_id,
+                device_id.as_deref(),
+                &settings,
+                Some(stored),
+            );
             let etag = etag.as_deref().unwrap_or("*");
-            client.call(Call::new(Method::PUT, &path).body(&body).if_match(etag)).await?
+            client
+                .call(Call::new(Method::PUT, &path).body(&body).if_match(etag))
+                .await?
         }
-        EnrollmentCommand::Delete { enrollment_id, etag } => {
+        EnrollmentCommand::Delete {
+            enrollment_id,
+            etag,
+        } => {
             let etag = etag.as_deref().unwrap_or("*");
-            client.call(Call::new(Method::DELETE, &["enrollments", &enrollment_id]).if_match(etag)).await?
+            client
+                .call(Call::new(Method::DELETE, &["enrollments", &enrollment_id]).if_match(etag))
+                .await?
         }
-        EnrollmentCommand::Registration(command) => return registration::run(command, &client, invocation).await,
+        EnrollmentCommand::Registration(command) => {
+            return registration::run(command, &client, invocation).await;
+        }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
 }

@@ -12,7 +12,9 @@ use crate::operator::{Call, Service};
 #[derive(Debug, Subcommand)]
 pub enum EnrollmentGroupCommand {
     /// Create an enrollment group.
-    #[command(after_help = "Example:\n  muster dps enrollment-group create --enrollment-id factory \\\n    --certificate-path certs/azure-iot-test-only.root.ca.cert.pem --edge-enabled true --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group create --enrollment-id factory \\\n    --certificate-path certs/azure-iot-test-only.root.ca.cert.pem --edge-enabled true --data-dir ./data"
+    )]
     Create {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -20,20 +22,26 @@ pub enum EnrollmentGroupCommand {
         settings: Box<SettingsFlags>,
     },
     /// Show one group.
-    #[command(after_help = "Example:\n  muster dps enrollment-group show --enrollment-id factory --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group show --enrollment-id factory --data-dir ./data"
+    )]
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
     },
     /// List groups.
-    #[command(after_help = "Example:\n  muster dps enrollment-group list --data-dir ./data --output table")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group list --data-dir ./data --output table"
+    )]
     List {
         /// At most so many.
         #[arg(long)]
         top: Option<usize>,
     },
     /// Change a group; what no flag names stays.
-    #[command(after_help = "Example:\n  muster dps enrollment-group update --enrollment-id factory --provisioning-status disabled --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group update --enrollment-id factory --provisioning-status disabled --data-dir ./data"
+    )]
     Update {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -44,7 +52,9 @@ pub enum EnrollmentGroupCommand {
         settings: Box<SettingsFlags>,
     },
     /// Delete a group; devices that it admitted keep their hub.
-    #[command(after_help = "Example:\n  muster dps enrollment-group delete --enrollment-id factory --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group delete --enrollment-id factory --data-dir ./data"
+    )]
     Delete {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -68,28 +78,54 @@ const COLUMNS: &[Column] = &[
 pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
     let answer = match command {
-        EnrollmentGroupCommand::Create { enrollment_id, settings } => {
+        EnrollmentGroupCommand::Create {
+            enrollment_id,
+            settings,
+        } => {
             let body = wire::requests::enrollment_group(&enrollment_id, &settings.read()?, None);
-            client.call(Call::new(Method::PUT, &["enrollmentGroups", &enrollment_id]).body(&body)).await?
+            client
+                .call(Call::new(Method::PUT, &["enrollmentGroups", &enrollment_id]).body(&body))
+                .await?
         }
         EnrollmentGroupCommand::Show { enrollment_id } => {
-            client.call(Call::new(Method::GET, &["enrollmentGroups", &enrollment_id])).await?
+            client
+                .call(Call::new(
+                    Method::GET,
+                    &["enrollmentGroups", &enrollment_id],
+                ))
+                .await?
         }
         EnrollmentGroupCommand::List { top } => {
             let query = wire::requests::query("SELECT * FROM enrollmentGroups");
-            client.list(&["enrollmentGroups", "query"], Some(&query), top).await?.into()
+            client
+                .list(&["enrollmentGroups", "query"], Some(&query), top)
+                .await?
+                .into()
         }
-        EnrollmentGroupCommand::Update { enrollment_id, etag, settings } => {
+        EnrollmentGroupCommand::Update {
+            enrollment_id,
+            etag,
+            settings,
+        } => {
             let path = ["enrollmentGroups", enrollment_id.as_str()];
             let settings = settings.read()?;
             let stored = client.call(Call::new(Method::GET, &path)).await?;
             let body = wire::requests::enrollment_group(&enrollment_id, &settings, Some(stored));
             let etag = etag.as_deref().unwrap_or("*");
-            client.call(Call::new(Method::PUT, &path).body(&body).if_match(etag)).await?
+            client
+                .call(Call::new(Method::PUT, &path).body(&body).if_match(etag))
+                .await?
         }
-        EnrollmentGroupCommand::Delete { enrollment_id, etag } => {
+        EnrollmentGroupCommand::Delete {
+            enrollment_id,
+            etag,
+        } => {
             let etag = etag.as_deref().unwrap_or("*");
-            client.call(Call::new(Method::DELETE, &["enrollmentGroups", &enrollment_id]).if_match(etag)).await?
+            client
+                .call(
+                    Call::new(Method::DELETE, &["enrollmentGroups", &enrollment_id]).if_match(etag),
+                )
+                .await?
         }
         EnrollmentGroupCommand::Registration(command) => {
             return registration::run_group(command, &client, invocation).await;

@@ -10,13 +10,17 @@ use crate::operator::{Call, ServiceClient};
 #[derive(Debug, Subcommand)]
 pub enum RegistrationCommand {
     /// Show the registration.
-    #[command(after_help = "Example:\n  muster dps enrollment registration show --enrollment-id edge-001 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment registration show --enrollment-id edge-001 --data-dir ./data"
+    )]
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
     },
     /// Forget the registration; the next one is like the first.
-    #[command(after_help = "Example:\n  muster dps enrollment registration delete --enrollment-id edge-001 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment registration delete --enrollment-id edge-001 --data-dir ./data"
+    )]
     Delete {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -27,7 +31,9 @@ pub enum RegistrationCommand {
 #[derive(Debug, Subcommand)]
 pub enum GroupRegistrationCommand {
     /// List the registrations of a group.
-    #[command(after_help = "Example:\n  muster dps enrollment-group registration list --enrollment-id factory --data-dir ./data --output table")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group registration list --enrollment-id factory --data-dir ./data --output table"
+    )]
     List {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -36,13 +42,17 @@ pub enum GroupRegistrationCommand {
         top: Option<usize>,
     },
     /// Show one registration.
-    #[command(after_help = "Example:\n  muster dps enrollment-group registration show --registration-id edge-002 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group registration show --registration-id edge-002 --data-dir ./data"
+    )]
     Show {
         #[arg(long, visible_alias = "rid")]
         registration_id: String,
     },
     /// Forget one registration; the next one is like the first.
-    #[command(after_help = "Example:\n  muster dps enrollment-group registration delete --registration-id edge-002 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group registration delete --registration-id edge-002 --data-dir ./data"
+    )]
     Delete {
         #[arg(long, visible_alias = "rid")]
         registration_id: String,
@@ -59,7 +69,11 @@ const COLUMNS: &[Column] = &[
     ("Error", "/errorMessage"),
 ];
 
-pub async fn run(command: RegistrationCommand, client: &ServiceClient, invocation: &Invocation) -> anyhow::Result<()> {
+pub async fn run(
+    command: RegistrationCommand,
+    client: &ServiceClient,
+    invocation: &Invocation,
+) -> anyhow::Result<()> {
     let (method, id) = match &command {
         RegistrationCommand::Show { enrollment_id } => (Method::GET, enrollment_id),
         RegistrationCommand::Delete { enrollment_id } => (Method::DELETE, enrollment_id),
@@ -75,7 +89,13 @@ pub async fn run_group(
     match command {
         GroupRegistrationCommand::List { enrollment_id, top } => {
             let query = wire::requests::query("SELECT *");
-            let rows = client.list(&["registrations", &enrollment_id, "query"], Some(&query), top).await?;
+            let rows = client
+                .list(
+                    &["registrations", &enrollment_id, "query"],
+                    Some(&query),
+                    top,
+                )
+                .await?;
             Ok(output::print(invocation.output, &rows.into(), COLUMNS)?)
         }
         GroupRegistrationCommand::Show { registration_id } => {
@@ -87,7 +107,14 @@ pub async fn run_group(
     }
 }
 
-async fn one(method: Method, id: &str, client: &ServiceClient, invocation: &Invocation) -> anyhow::Result<()> {
-    let answer = client.call(Call::new(method, &["registrations", id])).await?;
+async fn one(
+    method: Method,
+    id: &str,
+    client: &ServiceClient,
+    invocation: &Invocation,
+) -> anyhow::Result<()> {
+    let answer = client
+        .call(Call::new(method, &["registrations", id]))
+        .await?;
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
 }

@@ -93,7 +93,9 @@ impl SettingsFlags {
             }),
             tags: object("--initial-twin-tags", self.initial_twin_tags)?,
             desired: object("--initial-twin-properties", self.initial_twin_properties)?,
-            enabled: self.provisioning_status.map(|status| status == ProvisioningStatus::Enabled),
+            enabled: self
+                .provisioning_status
+                .map(|status| status == ProvisioningStatus::Enabled),
             reprovision: self.reprovision_policy.map(|policy| match policy {
                 ReprovisionPolicy::ReprovisionAndMigrateData => (true, true),
                 ReprovisionPolicy::ReprovisionAndResetData => (true, false),
@@ -109,6 +111,8 @@ fn read_certificate(path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("cannot read the certificate {}", path.display()))?;
     let certificates = pki::Certificate::parse_pem_bundle(&text)
         .with_context(|| format!("{} is not a PEM certificate", path.display()))?;
-    let first = certificates.first().with_context(|| format!("{} holds no certificate", path.display()))?;
+    let first = certificates
+        .first()
+        .with_context(|| format!("{} holds no certificate", path.display()))?;
     Ok(first.to_pem())
 }

@@ -14,7 +14,9 @@ use crate::operator::{Call, OperatorError, Service};
 #[derive(Debug, Subcommand)]
 pub enum DeploymentCommand {
     /// Create a deployment.
-    #[command(after_help = "Example:\n  muster edge deployment create --deployment-id base --content deployment.json \\\n    --target-condition \"tags.environment='test'\" --priority 10 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster edge deployment create --deployment-id base --content deployment.json \\\n    --target-condition \"tags.environment='test'\" --priority 10 --data-dir ./data"
+    )]
     Create {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,
@@ -32,16 +34,22 @@ pub enum DeploymentCommand {
         labels: Option<String>,
     },
     /// Show one deployment with its metrics.
-    #[command(after_help = "Example:\n  muster edge deployment show --deployment-id base --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster edge deployment show --deployment-id base --data-dir ./data"
+    )]
     Show {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,
     },
     /// List deployments.
-    #[command(after_help = "Example:\n  muster edge deployment list --data-dir ./data --output table")]
+    #[command(
+        after_help = "Example:\n  muster edge deployment list --data-dir ./data --output table"
+    )]
     List,
     /// Change what a deployment targets, or its priority. Its content never changes.
-    #[command(after_help = "Example:\n  muster edge deployment update --deployment-id base --priority 20 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster edge deployment update --deployment-id base --priority 20 --data-dir ./data"
+    )]
     Update {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,
@@ -51,7 +59,9 @@ pub enum DeploymentCommand {
         priority: Option<u32>,
     },
     /// Delete a deployment; modules that it started keep running until another deployment applies.
-    #[command(after_help = "Example:\n  muster edge deployment delete --deployment-id base --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster edge deployment delete --deployment-id base --data-dir ./data"
+    )]
     Delete {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,
@@ -64,25 +74,49 @@ const COLUMNS: &[Column] = &[
     ("TargetCondition", "/targetCondition"),
     ("Targeted", "/systemMetrics/results/targetedCount"),
     ("Applied", "/systemMetrics/results/appliedCount"),
-    ("Succeeded", "/systemMetrics/results/reportedSuccessfulCount"),
+    (
+        "Succeeded",
+        "/systemMetrics/results/reportedSuccessfulCount",
+    ),
     ("Failed", "/systemMetrics/results/reportedFailedCount"),
 ];
 
 pub async fn run(command: DeploymentCommand, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Hub)?;
     let answer = match command {
-        DeploymentCommand::Create { deployment_id, content, target_condition, priority, labels } => {
+        DeploymentCommand::Create {
+            deployment_id,
+            content,
+            target_condition,
+            priority,
+            labels,
+        } => {
             let content = read_json("--content", &content)?;
-            let labels = labels.map(|text| read_json("--labels", &text)).transpose()?;
+            let labels = labels
+                .map(|text| read_json("--labels", &text))
+                .transpose()?;
             let id = deployment_id.to_ascii_lowercase();
-            let body = wire::requests::deployment(&id, &content, &target_condition, priority, labels);
-            client.call(Call::new(Method::PUT, &["configurations", &id]).body(&body)).await?
+            let body =
+                wire::requests::deployment(&id, &content, &target_condition, priority, labels);
+            client
+                .call(Call::new(Method::PUT, &["configurations", &id]).body(&body))
+                .await?
         }
         DeploymentCommand::Show { deployment_id } => {
-            client.call(Call::new(Method::GET, &["configurations", &deployment_id])).await?
+            client
+                .call(Call::new(Method::GET, &["configurations", &deployment_id]))
+                .await?
         }
-        DeploymentCommand::List => client.call(Call::new(Method::GET, &["configurations"])).await?,
-        DeploymentCommand::Update { deployment_id, target_condition, priority } => {
+        DeploymentCommand::List => {
+            client
+                .call(Call::new(Method::GET, &["configurations"]))
+                .await?
+        }
+        DeploymentCommand::Update {
+            deployment_id,
+            target_condition,
+            priority,
+        } => {
             let path = ["configurations", deployment_id.as_str()];
             let mut body = client.call(Call::new(Method::GET, &path)).await?;
             if let Some(condition) = target_condition {
@@ -91,10 +125,14 @@ pub async fn run(command: DeploymentCommand, invocation: &Invocation) -> anyhow:
             if let Some(priority) = priority {
                 body["priority"] = priority.into();
             }
-            client.call(Call::new(Method::PUT, &path).body(&body).if_match("*")).await?
+            client
+                .call(Call::new(Method::PUT, &path).body(&body).if_match("*"))
+                .await?
         }
         DeploymentCommand::Delete { deployment_id } => {
-            client.call(Call::new(Method::DELETE, &["configurations", &deployment_id]).if_match("*")).await?
+            client
+                .call(Call::new(Method::DELETE, &["configurations", &deployment_id]).if_match("*"))
+                .await?
         }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
@@ -107,7 +145,8 @@ fn read_json(flag: &str, text: &str) -> anyhow::Result<Value> {
         true => (text.to_owned(), flag.to_owned()),
         false => {
             let path = PathBuf::from(text);
-            let json = std::fs::read_to_string(&path).with_context(|| format!("{flag}: cannot read {text}"))?;
+            let json = std::fs::read_to_string(&path)
+                .with_context(|| format!("{flag}: cannot read {text}"))?;
             (json, text.to_owned())
         }
     };

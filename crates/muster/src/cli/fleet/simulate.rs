@@ -22,7 +22,9 @@ use crate::{clock, local};
 
 /// `muster fleet simulate`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  muster fleet simulate --devices 1000 --ca-dir ./workshop --data-dir ./data")]
+#[command(
+    after_help = "Example:\n  muster fleet simulate --devices 1000 --ca-dir ./workshop --data-dir ./data"
+)]
 pub struct Simulate {
     /// How many devices.
     #[arg(long, default_value_t = 100)]
@@ -79,35 +81,64 @@ struct Outcome {
 /// Registers the devices; fails when one of them is not assigned.
 pub async fn run(flags: Simulate, invocation: &Invocation) -> anyhow::Result<()> {
     let factory = Arc::new(factory(&flags, invocation)?);
-    let names: Vec<String> = (1..=flags.devices).map(|n| format!("{}-{n:06}", flags.prefix)).collect();
+    let names: Vec<String> = (1..=flags.devices)
+        .map(|n| format!("{}-{n:06}", flags.prefix))
+        .collect();
     let bar = progress(flags.devices)?;
     let started = Instant::now();
     let outcome = register_all(&factory, Arc::new(names), flags.concurrency.max(1), &bar).await?;
     bar.finish_and_clear();
     let (summary, failed) = summarize(outcome, started.elapsed());
     output::print(invocation.output, &summary, COLUMNS)?;
-    ensure!(failed.is_empty(), "{} of {} devices were not assigned; the first: {}", failed.len(), flags.devices, failed[0]);
+    ensure!(
+        failed.is_empty(),
+        "{} of {} devices were not assigned; the first: {}",
+        failed.len(),
+        flags.devices,
+        failed[0]
+    );
     Ok(())
 }
 
 fn factory(flags: &Simulate, invocation: &Invocation) -> anyhow::Result<Factory> {
     let ca = CaDirectory::open(&flags.ca_dir, None).context("--ca-dir")?;
-    let local = invocation.target.data_dir.as_deref().map(local::describe).transpose()?;
-    let server_ca = invocation.target.server_ca.clone().or(local.as_ref().map(|local| local.server_ca.clone()));
+    let local = invocation
+        .target
+        .data_dir
+        .as_deref()
+        .map(local::describe)
+        .transpose()?;
+    let server_ca = invocation
+        .target
+        .server_ca
+        .clone()
+        .or(local.as_ref().map(|local| local.server_ca.clone()));
     let trust = match server_ca {
         Some(path) => {
-            let pem = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let pem = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             Trust::only(&pki::Certificate::parse_pem_bundle(&pem)?)?
         }
         None => Trust::native_and(&[])?,
     };
     let (endpoint, id_scope) = match (&flags.endpoint, local) {
-        (Some(endpoint), _) => (endpoint.clone(), flags.id_scope.clone().context("--id-scope")?),
-        (None, Some(local)) => (HubHost::parse(&local.dps.hostname)?, IdScope::parse(&local.id_scope)?),
-        (None, None) => anyhow::bail!("which provisioning service? Give --data-dir, or --endpoint and --id-scope"),
+        (Some(endpoint), _) => (
+            endpoint.clone(),
+            flags.id_scope.clone().context("--id-scope")?,
+        ),
+        (None, Some(local)) => (
+            HubHost::parse(&local.dps.hostname)?,
+            IdScope::parse(&local.id_scope)?,
+        ),
+        (None, None) => anyhow::bail!(
+            "which provisioning service? Give --data-dir, or --endpoint and --id-scope"
+        ),
     };
     let record = flags.record.as_ref().map(|path| {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path);
         file.with_context(|| format!("cannot write {}", path.display()))
     });
     Ok(Factory {
@@ -136,7 +167,8 @@ async fn register_all(
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..concurrency {
-        let (factory, names, next, bar) = (factory.clone(), names.clone(), next.clone(), bar.clone());
+        let (factory, names, next, bar) =
+            (factory.clone(), names.clone(), next.clone(), bar.clone());
         workers.spawn(async move {
             let mut outcome = Outcome::default();
             while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -162,7 +194,9 @@ async fn register_all(
 impl Factory {
     /// The life of one device: its key, its certificate, its registration.
     async fn device(&self, name: &str) -> anyhow::Result<()> {
-        let (leaf, key) = self.ca.sign_identity(name, &IdentityOptions::default(), clock::now())?;
+        let (leaf, key) = self
+            .ca
+            .sign_identity(name, &IdentityOptions::default(), clock::now())?;
         let chain = [leaf, self.ca.intermediate().clone(), self.ca.root().clone()];
         let how = Provisioning {
             endpoint: self.endpoint.clone(),
@@ -193,16 +227,20 @@ impl Factory {
     }
 
     fn note(&self, name: &str) -> anyhow::Result<()> {
-        let Some(record) = &self.record else { return Ok(()) };
+        let Some(record) = &self.record else {
+            return Ok(());
+        };
         let mut file = record.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(format!("{name}\n").as_bytes()).context("the record")
+        file.write_all(format!("{name}\n").as_bytes())
+            .context("the record")
     }
 }
 
 fn summarize(mut outcome: Outcome, elapsed: Duration) -> (serde_json::Value, Vec<String>) {
     outcome.latencies.sort();
     let quantile = |per_cent: usize| {
-        let index = (outcome.latencies.len() * per_cent / 100).min(outcome.latencies.len().saturating_sub(1));
+        let index = (outcome.latencies.len() * per_cent / 100)
+            .min(outcome.latencies.len().saturating_sub(1));
         outcome.latencies.get(index).map(Duration::as_millis)
     };
     let assigned = outcome.latencies.len();

@@ -22,7 +22,9 @@ pub struct MethodFlags {
 
 /// `muster hub invoke-device-method`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  muster hub invoke-device-method -d dev-1 --method-name reboot --data-dir ./data")]
+#[command(
+    after_help = "Example:\n  muster hub invoke-device-method -d dev-1 --method-name reboot --data-dir ./data"
+)]
 pub struct DeviceMethod {
     #[arg(long, short = 'd')]
     device_id: String,
@@ -32,7 +34,9 @@ pub struct DeviceMethod {
 
 /// `muster hub invoke-module-method`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  muster hub invoke-module-method -d edge-001 -m '$edgeAgent' --method-name ping --data-dir ./data")]
+#[command(
+    after_help = "Example:\n  muster hub invoke-module-method -d edge-001 -m '$edgeAgent' --method-name ping --data-dir ./data"
+)]
 pub struct ModuleMethod {
     #[arg(long, short = 'd')]
     device_id: String,
@@ -45,11 +49,27 @@ pub struct ModuleMethod {
 const COLUMNS: &[Column] = &[("Status", "/status"), ("Payload", "/payload")];
 
 pub async fn device(method: DeviceMethod, invocation: &Invocation) -> anyhow::Result<()> {
-    invoke(&["twins", &method.device_id, "methods"], method.flags, invocation).await
+    invoke(
+        &["twins", &method.device_id, "methods"],
+        method.flags,
+        invocation,
+    )
+    .await
 }
 
 pub async fn module(method: ModuleMethod, invocation: &Invocation) -> anyhow::Result<()> {
-    invoke(&["twins", &method.device_id, "modules", &method.module_id, "methods"], method.flags, invocation).await
+    invoke(
+        &[
+            "twins",
+            &method.device_id,
+            "modules",
+            &method.module_id,
+            "methods",
+        ],
+        method.flags,
+        invocation,
+    )
+    .await
 }
 
 async fn invoke(path: &[&str], flags: MethodFlags, invocation: &Invocation) -> anyhow::Result<()> {

@@ -10,13 +10,17 @@ use crate::operator::{Call, Service};
 #[derive(Debug, Subcommand)]
 pub enum ModuleIdentityCommand {
     /// List the modules of a device.
-    #[command(after_help = "Example:\n  muster hub module-identity list --device-id edge-001 --data-dir ./data --output table")]
+    #[command(
+        after_help = "Example:\n  muster hub module-identity list --device-id edge-001 --data-dir ./data --output table"
+    )]
     List {
         #[arg(long, short = 'd')]
         device_id: String,
     },
     /// Show one module.
-    #[command(after_help = "Example:\n  muster hub module-identity show -d edge-001 -m tempSensor --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster hub module-identity show -d edge-001 -m tempSensor --data-dir ./data"
+    )]
     Show {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -37,10 +41,20 @@ pub async fn run(command: ModuleIdentityCommand, invocation: &Invocation) -> any
     let client = invocation.target.connect(Service::Hub)?;
     let answer = match command {
         ModuleIdentityCommand::List { device_id } => {
-            client.call(Call::new(Method::GET, &["devices", &device_id, "modules"])).await?
+            client
+                .call(Call::new(Method::GET, &["devices", &device_id, "modules"]))
+                .await?
         }
-        ModuleIdentityCommand::Show { device_id, module_id } => {
-            client.call(Call::new(Method::GET, &["devices", &device_id, "modules", &module_id])).await?
+        ModuleIdentityCommand::Show {
+            device_id,
+            module_id,
+        } => {
+            client
+                .call(Call::new(
+                    Method::GET,
+                    &["devices", &device_id, "modules", &module_id],
+                ))
+                .await?
         }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)

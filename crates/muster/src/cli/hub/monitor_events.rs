@@ -10,7 +10,9 @@ use crate::operator::{Call, Service};
 
 /// `muster hub monitor-events`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  muster hub monitor-events --device-id edge-001 --count 10 --data-dir ./data")]
+#[command(
+    after_help = "Example:\n  muster hub monitor-events --device-id edge-001 --count 10 --data-dir ./data"
+)]
 pub struct MonitorEvents {
     /// Only events of this device.
     #[arg(long, short = 'd')]
@@ -33,8 +35,14 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
     let (mut after, mut printed) = (flags.after.unwrap_or(0), 0);
     loop {
         let wait = flags.timeout.unwrap_or(30).min(30);
-        let query = [("after", after.to_string()), ("max", "100".to_owned()), ("wait", wait.to_string())];
-        let answer = client.call(Call::new(Method::GET, &["muster", "v1", "events"]).query(&query)).await?;
+        let query = [
+            ("after", after.to_string()),
+            ("max", "100".to_owned()),
+            ("wait", wait.to_string()),
+        ];
+        let answer = client
+            .call(Call::new(Method::GET, &["muster", "v1", "events"]).query(&query))
+            .await?;
         let events = answer.as_array().map_or(&[][..], Vec::as_slice);
         for event in events {
             after = event.get("offset").and_then(Value::as_u64).unwrap_or(after);

@@ -26,20 +26,26 @@ pub struct Change {
 #[derive(Debug, Subcommand)]
 pub enum DeviceTwinCommand {
     /// Show one twin.
-    #[command(after_help = "Example:\n  muster hub device-twin show --device-id edge-001 --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster hub device-twin show --device-id edge-001 --data-dir ./data"
+    )]
     Show {
         #[arg(long, short = 'd')]
         device_id: String,
     },
     /// List twins.
-    #[command(after_help = "Example:\n  muster hub device-twin list --top 10 --data-dir ./data --output table")]
+    #[command(
+        after_help = "Example:\n  muster hub device-twin list --top 10 --data-dir ./data --output table"
+    )]
     List {
         /// At most so many twins.
         #[arg(long)]
         top: Option<usize>,
     },
     /// Merge tags or desired properties into a twin.
-    #[command(after_help = "Example:\n  muster hub device-twin update -d edge-001 --tags '{\"environment\":\"prod\"}' --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster hub device-twin update -d edge-001 --tags '{\"environment\":\"prod\"}' --data-dir ./data"
+    )]
     Update {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -52,7 +58,9 @@ pub enum DeviceTwinCommand {
 #[derive(Debug, Subcommand)]
 pub enum ModuleTwinCommand {
     /// Show one twin.
-    #[command(after_help = "Example:\n  muster hub module-twin show -d edge-001 -m '$edgeAgent' --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster hub module-twin show -d edge-001 -m '$edgeAgent' --data-dir ./data"
+    )]
     Show {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -60,7 +68,9 @@ pub enum ModuleTwinCommand {
         module_id: String,
     },
     /// Merge tags or desired properties into a twin.
-    #[command(after_help = "Example:\n  muster hub module-twin update -d edge-001 -m tempSensor --desired '{\"SendInterval\":2}' --data-dir ./data")]
+    #[command(
+        after_help = "Example:\n  muster hub module-twin update -d edge-001 -m tempSensor --desired '{\"SendInterval\":2}' --data-dir ./data"
+    )]
     Update {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -76,39 +86,71 @@ pub async fn run_device(command: DeviceTwinCommand, invocation: &Invocation) -> 
         DeviceTwinCommand::Show { device_id } => show(&["twins", &device_id], invocation).await,
         DeviceTwinCommand::List { top } => {
             let body = wire::requests::query("SELECT * FROM devices");
-            let rows = invocation.target.connect(Service::Hub)?.list(&["devices", "query"], Some(&body), top).await?;
-            Ok(output::print(invocation.output, &rows.into(), TWIN_COLUMNS)?)
+            let rows = invocation
+                .target
+                .connect(Service::Hub)?
+                .list(&["devices", "query"], Some(&body), top)
+                .await?;
+            Ok(output::print(
+                invocation.output,
+                &rows.into(),
+                TWIN_COLUMNS,
+            )?)
         }
-        DeviceTwinCommand::Update { device_id, change } => update(&["twins", &device_id], change, invocation).await,
+        DeviceTwinCommand::Update { device_id, change } => {
+            update(&["twins", &device_id], change, invocation).await
+        }
     }
 }
 
 pub async fn run_module(command: ModuleTwinCommand, invocation: &Invocation) -> anyhow::Result<()> {
     match command {
-        ModuleTwinCommand::Show { device_id, module_id } => {
-            show(&["twins", &device_id, "modules", &module_id], invocation).await
-        }
-        ModuleTwinCommand::Update { device_id, module_id, change } => {
-            update(&["twins", &device_id, "modules", &module_id], change, invocation).await
+        ModuleTwinCommand::Show {
+            device_id,
+            module_id,
+        } => show(&["twins", &device_id, "modules", &module_id], invocation).await,
+        ModuleTwinCommand::Update {
+            device_id,
+            module_id,
+            change,
+        } => {
+            update(
+                &["twins", &device_id, "modules", &module_id],
+                change,
+                invocation,
+            )
+            .await
         }
     }
 }
 
 async fn show(path: &[&str], invocation: &Invocation) -> anyhow::Result<()> {
-    let twin = invocation.target.connect(Service::Hub)?.call(Call::new(Method::GET, path)).await?;
+    let twin = invocation
+        .target
+        .connect(Service::Hub)?
+        .call(Call::new(Method::GET, path))
+        .await?;
     Ok(output::print(invocation.output, &twin, TWIN_COLUMNS)?)
 }
 
 async fn update(path: &[&str], change: Change, invocation: &Invocation) -> anyhow::Result<()> {
-    let patch = wire::requests::twin_patch(object("--tags", change.tags)?, object("--desired", change.desired)?);
-    let etag = change.etag.map_or_else(|| "*".to_owned(), |etag| format!("\"{etag}\""));
+    let patch = wire::requests::twin_patch(
+        object("--tags", change.tags)?,
+        object("--desired", change.desired)?,
+    );
+    let etag = change
+        .etag
+        .map_or_else(|| "*".to_owned(), |etag| format!("\"{etag}\""));
     let call = Call::new(Method::PATCH, path).body(&patch).if_match(&etag);
     let twin = invocation.target.connect(Service::Hub)?.call(call).await?;
     Ok(output::print(invocation.output, &twin, TWIN_COLUMNS)?)
 }
 
 /// Reads a JSON object from a flag's text.
-pub fn object(flag: &str, text: Option<String>) -> Result<Option<Map<String, Value>>, OperatorError> {
+pub fn object(
+    flag: &str,
+    text: Option<String>,
+) -> Result<Option<Map<String, Value>>, OperatorError> {
     text.map(|text| {
         serde_json::from_str(&text)
             .map_err(|e| OperatorError::Usage(format!("{flag} must be a JSON object: {e}")))

@@ -85,7 +85,7 @@ impl AssignJob {
             return Err(AssignError::UnknownHub(self.assign.hub));
         }
         if existing.is_some() && previous.as_ref() != Some(&decision.place) {
-            self.check_owner(tx, &decision.place)?;
+            self.require_owner(tx, &decision.place)?;
         }
         self.leave(tx, previous.as_ref(), &decision)?;
         let device = self.step(tx, &decision)?;
@@ -129,7 +129,7 @@ impl AssignJob {
     }
 
     /// A device that another registration is assigned to is not taken from it.
-    fn check_owner(&self, tx: &Tx<'_>, place: &Place) -> Result<(), AssignError> {
+    fn require_owner(&self, tx: &Tx<'_>, place: &Place) -> Result<(), AssignError> {
         let Some(owner) = tx.registration_of_device(&place.hub, &place.device_id)? else {
             return Ok(());
         };

@@ -15,12 +15,25 @@ const SECTION: &str = "Connectivity checks";
 const LIMIT: Duration = Duration::from_secs(20);
 
 pub async fn run(device: &Device) -> Vec<Checked> {
-    let check = |id, description, verdict| Checked { section: SECTION, id, description, verdict };
+    let check = |id, description, verdict| Checked {
+        section: SECTION,
+        id,
+        description,
+        verdict,
+    };
     let provisioning = dps(device).await;
     let hub = hub(device).await;
     vec![
-        check("host-connect-dps-endpoint", "this device trusts and reaches the provisioning service", provisioning),
-        check("host-connect-iothub-https", "this device trusts and reaches its hub over HTTPS", hub),
+        check(
+            "host-connect-dps-endpoint",
+            "this device trusts and reaches the provisioning service",
+            provisioning,
+        ),
+        check(
+            "host-connect-iothub-https",
+            "this device trusts and reaches its hub over HTTPS",
+            hub,
+        ),
     ]
 }
 
@@ -32,7 +45,12 @@ async fn dps(device: &Device) -> Verdict {
 }
 
 async fn hub(device: &Device) -> Verdict {
-    match device.client.get::<DaemonStatus>("/muster/status").await.map(|status| status.provisioning) {
+    match device
+        .client
+        .get::<DaemonStatus>("/muster/status")
+        .await
+        .map(|status| status.provisioning)
+    {
         Ok(Provisioning::Provisioned { hub, .. }) => handshake(device, &hub).await,
         Ok(_) | Err(_) => Verdict::Skipped("the device has no hub yet".to_owned()),
     }
@@ -50,10 +68,17 @@ async fn handshake(device: &Device, host: &HubHost) -> Verdict {
         Ok(trust) => trust,
         Err(error) => return Verdict::Error(told(&error)),
     };
-    let client = HttpsClient::new(host.clone(), &trust, &Credential::Certificate(credential.identity));
+    let client = HttpsClient::new(
+        host.clone(),
+        &trust,
+        &Credential::Certificate(credential.identity),
+    );
     match tokio::time::timeout(LIMIT, client.send(Method::GET, "/", None, None)).await {
         Ok(Ok(_)) => Verdict::Ok(Some(host.to_string())),
         Ok(Err(error)) => Verdict::Error(told(&error)),
-        Err(_) => Verdict::Error(format!("{host} did not answer within {} s", LIMIT.as_secs())),
+        Err(_) => Verdict::Error(format!(
+            "{host} did not answer within {} s",
+            LIMIT.as_secs()
+        )),
     }
 }

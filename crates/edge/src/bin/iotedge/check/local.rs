@@ -22,15 +22,44 @@ const FREE_PER_CENT: u64 = 5;
 pub async fn run(device: &Device) -> Vec<Checked> {
     let now = edge::clock::now();
     let examined = examine_file(&device.paths.config(), now);
-    let check = |id, description, verdict| Checked { section: SECTION, id, description, verdict };
+    let check = |id, description, verdict| Checked {
+        section: SECTION,
+        id,
+        description,
+        verdict,
+    };
     vec![
-        check("aziot-edged-config-well-formed", "config.toml is well-formed and its files belong together", well_formed(&examined)),
-        check("config-up-to-date", "the applied configuration is config.toml's", up_to_date(device, &examined)),
+        check(
+            "aziot-edged-config-well-formed",
+            "config.toml is well-formed and its files belong together",
+            well_formed(&examined),
+        ),
+        check(
+            "config-up-to-date",
+            "the applied configuration is config.toml's",
+            up_to_date(device, &examined),
+        ),
         check("host-local-time", "the clock is plausible", clock(now)),
-        check("identity-certificate-expiry", "the identity certificate does not expire soon", expiry(&examined, now)),
-        check("container-engine-uri", "the container engine answers", engine(device, &examined).await),
-        check("disk-space", "there is room for images and logs", disk(device)),
-        check("aziot-edged-running", "the daemon runs and is provisioned", daemon(device).await),
+        check(
+            "identity-certificate-expiry",
+            "the identity certificate does not expire soon",
+            expiry(&examined, now),
+        ),
+        check(
+            "container-engine-uri",
+            "the container engine answers",
+            engine(device, &examined).await,
+        ),
+        check(
+            "disk-space",
+            "there is room for images and logs",
+            disk(device),
+        ),
+        check(
+            "aziot-edged-running",
+            "the daemon runs and is provisioned",
+            daemon(device).await,
+        ),
     ]
 }
 
@@ -40,9 +69,15 @@ fn well_formed(examined: &Examination) -> Verdict {
     match examined {
         Ok(applied) => {
             let remarks = applied.remarks.iter().chain(&applied.examined.faults);
-            let warnings: Vec<String> =
-                remarks.filter(|fault| fault.severity == Severity::Warning).map(ToString::to_string).collect();
-            if warnings.is_empty() { Verdict::Ok(None) } else { Verdict::Warning(warnings.join("\n")) }
+            let warnings: Vec<String> = remarks
+                .filter(|fault| fault.severity == Severity::Warning)
+                .map(ToString::to_string)
+                .collect();
+            if warnings.is_empty() {
+                Verdict::Ok(None)
+            } else {
+                Verdict::Warning(warnings.join("\n"))
+            }
         }
         Err(error @ ApplyError::Faults { faults, .. }) => {
             let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -57,10 +92,14 @@ fn skipped() -> Verdict {
 }
 
 fn up_to_date(device: &Device, examined: &Examination) -> Verdict {
-    let Ok(current) = examined else { return skipped() };
+    let Ok(current) = examined else {
+        return skipped();
+    };
     match read_applied(&device.paths.applied()) {
         Ok(Some(applied)) if applied == current.text => Verdict::Ok(None),
-        Ok(Some(_)) => Verdict::Warning("config.toml was changed since; run `iotedge config apply`".to_owned()),
+        Ok(Some(_)) => {
+            Verdict::Warning("config.toml was changed since; run `iotedge config apply`".to_owned())
+        }
         Ok(None) => Verdict::Error("nothing is applied; run `iotedge config apply`".to_owned()),
         Err(error) => Verdict::Error(told(&error)),
     }
@@ -68,22 +107,34 @@ fn up_to_date(device: &Device, examined: &Examination) -> Verdict {
 
 fn clock(now: Timestamp) -> Verdict {
     if now < PLAUSIBLE {
-        return Verdict::Error(format!("it says {now}; certificates are not valid then. Set it, or wait for time synchronisation"));
+        return Verdict::Error(format!(
+            "it says {now}; certificates are not valid then. Set it, or wait for time synchronisation"
+        ));
     }
     Verdict::Ok(Some(now.to_string()))
 }
 
 fn expiry(examined: &Examination, now: Timestamp) -> Verdict {
-    let Some(credential) = examined.as_ref().ok().and_then(|applied| applied.examined.credential.as_ref()) else {
+    let Some(credential) = examined
+        .as_ref()
+        .ok()
+        .and_then(|applied| applied.examined.credential.as_ref())
+    else {
         return skipped();
     };
     let left = credential.not_after.since(now);
     let text = format!("it is valid until {}", credential.not_after);
-    if left < EXPIRES_SOON { Verdict::Warning(text) } else { Verdict::Ok(Some(text)) }
+    if left < EXPIRES_SOON {
+        Verdict::Warning(text)
+    } else {
+        Verdict::Ok(Some(text))
+    }
 }
 
 async fn engine(device: &Device, examined: &Examination) -> Verdict {
-    let Ok(applied) = examined else { return skipped() };
+    let Ok(applied) = examined else {
+        return skipped();
+    };
     let runtime = &applied.config.runtime;
     let docker = Docker::new(DockerOptions {
         socket: runtime.socket.clone(),
@@ -92,19 +143,28 @@ async fn engine(device: &Device, examined: &Examination) -> Verdict {
     });
     match docker.engine().await {
         Ok(info) => Verdict::Ok(Some(format!("{} {}", runtime.uri(), info.version))),
-        Err(error) => Verdict::Error(format!("{}\nInstall it with `apt-get install moby-engine` or docker.io, or see [moby_runtime]", told(&error))),
+        Err(error) => Verdict::Error(format!(
+            "{}\nInstall it with `apt-get install moby-engine` or docker.io, or see [moby_runtime]",
+            told(&error)
+        )),
     }
 }
 
 fn disk(device: &Device) -> Verdict {
     let state = device.paths.state();
     let existing = state.ancestors().find(|path| path.exists());
-    let Some(folder) = existing else { return Verdict::Warning(format!("{} does not exist", state.display())) };
+    let Some(folder) = existing else {
+        return Verdict::Warning(format!("{} does not exist", state.display()));
+    };
     match statvfs(folder) {
         Ok(stat) => {
-            let (free, total) = (stat.blocks_available() as u64, (stat.blocks() as u64).max(1));
+            let (free, total) = (stat.blocks_available(), stat.blocks().max(1));
             let text = format!("{} has {} % free", folder.display(), free * 100 / total);
-            if free * 100 / total < FREE_PER_CENT { Verdict::Warning(text) } else { Verdict::Ok(Some(text)) }
+            if free * 100 / total < FREE_PER_CENT {
+                Verdict::Warning(text)
+            } else {
+                Verdict::Ok(Some(text))
+            }
         }
         Err(error) => Verdict::Warning(format!("{}: {error}", folder.display())),
     }
@@ -118,7 +178,9 @@ async fn daemon(device: &Device) -> Verdict {
             match status.provisioning {
                 Provisioning::Provisioned { problem: None, .. } => Verdict::Ok(Some(text)),
                 Provisioning::Provisioned { .. } => Verdict::Warning(text),
-                Provisioning::Unconfigured { .. } | Provisioning::Registering { .. } => Verdict::Error(text),
+                Provisioning::Unconfigured { .. } | Provisioning::Registering { .. } => {
+                    Verdict::Error(text)
+                }
             }
         }
     }

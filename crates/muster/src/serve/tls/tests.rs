@@ -1,0 +1,192 @@
+//! Handshakes with rustls on both sides, in memory, and client certificates that the OpenSSL command line makes.
+
+use std::path::Path;
+use std::process::Command;
+
+use rustls::sign::{SigningKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, ConnectionCommon, Error, RootCertStore,
+    SupportedProtocolVersion,
+};
+
+use super::*;
+use crate::clock;
+
+/// A folder with a server's CA, in which OpenSSL works.
+struct Workshop {
+    dir: tempfile::TempDir,
+    authority: ca::ServerAuthority,
+}
+
+/// A certificate and a key that a client shows; they need not belong together.
+struct Shown {
+    certificate: Certificate,
+    key: Arc<dyn SigningKey>,
+}
+
+impl Workshop {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = ca::ServerAuthority::open_or_create(dir.path(), clock::now()).unwrap();
+        Self { dir, authority }
+    }
+
+    fn openssl(&self, arguments: &str) {
+        let output = Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .current_dir(self.dir.path())
+            .output()
+            .expect("these tests need the openssl command; on Debian: apt-get install openssl");
+        assert!(
+            output.status.success(),
+            "openssl {arguments}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Makes `NAME.key`, and with it a certificate of version 1 and one of version 3: `NAME.v1.pem`, `NAME.v3.pem`.
+    fn make(&self, name: &str, algorithm: &str) {
+        self.openssl(&format!("req -new -newkey {algorithm} -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -signkey {name}.key -days 2 -out {name}.v1.pem"
+        ));
+        self.openssl(&format!(
+            "req -x509 -key {name}.key -subj /CN={name} -days 2 -out {name}.v3.pem"
+        ));
+    }
+
+    fn shown(&self, certificate: &str, key: &str) -> Shown {
+        let key: PrivateKeyDer<'static> =
+            PrivateKeyDer::Pkcs8(read_key(&self.path(key)).pkcs8_der().clone_key());
+        Shown {
+            certificate: Certificate::parse_one(&std::fs::read(self.path(certificate)).unwrap())
+                .unwrap(),
+            key: rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap(),
+        }
+    }
+
+    /// What the server knows of its client once hands are shaken.
+    fn shake_hands(
+        &self,
+        shown: Shown,
+        version: &'static SupportedProtocolVersion,
+    ) -> Result<PeerChain, Error> {
+        let names = ["localhost"];
+        let credential = self
+            .authority
+            .ensure_server_certificate(&names, clock::now())
+            .unwrap();
+        let server = server_config(CurrentCertificate::new(&credential).unwrap()).unwrap();
+        let mut server = ServerConnection::new(server).unwrap();
+
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(self.authority.certificate().der().to_vec().into())
+            .unwrap();
+        let chain = vec![shown.certificate.der().to_vec().into()];
+        // Not `from_der`, which would look whether the two belong together.
+        let identity = SingleCertAndKey::from(CertifiedKey::new(chain, shown.key));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_cert_resolver(Arc::new(identity));
+        let mut client =
+            ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+
+        while client.is_handshaking() || server.is_handshaking() {
+            pass(&mut client, &mut server)?;
+            pass(&mut server, &mut client)?;
+        }
+        Ok(peer_chain(&server))
+    }
+}
+
+fn read_key(path: &Path) -> pki::PrivateKey {
+    pki::PrivateKey::from_pem(&std::fs::read_to_string(path).unwrap(), None).unwrap()
+}
+
+/// Hands over what one side has to say.
+fn pass<A, B>(from: &mut ConnectionCommon<A>, to: &mut ConnectionCommon<B>) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut bytes).unwrap();
+    }
+    let mut unread = bytes.as_slice();
+    while !unread.is_empty() {
+        to.read_tls(&mut unread).unwrap();
+        to.process_new_packets()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_leaf_of_either_x509_version_is_known_by_its_key() {
+    let shop = Workshop::new();
+    for (name, algorithm) in [
+        ("rsa", "rsa:2048"),
+        ("ec", "ec -pkeyopt ec_paramgen_curve:P-256"),
+    ] {
+        shop.make(name, algorithm);
+        for (file, x509_version) in [("v1", 1), ("v3", 3)] {
+            for tls in [&TLS12, &TLS13] {
+                let shown = shop.shown(&format!("{name}.{file}.pem"), &format!("{name}.key"));
+                assert_eq!(shown.certificate.version(), x509_version);
+                let chain = shop.shake_hands(shown, tls).unwrap().0.unwrap();
+                assert_eq!(
+                    chain.leaf().subject_common_name(),
+                    Some(name),
+                    "{file} {tls:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_leaf_of_either_x509_version_without_its_key_is_refused() {
+    let shop = Workshop::new();
+    for (name, algorithm) in [
+        ("rsa", "rsa:2048"),
+        ("ec", "ec -pkeyopt ec_paramgen_curve:P-256"),
+    ] {
+        shop.make(name, algorithm);
+        shop.make("thief", algorithm);
+        for file in ["v1", "v3"] {
+            for tls in [&TLS12, &TLS13] {
+                let shown = shop.shown(&format!("{name}.{file}.pem"), "thief.key");
+                let refused = shop.shake_hands(shown, tls).unwrap_err();
+                let wrong = Error::InvalidCertificate(CertificateError::BadSignature);
+                assert_eq!(refused, wrong, "{name} {file} {tls:?}");
+            }
+        }
+    }
+}
+
+/// A key of another kind than the certificate's: the algorithm that the client names must fit the certificate.
+#[test]
+fn a_leaf_with_a_signature_of_another_kind_of_key_is_refused() {
+    let shop = Workshop::new();
+    shop.make("rsa", "rsa:2048");
+    shop.make("ec", "ec -pkeyopt ec_paramgen_curve:P-256");
+    for (certificate, key) in [("rsa.v1.pem", "ec.key"), ("ec.v1.pem", "rsa.key")] {
+        for tls in [&TLS12, &TLS13] {
+            let refused = shop
+                .shake_hands(shop.shown(certificate, key), tls)
+                .unwrap_err();
+            assert!(
+                matches!(
+                    refused,
+                    Error::InvalidCertificate(_) | Error::PeerMisbehaved(_)
+                ),
+                "{refused:?}"
+            );
+        }
+    }
+}
