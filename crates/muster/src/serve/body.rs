@@ -1,13 +1,20 @@
-//! Request bodies that have to arrive in time.
+//! Request bodies: they have to arrive in time, and what nobody reads of them is taken off the connection.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
+
+/// Bytes of an unread body that are taken off the connection, so that its client gets to read why it was refused.
+const MOST_UNREAD: u64 = 1024 * 1024;
+/// How long that may take.
+const UNREAD_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why the rest of a body is not waited for.
 #[derive(Debug, thiserror::Error)]
@@ -20,22 +27,69 @@ pub enum BodyError {
 
 /// A body that fails once its time is up, however steadily its bytes trickle.
 struct Timely<B> {
-    body: B,
+    /// `None` only while it is dropped.
+    body: Option<B>,
     limit: Duration,
     deadline: Pin<Box<Sleep>>,
+    unread: Unread<B>,
 }
 
-/// The body of a request, which has `limit` to arrive whole.
-pub fn timely(body: Incoming, limit: Duration) -> Body {
+/// Where a body is left by a handler that did not read it to its end.
+pub struct Unread<B = Incoming>(Arc<Mutex<Option<B>>>);
+
+/// The body of a request, which has `limit` to arrive whole, and the place where what is not read of it will be.
+pub fn timely(body: Incoming, limit: Duration) -> (Body, Unread) {
+    let unread = Unread(Arc::default());
     // Most requests carry none and need no timer.
     if body.is_end_stream() {
-        return Body::empty();
+        return (Body::empty(), unread);
     }
-    Body::new(Timely {
-        body,
-        limit,
-        deadline: Box::pin(sleep(limit)),
-    })
+    let timely = Timely::new(body, limit, &unread);
+    (Body::new(timely), unread)
+}
+
+impl<B> Timely<B> {
+    fn new(body: B, limit: Duration, unread: &Unread<B>) -> Self {
+        let (deadline, unread) = (Box::pin(sleep(limit)), Unread(unread.0.clone()));
+        Self {
+            body: Some(body),
+            limit,
+            deadline,
+            unread,
+        }
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
+    /// Reads and forgets what a handler left, within limits. A server that closes before its client has sent everything resets
+    /// the connection, and the answer with it.
+    pub async fn discard(self) {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut body) = left.filter(|body| body.size_hint().lower() <= MOST_UNREAD) else {
+            return;
+        };
+        let reading = async {
+            let mut read = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                read += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if read > MOST_UNREAD {
+                    return;
+                }
+            }
+        };
+        // Too late is as good as done: the connection is closed then.
+        let _ = timeout(UNREAD_DEADLINE, reading).await;
+    }
+}
+
+impl<B> Drop for Timely<B> {
+    fn drop(&mut self) {
+        // What was late is not waited for again.
+        if !self.deadline.is_elapsed() {
+            let mut unread = self.unread.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *unread = self.body.take();
+        }
+    }
 }
 
 impl<B> HttpBody for Timely<B>
@@ -50,7 +104,10 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(body).poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(frame.map(|frame| Ok(frame?))),
             Poll::Pending => {
                 let late = self.deadline.as_mut().poll(cx);
@@ -60,18 +117,21 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map(HttpBody::size_hint)
+            .unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::stream::{self, StreamExt};
-    use http_body_util::{BodyExt, StreamBody};
+    use http_body_util::StreamBody;
 
     use super::*;
 
@@ -80,11 +140,7 @@ mod tests {
     fn timely(
         frames: impl stream::Stream<Item = Result<Frame<Bytes>, hyper::Error>> + Unpin,
     ) -> impl HttpBody<Data = Bytes, Error = BodyError> {
-        Timely {
-            body: StreamBody::new(frames),
-            limit: LIMIT,
-            deadline: Box::pin(sleep(LIMIT)),
-        }
+        Timely::new(StreamBody::new(frames), LIMIT, &Unread(Arc::default()))
     }
 
     #[tokio::test(start_paused = true)]
@@ -100,5 +156,21 @@ mod tests {
         assert_eq!(whole.to_bytes().len(), 50);
         let late = timely(drop_by_drop(70)).collect().await;
         assert!(matches!(late, Err(BodyError::Late(LIMIT))));
+    }
+
+    #[tokio::test]
+    async fn what_a_handler_leaves_is_read_up_to_a_limit() {
+        let taken = Arc::new(Mutex::new(0_u64));
+        for (megabytes, read) in [(1, 1), (50, 2)] {
+            let count = taken.clone();
+            let frames = stream::iter(0..megabytes).map(move |_| {
+                *count.lock().unwrap() += 1;
+                Ok::<_, hyper::Error>(Frame::data(Bytes::from(vec![0; 1 << 20])))
+            });
+            let unread = Unread(Arc::default());
+            drop(Timely::new(StreamBody::new(frames), LIMIT, &unread));
+            unread.discard().await;
+            assert_eq!(std::mem::take(&mut *taken.lock().unwrap()), read);
+        }
     }
 }

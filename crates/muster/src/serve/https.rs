@@ -86,7 +86,11 @@ async fn answer(
         }
         return response;
     }
-    let mut request = request.map(|incoming| body::timely(incoming, BODY_DEADLINE));
+    let (parts, incoming) = request.into_parts();
+    let (body, unread) = body::timely(incoming, BODY_DEADLINE);
+    let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(chain);
-    front.answer(request).await
+    let response = front.answer(request).await;
+    unread.discard().await;
+    response
 }

@@ -22,8 +22,10 @@ use crate::hierarchy::Hierarchy;
 pub enum Talk {
     /// One request without meaning.
     Empty,
-    /// Register, then poll until assigned.
+    /// Register; the answer comes after the durable commit.
     Registration { scope: String },
+    /// Register, then poll until told the hub.
+    RegistrationAndPoll { scope: String },
 }
 
 struct Device {
@@ -103,13 +105,20 @@ async fn call(device: &Device, address: SocketAddr, talk: &Talk) -> Result<()> {
             let (status, _) = exchange(&mut stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await?;
             ensure!(status == 200, "HTTP {status}");
         }
-        Talk::Registration { scope } => register(&mut stream, scope, &device.name).await?,
+        Talk::Registration { scope } => {
+            register(&mut stream, scope, &device.name).await?;
+        }
+        Talk::RegistrationAndPoll { scope } => {
+            let operation = register(&mut stream, scope, &device.name).await?;
+            poll(&mut stream, scope, &device.name, &operation).await?;
+        }
     }
     stream.shutdown().await?;
     Ok(())
 }
 
-async fn register(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str) -> Result<()> {
+/// Registers; the operation to poll.
+async fn register(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str) -> Result<String> {
     let body = format!("{{\"registrationId\":\"{name}\"}}");
     let put = format!(
         "PUT {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -118,12 +127,15 @@ async fn register(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str) ->
     );
     let (status, answer) = exchange(stream, &put).await?;
     ensure!(status == 202, "HTTP {status}: {answer}");
-    let operation = answer["operationId"].as_str().context("no operationId")?;
-    let poll = format!(
+    Ok(answer["operationId"].as_str().context("no operationId")?.to_owned())
+}
+
+async fn poll(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str, operation: &str) -> Result<()> {
+    let get = format!(
         "GET {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\n\r\n",
         wire::dps::operation_path(scope, name, operation)
     );
-    let (status, answer) = exchange(stream, &poll).await?;
+    let (status, answer) = exchange(stream, &get).await?;
     ensure!(status == 200 && answer["status"] == "assigned", "HTTP {status}: {answer}");
     Ok(())
 }

@@ -74,18 +74,21 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let muster_address: SocketAddr = format!("{}:443", muster.host()).parse()?;
     let scope = muster.id_scope()?;
     let muster_ca = std::fs::read_to_string(muster.ca()?)?;
-    let (mut bare, mut complete) = (Measured::default(), Measured::default());
+    let mut report = Report::new(arguments.registrations, arguments.concurrency);
     for round in 0..=arguments.rounds {
-        // Round 0 warms both up and is not counted.
+        // Round 0 warms all of them up and is not counted.
+        let counted = round > 0;
         let names = |kind: &str| (0..arguments.registrations).map(|n| format!("{kind}-{round}-{n}")).collect::<Vec<_>>();
         let fleet = Fleet::new(&hierarchy, names("b"), &hierarchy.root_pem, bare_address, client::Talk::Empty)?;
-        run(bare_id, fleet, arguments.concurrency, (round > 0).then_some(&mut bare)).await?;
+        run(bare_id, fleet, arguments.concurrency, counted.then_some(&mut report.bare)).await?;
         let talk = client::Talk::Registration { scope: scope.clone() };
-        let fleet = Fleet::new(&hierarchy, names("m"), &muster_ca, muster_address, talk)?;
-        run(muster.process_id(), fleet, arguments.concurrency, (round > 0).then_some(&mut complete)).await?;
+        let fleet = Fleet::new(&hierarchy, names("r"), &muster_ca, muster_address, talk)?;
+        run(muster.process_id(), fleet, arguments.concurrency, counted.then_some(&mut report.registration)).await?;
+        let talk = client::Talk::RegistrationAndPoll { scope: scope.clone() };
+        let fleet = Fleet::new(&hierarchy, names("p"), &muster_ca, muster_address, talk)?;
+        run(muster.process_id(), fleet, arguments.concurrency, counted.then_some(&mut report.polled)).await?;
     }
-    Report { registrations: arguments.registrations, concurrency: arguments.concurrency, bare, complete }
-        .print(arguments.json)
+    report.print(arguments.json)
 }
 
 async fn run(process: u32, fleet: Fleet, concurrency: usize, measured: Option<&mut Measured>) -> Result<()> {

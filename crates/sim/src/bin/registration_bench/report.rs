@@ -39,50 +39,72 @@ fn median(values: &[f64]) -> f64 {
 
 /// Everything that one run found.
 pub struct Report {
-    pub registrations: usize,
-    pub concurrency: usize,
+    registrations: usize,
+    concurrency: usize,
+    /// The bare server's.
     pub bare: Measured,
-    pub complete: Measured,
+    /// Registered and answered after the durable commit.
+    pub registration: Measured,
+    /// The same, and polled until told the hub.
+    pub polled: Measured,
 }
 
 impl Report {
+    pub fn new(registrations: usize, concurrency: usize) -> Self {
+        let (bare, registration, polled) = Default::default();
+        Self { registrations, concurrency, bare, registration, polled }
+    }
+
+    fn ratio(&self, measured: &Measured) -> f64 {
+        median(&measured.cpu) / median(&self.bare.cpu)
+    }
+
     pub fn print(&self, as_json: bool) -> Result<()> {
-        let ratio = median(&self.complete.cpu) / median(&self.bare.cpu);
         let mut out = std::io::stdout().lock();
         if as_json {
             let figures = |m: &Measured| {
-                json!({ "cpuMicrosPerOperation": m.cpu, "operationsPerSecond": m.rate, "bytesWrittenPerOperation": m.written })
+                json!({
+                    "cpuMicrosPerOperation": m.cpu,
+                    "operationsPerSecond": m.rate,
+                    "bytesWrittenPerOperation": m.written,
+                    "cpuRatio": self.ratio(m),
+                })
             };
             let report = json!({
-                "registrationsPerRound": self.registrations,
+                "operationsPerRound": self.registrations,
                 "concurrency": self.concurrency,
                 "bare": figures(&self.bare),
-                "registration": figures(&self.complete),
-                "cpuRatio": ratio,
+                "registration": figures(&self.registration),
+                "registrationAndPoll": figures(&self.polled),
             });
             writeln!(out, "{report:#}")?;
             return Ok(());
         }
         writeln!(
             out,
-            "{} rounds of {} operations, {} connections at once, TLS 1.3, full mutual handshakes, chain of 3, P-256",
+            "{} rounds of {} operations, {} connections at once; TLS 1.3, full mutual handshakes, chain of 3, P-256",
             self.bare.cpu.len(),
             self.registrations,
             self.concurrency
         )?;
-        writeln!(out, "{:<34} {:>12} {:>24} {:>12} {:>14}", "", "CPU µs/op", "(rounds)", "op/s", "bytes written")?;
-        for (name, measured) in [("bare verifying server", &self.bare), ("complete group registration", &self.complete)] {
+        writeln!(out, "{:<38} {:>9} {:>28} {:>6} {:>7} {:>9}", "", "CPU µs/op", "(rounds)", "ratio", "op/s", "B written")?;
+        let rows = [
+            ("bare verifying server, empty answer", &self.bare),
+            ("group registration, durable, answered", &self.registration),
+            ("the same, and polled until assigned", &self.polled),
+        ];
+        for (name, measured) in rows {
             let rounds: Vec<String> = measured.cpu.iter().map(|v| format!("{v:.0}")).collect();
             writeln!(
                 out,
-                "{name:<34} {:>12.0} {:>24} {:>12.0} {:>14.0}",
+                "{name:<38} {:>9.0} {:>28} {:>6.2} {:>7.0} {:>9.0}",
                 median(&measured.cpu),
                 rounds.join(" "),
+                self.ratio(measured),
                 median(&measured.rate),
                 median(&measured.written)
             )?;
         }
-        writeln!(out, "ratio of CPU per operation: {ratio:.2} (target: at most 1.3)")?;
         Ok(())
     }
 }
