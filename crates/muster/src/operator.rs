@@ -58,10 +58,28 @@ pub struct Target {
         value_name = "STRING",
         hide_env_values = true
     )]
-    pub login: Option<String>,
+    pub login: Option<Login>,
     /// PEM file with the CA of the server, when it is not in the system's store.
     #[arg(long, global = true, value_name = "FILE", env = "MUSTER_SERVER_CA")]
     pub server_ca: Option<PathBuf>,
+}
+
+/// A connection string as it was typed: it holds a key, so it is not shown.
+#[derive(Clone)]
+pub struct Login(String);
+
+impl std::str::FromStr for Login {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// Which of the two services a command talks to.
@@ -156,7 +174,7 @@ impl Target {
 
     fn find(&self, service: Service) -> anyhow::Result<(String, Option<PathBuf>)> {
         if let Some(login) = &self.login {
-            return Ok((login.clone(), None));
+            return Ok((login.0.clone(), None));
         }
         if let Some(text) = crate::environment::variable(service.variable()) {
             return Ok((text, None));

@@ -30,8 +30,14 @@ impl EdgeDevice {
     /// When files cannot be written.
     pub fn with_engine_uri(server: &Server, identity: &Identity, engine: &str) -> Result<Self> {
         // Unix socket paths are short, so the root is.
-        let root = tempfile::Builder::new().prefix("edge-").tempdir_in("/tmp")?;
-        let device = Self { name: identity.name.clone(), root, daemon: None };
+        let root = tempfile::Builder::new()
+            .prefix("edge-")
+            .tempdir_in("/tmp")?;
+        let device = Self {
+            name: identity.name.clone(),
+            root,
+            daemon: None,
+        };
         let config = format!(
             r#"hostname = "{name}"
 trust_bundle_cert = "file://{ca}"
@@ -72,7 +78,10 @@ network = "azure-iot-edge"
         std::fs::create_dir_all(&dir)?;
         let path = dir.join("config.toml");
         std::fs::write(&path, text)?;
-        Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+        Ok(std::fs::set_permissions(
+            path,
+            std::fs::Permissions::from_mode(0o600),
+        )?)
     }
 
     /// `config.toml` as it stands.
@@ -80,7 +89,9 @@ network = "azure-iot-edge"
     /// # Errors
     /// When it cannot be read.
     pub fn config(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(self.root().join("etc/aziot/config.toml"))?)
+        Ok(std::fs::read_to_string(
+            self.root().join("etc/aziot/config.toml"),
+        )?)
     }
 
     /// The folder that is the device's `/`.
@@ -130,7 +141,10 @@ network = "azure-iot-edge"
     /// # Errors
     /// When it does not run.
     pub fn kill(&mut self) -> Result<()> {
-        self.daemon.as_mut().context("the daemon does not run")?.kill()
+        self.daemon
+            .as_mut()
+            .context("the daemon does not run")?
+            .kill()
     }
 
     /// SIGTERM of the daemon; its exit code.
@@ -138,7 +152,10 @@ network = "azure-iot-edge"
     /// # Errors
     /// When it does not run or does not end.
     pub fn terminate(&mut self) -> Result<Option<i32>> {
-        self.daemon.as_mut().context("the daemon does not run")?.terminate()
+        self.daemon
+            .as_mut()
+            .context("the daemon does not run")?
+            .terminate()
     }
 
     /// What the daemon has printed.
@@ -169,6 +186,8 @@ network = "azure-iot-edge"
             ensure!(row["status"] == "running", "it is {row}");
             Ok(row)
         });
-        waited.await.with_context(|| format!("the daemon's log:\n{}", self.log()))
+        waited
+            .await
+            .with_context(|| format!("the daemon's log:\n{}", self.log()))
     }
 }

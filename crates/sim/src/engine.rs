@@ -14,10 +14,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the variable is not set, or nobody answers.
-    #[expect(clippy::disallowed_methods, reason = "the test runner hands its engine over in the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test runner hands its engine over in the environment"
+    )]
     pub fn connect() -> Result<Self> {
-        let socket = std::env::var("MUSTER_TEST_ENGINE")
-            .context("MUSTER_TEST_ENGINE names no container engine; run the tests with `cargo xtask test`")?;
+        let socket = std::env::var("MUSTER_TEST_ENGINE").context(
+            "MUSTER_TEST_ENGINE names no container engine; run the tests with `cargo xtask test`",
+        )?;
         let socket = socket.trim_start_matches("unix://").to_owned();
         let docker = Docker::connect_with_unix(&socket, 60, bollard::API_DEFAULT_VERSION)?;
         Ok(Self { socket, docker })
@@ -33,7 +37,11 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub async fn running_with_label(&self, key: &str, value: &str) -> Result<Vec<(String, String)>> {
+    pub async fn running_with_label(
+        &self,
+        key: &str,
+        value: &str,
+    ) -> Result<Vec<(String, String)>> {
         let options = ListContainersOptions {
             filters: Some([("label".to_owned(), vec![format!("{key}={value}")])].into()),
             ..Default::default()
@@ -52,7 +60,10 @@ impl Engine {
     /// # Errors
     /// When the engine does not answer.
     pub async fn stop(&self, id: &str) -> Result<()> {
-        let options = StopContainerOptions { t: Some(0), ..Default::default() };
+        let options = StopContainerOptions {
+            t: Some(0),
+            ..Default::default()
+        };
         Ok(self.docker.stop_container(id, Some(options)).await?)
     }
 }

@@ -13,8 +13,18 @@ use nix::unistd::Pid;
 /// When it has not been built.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("this program's path")?;
-    let path = here.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
-    path.with_context(|| format!("{name} is not built beside {}; run `cargo build --workspace`", here.display()))
+    let path = here
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
+    path.with_context(|| {
+        format!(
+            "{name} is not built beside {}; run `cargo build --workspace`",
+            here.display()
+        )
+    })
 }
 
 /// What a program that ran to its end left.
@@ -34,7 +44,13 @@ impl Finished {
     /// # Errors
     /// When it did not, with all that it said.
     pub fn ok(self) -> Result<String> {
-        ensure!(self.code == Some(0), "exit code {:?}\n{}\n{}", self.code, self.stdout, self.stderr);
+        ensure!(
+            self.code == Some(0),
+            "exit code {:?}\n{}\n{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
         Ok(self.stdout)
     }
 
@@ -52,8 +68,14 @@ impl Finished {
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn run(program: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Finished> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+pub fn run(
+    program: &Path,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<Finished> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
     Ok(Finished {
         code: output.status.code(),
@@ -75,12 +97,20 @@ impl Program {
     /// # Errors
     /// When it cannot be started.
     pub fn start(mut command: Command, log: &Path) -> Result<Self> {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(log);
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log);
         let file = file.with_context(|| format!("cannot write {}", log.display()))?;
         let errors = file.try_clone().context("a second handle of the log")?;
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
-        let child = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
-        Ok(Self { child, log: log.to_owned() })
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {:?}", command.get_program()))?;
+        Ok(Self {
+            child,
+            log: log.to_owned(),
+        })
     }
 
     /// Its process id.

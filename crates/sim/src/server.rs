@@ -31,9 +31,15 @@ impl Server {
     /// When it does not become ready.
     pub async fn start() -> Result<Self> {
         let address = free_address()?;
-        let dir = tempfile::Builder::new().prefix("muster-server-").tempdir()?;
+        let dir = tempfile::Builder::new()
+            .prefix("muster-server-")
+            .tempdir()?;
         let program = spawn(address, dir.path())?;
-        let mut server = Self { program, address, dir };
+        let mut server = Self {
+            program,
+            address,
+            dir,
+        };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -73,7 +79,11 @@ impl Server {
             if probe(&url, data_dir).await.is_ok() {
                 return Ok(());
             }
-            anyhow::ensure!(started.elapsed() < Duration::from_secs(30), "not ready:\n{}", program.log());
+            anyhow::ensure!(
+                started.elapsed() < Duration::from_secs(30),
+                "not ready:\n{}",
+                program.log()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -125,7 +135,9 @@ impl Server {
     pub fn show(&self, pointer: &str) -> Result<String> {
         let shown = self.muster(&["show"])?.json()?;
         let text = shown.pointer(pointer).and_then(Value::as_str);
-        Ok(text.with_context(|| format!("no {pointer} in {shown}"))?.to_owned())
+        Ok(text
+            .with_context(|| format!("no {pointer} in {shown}"))?
+            .to_owned())
     }
 
     /// Runs the operator's command line against this server.
@@ -156,10 +168,15 @@ impl Server {
     }
 
     fn client_with(&self, chain_and_key: &str) -> Result<reqwest::Client> {
-        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        rustls::crypto::aws_lc_rs::default_provider()
+            .install_default()
+            .ok();
         let roots = reqwest::Certificate::from_pem_bundle(&std::fs::read(self.ca()?)?)?;
         let identity = reqwest::Identity::from_pem(chain_and_key.as_bytes())?;
-        Ok(reqwest::Client::builder().tls_certs_only(roots).identity(identity).build()?)
+        Ok(reqwest::Client::builder()
+            .tls_certs_only(roots)
+            .identity(identity)
+            .build()?)
     }
 
     /// Registers over HTTPS with a chain and key as they are given, and returns the first answer: status and JSON.
@@ -167,9 +184,18 @@ impl Server {
     /// # Errors
     /// When there is no answer at all.
     pub async fn register(&self, id: &str, chain_and_key: &str) -> Result<(u16, Value)> {
-        let url = format!("https://{}{}", self.host(), wire::dps::register_path(&self.id_scope()?, id));
-        let request = self.client_with(chain_and_key)?.put(url + "?api-version=2021-06-01");
-        let response = request.json(&serde_json::json!({ "registrationId": id })).send().await?;
+        let url = format!(
+            "https://{}{}",
+            self.host(),
+            wire::dps::register_path(&self.id_scope()?, id)
+        );
+        let request = self
+            .client_with(chain_and_key)?
+            .put(url + "?api-version=2021-06-01");
+        let response = request
+            .json(&serde_json::json!({ "registrationId": id }))
+            .send()
+            .await?;
         Ok((response.status().as_u16(), response.json().await?))
     }
 
@@ -178,15 +204,21 @@ impl Server {
     /// # Errors
     /// When the handshake fails.
     pub async fn connect(&self, port: u16) -> Result<TlsStream<TcpStream>> {
-        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        rustls::crypto::aws_lc_rs::default_provider()
+            .install_default()
+            .ok();
         let mut roots = RootCertStore::empty();
         for root in CertificateDer::pem_file_iter(self.ca()?)? {
             roots.add(root?)?;
         }
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let stream = TcpStream::connect((self.address, port)).await?;
         let name = ServerName::IpAddress(std::net::IpAddr::from(self.address).into());
-        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+        Ok(TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await?)
     }
 
     /// Waits until a registration has a status.
@@ -194,34 +226,64 @@ impl Server {
     /// # Errors
     /// When it does not get it within 30 s.
     pub async fn wait_for_registration(&self, id: &str, status: &str) -> Result<Value> {
-        until(&format!("registration {id} {status}"), Duration::from_secs(30), || async {
-            let shown =
-                self.muster(&["dps", "enrollment-group", "registration", "show", "--registration-id", id])?.json()?;
-            anyhow::ensure!(shown["status"] == status, "it is {shown}");
-            Ok(shown)
-        })
+        until(
+            &format!("registration {id} {status}"),
+            Duration::from_secs(30),
+            || async {
+                let shown = self
+                    .muster(&[
+                        "dps",
+                        "enrollment-group",
+                        "registration",
+                        "show",
+                        "--registration-id",
+                        id,
+                    ])?
+                    .json()?;
+                anyhow::ensure!(shown["status"] == status, "it is {shown}");
+                Ok(shown)
+            },
+        )
         .await
     }
 }
 
 fn client(ca: &[u8]) -> Result<reqwest::Client> {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
     let roots = reqwest::Certificate::from_pem_bundle(ca)?;
-    Ok(reqwest::Client::builder().tls_certs_only(roots).timeout(Duration::from_secs(30)).build()?)
+    Ok(reqwest::Client::builder()
+        .tls_certs_only(roots)
+        .timeout(Duration::from_secs(30))
+        .build()?)
 }
 
 async fn probe(url: &str, data_dir: &Path) -> Result<()> {
     let arguments = ["show", "--data-dir", &data_dir.to_string_lossy()].map(str::to_owned);
     let shown = run(&binary("muster")?, arguments)?.json()?;
     let ca = shown["serverCa"].as_str().context("no serverCa")?;
-    client(&std::fs::read(ca)?)?.get(url).send().await?.error_for_status()?;
+    client(&std::fs::read(ca)?)?
+        .get(url)
+        .send()
+        .await?
+        .error_for_status()?;
     Ok(())
 }
 
 fn spawn(address: Ipv4Addr, dir: &Path) -> Result<Program> {
     let mut command = Command::new(binary("muster")?);
     let address = address.to_string();
-    command.args(["serve", "--hostname", &address, "--listen", &address, "--data-dir"]).arg(dir);
+    command
+        .args([
+            "serve",
+            "--hostname",
+            &address,
+            "--listen",
+            &address,
+            "--data-dir",
+        ])
+        .arg(dir);
     // The log stands beside the data, which a restarted server must find as it was.
     Program::start(command, &dir.with_extension("log"))
 }
@@ -230,11 +292,20 @@ fn spawn(address: Ipv4Addr, dir: &Path) -> Result<Program> {
 fn free_address() -> Result<Ipv4Addr> {
     let mut random = rand::rng();
     for _ in 0..100 {
-        let address = Ipv4Addr::new(127, random.random_range(1..=254), random.random(), random.random_range(1..=254));
-        let free = [443, 8883].iter().all(|port| TcpListener::bind(SocketAddrV4::new(address, *port)).is_ok());
+        let address = Ipv4Addr::new(
+            127,
+            random.random_range(1..=254),
+            random.random(),
+            random.random_range(1..=254),
+        );
+        let free = [443, 8883]
+            .iter()
+            .all(|port| TcpListener::bind(SocketAddrV4::new(address, *port)).is_ok());
         if free {
             return Ok(address);
         }
     }
-    anyhow::bail!("no loopback address has free ports 443 and 8883; these tests bind them, which needs root")
+    anyhow::bail!(
+        "no loopback address has free ports 443 and 8883; these tests bind them, which needs root"
+    )
 }

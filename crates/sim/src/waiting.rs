@@ -21,7 +21,10 @@ where
             Err(error) => error,
         };
         if started.elapsed() > limit {
-            bail!("{what}: not within {} s; last seen: {not_yet:#}", limit.as_secs());
+            bail!(
+                "{what}: not within {} s; last seen: {not_yet:#}",
+                limit.as_secs()
+            );
         }
         tokio::time::sleep(PAUSE).await;
     }

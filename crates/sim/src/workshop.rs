@@ -64,16 +64,39 @@ impl Workshop {
         let root_extensions = "basicConstraints=critical,CA:TRUE";
         let usage = "keyUsage=critical,keyCertSign,cRLSign,digitalSignature";
         workshop.openssl(&[
-            "req", "-x509", "-newkey", "rsa:4096", "-nodes", "-sha256", "-days", "30", "-subj",
-            "/CN=Azure_IoT_Hub_CA_Cert_Test_Only", "-addext", root_extensions, "-addext", usage, "-keyout",
-            "private/root.key.pem", "-out", "certs/azure-iot-test-only.root.ca.cert.pem",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:4096",
+            "-nodes",
+            "-sha256",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=Azure_IoT_Hub_CA_Cert_Test_Only",
+            "-addext",
+            root_extensions,
+            "-addext",
+            usage,
+            "-keyout",
+            "private/root.key.pem",
+            "-out",
+            "certs/azure-iot-test-only.root.ca.cert.pem",
         ])?;
-        workshop.sign("intermediate", "Azure_IoT_Hub_Intermediate_Cert_Test_Only", "rsa:4096", "root", CA_EXTENSIONS)?;
+        workshop.sign(
+            "intermediate",
+            "Azure_IoT_Hub_Intermediate_Cert_Test_Only",
+            "rsa:4096",
+            "root",
+            CA_EXTENSIONS,
+        )?;
         Ok(workshop)
     }
 
     fn empty() -> Result<Self> {
-        Ok(Self { dir: tempfile::Builder::new().prefix("muster-ca-").tempdir()? })
+        Ok(Self {
+            dir: tempfile::Builder::new().prefix("muster-ca-").tempdir()?,
+        })
     }
 
     /// The folder.
@@ -85,13 +108,15 @@ impl Workshop {
     /// PEM of the root.
     #[must_use]
     pub fn root(&self) -> PathBuf {
-        self.path().join("certs/azure-iot-test-only.root.ca.cert.pem")
+        self.path()
+            .join("certs/azure-iot-test-only.root.ca.cert.pem")
     }
 
     /// PEM of the intermediate.
     #[must_use]
     pub fn intermediate(&self) -> PathBuf {
-        self.path().join("certs/azure-iot-test-only.intermediate.cert.pem")
+        self.path()
+            .join("certs/azure-iot-test-only.intermediate.cert.pem")
     }
 
     /// Runs `muster ca` in this folder.
@@ -140,11 +165,27 @@ impl Workshop {
         let stem = format!("iot-edge-device-identity-{name}");
         std::fs::write(self.path().join("csr/index.txt"), "")?;
         std::fs::write(self.path().join("csr/expired.cnf"), EXPIRING_CA)?;
-        let (request, certificate) = (format!("csr/{stem}.csr.pem"), format!("certs/{stem}.cert.pem"));
+        let (request, certificate) = (
+            format!("csr/{stem}.csr.pem"),
+            format!("certs/{stem}.cert.pem"),
+        );
         let extensions = format!("csr/{stem}.ext");
         self.openssl(&[
-            "ca", "-batch", "-config", "csr/expired.cnf", "-in", &request, "-out", &certificate, "-notext",
-            "-startdate", "20200101000000Z", "-enddate", "20200131000000Z", "-extfile", &extensions,
+            "ca",
+            "-batch",
+            "-config",
+            "csr/expired.cnf",
+            "-in",
+            &request,
+            "-out",
+            &certificate,
+            "-notext",
+            "-startdate",
+            "20200101000000Z",
+            "-enddate",
+            "20200131000000Z",
+            "-extfile",
+            &extensions,
         ])?;
         let mut chain = std::fs::read_to_string(&identity.certificate)?;
         for issuer in [self.intermediate(), self.root()] {
@@ -161,38 +202,77 @@ impl Workshop {
         Identity {
             name: name.to_owned(),
             certificate: self.path().join(format!("certs/{stem}.cert.pem")),
-            full_chain: self.path().join(format!("certs/{stem}-full-chain.cert.pem")),
+            full_chain: self
+                .path()
+                .join(format!("certs/{stem}-full-chain.cert.pem")),
             key: self.path().join(format!("private/{stem}.key.pem")),
         }
     }
 
-    fn sign(&self, stem: &str, name: &str, key: &str, issuer: &str, extensions: &str) -> Result<()> {
+    fn sign(
+        &self,
+        stem: &str,
+        name: &str,
+        key: &str,
+        issuer: &str,
+        extensions: &str,
+    ) -> Result<()> {
         let (issuer_certificate, issuer_key) = match issuer {
-            "root" => ("certs/azure-iot-test-only.root.ca.cert.pem", "private/root.key.pem"),
-            _ => ("certs/azure-iot-test-only.intermediate.cert.pem", "private/intermediate.key.pem"),
+            "root" => (
+                "certs/azure-iot-test-only.root.ca.cert.pem",
+                "private/root.key.pem",
+            ),
+            _ => (
+                "certs/azure-iot-test-only.intermediate.cert.pem",
+                "private/intermediate.key.pem",
+            ),
         };
         let certificate = match stem {
             "intermediate" => "certs/azure-iot-test-only.intermediate.cert.pem".to_owned(),
             other => format!("certs/{other}.cert.pem"),
         };
-        let (key_file, request) = (format!("private/{stem}.key.pem"), format!("csr/{stem}.csr.pem"));
+        let (key_file, request) = (
+            format!("private/{stem}.key.pem"),
+            format!("csr/{stem}.csr.pem"),
+        );
         let subject = format!("/CN={name}");
         self.openssl(&[
-            "req", "-new", "-newkey", key, "-nodes", "-sha256", "-subj", &subject, "-keyout", &key_file, "-out",
-            &request,
+            "req", "-new", "-newkey", key, "-nodes", "-sha256", "-subj", &subject, "-keyout",
+            &key_file, "-out", &request,
         ])?;
         let extension_file = self.path().join(format!("csr/{stem}.ext"));
         std::fs::write(&extension_file, extensions)?;
         let extension_file = extension_file.to_string_lossy();
         self.openssl(&[
-            "x509", "-req", "-in", &request, "-CA", issuer_certificate, "-CAkey", issuer_key, "-CAcreateserial",
-            "-days", "30", "-sha256", "-extfile", &extension_file, "-out", &certificate,
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            issuer_certificate,
+            "-CAkey",
+            issuer_key,
+            "-CAcreateserial",
+            "-days",
+            "30",
+            "-sha256",
+            "-extfile",
+            &extension_file,
+            "-out",
+            &certificate,
         ])
     }
 
     fn openssl(&self, arguments: &[&str]) -> Result<()> {
-        let output = std::process::Command::new("openssl").args(arguments).current_dir(self.path()).output()?;
-        ensure!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
+        let output = std::process::Command::new("openssl")
+            .args(arguments)
+            .current_dir(self.path())
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "openssl: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(())
     }
 }

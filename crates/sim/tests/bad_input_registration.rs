@@ -7,18 +7,35 @@ use sim::{Server, Workshop};
 async fn refused(server: &Server, id: &str, pem: &str, reason: &str) -> Result<()> {
     let (status, answer) = server.register(id, pem).await?;
     assert_eq!(status, 401, "{id}: {answer}");
-    assert_eq!(answer["errorCode"].as_i64().map(|code| code / 1000), Some(401), "{id}: {answer}");
+    assert_eq!(
+        answer["errorCode"].as_i64().map(|code| code / 1000),
+        Some(401),
+        "{id}: {answer}"
+    );
     let outside = answer.to_string();
-    assert!(!outside.contains(reason), "{id}: the device is told {outside}");
+    assert!(
+        !outside.contains(reason),
+        "{id}: the device is told {outside}"
+    );
     let log = server.log();
-    let told = log.lines().any(|line| line.contains(id) && line.contains(reason));
+    let told = log
+        .lines()
+        .any(|line| line.contains(id) && line.contains(reason));
     assert!(told, "{id}: no line of the log says {reason:?}:\n{log}");
     Ok(())
 }
 
 fn enroll_group(server: &Server, name: &str, certificate: &std::path::Path) -> Result<()> {
     let certificate = certificate.to_string_lossy();
-    let create = ["dps", "enrollment-group", "create", "--enrollment-id", name, "--certificate-path", &certificate];
+    let create = [
+        "dps",
+        "enrollment-group",
+        "create",
+        "--enrollment-id",
+        name,
+        "--certificate-path",
+        &certificate,
+    ];
     server.muster(&create)?.ok().map(drop)
 }
 
@@ -38,15 +55,37 @@ async fn a_disabled_group_and_a_disabled_individual_refuse() -> Result<()> {
     let device = workshop.issue("dev-1")?;
     let certificate = device.certificate.to_string_lossy();
     let create = [
-        "dps", "enrollment", "create", "--enrollment-id", "dev-1", "--attestation-type", "x509", "--certificate-path",
-        &certificate, "--provisioning-status", "disabled",
+        "dps",
+        "enrollment",
+        "create",
+        "--enrollment-id",
+        "dev-1",
+        "--attestation-type",
+        "x509",
+        "--certificate-path",
+        &certificate,
+        "--provisioning-status",
+        "disabled",
     ];
     server.muster(&create)?.ok()?;
     refused(&server, "dev-1", &device.pem()?, "disabled").await?;
-    let disable =
-        ["dps", "enrollment-group", "update", "--enrollment-id", "factory", "--provisioning-status", "disabled"];
+    let disable = [
+        "dps",
+        "enrollment-group",
+        "update",
+        "--enrollment-id",
+        "factory",
+        "--provisioning-status",
+        "disabled",
+    ];
     server.muster(&disable)?.ok()?;
-    refused(&server, "dev-2", &workshop.issue("dev-2")?.pem()?, "disabled").await
+    refused(
+        &server,
+        "dev-2",
+        &workshop.issue("dev-2")?.pem()?,
+        "disabled",
+    )
+    .await
 }
 
 #[tokio::test]
@@ -83,20 +122,41 @@ async fn an_operator_is_told_what_to_mend() -> Result<()> {
     enroll_group(&server, "factory", &workshop.root())?;
 
     let root = workshop.root();
-    let again = ["dps", "enrollment-group", "create", "--enrollment-id", "second", "--certificate-path", &root.to_string_lossy()];
+    let again = [
+        "dps",
+        "enrollment-group",
+        "create",
+        "--enrollment-id",
+        "second",
+        "--certificate-path",
+        &root.to_string_lossy(),
+    ];
     let finished = server.muster(&again)?;
     assert_eq!(finished.code, Some(1));
     assert!(finished.stderr.contains("factory"), "{}", finished.stderr);
 
     let stale = [
-        "dps", "enrollment-group", "update", "--enrollment-id", "factory", "--etag", "bm90IHRoaXM=",
-        "--provisioning-status", "disabled",
+        "dps",
+        "enrollment-group",
+        "update",
+        "--enrollment-id",
+        "factory",
+        "--etag",
+        "bm90IHRoaXM=",
+        "--provisioning-status",
+        "disabled",
     ];
     let finished = server.muster(&stale)?;
     assert_eq!(finished.code, Some(1));
     assert!(finished.stderr.contains("412"), "{}", finished.stderr);
 
-    let finished = server.muster(&["dps", "enrollment", "list", "--login", "HostName=127.0.0.1;SharedAccessKeyName=a"])?;
+    let finished = server.muster(&[
+        "dps",
+        "enrollment",
+        "list",
+        "--login",
+        "HostName=127.0.0.1;SharedAccessKeyName=a",
+    ])?;
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
     let nowhere = "HostName=127.255.255.1:9;SharedAccessKeyName=a;SharedAccessKey=YQ==";
     let finished = server.muster(&["dps", "enrollment", "list", "--login", nowhere])?;

@@ -10,7 +10,10 @@ const MODULE: &str = "tempSensor";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The deployment of the story: one module from the locally built image.
-#[expect(clippy::disallowed_methods, reason = "the test runner hands its image over in the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test runner hands its image over in the environment"
+)]
 fn deployment() -> Result<String> {
     let image = std::env::var("MUSTER_TEST_IMAGE")
         .context("MUSTER_TEST_IMAGE names no image; run the tests with `cargo xtask test`")?;
@@ -43,12 +46,24 @@ struct Plant {
 
 impl Plant {
     async fn start() -> Result<Self> {
-        let plant =
-            Self { server: Server::start().await?, engine: Engine::connect()?, workshop: Workshop::with_muster_ca()? };
+        let plant = Self {
+            server: Server::start().await?,
+            engine: Engine::connect()?,
+            workshop: Workshop::with_muster_ca()?,
+        };
         let content = deployment()?;
         let create = [
-            "edge", "deployment", "create", "--deployment-id", "base", "--content", &content, "--target-condition",
-            "tags.environment='test'", "--priority", "10",
+            "edge",
+            "deployment",
+            "create",
+            "--deployment-id",
+            "base",
+            "--content",
+            &content,
+            "--target-condition",
+            "tags.environment='test'",
+            "--priority",
+            "10",
         ];
         plant.server.muster(&create)?.ok()?;
         Ok(plant)
@@ -59,8 +74,18 @@ impl Plant {
         let identity = self.workshop.issue(name)?;
         let certificate = identity.certificate.to_string_lossy();
         let create = [
-            "dps", "enrollment", "create", "--enrollment-id", name, "--attestation-type", "x509",
-            "--certificate-path", &certificate, "--edge-enabled", "true", "--initial-twin-tags",
+            "dps",
+            "enrollment",
+            "create",
+            "--enrollment-id",
+            name,
+            "--attestation-type",
+            "x509",
+            "--certificate-path",
+            &certificate,
+            "--edge-enabled",
+            "true",
+            "--initial-twin-tags",
             r#"{"environment":"test"}"#,
         ];
         self.server.muster(&create)?.ok()?;
@@ -72,21 +97,46 @@ impl Plant {
 
     /// Container ids of a device's modules.
     async fn containers(&self, device: &EdgeDevice) -> Result<Vec<(String, String)>> {
-        let containers = self.engine.running_with_label("muster.device", device.name()).await?;
-        ensure!(!containers.is_empty(), "no container of {} runs", device.name());
+        let containers = self
+            .engine
+            .running_with_label("muster.device", device.name())
+            .await?;
+        ensure!(
+            !containers.is_empty(),
+            "no container of {} runs",
+            device.name()
+        );
         Ok(containers)
     }
 
     /// Waits until the device's agent has reported that the module runs.
     async fn wait_until_reported(&self, device: &str, status: &str) -> Result<()> {
-        until(&format!("{device} reports {MODULE} {status}"), PATIENCE, || async {
-            let show = ["hub", "module-twin", "show", "-d", device, "-m", "$edgeAgent"];
-            let twin = self.server.muster(&show)?.json()?;
-            let reported = &twin["properties"]["reported"];
-            ensure!(reported["modules"][MODULE]["runtimeStatus"] == status, "reported: {reported}");
-            ensure!(reported["lastDesiredStatus"]["code"] == 200, "reported: {reported}");
-            Ok(())
-        })
+        until(
+            &format!("{device} reports {MODULE} {status}"),
+            PATIENCE,
+            || async {
+                let show = [
+                    "hub",
+                    "module-twin",
+                    "show",
+                    "-d",
+                    device,
+                    "-m",
+                    "$edgeAgent",
+                ];
+                let twin = self.server.muster(&show)?.json()?;
+                let reported = &twin["properties"]["reported"];
+                ensure!(
+                    reported["modules"][MODULE]["runtimeStatus"] == status,
+                    "reported: {reported}"
+                );
+                ensure!(
+                    reported["lastDesiredStatus"]["code"] == 200,
+                    "reported: {reported}"
+                );
+                Ok(())
+            },
+        )
         .await
     }
 }
@@ -100,15 +150,39 @@ async fn engine_modules_run_by_tag_and_keep_running_when_the_daemon_dies() -> Re
     let before = plant.containers(&device).await?;
 
     device.kill()?;
-    assert_eq!(plant.containers(&device).await?, before, "a dead daemon takes no module along");
+    assert_eq!(
+        plant.containers(&device).await?,
+        before,
+        "a dead daemon takes no module along"
+    );
     device.start()?;
     device.wait_until_running(MODULE, PATIENCE).await?;
-    let ping = ["hub", "invoke-module-method", "-d", "edge-kill", "-m", "$edgeAgent", "--method-name", "ping"];
-    until("the agent answers again", PATIENCE, || async { plant.server.muster(&ping)?.ok() }).await?;
-    assert_eq!(plant.containers(&device).await?, before, "the same containers, not new ones");
+    let ping = [
+        "hub",
+        "invoke-module-method",
+        "-d",
+        "edge-kill",
+        "-m",
+        "$edgeAgent",
+        "--method-name",
+        "ping",
+    ];
+    until("the agent answers again", PATIENCE, || async {
+        plant.server.muster(&ping)?.ok()
+    })
+    .await?;
+    assert_eq!(
+        plant.containers(&device).await?,
+        before,
+        "the same containers, not new ones"
+    );
 
     assert_eq!(device.terminate()?, Some(0), "{}", device.log());
-    assert_eq!(plant.containers(&device).await?, before, "stopping the daemon stops no module");
+    assert_eq!(
+        plant.containers(&device).await?,
+        before,
+        "stopping the daemon stops no module"
+    );
     Ok(())
 }
 
@@ -134,17 +208,49 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
     let (device, _) = plant.device("edge-twin")?;
     device.wait_until_running(MODULE, PATIENCE).await?;
     until("the module reports its interval", PATIENCE, || async {
-        let show = ["hub", "module-twin", "show", "-d", "edge-twin", "-m", MODULE];
+        let show = [
+            "hub",
+            "module-twin",
+            "show",
+            "-d",
+            "edge-twin",
+            "-m",
+            MODULE,
+        ];
         let twin = plant.server.muster(&show)?.json()?;
-        ensure!(twin["properties"]["reported"]["SendInterval"] == 1, "{}", twin["properties"]);
+        ensure!(
+            twin["properties"]["reported"]["SendInterval"] == 1,
+            "{}",
+            twin["properties"]
+        );
         Ok(())
     })
     .await
     .with_context(|| format!("the module's log: {:?}", device.iotedge(&["logs", MODULE])))?;
-    let update = ["hub", "module-twin", "update", "-d", "edge-twin", "-m", MODULE, "--desired", r#"{"SendInterval":2}"#];
+    let update = [
+        "hub",
+        "module-twin",
+        "update",
+        "-d",
+        "edge-twin",
+        "-m",
+        MODULE,
+        "--desired",
+        r#"{"SendInterval":2}"#,
+    ];
     plant.server.muster(&update)?.ok()?;
-    let monitor = ["hub", "monitor-events", "-d", "edge-twin", "--count", "1", "--timeout", "30"];
-    let event: serde_json::Value = serde_json::from_str(plant.server.muster(&monitor)?.ok()?.trim())?;
+    let monitor = [
+        "hub",
+        "monitor-events",
+        "-d",
+        "edge-twin",
+        "--count",
+        "1",
+        "--timeout",
+        "30",
+    ];
+    let event: serde_json::Value =
+        serde_json::from_str(plant.server.muster(&monitor)?.ok()?.trim())?;
     assert_eq!(event["moduleId"], MODULE);
 
     let empty = json!({ "modulesContent": { "$edgeAgent": { "properties.desired": {
@@ -158,8 +264,17 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
         "modules": {},
     } } } });
     let create = [
-        "edge", "deployment", "create", "--deployment-id", "empty", "--content", &empty.to_string(),
-        "--target-condition", "deviceId='edge-twin'", "--priority", "20",
+        "edge",
+        "deployment",
+        "create",
+        "--deployment-id",
+        "empty",
+        "--content",
+        &empty.to_string(),
+        "--target-condition",
+        "deviceId='edge-twin'",
+        "--priority",
+        "20",
     ];
     plant.server.muster(&create)?.ok()?;
     until("the module is gone", PATIENCE, || async {

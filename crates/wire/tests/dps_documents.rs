@@ -1,7 +1,10 @@
 //! The documents of the provisioning service, byte for byte as they are sent, and read back as our own devices and tools read
 //! them. A difference here is a change for every client.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed and may say so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets an error has failed and may say so by panicking"
+)]
 
 use ids::{DeviceId, EnrollmentId, Etag, HubHost, RegistrationId, Timestamp};
 use serde::Serialize;

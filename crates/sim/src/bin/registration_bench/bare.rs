@@ -19,10 +19,15 @@ pub async fn serve(dir: &Path) -> Result<()> {
     for root in CertificateDer::pem_file_iter(dir.join("root.pem"))? {
         roots.add(root?)?;
     }
-    let chain = CertificateDer::pem_file_iter(dir.join("server.pem"))?.collect::<Result<Vec<_>, _>>()?;
+    let chain =
+        CertificateDer::pem_file_iter(dir.join("server.pem"))?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(dir.join("server.key.pem"))?;
-    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().context("verifier")?;
-    let mut config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
+        .build()
+        .context("verifier")?;
+    let mut config = ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?;
     config.send_tls13_tickets = 1;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -50,7 +55,9 @@ async fn answer(acceptor: TlsAcceptor, stream: TcpStream) -> Result<()> {
             read => length += read,
         }
     }
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        .await?;
     stream.flush().await?;
     // The client closes, as it does with the other server.
     while stream.read(&mut request).await? > 0 {}

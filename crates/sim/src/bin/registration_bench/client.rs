@@ -57,13 +57,22 @@ impl Fleet {
         let device = |name: String| {
             let (chain, key) = hierarchy.device(&name)?;
             let builder = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13]);
-            let mut config = builder.with_root_certificates(roots.clone()).with_client_auth_cert(chain, key)?;
+            let mut config = builder
+                .with_root_certificates(roots.clone())
+                .with_client_auth_cert(chain, key)?;
             // Every handshake is a full one.
             config.resumption = rustls::client::Resumption::disabled();
-            Ok(Device { name, config: Arc::new(config) })
+            Ok(Device {
+                name,
+                config: Arc::new(config),
+            })
         };
         let devices = names.into_iter().map(device).collect::<Result<_>>()?;
-        Ok(Self { devices, address, talk })
+        Ok(Self {
+            devices,
+            address,
+            talk,
+        })
     }
 
     pub fn len(&self) -> usize {
@@ -81,7 +90,9 @@ impl Fleet {
             workers.spawn(async move {
                 let mut done = 0;
                 while let Some(device) = devices.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    call(device, address, &talk).await.with_context(|| device.name.clone())?;
+                    call(device, address, &talk)
+                        .await
+                        .with_context(|| device.name.clone())?;
                     done += 1;
                 }
                 anyhow::Ok(done)
@@ -99,7 +110,9 @@ async fn call(device: &Device, address: SocketAddr, talk: &Talk) -> Result<()> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let connector = TlsConnector::from(device.config.clone());
-    let mut stream = connector.connect(ServerName::IpAddress(address.ip().into()), stream).await?;
+    let mut stream = connector
+        .connect(ServerName::IpAddress(address.ip().into()), stream)
+        .await?;
     match talk {
         Talk::Empty => {
             let (status, _) = exchange(&mut stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await?;
@@ -127,16 +140,27 @@ async fn register(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str) ->
     );
     let (status, answer) = exchange(stream, &put).await?;
     ensure!(status == 202, "HTTP {status}: {answer}");
-    Ok(answer["operationId"].as_str().context("no operationId")?.to_owned())
+    Ok(answer["operationId"]
+        .as_str()
+        .context("no operationId")?
+        .to_owned())
 }
 
-async fn poll(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str, operation: &str) -> Result<()> {
+async fn poll(
+    stream: &mut TlsStream<TcpStream>,
+    scope: &str,
+    name: &str,
+    operation: &str,
+) -> Result<()> {
     let get = format!(
         "GET {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\n\r\n",
         wire::dps::operation_path(scope, name, operation)
     );
     let (status, answer) = exchange(stream, &get).await?;
-    ensure!(status == 200 && answer["status"] == "assigned", "HTTP {status}: {answer}");
+    ensure!(
+        status == 200 && answer["status"] == "assigned",
+        "HTTP {status}: {answer}"
+    );
     Ok(())
 }
 
@@ -156,7 +180,9 @@ async fn exchange(stream: &mut TlsStream<TcpStream>, request: &str) -> Result<(u
 }
 
 fn parse(answer: &[u8]) -> Result<Option<(u16, Value)>> {
-    let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") else { return Ok(None) };
+    let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") else {
+        return Ok(None);
+    };
     let head = std::str::from_utf8(&answer[..end])?;
     let status = head.split(' ').nth(1).context("no status")?.parse()?;
     let length: usize = head
@@ -171,6 +197,10 @@ fn parse(answer: &[u8]) -> Result<Option<(u16, Value)>> {
     if body.len() < length {
         return Ok(None);
     }
-    let json = if length == 0 { Value::Null } else { serde_json::from_slice(&body[..length])? };
+    let json = if length == 0 {
+        Value::Null
+    } else {
+        serde_json::from_slice(&body[..length])?
+    };
     Ok(Some((status, json)))
 }

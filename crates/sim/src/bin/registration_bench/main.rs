@@ -53,8 +53,12 @@ enum Command {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async move {
         match &arguments.command {
             Some(Command::Bare { dir }) => bare::serve(dir).await,
@@ -69,8 +73,17 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let (_bare_process, bare_address, bare_id) = start_bare(dir.path()).await?;
     let muster = Server::start().await?;
     let root = dir.path().join("root.pem");
-    let group = ["dps", "enrollment-group", "create", "--enrollment-id", "bench", "--certificate-path"];
-    muster.muster(&[&group[..], &[&root.to_string_lossy()]].concat())?.ok()?;
+    let group = [
+        "dps",
+        "enrollment-group",
+        "create",
+        "--enrollment-id",
+        "bench",
+        "--certificate-path",
+    ];
+    muster
+        .muster(&[&group[..], &[&root.to_string_lossy()]].concat())?
+        .ok()?;
     let muster_address: SocketAddr = format!("{}:443", muster.host()).parse()?;
     let scope = muster.id_scope()?;
     let muster_ca = std::fs::read_to_string(muster.ca()?)?;
@@ -78,27 +91,67 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     for round in 0..=arguments.rounds {
         // Round 0 warms all of them up and is not counted.
         let counted = round > 0;
-        let names = |kind: &str| (0..arguments.registrations).map(|n| format!("{kind}-{round}-{n}")).collect::<Vec<_>>();
-        let fleet = Fleet::new(&hierarchy, names("b"), &hierarchy.root_pem, bare_address, client::Talk::Empty)?;
-        run(bare_id, fleet, arguments.concurrency, counted.then_some(&mut report.bare)).await?;
-        let talk = client::Talk::Registration { scope: scope.clone() };
+        let names = |kind: &str| {
+            (0..arguments.registrations)
+                .map(|n| format!("{kind}-{round}-{n}"))
+                .collect::<Vec<_>>()
+        };
+        let fleet = Fleet::new(
+            &hierarchy,
+            names("b"),
+            &hierarchy.root_pem,
+            bare_address,
+            client::Talk::Empty,
+        )?;
+        run(
+            bare_id,
+            fleet,
+            arguments.concurrency,
+            counted.then_some(&mut report.bare),
+        )
+        .await?;
+        let talk = client::Talk::Registration {
+            scope: scope.clone(),
+        };
         let fleet = Fleet::new(&hierarchy, names("r"), &muster_ca, muster_address, talk)?;
-        run(muster.process_id(), fleet, arguments.concurrency, counted.then_some(&mut report.registration)).await?;
-        let talk = client::Talk::RegistrationAndPoll { scope: scope.clone() };
+        run(
+            muster.process_id(),
+            fleet,
+            arguments.concurrency,
+            counted.then_some(&mut report.registration),
+        )
+        .await?;
+        let talk = client::Talk::RegistrationAndPoll {
+            scope: scope.clone(),
+        };
         let fleet = Fleet::new(&hierarchy, names("p"), &muster_ca, muster_address, talk)?;
-        run(muster.process_id(), fleet, arguments.concurrency, counted.then_some(&mut report.polled)).await?;
+        run(
+            muster.process_id(),
+            fleet,
+            arguments.concurrency,
+            counted.then_some(&mut report.polled),
+        )
+        .await?;
     }
     report.print(arguments.json)
 }
 
-async fn run(process: u32, fleet: Fleet, concurrency: usize, measured: Option<&mut Measured>) -> Result<()> {
+async fn run(
+    process: u32,
+    fleet: Fleet,
+    concurrency: usize,
+    measured: Option<&mut Measured>,
+) -> Result<()> {
     let count = fleet.len();
     let before = Usage::of(process)?;
     let started = Instant::now();
     let done = fleet.run(concurrency).await?;
     let seconds = started.elapsed().as_secs_f64();
     let used = Usage::of(process)?.since(before);
-    ensure!(done == count, "only {done} of {count} were answered as they should be");
+    ensure!(
+        done == count,
+        "only {done} of {count} were answered as they should be"
+    );
     if let Some(measured) = measured {
         measured.add(count, seconds, used);
     }
@@ -111,9 +164,19 @@ async fn start_bare(dir: &std::path::Path) -> Result<(Program, SocketAddr, u32)>
     command.arg("bare").arg(dir);
     let program = Program::start(command, &dir.join("bare.log"))?;
     let id = program.id();
-    let address = sim::until("the bare server", std::time::Duration::from_secs(10), || async {
-        program.log().lines().next().context("nothing printed")?.parse::<SocketAddr>().context("an address")
-    })
+    let address = sim::until(
+        "the bare server",
+        std::time::Duration::from_secs(10),
+        || async {
+            program
+                .log()
+                .lines()
+                .next()
+                .context("nothing printed")?
+                .parse::<SocketAddr>()
+                .context("an address")
+        },
+    )
     .await?;
     Ok((program, address, id))
 }

@@ -52,7 +52,13 @@ pub struct Report {
 impl Report {
     pub fn new(registrations: usize, concurrency: usize) -> Self {
         let (bare, registration, polled) = Default::default();
-        Self { registrations, concurrency, bare, registration, polled }
+        Self {
+            registrations,
+            concurrency,
+            bare,
+            registration,
+            polled,
+        }
     }
 
     fn ratio(&self, measured: &Measured) -> f64 {
@@ -87,7 +93,11 @@ impl Report {
             self.registrations,
             self.concurrency
         )?;
-        writeln!(out, "{:<38} {:>9} {:>28} {:>6} {:>7} {:>9}", "", "CPU µs/op", "(rounds)", "ratio", "op/s", "B written")?;
+        writeln!(
+            out,
+            "{:<38} {:>9} {:>28} {:>6} {:>7} {:>9}",
+            "", "CPU µs/op", "(rounds)", "ratio", "op/s", "B written"
+        )?;
         let rows = [
             ("bare verifying server, empty answer", &self.bare),
             ("group registration, durable, answered", &self.registration),
