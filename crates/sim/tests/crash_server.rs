@@ -78,10 +78,22 @@ fn write_until_it_dies(server: &Server) -> Result<usize> {
     unreachable!("the loop ends when the server dies")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost() -> Result<()> {
-    let mut server = Server::start().await?;
-    let workshop = Workshop::with_muster_ca()?;
+const LIST: [&str; 5] = [
+    "dps",
+    "enrollment-group",
+    "registration",
+    "list",
+    "--enrollment-id",
+];
+
+fn registered(server: &Server) -> Result<BTreeSet<String>> {
+    let rows = server.muster(&[&LIST[..], &["factory"]].concat())?.json()?;
+    Ok(ids(&rows, "registrationId"))
+}
+
+/// A server with a group and one registered device whose twin is written to.
+async fn plant(workshop: &Workshop) -> Result<Server> {
+    let server = Server::start().await?;
     let root = workshop.root();
     let create = [
         "dps",
@@ -90,31 +102,30 @@ async fn nothing_acknowledged_is_lost() -> Result<()> {
         "--enrollment-id",
         "factory",
         "--certificate-path",
+        &root.to_string_lossy(),
     ];
-    server
-        .muster(&[&create[..], &[&root.to_string_lossy()]].concat())?
-        .ok()?;
-    let (status, answer) = server
-        .register("witness", &workshop.issue("witness")?.pem()?)
-        .await?;
+    server.muster(&create)?.ok()?;
+    let witness = workshop.issue("witness")?.pem()?;
+    let (status, answer) = server.register("witness", &witness).await?;
     ensure!(status == 202, "{answer}");
+    Ok(server)
+}
 
-    let record = workshop.path().join("acknowledged");
-    let fleet = start_fleet(&server, &workshop, &record)?;
-    let written = std::thread::scope(|scope| -> Result<usize> {
-        let writer = scope.spawn(|| write_until_it_dies(&server));
+/// Kills the server once a quarter of the fleet is registered, while enrollments and twins are being written.
+/// Returns the number of the last write that was acknowledged.
+fn kill_amid_writes(server: &Server, record: &Path) -> Result<usize> {
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write_until_it_dies(server));
+        let quarter = || async {
+            let so_far = acknowledged(record).len();
+            ensure!(so_far > DEVICES / 4, "{so_far} so far");
+            Ok(())
+        };
         let waited = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(until(
                 "registrations",
                 Duration::from_secs(60),
-                || async {
-                    ensure!(
-                        acknowledged(&record).len() > DEVICES / 4,
-                        "{} so far",
-                        acknowledged(&record).len()
-                    );
-                    Ok(())
-                },
+                quarter,
             ))
         });
         kill(server.process_id())?;
@@ -122,7 +133,43 @@ async fn nothing_acknowledged_is_lost() -> Result<()> {
         writer
             .join()
             .map_err(|_| anyhow::anyhow!("the writer panicked"))?
-    })?;
+    })
+}
+
+/// The group's initial twin and the witness's twin hold at least the write that was acknowledged last.
+fn holds_write(server: &Server, written: usize) -> Result<()> {
+    let group = [
+        "dps",
+        "enrollment-group",
+        "show",
+        "--enrollment-id",
+        "factory",
+    ];
+    let group = server.muster(&group)?.json()?;
+    let twin = ["hub", "device-twin", "show", "-d", "witness"];
+    let twin = server.muster(&twin)?.json()?;
+    for (what, number) in [
+        ("enrollment", &group["initialTwin"]["tags"]["number"]),
+        ("twin", &twin["tags"]["number"]),
+    ] {
+        let stored = number
+            .as_u64()
+            .with_context(|| format!("no number in the {what}"))?;
+        ensure!(
+            stored >= written as u64,
+            "{what} write {written} was acknowledged, {stored} is stored"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost() -> Result<()> {
+    let workshop = Workshop::with_muster_ca()?;
+    let mut server = plant(&workshop).await?;
+    let record = workshop.path().join("acknowledged");
+    let fleet = start_fleet(&server, &workshop, &record)?;
+    let written = kill_amid_writes(&server, &record)?;
     server.kill()?;
     let before = acknowledged(&record);
     ensure!(
@@ -131,43 +178,10 @@ async fn nothing_acknowledged_is_lost() -> Result<()> {
     );
 
     server.start_again().await?;
-    let list = [
-        "dps",
-        "enrollment-group",
-        "registration",
-        "list",
-        "--enrollment-id",
-        "factory",
-    ];
-    let registered = ids(&server.muster(&list)?.json()?, "registrationId");
-    let lost: Vec<_> = before.difference(&registered).collect();
+    let after = registered(&server)?;
+    let lost: Vec<_> = before.difference(&after).collect();
     ensure!(lost.is_empty(), "acknowledged, then lost: {lost:?}");
-    let group = server
-        .muster(&[
-            "dps",
-            "enrollment-group",
-            "show",
-            "--enrollment-id",
-            "factory",
-        ])?
-        .json()?;
-    let stored = group["initialTwin"]["tags"]["number"]
-        .as_u64()
-        .context("no number in the group")?;
-    ensure!(
-        stored >= written as u64,
-        "enrollment write {written} was acknowledged, {stored} is stored"
-    );
-    let twin = server
-        .muster(&["hub", "device-twin", "show", "-d", "witness"])?
-        .json()?;
-    let stored = twin["tags"]["number"]
-        .as_u64()
-        .context("no number in the twin")?;
-    ensure!(
-        stored >= written as u64,
-        "twin write {written} was acknowledged, {stored} is stored"
-    );
+    holds_write(&server, written)?;
 
     until(
         "the rest of the fleet",
@@ -180,11 +194,10 @@ async fn nothing_acknowledged_is_lost() -> Result<()> {
     )
     .await
     .with_context(|| fleet.log())?;
-    let registered = ids(&server.muster(&list)?.json()?, "registrationId");
     let twins = server.muster(&["hub", "device-twin", "list"])?.json()?;
     assert_eq!(
         ids(&twins, "deviceId"),
-        registered,
+        registered(&server)?,
         "a registration has its device and twin, and no device is alone"
     );
     Ok(())
