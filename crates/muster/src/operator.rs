@@ -2,15 +2,18 @@
 //!
 //! The command line can do nothing that this API cannot; it has no other way in.
 
+mod connection_string;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use ids::HubHost;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::{clock, local};
+use connection_string::ConnectionString;
+pub use connection_string::Login;
 
 const TIMEOUT: Duration = Duration::from_secs(320);
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
@@ -64,24 +67,6 @@ pub struct Target {
     pub server_ca: Option<PathBuf>,
 }
 
-/// A connection string as it was typed: it holds a key, so it is not shown.
-#[derive(Clone)]
-pub struct Login(String);
-
-impl std::str::FromStr for Login {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
-}
-
 /// Which of the two services a command talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -119,36 +104,6 @@ pub struct ServiceClient {
     connection: ConnectionString,
 }
 
-/// A parsed connection string.
-struct ConnectionString {
-    host: HubHost,
-    policy: String,
-    key: wire::sas::SharedAccessKey,
-}
-
-impl ConnectionString {
-    fn parse(text: &str) -> Result<Self, OperatorError> {
-        let usage = |problem: String| {
-            OperatorError::Usage(format!(
-                "the connection string {problem}; it looks like HostName=…;SharedAccessKeyName=…;SharedAccessKey=…"
-            ))
-        };
-        let part = |name: &str| {
-            text.split(';')
-                .filter_map(|p| p.split_once('='))
-                .find(|(n, _)| n.trim().eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.trim().to_owned())
-                .ok_or_else(|| usage(format!("has no {name}")))
-        };
-        let host =
-            HubHost::parse(&part("HostName")?).map_err(|e| usage(format!("is wrong: {e}")))?;
-        let policy = part("SharedAccessKeyName")?;
-        let key = wire::sas::SharedAccessKey::from_base64(&part("SharedAccessKey")?)
-            .map_err(|_| usage("has a SharedAccessKey that is not base64".to_owned()))?;
-        Ok(Self { host, policy, key })
-    }
-}
-
 impl Target {
     /// Finds the connection string and makes a client for `service`.
     pub fn connect(&self, service: Service) -> anyhow::Result<ServiceClient> {
@@ -174,7 +129,7 @@ impl Target {
 
     fn find(&self, service: Service) -> anyhow::Result<(String, Option<PathBuf>)> {
         if let Some(login) = &self.login {
-            return Ok((login.0.clone(), None));
+            return Ok((login.reveal().to_owned(), None));
         }
         if let Some(text) = crate::environment::variable(service.variable()) {
             return Ok((text, None));
