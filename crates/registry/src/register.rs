@@ -1,4 +1,4 @@
-//! What a registration does to the hub: decided here, written by `registry/registrations.rs`.
+//! What a registration does to the hub: decided here, written by `registry/registrations/assign.rs`.
 
 use crate::registration::{ReprovisionPolicy, Substatus};
 
