@@ -37,9 +37,19 @@ struct Arguments {
     /// Connections at once.
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    /// How the figures are printed.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// How the figures are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,7 +143,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         )
         .await?;
     }
-    report.print(arguments.json)
+    report.print(arguments.output == Output::Json)
 }
 
 async fn run(
