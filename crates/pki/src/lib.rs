@@ -17,6 +17,8 @@ mod lint;
 
 mod issue;
 
+pub mod tpm;
+
 pub use cert::{Certificate, CertificateError, PemError};
 pub use chain::{
     ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain, PinnedLeaf,

@@ -18,5 +18,9 @@ mod keys;
 mod limbo;
 #[path = "pki/openssl.rs"]
 mod openssl;
+#[path = "pki/software_tpm.rs"]
+mod software_tpm;
 #[path = "pki/toy.rs"]
 mod toy;
+#[path = "pki/tpm.rs"]
+mod tpm;
