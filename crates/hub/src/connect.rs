@@ -1,9 +1,11 @@
 //! MQTT CONNECT: from a user name, a client id and what is presented to the proof that a session needs.
 
+use std::sync::Arc;
+
 use ids::HubHost;
 use mqtt::{Connect, ConnectRefused, ConnectReturnCode};
 use pki::PresentedChain;
-use registry::{Identity, LinkedHub};
+use registry::{Identity, LocalHub};
 use wire::username::{HubUsername, Username};
 
 use crate::Hub;
@@ -19,11 +21,11 @@ pub(crate) async fn check(
     chain: Option<&PresentedChain>,
 ) -> Result<ProvenIdentity, ConnectRefused> {
     let username = username(connect)?;
-    let linked = linked_hub(hub, &username.host)?;
-    let identity = identity(&linked, username, &connect.client_id)?;
+    let local = local_hub(hub, &username.host)?;
+    let identity = identity(&local, username, &connect.client_id)?;
     let token = token(connect)?;
     let presented = Presented { token, chain };
-    prove(hub, &linked, identity, presented)
+    prove(hub, &local, identity, presented)
         .await
         .map_err(|reason| refused(&reason))
 }
@@ -58,9 +60,9 @@ fn username(connect: &Connect) -> Result<HubUsername, ConnectRefused> {
 }
 
 /// The hub that the client means; ports and case do not matter.
-fn linked_hub(hub: &Hub, host: &HubHost) -> Result<LinkedHub, ConnectRefused> {
+fn local_hub(hub: &Hub, host: &HubHost) -> Result<Arc<LocalHub>, ConnectRefused> {
     hub.registry()
-        .service()
+        .served()
         .hub_at(host)
         .cloned()
         .ok_or_else(|| {
@@ -70,12 +72,12 @@ fn linked_hub(hub: &Hub, host: &HubHost) -> Result<LinkedHub, ConnectRefused> {
 }
 
 fn identity(
-    linked: &LinkedHub,
+    local: &LocalHub,
     username: HubUsername,
     client_id: &str,
 ) -> Result<Identity, ConnectRefused> {
     let identity = Identity {
-        hub: linked.name.clone(),
+        hub: local.name.clone(),
         device: username.device,
         module: username.module,
     };

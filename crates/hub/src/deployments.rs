@@ -33,20 +33,20 @@ pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
 /// One bounded step for every hub; whether there is more to do.
 async fn pass(hub: &Hub) -> bool {
     let mut more = false;
-    for linked in &hub.registry().service().hubs {
+    for local in &hub.registry().served().hubs {
         match hub
             .registry()
-            .evaluate_deployments(&linked.name, hub.now())
+            .evaluate_deployments(&local.name, hub.now())
             .await
         {
             Ok(pass) => {
                 more |= pass.more;
                 if pass.changed > 0 {
-                    tracing::info!(hub.name = %linked.name, devices.changed = pass.changed, devices.examined = pass.examined, "deployments applied");
+                    tracing::info!(hub.name = %local.name, devices.changed = pass.changed, devices.examined = pass.examined, "deployments applied");
                 }
             }
             Err(error) => {
-                tracing::error!(hub.name = %linked.name, error = &error as &dyn std::error::Error, "deployments were not evaluated");
+                tracing::error!(hub.name = %local.name, error = &error as &dyn std::error::Error, "deployments were not evaluated");
             }
         }
     }

@@ -11,6 +11,7 @@ mod identities;
 mod route;
 mod twins;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,7 +23,7 @@ use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ids::{HubHost, HubName};
 use pki::PeerChain;
-use registry::{IfMatch, LinkedHub, PageRequest};
+use registry::{IfMatch, LocalHub, PageRequest};
 use serde_json::Value;
 use uuid::Uuid;
 use wire::http::Path;
@@ -73,12 +74,12 @@ async fn respond(hub: &Hub, request: Request) -> Result<Answer, HubError> {
     if wire::http::api_version(parts.uri.query()).is_none() && route != Route::ReadEvents {
         return Err(HubError::NoApiVersion);
     }
-    let linked = linked_hub(hub, &parts)?;
-    let permit = access::admit(hub, &linked, &route, &path, &parts).await?;
+    let local = local_hub(hub, &parts)?;
+    let permit = access::admit(hub, &local, &route, &path, &parts).await?;
     let body = read(body, body_limit(&route)).await?;
     let call = Call {
         hub: hub.clone(),
-        name: linked.name,
+        name: local.name.clone(),
         permit,
         parts,
         body,
@@ -87,8 +88,8 @@ async fn respond(hub: &Hub, request: Request) -> Result<Answer, HubError> {
 }
 
 /// The hub that the `Host` header means. A host that is none of ours is fine as long as there is only one hub.
-fn linked_hub(hub: &Hub, parts: &Parts) -> Result<LinkedHub, HubError> {
-    let service = hub.registry().service();
+fn local_hub(hub: &Hub, parts: &Parts) -> Result<Arc<LocalHub>, HubError> {
+    let served = hub.registry().served();
     let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = header
         .or(parts
@@ -98,8 +99,8 @@ fn linked_hub(hub: &Hub, parts: &Parts) -> Result<LinkedHub, HubError> {
         .unwrap_or_default();
     let named = HubHost::parse(host)
         .ok()
-        .and_then(|host| service.hub_at(&host));
-    let only = || service.hubs.first().filter(|_| service.hubs.len() == 1);
+        .and_then(|host| served.hub_at(&host));
+    let only = || served.hubs.first().filter(|_| served.hubs.len() == 1);
     named
         .or_else(only)
         .cloned()

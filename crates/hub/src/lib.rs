@@ -1,6 +1,6 @@
 //! The hubs: device sessions over MQTT and HTTPS, and the service API of operators.
 //!
-//! One [`Hub`] serves every hub that is linked to the provisioning service; the host name in a request or user name says which.
+//! One [`Hub`] serves every hub of the data directory, linked to a provisioning service or not; the host name in a request or user name says which.
 //! Two doors, one room: `http` and `mqtt` only decode, call and encode; what happens is in `prove`, `telemetry`, `method`,
 //! `deployments` and in the registry.
 
@@ -50,7 +50,7 @@ pub struct HubOptions {
     pub clock: Clock,
 }
 
-/// The hubs of a provisioning service. Cheap to clone; clones share the live sessions.
+/// The hubs of a data directory. Cheap to clone; clones share the live sessions.
 #[derive(Clone)]
 pub struct Hub {
     inner: Arc<Inner>,
@@ -108,8 +108,8 @@ impl Hub {
     /// Live sessions of all hubs, for metrics.
     #[must_use]
     pub fn connected(&self) -> u64 {
-        let service = self.inner.registry.service();
-        service
+        let served = self.inner.registry.served();
+        served
             .hubs
             .iter()
             .map(|hub| self.inner.sessions.connected(&hub.name))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ids::{HubHost, Timestamp};
 use pki::{ChainError, PresentedChain, pin_leaf};
-use registry::{Credentials, Identity, LinkedHub, Right, SharedAccessPolicy, StorageError};
+use registry::{Credentials, Identity, LocalHub, Right, SharedAccessPolicy, StorageError};
 use wire::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 use wire::sas::{KeyError, SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
 
@@ -94,7 +94,7 @@ pub(crate) enum NotProven {
 /// Checks what `identity` presents against its registration.
 pub(crate) async fn prove(
     hub: &Hub,
-    linked: &LinkedHub,
+    local: &LocalHub,
     identity: Identity,
     presented: Presented<'_>,
 ) -> Result<ProvenIdentity, NotProven> {
@@ -105,7 +105,7 @@ pub(crate) async fn prove(
     }
     let until = match (presented.token, presented.chain) {
         // A token counts even when a certificate is shown too: Edge modules share their device's connection settings.
-        (Some(token), _) => Some(by_token(hub, linked, &identity, &credentials, token)?),
+        (Some(token), _) => Some(by_token(hub, local, &identity, &credentials, token)?),
         (None, Some(chain)) => Some(by_certificate(hub, &identity, &credentials, chain)?),
         (None, None) => return Err(NotProven::Nothing),
     };
@@ -118,15 +118,15 @@ pub(crate) async fn prove(
 
 fn by_token(
     hub: &Hub,
-    linked: &LinkedHub,
+    local: &LocalHub,
     identity: &Identity,
     credentials: &Credentials,
     token: &str,
 ) -> Result<Timestamp, NotProven> {
     let token = UnverifiedToken::parse(token)?;
-    let resource = resource(&linked.host, identity);
+    let resource = resource(&local.host, identity);
     if token.policy().is_some() {
-        let (verified, policy) = verify_policy_token(linked, &token, &resource, hub.now())?;
+        let (verified, policy) = verify_policy_token(local, &token, &resource, hub.now())?;
         if !policy.grants(Right::DeviceConnect) {
             return Err(NotProven::NoRight {
                 policy: policy.name.clone(),
@@ -191,13 +191,13 @@ fn other_method(
 
 /// Checks a token that names a shared access policy, for `resource`.
 pub(crate) fn verify_policy_token<'p>(
-    linked: &'p LinkedHub,
+    local: &'p LocalHub,
     token: &UnverifiedToken,
     resource: &str,
     now: Timestamp,
 ) -> Result<(VerifiedToken, &'p SharedAccessPolicy), NotProven> {
     let name = token.policy().unwrap_or_default();
-    let policy = linked
+    let policy = local
         .policies
         .iter()
         .find(|policy| policy.name.eq_ignore_ascii_case(name));

@@ -272,6 +272,8 @@ impl Watcher for Sessions {
                 });
             }
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
+            // Hubs are looked up when somebody connects; only one without devices, and so without sessions, can go.
+            Change::Served => {}
         }
     }
 }

@@ -75,6 +75,15 @@ impl HubHost {
         self.name().eq_ignore_ascii_case(other.name())
     }
 
+    /// The same host at this port, or without one.
+    #[must_use]
+    pub fn with_port(&self, port: Option<u16>) -> Self {
+        match port {
+            Some(port) => Self(format!("{}:{port}", self.name())),
+            None => Self(self.name().to_owned()),
+        }
+    }
+
     fn port_text(&self) -> Option<&str> {
         self.split().map(|(_, port)| port)
     }

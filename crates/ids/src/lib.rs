@@ -8,6 +8,7 @@ mod enrollment;
 mod etag;
 mod hub;
 mod registration;
+mod service;
 mod thumbprint;
 mod timestamp;
 
@@ -16,6 +17,7 @@ pub use enrollment::{EnrollmentId, IdScope};
 pub use etag::Etag;
 pub use hub::{ConfigurationId, HubHost, HubName};
 pub use registration::RegistrationId;
+pub use service::ServiceName;
 pub use thumbprint::{Thumbprint, ThumbprintSha1};
 pub use timestamp::Timestamp;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ids::HubHost;
-use registry::{LinkedHub, ProvisioningService, Registry, SharedAccessPolicy};
+use registry::{LocalHub, ProvisioningService, Registry, SharedAccessPolicy};
 use serde::{Deserialize, Serialize};
 
 /// The file in which a running server leaves its addresses.
@@ -49,27 +49,26 @@ pub struct HubEntry {
 
 /// Describes a data directory.
 pub fn describe(data_dir: &Path) -> anyhow::Result<Description> {
-    let service = Registry::describe(data_dir).with_context(|| {
+    let served = Registry::describe(data_dir).with_context(|| {
         format!(
             "{} is not a data directory of `muster serve`",
             data_dir.display()
         )
     })?;
-    let host = service
-        .hubs
-        .first()
-        .map(|hub| hub.host.clone())
-        .context("the service has no hub")?;
+    let first = served.hubs.first();
+    let host = &first.context("the data directory has no hub")?.host;
+    let service = served.services.first();
+    let service = service.context("the data directory has no service")?;
     Ok(Description {
         id_scope: service.id_scope.to_string(),
         server_ca: std::path::absolute(ca::ServerAuthority::certificate_path(data_dir))
             .context("the path of the server's CA")?,
         endpoints: read_endpoints(data_dir)?,
-        dps: dps_entry(&service, &host)?,
-        hubs: service
+        dps: dps_entry(service, host)?,
+        hubs: served
             .hubs
             .iter()
-            .map(hub_entry)
+            .map(|hub| hub_entry(hub))
             .collect::<anyhow::Result<_>>()?,
     })
 }
@@ -82,7 +81,7 @@ fn dps_entry(service: &ProvisioningService, host: &HubHost) -> anyhow::Result<Se
     })
 }
 
-fn hub_entry(hub: &LinkedHub) -> anyhow::Result<HubEntry> {
+fn hub_entry(hub: &LocalHub) -> anyhow::Result<HubEntry> {
     let owner = owner(&hub.policies, "iothubowner")?;
     Ok(HubEntry {
         name: hub.name.to_string(),

@@ -106,13 +106,11 @@ async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<R
 /// The names that the server certificate covers.
 fn certificate_names(config: &ServeConfig, registry: &Registry) -> Vec<String> {
     let mut names = vec![config.hostname.clone()];
-    names.extend(
-        registry
-            .service()
-            .hubs
-            .iter()
-            .map(|hub| hub.host.name().to_owned()),
-    );
+    let served = registry.served();
+    let services = served.services.iter();
+    let hosts = services.filter_map(|service| service.host.as_ref());
+    let hosts = hosts.chain(served.hubs.iter().map(|hub| &hub.host));
+    names.extend(hosts.map(|host| host.name().to_owned()));
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
     names.sort();
     names.dedup();

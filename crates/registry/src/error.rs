@@ -43,4 +43,5 @@ from_store!(
     crate::identity::IdentityError,
     crate::twin::TwinError,
     crate::deployment::ConfigurationError,
+    crate::service::ServingError,
 );

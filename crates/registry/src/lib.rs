@@ -53,8 +53,14 @@ pub use registration::{
     RegistrationFailure, RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
     TwinHandling,
 };
-pub use registry::{Init, MAX_CONFIGURATIONS, MAX_MODULES, Registry};
-pub use service::{LinkedHub, ProvisioningService, Right, SharedAccessPolicy};
+pub use registry::{
+    Init, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_SERVICES,
+    Registry,
+};
+pub use service::{
+    AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,
+    ProvisioningService, RemoteAccess, Right, Served, ServingError, SharedAccessPolicy,
+};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,

@@ -188,6 +188,14 @@ pub enum AssignError {
         /// The registration that has it.
         owner: RegistrationId,
     },
+    /// A registration of another provisioning service owns the hub device; whose is not this one's business.
+    #[error("device {device_id} of hub {hub} belongs to another provisioning service")]
+    DeviceForeign {
+        /// The hub.
+        hub: HubName,
+        /// The device.
+        device_id: DeviceId,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use ids::{HubHost, HubName, Timestamp};
 use store::log::{EventLog, LogOptions};
@@ -8,11 +8,16 @@ use store::{DataDirectory, Store};
 use crate::change::Watcher;
 use crate::entropy::Entropy;
 use crate::error::{OpenError, StorageError};
-use crate::service::ProvisioningService;
+use crate::service::{ProvisioningService, Served};
 
 mod init;
 mod rows;
+mod served;
 mod watchers;
+
+mod hubs;
+mod policies;
+mod services;
 
 mod enrollments;
 mod registrations;
@@ -31,12 +36,21 @@ mod events;
 
 use compiled::ConfigurationCache;
 use enrollments::EnrollmentCache;
+use served::{ServedNow, ServiceCell};
 use watchers::Watchers;
 
 /// Most modules of a device, its system modules not counted.
 pub const MAX_MODULES: usize = 50;
 /// Most configurations of a hub.
 pub const MAX_CONFIGURATIONS: usize = 100;
+/// Most hubs linked to a service.
+pub const MAX_LINKED_HUBS: usize = 50;
+/// Most hubs that live in a data directory.
+pub const MAX_HUBS: usize = 100;
+/// Most provisioning services of a data directory.
+pub const MAX_SERVICES: usize = 100;
+/// Most shared access policies of a provisioning service.
+pub const MAX_POLICIES: usize = 50;
 
 /// What an empty data directory is initialised with.
 #[derive(Clone)]
@@ -49,19 +63,21 @@ pub struct Init {
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// The registry of a data directory. Cheap to clone; all clones share one writer.
+/// The registry of a data directory, seen from one of its provisioning services: enrollments and registrations are that
+/// service's, hubs and devices are everybody's. Cheap to clone; all clones share one writer.
 ///
 /// Methods that write return after the commit is durable. Point reads run inline in a few microseconds.
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
+    service: Arc<ServiceCell>,
 }
 
 struct Inner {
     store: Store,
     log: EventLog,
     entropy: Arc<dyn Entropy>,
-    service: RwLock<Arc<ProvisioningService>>,
+    served: Arc<ServedNow>,
     watchers: Arc<Watchers>,
     enrollments: EnrollmentCache,
     configurations: ConfigurationCache,
@@ -80,29 +96,33 @@ impl Registry {
         let store = Store::open(directory)?;
         let entropy = init.entropy.clone();
         store.write(move |tx| init::prepare(tx, &init, now)).await?;
-        let service = store.read(init::read)?.ok_or(OpenError::Empty)?;
+        let served = Arc::new(ServedNow::new(store.read(served::read)?));
+        let service = served.cell(|_| true).ok_or(OpenError::Empty)?;
         let inner = Inner {
             store,
             log,
             entropy,
-            service: RwLock::new(Arc::new(service)),
+            served,
             watchers: Arc::default(),
             enrollments: EnrollmentCache::default(),
             configurations: ConfigurationCache::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
+            service,
         })
     }
 
-    /// Reads the service of a data directory, also while a server has it open.
+    /// Reads what a data directory serves, also while a server has it open.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
-    pub fn describe(data_dir: &Path) -> Result<ProvisioningService, OpenError> {
-        Store::open_read_only(data_dir)?
-            .read(init::read)?
-            .ok_or(OpenError::Empty)
+    /// When there is nothing, or it cannot be read.
+    pub fn describe(data_dir: &Path) -> Result<Served, OpenError> {
+        let served = Store::open_read_only(data_dir)?.read(served::read)?;
+        match served.services.is_empty() {
+            true => Err(OpenError::Empty),
+            false => Ok(served),
+        }
     }
 
     /// Adds a watcher; it hears of every change committed from now on.
@@ -110,14 +130,31 @@ impl Registry {
         self.inner.watchers.add(watcher);
     }
 
-    /// The provisioning service with its linked hubs, as of the last commit. A pointer, no I/O.
+    /// This handle's provisioning service with its linked hubs, as of the last commit. A pointer, no I/O.
     #[must_use]
     pub fn service(&self) -> Arc<ProvisioningService> {
-        self.inner
-            .service
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.service.get()
+    }
+
+    /// All services, and the hubs that live here, as of the last commit. A pointer, no I/O.
+    #[must_use]
+    pub fn served(&self) -> Arc<Served> {
+        self.inner.served.get()
+    }
+
+    /// The registry as the service of this ID scope sees it.
+    #[must_use]
+    pub fn for_scope(&self, id_scope: &str) -> Option<Self> {
+        let is_it = |service: &ProvisioningService| service.id_scope.matches(id_scope);
+        // Most servers have one service, and every request of a device asks.
+        let service = match is_it(&self.service()) {
+            true => self.service.clone(),
+            false => self.inner.served.cell(is_it)?,
+        };
+        Some(Self {
+            inner: self.inner.clone(),
+            service,
+        })
     }
 
     /// Commits a small write: whether storage can be written now (`/readyz`).

@@ -9,6 +9,8 @@
 mod deployments;
 #[path = "conformance/enrollments.rs"]
 mod enrollments;
+#[path = "conformance/hubs.rs"]
+mod hubs;
 #[path = "conformance/identities.rs"]
 mod identities;
 #[path = "conformance/registrations.rs"]
@@ -19,6 +21,8 @@ mod reprovisioning;
 mod service;
 #[path = "conformance/targeting.rs"]
 mod targeting;
+#[path = "conformance/tenants.rs"]
+mod tenants;
 #[path = "conformance/twins.rs"]
 mod twins;
 
@@ -144,6 +148,22 @@ promises!(embedded:
         the_first_hubs_host_follows,
         anyone_may_describe_a_directory_in_use,
         events_are_read_in_order,
+    },
+    hubs::{
+        a_hub_is_there_once_it_is_acknowledged,
+        names_and_hosts_of_hubs_are_given_out_once,
+        a_link_is_made_changed_and_taken_away,
+        a_hub_elsewhere_is_linked_by_its_key,
+        a_service_has_so_many_hubs,
+        only_an_idle_hub_is_deleted,
+        registrations_outlive_the_link_and_choose_again,
+    },
+    tenants::{
+        a_service_is_made_with_a_scope_of_its_own,
+        services_do_not_see_each_other,
+        settings_belong_to_one_service,
+        policies_are_made_rolled_and_deleted,
+        ports_follow_the_first_hub,
     },
     enrollments::{
         an_entry_is_created_changed_and_deleted,

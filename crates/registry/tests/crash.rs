@@ -169,12 +169,12 @@ async fn a_kill_during_initialisation_leaves_an_empty_or_a_whole_service() {
         child.kill().unwrap();
         child.wait().unwrap();
         check(directory.path(), &Acknowledged::default()).await;
-        let service = Registry::describe(directory.path()).unwrap();
+        let served = Registry::describe(directory.path()).unwrap();
         assert_eq!(
             (
-                service.hubs.len(),
-                service.hubs[0].policies.len(),
-                service.policies.len()
+                served.hubs.len(),
+                served.hubs[0].policies.len(),
+                served.services[0].policies.len()
             ),
             (1, 5, 1)
         );

@@ -84,7 +84,7 @@ impl View<'_> {
         )
     }
 
-    /// The registration id that a hub device is assigned to.
+    /// The service (ID scope) and registration id that a hub device is assigned to.
     ///
     /// # Errors
     /// When the storage fails.
@@ -92,9 +92,10 @@ impl View<'_> {
         &self,
         hub: &str,
         device_id: &str,
-    ) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT spelled FROM registrations WHERE hub = ?1 AND device_id = ?2 LIMIT 1";
-        self.one(sql, [hub, device_id], |row| row.get(0))
+    ) -> Result<Option<(String, String)>, StoreError> {
+        let sql =
+            "SELECT id_scope, spelled FROM registrations WHERE hub = ?1 AND device_id = ?2 LIMIT 1";
+        self.one(sql, [hub, device_id], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Records of a group (folded) whose folded id comes after `after`, in order.

@@ -6,10 +6,16 @@ use rusqlite::Connection;
 use crate::{OpenError, StoreError};
 
 /// The migrations in order: folder name and `up.sql`.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001-the-first-shape",
-    include_str!("../migrations/0001-the-first-shape/up.sql"),
-)];
+const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "0001-the-first-shape",
+        include_str!("../migrations/0001-the-first-shape/up.sql"),
+    ),
+    (
+        "0002-hubs-and-services",
+        include_str!("../migrations/0002-hubs-and-services/up.sql"),
+    ),
+];
 
 /// The schema that this program knows.
 fn known() -> u32 {

@@ -1,4 +1,4 @@
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use crate::{Secret, StoreError, Tx, View};
 
@@ -9,19 +9,12 @@ pub struct ServiceRow {
     pub id_scope: String,
     /// The key of its operation ids, base64.
     pub operation_key: Secret,
-}
-
-/// A hub and its link to a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubRow {
     /// Its name.
     pub name: String,
-    /// `host` or `host:port`.
-    pub host: String,
-    /// 1 to 1000.
-    pub allocation_weight: Option<u16>,
-    /// Whether allocation policies may choose it.
-    pub apply_allocation_policy: bool,
+    /// `host` or `host:port` of its service API; `None` for the server's own.
+    pub host: Option<String>,
+    /// The allocation policy of enrollments that name none.
+    pub allocation_policy: String,
 }
 
 /// A shared access policy.
@@ -37,45 +30,30 @@ pub struct PolicyRow {
     pub rights: String,
 }
 
+fn read_policy(row: &Row<'_>) -> rusqlite::Result<PolicyRow> {
+    Ok(PolicyRow {
+        name: row.get(0)?,
+        primary_key: row.get(1)?,
+        secondary_key: row.get(2)?,
+        rights: row.get(3)?,
+    })
+}
+
 impl View<'_> {
-    /// The service of this directory.
+    /// The services of this directory, the first one first.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn service(&self) -> Result<Option<ServiceRow>, StoreError> {
-        let sql = "SELECT id_scope, operation_key FROM services ORDER BY rowid LIMIT 1";
-        self.one(sql, [], |row| {
+    pub fn services(&self) -> Result<Vec<ServiceRow>, StoreError> {
+        let sql = "SELECT id_scope, operation_key, name, host, allocation_policy FROM services ORDER BY rowid";
+        self.all(sql, [], |row| {
             Ok(ServiceRow {
                 id_scope: row.get(0)?,
                 operation_key: row.get(1)?,
+                name: row.get(2)?,
+                host: row.get(3)?,
+                allocation_policy: row.get(4)?,
             })
-        })
-    }
-
-    /// The hubs linked to a service, by name.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn linked_hubs(&self, id_scope: &str) -> Result<Vec<HubRow>, StoreError> {
-        let sql = "SELECT name, host, allocation_weight, apply_allocation_policy
-                   FROM linked_hubs JOIN hubs ON hubs.name = linked_hubs.hub WHERE id_scope = ?1 ORDER BY name";
-        self.all(sql, [id_scope], |row| {
-            Ok(HubRow {
-                name: row.get(0)?,
-                host: row.get(1)?,
-                allocation_weight: row.get(2)?,
-                apply_allocation_policy: row.get(3)?,
-            })
-        })
-    }
-
-    /// The hub that was created first.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn first_hub(&self) -> Result<Option<String>, StoreError> {
-        self.one("SELECT name FROM hubs ORDER BY rowid LIMIT 1", [], |row| {
-            row.get(0)
         })
     }
 
@@ -86,14 +64,7 @@ impl View<'_> {
     pub fn policies(&self, owner_kind: &str, owner: &str) -> Result<Vec<PolicyRow>, StoreError> {
         let sql = "SELECT name, primary_key, secondary_key, rights FROM policies
                    WHERE owner_kind = ?1 AND owner = ?2 ORDER BY rowid";
-        self.all(sql, [owner_kind, owner], |row| {
-            Ok(PolicyRow {
-                name: row.get(0)?,
-                primary_key: row.get(1)?,
-                secondary_key: row.get(2)?,
-                rights: row.get(3)?,
-            })
-        })
+        self.all(sql, [owner_kind, owner], read_policy)
     }
 }
 
@@ -101,41 +72,34 @@ impl Tx<'_> {
     /// Adds a service.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// When the storage fails, or the name is taken.
     pub fn insert_service(&self, service: &ServiceRow, created: i64) -> Result<(), StoreError> {
-        let sql = "INSERT INTO services (id_scope, operation_key, created) VALUES (?1, ?2, ?3)";
-        self.run(
-            sql,
-            params![service.id_scope, service.operation_key, created],
-        )
-        .map(drop)
+        let sql =
+            "INSERT INTO services (id_scope, operation_key, name, host, allocation_policy, created)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        #[rustfmt::skip]
+        let values = params![
+            service.id_scope, service.operation_key, service.name, service.host, service.allocation_policy, created,
+        ];
+        self.run(sql, values).map(drop)
     }
 
-    /// Adds a hub and links it to a service.
+    /// Changes where a service is reached.
     ///
     /// # Errors
-    /// When the storage fails, or the name is taken.
-    pub fn insert_linked_hub(
-        &self,
-        id_scope: &str,
-        hub: &HubRow,
-        created: i64,
-    ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO hubs (name, host, created) VALUES (?1, ?2, ?3)";
-        self.run(sql, params![hub.name, hub.host, created])?;
-        let sql =
-            "INSERT INTO linked_hubs (id_scope, hub, allocation_weight, apply_allocation_policy)
-                   VALUES (?1, ?2, ?3, ?4)";
-        self.run(
-            sql,
-            params![
-                id_scope,
-                hub.name,
-                hub.allocation_weight,
-                hub.apply_allocation_policy
-            ],
-        )
-        .map(drop)
+    /// When the storage fails.
+    pub fn set_service_host(&self, id_scope: &str, host: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE services SET host = ?2 WHERE id_scope = ?1";
+        self.run(sql, [id_scope, host]).map(drop)
+    }
+
+    /// Changes the allocation policy of enrollments that name none.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn set_allocation_policy(&self, id_scope: &str, policy: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE services SET allocation_policy = ?2 WHERE id_scope = ?1";
+        self.run(sql, [id_scope, policy]).map(drop)
     }
 
     /// Writes a page without changing anything, to learn whether writing works.
@@ -144,15 +108,6 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn touch(&self) -> Result<(), StoreError> {
         self.run("UPDATE services SET created = created", [])
-            .map(drop)
-    }
-
-    /// Changes where a hub is reached.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn set_hub_host(&self, hub: &str, host: &str) -> Result<(), StoreError> {
-        self.run("UPDATE hubs SET host = ?2 WHERE name = ?1", [hub, host])
             .map(drop)
     }
 
@@ -182,5 +137,46 @@ impl Tx<'_> {
             ],
         )
         .map(drop)
+    }
+
+    /// Writes keys and rights of a shared access policy.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn update_policy(
+        &self,
+        owner_kind: &str,
+        owner: &str,
+        policy: &PolicyRow,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE policies SET primary_key = ?4, secondary_key = ?5, rights = ?6
+                   WHERE owner_kind = ?1 AND owner = ?2 AND name = ?3";
+        let keys = (&policy.primary_key, &policy.secondary_key);
+        self.run(
+            sql,
+            params![
+                owner_kind,
+                owner,
+                policy.name,
+                keys.0,
+                keys.1,
+                policy.rights
+            ],
+        )
+        .map(drop)
+    }
+
+    /// Deletes a shared access policy.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn delete_policy(
+        &self,
+        owner_kind: &str,
+        owner: &str,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM policies WHERE owner_kind = ?1 AND owner = ?2 AND name = ?3";
+        self.run(sql, [owner_kind, owner, name]).map(drop)
     }
 }

@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 
+use registry::HubReach;
+
 use super::*;
 
 fn hub(name: &str, weight: Option<u16>, apply: bool) -> LinkedHub {
@@ -8,7 +10,7 @@ fn hub(name: &str, weight: Option<u16>, apply: bool) -> LinkedHub {
         host: HubHost::parse(&format!("{name}.example")).unwrap(),
         allocation_weight: weight,
         apply_allocation_policy: apply,
-        policies: Vec::new(),
+        reach: HubReach::Here,
     }
 }
 

@@ -57,7 +57,9 @@ pub(super) fn failure(failure: &Failure) -> RegistrationFailure {
         Failure::Allocation(_) | Failure::Assignment(AssignError::UnknownHub(_)) => {
             DpsErrorCode::LinkedHubNotFound
         }
-        Failure::Assignment(AssignError::DeviceTaken { .. }) => DpsErrorCode::DeviceRecordConflict,
+        Failure::Assignment(
+            AssignError::DeviceTaken { .. } | AssignError::DeviceForeign { .. },
+        ) => DpsErrorCode::DeviceRecordConflict,
         Failure::Assignment(AssignError::Storage(_)) => DpsErrorCode::InternalServerError,
     };
     RegistrationFailure {

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use axum::http::request::Parts;
-use registry::{Identity, LinkedHub, Right};
+use registry::{Identity, LocalHub, Right};
 use wire::http::Path;
 use wire::sas::UnverifiedToken;
 
@@ -71,14 +71,14 @@ fn rights(route: &Route, method: &Method) -> &'static [Right] {
 }
 
 /// The device or module in whose own name a resource may be used.
-fn sender(route: &Route, linked: &LinkedHub) -> Option<Identity> {
+fn sender(route: &Route, local: &LocalHub) -> Option<Identity> {
     let (device, module) = match route {
         Route::Events(device, module) => (device, module.clone()),
         Route::Modules(device) | Route::Module(device, _) => (device, None),
         _ => return None,
     };
     Some(Identity {
-        hub: linked.name.clone(),
+        hub: local.name.clone(),
         device: device.clone(),
         module,
     })
@@ -87,7 +87,7 @@ fn sender(route: &Route, linked: &LinkedHub) -> Option<Identity> {
 /// Admits a request, or says why not.
 pub(super) async fn admit(
     hub: &Hub,
-    linked: &LinkedHub,
+    local: &LocalHub,
     route: &Route,
     path: &Path,
     parts: &Parts,
@@ -100,10 +100,10 @@ pub(super) async fn admit(
         let parsed =
             UnverifiedToken::parse(text).map_err(|error| HubError::Unauthorized(error.into()))?;
         if parsed.policy().is_some() {
-            return by_policy(hub, linked, rights, path, &parsed);
+            return by_policy(hub, local, rights, path, &parsed);
         }
     }
-    let Some(identity) = sender(route, linked) else {
+    let Some(identity) = sender(route, local) else {
         return Err(HubError::NoCredentials);
     };
     let chain = peer(parts).0;
@@ -111,7 +111,7 @@ pub(super) async fn admit(
         token,
         chain: chain.as_deref(),
     };
-    match prove(hub, linked, identity, presented).await {
+    match prove(hub, local, identity, presented).await {
         Ok(proven) => {
             hub.sessions().heard_of(proven.identity());
             Ok(Permit {
@@ -125,14 +125,14 @@ pub(super) async fn admit(
 
 fn by_policy(
     hub: &Hub,
-    linked: &LinkedHub,
+    local: &LocalHub,
     rights: &[Right],
     path: &Path,
     token: &UnverifiedToken,
 ) -> Result<Permit, HubError> {
-    let resource = format!("{}/{}", linked.host, path.segments().join("/"));
+    let resource = format!("{}/{}", local.host, path.segments().join("/"));
     let (_verified, policy) =
-        verify_policy_token(linked, token, &resource, hub.now()).map_err(HubError::Unauthorized)?;
+        verify_policy_token(local, token, &resource, hub.now()).map_err(HubError::Unauthorized)?;
     if !rights.iter().any(|right| policy.grants(*right)) {
         let names: Vec<&str> = rights.iter().map(|right| right.name()).collect();
         return Err(HubError::Forbidden(format!(

@@ -71,8 +71,8 @@ impl World {
 
     /// A token of a shared access policy.
     pub fn policy(&self, name: &str) -> String {
-        let service = self.registry.service();
-        let policy = service.hubs[0]
+        let served = self.registry.served();
+        let policy = served.hubs[0]
             .policies
             .iter()
             .find(|policy| policy.name == name)

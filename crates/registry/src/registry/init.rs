@@ -1,7 +1,7 @@
-//! The service of a data directory: made in an empty one, read from all others.
+//! How services and hubs begin: the first ones in an empty directory, later ones when an operator asks.
 
-use ids::{HubHost, IdScope, Timestamp};
-use store::{HubRow, PolicyRow, Secret, ServiceRow, Tx, View};
+use ids::{HubHost, Timestamp};
+use store::{HubRow, LinkRow, PolicyRow, Secret, ServiceRow, Tx};
 use wire::identity::KeyText;
 use zeroize::Zeroizing;
 
@@ -9,11 +9,16 @@ use super::Init;
 use super::rows::Rows;
 use crate::entropy::{Entropy, random};
 use crate::error::StorageError;
-use crate::key::SecretBytes;
-use crate::service::{LinkedHub, ProvisioningService, Right, SharedAccessPolicy};
+use crate::service::Right;
+
+/// Name of the service that an empty directory gets.
+const FIRST_SERVICE: &str = "dps";
+
+/// The policy of a service's owner, which every service has.
+pub(crate) const OWNER_POLICY: &str = "provisioningserviceowner";
 
 const SERVICE_POLICIES: &[(&str, &[Right])] = &[(
-    "provisioningserviceowner",
+    OWNER_POLICY,
     &[
         Right::ServiceConfig,
         Right::DeviceConnect,
@@ -43,41 +48,94 @@ const HUB_POLICIES: &[(&str, &[Right])] = &[
     ),
 ];
 
-/// Initialises an empty directory; lets the first hub's host follow in another.
+/// Initialises an empty directory; lets the first hub's host follow in another, and the port of all that listen where it does.
 pub(crate) fn prepare(tx: &Tx<'_>, init: &Init, now: Timestamp) -> Result<(), StorageError> {
-    let host = init.hub_host.as_str();
-    if tx.service()?.is_none() {
+    if tx.services()?.is_empty() {
         return create(tx, init, now);
     }
-    if let Some(first) = tx.first_hub()? {
-        tx.set_hub_host(&first, host)?;
+    let rows = Rows { file: tx.file() };
+    let mut here = tx.hubs()?.into_iter().filter(|hub| hub.remote.is_none());
+    let Some(mut first) = here.next() else {
+        return Ok(());
+    };
+    let before = rows.id("hub host", HubHost::parse(&first.host))?.port();
+    for mut hub in here {
+        let host = rows.id("hub host", HubHost::parse(&hub.host))?;
+        if host.port() == before {
+            hub.host = host.with_port(init.hub_host.port()).to_string();
+            tx.update_hub(&hub)?;
+        }
     }
-    Ok(())
+    for service in tx.services()? {
+        let host = service.host.as_deref().map(HubHost::parse).transpose();
+        if let Some(host) = rows.id("service host", host)?
+            && host.port() == before
+        {
+            let host = host.with_port(init.hub_host.port());
+            tx.set_service_host(&service.id_scope, host.as_str())?;
+        }
+    }
+    first.host = init.hub_host.to_string();
+    Ok(tx.update_hub(&first)?)
 }
 
 fn create(tx: &Tx<'_>, init: &Init, now: Timestamp) -> Result<(), StorageError> {
-    let entropy = &*init.entropy;
+    let service = NewService {
+        name: FIRST_SERVICE.to_owned(),
+        host: None,
+    };
+    let id_scope = insert_service(tx, service, &*init.entropy, now)?;
+    let hub = HubRow {
+        name: init.hub_name.to_string(),
+        host: init.hub_host.to_string(),
+        remote: None,
+    };
+    insert_hub(tx, &hub, &*init.entropy, now)?;
+    let link = LinkRow {
+        hub,
+        allocation_weight: None,
+        apply_allocation_policy: true,
+    };
+    Ok(tx.put_link(&id_scope, &link)?)
+}
+
+/// A service about to be made.
+pub(crate) struct NewService {
+    pub(crate) name: String,
+    pub(crate) host: Option<String>,
+}
+
+/// Adds a service with fresh ID scope and keys; returns the scope.
+pub(crate) fn insert_service(
+    tx: &Tx<'_>,
+    new: NewService,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> Result<String, StorageError> {
     let scope: String = random::<4>(entropy)
         .iter()
         .map(|byte| format!("{byte:02X}"))
         .collect();
-    let id_scope = format!("0ne{scope}");
-    let operation_key = fresh_key(entropy);
-    tx.insert_service(
-        &ServiceRow {
-            id_scope: id_scope.clone(),
-            operation_key,
-        },
-        now.ticks(),
-    )?;
-    insert_policies(tx, ("service", &id_scope), SERVICE_POLICIES, entropy)?;
-    let hub = HubRow {
-        name: init.hub_name.to_string(),
-        host: init.hub_host.to_string(),
-        allocation_weight: None,
-        apply_allocation_policy: true,
+    let row = ServiceRow {
+        id_scope: format!("0ne{scope}"),
+        operation_key: fresh_key(entropy),
+        name: new.name,
+        host: new.host,
+        allocation_policy: "hashed".to_owned(),
     };
-    tx.insert_linked_hub(&id_scope, &hub, now.ticks())?;
+    tx.insert_service(&row, now.ticks())?;
+    insert_policies(tx, ("service", &row.id_scope), SERVICE_POLICIES, entropy)?;
+    Ok(row.id_scope)
+}
+
+/// Adds a hub of this directory with its policies.
+pub(crate) fn insert_hub(
+    tx: &Tx<'_>,
+    hub: &HubRow,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    tx.insert_hub(hub, now.ticks())?;
     insert_policies(tx, ("hub", &hub.name), HUB_POLICIES, entropy)
 }
 
@@ -88,16 +146,21 @@ fn insert_policies(
     entropy: &dyn Entropy,
 ) -> Result<(), StorageError> {
     for (name, rights) in policies {
-        let names: Vec<_> = rights.iter().map(|right| right.name()).collect();
         let policy = PolicyRow {
             name: (*name).to_owned(),
             primary_key: fresh_key(entropy),
             secondary_key: fresh_key(entropy),
-            rights: names.join(","),
+            rights: rights_text(rights),
         };
         tx.insert_policy(owner_kind, owner, &policy)?;
     }
     Ok(())
+}
+
+/// The column of rights.
+pub(crate) fn rights_text(rights: &[Right]) -> String {
+    let names: Vec<_> = rights.iter().map(|right| right.name()).collect();
+    names.join(",")
 }
 
 /// 32 random bytes in base64.
@@ -109,58 +172,4 @@ fn fresh_key(entropy: &dyn Entropy) -> Secret {
 pub(crate) fn generate_key(entropy: &dyn Entropy) -> KeyText {
     let bytes = Zeroizing::new(random::<32>(entropy));
     KeyText::from_bytes(&*bytes).unwrap_or_else(|_| unreachable!("32 bytes are between 16 and 64"))
-}
-
-/// Reads the service. `None` when the directory is empty.
-pub(crate) fn read(view: &View<'_>) -> Result<Option<ProvisioningService>, StorageError> {
-    let rows = Rows { file: view.file() };
-    let Some(service) = view.service()? else {
-        return Ok(None);
-    };
-    let mut hubs = Vec::new();
-    for hub in view.linked_hubs(&service.id_scope)? {
-        hubs.push(LinkedHub {
-            policies: read_policies(view, "hub", &hub.name)?,
-            name: rows.id("hub", hub.name.try_into())?,
-            host: rows.id("hub host", HubHost::parse(&hub.host))?,
-            allocation_weight: hub.allocation_weight,
-            apply_allocation_policy: hub.apply_allocation_policy,
-        });
-    }
-    let key = read_key(rows, &service.operation_key)?;
-    Ok(Some(ProvisioningService {
-        hubs,
-        policies: read_policies(view, "service", &service.id_scope)?,
-        id_scope: rows.id("ID scope", IdScope::parse(&service.id_scope))?,
-        operation_key: SecretBytes::from_base64(key.reveal()),
-    }))
-}
-
-fn read_key(rows: Rows<'_>, text: &Secret) -> Result<KeyText, StorageError> {
-    KeyText::parse(text.reveal()).map_err(|error| rows.damaged("key", error))
-}
-
-fn read_policies(
-    view: &View<'_>,
-    owner_kind: &str,
-    owner: &str,
-) -> Result<Vec<SharedAccessPolicy>, StorageError> {
-    let rows = Rows { file: view.file() };
-    let policy = |row: PolicyRow| {
-        let named = |name: &str| Right::ALL.into_iter().find(|right| right.name() == name);
-        let rights = row
-            .rights
-            .split(',')
-            .map(|name| named(name).ok_or_else(|| rows.damaged("right", name)));
-        Ok(SharedAccessPolicy {
-            primary: read_key(rows, &row.primary_key)?,
-            secondary: read_key(rows, &row.secondary_key)?,
-            rights: rights.collect::<Result<_, StorageError>>()?,
-            name: row.name,
-        })
-    };
-    view.policies(owner_kind, owner)?
-        .into_iter()
-        .map(policy)
-        .collect()
 }

@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::{HubRow, IdentityKey, IdentityRow, Secret, ServiceRow, TwinRow};
+use crate::{HubRow, IdentityKey, IdentityRow, LinkRow, Secret, ServiceRow, TwinRow};
 
 fn open(directory: &Path) -> Store {
     Store::open(DataDirectory::lock(directory).unwrap()).unwrap()
@@ -202,17 +202,25 @@ async fn a_directory_has_one_server_and_any_number_of_readers() {
     let service = ServiceRow {
         id_scope: "0neX".to_owned(),
         operation_key: Secret::new("k"),
+        name: "dps".to_owned(),
+        host: None,
+        allocation_policy: "hashed".to_owned(),
     };
     let hub = HubRow {
         name: "hub".to_owned(),
         host: "localhost".to_owned(),
+        remote: None,
+    };
+    let link = LinkRow {
+        hub,
         allocation_weight: None,
         apply_allocation_policy: true,
     };
     store
         .write(move |tx| {
             tx.insert_service(&service, 1)
-                .and_then(|()| tx.insert_linked_hub("0neX", &hub, 1))
+                .and_then(|()| tx.insert_hub(&link.hub, 1))
+                .and_then(|()| tx.put_link("0neX", &link))
         })
         .await
         .unwrap();

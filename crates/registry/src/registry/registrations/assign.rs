@@ -15,7 +15,7 @@ use crate::etag;
 use crate::identity::Identity;
 use crate::register::{Decision, DeviceStep, OldDevice, Place, Situation, decide};
 use crate::registration::{
-    Assign, AssignError, Assigned, DeviceProof, RegistrationRecord, ReprovisionPolicy, TwinHandling,
+    Assign, AssignError, Assigned, DeviceProof, RegistrationRecord, TwinHandling,
 };
 use crate::registry::Registry;
 use crate::registry::new_identity::{NewIdentity, Seeds, insert_system_modules};
@@ -31,7 +31,7 @@ impl Registry {
     /// # Errors
     /// See [`AssignError`]; nothing was written then.
     pub async fn assign(&self, assign: Assign, now: Timestamp) -> Result<Assigned, AssignError> {
-        let job = AssignJob {
+        let mut job = AssignJob {
             service: self.service(),
             watchers: self.inner.watchers.clone(),
             etag: etag::random(random(&*self.inner.entropy)),
@@ -41,7 +41,13 @@ impl Registry {
             assign,
             now,
         };
-        self.inner.store.write(move |tx| job.run(tx)).await
+        let current = self.service.clone();
+        let run = move |tx: &Tx<'_>| {
+            // As it is when the writer comes to it: a hub that was unlinked while this waited gets no device.
+            job.service = current.get();
+            job.run(tx)
+        };
+        self.inner.store.write(run).await
     }
 }
 
@@ -113,19 +119,18 @@ impl AssignJob {
         }
     }
 
-    /// Where the registration is assigned to. With the policy "never" a hub that is no longer linked counts as none.
+    /// Where the registration is assigned to. A hub that is no longer linked counts as none: unlinking takes away the right to
+    /// move or delete what is in it, which may be another service's by now.
     fn previous(&self, stored: Option<&RegistrationRow>) -> Option<Place> {
         let stored = stored?;
         let place = Place {
             hub: stored.hub.clone()?,
             device_id: stored.device_id.clone()?,
         };
-        let linked = self
-            .service
-            .hubs
-            .iter()
-            .any(|hub| hub.name.as_str() == place.hub);
-        (linked || self.assign.policy != ReprovisionPolicy::Never).then_some(place)
+        let mut linked = self.service.hubs.iter();
+        linked
+            .any(|hub| hub.name.as_str() == place.hub)
+            .then_some(place)
     }
 
     /// A device that another registration is assigned to is not taken from it.
@@ -133,6 +138,13 @@ impl AssignJob {
         let Some(owner) = tx.registration_of_device(&place.hub, &place.device_id)? else {
             return Ok(());
         };
+        let (id_scope, owner) = owner;
+        if !self.service.id_scope.matches(&id_scope) {
+            return Err(AssignError::DeviceForeign {
+                hub: self.assign.hub.clone(),
+                device_id: self.assign.device_id.clone(),
+            });
+        }
         let rows = Rows { file: tx.file() };
         let owner: RegistrationId = rows.id("registration id", owner.try_into())?;
         match owner == self.assign.registration_id {

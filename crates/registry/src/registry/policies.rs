@@ -1,0 +1,103 @@
+//! Shared access policies of a provisioning service.
+
+use store::{PolicyRow, Secret, Tx};
+use wire::identity::KeyText;
+
+use super::init::{OWNER_POLICY, generate_key, rights_text};
+use super::rows::Rows;
+use super::served::read_policy;
+use super::{MAX_POLICIES, Registry};
+use crate::service::{KeyChoice, PolicyDraft, ServingError, SharedAccessPolicy};
+
+const OWNER_KIND: &str = "service";
+
+impl Registry {
+    /// Adds a policy; keys that were not given are generated.
+    ///
+    /// # Errors
+    /// When the name is taken, there are too many, or the storage fails.
+    pub async fn create_policy(
+        &self,
+        draft: PolicyDraft,
+    ) -> Result<SharedAccessPolicy, ServingError> {
+        let (keeping, id_scope) = (self.keeping(), self.id_scope());
+        let key = |given: Option<KeyText>| {
+            let key = given.unwrap_or_else(|| generate_key(&*self.inner.entropy));
+            Secret::new(key.reveal())
+        };
+        let row = PolicyRow {
+            name: draft.name,
+            primary_key: key(draft.primary),
+            secondary_key: key(draft.secondary),
+            rights: rights_text(&draft.rights),
+        };
+        let create = move |tx: &Tx<'_>| {
+            let policies = tx.policies(OWNER_KIND, &id_scope)?;
+            if policies.iter().any(|policy| is_named(policy, &row.name)) {
+                return Err(ServingError::PolicyExists(row.name));
+            }
+            if policies.len() >= MAX_POLICIES {
+                return Err(ServingError::TooMany {
+                    what: "policies",
+                    limit: MAX_POLICIES,
+                });
+            }
+            tx.insert_policy(OWNER_KIND, &id_scope, &row)?;
+            keeping.follow(tx)?;
+            Ok(read_policy(Rows { file: tx.file() }, row)?)
+        };
+        self.inner.store.write(create).await
+    }
+
+    /// Gives a policy a fresh key. Tokens that the old one signed are refused from now on.
+    ///
+    /// # Errors
+    /// When there is no such policy, or the storage fails.
+    pub async fn regenerate_key(
+        &self,
+        name: &str,
+        choice: KeyChoice,
+    ) -> Result<SharedAccessPolicy, ServingError> {
+        let (keeping, id_scope, name) = (self.keeping(), self.id_scope(), name.to_owned());
+        let regenerate = move |tx: &Tx<'_>| {
+            let mut row = find(tx, &id_scope, &name)?;
+            let fresh = || Secret::new(generate_key(&*keeping.entropy).reveal());
+            match choice {
+                KeyChoice::Primary => row.primary_key = fresh(),
+                KeyChoice::Secondary => row.secondary_key = fresh(),
+                KeyChoice::Swap => std::mem::swap(&mut row.primary_key, &mut row.secondary_key),
+            }
+            tx.update_policy(OWNER_KIND, &id_scope, &row)?;
+            keeping.follow(tx)?;
+            Ok(read_policy(Rows { file: tx.file() }, row)?)
+        };
+        self.inner.store.write(regenerate).await
+    }
+
+    /// Deletes a policy. Tokens of its keys are refused from now on.
+    ///
+    /// # Errors
+    /// When there is no such policy, it is the owner's, or the storage fails.
+    pub async fn delete_policy(&self, name: &str) -> Result<(), ServingError> {
+        let (keeping, id_scope, name) = (self.keeping(), self.id_scope(), name.to_owned());
+        let delete = move |tx: &Tx<'_>| {
+            let row = find(tx, &id_scope, &name)?;
+            if row.name == OWNER_POLICY {
+                return Err(ServingError::OwnerPolicy(row.name));
+            }
+            tx.delete_policy(OWNER_KIND, &id_scope, &row.name)?;
+            Ok(keeping.follow(tx)?)
+        };
+        self.inner.store.write(delete).await
+    }
+}
+
+fn is_named(policy: &PolicyRow, name: &str) -> bool {
+    policy.name.eq_ignore_ascii_case(name)
+}
+
+fn find(tx: &Tx<'_>, id_scope: &str, name: &str) -> Result<PolicyRow, ServingError> {
+    let mut policies = tx.policies(OWNER_KIND, id_scope)?.into_iter();
+    let found = policies.find(|policy| is_named(policy, name));
+    found.ok_or_else(|| ServingError::NoSuchPolicy(name.to_owned()))
+}

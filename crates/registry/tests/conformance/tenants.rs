@@ -1,0 +1,167 @@
+use ids::{HubHost, ServiceName};
+use registry::{
+    AssignError, EnrollmentDraft, EnrollmentKey, IfMatch, KeyChoice, PageRequest, PolicyDraft,
+    Registry, Right, ServingError,
+};
+use serde_json::json;
+use wire::enrollment::AllocationPolicy;
+
+use crate::hubs::link;
+use crate::registrations::assign;
+use crate::{Bench, hub, open};
+
+impl Bench {
+    pub(crate) async fn tenant(&self, name: &str) -> Registry {
+        let host = HubHost::parse(&format!("{name}.example")).unwrap();
+        let name = ServiceName::parse(name).unwrap();
+        self.registry
+            .create_service(name, host, self.now())
+            .await
+            .unwrap()
+    }
+}
+
+pub(crate) async fn a_service_is_made_with_a_scope_of_its_own(bench: Bench) {
+    let tenant = bench.tenant("second").await;
+    let (first, second) = (bench.registry.service(), tenant.service());
+    assert_ne!(first.id_scope, second.id_scope);
+    assert_ne!(first.operation_key, second.operation_key);
+    assert_ne!(first.policies[0].primary, second.policies[0].primary);
+    assert_eq!(second.policies[0].name, "provisioningserviceowner");
+    assert!(second.hubs.is_empty());
+    let scope = second.id_scope.as_str().to_ascii_lowercase();
+    assert_eq!(bench.registry.for_scope(&scope).unwrap().service(), second);
+    assert!(bench.registry.for_scope("0neFFFFFFFF").is_none());
+
+    let create = async |name: &str, host: &str| {
+        let host = HubHost::parse(host).unwrap();
+        let name = ServiceName::parse(name).unwrap();
+        bench.registry.create_service(name, host, bench.now()).await
+    };
+    let same_name = create("SECOND", "other.example").await;
+    assert!(matches!(same_name, Err(ServingError::ServiceExists(_))));
+    let same_host = create("third", "Second.example:1").await;
+    assert!(matches!(
+        same_host,
+        Err(ServingError::ServiceHostTaken { .. })
+    ));
+    let before = bench.registry.served();
+    drop((bench.registry, tenant));
+    assert_eq!(
+        open(bench.directory.path(), "localhost").await.served(),
+        before
+    );
+}
+
+pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
+    let tenant = bench.tenant("second").await;
+    let key = EnrollmentKey::Individual("d1".parse().unwrap());
+    let draft = EnrollmentDraft {
+        key: key.clone(),
+        enabled: true,
+        document: json!({}),
+        certificates: Vec::new(),
+    };
+    bench
+        .registry
+        .put_enrollment(draft, &IfMatch::Absent, bench.now())
+        .await
+        .unwrap();
+    assert!(tenant.enrollment(&key).await.unwrap().is_none());
+    bench
+        .registry
+        .assign(assign("d1"), bench.now())
+        .await
+        .unwrap();
+    let id = assign("d1").registration_id;
+    assert!(tenant.registration(&id).await.unwrap().is_none());
+    let group = "Group".parse().unwrap();
+    let page = tenant
+        .list_registrations(&group, &PageRequest::first(10))
+        .await;
+    assert!(page.unwrap().items.is_empty());
+
+    let unlinked = tenant.assign(assign("d2"), bench.now()).await;
+    assert!(matches!(unlinked, Err(AssignError::UnknownHub(_))));
+    tenant
+        .link_hub(link(hub().as_str()), bench.now())
+        .await
+        .unwrap();
+    // The same registration id under another service is another device.
+    let foreign = tenant.assign(assign("d1"), bench.now()).await;
+    assert!(matches!(foreign, Err(AssignError::DeviceForeign { .. })));
+    tenant.assign(assign("d2"), bench.now()).await.unwrap();
+}
+
+pub(crate) async fn settings_belong_to_one_service(bench: Bench) {
+    let tenant = bench.tenant("second").await;
+    let set = tenant
+        .set_allocation_policy(AllocationPolicy::GeoLatency)
+        .await;
+    assert_eq!(set.unwrap().allocation_policy, AllocationPolicy::GeoLatency);
+    assert_eq!(
+        bench.registry.service().allocation_policy,
+        AllocationPolicy::Hashed
+    );
+}
+
+pub(crate) async fn policies_are_made_rolled_and_deleted(bench: Bench) {
+    let registry = &bench.registry;
+    let draft = |name: &str| PolicyDraft {
+        name: name.to_owned(),
+        rights: vec![Right::EnrollmentRead],
+        primary: None,
+        secondary: None,
+    };
+    let made = registry.create_policy(draft("reader")).await.unwrap();
+    assert!(made.grants(Right::EnrollmentRead) && !made.grants(Right::EnrollmentWrite));
+    assert_ne!(made.primary, made.secondary);
+    let again = registry.create_policy(draft("READER")).await;
+    assert!(matches!(again, Err(ServingError::PolicyExists(_))));
+
+    let rolled = registry
+        .regenerate_key("reader", KeyChoice::Primary)
+        .await
+        .unwrap();
+    assert_ne!(rolled.primary, made.primary);
+    assert_eq!(rolled.secondary, made.secondary);
+    let swapped = registry.regenerate_key("reader", KeyChoice::Swap).await;
+    assert_eq!(swapped.unwrap().primary, made.secondary);
+    assert!(
+        registry
+            .service()
+            .policies
+            .iter()
+            .any(|policy| { policy.name == "reader" && policy.primary == made.secondary })
+    );
+
+    registry.delete_policy("reader").await.unwrap();
+    assert_eq!(registry.service().policies.len(), 1);
+    let gone = registry.delete_policy("reader").await;
+    assert!(matches!(gone, Err(ServingError::NoSuchPolicy(_))));
+    let owner = registry.delete_policy("provisioningserviceowner").await;
+    assert!(matches!(owner, Err(ServingError::OwnerPolicy(_))));
+}
+
+pub(crate) async fn ports_follow_the_first_hub(bench: Bench) {
+    bench.create_hub("second", "second.example").await;
+    bench
+        .create_hub("behind-a-proxy", "proxy.example:9443")
+        .await;
+    bench.tenant("tenant").await;
+    drop(bench.registry);
+    let served = open(bench.directory.path(), "127.0.0.7:8443")
+        .await
+        .served();
+    let hosts: Vec<_> = served.hubs.iter().map(|hub| hub.host.as_str()).collect();
+    assert_eq!(
+        hosts,
+        [
+            "127.0.0.7:8443",
+            "second.example:8443",
+            "proxy.example:9443"
+        ]
+    );
+    let host = served.services[1].host.as_ref().unwrap();
+    assert_eq!(host.as_str(), "tenant.example:8443");
+}
