@@ -48,8 +48,13 @@ CREATE TABLE enrollments (
     document TEXT NOT NULL,
     created  INTEGER NOT NULL,
     updated  INTEGER NOT NULL,
+    attestation TEXT NOT NULL DEFAULT 'x509',
     UNIQUE (id_scope, kind, folded)
 );
+
+-- A token names no group: all groups with keys are asked.
+CREATE INDEX enrollment_groups_with_keys ON enrollments (id_scope, folded)
+    WHERE kind = 'group' AND attestation = 'symmetricKey';
 
 -- One certificate belongs to one entry of a service.
 CREATE TABLE enrollment_certificates (

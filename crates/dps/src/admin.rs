@@ -10,22 +10,32 @@ use registry::{
 };
 use serde_json::Value;
 use wire::enrollment::{
-    AllocationPolicy, Attestation, AttestationRequest, CertificatePairRequest, EnrollmentGroup,
-    GroupRequest, IndividualEnrollment, IndividualRequest, ProvisioningStatus, Settings,
-    SettingsRequest, X509Attestation,
+    AllocationPolicy, Attestation, EnrollmentGroup, GroupRequest, IndividualEnrollment,
+    IndividualRequest, ProvisioningStatus, Settings, SettingsRequest,
 };
+use wire::identity::KeyText;
 
+mod attestation;
 mod certificates;
 
 use crate::error::ServiceFault;
-use certificates::{Purpose, ResolvedPair};
 
 /// Why an enrollment is not acceptable. All of it is told to the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// A kind of attestation that this version does not have.
-    #[error("the attestation {0} is not offered by this version; use x509 with certificates")]
+    #[error("the attestation {0} is not offered by this version; use x509 or symmetricKey")]
     AttestationNotOffered(&'static str),
+    /// Another kind of attestation than the entry was created with.
+    #[error(
+        "the attestation is {from} and cannot become {to}; delete the enrollment and create it anew"
+    )]
+    AttestationChanged {
+        /// The stored kind.
+        from: &'static str,
+        /// The kind sent.
+        to: &'static str,
+    },
     /// A leaf where a CA belongs, or the other way round, by the member used.
     #[error("{0}")]
     WrongMember(&'static str),
@@ -75,133 +85,106 @@ pub enum AdminError {
     Document(String),
 }
 
-/// Reads and judges the body of a PUT, or an item of a bulk operation; `stored` is the record that it replaces, whose
-/// spelling of the id stays.
-///
-/// # Errors
-/// When it has the wrong form, names another record, or is not acceptable.
-pub fn draft(
-    key: &EnrollmentKey,
-    body: &Value,
-    stored: Option<&EnrollmentRecord>,
-    service: &ProvisioningService,
-    now: Timestamp,
-) -> Result<EnrollmentDraft, ServiceFault> {
-    let mismatch = |named: &str| ServiceFault::IdMismatch {
-        path: key.as_str().to_owned(),
-        body: named.to_owned(),
-    };
-    let spelled = stored.map_or(key, |stored| &stored.key);
-    Ok(match spelled {
-        EnrollmentKey::Individual(id) => {
-            let request = IndividualRequest::parse(body)?;
-            match &request.registration_id {
-                Some(named) if named != id => return Err(mismatch(named.as_str())),
-                _ => individual(id.clone(), request, stored, service, now)?,
-            }
-        }
-        EnrollmentKey::Group(id) => {
-            let request = GroupRequest::parse(body)?;
-            match &request.enrollment_group_id {
-                Some(named) if named.folded() != id.folded() => {
-                    return Err(mismatch(named.as_str()));
+/// What enrollments are judged by.
+pub struct Judge<'a> {
+    /// The service that they belong to.
+    pub service: &'a ProvisioningService,
+    /// The record that is replaced, whose spelling of the id stays.
+    pub stored: Option<&'a EnrollmentRecord>,
+    /// Makes a key where the operator brings none.
+    pub fresh_key: &'a (dyn Fn() -> KeyText + Sync),
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Judge<'_> {
+    /// Reads and judges the body of a PUT, or an item of a bulk operation.
+    ///
+    /// # Errors
+    /// When it has the wrong form, names another record, or is not acceptable.
+    pub fn draft(
+        &self,
+        key: &EnrollmentKey,
+        body: &Value,
+    ) -> Result<EnrollmentDraft, ServiceFault> {
+        let mismatch = |named: &str| ServiceFault::IdMismatch {
+            path: key.as_str().to_owned(),
+            body: named.to_owned(),
+        };
+        let spelled = self.stored.map_or(key, |stored| &stored.key);
+        Ok(match spelled {
+            EnrollmentKey::Individual(id) => {
+                let request = IndividualRequest::parse(body)?;
+                match &request.registration_id {
+                    Some(named) if named != id => return Err(mismatch(named.as_str())),
+                    _ => self.individual(id, request)?,
                 }
-                _ => group(id.clone(), request, stored, service, now)?,
             }
-        }
-    })
-}
+            EnrollmentKey::Group(id) => {
+                let request = GroupRequest::parse(body)?;
+                match &request.enrollment_group_id {
+                    Some(named) if named.folded() != id.folded() => {
+                        return Err(mismatch(named.as_str()));
+                    }
+                    _ => self.group(id, request)?,
+                }
+            }
+        })
+    }
 
-/// Judges an individual enrollment; `stored` is the record that it replaces.
-///
-/// # Errors
-/// See [`AdminError`].
-fn individual(
-    id: RegistrationId,
-    request: IndividualRequest,
-    stored: Option<&EnrollmentRecord>,
-    service: &ProvisioningService,
-    now: Timestamp,
-) -> Result<EnrollmentDraft, AdminError> {
-    let pair = match &request.settings.attestation {
-        AttestationRequest::ClientCertificates(pair) => pair,
-        AttestationRequest::SigningCertificates(_) => {
-            return Err(AdminError::WrongMember(
-                "an individual enrollment takes clientCertificates; signingCertificates belong to groups",
-            ));
-        }
-        AttestationRequest::Other(kind) => return Err(AdminError::AttestationNotOffered(kind)),
-    };
-    let resolved = resolve(pair, &Purpose::Leaf(&id), stored, now)?;
-    let attestation = X509Attestation::ClientCertificates(resolved.described());
-    let settings = settings(request.settings, attestation, service)?;
-    let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
-    let document = IndividualEnrollment {
-        registration_id: id.clone(),
-        device_id: request.device_id,
-        registration_state: None,
-        optional_device_information: request.optional_device_information,
-        settings,
-        version: None,
-    };
-    Ok(EnrollmentDraft {
-        key: EnrollmentKey::Individual(id),
-        enabled,
-        document: stored_form(&document)?,
-        certificates: resolved.into_certificates(),
-    })
-}
+    fn individual(
+        &self,
+        id: &RegistrationId,
+        request: IndividualRequest,
+    ) -> Result<EnrollmentDraft, AdminError> {
+        let key = EnrollmentKey::Individual(id.clone());
+        let resolved = attestation::resolve(&key, &request.settings.attestation, self)?;
+        let settings = settings(request.settings, resolved.document, self.service)?;
+        let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
+        let document = IndividualEnrollment {
+            registration_id: id.clone(),
+            device_id: request.device_id,
+            registration_state: None,
+            optional_device_information: request.optional_device_information,
+            settings,
+            version: None,
+        };
+        Ok(EnrollmentDraft {
+            key,
+            enabled,
+            attestation: resolved.kind,
+            document: stored_form(&document)?,
+            certificates: resolved.certificates,
+        })
+    }
 
-/// Judges an enrollment group; `stored` is the record that it replaces.
-///
-/// # Errors
-/// See [`AdminError`].
-fn group(
-    id: EnrollmentId,
-    request: GroupRequest,
-    stored: Option<&EnrollmentRecord>,
-    service: &ProvisioningService,
-    now: Timestamp,
-) -> Result<EnrollmentDraft, AdminError> {
-    let pair = match &request.settings.attestation {
-        AttestationRequest::SigningCertificates(pair) => pair,
-        AttestationRequest::ClientCertificates(_) => {
-            return Err(AdminError::WrongMember(
-                "an enrollment group takes signingCertificates; clientCertificates belong to individual enrollments",
-            ));
-        }
-        AttestationRequest::Other(kind) => return Err(AdminError::AttestationNotOffered(kind)),
-    };
-    let resolved = resolve(pair, &Purpose::Issuer, stored, now)?;
-    let attestation = X509Attestation::SigningCertificates(resolved.described());
-    let settings = settings(request.settings, attestation, service)?;
-    let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
-    let document = EnrollmentGroup {
-        enrollment_group_id: id.clone(),
-        settings,
-        version: None,
-    };
-    Ok(EnrollmentDraft {
-        key: EnrollmentKey::Group(id),
-        enabled,
-        document: stored_form(&document)?,
-        certificates: resolved.into_certificates(),
-    })
-}
-
-fn resolve(
-    pair: &CertificatePairRequest,
-    purpose: &Purpose<'_>,
-    stored: Option<&EnrollmentRecord>,
-    now: Timestamp,
-) -> Result<ResolvedPair, AdminError> {
-    let stored = stored.map_or(&[][..], |record| record.certificates.as_slice());
-    ResolvedPair::of(pair, purpose, stored, now)
+    fn group(
+        &self,
+        id: &EnrollmentId,
+        request: GroupRequest,
+    ) -> Result<EnrollmentDraft, AdminError> {
+        let key = EnrollmentKey::Group(id.clone());
+        let resolved = attestation::resolve(&key, &request.settings.attestation, self)?;
+        let settings = settings(request.settings, resolved.document, self.service)?;
+        let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
+        let document = EnrollmentGroup {
+            enrollment_group_id: id.clone(),
+            settings,
+            version: None,
+        };
+        Ok(EnrollmentDraft {
+            key,
+            enabled,
+            attestation: resolved.kind,
+            document: stored_form(&document)?,
+            certificates: resolved.certificates,
+        })
+    }
 }
 
 fn settings(
     request: SettingsRequest,
-    x509: X509Attestation,
+    attestation: Attestation,
     service: &ProvisioningService,
 ) -> Result<Settings, AdminError> {
     match request.allocation_policy {
@@ -222,7 +205,7 @@ fn settings(
     InitialTwin::new(&twin.tags, &twin.properties.desired)
         .map_err(|error: TwinError| AdminError::Twin(error.to_string()))?;
     Ok(Settings {
-        attestation: Attestation::X509 { x509 },
+        attestation,
         capabilities: request.capabilities,
         initial_twin: request.initial_twin,
         provisioning_status: request.provisioning_status,

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use ids::Thumbprint;
-use pki::Certificate;
+use pki::{Certificate, PresentedChain};
 use registry::{EnrollmentRecord, Registry};
 
-use crate::attest::ClaimedDevice;
+use crate::attest::{ClaimedDevice, Evidence};
 use crate::refusal::{NotProven, RefusalReason};
 
 mod cache;
@@ -41,17 +41,29 @@ pub async fn find(
     if let Some(record) = registry.find_individual(claim.registration_id()).await? {
         return Ok(Candidates::Individual(Arc::new(Entry::read(&record)?)));
     }
-    let issuers = claim.chain().issuers();
-    let shown: Vec<Thumbprint> = issuers.iter().map(Certificate::sha256).collect();
-    let records = registry.groups_by_certificate(&shown).await?;
-    let mut entries: Vec<Arc<Entry>> = read_all(&records, groups)?;
-    if entries.is_empty() {
-        entries = groups_above(claim, registry, groups).await?;
-    }
+    let entries = match claim.evidence() {
+        Evidence::Certificate(chain) => groups_of_issuers(chain, registry, groups).await?,
+        Evidence::Tpm(_) => Vec::new(),
+        Evidence::Token(_) => read_all(&registry.groups_with_keys().await?, groups)?,
+    };
     if entries.is_empty() {
         return Err(claim.refuse(RefusalReason::NotEnrolled, None).into());
     }
     Ok(Candidates::Groups(entries))
+}
+
+async fn groups_of_issuers(
+    chain: &PresentedChain,
+    registry: &Registry,
+    groups: &GroupCache,
+) -> Result<Vec<Arc<Entry>>, NotProven> {
+    let shown: Vec<Thumbprint> = chain.issuers().iter().map(Certificate::sha256).collect();
+    let records = registry.groups_by_certificate(&shown).await?;
+    let entries = read_all(&records, groups)?;
+    if entries.is_empty() {
+        return groups_above(chain, registry, groups).await;
+    }
+    Ok(entries)
 }
 
 fn read_all(
@@ -63,11 +75,10 @@ fn read_all(
 
 /// Groups whose certificate was not shown but is named as issuer by one that was: devices need not send the group's own.
 async fn groups_above(
-    claim: &ClaimedDevice<'_>,
+    chain: &PresentedChain,
     registry: &Registry,
     groups: &GroupCache,
 ) -> Result<Vec<Arc<Entry>>, NotProven> {
-    let chain = claim.chain();
     let shown = || std::iter::once(chain.leaf()).chain(chain.issuers());
     let missing: Vec<&[u8]> = shown()
         .map(Certificate::issuer_der)
@@ -82,7 +93,7 @@ async fn groups_above(
         Attestation::Anchors(anchors) => anchors
             .iter()
             .any(|anchor| missing.contains(&anchor.subject_der())),
-        Attestation::Leaves(_) => false,
+        Attestation::Leaves(_) | Attestation::Keys(_) => false,
     });
     Ok(entries)
 }

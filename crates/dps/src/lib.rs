@@ -12,6 +12,8 @@
 
 mod register;
 
+mod presented;
+
 mod allocate;
 mod attest;
 mod enrollment;
@@ -34,7 +36,7 @@ use std::sync::Arc;
 
 use ids::{HubHost, RegistrationId, Timestamp};
 use pki::{IssuerCache, PresentedChain};
-use registry::{RegistrationRecord, Registry};
+use registry::{ProvisioningService, RegistrationRecord, Registry};
 use uuid::Uuid;
 
 use ::mqtt::{Connect, ConnectRefused};
@@ -42,6 +44,7 @@ use ::mqtt::{Connect, ConnectRefused};
 use crate::enrollment::GroupCache;
 use crate::error::ServiceFault;
 use crate::operation::{OperationId, OperationKey};
+use crate::presented::Presented;
 use crate::recent::RecentOperations;
 use crate::refusal::{Refusal, RefusalReason};
 use crate::register::{Deps, Register, RegisterError};
@@ -126,23 +129,22 @@ impl Dps {
         &self,
         id_scope: &str,
         registration_id: &RegistrationId,
-        chain: Option<&PresentedChain>,
+        presented: Presented<'_>,
     ) -> Result<OperationId, ServiceFault> {
-        self.require_scope(id_scope, registration_id, chain)?;
+        let service = self.service_of(id_scope, registration_id, presented)?;
         let request = Register {
+            id_scope: &service.id_scope,
             registration_id,
-            chain,
+            presented,
         };
         let guid = fresh_guid();
         let operation = self.inner.operations.issue(registration_id, guid);
         match register::register(request, &self.inner.deps, self.now()).await {
             Ok(assigned) => {
                 log_assigned(&assigned.registration);
-                if let Some(chain) = chain {
-                    let (text, leaf) = (operation.as_str(), chain.leaf().sha256());
-                    self.inner
-                        .recent
-                        .remember(text, leaf, assigned.registration);
+                if let Some(mark) = presented.mark() {
+                    let recent = &self.inner.recent;
+                    recent.remember(operation.as_str(), mark, assigned.registration);
                 }
             }
             Err(RegisterError::Failed(failed, cause)) => tracing::warn!(
@@ -162,18 +164,20 @@ impl Dps {
         &self,
         id_scope: &str,
         registration_id: &RegistrationId,
-        chain: Option<&PresentedChain>,
+        presented: Presented<'_>,
         shown: &str,
     ) -> Result<(OperationId, Arc<RegistrationRecord>), ServiceFault> {
-        self.require_scope(id_scope, registration_id, chain)?;
+        let service = self.service_of(id_scope, registration_id, presented)?;
         let operation = self.inner.operations.recognise(registration_id, shown);
-        let recent = chain.and_then(|chain| self.inner.recent.find(shown, chain.leaf().sha256()));
+        let mark = presented.mark();
+        let recent = mark.and_then(|mark| self.inner.recent.find(shown, mark));
         if let (Some(operation), Some(record)) = (&operation, recent) {
             return Ok((operation.clone(), record));
         }
         let request = Register {
+            id_scope: &service.id_scope,
             registration_id,
-            chain,
+            presented,
         };
         let record = lookup::poll(request, &self.inner.deps, self.now()).await?;
         record
@@ -186,34 +190,32 @@ impl Dps {
         &self,
         id_scope: &str,
         registration_id: &RegistrationId,
-        chain: Option<&PresentedChain>,
+        presented: Presented<'_>,
     ) -> Result<RegistrationRecord, ServiceFault> {
-        self.require_scope(id_scope, registration_id, chain)?;
+        let service = self.service_of(id_scope, registration_id, presented)?;
         let request = Register {
+            id_scope: &service.id_scope,
             registration_id,
-            chain,
+            presented,
         };
         let record = lookup::look_up(request, &self.inner.deps, self.now()).await?;
         record.ok_or_else(|| ServiceFault::NoSuchRegistration(registration_id.clone()))
     }
 
-    fn require_scope(
+    /// The service that a device means.
+    fn service_of(
         &self,
         id_scope: &str,
         registration_id: &RegistrationId,
-        chain: Option<&PresentedChain>,
-    ) -> Result<(), Box<Refusal>> {
-        if self.registry().service().id_scope.matches(id_scope) {
-            return Ok(());
+        presented: Presented<'_>,
+    ) -> Result<Arc<ProvisioningService>, Box<Refusal>> {
+        let service = self.registry().service();
+        if service.id_scope.matches(id_scope) {
+            return Ok(service);
         }
-        Err(Box::new(Refusal {
-            registration_id: registration_id.clone(),
-            subject: chain.map(|chain| chain.leaf().subject()),
-            enrollment: None,
-            reason: RefusalReason::UnknownIdScope {
-                given: id_scope.chars().take(64).collect(),
-            },
-        }))
+        let given = id_scope.chars().take(64).collect();
+        let reason = RefusalReason::UnknownIdScope { given };
+        Err(Refusal::of(registration_id, presented.chain, None, reason))
     }
 
     fn registry(&self) -> &Registry {

@@ -3,7 +3,7 @@
 use ids::Timestamp;
 use registry::RegistrationRecord;
 
-use crate::attest;
+use crate::attest::{self, Evidence};
 use crate::enrollment;
 use crate::refusal::NotProven;
 use crate::register::{Deps, Register};
@@ -19,10 +19,11 @@ pub async fn poll(
     deps: &Deps,
     now: Timestamp,
 ) -> Result<Option<RegistrationRecord>, NotProven> {
-    let claim = attest::claim(request.registration_id, request.chain)?;
+    let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
     let record = deps.registry.registration(request.registration_id).await?;
     if let Some(record) = record
-        && is_registered_with(&record, claim.chain().leaf())
+        && let Evidence::Certificate(chain) = claim.evidence()
+        && is_registered_with(&record, chain.leaf())
     {
         return Ok(Some(record));
     }
@@ -38,7 +39,7 @@ pub async fn look_up(
     deps: &Deps,
     now: Timestamp,
 ) -> Result<Option<RegistrationRecord>, NotProven> {
-    let claim = attest::claim(request.registration_id, request.chain)?;
+    let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
     let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
     attest::prove(claim, candidates, &deps.issuers, now)?;
     Ok(deps.registry.registration(request.registration_id).await?)

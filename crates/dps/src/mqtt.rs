@@ -4,8 +4,8 @@ use std::future::pending;
 use std::sync::Arc;
 
 use ::mqtt::{
-    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Outgoing, Publish, QoS,
-    SubscribeResult, Will,
+    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Outgoing, Password, Publish,
+    QoS, SubscribeResult, Will,
 };
 use bytes::Bytes;
 use ids::RegistrationId;
@@ -17,6 +17,7 @@ use wire::topic::{PROVISIONING_FILTER, ProvisioningRequest, ProvisioningResponse
 use wire::username::Username;
 
 use crate::error::ServiceFault;
+use crate::presented::{Presented, Token};
 use crate::{Dps, state};
 
 /// One connection of a device that registers. It has said who it is; every request proves it anew.
@@ -25,6 +26,8 @@ pub struct DpsSession {
     id_scope: String,
     registration_id: RegistrationId,
     chain: Option<Arc<PresentedChain>>,
+    /// A token, as text.
+    password: Option<Password>,
 }
 
 /// Accepts a CONNECT whatever its certificate: the answer to the register request tells the device more than CONNACK could.
@@ -54,11 +57,20 @@ pub(crate) fn accept(
         let reason = "the client id is not the registration id of the user name";
         return Err(ConnectRefused::new(Code::IdentifierRejected, reason));
     }
+    let password = connect.password.clone();
+    if password
+        .as_ref()
+        .is_some_and(|password| str::from_utf8(password.as_bytes()).is_err())
+    {
+        let reason = "the password is not text; a shared access signature was expected";
+        return Err(ConnectRefused::new(Code::BadUserNameOrPassword, reason));
+    }
     Ok(DpsSession {
         dps: dps.clone(),
         id_scope: username.id_scope.to_string(),
         registration_id: username.registration_id,
         chain,
+        password,
     })
 }
 
@@ -75,18 +87,33 @@ impl DpsSession {
             return Err(ServiceFault::TooLarge(wire::dps::MAX_BODY));
         }
         let id = &self.registration_id;
-        UnverifiedRegister::parse(body)?.require_id(id)?;
-        let chain = self.chain.as_deref();
-        let operation = self.dps.begin(&self.id_scope, id, chain).await?;
+        let body = UnverifiedRegister::parse(body)?;
+        body.require_id(id)?;
+        let presented = Presented {
+            tpm: body.tpm.as_ref(),
+            ..self.presented()
+        };
+        let operation = self.dps.begin(&self.id_scope, id, presented).await?;
         let status = OperationStatus::assigning(operation.into_string(), id.clone());
         Ok(Answer::new(202, Some(RETRY_AFTER_SECONDS), &status))
     }
 
     async fn poll(&self, operation: &str) -> Result<Answer, ServiceFault> {
-        let (id, chain) = (&self.registration_id, self.chain.as_deref());
-        let (operation, record) = self.dps.poll(&self.id_scope, id, chain, operation).await?;
+        let (id, presented) = (&self.registration_id, self.presented());
+        let polled = self.dps.poll(&self.id_scope, id, presented, operation);
+        let (operation, record) = polled.await?;
         let status = OperationStatus::finished(operation.into_string(), state::of(&record));
         Ok(Answer::new(200, None, &status))
+    }
+
+    fn presented(&self) -> Presented<'_> {
+        let password = self.password.as_ref().map(Password::as_bytes);
+        let token = password.and_then(|bytes| str::from_utf8(bytes).ok());
+        Presented {
+            chain: self.chain.as_deref(),
+            token: token.and_then(Token::of),
+            tpm: None,
+        }
     }
 
     fn fault(&self, fault: &ServiceFault) -> Answer {

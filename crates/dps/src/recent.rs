@@ -5,16 +5,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ids::Thumbprint;
 use registry::RegistrationRecord;
+
+use crate::presented::Mark;
 
 /// Operations remembered, about 2 KiB each.
 const CAPACITY: usize = 4096;
 
-/// What an operation became, and the leaf that may hear of it.
+/// What an operation became, and who may hear of it.
 #[derive(Debug)]
 struct Outcome {
-    leaf: Thumbprint,
+    mark: Mark,
     record: Arc<RegistrationRecord>,
 }
 
@@ -29,8 +30,8 @@ struct Outcomes {
 pub struct RecentOperations(Mutex<Outcomes>);
 
 impl RecentOperations {
-    /// Keeps what became of an operation that the device with this leaf began.
-    pub fn remember(&self, operation: &str, leaf: Thumbprint, record: RegistrationRecord) {
+    /// Keeps what became of an operation that the device with this credential began.
+    pub fn remember(&self, operation: &str, mark: Mark, record: RegistrationRecord) {
         let mut outcomes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if outcomes.oldest_first.len() >= CAPACITY
             && let Some(oldest) = outcomes.oldest_first.pop_front()
@@ -41,14 +42,14 @@ impl RecentOperations {
         outcomes.oldest_first.push_back(operation.into());
         outcomes
             .by_operation
-            .insert(operation.into(), Outcome { leaf, record });
+            .insert(operation.into(), Outcome { mark, record });
     }
 
     /// What became of an operation, for the device that began it.
     #[must_use]
-    pub fn find(&self, operation: &str, leaf: Thumbprint) -> Option<Arc<RegistrationRecord>> {
+    pub fn find(&self, operation: &str, mark: Mark) -> Option<Arc<RegistrationRecord>> {
         let outcomes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = outcomes.by_operation.get(operation)?;
-        (outcome.leaf == leaf).then(|| outcome.record.clone())
+        (outcome.mark == mark).then(|| outcome.record.clone())
     }
 }

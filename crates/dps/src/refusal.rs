@@ -1,8 +1,9 @@
 //! Why a device was not let in: told precisely to the operator, and to the device only that it was not.
 
 use ids::RegistrationId;
-use pki::ChainError;
+use pki::{ChainError, PresentedChain};
 use registry::{EnrollmentKey, StorageError};
+use wire::sas::SasError;
 
 use crate::enrollment::BadRecord;
 
@@ -18,8 +19,8 @@ pub enum RefusalReason {
         given: String,
     },
     /// No client certificate in the TLS handshake.
-    #[error("the device showed no certificate; only X.509 attestation is offered")]
-    NoCertificate,
+    #[error("the device showed neither a certificate nor a token; configure its attestation")]
+    NoCredential,
     /// A certificate whose subject names nobody.
     #[error("the certificate's subject has no common name; it must be the registration id")]
     NoCommonName,
@@ -47,6 +48,26 @@ pub enum RefusalReason {
     /// The certificates prove nothing.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The enrollment wants another kind of proof.
+    #[error(
+        "the device showed {shown}, and its individual enrollment wants {enrolled}; change the device's attestation or the enrollment's"
+    )]
+    OtherAttestation {
+        /// The enrollment's kind.
+        enrolled: &'static str,
+        /// What came.
+        shown: &'static str,
+    },
+    /// The token is none, or is not good for this registration.
+    #[error(
+        "the device's token is not accepted; compare its key, ID scope, registration id and clock with the enrollment's"
+    )]
+    Token(#[source] SasError),
+    /// No individual enrollment, and no group's keys made the token.
+    #[error(
+        "no individual enrollment has this registration id, and the token is signed by no key derived from a group's; derive the device key from the group's key and this registration id"
+    )]
+    NoGroupKey,
 }
 
 impl RefusalReason {
@@ -55,7 +76,10 @@ impl RefusalReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownIdScope { .. } => "id_scope_unknown",
-            Self::NoCertificate => "certificate_absent",
+            Self::NoCredential => "credential_absent",
+            Self::OtherAttestation { .. } => "attestation_other",
+            Self::Token(error) => token_code(error),
+            Self::NoGroupKey => "key_unknown",
             Self::NoCommonName => "common_name_absent",
             Self::CommonNameMismatch { .. } => "common_name_mismatch",
             Self::NotEnrolled => "not_enrolled",
@@ -81,7 +105,38 @@ pub struct Refusal {
     pub reason: RefusalReason,
 }
 
+impl From<SasError> for RefusalReason {
+    fn from(error: SasError) -> Self {
+        Self::Token(error)
+    }
+}
+
+fn token_code(error: &SasError) -> &'static str {
+    match error {
+        SasError::Malformed(_) => "token_malformed",
+        SasError::Expired { .. } => "token_expired",
+        SasError::OtherResource { .. } => "token_other_resource",
+        SasError::Signature => "token_signature_bad",
+    }
+}
+
 impl Refusal {
+    /// A refusal of a registration; `enrollment` is the entry that decided, if one did.
+    #[must_use]
+    pub fn of(
+        registration_id: &RegistrationId,
+        chain: Option<&PresentedChain>,
+        enrollment: Option<&EnrollmentKey>,
+        reason: RefusalReason,
+    ) -> Box<Self> {
+        Box::new(Self {
+            registration_id: registration_id.clone(),
+            subject: chain.map(|chain| chain.leaf().subject()),
+            enrollment: enrollment.cloned(),
+            reason,
+        })
+    }
+
     /// Writes the one log line of a refusal; `request_id` is what the device was told.
     pub fn log(&self, request_id: &str) {
         let enrollment = self.enrollment.as_ref().map(ToString::to_string);

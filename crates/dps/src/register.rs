@@ -1,24 +1,27 @@
 //! One registration, from a claim to a hub device with its first twin. Each step is a file of its own and returns a value
 //! that only that file can make; the next step demands it. HTTPS, MQTT and WebSocket only decode, call this and encode.
 
-use ids::{RegistrationId, Timestamp};
-use pki::{IssuerCache, PresentedChain};
+use ids::{IdScope, RegistrationId, Timestamp};
+use pki::IssuerCache;
 use registry::{AssignError, Assigned, EnrolledBy, FailRegistration, Registry, StorageError};
 
 use crate::allocate::{self, AllocationError};
 use crate::attest;
 use crate::enrollment::{self, GroupCache};
+use crate::presented::Presented;
 use crate::refusal::{NotProven, Refusal};
 
 mod record;
 
-/// A wish to register: the id asked for, and the certificates of the connection.
+/// A wish to register: the id asked for, and what is shown for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Register<'a> {
+    /// Of which service.
+    pub id_scope: &'a IdScope,
     /// Who the device says it is.
     pub registration_id: &'a RegistrationId,
-    /// What it showed in the TLS handshake, whose leaf's key it proved to hold.
-    pub chain: Option<&'a PresentedChain>,
+    /// By what it wants to prove that.
+    pub presented: Presented<'a>,
 }
 
 /// What a registration needs beside the request.
@@ -40,7 +43,7 @@ pub async fn register(
     deps: &Deps,
     now: Timestamp,
 ) -> Result<Assigned, RegisterError> {
-    let claim = attest::claim(request.registration_id, request.chain)?;
+    let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
     let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
     let device = attest::prove(claim, candidates, &deps.issuers, now)?;
     let enrolled_by = record::enrolled_by(&device);

@@ -28,6 +28,37 @@ impl EnrollmentId {
 }
 text_id!(EnrollmentId);
 
+/// The name of a CA certificate that was uploaded to a provisioning service. Compared without case, as resource names are.
+#[derive(Debug, Clone, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CertificateName(String);
+
+impl CertificateName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 64 characters, or has others than ASCII letters, digits and `-._`.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let words = "ASCII letters, digits and -._";
+        parse_chars("certificate name", text, 64, allowed, words)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name in lower case: what identity is decided by.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+text_id!(CertificateName);
+
+impl PartialEq for CertificateName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
 /// Names one provisioning service to its devices; generated, immutable, such as `0ne000A1B2C`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -13,7 +13,7 @@ mod thumbprint;
 mod timestamp;
 
 pub use device::{DeviceId, GenerationId, ModuleId};
-pub use enrollment::{EnrollmentId, IdScope};
+pub use enrollment::{CertificateName, EnrollmentId, IdScope};
 pub use etag::Etag;
 pub use hub::{ConfigurationId, HubHost, HubName};
 pub use registration::RegistrationId;

@@ -74,6 +74,31 @@ pub struct EnrolledCertificate {
     pub thumbprint: Thumbprint,
 }
 
+/// How the devices of an entry prove themselves. The particulars are in its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttestationKind {
+    /// By a certificate.
+    X509,
+    /// By a key, their own or one derived from a group's.
+    SymmetricKey,
+    /// By a TPM.
+    Tpm,
+}
+
+impl AttestationKind {
+    pub(crate) const ALL: [Self; 3] = [Self::X509, Self::SymmetricKey, Self::Tpm];
+
+    /// The wire's `type`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X509 => "x509",
+            Self::SymmetricKey => "symmetricKey",
+            Self::Tpm => "tpm",
+        }
+    }
+}
+
 /// An entry to be written.
 #[derive(Clone, PartialEq)]
 pub struct EnrollmentDraft {
@@ -81,6 +106,8 @@ pub struct EnrollmentDraft {
     pub key: EnrollmentKey,
     /// `provisioningStatus`.
     pub enabled: bool,
+    /// How devices prove themselves.
+    pub attestation: AttestationKind,
     /// The normalised wire document, without `etag` and dates. May carry symmetric keys.
     pub document: Value,
     /// Its certificates: what it is found by. One certificate belongs to one entry of a service.
@@ -96,6 +123,8 @@ pub struct EnrollmentRecord {
     pub etag: Etag,
     /// `provisioningStatus`.
     pub enabled: bool,
+    /// How devices prove themselves.
+    pub attestation: AttestationKind,
     /// The document as written. May carry symmetric keys.
     pub document: Value,
     /// Its certificates.

@@ -36,8 +36,8 @@ pub use deployment::{
     MetricResults,
 };
 pub use enrollment::{
-    CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKey,
-    EnrollmentKind, EnrollmentRecord,
+    AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
+    EnrollmentKey, EnrollmentKind, EnrollmentRecord,
 };
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{OpenError, StorageError};

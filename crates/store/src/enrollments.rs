@@ -17,6 +17,8 @@ pub struct EnrollmentRow {
     pub etag: String,
     /// Whether devices may register through it.
     pub enabled: bool,
+    /// How devices prove themselves: `x509`, `symmetricKey` or `tpm`.
+    pub attestation: String,
     /// JSON. May carry symmetric keys.
     pub document: String,
     /// When it was created, 100 ns since 1970.
@@ -38,7 +40,7 @@ pub struct CertificateRow {
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, kind, folded, spelled, etag, enabled, document, created, updated FROM enrollments ", $rest)
+        concat!("SELECT id, kind, folded, spelled, etag, enabled, attestation, document, created, updated FROM enrollments ", $rest)
     };
 }
 
@@ -50,9 +52,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EnrollmentRow> {
         spelled: row.get(3)?,
         etag: row.get(4)?,
         enabled: row.get(5)?,
-        document: row.get(6)?,
-        created: row.get(7)?,
-        updated: row.get(8)?,
+        attestation: row.get(6)?,
+        document: row.get(7)?,
+        created: row.get(8)?,
+        updated: row.get(9)?,
     })
 }
 
@@ -136,6 +139,16 @@ impl View<'_> {
         self.all(sql, [id_scope], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    /// Row id and etag of all groups whose devices prove themselves by derived keys, by folded id.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn groups_with_keys(&self, id_scope: &str) -> Result<Vec<(i64, String)>, StoreError> {
+        let sql = "SELECT id, etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group'
+                   AND attestation = 'symmetricKey' ORDER BY folded";
+        self.all(sql, [id_scope], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     /// The entry of a row id.
     ///
     /// # Errors
@@ -170,8 +183,8 @@ impl Tx<'_> {
         id_scope: &str,
         row: &EnrollmentRow,
     ) -> Result<i64, StoreError> {
-        let sql = "INSERT INTO enrollments (id_scope, kind, folded, spelled, etag, enabled, document, created, updated)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let sql = "INSERT INTO enrollments (id_scope, kind, folded, spelled, etag, enabled, attestation, document, created, updated)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let names = (&row.kind, &row.folded, &row.spelled);
         let written = (row.created, row.updated);
         self.run(
@@ -183,6 +196,7 @@ impl Tx<'_> {
                 names.2,
                 row.etag,
                 row.enabled,
+                row.attestation,
                 row.document,
                 written.0,
                 written.1
@@ -196,10 +210,17 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn update_enrollment(&self, row: &EnrollmentRow) -> Result<(), StoreError> {
-        let sql = "UPDATE enrollments SET etag = ?2, enabled = ?3, document = ?4, updated = ?5 WHERE id = ?1";
+        let sql = "UPDATE enrollments SET etag = ?2, enabled = ?3, attestation = ?4, document = ?5, updated = ?6 WHERE id = ?1";
         self.run(
             sql,
-            params![row.id, row.etag, row.enabled, row.document, row.updated],
+            params![
+                row.id,
+                row.etag,
+                row.enabled,
+                row.attestation,
+                row.document,
+                row.updated
+            ],
         )
         .map(drop)
     }

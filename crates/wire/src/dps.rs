@@ -6,6 +6,8 @@ use ids::{DeviceId, EnrollmentId, HubHost, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::binary::Base64Bytes;
+use crate::enrollment::{MAX_TPM_KEY, binary};
 use crate::lenient::{self, BodyError, Fields};
 
 /// The api-version that device daemons send.
@@ -22,7 +24,32 @@ pub struct UnverifiedRegister {
     pub registration_id: Option<RegistrationId>,
     /// `payload`, which a custom allocation gets to see.
     pub payload: Option<Value>,
+    /// `tpm`: by which TPM it wants to prove itself.
+    pub tpm: Option<TpmClaim>,
+    /// `csr` or `clientCertificateCsr`: what it wants a certificate for.
+    pub csr: Option<CsrClaim>,
 }
+
+/// The public keys of the TPM that a device says it has, each a `TPM2B_PUBLIC`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TpmClaim {
+    /// `endorsementKey`.
+    pub endorsement_key: Base64Bytes,
+    /// `storageRootKey`.
+    pub storage_root_key: Option<Base64Bytes>,
+}
+
+/// A PKCS#10 request, in the form of one of two preview api-versions. Nothing has been read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CsrClaim {
+    /// `csr` of 2025-07-01-preview: base64 of DER.
+    Der(Base64Bytes),
+    /// `clientCertificateCsr` of 2021-11-01-preview: PEM.
+    Pem(String),
+}
+
+/// Longest certificate request, bytes of DER or PEM.
+const MAX_CSR: usize = 16 * 1024;
 
 impl UnverifiedRegister {
     /// Reads a body; an empty one, or only white space, is a request without claims (C# over MQTT).
@@ -45,7 +72,36 @@ impl UnverifiedRegister {
         Ok(Self {
             registration_id,
             payload: fields.get("payload").cloned(),
+            tpm: tpm_claim(&fields)?,
+            csr: csr_claim(&fields)?,
         })
+    }
+}
+
+fn tpm_claim(fields: &Fields<'_>) -> Result<Option<TpmClaim>, BodyError> {
+    let Some(tpm) = fields.object("tpm")? else {
+        return Ok(None);
+    };
+    let Some(endorsement_key) = binary(&tpm, "endorsementKey", MAX_TPM_KEY)? else {
+        return Err(tpm.error("endorsementKey", "is missing"));
+    };
+    Ok(Some(TpmClaim {
+        endorsement_key,
+        storage_root_key: binary(&tpm, "storageRootKey", MAX_TPM_KEY)?,
+    }))
+}
+
+fn csr_claim(fields: &Fields<'_>) -> Result<Option<CsrClaim>, BodyError> {
+    if let Some(der) = binary(fields, "csr", MAX_CSR)? {
+        return Ok(Some(CsrClaim::Der(der)));
+    }
+    match fields.text("clientCertificateCsr")? {
+        None | Some("") => Ok(None),
+        Some(pem) if pem.len() > MAX_CSR => {
+            let problem = format!("is longer than {MAX_CSR} bytes");
+            Err(fields.error("clientCertificateCsr", problem))
+        }
+        Some(pem) => Ok(Some(CsrClaim::Pem(pem.to_owned()))),
     }
 }
 
@@ -152,6 +208,18 @@ pub struct AttestationDetail {
     /// By certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub x509: Option<X509Result>,
+    /// By a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symmetric_key: Option<SymmetricKeyResult>,
+}
+
+/// By which key a device proved itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SymmetricKeyResult {
+    /// The group, for a device whose key is derived from a group's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrollment_group_id: Option<EnrollmentId>,
 }
 
 /// `DeviceRegistrationResult`: a registration as its device sees it.

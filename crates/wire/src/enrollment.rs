@@ -8,15 +8,24 @@ use ids::{DeviceId, EnrollmentId, Etag, HubHost, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::dps::{CertificateInfo, RegistrationState};
+use crate::dps::RegistrationState;
 use crate::identity::Capabilities;
 
 mod attestation;
 mod bulk;
+mod mechanism;
 mod request;
 
-pub use attestation::{AttestationRequest, CertificatePairRequest, CertificateRequest};
+pub(crate) use attestation::{MAX_TPM_KEY, binary};
+
+pub use attestation::{
+    AttestationRequest, CertificatePairRequest, CertificateRequest, KeysRequest,
+};
 pub use bulk::{BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BULK};
+pub use mechanism::{
+    Attestation, CaReferences, CertificatePair, CertificateWithInfo, SymmetricKeys, TpmAttestation,
+    X509Attestation,
+};
 pub use request::{GroupRequest, IndividualRequest, SettingsRequest};
 
 /// Largest body of a service API request, bytes.
@@ -83,45 +92,6 @@ pub struct InitialProperties {
     /// Desired properties, which the device follows.
     #[serde(default)]
     pub desired: Map<String, Value>,
-}
-
-/// One certificate of an enrollment, described; the certificate itself is never shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificateWithInfo {
-    /// What it says.
-    pub info: CertificateInfo,
-}
-
-/// The certificate in use and the one to roll over to; at least one is present in a stored record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificatePair {
-    /// In use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub primary: Option<CertificateWithInfo>,
-    /// Also accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secondary: Option<CertificateWithInfo>,
-}
-
-/// What X.509 devices are compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum X509Attestation {
-    /// The device's own certificate (individual enrollments).
-    ClientCertificates(CertificatePair),
-    /// A CA among the issuers of the device's certificate (groups).
-    SigningCertificates(CertificatePair),
-}
-
-/// How devices of an enrollment prove themselves. On the wire `{"type": …, <type>: …}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
-pub enum Attestation {
-    /// By certificate.
-    X509 {
-        /// Which ones.
-        x509: X509Attestation,
-    },
 }
 
 /// What individual enrollments and groups have in common.

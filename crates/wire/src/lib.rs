@@ -3,6 +3,7 @@
 //! Two sides must agree on everything in here, so it is the only crate that spells a topic or a JSON field name.
 //! Formats are Azure's; each module names the surface it models. Nothing in here performs I/O.
 
+pub mod binary;
 pub mod error;
 pub mod http;
 pub mod lenient;

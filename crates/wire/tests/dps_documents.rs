@@ -55,7 +55,9 @@ fn object(value: Value) -> Map<String, Value> {
 
 fn settings(x509: X509Attestation) -> Settings {
     Settings {
-        attestation: Attestation::X509 { x509 },
+        attestation: Attestation::X509 {
+            x509: Box::new(x509),
+        },
         capabilities: Capabilities { iot_edge: true },
         initial_twin: InitialTwin {
             tags: object(json!({"environment": "test"})),
@@ -99,6 +101,7 @@ fn assigned() -> RegistrationState {
                 enrollment_group_id: Some(EnrollmentId::parse("site-a").unwrap()),
                 signing_certificate_info: None,
             }),
+            ..AttestationDetail::default()
         },
         ..RegistrationState::bare(id(), RegistrationStatus::Assigned)
     }

@@ -2,59 +2,55 @@
 
 use std::sync::Arc;
 
-use ids::{Thumbprint, Timestamp};
-use pki::{Certificate, ChainError, IssuerCache, VerifiedChain, pin_leaf, verify_to_anchor};
+use ids::{RegistrationId, Thumbprint, Timestamp};
+use pki::{
+    Certificate, ChainError, IssuerCache, PresentedChain, VerifiedChain, pin_leaf, verify_to_anchor,
+};
 
 use super::ClaimedDevice;
-use crate::enrollment::{Attestation, Candidates, EnrollmentMatch, Entry};
+use crate::enrollment::{Attestation, EnrollmentMatch, Entry};
 use crate::refusal::{Refusal, RefusalReason};
 
-pub(super) fn prove(
-    claim: &ClaimedDevice<'_>,
-    candidates: Candidates,
-    issuers: &IssuerCache,
-    now: Timestamp,
-) -> Result<(Certificate, EnrollmentMatch), Box<Refusal>> {
-    match candidates {
-        Candidates::Individual(entry) => by_leaf(claim, entry, now),
-        Candidates::Groups(groups) => by_issuer(claim, &groups, issuers, now),
+/// The chain of a device whose leaf names the id that it registers as, in any case.
+pub(super) fn named<'a>(
+    chain: &'a PresentedChain,
+    registration_id: &RegistrationId,
+) -> Result<&'a PresentedChain, RefusalReason> {
+    let common_name = chain.leaf().subject_common_name();
+    let common_name = common_name.ok_or(RefusalReason::NoCommonName)?;
+    if common_name.eq_ignore_ascii_case(registration_id.as_str()) {
+        return Ok(chain);
     }
+    let common_name = common_name.chars().take(128).collect();
+    Err(RefusalReason::CommonNameMismatch { common_name })
 }
 
-/// The leaf must be the primary or the secondary certificate. A disabled entry refuses before it compares: it may have been
-/// made to stop a device whose certificate nobody has.
-fn by_leaf(
-    claim: &ClaimedDevice<'_>,
-    entry: Arc<Entry>,
+/// The leaf, if it is one of those that the individual enrollment knows.
+pub(super) fn by_leaf(
+    chain: &PresentedChain,
+    leaves: &[Thumbprint],
     now: Timestamp,
-) -> Result<(Certificate, EnrollmentMatch), Box<Refusal>> {
-    let key = entry.key().clone();
-    let refuse = |reason| claim.refuse(reason, Some(&key));
-    let presented = claim.chain().leaf().sha256();
-    let pinned = match entry.attestation() {
-        Attestation::Leaves(leaves) => leaves.contains(&presented),
-        Attestation::Anchors(_) => false,
-    };
-    let matched = EnrollmentMatch::of_enabled(entry).map_err(refuse)?;
-    if !pinned {
-        return Err(refuse(RefusalReason::NotPinned));
+) -> Result<Certificate, RefusalReason> {
+    let presented = chain.leaf().sha256();
+    if !leaves.contains(&presented) {
+        return Err(RefusalReason::NotPinned);
     }
-    let leaf = pin_leaf(claim.chain(), presented, now).map_err(|e| refuse(e.into()))?;
-    Ok((leaf.leaf().clone(), matched))
+    Ok(pin_leaf(chain, presented, now)?.leaf().clone())
 }
 
 /// The first group whose certificate the chain leads to, unless the way there passes the certificate of another group,
 /// which is nearer and decides instead. The order in which a device shows its certificates decides nothing.
-fn by_issuer(
+pub(super) fn by_issuer(
     claim: &ClaimedDevice<'_>,
+    shown: &PresentedChain,
     groups: &[Arc<Entry>],
     issuers: &IssuerCache,
     now: Timestamp,
 ) -> Result<(Certificate, EnrollmentMatch), Box<Refusal>> {
-    let (mut group, mut chain) = first_verified(claim, groups, issuers, now)?;
+    let (mut group, mut chain) = first_verified(claim, shown, groups, issuers, now)?;
     if let Some((nearer, anchor)) = nearest_on(&chain, groups) {
         group = nearer;
-        chain = verify_to_anchor(claim.chain(), anchor, now, issuers)
+        chain = verify_to_anchor(shown, anchor, now, issuers)
             .map_err(|e| claim.refuse(e.into(), Some(group.key())))?;
     }
     let matched = EnrollmentMatch::of_enabled(Arc::clone(group))
@@ -65,13 +61,14 @@ fn by_issuer(
 /// Tries the candidates in order; when none holds, the first one's fault is the answer.
 fn first_verified<'g>(
     claim: &ClaimedDevice<'_>,
+    shown: &PresentedChain,
     groups: &'g [Arc<Entry>],
     issuers: &IssuerCache,
     now: Timestamp,
 ) -> Result<(&'g Arc<Entry>, VerifiedChain), Box<Refusal>> {
     let mut first_fault: Option<(ChainError, &Entry)> = None;
     for (group, anchor) in anchors(groups) {
-        match verify_to_anchor(claim.chain(), anchor, now, issuers) {
+        match verify_to_anchor(shown, anchor, now, issuers) {
             Ok(chain) => return Ok((group, chain)),
             Err(fault) => {
                 let better = match &first_fault {
@@ -107,7 +104,7 @@ fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Certifi
     groups.iter().flat_map(|group| {
         let anchors: &[Certificate] = match group.attestation() {
             Attestation::Anchors(anchors) => anchors,
-            Attestation::Leaves(_) => &[],
+            Attestation::Leaves(_) | Attestation::Keys(_) => &[],
         };
         anchors.iter().map(move |anchor| (group, anchor))
     })

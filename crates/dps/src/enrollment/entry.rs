@@ -1,8 +1,12 @@
 use ids::{DeviceId, HubHost, RegistrationId, Thumbprint};
 use pki::Certificate;
-use registry::{EnrollmentKey, EnrollmentRecord, InitialTwin, ReprovisionPolicy};
+use registry::{AttestationKind, EnrollmentKey, EnrollmentRecord, InitialTwin, ReprovisionPolicy};
 use serde::Deserialize;
-use wire::enrollment::{AllocationPolicy, EnrollmentGroup, IndividualEnrollment, Settings};
+use wire::enrollment::{
+    AllocationPolicy, Attestation as Document, EnrollmentGroup, IndividualEnrollment, Settings,
+};
+
+use crate::attest::KeyPair;
 
 /// What devices are compared with.
 #[derive(Debug, Clone)]
@@ -11,6 +15,19 @@ pub enum Attestation {
     Leaves(Vec<Thumbprint>),
     /// Certificates of CAs that their chain must lead to (groups).
     Anchors(Vec<Certificate>),
+    /// Symmetric keys: an individual device's own, or those that a group's devices derive theirs from.
+    Keys(KeyPair),
+}
+
+impl Attestation {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> AttestationKind {
+        match self {
+            Self::Leaves(_) | Self::Anchors(_) => AttestationKind::X509,
+            Self::Keys(_) => AttestationKind::SymmetricKey,
+        }
+    }
 }
 
 /// An enrollment as registration sees it.
@@ -64,7 +81,7 @@ impl Entry {
         Ok(Self {
             key: record.key.clone(),
             enabled: record.enabled,
-            attestation: attestation(record).map_err(|e| bad(e.to_string()))?,
+            attestation: attestation(record, &settings.attestation).map_err(bad)?,
             device_id,
             iot_edge: settings.capabilities.iot_edge,
             initial_twin: InitialTwin::new(&twin.tags, &twin.properties.desired)
@@ -138,7 +155,23 @@ impl Entry {
     }
 }
 
-fn attestation(record: &EnrollmentRecord) -> Result<Attestation, pki::CertificateError> {
+fn attestation(record: &EnrollmentRecord, document: &Document) -> Result<Attestation, String> {
+    match document {
+        Document::X509 { .. } => certificates(record).map_err(|error| error.to_string()),
+        Document::SymmetricKey {
+            symmetric_key: Some(keys),
+        } => Ok(Attestation::Keys(KeyPair {
+            primary: keys.primary_key.clone(),
+            secondary: keys.secondary_key.clone(),
+        })),
+        Document::SymmetricKey {
+            symmetric_key: None,
+        } => Err("its keys are missing".to_owned()),
+        Document::Tpm { .. } => Err("its attestation is not offered".to_owned()),
+    }
+}
+
+fn certificates(record: &EnrollmentRecord) -> Result<Attestation, pki::CertificateError> {
     let certificates = record.certificates.iter();
     Ok(match record.key {
         EnrollmentKey::Individual(_) => {

@@ -19,9 +19,32 @@ fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
             "0neX",
         ),
         (
-            RefusalReason::NoCertificate,
-            "certificate_absent",
-            "no certificate",
+            RefusalReason::NoCredential,
+            "credential_absent",
+            "neither a certificate nor a token",
+        ),
+        (
+            RefusalReason::OtherAttestation {
+                enrolled: "x509",
+                shown: "a token",
+            },
+            "attestation_other",
+            "wants x509",
+        ),
+        (
+            RefusalReason::Token(SasError::Signature),
+            "token_signature_bad",
+            "compare its key",
+        ),
+        (
+            RefusalReason::Token(SasError::Malformed("it has no sr")),
+            "token_malformed",
+            "the device's token",
+        ),
+        (
+            RefusalReason::NoGroupKey,
+            "key_unknown",
+            "no key derived from a group's",
         ),
         (
             RefusalReason::NoCommonName,

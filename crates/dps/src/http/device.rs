@@ -1,13 +1,15 @@
 //! The device API: register, poll, look up.
 
 use axum::http::StatusCode;
-use axum::http::header::{LOCATION, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use ids::RegistrationId;
 use pki::PeerChain;
 use wire::dps::{OperationStatus, RETRY_AFTER_SECONDS, UnverifiedRegister, register_path};
+use zeroize::Zeroizing;
 
 use super::{Incoming, Reply};
 use crate::error::ServiceFault;
+use crate::presented::{Presented, Token};
 use crate::{Dps, state};
 
 /// Always 202: device daemons insist on it, although the work is done by then.
@@ -17,11 +19,16 @@ pub(super) async fn register(
     id_scope: &str,
     id: &str,
 ) -> Result<Reply, ServiceFault> {
-    let chain = chain(&request);
+    let shown = Shown::by(&request);
     let id = RegistrationId::parse(id)?;
     let body = request.read(wire::dps::MAX_BODY).await?;
-    UnverifiedRegister::parse(&body)?.require_id(&id)?;
-    let operation = dps.begin(id_scope, &id, chain.0.as_deref()).await?;
+    let body = UnverifiedRegister::parse(&body)?;
+    body.require_id(&id)?;
+    let presented = Presented {
+        tpm: body.tpm.as_ref(),
+        ..shown.presented()
+    };
+    let operation = dps.begin(id_scope, &id, presented).await?;
     let location = format!(
         "https://{}{}",
         dps.host(),
@@ -40,12 +47,12 @@ pub(super) async fn poll(
     id: &str,
     operation: &str,
 ) -> Result<Reply, ServiceFault> {
-    let chain = chain(&request);
+    let shown = Shown::by(&request);
     // Node sends a body with its GET; it says nothing, but has to leave the connection.
     request.read(wire::dps::MAX_BODY).await?;
     let id = RegistrationId::parse(id)?;
-    let chain = chain.0.as_deref();
-    let (operation, record) = dps.poll(id_scope, &id, chain, operation).await?;
+    let presented = shown.presented();
+    let (operation, record) = dps.poll(id_scope, &id, presented, operation).await?;
     let status = OperationStatus::finished(operation.into_string(), state::of(&record));
     Ok(Reply::json(StatusCode::OK, &status))
 }
@@ -56,16 +63,40 @@ pub(super) async fn look_up(
     id_scope: &str,
     id: &str,
 ) -> Result<Reply, ServiceFault> {
-    let chain = chain(&request);
+    let shown = Shown::by(&request);
     let id = RegistrationId::parse(id)?;
     let body = request.read(wire::dps::MAX_BODY).await?;
     UnverifiedRegister::parse(&body)?.require_id(&id)?;
-    let record = dps.look_up(id_scope, &id, chain.0.as_deref()).await?;
+    let record = dps.look_up(id_scope, &id, shown.presented()).await?;
     Ok(Reply::json(StatusCode::OK, &state::of(&record)))
 }
 
 /// What the device showed when this connection was made.
-fn chain(request: &Incoming<'_>) -> PeerChain {
-    let chain = request.parts.extensions.get::<PeerChain>();
-    chain.cloned().unwrap_or_default()
+/// What a device shows over HTTPS, kept while its request is read.
+struct Shown {
+    chain: PeerChain,
+    token: Option<Zeroizing<String>>,
+}
+
+impl Shown {
+    fn by(request: &Incoming<'_>) -> Self {
+        let token = request.header(AUTHORIZATION.as_str());
+        Self {
+            chain: request
+                .parts
+                .extensions
+                .get::<PeerChain>()
+                .cloned()
+                .unwrap_or_default(),
+            token: token.map(|token| Zeroizing::new(token.to_owned())),
+        }
+    }
+
+    fn presented(&self) -> Presented<'_> {
+        Presented {
+            chain: self.chain.0.as_deref(),
+            token: self.token.as_ref().and_then(|token| Token::of(token)),
+            tpm: None,
+        }
+    }
 }

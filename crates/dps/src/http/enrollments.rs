@@ -11,15 +11,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use wire::dps::{RegistrationState, RegistrationStatus};
 use wire::enrollment::{
-    EnrollmentGroup, IndividualEnrollment, MAX_BODY, QuotedEtag, RecordVersion,
+    Attestation, EnrollmentGroup, IndividualEnrollment, MAX_BODY, QuotedEtag, RecordVersion,
 };
 use wire::{http as wire_http, lenient};
 
 use super::authorize::authorize;
 use super::{Incoming, Reply};
+use crate::admin::Judge;
 use crate::enrollment::BadRecord;
 use crate::error::ServiceFault;
-use crate::{Dps, admin, state};
+use crate::{Dps, state};
 
 pub(super) async fn read(
     dps: &Dps,
@@ -29,7 +30,7 @@ pub(super) async fn read(
     let operator = authorize(dps, &request, Right::EnrollmentRead)?;
     request.read(MAX_BODY).await?;
     let record = stored(operator.registry(), &key).await?;
-    let shown = shown(&record, operator.registry()).await?;
+    let shown = shown(&record, operator.registry(), Secrets::Hidden).await?;
     Ok(Reply::json(StatusCode::OK, &shown).with_etag(&record.etag))
 }
 
@@ -44,7 +45,8 @@ pub(super) async fn put(
     let body = lenient::parse(&request.read(MAX_BODY).await?)?;
     let registry = operator.registry();
     let record = write(registry, &key, &body, &if_match, operator.now()).await?;
-    let shown = shown(&record, registry).await?;
+    // Whoever writes an enrollment may see its keys, and needs those that were generated.
+    let shown = shown(&record, registry, Secrets::Shown).await?;
     Ok(Reply::json(StatusCode::OK, &shown).with_etag(&record.etag))
 }
 
@@ -57,7 +59,13 @@ pub(super) async fn write(
     now: ids::Timestamp,
 ) -> Result<EnrollmentRecord, ServiceFault> {
     let replaced = registry.enrollment(key).await?;
-    let draft = admin::draft(key, body, replaced.as_deref(), &registry.service(), now)?;
+    let judge = Judge {
+        service: &registry.service(),
+        stored: replaced.as_deref(),
+        fresh_key: &|| registry.fresh_enrollment_key(),
+        now,
+    };
+    let draft = judge.draft(key, body)?;
     Ok(registry.put_enrollment(draft, if_match, now).await?)
 }
 
@@ -76,7 +84,7 @@ pub(super) async fn delete(
     Ok(Reply::no_content())
 }
 
-/// The attestation with its secrets. Certificates are none, so that it is what a read shows.
+/// The attestation with its secrets, which takes the right to write.
 pub(super) async fn mechanism(
     dps: &Dps,
     request: Incoming<'_>,
@@ -105,7 +113,7 @@ pub(super) async fn query(
     let found = registry.list_enrollments(kind, &page).await?;
     let mut rows = Vec::with_capacity(found.items.len());
     for record in &found.items {
-        rows.push(shown(record, registry).await?);
+        rows.push(shown(record, registry, Secrets::Hidden).await?);
     }
     let item_type = match kind {
         EnrollmentKind::Individual => "enrollment",
@@ -172,6 +180,22 @@ async fn stored(
     record.ok_or_else(|| ServiceFault::NoSuchEnrollment(key.clone()))
 }
 
+/// Whether keys are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Shown,
+    Hidden,
+}
+
+impl Secrets {
+    fn of(self, attestation: Attestation) -> Attestation {
+        match self {
+            Self::Shown => attestation,
+            Self::Hidden => attestation.without_secrets(),
+        }
+    }
+}
+
 enum Document {
     Individual(Box<IndividualEnrollment>),
     Group(Box<EnrollmentGroup>),
@@ -191,7 +215,11 @@ fn document(record: &EnrollmentRecord) -> Result<Document, BadRecord> {
 }
 
 /// A record as operators see it: an individual one with its registration beside it.
-async fn shown(record: &EnrollmentRecord, registry: &Registry) -> Result<Value, ServiceFault> {
+async fn shown(
+    record: &EnrollmentRecord,
+    registry: &Registry,
+    secrets: Secrets,
+) -> Result<Value, ServiceFault> {
     let version = Some(RecordVersion {
         etag: QuotedEtag(record.etag.clone()),
         created_date_time_utc: record.created,
@@ -204,11 +232,13 @@ async fn shown(record: &EnrollmentRecord, registry: &Registry) -> Result<Value, 
                 Some(registration) => state::of(&registration),
                 None => RegistrationState::bare(id.clone(), RegistrationStatus::Unassigned),
             };
+            enrollment.settings.attestation = secrets.of(enrollment.settings.attestation);
             enrollment.registration_state = Some(registration);
             enrollment.version = version;
             serde_json::to_value(enrollment)
         }
         Document::Group(mut group) => {
+            group.settings.attestation = secrets.of(group.settings.attestation);
             group.version = version;
             serde_json::to_value(group)
         }

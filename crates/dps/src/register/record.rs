@@ -3,12 +3,12 @@
 use registry::{
     Assign, AssignError, DeviceProof, EnrolledBy, EnrollmentKey, RegistrationFailure, TwinHandling,
 };
-use wire::dps::{AttestationDetail, X509Result};
+use wire::dps::{AttestationDetail, SymmetricKeyResult, X509Result};
 use wire::error::DpsErrorCode;
 
 use super::Failure;
 use crate::allocate::Allocation;
-use crate::attest::AttestedDevice;
+use crate::attest::{AttestedDevice, Proof};
 use crate::certificate;
 
 /// Through which entry a device came.
@@ -29,7 +29,7 @@ pub(super) fn assignment(place: Allocation) -> Assign {
         hub: place.hub().clone(),
         device_id: place.device_id().clone(),
         iot_edge: entry.is_iot_edge(),
-        proof: DeviceProof::Certificate(device.leaf().sha256()),
+        proof: proof(device),
         twin: TwinHandling::ByPolicy(entry.initial_twin().clone()),
         policy: entry.reprovision(),
         payload: None,
@@ -42,12 +42,32 @@ fn detail(device: &AttestedDevice) -> AttestationDetail {
         EnrollmentKey::Individual(_) => None,
         EnrollmentKey::Group(id) => Some(id.clone()),
     };
-    AttestationDetail {
-        x509: Some(X509Result {
-            certificate_info: Some(certificate::describe(device.leaf())),
-            enrollment_group_id: group,
-            signing_certificate_info: None,
-        }),
+    match device.proof() {
+        Proof::Leaf(leaf) => AttestationDetail {
+            x509: Some(X509Result {
+                certificate_info: Some(certificate::describe(leaf)),
+                enrollment_group_id: group,
+                signing_certificate_info: None,
+            }),
+            ..AttestationDetail::default()
+        },
+        Proof::Keys(_) => AttestationDetail {
+            symmetric_key: Some(SymmetricKeyResult {
+                enrollment_group_id: group,
+            }),
+            ..AttestationDetail::default()
+        },
+    }
+}
+
+/// What the hub shall accept: that by which the device just proved itself.
+fn proof(device: &AttestedDevice) -> DeviceProof {
+    match device.proof() {
+        Proof::Leaf(leaf) => DeviceProof::Certificate(leaf.sha256()),
+        Proof::Keys(keys) => DeviceProof::Keys {
+            primary: keys.primary.clone(),
+            secondary: keys.secondary.clone(),
+        },
     }
 }
 

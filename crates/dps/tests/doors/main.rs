@@ -14,3 +14,4 @@ mod precedence;
 mod refusals;
 mod register;
 mod requests;
+mod symmetric_key;

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ids::{Etag, RegistrationId, Thumbprint, Timestamp};
 use store::{CertificateRow, EnrollmentRow, Tx, View};
+use wire::identity::KeyText;
+use zeroize::Zeroizing;
 
 use super::Registry;
 use super::rows::Rows;
 use crate::enrollment::{
-    CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKey,
-    EnrollmentKind, EnrollmentRecord,
+    AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
+    EnrollmentKey, EnrollmentKind, EnrollmentRecord,
 };
 use crate::entropy::random;
 use crate::error::StorageError;
@@ -68,6 +70,12 @@ fn parse_key(rows: Rows<'_>, kind: &str, spelled: &str) -> Result<EnrollmentKey,
     }
 }
 
+fn attestation(rows: Rows<'_>, text: &str) -> Result<AttestationKind, StorageError> {
+    let mut all = AttestationKind::ALL.into_iter();
+    let found = all.find(|kind| kind.name() == text);
+    found.ok_or_else(|| rows.damaged("attestation", "is not one"))
+}
+
 fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, StorageError> {
     let rows = Rows { file: view.file() };
     let certificate = |row: CertificateRow| EnrolledCertificate {
@@ -83,6 +91,7 @@ fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, Stora
         key: parse_key(rows, &row.kind, &row.spelled)?,
         etag: rows.id("etag", row.etag.try_into())?,
         enabled: row.enabled,
+        attestation: attestation(rows, &row.attestation)?,
         document: rows.json("enrollment", &row.document)?,
         certificates: view
             .certificates(row.id)?
@@ -211,6 +220,27 @@ impl Registry {
         })
     }
 
+    /// All groups whose devices prove themselves by derived keys, by name: a token does not say which of them is meant.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn groups_with_keys(&self) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let versions = view.groups_with_keys(&id_scope)?.into_iter();
+            let groups = versions.map(|version| self.current(view, version));
+            groups.filter_map(Result::transpose).collect()
+        })
+    }
+
+    /// A key for an enrollment whose operator brings none: 64 random bytes, as Azure's have.
+    #[must_use]
+    pub fn fresh_enrollment_key(&self) -> KeyText {
+        let bytes = Zeroizing::new(random::<64>(&*self.inner.entropy));
+        KeyText::from_bytes(&*bytes)
+            .unwrap_or_else(|_| unreachable!("64 bytes are between 16 and 64"))
+    }
+
     /// All groups that have a certificate, by folded id: to find the one that issued what a device showed, when the device did
     /// not show the group's own certificate.
     ///
@@ -289,12 +319,17 @@ impl PutEnrollment {
             spelled: key.as_str().to_owned(),
             etag: String::new(),
             enabled: true,
+            attestation: String::new(),
             document: String::new(),
             created: self.now.ticks(),
             updated: self.now.ticks(),
         });
         row.etag = self.etag.to_string();
         row.enabled = self.draft.enabled;
+        self.draft
+            .attestation
+            .name()
+            .clone_into(&mut row.attestation);
         row.document = self.document;
         row.updated = self.now.ticks();
         match is_new {

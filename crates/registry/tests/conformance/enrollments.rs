@@ -1,7 +1,7 @@
 use ids::{EnrollmentId, RegistrationId, Thumbprint};
 use registry::{
-    CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKey,
-    EnrollmentKind, IfMatch, PageRequest,
+    AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
+    EnrollmentKey, EnrollmentKind, IfMatch, PageRequest,
 };
 use serde_json::json;
 
@@ -27,6 +27,7 @@ fn draft(key: EnrollmentKey, primary: u8) -> EnrollmentDraft {
     EnrollmentDraft {
         key,
         enabled: true,
+        attestation: AttestationKind::X509,
         document: json!({"attestation": {"type": "x509"}}),
         certificates: vec![certificate(primary, CertificateSlot::Primary)],
     }

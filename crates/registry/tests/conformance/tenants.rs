@@ -59,6 +59,7 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
     let draft = EnrollmentDraft {
         key: key.clone(),
         enabled: true,
+        attestation: registry::AttestationKind::X509,
         document: json!({}),
         certificates: Vec::new(),
     };

@@ -1,7 +1,13 @@
-use ids::{Thumbprint, ThumbprintSha1};
+use ids::{CertificateName, Thumbprint, ThumbprintSha1};
 
 use super::request::{parsed, word};
+use super::{CaReferences, TpmAttestation};
+use crate::binary::Base64Bytes;
+use crate::identity::KeyText;
 use crate::lenient::{BodyError, Fields};
+
+/// Longest public key of a TPM, bytes: one of RSA 4096 with its template takes half of it.
+pub(crate) const MAX_TPM_KEY: usize = 1024;
 
 /// Longest certificate text, bytes: base64 of PEM of a certificate with an RSA 4096 key and room for extensions.
 const MAX_CERTIFICATE_TEXT: usize = 32 * 1024;
@@ -33,8 +39,23 @@ pub enum AttestationRequest {
     ClientCertificates(CertificatePairRequest),
     /// `x509.signingCertificates`.
     SigningCertificates(CertificatePairRequest),
-    /// A kind that the wire knows: `x509.caReferences`, `symmetricKey`, `tpm` or `none`.
-    Other(&'static str),
+    /// `x509.caReferences`, at least one.
+    CaReferences(CaReferences),
+    /// `symmetricKey`.
+    SymmetricKey(KeysRequest),
+    /// `tpm`.
+    Tpm(TpmAttestation),
+    /// `none`: devices of nobody.
+    None,
+}
+
+/// Symmetric keys as sent; an absent, empty or `null` one is for the service to generate, or to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeysRequest {
+    /// `primaryKey`.
+    pub primary: Option<KeyText>,
+    /// `secondaryKey`.
+    pub secondary: Option<KeyText>,
 }
 
 pub(super) fn attestation(fields: &Fields<'_>) -> Result<AttestationRequest, BodyError> {
@@ -55,9 +76,59 @@ pub(super) fn attestation(fields: &Fields<'_>) -> Result<AttestationRequest, Bod
         ],
     )?;
     match kind {
-        None => Err(attestation.error("type", "is missing; x509 was expected")),
+        None => {
+            Err(attestation.error("type", "is missing; x509, symmetricKey or tpm was expected"))
+        }
         Some("x509") => x509(&attestation),
-        Some(other) => Ok(AttestationRequest::Other(other)),
+        Some("symmetricKey") => Ok(AttestationRequest::SymmetricKey(keys(&attestation)?)),
+        Some("tpm") => Ok(AttestationRequest::Tpm(tpm(&attestation)?)),
+        Some(_) => Ok(AttestationRequest::None),
+    }
+}
+
+fn keys(attestation: &Fields<'_>) -> Result<KeysRequest, BodyError> {
+    let Some(fields) = attestation.object("symmetricKey")? else {
+        return Ok(KeysRequest::default());
+    };
+    let key = |name: &str| match fields.text(name)? {
+        None | Some("") => Ok(None),
+        Some(text) => KeyText::parse(text)
+            .map(Some)
+            .map_err(|problem| fields.error(name, problem)),
+    };
+    Ok(KeysRequest {
+        primary: key("primaryKey")?,
+        secondary: key("secondaryKey")?,
+    })
+}
+
+fn tpm(attestation: &Fields<'_>) -> Result<TpmAttestation, BodyError> {
+    let Some(fields) = attestation.object("tpm")? else {
+        return Err(attestation.error("tpm", "is missing; it holds the endorsementKey"));
+    };
+    let Some(endorsement_key) = binary(&fields, "endorsementKey", MAX_TPM_KEY)? else {
+        return Err(fields.error(
+            "endorsementKey",
+            "is missing; send the base64 of the TPM's public endorsement key (TPM2B_PUBLIC)",
+        ));
+    };
+    Ok(TpmAttestation {
+        endorsement_key,
+        storage_root_key: binary(&fields, "storageRootKey", MAX_TPM_KEY)?,
+    })
+}
+
+/// Bytes in base64; an empty text is an absent one.
+pub(crate) fn binary(
+    fields: &Fields<'_>,
+    name: &str,
+    max: usize,
+) -> Result<Option<Base64Bytes>, BodyError> {
+    match fields.text(name)? {
+        None | Some("") => Ok(None),
+        Some(text) => Base64Bytes::parse(text, max)
+            .map(Some)
+            .map_err(|problem| fields.error(name, problem)),
     }
 }
 
@@ -74,14 +145,28 @@ fn x509(attestation: &Fields<'_>) -> Result<AttestationRequest, BodyError> {
         )),
         (Some(client), None) => Ok(AttestationRequest::ClientCertificates(pair(&client)?)),
         (None, Some(signing)) => Ok(AttestationRequest::SigningCertificates(pair(&signing)?)),
-        (None, None) if x509.get("caReferences").is_some() => {
-            Ok(AttestationRequest::Other("x509.caReferences"))
-        }
-        (None, None) => Err(attestation.error(
-            "x509",
-            "clientCertificates (individual) or signingCertificates (group) were expected",
-        )),
+        (None, None) => ca_references(attestation, &x509),
     }
+}
+
+fn ca_references(
+    attestation: &Fields<'_>,
+    x509: &Fields<'_>,
+) -> Result<AttestationRequest, BodyError> {
+    let Some(fields) = x509.object("caReferences")? else {
+        return Err(attestation.error(
+            "x509",
+            "clientCertificates (individual), signingCertificates (group) or caReferences were expected",
+        ));
+    };
+    let references = CaReferences {
+        primary: parsed(&fields, "primary", CertificateName::parse)?,
+        secondary: parsed(&fields, "secondary", CertificateName::parse)?,
+    };
+    if references == CaReferences::default() {
+        return Err(fields.error("primary", "the name of a CA certificate was expected"));
+    }
+    Ok(AttestationRequest::CaReferences(references))
 }
 
 fn pair(fields: &Fields<'_>) -> Result<CertificatePairRequest, BodyError> {

@@ -232,8 +232,14 @@ fn unwrapped_value(value: Value) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::super::{CertificatePairRequest, CertificateRequest};
+    use ids::CertificateName;
+
+    use super::super::{
+        CaReferences, CertificatePairRequest, CertificateRequest, KeysRequest, TpmAttestation,
+    };
     use super::*;
+    use crate::binary::Base64Bytes;
+    use crate::identity::KeyText;
 
     fn body(attestation: Value) -> Value {
         json!({"registrationId": "dev-001", "attestation": attestation})
@@ -264,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_az_wraps_on_update_is_unwrapped() {
-        let mut sent = body(json!({"type": "tpm", "tpm": {}}));
+        let mut sent = body(json!({"type": "symmetricKey"}));
         sent["initialTwin"] = json!({
             "tags": {"additional_properties": {"site": "a"}, "new": 1},
             "properties": {"desired": {"additional_properties": {}}},
@@ -290,25 +296,41 @@ mod tests {
 
     #[test]
     fn attestations_by_kind() {
-        for (sent, kind) in [
+        let key = "MDEyMzQ1Njc4OWFiY2RlZg==";
+        let keys = |primary: Option<&str>| {
+            AttestationRequest::SymmetricKey(KeysRequest {
+                primary: primary.map(|key| KeyText::parse(key).unwrap()),
+                secondary: None,
+            })
+        };
+        for (sent, expected) in [
             (
                 json!({"type": "symmetricKey", "symmetricKey": {}}),
-                "symmetricKey",
+                keys(None),
+            ),
+            (json!({"type": "symmetricKey"}), keys(None)),
+            (
+                json!({"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": ""}}),
+                keys(Some(key)),
             ),
             (
                 json!({"type": "TPM", "tpm": {"endorsementKey": "AToA"}}),
-                "tpm",
+                AttestationRequest::Tpm(TpmAttestation {
+                    endorsement_key: Base64Bytes::parse("AToA", 3).unwrap(),
+                    storage_root_key: None,
+                }),
             ),
             (
                 json!({"type": "x509", "x509": {"caReferences": {"primary": "root"}}}),
-                "x509.caReferences",
+                AttestationRequest::CaReferences(CaReferences {
+                    primary: Some(CertificateName::parse("root").unwrap()),
+                    secondary: None,
+                }),
             ),
+            (json!({"type": "none"}), AttestationRequest::None),
         ] {
             let request = GroupRequest::parse(&body(sent)).unwrap();
-            assert_eq!(
-                request.settings.attestation,
-                AttestationRequest::Other(kind)
-            );
+            assert_eq!(request.settings.attestation, expected);
         }
     }
 
@@ -318,20 +340,37 @@ mod tests {
             (json!({}), "attestation"),
             (body(json!({"type": "magic"})), "attestation.type"),
             (body(json!({"type": "x509"})), "attestation.x509"),
+            (body(json!({"type": "tpm"})), "attestation.tpm"),
+            (
+                body(json!({"type": "tpm", "tpm": {}})),
+                "attestation.tpm.endorsementKey",
+            ),
+            (
+                body(json!({"type": "tpm", "tpm": {"endorsementKey": "?"}})),
+                "attestation.tpm.endorsementKey",
+            ),
+            (
+                body(json!({"type": "symmetricKey", "symmetricKey": {"primaryKey": "short"}})),
+                "attestation.symmetricKey.primaryKey",
+            ),
+            (
+                body(json!({"type": "x509", "x509": {"caReferences": {}}})),
+                "attestation.x509.caReferences.primary",
+            ),
             (
                 body(json!({"type": "x509", "x509": {"signingCertificates": {}}})),
                 "attestation.x509.signingCertificates.primary",
             ),
             (
-                json!({"attestation": {"type": "tpm"}, "allocationPolicy": "nearest"}),
+                json!({"attestation": {"type": "none"}, "allocationPolicy": "nearest"}),
                 "allocationPolicy",
             ),
             (
-                json!({"attestation": {"type": "tpm"}, "iotHubs": ["a b"]}),
+                json!({"attestation": {"type": "none"}, "iotHubs": ["a b"]}),
                 "iotHubs",
             ),
             (
-                json!({"attestation": {"type": "tpm"}, "enrollmentGroupId": "a/b"}),
+                json!({"attestation": {"type": "none"}, "enrollmentGroupId": "a/b"}),
                 "enrollmentGroupId",
             ),
         ] {

@@ -3,7 +3,8 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 /// A shared access key as the wire carries it: base64 of 16 to 64 bytes. Wiped when dropped, never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct KeyText(Zeroizing<String>);
 
 impl KeyText {
@@ -34,6 +35,21 @@ impl KeyText {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for KeyText {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&Zeroizing::new(text))
+    }
+}
+
+/// For records that carry keys to storage, and to callers who may see them; nothing else serialises a key.
+impl serde::Serialize for KeyText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

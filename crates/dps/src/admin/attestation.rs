@@ -1,0 +1,126 @@
+use registry::{AttestationKind, EnrolledCertificate, EnrollmentKey, EnrollmentRecord};
+use serde::Deserialize;
+use wire::enrollment::{
+    Attestation, AttestationRequest, CertificatePairRequest, KeysRequest, SymmetricKeys,
+    X509Attestation,
+};
+use wire::identity::KeyText;
+
+use super::certificates::{Purpose, ResolvedPair};
+use super::{AdminError, Judge};
+
+/// An attestation fit to be stored.
+pub(super) struct ResolvedAttestation {
+    pub(super) kind: AttestationKind,
+    pub(super) document: Attestation,
+    pub(super) certificates: Vec<EnrolledCertificate>,
+}
+
+/// Judges how devices shall prove themselves.
+pub(super) fn resolve(
+    key: &EnrollmentKey,
+    request: &AttestationRequest,
+    judge: &Judge<'_>,
+) -> Result<ResolvedAttestation, AdminError> {
+    use AttestationRequest as Request;
+    let resolved = match (key, request) {
+        (EnrollmentKey::Individual(id), Request::ClientCertificates(pair)) => {
+            let pair = certificates(pair, &Purpose::Leaf(id), judge)?;
+            x509(X509Attestation::ClientCertificates(pair.described()), pair)
+        }
+        (EnrollmentKey::Group(_), Request::SigningCertificates(pair)) => {
+            let pair = certificates(pair, &Purpose::Issuer, judge)?;
+            x509(X509Attestation::SigningCertificates(pair.described()), pair)
+        }
+        (EnrollmentKey::Individual(_), Request::SigningCertificates(_)) => {
+            return Err(AdminError::WrongMember(
+                "an individual enrollment takes clientCertificates; signingCertificates belong to groups",
+            ));
+        }
+        (EnrollmentKey::Group(_), Request::ClientCertificates(_)) => {
+            return Err(AdminError::WrongMember(
+                "an enrollment group takes signingCertificates; clientCertificates belong to individual enrollments",
+            ));
+        }
+        (_, Request::SymmetricKey(keys)) => ResolvedAttestation {
+            kind: AttestationKind::SymmetricKey,
+            document: Attestation::SymmetricKey {
+                symmetric_key: Some(complete(keys, judge)),
+            },
+            certificates: Vec::new(),
+        },
+        (EnrollmentKey::Group(_), Request::Tpm(_)) => {
+            return Err(AdminError::WrongMember(
+                "an enrollment group takes x509 or symmetricKey; every TPM is enrolled individually",
+            ));
+        }
+        (EnrollmentKey::Individual(_), Request::Tpm(_)) => {
+            return Err(AdminError::AttestationNotOffered("tpm"));
+        }
+        (_, Request::CaReferences(_)) => {
+            return Err(AdminError::AttestationNotOffered("x509.caReferences"));
+        }
+        (_, Request::None) => return Err(AdminError::AttestationNotOffered("none")),
+    };
+    same_kind(resolved, judge.stored)
+}
+
+fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
+    ResolvedAttestation {
+        kind: AttestationKind::X509,
+        document: Attestation::X509 {
+            x509: Box::new(x509),
+        },
+        certificates: pair.into_certificates(),
+    }
+}
+
+fn certificates(
+    pair: &CertificatePairRequest,
+    purpose: &Purpose<'_>,
+    judge: &Judge<'_>,
+) -> Result<ResolvedPair, AdminError> {
+    let stored = judge.stored.map(|record| record.certificates.as_slice());
+    ResolvedPair::of(pair, purpose, stored.unwrap_or_default(), judge.now)
+}
+
+/// Keys that are not sent stay as they are stored, as the clients that update a record were not shown them; without stored
+/// ones they are generated.
+fn complete(keys: &KeysRequest, judge: &Judge<'_>) -> SymmetricKeys {
+    let stored = judge.stored.and_then(stored_keys);
+    let (primary, secondary) = match stored {
+        Some(keys) => (Some(keys.primary_key), Some(keys.secondary_key)),
+        None => (None, None),
+    };
+    let one = |sent: &Option<KeyText>, stored: Option<KeyText>| {
+        sent.clone().or(stored).unwrap_or_else(judge.fresh_key)
+    };
+    SymmetricKeys {
+        primary_key: one(&keys.primary, primary),
+        secondary_key: one(&keys.secondary, secondary),
+    }
+}
+
+fn stored_keys(record: &EnrollmentRecord) -> Option<SymmetricKeys> {
+    match Attestation::deserialize(record.document.get("attestation")?).ok()? {
+        Attestation::SymmetricKey { symmetric_key } => symmetric_key,
+        Attestation::X509 { .. } | Attestation::Tpm { .. } => None,
+    }
+}
+
+/// An entry keeps the kind of attestation that it was created with: what a device proved by the old kind says nothing about
+/// who holds the new credential.
+fn same_kind(
+    resolved: ResolvedAttestation,
+    stored: Option<&EnrollmentRecord>,
+) -> Result<ResolvedAttestation, AdminError> {
+    match stored {
+        Some(stored) if stored.attestation != resolved.kind => {
+            Err(AdminError::AttestationChanged {
+                from: stored.attestation.name(),
+                to: resolved.kind.name(),
+            })
+        }
+        _ => Ok(resolved),
+    }
+}
