@@ -17,6 +17,7 @@ mod mechanism;
 mod request;
 
 pub(crate) use attestation::{MAX_TPM_KEY, binary};
+pub(crate) use request::initial_twin;
 
 pub use attestation::{
     AttestationRequest, CertificatePairRequest, CertificateRequest, KeysRequest,

@@ -13,6 +13,7 @@ pub mod message;
 pub mod topic;
 pub mod username;
 
+pub mod allocation;
 pub mod dps;
 pub mod enrollment;
 
@@ -26,5 +27,7 @@ pub mod configuration;
 pub mod manifest;
 
 pub mod local_api;
+
+pub mod remote_hub;
 
 pub mod requests;

@@ -187,7 +187,8 @@ fn iot_hubs(fields: &Fields<'_>) -> Result<Vec<HubHost>, BodyError> {
     texts.iter().map(parse).collect()
 }
 
-fn initial_twin(fields: &Fields<'_>) -> Result<InitialTwin, BodyError> {
+/// `initialTwin`, empty when absent.
+pub(crate) fn initial_twin(fields: &Fields<'_>) -> Result<InitialTwin, BodyError> {
     let Some(twin) = fields.object("initialTwin")? else {
         return Ok(InitialTwin::default());
     };

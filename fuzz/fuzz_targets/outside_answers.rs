@@ -1,0 +1,30 @@
+//! Answers of those whom the provisioning service asks: webhooks of custom allocations, and hubs elsewhere.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wire::allocation::{AllocationAnswer, WebhookUrl, WebhookVersion};
+use wire::identity::Authentication;
+use wire::remote_hub::{RemoteDevice, RemoteTwin, refusal};
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(answer) = AllocationAnswer::parse(data) {
+        // What is recorded can be read back.
+        let text = serde_json::to_vec(&answer).unwrap();
+        let again: AllocationAnswer = serde_json::from_slice(&text).unwrap();
+        assert_eq!(again, answer);
+    }
+    if let Ok(device) = RemoteDevice::parse(data) {
+        let changed = device.proving_itself_by(&Authentication::CertificateAuthority);
+        let changed = RemoteDevice::parse(changed.to_string().as_bytes()).unwrap();
+        assert_eq!(changed.generation_id, device.generation_id);
+    }
+    let _ = RemoteTwin::parse(data);
+    let _ = refusal(data);
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = WebhookVersion::parse(text);
+        if let Ok(url) = WebhookUrl::parse(text) {
+            assert!(url.masked().is_mask_of(&url));
+            assert!(text.len() > 2000 || WebhookUrl::parse(&url.to_string()).is_ok());
+        }
+    }
+});
