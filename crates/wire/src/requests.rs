@@ -4,13 +4,93 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::identity::KeyText;
+
+/// How devices prove themselves, as far as an operator says it. Slots that are `None` stay as they are.
+#[derive(Debug, Clone)]
+pub enum AttestationSettings {
+    /// By certificates, PEM: the device's own, or those of its issuer.
+    Certificates {
+        /// In use.
+        primary: Option<String>,
+        /// Also accepted.
+        secondary: Option<String>,
+    },
+    /// By CA certificates of the service, by name.
+    CaReferences {
+        /// In use.
+        primary: Option<String>,
+        /// Also accepted.
+        secondary: Option<String>,
+    },
+    /// By keys; the service generates those that are not given.
+    SymmetricKey {
+        /// In use.
+        primary: Option<KeyText>,
+        /// Also accepted.
+        secondary: Option<KeyText>,
+    },
+    /// By a TPM, base64 of its public keys.
+    Tpm {
+        /// The endorsement key.
+        endorsement_key: Option<String>,
+        /// The storage root key.
+        storage_root_key: Option<String>,
+    },
+}
+
+impl AttestationSettings {
+    /// Writes what is given into the member `attestation`; `certificates` is its name for certificates.
+    fn write(&self, attestation: &mut Value, certificates: &str) {
+        let pem = |pem: &String| json!({ "certificate": pem });
+        let name = |name: &String| json!(name);
+        let key = |key: &KeyText| json!(key.reveal());
+        match self {
+            Self::Certificates { primary, secondary } => {
+                attestation["type"] = json!("x509");
+                let slots = &mut attestation["x509"][certificates];
+                put(slots, "primary", primary.as_ref().map(pem));
+                put(slots, "secondary", secondary.as_ref().map(pem));
+            }
+            Self::CaReferences { primary, secondary } => {
+                attestation["type"] = json!("x509");
+                let slots = &mut attestation["x509"]["caReferences"];
+                put(slots, "primary", primary.as_ref().map(name));
+                put(slots, "secondary", secondary.as_ref().map(name));
+            }
+            Self::SymmetricKey { primary, secondary } => {
+                attestation["type"] = json!("symmetricKey");
+                if attestation["symmetricKey"].is_null() {
+                    attestation["symmetricKey"] = json!({});
+                }
+                let slots = &mut attestation["symmetricKey"];
+                put(slots, "primaryKey", primary.as_ref().map(key));
+                put(slots, "secondaryKey", secondary.as_ref().map(key));
+            }
+            Self::Tpm {
+                endorsement_key,
+                storage_root_key,
+            } => {
+                attestation["type"] = json!("tpm");
+                let slots = &mut attestation["tpm"];
+                put(slots, "endorsementKey", endorsement_key.as_ref().map(name));
+                put(slots, "storageRootKey", storage_root_key.as_ref().map(name));
+            }
+        }
+    }
+}
+
+fn put(object: &mut Value, name: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        object[name] = value;
+    }
+}
+
 /// What an individual enrollment and an enrollment group have in common.
 #[derive(Debug, Clone, Default)]
 pub struct EnrollmentSettings {
-    /// PEM of the primary certificate.
-    pub primary: Option<String>,
-    /// PEM of the secondary certificate.
-    pub secondary: Option<String>,
+    /// How devices prove themselves; `None` leaves it as it is.
+    pub attestation: Option<AttestationSettings>,
     /// Whether devices become IoT Edge devices.
     pub edge_enabled: Option<bool>,
     /// Host names of the hubs that may be chosen; empty means all linked ones.
@@ -30,16 +110,9 @@ pub struct EnrollmentSettings {
 impl EnrollmentSettings {
     /// Writes what is set over `record`, which is empty for a new entry and the stored record for an update.
     fn write(&self, record: &mut Map<String, Value>, certificates: &str) {
-        let certificate = |pem: &String| json!({ "certificate": pem });
-        let slots = [("primary", &self.primary), ("secondary", &self.secondary)];
-        for (slot, pem) in slots
-            .into_iter()
-            .filter_map(|(slot, pem)| Some((slot, pem.as_ref()?)))
-        {
-            let attestation = record
-                .entry("attestation")
-                .or_insert_with(|| json!({ "type": "x509", "x509": {} }));
-            attestation["x509"][certificates][slot] = certificate(pem);
+        if let Some(attestation) = &self.attestation {
+            let member = record.entry("attestation").or_insert_with(|| json!({}));
+            attestation.write(member, certificates);
         }
         if let Some(edge) = self.edge_enabled {
             record.insert("capabilities".into(), json!({ "iotEdge": edge }));

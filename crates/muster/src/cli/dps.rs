@@ -1,5 +1,7 @@
 //! `muster dps`.
 
+mod attestation;
+mod device_key;
 mod enrollment;
 mod enrollment_group;
 mod registration;
@@ -15,7 +17,7 @@ pub enum DpsCommand {
     /// Individual enrollments: one device each.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
-    /// Enrollment groups: every device under one certificate.
+    /// Enrollment groups: every device under one certificate, or with a key derived from one.
     #[command(subcommand)]
     EnrollmentGroup(enrollment_group::EnrollmentGroupCommand),
 }

@@ -1,20 +1,14 @@
 //! `muster dps enrollment`.
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use reqwest::Method;
+use serde_json::Value;
 
+use super::attestation::AttestationType;
 use super::registration::{self, RegistrationCommand};
 use super::settings::SettingsFlags;
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service};
-
-/// How a device proves who it is.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "lower")]
-pub enum AttestationType {
-    /// By a certificate.
-    X509,
-}
+use crate::operator::{Call, Service, ServiceClient};
 
 /// Verbs of `muster dps enrollment`.
 #[derive(Debug, Subcommand)]
@@ -41,6 +35,9 @@ pub enum EnrollmentCommand {
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
+        /// Also the keys of a symmetric-key attestation.
+        #[arg(long, visible_alias = "keys")]
+        show_keys: bool,
     },
     /// List enrollments.
     #[command(
@@ -92,30 +89,48 @@ const COLUMNS: &[Column] = &[
     ("Hub", "/registrationState/assignedHub"),
 ];
 
+/// An entry, on request with its keys, which are told by a call of their own.
+pub(super) async fn show(
+    client: &ServiceClient,
+    path: &[&str],
+    show_keys: bool,
+) -> anyhow::Result<Value> {
+    let mut entry = client.call(Call::new(Method::GET, path)).await?;
+    if show_keys && entry["attestation"]["type"] == "symmetricKey" {
+        entry["attestation"] = mechanism(client, path).await?;
+    }
+    Ok(entry)
+}
+
+/// How devices of an entry prove themselves, with the keys.
+pub(super) async fn mechanism(client: &ServiceClient, path: &[&str]) -> anyhow::Result<Value> {
+    let path = [path, &["attestationmechanism"]].concat();
+    Ok(client.call(Call::new(Method::POST, &path)).await?)
+}
+
 pub async fn run(command: EnrollmentCommand, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
     let answer = match command {
         EnrollmentCommand::Create {
             enrollment_id,
-            attestation_type: AttestationType::X509,
+            attestation_type,
             device_id,
             settings,
         } => {
             let body = wire::requests::enrollment(
                 &enrollment_id,
                 device_id.as_deref(),
-                &settings.read()?,
+                &settings.read_new(Some(attestation_type))?,
                 None,
             );
             client
                 .call(Call::new(Method::PUT, &["enrollments", &enrollment_id]).body(&body))
                 .await?
         }
-        EnrollmentCommand::Show { enrollment_id } => {
-            client
-                .call(Call::new(Method::GET, &["enrollments", &enrollment_id]))
-                .await?
-        }
+        EnrollmentCommand::Show {
+            enrollment_id,
+            show_keys,
+        } => show(&client, &["enrollments", &enrollment_id], show_keys).await?,
         EnrollmentCommand::List { top } => {
             let query = wire::requests::query("SELECT * FROM enrollments");
             client

@@ -3,6 +3,8 @@
 use clap::Subcommand;
 use reqwest::Method;
 
+use super::device_key::{self, DeviceKeyFlags};
+use super::enrollment;
 use super::registration::{self, GroupRegistrationCommand};
 use super::settings::SettingsFlags;
 use crate::cli::{Column, Invocation, output};
@@ -28,6 +30,9 @@ pub enum EnrollmentGroupCommand {
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
+        /// Also the keys of a symmetric-key attestation.
+        #[arg(long, visible_alias = "keys")]
+        show_keys: bool,
     },
     /// List groups.
     #[command(
@@ -62,6 +67,11 @@ pub enum EnrollmentGroupCommand {
         #[arg(long)]
         etag: Option<String>,
     },
+    /// Derive the key of one device from the group's.
+    #[command(
+        after_help = "Example:\n  muster dps enrollment-group compute-device-key --enrollment-id factory --registration-id dev-001 --data-dir ./data\n  muster dps enrollment-group compute-device-key --key GROUP_KEY --registration-id dev-001"
+    )]
+    ComputeDeviceKey(DeviceKeyFlags),
     /// Registrations of a group's devices.
     #[command(subcommand)]
     Registration(GroupRegistrationCommand),
@@ -76,28 +86,29 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> anyhow::Result<()> {
-    let client = invocation.target.connect(Service::Provisioning)?;
+    // Only when it is needed: a device key can be derived without any service.
+    let connect = || invocation.target.connect(Service::Provisioning);
     let answer = match command {
         EnrollmentGroupCommand::Create {
             enrollment_id,
             settings,
         } => {
-            let body = wire::requests::enrollment_group(&enrollment_id, &settings.read()?, None);
-            client
+            let body =
+                wire::requests::enrollment_group(&enrollment_id, &settings.read_new(None)?, None);
+            connect()?
                 .call(Call::new(Method::PUT, &["enrollmentGroups", &enrollment_id]).body(&body))
                 .await?
         }
-        EnrollmentGroupCommand::Show { enrollment_id } => {
-            client
-                .call(Call::new(
-                    Method::GET,
-                    &["enrollmentGroups", &enrollment_id],
-                ))
-                .await?
+        EnrollmentGroupCommand::Show {
+            enrollment_id,
+            show_keys,
+        } => {
+            let path = ["enrollmentGroups", enrollment_id.as_str()];
+            enrollment::show(&connect()?, &path, show_keys).await?
         }
         EnrollmentGroupCommand::List { top } => {
             let query = wire::requests::query("SELECT * FROM enrollmentGroups");
-            client
+            connect()?
                 .list(&["enrollmentGroups", "query"], Some(&query), top)
                 .await?
                 .into()
@@ -109,6 +120,7 @@ pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> an
         } => {
             let path = ["enrollmentGroups", enrollment_id.as_str()];
             let settings = settings.read()?;
+            let client = connect()?;
             let stored = client.call(Call::new(Method::GET, &path)).await?;
             let body = wire::requests::enrollment_group(&enrollment_id, &settings, Some(stored));
             let etag = etag.as_deref().unwrap_or("*");
@@ -121,14 +133,17 @@ pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> an
             etag,
         } => {
             let etag = etag.as_deref().unwrap_or("*");
-            client
+            connect()?
                 .call(
                     Call::new(Method::DELETE, &["enrollmentGroups", &enrollment_id]).if_match(etag),
                 )
                 .await?
         }
+        EnrollmentGroupCommand::ComputeDeviceKey(flags) => {
+            return device_key::run(flags, invocation).await;
+        }
         EnrollmentGroupCommand::Registration(command) => {
-            return registration::run_group(command, &client, invocation).await;
+            return registration::run_group(command, &connect()?, invocation).await;
         }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)

@@ -1,11 +1,9 @@
 //! The flags that enrollments and groups share, in `az iot dps`'s words.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Context;
 use clap::ValueEnum;
 use wire::requests::EnrollmentSettings;
 
+use super::attestation::{AttestationFlags, AttestationType, generated};
 use crate::cli::hub::object;
 
 /// How a device that registers again is treated.
@@ -44,12 +42,8 @@ pub enum ProvisioningStatus {
 /// Flags of `create` and `update`.
 #[derive(Debug, clap::Args)]
 pub struct SettingsFlags {
-    /// The primary certificate, PEM.
-    #[arg(long, visible_alias = "cp", value_name = "FILE")]
-    certificate_path: Option<PathBuf>,
-    /// The secondary certificate, PEM.
-    #[arg(long, visible_alias = "scp", value_name = "FILE")]
-    secondary_certificate_path: Option<PathBuf>,
+    #[command(flatten)]
+    attestation: AttestationFlags,
     /// Whether devices become IoT Edge devices.
     #[arg(long, visible_alias = "ee", value_name = "true|false")]
     edge_enabled: Option<bool>,
@@ -74,12 +68,25 @@ pub struct SettingsFlags {
 }
 
 impl SettingsFlags {
-    /// Reads the files that the flags name.
-    pub fn read(self) -> anyhow::Result<EnrollmentSettings> {
-        let pem = |path: Option<PathBuf>| path.as_deref().map(read_certificate).transpose();
+    /// What a new entry begins with; `kind` is the attestation that it is created with, when that is given by a flag of its
+    /// own. Without one, an entry without certificates is one with keys.
+    pub fn read_new(mut self, kind: Option<AttestationType>) -> anyhow::Result<EnrollmentSettings> {
+        let flags = std::mem::take(&mut self.attestation);
+        let attestation = match kind {
+            Some(kind) => flags.read_as(kind)?,
+            None => flags.read()?.unwrap_or_else(generated),
+        };
+        let settings = self.read()?;
         Ok(EnrollmentSettings {
-            primary: pem(self.certificate_path)?,
-            secondary: pem(self.secondary_certificate_path)?,
+            attestation: Some(attestation),
+            ..settings
+        })
+    }
+
+    /// What changes in an entry.
+    pub fn read(self) -> anyhow::Result<EnrollmentSettings> {
+        Ok(EnrollmentSettings {
+            attestation: self.attestation.read()?,
             edge_enabled: self.edge_enabled,
             hubs: self.iot_hubs,
             allocation_policy: self.allocation_policy.map(|policy| {
@@ -103,16 +110,4 @@ impl SettingsFlags {
             }),
         })
     }
-}
-
-/// The first certificate of a PEM file: a full-chain file may be given, the leaf is what an enrollment pins.
-fn read_certificate(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the certificate {}", path.display()))?;
-    let certificates = pki::Certificate::parse_pem_bundle(&text)
-        .with_context(|| format!("{} is not a PEM certificate", path.display()))?;
-    let first = certificates
-        .first()
-        .with_context(|| format!("{} holds no certificate", path.display()))?;
-    Ok(first.to_pem())
 }

@@ -1,0 +1,53 @@
+//! `muster dps enrollment-group compute-device-key`.
+
+use anyhow::Context;
+use serde_json::json;
+use wire::identity::KeyText;
+use wire::sas::SharedAccessKey;
+
+use super::enrollment;
+use crate::cli::{Invocation, output};
+use crate::operator::{OperatorError, Service};
+
+/// Which device, and which group's key.
+#[derive(Debug, clap::Args)]
+pub struct DeviceKeyFlags {
+    /// The device's registration id.
+    #[arg(long, visible_alias = "rid")]
+    registration_id: String,
+    /// The group whose primary key is asked of the service.
+    #[arg(long, visible_alias = "eid", conflicts_with = "key")]
+    enrollment_id: Option<String>,
+    /// The group's key, base64; nobody is asked then.
+    #[arg(long)]
+    key: Option<String>,
+}
+
+pub async fn run(flags: DeviceKeyFlags, invocation: &Invocation) -> anyhow::Result<()> {
+    let id = ids::RegistrationId::parse(&flags.registration_id)
+        .map_err(|error| OperatorError::Usage(format!("--registration-id: {error}")))?;
+    let master = match (flags.key, flags.enrollment_id) {
+        (Some(key), _) => key,
+        (None, Some(group)) => {
+            let client = invocation.target.connect(Service::Provisioning)?;
+            let mechanism = enrollment::mechanism(&client, &["enrollmentGroups", &group]).await?;
+            let key = mechanism.pointer("/symmetricKey/primaryKey");
+            let key = key.and_then(|key| key.as_str());
+            key.with_context(|| format!("enrollment group {group} has no keys to derive from"))?
+                .to_owned()
+        }
+        (None, None) => {
+            let message = "which key? Give --key KEY, or --enrollment-id of the group";
+            return Err(OperatorError::Usage(message.to_owned()).into());
+        }
+    };
+    let master = SharedAccessKey::from_base64(&master)
+        .map_err(|error| OperatorError::Usage(format!("--key: {error}")))?;
+    let derived = KeyText::from_bytes(&master.sign(id.as_str().as_bytes()));
+    let derived = derived.map_err(anyhow::Error::msg)?;
+    Ok(output::print(
+        invocation.output,
+        &json!(derived.reveal()),
+        &[],
+    )?)
+}
