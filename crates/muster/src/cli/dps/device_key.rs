@@ -48,6 +48,6 @@ pub async fn run(flags: DeviceKeyFlags, invocation: &Invocation) -> anyhow::Resu
     Ok(output::print(
         invocation.output,
         &json!(derived.reveal()),
-        &[],
+        &[("DeviceKey", "")],
     )?)
 }
