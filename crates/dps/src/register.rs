@@ -34,6 +34,9 @@ pub struct Deps {
     pub groups: GroupCache,
 }
 
+/// How often a device is judged anew because its enrollment changed between proof and assignment.
+const PROOFS: usize = 3;
+
 /// Registers a device. When this returns `Ok`, hub device, twin and registration record are durable.
 ///
 /// # Errors
@@ -43,19 +46,24 @@ pub async fn register(
     deps: &Deps,
     now: Timestamp,
 ) -> Result<Assigned, RegisterError> {
-    let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
-    let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
-    let device = attest::prove(claim, candidates, &deps.issuers, now)?;
-    let enrolled_by = record::enrolled_by(&device);
+    let mut proofs = 0;
+    loop {
+        let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
+        let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
+        let device = attest::prove(claim, candidates, &deps.issuers, now)?;
+        proofs += 1;
 
-    let outcome = match allocate::choose(device, &deps.registry.service()) {
-        Ok(place) => deps.registry.assign(record::assignment(place), now).await,
-        Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
-    };
-    match outcome {
-        Ok(assigned) => Ok(assigned),
-        Err(AssignError::Storage(error)) => Err(error.into()),
-        Err(error) => remember(error.into(), request, enrolled_by, deps, now).await,
+        let enrolled_by = record::enrolled_by(&device);
+        let outcome = match allocate::choose(device, &deps.registry.service()) {
+            Ok(place) => deps.registry.assign(record::assignment(place), now).await,
+            Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
+        };
+        match outcome {
+            Ok(assigned) => return Ok(assigned),
+            Err(AssignError::EnrollmentChanged) if proofs < PROOFS => {}
+            Err(AssignError::Storage(error)) => return Err(error.into()),
+            Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
+        }
     }
 }
 

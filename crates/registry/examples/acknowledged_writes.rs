@@ -5,10 +5,10 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ids::{DeviceId, EnrollmentId, HubHost, HubName, RegistrationId, Thumbprint, Timestamp};
+use ids::{DeviceId, EnrollmentId, Etag, HubHost, HubName, RegistrationId, Thumbprint, Timestamp};
 use registry::{
-    Assign, DeviceProof, EnrolledBy, Event, Init, InitialTwin, Registry, ReprovisionPolicy,
-    SystemEntropy, TwinHandling,
+    Assign, AttestationKind, Choice, DeviceProof, EnrolledBy, EnrollmentDraft, EnrollmentKey,
+    Event, IfMatch, Init, InitialTwin, Registrant, Registry, ReprovisionPolicy, SystemEntropy,
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -30,10 +30,11 @@ async fn main() -> Result<(), Failure> {
     };
     let registry =
         Registry::open(directory.as_ref(), init, Timestamp::from_unix_seconds(1)).await?;
+    let entry = enroll(&registry).await?;
     let next = Arc::new(AtomicU64::new(first));
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        running.spawn(write_forever(registry.clone(), next.clone()));
+        running.spawn(write_forever(registry.clone(), entry.clone(), next.clone()));
     }
     while let Some(ended) = running.join_next().await {
         ended??;
@@ -41,24 +42,53 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn write_forever(registry: Registry, next: Arc<AtomicU64>) -> Result<(), Failure> {
+/// The group of all devices, made anew by every run.
+async fn enroll(registry: &Registry) -> Result<Etag, Failure> {
+    let key = EnrollmentKey::Group(EnrollmentId::parse("group")?);
+    let draft = EnrollmentDraft {
+        key: key.clone(),
+        enabled: true,
+        attestation: AttestationKind::X509,
+        document: serde_json::json!({}),
+        certificates: Vec::new(),
+    };
+    let if_match = match registry.enrollment(&key).await? {
+        Some(_) => IfMatch::Any,
+        None => IfMatch::Absent,
+    };
+    let written = registry
+        .put_enrollment(draft, &if_match, Timestamp::from_unix_seconds(1))
+        .await?;
+    Ok(written.etag)
+}
+
+async fn write_forever(
+    registry: Registry,
+    entry: Etag,
+    next: Arc<AtomicU64>,
+) -> Result<(), Failure> {
     let hub = HubName::parse("hub")?;
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let now = Timestamp::from_unix_seconds(i64::try_from(number)?);
         let name = format!("d{number}");
-        let assign = Assign {
+        let registrant = Registrant {
             registration_id: RegistrationId::parse(&name)?,
             enrollment: EnrolledBy::Group(EnrollmentId::parse("group")?),
-            hub: hub.clone(),
+            entry: entry.clone(),
             device_id: DeviceId::parse(&name)?,
             iot_edge: true,
             proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),
-            twin: TwinHandling::ByPolicy(InitialTwin::default()),
+            initial_twin: InitialTwin::default(),
             policy: ReprovisionPolicy::MigrateData,
-            payload: None,
             detail: None,
         };
+        let choice = Choice {
+            hub: hub.clone(),
+            twin: None,
+            payload: None,
+        };
+        let assign = Assign { registrant, choice };
         registry.assign(assign, now).await?;
         say(&format!("device {number}\n"))?;
         let event = Event {

@@ -49,9 +49,9 @@ pub use key::SecretBytes;
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use precondition::IfMatch;
 pub use registration::{
-    Assign, AssignError, Assigned, DeviceProof, EnrolledBy, FailRegistration, RegistrationError,
-    RegistrationFailure, RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
-    TwinHandling,
+    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, Registrant,
+    RegistrationError, RegistrationFailure, RegistrationRecord, RegistrationState,
+    ReprovisionPolicy, Substatus,
 };
 pub use registry::{
     Init, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_SERVICES,

@@ -3,7 +3,7 @@ use ids::{
     Timestamp,
 };
 use serde_json::Value;
-use wire::identity::KeyText;
+use wire::identity::{Authentication, CertificateThumbprint, KeyText};
 
 use crate::StorageError;
 use crate::twin::InitialTwin;
@@ -42,38 +42,68 @@ pub enum DeviceProof {
     },
 }
 
-/// Where the device's twin comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TwinHandling {
-    /// The initial twin when the device is created or reset; otherwise what is there stays.
-    ByPolicy(InitialTwin),
-    /// This twin whatever the policy says: a custom allocation answered with one.
-    Replace(InitialTwin),
+impl DeviceProof {
+    /// The same, as a hub stores it.
+    #[must_use]
+    pub fn authentication(&self) -> Authentication {
+        match self {
+            Self::Certificate(leaf) => {
+                let leaf = Some(CertificateThumbprint::Sha256(*leaf));
+                Authentication::SelfSigned {
+                    primary: leaf,
+                    secondary: leaf,
+                }
+            }
+            Self::Keys { primary, secondary } => Authentication::Sas {
+                primary: primary.clone(),
+                secondary: secondary.clone(),
+            },
+        }
+    }
 }
 
-/// One successful registration, decided upon and ready to be written.
+/// A device that proved itself, and what its enrollment says about it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Assign {
+pub struct Registrant {
     /// Who registers. The spelling of the first registration is kept.
     pub registration_id: RegistrationId,
     /// Through which entry.
     pub enrollment: EnrolledBy,
-    /// The hub that allocation chose; not looked at when the policy is [`ReprovisionPolicy::Never`] and an assignment exists.
-    pub hub: HubName,
+    /// The entry's version that the device proved itself against. Should it have changed by the time of writing, it must do so
+    /// again: a moment ago somebody may have shut it out.
+    pub entry: Etag,
     /// The hub device, the enrollment's `deviceId` or the registration id.
     pub device_id: DeviceId,
     /// `capabilities.iotEdge`, for a device that is created or reset.
     pub iot_edge: bool,
     /// What the hub shall accept.
     pub proof: DeviceProof,
-    /// Where the twin comes from.
-    pub twin: TwinHandling,
+    /// The twin of a device that is created or reset.
+    pub initial_twin: InitialTwin,
     /// What becomes of an earlier assignment.
     pub policy: ReprovisionPolicy,
-    /// `payload` of the answer: what a custom allocation returned.
-    pub payload: Option<Value>,
     /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for later polls and lookups.
     pub detail: Option<Value>,
+}
+
+/// What allocation decided for a device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// The hub; not looked at when the policy is [`ReprovisionPolicy::Never`] and an assignment exists.
+    pub hub: HubName,
+    /// The device's twin whatever the policy says: a custom allocation answered with one.
+    pub twin: Option<InitialTwin>,
+    /// `payload` of the answer: what a custom allocation returned.
+    pub payload: Option<Value>,
+}
+
+/// One successful registration, decided upon and ready to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assign {
+    /// Who.
+    pub registrant: Registrant,
+    /// Where to.
+    pub choice: Choice,
 }
 
 /// What a device was told about its registration.
@@ -142,9 +172,9 @@ pub struct RegistrationRecord {
     pub created: Timestamp,
     /// Last registration.
     pub updated: Timestamp,
-    /// See [`Assign::payload`].
+    /// See [`Choice::payload`].
     pub payload: Option<Value>,
-    /// See [`Assign::detail`].
+    /// See [`Registrant::detail`].
     pub detail: Option<Value>,
 }
 
@@ -175,6 +205,9 @@ pub struct Assigned {
 /// Why nothing was assigned.
 #[derive(Debug, thiserror::Error)]
 pub enum AssignError {
+    /// The enrollment is not the one that the device proved itself against, or a nearer one has come. It may try again.
+    #[error("the enrollment was changed while the device registered; register again")]
+    EnrollmentChanged,
     /// The hub is not linked (any more).
     #[error("hub {0} is not linked to the provisioning service")]
     UnknownHub(HubName),

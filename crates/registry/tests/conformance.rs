@@ -180,6 +180,7 @@ promises!(embedded:
         a_failure_is_remembered_and_leaves_the_assignment,
         records_are_deleted_and_listed_by_group,
         many_at_once_are_all_there,
+        an_enrollment_that_changed_meanwhile_assigns_nobody,
     },
     reprovisioning::{
         again_with_another_certificate_refreshes_it,

@@ -94,6 +94,26 @@ impl View<'_> {
         })
     }
 
+    /// The etag of the entry that decides about a registration (folded): its individual one if there is one, else this group.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn deciding_enrollment(
+        &self,
+        id_scope: &str,
+        registration: &str,
+        group: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        // Two point reads of the unique index; one condition for both would walk through the service's entries.
+        let sql = "SELECT coalesce(
+                (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'individual' AND folded = ?2),
+                (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group' AND folded = ?3))";
+        let etag = self.one(sql, params![id_scope, registration, group], |row| {
+            row.get(0)
+        })?;
+        Ok(etag.flatten())
+    }
+
     /// Entries of a kind whose folded id comes after `after`, in order.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-use ids::{DeviceId, HubHost, RegistrationId, Thumbprint};
+use ids::{DeviceId, Etag, HubHost, RegistrationId, Thumbprint};
 use pki::Certificate;
 use registry::{AttestationKind, EnrollmentKey, EnrollmentRecord, InitialTwin, ReprovisionPolicy};
 use serde::Deserialize;
@@ -34,6 +34,7 @@ impl Attestation {
 #[derive(Debug, Clone)]
 pub struct Entry {
     key: EnrollmentKey,
+    version: Etag,
     enabled: bool,
     attestation: Attestation,
     device_id: Option<DeviceId>,
@@ -80,6 +81,7 @@ impl Entry {
         let twin = &settings.initial_twin;
         Ok(Self {
             key: record.key.clone(),
+            version: record.etag.clone(),
             enabled: record.enabled,
             attestation: attestation(record, &settings.attestation).map_err(bad)?,
             device_id,
@@ -96,6 +98,12 @@ impl Entry {
     #[must_use]
     pub fn key(&self) -> &EnrollmentKey {
         &self.key
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> &Etag {
+        &self.version
     }
 
     /// Whether it lets devices in.

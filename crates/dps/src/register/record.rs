@@ -1,7 +1,8 @@
 //! From the steps' proofs to what the registry writes.
 
 use registry::{
-    Assign, AssignError, DeviceProof, EnrolledBy, EnrollmentKey, RegistrationFailure, TwinHandling,
+    Assign, AssignError, Choice, DeviceProof, EnrolledBy, EnrollmentKey, Registrant,
+    RegistrationFailure,
 };
 use wire::dps::{AttestationDetail, SymmetricKeyResult, X509Result};
 use wire::error::DpsErrorCode;
@@ -23,18 +24,23 @@ pub(super) fn enrolled_by(device: &AttestedDevice) -> EnrolledBy {
 pub(super) fn assignment(place: Allocation) -> Assign {
     let device = place.device();
     let entry = device.enrollment().entry();
-    Assign {
+    let registrant = Registrant {
         registration_id: device.registration_id().clone(),
         enrollment: enrolled_by(device),
-        hub: place.hub().clone(),
+        entry: entry.version().clone(),
         device_id: place.device_id().clone(),
         iot_edge: entry.is_iot_edge(),
         proof: proof(device),
-        twin: TwinHandling::ByPolicy(entry.initial_twin().clone()),
+        initial_twin: entry.initial_twin().clone(),
         policy: entry.reprovision(),
-        payload: None,
         detail: serde_json::to_value(detail(device)).ok(),
-    }
+    };
+    let choice = Choice {
+        hub: place.hub().clone(),
+        twin: None,
+        payload: None,
+    };
+    Assign { registrant, choice }
 }
 
 fn detail(device: &AttestedDevice) -> AttestationDetail {
@@ -80,6 +86,7 @@ pub(super) fn failure(failure: &Failure) -> RegistrationFailure {
         Failure::Assignment(
             AssignError::DeviceTaken { .. } | AssignError::DeviceForeign { .. },
         ) => DpsErrorCode::DeviceRecordConflict,
+        Failure::Assignment(AssignError::EnrollmentChanged) => DpsErrorCode::EnrollmentConflict,
         Failure::Assignment(AssignError::Storage(_)) => DpsErrorCode::InternalServerError,
     };
     RegistrationFailure {

@@ -179,8 +179,8 @@ pub(crate) async fn only_an_idle_hub_is_deleted(bench: Bench) {
     let second = name("second");
     let delete = || bench.registry.delete_hub(&second);
     assert!(matches!(delete().await, Err(ServingError::HubLinked(_))));
-    let mut there = assign("d1");
-    there.hub = second.clone();
+    let mut there = assign(&bench.registry, "d1").await;
+    there.choice.hub = second.clone();
     bench.registry.assign(there, bench.now()).await.unwrap();
     bench.registry.unlink_hub(&second).await.unwrap();
     assert!(matches!(delete().await, Err(ServingError::HubInUse(_))));
@@ -198,15 +198,18 @@ pub(crate) async fn only_an_idle_hub_is_deleted(bench: Bench) {
 pub(crate) async fn registrations_outlive_the_link_and_choose_again(bench: Bench) {
     bench.create_hub("second", "second.example").await;
     bench.link(link("second")).await;
-    let mut there = assign("d1");
-    there.hub = name("second");
+    let mut there = assign(&bench.registry, "d1").await;
+    there.choice.hub = name("second");
     bench
         .registry
         .assign(there.clone(), bench.now())
         .await
         .unwrap();
     bench.registry.unlink_hub(&name("second")).await.unwrap();
-    let record = bench.registry.registration(&there.registration_id).await;
+    let record = bench
+        .registry
+        .registration(&there.registrant.registration_id)
+        .await;
     let state = record.unwrap().unwrap().state;
     assert!(
         matches!(&state, RegistrationState::Assigned { host: None, .. }),
@@ -214,7 +217,10 @@ pub(crate) async fn registrations_outlive_the_link_and_choose_again(bench: Bench
     );
     let refused = bench.registry.assign(there, bench.now()).await;
     assert!(matches!(refused, Err(AssignError::UnknownHub(_))));
-    let again = bench.registry.assign(assign("d1"), bench.now()).await;
+    let again = bench
+        .registry
+        .assign(assign(&bench.registry, "d1").await, bench.now())
+        .await;
     let state = again.unwrap().registration.state;
     assert_eq!(substatus(&state), Substatus::InitialAssignment);
     let left = bench.registry.device(&name("second"), &device("d1")).await;

@@ -1,8 +1,9 @@
-use ids::{EnrollmentId, RegistrationId, Thumbprint};
+use ids::{EnrollmentId, Etag, RegistrationId, Thumbprint, Timestamp};
 use registry::{
-    Assign, AssignError, DeviceProof, EnrolledBy, FailRegistration, Identity, IfMatch, InitialTwin,
-    PageRequest, RegistrationError, RegistrationFailure, RegistrationState, ReprovisionPolicy,
-    Substatus, TwinHandling,
+    Assign, AssignError, AttestationKind, Choice, DeviceProof, EnrolledBy, EnrollmentDraft,
+    EnrollmentKey, FailRegistration, Identity, IfMatch, InitialTwin, PageRequest, Registrant,
+    RegistrationError, RegistrationFailure, RegistrationState, Registry, ReprovisionPolicy,
+    Substatus,
 };
 use serde_json::{Value, json};
 use wire::identity::Authentication;
@@ -17,19 +18,49 @@ pub(crate) fn twin(tags: Value, desired: Value) -> InitialTwin {
     InitialTwin::new(&map(tags), &map(desired)).unwrap()
 }
 
-pub(crate) fn assign(name: &str) -> Assign {
-    Assign {
+/// Writes an entry without anything in it, over whatever is there; its version.
+pub(crate) async fn enroll(registry: &Registry, key: EnrollmentKey) -> Etag {
+    let stored = registry.enrollment(&key).await.unwrap();
+    let if_match = stored.map_or(IfMatch::Absent, |stored| {
+        IfMatch::Exactly(stored.etag.clone())
+    });
+    let draft = EnrollmentDraft {
+        key,
+        enabled: true,
+        attestation: AttestationKind::X509,
+        document: json!({}),
+        certificates: Vec::new(),
+    };
+    let now = Timestamp::from_unix_seconds(1_700_000_000);
+    let written = registry.put_enrollment(draft, &if_match, now).await;
+    written.unwrap().etag
+}
+
+/// A device of the group `Group`, which is made when there is none.
+pub(crate) async fn assign(registry: &Registry, name: &str) -> Assign {
+    let group = EnrollmentId::parse("Group").unwrap();
+    let key = EnrollmentKey::Group(group.clone());
+    let entry = match registry.enrollment(&key).await.unwrap() {
+        Some(stored) => stored.etag.clone(),
+        None => enroll(registry, key).await,
+    };
+    let registrant = Registrant {
         registration_id: id(name),
-        enrollment: EnrolledBy::Group(EnrollmentId::parse("Group").unwrap()),
-        hub: hub(),
+        enrollment: EnrolledBy::Group(group),
+        entry,
         device_id: device(name),
         iot_edge: true,
         proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),
-        twin: TwinHandling::ByPolicy(twin(json!({"site": "Seoul"}), json!({"a": {"b": 1}}))),
+        initial_twin: twin(json!({"site": "Seoul"}), json!({"a": {"b": 1}})),
         policy: ReprovisionPolicy::MigrateData,
-        payload: None,
         detail: Some(json!({"x509": {"enrollmentGroupId": "Group"}})),
-    }
+    };
+    let choice = Choice {
+        hub: hub(),
+        twin: None,
+        payload: None,
+    };
+    Assign { registrant, choice }
 }
 
 pub(crate) fn substatus(state: &RegistrationState) -> Substatus {
@@ -41,7 +72,10 @@ pub(crate) fn substatus(state: &RegistrationState) -> Substatus {
 
 pub(crate) async fn a_first_registration_makes_everything(bench: Bench) {
     let (registry, now) = (&bench.registry, bench.now());
-    let assigned = registry.assign(assign("edge-1"), now).await.unwrap();
+    let assigned = registry
+        .assign(assign(&bench.registry, "edge-1").await, now)
+        .await
+        .unwrap();
     assert!(assigned.device_created);
     let host = registry.service().hubs[0].host.clone();
     let expected = RegistrationState::Assigned {
@@ -109,29 +143,24 @@ pub(crate) async fn a_first_registration_makes_everything(bench: Bench) {
 pub(crate) async fn spelling_is_kept_and_case_is_folded(bench: Bench) {
     bench
         .registry
-        .assign(assign("Edge-1"), bench.now())
+        .assign(assign(&bench.registry, "Edge-1").await, bench.now())
         .await
         .unwrap();
-    let mut again = assign("EDGE-1");
-    again.device_id = device("Edge-1");
+    let mut again = assign(&bench.registry, "EDGE-1").await;
+    again.registrant.device_id = device("Edge-1");
     let again = bench.registry.assign(again, bench.now()).await.unwrap();
     assert_eq!(again.registration.registration_id.as_str(), "Edge-1");
     assert!(!again.device_created);
 }
 
 pub(crate) async fn a_device_of_another_registration_is_not_taken(bench: Bench) {
-    bench
+    let mut first = assign(&bench.registry, "first").await;
+    first.registrant.device_id = device("shared");
+    bench.registry.assign(first, bench.now()).await.unwrap();
+    let second = bench
         .registry
-        .assign(
-            Assign {
-                device_id: device("shared"),
-                ..assign("first")
-            },
-            bench.now(),
-        )
-        .await
-        .unwrap();
-    let second = bench.registry.assign(assign("shared"), bench.now()).await;
+        .assign(assign(&bench.registry, "shared").await, bench.now())
+        .await;
     assert!(matches!(second, Err(AssignError::DeviceTaken { owner, .. }) if owner == id("first")));
     assert!(
         bench
@@ -145,17 +174,9 @@ pub(crate) async fn a_device_of_another_registration_is_not_taken(bench: Bench) 
 }
 
 pub(crate) async fn an_unknown_hub_writes_nothing(bench: Bench) {
-    let nowhere = "nowhere".parse().unwrap();
-    let refused = bench
-        .registry
-        .assign(
-            Assign {
-                hub: nowhere,
-                ..assign("d")
-            },
-            bench.now(),
-        )
-        .await;
+    let mut nowhere = assign(&bench.registry, "d").await;
+    nowhere.choice.hub = "nowhere".parse().unwrap();
+    let refused = bench.registry.assign(nowhere, bench.now()).await;
     assert!(matches!(refused, Err(AssignError::UnknownHub(_))));
     assert!(
         bench
@@ -185,7 +206,10 @@ pub(crate) async fn a_failure_is_remembered_and_leaves_the_assignment(bench: Ben
         (fresh.assignment(), &fresh.enrollment),
         (None, &EnrolledBy::Individual)
     );
-    registry.assign(assign("d"), bench.now()).await.unwrap();
+    registry
+        .assign(assign(&bench.registry, "d").await, bench.now())
+        .await
+        .unwrap();
     let after = registry
         .fail_registration(failed("d"), bench.now())
         .await
@@ -195,7 +219,10 @@ pub(crate) async fn a_failure_is_remembered_and_leaves_the_assignment(bench: Ben
         RegistrationState::Failed { code: 400_207, .. }
     ));
     assert_eq!(after.assignment(), Some((&hub(), &device("d"))));
-    let again = registry.assign(assign("d"), bench.now()).await.unwrap();
+    let again = registry
+        .assign(assign(&bench.registry, "d").await, bench.now())
+        .await
+        .unwrap();
     assert_eq!(
         substatus(&again.registration.state),
         Substatus::ReprovisionedToInitialAssignment
@@ -205,18 +232,13 @@ pub(crate) async fn a_failure_is_remembered_and_leaves_the_assignment(bench: Ben
 pub(crate) async fn records_are_deleted_and_listed_by_group(bench: Bench) {
     let registry = &bench.registry;
     for name in ["C", "a", "B"] {
-        registry.assign(assign(name), bench.now()).await.unwrap();
+        let assign = assign(registry, name).await;
+        registry.assign(assign, bench.now()).await.unwrap();
     }
-    registry
-        .assign(
-            Assign {
-                enrollment: EnrolledBy::Individual,
-                ..assign("other")
-            },
-            bench.now(),
-        )
-        .await
-        .unwrap();
+    let mut other = assign(registry, "other").await;
+    other.registrant.enrollment = EnrolledBy::Individual;
+    other.registrant.entry = enroll(registry, EnrollmentKey::Individual(id("other"))).await;
+    registry.assign(other, bench.now()).await.unwrap();
     let group = EnrollmentId::parse("GROUP").unwrap();
     let page = registry
         .list_registrations(&group, &PageRequest::first(2))
@@ -251,7 +273,10 @@ pub(crate) async fn records_are_deleted_and_listed_by_group(bench: Bench) {
     let gone = registry.delete_registration(&id("a"), &IfMatch::Any).await;
     assert!(matches!(gone, Err(RegistrationError::NotFound(_))));
     // The device stays, and the next registration is a first one.
-    let again = registry.assign(assign("a"), bench.now()).await.unwrap();
+    let again = registry
+        .assign(assign(&bench.registry, "a").await, bench.now())
+        .await
+        .unwrap();
     assert!(!again.device_created);
     assert_eq!(
         substatus(&again.registration.state),
@@ -264,12 +289,8 @@ pub(crate) async fn many_at_once_are_all_there(bench: Bench) {
     let now = bench.now();
     for number in 0..500 {
         let registry = bench.registry.clone();
-        running.spawn(async move {
-            registry
-                .assign(assign(&format!("d-{number:03}")), now)
-                .await
-                .unwrap()
-        });
+        let assign = assign(&registry, &format!("d-{number:03}")).await;
+        running.spawn(async move { registry.assign(assign, now).await.unwrap() });
     }
     assert_eq!(running.join_all().await.len(), 500);
     let page = bench
@@ -286,4 +307,38 @@ pub(crate) async fn many_at_once_are_all_there(bench: Bench) {
     generations.sort();
     generations.dedup();
     assert_eq!(generations.len(), 500);
+}
+
+pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: Bench) {
+    let registry = &bench.registry;
+    let group = || EnrollmentKey::Group(EnrollmentId::parse("Group").unwrap());
+    let proven = assign(registry, "d").await;
+    enroll(registry, group()).await;
+    let refused = registry.assign(proven.clone(), bench.now()).await;
+    assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
+
+    let proven = assign(registry, "d").await;
+    let own = EnrollmentKey::Individual(id("D"));
+    let own_version = enroll(registry, own.clone()).await;
+    let refused = registry.assign(proven.clone(), bench.now()).await;
+    assert!(
+        matches!(refused, Err(AssignError::EnrollmentChanged)),
+        "the device's own entry decides from the moment it is there"
+    );
+    let mut as_individual = proven.clone();
+    as_individual.registrant.enrollment = EnrolledBy::Individual;
+    as_individual.registrant.entry = own_version;
+    let absent = IfMatch::Absent;
+    registry.delete_enrollment(&own, &absent).await.unwrap();
+    let refused = registry.assign(as_individual, bench.now()).await;
+    assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
+    assert!(registry.registration(&id("d")).await.unwrap().is_none());
+
+    registry.assign(proven, bench.now()).await.unwrap();
+    registry.delete_enrollment(&group(), &absent).await.unwrap();
+    let mut again = assign(registry, "d").await;
+    registry.delete_enrollment(&group(), &absent).await.unwrap();
+    again.registrant.policy = ReprovisionPolicy::Never;
+    let refused = registry.assign(again, bench.now()).await;
+    assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
 }

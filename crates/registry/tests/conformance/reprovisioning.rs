@@ -1,7 +1,6 @@
 use ids::Thumbprint;
 use registry::{
-    Assign, Change, DeviceProof, Identity, IdentityError, IfMatch, ReprovisionPolicy, Substatus,
-    TwinHandling, TwinPatch,
+    Change, DeviceProof, Identity, IdentityError, IfMatch, ReprovisionPolicy, Substatus, TwinPatch,
 };
 use serde_json::{Value, json};
 use wire::identity::Authentication;
@@ -11,7 +10,10 @@ use crate::{Bench, device, hub, map};
 
 pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
     let registry = &bench.registry;
-    let first = registry.assign(assign("d"), bench.now()).await.unwrap();
+    let first = registry
+        .assign(assign(&bench.registry, "d").await, bench.now())
+        .await
+        .unwrap();
     let identity = Identity::device(hub(), device("d"));
     let patch = TwinPatch {
         tags: None,
@@ -23,7 +25,10 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
         .unwrap();
     bench.told.take();
 
-    let same = registry.assign(assign("d"), bench.now()).await.unwrap();
+    let same = registry
+        .assign(assign(&bench.registry, "d").await, bench.now())
+        .await
+        .unwrap();
     assert_eq!(
         substatus(&same.registration.state),
         Substatus::ReprovisionedToInitialAssignment
@@ -31,16 +36,9 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
     assert_eq!(bench.told.take(), [], "nothing changed in the hub");
 
     let proof = DeviceProof::Certificate(Thumbprint::from_bytes([2; 32]));
-    let again = registry
-        .assign(
-            Assign {
-                proof,
-                ..assign("d")
-            },
-            bench.now(),
-        )
-        .await
-        .unwrap();
+    let mut renewed = assign(registry, "d").await;
+    renewed.registrant.proof = proof;
+    let again = registry.assign(renewed, bench.now()).await.unwrap();
     assert_eq!(
         (&again.generation_id, again.registration.created),
         (&first.generation_id, first.registration.created)
@@ -71,7 +69,10 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
 
 pub(crate) async fn reset_starts_the_twin_again(bench: Bench) {
     let registry = &bench.registry;
-    registry.assign(assign("d"), bench.now()).await.unwrap();
+    registry
+        .assign(assign(&bench.registry, "d").await, bench.now())
+        .await
+        .unwrap();
     let identity = Identity::device(hub(), device("d"));
     let patch = TwinPatch {
         tags: Some(map(json!({"extra": 1}))),
@@ -87,10 +88,8 @@ pub(crate) async fn reset_starts_the_twin_again(bench: Bench) {
         .unwrap();
     bench.told.take();
 
-    let reset = Assign {
-        policy: ReprovisionPolicy::ResetData,
-        ..assign("d")
-    };
+    let mut reset = assign(registry, "d").await;
+    reset.registrant.policy = ReprovisionPolicy::ResetData;
     let again = registry.assign(reset, bench.now()).await.unwrap();
     assert_eq!(
         substatus(&again.registration.state),
@@ -120,14 +119,12 @@ pub(crate) async fn reset_starts_the_twin_again(bench: Bench) {
 pub(crate) async fn never_stays_with_the_first_device(bench: Bench) {
     bench
         .registry
-        .assign(assign("d"), bench.now())
+        .assign(assign(&bench.registry, "d").await, bench.now())
         .await
         .unwrap();
-    let never = Assign {
-        policy: ReprovisionPolicy::Never,
-        device_id: device("elsewhere"),
-        ..assign("d")
-    };
+    let mut never = assign(&bench.registry, "d").await;
+    never.registrant.policy = ReprovisionPolicy::Never;
+    never.registrant.device_id = device("elsewhere");
     let again = bench.registry.assign(never, bench.now()).await.unwrap();
     assert_eq!(
         again.registration.assignment(),
@@ -139,7 +136,10 @@ pub(crate) async fn never_stays_with_the_first_device(bench: Bench) {
 
 pub(crate) async fn a_new_device_id_takes_the_data_along(bench: Bench) {
     let registry = &bench.registry;
-    registry.assign(assign("d"), bench.now()).await.unwrap();
+    registry
+        .assign(assign(&bench.registry, "d").await, bench.now())
+        .await
+        .unwrap();
     let patch = TwinPatch {
         tags: Some(map(json!({"kept": 1}))),
         desired: None,
@@ -153,16 +153,9 @@ pub(crate) async fn a_new_device_id_takes_the_data_along(bench: Bench) {
         )
         .await
         .unwrap();
-    let moved = registry
-        .assign(
-            Assign {
-                device_id: device("new"),
-                ..assign("d")
-            },
-            bench.now(),
-        )
-        .await
-        .unwrap();
+    let mut renamed = assign(registry, "d").await;
+    renamed.registrant.device_id = device("new");
+    let moved = registry.assign(renamed, bench.now()).await.unwrap();
     assert_eq!(
         substatus(&moved.registration.state),
         Substatus::DeviceDataMigrated
@@ -190,23 +183,13 @@ pub(crate) async fn a_new_device_id_takes_the_data_along(bench: Bench) {
 pub(crate) async fn a_custom_twin_replaces_what_is_there(bench: Bench) {
     bench
         .registry
-        .assign(assign("d"), bench.now())
+        .assign(assign(&bench.registry, "d").await, bench.now())
         .await
         .unwrap();
-    let custom = TwinHandling::Replace(twin(json!({"from": "webhook"}), json!({"z": 1})));
-    let policy = ReprovisionPolicy::Never;
-    bench
-        .registry
-        .assign(
-            Assign {
-                twin: custom,
-                policy,
-                ..assign("d")
-            },
-            bench.now(),
-        )
-        .await
-        .unwrap();
+    let mut custom = assign(&bench.registry, "d").await;
+    custom.choice.twin = Some(twin(json!({"from": "webhook"}), json!({"z": 1})));
+    custom.registrant.policy = ReprovisionPolicy::Never;
+    bench.registry.assign(custom, bench.now()).await.unwrap();
     let twin = bench
         .registry
         .twin(&Identity::device(hub(), device("d")))

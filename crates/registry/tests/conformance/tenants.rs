@@ -55,7 +55,7 @@ pub(crate) async fn a_service_is_made_with_a_scope_of_its_own(bench: Bench) {
 
 pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
     let tenant = bench.tenant("second").await;
-    let key = EnrollmentKey::Individual("d1".parse().unwrap());
+    let key = EnrollmentKey::Individual("d0".parse().unwrap());
     let draft = EnrollmentDraft {
         key: key.clone(),
         enabled: true,
@@ -71,10 +71,13 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
     assert!(tenant.enrollment(&key).await.unwrap().is_none());
     bench
         .registry
-        .assign(assign("d1"), bench.now())
+        .assign(assign(&bench.registry, "d1").await, bench.now())
         .await
         .unwrap();
-    let id = assign("d1").registration_id;
+    let id = assign(&bench.registry, "d1")
+        .await
+        .registrant
+        .registration_id;
     assert!(tenant.registration(&id).await.unwrap().is_none());
     let group = "Group".parse().unwrap();
     let page = tenant
@@ -82,16 +85,23 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
         .await;
     assert!(page.unwrap().items.is_empty());
 
-    let unlinked = tenant.assign(assign("d2"), bench.now()).await;
+    let unlinked = tenant
+        .assign(assign(&tenant, "d2").await, bench.now())
+        .await;
     assert!(matches!(unlinked, Err(AssignError::UnknownHub(_))));
     tenant
         .link_hub(link(hub().as_str()), bench.now())
         .await
         .unwrap();
     // The same registration id under another service is another device.
-    let foreign = tenant.assign(assign("d1"), bench.now()).await;
+    let foreign = tenant
+        .assign(assign(&tenant, "d1").await, bench.now())
+        .await;
     assert!(matches!(foreign, Err(AssignError::DeviceForeign { .. })));
-    tenant.assign(assign("d2"), bench.now()).await.unwrap();
+    tenant
+        .assign(assign(&tenant, "d2").await, bench.now())
+        .await
+        .unwrap();
 }
 
 pub(crate) async fn settings_belong_to_one_service(bench: Bench) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ids::{Etag, RegistrationId, Timestamp};
 use serde_json::Value;
 use store::{IdentityKey, IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
-use wire::identity::{Authentication, CertificateThumbprint};
+use wire::identity::Authentication;
 
 use super::{group_id, new_row, record, write_row};
 use crate::change::Change;
@@ -14,9 +14,7 @@ use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
 use crate::register::{Decision, DeviceStep, OldDevice, Place, Situation, decide};
-use crate::registration::{
-    Assign, AssignError, Assigned, DeviceProof, RegistrationRecord, TwinHandling,
-};
+use crate::registration::{Assign, AssignError, Assigned, EnrolledBy, RegistrationRecord};
 use crate::registry::Registry;
 use crate::registry::new_identity::{NewIdentity, Seeds, insert_system_modules};
 use crate::registry::rows::{Rows, key, set_authentication};
@@ -36,8 +34,8 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             etag: etag::random(random(&*self.inner.entropy)),
             seeds: Seeds::new(&*self.inner.entropy),
-            payload: assign.payload.as_ref().map(Value::to_string),
-            detail: assign.detail.as_ref().map(Value::to_string),
+            payload: assign.choice.payload.as_ref().map(Value::to_string),
+            detail: assign.registrant.detail.as_ref().map(Value::to_string),
             assign,
             now,
         };
@@ -65,8 +63,10 @@ pub(super) struct AssignJob {
 
 impl AssignJob {
     fn run(self, tx: &Tx<'_>) -> Result<Assigned, AssignError> {
+        self.require_entry(tx)?;
         let id_scope = self.service.id_scope.as_str();
-        let stored = tx.registration(id_scope, self.assign.registration_id.folded())?;
+        let registrant = &self.assign.registrant;
+        let stored = tx.registration(id_scope, registrant.registration_id.folded())?;
         let wanted = self.wanted(stored.as_ref());
         let previous = self.previous(stored.as_ref());
         let existing = find(tx, &wanted)?;
@@ -81,14 +81,14 @@ impl AssignJob {
             wanted: &wanted,
             wanted_exists: existing.is_some(),
         };
-        let decision = decide(situation, self.assign.policy);
+        let decision = decide(situation, registrant.policy);
         if self
             .service
             .hubs
             .iter()
             .all(|hub| hub.name.as_str() != decision.place.hub)
         {
-            return Err(AssignError::UnknownHub(self.assign.hub));
+            return Err(AssignError::UnknownHub(self.assign.choice.hub));
         }
         if existing.is_some() && previous.as_ref() != Some(&decision.place) {
             self.require_owner(tx, &decision.place)?;
@@ -104,17 +104,33 @@ impl AssignJob {
         })
     }
 
+    /// The entry still stands that the device proved itself against, and none of the device's own has come before it.
+    fn require_entry(&self, tx: &Tx<'_>) -> Result<(), AssignError> {
+        let registrant = &self.assign.registrant;
+        let own = registrant.registration_id.folded();
+        let group = match &registrant.enrollment {
+            EnrolledBy::Individual => None,
+            EnrolledBy::Group(group) => Some(group.folded()),
+        };
+        let id_scope = self.service.id_scope.as_str();
+        let deciding = tx.deciding_enrollment(id_scope, own, group.as_deref())?;
+        match deciding {
+            Some(etag) if etag == registrant.entry.as_str() => Ok(()),
+            _ => Err(AssignError::EnrollmentChanged),
+        }
+    }
+
     /// Where allocation wants the device. One that is named after its registration id keeps the first spelling of that id:
     /// hubs tell letter cases apart, registrations do not.
     fn wanted(&self, stored: Option<&RegistrationRow>) -> Place {
-        let assign = &self.assign;
-        let is_named_after_id = assign.device_id.as_str() == assign.registration_id.as_str();
+        let Assign { registrant, choice } = &self.assign;
+        let id = registrant.registration_id.as_str();
         let device_id = match stored {
-            Some(stored) if is_named_after_id => stored.spelled.clone(),
-            _ => assign.device_id.to_string(),
+            Some(stored) if registrant.device_id.as_str() == id => stored.spelled.clone(),
+            _ => registrant.device_id.to_string(),
         };
         Place {
-            hub: assign.hub.to_string(),
+            hub: choice.hub.to_string(),
             device_id,
         }
     }
@@ -141,17 +157,17 @@ impl AssignJob {
         let (id_scope, owner) = owner;
         if !self.service.id_scope.matches(&id_scope) {
             return Err(AssignError::DeviceForeign {
-                hub: self.assign.hub.clone(),
-                device_id: self.assign.device_id.clone(),
+                hub: self.assign.choice.hub.clone(),
+                device_id: self.assign.registrant.device_id.clone(),
             });
         }
         let rows = Rows { file: tx.file() };
         let owner: RegistrationId = rows.id("registration id", owner.try_into())?;
-        match owner == self.assign.registration_id {
+        match owner == self.assign.registrant.registration_id {
             true => Ok(()),
             false => Err(AssignError::DeviceTaken {
-                hub: self.assign.hub.clone(),
-                device_id: self.assign.device_id.clone(),
+                hub: self.assign.choice.hub.clone(),
+                device_id: self.assign.registrant.device_id.clone(),
                 owner,
             }),
         }
@@ -192,19 +208,8 @@ impl AssignJob {
     }
 
     fn step(&self, tx: &Tx<'_>, decision: &Decision) -> Result<IdentityRow, AssignError> {
-        let authentication = match &self.assign.proof {
-            DeviceProof::Certificate(leaf) => {
-                let leaf = Some(CertificateThumbprint::Sha256(*leaf));
-                Authentication::SelfSigned {
-                    primary: leaf,
-                    secondary: leaf,
-                }
-            }
-            DeviceProof::Keys { primary, secondary } => Authentication::Sas {
-                primary: primary.clone(),
-                secondary: secondary.clone(),
-            },
-        };
+        let Assign { registrant, choice } = &self.assign;
+        let authentication = registrant.proof.authentication();
         let mut device = match decision.step {
             DeviceStep::Create => self.create(tx, &decision.place, &authentication)?,
             DeviceStep::Refresh | DeviceStep::Reset => {
@@ -212,12 +217,12 @@ impl AssignJob {
             }
         };
         if decision.step != DeviceStep::Create {
-            match &self.assign.twin {
-                TwinHandling::Replace(twin) => self.replace_twin(tx, &decision.place, twin)?,
-                TwinHandling::ByPolicy(twin) if decision.step == DeviceStep::Reset => {
-                    self.reset(tx, &mut device, twin)?;
+            match &choice.twin {
+                Some(twin) => self.replace_twin(tx, &decision.place, twin)?,
+                None if decision.step == DeviceStep::Reset => {
+                    self.reset(tx, &mut device, &registrant.initial_twin)?;
                 }
-                TwinHandling::ByPolicy(_) => {}
+                None => {}
             }
         }
         if device.iot_edge && tx.targeting_follows(&device.hub, false)? {
@@ -234,7 +239,8 @@ impl AssignJob {
         place: &Place,
         authentication: &Authentication,
     ) -> Result<IdentityRow, AssignError> {
-        let (TwinHandling::ByPolicy(twin) | TwinHandling::Replace(twin)) = &self.assign.twin;
+        let Assign { registrant, choice } = &self.assign;
+        let twin = choice.twin.as_ref().unwrap_or(&registrant.initial_twin);
         let new = NewIdentity {
             hub: &place.hub,
             device_id: &place.device_id,
@@ -242,7 +248,7 @@ impl AssignJob {
             now: self.now,
         };
         let mut row = new.row(&self.seeds, 0);
-        row.iot_edge = self.assign.iot_edge;
+        row.iot_edge = registrant.iot_edge;
         row.device_scope = row.iot_edge.then(|| new.scope(&self.seeds));
         set_authentication(&mut row, authentication);
         let documents = TwinRow {
@@ -317,8 +323,9 @@ impl AssignJob {
         decision: &Decision,
     ) -> Result<RegistrationRecord, AssignError> {
         let is_new = stored.is_none();
-        let mut row = stored.unwrap_or_else(|| new_row(&self.assign.registration_id, self.now));
-        row.group_id = group_id(&self.assign.enrollment);
+        let Assign { registrant, choice } = &self.assign;
+        let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
+        row.group_id = group_id(&registrant.enrollment);
         "assigned".clone_into(&mut row.status);
         row.substatus = Some(decision.substatus.as_str().to_owned());
         row.hub = Some(decision.place.hub.clone());
@@ -333,8 +340,8 @@ impl AssignJob {
         // The documents were given as values: no need to read back what was just written.
         (row.payload, row.detail) = (None, None);
         let mut record = record(rows, row, &self.service)?;
-        record.payload.clone_from(&self.assign.payload);
-        record.detail.clone_from(&self.assign.detail);
+        record.payload.clone_from(&choice.payload);
+        record.detail.clone_from(&registrant.detail);
         Ok(record)
     }
 }

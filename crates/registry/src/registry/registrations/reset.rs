@@ -20,7 +20,7 @@ impl AssignJob {
         device: &mut IdentityRow,
         initial: &InitialTwin,
     ) -> Result<(), AssignError> {
-        if self.assign.iot_edge && !device.iot_edge {
+        if self.assign.registrant.iot_edge && !device.iot_edge {
             device.iot_edge = true;
             let scope = format!(
                 "ms-azure-iot-edge://{}-{}",
