@@ -4,6 +4,7 @@
 //! Formats are Azure's; each module names the surface it models. Nothing in here performs I/O.
 
 pub mod binary;
+pub mod connection_string;
 pub mod error;
 pub mod http;
 pub mod lenient;
@@ -16,6 +17,7 @@ pub mod username;
 pub mod allocation;
 pub mod dps;
 pub mod enrollment;
+pub mod serving;
 
 pub mod device_view;
 pub mod identity;

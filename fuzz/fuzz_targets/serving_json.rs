@@ -1,0 +1,19 @@
+//! Bodies of Muster's own operator API, and the connection strings in them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wire::connection_string::ConnectionString;
+use wire::serving::{self, HostRequest, LinkRequest, PolicyRequest, RegenerateRequest, SettingsPatch};
+
+fuzz_target!(|body: &[u8]| {
+    let _ = serving::parse::<HostRequest>(body);
+    let _ = serving::parse::<LinkRequest>(body);
+    let _ = serving::parse::<PolicyRequest>(body);
+    let _ = serving::parse::<RegenerateRequest>(body);
+    let _ = serving::parse::<SettingsPatch>(body);
+    if let Ok(text) = std::str::from_utf8(body)
+        && let Ok(parsed) = ConnectionString::parse(text)
+    {
+        assert_eq!(ConnectionString::parse(&parsed.reveal()), Ok(parsed));
+    }
+});
