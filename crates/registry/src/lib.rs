@@ -59,7 +59,8 @@ pub use registry::{
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,
-    ProvisioningService, RemoteAccess, Right, Served, ServingError, SharedAccessPolicy,
+    PolicyDraftError, ProvisioningService, RemoteAccess, Right, Served, ServingError,
+    SharedAccessPolicy,
 };
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,

@@ -11,7 +11,7 @@ mod policy;
 
 pub use error::ServingError;
 pub use hub::{AllocationWeight, HubReach, LinkDraft, LinkedHub, LocalHub, RemoteAccess};
-pub use policy::{KeyChoice, PolicyDraft, Right, SharedAccessPolicy};
+pub use policy::{KeyChoice, PolicyDraft, PolicyDraftError, Right, SharedAccessPolicy};
 
 /// A provisioning service of a data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

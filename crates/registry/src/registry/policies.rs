@@ -25,11 +25,12 @@ impl Registry {
             let key = given.unwrap_or_else(|| generate_key(&*self.inner.entropy));
             Secret::new(key.reveal())
         };
+        let (name, rights, [primary, secondary]) = draft.into_parts();
         let row = PolicyRow {
-            name: draft.name,
-            primary_key: key(draft.primary),
-            secondary_key: key(draft.secondary),
-            rights: rights_text(&draft.rights),
+            name,
+            primary_key: key(primary),
+            secondary_key: key(secondary),
+            rights: rights_text(&rights),
         };
         let create = move |tx: &Tx<'_>| {
             let policies = tx.policies(OWNER_KIND, &id_scope)?;

@@ -50,6 +50,9 @@ pub enum ServingError {
         /// Who has it.
         other: ServiceName,
     },
+    /// No such service.
+    #[error("there is no provisioning service {0}")]
+    NoSuchService(ServiceName),
     /// No such policy.
     #[error("there is no policy {0:?}")]
     NoSuchPolicy(String),

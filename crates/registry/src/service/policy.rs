@@ -36,6 +36,20 @@ impl Right {
         Self::DeviceConnect,
     ];
 
+    /// The rights that a provisioning service knows.
+    const OF_PROVISIONING: [Self; 6] = [
+        Self::ServiceConfig,
+        Self::EnrollmentRead,
+        Self::EnrollmentWrite,
+        Self::RegistrationStatusRead,
+        Self::RegistrationStatusWrite,
+        Self::DeviceConnect,
+    ];
+
+    fn of_provisioning_text() -> String {
+        Self::OF_PROVISIONING.map(Self::name).join(", ")
+    }
+
     /// The right of this name, in any letter case.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -82,17 +96,78 @@ impl SharedAccessPolicy {
     }
 }
 
-/// A shared access policy about to be made.
+/// A shared access policy of a provisioning service about to be made. Only [`PolicyDraft::new`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyDraft {
-    /// Its name.
-    pub name: String,
-    /// What bearers may do.
-    pub rights: Vec<Right>,
-    /// `None`: generated.
-    pub primary: Option<KeyText>,
-    /// `None`: generated.
-    pub secondary: Option<KeyText>,
+    name: String,
+    rights: Vec<Right>,
+    keys: [Option<KeyText>; 2],
+}
+
+/// Why a policy is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyDraftError {
+    /// Its name is not usable in connection strings.
+    #[error(
+        "a policy's name has 1 to 64 ASCII letters, digits and - _ . and not {found:?}",
+        found = name.chars().take(80).collect::<String>()
+    )]
+    Name {
+        /// As given.
+        name: String,
+    },
+    /// It allows nothing.
+    #[error("a policy has at least one right of {}", Right::of_provisioning_text())]
+    NoRight,
+    /// A right that a provisioning service does not know.
+    #[error(
+        "{name:?} is not a right of a provisioning service; these are: {}",
+        Right::of_provisioning_text()
+    )]
+    Right {
+        /// As given.
+        name: String,
+    },
+}
+
+impl PolicyDraft {
+    /// Checks name and rights. Keys that are `None` will be generated.
+    ///
+    /// # Errors
+    /// When the name cannot stand in a connection string, or the rights are none or not a provisioning service's.
+    pub fn new(
+        name: &str,
+        rights: &[String],
+        keys: [Option<KeyText>; 2],
+    ) -> Result<Self, PolicyDraftError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+            let name = name.to_owned();
+            return Err(PolicyDraftError::Name { name });
+        }
+        let known = |text: &String| {
+            Right::named(text)
+                .filter(|right| Right::OF_PROVISIONING.contains(right))
+                .ok_or_else(|| PolicyDraftError::Right {
+                    name: text.chars().take(80).collect(),
+                })
+        };
+        let mut rights = rights.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+        rights.sort_unstable();
+        rights.dedup();
+        match rights.is_empty() {
+            true => Err(PolicyDraftError::NoRight),
+            false => Ok(Self {
+                name: name.to_owned(),
+                rights,
+                keys,
+            }),
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (String, Vec<Right>, [Option<KeyText>; 2]) {
+        (self.name, self.rights, self.keys)
+    }
 }
 
 /// One of a policy's two keys, or both.

@@ -118,12 +118,12 @@ pub(crate) async fn settings_belong_to_one_service(bench: Bench) {
 
 pub(crate) async fn policies_are_made_rolled_and_deleted(bench: Bench) {
     let registry = &bench.registry;
-    let draft = |name: &str| PolicyDraft {
-        name: name.to_owned(),
-        rights: vec![Right::EnrollmentRead],
-        primary: None,
-        secondary: None,
-    };
+    let rights = ["enrollmentREAD".to_owned()];
+    let draft = |name: &str| PolicyDraft::new(name, &rights, [None, None]).unwrap();
+    assert!(PolicyDraft::new("a;b", &rights, [None, None]).is_err());
+    assert!(PolicyDraft::new("a", &[], [None, None]).is_err());
+    let of_hubs = ["RegistryRead".to_owned()];
+    assert!(PolicyDraft::new("a", &of_hubs, [None, None]).is_err());
     let made = registry.create_policy(draft("reader")).await.unwrap();
     assert!(made.grants(Right::EnrollmentRead) && !made.grants(Right::EnrollmentWrite));
     assert_ne!(made.primary, made.secondary);
