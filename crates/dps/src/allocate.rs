@@ -40,9 +40,6 @@ pub enum AllocationError {
     NoDeviceId,
 }
 
-/// The policy of enrollments that have none.
-pub const SERVICE_DEFAULT: AllocationPolicy = AllocationPolicy::Hashed;
-
 /// Chooses a hub for a device.
 ///
 /// # Errors
@@ -53,7 +50,7 @@ pub fn choose(
 ) -> Result<Allocation, AllocationError> {
     let entry = device.enrollment().entry();
     let candidates = candidates(entry.hubs(), &service.hubs)?;
-    let hub = match entry.allocation().unwrap_or(SERVICE_DEFAULT) {
+    let hub = match entry.allocation().unwrap_or(service.allocation_policy) {
         AllocationPolicy::Hashed => hashed(device.registration_id(), &candidates)?,
         AllocationPolicy::Static => single(entry.hubs(), &candidates)?,
         AllocationPolicy::GeoLatency | AllocationPolicy::Custom => {

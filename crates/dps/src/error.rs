@@ -10,6 +10,7 @@ use wire::sas::SasError;
 use crate::admin::AdminError;
 use crate::enrollment::BadRecord;
 use crate::refusal::{NotProven, Refusal};
+use crate::serving::ServingFault;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +84,9 @@ pub enum ServiceFault {
     /// A registration record is not deleted.
     #[error(transparent)]
     Registration(RegistrationError),
+    /// A hub, link, policy or service is not changed.
+    #[error(transparent)]
+    Serving(#[from] ServingFault),
 
     /// The storage failed.
     #[error(transparent)]
@@ -140,6 +144,7 @@ impl ServiceFault {
             Self::NoSuchEnrollment(EnrollmentKey::Group(_)) => Code::EnrollmentGroupNotFound,
             Self::Enrollment(error) => enrollment_code(error),
             Self::Registration(_) => Code::PreconditionFailed,
+            Self::Serving(fault) => fault.code(),
             Self::Path(_)
             | Self::NoApiVersion
             | Self::BodyBroken
@@ -158,6 +163,7 @@ impl ServiceFault {
         match self {
             Self::Refused(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
             Self::Storage(_) | Self::BadRecord(_) => "Internal server error".to_owned(),
+            Self::Serving(fault) if fault.is_ours() => "Internal server error".to_owned(),
             other => other.to_string(),
         }
     }
@@ -166,11 +172,8 @@ impl ServiceFault {
     pub fn log(&self, request_id: &str) {
         match self {
             Self::Refused(refusal) => refusal.log(request_id),
-            Self::Storage(_) | Self::BadRecord(_) => tracing::error!(
-                request.id = request_id,
-                "a request failed: {}",
-                crate::refusal::with_causes(self)
-            ),
+            Self::Storage(_) | Self::BadRecord(_) => self.log_failure(request_id),
+            Self::Serving(fault) if fault.is_ours() => self.log_failure(request_id),
             other => tracing::info!(
                 request.id = request_id,
                 error.code = other.code().code(),
@@ -178,6 +181,14 @@ impl ServiceFault {
                 crate::refusal::with_causes(other)
             ),
         }
+    }
+
+    fn log_failure(&self, request_id: &str) {
+        tracing::error!(
+            request.id = request_id,
+            "a request failed: {}",
+            crate::refusal::with_causes(self)
+        );
     }
 }
 

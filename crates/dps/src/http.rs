@@ -20,6 +20,7 @@ mod device;
 mod enrollments;
 mod registrations;
 mod route;
+mod serving;
 
 use route::Call;
 
@@ -91,6 +92,7 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
         Call::ReadRegistration(id) => registrations::read(dps, request, id?).await,
         Call::DeleteRegistration(id) => registrations::delete(dps, request, id?).await,
         Call::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
+        Call::Serving(call) => serving::answer(dps, request, call).await,
     }
 }
 

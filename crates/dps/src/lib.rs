@@ -27,27 +27,31 @@ mod certificate;
 mod refusal;
 
 mod admin;
+mod serving;
+mod tenants;
 
 mod error;
 mod http;
 mod mqtt;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use ids::{HubHost, RegistrationId, Timestamp};
-use pki::{IssuerCache, PresentedChain};
-use registry::{ProvisioningService, RegistrationRecord, Registry};
+use pki::PresentedChain;
+use registry::{RegistrationRecord, Registry};
 use uuid::Uuid;
 
 use ::mqtt::{Connect, ConnectRefused};
 
 use crate::enrollment::GroupCache;
 use crate::error::ServiceFault;
-use crate::operation::{OperationId, OperationKey};
+use crate::operation::OperationId;
 use crate::presented::Presented;
 use crate::recent::RecentOperations;
 use crate::refusal::{Refusal, RefusalReason};
 use crate::register::{Deps, Register, RegisterError};
+use crate::tenants::{Tenant, Tenants};
 
 pub use crate::mqtt::DpsSession;
 
@@ -57,41 +61,43 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Groups kept ready for registration, about 4 KiB each.
 const CACHED_GROUPS: usize = 1024;
 
-/// What a program decides for its provisioning service.
+/// Waits until clients can trust the server under every host that the registry has.
+pub type HostsCovered = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// What a program decides for its provisioning services.
 #[derive(Clone)]
 pub struct DpsOptions {
-    /// Where operators reach it; what their tokens are for.
+    /// The server's own host, where operators reach the first service; what their tokens are for.
     pub host: HubHost,
+    /// Called after a hub or a service with a host of its own was made, before that is acknowledged. `None`: nobody minds.
+    pub hosts_covered: Option<HostsCovered>,
     /// Tells the time.
     pub clock: Clock,
 }
 
-/// The provisioning service of a registry. Cheap to clone.
+/// The provisioning services of a data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Dps {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    deps: Deps,
-    operations: OperationKey,
+    tenants: Tenants,
     recent: RecentOperations,
     options: DpsOptions,
 }
 
 impl Dps {
-    /// Builds the service over an open registry.
+    /// Builds the services over an open registry.
     #[must_use]
     pub fn new(registry: Registry, options: DpsOptions) -> Self {
-        let operations = OperationKey::new(registry.service().operation_key.reveal());
         let deps = Deps {
             registry,
-            issuers: IssuerCache::default(),
-            groups: GroupCache::new(CACHED_GROUPS),
+            issuers: Arc::default(),
+            groups: Arc::new(GroupCache::new(CACHED_GROUPS)),
         };
         let inner = Inner {
-            deps,
-            operations,
+            tenants: Tenants::new(deps),
             recent: RecentOperations::default(),
             options,
         };
@@ -131,15 +137,16 @@ impl Dps {
         registration_id: &RegistrationId,
         presented: Presented<'_>,
     ) -> Result<OperationId, ServiceFault> {
-        let service = self.service_of(id_scope, registration_id, presented)?;
+        let tenant = self.tenant_of(id_scope, registration_id, presented)?;
+        let service = tenant.service();
         let request = Register {
             id_scope: &service.id_scope,
             registration_id,
             presented,
         };
         let guid = fresh_guid();
-        let operation = self.inner.operations.issue(registration_id, guid);
-        match register::register(request, &self.inner.deps, self.now()).await {
+        let operation = tenant.operations.issue(registration_id, guid);
+        match register::register(request, &tenant.deps, self.now()).await {
             Ok(assigned) => {
                 log_assigned(&assigned.registration);
                 if let Some(mark) = presented.mark() {
@@ -167,8 +174,9 @@ impl Dps {
         presented: Presented<'_>,
         shown: &str,
     ) -> Result<(OperationId, Arc<RegistrationRecord>), ServiceFault> {
-        let service = self.service_of(id_scope, registration_id, presented)?;
-        let operation = self.inner.operations.recognise(registration_id, shown);
+        let tenant = self.tenant_of(id_scope, registration_id, presented)?;
+        let service = tenant.service();
+        let operation = tenant.operations.recognise(registration_id, shown);
         let mark = presented.mark();
         let recent = mark.and_then(|mark| self.inner.recent.find(shown, mark));
         if let (Some(operation), Some(record)) = (&operation, recent) {
@@ -179,7 +187,7 @@ impl Dps {
             registration_id,
             presented,
         };
-        let record = lookup::poll(request, &self.inner.deps, self.now()).await?;
+        let record = lookup::poll(request, &tenant.deps, self.now()).await?;
         record
             .and_then(|record| Some((operation?, Arc::new(record))))
             .ok_or(ServiceFault::NoSuchOperation)
@@ -192,38 +200,38 @@ impl Dps {
         registration_id: &RegistrationId,
         presented: Presented<'_>,
     ) -> Result<RegistrationRecord, ServiceFault> {
-        let service = self.service_of(id_scope, registration_id, presented)?;
+        let tenant = self.tenant_of(id_scope, registration_id, presented)?;
+        let service = tenant.service();
         let request = Register {
             id_scope: &service.id_scope,
             registration_id,
             presented,
         };
-        let record = lookup::look_up(request, &self.inner.deps, self.now()).await?;
+        let record = lookup::look_up(request, &tenant.deps, self.now()).await?;
         record.ok_or_else(|| ServiceFault::NoSuchRegistration(registration_id.clone()))
     }
 
     /// The service that a device means.
-    fn service_of(
+    fn tenant_of(
         &self,
         id_scope: &str,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
-    ) -> Result<Arc<ProvisioningService>, Box<Refusal>> {
-        let service = self.registry().service();
-        if service.id_scope.matches(id_scope) {
-            return Ok(service);
+    ) -> Result<Arc<Tenant>, Box<Refusal>> {
+        if let Some(tenant) = self.inner.tenants.by_scope(id_scope) {
+            return Ok(tenant);
         }
         let given = id_scope.chars().take(64).collect();
         let reason = RefusalReason::UnknownIdScope { given };
         Err(Refusal::of(registration_id, presented.chain, None, reason))
     }
 
-    fn registry(&self) -> &Registry {
-        &self.inner.deps.registry
+    fn tenants(&self) -> &Tenants {
+        &self.inner.tenants
     }
 
-    fn host(&self) -> &HubHost {
-        &self.inner.options.host
+    fn options(&self) -> &DpsOptions {
+        &self.inner.options
     }
 
     fn now(&self) -> Timestamp {

@@ -1,6 +1,8 @@
 //! One registration, from a claim to a hub device with its first twin. Each step is a file of its own and returns a value
 //! that only that file can make; the next step demands it. HTTPS, MQTT and WebSocket only decode, call this and encode.
 
+use std::sync::Arc;
+
 use ids::{IdScope, RegistrationId, Timestamp};
 use pki::IssuerCache;
 use registry::{AssignError, Assigned, EnrolledBy, FailRegistration, Registry, StorageError};
@@ -29,9 +31,20 @@ pub struct Deps {
     /// Enrollments, hubs, devices, registrations.
     pub registry: Registry,
     /// Issuers that were verified before.
-    pub issuers: IssuerCache,
+    pub issuers: Arc<IssuerCache>,
     /// Groups that were read before.
-    pub groups: GroupCache,
+    pub groups: Arc<GroupCache>,
+}
+
+impl Deps {
+    /// The same for another service of the server.
+    pub fn of(&self, registry: Registry) -> Self {
+        Self {
+            registry,
+            issuers: self.issuers.clone(),
+            groups: self.groups.clone(),
+        }
+    }
 }
 
 /// How often a device is judged anew because its enrollment changed between proof and assignment.

@@ -36,9 +36,10 @@ impl GroupCache {
     /// # Errors
     /// When the record cannot be read.
     pub fn entry(&self, record: &Arc<EnrollmentRecord>) -> Result<Arc<Entry>, BadRecord> {
-        let name = record.key.as_str();
+        // Etags are random; names are not one service's alone.
+        let version = record.etag.as_str();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Known { source, entry }) = known.get(name)
+        if let Some(Known { source, entry }) = known.get(version)
             && (Arc::ptr_eq(source, record) || source == record)
         {
             return Ok(Arc::clone(entry));
@@ -51,7 +52,7 @@ impl GroupCache {
         }
         let (source, read) = (Arc::clone(record), Arc::clone(&entry));
         known.insert(
-            name.to_owned(),
+            version.to_owned(),
             Known {
                 source,
                 entry: read,

@@ -1,5 +1,6 @@
 //! Operators' requests: a token of a shared access policy that grants what is asked for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
@@ -8,8 +9,9 @@ use registry::{Registry, Right};
 use wire::sas::{SharedAccessKey, UnverifiedToken};
 
 use super::Incoming;
-use crate::Dps;
 use crate::error::ServiceFault;
+use crate::tenants::Tenant;
+use crate::{Dps, DpsOptions};
 
 /// How far an operator's clock may lag behind ours.
 const SKEW: Duration = Duration::from_secs(300);
@@ -17,6 +19,7 @@ const SKEW: Duration = Duration::from_secs(300);
 /// An operator's way to the registry. Only this file makes one, for a caller who has the right.
 pub(super) struct Operator<'a> {
     dps: &'a Dps,
+    tenant: Arc<Tenant>,
 }
 
 /// Checks the request's token.
@@ -32,7 +35,9 @@ pub(super) fn authorize<'a>(
     let header = header.ok_or(ServiceFault::NoToken(None))?;
     let refuse = |error| ServiceFault::NoToken(Some(error));
     let token = UnverifiedToken::parse(header).map_err(refuse)?;
-    let service = dps.registry().service();
+    let tenant = dps.tenants().by_host(request.parts);
+    let service = tenant.service();
+    let host = service.host.as_ref().unwrap_or(&dps.options().host);
     let named = token.policy().unwrap_or_default();
     let policy = service.policies.iter().find(|policy| policy.name == named);
     let policy = policy.ok_or(ServiceFault::NoToken(None))?;
@@ -41,10 +46,10 @@ pub(super) fn authorize<'a>(
         .filter_map(|key| SharedAccessKey::try_from(key).ok())
         .collect();
     token
-        .verify(&keys, dps.host().as_str(), dps.now(), SKEW)
+        .verify(&keys, host.as_str(), dps.now(), SKEW)
         .map_err(refuse)?;
     if policy.grants(right) {
-        Ok(Operator { dps })
+        Ok(Operator { dps, tenant })
     } else {
         Err(ServiceFault::Forbidden {
             policy: policy.name.clone(),
@@ -53,10 +58,15 @@ pub(super) fn authorize<'a>(
     }
 }
 
-impl<'a> Operator<'a> {
-    /// Everything that is stored.
-    pub(super) fn registry(&self) -> &'a Registry {
-        self.dps.registry()
+impl Operator<'_> {
+    /// Everything that is stored, as the operator's service sees it.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.tenant.deps.registry
+    }
+
+    /// What the program decided for all services.
+    pub(super) fn options(&self) -> &DpsOptions {
+        self.dps.options()
     }
 
     pub(super) fn now(&self) -> Timestamp {

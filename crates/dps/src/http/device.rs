@@ -31,7 +31,7 @@ pub(super) async fn register(
     let operation = dps.begin(id_scope, &id, presented).await?;
     let location = format!(
         "https://{}{}",
-        dps.host(),
+        dps.options().host,
         register_path(id_scope, id.as_str())
     );
     let status = OperationStatus::assigning(operation.into_string(), id);

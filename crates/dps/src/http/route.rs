@@ -7,6 +7,8 @@ use wire::http::is;
 
 use crate::error::ServiceFault;
 
+pub(super) mod serving;
+
 /// Everything that can be asked of the provisioning service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Call<'a> {
@@ -32,6 +34,7 @@ pub(super) enum Call<'a> {
     ReadRegistration(Result<RegistrationId, IdError>),
     DeleteRegistration(Result<RegistrationId, IdError>),
     QueryRegistrations(Result<EnrollmentId, IdError>),
+    Serving(serving::Call<'a>),
 }
 
 const REGISTRATIONS: &str = "registrations";
@@ -40,12 +43,16 @@ const MECHANISM: &str = "attestationmechanism";
 /// First segments of the hubs' paths, whose second segment may be any device id, also `registrations`.
 const HUB_ROOTS: &[&str] = &["devices", "twins", "configurations", "jobs", "statistics"];
 
+/// What follows `/muster/v1` in this service's part of the path space.
+const OWN_AREAS: &[&str] = &["hubs", "services", "dps"];
+
 /// Finds the call.
 pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, ServiceFault> {
     if !is_ours(path) {
         return Err(ServiceFault::NoSuchPath);
     }
     let known = match path {
+        [_, _, rest @ ..] if is_own(path) => serving::of(method, rest),
         [root, rest @ ..] => match kind_of(root) {
             Some(kind) => enrollments(method, kind, rest),
             None if is(root, REGISTRATIONS) => registrations(method, rest),
@@ -63,12 +70,18 @@ pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, Serv
 /// Whether a path is in this service's part of the path space.
 pub(super) fn is_ours(path: &[&str]) -> bool {
     match path {
+        [_, _, area, ..] if is_own(path) => OWN_AREAS.iter().any(|ours| is(area, ours)),
         [root, ..] if kind_of(root).is_some() || is(root, REGISTRATIONS) => true,
         [root, second, _, ..] => {
             is(second, REGISTRATIONS) && !HUB_ROOTS.iter().any(|hub| is(root, hub))
         }
         _ => false,
     }
+}
+
+/// Muster's own API. Hubs have a part of it too.
+fn is_own(path: &[&str]) -> bool {
+    matches!(path, [root, version, ..] if is(root, "muster") && is(version, "v1"))
 }
 
 /// What is known about a path.
@@ -237,6 +250,14 @@ mod tests {
                 "{path:?}"
             );
         }
+    }
+
+    #[test]
+    fn musters_own_paths_are_told_from_the_hubs() {
+        assert!(is_ours(&["muster", "v1", "hubs"]));
+        assert!(is_ours(&["Muster", "V1", "DPS", "linkedHubs", "h"]));
+        assert!(!is_ours(&["muster", "v1", "events"]));
+        assert!(!is_ours(&["muster", "v1"]));
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Service {
         let reading = Arc::clone(&clock);
         let options = DpsOptions {
             host: HubHost::parse(HOST).unwrap(),
+            hosts_covered: None,
             clock: Arc::new(move || Timestamp::from_unix_seconds(reading.load(Ordering::Relaxed))),
         };
         Self {

@@ -14,4 +14,6 @@ mod precedence;
 mod refusals;
 mod register;
 mod requests;
+mod serving;
 mod symmetric_key;
+mod tenants;

@@ -1,0 +1,96 @@
+//! Muster's own API under `/muster/v1`: hubs, services, and a service's links, settings and policies. All need `ServiceConfig`.
+
+use axum::http::StatusCode;
+
+use registry::Right;
+use serde::de::DeserializeOwned;
+use wire::serving::MAX_BODY;
+
+use super::authorize::{Operator, authorize};
+use super::route::serving::Call;
+use super::{Incoming, Reply};
+use crate::Dps;
+use crate::error::ServiceFault;
+use crate::serving::{ServingFault, is_first};
+
+mod hubs;
+mod links;
+mod policies;
+mod services;
+
+/// An operator with the right to configure his service, and what he sent.
+struct Request<'a> {
+    operator: Operator<'a>,
+    body: Vec<u8>,
+}
+
+pub(super) async fn answer(
+    dps: &Dps,
+    request: Incoming<'_>,
+    call: Call<'_>,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::ServiceConfig)?;
+    let body = request.read(MAX_BODY).await?.to_vec();
+    let request = Request { operator, body };
+    match call {
+        Call::ListHubs => hubs::list(&request),
+        Call::ReadHub(name) => hubs::read(&request, &name?),
+        Call::PutHub(name) => hubs::put(&request, name?).await,
+        Call::DeleteHub(name) => hubs::delete(&request, &name?).await,
+        Call::ListServices => services::list(&request),
+        Call::ReadService(name) => services::read(&request, &name?),
+        Call::PutService(name) => services::put(&request, name?).await,
+        Call::ReadSettings => Ok(services::settings(&request)),
+        Call::PatchSettings => services::patch_settings(&request).await,
+        Call::ListLinks => Ok(links::list(&request)),
+        Call::ReadLink(name) => links::read(&request, &name?),
+        Call::PutLink(name) => links::put(&request, name?).await,
+        Call::DeleteLink(name) => links::delete(&request, &name?).await,
+        Call::ListPolicies => Ok(policies::list(&request)),
+        Call::ReadPolicy(name) => policies::read(&request, name),
+        Call::PutPolicy(name) => policies::put(&request, name).await,
+        Call::DeletePolicy(name) => policies::delete(&request, name).await,
+        Call::RegenerateKey(name) => policies::regenerate(&request, name).await,
+    }
+}
+
+/// An operator who may change what the whole server has: one of the first service. Only [`Request::as_owner`] makes one.
+struct Owner<'a>(&'a Operator<'a>);
+
+impl Request<'_> {
+    fn parsed<T: DeserializeOwned>(&self) -> Result<T, ServiceFault> {
+        Ok(wire::serving::parse(&self.body).map_err(ServingFault::from)?)
+    }
+
+    fn as_owner(&self) -> Result<Owner<'_>, ServiceFault> {
+        let registry = self.operator.registry();
+        let service = registry.service();
+        match is_first(&service, &registry.served()) {
+            true => Ok(Owner(&self.operator)),
+            false => Err(ServingFault::NotServersOwner(service.name.clone()).into()),
+        }
+    }
+}
+
+impl Owner<'_> {
+    fn operator(&self) -> &Operator<'_> {
+        self.0
+    }
+
+    /// Waits until clients can trust the server under a new host.
+    async fn hosts_covered(&self) {
+        if let Some(covered) = &self.0.options().hosts_covered {
+            covered().await;
+        }
+    }
+}
+
+fn ok(document: &impl serde::Serialize) -> Reply {
+    Reply::json(StatusCode::OK, document)
+}
+
+impl From<registry::ServingError> for ServiceFault {
+    fn from(error: registry::ServingError) -> Self {
+        Self::Serving(error.into())
+    }
+}

@@ -1,0 +1,89 @@
+//! Hubs that live on this server.
+
+use std::sync::Arc;
+
+use ids::{HubHost, HubName};
+use registry::{LocalHub, Served, ServingError, SharedAccessPolicy};
+use wire::connection_string::ConnectionString;
+use wire::serving::{HostRequest, HubDocument};
+
+use super::{Reply, Request, ok};
+use crate::error::ServiceFault;
+use crate::serving;
+
+/// The policy of a hub's owner.
+const OWNER: &str = "iothubowner";
+
+pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+    let owner = request.as_owner()?;
+    let served = owner.operator().registry().served();
+    let hubs = served.hubs.iter().map(|hub| document(hub, &served));
+    Ok(ok(&hubs.collect::<Vec<_>>()))
+}
+
+pub(super) fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
+    let owner = request.as_owner()?;
+    let served = owner.operator().registry().served();
+    Ok(ok(&opened(find(&served, name)?, &served)))
+}
+
+/// Creates. The same name with the same host is the same hub, so that a request may be sent again.
+pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, ServiceFault> {
+    let owner = request.as_owner()?;
+    let operator = owner.operator();
+    let HostRequest { host_name } = request.parsed()?;
+    let host = serving::host(host_name, &operator.options().host)?;
+    let registry = operator.registry();
+    let hub = match find(&registry.served(), &name) {
+        Ok(hub) if hub.host == host => hub.clone(),
+        _ => registry.create_hub(name, host, operator.now()).await?,
+    };
+    owner.hosts_covered().await;
+    Ok(ok(&opened(&hub, &registry.served())))
+}
+
+pub(super) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
+    let owner = request.as_owner()?;
+    owner.operator().registry().delete_hub(name).await?;
+    Ok(Reply::no_content())
+}
+
+fn find<'s>(served: &'s Served, name: &HubName) -> Result<&'s Arc<LocalHub>, ServingError> {
+    let found = served.hubs.iter().find(|hub| hub.name == *name);
+    found.ok_or_else(|| ServingError::NoSuchHub(name.clone()))
+}
+
+fn document(hub: &LocalHub, served: &Served) -> HubDocument {
+    let linking = served
+        .services
+        .iter()
+        .filter(|service| service.hub(&hub.name).is_some());
+    HubDocument {
+        name: hub.name.clone(),
+        host_name: hub.host.clone(),
+        linked_by: linking.map(|service| service.name.clone()).collect(),
+        connection_string: None,
+    }
+}
+
+fn opened(hub: &LocalHub, served: &Served) -> HubDocument {
+    HubDocument {
+        connection_string: connection_string(&hub.host, &hub.policies, OWNER),
+        ..document(hub, served)
+    }
+}
+
+/// What opens a hub or service with one of its policies.
+pub(super) fn connection_string(
+    host: &HubHost,
+    policies: &[SharedAccessPolicy],
+    name: &str,
+) -> Option<String> {
+    let policy = policies.iter().find(|policy| policy.name == name)?;
+    let whole = ConnectionString {
+        host: host.clone(),
+        policy: policy.name.clone(),
+        key: policy.primary.clone(),
+    };
+    Some(whole.reveal().to_string())
+}
