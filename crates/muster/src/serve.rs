@@ -3,6 +3,7 @@
 mod accept;
 mod bind;
 mod body;
+mod certificate;
 pub mod config;
 mod front;
 mod health;
@@ -37,8 +38,6 @@ use tls::CurrentCertificate;
 const FIRST_HUB: &str = "hub";
 /// What is still open that long after SIGTERM is cut.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
-/// How often the server looks at the age of its own certificate.
-const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
@@ -53,17 +52,18 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
             clock: Arc::new(clock::now),
         },
     );
+    let (stop, stopping) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let certificate = certificate::keep(&config, &registry, &mut tasks, stopping.clone())?;
     let dps = dps::Dps::new(
         registry.clone(),
         dps::DpsOptions {
             host,
+            hosts_covered: Some(certificate.hosts_covered),
             clock: Arc::new(clock::now),
         },
     );
     let front = Front::new(dps, hub.clone(), health::router(registry.clone(), recorder));
-    let (stop, stopping) = watch::channel(false);
-    let mut tasks = JoinSet::new();
-    let certificate = keep_certificate(&config, &registry, &mut tasks, stopping.clone())?;
     let engine = hub.clone();
     let engine_stopping = stopping.clone();
     tasks.spawn(async move { engine.run(engine_stopping).await });
@@ -71,7 +71,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     open_ports(
         &config,
         front,
-        certificate,
+        certificate.current,
         (https, mqtts),
         &mut tasks,
         &stopping,
@@ -101,52 +101,6 @@ async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<R
                 config.data_dir.display()
             )
         })
-}
-
-/// The names that the server certificate covers.
-fn certificate_names(config: &ServeConfig, registry: &Registry) -> Vec<String> {
-    let mut names = vec![config.hostname.clone()];
-    let served = registry.served();
-    let services = served.services.iter();
-    let hosts = services.filter_map(|service| service.host.as_ref());
-    let hosts = hosts.chain(served.hubs.iter().map(|hub| &hub.host));
-    names.extend(hosts.map(|host| host.name().to_owned()));
-    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// Makes or loads the server certificate and keeps it fresh while the server runs.
-fn keep_certificate(
-    config: &ServeConfig,
-    registry: &Registry,
-    tasks: &mut JoinSet<()>,
-    mut stopping: watch::Receiver<bool>,
-) -> anyhow::Result<Arc<CurrentCertificate>> {
-    let authority = ca::ServerAuthority::open_or_create(&config.data_dir, clock::now())
-        .context("the server's certificate authority")?;
-    let names = certificate_names(config, registry);
-    let credential = authority
-        .ensure_server_certificate(&names, clock::now())
-        .context("the server's certificate")?;
-    let current = CurrentCertificate::new(&credential)?;
-    let (config, registry, kept) = (config.clone(), registry.clone(), current.clone());
-    tasks.spawn(async move {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(RENEWAL_CHECK) => {}
-                () = shutdown::told(&mut stopping) => return,
-            }
-            let names = certificate_names(&config, &registry);
-            let renewed = authority.ensure_server_certificate(&names, clock::now());
-            let replaced = renewed.map_err(anyhow::Error::from).and_then(|fresh| kept.replace(&fresh));
-            if let Err(error) = replaced {
-                tracing::error!(error = %format!("{error:#}"), "the server certificate was not renewed");
-            }
-        }
-    });
-    Ok(current)
 }
 
 fn open_ports(

@@ -61,7 +61,14 @@ async fn front(directory: &std::path::Path) -> Front {
             clock: clock.clone(),
         },
     );
-    let dps = dps::Dps::new(registry, dps::DpsOptions { host, clock });
+    let dps = dps::Dps::new(
+        registry,
+        dps::DpsOptions {
+            host,
+            hosts_covered: None,
+            clock,
+        },
+    );
     Front::new(dps, hub, Router::new())
 }
 
