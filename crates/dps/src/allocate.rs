@@ -1,11 +1,16 @@
 //! Which hub a device gets. Pure: the same enrollment, hubs and registration id always give the same hub.
 
-use aws_lc_rs::digest;
-use ids::{DeviceId, HubHost, HubName, RegistrationId};
+use ids::{DeviceId, HubHost, HubName};
 use registry::{LinkedHub, ProvisioningService};
 use wire::enrollment::AllocationPolicy;
 
 use crate::attest::AttestedDevice;
+
+mod hashed;
+mod single;
+
+use hashed::hashed;
+use single::single;
 
 /// A device with a hub chosen for it. Only this file makes one.
 ///
@@ -107,48 +112,6 @@ fn candidates<'h>(
             Err(AllocationError::NoneLinked(hosts.join(", ")))
         }
     }
-}
-
-fn single<'h>(
-    listed: &[HubHost],
-    candidates: &[&'h LinkedHub],
-) -> Result<&'h LinkedHub, AllocationError> {
-    match (listed, candidates) {
-        ([_], [hub]) => Ok(hub),
-        _ => Err(AllocationError::NotOne(listed.len())),
-    }
-}
-
-/// Weighted rendezvous hashing: every hub draws a score from the registration id, the highest wins. A hub that joins takes
-/// its share evenly from the others and moves nobody else; one that leaves hands its devices out evenly.
-fn hashed<'h>(
-    registration_id: &RegistrationId,
-    candidates: &[&'h LinkedHub],
-) -> Result<&'h LinkedHub, AllocationError> {
-    if let [only] = candidates {
-        return Ok(only);
-    }
-    let score = |hub: &LinkedHub| score(registration_id, hub);
-    candidates
-        .iter()
-        .copied()
-        .max_by(|a, b| score(a).total_cmp(&score(b)))
-        .ok_or(AllocationError::NoHub)
-}
-
-/// `-weight / ln(u)` with `u` uniform in (0, 1), drawn by hashing; the form of Schindelhauer and Schomaker.
-fn score(registration_id: &RegistrationId, hub: &LinkedHub) -> f64 {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(registration_id.folded().as_bytes());
-    // No id contains it, so that different pairs cannot make the same text.
-    context.update(b"\n");
-    context.update(hub.name.as_str().as_bytes());
-    let hash = context.finish();
-    let mut first = [0; 4];
-    first.copy_from_slice(&hash.as_ref()[..4]);
-    let uniform = (f64::from(u32::from_be_bytes(first)) + 0.5) / (f64::from(u32::MAX) + 1.0);
-    let weight = f64::from(hub.allocation_weight.unwrap_or(1).max(1));
-    -weight / uniform.ln()
 }
 
 #[cfg(test)]

@@ -188,6 +188,9 @@ promises!(embedded:
         never_stays_with_the_first_device,
         a_new_device_id_takes_the_data_along,
         a_custom_twin_replaces_what_is_there,
+        t11_migrate_takes_the_twin_to_the_new_hub,
+        t11_reset_begins_with_the_initial_twin_at_the_new_hub,
+        a_device_deleted_at_its_hub_comes_back,
     },
     identities::{
         a_device_gets_keys_and_versions,

@@ -2,6 +2,8 @@ use std::collections::HashMap;
 
 use registry::HubReach;
 
+use ids::RegistrationId;
+
 use super::*;
 
 fn hub(name: &str, weight: Option<u16>, apply: bool) -> LinkedHub {
@@ -28,31 +30,66 @@ fn shares(hubs: &[LinkedHub], count: usize) -> (HashMap<String, usize>, Vec<Stri
 }
 
 #[test]
-fn hashed_follows_the_weights() {
+fn t8_hashed_follows_the_weights() {
+    const DEVICES: usize = 10_000;
     let hubs = [
-        hub("a", None, true),
+        hub("a", Some(1), true),
         hub("b", Some(1), true),
         hub("c", Some(2), true),
     ];
-    let (shares, _) = shares(&hubs, 10_000);
-    // Five standard deviations of a binomial with p = 1/4 and 1/2.
-    assert!(shares["a"].abs_diff(2500) < 217, "{shares:?}");
-    assert!(shares["b"].abs_diff(2500) < 217, "{shares:?}");
-    assert!(shares["c"].abs_diff(5000) < 250, "{shares:?}");
+    let (shares, _) = shares(&hubs, DEVICES);
+    let expected = [("a", 2500.0), ("b", 2500.0), ("c", 5000.0)];
+    let chi_square: f64 = expected
+        .iter()
+        .map(|(name, wanted)| {
+            let found = u32::try_from(shares[*name]).map(f64::from).unwrap();
+            (found - wanted).powi(2) / wanted
+        })
+        .sum();
+    // Two degrees of freedom: one honest draw in a thousand is beyond.
+    assert!(chi_square < 13.816, "{shares:?} {chi_square}");
 }
 
 #[test]
-fn a_hub_that_joins_moves_only_its_share() {
+fn t8_a_hub_that_is_added_moves_at_most_its_share() {
+    const DEVICES: usize = 10_000;
+    let hubs = [
+        hub("a", Some(1), true),
+        hub("b", Some(1), true),
+        hub("c", Some(2), true),
+        hub("d", Some(1), true),
+    ];
+    let (_, before) = shares(&hubs[..3], DEVICES);
+    let (_, after) = shares(&hubs, DEVICES);
+    let moved: Vec<_> = before.iter().zip(&after).filter(|(b, a)| b != a).collect();
+    assert!(
+        moved.iter().all(|(_, to)| *to == "d"),
+        "nobody moves between hubs that were there"
+    );
+    // One of five weights, and five standard deviations.
+    assert!(moved.len().abs_diff(2000) < 200, "{}", moved.len());
+}
+
+#[test]
+fn t9_a_hub_without_allocation_is_never_chosen() {
     let hubs = [
         hub("a", None, true),
-        hub("b", None, true),
+        hub("b", Some(1000), false),
         hub("c", None, true),
     ];
-    let (_, before) = shares(&hubs[..2], 3000);
-    let (_, after) = shares(&hubs, 3000);
-    let moved: Vec<_> = before.iter().zip(&after).filter(|(b, a)| b != a).collect();
-    assert!(moved.iter().all(|(_, to)| *to == "c"));
-    assert!(moved.len().abs_diff(1000) < 130, "{}", moved.len());
+    let listed: Vec<HubHost> = hubs.iter().map(|hub| hub.host.clone()).collect();
+    for listed in [&[][..], &listed[..]] {
+        let candidates = candidates(listed, &hubs).unwrap();
+        for number in 0..10_000 {
+            let id = RegistrationId::parse(&format!("device-{number}")).unwrap();
+            assert_ne!(hashed(&id, &candidates).unwrap().name, hubs[1].name);
+        }
+    }
+    let only = [hubs[1].host.clone()];
+    assert!(
+        candidates(&only, &hubs).is_err(),
+        "also when it is the only one listed"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use registry::{
 use serde_json::{Value, json};
 use wire::identity::Authentication;
 
+use crate::hubs::link;
 use crate::registrations::{assign, substatus, twin};
 use crate::{Bench, device, hub, map};
 
@@ -200,5 +201,88 @@ pub(crate) async fn a_custom_twin_replaces_what_is_there(bench: Bench) {
     assert_eq!(
         (Value::Object(twin.desired.document), twin.desired.version),
         (json!({"z": 1}), 2)
+    );
+}
+
+/// A device that is moved from the first hub to a second one, by a policy; what it was told.
+async fn moved(bench: &Bench, policy: ReprovisionPolicy) -> Substatus {
+    let registry = &bench.registry;
+    bench.create_hub("second", "second.example").await;
+    bench.link(link("second")).await;
+    let first = assign(registry, "d").await;
+    registry.assign(first.clone(), bench.now()).await.unwrap();
+    let before = Identity::device(hub(), device("d"));
+    let patch = TwinPatch {
+        tags: Some(map(json!({"kept": 1}))),
+        desired: Some(map(json!({"a": {"b": 2}}))),
+    };
+    let patched = registry.patch_twin(&before, patch, &IfMatch::Absent, bench.now());
+    patched.await.unwrap();
+    let reported = map(json!({"r": 1}));
+    let reported = registry.patch_reported(&before, reported, None, bench.now());
+    reported.await.unwrap();
+    bench.told.take();
+
+    let mut again = first;
+    again.choice.hub = "second".parse().unwrap();
+    again.registrant.policy = policy;
+    let again = registry.assign(again, bench.now()).await.unwrap();
+    assert_eq!(
+        again.registration.assignment(),
+        Some((&"second".parse().unwrap(), &device("d")))
+    );
+    assert!(
+        registry.device(&hub(), &device("d")).await.is_err(),
+        "the device of before is gone"
+    );
+    let told = bench.told.take();
+    assert!(
+        told.contains(&Change::Gone { identity: before }),
+        "{told:?}"
+    );
+    substatus(&again.registration.state)
+}
+
+pub(crate) async fn t11_migrate_takes_the_twin_to_the_new_hub(bench: Bench) {
+    let substatus = moved(&bench, ReprovisionPolicy::MigrateData).await;
+    assert_eq!(substatus, Substatus::DeviceDataMigrated);
+    let there = Identity::device("second".parse().unwrap(), device("d"));
+    let twin = bench.registry.twin(&there).await.unwrap().twin;
+    assert_eq!(twin.tags["kept"], 1);
+    assert_eq!(Value::Object(twin.desired.document), json!({"a": {"b": 2}}));
+    assert_eq!(Value::Object(twin.reported.document), json!({"r": 1}));
+    let moved = bench.registry.device(&there.hub, &there.device).await;
+    assert!(moved.unwrap().iot_edge, "its capabilities came along");
+}
+
+pub(crate) async fn t11_reset_begins_with_the_initial_twin_at_the_new_hub(bench: Bench) {
+    let substatus = moved(&bench, ReprovisionPolicy::ResetData).await;
+    assert_eq!(substatus, Substatus::DeviceDataReset);
+    let there = Identity::device("second".parse().unwrap(), device("d"));
+    let twin = bench.registry.twin(&there).await.unwrap().twin;
+    assert_eq!(Value::Object(twin.tags), json!({"site": "Seoul"}));
+    assert_eq!(Value::Object(twin.desired.document), json!({"a": {"b": 1}}));
+    assert!(twin.reported.document.is_empty());
+}
+
+pub(crate) async fn a_device_deleted_at_its_hub_comes_back(bench: Bench) {
+    let registry = &bench.registry;
+    let first = registry
+        .assign(assign(registry, "d").await, bench.now())
+        .await;
+    registry
+        .delete_device(&hub(), &device("d"), &IfMatch::Any)
+        .await
+        .unwrap();
+    let again = registry
+        .assign(assign(registry, "d").await, bench.now())
+        .await;
+    let again = again.unwrap();
+    assert!(again.device_created);
+    assert_ne!(again.generation_id, first.unwrap().generation_id);
+    let twin = registry.twin(&Identity::device(hub(), device("d"))).await;
+    assert_eq!(
+        Value::Object(twin.unwrap().twin.tags),
+        json!({"site": "Seoul"})
     );
 }
