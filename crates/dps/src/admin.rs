@@ -18,13 +18,14 @@ use wire::identity::KeyText;
 mod attestation;
 mod certificates;
 
+use crate::attest::UnusableTpmKey;
 use crate::error::ServiceFault;
 
 /// Why an enrollment is not acceptable. All of it is told to the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// A kind of attestation that this version does not have.
-    #[error("the attestation {0} is not offered by this version; use x509 or symmetricKey")]
+    #[error("the attestation {0} is not offered by this version; use x509, symmetricKey or tpm")]
     AttestationNotOffered(&'static str),
     /// Another kind of attestation than the entry was created with.
     #[error(
@@ -36,6 +37,9 @@ pub enum AdminError {
         /// The kind sent.
         to: &'static str,
     },
+    /// Keys that are not those of a TPM, or not supported.
+    #[error(transparent)]
+    Tpm(#[from] UnusableTpmKey),
     /// A leaf where a CA belongs, or the other way round, by the member used.
     #[error("{0}")]
     WrongMember(&'static str),

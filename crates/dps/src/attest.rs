@@ -1,19 +1,26 @@
 //! Who is asking, and can it prove that? Each kind of attestation is a file in here.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use ids::{IdScope, RegistrationId, Timestamp};
 use pki::{Certificate, IssuerCache, PresentedChain};
 use registry::EnrollmentKey;
-use wire::dps::TpmClaim;
-use wire::sas::UnverifiedToken;
+use wire::sas::{SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
 
-use crate::enrollment::{Attestation, Candidates, EnrollmentMatch};
+use crate::enrollment::{Attestation, Candidates, EnrollmentMatch, Entry};
 use crate::presented::Presented;
-use crate::refusal::{Refusal, RefusalReason};
+use crate::refusal::{NotProven, Refusal, RefusalReason};
 
 mod symmetric_key;
+mod tpm;
 mod x509;
 
 pub use symmetric_key::KeyPair;
+pub use tpm::{TpmIdentity, TpmProof, TpmRefusal, Tpms, UnusableTpmKey};
+
+/// How far a device's clock may lag. Device daemons make tokens that live 30 s and show the same one with every poll.
+const SKEW: Duration = Duration::from_secs(300);
 
 /// Who a device says it is, and by what it wants to prove it. Nobody has vouched for it yet.
 #[derive(Debug, Clone)]
@@ -21,6 +28,8 @@ pub struct ClaimedDevice<'a> {
     id_scope: &'a IdScope,
     registration_id: &'a RegistrationId,
     evidence: Evidence<'a>,
+    /// What came along with a token: some clients show their TPM with it again.
+    repeated_tpm: Option<TpmIdentity>,
 }
 
 /// The means of proof that a claim rests on: one of those presented.
@@ -30,9 +39,8 @@ pub enum Evidence<'a> {
     Certificate(&'a PresentedChain),
     /// A token, not verified.
     Token(UnverifiedToken),
-    /// The public keys of a TPM, without a token yet.
-    #[expect(dead_code, reason = "read once a TPM can be enrolled")]
-    Tpm(&'a TpmClaim),
+    /// A TPM, without a token yet: the device asks to be challenged.
+    Tpm(Box<TpmIdentity>),
 }
 
 /// A device that proved to be the one it says it is, to the satisfaction of an enrollment. Only this module makes one.
@@ -50,26 +58,44 @@ pub enum Proof {
     Leaf(Certificate),
     /// One of these keys.
     Keys(KeyPair),
+    /// Its TPM.
+    Tpm(TpmProof),
+}
+
+/// What proofs are judged with, beside the enrollments.
+#[derive(Clone, Copy)]
+pub struct Verifiers<'a> {
+    /// Issuers that were verified before.
+    pub issuers: &'a IssuerCache,
+    /// What TPMs are told.
+    pub tpms: &'a Tpms,
 }
 
 /// Reads the claim of a device. A token counts before a certificate: whoever sends one means it, while a certificate may
 /// come along because the TLS library had one.
 ///
 /// # Errors
-/// When there is nothing to prove anything with, the token is none, or the certificate names nobody or somebody else.
+/// When there is nothing to prove anything with, the token is none, the TPM's keys are not those of a TPM, or the certificate
+/// names nobody or somebody else.
 pub fn claim<'a>(
     id_scope: &'a IdScope,
     registration_id: &'a RegistrationId,
     presented: Presented<'a>,
 ) -> Result<ClaimedDevice<'a>, Box<Refusal>> {
     let refuse = |reason| Refusal::of(registration_id, presented.chain, None, reason);
-    let evidence = match (presented.token, presented.tpm, presented.chain) {
-        (Some(token), _, _) => UnverifiedToken::parse(token.reveal())
-            .map(Evidence::Token)
-            .map_err(|error| refuse(RefusalReason::Token(error)))?,
-        (None, Some(tpm), _) => Evidence::Tpm(tpm),
+    // Before any enrollment is looked for: how long it takes says nothing about whether there is one.
+    let tpm = presented.tpm.map(TpmIdentity::shown).transpose();
+    let tpm = tpm.map_err(|unusable| refuse(TpmRefusal::from(unusable).into()))?;
+    let (evidence, repeated_tpm) = match (presented.token, tpm, presented.chain) {
+        (Some(token), tpm, _) => {
+            let token = UnverifiedToken::parse(token.reveal());
+            let token = token.map_err(|error| refuse(RefusalReason::Token(error)))?;
+            (Evidence::Token(token), tpm)
+        }
+        (None, Some(tpm), _) => (Evidence::Tpm(Box::new(tpm)), None),
         (None, None, Some(chain)) => {
-            Evidence::Certificate(x509::named(chain, registration_id).map_err(refuse)?)
+            let named = x509::named(chain, registration_id).map_err(refuse)?;
+            (Evidence::Certificate(named), None)
         }
         (None, None, None) => return Err(refuse(RefusalReason::NoCredential)),
     };
@@ -77,37 +103,25 @@ pub fn claim<'a>(
         id_scope,
         registration_id,
         evidence,
+        repeated_tpm,
     })
 }
 
 /// Proves a claim against the enrollments that could speak for it. The first one that knows the device decides.
 ///
 /// # Errors
-/// When none does, the one that decides is disabled or wants another kind of proof, or the proof does not hold.
+/// When none does, the one that decides is disabled or wants another kind of proof, or the proof does not hold; and when a
+/// TPM is to answer a challenge first.
 pub fn prove(
     claim: ClaimedDevice<'_>,
     candidates: Candidates,
-    issuers: &IssuerCache,
+    verifiers: Verifiers<'_>,
     now: Timestamp,
-) -> Result<AttestedDevice, Box<Refusal>> {
+) -> Result<AttestedDevice, NotProven> {
     let (proof, enrollment) = match (&claim.evidence, candidates) {
-        (evidence, Candidates::Individual(entry)) => {
-            let key = entry.key().clone();
-            let refuse = |reason| claim.refuse(reason, Some(&key));
-            // Before anything is looked at: a disabled entry keeps its device out, whatever it shows.
-            let matched = EnrollmentMatch::of_enabled(entry).map_err(refuse)?;
-            let proof = match (matched.entry().attestation(), evidence) {
-                (Attestation::Leaves(leaves), Evidence::Certificate(chain)) => {
-                    x509::by_leaf(chain, leaves, now).map(Proof::Leaf)
-                }
-                (Attestation::Keys(keys), Evidence::Token(token)) => {
-                    symmetric_key::by_own_keys(&claim, token, keys, now).map(Proof::Keys)
-                }
-                (wanted, _) => Err(claim.wrong_kind(wanted)),
-            };
-            (proof.map_err(refuse)?, matched)
-        }
+        (_, Candidates::Individual(entry)) => individually(&claim, entry, verifiers.tpms, now)?,
         (Evidence::Certificate(chain), Candidates::Groups(groups)) => {
+            let issuers = verifiers.issuers;
             let (leaf, matched) = x509::by_issuer(&claim, chain, &groups, issuers, now)?;
             (Proof::Leaf(leaf), matched)
         }
@@ -116,7 +130,7 @@ pub fn prove(
             (Proof::Keys(keys), matched)
         }
         (Evidence::Tpm(_), Candidates::Groups(_)) => {
-            return Err(claim.refuse(RefusalReason::NotEnrolled, None));
+            return Err(claim.refuse(RefusalReason::NotEnrolled, None).into());
         }
     };
     Ok(AttestedDevice {
@@ -124,6 +138,35 @@ pub fn prove(
         enrollment,
         proof,
     })
+}
+
+fn individually(
+    claim: &ClaimedDevice<'_>,
+    entry: Arc<Entry>,
+    tpms: &Tpms,
+    now: Timestamp,
+) -> Result<(Proof, EnrollmentMatch), NotProven> {
+    let key = entry.key().clone();
+    let refuse = |reason| claim.refuse(reason, Some(&key));
+    // Before anything is looked at: a disabled entry keeps its device out, whatever it shows.
+    let matched = EnrollmentMatch::of_enabled(entry).map_err(refuse)?;
+    let proof = match (matched.entry().attestation(), &claim.evidence) {
+        (Attestation::Leaves(leaves), Evidence::Certificate(chain)) => {
+            x509::by_leaf(chain, leaves, now).map(Proof::Leaf)
+        }
+        (Attestation::Keys(keys), Evidence::Token(token)) => {
+            symmetric_key::by_own_keys(claim, token, keys, now).map(Proof::Keys)
+        }
+        (Attestation::Tpm(enrolled), Evidence::Token(token)) => {
+            tpms.by_token(claim, token, enrolled, now).map(Proof::Tpm)
+        }
+        (Attestation::Tpm(enrolled), Evidence::Tpm(shown)) => {
+            let challenge = tpms.challenge(claim, shown, enrolled, now);
+            return Err(NotProven::Challenged(challenge.map_err(refuse)?));
+        }
+        (wanted, _) => Err(claim.wrong_kind(wanted)),
+    };
+    Ok((proof.map_err(refuse)?, matched))
 }
 
 impl<'a> ClaimedDevice<'a> {
@@ -151,6 +194,17 @@ impl<'a> ClaimedDevice<'a> {
             Evidence::Token(_) | Evidence::Tpm(_) => None,
         };
         Refusal::of(self.registration_id, chain, enrollment, reason)
+    }
+
+    /// Whether one of the keys signed the token, for this registration.
+    fn verify<'k>(
+        &self,
+        token: &UnverifiedToken,
+        keys: impl IntoIterator<Item = &'k SharedAccessKey>,
+        now: Timestamp,
+    ) -> Result<VerifiedToken, SasError> {
+        let requested = format!("{}/registrations/{}", self.id_scope, self.registration_id);
+        token.verify(keys, &requested, now, SKEW)
     }
 
     fn wrong_kind(&self, wanted: &Attestation) -> RefusalReason {

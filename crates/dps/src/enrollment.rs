@@ -93,7 +93,7 @@ async fn groups_above(
         Attestation::Anchors(anchors) => anchors
             .iter()
             .any(|anchor| missing.contains(&anchor.subject_der())),
-        Attestation::Leaves(_) | Attestation::Keys(_) => false,
+        Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => false,
     });
     Ok(entries)
 }

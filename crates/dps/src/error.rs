@@ -1,6 +1,7 @@
 //! Everything that the doors answer with an error, and the one table that says how.
 
 use ids::{IdError, RegistrationId};
+use pki::tpm::ActivationBlob;
 use registry::{EnrollmentError, EnrollmentKey, RegistrationError, Right, StorageError};
 use wire::error::DpsErrorCode;
 use wire::http::PathError;
@@ -18,6 +19,9 @@ pub enum ServiceFault {
     /// A device was not let in.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
+    /// A TPM is asked to prove that it is there. Not a failure: every registration of one begins so.
+    #[error("the TPM has to answer a challenge")]
+    Challenged(ActivationBlob),
     /// An operation id that is not one of ours for that registration.
     #[error("there is no such operation of this registration")]
     NoSuchOperation,
@@ -100,6 +104,7 @@ impl From<NotProven> for ServiceFault {
     fn from(error: NotProven) -> Self {
         match error {
             NotProven::Refused(refusal) => Self::Refused(refusal),
+            NotProven::Challenged(blob) => Self::Challenged(blob),
             NotProven::Storage(error) => Self::Storage(error),
             NotProven::BadRecord(error) => Self::BadRecord(error),
         }
@@ -132,7 +137,7 @@ impl ServiceFault {
     pub fn code(&self) -> DpsErrorCode {
         use DpsErrorCode as Code;
         match self {
-            Self::Refused(_) => Code::InvalidCertificate,
+            Self::Refused(_) | Self::Challenged(_) => Code::InvalidCertificate,
             Self::NoSuchOperation => Code::AsyncOperationNotFound,
             Self::NoSuchRegistration(_) => Code::DeviceRegistrationNotFound,
             Self::NoSuchPath => Code::NotFound,
@@ -161,7 +166,7 @@ impl ServiceFault {
     #[must_use]
     pub fn outside(&self) -> String {
         match self {
-            Self::Refused(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
+            Self::Refused(_) | Self::Challenged(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
             Self::Storage(_) | Self::BadRecord(_) => "Internal server error".to_owned(),
             Self::Serving(fault) if fault.is_ours() => "Internal server error".to_owned(),
             other => other.to_string(),
@@ -172,6 +177,10 @@ impl ServiceFault {
     pub fn log(&self, request_id: &str) {
         match self {
             Self::Refused(refusal) => refusal.log(request_id),
+            Self::Challenged(_) => tracing::debug!(
+                request.id = request_id,
+                "a device was asked to prove that it has its TPM"
+            ),
             Self::Storage(_) | Self::BadRecord(_) => self.log_failure(request_id),
             Self::Serving(fault) if fault.is_ours() => self.log_failure(request_id),
             other => tracing::info!(

@@ -7,9 +7,12 @@ use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::LengthLimitError;
+use pki::tpm::ActivationBlob;
 use serde::Serialize;
+use wire::dps::TpmChallenge;
 use wire::error::ServiceError;
 use wire::http::{self as wire_http, Path};
+use wire::sas::REGISTRATION_POLICY;
 
 use crate::Dps;
 use crate::error::ServiceFault;
@@ -96,6 +99,15 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
     }
 }
 
+/// The body of a refusal that asks a TPM to prove itself.
+fn challenge(error: ServiceError, blob: &ActivationBlob) -> TpmChallenge {
+    TpmChallenge {
+        error,
+        authentication_key: blob.as_bytes().to_vec().into(),
+        key_name: REGISTRATION_POLICY,
+    }
+}
+
 impl Incoming<'_> {
     /// A request header as text; one that is not text is as good as absent.
     fn header(&self, name: &str) -> Option<&str> {
@@ -148,7 +160,11 @@ impl Reply {
         let status = StatusCode::from_u16(error.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let code = error.error_code.to_string();
-        Self::json(status, &error).with(HeaderName::from_static(ServiceError::HEADER), &code)
+        let reply = match fault {
+            ServiceFault::Challenged(blob) => Self::json(status, &challenge(error, blob)),
+            _ => Self::json(status, &error),
+        };
+        reply.with(HeaderName::from_static(ServiceError::HEADER), &code)
     }
 
     /// The same answer with one more header; a value that no header may have is left out.

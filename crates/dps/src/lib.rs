@@ -44,6 +44,7 @@ use uuid::Uuid;
 
 use ::mqtt::{Connect, ConnectRefused};
 
+use crate::attest::Tpms;
 use crate::enrollment::GroupCache;
 use crate::error::ServiceFault;
 use crate::operation::OperationId;
@@ -91,8 +92,10 @@ impl Dps {
     /// Builds the services over an open registry.
     #[must_use]
     pub fn new(registry: Registry, options: DpsOptions) -> Self {
+        let tpms = Tpms::of(&registry.service());
         let deps = Deps {
             registry,
+            tpms,
             issuers: Arc::default(),
             groups: Arc::new(GroupCache::new(CACHED_GROUPS)),
         };

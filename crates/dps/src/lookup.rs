@@ -41,7 +41,7 @@ pub async fn look_up(
 ) -> Result<Option<RegistrationRecord>, NotProven> {
     let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
     let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
-    attest::prove(claim, candidates, &deps.issuers, now)?;
+    attest::prove(claim, candidates, deps.verifiers(), now)?;
     Ok(deps.registry.registration(request.registration_id).await?)
 }
 

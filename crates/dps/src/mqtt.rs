@@ -16,8 +16,10 @@ use wire::error::ServiceError;
 use wire::topic::{PROVISIONING_FILTER, ProvisioningRequest, ProvisioningResponse};
 use wire::username::Username;
 
+use crate::attest::TpmRefusal;
 use crate::error::ServiceFault;
 use crate::presented::{Presented, Token};
+use crate::refusal::Refusal;
 use crate::{Dps, state};
 
 /// One connection of a device that registers. It has said who it is; every request proves it anew.
@@ -93,6 +95,11 @@ impl DpsSession {
             tpm: body.tpm.as_ref(),
             ..self.presented()
         };
+        if presented.tpm.is_some() && presented.token.is_none() {
+            // No client takes a challenge over MQTT; TPMs are for HTTPS and AMQP.
+            let reason = TpmRefusal::NeedsHttps.into();
+            return Err(Refusal::of(id, presented.chain, None, reason).into());
+        }
         let operation = self.dps.begin(&self.id_scope, id, presented).await?;
         let status = OperationStatus::assigning(operation.into_string(), id.clone());
         Ok(Answer::new(202, Some(RETRY_AFTER_SECONDS), &status))

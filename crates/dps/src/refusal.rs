@@ -1,10 +1,12 @@
 //! Why a device was not let in: told precisely to the operator, and to the device only that it was not.
 
 use ids::RegistrationId;
+use pki::tpm::ActivationBlob;
 use pki::{ChainError, PresentedChain};
 use registry::{EnrollmentKey, StorageError};
 use wire::sas::SasError;
 
+use crate::attest::TpmRefusal;
 use crate::enrollment::BadRecord;
 
 /// The reason of a refusal, with a stable code. Devices never see any of it.
@@ -68,6 +70,9 @@ pub enum RefusalReason {
         "no individual enrollment has this registration id, and the token is signed by no key derived from a group's; derive the device key from the group's key and this registration id"
     )]
     NoGroupKey,
+    /// The TPM is another one, or has not answered its challenge.
+    #[error(transparent)]
+    Tpm(#[from] TpmRefusal),
 }
 
 impl RefusalReason {
@@ -80,6 +85,7 @@ impl RefusalReason {
             Self::OtherAttestation { .. } => "attestation_other",
             Self::Token(error) => token_code(error),
             Self::NoGroupKey => "key_unknown",
+            Self::Tpm(refusal) => refusal.code(),
             Self::NoCommonName => "common_name_absent",
             Self::CommonNameMismatch { .. } => "common_name_mismatch",
             Self::NotEnrolled => "not_enrolled",
@@ -159,6 +165,9 @@ pub enum NotProven {
     /// It was not let in.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
+    /// It was asked to prove that it has its TPM: the ordinary answer to the first request of one.
+    #[error("the TPM has to answer a challenge")]
+    Challenged(ActivationBlob),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

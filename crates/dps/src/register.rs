@@ -8,7 +8,7 @@ use pki::IssuerCache;
 use registry::{AssignError, Assigned, EnrolledBy, FailRegistration, Registry, StorageError};
 
 use crate::allocate::{self, AllocationError};
-use crate::attest;
+use crate::attest::{self, Tpms, Verifiers};
 use crate::enrollment::{self, GroupCache};
 use crate::presented::Presented;
 use crate::refusal::{NotProven, Refusal};
@@ -32,17 +32,29 @@ pub struct Deps {
     pub registry: Registry,
     /// Issuers that were verified before.
     pub issuers: Arc<IssuerCache>,
+    /// What TPMs are told.
+    pub tpms: Tpms,
     /// Groups that were read before.
     pub groups: Arc<GroupCache>,
 }
 
 impl Deps {
-    /// The same for another service of the server.
+    /// The same for another service of the server, with secrets of its own.
     pub fn of(&self, registry: Registry) -> Self {
         Self {
+            tpms: Tpms::of(&registry.service()),
             registry,
             issuers: self.issuers.clone(),
             groups: self.groups.clone(),
+        }
+    }
+
+    /// What proofs are judged with.
+    #[must_use]
+    pub fn verifiers(&self) -> Verifiers<'_> {
+        Verifiers {
+            issuers: &self.issuers,
+            tpms: &self.tpms,
         }
     }
 }
@@ -63,7 +75,7 @@ pub async fn register(
     loop {
         let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
         let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
-        let device = attest::prove(claim, candidates, &deps.issuers, now)?;
+        let device = attest::prove(claim, candidates, deps.verifiers(), now)?;
         proofs += 1;
 
         let enrolled_by = record::enrolled_by(&device);

@@ -35,6 +35,14 @@ pub fn of(record: &RegistrationRecord) -> RegistrationState {
     state
 }
 
+/// What operators are told of a record: all but the key that only the device's TPM can open.
+#[must_use]
+pub fn for_operators(record: &RegistrationRecord) -> RegistrationState {
+    let mut state = of(record);
+    state.detail.tpm = None;
+    state
+}
+
 /// How the device proved itself, as far as the record tells.
 #[must_use]
 pub fn detail(record: &RegistrationRecord) -> AttestationDetail {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::binary::Base64Bytes;
 use crate::enrollment::{MAX_TPM_KEY, binary};
+use crate::error::ServiceError;
 use crate::lenient::{self, BodyError, Fields};
 
 /// The api-version that device daemons send.
@@ -211,6 +212,30 @@ pub struct AttestationDetail {
     /// By a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symmetric_key: Option<SymmetricKeyResult>,
+    /// By a TPM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmResult>,
+}
+
+/// What a device with a TPM is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TpmResult {
+    /// Its key for the hub, wrapped for its TPM. Clients with a TPM cannot do without.
+    pub authentication_key: Base64Bytes,
+}
+
+/// The refusal that a TPM's first register request is answered with: 401, and what the TPM has to prove itself with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TpmChallenge {
+    /// What every refusal carries.
+    #[serde(flatten)]
+    pub error: ServiceError,
+    /// The key that the next request's token is to be signed with, wrapped for the TPM.
+    pub authentication_key: Base64Bytes,
+    /// The name of that key: the token's `skn`.
+    pub key_name: &'static str,
 }
 
 /// By which key a device proved itself.

@@ -1,13 +1,15 @@
 use registry::{AttestationKind, EnrolledCertificate, EnrollmentKey, EnrollmentRecord};
 use serde::Deserialize;
+use wire::binary::Base64Bytes;
 use wire::enrollment::{
     Attestation, AttestationRequest, CertificatePairRequest, KeysRequest, SymmetricKeys,
-    X509Attestation,
+    TpmAttestation, X509Attestation,
 };
 use wire::identity::KeyText;
 
 use super::certificates::{Purpose, ResolvedPair};
 use super::{AdminError, Judge};
+use crate::attest::TpmIdentity;
 
 /// An attestation fit to be stored.
 pub(super) struct ResolvedAttestation {
@@ -54,9 +56,7 @@ pub(super) fn resolve(
                 "an enrollment group takes x509 or symmetricKey; every TPM is enrolled individually",
             ));
         }
-        (EnrollmentKey::Individual(_), Request::Tpm(_)) => {
-            return Err(AdminError::AttestationNotOffered("tpm"));
-        }
+        (EnrollmentKey::Individual(_), Request::Tpm(tpm)) => self::tpm(tpm)?,
         (_, Request::CaReferences(_)) => {
             return Err(AdminError::AttestationNotOffered("x509.caReferences"));
         }
@@ -73,6 +73,17 @@ fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
         },
         certificates: pair.into_certificates(),
     }
+}
+
+/// Only keys that a key can be wrapped for: otherwise the device would be refused, and nobody would know why.
+fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, AdminError> {
+    let storage_root = tpm.storage_root_key.as_ref().map(Base64Bytes::as_bytes);
+    TpmIdentity::read(tpm.endorsement_key.as_bytes(), storage_root)?;
+    Ok(ResolvedAttestation {
+        kind: AttestationKind::Tpm,
+        document: Attestation::Tpm { tpm: tpm.clone() },
+        certificates: Vec::new(),
+    })
 }
 
 fn certificates(

@@ -2,7 +2,6 @@
 //! Azure's `concepts-symmetric-key-attestation.md`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ids::Timestamp;
 use wire::identity::KeyText;
@@ -11,9 +10,6 @@ use wire::sas::{SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
 use super::ClaimedDevice;
 use crate::enrollment::{Attestation, EnrollmentMatch, Entry};
 use crate::refusal::{Refusal, RefusalReason};
-
-/// How far a device's clock may lag. Device daemons make tokens that live 30 s and show the same one with every poll.
-const SKEW: Duration = Duration::from_secs(300);
 
 /// Two keys of equal worth, so that one can be rolled while the other is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +42,7 @@ impl KeyPair {
     ) -> Result<VerifiedToken, SasError> {
         let keys = [&self.primary, &self.secondary].map(SharedAccessKey::try_from);
         let keys = keys.iter().filter_map(|key| key.as_ref().ok());
-        let requested = format!("{}/registrations/{}", claim.id_scope, claim.registration_id);
-        token.verify(keys, &requested, now, SKEW)
+        claim.verify(token, keys, now)
     }
 }
 

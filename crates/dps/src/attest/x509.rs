@@ -104,7 +104,7 @@ fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Certifi
     groups.iter().flat_map(|group| {
         let anchors: &[Certificate] = match group.attestation() {
             Attestation::Anchors(anchors) => anchors,
-            Attestation::Leaves(_) | Attestation::Keys(_) => &[],
+            Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => &[],
         };
         anchors.iter().map(move |anchor| (group, anchor))
     })

@@ -2,11 +2,12 @@ use ids::{DeviceId, Etag, HubHost, RegistrationId, Thumbprint};
 use pki::Certificate;
 use registry::{AttestationKind, EnrollmentKey, EnrollmentRecord, InitialTwin, ReprovisionPolicy};
 use serde::Deserialize;
+use wire::binary::Base64Bytes;
 use wire::enrollment::{
     AllocationPolicy, Attestation as Document, EnrollmentGroup, IndividualEnrollment, Settings,
 };
 
-use crate::attest::KeyPair;
+use crate::attest::{KeyPair, TpmIdentity};
 
 /// What devices are compared with.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub enum Attestation {
     Anchors(Vec<Certificate>),
     /// Symmetric keys: an individual device's own, or those that a group's devices derive theirs from.
     Keys(KeyPair),
+    /// The device's TPM (individual enrollments).
+    Tpm(Box<TpmIdentity>),
 }
 
 impl Attestation {
@@ -26,6 +29,7 @@ impl Attestation {
         match self {
             Self::Leaves(_) | Self::Anchors(_) => AttestationKind::X509,
             Self::Keys(_) => AttestationKind::SymmetricKey,
+            Self::Tpm(_) => AttestationKind::Tpm,
         }
     }
 }
@@ -175,7 +179,12 @@ fn attestation(record: &EnrollmentRecord, document: &Document) -> Result<Attesta
         Document::SymmetricKey {
             symmetric_key: None,
         } => Err("its keys are missing".to_owned()),
-        Document::Tpm { .. } => Err("its attestation is not offered".to_owned()),
+        Document::Tpm { tpm } => {
+            let storage_root = tpm.storage_root_key.as_ref().map(Base64Bytes::as_bytes);
+            let identity = TpmIdentity::read(tpm.endorsement_key.as_bytes(), storage_root);
+            let identity = identity.map_err(|error| error.to_string())?;
+            Ok(Attestation::Tpm(Box::new(identity)))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use pki::ChainError;
 
 use super::*;
+use crate::attest::{TpmIdentity, TpmRefusal};
 use crate::refusal::RefusalReason;
 
 fn id() -> RegistrationId {
@@ -76,6 +77,47 @@ fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
     ]
 }
 
+/// The same of TPMs.
+fn tpm_reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
+    vec![
+        (
+            TpmRefusal::OtherEndorsementKey.into(),
+            "tpm_ek_mismatch",
+            "another endorsement key",
+        ),
+        (
+            TpmRefusal::OtherStorageRootKey.into(),
+            "tpm_srk_mismatch",
+            "ownership was cleared",
+        ),
+        (
+            TpmRefusal::NoStorageRootKey.into(),
+            "tpm_srk_absent",
+            "one of them must",
+        ),
+        (
+            TpmRefusal::NotChallenged.into(),
+            "tpm_not_challenged",
+            "register anew",
+        ),
+        (
+            TpmRefusal::ChallengeFailed.into(),
+            "tpm_challenge_failed",
+            "the challenge is too old",
+        ),
+        (
+            TpmRefusal::NeedsHttps.into(),
+            "tpm_needs_https",
+            "over HTTPS only",
+        ),
+        (
+            TpmRefusal::from(TpmIdentity::read(b"", None).unwrap_err()).into(),
+            "tpm_key_unsupported",
+            "it ends too early",
+        ),
+    ]
+}
+
 /// Faults of chains, with their codes.
 fn chain_faults() -> Vec<(ChainError, &'static str)> {
     use ChainError as Fault;
@@ -147,7 +189,8 @@ fn not_pinned(thumbprint: ids::Thumbprint) -> ChainError {
 fn a_device_learns_nothing_from_a_refusal_and_an_operator_everything() {
     let chain_faults = chain_faults().into_iter();
     let chain_faults = chain_faults.map(|(fault, code)| (fault.into(), code, ""));
-    for (reason, code, told) in reasons().into_iter().chain(chain_faults) {
+    let ours = reasons().into_iter().chain(tpm_reasons());
+    for (reason, code, told) in ours.chain(chain_faults) {
         assert_eq!(reason.code(), code);
         assert!(reason.to_string().contains(told), "{reason}");
         let fault = ServiceFault::Refused(Box::new(Refusal {

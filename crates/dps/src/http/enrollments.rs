@@ -229,7 +229,7 @@ async fn shown(
         Document::Individual(mut enrollment) => {
             let id = &enrollment.registration_id;
             let registration = match registry.registration(id).await? {
-                Some(registration) => state::of(&registration),
+                Some(registration) => state::for_operators(&registration),
                 None => RegistrationState::bare(id.clone(), RegistrationStatus::Unassigned),
             };
             enrollment.settings.attestation = secrets.of(enrollment.settings.attestation);

@@ -20,7 +20,7 @@ pub(super) async fn read(
     request.read(MAX_BODY).await?;
     match operator.registry().registration(&id).await? {
         Some(record) => {
-            let reply = Reply::json(StatusCode::OK, &state::of(&record));
+            let reply = Reply::json(StatusCode::OK, &state::for_operators(&record));
             Ok(reply.with_etag(&record.etag))
         }
         None => Err(ServiceFault::NoSuchRegistration(id)),
@@ -57,6 +57,6 @@ pub(super) async fn query(
             return Err(ServiceFault::NoSuchEnrollment(key));
         }
     }
-    let rows: Vec<RegistrationState> = found.items.iter().map(state::of).collect();
+    let rows: Vec<RegistrationState> = found.items.iter().map(state::for_operators).collect();
     Ok(enrollments::paged(&rows, &found, "deviceRegistration"))
 }

@@ -4,12 +4,12 @@ use registry::{
     Assign, AssignError, Choice, DeviceProof, EnrolledBy, EnrollmentKey, Registrant,
     RegistrationFailure,
 };
-use wire::dps::{AttestationDetail, SymmetricKeyResult, X509Result};
+use wire::dps::{AttestationDetail, SymmetricKeyResult, TpmResult, X509Result};
 use wire::error::DpsErrorCode;
 
 use super::Failure;
 use crate::allocate::Allocation;
-use crate::attest::{AttestedDevice, Proof};
+use crate::attest::{AttestedDevice, Proof, TpmProof};
 use crate::certificate;
 
 /// Through which entry a device came.
@@ -57,6 +57,12 @@ fn detail(device: &AttestedDevice) -> AttestationDetail {
             }),
             ..AttestationDetail::default()
         },
+        Proof::Tpm(proof) => AttestationDetail {
+            tpm: Some(TpmResult {
+                authentication_key: proof.sealed.as_bytes().to_vec().into(),
+            }),
+            ..AttestationDetail::default()
+        },
         Proof::Keys(_) => AttestationDetail {
             symmetric_key: Some(SymmetricKeyResult {
                 enrollment_group_id: group,
@@ -70,7 +76,7 @@ fn detail(device: &AttestedDevice) -> AttestationDetail {
 fn proof(device: &AttestedDevice) -> DeviceProof {
     match device.proof() {
         Proof::Leaf(leaf) => DeviceProof::Certificate(leaf.sha256()),
-        Proof::Keys(keys) => DeviceProof::Keys {
+        Proof::Keys(keys) | Proof::Tpm(TpmProof { keys, .. }) => DeviceProof::Keys {
             primary: keys.primary.clone(),
             secondary: keys.secondary.clone(),
         },

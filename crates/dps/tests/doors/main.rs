@@ -7,6 +7,8 @@
 
 mod harness;
 mod hierarchy;
+#[path = "../../../pki/tests/pki/software_tpm.rs"]
+mod software_tpm;
 
 mod enrollments;
 mod mqtt;
@@ -17,3 +19,4 @@ mod requests;
 mod serving;
 mod symmetric_key;
 mod tenants;
+mod tpm;

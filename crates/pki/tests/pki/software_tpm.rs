@@ -31,6 +31,15 @@ impl SoftwareTpm {
         }
     }
 
+    /// A new owner: the storage root key of before is gone.
+    #[allow(
+        dead_code,
+        reason = "not every test program that has this file gives TPMs away"
+    )]
+    pub fn clear_ownership(&mut self) {
+        self.storage_root = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
+    }
+
     /// What `tpm2_createek -u` writes.
     pub fn endorsement_key(&self) -> Vec<u8> {
         public(&self.endorsement, ENDORSEMENT)
