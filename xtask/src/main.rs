@@ -25,6 +25,7 @@ mod wait;
 mod docker;
 mod engine;
 mod image;
+mod node;
 mod package;
 mod python;
 

@@ -1,4 +1,4 @@
-//! A Python with the unmodified device SDK, for the stories that need one.
+//! A Python with the unmodified SDKs, for the stories that need them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,26 +9,37 @@ use crate::console::say;
 use crate::package;
 use crate::workspace::{Workspace, run};
 
-/// The SDK exactly as PyPI has it.
-const SDK: &str = "azure-iot-device==2.14.0";
+/// The SDKs exactly as PyPI has them: for devices, and two generations of the
+/// one for operators, the older of which needs `six` without saying so.
+const SDKS: [&str; 4] = [
+    "azure-iot-device==2.14.0",
+    "azure-iothub-provisioningserviceclient==1.2.0",
+    "azure-iot-deviceprovisioning==1.0.0b1",
+    "six==1.17.0",
+];
 
 /// The interpreter of `target/xtask/venv`, made and filled when it is not.
 pub(crate) fn interpreter(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let venv = workspace.scratch("venv")?;
     let python = venv.join("bin/python");
     let installed = venv.join("installed");
-    let wanted = format!("{SDK}\n");
+    let wanted = SDKS.join("\n");
     if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) && python.is_file() {
         return Ok(python);
     }
     package::ensure("python3", "python3")?;
-    say(format!("installing {SDK} into {}", venv.display()));
+    say(format!(
+        "installing the Python SDKs into {}",
+        venv.display()
+    ));
     run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
         .arg(&venv))
     .context("Python 3 with its venv module is needed (Debian: python3-venv)")?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", SDK]))
-        .with_context(|| format!("cannot install {SDK}"))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(SDKS))
+    .with_context(|| format!("cannot install {}", SDKS.join(", ")))?;
     std::fs::write(&installed, wanted)?;
     Ok(python)
 }

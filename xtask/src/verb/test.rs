@@ -1,5 +1,5 @@
 //! Every test of the project, with what they need: an engine of our own, the
-//! sensor image, a Python with the device SDK, built programs.
+//! sensor image, Python and Node with the SDKs, built programs.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,17 +13,18 @@ use crate::engine::Engine;
 use crate::image::{self, SENSOR_IMAGE};
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
+use crate::node;
 use crate::package;
 use crate::python;
 use crate::verb::guide;
 use crate::workspace::{Workspace, on_path, run as run_command};
 
-/// Tests whose names begin so need an engine or the Python SDK.
+/// Tests whose names begin so need an engine or the SDKs.
 const SLOW: [&str; 2] = ["engine_", "sdk_"];
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Leave out what needs a container engine or the Python SDK.
+    /// Leave out what needs a container engine or the Python and Node SDKs.
     #[arg(long)]
     fast: bool,
 }
@@ -50,7 +51,7 @@ fn run_all(
             .args(["--quiet", "--locked", "-p", "muster", "-p", "edge"]),
     )?;
     let world = if options.fast {
-        say("--fast: without container engine, Python SDK and guides");
+        say("--fast: without container engine, SDKs and guides");
         World::bare(workspace)
     } else {
         World::prepare(workspace, interrupt, journal)?
@@ -67,6 +68,7 @@ struct World {
     programs: PathBuf,
     engine: Option<Engine>,
     python: Option<PathBuf>,
+    node_modules: Option<PathBuf>,
 }
 
 impl World {
@@ -75,6 +77,7 @@ impl World {
             programs: workspace.target().join("debug"),
             engine: None,
             python: None,
+            node_modules: None,
         }
     }
 
@@ -87,11 +90,13 @@ impl World {
         // Some stories make their certificates with the OpenSSL command line.
         package::ensure("openssl", "openssl")?;
         let python = python::interpreter(workspace)?;
+        let node_modules = node::modules(workspace)?;
         let engine = Engine::start_own(workspace, journal, interrupt)?;
         image::load_sensor(workspace, engine.api())?;
         Ok(Self {
             engine: Some(engine),
             python: Some(python),
+            node_modules: Some(node_modules),
             ..Self::bare(workspace)
         })
     }
@@ -105,6 +110,9 @@ impl World {
         }
         if let Some(python) = &self.python {
             command.env("MUSTER_TEST_PYTHON", python);
+        }
+        if let Some(modules) = &self.node_modules {
+            command.env("MUSTER_TEST_NODE_MODULES", modules);
         }
         command
     }
