@@ -5,7 +5,9 @@
 
 mod edge_device;
 mod engine;
+mod operator;
 mod program;
+mod script;
 mod server;
 mod waiting;
 mod workshop;
@@ -13,6 +15,7 @@ mod workshop;
 pub use edge_device::EdgeDevice;
 pub use engine::Engine;
 pub use program::{Finished, Program, binary, run};
+pub use script::{Language, Script};
 pub use server::Server;
 pub use waiting::until;
 pub use workshop::{Identity, Workshop};
