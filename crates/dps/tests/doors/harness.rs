@@ -106,12 +106,17 @@ impl Service {
 
     /// A token of the policy that has every right.
     pub fn owner(&self) -> String {
+        self.owner_of(HOST)
+    }
+
+    /// The same for a host as a client names it.
+    pub fn owner_of(&self, host: &str) -> String {
         let service = self.registry.service();
         let policy = &service.policies[0];
         assert!(policy.grants(Right::EnrollmentWrite));
         let key = SharedAccessKey::try_from(&policy.primary).unwrap();
         let expiry = self.now().plus(std::time::Duration::from_secs(3600));
-        wire::sas::build(HOST, Some(&policy.name), expiry, &key)
+        wire::sas::build(host, Some(&policy.name), expiry, &key)
     }
 
     /// Any request; the router is the whole door.

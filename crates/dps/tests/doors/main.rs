@@ -10,6 +10,7 @@ mod hierarchy;
 #[path = "../../../pki/tests/pki/software_tpm.rs"]
 mod software_tpm;
 
+mod az;
 mod enrollments;
 mod mqtt;
 mod precedence;
