@@ -9,6 +9,7 @@ mod operator;
 mod program;
 mod script;
 mod server;
+mod tpm;
 mod waiting;
 mod workshop;
 
@@ -17,5 +18,6 @@ pub use engine::Engine;
 pub use program::{Finished, Program, binary, run};
 pub use script::{Language, Script};
 pub use server::Server;
+pub use tpm::{Tpm, TpmKeys};
 pub use waiting::until;
 pub use workshop::{Identity, Workshop};
