@@ -1,11 +1,12 @@
-//! A device with a TPM provisions as the device daemons do, and speaks to its hub with tokens signed inside the TPM.
+//! A device with a TPM provisions as the device daemons do, and as the Node SDK does, and speaks to its hub with tokens signed
+//! inside the TPM.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sim::{Server, Tpm, TpmKeys};
+use sim::{Language, Script, Server, Tpm, TpmKeys};
 
 /// Seconds since 1970 that every token of these stories is good until: in the year 2100.
 const EXPIRY: &str = "4102444800";
@@ -161,4 +162,34 @@ async fn tpm_with_rsa_keys_is_attested_and_signs_for_the_hub() -> Result<()> {
 #[tokio::test]
 async fn tpm_with_p256_keys_is_attested_and_signs_for_the_hub() -> Result<()> {
     journey(TpmKeys::Ecc, "tpm-ecc").await
+}
+
+#[tokio::test]
+async fn tpm_of_the_node_sdk_is_attested_and_signs_for_the_hub() -> Result<()> {
+    let server = Server::start().await?;
+    let tpm = Tpm::start().await?;
+    // Where the SDK looks for keys before it makes its own.
+    let (endorsement, _) = tpm.make_keys(TpmKeys::Rsa)?;
+    enroll(&server, "tpm-node", &endorsement, &[])?;
+    let settings = json!({
+        "host": server.host(),
+        "idScope": server.id_scope()?,
+        "serverCa": server.ca()?,
+        "registrationId": "tpm-node",
+        "tpmHost": tpm.address().ip(),
+        "tpmPort": tpm.address().port(),
+    });
+    let mut script = Script::start(Language::Node, "tpm", &server, &settings)?;
+    let done = script.next_line()?;
+    assert_eq!(done["event"], "done", "{done}");
+    assert_eq!(done["deviceId"], "tpm-node");
+    assert_eq!(done["assignedHub"], server.host());
+
+    let show = ["hub", "device-twin", "show", "-d", "tpm-node"];
+    let twin = server.muster(&show)?.json()?;
+    assert_eq!(twin["properties"]["reported"]["firmware"], "1.2.3");
+    let identity = ["hub", "device-identity", "show", "-d", "tpm-node"];
+    let identity = server.muster(&identity)?.json()?;
+    assert_eq!(identity["authentication"]["type"], "sas");
+    Ok(())
 }

@@ -19,12 +19,12 @@ use crate::python;
 use crate::verb::guide;
 use crate::workspace::{Workspace, on_path, run as run_command};
 
-/// Tests whose names begin so need an engine or the SDKs.
-const SLOW: [&str; 2] = ["engine_", "sdk_"];
+/// Tests whose names begin so need an engine, the SDKs or a TPM.
+const SLOW: [&str; 3] = ["engine_", "sdk_", "tpm_"];
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Leave out what needs a container engine or the Python and Node SDKs.
+    /// Leave out what needs a container engine, the Python and Node SDKs or a software TPM.
     #[arg(long)]
     fast: bool,
 }
@@ -51,7 +51,7 @@ fn run_all(
             .args(["--quiet", "--locked", "-p", "muster", "-p", "edge"]),
     )?;
     let world = if options.fast {
-        say("--fast: without container engine, SDKs and guides");
+        say("--fast: without container engine, SDKs, TPM and guides");
         World::bare(workspace)
     } else {
         World::prepare(workspace, interrupt, journal)?
@@ -89,6 +89,8 @@ impl World {
         heading("What the tests need");
         // Some stories make their certificates with the OpenSSL command line.
         package::ensure("openssl", "openssl")?;
+        package::ensure("swtpm", "swtpm")?;
+        package::ensure("tpm2_createek", "tpm2-tools")?;
         let python = python::interpreter(workspace)?;
         let node_modules = node::modules(workspace)?;
         let engine = Engine::start_own(workspace, journal, interrupt)?;
@@ -262,11 +264,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fast_filter_names_both_kinds() {
+    fn the_fast_filter_names_every_kind() {
         assert_eq!(
             filter(),
             "not (test(/(^|::)engine_/) or binary(/^engine_/) \
-             or test(/(^|::)sdk_/) or binary(/^sdk_/))"
+             or test(/(^|::)sdk_/) or binary(/^sdk_/) \
+             or test(/(^|::)tpm_/) or binary(/^tpm_/))"
         );
     }
 }
