@@ -40,7 +40,11 @@ impl Server {
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
     }
 
-    fn owner_token(&self) -> Result<String> {
+    /// A token of the provisioning service's owner.
+    ///
+    /// # Errors
+    /// When the server cannot be described.
+    pub fn owner_token(&self) -> Result<String> {
         let connection = self.dps_connection_string()?;
         let member = |name: &str| {
             let found = connection
