@@ -2,10 +2,13 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, HOST, Service};
 use crate::hierarchy::{Ca, chain, self_signed};
+use crate::software_tpm::SoftwareTpm;
 
 /// Sends what `az` sends beside method, path and body. Its `--login` names the port, and so does its token.
 async fn az(
@@ -117,6 +120,31 @@ async fn creates_without_keys_and_shows_those_that_were_made() {
         let read = az(&service, Method::GET, path, &[], String::new()).await;
         assert_eq!(read.body["attestation"], json!({"type": "symmetricKey"}));
     }
+}
+
+#[tokio::test]
+async fn creates_by_the_endorsement_key_of_a_tpm() {
+    let service = Service::start().await;
+    let endorsement_key = STANDARD.encode(SoftwareTpm::new().endorsement_key());
+    assert!(endorsement_key.starts_with("AToA"), "{endorsement_key}");
+    let attestation = json!({"type": "tpm", "tpm": {"endorsementKey": endorsement_key}});
+    let created = put(
+        &service,
+        "/enrollments/tpm-1",
+        &individual("tpm-1", &attestation),
+    )
+    .await;
+    assert_eq!(created["attestation"], attestation);
+    let path = "/enrollments/tpm-1";
+    let gone = az(
+        &service,
+        Method::DELETE,
+        path,
+        &[("if-match", "*")],
+        String::new(),
+    )
+    .await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod hierarchy;
 mod software_tpm;
 
 mod az;
+mod clients;
 mod enrollments;
 mod mqtt;
 mod precedence;
