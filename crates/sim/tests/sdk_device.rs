@@ -52,15 +52,34 @@ impl Device {
     }
 }
 
-/// Every device provisions, connects, and goes through everything that a device and its hub say to each other.
-async fn journeys(server: &Server, language: Language, devices: &[Device]) -> Result<()> {
+fn start(server: &Server, language: Language, devices: &[Device]) -> Result<Script> {
     let settings = json!({
         "host": server.host(),
         "idScope": server.id_scope()?,
         "serverCa": server.ca()?,
         "devices": devices.iter().map(Device::settings).collect::<Vec<_>>(),
     });
-    let mut script = Script::start(language, "journey", server, &settings)?;
+    Script::start(language, "journey", server, &settings)
+}
+
+/// No device gets in, and each SDK says so in its own words for it, whatever the reason.
+fn refusals(server: &Server, language: Language, devices: &[Device]) -> Result<()> {
+    let mut script = start(server, language, devices)?;
+    for said in events(&mut script, "refused", devices.len())?.values() {
+        match language {
+            Language::Node => assert_eq!(said["error"], "UnauthorizedError", "{said}"),
+            Language::Python => assert_eq!(
+                said["message"],
+                "register request returned a service error status code 401"
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// Every device provisions, connects, and goes through everything that a device and its hub say to each other.
+async fn journeys(server: &Server, language: Language, devices: &[Device]) -> Result<()> {
+    let mut script = start(server, language, devices)?;
     let ready = events(&mut script, "ready", devices.len())?;
     for device in devices {
         let said = ready.get(&device.id).context("not ready")?;
@@ -243,6 +262,28 @@ async fn node_devices_with_certificates_and_keys_over_mqtt_websocket_and_https()
         devices.push(Device::of(identity, transport));
     }
     journeys(&server, Language::Node, &devices).await
+}
+
+#[tokio::test]
+async fn devices_that_prove_nothing_are_refused_in_words_that_the_sdks_understand() -> Result<()> {
+    let server = Server::start().await?;
+    let workshop = Workshop::with_muster_ca()?;
+    let group = enroll_with_keys(&server, "/enrollmentGroups/keyed").await?;
+    let of_another = derived(&group, "another")?;
+    for (language, transports) in [
+        (Language::Node, &["mqtt", "websocket", "http"][..]),
+        (Language::Python, &["mqtt", "websocket"]),
+    ] {
+        let mut devices = Vec::new();
+        for transport in transports {
+            let id = format!("wrong-key-{transport}");
+            devices.push(Device::new(&id, transport, Proof::Key(of_another.clone())));
+            let identity = workshop.issue(&format!("not-enrolled-{language:?}-{transport}"))?;
+            devices.push(Device::of(identity, transport));
+        }
+        refusals(&server, language, &devices)?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
