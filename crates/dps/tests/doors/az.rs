@@ -147,6 +147,19 @@ async fn creates_by_the_endorsement_key_of_a_tpm() {
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
 }
 
+/// `az iot dps enrollment-group create --root-ca-name`: read as what it is, and no group comes of a CA that nobody vouches for.
+#[tokio::test]
+async fn creates_no_group_by_the_name_of_an_unknown_ca() {
+    let service = Service::start().await;
+    let reference = json!({"type": "x509", "x509": {"caReferences": {"primary": "myroot"}}});
+    let path = "/enrollmentGroups/site-a";
+    let body = group("site-a", &reference).to_string();
+    let refused = az(&service, Method::PUT, path, &[], body).await;
+    assert_eq!(refused.error(), 400_004);
+    let read = az(&service, Method::GET, path, &[], String::new()).await;
+    assert_eq!(read.error(), 404_204);
+}
+
 #[tokio::test]
 async fn lists_with_the_python_representation_of_its_query_page_by_page() {
     const QUERY: &str = r#"{"query": "{'additional_properties': {}, 'query': 'SELECT *'}"}"#;
