@@ -237,6 +237,10 @@ impl Certificate {
         signature::is_supported(self, issuer)
     }
 
+    pub(crate) fn has_supported_key(&self) -> bool {
+        signature::has_supported_key(self)
+    }
+
     pub(crate) fn key_algorithm(&self) -> &[u8] {
         &self.0.key_algorithm
     }

@@ -5,6 +5,7 @@
 //! path length, purposes); every signature holds. webpki verifies signatures and the path a second time by its own rules.
 //! Revocation is the enrollment's state, not the certificate's (semantics of DPS), so no CRL is asked.
 
+mod anchor;
 mod cache;
 mod error;
 mod path;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use ids::{Thumbprint, Timestamp};
 
 use crate::Certificate;
+pub use anchor::{AnchorError, UsableAnchor, usable_anchor};
 pub use cache::IssuerCache;
 pub use error::ChainError;
 

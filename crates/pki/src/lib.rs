@@ -10,6 +10,7 @@
 mod cert;
 mod chain;
 mod key;
+mod possession;
 
 mod profile;
 
@@ -21,10 +22,12 @@ pub mod tpm;
 
 pub use cert::{Certificate, CertificateError, PemError};
 pub use chain::{
-    ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain, PinnedLeaf,
-    PresentedChain, Purpose, VerifiedChain, pin_leaf, verify_for, verify_to_anchor,
+    AnchorError, ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain,
+    PinnedLeaf, PresentedChain, Purpose, UsableAnchor, VerifiedChain, pin_leaf, usable_anchor,
+    verify_for, verify_to_anchor,
 };
 pub use issue::{IssueError, IssueToken, Issuer, Prepared, Serial, prepare};
 pub use key::{KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey};
 pub use lint::{LintError, LintFinding};
+pub use possession::{PossessionError, PossessionProof, prove_possession};
 pub use profile::{Profile, ServerName, Subject, Validity};

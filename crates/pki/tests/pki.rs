@@ -18,6 +18,8 @@ mod keys;
 mod limbo;
 #[path = "pki/openssl.rs"]
 mod openssl;
+#[path = "pki/possession.rs"]
+mod possession;
 #[path = "pki/software_tpm.rs"]
 mod software_tpm;
 #[path = "pki/toy.rs"]

@@ -57,6 +57,13 @@ pub(super) fn is_supported(certificate: &Certificate, issuer: &Certificate) -> b
         })
 }
 
+/// Whether signatures that were made with the certificate's key can be verified at all.
+pub(super) fn has_supported_key(certificate: &Certificate) -> bool {
+    let key = certificate.key_algorithm();
+    let known = |a: &&dyn SignatureVerificationAlgorithm| a.public_key_alg_id().as_ref() == key;
+    CERTIFICATE_ALGORITHMS.iter().any(known) && !is_short_rsa(certificate)
+}
+
 fn named(signature_algorithm: &[u8]) -> Vec<&'static dyn SignatureVerificationAlgorithm> {
     CERTIFICATE_ALGORITHMS
         .iter()

@@ -122,16 +122,19 @@ fn require_unconstrained(path: &Path<'_>) -> Result<(), ChainError> {
 
 /// webpki's parser refuses unknown critical extensions and loose DER; version 1 has no extensions to refuse.
 fn require_strict(certificate: &Certificate) -> Result<(), ChainError> {
+    strictness(certificate).map_err(|problem| ChainError::NotUnderstood {
+        subject: certificate.subject(),
+        problem,
+    })
+}
+
+pub(super) fn strictness(certificate: &Certificate) -> Result<(), String> {
     if certificate.version() == 1 {
         return Ok(());
     }
-    match EndEntityCert::try_from(certificate.certificate_der()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(ChainError::NotUnderstood {
-            subject: certificate.subject(),
-            problem: error.to_string(),
-        }),
-    }
+    EndEntityCert::try_from(certificate.certificate_der())
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn require_signed_by(certificate: &Certificate, issuer: &Certificate) -> Result<(), ChainError> {

@@ -9,18 +9,18 @@ use pki::{
 };
 
 /// A folder in which OpenSSL works.
-struct Workshop(tempfile::TempDir);
+pub struct Workshop(tempfile::TempDir);
 
 impl Workshop {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn openssl(&self, arguments: &str) {
+    pub fn openssl(&self, arguments: &str) {
         let output = Command::new("openssl")
             .args(arguments.split_whitespace())
             .current_dir(self.path())
@@ -33,21 +33,21 @@ impl Workshop {
         );
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).unwrap()
     }
 
-    fn certificate(&self, name: &str) -> Certificate {
+    pub fn certificate(&self, name: &str) -> Certificate {
         Certificate::parse_one(self.read(name).as_bytes()).unwrap()
     }
 }
 
 /// The middle of what the certificate is valid for: OpenSSL dates by the machine's clock.
-fn while_valid(certificate: &Certificate) -> Timestamp {
+pub fn while_valid(certificate: &Certificate) -> Timestamp {
     let (from, to) = (certificate.not_before(), certificate.not_after());
     from.plus(to.since(from) / 2)
 }

@@ -1,0 +1,72 @@
+use ids::Timestamp;
+
+use super::signatures;
+use crate::Certificate;
+
+/// Why no chain could ever lead to a certificate that an operator wants as an anchor. For operators.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnchorError {
+    /// It is no CA.
+    #[error(
+        "is not a CA certificate (basicConstraints CA:TRUE is missing), so that it cannot issue device certificates"
+    )]
+    NotCa,
+    /// Its keyUsage forbids it to issue.
+    #[error("is a CA certificate that may not issue: its keyUsage lacks keyCertSign")]
+    MayNotIssue,
+    /// It is over.
+    #[error("expired at {0}; send one that is valid")]
+    Expired(Timestamp),
+    /// Its key's signatures are not verified by anybody here.
+    #[error(
+        "has a key of a kind that is not accepted; use RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519"
+    )]
+    UnsupportedKey,
+    /// Something in it must be understood and is not.
+    #[error("has something that is not understood and must not be ignored: {0}")]
+    NotUnderstood(String),
+}
+
+/// A certificate that chains can lead to. Only [`usable_anchor`] makes one.
+#[derive(Debug, Clone)]
+pub struct UsableAnchor(Certificate);
+
+impl UsableAnchor {
+    /// The certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.0
+    }
+
+    /// The certificate.
+    #[must_use]
+    pub fn into_certificate(self) -> Certificate {
+        self.0
+    }
+}
+
+/// Looks at what an operator offers as the anchor of chains: an uploaded CA certificate, or a group's. One that becomes valid
+/// later is fine, because people prepare a rollover ahead.
+///
+/// # Errors
+/// When no chain that leads to it would ever verify.
+pub fn usable_anchor(
+    certificate: &Certificate,
+    now: Timestamp,
+) -> Result<UsableAnchor, AnchorError> {
+    if certificate.not_after() < now {
+        return Err(AnchorError::Expired(certificate.not_after()));
+    }
+    if !certificate.is_ca() {
+        return Err(AnchorError::NotCa);
+    }
+    let usage = certificate.extensions().key_usage;
+    if usage.is_some_and(|usage| !usage.key_cert_sign) {
+        return Err(AnchorError::MayNotIssue);
+    }
+    if !certificate.has_supported_key() {
+        return Err(AnchorError::UnsupportedKey);
+    }
+    signatures::strictness(certificate).map_err(AnchorError::NotUnderstood)?;
+    Ok(UsableAnchor(certificate.clone()))
+}

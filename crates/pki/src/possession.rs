@@ -1,0 +1,92 @@
+//! Proof of possession: whoever holds a CA's key can sign a certificate of any name, so he is asked for one of a name that
+//! nobody could guess.
+
+use ids::Timestamp;
+
+use crate::Certificate;
+
+/// Why a certificate does not prove possession of a CA's key. For operators.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PossessionError {
+    /// It names another issuer.
+    #[error(
+        "the verification certificate was issued by {issuer}, not by {wanted}; it must be signed directly with the key of the certificate that is to be verified"
+    )]
+    OtherIssuer {
+        /// The issuer it names.
+        issuer: String,
+        /// The issuer that was wanted.
+        wanted: String,
+    },
+    /// It names the issuer; another key signed it.
+    #[error(
+        "the verification certificate was not signed with the key of {wanted}; another CA of the same name signed it"
+    )]
+    OtherKey {
+        /// The issuer that was wanted.
+        wanted: String,
+    },
+    /// It has no name.
+    #[error("the verification certificate has no common name; it must be the verification code")]
+    NoCommonName,
+    /// It is not valid now.
+    #[error(
+        "the verification certificate is valid from {not_before} to {not_after} only; issue another one"
+    )]
+    NotValid {
+        /// Its first valid second.
+        not_before: Timestamp,
+        /// Its last valid second.
+        not_after: Timestamp,
+    },
+    /// It is the very certificate that is to be verified, as when the wrong file was sent.
+    #[error("this is the certificate that is to be verified; send one that it issued")]
+    SameCertificate,
+}
+
+/// Proof that a CA's key signed a certificate of some name. Whether the name is the one that was asked for is the asker's to say.
+#[derive(Debug, Clone)]
+pub struct PossessionProof {
+    common_name: String,
+}
+
+impl PossessionProof {
+    /// The common name of what was signed.
+    #[must_use]
+    pub fn common_name(&self) -> &str {
+        &self.common_name
+    }
+}
+
+/// Verifies that the key of `authority` signed `shown`, directly. What else `shown` says does not matter: Azure's scripts make a
+/// leaf for clients, a bare `openssl x509 -req` makes a certificate without extensions.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn prove_possession(
+    authority: &Certificate,
+    shown: &Certificate,
+    now: Timestamp,
+) -> Result<PossessionProof, PossessionError> {
+    if shown == authority {
+        return Err(PossessionError::SameCertificate);
+    }
+    let wanted = authority.subject();
+    if shown.issuer_der() != authority.subject_der() {
+        let issuer = shown.issuer();
+        return Err(PossessionError::OtherIssuer { issuer, wanted });
+    }
+    if !shown.is_signed_by(authority) {
+        return Err(PossessionError::OtherKey { wanted });
+    }
+    // The clock of an offline CA is rarely right to the minute, and the code is what makes it fresh; only the end counts.
+    if shown.not_after() < now {
+        return Err(PossessionError::NotValid {
+            not_before: shown.not_before(),
+            not_after: shown.not_after(),
+        });
+    }
+    let common_name = shown.subject_common_name();
+    let common_name = common_name.ok_or(PossessionError::NoCommonName)?.to_owned();
+    Ok(PossessionProof { common_name })
+}
