@@ -83,6 +83,21 @@ impl Timestamp {
         Ok(Self::from_offset_date_time(parsed))
     }
 
+    /// As HTTP writes dates (RFC 9110, IMF-fixdate): `Sun, 06 Nov 1994 08:49:37 GMT`.
+    #[must_use]
+    pub fn to_http_date(self) -> String {
+        let t = self.to_offset_date_time();
+        let (year, month, day) = t.to_calendar_date();
+        let (hour, minute, second) = t.to_hms();
+        let weekday = t.weekday().to_string();
+        let month = month.to_string();
+        format!(
+            "{}, {day:02} {} {year:04} {hour:02}:{minute:02}:{second:02} GMT",
+            weekday.get(..3).unwrap_or_default(),
+            month.get(..3).unwrap_or_default(),
+        )
+    }
+
     /// From the `time` crate's type.
     #[must_use]
     pub fn from_offset_date_time(moment: OffsetDateTime) -> Self {
@@ -141,6 +156,12 @@ mod tests {
             Timestamp::NEVER
         );
         assert_eq!(Timestamp::NEVER.to_string(), "0001-01-01T00:00:00Z");
+        assert_eq!(
+            Timestamp::parse("1994-11-06T08:49:37Z")
+                .unwrap()
+                .to_http_date(),
+            "Sun, 06 Nov 1994 08:49:37 GMT"
+        );
         let whole = Timestamp::from_unix_seconds(0);
         assert_eq!(whole.to_string(), "1970-01-01T00:00:00.0000000Z");
         assert_eq!(

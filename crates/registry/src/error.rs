@@ -37,6 +37,7 @@ macro_rules! from_store {
 }
 
 from_store!(
+    crate::authority::AuthorityError,
     crate::enrollment::EnrollmentError,
     crate::registration::AssignError,
     crate::registration::RegistrationError,

@@ -14,6 +14,7 @@ mod precondition;
 
 mod service;
 
+mod authority;
 mod enrollment;
 mod registration;
 
@@ -30,6 +31,10 @@ mod event;
 
 mod registry;
 
+pub use authority::{
+    AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
+    VerificationCode,
+};
 pub use change::{Change, Watcher};
 pub use deployment::{
     ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, EvaluationPass,
@@ -54,8 +59,8 @@ pub use registration::{
     ReprovisionPolicy, Substatus,
 };
 pub use registry::{
-    Init, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_SERVICES,
-    Registry,
+    Init, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES,
+    MAX_POLICIES, MAX_SERVICES, Registry,
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,

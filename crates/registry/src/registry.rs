@@ -19,6 +19,7 @@ mod hubs;
 mod policies;
 mod services;
 
+mod authorities;
 mod enrollments;
 mod registrations;
 
@@ -49,6 +50,8 @@ pub const MAX_LINKED_HUBS: usize = 50;
 pub const MAX_HUBS: usize = 100;
 /// Most provisioning services of a data directory.
 pub const MAX_SERVICES: usize = 100;
+/// Most CA certificates uploaded to a provisioning service.
+pub const MAX_AUTHORITIES: usize = 25;
 /// Most shared access policies of a provisioning service.
 pub const MAX_POLICIES: usize = 50;
 

@@ -5,6 +5,8 @@
     reason = "a failed expectation is how a test fails"
 )]
 
+#[path = "conformance/authorities.rs"]
+mod authorities;
 #[path = "conformance/deployments.rs"]
 mod deployments;
 #[path = "conformance/enrollments.rs"]
@@ -164,6 +166,12 @@ promises!(embedded:
         settings_belong_to_one_service,
         policies_are_made_rolled_and_deleted,
         ports_follow_the_first_hub,
+    },
+    authorities::{
+        an_authority_is_uploaded_changed_and_deleted,
+        one_ca_certificate_has_one_name,
+        a_code_proves_possession_once,
+        a_service_keeps_so_many_authorities,
     },
     enrollments::{
         an_entry_is_created_changed_and_deleted,

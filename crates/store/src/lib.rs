@@ -14,6 +14,7 @@ mod secret;
 mod store;
 mod writer;
 
+mod authorities;
 mod configurations;
 mod enrollments;
 mod hubs;
@@ -25,6 +26,7 @@ mod twins;
 
 pub mod log;
 
+pub use authorities::AuthorityRow;
 pub use configurations::ConfigurationRow;
 pub use connection::{Tx, View};
 pub use directory::DataDirectory;

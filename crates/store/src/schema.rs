@@ -16,6 +16,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/0002-hubs-and-services/up.sql"),
     ),
     (
+        "0003-certificate-authorities",
+        include_str!("../migrations/0003-certificate-authorities/up.sql"),
+    ),
+    (
         "0006-enrollments-by-attestation",
         include_str!("../migrations/0006-enrollments-by-attestation/up.sql"),
     ),

@@ -59,7 +59,11 @@ fn slot_text(slot: CertificateSlot) -> &'static str {
     }
 }
 
-fn parse_key(rows: Rows<'_>, kind: &str, spelled: &str) -> Result<EnrollmentKey, StorageError> {
+pub(super) fn parse_key(
+    rows: Rows<'_>,
+    kind: &str,
+    spelled: &str,
+) -> Result<EnrollmentKey, StorageError> {
     match kind {
         "individual" => Ok(EnrollmentKey::Individual(
             rows.id("registration id", spelled.parse())?,

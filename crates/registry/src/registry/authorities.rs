@@ -1,0 +1,401 @@
+//! Uploaded CA certificates of a provisioning service, and the proof that somebody holds their keys.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ids::{CertificateName, Etag, Thumbprint, Timestamp};
+use store::{AuthorityRow, Tx, View};
+
+use super::enrollments::parse_key;
+use super::rows::Rows;
+use super::{MAX_AUTHORITIES, Registry};
+use crate::authority::{
+    AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
+    VerificationCode,
+};
+use crate::enrollment::EnrollmentKey;
+use crate::entropy::{Entropy, random};
+use crate::error::StorageError;
+use crate::etag;
+use crate::precondition::{IfMatch, PutVerdict};
+
+/// How long a verification code counts: a CA that is kept offline needs a walk to its safe.
+const CODE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Entries named in errors and answers at most.
+const NAMED: usize = 10;
+
+pub(crate) fn standing(rows: Rows<'_>, text: &str) -> Result<AuthorityStanding, StorageError> {
+    let all = [
+        AuthorityStanding::Unverified,
+        AuthorityStanding::Verified,
+        AuthorityStanding::Withdrawn,
+    ];
+    let found = all.into_iter().find(|standing| standing.as_str() == text);
+    found.ok_or_else(|| rows.damaged("standing", "is not one"))
+}
+
+fn record(rows: Rows<'_>, row: AuthorityRow) -> Result<CertificateAuthority, StorageError> {
+    let code = row.code.zip(row.code_expires).map(|(text, expires)| {
+        let expires = Timestamp::from_ticks(expires);
+        VerificationCode { text, expires }
+    });
+    Ok(CertificateAuthority {
+        name: rows.id("authority", row.spelled.try_into())?,
+        der: row.der,
+        thumbprint: Thumbprint::from_bytes(row.thumbprint),
+        standing: standing(rows, &row.standing)?,
+        code,
+        etag: rows.id("etag", row.etag.try_into())?,
+        created: Timestamp::from_ticks(row.created),
+        updated: Timestamp::from_ticks(row.updated),
+    })
+}
+
+impl Registry {
+    /// Uploads a CA certificate, or replaces one.
+    ///
+    /// # Errors
+    /// See [`AuthorityError`].
+    pub async fn put_authority(
+        &self,
+        draft: AuthorityDraft,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        let put = PutAuthority {
+            change: self.change(&draft.name, if_match, now),
+            draft,
+        };
+        self.inner.store.write(move |tx| put.run(tx)).await
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn authority(
+        &self,
+        name: &CertificateName,
+    ) -> Result<Option<CertificateAuthority>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let row = view.authority(&id_scope, &name.folded())?;
+            row.filter(is_there)
+                .map(|row| record(Rows { file: view.file() }, row))
+                .transpose()
+        })
+    }
+
+    /// All of them, by name: a service has few.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn authorities(&self) -> Result<Vec<CertificateAuthority>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let rows = Rows { file: view.file() };
+            let found = view.authorities(&id_scope)?.into_iter();
+            found.map(|row| record(rows, row)).collect()
+        })
+    }
+
+    /// Deletes one; returns the enrollments that refer to it, some of them when there are many. They admit nobody by it from
+    /// now on.
+    ///
+    /// # Errors
+    /// See [`AuthorityError`].
+    pub async fn delete_authority(
+        &self,
+        name: &CertificateName,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<Vec<EnrollmentKey>, AuthorityError> {
+        let change = self.change(name, if_match, now);
+        self.inner.store.write(move |tx| change.delete(tx)).await
+    }
+
+    /// Hands out a fresh verification code, which replaces the one before.
+    ///
+    /// # Errors
+    /// See [`AuthorityError`].
+    pub async fn new_verification_code(
+        &self,
+        name: &CertificateName,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        let change = self.change(name, if_match, now);
+        let code = fresh_code(&*self.inner.entropy);
+        self.inner
+            .store
+            .write(move |tx| {
+                let mut row = change.stored(tx)?;
+                row.code = Some(code);
+                row.code_expires = Some(change.now.plus(CODE_LIFE).ticks());
+                change.write(tx, row)
+            })
+            .await
+    }
+
+    /// Takes the proof of possession: a certificate named like the code, signed with the authority's key.
+    ///
+    /// # Errors
+    /// See [`AuthorityError`].
+    pub async fn verify_authority(
+        &self,
+        name: &CertificateName,
+        if_match: &IfMatch,
+        shown: PossessionShown,
+        now: Timestamp,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        let change = self.change(name, if_match, now);
+        self.inner
+            .store
+            .write(move |tx| change.verify(tx, &shown))
+            .await
+    }
+
+    fn change(&self, name: &CertificateName, if_match: &IfMatch, now: Timestamp) -> Change {
+        Change {
+            id_scope: self.id_scope(),
+            name: name.clone(),
+            if_match: if_match.clone(),
+            etag: etag::random(random(&*self.inner.entropy)),
+            now,
+        }
+    }
+}
+
+/// 24 random bytes in upper-case hexadecimal: Azure's codes look like that, and a common name holds it.
+fn fresh_code(entropy: &dyn Entropy) -> String {
+    random::<24>(entropy)
+        .iter()
+        .fold(String::with_capacity(48), |mut text, byte| {
+            // Writing to a text does not fail.
+            let _ = write!(text, "{byte:02X}");
+            text
+        })
+}
+
+fn is_there(row: &AuthorityRow) -> bool {
+    row.standing != AuthorityStanding::Withdrawn.as_str()
+}
+
+/// One change of an authority on the writer's thread.
+struct Change {
+    id_scope: String,
+    name: CertificateName,
+    if_match: IfMatch,
+    etag: Etag,
+    now: Timestamp,
+}
+
+impl Change {
+    /// The row to be changed, if it is there and of the version wanted.
+    fn stored(&self, tx: &Tx<'_>) -> Result<AuthorityRow, AuthorityError> {
+        let row = tx.authority(&self.id_scope, &self.name.folded())?;
+        let row = row
+            .filter(is_there)
+            .ok_or_else(|| AuthorityError::NotFound(self.name.clone()))?;
+        let etag = Rows { file: tx.file() }.id("etag", Etag::parse(&row.etag))?;
+        if !self.if_match.allows(&etag) {
+            return Err(AuthorityError::PreconditionFailed(self.name.clone()));
+        }
+        Ok(row)
+    }
+
+    fn write(
+        &self,
+        tx: &Tx<'_>,
+        mut row: AuthorityRow,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        row.etag = self.etag.to_string();
+        row.updated = self.now.ticks();
+        match row.id {
+            0 => row.id = tx.insert_authority(&self.id_scope, &row)?,
+            _ => tx.update_authority(&row)?,
+        }
+        Ok(record(Rows { file: tx.file() }, row)?)
+    }
+
+    fn delete(self, tx: &Tx<'_>) -> Result<Vec<EnrollmentKey>, AuthorityError> {
+        let mut row = self.stored(tx)?;
+        let entries = entries(tx, row.id)?;
+        if entries.is_empty() {
+            tx.delete_authority(row.id)?;
+            return Ok(entries);
+        }
+        AuthorityStanding::Withdrawn
+            .as_str()
+            .clone_into(&mut row.standing);
+        (row.code, row.code_expires) = (None, None);
+        tx.touch_entries_of_authority(row.id, self.etag.as_str())?;
+        self.write(tx, row)?;
+        Ok(entries)
+    }
+
+    fn verify(
+        self,
+        tx: &Tx<'_>,
+        shown: &PossessionShown,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        let mut row = self.stored(tx)?;
+        let is_code = row
+            .code
+            .as_deref()
+            .is_some_and(|code| code.eq_ignore_ascii_case(&shown.code));
+        // Another certificate may have taken the name since the proof was looked at.
+        if !is_code || row.thumbprint != *shown.authority.as_bytes() {
+            return Err(AuthorityError::OtherCode {
+                name: self.name,
+                shown: shown.code.chars().take(128).collect(),
+            });
+        }
+        let expires = Timestamp::from_ticks(row.code_expires.unwrap_or_default());
+        if expires < self.now {
+            return Err(AuthorityError::CodeExpired {
+                name: self.name,
+                expired: expires,
+            });
+        }
+        AuthorityStanding::Verified
+            .as_str()
+            .clone_into(&mut row.standing);
+        (row.code, row.code_expires) = (None, None);
+        tx.touch_entries_of_authority(row.id, self.etag.as_str())?;
+        self.write(tx, row)
+    }
+}
+
+/// One upload on the writer's thread.
+struct PutAuthority {
+    change: Change,
+    draft: AuthorityDraft,
+}
+
+impl PutAuthority {
+    fn run(self, tx: &Tx<'_>) -> Result<CertificateAuthority, AuthorityError> {
+        let Change { id_scope, name, .. } = &self.change;
+        let row = tx.authority(id_scope, &name.folded())?;
+        let rows = Rows { file: tx.file() };
+        let etag = row
+            .as_ref()
+            .filter(|row| is_there(row))
+            .map(|row| rows.id("etag", Etag::parse(&row.etag)))
+            .transpose()?;
+        match self.change.if_match.judge_put(etag.as_ref()) {
+            PutVerdict::Create => self.create(tx, row),
+            PutVerdict::Replace => match row {
+                Some(row) => self.replace(tx, row),
+                None => Err(AuthorityError::NotFound(self.draft.name)),
+            },
+            PutVerdict::Conflict => Err(AuthorityError::Exists(self.draft.name)),
+            PutVerdict::Mismatch if etag.is_none() => {
+                Err(AuthorityError::NotFound(self.draft.name))
+            }
+            PutVerdict::Mismatch => Err(AuthorityError::PreconditionFailed(self.draft.name)),
+        }
+    }
+
+    /// `withdrawn` is what is left of a deleted one of this name: the enrollments that refer to it follow the name.
+    fn create(
+        self,
+        tx: &Tx<'_>,
+        withdrawn: Option<AuthorityRow>,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        let there = tx.authorities(&self.change.id_scope)?.len();
+        if there >= MAX_AUTHORITIES {
+            return Err(AuthorityError::TooMany(MAX_AUTHORITIES));
+        }
+        let id = withdrawn.map_or(0, |row| row.id);
+        let now = self.change.now.ticks();
+        let row = AuthorityRow {
+            id,
+            folded: self.draft.name.folded(),
+            spelled: self.draft.name.to_string(),
+            thumbprint: *self.draft.thumbprint.as_bytes(),
+            subject: Vec::new(),
+            der: Vec::new(),
+            standing: AuthorityStanding::Unverified.as_str().to_owned(),
+            code: None,
+            code_expires: None,
+            etag: String::new(),
+            created: now,
+            updated: now,
+        };
+        self.write(tx, row)
+    }
+
+    fn replace(
+        self,
+        tx: &Tx<'_>,
+        row: AuthorityRow,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        let is_same = row.thumbprint == *self.draft.thumbprint.as_bytes();
+        let is_relied_on = row.standing == AuthorityStanding::Verified.as_str();
+        if is_relied_on && !(is_same && self.draft.verified != Some(false)) {
+            let entries = entries(tx, row.id)?;
+            if !entries.is_empty() {
+                let name = self.draft.name;
+                return Err(AuthorityError::InUse { name, entries });
+            }
+        }
+        let mut row = row;
+        if !is_same {
+            AuthorityStanding::Unverified
+                .as_str()
+                .clone_into(&mut row.standing);
+            (row.code, row.code_expires) = (None, None);
+        }
+        self.write(tx, row)
+    }
+
+    fn write(
+        self,
+        tx: &Tx<'_>,
+        mut row: AuthorityRow,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        let Self { change, draft } = self;
+        require_free(tx, &change.id_scope, &row, draft.thumbprint)?;
+        let standing = match draft.verified {
+            Some(true) => Some(AuthorityStanding::Verified),
+            Some(false) => Some(AuthorityStanding::Unverified),
+            None => None,
+        };
+        if let Some(standing) = standing {
+            standing.as_str().clone_into(&mut row.standing);
+        }
+        row.thumbprint = *draft.thumbprint.as_bytes();
+        row.subject = draft.subject;
+        row.der = draft.der;
+        if row.id != 0 {
+            tx.touch_entries_of_authority(row.id, change.etag.as_str())?;
+        }
+        change.write(tx, row)
+    }
+}
+
+/// One certificate has one name.
+fn require_free(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    row: &AuthorityRow,
+    thumbprint: Thumbprint,
+) -> Result<(), AuthorityError> {
+    let other = tx.authority_of_certificate(id_scope, thumbprint.as_bytes())?;
+    match other.filter(|other| other.id != row.id) {
+        Some(other) => Err(AuthorityError::CertificateTaken {
+            thumbprint,
+            other: Rows { file: tx.file() }.id("authority", other.spelled.try_into())?,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn entries(view: &View<'_>, authority: i64) -> Result<Vec<EnrollmentKey>, StorageError> {
+    let rows = Rows { file: view.file() };
+    let found = view.entries_of_authority(authority, NAMED)?.into_iter();
+    found
+        .map(|(kind, spelled)| parse_key(rows, &kind, &spelled))
+        .collect()
+}

@@ -1,0 +1,163 @@
+use ids::{CertificateName, Etag, Thumbprint};
+use registry::{
+    AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, IfMatch,
+    MAX_AUTHORITIES, PossessionShown,
+};
+
+use crate::Bench;
+
+pub(crate) fn name(text: &str) -> CertificateName {
+    CertificateName::parse(text).unwrap()
+}
+
+fn draft(named: &str, number: u8, verified: Option<bool>) -> AuthorityDraft {
+    AuthorityDraft {
+        name: name(named),
+        der: vec![number; 3],
+        thumbprint: Thumbprint::from_bytes([number; 32]),
+        subject: vec![number],
+        verified,
+    }
+}
+
+impl Bench {
+    pub(crate) async fn upload(
+        &self,
+        named: &str,
+        number: u8,
+        verified: Option<bool>,
+        if_match: IfMatch,
+    ) -> Result<CertificateAuthority, AuthorityError> {
+        let draft = draft(named, number, verified);
+        self.registry
+            .put_authority(draft, &if_match, self.now())
+            .await
+    }
+}
+
+fn shown(authority: &CertificateAuthority, code: &str) -> PossessionShown {
+    PossessionShown {
+        authority: authority.thumbprint,
+        code: code.to_owned(),
+    }
+}
+
+pub(crate) async fn an_authority_is_uploaded_changed_and_deleted(bench: Bench) {
+    let uploaded = bench
+        .upload("Root", 1, None, IfMatch::Absent)
+        .await
+        .unwrap();
+    assert_eq!(uploaded.standing, AuthorityStanding::Unverified);
+    let read = || bench.registry.authority(&name("ROOT")).unwrap();
+    assert_eq!(read().as_ref(), Some(&uploaded));
+    let again = bench.upload("root", 2, None, IfMatch::Absent).await;
+    assert!(matches!(again, Err(AuthorityError::Exists(_))));
+    let stale = IfMatch::Exactly(Etag::parse("stale").unwrap());
+    let refused = bench.upload("root", 1, Some(true), stale).await;
+    assert!(matches!(
+        refused,
+        Err(AuthorityError::PreconditionFailed(_))
+    ));
+
+    let current = IfMatch::Exactly(uploaded.etag.clone());
+    let verified = bench.upload("root", 1, Some(true), current).await.unwrap();
+    assert_eq!(verified.standing, AuthorityStanding::Verified);
+    assert_eq!(verified.created, uploaded.created);
+    assert!(verified.etag != uploaded.etag && verified.updated > uploaded.updated);
+    let kept = bench.upload("root", 1, None, IfMatch::Any).await.unwrap();
+    assert_eq!(
+        kept.standing,
+        AuthorityStanding::Verified,
+        "the same certificate"
+    );
+    let other = bench.upload("root", 2, None, IfMatch::Any).await.unwrap();
+    assert_eq!(other.standing, AuthorityStanding::Unverified, "another one");
+
+    let entries = bench
+        .registry
+        .delete_authority(&name("root"), &IfMatch::Any, bench.now())
+        .await
+        .unwrap();
+    assert!(entries.is_empty() && read().is_none());
+    let gone = bench.upload("root", 1, None, IfMatch::Any).await;
+    assert!(matches!(gone, Err(AuthorityError::NotFound(_))));
+}
+
+pub(crate) async fn one_ca_certificate_has_one_name(bench: Bench) {
+    bench.upload("a", 1, None, IfMatch::Absent).await.unwrap();
+    let taken = bench.upload("b", 1, None, IfMatch::Absent).await;
+    match taken {
+        Err(AuthorityError::CertificateTaken { other, .. }) => assert_eq!(other, name("a")),
+        other => panic!("{other:?}"),
+    }
+    bench.upload("b", 2, None, IfMatch::Absent).await.unwrap();
+    let listed = bench.registry.authorities().unwrap();
+    let names: Vec<_> = listed.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+pub(crate) async fn a_code_proves_possession_once(bench: Bench) {
+    let registry = &bench.registry;
+    let uploaded = bench
+        .upload("root", 1, None, IfMatch::Absent)
+        .await
+        .unwrap();
+    let verify = async |shown, now| {
+        registry
+            .verify_authority(&name("root"), &IfMatch::Any, shown, now)
+            .await
+    };
+    let without = verify(shown(&uploaded, ""), bench.now()).await;
+    assert!(matches!(without, Err(AuthorityError::OtherCode { .. })));
+    let new_code = async || {
+        let root = name("root");
+        let made = registry.new_verification_code(&root, &IfMatch::Any, bench.now());
+        made.await.unwrap().code.unwrap()
+    };
+    let (first, code) = (new_code().await, new_code().await);
+    assert_eq!(code.text.len(), 48);
+    assert_ne!(first.text, code.text);
+    for wrong in [
+        shown(&uploaded, &first.text),
+        shown(&uploaded, "guess"),
+        PossessionShown {
+            authority: Thumbprint::from_bytes([9; 32]),
+            code: code.text.clone(),
+        },
+    ] {
+        let refused = verify(wrong, bench.now()).await;
+        assert!(matches!(refused, Err(AuthorityError::OtherCode { .. })));
+    }
+    let late = code.expires.plus(std::time::Duration::from_secs(1));
+    let refused = verify(shown(&uploaded, &code.text), late).await;
+    assert!(matches!(refused, Err(AuthorityError::CodeExpired { .. })));
+    let verified = verify(shown(&uploaded, &code.text), bench.now())
+        .await
+        .unwrap();
+    assert_eq!(verified.standing, AuthorityStanding::Verified);
+    assert_eq!(verified.code, None);
+    let again = verify(shown(&uploaded, &code.text), bench.now()).await;
+    assert!(matches!(again, Err(AuthorityError::OtherCode { .. })));
+}
+
+pub(crate) async fn a_service_keeps_so_many_authorities(bench: Bench) {
+    for number in 0..MAX_AUTHORITIES {
+        let number = u8::try_from(number).unwrap();
+        let named = format!("ca-{number}");
+        bench
+            .upload(&named, number, None, IfMatch::Absent)
+            .await
+            .unwrap();
+    }
+    let more = bench.upload("more", 200, None, IfMatch::Absent).await;
+    assert!(matches!(more, Err(AuthorityError::TooMany(_))));
+    bench
+        .registry
+        .delete_authority(&name("ca-0"), &IfMatch::Any, bench.now())
+        .await
+        .unwrap();
+    bench
+        .upload("more", 200, None, IfMatch::Absent)
+        .await
+        .unwrap();
+}

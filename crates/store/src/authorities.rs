@@ -1,0 +1,198 @@
+use rusqlite::{Row, params};
+
+use crate::{StoreError, Tx, View};
+
+/// An uploaded CA certificate of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityRow {
+    /// Row id; 0 before it is inserted.
+    pub id: i64,
+    /// Its name in lower case.
+    pub folded: String,
+    /// Its name as spelled.
+    pub spelled: String,
+    /// SHA-256 of `der`.
+    pub thumbprint: [u8; 32],
+    /// The subject, DER.
+    pub subject: Vec<u8>,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// `unverified`, `verified` or `withdrawn`.
+    pub standing: String,
+    /// What a certificate must be named that proves possession of the key.
+    pub code: Option<String>,
+    /// Until when the code counts, 100 ns since 1970.
+    pub code_expires: Option<i64>,
+    /// Its version.
+    pub etag: String,
+    /// When it was uploaded, 100 ns since 1970.
+    pub created: i64,
+    /// When it was last written, 100 ns since 1970.
+    pub updated: i64,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing, a.code, a.code_expires,
+                    a.etag, a.created, a.updated FROM certificate_authorities AS a ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<AuthorityRow> {
+    Ok(AuthorityRow {
+        id: row.get(0)?,
+        folded: row.get(1)?,
+        spelled: row.get(2)?,
+        thumbprint: row.get(3)?,
+        subject: row.get(4)?,
+        der: row.get(5)?,
+        standing: row.get(6)?,
+        code: row.get(7)?,
+        code_expires: row.get(8)?,
+        etag: row.get(9)?,
+        created: row.get(10)?,
+        updated: row.get(11)?,
+    })
+}
+
+impl View<'_> {
+    /// The authority of this folded name, withdrawn ones too.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn authority(
+        &self,
+        id_scope: &str,
+        folded: &str,
+    ) -> Result<Option<AuthorityRow>, StoreError> {
+        self.one(
+            select!("WHERE a.id_scope = ?1 AND a.folded = ?2"),
+            [id_scope, folded],
+            read,
+        )
+    }
+
+    /// The authorities of a service by name, without those withdrawn.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn authorities(&self, id_scope: &str) -> Result<Vec<AuthorityRow>, StoreError> {
+        self.all(
+            select!("WHERE a.id_scope = ?1 AND a.standing <> 'withdrawn' ORDER BY a.folded"),
+            [id_scope],
+            read,
+        )
+    }
+
+    /// The authority with this certificate, if it is not withdrawn.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn authority_of_certificate(
+        &self,
+        id_scope: &str,
+        thumbprint: &[u8; 32],
+    ) -> Result<Option<AuthorityRow>, StoreError> {
+        self.one(
+            select!("WHERE a.id_scope = ?1 AND a.thumbprint = ?2 AND a.standing <> 'withdrawn'"),
+            params![id_scope, thumbprint],
+            read,
+        )
+    }
+
+    /// Kind and spelled id of the entries that refer to an authority, groups first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn entries_of_authority(
+        &self,
+        authority: i64,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT DISTINCT e.kind, e.spelled FROM enrollment_authorities AS r
+                   JOIN enrollments AS e ON e.id = r.enrollment WHERE r.authority = ?1
+                   ORDER BY e.kind, e.folded LIMIT ?2";
+        self.all(sql, params![authority, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Adds an authority; returns its row id.
+    ///
+    /// # Errors
+    /// When the storage fails, or name or certificate are taken.
+    pub fn insert_authority(&self, id_scope: &str, row: &AuthorityRow) -> Result<i64, StoreError> {
+        let sql = "INSERT INTO certificate_authorities
+                     (id_scope, folded, spelled, thumbprint, subject, der, standing, code, code_expires, etag, created, updated)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        self.run(
+            sql,
+            params![
+                id_scope,
+                row.folded,
+                row.spelled,
+                row.thumbprint,
+                row.subject,
+                row.der,
+                row.standing,
+                row.code,
+                row.code_expires,
+                row.etag,
+                row.created,
+                row.updated
+            ],
+        )?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// Writes everything of an authority but its folded name.
+    ///
+    /// # Errors
+    /// When the storage fails, or another one has the certificate.
+    pub fn update_authority(&self, row: &AuthorityRow) -> Result<(), StoreError> {
+        let sql = "UPDATE certificate_authorities
+                   SET spelled = ?2, thumbprint = ?3, subject = ?4, der = ?5, standing = ?6, code = ?7, code_expires = ?8,
+                       etag = ?9, created = ?10, updated = ?11 WHERE id = ?1";
+        self.run(
+            sql,
+            params![
+                row.id,
+                row.spelled,
+                row.thumbprint,
+                row.subject,
+                row.der,
+                row.standing,
+                row.code,
+                row.code_expires,
+                row.etag,
+                row.created,
+                row.updated
+            ],
+        )
+        .map(drop)
+    }
+
+    /// Deletes an authority to which no entry refers.
+    ///
+    /// # Errors
+    /// When the storage fails, or an entry refers to it.
+    pub fn delete_authority(&self, id: i64) -> Result<(), StoreError> {
+        self.run("DELETE FROM certificate_authorities WHERE id = ?1", [id])
+            .map(drop)
+    }
+
+    /// Gives the entries that refer to an authority a new version: what they admit has changed with it.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn touch_entries_of_authority(&self, authority: i64, etag: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE enrollments SET etag = ?2
+                   WHERE id IN (SELECT enrollment FROM enrollment_authorities WHERE authority = ?1)";
+        self.run(sql, params![authority, etag]).map(drop)
+    }
+}
