@@ -9,8 +9,9 @@ use wire::lenient::BodyError;
 use wire::sas::SasError;
 
 use crate::admin::AdminError;
+use crate::authority::AuthorityFault;
 use crate::enrollment::BadRecord;
-use crate::refusal::{NotProven, Refusal};
+use crate::refusal::{NotProven, Refusal, with_causes};
 use crate::serving::ServingFault;
 
 /// Why a request is not answered with what it asked for.
@@ -91,6 +92,9 @@ pub enum ServiceFault {
     /// A hub, link, policy or service is not changed.
     #[error(transparent)]
     Serving(#[from] ServingFault),
+    /// A CA certificate is not written, verified or deleted.
+    #[error(transparent)]
+    Authority(#[from] AuthorityFault),
 
     /// The storage failed.
     #[error(transparent)]
@@ -150,6 +154,7 @@ impl ServiceFault {
             Self::Enrollment(error) => enrollment_code(error),
             Self::Registration(_) => Code::PreconditionFailed,
             Self::Serving(fault) => fault.code(),
+            Self::Authority(fault) => fault.code(),
             Self::Path(_)
             | Self::NoApiVersion
             | Self::BodyBroken
@@ -169,6 +174,8 @@ impl ServiceFault {
             Self::Refused(_) | Self::Challenged(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
             Self::Storage(_) | Self::BadRecord(_) => "Internal server error".to_owned(),
             Self::Serving(fault) if fault.is_ours() => "Internal server error".to_owned(),
+            Self::Authority(fault) if fault.is_ours() => "Internal server error".to_owned(),
+            Self::Authority(fault) => with_causes(fault),
             other => other.to_string(),
         }
     }
@@ -183,11 +190,12 @@ impl ServiceFault {
             ),
             Self::Storage(_) | Self::BadRecord(_) => self.log_failure(request_id),
             Self::Serving(fault) if fault.is_ours() => self.log_failure(request_id),
+            Self::Authority(fault) if fault.is_ours() => self.log_failure(request_id),
             other => tracing::info!(
                 request.id = request_id,
                 error.code = other.code().code(),
                 "a request was refused: {}",
-                crate::refusal::with_causes(other)
+                with_causes(other)
             ),
         }
     }
@@ -196,7 +204,7 @@ impl ServiceFault {
         tracing::error!(
             request.id = request_id,
             "a request failed: {}",
-            crate::refusal::with_causes(self)
+            with_causes(self)
         );
     }
 }

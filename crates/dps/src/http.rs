@@ -17,6 +17,7 @@ use wire::sas::REGISTRATION_POLICY;
 use crate::Dps;
 use crate::error::ServiceFault;
 
+mod authorities;
 mod authorize;
 mod bulk;
 mod device;
@@ -95,6 +96,7 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
         Call::ReadRegistration(id) => registrations::read(dps, request, id?).await,
         Call::DeleteRegistration(id) => registrations::delete(dps, request, id?).await,
         Call::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
+        Call::Authorities(call) => authorities::answer(dps, request, call).await,
         Call::Serving(call) => serving::answer(dps, request, call).await,
     }
 }

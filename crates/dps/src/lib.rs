@@ -27,6 +27,7 @@ mod certificate;
 mod refusal;
 
 mod admin;
+mod authority;
 mod serving;
 mod tenants;
 

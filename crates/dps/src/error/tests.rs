@@ -213,7 +213,7 @@ fn what_went_wrong_inside_stays_inside() {
     let fault = ServiceFault::BadRecord(record);
     assert_eq!(fault.outside(), "Internal server error");
     assert_eq!(fault.code().http_status(), 500);
-    assert!(crate::refusal::with_causes(&fault).contains("secret detail"));
+    assert!(with_causes(&fault).contains("secret detail"));
 }
 
 #[test]

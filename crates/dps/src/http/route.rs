@@ -7,6 +7,7 @@ use wire::http::is;
 
 use crate::error::ServiceFault;
 
+pub(super) mod authorities;
 pub(super) mod serving;
 
 /// Everything that can be asked of the provisioning service.
@@ -35,6 +36,7 @@ pub(super) enum Call<'a> {
     DeleteRegistration(Result<RegistrationId, IdError>),
     QueryRegistrations(Result<EnrollmentId, IdError>),
     Serving(serving::Call<'a>),
+    Authorities(authorities::Call),
 }
 
 const REGISTRATIONS: &str = "registrations";
@@ -52,7 +54,7 @@ pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, Serv
         return Err(ServiceFault::NoSuchPath);
     }
     let known = match path {
-        [_, _, rest @ ..] if is_own(path) => serving::of(method, rest),
+        [_, _, rest @ ..] if is_own(path) => own(method, rest),
         [root, rest @ ..] => match kind_of(root) {
             Some(kind) => enrollments(method, kind, rest),
             None if is(root, REGISTRATIONS) => registrations(method, rest),
@@ -82,6 +84,15 @@ pub(super) fn is_ours(path: &[&str]) -> bool {
 /// Muster's own API. Hubs have a part of it too.
 fn is_own(path: &[&str]) -> bool {
     matches!(path, [root, version, ..] if is(root, "muster") && is(version, "v1"))
+}
+
+fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
+    match path {
+        [_dps, certificates, rest @ ..] if is(certificates, "certificates") => {
+            authorities::of(method, rest)
+        }
+        _ => serving::of(method, path),
+    }
 }
 
 /// What is known about a path.
@@ -256,6 +267,27 @@ mod tests {
     fn musters_own_paths_are_told_from_the_hubs() {
         assert!(is_ours(&["muster", "v1", "hubs"]));
         assert!(is_ours(&["Muster", "V1", "DPS", "linkedHubs", "h"]));
+        use authorities::Call as Authorities;
+        let root = || ids::CertificateName::parse("root");
+        for (method, rest, call) in [
+            (Method::GET, &[][..], Authorities::List),
+            (Method::PUT, &["root"], Authorities::Put(root())),
+            (
+                Method::POST,
+                &["Root", "generateVerificationCode"],
+                Authorities::NewCode(root()),
+            ),
+            (
+                Method::POST,
+                &["root", "Verify"],
+                Authorities::Verify(root()),
+            ),
+        ] {
+            let path = [&["Muster", "v1", "DPS", "certificates"], rest].concat();
+            assert_eq!(of(&method, &path).unwrap(), Call::Authorities(call));
+        }
+        let patch = of(&Method::PATCH, &["muster", "v1", "dps", "certificates"]);
+        assert_eq!(patch.unwrap_err().code().code(), 405_000);
         assert!(!is_ours(&["muster", "v1", "events"]));
         assert!(!is_ours(&["muster", "v1"]));
     }

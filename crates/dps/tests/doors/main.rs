@@ -10,6 +10,7 @@ mod hierarchy;
 #[path = "../../../pki/tests/pki/software_tpm.rs"]
 mod software_tpm;
 
+mod authorities;
 mod az;
 mod clients;
 mod enrollments;

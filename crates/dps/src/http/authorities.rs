@@ -1,0 +1,135 @@
+//! Uploaded CA certificates, `/muster/v1/dps/certificates`: what Azure has in its resource manager.
+
+use axum::http::StatusCode;
+use ids::CertificateName;
+use registry::{CertificateAuthority, Right};
+use wire::authority::{AuthorityList, AuthorityRequest, VerifyRequest};
+use wire::enrollment::MAX_BODY;
+use wire::lenient;
+
+use super::authorize::{Operator, authorize};
+use super::enrollments::if_match;
+use super::route::authorities::Call;
+use super::{Incoming, Reply};
+use crate::Dps;
+use crate::authority::{self, AuthorityFault};
+use crate::error::ServiceFault;
+
+pub(super) async fn answer(
+    dps: &Dps,
+    request: Incoming<'_>,
+    call: Call,
+) -> Result<Reply, ServiceFault> {
+    match call {
+        Call::List => list(dps, request).await,
+        Call::Read(name) => read(dps, request, &name?).await,
+        Call::Put(name) => put(dps, request, name?).await,
+        Call::Delete(name) => delete(dps, request, &name?).await,
+        Call::NewCode(name) => new_code(dps, request, &name?).await,
+        Call::Verify(name) => verify(dps, request, &name?).await,
+    }
+}
+
+async fn list(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
+    request.read(MAX_BODY).await?;
+    let stored = operator.registry().authorities()?;
+    let describe = |one: &CertificateAuthority| authority::describe(one, false);
+    let value = stored.iter().map(describe).collect::<Result<_, _>>()?;
+    Ok(Reply::json(StatusCode::OK, &AuthorityList { value }))
+}
+
+async fn read(
+    dps: &Dps,
+    request: Incoming<'_>,
+    name: &CertificateName,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
+    request.read(MAX_BODY).await?;
+    shown(&stored(&operator, name)?, false)
+}
+
+/// Uploads without `If-Match`, replaces with it.
+async fn put(
+    dps: &Dps,
+    request: Incoming<'_>,
+    name: CertificateName,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::ServiceConfig)?;
+    let if_match = if_match(&request)?;
+    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
+    let draft = authority::draft(name, &AuthorityRequest::parse(&body)?, operator.now())?;
+    let registry = operator.registry();
+    let written = registry
+        .put_authority(draft, &if_match, operator.now())
+        .await;
+    shown(&written.map_err(AuthorityFault::from)?, false)
+}
+
+async fn delete(
+    dps: &Dps,
+    request: Incoming<'_>,
+    name: &CertificateName,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::ServiceConfig)?;
+    let if_match = if_match(&request)?;
+    request.read(MAX_BODY).await?;
+    let registry = operator.registry();
+    let deleted = registry
+        .delete_authority(name, &if_match, operator.now())
+        .await;
+    for entry in deleted.map_err(AuthorityFault::from)? {
+        tracing::warn!(
+            certificate.name = %name,
+            enrollment.id = entry.as_str(),
+            "CA certificate {name} was deleted while {entry} refers to it; that admits nobody by it any more"
+        );
+    }
+    Ok(Reply::no_content())
+}
+
+async fn new_code(
+    dps: &Dps,
+    request: Incoming<'_>,
+    name: &CertificateName,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::ServiceConfig)?;
+    let if_match = if_match(&request)?;
+    request.read(MAX_BODY).await?;
+    let registry = operator.registry();
+    let made = registry
+        .new_verification_code(name, &if_match, operator.now())
+        .await;
+    shown(&made.map_err(AuthorityFault::from)?, true)
+}
+
+async fn verify(
+    dps: &Dps,
+    request: Incoming<'_>,
+    name: &CertificateName,
+) -> Result<Reply, ServiceFault> {
+    let operator = authorize(dps, &request, Right::ServiceConfig)?;
+    let if_match = if_match(&request)?;
+    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
+    let request = VerifyRequest::parse(&body)?;
+    let proof = authority::possession(&stored(&operator, name)?, &request, operator.now())?;
+    let registry = operator.registry();
+    let verified = registry
+        .verify_authority(name, &if_match, proof, operator.now())
+        .await;
+    shown(&verified.map_err(AuthorityFault::from)?, false)
+}
+
+fn stored(
+    operator: &Operator<'_>,
+    name: &CertificateName,
+) -> Result<CertificateAuthority, AuthorityFault> {
+    let stored = operator.registry().authority(name)?;
+    let missing = || registry::AuthorityError::NotFound(name.clone());
+    Ok(stored.ok_or_else(missing)?)
+}
+
+fn shown(authority: &CertificateAuthority, with_code: bool) -> Result<Reply, ServiceFault> {
+    let described = authority::describe(authority, with_code)?;
+    Ok(Reply::json(StatusCode::OK, &described).with_etag(&authority.etag))
+}
