@@ -2,6 +2,7 @@
 
 mod identity;
 mod initialize;
+mod verification;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 pub use crate::layout::CaPaths;
 use crate::{CaError, files, layout};
 pub use identity::{EdgeIdentity, Existing, IdentityOptions, IssueOutcome};
+pub use verification::Signer;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -43,7 +45,8 @@ impl Default for InitOptions {
     }
 }
 
-/// An opened hierarchy: holds the intermediate's key and issues with it. The root's key is not read after `init`.
+/// An opened hierarchy: holds the intermediate's key and issues with it. The root's key is read only to
+/// prove possession of it.
 #[derive(Debug)]
 pub struct CaDirectory {
     dir: PathBuf,

@@ -43,6 +43,10 @@ pub(crate) fn edge_identity(dir: &Path, name: &str) -> CaPaths {
     named(dir, &format!("iot-edge-device-identity-{name}"))
 }
 
+pub(crate) fn verification(dir: &Path) -> PathBuf {
+    certs(dir).join("iot-device-verification-code.cert.pem")
+}
+
 fn named(dir: &Path, stem: &str) -> CaPaths {
     // `Path::with_extension` would cut names such as `edge-1.factory`.
     CaPaths {

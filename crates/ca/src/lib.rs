@@ -12,6 +12,7 @@ mod server;
 
 pub use directory::{
     CaDirectory, CaPaths, EdgeIdentity, Existing, IdentityOptions, InitOptions, IssueOutcome,
+    Signer,
 };
 pub use error::CaError;
 pub use files::read_passphrase;

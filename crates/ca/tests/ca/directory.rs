@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use ca::{CaDirectory, CaError, Existing, IdentityOptions, InitOptions};
-use pki::{Certificate, IssuerCache, PresentedChain, verify_to_anchor};
+use ca::{CaDirectory, CaError, Existing, IdentityOptions, InitOptions, Signer};
+use pki::{Certificate, IssuerCache, PresentedChain, prove_possession, verify_to_anchor};
 
 use crate::tools::{NOW, days, files, mode, path, text, told, verified_by_openssl};
 
@@ -234,4 +234,26 @@ fn faults_name_the_file_and_what_to_do() {
         "{fault}"
     );
     assert!(told(&ca::read_passphrase(&file).unwrap_err()).contains("first line"));
+}
+
+#[test]
+fn a_verification_certificate_proves_either_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let ca = init(dir);
+    for (signer, authority) in [
+        (Signer::Root, ca.root()),
+        (Signer::Intermediate, ca.intermediate()),
+    ] {
+        let (certificate, file) =
+            CaDirectory::issue_verification(dir, "0123ABCD", signer, None, NOW).unwrap();
+        let proof = prove_possession(authority, &certificate, NOW).unwrap();
+        assert_eq!(proof.common_name(), "0123ABCD");
+        let name = "certs/iot-device-verification-code.cert.pem";
+        assert_eq!(file, dir.join(name));
+        assert!(text(&file).contains("CN = 0123ABCD") || text(&file).contains("CN=0123ABCD"));
+    }
+    let long = "0".repeat(65);
+    let refused = CaDirectory::issue_verification(dir, &long, Signer::Root, None, NOW);
+    assert!(told(&refused.unwrap_err()).contains("65 characters"));
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use ca::{CaDirectory, CaPaths, Existing, IdentityOptions, InitOptions};
+use ca::{CaDirectory, CaPaths, Existing, IdentityOptions, InitOptions, Signer};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -36,6 +36,11 @@ pub enum IssueCommand {
         after_help = "Examples:\n  muster ca issue edge-identity edge-001 --dir ./wrkdir\n  muster ca issue edge-identity --count 1000 --prefix sim --dir ./wrkdir"
     )]
     EdgeIdentity(EdgeIdentityFlags),
+    /// A certificate that proves to a provisioning service that the hierarchy's key is at hand.
+    #[command(
+        after_help = "Example:\n  muster ca issue verification --code 0123ABCD --dir ./wrkdir\n  muster dps certificate verify --certificate-name factory \\\n    --path ./wrkdir/certs/iot-device-verification-code.cert.pem --data-dir ./data"
+    )]
+    Verification(VerificationFlags),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +100,32 @@ pub struct EdgeIdentityFlags {
     force: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct VerificationFlags {
+    /// What `muster dps certificate generate-verification-code` printed.
+    #[arg(long, value_name = "CODE")]
+    code: String,
+    /// The folder that `muster ca init` made.
+    #[arg(long, value_name = "W")]
+    dir: PathBuf,
+    /// Whose key signs: that of the certificate that is to be verified.
+    #[arg(long, value_enum, default_value_t)]
+    signer: SignerName,
+    /// A file whose first line opens that private key, where `init` encrypted it.
+    #[arg(long, value_name = "F")]
+    passphrase_file: Option<PathBuf>,
+}
+
+/// `--signer`.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum SignerName {
+    /// The root.
+    #[default]
+    Root,
+    /// The intermediate.
+    Intermediate,
+}
+
 /// `--key-type`.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub enum KeyType {
@@ -125,7 +156,35 @@ pub fn run(command: CaCommand, output: Format) -> anyhow::Result<()> {
     match command {
         CaCommand::Init(flags) => init(&flags, output),
         CaCommand::Issue(IssueCommand::EdgeIdentity(flags)) => edge_identity(&flags, output),
+        CaCommand::Issue(IssueCommand::Verification(flags)) => verification(&flags, output),
     }
+}
+
+fn verification(flags: &VerificationFlags, output: Format) -> anyhow::Result<()> {
+    let passphrase = flags.passphrase_file.as_deref().map(ca::read_passphrase);
+    let passphrase = passphrase.transpose()?;
+    let signer = match flags.signer {
+        SignerName::Root => Signer::Root,
+        SignerName::Intermediate => Signer::Intermediate,
+    };
+    let passphrase = passphrase.as_ref().map(|text| text.as_bytes());
+    let code = flags.code.trim();
+    let issued =
+        CaDirectory::issue_verification(&flags.dir, code, signer, passphrase, clock::now());
+    let (certificate, path) = issued.context("no verification certificate was issued")?;
+    let value = json!({
+        "name": code,
+        "issuer": certificate.issuer(),
+        "notAfter": certificate.not_after().to_string(),
+        "certificate": path.display().to_string(),
+    });
+    let columns: &[Column] = &[
+        ("Name", "/name"),
+        ("Issuer", "/issuer"),
+        ("Certificate", "/certificate"),
+    ];
+    output::print(output, &value, columns)?;
+    Ok(())
 }
 
 fn init(flags: &InitFlags, output: Format) -> anyhow::Result<()> {

@@ -129,12 +129,16 @@ pub fn generated() -> AttestationSettings {
     }
 }
 
-/// The first certificate of a PEM file: a full-chain file may be given, the leaf is what an enrollment pins.
-fn read_certificate(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path)
+/// The first certificate of a file: a full-chain file may be given, the leaf is what an enrollment pins. DER is read too.
+pub(super) fn read_certificate(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read the certificate {}", path.display()))?;
-    let certificates = pki::Certificate::parse_pem_bundle(&text)
-        .with_context(|| format!("{} is not a PEM certificate", path.display()))?;
+    let certificates = match std::str::from_utf8(&bytes) {
+        Ok(text) => pki::Certificate::parse_pem_bundle(text),
+        Err(_) => pki::Certificate::parse_one(&bytes).map(|one| vec![one]),
+    };
+    let certificates = certificates
+        .with_context(|| format!("{} is not a PEM or DER certificate", path.display()))?;
     let first = certificates
         .first()
         .with_context(|| format!("{} holds no certificate", path.display()))?;

@@ -1,0 +1,84 @@
+//! `muster ca issue verification`: shows a provisioning service that a CA's key is at hand.
+
+use std::path::{Path, PathBuf};
+
+use ids::Timestamp;
+use pki::{
+    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, Serial, Subject, Validity,
+    prepare,
+};
+
+use super::{CaDirectory, days};
+use crate::{CaError, files, layout};
+
+/// It is used once, at once.
+const DAYS: u32 = 1;
+
+/// Whose key is to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Signer {
+    /// The root's.
+    #[default]
+    Root,
+    /// The intermediate's.
+    Intermediate,
+}
+
+impl CaDirectory {
+    /// Issues a certificate whose common name is a verification code, directly with the root's or the intermediate's key, and
+    /// writes it where Azure's scripts do. Nobody needs its own key, so that is not kept. An earlier one is replaced.
+    ///
+    /// # Errors
+    /// When the code is no common name, or a file cannot be read or written.
+    pub fn issue_verification(
+        dir: &Path,
+        code: &str,
+        signer: Signer,
+        passphrase: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<(Certificate, PathBuf), CaError> {
+        let by = match signer {
+            Signer::Root => layout::root(dir),
+            Signer::Intermediate => layout::intermediate(dir),
+        };
+        for wanted in [&by.certificate, &by.key] {
+            if !wanted.exists() {
+                return Err(CaError::NotInitialized {
+                    dir: dir.to_owned(),
+                    missing: wanted.clone(),
+                });
+            }
+        }
+        let key = files::read_key(&by.key, passphrase)?;
+        let certificate = files::read_certificate(&by.certificate)?;
+        let issuer = Issuer::new(certificate, key).map_err(|source| CaError::Issuer {
+            path: by.certificate,
+            source,
+        })?;
+        let certificate = sign(code, &issuer, now)?;
+        let path = layout::verification(dir);
+        files::write_public(&path, &certificate.to_pem())?;
+        files::sync_dir(&layout::certs(dir))?;
+        Ok((certificate, path))
+    }
+}
+
+fn sign(code: &str, issuer: &Issuer, now: Timestamp) -> Result<Certificate, CaError> {
+    let name = || code.chars().take(64).collect();
+    let key = PrivateKey::generate(KeyType::Ec).map_err(|source| CaError::NewKey {
+        name: name(),
+        source,
+    })?;
+    let signed = || -> Result<Certificate, IssueError> {
+        let subject = Subject::common_name(code)?;
+        let (profile, validity) = (Profile::ProofOfPossession, Validity::UpTo(days(DAYS)));
+        let serial = Serial::random()?;
+        prepare(profile, &subject, Some(issuer), validity, serial, now)?
+            .lint()?
+            .sign(&key)
+    };
+    signed().map_err(|source| CaError::Issue {
+        name: name(),
+        source,
+    })
+}
