@@ -209,7 +209,7 @@ pub enum AssignError {
     #[error("the enrollment was changed while the device registered; register again")]
     EnrollmentChanged,
     /// The hub is not linked (any more).
-    #[error("hub {0} is not linked to the provisioning service")]
+    #[error("hub {0} is not linked to the provisioning service, or does not live on this server")]
     UnknownHub(HubName),
     /// Another registration owns the hub device: two enrollments name one device id.
     #[error("device {device_id} of hub {hub} belongs to registration {owner}")]

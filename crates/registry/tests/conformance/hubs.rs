@@ -147,6 +147,10 @@ pub(crate) async fn a_hub_elsewhere_is_linked_by_its_key(bench: Bench) {
         !format!("{linked:?}").contains(access.key.reveal()),
         "keys are not shown"
     );
+    let mut there = assign(&bench.registry, "d1").await;
+    there.choice.hub = name("far");
+    let refused = bench.registry.assign(there, bench.now()).await;
+    assert!(matches!(refused, Err(AssignError::UnknownHub(_))));
     let moved = bench.link(elsewhere("far", "new.example", 2)).await;
     assert_eq!(moved.host, host("new.example"));
     assert_eq!(

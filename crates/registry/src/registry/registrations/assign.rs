@@ -20,7 +20,7 @@ use crate::registry::new_identity::{NewIdentity, Seeds, insert_system_modules};
 use crate::registry::rows::{Rows, key, set_authentication};
 use crate::registry::twins::write_twin;
 use crate::registry::watchers::Watchers;
-use crate::service::ProvisioningService;
+use crate::service::{HubReach, LinkedHub, ProvisioningService};
 use crate::twin::{InitialTwin, TwinReplacement};
 
 impl Registry {
@@ -82,12 +82,10 @@ impl AssignJob {
             wanted_exists: existing.is_some(),
         };
         let decision = decide(situation, registrant.policy);
-        if self
-            .service
-            .hubs
-            .iter()
-            .all(|hub| hub.name.as_str() != decision.place.hub)
-        {
+        // A device of a hub elsewhere is not made by writing it down here.
+        let is_chosen = |hub: &LinkedHub| hub.name.as_str() == decision.place.hub;
+        let mut here = self.service.hubs.iter();
+        if !here.any(|hub| is_chosen(hub) && hub.reach == HubReach::Here) {
             return Err(AssignError::UnknownHub(self.assign.choice.hub));
         }
         if existing.is_some() && previous.as_ref() != Some(&decision.place) {
