@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ids::HubHost;
-use registry::{LocalHub, ProvisioningService, Registry, SharedAccessPolicy};
+use registry::{LinkedHub, LocalHub, ProvisioningService, Registry, SharedAccessPolicy};
 use serde::{Deserialize, Serialize};
+use wire::enrollment::AllocationPolicy;
 
 /// The file in which a running server leaves its addresses.
 const ENDPOINTS: &str = "endpoints.json";
@@ -20,8 +21,12 @@ pub struct Description {
     pub server_ca: PathBuf,
     /// Where the server listens, or did when it last ran.
     pub endpoints: Endpoints,
+    /// The first provisioning service.
     pub dps: ServiceEntry,
+    /// The hubs that live here, linked or not.
     pub hubs: Vec<HubEntry>,
+    /// All provisioning services, the first one first.
+    pub services: Vec<TenantEntry>,
 }
 
 /// URLs of the ports. `null` where nothing is offered or the server has not run yet.
@@ -37,6 +42,26 @@ pub struct Endpoints {
 pub struct ServiceEntry {
     pub hostname: String,
     pub connection_string: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantEntry {
+    pub name: String,
+    pub id_scope: String,
+    pub hostname: String,
+    pub connection_string: String,
+    pub allocation_policy: AllocationPolicy,
+    pub linked_hubs: Vec<LinkEntry>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkEntry {
+    pub name: String,
+    pub hostname: String,
+    pub allocation_weight: u16,
+    pub apply_allocation_policy: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +95,32 @@ pub fn describe(data_dir: &Path) -> anyhow::Result<Description> {
             .iter()
             .map(|hub| hub_entry(hub))
             .collect::<anyhow::Result<_>>()?,
+        services: served
+            .services
+            .iter()
+            .map(|service| tenant_entry(service, host))
+            .collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn tenant_entry(service: &ProvisioningService, server: &HubHost) -> anyhow::Result<TenantEntry> {
+    let ServiceEntry {
+        hostname,
+        connection_string,
+    } = dps_entry(service, service.host.as_ref().unwrap_or(server))?;
+    let link = |hub: &LinkedHub| LinkEntry {
+        name: hub.name.to_string(),
+        hostname: hub.host.to_string(),
+        allocation_weight: hub.allocation_weight.unwrap_or(1),
+        apply_allocation_policy: hub.apply_allocation_policy,
+    };
+    Ok(TenantEntry {
+        name: service.name.to_string(),
+        id_scope: service.id_scope.to_string(),
+        hostname,
+        connection_string,
+        allocation_policy: service.allocation_policy,
+        linked_hubs: service.hubs.iter().map(link).collect(),
     })
 }
 

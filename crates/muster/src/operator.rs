@@ -3,17 +3,21 @@
 //! The command line can do nothing that this API cannot; it has no other way in.
 
 mod connection_string;
+mod target;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use ids::HubHost;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use wire::connection_string::ConnectionString;
+use wire::sas::SharedAccessKey;
 
-use crate::{clock, local};
-use connection_string::ConnectionString;
+use crate::clock;
 pub use connection_string::Login;
+pub use target::Target;
 
 const TIMEOUT: Duration = Duration::from_secs(320);
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
@@ -45,26 +49,6 @@ impl OperatorError {
             Self::Unreachable { .. } => 3,
         }
     }
-}
-
-/// Where a command finds its service.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Target {
-    /// The data directory of a server on this machine; supplies its connection string and its CA.
-    #[arg(long, global = true, value_name = "DIR", env = "MUSTER_DATA_DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// A connection string: HostName=…;SharedAccessKeyName=…;SharedAccessKey=…
-    #[arg(
-        long,
-        short = 'l',
-        global = true,
-        value_name = "STRING",
-        hide_env_values = true
-    )]
-    pub login: Option<Login>,
-    /// PEM file with the CA of the server, when it is not in the system's store.
-    #[arg(long, global = true, value_name = "FILE", env = "MUSTER_SERVER_CA")]
-    pub server_ca: Option<PathBuf>,
 }
 
 /// Which of the two services a command talks to.
@@ -101,18 +85,21 @@ pub struct Page {
 pub struct ServiceClient {
     http: reqwest::Client,
     service: Service,
-    connection: ConnectionString,
+    host: HubHost,
+    policy: String,
+    key: SharedAccessKey,
 }
 
-impl Target {
-    /// Finds the connection string and makes a client for `service`.
-    pub fn connect(&self, service: Service) -> anyhow::Result<ServiceClient> {
-        let (text, ca) = self.find(service)?;
-        let connection = ConnectionString::parse(&text)?;
+impl ServiceClient {
+    fn new(
+        service: Service,
+        connection: ConnectionString,
+        ca: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let mut http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = self.server_ca.as_ref().or(ca.as_ref()) {
+        if let Some(path) = ca {
             let pem = std::fs::read(path)
                 .with_context(|| format!("cannot read the server's CA {}", path.display()))?;
             let roots = reqwest::Certificate::from_pem_bundle(&pem)
@@ -120,36 +107,14 @@ impl Target {
             http = http.tls_certs_only(roots);
         }
         let http = http.build().context("the HTTPS client")?;
-        Ok(ServiceClient {
+        let key = SharedAccessKey::try_from(&connection.key).context("the key")?;
+        Ok(Self {
             http,
             service,
-            connection,
+            host: connection.host,
+            policy: connection.policy,
+            key,
         })
-    }
-
-    fn find(&self, service: Service) -> anyhow::Result<(String, Option<PathBuf>)> {
-        if let Some(login) = &self.login {
-            return Ok((login.reveal().to_owned(), None));
-        }
-        if let Some(text) = crate::environment::variable(service.variable()) {
-            return Ok((text, None));
-        }
-        let Some(data_dir) = &self.data_dir else {
-            let message = format!(
-                "which service? Give --data-dir DIR for a server on this machine, --login STRING, or set {}",
-                service.variable()
-            );
-            return Err(OperatorError::Usage(message).into());
-        };
-        let local = local::describe(data_dir)?;
-        let text = match service {
-            Service::Provisioning => local.dps.connection_string,
-            Service::Hub => match local.hubs.into_iter().next() {
-                Some(hub) => hub.connection_string,
-                None => anyhow::bail!("{} has no hub", data_dir.display()),
-            },
-        };
-        Ok((text, Some(local.server_ca)))
     }
 }
 
@@ -279,7 +244,7 @@ impl ServiceClient {
             request = request.json(body);
         }
         let unreachable = |error: reqwest::Error| OperatorError::Unreachable {
-            url: self.connection.host.to_string(),
+            url: self.host.to_string(),
             reason: innermost(&error),
         };
         let response = request.send().await.map_err(unreachable)?;
@@ -306,13 +271,13 @@ impl ServiceClient {
 
     fn unreadable(&self, why: &str) -> OperatorError {
         OperatorError::Unreachable {
-            url: self.connection.host.to_string(),
+            url: self.host.to_string(),
             reason: format!("its answer is not what this API answers: {why}"),
         }
     }
 
     fn url(&self, call: &Call<'_>) -> String {
-        let mut url = format!("https://{}", self.connection.host);
+        let mut url = format!("https://{}", self.host);
         for segment in call.path {
             url.push('/');
             url.push_str(&wire::http::encode_segment(segment));
@@ -326,14 +291,9 @@ impl ServiceClient {
     }
 
     fn token(&self) -> String {
-        let resource = self.connection.host.to_string();
+        let resource = self.host.to_string();
         let expiry = clock::now().plus(TOKEN_LIFETIME);
-        wire::sas::build(
-            &resource,
-            Some(&self.connection.policy),
-            expiry,
-            &self.connection.key,
-        )
+        wire::sas::build(&resource, Some(&self.policy), expiry, &self.key)
     }
 }
 

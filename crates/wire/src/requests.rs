@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+pub mod serving;
+
 use crate::identity::KeyText;
 
 /// How devices prove themselves, as far as an operator says it. Slots that are `None` stay as they are.

@@ -5,7 +5,10 @@ mod certificate;
 mod device_key;
 mod enrollment;
 mod enrollment_group;
+pub mod linked_hub;
+mod policy;
 mod registration;
+mod service;
 mod settings;
 
 use clap::Subcommand;
@@ -15,6 +18,28 @@ use super::Invocation;
 /// Verbs of `muster dps`.
 #[derive(Debug, Subcommand)]
 pub enum DpsCommand {
+    /// Add a provisioning service to the server: an ID scope, enrollments and keys of its own.
+    #[command(
+        after_help = "Example:\n  muster dps create --name factory --hostname factory.example.org --data-dir ./data"
+    )]
+    Create(service::ServiceCreate),
+    /// List the provisioning services of the server.
+    #[command(after_help = "Example:\n  muster dps list --data-dir ./data --output table")]
+    List,
+    /// Show one provisioning service.
+    #[command(after_help = "Example:\n  muster dps show --dps-name factory --data-dir ./data")]
+    Show,
+    /// Change the settings of a provisioning service.
+    #[command(
+        after_help = "Example:\n  muster dps update --default-allocation-policy geolatency --data-dir ./data"
+    )]
+    Update(service::ServiceUpdate),
+    /// Shared access policies of a provisioning service.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Hubs that a provisioning service assigns devices to.
+    #[command(subcommand)]
+    LinkedHub(linked_hub::LinkedHubCommand),
     /// Individual enrollments: one device each.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
@@ -28,6 +53,12 @@ pub enum DpsCommand {
 
 pub async fn run(command: DpsCommand, invocation: &Invocation) -> anyhow::Result<()> {
     match command {
+        DpsCommand::Create(flags) => service::create(flags, invocation).await,
+        DpsCommand::List => service::list(invocation).await,
+        DpsCommand::Show => service::show(invocation).await,
+        DpsCommand::Update(flags) => service::update(flags, invocation).await,
+        DpsCommand::Policy(command) => policy::run(command, invocation).await,
+        DpsCommand::LinkedHub(command) => linked_hub::run(command, invocation).await,
         DpsCommand::Enrollment(command) => enrollment::run(command, invocation).await,
         DpsCommand::EnrollmentGroup(command) => enrollment_group::run(command, invocation).await,
         DpsCommand::Certificate(command) => certificate::run(command, invocation).await,

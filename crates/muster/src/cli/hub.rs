@@ -1,6 +1,7 @@
 //! `muster hub`.
 
 mod device_identity;
+mod hubs;
 mod invoke_method;
 mod module_identity;
 mod monitor_events;
@@ -10,12 +11,35 @@ pub use twin::object;
 
 use clap::Subcommand;
 
+use super::dps::linked_hub::{self, LinkFlags, LinkName};
 use super::{Column, Invocation, output};
 use crate::operator::Service;
 
 /// Verbs of `muster hub`.
 #[derive(Debug, Subcommand)]
 pub enum HubCommand {
+    /// Add a hub to the running server; link it to let it have devices.
+    #[command(
+        after_help = "Example:\n  muster hub create --name second --hostname second.example.org --data-dir ./data"
+    )]
+    Create(hubs::HubCreate),
+    /// List the hubs of the server.
+    #[command(after_help = "Example:\n  muster hub list --data-dir ./data --output table")]
+    List,
+    /// Show a hub of the server with its connection string.
+    #[command(after_help = "Example:\n  muster hub show --name second --data-dir ./data")]
+    Show(hubs::HubName),
+    /// Delete a hub that is linked to nobody and has no devices.
+    #[command(after_help = "Example:\n  muster hub delete --name second --data-dir ./data")]
+    Delete(hubs::HubName),
+    /// Link a hub to the provisioning service, or change its link: here or elsewhere.
+    #[command(
+        after_help = "Example:\n  muster hub link --name second --allocation-weight 2 --apply-allocation-policy true --data-dir ./data\n  muster hub link --name far --connection-string \"$FAR_HUB\" --data-dir ./data"
+    )]
+    Link(LinkFlags),
+    /// Unlink a hub. Its devices stay in it; each chooses again when it registers.
+    #[command(after_help = "Example:\n  muster hub unlink --name second --data-dir ./data")]
+    Unlink(LinkName),
     /// Device identities in the registry.
     #[command(subcommand)]
     DeviceIdentity(device_identity::DeviceIdentityCommand),
@@ -59,6 +83,12 @@ pub const TWIN_COLUMNS: &[Column] = &[
 
 pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result<()> {
     match command {
+        HubCommand::Create(flags) => hubs::create(flags, invocation).await,
+        HubCommand::List => hubs::list(invocation).await,
+        HubCommand::Show(flags) => hubs::show(flags, invocation).await,
+        HubCommand::Delete(flags) => hubs::delete(flags, invocation).await,
+        HubCommand::Link(flags) => linked_hub::link(flags, invocation).await,
+        HubCommand::Unlink(flags) => linked_hub::unlink(flags, invocation).await,
         HubCommand::DeviceIdentity(command) => device_identity::run(command, invocation).await,
         HubCommand::ModuleIdentity(command) => module_identity::run(command, invocation).await,
         HubCommand::DeviceTwin(command) => twin::run_device(command, invocation).await,

@@ -1,0 +1,152 @@
+//! `muster dps linked-hub`, and `muster hub link|unlink`, which are the same with other words.
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::Value;
+use wire::connection_string::ConnectionString;
+use wire::requests::serving as requests;
+
+use crate::cli::{Column, Invocation, output};
+use crate::operator::{Call, Login, OperatorError, Service};
+
+const COLUMNS: &[Column] = &[
+    ("Name", "/name"),
+    ("Host", "/hostName"),
+    ("Location", "/location"),
+    ("Weight", "/allocationWeight"),
+    ("Allocation", "/applyAllocationPolicy"),
+];
+
+/// Verbs of `muster dps linked-hub`.
+#[derive(Debug, Subcommand)]
+pub enum LinkedHubCommand {
+    /// Link a hub; it takes its share of devices from now on.
+    #[command(
+        after_help = "Example:\n  muster dps linked-hub create --connection-string \"$HUB\" --allocation-weight 10 --data-dir ./data"
+    )]
+    Create(LinkFlags),
+    /// List the linked hubs.
+    #[command(
+        after_help = "Example:\n  muster dps linked-hub list --data-dir ./data --output table"
+    )]
+    List,
+    /// Show one link.
+    #[command(
+        after_help = "Example:\n  muster dps linked-hub show --linked-hub second --data-dir ./data"
+    )]
+    Show(LinkName),
+    /// Change weight, part in allocation or connection string; what no flag names stays.
+    #[command(
+        after_help = "Example:\n  muster dps linked-hub update --linked-hub second --apply-allocation-policy false --data-dir ./data"
+    )]
+    Update(LinkFlags),
+    /// Unlink a hub. Its devices stay in it; each chooses again when it registers.
+    #[command(
+        after_help = "Example:\n  muster dps linked-hub delete --linked-hub second --data-dir ./data"
+    )]
+    Delete(LinkName),
+}
+
+/// What a link is.
+#[derive(Debug, clap::Args)]
+pub struct LinkFlags {
+    /// The hub's name [default: from the connection string's host].
+    #[arg(long, short = 'n', visible_aliases = ["linked-hub", "lh"])]
+    name: Option<String>,
+    /// The hub's connection string, with RegistryWrite and ServiceConnect; not needed for a hub of the same data directory.
+    #[arg(long, visible_alias = "cs", value_name = "STRING")]
+    connection_string: Option<Login>,
+    /// Its share among the others, 1 to 1000.
+    #[arg(long, visible_alias = "weight", value_name = "WEIGHT")]
+    allocation_weight: Option<i64>,
+    /// Whether allocation policies may choose it.
+    #[arg(long, visible_alias = "aap", value_name = "true|false")]
+    apply_allocation_policy: Option<bool>,
+}
+
+/// Which link.
+#[derive(Debug, clap::Args)]
+pub struct LinkName {
+    /// The hub's name.
+    #[arg(long, short = 'n', visible_aliases = ["linked-hub", "lh"])]
+    name: String,
+}
+
+pub async fn run(command: LinkedHubCommand, invocation: &Invocation) -> anyhow::Result<()> {
+    match command {
+        LinkedHubCommand::Create(flags) | LinkedHubCommand::Update(flags) => {
+            link(flags, invocation).await
+        }
+        LinkedHubCommand::List => {
+            let path = ["muster", "v1", "dps", "linkedHubs"];
+            call(Call::new(Method::GET, &path), invocation).await
+        }
+        LinkedHubCommand::Show(LinkName { name }) => {
+            let path = ["muster", "v1", "dps", "linkedHubs", &name];
+            call(Call::new(Method::GET, &path), invocation).await
+        }
+        LinkedHubCommand::Delete(flags) => unlink(flags, invocation).await,
+    }
+}
+
+pub async fn link(flags: LinkFlags, invocation: &Invocation) -> anyhow::Result<()> {
+    let given = flags.connection_string.as_ref().map(Login::reveal);
+    let name = match (flags.name, given) {
+        (Some(name), _) => name,
+        (None, Some(text)) => name_of(text)?,
+        (None, None) => {
+            let message = "which hub? Give --name NAME, --connection-string STRING, or both";
+            return Err(OperatorError::Usage(message.to_owned()).into());
+        }
+    };
+    let known = match given {
+        Some(_) => None,
+        None => invocation.target.opens_hub(&name)?,
+    };
+    let string = given.or(known.as_deref());
+    let (weight, apply) = (flags.allocation_weight, flags.apply_allocation_policy);
+    let body = requests::link(string, weight, apply);
+    let path = ["muster", "v1", "dps", "linkedHubs", &name];
+    call(Call::new(Method::PUT, &path).body(&body), invocation).await
+}
+
+pub async fn unlink(LinkName { name }: LinkName, invocation: &Invocation) -> anyhow::Result<()> {
+    let path = ["muster", "v1", "dps", "linkedHubs", &name];
+    call(Call::new(Method::DELETE, &path), invocation).await
+}
+
+/// A name for a hub that was given by its connection string alone: its host's first label, or its address with dashes.
+fn name_of(connection_string: &str) -> Result<String, OperatorError> {
+    let parsed = ConnectionString::parse(connection_string)
+        .map_err(|error| OperatorError::Usage(error.to_string()))?;
+    let host = parsed.host.name();
+    Ok(match host.parse::<std::net::Ipv4Addr>() {
+        Ok(_) => host.replace('.', "-"),
+        Err(_) => host.split('.').next().unwrap_or(host).to_owned(),
+    })
+}
+
+async fn call(call: Call<'_>, invocation: &Invocation) -> anyhow::Result<()> {
+    let client = invocation.target.connect(Service::Provisioning)?;
+    let answer: Value = client.call(call).await?;
+    Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_without_a_name_is_named_after_its_host() {
+        let string = |host: &str| {
+            format!(
+                "HostName={host};SharedAccessKeyName=p;\
+                 SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+            )
+        };
+        let named = |host| name_of(&string(host)).unwrap();
+        assert_eq!(named("contoso.azure-devices.net"), "contoso");
+        assert_eq!(named("127.0.0.9:8443"), "127-0-0-9");
+        assert!(name_of("HostName=x").is_err());
+    }
+}

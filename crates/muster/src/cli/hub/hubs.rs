@@ -1,0 +1,62 @@
+//! `muster hub create|list|show|delete`: the hubs that live on a server.
+
+use reqwest::Method;
+use serde_json::Value;
+use wire::requests::serving as requests;
+
+use crate::cli::{Column, Invocation, output};
+use crate::operator::{Call, Service};
+
+const COLUMNS: &[Column] = &[
+    ("Name", "/name"),
+    ("Host", "/hostName"),
+    ("LinkedBy", "/linkedBy"),
+];
+
+/// The hub's name and where it will be reached.
+#[derive(Debug, clap::Args)]
+pub struct HubCreate {
+    #[arg(long, short = 'n')]
+    name: String,
+    /// The host name that devices will reach it by; it has to lead to this server.
+    #[arg(long, value_name = "HOST")]
+    hostname: String,
+}
+
+/// A hub's name.
+#[derive(Debug, clap::Args)]
+pub struct HubName {
+    #[arg(long, short = 'n')]
+    name: String,
+}
+
+pub async fn create(flags: HubCreate, invocation: &Invocation) -> anyhow::Result<()> {
+    let body = requests::host(&flags.hostname);
+    let path = ["muster", "v1", "hubs", &flags.name];
+    call(Call::new(Method::PUT, &path).body(&body), invocation).await
+}
+
+pub async fn list(invocation: &Invocation) -> anyhow::Result<()> {
+    call(
+        Call::new(Method::GET, &["muster", "v1", "hubs"]),
+        invocation,
+    )
+    .await
+}
+
+pub async fn show(flags: HubName, invocation: &Invocation) -> anyhow::Result<()> {
+    let path = ["muster", "v1", "hubs", &flags.name];
+    call(Call::new(Method::GET, &path), invocation).await
+}
+
+pub async fn delete(flags: HubName, invocation: &Invocation) -> anyhow::Result<()> {
+    let path = ["muster", "v1", "hubs", &flags.name];
+    call(Call::new(Method::DELETE, &path), invocation).await
+}
+
+/// Hubs are made through the provisioning service: before there is a hub, nobody has its keys.
+async fn call(call: Call<'_>, invocation: &Invocation) -> anyhow::Result<()> {
+    let client = invocation.target.connect(Service::Provisioning)?;
+    let answer: Value = client.call(call).await?;
+    Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}

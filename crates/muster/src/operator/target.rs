@@ -1,0 +1,131 @@
+//! Where a command finds its service.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use wire::connection_string::ConnectionString;
+
+use super::{Login, OperatorError, Service, ServiceClient};
+use crate::local;
+
+/// Where a command finds its service.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Target {
+    /// The data directory of a server on this machine; supplies its connection string and its CA.
+    #[arg(long, global = true, value_name = "DIR", env = "MUSTER_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Which provisioning service of the data directory [default: the first one].
+    #[arg(long, global = true, value_name = "NAME")]
+    pub dps_name: Option<String>,
+    /// Which hub of the data directory [default: the first one].
+    #[arg(long, global = true, value_name = "NAME")]
+    pub hub_name: Option<String>,
+    /// A connection string: HostName=…;SharedAccessKeyName=…;SharedAccessKey=…
+    #[arg(
+        long,
+        short = 'l',
+        global = true,
+        value_name = "STRING",
+        hide_env_values = true
+    )]
+    pub login: Option<Login>,
+    /// PEM file with the CA of the server, when it is not in the system's store.
+    #[arg(long, global = true, value_name = "FILE", env = "MUSTER_SERVER_CA")]
+    pub server_ca: Option<PathBuf>,
+}
+
+impl Target {
+    /// Finds the connection string and makes a client for `service`.
+    pub fn connect(&self, service: Service) -> anyhow::Result<ServiceClient> {
+        let (text, ca) = self.find(service)?;
+        let connection = ConnectionString::parse(&text)
+            .map_err(|error| OperatorError::Usage(error.to_string()))?;
+        let ca = self.server_ca.as_ref().or(ca.as_ref());
+        ServiceClient::new(service, connection, ca.map(PathBuf::as_path))
+    }
+
+    /// What opens a hub of the data directory, when that is where the command goes and it has such a hub. To no other server:
+    /// it holds a key.
+    pub fn opens_hub(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let Some(data_dir) = self.directory(Service::Provisioning) else {
+            return Ok(None);
+        };
+        let hubs = local::describe(data_dir)?.hubs.into_iter();
+        let mut named = hubs.filter(|hub| hub.name == name);
+        Ok(named.next().map(|hub| hub.connection_string))
+    }
+
+    fn name(&self, service: Service) -> (&'static str, Option<&str>) {
+        match service {
+            Service::Provisioning => ("--dps-name", self.dps_name.as_deref()),
+            Service::Hub => ("--hub-name", self.hub_name.as_deref()),
+        }
+    }
+
+    /// The data directory, when it decides: a connection string goes before it, and a name said for this command goes before
+    /// a variable that is set for all.
+    fn directory(&self, service: Service) -> Option<&Path> {
+        let (_, name) = self.name(service);
+        let is_named = name.is_some();
+        let elsewhere = self.login.is_some()
+            || (!is_named && crate::environment::variable(service.variable()).is_some());
+        self.data_dir.as_deref().filter(|_| !elsewhere)
+    }
+
+    fn find(&self, service: Service) -> anyhow::Result<(String, Option<PathBuf>)> {
+        let (flag, name) = self.name(service);
+        if let Some(data_dir) = self.directory(service) {
+            return local_string(data_dir, service, name);
+        }
+        let variable = || crate::environment::variable(service.variable());
+        let text = self.login.as_ref().map(|login| login.reveal().to_owned());
+        let problem = match (text.or_else(variable), name) {
+            (Some(text), None) => return Ok((text, None)),
+            (_, Some(_)) => format!(
+                "{flag} chooses within --data-dir; a connection string says itself what it opens"
+            ),
+            (None, None) => format!(
+                "which service? Give --data-dir DIR for a server on this machine, --login STRING, or set {}",
+                service.variable()
+            ),
+        };
+        Err(OperatorError::Usage(problem).into())
+    }
+}
+
+fn local_string(
+    data_dir: &Path,
+    service: Service,
+    name: Option<&str>,
+) -> anyhow::Result<(String, Option<PathBuf>)> {
+    let local = local::describe(data_dir)?;
+    let (what, strings): (_, Vec<(String, String)>) = match service {
+        Service::Provisioning => (
+            "provisioning service",
+            local
+                .services
+                .into_iter()
+                .map(|service| (service.name, service.connection_string))
+                .collect(),
+        ),
+        Service::Hub => (
+            "hub",
+            local
+                .hubs
+                .into_iter()
+                .map(|hub| (hub.name, hub.connection_string))
+                .collect(),
+        ),
+    };
+    let is_it = |known: &str| name.is_none_or(|name| known.eq_ignore_ascii_case(name));
+    let known: Vec<&str> = strings.iter().map(|(name, _)| name.as_str()).collect();
+    let unknown = format!(
+        "{} has no {what} {}; it has {}",
+        data_dir.display(),
+        name.unwrap_or_default(),
+        known.join(", ")
+    );
+    let found = strings.into_iter().find(|(known, _)| is_it(known));
+    let (_, text) = found.context(OperatorError::Usage(unknown))?;
+    Ok((text, Some(local.server_ca)))
+}
