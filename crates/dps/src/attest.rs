@@ -17,7 +17,7 @@ mod tpm;
 mod x509;
 
 pub use symmetric_key::KeyPair;
-pub use tpm::{TpmIdentity, TpmProof, TpmRefusal, Tpms, UnusableTpmKey};
+pub use tpm::{Challenge, TpmIdentity, TpmProof, TpmRefusal, Tpms, UnusableTpmKey};
 
 /// How far a device's clock may lag. Device daemons make tokens that live 30 s and show the same one with every poll.
 const SKEW: Duration = Duration::from_secs(300);
@@ -162,7 +162,7 @@ fn individually(
         }
         (Attestation::Tpm(enrolled), Evidence::Tpm(shown)) => {
             let challenge = tpms.challenge(claim, shown, enrolled, now);
-            return Err(NotProven::Challenged(challenge.map_err(refuse)?));
+            return Err(NotProven::Challenged(Box::new(challenge.map_err(refuse)?)));
         }
         (wanted, _) => Err(claim.wrong_kind(wanted)),
     };

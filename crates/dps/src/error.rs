@@ -1,7 +1,6 @@
 //! Everything that the doors answer with an error, and the one table that says how.
 
 use ids::{IdError, RegistrationId};
-use pki::tpm::ActivationBlob;
 use registry::{EnrollmentError, EnrollmentKey, RegistrationError, Right, StorageError};
 use wire::error::DpsErrorCode;
 use wire::http::PathError;
@@ -9,6 +8,7 @@ use wire::lenient::BodyError;
 use wire::sas::SasError;
 
 use crate::admin::AdminError;
+use crate::attest::Challenge;
 use crate::authority::AuthorityFault;
 use crate::enrollment::BadRecord;
 use crate::refusal::{NotProven, Refusal, with_causes};
@@ -22,7 +22,7 @@ pub enum ServiceFault {
     Refused(#[from] Box<Refusal>),
     /// A TPM is asked to prove that it is there. Not a failure: every registration of one begins so.
     #[error("the TPM has to answer a challenge")]
-    Challenged(ActivationBlob),
+    Challenged(Box<Challenge>),
     /// An operation id that is not one of ours for that registration.
     #[error("there is no such operation of this registration")]
     NoSuchOperation,
@@ -108,7 +108,7 @@ impl From<NotProven> for ServiceFault {
     fn from(error: NotProven) -> Self {
         match error {
             NotProven::Refused(refusal) => Self::Refused(refusal),
-            NotProven::Challenged(blob) => Self::Challenged(blob),
+            NotProven::Challenged(challenge) => Self::Challenged(challenge),
             NotProven::Storage(error) => Self::Storage(error),
             NotProven::BadRecord(error) => Self::BadRecord(error),
         }
@@ -184,9 +184,11 @@ impl ServiceFault {
     pub fn log(&self, request_id: &str) {
         match self {
             Self::Refused(refusal) => refusal.log(request_id),
-            Self::Challenged(_) => tracing::debug!(
+            Self::Challenged(challenge) => tracing::debug!(
                 request.id = request_id,
-                "a device was asked to prove that it has its TPM"
+                registration.id = %challenge.registration_id,
+                "registration {} was asked to prove that it has its TPM",
+                challenge.registration_id,
             ),
             Self::Storage(_) | Self::BadRecord(_) => self.log_failure(request_id),
             Self::Serving(fault) if fault.is_ours() => self.log_failure(request_id),

@@ -7,7 +7,6 @@ use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::LengthLimitError;
-use pki::tpm::ActivationBlob;
 use serde::Serialize;
 use wire::dps::TpmChallenge;
 use wire::error::ServiceError;
@@ -15,6 +14,7 @@ use wire::http::{self as wire_http, Path};
 use wire::sas::REGISTRATION_POLICY;
 
 use crate::Dps;
+use crate::attest::Challenge;
 use crate::error::ServiceFault;
 
 mod authorities;
@@ -102,10 +102,10 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
 }
 
 /// The body of a refusal that asks a TPM to prove itself.
-fn challenge(error: ServiceError, blob: &ActivationBlob) -> TpmChallenge {
+fn challenge_body(error: ServiceError, challenge: &Challenge) -> TpmChallenge {
     TpmChallenge {
         error,
-        authentication_key: blob.as_bytes().to_vec().into(),
+        authentication_key: challenge.sealed.as_bytes().to_vec().into(),
         key_name: REGISTRATION_POLICY,
     }
 }
@@ -163,7 +163,9 @@ impl Reply {
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let code = error.error_code.to_string();
         let reply = match fault {
-            ServiceFault::Challenged(blob) => Self::json(status, &challenge(error, blob)),
+            ServiceFault::Challenged(challenge) => {
+                Self::json(status, &challenge_body(error, challenge))
+            }
             _ => Self::json(status, &error),
         };
         reply.with(HeaderName::from_static(ServiceError::HEADER), &code)

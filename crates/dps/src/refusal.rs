@@ -1,12 +1,11 @@
 //! Why a device was not let in: told precisely to the operator, and to the device only that it was not.
 
 use ids::RegistrationId;
-use pki::tpm::ActivationBlob;
 use pki::{ChainError, PresentedChain};
 use registry::{EnrollmentKey, StorageError};
 use wire::sas::SasError;
 
-use crate::attest::TpmRefusal;
+use crate::attest::{Challenge, TpmRefusal};
 use crate::enrollment::BadRecord;
 
 /// The reason of a refusal, with a stable code. Devices never see any of it.
@@ -167,7 +166,7 @@ pub enum NotProven {
     Refused(#[from] Box<Refusal>),
     /// It was asked to prove that it has its TPM: the ordinary answer to the first request of one.
     #[error("the TPM has to answer a challenge")]
-    Challenged(ActivationBlob),
+    Challenged(Box<Challenge>),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

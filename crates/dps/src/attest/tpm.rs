@@ -7,7 +7,7 @@
 mod secret;
 mod shown;
 
-use ids::Timestamp;
+use ids::{RegistrationId, Timestamp};
 use pki::tpm::{ActivationBlob, EndorsementKey, HmacKey, SealError, StorageRootKey, TpmKeyError};
 use registry::ProvisioningService;
 use wire::binary::Base64Bytes;
@@ -124,6 +124,15 @@ pub struct Tpms {
     shown: ShownKeys,
 }
 
+/// What a device is asked to prove its TPM with.
+#[derive(Debug)]
+pub struct Challenge {
+    /// Who asked.
+    pub registration_id: RegistrationId,
+    /// The key to sign a token with, wrapped for the TPM.
+    pub sealed: ActivationBlob,
+}
+
 /// What the device of an attested TPM is given.
 #[derive(Debug, Clone)]
 pub struct TpmProof {
@@ -154,7 +163,7 @@ impl Tpms {
         shown: &TpmIdentity,
         enrolled: &TpmIdentity,
         now: Timestamp,
-    ) -> Result<ActivationBlob, RefusalReason> {
+    ) -> Result<Challenge, RefusalReason> {
         let storage_root = agreed_root(shown, enrolled)?;
         let storage_root = storage_root.ok_or(TpmRefusal::NoStorageRootKey)?;
         let subject = subject(claim, enrolled, storage_root);
@@ -162,7 +171,10 @@ impl Tpms {
         let device = (claim.id_scope.clone(), claim.registration_id.clone());
         self.shown.remember(device, window, storage_root);
         let sealed = seal(&self.secret.challenge(&subject, window), &subject);
-        Ok(sealed.map_err(TpmRefusal::Seal)?)
+        Ok(Challenge {
+            registration_id: claim.registration_id.clone(),
+            sealed: sealed.map_err(TpmRefusal::Seal)?,
+        })
     }
 
     /// The second request, and every one after it: the key of an open challenge signed the token.

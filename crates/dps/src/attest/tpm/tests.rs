@@ -42,7 +42,8 @@ impl Story {
         let attest::Evidence::Tpm(shown) = claim.evidence() else {
             panic!("a TPM was shown");
         };
-        self.tpms.challenge(&claim, shown, enrolled, now(0))
+        let challenge = self.tpms.challenge(&claim, shown, enrolled, now(0))?;
+        Ok(challenge.sealed)
     }
 
     /// The second request, `late` seconds after the first.
