@@ -8,7 +8,9 @@ use pki::PemError;
 use registry::{
     EnrollmentDraft, EnrollmentKey, EnrollmentRecord, InitialTwin, ProvisioningService, TwinError,
 };
+use serde::Deserialize;
 use serde_json::Value;
+use wire::allocation::CustomAllocation;
 use wire::enrollment::{
     AllocationPolicy, Attestation, EnrollmentGroup, GroupRequest, IndividualEnrollment,
     IndividualRequest, ProvisioningStatus, Settings, SettingsRequest,
@@ -73,8 +75,16 @@ pub enum AdminError {
     #[error("primary and secondary are the same certificate")]
     SameTwice,
     /// A policy that this version does not have.
-    #[error("the allocation policy {0} is not offered by this version; use hashed or static")]
+    #[error(
+        "the allocation policy {0} is not offered by this version; use hashed, static or custom"
+    )]
     PolicyNotOffered(&'static str),
+    /// Custom allocation needs somebody to ask.
+    #[error("custom allocation needs customAllocationDefinition with webhookUrl and apiVersion")]
+    CustomNeedsWebhook,
+    /// The URL of a webhook as it is shown, and none like it is stored.
+    #[error("webhookUrl is shown without its query; send it whole")]
+    MaskedWebhook,
     /// Static allocation needs exactly one hub.
     #[error("static allocation needs exactly one hub in iotHubs, found {0}")]
     StaticNeedsOne(usize),
@@ -143,7 +153,7 @@ impl Judge<'_> {
     ) -> Result<EnrollmentDraft, AdminError> {
         let key = EnrollmentKey::Individual(id.clone());
         let resolved = attestation::resolve(&key, &request.settings.attestation, self)?;
-        let settings = settings(request.settings, resolved.document, self.service)?;
+        let settings = settings(request.settings, resolved.document, self)?;
         let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
         let document = IndividualEnrollment {
             registration_id: id.clone(),
@@ -169,7 +179,7 @@ impl Judge<'_> {
     ) -> Result<EnrollmentDraft, AdminError> {
         let key = EnrollmentKey::Group(id.clone());
         let resolved = attestation::resolve(&key, &request.settings.attestation, self)?;
-        let settings = settings(request.settings, resolved.document, self.service)?;
+        let settings = settings(request.settings, resolved.document, self)?;
         let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
         let document = EnrollmentGroup {
             enrollment_group_id: id.clone(),
@@ -189,19 +199,23 @@ impl Judge<'_> {
 fn settings(
     request: SettingsRequest,
     attestation: Attestation,
-    service: &ProvisioningService,
+    judge: &Judge<'_>,
 ) -> Result<Settings, AdminError> {
+    let custom_allocation = custom_allocation(&request, judge.stored)?;
     match request.allocation_policy {
+        Some(AllocationPolicy::Custom) if custom_allocation.is_none() => {
+            return Err(AdminError::CustomNeedsWebhook);
+        }
         Some(AllocationPolicy::GeoLatency) => {
             return Err(AdminError::PolicyNotOffered("geoLatency"));
         }
-        Some(AllocationPolicy::Custom) => return Err(AdminError::PolicyNotOffered("custom")),
         Some(AllocationPolicy::Static) if request.iot_hubs.len() != 1 => {
             return Err(AdminError::StaticNeedsOne(request.iot_hubs.len()));
         }
-        Some(AllocationPolicy::Static | AllocationPolicy::Hashed) | None => {}
+        Some(AllocationPolicy::Static | AllocationPolicy::Hashed | AllocationPolicy::Custom)
+        | None => {}
     }
-    let is_linked = |host: &&HubHost| service.hub_at(host).is_some();
+    let is_linked = |host: &&HubHost| judge.service.hub_at(host).is_some();
     if let Some(host) = request.iot_hubs.iter().find(|host| !is_linked(host)) {
         return Err(AdminError::NotLinked(host.clone()));
     }
@@ -216,7 +230,30 @@ fn settings(
         reprovision_policy: request.reprovision_policy,
         allocation_policy: request.allocation_policy,
         iot_hubs: request.iot_hubs,
+        custom_allocation_definition: custom_allocation,
     })
+}
+
+/// The webhook; a client that sends back the URL as it was shown, without its query, means the stored one.
+fn custom_allocation(
+    request: &SettingsRequest,
+    stored: Option<&EnrollmentRecord>,
+) -> Result<Option<CustomAllocation>, AdminError> {
+    let Some(sent) = request.custom_allocation.clone() else {
+        return Ok(None);
+    };
+    let stored = stored.and_then(|record| record.document.get("customAllocationDefinition"));
+    let stored = stored.and_then(|stored| CustomAllocation::deserialize(stored).ok());
+    match stored {
+        Some(stored) if sent.webhook_url.is_mask_of(&stored.webhook_url) => {
+            Ok(Some(CustomAllocation {
+                webhook_url: stored.webhook_url,
+                ..sent
+            }))
+        }
+        _ if sent.webhook_url.is_mask() => Err(AdminError::MaskedWebhook),
+        _ => Ok(Some(sent)),
+    }
 }
 
 fn stored_form(document: &impl serde::Serialize) -> Result<Value, AdminError> {

@@ -1,16 +1,27 @@
 //! Which hub a device gets. Pure: the same enrollment, hubs and registration id always give the same hub.
 
 use ids::{DeviceId, HubHost, HubName};
-use registry::{LinkedHub, ProvisioningService};
+use registry::{HubReach, LinkedHub, ProvisioningService};
 use wire::enrollment::AllocationPolicy;
 
 use crate::attest::AttestedDevice;
 
+mod custom;
 mod hashed;
 mod single;
 
+pub use custom::Asking;
 use hashed::hashed;
 use single::single;
+
+/// How a device gets to its hub.
+#[derive(Debug)]
+pub enum Route {
+    /// It is chosen.
+    Chosen(Allocation),
+    /// A webhook chooses.
+    Asking(Asking),
+}
 
 /// A device with a hub chosen for it. Only this file makes one.
 ///
@@ -40,6 +51,9 @@ pub enum AllocationError {
     /// A policy that this version does not carry out.
     #[error("the enrollment's allocation policy is not offered by this version")]
     NotOffered,
+    /// Custom allocation without anybody to ask.
+    #[error("the enrollment's allocation is custom, and it names no webhook")]
+    NoWebhook,
     /// The registration id is no device id, and the enrollment names none.
     #[error("the registration id cannot be a device id; give the enrollment a deviceId")]
     NoDeviceId,
@@ -52,25 +66,32 @@ pub enum AllocationError {
 pub fn choose(
     device: AttestedDevice,
     service: &ProvisioningService,
-) -> Result<Allocation, AllocationError> {
+) -> Result<Route, AllocationError> {
     let entry = device.enrollment().entry();
     let candidates = candidates(entry.hubs(), &service.hubs)?;
-    let hub = match entry.allocation().unwrap_or(service.allocation_policy) {
-        AllocationPolicy::Hashed => hashed(device.registration_id(), &candidates)?,
-        AllocationPolicy::Static => single(entry.hubs(), &candidates)?,
-        AllocationPolicy::GeoLatency | AllocationPolicy::Custom => {
-            return Err(AllocationError::NotOffered);
-        }
-    };
-    let hub = hub.name.clone();
     let device_id = entry
         .device_id(device.registration_id())
         .ok_or(AllocationError::NoDeviceId)?;
-    Ok(Allocation {
+    let hub = match entry.allocation().unwrap_or(service.allocation_policy) {
+        AllocationPolicy::Hashed => hashed(device.registration_id(), &candidates)?,
+        AllocationPolicy::Static => single(entry.hubs(), &candidates)?,
+        AllocationPolicy::GeoLatency => return Err(AllocationError::NotOffered),
+        AllocationPolicy::Custom => {
+            let definition = entry.webhook().ok_or(AllocationError::NoWebhook)?.clone();
+            let hubs = custom::offered(&candidates);
+            return Ok(Route::Asking(Asking {
+                device,
+                device_id,
+                definition,
+                hubs,
+            }));
+        }
+    };
+    Ok(Route::Chosen(Allocation {
+        hub: hub.name.clone(),
         device,
-        hub,
         device_id,
-    })
+    }))
 }
 
 impl Allocation {
@@ -103,6 +124,8 @@ fn candidates<'h>(
     let found: Vec<&LinkedHub> = linked
         .iter()
         .filter(|hub| hub.apply_allocation_policy && is_listed(hub))
+        // Nothing of ours writes to the registry of a hub elsewhere.
+        .filter(|hub| hub.reach == HubReach::Here)
         .collect();
     match (found.is_empty(), listed.is_empty()) {
         (false, _) => Ok(found),

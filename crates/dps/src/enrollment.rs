@@ -12,9 +12,11 @@ use crate::refusal::{NotProven, RefusalReason};
 
 mod cache;
 mod entry;
+mod shown;
 
 pub use cache::GroupCache;
 pub use entry::{Attestation, BadRecord, Entry};
+pub use shown::{Secrets, shown};
 
 /// The entries that could let a device in.
 #[derive(Debug, Clone)]

@@ -18,6 +18,9 @@ mod allocate;
 mod attest;
 mod enrollment;
 
+mod outbound;
+mod underway;
+
 mod lookup;
 mod operation;
 mod recent;
@@ -41,6 +44,8 @@ use std::sync::Arc;
 use ids::{HubHost, RegistrationId, Timestamp};
 use pki::PresentedChain;
 use registry::{RegistrationRecord, Registry};
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use ::mqtt::{Connect, ConnectRefused};
@@ -52,10 +57,11 @@ use crate::operation::OperationId;
 use crate::presented::Presented;
 use crate::recent::RecentOperations;
 use crate::refusal::{Refusal, RefusalReason};
-use crate::register::{Deps, Register, RegisterError};
+use crate::register::{Deps, Register, RegisterError, Registered};
 use crate::tenants::{Tenant, Tenants};
 
 pub use crate::mqtt::DpsSession;
+pub use crate::outbound::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 
 /// Tells the time; the program decides how.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -73,6 +79,8 @@ pub struct DpsOptions {
     pub host: HubHost,
     /// Called after a hub or a service with a host of its own was made, before that is acknowledged. `None`: nobody minds.
     pub hosts_covered: Option<HostsCovered>,
+    /// Makes calls to webhooks.
+    pub outbound: Arc<dyn Outbound>,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -86,6 +94,8 @@ pub struct Dps {
 struct Inner {
     tenants: Tenants,
     recent: RecentOperations,
+    /// Told when a registration is under way.
+    woken: Notify,
     options: DpsOptions,
 }
 
@@ -103,6 +113,7 @@ impl Dps {
         let inner = Inner {
             tenants: Tenants::new(deps),
             recent: RecentOperations::default(),
+            woken: Notify::new(),
             options,
         };
         Self {
@@ -140,6 +151,7 @@ impl Dps {
         id_scope: &str,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
+        payload: Option<&Value>,
     ) -> Result<OperationId, ServiceFault> {
         let tenant = self.tenant_of(id_scope, registration_id, presented)?;
         let service = tenant.service();
@@ -147,11 +159,13 @@ impl Dps {
             id_scope: &service.id_scope,
             registration_id,
             presented,
+            payload,
         };
         let guid = fresh_guid();
         let operation = tenant.operations.issue(registration_id, guid);
         match register::register(request, &tenant.deps, self.now()).await {
-            Ok(assigned) => {
+            Ok(Registered::Underway) => self.inner.woken.notify_one(),
+            Ok(Registered::Assigned(assigned)) => {
                 log_assigned(&assigned.registration);
                 if let Some(mark) = presented.mark() {
                     let recent = &self.inner.recent;
@@ -190,6 +204,7 @@ impl Dps {
             id_scope: &service.id_scope,
             registration_id,
             presented,
+            payload: None,
         };
         let record = lookup::poll(request, &tenant.deps, self.now()).await?;
         record
@@ -210,6 +225,7 @@ impl Dps {
             id_scope: &service.id_scope,
             registration_id,
             presented,
+            payload: None,
         };
         let record = lookup::look_up(request, &tenant.deps, self.now()).await?;
         record.ok_or_else(|| ServiceFault::NoSuchRegistration(registration_id.clone()))
@@ -232,6 +248,21 @@ impl Dps {
 
     fn tenants(&self) -> &Tenants {
         &self.inner.tenants
+    }
+
+    /// Goes on with registrations that wait for somebody outside, until `stopping` turns true. One that is cut off is begun
+    /// again at the next start.
+    pub async fn run(&self, stopping: watch::Receiver<bool>) {
+        underway::run(self, stopping).await;
+    }
+
+    /// Returns once a registration is under way. Cancel-safe.
+    async fn woken(&self) {
+        self.inner.woken.notified().await;
+    }
+
+    fn outbound(&self) -> &dyn Outbound {
+        &*self.inner.options.outbound
     }
 
     fn options(&self) -> &DpsOptions {

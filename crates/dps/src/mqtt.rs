@@ -11,7 +11,10 @@ use bytes::Bytes;
 use ids::RegistrationId;
 use pki::PresentedChain;
 use serde::Serialize;
-use wire::dps::{OperationStatus, RETRY_AFTER_SECONDS, UnverifiedRegister};
+use wire::dps::{
+    OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
+    UnverifiedRegister,
+};
 use wire::error::ServiceError;
 use wire::topic::{PROVISIONING_FILTER, ProvisioningRequest, ProvisioningResponse};
 use wire::username::Username;
@@ -100,7 +103,10 @@ impl DpsSession {
             let reason = TpmRefusal::NeedsHttps.into();
             return Err(Refusal::of(id, presented.chain, None, reason).into());
         }
-        let operation = self.dps.begin(&self.id_scope, id, presented).await?;
+        let operation = self
+            .dps
+            .begin(&self.id_scope, id, presented, body.payload.as_ref())
+            .await?;
         let status = OperationStatus::assigning(operation.into_string(), id.clone());
         Ok(Answer::new(202, Some(RETRY_AFTER_SECONDS), &status))
     }
@@ -110,7 +116,10 @@ impl DpsSession {
         let polled = self.dps.poll(&self.id_scope, id, presented, operation);
         let (operation, record) = polled.await?;
         let status = OperationStatus::finished(operation.into_string(), state::of(&record));
-        Ok(Answer::new(200, None, &status))
+        Ok(match status.status {
+            RegistrationStatus::Assigning => Answer::new(202, Some(RETRY_AFTER_WORKING), &status),
+            _ => Answer::new(200, None, &status),
+        })
     }
 
     fn presented(&self) -> Presented<'_> {

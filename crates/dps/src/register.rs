@@ -5,15 +5,20 @@ use std::sync::Arc;
 
 use ids::{IdScope, RegistrationId, Timestamp};
 use pki::IssuerCache;
-use registry::{AssignError, Assigned, EnrolledBy, FailRegistration, Registry, StorageError};
+use registry::{
+    AssignError, Assigned, EnrolledBy, FailRegistration, Registry, StorageError, Underway,
+};
+use serde_json::Value;
 
-use crate::allocate::{self, AllocationError};
+use crate::allocate::{self, AllocationError, Asking, Route};
 use crate::attest::{self, Tpms, Verifiers};
 use crate::enrollment::{self, GroupCache};
 use crate::presented::Presented;
 use crate::refusal::{NotProven, Refusal};
 
 mod record;
+
+pub use record::assignment_failure;
 
 /// A wish to register: the id asked for, and what is shown for it.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +29,8 @@ pub struct Register<'a> {
     pub registration_id: &'a RegistrationId,
     /// By what it wants to prove that.
     pub presented: Presented<'a>,
+    /// What it tells a custom allocation.
+    pub payload: Option<&'a Value>,
 }
 
 /// What a registration needs beside the request.
@@ -62,7 +69,16 @@ impl Deps {
 /// How often a device is judged anew because its enrollment changed between proof and assignment.
 const PROOFS: usize = 3;
 
-/// Registers a device. When this returns `Ok`, hub device, twin and registration record are durable.
+/// What a registration has come to.
+#[derive(Debug)]
+pub enum Registered {
+    /// The device has its hub.
+    Assigned(Box<Assigned>),
+    /// Somebody outside has to be asked first; the device polls until that is over.
+    Underway,
+}
+
+/// Registers a device. When this returns `Ok`, hub device, twin and registration record are durable, or that it is under way.
 ///
 /// # Errors
 /// See [`RegisterError`].
@@ -70,7 +86,7 @@ pub async fn register(
     request: Register<'_>,
     deps: &Deps,
     now: Timestamp,
-) -> Result<Assigned, RegisterError> {
+) -> Result<Registered, RegisterError> {
     let mut proofs = 0;
     loop {
         let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
@@ -80,16 +96,37 @@ pub async fn register(
 
         let enrolled_by = record::enrolled_by(&device);
         let outcome = match allocate::choose(device, &deps.registry.service()) {
-            Ok(place) => deps.registry.assign(record::assignment(place), now).await,
+            Ok(Route::Chosen(place)) => {
+                let assigned = deps.registry.assign(record::assignment(&place), now).await;
+                assigned.map(|assigned| Registered::Assigned(Box::new(assigned)))
+            }
+            Ok(Route::Asking(asking)) => ask(&asking, request, deps, now).await?,
             Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
         };
         match outcome {
-            Ok(assigned) => return Ok(assigned),
+            Ok(registered) => return Ok(registered),
             Err(AssignError::EnrollmentChanged) if proofs < PROOFS => {}
             Err(AssignError::Storage(error)) => return Err(error.into()),
             Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
         }
     }
+}
+
+/// Writes down that a webhook has to be asked.
+async fn ask(
+    asking: &Asking,
+    request: Register<'_>,
+    deps: &Deps,
+    now: Timestamp,
+) -> Result<Result<Registered, AssignError>, RegisterError> {
+    let question = asking.question(&deps.registry, request.payload);
+    let Some(question) = question.await? else {
+        return Ok(Err(AssignError::EnrollmentChanged));
+    };
+    let registrant = record::registrant(asking.device(), asking.device_id());
+    let underway = Underway::new(registrant, question, now);
+    let begun = deps.registry.begin_underway(underway, now).await;
+    Ok(begun.map(|_| Registered::Underway))
 }
 
 /// Why a device was not assigned.
@@ -130,7 +167,7 @@ async fn remember(
     enrollment: EnrolledBy,
     deps: &Deps,
     now: Timestamp,
-) -> Result<Assigned, RegisterError> {
+) -> Result<Registered, RegisterError> {
     let failed = FailRegistration {
         registration_id: request.registration_id.clone(),
         enrollment,

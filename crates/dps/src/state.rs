@@ -30,6 +30,11 @@ pub fn of(record: &RegistrationRecord) -> RegistrationState {
             let message = format!("hub {hub} is no longer linked; register again");
             fail(&mut state, DpsErrorCode::LinkedHubNotFound.code(), message);
         }
+        Stored::Assigning { .. } => {
+            state.status = RegistrationStatus::Assigning;
+            // A key for the hub is of use once there is one.
+            state.detail.tpm = None;
+        }
         Stored::Failed { code, message, .. } => fail(&mut state, *code, message.clone()),
     }
     state

@@ -47,6 +47,11 @@ impl Tenants {
         }
     }
 
+    /// A registry, for what concerns all services.
+    pub fn registry(&self) -> &Registry {
+        &self.first.deps.registry
+    }
+
     /// The one of this ID scope, in any letter case.
     pub fn by_scope(&self, id_scope: &str) -> Option<Arc<Tenant>> {
         let is_it = |tenant: &&Arc<Tenant>| tenant.service().id_scope.matches(id_scope);

@@ -9,6 +9,7 @@ mod front;
 mod health;
 mod https;
 mod mqtt_door;
+mod outbound;
 mod shutdown;
 mod stall;
 mod tls;
@@ -32,6 +33,7 @@ use crate::{clock, local};
 use accept::Port;
 use config::ServeConfig;
 use front::Front;
+use outbound::OutboundClient;
 use tls::CurrentCertificate;
 
 /// Name of the hub that an empty data directory gets.
@@ -60,9 +62,12 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         dps::DpsOptions {
             host,
             hosts_covered: Some(certificate.hosts_covered),
+            outbound: Arc::new(OutboundClient::new(config.outbound_ca.as_deref())?),
             clock: Arc::new(clock::now),
         },
     );
+    let (underway, underway_stopping) = (dps.clone(), stopping.clone());
+    tasks.spawn(async move { underway.run(underway_stopping).await });
     let front = Front::new(dps, hub.clone(), health::router(registry.clone(), recorder));
     let engine = hub.clone();
     let engine_stopping = stopping.clone();

@@ -17,6 +17,7 @@ mod service;
 mod authority;
 mod enrollment;
 mod registration;
+mod underway;
 
 mod identity;
 mod register;
@@ -60,7 +61,7 @@ pub use registration::{
 };
 pub use registry::{
     Init, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES,
-    MAX_POLICIES, MAX_SERVICES, Registry,
+    MAX_POLICIES, MAX_SERVICES, Registry, Ticket,
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,
@@ -71,3 +72,4 @@ pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,
 };
+pub use underway::{AllocationNote, AllocationRecord, Question, Underway};

@@ -2,6 +2,7 @@ use ids::{
     DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, RegistrationId, Thumbprint,
     Timestamp,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::identity::{Authentication, CertificateThumbprint, KeyText};
 
@@ -9,7 +10,7 @@ use crate::StorageError;
 use crate::twin::InitialTwin;
 
 /// The entry through which a device registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EnrolledBy {
     /// Its own individual enrollment, of the same registration id.
     Individual,
@@ -18,7 +19,7 @@ pub enum EnrolledBy {
 }
 
 /// What becomes of an earlier assignment when a device registers again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReprovisionPolicy {
     /// Re-evaluate the hub; twin and modules move along. The default.
     MigrateData,
@@ -29,7 +30,7 @@ pub enum ReprovisionPolicy {
 }
 
 /// What the device proved itself with, and the hub shall accept from now on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceProof {
     /// The SHA-256 of its leaf certificate: becomes primary and secondary thumbprint.
     Certificate(Thumbprint),
@@ -63,7 +64,7 @@ impl DeviceProof {
 }
 
 /// A device that proved itself, and what its enrollment says about it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Registrant {
     /// Who registers. The spelling of the first registration is kept.
     pub registration_id: RegistrationId,
@@ -146,6 +147,11 @@ pub enum RegistrationState {
         /// How it came about.
         substatus: Substatus,
     },
+    /// It waits for somebody outside this process.
+    Assigning {
+        /// An assignment from before that still stands.
+        previous: Option<(HubName, DeviceId)>,
+    },
     /// The last attempt failed after the device had proved itself.
     Failed {
         /// DPS error code, such as 400207.
@@ -184,7 +190,8 @@ impl RegistrationRecord {
     pub fn assignment(&self) -> Option<(&HubName, &DeviceId)> {
         match &self.state {
             RegistrationState::Assigned { hub, device_id, .. } => Some((hub, device_id)),
-            RegistrationState::Failed { previous, .. } => {
+            RegistrationState::Assigning { previous }
+            | RegistrationState::Failed { previous, .. } => {
                 previous.as_ref().map(|(hub, device)| (hub, device))
             }
         }

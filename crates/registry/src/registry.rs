@@ -35,6 +35,8 @@ mod evaluate;
 
 mod events;
 
+pub use registrations::Ticket;
+
 use compiled::ConfigurationCache;
 use enrollments::EnrollmentCache;
 use served::{ServedNow, ServiceCell};

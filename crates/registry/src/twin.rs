@@ -98,7 +98,7 @@ pub struct TwinReplacement {
 }
 
 /// The twin that an enrollment gives to devices it creates: checked once, kept as text for the writer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct InitialTwin {
     pub(crate) tags: Option<String>,
     pub(crate) desired: Option<String>,

@@ -23,6 +23,7 @@ mod registrations;
 mod services;
 mod targeting;
 mod twins;
+mod underway;
 
 pub mod log;
 
@@ -41,3 +42,4 @@ pub use services::{PolicyRow, ServiceRow};
 pub use store::Store;
 pub use targeting::MetricCounts;
 pub use twins::{SectionWrite, TwinRow, TwinWrite};
+pub use underway::{AllocationRow, UnderwayRow};

@@ -20,6 +20,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/0003-certificate-authorities/up.sql"),
     ),
     (
+        "0005-registrations-under-way",
+        include_str!("../migrations/0005-registrations-under-way/up.sql"),
+    ),
+    (
         "0006-enrollments-by-attestation",
         include_str!("../migrations/0006-enrollments-by-attestation/up.sql"),
     ),

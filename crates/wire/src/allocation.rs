@@ -1,7 +1,7 @@
 //! Custom allocation: the webhook that chooses a hub, what it is asked and what it may answer.
 //! Azure's `concepts-custom-allocation.md`; signature and time stamp are ours.
 
-use ids::{DeviceId, HubHost, RegistrationId};
+use ids::{DeviceId, HubHost, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -148,6 +148,39 @@ impl AllocationAnswer {
             payload,
         })
     }
+}
+
+/// What an allocation was asked and answered, as operators see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedAllocation {
+    /// Names it.
+    pub id: i64,
+    /// Whose.
+    pub registration_id: RegistrationId,
+    /// When.
+    pub at: Timestamp,
+    /// `webhook`, `input`, `status`, `output`, `failure`.
+    #[serde(flatten)]
+    pub note: Value,
+}
+
+/// A recorded question put again, which changes nothing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Replay {
+    /// What was answered then.
+    pub recorded: RecordedAllocation,
+    /// What is answered now.
+    pub replayed: Value,
+    /// Whether both come to the same.
+    pub same: bool,
+}
+
+/// The key that signs the requests to a service's webhooks.
+#[derive(Serialize)]
+pub struct SigningKey {
+    /// Base64.
+    pub key: String,
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ pub const MAX_BODY: usize = 96 * 1024;
 /// Seconds a device is asked to wait before it polls. Ours is finished when the first answer leaves, so the shortest there is.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 
+/// Seconds between polls while somebody else is asked.
+pub const RETRY_AFTER_WORKING: u32 = 2;
+
 /// The body of a register request. Everything in it is a claim of a device that has proven nothing yet.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnverifiedRegister {

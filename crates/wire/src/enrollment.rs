@@ -8,6 +8,7 @@ use ids::{DeviceId, EnrollmentId, Etag, HubHost, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::allocation::CustomAllocation;
 use crate::dps::RegistrationState;
 use crate::identity::Capabilities;
 
@@ -115,6 +116,9 @@ pub struct Settings {
     /// Among which hubs; absent means all linked ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub iot_hubs: Vec<HubHost>,
+    /// The webhook that chooses, when the policy is `custom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_allocation_definition: Option<CustomAllocation>,
 }
 
 /// Which version of a record this is; absent in what is stored beside it.

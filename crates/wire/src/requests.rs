@@ -99,6 +99,8 @@ pub struct EnrollmentSettings {
     pub hubs: Vec<String>,
     /// `hashed`, `geoLatency`, `static` or `custom`.
     pub allocation_policy: Option<String>,
+    /// URL and api-version of the webhook that chooses.
+    pub webhook: Option<(String, String)>,
     /// Tags of the first twin.
     pub tags: Option<Map<String, Value>>,
     /// Desired properties of the first twin.
@@ -124,6 +126,12 @@ impl EnrollmentSettings {
         }
         if let Some(policy) = &self.allocation_policy {
             record.insert("allocationPolicy".into(), json!(policy));
+        }
+        if let Some((url, version)) = &self.webhook {
+            record.insert(
+                "customAllocationDefinition".into(),
+                json!({"webhookUrl": url, "apiVersion": version}),
+            );
         }
         if let Some(enabled) = self.enabled {
             let status = if enabled { "enabled" } else { "disabled" };

@@ -67,6 +67,7 @@ fn settings(x509: X509Attestation) -> Settings {
         reprovision_policy: ReprovisionPolicy::default(),
         allocation_policy: Some(AllocationPolicy::Hashed),
         iot_hubs: vec![HubHost::parse("hub.example:8443").unwrap()],
+        custom_allocation_definition: None,
     }
 }
 

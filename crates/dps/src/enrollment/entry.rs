@@ -2,6 +2,7 @@ use ids::{DeviceId, Etag, HubHost, RegistrationId, Thumbprint};
 use pki::Certificate;
 use registry::{AttestationKind, EnrollmentKey, EnrollmentRecord, InitialTwin, ReprovisionPolicy};
 use serde::Deserialize;
+use wire::allocation::CustomAllocation;
 use wire::binary::Base64Bytes;
 use wire::enrollment::{
     AllocationPolicy, Attestation as Document, EnrollmentGroup, IndividualEnrollment, Settings,
@@ -47,6 +48,7 @@ pub struct Entry {
     reprovision: ReprovisionPolicy,
     allocation: Option<AllocationPolicy>,
     hubs: Vec<HubHost>,
+    webhook: Option<CustomAllocation>,
 }
 
 /// A stored entry that cannot be read: written by another version, or damaged.
@@ -95,6 +97,7 @@ impl Entry {
             reprovision: reprovision(&settings),
             allocation: settings.allocation_policy,
             hubs: settings.iot_hubs,
+            webhook: settings.custom_allocation_definition,
         })
     }
 
@@ -164,6 +167,12 @@ impl Entry {
     #[must_use]
     pub fn hubs(&self) -> &[HubHost] {
         &self.hubs
+    }
+
+    /// Who chooses, when allocation is custom.
+    #[must_use]
+    pub fn webhook(&self) -> Option<&CustomAllocation> {
+        self.webhook.as_ref()
     }
 }
 

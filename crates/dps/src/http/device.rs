@@ -4,7 +4,10 @@ use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use ids::RegistrationId;
 use pki::PeerChain;
-use wire::dps::{OperationStatus, RETRY_AFTER_SECONDS, UnverifiedRegister, register_path};
+use wire::dps::{
+    OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
+    UnverifiedRegister, register_path,
+};
 use zeroize::Zeroizing;
 
 use super::{Incoming, Reply};
@@ -28,7 +31,9 @@ pub(super) async fn register(
         tpm: body.tpm.as_ref(),
         ..shown.presented()
     };
-    let operation = dps.begin(id_scope, &id, presented).await?;
+    let operation = dps
+        .begin(id_scope, &id, presented, body.payload.as_ref())
+        .await?;
     let location = format!(
         "https://{}{}",
         dps.options().host,
@@ -54,7 +59,11 @@ pub(super) async fn poll(
     let presented = shown.presented();
     let (operation, record) = dps.poll(id_scope, &id, presented, operation).await?;
     let status = OperationStatus::finished(operation.into_string(), state::of(&record));
-    Ok(Reply::json(StatusCode::OK, &status))
+    match status.status {
+        RegistrationStatus::Assigning => Ok(Reply::json(StatusCode::ACCEPTED, &status)
+            .with(RETRY_AFTER, &RETRY_AFTER_WORKING.to_string())),
+        _ => Ok(Reply::json(StatusCode::OK, &status)),
+    }
 }
 
 pub(super) async fn look_up(

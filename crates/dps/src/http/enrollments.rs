@@ -7,18 +7,15 @@ use registry::{
     Continuation, EnrollmentKey, EnrollmentKind, EnrollmentRecord, IfMatch, Page, PageRequest,
     Registry, Right,
 };
-use serde::Deserialize;
 use serde_json::Value;
 use wire::dps::{RegistrationState, RegistrationStatus};
-use wire::enrollment::{
-    Attestation, EnrollmentGroup, IndividualEnrollment, MAX_BODY, QuotedEtag, RecordVersion,
-};
+use wire::enrollment::MAX_BODY;
 use wire::{http as wire_http, lenient};
 
 use super::authorize::authorize;
 use super::{Incoming, Reply};
 use crate::admin::Judge;
-use crate::enrollment::BadRecord;
+use crate::enrollment::{Secrets, shown};
 use crate::error::ServiceFault;
 use crate::{Dps, state};
 
@@ -30,7 +27,7 @@ pub(super) async fn read(
     let operator = authorize(dps, &request, Right::EnrollmentRead)?;
     request.read(MAX_BODY).await?;
     let record = stored(operator.registry(), &key).await?;
-    let shown = shown(&record, operator.registry(), Secrets::Hidden).await?;
+    let shown = with_registration(&record, operator.registry(), Secrets::Hidden).await?;
     Ok(Reply::json(StatusCode::OK, &shown).with_etag(&record.etag))
 }
 
@@ -46,7 +43,7 @@ pub(super) async fn put(
     let registry = operator.registry();
     let record = write(registry, &key, &body, &if_match, operator.now()).await?;
     // Whoever writes an enrollment may see its keys, and needs those that were generated.
-    let shown = shown(&record, registry, Secrets::Shown).await?;
+    let shown = with_registration(&record, registry, Secrets::Shown).await?;
     Ok(Reply::json(StatusCode::OK, &shown).with_etag(&record.etag))
 }
 
@@ -93,11 +90,8 @@ pub(super) async fn mechanism(
     let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
     request.read(MAX_BODY).await?;
     let record = stored(operator.registry(), &key).await?;
-    let attestation = match document(&record)? {
-        Document::Individual(enrollment) => enrollment.settings.attestation,
-        Document::Group(group) => group.settings.attestation,
-    };
-    Ok(Reply::json(StatusCode::OK, &attestation))
+    let document = shown(&record, None, Secrets::Shown)?;
+    Ok(Reply::json(StatusCode::OK, &document["attestation"]))
 }
 
 /// Every query text means "all": `az` sends a Python representation of its query object.
@@ -113,7 +107,7 @@ pub(super) async fn query(
     let found = registry.list_enrollments(kind, &page).await?;
     let mut rows = Vec::with_capacity(found.items.len());
     for record in &found.items {
-        rows.push(shown(record, registry, Secrets::Hidden).await?);
+        rows.push(with_registration(record, registry, Secrets::Hidden).await?);
     }
     let item_type = match kind {
         EnrollmentKind::Individual => "enrollment",
@@ -180,71 +174,18 @@ async fn stored(
     record.ok_or_else(|| ServiceFault::NoSuchEnrollment(key.clone()))
 }
 
-/// Whether keys are told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Secrets {
-    Shown,
-    Hidden,
-}
-
-impl Secrets {
-    fn of(self, attestation: Attestation) -> Attestation {
-        match self {
-            Self::Shown => attestation,
-            Self::Hidden => attestation.without_secrets(),
-        }
-    }
-}
-
-enum Document {
-    Individual(Box<IndividualEnrollment>),
-    Group(Box<EnrollmentGroup>),
-}
-
-fn document(record: &EnrollmentRecord) -> Result<Document, BadRecord> {
-    let read = match &record.key {
-        EnrollmentKey::Individual(_) => IndividualEnrollment::deserialize(&record.document)
-            .map(|document| Document::Individual(Box::new(document))),
-        EnrollmentKey::Group(_) => EnrollmentGroup::deserialize(&record.document)
-            .map(|document| Document::Group(Box::new(document))),
-    };
-    read.map_err(|error| BadRecord {
-        key: record.key.clone(),
-        problem: error.to_string(),
-    })
-}
-
 /// A record as operators see it: an individual one with its registration beside it.
-async fn shown(
+async fn with_registration(
     record: &EnrollmentRecord,
     registry: &Registry,
     secrets: Secrets,
 ) -> Result<Value, ServiceFault> {
-    let version = Some(RecordVersion {
-        etag: QuotedEtag(record.etag.clone()),
-        created_date_time_utc: record.created,
-        last_updated_date_time_utc: record.updated,
-    });
-    let shown = match document(record)? {
-        Document::Individual(mut enrollment) => {
-            let id = &enrollment.registration_id;
-            let registration = match registry.registration(id).await? {
-                Some(registration) => state::for_operators(&registration),
-                None => RegistrationState::bare(id.clone(), RegistrationStatus::Unassigned),
-            };
-            enrollment.settings.attestation = secrets.of(enrollment.settings.attestation);
-            enrollment.registration_state = Some(registration);
-            enrollment.version = version;
-            serde_json::to_value(enrollment)
-        }
-        Document::Group(mut group) => {
-            group.settings.attestation = secrets.of(group.settings.attestation);
-            group.version = version;
-            serde_json::to_value(group)
-        }
+    let registration = match &record.key {
+        EnrollmentKey::Individual(id) => Some(match registry.registration(id).await? {
+            Some(registration) => state::for_operators(&registration),
+            None => RegistrationState::bare(id.clone(), RegistrationStatus::Unassigned),
+        }),
+        EnrollmentKey::Group(_) => None,
     };
-    Ok(shown.map_err(|error| BadRecord {
-        key: record.key.clone(),
-        problem: error.to_string(),
-    })?)
+    Ok(shown(record, registration, secrets)?)
 }

@@ -13,6 +13,7 @@ use crate::Dps;
 use crate::error::ServiceFault;
 use crate::serving::{ServingFault, is_first};
 
+mod allocations;
 mod hubs;
 mod links;
 mod policies;
@@ -21,6 +22,7 @@ mod services;
 /// An operator with the right to configure his service, and what he sent.
 struct Request<'a> {
     operator: Operator<'a>,
+    query: Option<&'a str>,
     body: Vec<u8>,
 }
 
@@ -30,8 +32,13 @@ pub(super) async fn answer(
     call: Call<'_>,
 ) -> Result<Reply, ServiceFault> {
     let operator = authorize(dps, &request, Right::ServiceConfig)?;
+    let query = request.parts.uri.query();
     let body = request.read(MAX_BODY).await?.to_vec();
-    let request = Request { operator, body };
+    let request = Request {
+        operator,
+        query,
+        body,
+    };
     match call {
         Call::ListHubs => hubs::list(&request),
         Call::ReadHub(name) => hubs::read(&request, &name?),
@@ -51,6 +58,10 @@ pub(super) async fn answer(
         Call::PutPolicy(name) => policies::put(&request, name).await,
         Call::DeletePolicy(name) => policies::delete(&request, name).await,
         Call::RegenerateKey(name) => policies::regenerate(&request, name).await,
+        Call::ListAllocations => allocations::list(&request).await,
+        Call::ReadAllocation(id) => allocations::read(&request, id).await,
+        Call::ReplayAllocation(id) => allocations::replay(&request, id).await,
+        Call::WebhookKey => Ok(allocations::key(&request)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! From the steps' proofs to what the registry writes.
 
+use ids::DeviceId;
 use registry::{
     Assign, AssignError, Choice, DeviceProof, EnrolledBy, EnrollmentKey, Registrant,
     RegistrationFailure,
@@ -21,26 +22,31 @@ pub(super) fn enrolled_by(device: &AttestedDevice) -> EnrolledBy {
 }
 
 /// Everything that one transaction writes.
-pub(super) fn assignment(place: Allocation) -> Assign {
-    let device = place.device();
+pub(super) fn assignment(place: &Allocation) -> Assign {
+    Assign {
+        registrant: registrant(place.device(), place.device_id()),
+        choice: Choice {
+            hub: place.hub().clone(),
+            twin: None,
+            payload: None,
+        },
+    }
+}
+
+/// The device and what its entry says about it.
+pub(super) fn registrant(device: &AttestedDevice, device_id: &DeviceId) -> Registrant {
     let entry = device.enrollment().entry();
-    let registrant = Registrant {
+    Registrant {
         registration_id: device.registration_id().clone(),
         enrollment: enrolled_by(device),
         entry: entry.version().clone(),
-        device_id: place.device_id().clone(),
+        device_id: device_id.clone(),
         iot_edge: entry.is_iot_edge(),
         proof: proof(device),
         initial_twin: entry.initial_twin().clone(),
         policy: entry.reprovision(),
         detail: serde_json::to_value(detail(device)).ok(),
-    };
-    let choice = Choice {
-        hub: place.hub().clone(),
-        twin: None,
-        payload: None,
-    };
-    Assign { registrant, choice }
+    }
 }
 
 fn detail(device: &AttestedDevice) -> AttestationDetail {
@@ -85,18 +91,27 @@ fn proof(device: &AttestedDevice) -> DeviceProof {
 
 /// What is remembered of a failure; the message is fit for the device, which is let in.
 pub(super) fn failure(failure: &Failure) -> RegistrationFailure {
-    let code = match failure {
-        Failure::Allocation(_) | Failure::Assignment(AssignError::UnknownHub(_)) => {
-            DpsErrorCode::LinkedHubNotFound
+    match failure {
+        Failure::Allocation(error) => RegistrationFailure {
+            code: DpsErrorCode::LinkedHubNotFound.code(),
+            message: error.to_string(),
+        },
+        Failure::Assignment(error) => assignment_failure(error),
+    }
+}
+
+/// The same for what a transaction could not write.
+pub fn assignment_failure(error: &AssignError) -> RegistrationFailure {
+    let code = match error {
+        AssignError::UnknownHub(_) => DpsErrorCode::LinkedHubNotFound,
+        AssignError::DeviceTaken { .. } | AssignError::DeviceForeign { .. } => {
+            DpsErrorCode::DeviceRecordConflict
         }
-        Failure::Assignment(
-            AssignError::DeviceTaken { .. } | AssignError::DeviceForeign { .. },
-        ) => DpsErrorCode::DeviceRecordConflict,
-        Failure::Assignment(AssignError::EnrollmentChanged) => DpsErrorCode::EnrollmentConflict,
-        Failure::Assignment(AssignError::Storage(_)) => DpsErrorCode::InternalServerError,
+        AssignError::EnrollmentChanged => DpsErrorCode::EnrollmentConflict,
+        AssignError::Storage(_) => DpsErrorCode::InternalServerError,
     };
     RegistrationFailure {
         code: code.code(),
-        message: failure.to_string(),
+        message: error.to_string(),
     }
 }

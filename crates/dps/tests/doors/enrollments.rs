@@ -190,7 +190,7 @@ async fn what_this_version_does_not_offer_is_refused_at_creation() {
         ),
         (
             with(&good, "allocationPolicy", json!("custom")),
-            "custom is not offered",
+            "custom allocation needs customAllocationDefinition",
         ),
     ];
     refused(&service, "/enrollments/edge-001", bodies).await;

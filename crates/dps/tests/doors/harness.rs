@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use wire::sas::SharedAccessKey;
 
+use crate::webhook::Webhook;
+
 pub const HOST: &str = "dps.test";
 /// 2026-06-01.
 const START: i64 = 1_780_272_000;
@@ -20,6 +22,7 @@ const START: i64 = 1_780_272_000;
 pub struct Service {
     pub dps: Dps,
     pub registry: Registry,
+    pub webhook: Arc<Webhook>,
     clock: Arc<AtomicI64>,
     directory: tempfile::TempDir,
 }
@@ -64,6 +67,7 @@ impl Service {
             registry,
             clock,
             directory,
+            ..
         } = self;
         drop(dps);
         drop(registry);
@@ -79,13 +83,16 @@ impl Service {
         let now = Timestamp::from_unix_seconds(clock.load(Ordering::Relaxed));
         let registry = Registry::open(directory.path(), init, now).await.unwrap();
         let reading = Arc::clone(&clock);
+        let webhook = Arc::new(Webhook::default());
         let options = DpsOptions {
             host: HubHost::parse(HOST).unwrap(),
             hosts_covered: None,
+            outbound: webhook.clone(),
             clock: Arc::new(move || Timestamp::from_unix_seconds(reading.load(Ordering::Relaxed))),
         };
         Self {
             dps: Dps::new(registry.clone(), options),
+            webhook,
             registry,
             clock,
             directory,

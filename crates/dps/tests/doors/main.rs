@@ -9,10 +9,12 @@ mod harness;
 mod hierarchy;
 #[path = "../../../pki/tests/pki/software_tpm.rs"]
 mod software_tpm;
+mod webhook;
 
 mod authorities;
 mod az;
 mod clients;
+mod custom_allocation;
 mod enrollments;
 mod mqtt;
 mod precedence;

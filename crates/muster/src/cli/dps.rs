@@ -1,5 +1,6 @@
 //! `muster dps`.
 
+mod allocation;
 mod attestation;
 mod certificate;
 mod device_key;
@@ -40,6 +41,9 @@ pub enum DpsCommand {
     /// Hubs that a provisioning service assigns devices to.
     #[command(subcommand)]
     LinkedHub(linked_hub::LinkedHubCommand),
+    /// Custom allocation: what webhooks were asked and what they answered.
+    #[command(subcommand)]
+    Allocation(allocation::AllocationCommand),
     /// Individual enrollments: one device each.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
@@ -59,6 +63,7 @@ pub async fn run(command: DpsCommand, invocation: &Invocation) -> anyhow::Result
         DpsCommand::Update(flags) => service::update(flags, invocation).await,
         DpsCommand::Policy(command) => policy::run(command, invocation).await,
         DpsCommand::LinkedHub(command) => linked_hub::run(command, invocation).await,
+        DpsCommand::Allocation(command) => allocation::run(command, invocation).await,
         DpsCommand::Enrollment(command) => enrollment::run(command, invocation).await,
         DpsCommand::EnrollmentGroup(command) => enrollment_group::run(command, invocation).await,
         DpsCommand::Certificate(command) => certificate::run(command, invocation).await,

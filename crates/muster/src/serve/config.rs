@@ -28,6 +28,9 @@ pub struct ServeFlags {
     /// MQTT over TLS [default: 8883].
     #[arg(long, value_name = "PORT")]
     mqtts_port: Option<u16>,
+    /// PEM file of CAs that are trusted beside the system's when webhooks are called.
+    #[arg(long, value_name = "FILE")]
+    outbound_ca: Option<PathBuf>,
 }
 
 /// The file's form; every key is optional, unknown keys are errors.
@@ -39,6 +42,7 @@ struct ConfigFile {
     listen: Option<IpAddr>,
     https_port: Option<u16>,
     mqtts_port: Option<u16>,
+    outbound_ca: Option<PathBuf>,
     max_connections: Option<usize>,
 }
 
@@ -49,6 +53,7 @@ pub struct ServeConfig {
     pub hostname: String,
     pub https: SocketAddr,
     pub mqtts: SocketAddr,
+    pub outbound_ca: Option<PathBuf>,
     pub max_connections: usize,
 }
 
@@ -85,6 +90,7 @@ impl ServeConfig {
             hostname,
             https: (address, port(flags.https_port, file.https_port, 443)).into(),
             mqtts: (address, port(flags.mqtts_port, file.mqtts_port, 8883)).into(),
+            outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
             max_connections: file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
         })
     }
@@ -129,6 +135,9 @@ pub const TEMPLATE: &str = "\
 # MQTT over TLS. Device SDKs have 8883 built in.
 # mqtts_port = 8883
 
+# PEM file of CAs that are trusted beside the system's when webhooks are called.
+# outbound_ca = \"/etc/muster/outbound-ca.pem\"
+
 # Connections held at once; more wait in the listen queue.
 # max_connections = 100000
 ";
@@ -147,7 +156,7 @@ mod tests {
             .collect();
         let file: ConfigFile = toml::from_str(&uncommented).unwrap();
         assert_eq!(file.https_port, Some(443));
-        assert_eq!(uncommented.lines().count(), 6);
+        assert_eq!(uncommented.lines().count(), 7);
     }
 
     #[test]

@@ -18,6 +18,10 @@ use crate::service::ProvisioningService;
 
 mod assign;
 mod reset;
+mod underway;
+
+use underway::ASSIGNING;
+pub use underway::Ticket;
 
 fn substatus(rows: Rows<'_>, text: Option<&str>) -> Result<Substatus, StorageError> {
     let all = [
@@ -55,6 +59,7 @@ fn record(
             device_id,
             substatus: substatus(rows, row.substatus.as_deref())?,
         },
+        (ASSIGNING, previous) => RegistrationState::Assigning { previous },
         (_, previous) => RegistrationState::Failed {
             code: row.error_code.unwrap_or_default(),
             message: row.error_message.unwrap_or_default(),
@@ -176,6 +181,7 @@ fn delete(
     if !if_match.allows(&etag) {
         return Err(RegistrationError::PreconditionFailed(id.clone()));
     }
+    end_underway(tx, id_scope, &stored)?;
     tx.delete_registration(id_scope, id.folded())?;
     Ok(())
 }
@@ -191,6 +197,7 @@ fn fail(
     let stored = tx.registration(id_scope, failed.registration_id.folded())?;
     let is_new = stored.is_none();
     let mut row = stored.unwrap_or_else(|| new_row(&failed.registration_id, now));
+    end_underway(tx, id_scope, &row)?;
     row.group_id = group_id(&failed.enrollment);
     "failed".clone_into(&mut row.status);
     row.substatus = None;
@@ -199,6 +206,14 @@ fn fail(
     row.updated = now.ticks();
     write_row(tx, id_scope, &row, is_new)?;
     record(Rows { file: tx.file() }, row, service)
+}
+
+/// Forgets that a registration waits for somebody: it ends otherwise.
+fn end_underway(tx: &Tx<'_>, id_scope: &str, row: &RegistrationRow) -> Result<(), StorageError> {
+    if row.status == ASSIGNING {
+        tx.delete_underway(id_scope, &row.folded)?;
+    }
+    Ok(())
 }
 
 fn new_row(id: &RegistrationId, now: Timestamp) -> RegistrationRow {

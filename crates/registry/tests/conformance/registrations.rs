@@ -66,7 +66,7 @@ pub(crate) async fn assign(registry: &Registry, name: &str) -> Assign {
 pub(crate) fn substatus(state: &RegistrationState) -> Substatus {
     match state {
         RegistrationState::Assigned { substatus, .. } => *substatus,
-        RegistrationState::Failed { .. } => panic!("it failed: {state:?}"),
+        other => panic!("it is not assigned: {other:?}"),
     }
 }
 

@@ -112,6 +112,12 @@ impl WebhookUrl {
         }
     }
 
+    /// Whether its query is a mask and no query.
+    #[must_use]
+    pub fn is_mask(&self) -> bool {
+        self.text[self.query..].strip_prefix('?') == Some(MASK)
+    }
+
     /// Whether this is what [`masked`](Self::masked) shows of `stored`: clients send back what they were shown.
     #[must_use]
     pub fn is_mask_of(&self, stored: &Self) -> bool {

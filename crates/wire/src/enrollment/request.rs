@@ -5,6 +5,7 @@ use super::attestation::{AttestationRequest, attestation};
 use super::{
     AllocationPolicy, InitialProperties, InitialTwin, ProvisioningStatus, ReprovisionPolicy,
 };
+use crate::allocation::{CustomAllocation, WebhookUrl, WebhookVersion};
 use crate::identity::Capabilities;
 use crate::lenient::{BodyError, Fields};
 
@@ -28,6 +29,8 @@ pub struct SettingsRequest {
     pub allocation_policy: Option<AllocationPolicy>,
     /// `iotHubs`, or the older `iotHubHostName`.
     pub iot_hubs: Vec<HubHost>,
+    /// `customAllocationDefinition`, complete.
+    pub custom_allocation: Option<CustomAllocation>,
 }
 
 /// `PUT /enrollments/{id}`, and an item of a bulk operation.
@@ -149,6 +152,7 @@ fn settings(fields: &Fields<'_>) -> Result<SettingsRequest, BodyError> {
         reprovision_policy: reprovision_policy(fields)?,
         allocation_policy,
         iot_hubs: iot_hubs(fields)?,
+        custom_allocation: custom_allocation(fields)?,
     })
 }
 
@@ -165,6 +169,22 @@ fn reprovision_policy(fields: &Fields<'_>) -> Result<ReprovisionPolicy, BodyErro
             .boolean("migrateDeviceData")?
             .unwrap_or(default.migrate_device_data),
     })
+}
+
+fn custom_allocation(fields: &Fields<'_>) -> Result<Option<CustomAllocation>, BodyError> {
+    let Some(definition) = fields.object("customAllocationDefinition")? else {
+        return Ok(None);
+    };
+    let text = |name| {
+        let text = definition.text(name)?.filter(|text| !text.is_empty());
+        text.ok_or_else(|| definition.error(name, "is missing"))
+    };
+    Ok(Some(CustomAllocation {
+        webhook_url: WebhookUrl::parse(text("webhookUrl")?)
+            .map_err(|error| definition.error("webhookUrl", error.to_string()))?,
+        api_version: WebhookVersion::parse(text("apiVersion")?)
+            .map_err(|error| definition.error("apiVersion", error))?,
+    }))
 }
 
 fn iot_hubs(fields: &Fields<'_>) -> Result<Vec<HubHost>, BodyError> {
@@ -365,6 +385,14 @@ mod tests {
             (
                 json!({"attestation": {"type": "none"}, "allocationPolicy": "nearest"}),
                 "allocationPolicy",
+            ),
+            (
+                json!({"attestation": {"type": "none"}, "customAllocationDefinition": {}}),
+                "customAllocationDefinition.webhookUrl",
+            ),
+            (
+                json!({"attestation": {"type": "none"}, "customAllocationDefinition": {"webhookUrl": "https://a"}}),
+                "customAllocationDefinition.apiVersion",
             ),
             (
                 json!({"attestation": {"type": "none"}, "iotHubs": ["a b"]}),

@@ -27,6 +27,10 @@ pub(in crate::http) enum Call<'a> {
     PutPolicy(&'a str),
     DeletePolicy(&'a str),
     RegenerateKey(&'a str),
+    ListAllocations,
+    ReadAllocation(&'a str),
+    ReplayAllocation(&'a str),
+    WebhookKey,
 }
 
 /// Finds the call.
@@ -56,6 +60,13 @@ fn call<'a>(method: &Method, path: &[&'a str]) -> Option<Call<'a>> {
             _ => None,
         },
         [_dps, policies, rest @ ..] if is(policies, "policies") => policy(method, rest),
+        [_dps, allocations, rest @ ..] if is(allocations, "allocations") => {
+            allocation(method, rest)
+        }
+        [_dps, key] if is(key, "webhookKey") => match *method {
+            Method::GET => Some(Call::WebhookKey),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -100,6 +111,15 @@ fn policy<'a>(method: &Method, rest: &[&'a str]) -> Option<Call<'a>> {
     })
 }
 
+fn allocation<'a>(method: &Method, rest: &[&'a str]) -> Option<Call<'a>> {
+    Some(match (method, rest) {
+        (&Method::GET, []) => Call::ListAllocations,
+        (&Method::GET, [id]) => Call::ReadAllocation(id),
+        (&Method::POST, [id, verb]) if is(verb, "replay") => Call::ReplayAllocation(id),
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +159,10 @@ mod tests {
             ),
             (Method::GET, &["hubs", "h", "x"], Some(404_000)),
             (Method::GET, &["dps", "nothing"], Some(404_000)),
+            (Method::GET, &["dps", "allocations"], None),
+            (Method::POST, &["dps", "allocations", "7", "replay"], None),
+            (Method::DELETE, &["dps", "allocations", "7"], Some(405_000)),
+            (Method::GET, &["dps", "webhookkey"], None),
         ] {
             assert_eq!(code(method.clone(), path), expected, "{method} {path:?}");
         }

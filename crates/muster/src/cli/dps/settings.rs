@@ -53,6 +53,22 @@ pub struct SettingsFlags {
     /// How a hub is chosen.
     #[arg(long, visible_alias = "ap", value_enum)]
     allocation_policy: Option<AllocationPolicy>,
+    /// URL of the webhook that chooses the hub, with `--allocation-policy custom`.
+    #[arg(
+        long,
+        visible_alias = "wh",
+        value_name = "URL",
+        requires = "api_version"
+    )]
+    webhook_url: Option<String>,
+    /// The form in which that webhook is asked, such as 2021-10-01.
+    #[arg(
+        long,
+        visible_alias = "av",
+        value_name = "DATE",
+        requires = "webhook_url"
+    )]
+    api_version: Option<String>,
     /// Tags of the first twin, a JSON object.
     #[arg(long, visible_alias = "tags", value_name = "JSON")]
     initial_twin_tags: Option<String>,
@@ -98,6 +114,7 @@ impl SettingsFlags {
                 }
                 .to_owned()
             }),
+            webhook: self.webhook_url.zip(self.api_version),
             tags: object("--initial-twin-tags", self.initial_twin_tags)?,
             desired: object("--initial-twin-properties", self.initial_twin_properties)?,
             enabled: self

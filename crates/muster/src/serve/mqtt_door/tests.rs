@@ -66,6 +66,7 @@ async fn front(directory: &std::path::Path) -> Front {
         dps::DpsOptions {
             host,
             hosts_covered: None,
+            outbound: Arc::new(crate::serve::outbound::OutboundClient::new(None).unwrap()),
             clock,
         },
     );

@@ -7,14 +7,16 @@ use serde_json::Value;
 use store::{IdentityKey, IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
 use wire::identity::Authentication;
 
-use super::{group_id, new_row, record, write_row};
+use super::{end_underway, group_id, new_row, record, write_row};
 use crate::change::Change;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
 use crate::register::{Decision, DeviceStep, OldDevice, Place, Situation, decide};
-use crate::registration::{Assign, AssignError, Assigned, EnrolledBy, RegistrationRecord};
+use crate::registration::{
+    Assign, AssignError, Assigned, EnrolledBy, Registrant, RegistrationRecord,
+};
 use crate::registry::Registry;
 use crate::registry::new_identity::{NewIdentity, Seeds, insert_system_modules};
 use crate::registry::rows::{Rows, key, set_authentication};
@@ -29,16 +31,7 @@ impl Registry {
     /// # Errors
     /// See [`AssignError`]; nothing was written then.
     pub async fn assign(&self, assign: Assign, now: Timestamp) -> Result<Assigned, AssignError> {
-        let mut job = AssignJob {
-            service: self.service(),
-            watchers: self.inner.watchers.clone(),
-            etag: etag::random(random(&*self.inner.entropy)),
-            seeds: Seeds::new(&*self.inner.entropy),
-            payload: assign.choice.payload.as_ref().map(Value::to_string),
-            detail: assign.registrant.detail.as_ref().map(Value::to_string),
-            assign,
-            now,
-        };
+        let mut job = self.assign_job(assign, now);
         let current = self.service.clone();
         let run = move |tx: &Tx<'_>| {
             // As it is when the writer comes to it: a hub that was unlinked while this waited gets no device.
@@ -47,11 +40,42 @@ impl Registry {
         };
         self.inner.store.write(run).await
     }
+
+    pub(super) fn assign_job(&self, assign: Assign, now: Timestamp) -> AssignJob {
+        AssignJob {
+            service: self.service(),
+            watchers: self.inner.watchers.clone(),
+            etag: etag::random(random(&*self.inner.entropy)),
+            seeds: Seeds::new(&*self.inner.entropy),
+            payload: assign.choice.payload.as_ref().map(Value::to_string),
+            detail: assign.registrant.detail.as_ref().map(Value::to_string),
+            assign,
+            now,
+        }
+    }
+}
+
+/// The entry still stands that the device proved itself against, and none of the device's own has come before it.
+pub(super) fn require_entry(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    registrant: &Registrant,
+) -> Result<(), AssignError> {
+    let own = registrant.registration_id.folded();
+    let group = match &registrant.enrollment {
+        EnrolledBy::Individual => None,
+        EnrolledBy::Group(group) => Some(group.folded()),
+    };
+    let deciding = tx.deciding_enrollment(id_scope, own, group.as_deref())?;
+    match deciding {
+        Some(etag) if etag == registrant.entry.as_str() => Ok(()),
+        _ => Err(AssignError::EnrollmentChanged),
+    }
 }
 
 /// One registration on the writer's thread. All that can be made before is made before.
 pub(super) struct AssignJob {
-    service: Arc<ProvisioningService>,
+    pub(super) service: Arc<ProvisioningService>,
     pub(super) watchers: Arc<Watchers>,
     etag: Etag,
     pub(super) seeds: Seeds,
@@ -62,10 +86,10 @@ pub(super) struct AssignJob {
 }
 
 impl AssignJob {
-    fn run(self, tx: &Tx<'_>) -> Result<Assigned, AssignError> {
-        self.require_entry(tx)?;
+    pub(super) fn run(self, tx: &Tx<'_>) -> Result<Assigned, AssignError> {
         let id_scope = self.service.id_scope.as_str();
         let registrant = &self.assign.registrant;
+        require_entry(tx, id_scope, registrant)?;
         let stored = tx.registration(id_scope, registrant.registration_id.folded())?;
         let wanted = self.wanted(stored.as_ref());
         let previous = self.previous(stored.as_ref());
@@ -100,22 +124,6 @@ impl AssignJob {
                 .id("generation id", device.generation_id.try_into())?,
             device_created: decision.step == DeviceStep::Create,
         })
-    }
-
-    /// The entry still stands that the device proved itself against, and none of the device's own has come before it.
-    fn require_entry(&self, tx: &Tx<'_>) -> Result<(), AssignError> {
-        let registrant = &self.assign.registrant;
-        let own = registrant.registration_id.folded();
-        let group = match &registrant.enrollment {
-            EnrolledBy::Individual => None,
-            EnrolledBy::Group(group) => Some(group.folded()),
-        };
-        let id_scope = self.service.id_scope.as_str();
-        let deciding = tx.deciding_enrollment(id_scope, own, group.as_deref())?;
-        match deciding {
-            Some(etag) if etag == registrant.entry.as_str() => Ok(()),
-            _ => Err(AssignError::EnrollmentChanged),
-        }
     }
 
     /// Where allocation wants the device. One that is named after its registration id keeps the first spelling of that id:
@@ -323,6 +331,7 @@ impl AssignJob {
         let is_new = stored.is_none();
         let Assign { registrant, choice } = &self.assign;
         let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
+        end_underway(tx, self.service.id_scope.as_str(), &row)?;
         row.group_id = group_id(&registrant.enrollment);
         "assigned".clone_into(&mut row.status);
         row.substatus = Some(decision.substatus.as_str().to_owned());

@@ -1,0 +1,105 @@
+//! What custom allocations were asked and answered, asking again, and the key that signs.
+
+use ids::{HubHost, HubName, RegistrationId};
+use registry::{AllocationNote, AllocationRecord, EnrollmentKey, Question};
+use serde_json::Value;
+use wire::allocation::{RecordedAllocation, Replay, SigningKey};
+use wire::http::query_value;
+use wire::lenient::BodyError;
+
+use super::{Request, ok};
+use crate::enrollment::Entry;
+use crate::error::ServiceFault;
+use crate::http::Reply;
+use crate::underway::signature::WebhookKey;
+use crate::underway::webhook;
+
+/// The latest ones of one registration, the newest first.
+pub(super) async fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+    let id = query_value(request.query, "registrationId").ok_or_else(|| {
+        let problem = "is missing in the query, for example ?registrationId=edge-001";
+        BodyError::new("registrationId", problem)
+    })?;
+    let id = RegistrationId::parse(&id)?;
+    let found = request.operator.registry().allocations(&id).await?;
+    let shown: Vec<RecordedAllocation> = found.into_iter().map(document).collect();
+    Ok(ok(&shown))
+}
+
+pub(super) async fn read(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
+    Ok(ok(&document(find(request, id).await?)))
+}
+
+/// Asks the webhook of today what it was asked then. Nothing is written.
+pub(super) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
+    let recorded = find(request, id).await?;
+    let question = question(request, &recorded.note).await?;
+    let operator = &request.operator;
+    let outbound = &*operator.options().outbound;
+    let asked = webhook::ask(outbound, &question, &signing_key(request), operator.now()).await;
+    let outcome = |note: &AllocationNote| (note.status, note.output.clone());
+    Ok(ok(&Replay {
+        same: outcome(&recorded.note) == outcome(&asked.note),
+        recorded: document(recorded),
+        replayed: value(&asked.note),
+    }))
+}
+
+pub(super) fn key(request: &Request<'_>) -> Reply {
+    let key = signing_key(request).to_base64().to_string();
+    ok(&SigningKey { key })
+}
+
+fn signing_key(request: &Request<'_>) -> WebhookKey {
+    WebhookKey::of(request.operator.registry().service().operation_key.reveal())
+}
+
+async fn find(request: &Request<'_>, id: &str) -> Result<AllocationRecord, ServiceFault> {
+    let number = id.parse().map_err(|_| ServiceFault::NoSuchPath)?;
+    let found = request.operator.registry().allocation(number).await?;
+    found.ok_or(ServiceFault::NoSuchPath)
+}
+
+/// The recorded input, for the webhook that its enrollment names now: what is recorded of the URL lacks the key.
+async fn question(request: &Request<'_>, note: &AllocationNote) -> Result<Question, ServiceFault> {
+    let registry = request.operator.registry();
+    let unreadable = || BodyError::new("input", "names no enrollment");
+    let id = |kind: &str, id: &str| note.input.get(kind)?.get(id)?.as_str().map(str::to_owned);
+    let key = match (
+        id("individualEnrollment", "registrationId"),
+        id("enrollmentGroup", "enrollmentGroupId"),
+    ) {
+        (Some(id), _) => EnrollmentKey::Individual(id.parse()?),
+        (None, Some(id)) => EnrollmentKey::Group(id.parse()?),
+        (None, None) => return Err(unreadable().into()),
+    };
+    let gone = || ServiceFault::NoSuchEnrollment(key.clone());
+    let entry = Entry::read(&*registry.enrollment(&key).await?.ok_or_else(gone)?)?;
+    let definition = entry.webhook().ok_or_else(gone)?.clone();
+    let hosts = note.input.get("linkedHubs").and_then(Value::as_array);
+    let service = registry.service();
+    let hub = |host: &Value| -> Option<(HubName, HubHost)> {
+        let host = HubHost::parse(host.as_str()?).ok()?;
+        let hub = service.hub_at(&host)?;
+        Some((hub.name.clone(), hub.host.clone()))
+    };
+    Ok(Question {
+        definition,
+        input: note.input.to_string(),
+        hubs: hosts.into_iter().flatten().filter_map(hub).collect(),
+    })
+}
+
+fn document(record: AllocationRecord) -> RecordedAllocation {
+    RecordedAllocation {
+        id: record.id,
+        registration_id: record.registration_id,
+        at: record.at,
+        note: value(&record.note),
+    }
+}
+
+fn value(note: &AllocationNote) -> Value {
+    // Serialising our own types fails only for maps with keys that are not text; there are none.
+    serde_json::to_value(note).unwrap_or_default()
+}

@@ -1,0 +1,155 @@
+//! Asks a webhook once, and reads its answer.
+
+use std::time::Duration;
+
+use ids::Timestamp;
+use registry::{AllocationNote, Choice, InitialTwin, Question};
+use serde_json::Value;
+use wire::allocation::{AllocationAnswer, MAX_ANSWER, SIGNATURE, SIGNED_AT};
+use zeroize::Zeroizing;
+
+use super::signature::WebhookKey;
+use crate::outbound::{Outbound, OutboundAnswer, OutboundCall, OutboundFault};
+
+/// A webhook has so long for one answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer that cannot be read which are kept for the operator.
+const MAX_EXCERPT: usize = 1024;
+
+/// Why a webhook chose no hub.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookFault {
+    /// It did not answer.
+    #[error("Custom allocation failed with status code: {status}: the webhook gave no answer, {fault}", status = status_of(fault))]
+    NoAnswer {
+        /// Why.
+        fault: OutboundFault,
+    },
+    /// It refused.
+    #[error("Custom allocation failed with status code: {0}")]
+    Status(u16),
+    /// Its answer says nothing that can be used.
+    #[error("Custom allocation failed with status code: 200: the webhook's answer {0}")]
+    Answer(String),
+}
+
+fn status_of(fault: &OutboundFault) -> u16 {
+    match fault {
+        OutboundFault::Unreachable(_) => 503,
+        OutboundFault::Silent(_) => 504,
+        OutboundFault::TooLong(_) => 413,
+    }
+}
+
+impl WebhookFault {
+    /// Whether asking again may help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NoAnswer { fault } => !matches!(fault, OutboundFault::TooLong(_)),
+            Self::Status(status) => matches!(status, 408 | 429 | 500..=599),
+            Self::Answer(_) => false,
+        }
+    }
+}
+
+/// What came of a question: for the device, and for the operator.
+pub struct Asked {
+    pub outcome: Result<Choice, WebhookFault>,
+    pub note: AllocationNote,
+}
+
+/// Asks.
+pub async fn ask(
+    outbound: &dyn Outbound,
+    question: &Question,
+    key: &WebhookKey,
+    now: Timestamp,
+) -> Asked {
+    let body = question.input.clone().into_bytes();
+    let call = OutboundCall {
+        url: Zeroizing::new(question.definition.webhook_url.reveal().to_owned()),
+        headers: vec![
+            (SIGNED_AT, now.unix_seconds().to_string()),
+            (SIGNATURE, key.sign(now, &body)),
+        ],
+        body,
+        limit: MAX_ANSWER,
+        timeout: TIMEOUT,
+    };
+    let answer = outbound.call(call).await;
+    let outcome = match &answer {
+        Ok(answer) => read(answer, question),
+        Err(fault) => Err(WebhookFault::NoAnswer {
+            fault: fault.clone(),
+        }),
+    };
+    Asked {
+        note: note(question, answer.as_ref().ok(), &outcome),
+        outcome,
+    }
+}
+
+/// What is noted of a question that was never put.
+#[must_use]
+pub fn unasked(question: &Question, why: &str) -> AllocationNote {
+    AllocationNote {
+        failure: Some(why.to_owned()),
+        ..note(question, None, &Err(WebhookFault::Status(503)))
+    }
+}
+
+fn read(answer: &OutboundAnswer, question: &Question) -> Result<Choice, WebhookFault> {
+    if !matches!(answer.status, 200..=299) {
+        return Err(WebhookFault::Status(answer.status));
+    }
+    let unusable = |problem: String| WebhookFault::Answer(problem);
+    let answer = AllocationAnswer::parse(&answer.body)
+        .map_err(|error| unusable(format!("cannot be used: {error}")))?;
+    let host = &answer.iot_hub_host_name;
+    let exactly = question.hubs.iter().find(|(_, offered)| offered == host);
+    let by_name = || {
+        let mut hubs = question.hubs.iter();
+        hubs.find(|(_, offered)| offered.same_name(host))
+    };
+    let (hub, _) = exactly
+        .or_else(by_name)
+        .ok_or_else(|| unusable(format!("names {host}, which is not one of linkedHubs")))?;
+    let twin = answer.initial_twin.map(|twin| {
+        InitialTwin::new(&twin.tags, &twin.properties.desired).map_err(|error| {
+            unusable(format!(
+                "has an initialTwin that no device may have: {error}"
+            ))
+        })
+    });
+    Ok(Choice {
+        hub: hub.clone(),
+        twin: twin.transpose()?,
+        payload: answer.payload,
+    })
+}
+
+fn note(
+    question: &Question,
+    answer: Option<&OutboundAnswer>,
+    outcome: &Result<Choice, WebhookFault>,
+) -> AllocationNote {
+    let output = answer
+        .filter(|answer| !answer.body.is_empty())
+        .map(|answer| {
+            serde_json::from_slice(&answer.body).unwrap_or_else(|_| {
+                let excerpt = &answer.body[..answer.body.len().min(MAX_EXCERPT)];
+                Value::from(String::from_utf8_lossy(excerpt))
+            })
+        });
+    AllocationNote {
+        webhook: question.definition.clone().masked(),
+        input: serde_json::from_str(&question.input).unwrap_or_default(),
+        status: answer.map(|answer| answer.status),
+        output,
+        failure: outcome.as_ref().err().map(ToString::to_string),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,424 @@
+//! Custom allocation: a webhook chooses the hub.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use dps::OutboundFault;
+use pki::PresentedChain;
+use registry::RegistrationState;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::harness::{Service, individual};
+use crate::hierarchy::{chain, self_signed};
+
+const WEBHOOK: &str = "https://functions.example/api/allocate?code=secret";
+
+/// A device whose hub a webhook chooses, with more in its enrollment.
+async fn enroll(service: &Service, id: &str, more: Value) -> PresentedChain {
+    let leaf = self_signed(id);
+    let mut enrollment = individual(id, &leaf);
+    enrollment["allocationPolicy"] = json!("custom");
+    enrollment["customAllocationDefinition"] =
+        json!({"webhookUrl": WEBHOOK, "apiVersion": "2021-10-01"});
+    let more = more.as_object().unwrap().clone();
+    enrollment.as_object_mut().unwrap().extend(more);
+    service
+        .create(&format!("/enrollments/{id}"), &enrollment)
+        .await;
+    chain(&[&leaf])
+}
+
+/// Goes on with what is under way until it is dropped.
+struct Running(watch::Sender<bool>);
+
+impl Running {
+    fn of(service: &Service) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let dps = service.dps.clone();
+        tokio::spawn(async move { dps.run(stopping).await });
+        Self(stop)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.send(true);
+    }
+}
+
+/// Registers and polls until it is over; the registration state.
+async fn provision(service: &Service, id: &str, shown: &PresentedChain) -> Value {
+    let accepted = service.register(id, shown).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
+    let operation = accepted.body["operationId"].as_str().unwrap().to_owned();
+    for round in 1..400 {
+        let polled = service.poll(id, shown, &operation).await;
+        if polled.status == StatusCode::OK {
+            return polled.body["registrationState"].clone();
+        }
+        assert_eq!(polled.status, StatusCode::ACCEPTED, "{}", polled.body);
+        assert_eq!(polled.header("retry-after"), "2");
+        let state = &polled.body["registrationState"];
+        assert_eq!(
+            (&state["status"], &state["registrationId"]),
+            (&json!("assigning"), &json!(id))
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        // The service's clock goes on too: a second try is due by it.
+        if round % 25 == 0 {
+            service.advance(1);
+        }
+    }
+    panic!("registration {id} was not over in time");
+}
+
+#[tokio::test]
+async fn the_webhook_hears_who_asks_and_its_answer_is_carried_out() {
+    let service = Service::start().await;
+    let shown = enroll(&service, "d", json!({})).await;
+    let _running = Running::of(&service);
+    service.webhook.will_answer(
+        200,
+        &json!({
+            "iotHubHostName": "HUB.test",
+            "initialTwin": {"tags": {"by": "webhook"}, "properties": {"desired": {"rate": 9}}},
+            "payload": {"welcome": true},
+        }),
+    );
+    let state = provision(&service, "d", &shown).await;
+    assert_eq!(state["status"], "assigned");
+    assert_eq!(state["assignedHub"], "hub.test");
+    assert_eq!(state["payload"], json!({"welcome": true}));
+    let identity = registry::Identity::device("hub".parse().unwrap(), "d".parse().unwrap());
+    let twin = service.registry.twin(&identity).await.unwrap().twin;
+    assert_eq!(Value::Object(twin.tags), json!({"by": "webhook"}));
+    assert_eq!(twin.desired.document["rate"], 9);
+
+    let (call, asked) = service.webhook.question();
+    assert_eq!(call.url.as_str(), WEBHOOK);
+    let names: Vec<_> = call.headers.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["x-muster-timestamp", "x-muster-signature"]);
+    assert!(call.headers[1].1.starts_with("sha256="));
+    assert_eq!(asked["linkedHubs"], json!(["hub.test"]));
+    let context = &asked["deviceRuntimeContext"];
+    assert_eq!(context["registrationId"], "d");
+    assert!(context.get("currentIotHubHostName").is_none());
+    assert!(context.get("currentDeviceId").is_none());
+    let leaf = &context["x509"]["clientCertificates"]["primary"];
+    assert_eq!(leaf["info"]["subjectName"], "CN=d");
+    assert!(
+        leaf["certificate"]
+            .as_str()
+            .unwrap()
+            .contains("BEGIN CERTIFICATE")
+    );
+    assert_eq!(asked["individualEnrollment"]["registrationId"], "d");
+    assert!(asked.get("enrollmentGroup").is_none());
+    assert!(!asked.to_string().contains("secret"), "{asked}");
+}
+
+#[tokio::test]
+async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
+    let service = Service::start().await;
+    let host = "second.test".parse().unwrap();
+    let second = "second".parse().unwrap();
+    service
+        .registry
+        .create_hub(second, host, service.now())
+        .await
+        .unwrap();
+    let link = registry::LinkDraft {
+        name: "second".parse().unwrap(),
+        remote: None,
+        allocation_weight: None,
+        apply_allocation_policy: None,
+    };
+    service
+        .registry
+        .link_hub(link, service.now())
+        .await
+        .unwrap();
+    let never =
+        json!({"reprovisionPolicy": {"updateHubAssignment": false, "migrateDeviceData": false}});
+    let shown = enroll(&service, "d", never).await;
+    let _running = Running::of(&service);
+
+    let answer = |host: &str, number: u32| json!({"iotHubHostName": host, "payload": number});
+    service.webhook.will_answer(200, &answer("hub.test", 1));
+    let first = provision(&service, "d", &shown).await;
+    assert_eq!(
+        (&first["assignedHub"], &first["payload"]),
+        (&json!("hub.test"), &json!(1))
+    );
+
+    service.webhook.will_answer(200, &answer("second.test", 2));
+    let again = provision(&service, "d", &shown).await;
+    assert_eq!(
+        service.webhook.times(),
+        2,
+        "it is called at every registration"
+    );
+    assert_eq!(again["assignedHub"], "hub.test", "the hub is not changed");
+    assert_eq!(again["payload"], 2, "what it returns is refreshed");
+    assert_eq!(again["substatus"], "reprovisionedToInitialAssignment");
+    let (_, asked) = service.webhook.question();
+    let context = &asked["deviceRuntimeContext"];
+    assert_eq!(context["currentIotHubHostName"], "hub.test");
+    assert_eq!(context["currentDeviceId"], "d");
+}
+
+#[tokio::test]
+async fn every_failure_of_the_webhook_ends_as_400207() {
+    let service = Service::start().await;
+    let shown = enroll(&service, "d", json!({})).await;
+    let _running = Running::of(&service);
+    let silent = OutboundFault::Silent(Duration::from_secs(10));
+    service.webhook.will_fail(silent.clone());
+    service.webhook.will_fail(silent);
+    let state = provision(&service, "d", &shown).await;
+    assert_eq!(service.webhook.times(), 2, "it is asked twice");
+    assert_eq!(
+        (&state["status"], &state["errorCode"]),
+        (&json!("failed"), &json!(400_207))
+    );
+    let message = state["errorMessage"].as_str().unwrap();
+    assert!(
+        message.starts_with("Custom allocation failed with status code: 504"),
+        "{message}"
+    );
+
+    for (status, body, wanted) in [
+        (
+            400,
+            json!({}),
+            "Custom allocation failed with status code: 400",
+        ),
+        (
+            200,
+            json!({"iotHubHostName": "other.test"}),
+            "not one of linkedHubs",
+        ),
+        (200, json!({}), "'iotHubHostName': is missing"),
+    ] {
+        let before = service.webhook.times();
+        service.webhook.will_answer(status, &body);
+        let state = provision(&service, "d", &shown).await;
+        assert_eq!(state["errorCode"], 400_207);
+        let message = state["errorMessage"].as_str().unwrap();
+        assert!(message.contains(wanted), "{message}");
+        assert_eq!(
+            service.webhook.times(),
+            before + 1,
+            "asking again would not help"
+        );
+    }
+
+    service.webhook.will_answer(503, &json!({}));
+    service
+        .webhook
+        .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
+    let state = provision(&service, "d", &shown).await;
+    assert_eq!(state["status"], "assigned", "the second try counts");
+
+    let notes = service
+        .registry
+        .allocations(&"D".parse().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(notes.len(), 5);
+    assert_eq!(notes[0].note.failure, None);
+    assert_eq!(notes[1].note.output, Some(json!({})));
+    assert_eq!(notes[3].note.status, Some(400));
+    assert_eq!(
+        notes[0].note.webhook.webhook_url.reveal(),
+        "https://functions.example/api/allocate?****"
+    );
+}
+
+#[tokio::test]
+async fn a_registration_under_way_outlives_the_process_and_is_not_doubled() {
+    let service = Service::start().await;
+    let shown = enroll(&service, "d", json!({})).await;
+    let accepted = service.register("d", &shown).await;
+    let operation = accepted.body["operationId"].as_str().unwrap().to_owned();
+    // The device lost patience: the same registration goes on.
+    service.register("d", &shown).await;
+    let service = service.restarted().await;
+    let polled = service.poll("d", &shown, &operation).await;
+    assert_eq!(polled.status, StatusCode::ACCEPTED);
+    // As long as nobody was there to ask, no time has passed.
+    service.advance(3600);
+    service
+        .webhook
+        .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
+    let _running = Running::of(&service);
+    for _ in 0..200 {
+        let polled = service.poll("d", &shown, &operation).await;
+        if polled.status == StatusCode::OK {
+            assert_eq!(polled.body["status"], "assigned", "{}", polled.body);
+            assert_eq!(service.webhook.times(), 1);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it was not resumed");
+}
+
+#[tokio::test]
+async fn an_enrollment_that_is_disabled_meanwhile_assigns_nobody() {
+    let service = Service::start().await;
+    let shown = enroll(&service, "d", json!({})).await;
+    service.register("d", &shown).await;
+    let id = "d".parse().unwrap();
+    let record = service.registry.registration(&id).await.unwrap().unwrap();
+    assert!(matches!(record.state, RegistrationState::Assigning { .. }));
+    let path = "/enrollments/d";
+    let mut enrollment = service.operate(Method::GET, path, &[], None).await.body;
+    enrollment["provisioningStatus"] = json!("disabled");
+    let update = service
+        .operate(Method::PUT, path, &[("if-match", "*")], Some(&enrollment))
+        .await;
+    assert_eq!(update.status, StatusCode::OK, "{}", update.body);
+    service
+        .webhook
+        .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
+    let _running = Running::of(&service);
+    for _ in 0..200 {
+        let record = service.registry.registration(&id).await.unwrap().unwrap();
+        if let RegistrationState::Failed { code, .. } = record.state {
+            assert_eq!(code, 409_201);
+            let (hub, device) = ("hub".parse().unwrap(), "d".parse().unwrap());
+            assert!(service.registry.device(&hub, &device).await.is_err());
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it did not fail");
+}
+
+#[tokio::test]
+async fn an_enrollment_with_custom_allocation_names_its_webhook() {
+    let service = Service::start().await;
+    let leaf = self_signed("d");
+    let put = async |definition: Value, headers: &[(&str, &str)]| {
+        let mut enrollment = individual("d", &leaf);
+        enrollment["allocationPolicy"] = json!("custom");
+        enrollment["customAllocationDefinition"] = definition;
+        service
+            .operate(Method::PUT, "/enrollments/d", headers, Some(&enrollment))
+            .await
+    };
+    for definition in [
+        json!(null),
+        json!({"webhookUrl": WEBHOOK}),
+        json!({"apiVersion": "2021-10-01"}),
+        json!({"webhookUrl": "http://functions.example/", "apiVersion": "2021-10-01"}),
+        json!({"webhookUrl": "https://functions.example/?****", "apiVersion": "2021-10-01"}),
+        json!({"webhookUrl": WEBHOOK, "apiVersion": "2017-01-01"}),
+    ] {
+        assert_eq!(put(definition, &[]).await.error(), 400_004);
+    }
+    let definition = json!({"webhookUrl": WEBHOOK, "apiVersion": "2021-10-01"});
+    assert_eq!(put(definition, &[]).await.status, StatusCode::OK);
+    let shown = service
+        .operate(Method::GET, "/enrollments/d", &[], None)
+        .await
+        .body;
+    let masked = shown["customAllocationDefinition"].clone();
+    assert_eq!(
+        masked["webhookUrl"],
+        "https://functions.example/api/allocate?****"
+    );
+    // A client that updates sends back what it was shown.
+    assert_eq!(
+        put(masked, &[("if-match", "*")]).await.status,
+        StatusCode::OK
+    );
+    let key = registry::EnrollmentKey::Individual("d".parse().unwrap());
+    let stored = service.registry.enrollment(&key).await.unwrap().unwrap();
+    assert_eq!(
+        stored.document["customAllocationDefinition"]["webhookUrl"],
+        WEBHOOK
+    );
+}
+
+#[tokio::test]
+async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
+    let service = Service::start().await;
+    let shown = enroll(&service, "d", json!({})).await;
+    let running = Running::of(&service);
+    let answer = json!({"iotHubHostName": "hub.test", "payload": 1});
+    service.webhook.will_answer(200, &answer);
+    provision(&service, "d", &shown).await;
+    drop(running);
+
+    let path = "/muster/v1/dps/allocations";
+    let get = async |path: &str| service.operate(Method::GET, path, &[], None).await;
+    assert_eq!(get(path).await.error(), 400_004, "whose?");
+    let id = service
+        .registry
+        .allocations(&"d".parse().unwrap())
+        .await
+        .unwrap()[0]
+        .id;
+    let path = format!("{path}/{id}");
+    let shown = get(&path).await.body;
+    assert_eq!(
+        (&shown["registrationId"], &shown["output"]),
+        (&json!("d"), &answer)
+    );
+    assert_eq!(
+        shown["input"]["deviceRuntimeContext"]["registrationId"],
+        "d"
+    );
+    assert!(!shown.to_string().contains("secret"), "{shown}");
+
+    let before = service
+        .registry
+        .registration(&"d".parse().unwrap())
+        .await
+        .unwrap();
+    let replay = async || {
+        service
+            .operate(Method::POST, &format!("{path}/replay"), &[], None)
+            .await
+            .body
+    };
+    service.webhook.will_answer(200, &answer);
+    assert_eq!(replay().await["same"], true);
+    let (call, asked) = service.webhook.question();
+    assert_eq!(
+        call.url.as_str(),
+        WEBHOOK,
+        "the key is the enrollment's of today"
+    );
+    assert_eq!(asked, shown["input"]);
+    service.webhook.will_answer(500, &json!({}));
+    let replayed = replay().await;
+    assert_eq!(
+        (&replayed["same"], &replayed["replayed"]["status"]),
+        (&json!(false), &json!(500))
+    );
+    assert_eq!(
+        service
+            .registry
+            .registration(&"d".parse().unwrap())
+            .await
+            .unwrap(),
+        before
+    );
+    assert_eq!(
+        service
+            .registry
+            .allocations(&"d".parse().unwrap())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+
+    assert_eq!(get("/muster/v1/dps/allocations/999").await.error(), 404_000);
+    let key = get("/muster/v1/dps/webhookKey").await.body;
+    assert_eq!(key["key"].as_str().unwrap().len(), 44);
+}

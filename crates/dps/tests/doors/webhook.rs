@@ -1,0 +1,48 @@
+//! A webhook without a socket: answers as it is told, and remembers what it was asked.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use dps::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
+use serde_json::Value;
+
+#[derive(Default)]
+pub struct Webhook {
+    answers: Mutex<VecDeque<Result<OutboundAnswer, OutboundFault>>>,
+    asked: Mutex<Vec<OutboundCall>>,
+}
+
+impl Webhook {
+    /// What it answers next, after what it was told before.
+    pub fn will_answer(&self, status: u16, body: &Value) {
+        let body = body.to_string().into_bytes();
+        let answer = Ok(OutboundAnswer { status, body });
+        self.answers.lock().unwrap().push_back(answer);
+    }
+
+    /// How it fails next.
+    pub fn will_fail(&self, fault: OutboundFault) {
+        self.answers.lock().unwrap().push_back(Err(fault));
+    }
+
+    /// How often it was asked.
+    pub fn times(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
+    /// The latest question.
+    pub fn question(&self) -> (OutboundCall, Value) {
+        let call = self.asked.lock().unwrap().last().unwrap().clone();
+        let body = serde_json::from_slice(&call.body).unwrap();
+        (call, body)
+    }
+}
+
+impl Outbound for Webhook {
+    fn call(&self, call: OutboundCall) -> Answering<'_> {
+        self.asked.lock().unwrap().push(call);
+        let next = self.answers.lock().unwrap().pop_front();
+        let nobody = || Err(OutboundFault::Unreachable("connection refused".to_owned()));
+        Box::pin(async move { next.unwrap_or_else(nobody) })
+    }
+}

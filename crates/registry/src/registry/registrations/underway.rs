@@ -1,0 +1,312 @@
+//! Registrations under way: begun, gone on with, ended, each in one transaction.
+
+use ids::{Etag, RegistrationId, Timestamp};
+use serde_json::Value;
+use store::{AllocationRow, RegistrationRow, Secret, StoreError, Tx, UnderwayRow, View};
+
+use super::assign::require_entry;
+use super::{fail, group_id, new_row, record, write_row};
+use crate::entropy::random;
+use crate::error::StorageError;
+use crate::etag;
+use crate::registration::{
+    Assign, AssignError, Choice, FailRegistration, RegistrationFailure, RegistrationRecord,
+};
+use crate::registry::Registry;
+use crate::registry::rows::Rows;
+use crate::underway::{AllocationNote, AllocationRecord, Underway};
+
+/// The status of a record whose registration is under way.
+pub(super) const ASSIGNING: &str = "assigning";
+/// Notes kept of one registration, and of all together.
+const NOTES: (usize, i64) = (5, 10_000);
+
+/// A registration under way as it was read: what is done with it holds only if nobody has changed it since.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ticket {
+    /// The service.
+    pub id_scope: String,
+    /// The registration id in lower case.
+    pub folded: String,
+    /// Who is asked.
+    pub destination: String,
+    /// What is under way.
+    pub underway: Underway,
+    revision: i64,
+}
+
+impl Registry {
+    /// Writes down that a registration waits for a webhook. When the same one waits already, it goes on waiting.
+    ///
+    /// # Errors
+    /// When the enrollment has changed since the proof, or the storage fails.
+    pub async fn begin_underway(
+        &self,
+        underway: Underway,
+        now: Timestamp,
+    ) -> Result<RegistrationRecord, AssignError> {
+        let (service, etag) = (self.service(), etag::random(random(&*self.inner.entropy)));
+        let begin = move |tx: &Tx<'_>| {
+            let id_scope = service.id_scope.as_str();
+            require_entry(tx, id_scope, &underway.registrant)?;
+            let folded = underway.registrant.registration_id.folded();
+            let stored = tx.registration(id_scope, folded)?;
+            let rows = Rows { file: tx.file() };
+            let waiting = match &stored {
+                Some(stored) if stored.status == ASSIGNING => tx.underway(id_scope, folded)?,
+                _ => None,
+            };
+            let revision = match &waiting {
+                Some(waiting) if read(rows, waiting)?.is_same_as(&underway) => {
+                    let row = stored.ok_or_else(|| rows.damaged("status", "is another's"))?;
+                    return Ok(record(rows, row, &service)?);
+                }
+                Some(waiting) => waiting.revision + 1,
+                None => 0,
+            };
+            tx.put_underway(&write(rows, id_scope, revision, &underway)?)?;
+            let is_new = stored.is_none();
+            let row = assigning(stored, &underway, &etag, now);
+            write_row(tx, id_scope, &row, is_new)?;
+            Ok(record(rows, row, &service)?)
+        };
+        self.inner.store.write(begin).await
+    }
+
+    /// Registrations of all services whose time has come, the longest due first; none that asks one of `busy`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn underway_due(
+        &self,
+        now: Timestamp,
+        busy: Vec<String>,
+        limit: usize,
+    ) -> Result<Vec<Ticket>, StorageError> {
+        let scan = move |view: &View<'_>| {
+            let rows = Rows { file: view.file() };
+            let busy = Value::from(busy).to_string();
+            let found = view.underway_due(now.ticks(), &busy, limit)?.into_iter();
+            let ticket = |row: UnderwayRow| {
+                Ok(Ticket {
+                    underway: read(rows, &row)?,
+                    id_scope: row.id_scope,
+                    folded: row.folded,
+                    destination: row.destination,
+                    revision: row.revision,
+                })
+            };
+            found.map(ticket).collect::<Result<_, StorageError>>()
+        };
+        self.inner.store.scan(scan).await
+    }
+
+    /// When the next registration under way is due after `now`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn next_underway(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        let next = |view: &View<'_>| view.next_underway(now.ticks());
+        let next = self.inner.store.read::<_, StoreError>(next)?;
+        Ok(next.map(Timestamp::from_ticks))
+    }
+
+    /// Ends a registration under way with what was chosen; one that cannot be assigned so ends as `failed`, which `as_failure`
+    /// words. `None` when it is no longer the one of the ticket: nothing was written then.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn settle_underway(
+        &self,
+        ticket: Ticket,
+        choice: Choice,
+        mut note: AllocationNote,
+        as_failure: fn(&AssignError) -> RegistrationFailure,
+        now: Timestamp,
+    ) -> Result<Option<RegistrationRecord>, StorageError> {
+        let registrant = ticket.underway.registrant.clone();
+        let mut job = self.assign_job(Assign { registrant, choice }, now);
+        let current = self.service.clone();
+        let etag = etag::random(random(&*self.inner.entropy));
+        let settle = move |tx: &Tx<'_>| {
+            if !ticket.is_current(tx)? {
+                return Ok(None);
+            }
+            let service = current.get();
+            job.service = service.clone();
+            let record = match job.run(tx) {
+                Ok(assigned) => assigned.registration,
+                Err(AssignError::Storage(error)) => return Err(error),
+                Err(error) => {
+                    let failure = as_failure(&error);
+                    note.failure = Some(failure.message.clone());
+                    fail(tx, &service, ticket.failed(failure), &etag, now)?
+                }
+            };
+            ticket.write_note(tx, &note, now)?;
+            Ok(Some(record))
+        };
+        self.inner.store.write(settle).await
+    }
+
+    /// Ends a registration under way as failed. `None` when it is no longer the one of the ticket.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn give_up_underway(
+        &self,
+        ticket: Ticket,
+        failure: RegistrationFailure,
+        note: AllocationNote,
+        now: Timestamp,
+    ) -> Result<Option<RegistrationRecord>, StorageError> {
+        let service = self.service();
+        let etag = etag::random(random(&*self.inner.entropy));
+        let give_up = move |tx: &Tx<'_>| {
+            if !ticket.is_current(tx)? {
+                return Ok(None);
+            }
+            let record = fail(tx, &service, ticket.failed(failure), &etag, now)?;
+            ticket.write_note(tx, &note, now)?;
+            Ok::<_, StorageError>(Some(record))
+        };
+        self.inner.store.write(give_up).await
+    }
+
+    /// Puts off a registration under way. Does nothing when it is no longer the one of the ticket.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn postpone_underway(
+        &self,
+        ticket: Ticket,
+        underway: Underway,
+    ) -> Result<(), StorageError> {
+        let postpone = move |tx: &Tx<'_>| {
+            if ticket.is_current(tx)? {
+                let rows = Rows { file: tx.file() };
+                let revision = ticket.revision + 1;
+                tx.put_underway(&write(rows, &ticket.id_scope, revision, &underway)?)?;
+            }
+            Ok(())
+        };
+        self.inner.store.write(postpone).await
+    }
+
+    /// What the latest custom allocations of a registration were asked and answered, the newest first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn allocations(
+        &self,
+        id: &RegistrationId,
+    ) -> Result<Vec<AllocationRecord>, StorageError> {
+        let (id_scope, folded) = (self.id_scope(), id.folded().to_owned());
+        let scan = move |view: &View<'_>| {
+            let rows = Rows { file: view.file() };
+            let found = view.allocations(&id_scope, &folded, NOTES.0)?.into_iter();
+            let read = |row| read_note(rows, row);
+            found.map(read).collect::<Result<_, StorageError>>()
+        };
+        self.inner.store.scan(scan).await
+    }
+
+    /// One note of an allocation.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn allocation(&self, id: i64) -> Result<Option<AllocationRecord>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let rows = Rows { file: view.file() };
+            let row = view.allocation(&id_scope, id)?;
+            row.map(|row| read_note(rows, row)).transpose()
+        })
+    }
+}
+
+impl Ticket {
+    fn is_current(&self, tx: &Tx<'_>) -> Result<bool, StorageError> {
+        let stored = tx.underway(&self.id_scope, &self.folded)?;
+        Ok(stored.is_some_and(|stored| stored.revision == self.revision))
+    }
+
+    fn failed(&self, failure: RegistrationFailure) -> FailRegistration {
+        let registrant = &self.underway.registrant;
+        FailRegistration {
+            registration_id: registrant.registration_id.clone(),
+            enrollment: registrant.enrollment.clone(),
+            failure,
+        }
+    }
+
+    fn write_note(
+        &self,
+        tx: &Tx<'_>,
+        note: &AllocationNote,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let rows = Rows { file: tx.file() };
+        let document =
+            serde_json::to_string(note).map_err(|error| rows.damaged("allocation", error))?;
+        let row = AllocationRow {
+            id: 0,
+            folded: self.folded.clone(),
+            at: now.ticks(),
+            document,
+        };
+        Ok(tx.insert_allocation(&self.id_scope, &row, NOTES)?)
+    }
+}
+
+fn assigning(
+    stored: Option<RegistrationRow>,
+    underway: &Underway,
+    etag: &Etag,
+    now: Timestamp,
+) -> RegistrationRow {
+    let registrant = &underway.registrant;
+    let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, now));
+    row.group_id = group_id(&registrant.enrollment);
+    ASSIGNING.clone_into(&mut row.status);
+    row.substatus = None;
+    (row.error_code, row.error_message) = (None, None);
+    row.etag = etag.to_string();
+    // By it the same device is recognised when it polls.
+    row.detail = registrant.detail.as_ref().map(Value::to_string);
+    row.updated = now.ticks();
+    row
+}
+
+fn read(rows: Rows<'_>, row: &UnderwayRow) -> Result<Underway, StorageError> {
+    serde_json::from_str(row.document.reveal())
+        .map_err(|error| rows.damaged("registration under way", error))
+}
+
+fn write(
+    rows: Rows<'_>,
+    id_scope: &str,
+    revision: i64,
+    underway: &Underway,
+) -> Result<UnderwayRow, StorageError> {
+    let document = serde_json::to_string(underway)
+        .map_err(|error| rows.damaged("registration under way", error))?;
+    Ok(UnderwayRow {
+        id_scope: id_scope.to_owned(),
+        folded: underway.registrant.registration_id.folded().to_owned(),
+        revision,
+        destination: underway.question.definition.webhook_url.host().to_string(),
+        due: underway.due.ticks(),
+        document: Secret::new(document),
+    })
+}
+
+fn read_note(rows: Rows<'_>, row: AllocationRow) -> Result<AllocationRecord, StorageError> {
+    Ok(AllocationRecord {
+        id: row.id,
+        registration_id: rows.id("registration id", row.folded.try_into())?,
+        at: Timestamp::from_ticks(row.at),
+        note: serde_json::from_str(&row.document)
+            .map_err(|error| rows.damaged("allocation", error))?,
+    })
+}

@@ -1,0 +1,82 @@
+use ids::{DeviceId, EnrollmentId, Etag, Thumbprint};
+use proptest::prelude::*;
+use wire::allocation::{WebhookUrl, WebhookVersion};
+
+use super::*;
+use crate::registration::{DeviceProof, EnrolledBy, ReprovisionPolicy};
+use crate::twin::InitialTwin;
+
+fn began() -> Timestamp {
+    Timestamp::from_unix_seconds(1_000_000)
+}
+
+fn underway() -> Underway {
+    let registrant = Registrant {
+        registration_id: RegistrationId::parse("d").unwrap(),
+        enrollment: EnrolledBy::Group(EnrollmentId::parse("g").unwrap()),
+        entry: Etag::parse("1").unwrap(),
+        device_id: DeviceId::parse("d").unwrap(),
+        iot_edge: false,
+        proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),
+        initial_twin: InitialTwin::default(),
+        policy: ReprovisionPolicy::MigrateData,
+        detail: None,
+    };
+    let question = Question {
+        definition: CustomAllocation {
+            webhook_url: WebhookUrl::parse("https://a.example").unwrap(),
+            api_version: WebhookVersion::parse("2021-10-01").unwrap(),
+        },
+        input: "{}".to_owned(),
+        hubs: Vec::new(),
+    };
+    Underway::new(registrant, question, began())
+}
+
+#[test]
+fn it_is_stored_and_read_back() {
+    let text = serde_json::to_string(&underway()).unwrap();
+    assert_eq!(serde_json::from_str::<Underway>(&text).unwrap(), underway());
+}
+
+#[test]
+fn a_device_that_brings_another_certificate_asks_anew() {
+    let mut other = underway();
+    assert!(underway().is_same_as(&other));
+    other.registrant.proof = DeviceProof::Certificate(Thumbprint::from_bytes([2; 32]));
+    assert!(!underway().is_same_as(&other));
+}
+
+proptest! {
+    /// Whatever time each try takes (a caller gives it ten seconds at most) and however long it waited for its turn: the device
+    /// hears what became of it within a minute of server's time.
+    #[test]
+    fn it_ends_within_a_minute(
+        waits in prop::collection::vec(0_u64..120, 1..6),
+        tries in prop::collection::vec(0_u64..=10, 6),
+        chance in 0.0..=1.0,
+        downtime in 0_u64..1_000_000,
+    ) {
+        let started = began().plus(Duration::from_secs(downtime));
+        let mut underway = underway().resumed(started);
+        let mut now = started;
+        let mut asked = 0;
+        for (wait, takes) in waits.into_iter().zip(tries) {
+            now = now.max(underway.due).plus(Duration::from_secs(wait));
+            if underway.is_stale(now) {
+                break;
+            }
+            now = now.plus(Duration::from_secs(takes));
+            asked += 1;
+            prop_assert!(now.since(started) <= Duration::from_secs(60));
+            match underway.clone().postponed(now, chance) {
+                Some(next) => {
+                    prop_assert!(next.due > now && next.tries == underway.tries + 1);
+                    underway = next;
+                }
+                None => break,
+            }
+        }
+        prop_assert!(asked <= QUESTIONS);
+    }
+}

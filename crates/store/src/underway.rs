@@ -1,0 +1,165 @@
+use rusqlite::{Row, params};
+
+use crate::{Secret, StoreError, Tx, View};
+
+/// A registration that waits for somebody outside this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnderwayRow {
+    /// The service.
+    pub id_scope: String,
+    /// The registration id in lower case.
+    pub folded: String,
+    /// Counts the changes of the row.
+    pub revision: i64,
+    /// Who is asked.
+    pub destination: String,
+    /// When to go on, 100 ns since 1970.
+    pub due: i64,
+    /// JSON; may hold keys.
+    pub document: Secret,
+}
+
+/// What a custom allocation was asked and answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllocationRow {
+    /// Row id.
+    pub id: i64,
+    /// The registration id in lower case.
+    pub folded: String,
+    /// When, 100 ns since 1970.
+    pub at: i64,
+    /// JSON.
+    pub document: String,
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<UnderwayRow> {
+    Ok(UnderwayRow {
+        id_scope: row.get(0)?,
+        folded: row.get(1)?,
+        revision: row.get(2)?,
+        destination: row.get(3)?,
+        due: row.get(4)?,
+        document: row.get(5)?,
+    })
+}
+
+fn read_allocation(row: &Row<'_>) -> rusqlite::Result<AllocationRow> {
+    Ok(AllocationRow {
+        id: row.get(0)?,
+        folded: row.get(1)?,
+        at: row.get(2)?,
+        document: row.get(3)?,
+    })
+}
+
+impl View<'_> {
+    /// The registration of a folded id that is under way.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn underway(
+        &self,
+        id_scope: &str,
+        folded: &str,
+    ) -> Result<Option<UnderwayRow>, StoreError> {
+        let sql = "SELECT id_scope, folded, revision, destination, due, document
+                   FROM registrations_underway WHERE id_scope = ?1 AND folded = ?2";
+        self.one(sql, [id_scope, folded], read)
+    }
+
+    /// Registrations whose time has come, of all services, the longest due first; none that asks one of `busy` (a JSON array).
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn underway_due(
+        &self,
+        now: i64,
+        busy: &str,
+        limit: usize,
+    ) -> Result<Vec<UnderwayRow>, StoreError> {
+        let sql = "SELECT id_scope, folded, revision, destination, due, document
+                   FROM registrations_underway
+                   WHERE due <= ?1 AND destination NOT IN (SELECT value FROM json_each(?2))
+                   ORDER BY due LIMIT ?3";
+        self.all(sql, params![now, busy, limit], read)
+    }
+
+    /// When the next registration is due after `now`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn next_underway(&self, now: i64) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT min(due) FROM registrations_underway WHERE due > ?1";
+        Ok(self.one(sql, [now], |row| row.get(0))?.flatten())
+    }
+
+    /// The records of a registration's allocations, or of the service's, the newest first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn allocations(
+        &self,
+        id_scope: &str,
+        folded: &str,
+        limit: usize,
+    ) -> Result<Vec<AllocationRow>, StoreError> {
+        let sql = "SELECT id, folded, at, document FROM allocations
+                   WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT ?3";
+        self.all(sql, params![id_scope, folded, limit], read_allocation)
+    }
+
+    /// One record of an allocation.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn allocation(&self, id_scope: &str, id: i64) -> Result<Option<AllocationRow>, StoreError> {
+        let sql =
+            "SELECT id, folded, at, document FROM allocations WHERE id_scope = ?1 AND id = ?2";
+        self.one(sql, params![id_scope, id], read_allocation)
+    }
+}
+
+impl Tx<'_> {
+    /// Writes a registration that is under way, over what is there.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn put_underway(&self, row: &UnderwayRow) -> Result<(), StoreError> {
+        let sql = "INSERT INTO registrations_underway (id_scope, folded, revision, destination, due, document)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                   ON CONFLICT (id_scope, folded) DO UPDATE SET revision = excluded.revision,
+                       destination = excluded.destination, due = excluded.due, document = excluded.document";
+        #[rustfmt::skip]
+        let values = params![row.id_scope, row.folded, row.revision, row.destination, row.due, row.document];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Deletes a registration that is under way no longer.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn delete_underway(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM registrations_underway WHERE id_scope = ?1 AND folded = ?2";
+        self.run(sql, [id_scope, folded]).map(drop)
+    }
+
+    /// Adds the record of an allocation. Of the same registration `per_registration` are kept, of all together `in_all`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn insert_allocation(
+        &self,
+        id_scope: &str,
+        row: &AllocationRow,
+        (per_registration, in_all): (usize, i64),
+    ) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO allocations (id_scope, folded, at, document) VALUES (?1, ?2, ?3, ?4)";
+        self.run(sql, params![id_scope, row.folded, row.at, row.document])?;
+        let sql = "DELETE FROM allocations WHERE id_scope = ?1 AND folded = ?2 AND id NOT IN
+                   (SELECT id FROM allocations WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT ?3)";
+        self.run(sql, params![id_scope, row.folded, per_registration])?;
+        let sql = "DELETE FROM allocations WHERE id <= (SELECT max(id) FROM allocations) - ?1";
+        self.run(sql, [in_all]).map(drop)
+    }
+}
