@@ -23,6 +23,19 @@ fn parse_hex<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], 
     Ok(bytes)
 }
 
+/// Writes bytes as upper-case hexadecimal, in one piece.
+fn write_hex<const N: usize>(bytes: &[u8; N], f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    // Room for the longest, a SHA-256.
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    let text = text.get(..2 * N).unwrap_or_default();
+    f.write_str(std::str::from_utf8(text).unwrap_or_default())
+}
+
 macro_rules! thumbprint {
     ($name:ident, $bytes:literal, $what:literal, $doc:literal) => {
         #[doc = $doc]
@@ -56,7 +69,7 @@ macro_rules! thumbprint {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+                write_hex(&self.0, f)
             }
         }
 
@@ -104,6 +117,8 @@ mod tests {
         let text = "aB:".repeat(31) + "0f";
         let thumbprint = Thumbprint::parse(&text).unwrap();
         assert_eq!(thumbprint.to_string(), "AB".repeat(31) + "0F");
+        let sha1 = ThumbprintSha1::from_bytes([0x5e; 20]);
+        assert_eq!(sha1.to_string(), "5E".repeat(20));
         assert!(Thumbprint::parse("zz").is_err());
         assert!(ThumbprintSha1::parse(&"ab".repeat(32)).is_err());
     }

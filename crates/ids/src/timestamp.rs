@@ -113,19 +113,40 @@ impl Timestamp {
 }
 
 impl std::fmt::Display for Timestamp {
+    /// By hand: every answer carries some of these.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let t = self.to_offset_date_time();
-        let (year, month, day) = t.to_calendar_date();
-        let (hour, minute, second) = t.to_hms();
-        write!(
-            f,
-            "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}",
-            u8::from(month)
-        )?;
-        if *self == Self::NEVER {
-            return f.write_str("Z");
+        let moment = OffsetDateTime::from_unix_timestamp(self.unix_seconds())
+            .unwrap_or(time::PrimitiveDateTime::MAX.assume_utc());
+        let (year, month, day) = moment.to_calendar_date();
+        let (hour, minute, second) = moment.to_hms();
+        let mut text = *b"0000-00-00T00:00:00.0000000Z";
+        put_digits(&mut text[..4], year.unsigned_abs());
+        for (place, number) in [
+            (5, u8::from(month)),
+            (8, day),
+            (11, hour),
+            (14, minute),
+            (17, second),
+        ] {
+            put_digits(&mut text[place..place + 2], u32::from(number));
         }
-        write!(f, ".{:07}Z", t.nanosecond() / 100)
+        let fraction = self.0.rem_euclid(TICKS_PER_SECOND);
+        put_digits(
+            &mut text[20..27],
+            u32::try_from(fraction).unwrap_or_default(),
+        );
+        if *self == Self::NEVER {
+            return f.write_str("0001-01-01T00:00:00Z");
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Fills `place` with the last digits of a number.
+fn put_digits(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
     }
 }
 
@@ -162,6 +183,10 @@ mod tests {
                 .to_http_date(),
             "Sun, 06 Nov 1994 08:49:37 GMT"
         );
+        let last = Timestamp::parse("9999-12-31T23:59:59.9999999Z").unwrap();
+        assert_eq!(last.to_string(), "9999-12-31T23:59:59.9999999Z");
+        let before_1970 = Timestamp::from_ticks(-1);
+        assert_eq!(before_1970.to_string(), "1969-12-31T23:59:59.9999999Z");
         let whole = Timestamp::from_unix_seconds(0);
         assert_eq!(whole.to_string(), "1970-01-01T00:00:00.0000000Z");
         assert_eq!(

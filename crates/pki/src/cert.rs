@@ -86,6 +86,12 @@ impl Certificate {
         Ok(Self(Arc::new(parsed)))
     }
 
+    /// Whether bytes are the DER of a certificate that calls itself version 1, as far as can be told without reading all of it.
+    #[must_use]
+    pub fn claims_version_1(der: &[u8]) -> bool {
+        signature::claims_version_1(der)
+    }
+
     /// Parses every `CERTIFICATE` block of a PEM text, in order; text between blocks is ignored.
     ///
     /// # Errors
@@ -283,7 +289,7 @@ fn serial_hex(raw: &[u8]) -> String {
         [0, rest @ ..] if !rest.is_empty() => rest,
         all => all,
     };
-    unsigned.iter().map(|byte| format!("{byte:02X}")).collect()
+    name::hex(unsigned)
 }
 
 fn reason(error: &x509_parser::nom::Err<x509_parser::error::X509Error>) -> String {

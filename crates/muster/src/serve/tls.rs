@@ -91,6 +91,10 @@ impl ClientCertVerifier for ProofOfPossessionOnly {
 
 /// The leaf if it is of X.509 version 1: `openssl x509 -req` makes such ones, and rustls cannot read them.
 fn version_1(leaf: &CertificateDer<'_>) -> Option<Certificate> {
+    // Nearly all are of version 3, and are read whole once the handshake is done.
+    if !Certificate::claims_version_1(leaf) {
+        return None;
+    }
     Certificate::from_der(leaf)
         .ok()
         .filter(|certificate| certificate.version() == 1)

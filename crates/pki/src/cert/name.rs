@@ -1,5 +1,7 @@
 //! Distinguished names as text.
 
+use std::borrow::Cow;
+
 use x509_parser::prelude::{FromDer, X509Name};
 use x509_parser::x509::AttributeTypeAndValue;
 
@@ -22,26 +24,43 @@ pub(super) fn to_text(der: &[u8]) -> String {
 }
 
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
-    let oid = attribute.attr_type().to_id_string();
-    let label = match oid.as_str() {
-        "2.5.4.3" => "CN",
-        "2.5.4.5" => "SERIALNUMBER",
-        "2.5.4.6" => "C",
-        "2.5.4.7" => "L",
-        "2.5.4.8" => "ST",
-        "2.5.4.9" => "STREET",
-        "2.5.4.10" => "O",
-        "2.5.4.11" => "OU",
-        "0.9.2342.19200300.100.1.1" => "UID",
-        "0.9.2342.19200300.100.1.25" => "DC",
-        "1.2.840.113549.1.9.1" => "E",
-        other => other,
-    };
+    let known = label(attribute.attr_type().as_bytes());
+    let label = known.map_or_else(
+        || Cow::Owned(attribute.attr_type().to_id_string()),
+        Cow::Borrowed,
+    );
     let value = value_text(attribute).map_or_else(
         || format!("#{}", hex(attribute.as_slice())),
         |text| escape(&text),
     );
-    format!("{label}={value}")
+    [&*label, "=", &value].concat()
+}
+
+/// The short name of an attribute by the content of its OID.
+fn label(oid: &[u8]) -> Option<&'static str> {
+    Some(match oid {
+        // 2.5.4.*
+        [0x55, 4, last] => match last {
+            3 => "CN",
+            5 => "SERIALNUMBER",
+            6 => "C",
+            7 => "L",
+            8 => "ST",
+            9 => "STREET",
+            10 => "O",
+            11 => "OU",
+            _ => return None,
+        },
+        // 0.9.2342.19200300.100.1.*
+        [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, last] => match last {
+            1 => "UID",
+            25 => "DC",
+            _ => return None,
+        },
+        // 1.2.840.113549.1.9.1
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1] => "E",
+        _ => return None,
+    })
 }
 
 fn value_text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
@@ -61,6 +80,10 @@ fn value_text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
 }
 
 fn escape(text: &str) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if text.as_bytes().iter().all(is_plain) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let last = text.chars().count().saturating_sub(1);
     for (index, c) in text.chars().enumerate() {
@@ -75,6 +98,38 @@ fn escape(text: &str) -> String {
     out
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+/// Upper-case hexadecimal, two digits a byte.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(digits.map(|nibble| digit(nibble).to_ascii_uppercase()));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_are_those_of_the_dotted_oids() {
+        use x509_parser::der_parser::Oid;
+        for (dotted, expected) in [
+            (&[2, 5, 4, 3][..], Some("CN")),
+            (&[2, 5, 4, 11], Some("OU")),
+            (&[2, 5, 4, 4], None),
+            (&[0, 9, 2342, 19_200_300, 100, 1, 1], Some("UID")),
+            (&[0, 9, 2342, 19_200_300, 100, 1, 25], Some("DC")),
+            (&[1, 2, 840, 113_549, 1, 9, 1], Some("E")),
+            (&[1, 2, 840, 113_549, 1, 9, 2], None),
+        ] {
+            let oid = Oid::from(dotted).unwrap();
+            assert_eq!(label(oid.as_bytes()), expected, "{dotted:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_two_digits_each() {
+        assert_eq!(hex(&[0, 0x5a, 0xff]), "005AFF");
+    }
 }

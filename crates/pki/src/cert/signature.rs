@@ -87,6 +87,16 @@ pub(super) fn algorithm_of_key(spki: &[u8]) -> Box<[u8]> {
     algorithm.unwrap_or_default().into()
 }
 
+/// TBSCertificate ::= SEQUENCE { version [0] EXPLICIT INTEGER DEFAULT v1, … }: the others say theirs first.
+pub(super) fn claims_version_1(der: &[u8]) -> bool {
+    const VERSION: u8 = 0xa0;
+    const INTEGER_0: &[u8] = &[2, 1, 0];
+    let first = read(der)
+        .and_then(|(certificate, _)| read(certificate.content))
+        .and_then(|(to_be_signed, _)| read(to_be_signed.content));
+    first.is_some_and(|(first, _)| first.whole[0] != VERSION || first.content == INTEGER_0)
+}
+
 /// Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } (RFC 5280, 4.1).
 struct Signed<'a> {
     message: &'a [u8],
