@@ -88,8 +88,10 @@ CREATE TABLE registrations (
     updated       INTEGER NOT NULL,
     UNIQUE (id_scope, folded)
 );
-CREATE INDEX registrations_by_group ON registrations (id_scope, group_folded, folded) WHERE group_folded IS NOT NULL;
-CREATE INDEX registrations_by_device ON registrations (hub, device_id) WHERE hub IS NOT NULL;
+-- In the order of registration, not of ids: a new entry goes to the end of its group.
+CREATE INDEX registrations_by_group ON registrations (id_scope, group_folded) WHERE group_folded IS NOT NULL;
+-- A device that is named after its registration is found by that name.
+CREATE INDEX registrations_by_device ON registrations (hub, device_id) WHERE device_id <> spelled;
 
 -- Devices (module_id = '') and modules, each with its twin in the same row: one insert makes both, one delete removes both.
 -- What a CONNECT reads comes first, so that long documents stay unread on their overflow pages.

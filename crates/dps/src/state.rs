@@ -1,7 +1,8 @@
 //! A registration record as devices and operators see it.
 
-use registry::{RegistrationRecord, RegistrationState as Stored, Substatus as StoredSubstatus};
-use serde::Deserialize;
+use registry::{
+    Detail, RegistrationRecord, RegistrationState as Stored, Substatus as StoredSubstatus,
+};
 use wire::dps::{AttestationDetail, RegistrationState, RegistrationStatus, Substatus};
 use wire::error::DpsErrorCode;
 
@@ -52,9 +53,7 @@ pub fn for_operators(record: &RegistrationRecord) -> RegistrationState {
 #[must_use]
 pub fn detail(record: &RegistrationRecord) -> AttestationDetail {
     let stored = record.detail.as_ref();
-    stored
-        .and_then(|detail| AttestationDetail::deserialize(detail).ok())
-        .unwrap_or_default()
+    stored.map(Detail::read).unwrap_or_default()
 }
 
 fn fail(state: &mut RegistrationState, code: u32, message: String) {

@@ -15,6 +15,7 @@ mod precondition;
 mod service;
 
 mod authority;
+mod detail;
 mod enrollment;
 mod registration;
 mod underway;
@@ -41,6 +42,7 @@ pub use deployment::{
     ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, EvaluationPass,
     MetricResults,
 };
+pub use detail::Detail;
 pub use enrollment::{
     AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
     EnrollmentKey, EnrollmentKind, EnrollmentRecord,

@@ -37,7 +37,7 @@ impl std::fmt::Display for Continuation {
 #[error("the continuation is not one that this service handed out")]
 pub struct BadContinuation;
 
-/// Which part of a listing is wanted. Listings are ordered by id.
+/// Which part of a listing is wanted. Listings are ordered by id, those of registrations by age.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
     /// Where the page before ended; `None` for the first one.
@@ -65,7 +65,7 @@ impl PageRequest {
 /// One page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The items, ordered by id.
+    /// The items, in the listing's order.
     pub items: Vec<T>,
     /// Where the next page starts; `None` when this one is the last.
     pub continuation: Option<Continuation>,

@@ -7,6 +7,7 @@ use serde_json::Value;
 use wire::identity::{Authentication, CertificateThumbprint, KeyText};
 
 use crate::StorageError;
+use crate::detail::Detail;
 use crate::twin::InitialTwin;
 
 /// The entry through which a device registered.
@@ -84,7 +85,7 @@ pub struct Registrant {
     /// What becomes of an earlier assignment.
     pub policy: ReprovisionPolicy,
     /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for later polls and lookups.
-    pub detail: Option<Value>,
+    pub detail: Option<Detail>,
 }
 
 /// What allocation decided for a device.
@@ -181,7 +182,7 @@ pub struct RegistrationRecord {
     /// See [`Choice::payload`].
     pub payload: Option<Value>,
     /// See [`Registrant::detail`].
-    pub detail: Option<Value>,
+    pub detail: Option<Detail>,
 }
 
 impl RegistrationRecord {

@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
@@ -110,6 +110,8 @@ pub(crate) type AfterCommit = Box<dyn FnOnce() + Send>;
 /// Reads and writes rows inside the writer's transaction. Dropped without effect when the job fails.
 pub struct Tx<'c> {
     view: View<'c>,
+    wrote: Cell<bool>,
+    guarded: Cell<bool>,
     after: RefCell<Vec<AfterCommit>>,
 }
 
@@ -125,6 +127,8 @@ impl<'c> Tx<'c> {
     pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>) -> Self {
         Self {
             view: View { connection, file },
+            wrote: Cell::new(false),
+            guarded: Cell::new(false),
             after: RefCell::default(),
         }
     }
@@ -134,12 +138,30 @@ impl<'c> Tx<'c> {
         self.after.borrow_mut().push(Box::new(tell));
     }
 
-    pub(crate) fn into_after_commit(self) -> Vec<AfterCommit> {
-        self.after.into_inner()
+    /// From here on the work may fail after it has written: what it writes can then be taken back alone. To be called before the
+    /// first write, by work that was handed to [`Store::write_decided`](crate::Store::write_decided).
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn may_turn_back(&self) -> Result<(), StoreError> {
+        if self.guarded.get() {
+            return Ok(());
+        }
+        let run = || self.connection.prepare_cached("SAVEPOINT job")?.execute([]);
+        run().map_err(|error| StoreError::sql("writing", self.file, error))?;
+        self.guarded.set(true);
+        Ok(())
+    }
+
+    /// Whether anything was written, whether a savepoint stands before it, and what is to be called after the commit.
+    pub(crate) fn into_parts(self) -> (bool, bool, Vec<AfterCommit>) {
+        let (wrote, guarded) = (self.wrote.get(), self.guarded.get());
+        (wrote, guarded, self.after.into_inner())
     }
 
     /// Runs a statement; returns how many rows it changed.
     pub(crate) fn run(&self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
+        self.wrote.set(true);
         let run = || self.connection.prepare_cached(sql)?.execute(params);
         run().map_err(|error| StoreError::sql("writing", self.file, error))
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use rusqlite::{Row, params};
 
 use crate::{StoreError, Tx, View};
@@ -30,7 +32,7 @@ pub struct RegistrationRow {
     /// JSON: what a custom allocation returned.
     pub payload: Option<String>,
     /// JSON: how the device proved itself.
-    pub detail: Option<String>,
+    pub detail: Option<Arc<str>>,
     /// First attempt, 100 ns since 1970.
     pub created: i64,
     /// Last attempt, 100 ns since 1970.
@@ -93,12 +95,18 @@ impl View<'_> {
         hub: &str,
         device_id: &str,
     ) -> Result<Option<(String, String)>, StoreError> {
-        let sql =
-            "SELECT id_scope, spelled FROM registrations WHERE hub = ?1 AND device_id = ?2 LIMIT 1";
-        self.one(sql, [hub, device_id], |row| Ok((row.get(0)?, row.get(1)?)))
+        // The second half is all that `registrations_by_device` holds.
+        let sql = "SELECT id_scope, spelled FROM registrations
+                   WHERE id_scope IN (SELECT id_scope FROM services) AND folded = ?3 AND hub = ?1 AND device_id = ?2
+                   UNION ALL
+                   SELECT id_scope, spelled FROM registrations
+                   WHERE hub = ?1 AND device_id = ?2 AND device_id <> spelled
+                   LIMIT 1";
+        let params = params![hub, device_id, device_id.to_ascii_lowercase()];
+        self.one(sql, params, |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
-    /// Records of a group (folded) whose folded id comes after `after`, in order.
+    /// Records of a group (folded) that were made after the one with the id `after`, in the order in which they were made.
     ///
     /// # Errors
     /// When the storage fails.
@@ -106,12 +114,11 @@ impl View<'_> {
         &self,
         id_scope: &str,
         group_folded: &str,
-        after: &str,
+        after: i64,
         limit: usize,
     ) -> Result<Vec<RegistrationRow>, StoreError> {
-        let sql = select!(
-            "WHERE id_scope = ?1 AND group_folded = ?2 AND folded > ?3 ORDER BY folded LIMIT ?4"
-        );
+        let sql =
+            select!("WHERE id_scope = ?1 AND group_folded = ?2 AND id > ?3 ORDER BY id LIMIT ?4");
         self.all(sql, params![id_scope, group_folded, after, limit], read)
     }
 }

@@ -27,6 +27,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0006-enrollments-by-attestation",
         include_str!("../migrations/0006-enrollments-by-attestation/up.sql"),
     ),
+    (
+        "0007-fewer-scattered-index-entries",
+        include_str!("../migrations/0007-fewer-scattered-index-entries/up.sql"),
+    ),
 ];
 
 /// The schema that this program knows.

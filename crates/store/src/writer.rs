@@ -12,29 +12,44 @@ use crate::connection::{AfterCommit, Tx};
 /// Most jobs of one transaction; what arrives meanwhile waits for the next.
 const GROUP: usize = 512;
 
-/// Commits begin at least this far apart, so that under load many callers share one sync, and a lone one waits for nobody.
-/// It bounds what a burst of small writes costs: 200 syncs a second, whatever the number of writers.
-const PACE: Duration = Duration::from_millis(5);
+/// While several callers write, commits begin at least this far apart, so that many share one sync: a hundred a second, whatever
+/// the number of writers. A caller who writes alone waits for nobody.
+const PACE: Duration = Duration::from_millis(10);
 
 /// A job on its way to the writer.
 pub(crate) trait Job: Send {
-    /// Runs inside the transaction; returns whether its writes shall be kept, and what to call after the commit.
-    fn run(&mut self, connection: &Connection, file: &Arc<Path>) -> (bool, Vec<AfterCommit>);
+    /// Runs inside the transaction.
+    fn run(&mut self, connection: &Connection, file: &Arc<Path>) -> Ran;
     /// Answers the caller, after the commit or its failure.
     fn answer(self: Box<Self>, failure: Option<&StoreError>);
+}
+
+/// What a job did.
+#[derive(Default)]
+pub(crate) struct Ran {
+    /// Whether it succeeded, so that its writes shall be kept.
+    kept: bool,
+    /// Whether it wrote anything.
+    wrote: bool,
+    /// Whether a savepoint stands before what it wrote.
+    guarded: bool,
+    /// What to call after the commit.
+    after: Vec<AfterCommit>,
 }
 
 /// A job with the place for its result and the caller who waits for it.
 pub(crate) struct Pending<F, T, E> {
     work: Option<F>,
+    may_turn_back: bool,
     outcome: Option<Result<T, E>>,
     caller: oneshot::Sender<Result<T, E>>,
 }
 
 impl<F, T, E> Pending<F, T, E> {
-    pub(crate) fn new(work: F, caller: oneshot::Sender<Result<T, E>>) -> Self {
+    pub(crate) fn new(work: F, may_turn_back: bool, caller: oneshot::Sender<Result<T, E>>) -> Self {
         Self {
             work: Some(work),
+            may_turn_back,
             outcome: None,
             caller,
         }
@@ -47,18 +62,30 @@ where
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn run(&mut self, connection: &Connection, file: &Arc<Path>) -> (bool, Vec<AfterCommit>) {
+    fn run(&mut self, connection: &Connection, file: &Arc<Path>) -> Ran {
         let Some(work) = self.work.take() else {
-            return (false, Vec::new());
+            return Ran::default();
         };
         let tx = Tx::new(connection, file);
         // A panic in one job must not end the writer, and with it the server.
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(&tx))).unwrap_or_else(|_| {
+        let run = || {
+            if self.may_turn_back {
+                tx.may_turn_back()?;
+            }
+            work(&tx)
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             Err(StoreError::words("writing", file, "the operation panicked").into())
         });
         let kept = outcome.is_ok();
         self.outcome = Some(outcome);
-        (kept, tx.into_after_commit())
+        let (wrote, guarded, after) = tx.into_parts();
+        Ran {
+            kept,
+            wrote,
+            guarded,
+            after,
+        }
     }
 
     fn answer(self: Box<Self>, failure: Option<&StoreError>) {
@@ -84,15 +111,15 @@ impl Writer {
     /// Runs until every sender is gone and the queue is empty.
     pub(crate) fn run(mut self) {
         let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
-        let mut last_begun: Option<Instant> = None;
+        let mut last: Option<(Instant, usize)> = None;
         while self.queue.blocking_recv_many(&mut group, GROUP) > 0 {
-            if let Some(rest) = last_begun.and_then(|begun| PACE.checked_sub(begun.elapsed())) {
+            let rest = last.and_then(|(begun, jobs)| rest(jobs, begun.elapsed()));
+            if let Some(rest) = rest {
                 std::thread::sleep(rest);
                 self.take_what_waits(&mut group);
             }
-            last_begun = Some(Instant::now());
-            let committed = self.commit(&mut group);
-            let failure = match committed {
+            last = Some((Instant::now(), group.len()));
+            let failure = match self.commit(&mut group) {
                 Ok(tell) => {
                     for tell in tell {
                         // Watchers are guests on this thread: a panic of theirs ends there.
@@ -126,9 +153,10 @@ impl Writer {
     fn commit(&self, group: &mut [Box<dyn Job>]) -> Result<Vec<AfterCommit>, StoreError> {
         self.sql("BEGIN IMMEDIATE")?;
         let mut tell = Vec::new();
-        let run = group
-            .iter_mut()
-            .try_for_each(|job| self.savepoint(job.as_mut(), &mut tell));
+        let run = group.iter_mut().try_for_each(|job| {
+            tell.extend(self.run_one(job.as_mut())?);
+            Ok(())
+        });
         match run.and_then(|()| self.sql("COMMIT")) {
             Ok(()) => Ok(tell),
             Err(error) => {
@@ -141,24 +169,66 @@ impl Writer {
         }
     }
 
-    /// Runs one job so that its failure leaves its neighbours' writes alone.
-    fn savepoint(&self, job: &mut dyn Job, tell: &mut Vec<AfterCommit>) -> Result<(), StoreError> {
-        self.sql("SAVEPOINT job")?;
-        let (kept, after) = job.run(&self.connection, &self.file);
+    /// Runs one job so that its failure leaves its neighbours' writes alone; what to call after the commit.
+    fn run_one(&self, job: &mut dyn Job) -> Result<Vec<AfterCommit>, StoreError> {
+        let ran = job.run(&self.connection, &self.file);
         if self.connection.is_autocommit() {
             let cause = "the transaction was ended by an error of the disk";
             return Err(StoreError::words("writing", &self.file, cause));
         }
-        if kept {
-            tell.extend(after);
-        } else {
-            self.sql("ROLLBACK TO job")?;
+        match ran {
+            Ran { guarded: true, .. } => {
+                if !ran.kept {
+                    self.sql("ROLLBACK TO job")?;
+                }
+                self.sql("RELEASE job")?;
+            }
+            Ran {
+                wrote: true,
+                kept: false,
+                ..
+            } => {
+                // Nothing but the storage can have failed. Without a savepoint only all can be taken back.
+                let cause = "an operation failed between its writes";
+                return Err(StoreError::words("writing", &self.file, cause));
+            }
+            Ran { .. } => {}
         }
-        self.sql("RELEASE job")
+        Ok(match ran.kept {
+            true => ran.after,
+            false => Vec::new(),
+        })
     }
 
     fn sql(&self, sql: &'static str) -> Result<(), StoreError> {
         let run = || self.connection.prepare_cached(sql)?.execute([]).map(drop);
         run().map_err(|error| StoreError::sql("writing", &self.file, error))
+    }
+}
+
+/// How long the writer waits for more jobs before the next commit, when the one before began `since` ago with so many jobs.
+fn rest(jobs: usize, since: Duration) -> Option<Duration> {
+    match jobs {
+        0 | 1 => None,
+        _ => PACE.checked_sub(since),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_callers_who_are_several_wait_for_each_other() {
+        let pace = PACE;
+        let millis = Duration::from_millis;
+        for (jobs, since, expected) in [
+            (1, Duration::ZERO, None),
+            (2, Duration::ZERO, Some(pace)),
+            (512, millis(4), Some(pace - millis(4))),
+            (512, pace + millis(1), None),
+        ] {
+            assert_eq!(rest(jobs, since), expected, "{jobs} {since:?}");
+        }
     }
 }

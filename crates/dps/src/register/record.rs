@@ -2,7 +2,7 @@
 
 use ids::DeviceId;
 use registry::{
-    Assign, AssignError, Choice, DeviceProof, EnrolledBy, EnrollmentKey, Registrant,
+    Assign, AssignError, Choice, Detail, DeviceProof, EnrolledBy, EnrollmentKey, Registrant,
     RegistrationFailure,
 };
 use wire::dps::{AttestationDetail, SymmetricKeyResult, TpmResult, X509Result};
@@ -45,7 +45,7 @@ pub(super) fn registrant(device: &AttestedDevice, device_id: &DeviceId) -> Regis
         proof: proof(device),
         initial_twin: entry.initial_twin().clone(),
         policy: entry.reprovision(),
-        detail: serde_json::to_value(detail(device)).ok(),
+        detail: Some(Detail::of(&detail(device))),
     }
 }
 

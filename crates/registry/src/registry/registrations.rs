@@ -5,6 +5,7 @@ use store::{RegistrationRow, Tx, View};
 
 use super::Registry;
 use super::rows::Rows;
+use crate::detail::Detail;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
@@ -79,7 +80,7 @@ fn record(
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
         payload: json(row.payload)?,
-        detail: json(row.detail)?,
+        detail: row.detail.map(Detail::stored),
     })
 }
 
@@ -140,7 +141,7 @@ impl Registry {
             .await
     }
 
-    /// Lists the records of a group by folded registration id.
+    /// Lists the records of a group in the order in which they were made.
     ///
     /// # Errors
     /// When the storage fails.
@@ -150,20 +151,27 @@ impl Registry {
         page: &PageRequest,
     ) -> Result<Page<RegistrationRecord>, StorageError> {
         let (service, group) = (self.service(), group.folded());
-        let (after, limit) = (page.key().to_owned(), page.limit());
+        let after = match page.key() {
+            "" => 0,
+            // After a place that no listing of this kind has handed out there is nothing.
+            place => place.parse().unwrap_or(i64::MAX),
+        };
+        let limit = page.limit();
         let scan = move |view: &View<'_>| {
             let found =
-                view.registrations_after(service.id_scope.as_str(), &group, &after, limit + 1)?;
+                view.registrations_after(service.id_scope.as_str(), &group, after, limit + 1)?;
             let rows = Rows { file: view.file() };
             found
                 .into_iter()
-                .map(|row| record(rows, row, &service))
+                .map(|row| Ok((row.id, record(rows, row, &service)?)))
                 .collect::<Result<Vec<_>, StorageError>>()
         };
         let items = self.inner.store.scan(scan).await?;
-        Ok(Page::cut(items, limit, |item| {
-            Continuation::after(item.registration_id.folded())
-        }))
+        let page = Page::cut(items, limit, |(id, _)| Continuation::after(&id.to_string()));
+        Ok(Page {
+            items: page.items.into_iter().map(|(_, item)| item).collect(),
+            continuation: page.continuation,
+        })
     }
 }
 

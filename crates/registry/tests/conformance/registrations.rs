@@ -1,11 +1,12 @@
 use ids::{EnrollmentId, Etag, RegistrationId, Thumbprint, Timestamp};
 use registry::{
-    Assign, AssignError, AttestationKind, Choice, DeviceProof, EnrolledBy, EnrollmentDraft,
+    Assign, AssignError, AttestationKind, Choice, Detail, DeviceProof, EnrolledBy, EnrollmentDraft,
     EnrollmentKey, FailRegistration, Identity, IfMatch, InitialTwin, PageRequest, Registrant,
     RegistrationError, RegistrationFailure, RegistrationState, Registry, ReprovisionPolicy,
     Substatus,
 };
 use serde_json::{Value, json};
+use wire::dps::AttestationDetail;
 use wire::identity::Authentication;
 
 use crate::{Bench, device, hub, map};
@@ -53,7 +54,7 @@ pub(crate) async fn assign(registry: &Registry, name: &str) -> Assign {
         proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),
         initial_twin: twin(json!({"site": "Seoul"}), json!({"a": {"b": 1}})),
         policy: ReprovisionPolicy::MigrateData,
-        detail: Some(json!({"x509": {"enrollmentGroupId": "Group"}})),
+        detail: Some(Detail::of(&AttestationDetail::default())),
     };
     let choice = Choice {
         hub: hub(),
@@ -257,7 +258,7 @@ pub(crate) async fn records_are_deleted_and_listed_by_group(bench: Bench) {
         .collect();
     assert_eq!(
         (names, rest.continuation),
-        (vec!["a".to_owned(), "B".to_owned(), "C".to_owned()], None)
+        (vec!["C".to_owned(), "a".to_owned(), "B".to_owned()], None)
     );
 
     let stale = IfMatch::Exactly("stale".parse().unwrap());

@@ -113,6 +113,63 @@ async fn a_failing_job_leaves_its_neighbours_alone() {
     assert_eq!(there, ["a", "d"]);
 }
 
+/// Holds the writer until `jobs` callers wait, so that these share a transaction.
+async fn hold_until_waiting(store: &Store, jobs: usize) -> oneshot::Receiver<()> {
+    let (entered, holding) = oneshot::channel();
+    let (released, release) = oneshot::channel();
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let hold = move |_: &Tx<'_>| {
+        entered.send(()).unwrap();
+        held.recv().unwrap();
+        Ok::<_, StoreError>(())
+    };
+    tokio::spawn({
+        let store = store.clone();
+        async move { store.write(hold).await }
+    });
+    holding.await.unwrap();
+    let store = store.clone();
+    tokio::spawn(async move {
+        while store.shared.queue.as_ref().unwrap().capacity() > QUEUE - jobs {
+            tokio::task::yield_now().await;
+        }
+        let_go.send(()).unwrap();
+        released.send(()).unwrap();
+    });
+    release
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decided_job_that_fails_takes_its_neighbours_along_only_after_it_has_written() {
+    let refuse = || StoreError::damaged(Path::new("x"), "on purpose");
+    for (writes_first, turns_back, neighbour_kept) in [
+        (false, false, true),
+        (true, false, false),
+        (true, true, true),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let released = hold_until_waiting(&store, 2).await;
+        let fails = store.write_decided(move |tx| {
+            if turns_back {
+                tx.may_turn_back()?;
+            }
+            if writes_first {
+                tx.insert_identity(&device("fails"), &TwinRow::default())?;
+            }
+            Err::<(), _>(refuse())
+        });
+        let (failed, neighbour) = tokio::join!(fails, insert(&store, "neighbour"));
+        released.await.unwrap();
+        assert!(failed.is_err());
+        assert_eq!(neighbour.is_ok(), neighbour_kept);
+        assert_eq!(exists(&store, "neighbour"), neighbour_kept);
+        assert!(!exists(&store, "fails"));
+        // The writer goes on.
+        insert(&store, "later").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_acknowledges_nothing_and_names_the_file() {
     let directory = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ use wire::identity::Authentication;
 
 use super::{end_underway, group_id, new_row, record, write_row};
 use crate::change::Change;
+use crate::detail::Detail;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
@@ -38,7 +39,7 @@ impl Registry {
             job.service = current.get();
             job.run(tx)
         };
-        self.inner.store.write(run).await
+        self.inner.store.write_decided(run).await
     }
 
     pub(super) fn assign_job(&self, assign: Assign, now: Timestamp) -> AssignJob {
@@ -48,7 +49,6 @@ impl Registry {
             etag: etag::random(random(&*self.inner.entropy)),
             seeds: Seeds::new(&*self.inner.entropy),
             payload: assign.choice.payload.as_ref().map(Value::to_string),
-            detail: assign.registrant.detail.as_ref().map(Value::to_string),
             assign,
             now,
         }
@@ -80,7 +80,6 @@ pub(super) struct AssignJob {
     etag: Etag,
     pub(super) seeds: Seeds,
     payload: Option<String>,
-    detail: Option<String>,
     pub(super) assign: Assign,
     pub(super) now: Timestamp,
 }
@@ -115,14 +114,19 @@ impl AssignJob {
         if existing.is_some() && previous.as_ref() != Some(&decision.place) {
             self.require_owner(tx, &decision.place)?;
         }
+        if decision.step != DeviceStep::Create || decision.old != OldDevice::None {
+            // What is there is read and changed, and may turn out to be damaged between two writes.
+            tx.may_turn_back()?;
+        }
         self.leave(tx, previous.as_ref(), &decision)?;
         let device = self.step(tx, &decision)?;
-        let registration = self.write_record(tx, stored, &decision)?;
+        let device_created = decision.step == DeviceStep::Create;
+        let registration = self.write_record(tx, stored, decision)?;
         Ok(Assigned {
             registration,
             generation_id: Rows { file: tx.file() }
                 .id("generation id", device.generation_id.try_into())?,
-            device_created: decision.step == DeviceStep::Create,
+            device_created,
         })
     }
 
@@ -323,32 +327,31 @@ impl AssignJob {
     }
 
     fn write_record(
-        &self,
+        self,
         tx: &Tx<'_>,
         stored: Option<RegistrationRow>,
-        decision: &Decision,
+        decision: Decision,
     ) -> Result<RegistrationRecord, AssignError> {
         let is_new = stored.is_none();
-        let Assign { registrant, choice } = &self.assign;
+        let registrant = &self.assign.registrant;
         let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
         end_underway(tx, self.service.id_scope.as_str(), &row)?;
         row.group_id = group_id(&registrant.enrollment);
         "assigned".clone_into(&mut row.status);
         row.substatus = Some(decision.substatus.as_str().to_owned());
-        row.hub = Some(decision.place.hub.clone());
-        row.device_id = Some(decision.place.device_id.clone());
+        row.hub = Some(decision.place.hub);
+        row.device_id = Some(decision.place.device_id);
         (row.error_code, row.error_message) = (None, None);
         row.etag = self.etag.to_string();
-        row.payload.clone_from(&self.payload);
-        row.detail.clone_from(&self.detail);
+        row.payload = self.payload;
+        row.detail = registrant.detail.as_ref().map(Detail::to_stored);
         row.updated = self.now.ticks();
         write_row(tx, self.service.id_scope.as_str(), &row, is_new)?;
         let rows = Rows { file: tx.file() };
-        // The documents were given as values: no need to read back what was just written.
-        (row.payload, row.detail) = (None, None);
+        // The payload was given as a value: no need to read back what was just written.
+        row.payload = None;
         let mut record = record(rows, row, &self.service)?;
-        record.payload.clone_from(&choice.payload);
-        record.detail.clone_from(&registrant.detail);
+        record.payload = self.assign.choice.payload;
         Ok(record)
     }
 }

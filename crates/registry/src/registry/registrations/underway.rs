@@ -6,6 +6,7 @@ use store::{AllocationRow, RegistrationRow, Secret, StoreError, Tx, UnderwayRow,
 
 use super::assign::require_entry;
 use super::{fail, group_id, new_row, record, write_row};
+use crate::detail::Detail;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
@@ -273,7 +274,7 @@ fn assigning(
     (row.error_code, row.error_message) = (None, None);
     row.etag = etag.to_string();
     // By it the same device is recognised when it polls.
-    row.detail = registrant.detail.as_ref().map(Value::to_string);
+    row.detail = registrant.detail.as_ref().map(Detail::to_stored);
     row.updated = now.ticks();
     row
 }
