@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::hierarchy::Hierarchy;
+use crate::hierarchy::{Hierarchy, IssuedBy};
 
 /// What is said once the connection stands.
 #[derive(Clone)]
@@ -33,6 +33,17 @@ struct Device {
     config: Arc<ClientConfig>,
 }
 
+/// A server to be called.
+#[derive(Clone)]
+pub struct Called {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The CA that its certificate leads to.
+    pub trusted_pem: String,
+    /// What it is told.
+    pub talk: Talk,
+}
+
 /// Devices that have not called yet.
 pub struct Fleet {
     devices: Vec<Device>,
@@ -44,18 +55,17 @@ impl Fleet {
     /// Makes a certificate for every name, before anything is measured.
     pub fn new(
         hierarchy: &Hierarchy,
-        names: Vec<String>,
-        trusted_pem: &str,
-        address: SocketAddr,
-        talk: Talk,
+        names: impl Iterator<Item = String>,
+        issued_by: IssuedBy,
+        called: &Called,
     ) -> Result<Self> {
         let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(trusted_pem.as_bytes()) {
+        for root in CertificateDer::pem_slice_iter(called.trusted_pem.as_bytes()) {
             roots.add(root?)?;
         }
         let roots = Arc::new(roots);
         let device = |name: String| {
-            let (chain, key) = hierarchy.device(&name)?;
+            let (chain, key) = hierarchy.device(&name, issued_by)?;
             let builder = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13]);
             let mut config = builder
                 .with_root_certificates(roots.clone())
@@ -67,16 +77,12 @@ impl Fleet {
                 config: Arc::new(config),
             })
         };
-        let devices = names.into_iter().map(device).collect::<Result<_>>()?;
+        let devices = names.map(device).collect::<Result<_>>()?;
         Ok(Self {
             devices,
-            address,
-            talk,
+            address: called.address,
+            talk: called.talk.clone(),
         })
-    }
-
-    pub fn len(&self) -> usize {
-        self.devices.len()
     }
 
     /// Lets all devices call, `concurrency` at a time; how many got what they asked for.

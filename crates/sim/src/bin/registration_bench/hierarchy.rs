@@ -16,8 +16,18 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Issues the devices' certificates.
 pub struct Hierarchy {
     pub root_pem: String,
+    root: Issuer,
     intermediate: Issuer,
     now: Timestamp,
+}
+
+/// Who issues a device's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssuedBy {
+    /// The one intermediate that all devices share: a server has seen it after the first of them.
+    TheSharedIntermediate,
+    /// An intermediate of the device's own, which no server can have seen.
+    AnIntermediateOfItsOwn,
 }
 
 impl Hierarchy {
@@ -44,6 +54,7 @@ impl Hierarchy {
         std::fs::write(dir.join("server.key.pem"), key.to_pem().as_bytes())?;
         Ok(Self {
             root_pem,
+            root,
             intermediate,
             now,
         })
@@ -53,18 +64,28 @@ impl Hierarchy {
     pub fn device(
         &self,
         name: &str,
+        issued_by: IssuedBy,
     ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-        let (leaf, key) = issue(
-            Profile::EdgeIdentity,
-            name,
-            Some(&self.intermediate),
-            self.now,
-        )?;
-        let chain = [&leaf, self.intermediate.certificate()].map(|c| c.certificate_der().clone());
+        let own;
+        let issuer = match issued_by {
+            IssuedBy::TheSharedIntermediate => &self.intermediate,
+            IssuedBy::AnIntermediateOfItsOwn => {
+                let subject = format!("Bench Intermediate of {name}");
+                own = self.intermediate(&subject)?;
+                &own
+            }
+        };
+        let (leaf, key) = issue(Profile::EdgeIdentity, name, Some(issuer), self.now)?;
+        let chain = [&leaf, issuer.certificate()].map(|c| c.certificate_der().clone());
         Ok((
             chain.to_vec(),
             PrivateKeyDer::Pkcs8(key.pkcs8_der().clone_key()),
         ))
+    }
+
+    fn intermediate(&self, subject: &str) -> Result<Issuer> {
+        let profile = Profile::Intermediate { path_length: 0 };
+        authority(profile, subject, Some(&self.root), self.now)
     }
 }
 

@@ -1,11 +1,13 @@
-//! What the kernel counted for a process (proc(5)).
+//! What the kernel counted for a process (proc(5), clock_getcpuclockid(3)).
 
 use anyhow::{Context, Result};
+use nix::time::ClockId;
+use nix::unistd::Pid;
 
 /// CPU time and bytes written since the process began.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
-    /// User and system time, microseconds; counted in ticks of 10 ms.
+    /// User and system time of all its threads, microseconds.
     pub cpu_micros: f64,
     /// Bytes that went to storage.
     pub written: f64,
@@ -13,27 +15,11 @@ pub struct Usage {
 
 impl Usage {
     pub fn of(process: u32) -> Result<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
-        let fields: Vec<&str> = stat
-            .rsplit_once(')')
-            .context("stat")?
-            .1
-            .split_whitespace()
-            .collect();
-        let tick = |index: usize| anyhow::Ok(fields.get(index).context("stat")?.parse::<f64>()?);
-        let ticks = tick(11)? + tick(12)?;
-        let per_second =
-            nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.context("CLK_TCK")? as f64;
-        let io = std::fs::read_to_string(format!("/proc/{process}/io"))?;
-        let written = io
-            .lines()
-            .find_map(|l| l.strip_prefix("write_bytes:"))
-            .context("io")?
-            .trim()
-            .parse()?;
+        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(process)?))?;
+        let used = std::time::Duration::from(clock.now()?);
+        let written = field(process, "io", "write_bytes:")?;
         Ok(Self {
-            cpu_micros: ticks / per_second * 1e6,
+            cpu_micros: used.as_secs_f64() * 1e6,
             written,
         })
     }
@@ -44,4 +30,14 @@ impl Usage {
             written: self.written - before.written,
         }
     }
+}
+
+/// The number after `name` in one of the kernel's files about a process.
+fn field(process: u32, file: &str, name: &str) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/{file}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line
+        .and_then(|rest| rest.split_whitespace().next())
+        .with_context(|| format!("no {name} in /proc/{process}/{file}"))?;
+    Ok(number.parse()?)
 }

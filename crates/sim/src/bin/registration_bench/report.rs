@@ -3,11 +3,12 @@
 use std::io::Write;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use crate::case::Case;
 use crate::process::Usage;
 
-/// One server's rounds.
+/// One case's rounds.
 #[derive(Debug, Default)]
 pub struct Measured {
     /// Microseconds of server CPU per operation, one value a round.
@@ -28,93 +29,107 @@ impl Measured {
 }
 
 fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value below which a share of all values lie, between its neighbours where it falls between two.
+fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
-    }
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return f64::NAN;
+    };
+    let place = share * last as f64;
+    let (below, above) = (place.floor(), place.ceil());
+    let at = |place: f64| sorted[place as usize];
+    at(below) + (at(above) - at(below)) * (place - below)
 }
 
 /// Everything that one run found.
 pub struct Report {
-    registrations: usize,
+    operations: usize,
     concurrency: usize,
-    /// The bare server's.
-    pub bare: Measured,
-    /// Registered and answered after the durable commit.
-    pub registration: Measured,
-    /// The same, and polled until told the hub.
-    pub polled: Measured,
+    cases: Vec<(Case, Measured)>,
 }
 
 impl Report {
-    pub fn new(registrations: usize, concurrency: usize) -> Self {
-        let (bare, registration, polled) = Default::default();
+    pub fn new(operations: usize, concurrency: usize, cases: &[Case]) -> Self {
+        let empty = |case: &Case| (*case, Measured::default());
         Self {
-            registrations,
+            operations,
             concurrency,
-            bare,
-            registration,
-            polled,
+            cases: cases.iter().map(empty).collect(),
         }
     }
 
+    pub fn of(&mut self, case: Case) -> Option<&mut Measured> {
+        let mut cases = self.cases.iter_mut();
+        cases.find(|(known, _)| *known == case).map(|(_, m)| m)
+    }
+
+    /// How often the baseline's cost a case costs: the median over the rounds, each held against the baseline of its round.
     fn ratio(&self, measured: &Measured) -> f64 {
-        median(&measured.cpu) / median(&self.bare.cpu)
+        let bare = self.cases.iter().find(|(case, _)| *case == Case::Bare);
+        let bare = bare.map_or(&[][..], |(_, bare)| &bare.cpu);
+        let ratios: Vec<f64> = measured.cpu.iter().zip(bare).map(|(a, b)| a / b).collect();
+        median(&ratios)
     }
 
     pub fn print(&self, as_json: bool) -> Result<()> {
         let mut out = std::io::stdout().lock();
-        if as_json {
-            let figures = |m: &Measured| {
-                json!({
-                    "cpuMicrosPerOperation": m.cpu,
-                    "operationsPerSecond": m.rate,
-                    "bytesWrittenPerOperation": m.written,
-                    "cpuRatio": self.ratio(m),
-                })
-            };
-            let report = json!({
-                "operationsPerRound": self.registrations,
-                "concurrency": self.concurrency,
-                "bare": figures(&self.bare),
-                "registration": figures(&self.registration),
-                "registrationAndPoll": figures(&self.polled),
-            });
-            writeln!(out, "{report:#}")?;
-            return Ok(());
+        match as_json {
+            true => writeln!(out, "{:#}", self.json())?,
+            false => write!(out, "{}", self.table())?,
         }
-        writeln!(
-            out,
-            "{} rounds of {} operations, {} connections at once; TLS 1.3, full mutual handshakes, chain of 3, P-256",
-            self.bare.cpu.len(),
-            self.registrations,
-            self.concurrency
-        )?;
-        writeln!(
-            out,
-            "{:<38} {:>9} {:>28} {:>6} {:>7} {:>9}",
-            "", "CPU µs/op", "(rounds)", "ratio", "op/s", "B written"
-        )?;
-        let rows = [
-            ("bare verifying server, empty answer", &self.bare),
-            ("group registration, durable, answered", &self.registration),
-            ("the same, and polled until assigned", &self.polled),
-        ];
-        for (name, measured) in rows {
-            let rounds: Vec<String> = measured.cpu.iter().map(|v| format!("{v:.0}")).collect();
-            writeln!(
-                out,
-                "{name:<38} {:>9.0} {:>28} {:>6.2} {:>7.0} {:>9.0}",
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        let figures = |m: &Measured| {
+            json!({
+                "cpuMicrosPerOperation": m.cpu,
+                "operationsPerSecond": m.rate,
+                "bytesWrittenPerOperation": m.written,
+                "cpuRatio": self.ratio(m),
+            })
+        };
+        let named = |(case, measured): &(Case, Measured)| {
+            let name = case.name().to_owned();
+            (name, figures(measured))
+        };
+        let cases: Map<String, Value> = self.cases.iter().map(named).collect();
+        json!({
+            "operationsPerRound": self.operations,
+            "concurrency": self.concurrency,
+            "cases": cases,
+        })
+    }
+
+    fn table(&self) -> String {
+        let rounds = self.cases.first().map_or(0, |(_, first)| first.cpu.len());
+        let mut text = format!(
+            "{rounds} rounds of {} operations, {} connections at once; TLS 1.3, full mutual handshakes, chain of 3, P-256\n",
+            self.operations, self.concurrency
+        );
+        text += &format!(
+            "{:<46} {:>9} {:>13} {:>6} {:>7} {:>9}\n",
+            "", "CPU µs/op", "(5 % – 95 %)", "ratio", "op/s", "B written"
+        );
+        for (case, measured) in &self.cases {
+            let spread = format!(
+                "{:.0} – {:.0}",
+                quantile(&measured.cpu, 0.05),
+                quantile(&measured.cpu, 0.95)
+            );
+            text += &format!(
+                "{:<46} {:>9.0} {spread:>13} {:>6.2} {:>7.0} {:>9.0}\n",
+                case.title(),
                 median(&measured.cpu),
-                rounds.join(" "),
                 self.ratio(measured),
                 median(&measured.rate),
                 median(&measured.written)
-            )?;
+            );
         }
-        Ok(())
+        text
     }
 }
