@@ -51,6 +51,7 @@ async fn enroll(registry: &Registry) -> Result<Etag, Failure> {
         attestation: AttestationKind::X509,
         document: serde_json::json!({}),
         certificates: Vec::new(),
+        authorities: Vec::new(),
     };
     let if_match = match registry.enrollment(&key).await? {
         Some(_) => IfMatch::Any,

@@ -1,7 +1,8 @@
-use ids::{EnrollmentId, Etag, RegistrationId, Thumbprint, Timestamp};
+use ids::{CertificateName, EnrollmentId, Etag, RegistrationId, Thumbprint, Timestamp};
 use serde_json::Value;
 
 use crate::StorageError;
+use crate::authority::AuthorityStanding;
 
 /// The two kinds of enrollment entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +73,21 @@ pub struct EnrolledCertificate {
     pub der: Vec<u8>,
     /// The SHA-256 of `der`.
     pub thumbprint: Thumbprint,
+    /// Its subject in DER, for a group: chains that end before the certificate are continued by it. Absent for leaves.
+    pub subject: Option<Vec<u8>>,
+}
+
+/// An authority that an entry refers to, as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledAuthority {
+    /// Primary or secondary.
+    pub slot: CertificateSlot,
+    /// Its name.
+    pub name: CertificateName,
+    /// Whether it may vouch for devices.
+    pub standing: AuthorityStanding,
+    /// Its certificate.
+    pub der: Vec<u8>,
 }
 
 /// How the devices of an entry prove themselves. The particulars are in its document.
@@ -112,6 +128,8 @@ pub struct EnrollmentDraft {
     pub document: Value,
     /// Its certificates: what it is found by. One certificate belongs to one entry of a service.
     pub certificates: Vec<EnrolledCertificate>,
+    /// The authorities that it refers to. A group has them for itself.
+    pub authorities: Vec<(CertificateSlot, CertificateName)>,
 }
 
 /// An entry as it is stored.
@@ -129,6 +147,8 @@ pub struct EnrollmentRecord {
     pub document: Value,
     /// Its certificates.
     pub certificates: Vec<EnrolledCertificate>,
+    /// The authorities that it refers to.
+    pub authorities: Vec<EnrolledAuthority>,
     /// When it was created.
     pub created: Timestamp,
     /// When it was last written.
@@ -173,6 +193,14 @@ pub enum EnrollmentError {
         /// The entry that has it.
         other: EnrollmentKey,
     },
+    /// It refers to an authority that is not there. DPS answers 400.
+    #[error("there is no CA certificate {0}; upload it first")]
+    NoAuthority(CertificateName),
+    /// It refers to an authority that may not vouch for anybody yet. DPS answers 400.
+    #[error(
+        "CA certificate {0} is not verified, so that no device could be let in by it; prove possession of its key, or upload it as verified"
+    )]
+    AuthorityNotVerified(CertificateName),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -44,8 +44,8 @@ pub use deployment::{
 };
 pub use detail::Detail;
 pub use enrollment::{
-    AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
-    EnrollmentKey, EnrollmentKind, EnrollmentRecord,
+    AttestationKind, CertificateSlot, EnrolledAuthority, EnrolledCertificate, EnrollmentDraft,
+    EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
 };
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{OpenError, StorageError};

@@ -21,6 +21,8 @@ mod services;
 
 mod authorities;
 mod enrollments;
+mod groups;
+mod references;
 mod registrations;
 
 mod devices;

@@ -15,6 +15,8 @@ mod enrollments;
 mod hubs;
 #[path = "conformance/identities.rs"]
 mod identities;
+#[path = "conformance/references.rs"]
+mod references;
 #[path = "conformance/registrations.rs"]
 mod registrations;
 #[path = "conformance/reprovisioning.rs"]
@@ -179,6 +181,12 @@ promises!(embedded:
         one_certificate_belongs_to_one_entry,
         groups_are_found_nearest_first,
         pages_are_in_order_and_complete,
+    },
+    references::{
+        references_are_to_verified_authorities,
+        a_group_has_its_authority_for_itself,
+        what_is_relied_on_stays_verified_or_is_withdrawn,
+        a_withdrawn_authority_is_forgotten_with_its_last_reference,
     },
     registrations::{
         a_first_registration_makes_everything,

@@ -41,7 +41,7 @@ macro_rules! select {
     };
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<AuthorityRow> {
+pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<AuthorityRow> {
     Ok(AuthorityRow {
         id: row.get(0)?,
         folded: row.get(1)?,

@@ -36,6 +36,8 @@ pub struct CertificateRow {
     pub slot: String,
     /// The certificate.
     pub der: Vec<u8>,
+    /// The subject in DER of a group's certificate, by which a chain is continued that ends before it.
+    pub subject: Option<Vec<u8>>,
 }
 
 macro_rules! select {
@@ -146,19 +148,6 @@ impl View<'_> {
         })
     }
 
-    /// Row id and etag of all groups that have a certificate, by folded id.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn groups_with_certificates(
-        &self,
-        id_scope: &str,
-    ) -> Result<Vec<(i64, String)>, StoreError> {
-        let sql = "SELECT id, etag FROM enrollments AS e WHERE id_scope = ?1 AND kind = 'group'
-                   AND EXISTS (SELECT 1 FROM enrollment_certificates AS c WHERE c.enrollment = e.id) ORDER BY folded";
-        self.all(sql, [id_scope], |row| Ok((row.get(0)?, row.get(1)?)))
-    }
-
     /// Row id and etag of all groups whose devices prove themselves by derived keys, by folded id.
     ///
     /// # Errors
@@ -182,12 +171,13 @@ impl View<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn certificates(&self, enrollment: i64) -> Result<Vec<CertificateRow>, StoreError> {
-        let sql = "SELECT thumbprint, slot, der FROM enrollment_certificates WHERE enrollment = ?1 ORDER BY slot";
+        let sql = "SELECT thumbprint, slot, der, subject FROM enrollment_certificates WHERE enrollment = ?1 ORDER BY slot";
         self.all(sql, [enrollment], |row| {
             Ok(CertificateRow {
                 thumbprint: row.get(0)?,
                 slot: row.get(1)?,
                 der: row.get(2)?,
+                subject: row.get(3)?,
             })
         })
     }
@@ -260,12 +250,19 @@ impl Tx<'_> {
             [enrollment],
         )?;
         let sql =
-            "INSERT INTO enrollment_certificates (id_scope, thumbprint, enrollment, slot, der)
-                   VALUES (?1, ?2, ?3, ?4, ?5)";
+            "INSERT INTO enrollment_certificates (id_scope, thumbprint, enrollment, slot, der, subject)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         certificates.iter().try_for_each(|row| {
             self.run(
                 sql,
-                params![id_scope, row.thumbprint, enrollment, row.slot, row.der],
+                params![
+                    id_scope,
+                    row.thumbprint,
+                    enrollment,
+                    row.slot,
+                    row.der,
+                    row.subject
+                ],
             )
             .map(drop)
         })

@@ -14,6 +14,7 @@ mod secret;
 mod store;
 mod writer;
 
+mod anchors;
 mod authorities;
 mod configurations;
 mod enrollments;

@@ -8,8 +8,8 @@ use store::{CertificateRow, EnrollmentRow, Tx, View};
 use wire::identity::KeyText;
 use zeroize::Zeroizing;
 
-use super::Registry;
 use super::rows::Rows;
+use super::{Registry, references};
 use crate::enrollment::{
     AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
     EnrollmentKey, EnrollmentKind, EnrollmentRecord,
@@ -52,7 +52,7 @@ fn kind_text(kind: EnrollmentKind) -> &'static str {
     }
 }
 
-fn slot_text(slot: CertificateSlot) -> &'static str {
+pub(super) fn slot_text(slot: CertificateSlot) -> &'static str {
     match slot {
         CertificateSlot::Primary => "primary",
         CertificateSlot::Secondary => "secondary",
@@ -90,6 +90,7 @@ fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, Stora
         },
         der: row.der,
         thumbprint: Thumbprint::from_bytes(row.thumbprint),
+        subject: row.subject,
     };
     Ok(EnrollmentRecord {
         key: parse_key(rows, &row.kind, &row.spelled)?,
@@ -102,6 +103,7 @@ fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, Stora
             .into_iter()
             .map(certificate)
             .collect(),
+        authorities: references::read(view, row.id)?,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
     })
@@ -199,44 +201,6 @@ impl Registry {
         })
     }
 
-    /// The groups whose primary or secondary certificate is one of these, in the order of `nearest_first`
-    /// (the presented issuers, the leaf's own issuer first).
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn groups_by_certificate(
-        &self,
-        nearest_first: &[Thumbprint],
-    ) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
-        let id_scope = self.id_scope();
-        self.inner.store.read(|view| {
-            let mut groups: Vec<Arc<EnrollmentRecord>> = Vec::new();
-            for thumbprint in nearest_first {
-                let version = view.enrollment_of_certificate(&id_scope, thumbprint.as_bytes())?;
-                let Some(version) = version else { continue };
-                let found = self.current(view, version)?;
-                let group = found.filter(|found| found.key.kind() == EnrollmentKind::Group);
-                groups.extend(
-                    group.filter(|group| groups.iter().all(|known| known.key != group.key)),
-                );
-            }
-            Ok(groups)
-        })
-    }
-
-    /// All groups whose devices prove themselves by derived keys, by name: a token does not say which of them is meant.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn groups_with_keys(&self) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
-        let id_scope = self.id_scope();
-        self.inner.store.read(|view| {
-            let versions = view.groups_with_keys(&id_scope)?.into_iter();
-            let groups = versions.map(|version| self.current(view, version));
-            groups.filter_map(Result::transpose).collect()
-        })
-    }
-
     /// A key for an enrollment whose operator brings none: 64 random bytes, as Azure's have.
     #[must_use]
     pub fn fresh_enrollment_key(&self) -> KeyText {
@@ -245,26 +209,8 @@ impl Registry {
             .unwrap_or_else(|_| unreachable!("64 bytes are between 16 and 64"))
     }
 
-    /// All groups that have a certificate, by folded id: to find the one that issued what a device showed, when the device did
-    /// not show the group's own certificate.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn groups_with_certificates(
-        &self,
-    ) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
-        let id_scope = self.id_scope();
-        self.inner.store.read(|view| {
-            let versions = view.groups_with_certificates(&id_scope)?;
-            let groups = versions
-                .into_iter()
-                .map(|version| self.current(view, version));
-            groups.filter_map(Result::transpose).collect()
-        })
-    }
-
     /// The entry of this row id and etag, from memory when it is the remembered one.
-    fn current(
+    pub(super) fn current(
         &self,
         view: &View<'_>,
         (id, etag): (i64, String),
@@ -343,6 +289,7 @@ impl PutEnrollment {
         let certificates = distinct(&self.draft.certificates);
         require_free(tx, &self.id_scope, row.id, &certificates)?;
         tx.replace_certificates(&self.id_scope, row.id, &certificates)?;
+        references::write(tx, &self.id_scope, row.id, &self.draft)?;
         Ok(record(tx, row)?)
     }
 }
@@ -355,6 +302,7 @@ fn distinct(certificates: &[EnrolledCertificate]) -> Vec<CertificateRow> {
             thumbprint: *certificate.thumbprint.as_bytes(),
             slot: slot_text(certificate.slot).to_owned(),
             der: certificate.der.clone(),
+            subject: certificate.subject.clone(),
         };
         rows.entry(row.thumbprint).or_insert(row);
     }
@@ -368,19 +316,29 @@ fn require_free(
     certificates: &[CertificateRow],
 ) -> Result<(), EnrollmentError> {
     for certificate in certificates {
-        let owner = tx.enrollment_of_certificate(id_scope, &certificate.thumbprint)?;
-        let Some((other, _)) = owner.filter(|(owner, _)| *owner != id) else {
-            continue;
-        };
-        let Some(other) = tx.enrollment_by_id(other)? else {
-            continue;
-        };
-        return Err(EnrollmentError::CertificateTaken {
-            thumbprint: Thumbprint::from_bytes(certificate.thumbprint),
-            other: parse_key(Rows { file: tx.file() }, &other.kind, &other.spelled)?,
-        });
+        let thumbprint = &certificate.thumbprint;
+        let owner = tx.enrollment_of_certificate(id_scope, thumbprint)?;
+        // A group that refers to the certificate by its name has it no less.
+        let owner = owner.or(tx.group_of_authority(id_scope, thumbprint)?);
+        if let Some((other, _)) = owner.filter(|(owner, _)| *owner != id) {
+            return Err(taken(tx, thumbprint, other)?);
+        }
     }
     Ok(())
+}
+
+pub(super) fn taken(
+    tx: &Tx<'_>,
+    thumbprint: &[u8; 32],
+    other: i64,
+) -> Result<EnrollmentError, EnrollmentError> {
+    let rows = Rows { file: tx.file() };
+    let other = tx.enrollment_by_id(other)?;
+    let other = other.ok_or_else(|| rows.damaged("certificate", "its entry is not there"))?;
+    Ok(EnrollmentError::CertificateTaken {
+        thumbprint: Thumbprint::from_bytes(*thumbprint),
+        other: parse_key(rows, &other.kind, &other.spelled)?,
+    })
 }
 
 fn delete(
@@ -398,6 +356,7 @@ fn delete(
         return Err(EnrollmentError::PreconditionFailed(key.clone()));
     }
     tx.delete_enrollment(stored.id)?;
+    tx.forget_withdrawn_authorities(id_scope)?;
     if key.kind() == EnrollmentKind::Individual {
         tx.delete_registration(id_scope, &key.folded())?;
     }

@@ -20,6 +20,7 @@ fn certificate(number: u8, slot: CertificateSlot) -> EnrolledCertificate {
         slot,
         der: vec![number; 3],
         thumbprint: Thumbprint::from_bytes([number; 32]),
+        subject: Some(vec![number]),
     }
 }
 
@@ -30,6 +31,7 @@ fn draft(key: EnrollmentKey, primary: u8) -> EnrollmentDraft {
         attestation: AttestationKind::X509,
         document: json!({"attestation": {"type": "x509"}}),
         certificates: vec![certificate(primary, CertificateSlot::Primary)],
+        authorities: Vec::new(),
     }
 }
 
@@ -207,13 +209,11 @@ pub(crate) async fn groups_are_found_nearest_first(bench: Bench) {
         let names: Vec<_> = found.iter().map(|entry| entry.key.as_str()).collect();
         assert_eq!(names, ["middle", "root"]);
     }
-    let all = bench.registry.groups_with_certificates().await.unwrap();
-    assert_eq!(
-        all.iter()
-            .map(|entry| entry.key.as_str())
-            .collect::<Vec<_>>(),
-        ["middle", "other", "root"]
-    );
+    // Their subjects are the numbers too; 9 is a leaf's.
+    let subjects: [&[u8]; 4] = [&[9], &[7], &[1], &[2]];
+    let found = bench.registry.groups_by_subject(&subjects).await.unwrap();
+    let names: Vec<_> = found.iter().map(|entry| entry.key.as_str()).collect();
+    assert_eq!(names, ["root", "middle"]);
 }
 
 pub(crate) async fn pages_are_in_order_and_complete(bench: Bench) {

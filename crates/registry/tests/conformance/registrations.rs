@@ -31,6 +31,7 @@ pub(crate) async fn enroll(registry: &Registry, key: EnrollmentKey) -> Etag {
         attestation: AttestationKind::X509,
         document: json!({}),
         certificates: Vec::new(),
+        authorities: Vec::new(),
     };
     let now = Timestamp::from_unix_seconds(1_700_000_000);
     let written = registry.put_enrollment(draft, &if_match, now).await;

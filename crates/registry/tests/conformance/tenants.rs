@@ -62,6 +62,7 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
         attestation: registry::AttestationKind::X509,
         document: json!({}),
         certificates: Vec::new(),
+        authorities: Vec::new(),
     };
     bench
         .registry

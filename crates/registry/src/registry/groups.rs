@@ -1,0 +1,82 @@
+//! Enrollment groups, found by what a device shows.
+
+use std::sync::Arc;
+
+use ids::Thumbprint;
+
+use super::Registry;
+use crate::enrollment::{EnrollmentKind, EnrollmentRecord};
+use crate::error::StorageError;
+
+impl Registry {
+    /// The groups whose certificate is one of these, be it their own or that of an authority they refer to, in the order of
+    /// `nearest_first` (the presented issuers, the leaf's own issuer first).
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn groups_by_certificate(
+        &self,
+        nearest_first: &[Thumbprint],
+    ) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let mut groups = Groups::default();
+            for thumbprint in nearest_first {
+                let thumbprint = thumbprint.as_bytes();
+                let version = match view.enrollment_of_certificate(&id_scope, thumbprint)? {
+                    Some(version) => Some(version),
+                    None => view.group_of_authority(&id_scope, thumbprint)?,
+                };
+                if let Some(version) = version {
+                    groups.add(self.current(view, version)?);
+                }
+            }
+            Ok(groups.0)
+        })
+    }
+
+    /// The groups with a certificate of one of these subjects (DER): issuers that a device names and does not show.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn groups_by_subject(
+        &self,
+        subjects: &[&[u8]],
+    ) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let mut groups = Groups::default();
+            for subject in subjects {
+                for version in view.groups_of_subject(&id_scope, subject)? {
+                    groups.add(self.current(view, version)?);
+                }
+            }
+            Ok(groups.0)
+        })
+    }
+
+    /// All groups whose devices prove themselves by derived keys, by name: a token does not say which of them is meant.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn groups_with_keys(&self) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let versions = view.groups_with_keys(&id_scope)?.into_iter();
+            let groups = versions.map(|version| self.current(view, version));
+            groups.filter_map(Result::transpose).collect()
+        })
+    }
+}
+
+/// Groups in the order found, each once.
+#[derive(Default)]
+struct Groups(Vec<Arc<EnrollmentRecord>>);
+
+impl Groups {
+    fn add(&mut self, found: Option<Arc<EnrollmentRecord>>) {
+        let group = found.filter(|found| found.key.kind() == EnrollmentKind::Group);
+        let group = group.filter(|group| self.0.iter().all(|known| known.key != group.key));
+        self.0.extend(group);
+    }
+}

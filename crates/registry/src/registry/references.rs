@@ -1,0 +1,93 @@
+//! References of enrollments to uploaded CA certificates.
+
+use std::collections::BTreeSet;
+
+use ids::CertificateName;
+use store::{AuthorityRow, Tx, View};
+
+use super::authorities::standing;
+use super::enrollments::{slot_text, taken};
+use super::rows::Rows;
+use crate::authority::AuthorityStanding;
+use crate::enrollment::{
+    CertificateSlot, EnrolledAuthority, EnrollmentDraft, EnrollmentError, EnrollmentKind,
+};
+use crate::error::StorageError;
+
+/// The authorities that an entry refers to.
+pub(super) fn read(
+    view: &View<'_>,
+    enrollment: i64,
+) -> Result<Vec<EnrolledAuthority>, StorageError> {
+    let rows = Rows { file: view.file() };
+    let authority = |(slot, row): (String, AuthorityRow)| {
+        Ok(EnrolledAuthority {
+            slot: match slot.as_str() {
+                "primary" => CertificateSlot::Primary,
+                _ => CertificateSlot::Secondary,
+            },
+            name: rows.id("authority", row.spelled.try_into())?,
+            standing: standing(rows, &row.standing)?,
+            der: row.der,
+        })
+    };
+    let found = view.authorities_of_entry(enrollment)?.into_iter();
+    found.map(authority).collect()
+}
+
+/// Writes the references of a draft. A new one must be to a verified authority; one that is there already stays whatever has
+/// become of the authority, so that the entry can be disabled or get another secondary.
+pub(super) fn write(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    enrollment: i64,
+    draft: &EnrollmentDraft,
+) -> Result<(), EnrollmentError> {
+    let before = tx.authorities_of_entry(enrollment)?;
+    if before.is_empty() && draft.authorities.is_empty() {
+        return Ok(());
+    }
+    let kept: BTreeSet<i64> = before.iter().map(|(_, row)| row.id).collect();
+    let mut references = Vec::with_capacity(draft.authorities.len());
+    for (slot, name) in &draft.authorities {
+        let row = tx.authority(id_scope, &name.folded())?;
+        let row = row.ok_or_else(|| EnrollmentError::NoAuthority(name.clone()))?;
+        if !kept.contains(&row.id) {
+            require_verified(name, &row)?;
+        }
+        if draft.key.kind() == EnrollmentKind::Group {
+            require_own(tx, id_scope, enrollment, &row)?;
+        }
+        references.push((slot_text(*slot), row.id));
+    }
+    tx.replace_authorities(enrollment, &references)?;
+    tx.forget_withdrawn_authorities(id_scope)?;
+    Ok(())
+}
+
+fn require_verified(name: &CertificateName, row: &AuthorityRow) -> Result<(), EnrollmentError> {
+    let is = |standing: AuthorityStanding| row.standing == standing.as_str();
+    if is(AuthorityStanding::Verified) {
+        return Ok(());
+    }
+    Err(match is(AuthorityStanding::Withdrawn) {
+        true => EnrollmentError::NoAuthority(name.clone()),
+        false => EnrollmentError::AuthorityNotVerified(name.clone()),
+    })
+}
+
+/// A group has its authority for itself, so that there is one answer to the question whose a device is.
+fn require_own(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    enrollment: i64,
+    row: &AuthorityRow,
+) -> Result<(), EnrollmentError> {
+    let by_name = tx.other_group_of_authority(row.id, enrollment)?;
+    let pasted = tx.enrollment_of_certificate(id_scope, &row.thumbprint)?;
+    let pasted = pasted.map(|(id, _)| id).filter(|id| *id != enrollment);
+    match by_name.or(pasted) {
+        Some(other) => Err(taken(tx, &row.thumbprint, other)?),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,114 @@
+//! How groups are found by the certificates that vouch for their devices: their own, or those of authorities they refer to.
+
+use rusqlite::{Row, params};
+
+use crate::{AuthorityRow, StoreError, Tx, View, authorities};
+
+/// Row id and etag of an entry.
+type Version = (i64, String);
+
+fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+impl View<'_> {
+    /// The group that refers to the authority with this certificate. One that was withdrawn counts, unless the certificate
+    /// was uploaded anew.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn group_of_authority(
+        &self,
+        id_scope: &str,
+        thumbprint: &[u8; 32],
+    ) -> Result<Option<Version>, StoreError> {
+        let sql = "SELECT e.id, e.etag FROM certificate_authorities AS a
+                   JOIN enrollment_authorities AS r ON r.authority = a.id JOIN enrollments AS e ON e.id = r.enrollment
+                   WHERE a.id_scope = ?1 AND a.thumbprint = ?2 AND e.kind = 'group'
+                   ORDER BY a.standing = 'withdrawn', e.folded LIMIT 1";
+        self.one(sql, params![id_scope, thumbprint], version)
+    }
+
+    /// The groups with a certificate of this subject (DER), their own or an authority's. Groups whose certificates' subjects
+    /// were not noted yet are among them.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn groups_of_subject(
+        &self,
+        id_scope: &str,
+        subject: &[u8],
+    ) -> Result<Vec<Version>, StoreError> {
+        let sql = "SELECT e.id, e.etag FROM enrollment_certificates AS c JOIN enrollments AS e ON e.id = c.enrollment
+                   WHERE c.id_scope = ?1 AND c.subject IN (?2, x'')
+                   UNION
+                   SELECT e.id, e.etag FROM certificate_authorities AS a
+                   JOIN enrollment_authorities AS r ON r.authority = a.id JOIN enrollments AS e ON e.id = r.enrollment
+                   WHERE a.id_scope = ?1 AND a.subject = ?2 AND e.kind = 'group'";
+        self.all(sql, params![id_scope, subject], version)
+    }
+
+    /// The authorities that an entry refers to, with the slot, primary first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn authorities_of_entry(
+        &self,
+        enrollment: i64,
+    ) -> Result<Vec<(String, AuthorityRow)>, StoreError> {
+        let sql = "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing, a.code, a.code_expires,
+                          a.etag, a.created, a.updated, r.slot
+                   FROM enrollment_authorities AS r JOIN certificate_authorities AS a ON a.id = r.authority
+                   WHERE r.enrollment = ?1 ORDER BY r.slot";
+        self.all(sql, [enrollment], |row| {
+            Ok((row.get(12)?, authorities::read(row)?))
+        })
+    }
+
+    /// Another group that refers to an authority.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn other_group_of_authority(
+        &self,
+        authority: i64,
+        enrollment: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT e.id FROM enrollment_authorities AS r JOIN enrollments AS e ON e.id = r.enrollment
+                   WHERE r.authority = ?1 AND e.id <> ?2 AND e.kind = 'group' LIMIT 1";
+        self.one(sql, [authority, enrollment], |row| row.get(0))
+    }
+}
+
+impl Tx<'_> {
+    /// Makes these the authorities that an entry refers to: slot and row id.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn replace_authorities(
+        &self,
+        enrollment: i64,
+        authorities: &[(&str, i64)],
+    ) -> Result<(), StoreError> {
+        self.run(
+            "DELETE FROM enrollment_authorities WHERE enrollment = ?1",
+            [enrollment],
+        )?;
+        let sql =
+            "INSERT INTO enrollment_authorities (enrollment, slot, authority) VALUES (?1, ?2, ?3)";
+        authorities.iter().try_for_each(|(slot, authority)| {
+            self.run(sql, params![enrollment, slot, authority])
+                .map(drop)
+        })
+    }
+
+    /// Forgets withdrawn authorities to which nobody refers any more.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn forget_withdrawn_authorities(&self, id_scope: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM certificate_authorities WHERE id_scope = ?1 AND standing = 'withdrawn'
+                   AND NOT EXISTS (SELECT 1 FROM enrollment_authorities AS r WHERE r.authority = certificate_authorities.id)";
+        self.run(sql, [id_scope]).map(drop)
+    }
+}
