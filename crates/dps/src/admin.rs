@@ -19,9 +19,11 @@ use wire::identity::KeyText;
 
 mod attestation;
 mod certificates;
+mod trust;
 
 use crate::attest::UnusableTpmKey;
 use crate::error::ServiceFault;
+pub use trust::Uploaded;
 
 /// Why an enrollment is not acceptable. All of it is told to the operator.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +107,8 @@ pub struct Judge<'a> {
     pub service: &'a ProvisioningService,
     /// The record that is replaced, whose spelling of the id stays.
     pub stored: Option<&'a EnrollmentRecord>,
+    /// The CA certificates of the service; needed for groups only.
+    pub uploaded: &'a [Uploaded<'a>],
     /// Makes a key where the operator brings none.
     pub fresh_key: &'a (dyn Fn() -> KeyText + Sync),
     /// Now.
@@ -169,6 +173,7 @@ impl Judge<'_> {
             attestation: resolved.kind,
             document: stored_form(&document)?,
             certificates: resolved.certificates,
+            authorities: resolved.authorities,
         })
     }
 
@@ -192,6 +197,7 @@ impl Judge<'_> {
             attestation: resolved.kind,
             document: stored_form(&document)?,
             certificates: resolved.certificates,
+            authorities: resolved.authorities,
         })
     }
 }

@@ -119,7 +119,7 @@ pub fn prove(
     now: Timestamp,
 ) -> Result<AttestedDevice, NotProven> {
     let (proof, enrollment) = match (&claim.evidence, candidates) {
-        (_, Candidates::Individual(entry)) => individually(&claim, entry, verifiers.tpms, now)?,
+        (_, Candidates::Individual(entry)) => individually(&claim, entry, verifiers, now)?,
         (Evidence::Certificate(chain), Candidates::Groups(groups)) => {
             let issuers = verifiers.issuers;
             let (leaf, matched) = x509::by_issuer(&claim, chain, &groups, issuers, now)?;
@@ -143,7 +143,7 @@ pub fn prove(
 fn individually(
     claim: &ClaimedDevice<'_>,
     entry: Arc<Entry>,
-    tpms: &Tpms,
+    Verifiers { issuers, tpms }: Verifiers<'_>,
     now: Timestamp,
 ) -> Result<(Proof, EnrollmentMatch), NotProven> {
     let key = entry.key().clone();
@@ -153,6 +153,9 @@ fn individually(
     let proof = match (matched.entry().attestation(), &claim.evidence) {
         (Attestation::Leaves(leaves), Evidence::Certificate(chain)) => {
             x509::by_leaf(chain, leaves, now).map(Proof::Leaf)
+        }
+        (Attestation::Anchors(anchors), Evidence::Certificate(chain)) => {
+            x509::by_authority(chain, anchors, issuers, now).map(Proof::Leaf)
         }
         (Attestation::Keys(keys), Evidence::Token(token)) => {
             symmetric_key::by_own_keys(claim, token, keys, now).map(Proof::Keys)

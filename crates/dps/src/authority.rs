@@ -38,13 +38,8 @@ pub enum AuthorityFault {
     #[error(transparent)]
     Registry(AuthorityError),
     /// What is stored cannot be read.
-    #[error("the stored CA certificate {name} cannot be read")]
-    Damaged {
-        /// Which one.
-        name: CertificateName,
-        /// What is wrong with it.
-        source: CertificateError,
-    },
+    #[error("a stored CA certificate cannot be read")]
+    Damaged(#[from] CertificateError),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -80,14 +75,14 @@ impl AuthorityFault {
                 }
                 Error::Storage(_) => Code::InternalServerError,
             },
-            Self::Damaged { .. } | Self::Storage(_) => Code::InternalServerError,
+            Self::Damaged(_) | Self::Storage(_) => Code::InternalServerError,
         }
     }
 
     /// Whether the server failed, and not the request.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Storage(_))
+        matches!(self, Self::Damaged(_) | Self::Storage(_))
     }
 }
 
@@ -153,8 +148,5 @@ pub fn describe(
 }
 
 fn parsed(authority: &CertificateAuthority) -> Result<Certificate, AuthorityFault> {
-    Certificate::from_der(&authority.der).map_err(|source| AuthorityFault::Damaged {
-        name: authority.name.clone(),
-        source,
-    })
+    Ok(Certificate::from_der(&authority.der)?)
 }

@@ -10,10 +10,12 @@ use registry::{EnrollmentRecord, Registry};
 use crate::attest::{ClaimedDevice, Evidence};
 use crate::refusal::{NotProven, RefusalReason};
 
+mod anchor;
 mod cache;
 mod entry;
 mod shown;
 
+pub use anchor::Anchor;
 pub use cache::GroupCache;
 pub use entry::{Attestation, BadRecord, Entry};
 pub use shown::{Secrets, shown};
@@ -54,6 +56,8 @@ pub async fn find(
     Ok(Candidates::Groups(entries))
 }
 
+/// Groups whose certificate was shown, nearest first; then those whose certificate is named as issuer by one that was shown and
+/// is not among them.
 async fn groups_of_issuers(
     chain: &PresentedChain,
     registry: &Registry,
@@ -61,9 +65,16 @@ async fn groups_of_issuers(
 ) -> Result<Vec<Arc<Entry>>, NotProven> {
     let shown: Vec<Thumbprint> = chain.issuers().iter().map(Certificate::sha256).collect();
     let records = registry.groups_by_certificate(&shown).await?;
-    let entries = read_all(&records, groups)?;
-    if entries.is_empty() {
-        return groups_above(chain, registry, groups).await;
+    let mut entries = read_all(&records, groups)?;
+    let missing = missing_issuers(chain);
+    if !missing.is_empty() {
+        let records = registry.groups_by_subject(&missing).await?;
+        let mut above = read_all(&records, groups)?;
+        above.retain(|group| {
+            let is_new = entries.iter().all(|known| known.key() != group.key());
+            is_new && has_subject(group, &missing)
+        });
+        entries.append(&mut above);
     }
     Ok(entries)
 }
@@ -75,29 +86,25 @@ fn read_all(
     records.iter().map(|record| groups.entry(record)).collect()
 }
 
-/// Groups whose certificate was not shown but is named as issuer by one that was: devices need not send the group's own.
-async fn groups_above(
-    chain: &PresentedChain,
-    registry: &Registry,
-    groups: &GroupCache,
-) -> Result<Vec<Arc<Entry>>, NotProven> {
+/// The names of issuers that are not among what was shown: where the chain goes on.
+fn missing_issuers(chain: &PresentedChain) -> Vec<&[u8]> {
     let shown = || std::iter::once(chain.leaf()).chain(chain.issuers());
-    let missing: Vec<&[u8]> = shown()
+    let mut missing: Vec<&[u8]> = shown()
         .map(Certificate::issuer_der)
         .filter(|issuer| !shown().any(|other| other.subject_der() == *issuer))
         .collect();
-    if missing.is_empty() {
-        return Ok(Vec::new());
-    }
-    let records = registry.groups_with_certificates().await?;
-    let mut entries = read_all(&records, groups)?;
-    entries.retain(|group| match group.attestation() {
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+fn has_subject(group: &Entry, subjects: &[&[u8]]) -> bool {
+    match group.attestation() {
         Attestation::Anchors(anchors) => anchors
             .iter()
-            .any(|anchor| missing.contains(&anchor.subject_der())),
+            .any(|anchor| subjects.contains(&anchor.certificate().subject_der())),
         Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => false,
-    });
-    Ok(entries)
+    }
 }
 
 impl EnrollmentMatch {

@@ -222,6 +222,9 @@ fn enrollment_code(error: &EnrollmentError) -> DpsErrorCode {
         EnrollmentError::Exists(key) => conflict(key),
         EnrollmentError::CertificateTaken { other, .. } => conflict(other),
         EnrollmentError::PreconditionFailed(_) => DpsErrorCode::PreconditionFailed,
+        EnrollmentError::NoAuthority(_) | EnrollmentError::AuthorityNotVerified(_) => {
+            DpsErrorCode::ArgumentInvalid
+        }
         EnrollmentError::Storage(_) => DpsErrorCode::InternalServerError,
     }
 }

@@ -1,6 +1,6 @@
 //! Why a device was not let in: told precisely to the operator, and to the device only that it was not.
 
-use ids::RegistrationId;
+use ids::{CertificateName, RegistrationId};
 use pki::{ChainError, PresentedChain};
 use registry::{EnrollmentKey, StorageError};
 use wire::sas::SasError;
@@ -49,6 +49,24 @@ pub enum RefusalReason {
     /// The certificates prove nothing.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The group's own certificate is an intermediate that the device did not show.
+    #[error(
+        "the device did not present {subject}, the certificate of its group; an intermediate must be among what a device presents: give it its full chain"
+    )]
+    IntermediateNotShown {
+        /// The group's certificate.
+        subject: String,
+    },
+    /// The CA certificate that the entry refers to may not vouch for anybody yet.
+    #[error(
+        "the chain leads to CA certificate {0}, which is not verified; prove possession of its key, or upload it as verified"
+    )]
+    AuthorityNotVerified(CertificateName),
+    /// The CA certificate that the entry refers to was deleted.
+    #[error(
+        "the chain leads to CA certificate {0}, which was deleted while this enrollment refers to it; select another one there"
+    )]
+    AuthorityDeleted(CertificateName),
     /// The enrollment wants another kind of proof.
     #[error(
         "the device showed {shown}, and its individual enrollment wants {enrolled}; change the device's attestation or the enrollment's"
@@ -90,6 +108,9 @@ impl RefusalReason {
             Self::NotEnrolled => "not_enrolled",
             Self::Disabled(_) => "enrollment_disabled",
             Self::NotPinned => "leaf_not_pinned",
+            Self::IntermediateNotShown { .. } => "intermediate_not_presented",
+            Self::AuthorityNotVerified(_) => "authority_not_verified",
+            Self::AuthorityDeleted(_) => "authority_deleted",
             Self::Chain(error) => error.code(),
         }
     }

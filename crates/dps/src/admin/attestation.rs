@@ -1,9 +1,12 @@
-use registry::{AttestationKind, EnrolledCertificate, EnrollmentKey, EnrollmentRecord};
+use ids::CertificateName;
+use registry::{
+    AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentKey, EnrollmentRecord,
+};
 use serde::Deserialize;
 use wire::binary::Base64Bytes;
 use wire::enrollment::{
-    Attestation, AttestationRequest, CertificatePairRequest, KeysRequest, SymmetricKeys,
-    TpmAttestation, X509Attestation,
+    Attestation, AttestationRequest, CaReferences, CertificatePairRequest, KeysRequest,
+    SymmetricKeys, TpmAttestation, X509Attestation,
 };
 use wire::identity::KeyText;
 
@@ -16,6 +19,7 @@ pub(super) struct ResolvedAttestation {
     pub(super) kind: AttestationKind,
     pub(super) document: Attestation,
     pub(super) certificates: Vec<EnrolledCertificate>,
+    pub(super) authorities: Vec<(CertificateSlot, CertificateName)>,
 }
 
 /// Judges how devices shall prove themselves.
@@ -31,7 +35,7 @@ pub(super) fn resolve(
             x509(X509Attestation::ClientCertificates(pair.described()), pair)
         }
         (EnrollmentKey::Group(_), Request::SigningCertificates(pair)) => {
-            let pair = certificates(pair, &Purpose::Issuer, judge)?;
+            let pair = certificates(pair, &Purpose::Issuer(judge.uploaded), judge)?;
             x509(X509Attestation::SigningCertificates(pair.described()), pair)
         }
         (EnrollmentKey::Individual(_), Request::SigningCertificates(_)) => {
@@ -50,6 +54,7 @@ pub(super) fn resolve(
                 symmetric_key: Some(complete(keys, judge)),
             },
             certificates: Vec::new(),
+            authorities: Vec::new(),
         },
         (EnrollmentKey::Group(_), Request::Tpm(_)) => {
             return Err(AdminError::WrongMember(
@@ -57,9 +62,7 @@ pub(super) fn resolve(
             ));
         }
         (EnrollmentKey::Individual(_), Request::Tpm(tpm)) => self::tpm(tpm)?,
-        (_, Request::CaReferences(_)) => {
-            return Err(AdminError::AttestationNotOffered("x509.caReferences"));
-        }
+        (_, Request::CaReferences(references)) => by_reference(references)?,
         (_, Request::None) => return Err(AdminError::AttestationNotOffered("none")),
     };
     same_kind(resolved, judge.stored)
@@ -72,6 +75,7 @@ fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
             x509: Box::new(x509),
         },
         certificates: pair.into_certificates(),
+        authorities: Vec::new(),
     }
 }
 
@@ -83,6 +87,27 @@ fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, AdminError> {
         kind: AttestationKind::Tpm,
         document: Attestation::Tpm { tpm: tpm.clone() },
         certificates: Vec::new(),
+        authorities: Vec::new(),
+    })
+}
+
+/// Whether the names lead to anything, and to what may vouch, is decided where they are written.
+fn by_reference(references: &CaReferences) -> Result<ResolvedAttestation, AdminError> {
+    if references.primary.is_some() && references.primary == references.secondary {
+        return Err(AdminError::SameTwice);
+    }
+    let slots = [
+        (CertificateSlot::Primary, &references.primary),
+        (CertificateSlot::Secondary, &references.secondary),
+    ];
+    let named = |(slot, name): (_, &Option<CertificateName>)| Some((slot, name.clone()?));
+    Ok(ResolvedAttestation {
+        kind: AttestationKind::X509,
+        document: Attestation::X509 {
+            x509: Box::new(X509Attestation::CaReferences(references.clone())),
+        },
+        certificates: Vec::new(),
+        authorities: slots.into_iter().filter_map(named).collect(),
     })
 }
 

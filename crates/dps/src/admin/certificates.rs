@@ -1,19 +1,20 @@
 use ids::{RegistrationId, Timestamp};
-use pki::Certificate;
+use pki::{Certificate, usable_anchor};
 use registry::{CertificateSlot, EnrolledCertificate};
 use wire::enrollment::{
     CertificatePair, CertificatePairRequest, CertificateRequest, CertificateWithInfo,
 };
 
 use super::AdminError;
+use super::trust::{Uploaded, doubt};
 use crate::certificate;
 
 /// What the certificates of an enrollment are for.
 pub(super) enum Purpose<'a> {
     /// To be shown by the device of this id.
     Leaf(&'a RegistrationId),
-    /// To be the issuer of devices' certificates, directly or not.
-    Issuer,
+    /// To be the issuer of devices' certificates, directly or not; beside these CA certificates.
+    Issuer(&'a [Uploaded<'a>]),
 }
 
 /// The certificates of an enrollment, fit for its purpose. At least one; two different ones at most.
@@ -67,6 +68,10 @@ impl ResolvedPair {
                 slot,
                 der: certificate.der().to_vec(),
                 thumbprint: certificate.sha256(),
+                // Only a CA continues a chain.
+                subject: certificate
+                    .is_ca()
+                    .then(|| certificate.subject_der().to_vec()),
             })
         };
         slots.into_iter().filter_map(enrolled).collect()
@@ -111,23 +116,24 @@ fn stored_one(request: &CertificateRequest, stored: &[EnrolledCertificate]) -> O
 }
 
 fn fault(certificate: &Certificate, purpose: &Purpose<'_>, now: Timestamp) -> Option<String> {
+    let id = match purpose {
+        Purpose::Issuer(uploaded) => {
+            return match usable_anchor(certificate, now) {
+                Ok(anchor) => doubt(anchor.certificate(), uploaded),
+                Err(problem) => Some(problem.to_string()),
+            };
+        }
+        Purpose::Leaf(id) => id,
+    };
     if certificate.not_after() < now {
         let date = certificate.not_after();
         return Some(format!("expired at {date}; send one that is valid"));
     }
-    match purpose {
-        Purpose::Issuer if !certificate.is_ca() => {
-            Some("is not a CA certificate (basicConstraints CA:TRUE is missing), so that it cannot issue device certificates".to_owned())
-        }
-        Purpose::Issuer => None,
-        Purpose::Leaf(_) if certificate.is_ca() => {
-            Some("is a CA certificate (CA:TRUE) and cannot be a device's identity; send the device's own".to_owned())
-        }
-        Purpose::Leaf(id) => {
-            let name = certificate.subject_common_name().unwrap_or_default();
-            (!name.eq_ignore_ascii_case(id.as_str())).then(|| {
-                format!("has the common name {name:?}; the device can only register as that, and this enrollment is for {id:?}", id = id.as_str())
-            })
-        }
+    if certificate.is_ca() {
+        return Some("is a CA certificate (CA:TRUE) and cannot be a device's identity; send the device's own".to_owned());
     }
+    let name = certificate.subject_common_name().unwrap_or_default();
+    (!name.eq_ignore_ascii_case(id.as_str())).then(|| {
+        format!("has the common name {name:?}; the device can only register as that, and this enrollment is for {id:?}", id = id.as_str())
+    })
 }

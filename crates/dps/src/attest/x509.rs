@@ -8,7 +8,7 @@ use pki::{
 };
 
 use super::ClaimedDevice;
-use crate::enrollment::{Attestation, EnrollmentMatch, Entry};
+use crate::enrollment::{Anchor, Attestation, EnrollmentMatch, Entry};
 use crate::refusal::{Refusal, RefusalReason};
 
 /// The chain of a device whose leaf names the id that it registers as, in any case.
@@ -38,6 +38,28 @@ pub(super) fn by_leaf(
     Ok(pin_leaf(chain, presented, now)?.leaf().clone())
 }
 
+/// The leaf, if its chain leads to an authority that the individual enrollment refers to.
+pub(super) fn by_authority(
+    chain: &PresentedChain,
+    anchors: &[Anchor],
+    issuers: &IssuerCache,
+    now: Timestamp,
+) -> Result<Certificate, RefusalReason> {
+    let mut first_fault: Option<RefusalReason> = None;
+    for anchor in anchors {
+        let verified = verify_to_anchor(chain, anchor.certificate(), now, issuers);
+        let trusted = verified
+            .map_err(RefusalReason::from)
+            .and_then(|verified| anchor.require_trusted(chain).map(|()| verified));
+        match trusted {
+            Ok(verified) => return Ok(verified.leaf().clone()),
+            Err(fault) if is_better(first_fault.as_ref()) => first_fault = Some(fault),
+            Err(_) => {}
+        }
+    }
+    Err(first_fault.unwrap_or(RefusalReason::NotPinned))
+}
+
 /// The first group whose certificate the chain leads to, unless the way there passes the certificate of another group,
 /// which is nearer and decides instead. The order in which a device shows its certificates decides nothing.
 pub(super) fn by_issuer(
@@ -47,14 +69,15 @@ pub(super) fn by_issuer(
     issuers: &IssuerCache,
     now: Timestamp,
 ) -> Result<(Certificate, EnrollmentMatch), Box<Refusal>> {
-    let (mut group, mut chain) = first_verified(claim, shown, groups, issuers, now)?;
-    if let Some((nearer, anchor)) = nearest_on(&chain, groups) {
-        group = nearer;
-        chain = verify_to_anchor(shown, anchor, now, issuers)
+    let (mut group, mut anchor, mut chain) = first_verified(claim, shown, groups, issuers, now)?;
+    if let Some((nearer, its_anchor)) = nearest_on(&chain, groups) {
+        (group, anchor) = (nearer, its_anchor);
+        chain = verify_to_anchor(shown, anchor.certificate(), now, issuers)
             .map_err(|e| claim.refuse(e.into(), Some(group.key())))?;
     }
-    let matched = EnrollmentMatch::of_enabled(Arc::clone(group))
-        .map_err(|reason| claim.refuse(reason, Some(group.key())))?;
+    let refuse = |reason| claim.refuse(reason, Some(group.key()));
+    let matched = EnrollmentMatch::of_enabled(Arc::clone(group)).map_err(refuse)?;
+    anchor.require_trusted(shown).map_err(refuse)?;
     Ok((chain.leaf().clone(), matched))
 }
 
@@ -65,44 +88,47 @@ fn first_verified<'g>(
     groups: &'g [Arc<Entry>],
     issuers: &IssuerCache,
     now: Timestamp,
-) -> Result<(&'g Arc<Entry>, VerifiedChain), Box<Refusal>> {
-    let mut first_fault: Option<(ChainError, &Entry)> = None;
+) -> Result<(&'g Arc<Entry>, &'g Anchor, VerifiedChain), Box<Refusal>> {
+    let mut first_fault: Option<(RefusalReason, &Entry)> = None;
     for (group, anchor) in anchors(groups) {
-        match verify_to_anchor(shown, anchor, now, issuers) {
-            Ok(chain) => return Ok((group, chain)),
-            Err(fault) => {
-                let better = match &first_fault {
-                    None => true,
-                    // The other slot of the same group was not meant; what is wrong with this one tells more.
-                    Some((ChainError::MissingIssuer { .. }, _)) => true,
-                    Some(_) => false,
-                };
-                if better {
-                    first_fault = Some((fault, group));
-                }
+        match verify_to_anchor(shown, anchor.certificate(), now, issuers) {
+            Ok(chain) => return Ok((group, anchor, chain)),
+            Err(fault) if is_better(first_fault.as_ref().map(|(reason, _)| reason)) => {
+                first_fault = Some((fault.into(), group));
             }
+            Err(_) => {}
         }
     }
     Err(match first_fault {
-        Some((fault, group)) => claim.refuse(fault.into(), Some(group.key())),
+        Some((reason, group)) => claim.refuse(reason, Some(group.key())),
         None => claim.refuse(RefusalReason::NotEnrolled, None),
     })
+}
+
+/// Whether another fault tells more than the one known: when the other slot was not meant, what is wrong with this one does.
+fn is_better(known: Option<&RefusalReason>) -> bool {
+    matches!(
+        known,
+        None | Some(RefusalReason::Chain(ChainError::MissingIssuer { .. }))
+    )
 }
 
 fn nearest_on<'g>(
     chain: &VerifiedChain,
     groups: &'g [Arc<Entry>],
-) -> Option<(&'g Arc<Entry>, &'g Certificate)> {
-    let of = |issuer: Thumbprint| anchors(groups).find(|(_, anchor)| anchor.sha256() == issuer);
+) -> Option<(&'g Arc<Entry>, &'g Anchor)> {
+    let of = |issuer: Thumbprint| {
+        anchors(groups).find(|(_, anchor)| anchor.certificate().sha256() == issuer)
+    };
     chain
         .issuers()
         .iter()
         .find_map(|issuer| of(issuer.sha256()))
 }
 
-fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Certificate)> {
+fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Anchor)> {
     groups.iter().flat_map(|group| {
-        let anchors: &[Certificate] = match group.attestation() {
+        let anchors: &[Anchor] = match group.attestation() {
             Attestation::Anchors(anchors) => anchors,
             Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => &[],
         };

@@ -1,6 +1,8 @@
 use ids::{DeviceId, Etag, HubHost, RegistrationId, Thumbprint};
-use pki::Certificate;
-use registry::{AttestationKind, EnrollmentKey, EnrollmentRecord, InitialTwin, ReprovisionPolicy};
+use registry::{
+    AttestationKind, EnrollmentKey, EnrollmentKind, EnrollmentRecord, InitialTwin,
+    ReprovisionPolicy,
+};
 use serde::Deserialize;
 use wire::allocation::CustomAllocation;
 use wire::binary::Base64Bytes;
@@ -8,6 +10,7 @@ use wire::enrollment::{
     AllocationPolicy, Attestation as Document, EnrollmentGroup, IndividualEnrollment, Settings,
 };
 
+use super::Anchor;
 use crate::attest::{KeyPair, TpmIdentity};
 
 /// What devices are compared with.
@@ -15,8 +18,8 @@ use crate::attest::{KeyPair, TpmIdentity};
 pub enum Attestation {
     /// Their own certificates, by SHA-256 (individual enrollments).
     Leaves(Vec<Thumbprint>),
-    /// Certificates of CAs that their chain must lead to (groups).
-    Anchors(Vec<Certificate>),
+    /// Certificates of CAs that their chain must lead to: groups, and entries that refer to uploaded CA certificates.
+    Anchors(Vec<Anchor>),
     /// Symmetric keys: an individual device's own, or those that a group's devices derive theirs from.
     Keys(KeyPair),
     /// The device's TPM (individual enrollments).
@@ -198,18 +201,12 @@ fn attestation(record: &EnrollmentRecord, document: &Document) -> Result<Attesta
 }
 
 fn certificates(record: &EnrollmentRecord) -> Result<Attestation, pki::CertificateError> {
-    let certificates = record.certificates.iter();
-    Ok(match record.key {
-        EnrollmentKey::Individual(_) => {
-            Attestation::Leaves(certificates.map(|c| c.thumbprint).collect())
-        }
-        EnrollmentKey::Group(_) => {
-            let parsed: Result<_, _> = certificates
-                .map(|c| Certificate::from_der(c.der.as_slice()))
-                .collect();
-            Attestation::Anchors(parsed?)
-        }
-    })
+    let is_individual = record.key.kind() == EnrollmentKind::Individual;
+    if is_individual && record.authorities.is_empty() {
+        let leaves = record.certificates.iter().map(|c| c.thumbprint);
+        return Ok(Attestation::Leaves(leaves.collect()));
+    }
+    Anchor::of_entry(record).map(Attestation::Anchors)
 }
 
 fn reprovision(settings: &Settings) -> ReprovisionPolicy {

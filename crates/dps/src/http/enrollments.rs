@@ -14,7 +14,8 @@ use wire::{http as wire_http, lenient};
 
 use super::authorize::authorize;
 use super::{Incoming, Reply};
-use crate::admin::Judge;
+use crate::admin::{Judge, Uploaded};
+use crate::authority::AuthorityFault;
 use crate::enrollment::{Secrets, shown};
 use crate::error::ServiceFault;
 use crate::{Dps, state};
@@ -56,9 +57,15 @@ pub(super) async fn write(
     now: ids::Timestamp,
 ) -> Result<EnrollmentRecord, ServiceFault> {
     let replaced = registry.enrollment(key).await?;
+    let authorities = match key.kind() {
+        EnrollmentKind::Individual => Vec::new(),
+        EnrollmentKind::Group => registry.authorities()?,
+    };
+    let uploaded = Uploaded::all(&authorities).map_err(AuthorityFault::from)?;
     let judge = Judge {
         service: &registry.service(),
         stored: replaced.as_deref(),
+        uploaded: &uploaded,
         fresh_key: &|| registry.fresh_enrollment_key(),
         now,
     };

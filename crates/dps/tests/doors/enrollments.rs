@@ -178,12 +178,7 @@ fn with(body: &Value, name: &str, value: Value) -> Value {
 async fn what_this_version_does_not_offer_is_refused_at_creation() {
     let service = Service::start().await;
     let good = individual("edge-001", &self_signed("edge-001"));
-    let reference = json!({"type": "x509", "x509": {"caReferences": {"primary": "root"}}});
     let bodies = vec![
-        (
-            with(&good, "attestation", reference),
-            "caReferences is not offered",
-        ),
         (
             with(&good, "allocationPolicy", json!("geoLatency")),
             "geoLatency is not offered",

@@ -13,6 +13,7 @@ mod webhook;
 
 mod authorities;
 mod az;
+mod ca_references;
 mod clients;
 mod custom_allocation;
 mod enrollments;

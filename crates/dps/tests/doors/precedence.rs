@@ -8,7 +8,7 @@ use crate::harness::{Service, group, individual};
 use crate::hierarchy::{Ca, chain};
 
 #[tokio::test]
-async fn the_five_devices_of_the_documentation() {
+async fn t5_the_five_devices_of_the_documentation() {
     let service = Service::start().await;
     let root = Ca::root("root");
     let (a, b) = (
@@ -121,7 +121,7 @@ async fn the_groups_certificate_need_not_be_shown() {
 }
 
 #[tokio::test]
-async fn a_group_rolls_over_by_its_secondary_certificate() {
+async fn t7_a_group_rolls_over_by_its_secondary_certificate() {
     let service = Service::start().await;
     let (old, new) = (Ca::root("old"), Ca::root("new"));
     let mut body = group("fleet", &old.certificate);

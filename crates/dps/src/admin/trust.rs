@@ -1,0 +1,66 @@
+//! Whether a certificate that an operator puts into a group reaches a CA that is trusted.
+//!
+//! Putting it there is an operator's own word for it, so a root or an intermediate of a hierarchy that nobody uploaded is
+//! trusted. Where its hierarchy was uploaded, that word is not enough: it must lead to a CA certificate that was verified.
+
+use pki::{Certificate, CertificateError};
+use registry::{AuthorityStanding, CertificateAuthority};
+
+/// An uploaded CA certificate, parsed.
+pub struct Uploaded<'a> {
+    authority: &'a CertificateAuthority,
+    certificate: Certificate,
+}
+
+impl<'a> Uploaded<'a> {
+    /// Parses what was uploaded.
+    ///
+    /// # Errors
+    /// When what is stored is no certificate.
+    pub fn all(stored: &'a [CertificateAuthority]) -> Result<Vec<Self>, CertificateError> {
+        let parse = |authority: &'a CertificateAuthority| {
+            let certificate = Certificate::from_der(&authority.der)?;
+            Ok(Self {
+                authority,
+                certificate,
+            })
+        };
+        stored.iter().map(parse).collect()
+    }
+
+    fn is_verified(&self) -> bool {
+        self.authority.standing == AuthorityStanding::Verified
+    }
+
+    fn issued(&self, certificate: &Certificate) -> bool {
+        certificate.issuer_der() == self.certificate.subject_der()
+            && certificate.is_signed_by(&self.certificate)
+    }
+}
+
+/// What speaks against a group's certificate, in words that follow its name.
+pub(super) fn doubt(certificate: &Certificate, uploaded: &[Uploaded<'_>]) -> Option<String> {
+    if let Some(same) = uploaded.iter().find(|u| u.certificate == *certificate) {
+        let name = &same.authority.name;
+        return (!same.is_verified()).then(|| {
+            format!("was uploaded as CA certificate {name}, which is not verified; prove possession of its key first, or upload it as verified")
+        });
+    }
+    let mut path: Vec<&Uploaded<'_>> = Vec::new();
+    let mut below = certificate;
+    while let Some(issuer) = uploaded.iter().find(|u| u.issued(below)) {
+        if issuer.is_verified() {
+            return None;
+        }
+        // A root has issued itself, and hierarchies may certify each other in a circle.
+        if path.iter().any(|known| std::ptr::eq(*known, issuer)) {
+            break;
+        }
+        path.push(issuer);
+        below = &issuer.certificate;
+    }
+    let name = &path.first()?.authority.name;
+    Some(format!(
+        "was issued by CA certificate {name}, which is not verified, so that its path reaches no trusted CA; prove possession of that key first, or upload it as verified"
+    ))
+}

@@ -1,0 +1,74 @@
+use ids::CertificateName;
+use pki::{Certificate, CertificateError, PresentedChain};
+use registry::{AuthorityStanding, EnrollmentRecord};
+
+use crate::refusal::RefusalReason;
+
+/// A CA certificate that the chains of an entry's devices may lead to, and why it is believed.
+#[derive(Debug, Clone)]
+pub struct Anchor {
+    certificate: Certificate,
+    trust: Trust,
+}
+
+/// Why a certificate is believed.
+#[derive(Debug, Clone)]
+enum Trust {
+    /// A root that the operator put into the group.
+    Root,
+    /// An intermediate that the operator put into the group.
+    Intermediate,
+    /// An uploaded CA certificate that the entry refers to.
+    Authority(CertificateName, AuthorityStanding),
+}
+
+impl Anchor {
+    /// The anchors of a stored entry, primary first.
+    ///
+    /// # Errors
+    /// When a certificate cannot be read.
+    pub fn of_entry(record: &EnrollmentRecord) -> Result<Vec<Self>, CertificateError> {
+        let own = record.certificates.iter().map(|enrolled| {
+            let certificate = Certificate::from_der(enrolled.der.as_slice())?;
+            let trust = match certificate.is_self_issued() {
+                true => Trust::Root,
+                false => Trust::Intermediate,
+            };
+            Ok(Self { certificate, trust })
+        });
+        let authorities = record.authorities.iter().map(|authority| {
+            Ok(Self {
+                certificate: Certificate::from_der(authority.der.as_slice())?,
+                trust: Trust::Authority(authority.name.clone(), authority.standing),
+            })
+        });
+        own.chain(authorities).collect()
+    }
+
+    /// The certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Whether a chain that leads here counts. Devices show everything up to a certificate that is trusted for itself
+    /// (Azure's `concepts-x509-attestation.md`): a root or a verified CA certificate need not be among it, an intermediate must.
+    ///
+    /// # Errors
+    /// When the authority is not verified (any more), or the intermediate was not shown.
+    pub fn require_trusted(&self, shown: &PresentedChain) -> Result<(), RefusalReason> {
+        match &self.trust {
+            Trust::Root | Trust::Authority(_, AuthorityStanding::Verified) => Ok(()),
+            Trust::Authority(name, AuthorityStanding::Unverified) => {
+                Err(RefusalReason::AuthorityNotVerified(name.clone()))
+            }
+            Trust::Authority(name, AuthorityStanding::Withdrawn) => {
+                Err(RefusalReason::AuthorityDeleted(name.clone()))
+            }
+            Trust::Intermediate if shown.issuers().contains(&self.certificate) => Ok(()),
+            Trust::Intermediate => Err(RefusalReason::IntermediateNotShown {
+                subject: self.certificate.subject(),
+            }),
+        }
+    }
+}
