@@ -12,6 +12,10 @@ pub struct OutboundClient(reqwest::Client);
 impl OutboundClient {
     /// Builds the client; `trusted` is a PEM file of CAs that are trusted beside the system's.
     pub fn new(trusted: Option<&Path>) -> anyhow::Result<Self> {
+        // The client cannot be built without one; whoever was first has chosen the same.
+        rustls::crypto::aws_lc_rs::default_provider()
+            .install_default()
+            .ok();
         let mut http = reqwest::Client::builder()
             // A redirect would carry what is asked, and its signature, to somebody whom no operator named.
             .redirect(Policy::none())
