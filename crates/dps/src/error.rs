@@ -8,6 +8,7 @@ use wire::lenient::BodyError;
 use wire::sas::SasError;
 
 use crate::admin::AdminError;
+use crate::admission::Throttled;
 use crate::attest::Challenge;
 use crate::authority::AuthorityFault;
 use crate::enrollment::BadRecord;
@@ -17,6 +18,9 @@ use crate::serving::ServingFault;
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceFault {
+    /// A device has to come again later.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// A device was not let in.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
@@ -141,6 +145,7 @@ impl ServiceFault {
     pub fn code(&self) -> DpsErrorCode {
         use DpsErrorCode as Code;
         match self {
+            Self::Throttled(_) => Code::TooManyRequests,
             Self::Refused(_) | Self::Challenged(_) => Code::InvalidCertificate,
             Self::NoSuchOperation => Code::AsyncOperationNotFound,
             Self::NoSuchRegistration(_) => Code::DeviceRegistrationNotFound,
@@ -180,9 +185,24 @@ impl ServiceFault {
         }
     }
 
+    /// How many seconds the caller is to wait before it asks again, if waiting helps.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Throttled(throttled) => Some(throttled.seconds()),
+            _ => None,
+        }
+    }
+
     /// Writes the one log line of a fault; `request_id` is what the caller was told.
     pub fn log(&self, request_id: &str) {
         match self {
+            // There may be thousands a second; admission counts them and says so now and then.
+            Self::Throttled(throttled) => tracing::debug!(
+                request.id = request_id,
+                reason.code = throttled.cause.code(),
+                "a device was sent away: {throttled}"
+            ),
             Self::Refused(refusal) => refusal.log(request_id),
             Self::Challenged(challenge) => tracing::debug!(
                 request.id = request_id,

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::LengthLimitError;
@@ -168,7 +168,11 @@ impl Reply {
             }
             _ => Self::json(status, &error),
         };
-        reply.with(HeaderName::from_static(ServiceError::HEADER), &code)
+        let reply = reply.with(HeaderName::from_static(ServiceError::HEADER), &code);
+        match fault.retry_after() {
+            Some(seconds) => reply.with(RETRY_AFTER, &seconds.to_string()),
+            None => reply,
+        }
     }
 
     /// The same answer with one more header; a value that no header may have is left out.

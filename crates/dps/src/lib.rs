@@ -14,6 +14,8 @@ mod register;
 
 mod presented;
 
+mod admission;
+
 mod allocate;
 mod attest;
 mod enrollment;
@@ -50,6 +52,7 @@ use uuid::Uuid;
 
 use ::mqtt::{Connect, ConnectRefused};
 
+use crate::admission::{Admission, Place};
 use crate::attest::Tpms;
 use crate::enrollment::GroupCache;
 use crate::error::ServiceFault;
@@ -60,6 +63,7 @@ use crate::refusal::{Refusal, RefusalReason};
 use crate::register::{Deps, Register, RegisterError, Registered};
 use crate::tenants::{Tenant, Tenants};
 
+pub use crate::admission::AdmissionLimits;
 pub use crate::mqtt::DpsSession;
 pub use crate::outbound::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 
@@ -83,6 +87,8 @@ pub struct DpsOptions {
     pub outbound: Arc<dyn Outbound>,
     /// Tells the time.
     pub clock: Clock,
+    /// How much devices may ask of it.
+    pub limits: AdmissionLimits,
 }
 
 /// The provisioning services of a data directory. Cheap to clone.
@@ -96,7 +102,14 @@ struct Inner {
     recent: RecentOperations,
     /// Told when a registration is under way.
     woken: Notify,
+    admission: Admission,
     options: DpsOptions,
+}
+
+/// A request of a device that may be worked on now, and the service that it means.
+struct Admitted {
+    tenant: Arc<Tenant>,
+    place: Place,
 }
 
 impl Dps {
@@ -114,6 +127,7 @@ impl Dps {
             tenants: Tenants::new(deps),
             recent: RecentOperations::default(),
             woken: Notify::new(),
+            admission: Admission::new(options.limits.clone(), rand::random()),
             options,
         };
         Self {
@@ -145,15 +159,48 @@ impl Dps {
         mqtt::accept(self, connect, chain)
     }
 
-    /// Registers a device and hands it an operation to poll. Whatever the operation will answer is durable by then.
-    async fn begin(
+    /// Sets the gauges of the metrics recorder to what is the case now.
+    pub fn show_metrics(&self) {
+        self.inner.admission.show(self.now());
+    }
+
+    /// Lets a device ask to be registered, or to be told of its registration, or tells it when to come again. Before anything that
+    /// costs: neither is its request parsed by then, nor what it presents looked at.
+    fn admit(
         &self,
         id_scope: &str,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
+    ) -> Result<Admitted, ServiceFault> {
+        let tenant = self.tenant_of(id_scope, registration_id, presented)?;
+        let (service, admission) = (tenant.service(), &self.inner.admission);
+        let place = admission.register(service.id_scope.as_str(), registration_id, self.now())?;
+        Ok(Admitted { tenant, place })
+    }
+
+    /// Registers a device and hands it an operation to poll. Whatever the operation will answer is durable by then.
+    async fn begin(
+        &self,
+        admitted: Admitted,
+        registration_id: &RegistrationId,
+        presented: Presented<'_>,
         payload: Option<&Value>,
     ) -> Result<OperationId, ServiceFault> {
-        let tenant = self.tenant_of(id_scope, registration_id, presented)?;
+        let Admitted { tenant, place } = admitted;
+        let begun = self
+            .register(&tenant, registration_id, presented, payload)
+            .await;
+        place.done(self.now());
+        begun
+    }
+
+    async fn register(
+        &self,
+        tenant: &Tenant,
+        registration_id: &RegistrationId,
+        presented: Presented<'_>,
+        payload: Option<&Value>,
+    ) -> Result<OperationId, ServiceFault> {
         let service = tenant.service();
         let request = Register {
             id_scope: &service.id_scope,
@@ -194,6 +241,8 @@ impl Dps {
     ) -> Result<(OperationId, Arc<RegistrationRecord>), ServiceFault> {
         let tenant = self.tenant_of(id_scope, registration_id, presented)?;
         let service = tenant.service();
+        let (scope, admission) = (service.id_scope.as_str(), &self.inner.admission);
+        let _may = admission.poll(scope, registration_id, self.now())?;
         let operation = tenant.operations.recognise(registration_id, shown);
         let mark = presented.mark();
         let recent = mark.and_then(|mark| self.inner.recent.find(shown, mark));
@@ -215,11 +264,11 @@ impl Dps {
     /// The registration of a device that asks without an operation.
     async fn look_up(
         &self,
-        id_scope: &str,
+        admitted: Admitted,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
     ) -> Result<RegistrationRecord, ServiceFault> {
-        let tenant = self.tenant_of(id_scope, registration_id, presented)?;
+        let Admitted { tenant, place } = admitted;
         let service = tenant.service();
         let request = Register {
             id_scope: &service.id_scope,
@@ -227,8 +276,9 @@ impl Dps {
             presented,
             payload: None,
         };
-        let record = lookup::look_up(request, &tenant.deps, self.now()).await?;
-        record.ok_or_else(|| ServiceFault::NoSuchRegistration(registration_id.clone()))
+        let record = lookup::look_up(request, &tenant.deps, self.now()).await;
+        place.done(self.now());
+        record?.ok_or_else(|| ServiceFault::NoSuchRegistration(registration_id.clone()))
     }
 
     /// The service that a device means.

@@ -92,6 +92,7 @@ impl DpsSession {
             return Err(ServiceFault::TooLarge(wire::dps::MAX_BODY));
         }
         let id = &self.registration_id;
+        let admitted = self.dps.admit(&self.id_scope, id, self.presented())?;
         let body = UnverifiedRegister::parse(body)?;
         body.require_id(id)?;
         let presented = Presented {
@@ -105,7 +106,7 @@ impl DpsSession {
         }
         let operation = self
             .dps
-            .begin(&self.id_scope, id, presented, body.payload.as_ref())
+            .begin(admitted, id, presented, body.payload.as_ref())
             .await?;
         let status = OperationStatus::assigning(operation.into_string(), id.clone());
         Ok(Answer::new(202, Some(RETRY_AFTER_SECONDS), &status))
@@ -136,7 +137,7 @@ impl DpsSession {
         let request_id = crate::fresh_guid().hyphenated().to_string();
         fault.log(&request_id);
         let error = ServiceError::dps(fault.code(), fault.outside(), request_id, self.dps.now());
-        Answer::new(error.http_status(), None, &error)
+        Answer::new(error.http_status(), fault.retry_after(), &error)
     }
 }
 

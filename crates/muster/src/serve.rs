@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{clock, local};
-use accept::Port;
+use accept::{Addresses, Port};
 use config::ServeConfig;
 use front::Front;
 use outbound::OutboundClient;
@@ -64,11 +64,13 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
             hosts_covered: Some(certificate.hosts_covered),
             outbound: Arc::new(OutboundClient::new(config.outbound_ca.as_deref())?),
             clock: Arc::new(clock::now),
+            limits: config.limits.clone(),
         },
     );
+    let health = health::router(registry.clone(), dps.clone(), recorder);
     let (underway, underway_stopping) = (dps.clone(), stopping.clone());
     tasks.spawn(async move { underway.run(underway_stopping).await });
-    let front = Front::new(dps, hub.clone(), health::router(registry.clone(), recorder));
+    let front = Front::new(dps, hub.clone(), health);
     let engine = hub.clone();
     let engine_stopping = stopping.clone();
     tasks.spawn(async move { engine.run(engine_stopping).await });
@@ -118,11 +120,13 @@ fn open_ports(
 ) -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(tls::server_config(certificate)?);
     let admission = Arc::new(Semaphore::new(config.max_connections));
+    let addresses = Addresses::new(config.connections_per_address);
     let port = |name, listener| Port {
         name,
         listener,
         acceptor: acceptor.clone(),
         admission: admission.clone(),
+        addresses: addresses.clone(),
     };
     let (for_https, for_mqtts) = (front.clone(), front);
     let (stop_https, stop_mqtts) = (stopping.clone(), stopping.clone());

@@ -25,6 +25,7 @@ pub(super) async fn register(
     let shown = Shown::by(&request);
     let id = RegistrationId::parse(id)?;
     let body = request.read(wire::dps::MAX_BODY).await?;
+    let admitted = dps.admit(id_scope, &id, shown.presented())?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
     let presented = Presented {
@@ -32,7 +33,7 @@ pub(super) async fn register(
         ..shown.presented()
     };
     let operation = dps
-        .begin(id_scope, &id, presented, body.payload.as_ref())
+        .begin(admitted, &id, presented, body.payload.as_ref())
         .await?;
     let location = format!(
         "https://{}{}",
@@ -75,8 +76,9 @@ pub(super) async fn look_up(
     let shown = Shown::by(&request);
     let id = RegistrationId::parse(id)?;
     let body = request.read(wire::dps::MAX_BODY).await?;
+    let admitted = dps.admit(id_scope, &id, shown.presented())?;
     UnverifiedRegister::parse(&body)?.require_id(&id)?;
-    let record = dps.look_up(id_scope, &id, shown.presented()).await?;
+    let record = dps.look_up(admitted, &id, shown.presented()).await?;
     Ok(Reply::json(StatusCode::OK, &state::of(&record)))
 }
 

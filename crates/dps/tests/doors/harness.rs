@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use dps::{Dps, DpsOptions};
+use dps::{AdmissionLimits, Dps, DpsOptions};
 use ids::{HubHost, HubName, Timestamp};
 use pki::{Certificate, PeerChain, PresentedChain};
 use registry::{Init, Registry, Right, SystemEntropy};
@@ -24,6 +24,7 @@ pub struct Service {
     pub registry: Registry,
     pub webhook: Arc<Webhook>,
     clock: Arc<AtomicI64>,
+    limits: AdmissionLimits,
     directory: tempfile::TempDir,
 }
 
@@ -54,10 +55,20 @@ impl Answer {
 }
 
 impl Service {
+    /// Without limits per device: the clock of these tests stands still, and with it what a device may ask again.
     pub async fn start() -> Self {
+        let limits = AdmissionLimits {
+            device_registrations_per_minute: u32::MAX,
+            device_polls_per_10_seconds: u32::MAX,
+            ..AdmissionLimits::default()
+        };
+        Self::start_with(limits).await
+    }
+
+    pub async fn start_with(limits: AdmissionLimits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(START));
-        Self::over(directory, clock).await
+        Self::over(directory, clock, limits).await
     }
 
     /// The same data directory after the process is gone.
@@ -66,15 +77,20 @@ impl Service {
             dps,
             registry,
             clock,
+            limits,
             directory,
             ..
         } = self;
         drop(dps);
         drop(registry);
-        Self::over(directory, clock).await
+        Self::over(directory, clock, limits).await
     }
 
-    async fn over(directory: tempfile::TempDir, clock: Arc<AtomicI64>) -> Self {
+    async fn over(
+        directory: tempfile::TempDir,
+        clock: Arc<AtomicI64>,
+        limits: AdmissionLimits,
+    ) -> Self {
         let init = Init {
             hub_name: HubName::parse("hub").unwrap(),
             hub_host: HubHost::parse("hub.test").unwrap(),
@@ -89,12 +105,14 @@ impl Service {
             hosts_covered: None,
             outbound: webhook.clone(),
             clock: Arc::new(move || Timestamp::from_unix_seconds(reading.load(Ordering::Relaxed))),
+            limits: limits.clone(),
         };
         Self {
             dps: Dps::new(registry.clone(), options),
             webhook,
             registry,
             clock,
+            limits,
             directory,
         }
     }

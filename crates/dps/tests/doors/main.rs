@@ -25,4 +25,5 @@ mod requests;
 mod serving;
 mod symmetric_key;
 mod tenants;
+mod throttling;
 mod tpm;

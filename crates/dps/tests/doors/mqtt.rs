@@ -29,14 +29,14 @@ fn connect(service: &Service, id: &str) -> Connect {
     }
 }
 
-fn session(service: &Service, id: &str, shown: Option<PresentedChain>) -> DpsSession {
+pub fn session(service: &Service, id: &str, shown: Option<PresentedChain>) -> DpsSession {
     service
         .dps
         .mqtt(&connect(service, id), shown.map(Arc::new))
         .unwrap()
 }
 
-async fn ask(
+pub async fn ask(
     session: &mut DpsSession,
     topic: &str,
     payload: &str,
@@ -67,7 +67,7 @@ async fn ask(
     )
 }
 
-const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=1";
+pub const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=1";
 
 #[tokio::test]
 async fn a_device_registers_and_polls() {

@@ -1,21 +1,36 @@
 //! The accept loop that both ports share: admit, shake hands within a deadline, hand over.
+//!
+//! Connections are accepted as they come and wait in a lobby. A handshake is begun only when nothing else is ready to run: what
+//! has been admitted goes before what has not, and an overload of newcomers does not slow down those who are inside.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use pki::PeerChain;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinSet, yield_now};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{shutdown, tls};
 
+mod addresses;
+mod lobby;
+
+pub use addresses::Addresses;
+
+use addresses::Seat;
+use lobby::Lobby;
+
 /// A client that has not finished its handshake by then is let go.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
+/// Connections that are accepted before the next handshake is begun.
+const AT_A_TIME: usize = 64;
 
 /// One listening port.
 pub struct Port {
@@ -25,56 +40,145 @@ pub struct Port {
     pub acceptor: TlsAcceptor,
     /// Connections that this process holds at once, all ports together.
     pub admission: Arc<Semaphore>,
+    /// The same of each address.
+    pub addresses: Addresses,
+}
+
+/// A connection whose client has not said anything yet, and its place among all connections.
+struct Arrival {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: (OwnedSemaphorePermit, Seat),
 }
 
 /// Accepts until `stopping` turns true, then waits for the connections that are open.
-///
-/// Every select arm is cancel-safe: accepting and waiting for a permit lose nothing when dropped.
 pub async fn run<H, F>(port: Port, mut stopping: watch::Receiver<bool>, handle: H)
 where
     H: Fn(TlsStream<TcpStream>, PeerChain) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
-    loop {
-        let permit = tokio::select! {
-            permit = port.admission.clone().acquire_owned() => permit,
-            () = shutdown::told(&mut stopping) => break,
-        };
-        let Ok(permit) = permit else { break };
-        let accepted = tokio::select! {
-            accepted = port.listener.accept() => accepted,
-            () = shutdown::told(&mut stopping) => break,
-        };
+    let mut lobby = Lobby::default();
+    while !*stopping.borrow() {
+        if lobby.is_empty() {
+            // Cancel-safe: waiting for a permit and for a connection loses nothing when dropped.
+            tokio::select! {
+                arrived = port.arrival() => port.receive(arrived, &mut lobby).await,
+                () = shutdown::told(&mut stopping) => break,
+            }
+        }
+        port.receive_all(&mut lobby).await;
         // Reaps what has ended, so that the set holds only open connections.
         while connections.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, peer)) => {
-                let (acceptor, handle, name) = (port.acceptor.clone(), handle.clone(), port.name);
-                let mut stopping = stopping.clone();
-                connections.spawn(async move {
-                    // Boxed, so that a connection that lives for months does not carry the handshake's state.
-                    let handshake = Box::pin(shake_hands(name, acceptor, stream, peer));
-                    // Nothing is promised to a client whose handshake a stop cuts.
-                    let stream = tokio::select! {
-                        stream = handshake => stream,
-                        () = shutdown::told(&mut stopping) => None,
-                    };
-                    if let Some(stream) = stream {
-                        serve_one(name, stream, handle).await;
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: a pause lets connections end.
-                tracing::warn!(port = port.name, error = %error, "a connection was not accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = Instant::now();
+        while lobby.overdue(now).is_some() {
+            port.count_refusal("waited_too_long");
+        }
+        if let Some(arrival) = lobby.next(now) {
+            let acceptor = port.acceptor.clone();
+            let serving = converse(
+                port.name,
+                acceptor,
+                arrival,
+                handle.clone(),
+                stopping.clone(),
+            );
+            connections.spawn(serving);
+        }
+        // Comes back when there is nothing else to do, or after so many other turns that this one has waited long enough.
+        yield_now().await;
+    }
+    drop((port.listener, lobby));
+    while connections.join_next().await.is_some() {}
+}
+
+impl Port {
+    /// The next connection, once there is a permit for it.
+    async fn arrival(&self) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = self.admission.clone().acquire_owned().await;
+        let permit = permit.map_err(io::Error::other)?;
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, permit))
+    }
+
+    /// Takes what has arrived by now.
+    async fn receive_all(&self, lobby: &mut Lobby<Arrival>) {
+        for _ in 0..AT_A_TIME {
+            let Ok(permit) = self.admission.clone().try_acquire_owned() else {
+                return;
+            };
+            let accepted = poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx))).await;
+            match accepted {
+                Poll::Ready(Ok((stream, peer))) => {
+                    self.receive(Ok((stream, peer, permit)), lobby).await;
+                }
+                // The next wait for an arrival meets the same error and deals with it.
+                Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }
     }
-    drop(port.listener);
-    while connections.join_next().await.is_some() {}
+
+    /// Gives a connection a seat in the lobby, if its address may have one more.
+    async fn receive(
+        &self,
+        arrived: io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)>,
+        lobby: &mut Lobby<Arrival>,
+    ) {
+        let (stream, peer, permit) = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                // Out of file descriptors, most likely: a pause lets connections end.
+                tracing::warn!(port = self.name, error = %error, "a connection was not accepted");
+                return tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let Some(seat) = self.addresses.enter(peer.ip()) else {
+            tracing::debug!(port = self.name, client.address = %peer, "its address has too many connections");
+            return self.count_refusal("address");
+        };
+        let arrival = Arrival {
+            stream,
+            peer,
+            place: (permit, seat),
+        };
+        if lobby.enter(arrival, Instant::now()).is_some() {
+            self.count_refusal("crowded");
+        }
+    }
+
+    fn count_refusal(&self, cause: &'static str) {
+        let (name, port) = ("muster_connections_refused_total", self.name);
+        metrics::counter!(name, "port" => port, "cause" => cause).increment(1);
+    }
+}
+
+/// One connection from its handshake to its end.
+async fn converse<H, F>(
+    name: &'static str,
+    acceptor: TlsAcceptor,
+    arrival: Arrival,
+    handle: H,
+    mut stopping: watch::Receiver<bool>,
+) where
+    H: Fn(TlsStream<TcpStream>, PeerChain) -> F,
+    F: Future<Output = ()>,
+{
+    let Arrival {
+        stream,
+        peer,
+        place,
+    } = arrival;
+    // Boxed, so that a connection that lives for months does not carry the handshake's state.
+    let handshake = Box::pin(shake_hands(name, acceptor, stream, peer));
+    // Nothing is promised to a client whose handshake a stop cuts.
+    let stream = tokio::select! {
+        stream = handshake => stream,
+        () = shutdown::told(&mut stopping) => None,
+    };
+    if let Some(stream) = stream {
+        serve_one(name, stream, handle).await;
+    }
+    drop(place);
 }
 
 /// The stream once its handshake is done; `None` when it failed or took too long.

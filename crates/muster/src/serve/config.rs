@@ -4,8 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use dps::AdmissionLimits;
 use ids::HubHost;
 use serde::Deserialize;
+
+mod limits;
+
+use limits::LimitsTable;
 
 /// `muster serve` flags. A flag that is given overrides the same key of the configuration file.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -44,6 +49,7 @@ struct ConfigFile {
     mqtts_port: Option<u16>,
     outbound_ca: Option<PathBuf>,
     max_connections: Option<usize>,
+    limits: Option<LimitsTable>,
 }
 
 /// What the server runs with; made only by [`ServeConfig::from_flags`], so every value has been looked at.
@@ -55,6 +61,10 @@ pub struct ServeConfig {
     pub mqtts: SocketAddr,
     pub outbound_ca: Option<PathBuf>,
     pub max_connections: usize,
+    /// Connections of one address.
+    pub connections_per_address: usize,
+    /// Requests of devices.
+    pub limits: AdmissionLimits,
 }
 
 const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
@@ -84,6 +94,7 @@ impl ServeConfig {
             .listen
             .or(file.listen)
             .unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        let limits = file.limits.unwrap_or_default();
         let port = |flag: Option<u16>, file: Option<u16>, default| flag.or(file).unwrap_or(default);
         Ok(Self {
             data_dir,
@@ -92,6 +103,8 @@ impl ServeConfig {
             mqtts: (address, port(flags.mqtts_port, file.mqtts_port, 8883)).into(),
             outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
             max_connections: file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+            connections_per_address: limits.connections_per_address(),
+            limits: limits.of_devices(),
         })
     }
 
@@ -140,6 +153,27 @@ pub const TEMPLATE: &str = "\
 
 # Connections held at once; more wait in the listen queue.
 # max_connections = 100000
+
+# What devices may ask for. Who asks for more is answered 429 with a Retry-After that tells when its turn is.
+[limits]
+
+# Connections of one address, a /64 of IPv6. A whole fleet may stand behind one address.
+# connections_per_address = 50000
+
+# Registrations a minute of each provisioning service; 0: as many as the server can do. Azure allows 1000.
+# registrations_per_minute = 0
+
+# The same for single services, by ID scope.
+# registrations_per_minute_of = { 0ne00000000 = 1000 }
+
+# Registrations a minute of one device.
+# registrations_per_minute_of_a_device = 60
+
+# Polls of one device in ten seconds; twice as many at once. Azure allows 5.
+# polls_per_10_seconds_of_a_device = 5
+
+# Registrations under way at once, at most. The server finds a lower bound by itself, so that those under way take less than a second.
+# registrations_at_once = 4096
 ";
 
 #[cfg(test)]
@@ -150,13 +184,34 @@ mod tests {
     fn every_line_of_the_template_is_a_key_that_parses() {
         let uncommented: String = TEMPLATE
             .lines()
-            .filter_map(|line| line.strip_prefix("# "))
-            .filter(|line| line.contains(" = "))
+            .filter_map(|line| {
+                line.strip_prefix("# ")
+                    .or(line.strip_prefix("[").map(|_| line))
+            })
+            .filter(|line| line.contains(" = ") || line.starts_with('['))
             .map(|line| format!("{line}\n"))
             .collect();
         let file: ConfigFile = toml::from_str(&uncommented).unwrap();
         assert_eq!(file.https_port, Some(443));
-        assert_eq!(uncommented.lines().count(), 7);
+        assert_eq!(uncommented.lines().count(), 7 + 1 + 6);
+        let limits = file.limits.unwrap();
+        assert_eq!(
+            limits.connections_per_address(),
+            LimitsTable::default().connections_per_address()
+        );
+        let services = vec![("0ne00000000".to_owned(), Some(1000))];
+        let limits = limits.of_devices();
+        assert_eq!(limits.registrations_per_minute_of, services);
+        let registrations_per_minute_of = Vec::new();
+        let limits = AdmissionLimits {
+            registrations_per_minute_of,
+            ..limits
+        };
+        assert_eq!(
+            limits,
+            AdmissionLimits::default(),
+            "the template shows the defaults"
+        );
     }
 
     #[test]
@@ -169,5 +224,8 @@ mod tests {
             error.contains("http_port") && error.contains("line 2"),
             "{error}"
         );
+        std::fs::write(&path, "[limits]\nregistrations_per_hour = 1\n").unwrap();
+        let error = format!("{:#}", read_file(&path).unwrap_err());
+        assert!(error.contains("registrations_per_hour"), "{error}");
     }
 }

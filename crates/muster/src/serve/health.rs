@@ -7,12 +7,14 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use dps::Dps;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use registry::Registry;
 
 #[derive(Clone)]
 struct Health {
     registry: Registry,
+    dps: Dps,
     metrics: PrometheusHandle,
 }
 
@@ -24,12 +26,16 @@ pub fn record_metrics() -> anyhow::Result<PrometheusHandle> {
 }
 
 /// The paths of this module.
-pub fn router(registry: Registry, metrics: PrometheusHandle) -> Router {
+pub fn router(registry: Registry, dps: Dps, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "up\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(exposition))
-        .with_state(Health { registry, metrics })
+        .with_state(Health {
+            registry,
+            dps,
+            metrics,
+        })
 }
 
 /// Whether a path is one of this module's.
@@ -52,6 +58,7 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
 }
 
 async fn exposition(State(health): State<Health>) -> impl IntoResponse {
+    health.dps.show_metrics();
     health.metrics.run_upkeep();
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],

@@ -85,7 +85,7 @@ codes! {
         PreconditionFailed = 412_000,
         RequestTooLarge = 413_000,
         UnsupportedMediaType = 415_000,
-        TooManyRequests = 429_000,
+        TooManyRequests = 429_001,
         InternalServerError = 500_000,
         ServiceUnavailable = 503_000,
     }

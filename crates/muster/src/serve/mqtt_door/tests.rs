@@ -46,7 +46,9 @@ impl AsyncWrite for Deaf {
     }
 }
 
-async fn front(directory: &std::path::Path) -> Front {
+pub async fn front(directory: &std::path::Path) -> Front {
+    // Another test of this process may have been first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let init = Init {
         hub_name: ids::HubName::parse("hub").unwrap(),
         hub_host: ids::HubHost::parse("hub.example").unwrap(),
@@ -61,15 +63,14 @@ async fn front(directory: &std::path::Path) -> Front {
             clock: clock.clone(),
         },
     );
-    let dps = dps::Dps::new(
-        registry,
-        dps::DpsOptions {
-            host,
-            hosts_covered: None,
-            outbound: Arc::new(crate::serve::outbound::OutboundClient::new(None).unwrap()),
-            clock,
-        },
-    );
+    let options = dps::DpsOptions {
+        host,
+        hosts_covered: None,
+        outbound: Arc::new(crate::serve::outbound::OutboundClient::new(None).unwrap()),
+        clock,
+        limits: dps::AdmissionLimits::default(),
+    };
+    let dps = dps::Dps::new(registry, options);
     Front::new(dps, hub, Router::new())
 }
 

@@ -1,0 +1,53 @@
+//! The `[limits]` table of the configuration file.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use dps::AdmissionLimits;
+use serde::Deserialize;
+
+/// Every key is optional; unknown keys are errors, and so is 0 where it would shut everybody out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsTable {
+    connections_per_address: Option<NonZeroUsize>,
+    registrations_per_minute: Option<u32>,
+    #[serde(default)]
+    registrations_per_minute_of: BTreeMap<String, u32>,
+    registrations_per_minute_of_a_device: Option<NonZeroU32>,
+    polls_per_10_seconds_of_a_device: Option<NonZeroU32>,
+    registrations_at_once: Option<NonZeroU32>,
+}
+
+const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 50_000;
+
+impl LimitsTable {
+    /// Connections of one address.
+    pub fn connections_per_address(&self) -> usize {
+        self.connections_per_address
+            .map_or(DEFAULT_CONNECTIONS_PER_ADDRESS, NonZeroUsize::get)
+    }
+
+    /// What devices may ask for.
+    pub fn of_devices(self) -> AdmissionLimits {
+        let usual = AdmissionLimits::default();
+        let quota = |count: u32| (count > 0).then_some(count);
+        let services = self.registrations_per_minute_of.into_iter();
+        let or = |given: Option<NonZeroU32>, usual| given.map_or(usual, NonZeroU32::get);
+        AdmissionLimits {
+            registrations_per_minute: self
+                .registrations_per_minute
+                .map_or(usual.registrations_per_minute, quota),
+            registrations_per_minute_of: services.map(|(id, count)| (id, quota(count))).collect(),
+            device_registrations_per_minute: or(
+                self.registrations_per_minute_of_a_device,
+                usual.device_registrations_per_minute,
+            ),
+            device_polls_per_10_seconds: or(
+                self.polls_per_10_seconds_of_a_device,
+                usual.device_polls_per_10_seconds,
+            ),
+            registrations_at_once: or(self.registrations_at_once, usual.registrations_at_once),
+        }
+    }
+}
