@@ -1,6 +1,7 @@
 //! Request bodies: they have to arrive in time, and what nobody reads of them is taken off the connection.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -32,30 +33,50 @@ struct Timely<B> {
     limit: Duration,
     deadline: Pin<Box<Sleep>>,
     unread: Unread<B>,
+    whole: Whole,
+}
+
+/// Whether a request has arrived whole and is not answered yet: what this server owes its client.
+#[derive(Debug, Clone, Default)]
+pub struct Whole(Arc<AtomicBool>);
+
+impl Whole {
+    /// Says whether it is so.
+    pub fn set(&self, whole: bool) {
+        self.0.store(whole, Ordering::Relaxed);
+    }
+
+    /// Whether it is so.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Where a body is left by a handler that did not read it to its end.
 pub struct Unread<B = Incoming>(Arc<Mutex<Option<B>>>);
 
-/// The body of a request, which has `limit` to arrive whole, and the place where what is not read of it will be.
-pub fn timely(body: Incoming, limit: Duration) -> (Body, Unread) {
+/// The body of a request, which has `limit` to arrive and tells `whole` when it has, and the place where what is not read of it
+/// will be.
+pub fn timely(body: Incoming, limit: Duration, whole: &Whole) -> (Body, Unread) {
     let unread = Unread(Arc::default());
     // Most requests carry none and need no timer.
     if body.is_end_stream() {
+        whole.set(true);
         return (Body::empty(), unread);
     }
-    let timely = Timely::new(body, limit, &unread);
+    let timely = Timely::new(body, limit, &unread, whole.clone());
     (Body::new(timely), unread)
 }
 
 impl<B> Timely<B> {
-    fn new(body: B, limit: Duration, unread: &Unread<B>) -> Self {
+    fn new(body: B, limit: Duration, unread: &Unread<B>, whole: Whole) -> Self {
         let (deadline, unread) = (Box::pin(sleep(limit)), Unread(unread.0.clone()));
         Self {
             body: Some(body),
             limit,
             deadline,
             unread,
+            whole,
         }
     }
 }
@@ -107,8 +128,13 @@ where
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
-        match Pin::new(body).poll_frame(cx) {
-            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| Ok(frame?))),
+        match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                if frame.is_none() || body.is_end_stream() {
+                    self.whole.set(true);
+                }
+                Poll::Ready(frame.map(|frame| Ok(frame?)))
+            }
             Poll::Pending => {
                 let late = self.deadline.as_mut().poll(cx);
                 late.map(|()| Some(Err(BodyError::Late(self.limit))))
@@ -140,7 +166,12 @@ mod tests {
     fn timely(
         frames: impl stream::Stream<Item = Result<Frame<Bytes>, hyper::Error>> + Unpin,
     ) -> impl HttpBody<Data = Bytes, Error = BodyError> {
-        Timely::new(StreamBody::new(frames), LIMIT, &Unread(Arc::default()))
+        Timely::new(
+            StreamBody::new(frames),
+            LIMIT,
+            &Unread(Arc::default()),
+            Whole::default(),
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -168,7 +199,12 @@ mod tests {
                 Ok::<_, hyper::Error>(Frame::data(Bytes::from(vec![0; 1 << 20])))
             });
             let unread = Unread(Arc::default());
-            drop(Timely::new(StreamBody::new(frames), LIMIT, &unread));
+            drop(Timely::new(
+                StreamBody::new(frames),
+                LIMIT,
+                &unread,
+                Whole::default(),
+            ));
             unread.discard().await;
             assert_eq!(std::mem::take(&mut *taken.lock().unwrap()), read);
         }

@@ -12,6 +12,7 @@ use pki::PeerChain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
+use super::body::Whole;
 use super::front::Front;
 use super::stall::MustRead;
 use super::{body, shutdown, websocket};
@@ -22,6 +23,8 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(75);
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
 /// A client that takes no byte of an answer for so long is let go.
 const WRITE_STALL: Duration = Duration::from_secs(30);
+/// Once the server is told to stop, a client that it owes no answer has so long to send the rest of its request.
+const QUIET: Duration = Duration::from_secs(1);
 /// Bytes of headers and read buffer per connection.
 const MAX_BUFFER: usize = 64 * 1024;
 
@@ -48,9 +51,16 @@ async fn requests<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let whole = Whole::default();
+    let owed = whole.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (front, chain, switch) = (front.clone(), chain.clone(), switch.clone());
-        async move { Ok::<_, Infallible>(answer(request, chain, front, &switch).await) }
+        let whole = whole.clone();
+        async move {
+            let response = answer(request, chain, front, &switch, &whole).await;
+            whole.set(false);
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -59,16 +69,30 @@ async fn requests<S>(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    // Cancel-safe: the connection is only polled, never dropped, by the arms.
+    // Cancel-safe: the connection is only polled by the arms, and dropped only when nothing is owed.
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = shutdown::told(&mut stopping) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = nothing_owed(&owed) => Ok(()),
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(error = %error, "HTTPS connection ended");
+    }
+}
+
+/// Returns once the client has been owed no answer for a while: half a request is no reason to stay.
+async fn nothing_owed(owed: &Whole) {
+    loop {
+        let before = owed.get();
+        tokio::time::sleep(QUIET).await;
+        if !before && !owed.get() {
+            return;
+        }
     }
 }
 
@@ -77,6 +101,7 @@ async fn answer(
     chain: PeerChain,
     front: Front,
     switch: &mpsc::Sender<OnUpgrade>,
+    whole: &Whole,
 ) -> Response<Body> {
     if websocket::is_asked_for(&request) {
         let response = websocket::handshake(&request);
@@ -87,10 +112,13 @@ async fn answer(
         return response;
     }
     let (parts, incoming) = request.into_parts();
-    let (body, unread) = body::timely(incoming, BODY_DEADLINE);
+    let (body, unread) = body::timely(incoming, BODY_DEADLINE, whole);
     let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(chain);
     let response = front.answer(request).await;
     unread.discard().await;
     response
 }
+
+#[cfg(test)]
+mod tests;

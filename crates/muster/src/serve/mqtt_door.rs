@@ -331,4 +331,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
