@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
+use crate::audit::Entry;
 use crate::{OpenError, StoreError, schema};
 
 /// Statements kept compiled per connection: more than there are.
@@ -112,7 +113,16 @@ pub struct Tx<'c> {
     view: View<'c>,
     wrote: Cell<bool>,
     guarded: Cell<bool>,
-    after: RefCell<Vec<AfterCommit>>,
+    left: RefCell<Leftover>,
+}
+
+/// What a job leaves for the end of its transaction.
+#[derive(Default)]
+pub(crate) struct Leftover {
+    /// What runs after the commit.
+    pub(crate) after: Vec<AfterCommit>,
+    /// What the audit tells of it.
+    pub(crate) entries: Vec<Entry>,
 }
 
 impl<'c> Deref for Tx<'c> {
@@ -129,13 +139,17 @@ impl<'c> Tx<'c> {
             view: View { connection, file },
             wrote: Cell::new(false),
             guarded: Cell::new(false),
-            after: RefCell::default(),
+            left: RefCell::default(),
         }
     }
 
     /// Calls `tell` once the transaction is durable, in the order of commits. It must not wait.
     pub fn after_commit(&self, tell: impl FnOnce() + Send + 'static) {
-        self.after.borrow_mut().push(Box::new(tell));
+        self.left.borrow_mut().after.push(Box::new(tell));
+    }
+
+    pub(crate) fn enter(&self, entry: Entry) {
+        self.left.borrow_mut().entries.push(entry);
     }
 
     /// From here on the work may fail after it has written: what it writes can then be taken back alone. To be called before the
@@ -153,10 +167,10 @@ impl<'c> Tx<'c> {
         Ok(())
     }
 
-    /// Whether anything was written, whether a savepoint stands before it, and what is to be called after the commit.
-    pub(crate) fn into_parts(self) -> (bool, bool, Vec<AfterCommit>) {
+    /// Whether anything was written, whether a savepoint stands before it, and what is left for the end.
+    pub(crate) fn into_parts(self) -> (bool, bool, Leftover) {
         let (wrote, guarded) = (self.wrote.get(), self.guarded.get());
-        (wrote, guarded, self.after.into_inner())
+        (wrote, guarded, self.left.into_inner())
     }
 
     /// Runs a statement; returns how many rows it changed.

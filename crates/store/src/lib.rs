@@ -26,6 +26,7 @@ mod targeting;
 mod twins;
 mod underway;
 
+pub mod audit;
 pub mod log;
 
 pub use authorities::AuthorityRow;

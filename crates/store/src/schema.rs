@@ -24,6 +24,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/0005-registrations-under-way/up.sql"),
     ),
     (
+        "0004-refusals-and-audit",
+        include_str!("../migrations/0004-refusals-and-audit/up.sql"),
+    ),
+    (
         "0006-enrollments-by-attestation",
         include_str!("../migrations/0006-enrollments-by-attestation/up.sql"),
     ),

@@ -4,6 +4,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::audit::AuditLimits;
 use crate::connection::{Tx, View, open_writer};
 use crate::reader::Readers;
 use crate::writer::{Job, Pending, Writer};
@@ -36,6 +37,14 @@ impl Store {
     /// # Errors
     /// When it cannot be opened or written, or a newer version wrote it.
     pub fn open(directory: DataDirectory) -> Result<Self, OpenError> {
+        Self::open_with(directory, AuditLimits::default())
+    }
+
+    /// Like [`open`](Self::open), and keeps so much of the audit.
+    ///
+    /// # Errors
+    /// When it cannot be opened or written, or a newer version wrote it.
+    pub fn open_with(directory: DataDirectory, audit: AuditLimits) -> Result<Self, OpenError> {
         let file: Arc<Path> = DataDirectory::database(directory.path()).into();
         let connection = open_writer(&file)?;
         let (sender, queue) = mpsc::channel(QUEUE);
@@ -43,6 +52,8 @@ impl Store {
             connection,
             file: file.clone(),
             queue,
+            limits: audit,
+            chains: None,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())

@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::StoreError;
-use crate::connection::{AfterCommit, Tx};
+use crate::audit::{AuditLimits, Chains, Entry};
+use crate::connection::{AfterCommit, Leftover, Tx};
 
 /// Most jobs of one transaction; what arrives meanwhile waits for the next.
 const GROUP: usize = 512;
@@ -33,8 +34,8 @@ pub(crate) struct Ran {
     wrote: bool,
     /// Whether a savepoint stands before what it wrote.
     guarded: bool,
-    /// What to call after the commit.
-    after: Vec<AfterCommit>,
+    /// What it leaves for the end of the transaction.
+    left: Leftover,
 }
 
 /// A job with the place for its result and the caller who waits for it.
@@ -79,12 +80,12 @@ where
         });
         let kept = outcome.is_ok();
         self.outcome = Some(outcome);
-        let (wrote, guarded, after) = tx.into_parts();
+        let (wrote, guarded, left) = tx.into_parts();
         Ran {
             kept,
             wrote,
             guarded,
-            after,
+            left,
         }
     }
 
@@ -105,6 +106,9 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) file: Arc<Path>,
     pub(crate) queue: mpsc::Receiver<Box<dyn Job>>,
+    pub(crate) limits: AuditLimits,
+    /// Where the audit stands; `None` before the first commit and after one that failed.
+    pub(crate) chains: Option<Chains>,
 }
 
 impl Writer {
@@ -150,16 +154,21 @@ impl Writer {
         }
     }
 
-    fn commit(&self, group: &mut [Box<dyn Job>]) -> Result<Vec<AfterCommit>, StoreError> {
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<Vec<AfterCommit>, StoreError> {
         self.sql("BEGIN IMMEDIATE")?;
-        let mut tell = Vec::new();
+        let mut left = Leftover::default();
         let run = group.iter_mut().try_for_each(|job| {
-            tell.extend(self.run_one(job.as_mut())?);
+            let of_job = self.run_one(job.as_mut())?;
+            left.after.extend(of_job.after);
+            left.entries.extend(of_job.entries);
             Ok(())
         });
-        match run.and_then(|()| self.sql("COMMIT")) {
-            Ok(()) => Ok(tell),
+        let sealed = run.and_then(|()| self.seal(std::mem::take(&mut left.entries)));
+        match sealed.and_then(|()| self.sql("COMMIT")) {
+            Ok(()) => Ok(left.after),
             Err(error) => {
+                // It may stand beyond what is in the file.
+                self.chains = None;
                 // After a failed commit the transaction may still be open; SQLite itself ends it on some errors.
                 if !self.connection.is_autocommit() {
                     self.sql("ROLLBACK")?;
@@ -169,8 +178,8 @@ impl Writer {
         }
     }
 
-    /// Runs one job so that its failure leaves its neighbours' writes alone; what to call after the commit.
-    fn run_one(&self, job: &mut dyn Job) -> Result<Vec<AfterCommit>, StoreError> {
+    /// Runs one job so that its failure leaves its neighbours' writes alone; what it leaves for the end.
+    fn run_one(&self, job: &mut dyn Job) -> Result<Leftover, StoreError> {
         let ran = job.run(&self.connection, &self.file);
         if self.connection.is_autocommit() {
             let cause = "the transaction was ended by an error of the disk";
@@ -195,9 +204,24 @@ impl Writer {
             Ran { .. } => {}
         }
         Ok(match ran.kept {
-            true => ran.after,
-            false => Vec::new(),
+            true => ran.left,
+            false => Leftover::default(),
         })
+    }
+
+    /// Chains what the jobs entered into the audit.
+    fn seal(&mut self, entries: Vec<Entry>) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let tx = Tx::new(&self.connection, &self.file);
+        let mut chains = match self.chains.take() {
+            Some(chains) => chains,
+            None => Chains::load(&tx, self.limits)?,
+        };
+        chains.seal(&tx, entries)?;
+        self.chains = Some(chains);
+        Ok(())
     }
 
     fn sql(&self, sql: &'static str) -> Result<(), StoreError> {

@@ -1,0 +1,106 @@
+//! The audit: what was done and decided, in books whose every record carries a hash over itself and all before it.
+//!
+//! [`Tx::audit`] adds a record to the transaction of what it tells of: both are durable together, before anybody is
+//! answered, or neither is there. The writer chains and hashes the records of all jobs of a commit at its end, so that a
+//! record costs a hash and a copy, and a commit one row for each book. What a body means is decided in `registry`.
+//!
+//! Two books, so that what devices cause cannot push out what operators did: each keeps its own number of bytes and then
+//! drops its oldest segment. The hash before the oldest kept record is the anchor from which the rest still verifies; the
+//! book of acts says of each cut how far it went and which hash stood there.
+
+mod record;
+mod rows;
+mod seal;
+mod walk;
+
+pub use record::{Hash, MAX_BODY, Malformed, NoHash, Record, records};
+pub use rows::BlockRow;
+pub use walk::{AuditError, Broken, Flaw, Known, Verified};
+
+pub(crate) use rows::SegmentRow;
+pub(crate) use seal::Chains;
+
+use crate::{StoreError, Tx};
+
+/// What belongs together in one chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Book {
+    /// What operators and the server did.
+    Acts,
+    /// What was decided about devices that wanted to register.
+    Decisions,
+}
+
+impl Book {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Acts, Self::Decisions];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acts => "acts",
+            Self::Decisions => "decisions",
+        }
+    }
+}
+
+/// How much of the books is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditLimits {
+    /// Bytes of acts.
+    pub acts: u64,
+    /// Bytes of decisions.
+    pub decisions: u64,
+    /// Bytes that are dropped at once.
+    pub segment: u64,
+}
+
+impl Default for AuditLimits {
+    /// 256 MiB of acts and 1 GiB of decisions (some three million), in segments of 4 MiB.
+    fn default() -> Self {
+        Self {
+            acts: 256 << 20,
+            decisions: 1 << 30,
+            segment: 4 << 20,
+        }
+    }
+}
+
+impl AuditLimits {
+    fn of(&self, book: Book) -> u64 {
+        match book {
+            Book::Acts => self.acts,
+            Book::Decisions => self.decisions,
+        }
+    }
+}
+
+/// A record on its way into a book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) book: Book,
+    pub(crate) time: i64,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Tx<'_> {
+    /// Adds a record to a book, if this job and its commit succeed. `time` is in units of 100 ns since 1970.
+    ///
+    /// # Errors
+    /// When it has more than [`MAX_BODY`] bytes.
+    pub fn audit(&self, book: Book, time: i64, body: Vec<u8>) -> Result<(), StoreError> {
+        if body.len() > MAX_BODY {
+            let cause = format!(
+                "an audit record has {} bytes, {MAX_BODY} are allowed",
+                body.len()
+            );
+            return Err(StoreError::words("writing", self.file(), cause));
+        }
+        self.enter(Entry { book, time, body });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use rusqlite::{Row, params};
+
+use super::{Book, Hash};
+use crate::{StoreError, Tx, View};
+
+/// The records that one commit added to a book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockRow {
+    /// Number of its first record.
+    pub first: u64,
+    /// The earliest time of its records.
+    pub since: i64,
+    /// The latest.
+    pub until: i64,
+    /// See [`records`](super::records).
+    pub records: Vec<u8>,
+}
+
+/// Consecutive blocks that are dropped at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentRow {
+    /// Number of its first record.
+    pub(crate) first: u64,
+    /// The hash up to the record before.
+    pub(crate) previous: Hash,
+    /// Number of its last record.
+    pub(crate) last: u64,
+    /// The hash up to there.
+    pub(crate) hash: Hash,
+    /// Bytes of its blocks.
+    pub(crate) bytes: u64,
+}
+
+fn read_block(row: &Row<'_>) -> rusqlite::Result<BlockRow> {
+    Ok(BlockRow {
+        first: row.get(0)?,
+        since: row.get(1)?,
+        until: row.get(2)?,
+        records: row.get(3)?,
+    })
+}
+
+fn read_segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
+    Ok(SegmentRow {
+        first: row.get(0)?,
+        previous: Hash::from_bytes(row.get(1)?),
+        last: row.get(2)?,
+        hash: Hash::from_bytes(row.get(3)?),
+        bytes: row.get(4)?,
+    })
+}
+
+/// The same statement for the table of either book.
+macro_rules! of_book {
+    ($book:expr, $before:literal, $after:literal) => {
+        match $book {
+            Book::Acts => concat!($before, " audit_acts ", $after),
+            Book::Decisions => concat!($before, " audit_decisions ", $after),
+        }
+    };
+}
+
+impl View<'_> {
+    /// The block of a book that begins with record `first` or, when none does, the next one.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn audit_block_from(&self, book: Book, first: u64) -> Result<Option<BlockRow>, StoreError> {
+        let sql = of_book!(
+            book,
+            "SELECT first, since, until, records FROM",
+            "WHERE first >= ?1 ORDER BY first LIMIT 1"
+        );
+        self.one(sql, [first], read_block)
+    }
+
+    /// The last block of a book that begins before record `before`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn audit_block_before(
+        &self,
+        book: Book,
+        before: u64,
+    ) -> Result<Option<BlockRow>, StoreError> {
+        let sql = of_book!(
+            book,
+            "SELECT first, since, until, records FROM",
+            "WHERE first < ?1 ORDER BY first DESC LIMIT 1"
+        );
+        self.one(sql, [before], read_block)
+    }
+
+    pub(crate) fn audit_segments(&self, book: Book) -> Result<Vec<SegmentRow>, StoreError> {
+        let sql = "SELECT first, previous, last, hash, bytes FROM audit_segments WHERE book = ?1 ORDER BY first";
+        self.all(sql, [book.name()], read_segment)
+    }
+}
+
+impl Tx<'_> {
+    pub(super) fn insert_audit_block(&self, book: Book, row: &BlockRow) -> Result<(), StoreError> {
+        let sql = of_book!(
+            book,
+            "INSERT INTO",
+            "(first, since, until, records) VALUES (?1, ?2, ?3, ?4)"
+        );
+        let values = params![row.first, row.since, row.until, row.records];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Begins a segment, or notes how far it goes.
+    pub(super) fn put_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
+        let sql = "INSERT INTO audit_segments (book, first, previous, last, hash, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                   ON CONFLICT (book, first) DO UPDATE SET last = excluded.last, hash = excluded.hash, bytes = excluded.bytes";
+        #[rustfmt::skip]
+        let values = params![
+            book.name(), row.first, row.previous.as_bytes(), row.last, row.hash.as_bytes(), row.bytes,
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Deletes the oldest segment with its blocks.
+    pub(super) fn cut_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
+        let sql = of_book!(book, "DELETE FROM", "WHERE first <= ?1");
+        self.run(sql, [row.last])?;
+        let sql = "DELETE FROM audit_segments WHERE book = ?1 AND first = ?2";
+        self.run(sql, params![book.name(), row.first]).map(drop)
+    }
+}

@@ -1,0 +1,157 @@
+//! The end of a commit: the records of its jobs are chained and become a row.
+
+use std::collections::VecDeque;
+
+use super::record::Head;
+use super::{AuditLimits, BlockRow, Book, Entry, Hash, SegmentRow};
+use crate::{StoreError, Tx, View};
+
+/// Where the books stand, as of the last commit. Lives on the writer's thread.
+pub(crate) struct Chains {
+    acts: Chain,
+    decisions: Chain,
+    limits: AuditLimits,
+}
+
+/// Where a book stands.
+struct Chain {
+    book: Book,
+    head: Head,
+    /// Oldest first; the last one grows.
+    segments: VecDeque<SegmentRow>,
+}
+
+/// What a cut leaves behind for the verifier: the canonical body of its record.
+pub(super) fn anchor(book: Book, through: u64, hash: Hash) -> Vec<u8> {
+    let book = book.name();
+    format!(r#"{{"kind":"audit.cut","book":"{book}","through":{through},"hash":"{hash}"}}"#)
+        .into_bytes()
+}
+
+impl Chains {
+    /// Reads where the books stand.
+    pub(crate) fn load(view: &View<'_>, limits: AuditLimits) -> Result<Self, StoreError> {
+        Ok(Self {
+            acts: Chain::load(view, Book::Acts)?,
+            decisions: Chain::load(view, Book::Decisions)?,
+            limits,
+        })
+    }
+
+    /// Writes the records of a commit. When this or the commit fails, load anew.
+    pub(crate) fn seal(&mut self, tx: &Tx<'_>, mut entries: Vec<Entry>) -> Result<(), StoreError> {
+        let Some(time) = entries.iter().map(|entry| entry.time).max() else {
+            return Ok(());
+        };
+        for anchor in self.cut(tx)? {
+            entries.push(Entry {
+                book: Book::Acts,
+                time,
+                body: anchor,
+            });
+        }
+        for chain in [&mut self.acts, &mut self.decisions] {
+            let book = chain.book;
+            let own = entries.iter().filter(|entry| entry.book == book);
+            chain.append(tx, own, self.limits.segment)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the oldest segment of a book that holds more than it may. When a cut goes through the acts, where other cuts
+    /// are told, all of them are told again.
+    fn cut(&mut self, tx: &Tx<'_>) -> Result<Vec<Vec<u8>>, StoreError> {
+        let acts = self.acts.cut(tx, self.limits)?;
+        let decisions = self.decisions.cut(tx, self.limits)?;
+        let mut told = Vec::new();
+        for (chain, tell) in [(&self.acts, acts), (&self.decisions, acts || decisions)] {
+            told.extend(chain.anchor().filter(|_| tell));
+        }
+        Ok(told)
+    }
+}
+
+impl Chain {
+    fn load(view: &View<'_>, book: Book) -> Result<Self, StoreError> {
+        let segments: VecDeque<SegmentRow> = view.audit_segments(book)?.into();
+        let head = segments.back().map_or(
+            Head {
+                number: 0,
+                hash: Hash::before(book),
+            },
+            |last| Head {
+                number: last.last,
+                hash: last.hash,
+            },
+        );
+        Ok(Self {
+            book,
+            head,
+            segments,
+        })
+    }
+
+    fn append<'e>(
+        &mut self,
+        tx: &Tx<'_>,
+        entries: impl Iterator<Item = &'e Entry>,
+        segment_bytes: u64,
+    ) -> Result<(), StoreError> {
+        let before = self.head;
+        let mut block = BlockRow {
+            first: before.number + 1,
+            since: i64::MAX,
+            until: i64::MIN,
+            records: Vec::new(),
+        };
+        for entry in entries {
+            self.head
+                .append(entry.time, &entry.body, &mut block.records);
+            block.since = block.since.min(entry.time);
+            block.until = block.until.max(entry.time);
+        }
+        if block.records.is_empty() {
+            return Ok(());
+        }
+        let growing = self.segments.back().copied();
+        let growing = growing.filter(|segment| segment.bytes < segment_bytes);
+        if growing.is_some() {
+            self.segments.pop_back();
+        }
+        let (first, previous, bytes) = match growing {
+            Some(segment) => (segment.first, segment.previous, segment.bytes),
+            None => (block.first, before.hash, 0),
+        };
+        let segment = SegmentRow {
+            first,
+            previous,
+            last: self.head.number,
+            hash: self.head.hash,
+            bytes: bytes + block.records.len() as u64,
+        };
+        tx.insert_audit_block(self.book, &block)?;
+        tx.put_audit_segment(self.book, &segment)?;
+        self.segments.push_back(segment);
+        Ok(())
+    }
+
+    /// Drops the oldest segment when the book without it still holds what it may; says whether it did. The one that grows
+    /// stays.
+    fn cut(&mut self, tx: &Tx<'_>, limits: AuditLimits) -> Result<bool, StoreError> {
+        let bytes: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
+        let oldest = self.segments.front().filter(|_| self.segments.len() > 1);
+        let Some(oldest) = oldest.filter(|oldest| bytes - oldest.bytes >= limits.of(self.book))
+        else {
+            return Ok(false);
+        };
+        tx.cut_audit_segment(self.book, oldest)?;
+        self.segments.pop_front();
+        Ok(true)
+    }
+
+    /// What the oldest kept record follows, when there were others before.
+    fn anchor(&self) -> Option<Vec<u8>> {
+        let oldest = self.segments.front().filter(|oldest| oldest.first > 1)?;
+        Some(anchor(self.book, oldest.first - 1, oldest.previous))
+    }
+}

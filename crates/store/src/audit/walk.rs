@@ -1,0 +1,269 @@
+//! Whether the books are as they were written.
+
+use super::record::Head;
+use super::seal::anchor;
+use super::{BlockRow, Book, Hash, Record, SegmentRow, records};
+use crate::{StoreError, View};
+
+/// A hash that somebody noted earlier. A chain that was cut off at its end, or computed anew, does not have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Of which book.
+    pub book: Book,
+    /// Of which record.
+    pub number: u64,
+    /// The hash there.
+    pub hash: Hash,
+}
+
+/// A book whose chain holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// Which one.
+    pub book: Book,
+    /// Number of the oldest record kept; one more than `last` when there is none.
+    pub first: u64,
+    /// Number of the newest record, 0 when there never was one.
+    pub last: u64,
+    /// The hash there.
+    pub hash: Hash,
+}
+
+/// The first record that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {number} of the {} {flaw}", book.name())]
+pub struct Broken {
+    /// Of which book.
+    pub book: Book,
+    /// Its number.
+    pub number: u64,
+    /// What is wrong.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// Its bytes, or the end of its block, were changed.
+    #[error("cannot be read: its bytes end too early, or its length was changed")]
+    Malformed,
+    /// Number, time, body or hash were changed.
+    #[error("was altered: its hash does not follow from it and the records before it")]
+    Altered,
+    /// Another record stands in its place.
+    #[error("is missing: number {found} stands in its place")]
+    Missing {
+        /// Whose number that is.
+        found: u64,
+    },
+    /// The book ends before it.
+    #[error("is missing: the book ends before it")]
+    CutOff,
+    /// Everything before it is gone, and no act tells of that.
+    #[error("is the oldest one left, and no act tells that those before it were dropped")]
+    Unanchored,
+    /// It is there, but what is noted about its block or segment is not right.
+    #[error("does not fit what is noted about its block or segment")]
+    Misplaced,
+    /// It holds, but somebody noted another hash.
+    #[error("has another hash than the one that was noted")]
+    NotTheKnown,
+}
+
+/// Why the books were not found whole.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// They are not.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// They could not be read.
+    #[error(transparent)]
+    Storage(#[from] StoreError),
+}
+
+impl View<'_> {
+    /// Walks both books from the oldest record kept to the newest.
+    ///
+    /// # Errors
+    /// At the first record that does not hold, or when the storage fails.
+    pub fn verify_audit(&self, known: &[Known]) -> Result<Vec<Verified>, AuditError> {
+        let mut books = Vec::new();
+        for book in Book::ALL {
+            books.push((book, self.audit_segments(book)?));
+        }
+        let mut sought = Sought::of(&books);
+        let mut verified = Vec::new();
+        // The acts come first: they tell of the cuts of both.
+        for (book, segments) in &books {
+            let mut walk = Walk::new(*book, segments, known);
+            let mut from = 0;
+            while let Some(block) = self.audit_block_from(*book, from)? {
+                walk.block(&block, |body| sought.met(body))?;
+                from = block.first.saturating_add(1);
+            }
+            verified.push(walk.end()?);
+        }
+        sought.require_all_met()?;
+        Ok(verified)
+    }
+}
+
+/// The records that must tell of what was cut.
+struct Sought(Vec<(Book, u64, Vec<u8>)>);
+
+impl Sought {
+    fn of(books: &[(Book, Vec<SegmentRow>)]) -> Self {
+        let oldest = books
+            .iter()
+            .filter_map(|(book, segments)| Some((*book, *segments.first()?)));
+        let cut = oldest.filter(|(_, oldest)| oldest.first > 1);
+        let record = |(book, oldest): (Book, SegmentRow)| {
+            let body = anchor(book, oldest.first - 1, oldest.previous);
+            (book, oldest.first, body)
+        };
+        Self(cut.map(record).collect())
+    }
+
+    fn met(&mut self, body: &[u8]) {
+        self.0.retain(|(_, _, sought)| sought != body);
+    }
+
+    fn require_all_met(self) -> Result<(), Broken> {
+        match self.0.into_iter().next() {
+            None => Ok(()),
+            Some((book, number, _)) => Err(Broken {
+                book,
+                number,
+                flaw: Flaw::Unanchored,
+            }),
+        }
+    }
+}
+
+/// One pass over a book. Pure: it is handed the blocks.
+struct Walk<'a> {
+    book: Book,
+    first: u64,
+    head: Head,
+    /// Those not begun yet, oldest first.
+    segments: &'a [SegmentRow],
+    /// The one that records belong to, and the bytes of it that were seen.
+    current: Option<(SegmentRow, u64)>,
+    known: &'a [Known],
+}
+
+impl<'a> Walk<'a> {
+    fn new(book: Book, segments: &'a [SegmentRow], known: &'a [Known]) -> Self {
+        let head = segments.first().map_or(
+            Head {
+                number: 0,
+                hash: Hash::before(book),
+            },
+            |oldest| Head {
+                number: oldest.first.saturating_sub(1),
+                hash: oldest.previous,
+            },
+        );
+        Self {
+            book,
+            first: head.number + 1,
+            head,
+            segments,
+            current: None,
+            known,
+        }
+    }
+
+    fn broken(&self, number: u64, flaw: Flaw) -> Broken {
+        let book = self.book;
+        Broken { book, number, flaw }
+    }
+
+    /// The flaw is with the record that would come next.
+    fn next_is(&self, flaw: Flaw) -> Broken {
+        self.broken(self.head.number + 1, flaw)
+    }
+
+    fn block(&mut self, block: &BlockRow, mut see: impl FnMut(&[u8])) -> Result<(), Broken> {
+        let begin = self.head.number + 1;
+        let (mut since, mut until) = (i64::MAX, i64::MIN);
+        for record in records(&block.records) {
+            let record = record.map_err(|_| self.next_is(Flaw::Malformed))?;
+            self.record(&record)?;
+            see(record.body);
+            (since, until) = (since.min(record.time), until.max(record.time));
+        }
+        let noted = (block.first, block.since, block.until);
+        if noted != (begin, since, until) {
+            return Err(self.broken(begin, Flaw::Misplaced));
+        }
+        if let Some((_, bytes)) = &mut self.current {
+            *bytes += block.records.len() as u64;
+        }
+        self.leave_segment()
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), Broken> {
+        let found = record.number;
+        if found != self.head.number + 1 {
+            return Err(self.next_is(Flaw::Missing { found }));
+        }
+        self.enter_segment(found)?;
+        if record.expected(self.head.hash) != record.hash {
+            return Err(self.next_is(Flaw::Altered));
+        }
+        self.head = Head {
+            number: found,
+            hash: record.hash,
+        };
+        let mut known = self.known.iter().filter(|known| known.book == self.book);
+        match known.any(|known| known.number == found && known.hash != record.hash) {
+            true => Err(self.broken(found, Flaw::NotTheKnown)),
+            false => Ok(()),
+        }
+    }
+
+    fn enter_segment(&mut self, number: u64) -> Result<(), Broken> {
+        if self.current.is_some() {
+            return Ok(());
+        }
+        let misplaced = || self.broken(number, Flaw::Misplaced);
+        let (next, rest) = self.segments.split_first().ok_or_else(misplaced)?;
+        if (next.first, next.previous) != (number, self.head.hash) {
+            return Err(misplaced());
+        }
+        self.current = Some((*next, 0));
+        self.segments = rest;
+        Ok(())
+    }
+
+    /// Segments end where blocks do.
+    fn leave_segment(&mut self) -> Result<(), Broken> {
+        let Some((segment, bytes)) = self.current.filter(|(s, _)| self.head.number >= s.last)
+        else {
+            return Ok(());
+        };
+        let noted = (segment.last, segment.hash, segment.bytes);
+        if noted != (self.head.number, self.head.hash, bytes) {
+            return Err(self.broken(self.head.number, Flaw::Misplaced));
+        }
+        self.current = None;
+        Ok(())
+    }
+
+    fn end(self) -> Result<Verified, Broken> {
+        if self.current.is_some() || !self.segments.is_empty() {
+            return Err(self.next_is(Flaw::CutOff));
+        }
+        let mut known = self.known.iter().filter(|known| known.book == self.book);
+        if let Some(beyond) = known.find(|known| known.number > self.head.number) {
+            return Err(self.broken(beyond.number, Flaw::CutOff));
+        }
+        Ok(Verified {
+            book: self.book,
+            first: self.first,
+            last: self.head.number,
+            hash: self.head.hash,
+        })
+    }
+}
