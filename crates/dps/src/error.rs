@@ -66,6 +66,9 @@ pub enum ServiceFault {
         /// In the body.
         body: String,
     },
+    /// What was to be explained are no certificates.
+    #[error("certificates: {0}")]
+    Certificates(String),
     /// `x-ms-continuation` is not one of ours.
     #[error("the continuation token is not one that this service handed out")]
     Continuation,
@@ -167,6 +170,7 @@ impl ServiceFault {
             | Self::Id(_)
             | Self::IdMismatch { .. }
             | Self::Continuation
+            | Self::Certificates(_)
             | Self::Admin(_) => Code::ArgumentInvalid,
             Self::Storage(_) | Self::BadRecord(_) => Code::InternalServerError,
         }

@@ -25,6 +25,7 @@ mod enrollments;
 mod registrations;
 mod route;
 mod serving;
+mod verdicts;
 
 use route::Call;
 
@@ -67,6 +68,9 @@ async fn handle(State(dps): State<Dps>, request: Request) -> Response<Body> {
         Ok(reply) => reply,
         Err(fault) => {
             fault.log(&request_id);
+            let path = parts.uri.path().trim_start_matches('/');
+            let id_scope = path.split('/').next().unwrap_or_default();
+            dps.note(&fault, id_scope).await;
             Reply::fault(&fault, &request_id, dps.now())
         }
     };
@@ -98,6 +102,8 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
         Call::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
         Call::Authorities(call) => authorities::answer(dps, request, call).await,
         Call::Serving(call) => serving::answer(dps, request, call).await,
+        Call::Refusals => verdicts::refusals(dps, request).await,
+        Call::Explain => verdicts::explain(dps, request).await,
     }
 }
 

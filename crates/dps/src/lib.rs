@@ -29,7 +29,9 @@ mod recent;
 mod state;
 
 mod certificate;
+mod explain;
 mod refusal;
+mod refused;
 
 mod admin;
 mod authority;
@@ -60,6 +62,7 @@ use crate::operation::OperationId;
 use crate::presented::Presented;
 use crate::recent::RecentOperations;
 use crate::refusal::{Refusal, RefusalReason};
+use crate::refused::Refused;
 use crate::register::{Deps, Register, RegisterError, Registered};
 use crate::tenants::{Tenant, Tenants};
 
@@ -103,6 +106,7 @@ struct Inner {
     /// Told when a registration is under way.
     woken: Notify,
     admission: Admission,
+    refused: Refused,
     options: DpsOptions,
 }
 
@@ -128,6 +132,7 @@ impl Dps {
             recent: RecentOperations::default(),
             woken: Notify::new(),
             admission: Admission::new(options.limits.clone(), rand::random()),
+            refused: Refused::default(),
             options,
         };
         Self {
@@ -157,6 +162,25 @@ impl Dps {
         chain: Option<Arc<PresentedChain>>,
     ) -> Result<DpsSession, ConnectRefused> {
         mqtt::accept(self, connect, chain)
+    }
+
+    /// Keeps a refusal for the operator before its device hears of it; other faults are nobody's refusal.
+    async fn note(&self, fault: &ServiceFault, id_scope: &str) {
+        let ServiceFault::Refused(refusal) = fault else {
+            return;
+        };
+        let (now, code) = (self.now(), fault.code().code());
+        let Some(draft) = self.inner.refused.turn(refusal, code, now) else {
+            return;
+        };
+        // Whom nobody knows is the concern of the server's owner.
+        let tenant = self.tenants().by_scope(id_scope);
+        let tenant = tenant.unwrap_or_else(|| self.tenants().first());
+        if let Err(error) = tenant.deps.registry.note_refusal(draft, now).await {
+            // It stands all the same, and its log line is written.
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "a refusal was not kept");
+        }
     }
 
     /// Sets the gauges of the metrics recorder to what is the case now.

@@ -133,9 +133,10 @@ impl DpsSession {
         }
     }
 
-    fn fault(&self, fault: &ServiceFault) -> Answer {
+    async fn fault(&self, fault: &ServiceFault) -> Answer {
         let request_id = crate::fresh_guid().hyphenated().to_string();
         fault.log(&request_id);
+        self.dps.note(fault, &self.id_scope).await;
         let error = ServiceError::dps(fault.code(), fault.outside(), request_id, self.dps.now());
         Answer::new(error.http_status(), fault.retry_after(), &error)
     }
@@ -176,7 +177,10 @@ impl Application for DpsSession {
                 (rid, self.poll(&operation_id).await)
             }
         };
-        let answer = result.unwrap_or_else(|fault| self.fault(&fault));
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(fault) => self.fault(&fault).await,
+        };
         let topic = ProvisioningResponse {
             status: answer.status,
             rid,

@@ -1,9 +1,10 @@
 //! Why a device was not let in: told precisely to the operator, and to the device only that it was not.
 
 use ids::{CertificateName, RegistrationId};
-use pki::{ChainError, PresentedChain};
+use pki::{Certificate, ChainError, PresentedChain};
 use registry::{EnrollmentKey, StorageError};
 use wire::sas::SasError;
+use wire::verdict::SeenCertificate;
 
 use crate::attest::{Challenge, TpmRefusal};
 use crate::enrollment::BadRecord;
@@ -122,13 +123,25 @@ impl RefusalReason {
 pub struct Refusal {
     /// Who asked.
     pub registration_id: RegistrationId,
-    /// Whose certificate was shown, if one was.
-    pub subject: Option<String>,
+    /// The certificates that the device showed, leaf first.
+    pub chain: Vec<SeenCertificate>,
     /// The entry that decided, if one did.
     pub enrollment: Option<EnrollmentKey>,
     /// Why.
     #[source]
     pub reason: RefusalReason,
+}
+
+fn seen(chain: &PresentedChain) -> Vec<SeenCertificate> {
+    let all = std::iter::once(chain.leaf()).chain(chain.issuers());
+    let one = |certificate: &Certificate| SeenCertificate {
+        subject: certificate.subject(),
+        issuer: certificate.issuer(),
+        sha256_thumbprint: certificate.sha256().to_string(),
+        not_before_utc: certificate.not_before(),
+        not_after_utc: certificate.not_after(),
+    };
+    all.map(one).collect()
 }
 
 impl From<SasError> for RefusalReason {
@@ -157,7 +170,7 @@ impl Refusal {
     ) -> Box<Self> {
         Box::new(Self {
             registration_id: registration_id.clone(),
-            subject: chain.map(|chain| chain.leaf().subject()),
+            chain: chain.map(seen).unwrap_or_default(),
             enrollment: enrollment.cloned(),
             reason,
         })
@@ -169,7 +182,7 @@ impl Refusal {
         tracing::warn!(
             request.id = request_id,
             registration.id = %self.registration_id,
-            certificate.subject = self.subject.as_deref().unwrap_or_default(),
+            certificate.subject = self.chain.first().map(|leaf| leaf.subject.as_str()).unwrap_or_default(),
             enrollment.id = enrollment.as_deref().unwrap_or_default(),
             reason.code = self.reason.code(),
             "registration {} was refused: {}",

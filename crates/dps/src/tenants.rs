@@ -52,6 +52,11 @@ impl Tenants {
         &self.first.deps.registry
     }
 
+    /// The server's own.
+    pub fn first(&self) -> Arc<Tenant> {
+        self.first.clone()
+    }
+
     /// The one of this ID scope, in any letter case.
     pub fn by_scope(&self, id_scope: &str) -> Option<Arc<Tenant>> {
         let is_it = |tenant: &&Arc<Tenant>| tenant.service().id_scope.matches(id_scope);

@@ -38,13 +38,16 @@ pub enum OperatorError {
     /// The command itself is wrong.
     #[error("{0}")]
     Usage(String),
+    /// The device would not be let in; why has been printed.
+    #[error("the device would not be assigned")]
+    Verdict,
 }
 
 impl OperatorError {
     /// 1 refused, 2 wrong usage, 3 unreachable.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused { .. } => 1,
+            Self::Refused { .. } | Self::Verdict => 1,
             Self::Usage(_) => 2,
             Self::Unreachable { .. } => 3,
         }

@@ -17,6 +17,7 @@ mod service;
 mod authority;
 mod detail;
 mod enrollment;
+mod refusal;
 mod registration;
 mod underway;
 
@@ -56,6 +57,7 @@ pub use identity::{
 pub use key::SecretBytes;
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use precondition::IfMatch;
+pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{
     Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, Registrant,
     RegistrationError, RegistrationFailure, RegistrationRecord, RegistrationState,
@@ -63,7 +65,7 @@ pub use registration::{
 };
 pub use registry::{
     Init, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES,
-    MAX_POLICIES, MAX_SERVICES, Registry, Ticket,
+    MAX_POLICIES, MAX_SERVICES, RefusalsError, Registry, Ticket,
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,

@@ -23,6 +23,7 @@ mod authorities;
 mod enrollments;
 mod groups;
 mod references;
+mod refusals;
 mod registrations;
 
 mod devices;
@@ -40,6 +41,8 @@ mod events;
 pub use registrations::Ticket;
 
 use compiled::ConfigurationCache;
+pub use refusals::RefusalsError;
+
 use enrollments::EnrollmentCache;
 use served::{ServedNow, ServiceCell};
 use watchers::Watchers;

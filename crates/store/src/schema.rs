@@ -20,12 +20,12 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/0003-certificate-authorities/up.sql"),
     ),
     (
-        "0005-registrations-under-way",
-        include_str!("../migrations/0005-registrations-under-way/up.sql"),
-    ),
-    (
         "0004-refusals-and-audit",
         include_str!("../migrations/0004-refusals-and-audit/up.sql"),
+    ),
+    (
+        "0005-registrations-under-way",
+        include_str!("../migrations/0005-registrations-under-way/up.sql"),
     ),
     (
         "0006-enrollments-by-attestation",

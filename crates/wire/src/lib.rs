@@ -19,6 +19,7 @@ pub mod authority;
 pub mod dps;
 pub mod enrollment;
 pub mod serving;
+pub mod verdict;
 
 pub mod device_view;
 pub mod identity;

@@ -195,7 +195,7 @@ fn a_device_learns_nothing_from_a_refusal_and_an_operator_everything() {
         assert!(reason.to_string().contains(told), "{reason}");
         let fault = ServiceFault::Refused(Box::new(Refusal {
             registration_id: id(),
-            subject: None,
+            chain: Vec::new(),
             enrollment: None,
             reason,
         }));

@@ -10,6 +10,7 @@ use wire::sas::{SharedAccessKey, UnverifiedToken};
 
 use super::Incoming;
 use crate::error::ServiceFault;
+use crate::register::Deps;
 use crate::tenants::Tenant;
 use crate::{Dps, DpsOptions};
 
@@ -65,6 +66,11 @@ impl Operator<'_> {
     }
 
     /// What the program decided for all services.
+    /// What the operator's service decides with.
+    pub(super) fn deps(&self) -> &Deps {
+        &self.tenant.deps
+    }
+
     pub(super) fn options(&self) -> &DpsOptions {
         self.dps.options()
     }

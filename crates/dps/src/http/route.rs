@@ -37,6 +37,8 @@ pub(super) enum Call<'a> {
     QueryRegistrations(Result<EnrollmentId, IdError>),
     Serving(serving::Call<'a>),
     Authorities(authorities::Call),
+    Refusals,
+    Explain,
 }
 
 const REGISTRATIONS: &str = "registrations";
@@ -55,6 +57,10 @@ pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, Serv
     }
     let known = match path {
         [_, _, rest @ ..] if is_own(path) => own(method, rest),
+        [_, _, dps, verdicts] if is_own(path) && is(dps, "dps") && is_verdicts(verdicts) => {
+            self::verdicts(method, verdicts)
+        }
+        [_, _, rest @ ..] if is_own(path) => serving::of(method, rest),
         [root, rest @ ..] => match kind_of(root) {
             Some(kind) => enrollments(method, kind, rest),
             None if is(root, REGISTRATIONS) => registrations(method, rest),
@@ -92,6 +98,15 @@ fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
             authorities::of(method, rest)
         }
         _ => serving::of(method, path),
+fn is_verdicts(segment: &str) -> bool {
+    is(segment, "refusals") || is(segment, "explain")
+}
+
+fn verdicts<'a>(method: &Method, segment: &str) -> Known<'a> {
+    match *method {
+        Method::GET if is(segment, "refusals") => Known::Call(Call::Refusals),
+        Method::POST if is(segment, "explain") => Known::Call(Call::Explain),
+        _ => Known::OtherMethod,
     }
 }
 

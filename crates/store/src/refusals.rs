@@ -1,0 +1,142 @@
+use rusqlite::{Row, params};
+
+use crate::{StoreError, Tx, View};
+
+/// Registrations that were not let in, one of each kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalRow {
+    /// The newest has the largest; 0 before it is inserted.
+    pub id: i64,
+    /// The registration id in lower case.
+    pub folded: String,
+    /// As spelled.
+    pub spelled: String,
+    /// The stable name of the reason.
+    pub reason: String,
+    /// What the device was answered.
+    pub error_code: u32,
+    /// What was shown, hashed.
+    pub credential: [u8; 32],
+    /// How often.
+    pub times: i64,
+    /// When first, 100 ns since 1970.
+    pub first: i64,
+    /// When last, 100 ns since 1970.
+    pub last: i64,
+    /// JSON.
+    pub report: String,
+}
+
+/// Which refusals are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusalFilter<'a> {
+    /// Of which service.
+    pub id_scope: &'a str,
+    /// Of this registration only, in lower case.
+    pub folded: Option<&'a str>,
+    /// Not before, 100 ns since 1970.
+    pub from: i64,
+    /// Before.
+    pub to: i64,
+    /// Older than the refusal of this id.
+    pub before: i64,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT id, folded, spelled, reason, error_code, credential, times, first, last, report FROM refusals ", $rest)
+    };
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RefusalRow> {
+    Ok(RefusalRow {
+        id: row.get(0)?,
+        folded: row.get(1)?,
+        spelled: row.get(2)?,
+        reason: row.get(3)?,
+        error_code: row.get(4)?,
+        credential: row.get(5)?,
+        times: row.get(6)?,
+        first: row.get(7)?,
+        last: row.get(8)?,
+        report: row.get(9)?,
+    })
+}
+
+impl View<'_> {
+    /// Refusals, newest first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn refusals(
+        &self,
+        filter: RefusalFilter<'_>,
+        limit: usize,
+    ) -> Result<Vec<RefusalRow>, StoreError> {
+        let RefusalFilter {
+            id_scope,
+            folded,
+            from,
+            to,
+            before,
+        } = filter;
+        match folded {
+            Some(folded) => self.all(
+                select!(
+                    "WHERE id_scope = ?1 AND folded = ?2 AND id < ?3 AND last >= ?4 AND last < ?5 ORDER BY id DESC LIMIT ?6"
+                ),
+                params![id_scope, folded, before, from, to, limit],
+                read,
+            ),
+            None => self.all(
+                select!(
+                    "WHERE id < ?2 AND id_scope = ?1 AND last >= ?3 AND last < ?4 ORDER BY id DESC LIMIT ?5"
+                ),
+                params![id_scope, before, from, to, limit],
+                read,
+            ),
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// Writes a refusal as the newest. One with the same registration, reason and credential is replaced, and counted on.
+    /// Of a registration the newest `each` stay, of all the newest `all`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn put_refusal(
+        &self,
+        id_scope: &str,
+        row: &RefusalRow,
+        (each, all): (usize, i64),
+    ) -> Result<(), StoreError> {
+        let key = params![id_scope, row.folded, row.reason, row.credential];
+        let sql = "SELECT times, first FROM refusals
+                   WHERE id_scope = ?1 AND folded = ?2 AND reason = ?3 AND credential = ?4";
+        let before: Option<(i64, i64)> =
+            self.one(sql, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if before.is_some() {
+            let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND reason = ?3 AND credential = ?4";
+            self.run(
+                sql,
+                params![id_scope, row.folded, row.reason, row.credential],
+            )?;
+        }
+        let (times, first) = before.unwrap_or((0, row.first));
+        let sql = "INSERT INTO refusals (id_scope, folded, spelled, reason, error_code, credential, times, first, last, report)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        #[rustfmt::skip]
+        let values = params![
+            id_scope, row.folded, row.spelled, row.reason, row.error_code, row.credential, times + row.times, first,
+            row.last, row.report,
+        ];
+        self.run(sql, values)?;
+        let newest = self.connection.last_insert_rowid();
+        let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND id <= (SELECT id FROM refusals
+                   WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
+        self.run(sql, params![id_scope, row.folded, each])?;
+        self.run("DELETE FROM refusals WHERE id <= ?1", [newest - all])
+            .map(drop)
+    }
+}
