@@ -60,6 +60,48 @@ impl Ca {
         }
     }
 
+    /// A root that allows so many CAs below it.
+    pub fn root_with_path_length(name: &str, length: u8) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = ca(name, VALID);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(length));
+        let certificate = parsed(params.self_signed(&key).unwrap().der());
+        Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// One that issues although its own certificate does not make it a CA.
+    pub fn pretender(&self, name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = leaf(name, VALID);
+        let certificate = parsed(params.signed_by(&key, &self.issuer).unwrap().der());
+        Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// A leaf for servers only.
+    pub fn server_leaf(&self, name: &str) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        let mut params = leaf(name, VALID);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        parsed(params.signed_by(&key, &self.issuer).unwrap().der())
+    }
+
+    /// A leaf whose subject has no common name.
+    pub fn nameless_leaf(&self) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        let mut params = leaf("", VALID);
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "factory");
+        parsed(params.signed_by(&key, &self.issuer).unwrap().der())
+    }
+
     pub fn intermediate(&self, name: &str) -> Self {
         self.intermediate_valid(name, VALID)
     }

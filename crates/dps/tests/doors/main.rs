@@ -19,6 +19,7 @@ mod custom_allocation;
 mod enrollments;
 mod mqtt;
 mod precedence;
+mod reasons;
 mod refusals;
 mod register;
 mod requests;

@@ -9,7 +9,7 @@ use wire::sas::SharedAccessKey;
 use crate::harness::{Answer, Service};
 use crate::hierarchy::{Ca, chain, self_signed};
 
-fn symmetric(member: &str, id: &str, keys: &Value) -> Value {
+pub fn symmetric(member: &str, id: &str, keys: &Value) -> Value {
     json!({
         member: id,
         "attestation": {"type": "symmetricKey", "symmetricKey": keys},
@@ -17,7 +17,7 @@ fn symmetric(member: &str, id: &str, keys: &Value) -> Value {
     })
 }
 
-fn key(text: &Value) -> SharedAccessKey {
+pub fn key(text: &Value) -> SharedAccessKey {
     SharedAccessKey::from_base64(text.as_str().unwrap()).unwrap()
 }
 
@@ -26,12 +26,12 @@ fn derived(master: &Value, name: &str) -> SharedAccessKey {
 }
 
 impl Service {
-    fn token(&self, id: &str, key: &SharedAccessKey, expiry: Timestamp) -> String {
+    pub fn token(&self, id: &str, key: &SharedAccessKey, expiry: Timestamp) -> String {
         let resource = format!("{}/registrations/{id}", self.id_scope());
         wire::sas::build(&resource, Some("registration"), expiry, key)
     }
 
-    fn soon(&self) -> Timestamp {
+    pub fn soon(&self) -> Timestamp {
         self.now().plus(std::time::Duration::from_secs(30))
     }
 

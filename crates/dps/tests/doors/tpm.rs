@@ -15,7 +15,7 @@ use crate::harness::{Answer, Service, individual};
 use crate::hierarchy::self_signed;
 use crate::software_tpm::SoftwareTpm;
 
-fn enrollment(id: &str, endorsement: &[u8], storage_root: Option<&[u8]>) -> Value {
+pub fn enrollment(id: &str, endorsement: &[u8], storage_root: Option<&[u8]>) -> Value {
     let mut tpm = json!({"endorsementKey": STANDARD.encode(endorsement)});
     if let Some(root) = storage_root {
         tpm["storageRootKey"] = json!(STANDARD.encode(root));
@@ -27,7 +27,7 @@ fn enrollment(id: &str, endorsement: &[u8], storage_root: Option<&[u8]>) -> Valu
     })
 }
 
-fn shown(tpm: &SoftwareTpm) -> Value {
+pub fn shown(tpm: &SoftwareTpm) -> Value {
     json!({
         "endorsementKey": STANDARD.encode(tpm.endorsement_key()),
         "storageRootKey": STANDARD.encode(tpm.storage_root_key()),
@@ -43,12 +43,18 @@ fn open(tpm: &SoftwareTpm, blob: &Value) -> (SharedAccessKey, String) {
 }
 
 impl Service {
-    async fn enroll_tpm(&self, id: &str, tpm: &SoftwareTpm) {
+    pub async fn enroll_tpm(&self, id: &str, tpm: &SoftwareTpm) {
         let body = enrollment(id, &tpm.endorsement_key(), None);
         self.create(&format!("/enrollments/{id}"), &body).await;
     }
 
-    async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: &Value) -> Answer {
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: &Value,
+    ) -> Answer {
         let scope = self.id_scope();
         let mut request = Request::builder().method(method).uri(format!(
             "/{scope}/registrations/{path}?api-version=2021-06-01"
@@ -68,7 +74,7 @@ impl Service {
     }
 
     /// The token of a device daemon: in lower case, slashes as they are, good for 30 s.
-    fn daemon_token(&self, id: &str, key: &SharedAccessKey) -> String {
+    pub fn daemon_token(&self, id: &str, key: &SharedAccessKey) -> String {
         let resource = format!("{}/registrations/{id}", self.id_scope()).to_lowercase();
         let expiry = self.now().unix_seconds() + 30;
         let signature = STANDARD.encode(key.sign(format!("{resource}\n{expiry}").as_bytes()));
