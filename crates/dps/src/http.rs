@@ -39,6 +39,10 @@ pub(crate) fn serves(path: &str) -> bool {
     Path::parse(path).is_ok_and(|path| route::is_ours(&path.segments()))
 }
 
+/// What the caller is told that its request is called.
+#[derive(Clone)]
+struct RequestId(String);
+
 /// A request whose body has not been read yet.
 struct Incoming<'a> {
     parts: &'a Parts,
@@ -55,7 +59,8 @@ struct Reply {
 async fn handle(State(dps): State<Dps>, request: Request) -> Response<Body> {
     // Azure's are GUIDs too, the same in header, error body and log.
     let request_id = crate::fresh_guid().hyphenated().to_string();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(RequestId(request_id.clone()));
     let reply = match answer(
         &dps,
         Incoming {

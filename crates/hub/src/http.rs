@@ -23,7 +23,7 @@ use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ids::{HubHost, HubName};
 use pki::PeerChain;
-use registry::{IfMatch, LocalHub, PageRequest};
+use registry::{Actor, IfMatch, LocalHub, PageRequest, Registry};
 use serde_json::Value;
 use uuid::Uuid;
 use wire::http::Path;
@@ -133,6 +133,20 @@ struct Call {
 }
 
 impl Call {
+    /// The registry in the caller's hands: the audit says who changed what.
+    fn acting(&self) -> Registry {
+        self.hub.registry().by(Actor {
+            policy: self.permit.name(),
+            request_id: self
+                .header("x-ms-client-request-id")
+                .unwrap_or_default()
+                .chars()
+                .take(64)
+                .collect(),
+            at: self.hub.now(),
+        })
+    }
+
     fn json(&self) -> Result<Value, HubError> {
         Ok(wire::lenient::parse(&self.body)?)
     }

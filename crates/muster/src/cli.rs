@@ -1,5 +1,6 @@
 //! The command line: nouns, verbs and flags as `az iot` users know them.
 
+mod audit;
 mod ca;
 mod config;
 mod dps;
@@ -55,6 +56,9 @@ enum Command {
     /// IoT Edge: deployments.
     #[command(subcommand)]
     Edge(edge::EdgeCommand),
+    /// What was done and decided, and whether the record of it holds.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Many devices at once.
     #[command(subcommand)]
     Fleet(fleet::FleetCommand),
@@ -75,6 +79,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(flags) => serve::run(flags, &context),
         Command::Show => show::run(&context),
+        Command::Audit(command) => audit::run(command, &context),
         Command::Config(command) => config::run(&command),
         Command::Ca(command) => ca::run(command, context.output),
         Command::Dps(command) => block_on(dps::run(command, &context)),

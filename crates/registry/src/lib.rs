@@ -5,6 +5,7 @@
 //!
 //! Clocks and randomness come from outside: methods take `now`, [`Init`] takes an [`Entropy`].
 
+mod actor;
 mod entropy;
 mod error;
 mod etag;
@@ -38,6 +39,7 @@ pub use authority::{
     AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
     VerificationCode,
 };
+pub use actor::Actor;
 pub use change::{Change, Watcher};
 pub use deployment::{
     ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, EvaluationPass,
@@ -65,13 +67,15 @@ pub use registration::{
 };
 pub use registry::{
     Init, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES,
-    MAX_POLICIES, MAX_SERVICES, RefusalsError, Registry, Ticket,
+    AuditQuery, AuditRecord, AuditVerifyError, MAX_POLICIES, MAX_SERVICES, RefusalsError, Registry,
+    Ticket,
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,
     PolicyDraftError, ProvisioningService, RemoteAccess, Right, Served, ServingError,
     SharedAccessPolicy,
 };
+pub use store::audit::{Book as AuditBook, Known as KnownAudit, Verified as VerifiedAudit};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,

@@ -5,11 +5,14 @@ use ids::{HubHost, HubName, Timestamp};
 use store::log::{EventLog, LogOptions};
 use store::{DataDirectory, Store};
 
+use crate::actor::Actor;
 use crate::change::Watcher;
 use crate::entropy::Entropy;
 use crate::error::{OpenError, StorageError};
 use crate::service::{ProvisioningService, Served};
 
+mod acts;
+mod audit;
 mod init;
 mod rows;
 mod served;
@@ -38,6 +41,7 @@ mod evaluate;
 
 mod events;
 
+pub use audit::{AuditQuery, AuditRecord, AuditVerifyError};
 pub use registrations::Ticket;
 
 use compiled::ConfigurationCache;
@@ -81,6 +85,8 @@ pub struct Init {
 pub struct Registry {
     inner: Arc<Inner>,
     service: Arc<ServiceCell>,
+    /// In whose hands it is, when an operator's.
+    actor: Option<Arc<Actor>>,
 }
 
 struct Inner {
@@ -120,6 +126,7 @@ impl Registry {
         Ok(Self {
             inner: Arc::new(inner),
             service,
+            actor: None,
         })
     }
 
@@ -164,6 +171,7 @@ impl Registry {
         Some(Self {
             inner: self.inner.clone(),
             service,
+            actor: self.actor.clone(),
         })
     }
 

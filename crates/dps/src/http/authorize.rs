@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
 use ids::Timestamp;
-use registry::{Registry, Right};
+use registry::{Actor, Registry, Right};
 use wire::sas::{SharedAccessKey, UnverifiedToken};
 
-use super::Incoming;
+use super::{Incoming, RequestId};
 use crate::error::ServiceFault;
 use crate::register::Deps;
 use crate::tenants::Tenant;
@@ -21,6 +21,8 @@ const SKEW: Duration = Duration::from_secs(300);
 pub(super) struct Operator<'a> {
     dps: &'a Dps,
     tenant: Arc<Tenant>,
+    /// In this operator's hands.
+    registry: Registry,
 }
 
 /// Checks the request's token.
@@ -50,7 +52,16 @@ pub(super) fn authorize<'a>(
         .verify(&keys, host.as_str(), dps.now(), SKEW)
         .map_err(refuse)?;
     if policy.grants(right) {
-        Ok(Operator { dps, tenant })
+        let registry = tenant.deps.registry.by(Actor {
+            policy: policy.name.clone(),
+            request_id: request_id(request),
+            at: dps.now(),
+        });
+        Ok(Operator {
+            dps,
+            tenant,
+            registry,
+        })
     } else {
         Err(ServiceFault::Forbidden {
             policy: policy.name.clone(),
@@ -59,10 +70,15 @@ pub(super) fn authorize<'a>(
     }
 }
 
+fn request_id(request: &Incoming<'_>) -> String {
+    let given = request.parts.extensions.get::<RequestId>();
+    given.map(|id| id.0.clone()).unwrap_or_default()
+}
+
 impl Operator<'_> {
     /// Everything that is stored, as the operator's service sees it.
     pub(super) fn registry(&self) -> &Registry {
-        &self.tenant.deps.registry
+        &self.registry
     }
 
     /// What the program decided for all services.

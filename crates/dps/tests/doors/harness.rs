@@ -117,6 +117,33 @@ impl Service {
         }
     }
 
+    /// The kinds of everything in the audit, oldest first, with what each is about; its chain holds.
+    pub fn audited(&self) -> Vec<String> {
+        Registry::verify_audit(self.directory.path(), &[]).unwrap();
+        let query = registry::AuditQuery {
+            limit: 1000,
+            ..Default::default()
+        };
+        let mut records = Registry::audit(self.directory.path(), &query).unwrap();
+        records.sort_by_key(|record| (record.book, record.number));
+        let text = |body: &Value, name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let line = |record: &registry::AuditRecord| {
+            let about = text(&record.body, "target") + &text(&record.body, "registrationId");
+            format!("{} {about}", text(&record.body, "kind"))
+        };
+        records.iter().map(line).collect()
+    }
+
+    /// Everything that the audit says.
+    pub fn audit_text(&self) -> String {
+        let query = registry::AuditQuery {
+            limit: 1000,
+            ..Default::default()
+        };
+        let records = Registry::audit(self.directory.path(), &query).unwrap();
+        records.iter().map(|record| record.body.to_string()).collect()
+    }
+
     pub fn now(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.clock.load(Ordering::Relaxed))
     }

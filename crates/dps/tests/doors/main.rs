@@ -12,6 +12,7 @@ mod software_tpm;
 mod webhook;
 
 mod authorities;
+mod audit;
 mod az;
 mod ca_references;
 mod clients;

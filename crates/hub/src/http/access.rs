@@ -20,7 +20,7 @@ pub(super) struct Permit {
 
 enum Caller {
     /// An operator or a back end, by a shared access policy.
-    Policy { rights: Vec<Right> },
+    Policy { name: String, rights: Vec<Right> },
     /// A device or module, about itself or its own modules.
     Identity(Box<ProvenIdentity>),
 }
@@ -34,11 +34,19 @@ impl Permit {
         }
     }
 
+    /// Who the caller is, for the audit: the policy, or the device itself.
+    pub(super) fn name(&self) -> String {
+        match &self.caller {
+            Caller::Policy { name, .. } => name.clone(),
+            Caller::Identity(proven) => format!("device {}", proven.identity()),
+        }
+    }
+
     /// Whether keys may be shown: not to those who may only read the registry.
     pub(super) fn shows_keys(&self) -> bool {
         match &self.caller {
             Caller::Identity(_) => true,
-            Caller::Policy { rights } => {
+            Caller::Policy { rights, .. } => {
                 rights.contains(&Right::RegistryWrite) || rights.contains(&Right::ServiceConnect)
             }
         }
@@ -143,6 +151,7 @@ fn by_policy(
     }
     Ok(Permit {
         caller: Caller::Policy {
+            name: policy.name.clone(),
             rights: policy.rights.clone(),
         },
     })

@@ -48,8 +48,7 @@ pub(super) async fn put(call: &Call, id: ConfigurationId) -> Result<Answer, HubE
     };
     let if_match = call.if_match()?;
     let (record, created) = call
-        .hub
-        .registry()
+        .acting()
         .put_configuration(&call.name, draft, &if_match, call.hub.now())
         .await?;
     tracing::info!(hub.name = %call.name, configuration.id = %record.id, created, "configuration written");
@@ -57,8 +56,7 @@ pub(super) async fn put(call: &Call, id: ConfigurationId) -> Result<Answer, HubE
 }
 
 pub(super) async fn delete(call: &Call, id: &ConfigurationId) -> Result<Answer, HubError> {
-    call.hub
-        .registry()
+    call.acting()
         .delete_configuration(&call.name, id, &call.if_match()?)
         .await?;
     tracing::info!(hub.name = %call.name, configuration.id = %id, "configuration deleted");
@@ -107,8 +105,7 @@ pub(super) fn test_queries(call: &Call) -> Result<Answer, HubError> {
 pub(super) async fn apply(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
     let body = call.json()?;
     let content = Content::from_json(&body)?.to_json();
-    call.hub
-        .registry()
+    call.acting()
         .apply_content(&call.name, device, &content, call.hub.now())
         .await?;
     tracing::info!(hub.name = %call.name, device.id = %device, "configuration content applied");

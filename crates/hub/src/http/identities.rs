@@ -38,8 +38,7 @@ pub(super) async fn put_device(call: &Call, device: &DeviceId) -> Result<Answer,
     )?;
     let if_match = call.if_match()?;
     let (record, created) = call
-        .hub
-        .registry()
+        .acting()
         .put_device(&call.name, device, request, &if_match, call.hub.now())
         .await?;
     tracing::info!(hub.name = %call.name, device.id = %device, created, "device written");
@@ -47,8 +46,7 @@ pub(super) async fn put_device(call: &Call, device: &DeviceId) -> Result<Answer,
 }
 
 pub(super) async fn delete_device(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
-    call.hub
-        .registry()
+    call.acting()
         .delete_device(&call.name, device, &call.if_match()?)
         .await?;
     tracing::info!(hub.name = %call.name, device.id = %device, "device deleted");
@@ -100,8 +98,7 @@ pub(super) async fn put_module(
     )?;
     let if_match = call.if_match()?;
     let (record, created) = call
-        .hub
-        .registry()
+        .acting()
         .put_module(
             &call.name,
             device,
@@ -120,8 +117,7 @@ pub(super) async fn delete_module(
     device: &DeviceId,
     module: &ModuleId,
 ) -> Result<Answer, HubError> {
-    call.hub
-        .registry()
+    call.acting()
         .delete_module(&call.name, device, module, &call.if_match()?)
         .await?;
     tracing::info!(hub.name = %call.name, device.id = %device, module.id = %module, "module deleted");

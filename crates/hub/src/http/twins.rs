@@ -58,8 +58,7 @@ pub(super) async fn patch(
     let identity = identity(call, device, module);
     let if_match = call.if_match()?;
     let record = call
-        .hub
-        .registry()
+        .acting()
         .patch_twin(&identity, patch, &if_match, call.hub.now())
         .await?;
     Ok(twin_answer(call, record))
@@ -79,8 +78,7 @@ pub(super) async fn replace(
     let identity = identity(call, device, module);
     let if_match = call.if_match()?;
     let record = call
-        .hub
-        .registry()
+        .acting()
         .replace_twin(&identity, replacement, &if_match, call.hub.now())
         .await?;
     Ok(twin_answer(call, record))

@@ -8,6 +8,7 @@ mod enrollment;
 mod enrollment_group;
 pub mod linked_hub;
 mod policy;
+mod explain;
 mod registration;
 mod service;
 mod settings;
@@ -53,6 +54,11 @@ pub enum DpsCommand {
     /// CA certificates: uploaded, verified by proof of possession, referred to by enrollments.
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
+    /// Why a device would be, or was, accepted or refused.
+    #[command(
+        after_help = "Example:\n  muster dps explain --certificate certs/edge-001-full-chain.cert.pem --data-dir ./data\n  muster dps explain --registration-id edge-001 --data-dir ./data --output table"
+    )]
+    Explain(explain::ExplainFlags),
 }
 
 pub async fn run(command: DpsCommand, invocation: &Invocation) -> anyhow::Result<()> {
@@ -67,5 +73,6 @@ pub async fn run(command: DpsCommand, invocation: &Invocation) -> anyhow::Result
         DpsCommand::Enrollment(command) => enrollment::run(command, invocation).await,
         DpsCommand::EnrollmentGroup(command) => enrollment_group::run(command, invocation).await,
         DpsCommand::Certificate(command) => certificate::run(command, invocation).await,
+        DpsCommand::Explain(flags) => explain::run(flags, invocation).await,
     }
 }

@@ -73,6 +73,7 @@ impl Registry {
             Some(ContentKind::Module) => false,
             _ => Condition::parse(&draft.target_condition)?.reads_reported(),
         };
+        let target = format!("{hub}/{}", draft.id);
         let put = PutConfiguration {
             hub: hub.clone(),
             draft,
@@ -82,7 +83,8 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.inner.store.write(move |tx| put.run(tx)).await
+        self.act("configuration.put", target, move |tx| put.run(tx))
+            .await
     }
 
     /// Reads a configuration.
@@ -110,6 +112,7 @@ impl Registry {
         id: &ConfigurationId,
         if_match: &IfMatch,
     ) -> Result<(), ConfigurationError> {
+        let target = format!("{hub}/{id}");
         let (hub, id, if_match) = (hub.clone(), id.clone(), if_match.clone());
         let watchers = self.inner.watchers.clone();
         let delete = move |tx: &Tx<'_>| {
@@ -125,7 +128,7 @@ impl Registry {
             watchers.tell(tx, Change::Targeting { hub });
             Ok(())
         };
-        self.inner.store.write(delete).await
+        self.act("configuration.delete", target, delete).await
     }
 
     /// All configurations of a hub (at most [`MAX_CONFIGURATIONS`]), by id.

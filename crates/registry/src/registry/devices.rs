@@ -52,6 +52,7 @@ impl Registry {
         if_match: &IfMatch,
         now: Timestamp,
     ) -> Result<(DeviceRecord, bool), IdentityError> {
+        let target = format!("{hub}/{device}");
         let put = PutDevice {
             identity: Identity::device(hub.clone(), device.clone()),
             authentication: request
@@ -73,7 +74,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.inner.store.write(move |tx| put.run(tx)).await
+        self.act("device.put", target, move |tx| put.run(tx)).await
     }
 
     /// Reads a device.
@@ -101,6 +102,7 @@ impl Registry {
         device: &DeviceId,
         if_match: &IfMatch,
     ) -> Result<(), IdentityError> {
+        let target = format!("{hub}/{device}");
         let identity = Identity::device(hub.clone(), device.clone());
         let (if_match, watchers) = (if_match.clone(), self.inner.watchers.clone());
         let delete = move |tx: &Tx<'_>| {
@@ -112,7 +114,7 @@ impl Registry {
             watchers.tell(tx, Change::Gone { identity });
             Ok(())
         };
-        self.inner.store.write(delete).await
+        self.act("device.delete", target, delete).await
     }
 
     /// Lists devices by id.

@@ -129,7 +129,9 @@ impl Registry {
             if_match: if_match.clone(),
             now,
         };
-        self.inner.store.write(move |tx| put.run(tx)).await
+        let target = put.draft.key.to_string();
+        self.act("enrollment.put", target, move |tx| put.run(tx))
+            .await
     }
 
     /// Reads an entry.
@@ -157,10 +159,9 @@ impl Registry {
         if_match: &IfMatch,
     ) -> Result<(), EnrollmentError> {
         let (id_scope, if_match, key) = (self.id_scope(), if_match.clone(), key.clone());
-        self.inner
-            .store
-            .write(move |tx| delete(tx, &id_scope, &key, &if_match))
-            .await
+        let target = key.to_string();
+        let work = move |tx: &Tx<'_>| delete(tx, &id_scope, &key, &if_match);
+        self.act("enrollment.delete", target, work).await
     }
 
     /// Lists entries of a kind by folded id.

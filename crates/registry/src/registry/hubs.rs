@@ -24,6 +24,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Arc<LocalHub>, ServingError> {
         let keeping = self.keeping();
+        let target = format!("{name} at {host}");
         let create = move |tx: &Tx<'_>| {
             require_free(tx, &name, &host)?;
             let row = HubRow {
@@ -37,7 +38,7 @@ impl Registry {
             hubs.find(|hub| hub.name == name)
                 .ok_or(ServingError::NoSuchHub(name))
         };
-        self.inner.store.write(create).await
+        self.act("hub.create", target, create).await
     }
 
     /// Deletes a hub of this data directory: one that no service is linked to and that has no devices.
@@ -46,6 +47,7 @@ impl Registry {
     /// When there is none, it is in use, it is the first one, or the storage fails.
     pub async fn delete_hub(&self, name: &HubName) -> Result<(), ServingError> {
         let (keeping, name) = (self.keeping(), name.clone());
+        let target = name.to_string();
         let delete = move |tx: &Tx<'_>| {
             let hubs = served::read(tx)?.hubs;
             let found = hubs.iter().position(|hub| hub.name == name);
@@ -66,7 +68,7 @@ impl Registry {
             tx.delete_hub(name.as_str())?;
             Ok(keeping.follow(tx)?)
         };
-        self.inner.store.write(delete).await
+        self.act("hub.delete", target, delete).await
     }
 
     /// Links a hub to this service, or changes its link.
@@ -84,7 +86,7 @@ impl Registry {
             link(tx, &id_scope, draft, now)?;
             Ok::<_, ServingError>(keeping.follow(tx)?)
         };
-        self.inner.store.write(link).await?;
+        self.act("hub.link", &name, link).await?;
         let linked = self.service().hub(&name).cloned();
         // Somebody else may have unlinked it since.
         linked.ok_or(ServingError::NotLinked(name))
@@ -96,6 +98,7 @@ impl Registry {
     /// When it is not linked, or the storage fails.
     pub async fn unlink_hub(&self, name: &HubName) -> Result<(), ServingError> {
         let (keeping, id_scope, name) = (self.keeping(), self.id_scope(), name.clone());
+        let target = name.to_string();
         let unlink = move |tx: &Tx<'_>| {
             let link = find_link(tx, &id_scope, &name)?;
             let hub = link.ok_or(ServingError::NotLinked(name))?.hub;
@@ -105,7 +108,7 @@ impl Registry {
             }
             Ok(keeping.follow(tx)?)
         };
-        self.inner.store.write(unlink).await
+        self.act("hub.unlink", target, unlink).await
     }
 }
 

@@ -62,6 +62,7 @@ impl Registry {
         if_match: &IfMatch,
         now: Timestamp,
     ) -> Result<(ModuleRecord, bool), IdentityError> {
+        let target = format!("{hub}/{device}/{module}");
         let put = PutModule {
             identity: Identity::module(hub.clone(), device.clone(), module.clone()),
             module: module.clone(),
@@ -72,7 +73,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.inner.store.write(move |tx| put.run(tx)).await
+        self.act("module.put", target, move |tx| put.run(tx)).await
     }
 
     /// Reads a module.
@@ -102,6 +103,7 @@ impl Registry {
         module: &ModuleId,
         if_match: &IfMatch,
     ) -> Result<(), IdentityError> {
+        let target = format!("{hub}/{device}/{module}");
         let identity = Identity::module(hub.clone(), device.clone(), module.clone());
         let (module, if_match, watchers) = (
             module.clone(),
@@ -122,7 +124,7 @@ impl Registry {
             watchers.tell(tx, Change::Gone { identity });
             Ok(())
         };
-        self.inner.store.write(delete).await
+        self.act("module.delete", target, delete).await
     }
 
     /// All modules of a device (at most [`MAX_MODULES`] and the two system modules), by id.

@@ -32,6 +32,7 @@ impl Registry {
             secondary_key: key(secondary),
             rights: rights_text(&rights),
         };
+        let target = row.name.clone();
         let create = move |tx: &Tx<'_>| {
             let policies = tx.policies(OWNER_KIND, &id_scope)?;
             if policies.iter().any(|policy| is_named(policy, &row.name)) {
@@ -47,7 +48,7 @@ impl Registry {
             keeping.follow(tx)?;
             Ok(read_policy(Rows { file: tx.file() }, row)?)
         };
-        self.inner.store.write(create).await
+        self.act("policy.create", target, create).await
     }
 
     /// Gives a policy a fresh key. Tokens that the old one signed are refused from now on.
@@ -60,6 +61,7 @@ impl Registry {
         choice: KeyChoice,
     ) -> Result<SharedAccessPolicy, ServingError> {
         let (keeping, id_scope, name) = (self.keeping(), self.id_scope(), name.to_owned());
+        let target = format!("{name}: {choice:?}");
         let regenerate = move |tx: &Tx<'_>| {
             let mut row = find(tx, &id_scope, &name)?;
             let fresh = || Secret::new(generate_key(&*keeping.entropy).reveal());
@@ -72,7 +74,7 @@ impl Registry {
             keeping.follow(tx)?;
             Ok(read_policy(Rows { file: tx.file() }, row)?)
         };
-        self.inner.store.write(regenerate).await
+        self.act("policy.regenerateKey", target, regenerate).await
     }
 
     /// Deletes a policy. Tokens of its keys are refused from now on.
@@ -81,6 +83,7 @@ impl Registry {
     /// When there is no such policy, it is the owner's, or the storage fails.
     pub async fn delete_policy(&self, name: &str) -> Result<(), ServingError> {
         let (keeping, id_scope, name) = (self.keeping(), self.id_scope(), name.to_owned());
+        let target = name.clone();
         let delete = move |tx: &Tx<'_>| {
             let row = find(tx, &id_scope, &name)?;
             if row.name == OWNER_POLICY {
@@ -89,7 +92,7 @@ impl Registry {
             tx.delete_policy(OWNER_KIND, &id_scope, &row.name)?;
             Ok(keeping.follow(tx)?)
         };
-        self.inner.store.write(delete).await
+        self.act("policy.delete", target, delete).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! Registration records.
 
 use ids::{DeviceId, EnrollmentId, Etag, HubName, RegistrationId, Timestamp};
+use serde_json::json;
+use store::audit::Book;
 use store::{RegistrationRow, Tx, View};
 
 use super::Registry;
@@ -135,10 +137,9 @@ impl Registry {
         if_match: &IfMatch,
     ) -> Result<(), RegistrationError> {
         let (id_scope, id, if_match) = (self.id_scope(), id.clone(), if_match.clone());
-        self.inner
-            .store
-            .write(move |tx| delete(tx, &id_scope, &id, &if_match))
-            .await
+        let target = id.to_string();
+        let work = move |tx: &Tx<'_>| delete(tx, &id_scope, &id, &if_match);
+        self.act("registration.delete", target, work).await
     }
 
     /// Lists the records of a group in the order in which they were made.
@@ -213,6 +214,11 @@ fn fail(
     row.etag = etag.to_string();
     row.updated = now.ticks();
     write_row(tx, id_scope, &row, is_new)?;
+    let told = json!({
+        "kind": "registration.failed", "idScope": id_scope, "registrationId": row.spelled,
+        "errorCode": row.error_code, "message": row.error_message,
+    });
+    tx.audit(Book::Decisions, now.ticks(), told.to_string().into_bytes())?;
     record(Rows { file: tx.file() }, row, service)
 }
 

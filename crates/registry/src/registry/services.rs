@@ -47,6 +47,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Registry, ServingError> {
         let keeping = self.keeping();
+        let target = name.to_string();
         let create = move |tx: &Tx<'_>| {
             require_free(tx, &name, &host)?;
             let new = NewService {
@@ -57,7 +58,7 @@ impl Registry {
             keeping.follow(tx)?;
             Ok::<_, ServingError>(id_scope)
         };
-        let id_scope = self.inner.store.write(create).await?;
+        let id_scope = self.act("service.create", target, create).await?;
         // It has been committed, so it is there.
         Ok(self.for_scope(&id_scope).unwrap_or_else(|| self.clone()))
     }
@@ -73,11 +74,12 @@ impl Registry {
         let (keeping, id_scope) = (self.keeping(), self.id_scope());
         let text = serde_json::to_value(policy).unwrap_or_default();
         let text = text.as_str().unwrap_or_default().to_owned();
+        let target = text.clone();
         let set = move |tx: &Tx<'_>| {
             tx.set_allocation_policy(&id_scope, &text)?;
             keeping.follow(tx)
         };
-        self.inner.store.write(set).await?;
+        self.act("service.allocationPolicy", target, set).await?;
         Ok(self.service())
     }
 }

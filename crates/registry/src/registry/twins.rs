@@ -65,6 +65,7 @@ impl Registry {
         if_match: &IfMatch,
         change: impl FnOnce(&mut Twin) -> Result<Touched, TwinError> + Send + 'static,
     ) -> Result<TwinRecord, TwinError> {
+        let target = format!("{}/{identity}", identity.hub);
         let (identity, if_match) = (identity.clone(), if_match.clone());
         let watchers = self.inner.watchers.clone();
         let job = move |tx: &Tx<'_>| {
@@ -86,7 +87,7 @@ impl Registry {
             }
             Ok(record)
         };
-        self.inner.store.write(job).await
+        self.act("twin.change", target, job).await
     }
 
     /// The device merges into its reported properties. Returns the section's new `$version`.

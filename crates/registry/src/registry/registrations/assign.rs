@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ids::{Etag, RegistrationId, Timestamp};
 use serde_json::Value;
+use store::audit::Book;
 use store::{IdentityKey, IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
 use wire::identity::Authentication;
 
@@ -121,6 +122,7 @@ impl AssignJob {
         self.leave(tx, previous.as_ref(), &decision)?;
         let device = self.step(tx, &decision)?;
         let device_created = decision.step == DeviceStep::Create;
+        tx.audit(Book::Decisions, self.now.ticks(), self.told(&decision))?;
         let registration = self.write_record(tx, stored, decision)?;
         Ok(Assigned {
             registration,
@@ -128,6 +130,27 @@ impl AssignJob {
                 .id("generation id", device.generation_id.try_into())?,
             device_created,
         })
+    }
+
+    /// What the audit says of it. Written by hand: it is on the way of every registration.
+    fn told(&self, decision: &Decision) -> Vec<u8> {
+        // Ids have no characters that JSON escapes.
+        let (entry, kind) = match &self.assign.registrant.enrollment {
+            EnrolledBy::Individual => (
+                self.assign.registrant.registration_id.as_str(),
+                "individual",
+            ),
+            EnrolledBy::Group(group) => (group.as_str(), "group"),
+        };
+        format!(
+            r#"{{"kind":"registration.assigned","idScope":"{}","registrationId":"{}","enrollment":"{kind} {entry}","hub":"{}","deviceId":"{}","substatus":"{}"}}"#,
+            self.service.id_scope,
+            self.assign.registrant.registration_id,
+            decision.place.hub,
+            decision.place.device_id,
+            decision.substatus.as_str(),
+        )
+        .into_bytes()
     }
 
     /// Where allocation wants the device. One that is named after its registration id keeps the first spelling of that id:

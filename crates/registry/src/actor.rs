@@ -1,0 +1,12 @@
+use ids::Timestamp;
+
+/// Who does an administrative act, by what right and when: what the audit says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The shared access policy whose key signed the request.
+    pub policy: String,
+    /// The request, as its sender was told.
+    pub request_id: String,
+    /// When it came.
+    pub at: Timestamp,
+}
