@@ -35,11 +35,11 @@ mod event;
 
 mod registry;
 
+pub use actor::Actor;
 pub use authority::{
     AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
     VerificationCode,
 };
-pub use actor::Actor;
 pub use change::{Change, Watcher};
 pub use deployment::{
     ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, EvaluationPass,

@@ -57,10 +57,6 @@ pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, Serv
     }
     let known = match path {
         [_, _, rest @ ..] if is_own(path) => own(method, rest),
-        [_, _, dps, verdicts] if is_own(path) && is(dps, "dps") && is_verdicts(verdicts) => {
-            self::verdicts(method, verdicts)
-        }
-        [_, _, rest @ ..] if is_own(path) => serving::of(method, rest),
         [root, rest @ ..] => match kind_of(root) {
             Some(kind) => enrollments(method, kind, rest),
             None if is(root, REGISTRATIONS) => registrations(method, rest),
@@ -97,9 +93,9 @@ fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
         [_dps, certificates, rest @ ..] if is(certificates, "certificates") => {
             authorities::of(method, rest)
         }
+        [_dps, area] if is(area, "refusals") || is(area, "explain") => verdicts(method, area),
         _ => serving::of(method, path),
-fn is_verdicts(segment: &str) -> bool {
-    is(segment, "refusals") || is(segment, "explain")
+    }
 }
 
 fn verdicts<'a>(method: &Method, segment: &str) -> Known<'a> {

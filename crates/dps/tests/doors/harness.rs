@@ -141,7 +141,10 @@ impl Service {
             ..Default::default()
         };
         let records = Registry::audit(self.directory.path(), &query).unwrap();
-        records.iter().map(|record| record.body.to_string()).collect()
+        records
+            .iter()
+            .map(|record| record.body.to_string())
+            .collect()
     }
 
     pub fn now(&self) -> Timestamp {

@@ -11,8 +11,8 @@ mod hierarchy;
 mod software_tpm;
 mod webhook;
 
-mod authorities;
 mod audit;
+mod authorities;
 mod az;
 mod ca_references;
 mod clients;
