@@ -1,6 +1,6 @@
 //! `muster audit`: what was done and decided.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -91,7 +91,7 @@ pub fn run(command: AuditCommand, invocation: &Invocation) -> anyhow::Result<()>
     }
 }
 
-fn verify(data_dir: &PathBuf, known: &[KnownAudit], invocation: &Invocation) -> anyhow::Result<()> {
+fn verify(data_dir: &Path, known: &[KnownAudit], invocation: &Invocation) -> anyhow::Result<()> {
     let books = Registry::verify_audit(data_dir, known).context("the audit does not hold")?;
     let shown: Vec<Value> = books
         .into_iter()
@@ -109,7 +109,7 @@ fn verify(data_dir: &PathBuf, known: &[KnownAudit], invocation: &Invocation) -> 
     )?)
 }
 
-fn list(data_dir: &PathBuf, query: &AuditQuery, invocation: &Invocation) -> anyhow::Result<()> {
+fn list(data_dir: &Path, query: &AuditQuery, invocation: &Invocation) -> anyhow::Result<()> {
     let found = Registry::audit(data_dir, query)?.into_iter().map(|record| {
         json!({
             "book": record.book, "number": record.number, "time": record.time,
