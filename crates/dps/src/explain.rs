@@ -4,7 +4,7 @@ use ids::Timestamp;
 use wire::error::DpsErrorCode;
 use wire::verdict::Verdict;
 
-use crate::allocate;
+use crate::allocate::{self, Route};
 use crate::attest;
 use crate::enrollment;
 use crate::refusal::NotProven;
@@ -38,7 +38,11 @@ async fn judge(request: Register<'_>, deps: &Deps, now: Timestamp) -> Result<Ver
     let enrollment = device.enrollment().entry().key().to_string();
     let service = deps.registry.service();
     Ok(match allocate::choose(device, &service) {
-        Ok(place) => match service.hub(place.hub()) {
+        Ok(Route::Asking(_)) => Verdict::Asks {
+            registration_id,
+            enrollment,
+        },
+        Ok(Route::Chosen(place)) => match service.hub(place.hub()) {
             Some(hub) => Verdict::Accepted {
                 registration_id,
                 enrollment,

@@ -66,9 +66,8 @@ pub use registration::{
     ReprovisionPolicy, Substatus,
 };
 pub use registry::{
-    Init, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES,
-    AuditQuery, AuditRecord, AuditVerifyError, MAX_POLICIES, MAX_SERVICES, RefusalsError, Registry,
-    Ticket,
+    AuditQuery, AuditRecord, AuditVerifyError, Init, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS,
+    MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_SERVICES, RefusalsError, Registry, Ticket,
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,

@@ -84,6 +84,13 @@ pub enum Verdict {
         /// The device there.
         device_id: DeviceId,
     },
+    /// The device would be let in, and the enrollment's webhook asked for its hub. It is not asked now.
+    Asks {
+        /// As what it registers.
+        registration_id: RegistrationId,
+        /// The enrollment that lets it in.
+        enrollment: String,
+    },
     /// The device would be let in, and find no place.
     Failed {
         /// As what it registers.

@@ -73,6 +73,7 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
     let request = Register {
         id_scope: &service.id_scope,
         registration_id: &id,
+        payload: None,
         presented: Presented {
             chain: Some(&shown),
             ..Presented::default()

@@ -56,7 +56,7 @@ pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result
             let verdict = judge(&pem, flags.registration_id.as_deref(), invocation).await?;
             output::print(invocation.output, &verdict, VERDICT)?;
             match verdict["verdict"].as_str() {
-                Some("accepted") => Ok(()),
+                Some("accepted" | "asks") => Ok(()),
                 _ => Err(OperatorError::Verdict.into()),
             }
         }
