@@ -41,12 +41,7 @@ pub struct Refused(Mutex<Seen>);
 impl Refused {
     /// The refusal to be written, when it is its turn; otherwise it is counted with the next of its kind.
     #[must_use]
-    pub fn turn(
-        &self,
-        refusal: &Refusal,
-        error_code: u32,
-        now: Timestamp,
-    ) -> Option<RefusalDraft> {
+    pub fn turn(&self, refusal: &Refusal, error_code: u32, now: Timestamp) -> Option<RefusalDraft> {
         let kind = Kind {
             folded: refusal.registration_id.folded().to_owned(),
             reason: refusal.reason.code(),
