@@ -5,6 +5,9 @@
     reason = "a test that meets an error has failed and may say so by panicking"
 )]
 
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::{Context, Result};
 use sim::Server;
 
@@ -34,22 +37,34 @@ async fn a_flipped_byte_in_the_audit_is_found_and_named() -> Result<()> {
         .muster(&["audit", "verify", "--known", &known])?
         .json()?;
 
-    // Stopped in order, so that all of it is in the one file.
     assert_eq!(server.terminate()?, Some(0));
-    let file = server.data_dir().join("muster.db");
-    let mut bytes = std::fs::read(&file)?;
-    let record = br#"{"kind":"enrollment.put","target":"individual enrollment one""#;
-    let at = bytes
-        .windows(record.len())
-        .position(|window| window == record);
-    let at = at.context("the record is not in the file as it was written")? + record.len() - 2;
-    bytes[at] ^= 1;
-    std::fs::write(&file, bytes)?;
+    flip_a_byte(&server.data_dir().join("muster.db"))?;
     let refused = server.muster(&["audit", "verify"])?;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(
         refused.stderr.contains("record 1 of the acts was altered"),
         "{refused:?}"
     );
+    Ok(())
+}
+
+/// Whoever can write the file changes what was enrolled, in the first record of all.
+fn flip_a_byte(database: &Path) -> Result<()> {
+    let script = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+first, records = database.execute('SELECT first, records FROM audit_acts ORDER BY first LIMIT 1').fetchone()
+assert records.count(b'individual enrollment one') == 1
+records = records.replace(b'individual enrollment one', b'individual enrollment onf')
+database.execute('UPDATE audit_acts SET records = ? WHERE first = ?', (records, first))
+database.commit()
+";
+    let done = Command::new("python3")
+        .args(["-c", script])
+        .arg(database)
+        .output()
+        .context("python3")?;
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    anyhow::ensure!(done.status.success(), "{said}");
     Ok(())
 }

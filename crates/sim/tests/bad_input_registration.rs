@@ -158,7 +158,8 @@ async fn an_operator_is_told_what_to_mend() -> Result<()> {
         "HostName=127.0.0.1;SharedAccessKeyName=a",
     ])?;
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
-    let nowhere = "HostName=127.255.255.1:9;SharedAccessKeyName=a;SharedAccessKey=YQ==";
+    let nowhere =
+        "HostName=127.255.255.1:9;SharedAccessKeyName=a;SharedAccessKey=MDEyMzQ1Njc4OWFiY2RlZg==";
     let finished = server.muster(&["dps", "enrollment", "list", "--login", nowhere])?;
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);
     Ok(())
