@@ -1,7 +1,9 @@
 //! Everything that the doors answer with an error, and the one table that says how.
 
 use ids::{IdError, RegistrationId};
-use registry::{EnrollmentError, EnrollmentKey, RegistrationError, Right, StorageError};
+use registry::{
+    BlockError, EnrollmentError, EnrollmentKey, RegistrationError, Right, StorageError,
+};
 use wire::error::DpsErrorCode;
 use wire::http::PathError;
 use wire::lenient::BodyError;
@@ -66,6 +68,9 @@ pub enum ServiceFault {
         /// In the body.
         body: String,
     },
+    /// A device is blocked already, or is not.
+    #[error(transparent)]
+    Block(BlockError),
     /// What was to be explained are no certificates.
     #[error("certificates: {0}")]
     Certificates(String),
@@ -154,6 +159,9 @@ impl ServiceFault {
             Self::NoSuchRegistration(_) => Code::DeviceRegistrationNotFound,
             Self::NoSuchPath => Code::NotFound,
             Self::Method(_) => Code::MethodNotAllowed,
+            Self::Block(BlockError::Blocked(_)) => Code::RegistrationStatusConflict,
+            Self::Block(BlockError::NotBlocked(_)) => Code::DeviceRegistrationNotFound,
+            Self::Block(BlockError::Storage(_)) => Code::InternalServerError,
             Self::TooLarge(_) => Code::RequestTooLarge,
             Self::NoToken(_) => Code::Unauthorized,
             Self::Forbidden { .. } => Code::Forbidden,

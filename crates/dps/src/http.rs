@@ -19,6 +19,7 @@ use crate::error::ServiceFault;
 
 mod authorities;
 mod authorize;
+mod blocks;
 mod bulk;
 mod device;
 mod enrollments;
@@ -109,6 +110,8 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
         Call::Serving(call) => serving::answer(dps, request, call).await,
         Call::Refusals => verdicts::refusals(dps, request).await,
         Call::Explain => verdicts::explain(dps, request).await,
+        Call::Block(id) => blocks::put(dps, request, id?).await,
+        Call::Unblock(id) => blocks::delete(dps, request, id?).await,
     }
 }
 

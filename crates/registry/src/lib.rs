@@ -66,8 +66,9 @@ pub use registration::{
     ReprovisionPolicy, Substatus,
 };
 pub use registry::{
-    AuditQuery, AuditRecord, AuditVerifyError, Init, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS,
-    MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_SERVICES, RefusalsError, Registry, Ticket,
+    AuditQuery, AuditRecord, AuditVerifyError, Block, BlockError, Init, MAX_AUTHORITIES,
+    MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_SERVICES,
+    RefusalsError, Registry, Ticket,
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,

@@ -23,6 +23,7 @@ mod policies;
 mod services;
 
 mod authorities;
+mod blocks;
 mod enrollments;
 mod groups;
 mod references;
@@ -44,6 +45,7 @@ mod events;
 pub use audit::{AuditQuery, AuditRecord, AuditVerifyError};
 pub use registrations::Ticket;
 
+pub use blocks::{Block, BlockError};
 use compiled::ConfigurationCache;
 pub use refusals::RefusalsError;
 

@@ -16,6 +16,7 @@ mod writer;
 
 mod anchors;
 mod authorities;
+mod blocks;
 mod configurations;
 mod enrollments;
 mod hubs;
@@ -31,6 +32,7 @@ pub mod audit;
 pub mod log;
 
 pub use authorities::AuthorityRow;
+pub use blocks::BlockedRow;
 pub use configurations::ConfigurationRow;
 pub use connection::{Tx, View};
 pub use directory::DataDirectory;

@@ -111,3 +111,28 @@ pub enum Verdict {
         report: RefusalReport,
     },
 }
+
+/// `PUT /muster/v1/dps/blocks/{registrationId}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BlockRequest {
+    /// Why, in the operator's words; at most 128 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A device that is shut out everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockDocument {
+    /// Who.
+    pub registration_id: RegistrationId,
+    /// Why, in the operator's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when.
+    pub since_date_time_utc: Timestamp,
+    /// Its hub device, when it has one on this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<DeviceId>,
+}

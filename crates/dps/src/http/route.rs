@@ -39,6 +39,8 @@ pub(super) enum Call<'a> {
     Authorities(authorities::Call),
     Refusals,
     Explain,
+    Block(Result<RegistrationId, IdError>),
+    Unblock(Result<RegistrationId, IdError>),
 }
 
 const REGISTRATIONS: &str = "registrations";
@@ -94,6 +96,11 @@ fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
             authorities::of(method, rest)
         }
         [_dps, area] if is(area, "refusals") || is(area, "explain") => verdicts(method, area),
+        [_dps, blocks, id] if is(blocks, "blocks") => match *method {
+            Method::PUT => Known::Call(Call::Block(RegistrationId::parse(id))),
+            Method::DELETE => Known::Call(Call::Unblock(RegistrationId::parse(id))),
+            _ => Known::OtherMethod,
+        },
         _ => serving::of(method, path),
     }
 }

@@ -14,6 +14,7 @@ mod webhook;
 mod audit;
 mod authorities;
 mod az;
+mod blocks;
 mod ca_references;
 mod clients;
 mod custom_allocation;

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod attestation;
+mod block;
 mod certificate;
 mod device_key;
 mod enrollment;
@@ -54,6 +55,16 @@ pub enum DpsCommand {
     /// CA certificates: uploaded, verified by proof of possession, referred to by enrollments.
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
+    /// Shut a device out everywhere at once: no registration, no hub, and what it has open ends.
+    #[command(
+        after_help = "Example:\n  muster dps block --registration-id edge-001 --reason 'stolen' --data-dir ./data"
+    )]
+    Block(block::BlockFlags),
+    /// Take a block back.
+    #[command(
+        after_help = "Example:\n  muster dps unblock --registration-id edge-001 --data-dir ./data"
+    )]
+    Unblock(block::UnblockFlags),
     /// Why a device would be, or was, accepted or refused.
     #[command(
         after_help = "Example:\n  muster dps explain --certificate certs/edge-001-full-chain.cert.pem --data-dir ./data\n  muster dps explain --registration-id edge-001 --data-dir ./data --output table"
@@ -73,6 +84,8 @@ pub async fn run(command: DpsCommand, invocation: &Invocation) -> anyhow::Result
         DpsCommand::Enrollment(command) => enrollment::run(command, invocation).await,
         DpsCommand::EnrollmentGroup(command) => enrollment_group::run(command, invocation).await,
         DpsCommand::Certificate(command) => certificate::run(command, invocation).await,
+        DpsCommand::Block(flags) => block::block(flags, invocation).await,
+        DpsCommand::Unblock(flags) => block::unblock(flags, invocation).await,
         DpsCommand::Explain(flags) => explain::run(flags, invocation).await,
     }
 }

@@ -1,0 +1,94 @@
+//! A block shuts a device out of enrollment, group and hub at once, and is taken back whole.
+
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+use wire::identity::Status;
+
+use crate::harness::{Service, group, individual};
+use crate::hierarchy::{Ca, chain, self_signed};
+
+impl Service {
+    async fn block(&self, method: Method, id: &str) -> crate::harness::Answer {
+        let path = format!("/muster/v1/dps/blocks/{id}");
+        self.operate(method, &path, &[], Some(&json!({"reason": "stolen"})))
+            .await
+    }
+
+    async fn status(&self, device: &str) -> Status {
+        let hub = self.registry.service().hubs[0].name.clone();
+        let device = ids::DeviceId::parse(device).unwrap();
+        self.registry.device(&hub, &device).await.unwrap().status
+    }
+}
+
+#[tokio::test]
+async fn a_device_of_a_group_is_shut_out_and_let_in_again() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
+    let other = chain(&[&root.leaf("device-2"), &root.certificate]);
+    service.provision("device-1", &shown).await;
+    let blocked = service.block(Method::PUT, "device-1").await;
+    assert_eq!(blocked.status, StatusCode::OK, "{}", blocked.body);
+    assert_eq!(blocked.body["deviceId"], "device-1");
+    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    assert_eq!(service.status("device-1").await, Status::Disabled);
+    assert_eq!(
+        service.provision("device-2", &other).await["status"],
+        "assigned"
+    );
+    assert_eq!(
+        service.block(Method::PUT, "device-1").await.error(),
+        409_203
+    );
+
+    let taken_back = service.block(Method::DELETE, "device-1").await;
+    assert_eq!(taken_back.status, StatusCode::NO_CONTENT);
+    assert_eq!(service.status("device-1").await, Status::Enabled);
+    assert_eq!(
+        service.provision("device-1", &shown).await["status"],
+        "assigned"
+    );
+    let path = "/enrollments/device-1";
+    let made = service.operate(Method::GET, path, &[], None).await;
+    assert_eq!(made.error(), 404_201);
+    assert_eq!(
+        service.block(Method::DELETE, "device-1").await.error(),
+        404_202
+    );
+    let acts: Vec<String> = service.audited();
+    assert!(
+        acts.contains(&"device.block device-1".to_owned()),
+        "{acts:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_individual_entry_is_disabled_and_one_that_was_disabled_stays_so() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    let mut body = individual("edge-001", &leaf);
+    service.create("/enrollments/edge-001", &body).await;
+    let shown = chain(&[&leaf]);
+    service.block(Method::PUT, "edge-001").await;
+    assert_eq!(service.register("edge-001", &shown).await.error(), 401_002);
+    let path = "/enrollments/edge-001";
+    let read = service.operate(Method::GET, path, &[], None).await;
+    assert_eq!(read.body["provisioningStatus"], "disabled");
+    service.block(Method::DELETE, "edge-001").await;
+    assert_eq!(
+        service.provision("edge-001", &shown).await["status"],
+        "assigned"
+    );
+
+    body["provisioningStatus"] = json!("disabled");
+    service
+        .operate(Method::PUT, path, &[("if-match", "*")], Some(&body))
+        .await;
+    service.block(Method::PUT, "edge-001").await;
+    service.block(Method::DELETE, "edge-001").await;
+    assert_eq!(service.register("edge-001", &shown).await.error(), 401_002);
+}

@@ -1,0 +1,249 @@
+//! One act that shuts a device out everywhere, and the one that takes it back.
+
+use std::sync::Arc;
+
+use ids::{DeviceId, Etag, HubName, RegistrationId, Timestamp};
+use serde_json::{Value, json};
+use store::{BlockedRow, EnrollmentRow, IdentityKey, Tx};
+use wire::identity::KeyText;
+
+use super::Registry;
+use super::rows::Rows;
+use super::watchers::Watchers;
+use crate::change::Change;
+use crate::entropy::random;
+use crate::error::StorageError;
+use crate::etag;
+use crate::identity::Identity;
+
+/// Why a device is not blocked, or not unblocked.
+#[derive(Debug, thiserror::Error)]
+pub enum BlockError {
+    /// It is already.
+    #[error("registration {0} is blocked already")]
+    Blocked(RegistrationId),
+    /// It is not.
+    #[error("registration {0} is not blocked")]
+    NotBlocked(RegistrationId),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for BlockError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+/// A device that is shut out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Who.
+    pub registration_id: RegistrationId,
+    /// In the operator's words.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Its hub device, when it has one here.
+    pub device: Option<Identity>,
+}
+
+struct BlockJob {
+    id_scope: String,
+    id: RegistrationId,
+    etag: Etag,
+    now: Timestamp,
+    watchers: Arc<Watchers>,
+}
+
+impl Registry {
+    /// Shuts a device out in one transaction: its individual enrollment is disabled, or a disabled one is made for it, so that no
+    /// group lets it in; its hub device is disabled, and what it has open ends after the commit.
+    ///
+    /// # Errors
+    /// See [`BlockError`].
+    pub async fn block(
+        &self,
+        id: &RegistrationId,
+        reason: Option<String>,
+        now: Timestamp,
+    ) -> Result<Block, BlockError> {
+        let job = self.block_job(id, now);
+        let keys = [self.fresh_enrollment_key(), self.fresh_enrollment_key()];
+        let work = move |tx: &Tx<'_>| job.block(tx, reason, &keys);
+        self.act("device.block", id, work).await
+    }
+
+    /// Takes a block back: what was disabled for it is enabled, what was made for it is deleted.
+    ///
+    /// # Errors
+    /// See [`BlockError`].
+    pub async fn unblock(&self, id: &RegistrationId, now: Timestamp) -> Result<(), BlockError> {
+        let job = self.block_job(id, now);
+        let work = move |tx: &Tx<'_>| job.unblock(tx);
+        self.act("device.unblock", id, work).await
+    }
+
+    fn block_job(&self, id: &RegistrationId, now: Timestamp) -> BlockJob {
+        BlockJob {
+            id_scope: self.id_scope(),
+            id: id.clone(),
+            etag: etag::random(random(&*self.inner.entropy)),
+            now,
+            watchers: self.inner.watchers.clone(),
+        }
+    }
+}
+
+impl BlockJob {
+    fn block(
+        &self,
+        tx: &Tx<'_>,
+        reason: Option<String>,
+        keys: &[KeyText; 2],
+    ) -> Result<Block, BlockError> {
+        if tx.block(&self.id_scope, self.id.folded())?.is_some() {
+            return Err(BlockError::Blocked(self.id.clone()));
+        }
+        let entry = self.close_entry(tx, keys)?;
+        let device = self.device(tx)?;
+        let device_disabled = match &device {
+            Some(device) => self.set_device(tx, device, false)?,
+            None => false,
+        };
+        let row = BlockedRow {
+            folded: self.id.folded().to_owned(),
+            spelled: self.id.to_string(),
+            reason: reason.clone(),
+            blocked: self.now.ticks(),
+            entry: entry.to_owned(),
+            device: device
+                .as_ref()
+                .map(|of| (of.hub.to_string(), of.device.to_string())),
+            device_disabled,
+        };
+        tx.insert_block(&self.id_scope, &row)?;
+        Ok(Block {
+            registration_id: self.id.clone(),
+            reason,
+            since: self.now,
+            device,
+        })
+    }
+
+    fn unblock(&self, tx: &Tx<'_>) -> Result<(), BlockError> {
+        let block = tx.block(&self.id_scope, self.id.folded())?;
+        let block = block.ok_or_else(|| BlockError::NotBlocked(self.id.clone()))?;
+        let entry = tx.enrollment(&self.id_scope, "individual", self.id.folded())?;
+        match (block.entry.as_str(), entry) {
+            ("made", Some(row)) => tx.delete_enrollment(row.id)?,
+            ("disabled", Some(row)) => self.set_entry(tx, row, true)?,
+            // It was disabled before, or an operator has deleted it since.
+            _ => {}
+        }
+        if block.device_disabled
+            && let Some(device) = self.device(tx)?
+        {
+            self.set_device(tx, &device, true)?;
+        }
+        Ok(tx.delete_block(&self.id_scope, self.id.folded())?)
+    }
+
+    /// What is done to the individual enrollment so that it keeps the device out.
+    fn close_entry(&self, tx: &Tx<'_>, keys: &[KeyText; 2]) -> Result<&'static str, BlockError> {
+        match tx.enrollment(&self.id_scope, "individual", self.id.folded())? {
+            Some(row) if !row.enabled => Ok("kept"),
+            Some(row) => {
+                self.set_entry(tx, row, false)?;
+                Ok("disabled")
+            }
+            None => {
+                tx.insert_enrollment(&self.id_scope, &self.made(keys))?;
+                Ok("made")
+            }
+        }
+    }
+
+    /// An entry that nobody can prove himself against: its keys are told to nobody, and it is disabled besides.
+    fn made(&self, [primary, secondary]: &[KeyText; 2]) -> EnrollmentRow {
+        let document = json!({
+            "registrationId": self.id,
+            "attestation": {"type": "symmetricKey", "symmetricKey": {
+                "primaryKey": primary.reveal(), "secondaryKey": secondary.reveal(),
+            }},
+            "capabilities": {"iotEdge": false},
+            "initialTwin": {"tags": {}, "properties": {"desired": {}}},
+            "provisioningStatus": "disabled",
+            "reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": true},
+        });
+        EnrollmentRow {
+            id: 0,
+            kind: "individual".to_owned(),
+            folded: self.id.folded().to_owned(),
+            spelled: self.id.to_string(),
+            etag: self.etag.to_string(),
+            enabled: false,
+            attestation: "symmetricKey".to_owned(),
+            document: document.to_string(),
+            created: self.now.ticks(),
+            updated: self.now.ticks(),
+        }
+    }
+
+    fn set_entry(
+        &self,
+        tx: &Tx<'_>,
+        mut row: EnrollmentRow,
+        enabled: bool,
+    ) -> Result<(), BlockError> {
+        let rows = Rows { file: tx.file() };
+        let mut document: Value = rows.json("enrollment", &row.document)?;
+        document["provisioningStatus"] = json!(if enabled { "enabled" } else { "disabled" });
+        row.document = document.to_string();
+        row.enabled = enabled;
+        row.etag = self.etag.to_string();
+        row.updated = self.now.ticks();
+        Ok(tx.update_enrollment(&row)?)
+    }
+
+    /// The hub device that the registration is assigned to.
+    fn device(&self, tx: &Tx<'_>) -> Result<Option<Identity>, BlockError> {
+        let rows = Rows { file: tx.file() };
+        let registration = tx.registration(&self.id_scope, self.id.folded())?;
+        let place = registration.and_then(|row| row.hub.zip(row.device_id));
+        let Some((hub, device)) = place else {
+            return Ok(None);
+        };
+        let hub = rows.id("hub", HubName::try_from(hub))?;
+        let device = rows.id("device id", DeviceId::try_from(device))?;
+        Ok(Some(Identity::device(hub, device)))
+    }
+
+    /// Enables or disables a hub device; whether that changed it.
+    fn set_device(
+        &self,
+        tx: &Tx<'_>,
+        identity: &Identity,
+        enabled: bool,
+    ) -> Result<bool, BlockError> {
+        let key = IdentityKey {
+            hub: identity.hub.as_str(),
+            device_id: identity.device.as_str(),
+            module_id: "",
+        };
+        let Some(mut row) = tx.identity(key)?.filter(|row| row.enabled != enabled) else {
+            return Ok(false);
+        };
+        row.enabled = enabled;
+        row.status_reason = (!enabled).then(|| "blocked by an operator".to_owned());
+        row.status_updated = self.now.ticks();
+        row.revision += 1;
+        tx.update_identity(&row)?;
+        if !enabled {
+            let identity = identity.clone();
+            self.watchers.tell(tx, Change::Disabled { identity });
+        }
+        Ok(true)
+    }
+}

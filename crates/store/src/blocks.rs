@@ -1,0 +1,71 @@
+use rusqlite::params;
+
+use crate::{StoreError, Tx, View};
+
+/// A device that an operator shut out everywhere, and what was there before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockedRow {
+    /// The registration id in lower case.
+    pub folded: String,
+    /// As spelled.
+    pub spelled: String,
+    /// In the operator's words.
+    pub reason: Option<String>,
+    /// When, 100 ns since 1970.
+    pub blocked: i64,
+    /// Whether its individual enrollment was `made` for this, `disabled` for this, or disabled before and `kept`.
+    pub entry: String,
+    /// Hub and device id, when it was assigned.
+    pub device: Option<(String, String)>,
+    /// Whether the hub device was disabled for this.
+    pub device_disabled: bool,
+}
+
+impl View<'_> {
+    /// The block of a registration.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn block(&self, id_scope: &str, folded: &str) -> Result<Option<BlockedRow>, StoreError> {
+        let sql = "SELECT folded, spelled, reason, blocked, entry, hub, device_id, device_disabled FROM blocks
+                   WHERE id_scope = ?1 AND folded = ?2";
+        self.one(sql, [id_scope, folded], |row| {
+            let (hub, device): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
+            Ok(BlockedRow {
+                folded: row.get(0)?,
+                spelled: row.get(1)?,
+                reason: row.get(2)?,
+                blocked: row.get(3)?,
+                entry: row.get(4)?,
+                device: hub.zip(device),
+                device_disabled: row.get(7)?,
+            })
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a block.
+    ///
+    /// # Errors
+    /// When the storage fails, or there is one.
+    pub fn insert_block(&self, id_scope: &str, row: &BlockedRow) -> Result<(), StoreError> {
+        let sql = "INSERT INTO blocks (id_scope, folded, spelled, reason, blocked, entry, hub, device_id, device_disabled)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let (hub, device) = row.device.clone().unzip();
+        #[rustfmt::skip]
+        let values = params![
+            id_scope, row.folded, row.spelled, row.reason, row.blocked, row.entry, hub, device, row.device_disabled,
+        ];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Deletes a block.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn delete_block(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM blocks WHERE id_scope = ?1 AND folded = ?2";
+        self.run(sql, [id_scope, folded]).map(drop)
+    }
+}
