@@ -1,5 +1,17 @@
 use std::time::Duration;
 
+/// A service that asks for more than this is not believed.
+const LONGEST_TOLD: Duration = Duration::from_secs(3600);
+
+/// How long a device waits that was told to wait: never less, and up to a tenth and a second more by chance, because `Retry-After`
+/// counts whole seconds and would bring everybody who was told the same back in the same moment.
+#[must_use]
+pub fn as_told(told: Duration, chance: f64) -> Duration {
+    let told = told.min(LONGEST_TOLD);
+    let more = told.div_f64(10.0) + Duration::from_secs(1);
+    told + more.mul_f64(chance.clamp(0.0, 1.0))
+}
+
 /// Waits that double from a first one to a longest one, each shortened by chance, so that a fleet does not return all at once.
 #[derive(Debug, Clone)]
 pub struct Backoff {
@@ -27,6 +39,12 @@ impl Backoff {
         step.div_f64(2.0) + step.mul_f64(chance.clamp(0.0, 1.0) / 2.0)
     }
 
+    /// The same after a failure of which the service said how long to wait: at least so long.
+    pub fn failed_and_told(&mut self, told: Option<Duration>, chance: f64) -> Duration {
+        let own = self.failed(chance);
+        told.map_or(own, |told| own.max(as_told(told, chance)))
+    }
+
     /// Starts over after a success.
     pub fn succeeded(&mut self) {
         self.failures = 0;
@@ -44,6 +62,18 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         backoff.succeeded();
         assert_eq!(backoff.failed(0.0), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn what_a_service_asks_is_the_least_that_is_waited_and_not_more_than_an_hour() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let told = Some(Duration::from_secs(90));
+        assert_eq!(backoff.failed_and_told(told, 0.0), Duration::from_secs(90));
+        assert_eq!(backoff.failed_and_told(told, 1.0), Duration::from_secs(100));
+        assert_eq!(backoff.failed_and_told(None, 1.0), Duration::from_secs(4));
+        let absurd = Some(Duration::MAX);
+        let waited = backoff.failed_and_told(absurd, 1.0);
+        assert!(waited < Duration::from_secs(4000), "{waited:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use wire::dps::{
 use wire::error::ServiceError;
 use wire::http::encode_segment;
 
+use crate::backoff::as_told;
 use crate::{Answer, Credential, HttpsClient, HttpsError, Trust};
 
 /// Waits between polls are kept within these, whatever the service asks.
@@ -104,13 +105,23 @@ impl ProvisionError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connection(_) | Self::TimedOut(_) => true,
-            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::Refused { status, .. } => is_busy(*status),
             Self::NotAssigned { .. } | Self::Answer { .. } => false,
+        }
+    }
+
+    /// How long the service wants to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 }
 
-/// Registers over HTTPS and waits for the assignment: one PUT, then polls as often as the service asks, on one connection.
+/// Registers over HTTPS and waits for the assignment: one PUT, then polls as often as the service asks, on one connection. A
+/// service that says when it will have time is asked again then, on the same connection, if that is within the time limit.
 ///
 /// # Errors
 /// Says whether the service was not reached, not trusted, refused, or failed to assign.
@@ -133,7 +144,7 @@ async fn register(how: &Provisioning) -> Result<Assignment, ProvisionError> {
     };
     let body = serde_json::to_value(body).unwrap_or_default();
     let target = query(&register_path(scope, &id));
-    let answer = client.send(Method::PUT, &target, Some(&body), None).await?;
+    let answer = begin(&client, &target, &body, Instant::now() + how.within).await?;
     let mut wait = answer.retry_after;
     let mut operation = read(&answer)?;
     let target = query(&operation_path(
@@ -158,14 +169,40 @@ fn query(path: &str) -> String {
     format!("{path}?api-version={API_VERSION}")
 }
 
+/// Asks to be registered, again each time that the service says when, as long as that is before `end`.
+async fn begin(
+    client: &HttpsClient,
+    target: &str,
+    body: &Value,
+    end: Instant,
+) -> Result<Answer, ProvisionError> {
+    loop {
+        let answer = client.send(Method::PUT, target, Some(body), None).await?;
+        let told = answer.retry_after.filter(|_| is_busy(answer.status));
+        let wait = told.map(|told| as_told(told, rand::random()));
+        match wait.filter(|wait| Instant::now() + *wait < end) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Ok(answer),
+        }
+    }
+}
+
+/// Whether a status says that the service would answer otherwise at another time.
+fn is_busy(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
 /// Polls until the service answers with anything but "busy"; the caller's time limit ends that.
 async fn poll(client: &HttpsClient, target: &str) -> Result<Answer, ProvisionError> {
     loop {
         let answer = client.send(Method::GET, target, None, None).await?;
-        if answer.status != 429 && answer.status < 500 {
+        if !is_busy(answer.status) {
             return Ok(answer);
         }
-        pause(answer.retry_after).await;
+        match answer.retry_after {
+            Some(told) => tokio::time::sleep(as_told(told, rand::random())).await,
+            None => pause(None).await,
+        }
     }
 }
 

@@ -121,9 +121,7 @@ impl<R: ModuleRuntime> Cloud<R> {
                 }
             }
             attempts.starting = false;
-            let pause = backoff
-                .failed(rand::random())
-                .max(retry_after.unwrap_or_default());
+            let pause = backoff.failed_and_told(retry_after, rand::random());
             if !self.rest(pause, &mut attempts).await {
                 return;
             }

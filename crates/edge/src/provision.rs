@@ -104,10 +104,7 @@ impl RegisterError {
     #[must_use]
     pub fn retry_after(&self) -> Option<std::time::Duration> {
         match self {
-            Self::Service {
-                source: ProvisionError::Refused { retry_after, .. },
-                ..
-            } => *retry_after,
+            Self::Service { source, .. } => source.retry_after(),
             _ => None,
         }
     }

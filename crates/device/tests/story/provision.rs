@@ -90,6 +90,34 @@ async fn a_service_that_closes_its_connections_or_is_busy_is_asked_again() {
 }
 
 #[tokio::test]
+async fn t13_a_device_that_is_sent_away_comes_when_it_was_told_to_on_its_connection() {
+    let authority = Authority::new();
+    let full = (429, &[("Retry-After", "1")][..], String::new());
+    let script = vec![full, assigning(NOW), assigned()];
+    let server = HttpsServer::start(&authority, script).await;
+    let begun = tokio::time::Instant::now();
+    provision(&how(&authority, server.host.clone()))
+        .await
+        .unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(1), "not before");
+    let connections: Vec<usize> = server.seen().iter().map(|s| s.connection).collect();
+    assert_eq!(connections, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn t13_a_device_that_has_no_time_to_wait_tells_how_long_it_should() {
+    let authority = Authority::new();
+    let full = (429, &[("Retry-After", "90")][..], String::new());
+    let server = HttpsServer::start(&authority, vec![full]).await;
+    let error = provision(&how(&authority, server.host.clone()))
+        .await
+        .unwrap_err();
+    assert!(error.is_transient());
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(90)));
+    assert_eq!(server.seen().len(), 1, "it does not ask before");
+}
+
+#[tokio::test]
 async fn a_refusal_keeps_code_message_and_tracking_id() {
     let authority = Authority::new();
     let body = json!({"errorCode": 401_002, "trackingId": "t-1", "message": "Unauthorized", "timestampUtc": "2024-01-01T00:00:00Z"});

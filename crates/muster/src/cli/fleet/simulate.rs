@@ -211,13 +211,20 @@ impl Factory {
         self.note(name)
     }
 
-    /// Registers, and tries again while trying again can help.
+    /// Registers, and tries again while trying again can help. A service that says when to come again has answered: waiting for
+    /// that does not count as trying.
     async fn persist(&self, how: &Provisioning) -> Result<(), ProvisionError> {
-        let began = Instant::now();
+        let mut began = Instant::now();
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
             match device::provision(how).await {
                 Ok(_assignment) => return Ok(()),
+                Err(error) if error.retry_after().is_some() && error.is_transient() => {
+                    backoff.succeeded();
+                    let told = error.retry_after();
+                    tokio::time::sleep(backoff.failed_and_told(told, rand::random())).await;
+                    began = Instant::now();
+                }
                 Err(error) if error.is_transient() && began.elapsed() < self.retry_for => {
                     tokio::time::sleep(backoff.failed(rand::random())).await;
                 }
