@@ -303,3 +303,6 @@ CREATE TABLE blocks (
     device_disabled INTEGER NOT NULL,
     UNIQUE (id_scope, folded)
 );
+
+-- How far clients are from a linked hub, by their network: a JSON array; NULL when nobody has said.
+ALTER TABLE linked_hubs ADD COLUMN latencies TEXT;

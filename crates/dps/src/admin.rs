@@ -76,11 +76,6 @@ pub enum AdminError {
     /// Twice the same.
     #[error("primary and secondary are the same certificate")]
     SameTwice,
-    /// A policy that this version does not have.
-    #[error(
-        "the allocation policy {0} is not offered by this version; use hashed, static or custom"
-    )]
-    PolicyNotOffered(&'static str),
     /// Custom allocation needs somebody to ask.
     #[error("custom allocation needs customAllocationDefinition with webhookUrl and apiVersion")]
     CustomNeedsWebhook,
@@ -212,14 +207,10 @@ fn settings(
         Some(AllocationPolicy::Custom) if custom_allocation.is_none() => {
             return Err(AdminError::CustomNeedsWebhook);
         }
-        Some(AllocationPolicy::GeoLatency) => {
-            return Err(AdminError::PolicyNotOffered("geoLatency"));
-        }
         Some(AllocationPolicy::Static) if request.iot_hubs.len() != 1 => {
             return Err(AdminError::StaticNeedsOne(request.iot_hubs.len()));
         }
-        Some(AllocationPolicy::Static | AllocationPolicy::Hashed | AllocationPolicy::Custom)
-        | None => {}
+        Some(_) | None => {}
     }
     let is_linked = |host: &&HubHost| judge.service.hub_at(host).is_some();
     if let Some(host) = request.iot_hubs.iter().find(|host| !is_linked(host)) {

@@ -1,4 +1,6 @@
-//! Which hub a device gets. Pure: the same enrollment, hubs and registration id always give the same hub.
+//! Which hub a device gets. Pure: the same enrollment, hubs, registration id and client's network always give the same hub.
+
+use std::net::IpAddr;
 
 use ids::{DeviceId, HubHost, HubName};
 use registry::{HubReach, LinkedHub, ProvisioningService};
@@ -8,10 +10,12 @@ use crate::attest::AttestedDevice;
 
 mod custom;
 mod hashed;
+mod nearest;
 mod single;
 
 pub use custom::Asking;
 use hashed::hashed;
+use nearest::nearest;
 use single::single;
 
 /// How a device gets to its hub.
@@ -48,9 +52,6 @@ pub enum AllocationError {
     /// Static allocation needs exactly one hub.
     #[error("static allocation needs exactly one hub in the enrollment's iotHubs, which has {0}")]
     NotOne(usize),
-    /// A policy that this version does not carry out.
-    #[error("the enrollment's allocation policy is not offered by this version")]
-    NotOffered,
     /// Custom allocation without anybody to ask.
     #[error("the enrollment's allocation is custom, and it names no webhook")]
     NoWebhook,
@@ -66,6 +67,7 @@ pub enum AllocationError {
 pub fn choose(
     device: AttestedDevice,
     service: &ProvisioningService,
+    client: Option<IpAddr>,
 ) -> Result<Route, AllocationError> {
     let entry = device.enrollment().entry();
     let candidates = candidates(entry.hubs(), &service.hubs)?;
@@ -75,7 +77,9 @@ pub fn choose(
     let hub = match entry.allocation().unwrap_or(service.allocation_policy) {
         AllocationPolicy::Hashed => hashed(device.registration_id(), &candidates)?,
         AllocationPolicy::Static => single(entry.hubs(), &candidates)?,
-        AllocationPolicy::GeoLatency => return Err(AllocationError::NotOffered),
+        AllocationPolicy::GeoLatency => {
+            hashed(device.registration_id(), &nearest(client, &candidates))?
+        }
         AllocationPolicy::Custom => {
             let definition = entry.webhook().ok_or(AllocationError::NoWebhook)?.clone();
             let hubs = custom::offered(&candidates);

@@ -37,28 +37,30 @@ async fn judge(request: Register<'_>, deps: &Deps, now: Timestamp) -> Result<Ver
     let registration_id = device.registration_id().clone();
     let enrollment = device.enrollment().entry().key().to_string();
     let service = deps.registry.service();
-    Ok(match allocate::choose(device, &service) {
-        Ok(Route::Asking(_)) => Verdict::Asks {
-            registration_id,
-            enrollment,
-        },
-        Ok(Route::Chosen(place)) => match service.hub(place.hub()) {
-            Some(hub) => Verdict::Accepted {
+    Ok(
+        match allocate::choose(device, &service, request.presented.from) {
+            Ok(Route::Asking(_)) => Verdict::Asks {
                 registration_id,
                 enrollment,
-                assigned_hub: hub.host.clone(),
-                device_id: place.device_id().clone(),
             },
-            None => Verdict::Failed {
+            Ok(Route::Chosen(place)) => match service.hub(place.hub()) {
+                Some(hub) => Verdict::Accepted {
+                    registration_id,
+                    enrollment,
+                    assigned_hub: hub.host.clone(),
+                    device_id: place.device_id().clone(),
+                },
+                None => Verdict::Failed {
+                    registration_id,
+                    enrollment,
+                    message: format!("hub {} is not linked", place.hub()),
+                },
+            },
+            Err(error) => Verdict::Failed {
                 registration_id,
                 enrollment,
-                message: format!("hub {} is not linked", place.hub()),
+                message: error.to_string(),
             },
         },
-        Err(error) => Verdict::Failed {
-            registration_id,
-            enrollment,
-            message: error.to_string(),
-        },
-    })
+    )
 }

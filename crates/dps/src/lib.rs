@@ -69,6 +69,7 @@ use crate::tenants::{Tenant, Tenants};
 pub use crate::admission::AdmissionLimits;
 pub use crate::mqtt::DpsSession;
 pub use crate::outbound::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
+pub use crate::presented::ClientAddress;
 
 /// Tells the time; the program decides how.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -1,6 +1,7 @@
 //! The MQTT door: the same calls as HTTPS, on topics. Also behind WebSockets.
 
 use std::future::pending;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ::mqtt::{
@@ -21,7 +22,7 @@ use wire::username::Username;
 
 use crate::attest::TpmRefusal;
 use crate::error::ServiceFault;
-use crate::presented::{Presented, Token};
+use crate::presented::{ClientAddress, Presented, Token};
 use crate::refusal::Refusal;
 use crate::{Dps, state};
 
@@ -33,6 +34,7 @@ pub struct DpsSession {
     chain: Option<Arc<PresentedChain>>,
     /// A token, as text.
     password: Option<Password>,
+    from: Option<IpAddr>,
 }
 
 /// Accepts a CONNECT whatever its certificate: the answer to the register request tells the device more than CONNACK could.
@@ -76,6 +78,7 @@ pub(crate) fn accept(
         registration_id: username.registration_id,
         chain,
         password,
+        from: None,
     })
 }
 
@@ -87,6 +90,15 @@ struct Answer {
 }
 
 impl DpsSession {
+    /// The same session, with the address that its connection comes from.
+    #[must_use]
+    pub fn coming_from(self, ClientAddress(address): ClientAddress) -> Self {
+        Self {
+            from: Some(address),
+            ..self
+        }
+    }
+
     async fn register(&self, body: &[u8]) -> Result<Answer, ServiceFault> {
         if body.len() > wire::dps::MAX_BODY {
             return Err(ServiceFault::TooLarge(wire::dps::MAX_BODY));
@@ -130,6 +142,7 @@ impl DpsSession {
             chain: self.chain.as_deref(),
             token: token.and_then(Token::of),
             tpm: None,
+            from: self.from,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a device shows to prove who it is. Nothing of it is believed yet.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest;
 use ids::Thumbprint;
 use pki::PresentedChain;
@@ -14,7 +16,13 @@ pub struct Presented<'a> {
     pub token: Option<Token<'a>>,
     /// The TPM that it says it has.
     pub tpm: Option<&'a TpmClaim>,
+    /// Where its connection comes from. Proves nothing; the nearest hub is chosen by it.
+    pub from: Option<IpAddr>,
 }
+
+/// Where a connection comes from: the peer of its socket, as an extension of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// The text of a token. It opens the service for its holder, so it is not shown.
 #[derive(Clone, Copy)]

@@ -95,14 +95,15 @@ pub async fn register(
         proofs += 1;
 
         let enrolled_by = record::enrolled_by(&device);
-        let outcome = match allocate::choose(device, &deps.registry.service()) {
-            Ok(Route::Chosen(place)) => {
-                let assigned = deps.registry.assign(record::assignment(&place), now).await;
-                assigned.map(|assigned| Registered::Assigned(Box::new(assigned)))
-            }
-            Ok(Route::Asking(asking)) => ask(&asking, request, deps, now).await?,
-            Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
-        };
+        let outcome =
+            match allocate::choose(device, &deps.registry.service(), request.presented.from) {
+                Ok(Route::Chosen(place)) => {
+                    let assigned = deps.registry.assign(record::assignment(&place), now).await;
+                    assigned.map(|assigned| Registered::Assigned(Box::new(assigned)))
+                }
+                Ok(Route::Asking(asking)) => ask(&asking, request, deps, now).await?,
+                Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
+            };
         match outcome {
             Ok(registered) => return Ok(registered),
             Err(AssignError::EnrollmentChanged) if proofs < PROOFS => {}

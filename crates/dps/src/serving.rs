@@ -22,6 +22,9 @@ pub enum ServingFault {
     /// The weight.
     #[error("allocationWeight is 1 to 1000, not {0}")]
     Weight(i64),
+    /// The latencies.
+    #[error("latencies names {0} networks, {max} at most are allowed", max = wire::serving::MAX_LATENCIES)]
+    TooManyLatencies(usize),
     /// The server's certificate could not name the host.
     #[error("{0} cannot be the name of a server: give a DNS name or an IP address")]
     Host(HubHost),
@@ -156,7 +159,14 @@ pub fn link(
         None if is_first(service, served) || service.hub(&name).is_some() => None,
         None => return Err(ServingFault::NoKeyOfHub(name)),
     };
+    let latencies = match request.latencies {
+        Some(latencies) if latencies.len() > wire::serving::MAX_LATENCIES => {
+            return Err(ServingFault::TooManyLatencies(latencies.len()));
+        }
+        latencies => latencies,
+    };
     Ok(LinkDraft {
+        latencies,
         name,
         remote,
         allocation_weight,

@@ -133,12 +133,12 @@ fn open_ports(
     tasks.spawn(accept::run(
         port("https", https),
         stopping.clone(),
-        move |stream, chain| https::serve(stream, chain, for_https.clone(), stop_https.clone()),
+        move |stream, peer| https::serve(stream, peer, for_https.clone(), stop_https.clone()),
     ));
     tasks.spawn(accept::run(
         port("mqtts", mqtts),
         stopping.clone(),
-        move |stream, chain| mqtt_door::serve(stream, chain, for_mqtts.clone(), stop_mqtts.clone()),
+        move |stream, peer| mqtt_door::serve(stream, peer, for_mqtts.clone(), stop_mqtts.clone()),
     ));
     Ok(())
 }

@@ -22,6 +22,8 @@ pub struct LinkRow {
     pub allocation_weight: Option<u16>,
     /// Whether allocation policies may choose it.
     pub apply_allocation_policy: bool,
+    /// How far clients are from it, by their network: a JSON array.
+    pub latencies: Option<String>,
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<HubRow> {
@@ -48,13 +50,15 @@ impl View<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn linked_hubs(&self, id_scope: &str) -> Result<Vec<LinkRow>, StoreError> {
-        let sql = "SELECT name, host, remote_policy, remote_key, allocation_weight, apply_allocation_policy
+        let sql = "SELECT name, host, remote_policy, remote_key, allocation_weight, apply_allocation_policy,
+                       latencies
                    FROM linked_hubs JOIN hubs ON hubs.name = linked_hubs.hub WHERE id_scope = ?1 ORDER BY name";
         self.all(sql, [id_scope], |row| {
             Ok(LinkRow {
                 hub: read(row)?,
                 allocation_weight: row.get(4)?,
                 apply_allocation_policy: row.get(5)?,
+                latencies: row.get(6)?,
             })
         })
     }
@@ -126,13 +130,14 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn put_link(&self, id_scope: &str, link: &LinkRow) -> Result<(), StoreError> {
         let sql =
-            "INSERT INTO linked_hubs (id_scope, hub, allocation_weight, apply_allocation_policy)
-                   VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO linked_hubs (id_scope, hub, allocation_weight, apply_allocation_policy, latencies)
+                   VALUES (?1, ?2, ?3, ?4, ?5)
                    ON CONFLICT (id_scope, hub) DO UPDATE SET
                        allocation_weight = excluded.allocation_weight,
-                       apply_allocation_policy = excluded.apply_allocation_policy";
+                       apply_allocation_policy = excluded.apply_allocation_policy,
+                       latencies = excluded.latencies";
         #[rustfmt::skip]
-        let values = params![id_scope, link.hub.name, link.allocation_weight, link.apply_allocation_policy];
+        let values = params![id_scope, link.hub.name, link.allocation_weight, link.apply_allocation_policy, link.latencies];
         self.run(sql, values).map(drop)
     }
 

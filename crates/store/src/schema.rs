@@ -35,6 +35,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0007-fewer-scattered-index-entries",
         include_str!("../migrations/0007-fewer-scattered-index-entries/up.sql"),
     ),
+    (
+        "0008-latencies-of-links",
+        include_str!("../migrations/0008-latencies-of-links/up.sql"),
+    ),
 ];
 
 /// The schema that this program knows.

@@ -2,7 +2,7 @@
 //!
 //! What Azure keeps behind its resource manager. Names of members are those of `az iot`. Unknown members are errors.
 
-use ids::{HubHost, HubName, IdScope, ServiceName};
+use ids::{HubHost, HubName, IdScope, Network, ServiceName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,21 @@ pub struct LinkRequest {
     pub allocation_weight: Option<i64>,
     /// Whether allocation policies may choose it.
     pub apply_allocation_policy: Option<bool>,
+    /// How far clients are from it; replaces all that was said.
+    pub latencies: Option<Vec<Latency>>,
+}
+
+/// Most networks of a link.
+pub const MAX_LATENCIES: usize = 256;
+
+/// How far the clients of a network are from a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Whose addresses.
+    pub network: Network,
+    /// How long a round trip takes them.
+    pub milliseconds: u32,
 }
 
 /// Where a linked hub lives.
@@ -111,6 +126,9 @@ pub struct LinkedHubDocument {
     pub allocation_weight: u16,
     /// Whether allocation policies may choose it.
     pub apply_allocation_policy: bool,
+    /// How far clients are from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latencies: Vec<Latency>,
 }
 
 /// `PUT /muster/v1/dps/policies/{keyName}`: a new policy.
@@ -213,6 +231,7 @@ mod tests {
             location: HubLocation::Here,
             allocation_weight: 1,
             apply_allocation_policy: true,
+            latencies: Vec::new(),
         };
         let expected = serde_json::json!({
             "name": "hub", "hostName": "h.example", "location": "here", "allocationWeight": 1,

@@ -12,6 +12,7 @@ fn hub(name: &str, weight: Option<u16>, apply: bool) -> LinkedHub {
         host: HubHost::parse(&format!("{name}.example")).unwrap(),
         allocation_weight: weight,
         apply_allocation_policy: apply,
+        latencies: Vec::new(),
         reach: HubReach::Here,
     }
 }
@@ -139,4 +140,54 @@ fn static_takes_exactly_one() {
         single(&[host.clone(), host], &all).unwrap_err(),
         AllocationError::NotOne(2)
     );
+}
+
+fn said(mut hub: LinkedHub, latencies: &[(&str, u32)]) -> LinkedHub {
+    let latency = |(network, milliseconds): &(&str, u32)| wire::serving::Latency {
+        network: network.parse().unwrap(),
+        milliseconds: *milliseconds,
+    };
+    hub.latencies = latencies.iter().map(latency).collect();
+    hub
+}
+
+#[test]
+fn the_nearest_hub_is_the_one_of_the_clients_narrowest_network() {
+    let hubs = [
+        said(
+            hub("a", None, true),
+            &[("10.0.0.0/8", 40), ("10.9.0.0/16", 5)],
+        ),
+        said(hub("b", None, true), &[("10.0.0.0/8", 20), ("::/0", 7)]),
+        said(hub("c", None, true), &[("10.0.0.0/8", 20)]),
+        hub("d", None, true),
+    ];
+    let hubs: Vec<&LinkedHub> = hubs.iter().collect();
+    let names = |client: Option<&str>| {
+        let client = client.map(|client| client.parse().unwrap());
+        let nearest = nearest(client, &hubs);
+        nearest
+            .iter()
+            .map(|hub| hub.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(Some("10.9.1.1")),
+        ["a"],
+        "its narrower network counts"
+    );
+    assert_eq!(
+        names(Some("10.1.1.1")),
+        ["b", "c"],
+        "a draw, for the hash to decide"
+    );
+    assert_eq!(names(Some("::ffff:10.9.1.1")), ["a"]);
+    assert_eq!(
+        names(Some("2001:db8::1")),
+        ["b"],
+        "the others say nothing about it"
+    );
+    let all = ["a", "b", "c", "d"];
+    assert_eq!(names(Some("192.0.2.1")), all, "nobody knows this network");
+    assert_eq!(names(None), all);
 }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Incoming, Reply};
 use crate::error::ServiceFault;
-use crate::presented::{Presented, Token};
+use crate::presented::{ClientAddress, Presented, Token};
 use crate::{Dps, state};
 
 /// Always 202: device daemons insist on it, although the work is done by then.
@@ -87,6 +87,7 @@ pub(super) async fn look_up(
 struct Shown {
     chain: PeerChain,
     token: Option<Zeroizing<String>>,
+    from: Option<ClientAddress>,
 }
 
 impl Shown {
@@ -100,6 +101,7 @@ impl Shown {
                 .cloned()
                 .unwrap_or_default(),
             token: token.map(|token| Zeroizing::new(token.to_owned())),
+            from: request.parts.extensions.get().copied(),
         }
     }
 
@@ -108,6 +110,7 @@ impl Shown {
             chain: self.chain.0.as_deref(),
             token: self.token.as_ref().and_then(|token| Token::of(token)),
             tpm: None,
+            from: self.from.map(|ClientAddress(address)| address),
         }
     }
 }

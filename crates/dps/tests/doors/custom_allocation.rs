@@ -133,6 +133,7 @@ async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
         remote: None,
         allocation_weight: None,
         apply_allocation_policy: None,
+        latencies: None,
     };
     service
         .registry

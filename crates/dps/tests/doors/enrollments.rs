@@ -178,16 +178,10 @@ fn with(body: &Value, name: &str, value: Value) -> Value {
 async fn what_this_version_does_not_offer_is_refused_at_creation() {
     let service = Service::start().await;
     let good = individual("edge-001", &self_signed("edge-001"));
-    let bodies = vec![
-        (
-            with(&good, "allocationPolicy", json!("geoLatency")),
-            "geoLatency is not offered",
-        ),
-        (
-            with(&good, "allocationPolicy", json!("custom")),
-            "custom allocation needs customAllocationDefinition",
-        ),
-    ];
+    let bodies = vec![(
+        with(&good, "allocationPolicy", json!("custom")),
+        "custom allocation needs customAllocationDefinition",
+    )];
     refused(&service, "/enrollments/edge-001", bodies).await;
 }
 

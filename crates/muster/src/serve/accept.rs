@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -32,6 +32,15 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
 /// Connections that are accepted before the next handshake is begun.
 const AT_A_TIME: usize = 64;
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// What it showed in the handshake.
+    pub chain: PeerChain,
+    /// Where it connects from.
+    pub address: IpAddr,
+}
+
 /// One listening port.
 pub struct Port {
     /// Names the port in logs and metrics.
@@ -54,7 +63,7 @@ struct Arrival {
 /// Accepts until `stopping` turns true, then waits for the connections that are open.
 pub async fn run<H, F>(port: Port, mut stopping: watch::Receiver<bool>, handle: H)
 where
-    H: Fn(TlsStream<TcpStream>, PeerChain) -> F + Clone + Send + 'static,
+    H: Fn(TlsStream<TcpStream>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -160,7 +169,7 @@ async fn converse<H, F>(
     handle: H,
     mut stopping: watch::Receiver<bool>,
 ) where
-    H: Fn(TlsStream<TcpStream>, PeerChain) -> F,
+    H: Fn(TlsStream<TcpStream>, Peer) -> F,
     F: Future<Output = ()>,
 {
     let Arrival {
@@ -176,7 +185,7 @@ async fn converse<H, F>(
         () = shutdown::told(&mut stopping) => None,
     };
     if let Some(stream) = stream {
-        serve_one(name, stream, handle).await;
+        serve_one(name, stream, peer.ip(), handle).await;
     }
     drop(place);
 }
@@ -205,13 +214,17 @@ async fn shake_hands(
     stream
 }
 
-async fn serve_one<H, F>(name: &'static str, stream: TlsStream<TcpStream>, handle: H)
-where
-    H: Fn(TlsStream<TcpStream>, PeerChain) -> F,
+async fn serve_one<H, F>(
+    name: &'static str,
+    stream: TlsStream<TcpStream>,
+    address: IpAddr,
+    handle: H,
+) where
+    H: Fn(TlsStream<TcpStream>, Peer) -> F,
     F: Future<Output = ()>,
 {
     metrics::gauge!("muster_connections", "port" => name).increment(1);
     let chain = tls::peer_chain(stream.get_ref().1);
-    handle(stream, chain).await;
+    handle(stream, Peer { chain, address }).await;
     metrics::gauge!("muster_connections", "port" => name).decrement(1);
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
+use dps::ClientAddress;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pki::PeerChain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
+use super::accept::Peer;
 use super::body::Whole;
 use super::front::Front;
 use super::stall::MustRead;
@@ -29,22 +30,22 @@ const QUIET: Duration = Duration::from_secs(1);
 const MAX_BUFFER: usize = 64 * 1024;
 
 /// Serves one connection until its client or `stopping` ends it, also after it has become a WebSocket.
-pub async fn serve<S>(stream: S, chain: PeerChain, front: Front, stopping: watch::Receiver<bool>)
+pub async fn serve<S>(stream: S, peer: Peer, front: Front, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let stream = MustRead::within(WRITE_STALL, stream);
     let (switch, mut switched) = mpsc::channel(1);
-    requests(stream, &chain, &front, stopping.clone(), switch).await;
+    requests(stream, &peer, &front, stopping.clone(), switch).await;
     if let Some(upgrading) = switched.recv().await {
-        websocket::serve(upgrading, chain, front, stopping).await;
+        websocket::serve(upgrading, peer, front, stopping).await;
     }
 }
 
 /// Answers requests until the connection ends or has been switched to another protocol, which is told to `switch`.
 async fn requests<S>(
     stream: S,
-    chain: &PeerChain,
+    peer: &Peer,
     front: &Front,
     mut stopping: watch::Receiver<bool>,
     switch: mpsc::Sender<OnUpgrade>,
@@ -54,10 +55,10 @@ async fn requests<S>(
     let whole = Whole::default();
     let owed = whole.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (front, chain, switch) = (front.clone(), chain.clone(), switch.clone());
+        let (front, peer, switch) = (front.clone(), peer.clone(), switch.clone());
         let whole = whole.clone();
         async move {
-            let response = answer(request, chain, front, &switch, &whole).await;
+            let response = answer(request, peer, front, &switch, &whole).await;
             whole.set(false);
             Ok::<_, Infallible>(response)
         }
@@ -98,7 +99,7 @@ async fn nothing_owed(owed: &Whole) {
 
 async fn answer(
     mut request: Request<Incoming>,
-    chain: PeerChain,
+    peer: Peer,
     front: Front,
     switch: &mpsc::Sender<OnUpgrade>,
     whole: &Whole,
@@ -114,7 +115,8 @@ async fn answer(
     let (parts, incoming) = request.into_parts();
     let (body, unread) = body::timely(incoming, BODY_DEADLINE, whole);
     let mut request = Request::from_parts(parts, body);
-    request.extensions_mut().insert(chain);
+    request.extensions_mut().insert(peer.chain);
+    request.extensions_mut().insert(ClientAddress(peer.address));
     let response = front.answer(request).await;
     unread.discard().await;
     response

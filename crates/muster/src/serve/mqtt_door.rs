@@ -10,12 +10,12 @@ use mqtt::{
     Application, Close, ConnAck, Connect, ConnectRefused, ConnectReturnCode, DecodeError, Delivery,
     Millis, Outgoing, Packet, QoS, ServerEvent, ServerSession, SubAck, decode, encode,
 };
-use pki::PeerChain;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::username::Username;
 
+use super::accept::Peer;
 use super::front::Front;
 use super::shutdown;
 
@@ -31,7 +31,7 @@ const MAX_WAITING: usize = 64 * 1024;
 const READ: usize = 8 * 1024;
 
 /// Serves one connection until either side ends it.
-pub async fn serve<S>(stream: S, chain: PeerChain, front: Front, stopping: watch::Receiver<bool>)
+pub async fn serve<S>(stream: S, peer: Peer, front: Front, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
@@ -42,7 +42,7 @@ where
         started: Instant::now(),
     };
     metrics::gauge!("muster_mqtt_connections").increment(1);
-    if let Err(close) = converse(&mut wire, chain, &front, stopping).await {
+    if let Err(close) = converse(&mut wire, peer, &front, stopping).await {
         tracing::debug!(reason = %close, "MQTT connection ended");
     }
     let _ = wire.flush().await;
@@ -53,7 +53,7 @@ where
 
 async fn converse<S>(
     wire: &mut Wire<S>,
-    chain: PeerChain,
+    peer: Peer,
     front: &Front,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Close>
@@ -80,11 +80,11 @@ where
     };
     match Username::parse(connect.username.as_deref().unwrap_or_default()) {
         Ok(Username::Provisioning(_)) => {
-            let session = front.dps.mqtt(&connect, chain.0);
+            let session = front.dps.mqtt(&connect, peer.chain.0);
             accept(wire, connect, session, stopping).await
         }
         Ok(Username::Hub(_)) => {
-            let session = front.hub.mqtt(&connect, chain.0).await;
+            let session = front.hub.mqtt(&connect, peer.chain.0).await;
             accept(wire, connect, session, stopping).await
         }
         Err(error) => {

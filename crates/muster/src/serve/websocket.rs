@@ -16,7 +16,6 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use pki::PeerChain;
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf,
 };
@@ -26,6 +25,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::accept::Peer;
 use super::front::Front;
 use super::mqtt_door;
 
@@ -99,7 +99,7 @@ pub fn handshake(request: &Request<Incoming>) -> Response<Body> {
 /// Runs the MQTT session of a connection whose handshake was answered with 101, until either side ends it.
 pub async fn serve(
     upgrading: OnUpgrade,
-    chain: PeerChain,
+    peer: Peer,
     front: Front,
     stopping: watch::Receiver<bool>,
 ) {
@@ -115,7 +115,7 @@ pub async fn serve(
         .max_frame_size(Some(MAX_FRAME));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
     let (session_end, socket_end) = tokio::io::duplex(PIPE);
-    let session = mqtt_door::serve(session_end, chain, front, stopping);
+    let session = mqtt_door::serve(session_end, peer, front, stopping);
     // Whichever ends first ends the other by closing its half of the pipe.
     tokio::join!(session, carry(socket, socket_end));
 }

@@ -137,7 +137,8 @@ impl BlockJob {
         let block = block.ok_or_else(|| BlockError::NotBlocked(self.id.clone()))?;
         let entry = tx.enrollment(&self.id_scope, "individual", self.id.folded())?;
         match (block.entry.as_str(), entry) {
-            ("made", Some(row)) => tx.delete_enrollment(row.id)?,
+            // As it was made: one that an operator has written since is his.
+            ("made", Some(row)) if row.updated == block.blocked => tx.delete_enrollment(row.id)?,
             ("disabled", Some(row)) => self.set_entry(tx, row, true)?,
             // It was disabled before, or an operator has deleted it since.
             _ => {}
@@ -217,7 +218,10 @@ impl BlockJob {
         };
         let hub = rows.id("hub", HubName::try_from(hub))?;
         let device = rows.id("device id", DeviceId::try_from(device))?;
-        Ok(Some(Identity::device(hub, device)))
+        let identity = Identity::device(hub, device);
+        // One that was deleted, or that another server has, is none that could be disabled here.
+        let is_here = tx.identity(key_of(&identity))?.is_some();
+        Ok(is_here.then_some(identity))
     }
 
     /// Enables or disables a hub device; whether that changed it.
@@ -227,12 +231,10 @@ impl BlockJob {
         identity: &Identity,
         enabled: bool,
     ) -> Result<bool, BlockError> {
-        let key = IdentityKey {
-            hub: identity.hub.as_str(),
-            device_id: identity.device.as_str(),
-            module_id: "",
-        };
-        let Some(mut row) = tx.identity(key)?.filter(|row| row.enabled != enabled) else {
+        let Some(mut row) = tx
+            .identity(key_of(identity))?
+            .filter(|row| row.enabled != enabled)
+        else {
             return Ok(false);
         };
         row.enabled = enabled;
@@ -245,5 +247,13 @@ impl BlockJob {
             self.watchers.tell(tx, Change::Disabled { identity });
         }
         Ok(true)
+    }
+}
+
+fn key_of(identity: &Identity) -> IdentityKey<'_> {
+    IdentityKey {
+        hub: identity.hub.as_str(),
+        device_id: identity.device.as_str(),
+        module_id: "",
     }
 }

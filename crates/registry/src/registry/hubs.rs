@@ -145,10 +145,17 @@ fn link(tx: &Tx<'_>, id_scope: &str, draft: LinkDraft, now: Timestamp) -> Result
             hub: to_be_linked(tx, id_scope, &draft.name, draft.remote, now)?,
             allocation_weight: None,
             apply_allocation_policy: true,
+            latencies: None,
         },
     };
     if let Some(weight) = draft.allocation_weight {
         link.allocation_weight = Some(weight.get());
+    }
+    if let Some(latencies) = &draft.latencies {
+        let rows = Rows { file: tx.file() };
+        let text =
+            serde_json::to_string(latencies).map_err(|error| rows.damaged("latencies", error))?;
+        link.latencies = (!latencies.is_empty()).then_some(text);
     }
     if let Some(apply) = draft.apply_allocation_policy {
         link.apply_allocation_policy = apply;

@@ -95,6 +95,7 @@ fn create(tx: &Tx<'_>, init: &Init, now: Timestamp) -> Result<(), StorageError> 
         hub,
         allocation_weight: None,
         apply_allocation_policy: true,
+        latencies: None,
     };
     Ok(tx.put_link(&id_scope, &link)?)
 }

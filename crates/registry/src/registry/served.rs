@@ -143,7 +143,12 @@ fn read_link(rows: Rows<'_>, link: LinkRow) -> Result<LinkedHub, StorageError> {
             key: read_key(rows, &key)?,
         }),
     };
+    let latencies = link.latencies.as_deref().map(serde_json::from_str);
+    let latencies = latencies
+        .transpose()
+        .map_err(|error| rows.damaged("latencies", error))?;
     Ok(LinkedHub {
+        latencies: latencies.unwrap_or_default(),
         name: rows.id("hub", name.try_into())?,
         host: rows.id("hub host", host.try_into())?,
         allocation_weight: link.allocation_weight,

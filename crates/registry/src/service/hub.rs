@@ -1,5 +1,8 @@
+use std::net::IpAddr;
+
 use ids::{HubHost, HubName};
 use wire::identity::KeyText;
+use wire::serving::Latency;
 
 use super::SharedAccessPolicy;
 
@@ -25,8 +28,21 @@ pub struct LinkedHub {
     pub allocation_weight: Option<u16>,
     /// Whether allocation policies may choose it at all.
     pub apply_allocation_policy: bool,
+    /// How far clients are from it, by their network.
+    pub latencies: Vec<Latency>,
     /// How its registry is reached.
     pub reach: HubReach,
+}
+
+impl LinkedHub {
+    /// Milliseconds from a client to this hub, by the narrowest network that the client is in.
+    #[must_use]
+    pub fn latency_to(&self, client: IpAddr) -> Option<u32> {
+        let around = |latency: &&Latency| latency.network.contains(client);
+        let around = self.latencies.iter().filter(around);
+        let narrowest = around.max_by_key(|latency| latency.network.prefix())?;
+        Some(narrowest.milliseconds)
+    }
 }
 
 /// Where a linked hub lives.
@@ -58,6 +74,8 @@ pub struct LinkDraft {
     pub allocation_weight: Option<AllocationWeight>,
     /// Whether allocation policies may choose it; a new link's answer is yes.
     pub apply_allocation_policy: Option<bool>,
+    /// How far clients are from it, all that is said about it.
+    pub latencies: Option<Vec<Latency>>,
 }
 
 /// A hub's share among the others: 1 to 1000.

@@ -22,6 +22,7 @@ pub(crate) fn link(of: &str) -> LinkDraft {
         remote: None,
         allocation_weight: None,
         apply_allocation_policy: None,
+        latencies: None,
     }
 }
 

@@ -272,6 +272,7 @@ async fn a_directory_has_one_server_and_any_number_of_readers() {
         hub,
         allocation_weight: None,
         apply_allocation_policy: true,
+        latencies: None,
     };
     store
         .write(move |tx| {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::serving::Latency;
+
 /// The body of `PUT /muster/v1/hubs/{name}` and `PUT /muster/v1/services/{name}`.
 #[must_use]
 pub fn host(host_name: &str) -> Value {
@@ -10,7 +12,12 @@ pub fn host(host_name: &str) -> Value {
 
 /// The body of `PUT /muster/v1/dps/linkedHubs/{name}`; what is `None` stays as it is.
 #[must_use]
-pub fn link(connection_string: Option<&str>, weight: Option<i64>, apply: Option<bool>) -> Value {
+pub fn link(
+    connection_string: Option<&str>,
+    weight: Option<i64>,
+    apply: Option<bool>,
+    latencies: Option<&[Latency]>,
+) -> Value {
     let mut body = Map::new();
     if let Some(text) = connection_string {
         body.insert("connectionString".into(), json!(text));
@@ -20,6 +27,9 @@ pub fn link(connection_string: Option<&str>, weight: Option<i64>, apply: Option<
     }
     if let Some(apply) = apply {
         body.insert("applyAllocationPolicy".into(), json!(apply));
+    }
+    if let Some(latencies) = latencies {
+        body.insert("latencies".into(), json!(latencies));
     }
     Value::Object(body)
 }
@@ -64,12 +74,12 @@ mod tests {
     fn the_service_reads_what_the_tool_sends() {
         let string = "HostName=h;SharedAccessKeyName=p;\
                       SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let sent: LinkRequest = read(&link(Some(string), Some(2), Some(false)));
+        let sent: LinkRequest = read(&link(Some(string), Some(2), Some(false), None));
         assert_eq!(sent.connection_string.unwrap().host.as_str(), "h");
         assert_eq!(sent.allocation_weight, Some(2));
         assert_eq!(sent.apply_allocation_policy, Some(false));
         assert_eq!(
-            read::<LinkRequest>(&link(None, None, None)),
+            read::<LinkRequest>(&link(None, None, None, None)),
             LinkRequest::default()
         );
         assert_eq!(read::<HostRequest>(&host("h:1")).host_name.as_str(), "h:1");

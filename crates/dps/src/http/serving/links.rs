@@ -46,5 +46,6 @@ fn document(link: &LinkedHub) -> LinkedHubDocument {
         },
         allocation_weight: link.allocation_weight.unwrap_or(1),
         apply_allocation_policy: link.apply_allocation_policy,
+        latencies: link.latencies.clone(),
     }
 }

@@ -1,10 +1,14 @@
 //! `muster dps linked-hub`, and `muster hub link|unlink`, which are the same with other words.
 
+use std::str::FromStr;
+
 use clap::Subcommand;
+use ids::IdError;
 use reqwest::Method;
 use serde_json::Value;
 use wire::connection_string::ConnectionString;
 use wire::requests::serving as requests;
+use wire::serving::Latency;
 
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, Login, OperatorError, Service};
@@ -62,6 +66,44 @@ pub struct LinkFlags {
     /// Whether allocation policies may choose it.
     #[arg(long, visible_alias = "aap", value_name = "true|false")]
     apply_allocation_policy: Option<bool>,
+    /// How far the clients of a network are from it, for the policy geolatency; replaces all that was said, `none` forgets it.
+    #[arg(long, num_args = 1.., value_name = "NETWORK=MILLISECONDS|none")]
+    latency: Vec<LatencyFlag>,
+}
+
+/// One `--latency`.
+#[derive(Debug, Clone, Copy)]
+enum LatencyFlag {
+    Forgotten,
+    Said(Latency),
+}
+
+impl FromStr for LatencyFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self::Forgotten);
+        }
+        let (network, milliseconds) = text
+            .split_once('=')
+            .ok_or("it looks like 10.1.0.0/16=12, or none")?;
+        let wrong = |_| format!("{milliseconds:?} is not a number of milliseconds");
+        Ok(Self::Said(Latency {
+            network: network
+                .parse()
+                .map_err(|error: IdError| error.to_string())?,
+            milliseconds: milliseconds.parse().map_err(wrong)?,
+        }))
+    }
+}
+
+fn latencies(flags: &[LatencyFlag]) -> Option<Vec<Latency>> {
+    let said = |flag: &LatencyFlag| match flag {
+        LatencyFlag::Forgotten => None,
+        LatencyFlag::Said(latency) => Some(*latency),
+    };
+    (!flags.is_empty()).then(|| flags.iter().filter_map(said).collect())
 }
 
 /// Which link.
@@ -105,7 +147,8 @@ pub async fn link(flags: LinkFlags, invocation: &Invocation) -> anyhow::Result<(
     };
     let string = given.or(known.as_deref());
     let (weight, apply) = (flags.allocation_weight, flags.apply_allocation_policy);
-    let body = requests::link(string, weight, apply);
+    let latencies = latencies(&flags.latency);
+    let body = requests::link(string, weight, apply, latencies.as_deref());
     let path = ["muster", "v1", "dps", "linkedHubs", &name];
     call(Call::new(Method::PUT, &path).body(&body), invocation).await
 }

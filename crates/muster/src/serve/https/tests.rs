@@ -14,7 +14,7 @@ async fn stays(request: &str) -> (Duration, String) {
     let front = front(directory.path()).await;
     let (stop, stopping) = watch::channel(false);
     let (near, mut far) = tokio::io::duplex(64 * 1024);
-    let serving = tokio::spawn(serve(near, PeerChain::default(), front, stopping));
+    let serving = tokio::spawn(serve(near, nobody(), front, stopping));
     far.write_all(request.as_bytes()).await.unwrap();
     // Virtual time passes when everybody waits: the request has been read by then.
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -48,4 +48,11 @@ async fn an_idle_connection_is_closed_at_once() {
     let (stayed, read) = stays("GET /0ne/registrations HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(stayed < QUIET, "{stayed:?}");
     assert!(read.starts_with("HTTP/1.1 404"), "{read}");
+}
+
+fn nobody() -> Peer {
+    Peer {
+        chain: pki::PeerChain::default(),
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+    }
 }

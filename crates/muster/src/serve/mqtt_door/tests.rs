@@ -80,7 +80,7 @@ async fn stays(client: Deaf, stopping: bool) -> Duration {
     let front = front(directory.path()).await;
     let (_stop, stopping) = watch::channel(stopping);
     let begun = Instant::now();
-    serve(client, PeerChain::default(), front, stopping).await;
+    serve(client, peer(), front, stopping).await;
     begun.elapsed()
 }
 
@@ -102,4 +102,11 @@ async fn a_connection_without_connect_ends_with_its_deadline_and_at_once_when_th
         stopped <= SEND_DEADLINE,
         "only the goodbye is waited for: {stopped:?}"
     );
+}
+
+fn peer() -> Peer {
+    Peer {
+        chain: pki::PeerChain::default(),
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+    }
 }
