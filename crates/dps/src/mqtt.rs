@@ -107,6 +107,7 @@ impl DpsSession {
         let admitted = self.dps.admit(&self.id_scope, id, self.presented())?;
         let body = UnverifiedRegister::parse(body)?;
         body.require_id(id)?;
+        body.require_no_csr()?;
         let presented = Presented {
             tpm: body.tpm.as_ref(),
             ..self.presented()

@@ -110,6 +110,20 @@ fn csr_claim(fields: &Fields<'_>) -> Result<Option<CsrClaim>, BodyError> {
 }
 
 impl UnverifiedRegister {
+    /// Requires that no certificate is asked for: this version issues none, and a device must not take silence for one.
+    ///
+    /// # Errors
+    /// When one is.
+    pub fn require_no_csr(&self) -> Result<(), BodyError> {
+        let member = match self.csr {
+            None => return Ok(()),
+            Some(CsrClaim::Der(_)) => "csr",
+            Some(CsrClaim::Pem(_)) => "clientCertificateCsr",
+        };
+        let problem = "certificates are not issued at registration by this version";
+        Err(BodyError::new(member, problem))
+    }
+
     /// Requires that the body names the registration of the path or connection, if it names one.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub(super) async fn register(
     let admitted = dps.admit(id_scope, &id, shown.presented())?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
+    body.require_no_csr()?;
     let presented = Presented {
         tpm: body.tpm.as_ref(),
         ..shown.presented()
