@@ -22,6 +22,7 @@ use std::time::Duration;
 use anyhow::Context;
 use hub::Hub;
 use ids::{HubHost, HubName};
+use pki::SeenIssuers;
 use registry::{Init, Registry, SystemEntropy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -121,10 +122,12 @@ fn open_ports(
     let acceptor = TlsAcceptor::from(tls::server_config(certificate)?);
     let admission = Arc::new(Semaphore::new(config.max_connections));
     let addresses = Addresses::new(config.connections_per_address);
+    let seen = Arc::new(SeenIssuers::default());
     let port = |name, listener| Port {
         name,
         listener,
         acceptor: acceptor.clone(),
+        seen: seen.clone(),
         admission: admission.clone(),
         addresses: addresses.clone(),
     };

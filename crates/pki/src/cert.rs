@@ -277,7 +277,7 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-fn sha256(der: &[u8]) -> Thumbprint {
+pub(crate) fn sha256(der: &[u8]) -> Thumbprint {
     let hash = digest::digest(&digest::SHA256, der);
     let mut bytes = [0; 32];
     bytes.copy_from_slice(hash.as_ref());

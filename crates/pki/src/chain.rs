@@ -9,6 +9,7 @@ mod anchor;
 mod cache;
 mod error;
 mod path;
+mod seen;
 mod signatures;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::Certificate;
 pub use anchor::{AnchorError, UsableAnchor, usable_anchor};
 pub use cache::IssuerCache;
 pub use error::ChainError;
+pub use seen::SeenIssuers;
 
 /// How many certificates of a presented chain are read.
 pub const MAX_CHAIN_CERTIFICATES: usize = 10;
@@ -33,26 +35,29 @@ pub struct PresentedChain {
 }
 
 impl PresentedChain {
-    /// Parses DER certificates, leaf first, as TLS hands them over.
+    /// Parses DER certificates, leaf first, as TLS hands them over. What was `seen` among other clients' issuers is not parsed again.
     ///
     /// # Errors
     /// When there is none, there are more than [`MAX_CHAIN_CERTIFICATES`], they have more than [`MAX_CHAIN_BYTES`], or
     /// one of them is not a certificate.
-    pub fn new(certificates: Vec<Vec<u8>>) -> Result<Self, ChainError> {
+    pub fn new<D: AsRef<[u8]>>(certificates: &[D], seen: &SeenIssuers) -> Result<Self, ChainError> {
         let count = certificates.len();
         if count > MAX_CHAIN_CERTIFICATES {
             return Err(ChainError::TooLong { count });
         }
-        let bytes = certificates.iter().map(Vec::len).sum();
+        let bytes = certificates.iter().map(|der| der.as_ref().len()).sum();
         if bytes > MAX_CHAIN_BYTES {
             return Err(ChainError::TooLarge { bytes });
         }
         let mut parsed = Vec::with_capacity(count);
         for (index, der) in certificates.iter().enumerate() {
             let position = index + 1;
-            let certificate = Certificate::from_der(der)
-                .map_err(|source| ChainError::Unparsable { position, source })?;
-            parsed.push(certificate);
+            let certificate = match index {
+                0 => Certificate::from_der(der.as_ref()),
+                _ => seen.parse(der.as_ref()),
+            };
+            let unparsable = |source| ChainError::Unparsable { position, source };
+            parsed.push(certificate.map_err(unparsable)?);
         }
         Self::from_certificates(parsed)
     }

@@ -12,7 +12,7 @@ use mqtt::{
     Application, Close, Connect, ConnectRefused, Delivery, Outgoing, Password, Publish, QoS,
     SubscribeResult, Will,
 };
-use pki::{PeerChain, PresentedChain};
+use pki::{PeerChain, PresentedChain, SeenIssuers};
 use registry::{Init, Registry, SystemEntropy};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -300,5 +300,5 @@ pub fn self_signed(name: &str, last_year: i32) -> PresentedChain {
     parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = parameters.self_signed(&key).unwrap();
-    PresentedChain::new(vec![certificate.der().to_vec()]).unwrap()
+    PresentedChain::new(&[certificate.der()], &SeenIssuers::default()).unwrap()
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use pki::PeerChain;
+use metrics::{Counter, Gauge, counter, gauge};
+use pki::{PeerChain, SeenIssuers};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinSet, yield_now};
@@ -47,10 +48,23 @@ pub struct Port {
     pub name: &'static str,
     pub listener: TcpListener,
     pub acceptor: TlsAcceptor,
+    /// Issuers whose certificates were read before.
+    pub seen: Arc<SeenIssuers>,
     /// Connections that this process holds at once, all ports together.
     pub admission: Arc<Semaphore>,
     /// The same of each address.
     pub addresses: Addresses,
+}
+
+/// What every connection of a port needs, shared by all of them.
+struct Reception {
+    name: &'static str,
+    acceptor: TlsAcceptor,
+    seen: Arc<SeenIssuers>,
+    open: Gauge,
+    done: Counter,
+    failed: Counter,
+    late: Counter,
 }
 
 /// A connection whose client has not said anything yet, and its place among all connections.
@@ -68,6 +82,7 @@ where
 {
     let mut connections = JoinSet::new();
     let mut lobby = Lobby::default();
+    let reception = Arc::new(Reception::of(&port));
     while !*stopping.borrow() {
         if lobby.is_empty() {
             // Cancel-safe: waiting for a permit and for a connection loses nothing when dropped.
@@ -84,15 +99,13 @@ where
             port.count_refusal("waited_too_long");
         }
         if let Some(arrival) = lobby.next(now) {
-            let acceptor = port.acceptor.clone();
-            let serving = converse(
-                port.name,
-                acceptor,
+            let reception = reception.clone();
+            connections.spawn(converse(
+                reception,
                 arrival,
                 handle.clone(),
                 stopping.clone(),
-            );
-            connections.spawn(serving);
+            ));
         }
         // Comes back when there is nothing else to do, or after so many other turns that this one has waited long enough.
         yield_now().await;
@@ -157,14 +170,55 @@ impl Port {
 
     fn count_refusal(&self, cause: &'static str) {
         let (name, port) = ("muster_connections_refused_total", self.name);
-        metrics::counter!(name, "port" => port, "cause" => cause).increment(1);
+        counter!(name, "port" => port, "cause" => cause).increment(1);
+    }
+}
+
+impl Reception {
+    fn of(port: &Port) -> Self {
+        let name = port.name;
+        let handshakes = |result: &'static str| counter!("muster_tls_handshakes_total", "port" => name, "result" => result);
+        Self {
+            name,
+            acceptor: port.acceptor.clone(),
+            seen: port.seen.clone(),
+            open: gauge!("muster_connections", "port" => name),
+            done: handshakes("done"),
+            failed: handshakes("failed"),
+            late: handshakes("timeout"),
+        }
+    }
+
+    /// The stream once its handshake is done; `None` when it failed or took too long.
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<TlsStream<TcpStream>> {
+        // Answers are small and awaited by the peer.
+        let _ = stream.set_nodelay(true);
+        let accepting = self.acceptor.accept(stream);
+        match tokio::time::timeout(HANDSHAKE_DEADLINE, accepting).await {
+            Ok(Ok(stream)) => {
+                self.done.increment(1);
+                Some(stream)
+            }
+            Ok(Err(error)) => {
+                tracing::info!(port = self.name, client.address = %peer, error = %error, "TLS handshake failed");
+                self.failed.increment(1);
+                None
+            }
+            Err(_) => {
+                self.late.increment(1);
+                None
+            }
+        }
     }
 }
 
 /// One connection from its handshake to its end.
 async fn converse<H, F>(
-    name: &'static str,
-    acceptor: TlsAcceptor,
+    reception: Arc<Reception>,
     arrival: Arrival,
     handle: H,
     mut stopping: watch::Receiver<bool>,
@@ -178,53 +232,20 @@ async fn converse<H, F>(
         place,
     } = arrival;
     // Boxed, so that a connection that lives for months does not carry the handshake's state.
-    let handshake = Box::pin(shake_hands(name, acceptor, stream, peer));
+    let handshake = Box::pin(reception.shake_hands(stream, peer));
     // Nothing is promised to a client whose handshake a stop cuts.
     let stream = tokio::select! {
         stream = handshake => stream,
         () = shutdown::told(&mut stopping) => None,
     };
     if let Some(stream) = stream {
-        serve_one(name, stream, peer.ip(), handle).await;
+        let peer = Peer {
+            chain: tls::peer_chain(stream.get_ref().1, &reception.seen),
+            address: peer.ip(),
+        };
+        reception.open.increment(1);
+        handle(stream, peer).await;
+        reception.open.decrement(1);
     }
     drop(place);
-}
-
-/// The stream once its handshake is done; `None` when it failed or took too long.
-async fn shake_hands(
-    name: &'static str,
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    peer: SocketAddr,
-) -> Option<TlsStream<TcpStream>> {
-    // Answers are small and awaited by the peer.
-    let _ = stream.set_nodelay(true);
-    let (stream, result) = match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream))
-        .await
-    {
-        Ok(Ok(stream)) => (Some(stream), "done"),
-        Ok(Err(error)) => {
-            tracing::info!(port = name, client.address = %peer, error = %error, "TLS handshake failed");
-            (None, "failed")
-        }
-        Err(_) => (None, "timeout"),
-    };
-    metrics::counter!("muster_tls_handshakes_total", "port" => name, "result" => result)
-        .increment(1);
-    stream
-}
-
-async fn serve_one<H, F>(
-    name: &'static str,
-    stream: TlsStream<TcpStream>,
-    address: IpAddr,
-    handle: H,
-) where
-    H: Fn(TlsStream<TcpStream>, Peer) -> F,
-    F: Future<Output = ()>,
-{
-    metrics::gauge!("muster_connections", "port" => name).increment(1);
-    let chain = tls::peer_chain(stream.get_ref().1);
-    handle(stream, Peer { chain, address }).await;
-    metrics::gauge!("muster_connections", "port" => name).decrement(1);
 }

@@ -7,18 +7,19 @@
 use std::sync::{Arc, RwLock};
 
 use anyhow::Context;
-use pki::{Certificate, PeerChain, PresentedChain};
+use pki::{Certificate, PeerChain, PresentedChain, SeenIssuers};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
     verify_tls13_signature_with_raw_key,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection, SignatureScheme,
+    CipherSuite, DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection,
+    SignatureScheme, SupportedCipherSuite,
 };
 
 /// Accepts any chain; the signature made with the leaf's key is still verified.
@@ -145,9 +146,13 @@ fn certified_key(credential: &ca::ServerCredential) -> anyhow::Result<CertifiedK
     CertifiedKey::from_der(chain, key, &provider).context("the server's certificate and key")
 }
 
-/// TLS 1.2 and 1.3 (the Python SDK pins 1.2), one certificate, every client asked for its own.
+/// TLS 1.2 and 1.3 (the Python SDK pins 1.2), one certificate, every client asked for its own. Nobody resumes: whoever connects
+/// proves anew that it has its key (`docs/decisions/0021-every-handshake-is-a-full-one.md`).
 pub fn server_config(certificate: Arc<CurrentCertificate>) -> anyhow::Result<Arc<ServerConfig>> {
-    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    // Stable: within one length the library's order stays.
+    provider.cipher_suites.sort_by_key(rank);
+    let provider = Arc::new(provider);
     let verifier = ProofOfPossessionOnly {
         algorithms: provider.signature_verification_algorithms,
     };
@@ -156,20 +161,30 @@ pub fn server_config(certificate: Arc<CurrentCertificate>) -> anyhow::Result<Arc
         .context("TLS versions")?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(certificate);
-    // A device that comes back resumes with one ticket; more only cost bytes.
-    config.send_tls13_tickets = 1;
+    config.ignore_client_order = true;
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
+}
+
+/// AES-128 with SHA-256 goes first: processors have instructions for both, and for SHA-384 they have none.
+fn rank(suite: &SupportedCipherSuite) -> u8 {
+    match suite.suite() {
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 0,
+        _ => 1,
+    }
 }
 
 /// The chain that the client showed, if it showed one that is worth looking at.
 ///
 /// A chain beyond the limits is as good as none for the handshake, but not for the refusal: the error is kept for the operator's log.
-pub fn peer_chain(connection: &ServerConnection) -> PeerChain {
+pub fn peer_chain(connection: &ServerConnection, seen: &SeenIssuers) -> PeerChain {
     let Some(certificates) = connection.peer_certificates() else {
         return PeerChain(None);
     };
-    let presented = PresentedChain::new(certificates.iter().map(|c| c.to_vec()).collect());
-    match presented {
+    match PresentedChain::new(certificates, seen) {
         Ok(chain) => PeerChain(Some(Arc::new(chain))),
         Err(error) => {
             tracing::info!(error = %error, "the client's certificate chain was not read");

@@ -1,7 +1,9 @@
 //! What a presented chain proves, and what the refusal says when it proves nothing.
 
 use ids::Timestamp;
-use pki::{Certificate, ChainError, IssuerCache, PresentedChain, pin_leaf, verify_to_anchor};
+use pki::{
+    Certificate, ChainError, IssuerCache, PresentedChain, SeenIssuers, pin_leaf, verify_to_anchor,
+};
 use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
     KeyUsagePurpose, NameConstraints, SanType,
@@ -217,7 +219,7 @@ fn an_altered_leaf_is_a_bad_signature() {
     let mut der = leaf.certificate.der().to_vec();
     let at = der.windows(8).position(|w| w == b"edge-001").unwrap();
     der[at + 7] = b'2';
-    let presented = PresentedChain::new(vec![der]).unwrap();
+    let presented = read(&[der]).unwrap();
     assert_eq!(presented.leaf().subject_common_name(), Some("edge-002"));
     assert_eq!(code(&presented, &root), "signature_bad");
 }
@@ -253,31 +255,57 @@ fn ten_certificates_verify_and_eleven_are_refused() {
         let verified = verify_to_anchor(&presented, &all[0].certificate, NOW, &cache).unwrap();
         assert_eq!(verified.issuers().len(), 8);
     }
-    let eleven = ten
+    let eleven: Vec<Vec<u8>> = ten
         .iter()
         .chain([&&all[0]])
         .map(|t| t.certificate.der().to_vec())
         .collect();
-    let fault = PresentedChain::new(eleven).unwrap_err();
+    let fault = read(&eleven).unwrap_err();
     assert_eq!(fault, ChainError::TooLong { count: 11 });
+}
+
+fn read(ders: &[Vec<u8>]) -> Result<PresentedChain, ChainError> {
+    PresentedChain::new(ders, &SeenIssuers::default())
+}
+
+#[test]
+fn an_issuer_that_was_seen_is_the_same_and_is_trusted_no_more_than_before() {
+    let (root, stranger) = (Toy::root("root"), Toy::root("stranger"));
+    let shown = |issuer: &Toy| {
+        let leaf = issuer.leaf("edge-001").certificate;
+        vec![leaf.der().to_vec(), issuer.certificate.der().to_vec()]
+    };
+    // Room for one: the second pushes the first out.
+    for seen in [
+        SeenIssuers::new(1),
+        SeenIssuers::new(0),
+        SeenIssuers::default(),
+    ] {
+        for issuer in [&root, &stranger, &root, &stranger] {
+            let chain = PresentedChain::new(&shown(issuer), &seen).unwrap();
+            assert_eq!(chain.issuers(), std::slice::from_ref(&issuer.certificate));
+            let trusted = verify_to_anchor(&chain, &root.certificate, NOW, &IssuerCache::default());
+            assert_eq!(trusted.is_ok(), std::ptr::eq(issuer, &root));
+        }
+    }
 }
 
 #[test]
 fn sizes_and_garbage_are_refused() {
-    assert_eq!(PresentedChain::new(vec![]).unwrap_err(), ChainError::Empty);
-    let large = PresentedChain::new(vec![vec![0; 65_537]]).unwrap_err();
+    assert_eq!(read(&[]).unwrap_err(), ChainError::Empty);
+    let large = read(&[vec![0; 65_537]]).unwrap_err();
     assert_eq!(large, ChainError::TooLarge { bytes: 65_537 });
     let leaf = Toy::root("root")
         .leaf("edge-001")
         .certificate
         .der()
         .to_vec();
-    let garbage = PresentedChain::new(vec![leaf.clone(), vec![1, 2, 3]]).unwrap_err();
+    let garbage = read(&[leaf.clone(), vec![1, 2, 3]]).unwrap_err();
     assert!(matches!(
         garbage,
         ChainError::Unparsable { position: 2, .. }
     ));
-    let trailing = PresentedChain::new(vec![[leaf, vec![0]].concat()]).unwrap_err();
+    let trailing = read(&[[leaf, vec![0]].concat()]).unwrap_err();
     assert!(matches!(
         trailing,
         ChainError::Unparsable { position: 1, .. }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use ids::Timestamp;
-use pki::{Certificate, KeyType, PresentedChain, PrivateKey};
+use pki::{Certificate, KeyType, PresentedChain, PrivateKey, SeenIssuers};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyUsagePurpose, SerialNumber,
@@ -94,9 +94,9 @@ impl Toy {
 }
 
 pub fn chain(certificates: &[&Toy]) -> PresentedChain {
-    let der = certificates
+    let der: Vec<Vec<u8>> = certificates
         .iter()
         .map(|toy| toy.certificate.der().to_vec())
         .collect();
-    PresentedChain::new(der).unwrap()
+    PresentedChain::new(&der, &SeenIssuers::default()).unwrap()
 }

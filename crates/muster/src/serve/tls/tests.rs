@@ -6,8 +6,8 @@ use std::process::Command;
 use rustls::sign::{SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, ConnectionCommon, Error, RootCertStore,
-    SupportedProtocolVersion,
+    CertificateError, ClientConfig, ClientConnection, ConnectionCommon, Error, HandshakeKind,
+    RootCertStore, SupportedProtocolVersion,
 };
 
 use super::*;
@@ -76,14 +76,24 @@ impl Workshop {
         shown: Shown,
         version: &'static SupportedProtocolVersion,
     ) -> Result<PeerChain, Error> {
+        let (_, server) = connect(&self.server(), &self.client(shown, version))?;
+        Ok(peer_chain(&server, &SeenIssuers::default()))
+    }
+
+    fn server(&self) -> Arc<ServerConfig> {
         let names = ["localhost"];
         let credential = self
             .authority
             .ensure_server_certificate(&names, clock::now())
             .unwrap();
-        let server = server_config(CurrentCertificate::new(&credential).unwrap()).unwrap();
-        let mut server = ServerConnection::new(server).unwrap();
+        server_config(CurrentCertificate::new(&credential).unwrap()).unwrap()
+    }
 
+    fn client(
+        &self,
+        shown: Shown,
+        version: &'static SupportedProtocolVersion,
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots
             .add(self.authority.certificate().der().to_vec().into())
@@ -97,15 +107,23 @@ impl Workshop {
             .unwrap()
             .with_root_certificates(roots)
             .with_client_cert_resolver(Arc::new(identity));
-        let mut client =
-            ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
-
-        while client.is_handshaking() || server.is_handshaking() {
-            pass(&mut client, &mut server)?;
-            pass(&mut server, &mut client)?;
-        }
-        Ok(peer_chain(&server))
+        Arc::new(client)
     }
+}
+
+/// Shakes hands.
+fn connect(
+    server: &Arc<ServerConfig>,
+    client: &Arc<ClientConfig>,
+) -> Result<(ClientConnection, ServerConnection), Error> {
+    let mut server = ServerConnection::new(server.clone()).unwrap();
+    let mut client =
+        ClientConnection::new(client.clone(), "localhost".try_into().unwrap()).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        pass(&mut client, &mut server)?;
+        pass(&mut server, &mut client)?;
+    }
+    Ok((client, server))
 }
 
 fn read_key(path: &Path) -> pki::PrivateKey {
@@ -124,6 +142,28 @@ fn pass<A, B>(from: &mut ConnectionCommon<A>, to: &mut ConnectionCommon<B>) -> R
         to.process_new_packets()?;
     }
     Ok(())
+}
+
+#[test]
+fn whoever_comes_again_proves_anew_who_it_is() {
+    let shop = Workshop::new();
+    shop.make("ec", "ec -pkeyopt ec_paramgen_curve:P-256");
+    for (tls, suite) in [
+        (&TLS12, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+        (&TLS13, CipherSuite::TLS13_AES_128_GCM_SHA256),
+    ] {
+        // This client would resume, and it would rather have the longer keys.
+        let (server, client) = (
+            shop.server(),
+            shop.client(shop.shown("ec.v3.pem", "ec.key"), tls),
+        );
+        for _ in 0..3 {
+            let (client, server) = connect(&server, &client).unwrap();
+            assert_eq!(client.handshake_kind(), Some(HandshakeKind::Full));
+            assert!(server.peer_certificates().is_some());
+            assert_eq!(client.negotiated_cipher_suite().unwrap().suite(), suite);
+        }
+    }
 }
 
 #[test]
