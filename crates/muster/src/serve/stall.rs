@@ -1,4 +1,5 @@
-//! A stream whose peer has to go on reading: one that takes no bytes for too long is given up.
+//! A stream whose peer has to go on reading: one that takes no bytes for too long is given up, and one that has said goodbye is
+//! not said goodbye to.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -10,10 +11,15 @@ use tokio::time::{Sleep, sleep};
 
 /// Wraps a stream so that a write, flush or shutdown that makes no progress for `limit` fails with [`ErrorKind::TimedOut`].
 /// Reading may take as long as it likes.
+///
+/// Shutting down after the peer has ended its own direction writes nothing: HTTP's answers say themselves where they end, and nearly
+/// every client is gone by then, so that the goodbye would only be answered by a reset.
 #[derive(Debug)]
 pub struct MustRead<S> {
     stream: S,
     limit: Duration,
+    /// Whether the peer will send nothing more.
+    ended: bool,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -24,6 +30,7 @@ impl<S> MustRead<S> {
         Self {
             stream,
             limit,
+            ended: false,
             stalled: None,
         }
     }
@@ -49,7 +56,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for MustRead<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let (before, room) = (buffer.filled().len(), buffer.remaining());
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if room > 0 && matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before {
+            self.ended = true;
+        }
+        read
     }
 }
 
@@ -82,6 +94,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MustRead<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
         let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.judge(cx, ended)
     }
@@ -111,5 +126,52 @@ mod tests {
         let error = near.write_all(&[7; 12]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         drop(far);
+    }
+
+    /// Counts how often it is shut down.
+    #[derive(Default)]
+    struct Counting(&'static [u8], usize);
+
+    impl AsyncRead for Counting {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buffer)
+        }
+    }
+
+    impl AsyncWrite for Counting {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+            self.1 += 1;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_said_goodbye_is_not_said_goodbye_to() {
+        let limit = Duration::from_secs(30);
+        let mut talking = MustRead::within(limit, Counting(b"PUT", 0));
+        let mut three = [0; 3];
+        talking.read_exact(&mut three).await.unwrap();
+        talking.shutdown().await.unwrap();
+        assert_eq!(talking.stream.1, 1);
+        let mut gone = MustRead::within(limit, Counting(b"PUT", 0));
+        gone.read_to_end(&mut Vec::new()).await.unwrap();
+        gone.shutdown().await.unwrap();
+        assert_eq!(gone.stream.1, 0);
     }
 }
