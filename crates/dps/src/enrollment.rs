@@ -5,20 +5,24 @@ use std::sync::Arc;
 
 use ids::Thumbprint;
 use pki::{Certificate, PresentedChain};
-use registry::{EnrollmentRecord, Registry};
 
 use crate::attest::{ClaimedDevice, Evidence};
 use crate::refusal::{NotProven, RefusalReason};
+use crate::register::Deps;
 
 mod anchor;
 mod cache;
 mod entry;
+mod known;
 mod shown;
 
 pub use anchor::Anchor;
 pub use cache::GroupCache;
 pub use entry::{Attestation, BadRecord, Entry};
+pub use known::KnownGroups;
 pub use shown::{Secrets, shown};
+
+use known::Groups;
 
 /// The entries that could let a device in.
 #[derive(Debug, Clone)]
@@ -37,18 +41,18 @@ pub struct EnrollmentMatch(Arc<Entry>);
 ///
 /// # Errors
 /// When there are none, or the storage fails.
-pub async fn find(
-    claim: &ClaimedDevice<'_>,
-    registry: &Registry,
-    groups: &GroupCache,
-) -> Result<Candidates, NotProven> {
+pub async fn find(claim: &ClaimedDevice<'_>, deps: &Deps) -> Result<Candidates, NotProven> {
+    let registry = &deps.registry;
     if let Some(record) = registry.find_individual(claim.registration_id()).await? {
         return Ok(Candidates::Individual(Arc::new(Entry::read(&record)?)));
     }
     let entries = match claim.evidence() {
-        Evidence::Certificate(chain) => groups_of_issuers(chain, registry, groups).await?,
+        Evidence::Certificate(chain) => {
+            let groups = deps.known.find(registry, &deps.groups).await?;
+            groups_of_issuers(chain, &groups).await?
+        }
         Evidence::Tpm(_) => Vec::new(),
-        Evidence::Token(_) => read_all(&registry.groups_with_keys().await?, groups)?,
+        Evidence::Token(_) => deps.groups.entries(&registry.groups_with_keys().await?)?,
     };
     if entries.is_empty() {
         return Err(claim.refuse(RefusalReason::NotEnrolled, None).into());
@@ -56,20 +60,38 @@ pub async fn find(
     Ok(Candidates::Groups(entries))
 }
 
+/// The groups that could let in a device with a certificate if it has no entry of its own, when they are in memory. Whether it has
+/// one is found out by the transaction that assigns it, which reads the entry that decides anyway; nothing but an assignment may
+/// rest on these.
+///
+/// # Errors
+/// When the storage fails.
+pub async fn presume(
+    claim: &ClaimedDevice<'_>,
+    deps: &Deps,
+) -> Result<Option<Candidates>, NotProven> {
+    let Evidence::Certificate(chain) = claim.evidence() else {
+        return Ok(None);
+    };
+    let groups = deps.known.find(&deps.registry, &deps.groups).await?;
+    if matches!(groups, Groups::Stored(..)) {
+        return Ok(None);
+    }
+    let entries = groups_of_issuers(chain, &groups).await?;
+    Ok((!entries.is_empty()).then_some(Candidates::Groups(entries)))
+}
+
 /// Groups whose certificate was shown, nearest first; then those whose certificate is named as issuer by one that was shown and
 /// is not among them.
 async fn groups_of_issuers(
     chain: &PresentedChain,
-    registry: &Registry,
-    groups: &GroupCache,
+    groups: &Groups<'_>,
 ) -> Result<Vec<Arc<Entry>>, NotProven> {
     let shown: Vec<Thumbprint> = chain.issuers().iter().map(Certificate::sha256).collect();
-    let records = registry.groups_by_certificate(&shown).await?;
-    let mut entries = read_all(&records, groups)?;
+    let mut entries = groups.by_certificate(&shown).await?;
     let missing = missing_issuers(chain);
     if !missing.is_empty() {
-        let records = registry.groups_by_subject(&missing).await?;
-        let mut above = read_all(&records, groups)?;
+        let mut above = groups.by_subject(&missing).await?;
         above.retain(|group| {
             let is_new = entries.iter().all(|known| known.key() != group.key());
             is_new && has_subject(group, &missing)
@@ -77,13 +99,6 @@ async fn groups_of_issuers(
         entries.append(&mut above);
     }
     Ok(entries)
-}
-
-fn read_all(
-    records: &[Arc<EnrollmentRecord>],
-    groups: &GroupCache,
-) -> Result<Vec<Arc<Entry>>, BadRecord> {
-    records.iter().map(|record| groups.entry(record)).collect()
 }
 
 /// The names of issuers that are not among what was shown: where the chain goes on.

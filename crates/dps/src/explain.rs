@@ -32,7 +32,7 @@ pub async fn explain(
 
 async fn judge(request: Register<'_>, deps: &Deps, now: Timestamp) -> Result<Verdict, NotProven> {
     let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
-    let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
+    let candidates = enrollment::find(&claim, deps).await?;
     let device = attest::prove(claim, candidates, deps.verifiers(), now)?;
     let registration_id = device.registration_id().clone();
     let enrollment = device.enrollment().entry().key().to_string();

@@ -1,8 +1,7 @@
 //! The HTTPS door: a path and a body in, a call, an answer out. Device API and service API share it.
 
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -30,12 +29,6 @@ mod verdicts;
 
 use route::Call;
 
-/// A router whose only handler is its fallback: literal segments of paths are matched in any letter case, which axum's
-/// own routes cannot do.
-pub(crate) fn router(dps: Dps) -> Router {
-    Router::new().fallback(handle).with_state(dps)
-}
-
 pub(crate) fn serves(path: &str) -> bool {
     Path::parse(path).is_ok_and(|path| route::is_ours(&path.segments()))
 }
@@ -57,20 +50,17 @@ struct Reply {
     body: Vec<u8>,
 }
 
-async fn handle(State(dps): State<Dps>, request: Request) -> Response<Body> {
+/// Answers a request to one of the service's paths.
+pub(crate) async fn respond(dps: &Dps, request: Request) -> Response<Body> {
     // Azure's are GUIDs too, the same in header, error body and log.
     let request_id = crate::fresh_guid().hyphenated().to_string();
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(RequestId(request_id.clone()));
-    let reply = match answer(
-        &dps,
-        Incoming {
-            parts: &parts,
-            body,
-        },
-    )
-    .await
-    {
+    let incoming = Incoming {
+        parts: &parts,
+        body,
+    };
+    let reply = match answer(dps, incoming).await {
         Ok(reply) => reply,
         Err(fault) => {
             fault.log(&request_id);
@@ -97,6 +87,21 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
             operation,
         } => device::poll(dps, request, id_scope, id, operation).await,
         Call::LookUp { id_scope, id } => device::look_up(dps, request, id_scope, id).await,
+        // On the heap: a device's connection, of which there are many, does not carry the state of what operators ask.
+        call => Box::pin(answer_operator(dps, request, call)).await,
+    }
+}
+
+/// What operators ask.
+async fn answer_operator(
+    dps: &Dps,
+    request: Incoming<'_>,
+    call: Call<'_>,
+) -> Result<Reply, ServiceFault> {
+    match call {
+        Call::Register { .. } | Call::Poll { .. } | Call::LookUp { .. } => {
+            Err(ServiceFault::NoSuchPath)
+        }
         Call::Read(key) => enrollments::read(dps, request, key?).await,
         Call::Put(key) => enrollments::put(dps, request, key?).await,
         Call::Delete(key) => enrollments::delete(dps, request, key?).await,

@@ -56,7 +56,7 @@ use ::mqtt::{Connect, ConnectRefused};
 
 use crate::admission::{Admission, Place};
 use crate::attest::Tpms;
-use crate::enrollment::GroupCache;
+use crate::enrollment::{GroupCache, KnownGroups};
 use crate::error::ServiceFault;
 use crate::operation::OperationId;
 use crate::presented::Presented;
@@ -127,6 +127,7 @@ impl Dps {
             tpms,
             issuers: Arc::default(),
             groups: Arc::new(GroupCache::new(CACHED_GROUPS)),
+            known: KnownGroups::default(),
         };
         let inner = Inner {
             tenants: Tenants::new(deps),
@@ -141,10 +142,10 @@ impl Dps {
         }
     }
 
-    /// Every HTTP path of the service, for devices and operators, as the fallback of one router: its paths are matched in
-    /// any letter case. The client's chain is the request extension [`pki::PeerChain`]. See [`Dps::serves`] for sharing a port.
-    pub fn router(&self) -> axum::Router {
-        http::router(self.clone())
+    /// Answers a request to any of its HTTP paths, for devices and operators. The client's chain is the request extension
+    /// [`pki::PeerChain`], its address [`ClientAddress`]. See [`Dps::serves`] for sharing a port.
+    pub async fn answer(&self, request: axum::extract::Request) -> axum::response::Response {
+        http::respond(self, request).await
     }
 
     /// Whether a request path belongs to the provisioning service, when several services share a port.

@@ -40,7 +40,7 @@ pub async fn look_up(
     now: Timestamp,
 ) -> Result<Option<RegistrationRecord>, NotProven> {
     let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
-    let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
+    let candidates = enrollment::find(&claim, deps).await?;
     attest::prove(claim, candidates, deps.verifiers(), now)?;
     Ok(deps.registry.registration(request.registration_id).await?)
 }

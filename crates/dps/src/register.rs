@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::allocate::{self, AllocationError, Asking, Route};
 use crate::attest::{self, Tpms, Verifiers};
-use crate::enrollment::{self, GroupCache};
+use crate::enrollment::{self, GroupCache, KnownGroups};
 use crate::presented::Presented;
 use crate::refusal::{NotProven, Refusal};
 
@@ -43,6 +43,8 @@ pub struct Deps {
     pub tpms: Tpms,
     /// Groups that were read before.
     pub groups: Arc<GroupCache>,
+    /// Those of the service, by their certificates.
+    pub known: KnownGroups,
 }
 
 impl Deps {
@@ -53,6 +55,7 @@ impl Deps {
             registry,
             issuers: self.issuers.clone(),
             groups: self.groups.clone(),
+            known: KnownGroups::default(),
         }
     }
 
@@ -87,21 +90,20 @@ pub async fn register(
     deps: &Deps,
     now: Timestamp,
 ) -> Result<Registered, RegisterError> {
+    if let Some(registered) = by_presumption(request, deps, now).await? {
+        return Ok(registered);
+    }
     let mut proofs = 0;
     loop {
         let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
-        let candidates = enrollment::find(&claim, &deps.registry, &deps.groups).await?;
+        let candidates = enrollment::find(&claim, deps).await?;
         let device = attest::prove(claim, candidates, deps.verifiers(), now)?;
         proofs += 1;
 
         let enrolled_by = record::enrolled_by(&device);
         let outcome =
             match allocate::choose(device, &deps.registry.service(), request.presented.from) {
-                Ok(Route::Chosen(place)) => {
-                    let assigned = deps.registry.assign(record::assignment(&place), now).await;
-                    assigned.map(|assigned| Registered::Assigned(Box::new(assigned)))
-                }
-                Ok(Route::Asking(asking)) => ask(&asking, request, deps, now).await?,
+                Ok(route) => follow(route, request, deps, now).await?,
                 Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
             };
         match outcome {
@@ -110,6 +112,47 @@ pub async fn register(
             Err(AssignError::Storage(error)) => return Err(error.into()),
             Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
         }
+    }
+}
+
+/// Registers a device through a group that is in memory, as if it had no entry of its own. The transaction that assigns it reads the
+/// entry that decides anyway; when that is another one, or there is no hub to choose, this says nothing, and everything is looked up.
+async fn by_presumption(
+    request: Register<'_>,
+    deps: &Deps,
+    now: Timestamp,
+) -> Result<Option<Registered>, RegisterError> {
+    let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
+    let Some(groups) = enrollment::presume(&claim, deps).await? else {
+        return Ok(None);
+    };
+    let device = match attest::prove(claim, groups, deps.verifiers(), now) {
+        Ok(device) => device,
+        Err(refused) => {
+            let own = deps.registry.find_individual(request.registration_id);
+            return own.await?.map_or(Err(refused.into()), |_| Ok(None));
+        }
+    };
+    let chosen = allocate::choose(device, &deps.registry.service(), request.presented.from);
+    match chosen {
+        Ok(route) => Ok(follow(route, request, deps, now).await?.ok()),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Goes the way that allocation says.
+async fn follow(
+    route: Route,
+    request: Register<'_>,
+    deps: &Deps,
+    now: Timestamp,
+) -> Result<Result<Registered, AssignError>, RegisterError> {
+    match route {
+        Route::Chosen(place) => {
+            let assigned = deps.registry.assign(record::assignment(&place), now).await;
+            Ok(assigned.map(|assigned| Registered::Assigned(Box::new(assigned))))
+        }
+        Route::Asking(asking) => ask(&asking, request, deps, now).await,
     }
 }
 

@@ -123,6 +123,8 @@ pub(crate) struct Leftover {
     pub(crate) after: Vec<AfterCommit>,
     /// What the audit tells of it.
     pub(crate) entries: Vec<Entry>,
+    /// Whether another group may let a device in than before.
+    pub(crate) regrouped: bool,
 }
 
 impl<'c> Deref for Tx<'c> {
@@ -146,6 +148,11 @@ impl<'c> Tx<'c> {
     /// Calls `tell` once the transaction is durable, in the order of commits. It must not wait.
     pub fn after_commit(&self, tell: impl FnOnce() + Send + 'static) {
         self.left.borrow_mut().after.push(Box::new(tell));
+    }
+
+    /// Says that another group may let a device in than before.
+    pub(crate) fn regroup(&self) {
+        self.left.borrow_mut().regrouped = true;
     }
 
     pub(crate) fn enter(&self, entry: Entry) {

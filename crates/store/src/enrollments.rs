@@ -158,6 +158,23 @@ impl View<'_> {
         self.all(sql, [id_scope], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    /// The same of groups whose devices prove themselves by certificates; at most `limit`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn groups_with_certificates(
+        &self,
+        id_scope: &str,
+        limit: usize,
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        // By the unique index, in which the groups of a service stand beside each other.
+        let sql = "SELECT id, etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group'
+                   AND attestation = 'x509' ORDER BY folded LIMIT ?2";
+        self.all(sql, params![id_scope, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+
     /// The entry of a row id.
     ///
     /// # Errors
@@ -212,6 +229,7 @@ impl Tx<'_> {
                 written.1
             ],
         )?;
+        self.note_kind(&row.kind);
         Ok(self.connection.last_insert_rowid())
     }
 
@@ -220,6 +238,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn update_enrollment(&self, row: &EnrollmentRow) -> Result<(), StoreError> {
+        self.note_kind(&row.kind);
         let sql = "UPDATE enrollments SET etag = ?2, enabled = ?3, attestation = ?4, document = ?5, updated = ?6 WHERE id = ?1";
         self.run(
             sql,
@@ -268,11 +287,19 @@ impl Tx<'_> {
         })
     }
 
+    /// Certificates are only replaced together with their entry, so that this sees every change of a group.
+    fn note_kind(&self, kind: &str) {
+        if kind == "group" {
+            self.regroup();
+        }
+    }
+
     /// Deletes an entry with its certificates.
     ///
     /// # Errors
     /// When the storage fails.
     pub fn delete_enrollment(&self, id: i64) -> Result<(), StoreError> {
+        self.regroup();
         self.run("DELETE FROM enrollments WHERE id = ?1", [id])
             .map(drop)
     }

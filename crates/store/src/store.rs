@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -27,6 +28,7 @@ struct Shared {
     writer: Option<JoinHandle<()>>,
     readers: Readers,
     scans: Arc<Semaphore>,
+    regroupings: Arc<AtomicU64>,
     file: Arc<Path>,
     directory: DataDirectory,
 }
@@ -48,11 +50,13 @@ impl Store {
         let file: Arc<Path> = DataDirectory::database(directory.path()).into();
         let connection = open_writer(&file)?;
         let (sender, queue) = mpsc::channel(QUEUE);
+        let regroupings = Arc::<AtomicU64>::default();
         let writer = Writer {
             connection,
             file: file.clone(),
             queue,
             limits: audit,
+            regroupings: regroupings.clone(),
             chains: None,
         };
         let thread = std::thread::Builder::new()
@@ -64,6 +68,7 @@ impl Store {
             writer: Some(thread),
             readers: Readers::new(file.clone()),
             scans: Arc::new(Semaphore::new(SCANS)),
+            regroupings,
             file,
             directory,
         };
@@ -84,6 +89,14 @@ impl Store {
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.shared.directory.path()
+    }
+
+    /// How many commits, since this process began, may have made another group let a device in than before: enrollment groups, their
+    /// certificates or the authorities they refer to were written. As long as it stays the same, so does what was read of them since;
+    /// it moves before such a commit is acknowledged.
+    #[must_use]
+    pub fn regroupings(&self) -> u64 {
+        self.shared.regroupings.load(Ordering::Acquire)
     }
 
     /// Runs `work` in a transaction and returns its result after the commit is on disk. When `work` fails nothing of it is kept.

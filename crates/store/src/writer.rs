@@ -1,6 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -107,6 +108,8 @@ pub(crate) struct Writer {
     pub(crate) file: Arc<Path>,
     pub(crate) queue: mpsc::Receiver<Box<dyn Job>>,
     pub(crate) limits: AuditLimits,
+    /// Counts commits after which another group may let a device in than before.
+    pub(crate) regroupings: Arc<AtomicU64>,
     /// Where the audit stands; `None` before the first commit and after one that failed.
     pub(crate) chains: Option<Chains>,
 }
@@ -161,11 +164,17 @@ impl Writer {
             let of_job = self.run_one(job.as_mut())?;
             left.after.extend(of_job.after);
             left.entries.extend(of_job.entries);
+            left.regrouped |= of_job.regrouped;
             Ok(())
         });
         let sealed = run.and_then(|()| self.seal(std::mem::take(&mut left.entries)));
         match sealed.and_then(|()| self.sql("COMMIT")) {
-            Ok(()) => Ok(left.after),
+            Ok(()) => {
+                if left.regrouped {
+                    self.regroupings.fetch_add(1, Ordering::Release);
+                }
+                Ok(left.after)
+            }
             Err(error) => {
                 // It may stand beyond what is in the file.
                 self.chains = None;

@@ -51,6 +51,15 @@ impl Anchor {
         &self.certificate
     }
 
+    /// Whether it is the certificate of an authority that was deleted.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        matches!(
+            self.trust,
+            Trust::Authority(_, AuthorityStanding::Withdrawn)
+        )
+    }
+
     /// Whether a chain that leads here counts. Devices show everything up to a certificate that is trusted for itself
     /// (Azure's `concepts-x509-attestation.md`): a root or a verified CA certificate need not be among it, an intermediate must.
     ///

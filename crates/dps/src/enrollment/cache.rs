@@ -31,6 +31,14 @@ impl GroupCache {
         }
     }
 
+    /// Reads the records of groups, or finds them read.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn entries(&self, records: &[Arc<EnrollmentRecord>]) -> Result<Vec<Arc<Entry>>, BadRecord> {
+        records.iter().map(|record| self.entry(record)).collect()
+    }
+
     /// Reads a group's record, or finds it read.
     ///
     /// # Errors

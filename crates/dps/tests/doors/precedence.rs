@@ -2,7 +2,7 @@
 //! (the worked example of Azure's `concepts-x509-attestation.md`).
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Service, group, individual};
 use crate::hierarchy::{Ca, chain};
@@ -134,4 +134,83 @@ async fn t7_a_group_rolls_over_by_its_secondary_certificate() {
         let shown = chain(&[&leaf, &ca.certificate]);
         assert_eq!(service.provision(&id, &shown).await["status"], "assigned");
     }
+}
+
+#[tokio::test]
+async fn what_operators_change_counts_at_the_next_registration() {
+    every_change_counts(&Service::start().await).await;
+}
+
+/// More than are kept in memory.
+#[tokio::test]
+async fn the_same_among_a_thousand_groups() {
+    let service = Service::start().await;
+    for number in 0..1024 {
+        let (name, other) = (format!("other-{number}"), Ca::root("root"));
+        service
+            .create(
+                &format!("/enrollmentGroups/{name}"),
+                &group(&name, &other.certificate),
+            )
+            .await;
+    }
+    every_change_counts(&service).await;
+}
+
+async fn every_change_counts(service: &Service) {
+    let root = Ca::root("root");
+    let below = root.intermediate("below");
+    let leaf = below.leaf("device-1");
+    let shown = chain(&[&leaf, &below.certificate]);
+    let (all, nearer, own) = (
+        ("/enrollmentGroups/all", group("all", &root.certificate)),
+        (
+            "/enrollmentGroups/nearer",
+            group("nearer", &below.certificate),
+        ),
+        ("/enrollments/device-1", individual("device-1", &leaf)),
+    );
+    let put = async |(path, body): &(&str, Value), status: &str| {
+        let mut body = body.clone();
+        body["provisioningStatus"] = json!(status);
+        let any = [("if-match", "*")];
+        let exists = service
+            .operate(Method::GET, path, &[], None)
+            .await
+            .status
+            .is_success();
+        let condition = if exists { &any[..] } else { &[] };
+        let answer = service
+            .operate(Method::PUT, path, condition, Some(&body))
+            .await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.message());
+    };
+    let delete = async |(path, _): &(&str, Value)| {
+        let answer = service.operate(Method::DELETE, path, &[], None).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.message());
+    };
+    let by = async |group: Option<&str>| {
+        let state = service.provision("device-1", &shown).await;
+        assert_eq!(state["status"], "assigned");
+        assert_eq!(state["x509"]["enrollmentGroupId"].as_str(), group);
+    };
+    let refused = async || assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+
+    refused().await;
+    put(&all, "enabled").await;
+    by(Some("all")).await;
+    put(&nearer, "enabled").await;
+    by(Some("nearer")).await;
+    put(&nearer, "disabled").await;
+    refused().await;
+    put(&own, "enabled").await;
+    by(None).await;
+    put(&own, "disabled").await;
+    refused().await;
+    delete(&nearer).await;
+    refused().await;
+    delete(&own).await;
+    by(Some("all")).await;
+    delete(&all).await;
+    refused().await;
 }

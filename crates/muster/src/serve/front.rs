@@ -12,7 +12,6 @@ use tower::ServiceExt;
 pub struct Front {
     pub dps: Dps,
     pub hub: Hub,
-    provisioning: Router,
     hubs: Router,
     health: Router,
 }
@@ -21,7 +20,6 @@ impl Front {
     /// Puts the services beside each other on one port.
     pub fn new(dps: Dps, hub: Hub, health: Router) -> Self {
         Self {
-            provisioning: dps.router(),
             hubs: hub.router(),
             dps,
             hub,
@@ -35,7 +33,7 @@ impl Front {
         let router = if super::health::serves(path) {
             &self.health
         } else if Dps::serves(path) {
-            &self.provisioning
+            return self.dps.answer(request).await;
         } else {
             &self.hubs
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ids::Thumbprint;
+use store::View;
 
 use super::Registry;
 use crate::enrollment::{EnrollmentKind, EnrollmentRecord};
@@ -53,6 +54,35 @@ impl Registry {
             }
             Ok(groups.0)
         })
+    }
+
+    /// How many commits may have made another group let a device in than before: enrollment groups or the authorities they refer to
+    /// were written. It moves before such a write is acknowledged. A number, no I/O.
+    #[must_use]
+    pub fn regroupings(&self) -> u64 {
+        self.inner.store.regroupings()
+    }
+
+    /// All groups whose devices prove themselves by certificates, by name; `None` when there are more than `most`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn groups_with_certificates(
+        &self,
+        most: usize,
+    ) -> Result<Option<Vec<Arc<EnrollmentRecord>>>, StorageError> {
+        let (registry, id_scope) = (self.clone(), self.id_scope());
+        let scan = move |view: &View<'_>| {
+            let versions = view.groups_with_certificates(&id_scope, most + 1)?;
+            if versions.len() > most {
+                return Ok(None);
+            }
+            let groups = versions.into_iter();
+            let groups = groups.map(|version| registry.current(view, version));
+            let groups: Result<_, StorageError> = groups.filter_map(Result::transpose).collect();
+            groups.map(Some)
+        };
+        self.inner.store.scan(scan).await
     }
 
     /// All groups whose devices prove themselves by derived keys, by name: a token does not say which of them is meant.
