@@ -23,27 +23,33 @@ struct Registration {
     /// `table` or `json`.
     #[arg(long, default_value = "table")]
     output: String,
+    /// Measures a server that has so many devices stored, beside one that has a thousand.
+    #[arg(long)]
+    stored: Option<usize>,
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let Name::Registration(registration) = &options.name;
-    run_command(workspace.cargo("build").args([
-        "--quiet",
-        "--locked",
-        "--release",
-        "-p",
-        "muster",
-        "--bin",
-        "muster",
-        "-p",
-        "sim",
-        "--bin",
-        "registration-bench",
-    ]))?;
+    let programs = "-p muster --bin muster -p sim --bin registration-bench";
+    build(workspace, programs)?;
     let built = workspace.target().join("release");
-    run_command(
-        Command::new(built.join("registration-bench"))
-            .args(["--output", &registration.output])
-            .env("MUSTER_BIN_DIR", &built),
-    )
+    let mut bench = Command::new(built.join("registration-bench"));
+    bench
+        .args(["--output", &registration.output])
+        .env("MUSTER_BIN_DIR", &built);
+    if let Some(stored) = registration.stored {
+        build(workspace, "-p registry --example fill")?;
+        bench
+            .arg("--stored")
+            .arg(stored.to_string())
+            .arg("--fill")
+            .arg(built.join("examples/fill"));
+    }
+    run_command(&mut bench)
+}
+
+fn build(workspace: &Workspace, what: &str) -> anyhow::Result<()> {
+    let mut build = workspace.cargo("build");
+    build.args(["--quiet", "--locked", "--release"]);
+    run_command(build.args(what.split(' ')))
 }

@@ -14,11 +14,17 @@ pub enum Case {
     IssuerNew,
     /// Like `IssuerSeen`, and polled until told the hub.
     Polled,
+    /// Like `IssuerSeen`, at a server with few devices.
+    AmongFew,
+    /// Like `IssuerSeen`, at a server with many devices.
+    AmongMany,
 }
 
 impl Case {
-    /// All of them, the baseline first.
-    pub const ALL: [Self; 4] = [Self::Bare, Self::IssuerSeen, Self::IssuerNew, Self::Polled];
+    /// What is measured of an empty server, the baseline first.
+    pub const EMPTY: [Self; 4] = [Self::Bare, Self::IssuerSeen, Self::IssuerNew, Self::Polled];
+    /// What is measured of a large fleet, the baseline first.
+    pub const STORED: [Self; 3] = [Self::Bare, Self::AmongFew, Self::AmongMany];
 
     /// For programs, and for devices' names.
     pub fn name(self) -> &'static str {
@@ -27,6 +33,8 @@ impl Case {
             Self::IssuerSeen => "issuerSeen",
             Self::IssuerNew => "issuerNew",
             Self::Polled => "polled",
+            Self::AmongFew => "amongFew",
+            Self::AmongMany => "amongMany",
         }
     }
 
@@ -37,14 +45,16 @@ impl Case {
             Self::IssuerSeen => "group registration, durable; issuer seen",
             Self::IssuerNew => "group registration, durable; each issuer new",
             Self::Polled => "issuer seen, and polled until assigned",
+            Self::AmongFew => "group registration, durable; few stored",
+            Self::AmongMany => "group registration, durable; many stored",
         }
     }
 
     /// Who issued the devices' certificates.
     pub fn issued_by(self) -> IssuedBy {
         match self {
-            Self::Bare | Self::IssuerSeen | Self::Polled => IssuedBy::TheSharedIntermediate,
             Self::IssuerNew => IssuedBy::AnIntermediateOfItsOwn,
+            _ => IssuedBy::TheSharedIntermediate,
         }
     }
 
@@ -53,8 +63,8 @@ impl Case {
         let scope = scope.to_owned();
         match self {
             Self::Bare => Talk::Empty,
-            Self::IssuerSeen | Self::IssuerNew => Talk::Registration { scope },
             Self::Polled => Talk::RegistrationAndPoll { scope },
+            _ => Talk::Registration { scope },
         }
     }
 }

@@ -10,6 +10,7 @@ mod hierarchy;
 mod process;
 mod report;
 mod servers;
+mod stored;
 
 use std::path::PathBuf;
 
@@ -41,8 +42,14 @@ struct Arguments {
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
     /// What is measured; everything when it is not given.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, conflicts_with = "stored")]
     case: Vec<Case>,
+    /// Measures a server that has so many devices enrolled and registered, beside one that has a thousand.
+    #[arg(long, requires = "fill")]
+    stored: Option<usize>,
+    /// The program that fills a data directory: the example `fill` of crate `registry`.
+    #[arg(long)]
+    fill: Option<PathBuf>,
     /// How the figures are printed.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -78,14 +85,17 @@ fn main() -> Result<()> {
     runtime.block_on(async move {
         match &arguments.command {
             Some(Command::Bare { dir }) => bare::serve(dir).await,
-            None => measure(&arguments).await,
+            None => match (arguments.stored, &arguments.fill) {
+                (Some(count), Some(fill)) => stored::measure(&arguments, count, fill).await,
+                _ => measure(&arguments).await,
+            },
         }
     })
 }
 
 async fn measure(arguments: &Arguments) -> Result<()> {
     let cases = match arguments.case.as_slice() {
-        [] => &Case::ALL[..],
+        [] => &Case::EMPTY[..],
         given => given,
     };
     let dir = tempfile::tempdir()?;
@@ -105,5 +115,5 @@ async fn measure(arguments: &Arguments) -> Result<()> {
                 .await?;
         }
     }
-    report.print(arguments.output == Output::Json)
+    report.print(arguments.output == Output::Json, &[])
 }

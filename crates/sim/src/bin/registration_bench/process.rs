@@ -32,6 +32,25 @@ impl Usage {
     }
 }
 
+/// Memory of a process, MiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Resident {
+    /// Now.
+    pub now: f64,
+    /// The most that it was.
+    pub most: f64,
+}
+
+impl Resident {
+    pub fn of(process: u32) -> Result<Self> {
+        let mebibytes = |name| Ok::<_, anyhow::Error>(field(process, "status", name)? / 1024.0);
+        Ok(Self {
+            now: mebibytes("VmRSS:")?,
+            most: mebibytes("VmHWM:")?,
+        })
+    }
+}
+
 /// The number after `name` in one of the kernel's files about a process.
 fn field(process: u32, file: &str, name: &str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/{file}"))?;

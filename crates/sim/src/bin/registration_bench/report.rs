@@ -67,35 +67,46 @@ impl Report {
         cases.find(|(known, _)| *known == case).map(|(_, m)| m)
     }
 
-    /// How often the baseline's cost a case costs: the median over the rounds, each held against the baseline of its round.
-    fn ratio(&self, measured: &Measured) -> f64 {
-        let bare = self.cases.iter().find(|(case, _)| *case == Case::Bare);
-        let bare = bare.map_or(&[][..], |(_, bare)| &bare.cpu);
-        let ratios: Vec<f64> = measured.cpu.iter().zip(bare).map(|(a, b)| a / b).collect();
-        median(&ratios)
+    /// How often the cost of one case another costs: the median over the rounds, each held against the other's same round.
+    pub fn ratio(&self, case: Case, baseline: Case) -> f64 {
+        let cpu = |wanted: Case| {
+            let found = self.cases.iter().find(|(case, _)| *case == wanted);
+            found.map_or(&[][..], |(_, measured)| &measured.cpu)
+        };
+        let both = cpu(case).iter().zip(cpu(baseline));
+        median(&both.map(|(a, b)| a / b).collect::<Vec<_>>())
     }
 
-    pub fn print(&self, as_json: bool) -> Result<()> {
+    /// Prints everything; `more` is what else this run found, by name and in words.
+    pub fn print(&self, as_json: bool, more: &[(&str, Value, String)]) -> Result<()> {
         let mut out = std::io::stdout().lock();
-        match as_json {
-            true => writeln!(out, "{:#}", self.json())?,
-            false => write!(out, "{}", self.table())?,
+        if as_json {
+            let mut all = self.json();
+            for (name, value, _) in more {
+                all[name] = value.clone();
+            }
+            writeln!(out, "{all:#}")?;
+            return Ok(());
+        }
+        write!(out, "{}", self.table())?;
+        for (_, _, words) in more {
+            writeln!(out, "{words}")?;
         }
         Ok(())
     }
 
     fn json(&self) -> Value {
-        let figures = |m: &Measured| {
+        let figures = |case: Case, m: &Measured| {
             json!({
                 "cpuMicrosPerOperation": m.cpu,
                 "operationsPerSecond": m.rate,
                 "bytesWrittenPerOperation": m.written,
-                "cpuRatio": self.ratio(m),
+                "cpuRatio": self.ratio(case, Case::Bare),
             })
         };
         let named = |(case, measured): &(Case, Measured)| {
             let name = case.name().to_owned();
-            (name, figures(measured))
+            (name, figures(*case, measured))
         };
         let cases: Map<String, Value> = self.cases.iter().map(named).collect();
         json!({
@@ -125,7 +136,7 @@ impl Report {
                 "{:<46} {:>9.0} {spread:>13} {:>6.2} {:>7.0} {:>9.0}\n",
                 case.title(),
                 median(&measured.cpu),
-                self.ratio(measured),
+                self.ratio(*case, Case::Bare),
                 median(&measured.rate),
                 median(&measured.written)
             );

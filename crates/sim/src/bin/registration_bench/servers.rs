@@ -69,7 +69,7 @@ impl Target {
                     talk,
                 },
             },
-            Case::IssuerSeen | Case::IssuerNew | Case::Polled => Self {
+            _ => Self {
                 process: muster.process_id(),
                 called: Called {
                     address: format!("{}:443", muster.host()).parse()?,
