@@ -296,7 +296,7 @@ impl Place {
     pub fn done(mut self, now: Timestamp) {
         self.given_back = true;
         let took = now.since(self.since);
-        self.admission.server().capacity.leave(Some(took), now);
+        self.admission.server().capacity.leave(took, now);
     }
 }
 
@@ -304,8 +304,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         // The device hung up, or was refused: nothing is learned from how long that took.
         if !self.given_back {
-            let since = self.since;
-            self.admission.server().capacity.leave(None, since);
+            self.admission.server().capacity.break_off();
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod edge_device;
 mod engine;
+mod exchange;
 mod operator;
 mod program;
 mod script;
@@ -15,6 +16,7 @@ mod workshop;
 
 pub use edge_device::EdgeDevice;
 pub use engine::Engine;
+pub use exchange::{Exchanged, exchange};
 pub use program::{Finished, Program, binary, run};
 pub use script::{Language, Script};
 pub use server::Server;

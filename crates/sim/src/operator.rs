@@ -1,6 +1,7 @@
 use anyhow::{Context, Result, ensure};
 use ids::Timestamp;
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::Value;
 use wire::sas::SharedAccessKey;
 
@@ -38,6 +39,31 @@ impl Server {
             return Ok(Value::Null);
         }
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    }
+
+    /// Shows every registration of an enrollment group to `look`.
+    ///
+    /// # Errors
+    /// When a page is refused.
+    pub async fn registrations(&self, group: &str, mut look: impl FnMut(&Value)) -> Result<()> {
+        let (client, token) = (self.client()?, self.owner_token()?);
+        let path = format!("/registrations/{group}/query?api-version=2021-10-01");
+        let url = format!("https://{}{path}", self.host());
+        let mut continuation: Option<HeaderValue> = None;
+        loop {
+            let mut request = client.post(&url).header("authorization", &token);
+            request = request.header(wire::http::MAX_ITEM_COUNT, "1000");
+            if let Some(continuation) = continuation.take() {
+                request = request.header(wire::http::CONTINUATION, continuation);
+            }
+            let response = request.send().await?.error_for_status()?;
+            continuation = response.headers().get(wire::http::CONTINUATION).cloned();
+            let page: Vec<Value> = response.json().await?;
+            page.iter().for_each(&mut look);
+            if continuation.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// A token of the provisioning service's owner.

@@ -22,6 +22,8 @@ pub struct Server {
     program: Program,
     address: Ipv4Addr,
     dir: tempfile::TempDir,
+    /// Further flags of `muster serve`.
+    flags: Vec<String>,
 }
 
 impl Server {
@@ -30,15 +32,24 @@ impl Server {
     /// # Errors
     /// When it does not become ready.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// The same with further flags of `muster serve`.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_with(flags: Vec<String>) -> Result<Self> {
         let address = free_address()?;
         let dir = tempfile::Builder::new()
             .prefix("muster-server-")
             .tempdir()?;
-        let program = spawn(address, dir.path())?;
+        let program = spawn(address, dir.path(), &flags)?;
         let mut server = Self {
             program,
             address,
             dir,
+            flags,
         };
         server.wait_until_ready().await?;
         Ok(server)
@@ -65,7 +76,7 @@ impl Server {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.program = spawn(self.address, self.dir.path())?;
+        self.program = spawn(self.address, self.dir.path(), &self.flags)?;
         self.wait_until_ready().await
     }
 
@@ -271,7 +282,7 @@ async fn probe(url: &str, data_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn spawn(address: Ipv4Addr, dir: &Path) -> Result<Program> {
+fn spawn(address: Ipv4Addr, dir: &Path, flags: &[String]) -> Result<Program> {
     let mut command = Command::new(binary("muster")?);
     let address = address.to_string();
     command
@@ -283,7 +294,8 @@ fn spawn(address: Ipv4Addr, dir: &Path) -> Result<Program> {
             &address,
             "--data-dir",
         ])
-        .arg(dir);
+        .arg(dir)
+        .args(flags);
     // The log stands beside the data, which a restarted server must find as it was.
     Program::start(command, &dir.with_extension("log"))
 }

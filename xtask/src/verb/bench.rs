@@ -16,6 +16,18 @@ pub(crate) struct Options {
 enum Name {
     /// What one complete durable registration costs, next to a bare TLS server.
     Registration(Registration),
+    /// What becomes of devices when ten times as many ask as the server can register.
+    Overload(Overload),
+}
+
+#[derive(Args)]
+struct Overload {
+    /// `table` or `json`.
+    #[arg(long, default_value = "table")]
+    output: String,
+    /// How long devices ask too much.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
 }
 
 #[derive(Args)]
@@ -29,23 +41,40 @@ struct Registration {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
-    let Name::Registration(registration) = &options.name;
-    let programs = "-p muster --bin muster -p sim --bin registration-bench";
-    build(workspace, programs)?;
-    let built = workspace.target().join("release");
-    let mut bench = Command::new(built.join("registration-bench"));
-    bench
-        .args(["--output", &registration.output])
-        .env("MUSTER_BIN_DIR", &built);
-    if let Some(stored) = registration.stored {
+    match &options.name {
+        Name::Registration(registration) => self::registration(workspace, registration),
+        Name::Overload(overload) => self::overload(workspace, overload),
+    }
+}
+
+fn registration(workspace: &Workspace, options: &Registration) -> anyhow::Result<()> {
+    let mut bench = program(workspace, "registration-bench")?;
+    bench.args(["--output", &options.output]);
+    if let Some(stored) = options.stored {
         build(workspace, "-p registry --example fill")?;
-        bench
-            .arg("--stored")
-            .arg(stored.to_string())
-            .arg("--fill")
-            .arg(built.join("examples/fill"));
+        let fill = workspace.target().join("release/examples/fill");
+        bench.args(["--stored", &stored.to_string(), "--fill"]);
+        bench.arg(fill);
     }
     run_command(&mut bench)
+}
+
+fn overload(workspace: &Workspace, options: &Overload) -> anyhow::Result<()> {
+    let mut bench = program(workspace, "overload-bench")?;
+    bench.args(["--output", &options.output]);
+    run_command(bench.args(["--seconds", &options.seconds.to_string()]))
+}
+
+/// A measuring program, built together with what it measures.
+fn program(workspace: &Workspace, name: &str) -> anyhow::Result<Command> {
+    build(
+        workspace,
+        &format!("-p muster --bin muster -p sim --bin {name}"),
+    )?;
+    let built = workspace.target().join("release");
+    let mut program = Command::new(built.join(name));
+    program.env("MUSTER_BIN_DIR", &built);
+    Ok(program)
 }
 
 fn build(workspace: &Workspace, what: &str) -> anyhow::Result<()> {

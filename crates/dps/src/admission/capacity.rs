@@ -20,6 +20,11 @@ pub const LEAST: u32 = 32;
 const FIRST: u32 = 256;
 /// What is assumed of a server that has not been measured, a second.
 const ASSUMED_RATE: f64 = 400.0;
+/// A window counts as a measurement of what the server can do when there was no room during this part of it. Otherwise what was
+/// done says no more than what was asked, and to promise less for that would be to be asked less, and to measure less again.
+const SATURATED: f64 = 0.5;
+/// The part of the room that is for everybody; the rest is for those whose turn it is.
+const FOR_ALL: f64 = 0.5;
 /// Turns are given out for this part of what was measured, so that the line becomes shorter and not longer.
 const PROMISED: f64 = 0.9;
 
@@ -33,6 +38,8 @@ pub struct Capacity {
     rate: f64,
     smoothed: f64,
     window: Window,
+    /// When it was last heard of, to tell for how long there has been no room.
+    heard: Timestamp,
 }
 
 /// What was measured since the bound was looked at.
@@ -43,6 +50,8 @@ struct Window {
     took: Duration,
     /// Whether somebody found no room.
     full: bool,
+    /// How long there was no room.
+    without_room: Duration,
 }
 
 impl Window {
@@ -52,6 +61,7 @@ impl Window {
             done: 0,
             took: Duration::ZERO,
             full: false,
+            without_room: Duration::ZERO,
         }
     }
 }
@@ -68,6 +78,7 @@ impl Capacity {
             rate: ASSUMED_RATE,
             smoothed: ASSUMED_RATE,
             window: Window::beginning(Timestamp::NEVER),
+            heard: Timestamp::NEVER,
         }
     }
 
@@ -77,7 +88,7 @@ impl Capacity {
         let running = f64::from(self.running);
         if running >= self.limit.floor() {
             Room::Full
-        } else if running >= self.limit / 2.0 {
+        } else if running >= self.limit * FOR_ALL {
             Room::Scarce
         } else {
             Room::Plenty
@@ -96,14 +107,17 @@ impl Capacity {
         self.running += 1;
     }
 
-    /// One is done; `took` is absent when it was broken off.
-    pub fn leave(&mut self, took: Option<Duration>, now: Timestamp) {
-        self.running = self.running.saturating_sub(1);
-        if let Some(took) = took {
-            self.window.done += 1;
-            self.window.took += took;
-        }
+    /// One is done.
+    pub fn leave(&mut self, took: Duration, now: Timestamp) {
         self.look(now);
+        self.running = self.running.saturating_sub(1);
+        self.window.done += 1;
+        self.window.took += took;
+    }
+
+    /// One was broken off: nothing is learned from it.
+    pub fn break_off(&mut self) {
+        self.running = self.running.saturating_sub(1);
     }
 
     /// How long a turn takes, for those who wait.
@@ -120,6 +134,10 @@ impl Capacity {
 
     /// Draws conclusions once a window is over.
     fn look(&mut self, now: Timestamp) {
+        if self.room() == Room::Full {
+            self.window.without_room += now.since(self.heard.max(self.window.since));
+        }
+        self.heard = now;
         let window = self.window;
         let elapsed = now.since(window.since);
         // Also a clock that was set back begins a new window.
@@ -133,13 +151,19 @@ impl Capacity {
         }
         let seen = f64::from(window.done) / elapsed.as_secs_f64();
         self.smoothed += (seen - self.smoothed) / 8.0;
-        self.rate = if window.full {
-            self.smoothed
-        } else {
-            self.rate.max(self.smoothed)
+        let mean = window.took.checked_div(window.done);
+        let saturated = window.without_room.as_secs_f64() >= SATURATED * elapsed.as_secs_f64();
+        self.rate = match mean {
+            _ if saturated => self.rate + (seen - self.rate) / 8.0,
+            // What was kept for those whose turn it is may not have been used: as much again would have been done with it.
+            Some(mean) if window.full => {
+                let able = self.limit / mean.as_secs_f64().max(0.001);
+                self.rate + (able - self.rate) / 8.0
+            }
+            _ => self.rate.max(self.smoothed),
         };
-        if window.done > 0 {
-            self.move_limit(window.took / window.done, window.full);
+        if let Some(mean) = mean {
+            self.move_limit(mean, window.full);
         }
     }
 

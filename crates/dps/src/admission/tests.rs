@@ -26,6 +26,15 @@ enum Manners {
     Comes(Duration),
 }
 
+/// How a server works.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    /// On one after the other, each for so long.
+    InTurn(Duration),
+    /// On all at once, each for so long: what takes time is the disk.
+    Together(Duration),
+}
+
 /// What happens next to whom.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -48,11 +57,10 @@ impl Story {
     }
 }
 
-/// Lets devices come at `comes` and behave by `manners`, at a server that finishes one every `each`, until `end` or until all
-/// are through.
+/// Lets devices come at `comes` and behave by `manners`, at a server that works like `work`, until `end` or until all are through.
 fn live(
     admission: &Admission,
-    each: Duration,
+    work: Work,
     comes: impl Fn(usize) -> Duration,
     manners: &[Manners],
     end: Duration,
@@ -66,13 +74,14 @@ fn live(
         admitted: BTreeMap::new(),
     };
     let (mut free_at, mut places) = (START, BTreeMap::new());
+    let mut tickets = 0_usize..;
     while let Some(Reverse((now, event))) = events.pop() {
         if now > START.plus(end) {
             break;
         }
         let number = match event {
             Event::Done => {
-                let (_, place): (Timestamp, Place) = places.pop_first().unwrap();
+                let (_, place): ((Timestamp, usize), Place) = places.pop_first().unwrap();
                 place.done(now);
                 continue;
             }
@@ -81,10 +90,16 @@ fn live(
         story.attempts[number] += 1;
         match admission.register("0ne", &id(number), now) {
             Ok(place) => {
-                free_at = free_at.max(now).plus(each);
-                places.insert(free_at, place);
-                story.admitted.insert(number, (now, free_at.since(now)));
-                events.push(Reverse((free_at, Event::Done)));
+                let done = match work {
+                    Work::InTurn(each) => {
+                        free_at = free_at.max(now).plus(each);
+                        free_at
+                    }
+                    Work::Together(each) => now.plus(each),
+                };
+                places.insert((done, tickets.next().unwrap()), place);
+                story.admitted.insert(number, (now, done.since(now)));
+                events.push(Reverse((done, Event::Done)));
             }
             Err(throttled) => {
                 let told = seconds(throttled.seconds().into());
@@ -186,10 +201,9 @@ fn t13_a_device_that_registers_in_a_loop_is_stopped() {
 fn a_herd_that_obeys_is_served_at_the_quota_and_asks_only_a_few_times() {
     let admission = admission(Some(6_000));
     let comes = |number: usize| Duration::from_micros(number as u64 * 10);
-    let each = Duration::from_micros(100);
     let story = live(
         &admission,
-        each,
+        Work::InTurn(Duration::from_micros(100)),
         comes,
         &[Manners::Obeys; 10_000],
         seconds(150),
@@ -215,10 +229,9 @@ fn a_herd_that_obeys_is_served_at_the_quota_and_asks_only_a_few_times() {
 fn ten_times_too_many_that_obey_are_all_served_soon() {
     let admission = admission(None);
     let comes = |number: usize| Duration::from_micros(number as u64 * 100);
-    let each = Duration::from_millis(1);
     let story = live(
         &admission,
-        each,
+        Work::InTurn(Duration::from_millis(1)),
         comes,
         &[Manners::Obeys; 20_000],
         seconds(120),
@@ -235,6 +248,32 @@ fn ten_times_too_many_that_obey_are_all_served_soon() {
     assert!(attempts < 100_000, "{attempts} attempts of 20,000 devices");
 }
 
+/// Turns are kept by those who come; that not more come than were promised a turn is no measurement of what the server can do.
+#[test]
+fn a_server_that_promised_little_does_not_promise_less_and_less() {
+    let limits = AdmissionLimits {
+        registrations_at_once: 16,
+        ..AdmissionLimits::default()
+    };
+    let admission = Admission::new(limits, 7);
+    // 1600 a second; ten times as many come, for ten seconds, and do as they are told.
+    let comes = |number: usize| Duration::from_micros(number as u64 * 625 / 10);
+    let story = live(
+        &admission,
+        Work::Together(Duration::from_millis(10)),
+        comes,
+        &[Manners::Obeys; 160_000],
+        seconds(400),
+    );
+    assert_eq!(story.admitted.len(), 160_000);
+    let last = story.admitted.values().map(|(at, _)| *at).max().unwrap();
+    assert!(
+        last.since(START) < seconds(150),
+        "100 s of work took {:?}",
+        last.since(START)
+    );
+}
+
 #[test]
 fn ten_times_too_many_that_do_not_obey_do_not_starve_those_who_do() {
     let admission = admission(None);
@@ -244,7 +283,7 @@ fn ten_times_too_many_that_do_not_obey_do_not_starve_those_who_do() {
     // In 30 s there is work for more than half of them.
     let story = live(
         &admission,
-        Duration::from_millis(5),
+        Work::InTurn(Duration::from_millis(5)),
         comes,
         &manners,
         seconds(30),
@@ -272,7 +311,7 @@ proptest! {
         let mut manners = vec![Manners::Comes(Duration::from_millis(rude_ms)); crowd];
         manners.push(Manners::Obeys);
         let comes = |number: usize| Duration::from_millis(number as u64);
-        let story = live(&admission, Duration::from_millis(each_ms), comes, &manners, seconds(900));
+        let story = live(&admission, Work::InTurn(Duration::from_millis(each_ms)), comes, &manners, seconds(900));
         prop_assert!(story.admitted.contains_key(&crowd));
         prop_assert!(story.attempts[crowd] <= 20, "{} attempts", story.attempts[crowd]);
         prop_assert_eq!(admission.server().capacity.running().0, 0);

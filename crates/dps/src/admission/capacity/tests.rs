@@ -38,7 +38,7 @@ impl Server {
                 break;
             }
             self.under_way.pop();
-            capacity.leave(Some(end.since(begun)), end);
+            capacity.leave(end.since(begun), end);
             took.push(end.since(begun));
         }
         took
@@ -92,10 +92,8 @@ fn a_quick_server_is_not_held_back() {
             capacity.enter(now);
         }
         for _ in 0..64 {
-            capacity.leave(
-                Some(Duration::from_millis(10)),
-                now.plus(Duration::from_millis(10)),
-            );
+            let took = Duration::from_millis(10);
+            capacity.leave(took, now.plus(took));
         }
     }
 }
@@ -105,7 +103,7 @@ fn what_is_broken_off_leaves_its_place() {
     let mut capacity = Capacity::new(1);
     capacity.enter(START);
     assert_eq!(capacity.room(), Room::Full);
-    capacity.leave(None, START);
+    capacity.break_off();
     assert_eq!(capacity.room(), Room::Plenty);
     assert_eq!(capacity.running(), (0, 1));
 }
@@ -127,7 +125,10 @@ proptest! {
                 capacity.enter(now);
             }
             if gap % 3 != 0 {
-                capacity.leave((!broken).then(|| Duration::from_millis(took)), now);
+                match broken {
+                    true => capacity.break_off(),
+                    false => capacity.leave(Duration::from_millis(took), now),
+                }
             }
             let (running, limit) = capacity.running();
             prop_assert!(limit >= LEAST.min(most) && limit <= most.max(1));
@@ -135,7 +136,7 @@ proptest! {
             prop_assert!(!capacity.turn().is_zero() && capacity.turn() <= Duration::from_secs(1));
         }
         while capacity.running().0 > 0 {
-            capacity.leave(None, now);
+            capacity.break_off();
         }
         prop_assert_ne!(capacity.room(), Room::Full);
     }

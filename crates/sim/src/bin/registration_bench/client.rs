@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use sim::exchange;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -121,8 +121,8 @@ async fn call(device: &Device, address: SocketAddr, talk: &Talk) -> Result<()> {
         .await?;
     match talk {
         Talk::Empty => {
-            let (status, _) = exchange(&mut stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await?;
-            ensure!(status == 200, "HTTP {status}");
+            let answer = exchange(&mut stream, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await?;
+            ensure!(answer.status == 200, "{answer:?}");
         }
         Talk::Registration { scope } => {
             register(&mut stream, scope, &device.name).await?;
@@ -144,9 +144,9 @@ async fn register(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str) ->
         wire::dps::register_path(scope, name),
         body.len()
     );
-    let (status, answer) = exchange(stream, &put).await?;
-    ensure!(status == 202, "HTTP {status}: {answer}");
-    Ok(answer["operationId"]
+    let answer = exchange(stream, put.as_bytes()).await?;
+    ensure!(answer.status == 202, "{answer:?}");
+    Ok(answer.json()?["operationId"]
         .as_str()
         .context("no operationId")?
         .to_owned())
@@ -162,51 +162,10 @@ async fn poll(
         "GET {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\n\r\n",
         wire::dps::operation_path(scope, name, operation)
     );
-    let (status, answer) = exchange(stream, &get).await?;
+    let answer = exchange(stream, get.as_bytes()).await?;
     ensure!(
-        status == 200 && answer["status"] == "assigned",
-        "HTTP {status}: {answer}"
+        answer.status == 200 && answer.json()?["status"] == "assigned",
+        "{answer:?}"
     );
     Ok(())
-}
-
-/// Sends a request and reads the answer: its status and its JSON.
-async fn exchange(stream: &mut TlsStream<TcpStream>, request: &str) -> Result<(u16, Value)> {
-    stream.write_all(request.as_bytes()).await?;
-    stream.flush().await?;
-    let mut answer = Vec::with_capacity(2048);
-    loop {
-        if let Some(parsed) = parse(&answer)? {
-            return Ok(parsed);
-        }
-        if stream.read_buf(&mut answer).await? == 0 {
-            bail!("the server closed the connection");
-        }
-    }
-}
-
-fn parse(answer: &[u8]) -> Result<Option<(u16, Value)>> {
-    let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") else {
-        return Ok(None);
-    };
-    let head = std::str::from_utf8(&answer[..end])?;
-    let status = head.split(' ').nth(1).context("no status")?.parse()?;
-    let length: usize = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .context("no content-length")?
-        .1
-        .trim()
-        .parse()?;
-    let body = &answer[end + 4..];
-    if body.len() < length {
-        return Ok(None);
-    }
-    let json = if length == 0 {
-        Value::Null
-    } else {
-        serde_json::from_slice(&body[..length])?
-    };
-    Ok(Some((status, json)))
 }
