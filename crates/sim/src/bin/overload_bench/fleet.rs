@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use ids::Timestamp;
@@ -68,6 +69,16 @@ impl Fleet {
     pub fn next(&self) -> Option<usize> {
         let (_, number) = self.waiting().queue.pop_front()?;
         Some(number)
+    }
+
+    /// From now on devices come when they were told, but none before it would have asked anyway, had all gone on asking at `rate` a
+    /// second: they did not all wait for the same moment.
+    pub fn become_patient(&self, rate: f64) {
+        let (now, mut waiting) = (Instant::now(), self.waiting());
+        let asks_at = |place: usize| now + Duration::from_secs_f64(place as f64 / rate);
+        for (place, (turn, _)) in waiting.queue.iter_mut().enumerate() {
+            *turn = (*turn).max(asks_at(place));
+        }
     }
 
     /// Takes the device whose turn is next, and when that is.

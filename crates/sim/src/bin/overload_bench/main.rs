@@ -83,12 +83,14 @@ async fn main() -> Result<()> {
     let count = (able * (arguments.seconds + BEYOND) as f64) as usize;
     let fleet = Arc::new(Fleet::new("storm", count, &scope, &key)?);
     let mut lines = Lines::open(&server, arguments.connections).await?;
+    let rate = able * arguments.times;
     let storm = Manner::Storm {
-        rate: able * arguments.times,
+        rate,
         during: Duration::from_secs(arguments.seconds),
     };
     let storm = lines.run(&fleet, storm).await?;
     let left = fleet.left();
+    fleet.become_patient(rate);
     let drain = lines.run(&fleet, Manner::Obeying).await?;
     require_all(&server, &fleet).await?;
     Report {
