@@ -39,6 +39,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0008-latencies-of-links",
         include_str!("../migrations/0008-latencies-of-links/up.sql"),
     ),
+    (
+        "0010-errands-at-hubs",
+        include_str!("../migrations/0010-errands-at-hubs/up.sql"),
+    ),
 ];
 
 /// The schema that this program knows.

@@ -1,0 +1,145 @@
+use rusqlite::{Row, params};
+
+use crate::{StoreError, Tx, View};
+
+/// What is still to be done to a device of a hub elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrandRow {
+    /// Row id; 0 before it is written.
+    pub id: i64,
+    /// The hub.
+    pub hub: String,
+    /// The device.
+    pub device_id: String,
+    /// `remove`, `disable` or `enable`.
+    pub kind: String,
+    /// Counts the changes of the row.
+    pub revision: i64,
+    /// Tries that failed.
+    pub tries: u32,
+    /// When to try, 100 ns since 1970.
+    pub due: i64,
+    /// Why the last try failed.
+    pub problem: Option<String>,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, hub, device_id, kind, revision, tries, due, problem FROM hub_errands ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<ErrandRow> {
+    Ok(ErrandRow {
+        id: row.get(0)?,
+        hub: row.get(1)?,
+        device_id: row.get(2)?,
+        kind: row.get(3)?,
+        revision: row.get(4)?,
+        tries: row.get(5)?,
+        due: row.get(6)?,
+        problem: row.get(7)?,
+    })
+}
+
+impl View<'_> {
+    /// The errand of a device.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn errand(&self, hub: &str, device_id: &str) -> Result<Option<ErrandRow>, StoreError> {
+        let sql = select!("WHERE hub = ?1 AND device_id = ?2");
+        self.one(sql, [hub, device_id], read)
+    }
+
+    /// Errands whose time has come, the longest due first; none at one of the hubs in `busy` (a JSON array).
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn errands_due(
+        &self,
+        now: i64,
+        busy: &str,
+        limit: usize,
+    ) -> Result<Vec<ErrandRow>, StoreError> {
+        let sql = select!(
+            "WHERE due <= ?1 AND hub NOT IN (SELECT value FROM json_each(?2)) ORDER BY due LIMIT ?3"
+        );
+        self.all(sql, params![now, busy, limit], read)
+    }
+
+    /// When the next errand is due after `now`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn next_errand(&self, now: i64) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT min(due) FROM hub_errands WHERE due > ?1";
+        Ok(self.one(sql, [now], |row| row.get(0))?.flatten())
+    }
+
+    /// How many errands wait at a hub.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn errands_at(&self, hub: &str) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM hub_errands WHERE hub = ?1";
+        let count: Option<i64> = self.one(sql, [hub], |row| row.get(0))?;
+        Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
+    }
+}
+
+impl Tx<'_> {
+    /// Writes a device's errand over the one that it had.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn put_errand(
+        &self,
+        (hub, device_id): (&str, &str),
+        kind: &str,
+        due: i64,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO hub_errands (hub, device_id, kind, revision, tries, due) VALUES (?1, ?2, ?3, 0, 0, ?4)
+                   ON CONFLICT (hub, device_id) DO UPDATE SET kind = excluded.kind, revision = revision + 1, tries = 0,
+                       due = excluded.due, problem = NULL";
+        self.run(sql, params![hub, device_id, kind, due]).map(drop)
+    }
+
+    /// Puts an errand off, if it is still the one that was read.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn postpone_errand(
+        &self,
+        errand: &ErrandRow,
+        due: i64,
+        problem: &str,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE hub_errands SET tries = tries + 1, due = ?3, problem = ?4, revision = revision + 1
+                   WHERE id = ?1 AND revision = ?2";
+        self.run(sql, params![errand.id, errand.revision, due, problem])
+            .map(drop)
+    }
+
+    /// Deletes an errand, if it is still the one that was read.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn end_errand(&self, errand: &ErrandRow) -> Result<(), StoreError> {
+        let sql = "DELETE FROM hub_errands WHERE id = ?1 AND revision = ?2";
+        self.run(sql, params![errand.id, errand.revision]).map(drop)
+    }
+
+    /// Forgets that a device was to be removed: it has come back to its place.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn cancel_removal(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM hub_errands WHERE hub = ?1 AND device_id = ?2 AND kind = 'remove'";
+        self.run(sql, [hub, device_id]).map(drop)
+    }
+}
