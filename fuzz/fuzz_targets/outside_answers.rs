@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use wire::allocation::{AllocationAnswer, WebhookUrl, WebhookVersion};
 use wire::identity::Authentication;
-use wire::remote_hub::{RemoteDevice, RemoteTwin, refusal};
+use wire::remote_hub::{RemoteDevice, RemoteTwin, refusal, refusal_code};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(answer) = AllocationAnswer::parse(data) {
@@ -17,9 +17,13 @@ fuzz_target!(|data: &[u8]| {
         let changed = device.proving_itself_by(&Authentication::CertificateAuthority);
         let changed = RemoteDevice::parse(changed.to_string().as_bytes()).unwrap();
         assert_eq!(changed.generation_id, device.generation_id);
+        let disabled = device.with_status(Some("why")).to_string();
+        let disabled = RemoteDevice::parse(disabled.as_bytes()).unwrap();
+        assert_eq!(disabled.status_reason.as_deref(), Some("why"));
     }
     let _ = RemoteTwin::parse(data);
     let _ = refusal(data);
+    let _ = refusal_code(data);
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = WebhookVersion::parse(text);
         if let Ok(url) = WebhookUrl::parse(text) {

@@ -27,6 +27,9 @@ text_id!(HubName);
 #[serde(try_from = "String", into = "String")]
 pub struct HubHost(String);
 
+/// The port of HTTPS where none is said.
+const HTTPS: u16 = 443;
+
 impl HubHost {
     /// Parses `host` or `host:port`; IPv6 addresses are written in brackets.
     ///
@@ -73,6 +76,20 @@ impl HubHost {
     #[must_use]
     pub fn same_name(&self, other: &Self) -> bool {
         self.name().eq_ignore_ascii_case(other.name())
+    }
+
+    /// Whether both lead to the same place by HTTPS: a port that is not said is 443.
+    #[must_use]
+    pub fn is_exactly(&self, other: &Self) -> bool {
+        let port = |host: &Self| host.port().unwrap_or(HTTPS);
+        self.same_name(other) && port(self) == port(other)
+    }
+
+    /// Whether both may mean the same place: the same name, and no two ports that differ.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        let unsaid = self.port().is_none() || other.port().is_none();
+        self.same_name(other) && (unsaid || self.port() == other.port())
     }
 
     /// The same host at this port, or without one.
@@ -128,6 +145,25 @@ text_id!(ConfigurationId);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_tell_hubs_of_one_name_apart_where_they_are_said() {
+        // Exactly, maybe.
+        for (one, other, exactly, maybe) in [
+            ("localhost", "LOCALHOST", true, true),
+            ("localhost", "localhost:443", true, true),
+            ("localhost:8443", "localhost", false, true),
+            ("localhost:8443", "localhost:8443", true, true),
+            ("localhost:8443", "localhost:9443", false, false),
+            ("a:8443", "b:8443", false, false),
+        ] {
+            let host = |text| HubHost::parse(text).unwrap();
+            for (one, other) in [(host(one), host(other)), (host(other), host(one))] {
+                assert_eq!(one.is_exactly(&other), exactly, "{one} {other}");
+                assert_eq!(one.may_be(&other), maybe, "{one} {other}");
+            }
+        }
+    }
 
     #[test]
     fn host_and_port_are_told_apart() {

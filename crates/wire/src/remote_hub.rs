@@ -3,6 +3,7 @@
 use ids::{DeviceId, Etag, GenerationId};
 use serde_json::{Map, Value, json};
 
+use crate::error::HubHttpError;
 use crate::identity::{Authentication, Status};
 use crate::lenient::{self, BodyError, Fields};
 use crate::twin::{METADATA, VERSION};
@@ -13,6 +14,37 @@ pub const API_VERSION: &str = "2021-04-12";
 pub const MAX_ANSWER: usize = 1024 * 1024;
 /// Longest text of a refusal that is kept, bytes.
 pub const MAX_REFUSAL: usize = 1024;
+
+/// Where a device is read, written and deleted.
+#[must_use]
+pub fn device_path(device: &DeviceId) -> String {
+    let id = crate::sas::percent_encode(device.as_str());
+    format!("/devices/{id}?api-version={API_VERSION}")
+}
+
+/// Where a device's twin is read and replaced.
+#[must_use]
+pub fn twin_path(device: &DeviceId) -> String {
+    let id = crate::sas::percent_encode(device.as_str());
+    format!("/twins/{id}?api-version={API_VERSION}")
+}
+
+/// What costs a hub little to answer, and only to somebody whom it knows.
+#[must_use]
+pub fn probe_path() -> String {
+    format!("/statistics/devices?api-version={API_VERSION}")
+}
+
+/// The code of a hub's refusal, when its body tells one.
+#[must_use]
+pub fn refusal_code(body: &[u8]) -> Option<u32> {
+    let body = body.get(..body.len().min(MAX_ANSWER))?;
+    let error: HubHttpError = serde_json::from_slice(body).ok()?;
+    error
+        .read()
+        .0
+        .filter(|code| (400_000..600_000).contains(code))
+}
 
 /// A device of a hub elsewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,9 +107,31 @@ impl RemoteDevice {
     /// The body of a PUT that makes this device prove itself otherwise, and leaves the rest of it alone.
     #[must_use]
     pub fn proving_itself_by(&self, authentication: &Authentication) -> Value {
+        self.with(&[("authentication", authentication.to_json(true))])
+    }
+
+    /// The same, which besides makes it an Edge device.
+    #[must_use]
+    pub fn of_edge_proving_itself_by(&self, authentication: &Authentication) -> Value {
+        self.with(&[
+            ("authentication", authentication.to_json(true)),
+            ("capabilities", json!({"iotEdge": true})),
+        ])
+    }
+
+    /// The body of a PUT that lets this device connect, or for a reason does not.
+    #[must_use]
+    pub fn with_status(&self, disabled: Option<&str>) -> Value {
+        let status = status(disabled);
+        self.with(&[("status", status), ("statusReason", json!(disabled))])
+    }
+
+    fn with(&self, members: &[(&str, Value)]) -> Value {
         let mut document = self.document.clone();
-        document.retain(|name, _| !name.eq_ignore_ascii_case("authentication"));
-        document.insert("authentication".to_owned(), authentication.to_json(true));
+        for (member, value) in members {
+            document.retain(|name, _| !name.eq_ignore_ascii_case(member));
+            document.insert((*member).to_owned(), value.clone());
+        }
         Value::Object(document)
     }
 }
@@ -101,7 +155,7 @@ impl NewDevice<'_> {
     pub fn to_json(&self) -> Value {
         json!({
             "deviceId": self.device_id,
-            "status": if self.disabled.is_some() { "disabled" } else { "enabled" },
+            "status": status(self.disabled),
             "statusReason": self.disabled,
             "authentication": self.authentication.to_json(true),
             "capabilities": {"iotEdge": self.iot_edge},
@@ -154,6 +208,14 @@ pub fn refusal(body: &[u8]) -> String {
     text.trim().to_owned()
 }
 
+fn status(disabled: Option<&str>) -> Value {
+    json!(if disabled.is_some() {
+        "disabled"
+    } else {
+        "enabled"
+    })
+}
+
 fn read(body: &[u8]) -> Result<Value, BodyError> {
     match body.len() > MAX_ANSWER {
         true => Err(BodyError::new(
@@ -192,6 +254,40 @@ mod tests {
         assert_eq!(body["parentScopes"][0], "p");
         assert_eq!(body["authentication"]["type"], "certificateAuthority");
         assert_ne!(device.authentication, Some(new));
+        let body = device.with_status(None);
+        assert_eq!(
+            (&body["status"], &body["statusReason"]),
+            (&json!("enabled"), &Value::Null)
+        );
+        assert_eq!(body["authentication"]["type"], "selfSigned");
+    }
+
+    #[test]
+    fn a_refusal_tells_its_code_in_either_form() {
+        for (body, code) in [
+            (
+                r#"{"Message":"ErrorCode:TooManyDevices;full","ExceptionMessage":""}"#,
+                Some(413_002),
+            ),
+            (
+                r#"{"Message":"{\"errorCode\":403002,\"message\":\"quota\"}"}"#,
+                Some(403_002),
+            ),
+            (r#"{"Message":"no"}"#, None),
+            ("<html>", None),
+        ] {
+            assert_eq!(refusal_code(body.as_bytes()), code, "{body}");
+        }
+    }
+
+    #[test]
+    fn ids_are_encoded_in_paths() {
+        let device = DeviceId::parse("a#b").unwrap();
+        assert_eq!(
+            device_path(&device),
+            "/devices/a%23b?api-version=2021-04-12"
+        );
+        assert_eq!(twin_path(&device), "/twins/a%23b?api-version=2021-04-12");
     }
 
     #[test]
