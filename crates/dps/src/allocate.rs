@@ -1,12 +1,14 @@
-//! Which hub a device gets. Pure: the same enrollment, hubs, registration id and client's network always give the same hub.
+//! Which hub a device gets. Pure: the same enrollment, hubs and their health, registration id and client's network always give the same
+//! hub.
 
 use std::net::IpAddr;
 
 use ids::{DeviceId, HubHost, HubName};
-use registry::{HubReach, LinkedHub, ProvisioningService};
+use registry::{LinkedHub, PassedOver, ProvisioningService};
 use wire::enrollment::AllocationPolicy;
 
 use crate::attest::AttestedDevice;
+use crate::health::Vitals;
 
 mod custom;
 mod hashed;
@@ -36,6 +38,7 @@ pub struct Allocation {
     device: AttestedDevice,
     hub: HubName,
     device_id: DeviceId,
+    passed_over: Vec<PassedOver>,
 }
 
 /// Why no hub could be chosen for a device that is let in.
@@ -55,6 +58,9 @@ pub enum AllocationError {
     /// Custom allocation without anybody to ask.
     #[error("the enrollment's allocation is custom, and it names no webhook")]
     NoWebhook,
+    /// There are candidates, and none of them answers.
+    #[error("no hub can take devices now: {0}; the device may register again")]
+    AllDead(String),
     /// The registration id is no device id, and the enrollment names none.
     #[error("the registration id cannot be a device id; give the enrollment a deviceId")]
     NoDeviceId,
@@ -68,13 +74,20 @@ pub fn choose(
     device: AttestedDevice,
     service: &ProvisioningService,
     client: Option<IpAddr>,
+    vitals: &Vitals,
 ) -> Result<Route, AllocationError> {
     let entry = device.enrollment().entry();
+    let policy = entry.allocation().unwrap_or(service.allocation_policy);
     let candidates = candidates(entry.hubs(), &service.hubs)?;
+    let (candidates, passed_over) = match policy {
+        // Nobody else could take its devices.
+        AllocationPolicy::Static => (candidates, Vec::new()),
+        _ => living(candidates, vitals)?,
+    };
     let device_id = entry
         .device_id(device.registration_id())
         .ok_or(AllocationError::NoDeviceId)?;
-    let hub = match entry.allocation().unwrap_or(service.allocation_policy) {
+    let hub = match policy {
         AllocationPolicy::Hashed => hashed(device.registration_id(), &candidates)?,
         AllocationPolicy::Static => single(entry.hubs(), &candidates)?,
         AllocationPolicy::GeoLatency => {
@@ -88,6 +101,7 @@ pub fn choose(
                 device_id,
                 definition,
                 hubs,
+                passed_over,
             }));
         }
     };
@@ -95,6 +109,7 @@ pub fn choose(
         hub: hub.name.clone(),
         device,
         device_id,
+        passed_over,
     }))
 }
 
@@ -116,6 +131,12 @@ impl Allocation {
     pub fn device_id(&self) -> &DeviceId {
         &self.device_id
     }
+
+    /// Hubs that might have been chosen, if they answered.
+    #[must_use]
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
 }
 
 /// The hubs that may be chosen: those listed, or all linked ones; only with allocation on.
@@ -124,12 +145,10 @@ fn candidates<'h>(
     linked: &'h [LinkedHub],
 ) -> Result<Vec<&'h LinkedHub>, AllocationError> {
     let is_listed =
-        |hub: &LinkedHub| listed.is_empty() || listed.iter().any(|host| hub.host.same_name(host));
+        |hub: &LinkedHub| listed.is_empty() || listed.iter().any(|host| means(host, hub, linked));
     let found: Vec<&LinkedHub> = linked
         .iter()
         .filter(|hub| hub.apply_allocation_policy && is_listed(hub))
-        // Nothing of ours writes to the registry of a hub elsewhere.
-        .filter(|hub| hub.reach == HubReach::Here)
         .collect();
     match (found.is_empty(), listed.is_empty()) {
         (false, _) => Ok(found),
@@ -138,6 +157,43 @@ fn candidates<'h>(
             let hosts: Vec<&str> = listed.iter().map(HubHost::as_str).collect();
             Err(AllocationError::NoneLinked(hosts.join(", ")))
         }
+    }
+}
+
+/// Whether a host that an enrollment lists means a hub. An operator may leave the port out, and a server's own hub got its port from the
+/// server; but of two hubs that differ in nothing but their ports, a port tells which.
+fn means(listed: &HubHost, hub: &LinkedHub, linked: &[LinkedHub]) -> bool {
+    let is_exact = |hub: &LinkedHub| hub.host.is_exactly(listed);
+    match linked.iter().any(is_exact) {
+        true => is_exact(hub),
+        false => hub.host.may_be(listed),
+    }
+}
+
+/// The candidates that can take devices, and those that were passed over because they cannot.
+fn living<'h>(
+    candidates: Vec<&'h LinkedHub>,
+    vitals: &Vitals,
+) -> Result<(Vec<&'h LinkedHub>, Vec<PassedOver>), AllocationError> {
+    let dead = |hub: &&LinkedHub| {
+        let why = vitals.death_of(hub)?;
+        Some(PassedOver {
+            hub: hub.name.clone(),
+            why,
+        })
+    };
+    let passed_over: Vec<PassedOver> = candidates.iter().filter_map(dead).collect();
+    if passed_over.is_empty() {
+        return Ok((candidates, passed_over));
+    }
+    let lives = |hub: &&LinkedHub| passed_over.iter().all(|dead| dead.hub != hub.name);
+    let living: Vec<&LinkedHub> = candidates.into_iter().filter(lives).collect();
+    match living.is_empty() {
+        true => {
+            let all: Vec<&str> = passed_over.iter().map(|dead| dead.why.as_str()).collect();
+            Err(AllocationError::AllDead(all.join("; ")))
+        }
+        false => Ok((living, passed_over)),
     }
 }
 

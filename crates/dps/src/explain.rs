@@ -7,6 +7,7 @@ use wire::verdict::Verdict;
 use crate::allocate::{self, Route};
 use crate::attest;
 use crate::enrollment;
+use crate::health::Vitals;
 use crate::refusal::NotProven;
 use crate::refused;
 use crate::register::{Deps, Register};
@@ -18,9 +19,10 @@ use crate::register::{Deps, Register};
 pub async fn explain(
     request: Register<'_>,
     deps: &Deps,
+    vitals: &Vitals,
     now: Timestamp,
 ) -> Result<Verdict, NotProven> {
-    match judge(request, deps, now).await {
+    match judge(request, deps, vitals, now).await {
         Err(NotProven::Refused(refusal)) => Ok(Verdict::Refused {
             registration_id: refusal.registration_id.clone(),
             error_code: DpsErrorCode::InvalidCertificate.code(),
@@ -30,7 +32,12 @@ pub async fn explain(
     }
 }
 
-async fn judge(request: Register<'_>, deps: &Deps, now: Timestamp) -> Result<Verdict, NotProven> {
+async fn judge(
+    request: Register<'_>,
+    deps: &Deps,
+    vitals: &Vitals,
+    now: Timestamp,
+) -> Result<Verdict, NotProven> {
     let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
     let candidates = enrollment::find(&claim, deps).await?;
     let device = attest::prove(claim, candidates, deps.verifiers(), now)?;
@@ -38,7 +45,7 @@ async fn judge(request: Register<'_>, deps: &Deps, now: Timestamp) -> Result<Ver
     let enrollment = device.enrollment().entry().key().to_string();
     let service = deps.registry.service();
     Ok(
-        match allocate::choose(device, &service, request.presented.from) {
+        match allocate::choose(device, &service, request.presented.from, vitals) {
             Ok(Route::Asking(_)) => Verdict::Asks {
                 registration_id,
                 enrollment,

@@ -20,6 +20,9 @@ mod allocate;
 mod attest;
 mod enrollment;
 
+mod elsewhere;
+mod errands;
+mod health;
 mod outbound;
 mod underway;
 
@@ -58,6 +61,7 @@ use crate::admission::{Admission, Place};
 use crate::attest::Tpms;
 use crate::enrollment::{GroupCache, KnownGroups};
 use crate::error::ServiceFault;
+use crate::health::Vitals;
 use crate::operation::OperationId;
 use crate::presented::Presented;
 use crate::recent::RecentOperations;
@@ -87,7 +91,7 @@ pub struct DpsOptions {
     pub host: HubHost,
     /// Called after a hub or a service with a host of its own was made, before that is acknowledged. `None`: nobody minds.
     pub hosts_covered: Option<HostsCovered>,
-    /// Makes calls to webhooks.
+    /// Makes calls to webhooks and to hubs elsewhere.
     pub outbound: Arc<dyn Outbound>,
     /// Tells the time.
     pub clock: Clock,
@@ -106,6 +110,9 @@ struct Inner {
     recent: RecentOperations,
     /// Told when a registration is under way.
     woken: Notify,
+    /// Told when there may be an errand.
+    errand_woken: Notify,
+    vitals: Vitals,
     admission: Admission,
     refused: Refused,
     options: DpsOptions,
@@ -133,6 +140,8 @@ impl Dps {
             tenants: Tenants::new(deps),
             recent: RecentOperations::default(),
             woken: Notify::new(),
+            errand_woken: Notify::new(),
+            vitals: Vitals::default(),
             admission: Admission::new(options.limits.clone(), rand::random()),
             refused: Refused::default(),
             options,
@@ -188,6 +197,10 @@ impl Dps {
     /// Sets the gauges of the metrics recorder to what is the case now.
     pub fn show_metrics(&self) {
         self.inner.admission.show(self.now());
+        let served = self.tenants().registry().served();
+        for hub in served.services.iter().flat_map(|service| &service.hubs) {
+            self.vitals().show(hub);
+        }
     }
 
     /// Lets a device ask to be registered, or to be told of its registration, or tells it when to come again. Before anything that
@@ -236,7 +249,7 @@ impl Dps {
         };
         let guid = fresh_guid();
         let operation = tenant.operations.issue(registration_id, guid);
-        match register::register(request, &tenant.deps, self.now()).await {
+        match register::register(request, &tenant.deps, self.vitals(), self.now()).await {
             Ok(Registered::Underway) => self.inner.woken.notify_one(),
             Ok(Registered::Assigned(assigned)) => {
                 log_assigned(&assigned.registration);
@@ -326,10 +339,27 @@ impl Dps {
         &self.inner.tenants
     }
 
-    /// Goes on with registrations that wait for somebody outside, until `stopping` turns true. One that is cut off is begun
-    /// again at the next start.
+    /// Goes on with registrations that wait for somebody outside, runs errands at hubs elsewhere and asks those how they are, until
+    /// `stopping` turns true. What is cut off is begun again at the next start.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
-        underway::run(self, stopping).await;
+        tokio::join!(
+            underway::run(self, stopping.clone()),
+            errands::run(self, stopping.clone()),
+            health::run(self, stopping),
+        );
+    }
+
+    /// Returns once there may be an errand. Cancel-safe.
+    async fn errand_woken(&self) {
+        self.inner.errand_woken.notified().await;
+    }
+
+    fn wake_errands(&self) {
+        self.inner.errand_woken.notify_one();
+    }
+
+    fn vitals(&self) -> &Vitals {
+        &self.inner.vitals
     }
 
     /// Returns once a registration is under way. Cancel-safe.

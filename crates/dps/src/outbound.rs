@@ -3,17 +3,20 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use axum::http::Method;
 use zeroize::Zeroizing;
 
-/// A POST of JSON to somebody else.
+/// A request to somebody else, whose body is JSON.
 #[derive(Clone)]
 pub struct OutboundCall {
+    /// How.
+    pub method: Method,
     /// Where to. It may hold a key: not for logs.
     pub url: Zeroizing<String>,
-    /// Beside the content type.
+    /// Beside the content type. They may hold a token: not for logs.
     pub headers: Vec<(&'static str, String)>,
-    /// What.
-    pub body: Vec<u8>,
+    /// What; `None` for a request without a body.
+    pub body: Option<Vec<u8>>,
     /// Longest answer that is read, bytes.
     pub limit: usize,
     /// For everything: connecting, sending, and the whole answer.

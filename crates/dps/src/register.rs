@@ -6,13 +6,15 @@ use std::sync::Arc;
 use ids::{IdScope, RegistrationId, Timestamp};
 use pki::IssuerCache;
 use registry::{
-    AssignError, Assigned, EnrolledBy, FailRegistration, Registry, StorageError, Underway,
+    Assign, AssignError, Assigned, EnrolledBy, FailRegistration, Placing, Question, Registry,
+    StorageError, Underway,
 };
 use serde_json::Value;
 
 use crate::allocate::{self, AllocationError, Asking, Route};
 use crate::attest::{self, Tpms, Verifiers};
 use crate::enrollment::{self, GroupCache, KnownGroups};
+use crate::health::Vitals;
 use crate::presented::Presented;
 use crate::refusal::{NotProven, Refusal};
 
@@ -88,9 +90,10 @@ pub enum Registered {
 pub async fn register(
     request: Register<'_>,
     deps: &Deps,
+    vitals: &Vitals,
     now: Timestamp,
 ) -> Result<Registered, RegisterError> {
-    if let Some(registered) = by_presumption(request, deps, now).await? {
+    if let Some(registered) = by_presumption(request, deps, vitals, now).await? {
         return Ok(registered);
     }
     let mut proofs = 0;
@@ -101,11 +104,11 @@ pub async fn register(
         proofs += 1;
 
         let enrolled_by = record::enrolled_by(&device);
-        let outcome =
-            match allocate::choose(device, &deps.registry.service(), request.presented.from) {
-                Ok(route) => follow(route, request, deps, now).await?,
-                Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
-            };
+        let (service, from) = (deps.registry.service(), request.presented.from);
+        let outcome = match allocate::choose(device, &service, from, vitals) {
+            Ok(route) => follow(route, request, deps, now).await?,
+            Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
+        };
         match outcome {
             Ok(registered) => return Ok(registered),
             Err(AssignError::EnrollmentChanged) if proofs < PROOFS => {}
@@ -120,6 +123,7 @@ pub async fn register(
 async fn by_presumption(
     request: Register<'_>,
     deps: &Deps,
+    vitals: &Vitals,
     now: Timestamp,
 ) -> Result<Option<Registered>, RegisterError> {
     let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
@@ -133,8 +137,8 @@ async fn by_presumption(
             return own.await?.map_or(Err(refused.into()), |_| Ok(None));
         }
     };
-    let chosen = allocate::choose(device, &deps.registry.service(), request.presented.from);
-    match chosen {
+    let (service, from) = (deps.registry.service(), request.presented.from);
+    match allocate::choose(device, &service, from, vitals) {
         Ok(route) => Ok(follow(route, request, deps, now).await?.ok()),
         Err(_) => Ok(None),
     }
@@ -150,7 +154,12 @@ async fn follow(
     match route {
         Route::Chosen(place) => {
             let assigned = deps.registry.assign(record::assignment(&place), now).await;
-            Ok(assigned.map(|assigned| Registered::Assigned(Box::new(assigned))))
+            Ok(match assigned {
+                Err(AssignError::Elsewhere) => {
+                    begin_placing(record::assignment(&place), deps, now).await
+                }
+                done => done.map(|assigned| Registered::Assigned(Box::new(assigned))),
+            })
         }
         Route::Asking(asking) => ask(&asking, request, deps, now).await,
     }
@@ -168,9 +177,25 @@ async fn ask(
         return Ok(Err(AssignError::EnrollmentChanged));
     };
     let registrant = record::registrant(asking.device(), asking.device_id());
-    let underway = Underway::new(registrant, question, now);
+    let underway = Underway::new(registrant, Question::Webhook(question), now);
     let begun = deps.registry.begin_underway(underway, now).await;
     Ok(begun.map(|_| Registered::Underway))
+}
+
+/// Writes down that a hub elsewhere has to be asked.
+async fn begin_placing(
+    assign: Assign,
+    deps: &Deps,
+    now: Timestamp,
+) -> Result<Registered, AssignError> {
+    let placing = Placing {
+        choice: assign.choice,
+        note: None,
+    };
+    let question = Question::Place(Box::new(placing));
+    let underway = Underway::new(assign.registrant, question, now);
+    deps.registry.begin_underway(underway, now).await?;
+    Ok(Registered::Underway)
 }
 
 /// Why a device was not assigned.

@@ -1,21 +1,24 @@
 //! Goes on with registrations that wait for somebody outside: a thin loop around the registry's transactions.
 
+mod asking;
+mod placing;
 pub(crate) mod signature;
 pub(crate) mod webhook;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ids::Timestamp;
-use registry::{RegistrationFailure, StorageError, Ticket};
+use registry::{
+    AllocationNote, Question, RegistrationFailure, Registry, StorageError, Ticket, Underway,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use wire::error::DpsErrorCode;
 
-use crate::{Dps, log_assigned, register};
-use signature::WebhookKey;
-use webhook::{Asked, WebhookFault};
+use crate::Dps;
+use crate::tenants::Tenant;
 
 /// Registrations that are gone on with at once.
 const AT_ONCE: usize = 64;
@@ -149,74 +152,72 @@ async fn go_on(dps: &Dps, ticket: Ticket, started: Timestamp) -> Result<(), Stor
     let Some(tenant) = dps.tenants().by_scope(&ticket.id_scope) else {
         return Ok(());
     };
-    let registry = &tenant.deps.registry;
-    let underway = ticket.underway.clone().resumed(started);
-    let question = &underway.question;
-    if underway.is_stale(dps.now()) {
-        let fault = "Custom allocation failed with status code: 503: too many registrations wait for webhooks";
-        let note = webhook::unasked(question, fault);
-        return give_up(dps, ticket, fault, note).await;
+    let attempt = Attempt {
+        dps,
+        tenant,
+        underway: ticket.underway.clone().resumed(started),
+        ticket,
+    };
+    match attempt.underway.question.clone() {
+        Question::Webhook(question) => asking::go_on(attempt, &question).await,
+        Question::Place(placing) => placing::go_on(attempt, *placing).await,
     }
-    let key = WebhookKey::of(tenant.service().operation_key.reveal());
-    let Asked { outcome, note } = webhook::ask(dps.outbound(), question, &key, dps.now()).await;
-    match outcome {
-        Ok(choice) => {
-            let as_failure = register::assignment_failure;
-            let settled = registry.settle_underway(ticket, choice, note, as_failure, dps.now());
-            if let Some(record) = settled.await? {
-                log_assigned(&record);
+}
+
+/// One registration under way, as one try sees it.
+struct Attempt<'a> {
+    dps: &'a Dps,
+    tenant: Arc<Tenant>,
+    ticket: Ticket,
+    /// As this process counts its time.
+    underway: Underway,
+}
+
+/// Why a try came to nothing.
+struct Setback {
+    failure: RegistrationFailure,
+    /// Whether another try may help.
+    may_pass: bool,
+    note: AllocationNote,
+}
+
+impl Attempt<'_> {
+    fn registry(&self) -> &Registry {
+        &self.tenant.deps.registry
+    }
+
+    /// Tries again later, or gives up.
+    async fn again_or_never(self, setback: Setback) -> Result<(), StorageError> {
+        let chance = rand::random_range(0.0..1.0);
+        let next = setback
+            .may_pass
+            .then(|| self.underway.clone().postponed(self.dps.now(), chance));
+        match next.flatten() {
+            Some(mut next) => {
+                tracing::debug!(
+                    registration.id = %next.registrant.registration_id,
+                    "a registration is gone on with later: {}",
+                    setback.failure.message
+                );
+                // A plan that this try has made stays.
+                next.plan.clone_from(&self.ticket.underway.plan);
+                let registry = self.dps.tenants().registry();
+                registry.postpone_underway(self.ticket, next).await
             }
-            Ok(())
+            None => self.give_up(setback).await,
         }
-        Err(fault) => again_or_never(dps, ticket, underway, fault, note).await,
     }
-}
 
-async fn again_or_never(
-    dps: &Dps,
-    ticket: Ticket,
-    underway: registry::Underway,
-    fault: WebhookFault,
-    note: registry::AllocationNote,
-) -> Result<(), StorageError> {
-    let chance = rand::random_range(0.0..1.0);
-    let next = fault
-        .may_pass()
-        .then(|| underway.postponed(dps.now(), chance));
-    match next.flatten() {
-        Some(next) => {
-            tracing::debug!(registration.id = %next.registrant.registration_id, "a webhook is asked again: {fault}");
-            dps.tenants()
-                .registry()
-                .postpone_underway(ticket, next)
-                .await
+    async fn give_up(self, setback: Setback) -> Result<(), StorageError> {
+        let id = self.underway.registrant.registration_id.clone();
+        let Setback { failure, note, .. } = setback;
+        let (code, why) = (failure.code, failure.message.clone());
+        let registry = self.registry().clone();
+        let written = registry.give_up_underway(self.ticket, failure, note, self.dps.now());
+        if written.await?.is_some() {
+            tracing::warn!(registration.id = %id, error.code = code, "registration {id} failed: {why}");
+            self.dps.wake_errands();
         }
-        None => give_up(dps, ticket, &fault.to_string(), note).await,
+        Ok(())
     }
-}
-
-async fn give_up(
-    dps: &Dps,
-    ticket: Ticket,
-    why: &str,
-    note: registry::AllocationNote,
-) -> Result<(), StorageError> {
-    let Some(tenant) = dps.tenants().by_scope(&ticket.id_scope) else {
-        return Ok(());
-    };
-    let id = ticket.underway.registrant.registration_id.clone();
-    let failure = RegistrationFailure {
-        code: DpsErrorCode::CustomAllocationFailed.code(),
-        message: why.to_owned(),
-    };
-    let registry = &tenant.deps.registry;
-    let written = registry.give_up_underway(ticket, failure, note, dps.now());
-    if written.await?.is_some() {
-        tracing::warn!(
-            registration.id = %id,
-            error.code = DpsErrorCode::CustomAllocationFailed.code(),
-            "registration {id} failed: {why}"
-        );
-    }
-    Ok(())
 }

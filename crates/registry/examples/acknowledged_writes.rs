@@ -88,6 +88,7 @@ async fn write_forever(
             hub: hub.clone(),
             twin: None,
             payload: None,
+            passed_over: Vec::new(),
         };
         let assign = Assign { registrant, choice };
         registry.assign(assign, now).await?;

@@ -120,6 +120,7 @@ async fn device(registry: &Registry, number: usize) -> Outcome {
         hub: hub.name.clone(),
         twin: None,
         payload: None,
+        passed_over: Vec::new(),
     };
     registry
         .assign(Assign { registrant, choice }, now())

@@ -18,6 +18,7 @@ mod service;
 mod authority;
 mod detail;
 mod enrollment;
+mod placing;
 mod refusal;
 mod registration;
 mod underway;
@@ -58,17 +59,18 @@ pub use identity::{
 };
 pub use key::SecretBytes;
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
+pub use placing::{Errand, ErrandKind, Plan, PlanStep, Spot, Whereabouts};
 pub use precondition::IfMatch;
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{
-    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, Registrant,
-    RegistrationError, RegistrationFailure, RegistrationRecord, RegistrationState,
+    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, PassedOver,
+    Registrant, RegistrationError, RegistrationFailure, RegistrationRecord, RegistrationState,
     ReprovisionPolicy, Substatus,
 };
 pub use registry::{
-    AuditQuery, AuditRecord, AuditVerifyError, Block, BlockError, Init, MAX_AUTHORITIES,
-    MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_SERVICES,
-    RefusalsError, Registry, Ticket,
+    AuditQuery, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Carried, Init,
+    MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES,
+    MAX_SERVICES, Placed, RefusalsError, Registry, Settled, Ticket,
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,
@@ -80,4 +82,6 @@ pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,
 };
-pub use underway::{AllocationNote, AllocationRecord, Question, Underway};
+pub use underway::{
+    AllocationNote, AllocationRecord, Placing, Question, Underway, WebhookQuestion,
+};

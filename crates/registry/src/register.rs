@@ -1,12 +1,17 @@
-//! What a registration does to the hub: decided here, written by `registry/registrations/assign.rs`.
+//! What a registration does to the hub: decided here, carried out by `registry/registrations/assign.rs` in this directory and by the
+//! provisioning service at hubs elsewhere.
 
-use crate::registration::{ReprovisionPolicy, Substatus};
+use serde::{Deserialize, Serialize};
+
+use crate::registration::{PassedOver, ReprovisionPolicy, Substatus};
 
 /// A hub and a device in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) hub: String,
-    pub(crate) device_id: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The hub's name.
+    pub hub: String,
+    /// The device's id.
+    pub device_id: String,
 }
 
 /// What is there before.
@@ -23,8 +28,8 @@ pub(crate) struct Situation<'a> {
 }
 
 /// What to do with the hub device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DeviceStep {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceStep {
     /// There is none: create it with the initial twin.
     Create,
     /// Keep it and its twin; only what it proves itself with follows.
@@ -34,7 +39,7 @@ pub(crate) enum DeviceStep {
 }
 
 /// The decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Decision {
     /// Where the device is from now on.
     pub(crate) place: Place,
@@ -47,14 +52,29 @@ pub(crate) struct Decision {
 }
 
 /// What becomes of a device that is left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OldDevice {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OldDevice {
     /// There is none, or it is where the device stays.
     None,
     /// It moves to the new place with its data, before the step.
     Move,
     /// It is deleted.
     Delete,
+}
+
+/// Where a registration leads, of what allocation wants and where the device is. A device stays where it is when its enrollment says
+/// so, and when its hub was passed over: what is there can neither be read nor taken away now, and comes back with the hub.
+pub(crate) fn aim(
+    previous: Option<&Place>,
+    wanted: Place,
+    policy: ReprovisionPolicy,
+    passed_over: &[PassedOver],
+) -> Place {
+    let stays = |place: &&Place| {
+        policy == ReprovisionPolicy::Never
+            || passed_over.iter().any(|hub| hub.hub.as_str() == place.hub)
+    };
+    previous.filter(stays).cloned().unwrap_or(wanted)
 }
 
 pub(crate) fn decide(situation: Situation<'_>, policy: ReprovisionPolicy) -> Decision {
@@ -148,6 +168,24 @@ mod tests {
             hub: hub.to_owned(),
             device_id: "d".to_owned(),
         }
+    }
+
+    #[test]
+    fn a_device_of_a_hub_that_was_passed_over_stays_there() {
+        let dead = [PassedOver {
+            hub: "b".parse().unwrap(),
+            why: "dead".to_owned(),
+        }];
+        let aim = |previous: Option<&str>, policy, passed_over: &[PassedOver]| {
+            let previous = previous.map(place);
+            aim(previous.as_ref(), place("a"), policy, passed_over).hub
+        };
+        assert_eq!(aim(Some("b"), MigrateData, &dead), "b");
+        assert_eq!(aim(Some("b"), ResetData, &dead), "b");
+        assert_eq!(aim(Some("c"), MigrateData, &dead), "a", "another one moves");
+        assert_eq!(aim(None, MigrateData, &dead), "a");
+        assert_eq!(aim(Some("b"), MigrateData, &[]), "a");
+        assert_eq!(aim(Some("b"), Never, &[]), "b");
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub struct Registrant {
 }
 
 /// What allocation decided for a device.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// The hub; not looked at when the policy is [`ReprovisionPolicy::Never`] and an assignment exists.
     pub hub: HubName,
@@ -97,6 +97,18 @@ pub struct Choice {
     pub twin: Option<InitialTwin>,
     /// `payload` of the answer: what a custom allocation returned.
     pub payload: Option<Value>,
+    /// Hubs that were no candidates although they might have been. A device that is in one of them stays there.
+    #[serde(default)]
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A hub that gets no device for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// Which.
+    pub hub: HubName,
+    /// Why, for the operator.
+    pub why: String,
 }
 
 /// One successful registration, decided upon and ready to be written.
@@ -109,7 +121,7 @@ pub struct Assign {
 }
 
 /// What a device was told about its registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Substatus {
     /// First assignment.
     InitialAssignment,
@@ -217,8 +229,11 @@ pub enum AssignError {
     #[error("the enrollment was changed while the device registered; register again")]
     EnrollmentChanged,
     /// The hub is not linked (any more).
-    #[error("hub {0} is not linked to the provisioning service, or does not live on this server")]
+    #[error("hub {0} is not linked to the provisioning service")]
     UnknownHub(HubName),
+    /// It cannot be done in a transaction: the device is, or shall be, in a hub elsewhere, which has to be asked.
+    #[error("a hub elsewhere has to be asked")]
+    Elsewhere,
     /// Another registration owns the hub device: two enrollments name one device id.
     #[error("device {device_id} of hub {hub} belongs to registration {owner}")]
     DeviceTaken {

@@ -25,6 +25,7 @@ mod services;
 mod authorities;
 mod blocks;
 mod enrollments;
+mod errands;
 mod groups;
 mod references;
 mod refusals;
@@ -43,9 +44,9 @@ mod evaluate;
 mod events;
 
 pub use audit::{AuditQuery, AuditRecord, AuditVerifyError};
-pub use registrations::Ticket;
+pub use registrations::{Carried, Placed, Settled, Ticket};
 
-pub use blocks::{Block, BlockError};
+pub use blocks::{BLOCKED, Block, BlockError};
 use compiled::ConfigurationCache;
 pub use refusals::RefusalsError;
 

@@ -39,11 +39,11 @@ impl ProvisioningService {
         self.hubs.iter().find(|hub| &hub.name == name)
     }
 
-    /// The linked hub at this host; case does not matter, and a port only between hubs that differ in nothing else.
+    /// The linked hub at this host; case does not matter, and a port only where both have one.
     #[must_use]
     pub fn hub_at(&self, host: &HubHost) -> Option<&LinkedHub> {
-        let exactly = self.hubs.iter().find(|hub| &hub.host == host);
-        exactly.or_else(|| self.hubs.iter().find(|hub| hub.host.same_name(host)))
+        let exactly = self.hubs.iter().find(|hub| hub.host.is_exactly(host));
+        exactly.or_else(|| self.hubs.iter().find(|hub| hub.host.may_be(host)))
     }
 }
 

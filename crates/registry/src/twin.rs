@@ -4,9 +4,11 @@ mod limits;
 mod merge;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use ids::{ConfigurationId, Etag, Timestamp};
 use serde_json::{Map, Value};
+use store::StoreError;
 
 use crate::StorageError;
 use crate::etag;
@@ -123,6 +125,23 @@ impl InitialTwin {
             tags: text(TAGS, tags, limits::TAGS)?,
             desired: text(DESIRED, &without_marks(desired), limits::PROPERTIES)?,
         })
+    }
+}
+
+impl InitialTwin {
+    /// Tags and desired properties.
+    ///
+    /// # Errors
+    /// When what is stored of them is damaged.
+    pub fn documents(&self) -> Result<[Map<String, Value>; 2], StorageError> {
+        let read = |text: &Option<String>| -> Result<_, StoreError> {
+            match text {
+                Some(text) => serde_json::from_str(text)
+                    .map_err(|error| StoreError::damaged(Path::new("an initial twin"), error)),
+                None => Ok(Map::new()),
+            }
+        };
+        Ok([read(&self.tags)?, read(&self.desired)?])
     }
 }
 

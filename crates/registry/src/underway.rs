@@ -1,4 +1,4 @@
-//! Registrations that wait for somebody outside this process: the webhook of a custom allocation. Pure.
+//! Registrations that wait for somebody outside this process: the webhook of a custom allocation, or a hub elsewhere. Pure.
 //!
 //! One is durable from the moment that its device is told to poll, until one transaction writes down what became of it. What is
 //! asked outside in between can be asked twice: a server that was killed asks again.
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::allocation::CustomAllocation;
 
-use crate::registration::Registrant;
+use crate::placing::Plan;
+use crate::registration::{Choice, PassedOver, Registrant};
 
 /// A webhook is asked that often.
 const QUESTIONS: u32 = 2;
@@ -19,6 +20,11 @@ const UNTIL_ASKED: Duration = Duration::from_secs(30);
 /// The pause between two questions, at most; half of it at least.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A hub elsewhere is asked that often, with pauses that double from the first one.
+const PLACINGS: u32 = 5;
+/// A registration that has not had its turn at a hub elsewhere by then ends.
+const UNTIL_PLACED: Duration = Duration::from_secs(600);
+
 /// A registration under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Underway {
@@ -26,6 +32,9 @@ pub struct Underway {
     pub registrant: Registrant,
     /// What is asked.
     pub question: Question,
+    /// What is being done at hubs elsewhere; written down before anything is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// Tries that failed.
     pub tries: u32,
     /// When it began.
@@ -34,25 +43,50 @@ pub struct Underway {
     pub due: Timestamp,
 }
 
+/// What somebody outside is asked. Told apart by their members: the first kind was once the only one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Question {
+    /// Which hub a device gets.
+    Webhook(WebhookQuestion),
+    /// To take a device, or to give one away.
+    Place(Box<Placing>),
+}
+
 /// What a webhook is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Question {
+pub struct WebhookQuestion {
     /// Whom.
     pub definition: CustomAllocation,
     /// The body of the request.
     pub input: String,
     /// The hubs that it may answer with.
     pub hubs: Vec<(HubName, HubHost)>,
+    /// Those that it may not answer with for now.
+    #[serde(default)]
+    pub passed_over: Vec<PassedOver>,
 }
 
-/// What a custom allocation was asked and what came of it, for the operator.
+/// A device on its way between hubs of which one is elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placing {
+    /// What allocation decided.
+    pub choice: Choice,
+    /// What a webhook was asked before.
+    #[serde(default)]
+    pub note: Option<AllocationNote>,
+}
+
+/// How an allocation came about, for the operator: what a webhook was asked, which hubs were passed over, what failed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationNote {
-    /// Who was asked, without the key that its URL may hold.
-    pub webhook: CustomAllocation,
+    /// Who was asked, without the key that its URL may hold; absent when no webhook chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<CustomAllocation>,
     /// The body of the request.
-    pub input: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
     /// Status of the answer; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -62,6 +96,58 @@ pub struct AllocationNote {
     /// Why the allocation failed; absent when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// The hub that was chosen; absent where a webhook's answer names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubName>,
+    /// Hubs that were passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+}
+
+impl AllocationNote {
+    /// What is to be told of a choice that no webhook made.
+    #[must_use]
+    pub fn of(choice: &Choice) -> Self {
+        Self {
+            hub: Some(choice.hub.clone()),
+            passed_over: choice.passed_over.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Placing {
+    /// What to tell the operator of how the hub was chosen, when there is anything.
+    #[must_use]
+    pub fn told(&self) -> Option<AllocationNote> {
+        let own = || {
+            let note = AllocationNote::of(&self.choice);
+            (!note.passed_over.is_empty()).then_some(note)
+        };
+        self.note.clone().or_else(own)
+    }
+}
+
+impl Question {
+    /// Whom it is put to: only so many are put to one at once.
+    #[must_use]
+    pub fn destination(&self) -> String {
+        match self {
+            Self::Webhook(question) => question.definition.webhook_url.host().to_string(),
+            Self::Place(placing) => format!("hub {}", placing.choice.hub),
+        }
+    }
+
+    fn is_same_as(&self, newer: &Self) -> bool {
+        match (self, newer) {
+            (Self::Webhook(one), Self::Webhook(other)) => one == other,
+            (Self::Place(one), Self::Place(other)) => {
+                let asked = |of: &Placing| (of.choice.hub.clone(), of.choice.twin.clone());
+                asked(one) == asked(other)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A note as it is stored.
@@ -84,6 +170,7 @@ impl Underway {
         Self {
             registrant,
             question,
+            plan: None,
             tries: 0,
             began: now,
             due: now,
@@ -93,15 +180,35 @@ impl Underway {
     /// Whether a device that registers now asks for what is under way already.
     #[must_use]
     pub fn is_same_as(&self, newer: &Self) -> bool {
-        (&self.registrant, &self.question) == (&newer.registrant, &newer.question)
+        self.registrant == newer.registrant && self.question.is_same_as(&newer.question)
+    }
+
+    /// After a webhook chose a hub that has to be asked in turn.
+    #[must_use]
+    pub fn placing(self, choice: Choice, note: AllocationNote, now: Timestamp) -> Self {
+        let note = Some(note);
+        Self {
+            question: Question::Place(Box::new(Placing { choice, note })),
+            tries: 0,
+            began: now,
+            due: now,
+            ..self
+        }
     }
 
     /// After a try that failed: when to go on, `None` when that was enough. `chance`, between 0 and 1, spreads the tries of many.
     #[must_use]
     pub fn postponed(self, now: Timestamp, chance: f64) -> Option<Self> {
         let tries = self.tries + 1;
-        let due = now.plus(PAUSE.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0)));
-        let goes_on = tries < QUESTIONS && due.since(self.began) <= UNTIL_ASKED;
+        let pause = match self.question {
+            Question::Webhook(_) => PAUSE,
+            Question::Place(_) => PAUSE * (1 << (tries - 1).min(PLACINGS)),
+        };
+        let due = now.plus(pause.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0)));
+        let goes_on = match self.question {
+            Question::Webhook(_) => tries < QUESTIONS && due.since(self.began) <= UNTIL_ASKED,
+            Question::Place(_) => tries < PLACINGS,
+        };
         goes_on.then_some(Self { tries, due, ..self })
     }
 
@@ -117,7 +224,12 @@ impl Underway {
     /// Whether it has waited for its turn so long that it is not worth beginning.
     #[must_use]
     pub fn is_stale(&self, now: Timestamp) -> bool {
-        now.since(self.began) > UNTIL_ASKED
+        let waited = now.since(self.began);
+        match self.question {
+            Question::Webhook(_) => waited > UNTIL_ASKED,
+            // Once it has had a turn, its tries are counted.
+            Question::Place(_) => self.tries == 0 && waited > UNTIL_PLACED,
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 mod authorities;
 #[path = "conformance/deployments.rs"]
 mod deployments;
+#[path = "conformance/elsewhere.rs"]
+mod elsewhere;
 #[path = "conformance/enrollments.rs"]
 mod enrollments;
 #[path = "conformance/hubs.rs"]
@@ -197,6 +199,14 @@ promises!(embedded:
         records_are_deleted_and_listed_by_group,
         many_at_once_are_all_there,
         an_enrollment_that_changed_meanwhile_assigns_nobody,
+    },
+    elsewhere::{
+        a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here,
+        a_plan_outlives_whoever_made_it,
+        moves_between_here_and_elsewhere_lose_nothing,
+        what_was_made_elsewhere_for_nothing_is_removed,
+        a_device_elsewhere_is_not_taken_from_its_owner,
+        errands_are_kept_until_they_are_done,
     },
     reprovisioning::{
         again_with_another_certificate_refreshes_it,

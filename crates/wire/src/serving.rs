@@ -2,7 +2,7 @@
 //!
 //! What Azure keeps behind its resource manager. Names of members are those of `az iot`. Unknown members are errors.
 
-use ids::{HubHost, HubName, IdScope, Network, ServiceName};
+use ids::{HubHost, HubName, IdScope, Network, ServiceName, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,7 @@ pub struct SettingsPatch {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LinkRequest {
-    /// The hub's, with the rights `RegistryWrite` and `ServiceConnect`.
+    /// The hub's, with the rights `RegistryWrite` and `ServiceConnect`, and `RegistryRead` for a hub elsewhere.
     pub connection_string: Option<ConnectionString>,
     /// 1 to 1000.
     pub allocation_weight: Option<i64>,
@@ -129,6 +129,39 @@ pub struct LinkedHubDocument {
     /// How far clients are from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latencies: Vec<Latency>,
+    /// How it is.
+    pub health: HubHealth,
+}
+
+/// How a linked hub is: what calls to it came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HubHealth {
+    /// What follows from them.
+    pub state: HubState,
+    /// The first call that failed since the last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since_utc: Option<Timestamp>,
+    /// How many have failed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// What the last one came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// Devices that are still to be removed, disabled or enabled there.
+    pub errands: u64,
+}
+
+/// Whether a linked hub gets devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HubState {
+    /// The last call came through.
+    Healthy,
+    /// Calls fail, not yet often and long enough.
+    Suspect,
+    /// It gets no new devices.
+    Dead,
 }
 
 /// `PUT /muster/v1/dps/policies/{keyName}`: a new policy.
@@ -232,10 +265,17 @@ mod tests {
             allocation_weight: 1,
             apply_allocation_policy: true,
             latencies: Vec::new(),
+            health: HubHealth {
+                state: HubState::Healthy,
+                failing_since_utc: None,
+                failures: None,
+                last_error: None,
+                errands: 0,
+            },
         };
         let expected = serde_json::json!({
             "name": "hub", "hostName": "h.example", "location": "here", "allocationWeight": 1,
-            "applyAllocationPolicy": true,
+            "applyAllocationPolicy": true, "health": {"state": "healthy", "errands": 0},
         });
         assert_eq!(serde_json::to_value(document).unwrap(), expected);
     }

@@ -1,6 +1,6 @@
 //! Muster's own API about who was or would be let in: `/muster/v1/dps/refusals`, `/muster/v1/dps/explain`.
 
-use ids::{DeviceId, HubHost, RegistrationId, Timestamp};
+use ids::{DeviceId, HubHost, HubName, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -132,7 +132,33 @@ pub struct BlockDocument {
     pub reason: Option<String>,
     /// Since when.
     pub since_date_time_utc: Timestamp,
-    /// Its hub device, when it has one on this server.
+    /// Its hub device, when it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<DeviceId>,
+    /// The hub where it is, and whether it is disabled there already.
+    #[serde(default)]
+    pub hubs: Vec<BlockedAt>,
+}
+
+/// How far a block has come at a hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockedAt {
+    /// The hub.
+    pub hub: HubName,
+    /// Whether the device is disabled there.
+    pub state: BlockState,
+    /// Why it is not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Whether a hub has disabled a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BlockState {
+    /// It has.
+    Done,
+    /// It is asked again until it has.
+    Pending,
 }

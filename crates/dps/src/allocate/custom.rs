@@ -2,7 +2,8 @@
 
 use ids::{DeviceId, HubHost, HubName};
 use registry::{
-    EnrollmentKey, EnrollmentRecord, LinkedHub, Question, RegistrationRecord, Registry,
+    EnrollmentKey, EnrollmentRecord, LinkedHub, PassedOver, RegistrationRecord, Registry,
+    WebhookQuestion,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,6 +25,7 @@ pub struct Asking {
     pub(super) device_id: DeviceId,
     pub(super) definition: CustomAllocation,
     pub(super) hubs: Vec<(HubName, HubHost)>,
+    pub(super) passed_over: Vec<PassedOver>,
 }
 
 pub(super) fn offered(candidates: &[&LinkedHub]) -> Vec<(HubName, HubHost)> {
@@ -52,7 +54,7 @@ impl Asking {
         &self,
         registry: &Registry,
         payload: Option<&Value>,
-    ) -> Result<Option<Question>, NotProven> {
+    ) -> Result<Option<WebhookQuestion>, NotProven> {
         let entry = self.device.enrollment().entry();
         let Some(record) = registry.enrollment(entry.key()).await? else {
             return Ok(None);
@@ -63,13 +65,14 @@ impl Asking {
         let id = self.device.registration_id();
         let current = registry.registration(id).await?;
         let request = self.request(registry, &record, current.as_ref(), payload)?;
-        Ok(Some(Question {
+        Ok(Some(WebhookQuestion {
             definition: self.definition.clone(),
             input: serde_json::to_string(&request).map_err(|error| BadRecord {
                 key: record.key.clone(),
                 problem: error.to_string(),
             })?,
             hubs: self.hubs.clone(),
+            passed_over: self.passed_over.clone(),
         }))
     }
 

@@ -191,3 +191,70 @@ fn the_nearest_hub_is_the_one_of_the_clients_narrowest_network() {
     assert_eq!(names(Some("192.0.2.1")), all, "nobody knows this network");
     assert_eq!(names(None), all);
 }
+
+fn remote(name: &str) -> LinkedHub {
+    let access = registry::RemoteAccess {
+        policy: "iothubowner".to_owned(),
+        key: wire::identity::KeyText::parse("AAECAwQFBgcICQoLDA0ODw==").unwrap(),
+    };
+    LinkedHub {
+        reach: HubReach::Remote(access),
+        ..hub(name, None, true)
+    }
+}
+
+#[test]
+fn ports_tell_hubs_of_one_name_apart() {
+    let host = |text: &str| HubHost::parse(text).unwrap();
+    let at = |name: &str, text: &str| LinkedHub {
+        host: host(text),
+        ..hub(name, None, true)
+    };
+    let found = |listed: &str, hubs: &[LinkedHub]| {
+        let found = candidates(&[host(listed)], hubs).unwrap_or_default();
+        let names = found.iter().map(|hub| hub.name.to_string());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let one = [at("a", "localhost:8443")];
+    assert_eq!(found("LOCALHOST", &one), "a");
+    assert_eq!(found("localhost:8443", &one), "a");
+    assert_eq!(found("localhost:9443", &one), "");
+    let two = [at("a", "localhost:8443"), at("b", "localhost:9443")];
+    assert_eq!(found("localhost:9443", &two), "b");
+    assert_eq!(found("localhost", &two), "a b", "it may mean both");
+    let mixed = [at("a", "localhost"), at("b", "localhost:8443")];
+    assert_eq!(found("localhost", &mixed), "a");
+    assert_eq!(found("localhost:443", &mixed), "a");
+    assert_eq!(found("localhost:8443", &mixed), "b");
+    assert_eq!(found("localhost:9443", &mixed), "a", "no port of its own");
+}
+
+#[test]
+fn dead_hubs_are_passed_over_and_nobody_else_moves() {
+    let hubs = [remote("a"), remote("b"), hub("c", None, true)];
+    let all: Vec<&LinkedHub> = hubs.iter().collect();
+    let vitals = Vitals::default();
+    assert_eq!(living(all.clone(), &vitals).unwrap().1, []);
+    for second in [0, 5, 10] {
+        let now = ids::Timestamp::from_unix_seconds(1_000_000 + second);
+        vitals.observe(&hubs[0], Some("silent".to_owned()), now);
+    }
+    let (left, passed_over) = living(all.clone(), &vitals).unwrap();
+    assert_eq!(passed_over[0].hub, hubs[0].name);
+    assert!(passed_over[0].why.contains("silent"));
+    for number in 0..1000 {
+        let id = RegistrationId::parse(&format!("device-{number}")).unwrap();
+        let (before, now) = (hashed(&id, &all).unwrap(), hashed(&id, &left).unwrap());
+        assert!(now.name != hubs[0].name, "the dead one gets nobody");
+        let is_moved = before.name != now.name;
+        assert_eq!(
+            is_moved,
+            before.name == hubs[0].name,
+            "only its share is handed out"
+        );
+    }
+    let alone = living(vec![&hubs[0]], &vitals);
+    assert!(
+        matches!(alone, Err(AllocationError::AllDead(why)) if why.contains("hub a was passed over"))
+    );
+}

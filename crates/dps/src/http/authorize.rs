@@ -10,6 +10,7 @@ use wire::sas::{SharedAccessKey, UnverifiedToken};
 
 use super::{Incoming, RequestId};
 use crate::error::ServiceFault;
+use crate::health::Vitals;
 use crate::register::Deps;
 use crate::tenants::Tenant;
 use crate::{Dps, DpsOptions};
@@ -81,12 +82,17 @@ impl Operator<'_> {
         &self.registry
     }
 
-    /// What the program decided for all services.
     /// What the operator's service decides with.
     pub(super) fn deps(&self) -> &Deps {
         &self.tenant.deps
     }
 
+    /// How the hubs are.
+    pub(super) fn vitals(&self) -> &Vitals {
+        self.dps.vitals()
+    }
+
+    /// What the program decided for all services.
     pub(super) fn options(&self) -> &DpsOptions {
         self.dps.options()
     }

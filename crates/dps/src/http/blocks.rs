@@ -2,13 +2,14 @@
 
 use axum::http::StatusCode;
 use ids::RegistrationId;
-use registry::{BlockError, Right};
+use registry::{Block, BlockError, Right};
 use wire::enrollment::MAX_BODY;
-use wire::verdict::{BlockDocument, BlockRequest};
+use wire::verdict::{BlockDocument, BlockRequest, BlockState, BlockedAt};
 
 use super::authorize::authorize;
 use super::{Incoming, Reply};
 use crate::Dps;
+use crate::errands;
 use crate::error::ServiceFault;
 use crate::serving::ServingFault;
 
@@ -33,10 +34,14 @@ pub(super) async fn put(
     let blocked = operator.registry().block(&id, reason, operator.now());
     let blocked = blocked.await.map_err(fault)?;
     let document = BlockDocument {
+        hubs: hubs(dps, &blocked).await?,
         registration_id: blocked.registration_id,
         reason: blocked.reason,
         since_date_time_utc: blocked.since,
-        device_id: blocked.device.map(|identity| identity.device),
+        device_id: match (blocked.device, blocked.elsewhere) {
+            (Some(here), _) => Some(here.device),
+            (None, elsewhere) => elsewhere.map(|(_, device)| device),
+        },
     };
     Ok(Reply::json(StatusCode::OK, &document))
 }
@@ -51,7 +56,32 @@ pub(super) async fn delete(
     request.read(MAX_BODY).await?;
     let unblocked = operator.registry().unblock(&id, operator.now());
     unblocked.await.map_err(fault)?;
+    dps.wake_errands();
     Ok(Reply::no_content())
+}
+
+/// How far the block has come where the device is. A hub elsewhere is asked once before the operator is answered, and then until it has
+/// done it.
+async fn hubs(dps: &Dps, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> {
+    if let Some((hub, device)) = &block.elsewhere {
+        let problem = errands::run_now(dps, hub, device).await?;
+        dps.wake_errands();
+        return Ok(vec![BlockedAt {
+            hub: hub.clone(),
+            state: match problem {
+                None => BlockState::Done,
+                Some(_) => BlockState::Pending,
+            },
+            problem,
+        }]);
+    }
+    let here = block.device.iter();
+    let done = here.map(|device| BlockedAt {
+        hub: device.hub.clone(),
+        state: BlockState::Done,
+        problem: None,
+    });
+    Ok(done.collect())
 }
 
 fn fault(error: BlockError) -> ServiceFault {

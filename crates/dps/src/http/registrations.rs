@@ -36,7 +36,9 @@ pub(super) async fn delete(
     let if_match = enrollments::if_match(&request)?;
     request.read(MAX_BODY).await?;
     let registry = operator.registry();
-    registry.delete_registration(&id, &if_match).await?;
+    registry
+        .delete_registration(&id, &if_match, operator.now())
+        .await?;
     Ok(Reply::no_content())
 }
 

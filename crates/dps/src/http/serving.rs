@@ -49,7 +49,7 @@ pub(super) async fn answer(
         Call::PutService(name) => services::put(&request, name?).await,
         Call::ReadSettings => Ok(services::settings(&request)),
         Call::PatchSettings => services::patch_settings(&request).await,
-        Call::ListLinks => Ok(links::list(&request)),
+        Call::ListLinks => links::list(&request),
         Call::ReadLink(name) => links::read(&request, &name?),
         Call::PutLink(name) => links::put(&request, name?).await,
         Call::DeleteLink(name) => links::delete(&request, &name?).await,

@@ -79,7 +79,8 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
             ..Presented::default()
         },
     };
-    let verdict = explain::explain(request, operator.deps(), operator.now()).await?;
+    let (deps, vitals) = (operator.deps(), operator.vitals());
+    let verdict = explain::explain(request, deps, vitals, operator.now()).await?;
     Ok(Reply::json(StatusCode::OK, &verdict))
 }
 

@@ -9,7 +9,7 @@ use wire::dps::{AttestationDetail, SymmetricKeyResult, TpmResult, X509Result};
 use wire::error::DpsErrorCode;
 
 use super::Failure;
-use crate::allocate::Allocation;
+use crate::allocate::{Allocation, AllocationError};
 use crate::attest::{AttestedDevice, Proof, TpmProof};
 use crate::certificate;
 
@@ -29,6 +29,7 @@ pub(super) fn assignment(place: &Allocation) -> Assign {
             hub: place.hub().clone(),
             twin: None,
             payload: None,
+            passed_over: place.passed_over().to_vec(),
         },
     }
 }
@@ -93,7 +94,10 @@ fn proof(device: &AttestedDevice) -> DeviceProof {
 pub(super) fn failure(failure: &Failure) -> RegistrationFailure {
     match failure {
         Failure::Allocation(error) => RegistrationFailure {
-            code: DpsErrorCode::LinkedHubNotFound.code(),
+            code: match error {
+                AllocationError::AllDead(_) => DpsErrorCode::ServiceUnavailable.code(),
+                _ => DpsErrorCode::LinkedHubNotFound.code(),
+            },
             message: error.to_string(),
         },
         Failure::Assignment(error) => assignment_failure(error),
@@ -108,7 +112,8 @@ pub fn assignment_failure(error: &AssignError) -> RegistrationFailure {
             DpsErrorCode::DeviceRecordConflict
         }
         AssignError::EnrollmentChanged => DpsErrorCode::EnrollmentConflict,
-        AssignError::Storage(_) => DpsErrorCode::InternalServerError,
+        // A registration that has to ask a hub elsewhere does so; it never ends for that.
+        AssignError::Elsewhere | AssignError::Storage(_) => DpsErrorCode::InternalServerError,
     };
     RegistrationFailure {
         code: code.code(),

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use axum::http::Method;
 use ids::Timestamp;
-use registry::{AllocationNote, Choice, InitialTwin, Question};
+use registry::{AllocationNote, Choice, InitialTwin, WebhookQuestion};
 use serde_json::Value;
 use wire::allocation::{AllocationAnswer, MAX_ANSWER, SIGNATURE, SIGNED_AT};
 use zeroize::Zeroizing;
@@ -62,18 +63,19 @@ pub struct Asked {
 /// Asks.
 pub async fn ask(
     outbound: &dyn Outbound,
-    question: &Question,
+    question: &WebhookQuestion,
     key: &WebhookKey,
     now: Timestamp,
 ) -> Asked {
     let body = question.input.clone().into_bytes();
     let call = OutboundCall {
+        method: Method::POST,
         url: Zeroizing::new(question.definition.webhook_url.reveal().to_owned()),
         headers: vec![
             (SIGNED_AT, now.unix_seconds().to_string()),
             (SIGNATURE, key.sign(now, &body)),
         ],
-        body,
+        body: Some(body),
         limit: MAX_ANSWER,
         timeout: TIMEOUT,
     };
@@ -92,14 +94,14 @@ pub async fn ask(
 
 /// What is noted of a question that was never put.
 #[must_use]
-pub fn unasked(question: &Question, why: &str) -> AllocationNote {
+pub fn unasked(question: &WebhookQuestion, why: &str) -> AllocationNote {
     AllocationNote {
         failure: Some(why.to_owned()),
         ..note(question, None, &Err(WebhookFault::Status(503)))
     }
 }
 
-fn read(answer: &OutboundAnswer, question: &Question) -> Result<Choice, WebhookFault> {
+fn read(answer: &OutboundAnswer, question: &WebhookQuestion) -> Result<Choice, WebhookFault> {
     if !matches!(answer.status, 200..=299) {
         return Err(WebhookFault::Status(answer.status));
     }
@@ -107,10 +109,11 @@ fn read(answer: &OutboundAnswer, question: &Question) -> Result<Choice, WebhookF
     let answer = AllocationAnswer::parse(&answer.body)
         .map_err(|error| unusable(format!("cannot be used: {error}")))?;
     let host = &answer.iot_hub_host_name;
-    let exactly = question.hubs.iter().find(|(_, offered)| offered == host);
+    let mut hubs = question.hubs.iter();
+    let exactly = hubs.find(|(_, offered)| offered.is_exactly(host));
     let by_name = || {
         let mut hubs = question.hubs.iter();
-        hubs.find(|(_, offered)| offered.same_name(host))
+        hubs.find(|(_, offered)| offered.may_be(host))
     };
     let (hub, _) = exactly
         .or_else(by_name)
@@ -126,11 +129,12 @@ fn read(answer: &OutboundAnswer, question: &Question) -> Result<Choice, WebhookF
         hub: hub.clone(),
         twin: twin.transpose()?,
         payload: answer.payload,
+        passed_over: question.passed_over.clone(),
     })
 }
 
 fn note(
-    question: &Question,
+    question: &WebhookQuestion,
     answer: Option<&OutboundAnswer>,
     outcome: &Result<Choice, WebhookFault>,
 ) -> AllocationNote {
@@ -143,11 +147,13 @@ fn note(
             })
         });
     AllocationNote {
-        webhook: question.definition.clone().masked(),
-        input: serde_json::from_str(&question.input).unwrap_or_default(),
+        webhook: Some(question.definition.clone().masked()),
+        input: serde_json::from_str(&question.input).ok(),
         status: answer.map(|answer| answer.status),
         output,
         failure: outcome.as_ref().err().map(ToString::to_string),
+        hub: None,
+        passed_over: question.passed_over.clone(),
     }
 }
 

@@ -30,14 +30,20 @@ async fn enroll(service: &Service, id: &str, more: Value) -> PresentedChain {
 }
 
 /// Goes on with what is under way until it is dropped.
-struct Running(watch::Sender<bool>);
+pub struct Running(watch::Sender<bool>, Option<tokio::task::JoinHandle<()>>);
 
 impl Running {
-    fn of(service: &Service) -> Self {
+    pub fn of(service: &Service) -> Self {
         let (stop, stopping) = watch::channel(false);
         let dps = service.dps.clone();
-        tokio::spawn(async move { dps.run(stopping).await });
-        Self(stop)
+        let task = tokio::spawn(async move { dps.run(stopping).await });
+        Self(stop, Some(task))
+    }
+
+    /// Returns when it goes on with nothing any more.
+    pub async fn stop(mut self) {
+        let _ = self.0.send(true);
+        self.1.take().unwrap().await.unwrap();
     }
 }
 
@@ -48,11 +54,11 @@ impl Drop for Running {
 }
 
 /// Registers and polls until it is over; the registration state.
-async fn provision(service: &Service, id: &str, shown: &PresentedChain) -> Value {
+pub async fn provision(service: &Service, id: &str, shown: &PresentedChain) -> Value {
     let accepted = service.register(id, shown).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
     let operation = accepted.body["operationId"].as_str().unwrap().to_owned();
-    for round in 1..400 {
+    for round in 1..1500 {
         let polled = service.poll(id, shown, &operation).await;
         if polled.status == StatusCode::OK {
             return polled.body["registrationState"].clone();
@@ -232,7 +238,7 @@ async fn every_failure_of_the_webhook_ends_as_400207() {
     assert_eq!(notes[1].note.output, Some(json!({})));
     assert_eq!(notes[3].note.status, Some(400));
     assert_eq!(
-        notes[0].note.webhook.webhook_url.reveal(),
+        notes[0].note.webhook.as_ref().unwrap().webhook_url.reveal(),
         "https://functions.example/api/allocate?****"
     );
 }

@@ -78,11 +78,14 @@ impl Service {
             clock,
             limits,
             directory,
-            ..
+            webhook,
         } = self;
         drop(dps);
         drop(registry);
-        Self::over(directory, clock, limits).await
+        let again = Self::over(directory, clock, limits).await;
+        // The world outside goes on.
+        again.webhook.far.become_like(&webhook.far);
+        again
     }
 
     async fn over(
@@ -96,7 +99,16 @@ impl Service {
             entropy: Arc::new(SystemEntropy),
         };
         let now = Timestamp::from_unix_seconds(clock.load(Ordering::Relaxed));
-        let registry = Registry::open(directory.path(), init, now).await.unwrap();
+        let mut tries = 0;
+        let registry = loop {
+            match Registry::open(directory.path(), init.clone(), now).await {
+                Ok(registry) => break registry,
+                // What was going on in the process before is let go of in its own time.
+                Err(error) if tries == 100 => panic!("{error}"),
+                Err(_) => tries += 1,
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        };
         let reading = Arc::clone(&clock);
         let webhook = Arc::new(Webhook::default());
         let options = DpsOptions {

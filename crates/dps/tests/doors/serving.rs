@@ -97,7 +97,7 @@ async fn a_hub_is_made_linked_and_taken_away_again() {
         .await;
     let mut expected = json!({
         "name": "second", "hostName": "second.test", "location": "here", "allocationWeight": 3,
-        "applyAllocationPolicy": false,
+        "applyAllocationPolicy": false, "health": {"state": "healthy", "errands": 0},
     });
     assert_eq!(linked, expected);
     let apply = json!({"applyAllocationPolicy": true});
@@ -131,7 +131,7 @@ async fn a_hub_elsewhere_is_linked_by_its_connection_string_which_is_not_told() 
         .await;
     let expected = json!({
         "name": "far", "hostName": "far.example", "location": "remote", "allocationWeight": 1000,
-        "applyAllocationPolicy": true,
+        "applyAllocationPolicy": true, "health": {"state": "healthy", "errands": 0},
     });
     assert_eq!(linked, expected);
     let all = service.own(Method::GET, "dps/linkedHubs", None).await;

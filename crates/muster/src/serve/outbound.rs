@@ -1,4 +1,4 @@
-//! Calls to webhooks: HTTPS with the system's roots and those of the configuration, plain HTTP to this machine.
+//! Calls to webhooks and to hubs elsewhere: HTTPS with the system's roots and those of the configuration, plain HTTP to this machine.
 
 use std::path::Path;
 
@@ -32,12 +32,13 @@ impl OutboundClient {
         Ok(Self(http))
     }
 
-    async fn post(&self, call: OutboundCall) -> Result<OutboundAnswer, OutboundFault> {
-        let mut request = self
-            .0
-            .post(call.url.as_str())
-            .header("Content-Type", "application/json; charset=utf-8")
-            .body(call.body);
+    async fn send(&self, call: OutboundCall) -> Result<OutboundAnswer, OutboundFault> {
+        let mut request = self.0.request(call.method, call.url.as_str());
+        if let Some(body) = call.body {
+            request = request
+                .header("Content-Type", "application/json; charset=utf-8")
+                .body(body);
+        }
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
@@ -58,7 +59,7 @@ impl Outbound for OutboundClient {
     fn call(&self, call: OutboundCall) -> Answering<'_> {
         let timeout = call.timeout;
         Box::pin(async move {
-            match tokio::time::timeout(timeout, self.post(call)).await {
+            match tokio::time::timeout(timeout, self.send(call)).await {
                 Ok(answered) => answered,
                 Err(_) => Err(OutboundFault::Silent(timeout)),
             }

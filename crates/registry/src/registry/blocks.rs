@@ -15,6 +15,8 @@ use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
+use crate::placing::ErrandKind;
+use crate::service::{HubReach, ProvisioningService};
 
 /// Why a device is not blocked, or not unblocked.
 #[derive(Debug, thiserror::Error)]
@@ -45,11 +47,17 @@ pub struct Block {
     pub reason: Option<String>,
     /// Since when.
     pub since: Timestamp,
-    /// Its hub device, when it has one here.
+    /// Its hub device, when it has one here; it is disabled.
     pub device: Option<Identity>,
+    /// Its device in a hub elsewhere, which is being disabled.
+    pub elsewhere: Option<(HubName, DeviceId)>,
 }
 
+/// The `statusReason` of a hub device that is disabled because of a block.
+pub const BLOCKED: &str = "blocked by an operator";
+
 struct BlockJob {
+    service: Arc<ProvisioningService>,
     id_scope: String,
     id: RegistrationId,
     etag: Etag,
@@ -59,7 +67,7 @@ struct BlockJob {
 
 impl Registry {
     /// Shuts a device out in one transaction: its individual enrollment is disabled, or a disabled one is made for it, so that no
-    /// group lets it in; its hub device is disabled, and what it has open ends after the commit.
+    /// group lets it in; its hub device is disabled, and what it has open ends after the commit. In a hub elsewhere that is an errand.
     ///
     /// # Errors
     /// See [`BlockError`].
@@ -87,6 +95,7 @@ impl Registry {
 
     fn block_job(&self, id: &RegistrationId, now: Timestamp) -> BlockJob {
         BlockJob {
+            service: self.service(),
             id_scope: self.id_scope(),
             id: id.clone(),
             etag: etag::random(random(&*self.inner.entropy)),
@@ -108,6 +117,8 @@ impl BlockJob {
         }
         let entry = self.close_entry(tx, keys)?;
         let device = self.device(tx)?;
+        let elsewhere = self.elsewhere(tx)?;
+        self.send(tx, elsewhere.as_ref(), ErrandKind::Disable)?;
         let device_disabled = match &device {
             Some(device) => self.set_device(tx, device, false)?,
             None => false,
@@ -129,6 +140,7 @@ impl BlockJob {
             reason,
             since: self.now,
             device,
+            elsewhere,
         })
     }
 
@@ -148,6 +160,9 @@ impl BlockJob {
         {
             self.set_device(tx, &device, true)?;
         }
+        // Whether it was disabled for this block, its hub tells by the reason that it has.
+        let elsewhere = self.elsewhere(tx)?;
+        self.send(tx, elsewhere.as_ref(), ErrandKind::Enable)?;
         Ok(tx.delete_block(&self.id_scope, self.id.folded())?)
     }
 
@@ -208,8 +223,8 @@ impl BlockJob {
         Ok(tx.update_enrollment(&row)?)
     }
 
-    /// The hub device that the registration is assigned to.
-    fn device(&self, tx: &Tx<'_>) -> Result<Option<Identity>, BlockError> {
+    /// Where the registration is assigned to.
+    fn place(&self, tx: &Tx<'_>) -> Result<Option<(HubName, DeviceId)>, BlockError> {
         let rows = Rows { file: tx.file() };
         let registration = tx.registration(&self.id_scope, self.id.folded())?;
         let place = registration.and_then(|row| row.hub.zip(row.device_id));
@@ -218,6 +233,36 @@ impl BlockJob {
         };
         let hub = rows.id("hub", HubName::try_from(hub))?;
         let device = rows.id("device id", DeviceId::try_from(device))?;
+        Ok(Some((hub, device)))
+    }
+
+    /// The same, when it is in a linked hub elsewhere.
+    fn elsewhere(&self, tx: &Tx<'_>) -> Result<Option<(HubName, DeviceId)>, BlockError> {
+        let is_remote = |hub: &HubName| {
+            let link = self.service.hub(hub);
+            link.is_some_and(|link| link.reach != HubReach::Here)
+        };
+        Ok(self.place(tx)?.filter(|(hub, _)| is_remote(hub)))
+    }
+
+    fn send(
+        &self,
+        tx: &Tx<'_>,
+        device: Option<&(HubName, DeviceId)>,
+        kind: ErrandKind,
+    ) -> Result<(), BlockError> {
+        let Some((hub, device)) = device else {
+            return Ok(());
+        };
+        let place = (hub.as_str(), device.as_str());
+        Ok(tx.put_errand(place, kind.name(), self.now.ticks())?)
+    }
+
+    /// The hub device that the registration is assigned to.
+    fn device(&self, tx: &Tx<'_>) -> Result<Option<Identity>, BlockError> {
+        let Some((hub, device)) = self.place(tx)? else {
+            return Ok(None);
+        };
         let identity = Identity::device(hub, device);
         // One that was deleted, or that another server has, is none that could be disabled here.
         let is_here = tx.identity(key_of(&identity))?.is_some();
@@ -238,7 +283,7 @@ impl BlockJob {
             return Ok(false);
         };
         row.enabled = enabled;
-        row.status_reason = (!enabled).then(|| "blocked by an operator".to_owned());
+        row.status_reason = (!enabled).then(|| BLOCKED.to_owned());
         row.status_updated = self.now.ticks();
         row.revision += 1;
         tx.update_identity(&row)?;

@@ -13,6 +13,7 @@ use crate::error::StorageError;
 use crate::etag;
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::IfMatch;
+use crate::register::Place;
 use crate::registration::{
     EnrolledBy, FailRegistration, RegistrationError, RegistrationRecord, RegistrationState,
     Substatus,
@@ -20,9 +21,12 @@ use crate::registration::{
 use crate::service::ProvisioningService;
 
 mod assign;
+mod place;
+mod places;
 mod reset;
 mod underway;
 
+pub use place::{Carried, Placed, Settled};
 use underway::ASSIGNING;
 pub use underway::Ticket;
 
@@ -135,10 +139,11 @@ impl Registry {
         &self,
         id: &RegistrationId,
         if_match: &IfMatch,
+        now: Timestamp,
     ) -> Result<(), RegistrationError> {
         let (id_scope, id, if_match) = (self.id_scope(), id.clone(), if_match.clone());
         let target = id.to_string();
-        let work = move |tx: &Tx<'_>| delete(tx, &id_scope, &id, &if_match);
+        let work = move |tx: &Tx<'_>| delete(tx, &id_scope, &id, &if_match, now);
         self.act("registration.delete", target, work).await
     }
 
@@ -181,6 +186,7 @@ fn delete(
     id_scope: &str,
     id: &RegistrationId,
     if_match: &IfMatch,
+    now: Timestamp,
 ) -> Result<(), RegistrationError> {
     let stored = tx.registration(id_scope, id.folded())?;
     let Some(stored) = stored else {
@@ -190,7 +196,9 @@ fn delete(
     if !if_match.allows(&etag) {
         return Err(RegistrationError::PreconditionFailed(id.clone()));
     }
-    end_underway(tx, id_scope, &stored)?;
+    if stored.status == ASSIGNING {
+        end_underway(tx, id_scope, &stored.folded, None, now)?;
+    }
     tx.delete_registration(id_scope, id.folded())?;
     Ok(())
 }
@@ -206,7 +214,10 @@ fn fail(
     let stored = tx.registration(id_scope, failed.registration_id.folded())?;
     let is_new = stored.is_none();
     let mut row = stored.unwrap_or_else(|| new_row(&failed.registration_id, now));
-    end_underway(tx, id_scope, &row)?;
+    // Also without a record, which goes with its individual enrollment.
+    if is_new || row.status == ASSIGNING {
+        end_underway(tx, id_scope, &row.folded, None, now)?;
+    }
     row.group_id = group_id(&failed.enrollment);
     "failed".clone_into(&mut row.status);
     row.substatus = None;
@@ -222,12 +233,20 @@ fn fail(
     record(Rows { file: tx.file() }, row, service)
 }
 
-/// Forgets that a registration waits for somebody: it ends otherwise.
-fn end_underway(tx: &Tx<'_>, id_scope: &str, row: &RegistrationRow) -> Result<(), StorageError> {
-    if row.status == ASSIGNING {
-        tx.delete_underway(id_scope, &row.folded)?;
+/// Forgets that a registration waits for somebody: it ends otherwise. What was made for it in a hub elsewhere is removed there, unless
+/// it `stays`.
+fn end_underway(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    folded: &str,
+    stays: Option<&Place>,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    if let Some(row) = tx.underway(id_scope, folded)? {
+        let underway = underway::read(Rows { file: tx.file() }, &row)?;
+        underway::clean_up(tx, underway.plan.as_ref(), stays, now)?;
     }
-    Ok(())
+    Ok(tx.delete_underway(id_scope, folded)?)
 }
 
 fn new_row(id: &RegistrationId, now: Timestamp) -> RegistrationRow {

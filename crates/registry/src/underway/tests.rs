@@ -22,15 +22,89 @@ fn underway() -> Underway {
         policy: ReprovisionPolicy::MigrateData,
         detail: None,
     };
-    let question = Question {
+    let question = WebhookQuestion {
         definition: CustomAllocation {
             webhook_url: WebhookUrl::parse("https://a.example").unwrap(),
             api_version: WebhookVersion::parse("2021-10-01").unwrap(),
         },
         input: "{}".to_owned(),
         hubs: Vec::new(),
+        passed_over: Vec::new(),
     };
-    Underway::new(registrant, question, began())
+    Underway::new(registrant, Question::Webhook(question), began())
+}
+
+fn placing() -> Underway {
+    let choice = Choice {
+        hub: "far".parse().unwrap(),
+        twin: None,
+        payload: Some(serde_json::json!({"welcome": true})),
+        passed_over: Vec::new(),
+    };
+    underway().placing(choice, AllocationNote::default(), began())
+}
+
+/// As it was stored when webhooks were the only ones who were asked.
+#[test]
+fn what_was_stored_before_there_were_hubs_elsewhere_is_read() {
+    let mut stored = serde_json::to_value(underway()).unwrap();
+    let question = serde_json::json!({
+        "definition": {"webhookUrl": "https://a.example", "apiVersion": "2021-10-01"},
+        "input": "{}", "hubs": [],
+    });
+    let written = stored["question"].as_object().unwrap();
+    assert!(
+        question
+            .as_object()
+            .unwrap()
+            .keys()
+            .all(|key| written.contains_key(key))
+    );
+    stored["question"] = question;
+    assert!(stored.get("plan").is_none());
+    assert_eq!(
+        serde_json::from_value::<Underway>(stored).unwrap(),
+        underway()
+    );
+    let note = r#"{"webhook":{"webhookUrl":"https://a.example","apiVersion":"2021-10-01"},"input":{"a":1},"status":200}"#;
+    let note: AllocationNote = serde_json::from_str(note).unwrap();
+    assert_eq!(
+        (note.input, note.status),
+        (Some(serde_json::json!({"a": 1})), Some(200))
+    );
+}
+
+#[test]
+fn a_device_that_is_being_placed_is_stored_and_read_back() {
+    let text = serde_json::to_string(&placing()).unwrap();
+    assert_eq!(serde_json::from_str::<Underway>(&text).unwrap(), placing());
+    assert_eq!(placing().question.destination(), "hub far");
+    assert_eq!(underway().question.destination(), "a.example");
+    assert!(!placing().is_same_as(&underway()));
+}
+
+#[test]
+fn a_hub_is_asked_five_times_with_pauses_that_double() {
+    let (mut placing, mut pauses) = (placing(), Vec::new());
+    let mut now = began();
+    while let Some(next) = placing.clone().postponed(now, 1.0) {
+        pauses.push(next.due.since(now).as_secs());
+        now = next.due;
+        placing = next;
+    }
+    assert_eq!(pauses, [1, 2, 4, 8]);
+    assert!(
+        !placing.is_stale(now.plus(Duration::from_secs(10_000))),
+        "it had its turn"
+    );
+}
+
+#[test]
+fn many_may_wait_long_for_their_turn_at_a_hub() {
+    let later = |seconds| began().plus(Duration::from_secs(seconds));
+    assert!(!placing().is_stale(later(600)));
+    assert!(placing().is_stale(later(601)));
+    assert!(underway().is_stale(later(31)));
 }
 
 #[test]

@@ -61,6 +61,7 @@ pub(crate) async fn assign(registry: &Registry, name: &str) -> Assign {
         hub: hub(),
         twin: None,
         payload: None,
+        passed_over: Vec::new(),
     };
     Assign { registrant, choice }
 }
@@ -263,16 +264,19 @@ pub(crate) async fn records_are_deleted_and_listed_by_group(bench: Bench) {
     );
 
     let stale = IfMatch::Exactly("stale".parse().unwrap());
-    let refused = registry.delete_registration(&id("a"), &stale).await;
+    let now = bench.now();
+    let refused = registry.delete_registration(&id("a"), &stale, now).await;
     assert!(matches!(
         refused,
         Err(RegistrationError::PreconditionFailed(_))
     ));
     registry
-        .delete_registration(&id("A"), &IfMatch::Any)
+        .delete_registration(&id("A"), &IfMatch::Any, now)
         .await
         .unwrap();
-    let gone = registry.delete_registration(&id("a"), &IfMatch::Any).await;
+    let gone = registry
+        .delete_registration(&id("a"), &IfMatch::Any, now)
+        .await;
     assert!(matches!(gone, Err(RegistrationError::NotFound(_))));
     // The device stays, and the next registration is a first one.
     let again = registry

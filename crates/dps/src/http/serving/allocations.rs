@@ -1,7 +1,7 @@
 //! What custom allocations were asked and answered, asking again, and the key that signs.
 
 use ids::{HubHost, HubName, RegistrationId};
-use registry::{AllocationNote, AllocationRecord, EnrollmentKey, Question};
+use registry::{AllocationNote, AllocationRecord, EnrollmentKey, WebhookQuestion};
 use serde_json::Value;
 use wire::allocation::{RecordedAllocation, Replay, SigningKey};
 use wire::http::query_value;
@@ -61,10 +61,17 @@ async fn find(request: &Request<'_>, id: &str) -> Result<AllocationRecord, Servi
 }
 
 /// The recorded input, for the webhook that its enrollment names now: what is recorded of the URL lacks the key.
-async fn question(request: &Request<'_>, note: &AllocationNote) -> Result<Question, ServiceFault> {
+async fn question(
+    request: &Request<'_>,
+    note: &AllocationNote,
+) -> Result<WebhookQuestion, ServiceFault> {
     let registry = request.operator.registry();
+    let asked = note
+        .input
+        .as_ref()
+        .ok_or_else(|| BodyError::new("input", "is missing: no webhook was asked"))?;
     let unreadable = || BodyError::new("input", "names no enrollment");
-    let id = |kind: &str, id: &str| note.input.get(kind)?.get(id)?.as_str().map(str::to_owned);
+    let id = |kind: &str, id: &str| asked.get(kind)?.get(id)?.as_str().map(str::to_owned);
     let key = match (
         id("individualEnrollment", "registrationId"),
         id("enrollmentGroup", "enrollmentGroupId"),
@@ -76,16 +83,17 @@ async fn question(request: &Request<'_>, note: &AllocationNote) -> Result<Questi
     let gone = || ServiceFault::NoSuchEnrollment(key.clone());
     let entry = Entry::read(&*registry.enrollment(&key).await?.ok_or_else(gone)?)?;
     let definition = entry.webhook().ok_or_else(gone)?.clone();
-    let hosts = note.input.get("linkedHubs").and_then(Value::as_array);
+    let hosts = asked.get("linkedHubs").and_then(Value::as_array);
     let service = registry.service();
     let hub = |host: &Value| -> Option<(HubName, HubHost)> {
         let host = HubHost::parse(host.as_str()?).ok()?;
         let hub = service.hub_at(&host)?;
         Some((hub.name.clone(), hub.host.clone()))
     };
-    Ok(Question {
+    Ok(WebhookQuestion {
         definition,
-        input: note.input.to_string(),
+        input: asked.to_string(),
+        passed_over: note.passed_over.clone(),
         hubs: hosts.into_iter().flatten().filter_map(hub).collect(),
     })
 }

@@ -2,23 +2,24 @@
 
 use ids::HubName;
 use registry::{HubReach, LinkedHub, ServingError};
-use wire::serving::{HubLocation, LinkRequest, LinkedHubDocument};
+use wire::serving::{HubHealth, HubLocation, HubState, LinkRequest, LinkedHubDocument};
 
 use super::{Reply, Request, ok};
 use crate::error::ServiceFault;
+use crate::health::Health;
 use crate::serving;
 
-pub(super) fn list(request: &Request<'_>) -> Reply {
+pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let service = request.operator.registry().service();
-    let links: Vec<_> = service.hubs.iter().map(document).collect();
-    ok(&links)
+    let links = service.hubs.iter().map(|link| document(request, link));
+    Ok(ok(&links.collect::<Result<Vec<_>, _>>()?))
 }
 
 pub(super) fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
     let service = request.operator.registry().service();
     let link = service.hub(name);
     let link = link.ok_or_else(|| ServingError::NotLinked(name.clone()))?;
-    Ok(ok(&document(link)))
+    Ok(ok(&document(request, link)?))
 }
 
 /// Links, or changes a link.
@@ -28,7 +29,7 @@ pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
     let asked: LinkRequest = request.parsed()?;
     let draft = serving::link(name, asked, &registry.service(), &registry.served())?;
     let link = registry.link_hub(draft, operator.now()).await?;
-    Ok(ok(&document(&link)))
+    Ok(ok(&document(request, &link)?))
 }
 
 pub(super) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
@@ -36,8 +37,22 @@ pub(super) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Repl
     Ok(Reply::no_content())
 }
 
-fn document(link: &LinkedHub) -> LinkedHubDocument {
-    LinkedHubDocument {
+fn document(request: &Request<'_>, link: &LinkedHub) -> Result<LinkedHubDocument, ServiceFault> {
+    let health = request.operator.vitals().of(link);
+    let failing = health.failing();
+    let health = HubHealth {
+        state: match health {
+            Health::Healthy => HubState::Healthy,
+            Health::Suspect(_) => HubState::Suspect,
+            Health::Dead(_) => HubState::Dead,
+        },
+        failing_since_utc: failing.map(|failing| failing.since),
+        failures: failing.map(|failing| failing.failures),
+        last_error: failing.map(|failing| failing.error.clone()),
+        errands: request.operator.registry().errands_at(&link.name)?,
+    };
+    Ok(LinkedHubDocument {
+        health,
         name: link.name.clone(),
         host_name: link.host.clone(),
         location: match link.reach {
@@ -47,5 +62,5 @@ fn document(link: &LinkedHub) -> LinkedHubDocument {
         allocation_weight: link.allocation_weight.unwrap_or(1),
         apply_allocation_policy: link.apply_allocation_policy,
         latencies: link.latencies.clone(),
-    }
+    })
 }

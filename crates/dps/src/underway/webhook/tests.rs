@@ -3,16 +3,17 @@ use wire::allocation::{CustomAllocation, WebhookUrl, WebhookVersion};
 
 use super::*;
 
-fn question() -> Question {
+fn question() -> WebhookQuestion {
     let hub =
         |name: &str, host: &str| (HubName::parse(name).unwrap(), HubHost::parse(host).unwrap());
-    Question {
+    WebhookQuestion {
         definition: CustomAllocation {
             webhook_url: WebhookUrl::parse("https://a.example/?code=secret").unwrap(),
             api_version: WebhookVersion::parse("2021-10-01").unwrap(),
         },
         input: "{}".to_owned(),
         hubs: vec![hub("a", "a.example:8443"), hub("b", "b.example")],
+        passed_over: Vec::new(),
     }
 }
 

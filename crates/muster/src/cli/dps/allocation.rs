@@ -9,7 +9,7 @@ use crate::operator::{Call, Service};
 /// Verbs of `muster dps allocation`.
 #[derive(Debug, Subcommand)]
 pub enum AllocationCommand {
-    /// List what the webhook was asked about a device and what it answered, the newest first.
+    /// List how a device's hub was chosen: what a webhook was asked and answered, which hubs were passed over; the newest first.
     #[command(
         after_help = "Example:\n  muster dps allocation list --registration-id edge-001 --data-dir ./data --output table"
     )]
@@ -17,7 +17,7 @@ pub enum AllocationCommand {
         #[arg(long, visible_alias = "rid")]
         registration_id: String,
     },
-    /// Show one question and its answer.
+    /// Show one of them.
     #[command(after_help = "Example:\n  muster dps allocation show --id 7 --data-dir ./data")]
     Show {
         /// As `list` names it.
@@ -42,6 +42,7 @@ const COLUMNS: &[Column] = &[
     ("At", "/at"),
     ("Status", "/status"),
     ("Hub", "/output/iotHubHostName"),
+    ("PassedOver", "/passedOver/0/hub"),
     ("Failure", "/failure"),
 ];
 

@@ -28,6 +28,8 @@ pub struct UnblockFlags {
 const COLUMNS: &[Column] = &[
     ("RegistrationId", "/registrationId"),
     ("DeviceId", "/deviceId"),
+    ("Hub", "/hubs/0/hub"),
+    ("State", "/hubs/0/state"),
     ("Since", "/sinceDateTimeUtc"),
     ("Reason", "/reason"),
 ];

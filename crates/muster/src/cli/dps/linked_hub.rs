@@ -19,6 +19,9 @@ const COLUMNS: &[Column] = &[
     ("Location", "/location"),
     ("Weight", "/allocationWeight"),
     ("Allocation", "/applyAllocationPolicy"),
+    ("Health", "/health/state"),
+    ("Since", "/health/failingSinceUtc"),
+    ("LastError", "/health/lastError"),
 ];
 
 /// Verbs of `muster dps linked-hub`.
@@ -29,12 +32,12 @@ pub enum LinkedHubCommand {
         after_help = "Example:\n  muster dps linked-hub create --connection-string \"$HUB\" --allocation-weight 10 --data-dir ./data"
     )]
     Create(LinkFlags),
-    /// List the linked hubs.
+    /// List the linked hubs and how they are; a dead one gets no new devices.
     #[command(
         after_help = "Example:\n  muster dps linked-hub list --data-dir ./data --output table"
     )]
     List,
-    /// Show one link.
+    /// Show one link, and how its hub is.
     #[command(
         after_help = "Example:\n  muster dps linked-hub show --linked-hub second --data-dir ./data"
     )]
@@ -57,7 +60,8 @@ pub struct LinkFlags {
     /// The hub's name [default: from the connection string's host].
     #[arg(long, short = 'n', visible_aliases = ["linked-hub", "lh"])]
     name: Option<String>,
-    /// The hub's connection string, with RegistryWrite and ServiceConnect; not needed for a hub of the same data directory.
+    /// The hub's connection string, with RegistryRead, RegistryWrite and ServiceConnect; not needed for a hub of the same data
+    /// directory.
     #[arg(long, visible_alias = "cs", value_name = "STRING")]
     connection_string: Option<Login>,
     /// Its share among the others, 1 to 1000.

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use ids::{Etag, RegistrationId, Timestamp};
+use ids::{Etag, Timestamp};
 use serde_json::Value;
 use store::audit::Book;
-use store::{IdentityKey, IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
+use store::{IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
 use wire::identity::Authentication;
 
+use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
+use super::underway::{ASSIGNING, write_note};
 use super::{end_underway, group_id, new_row, record, write_row};
 use crate::change::Change;
 use crate::detail::Detail;
@@ -16,16 +18,15 @@ use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
 use crate::register::{Decision, DeviceStep, OldDevice, Place, Situation, decide};
-use crate::registration::{
-    Assign, AssignError, Assigned, EnrolledBy, Registrant, RegistrationRecord,
-};
+use crate::registration::{Assign, AssignError, Assigned, EnrolledBy, RegistrationRecord};
 use crate::registry::Registry;
 use crate::registry::new_identity::{NewIdentity, Seeds, insert_system_modules};
 use crate::registry::rows::{Rows, key, set_authentication};
 use crate::registry::twins::write_twin;
 use crate::registry::watchers::Watchers;
-use crate::service::{HubReach, LinkedHub, ProvisioningService};
+use crate::service::ProvisioningService;
 use crate::twin::{InitialTwin, TwinReplacement};
+use crate::underway::AllocationNote;
 
 impl Registry {
     /// Writes hub device, twin, system modules and registration record in one transaction.
@@ -33,12 +34,24 @@ impl Registry {
     /// # Errors
     /// See [`AssignError`]; nothing was written then.
     pub async fn assign(&self, assign: Assign, now: Timestamp) -> Result<Assigned, AssignError> {
+        let told = (!assign.choice.passed_over.is_empty()).then(|| {
+            let note = AllocationNote::of(&assign.choice);
+            (assign.registrant.clone(), note)
+        });
         let mut job = self.assign_job(assign, now);
         let current = self.service.clone();
         let run = move |tx: &Tx<'_>| {
             // As it is when the writer comes to it: a hub that was unlinked while this waited gets no device.
-            job.service = current.get();
-            job.run(tx)
+            let service = current.get();
+            job.service = service.clone();
+            if told.is_some() {
+                tx.may_turn_back()?;
+            }
+            let assigned = job.run(tx)?;
+            if let Some((registrant, note)) = &told {
+                write_note(tx, service.id_scope.as_str(), registrant, note, now)?;
+            }
+            Ok(assigned)
         };
         self.inner.store.write_decided(run).await
     }
@@ -53,24 +66,6 @@ impl Registry {
             assign,
             now,
         }
-    }
-}
-
-/// The entry still stands that the device proved itself against, and none of the device's own has come before it.
-pub(super) fn require_entry(
-    tx: &Tx<'_>,
-    id_scope: &str,
-    registrant: &Registrant,
-) -> Result<(), AssignError> {
-    let own = registrant.registration_id.folded();
-    let group = match &registrant.enrollment {
-        EnrolledBy::Individual => None,
-        EnrolledBy::Group(group) => Some(group.folded()),
-    };
-    let deciding = tx.deciding_enrollment(id_scope, own, group.as_deref())?;
-    match deciding {
-        Some(etag) if etag == registrant.entry.as_str() => Ok(()),
-        _ => Err(AssignError::EnrollmentChanged),
     }
 }
 
@@ -91,8 +86,14 @@ impl AssignJob {
         let registrant = &self.assign.registrant;
         require_entry(tx, id_scope, registrant)?;
         let stored = tx.registration(id_scope, registrant.registration_id.folded())?;
-        let wanted = self.wanted(stored.as_ref());
-        let previous = self.previous(stored.as_ref());
+        let (previous, wanted) = places(&self.service, &self.assign, stored.as_ref());
+        if previous
+            .iter()
+            .chain([&wanted])
+            .any(|place| is_elsewhere(&self.service, place))
+        {
+            return Err(AssignError::Elsewhere);
+        }
         let existing = find(tx, &wanted)?;
         let previous_exists = match &previous {
             Some(previous) if *previous == wanted => existing.is_some(),
@@ -106,16 +107,14 @@ impl AssignJob {
             wanted_exists: existing.is_some(),
         };
         let decision = decide(situation, registrant.policy);
-        // A device of a hub elsewhere is not made by writing it down here.
-        let is_chosen = |hub: &LinkedHub| hub.name.as_str() == decision.place.hub;
-        let mut here = self.service.hubs.iter();
-        if !here.any(|hub| is_chosen(hub) && hub.reach == HubReach::Here) {
+        if link(&self.service, &decision.place).is_none() {
             return Err(AssignError::UnknownHub(self.assign.choice.hub));
         }
         if existing.is_some() && previous.as_ref() != Some(&decision.place) {
             self.require_owner(tx, &decision.place)?;
         }
-        if decision.step != DeviceStep::Create || decision.old != OldDevice::None {
+        let was_underway = stored.as_ref().is_some_and(|row| row.status == ASSIGNING);
+        if decision.step != DeviceStep::Create || decision.old != OldDevice::None || was_underway {
             // What is there is read and changed, and may turn out to be damaged between two writes.
             tx.may_turn_back()?;
         }
@@ -133,7 +132,7 @@ impl AssignJob {
     }
 
     /// What the audit says of it. Written by hand: it is on the way of every registration.
-    fn told(&self, decision: &Decision) -> Vec<u8> {
+    pub(super) fn told(&self, decision: &Decision) -> Vec<u8> {
         // Ids have no characters that JSON escapes.
         let (entry, kind) = match &self.assign.registrant.enrollment {
             EnrolledBy::Individual => (
@@ -153,57 +152,9 @@ impl AssignJob {
         .into_bytes()
     }
 
-    /// Where allocation wants the device. One that is named after its registration id keeps the first spelling of that id:
-    /// hubs tell letter cases apart, registrations do not.
-    fn wanted(&self, stored: Option<&RegistrationRow>) -> Place {
-        let Assign { registrant, choice } = &self.assign;
-        let id = registrant.registration_id.as_str();
-        let device_id = match stored {
-            Some(stored) if registrant.device_id.as_str() == id => stored.spelled.clone(),
-            _ => registrant.device_id.to_string(),
-        };
-        Place {
-            hub: choice.hub.to_string(),
-            device_id,
-        }
-    }
-
-    /// Where the registration is assigned to. A hub that is no longer linked counts as none: unlinking takes away the right to
-    /// move or delete what is in it, which may be another service's by now.
-    fn previous(&self, stored: Option<&RegistrationRow>) -> Option<Place> {
-        let stored = stored?;
-        let place = Place {
-            hub: stored.hub.clone()?,
-            device_id: stored.device_id.clone()?,
-        };
-        let mut linked = self.service.hubs.iter();
-        linked
-            .any(|hub| hub.name.as_str() == place.hub)
-            .then_some(place)
-    }
-
     /// A device that another registration is assigned to is not taken from it.
     fn require_owner(&self, tx: &Tx<'_>, place: &Place) -> Result<(), AssignError> {
-        let Some(owner) = tx.registration_of_device(&place.hub, &place.device_id)? else {
-            return Ok(());
-        };
-        let (id_scope, owner) = owner;
-        if !self.service.id_scope.matches(&id_scope) {
-            return Err(AssignError::DeviceForeign {
-                hub: self.assign.choice.hub.clone(),
-                device_id: self.assign.registrant.device_id.clone(),
-            });
-        }
-        let rows = Rows { file: tx.file() };
-        let owner: RegistrationId = rows.id("registration id", owner.try_into())?;
-        match owner == self.assign.registrant.registration_id {
-            true => Ok(()),
-            false => Err(AssignError::DeviceTaken {
-                hub: self.assign.choice.hub.clone(),
-                device_id: self.assign.registrant.device_id.clone(),
-                owner,
-            }),
-        }
+        require_owner(tx, &self.service, &self.assign, place)
     }
 
     fn leave(
@@ -240,7 +191,11 @@ impl AssignJob {
         ))
     }
 
-    fn step(&self, tx: &Tx<'_>, decision: &Decision) -> Result<IdentityRow, AssignError> {
+    pub(super) fn step(
+        &self,
+        tx: &Tx<'_>,
+        decision: &Decision,
+    ) -> Result<IdentityRow, AssignError> {
         let Assign { registrant, choice } = &self.assign;
         let authentication = registrant.proof.authentication();
         let mut device = match decision.step {
@@ -266,7 +221,7 @@ impl AssignJob {
         Ok(device)
     }
 
-    fn create(
+    pub(super) fn create(
         &self,
         tx: &Tx<'_>,
         place: &Place,
@@ -349,7 +304,7 @@ impl AssignJob {
         Ok(())
     }
 
-    fn write_record(
+    pub(super) fn write_record(
         self,
         tx: &Tx<'_>,
         stored: Option<RegistrationRow>,
@@ -358,7 +313,11 @@ impl AssignJob {
         let is_new = stored.is_none();
         let registrant = &self.assign.registrant;
         let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
-        end_underway(tx, self.service.id_scope.as_str(), &row)?;
+        if row.status == ASSIGNING {
+            let id_scope = self.service.id_scope.as_str();
+            let stays = Some(&decision.place);
+            end_underway(tx, id_scope, &row.folded, stays, self.now)?;
+        }
         row.group_id = group_id(&registrant.enrollment);
         "assigned".clone_into(&mut row.status);
         row.substatus = Some(decision.substatus.as_str().to_owned());
@@ -377,12 +336,4 @@ impl AssignJob {
         record.payload = self.assign.choice.payload;
         Ok(record)
     }
-}
-
-fn find(tx: &Tx<'_>, place: &Place) -> Result<Option<IdentityRow>, StorageError> {
-    Ok(tx.identity(IdentityKey {
-        hub: &place.hub,
-        device_id: &place.device_id,
-        module_id: "",
-    })?)
 }

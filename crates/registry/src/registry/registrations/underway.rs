@@ -4,14 +4,17 @@ use ids::{Etag, RegistrationId, Timestamp};
 use serde_json::Value;
 use store::{AllocationRow, RegistrationRow, Secret, StoreError, Tx, UnderwayRow, View};
 
-use super::assign::require_entry;
+use super::places::require_entry;
 use super::{fail, group_id, new_row, record, write_row};
 use crate::detail::Detail;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
+use crate::placing::Plan;
+use crate::register::Place;
 use crate::registration::{
-    Assign, AssignError, Choice, FailRegistration, RegistrationFailure, RegistrationRecord,
+    Assign, AssignError, Choice, FailRegistration, Registrant, RegistrationFailure,
+    RegistrationRecord,
 };
 use crate::registry::Registry;
 use crate::registry::rows::Rows;
@@ -57,12 +60,18 @@ impl Registry {
                 Some(stored) if stored.status == ASSIGNING => tx.underway(id_scope, folded)?,
                 _ => None,
             };
+            let mut underway = underway;
             let revision = match &waiting {
-                Some(waiting) if read(rows, waiting)?.is_same_as(&underway) => {
-                    let row = stored.ok_or_else(|| rows.damaged("status", "is another's"))?;
-                    return Ok(record(rows, row, &service)?);
+                Some(row) => {
+                    let waiting = read(rows, row)?;
+                    if waiting.is_same_as(&underway) {
+                        let row = stored.ok_or_else(|| rows.damaged("status", "is another's"))?;
+                        return Ok(record(rows, row, &service)?);
+                    }
+                    // What has been begun elsewhere is gone on with, or taken back.
+                    underway.plan = waiting.plan;
+                    row.revision + 1
                 }
-                Some(waiting) => waiting.revision + 1,
                 None => 0,
             };
             tx.put_underway(&write(rows, id_scope, revision, &underway)?)?;
@@ -113,7 +122,8 @@ impl Registry {
     }
 
     /// Ends a registration under way with what was chosen; one that cannot be assigned so ends as `failed`, which `as_failure`
-    /// words. `None` when it is no longer the one of the ticket: nothing was written then.
+    /// words. `None` when it is no longer the one of the ticket: nothing was written then; or when a hub elsewhere has to be asked
+    /// next.
     ///
     /// # Errors
     /// When the storage fails.
@@ -126,7 +136,12 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Option<RegistrationRecord>, StorageError> {
         let registrant = ticket.underway.registrant.clone();
-        let mut job = self.assign_job(Assign { registrant, choice }, now);
+        let assign = Assign {
+            registrant,
+            // The note of the webhook says what was passed over.
+            choice: choice.clone(),
+        };
+        let mut job = self.assign_job(assign, now);
         let current = self.service.clone();
         let etag = etag::random(random(&*self.inner.entropy));
         let settle = move |tx: &Tx<'_>| {
@@ -138,6 +153,11 @@ impl Registry {
             let record = match job.run(tx) {
                 Ok(assigned) => assigned.registration,
                 Err(AssignError::Storage(error)) => return Err(error),
+                Err(AssignError::Elsewhere) => {
+                    let next = ticket.underway.clone().placing(choice, note, now);
+                    ticket.rewrite(tx, &next)?;
+                    return Ok(None);
+                }
                 Err(error) => {
                     let failure = as_failure(&error);
                     note.failure = Some(failure.message.clone());
@@ -185,9 +205,7 @@ impl Registry {
     ) -> Result<(), StorageError> {
         let postpone = move |tx: &Tx<'_>| {
             if ticket.is_current(tx)? {
-                let rows = Rows { file: tx.file() };
-                let revision = ticket.revision + 1;
-                tx.put_underway(&write(rows, &ticket.id_scope, revision, &underway)?)?;
+                ticket.rewrite(tx, &underway)?;
             }
             Ok(())
         };
@@ -227,12 +245,12 @@ impl Registry {
 }
 
 impl Ticket {
-    fn is_current(&self, tx: &Tx<'_>) -> Result<bool, StorageError> {
+    pub(super) fn is_current(&self, tx: &Tx<'_>) -> Result<bool, StorageError> {
         let stored = tx.underway(&self.id_scope, &self.folded)?;
         Ok(stored.is_some_and(|stored| stored.revision == self.revision))
     }
 
-    fn failed(&self, failure: RegistrationFailure) -> FailRegistration {
+    pub(super) fn failed(&self, failure: RegistrationFailure) -> FailRegistration {
         let registrant = &self.underway.registrant;
         FailRegistration {
             registration_id: registrant.registration_id.clone(),
@@ -241,23 +259,67 @@ impl Ticket {
         }
     }
 
-    fn write_note(
+    /// The same registration, changed; the ticket for it.
+    pub(super) fn rewrite(&self, tx: &Tx<'_>, underway: &Underway) -> Result<Self, StorageError> {
+        let rows = Rows { file: tx.file() };
+        let row = write(rows, &self.id_scope, self.revision + 1, underway)?;
+        tx.put_underway(&row)?;
+        Ok(Self {
+            revision: row.revision,
+            destination: row.destination,
+            underway: underway.clone(),
+            ..self.clone()
+        })
+    }
+
+    pub(super) fn write_note(
         &self,
         tx: &Tx<'_>,
         note: &AllocationNote,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        let rows = Rows { file: tx.file() };
-        let document =
-            serde_json::to_string(note).map_err(|error| rows.damaged("allocation", error))?;
-        let row = AllocationRow {
-            id: 0,
-            folded: self.folded.clone(),
-            at: now.ticks(),
-            document,
-        };
-        Ok(tx.insert_allocation(&self.id_scope, &row, NOTES)?)
+        write_note(tx, &self.id_scope, &self.underway.registrant, note, now)
     }
+}
+
+pub(super) fn write_note(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    registrant: &Registrant,
+    note: &AllocationNote,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let rows = Rows { file: tx.file() };
+    let document =
+        serde_json::to_string(note).map_err(|error| rows.damaged("allocation", error))?;
+    let row = AllocationRow {
+        id: 0,
+        folded: registrant.registration_id.folded().to_owned(),
+        at: now.ticks(),
+        document,
+    };
+    Ok(tx.insert_allocation(id_scope, &row, NOTES)?)
+}
+
+/// Sees to it that a device is removed which a plan may have made in a hub elsewhere, unless it `stays` or is somebody's.
+pub(super) fn clean_up(
+    tx: &Tx<'_>,
+    plan: Option<&Plan>,
+    stays: Option<&Place>,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let Some(made) = plan
+        .and_then(Plan::made)
+        .filter(|made| Some(*made) != stays)
+    else {
+        return Ok(());
+    };
+    // Whoever registers for it is not to find it gone.
+    let is_owned = tx.registration_of_device(&made.hub, &made.device_id)?;
+    if is_owned.is_none() {
+        tx.put_errand((&made.hub, &made.device_id), "remove", now.ticks())?;
+    }
+    Ok(())
 }
 
 fn assigning(
@@ -279,7 +341,7 @@ fn assigning(
     row
 }
 
-fn read(rows: Rows<'_>, row: &UnderwayRow) -> Result<Underway, StorageError> {
+pub(super) fn read(rows: Rows<'_>, row: &UnderwayRow) -> Result<Underway, StorageError> {
     serde_json::from_str(row.document.reveal())
         .map_err(|error| rows.damaged("registration under way", error))
 }
@@ -296,7 +358,7 @@ fn write(
         id_scope: id_scope.to_owned(),
         folded: underway.registrant.registration_id.folded().to_owned(),
         revision,
-        destination: underway.question.definition.webhook_url.host().to_string(),
+        destination: underway.question.destination(),
         due: underway.due.ticks(),
         document: Secret::new(document),
     })

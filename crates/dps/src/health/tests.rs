@@ -1,0 +1,109 @@
+use proptest::prelude::*;
+use wire::identity::KeyText;
+
+use super::*;
+
+const START: Timestamp = Timestamp::from_unix_seconds(1_000_000);
+
+fn remote(key: &str) -> LinkedHub {
+    LinkedHub {
+        name: "far".parse().unwrap(),
+        host: "far.example".parse().unwrap(),
+        allocation_weight: None,
+        apply_allocation_policy: true,
+        latencies: Vec::new(),
+        reach: HubReach::Remote(RemoteAccess {
+            policy: "iothubowner".to_owned(),
+            key: KeyText::parse(key).unwrap(),
+        }),
+    }
+}
+
+fn state(health: &Health) -> &'static str {
+    match health {
+        Health::Healthy => "healthy",
+        Health::Suspect(_) => "suspect",
+        Health::Dead(_) => "dead",
+    }
+}
+
+fn at(seconds: u64) -> Timestamp {
+    START.plus(Duration::from_secs(seconds))
+}
+
+#[test]
+fn a_burst_of_failures_is_one_failure_and_an_answer_heals() {
+    let mut health = Health::default();
+    for _ in 0..100 {
+        health = health.after_failure("refused".to_owned(), START);
+    }
+    assert_eq!(state(&health), "suspect");
+    health = health.after_failure("refused".to_owned(), at(10));
+    assert_eq!(state(&health), "dead");
+    let failing = health.failing().unwrap();
+    assert_eq!((failing.since, failing.failures), (START, 101));
+    assert_eq!(health.after_success(), Health::Healthy);
+}
+
+#[test]
+fn another_key_is_another_chance() {
+    let (old, new) = (
+        remote("AAECAwQFBgcICQoLDA0ODw=="),
+        remote("EBESExQVFhcYGRobHB0eHw=="),
+    );
+    let vitals = Vitals::default();
+    for second in [0, 5, 10] {
+        vitals.observe(&old, Some("401".to_owned()), at(second));
+    }
+    let why = vitals.death_of(&old).unwrap();
+    assert!(
+        why.starts_with("hub far was passed over: dead since "),
+        "{why}"
+    );
+    assert!(why.ends_with("last error: 401"), "{why}");
+    assert_eq!(vitals.rest(&old, at(10)), UNWELL);
+    assert_eq!(vitals.death_of(&new), None);
+    assert_eq!(vitals.rest(&new, at(10)), Duration::ZERO);
+    vitals.observe(&old, None, at(12));
+    assert_eq!(vitals.death_of(&old), None);
+    assert_eq!(vitals.rest(&old, at(20)), WELL - Duration::from_secs(8));
+    vitals.keep(&[]);
+    assert_eq!(vitals.rest(&old, at(20)), Duration::ZERO);
+}
+
+#[test]
+fn hubs_of_this_server_are_well() {
+    let mut here = remote("AAECAwQFBgcICQoLDA0ODw==");
+    here.reach = HubReach::Here;
+    let vitals = Vitals::default();
+    for second in 0..100 {
+        vitals.observe(&here, Some("no".to_owned()), at(second));
+    }
+    assert_eq!(vitals.of(&here), Health::Healthy);
+}
+
+proptest! {
+    /// Whatever comes: a hub is healthy exactly after an answer, dead only after enough failures over enough time without one, and
+    /// once dead stays so until an answer.
+    #[test]
+    fn health_follows_what_calls_come_to(calls in prop::collection::vec((any::<bool>(), 0_u64..8), 1..60)) {
+        let (mut health, mut now) = (Health::default(), START);
+        let mut failed: Vec<Timestamp> = Vec::new();
+        for (answered, later) in calls {
+            now = now.plus(Duration::from_secs(later));
+            let was_dead = state(&health) == "dead";
+            health = match answered {
+                true => { failed.clear(); health.after_success() }
+                false => { failed.push(now); health.after_failure("x".to_owned(), now) }
+            };
+            let long = failed.first().is_some_and(|first| now.since(*first) >= PATIENCE);
+            let dead = !answered && (was_dead || (failed.len() >= 3 && long));
+            let expected = if answered { "healthy" } else if dead { "dead" } else { "suspect" };
+            prop_assert_eq!(state(&health), expected);
+            if let Some(failing) = health.failing() {
+                prop_assert_eq!(failing.since, failed[0]);
+                prop_assert_eq!(failing.failures as usize, failed.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A webhook chooses the hub of a registration.
+
+use registry::{RegistrationFailure, StorageError, WebhookQuestion};
+use wire::error::DpsErrorCode;
+
+use super::signature::WebhookKey;
+use super::webhook::{self, Asked};
+use super::{Attempt, Setback};
+use crate::{log_assigned, register};
+
+/// One try.
+pub async fn go_on(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(), StorageError> {
+    let dps = attempt.dps;
+    if attempt.underway.is_stale(dps.now()) {
+        let fault = "Custom allocation failed with status code: 503: too many registrations wait for webhooks";
+        let setback = Setback {
+            failure: failure(fault),
+            may_pass: false,
+            note: webhook::unasked(question, fault),
+        };
+        return attempt.give_up(setback).await;
+    }
+    let key = WebhookKey::of(attempt.tenant.service().operation_key.reveal());
+    let Asked { outcome, note } = webhook::ask(dps.outbound(), question, &key, dps.now()).await;
+    match outcome {
+        Ok(choice) => {
+            let as_failure = register::assignment_failure;
+            let registry = attempt.registry().clone();
+            let settled =
+                registry.settle_underway(attempt.ticket, choice, note, as_failure, dps.now());
+            if let Some(record) = settled.await? {
+                log_assigned(&record);
+            }
+            Ok(())
+        }
+        Err(fault) => {
+            let setback = Setback {
+                failure: failure(&fault.to_string()),
+                may_pass: fault.may_pass(),
+                note,
+            };
+            attempt.again_or_never(setback).await
+        }
+    }
+}
+
+fn failure(why: &str) -> RegistrationFailure {
+    RegistrationFailure {
+        code: DpsErrorCode::CustomAllocationFailed.code(),
+        message: why.to_owned(),
+    }
+}

@@ -1,0 +1,138 @@
+//! Hubs elsewhere that do not answer, or not to the key of their link.
+
+use axum::http::StatusCode;
+use registry::RegistrationState;
+use serde_json::json;
+
+use crate::custom_allocation::{Running, provision};
+use crate::far_hub::{HOST, Mood};
+use crate::harness::Service;
+use crate::hubs_elsewhere::{NEAR, enroll, until};
+
+#[tokio::test]
+async fn a_link_with_a_wrong_key_fails_with_the_reason() {
+    let service = Service::start().await;
+    service.link_far().await;
+    service.webhook.far.set(Mood::OtherKey);
+    let shown = enroll(&service, "d", HOST, json!({})).await;
+    let _running = Running::of(&service);
+    let state = provision(&service, "d", &shown).await;
+    assert_eq!(
+        (&state["status"], &state["errorCode"]),
+        (&json!("failed"), &json!(401_003))
+    );
+    let message = state["errorMessage"].as_str().unwrap();
+    assert!(
+        message.contains("hub far refused the key of its link"),
+        "{message}"
+    );
+    assert!(!message.contains("IotHubUnauthorizedAccess"), "{message}");
+    let notes = service.notes("d").await;
+    let failure = notes[0]["failure"].as_str().unwrap();
+    assert!(failure.contains("IotHubUnauthorizedAccess"), "{failure}");
+    until(&service, "it is dead", async || {
+        service.far_link().await["health"]["state"] == "dead"
+    })
+    .await;
+    let error = service.far_link().await["health"]["lastError"].clone();
+    assert!(
+        error.as_str().unwrap().contains("refused the key"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
+    let service = Service::start().await;
+    service.link_far().await;
+    let hashed = json!({"allocationPolicy": "hashed", "iotHubs": [HOST]});
+    let resident = enroll(&service, "resident", HOST, hashed).await;
+    let running = Running::of(&service);
+    assert_eq!(
+        provision(&service, "resident", &resident).await["assignedHub"],
+        HOST
+    );
+    service.webhook.far.set(Mood::Down);
+    until(&service, "it is dead", async || {
+        service.far_link().await["health"]["state"] == "dead"
+    })
+    .await;
+
+    // Listed alone: nobody else may take them.
+    let alone = provision(&service, "resident", &resident).await;
+    assert_eq!(
+        (&alone["status"], &alone["errorCode"]),
+        (&json!("failed"), &json!(503_000))
+    );
+    let message = alone["errorMessage"].as_str().unwrap();
+    assert!(
+        message.contains("hub far was passed over: dead since"),
+        "{message}"
+    );
+    assert!(message.contains("connection refused"), "{message}");
+
+    for number in 0..8 {
+        let id = format!("new-{number}");
+        let both = json!({"allocationPolicy": "hashed", "iotHubs": [HOST, NEAR]});
+        let shown = enroll(&service, &id, HOST, both).await;
+        let state = provision(&service, &id, &shown).await;
+        assert_eq!(state["assignedHub"], NEAR, "{state}");
+        let notes = service.notes(&id).await;
+        assert_eq!(notes[0]["passedOver"][0]["hub"], "far", "{notes:?}");
+        assert_eq!(notes[0]["hub"], "hub");
+    }
+    service
+        .lead_to("resident", HOST, &json!({"iotHubs": [HOST, NEAR]}))
+        .await;
+    let stays = provision(&service, "resident", &resident).await;
+    assert_eq!(stays["errorCode"], 503_000, "{stays}");
+    let id = "resident".parse().unwrap();
+    let record = service.registry.registration(&id).await.unwrap().unwrap();
+    assert!(
+        matches!(&record.state, RegistrationState::Failed { previous: Some((hub, _)), .. } if hub.as_str() == "far")
+    );
+
+    service.webhook.far.set(Mood::Well);
+    until(&service, "it is well", async || {
+        service.far_link().await["health"]["state"] == "healthy"
+    })
+    .await;
+    running.stop().await;
+    let _running = Running::of(&service);
+    let state = provision(&service, "resident", &resident).await;
+    assert_eq!(state["status"], "assigned", "{state}");
+}
+
+#[tokio::test]
+async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
+    let service = Service::start().await;
+    service.link_far().await;
+    service.webhook.far.set(Mood::Down);
+    let shown = enroll(&service, "d", HOST, json!({})).await;
+    let _running = Running::of(&service);
+    until(&service, "it is dead", async || {
+        service.far_link().await["health"]["state"] == "dead"
+    })
+    .await;
+    let failed = provision(&service, "d", &shown).await;
+    assert_eq!(
+        (&failed["status"], &failed["errorCode"]),
+        (&json!("failed"), &json!(503_000))
+    );
+    assert!(
+        failed["errorMessage"]
+            .as_str()
+            .unwrap()
+            .contains("connection refused")
+    );
+    let accepted = service.register("d", &shown).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED);
+    service.webhook.far.set(Mood::Well);
+    let id = "d".parse().unwrap();
+    until(&service, "assignment", async || {
+        let record = service.registry.registration(&id).await.unwrap().unwrap();
+        matches!(record.state, RegistrationState::Assigned { .. })
+    })
+    .await;
+    assert_eq!(service.webhook.far.created(), 1);
+}

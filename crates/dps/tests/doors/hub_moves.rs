@@ -1,0 +1,155 @@
+//! Devices that move between the hub of this server and hubs elsewhere.
+
+use serde_json::{Value, json};
+
+use crate::custom_allocation::{Running, provision};
+use crate::far_hub::{HOST, Mood, OTHER};
+use crate::harness::Service;
+use crate::hubs_elsewhere::{NEAR, enroll, until};
+
+#[tokio::test]
+async fn t11_twins_move_between_servers_in_both_directions() {
+    let service = Service::start().await;
+    service.link_far().await;
+    let shown = enroll(&service, "d", NEAR, json!({})).await;
+    let _running = Running::of(&service);
+    assert_eq!(provision(&service, "d", &shown).await["assignedHub"], NEAR);
+
+    service.lead_to("d", HOST, &json!({})).await;
+    let moved = provision(&service, "d", &shown).await;
+    assert_eq!(
+        (&moved["assignedHub"], &moved["substatus"]),
+        (&json!(HOST), &json!("deviceDataMigrated"))
+    );
+    assert_eq!(
+        service.webhook.far.twin("d")["properties"]["desired"]["v"],
+        1
+    );
+    assert!(
+        service.near_twin("d").await.is_none(),
+        "the old one is gone"
+    );
+
+    let (tags, desired) = (json!({"site": "far"}), json!({"v": 2}));
+    service
+        .webhook
+        .far
+        .set_twin("d", tags, desired, json!({"temperature": 20}));
+    service.lead_to("d", NEAR, &json!({})).await;
+    let back = provision(&service, "d", &shown).await;
+    assert_eq!(
+        (&back["assignedHub"], &back["substatus"]),
+        (&json!(NEAR), &json!("deviceDataMigrated"))
+    );
+    let twin = service.near_twin("d").await.unwrap();
+    assert_eq!(Value::Object(twin.tags), json!({"site": "far"}));
+    assert_eq!(Value::Object(twin.desired.document), json!({"v": 2}));
+    assert_eq!(
+        Value::Object(twin.reported.document),
+        json!({"temperature": 20})
+    );
+    until(&service, "removal", async || {
+        service.webhook.far.device("d").is_none()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn t11_reset_starts_the_twin_again_and_never_stays() {
+    let service = Service::start().await;
+    service.link_far().await;
+    let _running = Running::of(&service);
+    let reset =
+        json!({"reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": false}});
+    let shown = enroll(&service, "r", HOST, reset).await;
+    provision(&service, "r", &shown).await;
+    let changed = json!({"changed": true});
+    service
+        .webhook
+        .far
+        .set_twin("r", changed.clone(), changed.clone(), json!({}));
+    let same = provision(&service, "r", &shown).await;
+    assert_eq!(
+        (&same["assignedHub"], &same["substatus"]),
+        (&json!(HOST), &json!("deviceDataReset"))
+    );
+    assert_eq!(
+        service.webhook.far.twin("r")["tags"],
+        json!({"by": "entry"})
+    );
+    service.lead_to("r", NEAR, &json!({})).await;
+    let other = provision(&service, "r", &shown).await;
+    assert_eq!(
+        (&other["assignedHub"], &other["substatus"]),
+        (&json!(NEAR), &json!("deviceDataReset"))
+    );
+    let twin = service.near_twin("r").await.unwrap();
+    assert_eq!(Value::Object(twin.tags), json!({"by": "entry"}));
+    until(&service, "removal", async || {
+        service.webhook.far.device("r").is_none()
+    })
+    .await;
+
+    let never =
+        json!({"reprovisionPolicy": {"updateHubAssignment": false, "migrateDeviceData": false}});
+    let shown = enroll(&service, "n", HOST, never).await;
+    provision(&service, "n", &shown).await;
+    service.lead_to("n", NEAR, &json!({})).await;
+    let stays = provision(&service, "n", &shown).await;
+    assert_eq!(
+        (&stays["assignedHub"], &stays["substatus"]),
+        (&json!(HOST), &json!("reprovisionedToInitialAssignment"))
+    );
+}
+
+#[tokio::test]
+async fn the_device_of_before_is_removed_when_its_hub_answers_again() {
+    let service = Service::start().await;
+    service.link_far().await;
+    let reset =
+        json!({"reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": false}});
+    let shown = enroll(&service, "d", HOST, reset).await;
+    let running = Running::of(&service);
+    provision(&service, "d", &shown).await;
+    service.webhook.far.set(Mood::Down);
+    service.lead_to("d", NEAR, &json!({})).await;
+    // Nothing is taken along, so that nobody has to wait for the hub of before.
+    let state = provision(&service, "d", &shown).await;
+    assert_eq!(state["assignedHub"], NEAR, "{state}");
+    assert_eq!(service.far_link().await["health"]["errands"], 1);
+    running.stop().await;
+    let service = service.restarted().await;
+    service.webhook.far.set(Mood::Well);
+    let _running = Running::of(&service);
+    until(&service, "removal", async || {
+        service.webhook.far.device("d").is_none()
+            && service.far_link().await["health"]["errands"] == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn t11_hubs_of_one_name_are_told_apart_by_their_ports_and_twins_move_between_them() {
+    let service = Service::start().await;
+    service.link_far().await;
+    service.link_hub_at("other", OTHER).await;
+    let (far, other) = (&service.webhook.far, &service.webhook.other);
+    let shown = enroll(&service, "d", HOST, json!({})).await;
+    let _running = Running::of(&service);
+    assert_eq!(provision(&service, "d", &shown).await["assignedHub"], HOST);
+    assert!(far.device("d").is_some() && other.device("d").is_none());
+    let reported = json!({"temperature": 20});
+    far.set_twin("d", json!({"site": "a"}), json!({"v": 7}), reported);
+
+    service.lead_to("d", OTHER, &json!({})).await;
+    let moved = provision(&service, "d", &shown).await;
+    assert_eq!(
+        (&moved["assignedHub"], &moved["substatus"]),
+        (&json!(OTHER), &json!("deviceDataMigrated"))
+    );
+    let twin = other.twin("d");
+    assert_eq!(twin["tags"], json!({"site": "a"}));
+    assert_eq!(twin["properties"]["desired"], json!({"v": 7}));
+    until(&service, "removal", async || far.device("d").is_none()).await;
+    assert!(other.device("d").is_some());
+}

@@ -1,0 +1,115 @@
+//! Where a registration's device is and shall be, and whose it is.
+
+use ids::RegistrationId;
+use store::{IdentityKey, IdentityRow, RegistrationRow, View};
+
+use crate::error::StorageError;
+use crate::register::{Place, aim};
+use crate::registration::{Assign, AssignError, EnrolledBy, Registrant};
+use crate::registry::rows::Rows;
+use crate::service::{HubReach, LinkedHub, ProvisioningService};
+
+/// The entry still stands that the device proved itself against, and none of the device's own has come before it.
+pub(super) fn require_entry(
+    view: &View<'_>,
+    id_scope: &str,
+    registrant: &Registrant,
+) -> Result<(), AssignError> {
+    let own = registrant.registration_id.folded();
+    let group = match &registrant.enrollment {
+        EnrolledBy::Individual => None,
+        EnrolledBy::Group(group) => Some(group.folded()),
+    };
+    let deciding = view.deciding_enrollment(id_scope, own, group.as_deref())?;
+    match deciding {
+        Some(etag) if etag == registrant.entry.as_str() => Ok(()),
+        _ => Err(AssignError::EnrollmentChanged),
+    }
+}
+
+/// Where the registration is assigned to, and where it shall be. A device that is named after its registration id keeps the first
+/// spelling of that id: hubs tell letter cases apart, registrations do not.
+///
+/// A hub that is no longer linked counts as none: unlinking takes away the right to move or delete what is in it, which may be
+/// another service's by now.
+pub(super) fn places(
+    service: &ProvisioningService,
+    assign: &Assign,
+    stored: Option<&RegistrationRow>,
+) -> (Option<Place>, Place) {
+    let Assign { registrant, choice } = assign;
+    let place = |row: &RegistrationRow| {
+        let place = Place {
+            hub: row.hub.clone()?,
+            device_id: row.device_id.clone()?,
+        };
+        link(service, &place).is_some().then_some(place)
+    };
+    let previous = stored.and_then(place);
+    let device_id = match stored {
+        Some(stored) if registrant.device_id.as_str() == registrant.registration_id.as_str() => {
+            stored.spelled.clone()
+        }
+        _ => registrant.device_id.to_string(),
+    };
+    let wanted = Place {
+        hub: choice.hub.to_string(),
+        device_id,
+    };
+    let wanted = aim(
+        previous.as_ref(),
+        wanted,
+        registrant.policy,
+        &choice.passed_over,
+    );
+    (previous, wanted)
+}
+
+/// The link to the hub of a place.
+pub(super) fn link<'s>(service: &'s ProvisioningService, place: &Place) -> Option<&'s LinkedHub> {
+    let mut hubs = service.hubs.iter();
+    hubs.find(|hub| hub.name.as_str() == place.hub)
+}
+
+/// Whether a place is in a hub that does not live here.
+pub(super) fn is_elsewhere(service: &ProvisioningService, place: &Place) -> bool {
+    link(service, place).is_some_and(|hub| hub.reach != HubReach::Here)
+}
+
+/// A device that another registration is assigned to is not taken from it.
+pub(super) fn require_owner(
+    view: &View<'_>,
+    service: &ProvisioningService,
+    assign: &Assign,
+    place: &Place,
+) -> Result<(), AssignError> {
+    let Some(owner) = view.registration_of_device(&place.hub, &place.device_id)? else {
+        return Ok(());
+    };
+    let (hub, device_id) = (&assign.choice.hub, &assign.registrant.device_id);
+    let (id_scope, owner) = owner;
+    if !service.id_scope.matches(&id_scope) {
+        return Err(AssignError::DeviceForeign {
+            hub: hub.clone(),
+            device_id: device_id.clone(),
+        });
+    }
+    let rows = Rows { file: view.file() };
+    let owner: RegistrationId = rows.id("registration id", owner.try_into())?;
+    match owner == assign.registrant.registration_id {
+        true => Ok(()),
+        false => Err(AssignError::DeviceTaken {
+            hub: hub.clone(),
+            device_id: device_id.clone(),
+            owner,
+        }),
+    }
+}
+
+pub(super) fn find(view: &View<'_>, place: &Place) -> Result<Option<IdentityRow>, StorageError> {
+    Ok(view.identity(IdentityKey {
+        hub: &place.hub,
+        device_id: &place.device_id,
+        module_id: "",
+    })?)
+}

@@ -1,0 +1,338 @@
+//! Devices of hubs elsewhere, as far as a registry keeps them: what is under way, what is planned, what is still to be done there.
+
+use std::time::Duration;
+
+use registry::{
+    AssignError, Carried, Errand, ErrandKind, InitialTwin, Placed, Placing, Plan, PlanStep,
+    Question, RegistrationFailure, RegistrationRecord, RegistrationState, Settled, Ticket,
+    Underway,
+};
+use serde_json::{Map, Value, json};
+use wire::identity::Status;
+
+use crate::hubs::{elsewhere, name};
+use crate::registrations::{assign, substatus};
+use crate::{Bench, device, hub};
+
+fn failure(error: &AssignError) -> RegistrationFailure {
+    RegistrationFailure {
+        code: 409_205,
+        message: error.to_string(),
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+impl Bench {
+    /// Begins a registration of a device that shall be in a hub, and takes it up.
+    async fn begin(&self, id: &str, at: &str) -> (Ticket, Placing) {
+        let mut assign = assign(&self.registry, id).await;
+        assign.choice.hub = name(at);
+        let refused = self.registry.assign(assign.clone(), self.now()).await;
+        assert!(
+            matches!(refused, Err(AssignError::Elsewhere)),
+            "{refused:?}"
+        );
+        let placing = Placing {
+            choice: assign.choice,
+            note: None,
+        };
+        let question = Question::Place(Box::new(placing.clone()));
+        let underway = Underway::new(assign.registrant, question, self.now());
+        self.registry
+            .begin_underway(underway, self.now())
+            .await
+            .unwrap();
+        let due = self.registry.underway_due(self.now(), Vec::new(), 10).await;
+        let ticket = due.unwrap().pop().unwrap();
+        (ticket, placing)
+    }
+
+    async fn plan(&self, ticket: Ticket, placing: &Placing, exist: (bool, bool)) -> (Ticket, Plan) {
+        let whereabouts = self
+            .registry
+            .whereabouts(&ticket, &placing.choice)
+            .await
+            .unwrap();
+        let plan = whereabouts.decide(exist.0, exist.1);
+        let kept = self
+            .registry
+            .keep_plan(ticket, plan.clone(), self.now())
+            .await;
+        (kept.unwrap().unwrap(), plan)
+    }
+
+    async fn settle(&self, ticket: Ticket, placed: Placed) -> RegistrationRecord {
+        let settled = self
+            .registry
+            .settle_placed(ticket, placed, failure, self.now())
+            .await;
+        match settled.unwrap() {
+            Settled::Over(record) => *record,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A device in a hub elsewhere.
+    async fn reside(&self, id: &str, at: &str) -> RegistrationRecord {
+        let (ticket, placing) = self.begin(id, at).await;
+        let (ticket, plan) = self.plan(ticket, &placing, (false, false)).await;
+        let placed = Placed {
+            placing,
+            plan,
+            carried: None,
+        };
+        self.settle(ticket, placed).await
+    }
+
+    async fn errands(&self) -> Vec<Errand> {
+        self.registry
+            .errands_due(self.now(), &[], 10)
+            .await
+            .unwrap()
+    }
+}
+
+pub(crate) async fn a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here(bench: Bench) {
+    bench.link(elsewhere("far", "far.example", 1)).await;
+    let record = bench.reside("d1", "far").await;
+    assert_eq!(substatus(&record.state).as_str(), "initialAssignment");
+    let (at, named) = record.assignment().unwrap();
+    assert_eq!((at, named), (&name("far"), &device("d1")));
+    assert!(
+        bench
+            .registry
+            .device(&name("far"), &device("d1"))
+            .await
+            .is_err()
+    );
+    let due = bench
+        .registry
+        .underway_due(bench.now(), Vec::new(), 10)
+        .await;
+    assert!(due.unwrap().is_empty());
+    assert!(bench.errands().await.is_empty());
+}
+
+pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
+    bench.link(elsewhere("far", "far.example", 1)).await;
+    let (ticket, placing) = bench.begin("d1", "far").await;
+    let stale = ticket.clone();
+    let (_, plan) = bench.plan(ticket, &placing, (false, false)).await;
+    let late = Placed {
+        placing: placing.clone(),
+        plan: plan.clone(),
+        carried: None,
+    };
+    let late = bench
+        .registry
+        .settle_placed(stale, late, failure, bench.now())
+        .await;
+    assert_eq!(late.unwrap(), Settled::Gone);
+    // The device registers anew with another certificate: what was begun is gone on with.
+    let mut again = assign(&bench.registry, "d1").await;
+    again.registrant.proof =
+        registry::DeviceProof::Certificate(ids::Thumbprint::from_bytes([9; 32]));
+    let question = Question::Place(Box::new(placing.clone()));
+    let underway = Underway::new(again.registrant, question, bench.now());
+    bench
+        .registry
+        .begin_underway(underway, bench.now())
+        .await
+        .unwrap();
+    let due = bench
+        .registry
+        .underway_due(bench.now(), Vec::new(), 10)
+        .await
+        .unwrap();
+    let whereabouts = bench
+        .registry
+        .whereabouts(&due[0], &placing.choice)
+        .await
+        .unwrap();
+    assert_eq!(whereabouts.begun(), Some(plan));
+}
+
+pub(crate) async fn moves_between_here_and_elsewhere_lose_nothing(bench: Bench) {
+    bench.link(elsewhere("far", "far.example", 1)).await;
+    bench.reside("d1", "far").await;
+    let mut back = assign(&bench.registry, "d1").await;
+    back.choice.hub = hub();
+    let (ticket, placing) = bench.begin("d1", hub().as_str()).await;
+    let (ticket, plan) = bench.plan(ticket, &placing, (true, false)).await;
+    assert_eq!(plan.step(), PlanStep::Bring);
+    let twin = InitialTwin::new(&object(json!({"a": 1})), &object(json!({"b": 2}))).unwrap();
+    let carried = Carried {
+        status: Status::Disabled,
+        status_reason: Some("lost".to_owned()),
+        iot_edge: true,
+        twin,
+        reported: object(json!({"c": 3})),
+        read_at: None,
+    };
+    let placed = Placed {
+        placing,
+        plan,
+        carried: Some(carried),
+    };
+    let record = bench.settle(ticket, placed).await;
+    assert_eq!(substatus(&record.state).as_str(), "deviceDataMigrated");
+    let identity = registry::Identity::device(hub(), device("d1"));
+    let here = bench.registry.twin(&identity).await.unwrap().twin;
+    assert_eq!(Value::Object(here.tags), json!({"a": 1}));
+    assert_eq!(Value::Object(here.desired.document), json!({"b": 2}));
+    assert_eq!(Value::Object(here.reported.document), json!({"c": 3}));
+    let row = bench.registry.device(&hub(), &device("d1")).await.unwrap();
+    assert_eq!((row.status, row.iot_edge), (Status::Disabled, true));
+    let errands = bench.errands().await;
+    assert_eq!((errands.len(), errands[0].kind), (1, ErrandKind::Remove));
+
+    // And there again, while its twin changes: it is read again. The removal is no longer wanted.
+    let (ticket, placing) = bench.begin("d1", "far").await;
+    let (ticket, plan) = bench.plan(ticket, &placing, (true, false)).await;
+    let twin = bench.registry.twin(&identity).await.unwrap().twin;
+    let carried = Carried {
+        status: Status::Enabled,
+        status_reason: None,
+        iot_edge: true,
+        twin: InitialTwin::default(),
+        reported: Map::new(),
+        read_at: Some(twin.etag),
+    };
+    let placed = Placed {
+        placing,
+        plan,
+        carried: Some(carried),
+    };
+    let report = object(json!({"c": 4}));
+    let reported = bench
+        .registry
+        .patch_reported(&identity, report, None, bench.now());
+    reported.await.unwrap();
+    let settled =
+        bench
+            .registry
+            .settle_placed(ticket.clone(), placed.clone(), failure, bench.now());
+    assert_eq!(settled.await.unwrap(), Settled::Stale);
+    let mut placed = placed;
+    let twin = bench.registry.twin(&identity).await.unwrap().twin;
+    placed.carried.as_mut().unwrap().read_at = Some(twin.etag);
+    bench.settle(ticket, placed).await;
+    assert!(bench.registry.device(&hub(), &device("d1")).await.is_err());
+    assert!(
+        bench.errands().await.is_empty(),
+        "it has come back to that place"
+    );
+}
+
+pub(crate) async fn what_was_made_elsewhere_for_nothing_is_removed(bench: Bench) {
+    bench.link(elsewhere("far", "far.example", 1)).await;
+    let (ticket, placing) = bench.begin("d1", "far").await;
+    let (ticket, _) = bench.plan(ticket, &placing, (false, false)).await;
+    let failed = RegistrationFailure {
+        code: 503_000,
+        message: "silent".to_owned(),
+    };
+    let note = registry::AllocationNote::of(&placing.choice);
+    let ended = bench
+        .registry
+        .give_up_underway(ticket, failed, note, bench.now());
+    let record = ended.await.unwrap().unwrap();
+    assert!(matches!(
+        record.state,
+        RegistrationState::Failed { code: 503_000, .. }
+    ));
+    let errands = bench.errands().await;
+    assert_eq!((errands.len(), errands[0].kind), (1, ErrandKind::Remove));
+    // Until it is removed it counts as not there: whoever registers next gets a fresh one.
+    let (ticket, placing) = bench.begin("d1", "far").await;
+    let whereabouts = bench
+        .registry
+        .whereabouts(&ticket, &placing.choice)
+        .await
+        .unwrap();
+    assert_eq!(whereabouts.wanted.exists, Some(false));
+    // Once that is planned, the removal is off, before anything is made.
+    assert!(bench.registry.stands(&errands[0]).unwrap());
+    bench.plan(ticket, &placing, (false, false)).await;
+    assert!(!bench.registry.stands(&errands[0]).unwrap());
+    assert!(bench.errands().await.is_empty());
+}
+
+pub(crate) async fn a_device_elsewhere_is_not_taken_from_its_owner(bench: Bench) {
+    bench.link(elsewhere("far", "far.example", 1)).await;
+    bench.reside("d1", "far").await;
+    let mut other = assign(&bench.registry, "d2").await;
+    other.registrant.device_id = device("d1");
+    other.choice.hub = name("far");
+    let question = Question::Place(Box::new(Placing {
+        choice: other.choice.clone(),
+        note: None,
+    }));
+    let underway = Underway::new(other.registrant, question, bench.now());
+    bench
+        .registry
+        .begin_underway(underway, bench.now())
+        .await
+        .unwrap();
+    let due = bench
+        .registry
+        .underway_due(bench.now(), Vec::new(), 10)
+        .await
+        .unwrap();
+    let found = bench.registry.whereabouts(&due[0], &other.choice).await;
+    assert!(
+        matches!(found, Err(AssignError::DeviceTaken { .. })),
+        "{found:?}"
+    );
+}
+
+pub(crate) async fn errands_are_kept_until_they_are_done(bench: Bench) {
+    bench.link(elsewhere("far", "far.example", 1)).await;
+    bench.reside("d1", "far").await;
+    let id = "d1".parse().unwrap();
+    let blocked = bench.registry.block(&id, None, bench.now()).await.unwrap();
+    assert_eq!(blocked.elsewhere, Some((name("far"), device("d1"))));
+    let errand = bench.errands().await.pop().unwrap();
+    assert_eq!((errand.kind, errand.tries), (ErrandKind::Disable, 0));
+    assert_eq!(bench.registry.errands_at(&name("far")).unwrap(), 1);
+    let busy = bench
+        .registry
+        .errands_due(bench.now(), &[name("far")], 10)
+        .await;
+    assert!(busy.unwrap().is_empty());
+
+    let later = bench.now().plus(Duration::from_secs(60));
+    let postponed = bench
+        .registry
+        .postpone_errand(errand.clone(), later, "down".to_owned());
+    postponed.await.unwrap();
+    assert!(bench.errands().await.is_empty());
+    assert_eq!(
+        bench.registry.next_errand(bench.now()).unwrap(),
+        Some(later)
+    );
+    let waiting = bench
+        .registry
+        .errand(&name("far"), &device("d1"))
+        .unwrap()
+        .unwrap();
+    assert_eq!((waiting.tries, waiting.problem()), (1, Some("down")));
+
+    // Another one takes its place, which whoever comes back late does not end.
+    bench.registry.unblock(&id, bench.now()).await.unwrap();
+    bench.registry.end_errand(errand).await.unwrap();
+    let errand = bench.errands().await.pop().unwrap();
+    assert_eq!((errand.kind, errand.problem()), (ErrandKind::Enable, None));
+    bench.registry.end_errand(errand).await.unwrap();
+    assert!(bench.errands().await.is_empty());
+
+    bench.registry.block(&id, None, bench.now()).await.unwrap();
+    bench.registry.unlink_hub(&name("far")).await.unwrap();
+    assert!(
+        bench.errands().await.is_empty(),
+        "the right to it went with the link"
+    );
+}
