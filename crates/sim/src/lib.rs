@@ -6,6 +6,7 @@
 mod edge_device;
 mod engine;
 mod exchange;
+mod mqtt_device;
 mod operator;
 mod program;
 mod script;
@@ -17,6 +18,7 @@ mod workshop;
 pub use edge_device::EdgeDevice;
 pub use engine::Engine;
 pub use exchange::{Exchanged, exchange};
+pub use mqtt_device::MqttDevice;
 pub use program::{Finished, Program, binary, run};
 pub use script::{Language, Script};
 pub use server::Server;

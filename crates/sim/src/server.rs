@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rand::Rng;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -33,6 +33,15 @@ impl Server {
     /// When it does not become ready.
     pub async fn start() -> Result<Self> {
         Self::start_with(Vec::new()).await
+    }
+
+    /// The same, which trusts the server certificates of another one when it calls that.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_trusting(other: &Self) -> Result<Self> {
+        let ca = other.ca()?.to_string_lossy().into_owned();
+        Self::start_with(vec!["--outbound-ca".to_owned(), ca]).await
     }
 
     /// The same with further flags of `muster serve`.
@@ -215,6 +224,27 @@ impl Server {
     /// # Errors
     /// When the handshake fails.
     pub async fn connect(&self, port: u16) -> Result<TlsStream<TcpStream>> {
+        let config = ClientConfig::builder()
+            .with_root_certificates(self.roots()?)
+            .with_no_client_auth();
+        self.dial(port, config).await
+    }
+
+    /// A TLS connection of a device that shows its certificate.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or the handshake fails.
+    pub async fn connect_as(&self, identity: &Identity, port: u16) -> Result<TlsStream<TcpStream>> {
+        let chain = CertificateDer::pem_file_iter(&identity.full_chain)?;
+        let chain = chain.collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(&identity.key)?;
+        let config = ClientConfig::builder()
+            .with_root_certificates(self.roots()?)
+            .with_client_auth_cert(chain, key)?;
+        self.dial(port, config).await
+    }
+
+    fn roots(&self) -> Result<RootCertStore> {
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
             .ok();
@@ -222,9 +252,10 @@ impl Server {
         for root in CertificateDer::pem_file_iter(self.ca()?)? {
             roots.add(root?)?;
         }
-        let config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        Ok(roots)
+    }
+
+    async fn dial(&self, port: u16, config: ClientConfig) -> Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect((self.address, port)).await?;
         let name = ServerName::IpAddress(std::net::IpAddr::from(self.address).into());
         Ok(TlsConnector::from(Arc::new(config))
