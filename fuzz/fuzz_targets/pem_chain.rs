@@ -3,7 +3,7 @@
 
 use ids::Timestamp;
 use libfuzzer_sys::fuzz_target;
-use pki::{Certificate, IssuerCache, PresentedChain};
+use pki::{Certificate, IssuerCache, PresentedChain, SeenIssuers};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data)
@@ -16,5 +16,5 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let _ = Certificate::from_der(data);
-    let _ = PresentedChain::new(vec![data.to_vec()]);
+    let _ = PresentedChain::new(&[data, data], &SeenIssuers::new(4));
 });

@@ -39,6 +39,8 @@ fn steps(workspace: &Workspace, checks_only: bool) -> Vec<(&'static str, Command
         ("House rules", with(workspace.cargo("xtask"), "tidy")),
         ("Crate graph", with(workspace.cargo("xtask"), "graph")),
         ("Lints", with(workspace.cargo("clippy"), clippy)),
+        // Running them takes cargo-fuzz and a nightly toolchain; that they are still what the code is, does not.
+        ("Fuzz targets", fuzz_targets(workspace)),
     ];
     if on_path("cargo-deny") {
         let check = with(workspace.cargo("deny"), "check bans licenses sources");
@@ -55,6 +57,16 @@ fn steps(workspace: &Workspace, checks_only: bool) -> Vec<(&'static str, Command
         steps.push(("Demo", with(workspace.cargo("xtask"), "demo --exit")));
     }
     steps
+}
+
+fn fuzz_targets(workspace: &Workspace) -> Command {
+    let mut check = with(workspace.cargo("check"), "--quiet --locked --bins");
+    check
+        .arg("--manifest-path")
+        .arg(workspace.root().join("fuzz/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(workspace.target());
+    check
 }
 
 fn with(mut command: Command, arguments: &str) -> Command {
