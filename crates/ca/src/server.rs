@@ -223,14 +223,14 @@ impl std::fmt::Debug for ServerCredential {
     }
 }
 
-fn new_key(name: &str) -> Result<PrivateKey, CaError> {
+pub(crate) fn new_key(name: &str) -> Result<PrivateKey, CaError> {
     PrivateKey::generate(KeyType::Ec).map_err(|source| CaError::NewKey {
         name: name.to_owned(),
         source,
     })
 }
 
-fn sign(
+pub(crate) fn sign(
     profile: Profile,
     name: &str,
     issuer: Option<&Issuer>,

@@ -6,7 +6,8 @@
 use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
 use pki::PemError;
 use registry::{
-    EnrollmentDraft, EnrollmentKey, EnrollmentRecord, InitialTwin, ProvisioningService, TwinError,
+    EnrolledResources, EnrollmentDraft, EnrollmentKey, EnrollmentRecord, InitialTwin,
+    ProvisioningService, TwinError,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -154,6 +155,7 @@ impl Judge<'_> {
         let resolved = attestation::resolve(&key, &request.settings.attestation, self)?;
         let settings = settings(request.settings, resolved.document, self)?;
         let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
+        let resources = resources(&settings);
         let document = IndividualEnrollment {
             registration_id: id.clone(),
             device_id: request.device_id,
@@ -169,6 +171,7 @@ impl Judge<'_> {
             document: stored_form(&document)?,
             certificates: resolved.certificates,
             authorities: resolved.authorities,
+            resources,
         })
     }
 
@@ -181,6 +184,7 @@ impl Judge<'_> {
         let resolved = attestation::resolve(&key, &request.settings.attestation, self)?;
         let settings = settings(request.settings, resolved.document, self)?;
         let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
+        let resources = resources(&settings);
         let document = EnrollmentGroup {
             enrollment_group_id: id.clone(),
             settings,
@@ -193,6 +197,7 @@ impl Judge<'_> {
             document: stored_form(&document)?,
             certificates: resolved.certificates,
             authorities: resolved.authorities,
+            resources,
         })
     }
 }
@@ -228,7 +233,18 @@ fn settings(
         allocation_policy: request.allocation_policy,
         iot_hubs: request.iot_hubs,
         custom_allocation_definition: custom_allocation,
+        client_certificate_issuance_policy: request.client_certificate_issuance_policy,
+        credential_policy_name: request.credential_policy_name,
+        trust_bundle_id: request.trust_bundle_id,
     })
+}
+
+/// What the entry names; that it is there is decided where it is written.
+fn resources(settings: &Settings) -> EnrolledResources {
+    EnrolledResources {
+        issuer: settings.issuer().cloned(),
+        trust_bundle: settings.trust_bundle_id.clone(),
+    }
 }
 
 /// The webhook; a client that sends back the URL as it was shown, without its query, means the stored one.

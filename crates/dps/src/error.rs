@@ -14,7 +14,9 @@ use crate::admission::Throttled;
 use crate::attest::Challenge;
 use crate::authority::AuthorityFault;
 use crate::enrollment::BadRecord;
+use crate::issue::IssueFault;
 use crate::refusal::{NotProven, Refusal, with_causes};
+use crate::resource::ResourceFault;
 use crate::serving::ServingFault;
 
 /// Why a request is not answered with what it asked for.
@@ -107,6 +109,12 @@ pub enum ServiceFault {
     /// A CA certificate is not written, verified or deleted.
     #[error(transparent)]
     Authority(#[from] AuthorityFault),
+    /// An issuer or a trust bundle is not written or deleted.
+    #[error(transparent)]
+    Resource(#[from] ResourceFault),
+    /// An issuer could not issue.
+    #[error(transparent)]
+    NotIssued(IssueFault),
 
     /// The storage failed.
     #[error(transparent)]
@@ -123,6 +131,16 @@ impl From<NotProven> for ServiceFault {
             NotProven::Challenged(challenge) => Self::Challenged(challenge),
             NotProven::Storage(error) => Self::Storage(error),
             NotProven::BadRecord(error) => Self::BadRecord(error),
+        }
+    }
+}
+
+impl From<IssueFault> for ServiceFault {
+    fn from(error: IssueFault) -> Self {
+        match error {
+            IssueFault::Refused(refusal) => Self::Refused(refusal),
+            IssueFault::Storage(error) => Self::Storage(error),
+            other @ IssueFault::Issuer { .. } => Self::NotIssued(other),
         }
     }
 }
@@ -154,7 +172,8 @@ impl ServiceFault {
         use DpsErrorCode as Code;
         match self {
             Self::Throttled(_) => Code::TooManyRequests,
-            Self::Refused(_) | Self::Challenged(_) => Code::InvalidCertificate,
+            Self::Refused(refusal) => refusal.error_code(),
+            Self::Challenged(_) => Code::InvalidCertificate,
             Self::NoSuchOperation => Code::AsyncOperationNotFound,
             Self::NoSuchRegistration(_) => Code::DeviceRegistrationNotFound,
             Self::NoSuchPath => Code::NotFound,
@@ -171,6 +190,7 @@ impl ServiceFault {
             Self::Registration(_) => Code::PreconditionFailed,
             Self::Serving(fault) => fault.code(),
             Self::Authority(fault) => fault.code(),
+            Self::Resource(fault) => fault.code(),
             Self::Path(_)
             | Self::NoApiVersion
             | Self::BodyBroken
@@ -180,7 +200,7 @@ impl ServiceFault {
             | Self::Continuation
             | Self::Certificates(_)
             | Self::Admin(_) => Code::ArgumentInvalid,
-            Self::Storage(_) | Self::BadRecord(_) => Code::InternalServerError,
+            Self::Storage(_) | Self::BadRecord(_) | Self::NotIssued(_) => Code::InternalServerError,
         }
     }
 
@@ -188,11 +208,16 @@ impl ServiceFault {
     #[must_use]
     pub fn outside(&self) -> String {
         match self {
-            Self::Refused(_) | Self::Challenged(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
-            Self::Storage(_) | Self::BadRecord(_) => "Internal server error".to_owned(),
+            Self::Refused(refusal) => refusal.outside(),
+            Self::Challenged(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
+            Self::Storage(_) | Self::BadRecord(_) | Self::NotIssued(_) => {
+                "Internal server error".to_owned()
+            }
             Self::Serving(fault) if fault.is_ours() => "Internal server error".to_owned(),
             Self::Authority(fault) if fault.is_ours() => "Internal server error".to_owned(),
             Self::Authority(fault) => with_causes(fault),
+            Self::Resource(fault) if fault.is_ours() => "Internal server error".to_owned(),
+            Self::Resource(fault) => with_causes(fault),
             other => other.to_string(),
         }
     }
@@ -222,7 +247,10 @@ impl ServiceFault {
                 "registration {} was asked to prove that it has its TPM",
                 challenge.registration_id,
             ),
-            Self::Storage(_) | Self::BadRecord(_) => self.log_failure(request_id),
+            Self::Storage(_) | Self::BadRecord(_) | Self::NotIssued(_) => {
+                self.log_failure(request_id);
+            }
+            Self::Resource(fault) if fault.is_ours() => self.log_failure(request_id),
             Self::Serving(fault) if fault.is_ours() => self.log_failure(request_id),
             Self::Authority(fault) if fault.is_ours() => self.log_failure(request_id),
             other => tracing::info!(
@@ -254,9 +282,9 @@ fn enrollment_code(error: &EnrollmentError) -> DpsErrorCode {
         EnrollmentError::Exists(key) => conflict(key),
         EnrollmentError::CertificateTaken { other, .. } => conflict(other),
         EnrollmentError::PreconditionFailed(_) => DpsErrorCode::PreconditionFailed,
-        EnrollmentError::NoAuthority(_) | EnrollmentError::AuthorityNotVerified(_) => {
-            DpsErrorCode::ArgumentInvalid
-        }
+        EnrollmentError::NoAuthority(_)
+        | EnrollmentError::AuthorityNotVerified(_)
+        | EnrollmentError::NoResource(_) => DpsErrorCode::ArgumentInvalid,
         EnrollmentError::Storage(_) => DpsErrorCode::InternalServerError,
     }
 }

@@ -23,6 +23,7 @@ mod bulk;
 mod device;
 mod enrollments;
 mod registrations;
+mod resources;
 mod route;
 mod serving;
 mod verdicts;
@@ -112,6 +113,7 @@ async fn answer_operator(
         Call::DeleteRegistration(id) => registrations::delete(dps, request, id?).await,
         Call::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
         Call::Authorities(call) => authorities::answer(dps, request, call).await,
+        Call::Resources(call) => resources::answer(dps, request, call).await,
         Call::Serving(call) => serving::answer(dps, request, call).await,
         Call::Refusals => verdicts::refusals(dps, request).await,
         Call::Explain => verdicts::explain(dps, request).await,

@@ -19,6 +19,7 @@ mod admission;
 mod allocate;
 mod attest;
 mod enrollment;
+mod issue;
 
 mod elsewhere;
 mod errands;
@@ -38,6 +39,7 @@ mod refused;
 
 mod admin;
 mod authority;
+mod resource;
 mod serving;
 mod tenants;
 
@@ -52,8 +54,9 @@ use ids::{HubHost, RegistrationId, Timestamp};
 use pki::PresentedChain;
 use registry::{RegistrationRecord, Registry};
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use uuid::Uuid;
+use wire::dps::{CsrClaim, RegistrationState, UnverifiedRegister};
 
 use ::mqtt::{Connect, ConnectRefused};
 
@@ -93,6 +96,8 @@ pub struct DpsOptions {
     pub hosts_covered: Option<HostsCovered>,
     /// Makes calls to webhooks and to hubs elsewhere.
     pub outbound: Arc<dyn Outbound>,
+    /// The CAs that issue to devices.
+    pub device_issuers: Arc<ca::DeviceIssuers>,
     /// Tells the time.
     pub clock: Clock,
     /// How much devices may ask of it.
@@ -115,7 +120,25 @@ struct Inner {
     vitals: Vitals,
     admission: Admission,
     refused: Refused,
+    /// Held by whoever makes or deletes an issuer: its key is a file, its name a row.
+    issuers_change: Mutex<()>,
     options: DpsOptions,
+}
+
+/// What a device asks for, beside a hub.
+#[derive(Debug, Clone, Copy)]
+struct Wish<'a> {
+    payload: Option<&'a Value>,
+    csr: Option<&'a CsrClaim>,
+}
+
+impl<'a> Wish<'a> {
+    fn of(body: &'a UnverifiedRegister) -> Self {
+        Self {
+            payload: body.payload.as_ref(),
+            csr: body.csr.as_ref(),
+        }
+    }
 }
 
 /// A request of a device that may be worked on now, and the service that it means.
@@ -135,6 +158,7 @@ impl Dps {
             issuers: Arc::default(),
             groups: Arc::new(GroupCache::new(CACHED_GROUPS)),
             known: KnownGroups::default(),
+            device_issuers: options.device_issuers.clone(),
         };
         let inner = Inner {
             tenants: Tenants::new(deps),
@@ -144,6 +168,7 @@ impl Dps {
             vitals: Vitals::default(),
             admission: Admission::new(options.limits.clone(), rand::random()),
             refused: Refused::default(),
+            issuers_change: Mutex::new(()),
             options,
         };
         Self {
@@ -223,11 +248,11 @@ impl Dps {
         admitted: Admitted,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
-        payload: Option<&Value>,
+        wish: Wish<'_>,
     ) -> Result<OperationId, ServiceFault> {
         let Admitted { tenant, place } = admitted;
         let begun = self
-            .register(&tenant, registration_id, presented, payload)
+            .register(&tenant, registration_id, presented, wish)
             .await;
         place.done(self.now());
         begun
@@ -238,14 +263,15 @@ impl Dps {
         tenant: &Tenant,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
-        payload: Option<&Value>,
+        wish: Wish<'_>,
     ) -> Result<OperationId, ServiceFault> {
         let service = tenant.service();
         let request = Register {
             id_scope: &service.id_scope,
             registration_id,
             presented,
-            payload,
+            payload: wish.payload,
+            csr: wish.csr,
         };
         let guid = fresh_guid();
         let operation = tenant.operations.issue(registration_id, guid);
@@ -265,6 +291,7 @@ impl Dps {
                 failed.registration_id,
             ),
             Err(RegisterError::NotProven(error)) => return Err(error.into()),
+            Err(RegisterError::NotIssued(error)) => return Err(error.into()),
             Err(RegisterError::Storage(error)) => return Err(error.into()),
         }
         Ok(operation)
@@ -277,7 +304,7 @@ impl Dps {
         registration_id: &RegistrationId,
         presented: Presented<'_>,
         shown: &str,
-    ) -> Result<(OperationId, Arc<RegistrationRecord>), ServiceFault> {
+    ) -> Result<(OperationId, RegistrationState), ServiceFault> {
         let tenant = self.tenant_of(id_scope, registration_id, presented)?;
         let service = tenant.service();
         let (scope, admission) = (service.id_scope.as_str(), &self.inner.admission);
@@ -286,18 +313,22 @@ impl Dps {
         let mark = presented.mark();
         let recent = mark.and_then(|mark| self.inner.recent.find(shown, mark));
         if let (Some(operation), Some(record)) = (&operation, recent) {
-            return Ok((operation.clone(), record));
+            return Ok((
+                operation.clone(),
+                state::told(&record, &tenant.deps.registry)?,
+            ));
         }
         let request = Register {
             id_scope: &service.id_scope,
             registration_id,
             presented,
             payload: None,
+            csr: None,
         };
         let record = lookup::poll(request, &tenant.deps, self.now()).await?;
-        record
-            .and_then(|record| Some((operation?, Arc::new(record))))
-            .ok_or(ServiceFault::NoSuchOperation)
+        let known = record.and_then(|record| Some((operation?, record)));
+        let (operation, record) = known.ok_or(ServiceFault::NoSuchOperation)?;
+        Ok((operation, state::told(&record, &tenant.deps.registry)?))
     }
 
     /// The registration of a device that asks without an operation.
@@ -306,7 +337,7 @@ impl Dps {
         admitted: Admitted,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
-    ) -> Result<RegistrationRecord, ServiceFault> {
+    ) -> Result<RegistrationState, ServiceFault> {
         let Admitted { tenant, place } = admitted;
         let service = tenant.service();
         let request = Register {
@@ -314,10 +345,15 @@ impl Dps {
             registration_id,
             presented,
             payload: None,
+            csr: None,
         };
         let record = lookup::look_up(request, &tenant.deps, self.now()).await;
         place.done(self.now());
-        record?.ok_or_else(|| ServiceFault::NoSuchRegistration(registration_id.clone()))
+        let missing = || ServiceFault::NoSuchRegistration(registration_id.clone());
+        Ok(state::told(
+            &record?.ok_or_else(missing)?,
+            &tenant.deps.registry,
+        )?)
     }
 
     /// The service that a device means.
@@ -365,6 +401,11 @@ impl Dps {
     /// Returns once a registration is under way. Cancel-safe.
     async fn woken(&self) {
         self.inner.woken.notified().await;
+    }
+
+    /// Waits until nobody else makes or deletes an issuer.
+    async fn issuers_change(&self) -> MutexGuard<'_, ()> {
+        self.inner.issuers_change.lock().await
     }
 
     fn outbound(&self) -> &dyn Outbound {

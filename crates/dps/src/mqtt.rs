@@ -24,7 +24,7 @@ use crate::attest::TpmRefusal;
 use crate::error::ServiceFault;
 use crate::presented::{ClientAddress, Presented, Token};
 use crate::refusal::Refusal;
-use crate::{Dps, state};
+use crate::{Dps, Wish};
 
 /// One connection of a device that registers. It has said who it is; every request proves it anew.
 pub struct DpsSession {
@@ -107,7 +107,6 @@ impl DpsSession {
         let admitted = self.dps.admit(&self.id_scope, id, self.presented())?;
         let body = UnverifiedRegister::parse(body)?;
         body.require_id(id)?;
-        body.require_no_csr()?;
         let presented = Presented {
             tpm: body.tpm.as_ref(),
             ..self.presented()
@@ -119,7 +118,7 @@ impl DpsSession {
         }
         let operation = self
             .dps
-            .begin(admitted, id, presented, body.payload.as_ref())
+            .begin(admitted, id, presented, Wish::of(&body))
             .await?;
         let status = OperationStatus::assigning(operation.into_string(), id.clone());
         Ok(Answer::new(202, Some(RETRY_AFTER_SECONDS), &status))
@@ -128,8 +127,8 @@ impl DpsSession {
     async fn poll(&self, operation: &str) -> Result<Answer, ServiceFault> {
         let (id, presented) = (&self.registration_id, self.presented());
         let polled = self.dps.poll(&self.id_scope, id, presented, operation);
-        let (operation, record) = polled.await?;
-        let status = OperationStatus::finished(operation.into_string(), state::of(&record));
+        let (operation, state) = polled.await?;
+        let status = OperationStatus::finished(operation.into_string(), state);
         Ok(match status.status {
             RegistrationStatus::Assigning => Answer::new(202, Some(RETRY_AFTER_WORKING), &status),
             _ => Answer::new(200, None, &status),

@@ -3,13 +3,15 @@
 use ids::{CertificateName, RegistrationId};
 use pki::{Certificate, ChainError, PresentedChain};
 use registry::{EnrollmentKey, StorageError};
+use wire::error::DpsErrorCode;
 use wire::sas::SasError;
 use wire::verdict::SeenCertificate;
 
 use crate::attest::{Challenge, TpmRefusal};
 use crate::enrollment::BadRecord;
+use crate::issue::RequestRefusal;
 
-/// The reason of a refusal, with a stable code. Devices never see any of it.
+/// The reason of a refusal, with a stable code. Devices that are not let in never see any of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefusalReason {
     /// The ID scope of the request is another service's.
@@ -91,6 +93,9 @@ pub enum RefusalReason {
     /// The TPM is another one, or has not answered its challenge.
     #[error(transparent)]
     Tpm(#[from] TpmRefusal),
+    /// The device is let in, and is not given the certificate that it asked for.
+    #[error(transparent)]
+    Request(#[from] RequestRefusal),
 }
 
 impl RefusalReason {
@@ -104,6 +109,7 @@ impl RefusalReason {
             Self::Token(error) => token_code(error),
             Self::NoGroupKey => "key_unknown",
             Self::Tpm(refusal) => refusal.code(),
+            Self::Request(refusal) => refusal.code(),
             Self::NoCommonName => "common_name_absent",
             Self::CommonNameMismatch { .. } => "common_name_mismatch",
             Self::NotEnrolled => "not_enrolled",
@@ -160,6 +166,24 @@ fn token_code(error: &SasError) -> &'static str {
 }
 
 impl Refusal {
+    /// The code that the device is answered with.
+    #[must_use]
+    pub fn error_code(&self) -> DpsErrorCode {
+        match self.reason {
+            RefusalReason::Request(_) => DpsErrorCode::ArgumentInvalid,
+            _ => DpsErrorCode::InvalidCertificate,
+        }
+    }
+
+    /// What the device is told. Strangers learn nothing; one that is let in learns what is wrong with its request.
+    #[must_use]
+    pub fn outside(&self) -> String {
+        match &self.reason {
+            RefusalReason::Request(refusal) => refusal.to_string(),
+            _ => "Unauthorized".to_owned(),
+        }
+    }
+
     /// A refusal of a registration; `enrollment` is the entry that decided, if one did.
     #[must_use]
     pub fn of(

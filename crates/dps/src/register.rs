@@ -10,11 +10,13 @@ use registry::{
     StorageError, Underway,
 };
 use serde_json::Value;
+use wire::dps::CsrClaim;
 
 use crate::allocate::{self, AllocationError, Asking, Route};
 use crate::attest::{self, Tpms, Verifiers};
 use crate::enrollment::{self, GroupCache, KnownGroups};
 use crate::health::Vitals;
+use crate::issue::{self, IssueFault};
 use crate::presented::Presented;
 use crate::refusal::{NotProven, Refusal};
 
@@ -33,6 +35,8 @@ pub struct Register<'a> {
     pub presented: Presented<'a>,
     /// What it tells a custom allocation.
     pub payload: Option<&'a Value>,
+    /// What it wants a certificate for.
+    pub csr: Option<&'a CsrClaim>,
 }
 
 /// What a registration needs beside the request.
@@ -47,6 +51,8 @@ pub struct Deps {
     pub groups: Arc<GroupCache>,
     /// Those of the service, by their certificates.
     pub known: KnownGroups,
+    /// The CAs that issue to devices.
+    pub device_issuers: Arc<ca::DeviceIssuers>,
 }
 
 impl Deps {
@@ -58,6 +64,7 @@ impl Deps {
             issuers: self.issuers.clone(),
             groups: self.groups.clone(),
             known: KnownGroups::default(),
+            device_issuers: self.device_issuers.clone(),
         }
     }
 
@@ -126,6 +133,10 @@ async fn by_presumption(
     vitals: &Vitals,
     now: Timestamp,
 ) -> Result<Option<Registered>, RegisterError> {
+    if request.csr.is_some() {
+        // Nothing is issued on a presumption.
+        return Ok(None);
+    }
     let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
     let Some(groups) = enrollment::presume(&claim, deps).await? else {
         return Ok(None);
@@ -153,11 +164,11 @@ async fn follow(
 ) -> Result<Result<Registered, AssignError>, RegisterError> {
     match route {
         Route::Chosen(place) => {
-            let assigned = deps.registry.assign(record::assignment(&place), now).await;
+            let issued = issue::issue(place.device(), &request, deps, now)?;
+            let assignment = || record::assignment(&place, issued.as_ref());
+            let assigned = deps.registry.assign(assignment(), now).await;
             Ok(match assigned {
-                Err(AssignError::Elsewhere) => {
-                    begin_placing(record::assignment(&place), deps, now).await
-                }
+                Err(AssignError::Elsewhere) => begin_placing(assignment(), deps, now).await,
                 done => done.map(|assigned| Registered::Assigned(Box::new(assigned))),
             })
         }
@@ -176,7 +187,9 @@ async fn ask(
     let Some(question) = question.await? else {
         return Ok(Err(AssignError::EnrollmentChanged));
     };
-    let registrant = record::registrant(asking.device(), asking.device_id());
+    // Before the webhook is asked: what it answers does not change the certificate, and the request need not be kept.
+    let issued = issue::issue(asking.device(), &request, deps, now)?;
+    let registrant = record::registrant(asking.device(), asking.device_id(), issued.as_ref());
     let underway = Underway::new(registrant, Question::Webhook(question), now);
     let begun = deps.registry.begin_underway(underway, now).await;
     Ok(begun.map(|_| Registered::Underway))
@@ -207,6 +220,9 @@ pub enum RegisterError {
     /// It was let in and then something was missing. Remembered; the device learns it when it polls.
     #[error("registration {} failed", .0.registration_id)]
     Failed(Box<FailRegistration>, #[source] Failure),
+    /// It was let in, and did not get the certificate that it asked for. Nothing is written.
+    #[error(transparent)]
+    NotIssued(#[from] IssueFault),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -1,14 +1,32 @@
 //! A registration record as devices and operators see it.
 
 use registry::{
-    Detail, RegistrationRecord, RegistrationState as Stored, Substatus as StoredSubstatus,
+    Detail, RegistrationRecord, RegistrationState as Stored, Registry, Substatus as StoredSubstatus,
 };
 use wire::dps::{AttestationDetail, RegistrationState, RegistrationStatus, Substatus};
 use wire::error::DpsErrorCode;
 
+use crate::resource::{self, ResourceFault};
+
+/// What a device is told of its registration: with the trust bundle, as it is now.
+///
+/// # Errors
+/// When the storage fails, or what is stored cannot be read.
+pub fn told(
+    record: &RegistrationRecord,
+    registry: &Registry,
+) -> Result<RegistrationState, ResourceFault> {
+    let mut state = of(record);
+    if let Some(id) = state.detail.trust_bundle_id.take() {
+        let bundle = registry.trust_bundle(&id)?;
+        state.trust_bundle = bundle.map(resource::describe_bundle).transpose()?;
+    }
+    Ok(state)
+}
+
 /// What is told of a record.
 #[must_use]
-pub fn of(record: &RegistrationRecord) -> RegistrationState {
+fn of(record: &RegistrationRecord) -> RegistrationState {
     let mut state =
         RegistrationState::bare(record.registration_id.clone(), RegistrationStatus::Assigned);
     state.created_date_time_utc = Some(record.created);
@@ -33,8 +51,9 @@ pub fn of(record: &RegistrationRecord) -> RegistrationState {
         }
         Stored::Assigning { .. } => {
             state.status = RegistrationStatus::Assigning;
-            // A key for the hub is of use once there is one.
+            // What opens the hub is of use once there is one.
             state.detail.tpm = None;
+            withhold(&mut state.detail);
         }
         Stored::Failed { code, message, .. } => fail(&mut state, *code, message.clone()),
     }
@@ -46,6 +65,7 @@ pub fn of(record: &RegistrationRecord) -> RegistrationState {
 pub fn for_operators(record: &RegistrationRecord) -> RegistrationState {
     let mut state = of(record);
     state.detail.tpm = None;
+    state.detail.trust_bundle_id = None;
     state
 }
 
@@ -56,7 +76,15 @@ pub fn detail(record: &RegistrationRecord) -> AttestationDetail {
     stored.map(Detail::read).unwrap_or_default()
 }
 
+/// Takes back what only a device with a hub is given.
+fn withhold(detail: &mut AttestationDetail) {
+    detail.issued_certificate_chain.clear();
+    detail.issued_client_certificate = None;
+    detail.trust_bundle_id = None;
+}
+
 fn fail(state: &mut RegistrationState, code: u32, message: String) {
+    withhold(&mut state.detail);
     state.status = RegistrationStatus::Failed;
     state.error_code = Some(code);
     state.error_message = Some(message);

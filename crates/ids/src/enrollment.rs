@@ -59,6 +59,64 @@ impl PartialEq for CertificateName {
     }
 }
 
+/// The name of what issues certificates to devices that register. Compared without case.
+#[derive(Debug, Clone, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IssuerName(String);
+
+impl IssuerName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// When it breaks the registration id rule.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        parse_registration_like("device issuer name", text)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name in lower case: what identity is decided by.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+text_id!(IssuerName);
+
+impl PartialEq for IssuerName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+/// The name of a collection of CA certificates that devices are told to trust. Compared without case.
+#[derive(Debug, Clone, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TrustBundleId(String);
+
+impl TrustBundleId {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// When it breaks the registration id rule.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        parse_registration_like("trust bundle id", text)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name in lower case: what identity is decided by.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+text_id!(TrustBundleId);
+
+impl PartialEq for TrustBundleId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
 /// Names one provisioning service to its devices; generated, immutable, such as `0ne000A1B2C`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

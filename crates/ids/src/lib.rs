@@ -14,7 +14,7 @@ mod thumbprint;
 mod timestamp;
 
 pub use device::{DeviceId, GenerationId, ModuleId};
-pub use enrollment::{CertificateName, EnrollmentId, IdScope};
+pub use enrollment::{CertificateName, EnrollmentId, IdScope, IssuerName, TrustBundleId};
 pub use etag::Etag;
 pub use hub::{ConfigurationId, HubHost, HubName};
 pub use network::Network;

@@ -63,6 +63,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         dps::DpsOptions {
             host,
             hosts_covered: Some(certificate.hosts_covered),
+            device_issuers: Arc::new(ca::DeviceIssuers::at(&config.data_dir)),
             outbound: Arc::new(OutboundClient::new(config.outbound_ca.as_deref())?),
             clock: Arc::new(clock::now),
             limits: config.limits.clone(),

@@ -15,9 +15,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::ServerName;
 use extensions::Extensions;
 pub(crate) use extensions::Purposes;
+pub(crate) use name::common_name;
 pub use pem::PemError;
 pub(crate) use pem::encode as encode_pem;
-pub(crate) use signature::CERTIFICATE_ALGORITHMS;
+pub(crate) use signature::{CERTIFICATE_ALGORITHMS, SubjectKey, algorithm_of_key, signs_itself};
 
 /// Why bytes are not a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,11 +71,11 @@ impl Certificate {
         let version = u8::try_from(x509.version.0.saturating_add(1)).unwrap_or(u8::MAX);
         let parsed = Parsed {
             sha256: sha256(der),
-            common_name: name::common_name(x509.subject()),
+            common_name: common_name(x509.subject()),
             subject_der: x509.subject().as_raw().into(),
             issuer_der: x509.issuer().as_raw().into(),
             spki_der: x509.public_key().raw.into(),
-            key_algorithm: signature::algorithm_of_key(x509.public_key().raw),
+            key_algorithm: algorithm_of_key(x509.public_key().raw),
             key_bits: x509.public_key().subject_public_key.data.as_ref().into(),
             serial_hex: serial_hex(x509.raw_serial()),
             not_before: Timestamp::from_unix_seconds(x509.validity().not_before.timestamp()),
@@ -292,7 +293,7 @@ fn serial_hex(raw: &[u8]) -> String {
     name::hex(unsigned)
 }
 
-fn reason(error: &x509_parser::nom::Err<x509_parser::error::X509Error>) -> String {
+pub(crate) fn reason(error: &x509_parser::nom::Err<x509_parser::error::X509Error>) -> String {
     match error {
         x509_parser::nom::Err::Incomplete(_) => "it ends too early".to_owned(),
         x509_parser::nom::Err::Error(e) | x509_parser::nom::Err::Failure(e) => e.to_string(),

@@ -8,7 +8,7 @@ use rcgen::{CertificateParams, SerialNumber};
 
 use crate::lint::{self, LintError};
 use crate::profile::{MAX_COMMON_NAME, Profile, Subject, Validity};
-use crate::{Certificate, CertificateError, KeyMismatch, PrivateKey};
+use crate::{Certificate, CertificateError, KeyMismatch, PrivateKey, ProvenRequest};
 
 pub(crate) const MIN_SERIAL_BYTES: usize = 16;
 
@@ -79,6 +79,9 @@ pub enum IssueError {
     /// What was signed cannot be read back, or does not verify: nothing is handed out.
     #[error("the signed certificate does not hold")]
     ReadBack(#[source] Option<CertificateError>),
+    /// A request cannot sign its own certificate: its key is not here.
+    #[error("a certificate for a request needs an issuer")]
+    NobodyIssues,
     /// No randomness for a serial number.
     #[error("the operating system gives no randomness")]
     NoRandomness,
@@ -207,17 +210,36 @@ impl IssueToken<'_> {
             Some(issuer) => params.signed_by(key, &issuer.rcgen),
             None => params.self_signed(key),
         };
-        let signed = signed.map_err(|error| IssueError::Signing(error.to_string()))?;
-        let certificate =
-            Certificate::from_der(signed.der()).map_err(|e| IssueError::ReadBack(Some(e)))?;
-        let by = issuer.map_or(&certificate, Issuer::certificate);
-        // Costs one verification; a certificate that does not chain would be found by every device instead.
-        let holds = certificate.issuer_der() == by.subject_der() && certificate.is_signed_by(by);
-        if !holds {
-            return Err(IssueError::ReadBack(None));
-        }
-        Ok(certificate)
+        read_back(signed, issuer)
     }
+
+    /// Signs the certificate for the key of a request that proved to have it.
+    ///
+    /// # Errors
+    /// When there is no issuer, signing fails, or what was signed does not verify.
+    pub fn sign_for(self, request: &ProvenRequest) -> Result<Certificate, IssueError> {
+        let Prepared { params, issuer, .. } = self.0;
+        let Some(issuer) = issuer else {
+            return Err(IssueError::NobodyIssues);
+        };
+        read_back(params.signed_by(request, &issuer.rcgen), Some(issuer))
+    }
+}
+
+fn read_back(
+    signed: Result<rcgen::Certificate, rcgen::Error>,
+    issuer: Option<&Issuer>,
+) -> Result<Certificate, IssueError> {
+    let signed = signed.map_err(|error| IssueError::Signing(error.to_string()))?;
+    let certificate =
+        Certificate::from_der(signed.der()).map_err(|e| IssueError::ReadBack(Some(e)))?;
+    let by = issuer.map_or(&certificate, Issuer::certificate);
+    // Costs one verification; a certificate that does not chain would be found by every device instead.
+    let holds = certificate.issuer_der() == by.subject_der() && certificate.is_signed_by(by);
+    if !holds {
+        return Err(IssueError::ReadBack(None));
+    }
+    Ok(certificate)
 }
 
 fn lifetime(

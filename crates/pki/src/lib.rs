@@ -11,6 +11,7 @@ mod cert;
 mod chain;
 mod key;
 mod possession;
+mod request;
 
 mod profile;
 
@@ -31,3 +32,4 @@ pub use key::{KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey};
 pub use lint::{LintError, LintFinding};
 pub use possession::{PossessionError, PossessionProof, prove_possession};
 pub use profile::{Profile, ServerName, Subject, Validity};
+pub use request::{MAX_REQUEST_BYTES, ProvenRequest, RequestError, RequestKey, prove_request};

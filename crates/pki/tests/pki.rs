@@ -20,6 +20,8 @@ mod limbo;
 mod openssl;
 #[path = "pki/possession.rs"]
 mod possession;
+#[path = "pki/requests.rs"]
+mod requests;
 #[path = "pki/software_tpm.rs"]
 mod software_tpm;
 #[path = "pki/toy.rs"]

@@ -52,6 +52,7 @@ async fn enroll(registry: &Registry) -> Result<Etag, Failure> {
         document: serde_json::json!({}),
         certificates: Vec::new(),
         authorities: Vec::new(),
+        resources: Default::default(),
     };
     let if_match = match registry.enrollment(&key).await? {
         Some(_) => IfMatch::Any,
@@ -83,6 +84,7 @@ async fn write_forever(
             initial_twin: InitialTwin::default(),
             policy: ReprovisionPolicy::MigrateData,
             detail: None,
+            issued: None,
         };
         let choice = Choice {
             hub: hub.clone(),

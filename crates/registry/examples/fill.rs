@@ -93,6 +93,7 @@ async fn device(registry: &Registry, number: usize) -> Outcome {
         }),
         certificates: Vec::new(),
         authorities: Vec::new(),
+        resources: Default::default(),
     };
     let entry = registry
         .put_enrollment(draft, &IfMatch::Absent, now())
@@ -109,6 +110,7 @@ async fn device(registry: &Registry, number: usize) -> Outcome {
         proof: DeviceProof::Keys { primary, secondary },
         initial_twin: InitialTwin::new(&tags, &Map::new())?,
         policy: ReprovisionPolicy::MigrateData,
+        issued: None,
         detail: Some(Detail::of(&AttestationDetail {
             symmetric_key: Some(SymmetricKeyResult {
                 enrollment_group_id: None,

@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use crate::StorageError;
 use crate::authority::AuthorityStanding;
+use crate::resource::{EnrolledResources, ResourceName};
 
 /// The two kinds of enrollment entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,6 +131,8 @@ pub struct EnrollmentDraft {
     pub certificates: Vec<EnrolledCertificate>,
     /// The authorities that it refers to. A group has them for itself.
     pub authorities: Vec<(CertificateSlot, CertificateName)>,
+    /// The issuer and the trust bundle that it names.
+    pub resources: EnrolledResources,
 }
 
 /// An entry as it is stored.
@@ -201,6 +204,9 @@ pub enum EnrollmentError {
         "CA certificate {0} is not verified, so that no device could be let in by it; prove possession of its key, or upload it as verified"
     )]
     AuthorityNotVerified(CertificateName),
+    /// It names an issuer or a trust bundle that is not there. DPS answers 400.
+    #[error("{0} does not exist; make it first")]
+    NoResource(ResourceName),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

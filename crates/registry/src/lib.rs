@@ -21,6 +21,7 @@ mod enrollment;
 mod placing;
 mod refusal;
 mod registration;
+mod resource;
 mod underway;
 
 mod identity;
@@ -63,14 +64,18 @@ pub use placing::{Errand, ErrandKind, Plan, PlanStep, Spot, Whereabouts};
 pub use precondition::IfMatch;
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{
-    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, PassedOver,
-    Registrant, RegistrationError, RegistrationFailure, RegistrationRecord, RegistrationState,
-    ReprovisionPolicy, Substatus,
+    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, IssuedNote,
+    PassedOver, Registrant, RegistrationError, RegistrationFailure, RegistrationRecord,
+    RegistrationState, ReprovisionPolicy, Substatus,
 };
 pub use registry::{
     AuditQuery, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Carried, Init,
     MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES,
-    MAX_SERVICES, Placed, RefusalsError, Registry, Settled, Ticket,
+    MAX_RESOURCES, MAX_SERVICES, Placed, RefusalsError, Registry, Settled, Ticket,
+};
+pub use resource::{
+    DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,
+    TrustBundleDraft, TrustBundleRecord,
 };
 pub use service::{
     AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,

@@ -1,6 +1,6 @@
 use ids::{
-    DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, RegistrationId, Thumbprint,
-    Timestamp,
+    DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, IssuerName, RegistrationId,
+    Thumbprint, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +35,14 @@ pub enum ReprovisionPolicy {
 pub enum DeviceProof {
     /// The SHA-256 of its leaf certificate: becomes primary and secondary thumbprint.
     Certificate(Thumbprint),
+    /// A certificate issued as it registered: becomes the primary thumbprint. The leaf it proved itself with, if it did so with
+    /// one, stays good as the secondary.
+    Issued {
+        /// SHA-256 of the certificate issued.
+        issued: Thumbprint,
+        /// SHA-256 of the leaf that it showed.
+        attested: Option<Thumbprint>,
+    },
     /// The keys it holds.
     Keys {
         /// The key in daily use.
@@ -56,12 +64,30 @@ impl DeviceProof {
                     secondary: leaf,
                 }
             }
+            Self::Issued { issued, attested } => Authentication::SelfSigned {
+                primary: Some(CertificateThumbprint::Sha256(*issued)),
+                secondary: Some(CertificateThumbprint::Sha256(attested.unwrap_or(*issued))),
+            },
             Self::Keys { primary, secondary } => Authentication::Sas {
                 primary: primary.clone(),
                 secondary: secondary.clone(),
             },
         }
     }
+}
+
+/// A certificate that was issued to a device as it registered, for the audit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedNote {
+    /// By whom.
+    pub issuer: IssuerName,
+    /// Its serial number, upper-case hexadecimal.
+    pub serial_number: String,
+    /// SHA-256 of it.
+    pub sha256_thumbprint: Thumbprint,
+    /// Its last second.
+    pub not_after_utc: Timestamp,
 }
 
 /// A device that proved itself, and what its enrollment says about it.
@@ -86,6 +112,9 @@ pub struct Registrant {
     pub policy: ReprovisionPolicy,
     /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for later polls and lookups.
     pub detail: Option<Detail>,
+    /// The certificate that is written with this; entered into the audit by the transaction that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<IssuedNote>,
 }
 
 /// What allocation decided for a device.

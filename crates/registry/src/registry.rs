@@ -30,6 +30,7 @@ mod groups;
 mod references;
 mod refusals;
 mod registrations;
+mod resources;
 
 mod devices;
 mod modules;
@@ -66,6 +67,8 @@ pub const MAX_HUBS: usize = 100;
 pub const MAX_SERVICES: usize = 100;
 /// Most CA certificates uploaded to a provisioning service.
 pub const MAX_AUTHORITIES: usize = 25;
+/// Most issuers of device certificates, and most trust bundles, of a provisioning service.
+pub const MAX_RESOURCES: usize = 25;
 /// Most shared access policies of a provisioning service.
 pub const MAX_POLICIES: usize = 50;
 

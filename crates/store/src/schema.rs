@@ -40,6 +40,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../migrations/0008-latencies-of-links/up.sql"),
     ),
     (
+        "0009-certificates-for-devices",
+        include_str!("../migrations/0009-certificates-for-devices/up.sql"),
+    ),
+    (
         "0010-errands-at-hubs",
         include_str!("../migrations/0010-errands-at-hubs/up.sql"),
     ),

@@ -2,13 +2,14 @@
 //!
 //! HTTPS and MQTT carry the same JSON. The server writes it and our own devices read it, so the types do both.
 
-use ids::{DeviceId, EnrollmentId, HubHost, RegistrationId, Timestamp};
+use ids::{DeviceId, EnrollmentId, HubHost, RegistrationId, Timestamp, TrustBundleId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::binary::Base64Bytes;
 use crate::enrollment::{MAX_TPM_KEY, binary};
 use crate::error::ServiceError;
+use crate::issuing::TrustBundle;
 use crate::lenient::{self, BodyError, Fields};
 
 /// The api-version that device daemons send.
@@ -53,7 +54,7 @@ pub enum CsrClaim {
 }
 
 /// Longest certificate request, bytes of DER or PEM.
-const MAX_CSR: usize = 16 * 1024;
+pub const MAX_CSR: usize = 16 * 1024;
 
 impl UnverifiedRegister {
     /// Reads a body; an empty one, or only white space, is a request without claims (C# over MQTT).
@@ -110,7 +111,7 @@ fn csr_claim(fields: &Fields<'_>) -> Result<Option<CsrClaim>, BodyError> {
 }
 
 impl UnverifiedRegister {
-    /// Requires that no certificate is asked for: this version issues none, and a device must not take silence for one.
+    /// Requires that no certificate is asked for: one is issued by registering only.
     ///
     /// # Errors
     /// When one is.
@@ -120,7 +121,7 @@ impl UnverifiedRegister {
             Some(CsrClaim::Der(_)) => "csr",
             Some(CsrClaim::Pem(_)) => "clientCertificateCsr",
         };
-        let problem = "certificates are not issued at registration by this version";
+        let problem = "certificates are issued by a register request only";
         Err(BodyError::new(member, problem))
     }
 
@@ -219,7 +220,8 @@ pub struct X509Result {
     pub signing_certificate_info: Option<CertificateInfo>,
 }
 
-/// Members of [`RegistrationState`] that say how a device proved itself; what is remembered of a registration besides its result.
+/// Members of [`RegistrationState`] that say how a device proved itself and what was issued to it; what is remembered of a
+/// registration besides its result.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttestationDetail {
@@ -232,6 +234,15 @@ pub struct AttestationDetail {
     /// By a TPM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<TpmResult>,
+    /// The certificate issued for `csr` and those of its issuers, DER, leaf first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issued_certificate_chain: Vec<Base64Bytes>,
+    /// The same for `clientCertificateCsr`, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_client_certificate: Option<String>,
+    /// Which trust bundle the device is told; remembered, and told as [`RegistrationState::trust_bundle`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_bundle_id: Option<TrustBundleId>,
 }
 
 /// What a device with a TPM is given.
@@ -299,9 +310,12 @@ pub struct RegistrationState {
     /// What a custom allocation answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
-    /// How it proved itself.
+    /// How it proved itself, and what was issued to it.
     #[serde(flatten)]
     pub detail: AttestationDetail,
+    /// The CA certificates that the device shall trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_bundle: Option<TrustBundle>,
 }
 
 impl RegistrationState {
@@ -321,6 +335,7 @@ impl RegistrationState {
             etag: None,
             payload: None,
             detail: AttestationDetail::default(),
+            trust_bundle: None,
         }
     }
 }

@@ -4,7 +4,9 @@
 //! [`EnrollmentGroup`] are normalised records, with every member that `az iot` dereferences; the same document is stored
 //! (without [`RecordVersion`] and registration) and shown.
 
-use ids::{DeviceId, EnrollmentId, Etag, HubHost, RegistrationId, Timestamp};
+use ids::{
+    DeviceId, EnrollmentId, Etag, HubHost, IssuerName, RegistrationId, Timestamp, TrustBundleId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -119,6 +121,33 @@ pub struct Settings {
     /// The webhook that chooses, when the policy is `custom`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_allocation_definition: Option<CustomAllocation>,
+    /// What issues certificates to its devices, in the words of 2021-11-01-preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_issuance_policy: Option<IssuancePolicy>,
+    /// The same in the words of 2025-07-01-preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_policy_name: Option<IssuerName>,
+    /// The CA certificates that its devices are told to trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_bundle_id: Option<TrustBundleId>,
+}
+
+impl Settings {
+    /// What issues certificates to its devices, in whichever words that was said.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&IssuerName> {
+        let policy = self.client_certificate_issuance_policy.as_ref();
+        let older = policy.map(|policy| &policy.certificate_authority_name);
+        self.credential_policy_name.as_ref().or(older)
+    }
+}
+
+/// `clientCertificateIssuancePolicy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuancePolicy {
+    /// What issues.
+    pub certificate_authority_name: IssuerName,
 }
 
 /// Which version of a record this is; absent in what is stored beside it.

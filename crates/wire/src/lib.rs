@@ -18,6 +18,7 @@ pub mod allocation;
 pub mod authority;
 pub mod dps;
 pub mod enrollment;
+pub mod issuing;
 pub mod serving;
 pub mod verdict;
 

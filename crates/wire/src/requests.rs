@@ -109,6 +109,10 @@ pub struct EnrollmentSettings {
     pub enabled: Option<bool>,
     /// `(updateHubAssignment, migrateDeviceData)`.
     pub reprovision: Option<(bool, bool)>,
+    /// What issues certificates to devices; an empty text takes it away.
+    pub credential_policy: Option<String>,
+    /// The CA certificates that devices are told to trust; an empty text takes them away.
+    pub trust_bundle: Option<String>,
 }
 
 impl EnrollmentSettings {
@@ -140,6 +144,13 @@ impl EnrollmentSettings {
         if let Some((update, migrate)) = self.reprovision {
             let policy = json!({ "updateHubAssignment": update, "migrateDeviceData": migrate });
             record.insert("reprovisionPolicy".into(), policy);
+        }
+        if let Some(issuer) = &self.credential_policy {
+            record.remove("clientCertificateIssuancePolicy");
+            record.insert("credentialPolicyName".into(), json!(issuer));
+        }
+        if let Some(bundle) = &self.trust_bundle {
+            record.insert("trustBundleId".into(), json!(bundle));
         }
         if self.tags.is_some() || self.desired.is_some() {
             let twin = record.entry("initialTwin").or_insert_with(|| json!({}));

@@ -6,7 +6,9 @@
     reason = "a test that meets an error has failed and may say so by panicking"
 )]
 
-use ids::{DeviceId, EnrollmentId, Etag, HubHost, RegistrationId, Timestamp};
+use ids::{
+    DeviceId, EnrollmentId, Etag, HubHost, IssuerName, RegistrationId, Timestamp, TrustBundleId,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -17,9 +19,11 @@ use wire::dps::{
 use wire::enrollment::{
     AllocationPolicy, Attestation, CertificatePair, CertificateWithInfo, EnrollmentGroup,
     GroupRequest, IndividualEnrollment, IndividualRequest, InitialProperties, InitialTwin,
-    ProvisioningStatus, QuotedEtag, RecordVersion, ReprovisionPolicy, Settings, X509Attestation,
+    IssuancePolicy, ProvisioningStatus, QuotedEtag, RecordVersion, ReprovisionPolicy, Settings,
+    X509Attestation,
 };
 use wire::identity::Capabilities;
+use wire::issuing::{TrustBundle, TrustedCertificate};
 
 fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(document: &T, golden: &str) {
     let found = serde_json::to_string_pretty(document).unwrap();
@@ -68,6 +72,9 @@ fn settings(x509: X509Attestation) -> Settings {
         allocation_policy: Some(AllocationPolicy::Hashed),
         iot_hubs: vec![HubHost::parse("hub.example:8443").unwrap()],
         custom_allocation_definition: None,
+        client_certificate_issuance_policy: None,
+        credential_policy_name: None,
+        trust_bundle_id: None,
     }
 }
 
@@ -106,6 +113,52 @@ fn assigned() -> RegistrationState {
         },
         ..RegistrationState::bare(id(), RegistrationStatus::Assigned)
     }
+}
+
+/// What a device is told that asked for a certificate, in the words of both preview api-versions.
+fn issued() -> RegistrationState {
+    RegistrationState {
+        detail: AttestationDetail {
+            issued_certificate_chain: vec![b"leaf".to_vec().into(), b"ca".to_vec().into()],
+            issued_client_certificate: Some("PEM".to_owned()),
+            ..AttestationDetail::default()
+        },
+        trust_bundle: Some(TrustBundle {
+            certificates: vec![TrustedCertificate {
+                certificate: "PEM".to_owned(),
+                metadata: certificate("CN=root"),
+            }],
+            id: TrustBundleId::parse("site").unwrap(),
+            created_date_time: moment(),
+            last_modified_date_time: moment(),
+            etag: QuotedEtag(Etag::parse("13003fea-0000").unwrap()),
+        }),
+        ..RegistrationState::bare(id(), RegistrationStatus::Assigned)
+    }
+}
+
+#[test]
+fn an_enrollment_names_what_issues_and_what_is_trusted() {
+    let document = EnrollmentGroup {
+        enrollment_group_id: EnrollmentId::parse("site-a").unwrap(),
+        settings: Settings {
+            client_certificate_issuance_policy: Some(IssuancePolicy {
+                certificate_authority_name: IssuerName::parse("fleet").unwrap(),
+            }),
+            credential_policy_name: Some(IssuerName::parse("fleet").unwrap()),
+            trust_bundle_id: Some(TrustBundleId::parse("site").unwrap()),
+            ..settings(X509Attestation::SigningCertificates(pair("CN=root")))
+        },
+        version: version(),
+    };
+    same(&document, include_str!("golden/enrollment_issuing.json"));
+    let echoed = serde_json::to_value(&document).unwrap();
+    let read = GroupRequest::parse(&echoed).unwrap().settings;
+    assert_eq!(
+        read.credential_policy_name,
+        document.settings.credential_policy_name
+    );
+    assert_eq!(read.trust_bundle_id, document.settings.trust_bundle_id);
 }
 
 #[test]
@@ -151,6 +204,8 @@ fn an_operation_from_beginning_to_end() {
     same(&assigning, include_str!("golden/operation_assigning.json"));
     let finished = OperationStatus::finished(operation(), assigned());
     same(&finished, include_str!("golden/operation_assigned.json"));
+    let finished = OperationStatus::finished(operation(), issued());
+    same(&finished, include_str!("golden/operation_issued.json"));
     let mut failed = RegistrationState::bare(id(), RegistrationStatus::Failed);
     failed.error_code = Some(404_210);
     failed.error_message = Some("no hub is linked".to_owned());

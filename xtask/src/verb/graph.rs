@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["ids"]),
     ("registry", &["ids", "wire", "store"]),
     ("ca", &["ids", "pki"]),
-    ("dps", &["ids", "wire", "pki", "mqtt", "registry"]),
+    ("dps", &["ids", "wire", "pki", "mqtt", "registry", "ca"]),
     ("hub", &["ids", "wire", "pki", "mqtt", "registry"]),
     ("device", &["ids", "wire", "pki", "mqtt"]),
     ("edge", &["ids", "wire", "pki", "mqtt", "device"]),

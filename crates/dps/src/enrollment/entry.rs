@@ -1,7 +1,7 @@
 use ids::{DeviceId, Etag, HubHost, RegistrationId, Thumbprint};
 use registry::{
-    AttestationKind, EnrollmentKey, EnrollmentKind, EnrollmentRecord, InitialTwin,
-    ReprovisionPolicy,
+    AttestationKind, EnrolledResources, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
+    InitialTwin, ReprovisionPolicy,
 };
 use serde::Deserialize;
 use wire::allocation::CustomAllocation;
@@ -52,6 +52,7 @@ pub struct Entry {
     allocation: Option<AllocationPolicy>,
     hubs: Vec<HubHost>,
     webhook: Option<CustomAllocation>,
+    resources: EnrolledResources,
 }
 
 /// A stored entry that cannot be read: written by another version, or damaged.
@@ -98,6 +99,10 @@ impl Entry {
             initial_twin: InitialTwin::new(&twin.tags, &twin.properties.desired)
                 .map_err(|error| bad(error.to_string()))?,
             reprovision: reprovision(&settings),
+            resources: EnrolledResources {
+                issuer: settings.issuer().cloned(),
+                trust_bundle: settings.trust_bundle_id,
+            },
             allocation: settings.allocation_policy,
             hubs: settings.iot_hubs,
             webhook: settings.custom_allocation_definition,
@@ -170,6 +175,12 @@ impl Entry {
     #[must_use]
     pub fn hubs(&self) -> &[HubHost] {
         &self.hubs
+    }
+
+    /// What issues certificates to its devices, and what they are told to trust.
+    #[must_use]
+    pub fn resources(&self) -> &EnrolledResources {
+        &self.resources
     }
 
     /// Who chooses, when allocation is custom.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{Incoming, Reply};
 use crate::error::ServiceFault;
 use crate::presented::{ClientAddress, Presented, Token};
-use crate::{Dps, state};
+use crate::{Dps, Wish};
 
 /// Always 202: device daemons insist on it, although the work is done by then.
 pub(super) async fn register(
@@ -28,14 +28,11 @@ pub(super) async fn register(
     let admitted = dps.admit(id_scope, &id, shown.presented())?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
-    body.require_no_csr()?;
     let presented = Presented {
         tpm: body.tpm.as_ref(),
         ..shown.presented()
     };
-    let operation = dps
-        .begin(admitted, &id, presented, body.payload.as_ref())
-        .await?;
+    let operation = dps.begin(admitted, &id, presented, Wish::of(&body)).await?;
     let location = format!(
         "https://{}{}",
         dps.options().host,
@@ -59,8 +56,8 @@ pub(super) async fn poll(
     request.read(wire::dps::MAX_BODY).await?;
     let id = RegistrationId::parse(id)?;
     let presented = shown.presented();
-    let (operation, record) = dps.poll(id_scope, &id, presented, operation).await?;
-    let status = OperationStatus::finished(operation.into_string(), state::of(&record));
+    let (operation, state) = dps.poll(id_scope, &id, presented, operation).await?;
+    let status = OperationStatus::finished(operation.into_string(), state);
     match status.status {
         RegistrationStatus::Assigning => Ok(Reply::json(StatusCode::ACCEPTED, &status)
             .with(RETRY_AFTER, &RETRY_AFTER_WORKING.to_string())),
@@ -78,9 +75,11 @@ pub(super) async fn look_up(
     let id = RegistrationId::parse(id)?;
     let body = request.read(wire::dps::MAX_BODY).await?;
     let admitted = dps.admit(id_scope, &id, shown.presented())?;
-    UnverifiedRegister::parse(&body)?.require_id(&id)?;
-    let record = dps.look_up(admitted, &id, shown.presented()).await?;
-    Ok(Reply::json(StatusCode::OK, &state::of(&record)))
+    let body = UnverifiedRegister::parse(&body)?;
+    body.require_id(&id)?;
+    body.require_no_csr()?;
+    let state = dps.look_up(admitted, &id, shown.presented()).await?;
+    Ok(Reply::json(StatusCode::OK, &state))
 }
 
 /// What the device showed when this connection was made.

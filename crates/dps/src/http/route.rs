@@ -8,6 +8,7 @@ use wire::http::is;
 use crate::error::ServiceFault;
 
 pub(super) mod authorities;
+pub(super) mod resources;
 pub(super) mod serving;
 
 /// Everything that can be asked of the provisioning service.
@@ -37,6 +38,7 @@ pub(super) enum Call<'a> {
     QueryRegistrations(Result<EnrollmentId, IdError>),
     Serving(serving::Call<'a>),
     Authorities(authorities::Call),
+    Resources(resources::Call),
     Refusals,
     Explain,
     Block(Result<RegistrationId, IdError>),
@@ -61,6 +63,7 @@ pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, Serv
         [_, _, rest @ ..] if is_own(path) => own(method, rest),
         [root, rest @ ..] => match kind_of(root) {
             Some(kind) => enrollments(method, kind, rest),
+            None if let Some(kind) = resources::Kind::of(root) => resources::of(method, kind, rest),
             None if is(root, REGISTRATIONS) => registrations(method, rest),
             None => device(method, root, &rest[1..]),
         },
@@ -78,6 +81,7 @@ pub(super) fn is_ours(path: &[&str]) -> bool {
     match path {
         [_, _, area, ..] if is_own(path) => OWN_AREAS.iter().any(|ours| is(area, ours)),
         [root, ..] if kind_of(root).is_some() || is(root, REGISTRATIONS) => true,
+        [root, ..] if resources::Kind::of(root).is_some() => true,
         [root, second, _, ..] => {
             is(second, REGISTRATIONS) && !HUB_ROOTS.iter().any(|hub| is(root, hub))
         }
@@ -95,6 +99,7 @@ fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
         [_dps, certificates, rest @ ..] if is(certificates, "certificates") => {
             authorities::of(method, rest)
         }
+        [_dps, issuers, rest @ ..] if is(issuers, "issuers") => resources::own(method, rest),
         [_dps, area] if is(area, "refusals") || is(area, "explain") => verdicts(method, area),
         [_dps, blocks, id] if is(blocks, "blocks") => match *method {
             Method::PUT => Known::Call(Call::Block(RegistrationId::parse(id))),

@@ -74,6 +74,7 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
         id_scope: &service.id_scope,
         registration_id: &id,
         payload: None,
+        csr: None,
         presented: Presented {
             chain: Some(&shown),
             ..Presented::default()

@@ -12,6 +12,7 @@ use super::Failure;
 use crate::allocate::{Allocation, AllocationError};
 use crate::attest::{AttestedDevice, Proof, TpmProof};
 use crate::certificate;
+use crate::issue::Issued;
 
 /// Through which entry a device came.
 pub(super) fn enrolled_by(device: &AttestedDevice) -> EnrolledBy {
@@ -22,9 +23,9 @@ pub(super) fn enrolled_by(device: &AttestedDevice) -> EnrolledBy {
 }
 
 /// Everything that one transaction writes.
-pub(super) fn assignment(place: &Allocation) -> Assign {
+pub(super) fn assignment(place: &Allocation, issued: Option<&Issued>) -> Assign {
     Assign {
-        registrant: registrant(place.device(), place.device_id()),
+        registrant: registrant(place.device(), place.device_id(), issued),
         choice: Choice {
             hub: place.hub().clone(),
             twin: None,
@@ -35,22 +36,39 @@ pub(super) fn assignment(place: &Allocation) -> Assign {
 }
 
 /// The device and what its entry says about it.
-pub(super) fn registrant(device: &AttestedDevice, device_id: &DeviceId) -> Registrant {
+pub(super) fn registrant(
+    device: &AttestedDevice,
+    device_id: &DeviceId,
+    issued: Option<&Issued>,
+) -> Registrant {
     let entry = device.enrollment().entry();
+    let note = issued.map(|issued| issued.note().clone());
+    let proof = proof(device, issued);
     Registrant {
         registration_id: device.registration_id().clone(),
         enrollment: enrolled_by(device),
         entry: entry.version().clone(),
         device_id: device_id.clone(),
         iot_edge: entry.is_iot_edge(),
-        proof: proof(device),
+        proof,
         initial_twin: entry.initial_twin().clone(),
         policy: entry.reprovision(),
-        detail: Some(Detail::of(&detail(device))),
+        detail: Some(Detail::of(&detail(device, issued))),
+        issued: note,
     }
 }
 
-fn detail(device: &AttestedDevice) -> AttestationDetail {
+fn detail(device: &AttestedDevice, issued: Option<&Issued>) -> AttestationDetail {
+    let mut detail = attestation(device);
+    let resources = device.enrollment().entry().resources();
+    detail.trust_bundle_id.clone_from(&resources.trust_bundle);
+    match issued {
+        Some(issued) => issued.told(detail),
+        None => detail,
+    }
+}
+
+fn attestation(device: &AttestedDevice) -> AttestationDetail {
     let group = match device.enrollment().entry().key() {
         EnrollmentKey::Individual(_) => None,
         EnrollmentKey::Group(id) => Some(id.clone()),
@@ -79,8 +97,17 @@ fn detail(device: &AttestedDevice) -> AttestationDetail {
     }
 }
 
-/// What the hub shall accept: that by which the device just proved itself.
-fn proof(device: &AttestedDevice) -> DeviceProof {
+/// What the hub shall accept: the certificate that the device is given, else that by which it just proved itself.
+fn proof(device: &AttestedDevice, issued: Option<&Issued>) -> DeviceProof {
+    if let Some(issued) = issued {
+        return DeviceProof::Issued {
+            issued: issued.thumbprint(),
+            attested: match device.proof() {
+                Proof::Leaf(leaf) => Some(leaf.sha256()),
+                Proof::Keys(_) | Proof::Tpm(_) => None,
+            },
+        };
+    }
     match device.proof() {
         Proof::Leaf(leaf) => DeviceProof::Certificate(leaf.sha256()),
         Proof::Keys(keys) | Proof::Tpm(TpmProof { keys, .. }) => DeviceProof::Keys {

@@ -115,6 +115,7 @@ impl Service {
             host: HubHost::parse(HOST).unwrap(),
             hosts_covered: None,
             outbound: webhook.clone(),
+            device_issuers: Arc::new(ca::DeviceIssuers::at(directory.path())),
             clock: Arc::new(move || Timestamp::from_unix_seconds(reading.load(Ordering::Relaxed))),
             limits: limits.clone(),
         };
@@ -126,6 +127,11 @@ impl Service {
             limits,
             directory,
         }
+    }
+
+    /// Where everything is stored.
+    pub fn data_dir(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     /// The kinds of everything in the audit, oldest first, with what each is about; its chain holds.

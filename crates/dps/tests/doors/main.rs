@@ -23,6 +23,8 @@ mod far_hub;
 mod hub_health;
 mod hub_moves;
 mod hubs_elsewhere;
+mod issuing;
+mod issuing_resources;
 mod mqtt;
 mod precedence;
 mod reasons;

@@ -175,22 +175,3 @@ fn the_service_knows_its_paths() {
         assert!(!dps::Dps::serves(path), "{path}");
     }
 }
-
-#[tokio::test]
-async fn a_certificate_that_is_not_issued_is_not_asked_for_in_vain() {
-    let service = Service::start().await;
-    let leaf = self_signed("edge-001");
-    service
-        .create("/enrollments/edge-001", &individual("edge-001", &leaf))
-        .await;
-    let path = format!("/{}/registrations/edge-001/register", service.id_scope());
-    for member in ["csr", "clientCertificateCsr"] {
-        let body = json!({"registrationId": "edge-001", member: "MIIB"}).to_string();
-        let shown = Some(chain(&[&leaf]));
-        let answer = service
-            .device(Method::PUT, &path, shown, Body::from(body))
-            .await;
-        assert_eq!(answer.error(), 400_004);
-        assert!(answer.message().contains(member), "{}", answer.message());
-    }
-}

@@ -8,11 +8,13 @@ mod device_key;
 mod enrollment;
 mod enrollment_group;
 mod explain;
+mod issuer;
 pub mod linked_hub;
 mod policy;
 mod registration;
 mod service;
 mod settings;
+mod trust_bundle;
 
 use clap::Subcommand;
 
@@ -55,6 +57,12 @@ pub enum DpsCommand {
     /// CA certificates: uploaded, verified by proof of possession, referred to by enrollments.
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
+    /// CAs that issue certificates to devices as they register.
+    #[command(subcommand)]
+    Issuer(issuer::IssuerCommand),
+    /// CA certificates that devices are told to trust.
+    #[command(subcommand)]
+    TrustBundle(trust_bundle::TrustBundleCommand),
     /// Shut a device out everywhere at once: no registration, no hub, and what it has open ends.
     #[command(
         after_help = "Example:\n  muster dps block --registration-id edge-001 --reason 'stolen' --data-dir ./data"
@@ -84,6 +92,8 @@ pub async fn run(command: DpsCommand, invocation: &Invocation) -> anyhow::Result
         DpsCommand::Enrollment(command) => enrollment::run(command, invocation).await,
         DpsCommand::EnrollmentGroup(command) => enrollment_group::run(command, invocation).await,
         DpsCommand::Certificate(command) => certificate::run(command, invocation).await,
+        DpsCommand::Issuer(command) => issuer::run(command, invocation).await,
+        DpsCommand::TrustBundle(command) => trust_bundle::run(command, invocation).await,
         DpsCommand::Block(flags) => block::block(flags, invocation).await,
         DpsCommand::Unblock(flags) => block::unblock(flags, invocation).await,
         DpsCommand::Explain(flags) => explain::run(flags, invocation).await,

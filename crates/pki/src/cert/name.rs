@@ -6,7 +6,7 @@ use x509_parser::prelude::{FromDer, X509Name};
 use x509_parser::x509::AttributeTypeAndValue;
 
 /// The last common name: the most specific one when there are several.
-pub(super) fn common_name(name: &X509Name<'_>) -> Option<String> {
+pub(crate) fn common_name(name: &X509Name<'_>) -> Option<String> {
     name.iter_common_name().last().and_then(value_text)
 }
 

@@ -47,6 +47,28 @@ pub(super) fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> b
     })
 }
 
+/// A public key, taken apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SubjectKey<'a> {
+    /// The content of its AlgorithmIdentifier.
+    pub(crate) algorithm: &'a [u8],
+    /// Its bits.
+    pub(crate) bits: &'a [u8],
+}
+
+/// Whether a signed structure (a certification request, RFC 2986) was signed with `key`.
+pub(crate) fn signs_itself(der: &[u8], key: SubjectKey<'_>) -> bool {
+    Signed::split(der).is_some_and(|signed| {
+        named(signed.algorithm)
+            .iter()
+            .filter(|a| a.public_key_alg_id().as_ref() == key.algorithm)
+            .any(|a| {
+                a.verify_signature(key.bits, signed.message, signed.signature)
+                    .is_ok()
+            })
+    })
+}
+
 pub(super) fn is_supported(certificate: &Certificate, issuer: &Certificate) -> bool {
     let weak = issuer.key_algorithm().is_empty() || is_short_rsa(issuer);
     !weak
@@ -73,13 +95,40 @@ fn named(signature_algorithm: &[u8]) -> Vec<&'static dyn SignatureVerificationAl
 }
 
 fn is_short_rsa(certificate: &Certificate) -> bool {
-    let rsa = algorithms::RSA_PKCS1_2048_8192_SHA256.public_key_alg_id();
-    // RSAPublicKey of 2048 bits: two headers, 257 bytes of modulus, the exponent.
-    certificate.key_algorithm() == rsa.as_ref() && certificate.key_bits().len() < 264
+    let key = SubjectKey {
+        algorithm: certificate.key_algorithm(),
+        bits: certificate.key_bits(),
+    };
+    key.is_rsa() && key.bits.len() < SHORTEST_RSA
+}
+
+/// RSAPublicKey of 2048 bits: two headers, 257 bytes of modulus, the exponent.
+const SHORTEST_RSA: usize = 264;
+
+impl SubjectKey<'_> {
+    fn is_rsa(self) -> bool {
+        let rsa = algorithms::RSA_PKCS1_2048_8192_SHA256.public_key_alg_id();
+        self.algorithm == rsa.as_ref()
+    }
+
+    /// RSA of at least 2048 bits.
+    pub(crate) fn is_long_rsa(self) -> bool {
+        self.is_rsa() && self.bits.len() >= SHORTEST_RSA
+    }
+
+    /// P-256.
+    pub(crate) fn is_p256(self) -> bool {
+        self.algorithm == algorithms::ECDSA_P256_SHA256.public_key_alg_id().as_ref()
+    }
+
+    /// P-384.
+    pub(crate) fn is_p384(self) -> bool {
+        self.algorithm == algorithms::ECDSA_P384_SHA384.public_key_alg_id().as_ref()
+    }
 }
 
 /// The content of the AlgorithmIdentifier of a SubjectPublicKeyInfo.
-pub(super) fn algorithm_of_key(spki: &[u8]) -> Box<[u8]> {
+pub(crate) fn algorithm_of_key(spki: &[u8]) -> Box<[u8]> {
     let inside = read(spki).map(|(info, _)| info.content);
     let algorithm = inside
         .and_then(read)

@@ -9,7 +9,7 @@ use wire::identity::KeyText;
 use zeroize::Zeroizing;
 
 use super::rows::Rows;
-use super::{Registry, references};
+use super::{Registry, references, resources};
 use crate::enrollment::{
     AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
     EnrollmentKey, EnrollmentKind, EnrollmentRecord,
@@ -291,6 +291,7 @@ impl PutEnrollment {
         require_free(tx, &self.id_scope, row.id, &certificates)?;
         tx.replace_certificates(&self.id_scope, row.id, &certificates)?;
         references::write(tx, &self.id_scope, row.id, &self.draft)?;
+        resources::write(tx, &self.id_scope, row.id, &self.draft)?;
         Ok(record(tx, row)?)
     }
 }

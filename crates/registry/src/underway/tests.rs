@@ -21,6 +21,7 @@ fn underway() -> Underway {
         initial_twin: InitialTwin::default(),
         policy: ReprovisionPolicy::MigrateData,
         detail: None,
+        issued: None,
     };
     let question = WebhookQuestion {
         definition: CustomAllocation {

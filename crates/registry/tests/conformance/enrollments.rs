@@ -32,6 +32,7 @@ fn draft(key: EnrollmentKey, primary: u8) -> EnrollmentDraft {
         document: json!({"attestation": {"type": "x509"}}),
         certificates: vec![certificate(primary, CertificateSlot::Primary)],
         authorities: Vec::new(),
+        resources: Default::default(),
     }
 }
 

@@ -19,6 +19,7 @@ fn draft(key: EnrollmentKey, names: &[&str]) -> EnrollmentDraft {
         document: json!({"attestation": {"type": "x509"}}),
         certificates: Vec::new(),
         authorities: slots.into_iter().zip(names).map(named).collect(),
+        resources: Default::default(),
     }
 }
 

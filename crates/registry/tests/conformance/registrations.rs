@@ -32,6 +32,7 @@ pub(crate) async fn enroll(registry: &Registry, key: EnrollmentKey) -> Etag {
         document: json!({}),
         certificates: Vec::new(),
         authorities: Vec::new(),
+        resources: Default::default(),
     };
     let now = Timestamp::from_unix_seconds(1_700_000_000);
     let written = registry.put_enrollment(draft, &if_match, now).await;
@@ -56,6 +57,7 @@ pub(crate) async fn assign(registry: &Registry, name: &str) -> Assign {
         initial_twin: twin(json!({"site": "Seoul"}), json!({"a": {"b": 1}})),
         policy: ReprovisionPolicy::MigrateData,
         detail: Some(Detail::of(&AttestationDetail::default())),
+        issued: None,
     };
     let choice = Choice {
         hub: hub(),

@@ -63,6 +63,7 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
         document: json!({}),
         certificates: Vec::new(),
         authorities: Vec::new(),
+        resources: Default::default(),
     };
     bench
         .registry

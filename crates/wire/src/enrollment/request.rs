@@ -1,9 +1,10 @@
-use ids::{DeviceId, EnrollmentId, HubHost, IdError, RegistrationId};
+use ids::{DeviceId, EnrollmentId, HubHost, IdError, IssuerName, RegistrationId, TrustBundleId};
 use serde_json::{Map, Value};
 
 use super::attestation::{AttestationRequest, attestation};
 use super::{
-    AllocationPolicy, InitialProperties, InitialTwin, ProvisioningStatus, ReprovisionPolicy,
+    AllocationPolicy, InitialProperties, InitialTwin, IssuancePolicy, ProvisioningStatus,
+    ReprovisionPolicy,
 };
 use crate::allocation::{CustomAllocation, WebhookUrl, WebhookVersion};
 use crate::identity::Capabilities;
@@ -31,6 +32,12 @@ pub struct SettingsRequest {
     pub iot_hubs: Vec<HubHost>,
     /// `customAllocationDefinition`, complete.
     pub custom_allocation: Option<CustomAllocation>,
+    /// `clientCertificateIssuancePolicy`.
+    pub client_certificate_issuance_policy: Option<IssuancePolicy>,
+    /// `credentialPolicyName`; the same as the policy's, where both are given.
+    pub credential_policy_name: Option<IssuerName>,
+    /// `trustBundleId`.
+    pub trust_bundle_id: Option<TrustBundleId>,
 }
 
 /// `PUT /enrollments/{id}`, and an item of a bulk operation.
@@ -142,7 +149,11 @@ fn settings(fields: &Fields<'_>) -> Result<SettingsRequest, BodyError> {
             ("custom", AllocationPolicy::Custom),
         ],
     )?;
+    let (client_certificate_issuance_policy, credential_policy_name) = issuers(fields)?;
     Ok(SettingsRequest {
+        client_certificate_issuance_policy,
+        credential_policy_name,
+        trust_bundle_id: parsed(fields, "trustBundleId", TrustBundleId::parse)?,
         attestation: attestation(fields)?,
         capabilities: Capabilities {
             iot_edge: iot_edge.unwrap_or_default(),
@@ -185,6 +196,29 @@ fn custom_allocation(fields: &Fields<'_>) -> Result<Option<CustomAllocation>, Bo
         api_version: WebhookVersion::parse(text("apiVersion")?)
             .map_err(|error| definition.error("apiVersion", error))?,
     }))
+}
+
+/// The issuer in the words of two preview api-versions; somebody who changes an entry in one of them may send both.
+fn issuers(fields: &Fields<'_>) -> Result<(Option<IssuancePolicy>, Option<IssuerName>), BodyError> {
+    const NEWER: &str = "credentialPolicyName";
+    let newer = parsed(fields, NEWER, IssuerName::parse)?;
+    let Some(policy) = fields.object("clientCertificateIssuancePolicy")? else {
+        return Ok((None, newer));
+    };
+    let older = parsed(&policy, "certificateAuthorityName", IssuerName::parse)?;
+    match (&older, &newer) {
+        (Some(older), Some(newer)) if older != newer => {
+            let problem =
+                format!("{newer} is not {older}, the name in clientCertificateIssuancePolicy");
+            Err(fields.error(NEWER, problem))
+        }
+        _ => Ok((
+            older.map(|certificate_authority_name| IssuancePolicy {
+                certificate_authority_name,
+            }),
+            newer,
+        )),
+    }
 }
 
 fn iot_hubs(fields: &Fields<'_>) -> Result<Vec<HubHost>, BodyError> {

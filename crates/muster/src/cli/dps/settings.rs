@@ -81,6 +81,12 @@ pub struct SettingsFlags {
     /// How a device that registers again is treated.
     #[arg(long, visible_alias = "rp", value_enum)]
     reprovision_policy: Option<ReprovisionPolicy>,
+    /// Name of the issuer of certificates for devices that register with a certificate request; '' takes it away.
+    #[arg(long, visible_alias = "cpn", value_name = "NAME")]
+    credential_policy: Option<String>,
+    /// Name of the CA certificates that devices are told to trust; '' takes it away.
+    #[arg(long, visible_alias = "tbid", value_name = "NAME")]
+    trust_bundle_id: Option<String>,
 }
 
 impl SettingsFlags {
@@ -125,6 +131,8 @@ impl SettingsFlags {
                 ReprovisionPolicy::ReprovisionAndResetData => (true, false),
                 ReprovisionPolicy::Never => (false, false),
             }),
+            credential_policy: self.credential_policy,
+            trust_bundle: self.trust_bundle_id,
         })
     }
 }

@@ -66,6 +66,7 @@ pub async fn front(directory: &std::path::Path) -> Front {
     let options = dps::DpsOptions {
         host,
         hosts_covered: None,
+        device_issuers: Arc::new(ca::DeviceIssuers::at(directory)),
         outbound: Arc::new(crate::serve::outbound::OutboundClient::new(None).unwrap()),
         clock,
         limits: dps::AdmissionLimits::default(),

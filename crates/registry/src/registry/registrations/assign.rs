@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{Etag, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::audit::Book;
 use store::{IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
 use wire::identity::Authentication;
@@ -18,7 +18,9 @@ use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
 use crate::register::{Decision, DeviceStep, OldDevice, Place, Situation, decide};
-use crate::registration::{Assign, AssignError, Assigned, EnrolledBy, RegistrationRecord};
+use crate::registration::{
+    Assign, AssignError, Assigned, EnrolledBy, Registrant, RegistrationRecord,
+};
 use crate::registry::Registry;
 use crate::registry::new_identity::{NewIdentity, Seeds, insert_system_modules};
 use crate::registry::rows::{Rows, key, set_authentication};
@@ -121,6 +123,7 @@ impl AssignJob {
         self.leave(tx, previous.as_ref(), &decision)?;
         let device = self.step(tx, &decision)?;
         let device_created = decision.step == DeviceStep::Create;
+        enter_issued(tx, id_scope, registrant, self.now)?;
         tx.audit(Book::Decisions, self.now.ticks(), self.told(&decision))?;
         let registration = self.write_record(tx, stored, decision)?;
         Ok(Assigned {
@@ -336,4 +339,24 @@ impl AssignJob {
         record.payload = self.assign.choice.payload;
         Ok(record)
     }
+}
+
+/// Enters a certificate into the audit that becomes durable with what `tx` writes.
+pub(super) fn enter_issued(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    registrant: &Registrant,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let Some(issued) = &registrant.issued else {
+        return Ok(());
+    };
+    let told = json!({
+        "kind": "certificate.issued", "idScope": id_scope,
+        "registrationId": registrant.registration_id, "issuer": issued.issuer,
+        "serialNumber": issued.serial_number, "sha256Thumbprint": issued.sha256_thumbprint.to_string(),
+        "notAfterUtc": issued.not_after_utc,
+    });
+    tx.audit(Book::Decisions, now.ticks(), told.to_string().into_bytes())?;
+    Ok(())
 }

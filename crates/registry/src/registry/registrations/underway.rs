@@ -4,6 +4,7 @@ use ids::{Etag, RegistrationId, Timestamp};
 use serde_json::Value;
 use store::{AllocationRow, RegistrationRow, Secret, StoreError, Tx, UnderwayRow, View};
 
+use super::assign::enter_issued;
 use super::places::require_entry;
 use super::{fail, group_id, new_row, record, write_row};
 use crate::detail::Detail;
@@ -74,6 +75,9 @@ impl Registry {
                 }
                 None => 0,
             };
+            enter_issued(tx, id_scope, &underway.registrant, now)?;
+            // Entered once: whoever goes on with it only hands it out.
+            underway.registrant.issued = None;
             tx.put_underway(&write(rows, id_scope, revision, &underway)?)?;
             let is_new = stored.is_none();
             let row = assigning(stored, &underway, &etag, now);

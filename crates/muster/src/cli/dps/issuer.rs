@@ -1,0 +1,187 @@
+//! `muster dps issuer`: CAs that issue certificates to devices as they register.
+
+use std::path::PathBuf;
+
+use ca::PortableIssuer;
+use clap::{Args, Subcommand, ValueEnum};
+use reqwest::Method;
+use serde_json::Value;
+use wire::issuing::{DeviceKeyType, IssuerRequest, IssuerSource};
+use zeroize::Zeroizing;
+
+use crate::cli::{Column, Invocation, output};
+use crate::operator::{Call, Service};
+
+/// Verbs of `muster dps issuer`.
+#[derive(Debug, Subcommand)]
+pub enum IssuerCommand {
+    /// Make an issuer, which enrollments can then name: a new CA, or one that is there.
+    #[command(
+        after_help = "Examples:\n  muster dps issuer create --issuer-name fleet --validity-days 90 --data-dir ./data\n  muster dps issuer create --issuer-name fleet --ca-dir ./wrkdir --data-dir ./data\n  muster dps issuer create --issuer-name fleet --certificate-path ca-chain.pem --key-path ca.key.pem --data-dir ./data"
+    )]
+    Create {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        settings: IssuerFlags,
+    },
+    /// List the issuers.
+    #[command(after_help = "Example:\n  muster dps issuer list --data-dir ./data --output table")]
+    List,
+    /// Show one, with its CA certificate.
+    #[command(
+        after_help = "Example:\n  muster dps issuer show --issuer-name fleet --data-dir ./data"
+    )]
+    Show {
+        #[command(flatten)]
+        name: Name,
+    },
+    /// Delete an issuer that no enrollment names, and its key.
+    #[command(
+        after_help = "Example:\n  muster dps issuer delete --issuer-name fleet --data-dir ./data"
+    )]
+    Delete {
+        #[command(flatten)]
+        name: Name,
+        /// Only when it still has this etag.
+        #[arg(long, short = 'e')]
+        etag: Option<String>,
+    },
+}
+
+/// Which one.
+#[derive(Debug, Args)]
+pub struct Name {
+    /// Its name.
+    #[arg(long, visible_alias = "name", short = 'n', value_name = "NAME")]
+    issuer_name: String,
+}
+
+/// A kind of key.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum KeyKind {
+    /// Elliptic curve P-256.
+    #[value(name = "P-256")]
+    P256,
+    /// Elliptic curve P-384.
+    #[value(name = "P-384")]
+    P384,
+    /// RSA of 2048 to 8192 bits.
+    #[value(name = "RSA")]
+    Rsa,
+}
+
+/// What is made.
+#[derive(Debug, Args)]
+pub struct IssuerFlags {
+    /// How many days a device's certificate lives; it never outlives its issuer.
+    #[arg(long, value_name = "DAYS")]
+    validity_days: Option<u16>,
+    /// The kinds of keys that devices may have; all when it is not given.
+    #[arg(long, value_enum, num_args = 1.., value_name = "KIND")]
+    key_types: Vec<KeyKind>,
+    /// Common name of a new CA; the issuer's name when it is not given.
+    #[arg(long, conflicts_with_all = ["certificate_path", "ca_dir"])]
+    common_name: Option<String>,
+    /// How many days a new CA lives.
+    #[arg(long, default_value_t = 3650, conflicts_with_all = ["certificate_path", "ca_dir"], value_name = "DAYS")]
+    authority_days: u16,
+    /// Certificate of a CA that is there, PEM, followed by those above it.
+    #[arg(long, requires = "key_path", value_name = "FILE")]
+    certificate_path: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, requires = "certificate_path", value_name = "FILE")]
+    key_path: Option<PathBuf>,
+    /// Folder of `muster ca init`, whose intermediate issues.
+    #[arg(long, conflicts_with = "certificate_path", value_name = "DIR")]
+    ca_dir: Option<PathBuf>,
+    /// File whose first line opens the private key.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl IssuerFlags {
+    fn source(&self) -> anyhow::Result<IssuerSource> {
+        let passphrase = self.passphrase_file.as_deref();
+        let passphrase = passphrase.map(ca::read_passphrase).transpose()?;
+        let passphrase = passphrase.as_ref().map(|text| text.as_bytes());
+        let portable = match (&self.certificate_path, &self.key_path, &self.ca_dir) {
+            (Some(certificate), Some(key), _) => {
+                PortableIssuer::read(certificate, key, passphrase)?
+            }
+            (_, _, Some(dir)) => PortableIssuer::of_directory(dir, passphrase)?,
+            _ => {
+                return Ok(IssuerSource::Made {
+                    common_name: self.common_name.clone(),
+                    days: self.authority_days,
+                });
+            }
+        };
+        Ok(IssuerSource::Imported {
+            chain: portable.chain,
+            key: portable.key,
+        })
+    }
+
+    fn body(&self) -> anyhow::Result<Value> {
+        let kinds = self.key_types.iter().map(|kind| match kind {
+            KeyKind::P256 => DeviceKeyType::P256,
+            KeyKind::P384 => DeviceKeyType::P384,
+            KeyKind::Rsa => DeviceKeyType::Rsa,
+        });
+        let kinds: Vec<DeviceKeyType> = kinds.collect();
+        Ok(IssuerRequest::body(
+            &self.source()?,
+            self.validity_days,
+            &kinds,
+        ))
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    ("Name", "/name"),
+    ("Subject", "/certificateInfo/subjectName"),
+    ("Ends", "/certificateInfo/notAfterUtc"),
+    ("ValidityDays", "/validityDays"),
+];
+
+const ROOT: [&str; 4] = ["muster", "v1", "dps", "issuers"];
+
+pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Result<()> {
+    let client = invocation.target.connect(Service::Provisioning)?;
+    let answer = match &command {
+        IssuerCommand::List => {
+            let list = client.call(Call::new(Method::GET, &ROOT)).await?;
+            list.get("value").cloned().unwrap_or_default()
+        }
+        IssuerCommand::Create { name, settings } => {
+            let mut body = settings.body()?;
+            let path = [&ROOT[..], &[&name.issuer_name]].concat();
+            let made = client.call(Call::new(Method::PUT, &path).body(&body)).await;
+            wipe(&mut body);
+            made?
+        }
+        IssuerCommand::Show { name } => {
+            let path = [&ROOT[..], &[&name.issuer_name]].concat();
+            client.call(Call::new(Method::GET, &path)).await?
+        }
+        IssuerCommand::Delete { name, etag } => {
+            let path = [&ROOT[..], &[&name.issuer_name]].concat();
+            let etag = etag.as_deref().unwrap_or("*");
+            client
+                .call(Call::new(Method::DELETE, &path).if_match(etag))
+                .await?
+        }
+    };
+    Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+/// The body may hold a private key.
+fn wipe(body: &mut Value) {
+    let members = body.as_object_mut().into_iter().flatten();
+    for (_, member) in members {
+        if let Value::String(text) = member.take() {
+            drop(Zeroizing::new(text));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Certification requests (PKCS#10, RFC 2986): the claim of somebody that he has a key, and the proof.
+//!
+//! Of a request only the key and the common name count. What it wishes for beside (extensions, alternative names, another
+//! subject) is not looked at: the profile settles what a certificate says.
+
+use ids::RegistrationId;
+use rcgen::{PublicKeyData, SignatureAlgorithm};
+use rustls_pki_types::pem::{PemObject, SectionKind};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
+
+use crate::cert::{SubjectKey, algorithm_of_key, common_name, reason, signs_itself};
+use crate::profile::MAX_COMMON_NAME;
+
+/// Longest request, bytes of DER: an RSA 8192 key and signature with room for a subject and extensions.
+pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
+
+/// What kind of key a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKey {
+    /// Elliptic curve P-256.
+    P256,
+    /// Elliptic curve P-384.
+    P384,
+    /// RSA of 2048 to 8192 bits.
+    Rsa,
+}
+
+/// Why no certificate can be issued for a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// More bytes than any request has.
+    #[error("the certificate request is longer than {MAX_REQUEST_BYTES} bytes")]
+    TooLarge,
+    /// The text holds no request, or several, or something else.
+    #[error("one PEM block -----BEGIN CERTIFICATE REQUEST----- was expected: {0}")]
+    Pem(String),
+    /// The bytes are not the DER of one PKCS#10 request.
+    #[error("it is no PKCS#10 certificate request in DER: {0}")]
+    NotARequest(String),
+    /// A key that is too short or of another kind.
+    #[error(
+        "its key is of a kind that is not accepted; use P-256, P-384 or RSA of 2048 to 8192 bits"
+    )]
+    Key,
+    /// The signature is not its own key's: whoever sent it need not have the key.
+    #[error("it is not signed with its own key, by RSA or ECDSA with SHA-2")]
+    Signature,
+    /// A request for nobody.
+    #[error("its subject has no common name; it must be the registration id")]
+    NoCommonName,
+    /// A request for somebody else.
+    #[error("its common name {common_name:?} is not the registration id")]
+    CommonNameMismatch {
+        /// Whom it names, shortened.
+        common_name: String,
+    },
+}
+
+/// A request whose sender has the key, and that names the device that sent it. Only [`prove_request`] makes one.
+#[derive(Debug, Clone)]
+pub struct ProvenRequest {
+    registration_id: RegistrationId,
+    kind: RequestKey,
+    key_bits: Box<[u8]>,
+}
+
+/// Reads a request, DER or PEM, and proves that its sender has the key and asks for `registration_id`, in any letter case.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn prove_request(
+    request: &[u8],
+    registration_id: &RegistrationId,
+) -> Result<ProvenRequest, RequestError> {
+    match request.first() {
+        // A SEQUENCE.
+        Some(0x30) => prove_der(request, registration_id),
+        _ => prove_der(&from_pem(request)?, registration_id),
+    }
+}
+
+fn from_pem(text: &[u8]) -> Result<Vec<u8>, RequestError> {
+    // Base64 needs four characters for three bytes; the rest is for line ends and what stands around.
+    if text.len() > 2 * MAX_REQUEST_BYTES {
+        return Err(RequestError::TooLarge);
+    }
+    let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text);
+    let broken = |error: rustls_pki_types::pem::Error| RequestError::Pem(error.to_string());
+    let first = sections.next().transpose().map_err(broken)?;
+    match (first, sections.next()) {
+        (Some((SectionKind::Csr, der)), None) => Ok(der),
+        (None, _) => Err(RequestError::Pem("there is none".to_owned())),
+        (_, Some(_)) => Err(RequestError::Pem("there are several".to_owned())),
+        (Some(_), None) => Err(RequestError::Pem("it is another kind of block".to_owned())),
+    }
+}
+
+fn prove_der(der: &[u8], registration_id: &RegistrationId) -> Result<ProvenRequest, RequestError> {
+    if der.len() > MAX_REQUEST_BYTES {
+        return Err(RequestError::TooLarge);
+    }
+    let (rest, request) = X509CertificationRequest::from_der(der)
+        .map_err(|error| RequestError::NotARequest(reason(&error)))?;
+    if !rest.is_empty() {
+        let problem = format!("{} bytes follow it", rest.len());
+        return Err(RequestError::NotARequest(problem));
+    }
+    let info = &request.certification_request_info;
+    let algorithm = algorithm_of_key(info.subject_pki.raw);
+    let key = SubjectKey {
+        algorithm: &algorithm,
+        bits: info.subject_pki.subject_public_key.data.as_ref(),
+    };
+    let kind = kind_of(key).ok_or(RequestError::Key)?;
+    if !signs_itself(der, key) {
+        return Err(RequestError::Signature);
+    }
+    let name = common_name(&info.subject).ok_or(RequestError::NoCommonName)?;
+    if !name.eq_ignore_ascii_case(registration_id.as_str()) {
+        let common_name = name.chars().take(2 * MAX_COMMON_NAME).collect();
+        return Err(RequestError::CommonNameMismatch { common_name });
+    }
+    Ok(ProvenRequest {
+        registration_id: registration_id.clone(),
+        kind,
+        key_bits: key.bits.into(),
+    })
+}
+
+fn kind_of(key: SubjectKey<'_>) -> Option<RequestKey> {
+    if key.is_p256() {
+        Some(RequestKey::P256)
+    } else if key.is_p384() {
+        Some(RequestKey::P384)
+    } else if key.is_long_rsa() {
+        Some(RequestKey::Rsa)
+    } else {
+        None
+    }
+}
+
+impl ProvenRequest {
+    /// Whom the certificate will name.
+    #[must_use]
+    pub fn registration_id(&self) -> &RegistrationId {
+        &self.registration_id
+    }
+
+    /// What kind of key it is for.
+    #[must_use]
+    pub fn kind(&self) -> RequestKey {
+        self.kind
+    }
+}
+
+impl PublicKeyData for ProvenRequest {
+    fn der_bytes(&self) -> &[u8] {
+        &self.key_bits
+    }
+
+    /// Names the kind of key in the certificate; the issuer's key decides how that is signed.
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self.kind {
+            RequestKey::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            RequestKey::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            RequestKey::Rsa => &rcgen::PKCS_RSA_SHA256,
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! What issues certificates to devices that register, and the CA certificates that they are told to trust: Azure's
+//! `/certificateAuthorities` and `/trustBundles` of 2021-11-01-preview.
+//!
+//! Azure's authorities are accounts at others. Ours are CAs whose key the server holds; what Azure has no member for is named
+//! as its other documents name it.
+
+use ids::{IssuerName, Timestamp, TrustBundleId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use crate::dps::CertificateInfo;
+use crate::enrollment::QuotedEtag;
+use crate::lenient::{BodyError, Fields};
+
+/// `certificateAuthorityType` of a CA whose key the server holds.
+pub const OWN_AUTHORITY: &str = "musterCertificateAuthority";
+/// What Azure's preview calls a CA that the service itself has.
+const MANAGED_AUTHORITY: &str = "privatePreviewManagedCertificateAuthority";
+/// `x-ms-item-type` of a list of issuers.
+pub const ISSUER_ITEM: &str = "certificateAuthority";
+/// `x-ms-item-type` of a list of trust bundles.
+pub const TRUST_BUNDLE_ITEM: &str = "trustBundle";
+
+/// Longest PEM text of an imported chain, and of its key, bytes.
+const MAX_PEM: usize = 64 * 1024;
+/// Most certificates of a trust bundle.
+pub const MAX_TRUSTED: usize = 16;
+/// Longest certificate text of a trust bundle, bytes.
+const MAX_TRUSTED_TEXT: usize = 32 * 1024;
+/// How long an issued certificate lives when nobody says.
+const USUAL_DAYS: u16 = 90;
+/// How long a CA that is made here lives when nobody says.
+const USUAL_CA_DAYS: u16 = 3650;
+const MOST_DAYS: i64 = 3650;
+const MOST_CA_DAYS: i64 = 10 * 3650;
+
+/// A kind of key that certificates are issued for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceKeyType {
+    /// Elliptic curve P-256.
+    #[serde(rename = "P-256")]
+    P256,
+    /// Elliptic curve P-384.
+    #[serde(rename = "P-384")]
+    P384,
+    /// RSA of 2048 to 8192 bits.
+    #[serde(rename = "RSA")]
+    Rsa,
+}
+
+impl DeviceKeyType {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
+
+    /// The wire's spelling.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::Rsa => "RSA",
+        }
+    }
+}
+
+/// What an issuer's certificates are like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerProfile {
+    /// How many days a certificate lives; never longer than its issuer.
+    pub validity_days: u16,
+    /// For which kinds of key one is issued.
+    pub key_types: Vec<DeviceKeyType>,
+}
+
+/// Where an issuer's key comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum IssuerSource {
+    /// It is made here, with a certificate that it signs itself.
+    Made {
+        /// The CA's common name; absent is the issuer's name.
+        common_name: Option<String>,
+        /// How many days the CA lives.
+        days: u16,
+    },
+    /// It is brought along.
+    Imported {
+        /// The CA's certificate and those above it, PEM.
+        chain: String,
+        /// Its private key, PEM, not encrypted.
+        key: Zeroizing<String>,
+    },
+}
+
+/// The body of a PUT of an issuer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IssuerRequest {
+    /// What its certificates are like.
+    pub profile: IssuerProfile,
+    /// Where its key comes from.
+    pub source: IssuerSource,
+}
+
+impl IssuerRequest {
+    /// Reads the body, and wipes the private key out of it.
+    ///
+    /// # Errors
+    /// When a member has the wrong form; says which.
+    pub fn parse(mut body: Value) -> Result<Self, BodyError> {
+        let key = take_key(&mut body)?;
+        let fields = Fields::of_body(&body)?;
+        require_own(&fields)?;
+        let chain = fields.text("certificate")?.filter(|text| !text.is_empty());
+        let source = match (chain, key) {
+            (None, None) => IssuerSource::Made {
+                common_name: fields.text("commonName")?.map(str::to_owned),
+                days: days(
+                    &fields,
+                    "authorityValidityDays",
+                    USUAL_CA_DAYS,
+                    MOST_CA_DAYS,
+                )?,
+            },
+            (Some(chain), Some(_)) if chain.len() > MAX_PEM => {
+                let problem = format!("is longer than {MAX_PEM} bytes");
+                return Err(fields.error("certificate", problem));
+            }
+            (Some(chain), Some(key)) => IssuerSource::Imported {
+                chain: chain.to_owned(),
+                key,
+            },
+            (Some(_), None) => return Err(fields.error("privateKey", "is missing")),
+            (None, Some(_)) => return Err(fields.error("certificate", "is missing")),
+        };
+        let profile = IssuerProfile {
+            validity_days: days(&fields, "validityDays", USUAL_DAYS, MOST_DAYS)?,
+            key_types: key_types(&fields)?,
+        };
+        Ok(Self { profile, source })
+    }
+
+    /// The body that a client sends.
+    #[must_use]
+    pub fn body(
+        source: &IssuerSource,
+        validity_days: Option<u16>,
+        key_types: &[DeviceKeyType],
+    ) -> Value {
+        let mut body = Map::new();
+        match source {
+            IssuerSource::Made { common_name, days } => {
+                if let Some(name) = common_name {
+                    body.insert("commonName".into(), json!(name));
+                }
+                body.insert("authorityValidityDays".into(), json!(days));
+            }
+            IssuerSource::Imported { chain, key } => {
+                body.insert("certificate".into(), json!(chain));
+                body.insert("privateKey".into(), json!(key.as_str()));
+            }
+        }
+        if let Some(days) = validity_days {
+            body.insert("validityDays".into(), json!(days));
+        }
+        if !key_types.is_empty() {
+            body.insert("keyTypes".into(), json!(key_types));
+        }
+        body.insert("certificateAuthorityType".into(), json!(OWN_AUTHORITY));
+        Value::Object(body)
+    }
+}
+
+/// The key's text leaves the document, so that nothing that shows the document shows it.
+fn take_key(body: &mut Value) -> Result<Option<Zeroizing<String>>, BodyError> {
+    const MEMBER: &str = "privateKey";
+    let Some(map) = body.as_object_mut() else {
+        return Ok(None);
+    };
+    let names = map.keys().filter(|name| name.eq_ignore_ascii_case(MEMBER));
+    let names: Vec<String> = names.cloned().collect();
+    let mut key = None;
+    for name in names {
+        match map.remove(&name) {
+            Some(Value::String(text)) if text.len() <= MAX_PEM => key = Some(Zeroizing::new(text)),
+            Some(Value::Null) | None => {}
+            Some(_) => {
+                let problem = format!("a PEM text of at most {MAX_PEM} bytes was expected");
+                return Err(BodyError::new(MEMBER, problem));
+            }
+        }
+    }
+    Ok(key.filter(|text| !text.is_empty()))
+}
+
+fn require_own(fields: &Fields<'_>) -> Result<(), BodyError> {
+    const MEMBER: &str = "certificateAuthorityType";
+    match fields.text(MEMBER)? {
+        None | Some("") => Ok(()),
+        Some(kind)
+            if [OWN_AUTHORITY, MANAGED_AUTHORITY]
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(kind)) =>
+        {
+            Ok(())
+        }
+        Some(kind) => {
+            let shown: String = kind.chars().take(64).collect();
+            let problem = format!(
+                "{shown:?} is not offered; the server issues by CAs of its own, {OWN_AUTHORITY}"
+            );
+            Err(fields.error(MEMBER, problem))
+        }
+    }
+}
+
+fn days(fields: &Fields<'_>, name: &str, usual: u16, most: i64) -> Result<u16, BodyError> {
+    let Some(days) = fields.whole(name)? else {
+        return Ok(usual);
+    };
+    let fits = (1..=most).contains(&days);
+    match u16::try_from(days).ok().filter(|_| fits) {
+        Some(days) => Ok(days),
+        None => Err(fields.error(name, format!("{days} is not between 1 and {most}"))),
+    }
+}
+
+fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
+    const MEMBER: &str = "keyTypes";
+    let names = fields.texts(MEMBER)?.unwrap_or_default();
+    if names.is_empty() {
+        return Ok(DeviceKeyType::ALL.to_vec());
+    }
+    let known = |name: &String| {
+        let mut all = DeviceKeyType::ALL.into_iter();
+        let found = all.find(|kind| kind.name().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| {
+            let shown: String = name.chars().take(64).collect();
+            fields.error(MEMBER, format!("{shown:?} is not one of P-256, P-384, RSA"))
+        })
+    };
+    let mut kinds: Vec<DeviceKeyType> = Vec::new();
+    for name in names.iter().take(2 * DeviceKeyType::ALL.len()) {
+        let kind = known(name)?;
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds)
+}
+
+/// An issuer as operators see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerDescription {
+    /// Its name.
+    pub name: IssuerName,
+    /// Always [`OWN_AUTHORITY`].
+    pub certificate_authority_type: &'static str,
+    /// What its certificates are like.
+    #[serde(flatten)]
+    pub profile: IssuerProfile,
+    /// Its CA certificate in words.
+    pub certificate_info: CertificateInfo,
+    /// Its CA certificate and those above it, PEM.
+    pub certificate: String,
+    /// Its version.
+    pub etag: QuotedEtag,
+    /// When it was made.
+    pub created_date_time_utc: Timestamp,
+    /// When it was changed last.
+    pub last_modified_date_time_utc: Timestamp,
+}
+
+/// All issuers of a service, at our own path.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IssuerList {
+    /// By name.
+    pub value: Vec<IssuerDescription>,
+}
+
+/// The body of a PUT of a trust bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustBundleRequest {
+    /// `id`, to be compared with the path.
+    pub id: Option<TrustBundleId>,
+    /// Each PEM, base64 of PEM, or base64 of DER. At least one.
+    pub certificates: Vec<String>,
+}
+
+impl TrustBundleRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// When there are no certificates or too many, or a member has the wrong form.
+    pub fn parse(body: &Value) -> Result<Self, BodyError> {
+        const MEMBER: &str = "certificates";
+        let fields = Fields::of_body(body)?;
+        let id = match fields.text("id")? {
+            None | Some("") => None,
+            Some(text) => Some(
+                TrustBundleId::parse(text)
+                    .map_err(|error| fields.error("id", error.to_string()))?,
+            ),
+        };
+        let listed = fields.get(MEMBER).and_then(Value::as_array);
+        let listed =
+            listed.ok_or_else(|| fields.error(MEMBER, "is missing; a list was expected"))?;
+        if listed.is_empty() || listed.len() > MAX_TRUSTED {
+            let problem = format!("has {}; 1 to {MAX_TRUSTED} are allowed", listed.len());
+            return Err(fields.error(MEMBER, problem));
+        }
+        let text = |item: &Value| {
+            let text = Fields::of_body(item)?
+                .text("certificate")?
+                .unwrap_or_default();
+            match text.len() {
+                1..=MAX_TRUSTED_TEXT => Ok(text.to_owned()),
+                _ => {
+                    let problem = format!(
+                        "a member 'certificate' of 1 to {MAX_TRUSTED_TEXT} bytes was expected"
+                    );
+                    Err(fields.error(MEMBER, problem))
+                }
+            }
+        };
+        Ok(Self {
+            id,
+            certificates: listed.iter().map(text).collect::<Result<_, BodyError>>()?,
+        })
+    }
+
+    /// The body that a client sends; `certificates` are PEM.
+    #[must_use]
+    pub fn body(certificates: &[String]) -> Value {
+        let one = |pem: &String| json!({ "certificate": pem });
+        json!({ "certificates": certificates.iter().map(one).collect::<Vec<_>>() })
+    }
+}
+
+/// A trust bundle, as operators and devices see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustBundle {
+    /// What is to be trusted.
+    pub certificates: Vec<TrustedCertificate>,
+    /// Its name.
+    pub id: TrustBundleId,
+    /// When it was made.
+    pub created_date_time: Timestamp,
+    /// When it was changed last.
+    pub last_modified_date_time: Timestamp,
+    /// Its version.
+    pub etag: QuotedEtag,
+}
+
+/// A certificate of a trust bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedCertificate {
+    /// PEM.
+    pub certificate: String,
+    /// The same in words.
+    pub metadata: CertificateInfo,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(body: Value) -> String {
+        let read = IssuerRequest::parse(body);
+        read.err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn what_a_client_sends_is_what_is_read() {
+        let made = IssuerSource::Made {
+            common_name: Some("Devices".to_owned()),
+            days: 100,
+        };
+        let imported = IssuerSource::Imported {
+            chain: "CHAIN".to_owned(),
+            key: Zeroizing::new("KEY".to_owned()),
+        };
+        for source in [made, imported] {
+            let body = IssuerRequest::body(&source, Some(30), &[DeviceKeyType::P384]);
+            let read = IssuerRequest::parse(body).unwrap();
+            assert!(read.source == source);
+            assert_eq!(read.profile.validity_days, 30);
+            assert_eq!(read.profile.key_types, [DeviceKeyType::P384]);
+        }
+        let bare = IssuerRequest::parse(json!({})).unwrap();
+        assert_eq!(bare.profile.key_types, DeviceKeyType::ALL);
+        assert_eq!(bare.profile.validity_days, USUAL_DAYS);
+        let bundle = TrustBundleRequest::body(&["A".to_owned(), "B".to_owned()]);
+        let bundle = TrustBundleRequest::parse(&bundle).unwrap();
+        assert_eq!(bundle.certificates, ["A", "B"]);
+    }
+
+    #[test]
+    fn faults_name_their_place_and_never_the_key() {
+        for (body, wanted) in [
+            (json!({"certificate": "C"}), "'privateKey': is missing"),
+            (json!({"PrivateKey": "SECRET"}), "'certificate': is missing"),
+            (
+                json!({"privateKey": ["SECRET"]}),
+                "'privateKey': a PEM text",
+            ),
+            (
+                json!({"validityDays": 0}),
+                "'validityDays': 0 is not between",
+            ),
+            (json!({"keyTypes": ["DSA"]}), "'keyTypes': \"DSA\""),
+            (
+                json!({"certificateAuthorityType": "digiCertCertificateAuthority", "apiKey": "x"}),
+                "'certificateAuthorityType'",
+            ),
+        ] {
+            let found = problem(body.clone());
+            assert!(found.starts_with(wanted), "{found}");
+            assert!(!found.contains("SECRET"));
+        }
+        for bad in [
+            json!({}),
+            json!({"certificates": []}),
+            json!({"certificates": [{}]}),
+        ] {
+            assert!(TrustBundleRequest::parse(&bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Bodies about issuers and trust bundles: the private key leaves the document, and limits hold.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wire::issuing::{IssuerRequest, MAX_TRUSTED, TrustBundleRequest};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(body) = wire::lenient::parse(data) else { return };
+    if let Ok(bundle) = TrustBundleRequest::parse(&body) {
+        assert!((1..=MAX_TRUSTED).contains(&bundle.certificates.len()));
+    }
+    if let Ok(issuer) = IssuerRequest::parse(body) {
+        assert!((1..=3650).contains(&issuer.profile.validity_days));
+        assert!((1..=3).contains(&issuer.profile.key_types.len()));
+    }
+});
