@@ -18,7 +18,7 @@ mod shown;
 
 pub use anchor::Anchor;
 pub use cache::GroupCache;
-pub use entry::{Attestation, BadRecord, Entry};
+pub use entry::{Attestation, BadRecord, Entry, Standing};
 pub use known::KnownGroups;
 pub use shown::{Secrets, shown};
 
@@ -126,12 +126,12 @@ impl EnrollmentMatch {
     /// Takes an entry that decides about a device.
     ///
     /// # Errors
-    /// When it is disabled.
+    /// When it is disabled, or its device is blocked.
     pub fn of_enabled(entry: Arc<Entry>) -> Result<Self, RefusalReason> {
-        if entry.is_enabled() {
-            Ok(Self(entry))
-        } else {
-            Err(RefusalReason::Disabled(entry.key().clone()))
+        match entry.standing() {
+            Standing::Enabled => Ok(Self(entry)),
+            Standing::Disabled => Err(RefusalReason::Disabled(entry.key().clone())),
+            Standing::Blocked => Err(RefusalReason::Blocked(entry.key().clone())),
         }
     }
 

@@ -179,7 +179,9 @@ impl ServiceFault {
             Self::NoSuchPath => Code::NotFound,
             Self::Method(_) => Code::MethodNotAllowed,
             Self::Block(BlockError::Blocked(_)) => Code::RegistrationStatusConflict,
-            Self::Block(BlockError::NotBlocked(_)) => Code::DeviceRegistrationNotFound,
+            Self::Block(BlockError::NotBlocked(_) | BlockError::NoRegistration { .. }) => {
+                Code::DeviceRegistrationNotFound
+            }
             Self::Block(BlockError::Storage(_)) => Code::InternalServerError,
             Self::TooLarge(_) => Code::RequestTooLarge,
             Self::NoToken(_) => Code::Unauthorized,
@@ -279,7 +281,7 @@ fn enrollment_code(error: &EnrollmentError) -> DpsErrorCode {
     match error {
         EnrollmentError::NotFound(EnrollmentKey::Individual(_)) => DpsErrorCode::EnrollmentNotFound,
         EnrollmentError::NotFound(EnrollmentKey::Group(_)) => DpsErrorCode::EnrollmentGroupNotFound,
-        EnrollmentError::Exists(key) => conflict(key),
+        EnrollmentError::Exists(key) | EnrollmentError::Blocked { key } => conflict(key),
         EnrollmentError::CertificateTaken { other, .. } => conflict(other),
         EnrollmentError::PreconditionFailed(_) => DpsErrorCode::PreconditionFailed,
         EnrollmentError::NoAuthority(_)

@@ -44,6 +44,12 @@ pub enum RefusalReason {
     /// The entry that decides is disabled.
     #[error("{0} is disabled; enable it to let its devices in")]
     Disabled(EnrollmentKey),
+    /// An operator has shut the device out everywhere.
+    #[error(
+        "an operator has blocked the device of {0}; muster dps unblock --registration-id {id} lets it in again",
+        id = .0.as_str()
+    )]
+    Blocked(EnrollmentKey),
     /// The individual enrollment knows another certificate.
     #[error(
         "the presented certificate is neither the primary nor the secondary one of the individual enrollment; update the enrollment or the device"
@@ -114,6 +120,7 @@ impl RefusalReason {
             Self::CommonNameMismatch { .. } => "common_name_mismatch",
             Self::NotEnrolled => "not_enrolled",
             Self::Disabled(_) => "enrollment_disabled",
+            Self::Blocked(_) => "device_blocked",
             Self::NotPinned => "leaf_not_pinned",
             Self::IntermediateNotShown { .. } => "intermediate_not_presented",
             Self::AuthorityNotVerified(_) => "authority_not_verified",

@@ -144,6 +144,8 @@ pub struct EnrollmentRecord {
     pub etag: Etag,
     /// `provisioningStatus`.
     pub enabled: bool,
+    /// Whether an operator has shut its device out everywhere; it is not enabled then.
+    pub blocked: bool,
     /// How devices prove themselves.
     pub attestation: AttestationKind,
     /// The document as written. May carry symmetric keys.
@@ -207,6 +209,15 @@ pub enum EnrollmentError {
     /// It names an issuer or a trust bundle that is not there. DPS answers 400.
     #[error("{0} does not exist; make it first")]
     NoResource(ResourceName),
+    /// Its device is blocked: what keeps the device out stays as it is. DPS answers 409.
+    #[error(
+        "the device of {key} is blocked; take the block back first: muster dps unblock --registration-id {id}",
+        id = key.as_str()
+    )]
+    Blocked {
+        /// The entry that keeps it out.
+        key: EnrollmentKey,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -44,6 +44,19 @@ impl View<'_> {
     }
 }
 
+impl View<'_> {
+    /// Whether the device of this individual enrollment (its row id) is blocked.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn is_blocked(&self, enrollment: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM enrollments AS e JOIN blocks AS b ON b.id_scope = e.id_scope AND b.folded = e.folded
+                   WHERE e.id = ?1 AND e.kind = 'individual'";
+        let found = self.one(sql, [enrollment], |row| row.get::<_, i64>(0))?;
+        Ok(found.is_some())
+    }
+}
+
 impl Tx<'_> {
     /// Adds a block.
     ///

@@ -38,12 +38,23 @@ impl Attestation {
     }
 }
 
+/// Whether an entry lets devices in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Enabled,
+    /// An operator has disabled it.
+    Disabled,
+    /// An operator has shut its device out everywhere.
+    Blocked,
+}
+
 /// An enrollment as registration sees it.
 #[derive(Debug, Clone)]
 pub struct Entry {
     key: EnrollmentKey,
     version: Etag,
-    enabled: bool,
+    standing: Standing,
     attestation: Attestation,
     device_id: Option<DeviceId>,
     iot_edge: bool,
@@ -92,7 +103,11 @@ impl Entry {
         Ok(Self {
             key: record.key.clone(),
             version: record.etag.clone(),
-            enabled: record.enabled,
+            standing: match (record.enabled, record.blocked) {
+                (_, true) => Standing::Blocked,
+                (false, false) => Standing::Disabled,
+                (true, false) => Standing::Enabled,
+            },
             attestation: attestation(record, &settings.attestation).map_err(bad)?,
             device_id,
             iot_edge: settings.capabilities.iot_edge,
@@ -123,8 +138,8 @@ impl Entry {
 
     /// Whether it lets devices in.
     #[must_use]
-    pub fn is_enabled(&self) -> bool {
-        self.enabled
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// What devices are compared with.

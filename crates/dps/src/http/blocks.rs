@@ -2,11 +2,12 @@
 
 use axum::http::StatusCode;
 use ids::RegistrationId;
-use registry::{Block, BlockError, Right};
+use registry::{Block, BlockError, Registry, Right};
 use wire::enrollment::MAX_BODY;
 use wire::verdict::{BlockDocument, BlockRequest, BlockState, BlockedAt};
 
 use super::authorize::authorize;
+use super::route::Blocked;
 use super::{Incoming, Reply};
 use crate::Dps;
 use crate::errands;
@@ -19,7 +20,7 @@ const MAX_REASON: usize = 128;
 pub(super) async fn put(
     dps: &Dps,
     request: Incoming<'_>,
-    id: RegistrationId,
+    whom: Blocked,
 ) -> Result<Reply, ServiceFault> {
     authorize(dps, &request, Right::EnrollmentWrite)?;
     let operator = authorize(dps, &request, Right::RegistrationStatusWrite)?;
@@ -31,6 +32,7 @@ pub(super) async fn put(
     let reason = asked
         .reason
         .map(|reason| reason.chars().take(MAX_REASON).collect());
+    let id = registration(operator.registry(), whom)?;
     let blocked = operator.registry().block(&id, reason, operator.now());
     let blocked = blocked.await.map_err(fault)?;
     let document = BlockDocument {
@@ -49,11 +51,12 @@ pub(super) async fn put(
 pub(super) async fn delete(
     dps: &Dps,
     request: Incoming<'_>,
-    id: RegistrationId,
+    whom: Blocked,
 ) -> Result<Reply, ServiceFault> {
     authorize(dps, &request, Right::EnrollmentWrite)?;
     let operator = authorize(dps, &request, Right::RegistrationStatusWrite)?;
     request.read(MAX_BODY).await?;
+    let id = registration(operator.registry(), whom)?;
     let unblocked = operator.registry().unblock(&id, operator.now());
     unblocked.await.map_err(fault)?;
     dps.wake_errands();
@@ -82,6 +85,13 @@ async fn hubs(dps: &Dps, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> 
         problem: None,
     });
     Ok(done.collect())
+}
+
+fn registration(registry: &Registry, whom: Blocked) -> Result<RegistrationId, ServiceFault> {
+    match whom {
+        Blocked::Registration(id) => Ok(id),
+        Blocked::Device { hub, device } => registry.registration_of(&hub, &device).map_err(fault),
+    }
 }
 
 fn fault(error: BlockError) -> ServiceFault {

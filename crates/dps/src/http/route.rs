@@ -1,7 +1,7 @@
 //! Which call a method and a path are. Pure; literal segments in any letter case.
 
 use axum::http::Method;
-use ids::{EnrollmentId, IdError, RegistrationId};
+use ids::{DeviceId, EnrollmentId, HubName, IdError, RegistrationId};
 use registry::{EnrollmentKey, EnrollmentKind};
 use wire::http::is;
 
@@ -41,8 +41,26 @@ pub(super) enum Call<'a> {
     Resources(resources::Call),
     Refusals,
     Explain,
-    Block(Result<RegistrationId, IdError>),
-    Unblock(Result<RegistrationId, IdError>),
+    Block(Result<Blocked, IdError>),
+    Unblock(Result<Blocked, IdError>),
+}
+
+/// Whom an operator shuts out, or lets in again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Blocked {
+    /// By registration id.
+    Registration(RegistrationId),
+    /// By what a hub knows it as.
+    Device { hub: HubName, device: DeviceId },
+}
+
+impl Blocked {
+    fn device(hub: &str, device: &str) -> Result<Self, IdError> {
+        Ok(Self::Device {
+            hub: HubName::parse(hub)?,
+            device: DeviceId::parse(device)?,
+        })
+    }
 }
 
 const REGISTRATIONS: &str = "registrations";
@@ -101,12 +119,21 @@ fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
         }
         [_dps, issuers, rest @ ..] if is(issuers, "issuers") => resources::own(method, rest),
         [_dps, area] if is(area, "refusals") || is(area, "explain") => verdicts(method, area),
-        [_dps, blocks, id] if is(blocks, "blocks") => match *method {
-            Method::PUT => Known::Call(Call::Block(RegistrationId::parse(id))),
-            Method::DELETE => Known::Call(Call::Unblock(RegistrationId::parse(id))),
-            _ => Known::OtherMethod,
-        },
+        [_dps, area, id] if is(area, "blocks") => {
+            blocks(method, RegistrationId::parse(id).map(Blocked::Registration))
+        }
+        [_dps, area, hub, devices, device] if is(area, "blocks") && is(devices, "devices") => {
+            blocks(method, Blocked::device(hub, device))
+        }
         _ => serving::of(method, path),
+    }
+}
+
+fn blocks<'a>(method: &Method, whom: Result<Blocked, IdError>) -> Known<'a> {
+    match *method {
+        Method::PUT => Known::Call(Call::Block(whom)),
+        Method::DELETE => Known::Call(Call::Unblock(whom)),
+        _ => Known::OtherMethod,
     }
 }
 

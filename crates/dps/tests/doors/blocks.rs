@@ -6,9 +6,10 @@ use wire::identity::Status;
 
 use crate::harness::{Service, group, individual};
 use crate::hierarchy::{Ca, chain, self_signed};
+use crate::symmetric_key::symmetric;
 
 impl Service {
-    async fn block(&self, method: Method, id: &str) -> crate::harness::Answer {
+    pub(crate) async fn block(&self, method: Method, id: &str) -> crate::harness::Answer {
         let path = format!("/muster/v1/dps/blocks/{id}");
         self.operate(method, &path, &[], Some(&json!({"reason": "stolen"})))
             .await
@@ -91,4 +92,63 @@ async fn an_individual_entry_is_disabled_and_one_that_was_disabled_stays_so() {
     service.block(Method::PUT, "edge-001").await;
     service.block(Method::DELETE, "edge-001").await;
     assert_eq!(service.register("edge-001", &shown).await.error(), 401_002);
+}
+
+#[tokio::test]
+async fn what_keeps_a_blocked_device_out_is_neither_deleted_nor_written() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
+    service.block(Method::PUT, "device-1").await;
+    let path = "/enrollments/device-1";
+    let deleted = service.operate(Method::DELETE, path, &[], None).await;
+    assert_eq!(deleted.error(), 409_201);
+    assert!(
+        deleted.message().contains("muster dps unblock"),
+        "{}",
+        deleted.body
+    );
+    let body = symmetric("registrationId", "device-1", &json!({}));
+    let put = service
+        .operate(Method::PUT, path, &[("if-match", "*")], Some(&body))
+        .await;
+    assert_eq!(put.error(), 409_201);
+    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    service.block(Method::DELETE, "device-1").await;
+    assert_eq!(
+        service.provision("device-1", &shown).await["status"],
+        "assigned"
+    );
+}
+
+#[tokio::test]
+async fn a_device_is_found_by_what_its_hub_calls_it() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    let mut body = individual("edge-001", &leaf);
+    body["deviceId"] = json!("Lathe");
+    service.create("/enrollments/edge-001", &body).await;
+    let shown = chain(&[&leaf]);
+    service.provision("edge-001", &shown).await;
+    let hub = service.registry.service().hubs[0].name.clone();
+    let blocked = service
+        .block(Method::PUT, &format!("{hub}/devices/Lathe"))
+        .await;
+    assert_eq!(blocked.status, StatusCode::OK, "{}", blocked.body);
+    assert_eq!(blocked.body["registrationId"], "edge-001");
+    assert_eq!(service.register("edge-001", &shown).await.error(), 401_002);
+    assert_eq!(service.status("Lathe").await, Status::Disabled);
+    let of_nobody = service
+        .block(Method::PUT, &format!("{hub}/devices/edge-001"))
+        .await;
+    assert_eq!(of_nobody.error(), 404_202);
+    let unblocked = service
+        .block(Method::DELETE, &format!("{hub}/devices/Lathe"))
+        .await;
+    assert_eq!(unblocked.status, StatusCode::NO_CONTENT);
+    assert_eq!(service.status("Lathe").await, Status::Enabled);
+    service.provision("edge-001", &shown).await;
 }

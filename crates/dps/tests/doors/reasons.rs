@@ -118,6 +118,13 @@ async fn certificate_cases(service: &Service) -> Vec<Case> {
     let mut body = individual("c-stopped", &stopped);
     body["provisioningStatus"] = json!("disabled");
     service.create("/enrollments/c-stopped", &body).await;
+    // One has an entry of its own, the other is let in by its group.
+    let blocked = [self_signed("c-blocked"), root.leaf("c-shut")];
+    let body = individual("c-blocked", &blocked[0]);
+    service.create("/enrollments/c-blocked", &body).await;
+    for id in ["c-blocked", "c-shut"] {
+        service.block(Method::PUT, id).await;
+    }
     let key_only = symmetric("registrationId", "c-key", &json!({}));
     service.create("/enrollments/c-key", &key_only).await;
     #[rustfmt::skip]
@@ -128,6 +135,8 @@ async fn certificate_cases(service: &Service) -> Vec<Case> {
         ("common_name_mismatch", "c-name", Attempt::by(&[&root.leaf("c-other"), r])),
         ("not_enrolled", "c-nobody", Attempt::by(&[&self_signed("c-nobody")])),
         ("enrollment_disabled", "c-stopped", Attempt::by(&[&stopped])),
+        ("device_blocked", "c-blocked", Attempt::by(&[&blocked[0]])),
+        ("device_blocked", "c-shut", Attempt::by(&[&blocked[1], r])),
         ("leaf_not_pinned", "c-pinned", Attempt::by(&[&self_signed("c-pinned")])),
         ("attestation_other", "c-key", Attempt::by(&[&self_signed("c-key")])),
         ("certificate_expired", "c-late", Attempt::by(&[&below.leaf_valid("c-late", EXPIRED), &below.certificate, r])),

@@ -65,12 +65,12 @@ pub enum DpsCommand {
     TrustBundle(trust_bundle::TrustBundleCommand),
     /// Shut a device out everywhere at once: no registration, no hub, and what it has open ends.
     #[command(
-        after_help = "Example:\n  muster dps block --registration-id edge-001 --reason 'stolen' --data-dir ./data"
+        after_help = "Example:\n  muster dps block --registration-id edge-001 --reason 'stolen' --data-dir ./data\n  muster dps block --device-id edge-001 --hub-name hub --data-dir ./data"
     )]
     Block(block::BlockFlags),
     /// Take a block back.
     #[command(
-        after_help = "Example:\n  muster dps unblock --registration-id edge-001 --data-dir ./data"
+        after_help = "Example:\n  muster dps unblock --registration-id edge-001 --data-dir ./data\n  muster dps unblock --device-id edge-001 --hub-name hub --data-dir ./data"
     )]
     Unblock(block::UnblockFlags),
     /// Why a device would be, or was, accepted or refused.

@@ -27,6 +27,16 @@ pub enum BlockError {
     /// It is not.
     #[error("registration {0} is not blocked")]
     NotBlocked(RegistrationId),
+    /// No registration of the service has led to the hub device.
+    #[error(
+        "no registration is assigned to device {device} of hub {hub}; set the status of a device that did not come through this service to disabled at its hub"
+    )]
+    NoRegistration {
+        /// The hub.
+        hub: HubName,
+        /// The device.
+        device: DeviceId,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -93,6 +103,29 @@ impl Registry {
         self.act("device.unblock", id, work).await
     }
 
+    /// The registration that led to a hub device, for whoever knows the device by that name only.
+    ///
+    /// # Errors
+    /// When there is none, or the storage fails.
+    pub fn registration_of(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+    ) -> Result<RegistrationId, BlockError> {
+        let id_scope = self.id_scope();
+        self.inner.store.read(|view| {
+            let found = view.registration_of_device(hub.as_str(), device.as_str())?;
+            // Another service's registrations are not this operator's.
+            let own = found.filter(|(scope, _)| *scope == id_scope);
+            let (_, spelled) = own.ok_or_else(|| BlockError::NoRegistration {
+                hub: hub.clone(),
+                device: device.clone(),
+            })?;
+            let rows = Rows { file: view.file() };
+            Ok(rows.id("registration id", RegistrationId::try_from(spelled))?)
+        })
+    }
+
     fn block_job(&self, id: &RegistrationId, now: Timestamp) -> BlockJob {
         BlockJob {
             service: self.service(),
@@ -149,10 +182,11 @@ impl BlockJob {
         let block = block.ok_or_else(|| BlockError::NotBlocked(self.id.clone()))?;
         let entry = tx.enrollment(&self.id_scope, "individual", self.id.folded())?;
         match (block.entry.as_str(), entry) {
-            // As it was made: one that an operator has written since is his.
-            ("made", Some(row)) if row.updated == block.blocked => tx.delete_enrollment(row.id)?,
+            ("made", Some(row)) => tx.delete_enrollment(row.id)?,
             ("disabled", Some(row)) => self.set_entry(tx, row, true)?,
-            // It was disabled before, or an operator has deleted it since.
+            // It was disabled before, and stays so; with another etag, so that nobody remembers it as blocked.
+            ("kept", Some(row)) => self.set_entry(tx, row, false)?,
+            // The entry of a blocked device is not written or deleted by anybody else.
             _ => {}
         }
         if block.device_disabled
@@ -169,7 +203,10 @@ impl BlockJob {
     /// What is done to the individual enrollment so that it keeps the device out.
     fn close_entry(&self, tx: &Tx<'_>, keys: &[KeyText; 2]) -> Result<&'static str, BlockError> {
         match tx.enrollment(&self.id_scope, "individual", self.id.folded())? {
-            Some(row) if !row.enabled => Ok("kept"),
+            Some(row) if !row.enabled => {
+                self.set_entry(tx, row, false)?;
+                Ok("kept")
+            }
             Some(row) => {
                 self.set_entry(tx, row, false)?;
                 Ok("disabled")

@@ -96,6 +96,8 @@ fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, Stora
         key: parse_key(rows, &row.kind, &row.spelled)?,
         etag: rows.id("etag", row.etag.try_into())?,
         enabled: row.enabled,
+        // Blocks disable the entry and change its etag: what may let somebody in is not looked up.
+        blocked: !row.enabled && view.is_blocked(row.id)?,
         attestation: attestation(rows, &row.attestation)?,
         document: rows.json("enrollment", &row.document)?,
         certificates: view
@@ -242,6 +244,7 @@ impl PutEnrollment {
     fn run(self, tx: &Tx<'_>) -> Result<EnrollmentRecord, EnrollmentError> {
         let rows = Rows { file: tx.file() };
         let (kind, folded) = (kind_text(self.draft.key.kind()), self.draft.key.folded());
+        require_not_blocked(tx, &self.id_scope, &self.draft.key)?;
         let stored = tx.enrollment(&self.id_scope, kind, &folded)?;
         let stored_etag = stored
             .as_ref()
@@ -343,6 +346,20 @@ pub(super) fn taken(
     })
 }
 
+/// The entry of a blocked device is what keeps it out of its groups too.
+fn require_not_blocked(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    key: &EnrollmentKey,
+) -> Result<(), EnrollmentError> {
+    match key {
+        EnrollmentKey::Individual(id) if tx.block(id_scope, id.folded())?.is_some() => {
+            Err(EnrollmentError::Blocked { key: key.clone() })
+        }
+        EnrollmentKey::Individual(_) | EnrollmentKey::Group(_) => Ok(()),
+    }
+}
+
 fn delete(
     tx: &Tx<'_>,
     id_scope: &str,
@@ -357,6 +374,7 @@ fn delete(
     if !if_match.allows(&etag) {
         return Err(EnrollmentError::PreconditionFailed(key.clone()));
     }
+    require_not_blocked(tx, id_scope, key)?;
     tx.delete_enrollment(stored.id)?;
     tx.forget_withdrawn_authorities(id_scope)?;
     if key.kind() == EnrollmentKind::Individual {

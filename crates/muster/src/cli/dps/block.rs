@@ -4,14 +4,13 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service};
+use crate::operator::{Call, OperatorError, Service};
 
 /// Which device, and why.
 #[derive(Debug, clap::Args)]
 pub struct BlockFlags {
-    /// The device's registration id.
-    #[arg(long, visible_alias = "rid")]
-    registration_id: String,
+    #[command(flatten)]
+    whom: Whom,
     /// Why, for whoever finds it blocked.
     #[arg(long)]
     reason: Option<String>,
@@ -20,9 +19,36 @@ pub struct BlockFlags {
 /// Which device.
 #[derive(Debug, clap::Args)]
 pub struct UnblockFlags {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// A device, by one of its two names.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Whom {
     /// The device's registration id.
     #[arg(long, visible_alias = "rid")]
-    registration_id: String,
+    registration_id: Option<String>,
+    /// The device's id at the hub of --hub-name.
+    #[arg(long, short = 'd')]
+    device_id: Option<String>,
+}
+
+impl Whom {
+    /// Where the API has this device's block.
+    fn path<'a>(&'a self, hub: Option<&'a str>) -> Result<Vec<&'a str>, OperatorError> {
+        let mut path = vec!["muster", "v1", "dps", "blocks"];
+        match (&self.registration_id, &self.device_id, hub) {
+            (Some(id), _, _) => path.push(id),
+            (None, Some(device), Some(hub)) => path.extend([hub, "devices", device]),
+            (None, _, _) => {
+                let message = "--device-id needs --hub-name: hubs may have devices of the same id";
+                return Err(OperatorError::Usage(message.to_owned()));
+            }
+        }
+        Ok(path)
+    }
 }
 
 const COLUMNS: &[Column] = &[
@@ -36,7 +62,7 @@ const COLUMNS: &[Column] = &[
 
 pub async fn block(flags: BlockFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
-    let path = ["muster", "v1", "dps", "blocks", &flags.registration_id];
+    let path = flags.whom.path(invocation.target.hub_name.as_deref())?;
     let body = match &flags.reason {
         Some(reason) => json!({ "reason": reason }),
         None => json!({}),
@@ -49,7 +75,7 @@ pub async fn block(flags: BlockFlags, invocation: &Invocation) -> anyhow::Result
 
 pub async fn unblock(flags: UnblockFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
-    let path = ["muster", "v1", "dps", "blocks", &flags.registration_id];
+    let path = flags.whom.path(invocation.target.hub_name.as_deref())?;
     client.call(Call::new(Method::DELETE, &path)).await?;
     Ok(())
 }
