@@ -240,7 +240,7 @@ CREATE TABLE allocations (
     document TEXT NOT NULL
 );
 CREATE INDEX allocations_by_registration ON allocations (id_scope, folded, id);
--- The audit: records of acts and of decisions, each with a hash over itself and all before it in its book. A row is what one
+-- The audit: records of acts, of decisions and of refusals, each with a hash over itself and all before it in its book. A row is what one
 -- commit added. `src/audit/record.rs` says what is in `records`.
 CREATE TABLE audit_acts (
     first   INTEGER PRIMARY KEY,
@@ -257,14 +257,24 @@ CREATE TABLE audit_decisions (
     records BLOB NOT NULL
 );
 
+CREATE TABLE audit_refusals (
+    first   INTEGER PRIMARY KEY,
+    since   INTEGER NOT NULL,
+    until   INTEGER NOT NULL,
+    records BLOB NOT NULL
+);
+
 -- What is dropped at once. Records `first` to `last`, the hash before the first and at the last one.
 CREATE TABLE audit_segments (
-    book     TEXT NOT NULL CHECK (book IN ('acts', 'decisions')),
+    book     TEXT NOT NULL CHECK (book IN ('acts', 'decisions', 'refusals')),
     first    INTEGER NOT NULL,
     previous BLOB NOT NULL,
     last     INTEGER NOT NULL,
     hash     BLOB NOT NULL,
     bytes    INTEGER NOT NULL,
+    -- Earliest and latest time of its records.
+    since    INTEGER NOT NULL,
+    until    INTEGER NOT NULL,
     UNIQUE (book, first)
 );
 

@@ -2,7 +2,7 @@
 
 use ids::{IdError, RegistrationId};
 use registry::{
-    BlockError, EnrollmentError, EnrollmentKey, RegistrationError, Right, StorageError,
+    BlockError, EnrollmentError, EnrollmentKey, ListError, RegistrationError, Right, StorageError,
 };
 use wire::error::DpsErrorCode;
 use wire::http::PathError;
@@ -141,6 +141,15 @@ impl From<IssueFault> for ServiceFault {
             IssueFault::Refused(refusal) => Self::Refused(refusal),
             IssueFault::Storage(error) => Self::Storage(error),
             other @ IssueFault::Issuer { .. } => Self::NotIssued(other),
+        }
+    }
+}
+
+impl From<ListError> for ServiceFault {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Continuation(_) => Self::Continuation,
+            ListError::Storage(error) => Self::Storage(error),
         }
     }
 }

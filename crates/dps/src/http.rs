@@ -1,11 +1,14 @@
 //! The HTTPS door: a path and a body in, a call, an answer out. Device API and service API share it.
 
+use std::net::IpAddr;
+
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::LengthLimitError;
+use registry::ClientAddress;
 use serde::Serialize;
 use wire::dps::TpmChallenge;
 use wire::error::ServiceError;
@@ -16,6 +19,7 @@ use crate::Dps;
 use crate::attest::Challenge;
 use crate::error::ServiceFault;
 
+mod audit;
 mod authorities;
 mod authorize;
 mod blocks;
@@ -67,11 +71,17 @@ pub(crate) async fn respond(dps: &Dps, request: Request) -> Response<Body> {
             fault.log(&request_id);
             let path = parts.uri.path().trim_start_matches('/');
             let id_scope = path.split('/').next().unwrap_or_default();
-            dps.note(&fault, id_scope).await;
+            dps.note(&fault, id_scope, client_address(&parts)).await;
             Reply::fault(&fault, &request_id, dps.now())
         }
     };
     reply.into_response(&request_id)
+}
+
+/// Where a request comes from.
+fn client_address(parts: &Parts) -> Option<IpAddr> {
+    let address = parts.extensions.get::<ClientAddress>();
+    address.map(|ClientAddress(address)| *address)
 }
 
 async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
@@ -115,6 +125,7 @@ async fn answer_operator(
         Call::Authorities(call) => authorities::answer(dps, request, call).await,
         Call::Resources(call) => resources::answer(dps, request, call).await,
         Call::Serving(call) => serving::answer(dps, request, call).await,
+        Call::Audit => audit::list(dps, request).await,
         Call::Refusals => verdicts::refusals(dps, request).await,
         Call::Explain => verdicts::explain(dps, request).await,
         Call::Block(id) => blocks::put(dps, request, id?).await,

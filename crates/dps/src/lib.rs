@@ -33,6 +33,7 @@ mod recent;
 mod state;
 
 mod certificate;
+mod expiry;
 mod explain;
 mod refusal;
 mod refused;
@@ -47,6 +48,7 @@ mod error;
 mod http;
 mod mqtt;
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -76,7 +78,7 @@ use crate::tenants::{Tenant, Tenants};
 pub use crate::admission::AdmissionLimits;
 pub use crate::mqtt::DpsSession;
 pub use crate::outbound::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
-pub use crate::presented::ClientAddress;
+pub use registry::ClientAddress;
 
 /// Tells the time; the program decides how.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -201,12 +203,12 @@ impl Dps {
     }
 
     /// Keeps a refusal for the operator before its device hears of it; other faults are nobody's refusal.
-    async fn note(&self, fault: &ServiceFault, id_scope: &str) {
+    async fn note(&self, fault: &ServiceFault, id_scope: &str, from: Option<IpAddr>) {
         let ServiceFault::Refused(refusal) = fault else {
             return;
         };
         let (now, code) = (self.now(), fault.code().code());
-        let Some(draft) = self.inner.refused.turn(refusal, code, now) else {
+        let Some(draft) = self.inner.refused.turn(refusal, code, from, now) else {
             return;
         };
         // Whom nobody knows is the concern of the server's owner.
@@ -375,13 +377,14 @@ impl Dps {
         &self.inner.tenants
     }
 
-    /// Goes on with registrations that wait for somebody outside, runs errands at hubs elsewhere and asks those how they are, until
-    /// `stopping` turns true. What is cut off is begun again at the next start.
+    /// Goes on with registrations that wait for somebody outside, runs errands at hubs elsewhere, asks those how they are, and forgets
+    /// refusals that are too old, until `stopping` turns true. What is cut off is begun again at the next start.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
             underway::run(self, stopping.clone()),
             errands::run(self, stopping.clone()),
-            health::run(self, stopping),
+            health::run(self, stopping.clone()),
+            expiry::run(self, stopping),
         );
     }
 

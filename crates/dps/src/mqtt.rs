@@ -11,6 +11,7 @@ use ::mqtt::{
 use bytes::Bytes;
 use ids::RegistrationId;
 use pki::PresentedChain;
+use registry::ClientAddress;
 use serde::Serialize;
 use wire::dps::{
     OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
@@ -22,7 +23,7 @@ use wire::username::Username;
 
 use crate::attest::TpmRefusal;
 use crate::error::ServiceFault;
-use crate::presented::{ClientAddress, Presented, Token};
+use crate::presented::{Presented, Token};
 use crate::refusal::Refusal;
 use crate::{Dps, Wish};
 
@@ -149,7 +150,7 @@ impl DpsSession {
     async fn fault(&self, fault: &ServiceFault) -> Answer {
         let request_id = crate::fresh_guid().hyphenated().to_string();
         fault.log(&request_id);
-        self.dps.note(fault, &self.id_scope).await;
+        self.dps.note(fault, &self.id_scope, self.from).await;
         let error = ServiceError::dps(fault.code(), fault.outside(), request_id, self.dps.now());
         Answer::new(error.http_status(), fault.retry_after(), &error)
     }

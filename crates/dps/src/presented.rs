@@ -20,10 +20,6 @@ pub struct Presented<'a> {
     pub from: Option<IpAddr>,
 }
 
-/// Where a connection comes from: the peer of its socket, as an extension of its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
-
 /// The text of a token. It opens the service for its holder, so it is not shown.
 #[derive(Clone, Copy)]
 pub struct Token<'a>(&'a str);

@@ -2,10 +2,12 @@
 //! so many are written in a second, whoever sends them.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ids::{Thumbprint, Timestamp};
+use metrics::counter;
 use registry::RefusalDraft;
 use wire::verdict::RefusalReport;
 
@@ -34,6 +36,33 @@ struct Seen {
     written: u32,
 }
 
+/// What becomes of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It is written, and counts for so many.
+    Write { times: u32 },
+    /// It is not.
+    Wait(Cause),
+}
+
+/// Why a refusal is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The same was written just now: it is counted with the next of its kind.
+    Again,
+    /// Too many were written in this second, or are remembered.
+    Flood,
+}
+
+impl Cause {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Again => "again",
+            Self::Flood => "flood",
+        }
+    }
+}
+
 /// Which refusals are worth writing now.
 #[derive(Debug, Default)]
 pub struct Refused(Mutex<Seen>);
@@ -41,32 +70,49 @@ pub struct Refused(Mutex<Seen>);
 impl Refused {
     /// The refusal to be written, when it is its turn; otherwise it is counted with the next of its kind.
     #[must_use]
-    pub fn turn(&self, refusal: &Refusal, error_code: u32, now: Timestamp) -> Option<RefusalDraft> {
+    pub fn turn(
+        &self,
+        refusal: &Refusal,
+        error_code: u32,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Option<RefusalDraft> {
+        let reason = refusal.reason.code();
         let kind = Kind {
             folded: refusal.registration_id.folded().to_owned(),
-            reason: refusal.reason.code(),
+            reason,
             credential: credential(refusal),
         };
         let credential = kind.credential;
-        let times = self.times(kind, now)?;
+        counter!("muster_dps_refusals_total", "reason" => reason).increment(1);
+        let times = match self.times(kind, now) {
+            Turn::Write { times } => times,
+            Turn::Wait(cause) => {
+                let cause = cause.name();
+                let unwritten = "muster_dps_refusals_unwritten_total";
+                counter!(unwritten, "reason" => reason, "cause" => cause).increment(1);
+                return None;
+            }
+        };
         let report = serde_json::to_value(report(refusal)).unwrap_or_default();
         Some(RefusalDraft {
             registration_id: refusal.registration_id.clone(),
-            reason: refusal.reason.code(),
+            reason,
             error_code,
             credential,
             times,
+            address,
             report,
         })
     }
 
-    fn times(&self, kind: Kind, now: Timestamp) -> Option<u32> {
+    fn times(&self, kind: Kind, now: Timestamp) -> Turn {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((written, since)) = seen.kinds.get_mut(&kind)
             && written.plus(AGAIN) > now
         {
             *since = since.saturating_add(1);
-            return None;
+            return Turn::Wait(Cause::Again);
         }
         if seen.kinds.len() >= REMEMBERED {
             seen.kinds
@@ -77,12 +123,13 @@ impl Refused {
         }
         let full = seen.kinds.len() >= REMEMBERED && !seen.kinds.contains_key(&kind);
         if seen.written >= PER_SECOND || full {
-            // Not silent: the log line of the refusal is written all the same.
-            return None;
+            // Not silent: it is in the metrics, and the log line of the refusal is written all the same.
+            return Turn::Wait(Cause::Flood);
         }
         seen.written += 1;
         let (_, since) = seen.kinds.insert(kind, (now, 0)).unwrap_or((now, 0));
-        Some(since.saturating_add(1))
+        let times = since.saturating_add(1);
+        Turn::Write { times }
     }
 }
 
@@ -120,27 +167,37 @@ mod tests {
     fn the_same_refusal_is_counted_and_written_when_its_time_has_come() {
         let refused = Refused::default();
         let start = Timestamp::from_unix_seconds(1000);
-        assert_eq!(refused.times(kind("a"), start), Some(1));
+        assert_eq!(refused.times(kind("a"), start), Turn::Write { times: 1 });
         for _ in 0..5 {
-            assert_eq!(refused.times(kind("a"), start), None);
+            let again = Turn::Wait(Cause::Again);
+            assert_eq!(refused.times(kind("a"), start), again);
         }
         let later = start.plus(AGAIN);
-        assert_eq!(refused.times(kind("a"), later), Some(6));
-        assert_eq!(refused.times(kind("b"), later), Some(1));
+        assert_eq!(refused.times(kind("a"), later), Turn::Write { times: 6 });
+        assert_eq!(refused.times(kind("b"), later), Turn::Write { times: 1 });
     }
 
     #[test]
     fn a_flood_of_different_refusals_is_written_at_a_bounded_rate_and_remembered_within_bounds() {
         let refused = Refused::default();
-        let mut written = 0;
+        let (mut written, mut unwritten) = (0, 0);
         for second in 0..5 {
             let now = Timestamp::from_unix_seconds(second);
             for n in 0..5000 {
                 let name = format!("{second}-{n}");
-                written += u32::from(refused.times(kind(&name), now).is_some());
+                match refused.times(kind(&name), now) {
+                    Turn::Write { .. } => written += 1,
+                    Turn::Wait(cause) => {
+                        assert_eq!(cause, Cause::Flood);
+                        unwritten += 1;
+                    }
+                }
             }
         }
-        assert_eq!(written, 5 * PER_SECOND);
+        assert_eq!(
+            (written, unwritten),
+            (5 * PER_SECOND, 25_000 - 5 * PER_SECOND)
+        );
         assert!(refused.0.lock().unwrap().kinds.len() <= REMEMBERED);
     }
 }

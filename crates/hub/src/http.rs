@@ -23,7 +23,7 @@ use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ids::{HubHost, HubName};
 use pki::PeerChain;
-use registry::{Actor, IfMatch, LocalHub, PageRequest, Registry};
+use registry::{Actor, ClientAddress, IfMatch, LocalHub, PageRequest, Registry};
 use serde_json::Value;
 use uuid::Uuid;
 use wire::http::Path;
@@ -143,6 +143,11 @@ impl Call {
                 .chars()
                 .take(64)
                 .collect(),
+            address: self
+                .parts
+                .extensions
+                .get::<ClientAddress>()
+                .map(|ClientAddress(address)| *address),
             at: self.hub.now(),
         })
     }

@@ -79,7 +79,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(flags) => serve::run(flags, &context),
         Command::Show => show::run(&context),
-        Command::Audit(command) => audit::run(command, &context),
+        Command::Audit(command) => block_on(audit::run(command, &context)),
         Command::Config(command) => config::run(&command),
         Command::Ca(command) => ca::run(command, context.output),
         Command::Dps(command) => block_on(dps::run(command, &context)),

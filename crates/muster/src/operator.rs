@@ -122,6 +122,7 @@ impl ServiceClient {
 }
 
 /// A request before it is sent.
+#[derive(Clone)]
 pub struct Call<'a> {
     method: Method,
     path: &'a [&'a str],
@@ -186,10 +187,36 @@ impl ServiceClient {
         body: Option<&Value>,
         top: Option<usize>,
     ) -> Result<Vec<Value>, OperatorError> {
+        let method = if body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
+        let call = Call {
+            body,
+            ..Call::new(method, path)
+        };
+        self.pages(call, top).await
+    }
+
+    /// Reads every page of what a query finds, up to `top` rows.
+    pub async fn found(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        top: usize,
+    ) -> Result<Vec<Value>, OperatorError> {
+        let call = Call::new(Method::GET, path).query(query);
+        self.pages(call, Some(top)).await
+    }
+
+    async fn pages(&self, call: Call<'_>, top: Option<usize>) -> Result<Vec<Value>, OperatorError> {
         let mut items = Vec::new();
         let mut continuation = None;
         loop {
-            let page = self.page(path, body, continuation.as_deref(), top).await?;
+            let page = self
+                .page(call.clone(), continuation.as_deref(), top)
+                .await?;
             items.extend(page.items);
             if let Some(top) = top.filter(|top| items.len() >= *top) {
                 items.truncate(top);
@@ -204,21 +231,16 @@ impl ServiceClient {
 
     async fn page(
         &self,
-        path: &[&str],
-        body: Option<&Value>,
+        call: Call<'_>,
         continuation: Option<&str>,
         top: Option<usize>,
     ) -> Result<Page, OperatorError> {
-        let method = if body.is_some() {
-            Method::POST
-        } else {
-            Method::GET
-        };
         let size = top.map_or(100, |top| top.min(100));
-        let mut call = Call::new(method, path).page(continuation, Some(size));
-        if let Some(body) = body {
-            call = call.body(body);
-        }
+        let call = Call {
+            continuation,
+            page_size: Some(size),
+            ..call
+        };
         match self.send(call).await? {
             (Value::Array(items), continuation) => Ok(Page {
                 items,

@@ -102,7 +102,7 @@ async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<R
         hub_host: host.clone(),
         entropy: Arc::new(SystemEntropy),
     };
-    Registry::open(&config.data_dir, init, clock::now())
+    Registry::open_keeping(&config.data_dir, init, config.retention, clock::now())
         .await
         .with_context(|| {
             format!(

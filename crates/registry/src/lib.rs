@@ -37,7 +37,7 @@ mod event;
 
 mod registry;
 
-pub use actor::Actor;
+pub use actor::{Actor, ClientAddress};
 pub use authority::{
     AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
     VerificationCode,
@@ -69,9 +69,9 @@ pub use registration::{
     RegistrationState, ReprovisionPolicy, Substatus,
 };
 pub use registry::{
-    AuditQuery, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Carried, Init,
-    MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES,
-    MAX_RESOURCES, MAX_SERVICES, Placed, RefusalsError, Registry, Settled, Ticket,
+    AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Carried,
+    Init, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES,
+    MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES, Placed, Registry, Retention, Settled, Ticket,
 };
 pub use resource::{
     DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,
@@ -82,7 +82,9 @@ pub use service::{
     PolicyDraftError, ProvisioningService, RemoteAccess, Right, Served, ServingError,
     SharedAccessPolicy,
 };
-pub use store::audit::{Book as AuditBook, Known as KnownAudit, Verified as VerifiedAudit};
+pub use store::audit::{
+    AuditLimits, Book as AuditBook, Known as KnownAudit, Verified as VerifiedAudit,
+};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,

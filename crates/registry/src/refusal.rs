@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use ids::{RegistrationId, Timestamp};
 use serde_json::Value;
 
@@ -16,6 +18,8 @@ pub struct RefusalDraft {
     pub credential: [u8; 32],
     /// How often since it was last written.
     pub times: u32,
+    /// Where the device's connection came from, when a door knows.
+    pub address: Option<IpAddr>,
     /// What was seen and tried, and what to do.
     pub report: Value,
 }

@@ -1,7 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ids::{HubHost, HubName, Timestamp};
+use store::audit::AuditLimits;
 use store::log::{EventLog, LogOptions};
 use store::{DataDirectory, Store};
 
@@ -44,12 +46,12 @@ mod evaluate;
 
 mod events;
 
-pub use audit::{AuditQuery, AuditRecord, AuditVerifyError};
+pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError};
 pub use registrations::{Carried, Placed, Settled, Ticket};
 
 pub use blocks::{BLOCKED, Block, BlockError};
 use compiled::ConfigurationCache;
-pub use refusals::RefusalsError;
+pub use refusals::ListError;
 
 use enrollments::EnrollmentCache;
 use served::{ServedNow, ServiceCell};
@@ -83,6 +85,25 @@ pub struct Init {
     pub entropy: Arc<dyn Entropy>,
 }
 
+/// How much is kept of what happened, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// The audit.
+    pub audit: AuditLimits,
+    /// Refusals, since they came last.
+    pub refusals: Duration,
+}
+
+impl Default for Retention {
+    /// Refusals for 30 days.
+    fn default() -> Self {
+        Self {
+            audit: AuditLimits::default(),
+            refusals: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
 /// The registry of a data directory, seen from one of its provisioning services: enrollments and registrations are that
 /// service's, hubs and devices are everybody's. Cheap to clone; all clones share one writer.
 ///
@@ -103,6 +124,7 @@ struct Inner {
     watchers: Arc<Watchers>,
     enrollments: EnrollmentCache,
     configurations: ConfigurationCache,
+    retention: Retention,
 }
 
 /// Opening and the service itself.
@@ -113,9 +135,22 @@ impl Registry {
     /// # Errors
     /// When the directory is held by another process, cannot be written, is damaged or was written by a newer version.
     pub async fn open(data_dir: &Path, init: Init, now: Timestamp) -> Result<Self, OpenError> {
+        Self::open_keeping(data_dir, init, Retention::default(), now).await
+    }
+
+    /// Like [`open`](Self::open), and keeps so much of what happened.
+    ///
+    /// # Errors
+    /// When the directory is held by another process, cannot be written, is damaged or was written by a newer version.
+    pub async fn open_keeping(
+        data_dir: &Path,
+        init: Init,
+        retention: Retention,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
         let directory = DataDirectory::lock(data_dir)?;
         let log = EventLog::open(&directory, LogOptions::default())?;
-        let store = Store::open(directory)?;
+        let store = Store::open_with(directory, retention.audit)?;
         let entropy = init.entropy.clone();
         store.write(move |tx| init::prepare(tx, &init, now)).await?;
         let served = Arc::new(ServedNow::new(store.read(served::read)?));
@@ -128,6 +163,7 @@ impl Registry {
             watchers: Arc::default(),
             enrollments: EnrollmentCache::default(),
             configurations: ConfigurationCache::default(),
+            retention,
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -32,6 +32,15 @@ async fn a_flipped_byte_in_the_audit_is_found_and_named() -> Result<()> {
     assert_eq!(verified[0]["last"], 2);
     let listed = server.muster(&["audit", "list"])?.json()?;
     assert_eq!(listed[0]["body"]["target"], "individual enrollment two");
+    // From the server too, by its owner.
+    let (owner, ca) = (server.dps_connection_string()?, server.ca()?);
+    let ca = ca.to_str().context("path")?;
+    let list = ["audit", "list", "--top", "1", "--login", &owner];
+    let served = server.muster(&[&list[..], &["--server-ca", ca]].concat())?;
+    let served = served.json()?;
+    assert_eq!(served.as_array().map(Vec::len), Some(1));
+    assert_eq!(served[0]["body"]["target"], "individual enrollment two");
+    assert_eq!(served[0]["body"]["address"], server.host());
     let known = format!("acts:2:{}", verified[0]["hash"].as_str().unwrap());
     server
         .muster(&["audit", "verify", "--known", &known])?

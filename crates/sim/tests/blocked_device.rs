@@ -104,6 +104,10 @@ async fn a_blocked_device_loses_its_session_within_a_second_and_comes_back_when_
     let explained = ["dps", "explain", "--registration-id", "press-1"];
     let explained = server.muster(&explained)?.json()?;
     assert_eq!(explained[0]["reason"], "device_blocked", "{explained}");
+    let metrics = format!("https://{}/metrics", server.host());
+    let metrics = server.client()?.get(metrics).send().await?.text().await?;
+    let counted = r#"muster_dps_refusals_total{reason="device_blocked"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
     match device.connect(&place).await {
         Err(HubError::Refused { .. }) => {}
         Err(other) => bail!("another refusal than the hub's own: {other}"),

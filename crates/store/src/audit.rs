@@ -4,8 +4,8 @@
 //! answered, or neither is there. The writer chains and hashes the records of all jobs of a commit at its end, so that a
 //! record costs a hash and a copy, and a commit one row for each book. What a body means is decided in `registry`.
 //!
-//! Two books, so that what devices cause cannot push out what operators did: each keeps its own number of bytes and then
-//! drops its oldest segment. The hash before the oldest kept record is the anchor from which the rest still verifies; the
+//! Three books, so that what devices cause cannot push out what operators did, nor a flood of refusals what was decided about
+//! devices that were let in: each keeps its own number of bytes, and its own while, and then drops its oldest segment. The hash before the oldest kept record is the anchor from which the rest still verifies; the
 //! book of acts says of each cut how far it went and which hash stood there.
 
 mod record;
@@ -20,6 +20,8 @@ pub use walk::{AuditError, Broken, Flaw, Known, Verified};
 pub(crate) use rows::SegmentRow;
 pub(crate) use seal::Chains;
 
+use std::time::Duration;
+
 use crate::{StoreError, Tx};
 
 /// What belongs together in one chain.
@@ -27,13 +29,15 @@ use crate::{StoreError, Tx};
 pub enum Book {
     /// What operators and the server did.
     Acts,
-    /// What was decided about devices that wanted to register.
+    /// What was decided about devices that were let in.
     Decisions,
+    /// Who was not let in.
+    Refusals,
 }
 
 impl Book {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Acts, Self::Decisions];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Acts, Self::Decisions, Self::Refusals];
 
     /// Its name.
     #[must_use]
@@ -41,6 +45,7 @@ impl Book {
         match self {
             Self::Acts => "acts",
             Self::Decisions => "decisions",
+            Self::Refusals => "refusals",
         }
     }
 }
@@ -52,16 +57,22 @@ pub struct AuditLimits {
     pub acts: u64,
     /// Bytes of decisions.
     pub decisions: u64,
+    /// Bytes of refusals.
+    pub refusals: u64,
+    /// How long a record is kept, whatever room there is; `None`: as long as there is room.
+    pub keep: Option<Duration>,
     /// Bytes that are dropped at once.
     pub segment: u64,
 }
 
 impl Default for AuditLimits {
-    /// 256 MiB of acts and 1 GiB of decisions (some three million), in segments of 4 MiB.
+    /// 256 MiB of acts, 1 GiB of decisions (some three million) and 256 MiB of refusals, in segments of 4 MiB.
     fn default() -> Self {
         Self {
             acts: 256 << 20,
             decisions: 1 << 30,
+            refusals: 256 << 20,
+            keep: None,
             segment: 4 << 20,
         }
     }
@@ -72,8 +83,26 @@ impl AuditLimits {
         match book {
             Book::Acts => self.acts,
             Book::Decisions => self.decisions,
+            Book::Refusals => self.refusals,
         }
     }
+
+    /// Whether a record of this time is older than what is kept. Times are in units of 100 ns.
+    fn is_over(&self, time: i64, now: i64) -> bool {
+        self.keep
+            .is_some_and(|keep| now.saturating_sub(time) > ticks(keep))
+    }
+
+    /// Whether a segment that begins with this time is to grow no more: segments are dropped as a whole, so that none may span
+    /// more than a small part of the time that records are kept.
+    fn is_full(&self, segment: &SegmentRow, now: i64) -> bool {
+        let spans = now.saturating_sub(segment.since);
+        segment.bytes >= self.segment || self.keep.is_some_and(|keep| spans > ticks(keep / 16))
+    }
+}
+
+fn ticks(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos() / 100).unwrap_or(i64::MAX)
 }
 
 /// A record on its way into a book.

@@ -139,4 +139,15 @@ impl Tx<'_> {
         self.run("DELETE FROM refusals WHERE id <= ?1", [newest - all])
             .map(drop)
     }
+
+    /// Deletes some of the oldest refusals that came last before `before`; says how many.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn expire_refusals(&self, before: i64) -> Result<usize, StoreError> {
+        // The newest has the largest id, and what comes again takes a new one.
+        let sql = "DELETE FROM refusals WHERE id IN
+                   (SELECT id FROM (SELECT id, last FROM refusals ORDER BY id LIMIT 1000) WHERE last < ?1)";
+        self.run(sql, [before])
+    }
 }

@@ -47,6 +47,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0010-errands-at-hubs",
         include_str!("../migrations/0010-errands-at-hubs/up.sql"),
     ),
+    (
+        "0011-refusals-have-a-book-of-their-own",
+        include_str!("../migrations/0011-refusals-have-a-book-of-their-own/up.sql"),
+    ),
 ];
 
 /// The schema that this program knows.

@@ -162,3 +162,19 @@ pub enum BlockState {
     /// It is asked again until it has.
     Pending,
 }
+
+/// A record of `GET /muster/v1/audit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditDocument {
+    /// `acts`, `decisions` or `refusals`.
+    pub book: String,
+    /// Its number in its book.
+    pub number: u64,
+    /// When.
+    pub time: Timestamp,
+    /// What: `kind` and particulars.
+    pub body: Value,
+    /// The chain up to here, hexadecimal.
+    pub hash: String,
+}

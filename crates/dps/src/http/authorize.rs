@@ -8,7 +8,7 @@ use ids::Timestamp;
 use registry::{Actor, Registry, Right};
 use wire::sas::{SharedAccessKey, UnverifiedToken};
 
-use super::{Incoming, RequestId};
+use super::{Incoming, RequestId, client_address};
 use crate::error::ServiceFault;
 use crate::health::Vitals;
 use crate::register::Deps;
@@ -56,6 +56,7 @@ pub(super) fn authorize<'a>(
         let registry = tenant.deps.registry.by(Actor {
             policy: policy.name.clone(),
             request_id: request_id(request),
+            address: client_address(request.parts),
             at: dps.now(),
         });
         Ok(Operator {

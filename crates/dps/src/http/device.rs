@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use ids::RegistrationId;
 use pki::PeerChain;
+use registry::ClientAddress;
 use wire::dps::{
     OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister, register_path,
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{Incoming, Reply};
 use crate::error::ServiceFault;
-use crate::presented::{ClientAddress, Presented, Token};
+use crate::presented::{Presented, Token};
 use crate::{Dps, Wish};
 
 /// Always 202: device daemons insist on it, although the work is done by then.

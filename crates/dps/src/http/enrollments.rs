@@ -97,6 +97,10 @@ pub(super) async fn mechanism(
     let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
     request.read(MAX_BODY).await?;
     let record = stored(operator.registry(), &key).await?;
+    let disclosed = operator
+        .registry()
+        .disclose("enrollment.keys.read", &record.key);
+    disclosed.await?;
     let document = shown(&record, None, Secrets::Shown)?;
     Ok(Reply::json(StatusCode::OK, &document["attestation"]))
 }

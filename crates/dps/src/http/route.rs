@@ -39,6 +39,7 @@ pub(super) enum Call<'a> {
     Serving(serving::Call<'a>),
     Authorities(authorities::Call),
     Resources(resources::Call),
+    Audit,
     Refusals,
     Explain,
     Block(Result<Blocked, IdError>),
@@ -70,7 +71,7 @@ const MECHANISM: &str = "attestationmechanism";
 const HUB_ROOTS: &[&str] = &["devices", "twins", "configurations", "jobs", "statistics"];
 
 /// What follows `/muster/v1` in this service's part of the path space.
-const OWN_AREAS: &[&str] = &["hubs", "services", "dps"];
+const OWN_AREAS: &[&str] = &["hubs", "services", "dps", "audit"];
 
 /// Finds the call.
 pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, ServiceFault> {
@@ -114,6 +115,10 @@ fn is_own(path: &[&str]) -> bool {
 
 fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
     match path {
+        [audit] if is(audit, "audit") => match *method {
+            Method::GET => Known::Call(Call::Audit),
+            _ => Known::OtherMethod,
+        },
         [_dps, certificates, rest @ ..] if is(certificates, "certificates") => {
             authorities::of(method, rest)
         }

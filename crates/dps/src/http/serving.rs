@@ -41,11 +41,11 @@ pub(super) async fn answer(
     };
     match call {
         Call::ListHubs => hubs::list(&request),
-        Call::ReadHub(name) => hubs::read(&request, &name?),
+        Call::ReadHub(name) => hubs::read(&request, &name?).await,
         Call::PutHub(name) => hubs::put(&request, name?).await,
         Call::DeleteHub(name) => hubs::delete(&request, &name?).await,
         Call::ListServices => services::list(&request),
-        Call::ReadService(name) => services::read(&request, &name?),
+        Call::ReadService(name) => services::read(&request, &name?).await,
         Call::PutService(name) => services::put(&request, name?).await,
         Call::ReadSettings => Ok(services::settings(&request)),
         Call::PatchSettings => services::patch_settings(&request).await,
@@ -54,19 +54,19 @@ pub(super) async fn answer(
         Call::PutLink(name) => links::put(&request, name?).await,
         Call::DeleteLink(name) => links::delete(&request, &name?).await,
         Call::ListPolicies => Ok(policies::list(&request)),
-        Call::ReadPolicy(name) => policies::read(&request, name),
+        Call::ReadPolicy(name) => policies::read(&request, name).await,
         Call::PutPolicy(name) => policies::put(&request, name).await,
         Call::DeletePolicy(name) => policies::delete(&request, name).await,
         Call::RegenerateKey(name) => policies::regenerate(&request, name).await,
         Call::ListAllocations => allocations::list(&request).await,
         Call::ReadAllocation(id) => allocations::read(&request, id).await,
         Call::ReplayAllocation(id) => allocations::replay(&request, id).await,
-        Call::WebhookKey => Ok(allocations::key(&request)),
+        Call::WebhookKey => allocations::key(&request).await,
     }
 }
 
-/// An operator who may change what the whole server has: one of the first service. Only [`Request::as_owner`] makes one.
-struct Owner<'a>(&'a Operator<'a>);
+/// An operator who may read and change what the whole server has: one of the first service. Only [`Owner::of`] makes one.
+pub(super) struct Owner<'a>(&'a Operator<'a>);
 
 impl Request<'_> {
     fn parsed<T: DeserializeOwned>(&self) -> Result<T, ServiceFault> {
@@ -74,17 +74,31 @@ impl Request<'_> {
     }
 
     fn as_owner(&self) -> Result<Owner<'_>, ServiceFault> {
-        let registry = self.operator.registry();
-        let service = registry.service();
-        match is_first(&service, &registry.served()) {
-            true => Ok(Owner(&self.operator)),
-            false => Err(ServingFault::NotServersOwner(service.name.clone()).into()),
-        }
+        Owner::of(&self.operator)
+    }
+
+    /// Enters into the audit that a key is about to be shown.
+    async fn disclose(&self, kind: &'static str, target: &str) -> Result<(), ServiceFault> {
+        let disclosed = self.operator.registry().disclose(kind, target);
+        Ok(disclosed.await?)
     }
 }
 
-impl Owner<'_> {
-    fn operator(&self) -> &Operator<'_> {
+impl<'a> Owner<'a> {
+    /// Takes an operator with the right to configure his service.
+    ///
+    /// # Errors
+    /// When that service is not the server's first one.
+    pub(super) fn of(operator: &'a Operator<'a>) -> Result<Self, ServiceFault> {
+        let registry = operator.registry();
+        let service = registry.service();
+        match is_first(&service, &registry.served()) {
+            true => Ok(Self(operator)),
+            false => Err(ServingFault::NotServersOwner(service.name.clone()).into()),
+        }
+    }
+
+    pub(super) fn operator(&self) -> &Operator<'a> {
         self.0
     }
 

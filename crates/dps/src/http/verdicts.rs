@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use ids::{RegistrationId, Timestamp};
 use pki::{Certificate, PresentedChain};
-use registry::{RefusalQuery, RefusalRecord, RefusalsError, Right};
+use registry::{RefusalQuery, RefusalRecord, Right};
 use wire::http as wire_http;
 use wire::serving::MAX_BODY;
 use wire::verdict::{ExplainRequest, RefusalDocument};
@@ -35,11 +35,7 @@ pub(super) async fn refusals(dps: &Dps, request: Incoming<'_>) -> Result<Reply, 
         after: page.after,
         limit: page.limit,
     };
-    let found = operator.registry().refusals(query).await;
-    let found = found.map_err(|error| match error {
-        RefusalsError::Continuation(_) => ServiceFault::Continuation,
-        RefusalsError::Storage(error) => ServiceFault::Storage(error),
-    })?;
+    let found = operator.registry().refusals(query).await?;
     let rows: Vec<RefusalDocument> = found.items.iter().map(document).collect();
     Ok(enrollments::paged(&rows, &found, "refusal"))
 }

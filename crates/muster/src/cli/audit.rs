@@ -9,7 +9,7 @@ use registry::{AuditBook, AuditQuery, KnownAudit, Registry};
 use serde_json::{Value, json};
 
 use super::{Column, Invocation, output};
-use crate::operator::OperatorError;
+use crate::operator::{OperatorError, Service};
 
 /// Verbs of `muster audit`.
 #[derive(Debug, Subcommand)]
@@ -23,9 +23,9 @@ pub enum AuditCommand {
         #[arg(long, value_name = "BOOK:NUMBER:HASH", value_parser = known)]
         known: Vec<KnownAudit>,
     },
-    /// List records, newest first.
+    /// List records, newest first: from the data directory, or with --login from the server, as its owner.
     #[command(
-        after_help = "Example:\n  muster audit list --about edge-001 --data-dir ./data --output table"
+        after_help = "Example:\n  muster audit list --about edge-001 --data-dir ./data --output table\n  muster audit list --kind enrollment.keys.read --from 2026-01-01T00:00:00Z --login \"$DPS\""
     )]
     List {
         /// Only of this registration id, or what was acted upon.
@@ -63,13 +63,15 @@ const RECORDS: &[Column] = &[
     ("Policy", "/body/policy"),
 ];
 
-pub fn run(command: AuditCommand, invocation: &Invocation) -> anyhow::Result<()> {
-    let data_dir = invocation.target.data_dir.clone().ok_or_else(|| {
-        let message = "the audit is read where it is kept: give --data-dir DIR";
-        OperatorError::Usage(message.to_owned())
-    })?;
+pub async fn run(command: AuditCommand, invocation: &Invocation) -> anyhow::Result<()> {
     match command {
-        AuditCommand::Verify { known } => verify(&data_dir, &known, invocation),
+        AuditCommand::Verify { known } => {
+            let data_dir = invocation.target.data_dir.clone().ok_or_else(|| {
+                let message = "the audit is verified where it is kept: give --data-dir DIR";
+                OperatorError::Usage(message.to_owned())
+            })?;
+            verify(&data_dir, &known, invocation)
+        }
         AuditCommand::List {
             about,
             kind,
@@ -77,18 +79,35 @@ pub fn run(command: AuditCommand, invocation: &Invocation) -> anyhow::Result<()>
             to,
             top,
         } => {
-            let moment =
-                |text: Option<String>| text.map(|text| Timestamp::parse(&text)).transpose();
-            let query = AuditQuery {
-                from: moment(from).context("--from")?,
-                to: moment(to).context("--to")?,
+            let asked = Asked {
                 about,
                 kind,
-                limit: top,
+                from,
+                to,
+                top,
             };
-            list(&data_dir, &query, invocation)
+            let target = &invocation.target;
+            let rows = match target
+                .data_dir
+                .as_deref()
+                .filter(|_| target.login.is_none())
+            {
+                Some(data_dir) => kept(data_dir, asked)?,
+                None => served(invocation, asked).await?,
+            };
+            let rows = Value::from(rows);
+            Ok(output::print(invocation.output, &rows, RECORDS)?)
         }
     }
+}
+
+/// Which records are asked for.
+struct Asked {
+    about: Option<String>,
+    kind: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    top: usize,
 }
 
 fn verify(data_dir: &Path, known: &[KnownAudit], invocation: &Invocation) -> anyhow::Result<()> {
@@ -109,15 +128,42 @@ fn verify(data_dir: &Path, known: &[KnownAudit], invocation: &Invocation) -> any
     )?)
 }
 
-fn list(data_dir: &Path, query: &AuditQuery, invocation: &Invocation) -> anyhow::Result<()> {
-    let found = Registry::audit(data_dir, query)?.into_iter().map(|record| {
-        json!({
-            "book": record.book, "number": record.number, "time": record.time,
-            "body": record.body, "hash": record.hash,
-        })
-    });
-    let shown = Value::from(found.collect::<Vec<_>>());
-    Ok(output::print(invocation.output, &shown, RECORDS)?)
+/// From the data directory.
+fn kept(data_dir: &Path, asked: Asked) -> anyhow::Result<Vec<Value>> {
+    let moment = |text: Option<String>| text.map(|text| Timestamp::parse(&text)).transpose();
+    let query = AuditQuery {
+        from: moment(asked.from).context("--from")?,
+        to: moment(asked.to).context("--to")?,
+        about: asked.about,
+        kind: asked.kind,
+        after: None,
+        limit: asked.top,
+    };
+    let found = Registry::audit(data_dir, &query)?
+        .into_iter()
+        .map(|record| {
+            json!({
+                "book": record.book, "number": record.number, "time": record.time,
+                "body": record.body, "hash": record.hash,
+            })
+        });
+    Ok(found.collect())
+}
+
+/// From the server.
+async fn served(invocation: &Invocation, asked: Asked) -> anyhow::Result<Vec<Value>> {
+    let client = invocation.target.connect(Service::Provisioning)?;
+    let query: Vec<(&str, String)> = [
+        ("about", asked.about),
+        ("kind", asked.kind),
+        ("from", asked.from),
+        ("to", asked.to),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect();
+    let path = ["muster", "v1", "audit"];
+    Ok(client.found(&path, &query, asked.top).await?)
 }
 
 fn known(text: &str) -> Result<KnownAudit, String> {
@@ -131,7 +177,7 @@ fn known(text: &str) -> Result<KnownAudit, String> {
         .into_iter()
         .find(|known| known.name() == book);
     Ok(KnownAudit {
-        book: book.ok_or("the book is acts or decisions")?,
+        book: book.ok_or("the book is acts, decisions or refusals")?,
         number: number.parse().map_err(|_| "the number is none")?,
         hash: hash
             .parse()

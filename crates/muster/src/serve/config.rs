@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use dps::AdmissionLimits;
 use ids::HubHost;
+use registry::Retention;
 use serde::Deserialize;
 
 mod limits;
+mod retention;
 
 use limits::LimitsTable;
+use retention::{AuditTable, RefusalsTable};
 
 /// `muster serve` flags. A flag that is given overrides the same key of the configuration file.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -50,6 +53,10 @@ struct ConfigFile {
     outbound_ca: Option<PathBuf>,
     max_connections: Option<usize>,
     limits: Option<LimitsTable>,
+    #[serde(default)]
+    audit: AuditTable,
+    #[serde(default)]
+    refusals: RefusalsTable,
 }
 
 /// What the server runs with; made only by [`ServeConfig::from_flags`], so every value has been looked at.
@@ -65,6 +72,8 @@ pub struct ServeConfig {
     pub connections_per_address: usize,
     /// Requests of devices.
     pub limits: AdmissionLimits,
+    /// What is kept of what happened.
+    pub retention: Retention,
 }
 
 const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
@@ -105,6 +114,7 @@ impl ServeConfig {
             max_connections: file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
             connections_per_address: limits.connections_per_address(),
             limits: limits.of_devices(),
+            retention: retention::of(file.audit, file.refusals),
         })
     }
 
@@ -174,6 +184,23 @@ pub const TEMPLATE: &str = "\
 
 # Registrations under way at once, at most. The server finds a lower bound by itself, so that those under way take less than a second.
 # registrations_at_once = 4096
+
+# How much is kept of the audit: of what operators did, of who was let in and of who was not. The oldest goes first.
+[audit]
+
+# Each in MiB.
+# acts_mib = 256
+# decisions_mib = 1024
+# refusals_mib = 256
+
+# Days that a record is kept at most; 0: as long as there is room.
+# keep_days = 0
+
+# The list of refusals that `muster dps explain --registration-id` shows.
+[refusals]
+
+# Days after which a refusal that has not come again is forgotten.
+# keep_days = 30
 ";
 
 #[cfg(test)]
@@ -193,7 +220,9 @@ mod tests {
             .collect();
         let file: ConfigFile = toml::from_str(&uncommented).unwrap();
         assert_eq!(file.https_port, Some(443));
-        assert_eq!(uncommented.lines().count(), 7 + 1 + 6);
+        assert_eq!(uncommented.lines().count(), 7 + 1 + 6 + 1 + 4 + 1 + 1);
+        let retention = retention::of(file.audit, file.refusals);
+        assert_eq!(retention, Retention::default());
         let limits = file.limits.unwrap();
         assert_eq!(
             limits.connections_per_address(),

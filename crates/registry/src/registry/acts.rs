@@ -9,6 +9,7 @@ use store::{StoreError, Tx};
 
 use super::Registry;
 use crate::actor::Actor;
+use crate::error::StorageError;
 
 impl Registry {
     /// The same registry in the hands of an operator: what he changes is entered into the audit with his name.
@@ -18,6 +19,18 @@ impl Registry {
             actor: Some(Arc::new(actor)),
             ..self.clone()
         }
+    }
+
+    /// Enters into the audit that keys are shown to the operator, which is an act although nothing changes; show them after it.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn disclose(
+        &self,
+        kind: &'static str,
+        target: impl Display,
+    ) -> Result<(), StorageError> {
+        self.act(kind, target, |_| Ok(())).await
     }
 
     /// Runs a write. When an operator does it, it and its record are durable together. `kind` is a stable name such as
@@ -38,7 +51,7 @@ impl Registry {
         };
         let record = json!({
             "kind": kind, "target": target.to_string(), "idScope": self.id_scope(),
-            "policy": actor.policy, "requestId": actor.request_id,
+            "policy": actor.policy, "requestId": actor.request_id, "address": actor.address,
         });
         let record = record.to_string().into_bytes();
         let both = move |tx: &Tx<'_>| {

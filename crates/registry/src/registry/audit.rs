@@ -1,14 +1,20 @@
-//! The audit, read from a data directory, also while a server runs on it.
+//! The audit, read by the server, or from its data directory while it runs.
+
+mod cursor;
 
 use std::path::Path;
 
 use ids::Timestamp;
 use serde_json::Value;
-use store::audit::{AuditError, Book, Known, Verified, records};
+use store::audit::{AuditError, Known, Verified};
 use store::{Store, View};
 
-use super::Registry;
-use crate::error::{OpenError, StorageError};
+use super::{ListError, Registry};
+use crate::error::OpenError;
+use crate::page::{Continuation, Page};
+
+/// Bytes of the audit that one page looks at.
+const READ_AT_ONCE: usize = 16 << 20;
 
 /// Why the audit was not found whole.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +27,21 @@ pub enum AuditVerifyError {
     Audit(#[from] AuditError),
 }
 
+/// Why the audit of a data directory is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditReadError {
+    /// The data directory cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The records cannot be.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
 /// A record of the audit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRecord {
-    /// `acts` or `decisions`.
+    /// `acts`, `decisions` or `refusals`.
     pub book: &'static str,
     /// Its number in its book.
     pub number: u64,
@@ -47,11 +64,18 @@ pub struct AuditQuery {
     pub about: Option<String>,
     /// Of this `kind` only.
     pub kind: Option<String>,
+    /// Go on behind this.
+    pub after: Option<Continuation>,
     /// At most so many.
     pub limit: usize,
 }
 
 impl AuditQuery {
+    /// Whether something of this time may be wanted.
+    fn spans(&self, since: Timestamp, until: Timestamp) -> bool {
+        self.from.is_none_or(|from| until >= from) && self.to.is_none_or(|to| since < to)
+    }
+
     fn wants(&self, record: &AuditRecord) -> bool {
         let text = |name: &str| record.body.get(name).and_then(Value::as_str);
         let about = |wanted: &String| {
@@ -86,44 +110,20 @@ impl Registry {
     /// The newest records of the audit, newest first.
     ///
     /// # Errors
-    /// When the directory or a record cannot be read.
-    pub fn audit(data_dir: &Path, query: &AuditQuery) -> Result<Vec<AuditRecord>, OpenError> {
-        let store = Store::open_read_only(data_dir)?;
-        let mut found = store.read(|view| {
-            let mut found = newest(view, Book::Acts, query)?;
-            found.extend(newest(view, Book::Decisions, query)?);
-            Ok::<_, StorageError>(found)
-        })?;
-        found.sort_by_key(|record| std::cmp::Reverse((record.time, record.number)));
-        found.truncate(query.limit);
-        Ok(found)
+    /// When the directory or a record cannot be read, or the query goes on behind no record.
+    pub fn audit(data_dir: &Path, query: &AuditQuery) -> Result<Vec<AuditRecord>, AuditReadError> {
+        let store = Store::open_read_only(data_dir).map_err(OpenError::from)?;
+        let page = store.read(|view| cursor::page(view, query, usize::MAX))?;
+        Ok(page.items)
     }
-}
 
-fn newest(
-    view: &View<'_>,
-    book: Book,
-    query: &AuditQuery,
-) -> Result<Vec<AuditRecord>, StorageError> {
-    let (mut found, mut before) = (Vec::new(), u64::MAX >> 1);
-    while let Some(block) = view.audit_block_before(book, before)? {
-        before = block.first;
-        let mut of_block: Vec<AuditRecord> = records(&block.records)
-            .filter_map(Result::ok)
-            .map(|record| AuditRecord {
-                book: book.name(),
-                number: record.number,
-                time: Timestamp::from_ticks(record.time),
-                body: serde_json::from_slice(record.body).unwrap_or_default(),
-                hash: record.hash.to_string(),
-            })
-            .filter(|record| query.wants(record))
-            .collect();
-        of_block.reverse();
-        found.extend(of_block);
-        if found.len() >= query.limit {
-            break;
-        }
+    /// The same of the open directory, a page at a time. A page looks at so much of the audit at most, so that it may have fewer
+    /// records than were asked for, or none, and still not be the last.
+    ///
+    /// # Errors
+    /// See [`ListError`].
+    pub async fn audit_page(&self, query: AuditQuery) -> Result<Page<AuditRecord>, ListError> {
+        let scan = move |view: &View<'_>| cursor::page(view, &query, READ_AT_ONCE);
+        self.inner.store.scan(scan).await
     }
-    Ok(found)
 }

@@ -14,15 +14,21 @@ use crate::refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 /// Refusals kept of one registration, and of all.
 const KEPT: (usize, i64) = (8, 100_000);
 
-/// Why refusals are not listed.
+/// Why refusals, or records of the audit, are not listed.
 #[derive(Debug, thiserror::Error)]
-pub enum RefusalsError {
+pub enum ListError {
     /// The continuation is none of this list.
     #[error(transparent)]
     Continuation(#[from] BadContinuation),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for ListError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
 }
 
 impl Registry {
@@ -40,7 +46,7 @@ impl Registry {
         let decision = json!({
             "kind": "registration.refused", "idScope": id_scope, "registrationId": id,
             "reason": refusal.reason, "errorCode": refusal.error_code, "times": refusal.times,
-            "enrollment": refusal.report.get("enrollment"),
+            "enrollment": refusal.report.get("enrollment"), "address": refusal.address,
         });
         let decision = decision.to_string().into_bytes();
         let row = RefusalRow {
@@ -57,20 +63,36 @@ impl Registry {
         };
         let note = move |tx: &Tx<'_>| {
             tx.put_refusal(&id_scope, &row, KEPT)?;
-            tx.audit(Book::Decisions, now.ticks(), decision)?;
+            tx.audit(Book::Refusals, now.ticks(), decision)?;
             Ok(())
         };
         self.inner.store.write(note).await
     }
 
+    /// Deletes refusals that came last longer ago than they are kept; says how many.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn expire_refusals(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let before = now.minus(self.inner.retention.refusals).ticks();
+        let mut expired = 0;
+        loop {
+            let some = self
+                .inner
+                .store
+                .write(move |tx| Ok::<_, StorageError>(tx.expire_refusals(before)?));
+            match some.await? {
+                0 => return Ok(expired),
+                some => expired += some,
+            }
+        }
+    }
+
     /// Lists refusals, newest first.
     ///
     /// # Errors
-    /// See [`RefusalsError`].
-    pub async fn refusals(
-        &self,
-        query: RefusalQuery,
-    ) -> Result<Page<RefusalRecord>, RefusalsError> {
+    /// See [`ListError`].
+    pub async fn refusals(&self, query: RefusalQuery) -> Result<Page<RefusalRecord>, ListError> {
         let before = query.after.as_ref().map(|after| after.key().parse());
         let before = before.transpose().map_err(|_| BadContinuation)?;
         let (id_scope, limit) = (self.id_scope(), query.limit.clamp(1, 1000));

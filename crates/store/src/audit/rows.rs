@@ -29,6 +29,10 @@ pub(crate) struct SegmentRow {
     pub(crate) hash: Hash,
     /// Bytes of its blocks.
     pub(crate) bytes: u64,
+    /// The earliest time of its records.
+    pub(crate) since: i64,
+    /// The latest.
+    pub(crate) until: i64,
 }
 
 fn read_block(row: &Row<'_>) -> rusqlite::Result<BlockRow> {
@@ -47,15 +51,18 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
         last: row.get(2)?,
         hash: Hash::from_bytes(row.get(3)?),
         bytes: row.get(4)?,
+        since: row.get(5)?,
+        until: row.get(6)?,
     })
 }
 
-/// The same statement for the table of either book.
+/// The same statement for the table of each book.
 macro_rules! of_book {
     ($book:expr, $before:literal, $after:literal) => {
         match $book {
             Book::Acts => concat!($before, " audit_acts ", $after),
             Book::Decisions => concat!($before, " audit_decisions ", $after),
+            Book::Refusals => concat!($before, " audit_refusals ", $after),
         }
     };
 }
@@ -92,7 +99,7 @@ impl View<'_> {
     }
 
     pub(crate) fn audit_segments(&self, book: Book) -> Result<Vec<SegmentRow>, StoreError> {
-        let sql = "SELECT first, previous, last, hash, bytes FROM audit_segments WHERE book = ?1 ORDER BY first";
+        let sql = "SELECT first, previous, last, hash, bytes, since, until FROM audit_segments WHERE book = ?1 ORDER BY first";
         self.all(sql, [book.name()], read_segment)
     }
 }
@@ -110,11 +117,14 @@ impl Tx<'_> {
 
     /// Begins a segment, or notes how far it goes.
     pub(super) fn put_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO audit_segments (book, first, previous, last, hash, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                   ON CONFLICT (book, first) DO UPDATE SET last = excluded.last, hash = excluded.hash, bytes = excluded.bytes";
+        let sql = "INSERT INTO audit_segments (book, first, previous, last, hash, bytes, since, until)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                   ON CONFLICT (book, first) DO UPDATE SET last = excluded.last, hash = excluded.hash, bytes = excluded.bytes,
+                     since = excluded.since, until = excluded.until";
         #[rustfmt::skip]
         let values = params![
             book.name(), row.first, row.previous.as_bytes(), row.last, row.hash.as_bytes(), row.bytes,
+            row.since, row.until,
         ];
         self.run(sql, values).map(drop)
     }

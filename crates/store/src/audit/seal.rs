@@ -10,6 +10,7 @@ use crate::{StoreError, Tx, View};
 pub(crate) struct Chains {
     acts: Chain,
     decisions: Chain,
+    refusals: Chain,
     limits: AuditLimits,
 }
 
@@ -34,6 +35,7 @@ impl Chains {
         Ok(Self {
             acts: Chain::load(view, Book::Acts)?,
             decisions: Chain::load(view, Book::Decisions)?,
+            refusals: Chain::load(view, Book::Refusals)?,
             limits,
         })
     }
@@ -43,28 +45,29 @@ impl Chains {
         let Some(time) = entries.iter().map(|entry| entry.time).max() else {
             return Ok(());
         };
-        for anchor in self.cut(tx)? {
+        for anchor in self.cut(tx, time)? {
             entries.push(Entry {
                 book: Book::Acts,
                 time,
                 body: anchor,
             });
         }
-        for chain in [&mut self.acts, &mut self.decisions] {
+        for chain in [&mut self.acts, &mut self.decisions, &mut self.refusals] {
             let book = chain.book;
             let own = entries.iter().filter(|entry| entry.book == book);
-            chain.append(tx, own, self.limits.segment)?;
+            chain.append(tx, own, self.limits)?;
         }
         Ok(())
     }
 
-    /// Drops the oldest segment of a book that holds more than it may. When a cut goes through the acts, where other cuts
+    /// Drops the oldest segment of a book that holds more than it may, or what is too old. When a cut goes through the acts, where other cuts
     /// are told, all of them are told again.
-    fn cut(&mut self, tx: &Tx<'_>) -> Result<Vec<Vec<u8>>, StoreError> {
-        let acts = self.acts.cut(tx, self.limits)?;
-        let decisions = self.decisions.cut(tx, self.limits)?;
+    fn cut(&mut self, tx: &Tx<'_>, now: i64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let acts = self.acts.cut(tx, self.limits, now)?;
         let mut told = Vec::new();
-        for (chain, tell) in [(&self.acts, acts), (&self.decisions, acts || decisions)] {
+        told.extend(self.acts.anchor().filter(|_| acts));
+        for chain in [&mut self.decisions, &mut self.refusals] {
+            let tell = chain.cut(tx, self.limits, now)? || acts;
             told.extend(chain.anchor().filter(|_| tell));
         }
         Ok(told)
@@ -95,7 +98,7 @@ impl Chain {
         &mut self,
         tx: &Tx<'_>,
         entries: impl Iterator<Item = &'e Entry>,
-        segment_bytes: u64,
+        limits: AuditLimits,
     ) -> Result<(), StoreError> {
         let before = self.head;
         let mut block = BlockRow {
@@ -114,20 +117,26 @@ impl Chain {
             return Ok(());
         }
         let growing = self.segments.back().copied();
-        let growing = growing.filter(|segment| segment.bytes < segment_bytes);
+        let growing = growing.filter(|segment| !limits.is_full(segment, block.until));
         if growing.is_some() {
             self.segments.pop_back();
         }
-        let (first, previous, bytes) = match growing {
-            Some(segment) => (segment.first, segment.previous, segment.bytes),
-            None => (block.first, before.hash, 0),
-        };
+        let begun = growing.unwrap_or(SegmentRow {
+            first: block.first,
+            previous: before.hash,
+            last: before.number,
+            hash: before.hash,
+            bytes: 0,
+            since: block.since,
+            until: block.until,
+        });
         let segment = SegmentRow {
-            first,
-            previous,
             last: self.head.number,
             hash: self.head.hash,
-            bytes: bytes + block.records.len() as u64,
+            bytes: begun.bytes + block.records.len() as u64,
+            since: begun.since.min(block.since),
+            until: begun.until.max(block.until),
+            ..begun
         };
         tx.insert_audit_block(self.book, &block)?;
         tx.put_audit_segment(self.book, &segment)?;
@@ -135,13 +144,15 @@ impl Chain {
         Ok(())
     }
 
-    /// Drops the oldest segment when the book without it still holds what it may; says whether it did. The one that grows
-    /// stays.
-    fn cut(&mut self, tx: &Tx<'_>, limits: AuditLimits) -> Result<bool, StoreError> {
+    /// Drops the oldest segment when the book without it still holds what it may, or all of it is too old; says whether it did.
+    /// The one that grows stays.
+    fn cut(&mut self, tx: &Tx<'_>, limits: AuditLimits, now: i64) -> Result<bool, StoreError> {
         let bytes: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         let oldest = self.segments.front().filter(|_| self.segments.len() > 1);
-        let Some(oldest) = oldest.filter(|oldest| bytes - oldest.bytes >= limits.of(self.book))
-        else {
+        let is_to_go = |oldest: &&SegmentRow| {
+            bytes - oldest.bytes >= limits.of(self.book) || limits.is_over(oldest.until, now)
+        };
+        let Some(oldest) = oldest.filter(is_to_go) else {
             return Ok(false);
         };
         tx.cut_audit_segment(self.book, oldest)?;

@@ -9,6 +9,8 @@ use crate::{DataDirectory, ReadOnlyStore, Store};
 const SMALL: AuditLimits = AuditLimits {
     acts: 600,
     decisions: 600,
+    refusals: 600,
+    keep: None,
     segment: 200,
 };
 
@@ -90,7 +92,7 @@ async fn an_empty_audit_and_a_filled_one_hold() {
     drop(open(directory.path(), SMALL));
     let empty = verify(directory.path(), &[]).unwrap();
     assert_eq!((empty[0].last, empty[1].last), (0, 0));
-    let [acts, decisions] = filled(directory.path()).await[..] else {
+    let [acts, decisions, _] = filled(directory.path()).await[..] else {
         panic!()
     };
     assert_eq!((acts.first, acts.last), (1, 1));
@@ -215,7 +217,7 @@ async fn what_is_cut_out_or_off_or_put_elsewhere_is_found() {
 #[tokio::test]
 async fn a_noted_hash_betrays_a_chain_that_was_computed_anew() {
     let directory = tempfile::tempdir().unwrap();
-    let [_, noted] = filled(directory.path()).await[..] else {
+    let [_, noted, _] = filled(directory.path()).await[..] else {
         panic!()
     };
     let known = Known {
@@ -252,7 +254,7 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
             &["a decision of some length"],
         )
         .await;
-        let [acts, decisions] = verify(directory.path(), &[]).unwrap()[..] else {
+        let [acts, decisions, _] = verify(directory.path(), &[]).unwrap()[..] else {
             panic!()
         };
         assert_eq!(decisions.last, u64::try_from(time).unwrap() + 1);
@@ -279,6 +281,51 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
     let second = "DELETE FROM audit_decisions WHERE first < (SELECT min(first) FROM audit_segments WHERE book = 'decisions')";
     tamper(directory.path(), second, []);
     assert_eq!(broken(directory.path()).flaw, Flaw::Unanchored);
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_pushes_nothing_else_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), SMALL);
+    commit(&store, Book::Acts, 0, &["the first act"]).await;
+    commit(&store, Book::Decisions, 0, &["the first decision"]).await;
+    for time in 0..100 {
+        commit(&store, Book::Refusals, time, &["a refusal of some length"]).await;
+    }
+    let [_, decisions, refusals] = verify(directory.path(), &[]).unwrap()[..] else {
+        panic!()
+    };
+    assert_eq!((decisions.first, decisions.last), (1, 1));
+    assert!(refusals.first > 80, "{refusals:?}");
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_in_every_book_and_the_rest_still_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let keep = AuditLimits {
+        keep: Some(Duration::from_micros(16)),
+        ..AuditLimits::default()
+    };
+    // 160 units of 100 ns are kept, in segments of ten.
+    let store = open(directory.path(), keep);
+    for time in (0..1000).step_by(5) {
+        for book in Book::ALL {
+            commit(&store, book, time, &["something"]).await;
+        }
+    }
+    let read = Store::open_read_only(directory.path()).unwrap();
+    for book in verify(directory.path(), &[]).unwrap() {
+        let oldest = read
+            .read(|view| view.audit_block_from(book.book, 0))
+            .unwrap();
+        let oldest = oldest.unwrap().since;
+        assert!((800..=845).contains(&oldest), "{book:?}: {oldest}");
+    }
+    let told = bodies(&read, Book::Acts).concat();
+    assert!(
+        told.contains(r#""kind":"audit.cut","book":"refusals""#),
+        "{told}"
+    );
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub enum AuditError {
 }
 
 impl View<'_> {
-    /// Walks both books from the oldest record kept to the newest.
+    /// Walks all books from the oldest record kept to the newest.
     ///
     /// # Errors
     /// At the first record that does not hold, or when the storage fails.
@@ -93,7 +93,7 @@ impl View<'_> {
         }
         let mut sought = Sought::of(&books);
         let mut verified = Vec::new();
-        // The acts come first: they tell of the cuts of both.
+        // The acts come first: they tell of the cuts of all.
         for (book, segments) in &books {
             let mut walk = Walk::new(*book, segments, known);
             let mut from = 0;

@@ -45,9 +45,12 @@ pub(super) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, Ser
     }))
 }
 
-pub(super) fn key(request: &Request<'_>) -> Reply {
+pub(super) async fn key(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+    let service = request.operator.registry().service();
+    let kind = "webhook.key.read";
+    request.disclose(kind, service.name.as_str()).await?;
     let key = signing_key(request).to_base64().to_string();
-    ok(&SigningKey { key })
+    Ok(ok(&SigningKey { key }))
 }
 
 fn signing_key(request: &Request<'_>) -> WebhookKey {

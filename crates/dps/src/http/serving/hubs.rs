@@ -21,10 +21,12 @@ pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     Ok(ok(&hubs.collect::<Vec<_>>()))
 }
 
-pub(super) fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
+pub(super) async fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let served = owner.operator().registry().served();
-    Ok(ok(&opened(find(&served, name)?, &served)))
+    let hub = find(&served, name)?;
+    request.disclose("hub.keys.read", hub.name.as_str()).await?;
+    Ok(ok(&opened(hub, &served)))
 }
 
 /// Creates. The same name with the same host is the same hub, so that a request may be sent again.
@@ -35,7 +37,10 @@ pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
     let host = serving::host(host_name, &operator.options().host)?;
     let registry = operator.registry();
     let hub = match find(&registry.served(), &name) {
-        Ok(hub) if hub.host == host => hub.clone(),
+        Ok(hub) if hub.host == host => {
+            request.disclose("hub.keys.read", hub.name.as_str()).await?;
+            hub.clone()
+        }
         _ => registry.create_hub(name, host, operator.now()).await?,
     };
     owner.hosts_covered().await;

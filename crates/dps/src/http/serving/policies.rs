@@ -13,11 +13,12 @@ pub(super) fn list(request: &Request<'_>) -> Reply {
     ok(&policies)
 }
 
-pub(super) fn read(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
+pub(super) async fn read(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
     let service = request.operator.registry().service();
     let mut policies = service.policies.iter();
     let policy = policies.find(|policy| policy.name.eq_ignore_ascii_case(name));
     let policy = policy.ok_or_else(|| ServingError::NoSuchPolicy(name.to_owned()))?;
+    request.disclose("policy.keys.read", &policy.name).await?;
     Ok(ok(&with_keys(policy)))
 }
 

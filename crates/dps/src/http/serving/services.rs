@@ -21,12 +21,14 @@ pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     Ok(ok(&all.collect::<Vec<_>>()))
 }
 
-pub(super) fn read(request: &Request<'_>, name: &ServiceName) -> Result<Reply, ServiceFault> {
+pub(super) async fn read(request: &Request<'_>, name: &ServiceName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let operator = owner.operator();
     let served = operator.registry().served();
     let service = served.services.iter().find(|service| service.name == *name);
     let service = service.ok_or_else(|| ServingError::NoSuchService(name.clone()))?;
+    let kind = "service.keys.read";
+    request.disclose(kind, service.name.as_str()).await?;
     Ok(ok(&opened(service, &operator.options().host)))
 }
 
@@ -46,7 +48,11 @@ pub(super) async fn put(request: &Request<'_>, name: ServiceName) -> Result<Repl
         service.name == name && service.host.as_ref() == Some(&host)
     };
     let service = match served.services.iter().find(is_it) {
-        Some(service) => service.clone(),
+        Some(service) => {
+            let kind = "service.keys.read";
+            request.disclose(kind, service.name.as_str()).await?;
+            service.clone()
+        }
         None => {
             let registry = operator.registry();
             let created = registry.create_service(name, host, operator.now()).await?;
