@@ -130,6 +130,33 @@ mod tests {
     }
 
     #[test]
+    fn segments_of_an_older_audit_get_the_times_of_their_records() {
+        let file: Arc<Path> = Path::new(":memory:").into();
+        let mut database = Connection::open_in_memory().unwrap();
+        let timed = MIGRATIONS
+            .iter()
+            .position(|(name, _)| name.starts_with("0011-"))
+            .unwrap();
+        for (_, sql) in &MIGRATIONS[..timed] {
+            database.execute_batch(sql).unwrap();
+        }
+        database.pragma_update(None, "user_version", timed).unwrap();
+        let rows = "INSERT INTO audit_acts VALUES (1, 5, 6, x''), (3, 4, 9, x''), (4, 10, 11, x'');
+                    INSERT INTO audit_segments VALUES
+                      ('acts', 1, x'', 3, x'', 0), ('acts', 4, x'', 4, x'', 0);
+                    INSERT INTO audit_decisions VALUES (1, 7, 8, x'');
+                    INSERT INTO audit_segments VALUES ('decisions', 1, x'', 2, x'', 0);";
+        database.execute_batch(rows).unwrap();
+        migrate(&mut database, &file).unwrap();
+        let times =
+            "SELECT book || ' ' || since || ' ' || until FROM audit_segments ORDER BY book, first";
+        assert_eq!(
+            texts(&database, times),
+            ["acts 4 9", "acts 10 11", "decisions 7 8"]
+        );
+    }
+
+    #[test]
     fn every_migration_folder_is_listed() {
         let folders =
             std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();

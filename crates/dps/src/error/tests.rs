@@ -70,6 +70,11 @@ fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
             "site-a is disabled",
         ),
         (
+            RefusalReason::Blocked(EnrollmentKey::Individual(id())),
+            "device_blocked",
+            "muster dps unblock --registration-id edge-001",
+        ),
+        (
             RefusalReason::NotPinned,
             "leaf_not_pinned",
             "neither the primary nor the secondary",
@@ -225,6 +230,12 @@ fn conflicts_are_of_the_kind_that_has_the_record() {
         (EnrollmentError::Exists(group.clone()), 409_202),
         (EnrollmentError::NotFound(individual.clone()), 404_201),
         (EnrollmentError::NotFound(group.clone()), 404_204),
+        (
+            EnrollmentError::Blocked {
+                key: individual.clone(),
+            },
+            409_201,
+        ),
         (EnrollmentError::PreconditionFailed(group), 412_000),
     ] {
         assert_eq!(ServiceFault::from(error).code().code(), code);
