@@ -263,7 +263,7 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
         assert!(acts.last < acts.first + 16, "{acts:?}");
     }
     drop(store);
-    let [acts, decisions] = verify(directory.path(), &[]).unwrap()[..] else {
+    let [acts, decisions, _] = verify(directory.path(), &[]).unwrap()[..] else {
         panic!()
     };
     assert!(
