@@ -78,11 +78,13 @@ impl AuditQuery {
 
     fn wants(&self, record: &AuditRecord) -> bool {
         let text = |name: &str| record.body.get(name).and_then(Value::as_str);
+        // A target is an id behind what it is the id of: "individual enrollment edge-001", "hub/edge-001".
         let about = |wanted: &String| {
             let of = [text("registrationId"), text("target")];
-            of.into_iter()
-                .flatten()
-                .any(|text| text.eq_ignore_ascii_case(wanted))
+            of.into_iter().flatten().any(|text| {
+                let mut parts = std::iter::once(text).chain(text.split([' ', '/']));
+                parts.any(|part| part.eq_ignore_ascii_case(wanted))
+            })
         };
         self.from.is_none_or(|from| record.time >= from)
             && self.to.is_none_or(|to| record.time < to)

@@ -116,20 +116,7 @@ impl Chain {
         if block.records.is_empty() {
             return Ok(());
         }
-        let growing = self.segments.back().copied();
-        let growing = growing.filter(|segment| !limits.is_full(segment, block.until));
-        if growing.is_some() {
-            self.segments.pop_back();
-        }
-        let begun = growing.unwrap_or(SegmentRow {
-            first: block.first,
-            previous: before.hash,
-            last: before.number,
-            hash: before.hash,
-            bytes: 0,
-            since: block.since,
-            until: block.until,
-        });
+        let begun = self.growing(&block, before, limits);
         let segment = SegmentRow {
             last: self.head.number,
             hash: self.head.hash,
@@ -142,6 +129,25 @@ impl Chain {
         tx.put_audit_segment(self.book, &segment)?;
         self.segments.push_back(segment);
         Ok(())
+    }
+
+    /// Takes the segment that grows, or begins one when that is full.
+    fn growing(&mut self, block: &BlockRow, before: Head, limits: AuditLimits) -> SegmentRow {
+        let last = self.segments.back();
+        if last.is_some_and(|last| !limits.is_full(last, block.until))
+            && let Some(growing) = self.segments.pop_back()
+        {
+            return growing;
+        }
+        SegmentRow {
+            first: block.first,
+            previous: before.hash,
+            last: before.number,
+            hash: before.hash,
+            bytes: 0,
+            since: block.since,
+            until: block.until,
+        }
     }
 
     /// Drops the oldest segment when the book without it still holds what it may, or all of it is too old; says whether it did.
