@@ -185,9 +185,18 @@ async fn a_server_that_dies_between_two_calls_makes_no_second_device() {
     let service = service.restarted().await;
     service.webhook.far.set(Mood::Well);
     let _running = Running::of(&service);
-    let state = provision(&service, "d", &shown).await;
-    assert_eq!(state["status"], "assigned", "{state}");
-    assert_eq!(state["substatus"], "initialAssignment");
+    // Read and not asked for again: what was under way goes on by itself.
+    let state = async || {
+        service
+            .operate(Method::GET, "/registrations/d", &[], None)
+            .await
+            .body
+    };
+    until(&service, "the assignment", async || {
+        state().await["status"] == "assigned"
+    })
+    .await;
+    assert_eq!(state().await["substatus"], "initialAssignment");
     assert_eq!(service.webhook.far.created(), 1);
     assert_eq!(
         service.webhook.far.twin("d")["tags"]["by"],
