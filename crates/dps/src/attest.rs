@@ -14,10 +14,12 @@ use crate::refusal::{NotProven, Refusal, RefusalReason};
 
 mod symmetric_key;
 mod tpm;
+mod trial;
 mod x509;
 
 pub use symmetric_key::KeyPair;
 pub use tpm::{Challenge, TpmIdentity, TpmProof, TpmRefusal, Tpms, UnusableTpmKey};
+pub use trial::{Means, Outcome, Trial, trials};
 
 /// How far a device's clock may lag. Device daemons make tokens that live 30 s and show the same one with every poll.
 const SKEW: Duration = Duration::from_secs(300);

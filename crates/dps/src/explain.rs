@@ -1,18 +1,23 @@
-//! What a registration would come to: the very steps of `register.rs`, without the one that writes.
+//! What a registration would come to: the very steps of `register.rs`, without those that write.
 
-use ids::Timestamp;
+use ids::{HubName, RegistrationId, Timestamp};
+use registry::{AssignError, EnrollmentKey, ForeseenAt, RegistrationRecord};
 use wire::error::DpsErrorCode;
-use wire::verdict::Verdict;
+use wire::sas::UnverifiedToken;
+use wire::verdict::{EarlierAssignment, Explanation, SeenToken, Verdict};
 
-use crate::allocate::{self, Route};
-use crate::attest;
-use crate::enrollment;
+use crate::allocate::{self, Allocation, Asking, Route};
+use crate::attest::{self, AttestedDevice, Outcome, Trial};
+use crate::enrollment::{self, Candidates};
 use crate::health::Vitals;
-use crate::refusal::NotProven;
+use crate::refusal::{NotProven, Refusal};
 use crate::refused;
-use crate::register::{Deps, Register};
+use crate::register::{self, Deps, Failure, Register};
 
-/// Judges a registration as if it came from a device that holds the keys of what is shown.
+mod notes;
+mod tried;
+
+/// Judges a registration as if it came from a device that holds the keys of what is shown. Writes nothing.
 ///
 /// # Errors
 /// When the storage fails.
@@ -21,14 +26,43 @@ pub async fn explain(
     deps: &Deps,
     vitals: &Vitals,
     now: Timestamp,
-) -> Result<Verdict, NotProven> {
-    match judge(request, deps, vitals, now).await {
-        Err(NotProven::Refused(refusal)) => Ok(Verdict::Refused {
-            registration_id: refusal.registration_id.clone(),
-            error_code: DpsErrorCode::InvalidCertificate.code(),
-            report: refused::report(&refusal),
+) -> Result<Explanation, NotProven> {
+    let mut trials = Vec::new();
+    let judged = match judge(request, deps, vitals, now, &mut trials).await {
+        Err(NotProven::Refused(refusal)) => Judged::Refused(refusal),
+        other => other?,
+    };
+    let (tried, not_listed) =
+        tried::documents(&trials, &judged, request.presented.chain, deps).await?;
+    let token = request.presented.token;
+    let token = token.and_then(|token| UnverifiedToken::parse(token.reveal()).ok());
+    Ok(Explanation {
+        registration_id: request.registration_id.clone(),
+        verdict: judged.verdict(),
+        token: token.map(|token| SeenToken {
+            resource: token.resource().to_owned(),
+            expires_utc: token.expiry(),
         }),
-        other => other,
+        tried,
+        not_listed,
+    })
+}
+
+/// A verdict and whose it is.
+enum Judged {
+    Refused(Box<Refusal>),
+    LetIn(EnrollmentKey, Verdict),
+}
+
+impl Judged {
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::LetIn(_, verdict) => verdict,
+            Self::Refused(refusal) => Verdict::Refused {
+                error_code: DpsErrorCode::InvalidCertificate.code(),
+                report: refused::report(&refusal),
+            },
+        }
     }
 }
 
@@ -37,37 +71,117 @@ async fn judge(
     deps: &Deps,
     vitals: &Vitals,
     now: Timestamp,
-) -> Result<Verdict, NotProven> {
+    trials: &mut Vec<Trial>,
+) -> Result<Judged, NotProven> {
     let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
-    let candidates = enrollment::find(&claim, deps).await?;
+    let found = enrollment::find(&claim, deps).await;
+    if !matches!(found, Ok(Candidates::Individual(_))) {
+        trials.push(no_individual(request.registration_id));
+    }
+    let candidates = found?;
+    trials.extend(attest::trials(&claim, &candidates, deps.verifiers(), now));
     let device = attest::prove(claim, candidates, deps.verifiers(), now)?;
-    let registration_id = device.registration_id().clone();
+    let decided_by = device.enrollment().entry().key().clone();
+    let verdict = place(device, request, deps, vitals).await?;
+    Ok(Judged::LetIn(decided_by, verdict))
+}
+
+fn no_individual(id: &RegistrationId) -> Trial {
+    Trial {
+        key: EnrollmentKey::Individual(id.clone()),
+        by: attest::Means::Entry,
+        outcome: Outcome::Absent,
+    }
+}
+
+/// What becomes of a device that is let in.
+async fn place(
+    device: AttestedDevice,
+    request: Register<'_>,
+    deps: &Deps,
+    vitals: &Vitals,
+) -> Result<Verdict, NotProven> {
     let enrollment = device.enrollment().entry().key().to_string();
     let service = deps.registry.service();
-    Ok(
-        match allocate::choose(device, &service, request.presented.from, vitals) {
-            Ok(Route::Asking(_)) => Verdict::Asks {
-                registration_id,
-                enrollment,
-            },
-            Ok(Route::Chosen(place)) => match service.hub(place.hub()) {
-                Some(hub) => Verdict::Accepted {
-                    registration_id,
-                    enrollment,
-                    assigned_hub: hub.host.clone(),
-                    device_id: place.device_id().clone(),
-                },
-                None => Verdict::Failed {
-                    registration_id,
-                    enrollment,
-                    message: format!("hub {} is not linked", place.hub()),
-                },
-            },
-            Err(error) => Verdict::Failed {
-                registration_id,
-                enrollment,
-                message: error.to_string(),
-            },
+    match allocate::choose(device, &service, request.presented.from, vitals) {
+        Ok(Route::Asking(asking)) => asks(&asking, enrollment, deps).await,
+        Ok(Route::Chosen(place)) => assigned(&place, request, enrollment, deps).await,
+        Err(error) => Ok(failed(enrollment, &error.into())),
+    }
+}
+
+async fn assigned(
+    place: &Allocation,
+    request: Register<'_>,
+    enrollment: String,
+    deps: &Deps,
+) -> Result<Verdict, NotProven> {
+    let assign = register::assignment(place, None);
+    let foreseen = match deps.registry.foresee(&assign).await {
+        Ok(foreseen) => foreseen,
+        Err(AssignError::Storage(error)) => return Err(error.into()),
+        Err(error) => return Ok(failed(enrollment, &error.into())),
+    };
+    let service = deps.registry.service();
+    let host = |name: &HubName| service.hub(name).map(|hub| hub.host.clone());
+    let Some(assigned_hub) = host(&foreseen.hub) else {
+        // It was unlinked a moment ago.
+        let error = AssignError::UnknownHub(foreseen.hub);
+        return Ok(failed(enrollment, &error.into()));
+    };
+    let notes = notes::of(&foreseen, place, &service, request.presented.from);
+    let earlier = foreseen.previous.and_then(|(hub, device_id)| {
+        Some(EarlierAssignment {
+            assigned_hub: host(&hub)?,
+            device_id,
+        })
+    });
+    let device_id = foreseen.device_id;
+    Ok(match foreseen.at {
+        ForeseenAt::Here { substatus, .. } => Verdict::Accepted {
+            enrollment,
+            assigned_hub,
+            device_id,
+            substatus: crate::state::substatus_of(substatus),
+            earlier,
+            notes,
         },
-    )
+        ForeseenAt::Elsewhere => Verdict::Asks {
+            enrollment,
+            assigned_hub: Some(assigned_hub),
+            device_id: Some(device_id),
+            earlier,
+            notes,
+        },
+    })
+}
+
+async fn asks(asking: &Asking, enrollment: String, deps: &Deps) -> Result<Verdict, NotProven> {
+    let device = asking.device();
+    let record = deps.registry.registration(device.registration_id()).await?;
+    let assignment = record.as_ref().and_then(RegistrationRecord::assignment);
+    let service = deps.registry.service();
+    let earlier = assignment.and_then(|(hub, device_id)| {
+        Some(EarlierAssignment {
+            assigned_hub: service.hub(hub)?.host.clone(),
+            device_id: device_id.clone(),
+        })
+    });
+    let policy = device.enrollment().entry().reprovision();
+    Ok(Verdict::Asks {
+        enrollment,
+        assigned_hub: None,
+        device_id: None,
+        notes: notes::of_asking(earlier.as_ref(), policy),
+        earlier,
+    })
+}
+
+fn failed(enrollment: String, failure: &Failure) -> Verdict {
+    let failure = register::failure(failure);
+    Verdict::Failed {
+        enrollment,
+        error_code: failure.code,
+        message: failure.message,
+    }
 }

@@ -22,7 +22,7 @@ use crate::refusal::{NotProven, Refusal};
 
 mod record;
 
-pub use record::assignment_failure;
+pub use record::{assignment, assignment_failure, failure};
 
 /// A wish to register: the id asked for, and what is shown for it.
 #[derive(Debug, Clone, Copy)]
@@ -165,10 +165,10 @@ async fn follow(
     match route {
         Route::Chosen(place) => {
             let issued = issue::issue(place.device(), &request, deps, now)?;
-            let assignment = || record::assignment(&place, issued.as_ref());
-            let assigned = deps.registry.assign(assignment(), now).await;
+            let assign = || assignment(&place, issued.as_ref());
+            let assigned = deps.registry.assign(assign(), now).await;
             Ok(match assigned {
-                Err(AssignError::Elsewhere) => begin_placing(assignment(), deps, now).await,
+                Err(AssignError::Elsewhere) => begin_placing(assign(), deps, now).await,
                 done => done.map(|assigned| Registered::Assigned(Box::new(assigned))),
             })
         }

@@ -90,7 +90,9 @@ fn fail(state: &mut RegistrationState, code: u32, message: String) {
     state.error_message = Some(message);
 }
 
-fn substatus_of(stored: StoredSubstatus) -> Substatus {
+/// What the wire calls it.
+#[must_use]
+pub fn substatus_of(stored: StoredSubstatus) -> Substatus {
     match stored {
         StoredSubstatus::InitialAssignment => Substatus::InitialAssignment,
         StoredSubstatus::DeviceDataMigrated => Substatus::DeviceDataMigrated,

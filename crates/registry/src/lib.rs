@@ -64,9 +64,9 @@ pub use placing::{Errand, ErrandKind, Plan, PlanStep, Spot, Whereabouts};
 pub use precondition::IfMatch;
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{
-    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, IssuedNote,
-    PassedOver, Registrant, RegistrationError, RegistrationFailure, RegistrationRecord,
-    RegistrationState, ReprovisionPolicy, Substatus,
+    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, Foreseen,
+    ForeseenAt, IssuedNote, PassedOver, Registrant, RegistrationError, RegistrationFailure,
+    RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
 };
 pub use registry::{
     AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Carried,

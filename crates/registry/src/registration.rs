@@ -251,6 +251,33 @@ pub struct Assigned {
     pub device_created: bool,
 }
 
+/// What a registration would come to if it were made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// Its hub; where it was assigned before when the policy is [`ReprovisionPolicy::Never`].
+    pub hub: HubName,
+    /// The hub device.
+    pub device_id: DeviceId,
+    /// Where it is assigned to now, if the hub is still linked.
+    pub previous: Option<(HubName, DeviceId)>,
+    /// What would be done there.
+    pub at: ForeseenAt,
+}
+
+/// What would be done at the hub of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeseenAt {
+    /// It would be over at once.
+    Here {
+        /// What the device would be told.
+        substatus: Substatus,
+        /// Whether the hub device would be made.
+        creates_device: bool,
+    },
+    /// A hub that does not live here would be asked first: the device's own, or that of before.
+    Elsewhere,
+}
+
 /// Why nothing was assigned.
 #[derive(Debug, thiserror::Error)]
 pub enum AssignError {

@@ -1,8 +1,12 @@
 //! Muster's own API about who was or would be let in: `/muster/v1/dps/refusals`, `/muster/v1/dps/explain`.
 
+use std::net::IpAddr;
+
 use ids::{DeviceId, HubHost, HubName, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::dps::Substatus;
 
 /// A certificate as it was shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,15 +58,104 @@ pub struct RefusalDocument {
     pub report: Value,
 }
 
-/// `POST /muster/v1/dps/explain`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `POST /muster/v1/dps/explain`. Of `certificates` and `token` at least one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExplainRequest {
     /// PEM, leaf first; what a device would show.
-    pub certificates: String,
-    /// As what it would register; the leaf's common name when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<String>,
+    /// A shared access signature that a device would send. It counts before certificates, as it does when a device shows both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// As what it would register; when it is left out, whom the token is for, or the leaf's common name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<RegistrationId>,
+    /// Where it would come from: allocation by latency looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_address: Option<IpAddr>,
+}
+
+impl std::fmt::Debug for ExplainRequest {
+    /// Without the token, which opens the service for its holder.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExplainRequest")
+            .field("certificates", &self.certificates)
+            .field("token", &self.token.as_ref().map(|_| "redacted"))
+            .field("registration_id", &self.registration_id)
+            .field("client_address", &self.client_address)
+            .finish()
+    }
+}
+
+/// What `POST /muster/v1/dps/explain` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// As what the device would register.
+    pub registration_id: RegistrationId,
+    /// What it would come to.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// What the token says of itself, when there was one that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<SeenToken>,
+    /// The enrollments that were tried, in the order of their precedence.
+    pub tried: Vec<TriedEnrollment>,
+    /// How many more were tried and are not listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_listed: usize,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A token as it was shown, without its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenToken {
+    /// What it is for, decoded.
+    pub resource: String,
+    /// Until when it says it is valid.
+    pub expires_utc: Timestamp,
+}
+
+/// One certificate, key or TPM of an enrollment, and how it took what was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriedEnrollment {
+    /// Which one, such as `enrollment group factory-a`.
+    pub enrollment: String,
+    /// By what of it, such as `primary certificate`, `CA certificate factory-root`, `secondary key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// That certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<TriedCertificate>,
+    /// `matched`, or why not: a reason of `docs/reason-codes.md`.
+    pub outcome: String,
+    /// In words.
+    pub message: String,
+    /// Whether the verdict is this one's.
+    pub decides: bool,
+}
+
+/// A certificate of an enrollment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriedCertificate {
+    /// Distinguished name of its subject.
+    pub subject: String,
+    /// Upper-case hexadecimal.
+    pub sha256_thumbprint: String,
+    /// Its place in what was shown, the leaf being 1. Absent when it was not shown: the chain leads on to it, or ends before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_as: Option<usize>,
 }
 
 /// What a registration would come to.
@@ -75,41 +168,66 @@ pub struct ExplainRequest {
 pub enum Verdict {
     /// The device would be let in and assigned, if it holds the leaf's key: a file cannot prove that.
     Accepted {
-        /// As what it registers.
-        registration_id: RegistrationId,
         /// The enrollment that lets it in.
         enrollment: String,
-        /// The hub that allocation chooses; an earlier assignment may stand, as the reprovision policy says.
+        /// Its hub: the one that allocation chooses, or that of an earlier assignment when the reprovision policy says so.
         assigned_hub: HubHost,
         /// The device there.
         device_id: DeviceId,
+        /// What the device would be told.
+        substatus: Substatus,
+        /// An assignment that stands now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<EarlierAssignment>,
+        /// What is not as one would expect of a first registration.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
     },
-    /// The device would be let in, and the enrollment's webhook asked for its hub. It is not asked now.
+    /// The device would be let in, and somebody outside asked before it is assigned: the enrollment's webhook which hub it gets, or a
+    /// hub elsewhere what is there. Nobody is asked now.
     Asks {
-        /// As what it registers.
-        registration_id: RegistrationId,
         /// The enrollment that lets it in.
         enrollment: String,
+        /// Its hub, when no webhook chooses it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assigned_hub: Option<HubHost>,
+        /// The device there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device_id: Option<DeviceId>,
+        /// An assignment that stands now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<EarlierAssignment>,
+        /// What becomes of it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
     },
     /// The device would be let in, and find no place.
     Failed {
-        /// As what it registers.
-        registration_id: RegistrationId,
         /// The enrollment that lets it in.
         enrollment: String,
+        /// What its poll would be answered, six digits.
+        error_code: u32,
         /// What is missing.
         message: String,
     },
     /// The device would be refused.
     Refused {
-        /// As what it wants to register.
-        registration_id: RegistrationId,
         /// What it would be answered, six digits.
         error_code: u32,
         /// Why.
         #[serde(flatten)]
         report: RefusalReport,
     },
+}
+
+/// Where a registration is assigned to before another attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierAssignment {
+    /// Its hub.
+    pub assigned_hub: HubHost,
+    /// The device there.
+    pub device_id: DeviceId,
 }
 
 /// `PUT /muster/v1/dps/blocks/{registrationId}`.

@@ -113,7 +113,8 @@ fn is_better(known: Option<&RefusalReason>) -> bool {
     )
 }
 
-fn nearest_on<'g>(
+/// The group of the first certificate on the way to an anchor that is one of a group.
+pub(super) fn nearest_on<'g>(
     chain: &VerifiedChain,
     groups: &'g [Arc<Entry>],
 ) -> Option<(&'g Arc<Entry>, &'g Anchor)> {
@@ -126,7 +127,8 @@ fn nearest_on<'g>(
         .find_map(|issuer| of(issuer.sha256()))
 }
 
-fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Anchor)> {
+/// The certificates of groups, in the order in which they are tried.
+pub(super) fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Anchor)> {
     groups.iter().flat_map(|group| {
         let anchors: &[Anchor] = match group.attestation() {
             Attestation::Anchors(anchors) => anchors,

@@ -1,10 +1,11 @@
 //! Muster's own API about who was or would be let in.
 
 use axum::http::StatusCode;
-use ids::{RegistrationId, Timestamp};
+use ids::{IdError, RegistrationId, Timestamp};
 use pki::{Certificate, PresentedChain};
 use registry::{RefusalQuery, RefusalRecord, Right};
 use wire::http as wire_http;
+use wire::sas::UnverifiedToken;
 use wire::serving::MAX_BODY;
 use wire::verdict::{ExplainRequest, RefusalDocument};
 
@@ -13,7 +14,7 @@ use super::{Incoming, Reply, enrollments};
 use crate::Dps;
 use crate::error::ServiceFault;
 use crate::explain;
-use crate::presented::Presented;
+use crate::presented::{Presented, Token};
 use crate::register::Register;
 use crate::serving::ServingFault;
 
@@ -57,13 +58,10 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
     let operator = authorize(dps, &request, Right::RegistrationStatusRead)?;
     let body = request.read(MAX_EXPLAINED).await?;
     let asked: ExplainRequest = wire::serving::parse(&body).map_err(ServingFault::from)?;
-    let shown = Certificate::parse_pem_bundle(&asked.certificates)
-        .map_err(|error| ServiceFault::Certificates(crate::refusal::with_causes(&error)))?;
-    let shown = PresentedChain::from_certificates(shown)
-        .map_err(|error| ServiceFault::Certificates(error.to_string()))?;
-    let id = match asked.registration_id {
-        Some(id) => id,
-        None => RegistrationId::parse(shown.leaf().subject_common_name().unwrap_or_default())?,
+    let shown = asked.certificates.as_deref().map(chain).transpose()?;
+    let id = match &asked.registration_id {
+        Some(id) => id.clone(),
+        None => meant(asked.token.as_deref(), shown.as_ref())?,
     };
     let service = operator.registry().service();
     let request = Register {
@@ -72,13 +70,32 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
         payload: None,
         csr: None,
         presented: Presented {
-            chain: Some(&shown),
-            ..Presented::default()
+            chain: shown.as_ref(),
+            token: asked.token.as_deref().and_then(Token::of),
+            tpm: None,
+            from: asked.client_address,
         },
     };
     let (deps, vitals) = (operator.deps(), operator.vitals());
-    let verdict = explain::explain(request, deps, vitals, operator.now()).await?;
-    Ok(Reply::json(StatusCode::OK, &verdict))
+    let explanation = explain::explain(request, deps, vitals, operator.now()).await?;
+    Ok(Reply::json(StatusCode::OK, &explanation))
+}
+
+fn chain(pem: &str) -> Result<PresentedChain, ServiceFault> {
+    let shown = Certificate::parse_pem_bundle(pem)
+        .map_err(|error| ServiceFault::Certificates(crate::refusal::with_causes(&error)))?;
+    PresentedChain::from_certificates(shown)
+        .map_err(|error| ServiceFault::Certificates(error.to_string()))
+}
+
+/// Whom a credential is for: a token, which counts before a certificate, ends with the registration id.
+fn meant(token: Option<&str>, shown: Option<&PresentedChain>) -> Result<RegistrationId, IdError> {
+    let token = token.and_then(|token| UnverifiedToken::parse(token).ok());
+    let named = match &token {
+        Some(token) => token.resource().rsplit('/').next(),
+        None => shown.and_then(|shown| shown.leaf().subject_common_name()),
+    };
+    RegistrationId::parse(named.unwrap_or_default())
 }
 
 /// A chain of ten certificates in PEM inside JSON.

@@ -23,7 +23,7 @@ pub(super) fn enrolled_by(device: &AttestedDevice) -> EnrolledBy {
 }
 
 /// Everything that one transaction writes.
-pub(super) fn assignment(place: &Allocation, issued: Option<&Issued>) -> Assign {
+pub fn assignment(place: &Allocation, issued: Option<&Issued>) -> Assign {
     Assign {
         registrant: registrant(place.device(), place.device_id(), issued),
         choice: Choice {
@@ -118,7 +118,7 @@ fn proof(device: &AttestedDevice, issued: Option<&Issued>) -> DeviceProof {
 }
 
 /// What is remembered of a failure; the message is fit for the device, which is let in.
-pub(super) fn failure(failure: &Failure) -> RegistrationFailure {
+pub fn failure(failure: &Failure) -> RegistrationFailure {
     match failure {
         Failure::Allocation(error) => RegistrationFailure {
             code: match error {

@@ -75,7 +75,7 @@ pub enum DpsCommand {
     Unblock(block::UnblockFlags),
     /// Why a device would be, or was, accepted or refused.
     #[command(
-        after_help = "Example:\n  muster dps explain --certificate certs/edge-001-full-chain.cert.pem --data-dir ./data\n  muster dps explain --registration-id edge-001 --data-dir ./data --output table"
+        after_help = "Example:\n  muster dps explain --certificate certs/edge-001-full-chain.cert.pem --data-dir ./data\n  muster dps explain --token - --data-dir ./data --output table < edge-002.token\n  muster dps explain --registration-id edge-001 --data-dir ./data --output table"
     )]
     Explain(explain::ExplainFlags),
 }

@@ -42,6 +42,11 @@ pub fn print(format: Format, value: &Value, columns: &[Column]) -> io::Result<()
     out.flush()
 }
 
+/// Prints a line between tables, for people.
+pub fn line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
 fn rows(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),

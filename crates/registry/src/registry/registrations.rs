@@ -21,6 +21,7 @@ use crate::registration::{
 use crate::service::ProvisioningService;
 
 mod assign;
+mod judge;
 mod place;
 mod places;
 mod reset;

@@ -133,6 +133,12 @@ impl UnverifiedToken {
         &self.resource
     }
 
+    /// Until when the sender says it is valid.
+    #[must_use]
+    pub fn expiry(&self) -> Timestamp {
+        self.expiry
+    }
+
     /// Checks the token against the keys that its policy or identity has.
     ///
     /// `requested` is the resource asked for, not encoded, such as `hub.example/devices/d/modules/m`; `skew` is how far the

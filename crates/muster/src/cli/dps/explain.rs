@@ -1,12 +1,14 @@
 //! `muster dps explain`: why a device would be, or was, accepted or refused.
 
+use std::io::Read;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cli::{Column, Invocation, output};
+use crate::cli::{Column, Format, Invocation, output};
 use crate::operator::{Call, OperatorError, Service};
 
 /// What is to be explained.
@@ -15,19 +17,29 @@ pub struct ExplainFlags {
     /// The certificates that a device would show, PEM, leaf first.
     #[arg(long, visible_alias = "cp", value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// As what it would register, or did; the leaf's common name when it is left out.
+    /// The token (SharedAccessSignature …) that a device with a key would send; - reads it from standard input, where no list
+    /// of processes shows it.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// As what it would register, or did; when it is left out, whom the token is for, or the leaf's common name.
     #[arg(long, visible_alias = "rid")]
     registration_id: Option<String>,
+    /// From which address it would come; the nearest hub is chosen by it.
+    #[arg(long, value_name = "IP")]
+    client_address: Option<IpAddr>,
     /// Refusals not before this moment.
-    #[arg(long, value_name = "TIME", conflicts_with = "certificate")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["certificate", "token"])]
     from: Option<String>,
     /// Refusals before this moment.
-    #[arg(long, value_name = "TIME", conflicts_with = "certificate")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["certificate", "token"])]
     to: Option<String>,
     /// At most so many refusals.
-    #[arg(long, conflicts_with = "certificate")]
+    #[arg(long, conflicts_with_all = ["certificate", "token"])]
     top: Option<usize>,
 }
+
+/// More than any token has.
+const MAX_INPUT: u64 = 16 * 1024;
 
 const VERDICT: &[Column] = &[
     ("Verdict", "/verdict"),
@@ -35,7 +47,16 @@ const VERDICT: &[Column] = &[
     ("Enrollment", "/enrollment"),
     ("Hub", "/assignedHub"),
     ("DeviceId", "/deviceId"),
+    ("Substatus", "/substatus"),
     ("Reason", "/reason"),
+    ("Message", "/message"),
+];
+
+const TRIED: &[Column] = &[
+    ("Tried", "/enrollment"),
+    ("By", "/by"),
+    ("Outcome", "/outcome"),
+    ("Decides", "/decides"),
     ("Message", "/message"),
 ];
 
@@ -49,34 +70,56 @@ const REFUSALS: &[Column] = &[
 ];
 
 pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result<()> {
-    match &flags.certificate {
-        Some(path) => {
-            let pem = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the certificates {}", path.display()))?;
-            let verdict = judge(&pem, flags.registration_id.as_deref(), invocation).await?;
-            output::print(invocation.output, &verdict, VERDICT)?;
-            match verdict["verdict"].as_str() {
-                Some("accepted" | "asks") => Ok(()),
-                _ => Err(OperatorError::Verdict.into()),
-            }
+    if flags.certificate.is_none() && flags.token.is_none() {
+        let refusals = refusals(flags, invocation).await?;
+        return Ok(output::print(invocation.output, &refusals, REFUSALS)?);
+    }
+    let verdict = judge(&flags, invocation).await?;
+    output::print(invocation.output, &verdict, VERDICT)?;
+    if invocation.output == Format::Table {
+        output::line("")?;
+        output::print(invocation.output, &verdict["tried"], TRIED)?;
+        for note in verdict["notes"].as_array().into_iter().flatten() {
+            output::line(&format!("\nNote: {}", note.as_str().unwrap_or_default()))?;
         }
-        None => {
-            let refusals = refusals(flags, invocation).await?;
-            Ok(output::print(invocation.output, &refusals, REFUSALS)?)
-        }
+    }
+    match verdict["verdict"].as_str() {
+        Some("accepted" | "asks") => Ok(()),
+        _ => Err(OperatorError::Verdict.into()),
     }
 }
 
-async fn judge(pem: &str, id: Option<&str>, invocation: &Invocation) -> anyhow::Result<Value> {
+async fn judge(flags: &ExplainFlags, invocation: &Invocation) -> anyhow::Result<Value> {
     let client = invocation.target.connect(Service::Provisioning)?;
-    let mut body = json!({ "certificates": pem });
-    if let Some(id) = id {
+    let mut body = json!({});
+    if let Some(path) = &flags.certificate {
+        let pem = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the certificates {}", path.display()))?;
+        body["certificates"] = json!(pem);
+    }
+    if let Some(token) = flags.token.as_deref() {
+        body["token"] = json!(read_token(token)?);
+    }
+    if let Some(id) = &flags.registration_id {
         body["registrationId"] = json!(id);
+    }
+    if let Some(address) = flags.client_address {
+        body["clientAddress"] = json!(address);
     }
     let path = ["muster", "v1", "dps", "explain"];
     Ok(client
         .call(Call::new(Method::POST, &path).body(&body))
         .await?)
+}
+
+fn read_token(given: &str) -> anyhow::Result<String> {
+    if given != "-" {
+        return Ok(given.to_owned());
+    }
+    let mut token = String::new();
+    let read = std::io::stdin().take(MAX_INPUT).read_to_string(&mut token);
+    read.context("cannot read the token from standard input")?;
+    Ok(token)
 }
 
 async fn refusals(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result<Value> {

@@ -8,7 +8,8 @@ use store::audit::Book;
 use store::{IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
 use wire::identity::Authentication;
 
-use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
+use super::judge::{Judged, judge};
+use super::places::find;
 use super::underway::{ASSIGNING, write_note};
 use super::{end_underway, group_id, new_row, record, write_row};
 use crate::change::Change;
@@ -17,7 +18,7 @@ use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
-use crate::register::{Decision, DeviceStep, OldDevice, Place, Situation, decide};
+use crate::register::{Decision, DeviceStep, OldDevice, Place};
 use crate::registration::{
     Assign, AssignError, Assigned, EnrolledBy, Registrant, RegistrationRecord,
 };
@@ -86,35 +87,11 @@ impl AssignJob {
     pub(super) fn run(self, tx: &Tx<'_>) -> Result<Assigned, AssignError> {
         let id_scope = self.service.id_scope.as_str();
         let registrant = &self.assign.registrant;
-        require_entry(tx, id_scope, registrant)?;
-        let stored = tx.registration(id_scope, registrant.registration_id.folded())?;
-        let (previous, wanted) = places(&self.service, &self.assign, stored.as_ref());
-        if previous
-            .iter()
-            .chain([&wanted])
-            .any(|place| is_elsewhere(&self.service, place))
-        {
-            return Err(AssignError::Elsewhere);
-        }
-        let existing = find(tx, &wanted)?;
-        let previous_exists = match &previous {
-            Some(previous) if *previous == wanted => existing.is_some(),
-            Some(previous) => find(tx, previous)?.is_some(),
-            None => false,
-        };
-        let situation = Situation {
-            previous: previous.as_ref(),
-            previous_exists,
-            wanted: &wanted,
-            wanted_exists: existing.is_some(),
-        };
-        let decision = decide(situation, registrant.policy);
-        if link(&self.service, &decision.place).is_none() {
-            return Err(AssignError::UnknownHub(self.assign.choice.hub));
-        }
-        if existing.is_some() && previous.as_ref() != Some(&decision.place) {
-            self.require_owner(tx, &decision.place)?;
-        }
+        let Judged {
+            stored,
+            previous,
+            decision,
+        } = judge(tx, &self.service, &self.assign)?;
         let was_underway = stored.as_ref().is_some_and(|row| row.status == ASSIGNING);
         if decision.step != DeviceStep::Create || decision.old != OldDevice::None || was_underway {
             // What is there is read and changed, and may turn out to be damaged between two writes.
@@ -153,11 +130,6 @@ impl AssignJob {
             decision.substatus.as_str(),
         )
         .into_bytes()
-    }
-
-    /// A device that another registration is assigned to is not taken from it.
-    fn require_owner(&self, tx: &Tx<'_>, place: &Place) -> Result<(), AssignError> {
-        require_owner(tx, &self.service, &self.assign, place)
     }
 
     fn leave(

@@ -1,0 +1,114 @@
+//! What a registration comes to, before anything of it is written: read by the transaction that then writes, and by whoever only
+//! wants to know.
+
+use store::{RegistrationRow, View};
+
+use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
+use crate::error::StorageError;
+use crate::register::{Decision, DeviceStep, Place, Situation, decide};
+use crate::registration::{Assign, AssignError, Foreseen, ForeseenAt};
+use crate::registry::Registry;
+use crate::registry::rows::Rows;
+use crate::service::ProvisioningService;
+
+/// What is there, and what is decided about it. Only this file makes one.
+pub(super) struct Judged {
+    /// The record of an earlier attempt.
+    pub(super) stored: Option<RegistrationRow>,
+    /// Where the registration is assigned to, when it is.
+    pub(super) previous: Option<Place>,
+    /// What is to be done.
+    pub(super) decision: Decision,
+}
+
+impl Registry {
+    /// What [`assign`](Self::assign) would come to now. Writes nothing.
+    ///
+    /// # Errors
+    /// See [`AssignError`]; never [`AssignError::Elsewhere`].
+    pub async fn foresee(&self, assign: &Assign) -> Result<Foreseen, AssignError> {
+        let service = self.service();
+        self.inner.store.read(|view| {
+            let (previous, place, at) = match judge(view, &service, assign) {
+                Err(AssignError::Elsewhere) => {
+                    let (previous, wanted) = elsewhere(view, &service, assign)?;
+                    (previous, wanted, ForeseenAt::Elsewhere)
+                }
+                judged => {
+                    let judged = judged?;
+                    let at = ForeseenAt::Here {
+                        substatus: judged.decision.substatus,
+                        creates_device: judged.decision.step == DeviceStep::Create,
+                    };
+                    (judged.previous, judged.decision.place, at)
+                }
+            };
+            let rows = Rows { file: view.file() };
+            let read = |place: Place| -> Result<_, StorageError> {
+                let hub = rows.id("hub", place.hub.try_into())?;
+                Ok((hub, rows.id("device id", place.device_id.try_into())?))
+            };
+            let (hub, device_id) = read(place)?;
+            Ok(Foreseen {
+                hub,
+                device_id,
+                previous: previous.map(read).transpose()?,
+                at,
+            })
+        })
+    }
+}
+
+/// Decides about a registration.
+pub(super) fn judge(
+    view: &View<'_>,
+    service: &ProvisioningService,
+    assign: &Assign,
+) -> Result<Judged, AssignError> {
+    let id_scope = service.id_scope.as_str();
+    let registrant = &assign.registrant;
+    require_entry(view, id_scope, registrant)?;
+    let stored = view.registration(id_scope, registrant.registration_id.folded())?;
+    let (previous, wanted) = places(service, assign, stored.as_ref());
+    let mut both = previous.iter().chain([&wanted]);
+    if both.any(|place| is_elsewhere(service, place)) {
+        return Err(AssignError::Elsewhere);
+    }
+    let existing = find(view, &wanted)?;
+    let previous_exists = match &previous {
+        Some(previous) if *previous == wanted => existing.is_some(),
+        Some(previous) => find(view, previous)?.is_some(),
+        None => false,
+    };
+    let situation = Situation {
+        previous: previous.as_ref(),
+        previous_exists,
+        wanted: &wanted,
+        wanted_exists: existing.is_some(),
+    };
+    let decision = decide(situation, registrant.policy);
+    if link(service, &decision.place).is_none() {
+        return Err(AssignError::UnknownHub(assign.choice.hub.clone()));
+    }
+    if existing.is_some() && previous.as_ref() != Some(&decision.place) {
+        require_owner(view, service, assign, &decision.place)?;
+    }
+    Ok(Judged {
+        stored,
+        previous,
+        decision,
+    })
+}
+
+/// Where the device is and shall be, when a hub elsewhere has to be asked about it.
+fn elsewhere(
+    view: &View<'_>,
+    service: &ProvisioningService,
+    assign: &Assign,
+) -> Result<(Option<Place>, Place), AssignError> {
+    let id = &assign.registrant.registration_id;
+    let stored = view.registration(service.id_scope.as_str(), id.folded())?;
+    let (previous, wanted) = places(service, assign, stored.as_ref());
+    require_owner(view, service, assign, &wanted)?;
+    Ok((previous, wanted))
+}
