@@ -164,6 +164,23 @@ impl Service {
             .collect()
     }
 
+    /// Everything in the data directory but what readers share while they read.
+    pub fn files(&self) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+        let (mut files, mut folders) = (Default::default(), vec![self.directory.path().to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !path.to_string_lossy().ends_with("-shm") {
+                    let bytes = std::fs::read(&path).unwrap();
+                    std::collections::BTreeMap::insert(&mut files, path, bytes);
+                }
+            }
+        }
+        files
+    }
+
     pub fn now(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.clock.load(Ordering::Relaxed))
     }

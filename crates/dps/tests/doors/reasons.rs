@@ -17,22 +17,22 @@ use crate::tpm;
 
 /// What a device shows.
 #[derive(Default)]
-struct Attempt {
-    scope: Option<&'static str>,
-    chain: Option<PresentedChain>,
-    token: Option<String>,
-    tpm: Option<Value>,
+pub struct Attempt {
+    pub scope: Option<&'static str>,
+    pub chain: Option<PresentedChain>,
+    pub token: Option<String>,
+    pub tpm: Option<Value>,
 }
 
 impl Attempt {
-    fn by(certificates: &[&pki::Certificate]) -> Self {
+    pub fn by(certificates: &[&pki::Certificate]) -> Self {
         Self {
             chain: Some(chain(certificates)),
             ..Self::default()
         }
     }
 
-    fn with(token: impl Into<String>) -> Self {
+    pub fn with(token: impl Into<String>) -> Self {
         Self {
             token: Some(token.into()),
             ..Self::default()
@@ -48,18 +48,30 @@ impl Attempt {
 }
 
 impl Service {
-    async fn attempt(&self, id: &str, attempt: &Attempt) -> Answer {
-        let scope = self.id_scope();
-        let scope = attempt.scope.unwrap_or(&scope);
-        let mut request = Request::builder().method(Method::PUT).uri(format!(
-            "/{scope}/registrations/{id}/register?api-version=2021-06-01"
-        ));
-        if let Some(token) = &attempt.token {
-            request = request.header("authorization", token);
-        }
+    pub async fn attempt(&self, id: &str, attempt: &Attempt) -> Answer {
         let mut body = json!({"registrationId": id});
         if let Some(tpm) = &attempt.tpm {
             body["tpm"] = tpm.clone();
+        }
+        let path = format!("{id}/register");
+        self.showing(Method::PUT, &path, attempt, &body).await
+    }
+
+    /// A device's request about a registration.
+    pub async fn showing(
+        &self,
+        method: Method,
+        path: &str,
+        attempt: &Attempt,
+        body: &Value,
+    ) -> Answer {
+        let scope = self.id_scope();
+        let scope = attempt.scope.unwrap_or(&scope);
+        let mut request = Request::builder().method(method).uri(format!(
+            "/{scope}/registrations/{path}?api-version=2021-06-01"
+        ));
+        if let Some(token) = &attempt.token {
+            request = request.header("authorization", token);
         }
         let mut request = request.body(Body::from(body.to_string())).unwrap();
         let chain = attempt.chain.clone().map(Arc::new);
@@ -67,7 +79,7 @@ impl Service {
         self.send(request).await
     }
 
-    async fn refusals(&self, query: &str) -> Value {
+    pub async fn refusals(&self, query: &str) -> Value {
         let request = Request::builder()
             .uri(format!(
                 "https://{}/muster/v1/dps/refusals?api-version=2021-10-01{query}",
@@ -81,12 +93,25 @@ impl Service {
         answer.body
     }
 
-    async fn explain(&self, id: &str, shown: &PresentedChain) -> Value {
-        let all = std::iter::once(shown.leaf()).chain(shown.issuers());
-        let pem: String = all.map(pki::Certificate::to_pem).collect();
-        let body = json!({"certificates": pem, "registrationId": id});
+    /// What `explain` says of a device that would show the same. Nothing is written.
+    pub async fn explain(&self, id: &str, attempt: &Attempt) -> Value {
+        let mut body = json!({"registrationId": id});
+        if let Some(shown) = &attempt.chain {
+            let all = std::iter::once(shown.leaf()).chain(shown.issuers());
+            body["certificates"] = json!(all.map(pki::Certificate::to_pem).collect::<String>());
+        }
+        if let Some(token) = &attempt.token {
+            body["token"] = json!(token);
+        }
+        let before = self.files();
+        let explained = self.explained(&body).await;
+        assert!(before == self.files(), "it was written");
+        explained
+    }
+
+    pub async fn explained(&self, body: &Value) -> Value {
         let path = "/muster/v1/dps/explain";
-        let answer = self.operate(Method::POST, path, &[], Some(&body)).await;
+        let answer = self.operate(Method::POST, path, &[], Some(body)).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
     }
@@ -267,8 +292,8 @@ async fn each_cause_is_terse_to_the_device_and_plain_to_the_operator() {
         assert_eq!(kept[0]["reason"], *reason, "{id}: {kept}");
         assert_eq!(kept[0]["errorCode"], 401_002);
         assert!(!kept[0]["message"].as_str().unwrap().is_empty());
-        if let (Some(shown), None) = (&attempt.chain, attempt.scope) {
-            let verdict = service.explain(id, shown).await;
+        if attempt.tpm.is_none() && attempt.scope.is_none() {
+            let verdict = service.explain(id, attempt).await;
             assert_eq!(verdict["verdict"], "refused", "{id}: {verdict}");
             assert_eq!(verdict["reason"], *reason, "{id}: {verdict}");
             assert_eq!(verdict["chain"], kept[0]["chain"], "{id}");
@@ -292,7 +317,8 @@ async fn a_device_that_would_be_let_in_is_explained_so_and_nothing_is_written() 
         .create("/enrollmentGroups/all", &group("all", &root.certificate))
         .await;
     let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
-    let verdict = service.explain("device-1", &shown).await;
+    let attempt = Attempt::by(&[&root.leaf("device-1"), &root.certificate]);
+    let verdict = service.explain("device-1", &attempt).await;
     assert_eq!(verdict["verdict"], "accepted");
     assert_eq!(verdict["enrollment"], "enrollment group all");
     let path = "/registrations/device-1";

@@ -70,8 +70,8 @@ pub(super) fn judge(
     require_entry(view, id_scope, registrant)?;
     let stored = view.registration(id_scope, registrant.registration_id.folded())?;
     let (previous, wanted) = places(service, assign, stored.as_ref());
-    let mut both = previous.iter().chain([&wanted]);
-    if both.any(|place| is_elsewhere(service, place)) {
+    let is_elsewhere = |place: &Place| is_elsewhere(service, place);
+    if previous.as_ref().is_some_and(is_elsewhere) || is_elsewhere(&wanted) {
         return Err(AssignError::Elsewhere);
     }
     let existing = find(view, &wanted)?;
