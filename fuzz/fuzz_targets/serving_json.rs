@@ -4,6 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use wire::connection_string::ConnectionString;
 use wire::serving::{self, HostRequest, LinkRequest, PolicyRequest, RegenerateRequest, SettingsPatch};
+use wire::verdict::ExplainRequest;
 
 fuzz_target!(|body: &[u8]| {
     let _ = serving::parse::<HostRequest>(body);
@@ -11,6 +12,7 @@ fuzz_target!(|body: &[u8]| {
     let _ = serving::parse::<PolicyRequest>(body);
     let _ = serving::parse::<RegenerateRequest>(body);
     let _ = serving::parse::<SettingsPatch>(body);
+    let _ = serving::parse::<ExplainRequest>(body);
     if let Ok(text) = std::str::from_utf8(body)
         && let Ok(parsed) = ConnectionString::parse(text)
     {

@@ -296,3 +296,16 @@ pub struct AuditDocument {
     /// The chain up to here, hexadecimal.
     pub hash: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_to_be_explained_is_not_shown() {
+        let asked = serde_json::json!({"token": "SharedAccessSignature sr=a&sig=secret&se=1"});
+        let asked: ExplainRequest = serde_json::from_value(asked).unwrap();
+        assert_eq!(asked.registration_id, None);
+        assert!(!format!("{asked:?}").contains("secret"), "{asked:?}");
+    }
+}

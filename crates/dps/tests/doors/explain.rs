@@ -242,3 +242,37 @@ async fn the_nearest_hub_is_chosen_by_the_address_that_is_given() {
     let explained = service.explained(&asked).await;
     assert!(notes(&explained).contains("none was given"), "{explained}");
 }
+
+#[tokio::test]
+async fn a_hub_elsewhere_is_named_and_not_asked() {
+    let service = Service::start().await;
+    service.link_far().await;
+    let leaf = self_signed("edge-001");
+    let mut body = individual("edge-001", &leaf);
+    body["iotHubs"] = json!([crate::far_hub::HOST]);
+    service.create("/enrollments/edge-001", &body).await;
+    let explained = service.explain("edge-001", &Attempt::by(&[&leaf])).await;
+    assert_eq!(explained["verdict"], "asks", "{explained}");
+    assert_eq!(explained["assignedHub"], crate::far_hub::HOST);
+    assert_eq!(explained["deviceId"], "edge-001");
+    assert!(notes(&explained).contains("a hub elsewhere is asked"));
+}
+
+#[tokio::test]
+async fn a_webhook_is_named_and_not_asked_and_an_earlier_assignment_stands() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    let mut body = individual("edge-001", &leaf);
+    service.create("/enrollments/edge-001", &body).await;
+    let shown = Attempt::by(&[&leaf]);
+    service.registers("edge-001", &shown).await;
+    body["allocationPolicy"] = json!("custom");
+    body["customAllocationDefinition"] =
+        json!({"webhookUrl": "https://functions.example/", "apiVersion": "2021-10-01"});
+    body["reprovisionPolicy"] = json!({"updateHubAssignment": false, "migrateDeviceData": false});
+    service.change("/enrollments/edge-001", &body).await;
+    let explained = service.explain("edge-001", &shown).await;
+    assert_eq!(explained["verdict"], "asks", "{explained}");
+    assert_eq!(explained["earlier"]["deviceId"], "edge-001");
+    assert!(notes(&explained).contains("whatever the webhook answers, it stays at hub.test"));
+}

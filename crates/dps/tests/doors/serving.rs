@@ -72,7 +72,7 @@ fn opened_by(connection: &Value, policy: &Value) -> Value {
     json!(whole.reveal().as_str())
 }
 
-const FAR: &str = "HostName=far.example;SharedAccessKeyName=iothubowner;\
+pub const FAR: &str = "HostName=far.example;SharedAccessKeyName=iothubowner;\
                    SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 #[tokio::test]

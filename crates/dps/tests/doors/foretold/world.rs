@@ -25,6 +25,8 @@ const IDS: [&str; 3] = ["dev-1", "dev-2", "dev-3"];
 pub struct World {
     /// Whether another service has a device `dev-3` at the first hub.
     foreign: bool,
+    /// Whether a hub elsewhere is linked, which answers nobody.
+    far: bool,
     pub steps: Vec<Step>,
 }
 
@@ -273,10 +275,14 @@ pub fn worlds() -> impl Strategy<Value = World> {
         let later = prop_oneof![5 => again, 3 => any, 2 => entries(), 2 => operator()];
         (vec(entries(), 4..9), vec(later, 12..24))
     });
-    let foreign = prop::bool::weighted(0.3);
-    (foreign, world).prop_map(|(foreign, (mut steps, later))| {
+    let seldom = || prop::bool::weighted(0.3);
+    (seldom(), seldom(), world).prop_map(|(foreign, far, (mut steps, later))| {
         steps.extend(later);
-        World { foreign, steps }
+        World {
+            foreign,
+            far,
+            steps,
+        }
     })
 }
 
@@ -320,6 +326,11 @@ impl Built {
         service.upload("root", root, true).await;
         if world.foreign {
             foreign_device(&service).await;
+        }
+        if world.far {
+            let link = json!({"connectionString": crate::serving::FAR});
+            let path = "dps/linkedHubs/far";
+            service.own(Method::PUT, path, Some(&link)).await;
         }
         Self { service }
     }
