@@ -1,6 +1,7 @@
 //! What `explain` says is what a registration through the doors comes to, in any world: for every attempt the same verdict with the
 //! same hub and device, or the same reason.
 
+mod built;
 mod world;
 
 use std::cell::RefCell;
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::harness::Service;
 use crate::reasons::Attempt;
-use world::{Built, Step, worlds};
+use built::Built;
+use world::{Step, worlds};
 
 /// How often each verdict and reason was met.
 type Met = RefCell<BTreeMap<String, usize>>;
