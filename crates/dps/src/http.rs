@@ -32,7 +32,7 @@ mod route;
 mod serving;
 mod verdicts;
 
-use route::Call;
+use route::{Call, OperatorCall};
 
 pub(crate) fn serves(path: &str) -> bool {
     Path::parse(path).is_ok_and(|path| route::is_ours(&path.segments()))
@@ -91,45 +91,35 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
         return Err(ServiceFault::NoApiVersion);
     }
     match call {
-        Call::Register { id_scope, id } => device::register(dps, request, id_scope, id).await,
-        Call::Poll {
-            id_scope,
-            id,
-            operation,
-        } => device::poll(dps, request, id_scope, id, operation).await,
-        Call::LookUp { id_scope, id } => device::look_up(dps, request, id_scope, id).await,
+        Call::Device(call) => device::answer(dps, request, call).await,
         // On the heap: a device's connection, of which there are many, does not carry the state of what operators ask.
-        call => Box::pin(answer_operator(dps, request, call)).await,
+        Call::Operator(call) => Box::pin(answer_operator(dps, request, call)).await,
     }
 }
 
-/// What operators ask.
 async fn answer_operator(
     dps: &Dps,
     request: Incoming<'_>,
-    call: Call<'_>,
+    call: OperatorCall<'_>,
 ) -> Result<Reply, ServiceFault> {
     match call {
-        Call::Register { .. } | Call::Poll { .. } | Call::LookUp { .. } => {
-            Err(ServiceFault::NoSuchPath)
-        }
-        Call::Read(key) => enrollments::read(dps, request, key?).await,
-        Call::Put(key) => enrollments::put(dps, request, key?).await,
-        Call::Delete(key) => enrollments::delete(dps, request, key?).await,
-        Call::Mechanism(key) => enrollments::mechanism(dps, request, key?).await,
-        Call::Query(kind) => enrollments::query(dps, request, kind).await,
-        Call::Bulk(kind) => bulk::run(dps, request, kind).await,
-        Call::ReadRegistration(id) => registrations::read(dps, request, id?).await,
-        Call::DeleteRegistration(id) => registrations::delete(dps, request, id?).await,
-        Call::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
-        Call::Authorities(call) => authorities::answer(dps, request, call).await,
-        Call::Resources(call) => resources::answer(dps, request, call).await,
-        Call::Serving(call) => serving::answer(dps, request, call).await,
-        Call::Audit => audit::list(dps, request).await,
-        Call::Refusals => verdicts::refusals(dps, request).await,
-        Call::Explain => verdicts::explain(dps, request).await,
-        Call::Block(id) => blocks::put(dps, request, id?).await,
-        Call::Unblock(id) => blocks::delete(dps, request, id?).await,
+        OperatorCall::Read(key) => enrollments::read(dps, request, key?).await,
+        OperatorCall::Put(key) => enrollments::put(dps, request, key?).await,
+        OperatorCall::Delete(key) => enrollments::delete(dps, request, key?).await,
+        OperatorCall::Mechanism(key) => enrollments::mechanism(dps, request, key?).await,
+        OperatorCall::Query(kind) => enrollments::query(dps, request, kind).await,
+        OperatorCall::Bulk(kind) => bulk::run(dps, request, kind).await,
+        OperatorCall::ReadRegistration(id) => registrations::read(dps, request, id?).await,
+        OperatorCall::DeleteRegistration(id) => registrations::delete(dps, request, id?).await,
+        OperatorCall::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
+        OperatorCall::Authorities(call) => authorities::answer(dps, request, call).await,
+        OperatorCall::Resources(call) => resources::answer(dps, request, call).await,
+        OperatorCall::Serving(call) => serving::answer(dps, request, call).await,
+        OperatorCall::Audit => audit::list(dps, request).await,
+        OperatorCall::Refusals => verdicts::refusals(dps, request).await,
+        OperatorCall::Explain => verdicts::explain(dps, request).await,
+        OperatorCall::Block(id) => blocks::put(dps, request, id?).await,
+        OperatorCall::Unblock(id) => blocks::delete(dps, request, id?).await,
     }
 }
 

@@ -11,13 +11,30 @@ use wire::dps::{
 };
 use zeroize::Zeroizing;
 
+use super::route::DeviceCall;
 use super::{Incoming, Reply};
 use crate::error::ServiceFault;
 use crate::presented::{Presented, Token};
 use crate::{Dps, Wish};
 
+pub(super) async fn answer(
+    dps: &Dps,
+    request: Incoming<'_>,
+    call: DeviceCall<'_>,
+) -> Result<Reply, ServiceFault> {
+    match call {
+        DeviceCall::Register { id_scope, id } => register(dps, request, id_scope, id).await,
+        DeviceCall::Poll {
+            id_scope,
+            id,
+            operation,
+        } => poll(dps, request, id_scope, id, operation).await,
+        DeviceCall::LookUp { id_scope, id } => look_up(dps, request, id_scope, id).await,
+    }
+}
+
 /// Always 202: device daemons insist on it, although the work is done by then.
-pub(super) async fn register(
+async fn register(
     dps: &Dps,
     request: Incoming<'_>,
     id_scope: &str,
@@ -45,7 +62,7 @@ pub(super) async fn register(
         .with(RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string()))
 }
 
-pub(super) async fn poll(
+async fn poll(
     dps: &Dps,
     request: Incoming<'_>,
     id_scope: &str,
@@ -66,7 +83,7 @@ pub(super) async fn poll(
     }
 }
 
-pub(super) async fn look_up(
+async fn look_up(
     dps: &Dps,
     request: Incoming<'_>,
     id_scope: &str,

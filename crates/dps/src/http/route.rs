@@ -14,6 +14,13 @@ pub(super) mod serving;
 /// Everything that can be asked of the provisioning service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Call<'a> {
+    Device(DeviceCall<'a>),
+    Operator(OperatorCall<'a>),
+}
+
+/// What devices ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum DeviceCall<'a> {
     Register {
         id_scope: &'a str,
         id: &'a str,
@@ -27,6 +34,11 @@ pub(super) enum Call<'a> {
         id_scope: &'a str,
         id: &'a str,
     },
+}
+
+/// What operators ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum OperatorCall<'a> {
     Read(Result<EnrollmentKey, IdError>),
     Put(Result<EnrollmentKey, IdError>),
     Delete(Result<EnrollmentKey, IdError>),
@@ -44,6 +56,18 @@ pub(super) enum Call<'a> {
     Explain,
     Block(Result<Blocked, IdError>),
     Unblock(Result<Blocked, IdError>),
+}
+
+impl<'a> From<DeviceCall<'a>> for Call<'a> {
+    fn from(call: DeviceCall<'a>) -> Self {
+        Self::Device(call)
+    }
+}
+
+impl<'a> From<OperatorCall<'a>> for Call<'a> {
+    fn from(call: OperatorCall<'a>) -> Self {
+        Self::Operator(call)
+    }
 }
 
 /// Whom an operator shuts out, or lets in again.
@@ -116,7 +140,7 @@ fn is_own(path: &[&str]) -> bool {
 fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
     match path {
         [audit] if is(audit, "audit") => match *method {
-            Method::GET => Known::Call(Call::Audit),
+            Method::GET => Known::of(OperatorCall::Audit),
             _ => Known::OtherMethod,
         },
         [_dps, certificates, rest @ ..] if is(certificates, "certificates") => {
@@ -136,16 +160,16 @@ fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
 
 fn blocks<'a>(method: &Method, whom: Result<Blocked, IdError>) -> Known<'a> {
     match *method {
-        Method::PUT => Known::Call(Call::Block(whom)),
-        Method::DELETE => Known::Call(Call::Unblock(whom)),
+        Method::PUT => Known::of(OperatorCall::Block(whom)),
+        Method::DELETE => Known::of(OperatorCall::Unblock(whom)),
         _ => Known::OtherMethod,
     }
 }
 
 fn verdicts<'a>(method: &Method, segment: &str) -> Known<'a> {
     match *method {
-        Method::GET if is(segment, "refusals") => Known::Call(Call::Refusals),
-        Method::POST if is(segment, "explain") => Known::Call(Call::Explain),
+        Method::GET if is(segment, "refusals") => Known::of(OperatorCall::Refusals),
+        Method::POST if is(segment, "explain") => Known::of(OperatorCall::Explain),
         _ => Known::OtherMethod,
     }
 }
@@ -155,6 +179,12 @@ enum Known<'a> {
     Call(Call<'a>),
     OtherMethod,
     No,
+}
+
+impl<'a> Known<'a> {
+    fn of(call: impl Into<Call<'a>>) -> Self {
+        Self::Call(call.into())
+    }
 }
 
 fn kind_of(root: &str) -> Option<EnrollmentKind> {
@@ -175,14 +205,14 @@ fn key(kind: EnrollmentKind, id: &str) -> Result<EnrollmentKey, IdError> {
 }
 
 fn enrollments<'a>(method: &Method, kind: EnrollmentKind, rest: &[&str]) -> Known<'a> {
-    Known::Call(match (method, rest) {
-        (&Method::POST, []) => Call::Bulk(kind),
-        (&Method::POST, [query]) if is(query, QUERY) => Call::Query(kind),
-        (&Method::GET, [id]) => Call::Read(key(kind, id)),
-        (&Method::PUT, [id]) => Call::Put(key(kind, id)),
-        (&Method::DELETE, [id]) => Call::Delete(key(kind, id)),
+    Known::of(match (method, rest) {
+        (&Method::POST, []) => OperatorCall::Bulk(kind),
+        (&Method::POST, [query]) if is(query, QUERY) => OperatorCall::Query(kind),
+        (&Method::GET, [id]) => OperatorCall::Read(key(kind, id)),
+        (&Method::PUT, [id]) => OperatorCall::Put(key(kind, id)),
+        (&Method::DELETE, [id]) => OperatorCall::Delete(key(kind, id)),
         (&Method::POST, [id, mechanism]) if is(mechanism, MECHANISM) => {
-            Call::Mechanism(key(kind, id))
+            OperatorCall::Mechanism(key(kind, id))
         }
         (_, [] | [_]) => return Known::OtherMethod,
         (_, [_, mechanism]) if is(mechanism, MECHANISM) => return Known::OtherMethod,
@@ -191,11 +221,11 @@ fn enrollments<'a>(method: &Method, kind: EnrollmentKind, rest: &[&str]) -> Know
 }
 
 fn registrations<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
-    Known::Call(match (method, rest) {
-        (&Method::GET, [id]) => Call::ReadRegistration(RegistrationId::parse(id)),
-        (&Method::DELETE, [id]) => Call::DeleteRegistration(RegistrationId::parse(id)),
+    Known::of(match (method, rest) {
+        (&Method::GET, [id]) => OperatorCall::ReadRegistration(RegistrationId::parse(id)),
+        (&Method::DELETE, [id]) => OperatorCall::DeleteRegistration(RegistrationId::parse(id)),
         (&Method::POST, [group, query]) if is(query, QUERY) => {
-            Call::QueryRegistrations(EnrollmentId::parse(group))
+            OperatorCall::QueryRegistrations(EnrollmentId::parse(group))
         }
         (_, [_]) => return Known::OtherMethod,
         (_, [_, query]) if is(query, QUERY) => return Known::OtherMethod,
@@ -204,16 +234,18 @@ fn registrations<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
 }
 
 fn device<'a>(method: &Method, id_scope: &'a str, rest: &[&'a str]) -> Known<'a> {
-    Known::Call(match (method, rest) {
+    Known::of(match (method, rest) {
         (&Method::PUT, [id, register]) if is(register, "register") => {
-            Call::Register { id_scope, id }
+            DeviceCall::Register { id_scope, id }
         }
-        (&Method::GET, [id, operations, operation]) if is(operations, "operations") => Call::Poll {
-            id_scope,
-            id,
-            operation,
-        },
-        (&Method::POST, [id]) => Call::LookUp { id_scope, id },
+        (&Method::GET, [id, operations, operation]) if is(operations, "operations") => {
+            DeviceCall::Poll {
+                id_scope,
+                id,
+                operation,
+            }
+        }
+        (&Method::POST, [id]) => DeviceCall::LookUp { id_scope, id },
         (_, [_]) => return Known::OtherMethod,
         (_, [_, register]) if is(register, "register") => return Known::OtherMethod,
         (_, [_, operations, _]) if is(operations, "operations") => return Known::OtherMethod,
@@ -236,56 +268,57 @@ mod tests {
             (
                 Method::PUT,
                 &["0ne1", "registrations", "Dev-1", "register"][..],
-                Call::Register { id_scope, id },
+                DeviceCall::Register { id_scope, id }.into(),
             ),
             (
                 Method::GET,
                 &["0ne1", "registrations", "Dev-1", "operations", "5.a.b"],
-                Call::Poll {
+                DeviceCall::Poll {
                     id_scope,
                     id,
                     operation,
-                },
+                }
+                .into(),
             ),
             (
                 Method::POST,
                 &["0ne1", "Registrations", "Dev-1"],
-                Call::LookUp { id_scope, id },
+                DeviceCall::LookUp { id_scope, id }.into(),
             ),
             (
                 Method::POST,
                 &["enrollmentgroups", "g", "attestationmechanism"],
-                Call::Mechanism(group("g")),
+                OperatorCall::Mechanism(group("g")).into(),
             ),
             (
                 Method::PUT,
                 &["enrollmentGroups", "g"],
-                Call::Put(group("g")),
+                OperatorCall::Put(group("g")).into(),
             ),
             (
                 Method::POST,
                 &["enrollments", "query"],
-                Call::Query(EnrollmentKind::Individual),
+                OperatorCall::Query(EnrollmentKind::Individual).into(),
             ),
             (
                 Method::GET,
                 &["enrollments", "query"],
-                Call::Read(key(EnrollmentKind::Individual, "query")),
+                OperatorCall::Read(key(EnrollmentKind::Individual, "query")).into(),
             ),
             (
                 Method::POST,
                 &["enrollments"],
-                Call::Bulk(EnrollmentKind::Individual),
+                OperatorCall::Bulk(EnrollmentKind::Individual).into(),
             ),
             (
                 Method::DELETE,
                 &["registrations", "r"],
-                Call::DeleteRegistration(RegistrationId::parse("r")),
+                OperatorCall::DeleteRegistration(RegistrationId::parse("r")).into(),
             ),
             (
                 Method::POST,
                 &["registrations", "g", "query"],
-                Call::QueryRegistrations(EnrollmentId::parse("g")),
+                OperatorCall::QueryRegistrations(EnrollmentId::parse("g")).into(),
             ),
         ] {
             assert_eq!(of(&method, path).unwrap(), call);
@@ -339,7 +372,10 @@ mod tests {
             ),
         ] {
             let path = [&["Muster", "v1", "DPS", "certificates"], rest].concat();
-            assert_eq!(of(&method, &path).unwrap(), Call::Authorities(call));
+            assert_eq!(
+                of(&method, &path).unwrap(),
+                OperatorCall::Authorities(call).into()
+            );
         }
         let patch = of(&Method::PATCH, &["muster", "v1", "dps", "certificates"]);
         assert_eq!(patch.unwrap_err().code().code(), 405_000);

@@ -55,13 +55,13 @@ pub(super) fn of<'a>(method: &Method, kind: Kind, rest: &[&str]) -> Known<'a> {
         (_, []) => return Known::OtherMethod,
         _ => return Known::No,
     };
-    Known::Call(super::Call::Resources(call))
+    Known::of(super::OperatorCall::Resources(call))
 }
 
 /// Below `/muster/v1/dps/issuers`.
 pub(super) fn own<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
     match (method, rest) {
-        (&Method::GET, []) => Known::Call(super::Call::Resources(Call::ListIssuers)),
+        (&Method::GET, []) => Known::of(super::OperatorCall::Resources(Call::ListIssuers)),
         (_, [name]) => named(method, Kind::Issuer, name),
         (_, []) => Known::OtherMethod,
         _ => Known::No,
@@ -75,5 +75,5 @@ fn named<'a>(method: &Method, kind: Kind, name: &str) -> Known<'a> {
         Method::DELETE => Call::Delete(kind.name(name)),
         _ => return Known::OtherMethod,
     };
-    Known::Call(super::Call::Resources(call))
+    Known::of(super::OperatorCall::Resources(call))
 }

@@ -43,7 +43,7 @@ pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
         Method::DELETE,
     ];
     match call(method, path) {
-        Some(call) => Known::Call(super::Call::Serving(call)),
+        Some(call) => Known::of(super::OperatorCall::Serving(call)),
         None if all.iter().any(|other| call(other, path).is_some()) => Known::OtherMethod,
         None => Known::No,
     }
