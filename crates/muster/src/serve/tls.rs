@@ -147,7 +147,7 @@ fn certified_key(credential: &ca::ServerCredential) -> anyhow::Result<CertifiedK
 }
 
 /// TLS 1.2 and 1.3 (the Python SDK pins 1.2), one certificate, every client asked for its own. Nobody resumes: whoever connects
-/// proves anew that it has its key (`docs/decisions/0021-every-handshake-is-a-full-one.md`).
+/// proves anew that it has its key (`docs/decisions/0019-every-handshake-is-a-full-one.md`).
 pub fn server_config(certificate: Arc<CurrentCertificate>) -> anyhow::Result<Arc<ServerConfig>> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     // Stable: within one length the library's order stays.
