@@ -108,9 +108,11 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn forget_withdrawn_authorities(&self, id_scope: &str) -> Result<(), StoreError> {
-        self.regroup();
         let sql = "DELETE FROM certificate_authorities WHERE id_scope = ?1 AND standing = 'withdrawn'
                    AND NOT EXISTS (SELECT 1 FROM enrollment_authorities AS r WHERE r.authority = certificate_authorities.id)";
-        self.run(sql, [id_scope]).map(drop)
+        if self.run(sql, [id_scope])? > 0 {
+            self.regroup();
+        }
+        Ok(())
     }
 }

@@ -27,6 +27,15 @@ pub struct EnrollmentRow {
     pub updated: i64,
 }
 
+/// The etags of what can decide about a registration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deciding {
+    /// Of its individual entry.
+    pub individual: Option<String>,
+    /// Of the group that was asked for.
+    pub group: Option<String>,
+}
+
 /// A certificate of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRow {
@@ -96,24 +105,28 @@ impl View<'_> {
         })
     }
 
-    /// The etag of the entry that decides about a registration (folded): its individual one if there is one, else this group.
+    /// The etags of the entries that can decide about a registration (folded): its individual one, which decides if there is one, and
+    /// this group.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn deciding_enrollment(
+    pub fn deciding_enrollments(
         &self,
         id_scope: &str,
         registration: &str,
         group: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Deciding, StoreError> {
         // Two point reads of the unique index; one condition for both would walk through the service's entries.
-        let sql = "SELECT coalesce(
+        let sql = "SELECT
                 (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'individual' AND folded = ?2),
-                (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group' AND folded = ?3))";
-        let etag = self.one(sql, params![id_scope, registration, group], |row| {
-            row.get(0)
+                (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group' AND folded = ?3)";
+        let found = self.one(sql, params![id_scope, registration, group], |row| {
+            Ok(Deciding {
+                individual: row.get(0)?,
+                group: row.get(1)?,
+            })
         })?;
-        Ok(etag.flatten())
+        Ok(found.unwrap_or_default())
     }
 
     /// Entries of a kind whose folded id comes after `after`, in order.
@@ -298,9 +311,9 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn delete_enrollment(&self, id: i64) -> Result<(), StoreError> {
-        self.regroup();
-        self.run("DELETE FROM enrollments WHERE id = ?1", [id])
+    pub fn delete_enrollment(&self, row: &EnrollmentRow) -> Result<(), StoreError> {
+        self.note_kind(&row.kind);
+        self.run("DELETE FROM enrollments WHERE id = ?1", [row.id])
             .map(drop)
     }
 }

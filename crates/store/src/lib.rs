@@ -38,7 +38,7 @@ pub use blocks::BlockedRow;
 pub use configurations::ConfigurationRow;
 pub use connection::{Tx, View};
 pub use directory::DataDirectory;
-pub use enrollments::{CertificateRow, EnrollmentRow};
+pub use enrollments::{CertificateRow, Deciding, EnrollmentRow};
 pub use errands::ErrandRow;
 pub use error::{OpenError, StoreError};
 pub use hubs::{HubRow, LinkRow};

@@ -89,11 +89,14 @@ impl Line {
         now: Timestamp,
     ) -> Timestamp {
         let soonest = free_in.max(SHORTEST);
+        // A clock that was set back leaves nobody in line for longer than anybody is told.
+        self.free_from = self.free_from.min(now.plus(LONGEST + SHORTEST));
+        self.second_from = self.second_from.min(now.plus(LONGEST + SHORTEST));
         let (length, until, apart) = match told {
             Some(told) if is_due(Some(told), now) => {
                 (self.second_from.since(now), &mut self.second_from, APART)
             }
-            Some(told) if told.since(now) <= LONGEST => return told,
+            Some(told) if told.since(now) <= LONGEST + LONGEST / 8 => return told,
             // Told by a clock that was ahead, or not told.
             _ => (self.length(now), &mut self.free_from, Duration::ZERO),
         };

@@ -55,9 +55,10 @@ impl KnownGroups {
         registry: &'a Registry,
         cache: &'a GroupCache,
     ) -> Result<Groups<'a>, NotProven> {
-        let index = match self.as_of(registry.regroupings()) {
+        let wanted = registry.regroupings();
+        let index = match self.as_of(wanted) {
             Some(index) => index,
-            None => self.read(registry, cache).await?,
+            None => self.read(wanted, registry, cache).await?,
         };
         Ok(match &index.groups {
             Some(_) => Groups::Known(index),
@@ -65,21 +66,28 @@ impl KnownGroups {
         })
     }
 
+    /// What is in memory, if it is of this moment or a later one.
     fn as_of(&self, regroupings: u64) -> Option<Arc<Index>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         index
             .as_ref()
-            .filter(|index| index.regroupings == regroupings)
+            .filter(|index| index.regroupings >= regroupings)
             .cloned()
     }
 
-    async fn read(&self, registry: &Registry, cache: &GroupCache) -> Result<Arc<Index>, NotProven> {
+    async fn read(
+        &self,
+        wanted: u64,
+        registry: &Registry,
+        cache: &GroupCache,
+    ) -> Result<Arc<Index>, NotProven> {
         let _alone = self.reading.lock().await;
-        // Before the groups are read: what is written while they are makes the result count as old.
-        let regroupings = registry.regroupings();
-        if let Some(index) = self.as_of(regroupings) {
+        // Whoever waited takes what was read meanwhile, although more may have been written since it came.
+        if let Some(index) = self.as_of(wanted) {
             return Ok(index);
         }
+        // Before the groups are read: what is written while they are makes the result count as old.
+        let regroupings = registry.regroupings();
         let records = registry.groups_with_certificates(MOST).await?;
         let entries = records.map(|all| all.iter().map(|record| cache.entry(record)).collect());
         let index = Arc::new(Index {

@@ -4,6 +4,7 @@ use axum::http::{Method, StatusCode};
 use ids::{DeviceId, HubName};
 use serde_json::{Value, json};
 
+use crate::authorities::upload;
 use crate::harness::{Service, group, individual};
 use crate::hierarchy::{Ca, chain};
 
@@ -237,6 +238,36 @@ async fn the_nearest_group_decides_whether_it_has_or_names_its_certificate() {
         .await;
     let state = service.provision("device-3", &gap).await;
     assert_eq!(state["x509"]["enrollmentGroupId"], "c");
+}
+
+/// Entries that refer to the same authority get the same etag when that is written again; they are not the same entry for it.
+#[tokio::test]
+async fn a_disabled_entry_keeps_its_device_out_of_the_group_that_names_the_same_ca() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service.upload("Root", &root.certificate, true).await;
+    let group = referring_group("all", "root", None);
+    service.create("/enrollmentGroups/all", &group).await;
+    let mut own = json!({"registrationId": "device-1", "attestation": references("root", None)});
+    own["provisioningStatus"] = json!("disabled");
+    service.create("/enrollments/device-1", &own).await;
+    let again = upload(&root.certificate, Some(true));
+    let written = service.authority(Method::PUT, "Root", Some(&again)).await;
+    assert!(written.status.is_success(), "{}", written.body);
+    let etag = async |path: &str| {
+        let read = service.operate(Method::GET, path, &[], None).await;
+        read.body["etag"].clone()
+    };
+    assert_eq!(
+        etag("/enrollments/device-1").await,
+        etag("/enrollmentGroups/all").await,
+        "else this story is about nothing"
+    );
+    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
+    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    let shown = chain(&[&root.leaf("device-2"), &root.certificate]);
+    let state = service.provision("device-2", &shown).await;
+    assert_eq!(state["x509"]["enrollmentGroupId"], "all");
 }
 
 #[tokio::test]

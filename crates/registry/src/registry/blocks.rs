@@ -182,7 +182,7 @@ impl BlockJob {
         let block = block.ok_or_else(|| BlockError::NotBlocked(self.id.clone()))?;
         let entry = tx.enrollment(&self.id_scope, "individual", self.id.folded())?;
         match (block.entry.as_str(), entry) {
-            ("made", Some(row)) => tx.delete_enrollment(row.id)?,
+            ("made", Some(row)) => tx.delete_enrollment(&row)?,
             ("disabled", Some(row)) => self.set_entry(tx, row, true)?,
             // It was disabled before, and stays so; with another etag, so that nobody remembers it as blocked.
             ("kept", Some(row)) => self.set_entry(tx, row, false)?,
@@ -300,8 +300,13 @@ impl BlockJob {
         let Some((hub, device)) = self.place(tx)? else {
             return Ok(None);
         };
+        // Unlinking took away the right to touch what is in the hub, which may be another service's by now.
+        let link = self.service.hub(&hub);
+        if link.is_none_or(|link| link.reach != HubReach::Here) {
+            return Ok(None);
+        }
         let identity = Identity::device(hub, device);
-        // One that was deleted, or that another server has, is none that could be disabled here.
+        // One that was deleted is none that could be disabled.
         let is_here = tx.identity(key_of(&identity))?.is_some();
         Ok(is_here.then_some(identity))
     }

@@ -375,7 +375,7 @@ fn delete(
         return Err(EnrollmentError::PreconditionFailed(key.clone()));
     }
     require_not_blocked(tx, id_scope, key)?;
-    tx.delete_enrollment(stored.id)?;
+    tx.delete_enrollment(&stored)?;
     tx.forget_withdrawn_authorities(id_scope)?;
     if key.kind() == EnrollmentKind::Individual {
         tx.delete_registration(id_scope, &key.folded())?;

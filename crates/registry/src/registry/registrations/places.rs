@@ -20,10 +20,17 @@ pub(super) fn require_entry(
         EnrolledBy::Individual => None,
         EnrolledBy::Group(group) => Some(group.folded()),
     };
-    let deciding = view.deciding_enrollment(id_scope, own, group.as_deref())?;
-    match deciding {
-        Some(etag) if etag == registrant.entry.as_str() => Ok(()),
-        _ => Err(AssignError::EnrollmentChanged),
+    let found = view.deciding_enrollments(id_scope, own, group.as_deref())?;
+    // By kind and etag: entries that refer to the same authority get the same etag when that is written.
+    let stands = match (&registrant.enrollment, found.individual, found.group) {
+        (EnrolledBy::Individual, Some(etag), _) | (EnrolledBy::Group(_), None, Some(etag)) => {
+            etag == registrant.entry.as_str()
+        }
+        _ => false,
+    };
+    match stands {
+        true => Ok(()),
+        false => Err(AssignError::EnrollmentChanged),
     }
 }
 
