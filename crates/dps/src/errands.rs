@@ -161,6 +161,8 @@ async fn change(
     let body = match (errand.kind, device.status) {
         (ErrandKind::Remove, _) => return remote.delete(id, &device.etag).await,
         (ErrandKind::Disable, Status::Enabled) => device.with_status(Some(BLOCKED)),
+        // Written again: an "enable" that is on its way to the hub meets another version then, and comes to nothing.
+        (ErrandKind::Disable, Status::Disabled) if is_blocked => device.with_status(Some(BLOCKED)),
         (ErrandKind::Enable, Status::Disabled) if is_blocked => device.with_status(None),
         // As it should be, or as somebody else wants it.
         (ErrandKind::Disable | ErrandKind::Enable, _) => return Ok(()),

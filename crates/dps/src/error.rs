@@ -169,7 +169,7 @@ impl From<RegistrationError> for ServiceFault {
         match error {
             RegistrationError::Storage(error) => Self::Storage(error),
             RegistrationError::NotFound(id) => Self::NoSuchRegistration(id),
-            other @ RegistrationError::PreconditionFailed(_) => Self::Registration(other),
+            other => Self::Registration(other),
         }
     }
 }
@@ -198,6 +198,7 @@ impl ServiceFault {
             Self::NoSuchEnrollment(EnrollmentKey::Individual(_)) => Code::EnrollmentNotFound,
             Self::NoSuchEnrollment(EnrollmentKey::Group(_)) => Code::EnrollmentGroupNotFound,
             Self::Enrollment(error) => enrollment_code(error),
+            Self::Registration(RegistrationError::Blocked(_)) => Code::RegistrationStatusConflict,
             Self::Registration(_) => Code::PreconditionFailed,
             Self::Serving(fault) => fault.code(),
             Self::Authority(fault) => fault.code(),

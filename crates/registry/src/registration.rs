@@ -342,6 +342,11 @@ pub enum RegistrationError {
     /// The etag is not the stored one. DPS answers 412.
     #[error("registration {0} has changed since the etag sent")]
     PreconditionFailed(RegistrationId),
+    /// Its device is blocked: by its record the hub device is found when the block is taken back. DPS answers 409.
+    #[error(
+        "the device of registration {0} is blocked; take the block back first: muster dps unblock --registration-id {0}"
+    )]
+    Blocked(RegistrationId),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

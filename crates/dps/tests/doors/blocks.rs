@@ -37,6 +37,11 @@ async fn a_device_of_a_group_is_shut_out_and_let_in_again() {
     assert_eq!(blocked.body["deviceId"], "device-1");
     assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
     assert_eq!(service.status("device-1").await, Status::Disabled);
+    // By its record the hub device is found when the block is taken back.
+    let record = "/registrations/device-1";
+    let deleted = service.operate(Method::DELETE, record, &[], None).await;
+    assert_eq!(deleted.error(), 409_203);
+    assert!(deleted.message().contains("muster dps unblock"));
     assert_eq!(
         service.provision("device-2", &other).await["status"],
         "assigned"

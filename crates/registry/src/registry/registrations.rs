@@ -197,6 +197,9 @@ fn delete(
     if !if_match.allows(&etag) {
         return Err(RegistrationError::PreconditionFailed(id.clone()));
     }
+    if tx.block(id_scope, id.folded())?.is_some() {
+        return Err(RegistrationError::Blocked(id.clone()));
+    }
     if stored.status == ASSIGNING {
         end_underway(tx, id_scope, &stored.folded, None, now)?;
     }
