@@ -138,15 +138,20 @@ impl DeviceIssuers {
         chain: Vec<Certificate>,
         key: PrivateKey,
     ) -> Result<Vec<Certificate>, IssuerError> {
-        let mut text = key.to_pem();
-        for certificate in &chain {
-            text.push_str(&certificate.to_pem());
-        }
+        let certificates: String = chain.iter().map(Certificate::to_pem).collect();
+        let pem = key.to_pem();
+        // All of the room at once: a text that grows leaves copies of the key behind, which nobody wipes.
+        let mut text = Zeroizing::new(String::with_capacity(pem.len() + certificates.len()));
+        text.push_str(&pem);
+        text.push_str(&certificates);
         // Also says whether the two belong together, before anything is written.
         let (name, held) = hold(chain.clone(), key)?;
         files::create_dir(&self.dir, true)?;
         files::write_private(&self.path(&name), &text)?;
-        files::sync_dir(&self.dir)?;
+        // From the file up to the data directory: each of the folders may be new.
+        for folder in self.dir.ancestors().take(3) {
+            files::sync_dir(folder)?;
+        }
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.insert(name, Arc::new(held));
         Ok(chain)
