@@ -57,7 +57,7 @@ enum Verb {
     Tidy(verb::tidy::Options),
     /// The crate graph, compared with `graph.txt`.
     Graph(verb::graph::Options),
-    /// Runs every fuzz target for a while (needs cargo-fuzz and nightly).
+    /// Runs every fuzz target for a while (needs cargo-fuzz).
     Fuzz(verb::fuzz::Options),
     /// Builds the sample module and loads it into the running engine.
     Image(verb::image::Options),

@@ -1,4 +1,4 @@
-//! Every fuzz target's file is listed in `fuzz/Cargo.toml`, and the reverse.
+//! Every fuzz target's file is listed in `fuzz/Cargo.toml`, and the reverse; each has committed seeds.
 
 use anyhow::Context as _;
 
@@ -22,6 +22,16 @@ pub(crate) fn look(workspace: &Workspace, findings: &mut Findings) -> anyhow::Re
         }
     }
     compare(&listed, &present, findings);
+    for target in &listed {
+        let seeds = fuzz::seeds(workspace).join(target);
+        let any = std::fs::read_dir(&seeds).is_ok_and(|mut files| files.next().is_some());
+        if !any {
+            let fault = format!(
+                "`{target}` has no seeds; put inputs of each kind into fuzz/seeds/{target}"
+            );
+            findings.fault(MANIFEST, 1, "fuzz seeds", fault);
+        }
+    }
     Ok(())
 }
 
