@@ -216,7 +216,8 @@ CREATE INDEX enrollment_certificates_by_subject ON enrollment_certificates (id_s
 
 -- Registrations that wait for somebody outside this process, each until its record says what became of it.
 CREATE TABLE registrations_underway (
-    id          INTEGER PRIMARY KEY,
+    -- Never given out twice: whoever comes back to it late names it by this.
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
     id_scope    TEXT NOT NULL,
     folded      TEXT NOT NULL,
     -- Counts the changes of the row: whoever comes back to it late sees that he does.
@@ -237,9 +238,12 @@ CREATE TABLE allocations (
     id_scope TEXT NOT NULL,
     folded   TEXT NOT NULL,
     at       INTEGER NOT NULL,
-    document TEXT NOT NULL
+    document TEXT NOT NULL,
+    -- Counts within the service: of each service so many of the newest are kept.
+    number   INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX allocations_by_registration ON allocations (id_scope, folded, id);
+CREATE INDEX allocations_by_number ON allocations (id_scope, number);
 -- The audit: records of acts, of decisions and of refusals, each with a hash over itself and all before it in its book. A row is what one
 -- commit added. `src/audit/record.rs` says what is in `records`.
 CREATE TABLE audit_acts (
@@ -278,7 +282,7 @@ CREATE TABLE audit_segments (
     UNIQUE (book, first)
 );
 
--- Registrations that were not let in, for operators: the last few of each registration, and so many altogether. The newest
+-- Registrations that were not let in, for operators: the last few of each registration, and so many of each service. The newest
 -- has the largest id; one that comes again takes a new id and goes on counting.
 CREATE TABLE refusals (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -293,9 +297,12 @@ CREATE TABLE refusals (
     first      INTEGER NOT NULL,
     last       INTEGER NOT NULL,
     -- JSON: what was seen and tried, and what to do.
-    report     TEXT NOT NULL
+    report     TEXT NOT NULL,
+    -- Counts within the service; the newest has the largest.
+    number     INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX refusals_by_registration ON refusals (id_scope, folded, id);
+CREATE INDEX refusals_by_number ON refusals (id_scope, number);
 
 -- Devices that an operator shut out everywhere, and what there was before, so that it can be put back.
 CREATE TABLE blocks (

@@ -69,9 +69,10 @@ pub use registration::{
     RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
 };
 pub use registry::{
-    AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Carried,
-    Init, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS, MAX_MODULES,
-    MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES, Placed, Registry, Retention, Settled, Ticket,
+    AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Busy,
+    Carried, Init, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS,
+    MAX_MODULES, MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES, Placed, Registry, Retention, Settled,
+    Ticket,
 };
 pub use resource::{
     DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,

@@ -41,7 +41,7 @@ pub struct RefusalRecord {
     pub last: Timestamp,
     /// What was seen and tried, and what to do.
     pub report: Value,
-    pub(crate) id: i64,
+    pub(crate) number: i64,
 }
 
 /// Which refusals are asked for.

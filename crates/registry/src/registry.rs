@@ -47,7 +47,7 @@ mod evaluate;
 mod events;
 
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError};
-pub use registrations::{Carried, Placed, Settled, Ticket};
+pub use registrations::{Busy, Carried, Placed, Settled, Ticket};
 
 pub use blocks::{BLOCKED, Block, BlockError};
 use compiled::ConfigurationCache;

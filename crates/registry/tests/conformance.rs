@@ -205,6 +205,8 @@ promises!(embedded:
         a_plan_outlives_whoever_made_it,
         moves_between_here_and_elsewhere_lose_nothing,
         what_was_made_elsewhere_for_nothing_is_removed,
+        nothing_stays_under_way_without_its_record,
+        a_ticket_of_an_attempt_that_ended_opens_no_other,
         a_device_elsewhere_is_not_taken_from_its_owner,
         errands_are_kept_until_they_are_done,
     },

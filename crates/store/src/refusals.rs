@@ -5,8 +5,8 @@ use crate::{StoreError, Tx, View};
 /// Registrations that were not let in, one of each kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusalRow {
-    /// The newest has the largest; 0 before it is inserted.
-    pub id: i64,
+    /// Its number within the service: the newest has the largest; 0 before it is inserted.
+    pub number: i64,
     /// The registration id in lower case.
     pub folded: String,
     /// As spelled.
@@ -38,19 +38,19 @@ pub struct RefusalFilter<'a> {
     pub from: i64,
     /// Before.
     pub to: i64,
-    /// Older than the refusal of this id.
+    /// Older than the refusal of this number.
     pub before: i64,
 }
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, folded, spelled, reason, error_code, credential, times, first, last, report FROM refusals ", $rest)
+        concat!("SELECT number, folded, spelled, reason, error_code, credential, times, first, last, report FROM refusals ", $rest)
     };
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RefusalRow> {
     Ok(RefusalRow {
-        id: row.get(0)?,
+        number: row.get(0)?,
         folded: row.get(1)?,
         spelled: row.get(2)?,
         reason: row.get(3)?,
@@ -83,14 +83,14 @@ impl View<'_> {
         match folded {
             Some(folded) => self.all(
                 select!(
-                    "WHERE id_scope = ?1 AND folded = ?2 AND id < ?3 AND last >= ?4 AND last < ?5 ORDER BY id DESC LIMIT ?6"
+                    "WHERE id_scope = ?1 AND folded = ?2 AND number < ?3 AND last >= ?4 AND last < ?5 ORDER BY number DESC LIMIT ?6"
                 ),
                 params![id_scope, folded, before, from, to, limit],
                 read,
             ),
             None => self.all(
                 select!(
-                    "WHERE id < ?2 AND id_scope = ?1 AND last >= ?3 AND last < ?4 ORDER BY id DESC LIMIT ?5"
+                    "WHERE id_scope = ?1 AND number < ?2 AND last >= ?3 AND last < ?4 ORDER BY number DESC LIMIT ?5"
                 ),
                 params![id_scope, before, from, to, limit],
                 read,
@@ -101,7 +101,7 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Writes a refusal as the newest. One with the same registration, reason and credential is replaced, and counted on.
-    /// Of a registration the newest `each` stay, of all the newest `all`.
+    /// Of a registration the newest `each` stay, of the service the newest `all`.
     ///
     /// # Errors
     /// When the storage fails.
@@ -124,20 +124,21 @@ impl Tx<'_> {
             )?;
         }
         let (times, first) = before.unwrap_or((0, row.first));
-        let sql = "INSERT INTO refusals (id_scope, folded, spelled, reason, error_code, credential, times, first, last, report)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let sql = "INSERT INTO refusals (id_scope, folded, spelled, reason, error_code, credential, times, first, last, report, number)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+                       (SELECT coalesce(max(number), 0) + 1 FROM refusals WHERE id_scope = ?1))";
         #[rustfmt::skip]
         let values = params![
             id_scope, row.folded, row.spelled, row.reason, row.error_code, row.credential, times + row.times, first,
             row.last, row.report,
         ];
         self.run(sql, values)?;
-        let newest = self.connection.last_insert_rowid();
         let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND id <= (SELECT id FROM refusals
                    WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
         self.run(sql, params![id_scope, row.folded, each])?;
-        self.run("DELETE FROM refusals WHERE id <= ?1", [newest - all])
-            .map(drop)
+        let sql = "DELETE FROM refusals WHERE id_scope = ?1
+                   AND number <= (SELECT max(number) FROM refusals WHERE id_scope = ?1) - ?2";
+        self.run(sql, params![id_scope, all]).map(drop)
     }
 
     /// Deletes some of the oldest refusals that came last before `before`; says how many.

@@ -51,6 +51,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0011-refusals-have-a-book-of-their-own",
         include_str!("../migrations/0011-refusals-have-a-book-of-their-own/up.sql"),
     ),
+    (
+        "0012-tickets-of-registrations-under-way",
+        include_str!("../migrations/0012-tickets-of-registrations-under-way/up.sql"),
+    ),
 ];
 
 /// The schema that this program knows.

@@ -5,6 +5,8 @@ use crate::{Secret, StoreError, Tx, View};
 /// A registration that waits for somebody outside this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnderwayRow {
+    /// Row id, never given out twice; 0 before it is inserted.
+    pub id: i64,
     /// The service.
     pub id_scope: String,
     /// The registration id in lower case.
@@ -34,12 +36,13 @@ pub struct AllocationRow {
 
 fn read(row: &Row<'_>) -> rusqlite::Result<UnderwayRow> {
     Ok(UnderwayRow {
-        id_scope: row.get(0)?,
-        folded: row.get(1)?,
-        revision: row.get(2)?,
-        destination: row.get(3)?,
-        due: row.get(4)?,
-        document: row.get(5)?,
+        id: row.get(0)?,
+        id_scope: row.get(1)?,
+        folded: row.get(2)?,
+        revision: row.get(3)?,
+        destination: row.get(4)?,
+        due: row.get(5)?,
+        document: row.get(6)?,
     })
 }
 
@@ -62,26 +65,28 @@ impl View<'_> {
         id_scope: &str,
         folded: &str,
     ) -> Result<Option<UnderwayRow>, StoreError> {
-        let sql = "SELECT id_scope, folded, revision, destination, due, document
+        let sql = "SELECT id, id_scope, folded, revision, destination, due, document
                    FROM registrations_underway WHERE id_scope = ?1 AND folded = ?2";
         self.one(sql, [id_scope, folded], read)
     }
 
-    /// Registrations whose time has come, of all services, the longest due first; none that asks one of `busy` (a JSON array).
+    /// Registrations whose time has come, of all services, the longest due first. None that asks one of the `busy` destinations, or
+    /// is of one of the `busy` services; both are JSON arrays.
     ///
     /// # Errors
     /// When the storage fails.
     pub fn underway_due(
         &self,
         now: i64,
-        busy: &str,
+        (destinations, services): (&str, &str),
         limit: usize,
     ) -> Result<Vec<UnderwayRow>, StoreError> {
-        let sql = "SELECT id_scope, folded, revision, destination, due, document
+        let sql = "SELECT id, id_scope, folded, revision, destination, due, document
                    FROM registrations_underway
                    WHERE due <= ?1 AND destination NOT IN (SELECT value FROM json_each(?2))
-                   ORDER BY due LIMIT ?3";
-        self.all(sql, params![now, busy, limit], read)
+                       AND id_scope NOT IN (SELECT value FROM json_each(?3))
+                   ORDER BY due LIMIT ?4";
+        self.all(sql, params![now, destinations, services, limit], read)
     }
 
     /// When the next registration is due after `now`.
@@ -120,17 +125,26 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes a registration that is under way, over what is there.
+    /// Adds a registration that is under way; there must be none of its id.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn put_underway(&self, row: &UnderwayRow) -> Result<(), StoreError> {
+    pub fn insert_underway(&self, row: &UnderwayRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO registrations_underway (id_scope, folded, revision, destination, due, document)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                   ON CONFLICT (id_scope, folded) DO UPDATE SET revision = excluded.revision,
-                       destination = excluded.destination, due = excluded.due, document = excluded.document";
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         #[rustfmt::skip]
         let values = params![row.id_scope, row.folded, row.revision, row.destination, row.due, row.document];
+        self.run(sql, values).map(drop)
+    }
+
+    /// Writes a registration that is under way, by its row id, over the revision before.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn update_underway(&self, row: &UnderwayRow) -> Result<(), StoreError> {
+        let sql = "UPDATE registrations_underway SET revision = ?2, destination = ?3, due = ?4, document = ?5
+                   WHERE id = ?1 AND revision = ?2 - 1";
+        let values = params![row.id, row.revision, row.destination, row.due, row.document];
         self.run(sql, values).map(drop)
     }
 
@@ -143,7 +157,7 @@ impl Tx<'_> {
         self.run(sql, [id_scope, folded]).map(drop)
     }
 
-    /// Adds the record of an allocation. Of the same registration `per_registration` are kept, of all together `in_all`.
+    /// Adds the record of an allocation. Of the same registration the newest `per_registration` are kept, of the service `in_all`.
     ///
     /// # Errors
     /// When the storage fails.
@@ -154,12 +168,14 @@ impl Tx<'_> {
         (per_registration, in_all): (usize, i64),
     ) -> Result<(), StoreError> {
         let sql =
-            "INSERT INTO allocations (id_scope, folded, at, document) VALUES (?1, ?2, ?3, ?4)";
+            "INSERT INTO allocations (id_scope, folded, at, document, number) VALUES (?1, ?2, ?3, ?4,
+                 (SELECT coalesce(max(number), 0) + 1 FROM allocations WHERE id_scope = ?1))";
         self.run(sql, params![id_scope, row.folded, row.at, row.document])?;
         let sql = "DELETE FROM allocations WHERE id_scope = ?1 AND folded = ?2 AND id NOT IN
                    (SELECT id FROM allocations WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT ?3)";
         self.run(sql, params![id_scope, row.folded, per_registration])?;
-        let sql = "DELETE FROM allocations WHERE id <= (SELECT max(id) FROM allocations) - ?1";
-        self.run(sql, [in_all]).map(drop)
+        let sql = "DELETE FROM allocations WHERE id_scope = ?1
+                   AND number <= (SELECT max(number) FROM allocations WHERE id_scope = ?1) - ?2";
+        self.run(sql, params![id_scope, in_all]).map(drop)
     }
 }

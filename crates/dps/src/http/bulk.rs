@@ -54,7 +54,8 @@ async fn one(
         }
     };
     if mode == BulkMode::Delete {
-        return Ok(registry.delete_enrollment(&key, &if_match).await?);
+        let deleted = registry.delete_enrollment(&key, &if_match, operator.now());
+        return Ok(deleted.await?);
     }
     enrollments::write(registry, &key, item.body, &if_match, operator.now()).await?;
     Ok(())

@@ -83,7 +83,7 @@ pub(super) async fn delete(
     request.read(MAX_BODY).await?;
     operator
         .registry()
-        .delete_enrollment(&key, &if_match)
+        .delete_enrollment(&key, &if_match, operator.now())
         .await?;
     Ok(Reply::no_content())
 }

@@ -8,6 +8,7 @@ use store::{CertificateRow, EnrollmentRow, Tx, View};
 use wire::identity::KeyText;
 use zeroize::Zeroizing;
 
+use super::registrations::end_underway;
 use super::rows::Rows;
 use super::{Registry, references, resources};
 use crate::enrollment::{
@@ -159,10 +160,11 @@ impl Registry {
         &self,
         key: &EnrollmentKey,
         if_match: &IfMatch,
+        now: Timestamp,
     ) -> Result<(), EnrollmentError> {
         let (id_scope, if_match, key) = (self.id_scope(), if_match.clone(), key.clone());
         let target = key.to_string();
-        let work = move |tx: &Tx<'_>| delete(tx, &id_scope, &key, &if_match);
+        let work = move |tx: &Tx<'_>| delete(tx, &id_scope, &key, &if_match, now);
         self.act("enrollment.delete", target, work).await
     }
 
@@ -365,6 +367,7 @@ fn delete(
     id_scope: &str,
     key: &EnrollmentKey,
     if_match: &IfMatch,
+    now: Timestamp,
 ) -> Result<(), EnrollmentError> {
     let stored = tx.enrollment(id_scope, kind_text(key.kind()), &key.folded())?;
     let Some(stored) = stored else {
@@ -378,6 +381,7 @@ fn delete(
     tx.delete_enrollment(&stored)?;
     tx.forget_withdrawn_authorities(id_scope)?;
     if key.kind() == EnrollmentKind::Individual {
+        end_underway(tx, id_scope, &key.folded(), None, now)?;
         tx.delete_registration(id_scope, &key.folded())?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::error::StorageError;
 use crate::page::{BadContinuation, Continuation, Page};
 use crate::refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 
-/// Refusals kept of one registration, and of all.
+/// Refusals kept of one registration, and of one service: those of another are not its to push out.
 const KEPT: (usize, i64) = (8, 100_000);
 
 /// Why refusals, or records of the audit, are not listed.
@@ -50,7 +50,7 @@ impl Registry {
         });
         let decision = decision.to_string().into_bytes();
         let row = RefusalRow {
-            id: 0,
+            number: 0,
             folded: id.folded().to_owned(),
             spelled: id.to_string(),
             reason: refusal.reason.to_owned(),
@@ -112,7 +112,7 @@ impl Registry {
         };
         let items = self.inner.store.scan(scan).await?;
         Ok(Page::cut(items, limit, |item| {
-            Continuation::after(&item.id.to_string())
+            Continuation::after(&item.number.to_string())
         }))
     }
 }
@@ -126,6 +126,6 @@ fn record(rows: Rows<'_>, row: RefusalRow) -> Result<RefusalRecord, StorageError
         first: Timestamp::from_ticks(row.first),
         last: Timestamp::from_ticks(row.last),
         report: rows.json("refusal", &row.report)?,
-        id: row.id,
+        number: row.number,
     })
 }

@@ -29,7 +29,7 @@ mod underway;
 
 pub use place::{Carried, Placed, Settled};
 use underway::ASSIGNING;
-pub use underway::Ticket;
+pub use underway::{Busy, Ticket};
 
 fn substatus(rows: Rows<'_>, text: Option<&str>) -> Result<Substatus, StorageError> {
     let all = [
@@ -200,9 +200,7 @@ fn delete(
     if tx.block(id_scope, id.folded())?.is_some() {
         return Err(RegistrationError::Blocked(id.clone()));
     }
-    if stored.status == ASSIGNING {
-        end_underway(tx, id_scope, &stored.folded, None, now)?;
-    }
+    end_underway(tx, id_scope, &stored.folded, None, now)?;
     tx.delete_registration(id_scope, id.folded())?;
     Ok(())
 }
@@ -218,10 +216,8 @@ fn fail(
     let stored = tx.registration(id_scope, failed.registration_id.folded())?;
     let is_new = stored.is_none();
     let mut row = stored.unwrap_or_else(|| new_row(&failed.registration_id, now));
-    // Also without a record, which goes with its individual enrollment.
-    if is_new || row.status == ASSIGNING {
-        end_underway(tx, id_scope, &row.folded, None, now)?;
-    }
+    // Whatever the record says: no row stays behind that would be gone on with.
+    end_underway(tx, id_scope, &row.folded, None, now)?;
     row.group_id = group_id(&failed.enrollment);
     "failed".clone_into(&mut row.status);
     row.substatus = None;
@@ -239,17 +235,18 @@ fn fail(
 
 /// Forgets that a registration waits for somebody: it ends otherwise. What was made for it in a hub elsewhere is removed there, unless
 /// it `stays`.
-fn end_underway(
+pub(super) fn end_underway(
     tx: &Tx<'_>,
     id_scope: &str,
     folded: &str,
     stays: Option<&Place>,
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    if let Some(row) = tx.underway(id_scope, folded)? {
-        let underway = underway::read(Rows { file: tx.file() }, &row)?;
-        underway::clean_up(tx, underway.plan.as_ref(), stays, now)?;
-    }
+    let Some(row) = tx.underway(id_scope, folded)? else {
+        return Ok(());
+    };
+    let underway = underway::read(Rows { file: tx.file() }, &row)?;
+    underway::clean_up(tx, underway.plan.as_ref(), stays, now)?;
     Ok(tx.delete_underway(id_scope, folded)?)
 }
 

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use registry::{
-    AssignError, Carried, Errand, ErrandKind, InitialTwin, Placed, Placing, Plan, PlanStep,
-    Question, RegistrationFailure, RegistrationRecord, RegistrationState, Settled, Ticket,
-    Underway,
+    Assign, AssignError, Busy, Carried, EnrolledBy, EnrollmentKey, Errand, ErrandKind, IfMatch,
+    InitialTwin, Placed, Placing, Plan, PlanStep, Question, RegistrationFailure,
+    RegistrationRecord, RegistrationState, Settled, Ticket, Underway,
 };
 use serde_json::{Map, Value, json};
 use wire::identity::Status;
 
 use crate::hubs::{elsewhere, name};
-use crate::registrations::{assign, substatus};
+use crate::registrations::{assign, enroll, substatus};
 use crate::{Bench, device, hub};
 
 fn failure(error: &AssignError) -> RegistrationFailure {
@@ -30,6 +30,10 @@ impl Bench {
     async fn begin(&self, id: &str, at: &str) -> (Ticket, Placing) {
         let mut assign = assign(&self.registry, id).await;
         assign.choice.hub = name(at);
+        self.begin_as(assign).await
+    }
+
+    async fn begin_as(&self, assign: Assign) -> (Ticket, Placing) {
         let refused = self.registry.assign(assign.clone(), self.now()).await;
         assert!(
             matches!(refused, Err(AssignError::Elsewhere)),
@@ -45,9 +49,12 @@ impl Bench {
             .begin_underway(underway, self.now())
             .await
             .unwrap();
-        let due = self.registry.underway_due(self.now(), Vec::new(), 10).await;
-        let ticket = due.unwrap().pop().unwrap();
-        (ticket, placing)
+        (self.due().await.pop().unwrap(), placing)
+    }
+
+    async fn due(&self) -> Vec<Ticket> {
+        let due = self.registry.underway_due(self.now(), Busy::default(), 10);
+        due.await.unwrap()
     }
 
     async fn plan(&self, ticket: Ticket, placing: &Placing, exist: (bool, bool)) -> (Ticket, Plan) {
@@ -110,7 +117,7 @@ pub(crate) async fn a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here(be
     );
     let due = bench
         .registry
-        .underway_due(bench.now(), Vec::new(), 10)
+        .underway_due(bench.now(), Busy::default(), 10)
         .await;
     assert!(due.unwrap().is_empty());
     assert!(bench.errands().await.is_empty());
@@ -144,7 +151,7 @@ pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
         .unwrap();
     let due = bench
         .registry
-        .underway_due(bench.now(), Vec::new(), 10)
+        .underway_due(bench.now(), Busy::default(), 10)
         .await
         .unwrap();
     let whereabouts = bench
@@ -279,7 +286,7 @@ pub(crate) async fn a_device_elsewhere_is_not_taken_from_its_owner(bench: Bench)
         .unwrap();
     let due = bench
         .registry
-        .underway_due(bench.now(), Vec::new(), 10)
+        .underway_due(bench.now(), Busy::default(), 10)
         .await
         .unwrap();
     let found = bench.registry.whereabouts(&due[0], &other.choice).await;
@@ -335,4 +342,75 @@ pub(crate) async fn errands_are_kept_until_they_are_done(bench: Bench) {
         bench.errands().await.is_empty(),
         "the right to it went with the link"
     );
+}
+
+/// D1: what an enrollment leaves behind when it is deleted is not gone on with, and does not overwrite what came after it.
+pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
+    let registry = &bench.registry;
+    bench.link(elsewhere("far", "far.example", 1)).await;
+    // 1. Through its own enrollment the device is under way to a hub elsewhere; something has been planned there.
+    let own = EnrollmentKey::Individual("d1".parse().unwrap());
+    let mut first = assign(registry, "d1").await;
+    first.registrant.entry = enroll(registry, own.clone()).await;
+    first.registrant.enrollment = EnrolledBy::Individual;
+    first.choice.hub = name("far");
+    let (ticket, placing) = bench.begin_as(first).await;
+    let (ticket, plan) = bench.plan(ticket, &placing, (false, false)).await;
+    // 2. The enrollment is deleted, and what is under way with it. What may have been made is removed.
+    let deleted = registry.delete_enrollment(&own, &IfMatch::Any, bench.now());
+    deleted.await.unwrap();
+    assert!(bench.due().await.is_empty());
+    let errands = bench.errands().await;
+    assert_eq!((errands.len(), errands[0].kind), (1, ErrandKind::Remove));
+    // 3. The device registers through its group.
+    let second = assign(registry, "d1").await;
+    let good = registry.assign(second, bench.now()).await.unwrap();
+    // 4. The first attempt comes back, in every way in which it can.
+    let placed = Placed {
+        placing: placing.clone(),
+        plan: plan.clone(),
+        carried: None,
+    };
+    let settled = registry.settle_placed(ticket.clone(), placed, failure, bench.now());
+    assert_eq!(settled.await.unwrap(), Settled::Gone);
+    let kept = registry.keep_plan(ticket.clone(), plan, bench.now()).await;
+    assert_eq!(kept.unwrap(), None);
+    let note = registry::AllocationNote::of(&placing.choice);
+    let chosen = placing.choice.clone();
+    let settled =
+        registry.settle_underway(ticket.clone(), chosen, note.clone(), failure, bench.now());
+    assert_eq!(settled.await.unwrap(), None);
+    let failed = RegistrationFailure {
+        code: 503_000,
+        message: "silent".to_owned(),
+    };
+    let ended = registry.give_up_underway(ticket, failed, note, bench.now());
+    assert_eq!(ended.await.unwrap(), None);
+    assert!(bench.due().await.is_empty());
+    let id = good.registration.registration_id.clone();
+    let stored = registry.registration(&id).await.unwrap();
+    assert_eq!(stored, Some(good.registration));
+}
+
+/// D2: a ticket means one attempt, and none that was begun after that had ended.
+pub(crate) async fn a_ticket_of_an_attempt_that_ended_opens_no_other(bench: Bench) {
+    let registry = &bench.registry;
+    bench.link(elsewhere("far", "far.example", 1)).await;
+    let (old, placing) = bench.begin("d1", "far").await;
+    let id = old.underway.registrant.registration_id.clone();
+    let deleted = registry.delete_registration(&id, &IfMatch::Any, bench.now());
+    deleted.await.unwrap();
+    let (new, _) = bench.begin("d1", "far").await;
+    assert_ne!(old.version(), new.version());
+    let failed = RegistrationFailure {
+        code: 503_000,
+        message: "silent".to_owned(),
+    };
+    let note = registry::AllocationNote::of(&placing.choice);
+    let ended = registry.give_up_underway(old.clone(), failed, note, bench.now());
+    assert_eq!(ended.await.unwrap(), None, "the new attempt is another one");
+    let postponed = registry.postpone_underway(old.clone(), old.underway.clone(), bench.now());
+    postponed.await.unwrap();
+    assert!(!registry.is_as_before(&old).unwrap());
+    assert!(registry.is_as_before(&new).unwrap());
 }

@@ -82,7 +82,7 @@ pub(crate) async fn an_entry_is_created_changed_and_deleted(bench: Bench) {
 
     bench
         .registry
-        .delete_enrollment(&individual("dev-1"), &IfMatch::Any)
+        .delete_enrollment(&individual("dev-1"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
     assert!(
@@ -95,7 +95,7 @@ pub(crate) async fn an_entry_is_created_changed_and_deleted(bench: Bench) {
     );
     let again = bench
         .registry
-        .delete_enrollment(&individual("dev-1"), &IfMatch::Any)
+        .delete_enrollment(&individual("dev-1"), &IfMatch::Any, bench.now())
         .await;
     assert!(matches!(again, Err(EnrollmentError::NotFound(_))));
     // Its certificates are free again.
@@ -128,14 +128,17 @@ pub(crate) async fn versions_guard_entries(bench: Bench) {
         put(stale.clone()).await,
         Err(EnrollmentError::PreconditionFailed(_))
     ));
-    let delete = bench.registry.delete_enrollment(&group("g"), &stale).await;
+    let delete = bench
+        .registry
+        .delete_enrollment(&group("g"), &stale, bench.now())
+        .await;
     assert!(matches!(
         delete,
         Err(EnrollmentError::PreconditionFailed(_))
     ));
     bench
         .registry
-        .delete_enrollment(&group("G"), &IfMatch::Absent)
+        .delete_enrollment(&group("G"), &IfMatch::Absent, bench.now())
         .await
         .unwrap();
 }

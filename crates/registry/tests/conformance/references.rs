@@ -133,7 +133,7 @@ pub(crate) async fn a_group_has_its_authority_for_itself(bench: Bench) {
     }
     bench
         .registry
-        .delete_enrollment(&group("a"), &IfMatch::Any)
+        .delete_enrollment(&group("a"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
     bench

@@ -337,15 +337,24 @@ pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: B
     as_individual.registrant.enrollment = EnrolledBy::Individual;
     as_individual.registrant.entry = own_version;
     let absent = IfMatch::Absent;
-    registry.delete_enrollment(&own, &absent).await.unwrap();
+    registry
+        .delete_enrollment(&own, &absent, bench.now())
+        .await
+        .unwrap();
     let refused = registry.assign(as_individual, bench.now()).await;
     assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
     assert!(registry.registration(&id("d")).await.unwrap().is_none());
 
     registry.assign(proven, bench.now()).await.unwrap();
-    registry.delete_enrollment(&group(), &absent).await.unwrap();
+    registry
+        .delete_enrollment(&group(), &absent, bench.now())
+        .await
+        .unwrap();
     let mut again = assign(registry, "d").await;
-    registry.delete_enrollment(&group(), &absent).await.unwrap();
+    registry
+        .delete_enrollment(&group(), &absent, bench.now())
+        .await
+        .unwrap();
     again.registrant.policy = ReprovisionPolicy::Never;
     let refused = registry.assign(again, bench.now()).await;
     assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));

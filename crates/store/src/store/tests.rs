@@ -328,3 +328,65 @@ async fn a_newer_schema_is_refused() {
         .to_string();
     assert!(refused.contains("schema 999"), "{refused}");
 }
+
+fn refusal(id: usize) -> crate::RefusalRow {
+    crate::RefusalRow {
+        number: 0,
+        folded: format!("d{id}"),
+        spelled: format!("D{id}"),
+        reason: "not_enrolled".to_owned(),
+        error_code: 401_002,
+        credential: [0; 32],
+        times: 1,
+        first: 0,
+        last: 0,
+        report: "{}".to_owned(),
+    }
+}
+
+/// B4: what one service keeps does not depend on how much another writes.
+#[tokio::test]
+async fn a_flood_at_one_service_drops_nothing_of_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let flood = |tx: &Tx<'_>| {
+        let note = |id: usize| crate::AllocationRow {
+            id: 0,
+            folded: format!("d{id}"),
+            at: 0,
+            document: "{}".to_owned(),
+        };
+        tx.put_refusal("quiet", &refusal(0), (8, 10))?;
+        tx.insert_allocation("quiet", &note(0), (5, 10))?;
+        for id in 0..50 {
+            tx.put_refusal("loud", &refusal(id), (8, 10))?;
+            tx.insert_allocation("loud", &note(id), (5, 10))?;
+        }
+        tx.put_refusal("quiet", &refusal(0), (8, 10))
+    };
+    store.write(flood).await.unwrap();
+    let refusals = |id_scope: &str, folded: Option<&str>, before: i64| {
+        let filter = crate::RefusalFilter {
+            id_scope,
+            folded,
+            from: i64::MIN,
+            to: i64::MAX,
+            before,
+        };
+        store.read(|view| view.refusals(filter, 1000)).unwrap()
+    };
+    let quiet = refusals("quiet", None, i64::MAX);
+    assert_eq!((quiet.len(), quiet[0].times), (1, 2));
+    let loud = refusals("loud", None, i64::MAX);
+    let ids: Vec<&str> = loud.iter().map(|row| row.folded.as_str()).collect();
+    let expected: Vec<String> = (40..50).rev().map(|id| format!("d{id}")).collect();
+    assert_eq!(ids, expected);
+    assert_eq!(refusals("loud", None, loud[3].number).len(), 6);
+    assert_eq!(refusals("loud", Some("d45"), i64::MAX).len(), 1);
+    let notes = |id_scope: &str, folded: &str| {
+        let read = store.read(|view| view.allocations(id_scope, folded, 10));
+        read.unwrap().len()
+    };
+    assert_eq!(notes("quiet", "d0"), 1);
+    assert_eq!((notes("loud", "d39"), notes("loud", "d40")), (0, 1));
+}

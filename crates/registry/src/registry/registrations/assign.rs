@@ -10,7 +10,7 @@ use wire::identity::Authentication;
 
 use super::judge::{Judged, judge};
 use super::places::find;
-use super::underway::{ASSIGNING, write_note};
+use super::underway::write_note;
 use super::{end_underway, group_id, new_row, record, write_row};
 use crate::change::Change;
 use crate::detail::Detail;
@@ -92,8 +92,9 @@ impl AssignJob {
             previous,
             decision,
         } = judge(tx, &self.service, &self.assign)?;
-        let was_underway = stored.as_ref().is_some_and(|row| row.status == ASSIGNING);
-        if decision.step != DeviceStep::Create || decision.old != OldDevice::None || was_underway {
+        // An attempt that is under way ends with the record of before.
+        let is_first = stored.is_none();
+        if decision.step != DeviceStep::Create || decision.old != OldDevice::None || !is_first {
             // What is there is read and changed, and may turn out to be damaged between two writes.
             tx.may_turn_back()?;
         }
@@ -288,7 +289,8 @@ impl AssignJob {
         let is_new = stored.is_none();
         let registrant = &self.assign.registrant;
         let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
-        if row.status == ASSIGNING {
+        // A row without a record is none that is gone on with: see `Ticket::stands`.
+        if !is_new {
             let id_scope = self.service.id_scope.as_str();
             let stays = Some(&decision.place);
             end_underway(tx, id_scope, &row.folded, stays, self.now)?;

@@ -118,7 +118,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Option<Ticket>, StorageError> {
         let keep = move |tx: &Tx<'_>| {
-            if !ticket.is_current(tx)? {
+            if !ticket.stands(tx, now)? {
                 return Ok(None);
             }
             let mut underway = ticket.underway.clone();
@@ -154,7 +154,7 @@ impl Registry {
         let etag = etag::random(random(&*self.inner.entropy));
         let told = placing.told();
         let settle = move |tx: &Tx<'_>| {
-            if !ticket.is_current(tx)? {
+            if !ticket.stands(tx, now)? {
                 return Ok(Settled::Gone);
             }
             if let (Some(carried), Some(previous)) = (&carried, &plan.previous)

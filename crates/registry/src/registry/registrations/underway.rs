@@ -3,10 +3,11 @@
 use ids::{Etag, RegistrationId, Timestamp};
 use serde_json::Value;
 use store::{AllocationRow, RegistrationRow, Secret, StoreError, Tx, UnderwayRow, View};
+use wire::error::DpsErrorCode;
 
 use super::assign::enter_issued;
 use super::places::require_entry;
-use super::{fail, group_id, new_row, record, write_row};
+use super::{end_underway, fail, group_id, new_row, record, write_row};
 use crate::detail::Detail;
 use crate::entropy::random;
 use crate::error::StorageError;
@@ -23,8 +24,11 @@ use crate::underway::{AllocationNote, AllocationRecord, Underway};
 
 /// The status of a record whose registration is under way.
 pub(super) const ASSIGNING: &str = "assigning";
-/// Notes kept of one registration, and of all together.
+/// Notes kept of one registration, and of one service.
 const NOTES: (usize, i64) = (5, 10_000);
+
+/// The error code of a registration whose attempt cannot be read: an internal error, which a device tries again after.
+const LOST: DpsErrorCode = DpsErrorCode::InternalServerError;
 
 /// A registration under way as it was read: what is done with it holds only if nobody has changed it since.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +41,18 @@ pub struct Ticket {
     pub destination: String,
     /// What is under way.
     pub underway: Underway,
+    /// Of its row: never given out twice.
+    id: i64,
     revision: i64,
+}
+
+/// Whom as many ask as may: what would ask them as well is left for later.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// Destinations.
+    pub destinations: Vec<String>,
+    /// Services, by ID scope.
+    pub services: Vec<String>,
 }
 
 impl Registry {
@@ -54,7 +69,7 @@ impl Registry {
         let begin = move |tx: &Tx<'_>| {
             let id_scope = service.id_scope.as_str();
             require_entry(tx, id_scope, &underway.registrant)?;
-            let folded = underway.registrant.registration_id.folded();
+            let folded = &underway.registrant.registration_id.folded().to_owned();
             let stored = tx.registration(id_scope, folded)?;
             let rows = Rows { file: tx.file() };
             let waiting = match &stored {
@@ -62,23 +77,28 @@ impl Registry {
                 _ => None,
             };
             let mut underway = underway;
-            let revision = match &waiting {
-                Some(row) => {
-                    let waiting = read(rows, row)?;
-                    if waiting.is_same_as(&underway) {
-                        let row = stored.ok_or_else(|| rows.damaged("status", "is another's"))?;
-                        return Ok(record(rows, row, &service)?);
-                    }
-                    // What has been begun elsewhere is gone on with, or taken back.
-                    underway.plan = waiting.plan;
-                    row.revision + 1
+            if let Some(row) = &waiting {
+                let waiting = read(rows, row)?;
+                if waiting.is_same_as(&underway) {
+                    let row = stored.ok_or_else(|| rows.damaged("status", "is another's"))?;
+                    return Ok(record(rows, row, &service)?);
                 }
-                None => 0,
-            };
+                // What has been begun elsewhere is gone on with, or taken back.
+                underway.plan = waiting.plan;
+            }
             enter_issued(tx, id_scope, &underway.registrant, now)?;
             // Entered once: whoever goes on with it only hands it out.
             underway.registrant.issued = None;
-            tx.put_underway(&write(rows, id_scope, revision, &underway)?)?;
+            match &waiting {
+                Some(row) => {
+                    let next = (row.id, row.revision + 1);
+                    tx.update_underway(&write(rows, id_scope, next, &underway)?)?;
+                }
+                None => {
+                    end_underway(tx, id_scope, folded, None, now)?;
+                    tx.insert_underway(&write(rows, id_scope, (0, 0), &underway)?)?;
+                }
+            }
             let is_new = stored.is_none();
             let row = assigning(stored, &underway, &etag, now);
             write_row(tx, id_scope, &row, is_new)?;
@@ -87,32 +107,71 @@ impl Registry {
         self.inner.store.write(begin).await
     }
 
-    /// Registrations of all services whose time has come, the longest due first; none that asks one of `busy`.
+    /// Registrations of all services whose time has come, the longest due first; none of those that are `busy`.
     ///
     /// # Errors
     /// When the storage fails.
     pub async fn underway_due(
         &self,
         now: Timestamp,
-        busy: Vec<String>,
+        busy: Busy,
         limit: usize,
     ) -> Result<Vec<Ticket>, StorageError> {
         let scan = move |view: &View<'_>| {
             let rows = Rows { file: view.file() };
-            let busy = Value::from(busy).to_string();
-            let found = view.underway_due(now.ticks(), &busy, limit)?.into_iter();
-            let ticket = |row: UnderwayRow| {
-                Ok(Ticket {
-                    underway: read(rows, &row)?,
+            let destinations = Value::from(busy.destinations).to_string();
+            let services = Value::from(busy.services).to_string();
+            let busy = (destinations.as_str(), services.as_str());
+            let found = view.underway_due(now.ticks(), busy, limit)?.into_iter();
+            let read = found.map(|row| (read(rows, &row), row));
+            Ok::<_, StorageError>(read.collect::<Vec<_>>())
+        };
+        let mut due = Vec::new();
+        for (underway, row) in self.inner.store.scan(scan).await? {
+            match underway {
+                Ok(underway) => due.push(Ticket {
+                    underway,
                     id_scope: row.id_scope,
                     folded: row.folded,
                     destination: row.destination,
+                    id: row.id,
                     revision: row.revision,
-                })
-            };
-            found.map(ticket).collect::<Result<_, StorageError>>()
+                }),
+                Err(error) => self.lose_underway(row, &error, now).await?,
+            }
+        }
+        Ok(due)
+    }
+
+    /// Ends one that cannot be read, which would otherwise be in the way of all others for ever.
+    async fn lose_underway(
+        &self,
+        row: UnderwayRow,
+        error: &StorageError,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            registration.id = row.folded,
+            "registration {} was under way and cannot be read; it has failed",
+            row.folded
+        );
+        let etag = etag::random(random(&*self.inner.entropy));
+        let lose = move |tx: &Tx<'_>| {
+            tx.delete_underway(&row.id_scope, &row.folded)?;
+            let stored = tx.registration(&row.id_scope, &row.folded)?;
+            if let Some(mut stored) = stored.filter(|stored| stored.status == ASSIGNING) {
+                "failed".clone_into(&mut stored.status);
+                let message = "what was kept of this registration cannot be read; register again";
+                (stored.error_code, stored.error_message) =
+                    (Some(LOST.code()), Some(message.to_owned()));
+                stored.etag = etag.to_string();
+                stored.updated = now.ticks();
+                tx.update_registration(&stored)?;
+            }
+            Ok(())
         };
-        self.inner.store.scan(scan).await
+        self.inner.store.write(lose).await
     }
 
     /// When the next registration under way is due after `now`.
@@ -149,7 +208,7 @@ impl Registry {
         let current = self.service.clone();
         let etag = etag::random(random(&*self.inner.entropy));
         let settle = move |tx: &Tx<'_>| {
-            if !ticket.is_current(tx)? {
+            if !ticket.stands(tx, now)? {
                 return Ok(None);
             }
             let service = current.get();
@@ -188,7 +247,7 @@ impl Registry {
         let service = self.service();
         let etag = etag::random(random(&*self.inner.entropy));
         let give_up = move |tx: &Tx<'_>| {
-            if !ticket.is_current(tx)? {
+            if !ticket.stands(tx, now)? {
                 return Ok(None);
             }
             let record = fail(tx, &service, ticket.failed(failure), &etag, now)?;
@@ -206,14 +265,23 @@ impl Registry {
         &self,
         ticket: Ticket,
         underway: Underway,
+        now: Timestamp,
     ) -> Result<(), StorageError> {
         let postpone = move |tx: &Tx<'_>| {
-            if ticket.is_current(tx)? {
+            if ticket.stands(tx, now)? {
                 ticket.rewrite(tx, &underway)?;
             }
             Ok(())
         };
         self.inner.store.write(postpone).await
+    }
+
+    /// Whether nothing has become of a registration under way since its ticket was read.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn is_as_before(&self, ticket: &Ticket) -> Result<bool, StorageError> {
+        self.inner.store.read(|view| ticket.is_current(view))
     }
 
     /// What the latest custom allocations of a registration were asked and answered, the newest first.
@@ -249,9 +317,36 @@ impl Registry {
 }
 
 impl Ticket {
-    pub(super) fn is_current(&self, tx: &Tx<'_>) -> Result<bool, StorageError> {
-        let stored = tx.underway(&self.id_scope, &self.folded)?;
-        Ok(stored.is_some_and(|stored| stored.revision == self.revision))
+    /// What tells one try from another: also from one of the same registration id that was begun after this one had ended.
+    #[must_use]
+    pub fn version(&self) -> (i64, i64) {
+        (self.id, self.revision)
+    }
+
+    fn is_current(&self, view: &View<'_>) -> Result<bool, StorageError> {
+        let stored = view.underway(&self.id_scope, &self.folded)?;
+        Ok(stored.is_some_and(|stored| (stored.id, stored.revision) == self.version()))
+    }
+
+    /// Whether it is the one that is stored, and its record waits for it. A row that no record waits for is left over: it ends here,
+    /// and what the record says stays.
+    pub(super) fn stands(&self, tx: &Tx<'_>, now: Timestamp) -> Result<bool, StorageError> {
+        if !self.is_current(tx)? {
+            return Ok(false);
+        }
+        let stored = tx.registration(&self.id_scope, &self.folded)?;
+        if stored.as_ref().is_some_and(|row| row.status == ASSIGNING) {
+            return Ok(true);
+        }
+        tracing::error!(
+            registration.id = self.folded,
+            "registration {} was under way although its record did not wait for it; the attempt is dropped",
+            self.folded
+        );
+        let place = stored.and_then(|row| row.hub.zip(row.device_id));
+        let place = place.map(|(hub, device_id)| Place { hub, device_id });
+        end_underway(tx, &self.id_scope, &self.folded, place.as_ref(), now)?;
+        Ok(false)
     }
 
     pub(super) fn failed(&self, failure: RegistrationFailure) -> FailRegistration {
@@ -266,8 +361,9 @@ impl Ticket {
     /// The same registration, changed; the ticket for it.
     pub(super) fn rewrite(&self, tx: &Tx<'_>, underway: &Underway) -> Result<Self, StorageError> {
         let rows = Rows { file: tx.file() };
-        let row = write(rows, &self.id_scope, self.revision + 1, underway)?;
-        tx.put_underway(&row)?;
+        let next = (self.id, self.revision + 1);
+        let row = write(rows, &self.id_scope, next, underway)?;
+        tx.update_underway(&row)?;
         Ok(Self {
             revision: row.revision,
             destination: row.destination,
@@ -353,12 +449,13 @@ pub(super) fn read(rows: Rows<'_>, row: &UnderwayRow) -> Result<Underway, Storag
 fn write(
     rows: Rows<'_>,
     id_scope: &str,
-    revision: i64,
+    (id, revision): (i64, i64),
     underway: &Underway,
 ) -> Result<UnderwayRow, StorageError> {
     let document = serde_json::to_string(underway)
         .map_err(|error| rows.damaged("registration under way", error))?;
     Ok(UnderwayRow {
+        id,
         id_scope: id_scope.to_owned(),
         folded: underway.registrant.registration_id.folded().to_owned(),
         revision,
@@ -377,3 +474,6 @@ fn read_note(rows: Rows<'_>, row: AllocationRow) -> Result<AllocationRecord, Sto
             .map_err(|error| rows.damaged("allocation", error))?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use ids::{HubName, Timestamp};
+use store::{RegistrationRow, StoreError, Tx, UnderwayRow};
+
+use super::*;
+use crate::entropy::SystemEntropy;
+use crate::registry::Init;
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_seconds(1_700_000_000)
+}
+
+async fn open(directory: &std::path::Path) -> Registry {
+    let init = Init {
+        hub_name: HubName::parse("hub").unwrap(),
+        hub_host: "localhost".parse().unwrap(),
+        entropy: Arc::new(SystemEntropy),
+    };
+    Registry::open(directory, init, now()).await.unwrap()
+}
+
+/// What a server of an earlier version, or a fault of this one, may have left: a row, and beside it a record in some state.
+async fn leave(registry: &Registry, document: String, status: &'static str) {
+    let id_scope = registry.id_scope();
+    let leave = move |tx: &Tx<'_>| {
+        let row = UnderwayRow {
+            id: 0,
+            id_scope: id_scope.clone(),
+            folded: "d1".to_owned(),
+            revision: 0,
+            destination: "hooks.example".to_owned(),
+            due: now().ticks(),
+            document: Secret::new(document),
+        };
+        tx.insert_underway(&row)?;
+        let id = RegistrationId::parse("d1").unwrap();
+        let row = RegistrationRow {
+            status: status.to_owned(),
+            substatus: (status == "assigned").then(|| "initialAssignment".to_owned()),
+            hub: Some("hub".to_owned()),
+            device_id: Some("d1".to_owned()),
+            etag: "AAAA".to_owned(),
+            ..new_row(&id, now())
+        };
+        tx.insert_registration(&id_scope, &row)
+    };
+    let left: Result<(), StoreError> = registry.inner.store.write(leave).await;
+    left.unwrap();
+}
+
+fn waiting() -> String {
+    let registrant = Registrant {
+        registration_id: RegistrationId::parse("d1").unwrap(),
+        enrollment: crate::registration::EnrolledBy::Individual,
+        entry: Etag::parse("AAAA").unwrap(),
+        device_id: ids::DeviceId::parse("d1").unwrap(),
+        iot_edge: false,
+        proof: crate::registration::DeviceProof::Certificate(ids::Thumbprint::from_bytes([1; 32])),
+        initial_twin: crate::twin::InitialTwin::default(),
+        policy: crate::registration::ReprovisionPolicy::MigrateData,
+        detail: None,
+        issued: None,
+    };
+    let choice = Choice {
+        hub: HubName::parse("far").unwrap(),
+        twin: None,
+        payload: None,
+        passed_over: Vec::new(),
+    };
+    let placing = crate::underway::Placing { choice, note: None };
+    let question = crate::underway::Question::Place(Box::new(placing));
+    serde_json::to_string(&Underway::new(registrant, question, now())).unwrap()
+}
+
+async fn due(registry: &Registry) -> Vec<Ticket> {
+    let due = registry.underway_due(now(), Busy::default(), 10);
+    due.await.unwrap()
+}
+
+/// D1: a row that no record waits for ends at the first try, and the record stays as it is.
+#[tokio::test]
+async fn a_row_that_no_record_waits_for_ends_without_a_word_in_the_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = open(directory.path()).await;
+    leave(&registry, waiting(), "assigned").await;
+    let ticket = due(&registry).await.pop().unwrap();
+    let failure = RegistrationFailure {
+        code: 503_000,
+        message: "silent".to_owned(),
+    };
+    let note = AllocationNote::default();
+    let ended = registry.give_up_underway(ticket, failure, note, now());
+    assert_eq!(ended.await.unwrap(), None);
+    assert!(due(&registry).await.is_empty());
+    let id = RegistrationId::parse("d1").unwrap();
+    let record = registry.registration(&id).await.unwrap().unwrap();
+    assert!(matches!(
+        record.state,
+        crate::registration::RegistrationState::Assigned { .. }
+    ));
+}
+
+/// One that cannot be read does not stop the others, and its device hears that it has failed.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_fails_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = open(directory.path()).await;
+    leave(&registry, "{}".to_owned(), ASSIGNING).await;
+    assert!(due(&registry).await.is_empty());
+    let id = RegistrationId::parse("d1").unwrap();
+    let record = registry.registration(&id).await.unwrap().unwrap();
+    let failed = crate::registration::RegistrationState::Failed {
+        code: 500_000,
+        message: "what was kept of this registration cannot be read; register again".to_owned(),
+        previous: record
+            .assignment()
+            .map(|(hub, id)| (hub.clone(), id.clone())),
+    };
+    assert_eq!(record.state, failed);
+}
