@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -11,11 +12,12 @@ use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wire::local_api::{Connection, Provisioning, Reload};
 
+use crate::access::{AccessError, PRIVATE_FILE, narrow};
 use crate::causes::chain_of;
 use crate::clock;
 use crate::config::{ApplyError, Config, read_applied};
 use crate::connect::{Cloud, Command, StateFiles};
-use crate::durable::{DurableError, make_folder};
+use crate::durable::DurableError;
 use crate::keys::{KeysError, MasterKey};
 use crate::local_http::serve;
 use crate::management_api::{DaemonRequest, Management, Reach, SetLogLevel};
@@ -36,6 +38,9 @@ pub enum DaemonError {
     /// Another one runs.
     #[error("another aziot-edged runs on {}; stop it first, or choose another --root", .0.display())]
     AlreadyRunning(std::path::PathBuf),
+    /// Others have more of its files than they may.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Its files.
     #[error(transparent)]
     Files(#[from] DurableError),
@@ -69,6 +74,14 @@ pub async fn run<R: ModuleRuntime>(
     set_log_level: SetLogLevel,
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, DaemonError> {
+    for narrowed in narrow(&paths)? {
+        tracing::warn!(
+            path = %narrowed.path.display(),
+            was = %format_args!("{:04o}", narrowed.was),
+            is = %format_args!("{:04o}", narrowed.is),
+            "other users of this machine could use a file of the device; they cannot any more"
+        );
+    }
     let _lock = lock(&paths)?;
     let master = Arc::new(MasterKey::load_or_make(&paths.state().join("master-key"))?);
     let applied = load(&paths)?;
@@ -107,8 +120,12 @@ pub async fn run<R: ModuleRuntime>(
 
 fn lock(paths: &Paths) -> Result<Flock<File>, DaemonError> {
     let path = paths.lock();
-    make_folder(path.parent().unwrap_or(paths.root()))?;
-    let opened = File::options().create(true).append(true).open(&path);
+    let mut options = File::options();
+    let opened = options
+        .create(true)
+        .append(true)
+        .mode(PRIVATE_FILE)
+        .open(&path);
     let file = opened.map_err(|source| DurableError::Io {
         what: "open",
         path: path.clone(),

@@ -1,12 +1,14 @@
 //! Files that are there in full or not at all: written beside, flushed, renamed, and the folder flushed too.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::access::{OPEN_FOLDER, PRIVATE_FILE, PRIVATE_FOLDER};
 
 /// Why a file of the device could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -31,22 +33,84 @@ pub enum DurableError {
     },
 }
 
-/// Makes a folder and its parents, 0755.
+/// Makes a folder and its parents, 0755, and flushes each into the folder above it. What is there already is left as it is.
 ///
 /// # Errors
 /// When the operating system refuses.
 pub fn make_folder(path: &Path) -> Result<(), DurableError> {
-    let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
-    made.map_err(|source| io_error("create the folder", path, source))
+    make(path, OPEN_FOLDER).map_err(|source| io_error("create the folder", path, source))
 }
 
-/// Replaces `path` with `content`, mode 0600. The folder is made when it does not exist.
+/// Makes a folder that only this user may enter, 0700, and closes it when it is there and open to others.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn private_folder(path: &Path) -> Result<(), DurableError> {
+    let private = || {
+        make(path, PRIVATE_FOLDER)?;
+        let mode = fs::metadata(path)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            fs::set_permissions(path, Permissions::from_mode(mode & 0o7700))?;
+        }
+        Ok(())
+    };
+    private().map_err(|source| io_error("make private the folder", path, source))
+}
+
+/// Makes a folder that everybody may enter, 0755, and opens it when it is there and narrower.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn open_folder(path: &Path) -> Result<(), DurableError> {
+    let open = || {
+        make(path, OPEN_FOLDER)?;
+        if fs::metadata(path)?.permissions().mode() & 0o777 == OPEN_FOLDER {
+            return Ok(());
+        }
+        fs::set_permissions(path, Permissions::from_mode(OPEN_FOLDER))
+    };
+    open().map_err(|source| io_error("open to its container the folder", path, source))
+}
+
+/// The parents of a new folder are open; the mode is the folder's own. No umask changes either.
+fn make(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().unwrap_or(Path::new("/"));
+    make(above, OPEN_FOLDER)?;
+    match DirBuilder::new().mode(mode).create(path) {
+        // Somebody else made it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+            return Ok(());
+        }
+        made => made?,
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    // A folder is as durable as its entry in the folder above.
+    File::open(above)?.sync_all()
+}
+
+/// Flushes the folders between `root` and `path`: a crash may have come between the making and the flushing of one.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn sync_above(path: &Path, root: &Path) -> Result<(), DurableError> {
+    let above = path.ancestors().skip(1);
+    for folder in above.take_while(|folder| folder.starts_with(root)) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| io_error("flush the folder", folder, source))?;
+    }
+    Ok(())
+}
+
+/// Replaces `path` with `content`, mode 0600. Its folder is made when it does not exist, and only this user may enter it.
 ///
 /// # Errors
 /// When the operating system refuses; the old file then stands.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    make_folder(folder)?;
+    private_folder(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.new"));
     let replace = || {
@@ -58,7 +122,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
+            .mode(PRIVATE_FILE)
             .open(&beside)?;
         file.write_all(content)?;
         file.sync_all()?;
@@ -107,9 +171,26 @@ fn io_error(what: &'static str, path: &Path, source: io::Error) -> DurableError 
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
+
+    /// B4 of the review: what is flushed cannot be seen, that nothing of it fails can.
+    #[test]
+    fn folders_are_made_with_their_modes_and_flushed_up_to_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (open, private) = (dir.path().join("a/b"), dir.path().join("a/b/c"));
+        make_folder(&open).unwrap();
+        private_folder(&private).unwrap();
+        assert_eq!((mode(&open), mode(&private)), (0o755, 0o700));
+        fs::set_permissions(&private, Permissions::from_mode(0o755)).unwrap();
+        make_folder(&private).unwrap();
+        assert_eq!(mode(&private), 0o755);
+        private_folder(&private).unwrap();
+        assert_eq!(mode(&private), 0o700);
+        sync_above(&private, dir.path()).unwrap();
+        let gone = sync_above(&dir.path().join("no/such"), dir.path()).unwrap_err();
+        assert!(gone.to_string().starts_with("cannot flush the folder"));
+    }
 
     #[test]
     fn a_file_is_replaced_and_private() {

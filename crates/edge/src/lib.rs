@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod access;
 mod causes;
 pub mod clock;
 pub mod durable;

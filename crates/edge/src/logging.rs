@@ -12,6 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use crate::access::LOG_FILE;
 use crate::durable::{self, DurableError, make_folder};
 use crate::management_api::SetLogLevel;
 use crate::paths::Paths;
@@ -104,7 +105,7 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .create(true)
         .append(true)
-        .mode(0o640)
+        .mode(LOG_FILE)
         .open(path)
 }
 

@@ -91,26 +91,73 @@ async fn read<R: ModuleRuntime>(
     item: &LogsItem,
     most: usize,
 ) -> Result<String, RuntimeError> {
-    let tail = Some(item.tail.unwrap_or(DEFAULT_TAIL));
+    // A line has a byte at least: more lines than bytes are never shown.
+    let tail = item.tail.unwrap_or(DEFAULT_TAIL).min(MAX_LOGS as u64);
     let query = LogsQuery {
-        tail,
+        tail: Some(tail),
         since: item.since,
         until: item.until,
         ..LogsQuery::default()
     };
     let mut stream = runtime.logs(module, &query).await?;
-    let mut text = Vec::new();
+    let mut end = End::of_at_most(most);
     while let Some(piece) = stream.next().await {
-        text.extend_from_slice(piece?.get(8..).unwrap_or_default());
+        end.push(piece?.get(8..).unwrap_or_default());
     }
-    // The end of a log tells more than its beginning.
-    let start = text.len().saturating_sub(most);
-    Ok(String::from_utf8_lossy(&text[start..]).into_owned())
+    Ok(String::from_utf8_lossy(end.bytes()).into_owned())
+}
+
+/// The last bytes of a text that comes in pieces. Lines may be long and many: not more than twice as much is held.
+struct End {
+    held: Vec<u8>,
+    most: usize,
+}
+
+impl End {
+    fn of_at_most(most: usize) -> Self {
+        Self {
+            held: Vec::new(),
+            most,
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) {
+        let piece = &piece[piece.len().saturating_sub(self.most)..];
+        if self.held.len() + piece.len() > 2 * self.most {
+            let kept = self.bytes().len();
+            self.held.drain(..self.held.len() - kept);
+        }
+        self.held.extend_from_slice(piece);
+    }
+
+    /// The end of a log tells more than its beginning.
+    fn bytes(&self) -> &[u8] {
+        &self.held[self.held.len().saturating_sub(self.most)..]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// C10 of the review: a log was read as a whole before it was cut.
+    #[test]
+    fn of_a_long_log_only_the_end_is_held() {
+        let mut end = End::of_at_most(10);
+        for number in 0..100_000 {
+            end.push(format!("{number} ").as_bytes());
+            assert!(end.held.len() <= 20);
+        }
+        assert_eq!(end.bytes(), b"998 99999 ");
+        end.push(&[b'x'; 1000]);
+        assert_eq!(end.bytes(), [b'x'; 10]);
+        assert!(end.held.capacity() < 100);
+        end.push(b"yz");
+        assert_eq!(end.bytes(), b"xxxxxxxxyz");
+        let mut none = End::of_at_most(0);
+        none.push(b"abc");
+        assert_eq!(none.bytes(), b"");
+    }
     use crate::runtime::FakeRuntime;
 
     #[tokio::test]

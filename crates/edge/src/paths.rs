@@ -63,19 +63,25 @@ impl Paths {
         self.root.join("var/lib/aziot/edged")
     }
 
+    /// Where the modules' own sockets lie. Only the daemon may enter: who reaches a module's socket is that module.
+    #[must_use]
+    pub fn sockets(&self) -> PathBuf {
+        self.state().join("mnt")
+    }
+
     /// The folder that a module's container sees as `/var/run/iotedge`.
     ///
     /// Folders are mounted and not sockets, because a socket that the daemon makes anew after a restart would stay unseen
     /// by containers that were left running.
     #[must_use]
     pub fn module_folder(&self, module: &str) -> PathBuf {
-        self.state().join("mnt").join(module)
+        self.sockets().join(module)
     }
 
     /// Azure's place of a module's socket; a link into [`module_folder`](Self::module_folder).
     #[must_use]
     pub fn module_socket_link(&self, module: &str) -> PathBuf {
-        self.state().join("mnt").join(format!("{module}.sock"))
+        self.sockets().join(format!("{module}.sock"))
     }
 
     /// Socket of the management API.

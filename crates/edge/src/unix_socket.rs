@@ -6,12 +6,15 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tokio::net::{UnixListener, UnixStream};
+use nix::sys::stat::{Mode, fchmod};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::durable::{DurableError, make_folder};
 
 /// Longest path that `bind` and `connect` take, bytes.
 const LONGEST: usize = 107;
+/// Connections that wait to be accepted.
+const WAITING: u32 = 1024;
 
 /// A name for `path` that is short enough, and what has to stay open while it is used.
 fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
@@ -48,9 +51,18 @@ pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, DurableError> {
         _ => {}
     }
     let (short, _open) = shortened(path).map_err(failed)?;
-    let listener = UnixListener::bind(short).map_err(failed)?;
+    let listener = bind(&short).map_err(failed)?;
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
     Ok(listener)
+}
+
+/// On Linux the file of a socket gets the mode of the socket: nobody else can connect before its own mode is set,
+/// whatever the umask is.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    socket.bind(path)?;
+    socket.listen(WAITING)
 }
 
 /// Connects to `path`.

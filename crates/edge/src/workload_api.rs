@@ -18,14 +18,15 @@ use tokio::task::JoinHandle;
 use wire::local_api::{ModuleList, SignRequest, SignResponse, TrustBundle};
 
 use crate::causes::chain_of;
-use crate::durable::DurableError;
+use crate::durable::{DurableError, open_folder, private_folder};
 use crate::keys::MasterKey;
 use crate::local_http::{LocalRequest, Refusal, Reply, serve};
 use crate::paths::Paths;
 use crate::situation::Board;
 use crate::unix_socket::listen;
 
-/// Anybody may connect: who sees a module's socket is that module.
+/// Anybody who reaches it may connect, as whatever user a container runs. Who sees a module's socket is that module:
+/// only the daemon may enter the folder above ([`Paths::sockets`]), the engine mounts the module's own into its container.
 const MODE: u32 = 0o666;
 
 /// What all workload sockets of a device answer from.
@@ -95,7 +96,9 @@ impl ModuleSockets {
     }
 
     fn open_one(&self, module: &ModuleId) -> Result<JoinHandle<()>, DurableError> {
+        private_folder(&self.paths.sockets())?;
         let folder = self.paths.module_folder(module.as_str());
+        open_folder(&folder)?;
         let listener = listen(&folder.join("workload.sock"), MODE)?;
         let link = self.paths.module_socket_link(module.as_str());
         let target = PathBuf::from(module.as_str()).join("workload.sock");
@@ -222,13 +225,58 @@ fn permit(caller: Option<&ModuleId>, named: &str) -> Result<ModuleId, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use ids::GenerationId;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
     use std::path::Path;
+
+    use ids::GenerationId;
 
     use super::*;
 
     fn module(name: &str) -> ModuleId {
         ModuleId::parse(name).unwrap()
+    }
+
+    /// A1 of the review: with folders of 0755 above the socket, any user of the device signed as any module.
+    #[tokio::test]
+    async fn other_users_of_the_device_do_not_reach_a_modules_socket_and_its_container_does() {
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let paths = Paths::under(dir.path()).unwrap();
+        // As an earlier version left them.
+        let folder = paths.module_folder("a");
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(paths.state(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(paths.sockets(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        let workload = Workload {
+            board: Board::default(),
+            master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
+            trust_bundle: None,
+        };
+        let mut sockets = ModuleSockets::new(workload, paths.clone());
+        sockets.ensure([module("a")].into());
+        let socket = folder.join("workload.sock");
+        assert_eq!(mode(&paths.sockets()), 0o700);
+        // The container's user may be any; its view begins at the module's own folder.
+        assert_eq!((mode(&folder), mode(&socket)), (0o755, 0o666));
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let nobody_may_connect = |name: &Path, from: &Path| {
+            let mut nobody = std::process::Command::new("test");
+            nobody.arg("-w").arg(name).uid(65_534).gid(65_534);
+            nobody.stdin(fs::File::open(from).unwrap());
+            nobody.status().unwrap().success()
+        };
+        let root = Path::new("/");
+        assert!(nobody_may_connect(&paths.workload_socket(), root));
+        assert!(!nobody_may_connect(&socket, root));
+        assert!(!nobody_may_connect(&paths.module_socket_link("a"), root));
+        // A mount begins at the folder and not above it, and so does an open folder.
+        let mounted = Path::new("/dev/stdin/workload.sock");
+        assert!(nobody_may_connect(mounted, &folder));
     }
 
     #[tokio::test]
