@@ -110,7 +110,8 @@ impl<R: ModuleRuntime> Management<R> {
             connection: shown.connection,
             engine: shown.engine,
             deployment_version: shown.deployment_version,
-            deployment_problem: shown.deployment_problem,
+            deployment_problems: shown.deployment_problems,
+            deployment_warnings: shown.deployment_warnings,
         }
     }
 

@@ -1,12 +1,12 @@
 //! From what is wanted and what is there to what is to be done. Pure: the loop in `reconcile` acts on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{ModuleId, Timestamp};
 use serde::{Deserialize, Serialize};
 use wire::manifest::{DesiredStatus, ModuleSettings, PullPolicy, RuntimeStatus};
 
-use crate::restart_policy::{Decision, Restarts, decide, pause, proven};
+use crate::restart_policy::{Decision, End, Restarts, decide, pause, proven};
 use crate::runtime::{ContainerSpec, ContainerState, Observed};
 
 /// A module as it should be.
@@ -16,6 +16,8 @@ pub struct Wanted {
     pub settings: ModuleSettings,
     /// Its container; `None` as long as the hub has not been asked for its identity.
     pub spec: Option<ContainerSpec>,
+    /// Fingerprint of all that bringing it about depends on: a change of any is a reason to try again at once.
+    pub attempt: String,
 }
 
 /// Everything that should be.
@@ -68,8 +70,8 @@ impl Verdict {
 /// Something that could not be done, and when to try it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What was attempted: a changed deployment is tried at once.
-    pub digest: String,
+    /// What was attempted: [`Wanted::attempt`], or [`REMOVAL`].
+    pub attempt: String,
     /// How often in a row.
     pub count: u32,
     /// When to try again.
@@ -78,16 +80,19 @@ pub struct Failure {
     pub problem: String,
 }
 
+/// [`Failure::attempt`] of a module that is to go.
+pub const REMOVAL: &str = "removal";
+
 impl Failure {
-    /// One more failure to bring about `digest`.
+    /// One more failure of `attempt`.
     #[must_use]
-    pub fn after(earlier: Option<&Self>, digest: &str, problem: String, now: Timestamp) -> Self {
+    pub fn after(earlier: Option<&Self>, attempt: &str, problem: String, now: Timestamp) -> Self {
         let count = earlier
-            .filter(|e| e.digest == digest)
+            .filter(|e| e.attempt == attempt)
             .map_or(0, |e| e.count);
         let next = now.plus(pause(count));
         Self {
-            digest: digest.to_owned(),
+            attempt: attempt.to_owned(),
             count: count.saturating_add(1),
             next,
             problem,
@@ -95,14 +100,32 @@ impl Failure {
     }
 }
 
+/// What was said about a container when it was created, and has no effect or another one than its deployment asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remarks {
+    /// [`ContainerSpec::digest`] of the container.
+    pub digest: String,
+    /// In words.
+    pub texts: Vec<String>,
+}
+
 /// What the agent remembers of its modules between rounds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Memory {
     /// Restarts by policy.
     pub restarts: BTreeMap<ModuleId, Restarts>,
+    /// Modules that were to be stopped when last looked at: when they are to run, their restart policy has no say.
+    #[serde(default)]
+    pub resting: BTreeSet<ModuleId>,
+    /// Remarks on containers.
+    #[serde(default)]
+    pub remarks: BTreeMap<ModuleId, Remarks>,
     /// What could not be done.
     #[serde(skip)]
     pub failures: BTreeMap<ModuleId, Failure>,
+    /// Id and end of containers whose program chose to end, since runtime and engine are there.
+    #[serde(skip)]
+    pub ended_by_themselves: BTreeMap<ModuleId, (String, Timestamp)>,
 }
 
 /// What to do now, and how everything is doing.
@@ -114,6 +137,10 @@ pub struct Plan {
     pub verdicts: BTreeMap<ModuleId, Verdict>,
     /// Restarts, as they stand when the actions succeed.
     pub restarts: BTreeMap<ModuleId, Restarts>,
+    /// Modules that are to be stopped, or have not been started since.
+    pub resting: BTreeSet<ModuleId>,
+    /// Modules whose failure stands: what failed is still to be done.
+    pub failing: BTreeSet<ModuleId>,
 }
 
 /// Compares and decides.
@@ -124,31 +151,32 @@ pub fn plan(desired: &Desired, observed: &[Observed], memory: &Memory, now: Time
         .iter()
         .filter(|found| !desired.contains_key(&found.module))
     {
-        let running = matches!(found.state, ContainerState::Running | ContainerState::Other);
-        let steps = if running {
-            vec![Step::Stop, Step::Remove]
-        } else {
-            vec![Step::Remove]
-        };
-        plan.actions.push(Action {
-            module: found.module.clone(),
-            steps,
-            why: "it is not in the deployment",
-        });
+        plan.remove(found, memory, now);
     }
     let mut in_order: Vec<_> = desired.iter().collect();
     in_order.sort_by_key(|(module, wanted)| (wanted.settings.startup_order, (*module).clone()));
     for (module, wanted) in in_order {
         let found = observed.iter().find(|found| found.module == *module);
-        let restarts = memory.restarts.get(module).copied().unwrap_or_default();
         let turn = Turn {
             wanted,
             found,
-            restarts,
-            failure: memory.failures.get(module),
+            restarts: memory.restarts.get(module).copied().unwrap_or_default(),
+            rested: memory.resting.contains(module),
+            ended_by_itself: memory.ended_by_themselves.get(module),
             now,
         };
-        let outcome = turn.decide();
+        let failure = memory.failures.get(module);
+        let failure = failure.filter(|failure| failure.attempt == wanted.attempt);
+        let mut outcome = turn.decide();
+        if let Some(failure) = failure.filter(|_| !outcome.steps.is_empty()) {
+            plan.failing.insert(module.clone());
+            if failure.next > now {
+                outcome = turn.wait_after(failure, &outcome);
+            }
+        }
+        if turn.still_rests() {
+            plan.resting.insert(module.clone());
+        }
         if !outcome.steps.is_empty() {
             plan.actions.push(Action {
                 module: module.clone(),
@@ -162,11 +190,37 @@ pub fn plan(desired: &Desired, observed: &[Observed], memory: &Memory, now: Time
     plan
 }
 
+impl Plan {
+    fn remove(&mut self, found: &Observed, memory: &Memory, now: Timestamp) {
+        let module = &found.module;
+        let failure = memory.failures.get(module);
+        if let Some(failure) = failure.filter(|failure| failure.attempt == REMOVAL) {
+            self.failing.insert(module.clone());
+            if failure.next > now {
+                return;
+            }
+        }
+        let running = matches!(found.state, ContainerState::Running | ContainerState::Other);
+        let steps = if running {
+            vec![Step::Stop, Step::Remove]
+        } else {
+            vec![Step::Remove]
+        };
+        self.actions.push(Action {
+            module: module.clone(),
+            steps,
+            why: "it is not in the deployment",
+        });
+    }
+}
+
+#[derive(Clone, Copy)]
 struct Turn<'a> {
     wanted: &'a Wanted,
     found: Option<&'a Observed>,
     restarts: Restarts,
-    failure: Option<&'a Failure>,
+    rested: bool,
+    ended_by_itself: Option<&'a (String, Timestamp)>,
     now: Timestamp,
 }
 
@@ -182,17 +236,6 @@ impl Turn<'_> {
         let Some(spec) = &self.wanted.spec else {
             return self.without_identity();
         };
-        if let Some(failure) = self
-            .failure
-            .filter(|f| f.digest == spec.digest && f.next > self.now)
-        {
-            let current = self.found.map(|found| self.observed_verdict(found).status);
-            let status = current
-                .filter(|s| *s == RuntimeStatus::Running)
-                .unwrap_or(RuntimeStatus::Failed);
-            let description = format!("{}; next attempt at {}", failure.problem, failure.next);
-            return self.rest(Verdict::new(status, description));
-        }
         match self.found {
             None => self.create(
                 &[],
@@ -216,13 +259,51 @@ impl Turn<'_> {
         }
     }
 
+    /// What `outcome` would do failed not long ago.
+    fn wait_after(self, failure: &Failure, outcome: &Outcome) -> Outcome {
+        let Failure { problem, next, .. } = failure;
+        let runs = outcome.verdict.status == RuntimeStatus::Running;
+        let image = &self.wanted.settings.image;
+        let verdict = match self.found.filter(|_| runs) {
+            Some(found) if found.image != *image => Verdict::new(
+                RuntimeStatus::Running,
+                format!(
+                    "runs {} as before, while {image} is wanted: {problem}; next attempt at {next}",
+                    found.image
+                ),
+            ),
+            Some(_) => Verdict::new(
+                RuntimeStatus::Running,
+                format!(
+                    "runs as before, while it is wanted otherwise: {problem}; next attempt at {next}"
+                ),
+            ),
+            None => Verdict::new(
+                RuntimeStatus::Failed,
+                format!("{problem}; next attempt at {next}"),
+            ),
+        };
+        self.rest(verdict)
+    }
+
+    fn wants_to_run(&self) -> bool {
+        self.wanted.settings.status == DesiredStatus::Running
+    }
+
+    fn still_rests(&self) -> bool {
+        let runs = self
+            .found
+            .is_some_and(|found| found.state == ContainerState::Running);
+        !self.wants_to_run() || (self.rested && self.found.is_some() && !runs)
+    }
+
     /// Without an identity nothing can be created, but what runs goes on running.
     fn without_identity(self) -> Outcome {
         let verdict = match self.found {
             Some(found) => self.observed_verdict(found),
             None => Verdict::new(
                 RuntimeStatus::Unknown,
-                "waits for the hub to be reached, which issues its identity",
+                "waits for its identity, which the hub issues",
             ),
         };
         self.rest(verdict)
@@ -258,7 +339,7 @@ impl Turn<'_> {
     }
 
     fn keep(self, found: &Observed) -> Outcome {
-        let wants_to_run = self.wanted.settings.status == DesiredStatus::Running;
+        let wants_to_run = self.wants_to_run();
         let verdict = self.observed_verdict(found);
         let restarts = self.restarts;
         let act = |step, why, restarts| Outcome {
@@ -289,16 +370,19 @@ impl Turn<'_> {
             ContainerState::Created if wants_to_run => {
                 act(Step::Start, "it was never started", restarts)
             }
+            ContainerState::Exited { .. } if wants_to_run && self.rested => {
+                act(Step::Start, "it should run again", Restarts::default())
+            }
             ContainerState::Exited { code, at } if wants_to_run => {
-                let policy = self.wanted.settings.restart_policy;
                 let again = Restarts {
                     count: restarts.count + 1,
                     last: Some(self.now),
                 };
-                match decide(policy, code, at, restarts, self.now) {
+                match self.after_end(found, code, at) {
                     Decision::Restart => {
                         act(Step::Start, "its restart policy wants it to run", again)
                     }
+                    Decision::Resume => act(Step::Start, "it was stopped from outside", restarts),
                     Decision::Leave | Decision::Wait(_) | Decision::GiveUp => self.rest(verdict),
                 }
             }
@@ -306,8 +390,21 @@ impl Turn<'_> {
         }
     }
 
+    fn after_end(&self, found: &Observed, code: i64, at: Timestamp) -> Decision {
+        let by_itself = self
+            .ended_by_itself
+            .is_some_and(|(id, end)| *id == found.id && *end == at);
+        let end = End {
+            code,
+            at,
+            by_itself,
+        };
+        let policy = self.wanted.settings.restart_policy;
+        decide(policy, end, self.restarts, self.now)
+    }
+
     fn observed_verdict(&self, found: &Observed) -> Verdict {
-        let wants_to_run = self.wanted.settings.status == DesiredStatus::Running;
+        let wants_to_run = self.wants_to_run();
         match found.state {
             ContainerState::Running => Verdict::new(RuntimeStatus::Running, "running"),
             ContainerState::Created => Verdict::new(RuntimeStatus::Stopped, "created"),
@@ -321,8 +418,11 @@ impl Turn<'_> {
                 } else {
                     RuntimeStatus::Failed
                 };
-                let policy = self.wanted.settings.restart_policy;
-                match decide(policy, code, at, self.restarts, self.now) {
+                match self.after_end(found, code, at) {
+                    Decision::Resume if wants_to_run => Verdict::new(
+                        plain,
+                        format!("ended with code {code}, stopped from outside; starts again"),
+                    ),
                     Decision::Restart | Decision::Wait(_) if wants_to_run => {
                         let due = at.plus(pause(self.restarts.count));
                         Verdict::new(

@@ -3,33 +3,39 @@
 
 mod account;
 mod act;
+mod image;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ids::{ModuleId, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use wire::local_api::Engine;
-use wire::manifest::AgentDesired;
+use wire::manifest::{AgentDesired, RestartPolicy};
 
 use crate::causes::chain_of;
 use crate::clock;
 use crate::config::Config;
 use crate::durable;
 use crate::paths::Paths;
-use crate::plan::{Desired, Memory, Plan, Wanted, plan};
-use crate::runtime::{EngineInfo, ModuleRuntime, RuntimeError};
+use crate::plan::{Desired, Memory, Plan, REMOVAL, Remarks, Wanted, plan};
+use crate::restart_policy::Restarts;
+use crate::runtime::{
+    Change, ContainerState, EndedBy, EngineInfo, ModuleRuntime, Observed, RuntimeError,
+};
 use crate::situation::{Board, Situation};
-use crate::spec::{Place, container};
+use crate::spec::{Place, container, digest_of};
 use crate::workload_api::ModuleSockets;
 
 /// Pause between rounds when nothing happens.
 const ROUND: Duration = Duration::from_secs(5);
 /// Events come in bursts; a round looks at all of them at once.
 const SETTLE: Duration = Duration::from_millis(200);
+/// Pause after the engine went away, so that one that refuses its events is not asked without end.
+const ENGINE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The agent of one device. One task runs it for the life of a configuration.
 pub struct Agent<R> {
@@ -41,7 +47,13 @@ pub struct Agent<R> {
     poke: Arc<Notify>,
     memory: Memory,
     memory_file: PathBuf,
+    /// What of the memory is on disk.
+    kept: Option<Kept>,
     engine: Option<EngineInfo>,
+    /// What ended before was ended by something that took this program or the engine along.
+    engine_since: Timestamp,
+    /// Why the engine cannot be used, as last logged.
+    engine_problem: Option<String>,
     started: Timestamp,
 }
 
@@ -72,7 +84,10 @@ impl<R: ModuleRuntime> Agent<R> {
             poke,
             memory,
             memory_file,
+            kept: None,
             engine: None,
+            engine_since: started,
+            engine_problem: None,
             started,
         }
     }
@@ -83,17 +98,7 @@ impl<R: ModuleRuntime> Agent<R> {
         loop {
             situation.mark_unchanged();
             if let Err(error) = self.round().await {
-                let problem = chain_of(&error);
-                tracing::warn!(error = %problem, "the container engine cannot be used");
-                self.engine = None;
-                let uri = self.config.runtime.uri();
-                self.board.show(|shown| {
-                    shown.engine = Engine {
-                        uri,
-                        version: None,
-                        problem: Some(problem),
-                    }
-                });
+                self.engine_lost(chain_of(&error));
             }
             self.board.rounds.send_modify(|rounds| *rounds += 1);
             // Every arm is cancel-safe: timers, a watch, a notification, and a stream of events that is begun anew.
@@ -101,9 +106,32 @@ impl<R: ModuleRuntime> Agent<R> {
                 () = tokio::time::sleep(ROUND) => {}
                 changed = situation.changed() => if changed.is_err() { return },
                 () = self.poke.notified() => {}
-                () = self.runtime.changed() => tokio::time::sleep(SETTLE).await,
+                change = self.runtime.changed() => match change {
+                    Change::Container => tokio::time::sleep(SETTLE).await,
+                    Change::EngineLost => {
+                        self.engine = None;
+                        tokio::time::sleep(ENGINE_PAUSE).await;
+                    }
+                },
             }
         }
+    }
+
+    fn engine_lost(&mut self, problem: String) {
+        self.engine = None;
+        if self.engine_problem.as_ref() != Some(&problem) {
+            tracing::warn!(error = %problem, "the container engine cannot be used; trying again until it can");
+            self.engine_problem = Some(problem.clone());
+        }
+        let (uri, known) = (self.config.runtime.uri(), problem.clone());
+        self.board.show(|shown| {
+            shown.engine = Engine {
+                uri,
+                version: None,
+                problem: Some(known),
+            }
+        });
+        self.account_unknown(&problem);
     }
 
     async fn round(&mut self) -> Result<(), RuntimeError> {
@@ -129,17 +157,55 @@ impl<R: ModuleRuntime> Agent<R> {
             }
         };
         self.need(&desired);
-        let wanted = self.wanted(&desired, &situation);
+        let aim = Aim {
+            wanted: self.wanted(&desired, &situation),
+            desired,
+            version: document.version,
+        };
         let observed = self.runtime.list().await?;
-        let planned = plan(&wanted, &observed, &self.memory, clock::now());
-        self.account(&desired, document.version, &wanted, &observed, &planned);
+        self.look_into_ends(&aim.wanted, &observed).await?;
+        let planned = plan(&aim.wanted, &observed, &self.memory, clock::now());
+        self.memory
+            .failures
+            .retain(|module, _| planned.failing.contains(module));
+        self.account(&aim, &observed, &planned);
         let acted = !planned.actions.is_empty();
-        self.act(&desired, &wanted, &planned).await;
-        self.remember(&wanted, planned);
+        self.act(&aim, &planned).await;
+        self.remember(&aim.wanted, planned);
         if acted {
-            let observed = self.runtime.list().await?;
-            let after = plan(&wanted, &observed, &self.memory, clock::now());
-            self.account(&desired, document.version, &wanted, &observed, &after);
+            self.account_again(&aim).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the engine about containers that ended well: whether their program chose to end, or was told to.
+    async fn look_into_ends(
+        &mut self,
+        wanted: &Desired,
+        observed: &[Observed],
+    ) -> Result<(), RuntimeError> {
+        for found in observed {
+            let ContainerState::Exited { code: 0, at } = found.state else {
+                continue;
+            };
+            let concerns = wanted.get(&found.module).is_some_and(|wanted| {
+                let policy = wanted.settings.restart_policy;
+                matches!(
+                    policy,
+                    RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy
+                )
+            });
+            let run = (found.id.clone(), at);
+            let known = self.memory.ended_by_themselves.get(&found.module) == Some(&run);
+            if concerns
+                && !known
+                && at >= self.engine_since
+                && self.runtime.ended_by(found).await? != EndedBy::Request
+            {
+                self.memory
+                    .ended_by_themselves
+                    .insert(found.module.clone(), run);
+            }
         }
         Ok(())
     }
@@ -157,6 +223,11 @@ impl<R: ModuleRuntime> Agent<R> {
                 }
             });
             self.engine = Some(engine);
+            self.engine_problem = None;
+            self.engine_since = clock::now();
+            self.memory.ended_by_themselves.clear();
+            // What failed may have failed for want of an engine.
+            self.memory.failures.clear();
         }
         Ok(())
     }
@@ -182,10 +253,6 @@ impl<R: ModuleRuntime> Agent<R> {
             elevated_permissions: self.config.elevated_permissions,
             agent_env: self.config.agent_env.clone(),
         });
-        let logging = desired
-            .logging_options
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok());
         let modules = desired.modules.iter().map(|(module, settings)| {
             let identity = place.as_ref().zip(situation.identities.get(module));
             let spec = identity.map(|(place, generation)| {
@@ -196,34 +263,67 @@ impl<R: ModuleRuntime> Agent<R> {
                     settings,
                     generation,
                     &folder,
-                    logging.as_ref(),
+                    desired.logging_options.as_ref(),
                 )
             });
-            (
-                module.clone(),
-                Wanted {
-                    settings: settings.clone(),
-                    spec,
-                },
-            )
+            let digest = spec.as_ref().map(|spec| &spec.digest);
+            let credential = image::credential_for(desired, &settings.image_reference())
+                .map(|(_, credential)| credential);
+            let credential = credential.map(|c| [&c.address, &c.username, &c.password]);
+            let attempt = digest_of(&json!([digest, settings.pull_policy, credential]));
+            let wanted = Wanted {
+                settings: settings.clone(),
+                spec,
+                attempt,
+            };
+            (module.clone(), wanted)
         });
         modules.collect()
     }
 
     /// Keeps the counts of restarts on disk, so that a restarted daemon does not give a crash loop a fresh start.
     fn remember(&mut self, wanted: &Desired, planned: Plan) {
-        self.memory
+        let memory = &mut self.memory;
+        memory
             .failures
+            .retain(|module, failure| failure.attempt == REMOVAL || wanted.contains_key(module));
+        memory.restarts = planned.restarts;
+        memory.resting = planned.resting;
+        memory
+            .remarks
+            .retain(|module, remarks| !remarks.texts.is_empty() && wanted.contains_key(module));
+        memory
+            .ended_by_themselves
             .retain(|module, _| wanted.contains_key(module));
-        if self.memory.restarts == planned.restarts {
+        let kept = Some((
+            memory.restarts.clone(),
+            memory.resting.clone(),
+            memory.remarks.clone(),
+        ));
+        if self.kept == kept {
             return;
         }
-        self.memory.restarts = planned.restarts;
-        if let Err(error) = durable::write_json(&self.memory_file, &self.memory) {
-            tracing::error!(error = %chain_of(&error), "restarts cannot be counted beyond this run");
+        match durable::write_json(&self.memory_file, &self.memory) {
+            Ok(()) => self.kept = kept,
+            Err(error) => {
+                tracing::error!(error = %chain_of(&error), "restarts cannot be counted beyond this run");
+            }
         }
     }
 }
+
+/// What is to be brought about.
+struct Aim {
+    desired: AgentDesired,
+    version: u64,
+    wanted: Desired,
+}
+
+type Kept = (
+    BTreeMap<ModuleId, Restarts>,
+    BTreeSet<ModuleId>,
+    BTreeMap<ModuleId, Remarks>,
+);
 
 /// The modules' network on the engine: with a root folder of its own, a device has a network of its own.
 #[must_use]

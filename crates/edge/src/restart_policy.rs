@@ -1,5 +1,8 @@
 //! When a module that ended is started again: after 10 s · 2ⁿ, at most 300 s, counted from its
 //! end; after 20 restarts not any more; ten minutes of running forgive everything.
+//!
+//! `on-failure` and `on-unhealthy` leave alone what ended well, but only when its program chose to end: what ended well
+//! because the machine, the engine or somebody else stopped it was not done.
 
 use std::time::Duration;
 
@@ -23,11 +26,24 @@ pub struct Restarts {
     pub last: Option<Timestamp>,
 }
 
+/// The end of a module's run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// Exit code.
+    pub code: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Whether its program chose to end while the runtime and the engine were there.
+    pub by_itself: bool,
+}
+
 /// What to do with a module that ended although it should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// Its policy wants it left as it is.
     Leave,
+    /// Start it now; it did not fail, and nothing is counted.
+    Resume,
     /// Start it now.
     Restart,
     /// Start it then.
@@ -43,29 +59,26 @@ pub fn pause(count: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
 }
 
-/// Decides about a module that ended with `exit_code` at `ended`.
+/// Decides about a module that ended.
 #[must_use]
-pub fn decide(
-    policy: RestartPolicy,
-    exit_code: i64,
-    ended: Timestamp,
-    restarts: Restarts,
-    now: Timestamp,
-) -> Decision {
-    let wanted = match policy {
-        RestartPolicy::Never => false,
-        RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy => exit_code != 0,
-        RestartPolicy::Always => true,
-    };
-    if !wanted {
-        return Decision::Leave;
+pub fn decide(policy: RestartPolicy, end: End, restarts: Restarts, now: Timestamp) -> Decision {
+    match policy {
+        RestartPolicy::Never => return Decision::Leave,
+        RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy if end.code == 0 => {
+            return if end.by_itself {
+                Decision::Leave
+            } else {
+                Decision::Resume
+            };
+        }
+        RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy | RestartPolicy::Always => {}
     }
     if restarts.count >= MOST_RESTARTS {
         return Decision::GiveUp;
     }
-    let due = ended.plus(pause(restarts.count));
+    let due = end.at.plus(pause(restarts.count));
     // An end in the future means that the clock was set back; waiting for it might take years.
-    if now >= due || ended > now {
+    if now >= due || end.at > now {
         Decision::Restart
     } else {
         Decision::Wait(due)
@@ -88,6 +101,14 @@ mod tests {
         Timestamp::from_unix_seconds(seconds)
     }
 
+    fn failed(at: Timestamp) -> End {
+        End {
+            code: 1,
+            at,
+            by_itself: true,
+        }
+    }
+
     /// T17 of the conformance scenarios.
     #[test]
     fn a_crash_loop_slows_down_and_ends() {
@@ -95,13 +116,13 @@ mod tests {
         let mut restarts = Restarts::default();
         let mut pauses = Vec::new();
         loop {
-            match decide(RestartPolicy::Always, 1, now, restarts, now) {
+            match decide(RestartPolicy::Always, failed(now), restarts, now) {
                 Decision::Wait(due) => {
                     pauses.push(due.since(now).as_secs());
                     let ended = now;
                     now = due;
                     assert_eq!(
-                        decide(RestartPolicy::Always, 1, ended, restarts, now),
+                        decide(RestartPolicy::Always, failed(ended), restarts, now),
                         Decision::Restart
                     );
                     restarts = Restarts {
@@ -120,13 +141,28 @@ mod tests {
 
     #[test]
     fn policies_differ() {
-        let decide = |policy, code| decide(policy, code, at(0), Restarts::default(), at(1000));
+        let decide = |policy, code, by_itself| {
+            let end = End {
+                code,
+                at: at(0),
+                by_itself,
+            };
+            decide(policy, end, Restarts::default(), at(1000))
+        };
         for policy in [RestartPolicy::OnFailure, RestartPolicy::OnUnhealthy] {
-            assert_eq!(decide(policy, 0), Decision::Leave);
-            assert_eq!(decide(policy, 137), Decision::Restart);
+            assert_eq!(decide(policy, 0, true), Decision::Leave);
+            // D1: stopped by a reboot, the engine or `docker stop`.
+            assert_eq!(decide(policy, 0, false), Decision::Resume);
+            assert_eq!(decide(policy, 137, false), Decision::Restart);
         }
-        assert_eq!(decide(RestartPolicy::Never, 1), Decision::Leave);
-        assert_eq!(decide(RestartPolicy::Always, 0), Decision::Restart);
+        for by_itself in [true, false] {
+            assert_eq!(decide(RestartPolicy::Never, 1, by_itself), Decision::Leave);
+            assert_eq!(decide(RestartPolicy::Never, 0, by_itself), Decision::Leave);
+            assert_eq!(
+                decide(RestartPolicy::Always, 0, by_itself),
+                Decision::Restart
+            );
+        }
     }
 
     proptest! {
@@ -134,14 +170,14 @@ mod tests {
         fn nobody_waits_longer_than_five_minutes(count in 0_u32..30, ended in -1_000_000_i64..1_000_000, after in -1_000_000_i64..1_000_000) {
             let now = at(ended.saturating_add(after));
             let restarts = Restarts { count, last: None };
-            match decide(RestartPolicy::Always, 1, at(ended), restarts, now) {
+            match decide(RestartPolicy::Always, failed(at(ended)), restarts, now) {
                 Decision::Wait(due) => {
                     prop_assert!(due > now && due.since(now) <= LONGEST_PAUSE);
-                    prop_assert_eq!(decide(RestartPolicy::Always, 1, at(ended), restarts, due), Decision::Restart);
+                    prop_assert_eq!(decide(RestartPolicy::Always, failed(at(ended)), restarts, due), Decision::Restart);
                 }
                 Decision::GiveUp => prop_assert!(count >= MOST_RESTARTS),
                 Decision::Restart => prop_assert!(count < MOST_RESTARTS),
-                Decision::Leave => prop_assert!(false, "always means always"),
+                Decision::Leave | Decision::Resume => prop_assert!(false, "always means always, after a pause"),
             }
         }
 

@@ -3,6 +3,9 @@
 mod docker;
 mod fake;
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use ids::{ModuleId, Timestamp};
@@ -26,6 +29,19 @@ pub struct ContainerSpec {
     pub body: Value,
     /// SHA-256 of all of the above: a container with another one is replaced.
     pub digest: String,
+    /// Mounts below the folder of the workload socket, whose places have to be there before.
+    pub mountpoints: Vec<Mountpoint>,
+    /// What of the deployment has no effect, in words.
+    pub warnings: Vec<String>,
+}
+
+/// A place for a mount inside the folder that a container sees as `/var/run/iotedge`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mountpoint {
+    /// Relative to that folder.
+    pub inside: PathBuf,
+    /// What is mounted there; a folder needs a folder, everything else a file.
+    pub source: PathBuf,
 }
 
 /// What a container is doing.
@@ -61,10 +77,32 @@ pub struct Observed {
     pub image_id: Option<String>,
     /// [`ContainerSpec::digest`] at its creation.
     pub digest: Option<String>,
+    /// The deployment's createOptions at its creation, as JSON, without the values of the environment.
+    pub create_options: Option<String>,
     /// What it is doing.
     pub state: ContainerState,
     /// When it started last.
     pub started: Option<Timestamp>,
+}
+
+/// Who ended a container's last run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Its program.
+    Itself,
+    /// Somebody who asked the engine for it.
+    Request,
+    /// The engine does not remember.
+    Unknown,
+}
+
+/// Why it is time to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Something happened to a container.
+    Container,
+    /// The engine is going, or was away.
+    EngineLost,
 }
 
 /// What the engine says about itself.
@@ -114,9 +152,14 @@ pub enum RuntimeError {
         /// Why it was not pulled.
         reason: String,
     },
-    /// createOptions that the engine's API does not know.
-    #[error("the createOptions cannot be used: {0}")]
-    CreateOptions(String),
+    /// A place for a mount below the folder of the workload socket.
+    #[error("cannot make the place {} for a mount", path.display())]
+    Mountpoint {
+        /// Where.
+        path: PathBuf,
+        /// What failed.
+        source: std::io::Error,
+    },
 }
 
 /// Frames of a log, as Docker frames them: 8 bytes of header, then text.
@@ -136,21 +179,25 @@ pub trait ModuleRuntime: Send + Sync + 'static {
     /// Whether the image is on the device.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
 
-    /// Pulls an image.
+    /// Pulls an image; gives up when nothing of it has come for as long as `patience`.
     fn pull(
         &self,
         image: &str,
         credential: Option<&RegistryCredential>,
+        patience: Duration,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Creates a container.
-    fn create(&self, spec: &ContainerSpec)
-    -> impl Future<Output = Result<(), RuntimeError>> + Send;
+    /// Creates a container, and gives what the engine warns of.
+    fn create(
+        &self,
+        spec: &ContainerSpec,
+    ) -> impl Future<Output = Result<Vec<String>, RuntimeError>> + Send;
 
     /// Starts a module's container; one that runs already is left alone.
     fn start(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Stops a module's container, at last by force; one that is stopped already is left alone.
+    /// Stops a module's container, at last by force, when the time that it was created with is over; one that is stopped
+    /// already is left alone.
     fn stop(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Removes a module's stopped container, never its volumes.
@@ -163,8 +210,14 @@ pub trait ModuleRuntime: Send + Sync + 'static {
         query: &LogsQuery,
     ) -> impl Future<Output = Result<LogStream, RuntimeError>> + Send;
 
-    /// Returns when something may have happened to a container. May return too often, and never returns when nobody can tell.
-    fn changed(&self) -> impl Future<Output = ()> + Send;
+    /// Who ended the last run of a container that has ended.
+    fn ended_by(
+        &self,
+        found: &Observed,
+    ) -> impl Future<Output = Result<EndedBy, RuntimeError>> + Send;
+
+    /// Returns when something may have happened. May return too often, and never returns when nobody can tell.
+    fn changed(&self) -> impl Future<Output = Change> + Send;
 }
 
 /// Puts Docker's frame header before a piece of log: `stream` is 1 for standard output, 2 for standard error.

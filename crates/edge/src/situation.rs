@@ -57,7 +57,9 @@ pub struct Shown {
     /// Version of the deployment that is followed.
     pub deployment_version: Option<u64>,
     /// Why it is not followed in full.
-    pub deployment_problem: Option<String>,
+    pub deployment_problems: Vec<String>,
+    /// What of it has no effect, or another one.
+    pub deployment_warnings: Vec<String>,
     /// All modules.
     pub modules: Vec<ModuleDetails>,
 }
@@ -71,7 +73,8 @@ impl Default for Board {
             connection: Connection::Idle,
             engine: Engine::default(),
             deployment_version: None,
-            deployment_problem: None,
+            deployment_problems: Vec::new(),
+            deployment_warnings: Vec::new(),
             modules: Vec::new(),
         };
         Self {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use wire::manifest::ModuleSettings;
 
-use crate::runtime::ContainerSpec;
+use crate::runtime::{ContainerSpec, Mountpoint};
 
 /// Azure's owner label, by which its tools find the containers of IoT Edge.
 pub const OWNER_LABEL: &str = "net.azure-devices.edge.owner";
@@ -22,8 +22,11 @@ pub const MODULE_LABEL: &str = "muster.module";
 pub const DIGEST_LABEL: &str = "muster.digest";
 /// Name of the image in the deployment.
 pub(crate) const IMAGE_LABEL: &str = "net.azure-devices.edge.original-image";
+/// createOptions of the deployment, without the values of the environment.
+pub(crate) const CREATE_OPTIONS_LABEL: &str = "net.azure-devices.edge.create-options";
 /// Where a container finds the folder of its workload socket.
 const SOCKET_FOLDER: &str = "/var/run/iotedge";
+const SOCKET_FOLDER_LINKED: &str = "/run/iotedge";
 
 /// What all containers of a device have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,17 +56,27 @@ pub fn container(
     settings: &ModuleSettings,
     generation: &GenerationId,
     folder: &std::path::Path,
-    logging: Option<&Value>,
+    logging: Option<&Map<String, Value>>,
 ) -> ContainerSpec {
     let image = settings.image_reference();
-    let mut body = settings.create_options.clone();
-    let own_env = take(&mut body, "Env");
+    let mut warnings: Vec<String> = settings
+        .create_options
+        .unknown()
+        .iter()
+        .map(|path| format!("createOptions.{path} is no member that the container engine is known to take; it was handed on as it is"))
+        .collect();
+    let mut body = settings.create_options.body().clone();
+    let own_env = body.remove("Env");
     body.insert(
         "Env".to_owned(),
         env(place, module, settings, generation, own_env.as_ref()),
     );
-    body.insert("Image".to_owned(), json!(image));
-    let mut labels = object(take(&mut body, "Labels"));
+    if let Some(other) = body.insert("Image".to_owned(), json!(image))
+        && other != json!(image)
+    {
+        warnings.push("createOptions.Image has no effect: settings.image counts".to_owned());
+    }
+    let mut labels = object(body.remove("Labels"));
     for (label, value) in [
         (OWNER_LABEL, OWNER),
         (ROOT_LABEL, &place.root.to_string_lossy()),
@@ -74,19 +87,26 @@ pub fn container(
         labels.insert(label.to_owned(), json!(value));
     }
     body.insert("Labels".to_owned(), Value::Object(labels));
-    let mut host = object(take(&mut body, "HostConfig"));
+    let mut host = object(body.remove("HostConfig"));
     network(place, module, &mut body, &mut host);
-    host_config(place, folder, logging, &mut host);
+    let mountpoints = mountpoints(&host);
+    host_config(place, folder, logging, &mut host, &mut warnings);
     body.insert("HostConfig".to_owned(), Value::Object(host));
     let name = container_name(place, module);
-    let digest = digest_of(&json!([name, body]));
+    // The version is for people; changing it is how they ask for a new container, and with it for a pull.
+    let digest = digest_of(&json!([name, body, settings.version]));
     body["Labels"][DIGEST_LABEL] = json!(digest);
+    // For reports; how the options are spelled is no difference.
+    let options = Value::Object(settings.create_options.without_values()).to_string();
+    body["Labels"][CREATE_OPTIONS_LABEL] = json!(options);
     ContainerSpec {
         module: module.clone(),
         name,
         image,
         body: Value::Object(body),
         digest,
+        mountpoints,
+        warnings,
     }
 }
 
@@ -152,61 +172,118 @@ fn network(
     body: &mut Map<String, Value>,
     host: &mut Map<String, Value>,
 ) {
-    let own = take(body, "NetworkingConfig")
-        .filter(|own| own.as_object().is_some_and(|map| !map.is_empty()));
-    let own_mode =
-        take(host, "NetworkMode").filter(|mode| mode.as_str().is_some_and(|text| !text.is_empty()));
-    match (own, own_mode) {
-        (None, None) => {
-            host.insert("NetworkMode".to_owned(), json!(place.network));
-            let endpoint = json!({"Aliases": [module.as_str()]});
-            body.insert(
-                "NetworkingConfig".to_owned(),
-                json!({"EndpointsConfig": {place.network.as_str(): endpoint}}),
-            );
-        }
-        (own, mode) => {
-            body.extend(own.map(|own| ("NetworkingConfig".to_owned(), own)));
-            host.extend(mode.map(|mode| ("NetworkMode".to_owned(), mode)));
-        }
+    let own = body
+        .get("NetworkingConfig")
+        .and_then(|own| own["EndpointsConfig"].as_object())
+        .is_some_and(|endpoints| !endpoints.is_empty());
+    let own_mode = host
+        .get("NetworkMode")
+        .is_some_and(|mode| mode.as_str().is_some_and(|text| !text.is_empty()));
+    if own || own_mode {
+        return;
     }
+    host.insert("NetworkMode".to_owned(), json!(place.network));
+    let endpoint = json!({"Aliases": [module.as_str()]});
+    body.insert(
+        "NetworkingConfig".to_owned(),
+        json!({"EndpointsConfig": {place.network.as_str(): endpoint}}),
+    );
+}
+
+/// What the options mount below the folder of the workload socket. That folder is mounted read-only, so that the engine
+/// can make no place for a mount in it.
+fn mountpoints(host: &Map<String, Value>) -> Vec<Mountpoint> {
+    let binds = array(host.get("Binds"))
+        .filter_map(|bind| bind.as_str()?.split_once(':'))
+        .map(|(source, rest)| (source, rest.split(':').next().unwrap_or_default()));
+    let mounts = array(host.get("Mounts")).filter_map(|mount| {
+        let source = mount["Source"].as_str().unwrap_or_default();
+        Some((source, mount["Target"].as_str()?))
+    });
+    let below = |target: &str| {
+        let path = std::path::Path::new(target);
+        // In most images /var/run is a link to /run.
+        let inside = path
+            .strip_prefix(SOCKET_FOLDER)
+            .or_else(|_| path.strip_prefix(SOCKET_FOLDER_LINKED));
+        let inside = inside.ok()?.to_owned();
+        let plain = inside
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        (plain && inside.components().next().is_some()).then_some(inside)
+    };
+    let all = binds.chain(mounts);
+    all.filter_map(|(source, target)| {
+        Some(Mountpoint {
+            inside: below(target)?,
+            source: PathBuf::from(source),
+        })
+    })
+    .collect()
 }
 
 fn host_config(
     place: &Place,
     folder: &std::path::Path,
-    logging: Option<&Value>,
+    logging: Option<&Map<String, Value>>,
     host: &mut Map<String, Value>,
+    warnings: &mut Vec<String>,
 ) {
-    let mut binds = match take(host, "Binds") {
-        Some(Value::Array(binds)) => binds,
-        _ => Vec::new(),
+    let mut mounts = list(host.remove("Mounts"));
+    // A bind text would be split at the colon of a module that is called `sensor:1`.
+    mounts.push(json!({
+        "Type": "bind",
+        "Source": folder.to_string_lossy(),
+        "Target": SOCKET_FOLDER,
+        "ReadOnly": true,
+    }));
+    host.insert("Mounts".to_owned(), Value::Array(mounts));
+    // The agent restarts and removes modules itself; two would count wrongly.
+    let none = json!({"Name": "no"});
+    if let Some(own) = host.insert("RestartPolicy".to_owned(), none)
+        && !matches!(own["Name"].as_str(), None | Some("" | "no"))
+    {
+        warnings.push(
+            "createOptions.HostConfig.RestartPolicy has no effect: the module's restartPolicy counts"
+                .to_owned(),
+        );
+    }
+    if host.remove("AutoRemove") == Some(json!(true)) {
+        warnings.push(
+            "createOptions.HostConfig.AutoRemove has no effect: the runtime removes containers itself"
+                .to_owned(),
+        );
+    }
+    let says_nothing = |log: &Map<String, Value>| {
+        log.values()
+            .all(|value| matches!(value, Value::Object(map) if map.is_empty()) || value == "")
     };
-    binds.push(json!(format!("{}:{SOCKET_FOLDER}:ro", folder.display())));
-    host.insert("Binds".to_owned(), Value::Array(binds));
-    // The agent restarts modules itself; two restarters would count wrongly.
-    take(host, "RestartPolicy");
-    host.insert("RestartPolicy".to_owned(), json!({"Name": "no"}));
-    let log = take(host, "LogConfig").or_else(|| logging.cloned());
-    // Without limits a chatty module fills the disk.
-    let limited = || json!({"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}});
-    host.insert("LogConfig".to_owned(), log.unwrap_or_else(limited));
+    let own = object(host.remove("LogConfig"));
+    let log = Some(&own)
+        .filter(|own| !says_nothing(own))
+        .or_else(|| logging.filter(|logging| !says_nothing(logging)));
+    if let Some(log) = log {
+        host.insert("LogConfig".to_owned(), Value::Object(log.clone()));
+    }
     if !place.elevated_permissions {
-        without_privileges(host);
+        without_privileges(host, warnings);
     }
 }
 
-fn without_privileges(host: &mut Map<String, Value>) {
-    take(host, "Privileged");
-    host.insert("Privileged".to_owned(), json!(false));
-    let asked = match take(host, "CapAdd") {
-        Some(Value::Array(asked)) => asked,
-        _ => Vec::new(),
+fn without_privileges(host: &mut Map<String, Value>, warnings: &mut Vec<String>) {
+    let mut withheld = |what: &str| {
+        warnings.push(format!(
+            "createOptions.HostConfig.{what} is withheld: allow_elevated_docker_permissions is false on this device"
+        ));
     };
-    let mut drop = match take(host, "CapDrop") {
-        Some(Value::Array(drop)) => drop,
-        _ => Vec::new(),
-    };
+    if host.insert("Privileged".to_owned(), json!(false)) == Some(json!(true)) {
+        withheld("Privileged");
+    }
+    let asked = list(host.remove("CapAdd"));
+    if !asked.is_empty() {
+        withheld("CapAdd");
+    }
+    let mut drop = list(host.remove("CapDrop"));
     for capability in ["CHOWN", "SETUID"] {
         if !asked.contains(&json!(capability)) && !drop.contains(&json!(capability)) {
             drop.push(json!(capability));
@@ -231,15 +308,6 @@ fn container_name(place: &Place, module: &ModuleId) -> String {
     format!("{}{}{tail}", place.name_prefix, clean.to_owned() + "-")
 }
 
-/// Docker reads member names in any case; takes the member out, however it is written.
-fn take(map: &mut Map<String, Value>, name: &str) -> Option<Value> {
-    let key = map
-        .keys()
-        .find(|key| key.eq_ignore_ascii_case(name))?
-        .clone();
-    map.remove(&key).filter(|value| !value.is_null())
-}
-
 fn object(value: Option<Value>) -> Map<String, Value> {
     match value {
         Some(Value::Object(map)) => map,
@@ -247,8 +315,19 @@ fn object(value: Option<Value>) -> Map<String, Value> {
     }
 }
 
+fn list(value: Option<Value>) -> Vec<Value> {
+    match value {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
+}
+
+fn array(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+    value.and_then(Value::as_array).into_iter().flatten()
+}
+
 /// SHA-256 of the JSON with its members in alphabetical order: hubs may reorder members.
-fn digest_of(value: &Value) -> String {
+pub(crate) fn digest_of(value: &Value) -> String {
     let mut text = String::new();
     canonical(value, &mut text);
     digest(&SHA256, text.as_bytes())

@@ -207,7 +207,7 @@ impl<'a> Fields<'a> {
 }
 
 /// `30.0` is a whole number to clients that know only doubles.
-fn whole_float(number: Option<f64>) -> Option<i64> {
+pub(crate) fn whole_float(number: Option<f64>) -> Option<i64> {
     /// Largest magnitude at which every whole double is exact.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(
@@ -219,7 +219,8 @@ fn whole_float(number: Option<f64>) -> Option<i64> {
         .map(|number| number as i64)
 }
 
-fn kind(value: &Value) -> &'static str {
+/// Names the kind of a value, for messages.
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

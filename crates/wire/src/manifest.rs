@@ -1,6 +1,7 @@
 //! The deployment manifest as a device reads it: desired properties of `$edgeAgent` and what it reports back
 //!.
 
+mod create_options;
 mod methods;
 mod module;
 mod reported;
@@ -8,10 +9,11 @@ mod reported;
 use std::collections::BTreeMap;
 
 use ids::ModuleId;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::lenient::{BodyError, Fields};
 
+pub use create_options::CreateOptions;
 pub use methods::{LogsItem, LogsRequest, RestartRequest};
 pub use module::{DesiredStatus, ModuleSettings, PullPolicy, RestartPolicy};
 pub use reported::{AgentReported, LastDesired, ReportedModule, RuntimeStatus};
@@ -76,8 +78,8 @@ pub struct AgentDesired {
     pub schema_version: String,
     /// `runtime.settings.minDockerVersion`.
     pub min_docker_version: Option<String>,
-    /// `runtime.settings.loggingOptions`: Docker LogConfig JSON, stringified.
-    pub logging_options: Option<String>,
+    /// `runtime.settings.loggingOptions`: the engine's LogConfig, which is text in the manifest.
+    pub logging_options: Option<Map<String, Value>>,
     /// `runtime.settings.registryCredentials`, by name.
     pub registry_credentials: BTreeMap<String, RegistryCredential>,
     /// `systemModules`: `edgeAgent` and `edgeHub`.
@@ -114,9 +116,7 @@ impl AgentDesired {
         };
         Ok(Self {
             min_docker_version: text("minDockerVersion")?.map(str::to_owned),
-            logging_options: text("loggingOptions")?
-                .filter(|t| !t.is_empty())
-                .map(str::to_owned),
+            logging_options: settings.as_ref().map(logging).transpose()?.flatten(),
             registry_credentials: credentials(settings.as_ref())?,
             system_modules: modules(&fields, "systemModules")?,
             modules: modules(&fields, "modules")?,
@@ -144,6 +144,25 @@ fn require_docker(fields: &Fields<'_>, path: &str, kind: &str) -> Result<(), Bod
         path,
         format!("{kind:?} is not a module type; \"docker\" is"),
     ))
+}
+
+fn logging(settings: &Fields<'_>) -> Result<Option<Map<String, Value>>, BodyError> {
+    const NAME: &str = "loggingOptions";
+    let given = match settings.get(NAME) {
+        None => return Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
+        Some(Value::String(text)) => serde_json::from_str(text)
+            .map_err(|error| settings.error(NAME, format!("the text is not JSON: {error}")))?,
+        Some(other) => other.clone(),
+    };
+    let given = match given {
+        Value::Null => return Ok(None),
+        Value::Object(map) => map,
+        _ => return Err(settings.error(NAME, "a JSON object was expected")),
+    };
+    let read = create_options::log_config(&given)
+        .map_err(|error| settings.error(&format!("{NAME}.{}", error.path), error.problem))?;
+    Ok((!read.is_empty()).then_some(read))
 }
 
 fn credentials(

@@ -23,11 +23,14 @@ fn wanted(name: &str, manifest: Value) -> (ModuleId, Wanted) {
         image: settings.image.clone(),
         body: Value::Null,
         digest: format!("digest of {name}"),
+        mountpoints: Vec::new(),
+        warnings: Vec::new(),
     };
     (
         module,
         Wanted {
             settings,
+            attempt: spec.digest.clone(),
             spec: Some(spec),
         },
     )
@@ -40,6 +43,7 @@ fn observed(name: &str, state: ContainerState) -> Observed {
         image: format!("{name}:1"),
         image_id: None,
         digest: Some(format!("digest of {name}")),
+        create_options: None,
         state,
         started: Some(at(NOW - 60)),
     }
@@ -162,11 +166,11 @@ fn what_is_remembered() {
         ),
     ];
     let failure = |name: &str, next: i64| {
-        let digest = format!("digest of {name}");
+        let attempt = format!("digest of {name}");
         (
             module(name),
             Failure {
-                digest,
+                attempt,
                 count: 1,
                 next: at(next),
                 problem: "no such image".into(),
@@ -177,6 +181,7 @@ fn what_is_remembered() {
     let memory = Memory {
         restarts: restarts.into(),
         failures: failures.into(),
+        ..Memory::default()
     };
     let desired = ["given-up", "proven", "trying", "unpullable", "due"].map(always);
     let mut proven = observed("proven", ContainerState::Running);

@@ -3,66 +3,139 @@
 use std::collections::BTreeMap;
 
 use ids::{ModuleId, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use wire::local_api::{ExitStatus, ModuleDetails, ModuleState, ModuleStatus};
 use wire::manifest::{
-    AgentDesired, AgentReported, DesiredStatus, LastDesired, ManifestError, ModuleSettings,
-    PullPolicy, ReportedModule, RestartPolicy, RuntimeStatus,
+    AgentDesired, AgentReported, CreateOptions, DesiredStatus, LastDesired, ManifestError,
+    ModuleSettings, PullPolicy, ReportedModule, RestartPolicy, RuntimeStatus,
 };
 
-use super::Agent;
-use crate::plan::{Desired, Plan, Verdict};
-use crate::runtime::{ContainerState, ModuleRuntime, Observed};
+use super::{Agent, Aim};
+use crate::clock;
+use crate::plan::{Plan, Verdict, Wanted, plan};
+use crate::runtime::{ContainerState, ModuleRuntime, Observed, RuntimeError};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl<R: ModuleRuntime> Agent<R> {
-    pub(super) fn account(
-        &self,
-        desired: &AgentDesired,
-        version: u64,
-        wanted: &Desired,
-        observed: &[Observed],
-        plan: &Plan,
-    ) {
+    pub(super) fn account(&self, aim: &Aim, observed: &[Observed], plan: &Plan) {
         let find = |module: &ModuleId| observed.iter().find(|found| found.module == *module);
-        let problem = self.problem();
-        let modules = wanted.iter().filter_map(|(module, wanted)| {
-            let verdict = plan.verdicts.get(module)?;
-            let reported = self.reported(module, &wanted.settings, find(module), verdict);
+        let problems = self.problems(plan);
+        let modules = aim.wanted.iter().filter_map(|(module, wanted)| {
+            let verdict = self.with_remarks(module, wanted, plan.verdicts.get(module)?);
+            let reported = self.reported(module, &wanted.settings, find(module), &verdict);
             Some((module.clone(), reported))
         });
         let reported = AgentReported {
-            last_desired_version: version,
-            last_desired_status: match &problem {
-                None => LastDesired {
-                    code: 200,
-                    description: String::new(),
-                },
-                Some(problem) => LastDesired {
-                    code: 500,
-                    description: problem.clone(),
-                },
-            },
-            min_docker_version: desired.min_docker_version.clone(),
-            system_modules: self.system_modules(desired),
+            last_desired_version: aim.version,
+            last_desired_status: status_of(&problems),
+            min_docker_version: aim.desired.min_docker_version.clone(),
+            system_modules: self.system_modules(&aim.desired),
             modules: modules.collect(),
             ..self.bare_report()
         };
         self.publish(&reported);
         let mut details = vec![self.agent_details()];
-        for (module, verdict) in &plan.verdicts {
-            let image = wanted
-                .get(module)
-                .map_or("", |wanted| wanted.settings.image.as_str());
-            details.push(details_of(module, image, find(module), Some(verdict)));
+        let mut warnings = Vec::new();
+        for (module, wanted) in &aim.wanted {
+            let Some(verdict) = plan.verdicts.get(module) else {
+                continue;
+            };
+            let texts = self.remarks(module, wanted);
+            warnings.extend(texts.map(|text| format!("{module}: {text}")));
+            let verdict = self.with_remarks(module, wanted, verdict);
+            let found = find(module);
+            // What runs, and not what is wanted.
+            let image = found.map_or(&wanted.settings.image, |found| &found.image);
+            details.push(details_of(module, image, found, Some(&verdict)));
         }
         let others = observed
             .iter()
-            .filter(|found| !wanted.contains_key(&found.module));
+            .filter(|found| !aim.wanted.contains_key(&found.module));
         details
             .extend(others.map(|found| details_of(&found.module, &found.image, Some(found), None)));
-        self.show(details, Some(version), problem);
+        self.show(details, Some(aim.version), problems, warnings);
+    }
+
+    /// The account of what is there now.
+    pub(super) async fn account_again(&self, aim: &Aim) -> Result<(), RuntimeError> {
+        let observed = self.runtime.list().await?;
+        let plan = plan(&aim.wanted, &observed, &self.memory, clock::now());
+        self.account(aim, &observed, &plan);
+        Ok(())
+    }
+
+    /// When the engine does not tell how its containers are: nothing is known, and `problem` says why.
+    pub(super) fn account_unknown(&self, problem: &str) {
+        let verdict = Verdict {
+            status: RuntimeStatus::Unknown,
+            description: problem.to_owned(),
+        };
+        let document = self.board.situation.borrow().desired.clone();
+        let desired = document.and_then(|document| {
+            let desired = AgentDesired::parse(&Value::Object(document.properties)).ok()?;
+            Some((document.version, desired))
+        });
+        let shown = self.board.shown();
+        let mut details: BTreeMap<ModuleId, ModuleDetails> = BTreeMap::new();
+        for (module, settings) in desired.iter().flat_map(|(_, desired)| &desired.modules) {
+            let unknown = details_of(module, &settings.image, None, Some(&verdict));
+            details.insert(module.clone(), unknown);
+        }
+        for before in shown.modules {
+            let unknown = details_of(&before.name, before.image(), None, Some(&verdict));
+            details.insert(before.name.clone(), unknown);
+        }
+        details.insert(agent_name(), self.agent_details());
+        let version = desired.as_ref().map(|(version, _)| *version);
+        let problems = vec![problem.to_owned()];
+        if let Some((version, desired)) = &desired {
+            let modules = desired.modules.iter().map(|(module, settings)| {
+                let reported = self.reported(module, settings, None, &verdict);
+                (module.clone(), reported)
+            });
+            let reported = AgentReported {
+                last_desired_version: *version,
+                last_desired_status: status_of(&problems),
+                min_docker_version: desired.min_docker_version.clone(),
+                system_modules: self.system_modules(desired),
+                modules: modules.collect(),
+                ..self.bare_report()
+            };
+            self.publish(&reported);
+        }
+        self.show(
+            details.into_values().collect(),
+            version,
+            problems,
+            Vec::new(),
+        );
+    }
+
+    /// What of a module's deployment has no effect, or another one: as the deployment stands, and as it was when its
+    /// container was created.
+    fn remarks<'a>(
+        &'a self,
+        module: &ModuleId,
+        wanted: &'a Wanted,
+    ) -> impl Iterator<Item = &'a String> {
+        let spec = wanted.spec.as_ref();
+        let kept = self.memory.remarks.get(module);
+        let kept = kept.filter(|kept| spec.is_some_and(|spec| spec.digest == kept.digest));
+        let stated = spec.into_iter().flat_map(|spec| &spec.warnings);
+        stated.chain(kept.into_iter().flat_map(|kept| &kept.texts))
+    }
+
+    fn with_remarks(&self, module: &ModuleId, wanted: &Wanted, verdict: &Verdict) -> Verdict {
+        let mut description = verdict.description.clone();
+        for remark in self.remarks(module, wanted) {
+            description.push_str("; ");
+            description.push_str(remark);
+        }
+        Verdict {
+            status: verdict.status,
+            description,
+        }
     }
 
     /// Without a deployment that can be followed: `error` says why, or the hub has not been asked yet.
@@ -90,15 +163,23 @@ impl<R: ModuleRuntime> Agent<R> {
                 .iter()
                 .map(|found| details_of(&found.module, &found.image, Some(found), None)),
         );
-        self.show(details, version, error.map(ToString::to_string));
+        let problems = error.map(ToString::to_string).into_iter().collect();
+        self.show(details, version, problems, Vec::new());
     }
 
-    fn show(&self, mut details: Vec<ModuleDetails>, version: Option<u64>, problem: Option<String>) {
+    fn show(
+        &self,
+        mut details: Vec<ModuleDetails>,
+        version: Option<u64>,
+        problems: Vec<String>,
+        warnings: Vec<String>,
+    ) {
         details.sort_by(|a, b| a.name.cmp(&b.name));
         self.board.show(|shown| {
             shown.modules = details;
             shown.deployment_version = version;
-            shown.deployment_problem = problem;
+            shown.deployment_problems = problems;
+            shown.deployment_warnings = warnings;
         });
     }
 
@@ -115,12 +196,12 @@ impl<R: ModuleRuntime> Agent<R> {
         });
     }
 
-    fn problem(&self) -> Option<String> {
+    fn problems(&self, plan: &Plan) -> Vec<String> {
         let failures = self.memory.failures.iter();
-        let all: Vec<String> = failures
+        failures
+            .filter(|(module, _)| plan.failing.contains(*module))
             .map(|(module, failure)| format!("{module}: {}", failure.problem))
-            .collect();
-        (!all.is_empty()).then(|| all.join("; "))
+            .collect()
     }
 
     fn bare_report(&self) -> AgentReported {
@@ -157,7 +238,7 @@ impl<R: ModuleRuntime> Agent<R> {
             .unwrap_or_default();
         let ended = found.and_then(ended);
         ReportedModule {
-            settings: settings.clone(),
+            settings: as_created(settings, found),
             image_hash: found.and_then(|found| found.image_id.clone()),
             runtime_status: verdict.status,
             status_description: verdict.description.clone(),
@@ -229,6 +310,31 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 }
 
+fn status_of(problems: &[String]) -> LastDesired {
+    LastDesired {
+        code: if problems.is_empty() { 200 } else { 500 },
+        description: problems.join("; "),
+    }
+}
+
+/// What is reported of a container is what it was created from, be that wanted or not.
+fn as_created(settings: &ModuleSettings, found: Option<&Observed>) -> ModuleSettings {
+    let mut settings = settings.clone();
+    let Some(found) = found else { return settings };
+    if settings.image != found.image {
+        settings.digest = None;
+        settings.image.clone_from(&found.image);
+    }
+    let kept = found.create_options.as_deref();
+    if let Some(Ok(Value::Object(kept))) = kept.map(serde_json::from_str::<Value>)
+        && settings.create_options.without_values() != kept
+        && let Ok(options) = CreateOptions::read(kept)
+    {
+        settings.create_options = options;
+    }
+    settings
+}
+
 fn built_in_name() -> String {
     format!("aziot-edged {VERSION}")
 }
@@ -248,7 +354,7 @@ fn built_in(image: &str) -> ModuleSettings {
         startup_order: u32::MAX,
         image: image.to_owned(),
         digest: None,
-        create_options: Map::new(),
+        create_options: CreateOptions::default(),
         env: BTreeMap::new(),
     }
 }

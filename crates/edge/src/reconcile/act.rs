@@ -1,118 +1,186 @@
-//! Carries out a plan. One module's trouble is nobody else's.
+//! Carries out a plan. One module's trouble is nobody else's, nor is its slowness: what has the same place in the order is
+//! done side by side.
 
-use wire::manifest::{AgentDesired, RegistryCredential};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::Agent;
+use futures_util::StreamExt;
+use wire::manifest::AgentDesired;
+
+use super::{Agent, Aim, image};
 use crate::causes::chain_of;
 use crate::clock;
-use crate::plan::{Action, Desired, Failure, Plan, Step, Wanted};
-use crate::runtime::{ModuleRuntime, RuntimeError};
+use crate::plan::{Action, Failure, Plan, REMOVAL, Remarks, Step, Wanted};
+use crate::runtime::{ModuleRuntime, Mountpoint, RuntimeError};
+
+/// How many modules are worked on at once.
+const AT_ONCE: usize = 16;
+/// How often the account is brought up to date while something takes long.
+const ACCOUNT: Duration = Duration::from_secs(2);
 
 impl<R: ModuleRuntime> Agent<R> {
-    pub(super) async fn act(&mut self, desired: &AgentDesired, wanted: &Desired, plan: &Plan) {
-        if plan
-            .actions
-            .iter()
-            .any(|action| action.steps.contains(&Step::Create))
+    pub(super) async fn act(&mut self, aim: &Aim, plan: &Plan) {
+        let creates = |action: &Action| action.steps.contains(&Step::Create);
+        if plan.actions.iter().any(creates)
             && let Err(error) = self.runtime.prepare().await
         {
             tracing::warn!(error = %chain_of(&error), "the modules' network is not ready");
         }
-        for action in &plan.actions {
+        // What goes first, as it may hold the ports of what comes; then one startupOrder after the other.
+        let order = |action: &Action| {
+            let wanted = aim.wanted.get(&action.module);
+            wanted.map(|wanted| wanted.settings.startup_order)
+        };
+        for together in plan.actions.chunk_by(|a, b| order(a) == order(b)) {
+            self.side_by_side(aim, together).await;
+        }
+    }
+
+    async fn side_by_side(&mut self, aim: &Aim, actions: &[Action]) {
+        let runtime = &self.runtime.clone();
+        let paths = &self.paths.clone();
+        let one = |action: &Action| {
             tracing::info!(module.id = %action.module, steps = ?action.steps, why = action.why, "acting");
-            let module = wanted.get(&action.module);
-            let outcome = self.carry_out(action, desired, module).await;
-            let digest = module
-                .and_then(|wanted| wanted.spec.as_ref())
-                .map(|spec| spec.digest.as_str());
-            match (outcome, digest) {
-                (Ok(()), _) => drop(self.memory.failures.remove(&action.module)),
-                (Err(error), digest) => {
-                    let problem = chain_of(&error);
-                    tracing::warn!(module.id = %action.module, error = %problem, "the module is not as desired");
-                    if let Some(digest) = digest {
-                        let earlier = self.memory.failures.get(&action.module);
-                        let failure = Failure::after(earlier, digest, problem, clock::now());
-                        self.memory.failures.insert(action.module.clone(), failure);
-                    }
+            let job = Job {
+                runtime: runtime.clone(),
+                folder: paths.module_folder(action.module.as_str()),
+                action: action.clone(),
+                wanted: aim.wanted.get(&action.module).cloned(),
+            };
+            async move {
+                let outcome = job.carry_out(&aim.desired).await;
+                (job, outcome)
+            }
+        };
+        let jobs: Vec<_> = actions.iter().map(one).collect();
+        let mut done = futures_util::stream::iter(jobs).buffer_unordered(AT_ONCE);
+        let mut look = tokio::time::interval_at(tokio::time::Instant::now() + ACCOUNT, ACCOUNT);
+        loop {
+            // Cancel-safe: a stream that is polled on, and a timer.
+            tokio::select! {
+                next = done.next() => match next {
+                    Some((job, outcome)) => self.take_outcome(&job, outcome),
+                    None => return,
+                },
+                _ = look.tick() => {
+                    // The round's end looks again, and says why it cannot.
+                    let _ = self.account_again(aim).await;
                 }
             }
         }
     }
 
-    async fn carry_out(
-        &self,
-        action: &Action,
-        desired: &AgentDesired,
-        wanted: Option<&Wanted>,
-    ) -> Result<(), RuntimeError> {
-        let module = &action.module;
-        for step in &action.steps {
-            let spec = wanted.and_then(|wanted| wanted.spec.as_ref());
+    fn take_outcome(&mut self, job: &Job<R>, outcome: Result<Vec<String>, RuntimeError>) {
+        let module = &job.action.module;
+        match outcome {
+            Ok(texts) => {
+                self.memory.failures.remove(module);
+                for text in &texts {
+                    tracing::warn!(module.id = %module, "{text}");
+                }
+                let spec = job.wanted.as_ref().and_then(|wanted| wanted.spec.as_ref());
+                if let Some(spec) = spec.filter(|_| job.action.steps.contains(&Step::Create)) {
+                    let digest = spec.digest.clone();
+                    let remarks = Remarks { digest, texts };
+                    self.memory.remarks.insert(module.clone(), remarks);
+                }
+            }
+            Err(error) => {
+                let problem = chain_of(&error);
+                tracing::warn!(module.id = %module, error = %problem, "the module is not as desired");
+                // The round's end finds the engine gone and tells it of all modules.
+                if !matches!(error, RuntimeError::Unreachable { .. }) {
+                    let wanted = job.wanted.as_ref();
+                    let attempt = wanted.map_or(REMOVAL, |wanted| wanted.attempt.as_str());
+                    let earlier = self.memory.failures.get(module);
+                    let failure = Failure::after(earlier, attempt, problem, clock::now());
+                    self.memory.failures.insert(module.clone(), failure);
+                }
+            }
+        }
+    }
+}
+
+/// One module's turn.
+struct Job<R> {
+    runtime: Arc<R>,
+    folder: PathBuf,
+    action: Action,
+    wanted: Option<Wanted>,
+}
+
+impl<R: ModuleRuntime> Job<R> {
+    /// Gives remarks on what was done.
+    async fn carry_out(&self, desired: &AgentDesired) -> Result<Vec<String>, RuntimeError> {
+        let module = &self.action.module;
+        let spec = self.wanted.as_ref().and_then(|wanted| wanted.spec.as_ref());
+        let mut remarks = Vec::new();
+        for step in &self.action.steps {
             match (step, spec) {
                 (Step::Stop, _) => self.runtime.stop(module).await?,
                 (Step::Remove, _) => self.runtime.remove(module).await?,
                 (Step::Start, _) => self.runtime.start(module).await?,
-                (Step::Fetch, Some(spec)) => self.fetch(&spec.image, desired).await?,
-                (Step::Create, Some(spec)) => self.runtime.create(spec).await?,
+                (Step::Fetch, Some(spec)) => {
+                    remarks.extend(image::fetch(&*self.runtime, &spec.image, desired).await?);
+                }
+                (Step::Create, Some(spec)) => {
+                    make_places(&self.folder, &spec.mountpoints)?;
+                    remarks.extend(self.runtime.create(spec).await?);
+                }
                 // A plan has these steps only for modules with a container to create.
                 (Step::Fetch | Step::Create, None) => {
                     return Err(RuntimeError::NoContainer(module.clone()));
                 }
             }
         }
-        Ok(())
-    }
-
-    async fn fetch(&self, image: &str, desired: &AgentDesired) -> Result<(), RuntimeError> {
-        if self.runtime.has_image(image).await? {
-            return Ok(());
-        }
-        let credential = desired
-            .registry_credentials
-            .values()
-            .find(|credential| serves(credential, image));
-        self.runtime.pull(image, credential).await
+        Ok(remarks)
     }
 }
 
-fn serves(credential: &RegistryCredential, image: &str) -> bool {
-    let first = image.split('/').next().unwrap_or_default();
-    let host = if image.contains('/') && (first.contains(['.', ':']) || first == "localhost") {
-        first
-    } else {
-        "docker.io"
-    };
-    let address = credential
-        .address
-        .trim_start_matches("https://")
-        .trim_end_matches('/');
-    address.eq_ignore_ascii_case(host)
+/// The engine cannot make a place for a mount in a folder that is mounted read-only; it finds these.
+fn make_places(folder: &Path, mountpoints: &[Mountpoint]) -> Result<(), RuntimeError> {
+    for Mountpoint { inside, source } in mountpoints {
+        let path = folder.join(inside);
+        let made = if path.exists() {
+            Ok(())
+        } else if source.is_absolute() && source.metadata().is_ok_and(|what| !what.is_dir()) {
+            let parent = path.parent().unwrap_or(folder);
+            std::fs::create_dir_all(parent)
+                .and_then(|()| std::fs::File::create_new(&path).map(drop))
+        } else {
+            std::fs::create_dir_all(&path)
+        };
+        made.map_err(|source| RuntimeError::Mountpoint { path, source })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// D15.
     #[test]
-    fn credentials_go_only_to_their_registry() {
-        let serves = |address: &str, image: &str| {
-            let text = || "x".to_owned();
-            serves(
-                &RegistryCredential {
-                    address: address.to_owned(),
-                    username: text(),
-                    password: text(),
-                },
-                image,
-            )
-        };
-        assert!(serves("reg.example", "reg.example/a/b:1"));
-        assert!(serves("https://reg.example:5000/", "reg.example:5000/a"));
-        assert!(serves("docker.io", "library/alpine:3") && serves("docker.io", "alpine"));
-        assert!(
-            !serves("reg.example", "evil.example/reg.example/a")
-                && !serves("reg.example", "alpine")
-        );
+    fn places_of_mounts_are_like_what_is_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("mgmt.sock");
+        std::fs::write(&socket, "").unwrap();
+        let folder = dir.path().join("module");
+        let mounts = [
+            ("mgmt.sock", socket.clone()),
+            ("more/other.sock", socket),
+            ("data", dir.path().to_owned()),
+            ("volume", PathBuf::from("volume")),
+        ];
+        let mounts = mounts.map(|(inside, source)| Mountpoint {
+            inside: PathBuf::from(inside),
+            source,
+        });
+        for _ in 0..2 {
+            make_places(&folder, &mounts).unwrap();
+        }
+        assert!(folder.join("mgmt.sock").is_file() && folder.join("more/other.sock").is_file());
+        assert!(folder.join("data").is_dir() && folder.join("volume").is_dir());
     }
 }

@@ -258,3 +258,283 @@ async fn a_crash_is_shown_as_azure_shows_it() {
     assert_eq!(bench.reported()["modules"]["a"]["runtimeStatus"], "backoff");
     assert_eq!(bench.reported()["modules"]["a"]["exitCode"], 3);
 }
+
+fn with(image: &str, more: Value) -> Value {
+    let mut module = json!({"settings": {"image": image}});
+    for (name, value) in more.as_object().into_iter().flatten() {
+        module[name] = value.clone();
+    }
+    module
+}
+
+/// D1: whatever is stopped with a policy above `never` is started when the runtime or the engine comes back, and after a
+/// stop from outside; what chose to end is left alone.
+#[tokio::test]
+async fn what_was_stopped_from_outside_is_started() {
+    let mut bench = Bench::new();
+    let policies = ["never", "on-failure", "on-unhealthy"];
+    let modules: Value = policies
+        .iter()
+        .map(|policy| {
+            let module = with("img:1", json!({"restartPolicy": policy}));
+            ((*policy).to_owned(), module)
+        })
+        .collect::<Map<_, _>>()
+        .into();
+    bench.desire(1, modules.clone(), &policies);
+    bench.round().await;
+    let running = async |bench: &Bench| {
+        let found = bench.agent.runtime.list().await.unwrap();
+        let runs = |c: &&Observed| c.state == ContainerState::Running;
+        found
+            .iter()
+            .filter(runs)
+            .map(|c| c.module.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(running(&bench).await.len(), 3);
+
+    for policy in policies {
+        bench.agent.runtime.stop(&module(policy)).await.unwrap();
+    }
+    bench.round().await;
+    assert_eq!(
+        running(&bench).await,
+        ["on-failure", "on-unhealthy"],
+        "docker stop"
+    );
+
+    for policy in policies {
+        bench.agent.runtime.end(&module(policy), 0);
+    }
+    for _ in 0..2 {
+        bench.round().await;
+        assert_eq!(running(&bench).await, [] as [&str; 0], "they chose to end");
+    }
+
+    bench.agent.runtime.set_away(true);
+    let problem = chain_of(&bench.agent.round().await.unwrap_err());
+    bench.agent.engine_lost(problem);
+    bench.agent.runtime.set_away(false);
+    bench.round().await;
+    assert_eq!(
+        running(&bench).await,
+        ["on-failure", "on-unhealthy"],
+        "the engine came back"
+    );
+
+    for policy in policies {
+        bench.agent.runtime.end(&module(policy), 0);
+    }
+    bench.round().await;
+    let runtime = bench.agent.runtime.clone();
+    bench.agent = Bench::agent(bench._dir.path(), runtime);
+    bench.desire(1, modules, &policies);
+    bench.round().await;
+    assert_eq!(
+        running(&bench).await,
+        ["on-failure", "on-unhealthy"],
+        "the runtime came back"
+    );
+    assert_eq!(bench.reported()["modules"]["on-failure"]["restartCount"], 0);
+}
+
+/// A module that was to be stopped and is to run again runs, whatever its restart policy.
+#[tokio::test]
+async fn what_rested_runs_again() {
+    let mut bench = Bench::new();
+    for (version, status, state) in [
+        (1, "running", "Running"),
+        (2, "stopped", "Exited"),
+        (3, "running", "Running"),
+    ] {
+        let module = with("img:1", json!({"restartPolicy": "never", "status": status}));
+        bench.desire(version, json!({"a": module}), &["a"]);
+        bench.round().await;
+        let found = bench.containers().await;
+        assert!(found[0].2.starts_with(state), "{status}: {found:?}");
+        // A restart of the runtime in between forgets nothing.
+        let runtime = bench.agent.runtime.clone();
+        bench.agent = Bench::agent(bench._dir.path(), runtime);
+    }
+}
+
+/// D6, D7: a fault ends with its cause, and what runs is told apart from what is wanted.
+#[tokio::test]
+async fn a_failed_update_is_told_and_ends_with_its_cause() {
+    let mut bench = Bench::new();
+    let good = json!({"a": with("img:1", json!({"settings": {"image": "img:1", "createOptions": "{\"User\":\"1\"}"}}))});
+    bench.desire(1, good.clone(), &["a"]);
+    bench.round().await;
+    let before = bench.containers().await;
+
+    bench.desire(2, json!({"a": image("nowhere:1")}), &["a"]);
+    bench.round().await;
+    assert_eq!(bench.containers().await, before, "the old one goes on");
+    let reported = bench.reported();
+    assert_eq!(reported["lastDesiredStatus"]["code"], 500);
+    let settings = &reported["modules"]["a"]["settings"];
+    assert_eq!(settings["image"], "img:1", "what runs");
+    assert_eq!(settings["createOptions"], "{\"User\":\"1\"}");
+    let description = reported["modules"]["a"]["statusDescription"]
+        .as_str()
+        .unwrap();
+    assert!(
+        description.contains("runs img:1") && description.contains("nowhere:1"),
+        "{description}"
+    );
+    let shown = bench.shown("a");
+    assert_eq!(
+        (shown.image(), shown.status.runtime_status.status),
+        ("img:1", RuntimeStatus::Running)
+    );
+    assert!(
+        shown
+            .status
+            .runtime_status
+            .description
+            .contains("nowhere:1 is wanted")
+    );
+
+    bench.desire(3, good, &["a"]);
+    bench.round().await;
+    assert_eq!(bench.containers().await, before);
+    let reported = bench.reported();
+    assert_eq!(
+        reported["lastDesiredStatus"],
+        json!({"code": 200, "description": ""})
+    );
+    assert_eq!(reported["modules"]["a"]["statusDescription"], "running");
+    assert_eq!(
+        bench.agent.board.shown().deployment_problems,
+        [] as [&str; 0]
+    );
+}
+
+/// D6: also when somebody else did what failed.
+#[tokio::test]
+async fn a_fault_ends_when_the_module_is_as_desired() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    bench.round().await;
+    bench.agent.runtime.stop(&module("a")).await.unwrap();
+    let attempt = bench.agent.wanted(
+        &AgentDesired::parse(&Value::Object(
+            bench
+                .agent
+                .board
+                .situation
+                .borrow()
+                .desired
+                .clone()
+                .unwrap()
+                .properties,
+        ))
+        .unwrap(),
+        &bench.agent.board.situation.borrow().clone(),
+    )[&module("a")]
+        .attempt
+        .clone();
+    let failure = crate::plan::Failure::after(None, &attempt, "port in use".into(), clock::now());
+    bench.agent.memory.failures.insert(module("a"), failure);
+    bench.agent.runtime.start(&module("a")).await.unwrap();
+    bench.round().await;
+    assert_eq!(bench.reported()["lastDesiredStatus"]["code"], 200);
+    assert!(bench.agent.memory.failures.is_empty());
+}
+
+/// D10: a changed credential is tried at once, an unchanged one when its time comes.
+#[tokio::test]
+async fn a_changed_credential_is_tried_at_once() {
+    let mut bench = Bench::new();
+    let desire = |bench: &Bench, version, password: &str| {
+        bench.desire(version, json!({"a": image("reg.example/x:1")}), &["a"]);
+        let runtime = json!({"type": "docker", "settings": {"registryCredentials":
+            {"r": {"address": "reg.example", "username": "u", "password": password}}}});
+        bench.agent.board.situation.send_modify(|situation| {
+            let desired = situation.desired.as_mut().unwrap();
+            desired.properties.insert("runtime".into(), runtime);
+        });
+    };
+    for (version, password, pulls) in [(1, "wrong", 1), (2, "wrong", 1), (3, "right", 2)] {
+        desire(&bench, version, password);
+        bench.round().await;
+        assert_eq!(
+            bench.agent.runtime.pulls("reg.example/x:1"),
+            pulls,
+            "version {version}"
+        );
+    }
+    assert!(!bench.reported().to_string().contains("right"));
+}
+
+/// D8: without the engine nothing is known, and that is told.
+#[tokio::test]
+async fn without_the_engine_nothing_is_known() {
+    let mut bench = Bench::new();
+    bench.desire(1, json!({"a": image("img:1")}), &["a"]);
+    bench.round().await;
+    bench.agent.runtime.set_away(true);
+    let problem = chain_of(&bench.agent.round().await.unwrap_err());
+    bench.agent.engine_lost(problem);
+    let shown = bench.shown("a").status;
+    assert_eq!(shown.runtime_status.status, RuntimeStatus::Unknown);
+    assert!(
+        shown.runtime_status.description.contains("does not answer"),
+        "{shown:?}"
+    );
+    assert_eq!(shown.start_time, None);
+    assert_eq!(
+        bench.shown("edgeAgent").status.runtime_status.status,
+        RuntimeStatus::Running
+    );
+    let reported = bench.reported();
+    assert_eq!(reported["lastDesiredStatus"]["code"], 500);
+    assert_eq!(reported["modules"]["a"]["runtimeStatus"], "unknown");
+    assert!(bench.agent.board.shown().engine.problem.is_some());
+
+    bench.agent.runtime.set_away(false);
+    bench.round().await;
+    assert_eq!(
+        bench.shown("a").status.runtime_status.status,
+        RuntimeStatus::Running
+    );
+    assert_eq!(bench.reported()["lastDesiredStatus"]["code"], 200);
+    assert_eq!(bench.agent.board.shown().engine.problem, None);
+}
+
+/// D17: what the engine or the registry remarks is reported as long as its container stands.
+#[tokio::test]
+async fn remarks_are_reported() {
+    let mut bench = Bench::new();
+    bench
+        .agent
+        .runtime
+        .pull("img:1", None, Duration::from_secs(1))
+        .await
+        .unwrap();
+    bench.agent.runtime.unpublish("img:1");
+    let options = json!({"hostConfig": {"Later": 1}}).to_string();
+    let module = with(
+        "img:1",
+        json!({"settings": {"image": "img:1", "createOptions": options}}),
+    );
+    bench.desire(1, json!({"a": module}), &["a"]);
+    for _ in 0..2 {
+        bench.round().await;
+        assert_eq!(bench.reported()["lastDesiredStatus"]["code"], 200);
+        let warnings = bench.agent.board.shown().deployment_warnings.join("\n");
+        let told = bench.reported()["modules"]["a"]["statusDescription"].to_string();
+        for text in [&warnings, &told] {
+            assert!(
+                text.contains("createOptions.HostConfig.Later")
+                    && text.contains("the one on this device is used"),
+                "{text}"
+            );
+        }
+        let runtime = bench.agent.runtime.clone();
+        let situation = bench.agent.board.situation.borrow().clone();
+        bench.agent = Bench::agent(bench._dir.path(), runtime);
+        bench.agent.board.situation.send_replace(situation);
+    }
+}

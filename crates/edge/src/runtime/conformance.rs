@@ -11,6 +11,8 @@ use wire::manifest::AgentDesired;
 use super::*;
 use crate::spec::{Place, container};
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn place(root: &Path) -> Place {
     Place {
         root: root.to_owned(),
@@ -63,7 +65,7 @@ async fn keeps_its_promises(runtime: &impl ModuleRuntime, root: &Path, image: &s
     ));
     assert!(
         runtime
-            .pull("localhost:1/muster-test/absent:1", None)
+            .pull("localhost:1/muster-test/absent:1", None, PATIENCE)
             .await
             .is_err()
     );
@@ -123,12 +125,12 @@ async fn the_fake_runtime_conforms() {
     let image = "muster-test/present:1";
     let runtime = FakeRuntime::new([image.to_owned()], crate::clock::now);
     let dir = tempfile::tempdir().unwrap();
-    runtime.pull(image, None).await.unwrap();
+    runtime.pull(image, None, PATIENCE).await.unwrap();
     keeps_its_promises(&runtime, dir.path(), image).await;
 }
 
 #[tokio::test]
-async fn docker_conforms() {
+async fn engine_docker_conforms() {
     let socket = engine_socket();
     let dir = tempfile::tempdir().unwrap();
     let image = "muster-test/sleeper:1";

@@ -1,37 +1,43 @@
 //! Modules as containers of a real engine, through its API.
 
+mod create;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, NetworkCreateRequest,
+    ContainerInspectResponse, ContainerStateStatusEnum, EventMessage, NetworkCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptions, EventsOptions, ListContainersOptions, LogsOptions,
-    RemoveContainerOptions, StopContainerOptions,
+    CreateImageOptions, EventsOptions, ListContainersOptions, LogsOptions, RemoveContainerOptions,
+    StopContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 use ids::{ModuleId, Timestamp};
-use tokio::sync::OnceCell;
 use wire::local_api::LogsQuery;
 use wire::manifest::RegistryCredential;
 
 use super::{
-    ContainerSpec, ContainerState, EngineInfo, LogStream, ModuleRuntime, Observed, RuntimeError,
-    frame,
+    Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
+    RuntimeError, frame,
 };
-use crate::spec::{DIGEST_LABEL, IMAGE_LABEL, MODULE_LABEL, OWNER, OWNER_LABEL, ROOT_LABEL};
+use crate::spec::{
+    CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL, MODULE_LABEL, OWNER, OWNER_LABEL, ROOT_LABEL,
+};
 
-/// Longest wait for one answer of the engine, seconds.
-const ANSWER_WITHIN: u64 = 120;
-/// Longest time that one image may take to come.
-const PULL_WITHIN: Duration = Duration::from_secs(600);
-/// How long a module may take to end by itself, seconds.
-const STOP_WITHIN: i32 = 10;
+/// Longest wait for one answer of the engine.
+const ANSWER_WITHIN: Duration = Duration::from_secs(120);
+/// How long the engine lets a module take to end by itself when its container says nothing.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Longest time that a module may take to end by itself; "for ever" is a possible wish.
+const LONGEST_STOP: Duration = Duration::from_secs(3600);
+/// Signals that end a program which does not know better.
+const ENDING_SIGNALS: [&str; 6] = ["1", "2", "3", "6", "9", "15"];
 
 /// Which engine, and which of its containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +54,15 @@ pub struct DockerOptions {
 #[derive(Debug)]
 pub struct Docker {
     options: DockerOptions,
-    client: OnceCell<bollard::Docker>,
+    line: Mutex<Option<Line>>,
+}
+
+/// What holds as long as the engine is not restarted: it may come back as another version.
+#[derive(Debug, Clone)]
+struct Line {
+    client: bollard::Docker,
+    /// Whether logs of containers without a LogConfig grow without limit; `None` until one was created.
+    unlimited_logs: Option<bool>,
 }
 
 impl Docker {
@@ -57,27 +71,38 @@ impl Docker {
     pub fn new(options: DockerOptions) -> Self {
         Self {
             options,
-            client: OnceCell::new(),
+            line: Mutex::default(),
         }
     }
 
-    async fn client(&self) -> Result<&bollard::Docker, RuntimeError> {
-        let connect = || async {
+    fn line(&self) -> MutexGuard<'_, Option<Line>> {
+        // Every change replaces the whole value, so that a panic elsewhere leaves nothing half done.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn client(&self) -> Result<bollard::Docker, RuntimeError> {
+        if let Some(line) = self.line().as_ref() {
+            return Ok(line.client.clone());
+        }
+        let connect = async {
             let socket = self.options.socket.to_string_lossy();
             let client = bollard::Docker::connect_with_unix(
                 &socket,
-                ANSWER_WITHIN,
+                ANSWER_WITHIN.as_secs(),
                 bollard::API_DEFAULT_VERSION,
             )?;
             client.negotiate_version().await
         };
-        self.client
-            .get_or_try_init(connect)
-            .await
-            .map_err(|error| self.unreachable(error))
+        let client = connect.await.map_err(|error| self.unreachable(error))?;
+        *self.line() = Some(Line {
+            client: client.clone(),
+            unlimited_logs: None,
+        });
+        Ok(client)
     }
 
     fn unreachable(&self, error: Error) -> RuntimeError {
+        self.line().take();
         RuntimeError::Unreachable {
             uri: format!("unix://{}", self.options.socket.display()),
             source: Box::new(error),
@@ -87,10 +112,16 @@ impl Docker {
     fn failed(&self, what: impl Into<String>, error: Error) -> RuntimeError {
         match error {
             Error::DockerResponseServerError { message, .. }
-            | Error::DockerStreamError { error: message } => RuntimeError::Refused {
-                what: what.into(),
-                message,
-            },
+            | Error::DockerStreamError { error: message } => {
+                // The engine was replaced by one that does not speak what was agreed upon.
+                if message.contains("client version") {
+                    self.line().take();
+                }
+                RuntimeError::Refused {
+                    what: what.into(),
+                    message,
+                }
+            }
             Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => RuntimeError::Refused {
                 what: what.into(),
                 message: error.to_string(),
@@ -129,15 +160,30 @@ impl Docker {
             .ok_or_else(|| RuntimeError::NoContainer(module.clone()))
     }
 
-    async fn inspect(&self, id: &str) -> Result<Option<Observed>, RuntimeError> {
+    async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
         match self.client().await?.inspect_container(id, None).await {
-            Ok(found) => Ok(observed(found)),
+            Ok(found) => Ok(Some(found)),
             // It went away since it was listed.
             Err(Error::DockerResponseServerError {
                 status_code: 404, ..
             }) => Ok(None),
             Err(error) => Err(self.failed("describe a container", error)),
         }
+    }
+
+    /// How long the engine may take to stop a container: the container's own time, and ours for an answer.
+    async fn time_to_stop(&self, id: &str) -> Result<Duration, RuntimeError> {
+        let found = self.inspect(id).await?;
+        let own = found
+            .and_then(|found| found.config)
+            .and_then(|config| config.stop_timeout);
+        let time = match own.map(u64::try_from) {
+            None => STOP_WITHIN,
+            Some(Ok(seconds)) => Duration::from_secs(seconds).min(LONGEST_STOP),
+            // Below zero means for ever.
+            Some(Err(_)) => LONGEST_STOP,
+        };
+        Ok(time + ANSWER_WITHIN)
     }
 }
 
@@ -193,7 +239,7 @@ impl ModuleRuntime for Docker {
     async fn list(&self) -> Result<Vec<Observed>, RuntimeError> {
         let mut found = Vec::new();
         for id in self.ids(None).await? {
-            found.extend(self.inspect(&id).await?);
+            found.extend(self.inspect(&id).await?.and_then(observed));
         }
         found.sort_by(|a, b| a.module.cmp(&b.module));
         Ok(found)
@@ -213,6 +259,7 @@ impl ModuleRuntime for Docker {
         &self,
         image: &str,
         credential: Option<&RegistryCredential>,
+        patience: Duration,
     ) -> Result<(), RuntimeError> {
         let credential = credential.map(|credential| DockerCredentials {
             username: Some(credential.username.clone()),
@@ -224,47 +271,27 @@ impl ModuleRuntime for Docker {
             from_image: Some(image.to_owned()),
             ..Default::default()
         };
-        let pulling = self
-            .client()
-            .await?
-            .create_image(Some(options), None, credential);
-        let all = pulling.try_for_each(|_| async { Ok(()) });
-        match tokio::time::timeout(PULL_WITHIN, all).await {
-            Ok(pulled) => {
-                pulled.map_err(|error| self.failed(format!("pull the image {image}"), error))
+        let client = self.client().await?;
+        let mut pulling = Box::pin(client.create_image(Some(options), None, credential));
+        loop {
+            match tokio::time::timeout(patience, pulling.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => {
+                    return Err(self.failed(format!("pull the image {image}"), error));
+                }
+                Err(_) => {
+                    return Err(RuntimeError::Refused {
+                        what: format!("pull the image {image}"),
+                        message: format!("nothing of it came for {} s", patience.as_secs()),
+                    });
+                }
             }
-            Err(_) => Err(RuntimeError::NoImage {
-                image: image.to_owned(),
-                reason: format!(" and did not come within {} s", PULL_WITHIN.as_secs()),
-            }),
         }
     }
 
-    async fn create(&self, spec: &ContainerSpec) -> Result<(), RuntimeError> {
-        let body: ContainerCreateBody = serde_json::from_value(spec.body.clone())
-            .map_err(|error| RuntimeError::CreateOptions(error.to_string()))?;
-        let options = CreateContainerOptions {
-            name: Some(spec.name.clone()),
-            ..Default::default()
-        };
-        match self
-            .client()
-            .await?
-            .create_container(Some(options), body)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(Error::DockerResponseServerError {
-                status_code: 404,
-                message,
-            }) if message.contains("No such image") => Err(RuntimeError::NoImage {
-                image: spec.image.clone(),
-                reason: " and its pull policy is never".into(),
-            }),
-            Err(error) => {
-                Err(self.failed(format!("create the container of {}", spec.module), error))
-            }
-        }
+    async fn create(&self, spec: &ContainerSpec) -> Result<Vec<String>, RuntimeError> {
+        self.create_with_bounded_log(spec).await
     }
 
     async fn start(&self, module: &ModuleId) -> Result<(), RuntimeError> {
@@ -275,14 +302,11 @@ impl ModuleRuntime for Docker {
 
     async fn stop(&self, module: &ModuleId) -> Result<(), RuntimeError> {
         let id = self.id(module).await?;
-        let options = StopContainerOptions {
-            t: Some(STOP_WITHIN),
-            ..Default::default()
-        };
-        let stopped = self
-            .client()
-            .await?
-            .stop_container(&id, Some(options))
+        let patience = self.time_to_stop(&id).await?;
+        let client = self.client().await?.with_timeout(patience);
+        // Without a time in the request the engine takes that of the container.
+        let stopped = client
+            .stop_container(&id, None::<StopContainerOptions>)
             .await;
         stopped.map_err(|error| self.failed(format!("stop {module}"), error))
     }
@@ -334,7 +358,36 @@ impl ModuleRuntime for Docker {
             .boxed())
     }
 
-    async fn changed(&self) {
+    async fn ended_by(&self, found: &Observed) -> Result<EndedBy, RuntimeError> {
+        let ContainerState::Exited { at, .. } = found.state else {
+            return Ok(EndedBy::Unknown);
+        };
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("container".to_owned(), vec![found.id.clone()]),
+        ]);
+        let begin = found.started.unwrap_or(at).unix_seconds();
+        let options = EventsOptions {
+            since: Some(begin.to_string()),
+            // Beyond the end: the engine tells of a stop when it is over.
+            until: Some(at.unix_seconds().saturating_add(2).to_string()),
+            filters: Some(filters),
+        };
+        let client = self.client().await?;
+        let events: Result<Vec<_>, _> = client.events(Some(options)).try_collect().await;
+        let events =
+            events.map_err(|error| self.failed("tell what happened to a container", error))?;
+        let has = |wanted: fn(&EventMessage) -> bool| events.iter().any(wanted);
+        Ok(if has(asks_for_an_end) {
+            EndedBy::Request
+        } else if has(|event| event.action.as_deref() == Some("die")) {
+            EndedBy::Itself
+        } else {
+            EndedBy::Unknown
+        })
+    }
+
+    async fn changed(&self) -> Change {
         let filters = HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),
             (
@@ -347,13 +400,30 @@ impl ModuleRuntime for Docker {
             filters: Some(filters),
             ..Default::default()
         };
-        if let Ok(client) = self.client().await
-            && let Some(Ok(_)) = Box::pin(client.events(Some(options))).next().await
-        {
-            return;
+        if let Ok(client) = self.client().await {
+            match Box::pin(client.events(Some(options))).next().await {
+                Some(Ok(_)) => return Change::Container,
+                Some(Err(Error::DockerResponseServerError { .. })) => {}
+                Some(Err(_)) | None => {
+                    self.line().take();
+                    return Change::EngineLost;
+                }
+            }
         }
         // No engine, no events: the timer of the caller goes on asking.
         std::future::pending().await
+    }
+}
+
+fn asks_for_an_end(event: &EventMessage) -> bool {
+    match event.action.as_deref() {
+        Some("stop") => true,
+        Some("kill") => {
+            let attributes = event.actor.as_ref().and_then(|a| a.attributes.as_ref());
+            let signal = attributes.and_then(|attributes| attributes.get("signal"));
+            signal.is_none_or(|signal| ENDING_SIGNALS.contains(&signal.as_str()))
+        }
+        _ => false,
     }
 }
 
@@ -392,6 +462,7 @@ fn observed(found: ContainerInspectResponse) -> Option<Observed> {
             .unwrap_or_default(),
         image_id: found.image,
         digest: labels.get(DIGEST_LABEL).cloned(),
+        create_options: labels.get(CREATE_OPTIONS_LABEL).cloned(),
         state: what,
         started: moment(state.started_at),
     })

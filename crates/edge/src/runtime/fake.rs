@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use ids::{ModuleId, Timestamp};
@@ -10,10 +11,10 @@ use wire::local_api::LogsQuery;
 use wire::manifest::RegistryCredential;
 
 use super::{
-    ContainerSpec, ContainerState, EngineInfo, LogStream, ModuleRuntime, Observed, RuntimeError,
-    frame,
+    Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
+    RuntimeError, frame,
 };
-use crate::spec::{DIGEST_LABEL, IMAGE_LABEL};
+use crate::spec::{CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL};
 
 /// Remembers containers instead of running them.
 #[derive(Debug)]
@@ -28,7 +29,11 @@ struct State {
     registry: BTreeSet<String>,
     images: BTreeSet<String>,
     containers: BTreeMap<ModuleId, Observed>,
+    /// Modules whose last run was ended by a request.
+    asked: BTreeSet<ModuleId>,
+    pulls: BTreeMap<String, u32>,
     created: u64,
+    away: bool,
 }
 
 impl FakeRuntime {
@@ -48,10 +53,41 @@ impl FakeRuntime {
     /// Lets a module end by itself.
     pub fn end(&self, module: &ModuleId, code: i64) {
         let at = (self.now)();
-        if let Some(container) = self.lock().containers.get_mut(module) {
+        let mut state = self.lock();
+        state.asked.remove(module);
+        if let Some(container) = state.containers.get_mut(module) {
             container.state = ContainerState::Exited { code, at };
         }
+        drop(state);
         self.changed.notify_one();
+    }
+
+    /// Lets the engine go away, or come back.
+    pub fn set_away(&self, away: bool) {
+        self.lock().away = away;
+    }
+
+    /// Takes an image out of the registry.
+    pub fn unpublish(&self, image: &str) {
+        self.lock().registry.remove(image);
+    }
+
+    /// How often an image was asked for.
+    #[must_use]
+    pub fn pulls(&self, image: &str) -> u32 {
+        self.lock().pulls.get(image).copied().unwrap_or_default()
+    }
+
+    /// The state, while the engine is there.
+    fn reach(&self) -> Result<MutexGuard<'_, State>, RuntimeError> {
+        let state = self.lock();
+        if state.away {
+            return Err(RuntimeError::Unreachable {
+                uri: "fake".to_owned(),
+                source: "it was sent away".into(),
+            });
+        }
+        Ok(state)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -64,7 +100,7 @@ impl FakeRuntime {
         module: &ModuleId,
         act: impl FnOnce(&mut Observed) -> T,
     ) -> Result<T, RuntimeError> {
-        let mut state = self.lock();
+        let mut state = self.reach()?;
         let container = state
             .containers
             .get_mut(module)
@@ -75,6 +111,7 @@ impl FakeRuntime {
 
 impl ModuleRuntime for FakeRuntime {
     async fn engine(&self) -> Result<EngineInfo, RuntimeError> {
+        drop(self.reach()?);
         Ok(EngineInfo {
             version: "fake".to_owned(),
             architecture: "x86_64".to_owned(),
@@ -87,19 +124,21 @@ impl ModuleRuntime for FakeRuntime {
     }
 
     async fn list(&self) -> Result<Vec<Observed>, RuntimeError> {
-        Ok(self.lock().containers.values().cloned().collect())
+        Ok(self.reach()?.containers.values().cloned().collect())
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
-        Ok(self.lock().images.contains(image))
+        Ok(self.reach()?.images.contains(image))
     }
 
     async fn pull(
         &self,
         image: &str,
         _credential: Option<&RegistryCredential>,
+        _patience: Duration,
     ) -> Result<(), RuntimeError> {
-        let mut state = self.lock();
+        let mut state = self.reach()?;
+        *state.pulls.entry(image.to_owned()).or_default() += 1;
         if !state.registry.contains(image) {
             let message = "not found".to_owned();
             return Err(RuntimeError::Refused {
@@ -111,8 +150,8 @@ impl ModuleRuntime for FakeRuntime {
         Ok(())
     }
 
-    async fn create(&self, spec: &ContainerSpec) -> Result<(), RuntimeError> {
-        let mut state = self.lock();
+    async fn create(&self, spec: &ContainerSpec) -> Result<Vec<String>, RuntimeError> {
+        let mut state = self.reach()?;
         if !state.images.contains(&spec.image) {
             return Err(RuntimeError::NoImage {
                 image: spec.image.clone(),
@@ -127,11 +166,12 @@ impl ModuleRuntime for FakeRuntime {
             image: label(IMAGE_LABEL).unwrap_or_else(|| spec.image.clone()),
             image_id: Some(format!("sha256:{}", spec.image)),
             digest: label(DIGEST_LABEL),
+            create_options: label(CREATE_OPTIONS_LABEL),
             state: ContainerState::Created,
             started: None,
         };
         state.containers.insert(spec.module.clone(), container);
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn start(&self, module: &ModuleId) -> Result<(), RuntimeError> {
@@ -146,15 +186,21 @@ impl ModuleRuntime for FakeRuntime {
 
     async fn stop(&self, module: &ModuleId) -> Result<(), RuntimeError> {
         let at = (self.now)();
-        self.with(module, |container| {
-            if container.state == ContainerState::Running {
+        let stopped = self.with(module, |container| {
+            let runs = container.state == ContainerState::Running;
+            if runs {
                 container.state = ContainerState::Exited { code: 0, at };
             }
-        })
+            runs
+        })?;
+        if stopped {
+            self.lock().asked.insert(module.clone());
+        }
+        Ok(())
     }
 
     async fn remove(&self, module: &ModuleId) -> Result<(), RuntimeError> {
-        self.lock().containers.remove(module);
+        self.reach()?.containers.remove(module);
         Ok(())
     }
 
@@ -165,7 +211,16 @@ impl ModuleRuntime for FakeRuntime {
         Ok(futures_util::stream::iter([Ok(frame(1, text.as_bytes()))]).boxed())
     }
 
-    async fn changed(&self) {
+    async fn ended_by(&self, found: &Observed) -> Result<EndedBy, RuntimeError> {
+        Ok(if self.reach()?.asked.contains(&found.module) {
+            EndedBy::Request
+        } else {
+            EndedBy::Itself
+        })
+    }
+
+    async fn changed(&self) -> Change {
         self.changed.notified().await;
+        Change::Container
     }
 }

@@ -67,14 +67,13 @@ fn a_module_gets_what_an_sdk_needs() {
     }
     assert!(!env.iter().any(|item| item.starts_with("OWN=")));
     assert_eq!(
-        spec.body["HostConfig"]["Binds"],
-        json!(["/tmp/one/mnt/m:/var/run/iotedge:ro"])
+        spec.body["HostConfig"]["Mounts"],
+        json!([{"Type": "bind", "Source": "/tmp/one/mnt/m", "Target": "/var/run/iotedge", "ReadOnly": true}])
     );
     assert_eq!(spec.body["HostConfig"]["RestartPolicy"]["Name"], "no");
-    assert_eq!(
-        spec.body["HostConfig"]["LogConfig"]["Config"]["max-size"],
-        "10m"
-    );
+    // D11: the engine's own log driver and options, unless somebody chose.
+    assert!(spec.body["HostConfig"].get("LogConfig").is_none());
+    assert_eq!(spec.warnings, [] as [&str; 0]);
     assert_eq!(
         spec.body["HostConfig"]["NetworkMode"],
         "edge-12345678-azure-iot-edge"
@@ -99,11 +98,10 @@ fn create_options_win_in_any_letter_case() {
     let host = &spec.body["HostConfig"];
     assert_eq!(host["NetworkMode"], "host");
     assert_eq!(host["LogConfig"]["Type"], "none");
-    assert_eq!(
-        host["Binds"],
-        json!(["/x:/y", "/tmp/one/mnt/m:/var/run/iotedge:ro"])
-    );
+    assert_eq!(host["Binds"], json!(["/x:/y"]));
+    assert_eq!(host["Mounts"][0]["Target"], "/var/run/iotedge");
     assert_eq!(host["RestartPolicy"]["Name"], "no");
+    assert!(spec.warnings[0].contains("RestartPolicy has no effect"));
     assert!(spec.body.get("NetworkingConfig").is_none());
 }
 
@@ -140,6 +138,163 @@ fn privileges_can_be_withheld() {
     assert_eq!(withheld["Privileged"], false);
     assert!(withheld.get("CapAdd").is_none());
     assert_eq!(withheld["CapDrop"], json!(["SETUID"]));
+}
+
+/// D2: the engine folds the case of members; what withholds privileges has to fold as it does.
+#[test]
+fn withheld_privileges_do_not_come_in_by_another_spelling() {
+    let place = Place {
+        elevated_permissions: false,
+        ..place()
+    };
+    for options in [
+        json!({"hostconfig": {"PRIVILEGED": true, "capadd": ["SYS_ADMIN"]}}),
+        json!({"HostConfig": {}, "HOSTCONFIG": {"privileged": "true", "capAdd": "SYS_ADMIN"}}),
+        json!({"Ho\u{17f}tConfig": {"Privileged": 1, "CapAdd": ["SYS_ADMIN"]}}),
+    ] {
+        let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
+        let spec = build(&place, &module);
+        let mut body = spec.body.clone();
+        body["Labels"] = Value::Null;
+        let text = body.to_string();
+        assert!(
+            !text.contains("SYS_ADMIN") && !text.to_lowercase().contains("privileged\":true"),
+            "{text}"
+        );
+        assert_eq!(
+            text.to_lowercase().matches("hostconfig").count(),
+            1,
+            "{text}"
+        );
+        let said = spec.warnings.join("\n");
+        assert!(
+            said.contains("Privileged is withheld") && said.contains("CapAdd is withheld"),
+            "{said}"
+        );
+    }
+}
+
+/// D2: what the table of the engine's members lacks goes out as it is, and is told.
+#[test]
+fn unknown_members_go_out_and_are_told() {
+    let options = json!({"macAddress": "02:42:ac:11:00:02", "hostConfig": {"futureThing": {"A": [1]}}, "cmd": ["x"]});
+    let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
+    let spec = build(&place(), &module);
+    assert_eq!(spec.body["MacAddress"], "02:42:ac:11:00:02");
+    assert_eq!(spec.body["Cmd"], json!(["x"]));
+    assert_eq!(spec.body["HostConfig"]["futureThing"], json!({"A": [1]}));
+    assert_eq!(spec.warnings.len(), 1);
+    assert!(
+        spec.warnings[0].contains("createOptions.HostConfig.futureThing"),
+        "{:?}",
+        spec.warnings
+    );
+}
+
+/// Options that are not obeyed are told.
+#[test]
+fn what_has_no_effect_is_told() {
+    let options = json!({"Image": "other", "HostConfig": {"AutoRemove": true, "RestartPolicy": {"Name": "always"}}});
+    let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
+    let spec = build(&place(), &module);
+    assert_eq!(spec.body["Image"], "img:latest");
+    assert!(spec.body["HostConfig"].get("AutoRemove").is_none());
+    let said = spec.warnings.join("\n");
+    for member in ["Image", "HostConfig.RestartPolicy", "HostConfig.AutoRemove"] {
+        assert!(
+            said.contains(&format!("createOptions.{member} has no effect")),
+            "{said}"
+        );
+    }
+}
+
+/// D15: mounts below the folder of the workload socket, which is mounted read-only.
+#[test]
+fn mounts_below_the_socket_folder_are_known_beforehand() {
+    let options = json!({"HostConfig": {
+        "Binds": ["/var/run/iotedge/mgmt.sock:/var/run/iotedge/mgmt.sock", "/a:/run/iotedge/x/y:ro", "/b:/data",
+            "/c:/var/run/iotedge", "/d:/var/run/iotedge/../../etc"],
+        "Mounts": [{"Type": "volume", "Source": "v", "Target": "/var/run/iotedge/z"}],
+    }});
+    let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
+    let spec = build(&place(), &module);
+    let places: Vec<_> = spec
+        .mountpoints
+        .iter()
+        .map(|m| (m.inside.to_str().unwrap(), m.source.to_str().unwrap()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("mgmt.sock", "/var/run/iotedge/mgmt.sock"),
+            ("x/y", "/a"),
+            ("z", "v")
+        ]
+    );
+    assert_eq!(
+        spec.body["HostConfig"]["Mounts"].as_array().unwrap().len(),
+        2
+    );
+}
+
+/// D11: `loggingOptions` in any case, and `{}` of either says nothing.
+#[test]
+fn a_log_config_is_the_modules_own_or_the_deployments() {
+    let log = |options: Value, logging: Option<Value>| {
+        let manifest = json!({"schemaVersion": "1.1",
+            "runtime": {"type": "docker", "settings": {"loggingOptions": logging.map(|l| l.to_string())}},
+            "modules": {"m": {"settings": {"image": "img", "createOptions": options.to_string()}}}});
+        let desired = AgentDesired::parse(&manifest).unwrap();
+        let settings = &desired.modules[&ModuleId::parse("m").unwrap()];
+        let (module, generation) = (ModuleId::parse("m").unwrap(), GenerationId::from_number(5));
+        let folder = Path::new("/tmp/one/mnt/m");
+        let logging = desired.logging_options.as_ref();
+        let spec = container(&place(), &module, settings, &generation, folder, logging);
+        spec.body["HostConfig"].get("LogConfig").cloned()
+    };
+    let options = json!({"type": "journald", "config": {"tag": 1}});
+    let journald = json!({"Type": "journald", "Config": {"tag": "1"}});
+    assert_eq!(
+        log(json!({}), Some(options.clone())),
+        Some(journald.clone())
+    );
+    assert_eq!(
+        log(
+            json!({"HostConfig": {"logConfig": options}}),
+            Some(json!({"Type": "none"}))
+        ),
+        Some(journald.clone())
+    );
+    for empty in [json!({}), json!({"type": "", "config": {}})] {
+        assert_eq!(
+            log(
+                json!({"HostConfig": {"LogConfig": empty.clone()}}),
+                Some(empty.clone())
+            ),
+            None
+        );
+        assert_eq!(
+            log(
+                json!({"HostConfig": {"LogConfig": empty}}),
+                Some(options.clone())
+            ),
+            Some(journald.clone())
+        );
+    }
+}
+
+/// D17: the version of a module is how one asks for a new container, and with it for a pull.
+#[test]
+fn another_version_is_another_container() {
+    let digest = |version: &str| {
+        build(
+            &place(),
+            &json!({"version": version, "settings": {"image": "img"}}),
+        )
+        .digest
+    };
+    assert_eq!(digest("1.0"), digest("1.0"));
+    assert_ne!(digest("1.0"), digest("1.1"));
 }
 
 #[test]

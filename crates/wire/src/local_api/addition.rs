@@ -23,8 +23,10 @@ pub struct DaemonStatus {
     pub engine: Engine,
     /// Version of the desired properties that are followed, when there are any.
     pub deployment_version: Option<u64>,
-    /// Why the deployment is not followed in full; `None` when it is.
-    pub deployment_problem: Option<String>,
+    /// Why the deployment is not followed in full; empty when it is.
+    pub deployment_problems: Vec<String>,
+    /// What of the deployment has no effect, or another one than it asks for.
+    pub deployment_warnings: Vec<String>,
 }
 
 /// How far the device has come with its registration.

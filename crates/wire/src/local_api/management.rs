@@ -1,5 +1,5 @@
 use ids::{ModuleId, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::manifest::RuntimeStatus;
@@ -65,8 +65,13 @@ pub struct ExitStatus {
 pub struct ModuleState {
     /// In one word.
     pub status: RuntimeStatus,
-    /// In words.
+    /// In words. Azure's daemon leaves it out when it has none.
+    #[serde(default, deserialize_with = "text_or_nothing")]
     pub description: String,
+}
+
+fn text_or_nothing<'de, D: Deserializer<'de>>(text: D) -> Result<String, D::Error> {
+    Option::<String>::deserialize(text).map(Option::unwrap_or_default)
 }
 
 /// `GET /modules/{m}/logs`.
@@ -172,5 +177,29 @@ mod tests {
             Ok(LogsQuery::default())
         );
         assert_eq!(LogsQuery::parse("tail=many"), Err("tail"));
+    }
+
+    /// R13: a list as Azure's daemon writes it.
+    #[test]
+    fn azures_list_is_read() {
+        let list = r#"{"modules":[
+            {"id":"id","name":"edgeAgent","type":"docker","config":{"settings":{"image":"reg/agent:1.4"},"env":[]},
+             "status":{"startTime":"2024-01-02T03:04:05.678+00:00","runtimeStatus":{"status":"running","description":"running"}}},
+            {"id":"id","name":"m","type":"docker","config":{"settings":{"image":"reg/m:1","createOptions":{}},"env":[{"key":"A","value":"b"}]},
+             "status":{"exitStatus":{"exitTime":"2024-01-02T03:04:05Z","statusCode":"1"},"runtimeStatus":{"status":"failed"}}},
+            {"id":"id","name":"n","type":"docker","config":{"settings":{"image":"reg/n:1"},"env":[]},
+             "status":{"runtimeStatus":{"status":"brand-new","description":null}}}]}"#;
+        let list: ModuleList = serde_json::from_str(list).unwrap();
+        let state = |index: usize| &list.modules[index].status.runtime_status;
+        assert_eq!(state(0).description, "running");
+        assert_eq!(
+            (state(1).status, state(1).description.as_str()),
+            (RuntimeStatus::Failed, "")
+        );
+        assert_eq!(
+            (state(2).status, state(2).description.as_str()),
+            (RuntimeStatus::Unknown, "")
+        );
+        assert_eq!(list.modules[1].image(), "reg/m:1");
     }
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::create_options::CreateOptions;
 use super::{MAX_CREATE_OPTIONS, require_docker};
 use crate::lenient::{BodyError, Fields};
 
 /// `startupOrder` of modules that do not care: last.
 const LAST: u32 = u32::MAX;
+const CREATE_OPTIONS: &str = "createOptions";
 
 /// Whether a module is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -66,7 +68,7 @@ pub struct ModuleSettings {
     /// `settings.digest`: pins the image, `sha256:…`.
     pub digest: Option<String>,
     /// `settings.createOptions…`: Docker's ContainerCreate JSON, its chunks joined.
-    pub create_options: Map<String, Value>,
+    pub create_options: CreateOptions,
     /// `env`: values may be secret.
     pub env: BTreeMap<String, String>,
 }
@@ -109,7 +111,9 @@ impl ModuleSettings {
                 .text("digest")?
                 .filter(|d| !d.is_empty())
                 .map(str::to_owned),
-            create_options: create_options(&settings)?,
+            create_options: CreateOptions::read(create_options(&settings)?).map_err(|error| {
+                settings.error(&format!("{CREATE_OPTIONS}.{}", error.path), error.problem)
+            })?,
             env: env(fields)?,
         })
     }
@@ -188,7 +192,7 @@ fn env(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, BodyError> {
 /// Twin values were at most 512 characters long once, so that the text comes in chunks: `createOptions`,
 /// `createOptions01` to `createOptions99`.
 fn create_options(settings: &Fields<'_>) -> Result<Map<String, Value>, BodyError> {
-    const NAME: &str = "createOptions";
+    const NAME: &str = CREATE_OPTIONS;
     if let Some(Value::Object(map)) = settings.get(NAME) {
         return Ok(map.clone());
     }

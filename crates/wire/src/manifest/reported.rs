@@ -28,7 +28,8 @@ pub enum RuntimeStatus {
     Failed,
     /// The engine could not remove or restart it.
     Dead,
-    /// Nothing is known.
+    /// Nothing is known, or a word that this program does not know.
+    #[serde(other)]
     Unknown,
 }
 
@@ -190,7 +191,7 @@ fn settings(module: &ReportedModule) -> Map<String, Value> {
     if let Some(hash) = &module.image_hash {
         settings.insert("imageHash".to_owned(), json!(hash));
     }
-    let text = Value::Object(without_values(&module.settings.create_options)).to_string();
+    let text = Value::Object(module.settings.create_options.without_values()).to_string();
     for (index, chunk) in chunks(&text).into_iter().enumerate() {
         let name = if index == 0 {
             "createOptions".to_owned()
@@ -200,24 +201,6 @@ fn settings(module: &ReportedModule) -> Map<String, Value> {
         settings.insert(name, json!(chunk));
     }
     settings
-}
-
-/// `Env` of createOptions holds `NAME=value`; the values stay here.
-fn without_values(options: &Map<String, Value>) -> Map<String, Value> {
-    let mut options = options.clone();
-    for (_, env) in options
-        .iter_mut()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("Env"))
-    {
-        for item in env.as_array_mut().into_iter().flatten() {
-            let name = item
-                .as_str()
-                .and_then(|text| text.split('=').next())
-                .unwrap_or_default();
-            *item = json!(name);
-        }
-    }
-    options
 }
 
 fn chunks(text: &str) -> Vec<&str> {

@@ -21,7 +21,7 @@ fn a_whole_manifest_is_read() {
     let module = &desired.modules[&ModuleId::parse("m").unwrap()];
     assert_eq!(module.restart_policy, RestartPolicy::Always);
     assert_eq!(module.image_reference(), "reg:5000/x:latest");
-    assert_eq!(module.create_options["User"], "1");
+    assert_eq!(module.create_options.body()["User"], "1");
     assert_eq!(module.env["N"], "5");
     assert_eq!(module.env["B"], "true");
     assert_eq!(module.startup_order, 2);
@@ -122,4 +122,57 @@ fn no_secret_is_reported() {
         "1970-01-01T00:00:00.0000000Z"
     );
     assert_eq!(json["modules"]["m"]["restartPolicy"], "always");
+}
+
+/// D3.
+#[test]
+fn wrong_kinds_in_create_options_are_refused_with_their_path() {
+    let error = |options: Value| {
+        let text = json!({"modules": {"m": {"settings": {"image": "x", "createOptions": options.to_string()}}}});
+        AgentDesired::parse(&text).unwrap_err()
+    };
+    let binds = error(json!({"hostConfig": {"binds": "/a:/b"}}));
+    assert_eq!(binds.code(), 400);
+    assert_eq!(
+        binds.to_string(),
+        "the deployment cannot be read: 'modules.m.settings.createOptions.HostConfig.Binds': an array was expected, found the string \"/a:/b\""
+    );
+    assert!(
+        error(json!({"Env": {"A": "b"}}))
+            .to_string()
+            .contains("createOptions.Env'")
+    );
+}
+
+/// D3: text that is no LogConfig is no wish for the default.
+#[test]
+fn logging_options_are_read_or_refused() {
+    let read = |options: Value| {
+        let text = json!({"runtime": {"type": "docker", "settings": {"loggingOptions": options}}});
+        AgentDesired::parse(&text).map(|desired| desired.logging_options)
+    };
+    assert_eq!(read(json!("")).unwrap(), None);
+    assert_eq!(read(json!("{}")).unwrap(), None);
+    let config = json!({"Type": "json-file", "Config": {"max-file": "3"}});
+    for given in [
+        json!("{\"type\":\"json-file\",\"config\":{\"max-file\":3}}"),
+        config.clone(),
+    ] {
+        assert_eq!(
+            read(given).unwrap().map(Value::Object),
+            Some(config.clone())
+        );
+    }
+    for wrong in [
+        json!("json-file"),
+        json!("[]"),
+        json!("{\"Config\":[]}"),
+        json!(3),
+    ] {
+        let error = read(wrong.clone()).unwrap_err().to_string();
+        assert!(
+            error.contains("runtime.settings.loggingOptions"),
+            "{wrong}: {error}"
+        );
+    }
 }

@@ -142,17 +142,28 @@ fn lines(status: &DaemonStatus) -> Vec<String> {
         (Some(version), None) => format!("Container engine: {} {version}", engine.uri),
         (None, None) => "Container engine: not asked yet".to_owned(),
     });
-    lines.push(
-        match (status.deployment_version, &status.deployment_problem) {
-            (None, None) => "Deployment: none yet; the device waits for one".to_owned(),
-            (None, Some(problem)) => format!("Deployment: {problem}"),
-            (Some(version), None) => format!("Deployment: version {version} is followed"),
-            (Some(version), Some(problem)) => format!("Deployment: version {version}, {problem}"),
-        },
-    );
+    lines.extend(deployment(status));
     lines.push(String::new());
     lines.push("Use 'iotedge system logs' to check for non-fatal errors.".to_owned());
     lines.push("Use 'iotedge check' to diagnose connectivity and configuration issues.".to_owned());
+    lines
+}
+
+/// Each fault on a line of its own.
+fn deployment(status: &DaemonStatus) -> Vec<String> {
+    let (problems, warnings) = (&status.deployment_problems, &status.deployment_warnings);
+    let followed = if problems.is_empty() {
+        "is followed"
+    } else {
+        "is not followed in full:"
+    };
+    let mut lines = vec![match status.deployment_version {
+        None if problems.is_empty() => "Deployment: none yet; the device waits for one".to_owned(),
+        None => "Deployment: none".to_owned(),
+        Some(version) => format!("Deployment: version {version} {followed}"),
+    }];
+    lines.extend(problems.iter().map(|problem| format!("    {problem}")));
+    lines.extend(warnings.iter().map(|text| format!("    warning: {text}")));
     lines
 }
 
