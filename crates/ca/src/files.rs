@@ -117,6 +117,26 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, CaError> {
     Ok(text)
 }
 
+/// Reads a file with certificates, in whatever form.
+pub(crate) fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, CaError> {
+    let failed = |source| CaError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(CaError::TooLarge {
+            path: path.to_owned(),
+            limit: MAX_BYTES,
+        });
+    }
+    Ok(bytes)
+}
+
 /// Reads a passphrase from a file: its first line, without the line's end.
 ///
 /// # Errors

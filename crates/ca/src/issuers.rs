@@ -281,12 +281,11 @@ impl PortableIssuer {
         key: &Path,
         passphrase: Option<&[u8]>,
     ) -> Result<Self, CaError> {
-        let text = files::read(certificate)?;
-        let chain =
-            Certificate::parse_pem_bundle(&text).map_err(|source| CaError::Certificate {
-                path: certificate.to_owned(),
-                source,
-            })?;
+        let bytes = files::read_bytes(certificate)?;
+        let chain = Certificate::read_all(&bytes).map_err(|source| CaError::Certificate {
+            path: certificate.to_owned(),
+            source,
+        })?;
         Ok(Self {
             chain: chain.iter().map(Certificate::to_pem).collect(),
             key: files::read_key(key, passphrase)?.to_pem(),

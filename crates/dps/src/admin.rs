@@ -1,7 +1,7 @@
 //! What operators write: enrollments and groups, judged before they are stored. Pure; `now` and the linked hubs are arguments.
 //!
-//! Where Azure accepts an enrollment that no device can ever use, this refuses it and says why: a certificate that has
-//! expired, is (or is not) a CA, or whose common name is not the registration id.
+//! A certificate that is over, that no TLS handshake can prove, or that is a CA where a device's own belongs is refused. What is
+//! merely useless is taken, as Azure takes it, with a warning: see [`crate::usable`].
 
 use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
 use pki::PemError;
@@ -74,8 +74,8 @@ pub enum AdminError {
         /// `primary` or `secondary`.
         slot: &'static str,
     },
-    /// Twice the same.
-    #[error("primary and secondary are the same certificate")]
+    /// Twice the same name.
+    #[error("primary and secondary are the same CA certificate")]
     SameTwice,
     /// Custom allocation needs somebody to ask.
     #[error("custom allocation needs customAllocationDefinition with webhookUrl and apiVersion")]

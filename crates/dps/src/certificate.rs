@@ -1,7 +1,5 @@
 //! Certificates in words, and certificates that operators hand over.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use pki::{Certificate, PemError};
 use wire::dps::CertificateInfo;
 
@@ -25,12 +23,5 @@ pub fn describe(certificate: &Certificate) -> CertificateInfo {
 /// # Errors
 /// When it is none of these, or more than one certificate.
 pub fn read(text: &str) -> Result<Certificate, PemError> {
-    if text.contains("-----BEGIN") {
-        return Certificate::parse_one(text.as_bytes());
-    }
-    let packed: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let bytes = STANDARD
-        .decode(packed)
-        .map_err(|_| PemError::NoCertificate)?;
-    Certificate::parse_one(&bytes)
+    Certificate::parse_one(text.as_bytes())
 }

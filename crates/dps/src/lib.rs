@@ -75,6 +75,8 @@ use crate::refused::Refused;
 use crate::register::{Deps, Register, RegisterError, Registered};
 use crate::tenants::{Tenant, Tenants};
 
+pub mod usable;
+
 pub use crate::admission::AdmissionLimits;
 pub use crate::mqtt::DpsSession;
 pub use crate::outbound::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};

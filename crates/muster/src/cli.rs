@@ -1,5 +1,6 @@
 //! The command line: nouns, verbs and flags as `az iot` users know them.
 
+mod argument;
 mod audit;
 mod ca;
 mod config;

@@ -38,6 +38,9 @@ pub enum OperatorError {
     /// The command itself is wrong.
     #[error("{0}")]
     Usage(String),
+    /// A file that was named cannot be used.
+    #[error(transparent)]
+    Input(anyhow::Error),
     /// The device would not be let in; why has been printed.
     #[error("the device would not be assigned")]
     Verdict,
@@ -48,7 +51,7 @@ impl OperatorError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { .. } | Self::Verdict => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Input(_) => 2,
             Self::Unreachable { .. } => 3,
         }
     }

@@ -17,7 +17,7 @@ use extensions::Extensions;
 pub(crate) use extensions::Purposes;
 pub(crate) use name::common_name;
 pub use pem::PemError;
-pub(crate) use pem::encode as encode_pem;
+pub(crate) use pem::{blocks as pem_blocks, encode as encode_pem, is_request, text_of as pem_text};
 pub(crate) use signature::{CERTIFICATE_ALGORITHMS, SubjectKey, algorithm_of_key, signs_itself};
 
 /// Why bytes are not a certificate.
@@ -93,18 +93,35 @@ impl Certificate {
         signature::claims_version_1(der)
     }
 
-    /// Parses every `CERTIFICATE` block of a PEM text, in order; text between blocks is ignored.
+    /// Parses every `CERTIFICATE` block of a PEM text, in order; text between blocks is ignored unless it looks like one.
     ///
     /// # Errors
-    /// When there is no certificate, a block is broken, or a private key is found where a certificate was meant.
+    /// When there is no certificate, a block or a marker is broken, certificates are there in a form that is not read, or
+    /// a private key is found where a certificate was meant.
     pub fn parse_pem_bundle(text: &str) -> Result<Vec<Self>, PemError> {
         pem::parse_bundle(text)
     }
 
-    /// Parses what an operator hands over as "a certificate": one PEM block, or DER.
+    /// Reads every certificate of a file: DER, PEM in UTF-8 or UTF-16, or the Base64 of one of these.
     ///
     /// # Errors
-    /// As [`parse_pem_bundle`](Self::parse_pem_bundle); more than one certificate is an error too.
+    /// As [`parse_pem_bundle`](Self::parse_pem_bundle); another kind of file is named.
+    pub fn read_all(bytes: &[u8]) -> Result<Vec<Self>, PemError> {
+        pem::read_all(bytes)
+    }
+
+    /// The PEM text of a file that [`read_all`](Self::read_all) would read, before anything in it is parsed.
+    ///
+    /// # Errors
+    /// When it is no text.
+    pub fn file_to_pem(bytes: &[u8]) -> Result<String, PemError> {
+        pem::as_text(bytes)
+    }
+
+    /// Reads what an operator hands over as "a certificate": a file with exactly one, in any form of [`read_all`](Self::read_all).
+    ///
+    /// # Errors
+    /// As [`read_all`](Self::read_all); more than one certificate is an error too.
     pub fn parse_one(bytes: &[u8]) -> Result<Self, PemError> {
         pem::parse_one(bytes)
     }
@@ -197,6 +214,12 @@ impl Certificate {
     #[must_use]
     pub fn is_self_issued(&self) -> bool {
         self.0.subject_der == self.0.issuer_der
+    }
+
+    /// Whether this certificate names `issuer` as the one that issued it; signatures are not looked at.
+    #[must_use]
+    pub fn is_issued_by_name(&self, issuer: &Self) -> bool {
+        self.0.issuer_der == issuer.0.subject_der
     }
 
     /// The X.509 version: 1 or 3 in practice.

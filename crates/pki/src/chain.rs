@@ -17,7 +17,7 @@ use std::sync::Arc;
 use ids::{Thumbprint, Timestamp};
 
 use crate::Certificate;
-pub use anchor::{AnchorError, UsableAnchor, usable_anchor};
+pub use anchor::{AnchorError, UsableAnchor, may_issue, supported_key, usable_anchor};
 pub use cache::IssuerCache;
 pub use error::ChainError;
 pub use seen::SeenIssuers;
@@ -219,6 +219,15 @@ pub fn pin_leaf(
     path::require_valid_at(leaf, now)?;
     path::require_purpose(leaf, Purpose::ClientAuth)?;
     Ok(PinnedLeaf { leaf: leaf.clone() })
+}
+
+/// Whether the usages of a certificate, as far as it has any, allow it to be a device's identity.
+///
+/// # Errors
+/// When they do not, or it is a CA.
+pub fn may_identify(certificate: &Certificate) -> Result<(), ChainError> {
+    refuse_ca(certificate)?;
+    path::require_purpose(certificate, Purpose::ClientAuth)
 }
 
 fn refuse_ca(leaf: &Certificate) -> Result<(), ChainError> {

@@ -5,11 +5,13 @@
 
 use ids::RegistrationId;
 use rcgen::{PublicKeyData, SignatureAlgorithm};
-use rustls_pki_types::pem::{PemObject, SectionKind};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
-use crate::cert::{SubjectKey, algorithm_of_key, common_name, reason, signs_itself};
+use crate::cert::{
+    SubjectKey, algorithm_of_key, common_name, is_request, pem_blocks, pem_text, reason,
+    signs_itself,
+};
 use crate::profile::MAX_COMMON_NAME;
 
 /// Longest request, bytes of DER: an RSA 8192 key and signature with room for a subject and extensions.
@@ -85,14 +87,13 @@ fn from_pem(text: &[u8]) -> Result<Vec<u8>, RequestError> {
     if text.len() > 2 * MAX_REQUEST_BYTES {
         return Err(RequestError::TooLarge);
     }
-    let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text);
-    let broken = |error: rustls_pki_types::pem::Error| RequestError::Pem(error.to_string());
-    let first = sections.next().transpose().map_err(broken)?;
-    match (first, sections.next()) {
-        (Some((SectionKind::Csr, der)), None) => Ok(der),
-        (None, _) => Err(RequestError::Pem("there is none".to_owned())),
-        (_, Some(_)) => Err(RequestError::Pem("there are several".to_owned())),
-        (Some(_), None) => Err(RequestError::Pem("it is another kind of block".to_owned())),
+    let broken = |error: crate::PemError| RequestError::Pem(error.to_string());
+    let text = pem_text(text).map_err(broken)?;
+    match pem_blocks(&text).map_err(broken)?.as_slice() {
+        [request] if is_request(request.label) => request.der().map_err(broken),
+        [] => Err(RequestError::Pem("there is none".to_owned())),
+        [_] => Err(RequestError::Pem("it is another kind of block".to_owned())),
+        _ => Err(RequestError::Pem("there are several".to_owned())),
     }
 }
 

@@ -10,6 +10,8 @@
 mod cache;
 #[path = "pki/chains.rs"]
 mod chains;
+#[path = "pki/forms.rs"]
+mod forms;
 #[path = "pki/issuing.rs"]
 mod issuing;
 #[path = "pki/keys.rs"]

@@ -18,6 +18,8 @@ pub const CONTINUATION: &str = "x-ms-continuation";
 pub const ITEM_TYPE: &str = "x-ms-item-type";
 /// Response header: names the request for a support case, a GUID.
 pub const REQUEST_ID: &str = "x-ms-request-id";
+/// Response header of ours: what is wrong with what was accepted all the same.
+pub const WARNING: &str = "x-muster-warning";
 
 /// Why a path names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -93,6 +93,10 @@ fn put(object: &mut Value, name: &str, value: Option<Value>) {
 pub struct EnrollmentSettings {
     /// How devices prove themselves; `None` leaves it as it is.
     pub attestation: Option<AttestationSettings>,
+    /// Whether the primary certificate, or the name of one, is taken away.
+    pub without_primary: bool,
+    /// The same of the secondary.
+    pub without_secondary: bool,
     /// Whether devices become IoT Edge devices.
     pub edge_enabled: Option<bool>,
     /// Host names of the hubs that may be chosen; empty means all linked ones.
@@ -121,6 +125,14 @@ impl EnrollmentSettings {
         if let Some(attestation) = &self.attestation {
             let member = record.entry("attestation").or_insert_with(|| json!({}));
             attestation.write(member, certificates);
+        }
+        for (slot, is_removed) in [
+            ("primary", self.without_primary),
+            ("secondary", self.without_secondary),
+        ] {
+            if is_removed {
+                remove_slot(record, certificates, slot);
+            }
         }
         if let Some(edge) = self.edge_enabled {
             record.insert("capabilities".into(), json!({ "iotEdge": edge }));
@@ -160,6 +172,21 @@ impl EnrollmentSettings {
             if let Some(desired) = &self.desired {
                 twin["properties"]["desired"] = json!(desired);
             }
+        }
+    }
+}
+
+/// Takes one certificate, or the name of one, out of a record.
+fn remove_slot(record: &mut Map<String, Value>, certificates: &str, slot: &str) {
+    let Some(x509) = record
+        .get_mut("attestation")
+        .and_then(|a| a.get_mut("x509"))
+    else {
+        return;
+    };
+    for member in [certificates, "caReferences"] {
+        if let Some(slots) = x509.get_mut(member).and_then(Value::as_object_mut) {
+            slots.remove(slot);
         }
     }
 }

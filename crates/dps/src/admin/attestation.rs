@@ -30,8 +30,8 @@ pub(super) fn resolve(
 ) -> Result<ResolvedAttestation, AdminError> {
     use AttestationRequest as Request;
     let resolved = match (key, request) {
-        (EnrollmentKey::Individual(id), Request::ClientCertificates(pair)) => {
-            let pair = certificates(pair, &Purpose::Leaf(id), judge)?;
+        (EnrollmentKey::Individual(_), Request::ClientCertificates(pair)) => {
+            let pair = certificates(pair, &Purpose::Leaf, judge)?;
             x509(X509Attestation::ClientCertificates(pair.described()), pair)
         }
         (EnrollmentKey::Group(_), Request::SigningCertificates(pair)) => {
@@ -69,12 +69,13 @@ pub(super) fn resolve(
 }
 
 fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
+    let is_issuer = matches!(x509, X509Attestation::SigningCertificates(_));
     ResolvedAttestation {
         kind: AttestationKind::X509,
         document: Attestation::X509 {
             x509: Box::new(x509),
         },
-        certificates: pair.into_certificates(),
+        certificates: pair.into_certificates(is_issuer),
         authorities: Vec::new(),
     }
 }

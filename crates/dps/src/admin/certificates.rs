@@ -1,5 +1,5 @@
-use ids::{RegistrationId, Timestamp};
-use pki::{Certificate, usable_anchor};
+use ids::Timestamp;
+use pki::{AnchorError, Certificate, supported_key, usable_anchor};
 use registry::{CertificateSlot, EnrolledCertificate};
 use wire::enrollment::{
     CertificatePair, CertificatePairRequest, CertificateRequest, CertificateWithInfo,
@@ -11,13 +11,13 @@ use crate::certificate;
 
 /// What the certificates of an enrollment are for.
 pub(super) enum Purpose<'a> {
-    /// To be shown by the device of this id.
-    Leaf(&'a RegistrationId),
+    /// To be shown by its device.
+    Leaf,
     /// To be the issuer of devices' certificates, directly or not; beside these CA certificates.
     Issuer(&'a [Uploaded<'a>]),
 }
 
-/// The certificates of an enrollment, fit for its purpose. At least one; two different ones at most.
+/// The certificates of an enrollment, fit for its purpose. At least one; the same one twice counts once.
 pub(super) struct ResolvedPair {
     primary: Option<Certificate>,
     secondary: Option<Certificate>,
@@ -39,9 +39,6 @@ impl ResolvedPair {
             primary: one("primary", &request.primary)?,
             secondary: one("secondary", &request.secondary)?,
         };
-        if pair.primary.is_some() && pair.primary == pair.secondary {
-            return Err(AdminError::SameTwice);
-        }
         Ok(pair)
     }
 
@@ -57,7 +54,7 @@ impl ResolvedPair {
     }
 
     /// As the registry keeps them.
-    pub(super) fn into_certificates(self) -> Vec<EnrolledCertificate> {
+    pub(super) fn into_certificates(self, is_issuer: bool) -> Vec<EnrolledCertificate> {
         let slots = [
             (CertificateSlot::Primary, self.primary),
             (CertificateSlot::Secondary, self.secondary),
@@ -68,10 +65,8 @@ impl ResolvedPair {
                 slot,
                 der: certificate.der().to_vec(),
                 thumbprint: certificate.sha256(),
-                // Only a CA continues a chain.
-                subject: certificate
-                    .is_ca()
-                    .then(|| certificate.subject_der().to_vec()),
+                // By which a group is found, also one whose certificate is no CA: its devices shall learn that.
+                subject: is_issuer.then(|| certificate.subject_der().to_vec()),
             })
         };
         slots.into_iter().filter_map(enrolled).collect()
@@ -116,24 +111,20 @@ fn stored_one(request: &CertificateRequest, stored: &[EnrolledCertificate]) -> O
 }
 
 fn fault(certificate: &Certificate, purpose: &Purpose<'_>, now: Timestamp) -> Option<String> {
-    let id = match purpose {
-        Purpose::Issuer(uploaded) => {
-            return match usable_anchor(certificate, now) {
-                Ok(anchor) => doubt(anchor.certificate(), uploaded),
-                Err(problem) => Some(problem.to_string()),
-            };
+    match purpose {
+        Purpose::Issuer(uploaded) => match usable_anchor(certificate, now) {
+            Ok(_) => doubt(certificate, uploaded),
+            // No chain leads to one of these, so that they are of no use, and no danger. One of version 1 could be taken for a CA.
+            Err(AnchorError::NotCa | AnchorError::MayNotIssue) if certificate.version() != 1 => {
+                doubt(certificate, uploaded)
+            }
+            Err(problem) => Some(problem.to_string()),
+        },
+        Purpose::Leaf if certificate.not_after() < now => {
+            let date = certificate.not_after();
+            Some(format!("expired at {date}; send one that is valid"))
         }
-        Purpose::Leaf(id) => id,
-    };
-    if certificate.not_after() < now {
-        let date = certificate.not_after();
-        return Some(format!("expired at {date}; send one that is valid"));
+        Purpose::Leaf if certificate.is_ca() => Some("is a CA certificate (CA:TRUE) and cannot be a device's identity; send the device's own".to_owned()),
+        Purpose::Leaf => supported_key(certificate).err().map(|problem| problem.to_string()),
     }
-    if certificate.is_ca() {
-        return Some("is a CA certificate (CA:TRUE) and cannot be a device's identity; send the device's own".to_owned());
-    }
-    let name = certificate.subject_common_name().unwrap_or_default();
-    (!name.eq_ignore_ascii_case(id.as_str())).then(|| {
-        format!("has the common name {name:?}; the device can only register as that, and this enrollment is for {id:?}", id = id.as_str())
-    })
 }

@@ -18,7 +18,7 @@ use crate::admin::{Judge, Uploaded};
 use crate::authority::AuthorityFault;
 use crate::enrollment::{Secrets, shown};
 use crate::error::ServiceFault;
-use crate::{Dps, state};
+use crate::{Dps, state, usable};
 
 pub(super) async fn read(
     dps: &Dps,
@@ -29,7 +29,7 @@ pub(super) async fn read(
     request.read(MAX_BODY).await?;
     let record = stored(operator.registry(), &key).await?;
     let shown = with_registration(&record, operator.registry(), Secrets::Hidden).await?;
-    Ok(Reply::json(StatusCode::OK, &shown).with_etag(&record.etag))
+    Ok(warned(Reply::json(StatusCode::OK, &shown), &record).with_etag(&record.etag))
 }
 
 /// Creates without `If-Match`, replaces with it.
@@ -45,7 +45,18 @@ pub(super) async fn put(
     let record = write(registry, &key, &body, &if_match, operator.now()).await?;
     // Whoever writes an enrollment may see its keys, and needs those that were generated.
     let shown = with_registration(&record, registry, Secrets::Shown).await?;
-    Ok(Reply::json(StatusCode::OK, &shown).with_etag(&record.etag))
+    Ok(warned(Reply::json(StatusCode::OK, &shown), &record).with_etag(&record.etag))
+}
+
+/// Says in a header what speaks against the certificates of an entry that was taken all the same.
+fn warned(reply: Reply, record: &EnrollmentRecord) -> Reply {
+    let warnings = usable::warnings(record);
+    if warnings.is_empty() {
+        return reply;
+    }
+    let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
+    let text = warnings.join("; ").replace(|c| !is_plain(c), "?");
+    reply.with(HeaderName::from_static(wire_http::WARNING), &text)
 }
 
 /// Judges and writes one enrollment; bulk operations end here too.

@@ -82,7 +82,7 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
 }
 
 fn chain(pem: &str) -> Result<PresentedChain, ServiceFault> {
-    let shown = Certificate::parse_pem_bundle(pem)
+    let shown = Certificate::read_all(pem.as_bytes())
         .map_err(|error| ServiceFault::Certificates(crate::refusal::with_causes(&error)))?;
     PresentedChain::from_certificates(shown)
         .map_err(|error| ServiceFault::Certificates(error.to_string()))

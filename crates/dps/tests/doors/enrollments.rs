@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Service, group, individual};
 use crate::hierarchy::{Ca, EXPIRED, chain, self_signed, self_signed_valid};
+use crate::reasons::Attempt;
 
 #[tokio::test]
 async fn a_record_has_every_member_that_az_dereferences() {
@@ -235,14 +236,6 @@ async fn certificates_that_no_device_could_use_are_refused_with_the_reason() {
             individual("edge-001", &root.certificate),
             "is a CA certificate",
         ),
-        (
-            individual("edge-001", &self_signed("edge-002")),
-            "common name \"edge-002\"",
-        ),
-        (
-            slot("secondary", json!({"certificate": leaf.to_pem()})),
-            "the same certificate",
-        ),
         (slot("primary", described), "only described"),
         (
             slot("primary", json!({ "certificate": key })),
@@ -250,8 +243,93 @@ async fn certificates_that_no_device_could_use_are_refused_with_the_reason() {
         ),
     ];
     refused(&service, "/enrollments/edge-001", bodies).await;
-    let bodies = vec![(group("g", &leaf), "is not a CA certificate")];
-    refused(&service, "/enrollmentGroups/g", bodies).await;
+}
+
+/// What the original takes is taken, and what is wrong with it is said in a header (R2).
+#[tokio::test]
+async fn useless_certificates_are_taken_with_a_warning() {
+    let service = Service::start().await;
+    let (root, leaf) = (Ca::root("root"), self_signed("edge-001"));
+    let mut twice = individual("edge-001", &leaf);
+    twice["attestation"]["x509"]["clientCertificates"]["secondary"] =
+        json!({"certificate": leaf.to_pem()});
+    let other = individual("edge-002", &self_signed("edge-003"));
+    let server = individual("edge-004", &root.server_leaf("edge-004"));
+    let no_ca = group("g", &root.leaf("edge-005"));
+    let good = individual("edge-006", &self_signed("edge-006"));
+    for (path, body, warning) in [
+        ("/enrollments/edge-001", &twice, "are the same certificate"),
+        ("/enrollments/edge-002", &other, "common name \"edge-003\""),
+        ("/enrollments/edge-004", &server, "clientAuth"),
+        ("/enrollmentGroups/g", &no_ca, "is not a CA certificate"),
+        ("/enrollments/edge-006", &good, ""),
+    ] {
+        let put = service.operate(Method::PUT, path, &[], Some(body)).await;
+        assert_eq!(put.status, 200, "{path}: {}", put.body);
+        let shown = service.operate(Method::GET, path, &[], None).await;
+        for answer in [put, shown] {
+            let told = answer.headers.get("x-muster-warning");
+            let told = told.map_or("", |told| told.to_str().unwrap());
+            assert_eq!(told.is_empty(), warning.is_empty(), "{path}: {told}");
+            assert!(told.contains(warning), "{path}: {told}");
+        }
+    }
+    // No device gets in by them.
+    let device = root.leaf("edge-005");
+    for (id, chain) in [
+        ("edge-003", vec![&self_signed("edge-003")]),
+        ("edge-005", vec![&device]),
+    ] {
+        let refused = service.attempt(id, &Attempt::by(&chain)).await;
+        assert_eq!(refused.status, 401, "{id}: {}", refused.body);
+    }
+}
+
+/// However the text came to be, the certificate that is enrolled is the one that was given, or none is (P1).
+#[tokio::test]
+async fn a_text_with_a_byte_order_mark_enrols_the_certificate_that_was_given() {
+    let service = Service::start().await;
+    let root = Ca::root("Company Root");
+    let factory = root.intermediate("Factory A CA");
+    let both = format!(
+        "{}{}",
+        factory.certificate.to_pem(),
+        root.certificate.to_pem()
+    );
+    for (number, text) in [
+        format!("\u{feff}{both}"),
+        format!("x{both}"),
+        both.replacen("CERTIFICATE", "X509 CERTIFICATE", 2),
+        both.replacen("-----BEGIN", "----BEGIN", 1),
+        both.replacen("CERTIFICATE", "TRUSTED CERTIFICATE", 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut body = group(&format!("g{number}"), &root.certificate);
+        body["attestation"]["x509"]["signingCertificates"]["primary"]["certificate"] = json!(text);
+        let path = format!("/enrollmentGroups/g{number}");
+        let put = service.operate(Method::PUT, &path, &[], Some(&body)).await;
+        assert_eq!(put.status, 400, "{text}: {}", put.body);
+        let upload = json!({"properties": {"certificate": text, "isVerified": true}});
+        let path = format!("/muster/v1/dps/certificates/c{number}");
+        let put = service
+            .operate(Method::PUT, &path, &[], Some(&upload))
+            .await;
+        assert_eq!(put.status, 400, "{text}: {}", put.body);
+        let bundle = json!({"certificates": [{"certificate": text}]});
+        let path = format!("/trustBundles/b{number}");
+        let put = service
+            .operate(Method::PUT, &path, &[], Some(&bundle))
+            .await;
+        assert_eq!(put.status, 400, "{text}: {}", put.body);
+    }
+    let mut body = group("one", &root.certificate);
+    body["attestation"]["x509"]["signingCertificates"]["primary"]["certificate"] =
+        json!(format!("\u{feff}{}", factory.certificate.to_pem()));
+    let put = service.create("/enrollmentGroups/one", &body).await;
+    let info = &put.body["attestation"]["x509"]["signingCertificates"]["primary"]["info"];
+    assert_eq!(info["subjectName"], "CN=Factory A CA");
 }
 
 #[tokio::test]

@@ -7,8 +7,6 @@ mod module_identity;
 mod monitor_events;
 mod twin;
 
-pub use twin::object;
-
 use clap::Subcommand;
 
 use super::dps::linked_hub::{self, LinkFlags, LinkName};

@@ -1,13 +1,21 @@
-//! PEM text to certificates and back. The rule is RFC 7468, read leniently: text around blocks is allowed.
+//! Certificates in the forms in which people have them, and PEM text back. The rule is RFC 7468, read leniently: text around
+//! blocks, line ends and the place of markers do not matter. A certificate is read or the file is refused; none is skipped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::pem::{PemObject, SectionKind};
 
 use super::{Certificate, CertificateError};
 
+mod blocks;
+mod form;
+
+pub(crate) use blocks::{Block, blocks};
+
 /// How many certificates one bundle may hold: more than any chain, fewer than a trust store of the whole web.
 const MAX_BUNDLE: usize = 1000;
+
+/// How many certificates of a file are named in an error.
+const NAMED: usize = 5;
 
 /// Why a text is not the certificate or the certificates that were wanted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +29,33 @@ pub enum PemError {
     /// A certificate request and no certificate.
     #[error("it holds a certificate request, not yet a certificate; let a CA sign it first")]
     RequestInstead,
+    /// Something else that is known.
+    #[error("{0}")]
+    Instead(&'static str),
+    /// A block of another kind that holds certificates too.
+    #[error("line {line} begins a block {label:?}, which {}", instead_of(.label))]
+    OtherForm {
+        /// Its label.
+        label: String,
+        /// Where it begins.
+        line: usize,
+    },
+    /// Something that was meant as a marker and is none.
+    #[error(
+        "line {line} has a broken marker; a certificate stands between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----, with five hyphens each"
+    )]
+    Marker {
+        /// Where.
+        line: usize,
+    },
+    /// Base64 without markers beside blocks with them.
+    #[error(
+        "line {line} has Base64 without a -----BEGIN … line before it; add the line, or take the text away"
+    )]
+    Bare {
+        /// Where.
+        line: usize,
+    },
     /// A block that does not end or whose Base64 is broken.
     #[error("the PEM text is broken: {0}")]
     Broken(String),
@@ -35,62 +70,114 @@ pub enum PemError {
     },
     /// Several certificates where one was wanted.
     #[error(
-        "it holds {0} certificates, one is wanted here; give the file with this certificate alone"
+        "it holds {count} certificates ({}), one is wanted here; give a file with that certificate alone", .subjects.join("; ")
     )]
-    Several(usize),
+    Several {
+        /// How many.
+        count: usize,
+        /// Whose they are; the first of them.
+        subjects: Vec<String>,
+    },
     /// More certificates than any bundle needs.
     #[error("it holds more than {MAX_BUNDLE} certificates")]
     TooMany,
 }
 
-pub(super) fn parse_bundle(text: &str) -> Result<Vec<Certificate>, PemError> {
-    let mut certificates = Vec::new();
-    let mut key_seen = false;
-    let mut request_seen = false;
-    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()) {
-        let (kind, der) = section.map_err(|error| PemError::Broken(broken(&error)))?;
-        match kind {
-            SectionKind::Certificate if certificates.len() == MAX_BUNDLE => {
-                return Err(PemError::TooMany);
-            }
-            SectionKind::Certificate => {
-                let position = certificates.len() + 1;
-                let parsed = Certificate::from_der(&der)
-                    .map_err(|source| PemError::Certificate { position, source })?;
-                certificates.push(parsed);
-            }
-            SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => {
-                key_seen = true;
-            }
-            SectionKind::Csr => request_seen = true,
-            _ => {}
+/// Whether a block of this label is a certificate: RFC 7468 section 5.1 has the old names, too.
+fn is_certificate(label: &str) -> bool {
+    matches!(
+        label,
+        "CERTIFICATE" | "X509 CERTIFICATE" | "X.509 CERTIFICATE"
+    )
+}
+
+/// Whether a block of this label is a certification request: `certreq` and `keytool` write the second one.
+pub(crate) fn is_request(label: &str) -> bool {
+    matches!(label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST")
+}
+
+/// Whether a block of this label has certificates in it in a form that is not read here.
+fn holds_certificates(label: &str) -> bool {
+    matches!(label, "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS")
+        || (label.contains("CERTIFICATE") && !is_certificate(label) && !is_request(label))
+}
+
+fn instead_of(label: &str) -> &'static str {
+    match label {
+        "TRUSTED CERTIFICATE" => {
+            "is OpenSSL's own form of a certificate; write a plain one: openssl x509 -in FILE -out certificate.pem"
         }
-    }
-    // Encrypted keys are not a kind of their own to the PEM reader.
-    key_seen |= text.contains("PRIVATE KEY-----");
-    match (certificates.is_empty(), key_seen, request_seen) {
-        (false, ..) => Ok(certificates),
-        (true, true, _) => Err(PemError::PrivateKeyInstead),
-        (true, false, true) => Err(PemError::RequestInstead),
-        (true, false, false) => Err(PemError::NoCertificate),
+        "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS" => {
+            "is PKCS#7; take the certificates out of it: openssl pkcs7 -in FILE -print_certs -out certificates.pem"
+        }
+        _ => "is not read here; a certificate is a block CERTIFICATE",
     }
 }
 
-pub(super) fn parse_one(bytes: &[u8]) -> Result<Certificate, PemError> {
-    // DER of a certificate always starts with a SEQUENCE of more than 127 bytes.
-    if bytes.starts_with(&[0x30, 0x82]) || bytes.starts_with(&[0x30, 0x81]) {
-        return Certificate::from_der(bytes).map_err(|source| PemError::Certificate {
-            position: 1,
-            source,
+/// The certificates among `blocks`. Keys, requests, parameters and the like may stand beside them.
+pub(super) fn parse_bundle(text: &str) -> Result<Vec<Certificate>, PemError> {
+    let blocks = blocks(text)?;
+    if let Some(block) = blocks.iter().find(|block| holds_certificates(block.label)) {
+        let label = block.label.to_owned();
+        return Err(PemError::OtherForm {
+            label,
+            line: block.line,
         });
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| PemError::NoCertificate)?;
-    let mut certificates = parse_bundle(text)?;
-    match (certificates.pop(), certificates.len()) {
-        (Some(only), 0) => Ok(only),
-        (_, others) => Err(PemError::Several(others + 1)),
+    let wanted: Vec<&Block<'_>> = blocks
+        .iter()
+        .filter(|block| is_certificate(block.label))
+        .collect();
+    if wanted.len() > MAX_BUNDLE {
+        return Err(PemError::TooMany);
+    }
+    if wanted.is_empty() {
+        return Err(missing(text, &blocks));
+    }
+    let parse = |(position, block): (usize, &&Block<'_>)| {
+        let der = block.der()?;
+        Certificate::from_der(&der).map_err(|source| form::instead(&der, position, source))
+    };
+    (1..).zip(&wanted).map(parse).collect()
+}
+
+/// What is there instead of a certificate.
+fn missing(text: &str, blocks: &[Block<'_>]) -> PemError {
+    let has = |is: fn(&str) -> bool| blocks.iter().any(|block| is(block.label));
+    if has(|label| label.ends_with("PRIVATE KEY")) {
+        PemError::PrivateKeyInstead
+    } else if has(is_request) {
+        PemError::RequestInstead
+    } else if has(|label| label.ends_with("PUBLIC KEY")) {
+        PemError::Instead(form::PUBLIC_KEY)
+    } else if has(|label| label.ends_with("CRL")) {
+        PemError::Instead(form::CRL)
+    } else if text.contains('\0') {
+        PemError::Instead(form::UTF_16)
+    } else {
+        PemError::NoCertificate
     }
 }
+
+/// The one certificate of a file.
+pub(super) fn parse_one(bytes: &[u8]) -> Result<Certificate, PemError> {
+    let mut certificates = read_all(bytes)?;
+    match (certificates.pop(), certificates.len()) {
+        (Some(only), 0) => Ok(only),
+        (None, _) => Err(PemError::NoCertificate),
+        (Some(last), others) => {
+            certificates.push(last);
+            let subjects = certificates.iter().take(NAMED).map(Certificate::subject);
+            Err(PemError::Several {
+                count: others + 1,
+                subjects: subjects.collect(),
+            })
+        }
+    }
+}
+
+pub(crate) use form::text_of;
+pub(super) use form::{as_text, read_all};
 
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     let base64 = STANDARD.encode(der);
@@ -103,17 +190,4 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     text.push_str(label);
     text.push_str("-----\n");
     text
-}
-
-fn broken(error: &rustls_pki_types::pem::Error) -> String {
-    use rustls_pki_types::pem::Error;
-    match error {
-        Error::MissingSectionEnd { end_marker } => {
-            let marker = String::from_utf8_lossy(end_marker);
-            format!("a block does not end with {}", marker.trim())
-        }
-        Error::IllegalSectionStart { .. } => "a BEGIN line is malformed".to_owned(),
-        Error::Base64Decode(_) => "a block is not Base64".to_owned(),
-        other => format!("{other:?}"),
-    }
 }

@@ -57,16 +57,35 @@ pub fn usable_anchor(
     if certificate.not_after() < now {
         return Err(AnchorError::Expired(certificate.not_after()));
     }
+    may_issue(certificate)?;
+    supported_key(certificate)?;
+    signatures::strictness(certificate).map_err(AnchorError::NotUnderstood)?;
+    Ok(UsableAnchor(certificate.clone()))
+}
+
+/// Whether a certificate says that it may issue others.
+///
+/// # Errors
+/// When it is no CA, or its keyUsage forbids it.
+pub fn may_issue(certificate: &Certificate) -> Result<(), AnchorError> {
     if !certificate.is_ca() {
         return Err(AnchorError::NotCa);
     }
     let usage = certificate.extensions().key_usage;
-    if usage.is_some_and(|usage| !usage.key_cert_sign) {
-        return Err(AnchorError::MayNotIssue);
+    match usage.is_some_and(|usage| !usage.key_cert_sign) {
+        true => Err(AnchorError::MayNotIssue),
+        false => Ok(()),
     }
-    if !certificate.has_supported_key() {
-        return Err(AnchorError::UnsupportedKey);
+}
+
+/// Whether signatures of a certificate's key are verified here: those of an issuer below certificates, those of a device in the
+/// TLS handshake.
+///
+/// # Errors
+/// [`AnchorError::UnsupportedKey`] when they are not.
+pub fn supported_key(certificate: &Certificate) -> Result<(), AnchorError> {
+    match certificate.has_supported_key() {
+        true => Ok(()),
+        false => Err(AnchorError::UnsupportedKey),
     }
-    signatures::strictness(certificate).map_err(AnchorError::NotUnderstood)?;
-    Ok(UsableAnchor(certificate.clone()))
 }

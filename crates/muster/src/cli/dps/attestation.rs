@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::ValueEnum;
+use pki::Certificate;
 use wire::identity::KeyText;
 use wire::requests::AttestationSettings;
 
+use super::certificate_file;
 use crate::operator::OperatorError;
 
 /// How a device proves itself.
@@ -24,10 +25,10 @@ pub enum AttestationType {
 /// Flags for all kinds of attestation; which of them belong together is decided when they are read.
 #[derive(Debug, Default, clap::Args)]
 pub struct AttestationFlags {
-    /// The primary certificate, PEM.
+    /// The primary certificate, PEM or DER.
     #[arg(long, visible_alias = "cp", value_name = "FILE")]
     certificate_path: Option<PathBuf>,
-    /// The secondary certificate, PEM.
+    /// The secondary certificate, PEM or DER.
     #[arg(long, visible_alias = "scp", value_name = "FILE")]
     secondary_certificate_path: Option<PathBuf>,
     /// The primary CA certificate, by its name in the service.
@@ -56,8 +57,11 @@ fn key(text: &str) -> Result<KeyText, String> {
 
 impl AttestationFlags {
     /// What the flags say; `None` when they say nothing.
-    pub fn read(self) -> anyhow::Result<Option<AttestationSettings>> {
-        let pem = |path: Option<PathBuf>| path.as_deref().map(read_certificate).transpose();
+    pub fn read(
+        self,
+        entry: Entry<'_>,
+        allow_unusable: bool,
+    ) -> anyhow::Result<Option<AttestationSettings>> {
         let groups = [
             self.certificate_path.is_some() || self.secondary_certificate_path.is_some(),
             self.ca_name.is_some() || self.secondary_ca_name.is_some(),
@@ -66,10 +70,12 @@ impl AttestationFlags {
         ];
         Ok(match groups {
             [false, false, false, false] => None,
-            [true, false, false, false] => Some(AttestationSettings::Certificates {
-                primary: pem(self.certificate_path)?,
-                secondary: pem(self.secondary_certificate_path)?,
-            }),
+            [true, false, false, false] => {
+                let paths = [&self.certificate_path, &self.secondary_certificate_path];
+                let paths = paths.map(Option::as_deref);
+                let [primary, secondary] = entry.read(paths, allow_unusable)?;
+                Some(AttestationSettings::Certificates { primary, secondary })
+            }
             [false, true, false, false] => Some(AttestationSettings::CaReferences {
                 primary: self.ca_name,
                 secondary: self.secondary_ca_name,
@@ -91,10 +97,15 @@ impl AttestationFlags {
     }
 
     /// What the flags say for a new entry of a kind; keys may be left out, everything else may not.
-    pub fn read_as(self, kind: AttestationType) -> anyhow::Result<AttestationSettings> {
+    pub fn read_as(
+        self,
+        kind: AttestationType,
+        entry: Entry<'_>,
+        allow_unusable: bool,
+    ) -> anyhow::Result<AttestationSettings> {
         use AttestationSettings as Settings;
         let usage = |message: &str| OperatorError::Usage(message.to_owned()).into();
-        match (kind, self.read()?) {
+        match (kind, self.read(entry, allow_unusable)?) {
             (
                 AttestationType::X509,
                 Some(found @ (Settings::Certificates { .. } | Settings::CaReferences { .. })),
@@ -129,18 +140,54 @@ pub fn generated() -> AttestationSettings {
     }
 }
 
-/// The first certificate of a file: a full-chain file may be given, the leaf is what an enrollment pins. DER is read too.
-pub(super) fn read_certificate(path: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("cannot read the certificate {}", path.display()))?;
-    let certificates = match std::str::from_utf8(&bytes) {
-        Ok(text) => pki::Certificate::parse_pem_bundle(text),
-        Err(_) => pki::Certificate::parse_one(&bytes).map(|one| vec![one]),
-    };
-    let certificates = certificates
-        .with_context(|| format!("{} is not a PEM or DER certificate", path.display()))?;
-    let first = certificates
-        .first()
-        .with_context(|| format!("{} holds no certificate", path.display()))?;
-    Ok(first.to_pem())
+/// Whose attestation it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry<'a> {
+    /// That of the device of this id.
+    Individual(&'a str),
+    /// That of a group.
+    Group,
+}
+
+impl Entry<'_> {
+    /// Reads both certificates. What no device could register with is not sent unless it is meant.
+    fn read(
+        self,
+        paths: [Option<&Path>; 2],
+        allow_unusable: bool,
+    ) -> anyhow::Result<[Option<String>; 2]> {
+        let read = |path| match self {
+            Self::Individual(_) => certificate_file::leaf(path),
+            Self::Group => certificate_file::one(path),
+        };
+        let [primary, secondary] = paths.map(|path| path.map(read).transpose());
+        let both = [primary?, secondary?];
+        let doubt = both
+            .iter()
+            .flatten()
+            .find_map(|one| self.doubt(one))
+            .or_else(|| {
+                let same = both[0].is_some() && both[0] == both[1];
+                same.then(|| "primary and secondary are the same certificate".to_owned())
+            });
+        match doubt {
+            Some(doubt) if !allow_unusable => {
+                let message = format!("{doubt}; give --allow-unusable if it is meant");
+                Err(OperatorError::Usage(message).into())
+            }
+            _ => Ok(both.map(|one| one.map(|one| one.to_pem()))),
+        }
+    }
+
+    fn doubt(self, certificate: &Certificate) -> Option<String> {
+        let doubt = match self {
+            Self::Individual(id) => dps::usable::doubt_of_leaf(certificate, id),
+            Self::Group => dps::usable::doubt_of_issuer(certificate),
+        };
+        Some(format!(
+            "the certificate ({}) {}",
+            certificate.subject(),
+            doubt?
+        ))
+    }
 }

@@ -7,7 +7,8 @@ use reqwest::Method;
 use serde_json::Value;
 use wire::authority::{AuthorityRequest, VerifyRequest};
 
-use super::attestation::read_certificate;
+use super::certificate_file;
+use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, Service, ServiceClient};
 
@@ -99,7 +100,7 @@ pub struct Upload {
     #[arg(long, short = 'p', value_name = "FILE")]
     path: PathBuf,
     /// You answer for it: no proof of possession is asked for.
-    #[arg(long, short = 'v', value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, short = 'v', value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = yes_or_no)]
     verified: Option<bool>,
 }
 
@@ -119,7 +120,7 @@ impl Version {
 
 impl Upload {
     fn body(&self) -> anyhow::Result<Value> {
-        let certificate = read_certificate(&self.path)?;
+        let certificate = certificate_file::one(&self.path)?.to_pem();
         Ok(AuthorityRequest::body(&certificate, self.verified))
     }
 }
@@ -158,7 +159,7 @@ async fn answer(command: CertificateCommand, client: &ServiceClient) -> anyhow::
             path,
             version,
         } => {
-            let body = VerifyRequest::body(&read_certificate(path)?);
+            let body = VerifyRequest::body(&certificate_file::one(path)?.to_pem());
             (
                 Method::POST,
                 name,

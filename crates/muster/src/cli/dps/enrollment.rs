@@ -4,9 +4,10 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::attestation::AttestationType;
+use super::attestation::{AttestationType, Entry};
 use super::registration::{self, RegistrationCommand};
-use super::settings::SettingsFlags;
+use super::settings::{RemovalFlags, SettingsFlags};
+use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, Service, ServiceClient};
 
@@ -20,7 +21,7 @@ pub enum EnrollmentCommand {
     Create {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
-        #[arg(long, visible_alias = "at", value_enum)]
+        #[arg(long, visible_alias = "at", value_enum, ignore_case = true)]
         attestation_type: AttestationType,
         /// The device id in the hub; the enrollment id when it is not given.
         #[arg(long, visible_alias = "did")]
@@ -36,7 +37,7 @@ pub enum EnrollmentCommand {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
         /// Also the keys of a symmetric-key attestation.
-        #[arg(long, visible_alias = "keys")]
+        #[arg(long, visible_alias = "keys", value_name = "true|false", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = yes_or_no)]
         show_keys: bool,
     },
     /// List enrollments.
@@ -62,6 +63,8 @@ pub enum EnrollmentCommand {
         etag: Option<String>,
         #[command(flatten)]
         settings: Box<SettingsFlags>,
+        #[command(flatten)]
+        removed: RemovalFlags,
     },
     /// Delete an enrollment.
     #[command(
@@ -120,7 +123,7 @@ pub async fn run(command: EnrollmentCommand, invocation: &Invocation) -> anyhow:
             let body = wire::requests::enrollment(
                 &enrollment_id,
                 device_id.as_deref(),
-                &settings.read_new(Some(attestation_type))?,
+                &settings.read_new(Some(attestation_type), Entry::Individual(&enrollment_id))?,
                 None,
             );
             client
@@ -143,9 +146,11 @@ pub async fn run(command: EnrollmentCommand, invocation: &Invocation) -> anyhow:
             device_id,
             etag,
             settings,
+            removed,
         } => {
             let path = ["enrollments", enrollment_id.as_str()];
-            let settings = settings.read()?;
+            let entry = Entry::Individual(&enrollment_id);
+            let settings = settings.read_changes(&removed, entry)?;
             let stored = client.call(Call::new(Method::GET, &path)).await?;
             let body = wire::requests::enrollment(
                 &enrollment_id,

@@ -3,10 +3,12 @@
 use clap::Subcommand;
 use reqwest::Method;
 
+use super::attestation::Entry;
 use super::device_key::{self, DeviceKeyFlags};
 use super::enrollment;
 use super::registration::{self, GroupRegistrationCommand};
-use super::settings::SettingsFlags;
+use super::settings::{RemovalFlags, SettingsFlags};
+use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, Service};
 
@@ -31,7 +33,7 @@ pub enum EnrollmentGroupCommand {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
         /// Also the keys of a symmetric-key attestation.
-        #[arg(long, visible_alias = "keys")]
+        #[arg(long, visible_alias = "keys", value_name = "true|false", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = yes_or_no)]
         show_keys: bool,
     },
     /// List groups.
@@ -55,6 +57,8 @@ pub enum EnrollmentGroupCommand {
         etag: Option<String>,
         #[command(flatten)]
         settings: Box<SettingsFlags>,
+        #[command(flatten)]
+        removed: RemovalFlags,
     },
     /// Delete a group; devices that it admitted keep their hub.
     #[command(
@@ -93,8 +97,8 @@ pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> an
             enrollment_id,
             settings,
         } => {
-            let body =
-                wire::requests::enrollment_group(&enrollment_id, &settings.read_new(None)?, None);
+            let settings = settings.read_new(None, Entry::Group)?;
+            let body = wire::requests::enrollment_group(&enrollment_id, &settings, None);
             connect()?
                 .call(Call::new(Method::PUT, &["enrollmentGroups", &enrollment_id]).body(&body))
                 .await?
@@ -117,9 +121,10 @@ pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> an
             enrollment_id,
             etag,
             settings,
+            removed,
         } => {
             let path = ["enrollmentGroups", enrollment_id.as_str()];
-            let settings = settings.read()?;
+            let settings = settings.read_changes(&removed, Entry::Group)?;
             let client = connect()?;
             let stored = client.call(Call::new(Method::GET, &path)).await?;
             let body = wire::requests::enrollment_group(&enrollment_id, &settings, Some(stored));

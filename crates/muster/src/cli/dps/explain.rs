@@ -8,13 +8,14 @@ use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::certificate_file;
 use crate::cli::{Column, Format, Invocation, output};
 use crate::operator::{Call, OperatorError, Service};
 
 /// What is to be explained.
 #[derive(Debug, clap::Args)]
 pub struct ExplainFlags {
-    /// The certificates that a device would show, PEM, leaf first.
+    /// The certificates that a device would show, PEM or DER, leaf first.
     #[arg(long, visible_alias = "cp", value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// The token (SharedAccessSignature …) that a device with a key would send; - reads it from standard input, where no list
@@ -93,9 +94,7 @@ async fn judge(flags: &ExplainFlags, invocation: &Invocation) -> anyhow::Result<
     let client = invocation.target.connect(Service::Provisioning)?;
     let mut body = json!({});
     if let Some(path) = &flags.certificate {
-        let pem = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the certificates {}", path.display()))?;
-        body["certificates"] = json!(pem);
+        body["certificates"] = json!(certificate_file::text(path)?);
     }
     if let Some(token) = flags.token.as_deref() {
         body["token"] = json!(read_token(token)?);

@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use wire::requests::EnrollmentSettings;
 
-use super::attestation::{AttestationFlags, AttestationType, generated};
-use crate::cli::hub::object;
+use super::attestation::{AttestationFlags, AttestationType, Entry, generated};
+use crate::cli::argument::{object, yes_or_no};
 
 /// How a device that registers again is treated.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -45,13 +45,13 @@ pub struct SettingsFlags {
     #[command(flatten)]
     attestation: AttestationFlags,
     /// Whether devices become IoT Edge devices.
-    #[arg(long, visible_alias = "ee", value_name = "true|false")]
+    #[arg(long, visible_alias = "ee", value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = yes_or_no)]
     edge_enabled: Option<bool>,
     /// Host names of the hubs that may be chosen.
     #[arg(long, visible_alias = "ih", num_args = 1.., value_name = "HOST")]
     iot_hubs: Vec<String>,
     /// How a hub is chosen.
-    #[arg(long, visible_alias = "ap", value_enum)]
+    #[arg(long, visible_alias = "ap", value_enum, ignore_case = true)]
     allocation_policy: Option<AllocationPolicy>,
     /// URL of the webhook that chooses the hub, with `--allocation-policy custom`.
     #[arg(
@@ -69,17 +69,17 @@ pub struct SettingsFlags {
         requires = "webhook_url"
     )]
     api_version: Option<String>,
-    /// Tags of the first twin, a JSON object.
+    /// Tags of the first twin, a JSON object or a file with one.
     #[arg(long, visible_alias = "tags", value_name = "JSON")]
     initial_twin_tags: Option<String>,
-    /// Desired properties of the first twin, a JSON object.
+    /// Desired properties of the first twin, a JSON object or a file with one.
     #[arg(long, visible_alias = "props", value_name = "JSON")]
     initial_twin_properties: Option<String>,
     /// Whether registrations are admitted.
-    #[arg(long, visible_alias = "ps", value_enum)]
+    #[arg(long, visible_alias = "ps", value_enum, ignore_case = true)]
     provisioning_status: Option<ProvisioningStatus>,
     /// How a device that registers again is treated.
-    #[arg(long, visible_alias = "rp", value_enum)]
+    #[arg(long, visible_alias = "rp", value_enum, ignore_case = true)]
     reprovision_policy: Option<ReprovisionPolicy>,
     /// Name of the issuer of certificates for devices that register with a certificate request; '' takes it away.
     #[arg(long, visible_alias = "cpn", value_name = "NAME")]
@@ -87,28 +87,62 @@ pub struct SettingsFlags {
     /// Name of the CA certificates that devices are told to trust; '' takes it away.
     #[arg(long, visible_alias = "tbid", value_name = "NAME")]
     trust_bundle_id: Option<String>,
+    /// Send certificates that no device can register with, as the service accepts them.
+    #[arg(long)]
+    allow_unusable: bool,
+}
+
+/// Flags of `update` alone.
+#[derive(Debug, clap::Args)]
+pub struct RemovalFlags {
+    /// Take the primary certificate, or the name of the primary CA certificate, away.
+    #[arg(long, visible_alias = "rc", value_name = "true|false", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = yes_or_no)]
+    remove_certificate: bool,
+    /// Take the secondary certificate, or the name of the secondary CA certificate, away.
+    #[arg(long, visible_alias = "rsc", value_name = "true|false", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = yes_or_no)]
+    remove_secondary_certificate: bool,
 }
 
 impl SettingsFlags {
     /// What a new entry begins with; `kind` is the attestation that it is created with, when that is given by a flag of its
     /// own. Without one, an entry without certificates is one with keys.
-    pub fn read_new(mut self, kind: Option<AttestationType>) -> anyhow::Result<EnrollmentSettings> {
+    pub fn read_new(
+        mut self,
+        kind: Option<AttestationType>,
+        entry: Entry<'_>,
+    ) -> anyhow::Result<EnrollmentSettings> {
         let flags = std::mem::take(&mut self.attestation);
         let attestation = match kind {
-            Some(kind) => flags.read_as(kind)?,
-            None => flags.read()?.unwrap_or_else(generated),
+            Some(kind) => flags.read_as(kind, entry, self.allow_unusable)?,
+            None => flags
+                .read(entry, self.allow_unusable)?
+                .unwrap_or_else(generated),
         };
-        let settings = self.read()?;
+        let settings = self.read(entry)?;
         Ok(EnrollmentSettings {
             attestation: Some(attestation),
             ..settings
         })
     }
 
-    /// What changes in an entry.
-    pub fn read(self) -> anyhow::Result<EnrollmentSettings> {
+    /// What changes in an entry, and what is taken away.
+    pub fn read_changes(
+        self,
+        removed: &RemovalFlags,
+        entry: Entry<'_>,
+    ) -> anyhow::Result<EnrollmentSettings> {
         Ok(EnrollmentSettings {
-            attestation: self.attestation.read()?,
+            without_primary: removed.remove_certificate,
+            without_secondary: removed.remove_secondary_certificate,
+            ..self.read(entry)?
+        })
+    }
+
+    fn read(self, entry: Entry<'_>) -> anyhow::Result<EnrollmentSettings> {
+        Ok(EnrollmentSettings {
+            attestation: self.attestation.read(entry, self.allow_unusable)?,
+            without_primary: false,
+            without_secondary: false,
             edge_enabled: self.edge_enabled,
             hubs: self.iot_hubs,
             allocation_policy: self.allocation_policy.map(|policy| {

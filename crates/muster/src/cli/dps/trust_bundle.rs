@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use wire::issuing::TrustBundleRequest;
 
-use super::attestation::read_certificate;
+use super::certificate_file;
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, Service};
 
@@ -71,7 +71,7 @@ pub struct Id {
 /// What is in it.
 #[derive(Debug, Args)]
 pub struct Certificates {
-    /// CA certificates, PEM or DER, one a file.
+    /// CA certificates, PEM or DER; all that are in the files.
     #[arg(long, visible_alias = "cp", num_args = 1.., required = true, value_name = "FILE")]
     certificate_path: Vec<PathBuf>,
 }
@@ -86,11 +86,11 @@ pub struct Version {
 
 impl Certificates {
     fn body(&self) -> anyhow::Result<serde_json::Value> {
-        let read = self
-            .certificate_path
-            .iter()
-            .map(|path| read_certificate(path));
-        let certificates: Vec<String> = read.collect::<anyhow::Result<_>>()?;
+        let mut certificates = Vec::new();
+        for path in &self.certificate_path {
+            let all = certificate_file::all(path)?;
+            certificates.extend(all.iter().map(pki::Certificate::to_pem));
+        }
         Ok(TrustBundleRequest::body(&certificates))
     }
 }

@@ -1,12 +1,11 @@
 //! `muster hub device-twin` and `muster hub module-twin`.
 
+use super::TWIN_COLUMNS;
+use crate::cli::argument::object;
+use crate::cli::{Invocation, output};
+use crate::operator::{Call, Service};
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::{Map, Value};
-
-use super::TWIN_COLUMNS;
-use crate::cli::{Invocation, output};
-use crate::operator::{Call, OperatorError, Service};
 
 /// What `update` and `replace` may change.
 #[derive(Debug, clap::Args)]
@@ -144,16 +143,4 @@ async fn update(path: &[&str], change: Change, invocation: &Invocation) -> anyho
     let call = Call::new(Method::PATCH, path).body(&patch).if_match(&etag);
     let twin = invocation.target.connect(Service::Hub)?.call(call).await?;
     Ok(output::print(invocation.output, &twin, TWIN_COLUMNS)?)
-}
-
-/// Reads a JSON object from a flag's text.
-pub fn object(
-    flag: &str,
-    text: Option<String>,
-) -> Result<Option<Map<String, Value>>, OperatorError> {
-    text.map(|text| {
-        serde_json::from_str(&text)
-            .map_err(|e| OperatorError::Usage(format!("{flag} must be a JSON object: {e}")))
-    })
-    .transpose()
 }

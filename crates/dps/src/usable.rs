@@ -1,0 +1,58 @@
+//! Certificates of enrollments that no device can register with. The original takes them without a word, and so does this
+//! service, so that scripts that are made for it go on; people are told where they read it: in an answer's header, and by
+//! the command line before it sends.
+
+use pki::{Certificate, may_identify, may_issue};
+use registry::{EnrolledCertificate, EnrollmentKey, EnrollmentRecord};
+use serde_json::Value;
+
+/// What speaks against a certificate as the identity of the device of an id, in words that follow its name.
+#[must_use]
+pub fn doubt_of_leaf(certificate: &Certificate, id: &str) -> Option<String> {
+    let name = certificate.subject_common_name().unwrap_or_default();
+    if !name.eq_ignore_ascii_case(id) {
+        return Some(format!(
+            "has the common name {name:?}; the device can only register as that, and this enrollment is for {id:?}"
+        ));
+    }
+    let fault = may_identify(certificate).err()?;
+    Some(format!("cannot be a device's identity: {fault}"))
+}
+
+/// What speaks against a certificate as the issuer of devices' certificates, in words that follow its name.
+#[must_use]
+pub fn doubt_of_issuer(certificate: &Certificate) -> Option<String> {
+    may_issue(certificate).err().map(|fault| fault.to_string())
+}
+
+/// What speaks against the certificates of an entry.
+#[must_use]
+pub fn warnings(record: &EnrollmentRecord) -> Vec<String> {
+    let doubt = |enrolled: &EnrolledCertificate| {
+        let certificate = Certificate::from_der(&enrolled.der).ok()?;
+        let doubt = match &record.key {
+            EnrollmentKey::Individual(id) => doubt_of_leaf(&certificate, id.as_str()),
+            EnrollmentKey::Group(_) => doubt_of_issuer(&certificate),
+        };
+        Some(format!(
+            "the certificate ({}) {}",
+            certificate.subject(),
+            doubt?
+        ))
+    };
+    let mut warnings: Vec<String> = record.certificates.iter().filter_map(doubt).collect();
+    if has_same_twice(&record.document) {
+        warnings.push("primary and secondary are the same certificate".to_owned());
+    }
+    warnings
+}
+
+fn has_same_twice(document: &Value) -> bool {
+    ["clientCertificates", "signingCertificates"]
+        .iter()
+        .any(|member| {
+            let slots = &document["attestation"]["x509"][member];
+            let thumbprint = |slot: &str| &slots[slot]["info"]["sha256Thumbprint"];
+            thumbprint("primary").is_string() && thumbprint("primary") == thumbprint("secondary")
+        })
+}

@@ -1,0 +1,162 @@
+//! Values of flags as `az` takes them: yes and no in many words, JSON from a file or in Python's spelling.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Map, Value};
+
+use crate::operator::OperatorError;
+
+/// `true`, `True`, `yes`, `1` and their opposites.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "1" => Ok(true),
+        "false" | "f" | "no" | "n" | "0" => Ok(false),
+        _ => Err("true or false was expected".to_owned()),
+    }
+}
+
+/// A JSON object: given as it is, in the spelling of Python (`{'a': True}`), or as a file, with or without `@` before its name.
+pub fn object(flag: &str, given: Option<String>) -> anyhow::Result<Option<Map<String, Value>>> {
+    given.map(|given| read_object(flag, &given)).transpose()
+}
+
+fn read_object(flag: &str, given: &str) -> anyhow::Result<Map<String, Value>> {
+    let text = match given.trim_start().starts_with('{') {
+        true => given.to_owned(),
+        false => read_file(flag, given)?,
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    let parsed = serde_json::from_str(text);
+    let parsed =
+        parsed.or_else(|error| serde_json::from_str(&from_python(text)).map_err(|_| error));
+    let wrong = |error| OperatorError::Usage(format!("{flag} must be a JSON object: {error}"));
+    Ok(parsed.map_err(wrong)?)
+}
+
+fn read_file(flag: &str, given: &str) -> anyhow::Result<String> {
+    let path = Path::new(given.strip_prefix('@').unwrap_or(given));
+    let unreadable = || {
+        format!(
+            "{flag} is neither a JSON object nor a file that can be read: {}",
+            path.display()
+        )
+    };
+    let text = std::fs::read_to_string(path).with_context(unreadable);
+    Ok(text.map_err(OperatorError::Input)?)
+}
+
+/// A dictionary as Python writes it, in JSON. What is no such dictionary comes out as no JSON either.
+fn from_python(text: &str) -> String {
+    let mut json = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '\'' | '"' => string(rest, first, &mut json),
+            letter if letter.is_ascii_alphabetic() => word(rest, &mut json),
+            other => {
+                json.push(other);
+                other.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    json
+}
+
+/// Writes the string that begins `text` with double quotes; how long it is.
+fn string(text: &str, quote: char, json: &mut String) -> usize {
+    json.push('"');
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match (escaped, c) {
+            (true, '\'') => json.push('\''),
+            (true, c) => json.extend(['\\', c]),
+            (false, '\\') => {}
+            (false, c) if c == quote => {
+                json.push('"');
+                return at + c.len_utf8();
+            }
+            (false, '"') => json.push_str("\\\""),
+            (false, c) => json.push(c),
+        }
+        escaped = !escaped && c == '\\';
+    }
+    text.len()
+}
+
+fn word(text: &str, json: &mut String) -> usize {
+    let length = text
+        .find(|c: char| !c.is_ascii_alphanumeric())
+        .unwrap_or(text.len());
+    json.push_str(match &text[..length] {
+        "True" => "true",
+        "False" => "false",
+        "None" => "null",
+        other => other,
+    });
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(text: &str) -> Result<Value, String> {
+        let read = object("--tags", Some(text.to_owned()));
+        read.map(|read| read.map_or(Value::Null, Value::Object))
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn objects_are_read_in_the_spelling_of_json_and_of_python() {
+        let wanted = json!({"a": 1, "b": "it's \"x\"", "c": [true, null], "d": {"e": -1.5e3}});
+        for text in [
+            r#"{"a":1,"b":"it's \"x\"","c":[true,null],"d":{"e":-1.5e3}}"#,
+            r#" {'a': 1, 'b': 'it\'s "x"', 'c': [True, None], 'd': {'e': -1.5e3}}"#,
+            "\u{feff}{'a':1,'b':\"it's \\\"x\\\"\",'c':[True,None],'d':{'e':-1.5e3}}",
+        ] {
+            let text = text.trim_start_matches('\u{feff}');
+            assert_eq!(read(text).unwrap(), wanted, "{text}");
+        }
+        assert_eq!(
+            read(r#"{"None": "True"}"#).unwrap(),
+            json!({"None": "True"})
+        );
+        for text in [
+            "{'a': }",
+            "{a: 1}",
+            "{'a': 1",
+            "{'a\\': 1}",
+            "[1]",
+            "{\"a\": __import__('os')}",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_are_read_from_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tags.json");
+        std::fs::write(&path, "\u{feff}{\"a\": 1}\r\n").unwrap();
+        let name = path.display().to_string();
+        for given in [name.clone(), format!("@{name}")] {
+            assert_eq!(read(&given).unwrap(), json!({"a": 1}));
+        }
+        let missing = read("no/such/file.json").unwrap_err();
+        assert!(missing.contains("no/such/file.json"), "{missing}");
+    }
+
+    #[test]
+    fn yes_and_no_have_many_words() {
+        for text in ["true", "True", "TRUE", "yes", "1"] {
+            assert_eq!(yes_or_no(text), Ok(true));
+        }
+        for text in ["false", "False", "no", "0"] {
+            assert_eq!(yes_or_no(text), Ok(false));
+        }
+        assert!(yes_or_no("maybe").is_err());
+    }
+}

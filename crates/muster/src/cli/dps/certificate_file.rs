@@ -1,0 +1,75 @@
+//! Files with certificates that operators hand over. What is enrolled is what was given: a file with more than is wanted is refused
+//! by the names of what is in it, and not cut down to its first certificate.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+use pki::Certificate;
+
+use crate::operator::OperatorError;
+
+/// More than a bundle of a thousand certificates.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The one certificate of a file, PEM or DER.
+pub fn one(path: &Path) -> anyhow::Result<Certificate> {
+    let bytes = read(path)?;
+    of(path, Certificate::parse_one(&bytes))
+}
+
+/// A device's own certificate: alone, or followed by its issuers as in a full-chain file.
+pub fn leaf(path: &Path) -> anyhow::Result<Certificate> {
+    let bytes = read(path)?;
+    let all = of(path, Certificate::read_all(&bytes))?;
+    let is_chain = all.len() > 1
+        && all.iter().skip(1).all(Certificate::is_ca)
+        && all
+            .windows(2)
+            .all(|pair| pair[0].is_issued_by_name(&pair[1]));
+    match all.first() {
+        Some(first) if is_chain && !first.is_ca() => Ok(first.clone()),
+        _ => of(path, Certificate::parse_one(&bytes)),
+    }
+}
+
+/// Every certificate of a file.
+pub fn all(path: &Path) -> anyhow::Result<Vec<Certificate>> {
+    let bytes = read(path)?;
+    of(path, Certificate::read_all(&bytes))
+}
+
+/// The PEM text of a file, whatever is in it: the service judges.
+pub fn text(path: &Path) -> anyhow::Result<String> {
+    let bytes = read(path)?;
+    of(path, Certificate::file_to_pem(&bytes))
+}
+
+fn of<T>(path: &Path, parsed: Result<T, pki::PemError>) -> anyhow::Result<T> {
+    let unusable = || format!("the certificate file {} cannot be used", path.display());
+    Ok(parsed
+        .with_context(unusable)
+        .map_err(OperatorError::Input)?)
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let unreadable = || format!("cannot read the certificate file {}", path.display());
+    let read = || {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?
+            .take(MAX_BYTES + 1)
+            .read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    };
+    let bytes = read()
+        .with_context(unreadable)
+        .map_err(OperatorError::Input)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let problem = format!(
+            "{} is longer than {MAX_BYTES} bytes; is this the certificate file?",
+            path.display()
+        );
+        return Err(OperatorError::Usage(problem).into());
+    }
+    Ok(bytes)
+}
