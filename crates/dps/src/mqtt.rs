@@ -3,16 +3,18 @@
 use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::mqtt::{
-    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Outgoing, Password, Publish,
-    QoS, SubscribeResult, Will,
+    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Password,
+    Publish, QoS, SubscribeResult, Will,
 };
 use bytes::Bytes;
 use ids::RegistrationId;
 use pki::PresentedChain;
 use registry::ClientAddress;
 use serde::Serialize;
+use tokio::sync::watch;
 use wire::dps::{
     OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister,
@@ -27,6 +29,13 @@ use crate::presented::{Presented, Token};
 use crate::refusal::Refusal;
 use crate::{Dps, Wish};
 
+/// The longest register request and its topic.
+const MAX_PACKET: usize = 100 * 1024;
+/// A session ends so long after the last request that was of use.
+const IDLE: Duration = Duration::from_secs(60);
+/// And so long after its CONNECT in any case: nobody takes longer to register.
+const LIFE: Duration = Duration::from_secs(600);
+
 /// One connection of a device that registers. It has said who it is; every request proves it anew.
 pub struct DpsSession {
     dps: Dps,
@@ -36,6 +45,9 @@ pub struct DpsSession {
     /// A token, as text.
     password: Option<Password>,
     from: Option<IpAddr>,
+    proven: bool,
+    /// How long it may stay from now on.
+    stays: watch::Sender<Duration>,
 }
 
 /// Accepts a CONNECT whatever its certificate: the answer to the register request tells the device more than CONNACK could.
@@ -80,7 +92,24 @@ pub(crate) fn accept(
         chain,
         password,
         from: None,
+        proven: false,
+        stays: watch::Sender::new(IDLE),
     })
+}
+
+/// Resolves when nothing of use was asked for as long as `stays` tells; each change of it counts from then.
+async fn idle(mut stays: watch::Receiver<Duration>) {
+    loop {
+        let wait = *stays.borrow_and_update();
+        // Cancel-safe: a change that comes first begins the wait anew.
+        tokio::select! {
+            () = tokio::time::sleep(wait) => return,
+            changed = stays.changed() => if changed.is_err() {
+                // The session is over, and nobody waits for this any more.
+                return pending().await;
+            },
+        }
+    }
 }
 
 /// An answer before it has a topic.
@@ -168,6 +197,24 @@ impl Answer {
 }
 
 impl Application for DpsSession {
+    const MAX_PACKET: usize = MAX_PACKET;
+
+    fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Nobody has a reason to stay.
+    fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
+        let stays = self.stays.subscribe();
+        async move {
+            // Cancel-safe: both only wait, and neither is waited for again.
+            tokio::select! {
+                () = idle(stays) => Close::new("idle", "nothing was asked of the provisioning service for a minute"),
+                () = tokio::time::sleep(LIFE) => Close::new("session_too_long", "a provisioning session lasts ten minutes at most"),
+            }
+        }
+    }
+
     async fn subscribe(&mut self, filter: &str, _qos: QoS) -> SubscribeResult {
         if filter.eq_ignore_ascii_case(PROVISIONING_FILTER) {
             SubscribeResult::Granted(QoS::AtLeastOnce)
@@ -183,8 +230,9 @@ impl Application for DpsSession {
         publish: Publish,
         replies: &mut Vec<Outgoing>,
     ) -> Result<(), Close> {
-        let request = ProvisioningRequest::parse(&publish.topic)
-            .map_err(|error| Close::because(format!("a message to no topic of ours: {error}")))?;
+        let request = ProvisioningRequest::parse(&publish.topic).map_err(|error| {
+            Close::new("topic", format!("a message to no topic of ours: {error}"))
+        })?;
         let (rid, result) = match request {
             ProvisioningRequest::Register { rid } => (rid, self.register(&publish.payload).await),
             ProvisioningRequest::OperationStatus { rid, operation_id } => {
@@ -192,8 +240,19 @@ impl Application for DpsSession {
             }
         };
         let answer = match result {
-            Ok(answer) => answer,
-            Err(fault) => self.fault(&fault).await,
+            Ok(answer) => {
+                self.proven = true;
+                self.stays.send_replace(IDLE);
+                answer
+            }
+            Err(fault) => {
+                // Who is told when to come again may wait here.
+                if let Some(seconds) = fault.retry_after() {
+                    let wait = Duration::from_secs(seconds.into());
+                    self.stays.send_replace(IDLE + wait);
+                }
+                self.fault(&fault).await
+            }
         };
         let topic = ProvisioningResponse {
             status: answer.status,
@@ -209,9 +268,23 @@ impl Application for DpsSession {
     }
 
     /// This service never speaks first.
-    async fn next(&mut self) -> Result<Outgoing, Close> {
+    async fn next(&mut self) -> Outgoing {
         pending().await
     }
 
-    async fn ended(self, _will: Option<Will>) {}
+    async fn ended(self, how: Ending, _will: Option<Will>) {
+        let id = &self.registration_id;
+        match &how {
+            // What came of the registration is told where it is answered.
+            Ending::Disconnect => tracing::debug!(
+                registration.id = %id,
+                "the provisioning session of {id} ended: {how}"
+            ),
+            Ending::Closed(close) => tracing::info!(
+                registration.id = %id,
+                reason.code = close.code,
+                "the provisioning session of {id} ended: {how}"
+            ),
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! The MQTT door: topics in, calls of the domain, topics out. Knows what a device may publish and subscribe to, nothing of sockets.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ids::Timestamp;
 use mqtt::{
-    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Outgoing, Publish, QoS,
+    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
     SubscribeResult, Will,
 };
 use pki::PresentedChain;
@@ -22,6 +23,8 @@ use crate::sessions::{Mailbox, MethodAnswer, Push};
 use crate::telemetry::{self, Message};
 use crate::{Hub, error, view};
 
+/// A telemetry message of 256 KB, its topic and its property bag.
+const MAX_PACKET: usize = 300 * 1024;
 /// Longest sleep before the clock is looked at again.
 const WATCH: Duration = Duration::from_secs(3600);
 
@@ -60,7 +63,7 @@ pub(crate) async fn accept(
             reason,
         ));
     }
-    tracing::info!(hub.name = %identity.hub, device.id = %identity.device, module.id = identity.module.as_ref().map(tracing::field::display), "connected over MQTT");
+    tracing::info!(hub.name = %identity.hub, device.id = %identity.device, module.id = identity.module.as_ref().map(tracing::field::display), "{identity} connected over MQTT");
     let until = proven.until().map(|until| ending(until, hub.now()));
     Ok(HubSession {
         hub: hub.clone(),
@@ -111,11 +114,8 @@ impl HubSession {
             telemetry::accept(&self.hub, self.identity(), message).await
         };
         kept.await.map_err(|error| {
-            Close::because(format!(
-                "telemetry of {}: {}",
-                self.identity(),
-                chain_text(&error)
-            ))
+            let reason = format!("telemetry of {}: {}", self.identity(), chain_text(&error));
+            Close::new(error.code(), reason)
         })
     }
 
@@ -197,11 +197,6 @@ impl HubSession {
             },
         }
     }
-
-    /// How long the proof of identity still holds; `None` for ever.
-    fn remaining(&self) -> Option<Duration> {
-        self.until.map(|until| until.since(self.hub.now()))
-    }
 }
 
 fn respond(topic: HubTopic, payload: String) -> Outgoing {
@@ -235,7 +230,41 @@ impl TwinFault {
     }
 }
 
+/// Resolves once `until` has come.
+async fn expired(hub: &Hub, until: Option<Timestamp>) {
+    let Some(until) = until else {
+        return pending().await;
+    };
+    loop {
+        let remaining = until.since(hub.now());
+        if remaining.is_zero() {
+            return;
+        }
+        tokio::time::sleep(remaining.min(WATCH)).await;
+    }
+}
+
 impl Application for HubSession {
+    const MAX_PACKET: usize = MAX_PACKET;
+
+    fn is_proven(&self) -> bool {
+        true
+    }
+
+    /// Ends with what was proved: when the token or certificate expires, and when the identity changes.
+    fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
+        let (hub, until, asked) = (self.hub.clone(), self.until, self.mailbox.closed());
+        async move {
+            // Cancel-safe: both only wait, and neither is waited for again.
+            tokio::select! {
+                close = asked => close,
+                () = expired(&hub, until) => {
+                    Close::new("expired", "its token or certificate expired")
+                }
+            }
+        }
+    }
+
     async fn subscribe(&mut self, filter: &str, qos: QoS) -> SubscribeResult {
         let Some(known) = self.filter(filter) else {
             return SubscribeResult::Refused;
@@ -268,10 +297,11 @@ impl Application for HubSession {
         let identity = self.identity();
         let topic = DeviceTopic::parse(&publish.topic, &identity.device, identity.module.as_ref())
             .map_err(|error| {
-                Close::because(format!(
-                    "{identity} published to {:?}: {error}",
-                    publish.topic
-                ))
+                let topic = &publish.topic;
+                Close::new(
+                    "topic",
+                    format!("{identity} published to {topic:?}: {error}"),
+                )
             })?;
         match topic {
             DeviceTopic::Events { bag } => self.keep(&bag, &publish).await?,
@@ -288,29 +318,20 @@ impl Application for HubSession {
         Ok(())
     }
 
-    /// Both arms are cancel-safe: the mailbox keeps what was not taken, the timer holds nothing.
-    async fn next(&mut self) -> Result<Outgoing, Close> {
-        loop {
-            let remaining = self.remaining();
-            if remaining == Some(Duration::ZERO) {
-                return Err(Close::because(format!(
-                    "the token or certificate of {} expired",
-                    self.identity()
-                )));
-            }
-            tokio::select! {
-                push = self.mailbox.next() => {
-                    let push = push.map_err(|reason| Close::because(format!("{}: {reason}", self.identity())))?;
-                    return Ok(self.outgoing(push));
-                }
-                () = tokio::time::sleep(remaining.unwrap_or(WATCH).min(WATCH)) => {}
-            }
-        }
+    async fn next(&mut self) -> Outgoing {
+        let push = self.mailbox.next().await;
+        self.outgoing(push)
     }
 
-    async fn ended(self, will: Option<Will>) {
+    async fn ended(self, how: Ending, will: Option<Will>) {
         let identity = self.identity().clone();
-        tracing::info!(hub.name = %identity.hub, device.id = %identity.device, module.id = identity.module.as_ref().map(tracing::field::display), "disconnected");
+        tracing::info!(
+            hub.name = %identity.hub,
+            device.id = %identity.device,
+            module.id = identity.module.as_ref().map(tracing::field::display),
+            reason.code = how.code(),
+            "{identity} disconnected: {how}"
+        );
         let Some(will) = will else { return };
         let Ok(DeviceTopic::Events { bag }) =
             DeviceTopic::parse(&will.topic, &identity.device, identity.module.as_ref())

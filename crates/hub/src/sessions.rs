@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use ids::{DeviceId, HubName, ModuleId, Timestamp};
+use mqtt::Close;
 use registry::{Change, Identity, Watcher};
 use tokio::sync::watch;
 
@@ -110,7 +111,10 @@ impl Sessions {
         };
         known.presence.insert(identity.module.clone(), presence);
         match known.live.insert(identity.module.clone(), entry) {
-            Some(older) => older.close("another connection of this identity was opened (400027)"),
+            Some(older) => older.close(Close::new(
+                "taken_over",
+                "another connection of this identity was opened (400027)",
+            )),
             None => *table.count(&identity.hub) += 1,
         }
         Some(mailbox)
@@ -212,11 +216,11 @@ impl Sessions {
             .devices
             .values()
             .flat_map(|known| known.live.values())
-            .for_each(|entry| entry.close(reason));
+            .for_each(|entry| entry.close(Close::new("server_stopping", reason)));
     }
 
     /// Closes the session of an identity, and with a device those of its modules.
-    fn close(&self, identity: &Identity, reason: &str) {
+    fn close(&self, identity: &Identity, why: &Close) {
         let table = locked(&self.table);
         let live = table
             .known(identity)
@@ -224,7 +228,7 @@ impl Sessions {
             .flat_map(|known| &known.live);
         let concerned =
             live.filter(|(module, _)| identity.module.is_none() || identity.module == **module);
-        concerned.for_each(|(_, entry)| entry.close(reason));
+        concerned.for_each(|(_, entry)| entry.close(why.clone()));
     }
 
     fn forget(&self, identity: &Identity) {
@@ -262,13 +266,20 @@ impl Watcher for Sessions {
                 self.with_session(identity, |entry| entry.push_desired(patch, *version));
             }
             Change::Gone { identity } => {
-                self.close(identity, "the identity was deleted");
+                let why = Close::new("identity_deleted", "the identity was deleted");
+                self.close(identity, &why);
                 self.forget(identity);
             }
-            Change::Disabled { identity } => self.close(identity, "the device was disabled"),
+            Change::Disabled { identity } => {
+                let why = Close::new("identity_disabled", "the device was disabled");
+                self.close(identity, &why);
+            }
             Change::CredentialsChanged { identity } => {
                 self.with_session(identity, |entry| {
-                    entry.close("the credentials were changed")
+                    entry.close(Close::new(
+                        "credentials_changed",
+                        "the credentials were changed",
+                    ));
                 });
             }
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
@@ -299,9 +310,9 @@ mod tests {
     #[tokio::test]
     async fn a_newer_connection_replaces_the_older_one() {
         let sessions = sessions();
-        let mut older = sessions.open(identity(None)).unwrap();
+        let older = sessions.open(identity(None)).unwrap();
         let newer = sessions.open(identity(None)).unwrap();
-        assert!(older.next().await.unwrap_err().contains("400027"));
+        assert!(older.closed().await.reason.contains("400027"));
         drop(older);
         assert_eq!(sessions.connected(&identity(None).hub), 1);
         assert!(sessions.presence(&identity(None)).connected);
@@ -313,12 +324,14 @@ mod tests {
     #[tokio::test]
     async fn a_deleted_device_takes_its_modules_with_it_and_leaves_nothing() {
         let sessions = sessions();
-        let mut device = sessions.open(identity(None)).unwrap();
-        let mut module = sessions.open(identity(Some("m"))).unwrap();
+        let device = sessions.open(identity(None)).unwrap();
+        let module = sessions.open(identity(Some("m"))).unwrap();
         sessions.changed(&Change::Gone {
             identity: identity(None),
         });
-        assert!(device.next().await.is_err() && module.next().await.is_err());
+        for closed in [device.closed(), module.closed()] {
+            assert_eq!(closed.await.code, "identity_deleted");
+        }
         drop((device, module));
         assert!(locked(&sessions.table).devices.is_empty());
     }
@@ -326,7 +339,7 @@ mod tests {
     #[tokio::test]
     async fn a_mailbox_that_is_not_emptied_closes_its_session() {
         let sessions = sessions();
-        let mut mailbox = sessions.open(identity(None)).unwrap();
+        let mailbox = sessions.open(identity(None)).unwrap();
         mailbox.want_desired(true);
         for version in 1..=200 {
             sessions.changed(&Change::Desired {
@@ -335,13 +348,7 @@ mod tests {
                 version,
             });
         }
-        assert!(
-            mailbox
-                .next()
-                .await
-                .unwrap_err()
-                .contains("not taken in time")
-        );
+        assert_eq!(mailbox.closed().await.code, "not_taken");
     }
 
     #[tokio::test]
@@ -359,7 +366,7 @@ mod tests {
         }
         assert!(matches!(
             device.next().await,
-            Ok(Push::Desired { version: 1, .. })
+            Push::Desired { version: 1, .. }
         ));
         module.want_desired(true);
         sessions.changed(&Change::Desired {
@@ -369,7 +376,7 @@ mod tests {
         });
         assert!(matches!(
             module.next().await,
-            Ok(Push::Desired { version: 4, .. })
+            Push::Desired { version: 4, .. }
         ));
     }
 

@@ -24,6 +24,20 @@ pub(crate) enum TelemetryError {
     Event(#[from] EventError),
 }
 
+impl TelemetryError {
+    /// A stable name of the cause, for logs and programs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "message_too_large",
+            Self::PropertiesTooLarge { .. } | Self::TooManyProperties { .. } => {
+                "properties_too_large"
+            }
+            Self::Bag(_) => "properties_malformed",
+            Self::Event(_) => "not_stored",
+        }
+    }
+}
+
 /// One message as a door hands it over.
 pub(crate) struct Message {
     /// Named as in the bag of MQTT.

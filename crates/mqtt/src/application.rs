@@ -13,19 +13,44 @@ pub struct Outgoing {
     pub qos: QoS,
 }
 
-/// The application ends a connection, and why, for the log. MQTT 3.1.1 gives a server no way to tell the client.
+/// The server ends a connection, and why, for the log. MQTT 3.1.1 gives a server no way to tell the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Close {
+    /// A stable name of the cause, for logs and programs.
+    pub code: &'static str,
     /// One sentence.
     pub reason: String,
 }
 
 impl Close {
-    /// Ends a connection for `reason`.
-    pub fn because(reason: impl Into<String>) -> Self {
+    /// Ends a connection for the cause `code`, which `reason` tells in words.
+    pub fn new(code: &'static str, reason: impl Into<String>) -> Self {
         Self {
+            code,
             reason: reason.into(),
+        }
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Ending {
+    /// DISCONNECT: the client said goodbye.
+    #[error("the client said goodbye")]
+    Disconnect,
+    /// Without it.
+    #[error(transparent)]
+    Closed(#[from] Close),
+}
+
+impl Ending {
+    /// A stable name of the cause, for logs and programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::Closed(close) => close.code,
         }
     }
 }
@@ -54,6 +79,16 @@ impl ConnectRefused {
 ///
 /// The loop that owns the socket calls these one at a time. It drops a pending [`next`](Self::next) whenever a packet comes in.
 pub trait Application: Send {
+    /// Most bytes of a packet that the client may send.
+    const MAX_PACKET: usize;
+
+    /// Whether the client has proved who it is. Until then it has no claim to the server's memory and time.
+    fn is_proven(&self) -> bool;
+
+    /// Resolves when the connection has to end, and tells why. It is asked for once, and waited for whatever else the connection
+    /// does: also while the client takes no more messages, and before every packet of the client.
+    fn closed(&self) -> impl Future<Output = Close> + Send + 'static;
+
     /// Answers one filter of a SUBSCRIBE.
     fn subscribe(&mut self, filter: &str, qos: QoS)
     -> impl Future<Output = SubscribeResult> + Send;
@@ -72,12 +107,10 @@ pub trait Application: Send {
         replies: &mut Vec<Outgoing>,
     ) -> impl Future<Output = Result<(), Close>> + Send;
 
-    /// Resolves with the next message that the server itself wants to send. Cancel-safe: dropping the future loses no message.
-    ///
-    /// # Errors
-    /// To end the connection.
-    fn next(&mut self) -> impl Future<Output = Result<Outgoing, Close>> + Send;
+    /// Resolves with the next message that the server itself wants to send; waited for only while the client has room for one.
+    /// Cancel-safe: dropping the future loses no message.
+    fn next(&mut self) -> impl Future<Output = Outgoing> + Send;
 
     /// The connection is over; `will` when it ended without DISCONNECT and the CONNECT left one.
-    fn ended(self, will: Option<Will>) -> impl Future<Output = ()> + Send;
+    fn ended(self, how: Ending, will: Option<Will>) -> impl Future<Output = ()> + Send;
 }

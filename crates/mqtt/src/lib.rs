@@ -12,7 +12,7 @@ mod session;
 
 mod application;
 
-pub use application::{Application, Close, ConnectRefused, Outgoing};
+pub use application::{Application, Close, ConnectRefused, Ending, Outgoing};
 pub use codec::{DecodeError, EncodeError, decode, encode};
 pub use codec::{MAX_CLIENT_ID, MAX_CREDENTIAL, MAX_FILTER, MAX_FILTERS, MAX_TOPIC};
 pub use packet::{
@@ -20,6 +20,6 @@ pub use packet::{
     SubAck, Subscribe, SubscribeFilter, SubscribeResult, Unsubscribe, Will,
 };
 pub use session::{
-    ClientEvent, ClientSession, ClientTimer, Millis, ProtocolError, ServerEvent, ServerSession,
-    SessionLimits, WindowFull,
+    ClientEvent, ClientSession, ClientTimer, Millis, Overdue, ProtocolError, ServerEvent,
+    ServerSession, SessionLimits, WindowFull,
 };

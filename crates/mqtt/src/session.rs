@@ -4,7 +4,7 @@ mod server;
 
 pub use client::{ClientEvent, ClientSession, ClientTimer};
 pub use flight::WindowFull;
-pub use server::{ServerEvent, ServerSession};
+pub use server::{Overdue, ServerEvent, ServerSession};
 
 /// A moment of a clock that only goes forward, in milliseconds since any fixed moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use bytes::{Bytes, BytesMut};
 use mqtt::{
     ClientEvent, ClientSession, ClientTimer, ConnAck, Connect, ConnectReturnCode, Delivery, Millis,
-    Packet, PacketId, Password, ProtocolError, Publish, QoS, ServerEvent, ServerSession,
+    Overdue, Packet, PacketId, Password, ProtocolError, Publish, QoS, ServerEvent, ServerSession,
     SessionLimits, SubAck, Subscribe, SubscribeFilter, SubscribeResult, Unsubscribe, Will, decode,
     encode,
 };
@@ -211,7 +211,7 @@ proptest! {
         for (publish, at) in steps {
             if publish {
                 prop_assert_eq!(session.can_publish(), open.len() < limit);
-                match session.publish("t", Bytes::new(), QoS::AtLeastOnce) {
+                match session.publish("t", Bytes::new(), QoS::AtLeastOnce, Millis(0)) {
                     Ok(packet) => open.push(sent_id(&packet)),
                     Err(full) => prop_assert_eq!((full.limit, open.len()), (limit, limit)),
                 }
@@ -263,7 +263,7 @@ proptest! {
         let mut now = Millis(5);
         let mut session = ServerSession::new(&a_connect(keep_alive), now);
         for (later, packet) in packets {
-            prop_assert_eq!(session.deadline(), Millis(now.0 + promised * 1500));
+            prop_assert_eq!(session.deadline(), (Millis(now.0 + promised * 1500), Overdue::KeepAlive));
             now = Millis(now.0 + later);
             let wrong = matches!(
                 packet,
@@ -285,7 +285,7 @@ proptest! {
             match client.timer(now) {
                 ClientTimer::Wait(until) => {
                     prop_assert!(until > now);
-                    prop_assert!(until < server.deadline());
+                    prop_assert!(until < server.deadline().0);
                     now = until;
                 }
                 ClientTimer::Send(ping) => {
@@ -366,4 +366,39 @@ fn a_suback_answers_its_subscribe() {
     assert_eq!(event, Ok(ClientEvent::Subscribed(id, granted.clone())));
     let again = client.receive(ack(granted), Millis(0));
     assert_eq!(again, Err(ProtocolError::UnmatchedSubAck));
+}
+
+/// A2: who takes messages and does not acknowledge them is not waited for as long as its keep-alive allows.
+#[test]
+fn an_unacknowledged_message_ends_the_session_in_time() {
+    let mut session = ServerSession::new(&a_connect(1178), Millis(0));
+    let keep_alive = session.deadline();
+    assert_eq!(keep_alive.1, Overdue::KeepAlive);
+    let mut sent = |session: &mut ServerSession, now| {
+        let packet = session.publish("t", Bytes::new(), QoS::AtLeastOnce, Millis(now));
+        sent_id(&packet.unwrap())
+    };
+    let first = sent(&mut session, 1_000);
+    let second = sent(&mut session, 5_000);
+    assert_eq!(
+        session.deadline(),
+        (Millis(121_000), Overdue::Acknowledgement)
+    );
+    // Pings do not put it off, acknowledgements do.
+    session.receive(Packet::PingReq, Millis(6_000)).unwrap();
+    assert_eq!(
+        session.deadline(),
+        (Millis(121_000), Overdue::Acknowledgement)
+    );
+    session
+        .receive(Packet::PubAck(first), Millis(6_000))
+        .unwrap();
+    assert_eq!(
+        session.deadline(),
+        (Millis(125_000), Overdue::Acknowledgement)
+    );
+    session
+        .receive(Packet::PubAck(second), Millis(6_000))
+        .unwrap();
+    assert_eq!(session.deadline().1, Overdue::KeepAlive);
 }

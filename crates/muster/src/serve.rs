@@ -1,6 +1,7 @@
 //! `muster serve`: opens the registry, puts the services behind the ports, runs, drains.
 
 mod accept;
+mod backlog;
 mod bind;
 mod body;
 mod certificate;
@@ -44,8 +45,8 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
-    let https = bind::bind(config.https, "--https-port").await?;
-    let mqtts = bind::bind(config.mqtts, "--mqtts-port").await?;
+    let https = bind::bind(config.https, "--https-port")?;
+    let mqtts = bind::bind(config.mqtts, "--mqtts-port")?;
     let host = config.hub_host(bind::port(&https)?)?;
     let recorder = health::record_metrics()?;
     let registry = open_registry(&config, &host).await?;
@@ -69,6 +70,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
             limits: config.limits.clone(),
         },
     );
+    tasks.spawn(backlog::watch(stopping.clone()));
     let health = health::router(registry.clone(), dps.clone(), recorder);
     let (underway, underway_stopping) = (dps.clone(), stopping.clone());
     tasks.spawn(async move { underway.run(underway_stopping).await });

@@ -1,4 +1,6 @@
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use ids::DeviceId;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,20 +23,41 @@ impl MqttDevice {
     /// # Errors
     /// When the hub does not let it in.
     pub async fn connect(server: &Server, identity: &Identity) -> Result<Self> {
-        let (host, id) = (server.host(), &identity.name);
+        let stream = server.connect_as(identity, 8883).await?;
+        Self::greet(server, stream, &identity.name, None).await
+    }
+
+    /// The same with a token.
+    ///
+    /// # Errors
+    /// When the hub does not let it in.
+    pub async fn connect_with_token(server: &Server, id: &str, token: &str) -> Result<Self> {
+        let stream = server.connect(8883).await?;
+        Self::greet(server, stream, id, Some(token)).await
+    }
+
+    async fn greet(
+        server: &Server,
+        stream: TlsStream<TcpStream>,
+        id: &str,
+        token: Option<&str>,
+    ) -> Result<Self> {
+        let host = server.host();
         let mut body = text("MQTT")?;
-        // MQTT 3.1.1, user name and clean session, a minute of keep-alive.
-        body.extend([4, 0x82, 0, 60]);
+        // MQTT 3.1.1, user name and clean session, perhaps a password, a minute of keep-alive.
+        body.extend([4, if token.is_some() { 0xc2 } else { 0x82 }, 0, 60]);
         body.extend(text(id)?);
         body.extend(text(&format!("{host}/{id}/?api-version=2021-04-12"))?);
+        if let Some(token) = token {
+            body.extend(text(token)?);
+        }
         let mut device = Self {
-            stream: server.connect_as(identity, 8883).await?,
+            stream,
             id: DeviceId::parse(id)?,
         };
         device.send(0x10, &body).await?;
-        let mut answer = [0; 4];
-        device.stream.read_exact(&mut answer).await?;
-        ensure!(answer == [0x20, 2, 0, 0], "CONNACK is {answer:?}");
+        let answer = device.received().await?;
+        ensure!(answer == Some((0x20, vec![0, 0])), "CONNACK is {answer:?}");
         Ok(device)
     }
 
@@ -47,14 +70,71 @@ impl MqttDevice {
             rid: "1".to_owned(),
             expected: None,
         };
+        self.publish(&topic, properties.to_string().as_bytes())
+            .await
+    }
+
+    /// Publishes at QoS 0.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn publish(&mut self, topic: &DeviceTopic, payload: &[u8]) -> Result<()> {
         let mut body = text(&topic.format(&self.id, None))?;
-        body.extend(properties.to_string().as_bytes());
+        body.extend(payload);
         self.send(0x30, &body).await
     }
 
+    /// Subscribes at QoS 1, and waits until that is granted.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn subscribe(&mut self, filter: &str) -> Result<()> {
+        let mut body = vec![0, 1];
+        body.extend(text(filter)?);
+        body.push(1);
+        self.send(0x82, &body).await?;
+        let answer = self.received().await?;
+        ensure!(
+            answer == Some((0x90, vec![0, 1, 1])),
+            "SUBACK is {answer:?}"
+        );
+        Ok(())
+    }
+
+    /// The next packet of the server, its first byte and its body; `None` when the server has closed the connection. What comes is
+    /// not acknowledged.
+    ///
+    /// # Errors
+    /// When nothing comes within 30 s.
+    pub async fn received(&mut self) -> Result<Option<(u8, Vec<u8>)>> {
+        let packet = tokio::time::timeout(Duration::from_secs(30), self.read_packet());
+        // Whichever way a connection ends, it has ended.
+        Ok(packet.await.context("the server says nothing")?.ok())
+    }
+
+    async fn read_packet(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
+        let kind = self.stream.read_u8().await?;
+        let mut length = 0;
+        for shift in [0, 7, 14, 21] {
+            let byte = self.stream.read_u8().await?;
+            length |= usize::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await?;
+        Ok((kind, body))
+    }
+
     async fn send(&mut self, kind: u8, body: &[u8]) -> Result<()> {
-        ensure!(body.len() < 128, "the length has one byte");
-        let head = [kind, u8::try_from(body.len())?];
+        let mut head = vec![kind];
+        let mut length = body.len();
+        while length >= 0x80 {
+            head.push(u8::try_from(length & 0x7f)? | 0x80);
+            length >>= 7;
+        }
+        head.push(u8::try_from(length)?);
         Ok(self.stream.write_all(&[&head[..], body].concat()).await?)
     }
 }

@@ -71,21 +71,32 @@ impl Server {
     /// # Errors
     /// When the server cannot be described.
     pub fn owner_token(&self) -> Result<String> {
-        let connection = self.dps_connection_string()?;
-        let member = |name: &str| {
-            let found = connection
-                .split(';')
-                .find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
-            found.with_context(|| format!("no {name} in the connection string"))
-        };
-        let key = SharedAccessKey::from_base64(member("SharedAccessKey")?)?;
-        let policy = member("SharedAccessKeyName")?;
-        let expiry = Timestamp::from_unix_seconds(EXPIRY);
-        Ok(wire::sas::build(
-            member("HostName")?,
-            Some(policy),
-            expiry,
-            &key,
-        ))
+        token_of(&self.dps_connection_string()?)
     }
+
+    /// A token of the first hub's owner.
+    ///
+    /// # Errors
+    /// When the server cannot be described.
+    pub fn hub_owner_token(&self) -> Result<String> {
+        token_of(&self.show("/hubs/0/connectionString")?)
+    }
+}
+
+fn token_of(connection: &str) -> Result<String> {
+    let member = |name: &str| {
+        let found = connection
+            .split(';')
+            .find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        found.with_context(|| format!("no {name} in the connection string"))
+    };
+    let key = SharedAccessKey::from_base64(member("SharedAccessKey")?)?;
+    let policy = member("SharedAccessKeyName")?;
+    let expiry = Timestamp::from_unix_seconds(EXPIRY);
+    Ok(wire::sas::build(
+        member("HostName")?,
+        Some(policy),
+        expiry,
+        &key,
+    ))
 }

@@ -27,6 +27,11 @@ pub enum TopicError {
     /// It names nothing that exists.
     #[error("there is no such topic")]
     Unknown,
+    /// It holds a wildcard, which only filters of subscriptions may (MQTT 3.3.2-2).
+    #[error(
+        "a message cannot be published to a topic with + or #; percent-encode them in properties"
+    )]
+    Wildcard,
     /// It belongs to another identity.
     #[error("the topic belongs to another identity")]
     OtherIdentity,
@@ -62,6 +67,14 @@ impl<'a> Parameters<'a> {
 fn strip<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (head, tail) = text.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(tail)
+}
+
+/// Refuses the wildcards of filters in a topic, or in what follows the ids in one: ids of hubs may hold them.
+fn plain(topic: &str) -> Result<&str, TopicError> {
+    match topic.contains(['+', '#']) {
+        true => Err(TopicError::Wildcard),
+        false => Ok(topic),
+    }
 }
 
 /// Splits `{status}/?{parameters}`.

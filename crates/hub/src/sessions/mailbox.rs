@@ -1,10 +1,12 @@
 //! The two ends of one live session: the table's [`Entry`] and the session's own [`Mailbox`].
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use mqtt::Close;
 use registry::Identity;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -61,7 +63,7 @@ struct Shared {
 pub(super) struct Entry {
     token: u64,
     mailbox: mpsc::Sender<Push>,
-    closing: watch::Sender<Option<String>>,
+    closing: watch::Sender<Option<Close>>,
     shared: Arc<Shared>,
 }
 
@@ -95,8 +97,8 @@ impl Entry {
     }
 
     /// Asks the session to end.
-    pub(super) fn close(&self, reason: &str) {
-        self.closing.send_replace(Some(reason.to_owned()));
+    pub(super) fn close(&self, close: Close) {
+        self.closing.send_replace(Some(close));
     }
 
     /// Hands over a desired patch, if the session listens.
@@ -136,7 +138,8 @@ impl Entry {
 
     fn push(&self, push: Push) {
         if self.mailbox.try_send(push).is_err() {
-            self.close("messages for this connection were not taken in time");
+            let reason = "messages for this connection were not taken in time";
+            self.close(Close::new("not_taken", reason));
         }
     }
 }
@@ -167,7 +170,7 @@ pub(crate) struct Mailbox {
     identity: Identity,
     token: u64,
     pushes: mpsc::Receiver<Push>,
-    close_asked: watch::Receiver<Option<String>>,
+    close_asked: watch::Receiver<Option<Close>>,
     shared: Arc<Shared>,
 }
 
@@ -176,15 +179,25 @@ impl Mailbox {
         &self.identity
     }
 
-    /// The next push, or the reason to close. Cancel-safe: both arms only wait and take whole messages.
-    pub(crate) async fn next(&mut self) -> Result<Push, String> {
-        let replaced = || "the connection was replaced".to_owned();
-        tokio::select! {
-            biased;
-            asked = self.close_asked.wait_for(Option::is_some) => {
-                Err(asked.ok().and_then(|reason| reason.clone()).unwrap_or_else(replaced))
-            }
-            push = self.pushes.recv() => push.ok_or_else(replaced),
+    /// The next push. Cancel-safe: it only waits and takes whole messages.
+    pub(crate) async fn next(&mut self) -> Push {
+        match self.pushes.recv().await {
+            Some(push) => push,
+            // The table has dropped this session, which `closed` tells.
+            None => pending().await,
+        }
+    }
+
+    /// Resolves when the session has to end, and tells why.
+    pub(crate) fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
+        let mut asked = self.close_asked.clone();
+        async move {
+            let replaced = || Close::new("taken_over", "the connection was replaced");
+            let asked = asked.wait_for(Option::is_some).await;
+            asked
+                .ok()
+                .and_then(|close| close.clone())
+                .unwrap_or_else(replaced)
         }
     }
 

@@ -245,10 +245,16 @@ impl Device {
 
     /// What the hub pushes next, within 5 s.
     pub async fn pushed(&mut self) -> Result<(String, Value), Close> {
-        let pushed = tokio::time::timeout(Duration::from_secs(5), self.session.next()).await;
-        pushed
-            .expect("nothing was pushed")
-            .map(|push| (push.topic, parsed(&push.payload)))
+        let closed = self.session.closed();
+        let pushed = async {
+            tokio::select! {
+                biased;
+                close = closed => Err(close),
+                push = self.session.next() => Ok((push.topic, parsed(&push.payload))),
+            }
+        };
+        let pushed = tokio::time::timeout(Duration::from_secs(5), pushed).await;
+        pushed.expect("nothing was pushed")
     }
 
     /// Why the hub ends the connection, within 5 s.
@@ -260,7 +266,8 @@ impl Device {
     }
 
     pub async fn end(self, will: Option<Will>) {
-        self.session.ended(will).await;
+        let lost = Close::new("connection_lost", "the client is gone");
+        self.session.ended(lost.into(), will).await;
     }
 }
 

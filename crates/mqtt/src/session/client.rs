@@ -12,6 +12,9 @@ use crate::{
 /// Longest wait for the answer to a PINGREQ, milliseconds.
 const PONG_WITHIN: u64 = 30_000;
 
+/// Nobody asks the device's side how long its packets have waited: whether the server lives is found out with pings.
+const UNTIMED: Millis = Millis(0);
+
 /// What a packet of the server tells the device's loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientEvent {
@@ -157,7 +160,8 @@ impl ClientSession {
         payload: impl Into<Bytes>,
         qos: QoS,
     ) -> Result<Packet, WindowFull> {
-        outgoing_publish(&mut self.outgoing, topic.into(), payload.into(), qos)
+        let message = (topic.into(), payload.into(), qos);
+        outgoing_publish(&mut self.outgoing, message, UNTIMED)
     }
 
     /// The SUBSCRIBE for `filters`, of which there must be at least one.
@@ -165,7 +169,7 @@ impl ClientSession {
     /// # Errors
     /// When the server has too many packets unacknowledged.
     pub fn subscribe(&mut self, filters: Vec<SubscribeFilter>) -> Result<Packet, WindowFull> {
-        let id = self.outgoing.open()?;
+        let id = self.outgoing.open(UNTIMED)?;
         self.subscribing.insert(id, filters.len());
         Ok(Packet::Subscribe(Subscribe { id, filters }))
     }
@@ -175,7 +179,7 @@ impl ClientSession {
     /// # Errors
     /// When the server has too many packets unacknowledged.
     pub fn unsubscribe(&mut self, filters: Vec<String>) -> Result<Packet, WindowFull> {
-        let id = self.outgoing.open()?;
+        let id = self.outgoing.open(UNTIMED)?;
         Ok(Packet::Unsubscribe(Unsubscribe { id, filters }))
     }
 

@@ -1,6 +1,7 @@
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
-use crate::{Delivery, PacketId, ProtocolError, Publish};
+use crate::{Delivery, Millis, PacketId, ProtocolError, Publish};
 
 /// Too many messages of ours wait for the peer's acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -10,12 +11,12 @@ pub struct WindowFull {
     pub limit: usize,
 }
 
-/// Packets of ours that wait for an answer, by id.
+/// Packets of ours that wait for an answer, by id, and since when.
 #[derive(Debug)]
 pub(super) struct Outbox {
     limit: usize,
     last: PacketId,
-    open: HashSet<PacketId>,
+    open: HashMap<PacketId, Millis>,
 }
 
 impl Outbox {
@@ -24,7 +25,7 @@ impl Outbox {
             // Below the number of ids, so that a free one is always found.
             limit: limit.min(usize::from(u16::MAX) - 1),
             last: PacketId::MAX,
-            open: HashSet::new(),
+            open: HashMap::new(),
         }
     }
 
@@ -33,13 +34,14 @@ impl Outbox {
     }
 
     /// Takes an id that nothing in flight has.
-    pub(super) fn open(&mut self) -> Result<PacketId, WindowFull> {
+    pub(super) fn open(&mut self, now: Millis) -> Result<PacketId, WindowFull> {
         if self.is_full() {
             return Err(WindowFull { limit: self.limit });
         }
         loop {
             self.last = self.last.checked_add(1).unwrap_or(PacketId::MIN);
-            if self.open.insert(self.last) {
+            if let Entry::Vacant(free) = self.open.entry(self.last) {
+                free.insert(now);
                 return Ok(self.last);
             }
         }
@@ -47,7 +49,12 @@ impl Outbox {
 
     /// Frees an id; whether it was in flight.
     pub(super) fn close(&mut self, id: PacketId) -> bool {
-        self.open.remove(&id)
+        self.open.remove(&id).is_some()
+    }
+
+    /// Since when the one that waits longest has waited.
+    pub(super) fn waiting_since(&self) -> Option<Millis> {
+        self.open.values().min().copied()
     }
 }
 

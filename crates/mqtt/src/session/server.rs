@@ -25,6 +25,19 @@ pub enum ServerEvent {
     Disconnect,
 }
 
+/// What a client has let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overdue {
+    /// It was silent for longer than 1.5 times its keep-alive.
+    KeepAlive,
+    /// It did not acknowledge a QoS 1 message.
+    Acknowledgement,
+}
+
+/// Longest wait for the acknowledgement of a QoS 1 message, milliseconds. 3.1.1 sends nothing again within a connection, so that
+/// waiting longer would not help.
+const ACKNOWLEDGED_WITHIN: u64 = 120_000;
+
 /// The server's side of one connection, from the accepted CONNECT on.
 #[derive(Debug)]
 pub struct ServerSession {
@@ -59,10 +72,16 @@ impl ServerSession {
         }
     }
 
-    /// When the client has to be taken for dead unless a packet of it arrives before: 1.5 times its keep-alive after the last one.
+    /// When the connection has to be closed, and for which omission, unless something arrives before: 1.5 times its keep-alive after
+    /// the last packet, or when a message was not acknowledged in time.
     #[must_use]
-    pub fn deadline(&self) -> Millis {
-        self.deadline
+    pub fn deadline(&self) -> (Millis, Overdue) {
+        let oldest = self.outgoing.waiting_since();
+        let acknowledged = oldest.map(|since| since.plus(ACKNOWLEDGED_WITHIN));
+        match acknowledged {
+            Some(by) if by < self.deadline => (by, Overdue::Acknowledgement),
+            _ => (self.deadline, Overdue::KeepAlive),
+        }
     }
 
     /// Takes in one packet of the client.
@@ -111,21 +130,22 @@ impl ServerSession {
         topic: impl Into<String>,
         payload: impl Into<Bytes>,
         qos: QoS,
+        now: Millis,
     ) -> Result<Packet, WindowFull> {
-        outgoing_publish(&mut self.outgoing, topic.into(), payload.into(), qos)
+        let message = (topic.into(), payload.into(), qos);
+        outgoing_publish(&mut self.outgoing, message, now)
     }
 }
 
 pub(super) fn outgoing_publish(
     outbox: &mut Outbox,
-    topic: String,
-    payload: Bytes,
-    qos: QoS,
+    (topic, payload, qos): (String, Bytes, QoS),
+    now: Millis,
 ) -> Result<Packet, WindowFull> {
     let delivery = match qos {
         QoS::AtMostOnce => Delivery::AtMostOnce,
         QoS::AtLeastOnce => Delivery::AtLeastOnce {
-            id: outbox.open()?,
+            id: outbox.open(now)?,
             duplicate: false,
         },
     };

@@ -1,14 +1,29 @@
 //! Opens listening sockets, and says who holds a port when it cannot.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, anyhow};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that the kernel completes before they are accepted; it cuts this down to its own `net.core.somaxconn`. A fleet
+/// that comes back after an outage connects within a moment, and who finds no place tries again after one, three and seven seconds.
+pub const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart does not wait for the last connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Binds `address`, which the flag `flag` set.
-pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+pub fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    listen(address).map_err(|error| {
         let why = match error.kind() {
             ErrorKind::PermissionDenied => format!(
                 "ports below 1024 need a right: run as root, or `setcap cap_net_bind_service+ep` on this program, or give {flag} another port"
@@ -95,20 +110,33 @@ pub fn port(listener: &TcpListener) -> anyhow::Result<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
     async fn a_taken_port_names_its_holder_and_the_flag() {
-        let first = bind(([127, 0, 0, 1], 0).into(), "--https-port")
-            .await
-            .unwrap();
+        let first = bind(([127, 0, 0, 1], 0).into(), "--https-port").unwrap();
         let taken = first.local_addr().unwrap();
-        let error = format!("{:#}", bind(taken, "--https-port").await.unwrap_err());
+        let error = format!("{:#}", bind(taken, "--https-port").unwrap_err());
         let pid = format!("pid {}", std::process::id());
         assert!(
             error.contains("--https-port") && error.contains(&pid),
             "{error}"
         );
+    }
+
+    /// H17: a fleet after a restart connects at once, before this process has come to accept anybody.
+    #[tokio::test]
+    async fn a_thousand_connections_wait_to_be_accepted() {
+        let listener = bind(([127, 0, 0, 1], 0).into(), "--https-port").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        for number in 0..1000 {
+            let connecting = tokio::net::TcpStream::connect(address);
+            let connected = tokio::time::timeout(Duration::from_millis(900), connecting).await;
+            waiting.push(connected.unwrap_or_else(|_| panic!("{number} did not connect")));
+        }
     }
 
     /// Several servers live side by side on addresses of their own, with the same ports.

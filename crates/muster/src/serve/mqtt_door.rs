@@ -3,12 +3,16 @@
 //! The user name of the CONNECT tells whether a device registers or talks to its hub; both stand behind the same trait, so this
 //! file knows neither topics nor twins.
 
+use std::future::pending;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use dps::ClientAddress;
+use futures_util::FutureExt;
 use mqtt::{
     Application, Close, ConnAck, Connect, ConnectRefused, ConnectReturnCode, DecodeError, Delivery,
-    Millis, Outgoing, Packet, QoS, ServerEvent, ServerSession, SubAck, decode, encode,
+    Ending, Millis, Outgoing, Overdue, Packet, QoS, ServerEvent, ServerSession, SubAck, decode,
+    encode,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -19,12 +23,18 @@ use super::accept::Peer;
 use super::front::Front;
 use super::shutdown;
 
-/// A telemetry message of 256 KB, its topic and its property bag.
-const MAX_PACKET: usize = 300 * 1024;
+/// CONNECT with the longest user name and password, and a will.
+const MAX_FIRST_PACKET: usize = 20 * 1024;
 /// A client that has not sent CONNECT by then is let go.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// A packet that was begun has to be whole by then, as long as its sender has proved nothing.
+const PACKET_DEADLINE: Duration = Duration::from_secs(30);
+/// The same of those who have: 256 KB take a minute and more in slow networks.
+const PROVEN_PACKET_DEADLINE: Duration = Duration::from_secs(180);
 /// A client that has not taken what was written by then is let go.
 const SEND_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the last words of a connection may take.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// Answers are sent at the latest when so many bytes of them wait.
 const MAX_WAITING: usize = 64 * 1024;
 /// Bytes that are asked of the socket at once.
@@ -35,22 +45,23 @@ pub async fn serve<S>(stream: S, peer: Peer, front: Front, stopping: watch::Rece
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let mut wire = Wire {
-        stream,
-        input: BytesMut::new(),
-        output: BytesMut::new(),
-        started: Instant::now(),
-    };
+    let address = peer.address;
+    let mut wire = Wire::new(stream);
     metrics::gauge!("muster_mqtt_connections").increment(1);
     if let Err(close) = converse(&mut wire, peer, &front, stopping).await {
-        tracing::debug!(reason = %close, "MQTT connection ended");
+        // Who has said nothing was only looking whether somebody listens.
+        if wire.silent {
+            tracing::debug!(client.address = %address, reason.code = close.code, "an MQTT connection ended: {close}");
+        } else {
+            tracing::info!(client.address = %address, reason.code = close.code, "an MQTT connection ended before it was accepted: {close}");
+        }
     }
-    let _ = wire.flush().await;
-    // A client that does not read would keep the goodbye, and with it the connection, waiting for ever.
-    let _ = tokio::time::timeout(SEND_DEADLINE, wire.stream.shutdown()).await;
+    wire.say_goodbye().await;
     metrics::gauge!("muster_mqtt_connections").decrement(1);
 }
 
+/// # Errors
+/// When the connection ended before a session began.
 async fn converse<S>(
     wire: &mut Wire<S>,
     peer: Peer,
@@ -62,36 +73,56 @@ where
 {
     let first = tokio::select! {
         first = tokio::time::timeout(CONNECT_DEADLINE, wire.read_packet()) => first,
-        () = shutdown::told(&mut stopping) => return Err(Close::because("the server is stopping")),
+        () = shutdown::told(&mut stopping) => return Err(server_stops()),
     };
     let connect = match first {
-        Err(_) => return Err(Close::because("no CONNECT arrived in time")),
+        Err(_) => return Err(Close::new("connect_absent", "no CONNECT arrived in time")),
         Ok(Err(Broken::Version)) => {
             return refuse(wire, ConnectReturnCode::UnacceptableProtocolVersion).await;
         }
-        Ok(Err(broken)) => return Err(broken.into()),
+        Ok(Err(Broken::Closed(close))) => return Err(close),
         Ok(Ok(Packet::Connect(connect))) => connect,
         Ok(Ok(other)) => {
-            return Err(Close::because(format!(
-                "{} came before CONNECT",
-                other.name()
-            )));
+            let reason = format!("{} came before CONNECT", other.name());
+            return Err(Close::new("protocol", reason));
         }
     };
-    match Username::parse(connect.username.as_deref().unwrap_or_default()) {
-        Ok(Username::Provisioning(_)) => {
-            let session = front.dps.mqtt(&connect, peer.chain.0);
-            accept(wire, connect, session, stopping).await
-        }
-        Ok(Username::Hub(_)) => {
-            let session = front.hub.mqtt(&connect, peer.chain.0).await;
-            accept(wire, connect, session, stopping).await
-        }
-        Err(error) => {
-            tracing::info!(client.id = %connect.client_id, error = %error, "MQTT CONNECT refused");
-            refuse(wire, ConnectReturnCode::BadUserNameOrPassword).await
-        }
-    }
+    let refused = match Username::parse(connect.username.as_deref().unwrap_or_default()) {
+        Ok(Username::Provisioning(_)) => match front.dps.mqtt(&connect, peer.chain.0) {
+            Ok(session) => {
+                let session = session.coming_from(ClientAddress(peer.address));
+                return accept(wire, connect, session, stopping).await;
+            }
+            Err(refused) => refused,
+        },
+        Ok(Username::Hub(_)) => match front.hub.mqtt(&connect, peer.chain.0).await {
+            Ok(session) => return accept(wire, connect, session, stopping).await,
+            Err(refused) => refused,
+        },
+        Err(error) => ConnectRefused::new(
+            ConnectReturnCode::BadUserNameOrPassword,
+            with_causes(&error),
+        ),
+    };
+    tracing::info!(
+        client.id = %connect.client_id,
+        client.address = %peer.address,
+        reason.code = refused.code.code(),
+        "the MQTT connection of {:?} was refused: {}",
+        connect.client_id,
+        refused.reason,
+    );
+    refuse(wire, refused.code).await
+}
+
+fn server_stops() -> Close {
+    Close::new("server_stopping", "the server is stopping")
+}
+
+/// An error with its causes, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
@@ -105,32 +136,32 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     wire.flush().await
 }
 
+/// Runs an accepted session to its end.
 async fn accept<S, A>(
     wire: &mut Wire<S>,
     connect: Connect,
-    session: Result<A, ConnectRefused>,
+    mut application: A,
     stopping: watch::Receiver<bool>,
 ) -> Result<(), Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     A: Application,
 {
-    let mut application = match session {
-        Ok(application) => application,
-        Err(refused) => {
-            tracing::info!(client.id = %connect.client_id, reason = %refused.reason, "MQTT CONNECT refused");
-            return refuse(wire, refused.code).await;
-        }
-    };
     wire.queue(&Packet::ConnAck(ConnAck {
         session_present: false,
         code: ConnectReturnCode::Accepted,
     }))?;
     let mut session = ServerSession::new(&connect, wire.now());
-    let ended = talk(wire, &mut session, &mut application, stopping).await;
-    let graceful = matches!(ended, Ok(Goodbye::ByClient));
-    application.ended(connect.will.filter(|_| !graceful)).await;
-    ended.map(|_| ())
+    wire.limit = A::MAX_PACKET;
+    let how = match talk(wire, &mut session, &mut application, stopping).await {
+        Ok(Goodbye::ByClient) => Ending::Disconnect,
+        Ok(Goodbye::ByServer) => Ending::Closed(server_stops()),
+        Err(close) => Ending::Closed(close),
+    };
+    metrics::counter!("muster_mqtt_sessions_ended_total", "reason" => how.code()).increment(1);
+    let will = connect.will.filter(|_| how != Ending::Disconnect);
+    application.ended(how, will).await;
+    Ok(())
 }
 
 /// How a session ended without a fault.
@@ -152,9 +183,14 @@ where
     A: Application,
 {
     let mut replies = Vec::new();
+    let mut closed = std::pin::pin!(application.closed());
     loop {
         // What has arrived is answered with one write, unless the answers are much longer than the questions.
         while let Some(packet) = wire.buffered()? {
+            // What a session does after it was to end is not done, however much of it is here already.
+            if let Some(close) = closed.as_mut().now_or_never() {
+                return Err(close);
+            }
             if handle(wire, session, application, packet, &mut replies).await? {
                 return Ok(Goodbye::ByClient);
             }
@@ -162,15 +198,42 @@ where
                 wire.flush().await?;
             }
         }
-        wire.flush().await?;
-        let deadline = wire.started + Duration::from_millis(session.deadline().0);
-        // Cancel-safe: `fill` takes bytes only when it completes, `next` promises to lose nothing, timers hold no state.
+        // A flush that is broken off is not gone on with: the connection ends.
         tokio::select! {
-            filled = wire.fill() => filled?,
-            pushed = application.next(), if session.can_publish() => wire.push(session, pushed?)?,
-            () = tokio::time::sleep_until(deadline) => return Err(Close::because("the client's keep-alive ran out")),
-            () = shutdown::told(&mut stopping) => return Ok(Goodbye::ByServer),
+            biased;
+            close = closed.as_mut() => return Err(close),
+            flushed = wire.flush() => flushed?,
         }
+        let (due, omission) = session.deadline();
+        let due = wire.started + Duration::from_millis(due.0);
+        let whole_by = wire.whole_by(application.is_proven());
+        // Cancel-safe: `fill` takes bytes only when it completes, `next` promises to lose nothing, the others only wait.
+        tokio::select! {
+            close = closed.as_mut() => return Err(close),
+            () = shutdown::told(&mut stopping) => return Ok(Goodbye::ByServer),
+            filled = wire.fill() => filled?,
+            pushed = application.next(), if session.can_publish() => wire.push(session, pushed)?,
+            () = tokio::time::sleep_until(due) => return Err(overdue(omission)),
+            () = reached(whole_by) => return Err(Close::new("packet_unfinished", "a packet was begun and not finished in time")),
+        }
+    }
+}
+
+/// Waits until a moment, if there is one.
+async fn reached(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
+fn overdue(omission: Overdue) -> Close {
+    match omission {
+        Overdue::KeepAlive => Close::new("keep_alive", "the client's keep-alive ran out"),
+        Overdue::Acknowledgement => Close::new(
+            "unacknowledged",
+            "the client did not acknowledge a message in time",
+        ),
     }
 }
 
@@ -189,7 +252,7 @@ where
     let now = wire.now();
     match session
         .receive(packet, now)
-        .map_err(|e| Close::because(e.to_string()))?
+        .map_err(|error| Close::new("protocol", error.to_string()))?
     {
         ServerEvent::Publish(publish) => {
             let delivery = publish.delivery;
@@ -228,21 +291,33 @@ where
 enum Broken {
     /// The client speaks another level of MQTT, which has an answer of its own.
     Version,
-    Other(String),
+    Closed(Close),
 }
 
 impl From<Broken> for Close {
     fn from(broken: Broken) -> Self {
         match broken {
-            Broken::Version => Self::because("the client does not speak MQTT 3.1.1"),
-            Broken::Other(reason) => Self::because(reason),
+            Broken::Version => Self::new("protocol", "a second CONNECT, not of MQTT 3.1.1"),
+            Broken::Closed(close) => close,
         }
     }
 }
 
 impl From<Close> for Broken {
     fn from(close: Close) -> Self {
-        Self::Other(close.reason)
+        Self::Closed(close)
+    }
+}
+
+impl From<DecodeError> for Broken {
+    fn from(error: DecodeError) -> Self {
+        let code = match error {
+            DecodeError::Protocol { .. } => return Self::Version,
+            DecodeError::TooLarge { .. } | DecodeError::TooLong { .. } => "packet_too_large",
+            DecodeError::QoS2 => "qos_2",
+            _ => "packet_malformed",
+        };
+        Self::Closed(Close::new(code, error.to_string()))
     }
 }
 
@@ -252,9 +327,30 @@ struct Wire<S> {
     input: BytesMut,
     output: BytesMut,
     started: Instant,
+    /// Most bytes of a packet.
+    limit: usize,
+    /// Since when the rest of a packet is awaited.
+    begun: Option<Instant>,
+    /// Whether nothing has arrived.
+    silent: bool,
+    /// Whether a write was begun and not finished: nothing that is written after it would be understood.
+    torn: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    fn new(stream: S) -> Self {
+        Self {
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            started: Instant::now(),
+            limit: MAX_FIRST_PACKET,
+            begun: None,
+            silent: true,
+            torn: false,
+        }
+    }
+
     /// Milliseconds since the connection began: the clock that the session state machine counts by.
     fn now(&self) -> Millis {
         Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
@@ -262,11 +358,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// The next packet that has arrived whole.
     fn buffered(&mut self) -> Result<Option<Packet>, Broken> {
-        match decode(&mut self.input, MAX_PACKET) {
-            Ok(packet) => Ok(packet),
-            Err(DecodeError::Protocol { .. }) => Err(Broken::Version),
-            Err(error) => Err(Broken::Other(format!("malformed MQTT: {error}"))),
+        let packet = decode(&mut self.input, self.limit)?;
+        if packet.is_some() || self.input.is_empty() {
+            self.begun = None;
+        } else if self.begun.is_none() {
+            self.begun = Some(Instant::now());
         }
+        Ok(packet)
+    }
+
+    /// When the packet that was begun has to be whole.
+    fn whole_by(&self, proven: bool) -> Option<Instant> {
+        let limit = match proven {
+            true => PROVEN_PACKET_DEADLINE,
+            false => PACKET_DEADLINE,
+        };
+        self.begun.map(|begun| begun + limit)
     }
 
     async fn read_packet(&mut self) -> Result<Packet, Broken> {
@@ -285,18 +392,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         let mut chunk = [0; READ];
         match self.stream.read(&mut chunk).await {
-            Ok(0) => Err(Close::because("the client closed the connection")),
+            Ok(0) => Err(Close::new(
+                "connection_lost",
+                "the client closed the connection without a goodbye",
+            )),
             Ok(length) => {
+                self.silent = false;
                 self.input.extend_from_slice(&chunk[..length]);
                 Ok(())
             }
-            Err(error) => Err(Close::because(format!("the connection broke: {error}"))),
+            Err(error) => Err(broke(&error)),
         }
     }
 
     fn queue(&mut self, packet: &Packet) -> Result<(), Close> {
         encode(packet, &mut self.output)
-            .map_err(|error| Close::because(format!("a packet of ours: {error}")))
+            .map_err(|error| Close::new("failed", format!("a packet of ours: {error}")))
     }
 
     /// Queues a message of the server; over a full window it goes out at QoS 0 rather than ending the session.
@@ -306,10 +417,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             payload,
             qos,
         } = message;
+        let now = self.now();
         let packet = session
-            .publish(topic.clone(), payload.clone(), qos)
-            .or_else(|_full| session.publish(topic, payload, QoS::AtMostOnce))
-            .map_err(|full| Close::because(full.to_string()))?;
+            .publish(topic.clone(), payload.clone(), qos, now)
+            .or_else(|_full| session.publish(topic, payload, QoS::AtMostOnce, now))
+            .map_err(|full| Close::new("failed", full.to_string()))?;
         self.queue(&packet)
     }
 
@@ -317,17 +429,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if self.output.is_empty() {
             return Ok(());
         }
+        self.torn = true;
         let bytes: Bytes = self.output.split().freeze();
         let sent = async {
             self.stream.write_all(&bytes).await?;
             self.stream.flush().await
         };
-        match tokio::time::timeout(SEND_DEADLINE, sent).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Close::because(format!("the connection broke: {error}"))),
-            Err(_) => Err(Close::because("the client does not read")),
-        }
+        let sent = tokio::time::timeout(SEND_DEADLINE, sent).await;
+        let sent = sent.map_err(|_| Close::new("not_reading", "the client does not read"))?;
+        sent.map_err(|error| broke(&error))?;
+        self.torn = false;
+        Ok(())
     }
+
+    /// Sends what is left to be said, and that it was the last. A client that did not take what came before is not waited for again.
+    async fn say_goodbye(&mut self) {
+        if self.torn {
+            return;
+        }
+        let goodbye = async {
+            self.flush().await?;
+            self.stream.shutdown().await.map_err(|error| broke(&error))
+        };
+        // Too late is as good as done.
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+}
+
+fn broke(error: &std::io::Error) -> Close {
+    Close::new("connection_lost", format!("the connection broke: {error}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use ids::{DeviceId, ModuleId};
 
-use super::{Parameters, TopicError, own, root, status, strip, version, version_parameter};
+use super::{Parameters, TopicError, own, plain, root, status, strip, version, version_parameter};
 
 const TWIN_GET: &str = "$iothub/twin/GET/?";
 const TWIN_REPORTED: &str = "$iothub/twin/PATCH/properties/reported/?";
@@ -48,9 +48,10 @@ impl DeviceTopic {
         if let Some(rest) = strip(topic, "devices/") {
             let bag = own(rest, device, module, "messages/events")?;
             return Ok(Self::Events {
-                bag: bag.to_owned(),
+                bag: plain(bag)?.to_owned(),
             });
         }
+        let topic = plain(topic)?;
         if let Some(parameters) = strip(topic, TWIN_GET) {
             let rid = Parameters(parameters).rid()?.to_owned();
             return Ok(Self::TwinGet { rid });
@@ -192,6 +193,14 @@ mod tests {
                 TopicError::Unknown,
             ),
             ("somewhere", TopicError::Unknown),
+            // H23: wildcards are for filters; what is part of an id is not one.
+            ("devices/dev#+1%/messages/events/#", TopicError::Wildcard),
+            (
+                "devices/dev#+1%/messages/events/a=b+c",
+                TopicError::Wildcard,
+            ),
+            ("$iothub/twin/GET/?$rid=1+1", TopicError::Wildcard),
+            ("$iothub/methods/res/+/?$rid=1", TopicError::Wildcard),
         ] {
             assert_eq!(
                 DeviceTopic::parse(topic, &device(), None),

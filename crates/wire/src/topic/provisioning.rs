@@ -1,4 +1,4 @@
-use super::{Parameters, TopicError, strip};
+use super::{Parameters, TopicError, plain, strip};
 
 /// What a device subscribes to before it registers.
 pub const PROVISIONING_FILTER: &str = "$dps/registrations/res/#";
@@ -30,6 +30,7 @@ impl ProvisioningRequest {
     /// # Errors
     /// When it is not one of the two, or lacks its `$rid` or `operationId`.
     pub fn parse(topic: &str) -> Result<Self, TopicError> {
+        let topic = plain(topic)?;
         if let Some(parameters) = strip(topic, REGISTER) {
             let rid = Parameters(parameters).rid()?.to_owned();
             return Ok(Self::Register { rid });
