@@ -2,9 +2,11 @@
 //! Azure's template knows is named as not offered yet instead of being ignored.
 
 mod apply;
+mod characters;
 mod credential;
 mod diff;
 mod input;
+mod pem;
 mod places;
 mod reader;
 mod syntax;

@@ -91,6 +91,7 @@ pub async fn run<R: ModuleRuntime>(
         reach: RwLock::new(None),
         daemon,
         set_log_level,
+        paths: paths.clone(),
         started: clock::now(),
     };
     let management = Arc::new(management);
@@ -174,8 +175,9 @@ struct Live<R> {
 impl<R: ModuleRuntime> Device<R> {
     fn wait_for_configuration(&self) {
         let hint = format!(
-            "no configuration is applied; write {} (iotedge config template shows how) and run: iotedge config apply",
+            "no configuration is applied; write {} (iotedge config template shows how) and run: {}",
             self.paths.config().display(),
+            self.paths.command("iotedge config apply"),
         );
         tracing::warn!("{hint}");
         self.management.board.show(|shown| {

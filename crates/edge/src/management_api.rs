@@ -14,6 +14,7 @@ use crate::causes::chain_of;
 use crate::connect::Command;
 use crate::local_http::{LocalRequest, Refusal, Reply};
 use crate::methods::restart;
+use crate::paths::Paths;
 use crate::runtime::{ContainerState, ModuleRuntime, RuntimeError};
 use crate::situation::Board;
 
@@ -65,6 +66,8 @@ pub struct Management<R> {
     pub daemon: mpsc::Sender<DaemonRequest>,
     /// Level of the log.
     pub set_log_level: SetLogLevel,
+    /// For the hints that it gives.
+    pub paths: Paths,
     /// When the daemon started.
     pub started: Timestamp,
 }
@@ -146,7 +149,10 @@ impl<R: ModuleRuntime> Management<R> {
             )
         })?;
         if name == "edgeAgent" {
-            let message = "edgeAgent is part of aziot-edged; its log is that of the system: iotedge system logs";
+            let message = format!(
+                "edgeAgent is part of aziot-edged; its log is that of the system: {}",
+                self.paths.command("iotedge system logs"),
+            );
             return Err(Refusal::new(StatusCode::NOT_FOUND, message));
         }
         let stream = self
@@ -162,8 +168,10 @@ impl<R: ModuleRuntime> Management<R> {
     async fn switch(&self, name: &str, verb: &str) -> Answer {
         let module = parse(name)?;
         if name == "edgeAgent" {
-            let message =
-                "edgeAgent is part of aziot-edged; restart it with: iotedge system restart";
+            let message = format!(
+                "edgeAgent is part of aziot-edged; restart it with: {}",
+                self.paths.command("iotedge system restart"),
+            );
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
         let reach = self.reach().await?;

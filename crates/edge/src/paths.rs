@@ -45,6 +45,33 @@ impl Paths {
         format!("edge-{short}-")
     }
 
+    /// A command as the owner of this device has to type it: `iotedge list`, or `iotedge list --root /srv/one`.
+    #[must_use]
+    pub fn command(&self, command: &str) -> String {
+        if self.root == Path::new("/") {
+            return command.to_owned();
+        }
+        let root = self.root.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+        if root.chars().all(plain) {
+            format!("{command} --root {root}")
+        } else {
+            format!("{command} --root '{}'", root.replace('\'', r"'\''"))
+        }
+    }
+
+    /// How the owner starts the daemon.
+    #[must_use]
+    pub fn start_hint(&self) -> String {
+        let by_hand = self.command("aziot-edged run");
+        if self.root == Path::new("/") {
+            format!("start it with `systemctl start aziot-edged` or `{by_hand}`")
+        } else {
+            // The unit is that of the machine's own device.
+            format!("start it with `{by_hand}`")
+        }
+    }
+
     /// `config.toml`: what the owner writes.
     #[must_use]
     pub fn config(&self) -> PathBuf {
@@ -118,6 +145,26 @@ impl Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hints_name_the_root_that_they_are_about() {
+        let hint = |root: &str| {
+            Paths::under(Path::new(root))
+                .unwrap()
+                .command("iotedge list")
+        };
+        assert_eq!(hint("/"), "iotedge list");
+        assert_eq!(hint("/srv/one"), "iotedge list --root /srv/one");
+        assert_eq!(
+            hint("/srv/o'ne two"),
+            r"iotedge list --root '/srv/o'\''ne two'"
+        );
+        let one = Paths::under(Path::new("/srv/one")).unwrap();
+        assert_eq!(
+            one.start_hint(),
+            "start it with `aziot-edged run --root /srv/one`"
+        );
+    }
 
     #[test]
     fn only_devices_below_a_folder_have_a_prefix() {

@@ -98,6 +98,16 @@ impl Timestamp {
         )
     }
 
+    /// For people, who read no fractions: `2026-01-02T03:04:05Z`.
+    #[must_use]
+    pub fn in_seconds(self) -> String {
+        let mut text = self.to_string();
+        if let Some(point) = text.find('.') {
+            text.replace_range(point..text.len() - 1, "");
+        }
+        text
+    }
+
     /// From the `time` crate's type.
     #[must_use]
     pub fn from_offset_date_time(moment: OffsetDateTime) -> Self {
@@ -167,6 +177,13 @@ impl From<Timestamp> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_read_seconds() {
+        let moment = Timestamp::parse("2026-01-02T03:04:05.6789012Z").unwrap();
+        assert_eq!(moment.in_seconds(), "2026-01-02T03:04:05Z");
+        assert_eq!(Timestamp::NEVER.in_seconds(), "0001-01-01T00:00:00Z");
+    }
 
     #[test]
     fn seven_digits_and_back() {

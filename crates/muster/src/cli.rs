@@ -18,7 +18,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::operator::{OperatorError, Target};
-pub use output::{Column, Format};
+pub use output::{CLOSED, Column, Format, is_closed};
 
 /// Zero-touch provisioning and device management, compatible with Azure IoT Hub and its Device Provisioning Service.
 #[derive(Debug, Parser)]

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match cli::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if cli::is_closed(&error) => ExitCode::from(cli::CLOSED),
         Err(error) => {
             let mut stderr = std::io::stderr().lock();
             let _ = writeln!(stderr, "muster: {error}");

@@ -19,7 +19,7 @@ const BAD_SETTINGS: u8 = 153;
 
 /// The IoT Edge runtime of this device.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "aziot-edged", version)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,

@@ -4,6 +4,7 @@
 //! mean the same lines (plus the header's).
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -80,7 +81,8 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
         path: path.to_owned(),
         faults,
     };
-    let (config, remarks) = Config::parse(&text).map_err(faulty)?;
+    let (config, mut remarks) = Config::parse(&text).map_err(faulty)?;
+    remarks.extend(open_to_everybody(path));
     let examined = examine(&config, now);
     if !acceptable(&examined.faults) {
         let mut faults = [remarks, examined.faults].concat();
@@ -92,6 +94,18 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
         config,
         examined,
         remarks,
+    })
+}
+
+/// Who can write the file decides what the device runs when it is applied next.
+fn open_to_everybody(path: &Path) -> Option<Fault> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let shown = path.display();
+    (mode & 0o002 != 0).then(|| {
+        let message = format!(
+            "{shown} can be written by everybody (mode {mode:04o}); run: chmod 600 {shown}"
+        );
+        Fault::warning(None, message)
     })
 }
 
@@ -151,5 +165,26 @@ fn read(path: &Path) -> Result<Option<String>, ApplyError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     }
-    std::fs::read_to_string(path).map(Some).map_err(unreadable)
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(bytes).map_err(|error| ApplyError::Faults {
+        path: path.to_owned(),
+        faults: vec![not_utf8(error.as_bytes(), error.utf8_error().valid_up_to())],
+    })?;
+    Ok(Some(text))
+}
+
+/// Editors of Windows write UTF-16, or a code page of their own.
+fn not_utf8(bytes: &[u8], good: usize) -> Fault {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let message = "the file is UTF-16 text; save it as UTF-8";
+        return Fault::error(None, message);
+    }
+    let line = bytes[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+    Fault::error(
+        Some(line),
+        format!(
+            "the byte {:#04x} in this line is not UTF-8; save the file as UTF-8",
+            bytes.get(good).copied().unwrap_or_default()
+        ),
+    )
 }

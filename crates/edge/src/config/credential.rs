@@ -6,10 +6,11 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use ids::{RegistrationId, Timestamp};
-use pki::{Certificate, PrivateKey};
+use pki::{Certificate, KeyError, PrivateKey};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::pem::{self, Wanted};
 use super::{Config, Fault, FileReference};
 use crate::causes::chain_of;
 
@@ -75,16 +76,16 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
     let leaf = chain.first()?;
     let line = Some(from.identity_cert.line);
     let shown = from.identity_cert.path.display();
-    if leaf.is_ca() {
-        faults.push(Fault::error(line, format!(
-            "{shown} begins with a CA certificate ({}), perhaps the Edge CA's; a device identity is a leaf: use {IDENTITY_FILE}",
-            leaf.subject(),
-        )));
-    }
     validity(&chain, &shown.to_string(), line, now, faults);
-    if !leaf.is_ca() {
-        order(&chain, &shown.to_string(), line, faults);
+    if leaf.is_ca() {
+        // Its name and its key are another's: what else could be found would lead astray.
+        faults.push(Fault::error(
+            line,
+            format!("{shown} {}", begins_with_a_ca(&chain)),
+        ));
+        return None;
     }
+    order(&chain, &shown.to_string(), line, faults);
     let registration_id = registration_id(config, leaf, faults);
     let key = key?;
     match device::Identity::new(&chain, &key) {
@@ -109,6 +110,28 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
     }
 }
 
+/// Why a file that begins with a CA certificate is no identity, and what to do.
+fn begins_with_a_ca(chain: &[Certificate]) -> String {
+    let leaf = chain.iter().position(|certificate| !certificate.is_ca());
+    match (chain, leaf) {
+        (_, Some(place)) => format!(
+            "begins with a CA certificate; the device's own ({}) stands at place {} and has to be the first, followed by its issuers",
+            chain[place].subject(),
+            place + 1,
+        ),
+        ([only], None) if only.is_self_issued() => format!(
+            "holds one certificate ({}) that issued itself and is a CA's, as plain `openssl req -x509` makes it; a device identity is a leaf: \
+             make it with `openssl req -x509 -extensions usr_cert -addext extendedKeyUsage=clientAuth …`, or use {IDENTITY_FILE}",
+            only.subject(),
+        ),
+        ([first, ..], None) => format!(
+            "begins with a CA certificate ({}), perhaps the Edge CA's; a device identity is a leaf: use {IDENTITY_FILE}",
+            first.subject(),
+        ),
+        ([], None) => "holds no certificate".to_owned(),
+    }
+}
+
 fn validity(
     chain: &[Certificate],
     shown: &str,
@@ -119,10 +142,10 @@ fn validity(
     for certificate in chain {
         let subject = certificate.subject();
         if now > certificate.not_after() {
-            let ended = certificate.not_after();
+            let (ended, now) = (certificate.not_after().in_seconds(), now.in_seconds());
             faults.push(Fault::error(line, format!("{shown}: the certificate of {subject} expired at {ended}; issue a new one (the clock says {now})")));
         } else if now < certificate.not_before() {
-            let begins = certificate.not_before();
+            let (begins, now) = (certificate.not_before().in_seconds(), now.in_seconds());
             faults.push(Fault::error(line, format!(
                 "{shown}: the certificate of {subject} is not valid before {begins}, but the clock says {now}; if the clock is wrong, set it",
             )));
@@ -203,21 +226,14 @@ fn registration_id(
 }
 
 fn certificates(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Vec<Certificate>> {
-    let text = text(file, faults)?;
-    match Certificate::parse_pem_bundle(&text) {
-        Ok(chain) => Some(chain),
-        Err(error) => {
-            faults.push(Fault::error(
-                Some(file.line),
-                format!("{} {}: {}", file.key, file.path.display(), chain_of(&error)),
-            ));
-            None
-        }
-    }
+    let bytes = bytes(file, faults)?;
+    let chain = pem::text(&bytes, Wanted::Certificate)
+        .and_then(|text| Certificate::parse_pem_bundle(&text).map_err(|error| chain_of(&error)));
+    told(file, chain, faults)
 }
 
 fn private_key(file: &FileReference, faults: &mut Vec<Fault>) -> Option<PrivateKey> {
-    let text = text(file, faults)?;
+    let bytes = bytes(file, faults)?;
     let path = file.path.display();
     if let Ok(about) = std::fs::metadata(&file.path)
         && about.mode() & 0o077 != 0
@@ -231,27 +247,42 @@ fn private_key(file: &FileReference, faults: &mut Vec<Fault>) -> Option<PrivateK
             ),
         ));
     }
-    match PrivateKey::from_pem(&text, None) {
-        Ok(key) => Some(key),
-        Err(error) => {
-            faults.push(Fault::error(
-                Some(file.line),
-                format!("{} {path}: {}", file.key, chain_of(&error)),
-            ));
-            None
+    let key = pem::text(&bytes, Wanted::PrivateKey)
+        .and_then(|text| PrivateKey::from_pem(&text, None).map_err(|error| problem_of_key(&error)));
+    told(file, key, faults)
+}
+
+/// The device has no place for a passphrase: its key is protected by the file's mode.
+fn problem_of_key(error: &KeyError) -> String {
+    match error {
+        KeyError::PassphraseNeeded | KeyError::OldEncryption | KeyError::WrongPassphrase => {
+            "the private key is encrypted with a passphrase, and the device has no place for one; \
+             decrypt it with: openssl pkey -in FILE -out NEW, and give NEW the mode 0600"
+                .to_owned()
         }
+        other => chain_of(other),
     }
 }
 
+fn told<T>(file: &FileReference, outcome: Result<T, String>, faults: &mut Vec<Fault>) -> Option<T> {
+    let outcome = outcome.map_err(|problem| {
+        let message = format!("{} {}: {problem}", file.key, file.path.display());
+        faults.push(Fault::error(Some(file.line), message));
+    });
+    outcome.ok()
+}
+
 fn payload(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Value> {
-    let text = text(file, faults)?;
-    match serde_json::from_str(&text) {
+    let bytes = bytes(file, faults)?;
+    // Editors of Windows put a byte order mark in front of UTF-8.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    match serde_json::from_slice(text) {
         Ok(value) => Some(value),
         Err(error) => {
             faults.push(Fault::error(
                 Some(file.line),
                 format!(
-                    "provisioning.payload {} is not JSON: {error}",
+                    "provisioning.payload {} is not JSON in UTF-8: {error}",
                     file.path.display()
                 ),
             ));
@@ -260,9 +291,9 @@ fn payload(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Value> {
     }
 }
 
-fn text(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Zeroizing<String>> {
+fn bytes(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Zeroizing<Vec<u8>>> {
     match read(file) {
-        Ok(text) => Some(text),
+        Ok(bytes) => Some(bytes),
         Err(error) => {
             let problem = problem_of(&file.path, &error);
             faults.push(Fault::error(
@@ -283,25 +314,21 @@ fn problem_of(path: &Path, error: &std::io::Error) -> String {
                 "the file {path} may not be read by this user; give it to the user that runs the runtime, mode 0600"
             )
         }
-        std::io::ErrorKind::InvalidData => {
-            format!(
-                "the file {path} is not a text in PEM form; convert it, for example with: openssl x509 -inform der -in FILE"
-            )
-        }
         _ => format!("the file {path} cannot be read: {error}"),
     }
 }
 
-fn read(file: &FileReference) -> std::io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
+fn read(file: &FileReference) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    // With its room from the beginning: growing would leave copies of a key behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
     let mut open = std::fs::File::open(&file.path)?.take(MAX_FILE + 1);
-    open.read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
+    open.read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
         return Err(std::io::Error::other(format!(
             "it has more than {MAX_FILE} bytes"
         )));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 fn hex(bytes: &[u8]) -> String {

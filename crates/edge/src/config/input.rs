@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 use provisioning::provisioning;
 
-use super::reader::{At, Faults, Section, root};
+use super::reader::{At, Faults, Section, TextOrNumber, root};
 use super::{Config, Fault, FileReference, MobyRuntime, ReprovisioningMode, acceptable};
 
 const WHOLE_SECTION: &str = "remove the section";
@@ -37,12 +37,16 @@ fn top(top: Section<'_, '_>) -> Option<Config> {
     let reprovisioning = reprovisioning(&top);
     let cloud_timeout = cloud_timeout(&top);
     top.without_effect(
-        "cloud_retries",
+        &["cloud_retries"],
         "attempts go on for ever, with growing pauses",
     );
     top.without_effect(
-        "prefer_module_identity_cache",
+        &["prefer_module_identity_cache"],
         "modules are always served from the device's own state",
+    );
+    top.without_effect(
+        &["aziot_max_requests"],
+        "the services that it is about are parts of aziot-edged, which does not ask them over sockets",
     );
     let elevated_permissions = top
         .boolean("allow_elevated_docker_permissions")
@@ -50,22 +54,15 @@ fn top(top: Section<'_, '_>) -> Option<Config> {
     for key in ["parent_hostname", "local_gateway_hostname", "nested_edge"] {
         top.not_offered(key, "nested devices come later, remove the line");
     }
-    for key in ["imported_master_encryption_key", "additional_info"] {
-        top.not_offered(key, "remove the line");
-    }
-    for key in [
-        "aziot_max_requests",
-        "iotedge_max_requests",
-        "cert_issuance",
-        "localid",
-        "aziot_keys",
-        "preloaded_keys",
-        "preloaded_certs",
-        "tpm",
-        "image_garbage_collection",
-    ] {
+    top.not_offered(
+        "imported_master_encryption_key",
+        "modules cannot encrypt with the workload API yet, remove the line",
+    );
+    top.not_offered("additional_info", "remove the line");
+    for key in ["iotedge_max_requests", "localid", "endpoints"] {
         top.not_offered(key, WHOLE_SECTION);
     }
+    not_offered_parts(&top);
     watchdog(&top);
     sockets(&top);
     edge_ca(&top);
@@ -145,23 +142,67 @@ fn cloud_timeout(top: &Section<'_, '_>) -> Duration {
     }
 }
 
+/// Sections that Azure's runtime splits among its services, and `iotedge config import` writes even when they are empty.
+fn not_offered_parts(top: &Section<'_, '_>) {
+    top.not_offered(
+        "aziot_keys",
+        "keys in PKCS#11 modules come later, use keys in files and remove the section",
+    );
+    for key in ["preloaded_keys", "preloaded_certs"] {
+        top.not_offered(key, WHOLE_SECTION);
+    }
+    if let Some(section) = top.asking_section("cert_issuance") {
+        section.none_offered(
+            &["est", "local_ca"],
+            "certificates issued on the device come later, use certificates in files and remove the section",
+        );
+        section.finish();
+    }
+    top.not_offered("tpm", "attestation by TPM comes later, remove the section");
+    if let Some(section) = top.asking_section("image_garbage_collection") {
+        let keys = [
+            "cleanup_recurrence",
+            "image_age_cleanup_threshold",
+            "cleanup_time",
+        ];
+        match section.boolean("enabled") {
+            // Nothing is collected, as it says.
+            Some(At { value: false, .. }) => section.know(&keys),
+            _ => {
+                let instead =
+                    "images are not removed yet, write enabled = false or remove the section";
+                section.none_offered(&["enabled", keys[0], keys[1], keys[2]], instead);
+            }
+        }
+        section.finish();
+    }
+}
+
+/// Azure's watchdog starts the container of the edge agent again and gives up after so many failures.
 fn watchdog(top: &Section<'_, '_>) {
     let Some(section) = top.section("watchdog") else {
         return;
     };
-    if let Some(At { value, line }) = section.text("max_retries")
-        && value != "infinite"
-    {
-        section.fault(
-            line,
-            format!("watchdog.max_retries: {value:?} is not offered; \"infinite\" is what happens"),
-        );
+    match section.text_or_unsigned("max_retries") {
+        Some(At { value: TextOrNumber::Text(text), line })
+            if !text.eq_ignore_ascii_case("infinite") =>
+        {
+            section.fault(
+                line,
+                format!("watchdog.max_retries: {text:?} is neither \"infinite\" nor a whole number"),
+            );
+        }
+        Some(At { value: TextOrNumber::Number(_), .. }) => section.without_effect(
+            &["max_retries"],
+            "the edge agent is part of aziot-edged, there is nothing that could be watched and given up",
+        ),
+        _ => {}
     }
     section.finish();
 }
 
 fn sockets(top: &Section<'_, '_>) {
-    for (name, prefix) in [("connect", "unix:///"), ("listen", "fd://")] {
+    for (name, may_be_activated) in [("connect", false), ("listen", true)] {
         let Some(section) = top.section(name) else {
             continue;
         };
@@ -174,13 +215,20 @@ fn sockets(top: &Section<'_, '_>) {
                 format!("unix:///run/iotedge/{socket}.sock"),
             ];
             let activated = format!("fd://aziot-edged.{socket}.socket");
-            if !usual.contains(&value) && (prefix != "fd://" || value != activated) {
+            let served = usual.contains(&value) || (may_be_activated && value == activated);
+            if !served {
                 let message = format!(
-                    "{name}.{key}: other sockets than {} are not offered yet; remove the line",
+                    "{name}.{key}: other sockets than {} are known from Azure IoT Edge but not offered yet; remove the line",
                     usual[0]
                 );
                 section.fault(line, message);
             }
+        }
+        if may_be_activated {
+            section.without_effect(
+                &["min_tls_version"],
+                "the sockets are files of this device, where TLS is not spoken",
+            );
         }
         section.finish();
     }
@@ -190,24 +238,33 @@ fn edge_ca(top: &Section<'_, '_>) {
     let Some(section) = top.section("edge_ca") else {
         return;
     };
-    section.without_effect(
-        "auto_generated_edge_ca_expiry_days",
-        "no certificates are issued to modules yet",
+    // Where the certificate comes from. Each says that modules are to get certificates from that CA.
+    let from_a_ca = section.none_offered(
+        &[
+            "method",
+            "cert",
+            "pk",
+            "url",
+            "username",
+            "password",
+            "identity_cert",
+            "identity_pk",
+            "bootstrap_identity_cert",
+            "bootstrap_identity_pk",
+        ],
+        "no certificates are issued to modules yet, remove the section [edge_ca]",
     );
-    for key in [
-        "cert",
-        "pk",
-        "method",
+    let how = [
+        "auto_generated_edge_ca_expiry_days",
+        "expiry_days",
+        "auto_renew",
         "common_name",
         "subject",
-        "auto_renew",
-        "expiry_days",
-        "url",
-    ] {
-        section.not_offered(
-            key,
-            "no certificates are issued to modules yet, remove the line",
-        );
+    ];
+    if from_a_ca {
+        section.know(&how);
+    } else {
+        section.without_effect(&how, "no certificates are issued to modules yet");
     }
     section.finish();
 }
@@ -218,8 +275,15 @@ fn agent(top: &Section<'_, '_>) -> Vec<(String, String)> {
         return Vec::new();
     };
     let built_in = "the edge agent is part of aziot-edged and needs no image";
-    for key in ["name", "type", "imagePullPolicy", "config"] {
-        section.without_effect(key, built_in);
+    section.without_effect(&["config"], built_in);
+    for (key, usual) in [
+        ("name", "edgeAgent"),
+        ("type", "docker"),
+        ("imagePullPolicy", "on-create"),
+    ] {
+        if section.text(key).is_some_and(|at| at.value != usual) {
+            section.without_effect(&[key], built_in);
+        }
     }
     let env = section
         .section("env")
@@ -253,17 +317,18 @@ fn moby_runtime(top: &Section<'_, '_>) -> Option<MobyRuntime> {
     };
     let network = if section.is_table("network") {
         let table = section.section("network")?;
-        for key in ["ipv6", "ipam"] {
-            table.not_offered(
-                key,
-                "create the network with these settings yourself and give its name",
-            );
+        let instead = "create the network with these settings yourself and give its name";
+        if table.boolean("ipv6").is_some_and(|at| at.value) {
+            table.not_offered("ipv6", instead);
         }
+        table.not_offered("ipam", instead);
         let name = table.required_text("name").map(|at| at.value);
         table.finish();
         name
     } else {
-        Some(section.text("network").map_or(usual.network, |at| at.value))
+        // As in the original, an empty name asks for the usual network.
+        let named = section.text("network").filter(|at| !at.value.is_empty());
+        Some(named.map_or(usual.network, |at| at.value))
     };
     section.not_offered("content_trust", "remove the line");
     section.finish();

@@ -20,8 +20,17 @@ const PLACES: &[(&str, &str)] = &[
     ("network", "moby_runtime"),
 ];
 
+/// Keys of Azure IoT Edge 1.1 and of the first releases of 1.2, and what became of them.
+const REPLACED: &[&str] = &["always_reprovision_on_startup", "dynamic_reprovisioning"];
+const BY_THE_MODE: &str = " any more; auto_reprovisioning_mode took its place, at the top of the file, before the first [section]: \
+    \"Dynamic\" is what dynamic_reprovisioning = true was, \"AlwaysOnStartup\" is what always_reprovision_on_startup = true was, \
+    \"OnErrorOnly\" is what both were as false";
+
 /// Continues the sentence "… is not a known key".
 pub(super) fn advice(key: &str, path: &str, known: &[&str]) -> String {
+    if REPLACED.contains(&key) {
+        return BY_THE_MODE.to_owned();
+    }
     if let Some((_, place)) = PLACES
         .iter()
         .find(|(name, place)| *name == key && *place != path)

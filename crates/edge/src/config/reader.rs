@@ -5,13 +5,20 @@ use std::cell::RefCell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fault, places};
+use super::{Fault, characters, places};
 
 /// A value and the line it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct At<T> {
     pub(super) value: T,
     pub(super) line: usize,
+}
+
+/// What a key holds that takes either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TextOrNumber {
+    Text(String),
+    Number(u64),
 }
 
 /// Collects the faults of one file.
@@ -43,6 +50,12 @@ impl<'t> Faults<'t> {
         self.found
             .borrow_mut()
             .push(Fault::note(Some(line), message));
+    }
+
+    fn warn(&self, line: usize, message: impl Into<String>) {
+        self.found
+            .borrow_mut()
+            .push(Fault::warning(Some(line), message));
     }
 
     pub(super) fn into_sorted(self) -> Vec<Fault> {
@@ -86,6 +99,11 @@ impl<'f, 't> Section<'f, 't> {
         }
     }
 
+    /// Keys that need no look: what they hold makes no difference.
+    pub(super) fn know(&self, keys: &[&'static str]) {
+        self.known.borrow_mut().extend(keys);
+    }
+
     fn find(&self, key: &'static str) -> Option<(usize, &'f DeValue<'t>)> {
         self.known.borrow_mut().push(key);
         let (spanned_key, value) = self.table.iter().find(|(name, _)| name.get_ref() == key)?;
@@ -106,10 +124,19 @@ impl<'f, 't> Section<'f, 't> {
     pub(super) fn text(&self, key: &'static str) -> Option<At<String>> {
         let (line, value) = self.find(key)?;
         match value.as_str() {
-            Some(text) => Some(At {
-                value: text.to_owned(),
-                line,
-            }),
+            Some(text) => {
+                if let Some(odd) = text.chars().find_map(characters::unseen) {
+                    let name = self.name(key);
+                    let message = format!(
+                        "{name}: there is {odd} in it, which nobody sees; type the text again"
+                    );
+                    self.faults.warn(line, message);
+                }
+                Some(At {
+                    value: text.to_owned(),
+                    line,
+                })
+            }
             None => {
                 self.wrong(key, line, "a text in quotes", value);
                 None
@@ -150,12 +177,26 @@ impl<'f, 't> Section<'f, 't> {
         }
     }
 
+    pub(super) fn text_or_unsigned(&self, key: &'static str) -> Option<At<TextOrNumber>> {
+        let (line, value) = self.find(key)?;
+        let held = match value.as_str() {
+            Some(text) => Some(TextOrNumber::Text(text.to_owned())),
+            None => number_of(value).map(TextOrNumber::Number),
+        };
+        if held.is_none() {
+            self.wrong(
+                key,
+                line,
+                "a text in quotes, or a whole number that is not negative",
+                value,
+            );
+        }
+        held.map(|value| At { value, line })
+    }
+
     pub(super) fn unsigned(&self, key: &'static str) -> Option<At<u64>> {
         let (line, value) = self.find(key)?;
-        let number = value
-            .as_integer()
-            .and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
-        match number {
+        match number_of(value) {
             Some(value) => Some(At { value, line }),
             None => {
                 self.wrong(key, line, "a whole number that is not negative", value);
@@ -173,6 +214,16 @@ impl<'f, 't> Section<'f, 't> {
                 None
             }
         }
+    }
+
+    /// A table that asks for something: an empty one is as good as none.
+    pub(super) fn asking_section(&self, key: &'static str) -> Option<Section<'f, 't>> {
+        self.section(key).filter(|section| {
+            !section
+                .table
+                .values()
+                .all(|value| asks_for_nothing(value.get_ref()))
+        })
     }
 
     /// Whether the key holds a table; used where a text and a table are both allowed by the format.
@@ -197,21 +248,37 @@ impl<'f, 't> Section<'f, 't> {
 
     /// A key that Azure's runtime knows and this one does not offer yet.
     pub(super) fn not_offered(&self, key: &'static str, instead: &str) {
-        if let Some((line, _)) = self.find(key) {
+        self.none_offered(&[key], instead);
+    }
+
+    /// Keys that belong to one thing which is not offered yet: one finding, at the first of them. Whether there was any.
+    pub(super) fn none_offered(&self, keys: &[&'static str], instead: &str) -> bool {
+        let found = self.first(keys);
+        if let Some((line, key)) = found {
             let name = self.name(key);
             self.faults.add(
                 line,
                 format!("{name} is known from Azure IoT Edge but not offered yet; {instead}"),
             );
         }
+        found.is_some()
     }
 
-    /// A key that is accepted and has no effect here, with the reason.
-    pub(super) fn without_effect(&self, key: &'static str, why: &str) {
-        if let Some((line, _)) = self.find(key) {
+    /// Keys that are accepted and have no effect here, with the reason: one note, at the first of them.
+    pub(super) fn without_effect(&self, keys: &[&'static str], why: &str) {
+        if let Some((line, key)) = self.first(keys) {
             self.faults
                 .note(line, format!("{} has no effect: {why}", self.name(key)));
         }
+    }
+
+    /// The first of `keys` in the file that asks for something; all of them become known.
+    fn first(&self, keys: &[&'static str]) -> Option<(usize, &'static str)> {
+        let asking = keys.iter().filter_map(|key| {
+            let (line, value) = self.find(key)?;
+            (!asks_for_nothing(value)).then_some((line, *key))
+        });
+        asking.min_by_key(|(line, _)| *line)
     }
 
     pub(super) fn fault(&self, line: usize, message: impl Into<String>) {
@@ -237,6 +304,22 @@ impl<'f, 't> Section<'f, 't> {
             self.faults
                 .add(line, format!("{shown} is not a known key{advice}"));
         }
+    }
+}
+
+fn number_of(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// `iotedge config import` writes every table, and most of them empty.
+fn asks_for_nothing(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(table) => table
+            .values()
+            .all(|inner| asks_for_nothing(inner.get_ref())),
+        DeValue::Array(array) => array.is_empty(),
+        _ => false,
     }
 }
 

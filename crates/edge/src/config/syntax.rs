@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::Fault;
+use super::{Fault, characters};
 
 /// Parses TOML.
 pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Vec<Fault>> {
@@ -32,7 +32,15 @@ fn explain(text: &str, line: Option<usize>, message: &str) -> String {
     let content = line
         .and_then(|line| text.lines().nth(line - 1))
         .unwrap_or_default()
-        .trim();
+        .trim_ascii();
+    if let Some((odd, straight)) = content.chars().find_map(characters::typographic_quote) {
+        return format!(
+            "{odd} is a typographic quote, as word processors write it; TOML wants the straight one, {straight}"
+        );
+    }
+    if let Some(odd) = content.chars().find_map(characters::unseen) {
+        return format!("there is {odd} in this line; remove it, or type a space in its place");
+    }
     let value = content.split_once('=').map(|(_, value)| value.trim());
     let bare_word = value.is_some_and(|v| {
         v.starts_with(|c: char| c.is_ascii_alphabetic()) && v != "true" && v != "false"

@@ -1,9 +1,8 @@
 //! `muster config`.
 
-use std::io::Write;
-
 use clap::Subcommand;
 
+use crate::cli::output;
 use crate::serve::config::TEMPLATE;
 
 /// Verbs of `muster config`.
@@ -16,6 +15,6 @@ pub enum ConfigCommand {
 
 pub fn run(command: &ConfigCommand) -> anyhow::Result<()> {
     match command {
-        ConfigCommand::Template => Ok(std::io::stdout().write_all(TEMPLATE.as_bytes())?),
+        ConfigCommand::Template => Ok(output::whole(TEMPLATE)?),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use ids::Timestamp;
 use serde_json::Value;
 
 /// `--output`: the same four forms as `az`.
@@ -22,29 +23,53 @@ pub enum Format {
 /// A column: its heading and the JSON pointer (RFC 6901) of its field.
 pub type Column = (&'static str, &'static str);
 
+/// Nobody reads any more: whoever typed `muster … | head` has seen enough.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+struct Closed;
+
+/// What a shell reports of a program that a closed pipe ended: 128 and the number of SIGPIPE.
+pub const CLOSED: u8 = 141;
+
+/// Whether a command ended because nobody reads what it prints.
+pub fn is_closed(error: &anyhow::Error) -> bool {
+    let causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let mut inner = causes.filter_map(io::Error::get_ref);
+    inner.any(|inner| inner.is::<Closed>())
+}
+
 /// Prints one value. In table forms an object is one row, an array a row an element.
 pub fn print(format: Format, value: &Value, columns: &[Column]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match format {
-        Format::Json | Format::Jsonc => {
-            if !value.is_null() {
-                serde_json::to_writer_pretty(&mut out, value)?;
-                writeln!(out)?;
-            }
-        }
-        Format::Table => writeln!(out, "{}", table(value, columns))?,
+    let text = match format {
+        Format::Json | Format::Jsonc if value.is_null() => String::new(),
+        Format::Json | Format::Jsonc => format!("{}\n", serde_json::to_string_pretty(value)?),
+        Format::Table => format!("{}\n", table(value, columns)),
         Format::Tsv => {
-            for row in rows(value) {
-                writeln!(out, "{}", cells(row, columns).join("\t"))?;
-            }
+            let lines = rows(value)
+                .into_iter()
+                .map(|row| cells(row, columns).join("\t") + "\n");
+            lines.collect()
         }
-    }
-    out.flush()
+    };
+    whole(&text)
 }
 
 /// Prints a line between tables, for people.
 pub fn line(text: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
+    whole(&format!("{text}\n"))
+}
+
+/// Prints a text as it is. Tells the end of standard output from broken connections, which are faults.
+pub fn whole(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(io::Error::new(io::ErrorKind::BrokenPipe, Closed))
+        }
+        other => other,
+    }
 }
 
 fn rows(value: &Value) -> Vec<&Value> {
@@ -62,7 +87,7 @@ fn table(value: &Value, columns: &[Column]) -> Table {
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|(name, _)| *name));
     for row in rows(value) {
-        table.add_row(cells(row, columns));
+        table.add_row(cells(row, columns).iter().map(|cell| seconds(cell)));
     }
     table
 }
@@ -76,10 +101,32 @@ fn cells(row: &Value, columns: &[Column]) -> Vec<String> {
     columns.iter().map(cell).collect()
 }
 
+/// A moment as people read it; programs get all its digits, from JSON and TSV.
+fn seconds(cell: &str) -> String {
+    let is_moment = cell.len() == "2026-01-02T03:04:05.6789012Z".len() && cell.ends_with('Z');
+    match Timestamp::parse(cell) {
+        Ok(moment) if is_moment => moment.in_seconds(),
+        _ => cell.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    /// Seven decimals of a moment filled the columns.
+    #[test]
+    fn tables_show_moments_in_seconds_and_programs_get_all_of_them() {
+        let row = json!({"at": "2026-01-02T03:04:05.6789012Z", "id": "2026-01-02"});
+        let columns = [("AT", "/at"), ("ID", "/id")];
+        let shown = table(&row, &columns).to_string();
+        assert!(shown.contains("2026-01-02T03:04:05Z"), "{shown}");
+        assert_eq!(
+            cells(&row, &columns),
+            ["2026-01-02T03:04:05.6789012Z", "2026-01-02"]
+        );
+    }
 
     #[test]
     fn missing_fields_are_empty_cells() {

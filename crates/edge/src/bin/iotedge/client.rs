@@ -22,8 +22,12 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
-    #[error("the daemon does not run (nobody answers at {}); start it with `systemctl start aziot-edged` or `aziot-edged run`", path.display())]
-    NotRunning { path: PathBuf, source: io::Error },
+    #[error("the daemon does not run (nobody answers at {}); {hint}", path.display())]
+    NotRunning {
+        path: PathBuf,
+        hint: String,
+        source: io::Error,
+    },
     /// The socket's group is not this user's.
     #[error("{} may not be opened by this user; use sudo, or join the group that owns it", path.display())]
     Forbidden { path: PathBuf, source: io::Error },
@@ -42,12 +46,13 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     path: PathBuf,
+    hint: String,
 }
 
 impl Client {
-    /// Of the daemon that listens at `path`.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// Of the daemon that listens at `path`; `hint` says how it is started.
+    pub fn new(path: PathBuf, hint: String) -> Self {
+        Self { path, hint }
     }
 
     /// Asks for something.
@@ -110,7 +115,11 @@ impl Client {
         let path = self.path.clone();
         let stream = connect(&path).await.map_err(|source| match source.kind() {
             io::ErrorKind::PermissionDenied => ClientError::Forbidden { path, source },
-            _ => ClientError::NotRunning { path, source },
+            _ => ClientError::NotRunning {
+                path,
+                hint: self.hint.clone(),
+                source,
+            },
         })?;
         let broken = |error: hyper::Error| ClientError::Broken(error.into());
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;

@@ -41,7 +41,7 @@ pub struct Apply {
 pub async fn run(command: ConfigCommand, device: &Device) -> anyhow::Result<()> {
     match command {
         ConfigCommand::Apply(apply) => apply.run(device).await,
-        ConfigCommand::Template => Ok(std::io::stdout().write_all(TEMPLATE.as_bytes())?),
+        ConfigCommand::Template => output::bytes(TEMPLATE.as_bytes()),
     }
 }
 
@@ -79,7 +79,7 @@ impl Apply {
             write_applied(&device.paths.applied(), &source, &applied.text)?;
             tell(device).await?
         };
-        report(&applied, &changed, &daemon, device.output)
+        report(&applied, &changed, &daemon, device)
     }
 }
 
@@ -109,10 +109,10 @@ fn report(
     applied: &Applied,
     changed: &[Change],
     daemon: &Daemon,
-    format: Format,
+    device: &Device,
 ) -> anyhow::Result<()> {
     let faults = [&applied.remarks[..], &applied.examined.faults[..]].concat();
-    if format == Format::Json {
+    if device.output == Format::Json {
         return output::json(&json!({
             "applied": !matches!(daemon, Daemon::NotTold),
             "findings": findings(&faults),
@@ -129,14 +129,19 @@ fn report(
         changed => lines.extend(changed.iter().map(|change| format!("  {change}"))),
     }
     match daemon {
-        Daemon::NotTold => lines.push("The configuration is valid. Nothing has been changed.".to_owned()),
+        Daemon::NotTold => {
+            lines.push("The configuration is valid. Nothing has been changed.".to_owned())
+        }
         Daemon::Absent => lines.extend([
             "Azure IoT Edge has been configured successfully!".to_owned(),
             String::new(),
-            "The daemon does not run; start it with `systemctl start aziot-edged` or `aziot-edged run`.".to_owned(),
+            format!("The daemon does not run; {}.", device.paths.start_hint()),
         ]),
         Daemon::Reloaded(parts) => {
-            lines.extend(["Azure IoT Edge has been configured successfully!".to_owned(), String::new()]);
+            lines.extend([
+                "Azure IoT Edge has been configured successfully!".to_owned(),
+                String::new(),
+            ]);
             match &parts[..] {
                 [] => lines.push("Nothing had to be restarted.".to_owned()),
                 parts => lines.push(format!("Restarted: {}", parts.join(", "))),

@@ -9,6 +9,7 @@ use ids::Timestamp;
 use wire::local_api::LogsQuery;
 
 use crate::Device;
+use crate::output;
 
 /// `iotedge logs`.
 #[derive(Debug, clap::Args)]
@@ -77,7 +78,7 @@ pub async fn run(flags: &Logs, device: &Device) -> anyhow::Result<()> {
     let mut buffer = BytesMut::new();
     let print = |piece: &[u8]| {
         buffer.extend_from_slice(piece);
-        print_frames(&mut buffer)
+        output::printed(print_frames(&mut buffer))
     };
     Ok(device.client.pieces(&path, print).await?)
 }

@@ -81,6 +81,7 @@ struct Device {
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
+        Err(error) if output::is_closed(&error) => ExitCode::from(output::CLOSED),
         Err(error) => {
             let mut stderr = std::io::stderr().lock();
             let _ = writeln!(stderr, "{error}");
@@ -104,7 +105,7 @@ fn socket(host: Option<&str>, paths: &Paths) -> anyhow::Result<PathBuf> {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let paths =
         Paths::under(&cli.root).with_context(|| format!("--root {}", cli.root.display()))?;
-    let client = Client::new(socket(cli.host.as_deref(), &paths)?);
+    let client = Client::new(socket(cli.host.as_deref(), &paths)?, paths.start_hint());
     let device = Device {
         paths,
         client,

@@ -15,20 +15,48 @@ pub enum Format {
     Json,
 }
 
+/// Nobody reads any more: whoever typed `iotedge … | head` has seen enough.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+struct Closed;
+
+/// What a shell reports of a program that a closed pipe ended: 128 and the number of SIGPIPE.
+pub const CLOSED: u8 = 141;
+
+/// Tells the end of standard output from broken connections, which are faults.
+pub fn printed(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(io::Error::new(io::ErrorKind::BrokenPipe, Closed))
+        }
+        other => other,
+    }
+}
+
+/// Whether a command ended because nobody reads what it prints.
+pub fn is_closed(error: &anyhow::Error) -> bool {
+    let causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let mut inner = causes.filter_map(io::Error::get_ref);
+    inner.any(|inner| inner.is::<Closed>())
+}
+
 /// Prints a value as indented JSON.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    Ok(writeln!(out)?)
+    bytes(format!("{}\n", serde_json::to_string_pretty(value)?).as_bytes())
 }
 
 /// Prints lines.
 pub fn text(lines: impl IntoIterator<Item = impl AsRef<str>>) -> anyhow::Result<()> {
+    let lines = lines.into_iter().map(|line| format!("{}\n", line.as_ref()));
+    bytes(lines.collect::<String>().as_bytes())
+}
+
+/// Prints a text as it is.
+pub fn bytes(text: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{}", line.as_ref())?;
-    }
-    Ok(out.flush()?)
+    Ok(printed(out.write_all(text).and_then(|()| out.flush()))?)
 }
 
 /// Cells in columns of at least 15 characters, as Azure's tool aligns them.

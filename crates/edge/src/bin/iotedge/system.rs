@@ -1,12 +1,12 @@
 //! `iotedge system`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
 use edge::durable;
 use edge::logging::LEVELS;
+use edge::paths::Paths;
 use serde_json::{Value, json};
 use wire::local_api::{Connection, DaemonStatus, LogLevel, Provisioning};
 
@@ -100,7 +100,8 @@ async fn status(device: &Device) -> anyhow::Result<ExitCode> {
                 }
                 Format::Text => {
                     let mut lines = vec!["System services:".to_owned()];
-                    lines.extend(SERVICES.map(|name| format!("    {name:<23} Down - {error}")));
+                    lines.extend(SERVICES.map(|name| format!("    {name:<23} Down")));
+                    lines.extend([String::new(), sentence(&error.to_string())]);
                     output::text(lines)?;
                 }
             }
@@ -115,7 +116,7 @@ async fn status(device: &Device) -> anyhow::Result<ExitCode> {
         json["running"] = Value::Bool(true);
         output::json(&json)?;
     } else {
-        output::text(lines(&status))?;
+        output::text(lines(&status, &device.paths))?;
     }
     Ok(if well {
         ExitCode::SUCCESS
@@ -124,7 +125,7 @@ async fn status(device: &Device) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn lines(status: &DaemonStatus) -> Vec<String> {
+fn lines(status: &DaemonStatus, paths: &Paths) -> Vec<String> {
     let mut lines = vec!["System services:".to_owned()];
     lines.extend(SERVICES.map(|name| format!("    {name:<23} Running")));
     lines.push(String::new());
@@ -144,8 +145,12 @@ fn lines(status: &DaemonStatus) -> Vec<String> {
     });
     lines.extend(deployment(status));
     lines.push(String::new());
-    lines.push("Use 'iotedge system logs' to check for non-fatal errors.".to_owned());
-    lines.push("Use 'iotedge check' to diagnose connectivity and configuration issues.".to_owned());
+    let hint = |command, purpose| format!("Use '{}' to {purpose}.", paths.command(command));
+    lines.push(hint("iotedge system logs", "check for non-fatal errors"));
+    lines.push(hint(
+        "iotedge check",
+        "diagnose connectivity and configuration issues",
+    ));
     lines
 }
 
@@ -167,6 +172,18 @@ fn deployment(status: &DaemonStatus) -> Vec<String> {
     lines
 }
 
+/// An error's words as a sentence of their own.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first
+        .into_iter()
+        .flatten()
+        .chain(letters)
+        .chain(['.'])
+        .collect()
+}
+
 pub fn provisioning(state: &Provisioning) -> String {
     match state {
         Provisioning::Unconfigured { hint } => format!("not configured; {hint}"),
@@ -177,7 +194,9 @@ pub fn provisioning(state: &Provisioning) -> String {
             next,
         } => {
             let problem = problem.as_deref().unwrap_or("no reason known");
-            let next = next.map_or_else(String::new, |next| format!("; next attempt at {next}"));
+            let next = next.map_or_else(String::new, |next| {
+                format!("; next attempt at {}", next.in_seconds())
+            });
             format!("not registered after {failures} attempts: {problem}{next}")
         }
         Provisioning::Provisioned {
@@ -189,6 +208,7 @@ pub fn provisioning(state: &Provisioning) -> String {
             let problem = problem
                 .as_ref()
                 .map_or_else(String::new, |problem| format!("; {problem}"));
+            let since = since.in_seconds();
             format!("device {device_id} of hub {hub} since {since}{problem}")
         }
     }
@@ -202,7 +222,7 @@ fn connection(state: &Connection) -> String {
             problem: Some(problem),
             ..
         } => format!("not connected: {problem}"),
-        Connection::Connected { since } => format!("connected since {since}"),
+        Connection::Connected { since } => format!("connected since {}", since.in_seconds()),
     }
 }
 
@@ -221,7 +241,7 @@ fn logs(tail: Option<usize>, device: &Device) -> anyhow::Result<()> {
         // The last line ends with a newline of its own.
         Some(lines) => newlines.skip(1).nth(lines.saturating_sub(1)).unwrap_or(0),
     };
-    Ok(std::io::stdout().write_all(&text[from..])?)
+    output::bytes(&text[from..])
 }
 
 /// The running daemon takes the level at once; one that starts later reads it from its file.

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use pki::{Issuer, KeyType, Profile, Serial, Subject, Validity, prepare};
 
 use super::*;
@@ -234,7 +236,7 @@ fn missing_and_foreign_files_are_told() {
     assert!(shop.error().contains("is this the certificate file?"));
     let shop = Shop::new();
     shop.file("chain.pem", shop.leaf.der(), 0o644);
-    assert!(shop.error().contains("not a text in PEM form"));
+    assert!(shop.error().contains("DER and not PEM"));
     let shop = Shop::new();
     shop.file("chain.pem", &vec![b'a'; 300_000], 0o644);
     assert!(shop.error().contains("more than 262144 bytes"));
@@ -250,5 +252,150 @@ fn an_unreadable_file_is_told() {
     assert!(
         denied.contains("/k.pem may not be read by this user"),
         "{denied}"
+    );
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+    units.flat_map(u16::to_le_bytes).collect()
+}
+
+fn der(pem: &str) -> Vec<u8> {
+    let lines = pem.lines().filter(|line| !line.starts_with("-----"));
+    STANDARD.decode(lines.collect::<String>()).unwrap()
+}
+
+impl Shop {
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+}
+
+/// PEM as real tools and editors write it.
+#[test]
+fn files_of_other_editors_are_read() {
+    let shop = Shop::new();
+    let (chain, key) = (shop.text("chain.pem"), shop.text("key.pem"));
+    for (name, content) in [
+        ("chain.pem", format!("\u{feff}{chain}").into_bytes()),
+        ("chain.pem", chain.replace('\n', "\r\n").into_bytes()),
+        ("key.pem", format!("\u{feff}{key}").into_bytes()),
+        ("key.pem", key.replace('\n', "\r\n").into_bytes()),
+        (
+            "chain.pem",
+            [b"subject=O = Caf\xe9\n", chain.as_bytes()].concat(),
+        ),
+    ] {
+        let before = shop.text(name);
+        shop.file(name, &content, 0o600);
+        let examined = shop.examine("", NOW);
+        assert!(
+            examined.credential.is_some(),
+            "{name}: {:?}",
+            examined.faults
+        );
+        shop.file(name, before.as_bytes(), 0o600);
+    }
+}
+
+#[test]
+fn files_in_other_forms_are_told_what_they_are() {
+    let shop = Shop::new();
+    let (chain, key) = (shop.text("chain.pem"), shop.text("key.pem"));
+    let leaf = shop.leaf.to_pem();
+    let header = [0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03, 0x30];
+    let pfx = [&header[..], &[0; 252]].concat();
+    for (name, content, expected) in [
+        (
+            "chain.pem",
+            utf16(&chain),
+            "UTF-16 text; convert it with: iconv",
+        ),
+        (
+            "key.pem",
+            utf16(&key),
+            "UTF-16 text; convert it with: iconv",
+        ),
+        (
+            "chain.pem",
+            der(&leaf),
+            "DER and not PEM; convert it with: openssl x509 -inform der",
+        ),
+        (
+            "key.pem",
+            der(&key),
+            "DER and not PEM; convert it with: openssl pkey -inform der",
+        ),
+        ("key.pem", der(&leaf), "is this the certificate file?"),
+        (
+            "chain.pem",
+            pfx.clone(),
+            "PKCS#12 (.pfx, .p12) and not PEM; take it apart with: openssl pkcs12",
+        ),
+        ("key.pem", pfx, "PKCS#12 (.pfx, .p12) and not PEM"),
+        (
+            "key.pem",
+            leaf.into_bytes(),
+            "is this the certificate file?",
+        ),
+    ] {
+        let before = shop.text(name);
+        shop.file(name, &content, 0o600);
+        let told = shop.error();
+        assert!(told.contains(expected), "{name}: {told}");
+        let of_certificates = told.contains("openssl x509");
+        assert!(!of_certificates || name == "chain.pem", "{told}");
+        shop.file(name, before.as_bytes(), 0o600);
+    }
+}
+
+/// The device has no place for a passphrase; a command that encrypts again would not help.
+#[test]
+fn an_encrypted_key_is_to_be_decrypted() {
+    let shop = Shop::new();
+    let key = PrivateKey::generate(KeyType::Ec).unwrap();
+    let encrypted = key.to_encrypted_pem(b"secret").unwrap();
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-EDE3-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    for text in [encrypted.as_str(), old] {
+        shop.file("key.pem", text.as_bytes(), 0o600);
+        let told = shop.error();
+        assert!(
+            told.contains(
+                "the device has no place for one; decrypt it with: openssl pkey -in FILE -out NEW"
+            ),
+            "{told}"
+        );
+        assert!(
+            !told.contains("give its passphrase") && !told.contains("topk8"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_chain_the_wrong_way_round_and_a_self_signed_ca_are_told_apart() {
+    let shop = Shop::new();
+    shop.chain(&[&shop.root, &shop.intermediate, &shop.leaf]);
+    let told = shop.error();
+    assert!(
+        told.contains("begins with a CA certificate; the device's own (CN=edge-001) stands at place 3 and has to be the first"),
+        "{told}"
+    );
+    shop.chain(&[&shop.root]);
+    let told = shop.error();
+    assert!(
+        told.contains("as plain `openssl req -x509` makes it")
+            && !told.contains("perhaps the Edge CA's"),
+        "{told}"
+    );
+}
+
+#[test]
+fn moments_are_told_in_seconds() {
+    let shop = Shop::new();
+    let told = shop.examine("", NOW.plus(40 * DAY)).faults[0].to_string();
+    assert!(
+        told.contains("expired at") && !told.contains(".0000000Z"),
+        "{told}"
     );
 }

@@ -131,13 +131,16 @@ fn attestation_x509(section: Section<'_, '_>) -> Option<X509> {
                 }
             });
     if section.is_table("identity_cert") {
-        section.not_offered("identity_cert", "certificates issued on the device (EST, local CA) come later; name a file, identity_cert = \"file:///…\"");
+        let instead = "certificates issued on the device (EST, local CA, self-signed) come later; \
+            name a file, identity_cert = \"file:///…\", and that of its key, identity_pk";
+        if !section.none_offered(&["identity_cert"], instead) {
+            section.missing("identity_cert");
+        }
+        section.know(&["identity_pk"]);
+        section.finish();
+        return None;
     }
-    let identity_cert = if section.is_table("identity_cert") {
-        None
-    } else {
-        file(&section, "identity_cert", true)
-    };
+    let identity_cert = file(&section, "identity_cert", true);
     let identity_pk = file(&section, "identity_pk", true);
     section.finish();
     Some((registration_id, identity_cert?, identity_pk?))

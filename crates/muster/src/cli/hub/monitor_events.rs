@@ -1,11 +1,9 @@
 //! `muster hub monitor-events`.
 
-use std::io::Write;
-
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::cli::Invocation;
+use crate::cli::{Invocation, output};
 use crate::operator::{Call, Service};
 
 /// `muster hub monitor-events`.
@@ -31,7 +29,6 @@ pub struct MonitorEvents {
 /// Prints one event a line, as JSON.
 pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Hub)?;
-    let mut out = std::io::stdout();
     let (mut after, mut printed) = (flags.after.unwrap_or(0), 0);
     loop {
         let wait = flags.timeout.unwrap_or(30).min(30);
@@ -50,7 +47,7 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
             if flags.device_id.is_some() && flags.device_id.as_deref() != device {
                 continue;
             }
-            writeln!(out, "{event}")?;
+            output::line(&event.to_string())?;
             printed += 1;
             if flags.count == Some(printed) {
                 return Ok(());

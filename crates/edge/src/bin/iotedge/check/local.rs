@@ -98,9 +98,13 @@ fn up_to_date(device: &Device, examined: &Examination) -> Verdict {
     match read_applied(&device.paths.applied()) {
         Ok(Some(applied)) if applied == current.text => Verdict::Ok(None),
         Ok(Some(_)) => {
-            Verdict::Warning("config.toml was changed since; run `iotedge config apply`".to_owned())
+            let apply = device.paths.command("iotedge config apply");
+            Verdict::Warning(format!("config.toml was changed since; run `{apply}`"))
         }
-        Ok(None) => Verdict::Error("nothing is applied; run `iotedge config apply`".to_owned()),
+        Ok(None) => {
+            let apply = device.paths.command("iotedge config apply");
+            Verdict::Error(format!("nothing is applied; run `{apply}`"))
+        }
         Err(error) => Verdict::Error(told(&error)),
     }
 }
@@ -108,10 +112,11 @@ fn up_to_date(device: &Device, examined: &Examination) -> Verdict {
 fn clock(now: Timestamp) -> Verdict {
     if now < PLAUSIBLE {
         return Verdict::Error(format!(
-            "it says {now}; certificates are not valid then. Set it, or wait for time synchronisation"
+            "it says {}; certificates are not valid then. Set it, or wait for time synchronisation",
+            now.in_seconds(),
         ));
     }
-    Verdict::Ok(Some(now.to_string()))
+    Verdict::Ok(Some(now.in_seconds()))
 }
 
 fn expiry(examined: &Examination, now: Timestamp) -> Verdict {
@@ -123,7 +128,7 @@ fn expiry(examined: &Examination, now: Timestamp) -> Verdict {
         return skipped();
     };
     let left = credential.not_after.since(now);
-    let text = format!("it is valid until {}", credential.not_after);
+    let text = format!("it is valid until {}", credential.not_after.in_seconds());
     if left < EXPIRES_SOON {
         Verdict::Warning(text)
     } else {
