@@ -161,12 +161,17 @@ fn candidates<'h>(
 }
 
 /// Whether a host that an enrollment lists means a hub. An operator may leave the port out, and a server's own hub got its port from the
-/// server; but of two hubs that differ in nothing but their ports, a port tells which.
+/// server; but of two hubs that differ in nothing but their ports, a port tells which. A host that no hub has any more means the hub that
+/// had it.
 fn means(listed: &HubHost, hub: &LinkedHub, linked: &[LinkedHub]) -> bool {
     let is_exact = |hub: &LinkedHub| hub.host.is_exactly(listed);
-    match linked.iter().any(is_exact) {
-        true => is_exact(hub),
-        false => hub.host.may_be(listed),
+    let may_be = |hub: &LinkedHub| hub.host.may_be(listed);
+    if linked.iter().any(is_exact) {
+        is_exact(hub)
+    } else if linked.iter().any(may_be) {
+        may_be(hub)
+    } else {
+        hub.was_at(listed)
     }
 }
 

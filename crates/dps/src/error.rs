@@ -56,11 +56,14 @@ pub enum ServiceFault {
     /// The client went away or sent broken chunks.
     #[error("the body could not be read")]
     BodyBroken,
+    /// The body took too long.
+    #[error("the body did not arrive in time")]
+    Late,
     /// The body is not what it should be.
-    #[error("{0}")]
+    #[error(transparent)]
     Body(#[from] BodyError),
     /// An id in the path, the body or a header is none.
-    #[error("{0}")]
+    #[error(transparent)]
     Id(#[from] IdError),
     /// Path and body name different records.
     #[error("the path names {path:?}, the body {body:?}")]
@@ -82,7 +85,7 @@ pub enum ServiceFault {
 
     /// An operator's request without a usable token.
     #[error("the request carries no shared access signature of a policy of this service")]
-    NoToken(#[source] Option<SasError>),
+    NoToken(#[source] Option<TokenFault>),
     /// The token is good, its policy is not enough.
     #[error("the policy {policy:?} lacks the right {}", right.name())]
     Forbidden {
@@ -122,6 +125,20 @@ pub enum ServiceFault {
     /// What is stored cannot be read.
     #[error(transparent)]
     BadRecord(#[from] BadRecord),
+}
+
+/// What is wrong with an operator's token. For the log.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenFault {
+    /// Its form, its key, its time or its resource.
+    #[error(transparent)]
+    Sas(#[from] SasError),
+    /// It names no policy: a device's token, most likely.
+    #[error("the token names no policy (skn); it may be one of a device")]
+    Unnamed,
+    /// It names a policy of somebody else.
+    #[error("the token names the policy {0:?}, which this service does not have")]
+    NoPolicy(String),
 }
 
 impl From<NotProven> for ServiceFault {
@@ -193,6 +210,7 @@ impl ServiceFault {
             }
             Self::Block(BlockError::Storage(_)) => Code::InternalServerError,
             Self::TooLarge(_) => Code::RequestTooLarge,
+            Self::Late => Code::RequestTimeout,
             Self::NoToken(_) => Code::Unauthorized,
             Self::Forbidden { .. } => Code::Forbidden,
             Self::NoSuchEnrollment(EnrollmentKey::Individual(_)) => Code::EnrollmentNotFound,

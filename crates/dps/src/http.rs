@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::request::Parts;
@@ -140,9 +140,16 @@ impl Incoming<'_> {
 
     /// Reads the body, up to `limit` bytes.
     async fn read(self, limit: usize) -> Result<Bytes, ServiceFault> {
+        // What is announced as too long is not waited for, nor asked for with "100 Continue".
+        if self.body.size_hint().lower() > limit as u64 {
+            return Err(ServiceFault::TooLarge(limit));
+        }
         axum::body::to_bytes(self.body, limit)
             .await
             .map_err(|error| {
+                if wire_http::is_late(&error) {
+                    return ServiceFault::Late;
+                }
                 let mut cause: Option<&dyn std::error::Error> = Some(&error);
                 while let Some(error) = cause {
                     if error.is::<LengthLimitError>() {

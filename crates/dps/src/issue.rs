@@ -36,7 +36,7 @@ pub enum RequestRefusal {
     NoIssuer(EnrollmentKey),
     /// The request is not good.
     #[error("the certificate request is refused: {0}")]
-    Request(#[from] RequestError),
+    Request(RequestError),
     /// The issuer has nothing for keys of this kind.
     #[error("the certificate request is for a key of type {asked}; the issuer takes {}", .taken.join(", "))]
     KeyType {
@@ -45,6 +45,12 @@ pub enum RequestRefusal {
         /// The kinds that are taken.
         taken: Vec<&'static str>,
     },
+}
+
+impl From<RequestError> for RequestRefusal {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
 }
 
 impl RequestRefusal {

@@ -79,14 +79,20 @@ impl Tenants {
         Some(tenant)
     }
 
+    /// The name that the server had before, when a request was sent to that: operators' connection strings carry it.
+    pub fn former_host(&self, parts: &Parts) -> Option<HubHost> {
+        let (host, served) = (host_of(parts)?, self.registry().served());
+        let mut former = served.former_hosts.iter();
+        former
+            .any(|former| former.host.same_name(&host))
+            .then_some(host)
+    }
+
     /// The one that an operator's request means: the one of the `Host` that it was sent to. A host that is no service's is the
     /// server's own, under whatever name it was found, and so the first one's.
     pub fn by_host(&self, parts: &Parts) -> Arc<Tenant> {
-        let header = parts.headers.get(header::HOST);
-        let text = header.and_then(|host| host.to_str().ok());
-        let text = text.or_else(|| parts.uri.authority().map(Authority::as_str));
         let served = self.first.deps.registry.served();
-        let named = text.and_then(|text| HubHost::parse(text).ok());
+        let named = host_of(parts);
         let found = named.and_then(|host| {
             let at = |service: &&Arc<ProvisioningService>| {
                 let own = service.host.as_ref();
@@ -97,4 +103,12 @@ impl Tenants {
         });
         found.unwrap_or_else(|| self.first.clone())
     }
+}
+
+/// The host that a request was sent to, as its client spells it.
+fn host_of(parts: &Parts) -> Option<HubHost> {
+    let header = parts.headers.get(header::HOST);
+    let text = header.and_then(|host| host.to_str().ok());
+    let text = text.or_else(|| parts.uri.authority().map(Authority::as_str))?;
+    HubHost::parse(text).ok()
 }

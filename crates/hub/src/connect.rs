@@ -61,14 +61,27 @@ fn username(connect: &Connect) -> Result<HubUsername, ConnectRefused> {
 
 /// The hub that the client means; ports and case do not matter.
 fn local_hub(hub: &Hub, host: &HubHost) -> Result<Arc<LocalHub>, ConnectRefused> {
-    hub.registry()
-        .served()
-        .hub_at(host)
-        .cloned()
-        .ok_or_else(|| {
-            let reason = format!("the user name is for {host}, which is no hub of this server");
-            ConnectRefused::new(ConnectReturnCode::NotAuthorized, reason)
-        })
+    let served = hub.registry().served();
+    if let Some(local) = served.hub_at(host) {
+        return Ok(local.clone());
+    }
+    // "Not authorized" is what makes a device register again, which tells it the new name.
+    let reason = match served.hub_formerly_at(host) {
+        Some(local) => former_name(host, local),
+        None => format!("the user name is for {host}, which is no hub of this server"),
+    };
+    Err(ConnectRefused::new(
+        ConnectReturnCode::NotAuthorized,
+        reason,
+    ))
+}
+
+/// What is said of a device that comes under a name that its hub had, for the log.
+pub(crate) fn former_name(host: &HubHost, local: &LocalHub) -> String {
+    format!(
+        "it comes to {host}, the former name of the hub at {}; a device that was provisioned registers again, another one needs the new name",
+        local.host
+    )
 }
 
 fn identity(

@@ -23,6 +23,8 @@ pub(crate) enum HubError {
     #[error("the host {0:?} is no hub of this server")]
     NoSuchHub(String),
     #[error("{0}")]
+    FormerName(String),
+    #[error(transparent)]
     Unauthorized(NotProven),
     #[error(
         "the request carries no Authorization header and no client certificate that would allow it"
@@ -38,6 +40,14 @@ pub(crate) enum HubError {
     TooLarge { limit: usize },
     #[error("the body did not arrive completely")]
     Interrupted,
+    #[error("the body did not arrive in time")]
+    Late,
+    #[error("{0} are not offered yet")]
+    NotOffered(&'static str),
+    #[error(
+        "there is no message with this lock token; cloud-to-device messages are not offered yet"
+    )]
+    NoMessage,
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
@@ -76,10 +86,15 @@ impl HubError {
             Self::Configuration(ConfigurationError::Exists(_)) => {
                 return (409, Code::InvalidOperation);
             }
+            Self::Late => return (408, Code::InvalidOperation),
+            Self::NotOffered(_) => return (501, Code::InvalidOperation),
+            Self::NoMessage => Code::DeviceMessageLockLost,
             Self::NoApiVersion => Code::InvalidProtocolVersion,
             Self::NoSuchHub(_) => Code::IotHubNotFound,
             Self::Unauthorized(NotProven::Storage(_)) | Self::Storage(_) => Code::ServerError,
-            Self::Unauthorized(_) | Self::NoCredentials => Code::IotHubUnauthorized,
+            Self::Unauthorized(_) | Self::NoCredentials | Self::FormerName(_) => {
+                Code::IotHubUnauthorized
+            }
             Self::Forbidden(_) => Code::IotHubUnauthorizedAccess,
             Self::Bad(_) | Self::Body(_) | Self::Query(QueryError::Invalid { .. }) => {
                 Code::ArgumentInvalid
@@ -171,5 +186,40 @@ fn telemetry(error: &TelemetryError) -> Code {
         | TelemetryError::Event(EventError::TooLarge { .. }) => Code::MessageTooLarge,
         TelemetryError::TooManyProperties { .. } | TelemetryError::Bag(_) => Code::ArgumentInvalid,
         TelemetryError::Event(EventError::Storage(_)) => Code::ServerError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::sas::SasError;
+
+    use super::*;
+
+    /// H7, R16: the log has the cause, whoever calls learns nothing.
+    #[test]
+    fn what_is_wrong_with_a_token_is_for_the_log() {
+        let faults = [
+            SasError::Expired {
+                at: ids::Timestamp::from_unix_seconds(1_700_000_000),
+            },
+            SasError::Signature,
+            SasError::OtherResource {
+                granted: "other.example".to_owned(),
+                requested: "hub.example".to_owned(),
+            },
+        ];
+        for (fault, cause) in faults.into_iter().zip([
+            "expired at 2023-11-14",
+            "signature does not match",
+            "other.example",
+        ]) {
+            let error = HubError::Unauthorized(fault.into());
+            let inside = chain_text(&error);
+            assert!(inside.contains(cause), "{inside}");
+            let says_once = inside.matches("the token is not accepted").count() == 1;
+            assert!(says_once, "{inside}");
+            assert_eq!(error.outside(), "Unauthorized");
+            assert_eq!(error.code().0, 401);
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, IF_MATCH};
 use axum::http::{HeaderMap, Method, request::Parts};
@@ -29,6 +29,7 @@ use uuid::Uuid;
 use wire::http::Path;
 
 use crate::Hub;
+use crate::connect::chain_text;
 use crate::error::HubError;
 use access::Permit;
 use answer::Answer;
@@ -56,7 +57,7 @@ async fn serve(State(hub): State<Hub>, request: Request) -> Response {
         Ok(answer) => answer.encode(request_id),
         Err(error) => {
             let (status, code) = error.code();
-            let detail = &error as &dyn std::error::Error;
+            let detail = chain_text(&error);
             if status >= 500 {
                 tracing::error!(request.id = %request_id, %method, path, status, error = detail, "a request failed");
             } else {
@@ -74,8 +75,8 @@ async fn respond(hub: &Hub, request: Request) -> Result<Answer, HubError> {
     if wire::http::api_version(parts.uri.query()).is_none() && route != Route::ReadEvents {
         return Err(HubError::NoApiVersion);
     }
-    let local = local_hub(hub, &parts)?;
-    let permit = access::admit(hub, &local, &route, &path, &parts).await?;
+    let (local, called) = local_hub(hub, &parts)?;
+    let permit = access::admit(hub, (&local, &called), &route, &path, &parts).await?;
     let body = read(body, body_limit(&route)).await?;
     let call = Call {
         hub: hub.clone(),
@@ -87,24 +88,35 @@ async fn respond(hub: &Hub, request: Request) -> Result<Answer, HubError> {
     dispatch(call, route).await
 }
 
+/// The name under which a request came to its hub.
+enum Called {
+    Present,
+    /// The hub had it once.
+    Former(HubHost),
+}
+
 /// The hub that the `Host` header means. A host that is none of ours is fine as long as there is only one hub.
-fn local_hub(hub: &Hub, parts: &Parts) -> Result<Arc<LocalHub>, HubError> {
+fn local_hub(hub: &Hub, parts: &Parts) -> Result<(Arc<LocalHub>, Called), HubError> {
     let served = hub.registry().served();
     let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = header
+    let text = header
         .or(parts
             .uri
             .authority()
             .map(axum::http::uri::Authority::as_str))
         .unwrap_or_default();
-    let named = HubHost::parse(host)
-        .ok()
-        .and_then(|host| served.hub_at(&host));
-    let only = || served.hubs.first().filter(|_| served.hubs.len() == 1);
-    named
-        .or_else(only)
-        .cloned()
-        .ok_or_else(|| HubError::NoSuchHub(host.to_owned()))
+    if let Ok(host) = HubHost::parse(text) {
+        if let Some(named) = served.hub_at(&host) {
+            return Ok((named.clone(), Called::Present));
+        }
+        if let Some(former) = served.hub_formerly_at(&host) {
+            return Ok((former.clone(), Called::Former(host)));
+        }
+    }
+    match served.hubs.as_slice() {
+        [only] => Ok((only.clone(), Called::Present)),
+        _ => Err(HubError::NoSuchHub(text.to_owned())),
+    }
 }
 
 fn body_limit(route: &Route) -> usize {
@@ -115,11 +127,17 @@ fn body_limit(route: &Route) -> usize {
 }
 
 async fn read(body: Body, limit: usize) -> Result<Vec<u8>, HubError> {
+    // What is announced as too long is not waited for, nor asked for with "100 Continue".
+    if body.size_hint().lower() > limit as u64 {
+        return Err(HubError::TooLarge { limit });
+    }
     let collected = tokio::time::timeout(BODY_DEADLINE, Limited::new(body, limit).collect()).await;
     match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes().to_vec()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(HubError::TooLarge { limit }),
-        Ok(Err(_)) | Err(_) => Err(HubError::Interrupted),
+        Ok(Err(error)) if wire::http::is_late(&*error) => Err(HubError::Late),
+        Err(_) => Err(HubError::Late),
+        Ok(Err(_)) => Err(HubError::Interrupted),
     }
 }
 
@@ -242,6 +260,12 @@ async fn dispatch(call: Call, route: Route) -> Result<Answer, HubError> {
         (&Method::POST, Route::TestQueries) => configurations::test_queries(&call),
         (&Method::POST, Route::ApplyContent(device)) => configurations::apply(&call, &device).await,
         (&Method::POST, Route::Events(..)) => events::post(&call).await,
+        // There are no cloud-to-device messages yet, so none waits, none is locked and none is purged.
+        (&Method::GET, Route::DeviceBound(_)) => Ok(Answer::empty()),
+        (&Method::DELETE, Route::DeviceBoundLock(_))
+        | (&Method::POST, Route::DeviceBoundAbandon(_)) => Err(HubError::NoMessage),
+        (&Method::DELETE, Route::Commands(device)) => identities::purge(&call, &device).await,
+        (_, Route::NotOffered(what, _)) => Err(HubError::NotOffered(what)),
         (&Method::GET, Route::ReadEvents) => events::read(&call).await,
         (method, _) => Err(HubError::MethodNotAllowed(method.clone())),
     }

@@ -118,13 +118,11 @@ fn read_answer(identity: &Identity, answer: &MethodAnswer) -> Result<MethodRespo
     if answer.payload.len() > MAX_PAYLOAD {
         return Err(bad("more than 128 KB"));
     }
-    let payload = if answer.payload.iter().all(u8::is_ascii_whitespace) {
+    let text = wire::lenient::without_mark(&answer.payload);
+    let payload = if text.iter().all(u8::is_ascii_whitespace) {
         None
     } else {
-        Some(
-            serde_json::from_slice(&answer.payload)
-                .map_err(|_| bad("something that is not JSON"))?,
-        )
+        Some(serde_json::from_slice(text).map_err(|_| bad("something that is not JSON"))?)
     };
     Ok(MethodResponse {
         status: answer.status,

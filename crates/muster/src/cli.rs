@@ -8,6 +8,7 @@ mod dps;
 mod edge;
 mod fleet;
 mod hub;
+mod json_file;
 mod output;
 mod serve;
 mod show;

@@ -8,6 +8,7 @@ mod certificate;
 pub mod config;
 mod front;
 mod health;
+mod health_port;
 mod https;
 mod mqtt_door;
 mod outbound;
@@ -24,7 +25,7 @@ use anyhow::Context;
 use hub::Hub;
 use ids::{HubHost, HubName};
 use pki::SeenIssuers;
-use registry::{Init, Registry, SystemEntropy};
+use registry::{Init, Registry, Renamed, SystemEntropy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
@@ -35,6 +36,7 @@ use crate::{clock, local};
 use accept::{Addresses, Port};
 use config::ServeConfig;
 use front::Front;
+use health::Metrics;
 use outbound::OutboundClient;
 use tls::CurrentCertificate;
 
@@ -47,9 +49,14 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
 pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     let https = bind::bind(config.https, "--https-port")?;
     let mqtts = bind::bind(config.mqtts, "--mqtts-port")?;
+    let health_port = match config.metrics_listen {
+        Some(address) => Some(bind::bind(address, "--metrics-listen")?),
+        None => None,
+    };
     let host = config.hub_host(bind::port(&https)?)?;
     let recorder = health::record_metrics()?;
     let registry = open_registry(&config, &host).await?;
+    tell_of_renaming(&registry);
     let hub = Hub::new(
         registry.clone(),
         hub::HubOptions {
@@ -71,7 +78,15 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         },
     );
     tasks.spawn(backlog::watch(stopping.clone()));
-    let health = health::router(registry.clone(), dps.clone(), recorder);
+    let health = |shown| health::router(registry.clone(), dps.clone(), recorder.clone(), shown);
+    if let Some(listener) = health_port {
+        let router = health(Metrics::Shown);
+        tasks.spawn(health_port::run(listener, router, stopping.clone()));
+    }
+    let health = health(match config.metrics_on_https_port {
+        true => Metrics::Shown,
+        false => Metrics::Hidden,
+    });
     let (underway, underway_stopping) = (dps.clone(), stopping.clone());
     tasks.spawn(async move { underway.run(underway_stopping).await });
     let front = Front::new(dps, hub.clone(), health);
@@ -92,6 +107,15 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
     wait_for_signal().await?;
     drain(stop, &hub, tasks).await;
     Ok(())
+}
+
+fn tell_of_renaming(registry: &Registry) {
+    if let Some(Renamed { before, after }) = registry.renamed() {
+        tracing::warn!(
+            %before, %after,
+            "the host name of this server and its first hub has changed: devices that were assigned to the old name are refused there and register again; the server's certificate goes on naming it"
+        );
+    }
 }
 
 fn first_hub() -> anyhow::Result<HubName> {

@@ -1,3 +1,5 @@
+use ids::HubHost;
+
 /// The storage failed: disk full, input/output error, damaged file. Nothing of the operation happened or was acknowledged.
 ///
 /// Its text names the file. For callers outside: answer 500/503, log this.
@@ -20,9 +22,25 @@ pub enum OpenError {
     /// It opened, but could not be read or initialised.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The server was given a host name that one of its other hubs has.
+    #[error(
+        "the host name {host} is that of the hub {hub:?} of this server; start with another --hostname, or delete that hub first"
+    )]
+    HostTaken {
+        /// What was given.
+        host: HubHost,
+        /// Who has it.
+        hub: String,
+    },
     /// Nothing has been initialised in there (only [`Registry::describe`](crate::Registry::describe) says so).
     #[error("the data directory holds no provisioning service yet; start the server once")]
     Empty,
+}
+
+impl From<store::StoreError> for OpenError {
+    fn from(error: store::StoreError) -> Self {
+        StorageError(error).into()
+    }
 }
 
 /// Lets what fails inside a transaction pass as the operation's own error.

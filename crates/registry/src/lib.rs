@@ -71,15 +71,15 @@ pub use registration::{
 pub use registry::{
     AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Busy,
     Carried, Init, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS,
-    MAX_MODULES, MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES, Placed, Registry, Retention, Settled,
-    Ticket,
+    MAX_MODULES, MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES, Placed, Registry, Renamed, Retention,
+    Settled, Ticket,
 };
 pub use resource::{
     DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,
     TrustBundleDraft, TrustBundleRecord,
 };
 pub use service::{
-    AllocationWeight, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,
+    AllocationWeight, FormerHost, HubReach, KeyChoice, LinkDraft, LinkedHub, LocalHub, PolicyDraft,
     PolicyDraftError, ProvisioningService, RemoteAccess, Right, Served, ServingError,
     SharedAccessPolicy,
 };

@@ -178,6 +178,7 @@ mod tests {
                 allocation_weight: None,
                 apply_allocation_policy: true,
                 latencies: Vec::new(),
+                former_hosts: Vec::new(),
                 reach: HubReach::Here,
             },
             device_id: "d".parse().unwrap(),

@@ -51,6 +51,7 @@ pub use registrations::{Busy, Carried, Placed, Settled, Ticket};
 
 pub use blocks::{BLOCKED, Block, BlockError};
 use compiled::ConfigurationCache;
+pub use init::Renamed;
 pub use refusals::ListError;
 
 use enrollments::EnrollmentCache;
@@ -65,6 +66,8 @@ pub const MAX_CONFIGURATIONS: usize = 100;
 pub const MAX_LINKED_HUBS: usize = 50;
 /// Most hubs that live in a data directory.
 pub const MAX_HUBS: usize = 100;
+/// Most former host names that are remembered; the certificate names each.
+pub(crate) const MAX_FORMER_HOSTS: usize = 100;
 /// Most provisioning services of a data directory.
 pub const MAX_SERVICES: usize = 100;
 /// Most CA certificates uploaded to a provisioning service.
@@ -125,6 +128,7 @@ struct Inner {
     enrollments: EnrollmentCache,
     configurations: ConfigurationCache,
     retention: Retention,
+    renamed: Option<Renamed>,
 }
 
 /// Opening and the service itself.
@@ -152,7 +156,7 @@ impl Registry {
         let log = EventLog::open(&directory, LogOptions::default())?;
         let store = Store::open_with(directory, retention.audit)?;
         let entropy = init.entropy.clone();
-        store.write(move |tx| init::prepare(tx, &init, now)).await?;
+        let renamed = store.write(move |tx| init::prepare(tx, &init, now)).await?;
         let served = Arc::new(ServedNow::new(store.read(served::read)?));
         let service = served.cell(|_| true).ok_or(OpenError::Empty)?;
         let inner = Inner {
@@ -164,6 +168,7 @@ impl Registry {
             enrollments: EnrollmentCache::default(),
             configurations: ConfigurationCache::default(),
             retention,
+            renamed,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -199,6 +204,12 @@ impl Registry {
     #[must_use]
     pub fn served(&self) -> Arc<Served> {
         self.inner.served.get()
+    }
+
+    /// Whether the server's host name is another one than when the directory was open before.
+    #[must_use]
+    pub fn renamed(&self) -> Option<&Renamed> {
+        self.inner.renamed.as_ref()
     }
 
     /// The registry as the service of this ID scope sees it.

@@ -39,11 +39,14 @@ impl ProvisioningService {
         self.hubs.iter().find(|hub| &hub.name == name)
     }
 
-    /// The linked hub at this host; case does not matter, and a port only where both have one.
+    /// The linked hub at this host; case does not matter, and a port only where both have one. A host that no hub has any more
+    /// means the hub that had it.
     #[must_use]
     pub fn hub_at(&self, host: &HubHost) -> Option<&LinkedHub> {
         let exactly = self.hubs.iter().find(|hub| hub.host.is_exactly(host));
-        exactly.or_else(|| self.hubs.iter().find(|hub| hub.host.may_be(host)))
+        exactly
+            .or_else(|| self.hubs.iter().find(|hub| hub.host.may_be(host)))
+            .or_else(|| self.hubs.iter().find(|hub| hub.was_at(host)))
     }
 }
 
@@ -54,6 +57,17 @@ pub struct Served {
     pub services: Vec<Arc<ProvisioningService>>,
     /// The hubs that live here, linked or not, in the order in which they came.
     pub hubs: Vec<Arc<LocalHub>>,
+    /// Host names that hubs of it had and no hub has now, the latest first. Devices were told them.
+    pub former_hosts: Vec<FormerHost>,
+}
+
+/// A host name that a hub had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerHost {
+    /// Without a port.
+    pub host: HubHost,
+    /// Which hub had it; `None` when that hub is deleted.
+    pub hub: Option<HubName>,
 }
 
 impl Served {
@@ -61,5 +75,16 @@ impl Served {
     #[must_use]
     pub fn hub_at(&self, host: &HubHost) -> Option<&Arc<LocalHub>> {
         self.hubs.iter().find(|hub| hub.host.same_name(host))
+    }
+
+    /// The hub that had this host, when no hub has it now; case and ports do not matter.
+    #[must_use]
+    pub fn hub_formerly_at(&self, host: &HubHost) -> Option<&Arc<LocalHub>> {
+        let mut former = self.former_hosts.iter();
+        let name = former
+            .find(|former| former.host.same_name(host))?
+            .hub
+            .as_ref()?;
+        self.hubs.iter().find(|hub| hub.name == *name)
     }
 }

@@ -152,6 +152,7 @@ promises!(embedded:
         an_empty_directory_gets_a_service,
         opening_again_finds_the_same,
         the_first_hubs_host_follows,
+        names_that_hubs_had_are_remembered,
         anyone_may_describe_a_directory_in_use,
         events_are_read_in_order,
     },

@@ -21,6 +21,8 @@ use crate::{Finished, Identity, Program, binary, run, until};
 pub struct Server {
     program: Program,
     address: Ipv4Addr,
+    /// The host name that it is started with.
+    hostname: String,
     dir: tempfile::TempDir,
     /// Further flags of `muster serve`.
     flags: Vec<String>,
@@ -53,15 +55,22 @@ impl Server {
         let dir = tempfile::Builder::new()
             .prefix("muster-server-")
             .tempdir()?;
-        let program = spawn(address, dir.path(), &flags)?;
+        let hostname = address.to_string();
+        let program = spawn(address, &hostname, dir.path(), &flags)?;
         let mut server = Self {
             program,
             address,
+            hostname,
             dir,
             flags,
         };
         server.wait_until_ready().await?;
         Ok(server)
+    }
+
+    /// Gives it another host name at its next start. It stays where it is, and its address was its first name.
+    pub fn rename(&mut self, hostname: &str) {
+        hostname.clone_into(&mut self.hostname);
     }
 
     /// kill -9.
@@ -85,7 +94,7 @@ impl Server {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.program = spawn(self.address, self.dir.path(), &self.flags)?;
+        self.program = spawn(self.address, &self.hostname, self.dir.path(), &self.flags)?;
         self.wait_until_ready().await
     }
 
@@ -313,14 +322,14 @@ async fn probe(url: &str, data_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn spawn(address: Ipv4Addr, dir: &Path, flags: &[String]) -> Result<Program> {
+fn spawn(address: Ipv4Addr, hostname: &str, dir: &Path, flags: &[String]) -> Result<Program> {
     let mut command = Command::new(binary("muster")?);
     let address = address.to_string();
     command
         .args([
             "serve",
             "--hostname",
-            &address,
+            hostname,
             "--listen",
             &address,
             "--data-dir",

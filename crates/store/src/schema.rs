@@ -55,6 +55,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0012-tickets-of-registrations-under-way",
         include_str!("../migrations/0012-tickets-of-registrations-under-way/up.sql"),
     ),
+    (
+        "0013-former-host-names",
+        include_str!("../migrations/0013-former-host-names/up.sql"),
+    ),
 ];
 
 /// The schema that this program knows.

@@ -40,10 +40,16 @@ pub enum ConnectionStringError {
     OfDevice,
     /// The host is none.
     #[error("the connection string's HostName is wrong: {0}")]
-    Host(#[from] IdError),
+    Host(IdError),
     /// The key is none.
     #[error("the connection string's SharedAccessKey is wrong: {0}")]
     Key(&'static str),
+}
+
+impl From<IdError> for ConnectionStringError {
+    fn from(error: IdError) -> Self {
+        Self::Host(error)
+    }
 }
 
 impl ConnectionString {

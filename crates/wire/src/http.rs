@@ -21,6 +21,20 @@ pub const REQUEST_ID: &str = "x-ms-request-id";
 /// Response header of ours: what is wrong with what was accepted all the same.
 pub const WARNING: &str = "x-muster-warning";
 
+/// Whether the reading of a body ended because it took too long: somewhere among the causes is a timeout.
+#[must_use]
+pub fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Why a path names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {

@@ -26,8 +26,15 @@ impl BodyError {
     }
 }
 
-/// Parses a body to JSON. An empty body is an error that says so.
+/// The text without the byte order mark that some editors and runtimes put before it.
+#[must_use]
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)
+}
+
+/// Parses a body to JSON; a byte order mark before it says nothing. An empty body is an error that says so.
 pub fn parse(body: &[u8]) -> Result<Value, BodyError> {
+    let body = without_mark(body);
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(BodyError::new(
             "",
@@ -236,6 +243,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// P13.
+    #[test]
+    fn a_byte_order_mark_says_nothing() {
+        assert_eq!(parse(b"\xEF\xBB\xBF{\"a\": 1}").unwrap(), json!({"a": 1}));
+        let empty = parse(b"\xEF\xBB\xBF ").unwrap_err().to_string();
+        assert!(empty.contains("empty"), "{empty}");
+    }
 
     #[test]
     fn members_are_found_in_any_case_and_null_is_absent() {

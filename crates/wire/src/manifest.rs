@@ -36,7 +36,13 @@ pub enum ManifestError {
     Schema(String),
     /// Something in it has the wrong form.
     #[error("the deployment cannot be read: {0}")]
-    Format(#[from] BodyError),
+    Format(BodyError),
+}
+
+impl From<BodyError> for ManifestError {
+    fn from(error: BodyError) -> Self {
+        Self::Format(error)
+    }
 }
 
 impl ManifestError {

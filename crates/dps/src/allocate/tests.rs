@@ -13,6 +13,7 @@ fn hub(name: &str, weight: Option<u16>, apply: bool) -> LinkedHub {
         allocation_weight: weight,
         apply_allocation_policy: apply,
         latencies: Vec::new(),
+        former_hosts: Vec::new(),
         reach: HubReach::Here,
     }
 }
@@ -257,4 +258,26 @@ fn dead_hubs_are_passed_over_and_nobody_else_moves() {
     assert!(
         matches!(alone, Err(AllocationError::AllDead(why)) if why.contains("hub a was passed over"))
     );
+}
+
+/// R1: an enrollment lists the name that the hub had when it was written.
+#[test]
+fn a_name_that_no_hub_has_any_more_means_the_hub_that_had_it() {
+    let host = |text: &str| HubHost::parse(text).unwrap();
+    let renamed = LinkedHub {
+        former_hosts: vec![host("old.example")],
+        ..hub("a", None, true)
+    };
+    let other = hub("b", None, true);
+    let names = |hubs: &[LinkedHub]| {
+        let found = candidates(&[host("OLD.example:8443")], hubs).unwrap_or_default();
+        let names = found.iter().map(|hub| hub.name.to_string());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&[renamed.clone(), other.clone()]), "a");
+    let successor = LinkedHub {
+        host: host("old.example"),
+        ..other
+    };
+    assert_eq!(names(&[renamed, successor]), "b", "it has the name now");
 }

@@ -241,3 +241,42 @@ fn conflicts_are_of_the_kind_that_has_the_record() {
         assert_eq!(ServiceFault::from(error).code().code(), code);
     }
 }
+
+/// H7: also for operators.
+#[test]
+fn what_is_wrong_with_a_token_is_for_the_log() {
+    let expired = SasError::Expired {
+        at: ids::Timestamp::from_unix_seconds(1_700_000_000),
+    };
+    for (fault, cause) in [
+        (TokenFault::Sas(expired), "expired at 2023-11-14"),
+        (TokenFault::Sas(SasError::Signature), "does not match"),
+        (TokenFault::Unnamed, "names no policy"),
+        (TokenFault::NoPolicy("iothubowner".into()), "iothubowner"),
+    ] {
+        let fault = ServiceFault::NoToken(Some(fault));
+        assert!(with_causes(&fault).contains(cause), "{fault:?}");
+        assert_eq!(fault.outside(), "Unauthorized");
+    }
+}
+
+/// A text that has its cause in it has it once.
+#[test]
+fn no_fault_says_its_text_twice() {
+    let body = || BodyError::new("attestation", "is missing");
+    for (fault, part) in [
+        (ServiceFault::from(body()), "is missing"),
+        (ServiceFault::Id(id_error()), "registration id"),
+    ] {
+        let text = with_causes(&fault);
+        assert_eq!(text.matches(part).count(), 1, "{text}");
+    }
+    let refused = crate::issue::RequestRefusal::from(pki::RequestError::Signature);
+    let text = with_causes(&refused);
+    let cause = pki::RequestError::Signature.to_string();
+    assert_eq!(text.matches(&cause).count(), 1, "{text}");
+}
+
+fn id_error() -> IdError {
+    RegistrationId::parse("").unwrap_err()
+}

@@ -12,6 +12,7 @@ fn remote(key: &str) -> LinkedHub {
         allocation_weight: None,
         apply_allocation_policy: true,
         latencies: Vec::new(),
+        former_hosts: Vec::new(),
         reach: HubReach::Remote(RemoteAccess {
             policy: "iothubowner".to_owned(),
             key: KeyText::parse(key).unwrap(),

@@ -9,7 +9,7 @@ use registry::{Actor, Registry, Right};
 use wire::sas::{SharedAccessKey, UnverifiedToken};
 
 use super::{Incoming, RequestId, client_address};
-use crate::error::ServiceFault;
+use crate::error::{ServiceFault, TokenFault};
 use crate::health::Vitals;
 use crate::register::Deps;
 use crate::tenants::Tenant;
@@ -37,21 +37,25 @@ pub(super) fn authorize<'a>(
 ) -> Result<Operator<'a>, ServiceFault> {
     let header = request.header(AUTHORIZATION.as_str());
     let header = header.ok_or(ServiceFault::NoToken(None))?;
-    let refuse = |error| ServiceFault::NoToken(Some(error));
-    let token = UnverifiedToken::parse(header).map_err(refuse)?;
+    let refuse = |fault: TokenFault| ServiceFault::NoToken(Some(fault));
+    let token = UnverifiedToken::parse(header).map_err(|error| refuse(error.into()))?;
     let tenant = dps.tenants().by_host(request.parts);
     let service = tenant.service();
-    let host = service.host.as_ref().unwrap_or(&dps.options().host);
-    let named = token.policy().unwrap_or_default();
+    let former = dps.tenants().former_host(request.parts);
+    let host = match &service.host {
+        Some(own) => own,
+        None => former.as_ref().unwrap_or(&dps.options().host),
+    };
+    let named = token.policy().ok_or_else(|| refuse(TokenFault::Unnamed))?;
     let policy = service.policies.iter().find(|policy| policy.name == named);
-    let policy = policy.ok_or(ServiceFault::NoToken(None))?;
+    let policy = policy.ok_or_else(|| refuse(TokenFault::NoPolicy(named.to_owned())))?;
     let keys: Vec<SharedAccessKey> = [&policy.primary, &policy.secondary]
         .into_iter()
         .filter_map(|key| SharedAccessKey::try_from(key).ok())
         .collect();
     token
         .verify(&keys, host.as_str(), dps.now(), SKEW)
-        .map_err(refuse)?;
+        .map_err(|error| refuse(error.into()))?;
     if policy.grants(right) {
         let registry = tenant.deps.registry.by(Actor {
             policy: policy.name.clone(),

@@ -7,6 +7,7 @@ use ids::Timestamp;
 use registry::{AllocationNote, Choice, InitialTwin, WebhookQuestion};
 use serde_json::Value;
 use wire::allocation::{AllocationAnswer, MAX_ANSWER, SIGNATURE, SIGNED_AT};
+use wire::lenient::without_mark;
 use zeroize::Zeroizing;
 
 use super::signature::WebhookKey;
@@ -141,7 +142,7 @@ fn note(
     let output = answer
         .filter(|answer| !answer.body.is_empty())
         .map(|answer| {
-            serde_json::from_slice(&answer.body).unwrap_or_else(|_| {
+            serde_json::from_slice(without_mark(&answer.body)).unwrap_or_else(|_| {
                 let excerpt = &answer.body[..answer.body.len().min(MAX_EXCERPT)];
                 Value::from(String::from_utf8_lossy(excerpt))
             })

@@ -7,11 +7,12 @@ use wire::http::Path;
 use wire::sas::UnverifiedToken;
 
 use crate::Hub;
+use crate::connect::former_name;
 use crate::error::HubError;
 use crate::prove::{NotProven, Presented, ProvenIdentity, prove, verify_policy_token};
 
 use super::route::Route;
-use super::{authorization, peer};
+use super::{Called, authorization, peer};
 
 /// Proof that a caller may do what his request asks.
 pub(super) struct Permit {
@@ -73,8 +74,14 @@ fn rights(route: &Route, method: &Method) -> &'static [Right] {
             &[ServiceConnect, RegistryWrite]
         }
         Route::Twin(..) | Route::Methods(..) | Route::ReadEvents => &[ServiceConnect],
+        Route::Commands(_) => &[ServiceConnect],
         // Only the device itself, or a policy in its place: see `sender`.
-        Route::Events(..) => &[],
+        Route::Events(..)
+        | Route::DeviceBound(_)
+        | Route::DeviceBoundLock(_)
+        | Route::DeviceBoundAbandon(_)
+        | Route::NotOffered(_, Some(_)) => &[],
+        Route::NotOffered(_, None) => &[ServiceConnect, RegistryRead, RegistryWrite],
     }
 }
 
@@ -82,7 +89,12 @@ fn rights(route: &Route, method: &Method) -> &'static [Right] {
 fn sender(route: &Route, local: &LocalHub) -> Option<Identity> {
     let (device, module) = match route {
         Route::Events(device, module) => (device, module.clone()),
-        Route::Modules(device) | Route::Module(device, _) => (device, None),
+        Route::Modules(device)
+        | Route::Module(device, _)
+        | Route::DeviceBound(device)
+        | Route::DeviceBoundLock(device)
+        | Route::DeviceBoundAbandon(device)
+        | Route::NotOffered(_, Some(device)) => (device, None),
         _ => return None,
     };
     Some(Identity {
@@ -95,7 +107,7 @@ fn sender(route: &Route, local: &LocalHub) -> Option<Identity> {
 /// Admits a request, or says why not.
 pub(super) async fn admit(
     hub: &Hub,
-    local: &LocalHub,
+    (local, called): (&LocalHub, &Called),
     route: &Route,
     path: &Path,
     parts: &Parts,
@@ -108,12 +120,16 @@ pub(super) async fn admit(
         let parsed =
             UnverifiedToken::parse(text).map_err(|error| HubError::Unauthorized(error.into()))?;
         if parsed.policy().is_some() {
-            return by_policy(hub, local, rights, path, &parsed);
+            return by_policy(hub, (local, called), rights, path, &parsed);
         }
     }
     let Some(identity) = sender(route, local) else {
         return Err(HubError::NoCredentials);
     };
+    // A device that is refused registers again and is told the new name.
+    if let Called::Former(host) = called {
+        return Err(HubError::FormerName(former_name(host, local)));
+    }
     let chain = peer(parts).0;
     let presented = Presented {
         token,
@@ -131,14 +147,19 @@ pub(super) async fn admit(
     }
 }
 
+/// Back ends keep what they were given: a former name of the hub opens it as its present one does.
 fn by_policy(
     hub: &Hub,
-    local: &LocalHub,
+    (local, called): (&LocalHub, &Called),
     rights: &[Right],
     path: &Path,
     token: &UnverifiedToken,
 ) -> Result<Permit, HubError> {
-    let resource = format!("{}/{}", local.host, path.segments().join("/"));
+    let host = match called {
+        Called::Present => &local.host,
+        Called::Former(host) => host,
+    };
+    let resource = format!("{host}/{}", path.segments().join("/"));
     let (_verified, policy) =
         verify_policy_token(local, token, &resource, hub.now()).map_err(HubError::Unauthorized)?;
     if !rights.iter().any(|right| policy.grants(*right)) {

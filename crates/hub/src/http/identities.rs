@@ -53,6 +53,16 @@ pub(super) async fn delete_device(call: &Call, device: &DeviceId) -> Result<Answ
     Ok(Answer::empty())
 }
 
+/// Purges a device's cloud-to-device messages, of which there are none yet.
+pub(super) async fn purge(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
+    call.hub.registry().device(&call.name, device).await?;
+    Ok(Answer::json(serde_json::json!({
+        "deviceId": device,
+        "moduleId": null,
+        "totalMessagesPurged": 0,
+    })))
+}
+
 fn device_answer(call: &Call, record: registry::DeviceRecord) -> Answer {
     let shown = view::device(record, &call.name, call.hub.sessions());
     Answer::json(shown.to_json(call.permit.shows_keys())).version(&shown.etag)

@@ -21,6 +21,15 @@ pub(crate) enum Route {
     TestQueries,
     DeviceStatistics,
     ServiceStatistics,
+    /// Where a device asks for cloud-to-device messages.
+    DeviceBound(DeviceId),
+    /// One such message, by its lock.
+    DeviceBoundLock(DeviceId),
+    DeviceBoundAbandon(DeviceId),
+    /// Where an operator purges them.
+    Commands(DeviceId),
+    /// What the original has here and this hub does not; of a device where devices may ask.
+    NotOffered(&'static str, Option<DeviceId>),
     /// `/muster/v1/events`, our own.
     ReadEvents,
 }
@@ -53,6 +62,9 @@ impl Route {
             ["devices"] => Self::Devices,
             // Only POST: a device may be called "query".
             ["devices", "query"] if method == Method::POST => Self::Query,
+            ["devices", "keys", "regenerate"] => {
+                Self::NotOffered("regenerated keys of several devices", None)
+            }
             ["devices", _] => Self::Device(device()?),
             ["devices", _, "modules"] => Self::Modules(device()?),
             ["devices", _, "modules", _] => Self::Module(device()?, module()?),
@@ -61,6 +73,22 @@ impl Route {
             ["devices", _, "modules", _, "messages", "events"] => {
                 Self::Events(device()?, Some(module()?))
             }
+            ["devices", _, "messages", "devicebound"] => Self::DeviceBound(device()?),
+            ["devices", _, "messages", "devicebound", _] => Self::DeviceBoundLock(device()?),
+            ["devices", _, "messages", "devicebound", _, "abandon"] => {
+                Self::DeviceBoundAbandon(device()?)
+            }
+            ["devices", _, "commands"] => Self::Commands(device()?),
+            ["devices", _, "files"]
+            | ["devices", _, "files", "notifications"]
+            | ["devices", _, "files", "notifications", _] => {
+                Self::NotOffered("file uploads", Some(device()?))
+            }
+            ["messages", "servicebound", ..] => {
+                Self::NotOffered("cloud-to-device messages and notifications", None)
+            }
+            ["jobs", ..] => Self::NotOffered("jobs", None),
+            ["digitaltwins", ..] => Self::NotOffered("digital twins", None),
             ["twins", _] => Self::Twin(device()?, None),
             ["twins", _, "modules", _] => Self::Twin(device()?, Some(module()?)),
             ["twins", _, "methods"] => Self::Methods(device()?, None),
@@ -119,5 +147,29 @@ mod tests {
             find(Method::GET, "/devices/a%20b"),
             Err(RouteError::BadId(_))
         ));
+    }
+
+    /// R11, H9: what the original has is not "nothing at this path".
+    #[test]
+    fn what_is_not_offered_yet_is_known() {
+        for path in [
+            "/jobs/v2/job-1",
+            "/jobs/v2/query",
+            "/jobs/create",
+            "/jobs",
+            "/digitaltwins/d",
+            "/digitalTwins/d/components/c/commands/reboot",
+            "/devices/d/files",
+            "/devices/d/files/notifications/x",
+            "/devices/keys/regenerate",
+        ] {
+            let found = find(Method::POST, path).unwrap();
+            assert!(matches!(found, Route::NotOffered(..)), "{path}: {found:?}");
+        }
+        let device = DeviceId::parse("d").unwrap();
+        assert_eq!(
+            find(Method::GET, "/devices/d/messages/deviceBound"),
+            Ok(Route::DeviceBound(device))
+        );
     }
 }

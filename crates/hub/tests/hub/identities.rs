@@ -300,3 +300,49 @@ async fn statistics_count() {
         "Disconnected"
     );
 }
+
+/// R11: what there is none of is said so, and what is not offered yet as well.
+#[tokio::test]
+async fn paths_of_the_original_have_answers() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let token = world.token("devices/d1", &key);
+    let messages = "/devices/d1/messages/deviceBound";
+    let as_device = |method, path: &str| world.ask(method, path).token(&token);
+    assert_eq!(as_device("GET", messages).send().await.status, 204);
+    for (method, rest) in [("DELETE", "lock"), ("POST", "lock/abandon")] {
+        let reply = as_device(method, &format!("{messages}/{rest}"))
+            .send()
+            .await;
+        reply.refused(412, "DeviceMessageLockLost");
+    }
+    let said = as_device("POST", "/devices/d1/files").send().await;
+    let said = said.refused(501, "InvalidOperation");
+    assert!(said.contains("file uploads are not offered yet"), "{said}");
+    let foreign = world.ask("GET", messages).anonymous().send().await;
+    foreign.refused(401, "IotHubUnauthorized");
+
+    let purged = world
+        .ask("DELETE", "/devices/d1/commands")
+        .send()
+        .await
+        .ok();
+    assert_eq!(purged["totalMessagesPurged"], 0);
+    assert_eq!(purged["deviceId"], "d1");
+    let nobody = world.ask("DELETE", "/devices/d2/commands").send().await;
+    nobody.refused(404, "DeviceNotFound");
+    for (method, path) in [
+        ("GET", "/jobs/v2/query"),
+        ("PUT", "/jobs/v2/j"),
+        ("POST", "/devices/keys/regenerate"),
+        ("GET", "/digitaltwins/d1"),
+    ] {
+        let said = world.ask(method, path).send().await;
+        let said = said.refused(501, "InvalidOperation");
+        assert!(said.contains("not offered yet"), "{path}: {said}");
+    }
+    // P13: PowerShell puts a byte order mark before it.
+    let body = [b"\xEF\xBB\xBF", &br#"{"deviceId": "d3"}"#[..]].concat();
+    let made = world.ask("PUT", "/devices/d3").bytes(&body).send().await;
+    assert_eq!(made.ok()["deviceId"], "d3");
+}

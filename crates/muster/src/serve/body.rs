@@ -22,8 +22,12 @@ const UNREAD_DEADLINE: Duration = Duration::from_secs(5);
 pub enum BodyError {
     #[error(transparent)]
     Broken(#[from] hyper::Error),
-    #[error("the body did not arrive within {} s", .0.as_secs())]
-    Late(Duration),
+    #[error("the body did not arrive within {} s", .limit.as_secs())]
+    Late {
+        limit: Duration,
+        /// By it the services tell a late body from a broken one.
+        source: std::io::Error,
+    },
 }
 
 /// A body that fails once its time is up, however steadily its bytes trickle.
@@ -34,6 +38,10 @@ struct Timely<B> {
     deadline: Pin<Box<Sleep>>,
     unread: Unread<B>,
     whole: Whole,
+    /// Whether anything of it was asked for.
+    asked: bool,
+    /// Whether the client waits to be asked for it.
+    on_demand: bool,
 }
 
 /// Whether a request has arrived whole and is not answered yet: what this server owes its client.
@@ -56,15 +64,16 @@ impl Whole {
 pub struct Unread<B = Incoming>(Arc<Mutex<Option<B>>>);
 
 /// The body of a request, which has `limit` to arrive and tells `whole` when it has, and the place where what is not read of it
-/// will be.
-pub fn timely(body: Incoming, limit: Duration, whole: &Whole) -> (Body, Unread) {
+/// will be. The client of a body `on_demand` sends it only when it is told to go on.
+pub fn timely(body: Incoming, limit: Duration, whole: &Whole, on_demand: bool) -> (Body, Unread) {
     let unread = Unread(Arc::default());
     // Most requests carry none and need no timer.
     if body.is_end_stream() {
         whole.set(true);
         return (Body::empty(), unread);
     }
-    let timely = Timely::new(body, limit, &unread, whole.clone());
+    let mut timely = Timely::new(body, limit, &unread, whole.clone());
+    timely.on_demand = on_demand;
     (Body::new(timely), unread)
 }
 
@@ -77,6 +86,8 @@ impl<B> Timely<B> {
             deadline,
             unread,
             whole,
+            asked: false,
+            on_demand: false,
         }
     }
 }
@@ -105,8 +116,9 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
 
 impl<B> Drop for Timely<B> {
     fn drop(&mut self) {
-        // What was late is not waited for again.
-        if !self.deadline.is_elapsed() {
+        // What was late is not waited for again, and what nobody asked for is not asked for to be thrown away.
+        let will_not_come = self.on_demand && !self.asked;
+        if !self.deadline.is_elapsed() && !will_not_come {
             let mut unread = self.unread.0.lock().unwrap_or_else(PoisonError::into_inner);
             *unread = self.body.take();
         }
@@ -125,6 +137,7 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.asked = true;
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
@@ -137,7 +150,11 @@ where
             }
             Poll::Pending => {
                 let late = self.deadline.as_mut().poll(cx);
-                late.map(|()| Some(Err(BodyError::Late(self.limit))))
+                let limit = self.limit;
+                late.map(|()| {
+                    let source = std::io::ErrorKind::TimedOut.into();
+                    Some(Err(BodyError::Late { limit, source }))
+                })
             }
         }
     }
@@ -186,7 +203,9 @@ mod tests {
         let whole = timely(drop_by_drop(50)).collect().await.unwrap();
         assert_eq!(whole.to_bytes().len(), 50);
         let late = timely(drop_by_drop(70)).collect().await;
-        assert!(matches!(late, Err(BodyError::Late(LIMIT))));
+        let late = late.unwrap_err();
+        assert!(matches!(late, BodyError::Late { limit: LIMIT, .. }));
+        assert!(wire::http::is_late(&late));
     }
 
     #[tokio::test]

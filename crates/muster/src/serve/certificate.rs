@@ -71,12 +71,14 @@ pub fn keep(
     })
 }
 
-/// The names that the server certificate covers: this server's, and those of all its hubs and services.
+/// The names that the server certificate covers: this server's, and those of all its hubs and services, also those that they had
+/// before: a device whose handshake fails never hears that it has to register again.
 fn names(hostname: &str, registry: &Registry) -> Vec<String> {
     let served = registry.served();
     let services = served.services.iter();
     let hosts = services.filter_map(|service| service.host.as_ref());
     let hosts = hosts.chain(served.hubs.iter().map(|hub| &hub.host));
+    let hosts = hosts.chain(served.former_hosts.iter().map(|former| &former.host));
     let mut names = vec![hostname.to_owned()];
     names.extend(hosts.map(|host| host.name().to_owned()));
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));

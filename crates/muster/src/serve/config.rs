@@ -36,6 +36,9 @@ pub struct ServeFlags {
     /// MQTT over TLS [default: 8883].
     #[arg(long, value_name = "PORT")]
     mqtts_port: Option<u16>,
+    /// A listener of its own for /healthz, /readyz and /metrics, in plain HTTP, for example 127.0.0.1:9464.
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics_listen: Option<SocketAddr>,
     /// PEM file of CAs that are trusted beside the system's when webhooks are called.
     #[arg(long, value_name = "FILE")]
     outbound_ca: Option<PathBuf>,
@@ -50,6 +53,8 @@ struct ConfigFile {
     listen: Option<IpAddr>,
     https_port: Option<u16>,
     mqtts_port: Option<u16>,
+    metrics_listen: Option<SocketAddr>,
+    metrics_on_https_port: Option<bool>,
     outbound_ca: Option<PathBuf>,
     max_connections: Option<usize>,
     limits: Option<LimitsTable>,
@@ -66,6 +71,10 @@ pub struct ServeConfig {
     pub hostname: String,
     pub https: SocketAddr,
     pub mqtts: SocketAddr,
+    /// Where health and metrics have a listener of their own.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whether `/metrics` is on the HTTPS port, where everybody may read it.
+    pub metrics_on_https_port: bool,
     pub outbound_ca: Option<PathBuf>,
     pub max_connections: usize,
     /// Connections of one address.
@@ -110,6 +119,8 @@ impl ServeConfig {
             hostname,
             https: (address, port(flags.https_port, file.https_port, 443)).into(),
             mqtts: (address, port(flags.mqtts_port, file.mqtts_port, 8883)).into(),
+            metrics_listen: flags.metrics_listen.or(file.metrics_listen),
+            metrics_on_https_port: file.metrics_on_https_port.unwrap_or(true),
             outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
             max_connections: file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
             connections_per_address: limits.connections_per_address(),
@@ -131,7 +142,7 @@ impl ServeConfig {
 fn read_file(path: &Path) -> anyhow::Result<ConfigFile> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
-    toml::from_str(&text).with_context(|| {
+    toml::from_str(text.trim_start_matches('\u{feff}')).with_context(|| {
         format!(
             "{} is not valid; `muster config template` prints every key",
             path.display()
@@ -157,6 +168,12 @@ pub const TEMPLATE: &str = "\
 
 # MQTT over TLS. Device SDKs have 8883 built in.
 # mqtts_port = 8883
+
+# A listener of its own for /healthz, /readyz and /metrics, in plain HTTP.
+# metrics_listen = \"127.0.0.1:9464\"
+
+# Whether /metrics is on the HTTPS port as well, where everybody may read it.
+# metrics_on_https_port = true
 
 # PEM file of CAs that are trusted beside the system's when webhooks are called.
 # outbound_ca = \"/etc/muster/outbound-ca.pem\"
@@ -220,7 +237,7 @@ mod tests {
             .collect();
         let file: ConfigFile = toml::from_str(&uncommented).unwrap();
         assert_eq!(file.https_port, Some(443));
-        assert_eq!(uncommented.lines().count(), 7 + 1 + 6 + 1 + 4 + 1 + 1);
+        assert_eq!(uncommented.lines().count(), 9 + 1 + 6 + 1 + 4 + 1 + 1);
         let retention = retention::of(file.audit, file.refusals);
         assert_eq!(retention, Retention::default());
         let limits = file.limits.unwrap();

@@ -1,5 +1,8 @@
 //! `/healthz`, `/readyz` and `/metrics`: no authorization, nothing secret.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
@@ -10,12 +13,19 @@ use axum::routing::get;
 use dps::Dps;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use registry::Registry;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// How long the answer of `/readyz` stands: anybody may ask, and each look is a commit.
+const READY_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 struct Health {
     registry: Registry,
     dps: Dps,
     metrics: PrometheusHandle,
+    /// When storage was looked at last, and whether it could be written. Locked while one looks, so that the others wait for it.
+    looked: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 /// Starts counting. Once per process.
@@ -25,17 +35,28 @@ pub fn record_metrics() -> anyhow::Result<PrometheusHandle> {
         .context("the metrics recorder")
 }
 
-/// The paths of this module.
-pub fn router(registry: Registry, dps: Dps, metrics: PrometheusHandle) -> Router {
-    Router::new()
+/// The paths of this module; `/metrics` tells nobody where it is not `shown`.
+pub fn router(registry: Registry, dps: Dps, metrics: PrometheusHandle, shown: Metrics) -> Router {
+    let router = Router::new()
         .route("/healthz", get(|| async { "up\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(exposition))
-        .with_state(Health {
-            registry,
-            dps,
-            metrics,
-        })
+        .route("/readyz", get(ready));
+    let router = match shown {
+        Metrics::Shown => router.route("/metrics", get(exposition)),
+        Metrics::Hidden => router,
+    };
+    router.with_state(Health {
+        registry,
+        dps,
+        metrics,
+        looked: Arc::default(),
+    })
+}
+
+/// Whether a port has `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metrics {
+    Shown,
+    Hidden,
 }
 
 /// Whether a path is one of this module's.
@@ -45,15 +66,30 @@ pub fn serves(path: &str) -> bool {
 
 /// Ready when storage can be written. The listeners are bound, or this would not be answered.
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
-    match health.registry.require_writable().await {
-        Ok(_) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(error) => {
-            tracing::error!(error = %error, "storage cannot be written");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "storage cannot be written; see the server's log\n".to_owned(),
-            )
+    match health.is_writable().await {
+        true => (StatusCode::OK, "ready\n"),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "storage cannot be written; see the server's log\n",
+        ),
+    }
+}
+
+impl Health {
+    async fn is_writable(&self) -> bool {
+        let mut looked = self.looked.lock().await;
+        if let Some((at, writable)) = *looked
+            && at.elapsed() < READY_FOR
+        {
+            return writable;
         }
+        let checked = self.registry.require_writable().await;
+        if let Err(error) = &checked {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, "storage cannot be written");
+        }
+        *looked = Some((Instant::now(), checked.is_ok()));
+        checked.is_ok()
     }
 }
 
@@ -64,4 +100,58 @@ async fn exposition(State(health): State<Health>) -> impl IntoResponse {
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
         health.metrics.render(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::serve::mqtt_door::tests::services;
+
+    async fn status(router: &Router, path: &str) -> StatusCode {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap().status()
+    }
+
+    async fn routers(directory: &std::path::Path) -> (Router, Router) {
+        let (registry, dps, _) = services(directory).await;
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let of = |shown| router(registry.clone(), dps.clone(), metrics.clone(), shown);
+        (of(Metrics::Shown), of(Metrics::Hidden))
+    }
+
+    /// A9: what is served without authorization can be kept from the port that everybody reaches.
+    #[tokio::test]
+    async fn metrics_are_shown_where_they_are_to_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let (shown, hidden) = routers(directory.path()).await;
+        for router in [&shown, &hidden] {
+            assert_eq!(status(router, "/healthz").await, StatusCode::OK);
+            assert_eq!(status(router, "/readyz").await, StatusCode::OK);
+        }
+        assert_eq!(status(&shown, "/metrics").await, StatusCode::OK);
+        assert_eq!(status(&hidden, "/metrics").await, StatusCode::NOT_FOUND);
+    }
+
+    /// C10: anybody may ask, and each look is a commit.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_about_storage_stands_for_a_second() {
+        let directory = tempfile::tempdir().unwrap();
+        let (registry, dps, _) = services(directory.path()).await;
+        let before = Some((Instant::now(), false));
+        let health = Health {
+            registry,
+            dps,
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            looked: Arc::new(Mutex::new(before)),
+        };
+        assert!(!health.is_writable().await, "as it was a moment ago");
+        tokio::time::advance(READY_FOR).await;
+        assert!(health.is_writable().await);
+        let looked = *health.looked.lock().await;
+        assert!(looked.is_some_and(|(at, writable)| writable && at.elapsed() < READY_FOR));
+    }
 }

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::header::{CONNECTION, EXPECT};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use dps::ClientAddress;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -106,19 +107,28 @@ async fn answer(
 ) -> Response<Body> {
     if websocket::is_asked_for(&request) {
         let response = websocket::handshake(&request);
-        if response.status() == axum::http::StatusCode::SWITCHING_PROTOCOLS {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // There is room: a connection is switched once.
             let _ = switch.try_send(hyper::upgrade::on(&mut request));
         }
         return response;
     }
     let (parts, incoming) = request.into_parts();
-    let (body, unread) = body::timely(incoming, BODY_DEADLINE, whole);
+    let on_demand = parts.headers.contains_key(EXPECT);
+    let (body, unread) = body::timely(incoming, BODY_DEADLINE, whole, on_demand);
     let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(peer.chain);
     request.extensions_mut().insert(ClientAddress(peer.address));
-    let response = front.answer(request).await;
+    let mut response = front.answer(request).await;
     unread.discard().await;
+    // The rest of the body may be on its way, and would be taken for the next request.
+    if matches!(
+        response.status(),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE
+    ) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     response
 }
 

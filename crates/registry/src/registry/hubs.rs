@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ids::{HubHost, HubName, Timestamp};
 use store::{HubRow, LinkRow, Secret, Tx};
 
-use super::init::insert_hub;
+use super::init::{former_name, insert_hub, remember_host};
 use super::rows::Rows;
 use super::served;
 use super::{MAX_HUBS, MAX_LINKED_HUBS, Registry};
@@ -33,6 +33,7 @@ impl Registry {
                 remote: None,
             };
             insert_hub(tx, &row, &*keeping.entropy, now)?;
+            tx.delete_former_host(&former_name(&host))?;
             keeping.follow(tx)?;
             let mut hubs = served::read(tx)?.hubs.into_iter();
             hubs.find(|hub| hub.name == name)
@@ -45,17 +46,17 @@ impl Registry {
     ///
     /// # Errors
     /// When there is none, it is in use, it is the first one, or the storage fails.
-    pub async fn delete_hub(&self, name: &HubName) -> Result<(), ServingError> {
+    pub async fn delete_hub(&self, name: &HubName, now: Timestamp) -> Result<(), ServingError> {
         let (keeping, name) = (self.keeping(), name.clone());
         let target = name.to_string();
         let delete = move |tx: &Tx<'_>| {
             let hubs = served::read(tx)?.hubs;
             let found = hubs.iter().position(|hub| hub.name == name);
-            match found {
+            let host = match found {
                 None => return Err(ServingError::NoSuchHub(name)),
                 Some(0) => return Err(ServingError::FirstHub(name)),
-                Some(_) => {}
-            }
+                Some(at) => hubs[at].host.clone(),
+            };
             // Also one that is being unlinked in this very commit: registrations of the same commit may still go there.
             let services = &keeping.served.get().services;
             let was_linked = services.iter().any(|service| service.hub(&name).is_some());
@@ -66,6 +67,8 @@ impl Registry {
                 return Err(ServingError::HubInUse(name));
             }
             tx.delete_hub(name.as_str())?;
+            tx.orphan_former_hosts(name.as_str())?;
+            remember_host(tx, &host, None, now)?;
             Ok(keeping.follow(tx)?)
         };
         self.act("hub.delete", target, delete).await

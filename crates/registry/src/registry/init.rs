@@ -1,14 +1,14 @@
 //! How services and hubs begin: the first ones in an empty directory, later ones when an operator asks.
 
 use ids::{HubHost, Timestamp};
-use store::{HubRow, LinkRow, PolicyRow, Secret, ServiceRow, Tx};
+use store::{FormerHostRow, HubRow, LinkRow, PolicyRow, Secret, ServiceRow, Tx};
 use wire::identity::KeyText;
 use zeroize::Zeroizing;
 
-use super::Init;
 use super::rows::Rows;
+use super::{Init, MAX_FORMER_HOSTS};
 use crate::entropy::{Entropy, random};
-use crate::error::StorageError;
+use crate::error::{OpenError, StorageError};
 use crate::service::Right;
 
 /// Name of the service that an empty directory gets.
@@ -49,19 +49,35 @@ const HUB_POLICIES: &[(&str, &[Right])] = &[
 ];
 
 /// Initialises an empty directory; lets the first hub's host follow in another, and the port of all that listen where it does.
-pub(crate) fn prepare(tx: &Tx<'_>, init: &Init, now: Timestamp) -> Result<(), StorageError> {
+/// Returns how the first hub's name changed.
+pub(crate) fn prepare(
+    tx: &Tx<'_>,
+    init: &Init,
+    now: Timestamp,
+) -> Result<Option<Renamed>, OpenError> {
     if tx.services()?.is_empty() {
-        return create(tx, init, now);
+        create(tx, init, now)?;
+        return Ok(None);
     }
     let rows = Rows { file: tx.file() };
-    let mut here = tx.hubs()?.into_iter().filter(|hub| hub.remote.is_none());
-    let Some(mut first) = here.next() else {
-        return Ok(());
+    let (mut first, others) = {
+        let mut here = tx.hubs()?.into_iter().filter(|hub| hub.remote.is_none());
+        match here.next() {
+            Some(first) => (first, here.collect::<Vec<_>>()),
+            None => return Ok(None),
+        }
     };
-    let before = rows.id("hub host", HubHost::parse(&first.host))?.port();
-    for mut hub in here {
+    let before = rows.id("hub host", HubHost::parse(&first.host))?;
+    let renamed = !before.same_name(&init.hub_host);
+    for mut hub in others {
         let host = rows.id("hub host", HubHost::parse(&hub.host))?;
-        if host.port() == before {
+        if renamed && host.same_name(&init.hub_host) {
+            return Err(OpenError::HostTaken {
+                host: init.hub_host.clone(),
+                hub: hub.name,
+            });
+        }
+        if host.port() == before.port() {
             hub.host = host.with_port(init.hub_host.port()).to_string();
             tx.update_hub(&hub)?;
         }
@@ -69,14 +85,47 @@ pub(crate) fn prepare(tx: &Tx<'_>, init: &Init, now: Timestamp) -> Result<(), St
     for service in tx.services()? {
         let host = service.host.as_deref().map(HubHost::parse).transpose();
         if let Some(host) = rows.id("service host", host)?
-            && host.port() == before
+            && host.port() == before.port()
         {
             let host = host.with_port(init.hub_host.port());
             tx.set_service_host(&service.id_scope, host.as_str())?;
         }
     }
     first.host = init.hub_host.to_string();
-    Ok(tx.update_hub(&first)?)
+    tx.update_hub(&first)?;
+    if !renamed {
+        return Ok(None);
+    }
+    remember_host(tx, &before, Some(first.name), now)?;
+    tx.delete_former_host(&former_name(&init.hub_host))?;
+    let after = init.hub_host.clone();
+    Ok(Some(Renamed { before, after }))
+}
+
+/// The first hub, and with it the server, has another host name than at the start before.
+#[derive(Debug, Clone)]
+pub struct Renamed {
+    /// What it was; devices that were assigned to it are refused there, and register again.
+    pub before: HubHost,
+    /// What it is.
+    pub after: HubHost,
+}
+
+/// How a former host name is written down.
+pub(crate) fn former_name(host: &HubHost) -> String {
+    host.name().to_ascii_lowercase()
+}
+
+/// Remembers a host name that a hub gives up: devices were told it.
+pub(crate) fn remember_host(
+    tx: &Tx<'_>,
+    host: &HubHost,
+    hub: Option<String>,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let host = former_name(host);
+    let former = FormerHostRow { host, hub };
+    Ok(tx.put_former_host(&former, now.ticks(), MAX_FORMER_HOSTS)?)
 }
 
 fn create(tx: &Tx<'_>, init: &Init, now: Timestamp) -> Result<(), StorageError> {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ids::{HubHost, IdScope};
+use ids::{HubHost, HubName, IdScope};
 use store::{HubRow, LinkRow, PolicyRow, Secret, ServiceRow, Tx, View};
 use wire::identity::KeyText;
 
@@ -12,7 +12,7 @@ use crate::change::Change;
 use crate::error::StorageError;
 use crate::key::SecretBytes;
 use crate::service::{
-    HubReach, LinkedHub, LocalHub, ProvisioningService, RemoteAccess, Right, Served,
+    FormerHost, HubReach, LinkedHub, LocalHub, ProvisioningService, RemoteAccess, Right, Served,
     SharedAccessPolicy,
 };
 
@@ -111,19 +111,37 @@ pub(crate) fn read(view: &View<'_>) -> Result<Served, StorageError> {
             }))
         })
         .collect::<Result<_, StorageError>>()?;
-    Ok(Served { services, hubs })
+    Ok(Served {
+        services,
+        hubs,
+        former_hosts: read_former_hosts(view)?,
+    })
+}
+
+fn read_former_hosts(view: &View<'_>) -> Result<Vec<FormerHost>, StorageError> {
+    let rows = Rows { file: view.file() };
+    let former = view.former_hosts()?.into_iter();
+    former
+        .map(|row| {
+            Ok(FormerHost {
+                host: rows.id("former host", row.host.try_into())?,
+                hub: rows.id("hub", row.hub.map(HubName::try_from).transpose())?,
+            })
+        })
+        .collect()
 }
 
 fn read_service(view: &View<'_>, row: ServiceRow) -> Result<ProvisioningService, StorageError> {
     let rows = Rows { file: view.file() };
     let links = view.linked_hubs(&row.id_scope)?.into_iter();
+    let former = read_former_hosts(view)?;
     let key = read_key(rows, &row.operation_key)?;
     let host = row.host.map(HubHost::try_from).transpose();
     let allocation_policy = serde_json::from_value(row.allocation_policy.into())
         .map_err(|error| rows.damaged("allocation policy", error))?;
     Ok(ProvisioningService {
         hubs: links
-            .map(|link| read_link(rows, link))
+            .map(|link| read_link(rows, link, &former))
             .collect::<Result<_, _>>()?,
         policies: read_policies(view, "service", &row.id_scope)?,
         id_scope: rows.id("ID scope", IdScope::try_from(row.id_scope))?,
@@ -134,8 +152,16 @@ fn read_service(view: &View<'_>, row: ServiceRow) -> Result<ProvisioningService,
     })
 }
 
-fn read_link(rows: Rows<'_>, link: LinkRow) -> Result<LinkedHub, StorageError> {
+fn read_link(
+    rows: Rows<'_>,
+    link: LinkRow,
+    former: &[FormerHost],
+) -> Result<LinkedHub, StorageError> {
     let HubRow { name, host, remote } = link.hub;
+    let name: HubName = rows.id("hub", name.try_into())?;
+    let former = former
+        .iter()
+        .filter(|former| former.hub.as_ref() == Some(&name));
     let reach = match remote {
         None => HubReach::Here,
         Some((policy, key)) => HubReach::Remote(RemoteAccess {
@@ -149,7 +175,8 @@ fn read_link(rows: Rows<'_>, link: LinkRow) -> Result<LinkedHub, StorageError> {
         .map_err(|error| rows.damaged("latencies", error))?;
     Ok(LinkedHub {
         latencies: latencies.unwrap_or_default(),
-        name: rows.id("hub", name.try_into())?,
+        former_hosts: former.map(|former| former.host.clone()).collect(),
+        name,
         host: rows.id("hub host", host.try_into())?,
         allocation_weight: link.allocation_weight,
         apply_allocation_policy: link.apply_allocation_policy,

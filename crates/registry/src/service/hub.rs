@@ -32,9 +32,19 @@ pub struct LinkedHub {
     pub latencies: Vec<Latency>,
     /// How its registry is reached.
     pub reach: HubReach,
+    /// Host names that it had, without ports: enrollments may list them.
+    pub former_hosts: Vec<HubHost>,
 }
 
 impl LinkedHub {
+    /// Whether this hub had a host name before its present one.
+    #[must_use]
+    pub fn was_at(&self, host: &HubHost) -> bool {
+        self.former_hosts
+            .iter()
+            .any(|former| former.same_name(host))
+    }
+
     /// Milliseconds from a client to this hub, by the narrowest network that the client is in.
     #[must_use]
     pub fn latency_to(&self, client: IpAddr) -> Option<u32> {

@@ -182,7 +182,7 @@ pub(crate) async fn only_an_idle_hub_is_deleted(bench: Bench) {
     bench.create_hub("second", "second.example").await;
     bench.link(link("second")).await;
     let second = name("second");
-    let delete = || bench.registry.delete_hub(&second);
+    let delete = || bench.registry.delete_hub(&second, bench.now());
     assert!(matches!(delete().await, Err(ServingError::HubLinked(_))));
     let mut there = assign(&bench.registry, "d1").await;
     there.choice.hub = second.clone();
@@ -196,7 +196,7 @@ pub(crate) async fn only_an_idle_hub_is_deleted(bench: Bench) {
         .unwrap();
     delete().await.unwrap();
     assert!(matches!(delete().await, Err(ServingError::NoSuchHub(_))));
-    let first = bench.registry.delete_hub(&hub()).await;
+    let first = bench.registry.delete_hub(&hub(), bench.now()).await;
     assert!(matches!(first, Err(ServingError::FirstHub(_))));
 }
 

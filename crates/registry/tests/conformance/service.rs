@@ -68,6 +68,54 @@ pub(crate) async fn the_first_hubs_host_follows(bench: Bench) {
     assert_eq!(again.hubs[0].policies, before.hubs[0].policies);
 }
 
+/// R1: devices were told the old name.
+pub(crate) async fn names_that_hubs_had_are_remembered(mut bench: Bench) {
+    let named = |text: &str| text.parse::<ids::HubHost>().unwrap();
+    bench.create_hub("second", "second.example").await;
+    let second = ids::HubName::parse("second").unwrap();
+    assert!(bench.registry.renamed().is_none());
+    drop(bench.registry);
+    bench.registry = open(bench.directory.path(), "New.example:8443").await;
+    let renamed = bench.registry.renamed().unwrap();
+    assert_eq!(
+        (renamed.before.as_str(), renamed.after.as_str()),
+        ("localhost", "New.example:8443")
+    );
+    let served = bench.registry.served();
+    let former = served.hub_formerly_at(&named("LocalHost:8443")).unwrap();
+    assert_eq!(former.name, hub());
+    assert!(served.hub_at(&named("localhost")).is_none());
+    let service = bench.registry.service();
+    assert_eq!(service.hub_at(&named("localhost")).unwrap().name, hub());
+
+    bench
+        .registry
+        .delete_hub(&second, bench.now())
+        .await
+        .unwrap();
+    let names = |registry: &Registry| -> Vec<String> {
+        let former = registry.served().former_hosts.clone();
+        former.iter().map(|f| f.host.to_string()).collect()
+    };
+    assert_eq!(names(&bench.registry), ["second.example", "localhost"]);
+    bench.create_hub("third", "second.example").await;
+    assert_eq!(names(&bench.registry), ["localhost"], "it is a name again");
+
+    let now = bench.now();
+    drop(bench.registry);
+    let taken = Registry::open(bench.directory.path(), crate::init("second.example"), now)
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(taken.contains("third"), "{taken}");
+    let back = open(bench.directory.path(), "localhost").await;
+    assert_eq!(names(&back), ["new.example"]);
+    drop(back);
+    let port = open(bench.directory.path(), "LOCALHOST:8443").await;
+    assert!(port.renamed().is_none(), "a port and a case are no name");
+}
+
 pub(crate) async fn anyone_may_describe_a_directory_in_use(bench: Bench) {
     assert_eq!(
         Registry::describe(bench.directory.path()).unwrap(),

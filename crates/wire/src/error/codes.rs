@@ -72,6 +72,7 @@ codes! {
         LinkedHubNotFound = 404_210,
         CertificateAuthorityNotFound = 404_211,
         MethodNotAllowed = 405_000,
+        RequestTimeout = 408_000,
         Conflict = 409_000,
         EnrollmentConflict = 409_201,
         EnrollmentGroupConflict = 409_202,

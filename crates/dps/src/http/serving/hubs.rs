@@ -49,7 +49,11 @@ pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
 
 pub(super) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
-    owner.operator().registry().delete_hub(name).await?;
+    owner
+        .operator()
+        .registry()
+        .delete_hub(name, request.operator.now())
+        .await?;
     Ok(Reply::no_content())
 }
 

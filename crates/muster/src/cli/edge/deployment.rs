@@ -1,12 +1,13 @@
 //! `muster edge deployment`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context;
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::cli::json_file::read_text;
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, OperatorError, Service};
 
@@ -144,9 +145,7 @@ fn read_json(flag: &str, text: &str) -> anyhow::Result<Value> {
     let (json, origin) = match inline {
         true => (text.to_owned(), flag.to_owned()),
         false => {
-            let path = PathBuf::from(text);
-            let json = std::fs::read_to_string(&path)
-                .with_context(|| format!("{flag}: cannot read {text}"))?;
+            let json = read_text(Path::new(text)).with_context(|| flag.to_owned())?;
             (json, text.to_owned())
         }
     };

@@ -47,6 +47,11 @@ impl AsyncWrite for Deaf {
 }
 
 pub async fn front(directory: &std::path::Path) -> Front {
+    let (_, dps, hub) = services(directory).await;
+    Front::new(dps, hub, Router::new())
+}
+
+pub async fn services(directory: &std::path::Path) -> (Registry, dps::Dps, hub::Hub) {
     // Another test of this process may have been first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let init = Init {
@@ -71,8 +76,8 @@ pub async fn front(directory: &std::path::Path) -> Front {
         clock,
         limits: dps::AdmissionLimits::default(),
     };
-    let dps = dps::Dps::new(registry, options);
-    Front::new(dps, hub, Router::new())
+    let dps = dps::Dps::new(registry.clone(), options);
+    (registry, dps, hub)
 }
 
 /// How long the door stays with a client, once the server is told to stop or not.

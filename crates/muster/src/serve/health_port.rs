@@ -1,0 +1,87 @@
+//! A listener of its own for health and metrics, without TLS: for the operator's network, which the ports of devices are not.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use super::shutdown;
+use super::stall::MustRead;
+
+/// Connections at once; more wait in the listen queue.
+const CONNECTIONS: usize = 64;
+/// Time for a request's headers to arrive; also how long an idle kept-alive connection stays.
+const HEADER_DEADLINE: Duration = Duration::from_secs(75);
+/// A client that takes no byte of an answer for so long is let go.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+/// Bytes of headers and read buffer per connection.
+const MAX_BUFFER: usize = 16 * 1024;
+/// A pause after a connection that could not be accepted: out of file descriptors, most likely.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stopping`. What is open then owes nobody anything.
+pub async fn run(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
+    let admission = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        // Cancel-safe: waiting for a permit and for a connection loses nothing when dropped.
+        let arrived = tokio::select! {
+            arrived = arrival(&listener, &admission) => arrived,
+            () = shutdown::told(&mut stopping) => return,
+        };
+        while connections.try_join_next().is_some() {}
+        match arrived {
+            Ok((stream, permit)) => {
+                let router = router.clone();
+                connections.spawn(async move {
+                    serve(stream, router).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "a connection to the health port was not accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn arrival(
+    listener: &TcpListener,
+    admission: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = admission.clone().acquire_owned().await;
+    let permit = permit.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+async fn serve(stream: TcpStream, router: Router) {
+    let stream = MustRead::within(WRITE_STALL, stream);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            match router.oneshot(request.map(Body::new)).await {
+                Ok(response) => Ok::<_, Infallible>(response),
+                Err(never) => match never {},
+            }
+        }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_DEADLINE)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(error = %error, "a connection to the health port ended");
+    }
+}

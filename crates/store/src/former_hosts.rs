@@ -1,0 +1,67 @@
+use rusqlite::params;
+
+use crate::{StoreError, Tx, View};
+
+/// A host name that a hub of this directory had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerHostRow {
+    /// In lower case, without a port.
+    pub host: String,
+    /// Which hub had it; `None` when that hub is deleted.
+    pub hub: Option<String>,
+}
+
+impl View<'_> {
+    /// Every former host name, the latest first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn former_hosts(&self) -> Result<Vec<FormerHostRow>, StoreError> {
+        let sql = "SELECT host, hub FROM former_hosts ORDER BY until DESC, rowid DESC";
+        self.all(sql, [], |row| {
+            Ok(FormerHostRow {
+                host: row.get(0)?,
+                hub: row.get(1)?,
+            })
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Remembers that a host name was given up at `until`, and keeps the latest `most` of all.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn put_former_host(
+        &self,
+        former: &FormerHostRow,
+        until: i64,
+        most: usize,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO former_hosts (host, hub, until) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (host) DO UPDATE SET hub = excluded.hub, until = excluded.until";
+        self.run(sql, params![former.host, former.hub, until])?;
+        let sql = "DELETE FROM former_hosts WHERE host NOT IN
+                       (SELECT host FROM former_hosts ORDER BY until DESC, rowid DESC LIMIT ?1)";
+        self.run(sql, params![i64::try_from(most).unwrap_or(i64::MAX)])
+            .map(drop)
+    }
+
+    /// Forgets a former host name, because a hub has it now.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn delete_former_host(&self, host: &str) -> Result<(), StoreError> {
+        self.run("DELETE FROM former_hosts WHERE host = ?1", [host])
+            .map(drop)
+    }
+
+    /// Keeps the former host names of a hub that is deleted.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn orphan_former_hosts(&self, hub: &str) -> Result<(), StoreError> {
+        self.run("UPDATE former_hosts SET hub = NULL WHERE hub = ?1", [hub])
+            .map(drop)
+    }
+}
