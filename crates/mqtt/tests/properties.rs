@@ -374,7 +374,7 @@ fn an_unacknowledged_message_ends_the_session_in_time() {
     let mut session = ServerSession::new(&a_connect(1178), Millis(0));
     let keep_alive = session.deadline();
     assert_eq!(keep_alive.1, Overdue::KeepAlive);
-    let mut sent = |session: &mut ServerSession, now| {
+    let sent = |session: &mut ServerSession, now| {
         let packet = session.publish("t", Bytes::new(), QoS::AtLeastOnce, Millis(now));
         sent_id(&packet.unwrap())
     };
