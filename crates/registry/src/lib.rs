@@ -69,8 +69,8 @@ pub use registration::{
     RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
 };
 pub use registry::{
-    AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError, Busy,
-    Carried, Init, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS,
+    Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError,
+    Busy, Carried, Init, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS,
     MAX_MODULES, MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES, Placed, Registry, Renamed, Retention,
     Settled, Ticket,
 };

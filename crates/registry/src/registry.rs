@@ -5,7 +5,7 @@ use std::time::Duration;
 use ids::{HubHost, HubName, Timestamp};
 use store::audit::AuditLimits;
 use store::log::{EventLog, LogOptions};
-use store::{DataDirectory, Store};
+use store::{DataDirectory, Store, Tx};
 
 use crate::actor::Actor;
 use crate::change::Watcher;
@@ -46,9 +46,11 @@ mod evaluate;
 
 mod events;
 
+pub use acts::Act;
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError};
 pub use registrations::{Busy, Carried, Placed, Settled, Ticket};
 
+use acts::Kept;
 pub use blocks::{BLOCKED, Block, BlockError};
 use compiled::ConfigurationCache;
 pub use init::Renamed;
@@ -120,7 +122,7 @@ pub struct Registry {
 }
 
 struct Inner {
-    store: Store,
+    store: Kept,
     log: EventLog,
     entropy: Arc<dyn Entropy>,
     served: Arc<ServedNow>,
@@ -154,9 +156,10 @@ impl Registry {
     ) -> Result<Self, OpenError> {
         let directory = DataDirectory::lock(data_dir)?;
         let log = EventLog::open(&directory, LogOptions::default())?;
-        let store = Store::open_with(directory, retention.audit)?;
+        let store = Kept::new(Store::open_with(directory, retention.audit)?);
         let entropy = init.entropy.clone();
-        let renamed = store.write(move |tx| init::prepare(tx, &init, now)).await?;
+        let prepare = move |tx: &Tx<'_>| init::prepare(tx, &init, now);
+        let renamed = store.of_itself(prepare).await?;
         let served = Arc::new(ServedNow::new(store.read(served::read)?));
         let service = served.cell(|_| true).ok_or(OpenError::Empty)?;
         let inner = Inner {
@@ -233,7 +236,7 @@ impl Registry {
     /// # Errors
     /// When it cannot.
     pub async fn require_writable(&self) -> Result<(), StorageError> {
-        self.inner.store.write(|tx| Ok(tx.touch()?)).await
+        self.inner.store.of_itself(|tx| Ok(tx.touch()?)).await
     }
 
     fn id_scope(&self) -> String {

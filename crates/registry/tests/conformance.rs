@@ -5,6 +5,8 @@
     reason = "a failed expectation is how a test fails"
 )]
 
+#[path = "conformance/acts.rs"]
+mod acts;
 #[path = "conformance/authorities.rs"]
 mod authorities;
 #[path = "conformance/deployments.rs"]
@@ -148,6 +150,11 @@ macro_rules! promises {
 }
 
 promises!(embedded:
+    acts::{
+        every_act_leaves_one_record,
+        an_exchanged_trust_anchor_is_told,
+        nothing_else_writes_without_an_operator,
+    },
     service::{
         an_empty_directory_gets_a_service,
         opening_again_finds_the_same,

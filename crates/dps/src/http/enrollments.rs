@@ -4,7 +4,7 @@ use axum::http::header::IF_MATCH;
 use axum::http::{HeaderName, StatusCode};
 use ids::IdError;
 use registry::{
-    Continuation, EnrollmentKey, EnrollmentKind, EnrollmentRecord, IfMatch, Page, PageRequest,
+    Act, Continuation, EnrollmentKey, EnrollmentKind, EnrollmentRecord, IfMatch, Page, PageRequest,
     Registry, Right,
 };
 use serde_json::Value;
@@ -110,7 +110,7 @@ pub(super) async fn mechanism(
     let record = stored(operator.registry(), &key).await?;
     let disclosed = operator
         .registry()
-        .disclose("enrollment.keys.read", &record.key);
+        .disclose(Act::ReadEnrollmentKeys, &record.key);
     disclosed.await?;
     let document = shown(&record, None, Secrets::Shown)?;
     Ok(Reply::json(StatusCode::OK, &document["attestation"]))

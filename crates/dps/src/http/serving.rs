@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use registry::Right;
+use registry::{Act, Right};
 use serde::de::DeserializeOwned;
 use wire::serving::MAX_BODY;
 
@@ -78,8 +78,8 @@ impl Request<'_> {
     }
 
     /// Enters into the audit that a key is about to be shown.
-    async fn disclose(&self, kind: &'static str, target: &str) -> Result<(), ServiceFault> {
-        let disclosed = self.operator.registry().disclose(kind, target);
+    async fn disclose(&self, act: Act, target: &str) -> Result<(), ServiceFault> {
+        let disclosed = self.operator.registry().disclose(act, target);
         Ok(disclosed.await?)
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use store::{IdentityRow, TwinRow, Tx, View};
 
 use super::Registry;
+use super::acts::Act;
 use super::compiled::Compiled;
 use super::new_identity::{NewIdentity, Seeds};
 use super::rows::{Rows, key};
@@ -278,6 +279,7 @@ impl Registry {
         let (hub, device) = (hub.clone(), device.clone());
         let watchers = self.inner.watchers.clone();
         let seeds = self.module_seeds();
+        let target = format!("{hub}/{device}");
         let apply = move |tx: &Tx<'_>| {
             let Some(stored) = Stored::read(tx, &hub, &device)? else {
                 return Err(ConfigurationError::NoEdgeDevice(device));
@@ -291,7 +293,7 @@ impl Registry {
             };
             Ok(target.write(plan, &seeds)?)
         };
-        self.inner.store.write(apply).await
+        self.act(Act::ApplyConfiguration, target, apply).await
     }
 
     /// Randomness for as many modules as a deployment may make.

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use ids::{CertificateName, Etag, Thumbprint, Timestamp};
+use serde_json::json;
 use store::{AuthorityRow, Tx, View};
 
+use super::acts::{Act, Particulars};
 use super::enrollments::parse_key;
 use super::rows::Rows;
 use super::{MAX_AUTHORITIES, Registry};
@@ -23,6 +25,8 @@ use crate::precondition::{IfMatch, PutVerdict};
 const CODE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries named in errors and answers at most.
 const NAMED: usize = 10;
+/// What the audit calls the certificate that something is done to.
+const THUMBPRINT: &str = "sha256Thumbprint";
 
 pub(crate) fn standing(rows: Rows<'_>, text: &str) -> Result<AuthorityStanding, StorageError> {
     let all = [
@@ -66,7 +70,18 @@ impl Registry {
             change: self.change(&draft.name, if_match, now),
             draft,
         };
-        self.inner.store.write(move |tx| put.run(tx)).await
+        let target = put.draft.name.to_string();
+        let work = move |tx: &Tx<'_>, told: &mut Particulars| {
+            let (thumbprint, before) = (put.draft.thumbprint, put.before(tx)?);
+            let written = put.run(tx)?;
+            told.insert(THUMBPRINT.to_owned(), json!(thumbprint.to_string()));
+            told.insert("standing".to_owned(), json!(written.standing.as_str()));
+            if let Some(before) = before.filter(|before| *before != thumbprint) {
+                told.insert("replacedThumbprint".to_owned(), json!(before.to_string()));
+            }
+            Ok(written)
+        };
+        self.act_telling(Act::PutAuthority, target, work).await
     }
 
     /// Reads one.
@@ -111,7 +126,11 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Vec<EnrollmentKey>, AuthorityError> {
         let change = self.change(name, if_match, now);
-        self.inner.store.write(move |tx| change.delete(tx)).await
+        let work = move |tx: &Tx<'_>, told: &mut Particulars| {
+            change.tell(tx, told)?;
+            change.delete(tx)
+        };
+        self.act_telling(Act::DeleteAuthority, name, work).await
     }
 
     /// Hands out a fresh verification code, which replaces the one before.
@@ -126,15 +145,14 @@ impl Registry {
     ) -> Result<CertificateAuthority, AuthorityError> {
         let change = self.change(name, if_match, now);
         let code = fresh_code(&*self.inner.entropy);
-        self.inner
-            .store
-            .write(move |tx| {
-                let mut row = change.stored(tx)?;
-                row.code = Some(code);
-                row.code_expires = Some(change.now.plus(CODE_LIFE).ticks());
-                change.write(tx, row)
-            })
-            .await
+        let work = move |tx: &Tx<'_>, told: &mut Particulars| {
+            change.tell(tx, told)?;
+            let mut row = change.stored(tx)?;
+            row.code = Some(code);
+            row.code_expires = Some(change.now.plus(CODE_LIFE).ticks());
+            change.write(tx, row)
+        };
+        self.act_telling(Act::NewVerificationCode, name, work).await
     }
 
     /// Takes the proof of possession: a certificate named like the code, signed with the authority's key.
@@ -149,10 +167,11 @@ impl Registry {
         now: Timestamp,
     ) -> Result<CertificateAuthority, AuthorityError> {
         let change = self.change(name, if_match, now);
-        self.inner
-            .store
-            .write(move |tx| change.verify(tx, &shown))
-            .await
+        let work = move |tx: &Tx<'_>, told: &mut Particulars| {
+            change.tell(tx, told)?;
+            change.verify(tx, &shown)
+        };
+        self.act_telling(Act::VerifyAuthority, name, work).await
     }
 
     fn change(&self, name: &CertificateName, if_match: &IfMatch, now: Timestamp) -> Change {
@@ -202,6 +221,13 @@ impl Change {
             return Err(AuthorityError::PreconditionFailed(self.name.clone()));
         }
         Ok(row)
+    }
+
+    /// Which certificate it was that something was done to: names are given to others later.
+    fn tell(&self, tx: &Tx<'_>, told: &mut Particulars) -> Result<(), AuthorityError> {
+        let thumbprint = Thumbprint::from_bytes(self.stored(tx)?.thumbprint);
+        told.insert(THUMBPRINT.to_owned(), json!(thumbprint.to_string()));
+        Ok(())
     }
 
     fn write(
@@ -274,6 +300,12 @@ struct PutAuthority {
 }
 
 impl PutAuthority {
+    /// The certificate that had the name before, also one that was deleted while enrollments referred to it.
+    fn before(&self, tx: &Tx<'_>) -> Result<Option<Thumbprint>, AuthorityError> {
+        let row = tx.authority(&self.change.id_scope, &self.draft.name.folded())?;
+        Ok(row.map(|row| Thumbprint::from_bytes(row.thumbprint)))
+    }
+
     fn run(self, tx: &Tx<'_>) -> Result<CertificateAuthority, AuthorityError> {
         let Change { id_scope, name, .. } = &self.change;
         let row = tx.authority(id_scope, &name.folded())?;

@@ -8,6 +8,7 @@ use store::{BlockedRow, EnrollmentRow, IdentityKey, Tx};
 use wire::identity::KeyText;
 
 use super::Registry;
+use super::acts::Act;
 use super::rows::Rows;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -90,7 +91,7 @@ impl Registry {
         let job = self.block_job(id, now);
         let keys = [self.fresh_enrollment_key(), self.fresh_enrollment_key()];
         let work = move |tx: &Tx<'_>| job.block(tx, reason, &keys);
-        self.act("device.block", id, work).await
+        self.act(Act::BlockDevice, id, work).await
     }
 
     /// Takes a block back: what was disabled for it is enabled, what was made for it is deleted.
@@ -100,7 +101,7 @@ impl Registry {
     pub async fn unblock(&self, id: &RegistrationId, now: Timestamp) -> Result<(), BlockError> {
         let job = self.block_job(id, now);
         let work = move |tx: &Tx<'_>| job.unblock(tx);
-        self.act("device.unblock", id, work).await
+        self.act(Act::UnblockDevice, id, work).await
     }
 
     /// The registration that led to a hub device, for whoever knows the device by that name only.

@@ -6,6 +6,7 @@ use ids::{ConfigurationId, HubName, Timestamp};
 use serde_json::{Map, Value};
 use store::{ConfigurationRow, Tx, View};
 
+use super::acts::Act;
 use super::compiled::{Document, kind_text, record};
 use super::rows::Rows;
 use super::watchers::Watchers;
@@ -83,7 +84,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act("configuration.put", target, move |tx| put.run(tx))
+        self.act(Act::PutConfiguration, target, move |tx| put.run(tx))
             .await
     }
 
@@ -128,7 +129,7 @@ impl Registry {
             watchers.tell(tx, Change::Targeting { hub });
             Ok(())
         };
-        self.act("configuration.delete", target, delete).await
+        self.act(Act::DeleteConfiguration, target, delete).await
     }
 
     /// All configurations of a hub (at most [`MAX_CONFIGURATIONS`]), by id.

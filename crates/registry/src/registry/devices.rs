@@ -9,6 +9,7 @@ use wire::identity::{
 use std::sync::Arc;
 
 use super::Registry;
+use super::acts::Act;
 use super::new_identity::{NewIdentity, Seeds, complete, insert_system_modules};
 use super::rows::{Rows, scopes_text, set_authentication};
 use super::watchers::Watchers;
@@ -74,7 +75,8 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act("device.put", target, move |tx| put.run(tx)).await
+        self.act(Act::PutDevice, target, move |tx| put.run(tx))
+            .await
     }
 
     /// Reads a device.
@@ -114,7 +116,7 @@ impl Registry {
             watchers.tell(tx, Change::Gone { identity });
             Ok(())
         };
-        self.act("device.delete", target, delete).await
+        self.act(Act::DeleteDevice, target, delete).await
     }
 
     /// Lists devices by id.

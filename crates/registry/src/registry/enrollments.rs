@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ids::{Etag, RegistrationId, Thumbprint, Timestamp};
+use serde_json::json;
 use store::{CertificateRow, EnrollmentRow, Tx, View};
 use wire::identity::KeyText;
 use zeroize::Zeroizing;
 
+use super::acts::{Act, Particulars};
 use super::registrations::end_underway;
 use super::rows::Rows;
 use super::{Registry, references, resources};
@@ -133,8 +135,19 @@ impl Registry {
             now,
         };
         let target = put.draft.key.to_string();
-        self.act("enrollment.put", target, move |tx| put.run(tx))
-            .await
+        let work = move |tx: &Tx<'_>, told: &mut Particulars| {
+            let record = put.run(tx)?;
+            told.insert("enabled".to_owned(), json!(record.enabled));
+            let certificates = record.certificates.iter();
+            let thumbprints: Vec<String> = certificates
+                .map(|certificate| certificate.thumbprint.to_string())
+                .collect();
+            if !thumbprints.is_empty() {
+                told.insert("sha256Thumbprints".to_owned(), json!(thumbprints));
+            }
+            Ok(record)
+        };
+        self.act_telling(Act::PutEnrollment, target, work).await
     }
 
     /// Reads an entry.
@@ -165,7 +178,7 @@ impl Registry {
         let (id_scope, if_match, key) = (self.id_scope(), if_match.clone(), key.clone());
         let target = key.to_string();
         let work = move |tx: &Tx<'_>| delete(tx, &id_scope, &key, &if_match, now);
-        self.act("enrollment.delete", target, work).await
+        self.act(Act::DeleteEnrollment, target, work).await
     }
 
     /// Lists entries of a kind by folded id.

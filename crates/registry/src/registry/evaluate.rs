@@ -64,7 +64,7 @@ impl Registry {
         let advance = move |tx: &Tx<'_>| -> Result<(), StorageError> {
             Ok(tx.advance_full_pass(name.as_str(), epoch, next.as_deref())?)
         };
-        self.inner.store.write(advance).await?;
+        self.inner.store.of_itself(advance).await?;
         Ok(EvaluationPass {
             examined: page.examined,
             changed,
@@ -171,7 +171,7 @@ impl Registry {
             .write(plan, &seeds)?;
             Ok::<_, StorageError>(changed)
         };
-        inner.store.write(apply).await
+        inner.store.of_itself(apply).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ids::{HubHost, HubName, Timestamp};
 use store::{HubRow, LinkRow, Secret, Tx};
 
+use super::acts::Act;
 use super::init::{former_name, insert_hub, remember_host};
 use super::rows::Rows;
 use super::served;
@@ -39,7 +40,7 @@ impl Registry {
             hubs.find(|hub| hub.name == name)
                 .ok_or(ServingError::NoSuchHub(name))
         };
-        self.act("hub.create", target, create).await
+        self.act(Act::CreateHub, target, create).await
     }
 
     /// Deletes a hub of this data directory: one that no service is linked to and that has no devices.
@@ -71,7 +72,7 @@ impl Registry {
             remember_host(tx, &host, None, now)?;
             Ok(keeping.follow(tx)?)
         };
-        self.act("hub.delete", target, delete).await
+        self.act(Act::DeleteHub, target, delete).await
     }
 
     /// Links a hub to this service, or changes its link.
@@ -89,7 +90,7 @@ impl Registry {
             link(tx, &id_scope, draft, now)?;
             Ok::<_, ServingError>(keeping.follow(tx)?)
         };
-        self.act("hub.link", &name, link).await?;
+        self.act(Act::LinkHub, &name, link).await?;
         let linked = self.service().hub(&name).cloned();
         // Somebody else may have unlinked it since.
         linked.ok_or(ServingError::NotLinked(name))
@@ -111,7 +112,7 @@ impl Registry {
             }
             Ok(keeping.follow(tx)?)
         };
-        self.act("hub.unlink", target, unlink).await
+        self.act(Act::UnlinkHub, target, unlink).await
     }
 }
 

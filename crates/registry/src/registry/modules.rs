@@ -6,6 +6,7 @@ use ids::{DeviceId, HubName, ModuleId, Timestamp};
 use store::{IdentityKey, IdentityRow, Tx, View};
 use wire::identity::{AuthenticationRequest, ModuleRequest};
 
+use super::acts::Act;
 use super::devices::existing_device;
 use super::new_identity::{NewIdentity, Seeds, complete};
 use super::rows::{Rows, set_authentication};
@@ -73,7 +74,8 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act("module.put", target, move |tx| put.run(tx)).await
+        self.act(Act::PutModule, target, move |tx| put.run(tx))
+            .await
     }
 
     /// Reads a module.
@@ -124,7 +126,7 @@ impl Registry {
             watchers.tell(tx, Change::Gone { identity });
             Ok(())
         };
-        self.act("module.delete", target, delete).await
+        self.act(Act::DeleteModule, target, delete).await
     }
 
     /// All modules of a device (at most [`MAX_MODULES`] and the two system modules), by id.

@@ -3,6 +3,7 @@
 use store::{PolicyRow, Secret, Tx};
 use wire::identity::KeyText;
 
+use super::acts::Act;
 use super::init::{OWNER_POLICY, generate_key, rights_text};
 use super::rows::Rows;
 use super::served::read_policy;
@@ -48,7 +49,7 @@ impl Registry {
             keeping.follow(tx)?;
             Ok(read_policy(Rows { file: tx.file() }, row)?)
         };
-        self.act("policy.create", target, create).await
+        self.act(Act::CreatePolicy, target, create).await
     }
 
     /// Gives a policy a fresh key. Tokens that the old one signed are refused from now on.
@@ -74,7 +75,7 @@ impl Registry {
             keeping.follow(tx)?;
             Ok(read_policy(Rows { file: tx.file() }, row)?)
         };
-        self.act("policy.regenerateKey", target, regenerate).await
+        self.act(Act::RegeneratePolicyKey, target, regenerate).await
     }
 
     /// Deletes a policy. Tokens of its keys are refused from now on.
@@ -92,7 +93,7 @@ impl Registry {
             tx.delete_policy(OWNER_KIND, &id_scope, &row.name)?;
             Ok(keeping.follow(tx)?)
         };
-        self.act("policy.delete", target, delete).await
+        self.act(Act::DeletePolicy, target, delete).await
     }
 }
 

@@ -66,7 +66,7 @@ impl Registry {
             tx.audit(Book::Refusals, now.ticks(), decision)?;
             Ok(())
         };
-        self.inner.store.write(note).await
+        self.inner.store.for_device(note).await
     }
 
     /// Deletes refusals that came last longer ago than they are kept; says how many.
@@ -80,7 +80,7 @@ impl Registry {
             let some = self
                 .inner
                 .store
-                .write(move |tx| Ok::<_, StorageError>(tx.expire_refusals(before)?));
+                .of_itself(move |tx| Ok::<_, StorageError>(tx.expire_refusals(before)?));
             match some.await? {
                 0 => return Ok(expired),
                 some => expired += some,

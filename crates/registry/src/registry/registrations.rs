@@ -6,6 +6,7 @@ use store::audit::Book;
 use store::{RegistrationRow, Tx, View};
 
 use super::Registry;
+use super::acts::Act;
 use super::rows::Rows;
 use crate::detail::Detail;
 use crate::entropy::random;
@@ -112,7 +113,7 @@ impl Registry {
         let etag = etag::random(random(&*self.inner.entropy));
         self.inner
             .store
-            .write(move |tx| fail(tx, &service, failed, &etag, now))
+            .for_device(move |tx| fail(tx, &service, failed, &etag, now))
             .await
     }
 
@@ -145,7 +146,7 @@ impl Registry {
         let (id_scope, id, if_match) = (self.id_scope(), id.clone(), if_match.clone());
         let target = id.to_string();
         let work = move |tx: &Tx<'_>| delete(tx, &id_scope, &id, &if_match, now);
-        self.act("registration.delete", target, work).await
+        self.act(Act::DeleteRegistration, target, work).await
     }
 
     /// Lists the records of a group in the order in which they were made.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use store::{ResourceRow, StoreError, Tx, View};
 use wire::issuing::IssuerProfile;
 
+use super::acts::Act;
 use super::enrollments::parse_key;
 use super::rows::Rows;
 use super::{MAX_RESOURCES, Registry};
@@ -90,7 +91,7 @@ impl Registry {
             let row = put.run(tx)?;
             Ok(issuer_record(Rows { file: tx.file() }, row)?)
         };
-        self.act("issuer.create", target, work).await
+        self.act(Act::CreateIssuer, target, work).await
     }
 
     /// Reads an issuer.
@@ -152,7 +153,7 @@ impl Registry {
                 authority: Thumbprint::from_bytes(authority),
             })
         };
-        self.act("issuer.delete", target, work).await
+        self.act(Act::DeleteIssuer, target, work).await
     }
 
     /// Creates or replaces a trust bundle.
@@ -179,7 +180,7 @@ impl Registry {
             let row = put.run(tx)?;
             Ok(bundle_record(Rows { file: tx.file() }, row)?)
         };
-        self.act("trustBundle.put", target, work).await
+        self.act(Act::PutTrustBundle, target, work).await
     }
 
     /// Reads a trust bundle.
@@ -223,7 +224,7 @@ impl Registry {
         let delete = self.delete_resource(ResourceName::TrustBundle(id.clone()), if_match);
         let target = delete.name.to_string();
         let work = move |tx: &Tx<'_>| delete.run(tx).map(drop);
-        self.act("trustBundle.delete", target, work).await
+        self.act(Act::DeleteTrustBundle, target, work).await
     }
 
     fn put_resource(

@@ -6,6 +6,7 @@ use ids::{HubHost, ServiceName, Timestamp};
 use store::Tx;
 use wire::enrollment::AllocationPolicy;
 
+use super::acts::Act;
 use super::init::{NewService, insert_service};
 use super::served::{self, ServedNow};
 use super::watchers::Watchers;
@@ -58,7 +59,7 @@ impl Registry {
             keeping.follow(tx)?;
             Ok::<_, ServingError>(id_scope)
         };
-        let id_scope = self.act("service.create", target, create).await?;
+        let id_scope = self.act(Act::CreateService, target, create).await?;
         // It has been committed, so it is there.
         Ok(self.for_scope(&id_scope).unwrap_or_else(|| self.clone()))
     }
@@ -79,7 +80,7 @@ impl Registry {
             tx.set_allocation_policy(&id_scope, &text)?;
             keeping.follow(tx)
         };
-        self.act("service.allocationPolicy", target, set).await?;
+        self.act(Act::SetAllocationPolicy, target, set).await?;
         Ok(self.service())
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use store::{IdentityKey, IdentityRow, SectionWrite, TwinWrite, Tx, View};
 
 use super::Registry;
+use super::acts::Act;
 use super::rows::{Rows, key, statuses_text};
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -87,7 +88,7 @@ impl Registry {
             }
             Ok(record)
         };
-        self.act("twin.change", target, job).await
+        self.act(Act::ChangeTwin, target, job).await
     }
 
     /// The device merges into its reported properties. Returns the section's new `$version`.
@@ -118,7 +119,7 @@ impl Registry {
             }
             Ok(twin.reported.version)
         };
-        self.inner.store.write(job).await
+        self.inner.store.for_device(job).await
     }
 
     /// Twins of a hub's devices by device id: what queries scan.

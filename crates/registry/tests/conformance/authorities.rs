@@ -10,7 +10,7 @@ pub(crate) fn name(text: &str) -> CertificateName {
     CertificateName::parse(text).unwrap()
 }
 
-fn draft(named: &str, number: u8, verified: Option<bool>) -> AuthorityDraft {
+pub(crate) fn draft(named: &str, number: u8, verified: Option<bool>) -> AuthorityDraft {
     AuthorityDraft {
         name: name(named),
         der: vec![number; 3],

@@ -1,7 +1,7 @@
 //! What custom allocations were asked and answered, asking again, and the key that signs.
 
 use ids::{HubHost, HubName, RegistrationId};
-use registry::{AllocationNote, AllocationRecord, EnrollmentKey, WebhookQuestion};
+use registry::{Act, AllocationNote, AllocationRecord, EnrollmentKey, WebhookQuestion};
 use serde_json::Value;
 use wire::allocation::{RecordedAllocation, Replay, SigningKey};
 use wire::http::query_value;
@@ -30,10 +30,11 @@ pub(super) async fn read(request: &Request<'_>, id: &str) -> Result<Reply, Servi
     Ok(ok(&document(find(request, id).await?)))
 }
 
-/// Asks the webhook of today what it was asked then. Nothing is written.
+/// Asks the webhook of today what it was asked then. Nothing is written but that an operator did it.
 pub(super) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
     let recorded = find(request, id).await?;
     let question = question(request, &recorded.note).await?;
+    request.disclose(Act::ReplayAllocation, id).await?;
     let operator = &request.operator;
     let outbound = &*operator.options().outbound;
     let asked = webhook::ask(outbound, &question, &signing_key(request), operator.now()).await;
@@ -47,8 +48,8 @@ pub(super) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, Ser
 
 pub(super) async fn key(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let service = request.operator.registry().service();
-    let kind = "webhook.key.read";
-    request.disclose(kind, service.name.as_str()).await?;
+    let act = Act::ReadWebhookKey;
+    request.disclose(act, service.name.as_str()).await?;
     let key = signing_key(request).to_base64().to_string();
     Ok(ok(&SigningKey { key }))
 }

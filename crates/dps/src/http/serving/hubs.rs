@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{HubHost, HubName};
-use registry::{LocalHub, Served, ServingError, SharedAccessPolicy};
+use registry::{Act, LocalHub, Served, ServingError, SharedAccessPolicy};
 use wire::connection_string::ConnectionString;
 use wire::serving::{HostRequest, HubDocument};
 
@@ -25,7 +25,9 @@ pub(super) async fn read(request: &Request<'_>, name: &HubName) -> Result<Reply,
     let owner = request.as_owner()?;
     let served = owner.operator().registry().served();
     let hub = find(&served, name)?;
-    request.disclose("hub.keys.read", hub.name.as_str()).await?;
+    request
+        .disclose(Act::ReadHubKeys, hub.name.as_str())
+        .await?;
     Ok(ok(&opened(hub, &served)))
 }
 
@@ -38,7 +40,9 @@ pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
     let registry = operator.registry();
     let hub = match find(&registry.served(), &name) {
         Ok(hub) if hub.host == host => {
-            request.disclose("hub.keys.read", hub.name.as_str()).await?;
+            request
+                .disclose(Act::ReadHubKeys, hub.name.as_str())
+                .await?;
             hub.clone()
         }
         _ => registry.create_hub(name, host, operator.now()).await?,

@@ -1,6 +1,6 @@
 //! A service's shared access policies.
 
-use registry::{KeyChoice, Right, ServingError, SharedAccessPolicy};
+use registry::{Act, KeyChoice, Right, ServingError, SharedAccessPolicy};
 use wire::serving::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
 
 use super::{Reply, Request, ok};
@@ -18,7 +18,7 @@ pub(super) async fn read(request: &Request<'_>, name: &str) -> Result<Reply, Ser
     let mut policies = service.policies.iter();
     let policy = policies.find(|policy| policy.name.eq_ignore_ascii_case(name));
     let policy = policy.ok_or_else(|| ServingError::NoSuchPolicy(name.to_owned()))?;
-    request.disclose("policy.keys.read", &policy.name).await?;
+    request.disclose(Act::ReadPolicyKeys, &policy.name).await?;
     Ok(ok(&with_keys(policy)))
 }
 

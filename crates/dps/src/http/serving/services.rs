@@ -1,7 +1,7 @@
 //! Provisioning services of this server, and the settings of one's own.
 
 use ids::{HubHost, ServiceName};
-use registry::{ProvisioningService, ServingError};
+use registry::{Act, ProvisioningService, ServingError};
 use wire::serving::{HostRequest, ServiceDocument, SettingsPatch};
 
 use super::hubs::connection_string;
@@ -27,8 +27,8 @@ pub(super) async fn read(request: &Request<'_>, name: &ServiceName) -> Result<Re
     let served = operator.registry().served();
     let service = served.services.iter().find(|service| service.name == *name);
     let service = service.ok_or_else(|| ServingError::NoSuchService(name.clone()))?;
-    let kind = "service.keys.read";
-    request.disclose(kind, service.name.as_str()).await?;
+    let act = Act::ReadServiceKeys;
+    request.disclose(act, service.name.as_str()).await?;
     Ok(ok(&opened(service, &operator.options().host)))
 }
 
@@ -49,8 +49,8 @@ pub(super) async fn put(request: &Request<'_>, name: ServiceName) -> Result<Repl
     };
     let service = match served.services.iter().find(is_it) {
         Some(service) => {
-            let kind = "service.keys.read";
-            request.disclose(kind, service.name.as_str()).await?;
+            let act = Act::ReadServiceKeys;
+            request.disclose(act, service.name.as_str()).await?;
             service.clone()
         }
         None => {

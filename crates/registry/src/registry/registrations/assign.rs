@@ -56,7 +56,7 @@ impl Registry {
             }
             Ok(assigned)
         };
-        self.inner.store.write_decided(run).await
+        self.inner.store.for_device_decided(run).await
     }
 
     pub(super) fn assign_job(&self, assign: Assign, now: Timestamp) -> AssignJob {

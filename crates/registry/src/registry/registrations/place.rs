@@ -129,7 +129,7 @@ impl Registry {
             tx.cancel_removal(&place.hub, &place.device_id)?;
             Ok::<_, StorageError>(Some(ticket.rewrite(tx, &underway)?))
         };
-        self.inner.store.write(keep).await
+        self.inner.store.of_itself(keep).await
     }
 
     /// Ends a registration after all was done at hubs elsewhere that its plan wants there. In one transaction: what the plan wants in
@@ -180,7 +180,7 @@ impl Registry {
             }
             Ok(Settled::Over(Box::new(record)))
         };
-        self.inner.store.write(settle).await
+        self.inner.store.of_itself(settle).await
     }
 }
 

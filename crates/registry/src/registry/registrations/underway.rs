@@ -104,7 +104,7 @@ impl Registry {
             write_row(tx, id_scope, &row, is_new)?;
             Ok(record(rows, row, &service)?)
         };
-        self.inner.store.write(begin).await
+        self.inner.store.for_device(begin).await
     }
 
     /// Registrations of all services whose time has come, the longest due first; none of those that are `busy`.
@@ -171,7 +171,7 @@ impl Registry {
             }
             Ok(())
         };
-        self.inner.store.write(lose).await
+        self.inner.store.of_itself(lose).await
     }
 
     /// When the next registration under way is due after `now`.
@@ -230,7 +230,7 @@ impl Registry {
             ticket.write_note(tx, &note, now)?;
             Ok(Some(record))
         };
-        self.inner.store.write(settle).await
+        self.inner.store.of_itself(settle).await
     }
 
     /// Ends a registration under way as failed. `None` when it is no longer the one of the ticket.
@@ -254,7 +254,7 @@ impl Registry {
             ticket.write_note(tx, &note, now)?;
             Ok::<_, StorageError>(Some(record))
         };
-        self.inner.store.write(give_up).await
+        self.inner.store.of_itself(give_up).await
     }
 
     /// Puts off a registration under way. Does nothing when it is no longer the one of the ticket.
@@ -273,7 +273,7 @@ impl Registry {
             }
             Ok(())
         };
-        self.inner.store.write(postpone).await
+        self.inner.store.of_itself(postpone).await
     }
 
     /// Whether nothing has become of a registration under way since its ticket was read.

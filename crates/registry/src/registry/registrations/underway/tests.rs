@@ -45,7 +45,7 @@ async fn leave(registry: &Registry, document: String, status: &'static str) {
         };
         tx.insert_registration(&id_scope, &row)
     };
-    let left: Result<(), StoreError> = registry.inner.store.write(leave).await;
+    let left: Result<(), StoreError> = registry.inner.store.of_itself(leave).await;
     left.unwrap();
 }
 

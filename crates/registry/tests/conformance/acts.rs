@@ -1,0 +1,337 @@
+//! A3: every act of an operator has its record in the audit.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ids::{IssuerName, ModuleId, ServiceName, Thumbprint, TrustBundleId};
+use registry::{
+    Act, Actor, AttestationKind, AuditQuery, AuditRecord, EnrollmentDraft, EnrollmentKey, Identity,
+    IfMatch, IssuerDraft, KeyChoice, PolicyDraft, PossessionShown, Registry, TrustBundleDraft,
+    TwinPatch,
+};
+use serde_json::json;
+use wire::enrollment::AllocationPolicy;
+use wire::identity::{DeviceRequest, ModuleRequest};
+use wire::issuing::IssuerProfile;
+
+use crate::authorities::{self, draft as authority};
+use crate::deployments::{self, draft as configuration};
+use crate::hubs::{link, name};
+use crate::identities::edge;
+use crate::registrations::assign;
+use crate::{Bench, device, hub, map};
+
+impl Bench {
+    fn actor(&self) -> Actor {
+        Actor {
+            policy: "auditor's prey".to_owned(),
+            request_id: "request-1".to_owned(),
+            address: Some([192, 0, 2, 7].into()),
+            at: self.now(),
+        }
+    }
+
+    /// The records of one kind of act.
+    fn acts(&self, act: Act) -> Vec<AuditRecord> {
+        let query = AuditQuery {
+            kind: Some(act.name().to_owned()),
+            limit: 100,
+            ..AuditQuery::default()
+        };
+        let found = Registry::audit(self.directory.path(), &query).unwrap();
+        found
+            .into_iter()
+            .filter(|record| record.book == "acts")
+            .collect()
+    }
+
+    /// Does each of the acts, in the order in which they are listed: what is deleted has been made by then. The registry without an
+    /// operator prepares what has to be there.
+    #[expect(clippy::too_many_lines, reason = "a table: an arm for each act")]
+    async fn perform(&self, by: &Registry, act: Act) {
+        let (plain, any) = (&self.registry, IfMatch::Any);
+        let own = EnrollmentKey::Individual("d1".parse().unwrap());
+        let id = "d2".parse().unwrap();
+        let ca = authorities::name("root");
+        let (hub, e1, e2) = (&hub(), &device("e1"), &device("e2"));
+        let c1 = deployments::id("c1");
+        match act {
+            Act::PutEnrollment => {
+                let draft = EnrollmentDraft {
+                    key: own,
+                    enabled: true,
+                    attestation: AttestationKind::X509,
+                    document: json!({}),
+                    certificates: Vec::new(),
+                    authorities: Vec::new(),
+                    resources: Default::default(),
+                };
+                let put = by.put_enrollment(draft, &IfMatch::Absent, self.now());
+                put.await.unwrap();
+            }
+            Act::DeleteEnrollment => {
+                let deleted = by.delete_enrollment(&own, &any, self.now());
+                deleted.await.unwrap();
+            }
+            Act::DeleteRegistration => {
+                let registered = assign(plain, "d2").await;
+                plain.assign(registered, self.now()).await.unwrap();
+                let deleted = by.delete_registration(&id, &any, self.now());
+                deleted.await.unwrap();
+            }
+            Act::BlockDevice => drop(by.block(&id, None, self.now()).await.unwrap()),
+            Act::UnblockDevice => by.unblock(&id, self.now()).await.unwrap(),
+            Act::PutAuthority => {
+                let put = by.put_authority(authority("root", 1, None), &any, self.now());
+                put.await.unwrap_err();
+                let absent = IfMatch::Absent;
+                let put = by.put_authority(authority("root", 1, None), &absent, self.now());
+                put.await.unwrap();
+            }
+            Act::DeleteAuthority => {
+                let put =
+                    plain.put_authority(authority("other", 2, None), &IfMatch::Absent, self.now());
+                put.await.unwrap();
+                let other = authorities::name("other");
+                let deleted = by.delete_authority(&other, &any, self.now());
+                deleted.await.unwrap();
+            }
+            Act::NewVerificationCode => {
+                let code = by.new_verification_code(&ca, &any, self.now());
+                code.await.unwrap();
+            }
+            Act::VerifyAuthority => {
+                let code = plain.authority(&ca).unwrap().unwrap().code.unwrap();
+                let shown = PossessionShown {
+                    authority: Thumbprint::from_bytes([1; 32]),
+                    code: code.text,
+                };
+                let verified = by.verify_authority(&ca, &any, shown, self.now());
+                verified.await.unwrap();
+            }
+            Act::CreateIssuer => {
+                let draft = IssuerDraft {
+                    name: IssuerName::parse("issuer").unwrap(),
+                    authority: Thumbprint::from_bytes([3; 32]),
+                    chain: String::new(),
+                    profile: IssuerProfile {
+                        validity_days: 30,
+                        key_types: Vec::new(),
+                    },
+                };
+                by.create_issuer(draft, self.now()).await.unwrap();
+            }
+            Act::DeleteIssuer => {
+                let issuer = IssuerName::parse("issuer").unwrap();
+                by.delete_issuer(&issuer, &any).await.unwrap();
+            }
+            Act::PutTrustBundle => {
+                let draft = TrustBundleDraft {
+                    id: TrustBundleId::parse("bundle").unwrap(),
+                    certificates: String::new(),
+                };
+                let put = by.put_trust_bundle(draft, &IfMatch::Absent, self.now());
+                put.await.unwrap();
+            }
+            Act::DeleteTrustBundle => {
+                let bundle = TrustBundleId::parse("bundle").unwrap();
+                by.delete_trust_bundle(&bundle, &any).await.unwrap();
+            }
+            Act::CreateService => {
+                let named = ServiceName::parse("second").unwrap();
+                let at = "second-dps.example".parse().unwrap();
+                by.create_service(named, at, self.now()).await.unwrap();
+            }
+            Act::SetAllocationPolicy => {
+                let set = by.set_allocation_policy(AllocationPolicy::GeoLatency);
+                set.await.unwrap();
+            }
+            Act::CreatePolicy => {
+                let rights = ["EnrollmentRead".to_owned()];
+                let draft = PolicyDraft::new("reader", &rights, [None, None]).unwrap();
+                by.create_policy(draft).await.unwrap();
+            }
+            Act::RegeneratePolicyKey => {
+                let rolled = by.regenerate_key("reader", KeyChoice::Primary);
+                rolled.await.unwrap();
+            }
+            Act::DeletePolicy => by.delete_policy("reader").await.unwrap(),
+            Act::CreateHub => {
+                let made = by.create_hub(
+                    name("second"),
+                    "second.example".parse().unwrap(),
+                    self.now(),
+                );
+                made.await.unwrap();
+            }
+            Act::DeleteHub => by.delete_hub(&name("second"), self.now()).await.unwrap(),
+            Act::LinkHub => {
+                self.create_hub("third", "third.example").await;
+                by.link_hub(link("third"), self.now()).await.unwrap();
+            }
+            Act::UnlinkHub => by.unlink_hub(&name("third")).await.unwrap(),
+            Act::PutDevice => {
+                let put = by.put_device(hub, e1, edge(), &IfMatch::Absent, self.now());
+                put.await.unwrap();
+            }
+            Act::DeleteDevice => {
+                let request = DeviceRequest::default();
+                let put = plain.put_device(hub, e2, request, &IfMatch::Absent, self.now());
+                put.await.unwrap();
+                by.delete_device(hub, e2, &any).await.unwrap();
+            }
+            Act::PutModule => {
+                let request = ModuleRequest::default();
+                let module = ModuleId::parse("m1").unwrap();
+                let absent = IfMatch::Absent;
+                let put = by.put_module(hub, e1, &module, request, &absent, self.now());
+                put.await.unwrap();
+            }
+            Act::DeleteModule => {
+                let module = ModuleId::parse("m1").unwrap();
+                let deleted = by.delete_module(hub, e1, &module, &any);
+                deleted.await.unwrap();
+            }
+            Act::ChangeTwin => {
+                let patch = TwinPatch {
+                    tags: Some(map(json!({"site": "Busan"}))),
+                    desired: None,
+                };
+                let identity = Identity::device(hub.clone(), e1.clone());
+                let patched = by.patch_twin(&identity, patch, &any, self.now());
+                patched.await.unwrap();
+            }
+            Act::PutConfiguration => {
+                let draft = configuration("c1", 1, "*", json!({}));
+                let put = by.put_configuration(hub, draft, &IfMatch::Absent, self.now());
+                put.await.unwrap();
+            }
+            Act::DeleteConfiguration => {
+                let deleted = by.delete_configuration(hub, &c1, &any);
+                deleted.await.unwrap();
+            }
+            Act::ApplyConfiguration => {
+                let content = configuration("c1", 1, "*", json!({})).content.unwrap();
+                let applied = by.apply_content(hub, e1, &content, self.now());
+                applied.await.unwrap();
+            }
+            Act::ReadEnrollmentKeys
+            | Act::ReadServiceKeys
+            | Act::ReadPolicyKeys
+            | Act::ReadWebhookKey
+            | Act::ReplayAllocation
+            | Act::ReadHubKeys => by.disclose(act, "something").await.unwrap(),
+        }
+    }
+}
+
+pub(crate) async fn every_act_leaves_one_record(bench: Bench) {
+    for act in Act::ALL {
+        let by = bench.registry.by(bench.actor());
+        bench.perform(&by, *act).await;
+        let records = bench.acts(*act);
+        let [record] = records.as_slice() else {
+            panic!("{act:?}: {records:?}");
+        };
+        assert_eq!(record.body["policy"], "auditor's prey", "{act:?}");
+        assert_eq!(record.body["requestId"], "request-1", "{act:?}");
+        assert_eq!(record.body["address"], "192.0.2.7", "{act:?}");
+        let target = record.body["target"].as_str().unwrap();
+        assert!(!target.is_empty(), "{act:?}");
+    }
+}
+
+pub(crate) async fn an_exchanged_trust_anchor_is_told(bench: Bench) {
+    let by = bench.registry.by(bench.actor());
+    let put = by.put_authority(
+        authority("root", 1, Some(true)),
+        &IfMatch::Absent,
+        bench.now(),
+    );
+    put.await.unwrap();
+    let put = by.put_authority(authority("root", 2, Some(true)), &IfMatch::Any, bench.now());
+    put.await.unwrap();
+    let print = |number: u8| Thumbprint::from_bytes([number; 32]).to_string();
+    let told: Vec<_> = bench
+        .acts(Act::PutAuthority)
+        .into_iter()
+        .map(|record| {
+            let text = |name: &str| record.body[name].as_str().map(str::to_owned);
+            (
+                text("sha256Thumbprint"),
+                text("replacedThumbprint"),
+                text("standing"),
+            )
+        })
+        .collect();
+    let verified = || Some("verified".to_owned());
+    assert_eq!(
+        told,
+        [
+            (Some(print(2)), Some(print(1)), verified()),
+            (Some(print(1)), None, verified()),
+        ]
+    );
+}
+
+/// The functions that write without an operator. Whoever adds one says here why it is none: devices ask for it, or the server does it
+/// of itself.
+const WITHOUT_AN_OPERATOR: &[&str] = &[
+    // Devices.
+    "assign",
+    "begin_underway",
+    "fail_registration",
+    "note_refusal",
+    "patch_reported",
+    // Loops that bring about what has been decided.
+    "apply_one",
+    "end_errand",
+    "full_pass_step",
+    "give_up_underway",
+    "keep_plan",
+    "lose_underway",
+    "postpone_errand",
+    "postpone_underway",
+    "settle_placed",
+    "settle_underway",
+    // Upkeep.
+    "expire_refusals",
+    "open_keeping",
+    "require_writable",
+];
+
+/// The functions in the sources that hand a write to the store otherwise than as an act.
+fn scan(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            scan(&path, found);
+        } else if !["acts.rs", "tests.rs"].contains(&file) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut function = String::new();
+            for line in text.lines() {
+                if let Some((_, rest)) = line.split_once("fn ") {
+                    function = rest.split(['(', '<']).next().unwrap().to_owned();
+                }
+                if [".for_device(", ".for_device_decided(", ".of_itself("]
+                    .iter()
+                    .any(|write| line.contains(write))
+                {
+                    found.insert(function.clone());
+                }
+            }
+        }
+    }
+}
+
+pub(crate) async fn nothing_else_writes_without_an_operator(_bench: Bench) {
+    let mut found = BTreeSet::new();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    scan(&sources, &mut found);
+    let expected: BTreeSet<String> = WITHOUT_AN_OPERATOR
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
+    assert_eq!(found, expected);
+}
