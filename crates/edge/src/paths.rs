@@ -102,7 +102,7 @@ impl Paths {
     /// by containers that were left running.
     #[must_use]
     pub fn module_folder(&self, module: &str) -> PathBuf {
-        self.sockets().join(module)
+        self.sockets().join(folder_name(module))
     }
 
     /// Azure's place of a module's socket; a link into [`module_folder`](Self::module_folder).
@@ -142,9 +142,59 @@ impl Paths {
     }
 }
 
+/// A module's name may be one that folders give a meaning of their own, `..` for example, or that of another module's link.
+/// `~` is in no module's name.
+fn folder_name(module: &str) -> String {
+    let plain = module != "." && module != ".." && !module.ends_with(".sock");
+    if plain && !module.contains('/') {
+        return module.to_owned();
+    }
+    let hash = digest(&SHA256, module.as_bytes());
+    let half = hash.as_ref().iter().take(16);
+    half.fold("~".to_owned(), |name, byte| name + &format!("{byte:02x}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A8 of the review: the folder of a module named `..` was the daemon's state, with its master key.
+    #[test]
+    fn every_module_has_a_folder_of_its_own_below_the_sockets() {
+        let paths = Paths::under(Path::new("/d")).unwrap();
+        let names = [
+            ".",
+            "..",
+            "a",
+            "a.sock",
+            "a.sock.sock",
+            ".sock",
+            "../x",
+            "...",
+        ];
+        let mut seen = std::collections::BTreeSet::new();
+        for name in names {
+            let (folder, link) = (paths.module_folder(name), paths.module_socket_link(name));
+            for path in [folder, link] {
+                let last = path.file_name().unwrap_or_default().to_owned();
+                let is_within = path.parent() == Some(paths.sockets().as_path());
+                assert!(
+                    name == "../x" || (is_within && seen.insert(last)),
+                    "{name}: {}",
+                    path.display()
+                );
+            }
+            assert_eq!(
+                paths.module_folder(name).parent(),
+                Some(paths.sockets().as_path()),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            paths.module_folder("a"),
+            Path::new("/d/var/lib/aziot/edged/mnt/a")
+        );
+    }
 
     #[test]
     fn hints_name_the_root_that_they_are_about() {

@@ -262,6 +262,7 @@ impl Turn<'_> {
     /// What `outcome` would do failed not long ago.
     fn wait_after(self, failure: &Failure, outcome: &Outcome) -> Outcome {
         let Failure { problem, next, .. } = failure;
+        let next = next.in_seconds();
         let runs = outcome.verdict.status == RuntimeStatus::Running;
         let image = &self.wanted.settings.image;
         let verdict = match self.found.filter(|_| runs) {
@@ -424,7 +425,7 @@ impl Turn<'_> {
                         format!("ended with code {code}, stopped from outside; starts again"),
                     ),
                     Decision::Restart | Decision::Wait(_) if wants_to_run => {
-                        let due = at.plus(pause(self.restarts.count));
+                        let due = at.plus(pause(self.restarts.count)).in_seconds();
                         Verdict::new(
                             RuntimeStatus::Backoff,
                             format!("ended with code {code}; starts again at {due}"),

@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::{Method, StatusCode};
 use ids::ModuleId;
+use pki::Certificate;
 use tokio::task::JoinHandle;
 use wire::local_api::{ModuleList, SignRequest, SignResponse, TrustBundle};
 
@@ -101,7 +102,8 @@ impl ModuleSockets {
         open_folder(&folder)?;
         let listener = listen(&folder.join("workload.sock"), MODE)?;
         let link = self.paths.module_socket_link(module.as_str());
-        let target = PathBuf::from(module.as_str()).join("workload.sock");
+        let name = folder.file_name().unwrap_or_default();
+        let target = PathBuf::from(name).join("workload.sock");
         let linked = match fs::remove_file(&link) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => symlink(target, &link),
@@ -164,15 +166,17 @@ impl Workload {
     }
 
     fn trust_bundle(&self) -> Result<Reply, Refusal> {
-        let text = self
-            .trust_bundle
-            .as_ref()
-            .map(fs::read_to_string)
-            .transpose();
+        let text = match &self.trust_bundle {
+            None => Ok(String::new()),
+            Some(path) => fs::read(path)
+                .map_err(|error| error.to_string())
+                // Modules read PEM in UTF-8 and nothing else.
+                .and_then(|bytes| {
+                    Certificate::file_to_pem(&bytes).map_err(|error| error.to_string())
+                }),
+        };
         match text {
-            Ok(certificate) => Ok(Reply::json(&TrustBundle {
-                certificate: certificate.unwrap_or_default(),
-            })),
+            Ok(certificate) => Ok(Reply::json(&TrustBundle { certificate })),
             Err(error) => {
                 tracing::error!(error = %error, "trust_bundle_cert cannot be read");
                 Err(Refusal::new(
@@ -277,6 +281,28 @@ mod tests {
         // A mount begins at the folder and not above it, and so does an open folder.
         let mounted = Path::new("/dev/stdin/workload.sock");
         assert!(nobody_may_connect(mounted, &folder));
+    }
+
+    /// `iotedge config apply` takes certificates in the forms that editors write; modules get one form.
+    #[test]
+    fn modules_get_the_trust_bundle_as_pem_in_utf_8() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bundle.pem");
+        let text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        let wide: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
+        let workload = Workload {
+            board: Board::default(),
+            master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
+            trust_bundle: Some(path.clone()),
+        };
+        for content in [text.as_bytes(), wide.as_slice()] {
+            fs::write(&path, content).unwrap();
+            let Ok(Reply::Json(answer)) = workload.trust_bundle() else {
+                panic!("it is not handed out")
+            };
+            assert_eq!(answer["certificate"], text);
+        }
     }
 
     #[tokio::test]

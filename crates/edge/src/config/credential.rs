@@ -10,7 +10,7 @@ use pki::{Certificate, KeyError, PrivateKey};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::pem::{self, Wanted};
+use super::pem::key_text;
 use super::{Config, Fault, FileReference};
 use crate::causes::chain_of;
 
@@ -227,8 +227,8 @@ fn registration_id(
 
 fn certificates(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Vec<Certificate>> {
     let bytes = bytes(file, faults)?;
-    let chain = pem::text(&bytes, Wanted::Certificate)
-        .and_then(|text| Certificate::parse_pem_bundle(&text).map_err(|error| chain_of(&error)));
+    open_to_everybody(file, faults);
+    let chain = Certificate::read_all(&bytes).map_err(|error| chain_of(&error));
     told(file, chain, faults)
 }
 
@@ -247,7 +247,7 @@ fn private_key(file: &FileReference, faults: &mut Vec<Fault>) -> Option<PrivateK
             ),
         ));
     }
-    let key = pem::text(&bytes, Wanted::PrivateKey)
+    let key = key_text(&bytes)
         .and_then(|text| PrivateKey::from_pem(&text, None).map_err(|error| problem_of_key(&error)));
     told(file, key, faults)
 }
@@ -272,8 +272,24 @@ fn told<T>(file: &FileReference, outcome: Result<T, String>, faults: &mut Vec<Fa
     outcome.ok()
 }
 
+/// Who can write a file that the device believes can tell the device what he likes.
+fn open_to_everybody(file: &FileReference, faults: &mut Vec<Fault>) {
+    let Ok(about) = std::fs::metadata(&file.path) else {
+        return;
+    };
+    let (mode, path) = (about.mode() & 0o777, file.path.display());
+    if mode & 0o002 != 0 {
+        let message = format!(
+            "{} {path} can be written by everybody (mode {mode:04o}); run: chmod 644 {path}",
+            file.key
+        );
+        faults.push(Fault::warning(Some(file.line), message));
+    }
+}
+
 fn payload(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Value> {
     let bytes = bytes(file, faults)?;
+    open_to_everybody(file, faults);
     // Editors of Windows put a byte order mark in front of UTF-8.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     match serde_json::from_slice(text) {
