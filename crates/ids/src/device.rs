@@ -8,7 +8,19 @@ fn hub_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-:.+%_#*?!(),=@;$'".contains(c)
 }
 
-/// A device identity in a hub's registry: 1 to 128 characters, case-sensitive.
+/// Refuses what a file system and a URL take for a place: devices keep folders that are named after their modules.
+fn no_folder(what: &'static str, text: &str) -> Result<(), IdError> {
+    match text {
+        "." | ".." => Err(IdError::new(
+            what,
+            text,
+            "means a folder, and names nothing",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A device identity in a hub's registry: 1 to 128 characters, case-sensitive, not `.` or `..`.
 ///
 /// Rule: `iot-hub-devguide-identity-registry.md`, widened by `:` and `;` as the .NET SDKs do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,9 +31,10 @@ impl DeviceId {
     /// Parses a device id.
     ///
     /// # Errors
-    /// When it is empty, longer than 128 characters or has a character that hubs refuse.
+    /// When it is empty, longer than 128 characters, has a character that hubs refuse, or is `.` or `..`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse_chars("device id", text, 128, hub_char, HUB_CHARS)?;
+        no_folder("device id", text)?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -36,9 +49,10 @@ impl ModuleId {
     /// Parses a module id.
     ///
     /// # Errors
-    /// When it is empty, longer than 128 characters or has a character that hubs refuse.
+    /// When it is empty, longer than 128 characters, has a character that hubs refuse, or is `.` or `..`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse_chars("module id", text, 128, hub_char, HUB_CHARS)?;
+        no_folder("module id", text)?;
         Ok(Self(text.to_owned()))
     }
 
@@ -93,3 +107,21 @@ impl GenerationId {
     }
 }
 text_id!(GenerationId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A8
+    #[test]
+    fn no_id_is_a_folder() {
+        for text in [".", ".."] {
+            assert!(DeviceId::parse(text).is_err(), "{text}");
+            assert!(ModuleId::parse(text).is_err(), "{text}");
+            assert!(ModuleId::try_from(text.to_owned()).is_err(), "{text}");
+        }
+        for text in ["...", ".a", "a..", "..a"] {
+            assert!(ModuleId::parse(text).is_ok(), "{text}");
+        }
+    }
+}
