@@ -1,9 +1,20 @@
 use ids::DeviceId;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{METHOD_REQUEST, TWIN_DESIRED, TWIN_RESPONSE};
 use super::{Parameters, TopicError, status, strip, version, version_parameter};
-use crate::sas::percent_encode;
+
+/// What method names keep in a topic: RFC 2396's unreserved marks. Plug and Play commands have a `*`, which handlers compare undecoded.
+const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
 
 /// What a hub publishes to a device or module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +109,8 @@ impl std::fmt::Display for HubTopic {
             } => write!(f, "{TWIN_DESIRED}?$version={version}"),
             Self::DesiredPatch { version: None } => f.write_str(TWIN_DESIRED),
             Self::MethodRequest { name, rid } => {
-                write!(f, "{METHOD_REQUEST}{}/?$rid={rid}", percent_encode(name))
+                let name = utf8_percent_encode(name, IN_NAMES);
+                write!(f, "{METHOD_REQUEST}{name}/?$rid={rid}")
             }
             Self::DeviceBound { device, bag } => {
                 write!(f, "devices/{device}/messages/devicebound/{bag}")
@@ -142,6 +154,21 @@ mod tests {
                 "$iothub/methods/POST/re%20set/?$rid=1",
                 HubTopic::MethodRequest {
                     name: "re set".into(),
+                    rid: "1".into(),
+                },
+            ),
+            // H2
+            (
+                "$iothub/methods/POST/thermostat1*getMaxMinReport/?$rid=1",
+                HubTopic::MethodRequest {
+                    name: "thermostat1*getMaxMinReport".into(),
+                    rid: "1".into(),
+                },
+            ),
+            (
+                "$iothub/methods/POST/-_.!~*'()%24%3F%26%25%C3%BC/?$rid=1",
+                HubTopic::MethodRequest {
+                    name: "-_.!~*'()$?&%ü".into(),
                     rid: "1".into(),
                 },
             ),
