@@ -156,7 +156,12 @@ impl UnverifiedToken {
         if self.expiry.plus(skew) <= now {
             return Err(SasError::Expired { at: self.expiry });
         }
-        if !contains(&self.resource, requested) {
+        // The identity's own key proves which identity is meant, however its daemon spells it.
+        let ids = match self.policy {
+            Some(_) => Ids::AsSpelled,
+            None => Ids::InAnyCase,
+        };
+        if !contains(&self.resource, requested, ids) {
             return Err(SasError::OtherResource {
                 granted: self.resource.clone(),
                 requested: requested.to_owned(),
@@ -211,17 +216,28 @@ fn lower_hex(encoded: &str) -> String {
     encoded.chars().map(lower).collect()
 }
 
-/// Whether `granted` is `requested` or a parent of it, segment by segment, in any case and whatever port the host carries.
-fn contains(granted: &str, requested: &str) -> bool {
+/// How ids of devices and modules are compared, which are other ones in another case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    AsSpelled,
+    InAnyCase,
+}
+
+/// Whether `granted` is `requested` or a parent of it, segment by segment, whatever port the host carries. The host and the words
+/// between the ids are the same in any case.
+fn contains(granted: &str, requested: &str, ids: Ids) -> bool {
     let segments = |text: &'_ str| -> Vec<String> {
-        text.trim_end_matches('/')
-            .split('/')
-            .enumerate()
-            .map(|(index, segment)| match index {
+        let mut folded: Vec<String> = Vec::new();
+        for (index, segment) in text.trim_end_matches('/').split('/').enumerate() {
+            let names_id = |word: &String| matches!(word.as_str(), "devices" | "modules" | "twins");
+            let is_id = index % 2 == 0 && folded.last().is_some_and(names_id);
+            folded.push(match index {
                 0 => without_port(segment).to_ascii_lowercase(),
+                _ if is_id && ids == Ids::AsSpelled => segment.to_owned(),
                 _ => segment.to_ascii_lowercase(),
-            })
-            .collect()
+            });
+        }
+        folded
     };
     let (granted, requested) = (segments(granted), segments(requested));
     !granted[0].is_empty() && requested.starts_with(&granted)
@@ -336,6 +352,54 @@ mod tests {
         ] {
             let result = verify(&token_of(sent, sent, soon, ""), requested);
             assert_eq!(result.is_ok(), contained, "{sent} {requested}: {result:?}");
+        }
+    }
+
+    // A7
+    #[test]
+    fn a_policy_opens_the_device_that_is_spelled_and_no_other() {
+        let soon = NOW.unix_seconds() + 30;
+        for (sent, requested, contained) in [
+            (
+                "HUB.example/DEVICES/Press1",
+                "hub.example/devices/Press1",
+                true,
+            ),
+            (
+                "hub.example/devices/Press1",
+                "hub.example/devices/press1",
+                false,
+            ),
+            (
+                "hub.example/devices/d/MODULES/M",
+                "hub.example/devices/d/modules/M",
+                true,
+            ),
+            (
+                "hub.example/devices/d/modules/M",
+                "hub.example/devices/d/modules/m",
+                false,
+            ),
+            ("hub.example/twins/D", "hub.example/twins/d", false),
+            ("hub.example/devices", "hub.example/devices/d", true),
+            // An id may be one of the words.
+            (
+                "hub.example/devices/Devices",
+                "hub.example/devices/devices",
+                false,
+            ),
+            (
+                "hub.example/devices/devices/modules/M",
+                "hub.example/devices/devices/modules/m",
+                false,
+            ),
+        ] {
+            let token = token_of(sent, sent, soon, "&skn=device");
+            let result = verify(&token, requested);
+            assert_eq!(result.is_ok(), contained, "{sent} {requested}: {result:?}");
+            // A device daemon's own token, which it spells in lower case.
+            let own = token_of(sent, sent, soon, "");
+            assert!(verify(&own, requested).is_ok(), "{sent} {requested}");
         }
     }
 
