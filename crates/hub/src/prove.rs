@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ids::{HubHost, Timestamp};
-use pki::{ChainError, PresentedChain, pin_leaf};
+use pki::{ChainError, PresentedChain, pin_certificate};
 use registry::{Credentials, Identity, LocalHub, Right, SharedAccessPolicy, StorageError};
 use wire::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 use wire::sas::{KeyError, SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
@@ -167,7 +167,7 @@ fn by_certificate(
                     presented,
                 });
             }
-            Ok(pin_leaf(chain, leaf.sha256(), hub.now())?
+            Ok(pin_certificate(chain, leaf.sha256(), hub.now())?
                 .leaf()
                 .not_after())
         }

@@ -230,6 +230,27 @@ pub fn may_identify(certificate: &Certificate) -> Result<(), ChainError> {
     path::require_purpose(certificate, Purpose::ClientAuth)
 }
 
+/// Checks that the peer holds exactly the pinned certificate, and that it is valid now: whoever pinned it vouches for the rest, such
+/// as a self-signed CA certificate, which is what `openssl req -x509` makes.
+///
+/// # Errors
+/// When it is another certificate, expired or not yet valid.
+pub fn pin_certificate(
+    presented: &PresentedChain,
+    expected: Thumbprint,
+    now: Timestamp,
+) -> Result<PinnedLeaf, ChainError> {
+    let leaf = presented.leaf();
+    if leaf.sha256() != expected {
+        return Err(ChainError::NotPinned {
+            expected,
+            presented: leaf.sha256(),
+        });
+    }
+    path::require_valid_at(leaf, now)?;
+    Ok(PinnedLeaf { leaf: leaf.clone() })
+}
+
 fn refuse_ca(leaf: &Certificate) -> Result<(), ChainError> {
     if leaf.is_ca() {
         return Err(ChainError::LeafIsCa {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use mqtt::{ConnectReturnCode, QoS, SubscribeResult, Will};
+use pki::PresentedChain;
 use serde_json::json;
 use wire::sas::SharedAccessKey;
 
-use crate::world::{HOST, World, connect, primary_key, self_signed};
+use crate::world::{HOST, World, connect, primary_key, self_signed, self_signed_ca};
 
 #[tokio::test]
 async fn certificates_with_a_registered_thumbprint_connect() {
@@ -38,6 +39,36 @@ async fn certificates_with_a_registered_thumbprint_connect() {
         .unwrap();
     assert_eq!(refused.code, ConnectReturnCode::NotAuthorized);
     assert!(refused.reason.contains("thumbprints"), "{}", refused.reason);
+}
+
+// H5
+#[tokio::test]
+async fn a_pinned_certificate_is_enough_also_when_it_is_a_cas() {
+    let world = World::start().await;
+    let (chain, other) = (self_signed_ca("d1", 2100), self_signed_ca("d1", 2100));
+    let pin = |chain: &PresentedChain| {
+        let thumbprint = chain.leaf().sha256().to_string();
+        json!({"authentication": {"x509Thumbprint": {"primaryThumbprint": thumbprint}}})
+    };
+    world.put("/devices/d1", &pin(&chain)).await;
+    world
+        .open(&connect("d1", None), Some(&chain))
+        .await
+        .unwrap();
+    let events = || world.ask("POST", "/devices/d1/messages/events").anonymous();
+    let sent = events().certificate(&chain).bytes(b"{}").send().await;
+    assert_eq!(sent.status, 204, "{}", sent.body);
+    let refused = world.open(&connect("d1", None), Some(&other)).await.err();
+    assert!(refused.unwrap().reason.contains("thumbprints"));
+    events()
+        .certificate(&other)
+        .send()
+        .await
+        .refused(401, "IotHubUnauthorized");
+    let old = self_signed_ca("d2", 2027);
+    world.put("/devices/d2", &pin(&old)).await;
+    let refused = world.open(&connect("d2", None), Some(&old)).await.err();
+    assert!(refused.unwrap().reason.contains("expired"));
 }
 
 #[tokio::test]
