@@ -1,7 +1,7 @@
 //! Target conditions of deployments: `tags.site = 'Seoul' AND NOT deviceId IN ['a', 'b']`.
 //!
 //! A condition looks at `deviceId`, `tags.…` and `properties.reported.…`. Texts stand in single quotes, a quote inside is
-//! doubled. A property that is missing makes a comparison neither true nor false, and only what is true counts; so does
+//! doubled or behind a backslash, a backslash is doubled, and `\u0034` is a character by its number. A property that is missing makes a comparison neither true nor false, and only what is true counts; so does
 //! `NOT` of it. `*` is every device, an empty condition none. Words (`AND`, `OR`, `NOT`, `IN`) in any case.
 
 mod evaluate;

@@ -145,7 +145,16 @@ impl Parser {
         let what = "deviceId, tags.…, properties.reported.… or a value";
         let operand = match self.peek() {
             Token::Literal(value) => Operand::Literal(value.clone()),
-            Token::Name(names) => property(names).ok_or_else(|| self.expected(what))?,
+            Token::Name(names) => property(names).ok_or_else(|| match is_elsewhere(names) {
+                true => error(
+                    self.position(),
+                    format!(
+                        "'{}' is not offered yet; {what} was expected",
+                        names.join(".")
+                    ),
+                ),
+                false => self.expected(what),
+            })?,
             _ => return Err(self.expected(what)),
         };
         self.next();
@@ -204,6 +213,38 @@ fn literal_word(names: &[String]) -> Option<Value> {
         "false" => Some(Value::Bool(false)),
         _ => None,
     }
+}
+
+/// Whether these name something of a twin that the imitated service looks at and this one does not.
+fn is_elsewhere(names: &[String]) -> bool {
+    const FIELDS: &[&str] = &[
+        "authenticationType",
+        "capabilities",
+        "cloudToDeviceMessageCount",
+        "configurations",
+        "connectionState",
+        "connectionStateUpdatedTime",
+        "deviceEtag",
+        "deviceScope",
+        "devices",
+        "etag",
+        "generationId",
+        "lastActivityTime",
+        "modelId",
+        "moduleId",
+        "parentScopes",
+        "properties",
+        "status",
+        "statusReason",
+        "statusUpdateTime",
+        "statusUpdatedTime",
+        "tags",
+        "version",
+        "x509Thumbprint",
+    ];
+    names
+        .first()
+        .is_some_and(|first| FIELDS.contains(&first.as_str()))
 }
 
 fn property(names: &[String]) -> Option<Operand> {

@@ -119,6 +119,11 @@ impl Scanner {
                     text.push('\'');
                     self.at += 2;
                 }
+                (Some('\\'), Some(quoted @ ('\'' | '"' | '\\'))) => {
+                    text.push(quoted);
+                    self.at += 2;
+                }
+                (Some('\\'), Some('u')) => text.push(self.unicode()?),
                 (Some('\''), _) => {
                     self.at += 1;
                     return Ok(Token::Literal(text.into()));
@@ -130,11 +135,36 @@ impl Scanner {
                 (None, _) => {
                     return Err(error(
                         start,
-                        "the text that begins here has no closing quote",
+                        "the text that begins here has no closing quote; a quote behind a backslash is part of it",
                     ));
                 }
             }
         }
+    }
+
+    /// `\uXXXX`, and two of them for a character beyond the first plane.
+    fn unicode(&mut self) -> Result<char, ConditionError> {
+        let start = self.at;
+        let fault = || {
+            error(
+                start,
+                "'\\u' is followed by four hexadecimal digits of a character",
+            )
+        };
+        let mut units = Vec::new();
+        while units.len() < 2 && (self.peek(0), self.peek(1)) == (Some('\\'), Some('u')) {
+            let digits: String = (2..6).filter_map(|ahead| self.peek(ahead)).collect();
+            let hexadecimal = digits.len() == 4 && digits.bytes().all(|d| d.is_ascii_hexdigit());
+            let unit = u16::from_str_radix(&digits, 16)
+                .ok()
+                .filter(|_| hexadecimal);
+            units.push(unit.ok_or_else(fault)?);
+            self.at += 6;
+            if let Some(Ok(whole)) = char::decode_utf16(units.iter().copied()).next() {
+                return Ok(whole);
+            }
+        }
+        Err(fault())
     }
 
     fn number(&mut self) -> Result<Token, ConditionError> {

@@ -5,7 +5,8 @@ use super::*;
 
 fn matches(condition: &str) -> bool {
     let tags = json!({
-        "site": "Seoul", "floor": 3, "lab": true, "owner": {"name": "O'Brien"}, "my-key": "x", "odd key": 1, "list": [1]
+        "site": "Seoul", "floor": 3, "lab": true, "owner": {"name": "O'Brien"}, "my-key": "x", "odd key": 1, "list": [1],
+        "path": "C:\\x", "said": "\"a\"", "face": "4\u{1f600}"
     });
     let reported = json!({"fw": {"version": 1.5}});
     let facts = Facts {
@@ -26,6 +27,12 @@ fn conditions_that_match() {
         "tags.floor = 3 AND tags.floor >= 3 AND tags.floor < 4 AND tags.floor <> 5",
         "tags.lab = true",
         "tags.owner.name = 'O''Brien'",
+        // H15, R10
+        r"tags.owner.name = 'O\'Brien'",
+        r"tags.path = 'C:\\x'",
+        r"tags.path = 'C:\x'",
+        r#"tags.said = '\"a\"' AND tags.said = '"a"'"#,
+        r"tags.face = '\u0034\uD83D\ude00' AND tags.site = '\u0053eoul'",
         "tags.my-key = 'x'",
         "tags.[[odd key]] = 1",
         "properties.reported.fw.version > 1.4",
@@ -92,6 +99,25 @@ fn faults_have_a_position() {
         ("(tags.a = 1", 11, "')' was expected, found the end"),
         ("site = 'x'", 0, "deviceId, tags.…"),
         ("properties.desired.a = 1", 0, "deviceId, tags.…"),
+        (
+            "tags.a = 1 AND status = 'enabled'",
+            15,
+            "'status' is not offered yet",
+        ),
+        (
+            "capabilities.iotEdge = true",
+            0,
+            "'capabilities.iotEdge' is not offered yet",
+        ),
+        (
+            "connectionState = 'Connected'",
+            0,
+            "'connectionState' is not offered yet",
+        ),
+        ("CONNECTIONSTATE = 'Connected'", 0, "was expected, found"),
+        (r"tags.a = '\u12'", 10, "four hexadecimal digits"),
+        (r"tags.a = '\ud83d'", 10, "four hexadecimal digits"),
+        (r"tags.a = 'C:\'", 9, "behind a backslash"),
         ("tags. = 1", 5, "a property name was expected"),
         ("tags.a = 1x", 9, "not a number"),
         ("tags.a IN []", 11, "a value was expected"),
