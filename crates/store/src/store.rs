@@ -8,11 +8,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::audit::AuditLimits;
 use crate::connection::{Tx, View, open_writer};
 use crate::reader::Readers;
-use crate::writer::{Job, Pending, Writer};
+use crate::writer::{Job, Lane, Pending, Queued, Waiting, Writer};
 use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError};
 
 /// Jobs that may wait for the writer; more callers wait to be let in.
 const QUEUE: usize = 4096;
+/// Background jobs that may be on their way to the writer.
+const BACKGROUND: usize = 64;
 /// Scans that run at once; they are long and would otherwise take every core from the point reads.
 const SCANS: usize = 2;
 
@@ -24,10 +26,11 @@ pub struct Store {
 
 struct Shared {
     // In the order in which they end: no more jobs, then the writer, then the readers, then the lock.
-    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    queue: Option<mpsc::Sender<Queued>>,
     writer: Option<JoinHandle<()>>,
     readers: Readers,
     scans: Arc<Semaphore>,
+    background: Semaphore,
     regroupings: Arc<AtomicU64>,
     file: Arc<Path>,
     directory: DataDirectory,
@@ -55,6 +58,7 @@ impl Store {
             connection,
             file: file.clone(),
             queue,
+            waiting: Waiting::default(),
             limits: audit,
             regroupings: regroupings.clone(),
             chains: None,
@@ -68,6 +72,7 @@ impl Store {
             writer: Some(thread),
             readers: Readers::new(file.clone()),
             scans: Arc::new(Semaphore::new(SCANS)),
+            background: Semaphore::new(BACKGROUND),
             regroupings,
             file,
             directory,
@@ -100,7 +105,8 @@ impl Store {
     }
 
     /// Runs `work` in a transaction and returns its result after the commit is on disk. When `work` fails nothing of it is kept.
-    /// Jobs run one after the other, in the order of arrival; what they read is the state after all before them.
+    /// Jobs run one after the other, in the order of arrival and before those of [`write_behind`](Self::write_behind); what they read is
+    /// the state after all before them.
     ///
     /// # Errors
     /// What `work` answers, or the storage fails.
@@ -110,7 +116,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.submit(work, true).await
+        self.submit(work, true, Lane::Interactive).await
     }
 
     /// Like [`write`](Self::write), for work that decides before it writes: once it has written, nothing but the storage can make it
@@ -125,10 +131,27 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.submit(work, false).await
+        self.submit(work, false, Lane::Interactive).await
     }
 
-    async fn submit<T, E, F>(&self, work: F, may_turn_back: bool) -> Result<T, E>
+    /// Like [`write`](Self::write), for what nobody waits for: others go first, and only a few of these are on their way at once. It
+    /// goes on in every transaction, however many the others are.
+    ///
+    /// # Errors
+    /// What `work` answers, or the storage fails.
+    pub async fn write_behind<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let stopped = || StoreError::words("writing", &self.shared.file, "the server is stopping");
+        let permit = self.shared.background.acquire().await;
+        let _permit = permit.map_err(|_| stopped())?;
+        self.submit(work, true, Lane::Background).await
+    }
+
+    async fn submit<T, E, F>(&self, work: F, may_turn_back: bool, lane: Lane) -> Result<T, E>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -138,7 +161,7 @@ impl Store {
         let job: Box<dyn Job> = Box::new(Pending::new(work, may_turn_back, caller));
         let stopped = || StoreError::words("writing", &self.shared.file, "the writer has stopped");
         let queue = self.shared.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(job).await.map_err(|_| stopped())?;
+        queue.send((lane, job)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,9 +15,21 @@ use crate::connection::{AfterCommit, Leftover, Tx};
 /// Most jobs of one transaction; what arrives meanwhile waits for the next.
 const GROUP: usize = 512;
 
+/// How long the jobs of one transaction may run together. The one that passes it is the last.
+const SPAN: Duration = Duration::from_millis(20);
+
 /// While several callers write, commits begin at least this far apart, so that many share one sync: a hundred a second, whatever
 /// the number of writers. A caller who writes alone waits for nobody.
 const PACE: Duration = Duration::from_millis(10);
+
+/// Who waits for a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// A device or an operator.
+    Interactive,
+    /// Nobody in particular: it follows from something that was answered already.
+    Background,
+}
 
 /// A job on its way to the writer.
 pub(crate) trait Job: Send {
@@ -25,6 +38,9 @@ pub(crate) trait Job: Send {
     /// Answers the caller, after the commit or its failure.
     fn answer(self: Box<Self>, failure: Option<&StoreError>);
 }
+
+/// A job on its way to the writer, with its lane.
+pub(crate) type Queued = (Lane, Box<dyn Job>);
 
 /// What a job did.
 #[derive(Default)]
@@ -102,11 +118,60 @@ where
     }
 }
 
+/// Jobs that have left the queue.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    interactive: VecDeque<Box<dyn Job>>,
+    /// Never more than [`Store`](crate::Store) lets in.
+    background: VecDeque<Box<dyn Job>>,
+}
+
+impl Waiting {
+    fn push(&mut self, (lane, job): Queued) {
+        match lane {
+            Lane::Interactive => self.interactive.push_back(job),
+            Lane::Background => self.background.push_back(job),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.interactive.is_empty() && self.background.is_empty()
+    }
+
+    fn next(&mut self, run: &Run) -> Option<Box<dyn Job>> {
+        match run.next(!self.interactive.is_empty(), !self.background.is_empty())? {
+            Lane::Interactive => self.interactive.pop_front(),
+            Lane::Background => self.background.pop_front(),
+        }
+    }
+}
+
+/// How far a transaction is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    jobs: usize,
+    of_background: usize,
+    spent: Duration,
+}
+
+impl Run {
+    /// Which lane the next job of the transaction comes from; `None` when it shall be committed.
+    fn next(self, interactive: bool, background: bool) -> Option<Lane> {
+        let room = self.jobs < GROUP && self.spent < SPAN;
+        if interactive && room {
+            return Some(Lane::Interactive);
+        }
+        // One of these goes into every transaction, however many others wait.
+        (background && (room || self.of_background == 0)).then_some(Lane::Background)
+    }
+}
+
 /// The writer: one connection, one thread. Drains what is queued into one transaction, commits, tells, answers.
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) file: Arc<Path>,
-    pub(crate) queue: mpsc::Receiver<Box<dyn Job>>,
+    pub(crate) queue: mpsc::Receiver<Queued>,
+    pub(crate) waiting: Waiting,
     pub(crate) limits: AuditLimits,
     /// Counts commits after which another group may let a device in than before.
     pub(crate) regroupings: Arc<AtomicU64>,
@@ -119,13 +184,13 @@ impl Writer {
     pub(crate) fn run(mut self) {
         let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
         let mut last: Option<(Instant, usize)> = None;
-        while self.queue.blocking_recv_many(&mut group, GROUP) > 0 {
+        while self.wait() {
             let rest = last.and_then(|(begun, jobs)| rest(jobs, begun.elapsed()));
             if let Some(rest) = rest {
                 std::thread::sleep(rest);
-                self.take_what_waits(&mut group);
             }
-            last = Some((Instant::now(), group.len()));
+            self.take_what_waits();
+            let begun = Instant::now();
             let failure = match self.commit(&mut group) {
                 Ok(tell) => {
                     for tell in tell {
@@ -143,30 +208,38 @@ impl Writer {
                     Some(error)
                 }
             };
+            last = Some((begun, group.len()));
             for job in group.drain(..) {
                 job.answer(failure.as_ref());
             }
         }
     }
 
-    fn take_what_waits(&mut self, group: &mut Vec<Box<dyn Job>>) {
-        while group.len() < GROUP
+    /// Waits for a job; false when none can come any more.
+    fn wait(&mut self) -> bool {
+        if self.waiting.is_empty()
+            && let Some(job) = self.queue.blocking_recv()
+        {
+            self.waiting.push(job);
+        }
+        !self.waiting.is_empty()
+    }
+
+    fn take_what_waits(&mut self) {
+        while self.waiting.interactive.len() < GROUP
             && let Ok(job) = self.queue.try_recv()
         {
-            group.push(job);
+            self.waiting.push(job);
         }
     }
 
-    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<Vec<AfterCommit>, StoreError> {
-        self.sql("BEGIN IMMEDIATE")?;
+    /// Runs what waits, as far as one transaction goes, and commits it. The jobs that ran are in `group`, also when it fails.
+    fn commit(&mut self, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AfterCommit>, StoreError> {
+        let begun = Instant::now();
         let mut left = Leftover::default();
-        let run = group.iter_mut().try_for_each(|job| {
-            let of_job = self.run_one(job.as_mut())?;
-            left.after.extend(of_job.after);
-            left.entries.extend(of_job.entries);
-            left.regrouped |= of_job.regrouped;
-            Ok(())
-        });
+        let run = self
+            .sql("BEGIN IMMEDIATE")
+            .and_then(|()| self.run_group(begun, group, &mut left));
         let sealed = run.and_then(|()| self.seal(std::mem::take(&mut left.entries)));
         match sealed.and_then(|()| self.sql("COMMIT")) {
             Ok(()) => {
@@ -185,6 +258,30 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    fn run_group(
+        &mut self,
+        begun: Instant,
+        group: &mut Vec<Box<dyn Job>>,
+        left: &mut Leftover,
+    ) -> Result<(), StoreError> {
+        let mut run = Run::default();
+        let background = self.waiting.background.len();
+        while let Some(mut job) = self.waiting.next(&run) {
+            let ran = self.run_one(job.as_mut());
+            group.push(job);
+            let of_job = ran?;
+            left.after.extend(of_job.after);
+            left.entries.extend(of_job.entries);
+            left.regrouped |= of_job.regrouped;
+            run = Run {
+                jobs: group.len(),
+                of_background: background - self.waiting.background.len(),
+                spent: begun.elapsed(),
+            };
+        }
+        Ok(())
     }
 
     /// Runs one job so that its failure leaves its neighbours' writes alone; what it leaves for the end.
@@ -250,6 +347,109 @@ fn rest(jobs: usize, since: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn writer() -> (mpsc::Sender<Queued>, Writer) {
+        let (sender, queue) = mpsc::channel(4096);
+        let writer = Writer {
+            connection: Connection::open_in_memory().unwrap(),
+            file: Path::new(":memory:").into(),
+            queue,
+            waiting: Waiting::default(),
+            limits: AuditLimits::default(),
+            regroupings: Arc::default(),
+            chains: None,
+        };
+        (sender, writer)
+    }
+
+    /// What ran and what was committed, in order.
+    type Told = Arc<std::sync::Mutex<Vec<&'static str>>>;
+
+    fn job(told: &Told, name: &'static str, lasts: Duration) -> Box<dyn Job> {
+        let told = told.clone();
+        let work = move |tx: &Tx<'_>| {
+            std::thread::sleep(lasts);
+            told.lock().unwrap().push(name);
+            tx.after_commit(move || told.lock().unwrap().push("committed"));
+            Ok::<_, StoreError>(())
+        };
+        Box::new(Pending::new(work, true, oneshot::channel().0))
+    }
+
+    // C7
+    #[test]
+    fn who_waits_comes_before_what_follows() {
+        let (sender, writer) = writer();
+        let told = Told::default();
+        for (count, lane, name) in [
+            (40, Lane::Background, "background"),
+            (3, Lane::Interactive, "interactive"),
+        ] {
+            for _ in 0..count {
+                let job = job(&told, name, Duration::ZERO);
+                sender.try_send((lane, job)).unwrap();
+            }
+        }
+        drop(sender);
+        writer.run();
+        let told = told.lock().unwrap();
+        assert_eq!(told[..3], ["interactive"; 3]);
+        assert_eq!(
+            told.iter().filter(|what| **what == "background").count(),
+            40
+        );
+    }
+
+    // C7
+    #[test]
+    fn a_transaction_ends_when_its_time_is_over() {
+        let (sender, writer) = writer();
+        let told = Told::default();
+        for _ in 0..9 {
+            let job = job(&told, "ran", Duration::from_millis(12));
+            sender.try_send((Lane::Interactive, job)).unwrap();
+        }
+        drop(sender);
+        writer.run();
+        let told = told.lock().unwrap();
+        let most = told
+            .split(|what| *what == "committed")
+            .map(<[_]>::len)
+            .max();
+        assert!(most <= Some(2), "{told:?}");
+        assert_eq!(told.iter().filter(|what| **what == "ran").count(), 9);
+    }
+
+    // C7
+    #[test]
+    fn no_lane_starves() {
+        let over = SPAN + Duration::from_millis(1);
+        for (jobs, of_background, spent, interactive, background, expected) in [
+            (0, 0, Duration::ZERO, true, true, Some(Lane::Interactive)),
+            (
+                GROUP - 1,
+                0,
+                Duration::ZERO,
+                true,
+                true,
+                Some(Lane::Interactive),
+            ),
+            (GROUP, 0, Duration::ZERO, true, true, Some(Lane::Background)),
+            (GROUP + 1, 1, Duration::ZERO, true, true, None),
+            (3, 0, over, true, true, Some(Lane::Background)),
+            (4, 1, over, true, true, None),
+            (3, 0, over, true, false, None),
+            (4, 4, Duration::ZERO, false, true, Some(Lane::Background)),
+            (4, 4, Duration::ZERO, false, false, None),
+        ] {
+            let run = Run {
+                jobs,
+                of_background,
+                spent,
+            };
+            assert_eq!(run.next(interactive, background), expected, "{run:?}");
+        }
+    }
 
     #[test]
     fn only_callers_who_are_several_wait_for_each_other() {
