@@ -80,12 +80,6 @@ impl HubError {
             // The hub's list has no codes of its own for these.
             Self::NoSuchPath => return (404, Code::InvalidOperation),
             Self::MethodNotAllowed(_) => return (405, Code::InvalidOperation),
-            Self::Configuration(ConfigurationError::NotFound(_)) => {
-                return (404, Code::InvalidOperation);
-            }
-            Self::Configuration(ConfigurationError::Exists(_)) => {
-                return (409, Code::InvalidOperation);
-            }
             Self::Late => return (408, Code::InvalidOperation),
             Self::NotOffered(_) => return (501, Code::InvalidOperation),
             Self::NoMessage => Code::DeviceMessageLockLost,
@@ -152,13 +146,16 @@ pub(crate) fn twin(error: &TwinError) -> Code {
     match error {
         TwinError::NotFound(identity) => not_found(identity),
         TwinError::PreconditionFailed(_) => Code::PreconditionFailed,
-        TwinError::Invalid { .. } => Code::ArgumentInvalid,
+        TwinError::Invalid { .. } | TwinError::TooLarge { .. } => Code::ArgumentInvalid,
         TwinError::Storage(_) => Code::ServerError,
     }
 }
 
 fn configuration(error: &ConfigurationError) -> Code {
     match error {
+        ConfigurationError::NotFound(_) => Code::ConfigurationNotFound,
+        ConfigurationError::Exists(_) => Code::ConfigurationAlreadyExists,
+        ConfigurationError::NoDevice(_) => Code::DeviceNotFound,
         ConfigurationError::PreconditionFailed(_) => Code::PreconditionFailed,
         ConfigurationError::TooMany => Code::IotHubQuotaExceeded,
         ConfigurationError::Storage(_) => Code::ServerError,
@@ -191,6 +188,7 @@ fn telemetry(error: &TelemetryError) -> Code {
 
 #[cfg(test)]
 mod tests {
+    use ids::{ConfigurationId, DeviceId};
     use wire::sas::SasError;
 
     use super::*;
@@ -220,6 +218,37 @@ mod tests {
             assert!(says_once, "{inside}");
             assert_eq!(error.outside(), "Unauthorized");
             assert_eq!(error.code().0, 401);
+        }
+    }
+
+    // R9
+    #[test]
+    fn configurations_have_codes_that_scripts_match() {
+        let id = || ConfigurationId::parse("c1").unwrap();
+        for (error, status, name) in [
+            (
+                ConfigurationError::NotFound(id()),
+                404,
+                "ConfigurationNotFound",
+            ),
+            (
+                ConfigurationError::Exists(id()),
+                409,
+                "ConfigurationAlreadyExists",
+            ),
+            (
+                ConfigurationError::PreconditionFailed(id()),
+                412,
+                "PreconditionFailed",
+            ),
+            (
+                ConfigurationError::NoDevice(DeviceId::parse("d").unwrap()),
+                404,
+                "DeviceNotFound",
+            ),
+        ] {
+            let (found, code) = HubError::from(error).code();
+            assert_eq!((found, code.name()), (status, name));
         }
     }
 }

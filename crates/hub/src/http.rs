@@ -171,7 +171,7 @@ impl Call {
     }
 
     fn json(&self) -> Result<Value, HubError> {
-        Ok(wire::lenient::parse(&self.body)?)
+        Ok(wire::lenient::parse_exactly(&self.body)?)
     }
 
     fn headers(&self) -> &HeaderMap {

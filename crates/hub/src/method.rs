@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use registry::{Identity, StorageError};
-use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::method::{MAX_PAYLOAD, MethodRequest, MethodResponse};
 
@@ -59,11 +58,7 @@ pub(crate) async fn invoke(
     identity: &Identity,
     request: MethodRequest,
 ) -> Result<MethodResponse, MethodError> {
-    let payload = request
-        .payload
-        .as_ref()
-        .map(Value::to_string)
-        .unwrap_or_default();
+    let payload = request.payload.clone().unwrap_or_default();
     if payload.len() > MAX_PAYLOAD {
         return Err(MethodError::PayloadTooLarge {
             size: payload.len(),

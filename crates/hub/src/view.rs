@@ -78,7 +78,7 @@ pub(crate) fn twin(record: TwinRecord, hub: &HubName, sessions: &Sessions) -> Tw
     Twin {
         device_id: facts.identity.device,
         module_id: facts.identity.module,
-        model_id: None,
+        model_id: String::new(),
         etag: record.twin.etag,
         device_etag: facts.etag,
         version: record.twin.version,

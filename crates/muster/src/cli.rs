@@ -6,6 +6,7 @@ mod ca;
 mod config;
 mod dps;
 mod edge;
+mod exact;
 mod fleet;
 mod hub;
 mod json_file;

@@ -86,6 +86,8 @@ pub struct EvaluationPass {
     pub examined: usize,
     /// Devices that something was written for.
     pub changed: usize,
+    /// Devices that were passed over: they cannot be read, or what they would get is more than a twin holds.
+    pub failed: usize,
     /// Whether there is more to do: call again soon.
     pub more: bool,
 }
@@ -119,7 +121,10 @@ pub enum ConfigurationError {
     /// 100 configurations is what a hub may have. The hub answers 403.
     #[error("the hub has {limit} configurations already", limit = crate::registry::MAX_CONFIGURATIONS)]
     TooMany,
-    /// The device to apply content to does not exist or is no IoT Edge device.
+    /// The device to apply content to does not exist. The hub answers 404001.
+    #[error("device {0} does not exist")]
+    NoDevice(ids::DeviceId),
+    /// The device to apply content to is no IoT Edge device.
     #[error("device {0} is not an IoT Edge device of this hub")]
     NoEdgeDevice(ids::DeviceId),
     /// The storage failed.

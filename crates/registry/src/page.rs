@@ -86,6 +86,28 @@ impl<T> Page<T> {
             continuation,
         }
     }
+
+    /// The same page of what becomes of its items; some may be left out, which does not move its end.
+    pub(crate) fn keep<U>(self, become_one: impl FnMut(T) -> Option<U>) -> Page<U> {
+        Page {
+            items: self.items.into_iter().filter_map(become_one).collect(),
+            continuation: self.continuation,
+        }
+    }
+
+    /// Like [`keep`](Self::keep), ended by an error.
+    pub(crate) fn try_keep<U, E>(
+        self,
+        mut become_one: impl FnMut(T) -> Result<Option<U>, E>,
+    ) -> Result<Page<U>, E> {
+        let items = self.items.into_iter();
+        Ok(Page {
+            items: items
+                .filter_map(|item| become_one(item).transpose())
+                .collect::<Result<_, E>>()?,
+            continuation: self.continuation,
+        })
+    }
 }
 
 #[cfg(test)]

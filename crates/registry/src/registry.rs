@@ -18,6 +18,7 @@ mod audit;
 mod init;
 mod rows;
 mod served;
+mod unreadable;
 mod watchers;
 
 mod hubs;
@@ -58,6 +59,7 @@ pub use refusals::ListError;
 
 use enrollments::EnrollmentCache;
 use served::{ServedNow, ServiceCell};
+use unreadable::Unreadable;
 use watchers::Watchers;
 
 /// Most modules of a device, its system modules not counted.
@@ -129,6 +131,10 @@ struct Inner {
     watchers: Arc<Watchers>,
     enrollments: EnrollmentCache,
     configurations: ConfigurationCache,
+    /// Rows that listings leave out.
+    unreadable: Unreadable,
+    /// Devices that deployments pass over.
+    undeployed: Unreadable,
     retention: Retention,
     renamed: Option<Renamed>,
 }
@@ -170,6 +176,8 @@ impl Registry {
             watchers: Arc::default(),
             enrollments: EnrollmentCache::default(),
             configurations: ConfigurationCache::default(),
+            unreadable: Unreadable::default(),
+            undeployed: Unreadable::default(),
             retention,
             renamed,
         };

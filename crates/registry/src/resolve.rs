@@ -6,7 +6,7 @@ use ids::{ConfigurationId, ModuleId, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::deployment::{ConfigurationError, ContentKind};
-use crate::twin::{ConfigurationStatus, InitialTwin, TwinError, merge};
+use crate::twin::{ConfigurationStatus, TwinError, merge, require_desired, without_nulls};
 
 /// Most modules that a deployment may name.
 const MAX_MODULES: usize = 50;
@@ -55,6 +55,21 @@ impl Content {
     /// # Errors
     /// The path inside `content` and what is wrong there.
     pub fn parse(modules_content: &Value) -> Result<Self, ConfigurationError> {
+        let content = Self::read(modules_content)?;
+        // Parts that are within the limits may pass them together.
+        for (module, desired) in alone(&content) {
+            require_desired(&desired).map_err(|error| {
+                twin_fault(&format!("modulesContent.{module}"), module.as_str(), error)
+            })?;
+        }
+        Ok(content)
+    }
+
+    /// Like [`parse`](Self::parse), without the limits of twins: for what is stored, perhaps by a version that knew others.
+    ///
+    /// # Errors
+    /// The path inside `content` and what is wrong there.
+    pub(crate) fn read(modules_content: &Value) -> Result<Self, ConfigurationError> {
         let root = "modulesContent";
         let sections = modules_content
             .as_object()
@@ -131,7 +146,7 @@ impl Content {
 impl Part {
     fn put(&self, desired: &mut Map<String, Value>) {
         match (self.path.split_last(), &self.value) {
-            (None, Value::Object(whole)) => desired.clone_from(whole),
+            (None, Value::Object(whole)) => *desired = without_nulls(whole),
             (None, _) => {}
             (Some((last, parents)), value) => {
                 // A null first clears what is there, so that the value replaces instead of merging.
@@ -173,9 +188,6 @@ fn parts(path: &str, section: &Value) -> Result<Vec<Part>, ConfigurationError> {
             path: names,
             value: value.clone(),
         };
-        let mut alone = Map::new();
-        part.put(&mut alone);
-        InitialTwin::new(&Map::new(), &alone).map_err(|error| twin_fault(path, &at, error))?;
         parts.push(part);
     }
     parts.sort_by_key(|part| part.path.len());

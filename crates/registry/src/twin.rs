@@ -14,7 +14,7 @@ use crate::StorageError;
 use crate::etag;
 use crate::identity::{Identity, IdentityRecord};
 
-pub(crate) use merge::{Stamp, difference, merge};
+pub(crate) use merge::{Stamp, difference, merge, without_nulls};
 
 /// Whether a configuration merely matches a device or is part of what it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl InitialTwin {
                     limit|
          -> Result<Option<String>, TwinError> {
             limits::require_members(path, document)?;
-            let document = merge::without_nulls(document);
+            let document = without_nulls(document);
             limits::require_size(path, &document, limit)?;
             Ok((!document.is_empty()).then(|| Value::Object(document).to_string()))
         };
@@ -126,6 +126,78 @@ impl InitialTwin {
             desired: text(DESIRED, &without_marks(desired), limits::PROPERTIES)?,
         })
     }
+}
+
+impl TwinPatch {
+    /// What of it counts, when it is within what may be sent at once. To be asked before anything waits for the writer.
+    pub(crate) fn checked(&self) -> Result<CheckedPatch, TwinError> {
+        let tags = self.tags.clone().filter(|tags| !tags.is_empty());
+        let desired = self.desired.as_ref().map(without_marks);
+        Ok(CheckedPatch {
+            tags: sent(TAGS, tags)?,
+            desired: sent(DESIRED, desired.filter(|desired| !desired.is_empty()))?,
+        })
+    }
+}
+
+impl TwinReplacement {
+    /// What of it counts, when each document is within its limits. To be asked before anything waits for the writer.
+    pub(crate) fn checked(&self) -> Result<CheckedReplacement, TwinError> {
+        let whole = |path: &str, document: Option<Map<String, Value>>, limit| {
+            let document = sent(path, document)?.map(|document| without_nulls(&document));
+            if let Some(document) = &document {
+                limits::require_size(path, document, limit)?;
+            }
+            Ok::<_, TwinError>(document)
+        };
+        let desired = self.desired.as_ref().map(without_marks);
+        Ok(CheckedReplacement {
+            tags: whole(TAGS, self.tags.clone(), limits::TAGS)?,
+            desired: whole(DESIRED, desired, limits::PROPERTIES)?,
+        })
+    }
+}
+
+fn sent(
+    path: &str,
+    document: Option<Map<String, Value>>,
+) -> Result<Option<Map<String, Value>>, TwinError> {
+    if let Some(document) = &document {
+        limits::require_members(path, document)?;
+    }
+    Ok(document)
+}
+
+/// A patch of which each document is within what may be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedPatch {
+    tags: Option<Map<String, Value>>,
+    desired: Option<Map<String, Value>>,
+}
+
+/// Documents that are within their limits.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedReplacement {
+    tags: Option<Map<String, Value>>,
+    desired: Option<Map<String, Value>>,
+}
+
+/// A device's patch of its reported properties that is within what may be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedReport(Map<String, Value>);
+
+impl CheckedReport {
+    pub(crate) fn new(patch: &Map<String, Value>) -> Result<Self, TwinError> {
+        let patch = without_marks(patch);
+        limits::require_members(REPORTED, &patch)?;
+        Ok(Self(patch))
+    }
+}
+
+/// What deployments together give a module, when a twin may hold it.
+pub(crate) fn require_desired(desired: &Map<String, Value>) -> Result<(), TwinError> {
+    limits::require_members(DESIRED, desired)?;
+    limits::require_size(DESIRED, desired, limits::PROPERTIES)
 }
 
 impl InitialTwin {
@@ -178,19 +250,17 @@ impl Twin {
     /// A service's PATCH.
     pub(crate) fn patch(
         &mut self,
-        patch: &TwinPatch,
+        patch: CheckedPatch,
         now: Timestamp,
     ) -> Result<Touched, TwinError> {
-        let desired = patch.desired.as_ref().map(without_marks);
         let mut next = self.clone();
         let mut touched = Touched::default();
-        if let Some(tags) = patch.tags.as_ref().filter(|tags| !tags.is_empty()) {
-            limits::require_members(TAGS, tags)?;
+        if let Some(tags) = &patch.tags {
             merge(&mut next.tags, tags);
             limits::require_size(TAGS, &next.tags, limits::TAGS)?;
             touched.tags = true;
         }
-        if let Some(desired) = desired.filter(|desired| !desired.is_empty()) {
+        if let Some(desired) = patch.desired {
             next.desired.merge(DESIRED, &desired, now, true)?;
             touched.desired = Some(desired);
         }
@@ -199,43 +269,32 @@ impl Twin {
     }
 
     /// A service's PUT.
-    pub(crate) fn replace(
-        &mut self,
-        replacement: &TwinReplacement,
-        now: Timestamp,
-    ) -> Result<Touched, TwinError> {
-        let mut next = self.clone();
+    pub(crate) fn replace(&mut self, replacement: CheckedReplacement, now: Timestamp) -> Touched {
         let mut touched = Touched::default();
-        if let Some(tags) = &replacement.tags {
-            limits::require_members(TAGS, tags)?;
-            next.tags = merge::without_nulls(tags);
-            limits::require_size(TAGS, &next.tags, limits::TAGS)?;
+        if let Some(tags) = replacement.tags {
+            self.tags = tags;
             touched.tags = true;
         }
-        if let Some(desired) = &replacement.desired {
-            let desired = without_marks(desired);
-            limits::require_members(DESIRED, &desired)?;
-            let desired = merge::without_nulls(&desired);
-            limits::require_size(DESIRED, &desired, limits::PROPERTIES)?;
+        if let Some(desired) = replacement.desired {
             touched.desired = Some(difference(&self.desired.document, &desired));
-            next.desired.set(desired, now);
+            self.desired.set(desired, now);
         }
-        self.become_next(next, &touched);
-        Ok(touched)
+        self.count(&touched);
+        touched
     }
 
     /// The device's patch of its reported properties.
     pub(crate) fn report(
         &mut self,
-        patch: &Map<String, Value>,
+        patch: &CheckedReport,
         now: Timestamp,
     ) -> Result<Touched, TwinError> {
-        let patch = without_marks(patch);
+        let CheckedReport(patch) = patch;
         if patch.is_empty() {
             return Ok(Touched::default());
         }
         let mut next = self.clone();
-        next.reported.merge(REPORTED, &patch, now, false)?;
+        next.reported.merge(REPORTED, patch, now, false)?;
         let touched = Touched {
             reported: true,
             ..Touched::default()
@@ -288,7 +347,6 @@ impl Section {
         now: Timestamp,
         versions: bool,
     ) -> Result<(), TwinError> {
-        limits::require_members(path, patch)?;
         merge(&mut self.document, patch);
         limits::require_size(path, &self.document, limits::PROPERTIES)?;
         self.version += 1;
@@ -328,6 +386,16 @@ pub enum TwinError {
         path: String,
         /// What is wrong there, with the limit.
         problem: String,
+    },
+    /// Something of it is larger than a twin can be by now. The hub answers 400004.
+    #[error(
+        "the {part} of {identity} are larger than a twin may be, and are not read; a PUT of the twin (muster hub device-twin replace) empties what is too large"
+    )]
+    TooLarge {
+        /// Whose twin.
+        identity: Identity,
+        /// `tags`, `desired properties` or `reported properties`.
+        part: &'static str,
     },
     /// The storage failed.
     #[error(transparent)]

@@ -33,6 +33,8 @@ mod targeting;
 mod tenants;
 #[path = "conformance/twins.rs"]
 mod twins;
+#[path = "conformance/unreadable.rs"]
+mod unreadable;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -247,6 +249,11 @@ promises!(embedded:
         reports_are_versioned,
         refused_changes_leave_no_trace,
         twins_are_listed,
+    },
+    unreadable::{
+        a_twin_that_is_too_large_is_not_read_until_a_put_empties_it,
+        one_device_that_cannot_be_read_does_not_stop_the_others,
+        layers_that_are_too_much_together_are_given_to_nobody,
     },
     targeting::{
         manual_changes_of_system_modules_are_taken_back,

@@ -53,5 +53,5 @@ pub use secret::Secret;
 pub use services::{PolicyRow, ServiceRow};
 pub use store::Store;
 pub use targeting::MetricCounts;
-pub use twins::{SectionWrite, TwinRow, TwinWrite};
+pub use twins::{Oversized, SectionWrite, TwinRow, TwinWrite};
 pub use underway::{AllocationRow, UnderwayRow};

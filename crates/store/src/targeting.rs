@@ -95,7 +95,7 @@ impl View<'_> {
                        SELECT a.reported ->> '$.lastDesiredStatus.code' AS code
                        FROM configuration_targets AS t
                        JOIN identities AS a ON a.hub = t.hub AND a.device_id = t.device_id AND a.module_id = '$edgeAgent'
-                       WHERE t.hub = ?1 AND t.configuration_id = ?2 AND t.applied = 1
+                       WHERE t.hub = ?1 AND t.configuration_id = ?2 AND t.applied = 1 AND length(a.reported) <= 262144
                          AND a.reported ->> '$.lastDesiredVersion' = a.desired_version)";
         let (successful, failed) = self
             .one(sql, [hub, configuration_id], |row| {
@@ -134,6 +134,16 @@ impl Tx<'_> {
             [hub, device_id],
         )
         .map(drop)
+    }
+
+    /// Puts an Edge device behind all others that changed.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn requeue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+        self.unqueue_device(hub, device_id)?;
+        // The number of the last row, when that is the one just deleted, is given out again: it stays the last one.
+        self.queue_device(hub, device_id)
     }
 
     /// Begins a full pass; one that is under way begins again.

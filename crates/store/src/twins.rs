@@ -26,6 +26,32 @@ pub struct TwinRow {
     pub desired_metadata: Option<String>,
     /// `None` when every property dates from `written`.
     pub reported_metadata: Option<String>,
+    /// Documents that were left out because they are too large to be read where others wait.
+    pub oversized: Oversized,
+}
+
+/// Documents of a twin that are larger than 256 KiB as they are stored: several times what the rules allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Oversized {
+    /// Tags.
+    pub tags: bool,
+    /// Desired properties.
+    pub desired: bool,
+    /// Reported properties.
+    pub reported: bool,
+}
+
+impl Oversized {
+    /// One that is, in words.
+    #[must_use]
+    pub fn part(self) -> Option<&'static str> {
+        match self {
+            Self { reported: true, .. } => Some("reported properties"),
+            Self { desired: true, .. } => Some("desired properties"),
+            Self { tags: true, .. } => Some("tags"),
+            _ => None,
+        }
+    }
 }
 
 /// A new state of `desired` or `reported`.
@@ -59,8 +85,14 @@ macro_rules! select {
         concat!(
             "SELECT ",
             identity_columns!(),
-            ", twin_version, desired_version, reported_version, twin_written, json(tags), json(desired),
-             json(reported), json(configurations), desired_metadata, reported_metadata FROM identities ",
+            ", twin_version, desired_version, reported_version, twin_written,
+             CASE WHEN length(tags) > 262144 THEN NULL ELSE json(tags) END,
+             CASE WHEN length(desired) > 262144 THEN NULL ELSE json(desired) END,
+             CASE WHEN length(reported) > 262144 THEN NULL ELSE json(reported) END, json(configurations),
+             CASE WHEN length(desired) > 262144 THEN NULL ELSE desired_metadata END,
+             CASE WHEN length(reported) > 262144 THEN NULL ELSE reported_metadata END,
+             coalesce(length(tags) > 262144, 0), coalesce(length(desired) > 262144, 0),
+             coalesce(length(reported) > 262144, 0) FROM identities ",
             $rest
         )
     };
@@ -78,6 +110,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(IdentityRow, TwinRow)> {
         configurations: row.get(23)?,
         desired_metadata: row.get(24)?,
         reported_metadata: row.get(25)?,
+        oversized: Oversized {
+            tags: row.get(26)?,
+            desired: row.get(27)?,
+            reported: row.get(28)?,
+        },
     };
     Ok((read_identity(row)?, twin))
 }
@@ -103,6 +140,22 @@ impl View<'_> {
     ) -> Result<Vec<(IdentityRow, TwinRow)>, StoreError> {
         let sql = select!("WHERE hub = ?1 AND device_id = ?2 ORDER BY module_id");
         self.all(sql, [hub, device_id], read)
+    }
+
+    /// What tells whether a device, a module of it, or the twin of one has changed: row, revision, version of the twin, the device first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn device_versions(
+        &self,
+        hub: &str,
+        device_id: &str,
+    ) -> Result<Vec<(i64, i64, u64)>, StoreError> {
+        let sql = "SELECT id, revision, twin_version FROM identities
+                   WHERE hub = ?1 AND device_id = ?2 ORDER BY module_id";
+        self.all(sql, [hub, device_id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
     }
 
     /// Devices of a hub with their twins, after a device id, in order.

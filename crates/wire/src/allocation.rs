@@ -126,8 +126,13 @@ impl AllocationAnswer {
             let problem = format!("the answer is longer than {MAX_ANSWER} bytes");
             return Err(BodyError::new("", problem));
         }
-        let body = lenient::parse(body)?;
+        let text = body;
+        let body = lenient::parse(text)?;
         let fields = Fields::of_body(&body)?;
+        if fields.get("initialTwin").is_some() {
+            // A twin does not keep another number than it was given.
+            lenient::parse_exactly(text)?;
+        }
         let host = fields.text("iotHubHostName")?.filter(|t| !t.is_empty());
         let host = host.ok_or_else(|| fields.error("iotHubHostName", "is missing"))?;
         let payload = fields.get("payload").cloned();

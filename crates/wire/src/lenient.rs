@@ -52,6 +52,60 @@ pub fn parse(body: &[u8]) -> Result<Value, BodyError> {
     Ok(value)
 }
 
+/// Like [`parse`], and refuses whole numbers of more digits than the value holds: they would be kept as another number.
+pub fn parse_exactly(body: &[u8]) -> Result<Value, BodyError> {
+    let value = parse(body)?;
+    match inexact_number(body) {
+        Some(number) => Err(BodyError::new(
+            "",
+            format!(
+                "the whole number {number} is beyond 64 bits and cannot be kept as it is; send it as a string, or with an exponent"
+            ),
+        )),
+        None => Ok(value),
+    }
+}
+
+/// The first whole number of a JSON text that 64 bits do not hold, shortened to be shown.
+#[must_use]
+pub fn inexact_number(json: &[u8]) -> Option<String> {
+    let mut rest = json;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = match first {
+            b'"' => after_text(tail),
+            b'-' | b'0'..=b'9' => {
+                let part =
+                    |c: &u8| c.is_ascii_digit() || matches!(c, b'-' | b'+' | b'.' | b'e' | b'E');
+                let end = rest.iter().position(|c| !part(c)).unwrap_or(rest.len());
+                let (number, tail) = rest.split_at(end);
+                let whole = !number.iter().any(|c| matches!(c, b'.' | b'e' | b'E'));
+                let text = String::from_utf8_lossy(number);
+                if whole && text.parse::<i64>().is_err() && text.parse::<u64>().is_err() {
+                    return Some(match text.len() {
+                        0..=40 => text.into_owned(),
+                        length => format!("{}… ({length} digits)", &text[..30]),
+                    });
+                }
+                tail
+            }
+            _ => tail,
+        };
+    }
+    None
+}
+
+/// What follows the closing quote of a JSON text.
+fn after_text(mut rest: &[u8]) -> &[u8] {
+    while let Some((first, tail)) = rest.split_first() {
+        match first {
+            b'"' => return tail,
+            b'\\' => rest = tail.split_first().map_or(tail, |(_, after)| after),
+            _ => rest = tail,
+        }
+    }
+    rest
+}
+
 fn depth_exceeds(value: &Value, left: usize) -> bool {
     match value {
         Value::Object(_) | Value::Array(_) if left == 0 => true,
@@ -282,6 +336,38 @@ mod tests {
                 .to_string()
                 .contains("not JSON")
         );
+    }
+
+    // H22
+    #[test]
+    fn whole_numbers_that_would_change_are_found() {
+        for (json, found) in [
+            (r#"{"a": 18446744073709551616}"#, true),
+            (r#"{"a": [123456789012345678901234567890]}"#, true),
+            (r#"{"a": -9223372036854775809}"#, true),
+            ("18446744073709551616", true),
+            (
+                r#"{"a": 18446744073709551615, "b": -9223372036854775808}"#,
+                false,
+            ),
+            (
+                r#"{"a": 1e300, "b": 12345678901234567890123.5, "c": 1E+30}"#,
+                false,
+            ),
+            (
+                r#"{"123456789012345678901234567890": "\"123456789012345678901234567890\\"}"#,
+                false,
+            ),
+        ] {
+            assert_eq!(
+                parse_exactly(json.as_bytes()).is_err()
+                    || inexact_number(json.as_bytes()).is_some(),
+                found,
+                "{json}"
+            );
+        }
+        let long = inexact_number("9".repeat(500).as_bytes()).unwrap();
+        assert!(long.len() < 60 && long.contains("500 digits"), "{long}");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Direct methods: the request an operator sends and the answer he gets.
 
-use serde::Serialize;
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use crate::lenient::{BodyError, Fields};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::lenient::{self, BodyError, Fields};
 
 /// Largest payload in each direction, bytes of JSON text.
 pub const MAX_PAYLOAD: usize = 128 * 1024;
@@ -15,8 +17,8 @@ pub const MAX_NAME: usize = 100;
 pub struct MethodRequest {
     /// Name of the method, 1 to 100 characters.
     pub name: String,
-    /// What the device receives; `None` sends an empty message.
-    pub payload: Option<Value>,
+    /// What the device receives, as JSON text with the digits that were sent; `None` sends an empty message.
+    pub payload: Option<String>,
     /// How long the device may take to answer, seconds, 5 to 300; 30 when absent.
     pub response_timeout: u16,
     /// How long to wait for an absent device to connect, seconds, 0 to 300; 0 when absent.
@@ -25,8 +27,12 @@ pub struct MethodRequest {
 
 impl MethodRequest {
     /// Reads the body of a request.
-    pub fn parse(body: &Value) -> Result<Self, BodyError> {
-        let fields = Fields::of_body(body)?;
+    ///
+    /// # Errors
+    /// When it is not a JSON object, or a member is not what it should be; says which.
+    pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
+        let value = lenient::parse(body)?;
+        let fields = Fields::of_body(&value)?;
         let name = fields.text("methodName")?.unwrap_or_default();
         if name.is_empty() || name.chars().count() > MAX_NAME {
             return Err(fields.error(
@@ -46,11 +52,45 @@ impl MethodRequest {
         }
         Ok(Self {
             name: name.to_owned(),
-            payload: fields.get("payload").cloned(),
+            payload: fields.get("payload").and_then(|_| text_of("payload", body)),
             response_timeout: seconds(&fields, "responseTimeoutInSeconds", 5, 30)?,
             connect_timeout: seconds(&fields, "connectTimeoutInSeconds", 0, 0)?,
         })
     }
+}
+
+/// The text of a member of an object, without the white space between its parts.
+fn text_of(name: &str, body: &[u8]) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> =
+        serde_json::from_slice(lenient::without_mark(body)).ok()?;
+    let other_case = || {
+        members
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    };
+    members
+        .get(name)
+        .or_else(other_case)
+        .map(|value| compact(value.get()))
+}
+
+fn compact(json: &str) -> String {
+    let (mut text, mut escaped) = (false, false);
+    let kept = |c: &char| {
+        let keep = text || !c.is_ascii_whitespace();
+        match (*c, text, escaped) {
+            ('"', _, false) => text = !text,
+            ('\\', true, false) => {
+                escaped = true;
+                return keep;
+            }
+            _ => {}
+        }
+        escaped = false;
+        keep
+    };
+    json.chars().filter(kept).collect()
 }
 
 fn seconds(fields: &Fields<'_>, name: &str, least: u16, default: u16) -> Result<u16, BodyError> {
@@ -70,13 +110,13 @@ fn seconds(fields: &Fields<'_>, name: &str, least: u16, default: u16) -> Result<
 }
 
 /// The device's answer, whatever its status.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct MethodResponse {
     /// Status the device chose.
     pub status: i32,
-    /// What it answered; absent when it sent no body.
+    /// What it answered, with the digits that it sent; absent when it sent no body.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Value>,
+    pub payload: Option<Box<RawValue>>,
 }
 
 #[cfg(test)]
@@ -88,12 +128,37 @@ mod tests {
     #[test]
     fn timeouts_may_be_strings() {
         let body = json!({"methodName": "ping", "payload": {"a": 1}, "responseTimeoutInSeconds": "30", "connectTimeoutInSeconds": "15"});
-        let request = MethodRequest::parse(&body).unwrap();
+        let request = MethodRequest::parse(body.to_string().as_bytes()).unwrap();
         assert_eq!(
             (request.response_timeout, request.connect_timeout),
             (30, 15)
         );
-        assert_eq!(request.payload, Some(json!({"a": 1})));
+        assert_eq!(request.payload.as_deref(), Some(r#"{"a":1}"#));
+    }
+
+    // H22: what passes through the hub is not read as numbers.
+    #[test]
+    fn payloads_keep_their_digits_and_lose_their_white_space() {
+        let body = br#"{"methodName": "m", "PAYLOAD" : { "n" : [18446744073709551616, 0.10, 1e400],
+            "t": " a \" b\\" , "u": "\\\" x" } }"#;
+        let request = MethodRequest::parse(body);
+        // 1e400 is no number of JSON's usual readers.
+        assert!(request.is_err());
+        let body = std::str::from_utf8(body).unwrap().replace(", 1e400", "");
+        let request = MethodRequest::parse(body.as_bytes()).unwrap();
+        assert_eq!(
+            request.payload.as_deref(),
+            Some(r#"{"n":[18446744073709551616,0.10],"t":" a \" b\\","u":"\\\" x"}"#)
+        );
+        let marked = ["\u{feff}", &body].concat();
+        assert!(
+            MethodRequest::parse(marked.as_bytes())
+                .unwrap()
+                .payload
+                .is_some()
+        );
+        let absent = MethodRequest::parse(br#"{"methodName": "m", "payload": null}"#).unwrap();
+        assert_eq!(absent.payload, None);
     }
 
     #[test]
@@ -110,7 +175,12 @@ mod tests {
                 "connectTimeoutInSeconds",
             ),
         ] {
-            assert_eq!(MethodRequest::parse(&body).unwrap_err().path, place);
+            assert_eq!(
+                MethodRequest::parse(body.to_string().as_bytes())
+                    .unwrap_err()
+                    .path,
+                place
+            );
         }
     }
 }

@@ -83,8 +83,8 @@ pub struct Twin {
     pub device_id: DeviceId,
     /// The module, for module twins.
     pub module_id: Option<ModuleId>,
-    /// Digital twin model, when the device announced one.
-    pub model_id: Option<String>,
+    /// Digital twin model that the device announced; empty when it announced none.
+    pub model_id: String,
     /// Version of the twin, which `If-Match` compares.
     pub etag: Etag,
     /// Version of the identity behind it.
@@ -129,7 +129,9 @@ impl Serialize for Twin {
         map.serialize_entry("etag", &self.etag)?;
         map.serialize_entry("deviceEtag", &self.device_etag)?;
         map.serialize_entry("status", &self.status)?;
-        map.serialize_entry("statusReason", &self.status_reason)?;
+        if let Some(reason) = &self.status_reason {
+            map.serialize_entry("statusReason", reason)?;
+        }
         map.serialize_entry("statusUpdateTime", &self.status_update_time)?;
         map.serialize_entry("connectionState", &self.connection_state)?;
         map.serialize_entry("lastActivityTime", &self.last_activity_time)?;
@@ -142,18 +144,20 @@ impl Serialize for Twin {
             "x509Thumbprint",
             &self.authentication.to_json(false)["x509Thumbprint"],
         )?;
-        if let Some(model) = &self.model_id {
-            map.serialize_entry("modelId", model)?;
-        }
+        map.serialize_entry("modelId", &self.model_id)?;
         map.serialize_entry("version", &self.version)?;
-        map.serialize_entry("tags", &self.tags)?;
+        if !self.tags.is_empty() {
+            map.serialize_entry("tags", &self.tags)?;
+        }
         map.serialize_entry("properties", &self.properties)?;
         if self.module_id.is_none() {
             map.serialize_entry("capabilities", &self.capabilities)?;
             if let Some(scope) = &self.device_scope {
                 map.serialize_entry("deviceScope", scope)?;
             }
-            map.serialize_entry("parentScopes", &self.parent_scopes)?;
+            if !self.parent_scopes.is_empty() {
+                map.serialize_entry("parentScopes", &self.parent_scopes)?;
+            }
         }
         if !self.configurations.is_empty() {
             let state = |(id, state): &(ConfigurationId, ConfigurationState)| {
@@ -197,12 +201,22 @@ impl TwinChange {
     }
 }
 
+/// Most bytes of a patch of reported properties: four times what the document may count.
+pub const MAX_REPORTED_PATCH: usize = 128 * 1024;
+
 /// A patch of reported properties as a device sends it: a JSON object, an echoed `$version` or `$metadata` dropped.
 ///
 /// # Errors
-/// When it is not a JSON object.
+/// When it is too large or not a JSON object.
 pub fn parse_reported(payload: &[u8]) -> Result<Map<String, Value>, BodyError> {
-    let body = crate::lenient::parse(payload)?;
+    if payload.len() > MAX_REPORTED_PATCH {
+        let problem = format!(
+            "the patch has {} bytes; {MAX_REPORTED_PATCH} are allowed",
+            payload.len()
+        );
+        return Err(BodyError::new("", problem));
+    }
+    let body = crate::lenient::parse_exactly(payload)?;
     Ok(without_service_members(Fields::of_body(&body)?.map()))
 }
 
@@ -257,6 +271,13 @@ mod tests {
             json!({"v": 1})
         );
         assert!(parse_reported(b"[1]").is_err());
+        // H22: 20 and 30 digits, as those below 2^64.
+        assert!(parse_reported(b"{\"v\":18446744073709551616}").is_err());
+        assert!(parse_reported(b"{\"v\":[{\"w\":123456789012345678901234567890}]}").is_err());
+        // C1: before anything of it is parsed.
+        let large = format!("{{\"v\":[{}1]}}", "1,".repeat(MAX_REPORTED_PATCH / 2));
+        let error = parse_reported(large.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("131072 are allowed"), "{error}");
         assert!(parse_reported(b"").is_err());
     }
 }

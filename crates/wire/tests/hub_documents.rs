@@ -89,7 +89,7 @@ fn twin() -> Twin {
     Twin {
         device_id: DeviceId::parse("edge-1").unwrap(),
         module_id: None,
-        model_id: None,
+        model_id: String::new(),
         etag: etag("AAAAAAAAAAE="),
         device_etag: etag("MTIzNDU2"),
         version: 2,
@@ -163,7 +163,23 @@ fn a_module_for_its_device() {
 
 #[test]
 fn a_twin() {
+    // R5, R7: the members that are always there, and those that are not when they are empty.
     same(&twin(), include_str!("golden/twin.json"));
+    let full = Twin {
+        model_id: "dtmi:com:example:Thermostat;1".into(),
+        status_reason: Some("new".into()),
+        parent_scopes: vec!["ms-azure-iot-edge://parent-1".into()],
+        tags: Map::new(),
+        ..twin()
+    };
+    let full = serde_json::to_value(&full).unwrap();
+    assert_eq!(full["modelId"], "dtmi:com:example:Thermostat;1");
+    assert_eq!(full["statusReason"], "new");
+    assert_eq!(
+        full["parentScopes"],
+        json!(["ms-azure-iot-edge://parent-1"])
+    );
+    assert_eq!(full.get("tags"), None);
 }
 
 #[test]

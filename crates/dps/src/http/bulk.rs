@@ -17,7 +17,7 @@ pub(super) async fn run(
     kind: EnrollmentKind,
 ) -> Result<Reply, ServiceFault> {
     let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
-    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
+    let body = lenient::parse_exactly(&request.read(MAX_BODY).await?)?;
     let bulk = match kind {
         EnrollmentKind::Individual => BulkRequest::of_individuals(&body)?,
         EnrollmentKind::Group => BulkRequest::of_groups(&body)?,

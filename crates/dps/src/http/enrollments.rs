@@ -40,7 +40,7 @@ pub(super) async fn put(
 ) -> Result<Reply, ServiceFault> {
     let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
     let if_match = if_match(&request)?;
-    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
+    let body = lenient::parse_exactly(&request.read(MAX_BODY).await?)?;
     let registry = operator.registry();
     let record = write(registry, &key, &body, &if_match, operator.now()).await?;
     // Whoever writes an enrollment may see its keys, and needs those that were generated.
@@ -142,7 +142,7 @@ pub(super) async fn query(
 pub(super) async fn read_query(request: Incoming<'_>) -> Result<(), ServiceFault> {
     let body = request.read(MAX_BODY).await?;
     if !body.is_empty() {
-        lenient::parse(&body)?;
+        lenient::parse_exactly(&body)?;
     }
     Ok(())
 }

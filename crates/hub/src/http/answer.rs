@@ -18,7 +18,8 @@ const JSON: &str = "application/json; charset=utf-8";
 #[derive(Debug)]
 pub(super) struct Answer {
     status: u16,
-    body: Option<Value>,
+    /// JSON text: what a device answered goes through as it is.
+    body: Option<String>,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -27,14 +28,18 @@ impl Answer {
     pub(super) fn json(document: Value) -> Self {
         Self {
             status: 200,
-            body: Some(document),
+            body: Some(document.to_string()),
             headers: Vec::new(),
         }
     }
 
     /// 200 with a document that serialises itself.
     pub(super) fn of(document: &impl Serialize) -> Self {
-        Self::json(serde_json::to_value(document).unwrap_or_default())
+        Self {
+            status: 200,
+            body: serde_json::to_string(document).ok(),
+            headers: Vec::new(),
+        }
     }
 
     /// 204.
@@ -72,7 +77,7 @@ impl Answer {
     }
 
     pub(super) fn encode(self, request_id: Uuid) -> Response {
-        let bytes = self.body.map(|document| document.to_string());
+        let bytes = self.body;
         let has_body = bytes.is_some();
         let mut response = Response::new(bytes.map_or_else(Body::empty, Body::from));
         *response.status_mut() =

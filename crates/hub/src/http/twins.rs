@@ -89,7 +89,7 @@ pub(super) async fn invoke(
     device: DeviceId,
     module: Option<ModuleId>,
 ) -> Result<Answer, HubError> {
-    let request = MethodRequest::parse(&call.json()?)?;
+    let request = MethodRequest::parse(&call.body)?;
     let answer = method::invoke(&call.hub, &identity(call, device, module), request).await?;
     Ok(Answer::of(&answer))
 }

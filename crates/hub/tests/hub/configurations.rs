@@ -111,7 +111,7 @@ async fn everything_but_the_content_can_be_changed() {
         .json(&created)
         .send()
         .await;
-    again.refused(409, "InvalidOperation");
+    again.refused(409, "ConfigurationAlreadyExists");
     let mut changed = created.clone();
     changed["priority"] = json!("7");
     changed["labels"] = json!({"owner": "me"});
@@ -147,7 +147,7 @@ async fn everything_but_the_content_can_be_changed() {
         .ask("GET", "/configurations/none")
         .send()
         .await
-        .refused(404, "InvalidOperation");
+        .refused(404, "ConfigurationNotFound");
 }
 
 #[tokio::test]

@@ -55,6 +55,27 @@ async fn the_device_answers_whatever_it_likes() {
     reply.refused(400, "DeserializationError");
 }
 
+// H2, H22
+#[tokio::test]
+async fn names_and_digits_pass_as_they_are() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let mut device = world.device("d1", &key).await;
+    device.subscribe(METHODS).await;
+    let body = json!({"methodName": "thermostat1*getMaxMinReport"});
+    let digits = b"{\"n\": [18446744073709551616, 123456789012345678901234567890]}";
+    let (reply, asked) = tokio::join!(
+        invoke(&world, "/twins/d1/methods", &body),
+        answer(&mut device, 200, digits)
+    );
+    assert_eq!(asked.0, "thermostat1*getMaxMinReport");
+    let digits = std::str::from_utf8(digits).unwrap();
+    assert_eq!(
+        reply.text,
+        format!("{{\"status\":200,\"payload\":{digits}}}")
+    );
+}
+
 #[tokio::test]
 async fn who_does_not_listen_is_not_online() {
     let world = World::start().await;

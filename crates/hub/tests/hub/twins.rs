@@ -15,6 +15,11 @@ async fn an_operator_merges_and_replaces() {
     let fresh = world.get("/twins/d1").await;
     assert_eq!(fresh["properties"]["desired"]["$version"], 1);
     assert_eq!(fresh["etag"], "AAAAAAAAAAE=");
+    // R5, R7
+    assert_eq!(fresh["modelId"], "");
+    for absent in ["tags", "statusReason", "parentScopes"] {
+        assert_eq!(fresh.get(absent), None, "{absent}");
+    }
     let patch =
         json!({"tags": {"site": "a", "floor": 2}, "properties": {"desired": {"interval": 5}}});
     let patched = world.patch_twin("d1", &patch).await;
@@ -25,6 +30,11 @@ async fn an_operator_merges_and_replaces() {
         .patch_twin("d1", &json!({"tags": {"floor": null}}))
         .await;
     assert_eq!(merged["tags"], json!({"site": "a"}));
+    // R5
+    let bare = world
+        .patch_twin("d1", &json!({"tags": {"site": null}}))
+        .await;
+    assert_eq!(bare.get("tags"), None);
 
     let stale = world
         .ask("PATCH", "/twins/d1")
@@ -68,6 +78,21 @@ async fn limits_are_told_with_their_place() {
         .await
         .refused(400, "ArgumentInvalid");
     assert!(message.contains("properties.desired"), "{message}");
+    for body in [
+        // H14
+        r#"{"properties":{"desired":{"a":[{"b":null}]}}}"#.to_owned(),
+        r#"{"tags":{"a":[null]}}"#.to_owned(),
+        // H22
+        r#"{"tags":{"a":18446744073709551616}}"#.to_owned(),
+        // C1
+        format!(r#"{{"tags":{{"a":[{}{{}}]}}}}"#, "{},".repeat(50_000)),
+    ] {
+        for method in ["PATCH", "PUT"] {
+            let ask = world.ask(method, "/twins/d1").if_match("*");
+            let reply = ask.bytes(body.as_bytes()).send().await;
+            reply.refused(400, "ArgumentInvalid");
+        }
+    }
 }
 
 #[tokio::test]
@@ -110,6 +135,14 @@ async fn a_bad_report_is_answered_and_the_session_goes_on() {
         &b"not json"[..],
         b"[1]",
         br#"{"a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":{"i":{"j":{"k":1}}}}}}}}}}}"#,
+        // H14
+        br#"{"a":[{"b":null}]}"#,
+        // H22
+        b"{\"a\":18446744073709551616}",
+        b"{\"a\":123456789012345678901234567890}",
+        // C1
+        format!("{{\"a\":[{}[]]}}", "[],".repeat(20_000)).as_bytes(),
+        format!("{{\"a\":[{}[]]}}", "[],".repeat(80_000)).as_bytes(),
     ] {
         let (topic, body) = device.request(REPORTED, payload).await;
         assert_eq!(topic, "$iothub/twin/res/400/?$rid=7");

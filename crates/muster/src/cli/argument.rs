@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::{Map, Value};
 
+use super::exact::require_exact;
 use crate::operator::OperatorError;
 
 /// `true`, `True`, `yes`, `1` and their opposites.
@@ -27,9 +28,15 @@ fn read_object(flag: &str, given: &str) -> anyhow::Result<Map<String, Value>> {
         false => read_file(flag, given)?,
     };
     let text = text.trim_start_matches('\u{feff}');
-    let parsed = serde_json::from_str(text);
-    let parsed =
-        parsed.or_else(|error| serde_json::from_str(&from_python(text)).map_err(|_| error));
+    let (json, parsed) = match serde_json::from_str(text) {
+        Ok(parsed) => (text.to_owned(), Ok(parsed)),
+        Err(error) => {
+            let json = from_python(text);
+            let parsed = serde_json::from_str(&json).map_err(|_| error);
+            (json, parsed)
+        }
+    };
+    require_exact(flag, &json)?;
     let wrong = |error| OperatorError::Usage(format!("{flag} must be a JSON object: {error}"));
     Ok(parsed.map_err(wrong)?)
 }
@@ -120,6 +127,8 @@ mod tests {
             let text = text.trim_start_matches('\u{feff}');
             assert_eq!(read(text).unwrap(), wanted, "{text}");
         }
+        let digits = json!({"a": "123456789012345678901234567890"});
+        assert_eq!(read(&digits.to_string().replace('"', "'")).unwrap(), digits);
         assert_eq!(
             read(r#"{"None": "True"}"#).unwrap(),
             json!({"None": "True"})
@@ -131,6 +140,8 @@ mod tests {
             "{'a\\': 1}",
             "[1]",
             "{\"a\": __import__('os')}",
+            // H22
+            "{\"a\": 123456789012345678901234567890}",
         ] {
             assert!(read(text).is_err(), "{text}");
         }

@@ -176,6 +176,16 @@ impl Kept {
     {
         self.0.write(work).await
     }
+
+    /// The same for what nobody waits for: see [`Store::write_behind`].
+    pub(super) async fn behind<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.write_behind(work).await
+    }
 }
 
 /// What the record of an act says beside who did it and to what.

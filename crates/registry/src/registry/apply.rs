@@ -20,12 +20,45 @@ use crate::deployment::ConfigurationError;
 use crate::error::StorageError;
 use crate::identity::Identity;
 use crate::resolve::{self, Candidate, Content, Resolution};
-use crate::twin::{ConfigurationStatus, Statuses, Touched, Twin};
+use crate::twin::{ConfigurationStatus, Statuses, Touched, Twin, TwinError, require_desired};
 
 /// Who manages the modules that deployments make.
 const MANAGED_BY: &str = "IotEdge";
 
 type Modules = BTreeMap<ModuleId, Map<String, Value>>;
+
+/// Why one device was not brought up to date. Others go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApplyError {
+    /// It cannot be read, or the storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Its deployments are each within the limits of twins, and together are not.
+    #[error("its deployments together give module {module} more than a twin may hold")]
+    TooMuch {
+        module: ModuleId,
+        #[source]
+        cause: Box<TwinError>,
+    },
+}
+
+impl From<store::StoreError> for ApplyError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl From<ApplyError> for ConfigurationError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Storage(error) => Self::Storage(error),
+            ApplyError::TooMuch { module, cause } => Self::Content {
+                path: format!("modulesContent.{module}"),
+                problem: cause.to_string(),
+            },
+        }
+    }
+}
 
 /// What it takes to bring one device up to date. Empty when it is.
 #[derive(Default)]
@@ -48,6 +81,22 @@ impl Plan {
             && self.remove.is_empty()
             && self.twins.is_empty()
             && self.targets.is_none()
+    }
+}
+
+/// What a plan was made from: configurations, and the device with its modules. The same versions make the same plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Versions {
+    configurations: Vec<(i64, i64)>,
+    identities: Vec<(i64, i64, u64)>,
+}
+
+impl Versions {
+    pub(crate) fn read(view: &View<'_>, hub: &HubName, device: &str) -> Result<Self, StorageError> {
+        Ok(Self {
+            configurations: view.configuration_versions(hub.as_str())?,
+            identities: view.device_versions(hub.as_str(), device)?,
+        })
     }
 }
 
@@ -95,6 +144,7 @@ pub(crate) fn resolve(
     let Some((_, twin)) = stored.rows.first() else {
         return Ok(Resolution::default());
     };
+    rows.require_read(twin)?;
     let tags = rows.document("tags", twin.tags.as_deref())?;
     let reported = rows.document("reported", twin.reported.as_deref())?;
     let facts = Facts {
@@ -125,7 +175,7 @@ pub(crate) fn plan(
     modules: Option<Modules>,
     statuses: Option<&Statuses>,
     now: Timestamp,
-) -> Result<Plan, StorageError> {
+) -> Result<Plan, ApplyError> {
     let rows = Rows { file: view.file() };
     let mut plan = Plan::default();
     let named: Option<BTreeSet<String>> = modules
@@ -161,6 +211,13 @@ pub(crate) fn plan(
         }
         let mut twin = rows.twin(twin_row)?;
         let touched = twin.deploy(desired.as_ref(), statuses, now);
+        if let Some(module) = identity
+            .module
+            .as_ref()
+            .filter(|_| touched.desired.is_some())
+        {
+            require_fit(module, &twin.desired.document)?;
+        }
         if touched.anything() {
             plan.twins.push((row.id, identity, twin, touched));
         }
@@ -177,6 +234,9 @@ pub(crate) fn plan(
     {
         plan.create.push(rows.id("module id", name.try_into())?);
     }
+    for (module, desired) in &modules {
+        require_fit(module, desired)?;
+    }
     plan.first_desired = modules;
     if let Some(statuses) = statuses {
         let targets = targets(statuses);
@@ -184,6 +244,13 @@ pub(crate) fn plan(
         plan.targets = (targets != before).then_some(targets);
     }
     Ok(plan)
+}
+
+fn require_fit(module: &ModuleId, desired: &Map<String, Value>) -> Result<(), ApplyError> {
+    require_desired(desired).map_err(|cause| ApplyError::TooMuch {
+        module: module.clone(),
+        cause: Box::new(cause),
+    })
 }
 
 fn targets(statuses: &BTreeMap<ConfigurationId, ConfigurationStatus>) -> Vec<(String, bool)> {
@@ -282,7 +349,11 @@ impl Registry {
         let target = format!("{hub}/{device}");
         let apply = move |tx: &Tx<'_>| {
             let Some(stored) = Stored::read(tx, &hub, &device)? else {
-                return Err(ConfigurationError::NoEdgeDevice(device));
+                let identity = Identity::device(hub, device.clone());
+                return Err(match tx.identity(key(&identity))? {
+                    Some(_) => ConfigurationError::NoEdgeDevice(device),
+                    None => ConfigurationError::NoDevice(device),
+                });
             };
             let plan = plan(tx, &stored, Some(modules), None, now)?;
             let target = Target {

@@ -89,7 +89,7 @@ fn compile(rows: Rows<'_>, record: ConfigurationRecord) -> Result<Compiled, Stor
         ContentKind::Deployment | ContentKind::LayeredDeployment => {
             let condition = Condition::parse(&record.target_condition);
             let condition = condition.map_err(|error| rows.damaged("target condition", error))?;
-            let content = Content::parse(&record.content["modulesContent"]);
+            let content = Content::read(&record.content["modulesContent"]);
             Some((
                 condition,
                 content.map_err(|error| rows.damaged("content", error))?,

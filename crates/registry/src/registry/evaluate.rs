@@ -1,4 +1,5 @@
-//! The deployment engine's passes over the Edge devices of a hub.
+//! The deployment engine's passes over the Edge devices of a hub. What a device gets is worked out beside the writer; the writer's
+//! transaction compares versions and writes.
 
 use std::sync::Arc;
 
@@ -7,8 +8,10 @@ use store::{Tx, View};
 use tokio::task::JoinSet;
 
 use super::Registry;
-use super::apply::{Stored, Target, plan, resolve};
+use super::apply::{ApplyError, Plan, Stored, Target, Versions, plan, resolve};
+use super::compiled::Compiled;
 use super::rows::Rows;
+use super::unreadable::Whose;
 use crate::deployment::EvaluationPass;
 use crate::error::StorageError;
 
@@ -18,6 +21,7 @@ const STEP: usize = 128;
 impl Registry {
     /// Brings a bounded number of Edge devices up to date with the deployments that target them: devices that changed since
     /// the last pass, then, after a change of configurations, all. Level-triggered and restartable; each device is one transaction.
+    /// One that cannot be brought up to date is logged once, and tried again after the others.
     ///
     /// # Errors
     /// When the storage fails; what was done until then is committed.
@@ -31,14 +35,32 @@ impl Registry {
         let mut queued = self.inner.store.read(first)?;
         let more_queued = queued.len() > STEP;
         queued.truncate(STEP);
-        let pass = self.apply_all(hub, queued, now).await?;
+        let pass = self.queued_step(hub, queued, now).await?;
         // Also while devices keep changing: the full pass must come to its end.
         let full = self.full_pass_step(hub, now).await?;
         Ok(EvaluationPass {
             examined: pass.examined + full.examined,
             changed: pass.changed + full.changed,
-            more: more_queued || full.more,
+            failed: pass.failed + full.failed,
+            // When nothing but what fails is left, it waits for the next time.
+            more: (more_queued && pass.failed < pass.examined) || full.more,
         })
+    }
+
+    /// Devices that changed: each leaves the queue, when it is still what was looked at.
+    async fn queued_step(
+        &self,
+        hub: &HubName,
+        queued: Vec<String>,
+        now: Timestamp,
+    ) -> Result<EvaluationPass, StorageError> {
+        if queued.is_empty() {
+            return Ok(EvaluationPass::default());
+        }
+        let (registry, name) = (self.clone(), hub.clone());
+        let look = move |view: &View<'_>| registry.look(view, &name, queued, now);
+        let looked = self.inner.store.scan(look).await?;
+        self.apply_all(hub, looked, now).await
     }
 
     fn full_pass_due(&self, hub: &HubName) -> Result<bool, StorageError> {
@@ -54,26 +76,26 @@ impl Registry {
         now: Timestamp,
     ) -> Result<EvaluationPass, StorageError> {
         let (registry, name) = (self.clone(), hub.clone());
-        let look = move |view: &View<'_>| registry.look(view, &name, now);
+        let look = move |view: &View<'_>| registry.look_at_page(view, &name, now);
         let Some(page) = self.inner.store.scan(look).await? else {
             return Ok(EvaluationPass::default());
         };
-        let changed = self.apply_all(hub, page.outdated, now).await?.changed;
+        let pass = self.apply_all(hub, page.outdated, now).await?;
         let (name, epoch, more) = (hub.clone(), page.epoch, page.next.is_some());
         let next = page.next;
         let advance = move |tx: &Tx<'_>| -> Result<(), StorageError> {
             Ok(tx.advance_full_pass(name.as_str(), epoch, next.as_deref())?)
         };
-        self.inner.store.of_itself(advance).await?;
+        self.inner.store.behind(advance).await?;
         Ok(EvaluationPass {
             examined: page.examined,
-            changed,
             more: more || self.full_pass_due(hub)?,
+            ..pass
         })
     }
 
     /// Reads a page of the full pass and which of its devices something would change for. `None` when no pass is due.
-    fn look(
+    fn look_at_page(
         &self,
         view: &View<'_>,
         hub: &HubName,
@@ -83,39 +105,41 @@ impl Registry {
             return Ok(None);
         };
         let page = view.edge_devices_after(hub.as_str(), &cursor, STEP)?;
-        let configurations = self.inner.configurations.current(view, hub.as_str())?;
-        let rows = Rows { file: view.file() };
-        let mut outdated = Vec::new();
-        for device in &page {
-            let id: DeviceId = rows.id("device id", device.parse())?;
-            let Some(stored) = Stored::read(view, hub, &id)? else {
-                continue;
-            };
-            let resolution = resolve(rows, &stored, &configurations)?;
-            let plan = plan(
-                view,
-                &stored,
-                resolution.modules,
-                Some(&resolution.statuses),
-                now,
-            )?;
-            if !plan.is_empty() {
-                outdated.push(device.clone());
-            }
-        }
         let next = page.last().filter(|_| page.len() == STEP).cloned();
+        let examined = page.len();
+        let mut outdated = self.look(view, hub, page, now)?;
+        outdated.retain(|looked| match &looked.found {
+            Ok(found) => found.work.is_some(),
+            Err(_) => true,
+        });
         Ok(Some(LookedAt {
             epoch,
-            examined: page.len(),
+            examined,
             outdated,
             next,
         }))
     }
 
+    /// Works out what would change for devices.
+    fn look(
+        &self,
+        view: &View<'_>,
+        hub: &HubName,
+        devices: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Vec<Looked>, StorageError> {
+        let configurations = self.inner.configurations.current(view, hub.as_str())?;
+        let look = |device: String| Looked {
+            found: look_at(view, hub, &device, &configurations, now),
+            device,
+        };
+        Ok(devices.into_iter().map(look).collect())
+    }
+
     async fn apply_all(
         &self,
         hub: &HubName,
-        devices: Vec<String>,
+        devices: Vec<Looked>,
         now: Timestamp,
     ) -> Result<EvaluationPass, StorageError> {
         let mut pass = EvaluationPass {
@@ -123,14 +147,37 @@ impl Registry {
             ..EvaluationPass::default()
         };
         let mut running = JoinSet::new();
-        for device in devices {
+        for Looked { device, found } in devices {
             let (registry, hub) = (self.clone(), hub.clone());
-            running.spawn(async move { registry.apply_one(hub, device, now).await });
+            running.spawn(async move {
+                let applied = match found {
+                    Ok(found) => registry.apply_one(hub, device.clone(), found, now).await,
+                    Err(error) => Err(error),
+                };
+                (device, applied)
+            });
         }
-        while let Some(applied) = running.join_next().await {
+        let mut failed = Vec::new();
+        while let Some(ended) = running.join_next().await {
             // A panic inside a job comes back as an error of the store; this one cannot happen otherwise.
-            let Ok(applied) = applied else { continue };
-            pass.changed += usize::from(applied?);
+            let Ok((device, applied)) = ended else {
+                continue;
+            };
+            let whose = Whose::device(hub, &device);
+            match self.inner.undeployed.kept(whose, applied) {
+                Some(changed) => pass.changed += usize::from(changed),
+                None => failed.push(device),
+            }
+        }
+        pass.failed = failed.len();
+        if !failed.is_empty() {
+            let hub = hub.clone();
+            let requeue = move |tx: &Tx<'_>| {
+                failed
+                    .iter()
+                    .try_for_each(|device| tx.requeue_device(hub.as_str(), device))
+            };
+            self.inner.store.behind(requeue).await?;
         }
         Ok(pass)
     }
@@ -140,28 +187,25 @@ impl Registry {
         &self,
         hub: HubName,
         device: String,
+        found: Found,
         now: Timestamp,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<bool, ApplyError> {
         let inner = Arc::clone(&self.inner);
         let seeds = self.module_seeds();
         let (configurations, watchers) = (inner.configurations.clone(), inner.watchers.clone());
         let apply = move |tx: &Tx<'_>| {
-            let rows = Rows { file: tx.file() };
-            let id: DeviceId = rows.id("device id", device.parse())?;
+            let work = match Versions::read(tx, &hub, &device)? == found.versions {
+                true => found.work,
+                // It changed since it was looked at. Rare, and to look again and again might never end.
+                false => {
+                    let configurations = configurations.in_transaction(tx, hub.as_str())?;
+                    look_at(tx, &hub, &device, &configurations, now)?.work
+                }
+            };
             tx.unqueue_device(hub.as_str(), &device)?;
-            let Some(stored) = Stored::read(tx, &hub, &id)? else {
+            let Some((stored, plan)) = work else {
                 return Ok(false);
             };
-            let configurations = configurations.in_transaction(tx, hub.as_str())?;
-            let resolution = resolve(rows, &stored, &configurations)?;
-            let plan = plan(
-                tx,
-                &stored,
-                resolution.modules,
-                Some(&resolution.statuses),
-                now,
-            )?;
-            let changed = !plan.is_empty();
             Target {
                 tx,
                 stored: &stored,
@@ -169,18 +213,58 @@ impl Registry {
                 now,
             }
             .write(plan, &seeds)?;
-            Ok::<_, StorageError>(changed)
+            Ok::<_, ApplyError>(true)
         };
-        inner.store.of_itself(apply).await
+        inner.store.behind(apply).await
     }
+}
+
+/// Works out what would change for one device.
+fn look_at(
+    view: &View<'_>,
+    hub: &HubName,
+    device: &str,
+    configurations: &[Compiled],
+    now: Timestamp,
+) -> Result<Found, ApplyError> {
+    let rows = Rows { file: view.file() };
+    let id: DeviceId = rows.id("device id", device.parse())?;
+    let versions = Versions::read(view, hub, device)?;
+    let Some(stored) = Stored::read(view, hub, &id)? else {
+        return Ok(Found {
+            versions,
+            work: None,
+        });
+    };
+    let resolution = resolve(rows, &stored, configurations)?;
+    let statuses = Some(&resolution.statuses);
+    let plan = plan(view, &stored, resolution.modules, statuses, now)?;
+    Ok(Found {
+        versions,
+        work: (!plan.is_empty()).then_some((stored, plan)),
+    })
+}
+
+/// A device that was looked at.
+struct Looked {
+    device: String,
+    found: Result<Found, ApplyError>,
+}
+
+/// What was found of a device.
+struct Found {
+    /// When these are others, it has to be looked at again.
+    versions: Versions,
+    /// What is to be written, if anything.
+    work: Option<(Stored, Plan)>,
 }
 
 /// A page of the full pass.
 struct LookedAt {
     epoch: i64,
     examined: usize,
-    /// Devices that something would change for.
-    outdated: Vec<String>,
+    /// Devices that something would change for, or that cannot be read.
+    outdated: Vec<Looked>,
     /// Where the pass goes on; `None` when it is done.
     next: Option<String>,
 }

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use ids::{HubName, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityKey, IdentityRow, SectionWrite, TwinWrite, Tx, View};
+use store::{IdentityKey, IdentityRow, SectionWrite, TwinRow, TwinWrite, Tx, View};
 
 use super::Registry;
 use super::acts::Act;
 use super::rows::{Rows, key, statuses_text};
+use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::error::StorageError;
-use crate::identity::{Identity, IdentityRecord};
+use crate::identity::Identity;
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::IfMatch;
-use crate::twin::{Section, Touched, Twin, TwinError, TwinPatch, TwinRecord, TwinReplacement};
+use crate::twin::{
+    CheckedReport, Section, Touched, Twin, TwinError, TwinPatch, TwinRecord, TwinReplacement,
+};
 
 impl Registry {
     /// Reads a twin with its identity.
@@ -25,7 +28,7 @@ impl Registry {
     pub async fn twin(&self, identity: &Identity) -> Result<TwinRecord, TwinError> {
         self.inner
             .store
-            .read(|view| read(view, identity).map(|(_, record)| record))
+            .read(|view| read(view, identity).map(|(_, record, _)| record))
     }
 
     /// A service merges into tags and desired properties.
@@ -39,11 +42,13 @@ impl Registry {
         if_match: &IfMatch,
         now: Timestamp,
     ) -> Result<TwinRecord, TwinError> {
-        self.change_twin(identity, if_match, move |twin| twin.patch(&patch, now))
+        let patch = patch.checked()?;
+        self.change_twin(identity, if_match, read, move |twin| twin.patch(patch, now))
             .await
     }
 
-    /// A service replaces tags and desired properties.
+    /// A service replaces tags and desired properties. Whatever was too large to be read is empty from then on, also what the device
+    /// reported.
     ///
     /// # Errors
     /// See [`TwinError`].
@@ -54,8 +59,9 @@ impl Registry {
         if_match: &IfMatch,
         now: Timestamp,
     ) -> Result<TwinRecord, TwinError> {
-        self.change_twin(identity, if_match, move |twin| {
-            twin.replace(&replacement, now)
+        let replacement = replacement.checked()?;
+        self.change_twin(identity, if_match, read_emptied, move |twin| {
+            Ok(twin.replace(replacement, now))
         })
         .await
     }
@@ -64,17 +70,22 @@ impl Registry {
         &self,
         identity: &Identity,
         if_match: &IfMatch,
+        read: Read,
         change: impl FnOnce(&mut Twin) -> Result<Touched, TwinError> + Send + 'static,
     ) -> Result<TwinRecord, TwinError> {
         let target = format!("{}/{identity}", identity.hub);
         let (identity, if_match) = (identity.clone(), if_match.clone());
         let watchers = self.inner.watchers.clone();
         let job = move |tx: &Tx<'_>| {
-            let (row, mut record) = read(tx, &identity)?;
+            let (row, mut record, emptied) = read(tx, &identity)?;
             if !if_match.allows(&record.twin.etag) {
                 return Err(TwinError::PreconditionFailed(identity));
             }
-            let touched = change(&mut record.twin)?;
+            if emptied {
+                record.twin.reported.version += 1;
+            }
+            let mut touched = change(&mut record.twin)?;
+            touched.reported |= emptied;
             let tags = touched.tags;
             let desired = touched.desired.is_some();
             write_twin(tx, &watchers, &identity, row.id, &record.twin, touched)?;
@@ -102,12 +113,14 @@ impl Registry {
         expected_version: Option<u64>,
         now: Timestamp,
     ) -> Result<u64, TwinError> {
+        let patch = CheckedReport::new(&patch)?;
         let (identity, watchers) = (identity.clone(), self.inner.watchers.clone());
         let job = move |tx: &Tx<'_>| {
             let found = tx.twin(key(&identity))?;
             let Some((row, twin)) = found else {
                 return Err(TwinError::NotFound(identity));
             };
+            require_readable(&identity, &twin)?;
             let mut twin = Rows { file: tx.file() }.twin(&twin)?;
             if expected_version.is_some_and(|expected| expected != twin.reported.version) {
                 return Err(TwinError::PreconditionFailed(identity));
@@ -122,7 +135,7 @@ impl Registry {
         self.inner.store.for_device(job).await
     }
 
-    /// Twins of a hub's devices by device id: what queries scan.
+    /// Twins of a hub's devices by device id: what queries scan. One that cannot be read is left out, and the log says so.
     ///
     /// # Errors
     /// When the storage fails.
@@ -132,19 +145,20 @@ impl Registry {
         page: &PageRequest,
     ) -> Result<Page<TwinRecord>, StorageError> {
         let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
+        let unreadable = self.inner.unreadable.clone();
         let scan = move |view: &View<'_>| {
             let rows = Rows { file: view.file() };
             let found = view.device_twins_after(hub.as_str(), &after, limit + 1)?;
-            found
-                .into_iter()
-                .map(|both| rows.twin_record(both, true))
-                .collect::<Result<Vec<_>, StorageError>>()
+            let page = Page::cut(found, limit, continuation);
+            Ok::<_, StorageError>(page.keep(|both| {
+                let whose = Whose::device(&hub, &both.0.device_id);
+                unreadable.kept(whose, rows.twin_record(both, true))
+            }))
         };
-        let items = self.inner.store.scan(scan).await?;
-        Ok(Page::cut(items, limit, continuation))
+        self.inner.store.scan(scan).await
     }
 
-    /// Twins of a hub's modules by device and module id: what queries of `devices.modules` scan.
+    /// Twins of a hub's modules by device and module id: what queries of `devices.modules` scan. One that cannot be read is left out.
     ///
     /// # Errors
     /// When the storage fails.
@@ -154,13 +168,14 @@ impl Registry {
         page: &PageRequest,
     ) -> Result<Page<TwinRecord>, StorageError> {
         let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
+        let unreadable = self.inner.unreadable.clone();
         let scan = move |view: &View<'_>| {
             // No id has a slash.
             let after = after.split_once('/').unwrap_or((&after, ""));
             let found = view.module_twins_after(hub.as_str(), after, limit + 1)?;
-            let mut records = Vec::with_capacity(found.len());
             let mut device: Option<IdentityRow> = None;
-            for (row, twin) in found {
+            let page = Page::cut(found, limit, continuation);
+            page.try_keep(|(row, twin)| {
                 if device
                     .as_ref()
                     .is_none_or(|device| device.device_id != row.device_id)
@@ -172,28 +187,66 @@ impl Registry {
                     })?;
                 }
                 let enabled = device.as_ref().is_none_or(|device| device.enabled);
-                records.push(Rows { file: view.file() }.twin_record((row, twin), enabled)?);
-            }
-            Ok::<_, StorageError>(records)
+                let whose = Whose::module(&hub, &row.device_id, &row.module_id);
+                let record = Rows { file: view.file() }.twin_record((row, twin), enabled);
+                Ok::<_, StorageError>(unreadable.kept(whose, record))
+            })
         };
-        let items = self.inner.store.scan(scan).await?;
-        Ok(Page::cut(items, limit, continuation))
+        self.inner.store.scan(scan).await
     }
 }
 
-fn continuation(record: &TwinRecord) -> Continuation {
-    match &record.identity {
-        IdentityRecord::Device(device) => Continuation::after(device.device_id.as_str()),
-        IdentityRecord::Module { module, .. } => {
-            Continuation::after(&format!("{}/{}", module.device_id, module.module_id))
-        }
+fn continuation((row, _): &(IdentityRow, TwinRow)) -> Continuation {
+    match row.module_id.as_str() {
+        "" => Continuation::after(&row.device_id),
+        module => Continuation::after(&format!("{}/{module}", row.device_id)),
     }
 }
 
-fn read(view: &View<'_>, identity: &Identity) -> Result<(IdentityRow, TwinRecord), TwinError> {
-    let Some(both) = view.twin(key(identity))? else {
-        return Err(TwinError::NotFound(identity.clone()));
-    };
+/// Reads a twin, and says whether its reported properties had to be left out.
+type Read = fn(&View<'_>, &Identity) -> Result<(IdentityRow, TwinRecord, bool), TwinError>;
+
+fn read(
+    view: &View<'_>,
+    identity: &Identity,
+) -> Result<(IdentityRow, TwinRecord, bool), TwinError> {
+    let both = stored(view, identity)?;
+    require_readable(identity, &both.1)?;
+    let (row, record) = whole(view, identity, both)?;
+    Ok((row, record, false))
+}
+
+/// Like [`read`], with nothing in place of what is too large to be read.
+fn read_emptied(
+    view: &View<'_>,
+    identity: &Identity,
+) -> Result<(IdentityRow, TwinRecord, bool), TwinError> {
+    let mut both = stored(view, identity)?;
+    let oversized = std::mem::take(&mut both.1.oversized);
+    let (row, record) = whole(view, identity, both)?;
+    Ok((row, record, oversized.reported))
+}
+
+fn require_readable(identity: &Identity, twin: &TwinRow) -> Result<(), TwinError> {
+    match twin.oversized.part() {
+        Some(part) => Err(TwinError::TooLarge {
+            identity: identity.clone(),
+            part,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn stored(view: &View<'_>, identity: &Identity) -> Result<(IdentityRow, TwinRow), TwinError> {
+    view.twin(key(identity))?
+        .ok_or_else(|| TwinError::NotFound(identity.clone()))
+}
+
+fn whole(
+    view: &View<'_>,
+    identity: &Identity,
+    both: (IdentityRow, TwinRow),
+) -> Result<(IdentityRow, TwinRecord), TwinError> {
     let device_enabled = match identity.module {
         None => both.0.enabled,
         Some(_) => view

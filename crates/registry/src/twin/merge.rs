@@ -41,9 +41,13 @@ impl Stamp {
 
 /// Applies a merge patch: `null` deletes, objects merge, all else replaces.
 pub(crate) fn merge(document: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    // All at once: taking out one by one moves the rest each time.
+    if patch.values().any(Value::is_null) {
+        document.retain(|key, _| !patch.get(key).is_some_and(Value::is_null));
+    }
     for (key, change) in patch {
         match change {
-            Value::Null => drop(document.shift_remove(key)),
+            Value::Null => {}
             Value::Object(inner) => merge(object_at(document, key), inner),
             _ => drop(document.insert(key.clone(), change.clone())),
         }
@@ -58,9 +62,13 @@ pub(crate) fn merge_metadata(
     stamp: Stamp,
 ) {
     stamp.mark(metadata);
+    let gone = |key: &String| !document.contains_key(key);
+    if patch.keys().any(gone) {
+        metadata.retain(|key, _| !(patch.contains_key(key) && gone(key)));
+    }
     for (key, change) in patch {
         match (change, document.get(key)) {
-            (Value::Null, _) | (_, None) => drop(metadata.shift_remove(key)),
+            (Value::Null, _) | (_, None) => {}
             (Value::Object(inner), Some(Value::Object(now))) => {
                 merge_metadata(object_at(metadata, key), now, inner, stamp);
             }

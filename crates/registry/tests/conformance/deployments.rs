@@ -359,6 +359,6 @@ pub(crate) async fn content_is_applied_once(bench: Bench) {
     assert_eq!(running(&bench, "d").await, json!({"b": {"v": 1}}));
     assert!(matches!(
         apply("nobody", content("a")).await,
-        Err(ConfigurationError::NoEdgeDevice(_))
+        Err(ConfigurationError::NoDevice(_))
     ));
 }

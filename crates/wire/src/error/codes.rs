@@ -94,7 +94,8 @@ codes! {
 }
 
 codes! {
-    /// What a hub refuses with. `ErrorCode.cs` of the .NET service SDK.
+    /// What a hub refuses with. `ErrorCode.cs` of the .NET service SDK; those of configurations are known by name only, their numbers are
+    /// ours.
     HubErrorCode {
         InvalidProtocolVersion = 400_001,
         DeviceInvalidResultCount = 400_002,
@@ -122,10 +123,12 @@ codes! {
         DeviceNotFound = 404_001,
         JobNotFound = 404_002,
         ModuleNotFound = 404_010,
+        ConfigurationNotFound = 404_011,
         DeviceNotOnline = 404_103,
         DeviceConnectionClosedRemotely = 404_104,
         DeviceAlreadyExists = 409_001,
         LinkCreationConflict = 409_002,
+        ConfigurationAlreadyExists = 409_011,
         ModuleAlreadyExistsOnDevice = 409_301,
         PreconditionFailed = 412_001,
         DeviceMessageLockLost = 412_002,

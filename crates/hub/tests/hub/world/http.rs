@@ -13,6 +13,8 @@ pub struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Value,
+    /// The body as it came.
+    pub text: String,
 }
 
 impl Reply {
@@ -119,6 +121,7 @@ impl Ask<'_> {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::cli::exact::require_exact;
 use crate::cli::json_file::read_text;
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, OperatorError, Service};
@@ -149,6 +150,7 @@ fn read_json(flag: &str, text: &str) -> anyhow::Result<Value> {
             (json, text.to_owned())
         }
     };
+    require_exact(&origin, &json)?;
     serde_json::from_str(&json)
         .map_err(|error| OperatorError::Usage(format!("{origin} is not JSON: {error}")).into())
 }

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::cli::exact::require_exact;
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, OperatorError, Service};
 
@@ -73,6 +74,7 @@ pub async fn module(method: ModuleMethod, invocation: &Invocation) -> anyhow::Re
 }
 
 async fn invoke(path: &[&str], flags: MethodFlags, invocation: &Invocation) -> anyhow::Result<()> {
+    require_exact("--method-payload", &flags.method_payload)?;
     let payload: Value = serde_json::from_str(&flags.method_payload)
         .map_err(|e| OperatorError::Usage(format!("--method-payload must be JSON: {e}")))?;
     let body = wire::requests::method(&flags.method_name, &payload, flags.timeout);

@@ -21,6 +21,17 @@ pub struct Change {
     etag: Option<String>,
 }
 
+/// What `replace` puts in place of what is there.
+#[derive(Debug, clap::Args)]
+pub struct Replacement {
+    /// The twin as JSON, or a file of it: tags and properties.desired; what it leaves out is removed.
+    #[arg(long, short = 'j')]
+    json: String,
+    /// Only if the twin has this ETag; without it, whatever it has.
+    #[arg(long)]
+    etag: Option<String>,
+}
+
 /// Verbs of `muster hub device-twin`.
 #[derive(Debug, Subcommand)]
 pub enum DeviceTwinCommand {
@@ -51,6 +62,15 @@ pub enum DeviceTwinCommand {
         #[command(flatten)]
         change: Change,
     },
+    /// Replace tags and desired properties; a twin that is too large to be read is emptied first.
+    #[command(after_help = "Example:
+  muster hub device-twin replace -d edge-001 --json '{\"tags\":{\"environment\":\"prod\"}}' --data-dir ./data")]
+    Replace {
+        #[arg(long, short = 'd')]
+        device_id: String,
+        #[command(flatten)]
+        replacement: Replacement,
+    },
 }
 
 /// Verbs of `muster hub module-twin`.
@@ -78,6 +98,17 @@ pub enum ModuleTwinCommand {
         #[command(flatten)]
         change: Change,
     },
+    /// Replace tags and desired properties; a twin that is too large to be read is emptied first.
+    #[command(after_help = "Example:
+  muster hub module-twin replace -d edge-001 -m tempSensor --json twin.json --data-dir ./data")]
+    Replace {
+        #[arg(long, short = 'd')]
+        device_id: String,
+        #[arg(long, short = 'm')]
+        module_id: String,
+        #[command(flatten)]
+        replacement: Replacement,
+    },
 }
 
 pub async fn run_device(command: DeviceTwinCommand, invocation: &Invocation) -> anyhow::Result<()> {
@@ -99,6 +130,10 @@ pub async fn run_device(command: DeviceTwinCommand, invocation: &Invocation) -> 
         DeviceTwinCommand::Update { device_id, change } => {
             update(&["twins", &device_id], change, invocation).await
         }
+        DeviceTwinCommand::Replace {
+            device_id,
+            replacement,
+        } => replace(&["twins", &device_id], replacement, invocation).await,
     }
 }
 
@@ -120,6 +155,14 @@ pub async fn run_module(command: ModuleTwinCommand, invocation: &Invocation) -> 
             )
             .await
         }
+        ModuleTwinCommand::Replace {
+            device_id,
+            module_id,
+            replacement,
+        } => {
+            let path = ["twins", &device_id, "modules", &module_id];
+            replace(&path, replacement, invocation).await
+        }
     }
 }
 
@@ -137,10 +180,27 @@ async fn update(path: &[&str], change: Change, invocation: &Invocation) -> anyho
         object("--tags", change.tags)?,
         object("--desired", change.desired)?,
     );
-    let etag = change
-        .etag
-        .map_or_else(|| "*".to_owned(), |etag| format!("\"{etag}\""));
+    let etag = quoted(change.etag);
     let call = Call::new(Method::PATCH, path).body(&patch).if_match(&etag);
     let twin = invocation.target.connect(Service::Hub)?.call(call).await?;
     Ok(output::print(invocation.output, &twin, TWIN_COLUMNS)?)
+}
+
+async fn replace(
+    path: &[&str],
+    replacement: Replacement,
+    invocation: &Invocation,
+) -> anyhow::Result<()> {
+    let twin = object("--json", Some(replacement.json))?
+        .unwrap_or_default()
+        .into();
+    let etag = quoted(replacement.etag);
+    let call = Call::new(Method::PUT, path).body(&twin).if_match(&etag);
+    let twin = invocation.target.connect(Service::Hub)?.call(call).await?;
+    Ok(output::print(invocation.output, &twin, TWIN_COLUMNS)?)
+}
+
+/// What `If-Match` says; any version when none is named.
+fn quoted(etag: Option<String>) -> String {
+    etag.map_or_else(|| "*".to_owned(), |etag| format!("\"{etag}\""))
 }

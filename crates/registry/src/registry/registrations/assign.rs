@@ -273,9 +273,10 @@ impl AssignJob {
             desired: Some(rows.document("desired", initial.desired.as_deref())?),
         };
         // An initial twin has been checked when it was made.
-        let touched = twin
-            .replace(&replacement, self.now)
+        let replacement = replacement
+            .checked()
             .map_err(|error| rows.damaged("initial twin", error))?;
+        let touched = twin.replace(replacement, self.now);
         write_twin(tx, &self.watchers, &identity, row.id, &twin, touched)?;
         Ok(())
     }

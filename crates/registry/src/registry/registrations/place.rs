@@ -25,7 +25,7 @@ use crate::registry::new_identity::{NewIdentity, insert_system_modules};
 use crate::registry::rows::{Rows, key, set_authentication};
 use crate::registry::twins::write_twin;
 use crate::service::ProvisioningService;
-use crate::twin::InitialTwin;
+use crate::twin::{CheckedReport, InitialTwin};
 use crate::underway::Placing;
 
 /// What a device brings along from the hub of before.
@@ -326,7 +326,8 @@ impl AssignJob {
         };
         let mut twin = Rows { file: tx.file() }.twin(&twin)?;
         // Should it be more than a hub of this server keeps, it is left behind: the device reports what it is like when it connects.
-        if let Ok(touched) = twin.report(&carried.reported, self.now) {
+        let report = CheckedReport::new(&carried.reported);
+        if let Ok(touched) = report.and_then(|report| twin.report(&report, self.now)) {
             write_twin(tx, &self.watchers, &identity, row.id, &twin, touched)?;
         }
         Ok(())

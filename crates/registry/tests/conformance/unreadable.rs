@@ -1,0 +1,177 @@
+//! What is stored and cannot be used: others go on, and it can be mended.
+
+use registry::{Identity, IfMatch, PageRequest, TwinError, TwinPatch, TwinReplacement};
+use serde_json::json;
+use store::{DataDirectory, IdentityKey, SectionWrite, Store, TwinWrite};
+
+use crate::deployments::{create, draft, put, running, settle};
+use crate::{Bench, device, hub, map, open};
+
+/// Leaves reported properties as a version without limits would have left them.
+async fn outgrow(bench: Bench, name: &str) -> Bench {
+    let Bench {
+        registry,
+        told,
+        directory,
+        clock,
+    } = bench;
+    drop(registry);
+    let store = Store::open(DataDirectory::lock(directory.path()).unwrap()).unwrap();
+    let key = IdentityKey {
+        hub: "hub",
+        device_id: name,
+        module_id: "",
+    };
+    let (row, twin) = store.read(|view| view.twin(key)).unwrap().unwrap();
+    let write = TwinWrite {
+        version: twin.version + 1,
+        reported: Some(SectionWrite {
+            document: json!({"a": vec![json!([1]); 200_000]}).to_string(),
+            metadata: "{}".to_owned(),
+            version: twin.reported_version + 1,
+        }),
+        ..TwinWrite::default()
+    };
+    let written = store.write(move |tx| tx.update_twin(row.id, &write));
+    written.await.unwrap();
+    drop(store);
+    let registry = open(directory.path(), "localhost").await;
+    registry.watch(told.clone());
+    Bench {
+        registry,
+        told,
+        directory,
+        clock,
+    }
+}
+
+// C1
+pub(crate) async fn a_twin_that_is_too_large_is_not_read_until_a_put_empties_it(bench: Bench) {
+    for name in ["a", "b"] {
+        create(&bench, name, json!({"t": 1})).await;
+    }
+    let bench = outgrow(bench, "a").await;
+    let registry = &bench.registry;
+    let identity = Identity::device(hub(), device("a"));
+    let too_large = |error: &TwinError| matches!(error, TwinError::TooLarge { .. });
+    let error = registry.twin(&identity).await.unwrap_err();
+    assert!(too_large(&error), "{error}");
+    assert!(error.to_string().contains("device-twin replace"), "{error}");
+    let tags = TwinPatch {
+        tags: Some(map(json!({"t": 2}))),
+        desired: None,
+    };
+    let error = registry.patch_twin(&identity, tags, &IfMatch::Any, bench.now());
+    assert!(too_large(&error.await.unwrap_err()));
+    let error = registry.patch_reported(&identity, map(json!({"b": 1})), None, bench.now());
+    assert!(too_large(&error.await.unwrap_err()));
+
+    // Listings leave it out, and go on behind it.
+    let first = PageRequest::first(1);
+    let page = registry.list_device_twins(&hub(), &first).await.unwrap();
+    assert!(page.items.is_empty() && page.continuation.is_some());
+    let next = PageRequest {
+        after: page.continuation,
+        limit: 1,
+    };
+    let page = registry.list_device_twins(&hub(), &next).await.unwrap();
+    assert_eq!((page.items.len(), page.continuation), (1, None));
+
+    let put = TwinReplacement {
+        tags: Some(map(json!({"t": 3}))),
+        desired: Some(map(json!({}))),
+    };
+    let put = registry.replace_twin(&identity, put, &IfMatch::Any, bench.now());
+    let emptied = put.await.unwrap().twin;
+    assert!(emptied.reported.document.is_empty());
+    let version = registry
+        .patch_reported(&identity, map(json!({"b": 1})), None, bench.now())
+        .await
+        .unwrap();
+    assert_eq!(version, emptied.reported.version + 1);
+    let twin = registry.twin(&identity).await.unwrap().twin;
+    assert_eq!(
+        (twin.tags, twin.reported.document),
+        (map(json!({"t": 3})), map(json!({"b": 1})))
+    );
+}
+
+// D3
+pub(crate) async fn one_device_that_cannot_be_read_does_not_stop_the_others(bench: Bench) {
+    for name in ["a", "b", "c"] {
+        create(&bench, name, json!({})).await;
+    }
+    let bench = outgrow(bench, "a").await;
+    put(
+        &bench,
+        draft("one", 1, "*", json!({"x": {}})),
+        IfMatch::Absent,
+    )
+    .await
+    .unwrap();
+    // The full pass, in which the first device fails, comes to its end; then the device waits at the end of the queue.
+    for _ in 0..3 {
+        settle(&bench).await;
+    }
+    for name in ["b", "c"] {
+        assert_eq!(running(&bench, name).await, json!({"x": {}}), "{name}");
+    }
+    let evaluate = async || {
+        bench
+            .registry
+            .evaluate_deployments(&hub(), bench.now())
+            .await
+    };
+    let pass = evaluate().await.unwrap();
+    assert_eq!((pass.examined, pass.failed, pass.more), (1, 1, false));
+
+    let put = TwinReplacement {
+        tags: Some(map(json!({}))),
+        desired: Some(map(json!({}))),
+    };
+    let identity = Identity::device(hub(), device("a"));
+    bench
+        .registry
+        .replace_twin(&identity, put, &IfMatch::Any, bench.now())
+        .await
+        .unwrap();
+    settle(&bench).await;
+    assert_eq!(running(&bench, "a").await, json!({"x": {}}));
+    assert_eq!(evaluate().await.unwrap().examined, 0);
+}
+
+// C1
+pub(crate) async fn layers_that_are_too_much_together_are_given_to_nobody(bench: Bench) {
+    create(&bench, "a", json!({})).await;
+    create(&bench, "b", json!({"much": true})).await;
+    put(
+        &bench,
+        draft("base", 1, "*", json!({"x": {}})),
+        IfMatch::Absent,
+    )
+    .await
+    .unwrap();
+    for (name, priority, condition) in [("l1", 2, "*"), ("l2", 3, "tags.much = true")] {
+        let mut layer = draft(name, priority, condition, json!({}));
+        let text = vec!["x".repeat(4000); 5];
+        layer.content = Some(json!({"modulesContent": {
+            "sensor": {format!("properties.desired.{name}"): text},
+        }}));
+        put(&bench, layer, IfMatch::Absent).await.unwrap();
+    }
+    let mut failed = 0;
+    loop {
+        let pass = bench
+            .registry
+            .evaluate_deployments(&hub(), bench.now())
+            .await
+            .unwrap();
+        failed += pass.failed;
+        if !pass.more {
+            break;
+        }
+    }
+    assert_eq!(failed, 1);
+    assert_eq!(running(&bench, "a").await, json!({"x": {}}));
+    assert_eq!(running(&bench, "b").await, json!(null));
+}
