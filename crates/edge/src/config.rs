@@ -5,6 +5,7 @@ mod apply;
 mod characters;
 mod credential;
 mod diff;
+mod file_uri;
 mod input;
 mod pem;
 mod places;

@@ -2,7 +2,7 @@
 
 mod provisioning;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use provisioning::provisioning;
 
+use super::file_uri;
 use super::reader::{At, Faults, Section, TextOrNumber, root};
 use super::{Config, Fault, FileReference, MobyRuntime, ReprovisioningMode, acceptable};
 
@@ -17,6 +18,8 @@ const WHOLE_SECTION: &str = "remove the section";
 const X509_ONLY: &str = "use source = \"dps\" with an attestation of method = \"x509\"";
 /// Azure's `cloud_timeout_sec` when none is given.
 const CLOUD_TIMEOUT: Duration = Duration::from_secs(70);
+/// Seconds.
+const YEAR: u64 = 365 * 24 * 3600;
 
 pub(super) fn read(
     text: &str,
@@ -93,11 +96,18 @@ fn top(top: Section<'_, '_>) -> Option<Config> {
 fn hostname(top: &Section<'_, '_>, at: At<String>) -> Option<String> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
     if at.value.len() <= 253 && at.value.split('.').all(label) {
+        if at.value.contains('_') {
+            let message =
+                "hostname: a name with _ is none for DNS; modules may not reach the device by it";
+            top.warn(at.line, message);
+        }
         return Some(at.value);
     }
     top.fault(
@@ -130,14 +140,15 @@ fn reprovisioning(top: &Section<'_, '_>) -> ReprovisioningMode {
 
 fn cloud_timeout(top: &Section<'_, '_>) -> Duration {
     match top.unsigned("cloud_timeout_sec") {
-        Some(At { value, .. }) if (5..=3600).contains(&value) => Duration::from_secs(value),
-        Some(At { value, line }) => {
+        Some(At { value, line }) if value < 5 => {
             top.fault(
                 line,
-                format!("cloud_timeout_sec: {value} is outside 5 to 3600 seconds"),
+                format!("cloud_timeout_sec: {value} is less than 5 seconds"),
             );
             CLOUD_TIMEOUT
         }
+        // Nobody can tell a longer time from this one, and clocks end somewhere.
+        Some(At { value, .. }) => Duration::from_secs(value.min(YEAR)),
         None => CLOUD_TIMEOUT,
     }
 }
@@ -350,24 +361,10 @@ fn file(section: &Section<'_, '_>, key: &'static str, required: bool) -> Option<
         section.fault(line, format!("{name}: keys in PKCS#11 modules are known from Azure IoT Edge but not offered yet; use file:///…"));
         return None;
     }
-    match value.strip_prefix("file://") {
-        Some(path) if path.starts_with('/') => Some(FileReference {
-            path: Path::new(path).to_owned(),
-            line,
-            key,
-        }),
-        Some(_) => {
-            section.fault(
-                line,
-                format!("{name}: {value:?} needs three slashes and an absolute path, file:///path"),
-            );
-            None
-        }
-        None => {
-            section.fault(
-                line,
-                format!("{name}: {value:?} is not a file URI; write file:///path"),
-            );
+    match file_uri::path(&value) {
+        Ok(path) => Some(FileReference { path, line, key }),
+        Err(problem) => {
+            section.fault(line, format!("{name}: {value:?} {problem}"));
             None
         }
     }

@@ -285,6 +285,10 @@ impl<'f, 't> Section<'f, 't> {
         self.faults.add(line, message);
     }
 
+    pub(super) fn warn(&self, line: usize, message: impl Into<String>) {
+        self.faults.warn(line, message);
+    }
+
     /// Refuses every key that nobody asked for.
     pub(super) fn finish(self) {
         let known = self.known.into_inner();

@@ -468,6 +468,26 @@ fn what_is_valid_for_azure_is_never_called_wrong() {
     }
 }
 
+/// R14's kind: values that Azure's tools take.
+#[test]
+fn values_that_azure_takes_are_taken() {
+    for (from, to) in [
+        ("https://dps.example:8443/", "HTTPS://dps.example:8443"),
+        ("hostname = \"d1\"", "cloud_timeout_sec = 86400"),
+        ("hostname = \"d1\"", "cloud_timeout_sec = 18446744073709"),
+        ("file:///k.pem", "file:///my%20keys/k.pem"),
+    ] {
+        let (_, remarks) = Config::parse(&GOOD.replace(from, to)).expect(to);
+        assert_eq!(remarks, [], "{to}");
+    }
+    let (config, remarks) = Config::parse(&GOOD.replace("\"d1\"", "\"d_1\"")).unwrap();
+    assert_eq!(config.hostname.as_deref(), Some("d_1"));
+    assert!(remarks[0].severity == Severity::Warning && remarks[0].line == Some(1));
+    assert!(
+        faults(&GOOD.replace("hostname = \"d1\"", "cloud_timeout_sec = 4")).contains("less than 5")
+    );
+}
+
 /// Sections about services that the daemon has no sockets for.
 #[test]
 fn limits_of_services_that_are_parts_of_the_daemon_have_no_effect() {

@@ -72,8 +72,9 @@ pub(super) fn provisioning(section: Section<'_, '_>) -> Option<Provisioning> {
 fn endpoint(section: &Section<'_, '_>, at: At<String>) -> Option<HubHost> {
     let host = at
         .value
-        .strip_prefix("https://")
-        .map(|rest| rest.trim_end_matches('/'));
+        .split_at_checked("https://".len())
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("https://"))
+        .map(|(_, rest)| rest.trim_end_matches('/'));
     let parsed = host
         .ok_or_else(|| "it has to begin with https://".to_owned())
         .and_then(|host| HubHost::parse(host).map_err(|error| error.to_string()));
