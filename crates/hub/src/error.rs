@@ -178,9 +178,9 @@ fn method(error: &MethodError) -> Code {
 
 fn telemetry(error: &TelemetryError) -> Code {
     match error {
-        TelemetryError::TooLarge { .. }
-        | TelemetryError::PropertiesTooLarge { .. }
-        | TelemetryError::Event(EventError::TooLarge { .. }) => Code::MessageTooLarge,
+        TelemetryError::TooLarge { .. } | TelemetryError::Event(EventError::TooLarge { .. }) => {
+            Code::MessageTooLarge
+        }
         TelemetryError::TooManyProperties { .. } | TelemetryError::Bag(_) => Code::ArgumentInvalid,
         TelemetryError::Event(EventError::Storage(_)) => Code::ServerError,
     }

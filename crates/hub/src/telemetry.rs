@@ -1,21 +1,16 @@
 //! Messages from devices: checked, then durably appended to the event log. An acknowledgement is only sent after that.
 
 use registry::{Event, EventError, Identity};
-use wire::message::{BagError, MAX_PROPERTIES, PropertyBag, system};
-use wire::telemetry::MAX_BODY;
+use wire::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
+use wire::telemetry::MAX_MESSAGE;
 
 use crate::Hub;
-
-/// Most bytes of all names and values of a message's properties.
-const MAX_PROPERTY_BYTES: usize = 8 * 1024;
 
 /// Why a message was not kept.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TelemetryError {
-    #[error("the message has {size} bytes; {MAX_BODY} are allowed")]
+    #[error("the message has {size} bytes with its properties; {MAX_MESSAGE} are allowed")]
     TooLarge { size: usize },
-    #[error("the properties of the message have {size} bytes; {MAX_PROPERTY_BYTES} are allowed")]
-    PropertiesTooLarge { size: usize },
     #[error("the message has {count} properties; {MAX_PROPERTIES} are allowed")]
     TooManyProperties { count: usize },
     #[error("the properties of the message cannot be read")]
@@ -40,29 +35,36 @@ impl TelemetryError {
 
 /// One message as a door hands it over.
 pub(crate) struct Message {
-    /// Named as in the bag of MQTT.
-    pub(crate) properties: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    /// What the sender set, named as in the bag of MQTT, without what only the hub may set.
+    sent: Vec<(String, String)>,
+    /// What the hub says of the message.
+    marks: Vec<(String, String)>,
+    body: Vec<u8>,
 }
 
 impl Message {
+    /// A message with the properties that its sender set, however they came. Those that only the hub may set are dropped here:
+    /// there is no other way to make a message.
+    pub(crate) fn new(mut sent: Vec<(String, String)>, body: Vec<u8>) -> Self {
+        sent.retain(|(name, _)| !is_stamped(name));
+        Self {
+            sent,
+            marks: Vec::new(),
+            body,
+        }
+    }
+
     /// From a topic's bag. A property without value becomes one with an empty value.
     pub(crate) fn from_bag(bag: &str, body: Vec<u8>) -> Result<Self, TelemetryError> {
         let bag = PropertyBag::decode(bag)?;
         let owned = |(name, value): (&str, Option<&str>)| {
             (name.to_owned(), value.unwrap_or_default().to_owned())
         };
-        Ok(Self {
-            properties: bag.iter().map(owned).collect(),
-            body,
-        })
+        Ok(Self::new(bag.iter().map(owned).collect(), body))
     }
 
-    /// Adds what the hub says about the message.
-    pub(crate) fn mark(&mut self, name: &str, value: &str) {
-        // A device cannot say it in the hub's place.
-        self.properties.retain(|(present, _)| present != name);
-        self.properties.push((name.to_owned(), value.to_owned()));
+    fn mark(&mut self, name: &str, value: &str) {
+        self.marks.push((name.to_owned(), value.to_owned()));
     }
 
     /// Marks a message that was to be retained.
@@ -102,26 +104,21 @@ pub(crate) async fn accept_all(
 }
 
 fn checked(hub: &Hub, sender: &Identity, message: Message) -> Result<Event, TelemetryError> {
-    if message.body.len() > MAX_BODY {
-        let size = message.body.len();
-        return Err(TelemetryError::TooLarge { size });
-    }
-    let count = message.properties.len();
-    // One more than a sender may set, for the hub's own mark.
-    if count > MAX_PROPERTIES + 1 {
+    let count = message.sent.len();
+    if count > MAX_PROPERTIES {
         return Err(TelemetryError::TooManyProperties { count });
     }
     let bytes = |(name, value): &(String, String)| name.len() + value.len();
-    let size = message.properties.iter().map(bytes).sum();
-    if size > MAX_PROPERTY_BYTES {
-        return Err(TelemetryError::PropertiesTooLarge { size });
+    let size = message.body.len() + message.sent.iter().map(bytes).sum::<usize>();
+    if size > MAX_MESSAGE {
+        return Err(TelemetryError::TooLarge { size });
     }
     Ok(Event {
         hub: sender.hub.clone(),
         device: sender.device.clone(),
         module: sender.module.clone(),
         enqueued: hub.now(),
-        properties: message.properties,
+        properties: [message.sent, message.marks].concat(),
         body: message.body,
     })
 }

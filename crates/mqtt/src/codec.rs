@@ -4,8 +4,8 @@ mod encode;
 pub use decode::{DecodeError, decode};
 pub use encode::{EncodeError, encode};
 
-/// Longest topic name read, bytes. Message properties travel in topics, so this is generous.
-pub const MAX_TOPIC: usize = 32 * 1024;
+/// Longest topic name read, bytes: all that MQTT can carry. Message properties travel in topics.
+pub const MAX_TOPIC: usize = u16::MAX as usize;
 /// Longest topic filter read, bytes.
 pub const MAX_FILTER: usize = 1024;
 /// Most filters in one SUBSCRIBE or UNSUBSCRIBE.

@@ -49,6 +49,39 @@ pub mod system {
     pub const RETAIN: &str = "mqtt-retain";
 }
 
+/// The properties that the hub itself gives a message. Back ends route on them and believe them, so no sender may set one:
+/// see [`is_stamped`].
+pub const STAMPED: [&str; 14] = [
+    system::CONNECTION_DEVICE_ID,
+    system::CONNECTION_MODULE_ID,
+    system::MESSAGE_TYPE,
+    system::RETAIN,
+    "iothub-connection-device-id",
+    "iothub-connection-module-id",
+    "iothub-connection-auth-method",
+    "iothub-connection-auth-generation-id",
+    "iothub-enqueuedtime",
+    "iothub-message-source",
+    "x-opt-sequence-number",
+    "x-opt-offset",
+    "x-opt-enqueued-time",
+    "x-opt-partition-key",
+];
+
+/// What begins so is the hub's too: it will have more of them.
+const STAMPED_FAMILIES: [&str; 2] = ["iothub-connection-", "x-opt-"];
+
+/// Whether a property is the hub's to set, in any letter case: routes compare names without case, and HTTP headers have none.
+#[must_use]
+pub fn is_stamped(name: &str) -> bool {
+    let begins = |family: &&str| {
+        name.get(..family.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(family))
+    };
+    STAMPED.iter().any(|own| name.eq_ignore_ascii_case(own))
+        || STAMPED_FAMILIES.iter().any(|family| begins(&family))
+}
+
 /// Why a text is not a property bag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BagError {

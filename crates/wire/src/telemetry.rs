@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::lenient::{self, BodyError, Fields};
+use crate::message::{is_stamped, system};
 
-/// Largest body of one message, bytes.
-pub const MAX_BODY: usize = 256 * 1024;
+/// Largest message, bytes: its body with the names and values of its properties.
+pub const MAX_MESSAGE: usize = 256 * 1024;
 /// Most messages of one batch.
 pub const MAX_BATCH: usize = 500;
 /// Content type of a batch.
@@ -138,6 +139,18 @@ impl EventDocument {
             device_id: device,
             module_id: module,
         };
+        for (name, value) in properties {
+            // Logs of older versions hold what senders had set in the hub's place.
+            let is_mark = name == system::MESSAGE_TYPE || name == system::RETAIN;
+            if is_stamped(&name) && !is_mark {
+                continue;
+            }
+            match system_name(&name) {
+                Some(system) => shown.system_properties.insert(system.into(), value.into()),
+                None => shown.properties.insert(name, value.into()),
+            };
+        }
+        // Last: what the hub knows of the sender is said by nobody else.
         shown.system_properties.insert(
             "iothub-connection-device-id".into(),
             shown.device_id.as_str().into(),
@@ -146,12 +159,6 @@ impl EventDocument {
             shown
                 .system_properties
                 .insert("iothub-connection-module-id".into(), module.as_str().into());
-        }
-        for (name, value) in properties {
-            match system_name(&name) {
-                Some(system) => shown.system_properties.insert(system.into(), value.into()),
-                None => shown.properties.insert(name, value.into()),
-            };
         }
         shown
     }
@@ -172,8 +179,6 @@ fn system_name(token: &str) -> Option<&'static str> {
         "$.ifid" => "iothub-interface-id",
         "$.sub" => "dt-subject",
         "$.schema" => "iothub-message-schema",
-        "$.cdid" => "iothub-connection-device-id",
-        "$.cmid" => "iothub-connection-module-id",
         "iothub-MessageType" => "iothub-MessageType",
         _ => return None,
     })
@@ -219,5 +224,24 @@ mod tests {
         assert_eq!(json["systemProperties"]["message-id"], "m1");
         assert_eq!(json["properties"], serde_json::json!({"k": "v"}));
         assert_eq!(json["body"], "aGk=");
+    }
+
+    // A4: events that an older version kept.
+    #[test]
+    fn a_forged_sender_in_an_old_log_is_not_shown() {
+        let forged = crate::message::STAMPED
+            .iter()
+            .filter(|name| **name != system::MESSAGE_TYPE && **name != system::RETAIN)
+            .map(|name| ((*name).to_owned(), "forged".to_owned()))
+            .collect();
+        let device = DeviceId::parse("d1").unwrap();
+        let at = Timestamp::from_unix_seconds(0);
+        let shown = EventDocument::new(7, at, (device, None), forged, b"");
+        let json = serde_json::to_value(&shown).unwrap();
+        assert!(!json.to_string().contains("forged"), "{json}");
+        assert_eq!(
+            json["systemProperties"],
+            serde_json::json!({"iothub-connection-device-id": "d1"})
+        );
     }
 }

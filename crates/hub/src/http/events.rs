@@ -29,16 +29,10 @@ pub(super) async fn post(call: &Call) -> Result<Answer, HubError> {
     let messages = if is_batch {
         parse_batch(&call.body)?
             .into_iter()
-            .map(|posted| Message {
-                properties: posted.properties,
-                body: posted.body,
-            })
+            .map(|posted| Message::new(posted.properties, posted.body))
             .collect()
     } else {
-        vec![Message {
-            properties: properties(call)?,
-            body: call.body.clone(),
-        }]
+        vec![Message::new(properties(call)?, call.body.clone())]
     };
     telemetry::accept_all(&call.hub, sender, messages).await?;
     Ok(Answer::empty())
