@@ -112,6 +112,9 @@ impl HubError {
     pub(crate) fn outside(&self) -> String {
         match self.code() {
             (500.., Code::ServerError) => "the server failed; its log says why".to_owned(),
+            (503, Code::ServiceUnavailable) => {
+                "the message cannot be kept now; send it again later".to_owned()
+            }
             (401, Code::IotHubUnauthorized) => "Unauthorized".to_owned(),
             _ => chain_text(self),
         }
@@ -182,7 +185,8 @@ fn telemetry(error: &TelemetryError) -> Code {
             Code::MessageTooLarge
         }
         TelemetryError::TooManyProperties { .. } | TelemetryError::Bag(_) => Code::ArgumentInvalid,
-        TelemetryError::Event(EventError::Storage(_)) => Code::ServerError,
+        // Clients send again after this.
+        TelemetryError::Event(EventError::Storage(_)) => Code::ServiceUnavailable,
     }
 }
 

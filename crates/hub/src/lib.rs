@@ -22,6 +22,7 @@ mod telemetry;
 mod view;
 
 mod deployments;
+mod expiry;
 mod query;
 
 mod error;
@@ -95,9 +96,12 @@ impl Hub {
         mqtt::accept(self, connect, chain).await
     }
 
-    /// Applies deployments until `shutdown` turns true.
+    /// Applies deployments, and forgets events that are too old, until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
-        deployments::run(self, shutdown).await;
+        tokio::join!(
+            deployments::run(self, shutdown.clone()),
+            expiry::run(self, shutdown),
+        );
     }
 
     /// Closes every session and admits no new one.

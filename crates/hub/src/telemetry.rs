@@ -87,7 +87,7 @@ pub(crate) async fn accept(
     accept_all(hub, sender, vec![message]).await
 }
 
-/// Keeps messages in their order; returns after they are on disk. All are checked before the first one is kept.
+/// Keeps messages in their order, together; returns after they are on disk.
 pub(crate) async fn accept_all(
     hub: &Hub,
     sender: &Identity,
@@ -97,9 +97,7 @@ pub(crate) async fn accept_all(
         .into_iter()
         .map(|message| checked(hub, sender, message))
         .collect::<Result<_, _>>()?;
-    for event in events {
-        hub.registry().append_telemetry(&event).await?;
-    }
+    hub.registry().append_all_telemetry(&events).await?;
     Ok(())
 }
 

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ids::HubHost;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use wire::connection_string::ConnectionString;
+use wire::http::CONTINUATION;
 use wire::sas::SharedAccessKey;
 
 use crate::clock;
@@ -183,6 +185,14 @@ impl ServiceClient {
         Ok(self.send(call).await?.0)
     }
 
+    /// Sends one call; the answer's JSON and its headers.
+    pub async fn call_for_headers(
+        &self,
+        call: Call<'_>,
+    ) -> Result<(Value, HeaderMap), OperatorError> {
+        self.send(call).await
+    }
+
     /// Reads every page of a list, up to `top` rows.
     pub async fn list(
         &self,
@@ -245,15 +255,15 @@ impl ServiceClient {
             ..call
         };
         match self.send(call).await? {
-            (Value::Array(items), continuation) => Ok(Page {
+            (Value::Array(items), headers) => Ok(Page {
                 items,
-                continuation,
+                continuation: text(&headers, CONTINUATION),
             }),
             (other, _) => Err(self.unreadable(&format!("a list was expected, not {other}"))),
         }
     }
 
-    async fn send(&self, call: Call<'_>) -> Result<(Value, Option<String>), OperatorError> {
+    async fn send(&self, call: Call<'_>) -> Result<(Value, HeaderMap), OperatorError> {
         let url = self.url(&call);
         let mut request = self
             .http
@@ -277,21 +287,14 @@ impl ServiceClient {
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let header = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|v| v.to_str().ok())
-                .map(str::to_owned)
-        };
-        let continuation = header("x-ms-continuation");
+        let headers = response.headers().clone();
         let body = response.bytes().await.map_err(unreachable)?;
         let json = match body.is_empty() {
             true => Ok(Value::Null),
             false => serde_json::from_slice(&body),
         };
         match (status.is_success(), json) {
-            (true, Ok(json)) => Ok((json, continuation)),
+            (true, Ok(json)) => Ok((json, headers)),
             (true, Err(error)) => Err(self.unreadable(&error.to_string())),
             (false, json) => Err(refused(status, &json.unwrap_or(Value::Null))),
         }
@@ -323,6 +326,12 @@ impl ServiceClient {
         let expiry = clock::now().plus(TOKEN_LIFETIME);
         wire::sas::build(&resource, Some(&self.policy), expiry, &self.key)
     }
+}
+
+/// A header of an answer.
+pub fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.to_owned())
 }
 
 /// The last cause: what a person can act on ("connection refused", "invalid peer certificate: …").

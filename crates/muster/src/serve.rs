@@ -128,14 +128,19 @@ async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<R
         hub_host: host.clone(),
         entropy: Arc::new(SystemEntropy),
     };
-    Registry::open_keeping(&config.data_dir, init, config.retention, clock::now())
-        .await
-        .with_context(|| {
-            format!(
-                "cannot open the data directory {}",
-                config.data_dir.display()
-            )
-        })
+    Registry::open_keeping(
+        &config.data_dir,
+        init,
+        config.retention.clone(),
+        clock::now(),
+    )
+    .await
+    .with_context(|| {
+        format!(
+            "cannot open the data directory {}",
+            config.data_dir.display()
+        )
+    })
 }
 
 fn open_ports(

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use ids::{DeviceId, HubName, ModuleId, Timestamp};
 
 use crate::StorageError;
@@ -22,10 +24,34 @@ pub struct Event {
 /// An event and its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its place: 1, 2, 3, … over all hubs of the data directory.
+    /// Its number in the log of its hub: ascending, and never given to another.
     pub offset: u64,
     /// The event.
     pub event: Event,
+}
+
+/// Some events of a hub.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventPage {
+    /// In order.
+    pub events: Vec<StoredEvent>,
+    /// Numbers among them whose events are damaged. After a power cut also numbers that were about to be given out.
+    pub missing: Vec<RangeInclusive<u64>>,
+    /// Ask for what comes after this number.
+    pub next: u64,
+}
+
+/// How the log of a hub is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryState {
+    /// Whose it is.
+    pub hub: HubName,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// When its oldest event was taken.
+    pub oldest: Option<Timestamp>,
+    /// Whether the last attempt to write failed.
+    pub failing: bool,
 }
 
 /// Why an event was not kept, or none could be read.

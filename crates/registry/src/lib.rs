@@ -54,7 +54,7 @@ pub use enrollment::{
 };
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{OpenError, StorageError};
-pub use event::{Event, EventError, StoredEvent};
+pub use event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
 pub use identity::{
     Credentials, DeviceRecord, Identity, IdentityError, IdentityRecord, ModuleRecord,
 };
@@ -72,7 +72,7 @@ pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError,
     Busy, Carried, Init, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS, MAX_LINKED_HUBS,
     MAX_MODULES, MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES, Placed, Registry, Renamed, Retention,
-    Settled, Ticket,
+    Settled, TelemetryLimits, TelemetryRetention, Ticket,
 };
 pub use resource::{
     DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ids::{HubHost, HubName, Timestamp};
 use store::audit::AuditLimits;
-use store::log::{EventLog, LogOptions};
 use store::{DataDirectory, Store, Tx};
 
 use crate::actor::Actor;
@@ -46,6 +45,9 @@ mod configurations;
 mod evaluate;
 
 mod events;
+mod logs;
+
+pub use logs::{TelemetryLimits, TelemetryRetention};
 
 pub use acts::Act;
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError};
@@ -58,6 +60,7 @@ pub use init::Renamed;
 pub use refusals::ListError;
 
 use enrollments::EnrollmentCache;
+use logs::HubLogs;
 use served::{ServedNow, ServiceCell};
 use unreadable::Unreadable;
 use watchers::Watchers;
@@ -93,12 +96,14 @@ pub struct Init {
 }
 
 /// How much is kept of what happened, and how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// The audit.
     pub audit: AuditLimits,
     /// Refusals, since they came last.
     pub refusals: Duration,
+    /// Telemetry.
+    pub telemetry: TelemetryRetention,
 }
 
 impl Default for Retention {
@@ -107,6 +112,7 @@ impl Default for Retention {
         Self {
             audit: AuditLimits::default(),
             refusals: Duration::from_secs(30 * 24 * 3600),
+            telemetry: TelemetryRetention::default(),
         }
     }
 }
@@ -125,7 +131,7 @@ pub struct Registry {
 
 struct Inner {
     store: Kept,
-    log: EventLog,
+    logs: HubLogs,
     entropy: Arc<dyn Entropy>,
     served: Arc<ServedNow>,
     watchers: Arc<Watchers>,
@@ -161,16 +167,23 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Self, OpenError> {
         let directory = DataDirectory::lock(data_dir)?;
-        let log = EventLog::open(&directory, LogOptions::default())?;
         let store = Kept::new(Store::open_with(directory, retention.audit)?);
         let entropy = init.entropy.clone();
         let prepare = move |tx: &Tx<'_>| init::prepare(tx, &init, now);
         let renamed = store.of_itself(prepare).await?;
         let served = Arc::new(ServedNow::new(store.read(served::read)?));
+        let hubs: Vec<_> = served
+            .get()
+            .hubs
+            .iter()
+            .map(|hub| hub.name.clone())
+            .collect();
+        let telemetry = retention.telemetry.clone();
+        let logs = HubLogs::open(data_dir, &hubs, telemetry, entropy.clone()).await?;
         let service = served.cell(|_| true).ok_or(OpenError::Empty)?;
         let inner = Inner {
             store,
-            log,
+            logs,
             entropy,
             served,
             watchers: Arc::default(),
@@ -239,12 +252,15 @@ impl Registry {
         })
     }
 
-    /// Commits a small write: whether storage can be written now (`/readyz`).
+    /// Commits a small write, and asks the event logs: whether storage can be written now (`/readyz`).
     ///
     /// # Errors
     /// When it cannot.
     pub async fn require_writable(&self) -> Result<(), StorageError> {
-        self.inner.store.of_itself(|tx| Ok(tx.touch()?)).await
+        let touched: Result<_, StorageError> =
+            self.inner.store.of_itself(|tx| Ok(tx.touch()?)).await;
+        self.require_telemetry_writable().await?;
+        touched
     }
 
     fn id_scope(&self) -> String {

@@ -125,7 +125,8 @@ async fn check(directory: &Path, said: &Acknowledged) {
     }
     assert_eq!(records, devices, "as many registrations as devices");
     for (offset, number) in &said.events {
-        let read = registry.read_events(offset - 1, 1).await.unwrap();
+        let read = registry.read_events(&hub, offset - 1, 1).await.unwrap();
+        let read = read.events;
         assert_eq!(
             (read[0].offset, &read[0].event.body),
             (*offset, &format!("d{number}").into_bytes())

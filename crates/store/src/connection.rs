@@ -17,8 +17,9 @@ pub(crate) fn open_writer(file: &Arc<Path>) -> Result<Connection, OpenError> {
     create_private(file)?;
     let mut connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Durable means on disk: the WAL is synced at every commit. 64 MiB of cache keep the upper levels of the indexes.
+    // A WAL that a long scan let grow is cut to 64 MiB again.
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                   PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
+                   PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;";
     connection
         .execute_batch(pragmas)
         .map_err(|error| StoreError::sql("opening", file, error))?;
@@ -185,5 +186,21 @@ impl<'c> Tx<'c> {
         self.wrote.set(true);
         let run = || self.connection.prepare_cached(sql)?.execute(params);
         run().map_err(|error| StoreError::sql("writing", self.file, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // B4.
+    #[test]
+    fn a_journal_that_grew_is_cut_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let file: Arc<Path> = directory.path().join("muster.db").into();
+        let connection = open_writer(&file).unwrap();
+        let limit =
+            connection.query_row("PRAGMA journal_size_limit", [], |row| row.get::<_, i64>(0));
+        assert_eq!(limit.unwrap(), 64 << 20);
     }
 }

@@ -18,11 +18,7 @@ impl DataDirectory {
     /// # Errors
     /// When another process holds it, or it cannot be created or written.
     pub fn lock(path: &Path) -> Result<Self, OpenError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(OpenError::io("creating directory", path))?;
+        make_durable(path).map_err(OpenError::io("creating directory", path))?;
         std::fs::set_permissions(path, Permissions::from_mode(0o700))
             .map_err(OpenError::io("closing to other users", path))?;
         let file = path.join("server.lock");
@@ -64,6 +60,20 @@ impl DataDirectory {
     pub(crate) fn events(path: &Path) -> PathBuf {
         path.join("events")
     }
+}
+
+/// Makes a folder, and those above it that are missing. A new folder is durable when the one above it is synced.
+pub(crate) fn make_durable(path: &Path) -> std::io::Result<()> {
+    let missing: Vec<_> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn read_holder(lock: &mut File) -> Option<u32> {

@@ -1,112 +1,172 @@
-//! The event log: records in preallocated segments, each record with its length, checksum and number.
+//! The event log of one hub: records in files that are written in advance, each record with its number, time and checksums.
 //!
-//! [`EventLog::append`] returns after the record is on disk; records that arrive together share one fdatasync. Opening
-//! scans the last segment to the first bad frame and forgets what is behind it: that was never acknowledged. Old segments
-//! go when there are more than [`LogOptions::segments`].
+//! [`EventLog::append`] returns after the records are on disk; what arrives together shares one sync. A sync or write that
+//! fails is not repeated: the log goes on in a new file. A record that is damaged costs that record: readers are told which
+//! numbers are missing. A number is never given out twice, whatever is damaged. The oldest files go when the log is larger or
+//! older than [`LogOptions`] say.
+//!
+//! [`shared`] reads the log that older versions kept for all hubs together.
 
+mod disk;
 mod frame;
 mod reader;
+mod recover;
 mod segment;
+pub mod shared;
 mod writer;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::{DataDirectory, OpenError, StoreError};
+use crate::{DataDirectory, StoreError};
+use disk::{Disk, Files};
 use segment::Segment;
-use writer::{Append, LogWriter};
+use writer::{Append, Entry, Job, LogWriter};
 
 pub use frame::MAX_RECORD;
 
-/// Records that may wait for the writer; more callers wait to be let in.
+/// Jobs that may wait for the writer; more callers wait to be let in.
 const QUEUE: usize = 8192;
+/// KiB of records that may wait for the writer; more callers wait to be let in.
+const QUEUE_KIB: usize = 64 * 1024;
 
-/// How large the log is.
+/// How much of a log is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Bytes of one segment; written with zeros when it is begun.
+    /// Most bytes of one file, unless a single record needs more. The first is smaller.
     pub segment_bytes: u64,
-    /// Most segments that are kept; the oldest goes first. At least 2.
-    pub segments: usize,
+    /// Most bytes of all files together. The last file always stays.
+    pub bytes: u64,
+    /// How long a record is kept at least; it goes with its file, at most a tenth later. `None`: as long as there is room.
+    pub keep: Option<Duration>,
+    /// A disk that failed is asked again after this time.
+    pub retry: Duration,
+}
+
+impl LogOptions {
+    /// For a log of so many bytes and records of such an age.
+    #[must_use]
+    pub fn keeping(bytes: u64, keep: Option<Duration>) -> Self {
+        Self {
+            // What is deleted at once shall be a small part of what is kept.
+            segment_bytes: (bytes / 8).clamp(128 << 10, 16 << 20),
+            bytes,
+            keep,
+            retry: Duration::from_secs(1),
+        }
+    }
 }
 
 impl Default for LogOptions {
-    /// 64 segments of 16 MiB.
+    /// 1 GiB, as long as there is room.
     fn default() -> Self {
-        Self {
-            segment_bytes: 16 << 20,
-            segments: 64,
-        }
+        Self::keeping(1 << 30, None)
     }
 }
 
 /// One record and its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// 1, 2, 3, …
+    /// Ascending. Without gaps, unless the log was damaged or cut off.
     pub offset: u64,
+    /// What the appender said of the time, units of 100 ns since 1970.
+    pub at: i64,
     /// What was appended.
     pub payload: Vec<u8>,
 }
 
-/// A log of a data directory. Cheap to clone; the last clone that is dropped waits for the writer to finish.
+/// What a reader gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// In order.
+    pub records: Vec<Record>,
+    /// Numbers among them that were given out and cannot be read: their records are damaged. After a power cut also numbers that
+    /// were about to be given out.
+    pub missing: Vec<RangeInclusive<u64>>,
+    /// Ask for what comes after this number.
+    pub next: u64,
+}
+
+/// Whether a log can be written.
+#[derive(Debug, Clone)]
+pub(crate) enum Health {
+    Good,
+    /// The last attempt failed; it is tried again with the next record.
+    Failing(StoreError),
+}
+
+/// The log of a hub. Cheap to clone; the last clone that is dropped waits for the writer to finish.
 #[derive(Clone)]
 pub struct EventLog {
     shared: Arc<Shared>,
 }
 
-/// The segments, oldest first; the last one is written to.
+/// The files, oldest first.
 type Segments = Arc<RwLock<Vec<Arc<Segment>>>>;
 
 struct Shared {
-    queue: Option<mpsc::Sender<Append>>,
+    queue: Option<mpsc::Sender<Job>>,
+    room: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
     segments: Segments,
     durable: watch::Receiver<u64>,
-    directory: Arc<Path>,
+    health: watch::Receiver<Health>,
+    folder: Arc<Path>,
+}
+
+/// Where the logs of a data directory are, each in a folder of its own.
+#[must_use]
+pub fn folder(data_dir: &Path) -> PathBuf {
+    DataDirectory::events(data_dir)
 }
 
 impl EventLog {
-    /// Opens the log of a data directory that this process holds; begins it when there is none.
+    /// Opens the log in a folder; begins it when there is none. Nobody else may have it open. `seed` is to be random: from it
+    /// comes what no sender may guess.
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub fn open(directory: &DataDirectory, options: LogOptions) -> Result<Self, OpenError> {
-        Self::open_at(DataDirectory::events(directory.path()), options)
+    pub fn open_at(folder: PathBuf, options: LogOptions, seed: u64) -> Result<Self, StoreError> {
+        Self::open_on(Arc::new(Files), folder, options, seed)
     }
 
-    /// Opens the log in a folder of its own.
-    ///
-    /// # Errors
-    /// When a file cannot be read or written.
-    pub fn open_at(folder: PathBuf, options: LogOptions) -> Result<Self, OpenError> {
-        let directory: Arc<Path> = folder.into();
-        let (segments, tail) = segment::recover(&directory, options)?;
-        let last = tail.next_offset - 1;
-        let segments: Segments = Arc::new(RwLock::new(segments));
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        folder: PathBuf,
+        options: LogOptions,
+        seed: u64,
+    ) -> Result<Self, StoreError> {
+        let folder: Arc<Path> = folder.into();
+        let recovered = recover::recover(&*disk, &folder, options)?;
+        let segments: Segments = Arc::new(RwLock::new(recovered.segments.clone()));
         let (sender, queue) = mpsc::channel(QUEUE);
-        let (told, durable) = watch::channel(last);
+        let (told, durable) = watch::channel(recovered.tail.previous);
+        let (well, health) = watch::channel(Health::Good);
         let writer = LogWriter::new(
-            directory.clone(),
+            disk,
+            folder.clone(),
             options,
-            segments.clone(),
-            tail,
-            queue,
-            told,
+            (segments.clone(), recovered),
+            seed,
+            (told, well),
         );
         let thread = std::thread::Builder::new()
             .name("event-log".to_owned())
-            .spawn(move || writer.run())
-            .map_err(OpenError::io("starting the writer of", &directory))?;
+            .spawn(move || writer.run(queue))
+            .map_err(|error| StoreError::io("starting the writer of", &folder, error))?;
         let shared = Shared {
             queue: Some(sender),
+            room: Arc::new(Semaphore::new(QUEUE_KIB)),
             writer: Some(thread),
             segments,
             durable,
-            directory,
+            health,
+            folder,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -116,53 +176,118 @@ impl EventLog {
     /// Appends a record; returns its number after it is on disk.
     ///
     /// # Errors
-    /// When it has more than [`MAX_RECORD`] bytes or the file cannot be written. It is not in the log then.
-    pub async fn append(&self, payload: Vec<u8>) -> Result<u64, StoreError> {
-        if payload.len() > MAX_RECORD {
-            let cause = format!(
-                "a record has {} bytes, {MAX_RECORD} are allowed",
-                payload.len()
-            );
+    /// When it has more than [`MAX_RECORD`] bytes or the disk fails. It is not in the log then, or it was not acknowledged.
+    pub async fn append(&self, at: i64, payload: Vec<u8>) -> Result<u64, StoreError> {
+        self.append_all(at, vec![payload]).await
+    }
+
+    /// Appends records together; returns the number of the last one after all are on disk.
+    ///
+    /// # Errors
+    /// As of [`append`](Self::append), for all of them.
+    pub async fn append_all(&self, at: i64, payloads: Vec<Vec<u8>>) -> Result<u64, StoreError> {
+        let entry = |payload| Entry {
+            number: None,
+            at,
+            payload,
+        };
+        self.put(payloads.into_iter().map(entry).collect()).await
+    }
+
+    /// Appends records that have numbers already, ascending; what is in the log is passed over.
+    ///
+    /// # Errors
+    /// As of [`append`](Self::append).
+    pub async fn import(&self, records: Vec<Record>) -> Result<(), StoreError> {
+        let last = self.last();
+        let fresh = records.into_iter().filter(|record| record.offset > last);
+        let entry = |record: Record| Entry {
+            number: Some(record.offset),
+            at: record.at,
+            payload: record.payload,
+        };
+        self.put(fresh.map(entry).collect()).await.map(drop)
+    }
+
+    async fn put(&self, records: Vec<Entry>) -> Result<u64, StoreError> {
+        if records.is_empty() {
+            return Ok(self.last());
+        }
+        let longest = records.iter().map(|entry| entry.payload.len()).max();
+        if let Some(bytes) = longest.filter(|bytes| *bytes > MAX_RECORD) {
+            let cause = format!("a record has {bytes} bytes, {MAX_RECORD} are allowed");
             return Err(StoreError::words(
                 "appending to",
-                &self.shared.directory,
+                &self.shared.folder,
                 cause,
             ));
         }
-        let stopped = || {
-            StoreError::words(
-                "appending to",
-                &self.shared.directory,
-                "the writer has stopped",
-            )
-        };
-        let (caller, answer) = oneshot::channel();
-        let queue = self.shared.queue.as_ref().ok_or_else(stopped)?;
-        queue
-            .send(Append { payload, caller })
+        let bytes: usize = records.iter().map(|entry| entry.payload.len()).sum();
+        let kib = (bytes / 1024 + records.len()).min(QUEUE_KIB);
+        let room = self.shared.room.clone();
+        let held = room
+            .acquire_many_owned(u32::try_from(kib).unwrap_or(u32::MAX))
             .await
-            .map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+            .map_err(|_| self.stopped())?;
+        self.ask(|caller| {
+            Job::Append(Append {
+                records,
+                caller,
+                _held: held,
+            })
+        })
+        .await?
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, StoreError> {
+        let (caller, answer) = oneshot::channel();
+        let queue = self.shared.queue.as_ref().ok_or_else(|| self.stopped())?;
+        let sent = queue.send(job(caller)).await;
+        sent.map_err(|_| self.stopped())?;
+        answer.await.map_err(|_| self.stopped())
+    }
+
+    fn stopped(&self) -> StoreError {
+        StoreError::words(
+            "appending to",
+            &self.shared.folder,
+            "the writer has stopped",
+        )
     }
 
     /// Up to `max` records after a number (0 for the oldest kept), in order and at most 4 MiB of them, but one if there is one.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub async fn read(&self, after: u64, max: usize) -> Result<Vec<Record>, StoreError> {
+    pub async fn read(&self, after: u64, max: usize) -> Result<Page, StoreError> {
         let segments = self.shared.segments.clone();
-        let durable = *self.shared.durable.borrow();
+        let durable = self.last();
         let read =
             tokio::task::spawn_blocking(move || reader::read(&segments, after, max, durable));
-        read.await.map_err(|_| {
-            StoreError::words("reading", &self.shared.directory, "the reader panicked")
-        })?
+        read.await
+            .map_err(|_| StoreError::words("reading", &self.shared.folder, "the reader panicked"))?
     }
 
     /// The number of the newest record on disk, 0 when there is none.
     #[must_use]
     pub fn last(&self) -> u64 {
         *self.shared.durable.borrow()
+    }
+
+    /// The oldest record that is kept, if it can be read.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub async fn oldest(&self) -> Result<Option<Record>, StoreError> {
+        Ok(self.read(0, 1).await?.records.pop())
+    }
+
+    /// Bytes of its files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let segments = self.shared.segments.read();
+        let segments = segments.unwrap_or_else(std::sync::PoisonError::into_inner);
+        segments.iter().map(|segment| segment.bytes).sum()
     }
 
     /// Returns once a record after this number is on disk. Cancel-safe.
@@ -172,6 +297,47 @@ impl EventLog {
             // The writer has stopped: nothing will come any more.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Whether the last attempt to write failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        matches!(*self.shared.health.borrow(), Health::Failing(_))
+    }
+
+    /// Whether it can be written. A log that failed is tried again, but not more often than [`LogOptions::retry`] allows.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn require_writable(&self) -> Result<(), StoreError> {
+        if !self.is_failing() {
+            return Ok(());
+        }
+        self.ask(Job::Probe).await?
+    }
+
+    /// Forgets what is older than is kept, soon.
+    pub async fn trim(&self, now: i64) {
+        if let Some(queue) = &self.shared.queue {
+            // A writer that has stopped has nothing to forget any more.
+            let _ = queue.send(Job::Trim(now)).await;
+        }
+    }
+
+    /// Gives out no number below `next` from now on, also after a restart.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn advance(&self, next: u64) -> Result<(), StoreError> {
+        self.ask(|caller| Job::Advance(next, caller)).await?
+    }
+
+    /// Deletes the log. What is appended after this fails.
+    ///
+    /// # Errors
+    /// When the writer has stopped.
+    pub async fn retire(&self) -> Result<(), StoreError> {
+        self.ask(Job::Retire).await
     }
 }
 

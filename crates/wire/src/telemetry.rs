@@ -18,6 +18,11 @@ pub const MAX_BATCH: usize = 500;
 /// Content type of a batch.
 pub const BATCH: &str = "application/vnd.microsoft.iothub.json";
 
+/// Header of a page of events: ask for what comes after this number. It may be further than the last event of the page.
+pub const EVENTS_NEXT: &str = "x-muster-events-next";
+/// Header of a page of events: numbers up to there that were given out and cannot be read, as `FIRST-LAST,FIRST-LAST`.
+pub const EVENTS_MISSING: &str = "x-muster-events-missing";
+
 /// Headers of system properties, with the names that the property bag of MQTT gives them.
 const SYSTEM_HEADERS: [(&str, &str); 9] = [
     ("iothub-messageid", "$.mid"),

@@ -1,12 +1,15 @@
 //! `POST /devices/{id}/messages/events` of devices, and our own `GET /muster/v1/events` of operators.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use registry::StoredEvent;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
-use wire::telemetry::{BATCH, EventDocument, parse_batch, property_name};
+use wire::telemetry::{
+    BATCH, EVENTS_MISSING, EVENTS_NEXT, EventDocument, parse_batch, property_name,
+};
 
 use crate::error::HubError;
 use crate::telemetry::{self, Message, TelemetryError};
@@ -51,7 +54,7 @@ fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
     Ok(properties)
 }
 
-/// `?after=N&max=M&wait=S`: the hub's events behind offset N, waiting up to S seconds for the first one.
+/// `?after=N&max=M&wait=S`: the hub's events behind number N, waiting up to S seconds for the first one.
 pub(super) async fn read(call: &Call) -> Result<Answer, HubError> {
     let mut after = number(call, "after")?.unwrap_or(0);
     let max =
@@ -59,33 +62,40 @@ pub(super) async fn read(call: &Call) -> Result<Answer, HubError> {
     let max = max.clamp(1, MAX_EVENTS);
     let wait = number(call, "wait")?.unwrap_or(0).min(MAX_WAIT);
     let deadline = Instant::now() + Duration::from_secs(wait);
+    let registry = call.hub.registry();
+    let mut missing = Vec::new();
     loop {
-        let events = call
-            .hub
-            .registry()
-            .read_events(after, max)
+        let page = registry
+            .read_events(&call.name, after, max)
             .await
             .map_err(TelemetryError::from)?;
-        let last = events.last().map(|event| event.offset);
-        let own: Vec<Value> = events
-            .into_iter()
-            .filter(|event| event.event.hub == call.name)
-            .map(document)
-            .collect();
-        if !own.is_empty() {
-            return Ok(Answer::json(Value::Array(own)));
+        let moved = page.next > after;
+        after = page.next;
+        missing.extend(page.missing);
+        // One read looks at so much; where all of it is damaged, the caller is told how far that is, and asks again.
+        if !page.events.is_empty() || (moved && Instant::now() >= deadline) {
+            let shown = page.events.into_iter().map(document).collect();
+            return Ok(answer(shown, after, &missing));
         }
-        match last {
-            // Only events of other hubs: read on.
-            Some(last) => after = last,
-            None => {
-                let waited = timeout_at(deadline, call.hub.registry().wait_for_events(after)).await;
-                if waited.is_err() {
-                    return Ok(Answer::json(Value::Array(Vec::new())));
-                }
-            }
+        if moved {
+            continue;
+        }
+        let more = registry.wait_for_events(&call.name, after);
+        match timeout_at(deadline, more).await {
+            Ok(more) => more.map_err(TelemetryError::from)?,
+            Err(_late) => return Ok(answer(Vec::new(), after, &missing)),
         }
     }
+}
+
+fn answer(shown: Vec<Value>, next: u64, missing: &[RangeInclusive<u64>]) -> Answer {
+    let answer = Answer::json(Value::Array(shown)).with(EVENTS_NEXT, &next.to_string());
+    if missing.is_empty() {
+        return answer;
+    }
+    let range = |range: &RangeInclusive<u64>| format!("{}-{}", range.start(), range.end());
+    let ranges: Vec<_> = missing.iter().map(range).collect();
+    answer.with(EVENTS_MISSING, &ranges.join(","))
 }
 
 fn number(call: &Call, name: &str) -> Result<Option<u64>, HubError> {

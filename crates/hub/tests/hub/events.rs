@@ -212,7 +212,8 @@ async fn what_the_hub_stamps_is_forged_on_no_way_in() {
             );
         }
     }
-    let mut after = world.registry.last_event();
+    let hub = "hub".parse().unwrap();
+    let mut after = world.registry.last_event(&hub);
     for name in &names {
         send_every_way(&world, &key, name, "forged").await;
         let sent = events(&world, &format!("after={after}")).await;
@@ -267,4 +268,67 @@ async fn properties_count_with_the_body_and_may_be_long() {
     assert_eq!(all.len(), 3);
     assert_eq!(all[0]["properties"]["k"], long);
     assert_eq!(all[2]["properties"]["c"], control);
+}
+
+// B3, C9.
+#[tokio::test]
+async fn readers_are_told_what_is_damaged_and_where_to_go_on() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let mut device = world.device("d1", &key).await;
+    for body in [b"one", b"two", b"end"] {
+        device.send("", body).await.unwrap();
+    }
+    let folder = world.directory.path().join("events/hub");
+    let mut files = std::fs::read_dir(folder).unwrap();
+    let file = files.next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    for damaged in [b"two", b"end"] {
+        let place = bytes.windows(3).position(|window| window == damaged);
+        bytes[place.unwrap()] ^= 1;
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let read = async |query: &str| {
+        let path = format!("/muster/v1/events?{query}");
+        let reply = world.ask("GET", &path).send().await;
+        let header = |name: &str| reply.header(name).to_owned();
+        let told = (
+            header("x-muster-events-next"),
+            header("x-muster-events-missing"),
+        );
+        (reply.ok().as_array().unwrap().len(), told.0, told.1)
+    };
+    let text = |next: &str, missing: &str| (next.to_owned(), missing.to_owned());
+    let (events, next, missing) = read("after=0&max=2").await;
+    assert_eq!((events, (next, missing)), (1, text("3", "2-3")));
+    // A page without events that gets further.
+    let (events, next, missing) = read("after=1").await;
+    assert_eq!((events, (next, missing)), (0, text("3", "2-3")));
+    let (events, next, missing) = read("after=3&wait=0").await;
+    assert_eq!((events, (next, missing)), (0, text("3", "")));
+}
+
+/// Puts something where the folder of the hub's events is to be, so that none can be kept.
+fn break_storage(world: &World) -> std::path::PathBuf {
+    let in_the_way = world.directory.path().join("events/hub");
+    std::fs::create_dir_all(in_the_way.parent().unwrap()).unwrap();
+    std::fs::write(&in_the_way, "").unwrap();
+    in_the_way
+}
+
+// B2.
+#[tokio::test]
+async fn https_clients_are_told_to_come_again_while_nothing_can_be_kept() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let token = world.token("devices/d1", &key);
+    let post = || {
+        let ask = world.ask("POST", "/devices/d1/messages/events");
+        ask.token(&token).bytes(b"kept").send()
+    };
+    let in_the_way = break_storage(&world);
+    post().await.refused(503, "ServiceUnavailable");
+    std::fs::remove_file(in_the_way).unwrap();
+    assert_eq!(post().await.status, 204);
+    assert_eq!(events(&world, "").await.len(), 1);
 }

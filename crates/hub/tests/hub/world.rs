@@ -28,7 +28,7 @@ pub struct World {
     pub registry: Registry,
     clock: Arc<AtomicI64>,
     stop: watch::Sender<bool>,
-    _directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 impl World {
@@ -56,7 +56,7 @@ impl World {
             registry,
             clock,
             stop,
-            _directory: directory,
+            directory,
         }
     }
 

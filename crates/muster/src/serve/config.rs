@@ -13,7 +13,7 @@ mod limits;
 mod retention;
 
 use limits::LimitsTable;
-use retention::{AuditTable, RefusalsTable};
+use retention::{AuditTable, RefusalsTable, TelemetryTable};
 
 /// `muster serve` flags. A flag that is given overrides the same key of the configuration file.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -62,6 +62,8 @@ struct ConfigFile {
     audit: AuditTable,
     #[serde(default)]
     refusals: RefusalsTable,
+    #[serde(default)]
+    telemetry: TelemetryTable,
 }
 
 /// What the server runs with; made only by [`ServeConfig::from_flags`], so every value has been looked at.
@@ -125,7 +127,7 @@ impl ServeConfig {
             max_connections: file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
             connections_per_address: limits.connections_per_address(),
             limits: limits.of_devices(),
-            retention: retention::of(file.audit, file.refusals),
+            retention: retention::of(file.audit, file.refusals, file.telemetry),
         })
     }
 
@@ -218,6 +220,21 @@ pub const TEMPLATE: &str = "\
 
 # Days after which a refusal that has not come again is forgotten.
 # keep_days = 30
+
+# How much of what devices send is kept. Each hub has a log of its own; the oldest events go first.
+[telemetry]
+
+# MiB of each hub.
+# mib_per_hub = 1024
+
+# The same for single hubs, by name.
+# mib_of = { hub = 1024 }
+
+# Days that an event is kept at most, and up to a tenth longer; 0: as long as there is room. Azure keeps them for 1 to 7 days.
+# keep_days = 0
+
+# The same for single hubs, by name.
+# keep_days_of = { hub = 0 }
 ";
 
 #[cfg(test)]
@@ -237,9 +254,15 @@ mod tests {
             .collect();
         let file: ConfigFile = toml::from_str(&uncommented).unwrap();
         assert_eq!(file.https_port, Some(443));
-        assert_eq!(uncommented.lines().count(), 9 + 1 + 6 + 1 + 4 + 1 + 1);
-        let retention = retention::of(file.audit, file.refusals);
-        assert_eq!(retention, Retention::default());
+        assert_eq!(
+            uncommented.lines().count(),
+            9 + 1 + 6 + 1 + 4 + 1 + 1 + 1 + 4
+        );
+        let retention = retention::of(file.audit, file.refusals, file.telemetry);
+        let hub = ids::HubName::parse("hub").unwrap();
+        let mut usual = Retention::default();
+        usual.telemetry.of_hubs = vec![(hub, usual.telemetry.usual)];
+        assert_eq!(retention, usual);
         let limits = file.limits.unwrap();
         assert_eq!(
             limits.connections_per_address(),

@@ -16,6 +16,8 @@ use registry::Registry;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::clock;
+
 /// How long the answer of `/readyz` stands: anybody may ask, and each look is a commit.
 const READY_FOR: Duration = Duration::from_secs(1);
 
@@ -95,11 +97,30 @@ impl Health {
 
 async fn exposition(State(health): State<Health>) -> impl IntoResponse {
     health.dps.show_metrics();
+    show_telemetry(&health.registry).await;
     health.metrics.run_upkeep();
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
         health.metrics.render(),
     )
+}
+
+/// How the event logs of the hubs are. An age that jumps to little says that events go before anybody has read them.
+async fn show_telemetry(registry: &Registry) {
+    let now = clock::now();
+    for state in registry.telemetry_state().await {
+        let hub = state.hub.to_string();
+        let age = state.oldest.map_or(0.0, |at| now.since(at).as_secs_f64());
+        metrics::gauge!("muster_hub_telemetry_oldest_seconds", "hub" => hub.clone()).set(age);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gauge is a float; a terabyte is exact in it"
+        )]
+        let bytes = state.bytes as f64;
+        metrics::gauge!("muster_hub_telemetry_bytes", "hub" => hub.clone()).set(bytes);
+        let failing = if state.failing { 1.0 } else { 0.0 };
+        metrics::gauge!("muster_hub_telemetry_failing", "hub" => hub).set(failing);
+    }
 }
 
 #[cfg(test)]

@@ -1,69 +1,143 @@
-//! Telemetry: events as records of the log.
+//! Telemetry: events as records of their hub's log.
 //!
 //! A record is the length of a header (4 bytes, little-endian), the header (JSON) and the message.
 
-use ids::Timestamp;
+use ids::{HubName, Timestamp};
 use serde_json::{Value, json};
-use store::StoreError;
-use store::log::MAX_RECORD;
+use store::log::{EventLog, MAX_RECORD};
 
 use super::Registry;
 use crate::error::StorageError;
-use crate::event::{Event, EventError, StoredEvent};
+use crate::event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
 
 impl Registry {
-    /// Appends an event; returns its offset after it is on disk.
+    /// Appends an event; returns its number after it is on disk.
     ///
     /// # Errors
     /// See [`EventError`].
     pub async fn append_telemetry(&self, event: &Event) -> Result<u64, EventError> {
-        let record = encode(event);
-        if record.len() > MAX_RECORD {
+        self.append_all_telemetry(std::slice::from_ref(event)).await
+    }
+
+    /// Appends events of one hub together; returns the number of the last one after all are on disk.
+    ///
+    /// # Errors
+    /// See [`EventError`].
+    pub async fn append_all_telemetry(&self, events: &[Event]) -> Result<u64, EventError> {
+        let Some(newest) = events.last() else {
+            return Ok(0);
+        };
+        let records: Vec<_> = events.iter().map(encode).collect();
+        if let Some(record) = records.iter().find(|record| record.len() > MAX_RECORD) {
             return Err(EventError::TooLarge {
                 size: record.len(),
                 max: MAX_RECORD,
             });
         }
-        Ok(self.inner.log.append(record).await.map_err(StorageError)?)
+        let log = self.log_of(&newest.hub).await?;
+        let appended = log.append_all(newest.enqueued.ticks(), records).await;
+        Ok(appended.map_err(StorageError)?)
     }
 
-    /// Up to `max` events after `offset` (0 for the oldest kept), in order. Empty at the end of the log.
+    async fn log_of(&self, hub: &HubName) -> Result<EventLog, StorageError> {
+        let is_there = || self.served().hubs.iter().any(|local| local.name == *hub);
+        self.inner.logs.of(hub, is_there).await
+    }
+
+    /// Up to `max` events of a hub after a number (0 for the oldest kept), in order. None at the end of its log.
     ///
     /// # Errors
     /// When the storage fails.
     pub async fn read_events(
         &self,
+        hub: &HubName,
         after: u64,
         max: usize,
-    ) -> Result<Vec<StoredEvent>, EventError> {
-        let records = self
-            .inner
-            .log
-            .read(after, max)
-            .await
-            .map_err(StorageError)?;
-        let stored = |record: store::log::Record| {
-            let event = decode(&record.payload).ok_or_else(|| {
-                let cause = format!("event {} cannot be read", record.offset);
-                StorageError(StoreError::damaged(self.inner.store.directory(), cause))
-            })?;
-            Ok(StoredEvent {
-                offset: record.offset,
-                event,
-            })
-        };
-        records.into_iter().map(stored).collect()
+    ) -> Result<EventPage, EventError> {
+        let log = self.log_of(hub).await?;
+        let page = log.read(after, max).await.map_err(StorageError)?;
+        let mut missing = page.missing;
+        let mut events = Vec::with_capacity(page.records.len());
+        for record in page.records {
+            match decode(&record.payload) {
+                Some(event) => events.push(StoredEvent {
+                    offset: record.offset,
+                    event,
+                }),
+                // Whole, but not by our hand.
+                None => missing.push(record.offset..=record.offset),
+            }
+        }
+        missing.sort_unstable_by_key(|range| *range.start());
+        Ok(EventPage {
+            events,
+            missing,
+            next: page.next,
+        })
     }
 
-    /// The offset of the newest event, 0 when there is none.
+    /// The number of a hub's newest event, 0 when there is none.
     #[must_use]
-    pub fn last_event(&self) -> u64 {
-        self.inner.log.last()
+    pub fn last_event(&self, hub: &HubName) -> u64 {
+        self.inner.logs.opened(hub).map_or(0, |log| log.last())
     }
 
-    /// Returns once an event after `offset` is on disk. Cancel-safe.
-    pub async fn wait_for_events(&self, after: u64) {
-        self.inner.log.wait_after(after).await;
+    /// Returns once an event of a hub after this number is on disk. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the hub's log cannot be opened.
+    pub async fn wait_for_events(&self, hub: &HubName, after: u64) -> Result<(), EventError> {
+        self.log_of(hub).await?.wait_after(after).await;
+        Ok(())
+    }
+
+    /// Forgets events that are older than they are kept, also where no new ones come.
+    pub async fn expire_telemetry(&self, now: Timestamp) {
+        for (_, log) in self.inner.logs.all() {
+            log.trim(now.ticks()).await;
+        }
+    }
+
+    /// Asks the logs that could not be opened or written whether they can be now.
+    ///
+    /// # Errors
+    /// When one of them cannot.
+    pub(super) async fn require_telemetry_writable(&self) -> Result<(), StorageError> {
+        for hub in self.inner.logs.refused() {
+            self.log_of(&hub).await?;
+        }
+        for (_, log) in self.inner.logs.all() {
+            log.require_writable().await?;
+        }
+        Ok(())
+    }
+
+    /// How the logs of the hubs are.
+    pub async fn telemetry_state(&self) -> Vec<TelemetryState> {
+        let mut states = Vec::new();
+        for (hub, log) in self.inner.logs.all() {
+            // What cannot be read has no age; whoever reads events is told why.
+            let oldest = log.oldest().await.ok().flatten();
+            states.push(TelemetryState {
+                hub,
+                bytes: log.bytes(),
+                oldest: oldest.map(|record| Timestamp::from_ticks(record.at)),
+                failing: log.is_failing(),
+            });
+        }
+        states.extend(
+            self.inner
+                .logs
+                .refused()
+                .into_iter()
+                .map(|hub| TelemetryState {
+                    hub,
+                    bytes: 0,
+                    oldest: None,
+                    failing: true,
+                }),
+        );
+        states
     }
 }
 
@@ -84,7 +158,7 @@ fn encode(event: &Event) -> Vec<u8> {
     record
 }
 
-fn decode(record: &[u8]) -> Option<Event> {
+pub(super) fn decode(record: &[u8]) -> Option<Event> {
     let (length, rest) = record.split_first_chunk::<4>()?;
     let (header, body) =
         rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;

@@ -25,6 +25,10 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Arc<LocalHub>, ServingError> {
         let keeping = self.keeping();
+        let is_new = !self.served().hubs.iter().any(|hub| hub.name == name);
+        if is_new {
+            self.inner.logs.forget(&name).await;
+        }
         let target = format!("{name} at {host}");
         let create = move |tx: &Tx<'_>| {
             require_free(tx, &name, &host)?;
@@ -49,7 +53,7 @@ impl Registry {
     /// When there is none, it is in use, it is the first one, or the storage fails.
     pub async fn delete_hub(&self, name: &HubName, now: Timestamp) -> Result<(), ServingError> {
         let (keeping, name) = (self.keeping(), name.clone());
-        let target = name.to_string();
+        let (target, deleted) = (name.to_string(), name.clone());
         let delete = move |tx: &Tx<'_>| {
             let hubs = served::read(tx)?.hubs;
             let found = hubs.iter().position(|hub| hub.name == name);
@@ -72,7 +76,10 @@ impl Registry {
             remember_host(tx, &host, None, now)?;
             Ok(keeping.follow(tx)?)
         };
-        self.act(Act::DeleteHub, target, delete).await
+        self.act(Act::DeleteHub, target, delete).await?;
+        // Its events are its devices', and it has none. Another hub of this name is another hub.
+        self.inner.logs.forget(&deleted).await;
+        Ok(())
     }
 
     /// Links a hub to this service, or changes its link.

@@ -138,7 +138,7 @@ pub(crate) async fn events_are_read_in_order(bench: Bench) {
         properties: vec![("a".to_owned(), "b".to_owned())],
         body: body.as_bytes().to_vec(),
     };
-    assert_eq!(bench.registry.last_event(), 0);
+    assert_eq!(bench.registry.last_event(&hub()), 0);
     let events = [event("one"), event("two"), event("three")];
     for (offset, event) in (1..).zip(&events) {
         assert_eq!(
@@ -146,8 +146,10 @@ pub(crate) async fn events_are_read_in_order(bench: Bench) {
             offset
         );
     }
-    bench.registry.wait_for_events(2).await;
-    let read = bench.registry.read_events(1, 10).await.unwrap();
+    bench.registry.wait_for_events(&hub(), 2).await.unwrap();
+    let page = bench.registry.read_events(&hub(), 1, 10).await.unwrap();
+    assert_eq!((&page.missing, page.next), (&vec![], 3));
+    let read = page.events;
     assert_eq!(
         read.iter().map(|stored| stored.offset).collect::<Vec<_>>(),
         [2, 3]

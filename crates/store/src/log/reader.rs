@@ -1,13 +1,18 @@
-use std::os::unix::fs::FileExt;
+//! Reading: records in order, and which numbers are missing among them.
+
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError};
 
-use super::frame::{self, HEADER, MAX_RECORD};
-use super::segment::Segment;
-use super::{Record, Segments};
+use super::segment::{Segment, Walk};
+use super::{Page, Record, Segments};
 use crate::StoreError;
 
-/// Most bytes of one answer.
+/// Most bytes of records of one answer.
 const ANSWER: usize = 4 << 20;
+/// Most ranges of missing numbers of one answer.
+const MISSING: usize = 64;
+/// Bytes that are read for one answer before it stops at the end of a file, however little was found.
+const LOOKED_AT: u64 = 32 << 20;
 
 /// Reads up to `max` records after `after`, none behind `durable`.
 pub(crate) fn read(
@@ -15,79 +20,102 @@ pub(crate) fn read(
     after: u64,
     max: usize,
     durable: u64,
-) -> Result<Vec<Record>, StoreError> {
-    let mut records = Vec::new();
-    let mut bytes = 0;
+) -> Result<Page, StoreError> {
     let segments = segments
         .read()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    let oldest = segments.first().map_or(1, |segment| segment.first);
-    let wanted = after.saturating_add(1).max(oldest);
+    // What was deleted because it was old is not missing.
+    let oldest = segments.first().map_or(0, |segment| segment.first - 1);
+    let mut reading = Reading {
+        max,
+        bytes: 0,
+        looked_at: 0,
+        page: Page {
+            records: Vec::new(),
+            missing: Vec::new(),
+            next: after.max(oldest.min(durable)),
+        },
+    };
     for (index, segment) in segments.iter().enumerate() {
         let last = segments
             .get(index + 1)
             .map_or(durable, |next| next.first - 1)
             .min(durable);
-        if last < wanted || records.len() >= max || bytes >= ANSWER {
+        if last <= reading.page.next {
             continue;
         }
-        read_segment(segment, wanted, last, &mut |record| {
-            bytes += record.payload.len();
-            records.push(record);
-            records.len() < max && bytes < ANSWER
-        })?;
-    }
-    Ok(records)
-}
-
-/// Gives the records `wanted..=last` of a segment to `take`, until it answers that it has enough.
-fn read_segment(
-    segment: &Arc<Segment>,
-    wanted: u64,
-    last: u64,
-    take: &mut impl FnMut(Record) -> bool,
-) -> Result<(), StoreError> {
-    let (mut offset, mut position) = segment.near(wanted);
-    let mut buffer = Vec::new();
-    let mut at = 0;
-    while offset <= last {
-        let payload = match frame::decode(&buffer[at..], offset) {
-            Some(payload) => payload,
-            None => {
-                // The buffer ends inside this record: go on from its beginning.
-                position += at as u64;
-                at = 0;
-                fill(segment, position, &mut buffer)?;
-                frame::decode(&buffer, offset).ok_or_else(|| {
-                    StoreError::words(
-                        "reading",
-                        &segment.path,
-                        format!("record {offset} is damaged"),
-                    )
-                })?
-            }
-        };
-        let next = at + HEADER + payload.len();
-        segment.mark(offset, position + at as u64);
-        if offset >= wanted
-            && !take(Record {
-                offset,
-                payload: payload.to_vec(),
-            })
-        {
-            return Ok(());
+        reading
+            .segment(segment, last)
+            .map_err(|error| StoreError::io("reading", &segment.path, error))?;
+        if reading.is_full() {
+            return Ok(reading.page);
         }
-        at = next;
-        offset += 1;
+        if reading.looked_at >= LOOKED_AT {
+            reading.missing_up_to(last);
+            return Ok(reading.page);
+        }
     }
-    Ok(())
+    reading.missing_up_to(durable);
+    Ok(reading.page)
 }
 
-fn fill(segment: &Segment, position: u64, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
-    let failed = |error| StoreError::io("reading", &segment.path, error);
-    let size = segment.file.metadata().map_err(failed)?.len();
-    let wanted = ((HEADER + MAX_RECORD) as u64).min(size.saturating_sub(position));
-    buffer.resize(usize::try_from(wanted).unwrap_or_default(), 0);
-    segment.file.read_exact_at(buffer, position).map_err(failed)
+/// An answer that is being made.
+struct Reading {
+    max: usize,
+    bytes: usize,
+    looked_at: u64,
+    page: Page,
+}
+
+impl Reading {
+    fn is_full(&self) -> bool {
+        self.page.records.len() >= self.max
+            || self.bytes >= ANSWER
+            || self.page.missing.len() >= MISSING
+    }
+
+    /// Numbers up to `number` are not there.
+    fn missing_up_to(&mut self, number: u64) {
+        let first = self.page.next + 1;
+        if number < first {
+            return;
+        }
+        self.page.next = number;
+        match self.page.missing.last_mut() {
+            Some(last) if last.end() + 1 == first => *last = *last.start()..=number,
+            _ => self.page.missing.push(RangeInclusive::new(first, number)),
+        }
+    }
+
+    /// Takes the records of a file up to the number `last`, until the answer is full.
+    fn segment(&mut self, segment: &Arc<Segment>, last: u64) -> std::io::Result<()> {
+        let begin = segment.near(self.page.next + 1);
+        let mut walk = Walk::new(segment, begin, segment.first..last + 1);
+        while let Some(met) = walk.step()? {
+            segment.place(met.head.number, met.position);
+            if met.head.number <= self.page.next {
+                continue;
+            }
+            self.missing_up_to(met.head.previous);
+            match met.payload {
+                Some(payload) => {
+                    self.page.next = met.head.number;
+                    self.bytes += payload.len();
+                    self.page.records.push(Record {
+                        offset: met.head.number,
+                        at: met.head.at,
+                        payload: payload.to_vec(),
+                    });
+                }
+                None => self.missing_up_to(met.head.number),
+            }
+            // The last one that may be in it: what follows is zeros, or was never acknowledged.
+            if self.is_full() || met.head.number == last {
+                break;
+            }
+        }
+        self.looked_at += walk.read;
+        Ok(())
+    }
 }

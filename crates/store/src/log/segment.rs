@@ -1,191 +1,343 @@
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Error, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+//! One file of the log: a first page that says which numbers were given out, then records, then zeros.
+
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use super::LogOptions;
-use super::frame::{self, HEADER};
-use crate::{OpenError, StoreError};
+use super::disk::{self, Disk, DiskFile};
+use super::frame::{self, HEAD, Head};
+use crate::StoreError;
 
+/// Records begin behind the first page, which is written again and again.
+pub(crate) const PAGE: u64 = 4096;
 /// One place is remembered for so many records, so that a read begins near its first one.
-const MARK_EVERY: u64 = 256;
+const PLACE_EVERY: u64 = 256;
+/// Bytes that are read at once.
+const CHUNK: usize = 64 * 1024;
+/// Bytes of the first page that say something.
+const MARK: usize = 44;
+const MAGIC: &[u8; 8] = b"MSTREVT2";
+const EXTENSION: &str = "log2";
 
-/// One file of the log: records from `first` on, then zeros.
-#[derive(Debug)]
-pub(crate) struct Segment {
-    pub(crate) first: u64,
-    pub(crate) file: File,
-    pub(crate) path: PathBuf,
-    /// (number, position) of some records, ascending.
-    marks: Mutex<Vec<(u64, u64)>>,
+/// What the first page says. It is written with every group of records and synced with them: when the last records are
+/// damaged, it still tells that their numbers were given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// No smaller number may be given out.
+    pub(crate) next: u64,
+    /// The last number that was given out.
+    pub(crate) previous: u64,
+    /// When the newest record was appended, ticks; `i64::MIN` when there is none.
+    pub(crate) newest: i64,
+    /// First number of the file that follows, 0 while there is none: that file cannot disappear unnoticed.
+    pub(crate) successor: u64,
 }
 
-/// Where the next record goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tail {
-    pub(crate) next_offset: u64,
-    pub(crate) position: u64,
+impl Mark {
+    pub(crate) fn encode(&self, salt: u64) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&self.next.to_le_bytes());
+        bytes.extend_from_slice(&self.previous.to_le_bytes());
+        bytes.extend_from_slice(&self.newest.to_le_bytes());
+        bytes.extend_from_slice(&self.successor.to_le_bytes());
+        let crc = frame::checksum(salt, &bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    fn decode(salt: u64, bytes: &[u8]) -> Option<Self> {
+        let (checked, crc) = bytes.split_at_checked(MARK - 4)?;
+        let (magic, fields) = checked.split_first_chunk::<8>()?;
+        let (next, fields) = fields.split_first_chunk::<8>()?;
+        let (previous, fields) = fields.split_first_chunk::<8>()?;
+        let (newest, successor) = fields.split_first_chunk::<8>()?;
+        let crc = u32::from_le_bytes(*crc.first_chunk::<4>()?);
+        let is_whole = magic == MAGIC && crc == frame::checksum(salt, checked);
+        is_whole.then_some(Self {
+            next: u64::from_le_bytes(*next),
+            previous: u64::from_le_bytes(*previous),
+            newest: i64::from_le_bytes(*newest),
+            successor: u64::from_le_bytes(*successor.first_chunk::<8>()?),
+        })
+    }
+}
+
+/// One file of the log.
+pub(crate) struct Segment {
+    /// Files follow each other in this order.
+    pub(crate) serial: u64,
+    /// No record in it has a smaller number.
+    pub(crate) first: u64,
+    pub(crate) salt: u64,
+    pub(crate) file: Box<dyn DiskFile>,
+    pub(crate) path: PathBuf,
+    /// Size of the file.
+    pub(crate) bytes: u64,
+    /// Records end here; of a file that is not written to any more, its size.
+    end: AtomicU64,
+    /// When its first and its newest record were appended, as far as that is known.
+    oldest: AtomicI64,
+    newest: AtomicI64,
+    /// (number, position) of some records, ascending.
+    places: Mutex<Vec<(u64, u64)>>,
+}
+
+/// A file's name, read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Named {
+    serial: u64,
+    first: u64,
+    salt: u64,
+    path: PathBuf,
+}
+
+impl Named {
+    /// What a path in the folder of a log is; `None` when it is none of the log's.
+    pub(crate) fn read(path: &Path) -> std::io::Result<Option<Self>> {
+        let text =
+            |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
+        match text(path.extension()).as_deref() {
+            Some(EXTENSION) => {}
+            Some(other) if other.starts_with("log") => return Err(disk::unknown_name(path)),
+            _ => return Ok(None),
+        }
+        let stem = text(path.file_stem()).unwrap_or_default();
+        let mut parts = stem.splitn(3, '-');
+        let mut read = || {
+            let (serial, first, salt) = (parts.next()?, parts.next()?, parts.next()?);
+            Some(Self {
+                serial: serial.parse().ok()?,
+                first: first.parse().ok().filter(|first| *first > 0)?,
+                salt: u64::from_str_radix(salt, 16).ok()?,
+                path: path.to_owned(),
+            })
+        };
+        Ok(read())
+    }
 }
 
 impl Segment {
-    fn path(folder: &Path, first: u64) -> PathBuf {
-        folder.join(format!("{first:020}.log"))
+    /// Begins a file.
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        folder: &Path,
+        (serial, first, salt): (u64, u64, u64),
+        bytes: u64,
+        mark: Mark,
+    ) -> Result<Self, StoreError> {
+        let path = folder.join(format!("{serial:010}-{first:020}-{salt:016x}.{EXTENSION}"));
+        let file = disk
+            .create(&path, &mark.encode(salt), bytes)
+            .map_err(|error| StoreError::io("beginning", &path, error))?;
+        Ok(Self {
+            serial,
+            first,
+            salt,
+            file,
+            path,
+            bytes,
+            end: AtomicU64::new(PAGE),
+            oldest: AtomicI64::new(i64::MIN),
+            newest: AtomicI64::new(i64::MIN),
+            places: Mutex::default(),
+        })
     }
 
-    /// Begins a segment: its bytes are written now, so that an append changes no metadata and fdatasync stays cheap.
-    pub(crate) fn create(folder: &Path, first: u64, bytes: u64) -> Result<Self, StoreError> {
-        let path = Self::path(folder, first);
-        let failed = |error| StoreError::io("beginning", &path, error);
-        let unfinished = path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)
-            .map_err(failed)?;
-        let filled = fill(&mut file, bytes).and_then(|()| std::fs::rename(&unfinished, &path));
-        if let Err(error) = filled.and_then(|()| File::open(folder)?.sync_all()) {
-            // A disk that is full shall not stay full because of the attempt.
-            let _ = std::fs::remove_file(&unfinished);
-            return Err(failed(error));
+    /// Opens a file that is not written to any more, unless [`ends_at`](Self::ends_at) says otherwise.
+    pub(crate) fn open(disk: &dyn Disk, named: Named) -> Result<(Self, Option<Mark>), StoreError> {
+        let Named {
+            serial,
+            first,
+            salt,
+            path,
+        } = named;
+        let read = || {
+            let file = disk.open(&path)?;
+            let bytes = file.len()?;
+            let mut page = [0; MARK];
+            let got = file.read_at(&mut page, 0)?;
+            Ok((file, bytes, Mark::decode(salt, &page[..got])))
+        };
+        let (file, bytes, mark) =
+            read().map_err(|error| StoreError::io("opening", &path, error))?;
+        let segment = Self {
+            serial,
+            first,
+            salt,
+            file,
+            path,
+            bytes,
+            end: AtomicU64::new(bytes),
+            oldest: AtomicI64::new(i64::MIN),
+            newest: AtomicI64::new(mark.map_or(i64::MIN, |mark| mark.newest)),
+            places: Mutex::default(),
+        };
+        Ok((segment, mark))
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn room(&self) -> u64 {
+        self.bytes.saturating_sub(self.end())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end() <= PAGE
+    }
+
+    /// When its newest record was appended, as far as that is known.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        Some(self.newest.load(Ordering::Relaxed)).filter(|at| *at != i64::MIN)
+    }
+
+    /// When its first record was appended, as far as that is known.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        Some(self.oldest.load(Ordering::Relaxed)).filter(|at| *at != i64::MIN)
+    }
+
+    /// Records now end at `end`; the newest was appended at `newest`.
+    pub(crate) fn ends_at(&self, end: u64, oldest: i64, newest: i64) {
+        if self.oldest().is_none() {
+            self.oldest.store(oldest, Ordering::Relaxed);
         }
-        Ok(Self {
-            first,
-            file,
-            path,
-            marks: Mutex::default(),
-        })
-    }
-
-    fn open(path: PathBuf, first: u64) -> Result<Self, OpenError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(OpenError::io("opening", &path))?;
-        Ok(Self {
-            first,
-            file,
-            path,
-            marks: Mutex::default(),
-        })
+        self.newest.fetch_max(newest, Ordering::Relaxed);
+        self.end.store(end, Ordering::Release);
     }
 
     /// Remembers where a record is, when it is one of those remembered.
-    pub(crate) fn mark(&self, offset: u64, position: u64) {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        if marks
-            .last()
-            .is_none_or(|(last, _)| offset >= last + MARK_EVERY)
-        {
-            marks.push((offset, position));
+    pub(crate) fn place(&self, number: u64, position: u64) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = places.last();
+        if last.is_none_or(|(last, _)| number >= last.saturating_add(PLACE_EVERY)) {
+            places.push((number, position));
         }
     }
 
-    /// A record at or before `offset`, and its position.
-    pub(crate) fn near(&self, offset: u64) -> (u64, u64) {
-        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = marks.partition_point(|(marked, _)| *marked <= offset);
-        after
-            .checked_sub(1)
-            .map_or((self.first, 0), |index| marks[index])
+    /// Where to begin to look for a record: at or before it.
+    pub(crate) fn near(&self, number: u64) -> u64 {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = places.partition_point(|(placed, _)| *placed <= number);
+        after.checked_sub(1).map_or(PAGE, |index| places[index].1)
     }
-}
 
-fn fill(file: &mut File, bytes: u64) -> std::io::Result<()> {
-    let zeros = vec![0; 1 << 18];
-    let mut left = bytes;
-    while left > 0 {
-        let some = zeros.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        file.write_all(&zeros[..some])?;
-        left -= some as u64;
-    }
-    file.sync_all()
-}
-
-/// Opens the segments of a folder, oldest first, and finds the end of the last one. Begins a segment when there is none.
-pub(crate) fn recover(
-    folder: &Path,
-    options: LogOptions,
-) -> Result<(Vec<Arc<Segment>>, Tail), OpenError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(OpenError::io("creating directory", folder))?;
-    let mut segments = Vec::new();
-    for first in names(folder).map_err(OpenError::io("listing", folder))? {
-        segments.push(Arc::new(Segment::open(
-            Segment::path(folder, first),
-            first,
-        )?));
-    }
-    let tail = match segments.last() {
-        Some(last) => find_tail(last).map_err(OpenError::io("recovering", &last.path))?,
-        None => {
-            segments.push(Arc::new(Segment::create(folder, 1, options.segment_bytes)?));
-            Tail {
-                next_offset: 1,
-                position: 0,
+    /// Whether there are only zeros from a position on.
+    pub(crate) fn is_zero_from(&self, mut position: u64) -> std::io::Result<bool> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match self.file.read_at(&mut buffer, position)? {
+                0 => return Ok(true),
+                got if buffer[..got].iter().any(|byte| *byte != 0) => return Ok(false),
+                got => position += got as u64,
             }
         }
-    };
-    Ok((segments, tail))
+    }
 }
 
-fn names(folder: &Path) -> std::io::Result<Vec<u64>> {
-    let mut firsts = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        match path.extension().and_then(|extension| extension.to_str()) {
-            // A segment that was being begun when the process ended.
-            Some("new") => std::fs::remove_file(&path)?,
-            Some("log") => {
-                let stem = path.file_stem().and_then(|stem| stem.to_str());
-                firsts.extend(
-                    stem.and_then(|stem| stem.parse::<u64>().ok())
-                        .filter(|first| *first > 0),
-                );
-            }
-            _ => {}
+/// A frame that was met.
+pub(crate) struct Met<'w> {
+    pub(crate) head: Head,
+    pub(crate) position: u64,
+    /// `None` when the payload is damaged.
+    pub(crate) payload: Option<&'w [u8]>,
+}
+
+/// Goes from frame to frame. What is no frame is passed over, to the next one that is.
+pub(crate) struct Walk<'s> {
+    segment: &'s Segment,
+    position: u64,
+    end: u64,
+    /// Numbers that may still come.
+    numbers: Range<u64>,
+    buffer: Vec<u8>,
+    /// Where the buffer's first byte is in the file.
+    base: u64,
+    /// Bytes read.
+    pub(crate) read: u64,
+}
+
+impl<'s> Walk<'s> {
+    /// From `position` on, over frames whose numbers are among `numbers`.
+    pub(crate) fn new(segment: &'s Segment, position: u64, numbers: Range<u64>) -> Self {
+        Self {
+            segment,
+            position,
+            end: segment.end(),
+            numbers,
+            buffer: Vec::new(),
+            base: position,
+            read: 0,
         }
     }
-    firsts.sort_unstable();
-    Ok(firsts)
-}
 
-/// Scans to the first frame that is not whole, and clears what is behind it: a later frame that happens to be whole must not
-/// come back to life when new records grow up to it.
-fn find_tail(segment: &Segment) -> std::io::Result<Tail> {
-    let size = usize::try_from(segment.file.metadata()?.len())
-        .map_err(|_| Error::new(ErrorKind::FileTooLarge, "the segment is larger than memory"))?;
-    let mut bytes = vec![0; size];
-    segment.file.read_exact_at(&mut bytes, 0)?;
-    let mut tail = Tail {
-        next_offset: segment.first,
-        position: 0,
-    };
-    let mut at = 0;
-    while let Some(payload) = frame::decode(&bytes[at..], tail.next_offset) {
-        segment.mark(tail.next_offset, tail.position);
-        at += HEADER + payload.len();
-        tail = Tail {
-            next_offset: tail.next_offset + 1,
-            position: at as u64,
+    /// The next frame; `None` when there is none.
+    pub(crate) fn step(&mut self) -> std::io::Result<Option<Met<'_>>> {
+        let Some(head) = self.find_head()? else {
+            return Ok(None);
         };
+        let (salt, position) = (self.segment.salt, self.position);
+        self.numbers.start = head.number + 1;
+        // What is cut off at the end of the file does not fit its checksum.
+        let range = self.window(HEAD + head.length)?;
+        self.position = position + head.frame();
+        let payload = self.buffer[range].get(HEAD..).unwrap_or_default();
+        Ok(Some(Met {
+            head,
+            position,
+            payload: head.fits(salt, payload).then_some(payload),
+        }))
     }
-    if bytes[at..].iter().any(|byte| *byte != 0) {
-        tracing::warn!(
-            file = %segment.path.display(), position = at, record = tail.next_offset,
-            "the event log ends in an unfinished record; it was not acknowledged and is dropped"
-        );
-        segment
-            .file
-            .write_all_at(&vec![0; size - at], tail.position)?;
-        segment.file.sync_data()?;
+
+    fn find_head(&mut self) -> std::io::Result<Option<Head>> {
+        let range = self.window(HEAD)?;
+        if let Some(head) = self.head_at(range.start) {
+            return Ok(Some(head));
+        }
+        loop {
+            let range = self.window(CHUNK)?;
+            if range.len() < HEAD {
+                return Ok(None);
+            }
+            let last = range.end - HEAD;
+            let mut at = range.start;
+            while at <= last {
+                if let Some(head) = self.head_at(at) {
+                    self.position += (at - range.start) as u64;
+                    return Ok(Some(head));
+                }
+                at += match self.buffer[at..range.end]
+                    .iter()
+                    .position(|byte| *byte != 0)
+                {
+                    // A head may begin with zeros, but not with so many.
+                    Some(zeros) => zeros.saturating_sub(HEAD).max(1),
+                    None => range.end - at,
+                };
+            }
+            self.position += (at.min(last + 1) - range.start) as u64;
+        }
     }
-    Ok(tail)
+
+    fn head_at(&self, at: usize) -> Option<Head> {
+        frame::head(self.segment.salt, self.buffer.get(at..)?)
+            .filter(|head| self.numbers.contains(&head.number))
+    }
+
+    /// Where the buffer holds up to `wanted` bytes from the position on; fewer at the end.
+    fn window(&mut self, wanted: usize) -> std::io::Result<Range<usize>> {
+        let left = usize::try_from(self.end.saturating_sub(self.position)).unwrap_or(usize::MAX);
+        let wanted = wanted.min(left);
+        let from = usize::try_from(self.position - self.base).unwrap_or(usize::MAX);
+        if from.saturating_add(wanted) <= self.buffer.len() {
+            return Ok(from..from + wanted);
+        }
+        self.buffer.resize(wanted.max(CHUNK.min(left)), 0);
+        let got = self.segment.file.read_at(&mut self.buffer, self.position)?;
+        self.buffer.truncate(got);
+        self.base = self.position;
+        self.read += got as u64;
+        Ok(0..wanted.min(got))
+    }
 }

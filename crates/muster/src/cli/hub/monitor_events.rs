@@ -1,10 +1,17 @@
 //! `muster hub monitor-events`.
 
-use reqwest::Method;
-use serde_json::Value;
+use std::io::{self, Write};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use wire::telemetry::{EVENTS_MISSING, EVENTS_NEXT};
+
+use crate::cli::output::Format;
 use crate::cli::{Invocation, output};
-use crate::operator::{Call, Service};
+use crate::operator::{self, Call, Service};
 
 /// `muster hub monitor-events`.
 #[derive(Debug, clap::Args)]
@@ -26,10 +33,13 @@ pub struct MonitorEvents {
     timeout: Option<u64>,
 }
 
-/// Prints one event a line, as JSON.
+/// Prints one event a line. A body that is JSON or text is shown as that.
 pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Hub)?;
     let (mut after, mut printed) = (flags.after.unwrap_or(0), 0);
+    if invocation.output == Format::Table {
+        output::line(&row(&HEADINGS.map(str::to_owned)))?;
+    }
     loop {
         let wait = flags.timeout.unwrap_or(30).min(30);
         let query = [
@@ -37,9 +47,9 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
             ("max", "100".to_owned()),
             ("wait", wait.to_string()),
         ];
-        let answer = client
-            .call(Call::new(Method::GET, &["muster", "v1", "events"]).query(&query))
-            .await?;
+        let call = Call::new(Method::GET, &["muster", "v1", "events"]).query(&query);
+        let (answer, headers) = client.call_for_headers(call).await?;
+        warn_of_missing(&headers)?;
         let events = answer.as_array().map_or(&[][..], Vec::as_slice);
         for event in events {
             after = event.get("offset").and_then(Value::as_u64).unwrap_or(after);
@@ -47,7 +57,7 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
             if flags.device_id.is_some() && flags.device_id.as_deref() != device {
                 continue;
             }
-            output::line(&event.to_string())?;
+            output::line(&line(invocation.output, readable(event.clone())))?;
             printed += 1;
             if flags.count == Some(printed) {
                 return Ok(());
@@ -56,5 +66,119 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
         if events.is_empty() && flags.timeout.is_some() {
             return Ok(());
         }
+        let next = operator::text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
+        after = next.unwrap_or(after);
+    }
+}
+
+fn warn_of_missing(headers: &HeaderMap) -> io::Result<()> {
+    match operator::text(headers, EVENTS_MISSING) {
+        Some(missing) => writeln!(
+            io::stderr(),
+            "warning: events {missing} are damaged and cannot be read; the server's disk may be failing"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Shows the body as what it is: JSON, text, or base64, which `base64Encoded` says then.
+fn readable(mut event: Value) -> Value {
+    let body = event
+        .get("body")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let Ok(bytes) = STANDARD.decode(body) else {
+        return event;
+    };
+    let says_json = event
+        .pointer("/systemProperties/content-type")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
+    let shown = match String::from_utf8(bytes) {
+        Ok(text) => match serde_json::from_str::<Value>(&text) {
+            // Without a content type `12` may be anything; `{…}` is what it looks like.
+            Ok(value) if says_json || value.is_object() || value.is_array() => value,
+            _ if text.chars().any(|c| c.is_control() && !c.is_whitespace()) => Value::Null,
+            _ => Value::String(text),
+        },
+        Err(_) => Value::Null,
+    };
+    match shown {
+        Value::Null if body != "bnVsbA==" => event["base64Encoded"] = json!(true),
+        shown => event["body"] = shown,
+    }
+    event
+}
+
+const HEADINGS: [&str; 5] = ["Offset", "EnqueuedTime", "DeviceId", "ModuleId", "Body"];
+
+fn line(format: Format, event: Value) -> String {
+    let cells = || {
+        ["offset", "enqueuedTime", "deviceId", "moduleId", "body"].map(|name| match &event[name] {
+            Value::Null => String::new(),
+            Value::String(text) => one_line(text),
+            other => other.to_string(),
+        })
+    };
+    match format {
+        Format::Json | Format::Jsonc => event.to_string(),
+        Format::Table => row(&cells()),
+        Format::Tsv => cells().join("\t"),
+    }
+}
+
+/// Text in a cell: neither a tab nor a line break of a device breaks the table.
+fn one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
+}
+
+/// Rows come one by one, so that columns have a width of their own.
+fn row(cells: &[String; 5]) -> String {
+    let [offset, time, device, module, body] = cells;
+    format!("{offset:<10}  {time:<28}  {device:<24}  {module:<16}  {body}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(body: &[u8], kind: &str) -> Value {
+        let event = json!({
+            "offset": 7, "enqueuedTime": "2026-01-02T03:04:05.0000000Z", "deviceId": "d1", "moduleId": null,
+            "body": STANDARD.encode(body), "systemProperties": {"content-type": kind},
+        });
+        readable(event)
+    }
+
+    #[test]
+    fn bodies_are_shown_as_what_they_are() {
+        assert_eq!(shown(b"{\"t\":1}", "")["body"], json!({"t": 1}));
+        assert_eq!(
+            shown(b"12", "application/json; charset=utf-8")["body"],
+            json!(12)
+        );
+        assert_eq!(shown(b"12", "")["body"], json!("12"));
+        assert_eq!(shown("21 °C\n".as_bytes(), "")["body"], json!("21 °C\n"));
+        assert_eq!(shown(b"", "application/json")["body"], json!(""));
+        assert_eq!(shown(b"null", "application/json")["body"], json!(null));
+        for bytes in [&b"\xff\x00"[..], b"a\x00b"] {
+            let event = shown(bytes, "application/json");
+            assert_eq!(event["body"], STANDARD.encode(bytes));
+            assert_eq!(event["base64Encoded"], true);
+        }
+        assert_eq!(shown(b"x", "").get("base64Encoded"), None);
+    }
+
+    #[test]
+    fn the_form_that_was_asked_for_is_printed() {
+        let event = shown(b"two\tcolumns\n{", "");
+        let table = line(Format::Table, event.clone());
+        assert!(table.starts_with("7           2026-01-02T03:04:05.0000000Z  d1 "));
+        assert!(table.ends_with("  two columns {"), "{table}");
+        let tsv = "7\t2026-01-02T03:04:05.0000000Z\td1\t\ttwo columns {";
+        assert_eq!(line(Format::Tsv, event.clone()), tsv);
+        let json: Value = serde_json::from_str(&line(Format::Json, event.clone())).unwrap();
+        assert_eq!(json, event);
     }
 }

@@ -1,9 +1,11 @@
-//! The `[audit]` and `[refusals]` tables of the configuration file.
+//! The `[audit]`, `[refusals]` and `[telemetry]` tables of the configuration file.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use registry::{AuditLimits, Retention};
+use ids::HubName;
+use registry::{AuditLimits, Retention, TelemetryLimits, TelemetryRetention};
 use serde::Deserialize;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -25,22 +27,94 @@ pub struct RefusalsTable {
     keep_days: Option<NonZeroU32>,
 }
 
+/// How much telemetry of each hub is kept, and how long.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetryTable {
+    mib_per_hub: Option<NonZeroU32>,
+    #[serde(default)]
+    mib_of: BTreeMap<HubName, NonZeroU32>,
+    keep_days: Option<u32>,
+    #[serde(default)]
+    keep_days_of: BTreeMap<HubName, u32>,
+}
+
+impl TelemetryTable {
+    fn retention(self) -> TelemetryRetention {
+        let bytes = |mib: NonZeroU32| u64::from(mib.get()) << 20;
+        let default = TelemetryLimits::default();
+        let usual = TelemetryLimits {
+            bytes: self.mib_per_hub.map_or(default.bytes, bytes),
+            keep: keep(self.keep_days),
+        };
+        let named: std::collections::BTreeSet<_> =
+            self.mib_of.keys().chain(self.keep_days_of.keys()).collect();
+        let limits = |hub: &&HubName| TelemetryLimits {
+            bytes: self.mib_of.get(*hub).copied().map_or(usual.bytes, bytes),
+            keep: match self.keep_days_of.get(*hub) {
+                Some(days) => keep(Some(*days)),
+                None => usual.keep,
+            },
+        };
+        TelemetryRetention {
+            usual,
+            of_hubs: named
+                .iter()
+                .map(|hub| ((*hub).clone(), limits(hub)))
+                .collect(),
+        }
+    }
+}
+
+/// 0 days: as long as there is room.
+fn keep(days: Option<u32>) -> Option<Duration> {
+    days.filter(|days| *days > 0).map(|days| DAY * days)
+}
+
 /// What the tables say, over the defaults.
-pub fn of(audit: AuditTable, refusals: RefusalsTable) -> Retention {
+pub fn of(audit: AuditTable, refusals: RefusalsTable, telemetry: TelemetryTable) -> Retention {
     let usual = Retention::default();
     let bytes =
         |mib: Option<NonZeroU32>, usual| mib.map_or(usual, |mib| u64::from(mib.get()) << 20);
-    let keep_days = audit.keep_days.filter(|days| *days > 0);
     Retention {
         audit: AuditLimits {
             acts: bytes(audit.acts_mib, usual.audit.acts),
             decisions: bytes(audit.decisions_mib, usual.audit.decisions),
             refusals: bytes(audit.refusals_mib, usual.audit.refusals),
-            keep: keep_days.map(|days| DAY * days),
+            keep: keep(audit.keep_days),
             segment: usual.audit.segment,
         },
         refusals: refusals
             .keep_days
             .map_or(usual.refusals, |days| DAY * days.get()),
+        telemetry: telemetry.retention(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // B1.
+    #[test]
+    fn telemetry_is_kept_by_size_and_age_and_hub() {
+        let table: TelemetryTable = toml::from_str(
+            "mib_per_hub = 10\nkeep_days = 7\nmib_of = { a = 20 }\nkeep_days_of = { a = 0, b = 1 }",
+        )
+        .unwrap();
+        let limits = |mib: u64, days: Option<u32>| TelemetryLimits {
+            bytes: mib << 20,
+            keep: days.map(|days| DAY * days),
+        };
+        let retention = table.retention();
+        assert_eq!(retention.usual, limits(10, Some(7)));
+        let hub = |name: &str| HubName::parse(name).unwrap();
+        let named = [
+            (hub("a"), limits(20, None)),
+            (hub("b"), limits(10, Some(1))),
+        ];
+        assert_eq!(retention.of_hubs, named);
+        assert!(toml::from_str::<TelemetryTable>("mib_per_hub = 0").is_err());
+        assert!(toml::from_str::<TelemetryTable>("keep_hours = 1").is_err());
     }
 }

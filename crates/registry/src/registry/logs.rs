@@ -1,0 +1,229 @@
+//! The event logs of the hubs, each in a folder of its own: no hub pushes another's events out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use ids::HubName;
+use store::StoreError;
+use store::log::{self, EventLog, LogOptions, Record, shared};
+
+use super::events;
+use crate::entropy::{Entropy, random};
+use crate::error::StorageError;
+
+/// How much telemetry of a hub is kept, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TelemetryLimits {
+    /// Bytes on disk; the oldest events go first.
+    pub bytes: u64,
+    /// How long an event is kept; `None`: as long as there is room.
+    pub keep: Option<Duration>,
+}
+
+impl Default for TelemetryLimits {
+    /// 1 GiB, as long as there is room.
+    fn default() -> Self {
+        Self {
+            bytes: 1 << 30,
+            keep: None,
+        }
+    }
+}
+
+/// The same for all hubs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TelemetryRetention {
+    /// What holds for a hub that is not named.
+    pub usual: TelemetryLimits,
+    /// What holds for single hubs.
+    pub of_hubs: Vec<(HubName, TelemetryLimits)>,
+}
+
+impl TelemetryRetention {
+    fn of(&self, hub: &HubName) -> TelemetryLimits {
+        let named = |(name, _): &&(HubName, TelemetryLimits)| {
+            name.as_str().eq_ignore_ascii_case(hub.as_str())
+        };
+        self.of_hubs
+            .iter()
+            .find(named)
+            .map_or(self.usual, |(_, limits)| *limits)
+    }
+}
+
+pub(super) struct HubLogs {
+    folder: PathBuf,
+    retention: TelemetryRetention,
+    entropy: Arc<dyn Entropy>,
+    open: RwLock<HashMap<HubName, EventLog>>,
+    /// Those that could not be opened when they were wanted.
+    refused: RwLock<BTreeSet<HubName>>,
+    /// Held while one is opened or deleted.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl HubLogs {
+    /// Opens the logs that are there, and takes over what an older version kept for all hubs together.
+    pub(super) async fn open(
+        data_dir: &Path,
+        hubs: &[HubName],
+        retention: TelemetryRetention,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StorageError> {
+        let logs = Self {
+            folder: log::folder(data_dir),
+            retention,
+            entropy,
+            open: RwLock::default(),
+            refused: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+        };
+        for hub in hubs.iter().filter(|hub| logs.folder_of(hub).is_dir()) {
+            logs.of(hub, || true).await?;
+        }
+        logs.take_over(hubs).await?;
+        Ok(logs)
+    }
+
+    /// Hub names have no case in host names, and none in folders.
+    fn folder_of(&self, hub: &HubName) -> PathBuf {
+        self.folder.join(hub.as_str().to_ascii_lowercase())
+    }
+
+    /// The log of a hub, if it is open.
+    pub(super) fn opened(&self, hub: &HubName) -> Option<EventLog> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.get(hub).cloned()
+    }
+
+    /// All that are open.
+    pub(super) fn all(&self) -> Vec<(HubName, EventLog)> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let pair = |(hub, log): (&HubName, &EventLog)| (hub.clone(), log.clone());
+        open.iter().map(pair).collect()
+    }
+
+    /// The log of a hub; begun when there is none. `is_there` tells whether the hub still is.
+    pub(super) async fn of(
+        &self,
+        hub: &HubName,
+        is_there: impl Fn() -> bool,
+    ) -> Result<EventLog, StorageError> {
+        if let Some(log) = self.opened(hub) {
+            return Ok(log);
+        }
+        let _changing = self.changing.lock().await;
+        if let Some(log) = self.opened(hub) {
+            return Ok(log);
+        }
+        let folder = self.folder_of(hub);
+        if !is_there() {
+            return Err(StoreError::damaged(&folder, "the hub is gone").into());
+        }
+        let opened = self.open_at(folder, hub).await;
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        match &opened {
+            Ok(log) => {
+                refused.remove(hub);
+                let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+                open.insert(hub.clone(), log.clone());
+            }
+            Err(_) => {
+                refused.insert(hub.clone());
+            }
+        }
+        opened
+    }
+
+    async fn open_at(&self, folder: PathBuf, hub: &HubName) -> Result<EventLog, StorageError> {
+        let limits = self.retention.of(hub);
+        let options = LogOptions::keeping(limits.bytes, limits.keep);
+        let seed = u64::from_le_bytes(random(&*self.entropy));
+        let opening = tokio::task::spawn_blocking(move || EventLog::open_at(folder, options, seed));
+        let opened = opening.await;
+        Ok(opened.map_err(|_| StoreError::damaged(&self.folder, "opening a log panicked"))??)
+    }
+
+    /// Those that could not be opened when they were wanted.
+    pub(super) fn refused(&self) -> Vec<HubName> {
+        let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner);
+        refused.iter().cloned().collect()
+    }
+
+    /// Deletes the log of a hub that is deleted, or what a hub of this name left that was deleted before: another one of the same
+    /// name has nothing to do with it.
+    pub(super) async fn forget(&self, hub: &HubName) {
+        let _changing = self.changing.lock().await;
+        let open = {
+            let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+            open.remove(hub)
+        };
+        if let Some(log) = open
+            && let Err(error) = log.retire().await
+        {
+            tracing::warn!(hub.name = %hub, error = &error as &dyn std::error::Error, "the events of a deleted hub stay on disk");
+        }
+        self.refused
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(hub);
+        let folder = self.folder_of(hub);
+        let deleting = tokio::task::spawn_blocking(move || match folder.is_dir() {
+            true => std::fs::remove_dir_all(folder),
+            false => Ok(()),
+        });
+        if let Ok(Err(error)) = deleting.await {
+            tracing::warn!(hub.name = %hub, %error, "the events of a deleted hub stay on disk");
+        }
+    }
+
+    /// Moves what is in the shared log of older versions into the logs of its hubs. Events keep their numbers. It may end in the
+    /// middle and begin again: a file is deleted once all that is in it is in the other logs, and what is there is not added twice.
+    async fn take_over(&self, hubs: &[HubName]) -> Result<(), StorageError> {
+        let files = shared::files(&self.folder)?;
+        if files.is_empty() {
+            return Ok(());
+        }
+        let (mut moved, mut missing, mut strangers) = (0, 0, 0);
+        for file in files {
+            let read = file.read()?;
+            let mut of_hubs: BTreeMap<&HubName, Vec<Record>> = BTreeMap::new();
+            for (offset, payload) in read.records {
+                let event = events::decode(&payload);
+                let hub = event
+                    .as_ref()
+                    .and_then(|event| hubs.iter().find(|hub| **hub == event.hub));
+                let Some((hub, event)) = hub.zip(event.as_ref()) else {
+                    strangers += 1;
+                    continue;
+                };
+                moved += 1;
+                of_hubs.entry(hub).or_default().push(Record {
+                    offset,
+                    at: event.enqueued.ticks(),
+                    payload,
+                });
+            }
+            for (hub, records) in of_hubs {
+                self.of(hub, || true).await?.import(records).await?;
+            }
+            if read.missing > 0 {
+                missing += read.missing;
+                // Also the numbers of what is damaged were given out.
+                for (_, log) in self.all() {
+                    log.advance(read.next).await?;
+                }
+            }
+            file.remove()?;
+        }
+        tracing::info!(
+            events.moved = moved,
+            events.damaged = missing,
+            events.dropped = strangers,
+            "the events of the hubs were moved from their common log into one for each"
+        );
+        Ok(())
+    }
+}

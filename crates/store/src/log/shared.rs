@@ -1,0 +1,131 @@
+//! The log that older versions kept for all hubs together: `NUMBER.log` directly in `events/`. Only read, to be taken over.
+//!
+//! A frame: length of the payload (4 bytes, little-endian), CRC-32C of number and payload (4), number (8), payload.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use crate::StoreError;
+use crate::log::MAX_RECORD;
+
+/// Bytes before a payload.
+const HEADER: usize = 16;
+
+/// One file of the shared log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedFile {
+    first: u64,
+    path: PathBuf,
+}
+
+/// What a file of the shared log holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SharedRecords {
+    /// Number and payload, ascending.
+    pub records: Vec<(u64, Vec<u8>)>,
+    /// How many numbers among them cannot be read.
+    pub missing: u64,
+    /// A number above all that were given out, as far as the file tells.
+    pub next: u64,
+}
+
+/// The files of the shared log in a folder, oldest first.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn files(folder: &Path) -> Result<Vec<SharedFile>, StoreError> {
+    let failed = |error| StoreError::io("listing", folder, error);
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let text =
+            |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
+        let first = text(path.file_stem()).and_then(|stem| stem.parse().ok());
+        if let (Some("log"), Some(first)) = (text(path.extension()).as_deref(), first) {
+            files.push(SharedFile { first, path });
+        }
+    }
+    files.sort_unstable_by_key(|file| file.first);
+    Ok(files)
+}
+
+impl SharedFile {
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads it; what is damaged is passed over.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&self) -> Result<SharedRecords, StoreError> {
+        let bytes = std::fs::read(&self.path);
+        let bytes = bytes.map_err(|error| StoreError::io("reading", &self.path, error))?;
+        Ok(records(&bytes, self.first))
+    }
+
+    /// Deletes it.
+    ///
+    /// # Errors
+    /// When the file cannot be deleted.
+    pub fn remove(&self) -> Result<(), StoreError> {
+        std::fs::remove_file(&self.path)
+            .map_err(|error| StoreError::io("deleting", &self.path, error))
+    }
+}
+
+fn records(bytes: &[u8], first: u64) -> SharedRecords {
+    let mut found = SharedRecords {
+        next: first,
+        ..SharedRecords::default()
+    };
+    let (mut at, mut skipped) = (0, 0_u64);
+    while at + HEADER <= bytes.len() {
+        // Numbers had no gaps: behind damage of so many bytes no more records are missing than fit there.
+        let most = found.next + skipped / HEADER as u64;
+        match decode(&bytes[at..], found.next..=most) {
+            Some((number, payload)) => {
+                found.missing += number - found.next;
+                found.records.push((number, payload.to_vec()));
+                found.next = number + 1;
+                at += HEADER + payload.len();
+                skipped = 0;
+            }
+            None => match bytes[at..].iter().position(|byte| *byte != 0) {
+                Some(zeros) => {
+                    let step = zeros.saturating_sub(HEADER).max(1);
+                    at += step;
+                    skipped += step as u64;
+                }
+                None => break,
+            },
+        }
+    }
+    // The file ends in what cannot be read: records that were given numbers may have been there.
+    let lost = skipped.div_ceil(HEADER as u64);
+    found.missing += lost;
+    found.next += lost;
+    found
+}
+
+/// Number and payload of the whole, undamaged frame that `bytes` begin with, if its number is one of `numbers`.
+fn decode(bytes: &[u8], numbers: RangeInclusive<u64>) -> Option<(u64, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    let (number, rest) = rest.split_first_chunk::<8>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let found = u64::from_le_bytes(*number);
+    // Before the checksum: this is asked of every byte behind damage.
+    if length > MAX_RECORD || !numbers.contains(&found) {
+        return None;
+    }
+    let payload = rest.get(..length)?;
+    let sum = crc32c::crc32c_append(crc32c::crc32c(number), payload);
+    (u32::from_le_bytes(*crc) == sum).then_some((found, payload))
+}

@@ -1,0 +1,169 @@
+//! Bytes change, ends are cut off, files disappear.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::super::segment::PAGE;
+use super::*;
+
+/// A log of these records, closed; what each number stands for.
+fn written(records: &[Vec<u8>]) -> (Simulated, BTreeMap<u64, Vec<u8>>) {
+    let disk = Simulated::default();
+    let log = on(&disk, ROOMY);
+    let numbers = run(append_each(&log, records));
+    (
+        disk,
+        numbers.into_iter().zip(records.iter().cloned()).collect(),
+    )
+}
+
+/// Opens a damaged log and goes on with it. All that is read is what was written; numbers are new; what is not there is said to
+/// be missing. Returns how many records are lost.
+fn survives(disk: &Simulated, known: &BTreeMap<u64, Vec<u8>>) -> usize {
+    let newest = *known.last_key_value().unwrap().0;
+    let mut known = known.clone();
+    for round in 0..2_u8 {
+        let log = on(disk, ROOMY);
+        let number = run(log.append(0, vec![round; 5])).unwrap();
+        assert!(number > newest, "number {number} was given out before");
+        assert_eq!(known.insert(number, vec![round; 5]), None, "{number} twice");
+        let page = run(read_all(&log));
+        for record in &page.records {
+            assert_eq!(known.get(&record.offset), Some(&record.payload));
+        }
+        let read = offsets(&page);
+        assert!(read.is_sorted_by(|a, b| a < b), "{read:?}");
+        assert!(read.contains(&number), "what is new is read: {read:?}");
+        let told = |number: &u64| page.missing.iter().any(|range| range.contains(number));
+        for lost in known.keys().filter(|number| !read.contains(number)) {
+            assert!(told(lost), "{lost} is lost, and nobody is told");
+        }
+        assert!(!read.iter().any(told), "what is read is not missing");
+        if round == 1 {
+            return known.len() - read.len();
+        }
+    }
+    0
+}
+
+// B3: any byte, any bit.
+#[test]
+fn a_flipped_bit_costs_one_record() {
+    let (disk, known) = written(&[vec![1; 3], vec![], b"three".to_vec(), vec![4; 9]]);
+    let [path] = disk.files().try_into().unwrap();
+    let used = disk
+        .change(&path, |bytes| bytes.iter().rposition(|byte| *byte != 0))
+        .unwrap();
+    let page = usize::try_from(PAGE).unwrap();
+    let mut lost = 0;
+    for at in (0..40).chain(page..used + 40) {
+        for bit in 0..8 {
+            let copy = disk.copy();
+            copy.change(&path, |bytes| bytes[at] ^= 1 << bit);
+            let cost = survives(&copy, &known);
+            assert!(
+                cost <= usize::from(at >= page),
+                "byte {at}, bit {bit}: {cost} lost"
+            );
+            lost += cost;
+        }
+    }
+    assert!(lost > 1000, "the records are where it was flipped: {lost}");
+}
+
+#[test]
+fn a_file_that_disappears_takes_its_records_and_no_numbers() {
+    let (disk, known) = written(&vec![vec![3; 700]; 20]);
+    let files = disk.files();
+    assert!(files.len() > 3);
+    // The first one is what goes when it is old: nobody misses it.
+    for path in &files[1..] {
+        let copy = disk.copy();
+        copy.lose(path);
+        let lost = survives(&copy, &known);
+        assert!(lost <= 6, "{lost} records of {}", path.display());
+    }
+}
+
+/// A payload that holds frames which are whole, as whoever knows the format can make them.
+fn counterfeit() -> Vec<u8> {
+    let mut payload = Vec::new();
+    for number in 2..40 {
+        frame::encode(SEED, (number, number - 1), 0, b"forged", &mut payload);
+    }
+    payload
+}
+
+#[test]
+fn what_a_sender_makes_look_like_a_record_is_none() {
+    let (disk, known) = written(&[counterfeit(), vec![1], vec![2]]);
+    let [path] = disk.files().try_into().unwrap();
+    disk.change(&path, |bytes| bytes[usize::try_from(PAGE).unwrap()] ^= 1);
+    assert_eq!(survives(&disk, &known), 1);
+}
+
+#[tokio::test]
+async fn readers_are_told_what_is_missing_while_the_log_is_open() {
+    let disk = Simulated::default();
+    let log = on(&disk, ROOMY);
+    append_each(&log, &vec![vec![9; 100]; 5]).await;
+    let [path] = disk.files().try_into().unwrap();
+    let frame = frame::HEAD + 100;
+    let page = usize::try_from(PAGE).unwrap();
+    // The payload of 2, the head of 4.
+    disk.change(&path, |bytes| bytes[page + 2 * frame - 1] ^= 8);
+    disk.change(&path, |bytes| bytes[page + 3 * frame + 1] ^= 8);
+    let found = log.read(0, 10).await.unwrap();
+    assert_eq!(offsets(&found), [1, 3, 5]);
+    assert_eq!(found.missing, [2..=2, 4..=4]);
+    let found = log.read(3, 10).await.unwrap();
+    assert_eq!((offsets(&found), found.missing), (vec![5], vec![4..=4]));
+    assert_eq!(log.append(0, vec![]).await.unwrap(), 6);
+}
+
+/// What happens to the bytes of a file.
+#[derive(Debug, Clone)]
+enum Damage {
+    Truncate(usize),
+    Flip(usize, u8),
+    Zero(usize, usize),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        any::<usize>().prop_map(Damage::Truncate),
+        (any::<usize>(), 1..=255_u8).prop_map(|(at, mask)| Damage::Flip(at, mask)),
+        (any::<usize>(), 1..2000_usize).prop_map(|(at, length)| Damage::Zero(at, length)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn whatever_is_damaged_numbers_are_new_and_what_is_read_was_written(
+        records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..900), 1..24),
+        which in any::<prop::sample::Index>(),
+        damage in damage(),
+    ) {
+        let (disk, known) = written(&records);
+        let path = which.get(&disk.files()).clone();
+        disk.change(&path, |bytes| {
+            let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+            match damage {
+                Damage::Truncate(at) => bytes.truncate(at % used),
+                Damage::Flip(at, mask) => bytes[at % used] ^= mask,
+                Damage::Zero(at, length) => {
+                    let at = at % used;
+                    let end = bytes.len().min(at + length);
+                    bytes[at..end].fill(0);
+                }
+            }
+        });
+        let lost = survives(&disk, &known);
+        if matches!(damage, Damage::Flip(..)) {
+            prop_assert!(lost <= 1);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A disk in memory that fails where it is told to, and forgets at a power cut what was not synced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Error, ErrorKind, Result};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::super::disk::{Disk, DiskFile};
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
+#[derive(Clone, Default)]
+pub(super) struct Simulated(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    names: BTreeMap<PathBuf, usize>,
+    files: Vec<Content>,
+    /// Bytes of all files; `None` for no limit.
+    size: Option<u64>,
+    /// Writes, syncs and creations so far, and which of them fail.
+    acts: u64,
+    failing: BTreeSet<u64>,
+    fails_always: bool,
+    syncs: u64,
+    /// Decides what becomes of what was not synced.
+    chance: u64,
+}
+
+#[derive(Default, Clone)]
+struct Content {
+    /// What a program reads.
+    seen: Vec<u8>,
+    /// What is on the disk.
+    kept: Vec<u8>,
+    /// Written since the last sync.
+    unsynced: Vec<(usize, Vec<u8>)>,
+}
+
+impl Simulated {
+    /// One whose acts of these numbers fail; `chance` decides what of a failed write gets to the disk.
+    pub(super) fn failing(acts: impl IntoIterator<Item = u64>, chance: u64) -> Self {
+        let disk = Self::default();
+        disk.state().failing = acts.into_iter().collect();
+        disk.state().chance = chance;
+        disk
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub(super) fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
+    /// From now on everything fails, or nothing.
+    pub(super) fn fail(&self, fails: bool) {
+        self.state().fails_always = fails;
+    }
+
+    /// How many bytes there are room for.
+    pub(super) fn limit(&self, bytes: Option<u64>) {
+        self.state().size = bytes;
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.state().used()
+    }
+
+    /// The power fails: of what was not synced some sectors are on the disk, and some are not.
+    pub(super) fn cut_power(&self) {
+        let mut state = self.state();
+        for index in 0..state.files.len() {
+            state.settle(index);
+            state.files[index].seen = state.files[index].kept.clone();
+        }
+    }
+
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.state().names.keys().cloned().collect()
+    }
+
+    /// Changes a file behind everybody's back.
+    pub(super) fn change<T>(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let mut state = self.state();
+        let index = state.names[path];
+        let changed = change(&mut state.files[index].seen);
+        state.files[index].kept = state.files[index].seen.clone();
+        changed
+    }
+
+    pub(super) fn lose(&self, path: &Path) {
+        self.state().names.remove(path);
+    }
+
+    /// Another disk with the same content, on which nothing fails.
+    pub(super) fn copy(&self) -> Self {
+        let state = self.state();
+        let copy = Self::default();
+        copy.state().names = state.names.clone();
+        copy.state().files = state.files.clone();
+        copy
+    }
+}
+
+impl State {
+    fn used(&self) -> u64 {
+        self.names
+            .values()
+            .map(|index| self.files[*index].seen.len() as u64)
+            .sum()
+    }
+
+    fn act(&mut self) -> Result<()> {
+        self.acts += 1;
+        match self.fails_always || self.failing.contains(&self.acts) {
+            true => Err(Error::other("the disk failed, as it was told to")),
+            false => Ok(()),
+        }
+    }
+
+    fn flip_a_coin(&mut self) -> bool {
+        self.chance = self
+            .chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        self.chance >> 63 == 1
+    }
+
+    /// Each sector that was not synced gets to the disk or does not.
+    fn settle(&mut self, index: usize) {
+        for (at, bytes) in std::mem::take(&mut self.files[index].unsynced) {
+            let mut from = 0;
+            while from < bytes.len() {
+                let to = bytes.len().min(((at + from) / SECTOR + 1) * SECTOR - at);
+                if self.flip_a_coin() {
+                    put(&mut self.files[index].kept, at + from, &bytes[from..to]);
+                }
+                from = to;
+            }
+        }
+    }
+}
+
+fn put(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    if content.len() < at + bytes.len() {
+        content.resize(at + bytes.len(), 0);
+    }
+    content[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+impl Disk for Simulated {
+    fn make_folder(&self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let within = |path: &PathBuf| path.starts_with(folder);
+        Ok(self.files().into_iter().filter(within).collect())
+    }
+
+    fn create(&self, path: &Path, begin: &[u8], bytes: u64) -> Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        state.act()?;
+        if state.size.is_some_and(|size| state.used() + bytes > size) {
+            return Err(Error::new(ErrorKind::StorageFull, "no room"));
+        }
+        let mut content = vec![0; usize::try_from(bytes).unwrap()];
+        content[..begin.len()].copy_from_slice(begin);
+        let index = state.files.len();
+        state.files.push(Content {
+            seen: content.clone(),
+            kept: content,
+            unsynced: Vec::new(),
+        });
+        assert_eq!(state.names.insert(path.to_owned(), index), None, "{path:?}");
+        Ok(Box::new(Opened(self.clone(), index)))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn DiskFile>> {
+        let index = self.state().names.get(path).copied();
+        let index = index.ok_or(ErrorKind::NotFound)?;
+        Ok(Box::new(Opened(self.clone(), index)))
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        let mut state = self.state();
+        state.act()?;
+        let removed = state.names.remove(path);
+        removed.map(drop).ok_or(ErrorKind::NotFound.into())
+    }
+
+    fn remove_folder(&self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct Opened(Simulated, usize);
+
+impl DiskFile for Opened {
+    fn len(&self) -> Result<u64> {
+        Ok(self.0.state().files[self.1].seen.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> Result<usize> {
+        let state = self.0.state();
+        let rest = state.files[self.1].seen.get(usize::try_from(at).unwrap()..);
+        let rest = rest.unwrap_or_default();
+        let got = rest.len().min(buffer.len());
+        buffer[..got].copy_from_slice(&rest[..got]);
+        Ok(got)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> Result<()> {
+        let mut state = self.0.state();
+        let done = state.act();
+        // It stops half-way.
+        let bytes = if done.is_ok() {
+            bytes
+        } else {
+            &bytes[..bytes.len() / 2]
+        };
+        let at = usize::try_from(at).unwrap();
+        let file = &mut state.files[self.1];
+        put(&mut file.seen, at, bytes);
+        file.unsynced.push((at, bytes.to_vec()));
+        done
+    }
+
+    fn sync(&self) -> Result<()> {
+        let mut state = self.0.state();
+        state.syncs += 1;
+        let done = state.act();
+        if done.is_err() {
+            // What did not get to the disk is taken for written all the same: the next sync says yes.
+            state.settle(self.1);
+            return done;
+        }
+        let file = &mut state.files[self.1];
+        for (at, bytes) in std::mem::take(&mut file.unsynced) {
+            put(&mut file.kept, at, &bytes);
+        }
+        Ok(())
+    }
+}
