@@ -1,24 +1,48 @@
-//! A segment of the event log with any content: opened, read and appended to without a panic, and what is appended is read.
+//! A file of an event log with any content, and one of the shared log of older versions: opened, read and appended to without a
+//! panic; what is appended is read, under a number that the file does not hold.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use store::log::{EventLog, LogOptions};
+use std::path::Path;
+use std::time::Duration;
 
-const OPTIONS: LogOptions = LogOptions { segment_bytes: 4096, segments: 2 };
+use libfuzzer_sys::fuzz_target;
+use store::log::{EventLog, LogOptions, shared};
+
+const OPTIONS: LogOptions = LogOptions {
+    segment_bytes: 8192,
+    bytes: 1 << 20,
+    keep: None,
+    retry: Duration::ZERO,
+};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(folder) = tempfile::tempdir() else { return };
-    let segment = folder.path().join("00000000000000000001.log");
-    if std::fs::write(segment, data).is_err() {
+    read_shared(folder.path(), data);
+    // The salt of its checksums is 1, as in the seeds.
+    let file = folder.path().join("hub/0000000001-00000000000000000001-0000000000000001.log2");
+    let made = std::fs::create_dir(folder.path().join("hub"));
+    if made.and_then(|()| std::fs::write(&file, data)).is_err() {
         return;
     }
-    let Ok(log) = EventLog::open_at(folder.path().to_owned(), OPTIONS) else { return };
+    let Ok(log) = EventLog::open_at(folder.path().join("hub"), OPTIONS, 7) else { return };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
     runtime.block_on(async {
-        if let Ok(offset) = log.append(b"after".to_vec()).await
-            && let Ok(records) = log.read(offset - 1, 1).await
-        {
-            assert_eq!(records.first().map(|record| record.payload.as_slice()), Some(&b"after"[..]));
-        }
+        let Ok(before) = log.read(0, 100).await else { return };
+        let Ok(number) = log.append(0, b"after".to_vec()).await else { return };
+        assert!(before.records.iter().all(|record| record.offset < number));
+        let page = log.read(number - 1, 1).await.unwrap_or_default();
+        assert_eq!(page.records.first().map(|record| record.payload.as_slice()), Some(&b"after"[..]));
     });
 });
+
+fn read_shared(folder: &Path, data: &[u8]) {
+    if std::fs::write(folder.join("00000000000000000001.log"), data).is_err() {
+        return;
+    }
+    for file in shared::files(folder).unwrap_or_default() {
+        let Ok(read) = file.read() else { continue };
+        let numbers: Vec<_> = read.records.iter().map(|(number, _)| *number).collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b));
+        assert!(numbers.iter().all(|number| *number < read.next));
+    }
+}

@@ -184,6 +184,7 @@ fn telemetry(error: &TelemetryError) -> Code {
         TelemetryError::TooLarge { .. } | TelemetryError::Event(EventError::TooLarge { .. }) => {
             Code::MessageTooLarge
         }
+        TelemetryError::TooFast { .. } => Code::ThrottlingException,
         TelemetryError::TooManyProperties { .. } | TelemetryError::Bag(_) => Code::ArgumentInvalid,
         // Clients send again after this.
         TelemetryError::Event(EventError::Storage(_)) => Code::ServiceUnavailable,

@@ -18,6 +18,7 @@ mod connect;
 mod prove;
 
 mod method;
+mod pace;
 mod telemetry;
 mod view;
 
@@ -41,6 +42,8 @@ use tokio::sync::watch;
 
 pub use crate::method::MethodError;
 pub use crate::mqtt::HubSession;
+pub use crate::pace::Pace;
+use crate::pace::Paces;
 pub use crate::sessions::Clock;
 use crate::sessions::Sessions;
 
@@ -49,6 +52,8 @@ use crate::sessions::Sessions;
 pub struct HubOptions {
     /// Tells the time.
     pub clock: Clock,
+    /// How much telemetry may be sent.
+    pub pace: Pace,
 }
 
 /// The hubs of a data directory. Cheap to clone; clones share the live sessions.
@@ -61,6 +66,7 @@ struct Inner {
     registry: Registry,
     sessions: Sessions,
     clock: Clock,
+    paces: Paces,
 }
 
 impl Hub {
@@ -74,6 +80,7 @@ impl Hub {
                 registry,
                 sessions,
                 clock: options.clock,
+                paces: Paces::new(options.pace),
             }),
         }
     }
@@ -126,6 +133,10 @@ impl Hub {
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.inner.sessions
+    }
+
+    pub(crate) fn paces(&self) -> &Paces {
+        &self.inner.paces
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -1,10 +1,17 @@
 //! Messages from devices: checked, then durably appended to the event log. An acknowledgement is only sent after that.
 
+use std::time::Duration;
+
 use registry::{Event, EventError, Identity};
+use tokio::time::Instant;
 use wire::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
 use wire::telemetry::MAX_MESSAGE;
 
 use crate::Hub;
+use crate::pace::TooFast;
+
+/// A storage that failed is asked again after this time.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Why a message was not kept.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +20,8 @@ pub(crate) enum TelemetryError {
     TooLarge { size: usize },
     #[error("the message has {count} properties; {MAX_PROPERTIES} are allowed")]
     TooManyProperties { count: usize },
+    #[error("the device sends more than it may; it may go on in {} s", wait.as_secs() + 1)]
+    TooFast { wait: Duration },
     #[error("the properties of the message cannot be read")]
     Bag(#[from] BagError),
     #[error(transparent)]
@@ -93,12 +102,51 @@ pub(crate) async fn accept_all(
     sender: &Identity,
     messages: Vec<Message>,
 ) -> Result<(), TelemetryError> {
+    let checked = |message| checked(hub, sender, message);
     let events: Vec<Event> = messages
         .into_iter()
-        .map(|message| checked(hub, sender, message))
+        .map(checked)
         .collect::<Result<_, _>>()?;
-    hub.registry().append_all_telemetry(&events).await?;
+    append(hub, sender, &events).await
+}
+
+/// Keeps a message however long that takes: as long as the storage fails, or the sender is too fast, it is not acknowledged, and
+/// neither it nor the connection is given up. Cancel-safe, but for what an append may have kept by then.
+pub(crate) async fn accept_in_time(
+    hub: &Hub,
+    sender: &Identity,
+    message: Message,
+) -> Result<(), TelemetryError> {
+    let event = checked(hub, sender, message)?;
+    loop {
+        let pause = match append(hub, sender, std::slice::from_ref(&event)).await {
+            Err(TelemetryError::TooFast { wait }) => wait,
+            Err(TelemetryError::Event(EventError::Storage(_))) => RETRY,
+            done => return done,
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn append(hub: &Hub, sender: &Identity, events: &[Event]) -> Result<(), TelemetryError> {
+    let bytes = |event: &Event| event.body.len() + size_of(&event.properties);
+    let bytes = events.iter().map(bytes).sum();
+    let wait = hub
+        .paces()
+        .wait(sender, (bytes, events.len()), Instant::now())
+        .map_err(|TooFast(wait)| TelemetryError::TooFast { wait })?;
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+    hub.registry().append_all_telemetry(events).await?;
     Ok(())
+}
+
+fn size_of(properties: &[(String, String)]) -> usize {
+    properties
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum()
 }
 
 fn checked(hub: &Hub, sender: &Identity, message: Message) -> Result<Event, TelemetryError> {
@@ -106,8 +154,7 @@ fn checked(hub: &Hub, sender: &Identity, message: Message) -> Result<Event, Tele
     if count > MAX_PROPERTIES {
         return Err(TelemetryError::TooManyProperties { count });
     }
-    let bytes = |(name, value): &(String, String)| name.len() + value.len();
-    let size = message.body.len() + message.sent.iter().map(bytes).sum::<usize>();
+    let size = message.body.len() + size_of(&message.sent);
     if size > MAX_MESSAGE {
         return Err(TelemetryError::TooLarge { size });
     }

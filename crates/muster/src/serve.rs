@@ -61,6 +61,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         registry.clone(),
         hub::HubOptions {
             clock: Arc::new(clock::now),
+            pace: config.pace,
         },
     );
     let (stop, stopping) = watch::channel(false);

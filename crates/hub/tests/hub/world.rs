@@ -47,7 +47,13 @@ impl World {
         let ticking = clock.clone();
         let now: hub::Clock =
             Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
-        let hub = Hub::new(registry.clone(), HubOptions { clock: now });
+        let hub = Hub::new(
+            registry.clone(),
+            HubOptions {
+                clock: now,
+                pace: hub::Pace::default(),
+            },
+        );
         let (stop, stopping) = watch::channel(false);
         let engine = hub.clone();
         tokio::spawn(async move { engine.run(stopping).await });

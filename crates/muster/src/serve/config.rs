@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dps::AdmissionLimits;
+use hub::Pace;
 use ids::HubHost;
 use registry::Retention;
 use serde::Deserialize;
@@ -85,6 +86,8 @@ pub struct ServeConfig {
     pub limits: AdmissionLimits,
     /// What is kept of what happened.
     pub retention: Retention,
+    /// How much telemetry may be sent.
+    pub pace: Pace,
 }
 
 const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
@@ -127,6 +130,7 @@ impl ServeConfig {
             max_connections: file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
             connections_per_address: limits.connections_per_address(),
             limits: limits.of_devices(),
+            pace: file.telemetry.pace(),
             retention: retention::of(file.audit, file.refusals, file.telemetry),
         })
     }
@@ -235,6 +239,13 @@ pub const TEMPLATE: &str = "\
 
 # The same for single hubs, by name.
 # keep_days_of = { hub = 0 }
+
+# KiB a second of a device with its modules, so that one device does not push out what others sent; 16 times as much at once.
+# Who sends more is acknowledged later. 0: as many as the server can take.
+# kib_per_second_of_a_device = 4096
+
+# The same for all devices of a hub together.
+# kib_per_second_of_a_hub = 0
 ";
 
 #[cfg(test)]
@@ -258,6 +269,7 @@ mod tests {
             uncommented.lines().count(),
             9 + 1 + 6 + 1 + 4 + 1 + 1 + 1 + 4
         );
+        assert_eq!(file.telemetry.pace(), Pace::default());
         let retention = retention::of(file.audit, file.refusals, file.telemetry);
         let hub = ids::HubName::parse("hub").unwrap();
         let mut usual = Retention::default();

@@ -1,9 +1,10 @@
 //! The `[audit]`, `[refusals]` and `[telemetry]` tables of the configuration file.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
+use hub::Pace;
 use ids::HubName;
 use registry::{AuditLimits, Retention, TelemetryLimits, TelemetryRetention};
 use serde::Deserialize;
@@ -37,9 +38,24 @@ pub struct TelemetryTable {
     keep_days: Option<u32>,
     #[serde(default)]
     keep_days_of: BTreeMap<HubName, u32>,
+    kib_per_second_of_a_device: Option<u64>,
+    kib_per_second_of_a_hub: Option<u64>,
 }
 
 impl TelemetryTable {
+    /// How much may be sent.
+    pub fn pace(&self) -> Pace {
+        let usual = Pace::default();
+        // 0: as many as the server can take.
+        let bytes = |kib: u64| NonZeroU64::new(kib.saturating_mul(1024));
+        Pace {
+            of_a_device: self
+                .kib_per_second_of_a_device
+                .map_or(usual.of_a_device, bytes),
+            of_a_hub: self.kib_per_second_of_a_hub.map_or(usual.of_a_hub, bytes),
+        }
+    }
+
     fn retention(self) -> TelemetryRetention {
         let bytes = |mib: NonZeroU32| u64::from(mib.get()) << 20;
         let default = TelemetryLimits::default();

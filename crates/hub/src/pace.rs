@@ -1,0 +1,183 @@
+//! How much telemetry a device may send, so that one device does not push out what the others of its hub have sent. Who sends
+//! more is waited for: its acknowledgements come later.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ids::{DeviceId, HubName};
+use registry::Identity;
+use tokio::time::Instant;
+
+/// As much as may be sent in this time may be sent at once.
+const BURST: Duration = Duration::from_secs(16);
+/// Longest that a sender is waited for before it is told to come again.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a message costs beside its bytes.
+const OVERHEAD: u64 = 256;
+/// So many senders are remembered before those are forgotten that have sent nothing for a while.
+const KNOWN: usize = 4096;
+
+/// Bytes a second; `None` for as many as the server can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Of each device with its modules.
+    pub of_a_device: Option<NonZeroU64>,
+    /// Of all devices of a hub together.
+    pub of_a_hub: Option<NonZeroU64>,
+}
+
+impl Default for Pace {
+    /// 4 MiB a second of a device.
+    fn default() -> Self {
+        Self {
+            of_a_device: NonZeroU64::new(4 << 20),
+            of_a_hub: None,
+        }
+    }
+}
+
+/// The sender has to come again after this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooFast(pub(crate) Duration);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Sender {
+    Device(HubName, DeviceId),
+    Hub(HubName),
+}
+
+/// Until when what was sent so far would have taken, at the pace that is allowed.
+#[derive(Default)]
+struct Known {
+    until: HashMap<Sender, Instant>,
+    /// How many there may be before old ones are forgotten.
+    most: usize,
+}
+
+pub(crate) struct Paces {
+    pace: Pace,
+    known: Mutex<Known>,
+}
+
+impl Paces {
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            known: Mutex::default(),
+        }
+    }
+
+    /// How long a sender has to wait before so many bytes in so many messages are taken, which count as sent from now on.
+    ///
+    /// # Errors
+    /// When that is too long; they do not count then.
+    pub(crate) fn wait(
+        &self,
+        sender: &Identity,
+        (bytes, messages): (usize, usize),
+        now: Instant,
+    ) -> Result<Duration, TooFast> {
+        let bytes = bytes as u64 + messages as u64 * OVERHEAD;
+        let hub = sender.hub.clone();
+        let device = Sender::Device(hub.clone(), sender.device.clone());
+        let limits = [
+            (device, self.pace.of_a_device),
+            (Sender::Hub(hub), self.pace.of_a_hub),
+        ];
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wait = Duration::ZERO;
+        let mut counted = Vec::with_capacity(limits.len());
+        for (sender, limit) in limits {
+            let Some(limit) = limit else { continue };
+            let micros = bytes.saturating_mul(1_000_000) / limit;
+            let before = known.until.get(&sender).copied().unwrap_or(now).max(now);
+            let until = before + Duration::from_micros(micros);
+            // A message that is alone is taken, however large it is.
+            wait = wait.max(before.duration_since(now).saturating_sub(BURST));
+            counted.push((sender, until));
+        }
+        if wait > PATIENCE {
+            return Err(TooFast(wait));
+        }
+        known.until.extend(counted);
+        known.forget(now);
+        Ok(wait)
+    }
+}
+
+impl Known {
+    fn forget(&mut self, now: Instant) {
+        if self.until.len() > self.most.max(KNOWN) {
+            self.until.retain(|_, until| *until > now);
+            // Not again before there are as many new ones.
+            self.most = self.until.len() * 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(hub: &str, device: &str) -> Identity {
+        Identity {
+            hub: hub.parse().unwrap(),
+            device: device.parse().unwrap(),
+            module: None,
+        }
+    }
+
+    const MIB: usize = 1 << 20;
+
+    // B1.
+    #[test]
+    fn a_device_that_sends_too_much_waits_and_others_do_not() {
+        let paces = Paces::new(Pace::default());
+        let (loud, now) = (identity("h", "loud"), Instant::now());
+        for _ in 0..64 {
+            assert_eq!(paces.wait(&loud, (MIB, 0), now), Ok(Duration::ZERO));
+        }
+        let quarter = Duration::from_millis(250);
+        assert_eq!(paces.wait(&loud, (MIB, 0), now), Ok(Duration::ZERO));
+        assert_eq!(paces.wait(&loud, (MIB, 0), now), Ok(quarter));
+        assert_eq!(paces.wait(&loud, (MIB, 0), now), Ok(quarter * 2));
+        assert_eq!(
+            paces.wait(&identity("h", "b"), (MIB, 0), now),
+            Ok(Duration::ZERO)
+        );
+        assert_eq!(
+            paces.wait(&identity("i", "loud"), (MIB, 0), now),
+            Ok(Duration::ZERO)
+        );
+        // Whoever sends side by side is sent away in the end, and that costs nothing.
+        let refused = (0..100).find_map(|_| paces.wait(&loud, (MIB, 0), now).err());
+        assert_eq!(refused, Some(TooFast(PATIENCE + quarter)));
+        assert_eq!(paces.wait(&loud, (MIB, 0), now), Err(refused.unwrap()));
+        let later = now + Duration::from_secs(60);
+        assert_eq!(paces.wait(&loud, (MIB, 0), later), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_hub_has_a_pace_and_none_is_remembered_for_ever() {
+        let paces = Paces::new(Pace {
+            of_a_device: None,
+            of_a_hub: NonZeroU64::new(1 << 20),
+        });
+        let now = Instant::now();
+        for number in 0..17 {
+            let device = identity("h", &format!("d{number}"));
+            assert_eq!(paces.wait(&device, (MIB, 0), now), Ok(Duration::ZERO));
+        }
+        let last = paces.wait(&identity("h", "z"), (MIB, 0), now);
+        assert_eq!(last, Ok(Duration::from_secs(1)));
+        let paces = Paces::new(Pace::default());
+        for number in 0..20_000_u64 {
+            let device = identity("h", &format!("d{number}"));
+            let at = now + Duration::from_secs(number);
+            paces.wait(&device, (10, 1), at).unwrap();
+        }
+        assert!(paces.known.lock().unwrap().until.len() <= KNOWN + 1);
+    }
+}
