@@ -111,7 +111,7 @@ impl HubSession {
             if publish.retain {
                 message.mark_retained();
             }
-            telemetry::accept(&self.hub, self.identity(), message).await
+            telemetry::accept_in_time(&self.hub, self.identity(), message).await
         };
         kept.await.map_err(|error| {
             let reason = format!("telemetry of {}: {}", self.identity(), chain_text(&error));

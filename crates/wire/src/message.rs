@@ -78,8 +78,7 @@ pub fn is_stamped(name: &str) -> bool {
         name.get(..family.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(family))
     };
-    STAMPED.iter().any(|own| name.eq_ignore_ascii_case(own))
-        || STAMPED_FAMILIES.iter().any(|family| begins(&family))
+    STAMPED.iter().any(|own| name.eq_ignore_ascii_case(own)) || STAMPED_FAMILIES.iter().any(begins)
 }
 
 /// Why a text is not a property bag.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use wire::sas::SharedAccessKey;
 
-use crate::world::World;
+use crate::world::{World, eventually};
 
 async fn events(world: &World, query: &str) -> Vec<Value> {
     world
@@ -331,4 +331,26 @@ async fn https_clients_are_told_to_come_again_while_nothing_can_be_kept() {
     std::fs::remove_file(in_the_way).unwrap();
     assert_eq!(post().await.status, 204);
     assert_eq!(events(&world, "").await.len(), 1);
+}
+
+// B2.
+#[tokio::test]
+async fn a_message_is_acknowledged_once_it_can_be_kept_and_its_session_goes_on() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let mut device = world.device("d1", &key).await;
+    let in_the_way = break_storage(&world);
+    let mut sending = Box::pin(device.send("", b"kept"));
+    let failing = async || {
+        let states = world.registry.telemetry_state().await;
+        states.iter().any(|state| state.failing).then_some(())
+    };
+    tokio::select! {
+        done = &mut sending => panic!("{done:?}"),
+        () = eventually(failing) => {}
+    }
+    std::fs::remove_file(in_the_way).unwrap();
+    sending.await.unwrap();
+    device.send("", b"more").await.unwrap();
+    assert_eq!(events(&world, "").await.len(), 2);
 }

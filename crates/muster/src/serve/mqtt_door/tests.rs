@@ -66,6 +66,7 @@ pub async fn services(directory: &std::path::Path) -> (Registry, dps::Dps, hub::
         registry.clone(),
         hub::HubOptions {
             clock: clock.clone(),
+            pace: hub::Pace::default(),
         },
     );
     let options = dps::DpsOptions {
