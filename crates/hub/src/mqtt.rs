@@ -113,7 +113,13 @@ impl HubSession {
             }
             telemetry::accept_in_time(&self.hub, self.identity(), message).await
         };
-        kept.await.map_err(|error| {
+        // Cancelled where the session ends: nobody waits for the acknowledgement any more.
+        let kept = tokio::select! {
+            biased;
+            kept = kept => kept,
+            close = self.closed() => return Err(close),
+        };
+        kept.map_err(|error| {
             let reason = format!("telemetry of {}: {}", self.identity(), chain_text(&error));
             Close::new(error.code(), reason)
         })

@@ -33,9 +33,8 @@ impl TelemetryError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "message_too_large",
-            Self::PropertiesTooLarge { .. } | Self::TooManyProperties { .. } => {
-                "properties_too_large"
-            }
+            Self::TooManyProperties { .. } => "properties_too_many",
+            Self::TooFast { .. } => "too_fast",
             Self::Bag(_) => "properties_malformed",
             Self::Event(_) => "not_stored",
         }

@@ -84,6 +84,18 @@ impl MqttDevice {
         self.send(0x30, &body).await
     }
 
+    /// Publishes telemetry at QoS 1, and does not wait for the acknowledgement.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn publish_at_least_once(&mut self, packet: u16, payload: &[u8]) -> Result<()> {
+        let events = DeviceTopic::Events { bag: String::new() };
+        let mut body = text(&events.format(&self.id, None))?;
+        body.extend(packet.to_be_bytes());
+        body.extend(payload);
+        self.send(0x32, &body).await
+    }
+
     /// Subscribes at QoS 1, and waits until that is granted.
     ///
     /// # Errors

@@ -354,3 +354,21 @@ async fn a_message_is_acknowledged_once_it_can_be_kept_and_its_session_goes_on()
     device.send("", b"more").await.unwrap();
     assert_eq!(events(&world, "").await.len(), 2);
 }
+
+// B2: nor does a session outlive what ends it meanwhile.
+#[tokio::test]
+async fn a_session_whose_message_waits_ends_when_it_has_to() {
+    let world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let mut device = world.device("d1", &key).await;
+    let in_the_way = break_storage(&world);
+    let disable = async {
+        let body = json!({"deviceId": "d1", "status": "disabled"});
+        let ask = world.ask("PUT", "/devices/d1").if_match("*");
+        ask.json(&body).send().await.ok()
+    };
+    let (sent, _) = tokio::join!(device.send("", b"late"), disable);
+    assert!(sent.is_err(), "{sent:?}");
+    std::fs::remove_file(in_the_way).unwrap();
+    assert!(events(&world, "").await.is_empty());
+}

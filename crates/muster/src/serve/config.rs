@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(file.https_port, Some(443));
         assert_eq!(
             uncommented.lines().count(),
-            9 + 1 + 6 + 1 + 4 + 1 + 1 + 1 + 4
+            9 + 1 + 6 + 1 + 4 + 1 + 1 + 1 + 6
         );
         assert_eq!(file.telemetry.pace(), Pace::default());
         let retention = retention::of(file.audit, file.refusals, file.telemetry);
