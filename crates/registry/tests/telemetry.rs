@@ -152,7 +152,7 @@ async fn a_hub_of_a_deleted_hubs_name_has_none_of_its_events() {
         .append_telemetry(&event("second", 1, b"theirs"))
         .await
         .unwrap();
-    registry.delete_hub(&name("second")).await.unwrap();
+    registry.delete_hub(&name("second"), at(2)).await.unwrap();
     let gone = registry
         .append_telemetry(&event("second", 1, b"late"))
         .await;
