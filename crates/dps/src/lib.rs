@@ -62,7 +62,7 @@ use wire::dps::{CsrClaim, RegistrationState, UnverifiedRegister};
 
 use ::mqtt::{Connect, ConnectRefused};
 
-use crate::admission::{Admission, Place};
+use crate::admission::{Admission, MayAsk, Place};
 use crate::attest::Tpms;
 use crate::enrollment::{GroupCache, KnownGroups};
 use crate::error::ServiceFault;
@@ -232,6 +232,12 @@ impl Dps {
         }
     }
 
+    /// Lets somebody at an address ask for something, or tells it when to ask again. Before anything else: neither is its request read
+    /// by then, nor what it is called looked at.
+    fn may_ask(&self, from: Option<IpAddr>) -> Result<MayAsk, ServiceFault> {
+        Ok(self.inner.admission.ask(from, self.now())?)
+    }
+
     /// Lets a device ask to be registered, or to be told of its registration, or tells it when to come again. Before anything that
     /// costs: neither is its request parsed by then, nor what it presents looked at.
     fn admit(
@@ -239,10 +245,12 @@ impl Dps {
         id_scope: &str,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
+        may: MayAsk,
     ) -> Result<Admitted, ServiceFault> {
         let tenant = self.tenant_of(id_scope, registration_id, presented)?;
         let (service, admission) = (tenant.service(), &self.inner.admission);
-        let place = admission.register(service.id_scope.as_str(), registration_id, self.now())?;
+        let scope = service.id_scope.as_str();
+        let place = admission.register(scope, registration_id, may, self.now())?;
         Ok(Admitted { tenant, place })
     }
 
@@ -258,6 +266,9 @@ impl Dps {
         let begun = self
             .register(&tenant, registration_id, presented, wish)
             .await;
+        if begun.is_ok() {
+            place.proved(self.now());
+        }
         place.done(self.now());
         begun
     }
@@ -309,10 +320,11 @@ impl Dps {
         presented: Presented<'_>,
         shown: &str,
     ) -> Result<(OperationId, RegistrationState), ServiceFault> {
+        let may = self.inner.admission.ask_again(presented.from, self.now())?;
         let tenant = self.tenant_of(id_scope, registration_id, presented)?;
         let service = tenant.service();
         let (scope, admission) = (service.id_scope.as_str(), &self.inner.admission);
-        let _may = admission.poll(scope, registration_id, self.now())?;
+        let _may = admission.poll(scope, registration_id, may, self.now())?;
         let operation = tenant.operations.recognise(registration_id, shown);
         let mark = presented.mark();
         let recent = mark.and_then(|mark| self.inner.recent.find(shown, mark));
@@ -352,6 +364,9 @@ impl Dps {
             csr: None,
         };
         let record = lookup::look_up(request, &tenant.deps, self.now()).await;
+        if record.is_ok() {
+            place.proved(self.now());
+        }
         place.done(self.now());
         let missing = || ServiceFault::NoSuchRegistration(registration_id.clone());
         Ok(state::told(
@@ -426,10 +441,10 @@ impl Dps {
     }
 }
 
-/// At debug level: the record says the same, and a fleet writes thousands of these a minute.
+/// What a fleet writes here is thousands of lines a minute; whoever writes the log decides how many are enough.
 fn log_assigned(record: &RegistrationRecord) {
     if let Some((hub, device)) = record.assignment() {
-        tracing::debug!(
+        tracing::info!(
             registration.id = %record.registration_id,
             hub.name = %hub,
             device.id = %device,

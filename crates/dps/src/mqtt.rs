@@ -134,7 +134,8 @@ impl DpsSession {
             return Err(ServiceFault::TooLarge(wire::dps::MAX_BODY));
         }
         let id = &self.registration_id;
-        let admitted = self.dps.admit(&self.id_scope, id, self.presented())?;
+        let may = self.dps.may_ask(self.from)?;
+        let admitted = self.dps.admit(&self.id_scope, id, self.presented(), may)?;
         let body = UnverifiedRegister::parse(body)?;
         body.require_id(id)?;
         let presented = Presented {

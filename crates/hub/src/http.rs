@@ -58,7 +58,8 @@ async fn serve(State(hub): State<Hub>, request: Request) -> Response {
         Err(error) => {
             let (status, code) = error.code();
             let detail = chain_text(&error);
-            if status >= 500 {
+            // What a device does not do is no failure of ours, whatever its status.
+            if code == wire::error::HubErrorCode::ServerError {
                 tracing::error!(request.id = %request_id, %method, path, status, error = detail, "a request failed");
             } else {
                 tracing::info!(request.id = %request_id, %method, path, status, error = detail, "a request was refused");

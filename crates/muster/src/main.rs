@@ -4,6 +4,7 @@ mod cli;
 mod clock;
 mod environment;
 mod local;
+mod logging;
 mod operator;
 mod serve;
 

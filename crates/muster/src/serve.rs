@@ -4,6 +4,7 @@ mod accept;
 mod backlog;
 mod bind;
 mod body;
+mod budget;
 mod certificate;
 pub mod config;
 mod front;
@@ -28,12 +29,14 @@ use pki::SeenIssuers;
 use registry::{Init, Registry, Renamed, SystemEntropy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::logging::Written;
 use crate::{clock, local};
-use accept::{Addresses, Port};
+use accept::{Addresses, Metered, Port, Strangers};
+use budget::Budget;
 use config::ServeConfig;
 use front::Front;
 use health::Metrics;
@@ -46,7 +49,7 @@ const FIRST_HUB: &str = "hub";
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
+pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
     let https = bind::bind(config.https, "--https-port")?;
     let mqtts = bind::bind(config.mqtts, "--mqtts-port")?;
     let health_port = match config.metrics_listen {
@@ -79,6 +82,7 @@ pub async fn run(config: ServeConfig) -> anyhow::Result<()> {
         },
     );
     tasks.spawn(backlog::watch(stopping.clone()));
+    tasks.spawn(written.tell_what_is_left_out(stopping.clone()));
     let health = |shown| health::router(registry.clone(), dps.clone(), recorder.clone(), shown);
     if let Some(listener) = health_port {
         let router = health(Metrics::Shown);
@@ -153,7 +157,8 @@ fn open_ports(
     stopping: &watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(tls::server_config(certificate)?);
-    let admission = Arc::new(Semaphore::new(config.max_connections));
+    let budget = Budget::of_this_process(config.connections);
+    let strangers = Strangers::new(budget.room);
     let addresses = Addresses::new(config.connections_per_address);
     let seen = Arc::new(SeenIssuers::default());
     let port = |name, listener| Port {
@@ -161,8 +166,9 @@ fn open_ports(
         listener,
         acceptor: acceptor.clone(),
         seen: seen.clone(),
-        admission: admission.clone(),
+        strangers: strangers.clone(),
         addresses: addresses.clone(),
+        waiting: budget.waiting,
     };
     let (for_https, for_mqtts) = (front.clone(), front);
     let (stop_https, stop_mqtts) = (stopping.clone(), stopping.clone());
@@ -174,7 +180,10 @@ fn open_ports(
     tasks.spawn(accept::run(
         port("mqtts", mqtts),
         stopping.clone(),
-        move |stream, peer| mqtt_door::serve(stream, peer, for_mqtts.clone(), stop_mqtts.clone()),
+        move |stream, peer| {
+            let stream = Metered::new(stream, peer.visit.clone());
+            mqtt_door::serve(stream, peer, for_mqtts.clone(), stop_mqtts.clone())
+        },
     ));
     Ok(())
 }

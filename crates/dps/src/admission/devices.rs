@@ -1,25 +1,15 @@
-//! What is remembered of each device that asked lately, in memory that does not grow.
-//!
-//! A table of fixed size: every device has one set of eight places where it can be, and takes the one of those that was used
-//! least recently. Who is forgotten is treated as if it had never asked, so the worst that a flood of invented names does is
-//! that limits per device are felt less. Which set a name belongs to depends on a secret, so that nobody can aim.
+//! What is remembered of each device that asked lately.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::hash::{Hash, Hasher};
 
 use ids::{RegistrationId, Timestamp};
 
 use super::bucket::Bucket;
 use super::line::Spread;
+use super::table::{Entry, Table};
 
-const WAYS: usize = 8;
-/// Sets behind one lock.
-const SETS: usize = 512;
-const SHARDS: usize = 64;
-
-/// Devices remembered at once: 262,144, in 8 MiB when all of it is in use.
-#[cfg(test)]
-pub const CAPACITY: usize = WAYS * SETS * SHARDS;
+/// Devices remembered at once, in 10 MiB when all of it is in use.
+pub const CAPACITY: usize = 256 * 1024;
 
 /// What is remembered of a device.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +21,27 @@ pub struct Device {
     pub polls: Bucket,
     /// When it was told that its turn is, in ticks; 0 when it was not told.
     turn: i64,
+    /// Whether a registration of it came to something.
+    proven: bool,
+}
+
+impl Entry for Device {
+    fn key(&self) -> u64 {
+        self.key
+    }
+
+    fn begin(key: u64) -> Self {
+        Self {
+            key,
+            ..Self::default()
+        }
+    }
+
+    /// Invented names do not make those be forgotten who have proved theirs.
+    fn worth(&self) -> impl Ord {
+        let buckets = self.registrations.last_use().max(self.polls.last_use());
+        (self.proven, buckets.max(Timestamp::from_ticks(self.turn)))
+    }
 }
 
 impl Device {
@@ -45,13 +56,17 @@ impl Device {
         self.turn = turn.map_or(0, Timestamp::ticks);
     }
 
-    fn last_use(&self) -> Timestamp {
-        let buckets = self.registrations.last_use().max(self.polls.last_use());
-        buckets.max(Timestamp::from_ticks(self.turn))
+    /// A registration of it came to something.
+    pub fn prove(&mut self) {
+        self.proven = true;
+    }
+
+    /// Whether one has.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proven
     }
 }
-
-type Set = [Device; WAYS];
 
 /// Where a device is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,61 +80,32 @@ impl DeviceKey {
     }
 }
 
-/// The table. Parts of it take memory once they are used.
-pub struct Devices {
-    secret: u128,
-    shards: Box<[Mutex<Vec<Set>>]>,
-}
+/// The devices that asked lately.
+pub struct Devices(Table<Device>);
 
 impl Devices {
-    /// An empty table; `secret` is fresh randomness.
+    /// Nobody has asked yet; `secret` is fresh randomness.
     #[must_use]
     pub fn new(secret: u128) -> Self {
-        Self {
-            secret,
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-        }
+        Self(Table::new(CAPACITY, secret))
     }
 
     /// Finds out where a device of a service is.
     #[must_use]
     pub fn key(&self, id_scope: &str, id: &RegistrationId) -> DeviceKey {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u128(self.secret);
-        id_scope.len().hash(&mut hasher);
-        for byte in id_scope.bytes() {
-            hasher.write_u8(byte.to_ascii_lowercase());
-        }
-        id.folded().hash(&mut hasher);
-        // 0 is the key of a place that nobody has.
-        DeviceKey(hasher.finish().max(1))
+        DeviceKey(self.0.key(|hasher| {
+            id_scope.len().hash(hasher);
+            for byte in id_scope.bytes() {
+                hasher.write_u8(byte.to_ascii_lowercase());
+            }
+            id.folded().hash(hasher);
+        }))
     }
 
     /// Looks at a device, and remembers what `act` makes of it.
     pub fn with<R>(&self, key: DeviceKey, act: impl FnOnce(&mut Device) -> R) -> R {
-        let index = key.0 as usize;
-        let shard = &self.shards[index % SHARDS];
-        let mut sets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if sets.is_empty() {
-            sets.resize(SETS, Set::default());
-        }
-        act(place(&mut sets[index / SHARDS % SETS], key))
+        self.0.with(key.0, act)
     }
-}
-
-fn place(set: &mut Set, key: DeviceKey) -> &mut Device {
-    let known = set.iter().position(|device| device.key == key.0);
-    let at = known.unwrap_or_else(|| {
-        let oldest = |at: &usize| set[*at].last_use();
-        (0..WAYS).min_by_key(oldest).unwrap_or_default()
-    });
-    if known.is_none() {
-        set[at] = Device {
-            key: key.0,
-            ..Device::default()
-        };
-    }
-    &mut set[at]
 }
 
 #[cfg(test)]
@@ -175,17 +161,28 @@ mod tests {
                 .with(key, |device| device.polls.take(rate, now))
                 .unwrap();
         }
-        let used: usize = devices
-            .shards
-            .iter()
-            .map(|shard| shard.lock().unwrap().capacity())
-            .sum();
-        assert_eq!(used * WAYS, CAPACITY);
+        assert_eq!(devices.0.allocated(), CAPACITY);
         let now = START.plus(Duration::from_micros(count));
         let known = (count - 1000..=count).filter(|number| {
             let key = DeviceKey(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
             devices.with(key, |device| device.polls.level(rate, now)) < 5
         });
         assert_eq!(known.count(), 1001);
+    }
+
+    #[test]
+    fn invented_names_do_not_make_those_be_forgotten_who_proved_theirs() {
+        // C6.
+        let (devices, rate) = (Devices::new(7), Rate::new(1, Duration::from_secs(1), 5));
+        let known = devices.key("s", &id("known"));
+        devices.with(known, Device::prove);
+        for number in 1..=4 * CAPACITY as u64 {
+            let now = START.plus(Duration::from_micros(number));
+            let key = DeviceKey(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            devices
+                .with(key, |device| device.polls.take(rate, now))
+                .unwrap();
+        }
+        assert!(devices.with(known, |device| device.is_proven()));
     }
 }

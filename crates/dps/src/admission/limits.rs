@@ -15,6 +15,9 @@ pub struct AdmissionLimits {
     pub device_registrations_per_minute: u32,
     /// Polls in ten seconds of one device; twice as many at once.
     pub device_polls_per_10_seconds: u32,
+    /// Attempts to register a second of one address, a /64 of IPv6, from which nobody has registered lately; twenty times as many at
+    /// once. Each that comes to something lets it ask as often again.
+    pub attempts_per_second_of_an_address: u32,
     /// Registrations under way at once, at most; the bound that is found by measuring stays below.
     pub registrations_at_once: u32,
 }
@@ -27,6 +30,7 @@ impl Default for AdmissionLimits {
             registrations_per_minute_of: Vec::new(),
             device_registrations_per_minute: 60,
             device_polls_per_10_seconds: 5,
+            attempts_per_second_of_an_address: 20,
             registrations_at_once: 4096,
         }
     }

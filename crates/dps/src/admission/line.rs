@@ -112,7 +112,8 @@ impl Line {
     }
 }
 
-fn is_due(told: Option<Timestamp>, now: Timestamp) -> bool {
+/// Whether it is the turn of somebody who was told `told`.
+pub fn is_due(told: Option<Timestamp>, now: Timestamp) -> bool {
     told.is_some_and(|told| told <= now.plus(EARLY))
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use ids::Timestamp;
 
 use super::bucket::{Bucket, Rate};
-use super::line::{Line, Room};
+use super::line::Room;
+use super::lines::Lines;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Part of a minute's registrations that may come at once.
@@ -17,7 +18,7 @@ pub struct Quota {
     rate: Rate,
     bucket: Bucket,
     /// Those who were sent away for want of quota.
-    pub line: Line,
+    pub lines: Lines,
 }
 
 impl Quota {
@@ -27,7 +28,7 @@ impl Quota {
         Self {
             rate: Rate::new(registrations, MINUTE, registrations / AT_ONCE),
             bucket: Bucket::default(),
-            line: Line::default(),
+            lines: Lines::default(),
         }
     }
 

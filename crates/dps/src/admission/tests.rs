@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::net::IpAddr;
 
 use proptest::prelude::*;
 
@@ -11,6 +12,13 @@ const START: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
 
 fn id(number: usize) -> RegistrationId {
     RegistrationId::parse(&format!("dev-{number}")).unwrap()
+}
+
+/// Asked from no address that is known.
+fn anywhere(admission: &Admission) -> MayAsk {
+    admission
+        .ask(None, START)
+        .unwrap_or_else(|_| unreachable!("nobody is counted"))
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -88,7 +96,7 @@ fn live(
             Event::Comes(number) => number,
         };
         story.attempts[number] += 1;
-        match admission.register("0ne", &id(number), now) {
+        match admission.register("0ne", &id(number), anywhere(admission), now) {
             Ok(place) => {
                 let done = match work {
                     Work::InTurn(each) => {
@@ -128,20 +136,34 @@ fn t13_a_device_over_its_quota_gets_a_time_and_is_let_in_then() {
     let mut now = START;
     for number in 0..10 {
         assert!(
-            admission.register("0ne", &id(number), now).is_ok(),
+            admission
+                .register("0ne", &id(number), anywhere(&admission), now)
+                .is_ok(),
             "{number}"
         );
     }
-    let refused = admission.register("0ne", &id(10), now).err().unwrap();
+    let refused = admission
+        .register("0ne", &id(10), anywhere(&admission), now)
+        .err()
+        .unwrap();
     assert_eq!((refused.cause, refused.seconds()), (Cause::Quota, 1));
-    let last = admission.register("0ne", &id(11), now).err().unwrap();
+    let last = admission
+        .register("0ne", &id(11), anywhere(&admission), now)
+        .err()
+        .unwrap();
     assert!(last.seconds() >= 2, "it comes after the other: {last}");
     now = now.plus(seconds(refused.seconds().into()));
     assert!(
-        admission.register("0ne", &id(12), now).is_err(),
+        admission
+            .register("0ne", &id(12), anywhere(&admission), now)
+            .is_err(),
         "a newcomer does not jump the line"
     );
-    assert!(admission.register("0ne", &id(10), now).is_ok());
+    assert!(
+        admission
+            .register("0ne", &id(10), anywhere(&admission), now)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -153,7 +175,11 @@ fn t13_services_have_quotas_of_their_own() {
     };
     let admission = Admission::new(limits, 7);
     let admitted = |scope: &str| {
-        let let_in = |number: &usize| admission.register(scope, &id(*number), START).is_ok();
+        let let_in = |number: &usize| {
+            admission
+                .register(scope, &id(*number), anywhere(&admission), START)
+                .is_ok()
+        };
         (0..100).filter(let_in).count()
     };
     assert_eq!(
@@ -165,7 +191,11 @@ fn t13_services_have_quotas_of_their_own() {
 #[test]
 fn t13_a_device_that_polls_too_often_is_told_when_to() {
     let admission = admission(None);
-    let polls = (0..50).map(|_| admission.poll("0ne", &id(1), START).err());
+    let polls = (0..50).map(|_| {
+        admission
+            .poll("0ne", &id(1), anywhere(&admission), START)
+            .err()
+    });
     let refused: Vec<_> = polls.flatten().collect();
     assert_eq!(
         refused.len(),
@@ -177,12 +207,14 @@ fn t13_a_device_that_polls_too_often_is_told_when_to() {
         (Cause::DevicePolls, 2)
     );
     assert!(
-        admission.poll("0ne", &id(2), START).is_ok(),
+        admission
+            .poll("0ne", &id(2), anywhere(&admission), START)
+            .is_ok(),
         "another device is not concerned"
     );
     assert!(
         admission
-            .poll("0ne", &id(1), START.plus(seconds(2)))
+            .poll("0ne", &id(1), anywhere(&admission), START.plus(seconds(2)))
             .is_ok()
     );
 }
@@ -190,11 +222,22 @@ fn t13_a_device_that_polls_too_often_is_told_when_to() {
 #[test]
 fn t13_a_device_that_registers_in_a_loop_is_stopped() {
     let admission = admission(None);
-    let let_in = (0..1000).filter(|_| admission.register("0ne", &id(1), START).is_ok());
+    let let_in = (0..1000).filter(|_| {
+        admission
+            .register("0ne", &id(1), anywhere(&admission), START)
+            .is_ok()
+    });
     assert_eq!(let_in.count(), 60);
-    let refused = admission.register("0ne", &id(1), START).err().unwrap();
+    let refused = admission
+        .register("0ne", &id(1), anywhere(&admission), START)
+        .err()
+        .unwrap();
     assert_eq!(refused.cause, Cause::DeviceRegistrations);
-    assert!(admission.register("0ne", &id(2), START).is_ok());
+    assert!(
+        admission
+            .register("0ne", &id(2), anywhere(&admission), START)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -316,4 +359,39 @@ proptest! {
         prop_assert!(story.attempts[crowd] <= 20, "{} attempts", story.attempts[crowd]);
         prop_assert_eq!(admission.server().capacity.running().0, 0);
     }
+}
+
+#[test]
+fn strangers_with_invented_ids_do_not_hold_up_devices_that_registered_before() {
+    // C6: turns, and the line that they make longer, were given to whoever named an id.
+    let admission = admission(None);
+    let (stranger, home) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+    let register = |number, from, now| {
+        let may = admission.ask(Some(from), now)?;
+        admission.register("0ne", &id(number), may, now)
+    };
+    let place = register(1, home, START).ok().unwrap();
+    place.proved(START);
+    place.done(START);
+    // Every place is taken, and strangers come from many addresses.
+    let later = START.plus(seconds(3600));
+    let mut places = Vec::new();
+    let mut number = 100;
+    while let Ok(place) = register(number, home, later) {
+        places.push(place);
+        number += 1;
+    }
+    for third in 0..200 {
+        for _ in 0..100 {
+            number += 1;
+            let from = IpAddr::from([198, 51, third, 1]);
+            assert!(register(number, from, later).is_err());
+        }
+    }
+    assert_eq!(admission.state(later).waiting, line::LONGEST);
+    let told = register(1, home, later).err().unwrap();
+    assert!(told.seconds() <= 10, "{told:?}");
+    // One address alone is not heard for long.
+    let heard = (0..1000).filter(|_| admission.ask(Some(stranger), later).is_ok());
+    assert_eq!(heard.count(), 400);
 }

@@ -42,8 +42,10 @@ async fn register(
 ) -> Result<Reply, ServiceFault> {
     let shown = Shown::by(&request);
     let id = RegistrationId::parse(id)?;
+    // A body costs memory while it arrives, and a place is not held until then.
+    let may = dps.may_ask(shown.presented().from)?;
     let body = request.read(wire::dps::MAX_BODY).await?;
-    let admitted = dps.admit(id_scope, &id, shown.presented())?;
+    let admitted = dps.admit(id_scope, &id, shown.presented(), may)?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
     let presented = Presented {
@@ -91,8 +93,10 @@ async fn look_up(
 ) -> Result<Reply, ServiceFault> {
     let shown = Shown::by(&request);
     let id = RegistrationId::parse(id)?;
+    // A body costs memory while it arrives, and a place is not held until then.
+    let may = dps.may_ask(shown.presented().from)?;
     let body = request.read(wire::dps::MAX_BODY).await?;
-    let admitted = dps.admit(id_scope, &id, shown.presented())?;
+    let admitted = dps.admit(id_scope, &id, shown.presented(), may)?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
     body.require_no_csr()?;

@@ -1,24 +1,15 @@
 //! `muster serve`.
 
-use std::io::IsTerminal;
-
 use anyhow::Context;
-use tracing_subscriber::EnvFilter;
 
 use super::Invocation;
 use crate::serve::config::{ServeConfig, ServeFlags};
-use crate::{environment, serve};
+use crate::{environment, logging, serve};
 
 /// Runs the server until it is told to stop.
 pub fn run(flags: ServeFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let filter = environment::variable("MUSTER_LOG").unwrap_or_else(|| "info".to_owned());
-    let filter =
-        EnvFilter::try_new(&filter).with_context(|| format!("MUSTER_LOG is {filter:?}"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    let written = logging::begin(&filter)?;
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .ok();
@@ -28,5 +19,5 @@ pub fn run(flags: ServeFlags, invocation: &Invocation) -> anyhow::Result<()> {
         .build();
     runtime
         .context("cannot start the runtime")?
-        .block_on(serve::run(config))
+        .block_on(serve::run(config, written))
 }

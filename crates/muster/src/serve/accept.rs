@@ -1,6 +1,6 @@
 //! The accept loop that both ports share: admit, shake hands within a deadline, hand over.
 //!
-//! Connections are accepted as they come and wait in a lobby. A handshake is begun only when nothing else is ready to run: what
+//! Connections are accepted as they come, however many there are, and wait in a lobby. A handshake is begun only when nothing else is ready to run: what
 //! has been admitted goes before what has not, and an overload of newcomers does not slow down those who are inside.
 
 use std::future::{Future, poll_fn};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Gauge, counter, gauge};
 use pki::{PeerChain, SeenIssuers};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -22,11 +22,19 @@ use super::{shutdown, tls};
 
 mod addresses;
 mod lobby;
+mod metered;
+mod strangers;
 
 pub use addresses::Addresses;
+pub use metered::{Greeting, Metered};
+pub use strangers::{Room, Strangers, TooMuch, Visit};
 
 use addresses::Seat;
 use lobby::Lobby;
+use strangers::Stay;
+
+/// What a connection is once its handshake is done.
+pub type Connection = TlsStream<Greeting<TcpStream>>;
 
 /// A client that has not finished its handshake by then is let go.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
@@ -40,6 +48,8 @@ pub struct Peer {
     pub chain: PeerChain,
     /// Where it connects from.
     pub address: IpAddr,
+    /// What it may do, and how long it may stay.
+    pub visit: Visit,
 }
 
 /// One listening port.
@@ -50,10 +60,12 @@ pub struct Port {
     pub acceptor: TlsAcceptor,
     /// Issuers whose certificates were read before.
     pub seen: Arc<SeenIssuers>,
-    /// Connections that this process holds at once, all ports together.
-    pub admission: Arc<Semaphore>,
-    /// The same of each address.
+    /// Connections that this process holds, all ports together.
+    pub strangers: Strangers,
+    /// How many there may be of each address.
     pub addresses: Addresses,
+    /// Connections that wait here for their handshake at most.
+    pub waiting: usize,
 }
 
 /// What every connection of a port needs, shared by all of them.
@@ -67,27 +79,27 @@ struct Reception {
     late: Counter,
 }
 
-/// A connection whose client has not said anything yet, and its place among all connections.
+/// A connection whose client has not said anything yet, and its place among those of its address.
 struct Arrival {
     stream: TcpStream,
     peer: SocketAddr,
-    place: (OwnedSemaphorePermit, Seat),
+    seat: Seat,
 }
 
 /// Accepts until `stopping` turns true, then waits for the connections that are open.
 pub async fn run<H, F>(port: Port, mut stopping: watch::Receiver<bool>, handle: H)
 where
-    H: Fn(TlsStream<TcpStream>, Peer) -> F + Clone + Send + 'static,
+    H: Fn(Connection, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
-    let mut lobby = Lobby::default();
+    let mut lobby = Lobby::new(port.waiting);
     let reception = Arc::new(Reception::of(&port));
     while !*stopping.borrow() {
         if lobby.is_empty() {
-            // Cancel-safe: waiting for a permit and for a connection loses nothing when dropped.
+            // Cancel-safe: waiting for a connection loses nothing when dropped.
             tokio::select! {
-                arrived = port.arrival() => port.receive(arrived, &mut lobby).await,
+                arrived = port.listener.accept() => port.receive(arrived, &mut lobby).await,
                 () = shutdown::told(&mut stopping) => break,
             }
         }
@@ -100,9 +112,11 @@ where
         }
         if let Some(arrival) = lobby.next(now) {
             let reception = reception.clone();
+            let visit = port.strangers.enter(arrival.peer.ip());
             connections.spawn(converse(
                 reception,
                 arrival,
+                visit,
                 handle.clone(),
                 stopping.clone(),
             ));
@@ -115,25 +129,12 @@ where
 }
 
 impl Port {
-    /// The next connection, once there is a permit for it.
-    async fn arrival(&self) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = self.admission.clone().acquire_owned().await;
-        let permit = permit.map_err(io::Error::other)?;
-        let (stream, peer) = self.listener.accept().await?;
-        Ok((stream, peer, permit))
-    }
-
     /// Takes what has arrived by now.
     async fn receive_all(&self, lobby: &mut Lobby<Arrival>) {
         for _ in 0..AT_A_TIME {
-            let Ok(permit) = self.admission.clone().try_acquire_owned() else {
-                return;
-            };
             let accepted = poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx))).await;
             match accepted {
-                Poll::Ready(Ok((stream, peer))) => {
-                    self.receive(Ok((stream, peer, permit)), lobby).await;
-                }
+                Poll::Ready(Ok(arrived)) => self.receive(Ok(arrived), lobby).await,
                 // The next wait for an arrival meets the same error and deals with it.
                 Poll::Ready(Err(_)) | Poll::Pending => return,
             }
@@ -143,10 +144,10 @@ impl Port {
     /// Gives a connection a seat in the lobby, if its address may have one more.
     async fn receive(
         &self,
-        arrived: io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)>,
+        arrived: io::Result<(TcpStream, SocketAddr)>,
         lobby: &mut Lobby<Arrival>,
     ) {
-        let (stream, peer, permit) = match arrived {
+        let (stream, peer) = match arrived {
             Ok(arrived) => arrived,
             Err(error) => {
                 // Out of file descriptors, most likely: a pause lets connections end.
@@ -158,11 +159,7 @@ impl Port {
             tracing::debug!(port = self.name, client.address = %peer, "its address has too many connections");
             return self.count_refusal("address");
         };
-        let arrival = Arrival {
-            stream,
-            peer,
-            place: (permit, seat),
-        };
+        let arrival = Arrival { stream, peer, seat };
         if lobby.enter(arrival, Instant::now()).is_some() {
             self.count_refusal("crowded");
         }
@@ -190,21 +187,18 @@ impl Reception {
     }
 
     /// The stream once its handshake is done; `None` when it failed or took too long.
-    async fn shake_hands(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-    ) -> Option<TlsStream<TcpStream>> {
+    async fn shake_hands(&self, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
         // Answers are small and awaited by the peer.
         let _ = stream.set_nodelay(true);
-        let accepting = self.acceptor.accept(stream);
+        let accepting = self.acceptor.accept(Greeting::new(stream));
         match tokio::time::timeout(HANDSHAKE_DEADLINE, accepting).await {
-            Ok(Ok(stream)) => {
+            Ok(Ok(mut stream)) => {
                 self.done.increment(1);
+                stream.get_mut().0.is_done();
                 Some(stream)
             }
             Ok(Err(error)) => {
-                tracing::info!(port = self.name, client.address = %peer, error = %error, "TLS handshake failed");
+                tracing::info!(port = self.name, client.address = %peer, error = %error, "the TLS handshake of {} failed: {error}", peer.ip());
                 self.failed.increment(1);
                 None
             }
@@ -220,32 +214,51 @@ impl Reception {
 async fn converse<H, F>(
     reception: Arc<Reception>,
     arrival: Arrival,
+    (visit, stay): (Visit, Stay),
     handle: H,
     mut stopping: watch::Receiver<bool>,
 ) where
-    H: Fn(TlsStream<TcpStream>, Peer) -> F,
+    H: Fn(Connection, Peer) -> F,
     F: Future<Output = ()>,
 {
-    let Arrival {
-        stream,
-        peer,
-        place,
-    } = arrival;
-    // Boxed, so that a connection that lives for months does not carry the handshake's state.
-    let handshake = Box::pin(reception.shake_hands(stream, peer));
-    // Nothing is promised to a client whose handshake a stop cuts.
-    let stream = tokio::select! {
-        stream = handshake => stream,
-        () = shutdown::told(&mut stopping) => None,
-    };
-    if let Some(stream) = stream {
+    let Arrival { stream, peer, seat } = arrival;
+    let conversation = async move {
+        // Boxed, so that a connection that lives for months does not carry the handshake's state.
+        let handshake = Box::pin(reception.shake_hands(stream, peer));
+        // Nothing is promised to a client whose handshake a stop cuts.
+        let stream = tokio::select! {
+            stream = handshake => stream,
+            () = shutdown::told(&mut stopping) => None,
+        };
+        let Some(stream) = stream else { return };
         let peer = Peer {
             chain: tls::peer_chain(stream.get_ref().1, &reception.seen),
             address: peer.ip(),
+            visit,
         };
-        reception.open.increment(1);
+        let _open = Open::counted(&reception.open);
         handle(stream, peer).await;
-        reception.open.decrement(1);
+    };
+    // What has proved nothing is cut where it is when its place is needed, as if its client had hung up.
+    tokio::select! {
+        () = conversation => {}
+        _ = stay.over() => {}
     }
-    drop(place);
+    drop(seat);
+}
+
+/// One that is open; counted until it is dropped, however it ends.
+struct Open<'a>(&'a Gauge);
+
+impl<'a> Open<'a> {
+    fn counted(gauge: &'a Gauge) -> Self {
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
 }

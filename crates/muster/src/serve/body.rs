@@ -49,6 +49,11 @@ struct Timely<B> {
 pub struct Whole(Arc<AtomicBool>);
 
 impl Whole {
+    /// One that others look at as well.
+    pub fn shared(whole: Arc<AtomicBool>) -> Self {
+        Self(whole)
+    }
+
     /// Says whether it is so.
     pub fn set(&self, whole: bool) {
         self.0.store(whole, Ordering::Relaxed);

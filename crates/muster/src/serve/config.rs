@@ -13,6 +13,7 @@ use serde::Deserialize;
 mod limits;
 mod retention;
 
+use super::budget::Wanted;
 use limits::LimitsTable;
 use retention::{AuditTable, RefusalsTable, TelemetryTable};
 
@@ -79,7 +80,8 @@ pub struct ServeConfig {
     /// Whether `/metrics` is on the HTTPS port, where everybody may read it.
     pub metrics_on_https_port: bool,
     pub outbound_ca: Option<PathBuf>,
-    pub max_connections: usize,
+    /// Connections held at once.
+    pub connections: Wanted,
     /// Connections of one address.
     pub connections_per_address: usize,
     /// Requests of devices.
@@ -127,7 +129,8 @@ impl ServeConfig {
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
             metrics_on_https_port: file.metrics_on_https_port.unwrap_or(true),
             outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
-            max_connections: file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+            connections: limits
+                .connections(file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS)),
             connections_per_address: limits.connections_per_address(),
             limits: limits.of_devices(),
             pace: file.telemetry.pace(),
@@ -184,7 +187,7 @@ pub const TEMPLATE: &str = "\
 # PEM file of CAs that are trusted beside the system's when webhooks are called.
 # outbound_ca = \"/etc/muster/outbound-ca.pem\"
 
-# Connections held at once; more wait in the listen queue.
+# Connections held at once; one more takes the place of the oldest that has proved nothing.
 # max_connections = 100000
 
 # What devices may ask for. Who asks for more is answered 429 with a Retry-After that tells when its turn is.
@@ -192,6 +195,16 @@ pub const TEMPLATE: &str = "\
 
 # Connections of one address, a /64 of IPv6. A whole fleet may stand behind one address.
 # connections_per_address = 50000
+
+# Of max_connections, those whose client has proved nothing yet; a tenth when it is not set. The others are kept for clients that have.
+# unproven_connections = 10000
+
+# Of those, the ones of one address that have been there for longer than 5 s.
+# unproven_connections_per_address = 500
+
+# Attempts to register a second of one address from which nobody has registered lately; twenty times as many at once. Each registration
+# lets its address ask as often again.
+# attempts_per_second_of_an_address = 20
 
 # Registrations a minute of each provisioning service; 0: as many as the server can do. Azure allows 1000.
 # registrations_per_minute = 0
@@ -267,7 +280,7 @@ mod tests {
         assert_eq!(file.https_port, Some(443));
         assert_eq!(
             uncommented.lines().count(),
-            9 + 1 + 6 + 1 + 4 + 1 + 1 + 1 + 6
+            9 + 1 + 9 + 1 + 4 + 1 + 1 + 1 + 6
         );
         assert_eq!(file.telemetry.pace(), Pace::default());
         let retention = retention::of(file.audit, file.refusals, file.telemetry);

@@ -13,11 +13,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
-use super::accept::Peer;
+use super::accept::{Metered, Peer};
 use super::body::Whole;
 use super::front::Front;
 use super::stall::MustRead;
-use super::{body, shutdown, websocket};
+use super::{body, health, shutdown, websocket};
 
 /// Time for a request's headers to arrive; also how long an idle kept-alive connection stays.
 const HEADER_DEADLINE: Duration = Duration::from_secs(75);
@@ -28,13 +28,14 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Once the server is told to stop, a client that it owes no answer has so long to send the rest of its request.
 const QUIET: Duration = Duration::from_secs(1);
 /// Bytes of headers and read buffer per connection.
-const MAX_BUFFER: usize = 64 * 1024;
+const MAX_BUFFER: usize = 32 * 1024;
 
 /// Serves one connection until its client or `stopping` ends it, also after it has become a WebSocket.
 pub async fn serve<S>(stream: S, peer: Peer, front: Front, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let stream = Metered::new(stream, peer.visit.clone());
     let stream = MustRead::within(WRITE_STALL, stream);
     let (switch, mut switched) = mpsc::channel(1);
     requests(stream, &peer, &front, stopping.clone(), switch).await;
@@ -53,7 +54,7 @@ async fn requests<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let whole = Whole::default();
+    let whole = Whole::shared(peer.visit.busy());
     let owed = whole.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (front, peer, switch) = (front.clone(), peer.clone(), switch.clone());
@@ -74,6 +75,8 @@ async fn requests<S>(
     // Cancel-safe: the connection is only polled by the arms, and dropped only when nothing is owed.
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        // Who has proved nothing does not keep a connection by sending a little now and then.
+        () = peer.visit.outstayed() => Ok(()),
         () = shutdown::told(&mut stopping) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
@@ -119,8 +122,15 @@ async fn answer(
     let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(peer.chain);
     request.extensions_mut().insert(ClientAddress(peer.address));
+    // Where nothing has to be proved, nothing is by an answer.
+    let proves = !health::serves(request.uri().path());
     let mut response = front.answer(request).await;
+    if proves && response.status().is_success() {
+        peer.visit.prove_if_there_is_room();
+        peer.visit.was_useful();
+    }
     unread.discard().await;
+    peer.visit.taken_but(0);
     // The rest of the body may be on its way, and would be taken for the next request.
     if matches!(
         response.status(),

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::username::Username;
 
-use super::accept::Peer;
+use super::accept::{Peer, TooMuch, Visit};
 use super::front::Front;
 use super::shutdown;
 
@@ -37,6 +37,8 @@ const SEND_DEADLINE: Duration = Duration::from_secs(30);
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Answers are sent at the latest when so many bytes of them wait.
 const MAX_WAITING: usize = 64 * 1024;
+/// Bytes that may have arrived beyond a packet.
+const FRAMING: usize = 48 * 1024;
 /// Bytes that are asked of the socket at once.
 const READ: usize = 8 * 1024;
 
@@ -46,7 +48,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let address = peer.address;
-    let mut wire = Wire::new(stream);
+    let mut wire = Wire::new(stream, peer.visit.clone());
     metrics::gauge!("muster_mqtt_connections").increment(1);
     if let Err(close) = converse(&mut wire, peer, &front, stopping).await {
         // Who has said nothing was only looking whether somebody listens.
@@ -95,9 +97,18 @@ where
             }
             Err(refused) => refused,
         },
-        Ok(Username::Hub(_)) => match front.hub.mqtt(&connect, peer.chain.0).await {
-            Ok(session) => return accept(wire, connect, session, stopping).await,
-            Err(refused) => refused,
+        Ok(Username::Hub(_)) => match wire.visit.reserve() {
+            Some(place) => match front.hub.mqtt(&connect, peer.chain.0).await {
+                Ok(session) => {
+                    wire.visit.prove(place);
+                    return accept(wire, connect, session, stopping).await;
+                }
+                Err(refused) => refused,
+            },
+            None => ConnectRefused::new(
+                ConnectReturnCode::ServerUnavailable,
+                "the server holds as many connections as it may; see max_connections",
+            ),
         },
         Err(error) => ConnectRefused::new(
             ConnectReturnCode::BadUserNameOrPassword,
@@ -152,7 +163,7 @@ where
         code: ConnectReturnCode::Accepted,
     }))?;
     let mut session = ServerSession::new(&connect, wire.now());
-    wire.limit = A::MAX_PACKET;
+    wire.accept_packets_of(A::MAX_PACKET);
     let how = match talk(wire, &mut session, &mut application, stopping).await {
         Ok(Goodbye::ByClient) => Ending::Disconnect,
         Ok(Goodbye::ByServer) => Ending::Closed(server_stops()),
@@ -193,6 +204,9 @@ where
             }
             if handle(wire, session, application, packet, &mut replies).await? {
                 return Ok(Goodbye::ByClient);
+            }
+            if application.is_proven() {
+                wire.visit.prove_if_there_is_room();
             }
             if wire.output.len() >= MAX_WAITING {
                 wire.flush().await?;
@@ -335,20 +349,31 @@ struct Wire<S> {
     silent: bool,
     /// Whether a write was begun and not finished: nothing that is written after it would be understood.
     torn: bool,
+    visit: Visit,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    fn new(stream: S) -> Self {
-        Self {
+    fn new(stream: S, visit: Visit) -> Self {
+        let mut wire = Self {
             stream,
             input: BytesMut::new(),
             output: BytesMut::new(),
             started: Instant::now(),
-            limit: MAX_FIRST_PACKET,
+            limit: 0,
             begun: None,
             silent: true,
             torn: false,
-        }
+            visit,
+        };
+        wire.accept_packets_of(MAX_FIRST_PACKET);
+        wire
+    }
+
+    /// Packets may have so many bytes from now on.
+    fn accept_packets_of(&mut self, bytes: usize) {
+        self.limit = bytes;
+        // What is below this may have read a little of the next packet, and have frames of its own.
+        self.visit.limit_input(bytes + FRAMING);
     }
 
     /// Milliseconds since the connection began: the clock that the session state machine counts by.
@@ -359,6 +384,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The next packet that has arrived whole.
     fn buffered(&mut self) -> Result<Option<Packet>, Broken> {
         let packet = decode(&mut self.input, self.limit)?;
+        if packet.is_some() {
+            self.visit.taken_but(self.input.len());
+        }
         if packet.is_some() || self.input.is_empty() {
             self.begun = None;
         } else if self.begun.is_none() {
@@ -457,6 +485,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 fn broke(error: &std::io::Error) -> Close {
+    if let Some(much) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<TooMuch>())
+    {
+        return Close::new("sent_too_much", much.to_string());
+    }
     Close::new("connection_lost", format!("the connection broke: {error}"))
 }
 

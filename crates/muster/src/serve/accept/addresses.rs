@@ -60,7 +60,7 @@ impl Drop for Seat {
 }
 
 /// What counts as one address: whoever has one address of IPv6 has the other 2^64 of its network as well.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Connections that wait at once, on each port.
-const SEATS: usize = 8192;
 /// Once somebody has waited this long, the server is overloaded.
 const CROWDED: Duration = Duration::from_millis(100);
 /// Nobody waits longer; most clients give up about then, and what would be done for them would be done for nobody.
@@ -15,21 +13,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// served as late as the one who waits longest, and in a long overload nobody in time.
 #[derive(Debug)]
 pub struct Lobby<T> {
+    seats: usize,
     waiting: VecDeque<(Instant, T)>,
 }
 
-impl<T> Default for Lobby<T> {
-    fn default() -> Self {
+impl<T> Lobby<T> {
+    /// An empty one, for so many.
+    pub fn new(seats: usize) -> Self {
         Self {
+            seats,
             waiting: VecDeque::new(),
         }
     }
-}
 
-impl<T> Lobby<T> {
     /// One more waits. When there is no seat left, the one that has waited longest has to go.
     pub fn enter(&mut self, connection: T, now: Instant) -> Option<T> {
-        let over = (self.waiting.len() >= SEATS).then(|| self.waiting.pop_front());
+        let over = (self.waiting.len() >= self.seats).then(|| self.waiting.pop_front());
         self.waiting.push_back((now, connection));
         over.flatten().map(|(_, connection)| connection)
     }
@@ -64,13 +63,15 @@ impl<T> Lobby<T> {
 mod tests {
     use super::*;
 
+    const SEATS: usize = 100;
+
     fn ms(count: u64) -> Duration {
         Duration::from_millis(count)
     }
 
     #[test]
     fn the_first_is_first_until_it_has_waited_too_long() {
-        let (mut lobby, start) = (Lobby::default(), Instant::now());
+        let (mut lobby, start) = (Lobby::new(SEATS), Instant::now());
         for number in 0..4 {
             assert_eq!(lobby.enter(number, start + ms(number)), None);
         }
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_full_lobby_lets_go_of_the_one_that_has_waited_longest() {
-        let (mut lobby, start) = (Lobby::default(), Instant::now());
+        let (mut lobby, start) = (Lobby::new(SEATS), Instant::now());
         let gone: Vec<_> = (0..SEATS + 3)
             .filter_map(|number| lobby.enter(number, start))
             .collect();

@@ -6,11 +6,16 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use dps::AdmissionLimits;
 use serde::Deserialize;
 
+use crate::serve::budget::Wanted;
+
 /// Every key is optional; unknown keys are errors, and so is 0 where it would shut everybody out.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsTable {
     connections_per_address: Option<NonZeroUsize>,
+    unproven_connections: Option<NonZeroUsize>,
+    unproven_connections_per_address: Option<NonZeroUsize>,
+    attempts_per_second_of_an_address: Option<NonZeroU32>,
     registrations_per_minute: Option<u32>,
     #[serde(default)]
     registrations_per_minute_of: BTreeMap<String, u32>,
@@ -20,12 +25,24 @@ pub struct LimitsTable {
 }
 
 const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 50_000;
+const DEFAULT_UNPROVEN_PER_ADDRESS: usize = 500;
 
 impl LimitsTable {
     /// Connections of one address.
     pub fn connections_per_address(&self) -> usize {
         self.connections_per_address
             .map_or(DEFAULT_CONNECTIONS_PER_ADDRESS, NonZeroUsize::get)
+    }
+
+    /// Connections altogether, and those of strangers among them.
+    pub fn connections(&self, altogether: usize) -> Wanted {
+        let per_address = self.unproven_connections_per_address;
+        Wanted {
+            connections: altogether,
+            unproven: self.unproven_connections.map(NonZeroUsize::get),
+            unproven_per_address: per_address
+                .map_or(DEFAULT_UNPROVEN_PER_ADDRESS, NonZeroUsize::get),
+        }
     }
 
     /// What devices may ask for.
@@ -46,6 +63,10 @@ impl LimitsTable {
             device_polls_per_10_seconds: or(
                 self.polls_per_10_seconds_of_a_device,
                 usual.device_polls_per_10_seconds,
+            ),
+            attempts_per_second_of_an_address: or(
+                self.attempts_per_second_of_an_address,
+                usual.attempts_per_second_of_an_address,
             ),
             registrations_at_once: or(self.registrations_at_once, usual.registrations_at_once),
         }

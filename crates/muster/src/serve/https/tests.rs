@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::*;
-use crate::serve::mqtt_door::tests::front;
+use crate::serve::mqtt_door::tests::{front, visit};
 
 /// Sends `request`, stops the server, and tells how long the connection stays and what the client reads.
 async fn stays(request: &str) -> (Duration, String) {
@@ -99,5 +99,6 @@ fn nobody() -> Peer {
     Peer {
         chain: pki::PeerChain::default(),
         address: std::net::Ipv4Addr::LOCALHOST.into(),
+        visit: visit(),
     }
 }

@@ -11,6 +11,7 @@ use tokio::io::ReadBuf;
 
 use super::*;
 use crate::clock;
+use crate::serve::accept::{Metered, Room, Strangers};
 
 /// A client that says something and then neither speaks nor reads.
 struct Deaf {
@@ -150,7 +151,9 @@ async fn talks(first: &[u8], again: &'static [u8]) -> (Duration, Vec<u8>) {
             }
         }
     });
-    serve(near, peer(), front, stopping).await;
+    let peer = peer();
+    let near = Metered::new(near, peer.visit.clone());
+    serve(near, peer, front, stopping).await;
     let stayed = begun.elapsed();
     let mut heard = Vec::new();
     reading.read_to_end(&mut heard).await.unwrap();
@@ -199,5 +202,18 @@ fn peer() -> Peer {
     Peer {
         chain: pki::PeerChain::default(),
         address: std::net::Ipv4Addr::LOCALHOST.into(),
+        visit: visit(),
     }
+}
+
+/// The only visit to a server with room for more.
+pub fn visit() -> Visit {
+    let room = Room {
+        proven: 10,
+        unproven: 10,
+        unproven_per_address: 10,
+        unproven_input: 1024 * 1024,
+    };
+    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    Strangers::new(room).enter(address).0
 }
