@@ -388,7 +388,7 @@ fn strangers_with_invented_ids_do_not_hold_up_devices_that_registered_before() {
             assert!(register(number, from, later).is_err());
         }
     }
-    assert_eq!(admission.state(later).waiting, line::LONGEST);
+    assert!(admission.state(later).waiting > seconds(50));
     let told = register(1, home, later).err().unwrap();
     assert!(told.seconds() <= 10, "{told:?}");
     // One address alone is not heard for long.
