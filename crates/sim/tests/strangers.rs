@@ -119,7 +119,7 @@ fn resident(process: u32) -> Result<usize> {
 }
 
 #[tokio::test]
-async fn an_operator_and_a_device_get_in_while_strangers_hold_what_they_can() -> Result<()> {
+async fn an_operator_gets_in_while_strangers_hold_what_they_can() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let server = Server::start().await?;
