@@ -2,7 +2,6 @@
 //! together with its record in the audit; as what a device asked for; or as what the server does of itself.
 
 use std::fmt::Display;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -141,12 +140,6 @@ impl Kept {
     pub(super) fn regroupings(&self) -> u64 {
         self.0.regroupings()
     }
-
-    /// The data directory.
-    pub(super) fn directory(&self) -> &Path {
-        self.0.directory()
-    }
-
     /// A write that a device asked for: what is decided about it is entered where it is decided.
     pub(super) async fn for_device<T, E, F>(&self, work: F) -> Result<T, E>
     where
