@@ -148,7 +148,7 @@ impl<R: ModuleRuntime> Management<R> {
                 format!("{parameter} cannot be read"),
             )
         })?;
-        if name == "edgeAgent" {
+        if is_named(&module, "edgeAgent") {
             let message = format!(
                 "edgeAgent is part of aziot-edged; its log is that of the system: {}",
                 self.paths.command("iotedge system logs"),
@@ -161,13 +161,13 @@ impl<R: ModuleRuntime> Management<R> {
             .runtime
             .logs(&module, &query)
             .await
-            .map_err(refusal)?;
+            .map_err(|error| self.refusal(error))?;
         Ok(Reply::Logs(stream))
     }
 
     async fn switch(&self, name: &str, verb: &str) -> Answer {
         let module = parse(name)?;
-        if name == "edgeAgent" {
+        if is_named(&module, "edgeAgent") {
             let message = format!(
                 "edgeAgent is part of aziot-edged; restart it with: {}",
                 self.paths.command("iotedge system restart"),
@@ -175,9 +175,10 @@ impl<R: ModuleRuntime> Management<R> {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
         let reach = self.reach().await?;
-        let observed = reach.runtime.list().await.map_err(refusal)?;
+        let observed = reach.runtime.list().await;
+        let observed = observed.map_err(|error| self.refusal(error))?;
         let found = observed.into_iter().find(|found| found.module == module);
-        let found = found.ok_or_else(|| refusal(RuntimeError::NoContainer(module.clone())))?;
+        let found = found.ok_or_else(|| self.refusal(RuntimeError::NoContainer(module.clone())))?;
         let running = found.state == ContainerState::Running;
         let done = match verb {
             "start" if running => return Ok(Reply::Empty(StatusCode::NOT_MODIFIED)),
@@ -189,7 +190,37 @@ impl<R: ModuleRuntime> Management<R> {
         self.look_again(&reach).await;
         tracing::info!(module.id = %module, verb, "the owner switched a module");
         done.map(|()| Reply::Empty(StatusCode::NO_CONTENT))
-            .map_err(refusal)
+            .map_err(|error| self.refusal(error))
+    }
+
+    fn refusal(&self, error: RuntimeError) -> Refusal {
+        let status = match error {
+            RuntimeError::NoContainer(_) => StatusCode::NOT_FOUND,
+            RuntimeError::Unreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let message = match &error {
+            RuntimeError::NoContainer(module) => self.why_no_container(module),
+            other => chain_of(other),
+        };
+        Refusal::new(status, message)
+    }
+
+    /// Whoever asks for a container that is not there wants to know why it is not.
+    fn why_no_container(&self, module: &ModuleId) -> String {
+        if is_named(module, "edgeHub") {
+            return format!(
+                "this runtime has no {module} yet: modules speak to the hub themselves"
+            );
+        }
+        let modules = self.board.shown().modules;
+        match modules.iter().find(|shown| shown.name == *module) {
+            Some(shown) => format!(
+                "module {module} has no container: {}",
+                shown.status.runtime_status.description
+            ),
+            None => format!("there is no module {module} on this device"),
+        }
     }
 
     /// Has the agent look, so that a list asked for next shows what was done.
@@ -273,15 +304,13 @@ impl<R: ModuleRuntime> Management<R> {
     }
 }
 
-fn parse(name: &str) -> Result<ModuleId, Refusal> {
-    ModuleId::parse(name).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
+/// System modules are called with and without the sign of their identities.
+fn is_named(module: &ModuleId, name: &str) -> bool {
+    let plain = module.as_str();
+    let plain = plain.strip_prefix('$').unwrap_or(plain);
+    plain.eq_ignore_ascii_case(name)
 }
 
-fn refusal(error: RuntimeError) -> Refusal {
-    let status = match error {
-        RuntimeError::NoContainer(_) => StatusCode::NOT_FOUND,
-        RuntimeError::Unreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    Refusal::new(status, chain_of(&error))
+fn parse(name: &str) -> Result<ModuleId, Refusal> {
+    ModuleId::parse(name).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
 }

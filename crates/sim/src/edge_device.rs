@@ -169,7 +169,10 @@ network = "azure-iot-edge"
     /// # Errors
     /// When there is none.
     pub fn module(&self, name: &str) -> Result<Value> {
-        let modules = self.iotedge(&["list", "--output", "json"])?.json()?;
+        // It lists and fails when the engine does not tell how the modules are.
+        let listed = self.iotedge(&["list", "--output", "json"])?;
+        let modules: Value =
+            serde_json::from_str(&listed.stdout).with_context(|| format!("{listed:?}"))?;
         let mut rows = modules.as_array().into_iter().flatten();
         let row = rows.find(|row| row["name"] == name).cloned();
         row.with_context(|| format!("no {name} in {modules}"))

@@ -16,7 +16,7 @@ mod waiting;
 mod workshop;
 
 pub use edge_device::EdgeDevice;
-pub use engine::Engine;
+pub use engine::{Engine, OwnEngine};
 pub use exchange::{Exchanged, exchange};
 pub use mqtt_device::MqttDevice;
 pub use program::{Finished, Program, binary, run};

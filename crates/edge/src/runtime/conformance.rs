@@ -1,5 +1,7 @@
 //! What everything above a runtime relies on, asked of each of them.
 
+mod engine;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -167,11 +169,16 @@ fn client(socket: &Path) -> bollard::Docker {
 
 /// An image with one static program that prints a line and sleeps until it is told to end.
 async fn import_sleeper(socket: &Path, image: &str, dir: &Path) {
-    let source = dir.join("sleeper.c");
-    let program = dir.join("sleeper");
     let code = "#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n\
         static void end(int s) { (void)s; _exit(0); }\n\
         int main(void) { signal(SIGTERM, end); puts(\"asleep\"); fflush(stdout); for (;;) pause(); }\n";
+    import_program(socket, image, dir, "sleeper", code).await;
+}
+
+/// An image with one static program.
+async fn import_program(socket: &Path, image: &str, dir: &Path, name: &str, code: &str) {
+    let source = dir.join(format!("{name}.c"));
+    let program = dir.join(name);
     std::fs::write(&source, code).unwrap();
     let compiled = std::process::Command::new("cc")
         .arg("-static")
@@ -186,10 +193,10 @@ async fn import_sleeper(socket: &Path, image: &str, dir: &Path) {
         from_src: Some("-".to_owned()),
         repo: Some(repo.to_owned()),
         tag: Some(tag.to_owned()),
-        changes: vec!["CMD [\"/sleeper\"]".to_owned()],
+        changes: vec![format!("CMD [\"/{name}\"]")],
         ..Default::default()
     };
-    let body = bollard::body_full(archive("sleeper", &std::fs::read(&program).unwrap()).into());
+    let body = bollard::body_full(archive(name, &std::fs::read(&program).unwrap()).into());
     let imported: Vec<_> = client(socket)
         .create_image(Some(options), Some(body), None)
         .try_collect()

@@ -119,7 +119,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         match cli.command {
             Command::Check(check) => return check::run(&check, &device).await,
             Command::Config(command) => config::run(command, &device).await?,
-            Command::List => list::run(&device).await?,
+            Command::List => return list::run(&device).await,
             Command::Logs(flags) => logs::run(&flags, &device).await?,
             Command::Restart { module } => restart::run(&module, &device).await?,
             Command::System(command) => return system::run(command, &device).await,

@@ -60,6 +60,11 @@ pub async fn run(device: &Device) -> Vec<Checked> {
             "the daemon runs and is provisioned",
             daemon(device).await,
         ),
+        check(
+            "deployment-followed",
+            "the deployment is followed in full",
+            deployment(device).await,
+        ),
     ]
 }
 
@@ -188,5 +193,21 @@ async fn daemon(device: &Device) -> Verdict {
                 }
             }
         }
+    }
+}
+
+async fn deployment(device: &Device) -> Verdict {
+    match device.client.get::<DaemonStatus>("/muster/status").await {
+        Err(_) => Verdict::Skipped("the daemon does not run".to_owned()),
+        Ok(status) if !status.deployment_problems.is_empty() => {
+            Verdict::Error(status.deployment_problems.join("\n"))
+        }
+        Ok(status) if !status.deployment_warnings.is_empty() => {
+            Verdict::Warning(status.deployment_warnings.join("\n"))
+        }
+        Ok(status) => match status.deployment_version {
+            Some(version) => Verdict::Ok(Some(format!("version {version}"))),
+            None => Verdict::Ok(Some("the device waits for one".to_owned())),
+        },
     }
 }
