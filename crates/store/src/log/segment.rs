@@ -156,7 +156,8 @@ impl Segment {
             let file = disk.open(&path)?;
             let bytes = file.len()?;
             let mut page = [0; MARK];
-            let got = file.read_at(&mut page, 0)?;
+            // A page that cannot be read is a page that is damaged.
+            let got = file.read_at(&mut page, 0).unwrap_or_default();
             Ok((file, bytes, Mark::decode(salt, &page[..got])))
         };
         let (file, bytes, mark) =
@@ -223,16 +224,47 @@ impl Segment {
         after.checked_sub(1).map_or(PAGE, |index| places[index].1)
     }
 
-    /// Whether there are only zeros from a position on.
-    pub(crate) fn is_zero_from(&self, mut position: u64) -> std::io::Result<bool> {
+    /// Whether there are only zeros from a position on, as far as that can be read.
+    pub(crate) fn is_zero_from(&self, mut position: u64) -> bool {
         let mut buffer = vec![0; CHUNK];
         loop {
-            match self.file.read_at(&mut buffer, position)? {
-                0 => return Ok(true),
-                got if buffer[..got].iter().any(|byte| *byte != 0) => return Ok(false),
-                got => position += got as u64,
+            match self.file.read_at(&mut buffer, position) {
+                Ok(0) => return true,
+                Ok(got) if buffer[..got].iter().all(|byte| *byte == 0) => position += got as u64,
+                Ok(_) | Err(_) => return false,
             }
         }
+    }
+
+    /// Fills `buffer` from a place on, as [`DiskFile::read_at`] does. Pages of the disk that cannot be read become zeros, as long
+    /// as others can: they cost the records in them and no others. A disk of which nothing can be read is a failure: it may come
+    /// back.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> std::io::Result<usize> {
+        let failure = match self.file.read_at(buffer, at) {
+            Err(error) => error,
+            read => return read,
+        };
+        let left = usize::try_from(self.bytes.saturating_sub(at)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let (mut from, mut readable) = (0, false);
+        while from < wanted {
+            let place = at + from as u64;
+            let to_page = usize::try_from(PAGE - place % PAGE).unwrap_or(wanted);
+            let page = &mut buffer[from..wanted.min(from + to_page)];
+            from += page.len();
+            match self.file.read_at(page, place) {
+                Ok(got) => {
+                    readable = true;
+                    page[got..].fill(0);
+                }
+                Err(_) => page.fill(0),
+            }
+        }
+        if !readable && self.file.read_at(&mut [0; 1], 0).is_err() {
+            return Err(failure);
+        }
+        tracing::warn!(file = %self.path.display(), position = at, error = %failure, "a part of the event log cannot be read; its records are missing");
+        Ok(wanted)
     }
 }
 
@@ -334,7 +366,7 @@ impl<'s> Walk<'s> {
             return Ok(from..from + wanted);
         }
         self.buffer.resize(wanted.max(CHUNK.min(left)), 0);
-        let got = self.segment.file.read_at(&mut self.buffer, self.position)?;
+        let got = self.segment.read_at(&mut self.buffer, self.position)?;
         self.buffer.truncate(got);
         self.base = self.position;
         self.read += got as u64;

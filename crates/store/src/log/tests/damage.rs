@@ -86,6 +86,37 @@ fn a_file_that_disappears_takes_its_records_and_no_numbers() {
     }
 }
 
+#[test]
+fn a_sector_that_cannot_be_read_costs_the_records_in_it() {
+    let records: Vec<_> = (0..8).map(|byte| vec![byte; 1000]).collect();
+    let disk = Simulated::default();
+    let large = LogOptions {
+        segment_bytes: 1 << 20,
+        ..ROOMY
+    };
+    let log = on(&disk, large);
+    run(append_each(&log, &records));
+    drop(log);
+    let [path] = disk.files().try_into().unwrap();
+    for (bad, lost) in [
+        (0..100, 0),
+        (PAGE..PAGE + 1, 4),
+        (2 * PAGE..2 * PAGE + 1, 5),
+    ] {
+        let copy = disk.copy();
+        copy.scratch(&path, bad.clone());
+        let log = on(&copy, large);
+        let page = run(read_all(&log));
+        assert_eq!(page.records.len(), 8 - lost, "{bad:?}");
+        assert_eq!(page.missing.is_empty(), lost == 0, "{bad:?}");
+        assert!(run(log.append(0, vec![])).unwrap() > 8);
+    }
+    // Nothing can be read: that may pass, and nobody is told that his events are gone.
+    let log = on(&disk, large);
+    disk.scratch(&path, 0..u64::MAX);
+    assert!(run(log.read(0, 10)).is_err());
+}
+
 /// A payload that holds frames which are whole, as whoever knows the format can make them.
 fn counterfeit() -> Vec<u8> {
     let mut payload = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -23,6 +24,8 @@ struct State {
     acts: u64,
     failing: BTreeSet<u64>,
     fails_always: bool,
+    /// Bytes of a file that cannot be read.
+    unreadable: BTreeMap<usize, Range<u64>>,
     syncs: u64,
     /// Decides what becomes of what was not synced.
     chance: u64,
@@ -89,6 +92,13 @@ impl Simulated {
         let changed = change(&mut state.files[index].seen);
         state.files[index].kept = state.files[index].seen.clone();
         changed
+    }
+
+    /// From now on some bytes of a file cannot be read.
+    pub(super) fn scratch(&self, path: &Path, bytes: Range<u64>) {
+        let mut state = self.state();
+        let index = state.names[path];
+        state.unreadable.insert(index, bytes);
     }
 
     pub(super) fn lose(&self, path: &Path) {
@@ -206,6 +216,11 @@ impl DiskFile for Opened {
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> Result<usize> {
         let state = self.0.state();
+        let end = at + buffer.len() as u64;
+        let bad = state.unreadable.get(&self.1);
+        if bad.is_some_and(|bad| at < bad.end && end > bad.start) {
+            return Err(Error::other("a bad sector, as it was told to be"));
+        }
         let rest = state.files[self.1].seen.get(usize::try_from(at).unwrap()..);
         let rest = rest.unwrap_or_default();
         let got = rest.len().min(buffer.len());
