@@ -166,6 +166,25 @@ async fn a_hub_of_a_deleted_hubs_name_has_none_of_its_events() {
     assert!(!directory.path().join("events/second/rest").exists());
 }
 
+#[tokio::test]
+async fn a_hub_that_is_not_made_takes_nobodys_events() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = open(directory.path()).await;
+    registry
+        .append_telemetry(&event("hub", 1, b"kept"))
+        .await
+        .unwrap();
+    for taken in ["hub", "HUB"] {
+        let host = "another.test".parse().unwrap();
+        let refused = registry.create_hub(name(taken), host, at(1)).await;
+        assert!(refused.is_err());
+        assert!(registry.delete_hub(&name(taken), at(2)).await.is_err());
+    }
+    drop(registry);
+    let registry = open(directory.path()).await;
+    assert_eq!(events(&registry, "hub").await, [(1, b"kept".to_vec())]);
+}
+
 // B3.
 #[tokio::test]
 async fn one_damaged_event_is_said_to_be_missing() {

@@ -25,8 +25,10 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Arc<LocalHub>, ServingError> {
         let keeping = self.keeping();
-        let is_new = !self.served().hubs.iter().any(|hub| hub.name == name);
-        if is_new {
+        // Held to the end: a hub of a name is made and deleted together with its events.
+        let _alone = self.inner.logs.alone().await;
+        let is_taken = |hub: &Arc<LocalHub>| hub.name.as_str().eq_ignore_ascii_case(name.as_str());
+        if !self.served().hubs.iter().any(is_taken) {
             self.inner.logs.forget(&name).await;
         }
         let target = format!("{name} at {host}");
@@ -54,6 +56,7 @@ impl Registry {
     pub async fn delete_hub(&self, name: &HubName, now: Timestamp) -> Result<(), ServingError> {
         let (keeping, name) = (self.keeping(), name.clone());
         let (target, deleted) = (name.to_string(), name.clone());
+        let _alone = self.inner.logs.alone().await;
         let delete = move |tx: &Tx<'_>| {
             let hubs = served::read(tx)?.hubs;
             let found = hubs.iter().position(|hub| hub.name == name);

@@ -62,6 +62,8 @@ pub(super) struct HubLogs {
     refused: RwLock<BTreeSet<HubName>>,
     /// Held while one is opened or deleted.
     changing: tokio::sync::Mutex<()>,
+    /// Held while a hub is made or deleted.
+    hubs: tokio::sync::Mutex<()>,
 }
 
 impl HubLogs {
@@ -79,6 +81,7 @@ impl HubLogs {
             open: RwLock::default(),
             refused: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
+            hubs: tokio::sync::Mutex::default(),
         };
         for hub in hubs.iter().filter(|hub| logs.folder_of(hub).is_dir()) {
             logs.of(hub, || true).await?;
@@ -150,6 +153,11 @@ impl HubLogs {
     pub(super) fn refused(&self) -> Vec<HubName> {
         let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner);
         refused.iter().cloned().collect()
+    }
+
+    /// As long as it is held nobody else makes or deletes a hub.
+    pub(super) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.hubs.lock().await
     }
 
     /// Deletes the log of a hub that is deleted, or what a hub of this name left that was deleted before: another one of the same
