@@ -63,11 +63,13 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
                 return Ok(());
             }
         }
-        if events.is_empty() && flags.timeout.is_some() {
+        let next = operator::text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
+        let next = next.unwrap_or(after).max(after);
+        // A page without events may get further all the same: over what is damaged, or deleted because it was old.
+        if events.is_empty() && next == after && flags.timeout.is_some() {
             return Ok(());
         }
-        let next = operator::text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
-        after = next.unwrap_or(after);
+        after = next;
     }
 }
 
