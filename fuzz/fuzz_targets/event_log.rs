@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use store::log::{EventLog, LogOptions, shared};
+use store::log::{EventLog, LogOptions, former};
 
 const OPTIONS: LogOptions = LogOptions {
     segment_bytes: 8192,
@@ -39,7 +39,7 @@ fn read_shared(folder: &Path, data: &[u8]) {
     if std::fs::write(folder.join("00000000000000000001.log"), data).is_err() {
         return;
     }
-    for file in shared::files(folder).unwrap_or_default() {
+    for file in former::files(folder).unwrap_or_default() {
         let Ok(read) = file.read() else { continue };
         let numbers: Vec<_> = read.records.iter().map(|(number, _)| *number).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b));

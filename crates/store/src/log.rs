@@ -5,14 +5,14 @@
 //! numbers are missing. A number is never given out twice, whatever is damaged. The oldest files go when the log is larger or
 //! older than [`LogOptions`] say.
 //!
-//! [`shared`] reads the log that older versions kept for all hubs together.
+//! [`former`] reads the log that older versions kept for all hubs together.
 
 mod disk;
+pub mod former;
 mod frame;
 mod reader;
 mod recover;
 mod segment;
-pub mod shared;
 mod writer;
 
 use std::ops::RangeInclusive;

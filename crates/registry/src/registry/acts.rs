@@ -140,6 +140,7 @@ impl Kept {
     pub(super) fn regroupings(&self) -> u64 {
         self.0.regroupings()
     }
+
     /// A write that a device asked for: what is decided about it is entered where it is decided.
     pub(super) async fn for_device<T, E, F>(&self, work: F) -> Result<T, E>
     where

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ids::HubName;
 use store::StoreError;
-use store::log::{self, EventLog, LogOptions, Record, shared};
+use store::log::{self, EventLog, LogOptions, Record, former};
 
 use super::events;
 use crate::entropy::{Entropy, random};
@@ -190,7 +190,7 @@ impl HubLogs {
     /// Moves what is in the shared log of older versions into the logs of its hubs. Events keep their numbers. It may end in the
     /// middle and begin again: a file is deleted once all that is in it is in the other logs, and what is there is not added twice.
     async fn take_over(&self, hubs: &[HubName]) -> Result<(), StorageError> {
-        let files = shared::files(&self.folder)?;
+        let files = former::files(&self.folder)?;
         if files.is_empty() {
             return Ok(());
         }
