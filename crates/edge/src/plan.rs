@@ -123,6 +123,9 @@ pub struct Memory {
     /// What could not be done.
     #[serde(skip)]
     pub failures: BTreeMap<ModuleId, Failure>,
+    /// Modules whose image is being pulled.
+    #[serde(skip)]
+    pub pulling: BTreeSet<ModuleId>,
     /// Id and end of containers whose program chose to end, since runtime and engine are there.
     #[serde(skip)]
     pub ended_by_themselves: BTreeMap<ModuleId, (String, Timestamp)>,
@@ -162,6 +165,7 @@ pub fn plan(desired: &Desired, observed: &[Observed], memory: &Memory, now: Time
             found,
             restarts: memory.restarts.get(module).copied().unwrap_or_default(),
             rested: memory.resting.contains(module),
+            pulling: memory.pulling.contains(module),
             ended_by_itself: memory.ended_by_themselves.get(module),
             now,
         };
@@ -220,6 +224,7 @@ struct Turn<'a> {
     found: Option<&'a Observed>,
     restarts: Restarts,
     rested: bool,
+    pulling: bool,
     ended_by_itself: Option<&'a (String, Timestamp)>,
     now: Timestamp,
 }
@@ -240,7 +245,14 @@ impl Turn<'_> {
             None => self.create(
                 &[],
                 "it is new",
-                Verdict::new(RuntimeStatus::Unknown, "about to be created"),
+                Verdict::new(
+                    RuntimeStatus::Unknown,
+                    if self.pulling {
+                        "its image is being pulled"
+                    } else {
+                        "about to be created"
+                    },
+                ),
             ),
             Some(found) if found.state == ContainerState::Dead => self.create(
                 &[Step::Remove],

@@ -4,6 +4,7 @@
 mod account;
 mod act;
 mod image;
+mod pulls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use tokio::sync::Notify;
 use wire::local_api::Engine;
 use wire::manifest::{AgentDesired, RestartPolicy};
 
+use self::pulls::Pulls;
 use crate::causes::chain_of;
 use crate::clock;
 use crate::config::Config;
@@ -46,6 +48,7 @@ pub struct Agent<R> {
     sockets: ModuleSockets,
     poke: Arc<Notify>,
     memory: Memory,
+    pulls: Arc<Pulls>,
     memory_file: PathBuf,
     /// What of the memory is on disk.
     kept: Option<Kept>,
@@ -83,6 +86,7 @@ impl<R: ModuleRuntime> Agent<R> {
             sockets,
             poke,
             memory,
+            pulls: Arc::default(),
             memory_file,
             kept: None,
             engine: None,
@@ -159,15 +163,18 @@ impl<R: ModuleRuntime> Agent<R> {
         self.need(&desired);
         let aim = Aim {
             wanted: self.wanted(&desired, &situation),
-            desired,
+            desired: Arc::new(desired),
             version: document.version,
         };
+        self.pulls
+            .keep_only(|module| aim.wanted.contains_key(module));
         let observed = self.runtime.list().await?;
         self.look_into_ends(&aim.wanted, &observed).await?;
         let planned = plan(&aim.wanted, &observed, &self.memory, clock::now());
         self.memory
             .failures
             .retain(|module, _| planned.failing.contains(module));
+        self.memory.pulling = self.pulls.modules();
         self.account(&aim, &observed, &planned);
         let acted = !planned.actions.is_empty();
         self.act(&aim, &planned).await;
@@ -314,7 +321,7 @@ impl<R: ModuleRuntime> Agent<R> {
 
 /// What is to be brought about.
 struct Aim {
-    desired: AgentDesired,
+    desired: Arc<AgentDesired>,
     version: u64,
     wanted: Desired,
 }

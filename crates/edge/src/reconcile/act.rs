@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use wire::manifest::AgentDesired;
 
+use super::pulls::{Fetched, Pulls};
 use super::{Agent, Aim, image};
 use crate::causes::chain_of;
 use crate::clock;
@@ -32,24 +35,37 @@ impl<R: ModuleRuntime> Agent<R> {
             let wanted = aim.wanted.get(&action.module);
             wanted.map(|wanted| wanted.settings.startup_order)
         };
+        let mut waiting = false;
         for together in plan.actions.chunk_by(|a, b| order(a) == order(b)) {
-            self.side_by_side(aim, together).await;
+            // What is to start first may still be on its way.
+            let now: Vec<_> = together
+                .iter()
+                .filter(|a| !(waiting && creates(a)))
+                .collect();
+            self.side_by_side(aim, &now).await;
+            self.memory.pulling = self.pulls.modules();
+            waiting |= together
+                .iter()
+                .any(|a| self.memory.pulling.contains(&a.module));
         }
     }
 
-    async fn side_by_side(&mut self, aim: &Aim, actions: &[Action]) {
-        let runtime = &self.runtime.clone();
-        let paths = &self.paths.clone();
-        let one = |action: &Action| {
-            tracing::info!(module.id = %action.module, steps = ?action.steps, why = action.why, "acting");
+    async fn side_by_side(&mut self, aim: &Aim, actions: &[&Action]) {
+        let one = |action: &&Action| {
+            if !self.memory.pulling.contains(&action.module) {
+                tracing::info!(module.id = %action.module, steps = ?action.steps, why = action.why, "acting");
+            }
             let job = Job {
-                runtime: runtime.clone(),
-                folder: paths.module_folder(action.module.as_str()),
-                action: action.clone(),
+                runtime: self.runtime.clone(),
+                pulls: self.pulls.clone(),
+                poke: self.poke.clone(),
+                folder: self.paths.module_folder(action.module.as_str()),
+                action: (*action).clone(),
                 wanted: aim.wanted.get(&action.module).cloned(),
+                desired: aim.desired.clone(),
             };
             async move {
-                let outcome = job.carry_out(&aim.desired).await;
+                let outcome = job.carry_out().await;
                 (job, outcome)
             }
         };
@@ -71,10 +87,11 @@ impl<R: ModuleRuntime> Agent<R> {
         }
     }
 
-    fn take_outcome(&mut self, job: &Job<R>, outcome: Result<Vec<String>, RuntimeError>) {
+    fn take_outcome(&mut self, job: &Job<R>, outcome: Result<Carried, RuntimeError>) {
         let module = &job.action.module;
         match outcome {
-            Ok(texts) => {
+            Ok(Carried::Pulling) => {}
+            Ok(Carried::Out(texts)) => {
                 self.memory.failures.remove(module);
                 for text in &texts {
                     tracing::warn!(module.id = %module, "{text}");
@@ -102,29 +119,44 @@ impl<R: ModuleRuntime> Agent<R> {
     }
 }
 
+/// How far a turn has come.
+enum Carried {
+    /// To its end, with remarks.
+    Out(Vec<String>),
+    /// To a pull that takes longer than a round.
+    Pulling,
+}
+
 /// One module's turn.
 struct Job<R> {
     runtime: Arc<R>,
+    pulls: Arc<Pulls>,
+    poke: Arc<Notify>,
     folder: PathBuf,
     action: Action,
     wanted: Option<Wanted>,
+    desired: Arc<AgentDesired>,
 }
 
 impl<R: ModuleRuntime> Job<R> {
-    /// Gives remarks on what was done.
-    async fn carry_out(&self, desired: &AgentDesired) -> Result<Vec<String>, RuntimeError> {
+    async fn carry_out(&self) -> Result<Carried, RuntimeError> {
         let module = &self.action.module;
-        let spec = self.wanted.as_ref().and_then(|wanted| wanted.spec.as_ref());
+        let wanted = self.wanted.as_ref();
+        let spec = wanted.and_then(|wanted| Some((wanted, wanted.spec.as_ref()?)));
         let mut remarks = Vec::new();
         for step in &self.action.steps {
             match (step, spec) {
                 (Step::Stop, _) => self.runtime.stop(module).await?,
                 (Step::Remove, _) => self.runtime.remove(module).await?,
                 (Step::Start, _) => self.runtime.start(module).await?,
-                (Step::Fetch, Some(spec)) => {
-                    remarks.extend(image::fetch(&*self.runtime, &spec.image, desired).await?);
+                (Step::Fetch, Some((wanted, spec))) => {
+                    let pull = || self.pull(spec.image.clone());
+                    match self.pulls.wait(module, &wanted.attempt, pull).await {
+                        Some(fetched) => remarks.extend(fetched?),
+                        None => return Ok(Carried::Pulling),
+                    }
                 }
-                (Step::Create, Some(spec)) => {
+                (Step::Create, Some((_, spec))) => {
                     make_places(&self.folder, &spec.mountpoints)?;
                     remarks.extend(self.runtime.create(spec).await?);
                 }
@@ -134,7 +166,17 @@ impl<R: ModuleRuntime> Job<R> {
                 }
             }
         }
-        Ok(remarks)
+        Ok(Carried::Out(remarks))
+    }
+
+    fn pull(&self, image: String) -> JoinHandle<Fetched> {
+        let (runtime, desired) = (self.runtime.clone(), self.desired.clone());
+        let poke = self.poke.clone();
+        tokio::spawn(async move {
+            let fetched = image::fetch(&*runtime, &image, &desired).await;
+            poke.notify_one();
+            fetched
+        })
     }
 }
 

@@ -21,6 +21,7 @@ use crate::spec::{CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL};
 pub struct FakeRuntime {
     state: Mutex<State>,
     changed: Notify,
+    released: Notify,
     now: fn() -> Timestamp,
 }
 
@@ -32,6 +33,8 @@ struct State {
     /// Modules whose last run was ended by a request.
     asked: BTreeSet<ModuleId>,
     pulls: BTreeMap<String, u32>,
+    /// Images of which nothing comes.
+    held: BTreeSet<String>,
     created: u64,
     away: bool,
 }
@@ -46,6 +49,7 @@ impl FakeRuntime {
         Self {
             state: Mutex::new(state),
             changed: Notify::new(),
+            released: Notify::new(),
             now,
         }
     }
@@ -65,6 +69,18 @@ impl FakeRuntime {
     /// Lets the engine go away, or come back.
     pub fn set_away(&self, away: bool) {
         self.lock().away = away;
+    }
+
+    /// Lets nothing come of an image that is pulled, or no longer.
+    pub fn hold(&self, image: &str, held: bool) {
+        let mut state = self.lock();
+        if held {
+            state.held.insert(image.to_owned());
+        } else {
+            state.held.remove(image);
+        }
+        drop(state);
+        self.released.notify_waiters();
     }
 
     /// Takes an image out of the registry.
@@ -137,8 +153,15 @@ impl ModuleRuntime for FakeRuntime {
         _credential: Option<&RegistryCredential>,
         _patience: Duration,
     ) -> Result<(), RuntimeError> {
+        *self.reach()?.pulls.entry(image.to_owned()).or_default() += 1;
+        loop {
+            let released = self.released.notified();
+            if !self.reach()?.held.contains(image) {
+                break;
+            }
+            released.await;
+        }
         let mut state = self.reach()?;
-        *state.pulls.entry(image.to_owned()).or_default() += 1;
         if !state.registry.contains(image) {
             let message = "not found".to_owned();
             return Err(RuntimeError::Refused {
