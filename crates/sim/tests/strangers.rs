@@ -169,3 +169,37 @@ async fn an_operator_gets_in_while_strangers_hold_what_they_can() -> Result<()> 
     server.operate(Method::GET, path, None).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_message_in_pieces_costs_no_more_than_one_in_one_piece() -> Result<()> {
+    // H18: half a message of WebSocket and half a packet of MQTT in it counted both.
+    let server = Server::start().await?;
+    let mut stream = server.connect(443).await?;
+    let request = format!(
+        "GET /$iothub/websocket HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        server.host()
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = [0; 1024];
+    let length = stream.read(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    ensure!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    // A binary message that goes on and on: masked with zeros, which changes nothing.
+    let piece = |kind: u8| [&[kind, 0x80 | 126, 0x10, 0, 0, 0, 0, 0], &[0; 4096][..]].concat();
+    let begun = Instant::now();
+    let sending = async {
+        stream.write_all(&piece(0x02)).await?;
+        for _ in 0..30 {
+            stream.write_all(&piece(0x00)).await?;
+        }
+        // It reads nothing but the end.
+        stream.read_to_end(&mut Vec::new()).await
+    };
+    // Whichever way it ended, it did.
+    let _ = tokio::time::timeout(Duration::from_secs(20), sending)
+        .await
+        .context("it goes on")?;
+    assert!(begun.elapsed() < Duration::from_secs(10), "at its deadline");
+    Ok(())
+}
