@@ -42,14 +42,16 @@ pub enum KeyError {
     #[error("the private key cannot be read: {0}")]
     Unreadable(String),
     /// An encrypted key and no passphrase.
-    #[error("the private key is encrypted; give its passphrase")]
+    #[error(
+        "the private key is encrypted; give its passphrase, or decrypt it with: openssl pkey -in OLD -out NEW"
+    )]
     PassphraseNeeded,
     /// The passphrase does not open it.
     #[error("the passphrase does not open the private key")]
     WrongPassphrase,
     /// Encryption that is not PBES2 with AES: DEK-Info blocks of OpenSSL before 3.0, or DES as `openssl req` still uses.
     #[error(
-        "the private key is encrypted in an old form (DES, or an OpenSSL DEK-Info block); convert it with: openssl pkcs8 -topk8 -in OLD -out NEW"
+        "the private key is encrypted in an old form (DES, or an OpenSSL DEK-Info block); convert it with: openssl pkcs8 -topk8 -in OLD -out NEW, or decrypt it with: openssl pkey -in OLD -out NEW"
     )]
     OldEncryption,
     /// The library could not make or encode it.
