@@ -19,4 +19,4 @@ pub use error::CaError;
 pub use files::read_passphrase;
 pub use issuers::{DeviceIssuers, IssuedChain, IssuerError, PortableIssuer};
 pub use pki::KeyType;
-pub use server::{ServerAuthority, ServerCredential};
+pub use server::{ServerAuthority, ServerCredential, ServerKind};

@@ -1,4 +1,5 @@
-//! The CA of `muster serve`: one P-256 root that issues the server's certificate and renews it.
+//! The CAs of `muster serve`: a P-256 root that issues the server's certificate and renews it, and an RSA root that does the same for
+//! clients whose TLS knows nothing else.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,14 +18,67 @@ use crate::{CaError, files};
 
 const CA_DAYS: u32 = 3650;
 const SERVER_DAYS: u32 = 365;
-const CA_COMMON_NAME: &str = "Muster server CA";
 const SERVER_COMMON_NAME: &str = "Muster server";
+/// What clients are to trust, when that is not the P-256 root alone.
+const TRUST_FILE: &str = "server-trust.pem";
 
-/// Holds the server CA's key. Files, in `<data-dir>/ca`: `server-ca.cert.pem`, `server-ca.key.pem`, and `server.pem` with the
-/// server's key, certificate and CA in one file, so that a renewal replaces all or nothing.
+/// The server has a certificate of each kind, under a root of the same kind, and shows a client the one that its TLS can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerKind {
+    /// P-256: what nearly all clients get.
+    Ec,
+    /// RSA of 2048 bits: for TLS of small devices that has nothing else.
+    Rsa,
+}
+
+impl ServerKind {
+    fn ca_certificate(self) -> &'static str {
+        match self {
+            Self::Ec => "server-ca.cert.pem",
+            Self::Rsa => "server-rsa-ca.cert.pem",
+        }
+    }
+
+    fn ca_key(self) -> &'static str {
+        match self {
+            Self::Ec => "server-ca.key.pem",
+            Self::Rsa => "server-rsa-ca.key.pem",
+        }
+    }
+
+    fn server(self) -> &'static str {
+        match self {
+            Self::Ec => "server.pem",
+            Self::Rsa => "server-rsa.pem",
+        }
+    }
+
+    fn ca_name(self) -> &'static str {
+        match self {
+            Self::Ec => "Muster server CA",
+            Self::Rsa => "Muster server CA (RSA)",
+        }
+    }
+
+    fn new_key(self, name: &str) -> Result<PrivateKey, CaError> {
+        let kind = match self {
+            Self::Ec => KeyType::Ec,
+            Self::Rsa => KeyType::Rsa2048,
+        };
+        PrivateKey::generate(kind).map_err(|source| CaError::NewKey {
+            name: name.to_owned(),
+            source,
+        })
+    }
+}
+
+/// Holds a server CA's key. Files, in `<data-dir>/ca`: `server-ca.cert.pem`, `server-ca.key.pem`, and `server.pem` with the
+/// server's key, certificate and CA in one file, so that a renewal replaces all or nothing; for RSA `server-rsa-ca.cert.pem`,
+/// `server-rsa-ca.key.pem` and `server-rsa.pem`.
 #[derive(Debug)]
 pub struct ServerAuthority {
     dir: PathBuf,
+    kind: ServerKind,
     issuer: Issuer,
 }
 
@@ -37,25 +91,69 @@ pub struct ServerCredential {
 }
 
 impl ServerAuthority {
-    /// Where the CA certificate is that clients must trust.
+    /// Where the P-256 CA certificate is.
     #[must_use]
     pub fn certificate_path(data_dir: &Path) -> PathBuf {
-        data_dir.join("ca").join("server-ca.cert.pem")
+        data_dir.join("ca").join(ServerKind::Ec.ca_certificate())
     }
 
-    /// Opens the CA of a data directory, or makes it. A crash between its two files is mended: the certificate is made for the key that is there.
+    /// Where the CA certificates are that clients must trust.
+    #[must_use]
+    pub fn trust_path(data_dir: &Path) -> PathBuf {
+        let all = data_dir.join("ca").join(TRUST_FILE);
+        match all.exists() {
+            true => all,
+            false => Self::certificate_path(data_dir),
+        }
+    }
+
+    /// Writes down what clients must trust, the first for those that look at one certificate only.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_trust(data_dir: &Path, certificates: &[Certificate]) -> Result<(), CaError> {
+        let dir = data_dir.join("ca");
+        let path = dir.join(TRUST_FILE);
+        let text: String = certificates.iter().map(Certificate::to_pem).collect();
+        // It is looked at every few seconds and changes every few years.
+        if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
+        files::write_public(&path, &text)?;
+        files::sync_dir(&dir)
+    }
+
+    /// Whether a data directory has its CA of a kind.
+    #[must_use]
+    pub fn exists(data_dir: &Path, kind: ServerKind) -> bool {
+        data_dir.join("ca").join(kind.ca_certificate()).exists()
+    }
+
+    /// Opens the P-256 CA of a data directory, or makes it.
+    ///
+    /// # Errors
+    /// As [`open_or_create_of`](Self::open_or_create_of).
+    pub fn open_or_create(data_dir: &Path, now: Timestamp) -> Result<Self, CaError> {
+        Self::open_or_create_of(ServerKind::Ec, data_dir, now)
+    }
+
+    /// Opens a CA of a data directory, or makes it. A crash between its two files is mended: the certificate is made for the key that is there.
     ///
     /// # Errors
     /// When a file cannot be read or written, or the two do not belong together.
-    pub fn open_or_create(data_dir: &Path, now: Timestamp) -> Result<Self, CaError> {
+    pub fn open_or_create_of(
+        kind: ServerKind,
+        data_dir: &Path,
+        now: Timestamp,
+    ) -> Result<Self, CaError> {
         let dir = data_dir.join("ca");
         files::create_dir(&dir, true)?;
-        let key_path = dir.join("server-ca.key.pem");
-        let certificate_path = Self::certificate_path(data_dir);
+        let key_path = dir.join(kind.ca_key());
+        let certificate_path = dir.join(kind.ca_certificate());
         let key = if key_path.exists() || certificate_path.exists() {
             files::read_key(&key_path, None)?
         } else {
-            let key = new_key(CA_COMMON_NAME)?;
+            let key = kind.new_key(kind.ca_name())?;
             files::write_private(&key_path, &key.to_pem())?;
             files::sync_dir(&dir)?;
             key
@@ -65,7 +163,7 @@ impl ServerAuthority {
         } else {
             let certificate = sign(
                 Profile::Root { path_length: 0 },
-                CA_COMMON_NAME,
+                kind.ca_name(),
                 None,
                 CA_DAYS,
                 &key,
@@ -79,7 +177,7 @@ impl ServerAuthority {
             path: certificate_path,
             source,
         })?;
-        Ok(Self { dir, issuer })
+        Ok(Self { dir, kind, issuer })
     }
 
     /// The CA certificate that clients must trust.
@@ -111,13 +209,18 @@ impl ServerAuthority {
             .collect::<Result<Vec<_>, _>>()?;
         wanted.sort();
         wanted.dedup();
-        let path = self.dir.join("server.pem");
-        if let Some(credential) = self.current(&path)?
+        let path = self.dir.join(self.kind.server());
+        let current = self.current(&path)?;
+        if let Some(credential) = &current
             && credential.fits(&wanted, now)
         {
-            return Ok(credential);
+            return Ok(credential.clone());
         }
-        let credential = self.issue(wanted, now)?;
+        // Another name is no reason for another key, and one of RSA takes its time.
+        let key = current
+            .filter(|current| self.kind == ServerKind::Rsa && current.is_fresh(now))
+            .map(|current| current.key);
+        let credential = self.issue(wanted, key, now)?;
         files::write_private(&path, &credential.to_pem())?;
         files::sync_dir(&self.dir)?;
         tracing::info!(
@@ -156,8 +259,16 @@ impl ServerAuthority {
         })
     }
 
-    fn issue(&self, names: Vec<ServerName>, now: Timestamp) -> Result<ServerCredential, CaError> {
-        let key = new_key(SERVER_COMMON_NAME)?;
+    fn issue(
+        &self,
+        names: Vec<ServerName>,
+        key: Option<PrivateKey>,
+        now: Timestamp,
+    ) -> Result<ServerCredential, CaError> {
+        let key = match key {
+            Some(key) => key,
+            None => self.kind.new_key(SERVER_COMMON_NAME)?,
+        };
         let certificate = sign(
             Profile::Server { names },
             SERVER_COMMON_NAME,
@@ -181,6 +292,12 @@ impl ServerCredential {
         &self.certificate
     }
 
+    /// The CA that issued it.
+    #[must_use]
+    pub fn ca(&self) -> &Certificate {
+        &self.ca
+    }
+
     /// What the server sends: its certificate alone, because clients hold the CA; DER.
     #[must_use]
     pub fn chain_der(&self) -> Vec<Vec<u8>> {
@@ -197,6 +314,10 @@ impl ServerCredential {
         let mut names = self.certificate.server_names();
         names.sort();
         names.dedup();
+        names == wanted && self.is_fresh(now)
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> bool {
         let life = self
             .certificate
             .not_after()
@@ -204,7 +325,7 @@ impl ServerCredential {
         let left = self.certificate.not_after().since(now);
         // A CA near its end gives short lives; without a floor they would be renewed at every look.
         let enough = left > life / 3 || self.certificate.not_after() == self.ca.not_after();
-        names == wanted && enough && left > Duration::ZERO && self.certificate.not_before() <= now
+        enough && left > Duration::ZERO && self.certificate.not_before() <= now
     }
 
     fn to_pem(&self) -> Zeroizing<String> {

@@ -13,7 +13,7 @@ use wire::sas::SharedAccessKey;
 use zeroize::Zeroizing;
 
 use crate::Dps;
-use crate::outbound::{OutboundAnswer, OutboundCall};
+use crate::outbound::{OnBehalf, OutboundAnswer, OutboundCall};
 
 pub use fault::RemoteFault;
 
@@ -157,6 +157,7 @@ impl<'a> RemoteHub<'a> {
         let mut headers = vec![("authorization", token)];
         headers.extend(ask.if_match.map(|etag| ("if-match", etag)));
         let call = OutboundCall {
+            on_behalf: self.on_behalf(),
             method: ask.method,
             url: Zeroizing::new(format!("https://{}{}", self.hub.host, ask.path)),
             headers,
@@ -180,6 +181,15 @@ impl<'a> RemoteHub<'a> {
         };
         self.dps.vitals().observe(self.hub, failure, self.dps.now());
         answer
+    }
+
+    /// A hub elsewhere is linked to one service.
+    fn on_behalf(&self) -> OnBehalf {
+        let first = self.dps.tenants().first().service();
+        match first.hub(&self.hub.name) {
+            Some(_) => OnBehalf::Owner,
+            None => OnBehalf::Tenant,
+        }
     }
 
     fn require<'b>(&self, answer: &'b OutboundAnswer) -> Result<&'b [u8], RemoteFault> {

@@ -52,7 +52,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ids::{HubHost, RegistrationId, Timestamp};
+use ids::{HubHost, IdScope, RegistrationId, Timestamp};
 use pki::PresentedChain;
 use registry::{RegistrationRecord, Registry};
 use serde_json::Value;
@@ -79,7 +79,9 @@ pub mod usable;
 
 pub use crate::admission::AdmissionLimits;
 pub use crate::mqtt::DpsSession;
-pub use crate::outbound::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
+pub use crate::outbound::{
+    Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault,
+};
 pub use registry::ClientAddress;
 
 /// Tells the time; the program decides how.
@@ -426,6 +428,14 @@ impl Dps {
     /// Waits until nobody else makes or deletes an issuer.
     async fn issuers_change(&self) -> MutexGuard<'_, ()> {
         self.inner.issuers_change.lock().await
+    }
+
+    /// For whose sake calls of a service are made.
+    fn on_behalf(&self, id_scope: &IdScope) -> OnBehalf {
+        match self.tenants().first().service().id_scope == *id_scope {
+            true => OnBehalf::Owner,
+            false => OnBehalf::Tenant,
+        }
     }
 
     fn outbound(&self) -> &dyn Outbound {

@@ -6,9 +6,20 @@ use std::time::Duration;
 use axum::http::Method;
 use zeroize::Zeroizing;
 
+/// For whose sake a call is made. A service's operators choose where to, and what is answered is shown to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBehalf {
+    /// The first service, whose operators are the server's own.
+    Owner,
+    /// Another service, whose operators may be strangers to the network that the server is in.
+    Tenant,
+}
+
 /// A request to somebody else, whose body is JSON.
 #[derive(Clone)]
 pub struct OutboundCall {
+    /// For whom.
+    pub on_behalf: OnBehalf,
     /// How.
     pub method: Method,
     /// Where to. It may hold a key: not for logs.
@@ -38,6 +49,11 @@ pub enum OutboundFault {
     /// Nobody is there, or it is not whom its certificate says.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    /// It is at an address that the caller may not call. Which one is not said: that is a fact about the server's network.
+    #[error(
+        "it is at an address of a private network, which services other than the server's first may not call; the owner of the server can list it in outbound_networks"
+    )]
+    NotAllowed,
     /// Time is up.
     #[error("it did not answer within {} s", .0.as_secs())]
     Silent(Duration),

@@ -13,6 +13,7 @@ mod health_port;
 mod https;
 mod mqtt_door;
 mod outbound;
+mod own_certificate;
 mod shutdown;
 mod stall;
 mod tls;
@@ -40,7 +41,7 @@ use budget::Budget;
 use config::ServeConfig;
 use front::Front;
 use health::Metrics;
-use outbound::OutboundClient;
+use outbound::{Guard, OutboundClient};
 use tls::CurrentCertificate;
 
 /// Name of the hub that an empty data directory gets.
@@ -76,7 +77,7 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
             host,
             hosts_covered: Some(certificate.hosts_covered),
             device_issuers: Arc::new(ca::DeviceIssuers::at(&config.data_dir)),
-            outbound: Arc::new(OutboundClient::new(config.outbound_ca.as_deref())?),
+            outbound: Arc::new(outbound_client(&config)?),
             clock: Arc::new(clock::now),
             limits: config.limits.clone(),
         },
@@ -121,6 +122,12 @@ fn tell_of_renaming(registry: &Registry) {
             "the host name of this server and its first hub has changed: devices that were assigned to the old name are refused there and register again; the server's certificate goes on naming it"
         );
     }
+}
+
+fn outbound_client(config: &ServeConfig) -> anyhow::Result<OutboundClient> {
+    let guard = Guard::new(config.outbound_networks.clone());
+    let trusted = config.outbound_ca.as_deref();
+    OutboundClient::new(trusted, guard, config.outbound_guards_first_service)
 }
 
 fn first_hub() -> anyhow::Result<HubName> {

@@ -22,6 +22,7 @@ pub struct ServingBodyError(String);
 /// # Errors
 /// When it is not JSON of that form.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServingBodyError> {
+    let body = crate::lenient::without_mark(body);
     serde_json::from_slice(body).map_err(|error| ServingBodyError(error.to_string()))
 }
 

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use ca::{ServerAuthority, ServerCredential};
+use ca::{ServerAuthority, ServerCredential, ServerKind};
 
 use crate::tools::{NOW, days, files, mode, openssl, path, text, told};
 
@@ -188,4 +188,38 @@ fn nothing_of_a_key_is_shown() {
         shown.contains("CN=Muster server") && !shown.contains("key"),
         "{shown}"
     );
+}
+
+/// H24: another root, because TLS that knows nothing but RSA does not verify the signature of the first.
+#[test]
+fn an_rsa_certificate_has_an_rsa_issuer_and_keeps_its_key_while_names_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let ec = open(dir.path());
+    assert!(!ServerAuthority::exists(dir.path(), ServerKind::Rsa));
+    let open_rsa = || ServerAuthority::open_or_create_of(ServerKind::Rsa, dir.path(), NOW).unwrap();
+    let rsa = open_rsa();
+    assert!(ServerAuthority::exists(dir.path(), ServerKind::Rsa));
+    let first = rsa.ensure_server_certificate(&NAMES, NOW).unwrap();
+    assert!(first.certificate().is_signed_by(rsa.certificate()));
+    assert!(!first.certificate().is_signed_by(ec.certificate()));
+    assert_eq!(open_rsa().certificate(), rsa.certificate());
+    let named = rsa.ensure_server_certificate(&["other.test"], NOW).unwrap();
+    assert_ne!(named.certificate(), first.certificate());
+    assert_eq!(
+        named.certificate().spki_der(),
+        first.certificate().spki_der()
+    );
+    let renewed = rsa.ensure_server_certificate(&["other.test"], days(300));
+    let renewed = renewed.unwrap();
+    assert_ne!(
+        renewed.certificate().spki_der(),
+        named.certificate().spki_der()
+    );
+
+    let alone = ServerAuthority::trust_path(dir.path());
+    assert_eq!(alone, ServerAuthority::certificate_path(dir.path()));
+    let both = [ec.certificate().clone(), rsa.certificate().clone()];
+    ServerAuthority::write_trust(dir.path(), &both).unwrap();
+    let text = std::fs::read_to_string(ServerAuthority::trust_path(dir.path())).unwrap();
+    assert_eq!(pki::Certificate::parse_pem_bundle(&text).unwrap(), both);
 }

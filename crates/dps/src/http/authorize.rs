@@ -11,6 +11,7 @@ use wire::sas::{SharedAccessKey, UnverifiedToken};
 use super::{Incoming, RequestId, client_address};
 use crate::error::{ServiceFault, TokenFault};
 use crate::health::Vitals;
+use crate::outbound::OnBehalf;
 use crate::register::Deps;
 use crate::tenants::Tenant;
 use crate::{Dps, DpsOptions};
@@ -95,6 +96,11 @@ impl Operator<'_> {
     /// How the hubs are.
     pub(super) fn vitals(&self) -> &Vitals {
         self.dps.vitals()
+    }
+
+    /// For whose sake calls are made that this operator causes.
+    pub(super) fn on_behalf(&self) -> OnBehalf {
+        self.dps.on_behalf(&self.tenant.service().id_scope)
     }
 
     /// What the program decided for all services.

@@ -20,8 +20,10 @@ pub async fn go_on(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(
         };
         return attempt.give_up(setback).await;
     }
-    let key = WebhookKey::of(attempt.tenant.service().operation_key.reveal());
-    let Asked { outcome, note } = webhook::ask(dps.outbound(), question, &key, dps.now()).await;
+    let service = attempt.tenant.service();
+    let key = WebhookKey::of(service.operation_key.reveal());
+    let caller = (dps.outbound(), dps.on_behalf(&service.id_scope));
+    let Asked { outcome, note } = webhook::ask(caller, question, &key, dps.now()).await;
     match outcome {
         Ok(choice) => {
             let as_failure = register::assignment_failure;

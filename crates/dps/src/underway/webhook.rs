@@ -11,7 +11,7 @@ use wire::lenient::without_mark;
 use zeroize::Zeroizing;
 
 use super::signature::WebhookKey;
-use crate::outbound::{Outbound, OutboundAnswer, OutboundCall, OutboundFault};
+use crate::outbound::{OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 
 /// A webhook has so long for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +38,7 @@ pub enum WebhookFault {
 fn status_of(fault: &OutboundFault) -> u16 {
     match fault {
         OutboundFault::Unreachable(_) => 503,
+        OutboundFault::NotAllowed => 403,
         OutboundFault::Silent(_) => 504,
         OutboundFault::TooLong(_) => 413,
     }
@@ -48,7 +49,9 @@ impl WebhookFault {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::NoAnswer { fault } => !matches!(fault, OutboundFault::TooLong(_)),
+            Self::NoAnswer { fault } => {
+                !matches!(fault, OutboundFault::TooLong(_) | OutboundFault::NotAllowed)
+            }
             Self::Status(status) => matches!(status, 408 | 429 | 500..=599),
             Self::Answer(_) => false,
         }
@@ -63,13 +66,14 @@ pub struct Asked {
 
 /// Asks.
 pub async fn ask(
-    outbound: &dyn Outbound,
+    (outbound, on_behalf): (&dyn Outbound, OnBehalf),
     question: &WebhookQuestion,
     key: &WebhookKey,
     now: Timestamp,
 ) -> Asked {
     let body = question.input.clone().into_bytes();
     let call = OutboundCall {
+        on_behalf,
         method: Method::POST,
         url: Zeroizing::new(question.definition.webhook_url.reveal().to_owned()),
         headers: vec![

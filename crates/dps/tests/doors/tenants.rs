@@ -1,6 +1,7 @@
 //! Several provisioning services in one server: none sees or opens another.
 
 use axum::http::{Method, StatusCode};
+use dps::OnBehalf;
 use serde_json::{Value, json};
 
 use crate::harness::{Service, individual};
@@ -190,4 +191,46 @@ async fn a_tenant_links_a_hub_of_the_server_only_with_a_key_of_it() {
         .by(&other.owner, Method::PUT, path, Some(&body))
         .await;
     assert_eq!(changed.body["allocationWeight"], 2, "{}", changed.body);
+}
+
+/// A5: the program may let services of strangers reach less than the server's own.
+#[tokio::test]
+async fn calls_are_made_for_the_service_that_asks() {
+    let service = Service::start().await;
+    let other = tenant(&service, "other").await;
+    let hub = service.own(Method::GET, "hubs/hub", None).await;
+    let link = json!({"connectionString": hub["connectionString"]});
+    let path = "/muster/v1/dps/linkedHubs/hub";
+    let linked = service.by(&other.owner, Method::PUT, path, Some(&link));
+    assert_eq!(linked.await.status, StatusCode::OK);
+    let leaf = self_signed("edge-001");
+    let mut enrollment = individual("edge-001", &leaf);
+    enrollment["allocationPolicy"] = json!("custom");
+    enrollment["customAllocationDefinition"] =
+        json!({"webhookUrl": "https://functions.example/", "apiVersion": "2021-10-01"});
+    let path = "/enrollments/edge-001";
+    let enrolled = service.by(&other.owner, Method::PUT, path, Some(&enrollment));
+    assert_eq!(enrolled.await.status, StatusCode::OK);
+    service.create(path, &enrollment).await;
+    let _running = crate::custom_allocation::Running::of(&service);
+    let callers = [
+        (other.id_scope.clone(), OnBehalf::Tenant),
+        (service.id_scope(), OnBehalf::Owner),
+    ];
+    for (before, (scope, on_behalf)) in callers.into_iter().enumerate() {
+        let choice = json!({"iotHubHostName": "hub.test"});
+        service.webhook.will_answer(200, &choice);
+        let path = format!("/{scope}/registrations/edge-001/register");
+        let (shown, body) = (Some(chain(&[&leaf])), axum::body::Body::from("{}"));
+        let accepted = service.device(Method::PUT, &path, shown, body).await;
+        assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
+        let asked = async {
+            while service.webhook.times() == before {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), asked);
+        waited.await.unwrap();
+        assert_eq!(service.webhook.question().0.on_behalf, on_behalf);
+    }
 }

@@ -1,22 +1,31 @@
-//! Keeps the server's certificate fresh, and naming every host of the registry, while the server runs.
+//! Keeps the server's certificates fresh, and naming every host of the registry, while the server runs.
+//!
+//! The P-256 certificate is there before the ports are opened. Keys of RSA take a moment to make: at the first start that is done beside
+//! everything else, and a client that needs one has to come again.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use ca::{ServerCredential, ServerKind};
+use pki::Certificate;
 use registry::{Change, Registry, Watcher};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::config::ServeConfig;
+use super::own_certificate::OwnCertificates;
 use super::shutdown;
-use super::tls::CurrentCertificate;
+use super::tls::{Certificates, CurrentCertificate, made_key};
 use crate::clock;
 
 /// How often the server looks at the age of its own certificate.
 const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
+/// How often the files of certificates of the operator's own are looked at.
+const OWN_CHECK: Duration = Duration::from_secs(5);
 /// How soon a certificate that could not be made is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -40,7 +49,7 @@ pub struct Kept {
     pub hosts_covered: dps::HostsCovered,
 }
 
-/// Makes or loads the server certificate and keeps it until `stopping`.
+/// Makes or loads the server's certificates and keeps them until `stopping`.
 pub fn keep(
     config: &ServeConfig,
     registry: &Registry,
@@ -49,18 +58,25 @@ pub fn keep(
 ) -> anyhow::Result<Kept> {
     let authority = ca::ServerAuthority::open_or_create(&config.data_dir, clock::now())
         .context("the server's certificate authority")?;
+    let rsa = match ca::ServerAuthority::exists(&config.data_dir, ServerKind::Rsa) {
+        true => Some(open_rsa(&config.data_dir)?),
+        false => None,
+    };
     // Before the names are read: a change in between is looked at again, not missed.
     let (wanted, changes) = watch::channel(0);
     registry.watch(Arc::new(Wanted(wanted)));
-    let credential = authority
-        .ensure_server_certificate(&names(&config.hostname, registry), clock::now())
-        .context("the server's certificate")?;
-    let current = CurrentCertificate::new(&credential)?;
-    let (done, covered) = watch::channel(0);
-    let keeper = Keeper {
+    let made = Made {
+        data_dir: config.data_dir.clone(),
         authority,
+        rsa,
+        own: OwnCertificates::load(&config.server_certificates)?,
         hostname: config.hostname.clone(),
         registry: registry.clone(),
+    };
+    let current = CurrentCertificate::new(made.certificates()?);
+    let (done, covered) = watch::channel(0);
+    let keeper = Keeper {
+        made,
         current: current.clone(),
         done,
     };
@@ -69,6 +85,11 @@ pub fn keep(
         current,
         hosts_covered: Arc::new(move || wait_until_covered(changes.clone(), covered.clone())),
     })
+}
+
+fn open_rsa(data_dir: &Path) -> anyhow::Result<ca::ServerAuthority> {
+    ca::ServerAuthority::open_or_create_of(ServerKind::Rsa, data_dir, clock::now())
+        .context("the server's certificate authority for RSA")
 }
 
 /// The names that the server certificate covers: this server's, and those of all its hubs and services, also those that they had
@@ -98,18 +119,62 @@ fn wait_until_covered(
     })
 }
 
-struct Keeper {
+/// Where the certificates come from.
+struct Made {
+    data_dir: PathBuf,
     authority: ca::ServerAuthority,
+    /// `None` until it is made.
+    rsa: Option<ca::ServerAuthority>,
+    own: OwnCertificates,
     hostname: String,
     registry: Registry,
+}
+
+impl Made {
+    /// All certificates as they should be now, and what clients have to trust written down.
+    fn certificates(&self) -> anyhow::Result<Certificates> {
+        let names = names(&self.hostname, &self.registry);
+        let ec = self
+            .authority
+            .ensure_server_certificate(&names, clock::now())
+            .context("the server's certificate")?;
+        let rsa = self
+            .rsa
+            .as_ref()
+            .map(|rsa| rsa.ensure_server_certificate(&names, clock::now()))
+            .transpose()
+            .context("the server's RSA certificate")?;
+        let made = [Some(&ec), rsa.as_ref()].into_iter().flatten();
+        let trust = made.map(ServerCredential::ca).chain(self.own.trust());
+        let trust: Vec<Certificate> = trust.cloned().collect();
+        ca::ServerAuthority::write_trust(&self.data_dir, &trust)
+            .context("what clients of the server have to trust")?;
+        Ok(Certificates {
+            own: self.own.keys(),
+            ec: made_key(&ec)?,
+            rsa: rsa.as_ref().map(made_key).transpose()?,
+            hostname: self.hostname.clone(),
+        })
+    }
+}
+
+struct Keeper {
+    made: Made,
     current: Arc<CurrentCertificate>,
     done: watch::Sender<Count>,
 }
 
 impl Keeper {
-    /// Level-triggered: each round looks at what is served and how old the certificate is, whatever woke it.
-    async fn run(self, mut changes: watch::Receiver<Count>, mut stopping: watch::Receiver<bool>) {
-        let mut rest = RENEWAL_CHECK;
+    /// Level-triggered: each round looks at what is served and how old the certificates are, whatever woke it.
+    async fn run(
+        mut self,
+        mut changes: watch::Receiver<Count>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let mut rest = match self.made.rsa {
+            Some(_) => self.until_the_next_look(),
+            None => Duration::ZERO,
+        };
         loop {
             // All arms are cancel-safe: they only wait.
             tokio::select! {
@@ -118,8 +183,8 @@ impl Keeper {
                 () = shutdown::told(&mut stopping) => return,
             }
             let seen = *changes.borrow_and_update();
-            rest = match self.renew() {
-                Ok(()) => RENEWAL_CHECK,
+            rest = match self.renew().await {
+                Ok(()) => self.until_the_next_look(),
                 Err(error) => {
                     tracing::error!(error = %format!("{error:#}"), "the server certificate was not renewed");
                     RETRY
@@ -130,11 +195,27 @@ impl Keeper {
         }
     }
 
-    fn renew(&self) -> anyhow::Result<()> {
-        let names = names(&self.hostname, &self.registry);
-        let fresh = self
-            .authority
-            .ensure_server_certificate(&names, clock::now())?;
-        self.current.replace(&fresh)
+    fn until_the_next_look(&self) -> Duration {
+        match self.made.own.is_empty() {
+            true => RENEWAL_CHECK,
+            false => OWN_CHECK,
+        }
+    }
+
+    async fn renew(&mut self) -> anyhow::Result<()> {
+        self.made.own.look();
+        if self.made.rsa.is_none() {
+            let data_dir = self.made.data_dir.clone();
+            let names = names(&self.made.hostname, &self.made.registry);
+            let making = tokio::task::spawn_blocking(move || {
+                let rsa = open_rsa(&data_dir)?;
+                // Makes the key; with other names it will be used again.
+                rsa.ensure_server_certificate(&names, clock::now())?;
+                anyhow::Ok(rsa)
+            });
+            self.made.rsa = Some(making.await??);
+        }
+        self.current.replace(self.made.certificates()?);
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use dps::AdmissionLimits;
 use hub::Pace;
-use ids::HubHost;
+use ids::{HubHost, Network};
 use registry::Retention;
 use serde::Deserialize;
 
@@ -14,6 +14,7 @@ mod limits;
 mod retention;
 
 use super::budget::Wanted;
+use super::own_certificate::OwnCertificate;
 use limits::LimitsTable;
 use retention::{AuditTable, RefusalsTable, TelemetryTable};
 
@@ -41,9 +42,29 @@ pub struct ServeFlags {
     /// A listener of its own for /healthz, /readyz and /metrics, in plain HTTP, for example 127.0.0.1:9464.
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_listen: Option<SocketAddr>,
+    /// PEM file with a server certificate of your own and its issuers, beside the one that the server makes itself.
+    #[arg(long, value_name = "FILE", requires = "server_key")]
+    server_certificate: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    #[arg(long, value_name = "FILE", requires = "server_certificate")]
+    server_key: Option<PathBuf>,
     /// PEM file of CAs that are trusted beside the system's when webhooks are called.
     #[arg(long, value_name = "FILE")]
     outbound_ca: Option<PathBuf>,
+}
+
+impl ServeFlags {
+    fn own_certificate(&self) -> Option<Vec<OwnCertificate>> {
+        let (certificate, key) = self
+            .server_certificate
+            .clone()
+            .zip(self.server_key.clone())?;
+        Some(vec![OwnCertificate {
+            certificate,
+            key,
+            ca: None,
+        }])
+    }
 }
 
 /// The file's form; every key is optional, unknown keys are errors.
@@ -58,6 +79,10 @@ struct ConfigFile {
     metrics_listen: Option<SocketAddr>,
     metrics_on_https_port: Option<bool>,
     outbound_ca: Option<PathBuf>,
+    #[serde(default)]
+    outbound_networks: Vec<Network>,
+    #[serde(default)]
+    outbound_guards_first_service: bool,
     max_connections: Option<usize>,
     limits: Option<LimitsTable>,
     #[serde(default)]
@@ -66,6 +91,8 @@ struct ConfigFile {
     refusals: RefusalsTable,
     #[serde(default)]
     telemetry: TelemetryTable,
+    #[serde(default)]
+    server_certificates: Vec<OwnCertificate>,
 }
 
 /// What the server runs with; made only by [`ServeConfig::from_flags`], so every value has been looked at.
@@ -80,6 +107,10 @@ pub struct ServeConfig {
     /// Whether `/metrics` is on the HTTPS port, where everybody may read it.
     pub metrics_on_https_port: bool,
     pub outbound_ca: Option<PathBuf>,
+    /// Private networks that every service may call.
+    pub outbound_networks: Vec<Network>,
+    /// Whether the first service may call no others either.
+    pub outbound_guards_first_service: bool,
     /// Connections held at once.
     pub connections: Wanted,
     /// Connections of one address.
@@ -90,6 +121,8 @@ pub struct ServeConfig {
     pub retention: Retention,
     /// How much telemetry may be sent.
     pub pace: Pace,
+    /// Certificates that the server does not make itself.
+    pub server_certificates: Vec<OwnCertificate>,
 }
 
 const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
@@ -129,12 +162,15 @@ impl ServeConfig {
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
             metrics_on_https_port: file.metrics_on_https_port.unwrap_or(true),
             outbound_ca: flags.outbound_ca.clone().or(file.outbound_ca),
+            outbound_networks: file.outbound_networks,
+            outbound_guards_first_service: file.outbound_guards_first_service,
             connections: limits
                 .connections(file.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS)),
             connections_per_address: limits.connections_per_address(),
             limits: limits.of_devices(),
             pace: file.telemetry.pace(),
             retention: retention::of(file.audit, file.refusals, file.telemetry),
+            server_certificates: flags.own_certificate().unwrap_or(file.server_certificates),
         })
     }
 
@@ -186,6 +222,13 @@ pub const TEMPLATE: &str = "\
 
 # PEM file of CAs that are trusted beside the system's when webhooks are called.
 # outbound_ca = \"/etc/muster/outbound-ca.pem\"
+
+# Private networks in which every provisioning service may call webhooks and hubs. The first service may call any address;
+# others, made with `muster dps create`, only public ones and these.
+# outbound_networks = [\"10.1.0.0/16\"]
+
+# Whether the first service may call only those, too.
+# outbound_guards_first_service = false
 
 # Connections held at once; one more takes the place of the oldest that has proved nothing.
 # max_connections = 100000
@@ -259,6 +302,13 @@ pub const TEMPLATE: &str = "\
 
 # The same for all devices of a hub together.
 # kib_per_second_of_a_hub = 0
+
+# Server certificates of your own, PEM, with their issuers; any number, read again when they change. Clients that ask for a name in
+# one are shown it, all others the one that the server makes itself. `ca` is what clients have to trust, if that is not the last of the chain.
+# [[server_certificates]]
+# certificate = \"/etc/muster/fullchain.pem\"
+# key = \"/etc/muster/privkey.pem\"
+# ca = \"/etc/muster/ca.pem\"
 ";
 
 #[cfg(test)]
@@ -280,7 +330,7 @@ mod tests {
         assert_eq!(file.https_port, Some(443));
         assert_eq!(
             uncommented.lines().count(),
-            9 + 1 + 9 + 1 + 4 + 1 + 1 + 1 + 6
+            11 + 1 + 9 + 1 + 4 + 1 + 1 + 1 + 6 + 4
         );
         assert_eq!(file.telemetry.pace(), Pace::default());
         let retention = retention::of(file.audit, file.refusals, file.telemetry);

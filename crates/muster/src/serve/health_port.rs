@@ -85,3 +85,32 @@ async fn serve(stream: TcpStream, router: Router) {
         tracing::debug!(error = %error, "a connection to the health port ended");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A9.
+    #[tokio::test]
+    async fn it_answers_without_tls_until_the_server_stops() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let router = Router::new().route("/metrics", get(|| async { "muster 1\n" }));
+        let serving = tokio::spawn(run(listener, router, stopping));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.ends_with("muster 1\n"), "{answer}");
+        let idle = TcpStream::connect(address).await.unwrap();
+        stop.send(true).unwrap();
+        serving.await.unwrap();
+        drop(idle);
+    }
+}

@@ -1,39 +1,67 @@
 //! Calls to webhooks and to hubs elsewhere: HTTPS with the system's roots and those of the configuration, plain HTTP to this machine.
 
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
-use dps::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
+use dps::{Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 use reqwest::redirect::Policy;
 
-/// The one client for all calls.
-pub struct OutboundClient(reqwest::Client);
+mod guard;
+
+pub use guard::Guard;
+
+use guard::{GuardedResolver, NotAllowed};
+
+/// The clients for all calls.
+pub struct OutboundClient {
+    anywhere: reqwest::Client,
+    /// Connects to no private address that is not listed.
+    guarded: reqwest::Client,
+    guard: Arc<Guard>,
+    /// Whether the first service's calls are guarded too.
+    guards_owner: bool,
+}
 
 impl OutboundClient {
-    /// Builds the client; `trusted` is a PEM file of CAs that are trusted beside the system's.
-    pub fn new(trusted: Option<&Path>) -> anyhow::Result<Self> {
+    /// Builds the clients; `trusted` is a PEM file of CAs that are trusted beside the system's.
+    pub fn new(trusted: Option<&Path>, guard: Guard, guards_owner: bool) -> anyhow::Result<Self> {
         // The client cannot be built without one; whoever was first has chosen the same.
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
             .ok();
-        let mut http = reqwest::Client::builder()
-            // A redirect would carry what is asked, and its signature, to somebody whom no operator named.
-            .redirect(Policy::none())
-            .no_proxy()
-            .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = trusted {
-            let pem = std::fs::read(path)
-                .with_context(|| format!("cannot read the trusted CAs {}", path.display()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem)
-                .with_context(|| format!("{} holds no PEM certificate", path.display()))?;
-            http = http.tls_certs_merge(roots);
+        let guard = Arc::new(guard);
+        let resolver = GuardedResolver(guard.clone());
+        Ok(Self {
+            anywhere: build(reqwest::Client::builder(), trusted)?,
+            guarded: build(
+                reqwest::Client::builder().dns_resolver(Arc::new(resolver)),
+                trusted,
+            )?,
+            guard,
+            guards_owner,
+        })
+    }
+
+    /// The client that may make a call. Names are looked at when they are resolved, addresses here.
+    fn client(&self, call: &OutboundCall) -> Result<&reqwest::Client, OutboundFault> {
+        if call.on_behalf == OnBehalf::Owner && !self.guards_owner {
+            return Ok(&self.anywhere);
         }
-        let http = http.build().context("the client for outbound calls")?;
-        Ok(Self(http))
+        let url = reqwest::Url::parse(&call.url)
+            .map_err(|error| OutboundFault::Unreachable(error.to_string()))?;
+        let host = url.host_str().unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        match address {
+            Ok(address) if !self.guard.admits(address) => Err(OutboundFault::NotAllowed),
+            _ => Ok(&self.guarded),
+        }
     }
 
     async fn send(&self, call: OutboundCall) -> Result<OutboundAnswer, OutboundFault> {
-        let mut request = self.0.request(call.method, call.url.as_str());
+        let client = self.client(&call)?;
+        let mut request = client.request(call.method, call.url.as_str());
         if let Some(body) = call.body {
             request = request
                 .header("Content-Type", "application/json; charset=utf-8")
@@ -55,6 +83,25 @@ impl OutboundClient {
     }
 }
 
+fn build(
+    builder: reqwest::ClientBuilder,
+    trusted: Option<&Path>,
+) -> anyhow::Result<reqwest::Client> {
+    let mut http = builder
+        // A redirect would carry what is asked, and its signature, to somebody whom no operator named.
+        .redirect(Policy::none())
+        .no_proxy()
+        .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = trusted {
+        let pem = std::fs::read(path)
+            .with_context(|| format!("cannot read the trusted CAs {}", path.display()))?;
+        let roots = reqwest::Certificate::from_pem_bundle(&pem)
+            .with_context(|| format!("{} holds no PEM certificate", path.display()))?;
+        http = http.tls_certs_merge(roots);
+    }
+    http.build().context("the client for outbound calls")
+}
+
 impl Outbound for OutboundClient {
     fn call(&self, call: OutboundCall) -> Answering<'_> {
         let timeout = call.timeout;
@@ -72,7 +119,67 @@ fn unreachable(error: reqwest::Error) -> OutboundFault {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(source) = cause.source() {
+        if source.is::<NotAllowed>() {
+            return OutboundFault::NotAllowed;
+        }
         cause = source;
     }
     OutboundFault::Unreachable(cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::Method;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn call(on_behalf: OnBehalf, url: &str) -> OutboundCall {
+        OutboundCall {
+            on_behalf,
+            method: Method::GET,
+            url: Zeroizing::new(url.to_owned()),
+            headers: Vec::new(),
+            body: None,
+            limit: 1000,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// A5.
+    #[tokio::test]
+    async fn a_tenant_reaches_nothing_private_that_is_not_listed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 2048]).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                let _ = stream.write_all(answer).await;
+            }
+        });
+        let client = |networks: &[&str], guards_owner| {
+            let networks = networks.iter().map(|text| text.parse().unwrap());
+            OutboundClient::new(None, Guard::new(networks.collect()), guards_owner).unwrap()
+        };
+        let usual = client(&[], false);
+        let listed = client(&["127.0.0.0/8", "::1"], false);
+        let strict = client(&[], true);
+        // By address, by odd spellings of it, by name.
+        for host in ["127.0.0.1", "0x7f.1", "[::ffff:127.0.0.1]", "localhost"] {
+            let url = format!("http://{host}:{port}/");
+            let owner = usual.call(call(OnBehalf::Owner, &url)).await;
+            assert_eq!(owner.map(|answer| answer.status), Ok(200), "{url}");
+            let tenant = usual.call(call(OnBehalf::Tenant, &url)).await;
+            assert_eq!(tenant, Err(OutboundFault::NotAllowed), "{url}");
+            let tenant = listed.call(call(OnBehalf::Tenant, &url)).await;
+            assert_eq!(tenant.map(|answer| answer.status), Ok(200), "{url}");
+            let owner = strict.call(call(OnBehalf::Owner, &url)).await;
+            assert_eq!(owner, Err(OutboundFault::NotAllowed), "{url}");
+        }
+    }
 }

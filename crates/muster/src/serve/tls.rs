@@ -13,7 +13,9 @@ use rustls::crypto::{
     WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
     verify_tls13_signature_with_raw_key,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, UnixTime,
+};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -21,6 +23,8 @@ use rustls::{
     CipherSuite, DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection,
     SignatureScheme, SupportedCipherSuite,
 };
+
+use super::own_certificate::OwnKey;
 
 /// Accepts any chain; the signature made with the leaf's key is still verified.
 #[derive(Debug)]
@@ -101,52 +105,85 @@ fn version_1(leaf: &CertificateDer<'_>) -> Option<Certificate> {
         .filter(|certificate| certificate.version() == 1)
 }
 
-/// The certificate in use; replaced while the server runs when it is renewed or a hub gets a new name.
+/// The certificates that the server can show.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    /// The operator's own.
+    pub own: Vec<OwnKey>,
+    /// The one that the server makes itself: it names every host.
+    pub ec: Arc<CertifiedKey>,
+    /// The same for TLS that knows nothing but RSA; `None` until it is made, a moment after the first start.
+    pub rsa: Option<Arc<CertifiedKey>>,
+    /// What a client means that names no host.
+    pub hostname: String,
+}
+
+impl Certificates {
+    /// The one to show to a client that asks for a host and verifies signatures of these kinds. One of the operator's own goes first, where
+    /// it names the host; of those that the server makes itself P-256 goes first, which costs least.
+    fn choose(&self, host: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
+        let host = host.unwrap_or(&self.hostname);
+        let usable = |key: &Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
+        let own = self.own.iter().filter(|own| own.covers(host));
+        let mut own = own.map(|own| &own.key);
+        let made = || [Some(&self.ec), self.rsa.as_ref()].into_iter().flatten();
+        own.find(|key| usable(key))
+            .or_else(|| made().find(|key| usable(key)))
+            .unwrap_or(&self.ec)
+            .clone()
+    }
+}
+
+/// The certificates in use; replaced while the server runs when one is renewed or a hub gets a new name.
 #[derive(Debug)]
-pub struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
+pub struct CurrentCertificate(RwLock<Arc<Certificates>>);
 
 impl CurrentCertificate {
-    /// Starts with `credential`.
-    pub fn new(credential: &ca::ServerCredential) -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Self(RwLock::new(Arc::new(certified_key(
-            credential,
-        )?)))))
+    /// Starts with `certificates`.
+    pub fn new(certificates: Certificates) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Arc::new(certificates))))
     }
 
-    /// New handshakes use `credential` from now on.
-    pub fn replace(&self, credential: &ca::ServerCredential) -> anyhow::Result<()> {
-        let key = Arc::new(certified_key(credential)?);
+    /// New handshakes use `certificates` from now on.
+    pub fn replace(&self, certificates: Certificates) {
         *self
             .0
             .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = key;
-        Ok(())
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(certificates);
     }
 }
 
 impl ResolvesServerCert for CurrentCertificate {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(
-            self.0
-                .read()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .clone(),
-        )
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let certificates = self
+            .0
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
+        // For TLS 1.2 these are only what the client's cipher suites can use.
+        Some(certificates.choose(hello.server_name(), hello.signature_schemes()))
     }
 }
 
-fn certified_key(credential: &ca::ServerCredential) -> anyhow::Result<CertifiedKey> {
-    let chain = credential
-        .chain_der()
-        .into_iter()
-        .map(CertificateDer::from)
-        .collect();
-    let key = PrivateKeyDer::Pkcs8(credential.key_der().clone_key());
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).context("the server's certificate and key")
+/// What the server made itself, as TLS needs it.
+pub fn made_key(credential: &ca::ServerCredential) -> anyhow::Result<Arc<CertifiedKey>> {
+    let key = certified_key(credential.chain_der(), credential.key_der());
+    key.map(Arc::new)
+        .context("the server's certificate and key")
 }
 
-/// TLS 1.2 and 1.3 (the Python SDK pins 1.2), one certificate, every client asked for its own. Nobody resumes: whoever connects
+/// A chain, the leaf first, and the leaf's key.
+pub fn certified_key(
+    chain: Vec<Vec<u8>>,
+    key: PrivatePkcs8KeyDer<'_>,
+) -> anyhow::Result<CertifiedKey> {
+    let chain = chain.into_iter().map(CertificateDer::from).collect();
+    let key = PrivateKeyDer::Pkcs8(key.clone_key());
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    Ok(CertifiedKey::from_der(chain, key, &provider)?)
+}
+
+/// TLS 1.2 and 1.3 (the Python SDK pins 1.2), every client asked for its own. Nobody resumes: whoever connects
 /// proves anew that it has its key (`docs/decisions/0019-every-handshake-is-a-full-one.md`).
 pub fn server_config(certificate: Arc<CurrentCertificate>) -> anyhow::Result<Arc<ServerConfig>> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();

@@ -36,8 +36,8 @@ pub(super) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, Ser
     let question = question(request, &recorded.note).await?;
     request.disclose(Act::ReplayAllocation, id).await?;
     let operator = &request.operator;
-    let outbound = &*operator.options().outbound;
-    let asked = webhook::ask(outbound, &question, &signing_key(request), operator.now()).await;
+    let caller = (&*operator.options().outbound, operator.on_behalf());
+    let asked = webhook::ask(caller, &question, &signing_key(request), operator.now()).await;
     let outcome = |note: &AllocationNote| (note.status, note.output.clone());
     Ok(ok(&Replay {
         same: outcome(&recorded.note) == outcome(&asked.note),

@@ -12,6 +12,7 @@ use tokio::io::ReadBuf;
 use super::*;
 use crate::clock;
 use crate::serve::accept::{Metered, Room, Strangers};
+use crate::serve::outbound::{Guard, OutboundClient};
 
 /// A client that says something and then neither speaks nor reads.
 struct Deaf {
@@ -74,7 +75,7 @@ pub async fn services(directory: &std::path::Path) -> (Registry, dps::Dps, hub::
         host,
         hosts_covered: None,
         device_issuers: Arc::new(ca::DeviceIssuers::at(directory)),
-        outbound: Arc::new(crate::serve::outbound::OutboundClient::new(None).unwrap()),
+        outbound: Arc::new(OutboundClient::new(None, Guard::default(), false).unwrap()),
         clock,
         limits: dps::AdmissionLimits::default(),
     };
