@@ -11,6 +11,13 @@ use wire::username::{HubUsername, Username};
 use crate::Hub;
 use crate::prove::{NotProven, Presented, ProvenIdentity, prove};
 
+/// Who connects, proven, and what he says of himself.
+pub(crate) struct Checked {
+    pub(crate) proven: ProvenIdentity,
+    /// His Plug and Play model.
+    pub(crate) model_id: Option<String>,
+}
+
 /// Checks a CONNECT.
 ///
 /// # Errors
@@ -19,15 +26,18 @@ pub(crate) async fn check(
     hub: &Hub,
     connect: &Connect,
     chain: Option<&PresentedChain>,
-) -> Result<ProvenIdentity, ConnectRefused> {
-    let username = username(connect)?;
+) -> Result<Checked, ConnectRefused> {
+    let mut username = username(connect)?;
     let local = local_hub(hub, &username.host)?;
+    let model_id = username.model_id.take();
     let identity = identity(&local, username, &connect.client_id)?;
     let token = token(connect)?;
     let presented = Presented { token, chain };
-    prove(hub, &local, identity, presented)
-        .await
-        .map_err(|reason| refused(&reason))
+    let proven = prove(hub, &local, identity, presented).await;
+    Ok(Checked {
+        proven: proven.map_err(|reason| refused(&reason))?,
+        model_id,
+    })
 }
 
 /// Whether what the proof was checked against is still what is registered.

@@ -50,6 +50,14 @@ pub(crate) enum HubError {
     NoMessage,
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A device daemon asks for its system module again and again, so this says what helps.
+    #[error(
+        "module {module} does not exist: device {device} is not an IoT Edge device; muster hub device-identity update -d {device} --edge-enabled true makes it one"
+    )]
+    NotEdge {
+        device: ids::DeviceId,
+        module: ids::ModuleId,
+    },
     #[error(transparent)]
     Twin(#[from] TwinError),
     #[error(transparent)]
@@ -100,6 +108,7 @@ impl HubError {
             Self::TooLarge { .. } => Code::MessageTooLarge,
             Self::Interrupted => Code::IotHubFormatError,
             Self::Identity(error) => identity(error),
+            Self::NotEdge { .. } => Code::ModuleNotFound,
             Self::Twin(error) => twin(error),
             Self::Configuration(error) => configuration(error),
             Self::Method(error) => method(error),

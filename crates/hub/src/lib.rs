@@ -24,6 +24,7 @@ mod view;
 
 mod deployments;
 mod expiry;
+mod presence;
 mod query;
 
 mod error;
@@ -103,11 +104,12 @@ impl Hub {
         mqtt::accept(self, connect, chain).await
     }
 
-    /// Applies deployments, and forgets events that are too old, until `shutdown` turns true.
+    /// Applies deployments, forgets events that are too old, and writes when devices were heard of, until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         tokio::join!(
             deployments::run(self, shutdown.clone()),
-            expiry::run(self, shutdown),
+            expiry::run(self, shutdown.clone()),
+            presence::keep(self, shutdown),
         );
     }
 

@@ -17,7 +17,7 @@ use wire::error::{HubErrorCode, ServiceError};
 use wire::lenient::BodyError;
 use wire::topic::{DeviceTopic, Filter, HubTopic};
 
-use crate::connect::{self, chain_text};
+use crate::connect::{self, Checked, chain_text};
 use crate::prove::CLOCK_SKEW;
 use crate::sessions::{Mailbox, MethodAnswer, Push};
 use crate::telemetry::{self, Message};
@@ -44,7 +44,7 @@ pub(crate) async fn accept(
     connect: &Connect,
     chain: Option<Arc<PresentedChain>>,
 ) -> Result<HubSession, ConnectRefused> {
-    let proven = connect::check(hub, connect, chain.as_deref()).await?;
+    let Checked { proven, model_id } = connect::check(hub, connect, chain.as_deref()).await?;
     let identity = proven.identity().clone();
     if let Some(will) = &connect.will {
         require_own_events(&identity, &will.topic)?;
@@ -64,6 +64,9 @@ pub(crate) async fn accept(
         ));
     }
     tracing::info!(hub.name = %identity.hub, device.id = %identity.device, module.id = identity.module.as_ref().map(tracing::field::display), "{identity} connected over MQTT");
+    if let Some(model) = model_id {
+        hub.announced(&identity, &model);
+    }
     let until = proven.until().map(|until| ending(until, hub.now()));
     Ok(HubSession {
         hub: hub.clone(),

@@ -4,6 +4,7 @@
 //! devices connect again and read their twins.
 
 mod mailbox;
+mod notes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use ids::{DeviceId, HubName, ModuleId, Timestamp};
 use mqtt::Close;
-use registry::{Change, Identity, Watcher};
+use registry::{Change, Identity, LastSeen, Watcher};
 use tokio::sync::watch;
 
 use mailbox::Entry;
 pub(crate) use mailbox::{Mailbox, MethodAnswer, NotDelivered, PendingCall, Push};
+pub(crate) use notes::Notes;
 
 /// Tells the time; the program decides how.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -36,6 +38,17 @@ impl Presence {
         updated: Timestamp::NEVER,
         last_activity: Timestamp::NEVER,
     };
+}
+
+impl Presence {
+    /// What of it outlives the process.
+    fn to_keep(self) -> LastSeen {
+        LastSeen {
+            changed: self.updated,
+            active: self.last_activity,
+            model_id: None,
+        }
+    }
 }
 
 /// A device and its modules.
@@ -76,6 +89,8 @@ pub(crate) struct Sessions {
     arrivals: watch::Sender<u64>,
     /// Counts changes of what targeting depends on.
     targeting: watch::Sender<u64>,
+    /// What of presences waits to be written.
+    notes: Notes,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,6 +106,7 @@ impl Sessions {
             table: Arc::default(),
             arrivals: watch::Sender::new(0),
             targeting: watch::Sender::new(0),
+            notes: Notes::default(),
         }
     }
 
@@ -110,6 +126,7 @@ impl Sessions {
             last_activity: now,
         };
         known.presence.insert(identity.module.clone(), presence);
+        self.notes.add(&identity, presence.to_keep());
         match known.live.insert(identity.module.clone(), entry) {
             Some(older) => older.close(Close::new(
                 "taken_over",
@@ -142,6 +159,7 @@ impl Sessions {
                 updated: now,
                 last_activity: now,
             };
+            self.notes.add(identity, presence.to_keep());
         }
         if known.live.is_empty() && known.presence.is_empty() {
             table.devices.remove(&key(identity));
@@ -169,6 +187,16 @@ impl Sessions {
             .entry(identity.module.clone())
             .or_insert(Presence::UNKNOWN)
             .last_activity = now;
+        let seen = LastSeen {
+            active: now,
+            ..LastSeen::NEVER
+        };
+        self.notes.add(identity, seen);
+    }
+
+    /// What of presences waits to be written.
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// Sessions of a hub that are open now.
@@ -232,6 +260,7 @@ impl Sessions {
     }
 
     fn forget(&self, identity: &Identity) {
+        self.notes.forget(identity);
         let mut table = locked(&self.table);
         let Some(known) = table.devices.get_mut(&key(identity)) else {
             return;

@@ -11,7 +11,8 @@ use wire::identity::{Authentication, Capabilities, ConnectionState, Device, Modu
 use wire::lenient::BodyError;
 use wire::twin::{ConfigurationState, Properties, Section, Twin};
 
-use crate::sessions::{Presence, Sessions};
+use crate::presence::Shown;
+use crate::sessions::Presence;
 
 impl Presence {
     fn state(self) -> ConnectionState {
@@ -23,8 +24,8 @@ impl Presence {
     }
 }
 
-pub(crate) fn device(record: DeviceRecord, hub: &HubName, sessions: &Sessions) -> Device {
-    let presence = sessions.presence(&Identity::device(hub.clone(), record.device_id.clone()));
+pub(crate) fn device(record: DeviceRecord, shown: &Shown) -> Device {
+    let presence = shown.presence;
     Device {
         device_id: record.device_id,
         generation_id: record.generation_id,
@@ -45,13 +46,8 @@ pub(crate) fn device(record: DeviceRecord, hub: &HubName, sessions: &Sessions) -
     }
 }
 
-pub(crate) fn module(record: ModuleRecord, hub: &HubName, sessions: &Sessions) -> Module {
-    let identity = Identity::module(
-        hub.clone(),
-        record.device_id.clone(),
-        record.module_id.clone(),
-    );
-    let presence = sessions.presence(&identity);
+pub(crate) fn module(record: ModuleRecord, shown: &Shown) -> Module {
+    let presence = shown.presence;
     Module {
         module_id: record.module_id,
         managed_by: record.managed_by,
@@ -66,8 +62,21 @@ pub(crate) fn module(record: ModuleRecord, hub: &HubName, sessions: &Sessions) -
     }
 }
 
-pub(crate) fn twin(record: TwinRecord, hub: &HubName, sessions: &Sessions) -> Twin {
-    let facts = Facts::of(record.identity, hub, sessions);
+/// Whose twin it is.
+pub(crate) fn identity(record: &TwinRecord, hub: &HubName) -> Identity {
+    match &record.identity {
+        IdentityRecord::Device(device) => Identity::device(hub.clone(), device.device_id.clone()),
+        IdentityRecord::Module { module, .. } => Identity::module(
+            hub.clone(),
+            module.device_id.clone(),
+            module.module_id.clone(),
+        ),
+    }
+}
+
+pub(crate) fn twin(record: TwinRecord, hub: &HubName, shown: Shown) -> Twin {
+    let identity = identity(&record, hub);
+    let facts = Facts::of(record.identity);
     let configurations = record.twin.configurations.into_iter().map(|(id, status)| {
         let state = match status {
             ConfigurationStatus::Targeted => ConfigurationState::Targeted,
@@ -76,17 +85,17 @@ pub(crate) fn twin(record: TwinRecord, hub: &HubName, sessions: &Sessions) -> Tw
         (id, state)
     });
     Twin {
-        device_id: facts.identity.device,
-        module_id: facts.identity.module,
-        model_id: String::new(),
+        device_id: identity.device,
+        module_id: identity.module,
+        model_id: shown.model_id,
         etag: record.twin.etag,
         device_etag: facts.etag,
         version: record.twin.version,
         status: facts.status,
         status_reason: facts.status_reason,
         status_update_time: facts.status_updated,
-        connection_state: facts.presence.state(),
-        last_activity_time: facts.presence.last_activity,
+        connection_state: shown.presence.state(),
+        last_activity_time: shown.presence.last_activity,
         cloud_to_device_message_count: 0,
         authentication: facts.authentication,
         capabilities: facts.capabilities,
@@ -103,9 +112,7 @@ pub(crate) fn twin(record: TwinRecord, hub: &HubName, sessions: &Sessions) -> Tw
 
 /// What a twin shows of the identity behind it.
 struct Facts {
-    identity: Identity,
     etag: ids::Etag,
-    presence: Presence,
     status: Status,
     status_reason: Option<String>,
     status_updated: Timestamp,
@@ -116,43 +123,33 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(record: IdentityRecord, hub: &HubName, sessions: &Sessions) -> Self {
+    fn of(record: IdentityRecord) -> Self {
         match record {
-            IdentityRecord::Device(device) => {
-                let identity = Identity::device(hub.clone(), device.device_id);
-                Self {
-                    presence: sessions.presence(&identity),
-                    identity,
-                    etag: device.etag,
-                    status: device.status,
-                    status_reason: device.status_reason,
-                    status_updated: device.status_updated,
-                    authentication: device.authentication,
-                    capabilities: Capabilities {
-                        iot_edge: device.iot_edge,
-                    },
-                    device_scope: device.device_scope,
-                    parent_scopes: device.parent_scopes,
-                }
-            }
+            IdentityRecord::Device(device) => Self {
+                etag: device.etag,
+                status: device.status,
+                status_reason: device.status_reason,
+                status_updated: device.status_updated,
+                authentication: device.authentication,
+                capabilities: Capabilities {
+                    iot_edge: device.iot_edge,
+                },
+                device_scope: device.device_scope,
+                parent_scopes: device.parent_scopes,
+            },
             IdentityRecord::Module {
                 module,
                 device_status,
-            } => {
-                let identity = Identity::module(hub.clone(), module.device_id, module.module_id);
-                Self {
-                    presence: sessions.presence(&identity),
-                    identity,
-                    etag: module.etag,
-                    status: device_status,
-                    status_reason: None,
-                    status_updated: Timestamp::NEVER,
-                    authentication: module.authentication,
-                    capabilities: Capabilities::default(),
-                    device_scope: None,
-                    parent_scopes: Vec::new(),
-                }
-            }
+            } => Self {
+                etag: module.etag,
+                status: device_status,
+                status_reason: None,
+                status_updated: Timestamp::NEVER,
+                authentication: module.authentication,
+                capabilities: Capabilities::default(),
+                device_scope: None,
+                parent_scopes: Vec::new(),
+            },
         }
     }
 }

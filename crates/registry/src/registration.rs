@@ -273,6 +273,8 @@ pub enum ForeseenAt {
         substatus: Substatus,
         /// Whether the hub device would be made.
         creates_device: bool,
+        /// Whether the enrollment makes IoT Edge devices, and the hub device is none and stays so.
+        stays_plain: bool,
     },
     /// A hub that does not live here would be asked first: the device's own, or that of before.
     Elsewhere,

@@ -37,6 +37,7 @@ mod resources;
 mod devices;
 mod modules;
 mod new_identity;
+mod presences;
 mod twins;
 
 mod apply;
@@ -57,6 +58,7 @@ use acts::Kept;
 pub use blocks::{BLOCKED, Block, BlockError};
 use compiled::ConfigurationCache;
 pub use init::Renamed;
+pub use presences::LastSeen;
 pub use refusals::ListError;
 
 use enrollments::EnrollmentCache;

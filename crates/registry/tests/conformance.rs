@@ -19,6 +19,8 @@ mod enrollments;
 mod hubs;
 #[path = "conformance/identities.rs"]
 mod identities;
+#[path = "conformance/presences.rs"]
+mod presences;
 #[path = "conformance/references.rs"]
 mod references;
 #[path = "conformance/registrations.rs"]
@@ -249,6 +251,9 @@ promises!(embedded:
         reports_are_versioned,
         refused_changes_leave_no_trace,
         twins_are_listed,
+    },
+    presences::{
+        when_devices_were_heard_of_outlives_the_process,
     },
     unreadable::{
         a_twin_that_is_too_large_is_not_read_until_a_put_empties_it,

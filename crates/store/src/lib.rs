@@ -9,6 +9,7 @@ mod error;
 mod schema;
 
 mod connection;
+mod presences;
 mod reader;
 mod secret;
 mod store;
@@ -45,6 +46,7 @@ pub use error::{OpenError, StoreError};
 pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow};
 pub use identities::{IdentityKey, IdentityRow};
+pub use presences::PresenceRow;
 pub use reader::ReadOnlyStore;
 pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::RegistrationRow;

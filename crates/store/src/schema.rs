@@ -59,6 +59,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0013-former-host-names",
         include_str!("../migrations/0013-former-host-names/up.sql"),
     ),
+    (
+        "0014-presences-outlive-the-process",
+        include_str!("../migrations/0014-presences-outlive-the-process/up.sql"),
+    ),
 ];
 
 /// The schema that this program knows.

@@ -26,6 +26,7 @@ pub(super) fn of(
         .collect();
     notes.extend(earlier(foreseen, place));
     notes.extend(spelling(foreseen, place));
+    notes.extend(plain(foreseen));
     if without_address {
         let note = "the nearest hub is chosen by the device's address, and none was given: chosen as for a network that nothing \
                     is known about";
@@ -55,6 +56,7 @@ fn earlier(foreseen: &Foreseen, place: &Allocation) -> Option<String> {
         ForeseenAt::Here {
             substatus,
             creates_device,
+            ..
         } => (substatus, creates_device),
         ForeseenAt::Elsewhere => {
             return Some(format!(
@@ -106,6 +108,20 @@ fn staying(
     (substatus == Substatus::DeviceDataReset).then(|| {
         "its twin starts again from the enrollment's, as the reprovision policy says".to_owned()
     })
+}
+
+fn plain(foreseen: &Foreseen) -> Option<String> {
+    let ForeseenAt::Here {
+        stays_plain: true, ..
+    } = foreseen.at
+    else {
+        return None;
+    };
+    let (hub, device) = (&foreseen.hub, &foreseen.device_id);
+    Some(format!(
+        "its enrollment makes IoT Edge devices, but device {device} of hub {hub} is none, and registering again does not change that; \
+         muster hub device-identity update -d {device} --edge-enabled true does"
+    ))
 }
 
 fn spelling(foreseen: &Foreseen, place: &Allocation) -> Option<String> {

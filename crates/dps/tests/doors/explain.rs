@@ -276,3 +276,31 @@ async fn a_webhook_is_named_and_not_asked_and_an_earlier_assignment_stands() {
     assert_eq!(explained["earlier"]["deviceId"], "edge-001");
     assert!(notes(&explained).contains("whatever the webhook answers, it stays at hub.test"));
 }
+
+// R12
+#[tokio::test]
+async fn a_device_that_stays_plain_under_an_edge_enrollment_is_noted() {
+    let service = Service::start().await;
+    let leaf = self_signed("late-001");
+    let mut body = individual("late-001", &leaf);
+    let attempt = Attempt::by(&[&leaf]);
+    let edge = |on: bool| json!({"iotEdge": on});
+    body["capabilities"] = edge(false);
+    service.create("/enrollments/late-001", &body).await;
+    service.registers("late-001", &attempt).await;
+    let before = service.explain("late-001", &attempt).await;
+    assert!(!notes(&before).contains("--edge-enabled"), "{before}");
+    body["capabilities"] = edge(true);
+    service.change("/enrollments/late-001", &body).await;
+    let explained = service.explain("late-001", &attempt).await;
+    assert_eq!(explained["verdict"], "accepted");
+    assert!(
+        notes(&explained).contains("device-identity update -d late-001 --edge-enabled true"),
+        "{explained}"
+    );
+    // By a reset it becomes one.
+    body["reprovisionPolicy"] = json!({"updateHubAssignment": true, "migrateDeviceData": false});
+    service.change("/enrollments/late-001", &body).await;
+    let explained = service.explain("late-001", &attempt).await;
+    assert!(!notes(&explained).contains("--edge-enabled"), "{explained}");
+}

@@ -1,6 +1,7 @@
 //! `/devices`, `/devices/{id}/modules`, `/statistics`: identities, for operators and for a device's own daemon.
 
 use ids::{DeviceId, ModuleId};
+use registry::{DeviceRecord, Identity, IdentityError, ModuleRecord};
 use serde_json::Value;
 use wire::identity::{DeviceRequest, Module, ModuleRequest, ServiceStatistics};
 
@@ -17,16 +18,17 @@ pub(super) async fn list_devices(call: &Call) -> Result<Answer, HubError> {
         .list_devices(&call.name, &call.top())
         .await?;
     let keys = call.permit.shows_keys();
-    let shown = page
-        .items
-        .into_iter()
-        .map(|record| view::device(record, &call.name, call.hub.sessions()).to_json(keys));
+    let identity =
+        |record: &DeviceRecord| Identity::device(call.name.clone(), record.device_id.clone());
+    let known = call.hub.shown(page.items.iter().map(identity).collect());
+    let shown = page.items.iter().cloned().zip(known.await?);
+    let shown = shown.map(|(record, known)| view::device(record, &known).to_json(keys));
     Ok(Answer::json(Value::Array(shown.collect())))
 }
 
 pub(super) async fn get_device(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
     let record = call.hub.registry().device(&call.name, device).await?;
-    Ok(device_answer(call, record))
+    device_answer(call, record).await
 }
 
 pub(super) async fn put_device(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
@@ -42,7 +44,7 @@ pub(super) async fn put_device(call: &Call, device: &DeviceId) -> Result<Answer,
         .put_device(&call.name, device, request, &if_match, call.hub.now())
         .await?;
     tracing::info!(hub.name = %call.name, device.id = %device, created, "device written");
-    Ok(device_answer(call, record))
+    device_answer(call, record).await
 }
 
 pub(super) async fn delete_device(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
@@ -63,16 +65,28 @@ pub(super) async fn purge(call: &Call, device: &DeviceId) -> Result<Answer, HubE
     })))
 }
 
-fn device_answer(call: &Call, record: registry::DeviceRecord) -> Answer {
-    let shown = view::device(record, &call.name, call.hub.sessions());
-    Answer::json(shown.to_json(call.permit.shows_keys())).version(&shown.etag)
+async fn device_answer(call: &Call, record: DeviceRecord) -> Result<Answer, HubError> {
+    let identity = Identity::device(call.name.clone(), record.device_id.clone());
+    let shown = view::device(record, &call.hub.shown_of(identity).await?);
+    Ok(Answer::json(shown.to_json(call.permit.shows_keys())).version(&shown.etag))
+}
+
+fn of_module(call: &Call, record: &ModuleRecord) -> Identity {
+    Identity::module(
+        call.name.clone(),
+        record.device_id.clone(),
+        record.module_id.clone(),
+    )
 }
 
 pub(super) async fn list_modules(call: &Call, device: &DeviceId) -> Result<Answer, HubError> {
     let records = call.hub.registry().list_modules(&call.name, device).await?;
+    let identities = records.iter().map(|record| of_module(call, record));
+    let known = call.hub.shown(identities.collect()).await?;
     let shown = records
         .into_iter()
-        .map(|record| module_json(call, &view::module(record, &call.name, call.hub.sessions())));
+        .zip(known)
+        .map(|(record, known)| module_json(call, &view::module(record, &known)));
     Ok(Answer::json(Value::Array(shown.collect())))
 }
 
@@ -81,12 +95,21 @@ pub(super) async fn get_module(
     device: &DeviceId,
     module: &ModuleId,
 ) -> Result<Answer, HubError> {
-    let record = call
-        .hub
-        .registry()
-        .module(&call.name, device, module)
-        .await?;
-    Ok(module_answer(call, record))
+    let found = call.hub.registry().module(&call.name, device, module).await;
+    match found {
+        Ok(record) => module_answer(call, record).await,
+        Err(missing @ IdentityError::ModuleNotFound(..)) if module.is_system() => {
+            let plain = call.hub.registry().device(&call.name, device).await;
+            Err(match plain.is_ok_and(|device| !device.iot_edge) {
+                true => HubError::NotEdge {
+                    device: device.clone(),
+                    module: module.clone(),
+                },
+                false => missing.into(),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Always 200, also when created: device daemons refuse 201.
@@ -119,7 +142,7 @@ pub(super) async fn put_module(
         )
         .await?;
     tracing::info!(hub.name = %call.name, device.id = %device, module.id = %module, created, "module written");
-    Ok(module_answer(call, record))
+    module_answer(call, record).await
 }
 
 pub(super) async fn delete_module(
@@ -134,9 +157,10 @@ pub(super) async fn delete_module(
     Ok(Answer::empty())
 }
 
-fn module_answer(call: &Call, record: registry::ModuleRecord) -> Answer {
-    let shown = view::module(record, &call.name, call.hub.sessions());
-    Answer::json(module_json(call, &shown)).version(&shown.etag)
+async fn module_answer(call: &Call, record: ModuleRecord) -> Result<Answer, HubError> {
+    let known = call.hub.shown_of(of_module(call, &record)).await?;
+    let shown = view::module(record, &known);
+    Ok(Answer::json(module_json(call, &shown)).version(&shown.etag))
 }
 
 /// A device's daemon understands fewer authentication types than operators do.

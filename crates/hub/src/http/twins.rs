@@ -26,9 +26,10 @@ fn identity(call: &Call, device: DeviceId, module: Option<ModuleId>) -> Identity
     }
 }
 
-fn twin_answer(call: &Call, record: TwinRecord) -> Answer {
-    let twin = view::twin(record, &call.name, call.hub.sessions());
-    Answer::of(&twin).version(&twin.etag)
+async fn twin_answer(call: &Call, record: TwinRecord) -> Result<Answer, HubError> {
+    let shown = call.hub.shown_of(view::identity(&record, &call.name));
+    let twin = view::twin(record, &call.name, shown.await?);
+    Ok(Answer::of(&twin).version(&twin.etag))
 }
 
 pub(super) async fn get(
@@ -41,7 +42,7 @@ pub(super) async fn get(
         .registry()
         .twin(&identity(call, device, module))
         .await?;
-    Ok(twin_answer(call, record))
+    twin_answer(call, record).await
 }
 
 /// Merges; `null` deletes.
@@ -61,7 +62,7 @@ pub(super) async fn patch(
         .acting()
         .patch_twin(&identity, patch, &if_match, call.hub.now())
         .await?;
-    Ok(twin_answer(call, record))
+    twin_answer(call, record).await
 }
 
 /// Replaces tags and desired properties; what is absent in the body is removed.
@@ -81,7 +82,7 @@ pub(super) async fn replace(
         .acting()
         .replace_twin(&identity, replacement, &if_match, call.hub.now())
         .await?;
-    Ok(twin_answer(call, record))
+    twin_answer(call, record).await
 }
 
 pub(super) async fn invoke(
@@ -109,9 +110,13 @@ pub(super) async fn query(call: &Call) -> Result<Answer, HubError> {
         .transpose()
         .map_err(QueryError::from)?;
     let (records, next) = query.page(&call.hub, &call.name, after, limit).await?;
-    let twins = records.into_iter().map(|record| {
-        serde_json::to_value(view::twin(record, &call.name, call.hub.sessions()))
-            .unwrap_or_default()
+    let identity = |record: &TwinRecord| view::identity(record, &call.name);
+    let known = call
+        .hub
+        .shown(records.iter().map(identity).collect())
+        .await?;
+    let twins = records.into_iter().zip(known).map(|(record, known)| {
+        serde_json::to_value(view::twin(record, &call.name, known)).unwrap_or_default()
     });
     let answer = Answer::json(Value::Array(twins.collect())).with(ITEM_TYPE, "twin");
     Ok(match next {

@@ -346,3 +346,22 @@ async fn paths_of_the_original_have_answers() {
     let made = world.ask("PUT", "/devices/d3").bytes(&body).send().await;
     assert_eq!(made.ok()["deviceId"], "d3");
 }
+
+// R12
+#[tokio::test]
+async fn a_daemon_on_a_plain_device_is_told_what_helps() {
+    let world = World::start().await;
+    world.sas_device("d1").await;
+    let path = "/devices/d1/modules/$edgeAgent";
+    let told = world.ask("GET", path).send().await;
+    let message = told.refused(404, "ModuleNotFound");
+    assert!(message.contains("--edge-enabled true"), "{message}");
+    let mut device = world.get("/devices/d1").await;
+    device["capabilities"] = json!({"iotEdge": true});
+    let put = world.ask("PUT", "/devices/d1").if_match("*").json(&device);
+    put.send().await.ok();
+    world.get(path).await;
+    let other = world.ask("GET", "/devices/d1/modules/m").send().await;
+    let message = other.refused(404, "ModuleNotFound");
+    assert!(!message.contains("--edge-enabled"), "{message}");
+}

@@ -348,3 +348,51 @@ async fn draining_closes_everybody() {
         .unwrap();
     assert_eq!(refused.code, ConnectReturnCode::ServerUnavailable);
 }
+
+// H8, H12
+#[tokio::test]
+async fn models_and_times_outlive_the_session_and_the_process() {
+    let mut world = World::start().await;
+    let key = world.sas_device("d1").await;
+    let plain = connect("d1", Some(&world.token("devices/d1", &key)));
+    let mut connect = plain.clone();
+    let username = connect.username.take().unwrap_or_default();
+    connect.username = Some(format!(
+        "{username}&model-id=dtmi%3Acom%3Aexample%3AThermostat%3B1"
+    ));
+    let session = world.open(&connect, None).await.unwrap();
+    let twin = world.get("/twins/d1").await;
+    assert_eq!(twin["modelId"], "dtmi:com:example:Thermostat;1");
+    world.advance(Duration::from_secs(60));
+    session.end(None).await;
+    let device = world.get("/devices/d1").await;
+    let identity = registry::Identity::device(
+        ids::HubName::parse("hub").unwrap(),
+        ids::DeviceId::parse("d1").unwrap(),
+    );
+    let written = crate::world::eventually(async || {
+        let seen = world
+            .registry
+            .last_seen(std::slice::from_ref(&identity))
+            .await;
+        let seen = seen.unwrap().remove(0);
+        (seen.active == world.now()).then_some(seen)
+    });
+    let written = written.await;
+    assert_eq!(
+        written.model_id.as_deref(),
+        Some("dtmi:com:example:Thermostat;1")
+    );
+    assert_eq!(device["lastActivityTime"], json!(written.active));
+    assert_eq!(device["connectionStateUpdatedTime"], json!(written.changed));
+
+    // Another process over the same registry: nothing of it is in memory.
+    world.begin_again();
+    assert_eq!(world.get("/devices/d1").await, device);
+    let twin = world.get("/twins/d1").await;
+    assert_eq!(twin["modelId"], "dtmi:com:example:Thermostat;1");
+    assert_eq!(twin["lastActivityTime"], device["lastActivityTime"]);
+    // One that announces none keeps it.
+    world.open(&plain, None).await.unwrap();
+    assert_eq!(world.get("/twins/d1").await["modelId"], twin["modelId"]);
+}

@@ -44,16 +44,7 @@ impl World {
         let registry = Registry::open(directory.path(), init, Timestamp::from_unix_seconds(START))
             .await
             .unwrap();
-        let ticking = clock.clone();
-        let now: hub::Clock =
-            Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
-        let hub = Hub::new(
-            registry.clone(),
-            HubOptions {
-                clock: now,
-                pace: hub::Pace::default(),
-            },
-        );
+        let hub = Hub::new(registry.clone(), options(&clock));
         let (stop, stopping) = watch::channel(false);
         let engine = hub.clone();
         tokio::spawn(async move { engine.run(stopping).await });
@@ -64,6 +55,11 @@ impl World {
             stop,
             directory,
         }
+    }
+
+    /// The hubs as a process that begins now finds them: what is not stored is gone.
+    pub fn begin_again(&mut self) {
+        self.hub = Hub::new(self.registry.clone(), options(&self.clock));
     }
 
     pub fn now(&self) -> Timestamp {
@@ -167,6 +163,16 @@ impl World {
     pub async fn device(&self, id: &str, key: &SharedAccessKey) -> Device {
         let connect = connect(id, Some(&self.token(&format!("devices/{id}"), key)));
         self.open(&connect, None).await.unwrap()
+    }
+}
+
+fn options(clock: &Arc<AtomicI64>) -> HubOptions {
+    let ticking = clock.clone();
+    let clock: hub::Clock =
+        Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
+    HubOptions {
+        clock,
+        pace: hub::Pace::default(),
     }
 }
 

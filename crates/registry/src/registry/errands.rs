@@ -77,7 +77,7 @@ impl Registry {
     /// When the storage fails.
     pub async fn end_errand(&self, errand: Errand) -> Result<(), StorageError> {
         let end = move |tx: &Tx<'_>| Ok(tx.end_errand(&errand.row)?);
-        self.inner.store.of_itself(end).await
+        self.inner.store.behind(end).await
     }
 
     /// Puts an errand off after a try that failed. Does nothing when it has become another one.
@@ -92,7 +92,7 @@ impl Registry {
     ) -> Result<(), StorageError> {
         let postpone =
             move |tx: &Tx<'_>| Ok(tx.postpone_errand(&errand.row, due.ticks(), &problem)?);
-        self.inner.store.of_itself(postpone).await
+        self.inner.store.behind(postpone).await
     }
 
     /// The link to a hub that any service of this directory has.

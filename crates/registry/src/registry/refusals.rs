@@ -80,7 +80,7 @@ impl Registry {
             let some = self
                 .inner
                 .store
-                .of_itself(move |tx| Ok::<_, StorageError>(tx.expire_refusals(before)?));
+                .behind(move |tx| Ok::<_, StorageError>(tx.expire_refusals(before)?));
             match some.await? {
                 0 => return Ok(expired),
                 some => expired += some,

@@ -333,6 +333,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "note_refusal",
     "patch_reported",
     // Loops that bring about what has been decided.
+    "apply_all",
     "apply_one",
     "end_errand",
     "full_pass_step",
@@ -345,6 +346,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "settle_underway",
     // Upkeep.
     "expire_refusals",
+    "note_seen",
     "open_keeping",
     "require_writable",
 ];
@@ -363,9 +365,14 @@ fn scan(folder: &Path, found: &mut BTreeSet<String>) {
                 if let Some((_, rest)) = line.split_once("fn ") {
                     function = rest.split(['(', '<']).next().unwrap().to_owned();
                 }
-                if [".for_device(", ".for_device_decided(", ".of_itself("]
-                    .iter()
-                    .any(|write| line.contains(write))
+                if [
+                    ".for_device(",
+                    ".for_device_decided(",
+                    ".of_itself(",
+                    ".behind(",
+                ]
+                .iter()
+                .any(|write| line.contains(write))
                 {
                     found.insert(function.clone());
                 }

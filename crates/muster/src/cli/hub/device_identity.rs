@@ -2,9 +2,27 @@
 
 use clap::Subcommand;
 use reqwest::Method;
+use serde_json::json;
 
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, Service};
+
+/// What `update` may change.
+#[derive(Debug, clap::Args)]
+pub struct Change {
+    /// Makes it an IoT Edge device, with its system modules: for a device that registered before its enrollment made Edge devices.
+    #[arg(long, visible_alias = "ee", value_name = "true|false")]
+    edge_enabled: Option<bool>,
+    /// Whether it may connect: enabled or disabled.
+    #[arg(long, visible_alias = "sta")]
+    status: Option<String>,
+    /// Why; shown beside the status.
+    #[arg(long, visible_alias = "star")]
+    status_reason: Option<String>,
+    /// Only when the identity still has this etag.
+    #[arg(long)]
+    etag: Option<String>,
+}
 
 /// Verbs of `muster hub device-identity`.
 #[derive(Debug, Subcommand)]
@@ -25,6 +43,16 @@ pub enum DeviceIdentityCommand {
         /// At most so many identities.
         #[arg(long, default_value_t = 100)]
         top: usize,
+    },
+    /// Change an identity; what is not given stays as it is.
+    #[command(
+        after_help = "Example:\n  muster hub device-identity update --device-id edge-001 --edge-enabled true --data-dir ./data"
+    )]
+    Update {
+        #[arg(long, short = 'd')]
+        device_id: String,
+        #[command(flatten)]
+        change: Change,
     },
     /// Delete an identity, its modules and its twins.
     #[command(
@@ -60,6 +88,27 @@ pub async fn run(command: DeviceIdentityCommand, invocation: &Invocation) -> any
             client
                 .call(Call::new(Method::GET, &["devices"]).query(&query))
                 .await?
+        }
+        DeviceIdentityCommand::Update { device_id, change } => {
+            let path = ["devices", device_id.as_str()];
+            let mut device = client.call(Call::new(Method::GET, &path)).await?;
+            if let Some(edge) = change.edge_enabled {
+                device["capabilities"] = json!({ "iotEdge": edge });
+            }
+            let texts = [
+                ("status", change.status),
+                ("statusReason", change.status_reason),
+            ];
+            for (member, text) in texts {
+                if let Some(text) = text {
+                    device[member] = text.into();
+                }
+            }
+            // What was just read, unless somebody knows which version he means.
+            let read = device["etag"].as_str().unwrap_or("*").to_owned();
+            let etag = format!("\"{}\"", change.etag.unwrap_or(read));
+            let call = Call::new(Method::PUT, &path).body(&device).if_match(&etag);
+            client.call(call).await?
         }
         DeviceIdentityCommand::Delete { device_id, etag } => {
             let etag = etag.map_or_else(|| "*".to_owned(), |etag| format!("\"{etag}\""));

@@ -91,6 +91,7 @@ impl AssignJob {
             stored,
             previous,
             decision,
+            ..
         } = judge(tx, &self.service, &self.assign)?;
         // An attempt that is under way ends with the record of before.
         let is_first = stored.is_none();

@@ -19,6 +19,8 @@ pub(super) struct Judged {
     pub(super) previous: Option<Place>,
     /// What is to be done.
     pub(super) decision: Decision,
+    /// Whether the enrollment makes IoT Edge devices, and the hub device is none and stays so.
+    stays_plain: bool,
 }
 
 impl Registry {
@@ -39,6 +41,7 @@ impl Registry {
                     let at = ForeseenAt::Here {
                         substatus: judged.decision.substatus,
                         creates_device: judged.decision.step == DeviceStep::Create,
+                        stays_plain: judged.stays_plain,
                     };
                     (judged.previous, judged.decision.place, at)
                 }
@@ -93,10 +96,18 @@ pub(super) fn judge(
     if existing.is_some() && previous.as_ref() != Some(&decision.place) {
         require_owner(view, service, assign, &decision.place)?;
     }
+    let stays_plain = decision.step == DeviceStep::Refresh
+        && registrant.iot_edge
+        && match decision.place == wanted {
+            true => existing,
+            false => find(view, &decision.place)?,
+        }
+        .is_some_and(|device| !device.iot_edge);
     Ok(Judged {
         stored,
         previous,
         decision,
+        stays_plain,
     })
 }
 

@@ -1,0 +1,76 @@
+//! When devices and modules were last heard of, for display: noted late and many at once.
+
+use ids::Timestamp;
+use store::{PresenceRow, Tx, View};
+
+use super::Registry;
+use super::rows::key;
+use crate::error::StorageError;
+use crate::identity::Identity;
+
+/// More than so many are read on a thread of their own.
+const INLINE: usize = 64;
+
+/// What is shown of the connections of a device or module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSeen {
+    /// When it connected or disconnected last.
+    pub changed: Timestamp,
+    /// When it was heard of last.
+    pub active: Timestamp,
+    /// The Plug and Play model that it announced; `None` leaves what it announced before.
+    pub model_id: Option<String>,
+}
+
+impl LastSeen {
+    /// Of somebody who was never heard of.
+    pub const NEVER: Self = Self {
+        changed: Timestamp::NEVER,
+        active: Timestamp::NEVER,
+        model_id: None,
+    };
+}
+
+impl Registry {
+    /// Notes what is later than what is noted, behind everything that somebody waits for. Who does not exist is passed over.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn note_seen(&self, seen: Vec<(Identity, LastSeen)>) -> Result<(), StorageError> {
+        let note = move |tx: &Tx<'_>| {
+            seen.iter().try_for_each(|(identity, seen)| {
+                let row = PresenceRow {
+                    changed: seen.changed.ticks(),
+                    active: seen.active.ticks(),
+                    model_id: seen.model_id.clone(),
+                };
+                Ok::<_, StorageError>(tx.note_presence(key(identity), &row)?)
+            })
+        };
+        self.inner.store.behind(note).await
+    }
+
+    /// What is noted of each, in their order.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn last_seen(&self, of: &[Identity]) -> Result<Vec<LastSeen>, StorageError> {
+        if of.len() <= INLINE {
+            return self.inner.store.read(|view| seen(view, of));
+        }
+        let of = of.to_vec();
+        self.inner.store.scan(move |view| seen(view, &of)).await
+    }
+}
+
+fn seen(view: &View<'_>, of: &[Identity]) -> Result<Vec<LastSeen>, StorageError> {
+    let one = |identity: &Identity| {
+        let row = view.presence(key(identity))?;
+        Ok(row.map_or(LastSeen::NEVER, |row| LastSeen {
+            changed: Timestamp::from_ticks(row.changed),
+            active: Timestamp::from_ticks(row.active),
+            model_id: row.model_id,
+        }))
+    };
+    of.iter().map(one).collect()
+}

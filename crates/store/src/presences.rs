@@ -1,0 +1,54 @@
+use rusqlite::params;
+
+use crate::{IdentityKey, StoreError, Tx, View};
+
+/// What is shown of the connections of a device or module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceRow {
+    /// When it connected or disconnected last, 100 ns since 1970.
+    pub changed: i64,
+    /// When it was heard of last, 100 ns since 1970.
+    pub active: i64,
+    /// The Plug and Play model that it announced.
+    pub model_id: Option<String>,
+}
+
+impl View<'_> {
+    /// What was noted of a device or module.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn presence(&self, key: IdentityKey<'_>) -> Result<Option<PresenceRow>, StoreError> {
+        let sql = "SELECT p.changed, p.active, p.model_id FROM identities AS i JOIN presences AS p ON p.identity = i.id
+                   WHERE i.hub = ?1 AND i.device_id = ?2 AND i.module_id = ?3";
+        self.one(sql, [key.hub, key.device_id, key.module_id], |row| {
+            Ok(PresenceRow {
+                changed: row.get(0)?,
+                active: row.get(1)?,
+                model_id: row.get(2)?,
+            })
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Notes what is later than what is noted. Nothing happens when there is no such device or module.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn note_presence(&self, key: IdentityKey<'_>, row: &PresenceRow) -> Result<(), StoreError> {
+        let sql = "INSERT INTO presences (identity, changed, active, model_id)
+                   SELECT id, ?4, ?5, ?6 FROM identities WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3
+                   ON CONFLICT (identity) DO UPDATE SET changed = max(changed, excluded.changed),
+                       active = max(active, excluded.active), model_id = coalesce(excluded.model_id, model_id)";
+        let values = params![
+            key.hub,
+            key.device_id,
+            key.module_id,
+            row.changed,
+            row.active,
+            row.model_id
+        ];
+        self.run(sql, values).map(drop)
+    }
+}
