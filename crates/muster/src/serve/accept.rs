@@ -198,7 +198,7 @@ impl Reception {
                 Some(stream)
             }
             Ok(Err(error)) => {
-                tracing::info!(port = self.name, client.address = %peer, error = %error, "the TLS handshake of {} failed: {error}", peer.ip());
+                tracing::info!(port = self.name, client.address = %peer, error = %error, "the TLS handshake of {} failed", peer.ip());
                 self.failed.increment(1);
                 None
             }

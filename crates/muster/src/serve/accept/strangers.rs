@@ -86,6 +86,7 @@ impl Strangers {
     /// One more stranger. When there is no room, another one is told to go.
     pub fn enter(&self, address: IpAddr) -> (Visit, Stay) {
         let (tell, told) = oneshot::channel();
+        let busy = Arc::default();
         let (number, goes) = {
             let mut guests = self.guests();
             let full = guests.len() >= self.0.room.unproven;
@@ -94,7 +95,7 @@ impl Strangers {
             } else {
                 None
             };
-            let number = guests.enter(network(address), tell);
+            let number = guests.enter(network(address), Arc::clone(&busy), tell);
             self.0.open.set(guests.len() as f64);
             (number, goes)
         };
@@ -105,7 +106,7 @@ impl Strangers {
             strangers: self.clone(),
             number,
             place: OnceLock::new(),
-            busy: Arc::default(),
+            busy,
             begun: Instant::now(),
             useful: AtomicUsize::new(0),
             input: Mutex::default(),
@@ -364,6 +365,8 @@ struct Guests<E> {
 struct Guest<E> {
     network: IpAddr,
     lingers: bool,
+    /// Whether a request of it is being answered.
+    busy: Arc<AtomicBool>,
     tell: E,
 }
 
@@ -389,12 +392,13 @@ impl<E> Guests<E> {
         self.guests.len()
     }
 
-    fn enter(&mut self, network: IpAddr, tell: E) -> u64 {
+    fn enter(&mut self, network: IpAddr, busy: Arc<AtomicBool>, tell: E) -> u64 {
         self.next += 1;
         let number = self.next;
         let guest = Guest {
             network,
             lingers: false,
+            busy,
             tell,
         };
         self.guests.insert(number, guest);
@@ -413,7 +417,7 @@ impl<E> Guests<E> {
         Some(guest.tell)
     }
 
-    /// Marks a guest; the oldest of its network goes when more than `most` of it linger.
+    /// Marks a guest; one of its network goes when more than `most` of it linger.
     fn linger(&mut self, number: u64, most: usize) -> Option<E> {
         let guest = self.guests.get_mut(&number)?;
         let first_time = !std::mem::replace(&mut guest.lingers, true);
@@ -422,14 +426,26 @@ impl<E> Guests<E> {
         if of_network.lingering <= most {
             return None;
         }
-        let oldest = of_network.guests.first().copied()?;
-        self.leave(oldest)
+        let network = guest.network;
+        self.evict_from(network)
     }
 
-    /// The oldest guest of the network that has most.
+    /// A guest of the network that has most.
     fn evict_from_crowd(&mut self) -> Option<E> {
-        let (_, Reverse(oldest), _) = *self.crowd.last()?;
-        self.leave(oldest)
+        let (_, _, network) = *self.crowd.last()?;
+        self.evict_from(network)
+    }
+
+    /// The oldest guest of a network; rather one that waits for nothing than one whose request is being answered, which may be about
+    /// to prove itself: an operator who waits for events does not know of strangers.
+    fn evict_from(&mut self, network: IpAddr) -> Option<E> {
+        let of_network = &self.networks.get(&network)?.guests;
+        let is_idle = |number: &&u64| {
+            let guest = self.guests.get(*number);
+            guest.is_some_and(|guest| !guest.busy.load(Ordering::Relaxed))
+        };
+        let oldest = of_network.iter().find(is_idle).or(of_network.first());
+        self.leave(*oldest?)
     }
 
     fn change(&mut self, network: IpAddr, act: impl FnOnce(&mut Network)) {
