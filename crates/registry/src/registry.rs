@@ -139,8 +139,10 @@ struct Inner {
     watchers: Arc<Watchers>,
     enrollments: EnrollmentCache,
     configurations: ConfigurationCache,
-    /// Rows that listings leave out.
+    /// Twins that listings leave out.
     unreadable: Unreadable,
+    /// Identities that listings leave out.
+    unlisted: Unreadable,
     /// Devices that deployments pass over.
     undeployed: Unreadable,
     retention: Retention,
@@ -192,6 +194,7 @@ impl Registry {
             enrollments: EnrollmentCache::default(),
             configurations: ConfigurationCache::default(),
             unreadable: Unreadable::default(),
+            unlisted: Unreadable::default(),
             undeployed: Unreadable::default(),
             retention,
             renamed,

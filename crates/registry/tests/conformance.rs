@@ -258,6 +258,7 @@ promises!(embedded:
     unreadable::{
         a_twin_that_is_too_large_is_not_read_until_a_put_empties_it,
         one_device_that_cannot_be_read_does_not_stop_the_others,
+        one_damaged_row_does_not_hide_the_others,
         layers_that_are_too_much_together_are_given_to_nobody,
     },
     targeting::{

@@ -12,6 +12,7 @@ use super::Registry;
 use super::acts::Act;
 use super::new_identity::{NewIdentity, Seeds, complete, insert_system_modules};
 use super::rows::{Rows, scopes_text, set_authentication};
+use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::error::StorageError;
@@ -119,7 +120,7 @@ impl Registry {
         self.act(Act::DeleteDevice, target, delete).await
     }
 
-    /// Lists devices by id.
+    /// Lists devices by id. One that cannot be read is left out, and the log says so.
     ///
     /// # Errors
     /// When the storage fails.
@@ -129,18 +130,17 @@ impl Registry {
         page: &PageRequest,
     ) -> Result<Page<DeviceRecord>, StorageError> {
         let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
+        let unlisted = self.inner.unlisted.clone();
         let scan = move |view: &View<'_>| {
             let rows = Rows { file: view.file() };
             let found = view.devices_after(hub.as_str(), &after, limit + 1)?;
-            found
-                .into_iter()
-                .map(|row| rows.device(row))
-                .collect::<Result<Vec<_>, StorageError>>()
+            let page = Page::cut(found, limit, |row| Continuation::after(&row.device_id));
+            Ok::<_, StorageError>(page.keep(|row| {
+                let whose = Whose::device(&hub, &row.device_id);
+                unlisted.kept(whose, rows.device(row))
+            }))
         };
-        let items = self.inner.store.scan(scan).await?;
-        Ok(Page::cut(items, limit, |item| {
-            Continuation::after(item.device_id.as_str())
-        }))
+        self.inner.store.scan(scan).await
     }
 
     /// Counts a hub's devices.

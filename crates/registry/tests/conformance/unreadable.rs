@@ -2,13 +2,19 @@
 
 use registry::{Identity, IfMatch, PageRequest, TwinError, TwinPatch, TwinReplacement};
 use serde_json::json;
-use store::{DataDirectory, IdentityKey, SectionWrite, Store, TwinWrite};
+use store::{
+    DataDirectory, IdentityKey, IdentityRow, SectionWrite, Store, StoreError, TwinRow, TwinWrite,
+    Tx,
+};
 
 use crate::deployments::{create, draft, put, running, settle};
 use crate::{Bench, device, hub, map, open};
 
-/// Leaves reported properties as a version without limits would have left them.
-async fn outgrow(bench: Bench, name: &str) -> Bench {
+/// Writes behind the registry's back.
+async fn behind<F>(bench: Bench, name: &str, write: F) -> Bench
+where
+    F: FnOnce(&Tx<'_>, IdentityRow, TwinRow) -> Result<(), StoreError> + Send + 'static,
+{
     let Bench {
         registry,
         told,
@@ -23,17 +29,8 @@ async fn outgrow(bench: Bench, name: &str) -> Bench {
         module_id: "",
     };
     let (row, twin) = store.read(|view| view.twin(key)).unwrap().unwrap();
-    let write = TwinWrite {
-        version: twin.version + 1,
-        reported: Some(SectionWrite {
-            document: json!({"a": vec![json!([1]); 200_000]}).to_string(),
-            metadata: "{}".to_owned(),
-            version: twin.reported_version + 1,
-        }),
-        ..TwinWrite::default()
-    };
-    let written = store.write(move |tx| tx.update_twin(row.id, &write));
-    written.await.unwrap();
+    let written: Result<(), StoreError> = store.write(move |tx| write(tx, row, twin)).await;
+    written.unwrap();
     drop(store);
     let registry = open(directory.path(), "localhost").await;
     registry.watch(told.clone());
@@ -43,6 +40,42 @@ async fn outgrow(bench: Bench, name: &str) -> Bench {
         directory,
         clock,
     }
+}
+
+/// Leaves reported properties as a version without limits would have left them.
+async fn outgrow(bench: Bench, name: &str) -> Bench {
+    behind(bench, name, |tx, row, twin| {
+        let write = TwinWrite {
+            version: twin.version + 1,
+            reported: Some(SectionWrite {
+                document: json!({"a": vec![json!([1]); 200_000]}).to_string(),
+                metadata: "{}".to_owned(),
+                version: twin.reported_version + 1,
+            }),
+            ..TwinWrite::default()
+        };
+        tx.update_twin(row.id, &write)
+    })
+    .await
+}
+
+// D3: the kind of it.
+pub(crate) async fn one_damaged_row_does_not_hide_the_others(bench: Bench) {
+    for name in ["a", "b", "c"] {
+        create(&bench, name, json!({})).await;
+    }
+    let bench = behind(bench, "b", |tx, mut row, _| {
+        row.auth_kind = "nonsense".to_owned();
+        tx.update_identity(&row)
+    })
+    .await;
+    let (registry, all) = (&bench.registry, PageRequest::first(10));
+    let devices = registry.list_devices(&hub(), &all).await.unwrap();
+    let names: Vec<_> = devices.items.iter().map(|d| d.device_id.as_str()).collect();
+    assert_eq!(names, ["a", "c"]);
+    let twins = registry.list_device_twins(&hub(), &all).await.unwrap();
+    assert_eq!(twins.items.len(), 2);
+    assert!(registry.device(&hub(), &device("b")).await.is_err());
 }
 
 // C1

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, Service};
 
@@ -11,7 +12,7 @@ use crate::operator::{Call, Service};
 #[derive(Debug, clap::Args)]
 pub struct Change {
     /// Makes it an IoT Edge device, with its system modules: for a device that registered before its enrollment made Edge devices.
-    #[arg(long, visible_alias = "ee", value_name = "true|false")]
+    #[arg(long, visible_alias = "ee", value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = yes_or_no)]
     edge_enabled: Option<bool>,
     /// Whether it may connect: enabled or disabled.
     #[arg(long, visible_alias = "sta")]
