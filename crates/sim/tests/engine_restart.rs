@@ -1,4 +1,5 @@
-//! Real modules on an engine that goes away and comes back: what is started again, and what is told meanwhile.
+//! Real modules on an engine that goes away and comes back, and under a deployment that cannot be followed: what is
+//! started again, and what is told meanwhile.
 
 use std::time::Duration;
 
@@ -20,10 +21,16 @@ fn image() -> Result<String> {
 }
 
 /// A module for each restart policy, of a program that ends well when it is told to.
-fn deployment(image: &str) -> Value {
+fn deployment(image: &str, image_of_always: &str) -> Value {
     let options = json!({ "hostConfig": { "networkMode": "host" }, "StopTimeout": 20 }).to_string();
     let module = |policy: &str| {
-        json!({ "type": "docker", "status": "running", "restartPolicy": policy, "imagePullPolicy": "never",
+        // No registry is asked for an image that is here: tests do not leave this machine.
+        let (image, pull) = if policy == "always" && image_of_always != image {
+            (image_of_always, "on-create")
+        } else {
+            (image, "never")
+        };
+        json!({ "type": "docker", "status": "running", "restartPolicy": policy, "imagePullPolicy": pull,
             "settings": { "image": image, "createOptions": options } })
     };
     let modules: serde_json::Map<String, Value> = POLICIES
@@ -42,6 +49,24 @@ fn deployment(image: &str) -> Value {
     } } } })
 }
 
+fn deploy(server: &Server, id: &str, priority: &str, content: &Value) -> Result<()> {
+    let content = content.to_string();
+    let create = [
+        "edge",
+        "deployment",
+        "create",
+        "--deployment-id",
+        id,
+        "--content",
+        &content,
+        "--target-condition",
+        "tags.environment='test'",
+        "--priority",
+        priority,
+    ];
+    server.muster(&create)?.ok().map(drop)
+}
+
 struct Plant {
     server: Server,
     engine: OwnEngine,
@@ -55,21 +80,7 @@ impl Plant {
         let server = Server::start().await?;
         let engine = OwnEngine::start(&["--log-driver", "local"], &image).await?;
         let workshop = Workshop::with_muster_ca()?;
-        let content = deployment(&image).to_string();
-        let deploy = [
-            "edge",
-            "deployment",
-            "create",
-            "--deployment-id",
-            "base",
-            "--content",
-            &content,
-            "--target-condition",
-            "tags.environment='test'",
-            "--priority",
-            "10",
-        ];
-        server.muster(&deploy)?.ok()?;
+        deploy(&server, "base", "10", &deployment(&image, &image))?;
         let identity = workshop.issue(DEVICE)?;
         let certificate = identity.certificate.to_string_lossy();
         let enroll = [
@@ -220,4 +231,72 @@ async fn engine_what_an_engine_took_along_is_started_again() -> Result<()> {
     plant
         .wait_for_all(["stopped", "running", "running", "running"])
         .await
+}
+
+/// D6, D7: an image that cannot be had changes nothing that runs, is told everywhere with its reason, and is forgotten when
+/// the deployment asks for the old one again.
+#[tokio::test]
+async fn engine_a_failed_update_is_told_and_ends_with_its_cause() -> Result<()> {
+    const NOWHERE: &str = "localhost:1/nowhere:1";
+    let plant = Plant::start().await?;
+    plant.wait_for_all(["running"; 4]).await?;
+    let before = plant.container("always").await?;
+    let image = image()?;
+    deploy(&plant.server, "broken", "20", &deployment(&image, NOWHERE))?;
+    until("the twin tells the failure", PATIENCE, || async {
+        let reported = plant.reported()?;
+        ensure!(reported["lastDesiredStatus"]["code"] == 500, "{reported}");
+        let module = &reported["modules"]["always"];
+        ensure!(module["settings"]["image"] == image, "what runs: {module}");
+        ensure!(module["runtimeStatus"] == "running", "{module}");
+        let words = module["statusDescription"].as_str().unwrap_or_default();
+        ensure!(
+            words.contains(NOWHERE) && words.contains("without a credential"),
+            "{words}"
+        );
+        Ok(())
+    })
+    .await?;
+    let row = plant.device.module("always")?;
+    assert_eq!(
+        (&row["config"], &row["status"]),
+        (&json!(image), &json!("running"))
+    );
+    let listed = plant.device.iotedge(&["list"])?.ok()?;
+    assert!(
+        listed.contains(&format!("while {NOWHERE} is wanted")),
+        "{listed}"
+    );
+    let status = plant.device.iotedge(&["system", "status"])?.stdout;
+    assert!(
+        status.contains("is not followed in full:\n    always: "),
+        "{status}"
+    );
+    let followed = || -> Result<Value> {
+        let checked = plant.device.iotedge(&["check", "--output", "json"])?.stdout;
+        let checked: Value = serde_json::from_str(&checked)?;
+        Ok(checked["checks"]["deployment-followed"]["result"]["result"].clone())
+    };
+    assert_eq!(followed()?, "error");
+
+    let delete = ["edge", "deployment", "delete", "--deployment-id", "broken"];
+    plant.server.muster(&delete)?.ok()?;
+    until("the twin is well again", PATIENCE, || async {
+        let reported = plant.reported()?;
+        ensure!(
+            reported["lastDesiredStatus"] == json!({ "code": 200, "description": "" }),
+            "{reported}"
+        );
+        let module = &reported["modules"]["always"];
+        ensure!(module["statusDescription"] == "running", "{module}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(
+        plant.container("always").await?,
+        before,
+        "it was never touched"
+    );
+    assert_ne!(followed()?, "error");
+    Ok(())
 }
