@@ -106,7 +106,9 @@ pub(crate) async fn accept_all(
         .into_iter()
         .map(checked)
         .collect::<Result<_, _>>()?;
-    append(hub, sender, &events).await
+    wait_for_turn(hub, sender, &events).await?;
+    hub.registry().append_all_telemetry(&events).await?;
+    Ok(())
 }
 
 /// Keeps a message however long that takes: as long as the storage fails, or the sender is too fast, it is not acknowledged, and
@@ -117,17 +119,26 @@ pub(crate) async fn accept_in_time(
     message: Message,
 ) -> Result<(), TelemetryError> {
     let event = checked(hub, sender, message)?;
+    while let Err(TelemetryError::TooFast { wait }) =
+        wait_for_turn(hub, sender, std::slice::from_ref(&event)).await
+    {
+        tokio::time::sleep(wait).await;
+    }
     loop {
-        let pause = match append(hub, sender, std::slice::from_ref(&event)).await {
-            Err(TelemetryError::TooFast { wait }) => wait,
-            Err(TelemetryError::Event(EventError::Storage(_))) => RETRY,
-            done => return done,
-        };
-        tokio::time::sleep(pause).await;
+        match hub.registry().append_telemetry(&event).await {
+            Err(EventError::Storage(_)) => tokio::time::sleep(RETRY).await,
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Ok(()),
+        }
     }
 }
 
-async fn append(hub: &Hub, sender: &Identity, events: &[Event]) -> Result<(), TelemetryError> {
+/// Counts what is sent, and waits until it is the sender's turn.
+async fn wait_for_turn(
+    hub: &Hub,
+    sender: &Identity,
+    events: &[Event],
+) -> Result<(), TelemetryError> {
     let bytes = |event: &Event| event.body.len() + size_of(&event.properties);
     let bytes = events.iter().map(bytes).sum();
     let wait = hub
@@ -137,7 +148,6 @@ async fn append(hub: &Hub, sender: &Identity, events: &[Event]) -> Result<(), Te
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
-    hub.registry().append_all_telemetry(events).await?;
     Ok(())
 }
 

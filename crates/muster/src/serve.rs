@@ -140,19 +140,26 @@ async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<R
         hub_host: host.clone(),
         entropy: Arc::new(SystemEntropy),
     };
-    Registry::open_keeping(
-        &config.data_dir,
-        init,
-        config.retention.clone(),
-        clock::now(),
-    )
-    .await
-    .with_context(|| {
-        format!(
-            "cannot open the data directory {}",
-            config.data_dir.display()
-        )
-    })
+    let retention = config.retention.clone();
+    let registry = Registry::open_keeping(&config.data_dir, init, retention, clock::now())
+        .await
+        .with_context(|| {
+            format!(
+                "cannot open the data directory {}",
+                config.data_dir.display()
+            )
+        })?;
+    // It may be made later, and is kept as was said then.
+    let served = registry.served();
+    for (hub, _) in &config.retention.telemetry.of_hubs {
+        let is_it = |local: &Arc<registry::LocalHub>| {
+            local.name.as_str().eq_ignore_ascii_case(hub.as_str())
+        };
+        if !served.hubs.iter().any(is_it) {
+            tracing::warn!(hub.name = %hub, "[telemetry] names the hub {hub}, and there is none of this name");
+        }
+    }
+    Ok(registry)
 }
 
 fn open_ports(
