@@ -129,3 +129,30 @@ fn decode(bytes: &[u8], numbers: RangeInclusive<u64>) -> Option<(u64, &[u8])> {
     let sum = crc32c::crc32c_append(crc32c::crc32c(number), payload);
     (u32::from_le_bytes(*crc) == sum).then_some((found, payload))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // B3: files that an older version wrote, and what damage did to them.
+    #[test]
+    fn what_older_versions_wrote_is_read_around_damage() {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/event_log");
+        let read = |seed: &str| {
+            let found = records(&std::fs::read(seeds.join(seed)).unwrap(), 1);
+            for (number, payload) in &found.records {
+                let is_it = *payload == format!("{{\"record\":{number}}}").into_bytes();
+                assert!(is_it || seed == "gap", "{seed}: {number}");
+            }
+            let numbers: Vec<_> = found.records.iter().map(|(number, _)| *number).collect();
+            (numbers, found.missing, found.next)
+        };
+        assert_eq!(read("five"), (vec![1, 2, 3, 4, 5], 0, 6));
+        assert_eq!(read("five-padded"), (vec![1, 2, 3, 4, 5], 0, 6));
+        assert_eq!(read("damaged-middle"), (vec![1, 2, 4, 5], 1, 6));
+        assert_eq!(read("torn"), (vec![1, 2, 3, 4], 1, 6));
+        // Numbers had no gaps: what stands behind one is no record.
+        assert_eq!(read("gap"), (vec![1], 1, 3));
+        assert_eq!(read("empty"), (vec![], 0, 1));
+    }
+}
