@@ -254,7 +254,7 @@ fn read_chain(text: &str) -> Result<Vec<Certificate>, IssuerError> {
         return Err(IssuerError::TooLong(chain.len()));
     }
     for pair in chain.windows(2) {
-        let is_next = pair[0].issuer_der() == pair[1].subject_der();
+        let is_next = pair[0].is_issued_by_name(&pair[1]);
         if !(is_next && pair[0].is_signed_by(&pair[1])) {
             let subject = pair[0].subject();
             return Err(IssuerError::Broken { subject });

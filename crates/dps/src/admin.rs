@@ -75,7 +75,7 @@ pub enum AdminError {
         slot: &'static str,
     },
     /// Twice the same name.
-    #[error("primary and secondary are the same CA certificate")]
+    #[error("primary and secondary are the same certificate")]
     SameTwice,
     /// Custom allocation needs somebody to ask.
     #[error("custom allocation needs customAllocationDefinition with webhookUrl and apiVersion")]

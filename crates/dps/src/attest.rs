@@ -99,7 +99,12 @@ pub fn claim<'a>(
             let named = x509::named(chain, registration_id).map_err(refuse)?;
             (Evidence::Certificate(named), None)
         }
-        (None, None, None) => return Err(refuse(RefusalReason::NoCredential)),
+        (None, None, None) => {
+            return Err(match presented.unread {
+                Some(unread) => Refusal::of_unread(registration_id, unread),
+                None => refuse(RefusalReason::NoCredential),
+            });
+        }
     };
     Ok(ClaimedDevice {
         id_scope,
@@ -132,7 +137,9 @@ pub fn prove(
             (Proof::Keys(keys), matched)
         }
         (Evidence::Tpm(_), Candidates::Groups(_)) => {
-            return Err(claim.refuse(RefusalReason::NotEnrolled, None).into());
+            return Err(claim
+                .refuse(RefusalReason::NotEnrolled { absent: None }, None)
+                .into());
         }
     };
     Ok(AttestedDevice {

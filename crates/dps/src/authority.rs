@@ -102,7 +102,7 @@ pub fn draft(
         name,
         der: certificate.der().to_vec(),
         thumbprint: certificate.sha256(),
-        subject: certificate.subject_der().to_vec(),
+        subject: certificate.subject_key().to_vec(),
         verified: request.is_verified,
     })
 }

@@ -55,7 +55,13 @@ pub async fn find(claim: &ClaimedDevice<'_>, deps: &Deps) -> Result<Candidates, 
         Evidence::Token(_) => deps.groups.entries(&registry.groups_with_keys().await?)?,
     };
     if entries.is_empty() {
-        return Err(claim.refuse(RefusalReason::NotEnrolled, None).into());
+        let absent = match claim.evidence() {
+            Evidence::Certificate(chain) => absent_issuer(chain),
+            Evidence::Tpm(_) | Evidence::Token(_) => None,
+        };
+        return Err(claim
+            .refuse(RefusalReason::NotEnrolled { absent }, None)
+            .into());
     }
     Ok(Candidates::Groups(entries))
 }
@@ -89,35 +95,57 @@ async fn groups_of_issuers(
 ) -> Result<Vec<Arc<Entry>>, NotProven> {
     let shown: Vec<Thumbprint> = chain.issuers().iter().map(Certificate::sha256).collect();
     let mut entries = groups.by_certificate(&shown).await?;
-    let missing = missing_issuers(chain);
-    if !missing.is_empty() {
-        let mut above = groups.by_subject(&missing).await?;
+    let ends = ends(chain);
+    if !ends.is_empty() {
+        let mut above = groups.by_issuers_of(&ends).await?;
         above.retain(|group| {
             let is_new = entries.iter().all(|known| known.key() != group.key());
-            is_new && has_subject(group, &missing)
+            is_new && continues(group, &ends)
         });
         entries.append(&mut above);
     }
     Ok(entries)
 }
 
-/// The names of issuers that are not among what was shown: where the chain goes on.
-fn missing_issuers(chain: &PresentedChain) -> Vec<&[u8]> {
+/// The certificates whose issuers are not among what was shown: where the chain goes on.
+fn ends(chain: &PresentedChain) -> Vec<&Certificate> {
     let shown = || std::iter::once(chain.leaf()).chain(chain.issuers());
-    let mut missing: Vec<&[u8]> = shown()
-        .map(Certificate::issuer_der)
-        .filter(|issuer| !shown().any(|other| other.subject_der() == *issuer))
-        .collect();
-    missing.sort_unstable();
-    missing.dedup();
-    missing
+    // By bytes first, which is enough for nearly all of them.
+    let goes_on = |one: &&Certificate| {
+        !shown().any(|other| one.issuer_der() == other.subject_der())
+            && !shown().any(|other| one.is_issued_by_name(other))
+    };
+    let mut ends: Vec<&Certificate> = shown().filter(goes_on).collect();
+    ends.sort_unstable_by_key(|end| end.issuer_key());
+    ends.dedup_by_key(|end| end.issuer_key());
+    ends
 }
 
-fn has_subject(group: &Entry, subjects: &[&[u8]]) -> bool {
-    match group.attestation() {
-        Attestation::Anchors(anchors) => anchors
+/// Whom the last certificate names that the leaf leads to, unless that is a root.
+fn absent_issuer(chain: &PresentedChain) -> Option<String> {
+    let mut last = chain.leaf();
+    // A step for each certificate: hierarchies may certify each other in a circle.
+    for _ in chain.issuers() {
+        let next = chain
+            .issuers()
             .iter()
-            .any(|anchor| subjects.contains(&anchor.certificate().subject_der())),
+            .find(|one| last.is_issued_by_name(one));
+        last = next.unwrap_or(last);
+    }
+    let is_shown = last.is_self_issued()
+        || chain
+            .issuers()
+            .iter()
+            .any(|one| last.is_issued_by_name(one));
+    (!is_shown).then(|| last.issuer())
+}
+
+fn continues(group: &Entry, ends: &[&Certificate]) -> bool {
+    match group.attestation() {
+        Attestation::Anchors(anchors) => anchors.iter().any(|anchor| {
+            ends.iter()
+                .any(|end| end.is_issued_by_name(anchor.certificate()))
+        }),
         Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => false,
     }
 }

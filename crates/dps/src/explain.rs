@@ -1,16 +1,18 @@
 //! What a registration would come to: the very steps of `register.rs`, without those that write.
 
 use ids::{HubName, RegistrationId, Timestamp};
+use pki::UnreadChain;
 use registry::{AssignError, EnrollmentKey, ForeseenAt, RegistrationRecord};
 use wire::error::DpsErrorCode;
 use wire::sas::UnverifiedToken;
-use wire::verdict::{EarlierAssignment, Explanation, SeenToken, Verdict};
+use wire::verdict::{EarlierAssignment, Explanation, RefusalReport, SeenToken, Verdict};
 
 use crate::allocate::{self, Allocation, Asking, Route};
 use crate::attest::{self, AttestedDevice, Outcome, Trial};
 use crate::enrollment::{self, Candidates};
 use crate::health::Vitals;
-use crate::refusal::{NotProven, Refusal};
+use crate::presented::Presented;
+use crate::refusal::{NotProven, Refusal, RefusalReason, seen, with_causes};
 use crate::refused;
 use crate::register::{self, Deps, Failure, Register};
 
@@ -34,17 +36,45 @@ pub async fn explain(
     };
     let (tried, not_listed) =
         tried::documents(&trials, &judged, request.presented.chain, deps).await?;
-    let token = request.presented.token;
-    let token = token.and_then(|token| UnverifiedToken::parse(token.reveal()).ok());
     Ok(Explanation {
-        registration_id: request.registration_id.clone(),
+        registration_id: Some(request.registration_id.clone()),
         verdict: judged.verdict(),
-        token: token.map(|token| SeenToken {
-            resource: token.resource().to_owned(),
-            expires_utc: token.expiry(),
-        }),
+        token: seen_token(request.presented),
         tried,
         not_listed,
+    })
+}
+
+/// What becomes of a device whose credential is for nobody, whatever it registers as.
+#[must_use]
+pub fn explain_nobody(presented: Presented<'_>, reason: &RefusalReason) -> Explanation {
+    let chain = presented.chain.into_iter();
+    let chain = chain.flat_map(|chain| std::iter::once(chain.leaf()).chain(chain.issuers()));
+    let unread = presented.unread.into_iter();
+    let unread = unread.flat_map(UnreadChain::certificates);
+    Explanation {
+        registration_id: None,
+        verdict: Verdict::Refused {
+            error_code: DpsErrorCode::InvalidCertificate.code(),
+            report: RefusalReport {
+                reason: reason.code().to_owned(),
+                message: with_causes(reason),
+                enrollment: None,
+                chain: seen(chain.chain(unread)),
+            },
+        },
+        token: seen_token(presented),
+        tried: Vec::new(),
+        not_listed: 0,
+    }
+}
+
+fn seen_token(presented: Presented<'_>) -> Option<SeenToken> {
+    let token = presented.token?;
+    let token = UnverifiedToken::parse(token.reveal()).ok()?;
+    Some(SeenToken {
+        resource: token.resource().to_owned(),
+        expires_utc: token.expiry(),
     })
 }
 

@@ -53,7 +53,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ids::{HubHost, IdScope, RegistrationId, Timestamp};
-use pki::PresentedChain;
+use pki::PeerChain;
 use registry::{RegistrationRecord, Registry};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, Notify, watch};
@@ -183,7 +183,7 @@ impl Dps {
     }
 
     /// Answers a request to any of its HTTP paths, for devices and operators. The client's chain is the request extension
-    /// [`pki::PeerChain`], its address [`ClientAddress`]. See [`Dps::serves`] for sharing a port.
+    /// [`PeerChain`], its address [`ClientAddress`]. See [`Dps::serves`] for sharing a port.
     pub async fn answer(&self, request: axum::extract::Request) -> axum::response::Response {
         http::respond(self, request).await
     }
@@ -198,11 +198,7 @@ impl Dps {
     ///
     /// # Errors
     /// When the CONNECT is not one that a device of this service sends; says what CONNACK answers, and the reason for the log.
-    pub fn mqtt(
-        &self,
-        connect: &Connect,
-        chain: Option<Arc<PresentedChain>>,
-    ) -> Result<DpsSession, ConnectRefused> {
+    pub fn mqtt(&self, connect: &Connect, chain: PeerChain) -> Result<DpsSession, ConnectRefused> {
         mqtt::accept(self, connect, chain)
     }
 

@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::mqtt::{
@@ -11,7 +10,7 @@ use ::mqtt::{
 };
 use bytes::Bytes;
 use ids::RegistrationId;
-use pki::PresentedChain;
+use pki::PeerChain;
 use registry::ClientAddress;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -41,7 +40,7 @@ pub struct DpsSession {
     dps: Dps,
     id_scope: String,
     registration_id: RegistrationId,
-    chain: Option<Arc<PresentedChain>>,
+    chain: PeerChain,
     /// A token, as text.
     password: Option<Password>,
     from: Option<IpAddr>,
@@ -54,7 +53,7 @@ pub struct DpsSession {
 pub(crate) fn accept(
     dps: &Dps,
     connect: &Connect,
-    chain: Option<Arc<PresentedChain>>,
+    chain: PeerChain,
 ) -> Result<DpsSession, ConnectRefused> {
     use ConnectReturnCode as Code;
     let username = connect.username.as_deref().unwrap_or_default();
@@ -170,10 +169,9 @@ impl DpsSession {
         let password = self.password.as_ref().map(Password::as_bytes);
         let token = password.and_then(|bytes| str::from_utf8(bytes).ok());
         Presented {
-            chain: self.chain.as_deref(),
             token: token.and_then(Token::of),
-            tpm: None,
             from: self.from,
+            ..Presented::by(&self.chain)
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 use ids::Thumbprint;
-use pki::PresentedChain;
+use pki::{PeerChain, PresentedChain, UnreadChain};
 use wire::dps::TpmClaim;
 
 /// The means of proof that came with a request, whatever the door.
@@ -12,6 +12,8 @@ use wire::dps::TpmClaim;
 pub struct Presented<'a> {
     /// The certificates of the TLS handshake, which proved that the device has the leaf's key.
     pub chain: Option<&'a PresentedChain>,
+    /// Certificates of the handshake that are not read, and prove nothing.
+    pub unread: Option<&'a UnreadChain>,
     /// A shared access signature: the `Authorization` header, or the password of an MQTT CONNECT.
     pub token: Option<Token<'a>>,
     /// The TPM that it says it has.
@@ -41,6 +43,18 @@ impl<'a> Token<'a> {
 impl std::fmt::Debug for Token<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Token(redacted)")
+    }
+}
+
+impl<'a> Presented<'a> {
+    /// What came with the handshake alone.
+    #[must_use]
+    pub fn by(peer: &'a PeerChain) -> Self {
+        Self {
+            chain: peer.presented().map(AsRef::as_ref),
+            unread: peer.not_read().map(AsRef::as_ref),
+            ..Self::default()
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a device was not let in: told precisely to the operator, and to the device only that it was not.
 
 use ids::{CertificateName, RegistrationId};
-use pki::{Certificate, ChainError, PresentedChain};
+use pki::{Certificate, ChainError, PresentedChain, UnreadChain};
 use registry::{EnrollmentKey, StorageError};
 use wire::error::DpsErrorCode;
 use wire::sas::SasError;
@@ -23,7 +23,9 @@ pub enum RefusalReason {
         given: String,
     },
     /// No client certificate in the TLS handshake.
-    #[error("the device showed neither a certificate nor a token; configure its attestation")]
+    #[error(
+        "the device showed neither a certificate nor a token; configure its attestation (a TLS library also shows none when the server could not verify its key: use RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519)"
+    )]
     NoCredential,
     /// A certificate whose subject names nobody.
     #[error("the certificate's subject has no common name; it must be the registration id")]
@@ -38,9 +40,13 @@ pub enum RefusalReason {
     },
     /// No enrollment of that id, and no group whose certificate is among the issuers.
     #[error(
-        "no individual enrollment has this registration id, and no enrollment group's certificate is an issuer of the presented one"
+        "no individual enrollment has this registration id, and no enrollment group's certificate is an issuer of the presented one{}",
+        absent_issuer(.absent.as_deref())
     )]
-    NotEnrolled,
+    NotEnrolled {
+        /// The issuer at which what the device showed ends, when it showed no root.
+        absent: Option<String>,
+    },
     /// The entry that decides is disabled.
     #[error("{0} is disabled; enable it to let its devices in")]
     Disabled(EnrollmentKey),
@@ -118,7 +124,7 @@ impl RefusalReason {
             Self::Request(refusal) => refusal.code(),
             Self::NoCommonName => "common_name_absent",
             Self::CommonNameMismatch { .. } => "common_name_mismatch",
-            Self::NotEnrolled => "not_enrolled",
+            Self::NotEnrolled { .. } => "not_enrolled",
             Self::Disabled(_) => "enrollment_disabled",
             Self::Blocked(_) => "device_blocked",
             Self::NotPinned => "leaf_not_pinned",
@@ -145,8 +151,14 @@ pub struct Refusal {
     pub reason: RefusalReason,
 }
 
-fn seen(chain: &PresentedChain) -> Vec<SeenCertificate> {
-    let all = std::iter::once(chain.leaf()).chain(chain.issuers());
+fn absent_issuer(subject: Option<&str>) -> String {
+    subject.map_or_else(String::new, |subject| {
+        format!("; what the device showed ends at {subject}, which it did not show and no group has: present the chain up to a group's certificate")
+    })
+}
+
+/// Certificates as operators read them.
+pub fn seen<'a>(all: impl IntoIterator<Item = &'a Certificate>) -> Vec<SeenCertificate> {
     let one = |certificate: &Certificate| SeenCertificate {
         subject: certificate.subject(),
         issuer: certificate.issuer(),
@@ -154,7 +166,7 @@ fn seen(chain: &PresentedChain) -> Vec<SeenCertificate> {
         not_before_utc: certificate.not_before(),
         not_after_utc: certificate.not_after(),
     };
-    all.map(one).collect()
+    all.into_iter().map(one).collect()
 }
 
 impl From<SasError> for RefusalReason {
@@ -201,9 +213,22 @@ impl Refusal {
     ) -> Box<Self> {
         Box::new(Self {
             registration_id: registration_id.clone(),
-            chain: chain.map(seen).unwrap_or_default(),
+            chain: chain
+                .map(|chain| seen(std::iter::once(chain.leaf()).chain(chain.issuers())))
+                .unwrap_or_default(),
             enrollment: enrollment.cloned(),
             reason,
+        })
+    }
+
+    /// A refusal of a device whose certificates are not read.
+    #[must_use]
+    pub fn of_unread(registration_id: &RegistrationId, unread: &UnreadChain) -> Box<Self> {
+        Box::new(Self {
+            registration_id: registration_id.clone(),
+            chain: seen(unread.certificates()),
+            enrollment: None,
+            reason: RefusalReason::Chain(unread.error().clone()),
         })
     }
 

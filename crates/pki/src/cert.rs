@@ -5,19 +5,21 @@ mod name;
 mod pem;
 mod signature;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use ids::{Thumbprint, ThumbprintSha1, Timestamp};
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
+use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::ServerName;
 use extensions::Extensions;
-pub(crate) use extensions::Purposes;
-pub(crate) use name::common_name;
+pub(crate) use extensions::{ANY_POLICY, AltName, NameConstraints, Oid, Policies, Purposes};
+pub(crate) use name::{canonical_parts, common_name, is_name_within, to_text as name_text};
 pub use pem::PemError;
 pub(crate) use pem::{blocks as pem_blocks, encode as encode_pem, is_request, text_of as pem_text};
+pub use signature::LeafKey;
 pub(crate) use signature::{CERTIFICATE_ALGORITHMS, SubjectKey, algorithm_of_key, signs_itself};
 
 /// Why bytes are not a certificate.
@@ -55,6 +57,11 @@ struct Parsed {
     not_after: Timestamp,
     version: u8,
     extensions: Extensions,
+    /// The names as they are compared. Most are never asked for.
+    subject_key: OnceLock<Box<[u8]>>,
+    issuer_key: OnceLock<Box<[u8]>>,
+    /// Whether a path through it was verified up to something that is enrolled.
+    vouched_for: AtomicBool,
 }
 
 impl Certificate {
@@ -82,15 +89,12 @@ impl Certificate {
             not_after: Timestamp::from_unix_seconds(x509.validity().not_after.timestamp()),
             version,
             extensions: Extensions::read(&x509)?,
+            subject_key: OnceLock::new(),
+            issuer_key: OnceLock::new(),
+            vouched_for: AtomicBool::new(false),
             der: CertificateDer::from(der.to_vec()),
         };
         Ok(Self(Arc::new(parsed)))
-    }
-
-    /// Whether bytes are the DER of a certificate that calls itself version 1, as far as can be told without reading all of it.
-    #[must_use]
-    pub fn claims_version_1(der: &[u8]) -> bool {
-        signature::claims_version_1(der)
     }
 
     /// Parses every `CERTIFICATE` block of a PEM text, in order; text between blocks is ignored unless it looks like one.
@@ -100,6 +104,14 @@ impl Certificate {
     /// a private key is found where a certificate was meant.
     pub fn parse_pem_bundle(text: &str) -> Result<Vec<Self>, PemError> {
         pem::parse_bundle(text)
+    }
+
+    /// What the `CERTIFICATE` blocks of a PEM text hold, certificates or not.
+    ///
+    /// # Errors
+    /// As [`parse_pem_bundle`](Self::parse_pem_bundle), as far as the text is concerned.
+    pub fn pem_to_der(text: &str) -> Result<Vec<Vec<u8>>, PemError> {
+        pem::to_der(text)
     }
 
     /// Reads every certificate of a file: DER, PEM in UTF-8 or UTF-16, or the Base64 of one of these.
@@ -162,7 +174,7 @@ impl Certificate {
         name::to_text(&self.0.issuer_der)
     }
 
-    /// The subject's DER: names are compared as bytes.
+    /// The subject's DER. Equal names may have different ones: see [`subject_key`](Self::subject_key).
     #[must_use]
     pub fn subject_der(&self) -> &[u8] {
         &self.0.subject_der
@@ -172,6 +184,20 @@ impl Certificate {
     #[must_use]
     pub fn issuer_der(&self) -> &[u8] {
         &self.0.issuer_der
+    }
+
+    /// The subject in the form in which names are compared (RFC 5280, 7.1).
+    #[must_use]
+    pub fn subject_key(&self) -> &[u8] {
+        let key = || name::canonical(&self.0.subject_der);
+        self.0.subject_key.get_or_init(key)
+    }
+
+    /// The issuer in that form.
+    #[must_use]
+    pub fn issuer_key(&self) -> &[u8] {
+        let key = || name::canonical(&self.0.issuer_der);
+        self.0.issuer_key.get_or_init(key)
     }
 
     /// The public key as DER SubjectPublicKeyInfo.
@@ -213,13 +239,13 @@ impl Certificate {
     /// Whether subject and issuer are the same name.
     #[must_use]
     pub fn is_self_issued(&self) -> bool {
-        self.0.subject_der == self.0.issuer_der
+        self.is_issued_by_name(self)
     }
 
     /// Whether this certificate names `issuer` as the one that issued it; signatures are not looked at.
     #[must_use]
     pub fn is_issued_by_name(&self, issuer: &Self) -> bool {
-        self.0.issuer_der == issuer.0.subject_der
+        self.0.issuer_der == issuer.0.subject_der || self.issuer_key() == issuer.subject_key()
     }
 
     /// The X.509 version: 1 or 3 in practice.
@@ -243,19 +269,6 @@ impl Certificate {
         ThumbprintSha1::from_bytes(bytes)
     }
 
-    /// Whether `signature` over `message` was made with this certificate's key by one of `algorithms`.
-    ///
-    /// For TLS layers: it works for version 1 certificates too, which webpki refuses to parse.
-    #[must_use]
-    pub fn signature_matches(
-        &self,
-        algorithms: &[&dyn SignatureVerificationAlgorithm],
-        message: &[u8],
-        signature: &[u8],
-    ) -> bool {
-        signature::matches(self, algorithms, message, signature)
-    }
-
     /// Whether this certificate was signed with `issuer`'s key; names, dates and usages are not looked at.
     #[must_use]
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
@@ -268,7 +281,47 @@ impl Certificate {
     }
 
     pub(crate) fn has_supported_key(&self) -> bool {
-        signature::has_supported_key(self)
+        self.key().is_supported()
+    }
+
+    /// What kind of key it has, in words.
+    pub(crate) fn key_in_words(&self) -> String {
+        self.key().in_words()
+    }
+
+    /// How it is signed, in words.
+    pub(crate) fn signature_in_words(&self) -> String {
+        signature::in_words(self.der())
+    }
+
+    fn key(&self) -> SubjectKey<'_> {
+        SubjectKey {
+            algorithm: self.key_algorithm(),
+            bits: self.key_bits(),
+        }
+    }
+
+    /// Its subject, where it has one, the names of its subjectAltName, and mail addresses where they were before there was one.
+    pub(crate) fn all_names(&self) -> Vec<AltName> {
+        const EMPTY: &[u8] = &[0x30, 0];
+        let mut names = self.0.extensions.alt_names.clone();
+        if !names.iter().any(|name| matches!(name, AltName::Mail(_))) {
+            let mail = name::mail_addresses(&self.0.subject_der).into_iter();
+            names.extend(mail.map(AltName::Mail));
+        }
+        if *self.0.subject_der != *EMPTY {
+            names.push(AltName::Directory(self.0.subject_der.clone()));
+        }
+        names
+    }
+
+    /// Notes that a path through it was verified up to something that is enrolled.
+    pub(crate) fn vouch(&self) {
+        self.0.vouched_for.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_vouched_for(&self) -> bool {
+        self.0.vouched_for.load(Ordering::Relaxed)
     }
 
     pub(crate) fn key_algorithm(&self) -> &[u8] {

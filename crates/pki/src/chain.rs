@@ -2,17 +2,19 @@
 //!
 //! What is checked, in this order, with the first fault reported: the leaf is no CA; a path of names leads from it to the
 //! anchor; every element of that path, the anchor included, is valid now and may do what it does there (CA, keyUsage,
-//! path length, purposes); every signature holds. webpki verifies signatures and the path a second time by its own rules.
+//! path length, purposes); every signature holds; names and policies are within what the issuers allow. webpki verifies
+//! signatures and the path a second time by its own rules, where it can.
 //! Revocation is the enrollment's state, not the certificate's (semantics of DPS), so no CRL is asked.
 
 mod anchor;
 mod cache;
+mod constraints;
 mod error;
 mod path;
+mod policies;
+mod presented;
 mod seen;
 mod signatures;
-
-use std::sync::Arc;
 
 use ids::{Thumbprint, Timestamp};
 
@@ -20,79 +22,13 @@ use crate::Certificate;
 pub use anchor::{AnchorError, UsableAnchor, may_issue, supported_key, usable_anchor};
 pub use cache::IssuerCache;
 pub use error::ChainError;
+pub use presented::{PeerChain, PresentedChain, UnreadChain};
 pub use seen::SeenIssuers;
 
 /// How many certificates of a presented chain are read.
 pub const MAX_CHAIN_CERTIFICATES: usize = 10;
 /// How many bytes of DER a presented chain may have altogether.
 pub const MAX_CHAIN_BYTES: usize = 64 * 1024;
-
-/// What a client showed in its TLS handshake: parsed, not trusted. The leaf comes first; it always exists.
-#[derive(Debug, Clone)]
-pub struct PresentedChain {
-    leaf: Certificate,
-    issuers: Vec<Certificate>,
-}
-
-impl PresentedChain {
-    /// Parses DER certificates, leaf first, as TLS hands them over. What was `seen` among other clients' issuers is not parsed again.
-    ///
-    /// # Errors
-    /// When there is none, there are more than [`MAX_CHAIN_CERTIFICATES`], they have more than [`MAX_CHAIN_BYTES`], or
-    /// one of them is not a certificate.
-    pub fn new<D: AsRef<[u8]>>(certificates: &[D], seen: &SeenIssuers) -> Result<Self, ChainError> {
-        let count = certificates.len();
-        if count > MAX_CHAIN_CERTIFICATES {
-            return Err(ChainError::TooLong { count });
-        }
-        let bytes = certificates.iter().map(|der| der.as_ref().len()).sum();
-        if bytes > MAX_CHAIN_BYTES {
-            return Err(ChainError::TooLarge { bytes });
-        }
-        let mut parsed = Vec::with_capacity(count);
-        for (index, der) in certificates.iter().enumerate() {
-            let position = index + 1;
-            let certificate = match index {
-                0 => Certificate::from_der(der.as_ref()),
-                _ => seen.parse(der.as_ref()),
-            };
-            let unparsable = |source| ChainError::Unparsable { position, source };
-            parsed.push(certificate.map_err(unparsable)?);
-        }
-        Self::from_certificates(parsed)
-    }
-
-    /// From certificates that are parsed already, for example those of a PEM bundle; leaf first.
-    ///
-    /// # Errors
-    /// When there is none or there are more than [`MAX_CHAIN_CERTIFICATES`].
-    pub fn from_certificates(certificates: Vec<Certificate>) -> Result<Self, ChainError> {
-        let count = certificates.len();
-        if count > MAX_CHAIN_CERTIFICATES {
-            return Err(ChainError::TooLong { count });
-        }
-        let mut all = certificates.into_iter();
-        let leaf = all.next().ok_or(ChainError::Empty)?;
-        let issuers = all.collect();
-        Ok(Self { leaf, issuers })
-    }
-
-    /// The certificate whose key the client proved to hold.
-    #[must_use]
-    pub fn leaf(&self) -> &Certificate {
-        &self.leaf
-    }
-
-    /// Everything after the leaf, in the order shown: normally the nearest issuer first.
-    #[must_use]
-    pub fn issuers(&self) -> &[Certificate] {
-        &self.issuers
-    }
-}
-
-/// The chain of a connection's peer as it travels to request handlers; `None` when the client showed no certificate.
-#[derive(Debug, Clone, Default)]
-pub struct PeerChain(pub Option<Arc<PresentedChain>>);
 
 /// What a leaf is presented for; its extendedKeyUsage, and its issuers', must allow it where they have one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,11 +117,16 @@ pub fn verify_for(
     cache: &IssuerCache,
 ) -> Result<VerifiedChain, ChainError> {
     refuse_ca(presented.leaf())?;
+    require_supported_key(presented.leaf())?;
     let mut first_fault = None;
     for path in path::candidates(presented, anchor)? {
         let checked = path::Checked::new(path, purpose, now);
-        match checked.and_then(|path| signatures::verify(path, now, cache)) {
-            Ok(path) => return Ok(VerifiedChain::of(&path)),
+        let verified = checked.and_then(|path| signatures::verify(path, now, cache));
+        match verified.and_then(within_limits) {
+            Ok(path) => {
+                vouch_for(presented, &path);
+                return Ok(VerifiedChain::of(&path));
+            }
             Err(fault) => {
                 first_fault.get_or_insert(fault);
             }
@@ -216,6 +157,7 @@ pub fn pin_leaf(
         });
     }
     refuse_ca(leaf)?;
+    require_supported_key(leaf)?;
     path::require_valid_at(leaf, now)?;
     path::require_purpose(leaf, Purpose::ClientAuth)?;
     Ok(PinnedLeaf { leaf: leaf.clone() })
@@ -249,6 +191,32 @@ pub fn pin_certificate(
     }
     path::require_valid_at(leaf, now)?;
     Ok(PinnedLeaf { leaf: leaf.clone() })
+}
+
+/// Names and policies come last: how long they take is for the issuers to say, and by now it is known that these are nobody's but the
+/// anchor's.
+fn within_limits(path: path::Path<'_>) -> Result<path::Path<'_>, ChainError> {
+    constraints::require_permitted(&path)?;
+    policies::require_acceptable(&path)?;
+    Ok(path)
+}
+
+/// Notes which of the certificates shown are a fleet's, and not a stranger's.
+fn vouch_for(presented: &PresentedChain, path: &path::Path<'_>) {
+    let on_the_way = |shown: &&Certificate| path.upwards().any(|one| one == *shown);
+    let issuers = presented.issuers().iter();
+    issuers.filter(on_the_way).for_each(Certificate::vouch);
+}
+
+/// No handshake proves possession of another key: what is judged beforehand must be refused as the handshake would be.
+fn require_supported_key(leaf: &Certificate) -> Result<(), ChainError> {
+    match leaf.has_supported_key() {
+        true => Ok(()),
+        false => Err(ChainError::UnsupportedAlgorithm {
+            subject: leaf.subject(),
+            problem: format!("has {}", leaf.key_in_words()),
+        }),
+    }
 }
 
 fn refuse_ca(leaf: &Certificate) -> Result<(), ChainError> {

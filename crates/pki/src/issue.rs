@@ -235,7 +235,7 @@ fn read_back(
         Certificate::from_der(signed.der()).map_err(|e| IssueError::ReadBack(Some(e)))?;
     let by = issuer.map_or(&certificate, Issuer::certificate);
     // Costs one verification; a certificate that does not chain would be found by every device instead.
-    let holds = certificate.issuer_der() == by.subject_der() && certificate.is_signed_by(by);
+    let holds = certificate.is_issued_by_name(by) && certificate.is_signed_by(by);
     if !holds {
         return Err(IssueError::ReadBack(None));
     }

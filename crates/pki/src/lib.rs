@@ -21,11 +21,11 @@ mod issue;
 
 pub mod tpm;
 
-pub use cert::{Certificate, CertificateError, PemError};
+pub use cert::{Certificate, CertificateError, LeafKey, PemError};
 pub use chain::{
     AnchorError, ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain,
-    PinnedLeaf, PresentedChain, Purpose, SeenIssuers, UsableAnchor, VerifiedChain, may_identify,
-    may_issue, pin_certificate, pin_leaf, supported_key, usable_anchor, verify_for,
+    PinnedLeaf, PresentedChain, Purpose, SeenIssuers, UnreadChain, UsableAnchor, VerifiedChain,
+    may_identify, may_issue, pin_certificate, pin_leaf, supported_key, usable_anchor, verify_for,
     verify_to_anchor,
 };
 pub use issue::{IssueError, IssueToken, Issuer, Prepared, Serial, prepare};

@@ -72,7 +72,7 @@ pub fn prove_possession(
         return Err(PossessionError::SameCertificate);
     }
     let wanted = authority.subject();
-    if shown.issuer_der() != authority.subject_der() {
+    if !shown.is_issued_by_name(authority) {
         let issuer = shown.issuer();
         return Err(PossessionError::OtherIssuer { issuer, wanted });
     }

@@ -18,6 +18,8 @@ mod issuing;
 mod keys;
 #[path = "pki/limbo.rs"]
 mod limbo;
+#[path = "pki/odd.rs"]
+mod odd;
 #[path = "pki/openssl.rs"]
 mod openssl;
 #[path = "pki/possession.rs"]

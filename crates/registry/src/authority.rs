@@ -65,7 +65,7 @@ pub struct AuthorityDraft {
     pub der: Vec<u8>,
     /// The SHA-256 of `der`.
     pub thumbprint: Thumbprint,
-    /// Its subject, DER.
+    /// Its subject, in the form in which names are compared.
     pub subject: Vec<u8>,
     /// Whether the operator answers for it. `None` keeps what is known about the same certificate.
     pub verified: Option<bool>,

@@ -74,7 +74,7 @@ pub struct EnrolledCertificate {
     pub der: Vec<u8>,
     /// The SHA-256 of `der`.
     pub thumbprint: Thumbprint,
-    /// Its subject in DER, for a group: chains that end before the certificate are continued by it. Absent for leaves.
+    /// Its subject in the form in which names are compared, for a group: chains that end before the certificate are continued by it. Absent for leaves.
     pub subject: Option<Vec<u8>>,
 }
 

@@ -13,7 +13,7 @@ pub struct AuthorityRow {
     pub spelled: String,
     /// SHA-256 of `der`.
     pub thumbprint: [u8; 32],
-    /// The subject, DER.
+    /// The subject in the form in which names are compared; earlier versions wrote its DER.
     pub subject: Vec<u8>,
     /// The certificate.
     pub der: Vec<u8>,

@@ -45,7 +45,7 @@ pub struct CertificateRow {
     pub slot: String,
     /// The certificate.
     pub der: Vec<u8>,
-    /// The subject in DER of a group's certificate, by which a chain is continued that ends before it.
+    /// The subject of a group's certificate in the form in which names are compared (earlier versions wrote its DER), by which a chain is continued that ends before it.
     pub subject: Option<Vec<u8>>,
 }
 

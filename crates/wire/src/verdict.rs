@@ -92,8 +92,9 @@ impl std::fmt::Debug for ExplainRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
-    /// As what the device would register.
-    pub registration_id: RegistrationId,
+    /// As what the device would register; absent when what it shows is for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_id: Option<RegistrationId>,
     /// What it would come to.
     #[serde(flatten)]
     pub verdict: Verdict,

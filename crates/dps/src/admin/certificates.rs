@@ -66,7 +66,7 @@ impl ResolvedPair {
                 der: certificate.der().to_vec(),
                 thumbprint: certificate.sha256(),
                 // By which a group is found, also one whose certificate is no CA: its devices shall learn that.
-                subject: is_issuer.then(|| certificate.subject_der().to_vec()),
+                subject: is_issuer.then(|| certificate.subject_key().to_vec()),
             })
         };
         slots.into_iter().filter_map(enrolled).collect()

@@ -33,7 +33,7 @@ impl<'a> Uploaded<'a> {
     }
 
     fn issued(&self, certificate: &Certificate) -> bool {
-        certificate.issuer_der() == self.certificate.subject_der()
+        certificate.is_issued_by_name(&self.certificate)
             && certificate.is_signed_by(&self.certificate)
     }
 }

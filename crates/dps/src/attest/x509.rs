@@ -101,7 +101,7 @@ fn first_verified<'g>(
     }
     Err(match first_fault {
         Some((reason, group)) => claim.refuse(reason, Some(group.key())),
-        None => claim.refuse(RefusalReason::NotEnrolled, None),
+        None => claim.refuse(RefusalReason::NotEnrolled { absent: None }, None),
     })
 }
 

@@ -115,14 +115,19 @@ impl Groups<'_> {
         }
     }
 
-    /// The groups with a certificate of one of these subjects (DER).
-    pub async fn by_subject(&self, subjects: &[&[u8]]) -> Result<Vec<Arc<Entry>>, NotProven> {
+    /// The groups with a certificate whose subject is named as issuer by one of these.
+    pub async fn by_issuers_of(&self, ends: &[&Certificate]) -> Result<Vec<Arc<Entry>>, NotProven> {
         match self {
-            Self::Known(index) => Ok(index.find(subjects, |groups, one| {
-                groups.subjects.get(*one).map(Vec::as_slice)
+            Self::Known(index) => Ok(index.find(ends, |groups, end| {
+                groups.subjects.get(end.issuer_key()).map(Vec::as_slice)
             })),
             Self::Stored(registry, cache) => {
-                let records = registry.groups_by_subject(subjects).await?;
+                // What an earlier version wrote is found by its DER.
+                let names = ends
+                    .iter()
+                    .flat_map(|end| [end.issuer_key(), end.issuer_der()]);
+                let names: Vec<&[u8]> = names.collect();
+                let records = registry.groups_by_subject(&names).await?;
                 Ok(cache.entries(&records)?)
             }
         }
@@ -172,7 +177,7 @@ impl ByCertificate {
         } else {
             self.thumbprints.insert(certificate.sha256(), entry.clone());
         }
-        let subject = certificate.subject_der().to_vec();
+        let subject = certificate.subject_key().to_vec();
         self.subjects
             .entry(subject)
             .or_default()

@@ -60,9 +60,11 @@ fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
             "other",
         ),
         (
-            RefusalReason::NotEnrolled,
+            RefusalReason::NotEnrolled {
+                absent: Some("CN=line 7".into()),
+            },
             "not_enrolled",
-            "no individual enrollment",
+            "CN=line 7",
         ),
         (
             RefusalReason::Disabled(EnrollmentKey::Group(group)),
@@ -141,7 +143,10 @@ fn chain_faults() -> Vec<(ChainError, &'static str)> {
         (missing_issuer(&subject, &issuer), "issuer_missing"),
         (bad_signature(&subject, &issuer), "signature_bad"),
         (
-            of(|subject| Fault::UnsupportedAlgorithm { subject }),
+            of(|subject| Fault::UnsupportedAlgorithm {
+                subject,
+                problem: "is signed with Ed448".into(),
+            }),
             "algorithm_unsupported",
         ),
         (
@@ -149,7 +154,11 @@ fn chain_faults() -> Vec<(ChainError, &'static str)> {
             "issuer_not_ca",
         ),
         (
-            of(|subject| Fault::NameConstraint { subject }),
+            of(|subject| Fault::NameConstraint {
+                subject,
+                name: "DNS:a".into(),
+                issuer: "CN=b".into(),
+            }),
             "name_constraint_violated",
         ),
         (not_pinned(thumbprint), "leaf_not_pinned"),

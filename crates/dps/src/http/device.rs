@@ -129,10 +129,9 @@ impl Shown {
 
     fn presented(&self) -> Presented<'_> {
         Presented {
-            chain: self.chain.0.as_deref(),
             token: self.token.as_ref().and_then(|token| Token::of(token)),
-            tpm: None,
             from: self.from.map(|ClientAddress(address)| address),
+            ..Presented::by(&self.chain)
         }
     }
 }

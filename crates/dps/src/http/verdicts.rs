@@ -1,11 +1,11 @@
 //! Muster's own API about who was or would be let in.
 
 use axum::http::StatusCode;
-use ids::{IdError, RegistrationId, Timestamp};
-use pki::{Certificate, PresentedChain};
+use ids::{IdError, IdScope, RegistrationId, Timestamp};
+use pki::{Certificate, PeerChain, PresentedChain, SeenIssuers};
 use registry::{RefusalQuery, RefusalRecord, Right};
 use wire::http as wire_http;
-use wire::sas::UnverifiedToken;
+use wire::sas::{SasError, UnverifiedToken};
 use wire::serving::MAX_BODY;
 use wire::verdict::{ExplainRequest, RefusalDocument};
 
@@ -15,6 +15,7 @@ use crate::Dps;
 use crate::error::ServiceFault;
 use crate::explain;
 use crate::presented::{Presented, Token};
+use crate::refusal::RefusalReason;
 use crate::register::Register;
 use crate::serving::ServingFault;
 
@@ -59,43 +60,89 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
     let body = request.read(MAX_EXPLAINED).await?;
     let asked: ExplainRequest = wire::serving::parse(&body).map_err(ServingFault::from)?;
     let shown = asked.certificates.as_deref().map(chain).transpose()?;
-    let id = match &asked.registration_id {
-        Some(id) => id.clone(),
-        None => meant(asked.token.as_deref(), shown.as_ref())?,
+    let shown = shown.unwrap_or_default();
+    let presented = Presented {
+        token: asked.token.as_deref().and_then(Token::of),
+        from: asked.client_address,
+        ..Presented::by(&shown)
     };
     let service = operator.registry().service();
+    let named = match &asked.registration_id {
+        Some(id) => Ok(id.clone()),
+        None => meant(presented, &service.id_scope)?,
+    };
+    let id = match named {
+        Ok(id) => id,
+        Err(reason) => {
+            let explanation = explain::explain_nobody(presented, &reason);
+            return Ok(Reply::json(StatusCode::OK, &explanation));
+        }
+    };
     let request = Register {
         id_scope: &service.id_scope,
         registration_id: &id,
         payload: None,
         csr: None,
-        presented: Presented {
-            chain: shown.as_ref(),
-            token: asked.token.as_deref().and_then(Token::of),
-            tpm: None,
-            from: asked.client_address,
-        },
+        presented,
     };
     let (deps, vitals) = (operator.deps(), operator.vitals());
     let explanation = explain::explain(request, deps, vitals, operator.now()).await?;
     Ok(Reply::json(StatusCode::OK, &explanation))
 }
 
-fn chain(pem: &str) -> Result<PresentedChain, ServiceFault> {
-    let shown = Certificate::read_all(pem.as_bytes())
+/// What a TLS handshake with these certificates would hand over.
+fn chain(text: &str) -> Result<PeerChain, ServiceFault> {
+    let certificates = Certificate::file_to_pem(text.as_bytes());
+    let certificates = certificates.and_then(|pem| Certificate::pem_to_der(&pem));
+    let certificates = certificates
         .map_err(|error| ServiceFault::Certificates(crate::refusal::with_causes(&error)))?;
-    PresentedChain::from_certificates(shown)
-        .map_err(|error| ServiceFault::Certificates(error.to_string()))
+    let read = PresentedChain::read(&certificates, &SeenIssuers::new(0));
+    Ok(read.map_or_else(PeerChain::unread, PeerChain::of))
 }
 
-/// Whom a credential is for: a token, which counts before a certificate, ends with the registration id.
-fn meant(token: Option<&str>, shown: Option<&PresentedChain>) -> Result<RegistrationId, IdError> {
-    let token = token.and_then(|token| UnverifiedToken::parse(token).ok());
-    let named = match &token {
-        Some(token) => token.resource().rsplit('/').next(),
-        None => shown.and_then(|shown| shown.leaf().subject_common_name()),
+/// Whom a credential is for: a token, which counts before a certificate, ends with the registration id. Or why it is for nobody.
+fn meant(
+    presented: Presented<'_>,
+    id_scope: &IdScope,
+) -> Result<Result<RegistrationId, RefusalReason>, IdError> {
+    if let Some(token) = presented.token {
+        return Ok(UnverifiedToken::parse(token.reveal())
+            .map_err(RefusalReason::Token)
+            .and_then(|token| named_by(&token, id_scope)));
+    }
+    if let Some(unread) = presented.unread {
+        let leaf = unread.certificates().first();
+        let name = leaf.and_then(Certificate::subject_common_name);
+        let id = name.and_then(|name| RegistrationId::parse(name).ok());
+        return Ok(id.ok_or_else(|| RefusalReason::Chain(unread.error().clone())));
+    }
+    let Some(shown) = presented.chain else {
+        // Neither is there.
+        return RegistrationId::parse("").map(Ok);
     };
-    RegistrationId::parse(named.unwrap_or_default())
+    let Some(name) = shown.leaf().subject_common_name() else {
+        return Ok(Err(RefusalReason::NoCommonName));
+    };
+    Ok(
+        RegistrationId::parse(name).map_err(|_| RefusalReason::CommonNameMismatch {
+            common_name: name.chars().take(128).collect(),
+        }),
+    )
+}
+
+fn named_by(token: &UnverifiedToken, id_scope: &IdScope) -> Result<RegistrationId, RefusalReason> {
+    let mut parts = token.resource().rsplit('/');
+    let (id, kind) = (parts.next(), parts.next());
+    let is_kind = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("registrations"));
+    let id = id
+        .filter(|_| is_kind)
+        .and_then(|id| RegistrationId::parse(id).ok());
+    id.ok_or_else(|| {
+        RefusalReason::Token(SasError::OtherResource {
+            granted: token.resource().to_owned(),
+            requested: format!("{id_scope}/registrations/{{registrationId}}"),
+        })
+    })
 }
 
 /// A chain of ten certificates in PEM inside JSON.

@@ -268,7 +268,7 @@ impl Service {
             .unwrap();
         request
             .extensions_mut()
-            .insert(PeerChain(chain.map(Arc::new)));
+            .insert(chain.map(PeerChain::of).unwrap_or_default());
         self.send(request).await
     }
 

@@ -1,9 +1,10 @@
 //! Certificates of a toy factory: a root, intermediates, leaves; also the unusable kinds that our CA would not issue.
 
 use pki::{Certificate, PresentedChain};
+use rcgen::string::{BmpString, UniversalString};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
 /// Years of validity, from 1 January of the first to 1 January of the second.
@@ -89,6 +90,34 @@ impl Ca {
         let mut params = leaf(name, VALID);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         parsed(params.signed_by(&key, &self.issuer).unwrap().der())
+    }
+
+    /// A leaf with an extension that is critical and of this content.
+    pub fn leaf_with(&self, name: &str, oid: &[u64], content: &[u8]) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        let mut extension = CustomExtension::from_oid_content(oid, content.to_vec());
+        extension.set_criticality(true);
+        let mut params = leaf(name, VALID);
+        params.custom_extensions = vec![extension];
+        parsed(params.signed_by(&key, &self.issuer).unwrap().der())
+    }
+
+    /// A leaf whose name is a string of sixteen or thirty-two bits a letter, and whose issuer is written in another string type.
+    pub fn leaf_in_other_letters(&self, name: &str) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        let mut params = leaf("", VALID);
+        let value = UniversalString::try_from(name).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        let value = DnValue::UniversalString(value);
+        params.distinguished_name.push(DnType::CommonName, value);
+        let issuer = self.certificate.subject();
+        let issuer = BmpString::try_from(issuer.trim_start_matches("CN=")).unwrap();
+        let mut by = ca("", VALID);
+        by.distinguished_name = DistinguishedName::new();
+        let issuer = DnValue::BmpString(issuer);
+        by.distinguished_name.push(DnType::CommonName, issuer);
+        let by = Issuer::from_params(&by, self.issuer.key());
+        parsed(params.signed_by(&key, &by).unwrap().der())
     }
 
     /// A leaf whose subject has no common name.

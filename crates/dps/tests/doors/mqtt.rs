@@ -1,14 +1,12 @@
 //! The same service behind MQTT topics.
 
-use std::sync::Arc;
-
 use ::mqtt::{
     Application, Connect, ConnectReturnCode, Delivery, Outgoing, Publish, QoS, SubscribeResult,
     Will,
 };
 use bytes::Bytes;
 use dps::DpsSession;
-use pki::PresentedChain;
+use pki::{PeerChain, PresentedChain};
 use serde_json::{Value, json};
 use wire::topic::ProvisioningResponse;
 
@@ -32,7 +30,10 @@ fn connect(service: &Service, id: &str) -> Connect {
 pub fn session(service: &Service, id: &str, shown: Option<PresentedChain>) -> DpsSession {
     service
         .dps
-        .mqtt(&connect(service, id), shown.map(Arc::new))
+        .mqtt(
+            &connect(service, id),
+            shown.map(PeerChain::of).unwrap_or_default(),
+        )
         .unwrap()
 }
 
@@ -160,7 +161,7 @@ async fn a_connect_must_be_one_of_a_registering_device() {
         change(&mut connect);
         service
             .dps
-            .mqtt(&connect, None)
+            .mqtt(&connect, PeerChain::default())
             .err()
             .map(|refused| refused.code)
     };
@@ -174,7 +175,12 @@ async fn a_connect_must_be_one_of_a_registering_device() {
     };
     let mut with_will = connect(&service, "edge-001");
     with_will.will = Some(will);
-    let code = service.dps.mqtt(&with_will, None).err().unwrap().code;
+    let code = service
+        .dps
+        .mqtt(&with_will, PeerChain::default())
+        .err()
+        .unwrap()
+        .code;
     assert_eq!(code, ConnectReturnCode::NotAuthorized);
     assert_eq!(
         refused(|c| c.client_id = "other".into()),

@@ -1,8 +1,6 @@
 //! Every cause of a refusal: the same terse answer to the device, its own code to the operator, and the same verdict from
 //! `explain` where a file can show it.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::http::{Method, Request};
 use pki::{PeerChain, PresentedChain};
@@ -74,8 +72,8 @@ impl Service {
             request = request.header("authorization", token);
         }
         let mut request = request.body(Body::from(body.to_string())).unwrap();
-        let chain = attempt.chain.clone().map(Arc::new);
-        request.extensions_mut().insert(PeerChain(chain));
+        let peer = attempt.chain.clone().map(PeerChain::of);
+        request.extensions_mut().insert(peer.unwrap_or_default());
         self.send(request).await
     }
 

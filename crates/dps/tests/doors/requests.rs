@@ -54,7 +54,7 @@ async fn force_registration_and_unknown_versions_change_nothing() {
         );
         let mut request = Request::put(uri).body(Body::from("{}")).unwrap();
         let shown = std::sync::Arc::new(chain(&[&leaf]));
-        request.extensions_mut().insert(PeerChain(Some(shown)));
+        request.extensions_mut().insert(PeerChain::of(shown));
         assert_eq!(service.send(request).await.status, StatusCode::ACCEPTED);
     }
 }

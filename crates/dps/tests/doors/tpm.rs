@@ -1,7 +1,5 @@
 //! TPMs: challenged, proven, given their hub keys; and everybody else turned away.
 
-use std::sync::Arc;
-
 use ::mqtt::{Application, Connect, Delivery, Publish};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -370,7 +368,10 @@ async fn over_mqtt_a_tpm_is_refused_and_not_challenged() {
         )),
         password: None,
     };
-    let mut session = service.dps.mqtt(&connect, None::<Arc<_>>).unwrap();
+    let mut session = service
+        .dps
+        .mqtt(&connect, pki::PeerChain::default())
+        .unwrap();
     let publish = Publish {
         topic: "$dps/registrations/PUT/iotdps-register/?$rid=1".to_owned(),
         payload: Bytes::from(json!({"tpm": shown(&tpm)}).to_string()),

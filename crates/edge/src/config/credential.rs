@@ -164,12 +164,12 @@ fn order(chain: &[Certificate], shown: &str, line: Option<usize>, faults: &mut V
     }
     for pair in chain.windows(2) {
         let [certificate, next] = pair else { continue };
-        if next.subject_der() == certificate.issuer_der() && certificate.is_signed_by(next) {
+        if certificate.is_issued_by_name(next) && certificate.is_signed_by(next) {
             continue;
         }
-        let issuer = chain.iter().position(|c| {
-            c.subject_der() == certificate.issuer_der() && certificate.is_signed_by(c)
-        });
+        let issuer = chain
+            .iter()
+            .position(|c| certificate.is_issued_by_name(c) && certificate.is_signed_by(c));
         let problem = match issuer {
             Some(position) => format!(
                 "the certificate of {} is issued by {}, which stands at place {} of the file; every certificate has to be followed by its issuer, the leaf first",

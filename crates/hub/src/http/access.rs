@@ -130,10 +130,10 @@ pub(super) async fn admit(
     if let Called::Former(host) = called {
         return Err(HubError::FormerName(former_name(host, local)));
     }
-    let chain = peer(parts).0;
+    let peer = peer(parts);
     let presented = Presented {
         token,
-        chain: chain.as_deref(),
+        chain: peer.presented().map(AsRef::as_ref),
     };
     match prove(hub, local, identity, presented).await {
         Ok(proven) => {

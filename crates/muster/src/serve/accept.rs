@@ -232,7 +232,7 @@ async fn converse<H, F>(
         };
         let Some(stream) = stream else { return };
         let peer = Peer {
-            chain: tls::peer_chain(stream.get_ref().1, &reception.seen),
+            chain: tls::peer_chain(stream.get_ref().1, &reception.seen, peer),
             address: peer.ip(),
             visit,
         };

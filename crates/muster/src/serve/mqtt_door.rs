@@ -90,7 +90,7 @@ where
         }
     };
     let refused = match Username::parse(connect.username.as_deref().unwrap_or_default()) {
-        Ok(Username::Provisioning(_)) => match front.dps.mqtt(&connect, peer.chain.0) {
+        Ok(Username::Provisioning(_)) => match front.dps.mqtt(&connect, peer.chain) {
             Ok(session) => {
                 let session = session.coming_from(ClientAddress(peer.address));
                 return accept(wire, connect, session, stopping).await;
@@ -98,7 +98,7 @@ where
             Err(refused) => refused,
         },
         Ok(Username::Hub(_)) => match wire.visit.reserve() {
-            Some(place) => match front.hub.mqtt(&connect, peer.chain.0).await {
+            Some(place) => match front.hub.mqtt(&connect, peer.chain.presented().cloned()).await {
                 Ok(session) => {
                     wire.visit.prove(place);
                     return accept(wire, connect, session, stopping).await;

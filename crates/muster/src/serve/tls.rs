@@ -4,15 +4,13 @@
 //! where the reason can be told and recorded, in `dps` and `hub`. No list of authorities is sent, because clients would then
 //! keep self-signed and foreign leaves to themselves.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
 use anyhow::Context;
-use pki::{Certificate, PeerChain, PresentedChain, SeenIssuers};
+use pki::{LeafKey, PeerChain, PresentedChain, SeenIssuers};
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{
-    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    verify_tls13_signature_with_raw_key,
-};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, UnixTime,
 };
@@ -20,8 +18,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CipherSuite, DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection,
-    SignatureScheme, SupportedCipherSuite,
+    CertificateError, CipherSuite, DigitallySignedStruct, DistinguishedName, OtherError,
+    ServerConfig, ServerConnection, SignatureScheme, SupportedCipherSuite,
 };
 
 use super::own_certificate::OwnKey;
@@ -56,22 +54,15 @@ impl ClientCertVerifier for ProofOfPossessionOnly {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let Some(certificate) = version_1(leaf) else {
-            return verify_tls12_signature(message, leaf, signature, &self.algorithms);
-        };
-        let scheme = self
-            .algorithms
-            .mapping
-            .iter()
-            .find(|(scheme, _)| *scheme == signature.scheme);
+        let key = usable_key(leaf)?;
+        let mut known = self.algorithms.mapping.iter();
+        let scheme = known.find(|(scheme, _)| *scheme == signature.scheme);
         match scheme {
-            Some((_, algorithms))
-                if certificate.signature_matches(algorithms, message, signature.signature()) =>
-            {
+            Some((_, algorithms)) if key.signed(algorithms, message, signature.signature()) => {
                 Ok(HandshakeSignatureValid::assertion())
             }
             _ => Err(rustls::Error::InvalidCertificate(
-                rustls::CertificateError::BadSignature,
+                CertificateError::BadSignature,
             )),
         }
     }
@@ -82,10 +73,7 @@ impl ClientCertVerifier for ProofOfPossessionOnly {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let Some(certificate) = version_1(leaf) else {
-            return verify_tls13_signature(message, leaf, signature, &self.algorithms);
-        };
-        let key = SubjectPublicKeyInfoDer::from(certificate.spki_der());
+        let key = SubjectPublicKeyInfoDer::from(usable_key(leaf)?.spki());
         verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
     }
 
@@ -94,16 +82,24 @@ impl ClientCertVerifier for ProofOfPossessionOnly {
     }
 }
 
-/// The leaf if it is of X.509 version 1: `openssl x509 -req` makes such ones, and rustls cannot read them.
-fn version_1(leaf: &CertificateDer<'_>) -> Option<Certificate> {
-    // Nearly all are of version 3, and are read whole once the handshake is done.
-    if !Certificate::claims_version_1(leaf) {
-        return None;
+/// The key of a leaf. Nothing else of it is read here: what is wrong with the rest, such as a critical extension that rustls does not
+/// know, is for those to say who can answer.
+fn usable_key<'a>(leaf: &'a CertificateDer<'_>) -> Result<LeafKey<'a>, rustls::Error> {
+    let key = LeafKey::of(leaf).ok_or(rustls::Error::InvalidCertificate(
+        CertificateError::BadEncoding,
+    ))?;
+    match key.problem() {
+        None => Ok(key),
+        Some(problem) => Err(rustls::Error::InvalidCertificate(CertificateError::Other(
+            OtherError(Arc::new(UnsupportedKey(problem))),
+        ))),
     }
-    Certificate::from_der(leaf)
-        .ok()
-        .filter(|certificate| certificate.version() == 1)
 }
+
+/// A leaf with a key whose signatures nobody here verifies.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UnsupportedKey(String);
 
 /// The certificates that the server can show.
 #[derive(Debug, Clone)]
@@ -214,20 +210,23 @@ fn rank(suite: &SupportedCipherSuite) -> u8 {
     }
 }
 
-/// The chain that the client showed, if it showed one that is worth looking at.
-///
-/// A chain beyond the limits is as good as none for the handshake, but not for the refusal: the error is kept for the operator's log.
-pub fn peer_chain(connection: &ServerConnection, seen: &SeenIssuers) -> PeerChain {
+/// The chain that the client showed, if it showed one. One beyond the limits, or with something else than a certificate in it, is kept for
+/// the refusal.
+pub fn peer_chain(
+    connection: &ServerConnection,
+    seen: &SeenIssuers,
+    from: SocketAddr,
+) -> PeerChain {
     let Some(certificates) = connection.peer_certificates() else {
-        return PeerChain(None);
+        return PeerChain::default();
     };
-    match PresentedChain::new(certificates, seen) {
-        Ok(chain) => PeerChain(Some(Arc::new(chain))),
-        Err(error) => {
-            tracing::info!(error = %error, "the client's certificate chain was not read");
-            PeerChain(None)
-        }
-    }
+    PresentedChain::read(certificates, seen).map_or_else(
+        |unread| {
+            tracing::info!(client.address = %from, error = %unread.error(), "the client's certificate chain is not read");
+            PeerChain::unread(unread)
+        },
+        PeerChain::of,
+    )
 }
 
 #[cfg(test)]

@@ -10,6 +10,15 @@ use x509_parser::prelude::X509Certificate;
 use super::CertificateError;
 use crate::ServerName;
 
+mod alt_name;
+mod critical;
+mod policies;
+
+pub(crate) use alt_name::{AltName, NameConstraints};
+pub(crate) use policies::{ANY_POLICY, Oid, Policies};
+
+use critical::Understood;
+
 /// What the extensions say; `None` where an extension is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Extensions {
@@ -20,8 +29,25 @@ pub(crate) struct Extensions {
     pub(crate) purposes: Option<Purposes>,
     pub(crate) subject_key_id: Option<Box<[u8]>>,
     pub(crate) authority_key_id: Option<Box<[u8]>>,
-    pub(crate) has_name_constraints: bool,
+    pub(crate) name_constraints: Option<NameConstraints>,
+    pub(crate) policies: Policies,
+    /// A critical Netscape certificate type.
+    pub(crate) netscape_type: Option<NetscapeType>,
     pub(crate) server_names: Vec<ServerName>,
+    /// Every name of the subjectAltName.
+    pub(crate) alt_names: Vec<AltName>,
+    /// Critical extensions that nobody here understands, dotted.
+    pub(crate) not_understood: Vec<String>,
+    /// Whether one is critical that webpki refuses and we understand.
+    pub(crate) beyond_webpki: bool,
+}
+
+/// What a certificate is for, in the words of the nineties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NetscapeType {
+    pub(crate) ssl_client: bool,
+    pub(crate) ssl_server: bool,
+    pub(crate) ssl_ca: bool,
 }
 
 /// keyUsage, as far as we ask.
@@ -52,6 +78,13 @@ impl Extensions {
                 });
             }
             seen.push(&extension.oid);
+            if extension.critical {
+                match critical::understood(extension) {
+                    Understood::ByWebpki => {}
+                    Understood::ByUs => found.beyond_webpki = true,
+                    Understood::No => found.not_understood.push(critical::name(&extension.oid)),
+                }
+            }
             found.take(extension)?;
         }
         Ok(found)
@@ -83,7 +116,22 @@ impl Extensions {
             ParsedExtension::AuthorityKeyIdentifier(id) => {
                 self.authority_key_id = id.key_identifier.as_ref().map(|id| id.0.into());
             }
-            ParsedExtension::NameConstraints(_) => self.has_name_constraints = true,
+            ParsedExtension::NameConstraints(constraints) => {
+                self.name_constraints = Some(NameConstraints::of(constraints));
+            }
+            ParsedExtension::CertificatePolicies(_)
+            | ParsedExtension::PolicyMappings(_)
+            | ParsedExtension::PolicyConstraints(_)
+            | ParsedExtension::InhibitAnyPolicy(_) => {
+                self.policies.take(extension.parsed_extension());
+            }
+            ParsedExtension::NSCertType(kind) if extension.critical => {
+                self.netscape_type = Some(NetscapeType {
+                    ssl_client: kind.ssl_client(),
+                    ssl_server: kind.ssl_server(),
+                    ssl_ca: kind.ssl_ca(),
+                });
+            }
             ParsedExtension::SubjectAlternativeName(names) => self.take_names(names),
             ParsedExtension::ParseError { .. } => {
                 if let Some(name) = known_name(extension) {
@@ -102,6 +150,8 @@ impl Extensions {
             _ => None,
         });
         self.server_names.extend(known);
+        self.alt_names
+            .extend(names.general_names.iter().map(AltName::of));
     }
 }
 

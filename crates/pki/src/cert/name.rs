@@ -11,7 +11,7 @@ pub(crate) fn common_name(name: &X509Name<'_>) -> Option<String> {
 }
 
 /// RFC 4514: most specific part first; `, ` between parts and `+` inside multi-valued ones, as .NET and OpenSSL show them.
-pub(super) fn to_text(der: &[u8]) -> String {
+pub(crate) fn to_text(der: &[u8]) -> String {
     let Ok((_, name)) = X509Name::from_der(der) else {
         return "(unreadable name)".to_owned();
     };
@@ -63,20 +63,90 @@ fn label(oid: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// The text of a value of any string type of RFC 5280 (DirectoryString, IA5String, NumericString, VisibleString).
 fn value_text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
+    const TELETEX: u32 = 20;
+    const VISIBLE: u32 = 26;
+    const UNIVERSAL: u32 = 28;
+    const BMP: u32 = 30;
     if let Ok(text) = attribute.as_str() {
         return Some(text.to_owned());
     }
-    // BMPString, which Windows tools write: big-endian UTF-16.
-    if attribute.attr_value().tag().0 == 30 {
-        let units: Vec<u16> = attribute
-            .as_slice()
-            .chunks_exact(2)
-            .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
-            .collect();
-        return String::from_utf16(&units).ok();
+    let bytes = attribute.as_slice();
+    match attribute.attr_value().tag().0 {
+        // T.61 in name, Latin-1 as everybody writes and reads it: OpenSSL with `string_mask = nombstr` does for an underscore.
+        TELETEX => Some(bytes.iter().copied().map(char::from).collect()),
+        VISIBLE if bytes.is_ascii() => String::from_utf8(bytes.to_vec()).ok(),
+        // Big-endian UTF-32.
+        UNIVERSAL => {
+            let (units, rest) = bytes.as_chunks::<4>();
+            let text = units
+                .iter()
+                .map(|unit| char::from_u32(u32::from_be_bytes(*unit)));
+            text.collect::<Option<String>>().filter(|_| rest.is_empty())
+        }
+        // Big-endian UTF-16, which Windows tools write.
+        BMP => {
+            let (units, rest) = bytes.as_chunks::<2>();
+            let units: Vec<u16> = units.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
+            String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+        }
+        _ => None,
     }
-    None
+}
+
+/// The parts of a name in a form in which equal names are equal (RFC 5280, 7.1): whatever string type they are written in, whatever
+/// the case of letters, however many blanks stand in a row. `None` when it is no name.
+pub(crate) fn canonical_parts(der: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (rest, name) = X509Name::from_der(der).ok()?;
+    let part = |rdn: &x509_parser::x509::RelativeDistinguishedName<'_>| {
+        let mut values: Vec<Vec<u8>> = rdn.iter().map(canonical_value).collect();
+        values.sort_unstable();
+        with_lengths(&values)
+    };
+    rest.is_empty().then(|| name.iter_rdn().map(part).collect())
+}
+
+/// A whole name in that form.
+pub(super) fn canonical(der: &[u8]) -> Box<[u8]> {
+    let parts = canonical_parts(der);
+    parts.map_or_else(|| der.into(), |parts| with_lengths(&parts).into())
+}
+
+/// Whether a name is in the tree below another one.
+pub(crate) fn is_name_within(name: &[Vec<u8>], base: &[Vec<u8>]) -> bool {
+    name.starts_with(base)
+}
+
+fn canonical_value(attribute: &AttributeTypeAndValue<'_>) -> Vec<u8> {
+    let value = match value_text(attribute) {
+        Some(text) => {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            words.join(" ").to_lowercase().into_bytes()
+        }
+        None => {
+            let tag = attribute.attr_value().tag().0.to_be_bytes();
+            [&[0xff], tag.as_slice(), attribute.as_slice()].concat()
+        }
+    };
+    with_lengths(&[attribute.attr_type().as_bytes().to_vec(), value])
+}
+
+fn with_lengths(parts: &[Vec<u8>]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for part in parts {
+        all.extend((part.len() as u64).to_be_bytes());
+        all.extend(part);
+    }
+    all
+}
+
+/// The mail addresses in a subject, where they were before there was a subjectAltName.
+pub(super) fn mail_addresses(der: &[u8]) -> Vec<String> {
+    let Ok((_, name)) = X509Name::from_der(der) else {
+        return Vec::new();
+    };
+    name.iter_email().filter_map(value_text).collect()
 }
 
 fn escape(text: &str) -> String {

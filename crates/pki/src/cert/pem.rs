@@ -114,8 +114,16 @@ fn instead_of(label: &str) -> &'static str {
     }
 }
 
-/// The certificates among `blocks`. Keys, requests, parameters and the like may stand beside them.
+/// The certificates of a text.
 pub(super) fn parse_bundle(text: &str) -> Result<Vec<Certificate>, PemError> {
+    let parse = |(position, der): (usize, Vec<u8>)| {
+        Certificate::from_der(&der).map_err(|source| form::instead(&der, position, source))
+    };
+    (1..).zip(to_der(text)?).map(parse).collect()
+}
+
+/// What the blocks of certificates hold. Keys, requests, parameters and the like may stand beside them.
+pub(super) fn to_der(text: &str) -> Result<Vec<Vec<u8>>, PemError> {
     let blocks = blocks(text)?;
     if let Some(block) = blocks.iter().find(|block| holds_certificates(block.label)) {
         let label = block.label.to_owned();
@@ -134,11 +142,7 @@ pub(super) fn parse_bundle(text: &str) -> Result<Vec<Certificate>, PemError> {
     if wanted.is_empty() {
         return Err(missing(text, &blocks));
     }
-    let parse = |(position, block): (usize, &&Block<'_>)| {
-        let der = block.der()?;
-        Certificate::from_der(&der).map_err(|source| form::instead(&der, position, source))
-    };
-    (1..).zip(&wanted).map(parse).collect()
+    wanted.iter().map(|block| block.der()).collect()
 }
 
 /// What is there instead of a certificate.

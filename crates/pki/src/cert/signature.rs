@@ -5,6 +5,10 @@ use webpki::aws_lc_rs as algorithms;
 
 use super::Certificate;
 
+mod words;
+
+pub(super) use words::in_words;
+
 /// What may sign a certificate: RSA of 2048 to 8192 bits with SHA-2, P-256, P-384, P-521, Ed25519.
 pub(crate) static CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::ECDSA_P256_SHA256,
@@ -20,30 +24,31 @@ pub(crate) static CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm]
     algorithms::RSA_PKCS1_2048_8192_SHA256,
     algorithms::RSA_PKCS1_2048_8192_SHA384,
     algorithms::RSA_PKCS1_2048_8192_SHA512,
+    // The same without the NULL that RFC 4055 wants in the AlgorithmIdentifier, as some make it.
+    algorithms::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS,
+    algorithms::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
+    algorithms::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
     algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
     algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
     algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
 ];
 
-pub(super) fn matches(
-    certificate: &Certificate,
+fn matches(
+    key: SubjectKey<'_>,
     algorithms: &[&dyn SignatureVerificationAlgorithm],
     message: &[u8],
     signature: &[u8],
 ) -> bool {
     algorithms
         .iter()
-        .filter(|a| a.public_key_alg_id().as_ref() == certificate.key_algorithm())
-        .any(|a| {
-            a.verify_signature(certificate.key_bits(), message, signature)
-                .is_ok()
-        })
+        .filter(|a| a.public_key_alg_id().as_ref() == key.algorithm)
+        .any(|a| a.verify_signature(key.bits, message, signature).is_ok())
 }
 
 pub(super) fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
     Signed::split(certificate.der()).is_some_and(|signed| {
         let algorithms = named(signed.algorithm);
-        matches(issuer, &algorithms, signed.message, signed.signature)
+        matches(issuer.key(), &algorithms, signed.message, signed.signature)
     })
 }
 
@@ -59,31 +64,18 @@ pub(crate) struct SubjectKey<'a> {
 /// Whether a signed structure (a certification request, RFC 2986) was signed with `key`.
 pub(crate) fn signs_itself(der: &[u8], key: SubjectKey<'_>) -> bool {
     Signed::split(der).is_some_and(|signed| {
-        named(signed.algorithm)
-            .iter()
-            .filter(|a| a.public_key_alg_id().as_ref() == key.algorithm)
-            .any(|a| {
-                a.verify_signature(key.bits, signed.message, signed.signature)
-                    .is_ok()
-            })
+        let algorithms = named(signed.algorithm);
+        matches(key, &algorithms, signed.message, signed.signature)
     })
 }
 
 pub(super) fn is_supported(certificate: &Certificate, issuer: &Certificate) -> bool {
-    let weak = issuer.key_algorithm().is_empty() || is_short_rsa(issuer);
-    !weak
+    issuer.has_supported_key()
         && Signed::split(certificate.der()).is_some_and(|signed| {
             named(signed.algorithm)
                 .iter()
                 .any(|a| a.public_key_alg_id().as_ref() == issuer.key_algorithm())
         })
-}
-
-/// Whether signatures that were made with the certificate's key can be verified at all.
-pub(super) fn has_supported_key(certificate: &Certificate) -> bool {
-    let key = certificate.key_algorithm();
-    let known = |a: &&dyn SignatureVerificationAlgorithm| a.public_key_alg_id().as_ref() == key;
-    CERTIFICATE_ALGORITHMS.iter().any(known) && !is_short_rsa(certificate)
 }
 
 fn named(signature_algorithm: &[u8]) -> Vec<&'static dyn SignatureVerificationAlgorithm> {
@@ -94,26 +86,49 @@ fn named(signature_algorithm: &[u8]) -> Vec<&'static dyn SignatureVerificationAl
         .collect()
 }
 
-fn is_short_rsa(certificate: &Certificate) -> bool {
-    let key = SubjectKey {
-        algorithm: certificate.key_algorithm(),
-        bits: certificate.key_bits(),
-    };
-    key.is_rsa() && key.bits.len() < SHORTEST_RSA
-}
-
-/// RSAPublicKey of 2048 bits: two headers, 257 bytes of modulus, the exponent.
-const SHORTEST_RSA: usize = 264;
-
 impl SubjectKey<'_> {
     fn is_rsa(self) -> bool {
         let rsa = algorithms::RSA_PKCS1_2048_8192_SHA256.public_key_alg_id();
         self.algorithm == rsa.as_ref()
     }
 
-    /// RSA of at least 2048 bits.
+    /// Whether signatures that are made with it can be verified at all, on certificates and in handshakes.
+    pub(crate) fn is_supported(self) -> bool {
+        let known = |a: &&dyn SignatureVerificationAlgorithm| {
+            a.public_key_alg_id().as_ref() == self.algorithm
+        };
+        CERTIFICATE_ALGORITHMS.iter().any(known) && (!self.is_rsa() || self.is_long_rsa())
+    }
+
+    /// RSA of 2048 to 8192 bits.
     pub(crate) fn is_long_rsa(self) -> bool {
-        self.is_rsa() && self.bits.len() >= SHORTEST_RSA
+        self.rsa_bits()
+            .is_some_and(|bits| (2048..=8192).contains(&bits))
+    }
+
+    /// The length of the modulus.
+    fn rsa_bits(self) -> Option<usize> {
+        if !self.is_rsa() {
+            return None;
+        }
+        let (key, _) = read(self.bits)?;
+        let (modulus, _) = read(key.content)?;
+        let zeros = modulus
+            .content
+            .iter()
+            .take_while(|byte| **byte == 0)
+            .count();
+        let digits = modulus.content.get(zeros..)?;
+        let unused = digits.first()?.leading_zeros();
+        (digits.len() * 8).checked_sub(usize::try_from(unused).ok()?)
+    }
+
+    /// What kind of key it is, with an article.
+    pub(crate) fn in_words(self) -> String {
+        if let Some(bits) = self.rsa_bits() {
+            return format!("an RSA key of {bits} bits");
+        }
+        words::key(self.algorithm)
     }
 
     /// P-256.
@@ -136,15 +151,72 @@ pub(crate) fn algorithm_of_key(spki: &[u8]) -> Box<[u8]> {
     algorithm.unwrap_or_default().into()
 }
 
-/// TBSCertificate ::= SEQUENCE { version [0] EXPLICIT INTEGER DEFAULT v1, … }: the others say theirs first.
-pub(super) fn claims_version_1(der: &[u8]) -> bool {
-    const VERSION: u8 = 0xa0;
-    const INTEGER_0: &[u8] = &[2, 1, 0];
-    let first = read(der)
-        .and_then(|(certificate, _)| read(certificate.content))
-        .and_then(|(to_be_signed, _)| read(to_be_signed.content));
-    first.is_some_and(|(first, _)| first.whole[0] != VERSION || first.content == INTEGER_0)
+/// The public key of a certificate, found by its place: nothing else of the certificate is read, so that nothing in it keeps a
+/// handshake from being judged.
+#[derive(Debug, Clone, Copy)]
+pub struct LeafKey<'a> {
+    spki: &'a [u8],
+    key: SubjectKey<'a>,
 }
+
+impl<'a> LeafKey<'a> {
+    /// Of the DER of a certificate of any version; `None` when it is none.
+    #[must_use]
+    pub fn of(certificate: &'a [u8]) -> Option<Self> {
+        const VERSION: u8 = 0xa0;
+        const INTEGER: u8 = 2;
+        const SEQUENCE: u8 = 0x30;
+        let tagged = |der: &'a [u8], tag: u8| read(der).filter(|(found, _)| found.whole[0] == tag);
+        let (outer, _) = tagged(certificate, SEQUENCE)?;
+        let (to_be_signed, _) = tagged(outer.content, SEQUENCE)?;
+        let mut rest = to_be_signed.content;
+        if let Some((_, after)) = tagged(rest, VERSION) {
+            rest = after;
+        }
+        // serialNumber, signature, issuer, validity, subject.
+        for tag in [INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE] {
+            rest = tagged(rest, tag)?.1;
+        }
+        let (spki, _) = tagged(rest, SEQUENCE)?;
+        let (algorithm, rest) = tagged(spki.content, SEQUENCE)?;
+        let (bits, _) = read(rest)?;
+        Some(Self {
+            spki: spki.whole,
+            key: SubjectKey {
+                algorithm: algorithm.content,
+                // A BIT STRING without unused bits.
+                bits: bits.content.strip_prefix(&[0])?,
+            },
+        })
+    }
+
+    /// Its SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki(&self) -> &'a [u8] {
+        self.spki
+    }
+
+    /// What is wrong with its kind; `None` when signatures of it can be verified.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let words = || format!("the certificate has {}; {KEYS}", self.key.in_words());
+        (!self.key.is_supported()).then(words)
+    }
+
+    /// Whether `signature` over `message` was made with it by one of `algorithms`.
+    #[must_use]
+    pub fn signed(
+        &self,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        matches(self.key, algorithms, message, signature)
+    }
+}
+
+/// What is accepted instead of a key that is not.
+const KEYS: &str = "use RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519";
 
 /// Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue } (RFC 5280, 4.1).
 struct Signed<'a> {

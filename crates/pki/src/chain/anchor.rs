@@ -19,9 +19,9 @@ pub enum AnchorError {
     Expired(Timestamp),
     /// Its key's signatures are not verified by anybody here.
     #[error(
-        "has a key of a kind that is not accepted; use RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519"
+        "has {0}, which is not accepted (algorithm_unsupported); use RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519"
     )]
-    UnsupportedKey,
+    UnsupportedKey(String),
     /// Something in it must be understood and is not.
     #[error("has something that is not understood and must not be ignored: {0}")]
     NotUnderstood(String),
@@ -86,6 +86,6 @@ pub fn may_issue(certificate: &Certificate) -> Result<(), AnchorError> {
 pub fn supported_key(certificate: &Certificate) -> Result<(), AnchorError> {
     match certificate.has_supported_key() {
         true => Ok(()),
-        false => Err(AnchorError::UnsupportedKey),
+        false => Err(AnchorError::UnsupportedKey(certificate.key_in_words())),
     }
 }

@@ -81,11 +81,13 @@ pub enum ChainError {
     },
     /// A key that is too weak or of a kind that is not supported.
     #[error(
-        "the certificate of {subject} is signed with a key or an algorithm that is not accepted; use RSA of 2048 to 8192 bits with SHA-256 or better, P-256, P-384, P-521 or Ed25519"
+        "the certificate of {subject} {problem}, which is not accepted; use RSA of 2048 to 8192 bits with SHA-256 or better, P-256, P-384, P-521 or Ed25519"
     )]
     UnsupportedAlgorithm {
         /// Whose certificate.
         subject: String,
+        /// What it has, in words that follow its name.
+        problem: String,
     },
     /// An issuer that is no CA.
     #[error("{subject} issued a certificate but is no CA (basicConstraints CA:TRUE is missing)")]
@@ -112,17 +114,31 @@ pub enum ChainError {
         found: u32,
     },
     /// A name constraint of an issuer is violated.
-    #[error("the chain of {subject} violates a name constraint of one of its issuers")]
+    #[error(
+        "the certificate of {subject} has the name {name}, which {issuer} does not allow below it (nameConstraints)"
+    )]
     NameConstraint {
-        /// The leaf.
+        /// Whose certificate.
+        subject: String,
+        /// The name.
+        name: String,
+        /// The issuer that constrains it.
+        issuer: String,
+    },
+    /// An issuer wants certificate policies below it, and none of those goes all the way.
+    #[error(
+        "an issuer of {subject} wants certificate policies (policyConstraints), and none holds from there to this certificate"
+    )]
+    Policy {
+        /// Where the last one ended.
         subject: String,
     },
     /// Something that must be understood is not, or the encoding is not strict DER.
     #[error(
-        "the chain of {subject} has something that is not understood and must not be ignored: {problem}"
+        "the certificate of {subject} has something that is not understood and must not be ignored: {problem}"
     )]
     NotUnderstood {
-        /// The leaf.
+        /// Whose certificate.
         subject: String,
         /// What it is.
         problem: String,
@@ -158,6 +174,7 @@ impl ChainError {
             Self::WrongUsage { .. } => "usage_wrong",
             Self::PathLength { .. } => "path_length_exceeded",
             Self::NameConstraint { .. } => "name_constraint_violated",
+            Self::Policy { .. } => "policy_missing",
             Self::NotUnderstood { .. } => "certificate_not_understood",
             Self::NotPinned { .. } => "leaf_not_pinned",
         }

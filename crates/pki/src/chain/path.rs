@@ -25,6 +25,14 @@ impl<'a> Path<'a> {
         self.issuers.first().copied().unwrap_or(self.anchor)
     }
 
+    /// All of it, from the leaf to the anchor.
+    pub(super) fn upwards(&self) -> impl Iterator<Item = &'a Certificate> {
+        let issuers = self.issuers.iter().copied();
+        std::iter::once(self.leaf)
+            .chain(issuers)
+            .chain(std::iter::once(self.anchor))
+    }
+
     /// The thumbprints of everything above the leaf, anchor first.
     pub(super) fn above_leaf(&self) -> Vec<Thumbprint> {
         let issuers = self.issuers.iter().rev();
@@ -46,11 +54,13 @@ impl<'a> Checked<'a> {
     ) -> Result<Self, ChainError> {
         require_valid_at(path.leaf, now)?;
         require_purpose(path.leaf, purpose)?;
+        require_netscape(path.leaf, purpose)?;
         let mut below = 0;
         for issuer in &path.issuers {
             require_valid_at(issuer, now)?;
             require_may_issue(issuer, below)?;
             require_purpose(issuer, purpose)?;
+            require_netscape(issuer, purpose)?;
             // RFC 5280, 6.1.4 (l): a CA that renews its own certificate does not count.
             below += u32::from(!issuer.is_self_issued());
         }
@@ -114,7 +124,7 @@ impl<'a> Search<'a> {
         }
         let mut issuers: Vec<&'a Certificate> = std::iter::once(self.anchor)
             .chain(self.pool.iter().copied())
-            .filter(|c| c.subject_der() == from.issuer_der() && !self.trail.contains(c))
+            .filter(|c| from.is_issued_by_name(c) && !self.trail.contains(c))
             .collect();
         if issuers.is_empty() && !self.trail.is_empty() {
             self.dead_end = from;
@@ -187,6 +197,23 @@ pub(super) fn require_purpose(
         subject: certificate.subject(),
         problem,
     })
+}
+
+/// A critical Netscape certificate type, read as OpenSSL does.
+fn require_netscape(certificate: &Certificate, purpose: Purpose) -> Result<(), ChainError> {
+    let usage = certificate.extensions();
+    let allows = usage.netscape_type.is_none_or(|found| match purpose {
+        _ if usage.is_ca => found.ssl_ca,
+        Purpose::ClientAuth => found.ssl_client,
+        Purpose::ServerAuth => found.ssl_server,
+    });
+    match allows {
+        true => Ok(()),
+        false => Err(ChainError::WrongUsage {
+            subject: certificate.subject(),
+            problem: "its Netscape certificate type, which is critical, does not allow it",
+        }),
+    }
 }
 
 fn require_may_issue(issuer: &Certificate, below: u32) -> Result<(), ChainError> {

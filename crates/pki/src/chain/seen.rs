@@ -8,7 +8,8 @@ use crate::{Certificate, CertificateError};
 
 /// Issuers' certificates that clients showed before, parsed: a fleet shows the same few with every connection.
 ///
-/// Nothing is trusted for being in here. Bounded; when full it starts again from nothing.
+/// Nothing is trusted for being in here. Bounded. When it is full, those leave that no verified path went through: strangers cannot
+/// drive out the issuers of a fleet by showing many of their own.
 #[derive(Debug)]
 pub struct SeenIssuers {
     capacity: usize,
@@ -36,12 +37,45 @@ impl SeenIssuers {
         if self.capacity > 0 {
             let mut parsed = self.parsed.write().unwrap_or_else(PoisonError::into_inner);
             if parsed.len() >= self.capacity {
-                parsed.clear();
+                make_room(&mut parsed, self.capacity);
             }
             parsed.insert(digest, certificate.clone());
         }
         Ok(certificate)
     }
+
+    /// How many are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parsed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// Whether none is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether this one would not be parsed again.
+    #[must_use]
+    pub fn knows(&self, certificate: &Certificate) -> bool {
+        let parsed = self.parsed.read().unwrap_or_else(PoisonError::into_inner);
+        parsed.contains_key(&certificate.sha256())
+    }
+}
+
+/// With a quarter of the room free afterwards, so that this is not done for each stranger.
+fn make_room(parsed: &mut HashMap<Thumbprint, Certificate>, capacity: usize) {
+    parsed.retain(|_, certificate| certificate.is_vouched_for());
+    let mut over = parsed.len().saturating_sub(capacity - capacity.div_ceil(4));
+    parsed.retain(|_, _| {
+        let leaves = over > 0;
+        over -= usize::from(leaves);
+        !leaves
+    });
 }
 
 impl Default for SeenIssuers {

@@ -23,6 +23,9 @@ pub(super) fn verify<'a>(
     now: Timestamp,
     cache: &IssuerCache,
 ) -> Result<Path<'a>, ChainError> {
+    for certificate in path.upwards() {
+        require_understood(certificate)?;
+    }
     let key = path.above_leaf();
     if cache.knows(&key) {
         leaf_only(&path, now)?;
@@ -35,26 +38,39 @@ pub(super) fn verify<'a>(
     } else {
         link_by_link(&path)?;
     }
-    if !is_name_constrained_above_issuer(&path) {
-        cache.remember(key);
-    }
+    cache.remember(key);
     Ok(path)
 }
 
-/// Whether webpki can judge: it reads no version 1, stops at a depth, and counts a CA that renewed its own certificate as two.
+/// Whether webpki can judge: it reads no version 1, stops at a depth, counts a CA that renewed its own certificate as two, compares names
+/// by their bytes, evaluates only some name constraints, and refuses critical extensions that are seen to in this crate.
 fn fits_webpki(path: &Path<'_>) -> bool {
     let renewed = path.issuers.iter().any(|c| c.is_self_issued());
-    path.leaf.version() == 3 && path.issuers.len() <= WEBPKI_DEPTH && !renewed
+    let names = || path.upwards().zip(path.upwards().skip(1));
+    path.leaf.version() == 3
+        && path.issuers.len() <= WEBPKI_DEPTH
+        && !renewed
+        && path.upwards().all(is_plain)
+        && names().all(|(below, issuer)| below.issuer_der() == issuer.subject_der())
+}
+
+fn is_plain(certificate: &Certificate) -> bool {
+    let extensions = certificate.extensions();
+    !extensions.beyond_webpki && extensions.name_constraints.is_none()
 }
 
 /// The issuers were verified before: only the leaf's own link is left.
 fn leaf_only(path: &Path<'_>, now: Timestamp) -> Result<(), ChainError> {
-    if path.leaf.version() == 3 {
-        return by_webpki(path.leaf, &[], path.leaf_issuer(), now)
-            .map_err(|error| explain(&error, path));
+    let (leaf, issuer) = (path.leaf, path.leaf_issuer());
+    let fits = leaf.version() == 3
+        && is_plain(leaf)
+        && is_plain(issuer)
+        && leaf.issuer_der() == issuer.subject_der();
+    if fits {
+        return by_webpki(leaf, &[], issuer, now).map_err(|error| explain(&error, path));
     }
-    require_unconstrained(path)?;
-    require_signed_by(path.leaf, path.leaf_issuer())
+    require_strict(leaf)?;
+    require_signed_by(leaf, issuer)
 }
 
 fn by_webpki(
@@ -95,7 +111,6 @@ impl ExtendedKeyUsageValidator for PurposesChecked {
 
 /// For what does not fit webpki.
 fn link_by_link(path: &Path<'_>) -> Result<(), ChainError> {
-    require_unconstrained(path)?;
     for certificate in path.issuers.iter().chain(std::iter::once(&path.leaf)) {
         require_strict(certificate)?;
     }
@@ -107,20 +122,20 @@ fn link_by_link(path: &Path<'_>) -> Result<(), ChainError> {
     require_signed_by(path.leaf, issuer)
 }
 
-/// Evaluating name constraints is webpki's business; where it cannot, they are refused.
-fn require_unconstrained(path: &Path<'_>) -> Result<(), ChainError> {
-    let mut issuers = path.issuers.iter().chain(std::iter::once(&path.anchor));
-    if !issuers.any(|c| c.extensions().has_name_constraints) {
-        return Ok(());
-    }
-    Err(ChainError::NotUnderstood {
-        subject: path.leaf.subject(),
-        problem: "name constraints in a path that is deep, has a version 1 leaf or a CA that renewed itself"
-            .to_owned(),
+/// What is critical must be understood (RFC 5280, 4.2), wherever on the path it is.
+fn require_understood(certificate: &Certificate) -> Result<(), ChainError> {
+    unknown_critical(certificate).map_or(Ok(()), |problem| {
+        let subject = certificate.subject();
+        Err(ChainError::NotUnderstood { subject, problem })
     })
 }
 
-/// webpki's parser refuses unknown critical extensions and loose DER; version 1 has no extensions to refuse.
+fn unknown_critical(certificate: &Certificate) -> Option<String> {
+    let names = &certificate.extensions().not_understood;
+    (!names.is_empty()).then(|| format!("the critical extension {}", names.join(", ")))
+}
+
+/// Loose DER is refused, and what is critical and unknown; version 1 has no extensions to refuse.
 fn require_strict(certificate: &Certificate) -> Result<(), ChainError> {
     strictness(certificate).map_err(|problem| ChainError::NotUnderstood {
         subject: certificate.subject(),
@@ -129,74 +144,67 @@ fn require_strict(certificate: &Certificate) -> Result<(), ChainError> {
 }
 
 pub(super) fn strictness(certificate: &Certificate) -> Result<(), String> {
+    if let Some(problem) = unknown_critical(certificate) {
+        return Err(problem);
+    }
     if certificate.version() == 1 {
         return Ok(());
     }
-    EndEntityCert::try_from(certificate.certificate_der())
-        .map(drop)
-        .map_err(|error| error.to_string())
+    match EndEntityCert::try_from(certificate.certificate_der()) {
+        Ok(_) => Ok(()),
+        Err(Error::UnsupportedCriticalExtension) if certificate.extensions().beyond_webpki => {
+            Ok(())
+        }
+        Err(error) => Err(in_words(&error)),
+    }
 }
 
 fn require_signed_by(certificate: &Certificate, issuer: &Certificate) -> Result<(), ChainError> {
     if certificate.is_signed_by(issuer) {
         return Ok(());
     }
-    Err(ChainError::BadSignature {
-        subject: certificate.subject(),
-        issuer: issuer.subject(),
+    let subject = certificate.subject();
+    Err(if certificate.is_signed_in_a_supported_way(issuer) {
+        let issuer = issuer.subject();
+        ChainError::BadSignature { subject, issuer }
+    } else if issuer.has_supported_key() {
+        let problem = format!("is signed with {}", certificate.signature_in_words());
+        ChainError::UnsupportedAlgorithm { subject, problem }
+    } else {
+        let (key, issuer) = (issuer.key_in_words(), issuer.subject());
+        let problem = format!("is signed by {issuer}, which has {key}");
+        ChainError::UnsupportedAlgorithm { subject, problem }
     })
-}
-
-/// Constraints of the leaf's issuer are evaluated even when it comes from the cache; those above it would not be.
-fn is_name_constrained_above_issuer(path: &Path<'_>) -> bool {
-    let above = path.issuers.iter().skip(1).copied();
-    let anchor = (!path.issuers.is_empty()).then_some(path.anchor);
-    above
-        .chain(anchor)
-        .any(|c| c.extensions().has_name_constraints)
 }
 
 /// webpki names no certificate in its errors; this finds the one that is meant.
 fn explain(error: &Error, path: &Path<'_>) -> ChainError {
-    let subject = path.leaf.subject();
+    let mut links = path.upwards().zip(path.upwards().skip(1));
+    let broken = links.find_map(|(below, issuer)| require_signed_by(below, issuer).err());
+    let loose = || path.upwards().find_map(|one| require_strict(one).err());
     match error {
-        Error::InvalidSignatureForPublicKey | Error::UnknownIssuer => broken_link(path),
-        Error::NameConstraintViolation
-        | Error::MalformedNameConstraint
-        | Error::InvalidNetworkMaskConstraint => ChainError::NameConstraint { subject },
-        Error::UnsupportedSignatureAlgorithmContext(_)
-        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => broken_link(path),
-        other => ChainError::NotUnderstood {
-            subject,
-            problem: other.to_string(),
-        },
+        Error::InvalidSignatureForPublicKey
+        | Error::UnknownIssuer
+        | Error::UnsupportedSignatureAlgorithmContext(_)
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => broken.or_else(loose),
+        _ => loose(),
     }
+    .unwrap_or_else(|| ChainError::NotUnderstood {
+        subject: path.leaf.subject(),
+        problem: in_words(error),
+    })
 }
 
-fn broken_link(path: &Path<'_>) -> ChainError {
-    let mut below = path.leaf;
-    for issuer in path
-        .issuers
-        .iter()
-        .copied()
-        .chain(std::iter::once(path.anchor))
-    {
-        if !below.is_signed_by(issuer) {
-            return if below.is_signed_in_a_supported_way(issuer) {
-                ChainError::BadSignature {
-                    subject: below.subject(),
-                    issuer: issuer.subject(),
-                }
-            } else {
-                ChainError::UnsupportedAlgorithm {
-                    subject: below.subject(),
-                }
-            };
+/// The name of a variant, taken apart: `InvalidSerialNumber` is "invalid serial number".
+fn in_words(error: &Error) -> String {
+    let name = format!("{error:?}");
+    let name = name.split(['(', ' ', '{']).next().unwrap_or_default();
+    let mut words = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
         }
-        below = issuer;
+        words.push(c.to_ascii_lowercase());
     }
-    ChainError::NotUnderstood {
-        subject: path.leaf.subject(),
-        problem: "the path is refused although every signature holds".to_owned(),
-    }
+    words
 }

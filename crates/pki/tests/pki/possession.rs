@@ -102,6 +102,9 @@ fn keys_that_nobody_verifies_are_no_anchors() {
     for file in ["k1.pem", "weak.pem"] {
         let certificate = shop.certificate(file);
         let error = usable_anchor(&certificate, while_valid(&certificate)).unwrap_err();
-        assert_eq!(error, AnchorError::UnsupportedKey, "{file}");
+        assert!(
+            matches!(error, AnchorError::UnsupportedKey(_)),
+            "{file}: {error}"
+        );
     }
 }

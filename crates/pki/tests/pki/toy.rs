@@ -88,6 +88,17 @@ impl Toy {
         Self::signed(ca_params(name), key(index), Some(self))
     }
 
+    /// The same CA, as those that it issues call it.
+    pub fn called(&self, name: DistinguishedName) -> Self {
+        let mut params = self.params.clone();
+        params.distinguished_name = name;
+        Self {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            params,
+        }
+    }
+
     pub fn leaf(&self, name: &str) -> Self {
         Self::signed(leaf_params(name), key(7), Some(self))
     }

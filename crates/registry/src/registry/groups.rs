@@ -36,7 +36,7 @@ impl Registry {
         })
     }
 
-    /// The groups with a certificate of one of these subjects (DER): issuers that a device names and does not show.
+    /// The groups with a certificate of one of these subjects: issuers that a device names and does not show.
     ///
     /// # Errors
     /// When the storage fails.

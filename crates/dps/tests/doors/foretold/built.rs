@@ -26,7 +26,10 @@ static POOL: LazyLock<Pool> = LazyLock::new(Pool::new);
 
 impl Pool {
     fn new() -> Self {
-        use Flaw::{Expired, ForServers, OtherName};
+        use Flaw::{Expired, ForServers, Letters, OtherName, Policies, Unknown};
+        let dice: &[u64] = &[2, 23, 133, 5, 4, 1];
+        // SEQUENCE { SEQUENCE { 1.2.3 } }
+        let (policies, content) = ([2, 5, 29, 32], [0x30, 6, 0x30, 4, 6, 2, 0x2a, 3]);
         let root = Ca::root("root");
         let signers = HashMap::from([
             (Signer::Middle, root.intermediate("middle")),
@@ -42,8 +45,23 @@ impl Pool {
                 leaves.insert((index, *signer, Expired), ca.leaf_valid(id, EXPIRED));
                 leaves.insert((index, *signer, OtherName), ca.leaf("dev-0"));
                 leaves.insert((index, *signer, ForServers), ca.server_leaf(id));
+                leaves.insert(
+                    (index, *signer, Unknown),
+                    ca.leaf_with(id, dice, &[0x30, 0]),
+                );
+                let followed = ca.leaf_with(id, &policies, &content);
+                leaves.insert((index, *signer, Policies), followed);
+                leaves.insert((index, *signer, Letters), ca.leaf_in_other_letters(id));
             }
-            for flaw in [Flaw::None, Expired, OtherName, ForServers] {
+            for flaw in [
+                Flaw::None,
+                Expired,
+                OtherName,
+                ForServers,
+                Unknown,
+                Policies,
+                Letters,
+            ] {
                 leaves.insert((index, Signer::Own, flaw), self_signed(id));
             }
         }

@@ -79,6 +79,12 @@ pub enum Flaw {
     Expired,
     OtherName,
     ForServers,
+    /// A critical extension that nobody knows.
+    Unknown,
+    /// A critical extension that TLS libraries do not know, and that is followed.
+    Policies,
+    /// Names in unusual string types.
+    Letters,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,12 +121,15 @@ fn signer() -> impl Strategy<Value = Signer> + Clone {
 }
 
 fn shown() -> impl Strategy<Value = Shown> {
-    use Flaw::{Expired, ForServers, OtherName};
+    use Flaw::{Expired, ForServers, Letters, OtherName, Policies, Unknown};
     let flaw = select(vec![
         Flaw::None,
         Flaw::None,
         Flaw::None,
         Flaw::None,
+        Unknown,
+        Policies,
+        Letters,
         Expired,
         OtherName,
         ForServers,

@@ -83,7 +83,7 @@ impl Ask<'_> {
     }
 
     pub fn certificate(mut self, chain: &PresentedChain) -> Self {
-        self.chain = PeerChain(Some(Arc::new(chain.clone())));
+        self.chain = PeerChain::of(chain.clone());
         self.anonymous()
     }
 

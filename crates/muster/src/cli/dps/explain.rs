@@ -1,6 +1,6 @@
 //! `muster dps explain`: why a device would be, or was, accepted or refused.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -72,7 +72,11 @@ const REFUSALS: &[Column] = &[
 
 pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result<()> {
     if flags.certificate.is_none() && flags.token.is_none() {
+        let about = flags.registration_id.clone();
         let refusals = refusals(flags, invocation).await?;
+        if let (Some(id), Some([])) = (about, refusals.as_array().map(Vec::as_slice)) {
+            note_of_none(&id)?;
+        }
         return Ok(output::print(invocation.output, &refusals, REFUSALS)?);
     }
     let verdict = judge(&flags, invocation).await?;
@@ -88,6 +92,15 @@ pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result
         Some("accepted" | "asks") => Ok(()),
         _ => Err(OperatorError::Verdict.into()),
     }
+}
+
+/// Beside the empty list, for people: where else to look.
+fn note_of_none(id: &str) -> std::io::Result<()> {
+    writeln!(
+        std::io::stderr().lock(),
+        "no refusal of {id} is kept. A device that fails in its TLS handshake has not said who it is: look for \"TLS handshake failed\" and its address in the \
+         server's log. To judge a certificate beforehand, give --certificate FILE."
+    )
 }
 
 async fn judge(flags: &ExplainFlags, invocation: &Invocation) -> anyhow::Result<Value> {

@@ -6,9 +6,11 @@ use std::process::Command;
 use rustls::sign::{SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, ConnectionCommon, Error, HandshakeKind,
-    RootCertStore, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConnectionCommon, Error, HandshakeKind, RootCertStore,
+    SupportedProtocolVersion,
 };
+
+use pki::Certificate;
 
 use super::*;
 use crate::clock;
@@ -23,6 +25,8 @@ struct Workshop {
 /// A certificate and a key that a client shows; they need not belong together.
 struct Shown {
     certificate: Certificate,
+    /// DER of what is shown after it.
+    more: Vec<Vec<u8>>,
     key: Arc<dyn SigningKey>,
 }
 
@@ -67,6 +71,7 @@ impl Workshop {
         Shown {
             certificate: Certificate::parse_one(&std::fs::read(self.path(certificate)).unwrap())
                 .unwrap(),
+            more: Vec::new(),
             key: rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap(),
         }
     }
@@ -78,7 +83,8 @@ impl Workshop {
         version: &'static SupportedProtocolVersion,
     ) -> Result<PeerChain, Error> {
         let (_, server) = connect(&self.server(), &self.client(shown, version))?;
-        Ok(peer_chain(&server, &SeenIssuers::default()))
+        let from = ([127, 0, 0, 1], 1).into();
+        Ok(peer_chain(&server, &SeenIssuers::default(), from))
     }
 
     fn server(&self) -> Arc<ServerConfig> {
@@ -105,7 +111,9 @@ impl Workshop {
         roots
             .add(self.authority.certificate().der().to_vec().into())
             .unwrap();
-        let chain = vec![shown.certificate.der().to_vec().into()];
+        let leaf = shown.certificate.der().to_vec();
+        let chain = std::iter::once(leaf).chain(shown.more);
+        let chain = chain.map(CertificateDer::from).collect();
         // Not `from_der`, which would look whether the two belong together.
         let identity = SingleCertAndKey::from(CertifiedKey::new(chain, shown.key));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -185,7 +193,8 @@ fn a_leaf_of_either_x509_version_is_known_by_its_key() {
             for tls in [&TLS12, &TLS13] {
                 let shown = shop.shown(&format!("{name}.{file}.pem"), &format!("{name}.key"));
                 assert_eq!(shown.certificate.version(), x509_version);
-                let chain = shop.shake_hands(shown, tls).unwrap().0.unwrap();
+                let peer = shop.shake_hands(shown, tls).unwrap();
+                let chain = peer.presented().unwrap();
                 assert_eq!(
                     chain.leaf().subject_common_name(),
                     Some(name),
@@ -337,4 +346,75 @@ fn own_certificates_are_read_again_when_they_change() {
     std::fs::remove_file(workshop.path("own.key")).unwrap();
     let error = format!("{:#}", OwnCertificates::load(&files).unwrap_err());
     assert!(error.contains("own.key"), "{error}");
+}
+
+/// P2: what else is in a leaf is no business of the handshake, whatever rustls thinks of it.
+#[test]
+fn a_leaf_with_any_critical_extension_proves_its_key_and_no_other() {
+    let shop = Workshop::new();
+    shop.make("ec", "ec -pkeyopt ec_paramgen_curve:P-256");
+    shop.make("thief", "ec -pkeyopt ec_paramgen_curve:P-256");
+    for extension in [
+        "1.3.6.1.4.1.99999.1=critical,DER:0500",
+        "2.23.133.5.4.1=critical,DER:3000",
+        "certificatePolicies=critical,1.2.3.4",
+        "policyConstraints=critical,requireExplicitPolicy:0",
+        "inhibitAnyPolicy=critical,0",
+        "nsCertType=critical,client",
+        "nameConstraints=critical,permitted;dirName:dn",
+    ] {
+        std::fs::write(
+            shop.path("odd.cnf"),
+            format!("[req]\ndistinguished_name=n\nx509_extensions=e\n[n]\n[e]\n{extension}\n[dn]\nO=Contoso\n"),
+        )
+        .unwrap();
+        shop.openssl("req -x509 -config odd.cnf -key ec.key -subj /CN=odd -days 2 -out odd.pem");
+        for tls in [&TLS12, &TLS13] {
+            let peer = shop.shake_hands(shop.shown("odd.pem", "ec.key"), tls);
+            let peer = peer.unwrap_or_else(|error| panic!("{extension} {tls:?}: {error}"));
+            let leaf = peer.presented().unwrap().leaf();
+            assert_eq!(leaf.subject_common_name(), Some("odd"));
+            let refused = shop.shake_hands(shop.shown("odd.pem", "thief.key"), tls);
+            let wrong = Error::InvalidCertificate(CertificateError::BadSignature);
+            assert_eq!(refused.unwrap_err(), wrong, "{extension} {tls:?}");
+        }
+    }
+}
+
+/// P3: the alert cannot say why; the error for the log does.
+#[test]
+fn a_key_that_no_handshake_proves_is_named_in_the_error() {
+    let shop = Workshop::new();
+    shop.openssl(
+        "req -x509 -newkey rsa:1024 -nodes -keyout k.pem -subj /CN=weak -days 2 -out weak.pem",
+    );
+    let weak = Certificate::parse_one(&std::fs::read(shop.path("weak.pem")).unwrap()).unwrap();
+    let error = usable_key(weak.certificate_der()).unwrap_err().to_string();
+    assert!(error.contains("RSA key of 1024 bits"), "{error}");
+}
+
+/// P8: what cannot be read is kept, so that whoever asks why finds it.
+#[test]
+fn a_chain_that_is_not_read_is_not_as_good_as_none() {
+    let shop = Workshop::new();
+    shop.make("ec", "ec -pkeyopt ec_paramgen_curve:P-256");
+    let der = Certificate::parse_one(&std::fs::read(shop.path("ec.v3.pem")).unwrap()).unwrap();
+    for (more, code) in [
+        (vec![der.der().to_vec(); 10], "chain_too_long"),
+        (vec![vec![0x30, 0]], "certificate_unparsable"),
+    ] {
+        for tls in [&TLS12, &TLS13] {
+            let more = more.clone();
+            let shown = Shown {
+                more,
+                ..shop.shown("ec.v3.pem", "ec.key")
+            };
+            let peer = shop.shake_hands(shown, tls).unwrap();
+            assert!(peer.presented().is_none());
+            let unread = peer.not_read().unwrap();
+            assert_eq!(unread.error().code(), code);
+            let seen = unread.certificates().first();
+            assert_eq!(seen.and_then(Certificate::subject_common_name), Some("ec"));
+        }
+    }
 }
