@@ -57,7 +57,7 @@ async fn a_file_with_several_certificates_is_refused_by_their_names_or_taken_who
         ] {
             let refused = desk.dps(&create, &[file])?;
             assert_eq!(refused.code, Some(2), "{create}: {}", refused.stdout);
-            for named in ["2 certificates", "Intermediate", "Root"] {
+            for named in ["2 certificates", "Hub_Intermediate_Cert", "Hub_CA_Cert"] {
                 assert!(
                     refused
                         .stderr

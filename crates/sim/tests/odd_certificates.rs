@@ -21,7 +21,7 @@ struct Odd {
     signing: &'static str,
     config: &'static str,
     by_group: &'static str,
-    /// What an individual enrollment makes of it.
+    /// What an individual enrollment makes of it; empty where OpenSSL itself does not show it to every server.
     pinned: &'static str,
 }
 
@@ -113,7 +113,7 @@ const LEAVES: &[Odd] = &[
     },
     Odd {
         signing: "-sha1",
-        ..odd("sha-1", UNSUPPORTED, "accepted")
+        ..odd("sha-1", UNSUPPORTED, "")
     },
 ];
 
@@ -298,6 +298,9 @@ async fn explain_enrollment_and_registration_agree_on_odd_leaves() -> Result<()>
         bench.make(leaf)?;
         for tls in ["-tls1_2", "-tls1_3"] {
             bench.agree(leaf.name, leaf.by_group, tls)?;
+        }
+        if leaf.pinned.is_empty() {
+            continue;
         }
         let path = text(&bench.path(&format!("{}.pem", leaf.name)));
         let create = [
