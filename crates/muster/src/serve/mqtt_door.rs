@@ -98,7 +98,11 @@ where
             Err(refused) => refused,
         },
         Ok(Username::Hub(_)) => match wire.visit.reserve() {
-            Some(place) => match front.hub.mqtt(&connect, peer.chain.presented().cloned()).await {
+            Some(place) => match front
+                .hub
+                .mqtt(&connect, peer.chain.presented().cloned())
+                .await
+            {
                 Ok(session) => {
                     wire.visit.prove(place);
                     return accept(wire, connect, session, stopping).await;

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request};
 use pki::{PeerChain, PresentedChain};
