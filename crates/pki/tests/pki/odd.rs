@@ -94,144 +94,78 @@ fn with(mut params: CertificateParams, extensions: Vec<CustomExtension>) -> Cert
     params
 }
 
+/// Extensions about policies, in short: A, B and `*` (any) are policies, `a` the first one without being critical; E0 wants a policy
+/// at once, E1 after one certificate, and E0M0 forbids mappings beside; I0 is inhibitAnyPolicy; M maps A to B, Z any to B.
+fn in_short(text: &str) -> Vec<CustomExtension> {
+    let one = |word: &str| match word {
+        "A" => policies(&[POLICY_A], true),
+        "a" => policies(&[POLICY_A], false),
+        "B" => policies(&[POLICY_B], true),
+        "AB" => policies(&[POLICY_A, POLICY_B], true),
+        "*" => policies(&[ANY], true),
+        "E0" => policy_constraints(Some(0), None),
+        "E1" => policy_constraints(Some(1), None),
+        "E3" => policy_constraints(Some(3), None),
+        "E0M0" => policy_constraints(Some(0), Some(0)),
+        "I0" => inhibit_any(0),
+        "I1" => inhibit_any(1),
+        "M" => mappings(&[(POLICY_A, POLICY_B)]),
+        "Z" => mappings(&[(ANY, POLICY_B)]),
+        other => panic!("{other}"),
+    };
+    text.split_whitespace().map(one).collect()
+}
+
+/// What comes of it, and what a CA, the one below it and the leaf say.
+const POLICIES: &[(&str, [&str; 3])] = &[
+    // Nobody asks: whatever they say, critical or not.
+    ("ok", ["A", "B", ""]),
+    ("ok", ["I0", "", ""]),
+    ("ok", ["A M", "B", "B"]),
+    ("ok", ["", "", "a"]),
+    // There must be one.
+    ("ok", ["A E0", "A", "A"]),
+    ("ok", ["* E0", "*", "B"]),
+    ("ok", ["AB E0", "A", "*"]),
+    ("policy_missing", ["A E0", "B", "B"]),
+    ("policy_missing", ["A E0", "A", "B"]),
+    ("policy_missing", ["A E0", "A", ""]),
+    ("policy_missing", ["E0", "A", "A"]),
+    // Later: two below it are still free.
+    ("ok", ["A E3", "", ""]),
+    ("policy_missing", ["A E1", "A", ""]),
+    // Any policy is none from there on.
+    ("policy_missing", ["A E0 I0", "*", "A"]),
+    ("policy_missing", ["* E0 I1", "*", "*"]),
+    ("ok", ["* E0 I1", "*", "A"]),
+    // A is called B below.
+    ("ok", ["A E0 M", "B", "B"]),
+    ("policy_missing", ["A E0 M", "A", "A"]),
+    ("ok", ["* E0 M", "B", "B"]),
+    ("policy_missing", ["A E0M0", "A M", "B"]),
+    ("certificate_not_understood", ["A Z", "", ""]),
+    // The leaf itself may ask.
+    ("policy_missing", ["A", "B", "A E0"]),
+];
+
 /// P5: policies are followed as RFC 5280 asks, from any policy.
 #[test]
 fn policies_matter_where_an_issuer_wants_one() {
     let root = Toy::root("root");
-    let verdict =
-        |ca: Vec<CustomExtension>, below: Vec<CustomExtension>, leaf: Vec<CustomExtension>| {
-            let ca = Toy::signed(with(ca_params("ca"), ca), key(1), Some(&root));
-            let below = Toy::signed(with(ca_params("below"), below), key(2), Some(&ca));
-            let leaf = Toy::signed(with(leaf_params("edge-001"), leaf), key(7), Some(&below));
-            code(verify(&[&leaf, &below, &ca], &root))
-        };
-    let explicit = || policy_constraints(Some(0), None);
-    let (a, b, any) = (
-        || policies(&[POLICY_A], true),
-        || policies(&[POLICY_B], true),
-        || policies(&[ANY], true),
-    );
-    for (expected, ca, below, leaf) in [
-        // Nobody asks: whatever they say, critical or not.
-        ("ok", vec![a()], vec![b()], vec![]),
-        ("ok", vec![inhibit_any(0)], vec![], vec![]),
-        (
-            "ok",
-            vec![a(), mappings(&[(POLICY_A, POLICY_B)])],
-            vec![b()],
-            vec![b()],
-        ),
-        ("ok", vec![], vec![], vec![policies(&[POLICY_A], false)]),
-        // There must be one.
-        ("ok", vec![a(), explicit()], vec![a()], vec![a()]),
-        ("ok", vec![any(), explicit()], vec![any()], vec![b()]),
-        (
-            "ok",
-            vec![policies(&[POLICY_A, POLICY_B], true), explicit()],
-            vec![a()],
-            vec![any()],
-        ),
-        (
-            "policy_missing",
-            vec![a(), explicit()],
-            vec![b()],
-            vec![b()],
-        ),
-        (
-            "policy_missing",
-            vec![a(), explicit()],
-            vec![a()],
-            vec![b()],
-        ),
-        ("policy_missing", vec![a(), explicit()], vec![a()], vec![]),
-        ("policy_missing", vec![explicit()], vec![a()], vec![a()]),
-        // Later: two below it are still free.
-        (
-            "ok",
-            vec![a(), policy_constraints(Some(3), None)],
-            vec![],
-            vec![],
-        ),
-        (
-            "policy_missing",
-            vec![a(), policy_constraints(Some(1), None)],
-            vec![a()],
-            vec![],
-        ),
-        // Any policy is none from there on.
-        (
-            "policy_missing",
-            vec![a(), explicit(), inhibit_any(0)],
-            vec![any()],
-            vec![a()],
-        ),
-        (
-            "policy_missing",
-            vec![any(), explicit(), inhibit_any(1)],
-            vec![any()],
-            vec![any()],
-        ),
-        (
-            "ok",
-            vec![any(), explicit(), inhibit_any(1)],
-            vec![any()],
-            vec![a()],
-        ),
-        // A is called B below.
-        (
-            "ok",
-            vec![a(), explicit(), mappings(&[(POLICY_A, POLICY_B)])],
-            vec![b()],
-            vec![b()],
-        ),
-        (
-            "policy_missing",
-            vec![a(), explicit(), mappings(&[(POLICY_A, POLICY_B)])],
-            vec![a()],
-            vec![a()],
-        ),
-        (
-            "ok",
-            vec![any(), explicit(), mappings(&[(POLICY_A, POLICY_B)])],
-            vec![b()],
-            vec![b()],
-        ),
-        (
-            "policy_missing",
-            vec![a(), policy_constraints(Some(0), Some(0))],
-            vec![a(), mappings(&[(POLICY_A, POLICY_B)])],
-            vec![b()],
-        ),
-        (
-            "certificate_not_understood",
-            vec![a(), mappings(&[(ANY, POLICY_B)])],
-            vec![],
-            vec![],
-        ),
-        // The leaf itself may ask.
-        (
-            "policy_missing",
-            vec![a()],
-            vec![b()],
-            vec![a(), explicit()],
-        ),
-    ] {
-        let text = format!("{ca:?}\n{below:?}\n{leaf:?}");
-        assert_eq!(verdict(ca, below, leaf), expected, "{text}");
+    for (expected, said) in POLICIES {
+        let [ca, below, leaf] = said.map(in_short);
+        let ca = Toy::signed(with(ca_params("ca"), ca), key(1), Some(&root));
+        let below = Toy::signed(with(ca_params("below"), below), key(2), Some(&ca));
+        let leaf = Toy::signed(with(leaf_params("edge-001"), leaf), key(7), Some(&below));
+        let found = code(verify(&[&leaf, &below, &ca], &root));
+        assert_eq!(found, *expected, "{said:?}");
     }
     // An anchor's own word limits what is below it.
-    let strict = Toy::signed(
-        with(ca_params("strict"), vec![a(), explicit()]),
-        key(3),
-        None,
-    );
+    let strict = Toy::signed(with(ca_params("strict"), in_short("A E0")), key(3), None);
     usable_anchor(&strict.certificate, NOW).unwrap();
-    for (named, expected) in [
-        (vec![a()], "ok"),
-        (vec![b()], "policy_missing"),
-        (vec![], "policy_missing"),
-    ] {
-        let leaf = Toy::signed(with(leaf_params("edge-001"), named), key(7), Some(&strict));
+    for (named, expected) in [("A", "ok"), ("B", "policy_missing"), ("", "policy_missing")] {
+        let leaf = with(leaf_params("edge-001"), in_short(named));
+        let leaf = Toy::signed(leaf, key(7), Some(&strict));
         assert_eq!(code(verify(&[&leaf], &strict)), expected);
     }
 }
@@ -449,130 +383,147 @@ fn an_issuer_is_found_however_its_name_is_written() {
     }
 }
 
+fn directory(organization: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationName, organization);
+    name
+}
+
+/// `dir:Contoso`, `dns:example.org`, `mail:example.org`.
+fn subtrees(text: &str) -> Vec<GeneralSubtree> {
+    let one = |word: &str| match word.split_once(':').unwrap() {
+        ("dir", name) => GeneralSubtree::DirectoryName(directory(name)),
+        ("dns", name) => GeneralSubtree::DnsName(name.to_owned()),
+        ("mail", name) => GeneralSubtree::Rfc822Name(name.to_owned()),
+        (other, _) => panic!("{other}"),
+    };
+    text.split_whitespace().map(one).collect()
+}
+
+fn constrained([permitted, excluded]: [&str; 2]) -> CertificateParams {
+    let mut params = ca_params("constrained");
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: subtrees(permitted),
+        excluded_subtrees: subtrees(excluded),
+    });
+    params
+}
+
+/// A leaf of an organization, with an alternative name or without.
+fn leaf_named(organization: &str, also: &str) -> CertificateParams {
+    let mut params = leaf_params("");
+    params.distinguished_name = directory(organization);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "edge-001");
+    let name = |(kind, name): (&str, &str)| match kind {
+        "dns" => SanType::DnsName(name.try_into().unwrap()),
+        "mail" => SanType::Rfc822Name(name.try_into().unwrap()),
+        "uri" => SanType::URI(name.try_into().unwrap()),
+        other => panic!("{other}"),
+    };
+    params.subject_alt_names = also.split_once('=').map(name).into_iter().collect();
+    params
+}
+
+const NO: &str = "name_constraint_violated";
+
+/// What comes of what a CA permits and excludes, the organization of a leaf and its alternative name.
+const CONSTRAINTS: &[(&str, [&str; 2], &str, &str)] = &[
+    ("ok", ["dir:Contoso", ""], "Contoso", ""),
+    ("ok", ["dir:Contoso", ""], "CONTOSO", ""),
+    (NO, ["dir:Contoso", ""], "Fabrikam", ""),
+    (NO, ["", "dir:Contoso"], "Contoso", ""),
+    ("ok", ["", "dir:Contoso"], "Fabrikam", ""),
+    ("ok", ["dns:example.org", ""], "Contoso", ""),
+    (
+        "ok",
+        ["dns:example.org", ""],
+        "Contoso",
+        "dns=a.example.org",
+    ),
+    (NO, ["dns:example.org", ""], "Contoso", "dns=example.com"),
+    (
+        NO,
+        ["dns:example.org", "dns:a.example.org"],
+        "Contoso",
+        "dns=a.example.org",
+    ),
+    (
+        NO,
+        ["", "dns:a.example.org"],
+        "Contoso",
+        "dns=*.example.org",
+    ),
+    (
+        "ok",
+        ["mail:example.org", ""],
+        "Contoso",
+        "mail=a@example.org",
+    ),
+    (
+        NO,
+        ["mail:example.org", ""],
+        "Contoso",
+        "mail=a@b.example.org",
+    ),
+    (
+        "ok",
+        ["mail:.example.org", ""],
+        "Contoso",
+        "mail=a@b.example.org",
+    ),
+    (
+        NO,
+        ["", "mail:a@example.org"],
+        "Contoso",
+        "mail=a@EXAMPLE.org",
+    ),
+    ("ok", ["dns:x", ""], "Contoso", "uri=urn:device:1"),
+];
+
 /// P6: directory names are evaluated, and the other kinds as before.
 #[test]
 fn name_constraints_of_every_kind_are_evaluated() {
-    let directory = |organization: &str| {
-        let mut name = DistinguishedName::new();
-        name.push(DnType::OrganizationName, organization);
-        name
-    };
-    let subject = |organization: &str, name: &str| {
-        let mut params = leaf_params("");
-        params.distinguished_name = directory(organization);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params
-    };
-    let constrained = |permitted: Vec<GeneralSubtree>, excluded: Vec<GeneralSubtree>| {
-        let mut params = ca_params("constrained");
-        params.name_constraints = Some(NameConstraints {
-            permitted_subtrees: permitted,
-            excluded_subtrees: excluded,
-        });
-        params
-    };
-    let contoso = || GeneralSubtree::DirectoryName(directory("Contoso"));
-    let dns = |name: &str| GeneralSubtree::DnsName(name.to_owned());
-    let mail = |name: &str| GeneralSubtree::Rfc822Name(name.to_owned());
-    let plain = |organization: &str| subject(organization, "edge-001");
-    let also = |name: SanType| {
-        let mut params = plain("Contoso");
-        params.subject_alt_names = vec![name];
-        params
-    };
-    let san_dns = |name: &str| also(SanType::DnsName(name.try_into().unwrap()));
-    let san_mail = |name: &str| also(SanType::Rfc822Name(name.try_into().unwrap()));
-    let san_uri = |name: &str| also(SanType::URI(name.try_into().unwrap()));
-    let (ok, no) = ("ok", "name_constraint_violated");
-    for (expected, ca, leaf) in [
-        (ok, constrained(vec![contoso()], vec![]), plain("Contoso")),
-        (ok, constrained(vec![contoso()], vec![]), plain("CONTOSO")),
-        (no, constrained(vec![contoso()], vec![]), plain("Fabrikam")),
-        (no, constrained(vec![], vec![contoso()]), plain("Contoso")),
-        (ok, constrained(vec![], vec![contoso()]), plain("Fabrikam")),
-        (
-            ok,
-            constrained(vec![dns("example.org")], vec![]),
-            plain("Contoso"),
-        ),
-        (
-            ok,
-            constrained(vec![dns("example.org")], vec![]),
-            san_dns("a.example.org"),
-        ),
-        (
-            no,
-            constrained(vec![dns("example.org")], vec![]),
-            san_dns("example.com"),
-        ),
-        (
-            no,
-            constrained(vec![dns("example.org")], vec![dns("a.example.org")]),
-            san_dns("a.example.org"),
-        ),
-        (
-            no,
-            constrained(vec![], vec![dns("a.example.org")]),
-            san_dns("*.example.org"),
-        ),
-        (
-            ok,
-            constrained(vec![mail("example.org")], vec![]),
-            san_mail("a@example.org"),
-        ),
-        (
-            no,
-            constrained(vec![mail("example.org")], vec![]),
-            san_mail("a@b.example.org"),
-        ),
-        (
-            ok,
-            constrained(vec![mail(".example.org")], vec![]),
-            san_mail("a@b.example.org"),
-        ),
-        (
-            no,
-            constrained(vec![], vec![mail("a@example.org")]),
-            san_mail("a@EXAMPLE.org"),
-        ),
-        (
-            ok,
-            constrained(vec![dns("x")], vec![]),
-            san_uri("urn:device:1"),
-        ),
-    ] {
+    for case in CONSTRAINTS {
+        let (expected, limits, organization, also) = *case;
         let root = Toy::root("root");
-        let text = format!(
-            "{:?} {:?} {:?}",
-            ca.name_constraints, leaf.distinguished_name, leaf.subject_alt_names
-        );
-        let ca = Toy::signed(ca, key(1), Some(&root));
+        let ca = Toy::signed(constrained(limits), key(1), Some(&root));
+        let leaf = leaf_named(organization, also);
         let direct = Toy::signed(leaf.clone(), key(7), Some(&ca));
-        assert_eq!(code(verify(&[&direct, &ca], &root)), expected, "{text}");
+        assert_eq!(code(verify(&[&direct, &ca], &root)), expected, "{case:?}");
         // As the anchor itself, and past a CA that renewed its own certificate.
-        assert_eq!(code(verify(&[&direct], &ca)), expected, "{text}");
+        assert_eq!(code(verify(&[&direct], &ca)), expected, "{case:?}");
         let mut params = ca_params("constrained");
         params.not_before = days(-9).to_offset_date_time();
         let renewed = Toy::signed(params, key(3), Some(&ca));
         let leaf = Toy::signed(leaf, key(7), Some(&renewed));
-        assert_eq!(
-            code(verify(&[&leaf, &renewed, &ca], &root)),
-            expected,
-            "{text}"
-        );
+        let found = code(verify(&[&leaf, &renewed, &ca], &root));
+        assert_eq!(found, expected, "{case:?}");
     }
+}
+
+#[test]
+fn a_violated_name_constraint_is_told_with_the_name_and_the_issuer() {
     let root = Toy::root("root");
-    let ca = Toy::signed(constrained(vec![contoso()], vec![]), key(1), Some(&root));
-    let refused = verify(
-        &[&Toy::signed(plain("Fabrikam"), key(7), Some(&ca)), &ca],
-        &root,
-    )
-    .unwrap_err();
-    let text = refused.to_string();
-    assert!(
-        text.contains("CN=edge-001, O=Fabrikam") && text.contains("CN=constrained"),
-        "{text}"
-    );
+    let ca = Toy::signed(constrained(["dir:Contoso", ""]), key(1), Some(&root));
+    let leaf = Toy::signed(leaf_named("Fabrikam", ""), key(7), Some(&ca));
+    let text = verify(&[&leaf, &ca], &root).unwrap_err().to_string();
+    let names = text.contains("CN=edge-001, O=Fabrikam") && text.contains("CN=constrained");
+    assert!(names, "{text}");
+}
+
+/// What an issuer far above wrote costs no more than so much.
+#[test]
+fn comparing_names_with_constraints_has_an_end() {
+    let many = (0..200).map(|n| format!("dns:h{n}.example "));
+    let ca = constrained([&many.collect::<String>(), ""]);
+    let ca = Toy::signed(ca, key(1), None);
+    let mut leaf = leaf_params("edge-001");
+    let name = |n| SanType::DnsName(format!("h{n}.example").try_into().unwrap());
+    leaf.subject_alt_names = (0..200).map(name).collect();
+    let leaf = Toy::signed(leaf, key(7), Some(&ca));
+    assert_eq!(code(verify(&[&leaf], &ca)), "certificate_not_understood");
 }
 
 /// P9: what the TLS library verifies is accepted; otherwise the message names what is wrong.
