@@ -21,8 +21,8 @@ use super::{body, health, shutdown, websocket};
 
 /// Time for a request's headers to arrive; also how long an idle kept-alive connection stays.
 const HEADER_DEADLINE: Duration = Duration::from_secs(75);
-/// Time for a request's body to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(60);
+/// Time for a request's body to arrive. Shorter than a stranger may stay, so that a stranger too is told that its body is late.
+const BODY_DEADLINE: Duration = Duration::from_secs(50);
 /// A client that takes no byte of an answer for so long is let go.
 const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Once the server is told to stop, a client that it owes no answer has so long to send the rest of its request.
