@@ -22,6 +22,7 @@ mod attestation;
 mod certificates;
 mod trust;
 
+use crate::allocate::distinct;
 use crate::attest::UnusableTpmKey;
 use crate::error::ServiceFault;
 pub use trust::Uploaded;
@@ -212,8 +213,8 @@ fn settings(
         Some(AllocationPolicy::Custom) if custom_allocation.is_none() => {
             return Err(AdminError::CustomNeedsWebhook);
         }
-        Some(AllocationPolicy::Static) if request.iot_hubs.len() != 1 => {
-            return Err(AdminError::StaticNeedsOne(request.iot_hubs.len()));
+        Some(AllocationPolicy::Static) if distinct(&request.iot_hubs) != 1 => {
+            return Err(AdminError::StaticNeedsOne(distinct(&request.iot_hubs)));
         }
         Some(_) | None => {}
     }

@@ -20,6 +20,8 @@ use hashed::hashed;
 use nearest::nearest;
 use single::single;
 
+pub use single::distinct;
+
 /// How a device gets to its hub.
 #[derive(Debug)]
 pub enum Route {

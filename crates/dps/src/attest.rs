@@ -22,7 +22,7 @@ pub use tpm::{Challenge, TpmIdentity, TpmProof, TpmRefusal, Tpms, UnusableTpmKey
 pub use trial::{Means, Outcome, Trial, trials};
 
 /// How far a device's clock may lag. Device daemons make tokens that live 30 s and show the same one with every poll.
-const SKEW: Duration = Duration::from_secs(300);
+pub const SKEW: Duration = Duration::from_secs(300);
 
 /// Who a device says it is, and by what it wants to prove it. Nobody has vouched for it yet.
 #[derive(Debug, Clone)]

@@ -13,12 +13,14 @@ use crate::register::Deps;
 mod anchor;
 mod cache;
 mod entry;
+mod keyed;
 mod known;
 mod shown;
 
 pub use anchor::Anchor;
 pub use cache::GroupCache;
 pub use entry::{Attestation, BadRecord, Entry, Standing};
+pub use keyed::KeyedGroups;
 pub use known::KnownGroups;
 pub use shown::{Secrets, shown};
 
@@ -52,7 +54,7 @@ pub async fn find(claim: &ClaimedDevice<'_>, deps: &Deps) -> Result<Candidates, 
             groups_of_issuers(chain, &groups).await?
         }
         Evidence::Tpm(_) => Vec::new(),
-        Evidence::Token(_) => deps.groups.entries(&registry.groups_with_keys().await?)?,
+        Evidence::Token(_) => deps.keyed.find(registry, &deps.groups).await?.to_vec(),
     };
     if entries.is_empty() {
         let absent = match claim.evidence() {

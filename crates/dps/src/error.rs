@@ -314,6 +314,7 @@ fn enrollment_code(error: &EnrollmentError) -> DpsErrorCode {
         EnrollmentError::PreconditionFailed(_) => DpsErrorCode::PreconditionFailed,
         EnrollmentError::NoAuthority(_)
         | EnrollmentError::AuthorityNotVerified(_)
+        | EnrollmentError::TooManyKeyed(_)
         | EnrollmentError::NoResource(_) => DpsErrorCode::ArgumentInvalid,
         EnrollmentError::Storage(_) => DpsErrorCode::InternalServerError,
     }

@@ -142,19 +142,22 @@ impl Vitals {
         let name = hub.name.to_string();
         counter!("muster_dps_linked_hub_calls_total", "hub" => name, "result" => result)
             .increment(1);
-        let before = self.of(hub);
+        // Held from the reading to the writing: calls that end at once all count.
+        let mut hubs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = hubs.get(&hub.name).filter(|known| known.link == link);
+        let before = before.map(|known| known.health.clone()).unwrap_or_default();
         let after = match failure {
             None => before.clone().after_success(),
             Some(error) => before.clone().after_failure(error, now),
         };
-        tell(hub, &before, &after);
         let known = Known {
             link,
-            health: after,
+            health: after.clone(),
             asked: now,
         };
-        let mut hubs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hubs.insert(hub.name.clone(), known);
+        drop(hubs);
+        tell(hub, &before, &after);
     }
 
     /// How long until a hub should be asked how it is; zero when it is time.

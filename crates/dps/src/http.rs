@@ -26,6 +26,7 @@ mod blocks;
 mod bulk;
 mod device;
 mod enrollments;
+mod query_text;
 mod registrations;
 mod resources;
 mod route;

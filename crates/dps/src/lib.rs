@@ -64,7 +64,7 @@ use ::mqtt::{Connect, ConnectRefused};
 
 use crate::admission::{Admission, MayAsk, Place};
 use crate::attest::Tpms;
-use crate::enrollment::{GroupCache, KnownGroups};
+use crate::enrollment::{GroupCache, KeyedGroups, KnownGroups};
 use crate::error::ServiceFault;
 use crate::health::Vitals;
 use crate::operation::OperationId;
@@ -164,6 +164,7 @@ impl Dps {
             issuers: Arc::default(),
             groups: Arc::new(GroupCache::new(CACHED_GROUPS)),
             known: KnownGroups::default(),
+            keyed: KeyedGroups::default(),
             device_issuers: options.device_issuers.clone(),
         };
         let inner = Inner {
@@ -208,12 +209,14 @@ impl Dps {
             return;
         };
         let (now, code) = (self.now(), fault.code().code());
-        let Some(draft) = self.inner.refused.turn(refusal, code, from, now) else {
-            return;
-        };
         // Whom nobody knows is the concern of the server's owner.
         let tenant = self.tenants().by_scope(id_scope);
         let tenant = tenant.unwrap_or_else(|| self.tenants().first());
+        let service = tenant.service();
+        let (refused, id_scope) = (&self.inner.refused, service.id_scope.as_str());
+        let Some(draft) = refused.turn(id_scope, refusal, code, from, now) else {
+            return;
+        };
         if let Err(error) = tenant.deps.registry.note_refusal(draft, now).await {
             // It stands all the same, and its log line is written.
             let error = &error as &dyn std::error::Error;
@@ -294,7 +297,8 @@ impl Dps {
                 log_assigned(&assigned.registration);
                 if let Some(mark) = presented.mark() {
                     let recent = &self.inner.recent;
-                    recent.remember(operation.as_str(), mark, assigned.registration);
+                    let credential = (mark, presented.expiry());
+                    recent.remember(operation.as_str(), credential, assigned.registration);
                 }
             }
             Err(RegisterError::Failed(failed, cause)) => tracing::warn!(
@@ -325,7 +329,7 @@ impl Dps {
         let _may = admission.poll(scope, registration_id, may, self.now())?;
         let operation = tenant.operations.recognise(registration_id, shown);
         let mark = presented.mark();
-        let recent = mark.and_then(|mark| self.inner.recent.find(shown, mark));
+        let recent = mark.and_then(|mark| self.inner.recent.find(shown, mark, self.now()));
         if let (Some(operation), Some(record)) = (&operation, recent) {
             return Ok((
                 operation.clone(),

@@ -1,7 +1,7 @@
 //! What a device may read of its registration after it registered.
 
 use ids::Timestamp;
-use registry::RegistrationRecord;
+use registry::{RegistrationRecord, RegistrationState};
 
 use crate::attest::{self, Evidence};
 use crate::enrollment;
@@ -10,7 +10,8 @@ use crate::register::{Deps, Register};
 use crate::state;
 
 /// The registration that a poll asks for, for the device that made it. The certificate it registered with is proof enough:
-/// the handshake shows that the same device asks. Any other certificate is judged as if it registered.
+/// the handshake shows that the same device asks. Any other certificate is judged as if it registered, and so is a device that was
+/// shut out with its enrollment.
 ///
 /// # Errors
 /// When the device is refused, or the storage fails.
@@ -23,6 +24,7 @@ pub async fn poll(
     let record = deps.registry.registration(request.registration_id).await?;
     if let Some(record) = record
         && let Evidence::Certificate(chain) = claim.evidence()
+        && !matches!(record.state, RegistrationState::Disabled { .. })
         && is_registered_with(&record, chain.leaf())
     {
         return Ok(Some(record));

@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
-use ids::Thumbprint;
+use ids::{Thumbprint, Timestamp};
 use pki::{PeerChain, PresentedChain, UnreadChain};
 use wire::dps::TpmClaim;
+use wire::sas::UnverifiedToken;
+
+use crate::attest::SKEW;
 
 /// The means of proof that came with a request, whatever the door.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,6 +73,16 @@ impl Presented<'_> {
             return Some(Mark::Token(hash));
         }
         self.chain.map(|chain| Mark::Leaf(chain.leaf().sha256()))
+    }
+}
+
+impl Presented<'_> {
+    /// Until when the token counts, with what clocks may differ; `None` without a token. One that cannot be read never counts.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Timestamp> {
+        let token = self.token?;
+        let token = UnverifiedToken::parse(token.reveal()).ok();
+        Some(token.map_or(Timestamp::from_ticks(0), |token| token.expiry().plus(SKEW)))
     }
 }
 

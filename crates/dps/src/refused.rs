@@ -8,21 +8,22 @@ use std::time::Duration;
 
 use ids::{Thumbprint, Timestamp};
 use metrics::counter;
-use registry::RefusalDraft;
+use registry::{EnrolledBy, EnrollmentKey, RefusalDraft};
 use wire::verdict::RefusalReport;
 
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalReason};
 
 /// The same refusal is written at most once in this time.
 const AGAIN: Duration = Duration::from_secs(10);
 /// Different refusals remembered at once, about 100 bytes each.
 const REMEMBERED: usize = 8192;
-/// Refusals written in one second, at most.
+/// Refusals of one service written in one second, at most.
 const PER_SECOND: u32 = 200;
 
 /// What makes two refusals the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
+    id_scope: String,
     folded: String,
     reason: &'static str,
     credential: [u8; 32],
@@ -33,7 +34,8 @@ struct Seen {
     /// When it was last written, and how often it came since.
     kinds: HashMap<Kind, (Timestamp, u32)>,
     second: i64,
-    written: u32,
+    /// In this second, by ID scope: one service's flood is not another's.
+    written: HashMap<String, u32>,
 }
 
 /// What becomes of a refusal.
@@ -72,6 +74,7 @@ impl Refused {
     #[must_use]
     pub fn turn(
         &self,
+        id_scope: &str,
         refusal: &Refusal,
         error_code: u32,
         address: Option<IpAddr>,
@@ -79,6 +82,7 @@ impl Refused {
     ) -> Option<RefusalDraft> {
         let reason = refusal.reason.code();
         let kind = Kind {
+            id_scope: id_scope.to_owned(),
             folded: refusal.registration_id.folded().to_owned(),
             reason,
             credential: credential(refusal),
@@ -103,6 +107,7 @@ impl Refused {
             times,
             address,
             report,
+            disabled: disabled(refusal),
         })
     }
 
@@ -119,17 +124,28 @@ impl Refused {
                 .retain(|_, (written, _)| written.plus(AGAIN) > now);
         }
         if seen.second != now.unix_seconds() {
-            (seen.second, seen.written) = (now.unix_seconds(), 0);
+            seen.second = now.unix_seconds();
+            seen.written.clear();
         }
         let full = seen.kinds.len() >= REMEMBERED && !seen.kinds.contains_key(&kind);
-        if seen.written >= PER_SECOND || full {
+        let written = seen.written.entry(kind.id_scope.clone()).or_default();
+        if *written >= PER_SECOND || full {
             // Not silent: it is in the metrics, and the log line of the refusal is written all the same.
             return Turn::Wait(Cause::Flood);
         }
-        seen.written += 1;
+        *written += 1;
         let (_, since) = seen.kinds.insert(kind, (now, 0)).unwrap_or((now, 0));
         let times = since.saturating_add(1);
         Turn::Write { times }
+    }
+}
+
+/// The entry that refused because it is disabled.
+fn disabled(refusal: &Refusal) -> Option<EnrolledBy> {
+    match &refusal.reason {
+        RefusalReason::Disabled(EnrollmentKey::Individual(_)) => Some(EnrolledBy::Individual),
+        RefusalReason::Disabled(EnrollmentKey::Group(id)) => Some(EnrolledBy::Group(id.clone())),
+        _ => None,
     }
 }
 
@@ -157,6 +173,7 @@ mod tests {
 
     fn kind(name: &str) -> Kind {
         Kind {
+            id_scope: "0ne1".to_owned(),
             folded: name.to_owned(),
             reason: "not_enrolled",
             credential: [0; 32],

@@ -14,7 +14,7 @@ use wire::dps::CsrClaim;
 
 use crate::allocate::{self, AllocationError, Asking, Route};
 use crate::attest::{self, Tpms, Verifiers};
-use crate::enrollment::{self, GroupCache, KnownGroups};
+use crate::enrollment::{self, GroupCache, KeyedGroups, KnownGroups};
 use crate::health::Vitals;
 use crate::issue::{self, IssueFault};
 use crate::presented::Presented;
@@ -51,6 +51,8 @@ pub struct Deps {
     pub groups: Arc<GroupCache>,
     /// Those of the service, by their certificates.
     pub known: KnownGroups,
+    /// Those whose devices derive keys.
+    pub keyed: KeyedGroups,
     /// The CAs that issue to devices.
     pub device_issuers: Arc<ca::DeviceIssuers>,
 }
@@ -64,6 +66,7 @@ impl Deps {
             issuers: self.issuers.clone(),
             groups: self.groups.clone(),
             known: KnownGroups::default(),
+            keyed: KeyedGroups::default(),
             device_issuers: self.device_issuers.clone(),
         }
     }

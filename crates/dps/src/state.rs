@@ -17,6 +17,15 @@ pub fn told(
     registry: &Registry,
 ) -> Result<RegistrationState, ResourceFault> {
     let mut state = of(record);
+    if state.status == RegistrationStatus::Disabled {
+        // Device daemons cannot read that word. The device has proved itself by now: its entry is enabled again.
+        let message = "the enrollment was disabled; register again";
+        fail(
+            &mut state,
+            DpsErrorCode::EnrollmentConflict.code(),
+            message.to_owned(),
+        );
+    }
     if let Some(id) = state.detail.trust_bundle_id.take() {
         let bundle = registry.trust_bundle(&id)?;
         state.trust_bundle = bundle.map(resource::describe_bundle).transpose()?;
@@ -53,6 +62,10 @@ fn of(record: &RegistrationRecord) -> RegistrationState {
             state.status = RegistrationStatus::Assigning;
             // What opens the hub is of use once there is one.
             state.detail.tpm = None;
+            withhold(&mut state.detail);
+        }
+        Stored::Disabled { .. } => {
+            state.status = RegistrationStatus::Disabled;
             withhold(&mut state.detail);
         }
         Stored::Failed { code, message, .. } => fail(&mut state, *code, message.clone()),

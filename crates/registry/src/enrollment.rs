@@ -209,6 +209,11 @@ pub enum EnrollmentError {
     /// It names an issuer or a trust bundle that is not there. DPS answers 400.
     #[error("{0} does not exist; make it first")]
     NoResource(ResourceName),
+    /// More groups whose devices derive keys than a token can be tried with. DPS answers 400.
+    #[error(
+        "a provisioning service has at most {0} enrollment groups with symmetric keys; delete one, or let devices share a group"
+    )]
+    TooManyKeyed(usize),
     /// Its device is blocked: what keeps the device out stays as it is. DPS answers 409.
     #[error(
         "the device of {key} is blocked; take the block back first: muster dps unblock --registration-id {id}",

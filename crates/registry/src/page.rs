@@ -72,6 +72,15 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// Makes a page of what was read; `more` says that there is another one.
+    pub(crate) fn of(items: Vec<T>, more: bool, after: impl FnOnce(&T) -> Continuation) -> Self {
+        let continuation = items.last().filter(|_| more).map(after);
+        Self {
+            items,
+            continuation,
+        }
+    }
+
     /// Makes a page of up to `limit + 1` items that were read: one more than `limit` says that there is another page.
     pub(crate) fn cut(
         mut items: Vec<T>,

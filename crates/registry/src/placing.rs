@@ -5,7 +5,7 @@ use ids::{DeviceId, HubName};
 use serde::{Deserialize, Serialize};
 
 use crate::register::{Decision, DeviceStep, OldDevice, Place, Situation, decide};
-use crate::registration::ReprovisionPolicy;
+use crate::registration::{ReprovisionPolicy, Substatus};
 use crate::service::LinkedHub;
 
 /// A place with the hub that it is in.
@@ -36,6 +36,8 @@ pub struct Whereabouts {
     /// Where it shall be.
     pub wanted: Spot,
     pub(crate) policy: ReprovisionPolicy,
+    /// What the device was told of the assignment that stands.
+    pub(crate) told: Option<Substatus>,
     pub(crate) plan: Option<Plan>,
 }
 
@@ -59,6 +61,7 @@ impl Whereabouts {
             previous_exists,
             wanted: &self.wanted.place(),
             wanted_exists,
+            told: self.told,
         };
         Plan {
             decision: decide(situation, self.policy),
@@ -191,6 +194,7 @@ mod tests {
             previous: previous.map(spot),
             wanted: spot(wanted),
             policy: ReprovisionPolicy::MigrateData,
+            told: None,
             plan,
         }
     }

@@ -4,6 +4,7 @@ use ids::{RegistrationId, Timestamp};
 use serde_json::Value;
 
 use crate::page::Continuation;
+use crate::registration::EnrolledBy;
 
 /// A registration that was not let in, for the operator. Its device learned less.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,8 @@ pub struct RefusalDraft {
     pub address: Option<IpAddr>,
     /// What was seen and tried, and what to do.
     pub report: Value,
+    /// The entry that refused it because it is disabled: the record of the registration says so.
+    pub disabled: Option<EnrolledBy>,
 }
 
 /// A stored refusal.

@@ -25,6 +25,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) wanted: &'a Place,
     /// Whether there is such a device already.
     pub(crate) wanted_exists: bool,
+    /// What the device was told of the assignment that stands.
+    pub(crate) told: Option<Substatus>,
 }
 
 /// What to do with the hub device.
@@ -82,7 +84,7 @@ pub(crate) fn decide(situation: Situation<'_>, policy: ReprovisionPolicy) -> Dec
         return first(situation);
     };
     if policy == ReprovisionPolicy::Never || previous == situation.wanted {
-        return again(previous, situation.previous_exists, policy);
+        return again(previous, situation, policy);
     }
     let (step, old) = match (policy, situation.previous_exists, situation.wanted_exists) {
         (ReprovisionPolicy::ResetData, previous_exists, wanted_exists) => {
@@ -133,18 +135,25 @@ fn first(situation: Situation<'_>) -> Decision {
     }
 }
 
-/// Another registration at the same place.
-fn again(place: &Place, exists: bool, policy: ReprovisionPolicy) -> Decision {
+/// Another registration at the same place. By default what the device was told of the assignment stays as true as it was.
+fn again(place: &Place, situation: Situation<'_>, policy: ReprovisionPolicy) -> Decision {
+    let exists = situation.previous_exists;
     let reset = policy == ReprovisionPolicy::ResetData;
     let step = match (exists, reset) {
         (false, _) => DeviceStep::Create,
         (true, true) => DeviceStep::Reset,
         (true, false) => DeviceStep::Refresh,
     };
-    let substatus = if reset {
-        Substatus::DeviceDataReset
-    } else {
-        Substatus::ReprovisionedToInitialAssignment
+    let substatus = match (policy, situation.told) {
+        (ReprovisionPolicy::ResetData, _) => Substatus::DeviceDataReset,
+        (ReprovisionPolicy::Never, _) => Substatus::ReprovisionedToInitialAssignment,
+        (ReprovisionPolicy::MigrateData, Some(Substatus::DeviceDataMigrated)) if exists => {
+            Substatus::DeviceDataMigrated
+        }
+        (ReprovisionPolicy::MigrateData, Some(Substatus::DeviceDataReset)) if exists => {
+            Substatus::DeviceDataReset
+        }
+        (ReprovisionPolicy::MigrateData, _) => Substatus::InitialAssignment,
     };
     Decision {
         place: place.clone(),
@@ -188,6 +197,38 @@ mod tests {
         assert_eq!(aim(Some("b"), Never, &[]), "b");
     }
 
+    /// R3: Azure's integration tests read `initialAssignment` after a second registration by the default policy.
+    #[test]
+    fn another_registration_at_the_same_hub_is_told_what_the_one_before_was() {
+        let again = |told, exists, policy| {
+            let (previous, wanted) = (place("a"), place("a"));
+            let situation = Situation {
+                previous: Some(&previous),
+                previous_exists: exists,
+                wanted: &wanted,
+                wanted_exists: exists,
+                told,
+            };
+            decide(situation, policy).substatus
+        };
+        let (first, moved) = (Some(InitialAssignment), Some(DeviceDataMigrated));
+        assert_eq!(again(first, true, MigrateData), InitialAssignment);
+        assert_eq!(again(moved, true, MigrateData), DeviceDataMigrated);
+        assert_eq!(
+            again(Some(DeviceDataReset), true, MigrateData),
+            DeviceDataReset
+        );
+        assert_eq!(
+            again(moved, false, MigrateData),
+            InitialAssignment,
+            "it is made anew"
+        );
+        let never = Some(ReprovisionedToInitialAssignment);
+        assert_eq!(again(never, true, MigrateData), InitialAssignment);
+        assert_eq!(again(first, true, Never), ReprovisionedToInitialAssignment);
+        assert_eq!(again(first, true, ResetData), DeviceDataReset);
+    }
+
     #[test]
     fn the_table_of_reprovision_policies() {
         let same = Some("a");
@@ -197,10 +238,10 @@ mod tests {
         let table = [
             (None, false, false, MigrateData, "a", Create, OldDevice::None, InitialAssignment),
             (None, false, true, ResetData, "a", Refresh, OldDevice::None, InitialAssignment),
-            (same, true, true, MigrateData, "a", Refresh, OldDevice::None, ReprovisionedToInitialAssignment),
+            (same, true, true, MigrateData, "a", Refresh, OldDevice::None, InitialAssignment),
             (same, true, true, ResetData, "a", Reset, OldDevice::None, DeviceDataReset),
             (same, true, true, Never, "a", Refresh, OldDevice::None, ReprovisionedToInitialAssignment),
-            (same, false, false, MigrateData, "a", Create, OldDevice::None, ReprovisionedToInitialAssignment),
+            (same, false, false, MigrateData, "a", Create, OldDevice::None, InitialAssignment),
             (other, true, false, MigrateData, "a", Refresh, OldDevice::Move, DeviceDataMigrated),
             (other, true, true, MigrateData, "a", Refresh, OldDevice::Delete, DeviceDataMigrated),
             (other, true, false, ResetData, "a", Create, OldDevice::Delete, DeviceDataReset),
@@ -217,6 +258,7 @@ mod tests {
                 previous_exists,
                 wanted: &wanted,
                 wanted_exists,
+                told: None,
             };
             let decision = decide(situation, policy);
             let expected = Decision {

@@ -163,6 +163,17 @@ pub enum Substatus {
 }
 
 impl Substatus {
+    const ALL: [Self; 4] = [
+        Self::InitialAssignment,
+        Self::DeviceDataMigrated,
+        Self::DeviceDataReset,
+        Self::ReprovisionedToInitialAssignment,
+    ];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+
     /// The wire's spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -192,6 +203,11 @@ pub enum RegistrationState {
     /// It waits for somebody outside this process.
     Assigning {
         /// An assignment from before that still stands.
+        previous: Option<(HubName, DeviceId)>,
+    },
+    /// The device was refused because its enrollment is disabled.
+    Disabled {
+        /// An assignment from before, for when it is enabled again.
         previous: Option<(HubName, DeviceId)>,
     },
     /// The last attempt failed after the device had proved itself.
@@ -233,6 +249,7 @@ impl RegistrationRecord {
         match &self.state {
             RegistrationState::Assigned { hub, device_id, .. } => Some((hub, device_id)),
             RegistrationState::Assigning { previous }
+            | RegistrationState::Disabled { previous }
             | RegistrationState::Failed { previous, .. } => {
                 previous.as_ref().map(|(hub, device)| (hub, device))
             }

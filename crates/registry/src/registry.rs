@@ -83,6 +83,8 @@ pub const MAX_SERVICES: usize = 100;
 pub const MAX_AUTHORITIES: usize = 25;
 /// Most issuers of device certificates, and most trust bundles, of a provisioning service.
 pub const MAX_RESOURCES: usize = 25;
+/// Most enrollment groups with symmetric keys of a provisioning service: a token names none, so that all of them are tried.
+pub const MAX_KEYED_GROUPS: usize = 1000;
 /// Most shared access policies of a provisioning service.
 pub const MAX_POLICIES: usize = 50;
 

@@ -75,6 +75,23 @@ impl View<'_> {
         self.file
     }
 
+    /// Runs reads that belong together: all of one moment, also where each would otherwise see what was committed before it.
+    ///
+    /// # Errors
+    /// What `work` answers, or the storage fails.
+    pub fn at_once<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if !self.connection.is_autocommit() {
+            return work(self);
+        }
+        let begun = self.connection.unchecked_transaction();
+        // Dropping it ends it; there is nothing to roll back.
+        let _moment = begun.map_err(|error| StoreError::sql("reading", self.file, error))?;
+        work(self)
+    }
+
     pub(crate) fn one<T>(
         &self,
         sql: &'static str,
@@ -86,6 +103,32 @@ impl View<'_> {
                 .prepare_cached(sql)?
                 .query_row(params, read)
                 .optional()
+        };
+        run().map_err(|error| StoreError::sql("reading", self.file, error))
+    }
+
+    /// Up to `limit` rows, fewer when their documents are long; one at least. The statement asks for one more than `limit`.
+    pub(crate) fn page<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        limit: usize,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Result<PageRows<T>, StoreError> {
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut found = statement.query(params)?;
+            let (mut rows, mut read_bytes) = (Vec::new(), 0);
+            while let Some(row) = found.next()? {
+                if rows.len() >= limit || read_bytes >= PAGE_BYTES {
+                    return Ok(PageRows { rows, more: true });
+                }
+                let row = read(row)?;
+                read_bytes += bytes(&row);
+                rows.push(row);
+            }
+            Ok(PageRows { rows, more: false })
         };
         run().map_err(|error| StoreError::sql("reading", self.file, error))
     }
@@ -106,6 +149,18 @@ impl View<'_> {
     }
 }
 
+/// Rows of a page, and whether there are more after them.
+#[derive(Debug)]
+pub struct PageRows<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// Bytes of documents after which a page ends: a thousand of the largest would be half a gigabyte, and several times that when read.
+const PAGE_BYTES: usize = 8 << 20;
+
 /// What runs after the commit, on the writer's thread.
 pub(crate) type AfterCommit = Box<dyn FnOnce() + Send>;
 
@@ -115,6 +170,7 @@ pub struct Tx<'c> {
     wrote: Cell<bool>,
     guarded: Cell<bool>,
     left: RefCell<Leftover>,
+    group: u64,
 }
 
 /// What a job leaves for the end of its transaction.
@@ -137,13 +193,20 @@ impl<'c> Deref for Tx<'c> {
 }
 
 impl<'c> Tx<'c> {
-    pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>) -> Self {
+    pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>, group: u64) -> Self {
         Self {
             view: View { connection, file },
             wrote: Cell::new(false),
             guarded: Cell::new(false),
             left: RefCell::default(),
+            group,
         }
+    }
+
+    /// Which commit of this process it is: jobs of the same one see what those before them wrote, although nobody else does yet.
+    #[must_use]
+    pub fn group(&self) -> u64 {
+        self.group
     }
 
     /// Calls `tell` once the transaction is durable, in the order of commits. It must not wait.

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{StoreError, Tx, View};
+use crate::{PageRows, StoreError, Tx, View};
 
 /// An enrollment entry.
 #[derive(Clone, PartialEq, Eq)]
@@ -139,10 +139,11 @@ impl View<'_> {
         kind: &str,
         after: &str,
         limit: usize,
-    ) -> Result<Vec<EnrollmentRow>, StoreError> {
+    ) -> Result<PageRows<EnrollmentRow>, StoreError> {
         let sql =
             select!("WHERE id_scope = ?1 AND kind = ?2 AND folded > ?3 ORDER BY folded LIMIT ?4");
-        self.all(sql, params![id_scope, kind, after, limit], read)
+        let values = params![id_scope, kind, after, limit + 1];
+        self.page(sql, values, limit, read, |row| row.document.len())
     }
 
     /// Row id and etag of the entry that has this certificate.

@@ -38,7 +38,7 @@ pub mod log;
 pub use authorities::AuthorityRow;
 pub use blocks::BlockedRow;
 pub use configurations::ConfigurationRow;
-pub use connection::{Tx, View};
+pub use connection::{PageRows, Tx, View};
 pub use directory::DataDirectory;
 pub use enrollments::{CertificateRow, Deciding, EnrollmentRow};
 pub use errands::ErrandRow;

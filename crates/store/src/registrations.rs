@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rusqlite::{Row, params};
 
-use crate::{StoreError, Tx, View};
+use crate::{PageRows, StoreError, Tx, View};
 
 /// A registration record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,10 +116,15 @@ impl View<'_> {
         group_folded: &str,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<RegistrationRow>, StoreError> {
+    ) -> Result<PageRows<RegistrationRow>, StoreError> {
         let sql =
             select!("WHERE id_scope = ?1 AND group_folded = ?2 AND id > ?3 ORDER BY id LIMIT ?4");
-        self.all(sql, params![id_scope, group_folded, after, limit], read)
+        let values = params![id_scope, group_folded, after, limit + 1];
+        let bytes = |row: &RegistrationRow| {
+            let detail = row.detail.as_ref().map_or(0, |text| text.len());
+            detail + row.payload.as_ref().map_or(0, String::len)
+        };
+        self.page(sql, values, limit, read, bytes)
     }
 }
 

@@ -17,6 +17,8 @@ const QUEUE: usize = 4096;
 const BACKGROUND: usize = 64;
 /// Scans that run at once; they are long and would otherwise take every core from the point reads.
 const SCANS: usize = 2;
+/// Short ones, beside them: what registrations and loops wait for does not stand behind somebody's pages.
+const SHORT_SCANS: usize = 2;
 
 /// The database of a data directory. Cheap to clone; the last clone that is dropped waits for the writer to finish.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ struct Shared {
     readers: Readers,
     scans: Arc<Semaphore>,
     background: Semaphore,
+    short_scans: Arc<Semaphore>,
     regroupings: Arc<AtomicU64>,
     file: Arc<Path>,
     directory: DataDirectory,
@@ -62,6 +65,7 @@ impl Store {
             limits: audit,
             regroupings: regroupings.clone(),
             chains: None,
+            group: 0,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -73,6 +77,7 @@ impl Store {
             readers: Readers::new(file.clone()),
             scans: Arc::new(Semaphore::new(SCANS)),
             background: Semaphore::new(BACKGROUND),
+            short_scans: Arc::new(Semaphore::new(SHORT_SCANS)),
             regroupings,
             file,
             directory,
@@ -186,8 +191,31 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.scan_with(&self.shared.scans, work).await
+    }
+
+    /// Like [`scan`](Self::scan), for reads that others wait for and that are bounded to some milliseconds: they have places of
+    /// their own.
+    ///
+    /// # Errors
+    /// What `work` answers, or the storage fails.
+    pub async fn scan_shortly<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.scan_with(&self.shared.short_scans, work).await
+    }
+
+    async fn scan_with<T, E, F>(&self, places: &Arc<Semaphore>, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         let stopped = || StoreError::words("reading", &self.shared.file, "the server is stopping");
-        let permit = self.shared.scans.clone().acquire_owned().await;
+        let permit = places.clone().acquire_owned().await;
         let permit = permit.map_err(|_| stopped())?;
         let shared = self.shared.clone();
         let scan = tokio::task::spawn_blocking(move || {

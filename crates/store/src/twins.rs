@@ -1,7 +1,7 @@
 use rusqlite::{Row, params};
 
 use crate::identities::{identity_columns, read_identity};
-use crate::{IdentityKey, IdentityRow, StoreError, Tx, View};
+use crate::{IdentityKey, IdentityRow, PageRows, StoreError, Tx, View};
 
 /// The twin of an identity. Documents are JSON texts; `None` stands for `{}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -98,6 +98,19 @@ macro_rules! select {
     };
 }
 
+/// How long the documents of a twin are.
+fn bytes((_, twin): &(IdentityRow, TwinRow)) -> usize {
+    let documents = [
+        &twin.tags,
+        &twin.desired,
+        &twin.reported,
+        &twin.configurations,
+        &twin.desired_metadata,
+        &twin.reported_metadata,
+    ];
+    documents.into_iter().flatten().map(String::len).sum()
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<(IdentityRow, TwinRow)> {
     let twin = TwinRow {
         version: row.get(16)?,
@@ -167,11 +180,12 @@ impl View<'_> {
         hub: &str,
         after: &str,
         limit: usize,
-    ) -> Result<Vec<(IdentityRow, TwinRow)>, StoreError> {
+    ) -> Result<PageRows<(IdentityRow, TwinRow)>, StoreError> {
         let sql = select!(
             "WHERE hub = ?1 AND device_id > ?2 AND module_id = '' ORDER BY device_id LIMIT ?3"
         );
-        self.all(sql, params![hub, after, limit], read)
+        let values = params![hub, after, limit + 1];
+        self.page(sql, values, limit, read, bytes)
     }
 
     /// Modules of a hub with their twins, after a device and module id, in order.
@@ -183,12 +197,13 @@ impl View<'_> {
         hub: &str,
         after: (&str, &str),
         limit: usize,
-    ) -> Result<Vec<(IdentityRow, TwinRow)>, StoreError> {
+    ) -> Result<PageRows<(IdentityRow, TwinRow)>, StoreError> {
         let sql = select!(
             "WHERE hub = ?1 AND (device_id, module_id) > (?2, ?3) AND module_id > ''
              ORDER BY device_id, module_id LIMIT ?4"
         );
-        self.all(sql, params![hub, after.0, after.1, limit], read)
+        let values = params![hub, after.0, after.1, limit + 1];
+        self.page(sql, values, limit, read, bytes)
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) enum Lane {
 /// A job on its way to the writer.
 pub(crate) trait Job: Send {
     /// Runs inside the transaction.
-    fn run(&mut self, connection: &Connection, file: &Arc<Path>) -> Ran;
+    fn run(&mut self, connection: &Connection, file: &Arc<Path>, group: u64) -> Ran;
     /// Answers the caller, after the commit or its failure.
     fn answer(self: Box<Self>, failure: Option<&StoreError>);
 }
@@ -80,11 +80,11 @@ where
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn run(&mut self, connection: &Connection, file: &Arc<Path>) -> Ran {
+    fn run(&mut self, connection: &Connection, file: &Arc<Path>, group: u64) -> Ran {
         let Some(work) = self.work.take() else {
             return Ran::default();
         };
-        let tx = Tx::new(connection, file);
+        let tx = Tx::new(connection, file, group);
         // A panic in one job must not end the writer, and with it the server.
         let run = || {
             if self.may_turn_back {
@@ -177,6 +177,8 @@ pub(crate) struct Writer {
     pub(crate) regroupings: Arc<AtomicU64>,
     /// Where the audit stands; `None` before the first commit and after one that failed.
     pub(crate) chains: Option<Chains>,
+    /// Counts transactions.
+    pub(crate) group: u64,
 }
 
 impl Writer {
@@ -235,6 +237,7 @@ impl Writer {
 
     /// Runs what waits, as far as one transaction goes, and commits it. The jobs that ran are in `group`, also when it fails.
     fn commit(&mut self, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AfterCommit>, StoreError> {
+        self.group += 1;
         let begun = Instant::now();
         let mut left = Leftover::default();
         let run = self
@@ -286,7 +289,7 @@ impl Writer {
 
     /// Runs one job so that its failure leaves its neighbours' writes alone; what it leaves for the end.
     fn run_one(&self, job: &mut dyn Job) -> Result<Leftover, StoreError> {
-        let ran = job.run(&self.connection, &self.file);
+        let ran = job.run(&self.connection, &self.file, self.group);
         if self.connection.is_autocommit() {
             let cause = "the transaction was ended by an error of the disk";
             return Err(StoreError::words("writing", &self.file, cause));
@@ -320,7 +323,7 @@ impl Writer {
         if entries.is_empty() {
             return Ok(());
         }
-        let tx = Tx::new(&self.connection, &self.file);
+        let tx = Tx::new(&self.connection, &self.file, self.group);
         let mut chains = match self.chains.take() {
             Some(chains) => chains,
             None => Chains::load(&tx, self.limits)?,

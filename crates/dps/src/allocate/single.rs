@@ -3,13 +3,23 @@ use registry::LinkedHub;
 
 use super::AllocationError;
 
+/// How many hubs a list names: the same one twice is one.
+pub fn distinct(listed: &[HubHost]) -> usize {
+    let is_first = |(place, host): &(usize, &HubHost)| {
+        listed[..*place]
+            .iter()
+            .all(|before| !before.is_exactly(host))
+    };
+    listed.iter().enumerate().filter(is_first).count()
+}
+
 /// Static allocation: the one hub that the enrollment lists.
 pub(super) fn single<'h>(
     listed: &[HubHost],
     candidates: &[&'h LinkedHub],
 ) -> Result<&'h LinkedHub, AllocationError> {
-    match (listed, candidates) {
-        ([_], [hub]) => Ok(hub),
-        _ => Err(AllocationError::NotOne(listed.len())),
+    match (distinct(listed), candidates) {
+        (1, [hub]) => Ok(hub),
+        (other, _) => Err(AllocationError::NotOne(other)),
     }
 }

@@ -137,8 +137,11 @@ fn static_takes_exactly_one() {
         hubs[0].name
     );
     assert_eq!(single(&[], &all).unwrap_err(), AllocationError::NotOne(0));
+    let twice = [host.clone(), HubHost::parse("A.example").unwrap()];
+    assert_eq!(single(&twice, &all[..1]).unwrap().name, hubs[0].name);
+    let other = HubHost::parse("b.example").unwrap();
     assert_eq!(
-        single(&[host.clone(), host], &all).unwrap_err(),
+        single(&[host, other], &all).unwrap_err(),
         AllocationError::NotOne(2)
     );
 }

@@ -64,25 +64,20 @@ pub(super) fn by_group_keys(
     groups: &[Arc<Entry>],
     now: Timestamp,
 ) -> Result<(KeyPair, EnrollmentMatch), Box<Refusal>> {
-    let mut fault = SasError::Signature;
+    // What is wrong with a token whatever its key is found before any key is derived.
+    match claim.verify(token, [], now) {
+        Ok(_) | Err(SasError::Signature) => {}
+        Err(other) => return Err(claim.refuse(RefusalReason::Token(other), None)),
+    }
     for group in groups {
-        match derived_of(claim, token, group, now) {
-            Ok(Some(keys)) => {
-                let matched = EnrollmentMatch::of_enabled(Arc::clone(group));
-                let matched = matched.map_err(|r| claim.refuse(r, Some(group.key())))?;
-                return Ok((keys, matched));
-            }
-            Ok(None) => {}
-            Err(other) => fault = other,
+        let keys = derived_of(claim, token, group, now);
+        if let Some(keys) = keys.map_err(|error| claim.refuse(error.into(), None))? {
+            let matched = EnrollmentMatch::of_enabled(Arc::clone(group));
+            let matched = matched.map_err(|r| claim.refuse(r, Some(group.key())))?;
+            return Ok((keys, matched));
         }
     }
-    Err(claim.refuse(
-        match fault {
-            SasError::Signature => RefusalReason::NoGroupKey,
-            other => RefusalReason::Token(other),
-        },
-        None,
-    ))
+    Err(claim.refuse(RefusalReason::NoGroupKey, None))
 }
 
 /// The device's keys in a group, if one of them signed the token. Operators are told to derive from the lower-case id, and

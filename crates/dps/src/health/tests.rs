@@ -108,3 +108,20 @@ proptest! {
         }
     }
 }
+
+/// D4: calls that end at the same time all count.
+#[test]
+fn no_failure_is_lost_among_many_at_once() {
+    let (vitals, hub) = (Vitals::default(), remote("AAECAwQFBgcICQoLDA0ODw=="));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    vitals.observe(&hub, Some("refused".to_owned()), START);
+                }
+            });
+        }
+    });
+    let failing = vitals.of(&hub).failing().cloned().unwrap();
+    assert_eq!(failing.failures, 16_000);
+}

@@ -10,10 +10,11 @@ use registry::{
 use serde_json::Value;
 use wire::dps::{RegistrationState, RegistrationStatus};
 use wire::enrollment::MAX_BODY;
+use wire::lenient::BodyError;
 use wire::{http as wire_http, lenient};
 
 use super::authorize::authorize;
-use super::{Incoming, Reply};
+use super::{Incoming, Reply, query_text};
 use crate::admin::{Judge, Uploaded};
 use crate::authority::AuthorityFault;
 use crate::enrollment::{Secrets, shown};
@@ -116,7 +117,6 @@ pub(super) async fn mechanism(
     Ok(Reply::json(StatusCode::OK, &document["attestation"]))
 }
 
-/// Every query text means "all": `az` sends a Python representation of its query object.
 pub(super) async fn query(
     dps: &Dps,
     request: Incoming<'_>,
@@ -138,13 +138,25 @@ pub(super) async fn query(
     Ok(paged(&rows, &found, item_type))
 }
 
-/// Reads the body of a query: absent, or any JSON.
+/// Reads the body of a query: absent, or one that asks for everything. A condition that is not applied would be answered with rows that
+/// do not meet it.
 pub(super) async fn read_query(request: Incoming<'_>) -> Result<(), ServiceFault> {
     let body = request.read(MAX_BODY).await?;
-    if !body.is_empty() {
-        lenient::parse_exactly(&body)?;
+    if body.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let body = lenient::parse_exactly(&body)?;
+    match body.get("query") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(text)) if query_text::asks_for_all(text) => Ok(()),
+        Some(text) => {
+            let shown: String = text.to_string().chars().take(200).collect();
+            let problem = format!(
+                "{shown} is not supported: send \"SELECT *\", \"SELECT * FROM enrollments\" or no query, and choose among the rows that come"
+            );
+            Err(BodyError::new("query", problem).into())
+        }
+    }
 }
 
 /// Which page a query asks for.

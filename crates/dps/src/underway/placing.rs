@@ -7,7 +7,7 @@ use registry::{
 };
 use serde_json::{Map, Value};
 use wire::error::DpsErrorCode;
-use wire::identity::Status;
+use wire::identity::{Authentication, Status};
 use wire::remote_hub::{NewDevice, RemoteTwin};
 
 use super::{Attempt, Setback};
@@ -23,6 +23,8 @@ enum Fault {
     Stale,
     /// Its registration is another one by now, and gone on with by itself.
     Gone,
+    /// A device that was not there when the plan was made is there now, and this plan has not made it.
+    Appeared,
 }
 
 impl From<RemoteFault> for Fault {
@@ -59,6 +61,11 @@ pub async fn go_on(mut attempt: Attempt<'_>, placing: Placing) -> Result<(), Sto
     let (failure, may_pass, said) = match fault {
         Fault::Storage(error) => return Err(error),
         Fault::Gone => return Ok(()),
+        // It was decided anew once, and then somebody deleted it and made it again.
+        Fault::Appeared => {
+            let why = "the device was changed at its hub meanwhile; register again";
+            (message(DpsErrorCode::ServiceUnavailable, why), true, None)
+        }
         Fault::Assign(error) => (register::assignment_failure(&error), false, None),
         Fault::Stale => {
             let why = "too many registrations wait for this hub; register again";
@@ -91,11 +98,17 @@ async fn place(attempt: &mut Attempt<'_>, placing: &Placing) -> Result<(), Fault
     let whereabouts = registry
         .whereabouts(&attempt.ticket, &placing.choice)
         .await?;
-    let plan = match whereabouts.begun() {
-        Some(plan) => plan,
-        None => decide(attempt, &whereabouts).await?,
+    let (mut plan, begun_before) = match whereabouts.begun() {
+        Some(plan) => (plan, true),
+        None => (decide(attempt, &whereabouts).await?, false),
     };
-    let carried = act(attempt, placing, &whereabouts, &plan).await?;
+    let mut acted = act(attempt, placing, &whereabouts, (&plan, begun_before)).await;
+    if let Err(Fault::Appeared) = acted {
+        // It is found now, and keeps what it has, as one that was made beforehand.
+        plan = decide(attempt, &whereabouts).await?;
+        acted = act(attempt, placing, &whereabouts, (&plan, false)).await;
+    }
+    let carried = acted?;
     let placed = Placed {
         placing: placing.clone(),
         plan,
@@ -145,7 +158,7 @@ async fn act(
     attempt: &Attempt<'_>,
     placing: &Placing,
     whereabouts: &Whereabouts,
-    plan: &Plan,
+    (plan, begun_before): (&Plan, bool),
 ) -> Result<Option<Carried>, Fault> {
     let carried = match (plan.step(), &whereabouts.previous) {
         (PlanStep::Bring, Some(previous)) => read(attempt, previous).await?,
@@ -158,6 +171,7 @@ async fn act(
             attempt,
             placing,
             target,
+            begun_before,
         };
         match plan.step() {
             PlanStep::Create | PlanStep::Bring => work.make(carried.as_ref()).await?,
@@ -238,10 +252,13 @@ struct AtHub<'a> {
     attempt: &'a Attempt<'a>,
     placing: &'a Placing,
     target: &'a Spot,
+    /// Whether an earlier try may have made the device.
+    begun_before: bool,
 }
 
 impl AtHub<'_> {
-    /// A device that there was not when the plan was made: one that is there now is what an earlier try made.
+    /// A device that there was not when the plan was made. One that is there now is what an earlier try made, if there was one and it
+    /// proves itself as that made it; another one is somebody's who was faster.
     async fn make(&self, carried: Option<&Carried>) -> Result<(), Fault> {
         let registrant = &self.attempt.underway.registrant;
         let authentication = registrant.proof.authentication();
@@ -255,7 +272,7 @@ impl AtHub<'_> {
         };
         let created = self.remote.create(&new).await?;
         if !created {
-            self.prove_by_now(new.iot_edge).await?;
+            self.require_own(&authentication).await?;
         }
         let [tags, desired] = self.twin(carried)?;
         // The twin of a new device is empty.
@@ -264,6 +281,15 @@ impl AtHub<'_> {
             self.remote.put_twin(id, &body).await?;
         }
         Ok(())
+    }
+
+    async fn require_own(&self, made_with: &Authentication) -> Result<(), Fault> {
+        let found = self.remote.device(&self.target.device_id).await?;
+        let found = found.ok_or_else(|| self.remote.changed())?;
+        match self.begun_before && found.authentication.as_ref() == Some(made_with) {
+            true => Ok(()),
+            false => Err(Fault::Appeared),
+        }
     }
 
     /// A device that was there keeps all but what it proves itself with; its twin as well, unless it starts again or a webhook

@@ -157,3 +157,34 @@ async fn a_device_is_found_by_what_its_hub_calls_it() {
     assert_eq!(service.status("Lathe").await, Status::Enabled);
     service.provision("edge-001", &shown).await;
 }
+
+/// A9: an operator of the hub who disables the device during a block is not overruled when the block is taken back.
+#[tokio::test]
+async fn what_the_hub_disabled_since_stays_disabled() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
+    service.provision("device-1", &shown).await;
+    service.block(Method::PUT, "device-1").await;
+    let hub = service.registry.service().hubs[0].name.clone();
+    let device = ids::DeviceId::parse("device-1").unwrap();
+    let request = wire::identity::DeviceRequest {
+        status: Some(Status::Disabled),
+        status_reason: Some("water damage".to_owned()),
+        ..wire::identity::DeviceRequest::default()
+    };
+    let any = registry::IfMatch::Any;
+    let now = ids::Timestamp::from_unix_seconds(1_900_000_000);
+    let put = service
+        .registry
+        .put_device(&hub, &device, request, &any, now);
+    put.await.unwrap();
+    let taken_back = service.block(Method::DELETE, "device-1").await;
+    assert_eq!(taken_back.status, StatusCode::NO_CONTENT);
+    let found = service.registry.device(&hub, &device).await.unwrap();
+    assert_eq!(found.status, Status::Disabled);
+    assert_eq!(found.status_reason.as_deref(), Some("water damage"));
+}

@@ -441,3 +441,58 @@ async fn bulk_operations_do_each_item_on_its_own() {
     assert_eq!(deleted["errors"][0]["registrationId"], "none");
     assert_eq!(deleted["errors"].as_array().unwrap().len(), 1);
 }
+
+/// P11: a condition is not silently left out, on any way that has queries.
+#[tokio::test]
+async fn a_query_that_is_not_supported_is_refused_and_names_what_is() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let paths = [
+        "/enrollments/query",
+        "/enrollmentGroups/query",
+        "/registrations/all/query",
+    ];
+    for path in paths {
+        let ask = async |query: Value| {
+            let body = json!({"query": query});
+            service.operate(Method::POST, path, &[], Some(&body)).await
+        };
+        for text in [
+            "SELECT * FROM enrollments WHERE provisioningStatus = 'disabled'",
+            "SELECT COUNT() FROM enrollments",
+            "DROP TABLE enrollments",
+        ] {
+            let refused = ask(json!(text)).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path} {text}");
+            assert!(
+                refused.message().contains("SELECT *"),
+                "{}",
+                refused.message()
+            );
+        }
+        assert_eq!(ask(json!(5)).await.status, StatusCode::BAD_REQUEST);
+        for text in ["SELECT *", "*", "select * from enrollments", ""] {
+            assert_eq!(
+                ask(json!(text)).await.status,
+                StatusCode::OK,
+                "{path} {text}"
+            );
+        }
+    }
+}
+
+/// The same hub twice is one hub.
+#[tokio::test]
+async fn a_hub_that_is_listed_twice_counts_once() {
+    let service = Service::start().await;
+    let leaf = self_signed("edge-001");
+    let mut body = individual("edge-001", &leaf);
+    body["allocationPolicy"] = json!("static");
+    body["iotHubs"] = json!(["hub.test", "HUB.test"]);
+    service.create("/enrollments/edge-001", &body).await;
+    let state = service.provision("edge-001", &chain(&[&leaf])).await;
+    assert_eq!(state["assignedHub"], "hub.test");
+}

@@ -9,7 +9,7 @@ use crate::reasons::Attempt;
 use crate::symmetric_key::{key, symmetric};
 
 impl Service {
-    async fn change(&self, path: &str, body: &Value) {
+    pub(crate) async fn change(&self, path: &str, body: &Value) {
         let any = [("if-match", "*")];
         let changed = self.operate(Method::PUT, path, &any, Some(body)).await;
         assert_eq!(changed.status, 200, "{}", changed.body);

@@ -147,7 +147,7 @@ async fn a_device_is_made_in_a_hub_elsewhere_with_its_first_twin() {
     let (tags, reported) = (json!({"by": "hub"}), json!({"up": true}));
     service.webhook.far.set_twin("d", tags, json!({}), reported);
     let again = provision(&service, "d", &shown).await;
-    assert_eq!(again["substatus"], "reprovisionedToInitialAssignment");
+    assert_eq!(again["substatus"], "initialAssignment", "R3");
     assert_eq!(service.webhook.far.twin("d")["tags"]["by"], "hub");
     assert_eq!(service.webhook.far.created(), 1);
 }
@@ -295,4 +295,20 @@ async fn a_device_that_is_blocked_on_its_way_is_not_left_behind() {
         ),
         "{record:?}"
     );
+}
+
+/// D4: a device that somebody made between the plan and its execution keeps its twin, like one that was made beforehand.
+#[tokio::test]
+async fn a_device_that_somebody_else_was_faster_to_make_keeps_its_twin() {
+    let service = Service::start().await;
+    service.link_far().await;
+    let twin = json!({"initialTwin": {"tags": {"by": "entry"}, "properties": {"desired": {}}}});
+    let shown = enroll(&service, "d", HOST, twin).await;
+    service.webhook.far.set(Mood::Overtaken);
+    let _running = Running::of(&service);
+    let state = provision(&service, "d", &shown).await;
+    assert_eq!(state["assignedHub"], HOST);
+    assert_eq!(service.webhook.far.twin("d")["tags"]["by"], "operator");
+    let device = service.webhook.far.device("d").unwrap();
+    assert_eq!(device["authentication"]["type"], "selfSigned", "{device}");
 }

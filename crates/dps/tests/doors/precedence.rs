@@ -214,3 +214,84 @@ async fn every_change_counts(service: &Service) {
     delete(&all).await;
     refused().await;
 }
+
+/// R4: the record of a device that was refused because its enrollment is disabled says so; the device is answered as before.
+#[tokio::test]
+async fn a_device_of_a_disabled_enrollment_has_a_record_that_says_so() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    let mut all = group("all", &root.certificate);
+    service.create("/enrollmentGroups/all", &all).await;
+    let (one, two) = (root.leaf("device-1"), root.leaf("device-2"));
+    let (one, two) = (
+        chain(&[&one, &root.certificate]),
+        chain(&[&two, &root.certificate]),
+    );
+    let accepted = service.register("device-1", &one).await;
+    let operation = accepted.body["operationId"].as_str().unwrap().to_owned();
+    let before = service.provision("device-1", &one).await;
+    all["provisioningStatus"] = json!("disabled");
+    service.change("/enrollmentGroups/all", &all).await;
+    let read = async |id: &str| {
+        let path = format!("/registrations/{id}");
+        service.operate(Method::GET, &path, &[], None).await.body
+    };
+    for (id, shown) in [("device-1", &one), ("device-2", &two)] {
+        assert_eq!(service.register(id, shown).await.error(), 401_002, "{id}");
+        let record = read(id).await;
+        assert_eq!(record["status"], "disabled", "{record}");
+        assert_eq!(record.get("assignedHub"), None, "{record}");
+    }
+    let etag = read("device-2").await["etag"].clone();
+    assert_eq!(service.register("device-2", &two).await.error(), 401_002);
+    assert_eq!(read("device-2").await["etag"], etag, "nothing is new");
+    // Device daemons cannot read that word: they poll and are refused.
+    let service = service.restarted().await;
+    assert_eq!(
+        service.poll("device-1", &one, &operation).await.error(),
+        401_002
+    );
+    let path = "/registrations/all/query";
+    let listed = service.operate(Method::POST, path, &[], None).await.body;
+    let statuses: Vec<&Value> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["status"])
+        .collect();
+    assert_eq!(statuses, ["disabled", "disabled"]);
+
+    all["provisioningStatus"] = json!("enabled");
+    service.change("/enrollmentGroups/all", &all).await;
+    let again = service.provision("device-1", &one).await;
+    assert_eq!(
+        (
+            &again["assignedHub"],
+            &again["deviceId"],
+            &again["substatus"]
+        ),
+        (
+            &before["assignedHub"],
+            &before["deviceId"],
+            &json!("initialAssignment")
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_individual_enrollment_that_is_disabled_shows_it_in_its_registration() {
+    let service = Service::start().await;
+    let leaf = crate::hierarchy::self_signed("edge-001");
+    let mut body = individual("edge-001", &leaf);
+    body["provisioningStatus"] = json!("disabled");
+    service.create("/enrollments/edge-001", &body).await;
+    let state = async || {
+        let path = "/enrollments/edge-001";
+        let read = service.operate(Method::GET, path, &[], None).await.body;
+        read["registrationState"]["status"].clone()
+    };
+    assert_eq!(state().await, "unassigned");
+    let refused = service.register("edge-001", &chain(&[&leaf])).await;
+    assert_eq!(refused.error(), 401_002);
+    assert_eq!(state().await, "disabled");
+}

@@ -55,8 +55,8 @@ async fn a_device_with_its_own_enrollment_is_assigned_with_its_first_twin() {
     assert_eq!(state["assignedHub"], "hub.test");
     assert_eq!(state["deviceId"], "edge-001");
     assert_eq!(
-        state["substatus"], "reprovisionedToInitialAssignment",
-        "the second time"
+        state["substatus"], "initialAssignment",
+        "the second time, R3"
     );
     assert_eq!(
         state["createdDateTimeUtc"].as_str().unwrap().len(),

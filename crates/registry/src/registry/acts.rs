@@ -136,6 +136,16 @@ impl Kept {
         self.0.scan(work).await
     }
 
+    /// See [`Store::scan_shortly`].
+    pub(super) async fn scan_shortly<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.scan_shortly(work).await
+    }
+
     /// See [`Store::regroupings`].
     pub(super) fn regroupings(&self) -> u64 {
         self.0.regroupings()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::{DeviceId, Etag, HubName, RegistrationId, Timestamp};
 use serde_json::{Value, json};
-use store::{BlockedRow, EnrollmentRow, IdentityKey, Tx};
+use store::{BlockedRow, EnrollmentRow, IdentityKey, IdentityRow, Tx};
 use wire::identity::KeyText;
 
 use super::Registry;
@@ -154,7 +154,7 @@ impl BlockJob {
         let elsewhere = self.elsewhere(tx)?;
         self.send(tx, elsewhere.as_ref(), ErrandKind::Disable)?;
         let device_disabled = match &device {
-            Some(device) => self.set_device(tx, device, false)?,
+            Some(device) => self.disable_device(tx, device)?,
             None => false,
         };
         let row = BlockedRow {
@@ -193,7 +193,7 @@ impl BlockJob {
         if block.device_disabled
             && let Some(device) = self.device(tx)?
         {
-            self.set_device(tx, &device, true)?;
+            self.enable_device(tx, &device)?;
         }
         // Whether it was disabled for this block, its hub tells by the reason that it has.
         let elsewhere = self.elsewhere(tx)?;
@@ -312,29 +312,40 @@ impl BlockJob {
         Ok(is_here.then_some(identity))
     }
 
-    /// Enables or disables a hub device; whether that changed it.
+    /// Disables a hub device; whether that changed it.
+    fn disable_device(&self, tx: &Tx<'_>, identity: &Identity) -> Result<bool, BlockError> {
+        let row = tx.identity(key_of(identity))?;
+        let Some(row) = row.filter(|row| row.enabled) else {
+            return Ok(false);
+        };
+        self.set_device(tx, row, false)?;
+        let identity = identity.clone();
+        self.watchers.tell(tx, Change::Disabled { identity });
+        Ok(true)
+    }
+
+    /// Enables a hub device that is disabled because of a block. One that somebody at the hub has disabled since, with another reason
+    /// or none, stays so.
+    fn enable_device(&self, tx: &Tx<'_>, identity: &Identity) -> Result<(), BlockError> {
+        let row = tx.identity(key_of(identity))?;
+        let is_blocked = |row: &IdentityRow| row.status_reason.as_deref() == Some(BLOCKED);
+        match row.filter(|row| !row.enabled && is_blocked(row)) {
+            Some(row) => self.set_device(tx, row, true),
+            None => Ok(()),
+        }
+    }
+
     fn set_device(
         &self,
         tx: &Tx<'_>,
-        identity: &Identity,
+        mut row: IdentityRow,
         enabled: bool,
-    ) -> Result<bool, BlockError> {
-        let Some(mut row) = tx
-            .identity(key_of(identity))?
-            .filter(|row| row.enabled != enabled)
-        else {
-            return Ok(false);
-        };
+    ) -> Result<(), BlockError> {
         row.enabled = enabled;
         row.status_reason = (!enabled).then(|| BLOCKED.to_owned());
         row.status_updated = self.now.ticks();
         row.revision += 1;
-        tx.update_identity(&row)?;
-        if !enabled {
-            let identity = identity.clone();
-            self.watchers.tell(tx, Change::Disabled { identity });
-        }
-        Ok(true)
+        Ok(tx.update_identity(&row)?)
     }
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::acts::{Act, Particulars};
 use super::registrations::end_underway;
 use super::rows::Rows;
-use super::{Registry, references, resources};
+use super::{MAX_KEYED_GROUPS, Registry, references, resources};
 use crate::enrollment::{
     AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
     EnrollmentKey, EnrollmentKind, EnrollmentRecord,
@@ -192,14 +192,13 @@ impl Registry {
     ) -> Result<Page<Arc<EnrollmentRecord>>, StorageError> {
         let (id_scope, after, limit) = (self.id_scope(), page.key().to_owned(), page.limit());
         let scan = move |view: &View<'_>| {
-            let rows = view.enrollments_after(&id_scope, kind_text(kind), &after, limit + 1)?;
+            let found = view.enrollments_after(&id_scope, kind_text(kind), &after, limit)?;
             let whole = |row| record(view, row).map(Arc::new);
-            rows.into_iter()
-                .map(whole)
-                .collect::<Result<Vec<_>, StorageError>>()
+            let items = found.rows.into_iter().map(whole);
+            Ok::<_, StorageError>((items.collect::<Result<Vec<_>, StorageError>>()?, found.more))
         };
-        let items = self.inner.store.scan(scan).await?;
-        Ok(Page::cut(items, limit, |item| {
+        let (items, more) = self.inner.store.scan(scan).await?;
+        Ok(Page::of(items, more, |item| {
             Continuation::after(&item.key.folded())
         }))
     }
@@ -236,10 +235,14 @@ impl Registry {
         if let Some(known) = self.inner.enrollments.get(id, &etag) {
             return Ok(Some(known));
         }
-        let Some(row) = view.enrollment_by_id(id)? else {
+        // Row, certificates and references of one version: what is remembered under an etag is what had it.
+        let whole = view.at_once(|view| {
+            let row = view.enrollment_by_id(id)?;
+            row.map(|row| record(view, row)).transpose()
+        });
+        let Some(record) = whole.map_err(|error: StorageError| error)?.map(Arc::new) else {
             return Ok(None);
         };
-        let record = Arc::new(record(view, row)?);
         self.inner.enrollments.put(id, &record);
         Ok(Some(record))
     }
@@ -274,11 +277,30 @@ impl PutEnrollment {
         }
     }
 
+    /// For one more group with keys.
+    fn require_room(&self, tx: &Tx<'_>) -> Result<(), EnrollmentError> {
+        let draft = &self.draft;
+        let is_keyed = draft.attestation == AttestationKind::SymmetricKey;
+        if draft.key.kind() == EnrollmentKind::Group
+            && is_keyed
+            && tx.groups_with_keys(&self.id_scope)?.len() >= MAX_KEYED_GROUPS
+        {
+            return Err(EnrollmentError::TooManyKeyed(MAX_KEYED_GROUPS));
+        }
+        Ok(())
+    }
+
     fn write(
         self,
         tx: &Tx<'_>,
         stored: Option<EnrollmentRow>,
     ) -> Result<EnrollmentRecord, EnrollmentError> {
+        let is_keyed = stored
+            .as_ref()
+            .is_some_and(|row| row.attestation == AttestationKind::SymmetricKey.name());
+        if !is_keyed {
+            self.require_room(tx)?;
+        }
         let key = &self.draft.key;
         let is_new = stored.is_none();
         let mut row = stored.unwrap_or_else(|| EnrollmentRow {

@@ -28,7 +28,7 @@ impl Registry {
             let due = view.errands_due(now.ticks(), &busy, limit)?.into_iter();
             due.map(|row| read(rows, row)).collect()
         };
-        self.inner.store.scan(scan).await
+        self.inner.store.scan_shortly(scan).await
     }
 
     /// When the next errand is due after `now`.

@@ -77,7 +77,7 @@ impl Registry {
     ) -> Result<EvaluationPass, StorageError> {
         let (registry, name) = (self.clone(), hub.clone());
         let look = move |view: &View<'_>| registry.look_at_page(view, &name, now);
-        let Some(page) = self.inner.store.scan(look).await? else {
+        let Some(page) = self.inner.store.scan_shortly(look).await? else {
             return Ok(EvaluationPass::default());
         };
         let pass = self.apply_all(hub, page.outdated, now).await?;

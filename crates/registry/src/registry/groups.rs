@@ -82,7 +82,7 @@ impl Registry {
             let groups: Result<_, StorageError> = groups.filter_map(Result::transpose).collect();
             groups.map(Some)
         };
-        self.inner.store.scan(scan).await
+        self.inner.store.scan_shortly(scan).await
     }
 
     /// All groups whose devices prove themselves by derived keys, by name: a token does not say which of them is meant.
@@ -90,12 +90,13 @@ impl Registry {
     /// # Errors
     /// When the storage fails.
     pub async fn groups_with_keys(&self) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
-        let id_scope = self.id_scope();
-        self.inner.store.read(|view| {
+        let (registry, id_scope) = (self.clone(), self.id_scope());
+        let scan = move |view: &View<'_>| {
             let versions = view.groups_with_keys(&id_scope)?.into_iter();
-            let groups = versions.map(|version| self.current(view, version));
+            let groups = versions.map(|version| registry.current(view, version));
             groups.filter_map(Result::transpose).collect()
-        })
+        };
+        self.inner.store.scan_shortly(scan).await
     }
 }
 

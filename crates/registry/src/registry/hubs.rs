@@ -65,7 +65,7 @@ impl Registry {
                 Some(0) => return Err(ServingError::FirstHub(name)),
                 Some(at) => hubs[at].host.clone(),
             };
-            // Also one that is being unlinked in this very commit: registrations of the same commit may still go there.
+            // Also one that is being unlinked in this very commit: until that is durable, devices are told of it.
             let services = &keeping.served.get().services;
             let was_linked = services.iter().any(|service| service.hub(&name).is_some());
             if was_linked || tx.is_hub_linked(name.as_str())? {

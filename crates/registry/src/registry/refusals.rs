@@ -6,8 +6,11 @@ use store::audit::Book;
 use store::{RefusalFilter, RefusalRow, Tx, View};
 
 use super::Registry;
+use super::registrations::disable;
 use super::rows::Rows;
+use crate::entropy::random;
 use crate::error::StorageError;
+use crate::etag;
 use crate::page::{BadContinuation, Continuation, Page};
 use crate::refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 
@@ -61,7 +64,11 @@ impl Registry {
             last: now.ticks(),
             report: refusal.report.to_string(),
         };
+        let etag = etag::random(random(&*self.inner.entropy));
         let note = move |tx: &Tx<'_>| {
+            if let Some(entry) = &refusal.disabled {
+                disable(tx, &id_scope, (&refusal.registration_id, entry), &etag, now)?;
+            }
             tx.put_refusal(&id_scope, &row, KEPT)?;
             tx.audit(Book::Refusals, now.ticks(), decision)?;
             Ok(())

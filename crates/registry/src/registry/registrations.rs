@@ -30,19 +30,20 @@ mod underway;
 
 pub use place::{Carried, Placed, Settled};
 use underway::ASSIGNING;
+
+/// The status of a record whose device was refused because its enrollment is disabled.
+const DISABLED: &str = "disabled";
+
 pub use underway::{Busy, Ticket};
 
 fn substatus(rows: Rows<'_>, text: Option<&str>) -> Result<Substatus, StorageError> {
-    let all = [
-        Substatus::InitialAssignment,
-        Substatus::DeviceDataMigrated,
-        Substatus::DeviceDataReset,
-        Substatus::ReprovisionedToInitialAssignment,
-    ];
-    let found = all
-        .into_iter()
-        .find(|substatus| Some(substatus.as_str()) == text);
-    found.ok_or_else(|| rows.damaged("substatus", "is not one"))
+    text.and_then(Substatus::named)
+        .ok_or_else(|| rows.damaged("substatus", "is not one"))
+}
+
+/// What a device was told of the assignment that stands; also while another attempt is under way or has failed, if it is still known.
+fn told(row: &RegistrationRow) -> Option<Substatus> {
+    Substatus::named(row.substatus.as_deref()?)
 }
 
 fn record(
@@ -69,6 +70,7 @@ fn record(
             substatus: substatus(rows, row.substatus.as_deref())?,
         },
         (ASSIGNING, previous) => RegistrationState::Assigning { previous },
+        (DISABLED, previous) => RegistrationState::Disabled { previous },
         (_, previous) => RegistrationState::Failed {
             code: row.error_code.unwrap_or_default(),
             message: row.error_message.unwrap_or_default(),
@@ -167,20 +169,57 @@ impl Registry {
         let limit = page.limit();
         let scan = move |view: &View<'_>| {
             let found =
-                view.registrations_after(service.id_scope.as_str(), &group, after, limit + 1)?;
+                view.registrations_after(service.id_scope.as_str(), &group, after, limit)?;
             let rows = Rows { file: view.file() };
-            found
+            let records = found
+                .rows
                 .into_iter()
                 .map(|row| Ok((row.id, record(rows, row, &service)?)))
-                .collect::<Result<Vec<_>, StorageError>>()
+                .collect::<Result<Vec<_>, StorageError>>()?;
+            Ok::<_, StorageError>((records, found.more))
         };
-        let items = self.inner.store.scan(scan).await?;
-        let page = Page::cut(items, limit, |(id, _)| Continuation::after(&id.to_string()));
+        let (items, more) = self.inner.store.scan(scan).await?;
+        let page = Page::of(items, more, |(id, _)| Continuation::after(&id.to_string()));
         Ok(Page {
             items: page.items.into_iter().map(|(_, item)| item).collect(),
             continuation: page.continuation,
         })
     }
+}
+
+/// Writes down that a device was refused because the entry that decides about it is disabled. What was assigned stays in the record and
+/// at the hub, for when the entry is enabled again.
+pub(super) fn disable(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    (id, enrollment): (&RegistrationId, &EnrolledBy),
+    etag: &Etag,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let (kind, folded, group) = match enrollment {
+        EnrolledBy::Individual => ("individual", id.folded().to_owned(), None),
+        EnrolledBy::Group(group) => ("group", group.folded(), Some(group.to_string())),
+    };
+    // Somebody may have enabled or deleted it since.
+    let entry = tx.enrollment(id_scope, kind, &folded)?;
+    if entry.is_none_or(|entry| entry.enabled) {
+        return Ok(());
+    }
+    let stored = tx.registration(id_scope, id.folded())?;
+    let is_new = stored.is_none();
+    let mut row = stored.unwrap_or_else(|| new_row(id, now));
+    // What came through another group is not this one's to end, and one refusal like the last changes nothing.
+    let is_anothers = !is_new && group.is_some() && row.group_id != group;
+    if is_anothers || row.status == DISABLED {
+        return Ok(());
+    }
+    end_underway(tx, id_scope, &row.folded, None, now)?;
+    row.group_id = group;
+    DISABLED.clone_into(&mut row.status);
+    (row.error_code, row.error_message) = (None, None);
+    row.etag = etag.to_string();
+    row.updated = now.ticks();
+    write_row(tx, id_scope, &row, is_new)
 }
 
 fn delete(

@@ -1,5 +1,6 @@
 //! Services and hubs: read from the store, and kept in memory as of the last commit.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::{HubHost, HubName, IdScope};
@@ -40,6 +41,8 @@ impl ServiceCell {
 pub(crate) struct ServedNow {
     served: RwLock<Arc<Served>>,
     cells: RwLock<Vec<Arc<ServiceCell>>>,
+    /// The latest transaction in which what is served was changed: those who come after it in the same one read what it wrote.
+    changing: AtomicU64,
 }
 
 impl ServedNow {
@@ -48,6 +51,7 @@ impl ServedNow {
         Self {
             served: RwLock::new(Arc::new(served)),
             cells: RwLock::new(cells),
+            changing: AtomicU64::default(),
         }
     }
 
@@ -73,10 +77,26 @@ impl ServedNow {
         tx: &Tx<'_>,
         watchers: &Arc<Watchers>,
     ) -> Result<(), StorageError> {
+        self.changing.store(tx.group(), Ordering::Relaxed);
         let (fresh, now) = (read(tx)?, self.clone());
         tx.after_commit(move || now.replace(fresh));
         watchers.tell(tx, Change::Served);
         Ok(())
+    }
+
+    /// A service as `tx` sees it: as of the last commit, unless a job before this one changed what is served in the same transaction.
+    pub(crate) fn service_in(
+        &self,
+        tx: &Tx<'_>,
+        cell: &ServiceCell,
+    ) -> Result<Arc<ProvisioningService>, StorageError> {
+        let service = cell.get();
+        if self.changing.load(Ordering::Relaxed) != tx.group() {
+            return Ok(service);
+        }
+        let mut fresh = read(tx)?.services.into_iter();
+        let fresh = fresh.find(|other| other.id_scope == service.id_scope);
+        Ok(fresh.unwrap_or(service))
     }
 
     /// Services are never removed, so that their cells keep their places.

@@ -148,8 +148,8 @@ impl Registry {
         let unreadable = self.inner.unreadable.clone();
         let scan = move |view: &View<'_>| {
             let rows = Rows { file: view.file() };
-            let found = view.device_twins_after(hub.as_str(), &after, limit + 1)?;
-            let page = Page::cut(found, limit, continuation);
+            let found = view.device_twins_after(hub.as_str(), &after, limit)?;
+            let page = Page::of(found.rows, found.more, continuation);
             Ok::<_, StorageError>(page.keep(|both| {
                 let whose = Whose::device(&hub, &both.0.device_id);
                 unreadable.kept(whose, rows.twin_record(both, true))
@@ -172,9 +172,9 @@ impl Registry {
         let scan = move |view: &View<'_>| {
             // No id has a slash.
             let after = after.split_once('/').unwrap_or((&after, ""));
-            let found = view.module_twins_after(hub.as_str(), after, limit + 1)?;
+            let found = view.module_twins_after(hub.as_str(), after, limit)?;
             let mut device: Option<IdentityRow> = None;
-            let page = Page::cut(found, limit, continuation);
+            let page = Page::of(found.rows, found.more, continuation);
             page.try_keep(|(row, twin)| {
                 if device
                     .as_ref()

@@ -230,7 +230,7 @@ pub(crate) async fn a_failure_is_remembered_and_leaves_the_assignment(bench: Ben
         .unwrap();
     assert_eq!(
         substatus(&again.registration.state),
-        Substatus::ReprovisionedToInitialAssignment
+        Substatus::InitialAssignment
     );
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
         .unwrap();
     assert_eq!(
         substatus(&same.registration.state),
-        Substatus::ReprovisionedToInitialAssignment
+        Substatus::InitialAssignment
     );
     assert_eq!(bench.told.take(), [], "nothing changed in the hub");
 

@@ -8,11 +8,12 @@ use zeroize::Zeroizing;
 pub struct KeyText(Zeroizing<String>);
 
 impl KeyText {
-    /// Parses base64 text.
+    /// Parses base64 text; blanks and line ends around it, as files and clipboards add them, are no part of it.
     ///
     /// # Errors
     /// Says in words what is wrong, without repeating the key.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
         let bytes = STANDARD
             .decode(text)
             .map(Zeroizing::new)
@@ -56,5 +57,20 @@ impl serde::Serialize for KeyText {
 impl std::fmt::Debug for KeyText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeyText(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key that was read from a file ends with a line end, and is a key all the same.
+    #[test]
+    fn blanks_around_a_key_are_no_part_of_it() {
+        const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
+        for text in [format!("{KEY}\n"), format!(" {KEY}\r\n"), KEY.to_owned()] {
+            assert_eq!(KeyText::parse(&text).unwrap().reveal(), KEY, "{text:?}");
+        }
+        assert!(KeyText::parse("AAECAwQFBgcI CQoLDA0ODw==").is_err());
     }
 }

@@ -42,10 +42,10 @@ impl Registry {
             (assign.registrant.clone(), note)
         });
         let mut job = self.assign_job(assign, now);
-        let current = self.service.clone();
+        let (current, served) = (self.service.clone(), self.inner.served.clone());
         let run = move |tx: &Tx<'_>| {
             // As it is when the writer comes to it: a hub that was unlinked while this waited gets no device.
-            let service = current.get();
+            let service = served.service_in(tx, &current)?;
             job.service = service.clone();
             if told.is_some() {
                 tx.may_turn_back()?;

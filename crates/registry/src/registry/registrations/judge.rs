@@ -4,6 +4,7 @@
 use store::{RegistrationRow, View};
 
 use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
+use super::told;
 use crate::error::StorageError;
 use crate::register::{Decision, DeviceStep, Place, Situation, decide};
 use crate::registration::{Assign, AssignError, Foreseen, ForeseenAt};
@@ -30,7 +31,7 @@ impl Registry {
     /// See [`AssignError`]; never [`AssignError::Elsewhere`].
     pub async fn foresee(&self, assign: &Assign) -> Result<Foreseen, AssignError> {
         let service = self.service();
-        self.inner.store.read(|view| {
+        let foresee = |view: &View<'_>| {
             let (previous, place, at) = match judge(view, &service, assign) {
                 Err(AssignError::Elsewhere) => {
                     let (previous, wanted) = elsewhere(view, &service, assign)?;
@@ -58,7 +59,8 @@ impl Registry {
                 previous: previous.map(read).transpose()?,
                 at,
             })
-        })
+        };
+        self.inner.store.read(|view| view.at_once(foresee))
     }
 }
 
@@ -88,6 +90,7 @@ pub(super) fn judge(
         previous_exists,
         wanted: &wanted,
         wanted_exists: existing.is_some(),
+        told: stored.as_ref().and_then(told),
     };
     let decision = decide(situation, registrant.policy);
     if link(service, &decision.place).is_none() {

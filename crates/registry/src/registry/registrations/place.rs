@@ -8,9 +8,9 @@ use store::{IdentityRow, TwinRow, Tx, View};
 use wire::identity::Status;
 
 use super::assign::AssignJob;
-use super::fail;
 use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
 use super::underway::{Ticket, clean_up};
+use super::{fail, told};
 use crate::change::Change;
 use crate::entropy::random;
 use crate::error::StorageError;
@@ -101,10 +101,11 @@ impl Registry {
                 previous,
                 wanted,
                 policy: registrant.policy,
+                told: stored.as_ref().and_then(told),
                 plan: ticket.underway.plan.clone(),
             })
         };
-        self.inner.store.scan(find).await
+        self.inner.store.scan_shortly(find).await
     }
 
     /// Writes down what will be done, before it is. `None` when the registration is no longer the one of the ticket.
@@ -150,7 +151,7 @@ impl Registry {
             carried,
         } = placed;
         let mut job = self.assign_job(ticket.assign(&placing.choice), now);
-        let current = self.service.clone();
+        let (current, served) = (self.service.clone(), self.inner.served.clone());
         let etag = etag::random(random(&*self.inner.entropy));
         let told = placing.told();
         let settle = move |tx: &Tx<'_>| {
@@ -162,7 +163,7 @@ impl Registry {
             {
                 return Ok(Settled::Stale);
             }
-            let service = current.get();
+            let service = served.service_in(tx, &current)?;
             job.service = service.clone();
             let (record, note) = match job.run_placed(tx, &plan, carried.as_ref()) {
                 Ok(record) => (record, told),

@@ -127,7 +127,7 @@ impl Registry {
             Ok::<_, StorageError>(read.collect::<Vec<_>>())
         };
         let mut due = Vec::new();
-        for (underway, row) in self.inner.store.scan(scan).await? {
+        for (underway, row) in self.inner.store.scan_shortly(scan).await? {
             match underway {
                 Ok(underway) => due.push(Ticket {
                     underway,
@@ -205,13 +205,13 @@ impl Registry {
             choice: choice.clone(),
         };
         let mut job = self.assign_job(assign, now);
-        let current = self.service.clone();
+        let (current, served) = (self.service.clone(), self.inner.served.clone());
         let etag = etag::random(random(&*self.inner.entropy));
         let settle = move |tx: &Tx<'_>| {
             if !ticket.stands(tx, now)? {
                 return Ok(None);
             }
-            let service = current.get();
+            let service = served.service_in(tx, &current)?;
             job.service = service.clone();
             let record = match job.run(tx) {
                 Ok(assigned) => assigned.registration,

@@ -119,3 +119,65 @@ async fn a_row_that_cannot_be_read_fails_alone() {
     };
     assert_eq!(record.state, failed);
 }
+
+/// D4: a hub that is unlinked gets no device of the same commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = open(directory.path()).await;
+    let second = HubName::parse("second").unwrap();
+    let created = registry.create_hub(second.clone(), "second.example".parse().unwrap(), now());
+    created.await.unwrap();
+    let link = crate::service::LinkDraft {
+        name: second.clone(),
+        remote: None,
+        allocation_weight: None,
+        apply_allocation_policy: None,
+        latencies: None,
+    };
+    registry.link_hub(link, now()).await.unwrap();
+    let draft = crate::enrollment::EnrollmentDraft {
+        key: crate::enrollment::EnrollmentKey::Individual("d1".parse().unwrap()),
+        enabled: true,
+        attestation: crate::enrollment::AttestationKind::X509,
+        document: serde_json::json!({}),
+        certificates: Vec::new(),
+        authorities: Vec::new(),
+        resources: Default::default(),
+    };
+    let entry = registry.put_enrollment(draft, &crate::IfMatch::Absent, now());
+    let entry = entry.await.unwrap().etag;
+    let waiting: Underway = serde_json::from_str(&waiting()).unwrap();
+    let mut registrant = waiting.registrant;
+    registrant.entry = entry;
+    let choice = Choice {
+        hub: second.clone(),
+        twin: None,
+        payload: None,
+        passed_over: Vec::new(),
+    };
+    // The writer is held until both wait, so that they share a transaction.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (entered, holding) = tokio::sync::oneshot::channel();
+    let holder = registry.clone();
+    let hold = tokio::spawn(async move {
+        let hold = move |_: &Tx<'_>| {
+            entered.send(()).unwrap();
+            held.recv().unwrap();
+            Ok::<_, StoreError>(())
+        };
+        holder.inner.store.of_itself(hold).await
+    });
+    holding.await.unwrap();
+    let (unlinked, assigned, ()) = tokio::join!(
+        registry.unlink_hub(&second),
+        registry.assign(Assign { registrant, choice }, now()),
+        async { release.send(()).unwrap() },
+    );
+    hold.await.unwrap().unwrap();
+    unlinked.unwrap();
+    assert!(
+        matches!(assigned, Err(AssignError::UnknownHub(_))),
+        "{assigned:?}"
+    );
+}
