@@ -211,6 +211,7 @@ promises!(embedded:
         records_are_deleted_and_listed_by_group,
         many_at_once_are_all_there,
         an_enrollment_that_changed_meanwhile_assigns_nobody,
+        who_takes_over_is_told,
     },
     elsewhere::{
         a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here,

@@ -361,6 +361,7 @@ mod tests {
             limits: AuditLimits::default(),
             regroupings: Arc::default(),
             chains: None,
+            group: 0,
         };
         (sender, writer)
     }

@@ -359,3 +359,49 @@ pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: B
     let refused = registry.assign(again, bench.now()).await;
     assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
 }
+
+/// A6: whoever takes a registration over from another enrollment, or a device from an operator, is told in the audit.
+pub(crate) async fn who_takes_over_is_told(bench: Bench) {
+    let registry = &bench.registry;
+    let made = registry.put_device(
+        &hub(),
+        &device("d"),
+        wire::identity::DeviceRequest::default(),
+        &IfMatch::Absent,
+        bench.now(),
+    );
+    made.await.unwrap();
+    registry
+        .assign(assign(registry, "d").await, bench.now())
+        .await
+        .unwrap();
+    let own = EnrollmentKey::Individual(id("d"));
+    let mut again = assign(registry, "d").await;
+    again.registrant.entry = enroll(registry, own).await;
+    again.registrant.enrollment = EnrolledBy::Individual;
+    registry.assign(again.clone(), bench.now()).await.unwrap();
+    registry.assign(again, bench.now()).await.unwrap();
+    let query = registry::AuditQuery {
+        kind: Some("registration.assigned".to_owned()),
+        limit: 10,
+        ..registry::AuditQuery::default()
+    };
+    let found = Registry::audit(bench.directory.path(), &query).unwrap();
+    let told: Vec<_> = found
+        .iter()
+        .map(|record| {
+            (
+                record.body["previousEnrollment"].clone(),
+                record.body["adopted"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Value::Null, Value::Null),
+            (json!("group Group"), Value::Null),
+            (Value::Null, json!(true)),
+        ]
+    );
+}

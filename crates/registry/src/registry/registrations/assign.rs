@@ -103,7 +103,8 @@ impl AssignJob {
         let device = self.step(tx, &decision)?;
         let device_created = decision.step == DeviceStep::Create;
         enter_issued(tx, id_scope, registrant, self.now)?;
-        tx.audit(Book::Decisions, self.now.ticks(), self.told(&decision))?;
+        let found = Found::of(stored.as_ref(), previous.as_ref(), &decision);
+        self.enter(tx, &found, &decision)?;
         let registration = self.write_record(tx, stored, decision)?;
         Ok(Assigned {
             registration,
@@ -113,8 +114,31 @@ impl AssignJob {
         })
     }
 
+    /// Enters it into the audit, and warns of what an operator may not expect.
+    pub(super) fn enter(
+        &self,
+        tx: &Tx<'_>,
+        found: &Found,
+        decision: &Decision,
+    ) -> Result<(), StorageError> {
+        let previous = found.enrollment.as_ref();
+        let previous = previous.filter(|before| **before != self.assign.registrant.enrollment);
+        let told = self.told(previous, found.adopted, decision);
+        tx.audit(Book::Decisions, self.now.ticks(), told)?;
+        if previous.is_some() || found.adopted {
+            let warning = Warning {
+                id: self.assign.registrant.registration_id.to_string(),
+                place: decision.place.clone(),
+                previous: previous.map(named),
+                adopted: found.adopted,
+            };
+            tx.after_commit(move || warning.tell());
+        }
+        Ok(())
+    }
+
     /// What the audit says of it. Written by hand: it is on the way of every registration.
-    pub(super) fn told(&self, decision: &Decision) -> Vec<u8> {
+    fn told(&self, previous: Option<&EnrolledBy>, adopted: bool, decision: &Decision) -> Vec<u8> {
         // Ids have no characters that JSON escapes.
         let (entry, kind) = match &self.assign.registrant.enrollment {
             EnrolledBy::Individual => (
@@ -123,8 +147,15 @@ impl AssignJob {
             ),
             EnrolledBy::Group(group) => (group.as_str(), "group"),
         };
+        let mut more = match previous {
+            Some(previous) => format!(r#","previousEnrollment":"{}""#, named(previous)),
+            None => String::new(),
+        };
+        if adopted {
+            more.push_str(r#","adopted":true"#);
+        }
         format!(
-            r#"{{"kind":"registration.assigned","idScope":"{}","registrationId":"{}","enrollment":"{kind} {entry}","hub":"{}","deviceId":"{}","substatus":"{}"}}"#,
+            r#"{{"kind":"registration.assigned","idScope":"{}","registrationId":"{}","enrollment":"{kind} {entry}","hub":"{}","deviceId":"{}","substatus":"{}"{more}}}"#,
             self.service.id_scope,
             self.assign.registrant.registration_id,
             decision.place.hub,
@@ -314,6 +345,69 @@ impl AssignJob {
         let mut record = record(rows, row, &self.service)?;
         record.payload = self.assign.choice.payload;
         Ok(record)
+    }
+}
+
+/// Whose the registration was, and whether its device was there before any registration made it.
+pub(super) struct Found {
+    enrollment: Option<EnrolledBy>,
+    adopted: bool,
+}
+
+impl Found {
+    pub(super) fn of(
+        stored: Option<&RegistrationRow>,
+        previous: Option<&Place>,
+        decision: &Decision,
+    ) -> Self {
+        let enrollment = |row: &RegistrationRow| match &row.group_id {
+            None => Some(EnrolledBy::Individual),
+            // One that cannot be read is found by whoever reads the record.
+            Some(group) => group.parse().ok().map(EnrolledBy::Group),
+        };
+        let stays = previous == Some(&decision.place);
+        let is_moved = decision.old == OldDevice::Move;
+        Self {
+            enrollment: stored.and_then(enrollment),
+            adopted: decision.step != DeviceStep::Create && !stays && !is_moved,
+        }
+    }
+}
+
+fn named(enrollment: &EnrolledBy) -> String {
+    match enrollment {
+        EnrolledBy::Individual => "individual".to_owned(),
+        EnrolledBy::Group(group) => format!("group {group}"),
+    }
+}
+
+/// A registration that an operator may not have meant.
+struct Warning {
+    id: String,
+    place: Place,
+    previous: Option<String>,
+    adopted: bool,
+}
+
+impl Warning {
+    fn tell(self) {
+        let Self { id, place, .. } = &self;
+        if let Some(previous) = &self.previous {
+            tracing::warn!(
+                registration.id = id,
+                "registration {id} came through another enrollment than before: {previous}"
+            );
+        }
+        if self.adopted {
+            tracing::warn!(
+                registration.id = id,
+                hub.name = place.hub,
+                device.id = place.device_id,
+                "registration {id} took over device {} of hub {}, which no registration had made",
+                place.device_id,
+                place.hub
+            );
+        }
     }
 }
 

@@ -3,11 +3,10 @@
 
 use ids::{DeviceId, Etag, Timestamp};
 use serde_json::{Map, Value};
-use store::audit::Book;
 use store::{IdentityRow, TwinRow, Tx, View};
 use wire::identity::Status;
 
-use super::assign::AssignJob;
+use super::assign::{AssignJob, Found};
 use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
 use super::underway::{Ticket, clean_up};
 use super::{fail, told};
@@ -268,7 +267,8 @@ impl AssignJob {
         if let Some(old) = previous.filter(|old| *old != wanted) {
             self.give_away(tx, &old)?;
         }
-        tx.audit(Book::Decisions, self.now.ticks(), self.told(&decision))?;
+        let found = Found::of(stored.as_ref(), plan.previous.as_ref(), &decision);
+        self.enter(tx, &found, &decision)?;
         self.write_record(tx, stored, decision)
     }
 
