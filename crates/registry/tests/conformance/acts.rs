@@ -334,6 +334,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "patch_reported",
     // Loops that bring about what has been decided.
     "apply_all",
+    "apply_all",
     "apply_one",
     "end_errand",
     "full_pass_step",
