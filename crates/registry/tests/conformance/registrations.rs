@@ -363,14 +363,11 @@ pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: B
 /// A6: whoever takes a registration over from another enrollment, or a device from an operator, is told in the audit.
 pub(crate) async fn who_takes_over_is_told(bench: Bench) {
     let registry = &bench.registry;
-    let made = registry.put_device(
-        &hub(),
-        &device("d"),
-        wire::identity::DeviceRequest::default(),
-        &IfMatch::Absent,
-        bench.now(),
-    );
-    made.await.unwrap();
+    let request = wire::identity::DeviceRequest::default();
+    registry
+        .put_device(&hub(), &device("d"), request, &IfMatch::Absent, bench.now())
+        .await
+        .unwrap();
     registry
         .assign(assign(registry, "d").await, bench.now())
         .await
