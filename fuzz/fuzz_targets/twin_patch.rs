@@ -10,6 +10,12 @@ fuzz_target!(|data: &[u8]| {
         let _ = TwinChange::parse(&body);
     }
     if let Ok(document) = parse_reported(data) {
-        let _ = InitialTwin::new(&document, &document);
+        // What passes as tags is at most four times as long as tags may count, however it is written.
+        if InitialTwin::new(&document, &document).is_ok() {
+            let written = serde_json::Value::Object(document.clone()).to_string();
+            assert!(written.len() <= 4 * 8 * 1024, "{} bytes", written.len());
+            // And it is read back as it was.
+            assert_eq!(parse_reported(written.as_bytes()).ok(), Some(document));
+        }
     }
 });

@@ -194,6 +194,19 @@ mod tests {
 
     use super::*;
 
+    /// What a webhook answered is kept as text and read again: a number that is read a little off would be another twin.
+    #[test]
+    fn numbers_are_read_back_as_they_were() {
+        let digits = "4".repeat(123) + "1";
+        let body = format!(
+            r#"{{"iotHubHostName":"h","payload":[0.1,1e-7,{digits}.5,4.4444444444444445e122]}}"#
+        );
+        let answer = AllocationAnswer::parse(body.as_bytes()).unwrap();
+        let kept = serde_json::to_vec(&answer).unwrap();
+        let again: AllocationAnswer = serde_json::from_slice(&kept).unwrap();
+        assert_eq!(again, answer);
+    }
+
     #[test]
     fn the_answer_of_azures_tutorial() {
         let answer = AllocationAnswer::parse(
