@@ -1,10 +1,12 @@
-//! Certificates of enrollments that no device can register with. The original takes them without a word, and so does this
-//! service, so that scripts that are made for it go on; people are told where they read it: in an answer's header, and by
-//! the command line before it sends.
+//! Enrollments that are taken and do not do what they say: certificates that no device can register with, and devices that
+//! stay plain ones. The original takes them without a word, and so does this service, so that scripts that are made for it
+//! go on; people are told where they read it: in an answer's header, and by the command line before it sends.
 
 use pki::{Certificate, may_identify, may_issue};
-use registry::{EnrolledCertificate, EnrollmentKey, EnrollmentRecord};
+use registry::{EnrolledCertificate, EnrollmentKey, EnrollmentRecord, RegistrationState, Registry};
 use serde_json::Value;
+
+use crate::error::ServiceFault;
 
 /// What speaks against a certificate as the identity of the device of an id, in words that follow its name.
 #[must_use]
@@ -45,6 +47,36 @@ pub fn warnings(record: &EnrollmentRecord) -> Vec<String> {
         warnings.push("primary and secondary are the same certificate".to_owned());
     }
     warnings
+}
+
+/// What an individual enrollment for IoT Edge devices does not change: the device that registered before, except by a reset.
+/// Devices of remote hubs are not looked at.
+pub(crate) async fn stays_plain(
+    record: &EnrollmentRecord,
+    registry: &Registry,
+) -> Result<Option<String>, ServiceFault> {
+    let EnrollmentKey::Individual(id) = &record.key else {
+        return Ok(None);
+    };
+    let policy = &record.document["reprovisionPolicy"];
+    let resets = policy["updateHubAssignment"] == true && policy["migrateDeviceData"] == false;
+    if record.document["capabilities"]["iotEdge"] != true || resets {
+        return Ok(None);
+    }
+    let Some(registration) = registry.registration(id).await? else {
+        return Ok(None);
+    };
+    let RegistrationState::Assigned { hub, device_id, .. } = &registration.state else {
+        return Ok(None);
+    };
+    match registry.device(hub, device_id).await {
+        Ok(device) if !device.iot_edge => Ok(Some(format!(
+            "device {device_id} of hub {hub} is no IoT Edge device, and registering again does not change that; \
+             muster hub device-identity update -d {device_id} --edge-enabled true does"
+        ))),
+        // A device that is not there or cannot be read is told where it is asked for; here is only a hint.
+        Ok(_) | Err(_) => Ok(None),
+    }
 }
 
 fn has_same_twice(document: &Value) -> bool {

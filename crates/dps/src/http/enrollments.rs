@@ -30,7 +30,13 @@ pub(super) async fn read(
     request.read(MAX_BODY).await?;
     let record = stored(operator.registry(), &key).await?;
     let shown = with_registration(&record, operator.registry(), Secrets::Hidden).await?;
-    Ok(warned(Reply::json(StatusCode::OK, &shown), &record).with_etag(&record.etag))
+    let reply = warned(
+        Reply::json(StatusCode::OK, &shown),
+        &record,
+        operator.registry(),
+    )
+    .await?;
+    Ok(reply.with_etag(&record.etag))
 }
 
 /// Creates without `If-Match`, replaces with it.
@@ -46,18 +52,24 @@ pub(super) async fn put(
     let record = write(registry, &key, &body, &if_match, operator.now()).await?;
     // Whoever writes an enrollment may see its keys, and needs those that were generated.
     let shown = with_registration(&record, registry, Secrets::Shown).await?;
-    Ok(warned(Reply::json(StatusCode::OK, &shown), &record).with_etag(&record.etag))
+    let reply = warned(Reply::json(StatusCode::OK, &shown), &record, registry).await?;
+    Ok(reply.with_etag(&record.etag))
 }
 
-/// Says in a header what speaks against the certificates of an entry that was taken all the same.
-fn warned(reply: Reply, record: &EnrollmentRecord) -> Reply {
-    let warnings = usable::warnings(record);
+/// Says in a header what speaks against an entry that was taken all the same.
+async fn warned(
+    reply: Reply,
+    record: &EnrollmentRecord,
+    registry: &Registry,
+) -> Result<Reply, ServiceFault> {
+    let mut warnings = usable::warnings(record);
+    warnings.extend(usable::stays_plain(record, registry).await?);
     if warnings.is_empty() {
-        return reply;
+        return Ok(reply);
     }
     let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
     let text = warnings.join("; ").replace(|c| !is_plain(c), "?");
-    reply.with(HeaderName::from_static(wire_http::WARNING), &text)
+    Ok(reply.with(HeaderName::from_static(wire_http::WARNING), &text))
 }
 
 /// Judges and writes one enrollment; bulk operations end here too.

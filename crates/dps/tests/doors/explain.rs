@@ -291,7 +291,17 @@ async fn a_device_that_stays_plain_under_an_edge_enrollment_is_noted() {
     let before = service.explain("late-001", &attempt).await;
     assert!(!notes(&before).contains("--edge-enabled"), "{before}");
     body["capabilities"] = edge(true);
-    service.change("/enrollments/late-001", &body).await;
+    let any = [("if-match", "*")];
+    let path = "/enrollments/late-001";
+    let changed = service.operate(Method::PUT, path, &any, Some(&body)).await;
+    let shown = service.operate(Method::GET, path, &[], None).await;
+    for answer in [changed, shown] {
+        let warning = answer.headers["x-muster-warning"].to_str().unwrap();
+        assert!(
+            warning.contains("-d late-001 --edge-enabled true"),
+            "{warning}"
+        );
+    }
     let explained = service.explain("late-001", &attempt).await;
     assert_eq!(explained["verdict"], "accepted");
     assert!(

@@ -59,6 +59,9 @@ impl Route {
         let device = || DeviceId::parse(segments[1]);
         let module = || ModuleId::parse(segments[3]);
         Ok(match folded.as_slice() {
+            ["devices"] if method == Method::POST => {
+                Self::NotOffered("changes of many devices in one request", None)
+            }
             ["devices"] => Self::Devices,
             // Only POST: a device may be called "query".
             ["devices", "query"] if method == Method::POST => Self::Query,
@@ -153,6 +156,7 @@ mod tests {
     #[test]
     fn what_is_not_offered_yet_is_known() {
         for path in [
+            "/devices",
             "/jobs/v2/job-1",
             "/jobs/v2/query",
             "/jobs/create",
