@@ -173,7 +173,7 @@ fn io_error(what: &'static str, path: &Path, source: io::Error) -> DurableError 
 mod tests {
     use super::*;
 
-    /// B4 of the review: what is flushed cannot be seen, that nothing of it fails can.
+    /// B4: what is flushed cannot be seen, that nothing of it fails can.
     #[test]
     fn folders_are_made_with_their_modes_and_flushed_up_to_the_root() {
         let dir = tempfile::tempdir().unwrap();

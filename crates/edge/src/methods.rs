@@ -140,7 +140,7 @@ impl End {
 mod tests {
     use super::*;
 
-    /// C10 of the review: a log was read as a whole before it was cut.
+    /// C10: a log was read as a whole before it was cut.
     #[test]
     fn of_a_long_log_only_the_end_is_held() {
         let mut end = End::of_at_most(10);

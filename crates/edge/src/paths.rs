@@ -158,7 +158,7 @@ fn folder_name(module: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A8 of the review: the folder of a module named `..` was the daemon's state, with its master key.
+    /// A8: the folder of a module named `..` was the daemon's state, with its master key.
     #[test]
     fn every_module_has_a_folder_of_its_own_below_the_sockets() {
         let paths = Paths::under(Path::new("/d")).unwrap();

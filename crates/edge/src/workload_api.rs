@@ -241,7 +241,7 @@ mod tests {
         ModuleId::parse(name).unwrap()
     }
 
-    /// A1 of the review: with folders of 0755 above the socket, any user of the device signed as any module.
+    /// A1: with folders of 0755 above the socket, any user of the device signed as any module.
     #[tokio::test]
     async fn other_users_of_the_device_do_not_reach_a_modules_socket_and_its_container_does() {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
