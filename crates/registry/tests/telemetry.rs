@@ -265,19 +265,22 @@ fn old_frame(number: u64, hub: &str, body: &str) -> Vec<u8> {
     [&length[..], &crc32c(&numbered).to_le_bytes(), &numbered].concat()
 }
 
+/// A file of that log.
+fn write_old(directory: &Path, first: u64, frames: &[Vec<u8>]) {
+    let mut bytes = frames.concat();
+    bytes.resize(8192, 0);
+    let path = directory.join(format!("events/{first:020}.log"));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
 /// A data directory of an older version: two hubs, one log, in two files.
 async fn old_directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let registry = open(directory.path()).await;
     second_hub(&registry).await;
     drop(registry);
-    let write = |first: u64, frames: &[Vec<u8>]| {
-        let mut bytes = frames.concat();
-        bytes.resize(8192, 0);
-        let path = directory.path().join(format!("events/{first:020}.log"));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    };
+    let write = |first, frames: &[Vec<u8>]| write_old(directory.path(), first, frames);
     let frame = old_frame;
     write(
         5,
@@ -357,4 +360,45 @@ async fn a_damaged_event_of_an_older_version_costs_itself_and_no_number() {
     );
     let next = registry.append_telemetry(&event("hub", 11, b"new")).await;
     assert!(next.unwrap() > 10, "10 was given out");
+}
+
+// The next file says how many events the end of a damaged one held.
+#[tokio::test]
+async fn a_damaged_end_of_an_old_file_costs_nothing_in_the_next_ones() {
+    let directory = old_directory().await;
+    let third = [old_frame(11, "second", "g"), old_frame(12, "hub", "h")];
+    write_old(directory.path(), 11, &third);
+    let first = files(&directory.path().join("events")).remove(0);
+    let mut bytes = std::fs::read(&first).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    assert_eq!(bytes[end], b'c', "the body of 7");
+    bytes[end] ^= 4;
+    std::fs::write(&first, bytes).unwrap();
+    let registry = open(directory.path()).await;
+    let of_hub = kept(&[(5, "a"), (9, "e"), (10, "f"), (12, "h")]);
+    assert_eq!(events(&registry, "hub").await, of_hub);
+    let of_second = kept(&[(6, "b"), (8, "d"), (11, "g")]);
+    assert_eq!(events(&registry, "second").await, of_second);
+    let next = registry.append_telemetry(&event("hub", 13, b"new")).await;
+    assert_eq!(next.unwrap(), 13);
+}
+
+// Its readers may have come as far as the last number of all hubs.
+#[tokio::test]
+async fn a_hub_without_events_in_the_old_log_goes_on_behind_its_numbers() {
+    let directory = old_directory().await;
+    for file in files(&directory.path().join("events")) {
+        std::fs::remove_file(file).unwrap();
+    }
+    let only = [old_frame(5000, "hub", "a"), old_frame(5001, "deleted", "b")];
+    write_old(directory.path(), 5000, &only);
+    drop(open(directory.path()).await);
+    let registry = open(directory.path()).await;
+    assert_eq!(events(&registry, "hub").await, kept(&[(5000, "a")]));
+    for hub in ["hub", "second"] {
+        let next = registry.append_telemetry(&event(hub, 6000, b"new")).await;
+        assert_eq!(next.unwrap(), 5002, "{hub}");
+        let page = registry.read_events(&name(hub), 5001, 10).await.unwrap();
+        assert_eq!((page.events.len(), page.missing), (1, vec![]), "{hub}");
+    }
 }

@@ -53,8 +53,9 @@ impl LogOptions {
     #[must_use]
     pub fn keeping(bytes: u64, keep: Option<Duration>) -> Self {
         Self {
-            // What is deleted at once shall be a small part of what is kept.
-            segment_bytes: (bytes / 8).clamp(128 << 10, 16 << 20),
+            // What is deleted at once shall be a small part of what is kept. Files that are closed by age are twelve at a time and
+            // may be nearly empty: all have room, so that size does not push out what is young enough.
+            segment_bytes: (bytes / 16).clamp(64 << 10, 16 << 20),
             bytes,
             keep,
             retry: Duration::from_secs(1),

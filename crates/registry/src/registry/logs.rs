@@ -195,8 +195,12 @@ impl HubLogs {
             return Ok(());
         }
         let (mut moved, mut missing, mut strangers) = (0, 0, 0);
-        for file in files {
-            let read = file.read()?;
+        for (index, file) in files.iter().enumerate() {
+            let (mut read, next_file) = (file.read()?, files.get(index + 1));
+            if let Some(next_file) = next_file {
+                read = read.followed_by(next_file.first());
+            }
+            missing += read.missing;
             let mut of_hubs: BTreeMap<&HubName, Vec<Record>> = BTreeMap::new();
             for (offset, payload) in read.records {
                 let event = events::decode(&payload);
@@ -217,11 +221,11 @@ impl HubLogs {
             for (hub, records) in of_hubs {
                 self.of(hub, || true).await?.import(records).await?;
             }
-            if read.missing > 0 {
-                missing += read.missing;
-                // Also the numbers of what is damaged were given out.
-                for (_, log) in self.all() {
-                    log.advance(read.next).await?;
+            if next_file.is_none() {
+                // All numbers were given out, those of other hubs and of what is damaged too: readers of any hub may have come
+                // as far. Not before all records are moved: none is to come behind a number that is larger than its own.
+                for hub in hubs {
+                    self.of(hub, || true).await?.advance(read.next).await?;
                 }
             }
             file.remove()?;

@@ -54,6 +54,12 @@ pub fn files(folder: &Path) -> Result<Vec<SharedFile>, StoreError> {
 }
 
 impl SharedFile {
+    /// The number of its first record, as its name says.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -77,6 +83,16 @@ impl SharedFile {
     pub fn remove(&self) -> Result<(), StoreError> {
         std::fs::remove_file(&self.path)
             .map_err(|error| StoreError::io("deleting", &self.path, error))
+    }
+}
+
+impl SharedRecords {
+    /// The same, when it is known which number the next file begins with: nothing need be guessed of a damaged end.
+    #[must_use]
+    pub fn followed_by(mut self, first: u64) -> Self {
+        self.missing = (self.missing + first).saturating_sub(self.next);
+        self.next = first;
+        self
     }
 }
 
@@ -154,5 +170,18 @@ mod tests {
         // Numbers had no gaps: what stands behind one is no record.
         assert_eq!(read("gap"), (vec![1], 1, 3));
         assert_eq!(read("empty"), (vec![], 0, 1));
+    }
+
+    #[test]
+    fn the_name_of_the_next_file_says_what_is_missing_at_the_end() {
+        let found = |missing, next| SharedRecords {
+            records: Vec::new(),
+            missing,
+            next,
+        };
+        assert_eq!(found(0, 8).followed_by(8), found(0, 8));
+        // One in the middle, and seven that were guessed where one was.
+        assert_eq!(found(1 + 7, 14).followed_by(8), found(2, 8));
+        assert_eq!(found(0, 5).followed_by(8), found(3, 8));
     }
 }

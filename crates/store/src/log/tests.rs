@@ -192,6 +192,29 @@ async fn what_is_older_than_is_kept_goes_also_when_nothing_comes() {
     assert_eq!(log.append(170 * second, vec![1]).await.unwrap(), 61);
 }
 
+// Size is not to push out what is young enough: as many files as are closed by age have room, however small the log is.
+#[tokio::test]
+async fn a_small_log_of_few_records_keeps_them_as_long_as_it_says() {
+    let (hour, day) = (36_000_000_000, 24_i64);
+    for mib in [1, 2, 10] {
+        let disk = Simulated::default();
+        let keep = Duration::from_secs(3600 * 10 * day.unsigned_abs());
+        let log = on(&disk, LogOptions::keeping(mib << 20, Some(keep)));
+        for now in 1..=30 * day {
+            log.append(now * hour, vec![0]).await.unwrap();
+            log.trim(now * hour).await;
+        }
+        let oldest = log.oldest().await.unwrap().unwrap().at / hour;
+        // Those of the last ten days, and up to a tenth more.
+        let kept = 30 * day - oldest;
+        assert!(
+            (10 * day..=11 * day + 2).contains(&kept),
+            "{mib} MiB: {kept} hours"
+        );
+        assert!(log.bytes() <= mib << 20, "{mib} MiB: {}", log.bytes());
+    }
+}
+
 // B4: a batch is one group.
 #[tokio::test]
 async fn a_batch_is_synced_once() {

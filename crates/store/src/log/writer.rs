@@ -385,8 +385,13 @@ impl LogWriter {
         if next <= self.tail.next {
             return Ok(());
         }
-        self.tail.next = next;
-        self.begin(0).map(drop)
+        let before = std::mem::replace(&mut self.tail.next, next);
+        let begun = self.begin(0).map(drop);
+        if begun.is_err() {
+            // No file says it: who asks again is not to be told that one does.
+            self.tail.next = before;
+        }
+        begun
     }
 
     fn trim(&mut self, now: i64) {

@@ -88,6 +88,22 @@ async fn a_full_disk_takes_nothing_back_and_goes_on_when_there_is_room() {
     assert_eq!((offsets(&page), page.missing), (acknowledged, vec![]));
 }
 
+// A number that was given out elsewhere is not forgotten because the disk failed when it was told.
+#[tokio::test]
+async fn numbers_that_could_not_be_passed_over_are_when_the_disk_is_well() {
+    let disk = Simulated::default();
+    let log = on(&disk, ROOMY);
+    log.append(0, vec![1]).await.unwrap();
+    disk.fail(true);
+    assert!(log.advance(20).await.is_err());
+    disk.fail(false);
+    log.advance(20).await.unwrap();
+    disk.cut_power();
+    drop(log);
+    let log = on(&disk, ROOMY);
+    assert_eq!(log.append(0, vec![2]).await.unwrap(), 20);
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Append(usize),
