@@ -324,25 +324,41 @@ impl LogWriter {
             mark,
         )?);
         self.serial += 1;
-        let mut segments = self
-            .segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = segments.pop_if(|last| self.left_empty(last)) {
-            self.delete(&last);
-        } else if let Some(last) = segments.last() {
-            self.name_successor(last);
+        if let Some(last) = self.last()
+            && !self.left_empty(&last)
+        {
+            self.name_successor(&last);
         }
-        segments.push(begun.clone());
-        let mut all: u64 = segments.iter().map(|segment| segment.bytes).sum();
-        while all > self.options.bytes && segments.len() > 1 {
-            let oldest = segments.remove(0);
-            all -= oldest.bytes;
-            self.delete(&oldest);
-        }
-        drop(segments);
+        self.change(|segments| {
+            let empty = segments.pop_if(|last| self.left_empty(last));
+            segments.push(begun.clone());
+            let mut all: u64 = segments.iter().map(|segment| segment.bytes).sum();
+            let mut count = 0;
+            while all > self.options.bytes && count + 1 < segments.len() {
+                all -= segments[count].bytes;
+                count += 1;
+            }
+            segments.drain(..count).chain(empty).collect()
+        });
         self.current = Some(begun.clone());
         Ok(begun)
+    }
+
+    fn last(&self) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.last().cloned()
+    }
+
+    /// Changes which files there are, and deletes those that `change` took out: without the lock, so that no reader waits for the
+    /// disk.
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Segment>>) -> Vec<Arc<Segment>>) {
+        let gone = {
+            let segments = self.segments.write();
+            change(&mut segments.unwrap_or_else(PoisonError::into_inner))
+        };
+        for segment in gone {
+            self.delete(&segment);
+        }
     }
 
     /// Whether it was begun by this writer and took nothing. One that was found without records may have had some.
@@ -401,11 +417,7 @@ impl LogWriter {
         let ticks = i64::try_from(keep.as_nanos() / 100).unwrap_or(i64::MAX);
         let limit = now.saturating_sub(ticks);
         let closes = now.saturating_sub(ticks / i64::from(CLOSED_AFTER));
-        let last = {
-            let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-            segments.last().cloned()
-        };
-        let Some(last) = last else { return };
+        let Some(last) = self.last() else { return };
         if last.newest().is_some_and(|newest| newest < limit) {
             // The name of an empty file keeps the number.
             if let Err(error) = self.begin(0) {
@@ -414,25 +426,22 @@ impl LogWriter {
         } else if last.oldest().is_some_and(|oldest| oldest < closes) {
             self.current = None;
         }
-        let mut segments = self
-            .segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        while segments.len() > 1 && segments[0].newest().is_some_and(|newest| newest < limit) {
-            let oldest = segments.remove(0);
-            self.delete(&oldest);
-        }
+        self.change(|segments| {
+            let is_old =
+                |segment: &Arc<Segment>| segment.newest().is_some_and(|newest| newest < limit);
+            let old = segments
+                .iter()
+                .take_while(|segment| is_old(segment))
+                .count();
+            // The last one stays.
+            let count = old.min(segments.len().saturating_sub(1));
+            segments.drain(..count).collect()
+        });
     }
 
     fn retire(&mut self) {
         self.current = None;
-        let mut segments = self
-            .segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        for segment in segments.drain(..) {
-            self.delete(&segment);
-        }
+        self.change(std::mem::take);
         if let Err(error) = self.disk.remove_folder(&self.folder) {
             tracing::warn!(folder = %self.folder.display(), %error, "the folder of an event log stays on disk");
         }

@@ -104,6 +104,28 @@ async fn numbers_that_could_not_be_passed_over_are_when_the_disk_is_well() {
     assert_eq!(log.append(0, vec![2]).await.unwrap(), 20);
 }
 
+#[tokio::test]
+async fn no_reader_waits_for_the_disk_when_files_are_begun_or_deleted() {
+    let disk = Simulated::default();
+    let options = LogOptions {
+        keep: Some(Duration::from_secs(1)),
+        ..SMALL
+    };
+    let log = on(&disk, options);
+    disk.look_at(&log.shared.segments);
+    // Files that are left empty, that are too many, that are too old, and the last ones.
+    log.advance(5).await.unwrap();
+    log.advance(9).await.unwrap();
+    append_each(&log, &vec![vec![7; 1000]; 40]).await;
+    log.trim(i64::MAX).await;
+    log.advance(0).await.unwrap();
+    assert_eq!(disk.files().len(), 1);
+    assert!(!disk.kept_readers());
+    log.retire().await.unwrap();
+    assert_eq!(disk.files().len(), 0);
+    assert!(!disk.kept_readers());
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Append(usize),

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
+use super::super::Segments;
 use super::super::disk::{Disk, DiskFile};
+use super::super::segment::Segment;
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
@@ -27,6 +29,9 @@ struct State {
     /// Bytes of a file that cannot be read.
     unreadable: BTreeMap<usize, Range<u64>>,
     syncs: u64,
+    /// The files of the log, and whether something was done while no reader got at them.
+    readers: Weak<RwLock<Vec<Arc<Segment>>>>,
+    kept_readers: bool,
     /// Decides what becomes of what was not synced.
     chance: u64,
 }
@@ -101,6 +106,15 @@ impl Simulated {
         state.unreadable.insert(index, bytes);
     }
 
+    /// From now on it looks whether readers of these files would have to wait for it.
+    pub(super) fn look_at(&self, segments: &Segments) {
+        self.state().readers = Arc::downgrade(segments);
+    }
+
+    pub(super) fn kept_readers(&self) -> bool {
+        self.state().kept_readers
+    }
+
     pub(super) fn lose(&self, path: &Path) {
         self.state().names.remove(path);
     }
@@ -125,6 +139,8 @@ impl State {
 
     fn act(&mut self) -> Result<()> {
         self.acts += 1;
+        let readers = self.readers.upgrade();
+        self.kept_readers |= readers.is_some_and(|segments| segments.try_read().is_err());
         match self.fails_always || self.failing.contains(&self.acts) {
             true => Err(Error::other("the disk failed, as it was told to")),
             false => Ok(()),
