@@ -23,7 +23,7 @@ use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ids::{HubHost, HubName};
 use pki::PeerChain;
-use registry::{Actor, ClientAddress, IfMatch, LocalHub, PageRequest, Registry};
+use registry::{Actor, ClientAddress, IfMatch, LocalHub, OnProof, PageRequest, Registry};
 use serde_json::Value;
 use uuid::Uuid;
 use wire::http::Path;
@@ -78,6 +78,9 @@ async fn respond(hub: &Hub, request: Request) -> Result<Answer, HubError> {
     }
     let (local, called) = local_hub(hub, &parts)?;
     let permit = access::admit(hub, (&local, &called), &route, &path, &parts).await?;
+    if let Some(OnProof(tell)) = parts.extensions.get() {
+        tell();
+    }
     let body = read(body, body_limit(&route)).await?;
     let call = Call {
         hub: hub.clone(),

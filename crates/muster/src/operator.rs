@@ -5,6 +5,7 @@
 mod connection_string;
 mod target;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use wire::connection_string::ConnectionString;
-use wire::http::CONTINUATION;
+use wire::http::{CONTINUATION, WARNING};
 use wire::sas::SharedAccessKey;
 
 use crate::clock;
@@ -23,6 +24,14 @@ pub use target::Target;
 
 const TIMEOUT: Duration = Duration::from_secs(320);
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Passes on to people what the service did and advises against.
+fn warn(headers: &HeaderMap) {
+    if let Some(warning) = headers.get(WARNING).and_then(|text| text.to_str().ok()) {
+        // Who closed the error stream does not want to be told.
+        let _ = writeln!(std::io::stderr().lock(), "warning: {warning}");
+    }
+}
 
 /// Why a command did not do what it was asked; decides the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -288,6 +297,7 @@ impl ServiceClient {
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let headers = response.headers().clone();
+        warn(&headers);
         let body = response.bytes().await.map_err(unreachable)?;
         let json = match body.is_empty() {
             true => Ok(Value::Null),

@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ids::Timestamp;
 
@@ -14,6 +15,10 @@ pub struct Actor {
     /// When it came.
     pub at: Timestamp,
 }
+
+/// Told, as an extension of a request, when the caller has proved who it is: what it sends from then on is no stranger's.
+#[derive(Clone)]
+pub struct OnProof(pub Arc<dyn Fn() + Send + Sync>);
 
 /// Where a connection comes from: the peer of its socket, as an extension of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

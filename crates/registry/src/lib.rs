@@ -37,7 +37,7 @@ mod event;
 
 mod registry;
 
-pub use actor::{Actor, ClientAddress};
+pub use actor::{Actor, ClientAddress, OnProof};
 pub use authority::{
     AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
     VerificationCode,

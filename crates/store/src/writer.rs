@@ -240,9 +240,15 @@ impl Writer {
         self.group += 1;
         let begun = Instant::now();
         let mut left = Leftover::default();
-        let run = self
-            .sql("BEGIN IMMEDIATE")
-            .and_then(|()| self.run_group(begun, group, &mut left));
+        let run = match self.begin() {
+            Ok(()) => self.run_group(begun, group, &mut left),
+            Err(error) => {
+                // Nobody waits for a transaction that cannot be begun.
+                group.extend(self.waiting.interactive.drain(..));
+                group.extend(self.waiting.background.drain(..));
+                Err(error)
+            }
+        };
         let sealed = run.and_then(|()| self.seal(std::mem::take(&mut left.entries)));
         match sealed.and_then(|()| self.sql("COMMIT")) {
             Ok(()) => {
@@ -261,6 +267,14 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    fn begin(&self) -> Result<(), StoreError> {
+        // One that could not be taken back before would be in the way for ever.
+        if !self.connection.is_autocommit() {
+            self.sql("ROLLBACK")?;
+        }
+        self.sql("BEGIN IMMEDIATE")
     }
 
     fn run_group(
@@ -422,6 +436,32 @@ mod tests {
             .max();
         assert!(most <= Some(2), "{told:?}");
         assert_eq!(told.iter().filter(|what| **what == "ran").count(), 9);
+    }
+
+    /// Who waits for a transaction that cannot be begun is told so, and the writer goes on.
+    #[test]
+    fn a_transaction_that_cannot_be_begun_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locked.db");
+        let (sender, mut writer) = writer();
+        writer.connection = Connection::open(&path).unwrap();
+        let timeout = writer.connection.busy_timeout(Duration::ZERO);
+        timeout.unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let mut answers = Vec::new();
+        for lane in [Lane::Interactive, Lane::Background] {
+            let (answer, answered) = oneshot::channel();
+            let work = |_: &Tx<'_>| Ok::<_, StoreError>(());
+            let job = Box::new(Pending::new(work, true, answer));
+            sender.try_send((lane, job)).unwrap();
+            answers.push(answered);
+        }
+        drop(sender);
+        writer.run();
+        for answered in answers {
+            assert!(matches!(answered.blocking_recv(), Ok(Err(_))));
+        }
     }
 
     // C7

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
 use ids::Timestamp;
-use registry::{Actor, Registry, Right};
+use registry::{Actor, OnProof, Registry, Right};
 use wire::sas::{SharedAccessKey, UnverifiedToken};
 
 use super::{Incoming, RequestId, client_address};
@@ -58,6 +58,9 @@ pub(super) fn authorize<'a>(
         .verify(&keys, host.as_str(), dps.now(), SKEW)
         .map_err(|error| refuse(error.into()))?;
     if policy.grants(right) {
+        if let Some(OnProof(tell)) = request.parts.extensions.get() {
+            tell();
+        }
         let registry = tenant.deps.registry.by(Actor {
             policy: policy.name.clone(),
             request_id: request_id(request),

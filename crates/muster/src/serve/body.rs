@@ -98,9 +98,9 @@ impl<B> Timely<B> {
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
-    /// Reads and forgets what a handler left, within limits. A server that closes before its client has sent everything resets
+    /// Reads and forgets what a handler left, within limits, and tells `forgotten` of each piece. A server that closes before its client has sent everything resets
     /// the connection, and the answer with it.
-    pub async fn discard(self) {
+    pub async fn discard(self, forgotten: impl Fn()) {
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut body) = left.filter(|body| body.size_hint().lower() <= MOST_UNREAD) else {
             return;
@@ -109,6 +109,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
             let mut read = 0;
             while let Some(Ok(frame)) = body.frame().await {
                 read += frame.data_ref().map_or(0, |data| data.len() as u64);
+                forgotten();
                 if read > MOST_UNREAD {
                     return;
                 }
@@ -229,7 +230,9 @@ mod tests {
                 &unread,
                 Whole::default(),
             ));
-            unread.discard().await;
+            let forgotten = std::cell::Cell::new(0);
+            unread.discard(|| forgotten.set(forgotten.get() + 1)).await;
+            assert_eq!(forgotten.get() > 0, read > 0);
             assert_eq!(std::mem::take(&mut *taken.lock().unwrap()), read);
         }
     }

@@ -1,6 +1,7 @@
 //! The HTTPS port: HTTP/1.1 over TLS, the client's chain beside every request, WebSocket upgrades to MQTT.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,6 +11,7 @@ use dps::ClientAddress;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use registry::OnProof;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
@@ -122,6 +124,9 @@ async fn answer(
     let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(peer.chain);
     request.extensions_mut().insert(ClientAddress(peer.address));
+    let visit = peer.visit.clone();
+    let on_proof = OnProof(Arc::new(move || visit.prove_if_there_is_room()));
+    request.extensions_mut().insert(on_proof);
     // Where nothing has to be proved, nothing is by an answer.
     let proves = !health::serves(request.uri().path());
     let mut response = front.answer(request).await;
@@ -129,7 +134,8 @@ async fn answer(
         peer.visit.prove_if_there_is_room();
         peer.visit.was_useful();
     }
-    unread.discard().await;
+    // What is thrown away is held by nobody.
+    unread.discard(|| peer.visit.taken_but(0)).await;
     peer.visit.taken_but(0);
     // The rest of the body may be on its way, and would be taken for the next request.
     if matches!(

@@ -49,7 +49,7 @@ where
 {
     let address = peer.address;
     let mut wire = Wire::new(stream, peer.visit.clone());
-    metrics::gauge!("muster_mqtt_connections").increment(1);
+    let _counted = Counted::new();
     if let Err(close) = converse(&mut wire, peer, &front, stopping).await {
         // Who has said nothing was only looking whether somebody listens.
         if wire.silent {
@@ -59,7 +59,22 @@ where
         }
     }
     wire.say_goodbye().await;
-    metrics::gauge!("muster_mqtt_connections").decrement(1);
+}
+
+/// One of the connections that are counted. It also ends with a connection that is dropped to make room.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        metrics::gauge!("muster_mqtt_connections").increment(1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("muster_mqtt_connections").decrement(1);
+    }
 }
 
 /// # Errors
@@ -199,6 +214,8 @@ where
 {
     let mut replies = Vec::new();
     let mut closed = std::pin::pin!(application.closed());
+    // The deadline over which the socket was read once more.
+    let mut read_late = None;
     loop {
         // What has arrived is answered with one write, unless the answers are much longer than the questions.
         while let Some(packet) = wire.buffered()? {
@@ -231,7 +248,14 @@ where
             () = shutdown::told(&mut stopping) => return Ok(Goodbye::ByServer),
             filled = wire.fill() => filled?,
             pushed = application.next(), if session.can_publish() => wire.push(session, pushed)?,
-            () = tokio::time::sleep_until(due) => return Err(overdue(omission)),
+            () = tokio::time::sleep_until(due) => {
+                // What the client has sent meanwhile counts, once: the storage may have been waited for since it was last read.
+                match wire.fill().now_or_never().filter(|_| read_late != Some(due)) {
+                    Some(filled) => filled?,
+                    None => return Err(overdue(omission)),
+                }
+                read_late = Some(due);
+            }
             () = reached(whole_by) => return Err(Close::new("packet_unfinished", "a packet was begun and not finished in time")),
         }
     }

@@ -59,7 +59,7 @@ impl Registry {
         }
         let (registry, name) = (self.clone(), hub.clone());
         let look = move |view: &View<'_>| registry.look(view, &name, queued, now);
-        let looked = self.inner.store.scan(look).await?;
+        let looked = self.inner.store.scan_shortly(look).await?;
         self.apply_all(hub, looked, now).await
     }
 

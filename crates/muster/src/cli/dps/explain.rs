@@ -98,7 +98,7 @@ pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result
 fn note_of_none(id: &str) -> std::io::Result<()> {
     writeln!(
         std::io::stderr().lock(),
-        "no refusal of {id} is kept. A device that fails in its TLS handshake has not said who it is: look for \"TLS handshake failed\" and its address in the \
+        "no refusal of {id} is kept. A device that fails in its TLS handshake has not said who it is: look for \"the TLS handshake of ADDRESS failed\" in the \
          server's log. To judge a certificate beforehand, give --certificate FILE."
     )
 }
