@@ -71,8 +71,8 @@ pub use registration::{
 pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError,
     Busy, Carried, Init, LastSeen, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS,
-    MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES, Placed, Registry,
-    Renamed, Retention, Settled, TelemetryLimits, TelemetryRetention, Ticket,
+    MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES,
+    Placed, Registry, Renamed, Retention, Settled, TelemetryLimits, TelemetryRetention, Ticket,
 };
 pub use resource::{
     DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,

@@ -193,6 +193,7 @@ promises!(embedded:
         an_entry_is_created_changed_and_deleted,
         versions_guard_entries,
         one_certificate_belongs_to_one_entry,
+        groups_with_keys_have_an_end,
         groups_are_found_nearest_first,
         pages_are_in_order_and_complete,
     },

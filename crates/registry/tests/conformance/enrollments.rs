@@ -1,7 +1,7 @@
 use ids::{EnrollmentId, RegistrationId, Thumbprint};
 use registry::{
     AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
-    EnrollmentKey, EnrollmentKind, IfMatch, PageRequest,
+    EnrollmentKey, EnrollmentKind, IfMatch, MAX_KEYED_GROUPS, PageRequest,
 };
 use serde_json::json;
 
@@ -34,6 +34,40 @@ fn draft(key: EnrollmentKey, primary: u8) -> EnrollmentDraft {
         authorities: Vec::new(),
         resources: Default::default(),
     }
+}
+
+/// C8: a token names no group, so that all that have keys are tried: how many there may be has an end. What is there can be changed.
+pub(crate) async fn groups_with_keys_have_an_end(bench: Bench) {
+    let keyed = |id: &str| EnrollmentDraft {
+        attestation: AttestationKind::SymmetricKey,
+        certificates: Vec::new(),
+        ..draft(group(id), 0)
+    };
+    let mut puts = tokio::task::JoinSet::new();
+    for number in 0..MAX_KEYED_GROUPS {
+        let (registry, now) = (bench.registry.clone(), bench.now());
+        let draft = keyed(&format!("g{number}"));
+        puts.spawn(async move { registry.put_enrollment(draft, &IfMatch::Absent, now).await });
+    }
+    for put in puts.join_all().await {
+        put.unwrap();
+    }
+    let one_more = bench
+        .registry
+        .put_enrollment(keyed("more"), &IfMatch::Absent, bench.now());
+    assert!(matches!(
+        one_more.await,
+        Err(EnrollmentError::TooManyKeyed(MAX_KEYED_GROUPS))
+    ));
+    let changed = bench
+        .registry
+        .put_enrollment(keyed("g7"), &IfMatch::Any, bench.now());
+    changed.await.unwrap();
+    let by_certificate = draft(group("certified"), 1);
+    let other = bench
+        .registry
+        .put_enrollment(by_certificate, &IfMatch::Absent, bench.now());
+    other.await.unwrap();
 }
 
 pub(crate) async fn an_entry_is_created_changed_and_deleted(bench: Bench) {
