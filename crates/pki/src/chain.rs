@@ -149,13 +149,7 @@ pub fn pin_leaf(
     expected: Thumbprint,
     now: Timestamp,
 ) -> Result<PinnedLeaf, ChainError> {
-    let leaf = presented.leaf();
-    if leaf.sha256() != expected {
-        return Err(ChainError::NotPinned {
-            expected,
-            presented: leaf.sha256(),
-        });
-    }
+    let leaf = pinned(presented, expected)?;
     refuse_ca(leaf)?;
     require_supported_key(leaf)?;
     path::require_valid_at(leaf, now)?;
@@ -182,15 +176,21 @@ pub fn pin_certificate(
     expected: Thumbprint,
     now: Timestamp,
 ) -> Result<PinnedLeaf, ChainError> {
-    let leaf = presented.leaf();
-    if leaf.sha256() != expected {
-        return Err(ChainError::NotPinned {
-            expected,
-            presented: leaf.sha256(),
-        });
-    }
+    let leaf = pinned(presented, expected)?;
     path::require_valid_at(leaf, now)?;
     Ok(PinnedLeaf { leaf: leaf.clone() })
+}
+
+/// The leaf that was shown, when it is the certificate that is pinned.
+fn pinned(presented: &PresentedChain, expected: Thumbprint) -> Result<&Certificate, ChainError> {
+    let leaf = presented.leaf();
+    match leaf.sha256() {
+        shown if shown == expected => Ok(leaf),
+        shown => Err(ChainError::NotPinned {
+            expected,
+            presented: shown,
+        }),
+    }
 }
 
 /// Names and policies come last: how long they take is for the issuers to say, and by now it is known that these are nobody's but the
