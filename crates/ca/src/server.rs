@@ -132,7 +132,7 @@ impl ServerAuthority {
     /// Opens the P-256 CA of a data directory, or makes it.
     ///
     /// # Errors
-    /// As [`open_or_create_of`](Self::open_or_create_of).
+    /// When a file cannot be read or written, or the certificate and the key do not belong together.
     pub fn open_or_create(data_dir: &Path, now: Timestamp) -> Result<Self, CaError> {
         Self::open_or_create_of(ServerKind::Ec, data_dir, now)
     }

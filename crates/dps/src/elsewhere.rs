@@ -183,7 +183,7 @@ impl<'a> RemoteHub<'a> {
         answer
     }
 
-    /// A hub elsewhere is linked to one service.
+    /// A remote hub is linked to one service, for which it is called.
     fn on_behalf(&self) -> OnBehalf {
         let first = self.dps.tenants().first().service();
         match first.hub(&self.hub.name) {

@@ -61,7 +61,7 @@ impl Device {
         self.proven = true;
     }
 
-    /// Whether one has.
+    /// Whether a registration of the device of this key has come to something.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.proven

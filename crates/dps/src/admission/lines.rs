@@ -11,7 +11,7 @@ use super::line::{Line, Room, Spread, is_due};
 pub enum Standing {
     /// The device has registered before, or others from its address have lately.
     Known,
-    /// Neither.
+    /// Neither the device nor another of its address has, as far as is remembered.
     Newcomer,
 }
 

@@ -11,7 +11,7 @@ pub const IDS: [&str; 3] = ["dev-1", "dev-2", "dev-3"];
 pub struct World {
     /// Whether another service has a device `dev-3` at the first hub.
     pub foreign: bool,
-    /// Whether a hub elsewhere is linked, which answers nobody.
+    /// Whether a remote hub is linked, which answers nobody.
     pub far: bool,
     pub steps: Vec<Step>,
 }
