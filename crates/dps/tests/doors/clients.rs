@@ -1,7 +1,12 @@
 //! What one client or another does differently from the rest, and must be understood all the same.
 
-use axum::body::Body;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use registry::OnProof;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, HOST, Service, individual};
@@ -167,5 +172,46 @@ async fn register_with_and_without_a_payload() {
             answer.body["registrationState"]["registrationId"],
             "edge-001"
         );
+    }
+}
+
+/// What an operator sends counts as a stranger's only until its token was read, and that is before the body is.
+#[tokio::test]
+async fn an_operator_has_proved_itself_before_its_body_is_read() {
+    let service = Service::start().await;
+    let body = keyed("edge-001").to_string();
+    for (authorization, status) in [
+        (service.owner(), StatusCode::OK),
+        (
+            "SharedAccessSignature sr=x&sig=eA%3D&se=1".to_owned(),
+            StatusCode::UNAUTHORIZED,
+        ),
+    ] {
+        let proofs = Arc::new(AtomicUsize::new(0));
+        let (told, seen, body) = (proofs.clone(), proofs.clone(), body.clone());
+        let sent = Full::new(Bytes::from(body)).map_frame(move |frame| {
+            assert_eq!(
+                seen.load(Ordering::Relaxed),
+                1,
+                "the body was read before the token"
+            );
+            frame
+        });
+        let mut request = Request::builder()
+            .method(Method::PUT)
+            .uri(format!(
+                "https://{HOST}/enrollments/edge-001?api-version=2021-10-01"
+            ))
+            .header("authorization", authorization)
+            .body(Body::new(sent))
+            .unwrap();
+        let count = move || {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
+        request.extensions_mut().insert(OnProof(Arc::new(count)));
+        let answer = service.send(request).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        let proved = usize::from(status == StatusCode::OK);
+        assert_eq!(proofs.load(Ordering::Relaxed), proved);
     }
 }
