@@ -10,7 +10,7 @@ use crate::package;
 use crate::workspace::{Workspace, capture, run};
 
 /// Where the committed list of packages is, with their versions and digests.
-const LISTED: &str = "crates/sim/tests/sdk";
+const LISTED: &str = "sim/tests/sdk";
 const LIST: &str = "package.json";
 const LOCK: &str = "package-lock.json";
 /// The oldest Node that the scripts of the stories are written for.

@@ -209,7 +209,7 @@ fn has_doctests(workspace: &Workspace) -> anyhow::Result<bool> {
             "--extended-regexp",
             "--include=*.rs",
         ])
-        .args([r"^\s*//[/!] ```(rust|should_panic|)$", "crates"])
+        .args([r"^\s*//[/!] ```(rust|should_panic|)$", "crates", "sim"])
         .current_dir(workspace.root())
         .status()?;
     Ok(search.success())

@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn a_path_that_is_not_there_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(root.path().join("crates/ids")).unwrap();
-        let text = "`crates/ids` and [here](crates/ids) and [web](https://x.example/y)\n";
+        std::fs::create_dir_all(root.path().join("crates/protocol/ids")).unwrap();
+        let text = "`crates/protocol/ids` and [here](crates/protocol/ids) and [web](https://x.example/y)\n";
         let mut findings = Findings::default();
         named_paths("a.md", text, root.path(), &mut findings);
         assert!(findings.faults.is_empty());

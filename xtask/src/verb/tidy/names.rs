@@ -44,15 +44,15 @@ mod tests {
 
     #[test]
     fn a_name_that_says_what_it_is_passes() {
-        assert_eq!(faults("crates/dps/src/allocate.rs"), 0);
+        assert_eq!(faults("crates/cloud/dps/src/allocate.rs"), 0);
         // Part of a longer word is not the word.
-        assert_eq!(faults("crates/dps/src/commonality.rs"), 0);
+        assert_eq!(faults("crates/cloud/dps/src/commonality.rs"), 0);
     }
 
     #[test]
     fn empty_names_and_mod_rs_are_refused() {
-        assert_eq!(faults("crates/dps-common/src/lib.rs"), 1);
-        assert_eq!(faults("crates/dps/src/string_utils.rs"), 1);
-        assert_eq!(faults("crates/dps/src/attest/mod.rs"), 1);
+        assert_eq!(faults("crates/cloud/dps-common/src/lib.rs"), 1);
+        assert_eq!(faults("crates/cloud/dps/src/string_utils.rs"), 1);
+        assert_eq!(faults("crates/cloud/dps/src/attest/mod.rs"), 1);
     }
 }

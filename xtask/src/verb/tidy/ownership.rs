@@ -74,16 +74,16 @@ mod tests {
     #[test]
     fn sql_belongs_to_store() {
         let text = "const A: &str = \"INSERT INTO twins VALUES (?1)\";\n";
-        assert!(rules("crates/store/src/twins.rs", text).is_empty());
-        assert_eq!(rules("crates/hub/src/twin.rs", text), ["SQL outside store"]);
+        assert!(rules("crates/cloud/store/src/twins.rs", text).is_empty());
+        assert_eq!(rules("crates/cloud/hub/src/twin.rs", text), ["SQL outside store"]);
     }
 
     #[test]
     fn the_hubs_query_language_is_not_sql() {
-        assert!(rules("crates/hub/src/query.rs", "f(\"SELECT * FROM devices\");\n").is_empty());
+        assert!(rules("crates/cloud/hub/src/query.rs", "f(\"SELECT * FROM devices\");\n").is_empty());
         assert_eq!(
             rules(
-                "crates/hub/src/a.rs",
+                "crates/cloud/hub/src/a.rs",
                 "f(\"SELECT a FROM b WHERE c = ?1\");\n"
             )
             .len(),
@@ -94,21 +94,21 @@ mod tests {
     #[test]
     fn topics_belong_to_wire_but_for_tests_and_comments() {
         let text = "f(\"$dps/registrations/res/\");\n";
-        assert!(rules("crates/wire/src/topic.rs", text).is_empty());
+        assert!(rules("crates/protocol/wire/src/topic.rs", text).is_empty());
         assert_eq!(
-            rules("crates/dps/src/mqtt.rs", text),
+            rules("crates/cloud/dps/src/mqtt.rs", text),
             ["topic outside wire"]
         );
         assert!(
             rules(
-                "crates/dps/src/mqtt.rs",
+                "crates/cloud/dps/src/mqtt.rs",
                 &format!("#[cfg(test)]\nmod tests {{\n{text}}}\n")
             )
             .is_empty()
         );
         assert!(
             rules(
-                "crates/dps/src/mqtt.rs",
+                "crates/cloud/dps/src/mqtt.rs",
                 "// answers on $dps/registrations/res/\n"
             )
             .is_empty()
@@ -117,6 +117,6 @@ mod tests {
 
     #[test]
     fn the_websocket_path_is_no_topic() {
-        assert!(rules("crates/muster/src/a.rs", "f(\"/$iothub/websocket\");\n").is_empty());
+        assert!(rules("crates/cloud/muster/src/a.rs", "f(\"/$iothub/websocket\");\n").is_empty());
     }
 }

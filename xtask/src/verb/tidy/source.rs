@@ -25,11 +25,11 @@ impl Source {
         }
     }
 
-    /// The crate's folder name: `dps` of `crates/dps/src/…`.
+    /// The crate's folder name: `dps` of `crates/cloud/dps/src/…`.
     pub(crate) fn krate(&self) -> &str {
         let mut parts = self.path.split('/');
         match parts.next() {
-            Some("crates") => parts.next().unwrap_or_default(),
+            Some("crates") => parts.nth(1).unwrap_or_default(),
             first => first.unwrap_or_default(),
         }
     }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn comments_and_strings_are_blanked_and_kept_apart() {
         let source = Source::new(
-            "crates/dps/src/a.rs",
+            "crates/cloud/dps/src/a.rs",
             "let a = \"x{\"; // {\nlet b = r#\"y\"z\"#;\n",
         );
         assert!(!source.code.join("").contains('{'));

@@ -290,7 +290,7 @@ async fn each_fault_of_a_request_has_its_reason_and_registers_nobody() {
             .operate(Method::GET, &format!("/registrations/{id}"), &[], None)
             .await;
         assert_eq!(found.error(), 404_202, "{reason}");
-        let listed = include_str!("../../../../docs/reason-codes.md");
+        let listed = include_str!("../../../../../docs/reason-codes.md");
         assert!(listed.contains(&format!("| `{reason}` |")), "{reason}");
     }
     assert!(!service.audit_text().contains("certificate.issued"));

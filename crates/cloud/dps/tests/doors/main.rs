@@ -7,7 +7,7 @@
 
 mod harness;
 mod hierarchy;
-#[path = "../../../pki/tests/pki/software_tpm.rs"]
+#[path = "../../../../protocol/pki/tests/pki/software_tpm.rs"]
 mod software_tpm;
 mod webhook;
 

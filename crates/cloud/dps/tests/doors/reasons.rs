@@ -301,7 +301,7 @@ async fn each_cause_is_terse_to_the_device_and_plain_to_the_operator() {
     reasons.sort_unstable();
     reasons.dedup();
     assert!(reasons.len() >= 25, "{}: {reasons:?}", reasons.len());
-    let listed = include_str!("../../../../docs/reason-codes.md");
+    let listed = include_str!("../../../../../docs/reason-codes.md");
     for reason in reasons {
         assert!(listed.contains(&format!("| `{reason}` |")), "{reason}");
     }

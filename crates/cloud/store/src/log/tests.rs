@@ -276,7 +276,7 @@ fn a_file_of_a_newer_version_is_refused() {
 /// What is on disk is read by later versions: files that no code of ours made, as the format in `frame.rs` and `segment.rs` says.
 #[tokio::test]
 async fn the_format_on_disk_stays() {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/event_log");
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/seeds/event_log");
     let read = async |seed: &str| {
         let folder = tempfile::tempdir().unwrap();
         let name = "0000000001-00000000000000000001-0000000000000001.log2";

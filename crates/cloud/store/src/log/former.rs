@@ -153,7 +153,7 @@ mod tests {
     // B3: files that an older version wrote, and what damage did to them.
     #[test]
     fn what_older_versions_wrote_is_read_around_damage() {
-        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/event_log");
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/seeds/event_log");
         let read = |seed: &str| {
             let found = records(&std::fs::read(seeds.join(seed)).unwrap(), 1);
             for (number, payload) in &found.records {

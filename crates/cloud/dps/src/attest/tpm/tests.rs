@@ -5,7 +5,7 @@ use crate::attest;
 use crate::presented::{Presented, Token};
 use ids::{IdScope, RegistrationId};
 
-#[path = "../../../../pki/tests/pki/software_tpm.rs"]
+#[path = "../../../../../protocol/pki/tests/pki/software_tpm.rs"]
 mod software_tpm;
 
 use software_tpm::SoftwareTpm;
