@@ -25,7 +25,7 @@ mod elsewhere;
 mod errands;
 mod health;
 mod outbound;
-mod underway;
+mod pending;
 
 mod lookup;
 mod operation;
@@ -292,7 +292,7 @@ impl Dps {
         let guid = fresh_guid();
         let operation = tenant.operations.issue(registration_id, guid);
         match register::register(request, &tenant.deps, self.vitals(), self.now()).await {
-            Ok(Registered::Underway) => self.inner.woken.notify_one(),
+            Ok(Registered::PendingRegistration) => self.inner.woken.notify_one(),
             Ok(Registered::Assigned(assigned)) => {
                 log_assigned(&assigned.registration);
                 if let Some(mark) = presented.mark() {
@@ -400,7 +400,7 @@ impl Dps {
     /// refusals that are too old, until `stopping` turns true. What is cut off is begun again at the next start.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
-            underway::run(self, stopping.clone()),
+            pending::run(self, stopping.clone()),
             errands::run(self, stopping.clone()),
             health::run(self, stopping.clone()),
             expiry::run(self, stopping),

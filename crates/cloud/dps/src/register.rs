@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ids::{IdScope, RegistrationId, Timestamp};
 use pki::IssuerCache;
 use registry::{
-    Assign, AssignError, Assigned, EnrolledBy, FailRegistration, Placing, Question, Registry,
-    StorageError, Underway,
+    Assign, AssignError, Assigned, EnrolledBy, FailRegistration, PendingRegistration, Placing,
+    Question, Registry, StorageError,
 };
 use serde_json::Value;
 use wire::dps::CsrClaim;
@@ -90,7 +90,7 @@ pub enum Registered {
     /// The device has its hub.
     Assigned(Box<Assigned>),
     /// Somebody outside has to be asked first; the device polls until that is over.
-    Underway,
+    PendingRegistration,
 }
 
 /// Registers a device. When this returns `Ok`, hub device, twin and registration record are durable, or that it is under way.
@@ -193,9 +193,9 @@ async fn ask(
     // Before the webhook is asked: what it answers does not change the certificate, and the request need not be kept.
     let issued = issue::issue(asking.device(), &request, deps, now)?;
     let registrant = record::registrant(asking.device(), asking.device_id(), issued.as_ref());
-    let underway = Underway::new(registrant, Question::Webhook(question), now);
-    let begun = deps.registry.begin_underway(underway, now).await;
-    Ok(begun.map(|_| Registered::Underway))
+    let pending = PendingRegistration::new(registrant, Question::Webhook(question), now);
+    let begun = deps.registry.begin_pending(pending, now).await;
+    Ok(begun.map(|_| Registered::PendingRegistration))
 }
 
 /// Writes down that a hub elsewhere has to be asked.
@@ -209,9 +209,9 @@ async fn begin_placing(
         note: None,
     };
     let question = Question::Place(Box::new(placing));
-    let underway = Underway::new(assign.registrant, question, now);
-    deps.registry.begin_underway(underway, now).await?;
-    Ok(Registered::Underway)
+    let pending = PendingRegistration::new(assign.registrant, question, now);
+    deps.registry.begin_pending(pending, now).await?;
+    Ok(Registered::PendingRegistration)
 }
 
 /// Why a device was not assigned.

@@ -93,8 +93,8 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
         true => Metrics::Shown,
         false => Metrics::Hidden,
     });
-    let (underway, underway_stopping) = (dps.clone(), stopping.clone());
-    tasks.spawn(async move { underway.run(underway_stopping).await });
+    let (pending, pending_stopping) = (dps.clone(), stopping.clone());
+    tasks.spawn(async move { pending.run(pending_stopping).await });
     let front = Front::new(dps, hub.clone(), health);
     let engine = hub.clone();
     let engine_stopping = stopping.clone();

@@ -18,11 +18,11 @@ mod service;
 mod authority;
 mod detail;
 mod enrollment;
+mod pending;
 mod placing;
 mod refusal;
 mod registration;
 mod resource;
-mod underway;
 
 mod identity;
 mod register;
@@ -60,6 +60,9 @@ pub use identity::{
 };
 pub use key::SecretBytes;
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
+pub use pending::{
+    AllocationNote, AllocationRecord, PendingRegistration, Placing, Question, WebhookQuestion,
+};
 pub use placing::{Errand, ErrandKind, Plan, PlanStep, Spot, Whereabouts};
 pub use precondition::IfMatch;
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
@@ -89,7 +92,4 @@ pub use store::audit::{
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,
-};
-pub use underway::{
-    AllocationNote, AllocationRecord, Placing, Question, Underway, WebhookQuestion,
 };

@@ -75,12 +75,21 @@ mod tests {
     fn sql_belongs_to_store() {
         let text = "const A: &str = \"INSERT INTO twins VALUES (?1)\";\n";
         assert!(rules("crates/cloud/store/src/twins.rs", text).is_empty());
-        assert_eq!(rules("crates/cloud/hub/src/twin.rs", text), ["SQL outside store"]);
+        assert_eq!(
+            rules("crates/cloud/hub/src/twin.rs", text),
+            ["SQL outside store"]
+        );
     }
 
     #[test]
     fn the_hubs_query_language_is_not_sql() {
-        assert!(rules("crates/cloud/hub/src/query.rs", "f(\"SELECT * FROM devices\");\n").is_empty());
+        assert!(
+            rules(
+                "crates/cloud/hub/src/query.rs",
+                "f(\"SELECT * FROM devices\");\n"
+            )
+            .is_empty()
+        );
         assert_eq!(
             rules(
                 "crates/cloud/hub/src/a.rs",
@@ -117,6 +126,12 @@ mod tests {
 
     #[test]
     fn the_websocket_path_is_no_topic() {
-        assert!(rules("crates/cloud/muster/src/a.rs", "f(\"/$iothub/websocket\");\n").is_empty());
+        assert!(
+            rules(
+                "crates/cloud/muster/src/a.rs",
+                "f(\"/$iothub/websocket\");\n"
+            )
+            .is_empty()
+        );
     }
 }

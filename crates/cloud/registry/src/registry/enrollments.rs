@@ -10,7 +10,7 @@ use wire::identity::KeyText;
 use zeroize::Zeroizing;
 
 use super::acts::{Act, Particulars};
-use super::registrations::end_underway;
+use super::registrations::end_pending;
 use super::rows::Rows;
 use super::{MAX_KEYED_GROUPS, Registry, references, resources};
 use crate::enrollment::{
@@ -416,7 +416,7 @@ fn delete(
     tx.delete_enrollment(&stored)?;
     tx.forget_withdrawn_authorities(id_scope)?;
     if key.kind() == EnrollmentKind::Individual {
-        end_underway(tx, id_scope, &key.folded(), None, now)?;
+        end_pending(tx, id_scope, &key.folded(), None, now)?;
         tx.delete_registration(id_scope, &key.folded())?;
     }
     Ok(())

@@ -23,18 +23,18 @@ use crate::service::ProvisioningService;
 
 mod assign;
 mod judge;
+mod pending;
 mod place;
 mod places;
 mod reset;
-mod underway;
 
+use pending::ASSIGNING;
 pub use place::{Carried, Placed, Settled};
-use underway::ASSIGNING;
 
 /// The status of a record whose device was refused because its enrollment is disabled.
 const DISABLED: &str = "disabled";
 
-pub use underway::{Busy, Ticket};
+pub use pending::{Busy, Ticket};
 
 fn substatus(rows: Rows<'_>, text: Option<&str>) -> Result<Substatus, StorageError> {
     text.and_then(Substatus::named)
@@ -213,7 +213,7 @@ pub(super) fn disable(
     if is_anothers || row.status == DISABLED {
         return Ok(());
     }
-    end_underway(tx, id_scope, &row.folded, None, now)?;
+    end_pending(tx, id_scope, &row.folded, None, now)?;
     row.group_id = group;
     DISABLED.clone_into(&mut row.status);
     (row.error_code, row.error_message) = (None, None);
@@ -240,7 +240,7 @@ fn delete(
     if tx.block(id_scope, id.folded())?.is_some() {
         return Err(RegistrationError::Blocked(id.clone()));
     }
-    end_underway(tx, id_scope, &stored.folded, None, now)?;
+    end_pending(tx, id_scope, &stored.folded, None, now)?;
     tx.delete_registration(id_scope, id.folded())?;
     Ok(())
 }
@@ -257,7 +257,7 @@ fn fail(
     let is_new = stored.is_none();
     let mut row = stored.unwrap_or_else(|| new_row(&failed.registration_id, now));
     // Whatever the record says: no row stays behind that would be gone on with.
-    end_underway(tx, id_scope, &row.folded, None, now)?;
+    end_pending(tx, id_scope, &row.folded, None, now)?;
     row.group_id = group_id(&failed.enrollment);
     "failed".clone_into(&mut row.status);
     row.substatus = None;
@@ -275,19 +275,19 @@ fn fail(
 
 /// Forgets that a registration waits for somebody: it ends otherwise. What was made for it in a hub elsewhere is removed there, unless
 /// it `stays`.
-pub(super) fn end_underway(
+pub(super) fn end_pending(
     tx: &Tx<'_>,
     id_scope: &str,
     folded: &str,
     stays: Option<&Place>,
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    let Some(row) = tx.underway(id_scope, folded)? else {
+    let Some(row) = tx.pending(id_scope, folded)? else {
         return Ok(());
     };
-    let underway = underway::read(Rows { file: tx.file() }, &row)?;
-    underway::clean_up(tx, underway.plan.as_ref(), stays, now)?;
-    Ok(tx.delete_underway(id_scope, folded)?)
+    let pending = pending::read(Rows { file: tx.file() }, &row)?;
+    pending::clean_up(tx, pending.plan.as_ref(), stays, now)?;
+    Ok(tx.delete_pending(id_scope, folded)?)
 }
 
 fn new_row(id: &RegistrationId, now: Timestamp) -> RegistrationRow {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use registry::{
     Assign, AssignError, Busy, Carried, EnrolledBy, EnrollmentKey, Errand, ErrandKind, IfMatch,
-    InitialTwin, Placed, Placing, Plan, PlanStep, Question, RegistrationFailure,
-    RegistrationRecord, RegistrationState, Settled, Ticket, Underway,
+    InitialTwin, PendingRegistration, Placed, Placing, Plan, PlanStep, Question,
+    RegistrationFailure, RegistrationRecord, RegistrationState, Settled, Ticket,
 };
 use serde_json::{Map, Value, json};
 use wire::identity::Status;
@@ -44,16 +44,16 @@ impl Bench {
             note: None,
         };
         let question = Question::Place(Box::new(placing.clone()));
-        let underway = Underway::new(assign.registrant, question, self.now());
+        let pending = PendingRegistration::new(assign.registrant, question, self.now());
         self.registry
-            .begin_underway(underway, self.now())
+            .begin_pending(pending, self.now())
             .await
             .unwrap();
         (self.due().await.pop().unwrap(), placing)
     }
 
     async fn due(&self) -> Vec<Ticket> {
-        let due = self.registry.underway_due(self.now(), Busy::default(), 10);
+        let due = self.registry.pending_due(self.now(), Busy::default(), 10);
         due.await.unwrap()
     }
 
@@ -117,7 +117,7 @@ pub(crate) async fn a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here(be
     );
     let due = bench
         .registry
-        .underway_due(bench.now(), Busy::default(), 10)
+        .pending_due(bench.now(), Busy::default(), 10)
         .await;
     assert!(due.unwrap().is_empty());
     assert!(bench.errands().await.is_empty());
@@ -143,15 +143,15 @@ pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
     again.registrant.proof =
         registry::DeviceProof::Certificate(ids::Thumbprint::from_bytes([9; 32]));
     let question = Question::Place(Box::new(placing.clone()));
-    let underway = Underway::new(again.registrant, question, bench.now());
+    let pending = PendingRegistration::new(again.registrant, question, bench.now());
     bench
         .registry
-        .begin_underway(underway, bench.now())
+        .begin_pending(pending, bench.now())
         .await
         .unwrap();
     let due = bench
         .registry
-        .underway_due(bench.now(), Busy::default(), 10)
+        .pending_due(bench.now(), Busy::default(), 10)
         .await
         .unwrap();
     let whereabouts = bench
@@ -245,7 +245,7 @@ pub(crate) async fn what_was_made_elsewhere_for_nothing_is_removed(bench: Bench)
     let note = registry::AllocationNote::of(&placing.choice);
     let ended = bench
         .registry
-        .give_up_underway(ticket, failed, note, bench.now());
+        .give_up_pending(ticket, failed, note, bench.now());
     let record = ended.await.unwrap().unwrap();
     assert!(matches!(
         record.state,
@@ -278,15 +278,15 @@ pub(crate) async fn a_device_elsewhere_is_not_taken_from_its_owner(bench: Bench)
         choice: other.choice.clone(),
         note: None,
     }));
-    let underway = Underway::new(other.registrant, question, bench.now());
+    let pending = PendingRegistration::new(other.registrant, question, bench.now());
     bench
         .registry
-        .begin_underway(underway, bench.now())
+        .begin_pending(pending, bench.now())
         .await
         .unwrap();
     let due = bench
         .registry
-        .underway_due(bench.now(), Busy::default(), 10)
+        .pending_due(bench.now(), Busy::default(), 10)
         .await
         .unwrap();
     let found = bench.registry.whereabouts(&due[0], &other.choice).await;
@@ -378,13 +378,13 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     let note = registry::AllocationNote::of(&placing.choice);
     let chosen = placing.choice.clone();
     let settled =
-        registry.settle_underway(ticket.clone(), chosen, note.clone(), failure, bench.now());
+        registry.settle_pending(ticket.clone(), chosen, note.clone(), failure, bench.now());
     assert_eq!(settled.await.unwrap(), None);
     let failed = RegistrationFailure {
         code: 503_000,
         message: "silent".to_owned(),
     };
-    let ended = registry.give_up_underway(ticket, failed, note, bench.now());
+    let ended = registry.give_up_pending(ticket, failed, note, bench.now());
     assert_eq!(ended.await.unwrap(), None);
     assert!(bench.due().await.is_empty());
     let id = good.registration.registration_id.clone();
@@ -397,7 +397,7 @@ pub(crate) async fn a_ticket_of_an_attempt_that_ended_opens_no_other(bench: Benc
     let registry = &bench.registry;
     bench.link(elsewhere("far", "far.example", 1)).await;
     let (old, placing) = bench.begin("d1", "far").await;
-    let id = old.underway.registrant.registration_id.clone();
+    let id = old.pending.registrant.registration_id.clone();
     let deleted = registry.delete_registration(&id, &IfMatch::Any, bench.now());
     deleted.await.unwrap();
     let (new, _) = bench.begin("d1", "far").await;
@@ -407,9 +407,9 @@ pub(crate) async fn a_ticket_of_an_attempt_that_ended_opens_no_other(bench: Benc
         message: "silent".to_owned(),
     };
     let note = registry::AllocationNote::of(&placing.choice);
-    let ended = registry.give_up_underway(old.clone(), failed, note, bench.now());
+    let ended = registry.give_up_pending(old.clone(), failed, note, bench.now());
     assert_eq!(ended.await.unwrap(), None, "the new attempt is another one");
-    let postponed = registry.postpone_underway(old.clone(), old.underway.clone(), bench.now());
+    let postponed = registry.postpone_pending(old.clone(), old.pending.clone(), bench.now());
     postponed.await.unwrap();
     assert!(!registry.is_as_before(&old).unwrap());
     assert!(registry.is_as_before(&new).unwrap());

@@ -417,7 +417,7 @@ async fn short_scans_pass_long_ones() {
     for _ in 0..SCANS {
         running.recv().await.unwrap();
     }
-    let short = store.scan_shortly(|view| view.next_underway(0));
+    let short = store.scan_shortly(|view| view.next_pending(0));
     assert_eq!(short.await.unwrap(), None);
     for _ in 0..SCANS {
         release.send(()).unwrap();

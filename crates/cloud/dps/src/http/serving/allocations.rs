@@ -11,8 +11,8 @@ use super::{Request, ok};
 use crate::enrollment::Entry;
 use crate::error::ServiceFault;
 use crate::http::Reply;
-use crate::underway::signature::WebhookKey;
-use crate::underway::webhook;
+use crate::pending::signature::WebhookKey;
+use crate::pending::webhook;
 
 /// The latest ones of one registration, the newest first.
 pub(super) async fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {

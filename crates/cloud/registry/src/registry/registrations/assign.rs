@@ -9,15 +9,16 @@ use store::{IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
 use wire::identity::Authentication;
 
 use super::judge::{Judged, judge};
+use super::pending::write_note;
 use super::places::find;
-use super::underway::write_note;
-use super::{end_underway, group_id, new_row, record, write_row};
+use super::{end_pending, group_id, new_row, record, write_row};
 use crate::change::Change;
 use crate::detail::Detail;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
+use crate::pending::AllocationNote;
 use crate::register::{Decision, DeviceStep, OldDevice, Place};
 use crate::registration::{
     Assign, AssignError, Assigned, EnrolledBy, Registrant, RegistrationRecord,
@@ -29,7 +30,6 @@ use crate::registry::twins::write_twin;
 use crate::registry::watchers::Watchers;
 use crate::service::ProvisioningService;
 use crate::twin::{InitialTwin, TwinReplacement};
-use crate::underway::AllocationNote;
 
 impl Registry {
     /// Writes hub device, twin, system modules and registration record in one transaction.
@@ -326,7 +326,7 @@ impl AssignJob {
         if !is_new {
             let id_scope = self.service.id_scope.as_str();
             let stays = Some(&decision.place);
-            end_underway(tx, id_scope, &row.folded, stays, self.now)?;
+            end_pending(tx, id_scope, &row.folded, stays, self.now)?;
         }
         row.group_id = group_id(&registrant.enrollment);
         "assigned".clone_into(&mut row.status);

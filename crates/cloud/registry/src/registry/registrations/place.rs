@@ -7,13 +7,14 @@ use store::{IdentityRow, TwinRow, Tx, View};
 use wire::identity::Status;
 
 use super::assign::{AssignJob, Found};
+use super::pending::{Ticket, clean_up};
 use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
-use super::underway::{Ticket, clean_up};
 use super::{fail, told};
 use crate::change::Change;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
+use crate::pending::Placing;
 use crate::placing::{Plan, PlanStep, Spot, Whereabouts};
 use crate::register::{DeviceStep, Place};
 use crate::registration::{
@@ -25,7 +26,6 @@ use crate::registry::rows::{Rows, key, set_authentication};
 use crate::registry::twins::write_twin;
 use crate::service::ProvisioningService;
 use crate::twin::{CheckedReport, InitialTwin};
-use crate::underway::Placing;
 
 /// What a device brings along from the hub of before.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +101,7 @@ impl Registry {
                 wanted,
                 policy: registrant.policy,
                 told: stored.as_ref().and_then(told),
-                plan: ticket.underway.plan.clone(),
+                plan: ticket.pending.plan.clone(),
             })
         };
         self.inner.store.scan_shortly(find).await
@@ -121,13 +121,13 @@ impl Registry {
             if !ticket.stands(tx, now)? {
                 return Ok(None);
             }
-            let mut underway = ticket.underway.clone();
-            let before = underway.plan.replace(plan.clone());
+            let mut pending = ticket.pending.clone();
+            let before = pending.plan.replace(plan.clone());
             let place = &plan.decision.place;
             clean_up(tx, before.as_ref(), Some(place), now)?;
             // Before anything is done there: what is made from now on is not what was to be removed.
             tx.cancel_removal(&place.hub, &place.device_id)?;
-            Ok::<_, StorageError>(Some(ticket.rewrite(tx, &underway)?))
+            Ok::<_, StorageError>(Some(ticket.rewrite(tx, &pending)?))
         };
         self.inner.store.of_itself(keep).await
     }
@@ -187,7 +187,7 @@ impl Registry {
 impl Ticket {
     fn assign(&self, choice: &Choice) -> Assign {
         Assign {
-            registrant: self.underway.registrant.clone(),
+            registrant: self.pending.registrant.clone(),
             choice: choice.clone(),
         }
     }

@@ -27,7 +27,7 @@ const UNTIL_PLACED: Duration = Duration::from_secs(600);
 
 /// A registration under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Underway {
+pub struct PendingRegistration {
     /// Whose.
     pub registrant: Registrant,
     /// What is asked.
@@ -163,7 +163,7 @@ pub struct AllocationRecord {
     pub note: AllocationNote,
 }
 
-impl Underway {
+impl PendingRegistration {
     /// An attempt that begins now.
     #[must_use]
     pub fn new(registrant: Registrant, question: Question, now: Timestamp) -> Self {

@@ -2,16 +2,17 @@
 
 use ids::{Etag, RegistrationId, Timestamp};
 use serde_json::Value;
-use store::{AllocationRow, RegistrationRow, Secret, StoreError, Tx, UnderwayRow, View};
+use store::{AllocationRow, PendingRow, RegistrationRow, Secret, StoreError, Tx, View};
 use wire::error::DpsErrorCode;
 
 use super::assign::enter_issued;
 use super::places::require_entry;
-use super::{end_underway, fail, group_id, new_row, record, write_row};
+use super::{end_pending, fail, group_id, new_row, record, write_row};
 use crate::detail::Detail;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
+use crate::pending::{AllocationNote, AllocationRecord, PendingRegistration};
 use crate::placing::Plan;
 use crate::register::Place;
 use crate::registration::{
@@ -20,7 +21,6 @@ use crate::registration::{
 };
 use crate::registry::Registry;
 use crate::registry::rows::Rows;
-use crate::underway::{AllocationNote, AllocationRecord, Underway};
 
 /// The status of a record whose registration is under way.
 pub(super) const ASSIGNING: &str = "assigning";
@@ -40,7 +40,7 @@ pub struct Ticket {
     /// Who is asked.
     pub destination: String,
     /// What is under way.
-    pub underway: Underway,
+    pub pending: PendingRegistration,
     /// Of its row: never given out twice.
     id: i64,
     revision: i64,
@@ -60,47 +60,47 @@ impl Registry {
     ///
     /// # Errors
     /// When the enrollment has changed since the proof, or the storage fails.
-    pub async fn begin_underway(
+    pub async fn begin_pending(
         &self,
-        underway: Underway,
+        pending: PendingRegistration,
         now: Timestamp,
     ) -> Result<RegistrationRecord, AssignError> {
         let (service, etag) = (self.service(), etag::random(random(&*self.inner.entropy)));
         let begin = move |tx: &Tx<'_>| {
             let id_scope = service.id_scope.as_str();
-            require_entry(tx, id_scope, &underway.registrant)?;
-            let folded = &underway.registrant.registration_id.folded().to_owned();
+            require_entry(tx, id_scope, &pending.registrant)?;
+            let folded = &pending.registrant.registration_id.folded().to_owned();
             let stored = tx.registration(id_scope, folded)?;
             let rows = Rows { file: tx.file() };
             let waiting = match &stored {
-                Some(stored) if stored.status == ASSIGNING => tx.underway(id_scope, folded)?,
+                Some(stored) if stored.status == ASSIGNING => tx.pending(id_scope, folded)?,
                 _ => None,
             };
-            let mut underway = underway;
+            let mut pending = pending;
             if let Some(row) = &waiting {
                 let waiting = read(rows, row)?;
-                if waiting.is_same_as(&underway) {
+                if waiting.is_same_as(&pending) {
                     let row = stored.ok_or_else(|| rows.damaged("status", "is another's"))?;
                     return Ok(record(rows, row, &service)?);
                 }
                 // What has been begun elsewhere is gone on with, or taken back.
-                underway.plan = waiting.plan;
+                pending.plan = waiting.plan;
             }
-            enter_issued(tx, id_scope, &underway.registrant, now)?;
+            enter_issued(tx, id_scope, &pending.registrant, now)?;
             // Entered once: whoever goes on with it only hands it out.
-            underway.registrant.issued = None;
+            pending.registrant.issued = None;
             match &waiting {
                 Some(row) => {
                     let next = (row.id, row.revision + 1);
-                    tx.update_underway(&write(rows, id_scope, next, &underway)?)?;
+                    tx.update_pending(&write(rows, id_scope, next, &pending)?)?;
                 }
                 None => {
-                    end_underway(tx, id_scope, folded, None, now)?;
-                    tx.insert_underway(&write(rows, id_scope, (0, 0), &underway)?)?;
+                    end_pending(tx, id_scope, folded, None, now)?;
+                    tx.insert_pending(&write(rows, id_scope, (0, 0), &pending)?)?;
                 }
             }
             let is_new = stored.is_none();
-            let row = assigning(stored, &underway, &etag, now);
+            let row = assigning(stored, &pending, &etag, now);
             write_row(tx, id_scope, &row, is_new)?;
             Ok(record(rows, row, &service)?)
         };
@@ -111,7 +111,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn underway_due(
+    pub async fn pending_due(
         &self,
         now: Timestamp,
         busy: Busy,
@@ -122,31 +122,31 @@ impl Registry {
             let destinations = Value::from(busy.destinations).to_string();
             let services = Value::from(busy.services).to_string();
             let busy = (destinations.as_str(), services.as_str());
-            let found = view.underway_due(now.ticks(), busy, limit)?.into_iter();
+            let found = view.pending_due(now.ticks(), busy, limit)?.into_iter();
             let read = found.map(|row| (read(rows, &row), row));
             Ok::<_, StorageError>(read.collect::<Vec<_>>())
         };
         let mut due = Vec::new();
-        for (underway, row) in self.inner.store.scan_shortly(scan).await? {
-            match underway {
-                Ok(underway) => due.push(Ticket {
-                    underway,
+        for (pending, row) in self.inner.store.scan_shortly(scan).await? {
+            match pending {
+                Ok(pending) => due.push(Ticket {
+                    pending,
                     id_scope: row.id_scope,
                     folded: row.folded,
                     destination: row.destination,
                     id: row.id,
                     revision: row.revision,
                 }),
-                Err(error) => self.lose_underway(row, &error, now).await?,
+                Err(error) => self.lose_pending(row, &error, now).await?,
             }
         }
         Ok(due)
     }
 
     /// Ends one that cannot be read, which would otherwise be in the way of all others for ever.
-    async fn lose_underway(
+    async fn lose_pending(
         &self,
-        row: UnderwayRow,
+        row: PendingRow,
         error: &StorageError,
         now: Timestamp,
     ) -> Result<(), StorageError> {
@@ -158,7 +158,7 @@ impl Registry {
         );
         let etag = etag::random(random(&*self.inner.entropy));
         let lose = move |tx: &Tx<'_>| {
-            tx.delete_underway(&row.id_scope, &row.folded)?;
+            tx.delete_pending(&row.id_scope, &row.folded)?;
             let stored = tx.registration(&row.id_scope, &row.folded)?;
             if let Some(mut stored) = stored.filter(|stored| stored.status == ASSIGNING) {
                 "failed".clone_into(&mut stored.status);
@@ -178,8 +178,8 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn next_underway(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
-        let next = |view: &View<'_>| view.next_underway(now.ticks());
+    pub fn next_pending(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        let next = |view: &View<'_>| view.next_pending(now.ticks());
         let next = self.inner.store.read::<_, StoreError>(next)?;
         Ok(next.map(Timestamp::from_ticks))
     }
@@ -190,7 +190,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn settle_underway(
+    pub async fn settle_pending(
         &self,
         ticket: Ticket,
         choice: Choice,
@@ -198,7 +198,7 @@ impl Registry {
         as_failure: fn(&AssignError) -> RegistrationFailure,
         now: Timestamp,
     ) -> Result<Option<RegistrationRecord>, StorageError> {
-        let registrant = ticket.underway.registrant.clone();
+        let registrant = ticket.pending.registrant.clone();
         let assign = Assign {
             registrant,
             // The note of the webhook says what was passed over.
@@ -217,7 +217,7 @@ impl Registry {
                 Ok(assigned) => assigned.registration,
                 Err(AssignError::Storage(error)) => return Err(error),
                 Err(AssignError::Elsewhere) => {
-                    let next = ticket.underway.clone().placing(choice, note, now);
+                    let next = ticket.pending.clone().placing(choice, note, now);
                     ticket.rewrite(tx, &next)?;
                     return Ok(None);
                 }
@@ -237,7 +237,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn give_up_underway(
+    pub async fn give_up_pending(
         &self,
         ticket: Ticket,
         failure: RegistrationFailure,
@@ -261,15 +261,15 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn postpone_underway(
+    pub async fn postpone_pending(
         &self,
         ticket: Ticket,
-        underway: Underway,
+        pending: PendingRegistration,
         now: Timestamp,
     ) -> Result<(), StorageError> {
         let postpone = move |tx: &Tx<'_>| {
             if ticket.stands(tx, now)? {
-                ticket.rewrite(tx, &underway)?;
+                ticket.rewrite(tx, &pending)?;
             }
             Ok(())
         };
@@ -324,7 +324,7 @@ impl Ticket {
     }
 
     fn is_current(&self, view: &View<'_>) -> Result<bool, StorageError> {
-        let stored = view.underway(&self.id_scope, &self.folded)?;
+        let stored = view.pending(&self.id_scope, &self.folded)?;
         Ok(stored.is_some_and(|stored| (stored.id, stored.revision) == self.version()))
     }
 
@@ -345,12 +345,12 @@ impl Ticket {
         );
         let place = stored.and_then(|row| row.hub.zip(row.device_id));
         let place = place.map(|(hub, device_id)| Place { hub, device_id });
-        end_underway(tx, &self.id_scope, &self.folded, place.as_ref(), now)?;
+        end_pending(tx, &self.id_scope, &self.folded, place.as_ref(), now)?;
         Ok(false)
     }
 
     pub(super) fn failed(&self, failure: RegistrationFailure) -> FailRegistration {
-        let registrant = &self.underway.registrant;
+        let registrant = &self.pending.registrant;
         FailRegistration {
             registration_id: registrant.registration_id.clone(),
             enrollment: registrant.enrollment.clone(),
@@ -359,15 +359,19 @@ impl Ticket {
     }
 
     /// The same registration, changed; the ticket for it.
-    pub(super) fn rewrite(&self, tx: &Tx<'_>, underway: &Underway) -> Result<Self, StorageError> {
+    pub(super) fn rewrite(
+        &self,
+        tx: &Tx<'_>,
+        pending: &PendingRegistration,
+    ) -> Result<Self, StorageError> {
         let rows = Rows { file: tx.file() };
         let next = (self.id, self.revision + 1);
-        let row = write(rows, &self.id_scope, next, underway)?;
-        tx.update_underway(&row)?;
+        let row = write(rows, &self.id_scope, next, pending)?;
+        tx.update_pending(&row)?;
         Ok(Self {
             revision: row.revision,
             destination: row.destination,
-            underway: underway.clone(),
+            pending: pending.clone(),
             ..self.clone()
         })
     }
@@ -378,7 +382,7 @@ impl Ticket {
         note: &AllocationNote,
         now: Timestamp,
     ) -> Result<(), StorageError> {
-        write_note(tx, &self.id_scope, &self.underway.registrant, note, now)
+        write_note(tx, &self.id_scope, &self.pending.registrant, note, now)
     }
 }
 
@@ -424,11 +428,11 @@ pub(super) fn clean_up(
 
 fn assigning(
     stored: Option<RegistrationRow>,
-    underway: &Underway,
+    pending: &PendingRegistration,
     etag: &Etag,
     now: Timestamp,
 ) -> RegistrationRow {
-    let registrant = &underway.registrant;
+    let registrant = &pending.registrant;
     let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, now));
     row.group_id = group_id(&registrant.enrollment);
     ASSIGNING.clone_into(&mut row.status);
@@ -441,7 +445,7 @@ fn assigning(
     row
 }
 
-pub(super) fn read(rows: Rows<'_>, row: &UnderwayRow) -> Result<Underway, StorageError> {
+pub(super) fn read(rows: Rows<'_>, row: &PendingRow) -> Result<PendingRegistration, StorageError> {
     serde_json::from_str(row.document.reveal())
         .map_err(|error| rows.damaged("registration under way", error))
 }
@@ -450,17 +454,17 @@ fn write(
     rows: Rows<'_>,
     id_scope: &str,
     (id, revision): (i64, i64),
-    underway: &Underway,
-) -> Result<UnderwayRow, StorageError> {
-    let document = serde_json::to_string(underway)
+    pending: &PendingRegistration,
+) -> Result<PendingRow, StorageError> {
+    let document = serde_json::to_string(pending)
         .map_err(|error| rows.damaged("registration under way", error))?;
-    Ok(UnderwayRow {
+    Ok(PendingRow {
         id,
         id_scope: id_scope.to_owned(),
-        folded: underway.registrant.registration_id.folded().to_owned(),
+        folded: pending.registrant.registration_id.folded().to_owned(),
         revision,
-        destination: underway.question.destination(),
-        due: underway.due.ticks(),
+        destination: pending.question.destination(),
+        due: pending.due.ticks(),
         document: Secret::new(document),
     })
 }

@@ -4,7 +4,7 @@ use crate::{Secret, StoreError, Tx, View};
 
 /// A registration that waits for somebody outside this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnderwayRow {
+pub struct PendingRow {
     /// Row id, never given out twice; 0 before it is inserted.
     pub id: i64,
     /// The service.
@@ -34,8 +34,8 @@ pub struct AllocationRow {
     pub document: String,
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<UnderwayRow> {
-    Ok(UnderwayRow {
+fn read(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
+    Ok(PendingRow {
         id: row.get(0)?,
         id_scope: row.get(1)?,
         folded: row.get(2)?,
@@ -60,11 +60,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn underway(
-        &self,
-        id_scope: &str,
-        folded: &str,
-    ) -> Result<Option<UnderwayRow>, StoreError> {
+    pub fn pending(&self, id_scope: &str, folded: &str) -> Result<Option<PendingRow>, StoreError> {
         let sql = "SELECT id, id_scope, folded, revision, destination, due, document
                    FROM registrations_underway WHERE id_scope = ?1 AND folded = ?2";
         self.one(sql, [id_scope, folded], read)
@@ -75,12 +71,12 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn underway_due(
+    pub fn pending_due(
         &self,
         now: i64,
         (destinations, services): (&str, &str),
         limit: usize,
-    ) -> Result<Vec<UnderwayRow>, StoreError> {
+    ) -> Result<Vec<PendingRow>, StoreError> {
         let sql = "SELECT id, id_scope, folded, revision, destination, due, document
                    FROM registrations_underway
                    WHERE due <= ?1 AND destination NOT IN (SELECT value FROM json_each(?2))
@@ -93,7 +89,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn next_underway(&self, now: i64) -> Result<Option<i64>, StoreError> {
+    pub fn next_pending(&self, now: i64) -> Result<Option<i64>, StoreError> {
         let sql = "SELECT min(due) FROM registrations_underway WHERE due > ?1";
         Ok(self.one(sql, [now], |row| row.get(0))?.flatten())
     }
@@ -129,7 +125,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn insert_underway(&self, row: &UnderwayRow) -> Result<(), StoreError> {
+    pub fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO registrations_underway (id_scope, folded, revision, destination, due, document)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         #[rustfmt::skip]
@@ -141,7 +137,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn update_underway(&self, row: &UnderwayRow) -> Result<(), StoreError> {
+    pub fn update_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
         let sql = "UPDATE registrations_underway SET revision = ?2, destination = ?3, due = ?4, document = ?5
                    WHERE id = ?1 AND revision = ?2 - 1";
         let values = params![row.id, row.revision, row.destination, row.due, row.document];
@@ -152,7 +148,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn delete_underway(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
+    pub fn delete_pending(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM registrations_underway WHERE id_scope = ?1 AND folded = ?2";
         self.run(sql, [id_scope, folded]).map(drop)
     }

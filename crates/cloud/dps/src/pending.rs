@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ids::Timestamp;
 use registry::{
-    AllocationNote, Busy, Question, RegistrationFailure, Registry, StorageError, Ticket, Underway,
+    AllocationNote, Busy, PendingRegistration, Question, RegistrationFailure, Registry,
+    StorageError, Ticket,
 };
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -80,7 +81,7 @@ impl Round<'_> {
         self.places.clear_tried(self.dps.now());
         loop {
             // What runs is still due: enough for all of that and for as much again.
-            let due = registry.underway_due(self.dps.now(), self.places.busy(), 2 * AT_ONCE);
+            let due = registry.pending_due(self.dps.now(), self.places.busy(), 2 * AT_ONCE);
             let before = self.running.len();
             for ticket in due.await? {
                 if self.places.has_room_for(&ticket) {
@@ -92,7 +93,7 @@ impl Round<'_> {
             }
         }
         let now = self.dps.now();
-        let next = registry.next_underway(now)?;
+        let next = registry.next_pending(now)?;
         Ok(next.map_or(PERIOD, |next| next.since(now).min(PERIOD)))
     }
 
@@ -202,10 +203,10 @@ async fn go_on(dps: &Dps, ticket: Ticket, started: Timestamp) -> Result<(), Stor
     let attempt = Attempt {
         dps,
         tenant,
-        underway: ticket.underway.clone().resumed(started),
+        pending: ticket.pending.clone().resumed(started),
         ticket: ticket.clone(),
     };
-    match attempt.underway.question.clone() {
+    match attempt.pending.question.clone() {
         Question::Webhook(question) => asking::go_on(attempt, &question).await,
         Question::Place(placing) => placing::go_on(attempt, *placing).await,
     }?;
@@ -231,7 +232,7 @@ async fn end_unchanged(dps: &Dps, registry: &Registry, ticket: Ticket) -> Result
         failure: Some(failure.message.clone()),
         ..AllocationNote::default()
     };
-    let ended = registry.give_up_underway(ticket, failure, note, dps.now());
+    let ended = registry.give_up_pending(ticket, failure, note, dps.now());
     ended.await.map(drop)
 }
 
@@ -241,7 +242,7 @@ struct Attempt<'a> {
     tenant: Arc<Tenant>,
     ticket: Ticket,
     /// As this process counts its time.
-    underway: Underway,
+    pending: PendingRegistration,
 }
 
 /// Why a try came to nothing.
@@ -262,7 +263,7 @@ impl Attempt<'_> {
         let chance = rand::random_range(0.0..1.0);
         let next = setback
             .may_pass
-            .then(|| self.underway.clone().postponed(self.dps.now(), chance));
+            .then(|| self.pending.clone().postponed(self.dps.now(), chance));
         match next.flatten() {
             Some(mut next) => {
                 tracing::debug!(
@@ -271,21 +272,21 @@ impl Attempt<'_> {
                     setback.failure.message
                 );
                 // A plan that this try has made stays.
-                next.plan.clone_from(&self.ticket.underway.plan);
+                next.plan.clone_from(&self.ticket.pending.plan);
                 let registry = self.dps.tenants().registry();
                 let now = self.dps.now();
-                registry.postpone_underway(self.ticket, next, now).await
+                registry.postpone_pending(self.ticket, next, now).await
             }
             None => self.give_up(setback).await,
         }
     }
 
     async fn give_up(self, setback: Setback) -> Result<(), StorageError> {
-        let id = self.underway.registrant.registration_id.clone();
+        let id = self.pending.registrant.registration_id.clone();
         let Setback { failure, note, .. } = setback;
         let (code, why) = (failure.code, failure.message.clone());
         let registry = self.registry().clone();
-        let written = registry.give_up_underway(self.ticket, failure, note, self.dps.now());
+        let written = registry.give_up_pending(self.ticket, failure, note, self.dps.now());
         if written.await?.is_some() {
             tracing::warn!(registration.id = %id, error.code = code, "registration {id} failed: {why}");
             self.dps.wake_errands();

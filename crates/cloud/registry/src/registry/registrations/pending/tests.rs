@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use ids::{HubName, Timestamp};
-use store::{RegistrationRow, StoreError, Tx, UnderwayRow};
+use store::{PendingRow, RegistrationRow, StoreError, Tx};
 
 use super::*;
 use crate::entropy::SystemEntropy;
@@ -24,7 +24,7 @@ async fn open(directory: &std::path::Path) -> Registry {
 async fn leave(registry: &Registry, document: String, status: &'static str) {
     let id_scope = registry.id_scope();
     let leave = move |tx: &Tx<'_>| {
-        let row = UnderwayRow {
+        let row = PendingRow {
             id: 0,
             id_scope: id_scope.clone(),
             folded: "d1".to_owned(),
@@ -33,7 +33,7 @@ async fn leave(registry: &Registry, document: String, status: &'static str) {
             due: now().ticks(),
             document: Secret::new(document),
         };
-        tx.insert_underway(&row)?;
+        tx.insert_pending(&row)?;
         let id = RegistrationId::parse("d1").unwrap();
         let row = RegistrationRow {
             status: status.to_owned(),
@@ -68,13 +68,13 @@ fn waiting() -> String {
         payload: None,
         passed_over: Vec::new(),
     };
-    let placing = crate::underway::Placing { choice, note: None };
-    let question = crate::underway::Question::Place(Box::new(placing));
-    serde_json::to_string(&Underway::new(registrant, question, now())).unwrap()
+    let placing = crate::pending::Placing { choice, note: None };
+    let question = crate::pending::Question::Place(Box::new(placing));
+    serde_json::to_string(&PendingRegistration::new(registrant, question, now())).unwrap()
 }
 
 async fn due(registry: &Registry) -> Vec<Ticket> {
-    let due = registry.underway_due(now(), Busy::default(), 10);
+    let due = registry.pending_due(now(), Busy::default(), 10);
     due.await.unwrap()
 }
 
@@ -90,7 +90,7 @@ async fn a_row_that_no_record_waits_for_ends_without_a_word_in_the_record() {
         message: "silent".to_owned(),
     };
     let note = AllocationNote::default();
-    let ended = registry.give_up_underway(ticket, failure, note, now());
+    let ended = registry.give_up_pending(ticket, failure, note, now());
     assert_eq!(ended.await.unwrap(), None);
     assert!(due(&registry).await.is_empty());
     let id = RegistrationId::parse("d1").unwrap();
@@ -147,7 +147,7 @@ async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
     };
     let entry = registry.put_enrollment(draft, &crate::IfMatch::Absent, now());
     let entry = entry.await.unwrap().etag;
-    let waiting: Underway = serde_json::from_str(&waiting()).unwrap();
+    let waiting: PendingRegistration = serde_json::from_str(&waiting()).unwrap();
     let mut registrant = waiting.registrant;
     registrant.entry = entry;
     let choice = Choice {

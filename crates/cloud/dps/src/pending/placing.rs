@@ -92,7 +92,7 @@ pub async fn go_on(mut attempt: Attempt<'_>, placing: Placing) -> Result<(), Sto
 
 async fn place(attempt: &mut Attempt<'_>, placing: &Placing) -> Result<(), Fault> {
     let (dps, registry) = (attempt.dps, attempt.registry().clone());
-    if attempt.underway.is_stale(dps.now()) {
+    if attempt.pending.is_stale(dps.now()) {
         return Err(Fault::Stale);
     }
     let whereabouts = registry
@@ -260,7 +260,7 @@ impl AtHub<'_> {
     /// A device that there was not when the plan was made. One that is there now is what an earlier try made, if there was one and it
     /// proves itself as that made it; another one is somebody's who was faster.
     async fn make(&self, carried: Option<&Carried>) -> Result<(), Fault> {
-        let registrant = &self.attempt.underway.registrant;
+        let registrant = &self.attempt.pending.registrant;
         let authentication = registrant.proof.authentication();
         let id = &self.target.device_id;
         let disabled = carried.filter(|carried| carried.status == Status::Disabled);
@@ -295,7 +295,7 @@ impl AtHub<'_> {
     /// A device that was there keeps all but what it proves itself with; its twin as well, unless it starts again or a webhook
     /// answered with one.
     async fn refresh(&self, again: bool) -> Result<(), Fault> {
-        let iot_edge = again && self.attempt.underway.registrant.iot_edge;
+        let iot_edge = again && self.attempt.pending.registrant.iot_edge;
         self.prove_by_now(iot_edge).await?;
         if again || self.placing.choice.twin.is_some() {
             let [tags, desired] = self.twin(None)?;
@@ -306,7 +306,7 @@ impl AtHub<'_> {
     }
 
     async fn prove_by_now(&self, iot_edge: bool) -> Result<(), Fault> {
-        let authentication = self.attempt.underway.registrant.proof.authentication();
+        let authentication = self.attempt.pending.registrant.proof.authentication();
         let id = &self.target.device_id;
         let found = self.remote.device(id).await?;
         let found = found.ok_or_else(|| self.remote.changed())?;
@@ -320,7 +320,7 @@ impl AtHub<'_> {
 
     /// Tags and desired properties: the webhook's, else those that it brings along, else its enrollment's.
     fn twin(&self, carried: Option<&Carried>) -> Result<[Map<String, Value>; 2], Fault> {
-        let registrant = &self.attempt.underway.registrant;
+        let registrant = &self.attempt.pending.registrant;
         Ok(match (&self.placing.choice.twin, carried) {
             (Some(twin), _) => twin.documents()?,
             (None, Some(carried)) => carried.twin.documents()?,

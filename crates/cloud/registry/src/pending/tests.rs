@@ -10,7 +10,7 @@ fn began() -> Timestamp {
     Timestamp::from_unix_seconds(1_000_000)
 }
 
-fn underway() -> Underway {
+fn pending() -> PendingRegistration {
     let registrant = Registrant {
         registration_id: RegistrationId::parse("d").unwrap(),
         enrollment: EnrolledBy::Group(EnrollmentId::parse("g").unwrap()),
@@ -32,23 +32,23 @@ fn underway() -> Underway {
         hubs: Vec::new(),
         passed_over: Vec::new(),
     };
-    Underway::new(registrant, Question::Webhook(question), began())
+    PendingRegistration::new(registrant, Question::Webhook(question), began())
 }
 
-fn placing() -> Underway {
+fn placing() -> PendingRegistration {
     let choice = Choice {
         hub: "far".parse().unwrap(),
         twin: None,
         payload: Some(serde_json::json!({"welcome": true})),
         passed_over: Vec::new(),
     };
-    underway().placing(choice, AllocationNote::default(), began())
+    pending().placing(choice, AllocationNote::default(), began())
 }
 
 /// As it was stored when webhooks were the only ones who were asked.
 #[test]
 fn what_was_stored_before_there_were_hubs_elsewhere_is_read() {
-    let mut stored = serde_json::to_value(underway()).unwrap();
+    let mut stored = serde_json::to_value(pending()).unwrap();
     let question = serde_json::json!({
         "definition": {"webhookUrl": "https://a.example", "apiVersion": "2021-10-01"},
         "input": "{}", "hubs": [],
@@ -64,8 +64,8 @@ fn what_was_stored_before_there_were_hubs_elsewhere_is_read() {
     stored["question"] = question;
     assert!(stored.get("plan").is_none());
     assert_eq!(
-        serde_json::from_value::<Underway>(stored).unwrap(),
-        underway()
+        serde_json::from_value::<PendingRegistration>(stored).unwrap(),
+        pending()
     );
     let note = r#"{"webhook":{"webhookUrl":"https://a.example","apiVersion":"2021-10-01"},"input":{"a":1},"status":200}"#;
     let note: AllocationNote = serde_json::from_str(note).unwrap();
@@ -78,10 +78,13 @@ fn what_was_stored_before_there_were_hubs_elsewhere_is_read() {
 #[test]
 fn a_device_that_is_being_placed_is_stored_and_read_back() {
     let text = serde_json::to_string(&placing()).unwrap();
-    assert_eq!(serde_json::from_str::<Underway>(&text).unwrap(), placing());
+    assert_eq!(
+        serde_json::from_str::<PendingRegistration>(&text).unwrap(),
+        placing()
+    );
     assert_eq!(placing().question.destination(), "hub far");
-    assert_eq!(underway().question.destination(), "a.example");
-    assert!(!placing().is_same_as(&underway()));
+    assert_eq!(pending().question.destination(), "a.example");
+    assert!(!placing().is_same_as(&pending()));
 }
 
 #[test]
@@ -105,21 +108,24 @@ fn many_may_wait_long_for_their_turn_at_a_hub() {
     let later = |seconds| began().plus(Duration::from_secs(seconds));
     assert!(!placing().is_stale(later(600)));
     assert!(placing().is_stale(later(601)));
-    assert!(underway().is_stale(later(31)));
+    assert!(pending().is_stale(later(31)));
 }
 
 #[test]
 fn it_is_stored_and_read_back() {
-    let text = serde_json::to_string(&underway()).unwrap();
-    assert_eq!(serde_json::from_str::<Underway>(&text).unwrap(), underway());
+    let text = serde_json::to_string(&pending()).unwrap();
+    assert_eq!(
+        serde_json::from_str::<PendingRegistration>(&text).unwrap(),
+        pending()
+    );
 }
 
 #[test]
 fn a_device_that_brings_another_certificate_asks_anew() {
-    let mut other = underway();
-    assert!(underway().is_same_as(&other));
+    let mut other = pending();
+    assert!(pending().is_same_as(&other));
     other.registrant.proof = DeviceProof::Certificate(Thumbprint::from_bytes([2; 32]));
-    assert!(!underway().is_same_as(&other));
+    assert!(!pending().is_same_as(&other));
 }
 
 proptest! {
@@ -133,21 +139,21 @@ proptest! {
         downtime in 0_u64..1_000_000,
     ) {
         let started = began().plus(Duration::from_secs(downtime));
-        let mut underway = underway().resumed(started);
+        let mut pending = pending().resumed(started);
         let mut now = started;
         let mut asked = 0;
         for (wait, takes) in waits.into_iter().zip(tries) {
-            now = now.max(underway.due).plus(Duration::from_secs(wait));
-            if underway.is_stale(now) {
+            now = now.max(pending.due).plus(Duration::from_secs(wait));
+            if pending.is_stale(now) {
                 break;
             }
             now = now.plus(Duration::from_secs(takes));
             asked += 1;
             prop_assert!(now.since(started) <= Duration::from_secs(60));
-            match underway.clone().postponed(now, chance) {
+            match pending.clone().postponed(now, chance) {
                 Some(next) => {
-                    prop_assert!(next.due > now && next.tries == underway.tries + 1);
-                    underway = next;
+                    prop_assert!(next.due > now && next.tries == pending.tries + 1);
+                    pending = next;
                 }
                 None => break,
             }

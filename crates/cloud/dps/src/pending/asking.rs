@@ -11,7 +11,7 @@ use crate::{log_assigned, register};
 /// One try.
 pub async fn go_on(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(), StorageError> {
     let dps = attempt.dps;
-    if attempt.underway.is_stale(dps.now()) {
+    if attempt.pending.is_stale(dps.now()) {
         let fault = "Custom allocation failed with status code: 503: too many registrations wait for webhooks";
         let setback = Setback {
             failure: failure(fault),
@@ -29,7 +29,7 @@ pub async fn go_on(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(
             let as_failure = register::assignment_failure;
             let registry = attempt.registry().clone();
             let settled =
-                registry.settle_underway(attempt.ticket, choice, note, as_failure, dps.now());
+                registry.settle_pending(attempt.ticket, choice, note, as_failure, dps.now());
             if let Some(record) = settled.await? {
                 log_assigned(&record);
             }
