@@ -22,10 +22,10 @@ mod enrollment;
 mod issue;
 
 mod elsewhere;
-mod errands;
 mod health;
 mod outbound;
 mod pending;
+mod remote_tasks;
 
 mod lookup;
 mod operation;
@@ -122,7 +122,7 @@ struct Inner {
     /// Told when a registration is under way.
     woken: Notify,
     /// Told when there may be an errand.
-    errand_woken: Notify,
+    remote_tasks_woken: Notify,
     vitals: Vitals,
     admission: Admission,
     refused: Refused,
@@ -171,7 +171,7 @@ impl Dps {
             tenants: Tenants::new(deps),
             recent: RecentOperations::default(),
             woken: Notify::new(),
-            errand_woken: Notify::new(),
+            remote_tasks_woken: Notify::new(),
             vitals: Vitals::default(),
             admission: Admission::new(options.limits.clone(), rand::random()),
             refused: Refused::default(),
@@ -401,19 +401,19 @@ impl Dps {
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
             pending::run(self, stopping.clone()),
-            errands::run(self, stopping.clone()),
+            remote_tasks::run(self, stopping.clone()),
             health::run(self, stopping.clone()),
             expiry::run(self, stopping),
         );
     }
 
     /// Returns once there may be an errand. Cancel-safe.
-    async fn errand_woken(&self) {
-        self.inner.errand_woken.notified().await;
+    async fn remote_tasks_woken(&self) {
+        self.inner.remote_tasks_woken.notified().await;
     }
 
-    fn wake_errands(&self) {
-        self.inner.errand_woken.notify_one();
+    fn wake_remote_tasks(&self) {
+        self.inner.remote_tasks_woken.notify_one();
     }
 
     fn vitals(&self) -> &Vitals {

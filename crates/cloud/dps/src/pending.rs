@@ -289,7 +289,7 @@ impl Attempt<'_> {
         let written = registry.give_up_pending(self.ticket, failure, note, self.dps.now());
         if written.await?.is_some() {
             tracing::warn!(registration.id = %id, error.code = code, "registration {id} failed: {why}");
-            self.dps.wake_errands();
+            self.dps.wake_remote_tasks();
         }
         Ok(())
     }

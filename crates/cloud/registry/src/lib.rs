@@ -63,7 +63,7 @@ pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use pending::{
     AllocationNote, AllocationRecord, PendingRegistration, Placing, Question, WebhookQuestion,
 };
-pub use placing::{Errand, ErrandKind, Plan, PlanStep, Spot, Whereabouts};
+pub use placing::{Plan, PlanStep, RemoteTask, RemoteTaskKind, Spot, Whereabouts};
 pub use precondition::IfMatch;
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{

@@ -119,19 +119,19 @@ pub enum PlanStep {
 
 /// What is still to be done to a device of a hub elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Errand {
+pub struct RemoteTask {
     /// The hub.
     pub hub: HubName,
     /// The device.
     pub device_id: DeviceId,
     /// What.
-    pub kind: ErrandKind,
+    pub kind: RemoteTaskKind,
     /// Tries that failed.
     pub tries: u32,
-    pub(crate) row: store::ErrandRow,
+    pub(crate) row: store::RemoteTaskRow,
 }
 
-impl Errand {
+impl RemoteTask {
     /// Why the last try failed.
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
@@ -141,7 +141,7 @@ impl Errand {
 
 /// What is done to a device of a hub elsewhere after the fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrandKind {
+pub enum RemoteTaskKind {
     /// It is another hub's now.
     Remove,
     /// An operator blocked it.
@@ -150,7 +150,7 @@ pub enum ErrandKind {
     Enable,
 }
 
-impl ErrandKind {
+impl RemoteTaskKind {
     const ALL: [Self; 3] = [Self::Remove, Self::Disable, Self::Enable];
 
     pub(crate) fn name(self) -> &'static str {

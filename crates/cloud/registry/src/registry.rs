@@ -27,11 +27,11 @@ mod services;
 mod authorities;
 mod blocks;
 mod enrollments;
-mod errands;
 mod groups;
 mod references;
 mod refusals;
 mod registrations;
+mod remote_tasks;
 mod resources;
 
 mod devices;

@@ -222,7 +222,7 @@ promises!(embedded:
         nothing_stays_under_way_without_its_record,
         a_ticket_of_an_attempt_that_ended_opens_no_other,
         a_device_elsewhere_is_not_taken_from_its_owner,
-        errands_are_kept_until_they_are_done,
+        remote_tasks_are_kept_until_they_are_done,
     },
     reprovisioning::{
         again_with_another_certificate_refreshes_it,

@@ -150,7 +150,7 @@ pub struct HubHealth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// Devices that are still to be removed, disabled or enabled there.
-    pub errands: u64,
+    pub remote_tasks: u64,
 }
 
 /// Whether a linked hub gets devices.
@@ -271,7 +271,7 @@ mod tests {
                 failing_since_utc: None,
                 failures: None,
                 last_error: None,
-                errands: 0,
+                remote_tasks: 0,
             },
         };
         let expected = serde_json::json!({

@@ -10,8 +10,8 @@ use super::authorize::authorize;
 use super::route::Blocked;
 use super::{Incoming, Reply};
 use crate::Dps;
-use crate::errands;
 use crate::error::ServiceFault;
+use crate::remote_tasks;
 use crate::serving::ServingFault;
 
 /// Longest reason, characters, as with a hub device's `statusReason`.
@@ -59,7 +59,7 @@ pub(super) async fn delete(
     let id = registration(operator.registry(), whom)?;
     let unblocked = operator.registry().unblock(&id, operator.now());
     unblocked.await.map_err(fault)?;
-    dps.wake_errands();
+    dps.wake_remote_tasks();
     Ok(Reply::no_content())
 }
 
@@ -67,8 +67,8 @@ pub(super) async fn delete(
 /// done it.
 async fn hubs(dps: &Dps, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> {
     if let Some((hub, device)) = &block.elsewhere {
-        let problem = errands::run_now(dps, hub, device).await?;
-        dps.wake_errands();
+        let problem = remote_tasks::run_now(dps, hub, device).await?;
+        dps.wake_remote_tasks();
         return Ok(vec![BlockedAt {
             hub: hub.clone(),
             state: match problem {

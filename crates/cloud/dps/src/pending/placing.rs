@@ -120,7 +120,7 @@ async fn place(attempt: &mut Attempt<'_>, placing: &Placing) -> Result<(), Fault
         Settled::Over(record) => {
             log_assigned(&record);
             // The device of before may have to be removed.
-            dps.wake_errands();
+            dps.wake_remote_tasks();
             Ok(())
         }
         Settled::Stale => Err(Fault::Remote(RemoteFault::Changed {

@@ -16,7 +16,7 @@ use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
-use crate::placing::ErrandKind;
+use crate::placing::RemoteTaskKind;
 use crate::service::{HubReach, ProvisioningService};
 
 /// Why a device is not blocked, or not unblocked.
@@ -152,7 +152,7 @@ impl BlockJob {
         let entry = self.close_entry(tx, keys)?;
         let device = self.device(tx)?;
         let elsewhere = self.elsewhere(tx)?;
-        self.send(tx, elsewhere.as_ref(), ErrandKind::Disable)?;
+        self.send(tx, elsewhere.as_ref(), RemoteTaskKind::Disable)?;
         let device_disabled = match &device {
             Some(device) => self.disable_device(tx, device)?,
             None => false,
@@ -197,7 +197,7 @@ impl BlockJob {
         }
         // Whether it was disabled for this block, its hub tells by the reason that it has.
         let elsewhere = self.elsewhere(tx)?;
-        self.send(tx, elsewhere.as_ref(), ErrandKind::Enable)?;
+        self.send(tx, elsewhere.as_ref(), RemoteTaskKind::Enable)?;
         Ok(tx.delete_block(&self.id_scope, self.id.folded())?)
     }
 
@@ -287,13 +287,13 @@ impl BlockJob {
         &self,
         tx: &Tx<'_>,
         device: Option<&(HubName, DeviceId)>,
-        kind: ErrandKind,
+        kind: RemoteTaskKind,
     ) -> Result<(), BlockError> {
         let Some((hub, device)) = device else {
             return Ok(());
         };
         let place = (hub.as_str(), device.as_str());
-        Ok(tx.put_errand(place, kind.name(), self.now.ticks())?)
+        Ok(tx.put_remote_task(place, kind.name(), self.now.ticks())?)
     }
 
     /// The hub device that the registration is assigned to.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use registry::{
-    Assign, AssignError, Busy, Carried, EnrolledBy, EnrollmentKey, Errand, ErrandKind, IfMatch,
-    InitialTwin, PendingRegistration, Placed, Placing, Plan, PlanStep, Question,
-    RegistrationFailure, RegistrationRecord, RegistrationState, Settled, Ticket,
+    Assign, AssignError, Busy, Carried, EnrolledBy, EnrollmentKey, IfMatch, InitialTwin,
+    PendingRegistration, Placed, Placing, Plan, PlanStep, Question, RegistrationFailure,
+    RegistrationRecord, RegistrationState, RemoteTask, RemoteTaskKind, Settled, Ticket,
 };
 use serde_json::{Map, Value, json};
 use wire::identity::Status;
@@ -94,9 +94,9 @@ impl Bench {
         self.settle(ticket, placed).await
     }
 
-    async fn errands(&self) -> Vec<Errand> {
+    async fn remote_tasks(&self) -> Vec<RemoteTask> {
         self.registry
-            .errands_due(self.now(), &[], 10)
+            .remote_tasks_due(self.now(), &[], 10)
             .await
             .unwrap()
     }
@@ -120,7 +120,7 @@ pub(crate) async fn a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here(be
         .pending_due(bench.now(), Busy::default(), 10)
         .await;
     assert!(due.unwrap().is_empty());
-    assert!(bench.errands().await.is_empty());
+    assert!(bench.remote_tasks().await.is_empty());
 }
 
 pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
@@ -193,8 +193,11 @@ pub(crate) async fn moves_between_here_and_elsewhere_lose_nothing(bench: Bench) 
     assert_eq!(Value::Object(here.reported.document), json!({"c": 3}));
     let row = bench.registry.device(&hub(), &device("d1")).await.unwrap();
     assert_eq!((row.status, row.iot_edge), (Status::Disabled, true));
-    let errands = bench.errands().await;
-    assert_eq!((errands.len(), errands[0].kind), (1, ErrandKind::Remove));
+    let remote_tasks = bench.remote_tasks().await;
+    assert_eq!(
+        (remote_tasks.len(), remote_tasks[0].kind),
+        (1, RemoteTaskKind::Remove)
+    );
 
     // And there again, while its twin changes: it is read again. The removal is no longer wanted.
     let (ticket, placing) = bench.begin("d1", "far").await;
@@ -229,7 +232,7 @@ pub(crate) async fn moves_between_here_and_elsewhere_lose_nothing(bench: Bench) 
     bench.settle(ticket, placed).await;
     assert!(bench.registry.device(&hub(), &device("d1")).await.is_err());
     assert!(
-        bench.errands().await.is_empty(),
+        bench.remote_tasks().await.is_empty(),
         "it has come back to that place"
     );
 }
@@ -251,8 +254,11 @@ pub(crate) async fn what_was_made_elsewhere_for_nothing_is_removed(bench: Bench)
         record.state,
         RegistrationState::Failed { code: 503_000, .. }
     ));
-    let errands = bench.errands().await;
-    assert_eq!((errands.len(), errands[0].kind), (1, ErrandKind::Remove));
+    let remote_tasks = bench.remote_tasks().await;
+    assert_eq!(
+        (remote_tasks.len(), remote_tasks[0].kind),
+        (1, RemoteTaskKind::Remove)
+    );
     // Until it is removed it counts as not there: whoever registers next gets a fresh one.
     let (ticket, placing) = bench.begin("d1", "far").await;
     let whereabouts = bench
@@ -262,10 +268,10 @@ pub(crate) async fn what_was_made_elsewhere_for_nothing_is_removed(bench: Bench)
         .unwrap();
     assert_eq!(whereabouts.wanted.exists, Some(false));
     // Once that is planned, the removal is off, before anything is made.
-    assert!(bench.registry.stands(&errands[0]).unwrap());
+    assert!(bench.registry.stands(&remote_tasks[0]).unwrap());
     bench.plan(ticket, &placing, (false, false)).await;
-    assert!(!bench.registry.stands(&errands[0]).unwrap());
-    assert!(bench.errands().await.is_empty());
+    assert!(!bench.registry.stands(&remote_tasks[0]).unwrap());
+    assert!(bench.remote_tasks().await.is_empty());
 }
 
 pub(crate) async fn a_device_elsewhere_is_not_taken_from_its_owner(bench: Bench) {
@@ -296,50 +302,57 @@ pub(crate) async fn a_device_elsewhere_is_not_taken_from_its_owner(bench: Bench)
     );
 }
 
-pub(crate) async fn errands_are_kept_until_they_are_done(bench: Bench) {
+pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
     bench.link(elsewhere("far", "far.example", 1)).await;
     bench.reside("d1", "far").await;
     let id = "d1".parse().unwrap();
     let blocked = bench.registry.block(&id, None, bench.now()).await.unwrap();
     assert_eq!(blocked.elsewhere, Some((name("far"), device("d1"))));
-    let errand = bench.errands().await.pop().unwrap();
-    assert_eq!((errand.kind, errand.tries), (ErrandKind::Disable, 0));
-    assert_eq!(bench.registry.errands_at(&name("far")).unwrap(), 1);
+    let remote_task = bench.remote_tasks().await.pop().unwrap();
+    assert_eq!(
+        (remote_task.kind, remote_task.tries),
+        (RemoteTaskKind::Disable, 0)
+    );
+    assert_eq!(bench.registry.remote_tasks_at(&name("far")).unwrap(), 1);
     let busy = bench
         .registry
-        .errands_due(bench.now(), &[name("far")], 10)
+        .remote_tasks_due(bench.now(), &[name("far")], 10)
         .await;
     assert!(busy.unwrap().is_empty());
 
     let later = bench.now().plus(Duration::from_secs(60));
-    let postponed = bench
-        .registry
-        .postpone_errand(errand.clone(), later, "down".to_owned());
+    let postponed =
+        bench
+            .registry
+            .postpone_remote_task(remote_task.clone(), later, "down".to_owned());
     postponed.await.unwrap();
-    assert!(bench.errands().await.is_empty());
+    assert!(bench.remote_tasks().await.is_empty());
     assert_eq!(
-        bench.registry.next_errand(bench.now()).unwrap(),
+        bench.registry.next_remote_task(bench.now()).unwrap(),
         Some(later)
     );
     let waiting = bench
         .registry
-        .errand(&name("far"), &device("d1"))
+        .remote_task(&name("far"), &device("d1"))
         .unwrap()
         .unwrap();
     assert_eq!((waiting.tries, waiting.problem()), (1, Some("down")));
 
     // Another one takes its place, which whoever comes back late does not end.
     bench.registry.unblock(&id, bench.now()).await.unwrap();
-    bench.registry.end_errand(errand).await.unwrap();
-    let errand = bench.errands().await.pop().unwrap();
-    assert_eq!((errand.kind, errand.problem()), (ErrandKind::Enable, None));
-    bench.registry.end_errand(errand).await.unwrap();
-    assert!(bench.errands().await.is_empty());
+    bench.registry.end_remote_task(remote_task).await.unwrap();
+    let remote_task = bench.remote_tasks().await.pop().unwrap();
+    assert_eq!(
+        (remote_task.kind, remote_task.problem()),
+        (RemoteTaskKind::Enable, None)
+    );
+    bench.registry.end_remote_task(remote_task).await.unwrap();
+    assert!(bench.remote_tasks().await.is_empty());
 
     bench.registry.block(&id, None, bench.now()).await.unwrap();
     bench.registry.unlink_hub(&name("far")).await.unwrap();
     assert!(
-        bench.errands().await.is_empty(),
+        bench.remote_tasks().await.is_empty(),
         "the right to it went with the link"
     );
 }
@@ -360,8 +373,11 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     let deleted = registry.delete_enrollment(&own, &IfMatch::Any, bench.now());
     deleted.await.unwrap();
     assert!(bench.due().await.is_empty());
-    let errands = bench.errands().await;
-    assert_eq!((errands.len(), errands[0].kind), (1, ErrandKind::Remove));
+    let remote_tasks = bench.remote_tasks().await;
+    assert_eq!(
+        (remote_tasks.len(), remote_tasks[0].kind),
+        (1, RemoteTaskKind::Remove)
+    );
     // 3. The device registers through its group.
     let second = assign(registry, "d1").await;
     let good = registry.assign(second, bench.now()).await.unwrap();

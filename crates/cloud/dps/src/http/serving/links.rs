@@ -49,7 +49,7 @@ fn document(request: &Request<'_>, link: &LinkedHub) -> Result<LinkedHubDocument
         failing_since_utc: failing.map(|failing| failing.since),
         failures: failing.map(|failing| failing.failures),
         last_error: failing.map(|failing| failing.error.clone()),
-        errands: request.operator.registry().errands_at(&link.name)?,
+        remote_tasks: request.operator.registry().remote_tasks_at(&link.name)?,
     };
     Ok(LinkedHubDocument {
         health,

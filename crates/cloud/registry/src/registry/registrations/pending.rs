@@ -421,7 +421,7 @@ pub(super) fn clean_up(
     // Whoever registers for it is not to find it gone.
     let is_owned = tx.registration_of_device(&made.hub, &made.device_id)?;
     if is_owned.is_none() {
-        tx.put_errand((&made.hub, &made.device_id), "remove", now.ticks())?;
+        tx.put_remote_task((&made.hub, &made.device_id), "remove", now.ticks())?;
     }
     Ok(())
 }

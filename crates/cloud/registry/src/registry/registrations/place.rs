@@ -204,9 +204,9 @@ fn spot(
     let exists = match is_elsewhere(service, place) {
         // One that is about to be removed is as good as gone.
         true => {
-            let errand = view.errand(&place.hub, &place.device_id)?;
-            errand
-                .is_some_and(|errand| errand.kind == "remove")
+            let remote_task = view.remote_task(&place.hub, &place.device_id)?;
+            remote_task
+                .is_some_and(|remote_task| remote_task.kind == "remove")
                 .then_some(false)
         }
         false => Some(find(view, place)?.is_some()),
@@ -349,7 +349,7 @@ impl AssignJob {
     /// The device of before: deleted in this directory, or in a hub elsewhere as soon as that answers.
     fn give_away(&self, tx: &Tx<'_>, old: &Place) -> Result<(), AssignError> {
         if is_elsewhere(&self.service, old) {
-            tx.put_errand((&old.hub, &old.device_id), "remove", self.now.ticks())?;
+            tx.put_remote_task((&old.hub, &old.device_id), "remove", self.now.ticks())?;
             return Ok(());
         }
         if find(tx, old)?.is_some() {

@@ -2,12 +2,12 @@
 
 use ids::{DeviceId, HubName, Timestamp};
 use serde_json::Value;
-use store::{ErrandRow, StoreError, Tx, View};
+use store::{RemoteTaskRow, StoreError, Tx, View};
 
 use super::Registry;
 use super::rows::Rows;
 use crate::error::StorageError;
-use crate::placing::{Errand, ErrandKind};
+use crate::placing::{RemoteTask, RemoteTaskKind};
 use crate::service::LinkedHub;
 
 impl Registry {
@@ -15,17 +15,19 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn errands_due(
+    pub async fn remote_tasks_due(
         &self,
         now: Timestamp,
         busy: &[HubName],
         limit: usize,
-    ) -> Result<Vec<Errand>, StorageError> {
+    ) -> Result<Vec<RemoteTask>, StorageError> {
         let busy: Vec<&str> = busy.iter().map(HubName::as_str).collect();
         let busy = Value::from(busy).to_string();
         let scan = move |view: &View<'_>| {
             let rows = Rows { file: view.file() };
-            let due = view.errands_due(now.ticks(), &busy, limit)?.into_iter();
+            let due = view
+                .remote_tasks_due(now.ticks(), &busy, limit)?
+                .into_iter();
             due.map(|row| read(rows, row)).collect()
         };
         self.inner.store.scan_shortly(scan).await
@@ -35,8 +37,8 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn next_errand(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
-        let next = |view: &View<'_>| view.next_errand(now.ticks());
+    pub fn next_remote_task(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        let next = |view: &View<'_>| view.next_remote_task(now.ticks());
         let next = self.inner.store.read::<_, StoreError>(next)?;
         Ok(next.map(Timestamp::from_ticks))
     }
@@ -45,10 +47,14 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn errand(&self, hub: &HubName, device: &DeviceId) -> Result<Option<Errand>, StorageError> {
+    pub fn remote_task(
+        &self,
+        hub: &HubName,
+        device: &DeviceId,
+    ) -> Result<Option<RemoteTask>, StorageError> {
         self.inner.store.read(|view| {
             let rows = Rows { file: view.file() };
-            let row = view.errand(hub.as_str(), device.as_str())?;
+            let row = view.remote_task(hub.as_str(), device.as_str())?;
             row.map(|row| read(rows, row)).transpose()
         })
     }
@@ -57,17 +63,17 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn stands(&self, errand: &Errand) -> Result<bool, StorageError> {
-        let now = self.errand(&errand.hub, &errand.device_id)?;
-        Ok(now.is_some_and(|now| now.row == errand.row))
+    pub fn stands(&self, remote_task: &RemoteTask) -> Result<bool, StorageError> {
+        let now = self.remote_task(&remote_task.hub, &remote_task.device_id)?;
+        Ok(now.is_some_and(|now| now.row == remote_task.row))
     }
 
     /// How many errands wait at a hub.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn errands_at(&self, hub: &HubName) -> Result<u64, StorageError> {
-        let count = |view: &View<'_>| view.errands_at(hub.as_str());
+    pub fn remote_tasks_at(&self, hub: &HubName) -> Result<u64, StorageError> {
+        let count = |view: &View<'_>| view.remote_tasks_at(hub.as_str());
         Ok(self.inner.store.read::<_, StoreError>(count)?)
     }
 
@@ -75,8 +81,8 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn end_errand(&self, errand: Errand) -> Result<(), StorageError> {
-        let end = move |tx: &Tx<'_>| Ok(tx.end_errand(&errand.row)?);
+    pub async fn end_remote_task(&self, remote_task: RemoteTask) -> Result<(), StorageError> {
+        let end = move |tx: &Tx<'_>| Ok(tx.end_remote_task(&remote_task.row)?);
         self.inner.store.behind(end).await
     }
 
@@ -84,14 +90,15 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn postpone_errand(
+    pub async fn postpone_remote_task(
         &self,
-        errand: Errand,
+        remote_task: RemoteTask,
         due: Timestamp,
         problem: String,
     ) -> Result<(), StorageError> {
-        let postpone =
-            move |tx: &Tx<'_>| Ok(tx.postpone_errand(&errand.row, due.ticks(), &problem)?);
+        let postpone = move |tx: &Tx<'_>| {
+            Ok(tx.postpone_remote_task(&remote_task.row, due.ticks(), &problem)?)
+        };
         self.inner.store.behind(postpone).await
     }
 
@@ -104,9 +111,9 @@ impl Registry {
     }
 }
 
-fn read(rows: Rows<'_>, row: ErrandRow) -> Result<Errand, StorageError> {
-    let kind = ErrandKind::named(&row.kind);
-    Ok(Errand {
+fn read(rows: Rows<'_>, row: RemoteTaskRow) -> Result<RemoteTask, StorageError> {
+    let kind = RemoteTaskKind::named(&row.kind);
+    Ok(RemoteTask {
         hub: rows.id("hub", HubName::parse(&row.hub))?,
         device_id: rows.id("device id", DeviceId::parse(&row.device_id))?,
         kind: kind.ok_or_else(|| rows.damaged("errand", "is of no kind"))?,

@@ -4,7 +4,7 @@ use crate::{StoreError, Tx, View};
 
 /// What is still to be done to a device of a hub elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ErrandRow {
+pub struct RemoteTaskRow {
     /// Row id; 0 before it is written.
     pub id: i64,
     /// The hub.
@@ -32,8 +32,8 @@ macro_rules! select {
     };
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<ErrandRow> {
-    Ok(ErrandRow {
+fn read(row: &Row<'_>) -> rusqlite::Result<RemoteTaskRow> {
+    Ok(RemoteTaskRow {
         id: row.get(0)?,
         hub: row.get(1)?,
         device_id: row.get(2)?,
@@ -50,7 +50,11 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn errand(&self, hub: &str, device_id: &str) -> Result<Option<ErrandRow>, StoreError> {
+    pub fn remote_task(
+        &self,
+        hub: &str,
+        device_id: &str,
+    ) -> Result<Option<RemoteTaskRow>, StoreError> {
         let sql = select!("WHERE hub = ?1 AND device_id = ?2");
         self.one(sql, [hub, device_id], read)
     }
@@ -59,12 +63,12 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn errands_due(
+    pub fn remote_tasks_due(
         &self,
         now: i64,
         busy: &str,
         limit: usize,
-    ) -> Result<Vec<ErrandRow>, StoreError> {
+    ) -> Result<Vec<RemoteTaskRow>, StoreError> {
         let sql = select!(
             "WHERE due <= ?1 AND hub NOT IN (SELECT value FROM json_each(?2)) ORDER BY due LIMIT ?3"
         );
@@ -75,7 +79,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn next_errand(&self, now: i64) -> Result<Option<i64>, StoreError> {
+    pub fn next_remote_task(&self, now: i64) -> Result<Option<i64>, StoreError> {
         let sql = "SELECT min(due) FROM hub_errands WHERE due > ?1";
         Ok(self.one(sql, [now], |row| row.get(0))?.flatten())
     }
@@ -84,7 +88,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn errands_at(&self, hub: &str) -> Result<u64, StoreError> {
+    pub fn remote_tasks_at(&self, hub: &str) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM hub_errands WHERE hub = ?1";
         let count: Option<i64> = self.one(sql, [hub], |row| row.get(0))?;
         Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
@@ -96,7 +100,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn put_errand(
+    pub fn put_remote_task(
         &self,
         (hub, device_id): (&str, &str),
         kind: &str,
@@ -112,26 +116,30 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn postpone_errand(
+    pub fn postpone_remote_task(
         &self,
-        errand: &ErrandRow,
+        remote_task: &RemoteTaskRow,
         due: i64,
         problem: &str,
     ) -> Result<(), StoreError> {
         let sql =
             "UPDATE hub_errands SET tries = tries + 1, due = ?3, problem = ?4, revision = revision + 1
                    WHERE id = ?1 AND revision = ?2";
-        self.run(sql, params![errand.id, errand.revision, due, problem])
-            .map(drop)
+        self.run(
+            sql,
+            params![remote_task.id, remote_task.revision, due, problem],
+        )
+        .map(drop)
     }
 
     /// Deletes an errand, if it is still the one that was read.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn end_errand(&self, errand: &ErrandRow) -> Result<(), StoreError> {
+    pub fn end_remote_task(&self, remote_task: &RemoteTaskRow) -> Result<(), StoreError> {
         let sql = "DELETE FROM hub_errands WHERE id = ?1 AND revision = ?2";
-        self.run(sql, params![errand.id, errand.revision]).map(drop)
+        self.run(sql, params![remote_task.id, remote_task.revision])
+            .map(drop)
     }
 
     /// Forgets that a device was to be removed: it has come back to its place.

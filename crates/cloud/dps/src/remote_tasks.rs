@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ids::{DeviceId, HubName};
-use registry::{BLOCKED, Errand, ErrandKind, Registry, StorageError};
+use registry::{BLOCKED, Registry, RemoteTask, RemoteTaskKind, StorageError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -37,7 +37,7 @@ pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
         });
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
-            () = dps.errand_woken() => {}
+            () = dps.remote_tasks_woken() => {}
             () = sleep(rest) => {}
         }
     }
@@ -48,18 +48,18 @@ async fn run_due(dps: &Dps) -> Result<Duration, StorageError> {
     let registry = dps.tenants().registry();
     let mut busy: Vec<HubName> = Vec::new();
     loop {
-        let due = registry.errands_due(dps.now(), &busy, AT_ONCE).await?;
+        let due = registry.remote_tasks_due(dps.now(), &busy, AT_ONCE).await?;
         if due.is_empty() {
             break;
         }
         let mut running = JoinSet::new();
         let mut at: HashMap<HubName, usize> = HashMap::new();
-        for errand in due {
-            let count = at.entry(errand.hub.clone()).or_default();
+        for remote_task in due {
+            let count = at.entry(remote_task.hub.clone()).or_default();
             *count += 1;
             if *count <= AT_ONE_HUB {
                 let dps = dps.clone();
-                running.spawn(async move { attempt(&dps, errand).await });
+                running.spawn(async move { attempt(&dps, remote_task).await });
             }
         }
         while let Some(ended) = running.join_next().await {
@@ -75,7 +75,7 @@ async fn run_due(dps: &Dps) -> Result<Duration, StorageError> {
         }
     }
     let now = dps.now();
-    let next = registry.next_errand(now)?;
+    let next = registry.next_remote_task(now)?;
     Ok(next.map_or(PERIOD, |next| next.since(now).min(PERIOD)))
 }
 
@@ -89,46 +89,48 @@ pub async fn run_now(
     device: &DeviceId,
 ) -> Result<Option<String>, StorageError> {
     let registry = dps.tenants().registry();
-    let Some(errand) = registry.errand(hub, device)? else {
+    let Some(remote_task) = registry.remote_task(hub, device)? else {
         return Ok(None);
     };
-    attempt(dps, errand).await?;
-    let left = registry.errand(hub, device)?;
-    Ok(left.map(|errand| {
-        let problem = errand.problem().map(str::to_owned);
+    attempt(dps, remote_task).await?;
+    let left = registry.remote_task(hub, device)?;
+    Ok(left.map(|remote_task| {
+        let problem = remote_task.problem().map(str::to_owned);
         problem.unwrap_or_else(|| "it is being done".to_owned())
     }))
 }
 
 /// One try; the hub, when it has to be waited for.
-async fn attempt(dps: &Dps, errand: Errand) -> Result<Option<HubName>, StorageError> {
+async fn attempt(dps: &Dps, remote_task: RemoteTask) -> Result<Option<HubName>, StorageError> {
     let registry = dps.tenants().registry();
-    let Some(hub) = registry.any_link(&errand.hub) else {
+    let Some(hub) = registry.any_link(&remote_task.hub) else {
         // Unlinking took away the right to do it.
-        registry.end_errand(errand).await?;
+        registry.end_remote_task(remote_task).await?;
         return Ok(None);
     };
     let done = match RemoteHub::of(dps, &hub) {
-        Some(remote) => carry_out(registry, &remote, &errand).await?,
+        Some(remote) => carry_out(registry, &remote, &remote_task).await?,
         None => Ok(()),
     };
-    let name = errand.hub.clone();
+    let name = remote_task.hub.clone();
     match done {
         Ok(()) => {
             tracing::info!(
-                hub.name = %errand.hub,
-                device.id = %errand.device_id,
+                hub.name = %remote_task.hub,
+                device.id = %remote_task.device_id,
                 "device {} of hub {}: {:?} is done",
-                errand.device_id,
-                errand.hub,
-                errand.kind,
+                remote_task.device_id,
+                remote_task.hub,
+                remote_task.kind,
             );
-            registry.end_errand(errand).await?;
+            registry.end_remote_task(remote_task).await?;
             Ok(None)
         }
         Err(fault) => {
-            let due = dps.now().plus(pause(errand.tries));
-            registry.postpone_errand(errand, due, fault.said()).await?;
+            let due = dps.now().plus(pause(remote_task.tries));
+            registry
+                .postpone_remote_task(remote_task, due, fault.said())
+                .await?;
             Ok(Some(name))
         }
     }
@@ -137,35 +139,37 @@ async fn attempt(dps: &Dps, errand: Errand) -> Result<Option<HubName>, StorageEr
 async fn carry_out(
     registry: &Registry,
     remote: &RemoteHub<'_>,
-    errand: &Errand,
+    remote_task: &RemoteTask,
 ) -> Result<Result<(), RemoteFault>, StorageError> {
-    let device = match remote.device(&errand.device_id).await {
+    let device = match remote.device(&remote_task.device_id).await {
         Ok(Some(device)) => device,
         Ok(None) => return Ok(Ok(())),
         Err(fault) => return Ok(Err(fault)),
     };
     // Should the device have come back in this moment, its hub has another version of it than the one that was read.
-    match registry.stands(errand)? {
-        true => Ok(change(remote, errand, &device).await),
+    match registry.stands(remote_task)? {
+        true => Ok(change(remote, remote_task, &device).await),
         false => Ok(Err(remote.changed())),
     }
 }
 
 async fn change(
     remote: &RemoteHub<'_>,
-    errand: &Errand,
+    remote_task: &RemoteTask,
     device: &RemoteDevice,
 ) -> Result<(), RemoteFault> {
-    let id = &errand.device_id;
+    let id = &remote_task.device_id;
     let is_blocked = device.status_reason.as_deref() == Some(BLOCKED);
-    let body = match (errand.kind, device.status) {
-        (ErrandKind::Remove, _) => return remote.delete(id, &device.etag).await,
-        (ErrandKind::Disable, Status::Enabled) => device.with_status(Some(BLOCKED)),
+    let body = match (remote_task.kind, device.status) {
+        (RemoteTaskKind::Remove, _) => return remote.delete(id, &device.etag).await,
+        (RemoteTaskKind::Disable, Status::Enabled) => device.with_status(Some(BLOCKED)),
         // Written again: an "enable" that is on its way to the hub meets another version then, and comes to nothing.
-        (ErrandKind::Disable, Status::Disabled) if is_blocked => device.with_status(Some(BLOCKED)),
-        (ErrandKind::Enable, Status::Disabled) if is_blocked => device.with_status(None),
+        (RemoteTaskKind::Disable, Status::Disabled) if is_blocked => {
+            device.with_status(Some(BLOCKED))
+        }
+        (RemoteTaskKind::Enable, Status::Disabled) if is_blocked => device.with_status(None),
         // As it should be, or as somebody else wants it.
-        (ErrandKind::Disable | ErrandKind::Enable, _) => return Ok(()),
+        (RemoteTaskKind::Disable | RemoteTaskKind::Enable, _) => return Ok(()),
     };
     remote.update(id, &device.etag, &body).await
 }
