@@ -1,4 +1,4 @@
-//! Answers of those whom the provisioning service asks: webhooks of custom allocations, and hubs elsewhere.
+//! Answers of those whom the provisioning service asks: webhooks of custom allocations, and remote hubs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -12,7 +12,7 @@ use sim::{MqttDevice, Server};
 use wire::sas::SharedAccessKey;
 
 /// 2100.
-const FAR: i64 = 4_102_444_800;
+const REMOTE: i64 = 4_102_444_800;
 const PUBACK: u8 = 0x40;
 
 /// A file system of its own for the events, in memory and small. Only the superuser may make one.
@@ -81,7 +81,7 @@ impl Hub {
             .with_context(|| made.to_string())?;
         let key = SharedAccessKey::from_base64(key)?;
         let resource = format!("{}/devices/{id}", self.server.host());
-        let token = wire::sas::build(&resource, None, Timestamp::from_unix_seconds(FAR), &key);
+        let token = wire::sas::build(&resource, None, Timestamp::from_unix_seconds(REMOTE), &key);
         let device = MqttDevice::connect_with_token(&self.server, id, &token).await?;
         Ok((device, token))
     }

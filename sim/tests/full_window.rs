@@ -16,7 +16,7 @@ const WINDOW: usize = 64;
 /// How long a token lives that is to expire: long enough to fill a window.
 const TOKEN_LIFE: Duration = Duration::from_secs(20);
 /// 2100.
-const FAR: i64 = 4_102_444_800;
+const REMOTE: i64 = 4_102_444_800;
 
 struct Fleet {
     server: Server,
@@ -52,7 +52,7 @@ impl Fleet {
     async fn register(&self, id: &str) -> Result<()> {
         let scope = self.server.id_scope()?;
         let resource = format!("{scope}/registrations/{id}");
-        let token = self.token(id, &resource, Timestamp::from_unix_seconds(FAR))?;
+        let token = self.token(id, &resource, Timestamp::from_unix_seconds(REMOTE))?;
         let path = wire::dps::register_path(&scope, id);
         let url = format!(
             "https://{}{path}?api-version=2021-06-01",
@@ -160,32 +160,32 @@ fn now() -> Result<Timestamp> {
 #[tokio::test]
 async fn whoever_is_shut_out_is_out_although_its_window_is_full() -> Result<()> {
     let fleet = Fleet::start().await?;
-    let far = Timestamp::from_unix_seconds(FAR);
+    let remote = Timestamp::from_unix_seconds(REMOTE);
     let expiry = now()?.plus(TOKEN_LIFE);
     let expiring = fleet.with_full_window("expires", expiry).await?;
 
-    let device = fleet.with_full_window("disabled", far).await?;
+    let device = fleet.with_full_window("disabled", remote).await?;
     let disabled = json!({"deviceId": "disabled", "status": "disabled"});
     let path = "/devices/disabled";
     fleet.at_hub(Method::PUT, path, Some(&disabled)).await?;
     fleet.require_end("disabled", device).await?;
 
-    let device = fleet.with_full_window("deleted", far).await?;
+    let device = fleet.with_full_window("deleted", remote).await?;
     fleet
         .at_hub(Method::DELETE, "/devices/deleted", None)
         .await?;
     fleet.require_end("deleted", device).await?;
 
-    let device = fleet.with_full_window("blocked", far).await?;
+    let device = fleet.with_full_window("blocked", remote).await?;
     let path = "/muster/v1/dps/blocks/blocked";
     let reason = json!({"reason": "stolen"});
     let block = fleet.server.operate(Method::PUT, path, Some(&reason));
     block.await?;
     fleet.require_end("blocked", device).await?;
 
-    let device = fleet.with_full_window("taken", far).await?;
+    let device = fleet.with_full_window("taken", remote).await?;
     let resource = format!("{}/devices/taken", fleet.server.host());
-    let token = fleet.token("taken", &resource, far)?;
+    let token = fleet.token("taken", &resource, remote)?;
     let newer = MqttDevice::connect_with_token(&fleet.server, "taken", &token).await?;
     fleet.require_end("taken", device).await?;
     drop(newer);

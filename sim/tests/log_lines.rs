@@ -57,10 +57,10 @@ async fn each_thing_has_one_line_with_its_device_and_its_cause() -> Result<()> {
 
     // H6: a session that ends for what its device did, and one that was taken over.
     let mut device = MqttDevice::connect(&server, &identity).await?;
-    let elsewhere = DeviceTopic::Events {
+    let remote = DeviceTopic::Events {
         bag: "a=#".to_owned(),
     };
-    device.publish(&elsewhere, b"x").await?;
+    device.publish(&remote, b"x").await?;
     ensure!(device.received().await?.is_none(), "H23: it was closed");
     let whom = "device.id=press-1";
     wait_for_line(&server, &[" INFO ", whom, "reason.code=\"topic\""]).await?;

@@ -153,10 +153,10 @@ async fn hubs_that_are_added_get_their_devices_and_outlive_a_kill() -> Result<()
         let identity = workshop.identity(device);
         let status = send(&server, hub, &identity).await?;
         ensure!(status.is_success(), "{device} at {hub}: {status}");
-        let elsewhere = [first.as_str(), SECOND, THIRD]
+        let remote = [first.as_str(), SECOND, THIRD]
             .into_iter()
             .find(|host| host != hub);
-        let status = send(&server, elsewhere.context("a hub")?, &identity).await?;
+        let status = send(&server, remote.context("a hub")?, &identity).await?;
         ensure!(status == StatusCode::UNAUTHORIZED, "{device}: {status}");
     }
     ensure!(
@@ -195,8 +195,8 @@ async fn operate(
     let connection = ConnectionString::parse(connection)?;
     let key = SharedAccessKey::try_from(&connection.key)?;
     let host = connection.host.as_str();
-    let far = ids::Timestamp::from_unix_seconds(4_000_000_000);
-    let token = wire::sas::build(host, Some(&connection.policy), far, &key);
+    let remote = ids::Timestamp::from_unix_seconds(4_000_000_000);
+    let token = wire::sas::build(host, Some(&connection.policy), remote, &key);
     let url = format!("https://{host}{path}?api-version=2021-10-01");
     let request = client.put(url).header("authorization", token).json(body);
     let response = request.send().await?;

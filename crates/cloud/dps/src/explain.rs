@@ -176,7 +176,7 @@ async fn assigned(
             earlier,
             notes,
         },
-        ForeseenAt::Elsewhere => Verdict::Asks {
+        ForeseenAt::NeedsRemoteHub => Verdict::Asks {
             enrollment,
             assigned_hub: Some(assigned_hub),
             device_id: Some(device_id),

@@ -89,7 +89,7 @@ impl Health {
     }
 }
 
-/// What is known about the hubs elsewhere. In memory: a server that starts finds out anew.
+/// What is known about the remote hubs. In memory: a server that starts finds out anew.
 #[derive(Default)]
 pub struct Vitals(Mutex<HashMap<HubName, Known>>);
 

@@ -21,10 +21,10 @@ mod attest;
 mod enrollment;
 mod issue;
 
-mod elsewhere;
 mod health;
 mod outbound;
 mod pending;
+mod remote_hub;
 mod remote_tasks;
 
 mod lookup;
@@ -100,7 +100,7 @@ pub struct DpsOptions {
     pub host: HubHost,
     /// Called after a hub or a service with a host of its own was made, before that is acknowledged. `None`: nobody minds.
     pub hosts_covered: Option<HostsCovered>,
-    /// Makes calls to webhooks and to hubs elsewhere.
+    /// Makes calls to webhooks and to remote hubs.
     pub outbound: Arc<dyn Outbound>,
     /// The CAs that issue to devices.
     pub device_issuers: Arc<ca::DeviceIssuers>,
@@ -396,7 +396,7 @@ impl Dps {
         &self.inner.tenants
     }
 
-    /// Goes on with registrations that wait for somebody outside, runs errands at hubs elsewhere, asks those how they are, and forgets
+    /// Goes on with registrations that wait for somebody outside, runs errands at remote hubs, asks those how they are, and forgets
     /// refusals that are too old, until `stopping` turns true. What is cut off is begun again at the next start.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(

@@ -171,7 +171,7 @@ async fn follow(
             let assign = || assignment(&place, issued.as_ref());
             let assigned = deps.registry.assign(assign(), now).await;
             Ok(match assigned {
-                Err(AssignError::Elsewhere) => begin_placing(assign(), deps, now).await,
+                Err(AssignError::NeedsRemoteHub) => begin_placing(assign(), deps, now).await,
                 done => done.map(|assigned| Registered::Assigned(Box::new(assigned))),
             })
         }
@@ -198,7 +198,7 @@ async fn ask(
     Ok(begun.map(|_| Registered::PendingRegistration))
 }
 
-/// Writes down that a hub elsewhere has to be asked.
+/// Writes down that a remote hub has to be asked.
 async fn begin_placing(
     assign: Assign,
     deps: &Deps,

@@ -1,4 +1,4 @@
-//! What is still to be done to devices of hubs elsewhere: a thin loop around what the registry keeps.
+//! What is still to be done to devices of remote hubs: a thin loop around what the registry keeps.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use wire::identity::Status;
 use wire::remote_hub::RemoteDevice;
 
 use crate::Dps;
-use crate::elsewhere::{RemoteFault, RemoteHub};
+use crate::remote_hub::{RemoteFault, RemoteHub};
 
 /// Errands that are run at once, and those of them at the same hub.
 const AT_ONCE: usize = 16;
@@ -32,7 +32,7 @@ pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
         };
         let rest = rest.unwrap_or_else(|error| {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "errands at hubs were not run");
+            tracing::error!(error, "tasks at remote hubs were not run");
             PERIOD
         });
         tokio::select! {
@@ -68,7 +68,7 @@ async fn run_due(dps: &Dps) -> Result<Duration, StorageError> {
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => return Err(error),
                 Err(error) => {
-                    tracing::error!(error = %error, "an errand at a hub panicked");
+                    tracing::error!(error = %error, "a task at a remote hub panicked");
                     return Ok(PERIOD);
                 }
             }

@@ -139,7 +139,7 @@ pub fn policy(name: &str, request: &PolicyRequest) -> Result<PolicyDraft, Servin
 }
 
 /// A link about to be made or changed. Whoever operates the server's first service may link the server's hubs by name; the
-/// others show, as for a hub elsewhere, that they hold a key of it.
+/// others show, as for a remote hub, that they hold a key of it.
 pub fn link(
     name: HubName,
     request: LinkRequest,

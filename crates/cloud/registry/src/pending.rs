@@ -1,4 +1,4 @@
-//! Registrations that wait for somebody outside this process: the webhook of a custom allocation, or a hub elsewhere. Pure.
+//! Registrations that wait for somebody outside this process: the webhook of a custom allocation, or a remote hub. Pure.
 //!
 //! One is durable from the moment that its device is told to poll, until one transaction writes down what became of it. What is
 //! asked outside in between can be asked twice: a server that was killed asks again.
@@ -20,9 +20,9 @@ const UNTIL_ASKED: Duration = Duration::from_secs(30);
 /// The pause between two questions, at most; half of it at least.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A hub elsewhere is asked that often, with pauses that double from the first one.
+/// A remote hub is asked that often, with pauses that double from the first one.
 const PLACINGS: u32 = 5;
-/// A registration that has not had its turn at a hub elsewhere by then ends.
+/// A registration that has not had its turn at a remote hub by then ends.
 const UNTIL_PLACED: Duration = Duration::from_secs(600);
 
 /// A registration under way.
@@ -32,7 +32,7 @@ pub struct PendingRegistration {
     pub registrant: Registrant,
     /// What is asked.
     pub question: Question,
-    /// What is being done at hubs elsewhere; written down before anything is done.
+    /// What is being done at remote hubs; written down before anything is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
     /// Tries that failed.

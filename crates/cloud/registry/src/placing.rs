@@ -1,4 +1,4 @@
-//! Devices on their way to, from or within hubs elsewhere: what is to be done there, decided before anything is done and kept until it
+//! Devices on their way to, from or within remote hubs: what is to be done there, decided before anything is done and kept until it
 //! is. Pure.
 
 use ids::{DeviceId, HubName};
@@ -117,7 +117,7 @@ pub enum PlanStep {
     Reset,
 }
 
-/// What is still to be done to a device of a hub elsewhere.
+/// What is still to be done to a device of a remote hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteTask {
     /// The hub.
@@ -139,7 +139,7 @@ impl RemoteTask {
     }
 }
 
-/// What is done to a device of a hub elsewhere after the fact.
+/// What is done to a device of a remote hub after the fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteTaskKind {
     /// It is another hub's now.

@@ -1,5 +1,5 @@
 //! What a registration does to the hub: decided here, carried out by `registry/registrations/assign.rs` in this directory and by the
-//! provisioning service at hubs elsewhere.
+//! provisioning service at remote hubs.
 
 use serde::{Deserialize, Serialize};
 

@@ -294,7 +294,7 @@ pub enum ForeseenAt {
         stays_plain: bool,
     },
     /// A hub that does not live here would be asked first: the device's own, or that of before.
-    Elsewhere,
+    NeedsRemoteHub,
 }
 
 /// Why nothing was assigned.
@@ -306,9 +306,9 @@ pub enum AssignError {
     /// The hub is not linked (any more).
     #[error("hub {0} is not linked to the provisioning service")]
     UnknownHub(HubName),
-    /// It cannot be done in a transaction: the device is, or shall be, in a hub elsewhere, which has to be asked.
-    #[error("a hub elsewhere has to be asked")]
-    Elsewhere,
+    /// It cannot be done in a transaction: the device is, or shall be, in a remote hub, which has to be asked.
+    #[error("a remote hub has to be asked")]
+    NeedsRemoteHub,
     /// Another registration owns the hub device: two enrollments name one device id.
     #[error("device {device_id} of hub {hub} belongs to registration {owner}")]
     DeviceTaken {

@@ -11,8 +11,6 @@ mod acts;
 mod authorities;
 #[path = "conformance/deployments.rs"]
 mod deployments;
-#[path = "conformance/elsewhere.rs"]
-mod elsewhere;
 #[path = "conformance/enrollments.rs"]
 mod enrollments;
 #[path = "conformance/hubs.rs"]
@@ -25,6 +23,8 @@ mod presences;
 mod references;
 #[path = "conformance/registrations.rs"]
 mod registrations;
+#[path = "conformance/remote_hubs.rs"]
+mod remote_hubs;
 #[path = "conformance/reprovisioning.rs"]
 mod reprovisioning;
 #[path = "conformance/service.rs"]
@@ -171,7 +171,7 @@ promises!(embedded:
         a_hub_is_there_once_it_is_acknowledged,
         names_and_hosts_of_hubs_are_given_out_once,
         a_link_is_made_changed_and_taken_away,
-        a_hub_elsewhere_is_linked_by_its_key,
+        a_remote_hub_is_linked_by_its_key,
         a_service_has_so_many_hubs,
         only_an_idle_hub_is_deleted,
         registrations_outlive_the_link_and_choose_again,
@@ -214,14 +214,14 @@ promises!(embedded:
         an_enrollment_that_changed_meanwhile_assigns_nobody,
         who_takes_over_is_told,
     },
-    elsewhere::{
-        a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here,
+    remote_hubs::{
+        a_device_of_a_remote_hub_is_recorded_and_not_made_here,
         a_plan_outlives_whoever_made_it,
-        moves_between_here_and_elsewhere_lose_nothing,
-        what_was_made_elsewhere_for_nothing_is_removed,
+        moves_to_and_from_a_remote_hub_lose_nothing,
+        what_was_made_at_a_remote_hub_for_nothing_is_removed,
         nothing_stays_under_way_without_its_record,
         a_ticket_of_an_attempt_that_ended_opens_no_other,
-        a_device_elsewhere_is_not_taken_from_its_owner,
+        a_remote_device_is_not_taken_from_its_owner,
         remote_tasks_are_kept_until_they_are_done,
     },
     reprovisioning::{

@@ -2,7 +2,7 @@ use rusqlite::{Row, params};
 
 use crate::{StoreError, Tx, View};
 
-/// What is still to be done to a device of a hub elsewhere.
+/// What is still to be done to a device of a remote hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteTaskRow {
     /// Row id; 0 before it is written.

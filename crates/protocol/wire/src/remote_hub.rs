@@ -1,4 +1,4 @@
-//! A hub elsewhere as its client sees it: what is sent to the service API of another hub, and what is read of its answers.
+//! A remote hub as its client sees it: what is sent to the service API of another hub, and what is read of its answers.
 
 use ids::{DeviceId, Etag, GenerationId};
 use serde_json::{Map, Value, json};
@@ -46,7 +46,7 @@ pub fn refusal_code(body: &[u8]) -> Option<u32> {
         .filter(|code| (400_000..600_000).contains(code))
 }
 
-/// A device of a hub elsewhere.
+/// A device of a remote hub.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RemoteDevice {
     /// Its version, for `If-Match`.
@@ -163,7 +163,7 @@ impl NewDevice<'_> {
     }
 }
 
-/// The twin of a device of a hub elsewhere, without dates and versions.
+/// The twin of a device of a remote hub, without dates and versions.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteTwin {
     /// Tags.

@@ -80,7 +80,7 @@ pub struct SettingsPatch {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LinkRequest {
-    /// The hub's, with the rights `RegistryWrite` and `ServiceConnect`, and `RegistryRead` for a hub elsewhere.
+    /// The hub's, with the rights `RegistryWrite` and `ServiceConnect`, and `RegistryRead` for a remote hub.
     pub connection_string: Option<ConnectionString>,
     /// 1 to 1000.
     pub allocation_weight: Option<i64>,
@@ -276,7 +276,7 @@ mod tests {
         };
         let expected = serde_json::json!({
             "name": "hub", "hostName": "h.example", "location": "here", "allocationWeight": 1,
-            "applyAllocationPolicy": true, "health": {"state": "healthy", "errands": 0},
+            "applyAllocationPolicy": true, "health": {"state": "healthy", "remoteTasks": 0},
         });
         assert_eq!(serde_json::to_value(document).unwrap(), expected);
     }

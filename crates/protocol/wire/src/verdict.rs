@@ -185,7 +185,7 @@ pub enum Verdict {
         notes: Vec<String>,
     },
     /// The device would be let in, and somebody outside asked before it is assigned: the enrollment's webhook which hub it gets, or a
-    /// hub elsewhere what is there. Nobody is asked now.
+    /// remote hub what is there. Nobody is asked now.
     Asks {
         /// The enrollment that lets it in.
         enrollment: String,

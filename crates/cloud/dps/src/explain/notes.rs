@@ -58,9 +58,9 @@ fn earlier(foreseen: &Foreseen, place: &Allocation) -> Option<String> {
             creates_device,
             ..
         } => (substatus, creates_device),
-        ForeseenAt::Elsewhere => {
+        ForeseenAt::NeedsRemoteHub => {
             return Some(format!(
-                "a hub elsewhere is asked before device {device_id} gets hub {hub}; it may refuse, or not answer"
+                "a remote hub is asked before device {device_id} gets hub {hub}; it may refuse, or not answer"
             ));
         }
     };

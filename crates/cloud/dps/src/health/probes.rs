@@ -1,4 +1,4 @@
-//! Asks the hubs elsewhere how they are when nobody else does.
+//! Asks the remote hubs how they are when nobody else does.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::Dps;
-use crate::elsewhere::RemoteHub;
+use crate::remote_hub::RemoteHub;
 
 /// How long the loop sleeps at most: a new link is found by then.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
     }
 }
 
-/// The hubs elsewhere that any service is linked to.
+/// The remote hubs that any service is linked to.
 fn linked(dps: &Dps) -> Vec<LinkedHub> {
     let served = dps.tenants().registry().served();
     let mut linked: Vec<LinkedHub> = Vec::new();

@@ -40,9 +40,9 @@ pub(super) async fn put(
         registration_id: blocked.registration_id,
         reason: blocked.reason,
         since_date_time_utc: blocked.since,
-        device_id: match (blocked.device, blocked.elsewhere) {
+        device_id: match (blocked.device, blocked.remote) {
             (Some(here), _) => Some(here.device),
-            (None, elsewhere) => elsewhere.map(|(_, device)| device),
+            (None, remote) => remote.map(|(_, device)| device),
         },
     };
     Ok(Reply::json(StatusCode::OK, &document))
@@ -63,10 +63,10 @@ pub(super) async fn delete(
     Ok(Reply::no_content())
 }
 
-/// How far the block has come where the device is. A hub elsewhere is asked once before the operator is answered, and then until it has
+/// How far the block has come where the device is. A remote hub is asked once before the operator is answered, and then until it has
 /// done it.
 async fn hubs(dps: &Dps, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> {
-    if let Some((hub, device)) = &block.elsewhere {
+    if let Some((hub, device)) = &block.remote {
         let problem = remote_tasks::run_now(dps, hub, device).await?;
         dps.wake_remote_tasks();
         return Ok(vec![BlockedAt {

@@ -1,4 +1,4 @@
-//! A device comes from, goes to or is in a hub elsewhere. What is done there can be done twice: a server that was killed does it again,
+//! A device comes from, goes to or is in a remote hub. What is done there can be done twice: a server that was killed does it again,
 //! by the plan that was written down before anything was done.
 
 use registry::{
@@ -11,7 +11,7 @@ use wire::identity::{Authentication, Status};
 use wire::remote_hub::{NewDevice, RemoteTwin};
 
 use super::{Attempt, Setback};
-use crate::elsewhere::{RemoteFault, RemoteHub};
+use crate::remote_hub::{RemoteFault, RemoteHub};
 use crate::{log_assigned, register};
 
 /// Why a device was not placed.
@@ -246,7 +246,7 @@ fn taken_over(
     Ok(InitialTwin::new(tags, desired).map_err(unreadable)?)
 }
 
-/// The hub elsewhere that a device gets, or stays in.
+/// The remote hub that a device gets, or stays in.
 struct AtHub<'a> {
     remote: RemoteHub<'a>,
     attempt: &'a Attempt<'a>,

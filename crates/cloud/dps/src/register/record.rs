@@ -139,8 +139,8 @@ pub fn assignment_failure(error: &AssignError) -> RegistrationFailure {
             DpsErrorCode::DeviceRecordConflict
         }
         AssignError::EnrollmentChanged => DpsErrorCode::EnrollmentConflict,
-        // A registration that has to ask a hub elsewhere does so; it never ends for that.
-        AssignError::Elsewhere | AssignError::Storage(_) => DpsErrorCode::InternalServerError,
+        // A registration that has to ask a remote hub does so; it never ends for that.
+        AssignError::NeedsRemoteHub | AssignError::Storage(_) => DpsErrorCode::InternalServerError,
     };
     RegistrationFailure {
         code: code.code(),

@@ -225,9 +225,9 @@ async fn the_first_spelling_and_a_device_that_is_taken_are_foretold() {
 async fn the_nearest_hub_is_chosen_by_the_address_that_is_given() {
     let service = Service::start().await;
     service.linked_hub("second", 1).await;
-    let far = json!({"latencies": [{"network": "10.0.0.0/8", "milliseconds": 90}]});
+    let remote = json!({"latencies": [{"network": "10.0.0.0/8", "milliseconds": 90}]});
     let near = json!({"latencies": [{"network": "10.0.0.0/8", "milliseconds": 5}]});
-    for (name, latencies) in [("hub", far), ("second", near)] {
+    for (name, latencies) in [("hub", remote), ("second", near)] {
         let path = format!("dps/linkedHubs/{name}");
         service.own(Method::PUT, &path, Some(&latencies)).await;
     }
@@ -244,18 +244,18 @@ async fn the_nearest_hub_is_chosen_by_the_address_that_is_given() {
 }
 
 #[tokio::test]
-async fn a_hub_elsewhere_is_named_and_not_asked() {
+async fn a_remote_hub_is_named_and_not_asked() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let leaf = self_signed("edge-001");
     let mut body = individual("edge-001", &leaf);
-    body["iotHubs"] = json!([crate::far_hub::HOST]);
+    body["iotHubs"] = json!([crate::remote_hub::HOST]);
     service.create("/enrollments/edge-001", &body).await;
     let explained = service.explain("edge-001", &Attempt::by(&[&leaf])).await;
     assert_eq!(explained["verdict"], "asks", "{explained}");
-    assert_eq!(explained["assignedHub"], crate::far_hub::HOST);
+    assert_eq!(explained["assignedHub"], crate::remote_hub::HOST);
     assert_eq!(explained["deviceId"], "edge-001");
-    assert!(notes(&explained).contains("a hub elsewhere is asked"));
+    assert!(notes(&explained).contains("a remote hub is asked"));
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ impl Service {
         drop(registry);
         let again = Self::over(directory, clock, limits).await;
         // The world outside goes on.
-        again.webhook.far.become_like(&webhook.far);
+        again.webhook.remote.become_like(&webhook.remote);
         again
     }
 

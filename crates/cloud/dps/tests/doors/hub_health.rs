@@ -5,15 +5,15 @@ use registry::RegistrationState;
 use serde_json::json;
 
 use crate::custom_allocation::{Running, provision};
-use crate::far_hub::{HOST, Mood};
 use crate::harness::Service;
-use crate::hubs_elsewhere::{NEAR, enroll, until};
+use crate::remote_hub::{HOST, Mood};
+use crate::remote_hubs::{NEAR, enroll, until};
 
 #[tokio::test]
 async fn a_link_with_a_wrong_key_fails_with_the_reason() {
     let service = Service::start().await;
-    service.link_far().await;
-    service.webhook.far.set(Mood::OtherKey);
+    service.link_remote().await;
+    service.webhook.remote.set(Mood::OtherKey);
     let shown = enroll(&service, "d", HOST, json!({})).await;
     let _running = Running::of(&service);
     let state = provision(&service, "d", &shown).await;
@@ -31,10 +31,10 @@ async fn a_link_with_a_wrong_key_fails_with_the_reason() {
     let failure = notes[0]["failure"].as_str().unwrap();
     assert!(failure.contains("IotHubUnauthorizedAccess"), "{failure}");
     until(&service, "it is dead", async || {
-        service.far_link().await["health"]["state"] == "dead"
+        service.remote_link().await["health"]["state"] == "dead"
     })
     .await;
-    let error = service.far_link().await["health"]["lastError"].clone();
+    let error = service.remote_link().await["health"]["lastError"].clone();
     assert!(
         error.as_str().unwrap().contains("refused the key"),
         "{error}"
@@ -44,7 +44,7 @@ async fn a_link_with_a_wrong_key_fails_with_the_reason() {
 #[tokio::test]
 async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let hashed = json!({"allocationPolicy": "hashed", "iotHubs": [HOST]});
     let resident = enroll(&service, "resident", HOST, hashed).await;
     let running = Running::of(&service);
@@ -52,9 +52,9 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
         provision(&service, "resident", &resident).await["assignedHub"],
         HOST
     );
-    service.webhook.far.set(Mood::Down);
+    service.webhook.remote.set(Mood::Down);
     until(&service, "it is dead", async || {
-        service.far_link().await["health"]["state"] == "dead"
+        service.remote_link().await["health"]["state"] == "dead"
     })
     .await;
 
@@ -92,9 +92,9 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
         matches!(&record.state, RegistrationState::Failed { previous: Some((hub, _)), .. } if hub.as_str() == "far")
     );
 
-    service.webhook.far.set(Mood::Well);
+    service.webhook.remote.set(Mood::Well);
     until(&service, "it is well", async || {
-        service.far_link().await["health"]["state"] == "healthy"
+        service.remote_link().await["health"]["state"] == "healthy"
     })
     .await;
     running.stop().await;
@@ -106,12 +106,12 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
 #[tokio::test]
 async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
     let service = Service::start().await;
-    service.link_far().await;
-    service.webhook.far.set(Mood::Down);
+    service.link_remote().await;
+    service.webhook.remote.set(Mood::Down);
     let shown = enroll(&service, "d", HOST, json!({})).await;
     let _running = Running::of(&service);
     until(&service, "it is dead", async || {
-        service.far_link().await["health"]["state"] == "dead"
+        service.remote_link().await["health"]["state"] == "dead"
     })
     .await;
     let failed = provision(&service, "d", &shown).await;
@@ -127,12 +127,12 @@ async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
     );
     let accepted = service.register("d", &shown).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED);
-    service.webhook.far.set(Mood::Well);
+    service.webhook.remote.set(Mood::Well);
     let id = "d".parse().unwrap();
     until(&service, "assignment", async || {
         let record = service.registry.registration(&id).await.unwrap().unwrap();
         matches!(record.state, RegistrationState::Assigned { .. })
     })
     .await;
-    assert_eq!(service.webhook.far.created(), 1);
+    assert_eq!(service.webhook.remote.created(), 1);
 }

@@ -1,16 +1,16 @@
-//! Devices that move between the hub of this server and hubs elsewhere.
+//! Devices that move between the hub of this server and remote hubs.
 
 use serde_json::{Value, json};
 
 use crate::custom_allocation::{Running, provision};
-use crate::far_hub::{HOST, Mood, OTHER};
 use crate::harness::Service;
-use crate::hubs_elsewhere::{NEAR, enroll, until};
+use crate::remote_hub::{HOST, Mood, OTHER};
+use crate::remote_hubs::{NEAR, enroll, until};
 
 #[tokio::test]
 async fn t11_twins_move_between_servers_in_both_directions() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let shown = enroll(&service, "d", NEAR, json!({})).await;
     let _running = Running::of(&service);
     assert_eq!(provision(&service, "d", &shown).await["assignedHub"], NEAR);
@@ -22,7 +22,7 @@ async fn t11_twins_move_between_servers_in_both_directions() {
         (&json!(HOST), &json!("deviceDataMigrated"))
     );
     assert_eq!(
-        service.webhook.far.twin("d")["properties"]["desired"]["v"],
+        service.webhook.remote.twin("d")["properties"]["desired"]["v"],
         1
     );
     assert!(
@@ -33,7 +33,7 @@ async fn t11_twins_move_between_servers_in_both_directions() {
     let (tags, desired) = (json!({"site": "far"}), json!({"v": 2}));
     service
         .webhook
-        .far
+        .remote
         .set_twin("d", tags, desired, json!({"temperature": 20}));
     service.lead_to("d", NEAR, &json!({})).await;
     let back = provision(&service, "d", &shown).await;
@@ -49,7 +49,7 @@ async fn t11_twins_move_between_servers_in_both_directions() {
         json!({"temperature": 20})
     );
     until(&service, "removal", async || {
-        service.webhook.far.device("d").is_none()
+        service.webhook.remote.device("d").is_none()
     })
     .await;
 }
@@ -57,7 +57,7 @@ async fn t11_twins_move_between_servers_in_both_directions() {
 #[tokio::test]
 async fn t11_reset_starts_the_twin_again_and_never_stays() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let _running = Running::of(&service);
     let reset =
         json!({"reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": false}});
@@ -66,7 +66,7 @@ async fn t11_reset_starts_the_twin_again_and_never_stays() {
     let changed = json!({"changed": true});
     service
         .webhook
-        .far
+        .remote
         .set_twin("r", changed.clone(), changed.clone(), json!({}));
     let same = provision(&service, "r", &shown).await;
     assert_eq!(
@@ -74,7 +74,7 @@ async fn t11_reset_starts_the_twin_again_and_never_stays() {
         (&json!(HOST), &json!("deviceDataReset"))
     );
     assert_eq!(
-        service.webhook.far.twin("r")["tags"],
+        service.webhook.remote.twin("r")["tags"],
         json!({"by": "entry"})
     );
     service.lead_to("r", NEAR, &json!({})).await;
@@ -86,7 +86,7 @@ async fn t11_reset_starts_the_twin_again_and_never_stays() {
     let twin = service.near_twin("r").await.unwrap();
     assert_eq!(Value::Object(twin.tags), json!({"by": "entry"}));
     until(&service, "removal", async || {
-        service.webhook.far.device("r").is_none()
+        service.webhook.remote.device("r").is_none()
     })
     .await;
 
@@ -105,25 +105,25 @@ async fn t11_reset_starts_the_twin_again_and_never_stays() {
 #[tokio::test]
 async fn the_device_of_before_is_removed_when_its_hub_answers_again() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let reset =
         json!({"reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": false}});
     let shown = enroll(&service, "d", HOST, reset).await;
     let running = Running::of(&service);
     provision(&service, "d", &shown).await;
-    service.webhook.far.set(Mood::Down);
+    service.webhook.remote.set(Mood::Down);
     service.lead_to("d", NEAR, &json!({})).await;
     // Nothing is taken along, so that nobody has to wait for the hub of before.
     let state = provision(&service, "d", &shown).await;
     assert_eq!(state["assignedHub"], NEAR, "{state}");
-    assert_eq!(service.far_link().await["health"]["errands"], 1);
+    assert_eq!(service.remote_link().await["health"]["remoteTasks"], 1);
     running.stop().await;
     let service = service.restarted().await;
-    service.webhook.far.set(Mood::Well);
+    service.webhook.remote.set(Mood::Well);
     let _running = Running::of(&service);
     until(&service, "removal", async || {
-        service.webhook.far.device("d").is_none()
-            && service.far_link().await["health"]["errands"] == 0
+        service.webhook.remote.device("d").is_none()
+            && service.remote_link().await["health"]["remoteTasks"] == 0
     })
     .await;
 }
@@ -131,15 +131,15 @@ async fn the_device_of_before_is_removed_when_its_hub_answers_again() {
 #[tokio::test]
 async fn t11_hubs_of_one_name_are_told_apart_by_their_ports_and_twins_move_between_them() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     service.link_hub_at("other", OTHER).await;
-    let (far, other) = (&service.webhook.far, &service.webhook.other);
+    let (remote, other) = (&service.webhook.remote, &service.webhook.other);
     let shown = enroll(&service, "d", HOST, json!({})).await;
     let _running = Running::of(&service);
     assert_eq!(provision(&service, "d", &shown).await["assignedHub"], HOST);
-    assert!(far.device("d").is_some() && other.device("d").is_none());
+    assert!(remote.device("d").is_some() && other.device("d").is_none());
     let reported = json!({"temperature": 20});
-    far.set_twin("d", json!({"site": "a"}), json!({"v": 7}), reported);
+    remote.set_twin("d", json!({"site": "a"}), json!({"v": 7}), reported);
 
     service.lead_to("d", OTHER, &json!({})).await;
     let moved = provision(&service, "d", &shown).await;
@@ -150,6 +150,6 @@ async fn t11_hubs_of_one_name_are_told_apart_by_their_ports_and_twins_move_betwe
     let twin = other.twin("d");
     assert_eq!(twin["tags"], json!({"site": "a"}));
     assert_eq!(twin["properties"]["desired"], json!({"v": 7}));
-    until(&service, "removal", async || far.device("d").is_none()).await;
+    until(&service, "removal", async || remote.device("d").is_none()).await;
     assert!(other.device("d").is_some());
 }

@@ -108,10 +108,10 @@ async fn without_a_certificate_or_under_another_scope_nobody_gets_in() {
         .device(Method::PUT, &path, None, Body::empty())
         .await;
     let path = "/0neOTHER/registrations/edge-001/register";
-    let elsewhere = service
+    let remote = service
         .device(Method::PUT, path, Some(chain(&[&leaf])), Body::empty())
         .await;
-    assert_eq!(terse(&bare), terse(&elsewhere));
+    assert_eq!(terse(&bare), terse(&remote));
 }
 
 #[tokio::test]

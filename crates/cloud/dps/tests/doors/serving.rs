@@ -72,7 +72,7 @@ fn opened_by(connection: &Value, policy: &Value) -> Value {
     json!(whole.reveal().as_str())
 }
 
-pub const FAR: &str = "HostName=far.example;SharedAccessKeyName=iothubowner;\
+pub const REMOTE: &str = "HostName=far.example;SharedAccessKeyName=iothubowner;\
                    SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_hub_is_made_linked_and_taken_away_again() {
         .await;
     let mut expected = json!({
         "name": "second", "hostName": "second.test", "location": "here", "allocationWeight": 3,
-        "applyAllocationPolicy": false, "health": {"state": "healthy", "errands": 0},
+        "applyAllocationPolicy": false, "health": {"state": "healthy", "remoteTasks": 0},
     });
     assert_eq!(linked, expected);
     let apply = json!({"applyAllocationPolicy": true});
@@ -125,13 +125,13 @@ async fn a_hub_is_made_linked_and_taken_away_again() {
 #[tokio::test]
 async fn a_hub_elsewhere_is_linked_by_its_connection_string_which_is_not_told() {
     let service = Service::start().await;
-    let link = json!({"connectionString": FAR, "allocationWeight": 1000});
+    let link = json!({"connectionString": REMOTE, "allocationWeight": 1000});
     let linked = service
         .own(Method::PUT, "dps/linkedHubs/far", Some(&link))
         .await;
     let expected = json!({
         "name": "far", "hostName": "far.example", "location": "remote", "allocationWeight": 1000,
-        "applyAllocationPolicy": true, "health": {"state": "healthy", "errands": 0},
+        "applyAllocationPolicy": true, "health": {"state": "healthy", "remoteTasks": 0},
     });
     assert_eq!(linked, expected);
     let all = service.own(Method::GET, "dps/linkedHubs", None).await;
@@ -170,7 +170,7 @@ async fn hubs_and_services_that_cannot_be_are_refused_with_the_reason() {
 #[tokio::test]
 #[rustfmt::skip]
 async fn links_settings_and_policies_that_cannot_be_are_refused_with_the_reason() {
-    let far_as_hub = json!({"connectionString": FAR});
+    let far_as_hub = json!({"connectionString": REMOTE});
     each_is_refused(vec![
         (Method::PUT, "dps/linkedHubs/none", json!({}), 404_210, "none"),
         (Method::PUT, "dps/linkedHubs/hub", json!({"allocationWeight": 0}), 400_004, "1 to 1000"),

@@ -1,4 +1,4 @@
-//! A webhook without a socket: answers as it is told, and remembers what it was asked. Beside it a hub elsewhere.
+//! A webhook without a socket: answers as it is told, and remembers what it was asked. Beside it a remote hub.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -6,14 +6,14 @@ use std::sync::Mutex;
 use dps::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 use serde_json::Value;
 
-use crate::far_hub::{self, FarHub};
+use crate::remote_hub::{self, RemoteHubServer};
 
 #[derive(Default)]
 pub struct Webhook {
     answers: Mutex<VecDeque<Result<OutboundAnswer, OutboundFault>>>,
     asked: Mutex<Vec<OutboundCall>>,
-    pub far: FarHub,
-    pub other: FarHub,
+    pub remote: RemoteHubServer,
+    pub other: RemoteHubServer,
 }
 
 impl Webhook {
@@ -44,8 +44,8 @@ impl Webhook {
 
 impl Outbound for Webhook {
     fn call(&self, call: OutboundCall) -> Answering<'_> {
-        match far_hub::meant(&call) {
-            Some(host @ far_hub::HOST) => return self.far.answer(host, call),
+        match remote_hub::meant(&call) {
+            Some(host @ remote_hub::HOST) => return self.remote.answer(host, call),
             Some(host) => return self.other.answer(host, call),
             None => {}
         }

@@ -1,4 +1,4 @@
-//! Calls to webhooks and to hubs elsewhere: HTTPS with the system's roots and those of the configuration, plain HTTP to this machine.
+//! Calls to webhooks and to remote hubs: HTTPS with the system's roots and those of the configuration, plain HTTP to this machine.
 
 use std::net::IpAddr;
 use std::path::Path;

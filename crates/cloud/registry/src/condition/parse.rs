@@ -145,7 +145,7 @@ impl Parser {
         let what = "deviceId, tags.…, properties.reported.… or a value";
         let operand = match self.peek() {
             Token::Literal(value) => Operand::Literal(value.clone()),
-            Token::Name(names) => property(names).ok_or_else(|| match is_elsewhere(names) {
+            Token::Name(names) => property(names).ok_or_else(|| match is_remote(names) {
                 true => error(
                     self.position(),
                     format!(
@@ -216,7 +216,7 @@ fn literal_word(names: &[String]) -> Option<Value> {
 }
 
 /// Whether these name something of a twin that the imitated service looks at and this one does not.
-fn is_elsewhere(names: &[String]) -> bool {
+fn is_remote(names: &[String]) -> bool {
     const FIELDS: &[&str] = &[
         "authenticationType",
         "capabilities",

@@ -60,8 +60,8 @@ pub struct Block {
     pub since: Timestamp,
     /// Its hub device, when it has one here; it is disabled.
     pub device: Option<Identity>,
-    /// Its device in a hub elsewhere, which is being disabled.
-    pub elsewhere: Option<(HubName, DeviceId)>,
+    /// Its device in a remote hub, which is being disabled.
+    pub remote: Option<(HubName, DeviceId)>,
 }
 
 /// The `statusReason` of a hub device that is disabled because of a block.
@@ -78,7 +78,7 @@ struct BlockJob {
 
 impl Registry {
     /// Shuts a device out in one transaction: its individual enrollment is disabled, or a disabled one is made for it, so that no
-    /// group lets it in; its hub device is disabled, and what it has open ends after the commit. In a hub elsewhere that is an errand.
+    /// group lets it in; its hub device is disabled, and what it has open ends after the commit. In a remote hub that is an errand.
     ///
     /// # Errors
     /// See [`BlockError`].
@@ -151,8 +151,8 @@ impl BlockJob {
         }
         let entry = self.close_entry(tx, keys)?;
         let device = self.device(tx)?;
-        let elsewhere = self.elsewhere(tx)?;
-        self.send(tx, elsewhere.as_ref(), RemoteTaskKind::Disable)?;
+        let remote = self.remote(tx)?;
+        self.send(tx, remote.as_ref(), RemoteTaskKind::Disable)?;
         let device_disabled = match &device {
             Some(device) => self.disable_device(tx, device)?,
             None => false,
@@ -174,7 +174,7 @@ impl BlockJob {
             reason,
             since: self.now,
             device,
-            elsewhere,
+            remote,
         })
     }
 
@@ -196,8 +196,8 @@ impl BlockJob {
             self.enable_device(tx, &device)?;
         }
         // Whether it was disabled for this block, its hub tells by the reason that it has.
-        let elsewhere = self.elsewhere(tx)?;
-        self.send(tx, elsewhere.as_ref(), RemoteTaskKind::Enable)?;
+        let remote = self.remote(tx)?;
+        self.send(tx, remote.as_ref(), RemoteTaskKind::Enable)?;
         Ok(tx.delete_block(&self.id_scope, self.id.folded())?)
     }
 
@@ -274,8 +274,8 @@ impl BlockJob {
         Ok(Some((hub, device)))
     }
 
-    /// The same, when it is in a linked hub elsewhere.
-    fn elsewhere(&self, tx: &Tx<'_>) -> Result<Option<(HubName, DeviceId)>, BlockError> {
+    /// The same, when it is in a linked remote hub.
+    fn remote(&self, tx: &Tx<'_>) -> Result<Option<(HubName, DeviceId)>, BlockError> {
         let is_remote = |hub: &HubName| {
             let link = self.service.hub(hub);
             link.is_some_and(|link| link.reach != HubReach::Here)

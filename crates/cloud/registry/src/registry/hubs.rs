@@ -188,7 +188,7 @@ fn remote_row(name: &HubName, remote: (HubHost, RemoteAccess)) -> HubRow {
     }
 }
 
-/// A link that is there. A hub elsewhere may have moved, or got another key.
+/// A link that is there. A remote hub may have moved, or got another key.
 fn changed(tx: &Tx<'_>, mut link: LinkRow, remote: Remote) -> Result<LinkRow, ServingError> {
     let Some(remote) = remote else {
         return Ok(link);

@@ -273,7 +273,7 @@ fn fail(
     record(Rows { file: tx.file() }, row, service)
 }
 
-/// Forgets that a registration waits for somebody: it ends otherwise. What was made for it in a hub elsewhere is removed there, unless
+/// Forgets that a registration waits for somebody: it ends otherwise. What was made for it in a remote hub is removed there, unless
 /// it `stays`.
 pub(super) fn end_pending(
     tx: &Tx<'_>,

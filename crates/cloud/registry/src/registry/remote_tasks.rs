@@ -1,4 +1,4 @@
-//! What is still to be done to devices of hubs elsewhere: kept until it is done, or the hub is no longer linked.
+//! What is still to be done to devices of remote hubs: kept until it is done, or the hub is no longer linked.
 
 use ids::{DeviceId, HubName, Timestamp};
 use serde_json::Value;
@@ -116,7 +116,7 @@ fn read(rows: Rows<'_>, row: RemoteTaskRow) -> Result<RemoteTask, StorageError> 
     Ok(RemoteTask {
         hub: rows.id("hub", HubName::parse(&row.hub))?,
         device_id: rows.id("device id", DeviceId::parse(&row.device_id))?,
-        kind: kind.ok_or_else(|| rows.damaged("errand", "is of no kind"))?,
+        kind: kind.ok_or_else(|| rows.damaged("remote task", "is of no kind"))?,
         tries: row.tries,
         row,
     })

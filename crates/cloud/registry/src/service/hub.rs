@@ -64,7 +64,7 @@ pub enum HubReach {
     Remote(RemoteAccess),
 }
 
-/// What opens the service API of a hub elsewhere; with the hub's host it is a connection string.
+/// What opens the service API of a remote hub; with the hub's host it is a connection string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteAccess {
     /// `SharedAccessKeyName`.

@@ -26,7 +26,7 @@ pub(crate) fn link(of: &str) -> LinkDraft {
     }
 }
 
-pub(crate) fn elsewhere(of: &str, at: &str, key: u8) -> LinkDraft {
+pub(crate) fn remote(of: &str, at: &str, key: u8) -> LinkDraft {
     let access = RemoteAccess {
         policy: "iothubowner".to_owned(),
         key: KeyText::from_bytes(&[key; 32]).unwrap(),
@@ -91,14 +91,14 @@ pub(crate) async fn names_and_hosts_of_hubs_are_given_out_once(bench: Bench) {
         matches!(&taken, ServingError::HubHostTaken { other, .. } if *other == name("second")),
         "{taken}"
     );
-    bench.link(elsewhere("far", "far.example", 1)).await;
+    bench.link(remote("far", "far.example", 1)).await;
     assert!(matches!(
         create("far", "other.example").await,
         ServingError::HubExists(_)
     ));
     let over_local = bench
         .registry
-        .link_hub(elsewhere("second", "far.example", 1), bench.now())
+        .link_hub(remote("second", "far.example", 1), bench.now())
         .await;
     assert!(matches!(over_local, Err(ServingError::HubExists(_))));
 }
@@ -138,8 +138,8 @@ pub(crate) async fn a_link_is_made_changed_and_taken_away(bench: Bench) {
     assert!(matches!(nowhere, Err(ServingError::NoSuchHub(_))));
 }
 
-pub(crate) async fn a_hub_elsewhere_is_linked_by_its_key(bench: Bench) {
-    let linked = bench.link(elsewhere("far", "far.example:8443", 1)).await;
+pub(crate) async fn a_remote_hub_is_linked_by_its_key(bench: Bench) {
+    let linked = bench.link(remote("far", "far.example:8443", 1)).await;
     let HubReach::Remote(access) = &linked.reach else {
         panic!("{linked:?}")
     };
@@ -151,8 +151,8 @@ pub(crate) async fn a_hub_elsewhere_is_linked_by_its_key(bench: Bench) {
     let mut there = assign(&bench.registry, "d1").await;
     there.choice.hub = name("far");
     let refused = bench.registry.assign(there, bench.now()).await;
-    assert!(matches!(refused, Err(AssignError::Elsewhere)));
-    let moved = bench.link(elsewhere("far", "new.example", 2)).await;
+    assert!(matches!(refused, Err(AssignError::NeedsRemoteHub)));
+    let moved = bench.link(remote("far", "new.example", 2)).await;
     assert_eq!(moved.host, host("new.example"));
     assert_eq!(
         bench.registry.served().hubs.len(),
@@ -160,17 +160,17 @@ pub(crate) async fn a_hub_elsewhere_is_linked_by_its_key(bench: Bench) {
         "it does not live here"
     );
     bench.registry.unlink_hub(&name("far")).await.unwrap();
-    bench.link(elsewhere("far", "far.example", 3)).await;
+    bench.link(remote("far", "far.example", 3)).await;
 }
 
 pub(crate) async fn a_service_has_so_many_hubs(bench: Bench) {
     for number in 1..MAX_LINKED_HUBS {
         let (named, at) = (format!("far-{number}"), format!("h{number}.example"));
-        bench.link(elsewhere(&named, &at, 1)).await;
+        bench.link(remote(&named, &at, 1)).await;
     }
     let more = bench
         .registry
-        .link_hub(elsewhere("more", "more.example", 1), bench.now())
+        .link_hub(remote("more", "more.example", 1), bench.now())
         .await;
     assert!(matches!(more, Err(ServingError::TooMany { .. })));
     assert_eq!(AllocationWeight::new(0), None);

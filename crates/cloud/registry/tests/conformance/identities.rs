@@ -288,15 +288,8 @@ pub(crate) async fn credentials_of_a_module_know_its_device(bench: Bench) {
             .is_none()
     );
     // Another hub's device of the same name is another device.
-    let elsewhere = Identity::device("other".parse().unwrap(), device("d"));
-    assert!(
-        bench
-            .registry
-            .credentials(&elsewhere)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let remote = Identity::device("other".parse().unwrap(), device("d"));
+    assert!(bench.registry.credentials(&remote).await.unwrap().is_none());
 }
 
 pub(crate) async fn deleting_a_device_takes_all_along(bench: Bench) {

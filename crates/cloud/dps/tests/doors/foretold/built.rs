@@ -122,8 +122,8 @@ impl Built {
         if world.foreign {
             foreign_device(&service).await;
         }
-        if world.far {
-            let link = json!({"connectionString": crate::serving::FAR});
+        if world.remote {
+            let link = json!({"connectionString": crate::serving::REMOTE});
             let path = "dps/linkedHubs/far";
             service.own(Method::PUT, path, Some(&link)).await;
         }

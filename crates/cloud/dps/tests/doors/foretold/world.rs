@@ -12,7 +12,7 @@ pub struct World {
     /// Whether another service has a device `dev-3` at the first hub.
     pub foreign: bool,
     /// Whether a remote hub is linked, which answers nobody.
-    pub far: bool,
+    pub remote: bool,
     pub steps: Vec<Step>,
 }
 
@@ -224,11 +224,11 @@ pub fn worlds() -> impl Strategy<Value = World> {
         (vec(entries(), 4..9), vec(later, 12..24))
     });
     let seldom = || prop::bool::weighted(0.3);
-    (seldom(), seldom(), world).prop_map(|(foreign, far, (mut steps, later))| {
+    (seldom(), seldom(), world).prop_map(|(foreign, remote, (mut steps, later))| {
         steps.extend(later);
         World {
             foreign,
-            far,
+            remote,
             steps,
         }
     })

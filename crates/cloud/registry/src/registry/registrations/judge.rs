@@ -3,7 +3,7 @@
 
 use store::{RegistrationRow, View};
 
-use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
+use super::places::{find, is_remote, link, places, require_entry, require_owner};
 use super::told;
 use crate::error::StorageError;
 use crate::register::{Decision, DeviceStep, Place, Situation, decide};
@@ -28,14 +28,14 @@ impl Registry {
     /// What [`assign`](Self::assign) would come to now. Writes nothing.
     ///
     /// # Errors
-    /// See [`AssignError`]; never [`AssignError::Elsewhere`].
+    /// See [`AssignError`]; never [`AssignError::NeedsRemoteHub`].
     pub async fn foresee(&self, assign: &Assign) -> Result<Foreseen, AssignError> {
         let service = self.service();
         let foresee = |view: &View<'_>| {
             let (previous, place, at) = match judge(view, &service, assign) {
-                Err(AssignError::Elsewhere) => {
-                    let (previous, wanted) = elsewhere(view, &service, assign)?;
-                    (previous, wanted, ForeseenAt::Elsewhere)
+                Err(AssignError::NeedsRemoteHub) => {
+                    let (previous, wanted) = remote(view, &service, assign)?;
+                    (previous, wanted, ForeseenAt::NeedsRemoteHub)
                 }
                 judged => {
                     let judged = judged?;
@@ -75,9 +75,9 @@ pub(super) fn judge(
     require_entry(view, id_scope, registrant)?;
     let stored = view.registration(id_scope, registrant.registration_id.folded())?;
     let (previous, wanted) = places(service, assign, stored.as_ref());
-    let is_elsewhere = |place: &Place| is_elsewhere(service, place);
-    if previous.as_ref().is_some_and(is_elsewhere) || is_elsewhere(&wanted) {
-        return Err(AssignError::Elsewhere);
+    let is_remote = |place: &Place| is_remote(service, place);
+    if previous.as_ref().is_some_and(is_remote) || is_remote(&wanted) {
+        return Err(AssignError::NeedsRemoteHub);
     }
     let existing = find(view, &wanted)?;
     let previous_exists = match &previous {
@@ -114,8 +114,8 @@ pub(super) fn judge(
     })
 }
 
-/// Where the device is and shall be, when a hub elsewhere has to be asked about it.
-fn elsewhere(
+/// Where the device is and shall be, when a remote hub has to be asked about it.
+fn remote(
     view: &View<'_>,
     service: &ProvisioningService,
     assign: &Assign,

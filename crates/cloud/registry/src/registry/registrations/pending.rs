@@ -185,7 +185,7 @@ impl Registry {
     }
 
     /// Ends a registration under way with what was chosen; one that cannot be assigned so ends as `failed`, which `as_failure`
-    /// words. `None` when it is no longer the one of the ticket: nothing was written then; or when a hub elsewhere has to be asked
+    /// words. `None` when it is no longer the one of the ticket: nothing was written then; or when a remote hub has to be asked
     /// next.
     ///
     /// # Errors
@@ -216,7 +216,7 @@ impl Registry {
             let record = match job.run(tx) {
                 Ok(assigned) => assigned.registration,
                 Err(AssignError::Storage(error)) => return Err(error),
-                Err(AssignError::Elsewhere) => {
+                Err(AssignError::NeedsRemoteHub) => {
                     let next = ticket.pending.clone().placing(choice, note, now);
                     ticket.rewrite(tx, &next)?;
                     return Ok(None);
@@ -405,7 +405,7 @@ pub(super) fn write_note(
     Ok(tx.insert_allocation(id_scope, &row, NOTES)?)
 }
 
-/// Sees to it that a device is removed which a plan may have made in a hub elsewhere, unless it `stays` or is somebody's.
+/// Sees to it that a device is removed which a plan may have made in a remote hub, unless it `stays` or is somebody's.
 pub(super) fn clean_up(
     tx: &Tx<'_>,
     plan: Option<&Plan>,

@@ -1,4 +1,4 @@
-//! Registrations whose device comes from, goes to or is in a hub elsewhere: where it is, what is planned, and the one transaction in
+//! Registrations whose device comes from, goes to or is in a remote hub: where it is, what is planned, and the one transaction in
 //! which it is assigned.
 
 use ids::{DeviceId, Etag, Timestamp};
@@ -8,7 +8,7 @@ use wire::identity::Status;
 
 use super::assign::{AssignJob, Found};
 use super::pending::{Ticket, clean_up};
-use super::places::{find, is_elsewhere, link, places, require_entry, require_owner};
+use super::places::{find, is_remote, link, places, require_entry, require_owner};
 use super::{fail, told};
 use crate::change::Change;
 use crate::entropy::random;
@@ -44,7 +44,7 @@ pub struct Carried {
     pub read_at: Option<Etag>,
 }
 
-/// A device for which all is done at hubs elsewhere.
+/// A device for which all is done at remote hubs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
     /// What allocation decided.
@@ -132,7 +132,7 @@ impl Registry {
         self.inner.store.of_itself(keep).await
     }
 
-    /// Ends a registration after all was done at hubs elsewhere that its plan wants there. In one transaction: what the plan wants in
+    /// Ends a registration after all was done at remote hubs that its plan wants there. In one transaction: what the plan wants in
     /// this directory, the record, and that the device of before is removed.
     ///
     /// # Errors
@@ -201,7 +201,7 @@ fn spot(
     let Some(hub) = link(service, place) else {
         return Ok(None);
     };
-    let exists = match is_elsewhere(service, place) {
+    let exists = match is_remote(service, place) {
         // One that is about to be removed is as good as gone.
         true => {
             let remote_task = view.remote_task(&place.hub, &place.device_id)?;
@@ -260,7 +260,7 @@ impl AssignJob {
         }
         require_owner(tx, &self.service, &self.assign, &wanted)?;
         tx.may_turn_back()?;
-        match is_elsewhere(&self.service, &wanted) {
+        match is_remote(&self.service, &wanted) {
             true => tx.cancel_removal(&wanted.hub, &wanted.device_id)?,
             false => self.take_in(tx, plan, carried)?,
         }
@@ -295,7 +295,7 @@ impl AssignJob {
         self.step(tx, &decision).map(drop)
     }
 
-    /// A device with what it had in a hub elsewhere. A twin that a webhook answered with goes before the one that it had.
+    /// A device with what it had in a remote hub. A twin that a webhook answered with goes before the one that it had.
     fn bring(&self, tx: &Tx<'_>, place: &Place, carried: &Carried) -> Result<(), AssignError> {
         let new = NewIdentity {
             hub: &place.hub,
@@ -346,9 +346,9 @@ impl AssignJob {
         Ok(())
     }
 
-    /// The device of before: deleted in this directory, or in a hub elsewhere as soon as that answers.
+    /// The device of before: deleted in this directory, or in a remote hub as soon as that answers.
     fn give_away(&self, tx: &Tx<'_>, old: &Place) -> Result<(), AssignError> {
-        if is_elsewhere(&self.service, old) {
+        if is_remote(&self.service, old) {
             tx.put_remote_task((&old.hub, &old.device_id), "remove", self.now.ticks())?;
             return Ok(());
         }

@@ -79,7 +79,7 @@ pub(super) fn link<'s>(service: &'s ProvisioningService, place: &Place) -> Optio
 }
 
 /// Whether a place is in a hub that does not live here.
-pub(super) fn is_elsewhere(service: &ProvisioningService, place: &Place) -> bool {
+pub(super) fn is_remote(service: &ProvisioningService, place: &Place) -> bool {
     link(service, place).is_some_and(|hub| hub.reach != HubReach::Here)
 }
 

@@ -1,4 +1,4 @@
-//! Devices of hubs elsewhere, as far as a registry keeps them: what is under way, what is planned, what is still to be done there.
+//! Devices of remote hubs, as far as a registry keeps them: what is under way, what is planned, what is still to be done there.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use registry::{
 use serde_json::{Map, Value, json};
 use wire::identity::Status;
 
-use crate::hubs::{elsewhere, name};
+use crate::hubs::{name, remote};
 use crate::registrations::{assign, enroll, substatus};
 use crate::{Bench, device, hub};
 
@@ -36,7 +36,7 @@ impl Bench {
     async fn begin_as(&self, assign: Assign) -> (Ticket, Placing) {
         let refused = self.registry.assign(assign.clone(), self.now()).await;
         assert!(
-            matches!(refused, Err(AssignError::Elsewhere)),
+            matches!(refused, Err(AssignError::NeedsRemoteHub)),
             "{refused:?}"
         );
         let placing = Placing {
@@ -82,7 +82,7 @@ impl Bench {
         }
     }
 
-    /// A device in a hub elsewhere.
+    /// A device in a remote hub.
     async fn reside(&self, id: &str, at: &str) -> RegistrationRecord {
         let (ticket, placing) = self.begin(id, at).await;
         let (ticket, plan) = self.plan(ticket, &placing, (false, false)).await;
@@ -102,8 +102,8 @@ impl Bench {
     }
 }
 
-pub(crate) async fn a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here(bench: Bench) {
-    bench.link(elsewhere("far", "far.example", 1)).await;
+pub(crate) async fn a_device_of_a_remote_hub_is_recorded_and_not_made_here(bench: Bench) {
+    bench.link(remote("far", "far.example", 1)).await;
     let record = bench.reside("d1", "far").await;
     assert_eq!(substatus(&record.state).as_str(), "initialAssignment");
     let (at, named) = record.assignment().unwrap();
@@ -124,7 +124,7 @@ pub(crate) async fn a_device_of_a_hub_elsewhere_is_recorded_and_not_made_here(be
 }
 
 pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
-    bench.link(elsewhere("far", "far.example", 1)).await;
+    bench.link(remote("far", "far.example", 1)).await;
     let (ticket, placing) = bench.begin("d1", "far").await;
     let stale = ticket.clone();
     let (_, plan) = bench.plan(ticket, &placing, (false, false)).await;
@@ -162,8 +162,8 @@ pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
     assert_eq!(whereabouts.begun(), Some(plan));
 }
 
-pub(crate) async fn moves_between_here_and_elsewhere_lose_nothing(bench: Bench) {
-    bench.link(elsewhere("far", "far.example", 1)).await;
+pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
+    bench.link(remote("far", "far.example", 1)).await;
     bench.reside("d1", "far").await;
     let mut back = assign(&bench.registry, "d1").await;
     back.choice.hub = hub();
@@ -237,8 +237,8 @@ pub(crate) async fn moves_between_here_and_elsewhere_lose_nothing(bench: Bench) 
     );
 }
 
-pub(crate) async fn what_was_made_elsewhere_for_nothing_is_removed(bench: Bench) {
-    bench.link(elsewhere("far", "far.example", 1)).await;
+pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: Bench) {
+    bench.link(remote("far", "far.example", 1)).await;
     let (ticket, placing) = bench.begin("d1", "far").await;
     let (ticket, _) = bench.plan(ticket, &placing, (false, false)).await;
     let failed = RegistrationFailure {
@@ -274,8 +274,8 @@ pub(crate) async fn what_was_made_elsewhere_for_nothing_is_removed(bench: Bench)
     assert!(bench.remote_tasks().await.is_empty());
 }
 
-pub(crate) async fn a_device_elsewhere_is_not_taken_from_its_owner(bench: Bench) {
-    bench.link(elsewhere("far", "far.example", 1)).await;
+pub(crate) async fn a_remote_device_is_not_taken_from_its_owner(bench: Bench) {
+    bench.link(remote("far", "far.example", 1)).await;
     bench.reside("d1", "far").await;
     let mut other = assign(&bench.registry, "d2").await;
     other.registrant.device_id = device("d1");
@@ -303,11 +303,11 @@ pub(crate) async fn a_device_elsewhere_is_not_taken_from_its_owner(bench: Bench)
 }
 
 pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
-    bench.link(elsewhere("far", "far.example", 1)).await;
+    bench.link(remote("far", "far.example", 1)).await;
     bench.reside("d1", "far").await;
     let id = "d1".parse().unwrap();
     let blocked = bench.registry.block(&id, None, bench.now()).await.unwrap();
-    assert_eq!(blocked.elsewhere, Some((name("far"), device("d1"))));
+    assert_eq!(blocked.remote, Some((name("far"), device("d1"))));
     let remote_task = bench.remote_tasks().await.pop().unwrap();
     assert_eq!(
         (remote_task.kind, remote_task.tries),
@@ -360,8 +360,8 @@ pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
 /// D1: what an enrollment leaves behind when it is deleted is not gone on with, and does not overwrite what came after it.
 pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     let registry = &bench.registry;
-    bench.link(elsewhere("far", "far.example", 1)).await;
-    // 1. Through its own enrollment the device is under way to a hub elsewhere; something has been planned there.
+    bench.link(remote("far", "far.example", 1)).await;
+    // 1. Through its own enrollment the device is under way to a remote hub; something has been planned there.
     let own = EnrollmentKey::Individual("d1".parse().unwrap());
     let mut first = assign(registry, "d1").await;
     first.registrant.entry = enroll(registry, own.clone()).await;
@@ -411,7 +411,7 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
 /// D2: a ticket means one attempt, and none that was begun after that had ended.
 pub(crate) async fn a_ticket_of_an_attempt_that_ended_opens_no_other(bench: Bench) {
     let registry = &bench.registry;
-    bench.link(elsewhere("far", "far.example", 1)).await;
+    bench.link(remote("far", "far.example", 1)).await;
     let (old, placing) = bench.begin("d1", "far").await;
     let id = old.pending.registrant.registration_id.clone();
     let deleted = registry.delete_registration(&id, &IfMatch::Any, bench.now());

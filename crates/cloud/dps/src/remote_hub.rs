@@ -1,4 +1,4 @@
-//! A hub elsewhere through its service API: another Muster, or an Azure IoT Hub.
+//! A remote hub through its service API: another Muster, or an Azure IoT Hub.
 
 mod fault;
 

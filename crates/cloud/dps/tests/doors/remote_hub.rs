@@ -1,4 +1,4 @@
-//! The service API of a hub elsewhere without a socket: devices and twins, etags, tokens, and bad days.
+//! The service API of a remote hub without a socket: devices and twins, etags, tokens, and bad days.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -36,7 +36,7 @@ struct State {
 }
 
 #[derive(Default)]
-pub struct FarHub(Mutex<State>);
+pub struct RemoteHubServer(Mutex<State>);
 
 /// The host that a call means, when it is one of them.
 pub fn meant(call: &OutboundCall) -> Option<&'static str> {
@@ -44,7 +44,7 @@ pub fn meant(call: &OutboundCall) -> Option<&'static str> {
     [HOST, OTHER].into_iter().find(means)
 }
 
-impl FarHub {
+impl RemoteHubServer {
     pub fn set(&self, mood: Mood) {
         self.0.lock().unwrap().mood = mood;
     }

@@ -11,12 +11,12 @@ use sim::{Identity, MqttDevice, Program, Server, Workshop, binary, until};
 
 const FLEET: usize = 400;
 
-/// Two servers; the first one's service is linked to the second one's hub as `far`.
+/// Two servers; the first one's service is linked to the second one's hub as `remote`.
 async fn pair() -> Result<(Server, Server)> {
-    let far = Server::start().await?;
-    let near = Server::start_trusting(&far).await?;
-    link(&near, &far.show("/hubs/0/connectionString")?)?;
-    Ok((near, far))
+    let remote = Server::start().await?;
+    let near = Server::start_trusting(&remote).await?;
+    link(&near, &remote.show("/hubs/0/connectionString")?)?;
+    Ok((near, remote))
 }
 
 fn link(near: &Server, connection_string: &str) -> Result<()> {
@@ -102,19 +102,19 @@ async fn wait_until_gone(server: &Server, device: &str) -> Result<()> {
 /// A device on its way between two servers.
 struct Journey {
     near: Server,
-    far: Server,
+    remote: Server,
     workshop: Workshop,
     identity: Identity,
 }
 
 impl Journey {
     async fn begin() -> Result<Self> {
-        let (near, far) = pair().await?;
+        let (near, remote) = pair().await?;
         let workshop = Workshop::with_muster_ca()?;
         let identity = workshop.issue("traveller")?;
         Ok(Self {
             near,
-            far,
+            remote,
             workshop,
             identity,
         })
@@ -128,7 +128,7 @@ impl Journey {
     }
 
     async fn first_time(&self) -> Result<()> {
-        let there = self.far.host();
+        let there = self.remote.host();
         let flags = ["--allocation-policy", "static", "--iot-hubs", &there];
         let more = [
             "--edge-enabled",
@@ -143,13 +143,13 @@ impl Journey {
             &[flags, more].concat(),
         )?;
         self.arrive(&there, "initialAssignment").await?;
-        let device = twin(&self.far, "traveller")?;
+        let device = twin(&self.remote, "traveller")?;
         ensure!(device["tags"]["by"] == "group", "{device}");
         ensure!(device["capabilities"]["iotEdge"] == true, "{device}");
-        let mut session = MqttDevice::connect(&self.far, &self.identity).await?;
+        let mut session = MqttDevice::connect(&self.remote, &self.identity).await?;
         session.report(&json!({"temperature": 20})).await?;
         until("the report", Duration::from_secs(20), || async {
-            let reported = twin(&self.far, "traveller")?["properties"]["reported"].clone();
+            let reported = twin(&self.remote, "traveller")?["properties"]["reported"].clone();
             ensure!(reported["temperature"] == 20, "{reported}");
             Ok(())
         })
@@ -157,7 +157,7 @@ impl Journey {
     }
 
     async fn here(&self) -> Result<()> {
-        tag(&self.far, "traveller", &json!({"site": "far"}))?;
+        tag(&self.remote, "traveller", &json!({"site": "far"}))?;
         let host = self.near.host();
         group(&self.near, &self.workshop, "update", &["--iot-hubs", &host])?;
         self.arrive(&host, "deviceDataMigrated").await?;
@@ -171,7 +171,7 @@ impl Journey {
             "{moved}"
         );
         ensure!(moved["capabilities"]["iotEdge"] == true, "{moved}");
-        wait_until_gone(&self.far, "traveller").await?;
+        wait_until_gone(&self.remote, "traveller").await?;
         MqttDevice::connect(&self.near, &self.identity)
             .await
             .map(drop)
@@ -179,16 +179,16 @@ impl Journey {
 
     async fn back_there(&self) -> Result<()> {
         tag(&self.near, "traveller", &json!({"site": "near"}))?;
-        let host = self.far.host();
+        let host = self.remote.host();
         group(&self.near, &self.workshop, "update", &["--iot-hubs", &host])?;
         self.arrive(&host, "deviceDataMigrated").await?;
-        let moved = twin(&self.far, "traveller")?;
+        let moved = twin(&self.remote, "traveller")?;
         ensure!(
             moved["tags"] == json!({"by": "group", "site": "near"}),
             "{moved}"
         );
         wait_until_gone(&self.near, "traveller").await?;
-        MqttDevice::connect(&self.far, &self.identity)
+        MqttDevice::connect(&self.remote, &self.identity)
             .await
             .map(drop)
     }
@@ -198,7 +198,7 @@ impl Journey {
         let blocked = self.near.muster(&block)?.json()?;
         let done = json!([{"hub": "far", "state": "done"}]);
         ensure!(blocked["hubs"] == done, "{blocked}");
-        let again = MqttDevice::connect(&self.far, &self.identity).await;
+        let again = MqttDevice::connect(&self.remote, &self.identity).await;
         ensure!(again.is_err(), "its hub does not let it in");
         Ok(())
     }
@@ -242,7 +242,7 @@ fn devices(server: &Server) -> Result<Vec<String>> {
     Ok(ids.collect())
 }
 
-fn each_is_recorded_and_made_once(near: &Server, far: &Server) -> Result<()> {
+fn each_is_recorded_and_made_once(near: &Server, remote: &Server) -> Result<()> {
     let list = [
         "dps",
         "enrollment-group",
@@ -255,12 +255,12 @@ fn each_is_recorded_and_made_once(near: &Server, far: &Server) -> Result<()> {
     let mut registered = BTreeSet::new();
     for record in records.as_array().context("no list")? {
         ensure!(
-            record["status"] == "assigned" && record["assignedHub"] == far.host(),
+            record["status"] == "assigned" && record["assignedHub"] == remote.host(),
             "{record}"
         );
         registered.extend(record["deviceId"].as_str().map(str::to_owned));
     }
-    let made = devices(far)?;
+    let made = devices(remote)?;
     ensure!(made.len() == FLEET, "{} devices", made.len());
     ensure!(
         made.into_iter().collect::<BTreeSet<_>>() == registered,
@@ -272,10 +272,10 @@ fn each_is_recorded_and_made_once(near: &Server, far: &Server) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_once() -> Result<()>
 {
-    let (mut near, far) = pair().await?;
+    let (mut near, remote) = pair().await?;
     let workshop = Workshop::with_muster_ca()?;
-    let there = far.host();
-    let to_far = [
+    let there = remote.host();
+    let to_remote = [
         "--allocation-policy",
         "static",
         "--iot-hubs",
@@ -283,17 +283,17 @@ async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_
         "--initial-twin-tags",
         "{\"by\":\"group\"}",
     ];
-    group(&near, &workshop, "create", &to_far)?;
+    group(&near, &workshop, "create", &to_remote)?;
     let record = workshop.path().join("acknowledged");
     let fleet = start_fleet(&near, &workshop, &record)?;
     until("some devices", Duration::from_secs(60), || async {
-        let so_far = devices(&far)?.len();
+        let so_far = devices(&remote)?.len();
         ensure!(so_far > FLEET / 10, "{so_far} so far");
         Ok(())
     })
     .await?;
     near.kill()?;
-    let before = devices(&far)?.len();
+    let before = devices(&remote)?.len();
     ensure!(
         before < FLEET,
         "the server was killed too late to prove anything"
@@ -314,10 +314,10 @@ async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_
     .await
     .with_context(|| fleet.log())?;
 
-    each_is_recorded_and_made_once(&near, &far)?;
+    each_is_recorded_and_made_once(&near, &remote)?;
     for device in ["far-000001", "far-000200", "far-000400"] {
         ensure!(
-            twin(&far, device)?["tags"]["by"] == "group",
+            twin(&remote, device)?["tags"]["by"] == "group",
             "{device} has its first twin"
         );
     }
@@ -327,7 +327,7 @@ async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> {
-    let (near, mut far) = pair().await?;
+    let (near, mut remote) = pair().await?;
     let workshop = Workshop::with_muster_ca()?;
     group(&near, &workshop, "create", &[])?;
     let metrics = || async {
@@ -340,7 +340,7 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
             .contains("muster_dps_linked_hub_health{hub=\"far\"} 1"),
         "it is well"
     );
-    far.terminate()?;
+    remote.terminate()?;
     let dead = wait_for_health(&near, "dead").await?;
     let error = dead["health"]["lastError"].as_str().context("no error")?;
     ensure!(error.contains("hub far gave no answer"), "{error}");
@@ -365,7 +365,7 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
         "{why}"
     );
 
-    far.start_again().await?;
+    remote.start_again().await?;
     wait_for_health(&near, "healthy").await?;
     let mut hubs: BTreeMap<String, usize> = BTreeMap::new();
     for number in 0..12 {
@@ -375,7 +375,7 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
         *hubs.entry(hub.to_owned()).or_default() += 1;
     }
     ensure!(
-        hubs.contains_key(&far.host()),
+        hubs.contains_key(&remote.host()),
         "it takes its share again: {hubs:?}"
     );
     Ok(())
@@ -383,18 +383,21 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_with_a_wrong_key_tells_the_operator_so() -> Result<()> {
-    let far = Server::start().await?;
-    let near = Server::start_trusting(&far).await?;
+    let remote = Server::start().await?;
+    let near = Server::start_trusting(&remote).await?;
     let stranger = Server::start().await?;
     let key_of = |server: &Server| -> Result<String> {
         let text = server.show("/hubs/0/connectionString")?;
         let (_, key) = text.split_once("SharedAccessKey=").context("no key")?;
         Ok(key.to_owned())
     };
-    let right = far.show("/hubs/0/connectionString")?;
-    link(&near, &right.replace(&key_of(&far)?, &key_of(&stranger)?))?;
+    let right = remote.show("/hubs/0/connectionString")?;
+    link(
+        &near,
+        &right.replace(&key_of(&remote)?, &key_of(&stranger)?),
+    )?;
     let workshop = Workshop::with_muster_ca()?;
-    let there = far.host();
+    let there = remote.host();
     group(
         &near,
         &workshop,
@@ -430,6 +433,6 @@ async fn a_link_with_a_wrong_key_tells_the_operator_so() -> Result<()> {
     near.muster(&update)?.ok()?;
     let state = provision(&near, &identity, "assigned").await?;
     ensure!(state["assignedHub"] == there, "{state}");
-    MqttDevice::connect(&far, &identity).await?;
+    MqttDevice::connect(&remote, &identity).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a call to a hub elsewhere may come to, and what that means for the device that waits.
+//! What a call to a remote hub may come to, and what that means for the device that waits.
 
 use ids::HubName;
 use wire::error::{DpsErrorCode, HubErrorCode};
@@ -6,7 +6,7 @@ use wire::remote_hub::{refusal, refusal_code};
 
 use crate::outbound::{OutboundAnswer, OutboundFault};
 
-/// Why a hub elsewhere did not do what it was asked. The text is fit for the registration's record; what the hub itself said is told by
+/// Why a remote hub did not do what it was asked. The text is fit for the registration's record; what the hub itself said is told by
 /// [`RemoteFault::said`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteFault {

@@ -1,4 +1,4 @@
-//! Devices of hubs elsewhere: assigned, moved, blocked, and what happens when such a hub does not answer.
+//! Devices of remote hubs: assigned, moved, blocked, and what happens when such a hub does not answer.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use registry::{Identity, RegistrationState};
 use serde_json::{Value, json};
 
 use crate::custom_allocation::{Running, provision};
-use crate::far_hub::{HOST, KEY, Mood};
 use crate::harness::{Answer, Service, individual};
 use crate::hierarchy::{chain, self_signed};
+use crate::remote_hub::{HOST, KEY, Mood};
 
 pub const NEAR: &str = "hub.test";
 
 impl Service {
-    pub async fn link_far(&self) {
+    pub async fn link_remote(&self) {
         self.link_hub_at("far", HOST).await;
     }
 
@@ -29,7 +29,7 @@ impl Service {
         assert_eq!(linked.body["location"], "remote");
     }
 
-    pub async fn far_link(&self) -> Value {
+    pub async fn remote_link(&self) -> Value {
         let path = "/muster/v1/dps/linkedHubs/far";
         self.operate(Method::GET, path, &[], None).await.body
     }
@@ -107,9 +107,9 @@ pub async fn until(service: &Service, what: &str, holds: impl AsyncFn() -> bool)
 }
 
 #[tokio::test]
-async fn a_device_is_made_in_a_hub_elsewhere_with_its_first_twin() {
+async fn a_device_is_made_at_a_remote_hub_with_its_first_twin() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let shown = enroll(
         &service,
         "d",
@@ -125,13 +125,13 @@ async fn a_device_is_made_in_a_hub_elsewhere_with_its_first_twin() {
         (&json!(HOST), &json!("d"))
     );
     assert_eq!(state["substatus"], "initialAssignment");
-    let device = service.webhook.far.device("d").unwrap();
+    let device = service.webhook.remote.device("d").unwrap();
     assert_eq!(device["capabilities"]["iotEdge"], true);
     assert_eq!(device["authentication"]["type"], "selfSigned");
     let thumbprint = device["authentication"]["x509Thumbprint"]["primaryThumbprint"].as_str();
     let leaf = shown.leaf().sha256().to_string();
     assert!(thumbprint.unwrap().eq_ignore_ascii_case(&leaf));
-    let twin = service.webhook.far.twin("d");
+    let twin = service.webhook.remote.twin("d");
     assert_eq!(
         (&twin["tags"]["by"], &twin["properties"]["desired"]["v"]),
         (&json!("entry"), &json!(1))
@@ -145,24 +145,27 @@ async fn a_device_is_made_in_a_hub_elsewhere_with_its_first_twin() {
 
     // Again: the twin is the hub's, what it proves itself with follows.
     let (tags, reported) = (json!({"by": "hub"}), json!({"up": true}));
-    service.webhook.far.set_twin("d", tags, json!({}), reported);
+    service
+        .webhook
+        .remote
+        .set_twin("d", tags, json!({}), reported);
     let again = provision(&service, "d", &shown).await;
     assert_eq!(again["substatus"], "initialAssignment", "R3");
-    assert_eq!(service.webhook.far.twin("d")["tags"]["by"], "hub");
-    assert_eq!(service.webhook.far.created(), 1);
+    assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "hub");
+    assert_eq!(service.webhook.remote.created(), 1);
 }
 
 #[tokio::test]
-async fn a_device_that_an_operator_made_elsewhere_keeps_its_twin() {
+async fn a_device_that_an_operator_made_at_a_remote_hub_keeps_its_twin() {
     let service = Service::start().await;
-    service.link_far().await;
-    service.webhook.far.has_device("d");
+    service.link_remote().await;
+    service.webhook.remote.has_device("d");
     let shown = enroll(&service, "d", HOST, json!({})).await;
     let _running = Running::of(&service);
     let state = provision(&service, "d", &shown).await;
     assert_eq!(state["status"], "assigned", "{state}");
-    assert_eq!(service.webhook.far.twin("d")["tags"]["by"], "operator");
-    let device = service.webhook.far.device("d").unwrap();
+    assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "operator");
+    let device = service.webhook.remote.device("d").unwrap();
     assert_eq!(
         device["authentication"]["type"], "selfSigned",
         "its proof follows"
@@ -172,18 +175,18 @@ async fn a_device_that_an_operator_made_elsewhere_keeps_its_twin() {
 #[tokio::test]
 async fn a_server_that_dies_between_two_calls_makes_no_second_device() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let shown = enroll(&service, "d", HOST, json!({})).await;
-    service.webhook.far.set(Mood::SilentAboutTwins);
+    service.webhook.remote.set(Mood::SilentAboutTwins);
     let running = Running::of(&service);
     service.register("d", &shown).await;
     until(&service, "the device", async || {
-        service.webhook.far.device("d").is_some()
+        service.webhook.remote.device("d").is_some()
     })
     .await;
     running.stop().await;
     let service = service.restarted().await;
-    service.webhook.far.set(Mood::Well);
+    service.webhook.remote.set(Mood::Well);
     let _running = Running::of(&service);
     // Read and not asked for again: what was under way goes on by itself.
     let state = async || {
@@ -197,18 +200,18 @@ async fn a_server_that_dies_between_two_calls_makes_no_second_device() {
     })
     .await;
     assert_eq!(state().await["substatus"], "initialAssignment");
-    assert_eq!(service.webhook.far.created(), 1);
+    assert_eq!(service.webhook.remote.created(), 1);
     assert_eq!(
-        service.webhook.far.twin("d")["tags"]["by"],
+        service.webhook.remote.twin("d")["tags"]["by"],
         "entry",
         "and its twin is whole"
     );
 }
 
 #[tokio::test]
-async fn a_webhook_may_choose_a_hub_elsewhere() {
+async fn a_webhook_may_choose_a_remote_hub() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let custom = json!({
         "allocationPolicy": "custom", "iotHubs": [HOST, NEAR],
         "customAllocationDefinition": {"webhookUrl": "https://f.example/", "apiVersion": "2021-10-01"},
@@ -225,7 +228,7 @@ async fn a_webhook_may_choose_a_hub_elsewhere() {
         "{state}"
     );
     assert_eq!(service.webhook.times(), 1, "asked once, carried out once");
-    assert_eq!(service.webhook.far.twin("d")["tags"]["by"], "webhook");
+    assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "webhook");
     let notes = service.notes("d").await;
     assert_eq!(notes.len(), 1);
     assert_eq!(notes[0]["output"], answer);
@@ -234,11 +237,11 @@ async fn a_webhook_may_choose_a_hub_elsewhere() {
 #[tokio::test]
 async fn a_block_reaches_hubs_elsewhere_as_soon_as_they_answer() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let shown = enroll(&service, "d", HOST, json!({})).await;
     let _running = Running::of(&service);
     provision(&service, "d", &shown).await;
-    let status = || service.webhook.far.device("d").unwrap()["status"].clone();
+    let status = || service.webhook.remote.device("d").unwrap()["status"].clone();
 
     let blocked = service.shut_out("d", Method::PUT).await.body;
     assert_eq!(blocked["hubs"], json!([{"hub": "far", "state": "done"}]));
@@ -252,14 +255,14 @@ async fn a_block_reaches_hubs_elsewhere_as_soon_as_they_answer() {
     );
     until(&service, "enabled", async || status() == "enabled").await;
 
-    service.webhook.far.set(Mood::Down);
+    service.webhook.remote.set(Mood::Down);
     let blocked = service.shut_out("d", Method::PUT).await.body;
     assert_eq!(blocked["hubs"][0]["state"], "pending", "{blocked}");
     let problem = blocked["hubs"][0]["problem"].as_str().unwrap();
     assert!(problem.contains("connection refused"), "{problem}");
-    assert_eq!(service.far_link().await["health"]["errands"], 1);
+    assert_eq!(service.remote_link().await["health"]["remoteTasks"], 1);
     assert_eq!(status(), "enabled");
-    service.webhook.far.set(Mood::Well);
+    service.webhook.remote.set(Mood::Well);
     until(&service, "disabled", async || status() == "disabled").await;
     assert_eq!(service.register("d", &shown).await.error(), 401_002);
 }
@@ -267,23 +270,23 @@ async fn a_block_reaches_hubs_elsewhere_as_soon_as_they_answer() {
 #[tokio::test]
 async fn a_device_that_is_blocked_on_its_way_is_not_left_behind() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let shown = enroll(&service, "d", HOST, json!({})).await;
-    service.webhook.far.set(Mood::SilentAboutTwins);
+    service.webhook.remote.set(Mood::SilentAboutTwins);
     let running = Running::of(&service);
     service.register("d", &shown).await;
     until(&service, "the device", async || {
-        service.webhook.far.device("d").is_some()
+        service.webhook.remote.device("d").is_some()
     })
     .await;
     running.stop().await;
     let blocked = service.shut_out("d", Method::PUT).await;
     assert_eq!(blocked.status, StatusCode::OK, "{}", blocked.body);
     let service = service.restarted().await;
-    service.webhook.far.set(Mood::Well);
+    service.webhook.remote.set(Mood::Well);
     let _running = Running::of(&service);
     until(&service, "removal", async || {
-        service.webhook.far.device("d").is_none()
+        service.webhook.remote.device("d").is_none()
     })
     .await;
     let id = "d".parse().unwrap();
@@ -301,14 +304,14 @@ async fn a_device_that_is_blocked_on_its_way_is_not_left_behind() {
 #[tokio::test]
 async fn a_device_that_somebody_else_was_faster_to_make_keeps_its_twin() {
     let service = Service::start().await;
-    service.link_far().await;
+    service.link_remote().await;
     let twin = json!({"initialTwin": {"tags": {"by": "entry"}, "properties": {"desired": {}}}});
     let shown = enroll(&service, "d", HOST, twin).await;
-    service.webhook.far.set(Mood::Overtaken);
+    service.webhook.remote.set(Mood::Overtaken);
     let _running = Running::of(&service);
     let state = provision(&service, "d", &shown).await;
     assert_eq!(state["assignedHub"], HOST);
-    assert_eq!(service.webhook.far.twin("d")["tags"]["by"], "operator");
-    let device = service.webhook.far.device("d").unwrap();
+    assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "operator");
+    let device = service.webhook.remote.device("d").unwrap();
     assert_eq!(device["authentication"]["type"], "selfSigned", "{device}");
 }
