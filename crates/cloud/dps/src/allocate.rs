@@ -8,7 +8,7 @@ use registry::{LinkedHub, PassedOver, ProvisioningService};
 use wire::enrollment::AllocationPolicy;
 
 use crate::attest::AttestedDevice;
-use crate::health::Vitals;
+use crate::health::HubHealth;
 
 mod custom;
 mod hashed;
@@ -62,7 +62,7 @@ pub enum AllocationError {
     NoWebhook,
     /// There are candidates, and none of them answers.
     #[error("no hub can take devices now: {0}; the device may register again")]
-    AllDead(String),
+    AllUnhealthy(String),
     /// The registration id is no device id, and the enrollment names none.
     #[error("the registration id cannot be a device id; give the enrollment a deviceId")]
     NoDeviceId,
@@ -76,7 +76,7 @@ pub fn choose(
     device: AttestedDevice,
     service: &ProvisioningService,
     client: Option<IpAddr>,
-    vitals: &Vitals,
+    hub_health: &HubHealth,
 ) -> Result<Route, AllocationError> {
     let entry = device.enrollment().entry();
     let policy = entry.allocation().unwrap_or(service.allocation_policy);
@@ -84,7 +84,7 @@ pub fn choose(
     let (candidates, passed_over) = match policy {
         // Nobody else could take its devices.
         AllocationPolicy::Static => (candidates, Vec::new()),
-        _ => living(candidates, vitals)?,
+        _ => living(candidates, hub_health)?,
     };
     let device_id = entry
         .device_id(device.registration_id())
@@ -180,10 +180,10 @@ fn means(listed: &HubHost, hub: &LinkedHub, linked: &[LinkedHub]) -> bool {
 /// The candidates that can take devices, and those that were passed over because they cannot.
 fn living<'h>(
     candidates: Vec<&'h LinkedHub>,
-    vitals: &Vitals,
+    hub_health: &HubHealth,
 ) -> Result<(Vec<&'h LinkedHub>, Vec<PassedOver>), AllocationError> {
     let dead = |hub: &&LinkedHub| {
-        let why = vitals.death_of(hub)?;
+        let why = hub_health.unhealthy_reason(hub)?;
         Some(PassedOver {
             hub: hub.name.clone(),
             why,
@@ -198,7 +198,7 @@ fn living<'h>(
     match living.is_empty() {
         true => {
             let all: Vec<&str> = passed_over.iter().map(|dead| dead.why.as_str()).collect();
-            Err(AllocationError::AllDead(all.join("; ")))
+            Err(AllocationError::AllUnhealthy(all.join("; ")))
         }
         false => Ok((living, passed_over)),
     }

@@ -2,7 +2,7 @@
 
 use ids::{HubName, RegistrationId, Timestamp};
 use pki::UnreadChain;
-use registry::{AssignError, EnrollmentKey, ForeseenAt, RegistrationRecord};
+use registry::{AssignError, EnrollmentKey, PreviewAt, RegistrationRecord};
 use wire::error::DpsErrorCode;
 use wire::sas::UnverifiedToken;
 use wire::verdict::{EarlierAssignment, Explanation, RefusalReport, SeenToken, Verdict};
@@ -10,7 +10,7 @@ use wire::verdict::{EarlierAssignment, Explanation, RefusalReport, SeenToken, Ve
 use crate::allocate::{self, Allocation, Asking, Route};
 use crate::attest::{self, AttestedDevice, Outcome, Trial};
 use crate::enrollment::{self, Candidates};
-use crate::health::Vitals;
+use crate::health::HubHealth;
 use crate::presented::Presented;
 use crate::refusal::{NotProven, Refusal, RefusalReason, seen, with_causes};
 use crate::refused;
@@ -26,11 +26,11 @@ mod tried;
 pub async fn explain(
     request: Register<'_>,
     deps: &Deps,
-    vitals: &Vitals,
+    hub_health: &HubHealth,
     now: Timestamp,
 ) -> Result<Explanation, NotProven> {
     let mut trials = Vec::new();
-    let judged = match judge(request, deps, vitals, now, &mut trials).await {
+    let judged = match judge(request, deps, hub_health, now, &mut trials).await {
         Err(NotProven::Refused(refusal)) => Judged::Refused(refusal),
         other => other?,
     };
@@ -99,7 +99,7 @@ impl Judged {
 async fn judge(
     request: Register<'_>,
     deps: &Deps,
-    vitals: &Vitals,
+    hub_health: &HubHealth,
     now: Timestamp,
     trials: &mut Vec<Trial>,
 ) -> Result<Judged, NotProven> {
@@ -112,7 +112,7 @@ async fn judge(
     trials.extend(attest::trials(&claim, &candidates, deps.verifiers(), now));
     let device = attest::prove(claim, candidates, deps.verifiers(), now)?;
     let decided_by = device.enrollment().entry().key().clone();
-    let verdict = place(device, request, deps, vitals).await?;
+    let verdict = place(device, request, deps, hub_health).await?;
     Ok(Judged::LetIn(decided_by, verdict))
 }
 
@@ -129,11 +129,11 @@ async fn place(
     device: AttestedDevice,
     request: Register<'_>,
     deps: &Deps,
-    vitals: &Vitals,
+    hub_health: &HubHealth,
 ) -> Result<Verdict, NotProven> {
     let enrollment = device.enrollment().entry().key().to_string();
     let service = deps.registry.service();
-    match allocate::choose(device, &service, request.presented.from, vitals) {
+    match allocate::choose(device, &service, request.presented.from, hub_health) {
         Ok(Route::Asking(asking)) => asks(&asking, enrollment, deps).await,
         Ok(Route::Chosen(place)) => assigned(&place, request, enrollment, deps).await,
         Err(error) => Ok(failed(enrollment, &error.into())),
@@ -147,28 +147,28 @@ async fn assigned(
     deps: &Deps,
 ) -> Result<Verdict, NotProven> {
     let assign = register::assignment(place, None);
-    let foreseen = match deps.registry.foresee(&assign).await {
-        Ok(foreseen) => foreseen,
+    let preview = match deps.registry.preview(&assign).await {
+        Ok(preview) => preview,
         Err(AssignError::Storage(error)) => return Err(error.into()),
         Err(error) => return Ok(failed(enrollment, &error.into())),
     };
     let service = deps.registry.service();
     let host = |name: &HubName| service.hub(name).map(|hub| hub.host.clone());
-    let Some(assigned_hub) = host(&foreseen.hub) else {
+    let Some(assigned_hub) = host(&preview.hub) else {
         // It was unlinked a moment ago.
-        let error = AssignError::UnknownHub(foreseen.hub);
+        let error = AssignError::UnknownHub(preview.hub);
         return Ok(failed(enrollment, &error.into()));
     };
-    let notes = notes::of(&foreseen, place, &service, request.presented.from);
-    let earlier = foreseen.previous.and_then(|(hub, device_id)| {
+    let notes = notes::of(&preview, place, &service, request.presented.from);
+    let earlier = preview.previous.and_then(|(hub, device_id)| {
         Some(EarlierAssignment {
             assigned_hub: host(&hub)?,
             device_id,
         })
     });
-    let device_id = foreseen.device_id;
-    Ok(match foreseen.at {
-        ForeseenAt::Here { substatus, .. } => Verdict::Accepted {
+    let device_id = preview.device_id;
+    Ok(match preview.at {
+        PreviewAt::Here { substatus, .. } => Verdict::Accepted {
             enrollment,
             assigned_hub,
             device_id,
@@ -176,7 +176,7 @@ async fn assigned(
             earlier,
             notes,
         },
-        ForeseenAt::NeedsRemoteHub => Verdict::Asks {
+        PreviewAt::NeedsRemoteHub => Verdict::Asks {
             enrollment,
             assigned_hub: Some(assigned_hub),
             device_id: Some(device_id),

@@ -91,7 +91,7 @@ impl Health {
 
 /// What is known about the remote hubs. In memory: a server that starts finds out anew.
 #[derive(Default)]
-pub struct Vitals(Mutex<HashMap<HubName, Known>>);
+pub struct HubHealth(Mutex<HashMap<HubName, Known>>);
 
 #[derive(Clone)]
 struct Known {
@@ -101,7 +101,7 @@ struct Known {
     asked: Timestamp,
 }
 
-impl Vitals {
+impl HubHealth {
     /// How a linked hub is.
     #[must_use]
     pub fn of(&self, hub: &LinkedHub) -> Health {
@@ -115,7 +115,7 @@ impl Vitals {
 
     /// Why a hub gets no new devices; `None` when it does.
     #[must_use]
-    pub fn death_of(&self, hub: &LinkedHub) -> Option<String> {
+    pub fn unhealthy_reason(&self, hub: &LinkedHub) -> Option<String> {
         // Most hubs live here, and need no lock.
         if hub.reach == HubReach::Here {
             return None;

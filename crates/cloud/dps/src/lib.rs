@@ -66,7 +66,7 @@ use crate::admission::{Admission, MayAsk, Place};
 use crate::attest::Tpms;
 use crate::enrollment::{GroupCache, KeyedGroups, KnownGroups};
 use crate::error::ServiceFault;
-use crate::health::Vitals;
+use crate::health::HubHealth;
 use crate::operation::OperationId;
 use crate::presented::Presented;
 use crate::recent::RecentOperations;
@@ -91,7 +91,8 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 const CACHED_GROUPS: usize = 1024;
 
 /// Waits until clients can trust the server under every host that the registry has.
-pub type HostsCovered = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub type AwaitCertificateForHosts =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// What a program decides for its provisioning services.
 #[derive(Clone)]
@@ -99,7 +100,7 @@ pub struct DpsOptions {
     /// The server's own host, where operators reach the first service; what their tokens are for.
     pub host: HubHost,
     /// Called after a hub or a service with a host of its own was made, before that is acknowledged. `None`: nobody minds.
-    pub hosts_covered: Option<HostsCovered>,
+    pub await_certificate_for_hosts: Option<AwaitCertificateForHosts>,
     /// Makes calls to webhooks and to remote hubs.
     pub outbound: Arc<dyn Outbound>,
     /// The CAs that issue to devices.
@@ -123,7 +124,7 @@ struct Inner {
     woken: Notify,
     /// Told when there may be an errand.
     remote_tasks_woken: Notify,
-    vitals: Vitals,
+    hub_health: HubHealth,
     admission: Admission,
     refused: Refused,
     /// Held by whoever makes or deletes an issuer: its key is a file, its name a row.
@@ -133,12 +134,12 @@ struct Inner {
 
 /// What a device asks for, beside a hub.
 #[derive(Debug, Clone, Copy)]
-struct Wish<'a> {
+struct RegisterBody<'a> {
     payload: Option<&'a Value>,
     csr: Option<&'a CsrClaim>,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> RegisterBody<'a> {
     fn of(body: &'a UnverifiedRegister) -> Self {
         Self {
             payload: body.payload.as_ref(),
@@ -172,7 +173,7 @@ impl Dps {
             recent: RecentOperations::default(),
             woken: Notify::new(),
             remote_tasks_woken: Notify::new(),
-            vitals: Vitals::default(),
+            hub_health: HubHealth::default(),
             admission: Admission::new(options.limits.clone(), rand::random()),
             refused: Refused::default(),
             issuers_change: Mutex::new(()),
@@ -229,7 +230,7 @@ impl Dps {
         self.inner.admission.show(self.now());
         let served = self.tenants().registry().served();
         for hub in served.services.iter().flat_map(|service| &service.hubs) {
-            self.vitals().show(hub);
+            self.hub_health().show(hub);
         }
     }
 
@@ -261,11 +262,11 @@ impl Dps {
         admitted: Admitted,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
-        wish: Wish<'_>,
+        body: RegisterBody<'_>,
     ) -> Result<OperationId, ServiceFault> {
         let Admitted { tenant, place } = admitted;
         let begun = self
-            .register(&tenant, registration_id, presented, wish)
+            .register(&tenant, registration_id, presented, body)
             .await;
         if begun.is_ok() {
             place.proved(self.now());
@@ -279,19 +280,19 @@ impl Dps {
         tenant: &Tenant,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
-        wish: Wish<'_>,
+        body: RegisterBody<'_>,
     ) -> Result<OperationId, ServiceFault> {
         let service = tenant.service();
         let request = Register {
             id_scope: &service.id_scope,
             registration_id,
             presented,
-            payload: wish.payload,
-            csr: wish.csr,
+            payload: body.payload,
+            csr: body.csr,
         };
         let guid = fresh_guid();
         let operation = tenant.operations.issue(registration_id, guid);
-        match register::register(request, &tenant.deps, self.vitals(), self.now()).await {
+        match register::register(request, &tenant.deps, self.hub_health(), self.now()).await {
             Ok(Registered::PendingRegistration) => self.inner.woken.notify_one(),
             Ok(Registered::Assigned(assigned)) => {
                 log_assigned(&assigned.registration);
@@ -416,8 +417,8 @@ impl Dps {
         self.inner.remote_tasks_woken.notify_one();
     }
 
-    fn vitals(&self) -> &Vitals {
-        &self.inner.vitals
+    fn hub_health(&self) -> &HubHealth {
+        &self.inner.hub_health
     }
 
     /// Returns once a registration is under way. Cancel-safe.

@@ -26,7 +26,7 @@ use crate::attest::TpmRefusal;
 use crate::error::ServiceFault;
 use crate::presented::{Presented, Token};
 use crate::refusal::Refusal;
-use crate::{Dps, Wish};
+use crate::{Dps, RegisterBody};
 
 /// The longest register request and its topic.
 const MAX_PACKET: usize = 100 * 1024;
@@ -148,7 +148,7 @@ impl DpsSession {
         }
         let operation = self
             .dps
-            .begin(admitted, id, presented, Wish::of(&body))
+            .begin(admitted, id, presented, RegisterBody::of(&body))
             .await?;
         let status = OperationStatus::assigning(operation.into_string(), id.clone());
         Ok(Answer::new(202, Some(RETRY_AFTER_SECONDS), &status))

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use ids::Timestamp;
 use registry::{
-    AllocationNote, Busy, PendingRegistration, Question, RegistrationFailure, Registry,
-    StorageError, Ticket,
+    AllocationNote, Busy, PendingHandle, PendingRegistration, PendingStep, RegistrationFailure,
+    Registry, StorageError,
 };
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -83,9 +83,9 @@ impl Round<'_> {
             // What runs is still due: enough for all of that and for as much again.
             let due = registry.pending_due(self.dps.now(), self.places.busy(), 2 * AT_ONCE);
             let before = self.running.len();
-            for ticket in due.await? {
-                if self.places.has_room_for(&ticket) {
-                    self.begin(ticket);
+            for handle in due.await? {
+                if self.places.has_room_for(&handle) {
+                    self.begin(handle);
                 }
             }
             if self.running.len() == before {
@@ -97,10 +97,10 @@ impl Round<'_> {
         Ok(next.map_or(PERIOD, |next| next.since(now).min(PERIOD)))
     }
 
-    fn begin(&mut self, ticket: Ticket) {
-        let (dps, started, of) = (self.dps.clone(), self.started, Try::of(&ticket));
+    fn begin(&mut self, handle: PendingHandle) {
+        let (dps, started, of) = (self.dps.clone(), self.started, Try::of(&handle));
         let task = self.running.spawn(async move {
-            if let Err(error) = go_on(&dps, ticket, started).await {
+            if let Err(error) = go_on(&dps, handle, started).await {
                 // It is still due.
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -132,11 +132,11 @@ struct Try {
 }
 
 impl Try {
-    fn of(ticket: &Ticket) -> Self {
+    fn of(handle: &PendingHandle) -> Self {
         Self {
-            key: (ticket.id_scope.clone(), ticket.folded.clone()),
-            version: ticket.version(),
-            destination: ticket.destination.clone(),
+            key: (handle.id_scope.clone(), handle.folded.clone()),
+            version: handle.version(),
+            destination: handle.destination.clone(),
         }
     }
 }
@@ -150,8 +150,8 @@ struct Places {
 }
 
 impl Places {
-    fn has_room_for(&self, ticket: &Ticket) -> bool {
-        self.has_room(&Try::of(ticket))
+    fn has_room_for(&self, handle: &PendingHandle) -> bool {
+        self.has_room(&Try::of(handle))
     }
 
     fn has_room(&self, new: &Try) -> bool {
@@ -195,34 +195,38 @@ impl Places {
 }
 
 /// One try.
-async fn go_on(dps: &Dps, ticket: Ticket, started: Timestamp) -> Result<(), StorageError> {
-    let Some(tenant) = dps.tenants().by_scope(&ticket.id_scope) else {
+async fn go_on(dps: &Dps, handle: PendingHandle, started: Timestamp) -> Result<(), StorageError> {
+    let Some(tenant) = dps.tenants().by_scope(&handle.id_scope) else {
         return Ok(());
     };
     let registry = tenant.deps.registry.clone();
     let attempt = Attempt {
         dps,
         tenant,
-        pending: ticket.pending.clone().resumed(started),
-        ticket: ticket.clone(),
+        pending: handle.pending.clone().resumed(started),
+        handle: handle.clone(),
     };
     match attempt.pending.question.clone() {
-        Question::Webhook(question) => asking::go_on(attempt, &question).await,
-        Question::Place(placing) => placing::go_on(attempt, *placing).await,
+        PendingStep::AskWebhook(question) => asking::go_on(attempt, &question).await,
+        PendingStep::PlaceOnRemoteHub(placing) => placing::go_on(attempt, *placing).await,
     }?;
-    end_unchanged(dps, &registry, ticket).await
+    end_unchanged(dps, &registry, handle).await
 }
 
 /// A try ends with another version of what is under way, or with none. One that left it as it was would be made again for ever:
 /// that is a fault of this program, and the registration fails of it.
-async fn end_unchanged(dps: &Dps, registry: &Registry, ticket: Ticket) -> Result<(), StorageError> {
-    if !registry.is_as_before(&ticket)? {
+async fn end_unchanged(
+    dps: &Dps,
+    registry: &Registry,
+    handle: PendingHandle,
+) -> Result<(), StorageError> {
+    if !registry.is_as_before(&handle)? {
         return Ok(());
     }
     tracing::error!(
-        registration.id = ticket.folded,
+        registration.id = handle.folded,
         "registration {} was gone on with and nothing became of it; it has failed",
-        ticket.folded
+        handle.folded
     );
     let failure = RegistrationFailure {
         code: DpsErrorCode::InternalServerError.code(),
@@ -232,7 +236,7 @@ async fn end_unchanged(dps: &Dps, registry: &Registry, ticket: Ticket) -> Result
         failure: Some(failure.message.clone()),
         ..AllocationNote::default()
     };
-    let ended = registry.give_up_pending(ticket, failure, note, dps.now());
+    let ended = registry.give_up_pending(handle, failure, note, dps.now());
     ended.await.map(drop)
 }
 
@@ -240,13 +244,13 @@ async fn end_unchanged(dps: &Dps, registry: &Registry, ticket: Ticket) -> Result
 struct Attempt<'a> {
     dps: &'a Dps,
     tenant: Arc<Tenant>,
-    ticket: Ticket,
+    handle: PendingHandle,
     /// As this process counts its time.
     pending: PendingRegistration,
 }
 
 /// Why a try came to nothing.
-struct Setback {
+struct AttemptError {
     failure: RegistrationFailure,
     /// Whether another try may help.
     may_pass: bool,
@@ -259,9 +263,9 @@ impl Attempt<'_> {
     }
 
     /// Tries again later, or gives up.
-    async fn again_or_never(self, setback: Setback) -> Result<(), StorageError> {
+    async fn again_or_never(self, error: AttemptError) -> Result<(), StorageError> {
         let chance = rand::random_range(0.0..1.0);
-        let next = setback
+        let next = error
             .may_pass
             .then(|| self.pending.clone().postponed(self.dps.now(), chance));
         match next.flatten() {
@@ -269,24 +273,24 @@ impl Attempt<'_> {
                 tracing::debug!(
                     registration.id = %next.registrant.registration_id,
                     "a registration is gone on with later: {}",
-                    setback.failure.message
+                    error.failure.message
                 );
                 // A plan that this try has made stays.
-                next.plan.clone_from(&self.ticket.pending.plan);
+                next.plan.clone_from(&self.handle.pending.plan);
                 let registry = self.dps.tenants().registry();
                 let now = self.dps.now();
-                registry.postpone_pending(self.ticket, next, now).await
+                registry.postpone_pending(self.handle, next, now).await
             }
-            None => self.give_up(setback).await,
+            None => self.give_up(error).await,
         }
     }
 
-    async fn give_up(self, setback: Setback) -> Result<(), StorageError> {
+    async fn give_up(self, error: AttemptError) -> Result<(), StorageError> {
         let id = self.pending.registrant.registration_id.clone();
-        let Setback { failure, note, .. } = setback;
+        let AttemptError { failure, note, .. } = error;
         let (code, why) = (failure.code, failure.message.clone());
         let registry = self.registry().clone();
-        let written = registry.give_up_pending(self.ticket, failure, note, self.dps.now());
+        let written = registry.give_up_pending(self.handle, failure, note, self.dps.now());
         if written.await?.is_some() {
             tracing::warn!(registration.id = %id, error.code = code, "registration {id} failed: {why}");
             self.dps.wake_remote_tasks();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ids::{IdScope, RegistrationId, Timestamp};
 use pki::IssuerCache;
 use registry::{
-    Assign, AssignError, Assigned, EnrolledBy, FailRegistration, PendingRegistration, Placing,
-    Question, Registry, StorageError,
+    Assign, AssignError, Assigned, EnrolledBy, FailRegistration, PendingRegistration, PendingStep,
+    Placement, Registry, StorageError,
 };
 use serde_json::Value;
 use wire::dps::CsrClaim;
@@ -15,7 +15,7 @@ use wire::dps::CsrClaim;
 use crate::allocate::{self, AllocationError, Asking, Route};
 use crate::attest::{self, Tpms, Verifiers};
 use crate::enrollment::{self, GroupCache, KeyedGroups, KnownGroups};
-use crate::health::Vitals;
+use crate::health::HubHealth;
 use crate::issue::{self, IssueFault};
 use crate::presented::Presented;
 use crate::refusal::{NotProven, Refusal};
@@ -100,10 +100,10 @@ pub enum Registered {
 pub async fn register(
     request: Register<'_>,
     deps: &Deps,
-    vitals: &Vitals,
+    hub_health: &HubHealth,
     now: Timestamp,
 ) -> Result<Registered, RegisterError> {
-    if let Some(registered) = by_presumption(request, deps, vitals, now).await? {
+    if let Some(registered) = by_presumption(request, deps, hub_health, now).await? {
         return Ok(registered);
     }
     let mut proofs = 0;
@@ -115,7 +115,7 @@ pub async fn register(
 
         let enrolled_by = record::enrolled_by(&device);
         let (service, from) = (deps.registry.service(), request.presented.from);
-        let outcome = match allocate::choose(device, &service, from, vitals) {
+        let outcome = match allocate::choose(device, &service, from, hub_health) {
             Ok(route) => follow(route, request, deps, now).await?,
             Err(error) => return remember(error.into(), request, enrolled_by, deps, now).await,
         };
@@ -133,7 +133,7 @@ pub async fn register(
 async fn by_presumption(
     request: Register<'_>,
     deps: &Deps,
-    vitals: &Vitals,
+    hub_health: &HubHealth,
     now: Timestamp,
 ) -> Result<Option<Registered>, RegisterError> {
     if request.csr.is_some() {
@@ -152,7 +152,7 @@ async fn by_presumption(
         }
     };
     let (service, from) = (deps.registry.service(), request.presented.from);
-    match allocate::choose(device, &service, from, vitals) {
+    match allocate::choose(device, &service, from, hub_health) {
         Ok(route) => Ok(follow(route, request, deps, now).await?.ok()),
         Err(_) => Ok(None),
     }
@@ -171,7 +171,7 @@ async fn follow(
             let assign = || assignment(&place, issued.as_ref());
             let assigned = deps.registry.assign(assign(), now).await;
             Ok(match assigned {
-                Err(AssignError::NeedsRemoteHub) => begin_placing(assign(), deps, now).await,
+                Err(AssignError::NeedsRemoteHub) => begin_placement(assign(), deps, now).await,
                 done => done.map(|assigned| Registered::Assigned(Box::new(assigned))),
             })
         }
@@ -193,22 +193,22 @@ async fn ask(
     // Before the webhook is asked: what it answers does not change the certificate, and the request need not be kept.
     let issued = issue::issue(asking.device(), &request, deps, now)?;
     let registrant = record::registrant(asking.device(), asking.device_id(), issued.as_ref());
-    let pending = PendingRegistration::new(registrant, Question::Webhook(question), now);
+    let pending = PendingRegistration::new(registrant, PendingStep::AskWebhook(question), now);
     let begun = deps.registry.begin_pending(pending, now).await;
     Ok(begun.map(|_| Registered::PendingRegistration))
 }
 
 /// Writes down that a remote hub has to be asked.
-async fn begin_placing(
+async fn begin_placement(
     assign: Assign,
     deps: &Deps,
     now: Timestamp,
 ) -> Result<Registered, AssignError> {
-    let placing = Placing {
+    let placing = Placement {
         choice: assign.choice,
         note: None,
     };
-    let question = Question::Place(Box::new(placing));
+    let question = PendingStep::PlaceOnRemoteHub(Box::new(placing));
     let pending = PendingRegistration::new(assign.registrant, question, now);
     deps.registry.begin_pending(pending, now).await?;
     Ok(Registered::PendingRegistration)

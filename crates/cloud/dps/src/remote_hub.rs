@@ -179,7 +179,9 @@ impl<'a> RemoteHub<'a> {
                 .filter(RemoteFault::is_the_hubs)
                 .map(|fault| fault.to_string()),
         };
-        self.dps.vitals().observe(self.hub, failure, self.dps.now());
+        self.dps
+            .hub_health()
+            .observe(self.hub, failure, self.dps.now());
         answer
     }
 

@@ -75,7 +75,7 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
         registry.clone(),
         dps::DpsOptions {
             host,
-            hosts_covered: Some(certificate.hosts_covered),
+            await_certificate_for_hosts: Some(certificate.await_certificate_for_hosts),
             device_issuers: Arc::new(ca::DeviceIssuers::at(&config.data_dir)),
             outbound: Arc::new(outbound_client(&config)?),
             clock: Arc::new(clock::now),

@@ -19,7 +19,7 @@ mod authority;
 mod detail;
 mod enrollment;
 mod pending;
-mod placing;
+mod placement;
 mod refusal;
 mod registration;
 mod resource;
@@ -61,21 +61,22 @@ pub use identity::{
 pub use key::SecretBytes;
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use pending::{
-    AllocationNote, AllocationRecord, PendingRegistration, Placing, Question, WebhookQuestion,
+    AllocationNote, AllocationRecord, PendingRegistration, PendingStep, Placement, WebhookQuestion,
 };
-pub use placing::{Plan, PlanStep, RemoteTask, RemoteTaskKind, Spot, Whereabouts};
+pub use placement::{LocatedDevice, PlacementSources, Plan, PlanStep, RemoteTask, RemoteTaskKind};
 pub use precondition::IfMatch;
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{
-    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, Foreseen,
-    ForeseenAt, IssuedNote, PassedOver, Registrant, RegistrationError, RegistrationFailure,
+    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, IssuedNote,
+    PassedOver, Preview, PreviewAt, Registrant, RegistrationError, RegistrationFailure,
     RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
 };
 pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError,
-    Busy, Carried, Init, LastSeen, ListError, MAX_AUTHORITIES, MAX_CONFIGURATIONS, MAX_HUBS,
-    MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES, MAX_RESOURCES, MAX_SERVICES,
-    Placed, Registry, Renamed, Retention, Settled, TelemetryLimits, TelemetryRetention, Ticket,
+    Busy, Carried, CompletedPlacement, Init, LastSeen, ListError, MAX_AUTHORITIES,
+    MAX_CONFIGURATIONS, MAX_HUBS, MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES,
+    MAX_RESOURCES, MAX_SERVICES, PendingHandle, PlacementOutcome, Registry, Renamed, Retention,
+    TelemetryLimits, TelemetryRetention,
 };
 pub use resource::{
     DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::allocation::CustomAllocation;
 
-use crate::placing::Plan;
+use crate::placement::Plan;
 use crate::registration::{Choice, PassedOver, Registrant};
 
 /// A webhook is asked that often.
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A remote hub is asked that often, with pauses that double from the first one.
 const PLACINGS: u32 = 5;
 /// A registration that has not had its turn at a remote hub by then ends.
-const UNTIL_PLACED: Duration = Duration::from_secs(600);
+const UNTIL_ON_REMOTE_HUB: Duration = Duration::from_secs(600);
 
 /// A registration under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct PendingRegistration {
     /// Whose.
     pub registrant: Registrant,
     /// What is asked.
-    pub question: Question,
+    pub question: PendingStep,
     /// What is being done at remote hubs; written down before anything is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -46,11 +46,11 @@ pub struct PendingRegistration {
 /// What somebody outside is asked. Told apart by their members: the first kind was once the only one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Question {
+pub enum PendingStep {
     /// Which hub a device gets.
-    Webhook(WebhookQuestion),
+    AskWebhook(WebhookQuestion),
     /// To take a device, or to give one away.
-    Place(Box<Placing>),
+    PlaceOnRemoteHub(Box<Placement>),
 }
 
 /// What a webhook is asked.
@@ -69,7 +69,7 @@ pub struct WebhookQuestion {
 
 /// A device on its way between hubs of which one is elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Placing {
+pub struct Placement {
     /// What allocation decided.
     pub choice: Choice,
     /// What a webhook was asked before.
@@ -116,7 +116,7 @@ impl AllocationNote {
     }
 }
 
-impl Placing {
+impl Placement {
     /// What to tell the operator of how the hub was chosen, when there is anything.
     #[must_use]
     pub fn told(&self) -> Option<AllocationNote> {
@@ -128,7 +128,7 @@ impl Placing {
     }
 }
 
-impl Question {
+impl PendingStep {
     /// Whom it is put to: only so many are put to one at once.
     #[must_use]
     pub fn destination(&self) -> String {
@@ -142,7 +142,7 @@ impl Question {
         match (self, newer) {
             (Self::Webhook(one), Self::Webhook(other)) => one == other,
             (Self::Place(one), Self::Place(other)) => {
-                let asked = |of: &Placing| (of.choice.hub.clone(), of.choice.twin.clone());
+                let asked = |of: &Placement| (of.choice.hub.clone(), of.choice.twin.clone());
                 asked(one) == asked(other)
             }
             _ => false,
@@ -166,7 +166,7 @@ pub struct AllocationRecord {
 impl PendingRegistration {
     /// An attempt that begins now.
     #[must_use]
-    pub fn new(registrant: Registrant, question: Question, now: Timestamp) -> Self {
+    pub fn new(registrant: Registrant, question: PendingStep, now: Timestamp) -> Self {
         Self {
             registrant,
             question,
@@ -188,7 +188,7 @@ impl PendingRegistration {
     pub fn placing(self, choice: Choice, note: AllocationNote, now: Timestamp) -> Self {
         let note = Some(note);
         Self {
-            question: Question::Place(Box::new(Placing { choice, note })),
+            question: PendingStep::PlaceOnRemoteHub(Box::new(Placement { choice, note })),
             tries: 0,
             began: now,
             due: now,
@@ -201,13 +201,13 @@ impl PendingRegistration {
     pub fn postponed(self, now: Timestamp, chance: f64) -> Option<Self> {
         let tries = self.tries + 1;
         let pause = match self.question {
-            Question::Webhook(_) => PAUSE,
-            Question::Place(_) => PAUSE * (1 << (tries - 1).min(PLACINGS)),
+            PendingStep::AskWebhook(_) => PAUSE,
+            PendingStep::PlaceOnRemoteHub(_) => PAUSE * (1 << (tries - 1).min(PLACINGS)),
         };
         let due = now.plus(pause.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0)));
         let goes_on = match self.question {
-            Question::Webhook(_) => tries < QUESTIONS && due.since(self.began) <= UNTIL_ASKED,
-            Question::Place(_) => tries < PLACINGS,
+            PendingStep::AskWebhook(_) => tries < QUESTIONS && due.since(self.began) <= UNTIL_ASKED,
+            PendingStep::PlaceOnRemoteHub(_) => tries < PLACINGS,
         };
         goes_on.then_some(Self { tries, due, ..self })
     }
@@ -226,9 +226,9 @@ impl PendingRegistration {
     pub fn is_stale(&self, now: Timestamp) -> bool {
         let waited = now.since(self.began);
         match self.question {
-            Question::Webhook(_) => waited > UNTIL_ASKED,
+            PendingStep::AskWebhook(_) => waited > UNTIL_ASKED,
             // Once it has had a turn, its tries are counted.
-            Question::Place(_) => self.tries == 0 && waited > UNTIL_PLACED,
+            PendingStep::PlaceOnRemoteHub(_) => self.tries == 0 && waited > UNTIL_ON_REMOTE_HUB,
         }
     }
 }

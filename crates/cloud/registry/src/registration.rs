@@ -270,7 +270,7 @@ pub struct Assigned {
 
 /// What a registration would come to if it were made now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foreseen {
+pub struct Preview {
     /// Its hub; where it was assigned before when the policy is [`ReprovisionPolicy::Never`].
     pub hub: HubName,
     /// The hub device.
@@ -278,12 +278,12 @@ pub struct Foreseen {
     /// Where it is assigned to now, if the hub is still linked.
     pub previous: Option<(HubName, DeviceId)>,
     /// What would be done there.
-    pub at: ForeseenAt,
+    pub at: PreviewAt,
 }
 
 /// What would be done at the hub of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForeseenAt {
+pub enum PreviewAt {
     /// It would be over at once.
     Here {
         /// What the device would be told.

@@ -52,7 +52,7 @@ pub use logs::{TelemetryLimits, TelemetryRetention};
 
 pub use acts::Act;
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError};
-pub use registrations::{Busy, Carried, Placed, Settled, Ticket};
+pub use registrations::{Busy, Carried, CompletedPlacement, PendingHandle, PlacementOutcome};
 
 use acts::Kept;
 pub use blocks::{BLOCKED, Block, BlockError};

@@ -90,7 +90,7 @@ impl Tx<'_> {
         enrollment: i64,
         authorities: &[(&str, i64)],
     ) -> Result<(), StoreError> {
-        self.regroup();
+        self.bump_group_generation();
         self.run(
             "DELETE FROM enrollment_authorities WHERE enrollment = ?1",
             [enrollment],
@@ -111,7 +111,7 @@ impl Tx<'_> {
         let sql = "DELETE FROM certificate_authorities WHERE id_scope = ?1 AND standing = 'withdrawn'
                    AND NOT EXISTS (SELECT 1 FROM enrollment_authorities AS r WHERE r.authority = certificate_authorities.id)";
         if self.run(sql, [id_scope])? > 0 {
-            self.regroup();
+            self.bump_group_generation();
         }
         Ok(())
     }

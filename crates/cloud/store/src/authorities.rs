@@ -127,7 +127,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails, or name or certificate are taken.
     pub fn insert_authority(&self, id_scope: &str, row: &AuthorityRow) -> Result<i64, StoreError> {
-        self.regroup();
+        self.bump_group_generation();
         let sql = "INSERT INTO certificate_authorities
                      (id_scope, folded, spelled, thumbprint, subject, der, standing, code, code_expires, etag, created, updated)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
@@ -156,7 +156,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails, or another one has the certificate.
     pub fn update_authority(&self, row: &AuthorityRow) -> Result<(), StoreError> {
-        self.regroup();
+        self.bump_group_generation();
         let sql = "UPDATE certificate_authorities
                    SET spelled = ?2, thumbprint = ?3, subject = ?4, der = ?5, standing = ?6, code = ?7, code_expires = ?8,
                        etag = ?9, created = ?10, updated = ?11 WHERE id = ?1";
@@ -184,7 +184,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails, or an entry refers to it.
     pub fn delete_authority(&self, id: i64) -> Result<(), StoreError> {
-        self.regroup();
+        self.bump_group_generation();
         self.run("DELETE FROM certificate_authorities WHERE id = ?1", [id])
             .map(drop)
     }
@@ -194,7 +194,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn touch_entries_of_authority(&self, authority: i64, etag: &str) -> Result<(), StoreError> {
-        self.regroup();
+        self.bump_group_generation();
         let sql = "UPDATE enrollments SET etag = ?2
                    WHERE id IN (SELECT enrollment FROM enrollment_authorities WHERE authority = ?1)";
         self.run(sql, params![authority, etag]).map(drop)

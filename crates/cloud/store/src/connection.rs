@@ -169,19 +169,19 @@ pub struct Tx<'c> {
     view: View<'c>,
     wrote: Cell<bool>,
     guarded: Cell<bool>,
-    left: RefCell<Leftover>,
+    left: RefCell<TxEffects>,
     group: u64,
 }
 
 /// What a job leaves for the end of its transaction.
 #[derive(Default)]
-pub(crate) struct Leftover {
+pub(crate) struct TxEffects {
     /// What runs after the commit.
     pub(crate) after: Vec<AfterCommit>,
     /// What the audit tells of it.
     pub(crate) entries: Vec<Entry>,
     /// Whether another group may let a device in than before.
-    pub(crate) regrouped: bool,
+    pub(crate) bumps_group_generation: bool,
 }
 
 impl<'c> Deref for Tx<'c> {
@@ -215,8 +215,8 @@ impl<'c> Tx<'c> {
     }
 
     /// Says that another group may let a device in than before.
-    pub(crate) fn regroup(&self) {
-        self.left.borrow_mut().regrouped = true;
+    pub(crate) fn bump_group_generation(&self) {
+        self.left.borrow_mut().bumps_group_generation = true;
     }
 
     pub(crate) fn enter(&self, entry: Entry) {
@@ -239,7 +239,7 @@ impl<'c> Tx<'c> {
     }
 
     /// Whether anything was written, whether a savepoint stands before it, and what is left for the end.
-    pub(crate) fn into_parts(self) -> (bool, bool, Leftover) {
+    pub(crate) fn into_parts(self) -> (bool, bool, TxEffects) {
         let (wrote, guarded) = (self.wrote.get(), self.guarded.get());
         (wrote, guarded, self.left.into_inner())
     }

@@ -304,7 +304,7 @@ impl Tx<'_> {
     /// Certificates are only replaced together with their entry, so that this sees every change of a group.
     fn note_kind(&self, kind: &str) {
         if kind == "group" {
-            self.regroup();
+            self.bump_group_generation();
         }
     }
 

@@ -34,7 +34,7 @@ struct Shared {
     scans: Arc<Semaphore>,
     background: Semaphore,
     short_scans: Arc<Semaphore>,
-    regroupings: Arc<AtomicU64>,
+    group_generation: Arc<AtomicU64>,
     file: Arc<Path>,
     directory: DataDirectory,
 }
@@ -56,14 +56,14 @@ impl Store {
         let file: Arc<Path> = DataDirectory::database(directory.path()).into();
         let connection = open_writer(&file)?;
         let (sender, queue) = mpsc::channel(QUEUE);
-        let regroupings = Arc::<AtomicU64>::default();
+        let group_generation = Arc::<AtomicU64>::default();
         let writer = Writer {
             connection,
             file: file.clone(),
             queue,
             waiting: Waiting::default(),
             limits: audit,
-            regroupings: regroupings.clone(),
+            group_generation: group_generation.clone(),
             chains: None,
             group: 0,
         };
@@ -78,7 +78,7 @@ impl Store {
             scans: Arc::new(Semaphore::new(SCANS)),
             background: Semaphore::new(BACKGROUND),
             short_scans: Arc::new(Semaphore::new(SHORT_SCANS)),
-            regroupings,
+            group_generation,
             file,
             directory,
         };
@@ -105,8 +105,8 @@ impl Store {
     /// certificates or the authorities they refer to were written. As long as it stays the same, so does what was read of them since;
     /// it moves before such a commit is acknowledged.
     #[must_use]
-    pub fn regroupings(&self) -> u64 {
-        self.shared.regroupings.load(Ordering::Acquire)
+    pub fn group_generation(&self) -> u64 {
+        self.shared.group_generation.load(Ordering::Acquire)
     }
 
     /// Runs `work` in a transaction and returns its result after the commit is on disk. When `work` fails nothing of it is kept.

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::StoreError;
 use crate::audit::{AuditLimits, Chains, Entry};
-use crate::connection::{AfterCommit, Leftover, Tx};
+use crate::connection::{AfterCommit, Tx, TxEffects};
 
 /// Most jobs of one transaction; what arrives meanwhile waits for the next.
 const GROUP: usize = 512;
@@ -52,7 +52,7 @@ pub(crate) struct Ran {
     /// Whether a savepoint stands before what it wrote.
     guarded: bool,
     /// What it leaves for the end of the transaction.
-    left: Leftover,
+    left: TxEffects,
 }
 
 /// A job with the place for its result and the caller who waits for it.
@@ -174,7 +174,7 @@ pub(crate) struct Writer {
     pub(crate) waiting: Waiting,
     pub(crate) limits: AuditLimits,
     /// Counts commits after which another group may let a device in than before.
-    pub(crate) regroupings: Arc<AtomicU64>,
+    pub(crate) group_generation: Arc<AtomicU64>,
     /// Where the audit stands; `None` before the first commit and after one that failed.
     pub(crate) chains: Option<Chains>,
     /// Counts transactions.
@@ -239,7 +239,7 @@ impl Writer {
     fn commit(&mut self, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AfterCommit>, StoreError> {
         self.group += 1;
         let begun = Instant::now();
-        let mut left = Leftover::default();
+        let mut left = TxEffects::default();
         let run = match self.begin() {
             Ok(()) => self.run_group(begun, group, &mut left),
             Err(error) => {
@@ -252,8 +252,8 @@ impl Writer {
         let sealed = run.and_then(|()| self.seal(std::mem::take(&mut left.entries)));
         match sealed.and_then(|()| self.sql("COMMIT")) {
             Ok(()) => {
-                if left.regrouped {
-                    self.regroupings.fetch_add(1, Ordering::Release);
+                if left.bumps_group_generation {
+                    self.group_generation.fetch_add(1, Ordering::Release);
                 }
                 Ok(left.after)
             }
@@ -281,7 +281,7 @@ impl Writer {
         &mut self,
         begun: Instant,
         group: &mut Vec<Box<dyn Job>>,
-        left: &mut Leftover,
+        left: &mut TxEffects,
     ) -> Result<(), StoreError> {
         let mut run = Run::default();
         let background = self.waiting.background.len();
@@ -291,7 +291,7 @@ impl Writer {
             let of_job = ran?;
             left.after.extend(of_job.after);
             left.entries.extend(of_job.entries);
-            left.regrouped |= of_job.regrouped;
+            left.bumps_group_generation |= of_job.bumps_group_generation;
             run = Run {
                 jobs: group.len(),
                 of_background: background - self.waiting.background.len(),
@@ -302,7 +302,7 @@ impl Writer {
     }
 
     /// Runs one job so that its failure leaves its neighbours' writes alone; what it leaves for the end.
-    fn run_one(&self, job: &mut dyn Job) -> Result<Leftover, StoreError> {
+    fn run_one(&self, job: &mut dyn Job) -> Result<TxEffects, StoreError> {
         let ran = job.run(&self.connection, &self.file, self.group);
         if self.connection.is_autocommit() {
             let cause = "the transaction was ended by an error of the disk";
@@ -328,7 +328,7 @@ impl Writer {
         }
         Ok(match ran.kept {
             true => ran.left,
-            false => Leftover::default(),
+            false => TxEffects::default(),
         })
     }
 
@@ -373,7 +373,7 @@ mod tests {
             queue,
             waiting: Waiting::default(),
             limits: AuditLimits::default(),
-            regroupings: Arc::default(),
+            group_generation: Arc::default(),
             chains: None,
             group: 0,
         };

@@ -237,13 +237,13 @@ fn ports_tell_hubs_of_one_name_apart() {
 fn dead_hubs_are_passed_over_and_nobody_else_moves() {
     let hubs = [remote("a"), remote("b"), hub("c", None, true)];
     let all: Vec<&LinkedHub> = hubs.iter().collect();
-    let vitals = Vitals::default();
-    assert_eq!(living(all.clone(), &vitals).unwrap().1, []);
+    let hub_health = HubHealth::default();
+    assert_eq!(living(all.clone(), &hub_health).unwrap().1, []);
     for second in [0, 5, 10] {
         let now = ids::Timestamp::from_unix_seconds(1_000_000 + second);
-        vitals.observe(&hubs[0], Some("silent".to_owned()), now);
+        hub_health.observe(&hubs[0], Some("silent".to_owned()), now);
     }
-    let (left, passed_over) = living(all.clone(), &vitals).unwrap();
+    let (left, passed_over) = living(all.clone(), &hub_health).unwrap();
     assert_eq!(passed_over[0].hub, hubs[0].name);
     assert!(passed_over[0].why.contains("silent"));
     for number in 0..1000 {
@@ -257,9 +257,9 @@ fn dead_hubs_are_passed_over_and_nobody_else_moves() {
             "only its share is handed out"
         );
     }
-    let alone = living(vec![&hubs[0]], &vitals);
+    let alone = living(vec![&hubs[0]], &hub_health);
     assert!(
-        matches!(alone, Err(AllocationError::AllDead(why)) if why.contains("hub a was passed over"))
+        matches!(alone, Err(AllocationError::AllUnhealthy(why)) if why.contains("hub a was passed over"))
     );
 }
 

@@ -20,7 +20,7 @@ pub struct KeyedGroups {
 #[derive(Debug)]
 struct Known {
     /// As of which change.
-    regroupings: u64,
+    group_generation: u64,
     groups: Arc<[Arc<Entry>]>,
 }
 
@@ -34,7 +34,7 @@ impl KeyedGroups {
         registry: &Registry,
         cache: &GroupCache,
     ) -> Result<Arc<[Arc<Entry>]>, NotProven> {
-        let wanted = registry.regroupings();
+        let wanted = registry.group_generation();
         if let Some(groups) = self.as_of(wanted) {
             return Ok(groups);
         }
@@ -44,21 +44,21 @@ impl KeyedGroups {
             return Ok(groups);
         }
         // Before the groups are read: what is written while they are makes the result count as old.
-        let regroupings = registry.regroupings();
+        let group_generation = registry.group_generation();
         let records = registry.groups_with_keys().await?;
         let groups: Arc<[Arc<Entry>]> = cache.entries(&records)?.into();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         *known = Some(Known {
-            regroupings,
+            group_generation,
             groups: groups.clone(),
         });
         Ok(groups)
     }
 
-    fn as_of(&self, regroupings: u64) -> Option<Arc<[Arc<Entry>]>> {
+    fn as_of(&self, group_generation: u64) -> Option<Arc<[Arc<Entry>]>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = known.as_ref();
-        let known = known.filter(|known| known.regroupings >= regroupings);
+        let known = known.filter(|known| known.group_generation >= group_generation);
         known.map(|known| known.groups.clone())
     }
 }

@@ -34,7 +34,7 @@ pub enum Groups<'a> {
 #[derive(Debug)]
 pub struct Index {
     /// As of which change.
-    regroupings: u64,
+    group_generation: u64,
     /// `None` when the database has to be asked.
     groups: Option<ByCertificate>,
 }
@@ -55,7 +55,7 @@ impl KnownGroups {
         registry: &'a Registry,
         cache: &'a GroupCache,
     ) -> Result<Groups<'a>, NotProven> {
-        let wanted = registry.regroupings();
+        let wanted = registry.group_generation();
         let index = match self.as_of(wanted) {
             Some(index) => index,
             None => self.read(wanted, registry, cache).await?,
@@ -67,11 +67,11 @@ impl KnownGroups {
     }
 
     /// What is in memory, if it is of this moment or a later one.
-    fn as_of(&self, regroupings: u64) -> Option<Arc<Index>> {
+    fn as_of(&self, group_generation: u64) -> Option<Arc<Index>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         index
             .as_ref()
-            .filter(|index| index.regroupings >= regroupings)
+            .filter(|index| index.group_generation >= group_generation)
             .cloned()
     }
 
@@ -87,11 +87,11 @@ impl KnownGroups {
             return Ok(index);
         }
         // Before the groups are read: what is written while they are makes the result count as old.
-        let regroupings = registry.regroupings();
+        let group_generation = registry.group_generation();
         let records = registry.groups_with_certificates(MOST).await?;
         let entries = records.map(|all| all.iter().map(|record| cache.entry(record)).collect());
         let index = Arc::new(Index {
-            regroupings,
+            group_generation,
             // One that cannot be read is the business of the devices that come through it.
             groups: entries.and_then(Result::ok).map(ByCertificate::new),
         });

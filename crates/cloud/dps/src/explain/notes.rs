@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ids::HubName;
-use registry::{Foreseen, ForeseenAt, ProvisioningService, ReprovisionPolicy, Substatus};
+use registry::{Preview, PreviewAt, ProvisioningService, ReprovisionPolicy, Substatus};
 use wire::enrollment::AllocationPolicy;
 use wire::verdict::EarlierAssignment;
 
@@ -11,7 +11,7 @@ use crate::allocate::Allocation;
 
 /// About a device that is assigned.
 pub(super) fn of(
-    foreseen: &Foreseen,
+    preview: &Preview,
     place: &Allocation,
     service: &ProvisioningService,
     client: Option<IpAddr>,
@@ -24,9 +24,9 @@ pub(super) fn of(
     let mut notes: Vec<String> = passed_over
         .map(|dead| format!("hub {} is passed over: {}", dead.hub, dead.why))
         .collect();
-    notes.extend(earlier(foreseen, place));
-    notes.extend(spelling(foreseen, place));
-    notes.extend(plain(foreseen));
+    notes.extend(earlier(preview, place));
+    notes.extend(spelling(preview, place));
+    notes.extend(plain(preview));
     if without_address {
         let note = "the nearest hub is chosen by the device's address, and none was given: chosen as for a network that nothing \
                     is known about";
@@ -50,21 +50,21 @@ pub(super) fn of_asking(
 }
 
 /// What becomes of an earlier assignment, or of a device that is there.
-fn earlier(foreseen: &Foreseen, place: &Allocation) -> Option<String> {
-    let Foreseen { hub, device_id, .. } = foreseen;
-    let (substatus, creates_device) = match foreseen.at {
-        ForeseenAt::Here {
+fn earlier(preview: &Preview, place: &Allocation) -> Option<String> {
+    let Preview { hub, device_id, .. } = preview;
+    let (substatus, creates_device) = match preview.at {
+        PreviewAt::Here {
             substatus,
             creates_device,
             ..
         } => (substatus, creates_device),
-        ForeseenAt::NeedsRemoteHub => {
+        PreviewAt::NeedsRemoteHub => {
             return Some(format!(
                 "a remote hub is asked before device {device_id} gets hub {hub}; it may refuse, or not answer"
             ));
         }
     };
-    let Some((old_hub, old_device)) = &foreseen.previous else {
+    let Some((old_hub, old_device)) = &preview.previous else {
         return (!creates_device).then(|| format!(
             "hub {hub} has a device {device_id} already, which no registration owns: it is taken over with its twin"
         ));
@@ -110,22 +110,22 @@ fn staying(
     })
 }
 
-fn plain(foreseen: &Foreseen) -> Option<String> {
-    let ForeseenAt::Here {
+fn plain(preview: &Preview) -> Option<String> {
+    let PreviewAt::Here {
         stays_plain: true, ..
-    } = foreseen.at
+    } = preview.at
     else {
         return None;
     };
-    let (hub, device) = (&foreseen.hub, &foreseen.device_id);
+    let (hub, device) = (&preview.hub, &preview.device_id);
     Some(format!(
         "its enrollment makes IoT Edge devices, but device {device} of hub {hub} is none, and registering again does not change that; \
          muster hub device-identity update -d {device} --edge-enabled true does"
     ))
 }
 
-fn spelling(foreseen: &Foreseen, place: &Allocation) -> Option<String> {
-    let (kept, named) = (foreseen.device_id.as_str(), place.device_id().as_str());
+fn spelling(preview: &Preview, place: &Allocation) -> Option<String> {
+    let (kept, named) = (preview.device_id.as_str(), place.device_id().as_str());
     (kept != named && kept.eq_ignore_ascii_case(named)).then(|| {
         format!("the device keeps the first spelling of its registration id, {kept}: hubs tell letter cases apart")
     })

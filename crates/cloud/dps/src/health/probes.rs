@@ -17,14 +17,16 @@ const PERIOD: Duration = Duration::from_secs(2);
 pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
     while !*shutdown.borrow() {
         let linked = linked(dps);
-        dps.vitals().keep(&linked);
+        dps.hub_health().keep(&linked);
         let round = ask_all(dps, &linked);
         // Both arms are cancel-safe: a probe that is dropped has told nothing.
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
             () = round => {}
         }
-        let rests = linked.iter().map(|hub| dps.vitals().rest(hub, dps.now()));
+        let rests = linked
+            .iter()
+            .map(|hub| dps.hub_health().rest(hub, dps.now()));
         let rest = rests.min().unwrap_or(PERIOD).min(PERIOD);
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
@@ -50,7 +52,7 @@ fn linked(dps: &Dps) -> Vec<LinkedHub> {
 async fn ask_all(dps: &Dps, linked: &[LinkedHub]) {
     let mut probes = JoinSet::new();
     for hub in linked {
-        if dps.vitals().rest(hub, dps.now()).is_zero() {
+        if dps.hub_health().rest(hub, dps.now()).is_zero() {
             let (dps, hub) = (dps.clone(), hub.clone());
             probes.spawn(async move {
                 if let Some(remote) = RemoteHub::of(&dps, &hub) {

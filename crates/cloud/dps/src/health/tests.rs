@@ -52,35 +52,35 @@ fn another_key_is_another_chance() {
         remote("AAECAwQFBgcICQoLDA0ODw=="),
         remote("EBESExQVFhcYGRobHB0eHw=="),
     );
-    let vitals = Vitals::default();
+    let hub_health = HubHealth::default();
     for second in [0, 5, 10] {
-        vitals.observe(&old, Some("401".to_owned()), at(second));
+        hub_health.observe(&old, Some("401".to_owned()), at(second));
     }
-    let why = vitals.death_of(&old).unwrap();
+    let why = hub_health.unhealthy_reason(&old).unwrap();
     assert!(
         why.starts_with("hub far was passed over: dead since "),
         "{why}"
     );
     assert!(why.ends_with("last error: 401"), "{why}");
-    assert_eq!(vitals.rest(&old, at(10)), UNWELL);
-    assert_eq!(vitals.death_of(&new), None);
-    assert_eq!(vitals.rest(&new, at(10)), Duration::ZERO);
-    vitals.observe(&old, None, at(12));
-    assert_eq!(vitals.death_of(&old), None);
-    assert_eq!(vitals.rest(&old, at(20)), WELL - Duration::from_secs(8));
-    vitals.keep(&[]);
-    assert_eq!(vitals.rest(&old, at(20)), Duration::ZERO);
+    assert_eq!(hub_health.rest(&old, at(10)), UNWELL);
+    assert_eq!(hub_health.unhealthy_reason(&new), None);
+    assert_eq!(hub_health.rest(&new, at(10)), Duration::ZERO);
+    hub_health.observe(&old, None, at(12));
+    assert_eq!(hub_health.unhealthy_reason(&old), None);
+    assert_eq!(hub_health.rest(&old, at(20)), WELL - Duration::from_secs(8));
+    hub_health.keep(&[]);
+    assert_eq!(hub_health.rest(&old, at(20)), Duration::ZERO);
 }
 
 #[test]
 fn hubs_of_this_server_are_well() {
     let mut here = remote("AAECAwQFBgcICQoLDA0ODw==");
     here.reach = HubReach::Here;
-    let vitals = Vitals::default();
+    let hub_health = HubHealth::default();
     for second in 0..100 {
-        vitals.observe(&here, Some("no".to_owned()), at(second));
+        hub_health.observe(&here, Some("no".to_owned()), at(second));
     }
-    assert_eq!(vitals.of(&here), Health::Healthy);
+    assert_eq!(hub_health.of(&here), Health::Healthy);
 }
 
 proptest! {
@@ -112,16 +112,16 @@ proptest! {
 /// D4: calls that end at the same time all count.
 #[test]
 fn no_failure_is_lost_among_many_at_once() {
-    let (vitals, hub) = (Vitals::default(), remote("AAECAwQFBgcICQoLDA0ODw=="));
+    let (hub_health, hub) = (HubHealth::default(), remote("AAECAwQFBgcICQoLDA0ODw=="));
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..2000 {
-                    vitals.observe(&hub, Some("refused".to_owned()), START);
+                    hub_health.observe(&hub, Some("refused".to_owned()), START);
                 }
             });
         }
     });
-    let failing = vitals.of(&hub).failing().cloned().unwrap();
+    let failing = hub_health.of(&hub).failing().cloned().unwrap();
     assert_eq!(failing.failures, 16_000);
 }

@@ -10,7 +10,7 @@ use wire::sas::{SharedAccessKey, UnverifiedToken};
 
 use super::{Incoming, RequestId, client_address};
 use crate::error::{ServiceFault, TokenFault};
-use crate::health::Vitals;
+use crate::health::HubHealth;
 use crate::outbound::OnBehalf;
 use crate::register::Deps;
 use crate::tenants::Tenant;
@@ -97,8 +97,8 @@ impl Operator<'_> {
     }
 
     /// How the hubs are.
-    pub(super) fn vitals(&self) -> &Vitals {
-        self.dps.vitals()
+    pub(super) fn hub_health(&self) -> &HubHealth {
+        self.dps.hub_health()
     }
 
     /// For whose sake calls are made that this operator causes.

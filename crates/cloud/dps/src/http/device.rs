@@ -15,7 +15,7 @@ use super::route::DeviceCall;
 use super::{Incoming, Reply};
 use crate::error::ServiceFault;
 use crate::presented::{Presented, Token};
-use crate::{Dps, Wish};
+use crate::{Dps, RegisterBody};
 
 pub(super) async fn answer(
     dps: &Dps,
@@ -52,7 +52,9 @@ async fn register(
         tpm: body.tpm.as_ref(),
         ..shown.presented()
     };
-    let operation = dps.begin(admitted, &id, presented, Wish::of(&body)).await?;
+    let operation = dps
+        .begin(admitted, &id, presented, RegisterBody::of(&body))
+        .await?;
     let location = format!(
         "https://{}{}",
         dps.options().host,

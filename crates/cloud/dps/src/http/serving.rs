@@ -103,8 +103,8 @@ impl<'a> Owner<'a> {
     }
 
     /// Waits until clients can trust the server under a new host.
-    async fn hosts_covered(&self) {
-        if let Some(covered) = &self.0.options().hosts_covered {
+    async fn await_certificate_for_hosts(&self) {
+        if let Some(covered) = &self.0.options().await_certificate_for_hosts {
             covered().await;
         }
     }

@@ -85,8 +85,8 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
         csr: None,
         presented,
     };
-    let (deps, vitals) = (operator.deps(), operator.vitals());
-    let explanation = explain::explain(request, deps, vitals, operator.now()).await?;
+    let (deps, hub_health) = (operator.deps(), operator.hub_health());
+    let explanation = explain::explain(request, deps, hub_health, operator.now()).await?;
     Ok(Reply::json(StatusCode::OK, &explanation))
 }
 

@@ -5,7 +5,7 @@ use wire::error::DpsErrorCode;
 
 use super::signature::WebhookKey;
 use super::webhook::{self, Asked};
-use super::{Attempt, Setback};
+use super::{Attempt, AttemptError};
 use crate::{log_assigned, register};
 
 /// One try.
@@ -13,12 +13,12 @@ pub async fn go_on(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(
     let dps = attempt.dps;
     if attempt.pending.is_stale(dps.now()) {
         let fault = "Custom allocation failed with status code: 503: too many registrations wait for webhooks";
-        let setback = Setback {
+        let error = AttemptError {
             failure: failure(fault),
             may_pass: false,
             note: webhook::unasked(question, fault),
         };
-        return attempt.give_up(setback).await;
+        return attempt.give_up(error).await;
     }
     let service = attempt.tenant.service();
     let key = WebhookKey::of(service.operation_key.reveal());
@@ -29,19 +29,19 @@ pub async fn go_on(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(
             let as_failure = register::assignment_failure;
             let registry = attempt.registry().clone();
             let settled =
-                registry.settle_pending(attempt.ticket, choice, note, as_failure, dps.now());
+                registry.finish_pending(attempt.handle, choice, note, as_failure, dps.now());
             if let Some(record) = settled.await? {
                 log_assigned(&record);
             }
             Ok(())
         }
         Err(fault) => {
-            let setback = Setback {
+            let error = AttemptError {
                 failure: failure(&fault.to_string()),
                 may_pass: fault.may_pass(),
                 note,
             };
-            attempt.again_or_never(setback).await
+            attempt.again_or_never(error).await
         }
     }
 }

@@ -2,15 +2,16 @@
 //! by the plan that was written down before anything was done.
 
 use registry::{
-    AssignError, Carried, Identity, IdentityRecord, InitialTwin, LinkedHub, Placed, Placing, Plan,
-    PlanStep, RegistrationFailure, Settled, Spot, StorageError, TwinError, TwinRecord, Whereabouts,
+    AssignError, Carried, CompletedPlacement, Identity, IdentityRecord, InitialTwin, LinkedHub,
+    LocatedDevice, Placement, PlacementOutcome, PlacementSources, Plan, PlanStep,
+    RegistrationFailure, StorageError, TwinError, TwinRecord,
 };
 use serde_json::{Map, Value};
 use wire::error::DpsErrorCode;
 use wire::identity::{Authentication, Status};
 use wire::remote_hub::{NewDevice, RemoteTwin};
 
-use super::{Attempt, Setback};
+use super::{Attempt, AttemptError};
 use crate::remote_hub::{RemoteFault, RemoteHub};
 use crate::{log_assigned, register};
 
@@ -49,7 +50,7 @@ impl From<AssignError> for Fault {
 }
 
 /// One try.
-pub async fn go_on(mut attempt: Attempt<'_>, placing: Placing) -> Result<(), StorageError> {
+pub async fn go_on(mut attempt: Attempt<'_>, placing: Placement) -> Result<(), StorageError> {
     let fault = match place(&mut attempt, &placing).await {
         Ok(()) => return Ok(()),
         Err(fault) => fault,
@@ -82,73 +83,80 @@ pub async fn go_on(mut attempt: Attempt<'_>, placing: Placing) -> Result<(), Sto
     let mut note = placing.told().unwrap_or_default();
     note.hub = Some(placing.choice.hub);
     note.failure = Some(said.unwrap_or_else(|| failure.message.clone()));
-    let setback = Setback {
+    let error = AttemptError {
         failure,
         may_pass,
         note,
     };
-    attempt.again_or_never(setback).await
+    attempt.again_or_never(error).await
 }
 
-async fn place(attempt: &mut Attempt<'_>, placing: &Placing) -> Result<(), Fault> {
+async fn place(attempt: &mut Attempt<'_>, placing: &Placement) -> Result<(), Fault> {
     let (dps, registry) = (attempt.dps, attempt.registry().clone());
     if attempt.pending.is_stale(dps.now()) {
         return Err(Fault::Stale);
     }
-    let whereabouts = registry
-        .whereabouts(&attempt.ticket, &placing.choice)
+    let placement_sources = registry
+        .placement_sources(&attempt.handle, &placing.choice)
         .await?;
-    let (mut plan, begun_before) = match whereabouts.begun() {
+    let (mut plan, begun_before) = match placement_sources.begun() {
         Some(plan) => (plan, true),
-        None => (decide(attempt, &whereabouts).await?, false),
+        None => (decide(attempt, &placement_sources).await?, false),
     };
-    let mut acted = act(attempt, placing, &whereabouts, (&plan, begun_before)).await;
+    let mut acted = act(attempt, placing, &placement_sources, (&plan, begun_before)).await;
     if let Err(Fault::Appeared) = acted {
         // It is found now, and keeps what it has, as one that was made beforehand.
-        plan = decide(attempt, &whereabouts).await?;
-        acted = act(attempt, placing, &whereabouts, (&plan, false)).await;
+        plan = decide(attempt, &placement_sources).await?;
+        acted = act(attempt, placing, &placement_sources, (&plan, false)).await;
     }
     let carried = acted?;
-    let placed = Placed {
+    let placed = CompletedPlacement {
         placing: placing.clone(),
         plan,
         carried,
     };
-    let (ticket, as_failure) = (attempt.ticket.clone(), register::assignment_failure);
-    let settled = registry.settle_placed(ticket, placed, as_failure, dps.now());
+    let (handle, as_failure) = (attempt.handle.clone(), register::assignment_failure);
+    let settled = registry.finish_placement(handle, placed, as_failure, dps.now());
     match settled.await? {
-        Settled::Over(record) => {
+        PlacementOutcome::Over(record) => {
             log_assigned(&record);
             // The device of before may have to be removed.
             dps.wake_remote_tasks();
             Ok(())
         }
-        Settled::Stale => Err(Fault::Remote(RemoteFault::Changed {
-            hub: whereabouts.previous.unwrap_or(whereabouts.wanted).hub.name,
+        PlacementOutcome::Stale => Err(Fault::Remote(RemoteFault::Changed {
+            hub: placement_sources
+                .previous
+                .unwrap_or(placement_sources.wanted)
+                .hub
+                .name,
         })),
-        Settled::Gone => Err(Fault::Gone),
+        PlacementOutcome::Gone => Err(Fault::Gone),
     }
 }
 
 /// Finds out what is there, decides, and writes the decision down.
-async fn decide(attempt: &mut Attempt<'_>, whereabouts: &Whereabouts) -> Result<Plan, Fault> {
-    let wanted = exists(attempt, &whereabouts.wanted).await?;
-    let previous = match &whereabouts.previous {
-        Some(previous) if *previous == whereabouts.wanted => wanted,
+async fn decide(
+    attempt: &mut Attempt<'_>,
+    placement_sources: &PlacementSources,
+) -> Result<Plan, Fault> {
+    let wanted = exists(attempt, &placement_sources.wanted).await?;
+    let previous = match &placement_sources.previous {
+        Some(previous) if *previous == placement_sources.wanted => wanted,
         Some(previous) => exists(attempt, previous).await?,
         None => false,
     };
-    let plan = whereabouts.decide(previous, wanted);
-    let (ticket, now) = (attempt.ticket.clone(), attempt.dps.now());
-    let kept = attempt.registry().keep_plan(ticket, plan.clone(), now);
-    attempt.ticket = kept.await?.ok_or(Fault::Gone)?;
+    let plan = placement_sources.decide(previous, wanted);
+    let (handle, now) = (attempt.handle.clone(), attempt.dps.now());
+    let kept = attempt.registry().keep_plan(handle, plan.clone(), now);
+    attempt.handle = kept.await?.ok_or(Fault::Gone)?;
     Ok(plan)
 }
 
-async fn exists(attempt: &Attempt<'_>, spot: &Spot) -> Result<bool, Fault> {
-    match (spot.exists, RemoteHub::of(attempt.dps, &spot.hub)) {
+async fn exists(attempt: &Attempt<'_>, located: &LocatedDevice) -> Result<bool, Fault> {
+    match (located.exists, RemoteHub::of(attempt.dps, &located.hub)) {
         (Some(known), _) => Ok(known),
-        (None, Some(remote)) => Ok(remote.device(&spot.device_id).await?.is_some()),
+        (None, Some(remote)) => Ok(remote.device(&located.device_id).await?.is_some()),
         (None, None) => Ok(false),
     }
 }
@@ -156,15 +164,15 @@ async fn exists(attempt: &Attempt<'_>, spot: &Spot) -> Result<bool, Fault> {
 /// What has to be done elsewhere; what the device brings along, when it comes to this directory.
 async fn act(
     attempt: &Attempt<'_>,
-    placing: &Placing,
-    whereabouts: &Whereabouts,
+    placing: &Placement,
+    placement_sources: &PlacementSources,
     (plan, begun_before): (&Plan, bool),
 ) -> Result<Option<Carried>, Fault> {
-    let carried = match (plan.step(), &whereabouts.previous) {
+    let carried = match (plan.step(), &placement_sources.previous) {
         (PlanStep::Bring, Some(previous)) => read(attempt, previous).await?,
         _ => None,
     };
-    let target = &whereabouts.wanted;
+    let target = &placement_sources.wanted;
     if let Some(remote) = RemoteHub::of(attempt.dps, &target.hub) {
         let work = AtHub {
             remote,
@@ -183,18 +191,18 @@ async fn act(
 }
 
 /// What the device of before has. `None` when it is there no longer.
-async fn read(attempt: &Attempt<'_>, spot: &Spot) -> Result<Option<Carried>, Fault> {
-    let Some(remote) = RemoteHub::of(attempt.dps, &spot.hub) else {
-        return read_here(attempt, &spot.hub, spot).await;
+async fn read(attempt: &Attempt<'_>, located: &LocatedDevice) -> Result<Option<Carried>, Fault> {
+    let Some(remote) = RemoteHub::of(attempt.dps, &located.hub) else {
+        return read_here(attempt, &located.hub, located).await;
     };
-    let Some(device) = remote.device(&spot.device_id).await? else {
+    let Some(device) = remote.device(&located.device_id).await? else {
         return Ok(None);
     };
     let Some(RemoteTwin {
         tags,
         desired,
         reported,
-    }) = remote.twin(&spot.device_id).await?
+    }) = remote.twin(&located.device_id).await?
     else {
         return Ok(None);
     };
@@ -202,7 +210,7 @@ async fn read(attempt: &Attempt<'_>, spot: &Spot) -> Result<Option<Carried>, Fau
         status: device.status,
         status_reason: device.status_reason,
         iot_edge: device.iot_edge,
-        twin: taken_over(&spot.hub, &tags, &desired)?,
+        twin: taken_over(&located.hub, &tags, &desired)?,
         reported,
         read_at: None,
     }))
@@ -211,9 +219,9 @@ async fn read(attempt: &Attempt<'_>, spot: &Spot) -> Result<Option<Carried>, Fau
 async fn read_here(
     attempt: &Attempt<'_>,
     hub: &LinkedHub,
-    spot: &Spot,
+    located: &LocatedDevice,
 ) -> Result<Option<Carried>, Fault> {
-    let identity = Identity::device(hub.name.clone(), spot.device_id.clone());
+    let identity = Identity::device(hub.name.clone(), located.device_id.clone());
     let found = attempt.registry().twin(&identity).await;
     let (twin, device) = match found {
         Ok(TwinRecord {
@@ -250,8 +258,8 @@ fn taken_over(
 struct AtHub<'a> {
     remote: RemoteHub<'a>,
     attempt: &'a Attempt<'a>,
-    placing: &'a Placing,
-    target: &'a Spot,
+    placing: &'a Placement,
+    target: &'a LocatedDevice,
     /// Whether an earlier try may have made the device.
     begun_before: bool,
 }

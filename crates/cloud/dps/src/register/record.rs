@@ -122,7 +122,7 @@ pub fn failure(failure: &Failure) -> RegistrationFailure {
     match failure {
         Failure::Allocation(error) => RegistrationFailure {
             code: match error {
-                AllocationError::AllDead(_) => DpsErrorCode::ServiceUnavailable.code(),
+                AllocationError::AllUnhealthy(_) => DpsErrorCode::ServiceUnavailable.code(),
                 _ => DpsErrorCode::LinkedHubNotFound.code(),
             },
             message: error.to_string(),

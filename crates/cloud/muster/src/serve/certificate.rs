@@ -46,7 +46,7 @@ impl Watcher for Wanted {
 /// The certificate in use, and a way to wait until it names what was added.
 pub struct Kept {
     pub current: Arc<CurrentCertificate>,
-    pub hosts_covered: dps::HostsCovered,
+    pub await_certificate_for_hosts: dps::AwaitCertificateForHosts,
 }
 
 /// Makes or loads the server's certificates and keeps them until `stopping`.
@@ -83,7 +83,9 @@ pub fn keep(
     tasks.spawn(keeper.run(changes.clone(), stopping));
     Ok(Kept {
         current,
-        hosts_covered: Arc::new(move || wait_until_covered(changes.clone(), covered.clone())),
+        await_certificate_for_hosts: Arc::new(move || {
+            wait_until_covered(changes.clone(), covered.clone())
+        }),
     })
 }
 

@@ -32,7 +32,7 @@ fn pending() -> PendingRegistration {
         hubs: Vec::new(),
         passed_over: Vec::new(),
     };
-    PendingRegistration::new(registrant, Question::Webhook(question), began())
+    PendingRegistration::new(registrant, PendingStep::AskWebhook(question), began())
 }
 
 fn placing() -> PendingRegistration {

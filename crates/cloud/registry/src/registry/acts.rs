@@ -146,9 +146,9 @@ impl Kept {
         self.0.scan_shortly(work).await
     }
 
-    /// See [`Store::regroupings`].
-    pub(super) fn regroupings(&self) -> u64 {
-        self.0.regroupings()
+    /// See [`Store::group_generation`].
+    pub(super) fn group_generation(&self) -> u64 {
+        self.0.group_generation()
     }
 
     /// A write that a device asked for: what is decided about it is entered where it is decided.

@@ -16,7 +16,7 @@ use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
 use crate::identity::Identity;
-use crate::placing::RemoteTaskKind;
+use crate::placement::RemoteTaskKind;
 use crate::service::{HubReach, ProvisioningService};
 
 /// Why a device is not blocked, or not unblocked.

@@ -59,8 +59,8 @@ impl Registry {
     /// How many commits may have made another group let a device in than before: enrollment groups or the authorities they refer to
     /// were written. It moves before such a write is acknowledged. A number, no I/O.
     #[must_use]
-    pub fn regroupings(&self) -> u64 {
-        self.inner.store.regroupings()
+    pub fn group_generation(&self) -> u64 {
+        self.inner.store.group_generation()
     }
 
     /// All groups whose devices prove themselves by certificates, by name; `None` when there are more than `most`.

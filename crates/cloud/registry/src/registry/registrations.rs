@@ -29,12 +29,12 @@ mod places;
 mod reset;
 
 use pending::ASSIGNING;
-pub use place::{Carried, Placed, Settled};
+pub use place::{Carried, CompletedPlacement, PlacementOutcome};
 
 /// The status of a record whose device was refused because its enrollment is disabled.
 const DISABLED: &str = "disabled";
 
-pub use pending::{Busy, Ticket};
+pub use pending::{Busy, PendingHandle};
 
 fn substatus(rows: Rows<'_>, text: Option<&str>) -> Result<Substatus, StorageError> {
     text.and_then(Substatus::named)

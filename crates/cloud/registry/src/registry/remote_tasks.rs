@@ -7,7 +7,7 @@ use store::{RemoteTaskRow, StoreError, Tx, View};
 use super::Registry;
 use super::rows::Rows;
 use crate::error::StorageError;
-use crate::placing::{RemoteTask, RemoteTaskKind};
+use crate::placement::{RemoteTask, RemoteTaskKind};
 use crate::service::LinkedHub;
 
 impl Registry {

@@ -328,7 +328,7 @@ pub(crate) async fn an_exchanged_trust_anchor_is_told(bench: Bench) {
 const WITHOUT_AN_OPERATOR: &[&str] = &[
     // Devices.
     "assign",
-    "begin_underway",
+    "begin_pending",
     "fail_registration",
     "note_refusal",
     "patch_reported",
@@ -338,13 +338,13 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "apply_one",
     "end_remote_task",
     "full_pass_step",
-    "give_up_underway",
+    "give_up_pending",
     "keep_plan",
-    "lose_underway",
+    "lose_pending",
     "postpone_remote_task",
-    "postpone_underway",
-    "settle_placed",
-    "settle_underway",
+    "postpone_pending",
+    "finish_placement",
+    "finish_pending",
     // Upkeep.
     "expire_refusals",
     "note_seen",

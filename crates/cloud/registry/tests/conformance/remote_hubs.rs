@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use registry::{
-    Assign, AssignError, Busy, Carried, EnrolledBy, EnrollmentKey, IfMatch, InitialTwin,
-    PendingRegistration, Placed, Placing, Plan, PlanStep, Question, RegistrationFailure,
-    RegistrationRecord, RegistrationState, RemoteTask, RemoteTaskKind, Settled, Ticket,
+    Assign, AssignError, Busy, Carried, CompletedPlacement, EnrolledBy, EnrollmentKey, IfMatch,
+    InitialTwin, PendingHandle, PendingRegistration, PendingStep, Placement, PlacementOutcome,
+    Plan, PlanStep, RegistrationFailure, RegistrationRecord, RegistrationState, RemoteTask,
+    RemoteTaskKind,
 };
 use serde_json::{Map, Value, json};
 use wire::identity::Status;
@@ -27,23 +28,23 @@ fn object(value: Value) -> Map<String, Value> {
 
 impl Bench {
     /// Begins a registration of a device that shall be in a hub, and takes it up.
-    async fn begin(&self, id: &str, at: &str) -> (Ticket, Placing) {
+    async fn begin(&self, id: &str, at: &str) -> (PendingHandle, Placement) {
         let mut assign = assign(&self.registry, id).await;
         assign.choice.hub = name(at);
         self.begin_as(assign).await
     }
 
-    async fn begin_as(&self, assign: Assign) -> (Ticket, Placing) {
+    async fn begin_as(&self, assign: Assign) -> (PendingHandle, Placement) {
         let refused = self.registry.assign(assign.clone(), self.now()).await;
         assert!(
             matches!(refused, Err(AssignError::NeedsRemoteHub)),
             "{refused:?}"
         );
-        let placing = Placing {
+        let placing = Placement {
             choice: assign.choice,
             note: None,
         };
-        let question = Question::Place(Box::new(placing.clone()));
+        let question = PendingStep::PlaceOnRemoteHub(Box::new(placing.clone()));
         let pending = PendingRegistration::new(assign.registrant, question, self.now());
         self.registry
             .begin_pending(pending, self.now())
@@ -52,46 +53,55 @@ impl Bench {
         (self.due().await.pop().unwrap(), placing)
     }
 
-    async fn due(&self) -> Vec<Ticket> {
+    async fn due(&self) -> Vec<PendingHandle> {
         let due = self.registry.pending_due(self.now(), Busy::default(), 10);
         due.await.unwrap()
     }
 
-    async fn plan(&self, ticket: Ticket, placing: &Placing, exist: (bool, bool)) -> (Ticket, Plan) {
-        let whereabouts = self
+    async fn plan(
+        &self,
+        handle: PendingHandle,
+        placing: &Placement,
+        exist: (bool, bool),
+    ) -> (PendingHandle, Plan) {
+        let placement_sources = self
             .registry
-            .whereabouts(&ticket, &placing.choice)
+            .placement_sources(&handle, &placing.choice)
             .await
             .unwrap();
-        let plan = whereabouts.decide(exist.0, exist.1);
+        let plan = placement_sources.decide(exist.0, exist.1);
         let kept = self
             .registry
-            .keep_plan(ticket, plan.clone(), self.now())
+            .keep_plan(handle, plan.clone(), self.now())
             .await;
         (kept.unwrap().unwrap(), plan)
     }
 
-    async fn settle(&self, ticket: Ticket, placed: Placed) -> RegistrationRecord {
+    async fn settle(
+        &self,
+        handle: PendingHandle,
+        placed: CompletedPlacement,
+    ) -> RegistrationRecord {
         let settled = self
             .registry
-            .settle_placed(ticket, placed, failure, self.now())
+            .finish_placement(handle, placed, failure, self.now())
             .await;
         match settled.unwrap() {
-            Settled::Over(record) => *record,
+            PlacementOutcome::Over(record) => *record,
             other => panic!("{other:?}"),
         }
     }
 
     /// A device in a remote hub.
     async fn reside(&self, id: &str, at: &str) -> RegistrationRecord {
-        let (ticket, placing) = self.begin(id, at).await;
-        let (ticket, plan) = self.plan(ticket, &placing, (false, false)).await;
-        let placed = Placed {
+        let (handle, placing) = self.begin(id, at).await;
+        let (handle, plan) = self.plan(handle, &placing, (false, false)).await;
+        let placed = CompletedPlacement {
             placing,
             plan,
             carried: None,
         };
-        self.settle(ticket, placed).await
+        self.settle(handle, placed).await
     }
 
     async fn remote_tasks(&self) -> Vec<RemoteTask> {
@@ -125,24 +135,24 @@ pub(crate) async fn a_device_of_a_remote_hub_is_recorded_and_not_made_here(bench
 
 pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
     bench.link(remote("far", "far.example", 1)).await;
-    let (ticket, placing) = bench.begin("d1", "far").await;
-    let stale = ticket.clone();
-    let (_, plan) = bench.plan(ticket, &placing, (false, false)).await;
-    let late = Placed {
+    let (handle, placing) = bench.begin("d1", "far").await;
+    let stale = handle.clone();
+    let (_, plan) = bench.plan(handle, &placing, (false, false)).await;
+    let late = CompletedPlacement {
         placing: placing.clone(),
         plan: plan.clone(),
         carried: None,
     };
     let late = bench
         .registry
-        .settle_placed(stale, late, failure, bench.now())
+        .finish_placement(stale, late, failure, bench.now())
         .await;
-    assert_eq!(late.unwrap(), Settled::Gone);
+    assert_eq!(late.unwrap(), PlacementOutcome::Gone);
     // The device registers anew with another certificate: what was begun is gone on with.
     let mut again = assign(&bench.registry, "d1").await;
     again.registrant.proof =
         registry::DeviceProof::Certificate(ids::Thumbprint::from_bytes([9; 32]));
-    let question = Question::Place(Box::new(placing.clone()));
+    let question = PendingStep::PlaceOnRemoteHub(Box::new(placing.clone()));
     let pending = PendingRegistration::new(again.registrant, question, bench.now());
     bench
         .registry
@@ -154,12 +164,12 @@ pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
         .pending_due(bench.now(), Busy::default(), 10)
         .await
         .unwrap();
-    let whereabouts = bench
+    let placement_sources = bench
         .registry
-        .whereabouts(&due[0], &placing.choice)
+        .placement_sources(&due[0], &placing.choice)
         .await
         .unwrap();
-    assert_eq!(whereabouts.begun(), Some(plan));
+    assert_eq!(placement_sources.begun(), Some(plan));
 }
 
 pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
@@ -167,8 +177,8 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
     bench.reside("d1", "far").await;
     let mut back = assign(&bench.registry, "d1").await;
     back.choice.hub = hub();
-    let (ticket, placing) = bench.begin("d1", hub().as_str()).await;
-    let (ticket, plan) = bench.plan(ticket, &placing, (true, false)).await;
+    let (handle, placing) = bench.begin("d1", hub().as_str()).await;
+    let (handle, plan) = bench.plan(handle, &placing, (true, false)).await;
     assert_eq!(plan.step(), PlanStep::Bring);
     let twin = InitialTwin::new(&object(json!({"a": 1})), &object(json!({"b": 2}))).unwrap();
     let carried = Carried {
@@ -179,12 +189,12 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
         reported: object(json!({"c": 3})),
         read_at: None,
     };
-    let placed = Placed {
+    let placed = CompletedPlacement {
         placing,
         plan,
         carried: Some(carried),
     };
-    let record = bench.settle(ticket, placed).await;
+    let record = bench.settle(handle, placed).await;
     assert_eq!(substatus(&record.state).as_str(), "deviceDataMigrated");
     let identity = registry::Identity::device(hub(), device("d1"));
     let here = bench.registry.twin(&identity).await.unwrap().twin;
@@ -200,8 +210,8 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
     );
 
     // And there again, while its twin changes: it is read again. The removal is no longer wanted.
-    let (ticket, placing) = bench.begin("d1", "far").await;
-    let (ticket, plan) = bench.plan(ticket, &placing, (true, false)).await;
+    let (handle, placing) = bench.begin("d1", "far").await;
+    let (handle, plan) = bench.plan(handle, &placing, (true, false)).await;
     let twin = bench.registry.twin(&identity).await.unwrap().twin;
     let carried = Carried {
         status: Status::Enabled,
@@ -211,7 +221,7 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
         reported: Map::new(),
         read_at: Some(twin.etag),
     };
-    let placed = Placed {
+    let placed = CompletedPlacement {
         placing,
         plan,
         carried: Some(carried),
@@ -224,12 +234,12 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
     let settled =
         bench
             .registry
-            .settle_placed(ticket.clone(), placed.clone(), failure, bench.now());
-    assert_eq!(settled.await.unwrap(), Settled::Stale);
+            .finish_placement(handle.clone(), placed.clone(), failure, bench.now());
+    assert_eq!(settled.await.unwrap(), PlacementOutcome::Stale);
     let mut placed = placed;
     let twin = bench.registry.twin(&identity).await.unwrap().twin;
     placed.carried.as_mut().unwrap().read_at = Some(twin.etag);
-    bench.settle(ticket, placed).await;
+    bench.settle(handle, placed).await;
     assert!(bench.registry.device(&hub(), &device("d1")).await.is_err());
     assert!(
         bench.remote_tasks().await.is_empty(),
@@ -239,8 +249,8 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
 
 pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: Bench) {
     bench.link(remote("far", "far.example", 1)).await;
-    let (ticket, placing) = bench.begin("d1", "far").await;
-    let (ticket, _) = bench.plan(ticket, &placing, (false, false)).await;
+    let (handle, placing) = bench.begin("d1", "far").await;
+    let (handle, _) = bench.plan(handle, &placing, (false, false)).await;
     let failed = RegistrationFailure {
         code: 503_000,
         message: "silent".to_owned(),
@@ -248,7 +258,7 @@ pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: 
     let note = registry::AllocationNote::of(&placing.choice);
     let ended = bench
         .registry
-        .give_up_pending(ticket, failed, note, bench.now());
+        .give_up_pending(handle, failed, note, bench.now());
     let record = ended.await.unwrap().unwrap();
     assert!(matches!(
         record.state,
@@ -260,16 +270,16 @@ pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: 
         (1, RemoteTaskKind::Remove)
     );
     // Until it is removed it counts as not there: whoever registers next gets a fresh one.
-    let (ticket, placing) = bench.begin("d1", "far").await;
-    let whereabouts = bench
+    let (handle, placing) = bench.begin("d1", "far").await;
+    let placement_sources = bench
         .registry
-        .whereabouts(&ticket, &placing.choice)
+        .placement_sources(&handle, &placing.choice)
         .await
         .unwrap();
-    assert_eq!(whereabouts.wanted.exists, Some(false));
+    assert_eq!(placement_sources.wanted.exists, Some(false));
     // Once that is planned, the removal is off, before anything is made.
     assert!(bench.registry.stands(&remote_tasks[0]).unwrap());
-    bench.plan(ticket, &placing, (false, false)).await;
+    bench.plan(handle, &placing, (false, false)).await;
     assert!(!bench.registry.stands(&remote_tasks[0]).unwrap());
     assert!(bench.remote_tasks().await.is_empty());
 }
@@ -280,7 +290,7 @@ pub(crate) async fn a_remote_device_is_not_taken_from_its_owner(bench: Bench) {
     let mut other = assign(&bench.registry, "d2").await;
     other.registrant.device_id = device("d1");
     other.choice.hub = name("far");
-    let question = Question::Place(Box::new(Placing {
+    let question = PendingStep::PlaceOnRemoteHub(Box::new(Placement {
         choice: other.choice.clone(),
         note: None,
     }));
@@ -295,7 +305,10 @@ pub(crate) async fn a_remote_device_is_not_taken_from_its_owner(bench: Bench) {
         .pending_due(bench.now(), Busy::default(), 10)
         .await
         .unwrap();
-    let found = bench.registry.whereabouts(&due[0], &other.choice).await;
+    let found = bench
+        .registry
+        .placement_sources(&due[0], &other.choice)
+        .await;
     assert!(
         matches!(found, Err(AssignError::DeviceTaken { .. })),
         "{found:?}"
@@ -367,8 +380,8 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     first.registrant.entry = enroll(registry, own.clone()).await;
     first.registrant.enrollment = EnrolledBy::Individual;
     first.choice.hub = name("far");
-    let (ticket, placing) = bench.begin_as(first).await;
-    let (ticket, plan) = bench.plan(ticket, &placing, (false, false)).await;
+    let (handle, placing) = bench.begin_as(first).await;
+    let (handle, plan) = bench.plan(handle, &placing, (false, false)).await;
     // 2. The enrollment is deleted, and what is under way with it. What may have been made is removed.
     let deleted = registry.delete_enrollment(&own, &IfMatch::Any, bench.now());
     deleted.await.unwrap();
@@ -382,25 +395,25 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     let second = assign(registry, "d1").await;
     let good = registry.assign(second, bench.now()).await.unwrap();
     // 4. The first attempt comes back, in every way in which it can.
-    let placed = Placed {
+    let placed = CompletedPlacement {
         placing: placing.clone(),
         plan: plan.clone(),
         carried: None,
     };
-    let settled = registry.settle_placed(ticket.clone(), placed, failure, bench.now());
-    assert_eq!(settled.await.unwrap(), Settled::Gone);
-    let kept = registry.keep_plan(ticket.clone(), plan, bench.now()).await;
+    let settled = registry.finish_placement(handle.clone(), placed, failure, bench.now());
+    assert_eq!(settled.await.unwrap(), PlacementOutcome::Gone);
+    let kept = registry.keep_plan(handle.clone(), plan, bench.now()).await;
     assert_eq!(kept.unwrap(), None);
     let note = registry::AllocationNote::of(&placing.choice);
     let chosen = placing.choice.clone();
     let settled =
-        registry.settle_pending(ticket.clone(), chosen, note.clone(), failure, bench.now());
+        registry.finish_pending(handle.clone(), chosen, note.clone(), failure, bench.now());
     assert_eq!(settled.await.unwrap(), None);
     let failed = RegistrationFailure {
         code: 503_000,
         message: "silent".to_owned(),
     };
-    let ended = registry.give_up_pending(ticket, failed, note, bench.now());
+    let ended = registry.give_up_pending(handle, failed, note, bench.now());
     assert_eq!(ended.await.unwrap(), None);
     assert!(bench.due().await.is_empty());
     let id = good.registration.registration_id.clone();
@@ -409,7 +422,7 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
 }
 
 /// D2: a ticket means one attempt, and none that was begun after that had ended.
-pub(crate) async fn a_ticket_of_an_attempt_that_ended_opens_no_other(bench: Bench) {
+pub(crate) async fn a_handle_of_an_attempt_that_ended_opens_no_other(bench: Bench) {
     let registry = &bench.registry;
     bench.link(remote("far", "far.example", 1)).await;
     let (old, placing) = bench.begin("d1", "far").await;

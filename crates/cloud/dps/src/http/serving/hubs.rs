@@ -47,7 +47,7 @@ pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
         }
         _ => registry.create_hub(name, host, operator.now()).await?,
     };
-    owner.hosts_covered().await;
+    owner.await_certificate_for_hosts().await;
     Ok(ok(&opened(&hub, &registry.served())))
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Repl
 }
 
 fn document(request: &Request<'_>, link: &LinkedHub) -> Result<LinkedHubDocument, ServiceFault> {
-    let health = request.operator.vitals().of(link);
+    let health = request.operator.hub_health().of(link);
     let failing = health.failing();
     let health = HubHealth {
         state: match health {

@@ -59,7 +59,7 @@ pub(super) async fn put(request: &Request<'_>, name: ServiceName) -> Result<Repl
             created.service()
         }
     };
-    owner.hosts_covered().await;
+    owner.await_certificate_for_hosts().await;
     Ok(ok(&opened(&service, server)))
 }
 

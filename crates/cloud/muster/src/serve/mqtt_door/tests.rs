@@ -73,7 +73,7 @@ pub async fn services(directory: &std::path::Path) -> (Registry, dps::Dps, hub::
     );
     let options = dps::DpsOptions {
         host,
-        hosts_covered: None,
+        await_certificate_for_hosts: None,
         device_issuers: Arc::new(ca::DeviceIssuers::at(directory)),
         outbound: Arc::new(OutboundClient::new(None, Guard::default(), false).unwrap()),
         clock,

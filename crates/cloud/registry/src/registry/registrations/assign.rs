@@ -322,7 +322,7 @@ impl AssignJob {
         let is_new = stored.is_none();
         let registrant = &self.assign.registrant;
         let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
-        // A row without a record is none that is gone on with: see `Ticket::stands`.
+        // A row without a record is none that is gone on with: see `PendingHandle::stands`.
         if !is_new {
             let id_scope = self.service.id_scope.as_str();
             let stays = Some(&decision.place);

@@ -7,7 +7,7 @@ use super::places::{find, is_remote, link, places, require_entry, require_owner}
 use super::told;
 use crate::error::StorageError;
 use crate::register::{Decision, DeviceStep, Place, Situation, decide};
-use crate::registration::{Assign, AssignError, Foreseen, ForeseenAt};
+use crate::registration::{Assign, AssignError, Preview, PreviewAt};
 use crate::registry::Registry;
 use crate::registry::rows::Rows;
 use crate::service::ProvisioningService;
@@ -29,17 +29,17 @@ impl Registry {
     ///
     /// # Errors
     /// See [`AssignError`]; never [`AssignError::NeedsRemoteHub`].
-    pub async fn foresee(&self, assign: &Assign) -> Result<Foreseen, AssignError> {
+    pub async fn preview(&self, assign: &Assign) -> Result<Preview, AssignError> {
         let service = self.service();
-        let foresee = |view: &View<'_>| {
+        let preview = |view: &View<'_>| {
             let (previous, place, at) = match judge(view, &service, assign) {
                 Err(AssignError::NeedsRemoteHub) => {
                     let (previous, wanted) = remote(view, &service, assign)?;
-                    (previous, wanted, ForeseenAt::NeedsRemoteHub)
+                    (previous, wanted, PreviewAt::NeedsRemoteHub)
                 }
                 judged => {
                     let judged = judged?;
-                    let at = ForeseenAt::Here {
+                    let at = PreviewAt::Here {
                         substatus: judged.decision.substatus,
                         creates_device: judged.decision.step == DeviceStep::Create,
                         stays_plain: judged.stays_plain,
@@ -53,14 +53,14 @@ impl Registry {
                 Ok((hub, rows.id("device id", place.device_id.try_into())?))
             };
             let (hub, device_id) = read(place)?;
-            Ok(Foreseen {
+            Ok(Preview {
                 hub,
                 device_id,
                 previous: previous.map(read).transpose()?,
                 at,
             })
         };
-        self.inner.store.read(|view| view.at_once(foresee))
+        self.inner.store.read(|view| view.at_once(preview))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
 use crate::pending::{AllocationNote, AllocationRecord, PendingRegistration};
-use crate::placing::Plan;
+use crate::placement::Plan;
 use crate::register::Place;
 use crate::registration::{
     Assign, AssignError, Choice, FailRegistration, Registrant, RegistrationFailure,
@@ -32,7 +32,7 @@ const LOST: DpsErrorCode = DpsErrorCode::InternalServerError;
 
 /// A registration under way as it was read: what is done with it holds only if nobody has changed it since.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ticket {
+pub struct PendingHandle {
     /// The service.
     pub id_scope: String,
     /// The registration id in lower case.
@@ -116,7 +116,7 @@ impl Registry {
         now: Timestamp,
         busy: Busy,
         limit: usize,
-    ) -> Result<Vec<Ticket>, StorageError> {
+    ) -> Result<Vec<PendingHandle>, StorageError> {
         let scan = move |view: &View<'_>| {
             let rows = Rows { file: view.file() };
             let destinations = Value::from(busy.destinations).to_string();
@@ -129,7 +129,7 @@ impl Registry {
         let mut due = Vec::new();
         for (pending, row) in self.inner.store.scan_shortly(scan).await? {
             match pending {
-                Ok(pending) => due.push(Ticket {
+                Ok(pending) => due.push(PendingHandle {
                     pending,
                     id_scope: row.id_scope,
                     folded: row.folded,
@@ -190,15 +190,15 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn settle_pending(
+    pub async fn finish_pending(
         &self,
-        ticket: Ticket,
+        handle: PendingHandle,
         choice: Choice,
         mut note: AllocationNote,
         as_failure: fn(&AssignError) -> RegistrationFailure,
         now: Timestamp,
     ) -> Result<Option<RegistrationRecord>, StorageError> {
-        let registrant = ticket.pending.registrant.clone();
+        let registrant = handle.pending.registrant.clone();
         let assign = Assign {
             registrant,
             // The note of the webhook says what was passed over.
@@ -208,7 +208,7 @@ impl Registry {
         let (current, served) = (self.service.clone(), self.inner.served.clone());
         let etag = etag::random(random(&*self.inner.entropy));
         let settle = move |tx: &Tx<'_>| {
-            if !ticket.stands(tx, now)? {
+            if !handle.stands(tx, now)? {
                 return Ok(None);
             }
             let service = served.service_in(tx, &current)?;
@@ -217,17 +217,17 @@ impl Registry {
                 Ok(assigned) => assigned.registration,
                 Err(AssignError::Storage(error)) => return Err(error),
                 Err(AssignError::NeedsRemoteHub) => {
-                    let next = ticket.pending.clone().placing(choice, note, now);
-                    ticket.rewrite(tx, &next)?;
+                    let next = handle.pending.clone().placing(choice, note, now);
+                    handle.rewrite(tx, &next)?;
                     return Ok(None);
                 }
                 Err(error) => {
                     let failure = as_failure(&error);
                     note.failure = Some(failure.message.clone());
-                    fail(tx, &service, ticket.failed(failure), &etag, now)?
+                    fail(tx, &service, handle.failed(failure), &etag, now)?
                 }
             };
-            ticket.write_note(tx, &note, now)?;
+            handle.write_note(tx, &note, now)?;
             Ok(Some(record))
         };
         self.inner.store.of_itself(settle).await
@@ -239,7 +239,7 @@ impl Registry {
     /// When the storage fails.
     pub async fn give_up_pending(
         &self,
-        ticket: Ticket,
+        handle: PendingHandle,
         failure: RegistrationFailure,
         note: AllocationNote,
         now: Timestamp,
@@ -247,11 +247,11 @@ impl Registry {
         let service = self.service();
         let etag = etag::random(random(&*self.inner.entropy));
         let give_up = move |tx: &Tx<'_>| {
-            if !ticket.stands(tx, now)? {
+            if !handle.stands(tx, now)? {
                 return Ok(None);
             }
-            let record = fail(tx, &service, ticket.failed(failure), &etag, now)?;
-            ticket.write_note(tx, &note, now)?;
+            let record = fail(tx, &service, handle.failed(failure), &etag, now)?;
+            handle.write_note(tx, &note, now)?;
             Ok::<_, StorageError>(Some(record))
         };
         self.inner.store.of_itself(give_up).await
@@ -263,13 +263,13 @@ impl Registry {
     /// When the storage fails.
     pub async fn postpone_pending(
         &self,
-        ticket: Ticket,
+        handle: PendingHandle,
         pending: PendingRegistration,
         now: Timestamp,
     ) -> Result<(), StorageError> {
         let postpone = move |tx: &Tx<'_>| {
-            if ticket.stands(tx, now)? {
-                ticket.rewrite(tx, &pending)?;
+            if handle.stands(tx, now)? {
+                handle.rewrite(tx, &pending)?;
             }
             Ok(())
         };
@@ -280,8 +280,8 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn is_as_before(&self, ticket: &Ticket) -> Result<bool, StorageError> {
-        self.inner.store.read(|view| ticket.is_current(view))
+    pub fn is_as_before(&self, handle: &PendingHandle) -> Result<bool, StorageError> {
+        self.inner.store.read(|view| handle.is_current(view))
     }
 
     /// What the latest custom allocations of a registration were asked and answered, the newest first.
@@ -316,7 +316,7 @@ impl Registry {
     }
 }
 
-impl Ticket {
+impl PendingHandle {
     /// What tells one try from another: also from one of the same registration id that was begun after this one had ended.
     #[must_use]
     pub fn version(&self) -> (i64, i64) {

@@ -7,15 +7,15 @@ use store::{IdentityRow, TwinRow, Tx, View};
 use wire::identity::Status;
 
 use super::assign::{AssignJob, Found};
-use super::pending::{Ticket, clean_up};
+use super::pending::{PendingHandle, clean_up};
 use super::places::{find, is_remote, link, places, require_entry, require_owner};
 use super::{fail, told};
 use crate::change::Change;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
-use crate::pending::Placing;
-use crate::placing::{Plan, PlanStep, Spot, Whereabouts};
+use crate::pending::Placement;
+use crate::placement::{LocatedDevice, PlacementSources, Plan, PlanStep};
 use crate::register::{DeviceStep, Place};
 use crate::registration::{
     Assign, AssignError, Choice, RegistrationFailure, RegistrationRecord, ReprovisionPolicy,
@@ -46,9 +46,9 @@ pub struct Carried {
 
 /// A device for which all is done at remote hubs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Placed {
+pub struct CompletedPlacement {
     /// What allocation decided.
-    pub placing: Placing,
+    pub placing: Placement,
     /// What was done.
     pub plan: Plan,
     /// What it brings along into this directory.
@@ -57,7 +57,7 @@ pub struct Placed {
 
 /// What became of a registration that was to be settled.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Settled {
+pub enum PlacementOutcome {
     /// It is over.
     Over(Box<RegistrationRecord>),
     /// The device of before has changed since it was read: it has to be read again.
@@ -71,37 +71,37 @@ impl Registry {
     ///
     /// # Errors
     /// When its hub is not linked, the device is another registration's, or the storage fails.
-    pub async fn whereabouts(
+    pub async fn placement_sources(
         &self,
-        ticket: &Ticket,
+        handle: &PendingHandle,
         choice: &Choice,
-    ) -> Result<Whereabouts, AssignError> {
-        let (service, ticket) = (self.service(), ticket.clone());
-        let assign = ticket.assign(choice);
+    ) -> Result<PlacementSources, AssignError> {
+        let (service, handle) = (self.service(), handle.clone());
+        let assign = handle.assign(choice);
         let find = move |view: &View<'_>| {
             let registrant = &assign.registrant;
             require_entry(view, service.id_scope.as_str(), registrant)?;
-            let stored = view.registration(service.id_scope.as_str(), &ticket.folded)?;
+            let stored = view.registration(service.id_scope.as_str(), &handle.folded)?;
             let (previous, wanted) = places(&service, &assign, stored.as_ref());
             require_owner(view, &service, &assign, &wanted)?;
             let previous = previous
-                .map(|place| spot(view, &service, &place))
+                .map(|place| located(view, &service, &place))
                 .transpose();
             let mut previous = previous?.flatten();
             let unknown = || AssignError::UnknownHub(assign.choice.hub.clone());
-            let wanted = spot(view, &service, &wanted)?.ok_or_else(unknown)?;
+            let wanted = located(view, &service, &wanted)?.ok_or_else(unknown)?;
             if let Some(left) = previous.as_mut().filter(|left| **left != wanted)
                 && registrant.policy == ReprovisionPolicy::ResetData
             {
                 // Nothing is taken from it, so that its hub need not answer. It is removed there should it exist.
                 left.exists = left.exists.or(Some(true));
             }
-            Ok(Whereabouts {
+            Ok(PlacementSources {
                 previous,
                 wanted,
                 policy: registrant.policy,
                 told: stored.as_ref().and_then(told),
-                plan: ticket.pending.plan.clone(),
+                plan: handle.pending.plan.clone(),
             })
         };
         self.inner.store.scan_shortly(find).await
@@ -113,21 +113,21 @@ impl Registry {
     /// When the storage fails.
     pub async fn keep_plan(
         &self,
-        ticket: Ticket,
+        handle: PendingHandle,
         plan: Plan,
         now: Timestamp,
-    ) -> Result<Option<Ticket>, StorageError> {
+    ) -> Result<Option<PendingHandle>, StorageError> {
         let keep = move |tx: &Tx<'_>| {
-            if !ticket.stands(tx, now)? {
+            if !handle.stands(tx, now)? {
                 return Ok(None);
             }
-            let mut pending = ticket.pending.clone();
+            let mut pending = handle.pending.clone();
             let before = pending.plan.replace(plan.clone());
             let place = &plan.decision.place;
             clean_up(tx, before.as_ref(), Some(place), now)?;
             // Before anything is done there: what is made from now on is not what was to be removed.
             tx.cancel_removal(&place.hub, &place.device_id)?;
-            Ok::<_, StorageError>(Some(ticket.rewrite(tx, &pending)?))
+            Ok::<_, StorageError>(Some(handle.rewrite(tx, &pending)?))
         };
         self.inner.store.of_itself(keep).await
     }
@@ -137,54 +137,54 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn settle_placed(
+    pub async fn finish_placement(
         &self,
-        ticket: Ticket,
-        placed: Placed,
+        handle: PendingHandle,
+        placed: CompletedPlacement,
         as_failure: fn(&AssignError) -> RegistrationFailure,
         now: Timestamp,
-    ) -> Result<Settled, StorageError> {
-        let Placed {
+    ) -> Result<PlacementOutcome, StorageError> {
+        let CompletedPlacement {
             placing,
             plan,
             carried,
         } = placed;
-        let mut job = self.assign_job(ticket.assign(&placing.choice), now);
+        let mut job = self.assign_job(handle.assign(&placing.choice), now);
         let (current, served) = (self.service.clone(), self.inner.served.clone());
         let etag = etag::random(random(&*self.inner.entropy));
         let told = placing.told();
         let settle = move |tx: &Tx<'_>| {
-            if !ticket.stands(tx, now)? {
-                return Ok(Settled::Gone);
+            if !handle.stands(tx, now)? {
+                return Ok(PlacementOutcome::Gone);
             }
             if let (Some(carried), Some(previous)) = (&carried, &plan.previous)
                 && carried.is_stale(tx, previous)?
             {
-                return Ok(Settled::Stale);
+                return Ok(PlacementOutcome::Stale);
             }
             let service = served.service_in(tx, &current)?;
             job.service = service.clone();
-            let (record, note) = match job.run_placed(tx, &plan, carried.as_ref()) {
+            let (record, note) = match job.run_placement(tx, &plan, carried.as_ref()) {
                 Ok(record) => (record, told),
                 Err(AssignError::Storage(error)) => return Err(error),
                 Err(error) => {
                     let failure = as_failure(&error);
                     let mut note = told.unwrap_or_default();
                     note.failure = Some(failure.message.clone());
-                    let failed = fail(tx, &service, ticket.failed(failure), &etag, now)?;
+                    let failed = fail(tx, &service, handle.failed(failure), &etag, now)?;
                     (failed, Some(note))
                 }
             };
             if let Some(note) = note {
-                ticket.write_note(tx, &note, now)?;
+                handle.write_note(tx, &note, now)?;
             }
-            Ok(Settled::Over(Box::new(record)))
+            Ok(PlacementOutcome::Over(Box::new(record)))
         };
         self.inner.store.of_itself(settle).await
     }
 }
 
-impl Ticket {
+impl PendingHandle {
     fn assign(&self, choice: &Choice) -> Assign {
         Assign {
             registrant: self.pending.registrant.clone(),
@@ -193,11 +193,11 @@ impl Ticket {
     }
 }
 
-fn spot(
+fn located(
     view: &View<'_>,
     service: &ProvisioningService,
     place: &Place,
-) -> Result<Option<Spot>, StorageError> {
+) -> Result<Option<LocatedDevice>, StorageError> {
     let Some(hub) = link(service, place) else {
         return Ok(None);
     };
@@ -212,7 +212,7 @@ fn spot(
         false => Some(find(view, place)?.is_some()),
     };
     let rows = Rows { file: view.file() };
-    Ok(Some(Spot {
+    Ok(Some(LocatedDevice {
         hub: hub.clone(),
         device_id: rows.id("device id", DeviceId::parse(&place.device_id))?,
         exists,
@@ -239,7 +239,7 @@ impl Carried {
 
 impl AssignJob {
     /// What is left to do when all is done elsewhere. Checks come before the first write.
-    fn run_placed(
+    fn run_placement(
         self,
         tx: &Tx<'_>,
         plan: &Plan,

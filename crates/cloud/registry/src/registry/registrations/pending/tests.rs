@@ -68,12 +68,12 @@ fn waiting() -> String {
         payload: None,
         passed_over: Vec::new(),
     };
-    let placing = crate::pending::Placing { choice, note: None };
-    let question = crate::pending::Question::Place(Box::new(placing));
+    let placing = crate::pending::Placement { choice, note: None };
+    let question = crate::pending::PendingStep::PlaceOnRemoteHub(Box::new(placing));
     serde_json::to_string(&PendingRegistration::new(registrant, question, now())).unwrap()
 }
 
-async fn due(registry: &Registry) -> Vec<Ticket> {
+async fn due(registry: &Registry) -> Vec<PendingHandle> {
     let due = registry.pending_due(now(), Busy::default(), 10);
     due.await.unwrap()
 }
@@ -84,13 +84,13 @@ async fn a_row_that_no_record_waits_for_ends_without_a_word_in_the_record() {
     let directory = tempfile::tempdir().unwrap();
     let registry = open(directory.path()).await;
     leave(&registry, waiting(), "assigned").await;
-    let ticket = due(&registry).await.pop().unwrap();
+    let handle = due(&registry).await.pop().unwrap();
     let failure = RegistrationFailure {
         code: 503_000,
         message: "silent".to_owned(),
     };
     let note = AllocationNote::default();
-    let ended = registry.give_up_pending(ticket, failure, note, now());
+    let ended = registry.give_up_pending(handle, failure, note, now());
     assert_eq!(ended.await.unwrap(), None);
     assert!(due(&registry).await.is_empty());
     let id = RegistrationId::parse("d1").unwrap();

@@ -10,7 +10,7 @@ use crate::service::LinkedHub;
 
 /// A place with the hub that it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spot {
+pub struct LocatedDevice {
     /// The hub.
     pub hub: LinkedHub,
     /// The device.
@@ -19,7 +19,7 @@ pub struct Spot {
     pub exists: Option<bool>,
 }
 
-impl Spot {
+impl LocatedDevice {
     fn place(&self) -> Place {
         Place {
             hub: self.hub.name.to_string(),
@@ -30,23 +30,23 @@ impl Spot {
 
 /// Where a device is, and where it shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Whereabouts {
+pub struct PlacementSources {
     /// Where its registration is assigned to.
-    pub previous: Option<Spot>,
+    pub previous: Option<LocatedDevice>,
     /// Where it shall be.
-    pub wanted: Spot,
+    pub wanted: LocatedDevice,
     pub(crate) policy: ReprovisionPolicy,
     /// What the device was told of the assignment that stands.
     pub(crate) told: Option<Substatus>,
     pub(crate) plan: Option<Plan>,
 }
 
-impl Whereabouts {
+impl PlacementSources {
     /// The plan that has been begun for the same way.
     #[must_use]
     pub fn begun(&self) -> Option<Plan> {
         let is_this = |plan: &&Plan| {
-            plan.previous == self.previous.as_ref().map(Spot::place)
+            plan.previous == self.previous.as_ref().map(LocatedDevice::place)
                 && plan.decision.place == self.wanted.place()
         };
         self.plan.as_ref().filter(is_this).cloned()
@@ -55,7 +55,7 @@ impl Whereabouts {
     /// Decides, now that it is known which of both devices exist.
     #[must_use]
     pub fn decide(&self, previous_exists: bool, wanted_exists: bool) -> Plan {
-        let previous = self.previous.as_ref().map(Spot::place);
+        let previous = self.previous.as_ref().map(LocatedDevice::place);
         let situation = Situation {
             previous: previous.as_ref(),
             previous_exists,
@@ -173,8 +173,8 @@ mod tests {
     use super::*;
     use crate::service::HubReach;
 
-    fn spot(hub: &str) -> Spot {
-        Spot {
+    fn located(hub: &str) -> LocatedDevice {
+        LocatedDevice {
             hub: LinkedHub {
                 name: hub.parse().unwrap(),
                 host: HubHost::parse(&format!("{hub}.example")).unwrap(),
@@ -189,10 +189,14 @@ mod tests {
         }
     }
 
-    fn whereabouts(previous: Option<&str>, wanted: &str, plan: Option<Plan>) -> Whereabouts {
-        Whereabouts {
-            previous: previous.map(spot),
-            wanted: spot(wanted),
+    fn placement_sources(
+        previous: Option<&str>,
+        wanted: &str,
+        plan: Option<Plan>,
+    ) -> PlacementSources {
+        PlacementSources {
+            previous: previous.map(located),
+            wanted: located(wanted),
             policy: ReprovisionPolicy::MigrateData,
             told: None,
             plan,
@@ -201,9 +205,9 @@ mod tests {
 
     #[test]
     fn what_was_made_by_a_plan_is_not_somebody_elses_the_next_time() {
-        let plan = whereabouts(Some("a"), "b", None).decide(true, false);
+        let plan = placement_sources(Some("a"), "b", None).decide(true, false);
         assert_eq!(plan.step(), PlanStep::Bring);
-        let again = whereabouts(Some("a"), "b", Some(plan.clone()));
+        let again = placement_sources(Some("a"), "b", Some(plan.clone()));
         assert_eq!(again.begun(), Some(plan.clone()));
         // Without it the data would be lost.
         assert_eq!(again.decide(true, true).step(), PlanStep::Refresh);
@@ -213,10 +217,13 @@ mod tests {
 
     #[test]
     fn a_plan_for_another_way_is_not_gone_on_with() {
-        let plan = whereabouts(None, "a", None).decide(false, false);
-        assert_eq!(whereabouts(None, "b", Some(plan.clone())).begun(), None);
+        let plan = placement_sources(None, "a", None).decide(false, false);
         assert_eq!(
-            whereabouts(Some("b"), "a", Some(plan.clone())).begun(),
+            placement_sources(None, "b", Some(plan.clone())).begun(),
+            None
+        );
+        assert_eq!(
+            placement_sources(Some("b"), "a", Some(plan.clone())).begun(),
             None
         );
         assert_eq!(plan.made().unwrap().hub, "a");
@@ -224,9 +231,9 @@ mod tests {
 
     #[test]
     fn only_what_a_plan_made_is_its_to_take_back() {
-        let first = whereabouts(None, "a", None);
+        let first = placement_sources(None, "a", None);
         assert_eq!(first.decide(false, true).made(), None, "it was there");
-        let same = whereabouts(Some("a"), "a", None);
+        let same = placement_sources(Some("a"), "a", None);
         assert_eq!(same.decide(false, false).made(), None, "it is assigned");
     }
 }
