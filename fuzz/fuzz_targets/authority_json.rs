@@ -4,12 +4,12 @@
 use ids::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use pki::Certificate;
-use wire::authority::{AuthorityRequest, VerifyRequest};
+use wire::ca_certificate::{CaCertificateRequest, VerifyRequest};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(body) = wire::lenient::parse(data) {
         let verify = VerifyRequest::parse(&body);
-        if let Ok(request) = AuthorityRequest::parse(&body) {
+        if let Ok(request) = CaCertificateRequest::parse(&body) {
             // Whatever can be uploaded can be shown as proof, and is refused there for what it says.
             assert_eq!(verify.map(|v| v.certificate).ok(), Some(request.certificate));
         }

@@ -171,7 +171,7 @@ impl Judge<'_> {
             attestation: resolved.kind,
             document: stored_form(&document)?,
             certificates: resolved.certificates,
-            authorities: resolved.authorities,
+            ca_certificates: resolved.ca_certificates,
             resources,
         })
     }
@@ -197,7 +197,7 @@ impl Judge<'_> {
             attestation: resolved.kind,
             document: stored_form(&document)?,
             certificates: resolved.certificates,
-            authorities: resolved.authorities,
+            ca_certificates: resolved.ca_certificates,
             resources,
         })
     }

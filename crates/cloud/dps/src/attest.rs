@@ -164,7 +164,7 @@ fn individually(
             x509::by_leaf(chain, leaves, now).map(Proof::Leaf)
         }
         (Attestation::Anchors(anchors), Evidence::Certificate(chain)) => {
-            x509::by_authority(chain, anchors, issuers, now).map(Proof::Leaf)
+            x509::by_ca_certificate(chain, anchors, issuers, now).map(Proof::Leaf)
         }
         (Attestation::Keys(keys), Evidence::Token(token)) => {
             symmetric_key::by_own_keys(claim, token, keys, now).map(Proof::Keys)

@@ -12,7 +12,7 @@ use wire::sas::SasError;
 use crate::admin::AdminError;
 use crate::admission::Throttled;
 use crate::attest::Challenge;
-use crate::authority::AuthorityFault;
+use crate::ca_certificate::CaCertificateFault;
 use crate::enrollment::BadRecord;
 use crate::issue::IssueFault;
 use crate::refusal::{NotProven, Refusal, with_causes};
@@ -111,7 +111,7 @@ pub enum ServiceFault {
     Serving(#[from] ServingFault),
     /// A CA certificate is not written, verified or deleted.
     #[error(transparent)]
-    Authority(#[from] AuthorityFault),
+    CaCertificate(#[from] CaCertificateFault),
     /// An issuer or a trust bundle is not written or deleted.
     #[error(transparent)]
     Resource(#[from] ResourceFault),
@@ -219,7 +219,7 @@ impl ServiceFault {
             Self::Registration(RegistrationError::Blocked(_)) => Code::RegistrationStatusConflict,
             Self::Registration(_) => Code::PreconditionFailed,
             Self::Serving(fault) => fault.code(),
-            Self::Authority(fault) => fault.code(),
+            Self::CaCertificate(fault) => fault.code(),
             Self::Resource(fault) => fault.code(),
             Self::Path(_)
             | Self::NoApiVersion
@@ -244,8 +244,8 @@ impl ServiceFault {
                 "Internal server error".to_owned()
             }
             Self::Serving(fault) if fault.is_ours() => "Internal server error".to_owned(),
-            Self::Authority(fault) if fault.is_ours() => "Internal server error".to_owned(),
-            Self::Authority(fault) => with_causes(fault),
+            Self::CaCertificate(fault) if fault.is_ours() => "Internal server error".to_owned(),
+            Self::CaCertificate(fault) => with_causes(fault),
             Self::Resource(fault) if fault.is_ours() => "Internal server error".to_owned(),
             Self::Resource(fault) => with_causes(fault),
             other => other.to_string(),
@@ -282,7 +282,7 @@ impl ServiceFault {
             }
             Self::Resource(fault) if fault.is_ours() => self.log_failure(request_id),
             Self::Serving(fault) if fault.is_ours() => self.log_failure(request_id),
-            Self::Authority(fault) if fault.is_ours() => self.log_failure(request_id),
+            Self::CaCertificate(fault) if fault.is_ours() => self.log_failure(request_id),
             other => tracing::info!(
                 request.id = request_id,
                 error.code = other.code().code(),
@@ -312,8 +312,8 @@ fn enrollment_code(error: &EnrollmentError) -> DpsErrorCode {
         EnrollmentError::Exists(key) | EnrollmentError::Blocked { key } => conflict(key),
         EnrollmentError::CertificateTaken { other, .. } => conflict(other),
         EnrollmentError::PreconditionFailed(_) => DpsErrorCode::PreconditionFailed,
-        EnrollmentError::NoAuthority(_)
-        | EnrollmentError::AuthorityNotVerified(_)
+        EnrollmentError::NoCaCertificate(_)
+        | EnrollmentError::CaCertificateNotVerified(_)
         | EnrollmentError::TooManyKeyed(_)
         | EnrollmentError::NoResource(_) => DpsErrorCode::ArgumentInvalid,
         EnrollmentError::Storage(_) => DpsErrorCode::InternalServerError,

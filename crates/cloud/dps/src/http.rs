@@ -20,10 +20,10 @@ use crate::attest::Challenge;
 use crate::error::ServiceFault;
 
 mod audit;
-mod authorities;
 mod authorize;
 mod blocks;
 mod bulk;
+mod ca_certificates;
 mod device;
 mod enrollments;
 mod query_text;
@@ -113,7 +113,7 @@ async fn answer_operator(
         OperatorCall::ReadRegistration(id) => registrations::read(dps, request, id?).await,
         OperatorCall::DeleteRegistration(id) => registrations::delete(dps, request, id?).await,
         OperatorCall::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
-        OperatorCall::Authorities(call) => authorities::answer(dps, request, call).await,
+        OperatorCall::CaCertificates(call) => ca_certificates::answer(dps, request, call).await,
         OperatorCall::Resources(call) => resources::answer(dps, request, call).await,
         OperatorCall::Serving(call) => serving::answer(dps, request, call).await,
         OperatorCall::Audit => audit::list(dps, request).await,

@@ -130,7 +130,7 @@ pub fn issue(
     let days = issuer.profile.validity_days;
     let chain = deps
         .device_issuers
-        .issue(&issuer.authority, &proven, days, now)
+        .issue(&issuer.ca_certificate, &proven, days, now)
         .map_err(|source| IssueFault::Issuer {
             name: issuer.name.to_string(),
             registration_id: device.registration_id().to_string(),

@@ -39,7 +39,7 @@ mod refusal;
 mod refused;
 
 mod admin;
-mod authority;
+mod ca_certificate;
 mod resource;
 mod serving;
 mod tenants;

@@ -76,12 +76,12 @@ pub enum RefusalReason {
     #[error(
         "the chain leads to CA certificate {0}, which is not verified; prove possession of its key, or upload it as verified"
     )]
-    AuthorityNotVerified(CertificateName),
+    CaCertificateNotVerified(CertificateName),
     /// The CA certificate that the entry refers to was deleted.
     #[error(
         "the chain leads to CA certificate {0}, which was deleted while this enrollment refers to it; select another one there"
     )]
-    AuthorityDeleted(CertificateName),
+    CaCertificateDeleted(CertificateName),
     /// The enrollment wants another kind of proof.
     #[error(
         "the device showed {shown}, and its individual enrollment wants {enrolled}; change the device's attestation or the enrollment's"
@@ -129,8 +129,8 @@ impl RefusalReason {
             Self::Blocked(_) => "device_blocked",
             Self::NotPinned => "leaf_not_pinned",
             Self::IntermediateNotShown { .. } => "intermediate_not_presented",
-            Self::AuthorityNotVerified(_) => "authority_not_verified",
-            Self::AuthorityDeleted(_) => "authority_deleted",
+            Self::CaCertificateNotVerified(_) => "authority_not_verified",
+            Self::CaCertificateDeleted(_) => "authority_deleted",
             Self::Chain(error) => error.code(),
         }
     }

@@ -123,7 +123,7 @@ pub fn keep(
     let first = chain.first().ok_or(PemError::NoCertificate)?;
     Ok(IssuerDraft {
         name,
-        authority: first.sha256(),
+        ca_certificate: first.sha256(),
         chain: chain.iter().map(Certificate::to_pem).collect(),
         profile: request.profile,
     })

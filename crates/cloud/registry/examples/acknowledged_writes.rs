@@ -51,7 +51,7 @@ async fn enroll(registry: &Registry) -> Result<Etag, Failure> {
         attestation: AttestationKind::X509,
         document: serde_json::json!({}),
         certificates: Vec::new(),
-        authorities: Vec::new(),
+        ca_certificates: Vec::new(),
         resources: Default::default(),
     };
     let if_match = match registry.enrollment(&key).await? {

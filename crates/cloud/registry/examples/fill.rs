@@ -92,7 +92,7 @@ async fn device(registry: &Registry, number: usize) -> Outcome {
             "initialTwin": {"tags": twin, "properties": {"desired": {}}},
         }),
         certificates: Vec::new(),
-        authorities: Vec::new(),
+        ca_certificates: Vec::new(),
         resources: Default::default(),
     };
     let entry = registry

@@ -2,7 +2,7 @@ use ids::{CertificateName, EnrollmentId, Etag, RegistrationId, Thumbprint, Times
 use serde_json::Value;
 
 use crate::StorageError;
-use crate::authority::AuthorityStanding;
+use crate::ca_certificate::CaCertificateState;
 use crate::resource::{EnrolledResources, ResourceName};
 
 /// The two kinds of enrollment entries.
@@ -80,13 +80,13 @@ pub struct EnrolledCertificate {
 
 /// An authority that an entry refers to, as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnrolledAuthority {
+pub struct EnrolledCaCertificate {
     /// Primary or secondary.
     pub slot: CertificateSlot,
     /// Its name.
     pub name: CertificateName,
     /// Whether it may vouch for devices.
-    pub standing: AuthorityStanding,
+    pub standing: CaCertificateState,
     /// Its certificate.
     pub der: Vec<u8>,
 }
@@ -130,7 +130,7 @@ pub struct EnrollmentDraft {
     /// Its certificates: what it is found by. One certificate belongs to one entry of a service.
     pub certificates: Vec<EnrolledCertificate>,
     /// The authorities that it refers to. A group has them for itself.
-    pub authorities: Vec<(CertificateSlot, CertificateName)>,
+    pub ca_certificates: Vec<(CertificateSlot, CertificateName)>,
     /// The issuer and the trust bundle that it names.
     pub resources: EnrolledResources,
 }
@@ -153,7 +153,7 @@ pub struct EnrollmentRecord {
     /// Its certificates.
     pub certificates: Vec<EnrolledCertificate>,
     /// The authorities that it refers to.
-    pub authorities: Vec<EnrolledAuthority>,
+    pub ca_certificates: Vec<EnrolledCaCertificate>,
     /// When it was created.
     pub created: Timestamp,
     /// When it was last written.
@@ -200,12 +200,12 @@ pub enum EnrollmentError {
     },
     /// It refers to an authority that is not there. DPS answers 400.
     #[error("there is no CA certificate {0}; upload it first")]
-    NoAuthority(CertificateName),
+    NoCaCertificate(CertificateName),
     /// It refers to an authority that may not vouch for anybody yet. DPS answers 400.
     #[error(
         "CA certificate {0} is not verified, so that no device could be let in by it; prove possession of its key, or upload it as verified"
     )]
-    AuthorityNotVerified(CertificateName),
+    CaCertificateNotVerified(CertificateName),
     /// It names an issuer or a trust bundle that is not there. DPS answers 400.
     #[error("{0} does not exist; make it first")]
     NoResource(ResourceName),

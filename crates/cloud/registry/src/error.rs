@@ -55,7 +55,7 @@ macro_rules! from_store {
 }
 
 from_store!(
-    crate::authority::AuthorityError,
+    crate::ca_certificate::CaCertificateError,
     crate::enrollment::EnrollmentError,
     crate::registration::AssignError,
     crate::registration::RegistrationError,

@@ -15,7 +15,7 @@ mod precondition;
 
 mod service;
 
-mod authority;
+mod ca_certificate;
 mod detail;
 mod enrollment;
 mod pending;
@@ -38,8 +38,8 @@ mod event;
 mod registry;
 
 pub use actor::{Actor, ClientAddress, OnProof};
-pub use authority::{
-    AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
+pub use ca_certificate::{
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
     VerificationCode,
 };
 pub use change::{Change, Watcher};
@@ -49,7 +49,7 @@ pub use deployment::{
 };
 pub use detail::Detail;
 pub use enrollment::{
-    AttestationKind, CertificateSlot, EnrolledAuthority, EnrolledCertificate, EnrollmentDraft,
+    AttestationKind, CertificateSlot, EnrolledCaCertificate, EnrolledCertificate, EnrollmentDraft,
     EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
 };
 pub use entropy::{Entropy, SystemEntropy};
@@ -73,7 +73,7 @@ pub use registration::{
 };
 pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, BLOCKED, Block, BlockError,
-    Busy, Carried, CompletedPlacement, Init, LastSeen, ListError, MAX_AUTHORITIES,
+    Busy, Carried, CompletedPlacement, Init, LastSeen, ListError, MAX_CA_CERTIFICATES,
     MAX_CONFIGURATIONS, MAX_HUBS, MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_MODULES, MAX_POLICIES,
     MAX_RESOURCES, MAX_SERVICES, PendingHandle, PlacementOutcome, Registry, Renamed, Retention,
     TelemetryLimits, TelemetryRetention,

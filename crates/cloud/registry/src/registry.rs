@@ -24,8 +24,8 @@ mod hubs;
 mod policies;
 mod services;
 
-mod authorities;
 mod blocks;
+mod ca_certificates;
 mod enrollments;
 mod groups;
 mod references;
@@ -80,7 +80,7 @@ pub(crate) const MAX_FORMER_HOSTS: usize = 100;
 /// Most provisioning services of a data directory.
 pub const MAX_SERVICES: usize = 100;
 /// Most CA certificates uploaded to a provisioning service.
-pub const MAX_AUTHORITIES: usize = 25;
+pub const MAX_CA_CERTIFICATES: usize = 25;
 /// Most issuers of device certificates, and most trust bundles, of a provisioning service.
 pub const MAX_RESOURCES: usize = 25;
 /// Most enrollment groups with symmetric keys of a provisioning service: a token names none, so that all of them are tried.

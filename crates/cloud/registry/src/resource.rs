@@ -39,7 +39,7 @@ pub struct IssuerDraft {
     /// Its name.
     pub name: IssuerName,
     /// SHA-256 of its CA certificate.
-    pub authority: Thumbprint,
+    pub ca_certificate: Thumbprint,
     /// Its CA certificate and those above it, PEM.
     pub chain: String,
     /// What its certificates are like.
@@ -52,7 +52,7 @@ pub struct IssuerRecord {
     /// Its name as spelled.
     pub name: IssuerName,
     /// SHA-256 of its CA certificate.
-    pub authority: Thumbprint,
+    pub ca_certificate: Thumbprint,
     /// Its CA certificate and those above it, PEM.
     pub chain: String,
     /// What its certificates are like.
@@ -69,7 +69,7 @@ pub struct IssuerRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeletedIssuer {
     /// SHA-256 of its CA certificate.
-    pub authority: Thumbprint,
+    pub ca_certificate: Thumbprint,
     /// Whether another issuer has the same CA, so that its key is still needed.
     pub is_shared: bool,
 }

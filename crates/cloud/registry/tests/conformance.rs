@@ -7,8 +7,8 @@
 
 #[path = "conformance/acts.rs"]
 mod acts;
-#[path = "conformance/authorities.rs"]
-mod authorities;
+#[path = "conformance/ca_certificates.rs"]
+mod ca_certificates;
 #[path = "conformance/deployments.rs"]
 mod deployments;
 #[path = "conformance/enrollments.rs"]
@@ -183,11 +183,11 @@ promises!(embedded:
         policies_are_made_rolled_and_deleted,
         ports_follow_the_first_hub,
     },
-    authorities::{
-        an_authority_is_uploaded_changed_and_deleted,
+    ca_certificates::{
+        a_ca_certificate_is_uploaded_changed_and_deleted,
         one_ca_certificate_has_one_name,
         a_code_proves_possession_once,
-        a_service_keeps_so_many_authorities,
+        a_service_keeps_so_many_ca_certificates,
     },
     enrollments::{
         an_entry_is_created_changed_and_deleted,
@@ -198,10 +198,10 @@ promises!(embedded:
         pages_are_in_order_and_complete,
     },
     references::{
-        references_are_to_verified_authorities,
-        a_group_has_its_authority_for_itself,
+        references_are_to_verified_ca_certificates,
+        a_group_has_its_ca_certificate_for_itself,
         what_is_relied_on_stays_verified_or_is_withdrawn,
-        a_withdrawn_authority_is_forgotten_with_its_last_reference,
+        a_withdrawn_ca_certificate_is_forgotten_with_its_last_reference,
     },
     registrations::{
         a_first_registration_makes_everything,

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use crate::{AuthorityRow, StoreError, Tx, View, authorities};
+use crate::{CaCertificateRow, StoreError, Tx, View, ca_certificates};
 
 /// Row id and etag of an entry.
 type Version = (i64, String);
@@ -17,7 +17,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn group_of_authority(
+    pub fn group_of_ca_certificate(
         &self,
         id_scope: &str,
         thumbprint: &[u8; 32],
@@ -52,16 +52,16 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn authorities_of_entry(
+    pub fn ca_certificates_of_entry(
         &self,
         enrollment: i64,
-    ) -> Result<Vec<(String, AuthorityRow)>, StoreError> {
+    ) -> Result<Vec<(String, CaCertificateRow)>, StoreError> {
         let sql = "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing, a.code, a.code_expires,
                           a.etag, a.created, a.updated, r.slot
                    FROM enrollment_authorities AS r JOIN certificate_authorities AS a ON a.id = r.authority
                    WHERE r.enrollment = ?1 ORDER BY r.slot";
         self.all(sql, [enrollment], |row| {
-            Ok((row.get(12)?, authorities::read(row)?))
+            Ok((row.get(12)?, ca_certificates::read(row)?))
         })
     }
 
@@ -69,14 +69,14 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn other_group_of_authority(
+    pub fn other_group_of_ca_certificate(
         &self,
-        authority: i64,
+        ca_certificate: i64,
         enrollment: i64,
     ) -> Result<Option<i64>, StoreError> {
         let sql = "SELECT e.id FROM enrollment_authorities AS r JOIN enrollments AS e ON e.id = r.enrollment
                    WHERE r.authority = ?1 AND e.id <> ?2 AND e.kind = 'group' LIMIT 1";
-        self.one(sql, [authority, enrollment], |row| row.get(0))
+        self.one(sql, [ca_certificate, enrollment], |row| row.get(0))
     }
 }
 
@@ -85,10 +85,10 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn replace_authorities(
+    pub fn replace_ca_certificates(
         &self,
         enrollment: i64,
-        authorities: &[(&str, i64)],
+        ca_certificates: &[(&str, i64)],
     ) -> Result<(), StoreError> {
         self.bump_group_generation();
         self.run(
@@ -97,17 +97,19 @@ impl Tx<'_> {
         )?;
         let sql =
             "INSERT INTO enrollment_authorities (enrollment, slot, authority) VALUES (?1, ?2, ?3)";
-        authorities.iter().try_for_each(|(slot, authority)| {
-            self.run(sql, params![enrollment, slot, authority])
-                .map(drop)
-        })
+        ca_certificates
+            .iter()
+            .try_for_each(|(slot, ca_certificate)| {
+                self.run(sql, params![enrollment, slot, ca_certificate])
+                    .map(drop)
+            })
     }
 
     /// Forgets withdrawn authorities to which nobody refers any more.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn forget_withdrawn_authorities(&self, id_scope: &str) -> Result<(), StoreError> {
+    pub fn forget_withdrawn_ca_certificates(&self, id_scope: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM certificate_authorities WHERE id_scope = ?1 AND standing = 'withdrawn'
                    AND NOT EXISTS (SELECT 1 FROM enrollment_authorities AS r WHERE r.authority = certificate_authorities.id)";
         if self.run(sql, [id_scope])? > 0 {

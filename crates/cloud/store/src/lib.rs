@@ -16,8 +16,8 @@ mod store;
 mod writer;
 
 mod anchors;
-mod authorities;
 mod blocks;
+mod ca_certificates;
 mod configurations;
 mod enrollments;
 mod former_hosts;
@@ -35,8 +35,8 @@ mod twins;
 pub mod audit;
 pub mod log;
 
-pub use authorities::AuthorityRow;
 pub use blocks::BlockedRow;
+pub use ca_certificates::CaCertificateRow;
 pub use configurations::ConfigurationRow;
 pub use connection::{PageRows, Tx, View};
 pub use directory::DataDirectory;

@@ -15,7 +15,7 @@ pub mod topic;
 pub mod username;
 
 pub mod allocation;
-pub mod authority;
+pub mod ca_certificate;
 pub mod dps;
 pub mod enrollment;
 pub mod issuing;

@@ -19,7 +19,7 @@ pub(super) struct ResolvedAttestation {
     pub(super) kind: AttestationKind,
     pub(super) document: Attestation,
     pub(super) certificates: Vec<EnrolledCertificate>,
-    pub(super) authorities: Vec<(CertificateSlot, CertificateName)>,
+    pub(super) ca_certificates: Vec<(CertificateSlot, CertificateName)>,
 }
 
 /// Judges how devices shall prove themselves.
@@ -54,7 +54,7 @@ pub(super) fn resolve(
                 symmetric_key: Some(complete(keys, judge)),
             },
             certificates: Vec::new(),
-            authorities: Vec::new(),
+            ca_certificates: Vec::new(),
         },
         (EnrollmentKey::Group(_), Request::Tpm(_)) => {
             return Err(AdminError::WrongMember(
@@ -76,7 +76,7 @@ fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
             x509: Box::new(x509),
         },
         certificates: pair.into_certificates(is_issuer),
-        authorities: Vec::new(),
+        ca_certificates: Vec::new(),
     }
 }
 
@@ -88,7 +88,7 @@ fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, AdminError> {
         kind: AttestationKind::Tpm,
         document: Attestation::Tpm { tpm: tpm.clone() },
         certificates: Vec::new(),
-        authorities: Vec::new(),
+        ca_certificates: Vec::new(),
     })
 }
 
@@ -108,7 +108,7 @@ fn by_reference(references: &CaReferences) -> Result<ResolvedAttestation, AdminE
             x509: Box::new(X509Attestation::CaReferences(references.clone())),
         },
         certificates: Vec::new(),
-        authorities: slots.into_iter().filter_map(named).collect(),
+        ca_certificates: slots.into_iter().filter_map(named).collect(),
     })
 }
 

@@ -4,11 +4,11 @@
 //! trusted. Where its hierarchy was uploaded, that word is not enough: it must lead to a CA certificate that was verified.
 
 use pki::{Certificate, CertificateError};
-use registry::{AuthorityStanding, CertificateAuthority};
+use registry::{CaCertificate, CaCertificateState};
 
 /// An uploaded CA certificate, parsed.
 pub struct Uploaded<'a> {
-    authority: &'a CertificateAuthority,
+    ca_certificate: &'a CaCertificate,
     certificate: Certificate,
 }
 
@@ -17,11 +17,11 @@ impl<'a> Uploaded<'a> {
     ///
     /// # Errors
     /// When what is stored is no certificate.
-    pub fn all(stored: &'a [CertificateAuthority]) -> Result<Vec<Self>, CertificateError> {
-        let parse = |authority: &'a CertificateAuthority| {
-            let certificate = Certificate::from_der(&authority.der)?;
+    pub fn all(stored: &'a [CaCertificate]) -> Result<Vec<Self>, CertificateError> {
+        let parse = |ca_certificate: &'a CaCertificate| {
+            let certificate = Certificate::from_der(&ca_certificate.der)?;
             Ok(Self {
-                authority,
+                ca_certificate,
                 certificate,
             })
         };
@@ -29,7 +29,7 @@ impl<'a> Uploaded<'a> {
     }
 
     fn is_verified(&self) -> bool {
-        self.authority.standing == AuthorityStanding::Verified
+        self.ca_certificate.standing == CaCertificateState::Verified
     }
 
     fn issued(&self, certificate: &Certificate) -> bool {
@@ -41,7 +41,7 @@ impl<'a> Uploaded<'a> {
 /// What speaks against a group's certificate, in words that follow its name.
 pub(super) fn doubt(certificate: &Certificate, uploaded: &[Uploaded<'_>]) -> Option<String> {
     if let Some(same) = uploaded.iter().find(|u| u.certificate == *certificate) {
-        let name = &same.authority.name;
+        let name = &same.ca_certificate.name;
         return (!same.is_verified()).then(|| {
             format!("was uploaded as CA certificate {name}, which is not verified; prove possession of its key first, or upload it as verified")
         });
@@ -59,7 +59,7 @@ pub(super) fn doubt(certificate: &Certificate, uploaded: &[Uploaded<'_>]) -> Opt
         path.push(issuer);
         below = &issuer.certificate;
     }
-    let name = &path.first()?.authority.name;
+    let name = &path.first()?.ca_certificate.name;
     Some(format!(
         "was issued by CA certificate {name}, which is not verified, so that its path reaches no trusted CA; prove possession of that key first, or upload it as verified"
     ))

@@ -107,7 +107,7 @@ fn individual(
             .iter()
             .map(|anchor| {
                 let own = std::slice::from_ref(anchor);
-                let result = x509::by_authority(chain, own, verifiers.issuers, now);
+                let result = x509::by_ca_certificate(chain, own, verifiers.issuers, now);
                 let by = Means::Anchor(anchor.certificate().clone());
                 trial(by, result.map(|_| ()))
             })

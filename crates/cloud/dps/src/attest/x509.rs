@@ -39,7 +39,7 @@ pub(super) fn by_leaf(
 }
 
 /// The leaf, if its chain leads to an authority that the individual enrollment refers to.
-pub(super) fn by_authority(
+pub(super) fn by_ca_certificate(
     chain: &PresentedChain,
     anchors: &[Anchor],
     issuers: &IssuerCache,

@@ -1,6 +1,6 @@
 use ids::CertificateName;
 use pki::{Certificate, CertificateError, PresentedChain};
-use registry::{AuthorityStanding, EnrollmentRecord};
+use registry::{CaCertificateState, EnrollmentRecord};
 
 use crate::refusal::RefusalReason;
 
@@ -19,7 +19,7 @@ enum Trust {
     /// An intermediate that the operator put into the group.
     Intermediate,
     /// An uploaded CA certificate that the entry refers to.
-    Authority(CertificateName, AuthorityStanding),
+    CaCertificate(CertificateName, CaCertificateState),
 }
 
 impl Anchor {
@@ -36,13 +36,13 @@ impl Anchor {
             };
             Ok(Self { certificate, trust })
         });
-        let authorities = record.authorities.iter().map(|authority| {
+        let ca_certificates = record.ca_certificates.iter().map(|ca_certificate| {
             Ok(Self {
-                certificate: Certificate::from_der(authority.der.as_slice())?,
-                trust: Trust::Authority(authority.name.clone(), authority.standing),
+                certificate: Certificate::from_der(ca_certificate.der.as_slice())?,
+                trust: Trust::CaCertificate(ca_certificate.name.clone(), ca_certificate.standing),
             })
         });
-        own.chain(authorities).collect()
+        own.chain(ca_certificates).collect()
     }
 
     /// The certificate.
@@ -56,7 +56,7 @@ impl Anchor {
     pub fn is_withdrawn(&self) -> bool {
         matches!(
             self.trust,
-            Trust::Authority(_, AuthorityStanding::Withdrawn)
+            Trust::CaCertificate(_, CaCertificateState::Withdrawn)
         )
     }
 
@@ -67,12 +67,12 @@ impl Anchor {
     /// When the authority is not verified (any more), or the intermediate was not shown.
     pub fn require_trusted(&self, shown: &PresentedChain) -> Result<(), RefusalReason> {
         match &self.trust {
-            Trust::Root | Trust::Authority(_, AuthorityStanding::Verified) => Ok(()),
-            Trust::Authority(name, AuthorityStanding::Unverified) => {
-                Err(RefusalReason::AuthorityNotVerified(name.clone()))
+            Trust::Root | Trust::CaCertificate(_, CaCertificateState::Verified) => Ok(()),
+            Trust::CaCertificate(name, CaCertificateState::Unverified) => {
+                Err(RefusalReason::CaCertificateNotVerified(name.clone()))
             }
-            Trust::Authority(name, AuthorityStanding::Withdrawn) => {
-                Err(RefusalReason::AuthorityDeleted(name.clone()))
+            Trust::CaCertificate(name, CaCertificateState::Withdrawn) => {
+                Err(RefusalReason::CaCertificateDeleted(name.clone()))
             }
             Trust::Intermediate if shown.issuers().contains(&self.certificate) => Ok(()),
             Trust::Intermediate => Err(RefusalReason::IntermediateNotShown {

@@ -228,7 +228,7 @@ fn attestation(record: &EnrollmentRecord, document: &Document) -> Result<Attesta
 
 fn certificates(record: &EnrollmentRecord) -> Result<Attestation, pki::CertificateError> {
     let is_individual = record.key.kind() == EnrollmentKind::Individual;
-    if is_individual && record.authorities.is_empty() {
+    if is_individual && record.ca_certificates.is_empty() {
         let leaves = record.certificates.iter().map(|c| c.thumbprint);
         return Ok(Attestation::Leaves(leaves.collect()));
     }

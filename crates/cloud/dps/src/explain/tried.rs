@@ -2,7 +2,7 @@
 
 use pki::{Certificate, PresentedChain};
 use registry::{
-    CertificateSlot, EnrolledAuthority, EnrolledCertificate, EnrollmentKey, EnrollmentRecord,
+    CertificateSlot, EnrolledCaCertificate, EnrolledCertificate, EnrollmentKey, EnrollmentRecord,
 };
 use wire::verdict::{TriedCertificate, TriedEnrollment};
 
@@ -118,8 +118,12 @@ fn by(means: &Means, key: &EnrollmentKey, record: Option<&EnrollmentRecord>) -> 
                 format!("{} certificate", slot(own.slot))
             }
             Origin::Own(own) => format!("{} CA certificate", slot(own.slot)),
-            Origin::Authority(authority) => {
-                format!("{} CA certificate {}", slot(authority.slot), authority.name)
+            Origin::CaCertificate(ca_certificate) => {
+                format!(
+                    "{} CA certificate {}",
+                    slot(ca_certificate.slot),
+                    ca_certificate.name
+                )
             }
         }),
     }
@@ -128,7 +132,7 @@ fn by(means: &Means, key: &EnrollmentKey, record: Option<&EnrollmentRecord>) -> 
 /// Where in its entry a CA's certificate is.
 enum Origin<'r> {
     Own(&'r EnrolledCertificate),
-    Authority(&'r EnrolledAuthority),
+    CaCertificate(&'r EnrolledCaCertificate),
 }
 
 fn of_anchor<'r>(certificate: &Certificate, record: &'r EnrollmentRecord) -> Option<Origin<'r>> {
@@ -136,9 +140,10 @@ fn of_anchor<'r>(certificate: &Certificate, record: &'r EnrollmentRecord) -> Opt
     if let Some(own) = own.find(|own| own.thumbprint == certificate.sha256()) {
         return Some(Origin::Own(own));
     }
-    let mut authorities = record.authorities.iter();
-    let authority = authorities.find(|authority| authority.der == certificate.der())?;
-    Some(Origin::Authority(authority))
+    let mut ca_certificates = record.ca_certificates.iter();
+    let ca_certificate =
+        ca_certificates.find(|ca_certificate| ca_certificate.der == certificate.der())?;
+    Some(Origin::CaCertificate(ca_certificate))
 }
 
 fn slot(slot: CertificateSlot) -> &'static str {

@@ -16,7 +16,7 @@ use wire::{http as wire_http, lenient};
 use super::authorize::authorize;
 use super::{Incoming, Reply, query_text};
 use crate::admin::{Judge, Uploaded};
-use crate::authority::AuthorityFault;
+use crate::ca_certificate::CaCertificateFault;
 use crate::enrollment::{Secrets, shown};
 use crate::error::ServiceFault;
 use crate::{Dps, state, usable};
@@ -81,11 +81,11 @@ pub(super) async fn write(
     now: ids::Timestamp,
 ) -> Result<EnrollmentRecord, ServiceFault> {
     let replaced = registry.enrollment(key).await?;
-    let authorities = match key.kind() {
+    let ca_certificates = match key.kind() {
         EnrollmentKind::Individual => Vec::new(),
-        EnrollmentKind::Group => registry.authorities()?,
+        EnrollmentKind::Group => registry.ca_certificates()?,
     };
-    let uploaded = Uploaded::all(&authorities).map_err(AuthorityFault::from)?;
+    let uploaded = Uploaded::all(&ca_certificates).map_err(CaCertificateFault::from)?;
     let judge = Judge {
         service: &registry.service(),
         stored: replaced.as_deref(),

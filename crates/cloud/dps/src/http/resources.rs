@@ -107,12 +107,14 @@ async fn create_issuer(
     }
     let draft = resource::keep(issuers, name, wanted, operator.now());
     let draft = draft.map_err(ResourceFault::from)?;
-    let authority = draft.authority;
+    let ca_certificate = draft.ca_certificate;
     match registry.create_issuer(draft, operator.now()).await {
         Ok(created) => shown_issuer(&describe_issuer(created)?),
         Err(error) => {
-            if !registry.has_issuer_of(&authority)? {
-                issuers.remove(&authority).map_err(ResourceFault::from)?;
+            if !registry.has_issuer_of(&ca_certificate)? {
+                issuers
+                    .remove(&ca_certificate)
+                    .map_err(ResourceFault::from)?;
             }
             Err(ResourceFault::from(error).into())
         }
@@ -179,7 +181,10 @@ async fn delete_issuer(
     let deleted = operator.registry().delete_issuer(name, if_match).await?;
     if !deleted.is_shared {
         // After its name: were it the other way round, a crash would leave an issuer that cannot issue.
-        operator.deps().device_issuers.remove(&deleted.authority)?;
+        operator
+            .deps()
+            .device_issuers
+            .remove(&deleted.ca_certificate)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use wire::http::is;
 
 use crate::error::ServiceFault;
 
-pub(super) mod authorities;
+pub(super) mod ca_certificates;
 pub(super) mod resources;
 pub(super) mod serving;
 
@@ -49,7 +49,7 @@ pub(super) enum OperatorCall<'a> {
     DeleteRegistration(Result<RegistrationId, IdError>),
     QueryRegistrations(Result<EnrollmentId, IdError>),
     Serving(serving::Call<'a>),
-    Authorities(authorities::Call),
+    CaCertificates(ca_certificates::Call),
     Resources(resources::Call),
     Audit,
     Refusals,
@@ -144,7 +144,7 @@ fn own<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
             _ => Known::OtherMethod,
         },
         [_dps, certificates, rest @ ..] if is(certificates, "certificates") => {
-            authorities::of(method, rest)
+            ca_certificates::of(method, rest)
         }
         [_dps, issuers, rest @ ..] if is(issuers, "issuers") => resources::own(method, rest),
         [_dps, area] if is(area, "refusals") || is(area, "explain") => verdicts(method, area),
@@ -355,26 +355,26 @@ mod tests {
     fn musters_own_paths_are_told_from_the_hubs() {
         assert!(is_ours(&["muster", "v1", "hubs"]));
         assert!(is_ours(&["Muster", "V1", "DPS", "linkedHubs", "h"]));
-        use authorities::Call as Authorities;
+        use ca_certificates::Call as CaCertificates;
         let root = || ids::CertificateName::parse("root");
         for (method, rest, call) in [
-            (Method::GET, &[][..], Authorities::List),
-            (Method::PUT, &["root"], Authorities::Put(root())),
+            (Method::GET, &[][..], CaCertificates::List),
+            (Method::PUT, &["root"], CaCertificates::Put(root())),
             (
                 Method::POST,
                 &["Root", "generateVerificationCode"],
-                Authorities::NewCode(root()),
+                CaCertificates::NewCode(root()),
             ),
             (
                 Method::POST,
                 &["root", "Verify"],
-                Authorities::Verify(root()),
+                CaCertificates::Verify(root()),
             ),
         ] {
             let path = [&["Muster", "v1", "DPS", "certificates"], rest].concat();
             assert_eq!(
                 of(&method, &path).unwrap(),
-                OperatorCall::Authorities(call).into()
+                OperatorCall::CaCertificates(call).into()
             );
         }
         let patch = of(&Method::PATCH, &["muster", "v1", "dps", "certificates"]);

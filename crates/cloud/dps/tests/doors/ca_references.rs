@@ -4,7 +4,7 @@ use axum::http::{Method, StatusCode};
 use ids::{DeviceId, HubName};
 use serde_json::{Value, json};
 
-use crate::authorities::upload;
+use crate::ca_certificates::upload;
 use crate::harness::{Service, group, individual};
 use crate::hierarchy::{Ca, chain};
 
@@ -134,7 +134,7 @@ async fn a_group_whose_path_reaches_no_trusted_ca_is_refused_with_the_reason() {
         let path = format!("/enrollmentGroups/{id}");
         service.create(&path, &group(id, &ca.certificate)).await;
     }
-    service.authority(Method::DELETE, "root", None).await;
+    service.ca_certificate(Method::DELETE, "root", None).await;
     service.upload("root", &root.certificate, true).await;
     service.create("/enrollmentGroups/a", &pasted).await;
 }
@@ -188,7 +188,7 @@ async fn a_root_rolls_over_by_the_secondary_reference() {
         let shown = chain(&[&ca.leaf(id), &ca.certificate]);
         assert_eq!(service.provision(id, &shown).await["status"], "assigned");
     }
-    let deleted = service.authority(Method::DELETE, "old", None).await;
+    let deleted = service.ca_certificate(Method::DELETE, "old", None).await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
     let shown = chain(&[&old.leaf("device-1"), &old.certificate]);
     assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
@@ -252,7 +252,9 @@ async fn a_disabled_entry_keeps_its_device_out_of_the_group_that_names_the_same_
     own["provisioningStatus"] = json!("disabled");
     service.create("/enrollments/device-1", &own).await;
     let again = upload(&root.certificate, Some(true));
-    let written = service.authority(Method::PUT, "Root", Some(&again)).await;
+    let written = service
+        .ca_certificate(Method::PUT, "Root", Some(&again))
+        .await;
     assert!(written.status.is_success(), "{}", written.body);
     let etag = async |path: &str| {
         let read = service.operate(Method::GET, path, &[], None).await;

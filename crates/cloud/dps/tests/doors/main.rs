@@ -12,9 +12,9 @@ mod software_tpm;
 mod webhook;
 
 mod audit;
-mod authorities;
 mod az;
 mod blocks;
+mod ca_certificates;
 mod ca_references;
 mod clients;
 mod custom_allocation;

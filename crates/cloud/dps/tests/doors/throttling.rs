@@ -11,13 +11,13 @@ use crate::mqtt::{REGISTER, ask, session};
 const TOO_MANY_REQUESTS: u64 = 429_001;
 
 /// A service of one registration at once and six a minute, with a group.
-async fn narrow(authority: &Ca) -> Service {
+async fn narrow(ca_certificate: &Ca) -> Service {
     let limits = AdmissionLimits {
         registrations_per_minute: Some(6),
         ..AdmissionLimits::default()
     };
     let service = Service::start_with(limits).await;
-    let enrolled = group("factory", &authority.certificate);
+    let enrolled = group("factory", &ca_certificate.certificate);
     service.create("/enrollmentGroups/factory", &enrolled).await;
     service
 }
@@ -30,9 +30,9 @@ fn retry_after(answer: &Answer) -> i64 {
 
 #[tokio::test]
 async fn t13_over_https_a_device_beyond_the_quota_gets_429_with_retry_after_and_obeys() {
-    let authority = Ca::root("root");
-    let service = narrow(&authority).await;
-    let shown = |id: &str| chain(&[&authority.leaf(id), &authority.certificate]);
+    let ca_certificate = Ca::root("root");
+    let service = narrow(&ca_certificate).await;
+    let shown = |id: &str| chain(&[&ca_certificate.leaf(id), &ca_certificate.certificate]);
     let first = service.register("dev-1", &shown("dev-1")).await;
     assert_eq!(first.status, StatusCode::ACCEPTED, "{}", first.body);
 
@@ -62,9 +62,9 @@ async fn t13_over_https_a_device_beyond_the_quota_gets_429_with_retry_after_and_
 
 #[tokio::test]
 async fn t13_over_mqtt_the_topic_carries_retry_after_and_the_connection_stays() {
-    let authority = Ca::root("root");
-    let service = narrow(&authority).await;
-    let shown = |id: &str| chain(&[&authority.leaf(id), &authority.certificate]);
+    let ca_certificate = Ca::root("root");
+    let service = narrow(&ca_certificate).await;
+    let shown = |id: &str| chain(&[&ca_certificate.leaf(id), &ca_certificate.certificate]);
     service.register("dev-1", &shown("dev-1")).await;
 
     let mut session = session(&service, "dev-2", Some(shown("dev-2")));
@@ -84,9 +84,9 @@ async fn t13_over_mqtt_the_topic_carries_retry_after_and_the_connection_stays() 
 
 #[tokio::test]
 async fn t13_a_device_that_polls_more_than_azure_allows_is_slowed_down() {
-    let authority = Ca::root("root");
-    let service = narrow(&authority).await;
-    let shown = chain(&[&authority.leaf("dev-1"), &authority.certificate]);
+    let ca_certificate = Ca::root("root");
+    let service = narrow(&ca_certificate).await;
+    let shown = chain(&[&ca_certificate.leaf("dev-1"), &ca_certificate.certificate]);
     let accepted = service.register("dev-1", &shown).await;
     let operation = accepted.body["operationId"].as_str().unwrap();
     for _ in 0..10 {
@@ -102,9 +102,9 @@ async fn t13_a_device_that_polls_more_than_azure_allows_is_slowed_down() {
 
 #[tokio::test]
 async fn t13_the_status_lookup_counts_as_a_registration() {
-    let authority = Ca::root("root");
-    let service = narrow(&authority).await;
-    let shown = chain(&[&authority.leaf("dev-1"), &authority.certificate]);
+    let ca_certificate = Ca::root("root");
+    let service = narrow(&ca_certificate).await;
+    let shown = chain(&[&ca_certificate.leaf("dev-1"), &ca_certificate.certificate]);
     service.register("dev-1", &shown).await;
     let path = format!("/{}/registrations/dev-1", service.id_scope());
     let answer = service

@@ -49,13 +49,13 @@ acts! {
     /// A block is taken back.
     UnblockDevice = "device.unblock",
     /// A CA certificate is uploaded, replaced, or declared verified.
-    PutAuthority = "authority.put",
+    PutCaCertificate = "authority.put",
     /// One is deleted.
-    DeleteAuthority = "authority.delete",
+    DeleteCaCertificate = "authority.delete",
     /// A verification code is handed out.
     NewVerificationCode = "authority.verificationCode",
     /// Possession of a CA's key is proven.
-    VerifyAuthority = "authority.verify",
+    VerifyCaCertificate = "authority.verify",
     /// An issuer of device certificates is made.
     CreateIssuer = "issuer.create",
     /// One is deleted.

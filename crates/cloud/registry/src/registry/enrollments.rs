@@ -108,7 +108,7 @@ fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, Stora
             .into_iter()
             .map(certificate)
             .collect(),
-        authorities: references::read(view, row.id)?,
+        ca_certificates: references::read(view, row.id)?,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
     })
@@ -361,7 +361,7 @@ fn require_free(
         let thumbprint = &certificate.thumbprint;
         let owner = tx.enrollment_of_certificate(id_scope, thumbprint)?;
         // A group that refers to the certificate by its name has it no less.
-        let owner = owner.or(tx.group_of_authority(id_scope, thumbprint)?);
+        let owner = owner.or(tx.group_of_ca_certificate(id_scope, thumbprint)?);
         if let Some((other, _)) = owner.filter(|(owner, _)| *owner != id) {
             return Err(taken(tx, thumbprint, other)?);
         }
@@ -414,7 +414,7 @@ fn delete(
     }
     require_not_blocked(tx, id_scope, key)?;
     tx.delete_enrollment(&stored)?;
-    tx.forget_withdrawn_authorities(id_scope)?;
+    tx.forget_withdrawn_ca_certificates(id_scope)?;
     if key.kind() == EnrollmentKind::Individual {
         end_pending(tx, id_scope, &key.folded(), None, now)?;
         tx.delete_registration(id_scope, &key.folded())?;

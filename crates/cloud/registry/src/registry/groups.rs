@@ -26,7 +26,7 @@ impl Registry {
                 let thumbprint = thumbprint.as_bytes();
                 let version = match view.enrollment_of_certificate(&id_scope, thumbprint)? {
                     Some(version) => Some(version),
-                    None => view.group_of_authority(&id_scope, thumbprint)?,
+                    None => view.group_of_ca_certificate(&id_scope, thumbprint)?,
                 };
                 if let Some(version) = version {
                     groups.add(self.current(view, version)?);

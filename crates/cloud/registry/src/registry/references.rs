@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use ids::CertificateName;
-use store::{AuthorityRow, Tx, View};
+use store::{CaCertificateRow, Tx, View};
 
-use super::authorities::standing;
+use super::ca_certificates::standing;
 use super::enrollments::{slot_text, taken};
 use super::rows::Rows;
-use crate::authority::AuthorityStanding;
+use crate::ca_certificate::CaCertificateState;
 use crate::enrollment::{
-    CertificateSlot, EnrolledAuthority, EnrollmentDraft, EnrollmentError, EnrollmentKind,
+    CertificateSlot, EnrolledCaCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKind,
 };
 use crate::error::StorageError;
 
@@ -18,10 +18,10 @@ use crate::error::StorageError;
 pub(super) fn read(
     view: &View<'_>,
     enrollment: i64,
-) -> Result<Vec<EnrolledAuthority>, StorageError> {
+) -> Result<Vec<EnrolledCaCertificate>, StorageError> {
     let rows = Rows { file: view.file() };
-    let authority = |(slot, row): (String, AuthorityRow)| {
-        Ok(EnrolledAuthority {
+    let ca_certificate = |(slot, row): (String, CaCertificateRow)| {
+        Ok(EnrolledCaCertificate {
             slot: match slot.as_str() {
                 "primary" => CertificateSlot::Primary,
                 _ => CertificateSlot::Secondary,
@@ -31,8 +31,8 @@ pub(super) fn read(
             der: row.der,
         })
     };
-    let found = view.authorities_of_entry(enrollment)?.into_iter();
-    found.map(authority).collect()
+    let found = view.ca_certificates_of_entry(enrollment)?.into_iter();
+    found.map(ca_certificate).collect()
 }
 
 /// Writes the references of a draft. A new one must be to a verified authority; one that is there already stays whatever has
@@ -43,15 +43,15 @@ pub(super) fn write(
     enrollment: i64,
     draft: &EnrollmentDraft,
 ) -> Result<(), EnrollmentError> {
-    let before = tx.authorities_of_entry(enrollment)?;
-    if before.is_empty() && draft.authorities.is_empty() {
+    let before = tx.ca_certificates_of_entry(enrollment)?;
+    if before.is_empty() && draft.ca_certificates.is_empty() {
         return Ok(());
     }
     let kept: BTreeSet<i64> = before.iter().map(|(_, row)| row.id).collect();
-    let mut references = Vec::with_capacity(draft.authorities.len());
-    for (slot, name) in &draft.authorities {
-        let row = tx.authority(id_scope, &name.folded())?;
-        let row = row.ok_or_else(|| EnrollmentError::NoAuthority(name.clone()))?;
+    let mut references = Vec::with_capacity(draft.ca_certificates.len());
+    for (slot, name) in &draft.ca_certificates {
+        let row = tx.ca_certificate(id_scope, &name.folded())?;
+        let row = row.ok_or_else(|| EnrollmentError::NoCaCertificate(name.clone()))?;
         if !kept.contains(&row.id) {
             require_verified(name, &row)?;
         }
@@ -60,19 +60,19 @@ pub(super) fn write(
         }
         references.push((slot_text(*slot), row.id));
     }
-    tx.replace_authorities(enrollment, &references)?;
-    tx.forget_withdrawn_authorities(id_scope)?;
+    tx.replace_ca_certificates(enrollment, &references)?;
+    tx.forget_withdrawn_ca_certificates(id_scope)?;
     Ok(())
 }
 
-fn require_verified(name: &CertificateName, row: &AuthorityRow) -> Result<(), EnrollmentError> {
-    let is = |standing: AuthorityStanding| row.standing == standing.as_str();
-    if is(AuthorityStanding::Verified) {
+fn require_verified(name: &CertificateName, row: &CaCertificateRow) -> Result<(), EnrollmentError> {
+    let is = |standing: CaCertificateState| row.standing == standing.as_str();
+    if is(CaCertificateState::Verified) {
         return Ok(());
     }
-    Err(match is(AuthorityStanding::Withdrawn) {
-        true => EnrollmentError::NoAuthority(name.clone()),
-        false => EnrollmentError::AuthorityNotVerified(name.clone()),
+    Err(match is(CaCertificateState::Withdrawn) {
+        true => EnrollmentError::NoCaCertificate(name.clone()),
+        false => EnrollmentError::CaCertificateNotVerified(name.clone()),
     })
 }
 
@@ -81,9 +81,9 @@ fn require_own(
     tx: &Tx<'_>,
     id_scope: &str,
     enrollment: i64,
-    row: &AuthorityRow,
+    row: &CaCertificateRow,
 ) -> Result<(), EnrollmentError> {
-    let by_name = tx.other_group_of_authority(row.id, enrollment)?;
+    let by_name = tx.other_group_of_ca_certificate(row.id, enrollment)?;
     let pasted = tx.enrollment_of_certificate(id_scope, &row.thumbprint)?;
     let pasted = pasted.map(|(id, _)| id).filter(|id| *id != enrollment);
     match by_name.or(pasted) {

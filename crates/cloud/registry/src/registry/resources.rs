@@ -83,7 +83,7 @@ impl Registry {
             now,
         );
         let put = PutResource {
-            thumbprint: Some(*draft.authority.as_bytes()),
+            thumbprint: Some(*draft.ca_certificate.as_bytes()),
             ..put
         };
         let target = put.name.to_string();
@@ -124,8 +124,8 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn has_issuer_of(&self, authority: &Thumbprint) -> Result<bool, StorageError> {
-        let found = |view: &View<'_>| view.has_issuer_of_certificate(authority.as_bytes());
+    pub fn has_issuer_of(&self, ca_certificate: &Thumbprint) -> Result<bool, StorageError> {
+        let found = |view: &View<'_>| view.has_issuer_of_certificate(ca_certificate.as_bytes());
         Ok(self.inner.store.read::<_, StoreError>(found)?)
     }
 
@@ -143,14 +143,14 @@ impl Registry {
         let work = move |tx: &Tx<'_>| {
             let row = delete.run(tx)?;
             let rows = Rows { file: tx.file() };
-            let authority = row
+            let ca_certificate = row
                 .thumbprint
                 .ok_or_else(|| rows.damaged("issuer", "has no certificate"))?;
             Ok(DeletedIssuer {
                 is_shared: tx
-                    .has_issuer_of_certificate(&authority)
+                    .has_issuer_of_certificate(&ca_certificate)
                     .map_err(StorageError::from)?,
-                authority: Thumbprint::from_bytes(authority),
+                ca_certificate: Thumbprint::from_bytes(ca_certificate),
             })
         };
         self.act(Act::DeleteIssuer, target, work).await
@@ -392,10 +392,11 @@ fn document<T: DeserializeOwned>(rows: Rows<'_>, row: &ResourceRow) -> Result<T,
 
 fn issuer_record(rows: Rows<'_>, row: ResourceRow) -> Result<IssuerRecord, StorageError> {
     let IssuerDocument { profile, chain } = document(rows, &row)?;
-    let authority = row.thumbprint.map(Thumbprint::from_bytes);
+    let ca_certificate = row.thumbprint.map(Thumbprint::from_bytes);
     Ok(IssuerRecord {
         name: rows.id("issuer", row.spelled.try_into())?,
-        authority: authority.ok_or_else(|| rows.damaged("issuer", "has no certificate"))?,
+        ca_certificate: ca_certificate
+            .ok_or_else(|| rows.damaged("issuer", "has no certificate"))?,
         chain,
         profile,
         etag: rows.id("etag", row.etag.try_into())?,

@@ -14,7 +14,7 @@ use wire::enrollment::AllocationPolicy;
 use wire::identity::{DeviceRequest, ModuleRequest};
 use wire::issuing::IssuerProfile;
 
-use crate::authorities::{self, draft as authority};
+use crate::ca_certificates::{self, draft as ca_certificate};
 use crate::deployments::{self, draft as configuration};
 use crate::hubs::{link, name};
 use crate::identities::edge;
@@ -70,7 +70,7 @@ impl Bench {
                     attestation: AttestationKind::X509,
                     document: json!({}),
                     certificates: Vec::new(),
-                    authorities: Vec::new(),
+                    ca_certificates: Vec::new(),
                     resources: Default::default(),
                 };
                 let put = by.put_enrollment(draft, &IfMatch::Absent, self.now());
@@ -97,34 +97,38 @@ impl Bench {
     async fn perform_certificate(&self, by: &Registry, act: Act) -> bool {
         let plain = &self.registry;
         let any = IfMatch::Any;
-        let ca = authorities::name("root");
+        let ca = ca_certificates::name("root");
         match act {
-            Act::PutAuthority => {
-                let put = by.put_authority(authority("root", 1, None), &any, self.now());
+            Act::PutCaCertificate => {
+                let put = by.put_ca_certificate(ca_certificate("root", 1, None), &any, self.now());
                 put.await.unwrap_err();
                 let absent = IfMatch::Absent;
-                let put = by.put_authority(authority("root", 1, None), &absent, self.now());
+                let put =
+                    by.put_ca_certificate(ca_certificate("root", 1, None), &absent, self.now());
                 put.await.unwrap();
             }
-            Act::DeleteAuthority => {
-                let put =
-                    plain.put_authority(authority("other", 2, None), &IfMatch::Absent, self.now());
+            Act::DeleteCaCertificate => {
+                let put = plain.put_ca_certificate(
+                    ca_certificate("other", 2, None),
+                    &IfMatch::Absent,
+                    self.now(),
+                );
                 put.await.unwrap();
-                let other = authorities::name("other");
-                let deleted = by.delete_authority(&other, &any, self.now());
+                let other = ca_certificates::name("other");
+                let deleted = by.delete_ca_certificate(&other, &any, self.now());
                 deleted.await.unwrap();
             }
             Act::NewVerificationCode => {
                 let code = by.new_verification_code(&ca, &any, self.now());
                 code.await.unwrap();
             }
-            Act::VerifyAuthority => {
-                let code = plain.authority(&ca).unwrap().unwrap().code.unwrap();
+            Act::VerifyCaCertificate => {
+                let code = plain.ca_certificate(&ca).unwrap().unwrap().code.unwrap();
                 let shown = PossessionShown {
-                    authority: Thumbprint::from_bytes([1; 32]),
+                    ca_certificate: Thumbprint::from_bytes([1; 32]),
                     code: code.text,
                 };
-                let verified = by.verify_authority(&ca, &any, shown, self.now());
+                let verified = by.verify_ca_certificate(&ca, &any, shown, self.now());
                 verified.await.unwrap();
             }
             _ => return false,
@@ -139,7 +143,7 @@ impl Bench {
             Act::CreateIssuer => {
                 let draft = IssuerDraft {
                     name: IssuerName::parse("issuer").unwrap(),
-                    authority: Thumbprint::from_bytes([3; 32]),
+                    ca_certificate: Thumbprint::from_bytes([3; 32]),
                     chain: String::new(),
                     profile: IssuerProfile {
                         validity_days: 30,
@@ -292,17 +296,21 @@ pub(crate) async fn every_act_leaves_one_record(bench: Bench) {
 
 pub(crate) async fn an_exchanged_trust_anchor_is_told(bench: Bench) {
     let by = bench.registry.by(bench.actor());
-    let put = by.put_authority(
-        authority("root", 1, Some(true)),
+    let put = by.put_ca_certificate(
+        ca_certificate("root", 1, Some(true)),
         &IfMatch::Absent,
         bench.now(),
     );
     put.await.unwrap();
-    let put = by.put_authority(authority("root", 2, Some(true)), &IfMatch::Any, bench.now());
+    let put = by.put_ca_certificate(
+        ca_certificate("root", 2, Some(true)),
+        &IfMatch::Any,
+        bench.now(),
+    );
     put.await.unwrap();
     let print = |number: u8| Thumbprint::from_bytes([number; 32]).to_string();
     let told: Vec<_> = bench
-        .acts(Act::PutAuthority)
+        .acts(Act::PutCaCertificate)
         .into_iter()
         .map(|record| {
             let text = |name: &str| record.body[name].as_str().map(str::to_owned);

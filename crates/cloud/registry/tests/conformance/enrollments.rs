@@ -31,7 +31,7 @@ fn draft(key: EnrollmentKey, primary: u8) -> EnrollmentDraft {
         attestation: AttestationKind::X509,
         document: json!({"attestation": {"type": "x509"}}),
         certificates: vec![certificate(primary, CertificateSlot::Primary)],
-        authorities: Vec::new(),
+        ca_certificates: Vec::new(),
         resources: Default::default(),
     }
 }

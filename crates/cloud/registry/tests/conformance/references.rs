@@ -1,12 +1,12 @@
 use ids::{CertificateName, Thumbprint};
 use registry::{
-    AttestationKind, AuthorityError, AuthorityStanding, CertificateSlot, EnrolledCertificate,
+    AttestationKind, CaCertificateError, CaCertificateState, CertificateSlot, EnrolledCertificate,
     EnrollmentDraft, EnrollmentError, EnrollmentKey, EnrollmentRecord, IfMatch,
 };
 use serde_json::json;
 
 use crate::Bench;
-use crate::authorities::name;
+use crate::ca_certificates::name;
 use crate::enrollments::{group, individual};
 
 fn draft(key: EnrollmentKey, names: &[&str]) -> EnrollmentDraft {
@@ -18,7 +18,7 @@ fn draft(key: EnrollmentKey, names: &[&str]) -> EnrollmentDraft {
         attestation: AttestationKind::X509,
         document: json!({"attestation": {"type": "x509"}}),
         certificates: Vec::new(),
-        authorities: slots.into_iter().zip(names).map(named).collect(),
+        ca_certificates: slots.into_iter().zip(names).map(named).collect(),
         resources: Default::default(),
     }
 }
@@ -37,12 +37,12 @@ impl Bench {
     }
 
     /// The groups that speak for whoever shows the certificate of this number, and how their authority stands.
-    async fn found(&self, number: u8) -> Vec<(String, AuthorityStanding)> {
+    async fn found(&self, number: u8) -> Vec<(String, CaCertificateState)> {
         let shown = [Thumbprint::from_bytes([number; 32])];
         let by_certificate = self.registry.groups_by_certificate(&shown).await.unwrap();
         let by_subject = self.registry.groups_by_subject(&[&[number]]).await.unwrap();
         assert_eq!(by_certificate, by_subject);
-        let standing = |group: &EnrollmentRecord| group.authorities[0].standing;
+        let standing = |group: &EnrollmentRecord| group.ca_certificates[0].standing;
         by_certificate
             .iter()
             .map(|group| (group.key.as_str().to_owned(), standing(group)))
@@ -50,19 +50,19 @@ impl Bench {
     }
 }
 
-pub(crate) async fn references_are_to_verified_authorities(bench: Bench) {
+pub(crate) async fn references_are_to_verified_ca_certificates(bench: Bench) {
     bench.upload("new", 1, None, IfMatch::Absent).await.unwrap();
     bench
         .upload("old", 2, Some(true), IfMatch::Absent)
         .await
         .unwrap();
     let refused = bench.refer(group("g"), &["nowhere"], IfMatch::Absent).await;
-    assert!(matches!(refused, Err(EnrollmentError::NoAuthority(_))));
+    assert!(matches!(refused, Err(EnrollmentError::NoCaCertificate(_))));
     let refused = bench
         .refer(group("g"), &["old", "New"], IfMatch::Absent)
         .await;
     match refused {
-        Err(EnrollmentError::AuthorityNotVerified(unverified)) => {
+        Err(EnrollmentError::CaCertificateNotVerified(unverified)) => {
             assert_eq!(unverified, name("new"))
         }
         other => panic!("{other:?}"),
@@ -82,7 +82,7 @@ pub(crate) async fn references_are_to_verified_authorities(bench: Bench) {
     let written = bench
         .refer(group("g"), &["old", "New"], IfMatch::Absent)
         .await;
-    let slots: Vec<_> = written.unwrap().authorities.into_iter().collect();
+    let slots: Vec<_> = written.unwrap().ca_certificates.into_iter().collect();
     assert_eq!(
         (slots[0].slot, &slots[0].name),
         (CertificateSlot::Primary, &name("old"))
@@ -96,7 +96,7 @@ pub(crate) async fn references_are_to_verified_authorities(bench: Bench) {
     }
 }
 
-pub(crate) async fn a_group_has_its_authority_for_itself(bench: Bench) {
+pub(crate) async fn a_group_has_its_ca_certificate_for_itself(bench: Bench) {
     bench
         .upload("root", 1, Some(true), IfMatch::Absent)
         .await
@@ -160,25 +160,25 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
         .unwrap();
     for (number, verified) in [(1, Some(false)), (2, Some(true)), (2, None)] {
         match bench.upload("root", number, verified, IfMatch::Any).await {
-            Err(AuthorityError::InUse { entries, .. }) => assert_eq!(entries, [group("g")]),
+            Err(CaCertificateError::InUse { entries, .. }) => assert_eq!(entries, [group("g")]),
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(
         bench.found(1).await,
-        [("g".to_owned(), AuthorityStanding::Verified)]
+        [("g".to_owned(), CaCertificateState::Verified)]
     );
     let entries = registry
-        .delete_authority(&name("root"), &IfMatch::Any, bench.now())
+        .delete_ca_certificate(&name("root"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
     assert_eq!(entries, [group("g")]);
-    assert!(registry.authority(&name("root")).unwrap().is_none());
-    assert!(registry.authorities().unwrap().is_empty());
+    assert!(registry.ca_certificate(&name("root")).unwrap().is_none());
+    assert!(registry.ca_certificates().unwrap().is_empty());
     // What was remembered of the entry is not served any more.
     assert_eq!(
         bench.found(1).await,
-        [("g".to_owned(), AuthorityStanding::Withdrawn)]
+        [("g".to_owned(), CaCertificateState::Withdrawn)]
     );
     let changed = registry.enrollment(&group("g")).await.unwrap().unwrap();
     assert_ne!(changed.etag, before.etag);
@@ -189,7 +189,7 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
         .await
         .unwrap();
     let late = bench.refer(group("h"), &["root"], IfMatch::Absent).await;
-    assert!(matches!(late, Err(EnrollmentError::NoAuthority(_))));
+    assert!(matches!(late, Err(EnrollmentError::NoCaCertificate(_))));
 
     // A new one of the name takes over, once it is verified.
     bench
@@ -199,7 +199,7 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
     assert!(bench.found(1).await.is_empty());
     assert_eq!(
         bench.found(3).await,
-        [("g".to_owned(), AuthorityStanding::Unverified)]
+        [("g".to_owned(), CaCertificateState::Unverified)]
     );
     bench
         .upload("root", 3, Some(true), IfMatch::Any)
@@ -207,11 +207,11 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
         .unwrap();
     assert_eq!(
         bench.found(3).await,
-        [("g".to_owned(), AuthorityStanding::Verified)]
+        [("g".to_owned(), CaCertificateState::Verified)]
     );
 }
 
-pub(crate) async fn a_withdrawn_authority_is_forgotten_with_its_last_reference(bench: Bench) {
+pub(crate) async fn a_withdrawn_ca_certificate_is_forgotten_with_its_last_reference(bench: Bench) {
     let registry = &bench.registry;
     bench
         .upload("root", 1, Some(true), IfMatch::Absent)
@@ -226,7 +226,7 @@ pub(crate) async fn a_withdrawn_authority_is_forgotten_with_its_last_reference(b
         .await
         .unwrap();
     registry
-        .delete_authority(&name("root"), &IfMatch::Any, bench.now())
+        .delete_ca_certificate(&name("root"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
     // The certificate is free while the name is remembered.
@@ -235,12 +235,12 @@ pub(crate) async fn a_withdrawn_authority_is_forgotten_with_its_last_reference(b
         .await
         .unwrap();
     registry
-        .delete_authority(&name("same"), &IfMatch::Any, bench.now())
+        .delete_ca_certificate(&name("same"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
     assert_eq!(
         bench.found(1).await,
-        [("g".to_owned(), AuthorityStanding::Withdrawn)]
+        [("g".to_owned(), CaCertificateState::Withdrawn)]
     );
     bench
         .refer(group("g"), &["next"], IfMatch::Any)
@@ -249,6 +249,6 @@ pub(crate) async fn a_withdrawn_authority_is_forgotten_with_its_last_reference(b
     assert!(bench.found(1).await.is_empty());
     assert_eq!(
         bench.found(2).await,
-        [("g".to_owned(), AuthorityStanding::Verified)]
+        [("g".to_owned(), CaCertificateState::Verified)]
     );
 }

@@ -31,7 +31,7 @@ pub(crate) async fn enroll(registry: &Registry, key: EnrollmentKey) -> Etag {
         attestation: AttestationKind::X509,
         document: json!({}),
         certificates: Vec::new(),
-        authorities: Vec::new(),
+        ca_certificates: Vec::new(),
         resources: Default::default(),
     };
     let now = Timestamp::from_unix_seconds(1_700_000_000);

@@ -62,7 +62,7 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
         attestation: registry::AttestationKind::X509,
         document: json!({}),
         certificates: Vec::new(),
-        authorities: Vec::new(),
+        ca_certificates: Vec::new(),
         resources: Default::default(),
     };
     bench

@@ -136,7 +136,7 @@ impl Built {
             Step::Group(signer, terms) => {
                 let name = format!("{signer:?}");
                 let certificate = match signer {
-                    Signer::Own => return self.group_of_authority(terms).await,
+                    Signer::Own => return self.group_of_ca_certificate(terms).await,
                     other => &POOL.signers[other].certificate,
                 };
                 let path = format!("/enrollmentGroups/{name}");
@@ -161,9 +161,9 @@ impl Built {
             Step::Hub(hub, part) => self.link(hub, *part).await,
             Step::Root(verified) => {
                 let root = &POOL.signers[&Signer::Root].certificate;
-                let body = crate::authorities::upload(root, Some(*verified));
+                let body = crate::ca_certificates::upload(root, Some(*verified));
                 self.service
-                    .authority(Method::PUT, "root", Some(&body))
+                    .ca_certificate(Method::PUT, "root", Some(&body))
                     .await;
             }
             Step::DeleteDevice(hub, device) => {
@@ -176,7 +176,7 @@ impl Built {
         }
     }
 
-    async fn group_of_authority(&self, terms: &Terms) {
+    async fn group_of_ca_certificate(&self, terms: &Terms) {
         let references = json!({"type": "x509", "x509": {"caReferences": {"primary": "root"}}});
         let body = json!({"enrollmentGroupId": "refers", "attestation": references});
         self.put("/enrollmentGroups/refers", &terms.of(body)).await;
@@ -262,7 +262,7 @@ fn own(id: usize, proof: Proof) -> Value {
     let name = IDS[id];
     match proof {
         Proof::Leaf(signer) => individual(name, &POOL.leaves[&(id, signer, Flaw::None)]),
-        Proof::Authority => json!({
+        Proof::CaCertificate => json!({
             "registrationId": name, "deviceId": "shared",
             "attestation": {"type": "x509", "x509": {"caReferences": {"primary": "root"}}},
         }),

@@ -48,7 +48,7 @@ pub struct Terms {
 pub enum Proof {
     Leaf(Signer),
     /// By reference to the uploaded root; the device is called `shared`, whoever has it.
-    Authority,
+    CaCertificate,
     Keys,
 }
 
@@ -157,7 +157,7 @@ fn shown() -> impl Strategy<Value = Shown> {
 fn proof() -> impl Strategy<Value = Proof> {
     prop_oneof![
         2 => signer().prop_map(Proof::Leaf),
-        2 => Just(Proof::Authority),
+        2 => Just(Proof::CaCertificate),
         2 => Just(Proof::Keys),
     ]
 }
@@ -183,8 +183,8 @@ fn usual() -> impl Strategy<Value = (Shown, Option<Proof>)> {
     let token = |key| (None, Some((key, IDS.len(), false)));
     select(vec![
         (leaf(Signer::Root), None),
-        (leaf(Signer::Root), Some(Proof::Authority)),
-        (leaf(Signer::Middle), Some(Proof::Authority)),
+        (leaf(Signer::Root), Some(Proof::CaCertificate)),
+        (leaf(Signer::Middle), Some(Proof::CaCertificate)),
         (leaf(Signer::Middle), None),
         (leaf(Signer::Own), Some(Proof::Leaf(Signer::Own))),
         (token(Key::Group(0, true)), None),

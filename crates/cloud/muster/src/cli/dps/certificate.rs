@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
-use wire::authority::{AuthorityRequest, VerifyRequest};
+use wire::ca_certificate::{CaCertificateRequest, VerifyRequest};
 
 use super::certificate_file;
 use crate::cli::argument::yes_or_no;
@@ -121,7 +121,7 @@ impl Version {
 impl Upload {
     fn body(&self) -> anyhow::Result<Value> {
         let certificate = certificate_file::one(&self.path)?.to_pem();
-        Ok(AuthorityRequest::body(&certificate, self.verified))
+        Ok(CaCertificateRequest::body(&certificate, self.verified))
     }
 }
 

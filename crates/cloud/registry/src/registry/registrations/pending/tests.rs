@@ -142,7 +142,7 @@ async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
         attestation: crate::enrollment::AttestationKind::X509,
         document: serde_json::json!({}),
         certificates: Vec::new(),
-        authorities: Vec::new(),
+        ca_certificates: Vec::new(),
         resources: Default::default(),
     };
     let entry = registry.put_enrollment(draft, &crate::IfMatch::Absent, now());

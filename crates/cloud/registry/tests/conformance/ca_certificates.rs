@@ -1,7 +1,7 @@
 use ids::{CertificateName, Etag, Thumbprint};
 use registry::{
-    AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, IfMatch,
-    MAX_AUTHORITIES, PossessionShown,
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, IfMatch,
+    MAX_CA_CERTIFICATES, PossessionShown,
 };
 
 use crate::Bench;
@@ -10,8 +10,8 @@ pub(crate) fn name(text: &str) -> CertificateName {
     CertificateName::parse(text).unwrap()
 }
 
-pub(crate) fn draft(named: &str, number: u8, verified: Option<bool>) -> AuthorityDraft {
-    AuthorityDraft {
+pub(crate) fn draft(named: &str, number: u8, verified: Option<bool>) -> CaCertificateDraft {
+    CaCertificateDraft {
         name: name(named),
         der: vec![number; 3],
         thumbprint: Thumbprint::from_bytes([number; 32]),
@@ -27,71 +27,75 @@ impl Bench {
         number: u8,
         verified: Option<bool>,
         if_match: IfMatch,
-    ) -> Result<CertificateAuthority, AuthorityError> {
+    ) -> Result<CaCertificate, CaCertificateError> {
         let draft = draft(named, number, verified);
         self.registry
-            .put_authority(draft, &if_match, self.now())
+            .put_ca_certificate(draft, &if_match, self.now())
             .await
     }
 }
 
-fn shown(authority: &CertificateAuthority, code: &str) -> PossessionShown {
+fn shown(ca_certificate: &CaCertificate, code: &str) -> PossessionShown {
     PossessionShown {
-        authority: authority.thumbprint,
+        ca_certificate: ca_certificate.thumbprint,
         code: code.to_owned(),
     }
 }
 
-pub(crate) async fn an_authority_is_uploaded_changed_and_deleted(bench: Bench) {
+pub(crate) async fn a_ca_certificate_is_uploaded_changed_and_deleted(bench: Bench) {
     let uploaded = bench
         .upload("Root", 1, None, IfMatch::Absent)
         .await
         .unwrap();
-    assert_eq!(uploaded.standing, AuthorityStanding::Unverified);
-    let read = || bench.registry.authority(&name("ROOT")).unwrap();
+    assert_eq!(uploaded.standing, CaCertificateState::Unverified);
+    let read = || bench.registry.ca_certificate(&name("ROOT")).unwrap();
     assert_eq!(read().as_ref(), Some(&uploaded));
     let again = bench.upload("root", 2, None, IfMatch::Absent).await;
-    assert!(matches!(again, Err(AuthorityError::Exists(_))));
+    assert!(matches!(again, Err(CaCertificateError::Exists(_))));
     let stale = IfMatch::Exactly(Etag::parse("stale").unwrap());
     let refused = bench.upload("root", 1, Some(true), stale).await;
     assert!(matches!(
         refused,
-        Err(AuthorityError::PreconditionFailed(_))
+        Err(CaCertificateError::PreconditionFailed(_))
     ));
 
     let current = IfMatch::Exactly(uploaded.etag.clone());
     let verified = bench.upload("root", 1, Some(true), current).await.unwrap();
-    assert_eq!(verified.standing, AuthorityStanding::Verified);
+    assert_eq!(verified.standing, CaCertificateState::Verified);
     assert_eq!(verified.created, uploaded.created);
     assert!(verified.etag != uploaded.etag && verified.updated > uploaded.updated);
     let kept = bench.upload("root", 1, None, IfMatch::Any).await.unwrap();
     assert_eq!(
         kept.standing,
-        AuthorityStanding::Verified,
+        CaCertificateState::Verified,
         "the same certificate"
     );
     let other = bench.upload("root", 2, None, IfMatch::Any).await.unwrap();
-    assert_eq!(other.standing, AuthorityStanding::Unverified, "another one");
+    assert_eq!(
+        other.standing,
+        CaCertificateState::Unverified,
+        "another one"
+    );
 
     let entries = bench
         .registry
-        .delete_authority(&name("root"), &IfMatch::Any, bench.now())
+        .delete_ca_certificate(&name("root"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
     assert!(entries.is_empty() && read().is_none());
     let gone = bench.upload("root", 1, None, IfMatch::Any).await;
-    assert!(matches!(gone, Err(AuthorityError::NotFound(_))));
+    assert!(matches!(gone, Err(CaCertificateError::NotFound(_))));
 }
 
 pub(crate) async fn one_ca_certificate_has_one_name(bench: Bench) {
     bench.upload("a", 1, None, IfMatch::Absent).await.unwrap();
     let taken = bench.upload("b", 1, None, IfMatch::Absent).await;
     match taken {
-        Err(AuthorityError::CertificateTaken { other, .. }) => assert_eq!(other, name("a")),
+        Err(CaCertificateError::CertificateTaken { other, .. }) => assert_eq!(other, name("a")),
         other => panic!("{other:?}"),
     }
     bench.upload("b", 2, None, IfMatch::Absent).await.unwrap();
-    let listed = bench.registry.authorities().unwrap();
+    let listed = bench.registry.ca_certificates().unwrap();
     let names: Vec<_> = listed.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
 }
@@ -104,11 +108,11 @@ pub(crate) async fn a_code_proves_possession_once(bench: Bench) {
         .unwrap();
     let verify = async |shown, now| {
         registry
-            .verify_authority(&name("root"), &IfMatch::Any, shown, now)
+            .verify_ca_certificate(&name("root"), &IfMatch::Any, shown, now)
             .await
     };
     let without = verify(shown(&uploaded, ""), bench.now()).await;
-    assert!(matches!(without, Err(AuthorityError::OtherCode { .. })));
+    assert!(matches!(without, Err(CaCertificateError::OtherCode { .. })));
     let new_code = async || {
         let root = name("root");
         let made = registry.new_verification_code(&root, &IfMatch::Any, bench.now());
@@ -121,27 +125,30 @@ pub(crate) async fn a_code_proves_possession_once(bench: Bench) {
         shown(&uploaded, &first.text),
         shown(&uploaded, "guess"),
         PossessionShown {
-            authority: Thumbprint::from_bytes([9; 32]),
+            ca_certificate: Thumbprint::from_bytes([9; 32]),
             code: code.text.clone(),
         },
     ] {
         let refused = verify(wrong, bench.now()).await;
-        assert!(matches!(refused, Err(AuthorityError::OtherCode { .. })));
+        assert!(matches!(refused, Err(CaCertificateError::OtherCode { .. })));
     }
     let late = code.expires.plus(std::time::Duration::from_secs(1));
     let refused = verify(shown(&uploaded, &code.text), late).await;
-    assert!(matches!(refused, Err(AuthorityError::CodeExpired { .. })));
+    assert!(matches!(
+        refused,
+        Err(CaCertificateError::CodeExpired { .. })
+    ));
     let verified = verify(shown(&uploaded, &code.text), bench.now())
         .await
         .unwrap();
-    assert_eq!(verified.standing, AuthorityStanding::Verified);
+    assert_eq!(verified.standing, CaCertificateState::Verified);
     assert_eq!(verified.code, None);
     let again = verify(shown(&uploaded, &code.text), bench.now()).await;
-    assert!(matches!(again, Err(AuthorityError::OtherCode { .. })));
+    assert!(matches!(again, Err(CaCertificateError::OtherCode { .. })));
 }
 
-pub(crate) async fn a_service_keeps_so_many_authorities(bench: Bench) {
-    for number in 0..MAX_AUTHORITIES {
+pub(crate) async fn a_service_keeps_so_many_ca_certificates(bench: Bench) {
+    for number in 0..MAX_CA_CERTIFICATES {
         let number = u8::try_from(number).unwrap();
         let named = format!("ca-{number}");
         bench
@@ -150,10 +157,10 @@ pub(crate) async fn a_service_keeps_so_many_authorities(bench: Bench) {
             .unwrap();
     }
     let more = bench.upload("more", 200, None, IfMatch::Absent).await;
-    assert!(matches!(more, Err(AuthorityError::TooMany(_))));
+    assert!(matches!(more, Err(CaCertificateError::TooMany(_))));
     bench
         .registry
-        .delete_authority(&name("ca-0"), &IfMatch::Any, bench.now())
+        .delete_ca_certificate(&name("ca-0"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
     bench

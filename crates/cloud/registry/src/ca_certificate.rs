@@ -5,7 +5,7 @@ use crate::enrollment::EnrollmentKey;
 
 /// Whether an uploaded CA certificate may vouch for devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthorityStanding {
+pub enum CaCertificateState {
     /// Uploaded; nobody has shown that he holds its key.
     Unverified,
     /// Possession of its key was proven, or the operator answered for it.
@@ -14,7 +14,7 @@ pub enum AuthorityStanding {
     Withdrawn,
 }
 
-impl AuthorityStanding {
+impl CaCertificateState {
     /// A stable name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -37,7 +37,7 @@ pub struct VerificationCode {
 
 /// A CA certificate that an operator uploaded. Enrollments refer to it by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateAuthority {
+pub struct CaCertificate {
     /// Its name.
     pub name: CertificateName,
     /// The certificate.
@@ -45,7 +45,7 @@ pub struct CertificateAuthority {
     /// The SHA-256 of `der`.
     pub thumbprint: Thumbprint,
     /// Whether it may vouch for devices.
-    pub standing: AuthorityStanding,
+    pub standing: CaCertificateState,
     /// The code handed out last; `None` once it was used.
     pub code: Option<VerificationCode>,
     /// Its version.
@@ -58,7 +58,7 @@ pub struct CertificateAuthority {
 
 /// A CA certificate to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthorityDraft {
+pub struct CaCertificateDraft {
     /// Its name.
     pub name: CertificateName,
     /// The certificate.
@@ -75,14 +75,14 @@ pub struct AuthorityDraft {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PossessionShown {
     /// The authority's certificate that signed.
-    pub authority: Thumbprint,
+    pub ca_certificate: Thumbprint,
     /// The common name of what it signed.
     pub code: String,
 }
 
 /// Why an authority was not written or deleted.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
+pub enum CaCertificateError {
     /// Nothing of that name. DPS answers 404.
     #[error("there is no CA certificate {0}")]
     NotFound(CertificateName),

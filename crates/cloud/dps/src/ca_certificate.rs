@@ -9,17 +9,19 @@ use pki::{
     usable_anchor,
 };
 use registry::{
-    AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
     StorageError,
 };
-use wire::authority::{AuthorityDescription, AuthorityProperties, AuthorityRequest, VerifyRequest};
+use wire::ca_certificate::{
+    CaCertificateDescription, CaCertificateProperties, CaCertificateRequest, VerifyRequest,
+};
 use wire::error::DpsErrorCode;
 
 use crate::certificate;
 
 /// Why a CA certificate is not written, verified or deleted. All of it is told to the operator.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthorityFault {
+pub enum CaCertificateFault {
     /// It cannot be read.
     #[error("the certificate cannot be read")]
     Unreadable(#[from] PemError),
@@ -36,7 +38,7 @@ pub enum AuthorityFault {
     Possession(#[from] PossessionError),
     /// The registry refuses.
     #[error(transparent)]
-    Registry(AuthorityError),
+    Registry(CaCertificateError),
     /// What is stored cannot be read.
     #[error("a stored CA certificate cannot be read")]
     Damaged(#[from] CertificateError),
@@ -45,20 +47,20 @@ pub enum AuthorityFault {
     Storage(#[from] StorageError),
 }
 
-impl From<AuthorityError> for AuthorityFault {
-    fn from(error: AuthorityError) -> Self {
+impl From<CaCertificateError> for CaCertificateFault {
+    fn from(error: CaCertificateError) -> Self {
         match error {
-            AuthorityError::Storage(error) => Self::Storage(error),
+            CaCertificateError::Storage(error) => Self::Storage(error),
             other => Self::Registry(other),
         }
     }
 }
 
-impl AuthorityFault {
+impl CaCertificateFault {
     /// The code, whose first three digits are the HTTP status.
     #[must_use]
     pub fn code(&self) -> DpsErrorCode {
-        use AuthorityError as Error;
+        use CaCertificateError as Error;
         use DpsErrorCode as Code;
         match self {
             Self::Unreadable(_) | Self::Unusable { .. } | Self::Possession(_) => {
@@ -89,16 +91,17 @@ impl AuthorityFault {
 /// Judges an upload. What devices could never be verified by is refused at once.
 pub fn draft(
     name: CertificateName,
-    request: &AuthorityRequest,
+    request: &CaCertificateRequest,
     now: Timestamp,
-) -> Result<AuthorityDraft, AuthorityFault> {
+) -> Result<CaCertificateDraft, CaCertificateFault> {
     let certificate = certificate::read(&request.certificate)?;
-    let anchor = usable_anchor(&certificate, now).map_err(|problem| AuthorityFault::Unusable {
-        subject: certificate.subject(),
-        problem,
-    })?;
+    let anchor =
+        usable_anchor(&certificate, now).map_err(|problem| CaCertificateFault::Unusable {
+            subject: certificate.subject(),
+            problem,
+        })?;
     let certificate = anchor.certificate();
-    Ok(AuthorityDraft {
+    Ok(CaCertificateDraft {
         name,
         der: certificate.der().to_vec(),
         thumbprint: certificate.sha256(),
@@ -110,36 +113,36 @@ pub fn draft(
 /// Looks at a verification certificate: did the authority's key sign it? Whether it is named like the code is decided where
 /// the code is kept.
 pub fn possession(
-    authority: &CertificateAuthority,
+    ca_certificate: &CaCertificate,
     request: &VerifyRequest,
     now: Timestamp,
-) -> Result<PossessionShown, AuthorityFault> {
+) -> Result<PossessionShown, CaCertificateFault> {
     let shown = certificate::read(&request.certificate)?;
-    let proof = prove_possession(&parsed(authority)?, &shown, now)?;
+    let proof = prove_possession(&parsed(ca_certificate)?, &shown, now)?;
     Ok(PossessionShown {
-        authority: authority.thumbprint,
+        ca_certificate: ca_certificate.thumbprint,
         code: proof.common_name().to_owned(),
     })
 }
 
 /// As operators see it. The code is shown only to whoever had it made.
 pub fn describe(
-    authority: &CertificateAuthority,
+    ca_certificate: &CaCertificate,
     with_code: bool,
-) -> Result<AuthorityDescription, AuthorityFault> {
-    let certificate = parsed(authority)?;
-    let code = authority.code.as_ref().filter(|_| with_code);
-    Ok(AuthorityDescription {
-        name: authority.name.clone(),
-        etag: authority.etag.clone(),
-        properties: AuthorityProperties {
+) -> Result<CaCertificateDescription, CaCertificateFault> {
+    let certificate = parsed(ca_certificate)?;
+    let code = ca_certificate.code.as_ref().filter(|_| with_code);
+    Ok(CaCertificateDescription {
+        name: ca_certificate.name.clone(),
+        etag: ca_certificate.etag.clone(),
+        properties: CaCertificateProperties {
             subject: certificate.subject(),
             expiry: certificate.not_after(),
             thumbprint: certificate.sha1().to_string(),
             sha256_thumbprint: certificate.sha256().to_string(),
-            is_verified: authority.standing == AuthorityStanding::Verified,
-            created: authority.created,
-            updated: authority.updated,
+            is_verified: ca_certificate.standing == CaCertificateState::Verified,
+            created: ca_certificate.created,
+            updated: ca_certificate.updated,
             certificate: STANDARD.encode(certificate.der()),
             verification_code: code.map(|code| code.text.clone()),
             verification_code_expiry: code.map(|code| code.expires),
@@ -147,6 +150,6 @@ pub fn describe(
     })
 }
 
-fn parsed(authority: &CertificateAuthority) -> Result<Certificate, AuthorityFault> {
-    Ok(Certificate::from_der(&authority.der)?)
+fn parsed(ca_certificate: &CaCertificate) -> Result<Certificate, CaCertificateFault> {
+    Ok(Certificate::from_der(&ca_certificate.der)?)
 }

@@ -13,12 +13,12 @@ use crate::hierarchy::{Ca, EXPIRED, self_signed};
 pub const CERTIFICATES: &str = "/muster/v1/dps/certificates";
 
 pub fn upload(certificate: &Certificate, verified: Option<bool>) -> Value {
-    wire::authority::AuthorityRequest::body(&certificate.to_pem(), verified)
+    wire::ca_certificate::CaCertificateRequest::body(&certificate.to_pem(), verified)
 }
 
 impl Service {
     /// An operator's request about the CA certificate `name`, or a verb of it; any version will do.
-    pub async fn authority(&self, method: Method, name: &str, body: Option<&Value>) -> Answer {
+    pub async fn ca_certificate(&self, method: Method, name: &str, body: Option<&Value>) -> Answer {
         let path = format!("{CERTIFICATES}/{name}");
         self.operate(method, &path, &[("if-match", "*")], body)
             .await
@@ -67,13 +67,13 @@ async fn possession_is_proven_by_a_certificate_named_like_the_code() {
         .operate(Method::POST, &path, &[("if-match", etag)], None)
         .await;
     assert_eq!(stale.error(), 412_000);
-    let read = service.authority(Method::GET, "factory", None).await;
+    let read = service.ca_certificate(Method::GET, "factory", None).await;
     assert_eq!(read.body["properties"].get("verificationCode"), None);
 
-    let verify = wire::authority::VerifyRequest::body;
+    let verify = wire::ca_certificate::VerifyRequest::body;
     let other = verify(&root.leaf("guess").to_pem());
     let refused = service
-        .authority(Method::POST, "factory/verify", Some(&other))
+        .ca_certificate(Method::POST, "factory/verify", Some(&other))
         .await;
     assert_eq!(refused.error(), 400_004);
     assert!(
@@ -83,7 +83,7 @@ async fn possession_is_proven_by_a_certificate_named_like_the_code() {
     );
     let shown = verify(&root.leaf(code).to_pem());
     let verified = service
-        .authority(Method::POST, "factory/verify", Some(&shown))
+        .ca_certificate(Method::POST, "factory/verify", Some(&shown))
         .await;
     assert_eq!(
         verified.body["properties"]["isVerified"], true,
@@ -99,7 +99,7 @@ async fn proofs_that_prove_nothing_say_why() {
     let below = root.intermediate("below");
     service.upload("below", &below.certificate, false).await;
     let coded = service
-        .authority(Method::POST, "below/generateVerificationCode", None)
+        .ca_certificate(Method::POST, "below/generateVerificationCode", None)
         .await;
     let code = coded.body["properties"]["verificationCode"]
         .as_str()
@@ -110,17 +110,17 @@ async fn proofs_that_prove_nothing_say_why() {
         (below.leaf_valid(code, EXPIRED), "issue another one"),
         (below.certificate.clone(), "send one that it issued"),
     ] {
-        let body = wire::authority::VerifyRequest::body(&shown.to_pem());
+        let body = wire::ca_certificate::VerifyRequest::body(&shown.to_pem());
         let refused = service
-            .authority(Method::POST, "below/verify", Some(&body))
+            .ca_certificate(Method::POST, "below/verify", Some(&body))
             .await;
         assert_eq!(refused.error(), 400_004);
         assert!(refused.message().contains(said), "{}", refused.message());
     }
     service.advance(25 * 3600);
-    let late = wire::authority::VerifyRequest::body(&below.leaf(code).to_pem());
+    let late = wire::ca_certificate::VerifyRequest::body(&below.leaf(code).to_pem());
     let refused = service
-        .authority(Method::POST, "below/verify", Some(&late))
+        .ca_certificate(Method::POST, "below/verify", Some(&late))
         .await;
     assert!(
         refused.message().contains("expired"),
@@ -145,9 +145,9 @@ async fn the_operators_word_is_enough_and_lists_show_it() {
         shown,
         [(json!("A"), json!(true)), (json!("b"), json!(false))]
     );
-    let deleted = service.authority(Method::DELETE, "a", None).await;
+    let deleted = service.ca_certificate(Method::DELETE, "a", None).await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
-    let gone = service.authority(Method::GET, "a", None).await;
+    let gone = service.ca_certificate(Method::GET, "a", None).await;
     assert_eq!(gone.error(), 404_211);
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use ids::{CertificateName, Etag, Thumbprint, Timestamp};
 use serde_json::json;
-use store::{AuthorityRow, Tx, View};
+use store::{CaCertificateRow, Tx, View};
 
 use super::acts::{Act, Particulars};
 use super::enrollments::parse_key;
 use super::rows::Rows;
-use super::{MAX_AUTHORITIES, Registry};
-use crate::authority::{
-    AuthorityDraft, AuthorityError, AuthorityStanding, CertificateAuthority, PossessionShown,
+use super::{MAX_CA_CERTIFICATES, Registry};
+use crate::ca_certificate::{
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
     VerificationCode,
 };
 use crate::enrollment::EnrollmentKey;
@@ -28,22 +28,22 @@ const NAMED: usize = 10;
 /// What the audit calls the certificate that something is done to.
 const THUMBPRINT: &str = "sha256Thumbprint";
 
-pub(crate) fn standing(rows: Rows<'_>, text: &str) -> Result<AuthorityStanding, StorageError> {
+pub(crate) fn standing(rows: Rows<'_>, text: &str) -> Result<CaCertificateState, StorageError> {
     let all = [
-        AuthorityStanding::Unverified,
-        AuthorityStanding::Verified,
-        AuthorityStanding::Withdrawn,
+        CaCertificateState::Unverified,
+        CaCertificateState::Verified,
+        CaCertificateState::Withdrawn,
     ];
     let found = all.into_iter().find(|standing| standing.as_str() == text);
     found.ok_or_else(|| rows.damaged("standing", "is not one"))
 }
 
-fn record(rows: Rows<'_>, row: AuthorityRow) -> Result<CertificateAuthority, StorageError> {
+fn record(rows: Rows<'_>, row: CaCertificateRow) -> Result<CaCertificate, StorageError> {
     let code = row.code.zip(row.code_expires).map(|(text, expires)| {
         let expires = Timestamp::from_ticks(expires);
         VerificationCode { text, expires }
     });
-    Ok(CertificateAuthority {
+    Ok(CaCertificate {
         name: rows.id("authority", row.spelled.try_into())?,
         der: row.der,
         thumbprint: Thumbprint::from_bytes(row.thumbprint),
@@ -59,14 +59,14 @@ impl Registry {
     /// Uploads a CA certificate, or replaces one.
     ///
     /// # Errors
-    /// See [`AuthorityError`].
-    pub async fn put_authority(
+    /// See [`CaCertificateError`].
+    pub async fn put_ca_certificate(
         &self,
-        draft: AuthorityDraft,
+        draft: CaCertificateDraft,
         if_match: &IfMatch,
         now: Timestamp,
-    ) -> Result<CertificateAuthority, AuthorityError> {
-        let put = PutAuthority {
+    ) -> Result<CaCertificate, CaCertificateError> {
+        let put = PutCaCertificate {
             change: self.change(&draft.name, if_match, now),
             draft,
         };
@@ -81,20 +81,20 @@ impl Registry {
             }
             Ok(written)
         };
-        self.act_telling(Act::PutAuthority, target, work).await
+        self.act_telling(Act::PutCaCertificate, target, work).await
     }
 
     /// Reads one.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn authority(
+    pub fn ca_certificate(
         &self,
         name: &CertificateName,
-    ) -> Result<Option<CertificateAuthority>, StorageError> {
+    ) -> Result<Option<CaCertificate>, StorageError> {
         let id_scope = self.id_scope();
         self.inner.store.read(|view| {
-            let row = view.authority(&id_scope, &name.folded())?;
+            let row = view.ca_certificate(&id_scope, &name.folded())?;
             row.filter(is_there)
                 .map(|row| record(Rows { file: view.file() }, row))
                 .transpose()
@@ -105,11 +105,11 @@ impl Registry {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn authorities(&self) -> Result<Vec<CertificateAuthority>, StorageError> {
+    pub fn ca_certificates(&self) -> Result<Vec<CaCertificate>, StorageError> {
         let id_scope = self.id_scope();
         self.inner.store.read(|view| {
             let rows = Rows { file: view.file() };
-            let found = view.authorities(&id_scope)?.into_iter();
+            let found = view.ca_certificates(&id_scope)?.into_iter();
             found.map(|row| record(rows, row)).collect()
         })
     }
@@ -118,31 +118,31 @@ impl Registry {
     /// now on.
     ///
     /// # Errors
-    /// See [`AuthorityError`].
-    pub async fn delete_authority(
+    /// See [`CaCertificateError`].
+    pub async fn delete_ca_certificate(
         &self,
         name: &CertificateName,
         if_match: &IfMatch,
         now: Timestamp,
-    ) -> Result<Vec<EnrollmentKey>, AuthorityError> {
+    ) -> Result<Vec<EnrollmentKey>, CaCertificateError> {
         let change = self.change(name, if_match, now);
         let work = move |tx: &Tx<'_>, told: &mut Particulars| {
             change.tell(tx, told)?;
             change.delete(tx)
         };
-        self.act_telling(Act::DeleteAuthority, name, work).await
+        self.act_telling(Act::DeleteCaCertificate, name, work).await
     }
 
     /// Hands out a fresh verification code, which replaces the one before.
     ///
     /// # Errors
-    /// See [`AuthorityError`].
+    /// See [`CaCertificateError`].
     pub async fn new_verification_code(
         &self,
         name: &CertificateName,
         if_match: &IfMatch,
         now: Timestamp,
-    ) -> Result<CertificateAuthority, AuthorityError> {
+    ) -> Result<CaCertificate, CaCertificateError> {
         let change = self.change(name, if_match, now);
         let code = fresh_code(&*self.inner.entropy);
         let work = move |tx: &Tx<'_>, told: &mut Particulars| {
@@ -158,20 +158,20 @@ impl Registry {
     /// Takes the proof of possession: a certificate named like the code, signed with the authority's key.
     ///
     /// # Errors
-    /// See [`AuthorityError`].
-    pub async fn verify_authority(
+    /// See [`CaCertificateError`].
+    pub async fn verify_ca_certificate(
         &self,
         name: &CertificateName,
         if_match: &IfMatch,
         shown: PossessionShown,
         now: Timestamp,
-    ) -> Result<CertificateAuthority, AuthorityError> {
+    ) -> Result<CaCertificate, CaCertificateError> {
         let change = self.change(name, if_match, now);
         let work = move |tx: &Tx<'_>, told: &mut Particulars| {
             change.tell(tx, told)?;
             change.verify(tx, &shown)
         };
-        self.act_telling(Act::VerifyAuthority, name, work).await
+        self.act_telling(Act::VerifyCaCertificate, name, work).await
     }
 
     fn change(&self, name: &CertificateName, if_match: &IfMatch, now: Timestamp) -> Change {
@@ -196,8 +196,8 @@ fn fresh_code(entropy: &dyn Entropy) -> String {
         })
 }
 
-fn is_there(row: &AuthorityRow) -> bool {
-    row.standing != AuthorityStanding::Withdrawn.as_str()
+fn is_there(row: &CaCertificateRow) -> bool {
+    row.standing != CaCertificateState::Withdrawn.as_str()
 }
 
 /// One change of an authority on the writer's thread.
@@ -211,20 +211,20 @@ struct Change {
 
 impl Change {
     /// The row to be changed, if it is there and of the version wanted.
-    fn stored(&self, tx: &Tx<'_>) -> Result<AuthorityRow, AuthorityError> {
-        let row = tx.authority(&self.id_scope, &self.name.folded())?;
+    fn stored(&self, tx: &Tx<'_>) -> Result<CaCertificateRow, CaCertificateError> {
+        let row = tx.ca_certificate(&self.id_scope, &self.name.folded())?;
         let row = row
             .filter(is_there)
-            .ok_or_else(|| AuthorityError::NotFound(self.name.clone()))?;
+            .ok_or_else(|| CaCertificateError::NotFound(self.name.clone()))?;
         let etag = Rows { file: tx.file() }.id("etag", Etag::parse(&row.etag))?;
         if !self.if_match.allows(&etag) {
-            return Err(AuthorityError::PreconditionFailed(self.name.clone()));
+            return Err(CaCertificateError::PreconditionFailed(self.name.clone()));
         }
         Ok(row)
     }
 
     /// Which certificate it was that something was done to: names are given to others later.
-    fn tell(&self, tx: &Tx<'_>, told: &mut Particulars) -> Result<(), AuthorityError> {
+    fn tell(&self, tx: &Tx<'_>, told: &mut Particulars) -> Result<(), CaCertificateError> {
         let thumbprint = Thumbprint::from_bytes(self.stored(tx)?.thumbprint);
         told.insert(THUMBPRINT.to_owned(), json!(thumbprint.to_string()));
         Ok(())
@@ -233,29 +233,29 @@ impl Change {
     fn write(
         &self,
         tx: &Tx<'_>,
-        mut row: AuthorityRow,
-    ) -> Result<CertificateAuthority, AuthorityError> {
+        mut row: CaCertificateRow,
+    ) -> Result<CaCertificate, CaCertificateError> {
         row.etag = self.etag.to_string();
         row.updated = self.now.ticks();
         match row.id {
-            0 => row.id = tx.insert_authority(&self.id_scope, &row)?,
-            _ => tx.update_authority(&row)?,
+            0 => row.id = tx.insert_ca_certificate(&self.id_scope, &row)?,
+            _ => tx.update_ca_certificate(&row)?,
         }
         Ok(record(Rows { file: tx.file() }, row)?)
     }
 
-    fn delete(self, tx: &Tx<'_>) -> Result<Vec<EnrollmentKey>, AuthorityError> {
+    fn delete(self, tx: &Tx<'_>) -> Result<Vec<EnrollmentKey>, CaCertificateError> {
         let mut row = self.stored(tx)?;
         let entries = entries(tx, row.id)?;
         if entries.is_empty() {
-            tx.delete_authority(row.id)?;
+            tx.delete_ca_certificate(row.id)?;
             return Ok(entries);
         }
-        AuthorityStanding::Withdrawn
+        CaCertificateState::Withdrawn
             .as_str()
             .clone_into(&mut row.standing);
         (row.code, row.code_expires) = (None, None);
-        tx.touch_entries_of_authority(row.id, self.etag.as_str())?;
+        tx.touch_entries_of_ca_certificate(row.id, self.etag.as_str())?;
         self.write(tx, row)?;
         Ok(entries)
     }
@@ -264,51 +264,51 @@ impl Change {
         self,
         tx: &Tx<'_>,
         shown: &PossessionShown,
-    ) -> Result<CertificateAuthority, AuthorityError> {
+    ) -> Result<CaCertificate, CaCertificateError> {
         let mut row = self.stored(tx)?;
         let is_code = row
             .code
             .as_deref()
             .is_some_and(|code| code.eq_ignore_ascii_case(&shown.code));
         // Another certificate may have taken the name since the proof was looked at.
-        if !is_code || row.thumbprint != *shown.authority.as_bytes() {
-            return Err(AuthorityError::OtherCode {
+        if !is_code || row.thumbprint != *shown.ca_certificate.as_bytes() {
+            return Err(CaCertificateError::OtherCode {
                 name: self.name,
                 shown: shown.code.chars().take(128).collect(),
             });
         }
         let expires = Timestamp::from_ticks(row.code_expires.unwrap_or_default());
         if expires < self.now {
-            return Err(AuthorityError::CodeExpired {
+            return Err(CaCertificateError::CodeExpired {
                 name: self.name,
                 expired: expires,
             });
         }
-        AuthorityStanding::Verified
+        CaCertificateState::Verified
             .as_str()
             .clone_into(&mut row.standing);
         (row.code, row.code_expires) = (None, None);
-        tx.touch_entries_of_authority(row.id, self.etag.as_str())?;
+        tx.touch_entries_of_ca_certificate(row.id, self.etag.as_str())?;
         self.write(tx, row)
     }
 }
 
 /// One upload on the writer's thread.
-struct PutAuthority {
+struct PutCaCertificate {
     change: Change,
-    draft: AuthorityDraft,
+    draft: CaCertificateDraft,
 }
 
-impl PutAuthority {
+impl PutCaCertificate {
     /// The certificate that had the name before, also one that was deleted while enrollments referred to it.
-    fn before(&self, tx: &Tx<'_>) -> Result<Option<Thumbprint>, AuthorityError> {
-        let row = tx.authority(&self.change.id_scope, &self.draft.name.folded())?;
+    fn before(&self, tx: &Tx<'_>) -> Result<Option<Thumbprint>, CaCertificateError> {
+        let row = tx.ca_certificate(&self.change.id_scope, &self.draft.name.folded())?;
         Ok(row.map(|row| Thumbprint::from_bytes(row.thumbprint)))
     }
 
-    fn run(self, tx: &Tx<'_>) -> Result<CertificateAuthority, AuthorityError> {
+    fn run(self, tx: &Tx<'_>) -> Result<CaCertificate, CaCertificateError> {
         let Change { id_scope, name, .. } = &self.change;
-        let row = tx.authority(id_scope, &name.folded())?;
+        let row = tx.ca_certificate(id_scope, &name.folded())?;
         let rows = Rows { file: tx.file() };
         let etag = row
             .as_ref()
@@ -319,13 +319,13 @@ impl PutAuthority {
             PutVerdict::Create => self.create(tx, row),
             PutVerdict::Replace => match row {
                 Some(row) => self.replace(tx, row),
-                None => Err(AuthorityError::NotFound(self.draft.name)),
+                None => Err(CaCertificateError::NotFound(self.draft.name)),
             },
-            PutVerdict::Conflict => Err(AuthorityError::Exists(self.draft.name)),
+            PutVerdict::Conflict => Err(CaCertificateError::Exists(self.draft.name)),
             PutVerdict::Mismatch if etag.is_none() => {
-                Err(AuthorityError::NotFound(self.draft.name))
+                Err(CaCertificateError::NotFound(self.draft.name))
             }
-            PutVerdict::Mismatch => Err(AuthorityError::PreconditionFailed(self.draft.name)),
+            PutVerdict::Mismatch => Err(CaCertificateError::PreconditionFailed(self.draft.name)),
         }
     }
 
@@ -333,22 +333,22 @@ impl PutAuthority {
     fn create(
         self,
         tx: &Tx<'_>,
-        withdrawn: Option<AuthorityRow>,
-    ) -> Result<CertificateAuthority, AuthorityError> {
-        let there = tx.authorities(&self.change.id_scope)?.len();
-        if there >= MAX_AUTHORITIES {
-            return Err(AuthorityError::TooMany(MAX_AUTHORITIES));
+        withdrawn: Option<CaCertificateRow>,
+    ) -> Result<CaCertificate, CaCertificateError> {
+        let there = tx.ca_certificates(&self.change.id_scope)?.len();
+        if there >= MAX_CA_CERTIFICATES {
+            return Err(CaCertificateError::TooMany(MAX_CA_CERTIFICATES));
         }
         let id = withdrawn.map_or(0, |row| row.id);
         let now = self.change.now.ticks();
-        let row = AuthorityRow {
+        let row = CaCertificateRow {
             id,
             folded: self.draft.name.folded(),
             spelled: self.draft.name.to_string(),
             thumbprint: *self.draft.thumbprint.as_bytes(),
             subject: Vec::new(),
             der: Vec::new(),
-            standing: AuthorityStanding::Unverified.as_str().to_owned(),
+            standing: CaCertificateState::Unverified.as_str().to_owned(),
             code: None,
             code_expires: None,
             etag: String::new(),
@@ -361,20 +361,20 @@ impl PutAuthority {
     fn replace(
         self,
         tx: &Tx<'_>,
-        row: AuthorityRow,
-    ) -> Result<CertificateAuthority, AuthorityError> {
+        row: CaCertificateRow,
+    ) -> Result<CaCertificate, CaCertificateError> {
         let is_same = row.thumbprint == *self.draft.thumbprint.as_bytes();
-        let is_relied_on = row.standing == AuthorityStanding::Verified.as_str();
+        let is_relied_on = row.standing == CaCertificateState::Verified.as_str();
         if is_relied_on && !(is_same && self.draft.verified != Some(false)) {
             let entries = entries(tx, row.id)?;
             if !entries.is_empty() {
                 let name = self.draft.name;
-                return Err(AuthorityError::InUse { name, entries });
+                return Err(CaCertificateError::InUse { name, entries });
             }
         }
         let mut row = row;
         if !is_same {
-            AuthorityStanding::Unverified
+            CaCertificateState::Unverified
                 .as_str()
                 .clone_into(&mut row.standing);
             (row.code, row.code_expires) = (None, None);
@@ -385,13 +385,13 @@ impl PutAuthority {
     fn write(
         self,
         tx: &Tx<'_>,
-        mut row: AuthorityRow,
-    ) -> Result<CertificateAuthority, AuthorityError> {
+        mut row: CaCertificateRow,
+    ) -> Result<CaCertificate, CaCertificateError> {
         let Self { change, draft } = self;
         require_free(tx, &change.id_scope, &row, draft.thumbprint)?;
         let standing = match draft.verified {
-            Some(true) => Some(AuthorityStanding::Verified),
-            Some(false) => Some(AuthorityStanding::Unverified),
+            Some(true) => Some(CaCertificateState::Verified),
+            Some(false) => Some(CaCertificateState::Unverified),
             None => None,
         };
         if let Some(standing) = standing {
@@ -401,7 +401,7 @@ impl PutAuthority {
         row.subject = draft.subject;
         row.der = draft.der;
         if row.id != 0 {
-            tx.touch_entries_of_authority(row.id, change.etag.as_str())?;
+            tx.touch_entries_of_ca_certificate(row.id, change.etag.as_str())?;
         }
         change.write(tx, row)
     }
@@ -411,12 +411,12 @@ impl PutAuthority {
 fn require_free(
     tx: &Tx<'_>,
     id_scope: &str,
-    row: &AuthorityRow,
+    row: &CaCertificateRow,
     thumbprint: Thumbprint,
-) -> Result<(), AuthorityError> {
-    let other = tx.authority_of_certificate(id_scope, thumbprint.as_bytes())?;
+) -> Result<(), CaCertificateError> {
+    let other = tx.ca_certificate_of_certificate(id_scope, thumbprint.as_bytes())?;
     match other.filter(|other| other.id != row.id) {
-        Some(other) => Err(AuthorityError::CertificateTaken {
+        Some(other) => Err(CaCertificateError::CertificateTaken {
             thumbprint,
             other: Rows { file: tx.file() }.id("authority", other.spelled.try_into())?,
         }),
@@ -424,9 +424,11 @@ fn require_free(
     }
 }
 
-fn entries(view: &View<'_>, authority: i64) -> Result<Vec<EnrollmentKey>, StorageError> {
+fn entries(view: &View<'_>, ca_certificate: i64) -> Result<Vec<EnrollmentKey>, StorageError> {
     let rows = Rows { file: view.file() };
-    let found = view.entries_of_authority(authority, NAMED)?.into_iter();
+    let found = view
+        .entries_of_ca_certificate(ca_certificate, NAMED)?
+        .into_iter();
     found
         .map(|(kind, spelled)| parse_key(rows, &kind, &spelled))
         .collect()

@@ -4,7 +4,7 @@ use crate::{StoreError, Tx, View};
 
 /// An uploaded CA certificate of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthorityRow {
+pub struct CaCertificateRow {
     /// Row id; 0 before it is inserted.
     pub id: i64,
     /// Its name in lower case.
@@ -41,8 +41,8 @@ macro_rules! select {
     };
 }
 
-pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<AuthorityRow> {
-    Ok(AuthorityRow {
+pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<CaCertificateRow> {
+    Ok(CaCertificateRow {
         id: row.get(0)?,
         folded: row.get(1)?,
         spelled: row.get(2)?,
@@ -63,11 +63,11 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn authority(
+    pub fn ca_certificate(
         &self,
         id_scope: &str,
         folded: &str,
-    ) -> Result<Option<AuthorityRow>, StoreError> {
+    ) -> Result<Option<CaCertificateRow>, StoreError> {
         self.one(
             select!("WHERE a.id_scope = ?1 AND a.folded = ?2"),
             [id_scope, folded],
@@ -79,7 +79,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn authorities(&self, id_scope: &str) -> Result<Vec<AuthorityRow>, StoreError> {
+    pub fn ca_certificates(&self, id_scope: &str) -> Result<Vec<CaCertificateRow>, StoreError> {
         self.all(
             select!("WHERE a.id_scope = ?1 AND a.standing <> 'withdrawn' ORDER BY a.folded"),
             [id_scope],
@@ -91,11 +91,11 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn authority_of_certificate(
+    pub fn ca_certificate_of_certificate(
         &self,
         id_scope: &str,
         thumbprint: &[u8; 32],
-    ) -> Result<Option<AuthorityRow>, StoreError> {
+    ) -> Result<Option<CaCertificateRow>, StoreError> {
         self.one(
             select!("WHERE a.id_scope = ?1 AND a.thumbprint = ?2 AND a.standing <> 'withdrawn'"),
             params![id_scope, thumbprint],
@@ -107,15 +107,15 @@ impl View<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn entries_of_authority(
+    pub fn entries_of_ca_certificate(
         &self,
-        authority: i64,
+        ca_certificate: i64,
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
         let sql = "SELECT DISTINCT e.kind, e.spelled FROM enrollment_authorities AS r
                    JOIN enrollments AS e ON e.id = r.enrollment WHERE r.authority = ?1
                    ORDER BY e.kind, e.folded LIMIT ?2";
-        self.all(sql, params![authority, limit], |row| {
+        self.all(sql, params![ca_certificate, limit], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
     }
@@ -126,7 +126,11 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails, or name or certificate are taken.
-    pub fn insert_authority(&self, id_scope: &str, row: &AuthorityRow) -> Result<i64, StoreError> {
+    pub fn insert_ca_certificate(
+        &self,
+        id_scope: &str,
+        row: &CaCertificateRow,
+    ) -> Result<i64, StoreError> {
         self.bump_group_generation();
         let sql = "INSERT INTO certificate_authorities
                      (id_scope, folded, spelled, thumbprint, subject, der, standing, code, code_expires, etag, created, updated)
@@ -155,7 +159,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails, or another one has the certificate.
-    pub fn update_authority(&self, row: &AuthorityRow) -> Result<(), StoreError> {
+    pub fn update_ca_certificate(&self, row: &CaCertificateRow) -> Result<(), StoreError> {
         self.bump_group_generation();
         let sql = "UPDATE certificate_authorities
                    SET spelled = ?2, thumbprint = ?3, subject = ?4, der = ?5, standing = ?6, code = ?7, code_expires = ?8,
@@ -183,7 +187,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails, or an entry refers to it.
-    pub fn delete_authority(&self, id: i64) -> Result<(), StoreError> {
+    pub fn delete_ca_certificate(&self, id: i64) -> Result<(), StoreError> {
         self.bump_group_generation();
         self.run("DELETE FROM certificate_authorities WHERE id = ?1", [id])
             .map(drop)
@@ -193,10 +197,14 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn touch_entries_of_authority(&self, authority: i64, etag: &str) -> Result<(), StoreError> {
+    pub fn touch_entries_of_ca_certificate(
+        &self,
+        ca_certificate: i64,
+        etag: &str,
+    ) -> Result<(), StoreError> {
         self.bump_group_generation();
         let sql = "UPDATE enrollments SET etag = ?2
                    WHERE id IN (SELECT enrollment FROM enrollment_authorities WHERE authority = ?1)";
-        self.run(sql, params![authority, etag]).map(drop)
+        self.run(sql, params![ca_certificate, etag]).map(drop)
     }
 }

@@ -37,5 +37,5 @@ pub(super) fn of<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
         (_, [_, verb]) if is_new_code(verb) || is(verb, "verify") => return Known::OtherMethod,
         _ => return Known::No,
     };
-    Known::of(super::OperatorCall::Authorities(call))
+    Known::of(super::OperatorCall::CaCertificates(call))
 }

@@ -13,14 +13,14 @@ const MAX_CERTIFICATE_TEXT: usize = 32 * 1024;
 
 /// The body of a PUT. Azure wraps it in `properties`; both forms are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthorityRequest {
+pub struct CaCertificateRequest {
     /// PEM, base64 of PEM, or base64 of DER.
     pub certificate: String,
     /// Whether the operator answers for it; absent leaves what is known.
     pub is_verified: Option<bool>,
 }
 
-impl AuthorityRequest {
+impl CaCertificateRequest {
     /// Reads the body.
     ///
     /// # Errors
@@ -89,19 +89,19 @@ fn certificate(fields: &Fields<'_>) -> Result<String, BodyError> {
 /// A CA certificate as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AuthorityDescription {
+pub struct CaCertificateDescription {
     /// Its name.
     pub name: CertificateName,
     /// Its version.
     pub etag: Etag,
     /// What it is.
-    pub properties: AuthorityProperties,
+    pub properties: CaCertificateProperties,
 }
 
-/// The `properties` of [`AuthorityDescription`].
+/// The `properties` of [`CaCertificateDescription`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AuthorityProperties {
+pub struct CaCertificateProperties {
     /// Distinguished name of the subject.
     pub subject: String,
     /// End of validity.
@@ -148,9 +148,9 @@ fn maybe_http_date<S: serde::Serializer>(
 
 /// All CA certificates of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AuthorityList {
+pub struct CaCertificateList {
     /// By name.
-    pub value: Vec<AuthorityDescription>,
+    pub value: Vec<CaCertificateDescription>,
 }
 
 #[cfg(test)]
@@ -159,18 +159,22 @@ mod tests {
 
     #[test]
     fn both_forms_of_a_body_are_read() {
-        let wanted = AuthorityRequest {
+        let wanted = CaCertificateRequest {
             certificate: "PEM".to_owned(),
             is_verified: Some(true),
         };
         for body in [
             json!({"properties": {"certificate": "PEM", "isVerified": true}}),
             json!({"Certificate": "PEM", "isVerified": "True"}),
-            AuthorityRequest::body("PEM", Some(true)),
+            CaCertificateRequest::body("PEM", Some(true)),
         ] {
-            assert_eq!(AuthorityRequest::parse(&body).unwrap(), wanted, "{body}");
+            assert_eq!(
+                CaCertificateRequest::parse(&body).unwrap(),
+                wanted,
+                "{body}"
+            );
         }
-        let absent = AuthorityRequest::parse(&AuthorityRequest::body("PEM", None)).unwrap();
+        let absent = CaCertificateRequest::parse(&CaCertificateRequest::body("PEM", None)).unwrap();
         assert_eq!(absent.is_verified, None);
         let verify = VerifyRequest::parse(&VerifyRequest::body("PEM")).unwrap();
         assert_eq!(verify.certificate, "PEM");
@@ -187,13 +191,13 @@ mod tests {
                 "isVerified",
             ),
         ] {
-            assert_eq!(AuthorityRequest::parse(&body).unwrap_err().path, place);
+            assert_eq!(CaCertificateRequest::parse(&body).unwrap_err().path, place);
         }
     }
 
     #[test]
     fn dates_are_those_of_the_resource_manager() {
-        let properties = AuthorityProperties {
+        let properties = CaCertificateProperties {
             subject: "CN=root".to_owned(),
             expiry: Timestamp::from_unix_seconds(1_780_272_000),
             thumbprint: "AB".to_owned(),

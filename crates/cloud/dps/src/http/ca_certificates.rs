@@ -2,17 +2,17 @@
 
 use axum::http::StatusCode;
 use ids::CertificateName;
-use registry::{CertificateAuthority, Right};
-use wire::authority::{AuthorityList, AuthorityRequest, VerifyRequest};
+use registry::{CaCertificate, Right};
+use wire::ca_certificate::{CaCertificateList, CaCertificateRequest, VerifyRequest};
 use wire::enrollment::MAX_BODY;
 use wire::lenient;
 
 use super::authorize::{Operator, authorize};
 use super::enrollments::if_match;
-use super::route::authorities::Call;
+use super::route::ca_certificates::Call;
 use super::{Incoming, Reply};
 use crate::Dps;
-use crate::authority::{self, AuthorityFault};
+use crate::ca_certificate::{self, CaCertificateFault};
 use crate::error::ServiceFault;
 
 pub(super) async fn answer(
@@ -33,10 +33,10 @@ pub(super) async fn answer(
 async fn list(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
     let operator = authorize(dps, &request, Right::EnrollmentRead)?;
     request.read(MAX_BODY).await?;
-    let stored = operator.registry().authorities()?;
-    let describe = |one: &CertificateAuthority| authority::describe(one, false);
+    let stored = operator.registry().ca_certificates()?;
+    let describe = |one: &CaCertificate| ca_certificate::describe(one, false);
     let value = stored.iter().map(describe).collect::<Result<_, _>>()?;
-    Ok(Reply::json(StatusCode::OK, &AuthorityList { value }))
+    Ok(Reply::json(StatusCode::OK, &CaCertificateList { value }))
 }
 
 async fn read(
@@ -58,12 +58,12 @@ async fn put(
     let operator = authorize(dps, &request, Right::ServiceConfig)?;
     let if_match = if_match(&request)?;
     let body = lenient::parse(&request.read(MAX_BODY).await?)?;
-    let draft = authority::draft(name, &AuthorityRequest::parse(&body)?, operator.now())?;
+    let draft = ca_certificate::draft(name, &CaCertificateRequest::parse(&body)?, operator.now())?;
     let registry = operator.registry();
     let written = registry
-        .put_authority(draft, &if_match, operator.now())
+        .put_ca_certificate(draft, &if_match, operator.now())
         .await;
-    shown(&written.map_err(AuthorityFault::from)?, false)
+    shown(&written.map_err(CaCertificateFault::from)?, false)
 }
 
 async fn delete(
@@ -76,9 +76,9 @@ async fn delete(
     request.read(MAX_BODY).await?;
     let registry = operator.registry();
     let deleted = registry
-        .delete_authority(name, &if_match, operator.now())
+        .delete_ca_certificate(name, &if_match, operator.now())
         .await;
-    for entry in deleted.map_err(AuthorityFault::from)? {
+    for entry in deleted.map_err(CaCertificateFault::from)? {
         tracing::warn!(
             certificate.name = %name,
             enrollment.id = entry.as_str(),
@@ -100,7 +100,7 @@ async fn new_code(
     let made = registry
         .new_verification_code(name, &if_match, operator.now())
         .await;
-    shown(&made.map_err(AuthorityFault::from)?, true)
+    shown(&made.map_err(CaCertificateFault::from)?, true)
 }
 
 async fn verify(
@@ -112,24 +112,24 @@ async fn verify(
     let if_match = if_match(&request)?;
     let body = lenient::parse(&request.read(MAX_BODY).await?)?;
     let request = VerifyRequest::parse(&body)?;
-    let proof = authority::possession(&stored(&operator, name)?, &request, operator.now())?;
+    let proof = ca_certificate::possession(&stored(&operator, name)?, &request, operator.now())?;
     let registry = operator.registry();
     let verified = registry
-        .verify_authority(name, &if_match, proof, operator.now())
+        .verify_ca_certificate(name, &if_match, proof, operator.now())
         .await;
-    shown(&verified.map_err(AuthorityFault::from)?, false)
+    shown(&verified.map_err(CaCertificateFault::from)?, false)
 }
 
 fn stored(
     operator: &Operator<'_>,
     name: &CertificateName,
-) -> Result<CertificateAuthority, AuthorityFault> {
-    let stored = operator.registry().authority(name)?;
-    let missing = || registry::AuthorityError::NotFound(name.clone());
+) -> Result<CaCertificate, CaCertificateFault> {
+    let stored = operator.registry().ca_certificate(name)?;
+    let missing = || registry::CaCertificateError::NotFound(name.clone());
     Ok(stored.ok_or_else(missing)?)
 }
 
-fn shown(authority: &CertificateAuthority, with_code: bool) -> Result<Reply, ServiceFault> {
-    let described = authority::describe(authority, with_code)?;
-    Ok(Reply::json(StatusCode::OK, &described).with_etag(&authority.etag))
+fn shown(ca_certificate: &CaCertificate, with_code: bool) -> Result<Reply, ServiceFault> {
+    let described = ca_certificate::describe(ca_certificate, with_code)?;
+    Ok(Reply::json(StatusCode::OK, &described).with_etag(&ca_certificate.etag))
 }
