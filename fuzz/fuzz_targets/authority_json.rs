@@ -4,7 +4,7 @@
 use ids::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use pki::Certificate;
-use wire::ca_certificate::{CaCertificateRequest, VerifyRequest};
+use wire::service_api::ca_certificate::{CaCertificateRequest, VerifyRequest};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(body) = wire::lenient::parse(data) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::enrollment::{BulkRequest, GroupRequest, IndividualRequest};
+use wire::service_api::enrollment::{BulkRequest, GroupRequest, IndividualRequest};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(body) = wire::lenient::parse(data) {

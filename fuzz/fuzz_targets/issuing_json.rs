@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::issuing::{IssuerRequest, MAX_TRUSTED, TrustBundleRequest};
+use wire::muster_api::issuers::{IssuerRequest, MAX_TRUSTED, TrustBundleRequest};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(body) = wire::lenient::parse(data) else { return };

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::manifest::AgentDesired;
+use wire::edge_api::manifest::AgentDesired;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(desired) = wire::lenient::parse(data) {

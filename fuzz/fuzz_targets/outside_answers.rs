@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::allocation::{AllocationAnswer, WebhookUrl, WebhookVersion};
-use wire::identity::Authentication;
-use wire::remote_hub::{RemoteDevice, RemoteTwin, refusal, refusal_code};
+use wire::service_api::allocation::{AllocationAnswer, WebhookUrl, WebhookVersion};
+use wire::service_api::identity::Authentication;
+use wire::service_api::remote_hub::{RemoteDevice, RemoteTwin, refusal, refusal_code};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(answer) = AllocationAnswer::parse(data) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::message::PropertyBag;
+use wire::device_api::message::PropertyBag;
 
 fuzz_target!(|text: &str| {
     if let Ok(bag) = PropertyBag::decode(text) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::dps::{CsrClaim, UnverifiedRegister};
+use wire::device_api::registration::{CsrClaim, UnverifiedRegister};
 
 fuzz_target!(|body: &[u8]| {
     match UnverifiedRegister::parse(body) {

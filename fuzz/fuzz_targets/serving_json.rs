@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use wire::connection_string::ConnectionString;
-use wire::serving::{self, HostRequest, LinkRequest, PolicyRequest, RegenerateRequest, SettingsPatch};
-use wire::verdict::ExplainRequest;
+use wire::muster_api::serving::{self, HostRequest, LinkRequest, PolicyRequest, RegenerateRequest, SettingsPatch};
+use wire::muster_api::explain::ExplainRequest;
 
 fuzz_target!(|body: &[u8]| {
     let _ = serving::parse::<HostRequest>(body);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::username::Username;
+use wire::device_api::username::Username;
 
 fuzz_target!(|text: &str| {
     let _ = Username::parse(text);

@@ -216,7 +216,7 @@ impl Server {
         let url = format!(
             "https://{}{}",
             self.host(),
-            wire::dps::register_path(&self.id_scope()?, id)
+            wire::device_api::registration::register_path(&self.id_scope()?, id)
         );
         let request = self
             .client_with(chain_and_key)?

@@ -53,7 +53,7 @@ impl Fleet {
         let scope = self.server.id_scope()?;
         let resource = format!("{scope}/registrations/{id}");
         let token = self.token(id, &resource, Timestamp::from_unix_seconds(REMOTE))?;
-        let path = wire::dps::register_path(&scope, id);
+        let path = wire::device_api::registration::register_path(&scope, id);
         let url = format!(
             "https://{}{path}?api-version=2021-06-01",
             self.server.host()

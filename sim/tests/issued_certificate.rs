@@ -56,7 +56,7 @@ impl<'a> Device<'a> {
     }
 
     async fn register(&self, csr: &[u8]) -> Result<String> {
-        let path = wire::dps::register_path(&self.server.id_scope()?, ID);
+        let path = wire::device_api::registration::register_path(&self.server.id_scope()?, ID);
         let body = json!({"registrationId": ID, "csr": STANDARD.encode(csr)});
         let (status, answer) = self.ask(Method::PUT, &path, &body).await?;
         ensure!(status == 202, "{status}: {answer}");
@@ -65,7 +65,8 @@ impl<'a> Device<'a> {
     }
 
     async fn poll(&self, operation: &str) -> Result<Value> {
-        let path = wire::dps::operation_path(&self.server.id_scope()?, ID, operation);
+        let path =
+            wire::device_api::registration::operation_path(&self.server.id_scope()?, ID, operation);
         let (status, answer) = self.ask(Method::GET, &path, &json!({})).await?;
         ensure!(status == 200, "{status}: {answer}");
         Ok(answer["registrationState"].clone())

@@ -193,7 +193,7 @@ impl Bench {
 
     /// Registers by `openssl s_client`, which shows what it is given.
     fn register(&self, name: &str, chain: Option<&str>, tls: &str) -> Result<Ended> {
-        let path = wire::dps::register_path(&self.id_scope, name);
+        let path = wire::device_api::registration::register_path(&self.id_scope, name);
         let body = format!("{{\"registrationId\":\"{name}\"}}");
         let host = self.server.host();
         let request = format!(

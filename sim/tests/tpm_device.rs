@@ -50,7 +50,7 @@ impl<'a> Device<'a> {
     }
 
     async fn register(&self, token: Option<&str>, body: &Value) -> Result<(u16, Value)> {
-        let path = wire::dps::register_path(&self.id_scope, self.id);
+        let path = wire::device_api::registration::register_path(&self.id_scope, self.id);
         let path = format!("{path}?api-version=2021-06-01");
         self.ask(Method::PUT, &path, token, body).await
     }
@@ -93,7 +93,8 @@ impl<'a> Device<'a> {
 
     async fn poll(&self, operation: &Value, token: &str) -> Result<Value> {
         let operation = operation.as_str().context("no operationId")?;
-        let path = wire::dps::operation_path(&self.id_scope, self.id, operation);
+        let path =
+            wire::device_api::registration::operation_path(&self.id_scope, self.id, operation);
         let path = format!("{path}?api-version=2021-06-01");
         let (status, answer) = self
             .ask(Method::GET, &path, Some(token), &json!({}))

@@ -11,12 +11,12 @@ use registry::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use wire::allocation::CustomAllocation;
-use wire::enrollment::{
+use wire::service_api::allocation::CustomAllocation;
+use wire::service_api::enrollment::{
     AllocationPolicy, Attestation, EnrollmentGroup, GroupRequest, IndividualEnrollment,
     IndividualRequest, ProvisioningStatus, Settings, SettingsRequest,
 };
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 mod attestation;
 mod certificates;

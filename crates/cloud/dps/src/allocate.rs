@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ids::{DeviceId, HubHost, HubName};
 use registry::{LinkedHub, PassedOver, ProvisioningService};
-use wire::enrollment::AllocationPolicy;
+use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::attest::AttestedDevice;
 use crate::health::HubHealth;

@@ -12,10 +12,10 @@ use registry::{
     CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
     StorageError,
 };
-use wire::ca_certificate::{
+use wire::error::DpsErrorCode;
+use wire::service_api::ca_certificate::{
     CaCertificateDescription, CaCertificateProperties, CaCertificateRequest, VerifyRequest,
 };
-use wire::error::DpsErrorCode;
 
 use crate::certificate;
 

@@ -4,8 +4,10 @@ use ids::{HubName, RegistrationId, Timestamp};
 use pki::UnreadChain;
 use registry::{AssignError, EnrollmentKey, PreviewAt, RegistrationRecord};
 use wire::error::DpsErrorCode;
+use wire::muster_api::explain::{
+    EarlierAssignment, Explanation, RefusalReport, SeenToken, Verdict,
+};
 use wire::sas::UnverifiedToken;
-use wire::verdict::{EarlierAssignment, Explanation, RefusalReport, SeenToken, Verdict};
 
 use crate::allocate::{self, Allocation, Asking, Route};
 use crate::attest::{self, AttestedDevice, Outcome, Trial};

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::LengthLimitError;
 use registry::ClientAddress;
 use serde::Serialize;
-use wire::dps::TpmChallenge;
+use wire::device_api::registration::TpmChallenge;
 use wire::error::ServiceError;
 use wire::http::{self as wire_http, Path};
 use wire::sas::REGISTRATION_POLICY;

@@ -5,8 +5,8 @@ use ids::Thumbprint;
 use pki::{Certificate, RequestError, RequestKey, prove_request};
 use registry::{EnrollmentKey, IssuedNote, IssuerRecord, StorageError};
 use wire::binary::Base64Bytes;
-use wire::dps::{AttestationDetail, CsrClaim};
-use wire::issuing::DeviceKeyType;
+use wire::device_api::registration::{AttestationDetail, CsrClaim};
+use wire::muster_api::issuers::DeviceKeyType;
 
 use crate::attest::AttestedDevice;
 use crate::refusal::{Refusal, RefusalReason};

@@ -58,7 +58,7 @@ use registry::{RegistrationRecord, Registry};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use uuid::Uuid;
-use wire::dps::{CsrClaim, RegistrationState, UnverifiedRegister};
+use wire::device_api::registration::{CsrClaim, RegistrationState, UnverifiedRegister};
 
 use ::mqtt::{Connect, ConnectRefused};
 

@@ -14,13 +14,13 @@ use pki::PeerChain;
 use registry::ClientAddress;
 use serde::Serialize;
 use tokio::sync::watch;
-use wire::dps::{
+use wire::device_api::registration::{
     OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister,
 };
+use wire::device_api::username::Username;
 use wire::error::ServiceError;
 use wire::topic::{PROVISIONING_FILTER, ProvisioningRequest, ProvisioningResponse};
-use wire::username::Username;
 
 use crate::attest::TpmRefusal;
 use crate::error::ServiceFault;
@@ -129,8 +129,10 @@ impl DpsSession {
     }
 
     async fn register(&self, body: &[u8]) -> Result<Answer, ServiceFault> {
-        if body.len() > wire::dps::MAX_BODY {
-            return Err(ServiceFault::TooLarge(wire::dps::MAX_BODY));
+        if body.len() > wire::device_api::registration::MAX_BODY {
+            return Err(ServiceFault::TooLarge(
+                wire::device_api::registration::MAX_BODY,
+            ));
         }
         let id = &self.registration_id;
         let may = self.dps.may_ask(self.from)?;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use aws_lc_rs::digest;
 use ids::{Thumbprint, Timestamp};
 use pki::{PeerChain, PresentedChain, UnreadChain};
-use wire::dps::TpmClaim;
+use wire::device_api::registration::TpmClaim;
 use wire::sas::UnverifiedToken;
 
 use crate::attest::SKEW;

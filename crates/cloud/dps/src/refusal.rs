@@ -4,8 +4,8 @@ use ids::{CertificateName, RegistrationId};
 use pki::{Certificate, ChainError, PresentedChain, UnreadChain};
 use registry::{EnrollmentKey, StorageError};
 use wire::error::DpsErrorCode;
+use wire::muster_api::explain::SeenCertificate;
 use wire::sas::SasError;
-use wire::verdict::SeenCertificate;
 
 use crate::attest::{Challenge, TpmRefusal};
 use crate::enrollment::BadRecord;

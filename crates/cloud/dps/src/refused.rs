@@ -9,7 +9,7 @@ use std::time::Duration;
 use ids::{Thumbprint, Timestamp};
 use metrics::counter;
 use registry::{EnrolledBy, EnrollmentKey, RefusalDraft};
-use wire::verdict::RefusalReport;
+use wire::muster_api::explain::RefusalReport;
 
 use crate::refusal::{Refusal, RefusalReason};
 

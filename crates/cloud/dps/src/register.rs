@@ -10,7 +10,7 @@ use registry::{
     Placement, Registry, StorageError,
 };
 use serde_json::Value;
-use wire::dps::CsrClaim;
+use wire::device_api::registration::CsrClaim;
 
 use crate::allocate::{self, AllocationError, Asking, Route};
 use crate::attest::{self, Tpms, Verifiers};

@@ -8,8 +8,8 @@ use axum::http::{Method, StatusCode};
 use ids::{DeviceId, Etag};
 use registry::{HubReach, LinkedHub, RemoteAccess};
 use serde_json::Value;
-use wire::remote_hub::{self, MAX_ANSWER, NewDevice, RemoteDevice, RemoteTwin};
 use wire::sas::SharedAccessKey;
+use wire::service_api::remote_hub::{self, MAX_ANSWER, NewDevice, RemoteDevice, RemoteTwin};
 use zeroize::Zeroizing;
 
 use crate::Dps;

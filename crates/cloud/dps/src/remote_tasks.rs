@@ -8,8 +8,8 @@ use registry::{BLOCKED, Registry, RemoteTask, RemoteTaskKind, StorageError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use wire::identity::Status;
-use wire::remote_hub::RemoteDevice;
+use wire::service_api::identity::Status;
+use wire::service_api::remote_hub::RemoteDevice;
 
 use crate::Dps;
 use crate::remote_hub::{RemoteFault, RemoteHub};

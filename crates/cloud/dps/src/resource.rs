@@ -6,12 +6,12 @@ use registry::{
     IssuerDraft, IssuerRecord, ResourceError, ResourceName, StorageError, TrustBundleDraft,
     TrustBundleRecord,
 };
-use wire::enrollment::QuotedEtag;
 use wire::error::DpsErrorCode;
-use wire::issuing::{
+use wire::muster_api::issuers::{
     IssuerDescription, IssuerRequest, IssuerSource, OWN_AUTHORITY, TrustBundle, TrustBundleRequest,
     TrustedCertificate,
 };
+use wire::service_api::enrollment::QuotedEtag;
 
 use crate::certificate;
 

@@ -8,10 +8,10 @@ use registry::{
     RemoteAccess, Right, Served, ServingError,
 };
 use wire::connection_string::ConnectionString;
-use wire::enrollment::AllocationPolicy;
 use wire::error::DpsErrorCode;
-use wire::identity::KeyText;
-use wire::serving::{LinkRequest, PolicyRequest, ServingBodyError};
+use wire::muster_api::serving::{LinkRequest, PolicyRequest, ServingBodyError};
+use wire::service_api::enrollment::AllocationPolicy;
+use wire::service_api::identity::KeyText;
 
 /// Why a change is not made.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum ServingFault {
     #[error("allocationWeight is 1 to 1000, not {0}")]
     Weight(i64),
     /// The latencies.
-    #[error("latencies names {0} networks, {max} at most are allowed", max = wire::serving::MAX_LATENCIES)]
+    #[error("latencies names {0} networks, {max} at most are allowed", max = wire::muster_api::serving::MAX_LATENCIES)]
     TooManyLatencies(usize),
     /// The server's certificate could not name the host.
     #[error("{0} cannot be the name of a server: give a DNS name or an IP address")]
@@ -160,7 +160,7 @@ pub fn link(
         None => return Err(ServingFault::NoKeyOfHub(name)),
     };
     let latencies = match request.latencies {
-        Some(latencies) if latencies.len() > wire::serving::MAX_LATENCIES => {
+        Some(latencies) if latencies.len() > wire::muster_api::serving::MAX_LATENCIES => {
             return Err(ServingFault::TooManyLatencies(latencies.len()));
         }
         latencies => latencies,

@@ -3,7 +3,9 @@
 use registry::{
     Detail, RegistrationRecord, RegistrationState as Stored, Registry, Substatus as StoredSubstatus,
 };
-use wire::dps::{AttestationDetail, RegistrationState, RegistrationStatus, Substatus};
+use wire::device_api::registration::{
+    AttestationDetail, RegistrationState, RegistrationStatus, Substatus,
+};
 use wire::error::DpsErrorCode;
 
 use crate::resource::{self, ResourceFault};

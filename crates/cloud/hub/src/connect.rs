@@ -6,7 +6,7 @@ use ids::HubHost;
 use mqtt::{Connect, ConnectRefused, ConnectReturnCode};
 use pki::PresentedChain;
 use registry::{Identity, LocalHub};
-use wire::username::{HubUsername, Username};
+use wire::device_api::username::{HubUsername, Username};
 
 use crate::Hub;
 use crate::prove::{NotProven, Presented, ProvenIdentity, prove};

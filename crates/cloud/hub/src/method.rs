@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use registry::{Identity, StorageError};
 use tokio::time::{Instant, timeout, timeout_at};
-use wire::method::{MAX_PAYLOAD, MethodRequest, MethodResponse};
+use wire::service_api::method::{MAX_PAYLOAD, MethodRequest, MethodResponse};
 
 use crate::Hub;
 use crate::sessions::{MethodAnswer, NotDelivered, PendingCall};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ids::{HubHost, Timestamp};
 use pki::{ChainError, PresentedChain, pin_certificate};
 use registry::{Credentials, Identity, LocalHub, Right, SharedAccessPolicy, StorageError};
-use wire::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 use wire::sas::{KeyError, SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
+use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 
 use crate::Hub;
 

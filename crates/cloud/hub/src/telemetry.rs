@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use registry::{Event, EventError, Identity};
 use tokio::time::Instant;
-use wire::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
+use wire::device_api::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
 use wire::telemetry::MAX_MESSAGE;
 
 use crate::Hub;

@@ -6,9 +6,13 @@ use registry::{
     ConfigurationRecord, DeviceRecord, Identity, IdentityRecord, ModuleRecord, TwinRecord,
 };
 use serde_json::Value;
-use wire::configuration::{Configuration, Content, DeploymentCounts, Metrics, system_queries};
-use wire::identity::{Authentication, Capabilities, ConnectionState, Device, Module, Status};
 use wire::lenient::BodyError;
+use wire::service_api::configuration::{
+    Configuration, Content, DeploymentCounts, Metrics, system_queries,
+};
+use wire::service_api::identity::{
+    Authentication, Capabilities, ConnectionState, Device, Module, Status,
+};
 use wire::twin::{ConfigurationState, Properties, Section, Twin};
 
 use crate::presence::Shown;

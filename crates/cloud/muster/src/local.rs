@@ -6,7 +6,7 @@ use anyhow::Context;
 use ids::HubHost;
 use registry::{LinkedHub, LocalHub, ProvisioningService, Registry, SharedAccessPolicy};
 use serde::{Deserialize, Serialize};
-use wire::enrollment::AllocationPolicy;
+use wire::service_api::enrollment::AllocationPolicy;
 
 /// The file in which a running server leaves its addresses.
 const ENDPOINTS: &str = "endpoints.json";

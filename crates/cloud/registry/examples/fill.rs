@@ -18,7 +18,7 @@ use registry::{
 };
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
-use wire::dps::{AttestationDetail, SymmetricKeyResult};
+use wire::device_api::registration::{AttestationDetail, SymmetricKeyResult};
 
 type Fault = Box<dyn Error + Send + Sync>;
 type Outcome = Result<(), Fault>;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wire::dps::AttestationDetail;
+use wire::device_api::registration::AttestationDetail;
 
 /// How a device proved itself, as its answers tell: JSON, kept as text, because every registration writes it and few are asked for it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Detail {
 
 #[cfg(test)]
 mod tests {
-    use wire::dps::SymmetricKeyResult;
+    use wire::device_api::registration::SymmetricKeyResult;
 
     use super::*;
 

@@ -1,5 +1,5 @@
 use ids::{DeviceId, Etag, GenerationId, HubName, ModuleId, Timestamp};
-use wire::identity::{Authentication, Status};
+use wire::service_api::identity::{Authentication, Status};
 
 use crate::StorageError;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ids::{HubHost, HubName, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wire::allocation::CustomAllocation;
+use wire::service_api::allocation::CustomAllocation;
 
 use crate::placement::Plan;
 use crate::registration::{Choice, PassedOver, Registrant};

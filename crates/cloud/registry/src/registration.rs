@@ -4,7 +4,7 @@ use ids::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wire::identity::{Authentication, CertificateThumbprint, KeyText};
+use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText};
 
 use crate::StorageError;
 use crate::detail::Detail;

@@ -1,7 +1,7 @@
 //! What enrollments name for their devices: issuers of certificates, and trust bundles.
 
 use ids::{Etag, IssuerName, Thumbprint, Timestamp, TrustBundleId};
-use wire::issuing::IssuerProfile;
+use wire::muster_api::issuers::IssuerProfile;
 
 use crate::StorageError;
 use crate::enrollment::EnrollmentKey;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use ids::{HubHost, HubName, IdScope, ServiceName};
-use wire::enrollment::AllocationPolicy;
+use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::key::SecretBytes;
 

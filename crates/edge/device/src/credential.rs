@@ -1,6 +1,6 @@
 use ids::{DeviceId, ModuleId, Timestamp};
-use wire::device_view::token_resource;
 use wire::sas::{Draft, SharedAccessKey};
+use wire::service_api::device_view::token_resource;
 
 use crate::{Identity, WorkloadError};
 

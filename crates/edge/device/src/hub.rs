@@ -13,10 +13,10 @@ use ids::{DeviceId, HubHost, ModuleId};
 use mqtt::{Connect, ConnectReturnCode, Password};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use wire::device_view::HUB_API_VERSION;
-use wire::device_view::VersionedProperties;
+use wire::device_api::username::HubUsername;
+use wire::service_api::device_view::HUB_API_VERSION;
+use wire::service_api::device_view::VersionedProperties;
 use wire::topic::Filter;
-use wire::username::HubUsername;
 
 use crate::{ConnectError, Credential, Trust};
 use driver::Driver;

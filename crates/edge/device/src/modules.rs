@@ -2,8 +2,10 @@ use hyper::Method;
 use ids::{DeviceId, HubHost, ModuleId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use wire::device_view::{DeviceModule, DeviceModuleRequest, module_path, modules_path};
 use wire::error::HubHttpError;
+use wire::service_api::device_view::{
+    DeviceModule, DeviceModuleRequest, module_path, modules_path,
+};
 
 use crate::provision::excerpt;
 use crate::{Answer, Credential, HttpsClient, HttpsError, Trust};

@@ -4,7 +4,7 @@ use hyper::Method;
 use ids::{DeviceId, HubHost, IdScope, RegistrationId};
 use serde_json::Value;
 use tokio::time::Instant;
-use wire::dps::{
+use wire::device_api::registration::{
     API_VERSION, OperationStatus, RegisterRequest, RegistrationStatus, Substatus, operation_path,
     register_path,
 };

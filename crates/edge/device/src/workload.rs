@@ -13,8 +13,8 @@ use ids::{GenerationId, ModuleId};
 use pki::{Certificate, PemError};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use wire::edge_api::local::{ErrorBody, SignRequest, SignResponse, TrustBundle};
 use wire::http::encode_segment;
-use wire::local_api::{ErrorBody, SignRequest, SignResponse, TrustBundle};
 
 use crate::{SignError, Signer};
 

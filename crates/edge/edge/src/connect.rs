@@ -15,7 +15,7 @@ use device::{Backoff, Events, Hub, HubOptions, ModuleIdentities, token};
 use ids::ModuleId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use wire::local_api::{Connection, Provisioning};
+use wire::edge_api::local::{Connection, Provisioning};
 
 use crate::assignment::{Assigned, Home, Next, Refusal, next, registers_after};
 use crate::causes::chain_of;

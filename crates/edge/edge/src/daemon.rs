@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use wire::local_api::{Connection, Provisioning, Reload};
+use wire::edge_api::local::{Connection, Provisioning, Reload};
 
 use crate::access::{AccessError, PRIVATE_FILE, narrow};
 use crate::causes::chain_of;

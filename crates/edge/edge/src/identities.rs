@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use device::{ModuleError, ModuleIdentities};
 use ids::{DeviceId, GenerationId, ModuleId};
 use serde::{Deserialize, Serialize};
-use wire::device_view::{DeviceModule, DeviceModuleRequest};
+use wire::service_api::device_view::{DeviceModule, DeviceModuleRequest};
 
 use crate::assignment::Home;
 use crate::durable::{self, DurableError};

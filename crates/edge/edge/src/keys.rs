@@ -7,8 +7,8 @@ use std::path::Path;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::fill;
 use ids::{GenerationId, ModuleId};
-use wire::identity::KeyText;
 use wire::sas::SharedAccessKey;
+use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
 
 use crate::durable::{self, DurableError};

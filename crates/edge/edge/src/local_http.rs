@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
+use wire::edge_api::local::{ErrorBody, version_is_known};
 use wire::http::Path;
-use wire::local_api::{ErrorBody, version_is_known};
 
 use crate::runtime::LogStream;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use ids::{ModuleId, Timestamp};
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
-use wire::local_api::{
+use wire::edge_api::local::{
     DaemonStatus, LogLevel, LogsQuery, ModuleDetails, ModuleList, Provisioning, Reload, SystemInfo,
 };
 

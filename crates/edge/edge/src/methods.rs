@@ -4,8 +4,8 @@ use device::{Hub, MethodCall};
 use futures_util::StreamExt;
 use ids::ModuleId;
 use serde_json::{Value, json};
-use wire::local_api::LogsQuery;
-use wire::manifest::{LogsItem, LogsRequest, RestartRequest};
+use wire::edge_api::local::LogsQuery;
+use wire::edge_api::manifest::{LogsItem, LogsRequest, RestartRequest};
 
 use crate::causes::chain_of;
 use crate::runtime::{ModuleRuntime, RuntimeError};

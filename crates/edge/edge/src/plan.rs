@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{ModuleId, Timestamp};
 use serde::{Deserialize, Serialize};
-use wire::manifest::{DesiredStatus, ModuleSettings, PullPolicy, RuntimeStatus};
+use wire::edge_api::manifest::{DesiredStatus, ModuleSettings, PullPolicy, RuntimeStatus};
 
 use crate::restart_policy::{Decision, End, Restarts, decide, pause, proven};
 use crate::runtime::{ContainerSpec, ContainerState, Observed};

@@ -14,8 +14,8 @@ use std::time::Duration;
 use ids::{ModuleId, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use wire::local_api::Engine;
-use wire::manifest::{AgentDesired, RestartPolicy};
+use wire::edge_api::local::Engine;
+use wire::edge_api::manifest::{AgentDesired, RestartPolicy};
 
 use self::pulls::Pulls;
 use crate::causes::chain_of;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ids::Timestamp;
 use serde::{Deserialize, Serialize};
-use wire::manifest::RestartPolicy;
+use wire::edge_api::manifest::RestartPolicy;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);

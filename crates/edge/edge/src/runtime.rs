@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use ids::{ModuleId, Timestamp};
 use serde_json::Value;
-use wire::local_api::LogsQuery;
-use wire::manifest::RegistryCredential;
+use wire::edge_api::local::LogsQuery;
+use wire::edge_api::manifest::RegistryCredential;
 
 pub use docker::{Docker, DockerOptions};
 pub use fake::FakeRuntime;

@@ -10,8 +10,8 @@ use ids::ModuleId;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
-use wire::device_view::{DeviceTwin, VersionedProperties};
-use wire::local_api::Connection;
+use wire::edge_api::local::Connection;
+use wire::service_api::device_view::{DeviceTwin, VersionedProperties};
 
 use crate::assignment::Home;
 use crate::causes::chain_of;

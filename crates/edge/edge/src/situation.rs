@@ -7,7 +7,7 @@ use ids::{GenerationId, ModuleId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
-use wire::local_api::{Connection, Engine, ModuleDetails, Provisioning};
+use wire::edge_api::local::{Connection, Engine, ModuleDetails, Provisioning};
 
 use crate::assignment::Home;
 

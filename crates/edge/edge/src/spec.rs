@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use ids::{DeviceId, GenerationId, HubHost, ModuleId};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
-use wire::manifest::ModuleSettings;
+use wire::edge_api::manifest::ModuleSettings;
 
 use crate::runtime::{ContainerSpec, Mountpoint};
 
@@ -135,7 +135,7 @@ fn env(
         ("IOTEDGE_GATEWAYHOSTNAME", place.hub.as_str()),
         ("IOTEDGE_DEVICEID", place.device.as_str()),
         ("IOTEDGE_MODULEID", module.as_str()),
-        ("IOTEDGE_APIVERSION", wire::local_api::API_VERSION),
+        ("IOTEDGE_APIVERSION", wire::edge_api::local::API_VERSION),
     ] {
         merged.insert(name.to_owned(), json!(value));
     }

@@ -16,7 +16,7 @@ use hyper::{Method, StatusCode};
 use ids::ModuleId;
 use pki::Certificate;
 use tokio::task::JoinHandle;
-use wire::local_api::{ModuleList, SignRequest, SignResponse, TrustBundle};
+use wire::edge_api::local::{ModuleList, SignRequest, SignResponse, TrustBundle};
 
 use crate::causes::chain_of;
 use crate::durable::{DurableError, open_folder, private_folder};

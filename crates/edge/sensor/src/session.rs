@@ -5,7 +5,7 @@ use std::time::Duration;
 use device::{Backoff, Credential, Event, Hub, HubOptions, MethodCall, Trust, token};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
-use wire::message::{PropertyBag, system};
+use wire::device_api::message::{PropertyBag, system};
 
 use crate::clock;
 use crate::desired::Settings;

@@ -4,7 +4,7 @@ use ids::{HubHost, IdError};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::identity::KeyText;
+use crate::service_api::identity::KeyText;
 
 /// Longest connection string that is looked at, bytes.
 pub const MAX_CONNECTION_STRING: usize = 2048;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 pub mod serving;
 
-use crate::identity::KeyText;
+use crate::service_api::identity::KeyText;
 
 /// How devices prove themselves, as far as an operator says it. Slots that are `None` stay as they are.
 #[derive(Debug, Clone)]

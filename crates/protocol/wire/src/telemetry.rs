@@ -8,8 +8,8 @@ use ids::{DeviceId, ModuleId, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::device_api::message::{is_stamped, system};
 use crate::lenient::{self, BodyError, Fields};
-use crate::message::{is_stamped, system};
 
 /// Largest message, bytes: its body with the names and values of its properties.
 pub const MAX_MESSAGE: usize = 256 * 1024;
@@ -234,7 +234,7 @@ mod tests {
     // A4: events that an older version kept.
     #[test]
     fn a_forged_sender_in_an_old_log_is_not_shown() {
-        let forged = crate::message::STAMPED
+        let forged = crate::device_api::message::STAMPED
             .iter()
             .filter(|name| **name != system::MESSAGE_TYPE && **name != system::RETAIN)
             .map(|name| ((*name).to_owned(), "forged".to_owned()))

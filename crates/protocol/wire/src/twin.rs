@@ -5,8 +5,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::identity::{Authentication, Capabilities, ConnectionState, Status};
 use crate::lenient::{BodyError, Fields};
+use crate::service_api::identity::{Authentication, Capabilities, ConnectionState, Status};
 
 /// The member that carries a section's version.
 pub const VERSION: &str = "$version";

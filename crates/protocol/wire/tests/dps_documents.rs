@@ -12,18 +12,18 @@ use ids::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use wire::dps::{
+use wire::device_api::registration::{
     AttestationDetail, CertificateInfo, OperationStatus, RegistrationState, RegistrationStatus,
     Substatus, X509Result,
 };
-use wire::enrollment::{
+use wire::muster_api::issuers::{TrustBundle, TrustedCertificate};
+use wire::service_api::enrollment::{
     AllocationPolicy, Attestation, CertificatePair, CertificateWithInfo, EnrollmentGroup,
     GroupRequest, IndividualEnrollment, IndividualRequest, InitialProperties, InitialTwin,
     IssuancePolicy, ProvisioningStatus, QuotedEtag, RecordVersion, ReprovisionPolicy, Settings,
     X509Attestation,
 };
-use wire::identity::Capabilities;
-use wire::issuing::{TrustBundle, TrustedCertificate};
+use wire::service_api::identity::Capabilities;
 
 fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(document: &T, golden: &str) {
     let found = serde_json::to_string_pretty(document).unwrap();

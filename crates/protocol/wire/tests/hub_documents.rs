@@ -7,8 +7,8 @@
 
 use ids::{ConfigurationId, DeviceId, Etag, GenerationId, ModuleId, Timestamp};
 use serde_json::{Map, Value, json};
-use wire::configuration::{Configuration, Content, Metrics, system_queries};
-use wire::identity::{
+use wire::service_api::configuration::{Configuration, Content, Metrics, system_queries};
+use wire::service_api::identity::{
     Authentication, Capabilities, CertificateThumbprint, ConnectionState, Device, KeyText, Module,
     Status,
 };

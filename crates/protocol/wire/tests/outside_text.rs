@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use ids::{DeviceId, ModuleId, Timestamp};
 use proptest::prelude::*;
-use wire::message::PropertyBag;
+use wire::device_api::message::PropertyBag;
+use wire::device_api::username::Username;
 use wire::sas::{SharedAccessKey, UnverifiedToken, build};
 use wire::topic::{DeviceTopic, Filter, HubTopic, ProvisioningRequest, ProvisioningResponse};
-use wire::username::Username;
 
 /// Text made of the pieces that the parsers look for, in any order, with noise between.
 fn text() -> impl Strategy<Value = String> {

@@ -121,7 +121,7 @@ impl Fleet {
         format!(
             "PUT {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            wire::dps::register_path(&self.scope, &id),
+            wire::device_api::registration::register_path(&self.scope, &id),
             self.tokens[number],
             body.len()
         )

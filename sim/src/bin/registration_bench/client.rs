@@ -141,7 +141,7 @@ async fn register(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str) ->
     let body = format!("{{\"registrationId\":\"{name}\"}}");
     let put = format!(
         "PUT {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        wire::dps::register_path(scope, name),
+        wire::device_api::registration::register_path(scope, name),
         body.len()
     );
     let answer = exchange(stream, put.as_bytes()).await?;
@@ -160,7 +160,7 @@ async fn poll(
 ) -> Result<()> {
     let get = format!(
         "GET {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\n\r\n",
-        wire::dps::operation_path(scope, name, operation)
+        wire::device_api::registration::operation_path(scope, name, operation)
     );
     let answer = exchange(stream, get.as_bytes()).await?;
     ensure!(

@@ -4,11 +4,11 @@ use registry::{
 };
 use serde::Deserialize;
 use wire::binary::Base64Bytes;
-use wire::enrollment::{
+use wire::service_api::enrollment::{
     Attestation, AttestationRequest, CaReferences, CertificatePairRequest, KeysRequest,
     SymmetricKeys, TpmAttestation, X509Attestation,
 };
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 use super::certificates::{Purpose, ResolvedPair};
 use super::{AdminError, Judge};

@@ -1,7 +1,7 @@
 use ids::Timestamp;
 use pki::{AnchorError, Certificate, supported_key, usable_anchor};
 use registry::{CertificateSlot, EnrolledCertificate};
-use wire::enrollment::{
+use wire::service_api::enrollment::{
     CertificatePair, CertificatePairRequest, CertificateRequest, CertificateWithInfo,
 };
 

@@ -7,11 +7,11 @@ use registry::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use wire::allocation::{
+use wire::service_api::allocation::{
     AllocationRequest, CustomAllocation, RuntimeCertificate, RuntimeCertificates, RuntimeContext,
     RuntimeProof,
 };
-use wire::enrollment::Attestation;
+use wire::service_api::enrollment::Attestation;
 
 use crate::attest::{AttestedDevice, Proof};
 use crate::certificate;

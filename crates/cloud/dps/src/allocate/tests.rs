@@ -147,7 +147,7 @@ fn static_takes_exactly_one() {
 }
 
 fn said(mut hub: LinkedHub, latencies: &[(&str, u32)]) -> LinkedHub {
-    let latency = |(network, milliseconds): &(&str, u32)| wire::serving::Latency {
+    let latency = |(network, milliseconds): &(&str, u32)| wire::muster_api::serving::Latency {
         network: network.parse().unwrap(),
         milliseconds: *milliseconds,
     };
@@ -199,7 +199,7 @@ fn the_nearest_hub_is_the_one_of_the_clients_narrowest_network() {
 fn remote(name: &str) -> LinkedHub {
     let access = registry::RemoteAccess {
         policy: "iothubowner".to_owned(),
-        key: wire::identity::KeyText::parse("AAECAwQFBgcICQoLDA0ODw==").unwrap(),
+        key: wire::service_api::identity::KeyText::parse("AAECAwQFBgcICQoLDA0ODw==").unwrap(),
     };
     LinkedHub {
         reach: HubReach::Remote(access),

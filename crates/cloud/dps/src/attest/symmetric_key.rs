@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use ids::Timestamp;
-use wire::identity::KeyText;
 use wire::sas::{SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
+use wire::service_api::identity::KeyText;
 
 use super::ClaimedDevice;
 use crate::enrollment::{Attestation, EnrollmentMatch, Entry};

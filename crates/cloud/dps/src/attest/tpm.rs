@@ -11,9 +11,9 @@ use ids::{RegistrationId, Timestamp};
 use pki::tpm::{ActivationBlob, EndorsementKey, HmacKey, SealError, StorageRootKey, TpmKeyError};
 use registry::ProvisioningService;
 use wire::binary::Base64Bytes;
-use wire::dps::TpmClaim;
-use wire::identity::KeyText;
+use wire::device_api::registration::TpmClaim;
 use wire::sas::{SasError, SharedAccessKey, UnverifiedToken};
+use wire::service_api::identity::KeyText;
 
 use self::secret::{Subject, TpmSecret, Window};
 use self::shown::ShownKeys;

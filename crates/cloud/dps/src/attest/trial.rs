@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ids::{Thumbprint, Timestamp};
 use pki::{Certificate, PresentedChain, pin_leaf, verify_to_anchor};
 use registry::EnrollmentKey;
-use wire::identity::KeyText;
 use wire::sas::{SasError, SharedAccessKey, UnverifiedToken};
+use wire::service_api::identity::KeyText;
 
 use super::{ClaimedDevice, Evidence, KeyPair, Verifiers, x509};
 use crate::enrollment::{Anchor, Attestation, Candidates, EnrollmentMatch, Entry};

@@ -4,9 +4,9 @@ use registry::{
     InitialTwin, ReprovisionPolicy,
 };
 use serde::Deserialize;
-use wire::allocation::CustomAllocation;
 use wire::binary::Base64Bytes;
-use wire::enrollment::{
+use wire::service_api::allocation::CustomAllocation;
+use wire::service_api::enrollment::{
     AllocationPolicy, Attestation as Document, EnrollmentGroup, IndividualEnrollment, Settings,
 };
 

@@ -3,8 +3,8 @@
 use registry::{EnrollmentKey, EnrollmentRecord};
 use serde::Deserialize;
 use serde_json::Value;
-use wire::dps::RegistrationState;
-use wire::enrollment::{
+use wire::device_api::registration::RegistrationState;
+use wire::service_api::enrollment::{
     EnrollmentGroup, IndividualEnrollment, QuotedEtag, RecordVersion, Settings,
 };
 
@@ -27,7 +27,7 @@ impl Secrets {
                 attestation: settings.attestation.without_secrets(),
                 custom_allocation_definition: settings
                     .custom_allocation_definition
-                    .map(wire::allocation::CustomAllocation::masked),
+                    .map(wire::service_api::allocation::CustomAllocation::masked),
                 ..settings
             },
         }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ids::HubName;
 use registry::{Preview, PreviewAt, ProvisioningService, ReprovisionPolicy, Substatus};
-use wire::enrollment::AllocationPolicy;
-use wire::verdict::EarlierAssignment;
+use wire::muster_api::explain::EarlierAssignment;
+use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::allocate::Allocation;
 

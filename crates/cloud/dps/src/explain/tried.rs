@@ -4,7 +4,7 @@ use pki::{Certificate, PresentedChain};
 use registry::{
     CertificateSlot, EnrolledCaCertificate, EnrolledCertificate, EnrollmentKey, EnrollmentRecord,
 };
-use wire::verdict::{TriedCertificate, TriedEnrollment};
+use wire::muster_api::explain::{TriedCertificate, TriedEnrollment};
 
 use super::Judged;
 use crate::attest::{Means, Outcome, Trial};

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use ids::Timestamp;
 use registry::{AuditQuery, AuditRecord, Right};
 use wire::http as wire_http;
-use wire::verdict::AuditDocument;
+use wire::muster_api::explain::AuditDocument;
 
 use super::authorize::authorize;
 use super::serving::Owner;

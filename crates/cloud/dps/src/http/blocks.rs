@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use ids::RegistrationId;
 use registry::{Block, BlockError, Registry, Right};
-use wire::enrollment::MAX_BODY;
-use wire::verdict::{BlockDocument, BlockRequest, BlockState, BlockedAt};
+use wire::muster_api::explain::{BlockDocument, BlockRequest, BlockState, BlockedAt};
+use wire::service_api::enrollment::MAX_BODY;
 
 use super::authorize::authorize;
 use super::route::Blocked;
@@ -27,7 +27,7 @@ pub(super) async fn put(
     let body = request.read(MAX_BODY).await?;
     let asked = match body.is_empty() {
         true => BlockRequest::default(),
-        false => wire::serving::parse(&body).map_err(ServingFault::from)?,
+        false => wire::muster_api::serving::parse(&body).map_err(ServingFault::from)?,
     };
     let reason = asked
         .reason

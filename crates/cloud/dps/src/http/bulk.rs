@@ -3,8 +3,10 @@
 use axum::http::StatusCode;
 use ids::{EnrollmentId, Etag, RegistrationId};
 use registry::{EnrollmentKey, EnrollmentKind, IfMatch, Registry, Right};
-use wire::enrollment::{BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BODY};
 use wire::lenient;
+use wire::service_api::enrollment::{
+    BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BODY,
+};
 
 use super::authorize::{Operator, authorize};
 use super::{Incoming, Reply, enrollments};

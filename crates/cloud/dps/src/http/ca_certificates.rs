@@ -3,9 +3,9 @@
 use axum::http::StatusCode;
 use ids::CertificateName;
 use registry::{CaCertificate, Right};
-use wire::ca_certificate::{CaCertificateList, CaCertificateRequest, VerifyRequest};
-use wire::enrollment::MAX_BODY;
 use wire::lenient;
+use wire::service_api::ca_certificate::{CaCertificateList, CaCertificateRequest, VerifyRequest};
+use wire::service_api::enrollment::MAX_BODY;
 
 use super::authorize::{Operator, authorize};
 use super::enrollments::if_match;

@@ -5,7 +5,7 @@ use axum::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use ids::RegistrationId;
 use pki::PeerChain;
 use registry::ClientAddress;
-use wire::dps::{
+use wire::device_api::registration::{
     OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister, register_path,
 };
@@ -44,7 +44,9 @@ async fn register(
     let id = RegistrationId::parse(id)?;
     // A body costs memory while it arrives, and a place is not held until then.
     let may = dps.may_ask(shown.presented().from)?;
-    let body = request.read(wire::dps::MAX_BODY).await?;
+    let body = request
+        .read(wire::device_api::registration::MAX_BODY)
+        .await?;
     let admitted = dps.admit(id_scope, &id, shown.presented(), may)?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
@@ -75,7 +77,9 @@ async fn poll(
 ) -> Result<Reply, ServiceFault> {
     let shown = Shown::by(&request);
     // Node sends a body with its GET; it says nothing, but has to leave the connection.
-    request.read(wire::dps::MAX_BODY).await?;
+    request
+        .read(wire::device_api::registration::MAX_BODY)
+        .await?;
     let id = RegistrationId::parse(id)?;
     let presented = shown.presented();
     let (operation, state) = dps.poll(id_scope, &id, presented, operation).await?;
@@ -97,7 +101,9 @@ async fn look_up(
     let id = RegistrationId::parse(id)?;
     // A body costs memory while it arrives, and a place is not held until then.
     let may = dps.may_ask(shown.presented().from)?;
-    let body = request.read(wire::dps::MAX_BODY).await?;
+    let body = request
+        .read(wire::device_api::registration::MAX_BODY)
+        .await?;
     let admitted = dps.admit(id_scope, &id, shown.presented(), may)?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;

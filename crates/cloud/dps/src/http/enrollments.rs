@@ -8,9 +8,9 @@ use registry::{
     Registry, Right,
 };
 use serde_json::Value;
-use wire::dps::{RegistrationState, RegistrationStatus};
-use wire::enrollment::MAX_BODY;
+use wire::device_api::registration::{RegistrationState, RegistrationStatus};
 use wire::lenient::BodyError;
+use wire::service_api::enrollment::MAX_BODY;
 use wire::{http as wire_http, lenient};
 
 use super::authorize::authorize;

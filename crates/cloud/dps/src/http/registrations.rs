@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use ids::{EnrollmentId, RegistrationId};
 use registry::{EnrollmentKey, Right};
-use wire::dps::RegistrationState;
-use wire::enrollment::MAX_BODY;
+use wire::device_api::registration::RegistrationState;
+use wire::service_api::enrollment::MAX_BODY;
 
 use super::authorize::authorize;
 use super::{Incoming, Reply, enrollments};

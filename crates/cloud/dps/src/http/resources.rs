@@ -5,12 +5,12 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use ids::{IssuerName, TrustBundleId};
 use registry::{IfMatch, Page, ResourceError, ResourceName, Right};
-use wire::enrollment::MAX_BODY;
-use wire::issuing::{
+use wire::lenient;
+use wire::muster_api::issuers::{
     ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, TRUST_BUNDLE_ITEM, TrustBundle,
     TrustBundleRequest,
 };
-use wire::lenient;
+use wire::service_api::enrollment::MAX_BODY;
 use zeroize::Zeroize;
 
 use super::authorize::{Operator, authorize};

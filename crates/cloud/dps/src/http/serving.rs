@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use registry::{Act, Right};
 use serde::de::DeserializeOwned;
-use wire::serving::MAX_BODY;
+use wire::muster_api::serving::MAX_BODY;
 
 use super::authorize::{Operator, authorize};
 use super::route::serving::Call;
@@ -70,7 +70,7 @@ pub(super) struct Owner<'a>(&'a Operator<'a>);
 
 impl Request<'_> {
     fn parsed<T: DeserializeOwned>(&self) -> Result<T, ServiceFault> {
-        Ok(wire::serving::parse(&self.body).map_err(ServingFault::from)?)
+        Ok(wire::muster_api::serving::parse(&self.body).map_err(ServingFault::from)?)
     }
 
     fn as_owner(&self) -> Result<Owner<'_>, ServiceFault> {

@@ -5,9 +5,9 @@ use ids::{IdError, IdScope, RegistrationId, Timestamp};
 use pki::{Certificate, PeerChain, PresentedChain, SeenIssuers};
 use registry::{RefusalQuery, RefusalRecord, Right};
 use wire::http as wire_http;
+use wire::muster_api::explain::{ExplainRequest, RefusalDocument};
+use wire::muster_api::serving::MAX_BODY;
 use wire::sas::{SasError, UnverifiedToken};
-use wire::serving::MAX_BODY;
-use wire::verdict::{ExplainRequest, RefusalDocument};
 
 use super::authorize::authorize;
 use super::{Incoming, Reply, enrollments};
@@ -58,7 +58,8 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
     authorize(dps, &request, Right::EnrollmentRead)?;
     let operator = authorize(dps, &request, Right::RegistrationStatusRead)?;
     let body = request.read(MAX_EXPLAINED).await?;
-    let asked: ExplainRequest = wire::serving::parse(&body).map_err(ServingFault::from)?;
+    let asked: ExplainRequest =
+        wire::muster_api::serving::parse(&body).map_err(ServingFault::from)?;
     let shown = asked.certificates.as_deref().map(chain).transpose()?;
     let shown = shown.unwrap_or_default();
     let presented = Presented {

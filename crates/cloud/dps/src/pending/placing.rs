@@ -8,8 +8,8 @@ use registry::{
 };
 use serde_json::{Map, Value};
 use wire::error::DpsErrorCode;
-use wire::identity::{Authentication, Status};
-use wire::remote_hub::{NewDevice, RemoteTwin};
+use wire::service_api::identity::{Authentication, Status};
+use wire::service_api::remote_hub::{NewDevice, RemoteTwin};
 
 use super::{Attempt, AttemptError};
 use crate::remote_hub::{RemoteFault, RemoteHub};

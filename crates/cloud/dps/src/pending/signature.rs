@@ -4,7 +4,7 @@ use base64::engine::general_purpose::STANDARD;
 use ids::Timestamp;
 use zeroize::Zeroizing;
 
-use wire::allocation::to_sign;
+use wire::service_api::allocation::to_sign;
 
 /// What the key is derived for, so that it opens nothing else.
 const PURPOSE: &[u8] = b"muster: signs the requests of custom allocations, 1";

@@ -6,8 +6,8 @@ use axum::http::Method;
 use ids::Timestamp;
 use registry::{AllocationNote, Choice, InitialTwin, WebhookQuestion};
 use serde_json::Value;
-use wire::allocation::{AllocationAnswer, MAX_ANSWER, SIGNATURE, SIGNED_AT};
 use wire::lenient::without_mark;
+use wire::service_api::allocation::{AllocationAnswer, MAX_ANSWER, SIGNATURE, SIGNED_AT};
 use zeroize::Zeroizing;
 
 use super::signature::WebhookKey;

@@ -5,7 +5,9 @@ use registry::{
     Assign, AssignError, Choice, Detail, DeviceProof, EnrolledBy, EnrollmentKey, Registrant,
     RegistrationFailure,
 };
-use wire::dps::{AttestationDetail, SymmetricKeyResult, TpmResult, X509Result};
+use wire::device_api::registration::{
+    AttestationDetail, SymmetricKeyResult, TpmResult, X509Result,
+};
 use wire::error::DpsErrorCode;
 
 use super::Failure;

@@ -2,7 +2,7 @@
 
 use ids::HubName;
 use wire::error::{DpsErrorCode, HubErrorCode};
-use wire::remote_hub::{refusal, refusal_code};
+use wire::service_api::remote_hub::{refusal, refusal_code};
 
 use crate::outbound::{OutboundAnswer, OutboundFault};
 

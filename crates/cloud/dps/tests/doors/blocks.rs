@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
-use wire::identity::Status;
+use wire::service_api::identity::Status;
 
 use crate::harness::{Service, group, individual};
 use crate::hierarchy::{Ca, chain, self_signed};
@@ -171,10 +171,10 @@ async fn what_the_hub_disabled_since_stays_disabled() {
     service.block(Method::PUT, "device-1").await;
     let hub = service.registry.service().hubs[0].name.clone();
     let device = ids::DeviceId::parse("device-1").unwrap();
-    let request = wire::identity::DeviceRequest {
+    let request = wire::service_api::identity::DeviceRequest {
         status: Some(Status::Disabled),
         status_reason: Some("water damage".to_owned()),
-        ..wire::identity::DeviceRequest::default()
+        ..wire::service_api::identity::DeviceRequest::default()
     };
     let any = registry::IfMatch::Any;
     let now = ids::Timestamp::from_unix_seconds(1_900_000_000);

@@ -13,7 +13,7 @@ use crate::hierarchy::{Ca, EXPIRED, self_signed};
 pub const CERTIFICATES: &str = "/muster/v1/dps/certificates";
 
 pub fn upload(certificate: &Certificate, verified: Option<bool>) -> Value {
-    wire::ca_certificate::CaCertificateRequest::body(&certificate.to_pem(), verified)
+    wire::service_api::ca_certificate::CaCertificateRequest::body(&certificate.to_pem(), verified)
 }
 
 impl Service {
@@ -70,7 +70,7 @@ async fn possession_is_proven_by_a_certificate_named_like_the_code() {
     let read = service.ca_certificate(Method::GET, "factory", None).await;
     assert_eq!(read.body["properties"].get("verificationCode"), None);
 
-    let verify = wire::ca_certificate::VerifyRequest::body;
+    let verify = wire::service_api::ca_certificate::VerifyRequest::body;
     let other = verify(&root.leaf("guess").to_pem());
     let refused = service
         .ca_certificate(Method::POST, "factory/verify", Some(&other))
@@ -110,7 +110,7 @@ async fn proofs_that_prove_nothing_say_why() {
         (below.leaf_valid(code, EXPIRED), "issue another one"),
         (below.certificate.clone(), "send one that it issued"),
     ] {
-        let body = wire::ca_certificate::VerifyRequest::body(&shown.to_pem());
+        let body = wire::service_api::ca_certificate::VerifyRequest::body(&shown.to_pem());
         let refused = service
             .ca_certificate(Method::POST, "below/verify", Some(&body))
             .await;
@@ -118,7 +118,7 @@ async fn proofs_that_prove_nothing_say_why() {
         assert!(refused.message().contains(said), "{}", refused.message());
     }
     service.advance(25 * 3600);
-    let late = wire::ca_certificate::VerifyRequest::body(&below.leaf(code).to_pem());
+    let late = wire::service_api::ca_certificate::VerifyRequest::body(&below.leaf(code).to_pem());
     let refused = service
         .ca_certificate(Method::POST, "below/verify", Some(&late))
         .await;

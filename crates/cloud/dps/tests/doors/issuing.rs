@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use pki::{Certificate, PresentedChain};
 use rcgen::{CertificateParams, DnType, KeyPair, SignatureAlgorithm};
 use serde_json::{Value, json};
-use wire::identity::{Authentication, CertificateThumbprint};
 use wire::sas::SharedAccessKey;
+use wire::service_api::identity::{Authentication, CertificateThumbprint};
 
 use crate::custom_allocation::Running;
 use crate::harness::{Answer, Service, individual};

@@ -68,7 +68,7 @@ fn opened_by(connection: &Value, policy: &Value) -> Value {
         .unwrap()
         .clone_into(&mut whole.policy);
     let key = policy["primaryKey"].as_str().unwrap();
-    whole.key = wire::identity::KeyText::parse(key).unwrap();
+    whole.key = wire::service_api::identity::KeyText::parse(key).unwrap();
     json!(whole.reveal().as_str())
 }
 

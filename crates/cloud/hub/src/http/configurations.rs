@@ -4,7 +4,7 @@ use ids::{ConfigurationId, DeviceId};
 use registry::condition::Condition;
 use registry::{ConfigurationDraft, ConfigurationRecord, ContentKind};
 use serde_json::Value;
-use wire::configuration::{
+use wire::service_api::configuration::{
     ConfigurationRequest, Content, DeploymentCounts, TestQueries, TestQueriesResult,
 };
 

@@ -3,7 +3,7 @@
 use ids::{DeviceId, ModuleId};
 use registry::{DeviceRecord, Identity, IdentityError, ModuleRecord};
 use serde_json::Value;
-use wire::identity::{DeviceRequest, Module, ModuleRequest, ServiceStatistics};
+use wire::service_api::identity::{DeviceRequest, Module, ModuleRequest, ServiceStatistics};
 
 use crate::error::HubError;
 use crate::view;

@@ -5,7 +5,7 @@ use registry::{Continuation, Identity, TwinPatch, TwinRecord, TwinReplacement};
 use serde_json::Value;
 use wire::http::{CONTINUATION, ITEM_TYPE, MAX_ITEM_COUNT};
 use wire::lenient::Fields;
-use wire::method::MethodRequest;
+use wire::service_api::method::MethodRequest;
 use wire::twin::TwinChange;
 
 use crate::error::HubError;

@@ -147,7 +147,9 @@ async fn a_message_that_cannot_be_kept_ends_the_session() {
 /// A message that the sender may send: on every way in, with one property of any name.
 async fn send_every_way(world: &World, key: &SharedAccessKey, name: &str, value: &str) {
     let mut device = world.device("d1", key).await;
-    let encoded = wire::message::PropertyBag::new().with(name, value).encode();
+    let encoded = wire::device_api::message::PropertyBag::new()
+        .with(name, value)
+        .encode();
     device.send(&encoded, b"by topic").await.unwrap();
     let plain = format!("{name}={value}");
     device.send(&plain, b"by plain topic").await.unwrap();
@@ -197,7 +199,7 @@ async fn what_the_hub_stamps_is_forged_on_no_way_in() {
     let world = World::start().await;
     let key = world.sas_device("d1").await;
     let spellings = |name: &str| [name.to_owned(), name.to_uppercase(), name.to_lowercase()];
-    let mut names: Vec<String> = wire::message::STAMPED
+    let mut names: Vec<String> = wire::device_api::message::STAMPED
         .iter()
         .flat_map(|name| spellings(name))
         .collect();

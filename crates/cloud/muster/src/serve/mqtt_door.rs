@@ -17,7 +17,7 @@ use mqtt::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wire::username::Username;
+use wire::device_api::username::Username;
 
 use super::accept::{Peer, TooMuch, Visit};
 use super::front::Front;

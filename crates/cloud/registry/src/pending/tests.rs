@@ -1,6 +1,6 @@
 use ids::{DeviceId, EnrollmentId, Etag, Thumbprint};
 use proptest::prelude::*;
-use wire::allocation::{WebhookUrl, WebhookVersion};
+use wire::service_api::allocation::{WebhookUrl, WebhookVersion};
 
 use super::*;
 use crate::registration::{DeviceProof, EnrolledBy, ReprovisionPolicy};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ids::{DeviceId, Etag, HubName, RegistrationId, Timestamp};
 use serde_json::{Value, json};
 use store::{BlockedRow, EnrollmentRow, IdentityKey, IdentityRow, Tx};
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 use super::Registry;
 use super::acts::Act;

@@ -2,7 +2,7 @@
 
 use ids::{DeviceId, HubName, Timestamp};
 use store::{IdentityKey, IdentityRow, Tx, View};
-use wire::identity::{
+use wire::service_api::identity::{
     Authentication, AuthenticationRequest, DeviceRequest, RegistryStatistics, Status,
 };
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ids::{Etag, RegistrationId, Thumbprint, Timestamp};
 use serde_json::json;
 use store::{CertificateRow, EnrollmentRow, Tx, View};
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
 
 use super::acts::{Act, Particulars};

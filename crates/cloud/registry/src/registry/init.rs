@@ -2,7 +2,7 @@
 
 use ids::{HubHost, Timestamp};
 use store::{FormerHostRow, HubRow, LinkRow, PolicyRow, Secret, ServiceRow, Tx};
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
 
 use super::rows::Rows;

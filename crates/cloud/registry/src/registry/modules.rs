@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::{DeviceId, HubName, ModuleId, Timestamp};
 use store::{IdentityKey, IdentityRow, Tx, View};
-use wire::identity::{AuthenticationRequest, ModuleRequest};
+use wire::service_api::identity::{AuthenticationRequest, ModuleRequest};
 
 use super::acts::Act;
 use super::devices::existing_device;

@@ -2,7 +2,7 @@
 
 use ids::Timestamp;
 use store::{IdentityRow, TwinRow, Tx};
-use wire::identity::{Authentication, AuthenticationRequest};
+use wire::service_api::identity::{Authentication, AuthenticationRequest};
 
 use super::init::generate_key;
 use crate::entropy::{Entropy, random};

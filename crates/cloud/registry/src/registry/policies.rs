@@ -1,7 +1,7 @@
 //! Shared access policies of a provisioning service.
 
 use store::{PolicyRow, Secret, Tx};
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 use super::acts::Act;
 use super::init::{OWNER_POLICY, generate_key, rights_text};

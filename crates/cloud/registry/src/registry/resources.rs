@@ -4,7 +4,7 @@ use ids::{Etag, IssuerName, Thumbprint, Timestamp, TrustBundleId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{ResourceRow, StoreError, Tx, View};
-use wire::issuing::IssuerProfile;
+use wire::muster_api::issuers::IssuerProfile;
 
 use super::acts::Act;
 use super::enrollments::parse_key;

@@ -5,7 +5,7 @@ use std::path::Path;
 use ids::{IdError, Timestamp};
 use serde_json::{Map, Value};
 use store::{IdentityKey, IdentityRow, Secret, StoreError, TwinRow};
-use wire::identity::{Authentication, CertificateThumbprint, KeyText, Status};
+use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 
 use crate::error::StorageError;
 use crate::etag;

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::{HubHost, HubName, IdScope};
 use store::{HubRow, LinkRow, PolicyRow, Secret, ServiceRow, Tx, View};
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 use super::rows::Rows;
 use super::watchers::Watchers;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::{HubHost, ServiceName, Timestamp};
 use store::Tx;
-use wire::enrollment::AllocationPolicy;
+use wire::service_api::enrollment::AllocationPolicy;
 
 use super::acts::Act;
 use super::init::{NewService, insert_service};

@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 
 use ids::{HubHost, HubName};
-use wire::identity::KeyText;
-use wire::serving::Latency;
+use wire::muster_api::serving::Latency;
+use wire::service_api::identity::KeyText;
 
 use super::SharedAccessPolicy;
 

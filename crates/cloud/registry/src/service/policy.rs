@@ -1,4 +1,4 @@
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 /// What a shared access policy may allow. The wire spells them as the variants are spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

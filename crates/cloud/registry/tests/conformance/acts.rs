@@ -10,9 +10,9 @@ use registry::{
     TwinPatch,
 };
 use serde_json::json;
-use wire::enrollment::AllocationPolicy;
-use wire::identity::{DeviceRequest, ModuleRequest};
-use wire::issuing::IssuerProfile;
+use wire::muster_api::issuers::IssuerProfile;
+use wire::service_api::enrollment::AllocationPolicy;
+use wire::service_api::identity::{DeviceRequest, ModuleRequest};
 
 use crate::ca_certificates::{self, draft as ca_certificate};
 use crate::deployments::{self, draft as configuration};

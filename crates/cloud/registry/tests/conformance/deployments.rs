@@ -6,7 +6,7 @@ use registry::{
     TwinPatch,
 };
 use serde_json::{Value, json};
-use wire::identity::Authentication;
+use wire::service_api::identity::Authentication;
 
 use crate::identities::edge;
 use crate::{Bench, device, hub, map};

@@ -3,7 +3,7 @@ use registry::{
     AllocationWeight, AssignError, Change, HubReach, LinkDraft, LinkedHub, MAX_LINKED_HUBS,
     RegistrationState, RemoteAccess, ServingError, Substatus,
 };
-use wire::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 use crate::registrations::{assign, substatus};
 use crate::{Bench, device, hub, open};

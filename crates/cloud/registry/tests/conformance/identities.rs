@@ -1,6 +1,6 @@
 use ids::{DeviceId, ModuleId};
 use registry::{Change, DeviceRecord, Identity, IdentityError, IfMatch, MAX_MODULES, PageRequest};
-use wire::identity::{
+use wire::service_api::identity::{
     Authentication, AuthenticationRequest, DeviceRequest, ModuleRequest, RegistryStatistics, Status,
 };
 

@@ -6,8 +6,8 @@ use registry::{
     Substatus,
 };
 use serde_json::{Value, json};
-use wire::dps::AttestationDetail;
-use wire::identity::Authentication;
+use wire::device_api::registration::AttestationDetail;
+use wire::service_api::identity::Authentication;
 
 use crate::{Bench, device, hub, map};
 
@@ -363,7 +363,7 @@ pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: B
 /// A6: whoever takes a registration over from another enrollment, or a device from an operator, is told in the audit.
 pub(crate) async fn who_takes_over_is_told(bench: Bench) {
     let registry = &bench.registry;
-    let request = wire::identity::DeviceRequest::default();
+    let request = wire::service_api::identity::DeviceRequest::default();
     registry
         .put_device(&hub(), &device("d"), request, &IfMatch::Absent, bench.now())
         .await

@@ -9,7 +9,7 @@ use registry::{
     RemoteTaskKind,
 };
 use serde_json::{Map, Value, json};
-use wire::identity::Status;
+use wire::service_api::identity::Status;
 
 use crate::hubs::{name, remote};
 use crate::registrations::{assign, enroll, substatus};

@@ -3,7 +3,7 @@ use registry::{
     Change, DeviceProof, Identity, IdentityError, IfMatch, ReprovisionPolicy, Substatus, TwinPatch,
 };
 use serde_json::{Value, json};
-use wire::identity::Authentication;
+use wire::service_api::identity::Authentication;
 
 use crate::hubs::link;
 use crate::registrations::{assign, substatus, twin};

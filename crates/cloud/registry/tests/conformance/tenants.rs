@@ -4,7 +4,7 @@ use registry::{
     Registry, Right, ServingError,
 };
 use serde_json::json;
-use wire::enrollment::AllocationPolicy;
+use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::hubs::link;
 use crate::registrations::assign;

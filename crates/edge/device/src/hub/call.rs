@@ -3,10 +3,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use wire::device_view::DeviceTwin;
+use wire::device_api::message::PropertyBag;
 use wire::error::ServiceError;
 use wire::lenient::BodyError;
-use wire::message::PropertyBag;
+use wire::service_api::device_view::DeviceTwin;
 
 use super::MethodCall;
 use crate::provision::excerpt;

@@ -10,7 +10,7 @@ use mqtt::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use wire::device_view::VersionedProperties;
+use wire::service_api::device_view::VersionedProperties;
 use wire::topic::{DeviceTopic, HubTopic};
 
 use super::call::{Call, TwinAnswer};

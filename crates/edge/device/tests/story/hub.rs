@@ -12,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use wire::message::PropertyBag;
+use wire::device_api::message::PropertyBag;
 
 use crate::server::{Authority, Listener};
 

@@ -1,8 +1,8 @@
 use device::{Credential, ModuleError, ModuleIdentities};
 use ids::{DeviceId, ModuleId};
 use serde_json::json;
-use wire::device_view::DeviceModuleRequest;
-use wire::identity::KeyText;
+use wire::service_api::device_view::DeviceModuleRequest;
+use wire::service_api::identity::KeyText;
 
 use crate::server::{Authority, HttpsServer, Scripted};
 

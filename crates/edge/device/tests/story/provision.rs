@@ -3,7 +3,7 @@ use std::time::Duration;
 use device::{ConnectError, Credential, HttpsError, ProvisionError, Provisioning, provision};
 use ids::{HubHost, IdScope, RegistrationId};
 use serde_json::json;
-use wire::dps::{RegistrationStatus, Substatus};
+use wire::device_api::registration::{RegistrationStatus, Substatus};
 
 use crate::server::{Authority, HttpsServer, Scripted};
 

@@ -1,7 +1,7 @@
 //! Tells people how far the device is.
 
 use ids::Timestamp;
-use wire::local_api::{Connection, Provisioning};
+use wire::edge_api::local::{Connection, Provisioning};
 
 use super::Cloud;
 use crate::assignment::{Assigned, Home};

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use wire::manifest::AgentDesired;
+use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
 

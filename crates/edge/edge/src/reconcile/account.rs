@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ids::{ModuleId, Timestamp};
 use serde_json::{Value, json};
-use wire::local_api::{ExitStatus, ModuleDetails, ModuleState, ModuleStatus};
-use wire::manifest::{
+use wire::edge_api::local::{ExitStatus, ModuleDetails, ModuleState, ModuleStatus};
+use wire::edge_api::manifest::{
     AgentDesired, AgentReported, CreateOptions, DesiredStatus, LastDesired, ManifestError,
     ModuleSettings, PullPolicy, ReportedModule, RestartPolicy, RuntimeStatus,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use wire::manifest::AgentDesired;
+use wire::edge_api::manifest::AgentDesired;
 
 use super::pulls::{Fetched, Pulls};
 use super::{Agent, Aim, image};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use wire::manifest::{AgentDesired, RegistryCredential};
+use wire::edge_api::manifest::{AgentDesired, RegistryCredential};
 
 use crate::causes::chain_of;
 use crate::runtime::{ModuleRuntime, RuntimeError};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ids::{DeviceId, GenerationId, HubHost};
 use serde_json::{Map, json};
-use wire::local_api::ModuleDetails;
-use wire::manifest::RuntimeStatus;
+use wire::edge_api::local::ModuleDetails;
+use wire::edge_api::manifest::RuntimeStatus;
 
 use super::*;
 use crate::assignment::Home;

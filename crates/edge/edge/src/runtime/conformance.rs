@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use futures_util::TryStreamExt;
 use ids::{DeviceId, GenerationId, HubHost};
 use serde_json::json;
-use wire::manifest::AgentDesired;
+use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
 use crate::spec::{Place, container};

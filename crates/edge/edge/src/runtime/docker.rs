@@ -19,8 +19,8 @@ use bollard::query_parameters::{
 };
 use futures_util::{StreamExt, TryStreamExt};
 use ids::{ModuleId, Timestamp};
-use wire::local_api::LogsQuery;
-use wire::manifest::RegistryCredential;
+use wire::edge_api::local::LogsQuery;
+use wire::edge_api::manifest::RegistryCredential;
 
 use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,

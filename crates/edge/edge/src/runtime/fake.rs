@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use ids::{ModuleId, Timestamp};
 use tokio::sync::Notify;
-use wire::local_api::LogsQuery;
-use wire::manifest::RegistryCredential;
+use wire::edge_api::local::LogsQuery;
+use wire::edge_api::manifest::RegistryCredential;
 
 use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,

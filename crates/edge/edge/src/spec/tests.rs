@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use wire::manifest::AgentDesired;
+use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! Bodies of Muster's own operator API, read by [`crate::serving`].
+//! Bodies of Muster's own operator API, read by [`crate::muster_api::serving`].
 
 use serde_json::{Map, Value, json};
 
-use crate::serving::Latency;
+use crate::muster_api::serving::Latency;
 
 /// The body of `PUT /muster/v1/hubs/{name}` and `PUT /muster/v1/services/{name}`.
 #[must_use]
@@ -62,7 +62,7 @@ pub fn regenerate(key: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serving::{
+    use crate::muster_api::serving::{
         HostRequest, KeyKind, LinkRequest, PolicyRequest, RegenerateRequest, SettingsPatch, parse,
     };
 

@@ -3,7 +3,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::identity::KeyText;
+use crate::service_api::identity::KeyText;
 
 /// The text is not a shared access key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -3,9 +3,9 @@
 use ids::{HubHost, HubName, RegistrationId};
 use registry::{Act, AllocationNote, AllocationRecord, EnrollmentKey, WebhookQuestion};
 use serde_json::Value;
-use wire::allocation::{RecordedAllocation, Replay, SigningKey};
 use wire::http::query_value;
 use wire::lenient::BodyError;
+use wire::service_api::allocation::{RecordedAllocation, Replay, SigningKey};
 
 use super::{Request, ok};
 use crate::enrollment::Entry;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ids::{HubHost, HubName};
 use registry::{Act, LocalHub, Served, ServingError, SharedAccessPolicy};
 use wire::connection_string::ConnectionString;
-use wire::serving::{HostRequest, HubDocument};
+use wire::muster_api::serving::{HostRequest, HubDocument};
 
 use super::{Reply, Request, ok};
 use crate::error::ServiceFault;

@@ -2,7 +2,7 @@
 
 use ids::HubName;
 use registry::{HubReach, LinkedHub, ServingError};
-use wire::serving::{HubHealth, HubLocation, HubState, LinkRequest, LinkedHubDocument};
+use wire::muster_api::serving::{HubHealth, HubLocation, HubState, LinkRequest, LinkedHubDocument};
 
 use super::{Reply, Request, ok};
 use crate::error::ServiceFault;

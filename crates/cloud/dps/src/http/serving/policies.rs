@@ -1,7 +1,7 @@
 //! A service's shared access policies.
 
 use registry::{Act, KeyChoice, Right, ServingError, SharedAccessPolicy};
-use wire::serving::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
+use wire::muster_api::serving::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
 
 use super::{Reply, Request, ok};
 use crate::error::ServiceFault;

@@ -2,7 +2,7 @@
 
 use ids::{HubHost, ServiceName};
 use registry::{Act, ProvisioningService, ServingError};
-use wire::serving::{HostRequest, ServiceDocument, SettingsPatch};
+use wire::muster_api::serving::{HostRequest, ServiceDocument, SettingsPatch};
 
 use super::hubs::connection_string;
 use super::{Reply, Request, ok};

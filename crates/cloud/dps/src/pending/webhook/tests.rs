@@ -1,5 +1,5 @@
 use ids::{HubHost, HubName};
-use wire::allocation::{CustomAllocation, WebhookUrl, WebhookVersion};
+use wire::service_api::allocation::{CustomAllocation, WebhookUrl, WebhookVersion};
 
 use super::*;
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use pki::Certificate;
-use wire::identity::KeyText;
 use wire::requests::AttestationSettings;
+use wire::service_api::identity::KeyText;
 
 use super::certificate_file;
 use crate::operator::OperatorError;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
-use wire::ca_certificate::{CaCertificateRequest, VerifyRequest};
+use wire::service_api::ca_certificate::{CaCertificateRequest, VerifyRequest};
 
 use super::certificate_file;
 use crate::cli::argument::yes_or_no;

@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use serde_json::json;
-use wire::identity::KeyText;
 use wire::sas::SharedAccessKey;
+use wire::service_api::identity::KeyText;
 
 use super::enrollment;
 use crate::cli::{Invocation, output};

@@ -7,8 +7,8 @@ use ids::IdError;
 use reqwest::Method;
 use serde_json::Value;
 use wire::connection_string::ConnectionString;
+use wire::muster_api::serving::Latency;
 use wire::requests::serving as requests;
-use wire::serving::Latency;
 
 use crate::cli::{Column, Invocation, output};
 use crate::operator::{Call, Login, OperatorError, Service};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use wire::issuing::TrustBundleRequest;
+use wire::muster_api::issuers::TrustBundleRequest;
 
 use super::certificate_file;
 use crate::cli::{Column, Invocation, output};

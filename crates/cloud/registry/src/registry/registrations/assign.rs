@@ -6,7 +6,7 @@ use ids::{Etag, Timestamp};
 use serde_json::{Value, json};
 use store::audit::Book;
 use store::{IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
-use wire::identity::Authentication;
+use wire::service_api::identity::Authentication;
 
 use super::judge::{Judged, judge};
 use super::pending::write_note;

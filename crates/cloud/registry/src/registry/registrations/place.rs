@@ -4,7 +4,7 @@
 use ids::{DeviceId, Etag, Timestamp};
 use serde_json::{Map, Value};
 use store::{IdentityRow, TwinRow, Tx, View};
-use wire::identity::Status;
+use wire::service_api::identity::Status;
 
 use super::assign::{AssignJob, Found};
 use super::pending::{PendingHandle, clean_up};

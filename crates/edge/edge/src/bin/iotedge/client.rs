@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wire::local_api::{API_VERSION, ErrorBody};
+use wire::edge_api::local::{API_VERSION, ErrorBody};
 
 /// Longest answer that is read at once, bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;

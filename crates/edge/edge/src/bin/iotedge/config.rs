@@ -10,7 +10,7 @@ use edge::config::{
     write_applied,
 };
 use serde_json::{Value, json};
-use wire::local_api::Reload;
+use wire::edge_api::local::Reload;
 
 use crate::Device;
 use crate::client::ClientError;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ids::Timestamp;
 use serde_json::{Value, json};
-use wire::local_api::{DaemonStatus, ModuleDetails, ModuleList, ModuleState, ModuleStatus};
-use wire::manifest::RuntimeStatus;
+use wire::edge_api::local::{DaemonStatus, ModuleDetails, ModuleList, ModuleState, ModuleStatus};
+use wire::edge_api::manifest::RuntimeStatus;
 
 use crate::Device;
 use crate::output::{self, Format};

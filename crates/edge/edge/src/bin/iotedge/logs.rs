@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::{Buf, BytesMut};
 use ids::Timestamp;
-use wire::local_api::LogsQuery;
+use wire::edge_api::local::LogsQuery;
 
 use crate::Device;
 use crate::output;

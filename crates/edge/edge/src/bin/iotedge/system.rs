@@ -8,7 +8,7 @@ use edge::durable;
 use edge::logging::LEVELS;
 use edge::paths::Paths;
 use serde_json::{Value, json};
-use wire::local_api::{Connection, DaemonStatus, LogLevel, Provisioning};
+use wire::edge_api::local::{Connection, DaemonStatus, LogLevel, Provisioning};
 
 use crate::Device;
 use crate::client::ClientError;

@@ -6,7 +6,7 @@ use device::{Credential, HttpsClient, Trust};
 use edge::config::examine_file;
 use hyper::Method;
 use ids::HubHost;
-use wire::local_api::{DaemonStatus, Provisioning};
+use wire::edge_api::local::{DaemonStatus, Provisioning};
 
 use super::result::{Checked, Verdict, told};
 use crate::Device;

@@ -6,7 +6,7 @@ use edge::config::{Applied, ApplyError, Severity, examine_file, read_applied};
 use edge::runtime::{Docker, DockerOptions, ModuleRuntime};
 use ids::Timestamp;
 use nix::sys::statvfs::statvfs;
-use wire::local_api::{DaemonStatus, Provisioning};
+use wire::edge_api::local::{DaemonStatus, Provisioning};
 
 use super::result::{Checked, Verdict, told};
 use crate::{Device, system};

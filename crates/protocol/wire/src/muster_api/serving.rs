@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::connection_string::ConnectionString;
-use crate::enrollment::AllocationPolicy;
+use crate::service_api::enrollment::AllocationPolicy;
 
 /// Largest body that is read, bytes.
 pub const MAX_BODY: usize = 16 * 1024;

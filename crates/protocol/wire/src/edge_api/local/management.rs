@@ -2,7 +2,7 @@ use ids::{ModuleId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::manifest::RuntimeStatus;
+use crate::edge_api::manifest::RuntimeStatus;
 
 /// `GET /modules`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use ids::CertificateName;
 use serde::{Deserialize, Serialize};
 
 use crate::binary::Base64Bytes;
-use crate::dps::CertificateInfo;
-use crate::identity::KeyText;
+use crate::device_api::registration::CertificateInfo;
+use crate::service_api::identity::KeyText;
 
 /// A certificate in a record: described, without the certificate itself, as Azure shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use ids::{DeviceId, Etag, GenerationId};
 use serde_json::{Map, Value, json};
 
 use crate::error::HubHttpError;
-use crate::identity::{Authentication, Status};
 use crate::lenient::{self, BodyError, Fields};
+use crate::service_api::identity::{Authentication, Status};
 use crate::twin::{METADATA, VERSION};
 
 /// The api-version that is asked for.

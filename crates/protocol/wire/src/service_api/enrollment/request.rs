@@ -6,9 +6,9 @@ use super::{
     AllocationPolicy, InitialProperties, InitialTwin, IssuancePolicy, ProvisioningStatus,
     ReprovisionPolicy,
 };
-use crate::allocation::{CustomAllocation, WebhookUrl, WebhookVersion};
-use crate::identity::Capabilities;
 use crate::lenient::{BodyError, Fields};
+use crate::service_api::allocation::{CustomAllocation, WebhookUrl, WebhookVersion};
+use crate::service_api::identity::Capabilities;
 
 /// Most hubs that one enrollment may list.
 const MAX_HUBS: usize = 50;
@@ -294,7 +294,7 @@ mod tests {
     };
     use super::*;
     use crate::binary::Base64Bytes;
-    use crate::identity::KeyText;
+    use crate::service_api::identity::KeyText;
 
     fn body(attestation: Value) -> Value {
         json!({"registrationId": "dev-001", "attestation": attestation})

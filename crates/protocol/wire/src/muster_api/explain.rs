@@ -6,7 +6,7 @@ use ids::{DeviceId, HubHost, HubName, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dps::Substatus;
+use crate::device_api::registration::Substatus;
 
 /// A certificate as it was shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

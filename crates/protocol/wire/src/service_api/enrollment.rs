@@ -10,9 +10,9 @@ use ids::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::allocation::CustomAllocation;
-use crate::dps::RegistrationState;
-use crate::identity::Capabilities;
+use crate::device_api::registration::RegistrationState;
+use crate::service_api::allocation::CustomAllocation;
+use crate::service_api::identity::Capabilities;
 
 mod attestation;
 mod bulk;

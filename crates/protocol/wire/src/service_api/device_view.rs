@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::http::encode_segment;
-use crate::identity::KeyText;
 use crate::lenient::BodyError;
+use crate::service_api::identity::KeyText;
 use crate::twin::VERSION;
 
 /// The api-version that device daemons use for their module identities.
@@ -185,10 +185,10 @@ mod tests {
             managed_by: Some("IotEdge".into()),
             keys: Some((key.clone(), key.clone())),
         };
-        let read = crate::identity::ModuleRequest::parse(&request.to_json()).unwrap();
+        let read = crate::service_api::identity::ModuleRequest::parse(&request.to_json()).unwrap();
         assert_eq!(read.module_id, Some(request.module));
         assert_eq!(read.managed_by, request.managed_by);
-        let expected = crate::identity::AuthenticationRequest::Sas {
+        let expected = crate::service_api::identity::AuthenticationRequest::Sas {
             primary: Some(key.clone()),
             secondary: Some(key),
         };

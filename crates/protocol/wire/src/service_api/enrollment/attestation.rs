@@ -3,8 +3,8 @@ use ids::{CertificateName, Thumbprint, ThumbprintSha1};
 use super::request::{parsed, word};
 use super::{CaReferences, TpmAttestation};
 use crate::binary::Base64Bytes;
-use crate::identity::KeyText;
 use crate::lenient::{BodyError, Fields};
+use crate::service_api::identity::KeyText;
 
 /// Longest public key of a TPM, bytes: one of RSA 4096 with its template takes half of it.
 pub(crate) const MAX_TPM_KEY: usize = 1024;

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::binary::Base64Bytes;
-use crate::enrollment::{MAX_TPM_KEY, binary};
 use crate::error::ServiceError;
-use crate::issuing::TrustBundle;
 use crate::lenient::{self, BodyError, Fields};
+use crate::muster_api::issuers::TrustBundle;
+use crate::service_api::enrollment::{MAX_TPM_KEY, binary};
 
 /// The api-version that device daemons send.
 pub const API_VERSION: &str = "2021-06-01";

@@ -1,0 +1,5 @@
+//! What devices send and get: registrations, user names, messages.
+
+pub mod message;
+pub mod registration;
+pub mod username;

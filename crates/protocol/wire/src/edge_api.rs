@@ -1,0 +1,4 @@
+//! What an edge device reads and reports: deployment manifests, and the local APIs of its daemon.
+
+pub mod local;
+pub mod manifest;
