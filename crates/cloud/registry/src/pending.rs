@@ -133,15 +133,15 @@ impl PendingStep {
     #[must_use]
     pub fn destination(&self) -> String {
         match self {
-            Self::Webhook(question) => question.definition.webhook_url.host().to_string(),
-            Self::Place(placing) => format!("hub {}", placing.choice.hub),
+            Self::AskWebhook(question) => question.definition.webhook_url.host().to_string(),
+            Self::PlaceOnRemoteHub(placing) => format!("hub {}", placing.choice.hub),
         }
     }
 
     fn is_same_as(&self, newer: &Self) -> bool {
         match (self, newer) {
-            (Self::Webhook(one), Self::Webhook(other)) => one == other,
-            (Self::Place(one), Self::Place(other)) => {
+            (Self::AskWebhook(one), Self::AskWebhook(other)) => one == other,
+            (Self::PlaceOnRemoteHub(one), Self::PlaceOnRemoteHub(other)) => {
                 let asked = |of: &Placement| (of.choice.hub.clone(), of.choice.twin.clone());
                 asked(one) == asked(other)
             }
