@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::request::Parts;
-use axum::http::{header, uri::CaCertificate};
+use axum::http::{header, uri::Authority};
 use ids::HubHost;
 use registry::{ProvisioningService, Registry};
 
@@ -109,6 +109,6 @@ impl Tenants {
 fn host_of(parts: &Parts) -> Option<HubHost> {
     let header = parts.headers.get(header::HOST);
     let text = header.and_then(|host| host.to_str().ok());
-    let text = text.or_else(|| parts.uri.ca_certificate().map(CaCertificate::as_str))?;
+    let text = text.or_else(|| parts.uri.authority().map(Authority::as_str))?;
     HubHost::parse(text).ok()
 }

@@ -113,7 +113,7 @@ impl Service {
         let webhook = Arc::new(Webhook::default());
         let options = DpsOptions {
             host: HubHost::parse(HOST).unwrap(),
-            hosts_covered: None,
+            await_certificate_for_hosts: None,
             outbound: webhook.clone(),
             device_issuers: Arc::new(ca::DeviceIssuers::at(directory.path())),
             clock: Arc::new(move || Timestamp::from_unix_seconds(reading.load(Ordering::Relaxed))),
