@@ -7,11 +7,10 @@ mod credential;
 mod diff;
 mod file_uri;
 mod input;
-mod pem;
-mod places;
+mod key_file;
 mod reader;
 mod syntax;
-mod template;
+mod unknown_key;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +20,9 @@ use ids::{HubHost, IdScope, RegistrationId};
 pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, write_applied};
 pub use credential::{Credential, Examined, examine};
 pub use diff::{Change, changes};
-pub use template::TEMPLATE;
+
+/// What `iotedge config template` prints: every line that is commented with a single `#` and no space can be uncommented.
+pub const TEMPLATE: &str = include_str!("config/template.toml");
 
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,8 +4,8 @@
 //! then, and whenever the cloud is out of reach, modules go on with what is kept.
 
 mod attempt;
-mod show;
-mod state;
+mod state_files;
+mod status;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,20 +17,21 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wire::edge_api::local::{Connection, Provisioning};
 
-use crate::assignment::{Assigned, Home, Next, Refusal, next, registers_after};
 use crate::causes::chain_of;
 use crate::clock;
+use crate::command::Command;
 use crate::config::{Config, examine};
-use crate::durable;
+use crate::desired::KeptDesired;
+use crate::files::durable;
 use crate::identities::Identities;
-use crate::keys::MasterKey;
+use crate::identities::master_key::MasterKey;
+use crate::provision::assignment::{Assigned, Home, Next, Refusal, next, registers_after};
 use crate::provision::{Means, register};
 use crate::runtime::ModuleRuntime;
 use crate::session::{Ended, Opening, Session};
-use crate::situation::Board;
+use crate::state::Board;
 use attempt::AttemptError;
-pub(crate) use state::KeptDesired;
-pub use state::StateFiles;
+pub use state_files::StateFiles;
 
 /// How long a token of `$edgeAgent` is valid. The hub ends the connection with it, and the next one carries a new token.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -40,15 +41,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A connection that stood this long makes the next pause short again.
 const STEADY: Duration = Duration::from_secs(30);
-
-/// What others ask of the device's line to the cloud.
-#[derive(Debug)]
-pub enum Command {
-    /// Register again, and tell how that went.
-    Reprovision(oneshot::Sender<Result<(), String>>),
-    /// Say goodbye to the hub and end.
-    Stop(oneshot::Sender<()>),
-}
 
 /// The device's side of the cloud. One task runs it for the life of a configuration.
 pub struct Cloud<R> {

@@ -12,21 +12,22 @@ use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wire::edge_api::local::{Connection, Provisioning, Reload};
 
-use crate::access::{AccessError, PRIVATE_FILE, narrow};
 use crate::causes::chain_of;
 use crate::clock;
+use crate::command::Command;
 use crate::config::{ApplyError, Config, read_applied};
-use crate::connect::{Cloud, Command, StateFiles};
-use crate::durable::DurableError;
-use crate::keys::{KeysError, MasterKey};
-use crate::local_http::serve;
-use crate::management_api::{DaemonRequest, Management, Reach, SetLogLevel};
-use crate::paths::Paths;
+use crate::connect::{Cloud, StateFiles};
+use crate::files::durable::DurableError;
+use crate::files::paths::Paths;
+use crate::files::permissions::{AccessError, PRIVATE_FILE, narrow};
+use crate::identities::master_key::{KeysError, MasterKey};
+use crate::local_api::http::serve;
+use crate::local_api::management::{DaemonRequest, Management, Reach, SetLogLevel};
+use crate::local_api::unix_socket::listen;
+use crate::local_api::workload::{ModuleSockets, Workload};
 use crate::reconcile::Agent;
 use crate::runtime::ModuleRuntime;
-use crate::situation::Board;
-use crate::unix_socket::listen;
-use crate::workload_api::{ModuleSockets, Workload};
+use crate::state::Board;
 
 /// Only the owner and his group manage the device.
 const MANAGEMENT_MODE: u32 = 0o660;

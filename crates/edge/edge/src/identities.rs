@@ -1,5 +1,7 @@
 //! Module identities on the hub: created, given the keys that this device derives, removed with their modules.
 
+pub mod master_key;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -8,9 +10,9 @@ use ids::{DeviceId, GenerationId, ModuleId};
 use serde::{Deserialize, Serialize};
 use wire::service_api::device_view::{DeviceModule, DeviceModuleRequest};
 
-use crate::assignment::Home;
-use crate::durable::{self, DurableError};
-use crate::keys::MasterKey;
+use crate::files::durable::{self, DurableError};
+use crate::identities::master_key::MasterKey;
+use crate::provision::assignment::Home;
 
 const MANAGED_BY: &str = "IotEdge";
 

@@ -1,9 +1,9 @@
 //! The device runtime: registers, connects, runs container modules as deployments say, and reports.
 //!
 //! In the order of a device's life: the configuration is read ([`config`]), the device gets its assignment ([`provision`],
-//! kept by [`assignment`]), connects ([`connect`]), compares what is desired with what is there ([`plan`]), acts
-//! ([`reconcile`]) on a container engine ([`runtime`]) and reports ([`report`]). Modules and owners talk to it over unix
-//! sockets ([`workload_api`], [`management_api`]). Nothing that works is destroyed before its replacement is verified.
+//! kept in [`provision::assignment`]), connects ([`connect`]), compares what is desired with what is there ([`plan`]), acts
+//! ([`reconcile`]) on a container engine ([`runtime`]) and reports (`merge_patch`). Modules and owners talk to it over unix
+//! sockets ([`local_api`]). Nothing that works is destroyed before its replacement is verified.
 
 #![cfg_attr(
     test,
@@ -13,37 +13,30 @@
     )
 )]
 
-pub mod access;
 mod causes;
 pub mod clock;
-pub mod durable;
-pub mod paths;
+pub mod files;
 
 pub mod config;
 
-pub mod assignment;
-pub mod keys;
 pub mod provision;
 
+pub mod state;
+
+pub mod command;
 pub mod connect;
 pub mod identities;
-mod methods;
 mod session;
-pub mod situation;
 
+pub mod desired;
 pub mod plan;
-pub mod report;
-pub mod restart_policy;
 pub mod runtime;
-pub mod spec;
 
 pub mod reconcile;
 
-mod local_http;
-pub mod unix_socket;
+mod merge_patch;
 
-pub mod management_api;
-pub mod workload_api;
+pub mod local_api;
 
 pub mod daemon;
 

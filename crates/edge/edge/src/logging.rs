@@ -12,10 +12,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use crate::access::LOG_FILE;
-use crate::durable::{self, DurableError, make_folder};
-use crate::management_api::SetLogLevel;
-use crate::paths::Paths;
+use crate::files::durable::{self, DurableError, make_folder};
+use crate::files::paths::Paths;
+use crate::files::permissions::LOG_FILE;
+use crate::local_api::management::SetLogLevel;
 
 /// Size at which the file is put aside, bytes.
 const LARGEST: u64 = 10 * 1024 * 1024;

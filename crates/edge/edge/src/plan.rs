@@ -1,12 +1,14 @@
 //! From what is wanted and what is there to what is to be done. Pure: the loop in `reconcile` acts on it.
 
+pub mod restart_policy;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{ModuleId, Timestamp};
 use serde::{Deserialize, Serialize};
 use wire::edge_api::manifest::{DesiredStatus, ModuleSettings, PullPolicy, RuntimeStatus};
 
-use crate::restart_policy::{Decision, End, Restarts, decide, pause, proven};
+use crate::plan::restart_policy::{Decision, End, Restarts, decide, pause, proven};
 use crate::runtime::{ContainerSpec, ContainerState, Observed};
 
 /// A module as it should be.

@@ -1,10 +1,12 @@
 //! From a credential to an assignment: one attempt.
 
+pub mod assignment;
+
 use device::{ProvisionError, Provisioning, Trust, TrustError};
 use ids::Timestamp;
 
-use crate::assignment::{Assigned, Basis, Home};
 use crate::config::{Config, Credential, Examined, Severity};
+use crate::provision::assignment::{Assigned, Basis, Home};
 
 /// Why an attempt to register gave no assignment.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 
 mod account;
 mod act;
-mod image;
+mod images;
 mod pulls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,16 +21,16 @@ use self::pulls::Pulls;
 use crate::causes::chain_of;
 use crate::clock;
 use crate::config::Config;
-use crate::durable;
-use crate::paths::Paths;
+use crate::desired::container::{Place, container, digest_of};
+use crate::files::durable;
+use crate::files::paths::Paths;
+use crate::local_api::workload::ModuleSockets;
+use crate::plan::restart_policy::Restarts;
 use crate::plan::{Desired, Memory, Plan, REMOVAL, Remarks, Wanted, plan};
-use crate::restart_policy::Restarts;
 use crate::runtime::{
     Change, ContainerState, EndedBy, EngineInfo, ModuleRuntime, Observed, RuntimeError,
 };
-use crate::situation::{Board, Situation};
-use crate::spec::{Place, container, digest_of};
-use crate::workload_api::ModuleSockets;
+use crate::state::{Board, Situation};
 
 /// Pause between rounds when nothing happens.
 const ROUND: Duration = Duration::from_secs(5);
@@ -274,7 +274,7 @@ impl<R: ModuleRuntime> Agent<R> {
                 )
             });
             let digest = spec.as_ref().map(|spec| &spec.digest);
-            let credential = image::credential_for(desired, &settings.image_reference())
+            let credential = images::credential_for(desired, &settings.image_reference())
                 .map(|(_, credential)| credential);
             let credential = credential.map(|c| [&c.address, &c.username, &c.password]);
             let attempt = digest_of(&json!([digest, settings.pull_policy, credential]));

@@ -200,6 +200,14 @@ pub trait ModuleRuntime: Send + Sync + 'static {
     /// already is left alone.
     fn stop(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
+    /// Stops a module, if it runs, and starts it.
+    fn restart(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send {
+        async move {
+            self.stop(module).await?;
+            self.start(module).await
+        }
+    }
+
     /// Removes a module's stopped container, never its volumes.
     fn remove(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 

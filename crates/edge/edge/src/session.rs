@@ -1,5 +1,7 @@
 //! A standing connection of `$edgeAgent`: desired properties in, reported properties out, methods answered.
 
+mod methods;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,17 +15,17 @@ use tokio::time::{Instant, MissedTickBehavior};
 use wire::edge_api::local::Connection;
 use wire::service_api::device_view::{DeviceTwin, VersionedProperties};
 
-use crate::assignment::Home;
 use crate::causes::chain_of;
 use crate::clock;
-use crate::connect::{Command, KeptDesired};
-use crate::durable;
+use crate::command::Command;
+use crate::desired::{DesiredDocument, KeptDesired};
+use crate::files::durable;
 use crate::identities::Identities;
-use crate::keys::MasterKey;
-use crate::methods;
-use crate::report::difference;
+use crate::identities::master_key::MasterKey;
+use crate::merge_patch::difference;
+use crate::provision::assignment::Home;
 use crate::runtime::ModuleRuntime;
-use crate::situation::{Board, DesiredDocument};
+use crate::state::Board;
 
 /// How often the whole twin is read, should a change have been missed.
 const REFRESH: Duration = Duration::from_secs(3600);
@@ -224,11 +226,7 @@ impl<R: ModuleRuntime> Session<R> {
         });
     }
 
-    fn publish_identities(
-        &self,
-        board: &Board,
-        also: impl FnOnce(&mut crate::situation::Situation),
-    ) {
+    fn publish_identities(&self, board: &Board, also: impl FnOnce(&mut crate::state::Situation)) {
         board.situation.send_if_modified(|situation| {
             let before = situation.clone();
             situation.identities = self.identities.modules().clone();

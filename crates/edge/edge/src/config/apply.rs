@@ -11,7 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use ids::Timestamp;
 
 use super::{Config, Examined, Fault, acceptable, examine};
-use crate::durable::{self, DurableError};
+use crate::files::durable::{self, DurableError};
 
 const DIGEST: &str = "# sha256: ";
 /// Longest `config.toml`, bytes.

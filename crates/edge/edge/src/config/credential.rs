@@ -10,7 +10,7 @@ use pki::{Certificate, KeyError, PrivateKey};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::pem::key_text;
+use super::key_file::key_text;
 use super::{Config, Fault, FileReference};
 use crate::causes::chain_of;
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fault, characters, places};
+use super::{Fault, characters, unknown_key};
 
 /// A value and the line it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -304,7 +304,7 @@ impl<'f, 't> Section<'f, 't> {
             } else {
                 format!("{}.{key}", self.path)
             };
-            let advice = places::advice(key, &self.path, &known);
+            let advice = unknown_key::advice(key, &self.path, &known);
             self.faults
                 .add(line, format!("{shown} is not a known key{advice}"));
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use device::{CallError, HubError, ModuleError, SignError};
 use mqtt::ConnectReturnCode;
 
-use crate::assignment::Refusal;
-use crate::durable::DurableError;
+use crate::files::durable::DurableError;
 use crate::identities::IdentityError;
 use crate::provision::RegisterError;
+use crate::provision::assignment::Refusal;
 
 /// Why there is no connection now.
 #[derive(Debug, thiserror::Error)]

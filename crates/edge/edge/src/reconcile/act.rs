@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use wire::edge_api::manifest::AgentDesired;
 
 use super::pulls::{Fetched, Pulls};
-use super::{Agent, Aim, image};
+use super::{Agent, Aim, images};
 use crate::causes::chain_of;
 use crate::clock;
 use crate::plan::{Action, Failure, Plan, REMOVAL, Remarks, Step, Wanted};
@@ -173,7 +173,7 @@ impl<R: ModuleRuntime> Job<R> {
         let (runtime, desired) = (self.runtime.clone(), self.desired.clone());
         let poke = self.poke.clone();
         tokio::spawn(async move {
-            let fetched = image::fetch(&*runtime, &image, &desired).await;
+            let fetched = images::fetch(&*runtime, &image, &desired).await;
             poke.notify_one();
             fetched
         })

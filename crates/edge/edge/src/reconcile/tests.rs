@@ -8,11 +8,11 @@ use wire::edge_api::local::ModuleDetails;
 use wire::edge_api::manifest::RuntimeStatus;
 
 use super::*;
-use crate::assignment::Home;
-use crate::keys::MasterKey;
+use crate::desired::DesiredDocument;
+use crate::identities::master_key::MasterKey;
+use crate::local_api::workload::Workload;
+use crate::provision::assignment::Home;
 use crate::runtime::FakeRuntime;
-use crate::situation::DesiredDocument;
-use crate::workload_api::Workload;
 
 const CONFIG: &str = "[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://dps.example\"\nid_scope = \"0ne1\"\n\
     [provisioning.attestation]\nmethod = \"x509\"\nidentity_cert = \"file:///c\"\nidentity_pk = \"file:///k\"\n";

@@ -11,7 +11,7 @@ use serde_json::json;
 use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
-use crate::spec::{Place, container};
+use crate::desired::container::{Place, container};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -26,7 +26,7 @@ use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
     RuntimeError, frame,
 };
-use crate::spec::{
+use crate::desired::container::{
     CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL, MODULE_LABEL, OWNER, OWNER_LABEL, ROOT_LABEL,
 };
 

@@ -14,7 +14,7 @@ use super::{
     Change, ContainerSpec, ContainerState, EndedBy, EngineInfo, LogStream, ModuleRuntime, Observed,
     RuntimeError, frame,
 };
-use crate::spec::{CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL};
+use crate::desired::container::{CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL};
 
 /// Remembers containers instead of running them.
 #[derive(Debug)]

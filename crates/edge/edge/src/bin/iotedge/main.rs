@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use edge::paths::Paths;
+use edge::files::paths::Paths;
 
 use client::Client;
 use output::Format;

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
-use edge::durable;
+use edge::files::durable;
+use edge::files::paths::Paths;
 use edge::logging::LEVELS;
-use edge::paths::Paths;
 use serde_json::{Value, json};
 use wire::edge_api::local::{Connection, DaemonStatus, LogLevel, Provisioning};
 

@@ -76,7 +76,9 @@ impl Bench {
     /// The engine's own words; the client's types lack members.
     async fn inspect(&self) -> Value {
         let id = only(&self.runtime).await.id;
-        let mut stream = crate::unix_socket::connect(&self.socket).await.unwrap();
+        let mut stream = crate::local_api::unix_socket::connect(&self.socket)
+            .await
+            .unwrap();
         let request = format!("GET /containers/{id}/json HTTP/1.0\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();

@@ -4,21 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ids::{GenerationId, ModuleId};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use wire::edge_api::local::{Connection, Engine, ModuleDetails, Provisioning};
 
-use crate::assignment::Home;
-
-/// Desired properties of `$edgeAgent`, as last seen.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct DesiredDocument {
-    /// The properties, without `$version`.
-    pub properties: Map<String, Value>,
-    /// Their version.
-    pub version: u64,
-}
+use crate::desired::DesiredDocument;
+use crate::provision::assignment::Home;
 
 /// Where the device belongs and which identities its modules have there.
 #[derive(Debug, Clone, PartialEq, Default)]

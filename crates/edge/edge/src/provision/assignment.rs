@@ -6,7 +6,7 @@ use ids::{DeviceId, HubHost, IdScope, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ReprovisioningMode};
-use crate::durable::{self, DurableError};
+use crate::files::durable::{self, DurableError};
 
 /// What an assignment was got for. When any of it changes, the device registers again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

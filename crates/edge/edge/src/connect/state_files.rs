@@ -2,11 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::assignment::Home;
-use crate::situation::DesiredDocument;
-
 /// Where the cloud's side keeps its state.
 #[derive(Debug, Clone)]
 pub struct StateFiles {
@@ -29,11 +24,4 @@ impl StateFiles {
             desired: file("desired.json"),
         }
     }
-}
-
-/// Desired properties as kept on disk, with the home that they are for.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct KeptDesired {
-    pub(crate) home: Home,
-    pub(crate) document: DesiredDocument,
 }

@@ -11,12 +11,11 @@ use wire::edge_api::local::{
 };
 
 use crate::causes::chain_of;
-use crate::connect::Command;
-use crate::local_http::{LocalRequest, Refusal, Reply};
-use crate::methods::restart;
-use crate::paths::Paths;
+use crate::command::Command;
+use crate::files::paths::Paths;
+use crate::local_api::http::{LocalRequest, Refusal, Reply};
 use crate::runtime::{ContainerState, ModuleRuntime, RuntimeError};
-use crate::situation::Board;
+use crate::state::Board;
 
 /// How long an answer waits for the agent to look at what was done.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
@@ -185,7 +184,7 @@ impl<R: ModuleRuntime> Management<R> {
             "start" => reach.runtime.start(&module).await,
             "stop" if !running => return Ok(Reply::Empty(StatusCode::NOT_MODIFIED)),
             "stop" => reach.runtime.stop(&module).await,
-            _ => restart(reach.runtime.as_ref(), &module).await,
+            _ => reach.runtime.restart(&module).await,
         };
         self.look_again(&reach).await;
         tracing::info!(module.id = %module, verb, "the owner switched a module");

@@ -11,7 +11,7 @@ use wire::sas::SharedAccessKey;
 use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
 
-use crate::durable::{self, DurableError};
+use crate::files::durable::{self, DurableError};
 
 /// Why the device has no keys.
 #[derive(Debug, thiserror::Error)]

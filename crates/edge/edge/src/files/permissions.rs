@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-use crate::durable::{self, DurableError, make_folder, private_folder};
-use crate::paths::Paths;
+use crate::files::durable::{self, DurableError, make_folder, private_folder};
+use crate::files::paths::Paths;
 
 /// Only the daemon's user.
 pub const PRIVATE_FILE: u32 = 0o600;

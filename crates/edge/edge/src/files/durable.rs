@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::access::{OPEN_FOLDER, PRIVATE_FILE, PRIVATE_FOLDER};
+use crate::files::permissions::{OPEN_FOLDER, PRIVATE_FILE, PRIVATE_FOLDER};
 
 /// Why a file of the device could not be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -19,12 +19,12 @@ use tokio::task::JoinHandle;
 use wire::edge_api::local::{ModuleList, SignRequest, SignResponse, TrustBundle};
 
 use crate::causes::chain_of;
-use crate::durable::{DurableError, open_folder, private_folder};
-use crate::keys::MasterKey;
-use crate::local_http::{LocalRequest, Refusal, Reply, serve};
-use crate::paths::Paths;
-use crate::situation::Board;
-use crate::unix_socket::listen;
+use crate::files::durable::{DurableError, open_folder, private_folder};
+use crate::files::paths::Paths;
+use crate::identities::master_key::MasterKey;
+use crate::local_api::http::{LocalRequest, Refusal, Reply, serve};
+use crate::local_api::unix_socket::listen;
+use crate::state::Board;
 
 /// Anybody who reaches it may connect, as whatever user a container runs. Who sees a module's socket is that module:
 /// only the daemon may enter the folder above ([`Paths::sockets`]), the engine mounts the module's own into its container.

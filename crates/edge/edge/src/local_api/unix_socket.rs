@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::{Mode, fchmod};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use crate::durable::{DurableError, make_folder};
+use crate::files::durable::{DurableError, make_folder};
 
 /// Longest path that `bind` and `connect` take, bytes.
 const LONGEST: usize = 107;

@@ -4,7 +4,7 @@ use ids::Timestamp;
 use wire::edge_api::local::{Connection, Provisioning};
 
 use super::Cloud;
-use crate::assignment::{Assigned, Home};
+use crate::provision::assignment::{Assigned, Home};
 
 impl<R> Cloud<R> {
     pub(super) fn show_provisioned(&self, assigned: &Assigned, problem: Option<String>) {

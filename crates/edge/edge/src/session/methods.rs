@@ -34,7 +34,7 @@ async fn invoke<R: ModuleRuntime>(runtime: &R, name: &str, argument: &Value) -> 
     }
     let result = if name.eq_ignore_ascii_case("RestartModule") {
         match RestartRequest::parse(argument) {
-            Ok(request) => restart(runtime, &request.id).await.map(|()| Value::Null),
+            Ok(request) => runtime.restart(&request.id).await.map(|()| Value::Null),
             Err(error) => return (400, message(error.to_string())),
         }
     } else if name.eq_ignore_ascii_case("GetModuleLogs") {
@@ -55,15 +55,6 @@ async fn invoke<R: ModuleRuntime>(runtime: &R, name: &str, argument: &Value) -> 
         Err(error @ RuntimeError::NoContainer(_)) => (404, message(error.to_string())),
         Err(error) => (500, message(chain_of(&error))),
     }
-}
-
-/// Stops a module, if it runs, and starts it.
-pub(crate) async fn restart<R: ModuleRuntime>(
-    runtime: &R,
-    module: &ModuleId,
-) -> Result<(), RuntimeError> {
-    runtime.stop(module).await?;
-    runtime.start(module).await
 }
 
 async fn logs<R: ModuleRuntime>(runtime: &R, request: &LogsRequest) -> Result<Value, RuntimeError> {

@@ -1,0 +1,23 @@
+//! What should run: the desired properties of `$edgeAgent`, and the containers that follow from them.
+
+pub mod container;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::provision::assignment::Home;
+
+/// Desired properties of `$edgeAgent`, as last received.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct DesiredDocument {
+    /// Without `$version`.
+    pub properties: Map<String, Value>,
+    pub version: u64,
+}
+
+/// Desired properties as kept on disk, with the hub and device that they are for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeptDesired {
+    pub(crate) home: Home,
+    pub(crate) document: DesiredDocument,
+}

@@ -1,0 +1,6 @@
+//! The HTTP APIs on unix sockets: for the owner of the device, and for its modules.
+
+pub(crate) mod http;
+pub mod management;
+pub mod unix_socket;
+pub mod workload;
