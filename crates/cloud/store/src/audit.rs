@@ -9,15 +9,14 @@
 //! book of acts says of each cut how far it went and which hash stood there.
 
 mod record;
-mod rows;
 mod seal;
 mod walk;
 
+pub use crate::sqlite::audit::BlockRow;
 pub use record::{Hash, MAX_BODY, Malformed, NoHash, Record, records};
-pub use rows::BlockRow;
 pub use walk::{AuditError, Broken, Flaw, Known, Verified};
 
-pub(crate) use rows::SegmentRow;
+pub(crate) use crate::sqlite::audit::SegmentRow;
 pub(crate) use seal::Chains;
 
 use std::time::Duration;

@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::audit::AuditLimits;
-use crate::connection::{Tx, View, open_writer};
-use crate::reader::Readers;
-use crate::writer::{Job, Lane, Pending, Queued, Waiting, Writer};
+use crate::sqlite::connection::{Tx, View, open_writer};
+use crate::sqlite::reader::Readers;
+use crate::sqlite::writer::{Job, Lane, Pending, Queued, Waiting, Writer};
 use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError};
 
 /// Jobs that may wait for the writer; more callers wait to be let in.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
 use crate::audit::Entry;
-use crate::{OpenError, StoreError, schema};
+use crate::sqlite::schema;
+use crate::{OpenError, StoreError};
 
 /// Statements kept compiled per connection: more than there are.
 const STATEMENTS: usize = 128;

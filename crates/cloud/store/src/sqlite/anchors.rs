@@ -2,7 +2,8 @@
 
 use rusqlite::{Row, params};
 
-use crate::{CaCertificateRow, StoreError, Tx, View, ca_certificates};
+use crate::sqlite::ca_certificates;
+use crate::{CaCertificateRow, StoreError, Tx, View};
 
 /// Row id and etag of an entry.
 type Version = (i64, String);

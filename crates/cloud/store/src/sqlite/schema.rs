@@ -9,59 +9,59 @@ use crate::{OpenError, StoreError};
 const MIGRATIONS: &[(&str, &str)] = &[
     (
         "0001-the-first-shape",
-        include_str!("../migrations/0001-the-first-shape/up.sql"),
+        include_str!("../../migrations/0001-the-first-shape/up.sql"),
     ),
     (
         "0002-hubs-and-services",
-        include_str!("../migrations/0002-hubs-and-services/up.sql"),
+        include_str!("../../migrations/0002-hubs-and-services/up.sql"),
     ),
     (
         "0003-certificate-authorities",
-        include_str!("../migrations/0003-certificate-authorities/up.sql"),
+        include_str!("../../migrations/0003-certificate-authorities/up.sql"),
     ),
     (
         "0004-refusals-and-audit",
-        include_str!("../migrations/0004-refusals-and-audit/up.sql"),
+        include_str!("../../migrations/0004-refusals-and-audit/up.sql"),
     ),
     (
         "0005-registrations-under-way",
-        include_str!("../migrations/0005-registrations-under-way/up.sql"),
+        include_str!("../../migrations/0005-registrations-under-way/up.sql"),
     ),
     (
         "0006-enrollments-by-attestation",
-        include_str!("../migrations/0006-enrollments-by-attestation/up.sql"),
+        include_str!("../../migrations/0006-enrollments-by-attestation/up.sql"),
     ),
     (
         "0007-fewer-scattered-index-entries",
-        include_str!("../migrations/0007-fewer-scattered-index-entries/up.sql"),
+        include_str!("../../migrations/0007-fewer-scattered-index-entries/up.sql"),
     ),
     (
         "0008-latencies-of-links",
-        include_str!("../migrations/0008-latencies-of-links/up.sql"),
+        include_str!("../../migrations/0008-latencies-of-links/up.sql"),
     ),
     (
         "0009-certificates-for-devices",
-        include_str!("../migrations/0009-certificates-for-devices/up.sql"),
+        include_str!("../../migrations/0009-certificates-for-devices/up.sql"),
     ),
     (
         "0010-errands-at-hubs",
-        include_str!("../migrations/0010-errands-at-hubs/up.sql"),
+        include_str!("../../migrations/0010-errands-at-hubs/up.sql"),
     ),
     (
         "0011-refusals-have-a-book-of-their-own",
-        include_str!("../migrations/0011-refusals-have-a-book-of-their-own/up.sql"),
+        include_str!("../../migrations/0011-refusals-have-a-book-of-their-own/up.sql"),
     ),
     (
         "0012-tickets-of-registrations-under-way",
-        include_str!("../migrations/0012-tickets-of-registrations-under-way/up.sql"),
+        include_str!("../../migrations/0012-tickets-of-registrations-under-way/up.sql"),
     ),
     (
         "0013-former-host-names",
-        include_str!("../migrations/0013-former-host-names/up.sql"),
+        include_str!("../../migrations/0013-former-host-names/up.sql"),
     ),
     (
         "0014-presences-outlive-the-process",
-        include_str!("../migrations/0014-presences-outlive-the-process/up.sql"),
+        include_str!("../../migrations/0014-presences-outlive-the-process/up.sql"),
     ),
 ];
 
@@ -135,7 +135,7 @@ mod tests {
         migrate(&mut migrated, &file).unwrap();
         let written = Connection::open_in_memory().unwrap();
         written
-            .execute_batch(include_str!("../schema.sql"))
+            .execute_batch(include_str!("../../schema.sql"))
             .unwrap();
         assert_eq!(shape(&migrated), shape(&written));
         assert!(shape(&migrated).len() > 100);

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::StoreError;
 use crate::audit::{AuditLimits, Chains, Entry};
-use crate::connection::{AfterCommit, Tx, TxEffects};
+use crate::sqlite::connection::{AfterCommit, Tx, TxEffects};
 
 /// Most jobs of one transaction; what arrives meanwhile waits for the next.
 const GROUP: usize = 512;

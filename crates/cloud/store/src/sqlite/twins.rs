@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::identities::{identity_columns, read_identity};
+use crate::sqlite::identities::{identity_columns, read_identity};
 use crate::{IdentityKey, IdentityRow, PageRows, StoreError, Tx, View};
 
 /// The twin of an identity. Documents are JSON texts; `None` stands for `{}`.

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use super::{Book, Hash};
+use crate::audit::{Book, Hash};
 use crate::{StoreError, Tx, View};
 
 /// The records that one commit added to a book.
@@ -12,7 +12,7 @@ pub struct BlockRow {
     pub since: i64,
     /// The latest.
     pub until: i64,
-    /// See [`records`](super::records).
+    /// See [`records`](crate::audit::records).
     pub records: Vec<u8>,
 }
 
@@ -105,7 +105,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    pub(super) fn insert_audit_block(&self, book: Book, row: &BlockRow) -> Result<(), StoreError> {
+    pub(crate) fn insert_audit_block(&self, book: Book, row: &BlockRow) -> Result<(), StoreError> {
         let sql = of_book!(
             book,
             "INSERT INTO",
@@ -116,7 +116,7 @@ impl Tx<'_> {
     }
 
     /// Begins a segment, or notes how far it goes.
-    pub(super) fn put_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
+    pub(crate) fn put_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO audit_segments (book, first, previous, last, hash, bytes, since, until)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                    ON CONFLICT (book, first) DO UPDATE SET last = excluded.last, hash = excluded.hash, bytes = excluded.bytes,
@@ -130,7 +130,7 @@ impl Tx<'_> {
     }
 
     /// Deletes the oldest segment with its blocks.
-    pub(super) fn cut_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
+    pub(crate) fn cut_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
         let sql = of_book!(book, "DELETE FROM", "WHERE first <= ?1");
         self.run(sql, [row.last])?;
         let sql = "DELETE FROM audit_segments WHERE book = ?1 AND first = ?2";

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use crate::connection::{View, open_reader};
+use crate::sqlite::connection::{View, open_reader};
 use crate::{DataDirectory, OpenError, StoreError};
 
 /// Connections kept for the next reader.
