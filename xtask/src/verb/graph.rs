@@ -1,6 +1,7 @@
 //! The crate graph: who may depend on whom, and the committed picture of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -9,35 +10,11 @@ use serde_json::Value;
 use crate::console::say;
 use crate::workspace::{Workspace, capture};
 
+mod drawing;
+mod floors;
+
 const PICTURE: &str = "graph.txt";
-
-/// Which crates of ours each crate may name. A crate that is not here may
-/// exist only after a decision record and a line here.
-const ALLOWED: &[(&str, &[&str])] = &[
-    ("ids", &[]),
-    ("mqtt", &[]),
-    ("wire", &["ids"]),
-    ("pki", &["ids"]),
-    ("store", &["ids"]),
-    ("registry", &["ids", "wire", "store"]),
-    ("ca", &["ids", "pki"]),
-    ("dps", &["ids", "wire", "pki", "mqtt", "registry", "ca"]),
-    ("hub", &["ids", "wire", "pki", "mqtt", "registry"]),
-    ("device", &["ids", "wire", "pki", "mqtt"]),
-    ("edge", &["ids", "wire", "pki", "mqtt", "device"]),
-    ("sensor", &["ids", "wire", "device"]),
-    (
-        "muster",
-        &[
-            "ids", "wire", "pki", "mqtt", "store", "registry", "ca", "dps", "hub", "device",
-        ],
-    ),
-    ("sim", &["ids", "wire", "pki", "ca", "device"]),
-    ("xtask", &[]),
-];
-
-/// Crates that compile without I/O and so without a runtime.
-const WITHOUT_TOKIO: [&str; 4] = ["ids", "mqtt", "wire", "pki"];
+const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
 /// One crypto stack: what must not be linked, and why.
 const BANNED: [(&str, &str); 5] = [
@@ -50,26 +27,28 @@ const BANNED: [(&str, &str); 5] = [
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Rewrite graph.txt.
+    /// Rewrite graph.txt, and the drawing in ARCHITECTURE.md that is made from it.
     #[arg(long)]
     bless: bool,
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let metadata = metadata(workspace)?;
-    let crates = direct_dependencies(&metadata)?;
-    let mut faults = layers(&crates);
+    let crates = direct_dependencies(&metadata, workspace)?;
+    let mut faults = floors::faults(&crates);
     faults.extend(external_rules(&linked(workspace)?));
-    let picture = draw(&crates);
-    let path = workspace.root().join(PICTURE);
-    if options.bless {
-        std::fs::write(&path, &picture)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        say(format!("wrote {PICTURE}"));
-    } else if std::fs::read_to_string(&path).unwrap_or_default() != picture {
-        faults.push(format!(
-            "{PICTURE}:1: the crate graph changed; look at it with `git diff` after `cargo xtask graph --bless`"
-        ));
+    for (file, wanted) in pictures(workspace, &crates)? {
+        let path = workspace.root().join(file);
+        if options.bless {
+            std::fs::write(&path, &wanted)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            say(format!("wrote {file}"));
+        } else if std::fs::read_to_string(&path).unwrap_or_default() != wanted {
+            faults.push(format!(
+                "{file}:1: the crate graph changed; look at it with `git diff` after \
+                 `cargo xtask graph --bless`"
+            ));
+        }
     }
     if faults.is_empty() {
         say(format!(
@@ -81,11 +60,23 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     bail!("the crate graph does not hold:\n  {}", faults.join("\n  "))
 }
 
-/// Direct normal dependencies by crate, all of them, by name.
-type Crates = BTreeMap<String, Dependencies>;
+/// The files that show the graph, with what they should hold.
+fn pictures(workspace: &Workspace, crates: &Crates) -> anyhow::Result<[(&'static str, String); 2]> {
+    let architecture = std::fs::read_to_string(workspace.root().join(ARCHITECTURE))
+        .with_context(|| format!("cannot read {ARCHITECTURE}"))?;
+    let drawn = drawing::in_document(&architecture, crates)
+        .with_context(|| format!("{ARCHITECTURE} has no place for the drawing"))?;
+    Ok([(PICTURE, drawing::list(crates)), (ARCHITECTURE, drawn)])
+}
 
+/// The crates of the workspace, by name.
+type Crates = BTreeMap<String, Member>;
+
+/// A crate of the workspace with its direct normal dependencies, by name.
 #[derive(Default)]
-struct Dependencies {
+struct Member {
+    /// Its folder from the root of the workspace: `crates/cloud/dps`.
+    folder: String,
     ours: Vec<String>,
     external: Vec<String>,
 }
@@ -118,7 +109,7 @@ fn members(metadata: &Value) -> anyhow::Result<Vec<&Value>> {
         .collect())
 }
 
-fn direct_dependencies(metadata: &Value) -> anyhow::Result<Crates> {
+fn direct_dependencies(metadata: &Value, workspace: &Workspace) -> anyhow::Result<Crates> {
     let members = members(metadata)?;
     let names: Vec<&str> = members
         .iter()
@@ -128,6 +119,7 @@ fn direct_dependencies(metadata: &Value) -> anyhow::Result<Crates> {
     for package in &members {
         let name = package["name"].as_str().context("a package without name")?;
         let entry = crates.entry(name.to_owned()).or_default();
+        entry.folder = folder(package, workspace)?;
         let dependencies = package["dependencies"]
             .as_array()
             .context("a package without dependencies")?;
@@ -150,39 +142,16 @@ fn direct_dependencies(metadata: &Value) -> anyhow::Result<Crates> {
     Ok(crates)
 }
 
-fn layers(crates: &Crates) -> Vec<String> {
-    let mut faults = Vec::new();
-    for (name, dependencies) in crates {
-        let manifest = manifest_of(name);
-        let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| known == name) else {
-            faults.push(format!(
-                "{manifest}:1: crate `{name}` has no place in the layers; write a decision record and add it to xtask/src/verb/graph.rs"
-            ));
-            continue;
-        };
-        for target in &dependencies.ours {
-            if !allowed.contains(&target.as_str()) {
-                faults.push(format!(
-                    "{manifest}:1: `{name}` may not depend on `{target}`; move what it needs to a crate below both"
-                ));
-            }
-        }
-        if WITHOUT_TOKIO.contains(&name.as_str())
-            && dependencies.external.iter().any(|target| target == "tokio")
-        {
-            faults.push(format!(
-                "{manifest}:1: `{name}` compiles without I/O and may not depend on tokio"
-            ));
-        }
-    }
-    faults
-}
-
-fn manifest_of(name: &str) -> String {
-    match name {
-        "xtask" => "xtask/Cargo.toml".to_owned(),
-        _ => format!("crates/{name}/Cargo.toml"),
-    }
+/// The folder of a package, from the root of the workspace.
+fn folder(package: &Value, workspace: &Workspace) -> anyhow::Result<String> {
+    let manifest = package["manifest_path"]
+        .as_str()
+        .context("a package without manifest")?;
+    let folder = Path::new(manifest)
+        .parent()
+        .and_then(|folder| folder.strip_prefix(workspace.root()).ok())
+        .with_context(|| format!("{manifest} is outside the workspace"))?;
+    Ok(folder.display().to_string())
 }
 
 /// Rules about what is linked at all, in any depth.
@@ -212,61 +181,9 @@ fn external_rules(tree: &str) -> Vec<String> {
     faults
 }
 
-fn draw(crates: &Crates) -> String {
-    let mut text = String::from(
-        "# Which crate of ours names which (normal dependencies). Written by `cargo xtask graph --bless`.\n",
-    );
-    for (name, dependencies) in crates {
-        let targets = match dependencies.ours.as_slice() {
-            [] => "(none)".to_owned(),
-            ours => ours.join(" "),
-        };
-        text.push_str(&format!("{name:<9} -> {targets}\n"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn one(name: &str, ours: &[&str], external: &[&str]) -> Crates {
-        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Crates::from([(
-            name.to_owned(),
-            Dependencies {
-                ours: own(ours),
-                external: own(external),
-            },
-        )])
-    }
-
-    #[test]
-    fn an_allowed_dependency_is_no_fault() {
-        assert_eq!(
-            layers(&one("wire", &["ids"], &["serde"])),
-            Vec::<String>::new()
-        );
-    }
-
-    #[test]
-    fn an_upward_dependency_is_a_fault() {
-        let faults = layers(&one("edge", &["hub"], &[]));
-        assert!(
-            faults[0].contains("`edge` may not depend on `hub`"),
-            "{faults:?}"
-        );
-    }
-
-    #[test]
-    fn tokio_below_is_a_fault() {
-        assert_eq!(layers(&one("pki", &["ids"], &["tokio"])).len(), 1);
-    }
-
-    #[test]
-    fn an_unknown_crate_is_a_fault() {
-        assert!(layers(&one("misc2", &[], &[]))[0].contains("decision record"));
-    }
 
     #[test]
     fn one_crypto_stack_passes() {

@@ -3,6 +3,8 @@
 //! No I/O, no clock. Every identity that crosses a boundary of Muster has its own type here, so that a device id cannot be
 //! passed where a registration id is meant. The rules are those of Azure IoT Hub and DPS; each type names its rule.
 
+#![warn(missing_docs)]
+
 mod device;
 mod enrollment;
 mod etag;

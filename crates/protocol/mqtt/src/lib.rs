@@ -4,6 +4,8 @@
 //! device's loop own the socket, the clock and the timers; they ask this crate what bytes mean and what must be sent next.
 //! Standard: MQTT Version 3.1.1, OASIS Standard, 29 October 2014. QoS 2 is left out, as IoT hubs do.
 
+#![warn(missing_docs)]
+
 mod packet;
 
 mod codec;

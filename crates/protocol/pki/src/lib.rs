@@ -7,6 +7,8 @@
 //! The other direction is issuing: a [`Profile`] is prepared, linted and signed once ([`prepare`]). This crate never
 //! opens a file or a socket and never reads a clock; the keys it is handed stay in zeroized memory.
 
+#![warn(missing_docs)]
+
 mod cert;
 mod chain;
 mod key;

@@ -3,6 +3,8 @@
 //! Two sides must agree on everything in here. Formats are Azure's unless they are in `muster_api`; each module names the
 //! surface that it models. Nothing in here performs I/O. A folder is an audience; nouns that several share stand beside them.
 
+#![warn(missing_docs)]
+
 pub mod device_api;
 pub mod edge_api;
 pub mod muster_api;
