@@ -22,9 +22,9 @@ mod attestation;
 mod certificates;
 mod trust;
 
-use crate::allocate::distinct;
-use crate::attest::UnusableTpmKey;
 use crate::error::ServiceFault;
+use crate::registration::allocate::distinct;
+use crate::registration::attest::UnusableTpmKey;
 pub use trust::Uploaded;
 
 /// Why an enrollment is not acceptable. All of it is told to the operator.
@@ -50,7 +50,7 @@ pub enum AdminError {
     #[error("{0}")]
     WrongMember(&'static str),
     /// A certificate that cannot be read.
-    #[error("the {slot} certificate cannot be read: {}", crate::refusal::with_causes(.source))]
+    #[error("the {slot} certificate cannot be read: {}", crate::registration::refusal::with_causes(.source))]
     Unreadable {
         /// `primary` or `secondary`.
         slot: &'static str,

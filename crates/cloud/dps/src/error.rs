@@ -11,11 +11,11 @@ use wire::sas::SasError;
 
 use crate::admin::AdminError;
 use crate::admission::Throttled;
-use crate::attest::Challenge;
 use crate::ca_certificate::CaCertificateFault;
-use crate::enrollment::BadRecord;
-use crate::issue::IssueFault;
-use crate::refusal::{NotProven, Refusal, with_causes};
+use crate::registration::attest::Challenge;
+use crate::registration::enrollment::BadRecord;
+use crate::registration::issue::IssueFault;
+use crate::registration::refusal::{NotProven, Refusal, with_causes};
 use crate::resource::ResourceFault;
 use crate::serving::ServingFault;
 

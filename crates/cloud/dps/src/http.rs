@@ -15,21 +15,21 @@ use wire::error::ServiceError;
 use wire::http::{self as wire_http, Path};
 use wire::sas::REGISTRATION_POLICY;
 
-use crate::Dps;
-use crate::attest::Challenge;
+use crate::device_api;
 use crate::error::ServiceFault;
+use crate::registration::attest::Challenge;
+use crate::service::Dps;
 
 mod audit;
 mod authorize;
 mod blocks;
 mod bulk;
 mod ca_certificates;
-mod device;
 mod enrollments;
 mod query_text;
 mod registrations;
 mod resources;
-mod route;
+pub(crate) mod route;
 mod serving;
 mod verdicts;
 
@@ -44,13 +44,13 @@ pub(crate) fn serves(path: &str) -> bool {
 struct RequestId(String);
 
 /// A request whose body has not been read yet.
-struct Incoming<'a> {
-    parts: &'a Parts,
+pub(crate) struct Incoming<'a> {
+    pub(crate) parts: &'a Parts,
     body: Body,
 }
 
 /// An answer that is not an error.
-struct Reply {
+pub(crate) struct Reply {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -59,7 +59,7 @@ struct Reply {
 /// Answers a request to one of the service's paths.
 pub(crate) async fn respond(dps: &Dps, request: Request) -> Response<Body> {
     // Azure's are GUIDs too, the same in header, error body and log.
-    let request_id = crate::fresh_guid().hyphenated().to_string();
+    let request_id = crate::service::fresh_guid().hyphenated().to_string();
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(RequestId(request_id.clone()));
     let incoming = Incoming {
@@ -92,7 +92,7 @@ async fn answer(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault>
         return Err(ServiceFault::NoApiVersion);
     }
     match call {
-        Call::Device(call) => device::answer(dps, request, call).await,
+        Call::Device(call) => device_api::http::answer(dps, request, call).await,
         // On the heap: a device's connection, of which there are many, does not carry the state of what operators ask.
         Call::Operator(call) => Box::pin(answer_operator(dps, request, call)).await,
     }
@@ -135,12 +135,12 @@ fn challenge_body(error: ServiceError, challenge: &Challenge) -> TpmChallenge {
 
 impl Incoming<'_> {
     /// A request header as text; one that is not text is as good as absent.
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
     /// Reads the body, up to `limit` bytes.
-    async fn read(self, limit: usize) -> Result<Bytes, ServiceFault> {
+    pub(crate) async fn read(self, limit: usize) -> Result<Bytes, ServiceFault> {
         // What is announced as too long is not waited for, nor asked for with "100 Continue".
         if self.body.size_hint().lower() > limit as u64 {
             return Err(ServiceFault::TooLarge(limit));
@@ -165,7 +165,7 @@ impl Incoming<'_> {
 
 impl Reply {
     /// An answer with a JSON body.
-    fn json(status: StatusCode, body: &impl Serialize) -> Self {
+    pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Self {
         let mut headers = HeaderMap::with_capacity(6);
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         headers.insert(CONTENT_TYPE, json);
@@ -206,7 +206,7 @@ impl Reply {
     }
 
     /// The same answer with one more header; a value that no header may have is left out.
-    fn with(mut self, name: HeaderName, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
         }

@@ -1,7 +1,7 @@
 //! Goes on with registrations that wait for somebody outside: a thin loop around the registry's transactions.
 
-mod asking;
-mod placing;
+mod ask_webhook;
+mod place_on_remote_hub;
 pub(crate) mod signature;
 pub(crate) mod webhook;
 
@@ -19,8 +19,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::sleep;
 use wire::error::DpsErrorCode;
 
-use crate::Dps;
-use crate::tenants::Tenant;
+use crate::service::Dps;
+use crate::service::tenants::Tenant;
 
 /// Registrations that are gone on with at once.
 const AT_ONCE: usize = 256;
@@ -207,8 +207,10 @@ async fn go_on(dps: &Dps, handle: PendingHandle, started: Timestamp) -> Result<(
         handle: handle.clone(),
     };
     match attempt.pending.question.clone() {
-        PendingStep::AskWebhook(question) => asking::go_on(attempt, &question).await,
-        PendingStep::PlaceOnRemoteHub(placing) => placing::go_on(attempt, *placing).await,
+        PendingStep::AskWebhook(question) => ask_webhook::go_on(attempt, &question).await,
+        PendingStep::PlaceOnRemoteHub(placing) => {
+            place_on_remote_hub::go_on(attempt, *placing).await
+        }
     }?;
     end_unchanged(dps, &registry, handle).await
 }

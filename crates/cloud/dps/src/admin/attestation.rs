@@ -12,7 +12,7 @@ use wire::service_api::identity::KeyText;
 
 use super::certificates::{Purpose, ResolvedPair};
 use super::{AdminError, Judge};
-use crate::attest::TpmIdentity;
+use crate::registration::attest::TpmIdentity;
 
 /// An attestation fit to be stored.
 pub(super) struct ResolvedAttestation {

@@ -1,8 +1,8 @@
 use pki::ChainError;
 
 use super::*;
-use crate::attest::{TpmIdentity, TpmRefusal};
-use crate::refusal::RefusalReason;
+use crate::registration::attest::{TpmIdentity, TpmRefusal};
+use crate::registration::refusal::RefusalReason;
 
 fn id() -> RegistrationId {
     RegistrationId::parse("edge-001").unwrap()
@@ -280,7 +280,7 @@ fn no_fault_says_its_text_twice() {
         let text = with_causes(&fault);
         assert_eq!(text.matches(part).count(), 1, "{text}");
     }
-    let refused = crate::issue::RequestRefusal::from(pki::RequestError::Signature);
+    let refused = crate::registration::issue::RequestRefusal::from(pki::RequestError::Signature);
     let text = with_causes(&refused);
     let cause = pki::RequestError::Signature.to_string();
     assert_eq!(text.matches(&cause).count(), 1, "{text}");

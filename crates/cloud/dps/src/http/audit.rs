@@ -8,8 +8,8 @@ use wire::muster_api::explain::AuditDocument;
 use super::authorize::authorize;
 use super::serving::Owner;
 use super::{Incoming, Reply, enrollments};
-use crate::Dps;
 use crate::error::ServiceFault;
+use crate::service::Dps;
 
 /// `GET /muster/v1/audit?about=&kind=&from=&to=`, newest first.
 pub(super) async fn list(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {

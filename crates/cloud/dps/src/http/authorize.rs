@@ -10,11 +10,11 @@ use wire::sas::{SharedAccessKey, UnverifiedToken};
 
 use super::{Incoming, RequestId, client_address};
 use crate::error::{ServiceFault, TokenFault};
-use crate::health::HubHealth;
 use crate::outbound::OnBehalf;
-use crate::register::Deps;
-use crate::tenants::Tenant;
-use crate::{Dps, DpsOptions};
+use crate::registration::register::Deps;
+use crate::remote_hub::health::HubHealth;
+use crate::service::tenants::Tenant;
+use crate::service::{Dps, DpsOptions};
 
 /// How far an operator's clock may lag behind ours.
 const SKEW: Duration = Duration::from_secs(300);

@@ -9,9 +9,9 @@ use wire::service_api::enrollment::MAX_BODY;
 use super::authorize::authorize;
 use super::route::Blocked;
 use super::{Incoming, Reply};
-use crate::Dps;
 use crate::error::ServiceFault;
-use crate::remote_tasks;
+use crate::remote_hub::outbox;
+use crate::service::Dps;
 use crate::serving::ServingFault;
 
 /// Longest reason, characters, as with a hub device's `statusReason`.
@@ -67,7 +67,7 @@ pub(super) async fn delete(
 /// done it.
 async fn hubs(dps: &Dps, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> {
     if let Some((hub, device)) = &block.remote {
-        let problem = remote_tasks::run_now(dps, hub, device).await?;
+        let problem = outbox::run_now(dps, hub, device).await?;
         dps.wake_remote_tasks();
         return Ok(vec![BlockedAt {
             hub: hub.clone(),

@@ -10,8 +10,8 @@ use wire::service_api::enrollment::{
 
 use super::authorize::{Operator, authorize};
 use super::{Incoming, Reply, enrollments};
-use crate::Dps;
 use crate::error::ServiceFault;
+use crate::service::Dps;
 
 pub(super) async fn run(
     dps: &Dps,

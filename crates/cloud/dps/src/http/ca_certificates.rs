@@ -11,9 +11,9 @@ use super::authorize::{Operator, authorize};
 use super::enrollments::if_match;
 use super::route::ca_certificates::Call;
 use super::{Incoming, Reply};
-use crate::Dps;
 use crate::ca_certificate::{self, CaCertificateFault};
 use crate::error::ServiceFault;
+use crate::service::Dps;
 
 pub(super) async fn answer(
     dps: &Dps,

@@ -17,9 +17,11 @@ use super::authorize::authorize;
 use super::{Incoming, Reply, query_text};
 use crate::admin::{Judge, Uploaded};
 use crate::ca_certificate::CaCertificateFault;
-use crate::enrollment::{Secrets, shown};
+use crate::enrollment_view::{Secrets, shown};
 use crate::error::ServiceFault;
-use crate::{Dps, state, usable};
+use crate::registration::result;
+use crate::service::Dps;
+use crate::usable;
 
 pub(super) async fn read(
     dps: &Dps,
@@ -228,7 +230,7 @@ async fn with_registration(
 ) -> Result<Value, ServiceFault> {
     let registration = match &record.key {
         EnrollmentKey::Individual(id) => Some(match registry.registration(id).await? {
-            Some(registration) => state::for_operators(&registration),
+            Some(registration) => result::for_operators(&registration),
             None => RegistrationState::bare(id.clone(), RegistrationStatus::Unassigned),
         }),
         EnrollmentKey::Group(_) => None,

@@ -9,7 +9,8 @@ use wire::service_api::enrollment::MAX_BODY;
 use super::authorize::authorize;
 use super::{Incoming, Reply, enrollments};
 use crate::error::ServiceFault;
-use crate::{Dps, state};
+use crate::registration::result;
+use crate::service::Dps;
 
 pub(super) async fn read(
     dps: &Dps,
@@ -20,7 +21,7 @@ pub(super) async fn read(
     request.read(MAX_BODY).await?;
     match operator.registry().registration(&id).await? {
         Some(record) => {
-            let reply = Reply::json(StatusCode::OK, &state::for_operators(&record));
+            let reply = Reply::json(StatusCode::OK, &result::for_operators(&record));
             Ok(reply.with_etag(&record.etag))
         }
         None => Err(ServiceFault::NoSuchRegistration(id)),
@@ -59,6 +60,6 @@ pub(super) async fn query(
             return Err(ServiceFault::NoSuchEnrollment(key));
         }
     }
-    let rows: Vec<RegistrationState> = found.items.iter().map(state::for_operators).collect();
+    let rows: Vec<RegistrationState> = found.items.iter().map(result::for_operators).collect();
     Ok(enrollments::paged(&rows, &found, "deviceRegistration"))
 }

@@ -17,9 +17,9 @@ use super::authorize::{Operator, authorize};
 use super::enrollments::{if_match, paged, read_query};
 use super::route::resources::{Call, Kind};
 use super::{Incoming, Reply};
-use crate::Dps;
 use crate::error::ServiceFault;
 use crate::resource::{self, ResourceFault, describe_bundle, describe_issuer};
+use crate::service::Dps;
 
 pub(super) async fn answer(
     dps: &Dps,

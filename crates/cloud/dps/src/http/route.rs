@@ -20,7 +20,7 @@ pub(super) enum Call<'a> {
 
 /// What devices ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum DeviceCall<'a> {
+pub(crate) enum DeviceCall<'a> {
     Register {
         id_scope: &'a str,
         id: &'a str,

@@ -9,8 +9,8 @@ use wire::muster_api::serving::MAX_BODY;
 use super::authorize::{Operator, authorize};
 use super::route::serving::Call;
 use super::{Incoming, Reply};
-use crate::Dps;
 use crate::error::ServiceFault;
+use crate::service::Dps;
 use crate::serving::{ServingFault, is_first};
 
 mod allocations;

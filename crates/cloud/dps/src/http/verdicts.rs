@@ -11,12 +11,12 @@ use wire::sas::{SasError, UnverifiedToken};
 
 use super::authorize::authorize;
 use super::{Incoming, Reply, enrollments};
-use crate::Dps;
 use crate::error::ServiceFault;
-use crate::explain;
-use crate::presented::{Presented, Token};
-use crate::refusal::RefusalReason;
-use crate::register::Register;
+use crate::registration::explain;
+use crate::registration::presented::{Presented, Token};
+use crate::registration::refusal::RefusalReason;
+use crate::registration::register::Register;
+use crate::service::Dps;
 use crate::serving::ServingFault;
 
 /// `GET …/refusals?registrationId=&from=&to=`, newest first.
@@ -95,8 +95,9 @@ pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
 fn chain(text: &str) -> Result<PeerChain, ServiceFault> {
     let certificates = Certificate::file_to_pem(text.as_bytes());
     let certificates = certificates.and_then(|pem| Certificate::pem_to_der(&pem));
-    let certificates = certificates
-        .map_err(|error| ServiceFault::Certificates(crate::refusal::with_causes(&error)))?;
+    let certificates = certificates.map_err(|error| {
+        ServiceFault::Certificates(crate::registration::refusal::with_causes(&error))
+    })?;
     let read = PresentedChain::read(&certificates, &SeenIssuers::new(0));
     Ok(read.map_or_else(PeerChain::unread, PeerChain::of))
 }

@@ -8,11 +8,11 @@ use wire::lenient::BodyError;
 use wire::service_api::allocation::{RecordedAllocation, Replay, SigningKey};
 
 use super::{Request, ok};
-use crate::enrollment::Entry;
 use crate::error::ServiceFault;
 use crate::http::Reply;
 use crate::pending::signature::WebhookKey;
 use crate::pending::webhook;
+use crate::registration::enrollment::Entry;
 
 /// The latest ones of one registration, the newest first.
 pub(super) async fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {

@@ -6,7 +6,7 @@ use wire::muster_api::serving::{HubHealth, HubLocation, HubState, LinkRequest, L
 
 use super::{Reply, Request, ok};
 use crate::error::ServiceFault;
-use crate::health::Health;
+use crate::remote_hub::health::Health;
 use crate::serving;
 
 pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {

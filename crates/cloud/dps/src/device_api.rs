@@ -1,0 +1,4 @@
+//! The device API: register, poll and look up, over HTTPS and MQTT.
+
+pub mod http;
+pub mod mqtt;

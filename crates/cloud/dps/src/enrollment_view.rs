@@ -1,0 +1,75 @@
+//! A record as others get to see it: operators, and the webhooks of custom allocations.
+
+use registry::{EnrollmentKey, EnrollmentRecord};
+use serde::Deserialize;
+use serde_json::Value;
+use wire::device_api::registration::RegistrationState;
+use wire::service_api::enrollment::{
+    EnrollmentGroup, IndividualEnrollment, QuotedEtag, RecordVersion, Settings,
+};
+
+use crate::registration::enrollment::BadRecord;
+
+/// Whether keys are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are.
+    Shown,
+    /// They are not.
+    Hidden,
+}
+
+impl Secrets {
+    fn of(self, settings: Settings) -> Settings {
+        match self {
+            Self::Shown => settings,
+            Self::Hidden => Settings {
+                attestation: settings.attestation.without_secrets(),
+                custom_allocation_definition: settings
+                    .custom_allocation_definition
+                    .map(wire::service_api::allocation::CustomAllocation::masked),
+                ..settings
+            },
+        }
+    }
+}
+
+/// The document of a record; an individual one with its registration beside it, when that is given.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn shown(
+    record: &EnrollmentRecord,
+    registration: Option<RegistrationState>,
+    secrets: Secrets,
+) -> Result<Value, BadRecord> {
+    let version = Some(RecordVersion {
+        etag: QuotedEtag(record.etag.clone()),
+        created_date_time_utc: record.created,
+        last_updated_date_time_utc: record.updated,
+    });
+    let document = match &record.key {
+        EnrollmentKey::Individual(_) => IndividualEnrollment::deserialize(&record.document)
+            .and_then(|enrollment| {
+                serde_json::to_value(IndividualEnrollment {
+                    registration_state: registration,
+                    settings: secrets.of(enrollment.settings),
+                    version,
+                    ..enrollment
+                })
+            }),
+        EnrollmentKey::Group(_) => {
+            EnrollmentGroup::deserialize(&record.document).and_then(|group| {
+                serde_json::to_value(EnrollmentGroup {
+                    settings: secrets.of(group.settings),
+                    version,
+                    ..group
+                })
+            })
+        }
+    };
+    document.map_err(|error| BadRecord {
+        key: record.key.clone(),
+        problem: error.to_string(),
+    })
+}

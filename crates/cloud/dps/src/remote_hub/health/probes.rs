@@ -1,0 +1,66 @@
+//! Asks the remote hubs how they are when nobody else does.
+
+use std::time::Duration;
+
+use registry::{HubReach, LinkedHub};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::remote_hub::client::RemoteHub;
+use crate::service::Dps;
+
+/// How long the loop sleeps at most: a new link is found by then.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Runs until `shutdown` turns true. Level-triggered: each round asks whoever is due.
+pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
+    while !*shutdown.borrow() {
+        let linked = linked(dps);
+        dps.hub_health().keep(&linked);
+        let round = ask_all(dps, &linked);
+        // Both arms are cancel-safe: a probe that is dropped has told nothing.
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = round => {}
+        }
+        let rests = linked
+            .iter()
+            .map(|hub| dps.hub_health().rest(hub, dps.now()));
+        let rest = rests.min().unwrap_or(PERIOD).min(PERIOD);
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = sleep(rest.max(Duration::from_millis(100))) => {}
+        }
+    }
+}
+
+/// The remote hubs that any service is linked to.
+fn linked(dps: &Dps) -> Vec<LinkedHub> {
+    let served = dps.tenants().registry().served();
+    let mut linked: Vec<LinkedHub> = Vec::new();
+    for hub in served.services.iter().flat_map(|service| &service.hubs) {
+        let is_known = linked.iter().any(|known| known.name == hub.name);
+        if hub.reach != HubReach::Here && !is_known {
+            linked.push(hub.clone());
+        }
+    }
+    linked
+}
+
+/// All at once, so that a silent one keeps nobody waiting for longer than its own time.
+async fn ask_all(dps: &Dps, linked: &[LinkedHub]) {
+    let mut probes = JoinSet::new();
+    for hub in linked {
+        if dps.hub_health().rest(hub, dps.now()).is_zero() {
+            let (dps, hub) = (dps.clone(), hub.clone());
+            probes.spawn(async move {
+                if let Some(remote) = RemoteHub::of(&dps, &hub) {
+                    // What came of it has been observed.
+                    let _ = remote.probe().await;
+                }
+            });
+        }
+    }
+    while probes.join_next().await.is_some() {}
+}
