@@ -1,15 +1,18 @@
 //! The house rules that a compiler does not know. Every violation says where
 //! it is, which rule it breaks and what to do.
 
+mod circles;
 mod contracts;
 mod documents;
 mod fuzzing;
+mod measures;
 mod names;
 mod notes;
 mod ownership;
 mod proofs;
 mod size;
 mod source;
+mod words;
 
 use std::path::Path;
 
@@ -38,13 +41,22 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
         ownership::look(source, &mut findings);
         proofs::look(source, &mut findings);
     }
+    circles::look(&sources, &mut findings);
     let named = notes::Files {
         root: workspace.root(),
         paths: &files,
     };
-    for (path, text) in read_texts(workspace.root(), &files) {
-        notes::look(&path, &text, &named, &mut findings);
+    let texts = read_texts(workspace.root(), &files);
+    for (path, text) in &texts {
+        notes::look(path, text, &named, &mut findings);
+        let source = sources.iter().find(|source| source.path == *path);
+        words::look(path, text, source, &mut findings);
     }
+    let measured = texts.iter().filter_map(|(path, text)| {
+        let source = sources.iter().find(|source| source.path == *path)?;
+        Some((source, text.as_str()))
+    });
+    measures::look(&measured.collect::<Vec<_>>(), &mut findings);
     fuzzing::look(workspace, &mut findings)?;
     documents::look(workspace.root(), &files, &mut findings)?;
     // Needs programs that build; the other findings are worth telling without them.

@@ -3,10 +3,10 @@
 use super::Findings;
 use super::source::{Source, item_end};
 
-const FILE_TRIPWIRE: usize = 400;
-const FILE_STOP: usize = 800;
+const FILE_TRIPWIRE: usize = 300;
+const FILE_STOP: usize = 400;
 const FUNCTION_TRIPWIRE: usize = 40;
-const FUNCTION_STOP: usize = 80;
+const FUNCTION_STOP: usize = 60;
 
 pub(crate) fn look(source: &Source, findings: &mut Findings) {
     let lines = source.code.len();
@@ -84,15 +84,15 @@ mod tests {
 
     #[test]
     fn two_screens_are_told_and_more_refused() {
-        assert_eq!(found(&function(80)).tripwires.len(), 1);
-        assert_eq!(found(&function(81)).faults[0].rule, "function size");
+        assert_eq!(found(&function(60)).tripwires.len(), 1);
+        assert_eq!(found(&function(61)).faults[0].rule, "function size");
     }
 
     #[test]
-    fn a_file_of_nine_hundred_lines_is_refused() {
-        let findings = found(&"const A: u8 = 1;\n".repeat(900));
+    fn a_file_of_five_hundred_lines_is_refused() {
+        let findings = found(&"const A: u8 = 1;\n".repeat(500));
         assert_eq!(findings.faults[0].rule, "file size");
-        assert_eq!(found(&"const A: u8 = 1;\n".repeat(401)).tripwires.len(), 1);
+        assert_eq!(found(&"const A: u8 = 1;\n".repeat(301)).tripwires.len(), 1);
     }
 
     #[test]
