@@ -19,9 +19,32 @@ use crate::journal::Journal;
 use crate::wait::{Probe, until};
 use crate::workspace::{Workspace, environment, run as run_command};
 
-/// Guides that are executed. Their translations carry the same blocks, which
-/// `cargo xtask tidy` compares.
-const GUIDES: [&str; 1] = ["docs/guide/getting-started.en.md"];
+/// Documents whose blocks are executed. Their translations carry the same
+/// blocks, which `cargo xtask tidy` compares.
+const GUIDES: [Guide; 2] = [
+    Guide {
+        path: "README.md",
+        start: Start::EmptyFolder,
+    },
+    Guide {
+        path: "docs/guide/getting-started.en.md",
+        start: Start::Checkout,
+    },
+];
+
+/// A document with `sh` blocks.
+struct Guide {
+    path: &'static str,
+    start: Start,
+}
+
+/// The folder in which a reader begins.
+enum Start {
+    /// The checkout: the first commands build the programs.
+    Checkout,
+    /// Any empty folder; the programs are installed.
+    EmptyFolder,
+}
 
 /// How long a whole guide may take.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -53,51 +76,62 @@ pub(crate) fn execute_all(
     journal: &Journal,
 ) -> anyhow::Result<()> {
     for guide in GUIDES {
-        let text = std::fs::read_to_string(workspace.root().join(guide))
-            .with_context(|| format!("cannot read {guide}"))?;
+        let text = std::fs::read_to_string(workspace.root().join(guide.path))
+            .with_context(|| format!("cannot read {}", guide.path))?;
         let blocks = blocks(&text);
         if blocks.is_empty() {
-            bail!("{guide} has no `sh` block to execute");
+            bail!("{} has no `sh` block to execute", guide.path);
         }
-        let script = script(guide, &blocks);
-        execute(guide, &script, workspace, engine, interrupt, journal)?;
-        say(format!("ok    {guide}: {} blocks", blocks.len()));
+        let script = script(guide.path, &blocks);
+        guide.execute(&script, workspace, engine, interrupt, journal)?;
+        say(format!("ok    {}: {} blocks", guide.path, blocks.len()));
     }
     Ok(())
 }
 
-fn execute(
-    guide: &str,
-    script: &str,
-    workspace: &Workspace,
-    engine: &docker::Engine,
-    interrupt: &Interrupt,
-    journal: &Journal,
-) -> anyhow::Result<()> {
-    let temporary = tempfile::Builder::new().prefix("muster-guide-").tempdir()?;
-    journal.directory(temporary.path())?;
-    let file = temporary.path().join("guide.sh");
-    std::fs::write(&file, script)?;
-    let log = workspace.scratch("guide")?.join("log");
-    let mut command = Command::new("bash");
-    command
-        .arg(&file)
-        .current_dir(workspace.root())
-        .env("TMPDIR", temporary.path())
-        .env("DOCKER_HOST", engine.uri())
-        .env("PATH", path_with(&workspace.target().join("debug")));
-    let mut shell = Running::start("the guide's shell", &mut command, &log, journal)?;
-    until(guide, PATIENCE, interrupt, || {
-        Ok(match shell.succeeded()? {
-            Some(true) => Probe::Yes(()),
-            Some(false) => bail!(
-                "{guide} failed; the end of {}:\n{}",
-                log.display(),
-                crate::child::tail(&log, 3_000)
-            ),
-            None => Probe::NotYet(crate::child::tail(&log, 500)),
+impl Guide {
+    fn execute(
+        &self,
+        script: &str,
+        workspace: &Workspace,
+        engine: &docker::Engine,
+        interrupt: &Interrupt,
+        journal: &Journal,
+    ) -> anyhow::Result<()> {
+        let temporary = tempfile::Builder::new().prefix("muster-guide-").tempdir()?;
+        journal.directory(temporary.path())?;
+        let file = temporary.path().join("guide.sh");
+        std::fs::write(&file, script)?;
+        let folder = match self.start {
+            Start::Checkout => workspace.root().to_path_buf(),
+            Start::EmptyFolder => {
+                let empty = temporary.path().join("empty");
+                std::fs::create_dir(&empty)?;
+                empty
+            }
+        };
+        let log = workspace.scratch("guide")?.join("log");
+        let mut command = Command::new("bash");
+        command
+            .arg(&file)
+            .current_dir(folder)
+            .env("TMPDIR", temporary.path())
+            .env("DOCKER_HOST", engine.uri())
+            .env("PATH", path_with(&workspace.target().join("debug")));
+        let mut shell = Running::start("the guide's shell", &mut command, &log, journal)?;
+        until(self.path, PATIENCE, interrupt, || {
+            Ok(match shell.succeeded()? {
+                Some(true) => Probe::Yes(()),
+                Some(false) => bail!(
+                    "{} failed; the end of {}:\n{}",
+                    self.path,
+                    log.display(),
+                    crate::child::tail(&log, 3_000)
+                ),
+                None => Probe::NotYet(crate::child::tail(&log, 500)),
+            })
         })
-    })
+    }
 }
 
 fn path_with(first: &Path) -> String {
@@ -109,7 +143,8 @@ fn path_with(first: &Path) -> String {
 /// is at, and ends the programs that it left in the background.
 fn script(guide: &str, blocks: &[Block]) -> String {
     let mut script = String::from(
-        "set -euo pipefail\ntrap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait || true; exit $code' EXIT\n",
+        "set -euo pipefail\n\
+         trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait || true; exit $code' EXIT\n",
     );
     for block in blocks {
         // Writing to a String cannot fail.
