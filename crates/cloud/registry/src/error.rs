@@ -13,6 +13,13 @@ impl From<store::StoreError> for StorageError {
     }
 }
 
+/// For units, whose writing fails only with the storage.
+impl From<StorageError> for store::StoreError {
+    fn from(error: StorageError) -> Self {
+        error.0
+    }
+}
+
 /// Why a data directory could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -250,7 +250,7 @@ impl Twin {
     /// A service's PATCH.
     pub(crate) fn patch(
         &mut self,
-        patch: CheckedPatch,
+        patch: &CheckedPatch,
         now: Timestamp,
     ) -> Result<Touched, TwinError> {
         let mut next = self.clone();
@@ -260,24 +260,24 @@ impl Twin {
             limits::require_size(TAGS, &next.tags, limits::TAGS)?;
             touched.tags = true;
         }
-        if let Some(desired) = patch.desired {
-            next.desired.merge(DESIRED, &desired, now, true)?;
-            touched.desired = Some(desired);
+        if let Some(desired) = &patch.desired {
+            next.desired.merge(DESIRED, desired, now, true)?;
+            touched.desired = Some(desired.clone());
         }
         self.become_next(next, &touched);
         Ok(touched)
     }
 
     /// A service's PUT.
-    pub(crate) fn replace(&mut self, replacement: CheckedReplacement, now: Timestamp) -> Touched {
+    pub(crate) fn replace(&mut self, replacement: &CheckedReplacement, now: Timestamp) -> Touched {
         let mut touched = Touched::default();
-        if let Some(tags) = replacement.tags {
-            self.tags = tags;
+        if let Some(tags) = &replacement.tags {
+            self.tags.clone_from(tags);
             touched.tags = true;
         }
-        if let Some(desired) = replacement.desired {
-            touched.desired = Some(difference(&self.desired.document, &desired));
-            self.desired.set(desired, now);
+        if let Some(desired) = &replacement.desired {
+            touched.desired = Some(difference(&self.desired.document, desired));
+            self.desired.set(desired.clone(), now);
         }
         self.count(&touched);
         touched

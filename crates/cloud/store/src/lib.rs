@@ -9,6 +9,7 @@ mod error;
 mod secret;
 mod sqlite;
 mod store;
+mod unit;
 
 pub mod audit;
 pub mod log;
@@ -35,3 +36,4 @@ pub use sqlite::services::{PolicyRow, ServiceRow};
 pub use sqlite::targeting::MetricCounts;
 pub use sqlite::twins::{Oversized, SectionWrite, TwinRow, TwinWrite};
 pub use store::Store;
+pub use unit::{Lock, Unit, unit};

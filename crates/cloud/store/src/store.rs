@@ -9,7 +9,7 @@ use crate::audit::AuditLimits;
 use crate::sqlite::connection::{Tx, View, open_writer};
 use crate::sqlite::reader::Readers;
 use crate::sqlite::writer::{Job, Lane, Pending, Queued, Waiting, Writer};
-use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError};
+use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError, Unit};
 
 /// Jobs that may wait for the writer; more callers wait to be let in.
 const QUEUE: usize = 4096;
@@ -154,6 +154,27 @@ impl Store {
         let permit = self.shared.background.acquire().await;
         let _permit = permit.map_err(|_| stopped())?;
         self.submit(work, true, Lane::Background).await
+    }
+
+    /// Runs a unit and returns its result after the commit is on disk. Units run in the order of arrival
+    /// and before those of [`write_unit_in_background`](Self::write_unit_in_background); each sees what
+    /// those before it wrote.
+    pub async fn write_unit<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+        self.write(move |tx: &Tx<'_>| {
+            let plan = unit.decide(tx)?;
+            Ok(unit.apply(tx, plan)?)
+        })
+        .await
+    }
+
+    /// The same for what nobody waits for: others go first, and only a few of these are on their way at
+    /// once.
+    pub async fn write_unit_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+        self.write_behind(move |tx: &Tx<'_>| {
+            let plan = unit.decide(tx)?;
+            Ok(unit.apply(tx, plan)?)
+        })
+        .await
     }
 
     async fn submit<T, E, F>(&self, work: F, may_turn_back: bool, lane: Lane) -> Result<T, E>

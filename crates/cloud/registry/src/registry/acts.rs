@@ -4,9 +4,10 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use ids::Timestamp;
 use serde_json::{Map, Value, json};
 use store::audit::Book;
-use store::{Store, StoreError, Tx, View};
+use store::{Lock, Store, StoreError, Tx, Unit, View};
 
 use super::Registry;
 use crate::actor::Actor;
@@ -151,6 +152,20 @@ impl Kept {
         self.0.group_generation()
     }
 
+    /// Runs a unit: see [`Store::write_unit`]. What it decides about a device it enters into the
+    /// audit itself.
+    pub(super) async fn commit<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+        self.0.write_unit(unit).await
+    }
+
+    /// The same for what nobody waits for.
+    pub(super) async fn commit_in_background<U: Unit>(
+        &self,
+        unit: U,
+    ) -> Result<U::Output, U::Error> {
+        self.0.write_unit_in_background(unit).await
+    }
+
     /// A write that a device asked for: what is decided about it is entered where it is decided.
     pub(super) async fn for_device<T, E, F>(&self, work: F) -> Result<T, E>
     where
@@ -213,6 +228,59 @@ impl Registry {
         self.act(act, target, |_| Ok(())).await
     }
 
+    /// Runs a unit. When an operator does it, it and its record are durable together. `target` is
+    /// what it is done to.
+    pub async fn act_unit<U: Unit>(
+        &self,
+        act: Act,
+        target: impl Display,
+        unit: U,
+    ) -> Result<U::Output, U::Error> {
+        let Some(actor) = self.actor.clone() else {
+            return self.inner.store.commit(unit).await;
+        };
+        let record = self.record(act, target, &actor);
+        let recorded = Recorded {
+            unit,
+            at: actor.at,
+            record,
+            particulars: |_: &U::Output| Particulars::new(),
+        };
+        self.inner.store.commit(recorded).await
+    }
+
+    /// The same for a unit that has more to say of itself: it returns that beside its result.
+    pub async fn act_unit_telling<T, U>(
+        &self,
+        act: Act,
+        target: impl Display,
+        unit: U,
+    ) -> Result<T, U::Error>
+    where
+        U: Unit<Output = (T, Particulars)>,
+        T: Send + 'static,
+    {
+        let Some(actor) = self.actor.clone() else {
+            return self.inner.store.commit(unit).await.map(|(done, _)| done);
+        };
+        let record = self.record(act, target, &actor);
+        let recorded = Recorded {
+            unit,
+            at: actor.at,
+            record,
+            particulars: |(_, particulars): &(T, Particulars)| particulars.clone(),
+        };
+        let (done, _) = self.inner.store.commit(recorded).await?;
+        Ok(done)
+    }
+
+    fn record(&self, act: Act, target: impl Display, actor: &Actor) -> Value {
+        json!({
+            "kind": act.name(), "target": target.to_string(), "idScope": self.id_scope(),
+            "policy": actor.policy, "requestId": actor.request_id, "address": actor.address,
+        })
+    }
+
     /// Runs a write. When an operator does it, it and its record are durable together. `target` is what it is done to.
     pub(super) async fn act<T, E, F>(&self, act: Act, target: impl Display, work: F) -> Result<T, E>
     where
@@ -239,10 +307,7 @@ impl Registry {
             let alone = move |tx: &Tx<'_>| work(tx, &mut Particulars::new());
             return self.inner.store.0.write(alone).await;
         };
-        let record = json!({
-            "kind": act.name(), "target": target.to_string(), "idScope": self.id_scope(),
-            "policy": actor.policy, "requestId": actor.request_id, "address": actor.address,
-        });
+        let record = self.record(act, target, &actor);
         let both = move |tx: &Tx<'_>| {
             let mut particulars = Particulars::new();
             let done = work(tx, &mut particulars)?;
@@ -258,5 +323,46 @@ impl Registry {
             Ok(done)
         };
         self.inner.store.0.write(both).await
+    }
+}
+
+/// A unit together with the record of the act.
+struct Recorded<U, F> {
+    unit: U,
+    at: Timestamp,
+    record: Value,
+    particulars: F,
+}
+
+impl<U, F> Unit for Recorded<U, F>
+where
+    U: Unit,
+    F: Fn(&U::Output) -> Particulars + Send + 'static,
+{
+    type Plan = U::Plan;
+    type Output = U::Output;
+    type Error = U::Error;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        self.unit.locks()
+    }
+
+    fn locks_of_plan<'a>(&'a self, plan: &'a U::Plan) -> Vec<Lock<'a>> {
+        self.unit.locks_of_plan(plan)
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<U::Plan, U::Error> {
+        self.unit.decide(view)
+    }
+
+    fn apply(&self, tx: &Tx<'_>, plan: U::Plan) -> Result<U::Output, StoreError> {
+        let done = self.unit.apply(tx, plan)?;
+        let mut record = self.record.clone();
+        for (name, value) in (self.particulars)(&done) {
+            record[name] = value;
+        }
+        let body = record.to_string().into_bytes();
+        tx.audit(Book::Acts, self.at.ticks(), body)?;
+        Ok(done)
     }
 }

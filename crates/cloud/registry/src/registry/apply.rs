@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ids::{ConfigurationId, DeviceId, HubName, ModuleId, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityRow, TwinRow, Tx, View};
+use store::{IdentityRow, Lock, StoreError, TwinRow, Tx, View, unit};
 
 use super::Registry;
 use super::acts::Act;
@@ -42,8 +42,8 @@ pub(crate) enum ApplyError {
     },
 }
 
-impl From<store::StoreError> for ApplyError {
-    fn from(error: store::StoreError) -> Self {
+impl From<StoreError> for ApplyError {
+    fn from(error: StoreError) -> Self {
         Self::Storage(error.into())
     }
 }
@@ -261,6 +261,14 @@ fn targets(statuses: &BTreeMap<ConfigurationId, ConfigurationStatus>) -> Vec<(St
         .collect()
 }
 
+/// What a unit must have to itself that writes a plan.
+pub(crate) fn device_lock<'a>(hub: &'a HubName, device: &'a DeviceId) -> Lock<'a> {
+    Lock::Device {
+        hub: hub.as_str(),
+        device_id: device.as_str(),
+    }
+}
+
 /// Where a plan is written, and who hears of it.
 pub(crate) struct Target<'a> {
     pub(crate) tx: &'a Tx<'a>,
@@ -271,23 +279,30 @@ pub(crate) struct Target<'a> {
 
 impl Target<'_> {
     /// Writes a plan. Removes before it adds, and tells sessions of new desired properties.
-    pub(crate) fn write(&self, plan: Plan, seeds: &[Seeds]) -> Result<(), StorageError> {
-        for (row, module) in plan.remove {
-            self.tx.delete_module(row)?;
-            let identity = self.module(module);
+    pub(crate) fn write(&self, plan: &Plan, seeds: &[Seeds]) -> Result<(), StoreError> {
+        for (row, module) in &plan.remove {
+            self.tx.delete_module(*row)?;
+            let identity = self.module(module.clone());
             self.watchers.tell(self.tx, Change::Gone { identity });
         }
-        for (row, identity, twin, touched) in plan.twins {
-            write_twin(self.tx, self.watchers, &identity, row, &twin, touched)?;
+        for (row, identity, twin, touched) in &plan.twins {
+            write_twin(
+                self.tx,
+                self.watchers,
+                identity,
+                *row,
+                twin,
+                touched.clone(),
+            )?;
         }
-        for (module, seeds) in plan.create.into_iter().zip(seeds) {
-            let desired = plan.first_desired.get(&module);
-            self.create(module, seeds, desired)?;
+        for (module, seeds) in plan.create.iter().zip(seeds) {
+            let desired = plan.first_desired.get(module);
+            self.create(module.clone(), seeds, desired)?;
         }
-        if let Some(targets) = plan.targets {
+        if let Some(targets) = &plan.targets {
             let (hub, device) = (self.stored.hub.as_str(), self.stored.device.as_str());
             self.tx
-                .replace_configuration_targets(hub, device, &targets)?;
+                .replace_configuration_targets(hub, device, targets)?;
         }
         Ok(())
     }
@@ -301,7 +316,7 @@ impl Target<'_> {
         module: ModuleId,
         seeds: &Seeds,
         desired: Option<&Map<String, Value>>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), StoreError> {
         let identity = self.module(module);
         let key = key(&identity);
         let (hub, device_id, module_id) = (key.hub, key.device_id, key.module_id);
@@ -347,24 +362,31 @@ impl Registry {
         let watchers = self.inner.watchers.clone();
         let seeds = self.module_seeds();
         let target = format!("{hub}/{device}");
-        let apply = move |tx: &Tx<'_>| {
-            let Some(stored) = Stored::read(tx, &hub, &device)? else {
-                let identity = Identity::device(hub, device.clone());
-                return Err(match tx.identity(key(&identity))? {
-                    Some(_) => ConfigurationError::NoEdgeDevice(device),
-                    None => ConfigurationError::NoDevice(device),
-                });
-            };
-            let plan = plan(tx, &stored, Some(modules), None, now)?;
-            let target = Target {
-                tx,
-                stored: &stored,
-                watchers: &watchers,
-                now,
-            };
-            Ok(target.write(plan, &seeds)?)
-        };
-        self.act(Act::ApplyConfiguration, target, apply).await
+        let apply = unit(
+            (hub, device),
+            |(hub, device)| vec![device_lock(hub, device)],
+            move |(hub, device), view| {
+                let Some(stored) = Stored::read(view, hub, device)? else {
+                    let identity = Identity::device(hub.clone(), device.clone());
+                    return Err(match view.identity(key(&identity))? {
+                        Some(_) => ConfigurationError::NoEdgeDevice(device.clone()),
+                        None => ConfigurationError::NoDevice(device.clone()),
+                    });
+                };
+                let plan = plan(view, &stored, Some(modules.clone()), None, now)?;
+                Ok((stored, plan))
+            },
+            move |_, tx, (stored, plan)| {
+                let target = Target {
+                    tx,
+                    stored: &stored,
+                    watchers: &watchers,
+                    now,
+                };
+                target.write(&plan, &seeds)
+            },
+        );
+        self.act_unit(Act::ApplyConfiguration, target, apply).await
     }
 
     /// Randomness for as many modules as a deployment may make.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ids::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{ConfigurationRow, Tx, View};
+use store::{ConfigurationRow, View};
 
 use super::rows::Rows;
 use crate::condition::Condition;
@@ -57,12 +57,12 @@ impl ConfigurationCache {
     /// The configurations inside a transaction. Not remembered: a neighbour's write that is seen here may yet be undone.
     pub(crate) fn in_transaction(
         &self,
-        tx: &Tx<'_>,
+        view: &View<'_>,
         hub: &str,
     ) -> Result<Arc<Vec<Compiled>>, StorageError> {
-        let versions = tx.configuration_versions(hub)?;
+        let versions = view.configuration_versions(hub)?;
         self.known(hub, &versions)
-            .map_or_else(|| read_all(tx, hub), Ok)
+            .map_or_else(|| read_all(view, hub), Ok)
     }
 
     fn known(&self, hub: &str, versions: &[(i64, i64)]) -> Option<Arc<Vec<Compiled>>> {

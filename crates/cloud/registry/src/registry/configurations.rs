@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::{ConfigurationId, HubName, Timestamp};
 use serde_json::{Map, Value};
-use store::{ConfigurationRow, Tx, View};
+use store::{ConfigurationRow, Lock, StoreError, Tx, Unit, View, unit};
 
 use super::acts::Act;
 use super::compiled::{Document, kind_text, record};
@@ -84,8 +84,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act(Act::PutConfiguration, target, move |tx| put.run(tx))
-            .await
+        self.act_unit(Act::PutConfiguration, target, put).await
     }
 
     /// Reads a configuration.
@@ -116,20 +115,27 @@ impl Registry {
         let target = format!("{hub}/{id}");
         let (hub, id, if_match) = (hub.clone(), id.clone(), if_match.clone());
         let watchers = self.inner.watchers.clone();
-        let delete = move |tx: &Tx<'_>| {
-            let stored = tx.configuration(hub.as_str(), id.as_str())?;
-            let Some(stored) = stored else {
-                return Err(ConfigurationError::NotFound(id));
-            };
-            if !if_match.allows(&etag::of_revision(stored.revision)) {
-                return Err(ConfigurationError::PreconditionFailed(id));
-            }
-            tx.delete_configuration(stored.id)?;
-            tx.begin_full_pass(hub.as_str())?;
-            watchers.tell(tx, Change::Targeting { hub });
-            Ok(())
-        };
-        self.act(Act::DeleteConfiguration, target, delete).await
+        let delete = unit(
+            hub,
+            |hub| vec![lock(hub)],
+            move |hub, view| {
+                let stored = view.configuration(hub.as_str(), id.as_str())?;
+                let stored = stored.ok_or_else(|| ConfigurationError::NotFound(id.clone()))?;
+                match if_match.allows(&etag::of_revision(stored.revision)) {
+                    true => Ok(stored),
+                    false => Err(ConfigurationError::PreconditionFailed(id.clone())),
+                }
+            },
+            move |hub, tx, stored| {
+                tx.delete_configuration(stored.id)?;
+                tx.begin_full_pass(hub.as_str())?;
+                let hub = hub.clone();
+                watchers.tell(tx, Change::Targeting { hub });
+                Ok(())
+            },
+        );
+        self.act_unit(Act::DeleteConfiguration, target, delete)
+            .await
     }
 
     /// All configurations of a hub (at most [`MAX_CONFIGURATIONS`]), by id.
@@ -172,6 +178,11 @@ impl Registry {
     }
 }
 
+/// What a unit must have to itself that changes a hub's configurations.
+fn lock(hub: &HubName) -> Lock<'_> {
+    Lock::Hub { hub: hub.as_str() }
+}
+
 /// One PUT of a configuration on the writer's thread.
 struct PutConfiguration {
     hub: HubName,
@@ -183,31 +194,54 @@ struct PutConfiguration {
     now: Timestamp,
 }
 
-impl PutConfiguration {
-    fn run(self, tx: &Tx<'_>) -> Result<(ConfigurationRecord, bool), ConfigurationError> {
-        let hub = self.hub.as_str();
-        let stored = tx.configuration(hub, self.draft.id.as_str())?;
-        let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
-        let verdict = self.if_match.judge_put(stored_etag.as_ref());
-        let (row, created) = match (verdict, stored) {
-            (PutVerdict::Create, _) => (self.create(tx)?, true),
-            (PutVerdict::Replace, Some(stored)) => (self.update(tx, stored)?, false),
-            (PutVerdict::Conflict, _) => return Err(ConfigurationError::Exists(self.draft.id)),
-            (_, Some(_)) => return Err(ConfigurationError::PreconditionFailed(self.draft.id)),
-            (_, None) => return Err(ConfigurationError::NotFound(self.draft.id)),
-        };
-        tx.begin_full_pass(hub)?;
-        self.watchers.tell(
-            tx,
-            Change::Targeting {
-                hub: self.hub.clone(),
-            },
-        );
-        Ok((record(Rows { file: tx.file() }, row)?, created))
+/// What a PUT of a configuration comes to: its row, and whether it is new.
+struct ConfigurationPlan {
+    row: ConfigurationRow,
+    created: bool,
+}
+
+impl Unit for PutConfiguration {
+    type Plan = ConfigurationPlan;
+    type Output = (ConfigurationRecord, bool);
+    type Error = ConfigurationError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        vec![lock(&self.hub)]
     }
 
-    fn create(&self, tx: &Tx<'_>) -> Result<ConfigurationRow, ConfigurationError> {
-        if tx.configuration_versions(self.hub.as_str())?.len() >= MAX_CONFIGURATIONS {
+    fn decide(&self, view: &View<'_>) -> Result<ConfigurationPlan, ConfigurationError> {
+        let id = &self.draft.id;
+        let stored = view.configuration(self.hub.as_str(), id.as_str())?;
+        let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
+        let (row, created) = match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
+            (PutVerdict::Create, _) => (self.new_row(view)?, true),
+            (PutVerdict::Replace, Some(stored)) => (self.changed_row(view, stored)?, false),
+            (PutVerdict::Conflict, _) => return Err(ConfigurationError::Exists(id.clone())),
+            (_, Some(_)) => return Err(ConfigurationError::PreconditionFailed(id.clone())),
+            (_, None) => return Err(ConfigurationError::NotFound(id.clone())),
+        };
+        Ok(ConfigurationPlan { row, created })
+    }
+
+    fn apply(
+        &self,
+        tx: &Tx<'_>,
+        ConfigurationPlan { row, created }: ConfigurationPlan,
+    ) -> Result<(ConfigurationRecord, bool), StoreError> {
+        match created {
+            true => tx.insert_configuration(self.hub.as_str(), &row)?,
+            false => tx.update_configuration(&row)?,
+        }
+        tx.begin_full_pass(self.hub.as_str())?;
+        let hub = self.hub.clone();
+        self.watchers.tell(tx, Change::Targeting { hub });
+        Ok((record(Rows { file: tx.file() }, row)?, created))
+    }
+}
+
+impl PutConfiguration {
+    fn new_row(&self, view: &View<'_>) -> Result<ConfigurationRow, ConfigurationError> {
+        if view.configuration_versions(self.hub.as_str())?.len() >= MAX_CONFIGURATIONS {
             return Err(ConfigurationError::TooMany);
         }
         let (Some(kind), Some(content)) = (self.kind, &self.draft.content) else {
@@ -217,7 +251,7 @@ impl PutConfiguration {
                 problem,
             });
         };
-        let row = ConfigurationRow {
+        Ok(ConfigurationRow {
             id: 0,
             configuration_id: self.draft.id.to_string(),
             revision: 1,
@@ -228,25 +262,18 @@ impl PutConfiguration {
             document: self.document(content.clone())?,
             created: self.now.ticks(),
             updated: self.now.ticks(),
-        };
-        tx.insert_configuration(self.hub.as_str(), &row)?;
-        Ok(row)
+        })
     }
 
-    fn update(
+    fn changed_row(
         &self,
-        tx: &Tx<'_>,
+        view: &View<'_>,
         mut row: ConfigurationRow,
     ) -> Result<ConfigurationRow, ConfigurationError> {
-        let rows = Rows { file: tx.file() };
         let stored: Document = serde_json::from_str(&row.document)
-            .map_err(|error| rows.damaged("configuration", error))?;
-        if self
-            .draft
-            .content
-            .as_ref()
-            .is_some_and(|content| *content != stored.content)
-        {
+            .map_err(|error| view.damaged("configuration", error))?;
+        let content = self.draft.content.as_ref();
+        if content.is_some_and(|content| *content != stored.content) {
             return Err(ConfigurationError::ContentChanged(self.draft.id.clone()));
         }
         row.revision += 1;
@@ -256,7 +283,6 @@ impl PutConfiguration {
         row.reads_reported = self.reads_reported;
         row.document = self.document(stored.content)?;
         row.updated = self.now.ticks();
-        tx.update_configuration(&row)?;
         Ok(row)
     }
 

@@ -1,7 +1,7 @@
 //! Devices of a hub's registry.
 
 use ids::{DeviceId, HubName, Timestamp};
-use store::{IdentityKey, IdentityRow, Tx, View};
+use store::{IdentityKey, IdentityRow, Lock, StoreError, Tx, Unit, View, unit};
 use wire::service_api::identity::{
     Authentication, AuthenticationRequest, DeviceRequest, RegistryStatistics, Status,
 };
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::Registry;
 use super::acts::Act;
 use super::new_identity::{NewIdentity, Seeds, complete, insert_system_modules};
-use super::rows::{Rows, scopes_text, set_authentication};
+use super::rows::{Rows, lock, scopes_text, set_authentication};
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -76,8 +76,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act(Act::PutDevice, target, move |tx| put.run(tx))
-            .await
+        self.act_unit(Act::PutDevice, target, put).await
     }
 
     /// Reads a device.
@@ -108,16 +107,24 @@ impl Registry {
         let target = format!("{hub}/{device}");
         let identity = Identity::device(hub.clone(), device.clone());
         let (if_match, watchers) = (if_match.clone(), self.inner.watchers.clone());
-        let delete = move |tx: &Tx<'_>| {
-            let row = existing_device(tx, &identity.hub, &identity.device)?;
-            if !if_match.allows(&etag::of_revision(row.revision)) {
-                return Err(IdentityError::PreconditionFailed(identity));
-            }
-            tx.delete_device(&row.hub, &row.device_id)?;
-            watchers.tell(tx, Change::Gone { identity });
-            Ok(())
-        };
-        self.act(Act::DeleteDevice, target, delete).await
+        let delete = unit(
+            identity,
+            |identity| vec![lock(identity)],
+            move |identity, view| {
+                let row = existing_device(view, &identity.hub, &identity.device)?;
+                match if_match.allows(&etag::of_revision(row.revision)) {
+                    true => Ok(()),
+                    false => Err(IdentityError::PreconditionFailed(identity.clone())),
+                }
+            },
+            move |identity, tx, ()| {
+                tx.delete_device(identity.hub.as_str(), identity.device.as_str())?;
+                let identity = identity.clone();
+                watchers.tell(tx, Change::Gone { identity });
+                Ok(())
+            },
+        );
+        self.act_unit(Act::DeleteDevice, target, delete).await
     }
 
     /// Lists devices by id. One that cannot be read is left out, and the log says so.
@@ -195,30 +202,57 @@ struct PutDevice {
     now: Timestamp,
 }
 
-impl PutDevice {
-    fn run(self, tx: &Tx<'_>) -> Result<(DeviceRecord, bool), IdentityError> {
-        let stored = tx.identity(device_key(&self.identity.hub, &self.identity.device))?;
+impl Unit for PutDevice {
+    /// What is there; `None` when it is to be made.
+    type Plan = Option<IdentityRow>;
+    type Output = (DeviceRecord, bool);
+    type Error = IdentityError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        vec![lock(&self.identity)]
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, IdentityError> {
+        let identity = &self.identity;
+        let stored = view.identity(device_key(&identity.hub, &identity.device))?;
         let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
-        let (row, created) = match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
-            (PutVerdict::Create, _) => (self.create(tx)?, true),
-            (PutVerdict::Replace, Some(stored)) => (self.update(tx, stored)?, false),
-            (PutVerdict::Conflict, _) => return Err(IdentityError::Exists(self.identity)),
-            (_, Some(_)) => return Err(IdentityError::PreconditionFailed(self.identity)),
-            (_, None) => return Err(IdentityError::DeviceNotFound(self.identity.device)),
+        match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
+            (PutVerdict::Create, _) => Ok(None),
+            (PutVerdict::Replace, Some(stored)) => {
+                self.require_kind(&stored)?;
+                Ok(Some(stored))
+            }
+            (PutVerdict::Conflict, _) => Err(IdentityError::Exists(identity.clone())),
+            (_, Some(_)) => Err(IdentityError::PreconditionFailed(identity.clone())),
+            (_, None) => Err(IdentityError::DeviceNotFound(identity.device.clone())),
+        }
+    }
+
+    fn apply(&self, tx: &Tx<'_>, stored: Self::Plan) -> Result<(DeviceRecord, bool), StoreError> {
+        let (row, created) = match stored {
+            None => (self.create(tx)?, true),
+            Some(stored) => (self.update(tx, stored)?, false),
         };
         if row.iot_edge && tx.targeting_follows(&row.hub, false)? {
             tx.queue_device(&row.hub, &row.device_id)?;
-            self.watchers.tell(
-                tx,
-                Change::Targeting {
-                    hub: self.identity.hub.clone(),
-                },
-            );
+            let hub = self.identity.hub.clone();
+            self.watchers.tell(tx, Change::Targeting { hub });
         }
         Ok((Rows { file: tx.file() }.device(row)?, created))
     }
+}
 
-    fn create(&self, tx: &Tx<'_>) -> Result<IdentityRow, IdentityError> {
+impl PutDevice {
+    fn require_kind(&self, row: &IdentityRow) -> Result<(), IdentityError> {
+        if self.request.iot_edge == Some(false) && row.iot_edge {
+            let text = "an IoT Edge device cannot become another kind of device; \
+                        delete it and create it again";
+            return Err(IdentityError::Invalid(text.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn create(&self, tx: &Tx<'_>) -> Result<IdentityRow, StoreError> {
         let hub = self.identity.hub.as_str();
         let new = NewIdentity {
             hub,
@@ -258,12 +292,8 @@ impl PutDevice {
         }
     }
 
-    fn update(&self, tx: &Tx<'_>, mut row: IdentityRow) -> Result<IdentityRow, IdentityError> {
+    fn update(&self, tx: &Tx<'_>, mut row: IdentityRow) -> Result<IdentityRow, StoreError> {
         let becomes_edge = self.request.iot_edge == Some(true) && !row.iot_edge;
-        if self.request.iot_edge == Some(false) && row.iot_edge {
-            let text = "an IoT Edge device cannot become another kind of device; delete it and create it again";
-            return Err(IdentityError::Invalid(text.to_owned()));
-        }
         self.set_status(tx, &mut row);
         if let Some(authentication) = &self.authentication {
             let before = Rows { file: tx.file() }.authentication(&row)?;

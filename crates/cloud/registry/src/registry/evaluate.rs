@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use ids::{DeviceId, HubName, Timestamp};
-use store::{Tx, View};
+use store::{Lock, StoreError, Tx, Unit, View, unit};
 use tokio::task::JoinSet;
 
 use super::Registry;
 use super::apply::{ApplyError, Plan, Stored, Target, Versions, plan, resolve};
-use super::compiled::Compiled;
+use super::compiled::{Compiled, ConfigurationCache};
+use super::new_identity::Seeds;
 use super::rows::Rows;
 use super::unreadable::Whose;
+use super::watchers::Watchers;
 use crate::deployment::EvaluationPass;
 use crate::error::StorageError;
 
@@ -81,12 +83,14 @@ impl Registry {
             return Ok(EvaluationPass::default());
         };
         let pass = self.apply_all(hub, page.outdated, now).await?;
-        let (name, epoch, more) = (hub.clone(), page.epoch, page.next.is_some());
-        let next = page.next;
-        let advance = move |tx: &Tx<'_>| -> Result<(), StorageError> {
-            Ok(tx.advance_full_pass(name.as_str(), epoch, next.as_deref())?)
-        };
-        self.inner.store.behind(advance).await?;
+        let (epoch, more) = (page.epoch, page.next.is_some());
+        let advance = unit(
+            (hub.clone(), page.next),
+            |(hub, _)| vec![Lock::Hub { hub: hub.as_str() }],
+            |_, _| Ok::<_, StorageError>(()),
+            move |(hub, next), tx, ()| tx.advance_full_pass(hub.as_str(), epoch, next.as_deref()),
+        );
+        self.inner.store.commit_in_background(advance).await?;
         Ok(EvaluationPass {
             examined: page.examined,
             more: more || self.full_pass_due(hub)?,
@@ -171,13 +175,23 @@ impl Registry {
         }
         pass.failed = failed.len();
         if !failed.is_empty() {
-            let hub = hub.clone();
-            let requeue = move |tx: &Tx<'_>| {
-                failed
-                    .iter()
-                    .try_for_each(|device| tx.requeue_device(hub.as_str(), device))
-            };
-            self.inner.store.behind(requeue).await?;
+            let requeue = unit(
+                (hub.clone(), failed),
+                |(hub, failed)| {
+                    let locks = failed.iter().map(|device_id| Lock::Device {
+                        hub: hub.as_str(),
+                        device_id,
+                    });
+                    locks.collect()
+                },
+                |_, _| Ok::<_, StorageError>(()),
+                |(hub, failed), tx, ()| {
+                    failed
+                        .iter()
+                        .try_for_each(|device| tx.requeue_device(hub.as_str(), device))
+                },
+            );
+            self.inner.store.commit_in_background(requeue).await?;
         }
         Ok(pass)
     }
@@ -190,32 +204,78 @@ impl Registry {
         found: Found,
         now: Timestamp,
     ) -> Result<bool, ApplyError> {
-        let inner = Arc::clone(&self.inner);
-        let seeds = self.module_seeds();
-        let (configurations, watchers) = (inner.configurations.clone(), inner.watchers.clone());
-        let apply = move |tx: &Tx<'_>| {
-            let work = match Versions::read(tx, &hub, &device)? == found.versions {
-                true => found.work,
-                // It changed since it was looked at. Rare, and to look again and again might never end.
-                false => {
-                    let configurations = configurations.in_transaction(tx, hub.as_str())?;
-                    look_at(tx, &hub, &device, &configurations, now)?.work
-                }
-            };
-            tx.unqueue_device(hub.as_str(), &device)?;
-            let Some((stored, plan)) = work else {
-                return Ok(false);
-            };
-            Target {
-                tx,
-                stored: &stored,
-                watchers: &watchers,
-                now,
-            }
-            .write(plan, &seeds)?;
-            Ok::<_, ApplyError>(true)
+        let apply = ApplyOne {
+            hub,
+            device,
+            found,
+            seeds: self.module_seeds(),
+            configurations: self.inner.configurations.clone(),
+            watchers: self.inner.watchers.clone(),
+            now,
         };
-        inner.store.behind(apply).await
+        self.inner.store.commit_in_background(apply).await
+    }
+}
+
+/// Brings one device up to date.
+struct ApplyOne {
+    hub: HubName,
+    device: String,
+    found: Found,
+    seeds: Vec<Seeds>,
+    configurations: ConfigurationCache,
+    watchers: Arc<Watchers>,
+    now: Timestamp,
+}
+
+/// What is to be written for one device.
+enum Work {
+    /// What was found beside the writer still holds.
+    AsFound,
+    /// The device has changed since it was looked at.
+    Fresh(Option<(Stored, Plan)>),
+}
+
+impl Unit for ApplyOne {
+    type Plan = Work;
+    type Output = bool;
+    type Error = ApplyError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        vec![Lock::Device {
+            hub: self.hub.as_str(),
+            device_id: &self.device,
+        }]
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<Work, ApplyError> {
+        let (hub, device) = (&self.hub, &self.device);
+        if Versions::read(view, hub, device)? == self.found.versions {
+            return Ok(Work::AsFound);
+        }
+        // Rare; to look again beside the writer, and again, might never end.
+        let configurations = self.configurations.in_transaction(view, hub.as_str())?;
+        let found = look_at(view, hub, device, &configurations, self.now)?;
+        Ok(Work::Fresh(found.work))
+    }
+
+    fn apply(&self, tx: &Tx<'_>, work: Work) -> Result<bool, StoreError> {
+        tx.unqueue_device(self.hub.as_str(), &self.device)?;
+        let work = match &work {
+            Work::AsFound => &self.found.work,
+            Work::Fresh(work) => work,
+        };
+        let Some((stored, plan)) = work else {
+            return Ok(false);
+        };
+        let target = Target {
+            tx,
+            stored,
+            watchers: &self.watchers,
+            now: self.now,
+        };
+        target.write(plan, &self.seeds)?;
+        Ok(true)
     }
 }
 

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use ids::{DeviceId, HubName, ModuleId, Timestamp};
-use store::{IdentityKey, IdentityRow, Tx, View};
-use wire::service_api::identity::{AuthenticationRequest, ModuleRequest};
+use store::{IdentityKey, IdentityRow, Lock, StoreError, Tx, Unit, View, unit};
+use wire::service_api::identity::{Authentication, AuthenticationRequest, ModuleRequest};
 
 use super::acts::Act;
 use super::devices::existing_device;
 use super::new_identity::{NewIdentity, Seeds, complete};
-use super::rows::{Rows, set_authentication};
+use super::rows::{Rows, lock, set_authentication};
 use super::watchers::Watchers;
 use super::{MAX_MODULES, Registry};
 use crate::change::Change;
-use crate::entropy::Entropy;
 use crate::etag;
 use crate::identity::{Identity, IdentityError, ModuleRecord};
 use crate::precondition::{IfMatch, PutVerdict};
@@ -64,18 +63,29 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(ModuleRecord, bool), IdentityError> {
         let target = format!("{hub}/{device}/{module}");
+        let entropy = &*self.inner.entropy;
+        let authentication = request.authentication.clone();
+        let authentication = authentication.map(|given| complete(given, entropy));
+        let keys = AuthenticationRequest::Sas {
+            primary: None,
+            secondary: None,
+        };
+        let default_keys = match authentication {
+            Some(_) => None,
+            None => Some(complete(keys, entropy)),
+        };
         let put = PutModule {
             identity: Identity::module(hub.clone(), device.clone(), module.clone()),
             module: module.clone(),
             request,
             if_match: if_match.clone(),
             seeds: Seeds::new(&*self.inner.entropy),
-            entropy: self.inner.entropy.clone(),
+            authentication,
+            default_keys,
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act(Act::PutModule, target, move |tx| put.run(tx))
-            .await
+        self.act_unit(Act::PutModule, target, put).await
     }
 
     /// Reads a module.
@@ -112,21 +122,28 @@ impl Registry {
             if_match.clone(),
             self.inner.watchers.clone(),
         );
-        let delete = move |tx: &Tx<'_>| {
-            let row = existing_module(tx, &identity.hub, &identity.device, &module)?;
-            if module.is_system() {
-                return Err(IdentityError::Invalid(format!(
-                    "{module} goes only with its device"
-                )));
-            }
-            if !if_match.allows(&etag::of_revision(row.revision)) {
-                return Err(IdentityError::PreconditionFailed(identity));
-            }
-            tx.delete_module(row.id)?;
-            watchers.tell(tx, Change::Gone { identity });
-            Ok(())
-        };
-        self.act(Act::DeleteModule, target, delete).await
+        let delete = unit(
+            identity,
+            |identity| vec![lock(identity)],
+            move |identity, view| {
+                let row = existing_module(view, &identity.hub, &identity.device, &module)?;
+                if module.is_system() {
+                    let text = format!("{module} goes only with its device");
+                    return Err(IdentityError::Invalid(text));
+                }
+                match if_match.allows(&etag::of_revision(row.revision)) {
+                    true => Ok(row),
+                    false => Err(IdentityError::PreconditionFailed(identity.clone())),
+                }
+            },
+            move |identity, tx, row: IdentityRow| {
+                tx.delete_module(row.id)?;
+                let identity = identity.clone();
+                watchers.tell(tx, Change::Gone { identity });
+                Ok(())
+            },
+        );
+        self.act_unit(Act::DeleteModule, target, delete).await
     }
 
     /// All modules of a device (at most [`MAX_MODULES`] and the two system modules), by id.
@@ -158,31 +175,56 @@ struct PutModule {
     request: ModuleRequest,
     if_match: IfMatch,
     seeds: Seeds,
-    entropy: Arc<dyn Entropy>,
+    /// What was asked for.
+    authentication: Option<Authentication>,
+    /// For a module that is created without asking for anything.
+    default_keys: Option<Authentication>,
     watchers: Arc<Watchers>,
     now: Timestamp,
 }
 
-impl PutModule {
-    fn run(self, tx: &Tx<'_>) -> Result<(ModuleRecord, bool), IdentityError> {
-        let (hub, device) = (&self.identity.hub, &self.identity.device);
-        existing_device(tx, hub, device)?;
-        let stored = tx.identity(module_key(hub, device, &self.module))?;
+impl Unit for PutModule {
+    /// What is there; `None` when it is to be made.
+    type Plan = Option<IdentityRow>;
+    type Output = (ModuleRecord, bool);
+    type Error = IdentityError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        vec![lock(&self.identity)]
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, IdentityError> {
+        let identity = &self.identity;
+        let (hub, device) = (&identity.hub, &identity.device);
+        existing_device(view, hub, device)?;
+        let stored = view.identity(module_key(hub, device, &self.module))?;
         let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
         match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
-            (PutVerdict::Create, _) => Ok((self.create(tx)?, true)),
-            (PutVerdict::Replace, Some(stored)) => Ok((self.update(tx, stored)?, false)),
-            (PutVerdict::Conflict, _) => Err(IdentityError::Exists(self.identity)),
-            (_, Some(_)) => Err(IdentityError::PreconditionFailed(self.identity)),
-            (_, None) => Err(IdentityError::ModuleNotFound(
-                self.identity.device,
-                self.module,
-            )),
+            (PutVerdict::Create, _) => {
+                require_may_create(view, identity, &self.module)?;
+                Ok(None)
+            }
+            (PutVerdict::Replace, Some(stored)) => Ok(Some(stored)),
+            (PutVerdict::Conflict, _) => Err(IdentityError::Exists(identity.clone())),
+            (_, Some(_)) => Err(IdentityError::PreconditionFailed(identity.clone())),
+            (_, None) => {
+                let module = self.module.clone();
+                Err(IdentityError::ModuleNotFound(device.clone(), module))
+            }
         }
     }
 
-    fn create(self, tx: &Tx<'_>) -> Result<ModuleRecord, IdentityError> {
-        require_may_create(tx, &self.identity, &self.module)?;
+    fn apply(&self, tx: &Tx<'_>, stored: Self::Plan) -> Result<(ModuleRecord, bool), StoreError> {
+        let (row, created) = match stored {
+            None => (self.create(tx)?, true),
+            Some(stored) => (self.update(tx, stored)?, false),
+        };
+        Ok((Rows { file: tx.file() }.module(row)?, created))
+    }
+}
+
+impl PutModule {
+    fn create(&self, tx: &Tx<'_>) -> Result<IdentityRow, StoreError> {
         let new = NewIdentity {
             hub: self.identity.hub.as_str(),
             device_id: self.identity.device.as_str(),
@@ -190,38 +232,33 @@ impl PutModule {
             now: self.now,
         };
         let mut row = new.row(&self.seeds, 0);
-        row.managed_by = self.request.managed_by;
-        let keys = AuthenticationRequest::Sas {
-            primary: None,
-            secondary: None,
-        };
-        let asked = self.request.authentication.unwrap_or(keys);
-        set_authentication(&mut row, &complete(asked, &*self.entropy));
+        row.managed_by.clone_from(&self.request.managed_by);
+        if let Some(authentication) = self.authentication.as_ref().or(self.default_keys.as_ref()) {
+            set_authentication(&mut row, authentication);
+        }
         tx.insert_identity(&row, &new.twin())?;
-        Ok(Rows { file: tx.file() }.module(row)?)
+        Ok(row)
     }
 
-    fn update(self, tx: &Tx<'_>, mut row: IdentityRow) -> Result<ModuleRecord, IdentityError> {
-        let rows = Rows { file: tx.file() };
-        if let Some(asked) = self.request.authentication {
-            let before = rows.authentication(&row)?;
-            let authentication = complete(asked, &*self.entropy);
-            set_authentication(&mut row, &authentication);
-            if before != authentication {
-                let identity = self.identity;
+    fn update(&self, tx: &Tx<'_>, mut row: IdentityRow) -> Result<IdentityRow, StoreError> {
+        if let Some(authentication) = &self.authentication {
+            let before = Rows { file: tx.file() }.authentication(&row)?;
+            set_authentication(&mut row, authentication);
+            if before != *authentication {
+                let identity = self.identity.clone();
                 self.watchers
                     .tell(tx, Change::CredentialsChanged { identity });
             }
         }
-        row.managed_by = self.request.managed_by.or(row.managed_by);
+        row.managed_by = self.request.managed_by.clone().or(row.managed_by);
         row.revision += 1;
         tx.update_identity(&row)?;
-        Ok(rows.module(row)?)
+        Ok(row)
     }
 }
 
 fn require_may_create(
-    tx: &Tx<'_>,
+    view: &View<'_>,
     identity: &Identity,
     module: &ModuleId,
 ) -> Result<(), IdentityError> {
@@ -231,7 +268,7 @@ fn require_may_create(
         );
         return Err(IdentityError::Invalid(text));
     }
-    let modules = tx.modules(identity.hub.as_str(), identity.device.as_str())?;
+    let modules = view.modules(identity.hub.as_str(), identity.device.as_str())?;
     match modules
         .iter()
         .filter(|row| !row.module_id.starts_with('$'))

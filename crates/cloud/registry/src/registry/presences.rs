@@ -1,10 +1,10 @@
 //! When devices and modules were last heard of, for display: noted late and many at once.
 
 use ids::Timestamp;
-use store::{PresenceRow, Tx, View};
+use store::{PresenceRow, View, unit};
 
 use super::Registry;
-use super::rows::key;
+use super::rows::{key, lock};
 use crate::error::StorageError;
 use crate::identity::Identity;
 
@@ -37,17 +37,22 @@ impl Registry {
     /// # Errors
     /// When the storage fails.
     pub async fn note_seen(&self, seen: Vec<(Identity, LastSeen)>) -> Result<(), StorageError> {
-        let note = move |tx: &Tx<'_>| {
-            seen.iter().try_for_each(|(identity, seen)| {
-                let row = PresenceRow {
-                    changed: seen.changed.ticks(),
-                    active: seen.active.ticks(),
-                    model_id: seen.model_id.clone(),
-                };
-                Ok::<_, StorageError>(tx.note_presence(key(identity), &row)?)
-            })
-        };
-        self.inner.store.behind(note).await
+        let note = unit(
+            seen,
+            |seen| seen.iter().map(|(identity, _)| lock(identity)).collect(),
+            |_, _| Ok::<_, StorageError>(()),
+            |seen, tx, ()| {
+                seen.iter().try_for_each(|(identity, seen)| {
+                    let row = PresenceRow {
+                        changed: seen.changed.ticks(),
+                        active: seen.active.ticks(),
+                        model_id: seen.model_id.clone(),
+                    };
+                    tx.note_presence(key(identity), &row)
+                })
+            },
+        );
+        self.inner.store.commit_in_background(note).await
     }
 
     /// What is noted of each, in their order.

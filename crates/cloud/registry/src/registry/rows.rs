@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ids::{IdError, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityKey, IdentityRow, Secret, StoreError, TwinRow};
+use store::{IdentityKey, IdentityRow, Lock, Secret, StoreError, TwinRow};
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 
 use crate::error::StorageError;
@@ -26,6 +26,14 @@ pub(crate) fn key(identity: &Identity) -> IdentityKey<'_> {
             .module
             .as_ref()
             .map_or("", |module| module.as_str()),
+    }
+}
+
+/// What a unit must have to itself that writes a device or its modules.
+pub(crate) fn lock(identity: &Identity) -> Lock<'_> {
+    Lock::Device {
+        hub: identity.hub.as_str(),
+        device_id: identity.device.as_str(),
     }
 }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ids::{HubName, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityKey, IdentityRow, SectionWrite, TwinRow, TwinWrite, Tx, View};
+use store::{
+    IdentityKey, IdentityRow, Lock, SectionWrite, StoreError, TwinRow, TwinWrite, Tx, Unit, View,
+};
 
 use super::Registry;
 use super::acts::Act;
-use super::rows::{Rows, key, statuses_text};
+use super::rows::{Rows, key, lock, statuses_text};
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -43,8 +45,10 @@ impl Registry {
         now: Timestamp,
     ) -> Result<TwinRecord, TwinError> {
         let patch = patch.checked()?;
-        self.change_twin(identity, if_match, read, move |twin| twin.patch(patch, now))
-            .await
+        self.change_twin(identity, if_match, read, move |twin| {
+            twin.patch(&patch, now)
+        })
+        .await
     }
 
     /// A service replaces tags and desired properties. Whatever was too large to be read is empty from then on, also what the device
@@ -61,45 +65,30 @@ impl Registry {
     ) -> Result<TwinRecord, TwinError> {
         let replacement = replacement.checked()?;
         self.change_twin(identity, if_match, read_emptied, move |twin| {
-            Ok(twin.replace(replacement, now))
+            Ok(twin.replace(&replacement, now))
         })
         .await
     }
 
-    async fn change_twin(
+    async fn change_twin<F>(
         &self,
         identity: &Identity,
         if_match: &IfMatch,
         read: Read,
-        change: impl FnOnce(&mut Twin) -> Result<Touched, TwinError> + Send + 'static,
-    ) -> Result<TwinRecord, TwinError> {
+        change: F,
+    ) -> Result<TwinRecord, TwinError>
+    where
+        F: Fn(&mut Twin) -> Result<Touched, TwinError> + Send + 'static,
+    {
         let target = format!("{}/{identity}", identity.hub);
-        let (identity, if_match) = (identity.clone(), if_match.clone());
-        let watchers = self.inner.watchers.clone();
-        let job = move |tx: &Tx<'_>| {
-            let (row, mut record, emptied) = read(tx, &identity)?;
-            if !if_match.allows(&record.twin.etag) {
-                return Err(TwinError::PreconditionFailed(identity));
-            }
-            if emptied {
-                record.twin.reported.version += 1;
-            }
-            let mut touched = change(&mut record.twin)?;
-            touched.reported |= emptied;
-            let tags = touched.tags;
-            let desired = touched.desired.is_some();
-            write_twin(tx, &watchers, &identity, row.id, &record.twin, touched)?;
-            // Deployments look at tags of devices, and take back what somebody did to the system modules.
-            let system = identity
-                .module
-                .as_ref()
-                .is_some_and(ids::ModuleId::is_system);
-            if (tags && identity.module.is_none()) || (desired && system) {
-                follow(tx, &watchers, &identity, false)?;
-            }
-            Ok(record)
+        let unit = ChangeTwin {
+            identity: identity.clone(),
+            if_match: if_match.clone(),
+            read,
+            change,
+            watchers: self.inner.watchers.clone(),
         };
-        self.act(Act::ChangeTwin, target, job).await
+        self.act_unit(Act::ChangeTwin, target, unit).await
     }
 
     /// The device merges into its reported properties. Returns the section's new `$version`.
@@ -114,25 +103,14 @@ impl Registry {
         now: Timestamp,
     ) -> Result<u64, TwinError> {
         let patch = CheckedReport::new(&patch)?;
-        let (identity, watchers) = (identity.clone(), self.inner.watchers.clone());
-        let job = move |tx: &Tx<'_>| {
-            let found = tx.twin(key(&identity))?;
-            let Some((row, twin)) = found else {
-                return Err(TwinError::NotFound(identity));
-            };
-            require_readable(&identity, &twin)?;
-            let mut twin = Rows { file: tx.file() }.twin(&twin)?;
-            if expected_version.is_some_and(|expected| expected != twin.reported.version) {
-                return Err(TwinError::PreconditionFailed(identity));
-            }
-            let touched = twin.report(&patch, now)?;
-            write_twin(tx, &watchers, &identity, row.id, &twin, touched)?;
-            if identity.module.is_none() {
-                follow(tx, &watchers, &identity, true)?;
-            }
-            Ok(twin.reported.version)
+        let report = Report {
+            identity: identity.clone(),
+            patch,
+            expected_version,
+            watchers: self.inner.watchers.clone(),
+            now,
         };
-        self.inner.store.for_device(job).await
+        self.inner.store.commit(report).await
     }
 
     /// Twins of a hub's devices by device id: what queries scan. One that cannot be read is left out, and the log says so.
@@ -193,6 +171,105 @@ impl Registry {
             })
         };
         self.inner.store.scan(scan).await
+    }
+}
+
+/// A service's change of a twin.
+struct ChangeTwin<F> {
+    identity: Identity,
+    if_match: IfMatch,
+    read: Read,
+    change: F,
+    watchers: Arc<Watchers>,
+}
+
+impl<F> Unit for ChangeTwin<F>
+where
+    F: Fn(&mut Twin) -> Result<Touched, TwinError> + Send + 'static,
+{
+    type Plan = (IdentityRow, TwinRecord, Touched);
+    type Output = TwinRecord;
+    type Error = TwinError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        vec![lock(&self.identity)]
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, TwinError> {
+        let (row, mut record, emptied) = (self.read)(view, &self.identity)?;
+        if !self.if_match.allows(&record.twin.etag) {
+            return Err(TwinError::PreconditionFailed(self.identity.clone()));
+        }
+        if emptied {
+            record.twin.reported.version += 1;
+        }
+        let mut touched = (self.change)(&mut record.twin)?;
+        touched.reported |= emptied;
+        Ok((row, record, touched))
+    }
+
+    fn apply(
+        &self,
+        tx: &Tx<'_>,
+        (row, record, touched): Self::Plan,
+    ) -> Result<TwinRecord, StoreError> {
+        let tags = touched.tags;
+        let desired = touched.desired.is_some();
+        write_twin(
+            tx,
+            &self.watchers,
+            &self.identity,
+            row.id,
+            &record.twin,
+            touched,
+        )?;
+        // Deployments look at tags of devices, and take back what somebody did to the system modules.
+        let module = self.identity.module.as_ref();
+        let system = module.is_some_and(ids::ModuleId::is_system);
+        if (tags && module.is_none()) || (desired && system) {
+            follow(tx, &self.watchers, &self.identity, false)?;
+        }
+        Ok(record)
+    }
+}
+
+/// A device's change of its reported properties.
+struct Report {
+    identity: Identity,
+    patch: CheckedReport,
+    expected_version: Option<u64>,
+    watchers: Arc<Watchers>,
+    now: Timestamp,
+}
+
+impl Unit for Report {
+    /// Row id, the new twin, what of it is new.
+    type Plan = (i64, Twin, Touched);
+    type Output = u64;
+    type Error = TwinError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        vec![lock(&self.identity)]
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, TwinError> {
+        let (row, twin) = stored(view, &self.identity)?;
+        require_readable(&self.identity, &twin)?;
+        let mut twin = Rows { file: view.file() }.twin(&twin)?;
+        let expected = self.expected_version;
+        if expected.is_some_and(|expected| expected != twin.reported.version) {
+            return Err(TwinError::PreconditionFailed(self.identity.clone()));
+        }
+        let touched = twin.report(&self.patch, self.now)?;
+        Ok((row.id, twin, touched))
+    }
+
+    fn apply(&self, tx: &Tx<'_>, (row, twin, touched): Self::Plan) -> Result<u64, StoreError> {
+        write_twin(tx, &self.watchers, &self.identity, row, &twin, touched)?;
+        if self.identity.module.is_none() {
+            follow(tx, &self.watchers, &self.identity, true)?;
+        }
+        Ok(twin.reported.version)
     }
 }
 
@@ -268,7 +345,7 @@ pub(crate) fn write_twin(
     row_id: i64,
     twin: &Twin,
     touched: Touched,
-) -> Result<(), StorageError> {
+) -> Result<(), StoreError> {
     if !touched.anything() {
         return Ok(());
     }
@@ -309,7 +386,7 @@ fn follow(
     watchers: &Arc<Watchers>,
     identity: &Identity,
     reported_only: bool,
-) -> Result<(), StorageError> {
+) -> Result<(), StoreError> {
     let hub = identity.hub.as_str();
     if tx.targeting_follows(hub, reported_only)? {
         tx.queue_device(hub, identity.device.as_str())?;

@@ -43,7 +43,7 @@ fn report(patch: Value) -> CheckedReport {
 fn a_patch_merges_deletes_and_dates_what_it_touched() {
     let mut twin = fresh();
     twin.patch(
-        patch(
+        &patch(
             json!({"site": "Seoul", "old": 1}),
             json!({"a": {"b": 1, "c": 2}, "d": [1]}),
         ),
@@ -52,7 +52,7 @@ fn a_patch_merges_deletes_and_dates_what_it_touched() {
     .unwrap();
     let touched = twin
         .patch(
-            patch(
+            &patch(
                 json!({"old": null}),
                 json!({"a": {"b": null, "e": true}, "$version": 9}),
             ),
@@ -92,7 +92,7 @@ fn a_patch_merges_deletes_and_dates_what_it_touched() {
 #[test]
 fn tags_alone_leave_the_sections_versions() {
     let mut twin = fresh();
-    let touched = twin.patch(patch(json!({"a": 1}), json!({})), NOW).unwrap();
+    let touched = twin.patch(&patch(json!({"a": 1}), json!({})), NOW).unwrap();
     assert!(touched.tags && touched.desired.is_none());
     assert_eq!((twin.version, twin.desired.version), (3, 1));
 }
@@ -101,7 +101,7 @@ fn tags_alone_leave_the_sections_versions() {
 fn a_put_replaces_and_tells_the_difference() {
     let mut twin = fresh();
     twin.patch(
-        patch(json!({"a": 1}), json!({"keep": {"x": 1, "y": 2}, "go": 1})),
+        &patch(json!({"a": 1}), json!({"keep": {"x": 1, "y": 2}, "go": 1})),
         THEN,
     )
     .unwrap();
@@ -109,7 +109,7 @@ fn a_put_replaces_and_tells_the_difference() {
         tags: Some(map(json!({}))),
         desired: Some(map(json!({"keep": {"x": 1}, "new": 3}))),
     };
-    let touched = twin.replace(put.checked().unwrap(), NOW);
+    let touched = twin.replace(&put.checked().unwrap(), NOW);
     assert_eq!(
         touched.desired,
         Some(map(json!({"go": null, "keep": {"y": null}, "new": 3})))
@@ -135,7 +135,7 @@ fn a_refused_patch_changes_nothing() {
     let mut twin = fresh();
     let too_much = json!({"a": "x".repeat(4096), "b": "x".repeat(4096)});
     let error = twin
-        .patch(patch(too_much, json!({"c": 1})), NOW)
+        .patch(&patch(too_much, json!({"c": 1})), NOW)
         .unwrap_err();
     assert_eq!(error.to_string(), "'tags' has 8194 bytes; 8192 are allowed");
     assert_eq!(twin, fresh());
@@ -190,11 +190,11 @@ fn a_patch_that_deletes_much_costs_what_it_is_long() {
 fn size_is_that_of_the_result() {
     let mut twin = fresh();
     let half = |key: &str| patch(json!({key: "x".repeat(4000)}), json!(null));
-    twin.patch(half("a"), NOW).unwrap();
-    twin.patch(half("b"), NOW).unwrap();
-    assert!(twin.patch(half("c"), NOW).is_err());
+    twin.patch(&half("a"), NOW).unwrap();
+    twin.patch(&half("b"), NOW).unwrap();
+    assert!(twin.patch(&half("c"), NOW).is_err());
     twin.patch(
-        patch(json!({"a": null, "c": "x".repeat(4000)}), json!(null)),
+        &patch(json!({"a": null, "c": "x".repeat(4000)}), json!(null)),
         NOW,
     )
     .unwrap();
@@ -256,9 +256,9 @@ proptest! {
         let mut twin = fresh();
         for (add, target) in patches {
             let before = twin.version;
-            twin.patch(TwinPatch { tags: None, desired: Some(add) }.checked().unwrap(), NOW).unwrap();
+            twin.patch(&TwinPatch { tags: None, desired: Some(add) }.checked().unwrap(), NOW).unwrap();
             let toward = difference(&twin.desired.document, &target);
-            twin.patch(TwinPatch { tags: None, desired: Some(toward) }.checked().unwrap(), NOW).unwrap();
+            twin.patch(&TwinPatch { tags: None, desired: Some(toward) }.checked().unwrap(), NOW).unwrap();
             prop_assert!(twin.version <= before + 2);
             prop_assert_eq!(Value::Object(twin.desired.document.clone()), Value::Object(target));
             prop_assert!(mirrors(&twin.desired.document, &twin.desired.metadata));
@@ -270,7 +270,7 @@ proptest! {
         let mut twin = fresh();
         let mut session = Map::new();
         for desired in documents {
-            let touched = twin.replace(TwinReplacement { tags: None, desired: Some(desired) }.checked().unwrap(), NOW);
+            let touched = twin.replace(&TwinReplacement { tags: None, desired: Some(desired) }.checked().unwrap(), NOW);
             merge(&mut session, &touched.desired.unwrap());
             prop_assert_eq!(&Value::Object(session.clone()), &Value::Object(twin.desired.document.clone()));
         }

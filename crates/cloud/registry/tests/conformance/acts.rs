@@ -379,6 +379,8 @@ fn scan(folder: &Path, found: &mut BTreeSet<String>) {
                     ".for_device_decided(",
                     ".of_itself(",
                     ".behind(",
+                    ".commit(",
+                    ".commit_in_background(",
                 ]
                 .iter()
                 .any(|write| line.contains(write))

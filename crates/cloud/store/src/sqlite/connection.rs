@@ -67,6 +67,7 @@ fn create_private(file: &Path) -> Result<(), OpenError> {
 pub struct View<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) file: &'c Arc<Path>,
+    pub(crate) group: u64,
 }
 
 impl View<'_> {
@@ -74,6 +75,20 @@ impl View<'_> {
     #[must_use]
     pub fn file(&self) -> &Path {
         self.file
+    }
+
+    /// A stored value that cannot be read: the file was damaged or edited. `cause` says what is wrong
+    /// with it, never its content.
+    #[must_use]
+    pub fn damaged(&self, column: &str, cause: impl std::fmt::Display) -> StoreError {
+        StoreError::damaged(self.file, format!("{column}: {cause}"))
+    }
+
+    /// Which transaction of this process a unit runs in: it sees what the units before it wrote in the
+    /// same one, although nobody else does yet. Zero for readers.
+    #[must_use]
+    pub fn group(&self) -> u64 {
+        self.group
     }
 
     /// Runs reads that belong together: all of one moment, also where each would otherwise see what was committed before it.
@@ -171,7 +186,6 @@ pub struct Tx<'c> {
     wrote: Cell<bool>,
     guarded: Cell<bool>,
     left: RefCell<TxEffects>,
-    group: u64,
 }
 
 /// What a job leaves for the end of its transaction.
@@ -196,18 +210,15 @@ impl<'c> Deref for Tx<'c> {
 impl<'c> Tx<'c> {
     pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>, group: u64) -> Self {
         Self {
-            view: View { connection, file },
+            view: View {
+                connection,
+                file,
+                group,
+            },
             wrote: Cell::new(false),
             guarded: Cell::new(false),
             left: RefCell::default(),
-            group,
         }
-    }
-
-    /// Which commit of this process it is: jobs of the same one see what those before them wrote, although nobody else does yet.
-    #[must_use]
-    pub fn group(&self) -> u64 {
-        self.group
     }
 
     /// Calls `tell` once the transaction is durable, in the order of commits. It must not wait.

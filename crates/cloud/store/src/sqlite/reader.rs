@@ -31,6 +31,7 @@ impl Readers {
         let result = work(&View {
             connection: &connection,
             file: &self.file,
+            group: 0,
         });
         self.give_back(connection);
         result
@@ -48,6 +49,7 @@ impl Readers {
         let result = work(&View {
             connection: &snapshot,
             file: &self.file,
+            group: 0,
         });
         drop(snapshot);
         self.give_back(connection);

@@ -308,7 +308,7 @@ impl AssignJob {
         let replacement = replacement
             .checked()
             .map_err(|error| rows.damaged("initial twin", error))?;
-        let touched = twin.replace(replacement, self.now);
+        let touched = twin.replace(&replacement, self.now);
         write_twin(tx, &self.watchers, &identity, row.id, &twin, touched)?;
         Ok(())
     }

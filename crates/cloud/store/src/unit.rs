@@ -1,0 +1,150 @@
+use crate::{StoreError, Tx, View};
+
+/// A write that may run again.
+///
+/// A unit first decides on what it reads, then writes what it decided. Both steps run in one
+/// transaction, on the storage engine's thread. The engine may throw a run away and run the unit
+/// again: when another unit of the same commit failed, when a row changed under an optimistic
+/// engine, or in the rehearse mode of tests. So a run must depend on nothing but the unit and the
+/// rows it reads: clocks, randomness and keys are read before and stand in the unit.
+pub trait Unit: Send + 'static {
+    /// What was decided.
+    type Plan;
+    /// The result of the caller, sent after the commit is on disk.
+    type Output: Send + 'static;
+    /// Why the unit may refuse.
+    type Error: From<StoreError> + Send + 'static;
+
+    /// The rows that nobody else may write while this unit runs, as far as they are known before
+    /// anything is read. Asked for by engines with several writers, and by the rehearse mode.
+    fn locks(&self) -> Vec<Lock<'_>>;
+
+    /// The rows that only the plan names. An engine that does not hold them takes them and decides
+    /// again.
+    fn locks_of_plan<'a>(&'a self, plan: &'a Self::Plan) -> Vec<Lock<'a>> {
+        let _ = plan;
+        Vec::new()
+    }
+
+    /// Reads, checks and decides. Writes nothing, so that a refusal leaves nothing to take back.
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, Self::Error>;
+
+    /// Writes what was decided. Fails only with the storage; a stored row that cannot be read is
+    /// damage of the storage ([`View::damaged`]).
+    fn apply(&self, tx: &Tx<'_>, plan: Self::Plan) -> Result<Self::Output, StoreError>;
+}
+
+/// What a unit must have to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lock<'a> {
+    /// Everything: for the rare acts that change which hubs and services there are.
+    Directory,
+    /// A provisioning service with its policies, linked hubs, CA certificates, issuers and trust
+    /// bundles.
+    Service {
+        /// Its ID scope.
+        id_scope: &'a str,
+    },
+    /// An individual enrollment.
+    Enrollment {
+        /// The service.
+        id_scope: &'a str,
+        /// The registration id in lower case.
+        folded: &'a str,
+    },
+    /// An enrollment group.
+    EnrollmentGroup {
+        /// The service.
+        id_scope: &'a str,
+        /// The group id in lower case.
+        folded: &'a str,
+    },
+    /// A registration: its record, its pending attempt, its block.
+    Registration {
+        /// The service.
+        id_scope: &'a str,
+        /// The registration id in lower case.
+        folded: &'a str,
+    },
+    /// The records of custom allocations of a service, which are numbered.
+    AllocationLog {
+        /// The service.
+        id_scope: &'a str,
+    },
+    /// The refusals of a service, which are numbered.
+    RefusalLog {
+        /// The service.
+        id_scope: &'a str,
+    },
+    /// A device: its identity, modules and twins, its targets, its place in the targeting queue,
+    /// and its remote task.
+    Device {
+        /// The hub.
+        hub: &'a str,
+        /// The device.
+        device_id: &'a str,
+    },
+    /// The configurations of a hub and its full pass.
+    Hub {
+        /// The hub.
+        hub: &'a str,
+    },
+}
+
+/// A unit made of a value and functions on it, for writes that need no type of their own.
+pub fn unit<S, L, D, A, P, T, E>(
+    state: S,
+    locks: L,
+    decide: D,
+    apply: A,
+) -> impl Unit<Plan = P, Output = T, Error = E>
+where
+    S: Send + 'static,
+    L: for<'a> Fn(&'a S) -> Vec<Lock<'a>> + Send + 'static,
+    D: Fn(&S, &View<'_>) -> Result<P, E> + Send + 'static,
+    A: Fn(&S, &Tx<'_>, P) -> Result<T, StoreError> + Send + 'static,
+    P: 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    Closures {
+        state,
+        locks,
+        decide,
+        apply,
+    }
+}
+
+struct Closures<S, L, D, A> {
+    state: S,
+    locks: L,
+    decide: D,
+    apply: A,
+}
+
+impl<S, L, D, A, P, T, E> Unit for Closures<S, L, D, A>
+where
+    S: Send + 'static,
+    L: for<'a> Fn(&'a S) -> Vec<Lock<'a>> + Send + 'static,
+    D: Fn(&S, &View<'_>) -> Result<P, E> + Send + 'static,
+    A: Fn(&S, &Tx<'_>, P) -> Result<T, StoreError> + Send + 'static,
+    P: 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    type Plan = P;
+    type Output = T;
+    type Error = E;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        (self.locks)(&self.state)
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<P, E> {
+        (self.decide)(&self.state, view)
+    }
+
+    fn apply(&self, tx: &Tx<'_>, plan: P) -> Result<T, StoreError> {
+        (self.apply)(&self.state, tx, plan)
+    }
+}
