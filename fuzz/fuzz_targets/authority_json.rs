@@ -10,7 +10,8 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(body) = wire::lenient::parse(data) {
         let verify = VerifyRequest::parse(&body);
         if let Ok(request) = CaCertificateRequest::parse(&body) {
-            // Whatever can be uploaded can be shown as proof, and is refused there for what it says.
+            // Whatever can be uploaded can be shown as proof, and is refused there for what it
+            // says.
             assert_eq!(verify.map(|v| v.certificate).ok(), Some(request.certificate));
         }
     }

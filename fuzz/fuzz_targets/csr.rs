@@ -1,4 +1,5 @@
-//! Certification requests of devices, DER and PEM. Whatever is proven names the device and has an accepted key.
+//! Certification requests of devices, DER and PEM. Whatever is proven names the device and
+//! has an accepted key.
 #![no_main]
 
 use ids::RegistrationId;

@@ -1,5 +1,6 @@
-//! A file of an event log with any content, and one of the shared log of older versions: opened, read and appended to without a
-//! panic; what is appended is read, under a number that the file does not hold.
+//! A file of an event log with any content, and one of the shared log of older versions:
+//! opened, read and appended to without a panic; what is appended is read, under a number that
+//! the file does not hold.
 #![no_main]
 
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Bytes of a TCP stream as MQTT packets. What was read is written and read again to the same packet.
+//! Bytes of a TCP stream as MQTT packets. What was read is written and read again
+//! to the same packet.
 #![no_main]
 
 use bytes::BytesMut;

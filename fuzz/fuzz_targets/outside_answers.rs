@@ -1,4 +1,5 @@
-//! Answers of those whom the provisioning service asks: webhooks of custom allocations, and remote hubs.
+//! Answers of those whom the provisioning service asks: webhooks of custom
+//! allocations, and remote hubs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Certificates: PEM text of operators, DER of peers, and the verification of a chain that came from outside.
+//! Certificates: PEM text of operators, DER of peers, and the verification of a chain
+//! that came from outside.
 #![no_main]
 
 use ids::Timestamp;

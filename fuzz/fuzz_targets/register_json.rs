@@ -1,4 +1,5 @@
-//! The body of a register request, and the token beside it: both come from devices that have proven nothing.
+//! The body of a register request, and the token beside it: both come from devices
+//! that have proven nothing.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

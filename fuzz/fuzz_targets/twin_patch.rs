@@ -10,7 +10,8 @@ fuzz_target!(|data: &[u8]| {
         let _ = TwinChange::parse(&body);
     }
     if let Ok(document) = parse_reported(data) {
-        // What passes as tags is at most four times as long as tags may count, however it is written.
+        // What passes as tags is at most four times as long as tags may count, however it is
+        // written.
         if InitialTwin::new(&document, &document).is_ok() {
             let written = serde_json::Value::Object(document.clone()).to_string();
             assert!(written.len() <= 4 * 8 * 1024, "{} bytes", written.len());

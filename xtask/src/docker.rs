@@ -79,8 +79,7 @@ impl Engine {
         Ok(serde_json::from_slice(&answer)?)
     }
 
-    /// Removes every container with `label`, running or not, and gives their
-    /// number.
+    /// Removes every container with `label`, running or not, and gives their number.
     pub(crate) fn remove_by_label(&self, label: &str) -> anyhow::Result<usize> {
         let containers = self.list_by_label(label)?;
         for container in &containers {

@@ -59,8 +59,7 @@ impl Engine {
         Self::start_own(workspace, journal, interrupt)
     }
 
-    /// An engine of our own; installs the distribution's package if there is
-    /// no `dockerd`.
+    /// An engine of our own; installs the distribution's package if there is no `dockerd`.
     pub(crate) fn start_own(
         workspace: &Workspace,
         journal: &Journal,

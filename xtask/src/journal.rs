@@ -11,9 +11,9 @@ use nix::unistd::Pid;
 use crate::console::say;
 use crate::{child, docker, folder};
 
-/// An append-only file of lines: `owner PID START`, then `process PID START NAME`,
-/// `directory PATH`, `engine SOCKET` (one of ours), `image SOCKET NAME` and
-/// `containers SOCKET LABEL`.
+/// An append-only file of lines: `owner PID START`, then
+/// `process PID START NAME`, `directory PATH`, `engine SOCKET` (one of ours),
+/// `image SOCKET NAME` and `containers SOCKET LABEL`.
 pub(crate) struct Journal {
     path: PathBuf,
 }

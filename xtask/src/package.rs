@@ -1,5 +1,4 @@
-//! What the distribution provides and the verbs need: found, or installed from
-//! the distribution.
+//! What the distribution provides and the verbs need: found, or installed from the distribution.
 
 use std::process::Command;
 

@@ -71,8 +71,7 @@ impl Workspace {
     }
 }
 
-/// Runs a command to its end; anything but success is an error that repeats
-/// the command line.
+/// Runs a command to its end; anything but success is an error that repeats the command line.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let line = command_line(command);
     let status = command

@@ -39,7 +39,8 @@ fn steps(workspace: &Workspace, checks_only: bool) -> Vec<(&'static str, Command
         ("House rules", with(workspace.cargo("xtask"), "tidy")),
         ("Crate graph", with(workspace.cargo("xtask"), "graph")),
         ("Lints", with(workspace.cargo("clippy"), clippy)),
-        // Running them takes cargo-fuzz and minutes; that they are still what the code is, does not.
+        // Running them takes cargo-fuzz and minutes; that they are still what the code is, does
+        // not.
         ("Fuzz targets", fuzz_targets(workspace)),
     ];
     if on_path("cargo-deny") {

@@ -26,8 +26,7 @@ use self::device::EdgeDevice;
 use self::operator::Operator;
 use self::server::Server;
 
-/// The edge devices: the first by an individual enrollment, the others by the
-/// group.
+/// The edge devices: the first by an individual enrollment, the others by the group.
 const EDGE_DEVICES: [&str; 3] = ["edge-001", "edge-002", "edge-003"];
 const INDIVIDUAL: &str = "edge-001";
 const GROUP: &str = "factory";

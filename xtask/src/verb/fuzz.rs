@@ -1,5 +1,5 @@
-//! Runs each fuzz target for a while, from the committed seeds and from what earlier runs on this machine found.
-//! Needs `cargo-fuzz`, which the ordinary checks do not.
+//! Runs each fuzz target for a while, from the committed seeds and from what earlier runs on this
+//! machine found. Needs `cargo-fuzz`, which the ordinary checks do not.
 
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -88,8 +88,9 @@ fn run_side_by_side(
     Ok(failed)
 }
 
-/// What cargo-fuzz is run with. The instrumentation needs features that stable compilers keep behind a switch; nightly
-/// adds the address sanitizer, which finds little in code without `unsafe`.
+/// What cargo-fuzz is run with. The instrumentation needs features that stable
+/// compilers keep behind a switch; nightly adds the address sanitizer, which finds
+/// little in code without `unsafe`.
 enum Toolchain {
     Nightly,
     Pinned,

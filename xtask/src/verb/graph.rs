@@ -1,4 +1,4 @@
-//! The crate graph: who may depend on whom, and the committed picture of it.
+//! The crate graph: which crate may depend on which, and the committed picture of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -165,7 +165,10 @@ fn external_rules(tree: &str) -> Vec<String> {
         .iter()
         .filter(|(name, _)| linked.iter().any(|(linked, _)| linked == name))
         .map(|(name, why)| {
-            format!("Cargo.lock:1: `{name}` is linked, but {why}; find who wants it with `cargo tree -i {name}`")
+            format!(
+                "Cargo.lock:1: `{name}` is linked, but {why}; \
+                 find its user with `cargo tree -i {name}`"
+            )
         })
         .collect();
     let rustls: Vec<&str> = linked

@@ -1,6 +1,5 @@
-//! Executes the guides: the `sh` blocks of a guide, in order, in one shell, as
-//! a reader would type them into one terminal. Blocks in other languages are
-//! shown, not run.
+//! Executes the guides: the `sh` blocks of a guide, in order, in one shell, as a reader would type
+//! them into one terminal. Blocks in other languages are shown, not run.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,5 +1,4 @@
-//! `--exit`: the demo's claims, each looked up again from outside and printed
-//! as one line.
+//! `--exit`: the demo's claims, each looked up again from outside and printed as one line.
 
 use std::time::Duration;
 

@@ -10,8 +10,7 @@ use serde_json::Value as Json;
 use crate::console::say;
 use crate::workspace::{Workspace, capture, run};
 
-/// Runs `muster` in the demo's folder, where the server's data folder is called
-/// [`DATA_DIR`].
+/// Runs `muster` in the demo's folder, where the server's data folder is called [`DATA_DIR`].
 pub(crate) struct Operator {
     program: PathBuf,
     folder: PathBuf,

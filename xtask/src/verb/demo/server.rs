@@ -1,5 +1,4 @@
-//! The demo's `muster serve`: on Azure's ports where it may, on free ones where
-//! it may not.
+//! The demo's `muster serve`: on Azure's ports where it may, on free ones where it may not.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
-//! What the operator sees at the end: registration states, twins, modules,
-//! timings.
+//! What the operator sees at the end: registration states, twins, modules, timings.
 
 use crate::console::{heading, say, spell};
 

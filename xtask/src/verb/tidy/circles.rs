@@ -1,5 +1,5 @@
-//! No circle of imports between the files of a service: what is built first does not know what is
-//! built on it.
+//! No circle of imports between the files of a service: what is built first does not know what
+//! is built on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

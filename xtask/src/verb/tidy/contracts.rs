@@ -1,5 +1,4 @@
-//! What people script against is a committed file: the help of every command
-//! of every program.
+//! What people script against is a committed file: the help of every command of every program.
 
 use std::fmt::Write as _;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Every fuzz target's file is listed in `fuzz/Cargo.toml`, and the reverse; each has committed seeds.
+//! Every fuzz target's file is listed in `fuzz/Cargo.toml`, and the reverse;
+//! each has committed seeds.
 
 use anyhow::Context as _;
 

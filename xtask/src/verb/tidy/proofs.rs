@@ -1,5 +1,5 @@
-//! A check returns what it proved. One that returns nothing can be skipped
-//! without anybody noticing.
+//! A check returns what it proved. One that returns nothing can be
+//! skipped without anybody noticing.
 
 use super::Findings;
 use super::size::begins_function;

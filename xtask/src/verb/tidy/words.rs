@@ -4,8 +4,7 @@
 use super::Findings;
 use super::source::Source;
 
-/// Refused in every text: as a word, and as a part of an identifier (`is_elsewhere`,
-/// `ErrandKind`).
+/// Refused in every text: as a word, and as a part of an identifier (`is_elsewhere`, `ErrandKind`).
 const WORDS: &[(&str, &str)] = &[
     ("underway", "pending"),
     ("errand", "remote task"),
@@ -106,8 +105,8 @@ fn report(path: &str, number: usize, word: &str, instead: &str, findings: &mut F
     findings.fault(path, number + 1, "word", advice);
 }
 
-/// What was written once and is not rewritten: migrations, the history of changes, licences, recorded
-/// answers of others; and this list.
+/// What was written once and is not rewritten: migrations, the history of changes, licences,
+/// recorded answers of others; and this list.
 fn is_history(path: &str) -> bool {
     path.contains("/migrations/")
         || path.contains("/fixtures/")
