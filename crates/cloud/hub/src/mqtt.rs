@@ -254,7 +254,9 @@ async fn expired(hub: &Hub, until: Option<Timestamp>) {
 }
 
 impl Application for HubSession {
-    const MAX_PACKET: usize = MAX_PACKET;
+    fn max_packet(&self) -> usize {
+        MAX_PACKET
+    }
 
     fn is_proven(&self) -> bool {
         true

@@ -1,23 +1,11 @@
 //! `muster serve`: opens the registry, puts the services behind the ports, runs, drains.
 
-mod accept;
-mod backlog;
-mod bind;
-mod body;
-mod budget;
 mod certificate;
 pub mod config;
-mod front;
 mod health;
-mod health_port;
-mod https;
-mod mqtt_door;
+mod listen;
 mod outbound;
-mod own_certificate;
-mod shutdown;
-mod stall;
-mod tls;
-mod websocket;
+mod router;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -33,16 +21,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use transport::accept::{self, Addresses, Metered, Port, Strangers};
+use transport::budget::Budget;
+use transport::tls::{self, CurrentCertificate};
+use transport::{health_port, https, listen_queue, mqtt_connection};
 
 use crate::logging::Written;
 use crate::{clock, local};
-use accept::{Addresses, Metered, Port, Strangers};
-use budget::Budget;
 use config::ServeConfig;
-use front::Front;
 use health::Metrics;
+use listen::listen;
 use outbound::{Guard, OutboundClient};
-use tls::CurrentCertificate;
+use router::Router;
 
 /// Name of the hub that an empty data directory gets.
 const FIRST_HUB: &str = "hub";
@@ -51,13 +41,13 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
-    let https = bind::bind(config.https, "--https-port")?;
-    let mqtts = bind::bind(config.mqtts, "--mqtts-port")?;
+    let https = listen(config.https, "--https-port")?;
+    let mqtts = listen(config.mqtts, "--mqtts-port")?;
     let health_port = match config.metrics_listen {
-        Some(address) => Some(bind::bind(address, "--metrics-listen")?),
+        Some(address) => Some(listen(address, "--metrics-listen")?),
         None => None,
     };
-    let host = config.hub_host(bind::port(&https)?)?;
+    let host = config.hub_host(listen::port(&https)?)?;
     let recorder = health::record_metrics()?;
     let registry = open_registry(&config, &host).await?;
     tell_of_renaming(&registry);
@@ -82,12 +72,12 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
             limits: config.limits.clone(),
         },
     );
-    tasks.spawn(backlog::watch(stopping.clone()));
+    tasks.spawn(listen_queue::watch(stopping.clone()));
     tasks.spawn(written.tell_what_is_left_out(stopping.clone()));
     let health = |shown| health::router(registry.clone(), dps.clone(), recorder.clone(), shown);
     if let Some(listener) = health_port {
-        let router = health(Metrics::Shown);
-        tasks.spawn(health_port::run(listener, router, stopping.clone()));
+        let health = health(Metrics::Shown);
+        tasks.spawn(health_port::run(listener, health, stopping.clone()));
     }
     let health = health(match config.metrics_on_https_port {
         true => Metrics::Shown,
@@ -95,14 +85,14 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
     });
     let (pending, pending_stopping) = (dps.clone(), stopping.clone());
     tasks.spawn(async move { pending.run(pending_stopping).await });
-    let front = Front::new(dps, hub.clone(), health);
+    let router = Router::new(dps, hub.clone(), health);
     let engine = hub.clone();
     let engine_stopping = stopping.clone();
     tasks.spawn(async move { engine.run(engine_stopping).await });
     let endpoints = endpoints(&config, &https, &mqtts)?;
     open_ports(
         &config,
-        front,
+        router,
         certificate.current,
         (https, mqtts),
         &mut tasks,
@@ -164,13 +154,13 @@ async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<R
 
 fn open_ports(
     config: &ServeConfig,
-    front: Front,
+    router: Router,
     certificate: Arc<CurrentCertificate>,
     (https, mqtts): (TcpListener, TcpListener),
     tasks: &mut JoinSet<()>,
     stopping: &watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let acceptor = TlsAcceptor::from(tls::server_config(certificate)?);
+    let acceptor = TlsAcceptor::from(tls::server_config(certificate).context("TLS")?);
     let budget = Budget::of_this_process(config.connections);
     let strangers = Strangers::new(budget.room);
     let addresses = Addresses::new(config.connections_per_address);
@@ -184,7 +174,7 @@ fn open_ports(
         addresses: addresses.clone(),
         waiting: budget.waiting,
     };
-    let (for_https, for_mqtts) = (front.clone(), front);
+    let (for_https, for_mqtts) = (router.clone(), router);
     let (stop_https, stop_mqtts) = (stopping.clone(), stopping.clone());
     tasks.spawn(accept::run(
         port("https", https),
@@ -196,7 +186,7 @@ fn open_ports(
         stopping.clone(),
         move |stream, peer| {
             let stream = Metered::new(stream, peer.visit.clone());
-            mqtt_door::serve(stream, peer, for_mqtts.clone(), stop_mqtts.clone())
+            mqtt_connection::serve(stream, peer, for_mqtts.clone(), stop_mqtts.clone())
         },
     ));
     Ok(())
@@ -209,8 +199,8 @@ fn endpoints(
 ) -> anyhow::Result<local::Endpoints> {
     let url = |scheme: &str, port: u16| format!("{scheme}://{}:{port}", config.hostname);
     Ok(local::Endpoints {
-        https: Some(url("https", bind::port(https)?)),
-        mqtts: Some(url("mqtts", bind::port(mqtts)?)),
+        https: Some(url("https", listen::port(https)?)),
+        mqtts: Some(url("mqtts", listen::port(mqtts)?)),
         amqps: None,
     })
 }

@@ -80,7 +80,7 @@ impl ConnectRefused {
 /// The loop that owns the socket calls these one at a time. It drops a pending [`next`](Self::next) whenever a packet comes in.
 pub trait Application: Send {
     /// Most bytes of a packet that the client may send.
-    const MAX_PACKET: usize;
+    fn max_packet(&self) -> usize;
 
     /// Whether the client has proved who it is. Until then it has no claim to the server's memory and time.
     fn is_proven(&self) -> bool;

@@ -199,7 +199,9 @@ impl Answer {
 }
 
 impl Application for DpsSession {
-    const MAX_PACKET: usize = MAX_PACKET;
+    fn max_packet(&self) -> usize {
+        MAX_PACKET
+    }
 
     fn is_proven(&self) -> bool {
         self.proven

@@ -13,13 +13,14 @@ use anyhow::Context;
 use ca::{ServerCredential, ServerKind};
 use pki::Certificate;
 use registry::{Change, Registry, Watcher};
+use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use transport::shutdown;
+use transport::tls::certificate_files::OwnCertificates;
+use transport::tls::{Certificates, CurrentCertificate, certified_key};
 
 use super::config::ServeConfig;
-use super::own_certificate::OwnCertificates;
-use super::shutdown;
-use super::tls::{Certificates, CurrentCertificate, made_key};
 use crate::clock;
 
 /// How often the server looks at the age of its own certificate.
@@ -220,4 +221,11 @@ impl Keeper {
         self.current.replace(self.made.certificates()?);
         Ok(())
     }
+}
+
+/// What the server made itself, as TLS needs it.
+fn made_key(credential: &ServerCredential) -> anyhow::Result<Arc<CertifiedKey>> {
+    let key = certified_key(credential.chain_der(), credential.key_der());
+    key.map(Arc::new)
+        .context("the server's certificate and key")
 }

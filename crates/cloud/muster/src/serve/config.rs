@@ -9,12 +9,12 @@ use hub::Pace;
 use ids::{HubHost, Network};
 use registry::Retention;
 use serde::Deserialize;
+use transport::budget::Wanted;
+use transport::tls::certificate_files::OwnCertificate;
 
 mod limits;
 mod retention;
 
-use super::budget::Wanted;
-use super::own_certificate::OwnCertificate;
 use limits::LimitsTable;
 use retention::{AuditTable, RefusalsTable, TelemetryTable};
 

@@ -130,7 +130,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::serve::mqtt_door::tests::services;
+    use crate::serve::router::tests::services;
 
     async fn status(router: &Router, path: &str) -> StatusCode {
         let request = Request::get(path).body(Body::empty()).unwrap();

@@ -5,8 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use dps::AdmissionLimits;
 use serde::Deserialize;
-
-use crate::serve::budget::Wanted;
+use transport::budget::Wanted;
 
 /// Every key is optional; unknown keys are errors, and so is 0 where it would shut everybody out.
 #[derive(Debug, Clone, Default, Deserialize)]

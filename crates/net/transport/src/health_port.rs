@@ -14,8 +14,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::shutdown;
-use super::stall::MustRead;
+use crate::shutdown;
+use crate::write_timeout::MustRead;
 
 /// Connections at once; more wait in the listen queue.
 const CONNECTIONS: usize = 64;

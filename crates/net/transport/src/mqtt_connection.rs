@@ -7,21 +7,18 @@ use std::future::pending;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use dps::ClientAddress;
 use futures_util::FutureExt;
 use mqtt::{
-    Application, Close, ConnAck, Connect, ConnectRefused, ConnectReturnCode, DecodeError, Delivery,
-    Ending, Millis, Outgoing, Overdue, Packet, QoS, ServerEvent, ServerSession, SubAck, decode,
-    encode,
+    Application, Close, ConnAck, Connect, ConnectReturnCode, DecodeError, Delivery, Ending, Millis,
+    Outgoing, Overdue, Packet, QoS, ServerEvent, ServerSession, SubAck, decode, encode,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wire::device_api::username::Username;
 
-use super::accept::{Peer, TooMuch, Visit};
-use super::front::Front;
-use super::shutdown;
+use crate::accept::{Peer, TooMuch, Visit};
+use crate::service::DeviceService;
+use crate::shutdown;
 
 /// CONNECT with the longest user name and password, and a will.
 const MAX_FIRST_PACKET: usize = 20 * 1024;
@@ -43,14 +40,15 @@ const FRAMING: usize = 48 * 1024;
 const READ: usize = 8 * 1024;
 
 /// Serves one connection until either side ends it.
-pub async fn serve<S>(stream: S, peer: Peer, front: Front, stopping: watch::Receiver<bool>)
+pub async fn serve<S, A>(stream: S, peer: Peer, services: A, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
+    A: DeviceService,
 {
     let address = peer.address;
     let mut wire = Wire::new(stream, peer.visit.clone());
     let _counted = Counted::new();
-    if let Err(close) = converse(&mut wire, peer, &front, stopping).await {
+    if let Err(close) = converse(&mut wire, peer, &services, stopping).await {
         // Who has said nothing was only looking whether somebody listens.
         if wire.silent {
             tracing::debug!(client.address = %address, reason.code = close.code, "an MQTT connection ended: {close}");
@@ -79,14 +77,15 @@ impl Drop for Counted {
 
 /// # Errors
 /// When the connection ended before a session began.
-async fn converse<S>(
+async fn converse<S, A>(
     wire: &mut Wire<S>,
     peer: Peer,
-    front: &Front,
+    services: &A,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
+    A: DeviceService,
 {
     let first = tokio::select! {
         first = tokio::time::timeout(CONNECT_DEADLINE, wire.read_packet()) => first,
@@ -104,39 +103,14 @@ where
             return Err(Close::new("protocol", reason));
         }
     };
-    let refused = match Username::parse(connect.username.as_deref().unwrap_or_default()) {
-        Ok(Username::Provisioning(_)) => match front.dps.mqtt(&connect, peer.chain) {
-            Ok(session) => {
-                let session = session.coming_from(ClientAddress(peer.address));
-                return accept(wire, connect, session, stopping).await;
-            }
-            Err(refused) => refused,
-        },
-        Ok(Username::Hub(_)) => match wire.visit.reserve() {
-            Some(place) => match front
-                .hub
-                .mqtt(&connect, peer.chain.presented().cloned())
-                .await
-            {
-                Ok(session) => {
-                    wire.visit.prove(place);
-                    return accept(wire, connect, session, stopping).await;
-                }
-                Err(refused) => refused,
-            },
-            None => ConnectRefused::new(
-                ConnectReturnCode::ServerUnavailable,
-                "the server holds as many connections as it may; see max_connections",
-            ),
-        },
-        Err(error) => ConnectRefused::new(
-            ConnectReturnCode::BadUserNameOrPassword,
-            with_causes(&error),
-        ),
+    let address = peer.address;
+    let refused = match services.connect(&connect, peer).await {
+        Ok(session) => return accept(wire, connect, session, stopping).await,
+        Err(refused) => refused,
     };
     tracing::info!(
         client.id = %connect.client_id,
-        client.address = %peer.address,
+        client.address = %address,
         reason.code = refused.code.code(),
         "the MQTT connection of {:?} was refused: {}",
         connect.client_id,
@@ -147,12 +121,6 @@ where
 
 fn server_stops() -> Close {
     Close::new("server_stopping", "the server is stopping")
-}
-
-/// An error with its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
@@ -182,7 +150,7 @@ where
         code: ConnectReturnCode::Accepted,
     }))?;
     let mut session = ServerSession::new(&connect, wire.now());
-    wire.accept_packets_of(A::MAX_PACKET);
+    wire.accept_packets_of(application.max_packet());
     let how = match talk(wire, &mut session, &mut application, stopping).await {
         Ok(Goodbye::ByClient) => Ending::Disconnect,
         Ok(Goodbye::ByServer) => Ending::Closed(server_stops()),

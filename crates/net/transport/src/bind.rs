@@ -3,7 +3,6 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
-use anyhow::{Context, anyhow};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// Connections that the kernel completes before they are accepted; it cuts this down to its own `net.core.somaxconn`. A fleet
@@ -21,21 +20,53 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Binds `address`, which the flag `flag` set.
-pub fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    listen(address).map_err(|error| {
-        let why = match error.kind() {
-            ErrorKind::PermissionDenied => format!(
-                "ports below 1024 need a right: run as root, or `setcap cap_net_bind_service+ep` on this program, or give {flag} another port"
-            ),
-            ErrorKind::AddrInUse => {
-                let holder = holder(address).map_or_else(String::new, |who| format!(" by {who}"));
-                format!("it is in use{holder}; stop that program, give {flag} another port, or --listen another address")
-            }
-            ErrorKind::AddrNotAvailable => "this machine has no such address; see --listen".to_owned(),
-            _ => format!("see {flag} and --listen"),
+/// A socket that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// What is in the way.
+    pub obstacle: Obstacle,
+    /// From the system.
+    pub source: io::Error,
+}
+
+/// What keeps a program from listening on an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Ports below 1024 need a privilege.
+    Privilege,
+    /// Another socket listens there.
+    InUse {
+        /// Its program and process id, as far as they can be seen.
+        holder: Option<String>,
+    },
+    /// The machine does not have the address.
+    NoSuchAddress,
+    /// Anything else; the system's error says what.
+    Other,
+}
+
+/// Listens on `address`. Port 0 lets the system choose.
+///
+/// # Errors
+/// When the system does not allow it, with what is in the way.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    listen(address).map_err(|source| {
+        let obstacle = match source.kind() {
+            ErrorKind::PermissionDenied => Obstacle::Privilege,
+            ErrorKind::AddrInUse => Obstacle::InUse {
+                holder: holder(address),
+            },
+            ErrorKind::AddrNotAvailable => Obstacle::NoSuchAddress,
+            _ => Obstacle::Other,
         };
-        anyhow!(error).context(format!("cannot listen on {address}: {why}"))
+        BindError {
+            address,
+            obstacle,
+            source,
+        }
     })
 }
 
@@ -101,11 +132,11 @@ fn local_address(words: &str) -> Option<IpAddr> {
 }
 
 /// The port that a bound listener really has; differs from the one asked for when that was 0.
-pub fn port(listener: &TcpListener) -> anyhow::Result<u16> {
-    Ok(listener
-        .local_addr()
-        .context("the listener has no address")?
-        .port())
+///
+/// # Errors
+/// When the system does not tell.
+pub fn port(listener: &TcpListener) -> io::Result<u16> {
+    Ok(listener.local_addr()?.port())
 }
 
 #[cfg(test)]
@@ -115,21 +146,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_taken_port_names_its_holder_and_the_flag() {
-        let first = bind(([127, 0, 0, 1], 0).into(), "--https-port").unwrap();
-        let taken = first.local_addr().unwrap();
-        let error = format!("{:#}", bind(taken, "--https-port").unwrap_err());
+    async fn a_taken_port_names_its_holder() {
+        let first = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let error = bind(first.local_addr().unwrap()).unwrap_err();
+        let Obstacle::InUse { holder } = error.obstacle else {
+            panic!("{error:?}");
+        };
         let pid = format!("pid {}", std::process::id());
-        assert!(
-            error.contains("--https-port") && error.contains(&pid),
-            "{error}"
-        );
+        assert!(holder.as_ref().is_some_and(|holder| holder.contains(&pid)));
     }
 
     /// H17: a fleet after a restart connects at once, before this process has come to accept anybody.
     #[tokio::test]
     async fn a_thousand_connections_wait_to_be_accepted() {
-        let listener = bind(([127, 0, 0, 1], 0).into(), "--https-port").unwrap();
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let mut waiting = Vec::new();
         for number in 0..1000 {

@@ -16,7 +16,7 @@ use metrics::{Gauge, counter, gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::addresses::network;
+use super::address_limit::network;
 
 /// Who has proved nothing for so long lingers, and counts against what its address may keep.
 const LINGERS: Duration = Duration::from_secs(5);

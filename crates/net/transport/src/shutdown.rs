@@ -1,3 +1,5 @@
+//! The signal that the program stops: a watch channel that turns true once.
+
 use tokio::sync::watch;
 
 /// Returns once the server is told to stop. Cancel-safe.

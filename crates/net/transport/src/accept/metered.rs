@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::strangers::Visit;
+use super::unproven::Visit;
 
 /// Bytes that a client may send before it is answered: a ClientHello has one or two KiB.
 const MAX_HELLO: usize = 16 * 1024;

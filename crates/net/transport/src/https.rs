@@ -1,25 +1,22 @@
 //! The HTTPS port: HTTP/1.1 over TLS, the client's chain beside every request, WebSocket upgrades to MQTT.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONNECTION, EXPECT};
 use axum::http::{HeaderValue, Request, Response, StatusCode};
-use dps::ClientAddress;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use registry::OnProof;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
-use super::accept::{Metered, Peer};
-use super::body::Whole;
-use super::front::Front;
-use super::stall::MustRead;
-use super::{body, health, shutdown, websocket};
+use crate::accept::{Metered, Peer};
+use crate::body::Whole;
+use crate::service::{DeviceService, HttpService};
+use crate::write_timeout::MustRead;
+use crate::{body, shutdown, websocket};
 
 /// Time for a request's headers to arrive; also how long an idle kept-alive connection stays.
 const HEADER_DEADLINE: Duration = Duration::from_secs(75);
@@ -33,36 +30,38 @@ const QUIET: Duration = Duration::from_secs(1);
 const MAX_BUFFER: usize = 32 * 1024;
 
 /// Serves one connection until its client or `stopping` ends it, also after it has become a WebSocket.
-pub async fn serve<S>(stream: S, peer: Peer, front: Front, stopping: watch::Receiver<bool>)
+pub async fn serve<S, A>(stream: S, peer: Peer, services: A, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    A: DeviceService + HttpService,
 {
     let stream = Metered::new(stream, peer.visit.clone());
     let stream = MustRead::within(WRITE_STALL, stream);
     let (switch, mut switched) = mpsc::channel(1);
-    requests(stream, &peer, &front, stopping.clone(), switch).await;
+    requests(stream, &peer, &services, stopping.clone(), switch).await;
     if let Some(upgrading) = switched.recv().await {
-        websocket::serve(upgrading, peer, front, stopping).await;
+        websocket::serve(upgrading, peer, services, stopping).await;
     }
 }
 
 /// Answers requests until the connection ends or has been switched to another protocol, which is told to `switch`.
-async fn requests<S>(
+async fn requests<S, A>(
     stream: S,
     peer: &Peer,
-    front: &Front,
+    services: &A,
     mut stopping: watch::Receiver<bool>,
     switch: mpsc::Sender<OnUpgrade>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    A: HttpService,
 {
     let whole = Whole::shared(peer.visit.busy());
     let owed = whole.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (front, peer, switch) = (front.clone(), peer.clone(), switch.clone());
+        let (services, peer, switch) = (services.clone(), peer.clone(), switch.clone());
         let whole = whole.clone();
         async move {
-            let response = answer(request, peer, front, &switch, &whole).await;
+            let response = answer(request, peer, services, &switch, &whole).await;
             whole.set(false);
             Ok::<_, Infallible>(response)
         }
@@ -103,10 +102,10 @@ async fn nothing_owed(owed: &Whole) {
     }
 }
 
-async fn answer(
+async fn answer<A: HttpService>(
     mut request: Request<Incoming>,
     peer: Peer,
-    front: Front,
+    services: A,
     switch: &mpsc::Sender<OnUpgrade>,
     whole: &Whole,
 ) -> Response<Body> {
@@ -121,22 +120,17 @@ async fn answer(
     let (parts, incoming) = request.into_parts();
     let on_demand = parts.headers.contains_key(EXPECT);
     let (body, unread) = body::timely(incoming, BODY_DEADLINE, whole, on_demand);
-    let mut request = Request::from_parts(parts, body);
-    request.extensions_mut().insert(peer.chain);
-    request.extensions_mut().insert(ClientAddress(peer.address));
+    let request = Request::from_parts(parts, body);
+    let proves = services.needs_proof(request.uri().path());
     let visit = peer.visit.clone();
-    let on_proof = OnProof(Arc::new(move || visit.prove_if_there_is_room()));
-    request.extensions_mut().insert(on_proof);
-    // Where nothing has to be proved, nothing is by an answer.
-    let proves = !health::serves(request.uri().path());
-    let mut response = front.answer(request).await;
+    let mut response = services.answer(request, peer).await;
     if proves && response.status().is_success() {
-        peer.visit.prove_if_there_is_room();
-        peer.visit.was_useful();
+        visit.prove_if_there_is_room();
+        visit.was_useful();
     }
     // What is thrown away is held by nobody.
-    unread.discard(|| peer.visit.taken_but(0)).await;
-    peer.visit.taken_but(0);
+    unread.discard(|| visit.taken_but(0)).await;
+    visit.taken_but(0);
     // The rest of the body may be on its way, and would be taken for the next request.
     if matches!(
         response.status(),

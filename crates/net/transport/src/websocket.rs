@@ -30,9 +30,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::accept::Peer;
-use super::front::Front;
-use super::mqtt_door;
+use crate::accept::Peer;
+use crate::mqtt_connection;
+use crate::service::DeviceService;
 
 const SUBPROTOCOL: &str = "mqtt";
 /// The only one (RFC 6455, 4.1).
@@ -181,10 +181,10 @@ fn accept_key<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
 }
 
 /// Runs the MQTT session of a connection whose handshake was answered with 101, until either side ends it.
-pub async fn serve(
+pub async fn serve<A: DeviceService>(
     upgrading: OnUpgrade,
     peer: Peer,
-    front: Front,
+    services: A,
     stopping: watch::Receiver<bool>,
 ) {
     let io = match upgrading.await {
@@ -199,7 +199,7 @@ pub async fn serve(
         .max_frame_size(Some(MAX_FRAME));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
     let (session_end, socket_end) = tokio::io::duplex(PIPE);
-    let session = mqtt_door::serve(session_end, peer, front, stopping);
+    let session = mqtt_connection::serve(session_end, peer, services, stopping);
     // Whichever ends first ends the other by closing its half of the pipe.
     tokio::join!(session, carry(socket, socket_end));
 }

@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, counter, gauge};
+use mqtt::{ConnectRefused, ConnectReturnCode};
 use pki::{PeerChain, SeenIssuers};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -18,20 +19,20 @@ use tokio::task::{JoinSet, yield_now};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{shutdown, tls};
+use crate::{shutdown, tls};
 
-mod addresses;
-mod lobby;
+mod address_limit;
+mod handshake_queue;
 mod metered;
-mod strangers;
+mod unproven;
 
-pub use addresses::Addresses;
+pub use address_limit::Addresses;
 pub use metered::{Greeting, Metered};
-pub use strangers::{Room, Strangers, TooMuch, Visit};
+pub use unproven::{Room, Strangers, TooMuch, Visit};
 
-use addresses::Seat;
-use lobby::Lobby;
-use strangers::Stay;
+use address_limit::Seat;
+use handshake_queue::Lobby;
+use unproven::Stay;
 
 /// What a connection is once its handshake is done.
 pub type Connection = TlsStream<Greeting<TcpStream>>;
@@ -52,11 +53,34 @@ pub struct Peer {
     pub visit: Visit,
 }
 
+impl Peer {
+    /// Runs `proof`, which proves the client when it succeeds. A place among the proven connections is held ready meanwhile.
+    ///
+    /// # Errors
+    /// What `proof` says, or that there is no place.
+    pub async fn prove_with<T>(
+        &self,
+        proof: impl Future<Output = Result<T, ConnectRefused>>,
+    ) -> Result<T, ConnectRefused> {
+        let Some(place) = self.visit.reserve() else {
+            return Err(ConnectRefused::new(
+                ConnectReturnCode::ServerUnavailable,
+                "the server holds as many connections as it may; see max_connections",
+            ));
+        };
+        let proven = proof.await?;
+        self.visit.prove(place);
+        Ok(proven)
+    }
+}
+
 /// One listening port.
 pub struct Port {
     /// Names the port in logs and metrics.
     pub name: &'static str,
+    /// Bound, and not accepted from by anything else.
     pub listener: TcpListener,
+    /// Made with [`tls::server_config`].
     pub acceptor: TlsAcceptor,
     /// Issuers whose certificates were read before.
     pub seen: Arc<SeenIssuers>,

@@ -13,13 +13,12 @@ use rustls::{
 use pki::Certificate;
 
 use super::*;
-use crate::clock;
-use crate::serve::own_certificate::{OwnCertificate, OwnCertificates};
+use certificate_files::{OwnCertificate, OwnCertificates};
 
-/// A folder with a server's CA, in which OpenSSL works.
+/// A folder with a server certificate, in which OpenSSL works.
 struct Workshop {
     dir: tempfile::TempDir,
-    authority: ca::ServerAuthority,
+    server: Arc<CertifiedKey>,
 }
 
 /// A certificate and a key that a client shows; they need not belong together.
@@ -33,21 +32,12 @@ struct Shown {
 impl Workshop {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let authority = ca::ServerAuthority::open_or_create(dir.path(), clock::now()).unwrap();
-        Self { dir, authority }
+        let server = server_key(dir.path(), "ec -pkeyopt ec_paramgen_curve:P-256");
+        Self { dir, server }
     }
 
     fn openssl(&self, arguments: &str) {
-        let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(self.dir.path())
-            .output()
-            .expect("these tests need the openssl command; on Debian: apt-get install openssl");
-        assert!(
-            output.status.success(),
-            "openssl {arguments}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        openssl(self.dir.path(), arguments);
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -88,14 +78,9 @@ impl Workshop {
     }
 
     fn server(&self) -> Arc<ServerConfig> {
-        let names = ["localhost"];
-        let credential = self
-            .authority
-            .ensure_server_certificate(&names, clock::now())
-            .unwrap();
         let certificates = Certificates {
             own: Vec::new(),
-            ec: made_key(&credential).unwrap(),
+            ec: self.server.clone(),
             rsa: None,
             hostname: "localhost".to_owned(),
         };
@@ -108,9 +93,7 @@ impl Workshop {
         version: &'static SupportedProtocolVersion,
     ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(self.authority.certificate().der().to_vec().into())
-            .unwrap();
+        roots.add(self.server.cert[0].clone()).unwrap();
         let leaf = shown.certificate.der().to_vec();
         let chain = std::iter::once(leaf).chain(shown.more);
         let chain = chain.map(CertificateDer::from).collect();
@@ -124,6 +107,36 @@ impl Workshop {
             .with_client_cert_resolver(Arc::new(identity));
         Arc::new(client)
     }
+}
+
+fn openssl(dir: &Path, arguments: &str) {
+    let output = Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(dir)
+        .output()
+        .expect("these tests need the openssl command; on Debian: apt-get install openssl");
+    assert!(
+        output.status.success(),
+        "openssl {arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A certificate for `localhost`, which its clients have to trust itself.
+fn server_key(dir: &Path, algorithm: &str) -> Arc<CertifiedKey> {
+    openssl(
+        dir,
+        &format!(
+            "req -x509 -newkey {algorithm} -nodes -keyout server.key -out server.pem \
+             -subj /CN=server -days 2 -addext subjectAltName=DNS:localhost \
+             -addext basicConstraints=critical,CA:FALSE"
+        ),
+    );
+    let certificate = std::fs::read(dir.join("server.pem")).unwrap();
+    let certificate = Certificate::parse_one(&certificate).unwrap();
+    let chain = vec![certificate.der().to_vec()];
+    let key = certified_key(chain, read_key(&dir.join("server.key")).pkcs8_der());
+    Arc::new(key.unwrap())
 }
 
 /// Shakes hands.
@@ -256,14 +269,8 @@ fn a_certificate_is_chosen_by_host_and_by_what_the_client_verifies() {
     ];
     const RSA: &[SignatureScheme] = &[SignatureScheme::RSA_PKCS1_SHA256];
     let workshop = Workshop::new();
-    let dir = workshop.dir.path();
-    let rsa = ca::ServerAuthority::open_or_create_of(ca::ServerKind::Rsa, dir, clock::now());
-    let made = |authority: &ca::ServerAuthority| {
-        let names = ["hub.test", "127.0.0.1"];
-        let credential = authority.ensure_server_certificate(&names, clock::now());
-        made_key(&credential.unwrap()).unwrap()
-    };
-    let (ec, rsa) = (made(&workshop.authority), made(&rsa.unwrap()));
+    let ec = workshop.server.clone();
+    let rsa = server_key(workshop.dir.path(), "rsa:2048");
     let own = |name: &str, algorithm: &str| {
         workshop.openssl(&format!(
             "req -x509 -newkey {algorithm} -nodes -keyout {name}.key -out {name}.pem -subj /CN=x -days 2 -addext subjectAltName=DNS:{name}.test,DNS:*.{name}.test"
@@ -344,7 +351,7 @@ fn own_certificates_are_read_again_when_they_change() {
     assert_eq!(own.trust().next().unwrap().der(), shown(&own).as_ref());
 
     std::fs::remove_file(workshop.path("own.key")).unwrap();
-    let error = format!("{:#}", OwnCertificates::load(&files).unwrap_err());
+    let error = OwnCertificates::load(&files).unwrap_err().to_string();
     assert!(error.contains("own.key"), "{error}");
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{bind, shutdown};
+use crate::{bind, shutdown};
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::accept::Room;
+use crate::accept::Room;
 
 /// Descriptors for the storage, the log of events, calls to others and what else is open.
 const OTHER_FILES: usize = 256;
@@ -25,6 +25,7 @@ pub struct Wanted {
 /// What there is room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
+    /// Connections by whether their clients have proved themselves.
     pub room: Room,
     /// Connections that wait for their handshake, on each of two ports.
     pub waiting: usize,

@@ -6,8 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use pki::{Certificate, PrivateKey};
+use pki::{Certificate, KeyError, KeyMismatch, PemError, PrivateKey};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
@@ -15,7 +14,8 @@ use rustls::sign::CertifiedKey;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::tls::certified_key;
+use super::certified_key;
+use crate::causes::with_causes;
 
 /// A chain of ten RSA 4096 certificates with their text forms is shorter.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -36,6 +36,7 @@ pub struct OwnCertificate {
 #[derive(Debug, Clone)]
 pub struct OwnKey {
     leaf: CertificateDer<'static>,
+    /// The chain with its key.
     pub key: Arc<CertifiedKey>,
 }
 
@@ -65,6 +66,67 @@ struct Loaded {
     certificate: Certificate,
 }
 
+/// Why the files of a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateFileError {
+    /// A file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// From the system.
+        source: std::io::Error,
+    },
+    /// The key file holds no key that can be used.
+    #[error("the key {}", .path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A certificate file cannot be parsed.
+    #[error("the certificate {}", .path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PemError,
+    },
+    /// A certificate file is empty.
+    #[error("{} holds no certificate", .path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key is not that of the certificate.
+    #[error("{} and {}", .certificate.display(), .key.display())]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// How they differ.
+        source: KeyMismatch,
+    },
+    /// TLS cannot use the key with the certificate.
+    #[error("{} and {}", .certificate.display(), .key.display())]
+    Tls {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// From the TLS library.
+        source: rustls::Error,
+    },
+    /// Nothing says what clients have to trust.
+    #[error("{} holds the certificate alone: append its issuers to it, or name with `ca` what clients have to trust", .path.display())]
+    NoIssuers {
+        /// The certificate's file.
+        path: PathBuf,
+    },
+}
+
 /// Tells one state of the files from another without reading them.
 type Stamp = Vec<Option<(u64, u64, i64, i64)>>;
 
@@ -78,7 +140,7 @@ impl fmt::Debug for OwnCertificates {
 
 impl OwnCertificates {
     /// Reads all of them for the first time.
-    pub fn load(files: &[OwnCertificate]) -> anyhow::Result<Self> {
+    pub fn load(files: &[OwnCertificate]) -> Result<Self, CertificateFileError> {
         let watched = files.iter().map(|files| {
             let seen = stamp(files);
             let loaded = load(files)?;
@@ -89,9 +151,10 @@ impl OwnCertificates {
                 loaded,
             })
         });
-        watched.collect::<anyhow::Result<_>>().map(Self)
+        watched.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether the operator has none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -109,7 +172,7 @@ impl OwnCertificates {
                     watched.loaded = loaded;
                 }
                 Err(error) => tracing::error!(
-                    error = %format!("{error:#}"),
+                    error = with_causes(&error),
                     "a server certificate has changed and cannot be used; the one that was read before stays"
                 ),
             }
@@ -152,27 +215,35 @@ fn stamp(files: &OwnCertificate) -> Stamp {
     paths.into_iter().flatten().map(state).collect()
 }
 
-fn load(files: &OwnCertificate) -> anyhow::Result<Loaded> {
-    let path = files.certificate.display();
+fn load(files: &OwnCertificate) -> Result<Loaded, CertificateFileError> {
+    let path = || files.certificate.clone();
     let chain = certificates(&files.certificate)?;
-    let key = PrivateKey::from_pem(&read(&files.key)?, None)
-        .with_context(|| format!("the key {}", files.key.display()))?;
+    let key = PrivateKey::from_pem(&read(&files.key)?, None).map_err(|source| {
+        let path = files.key.clone();
+        CertificateFileError::Key { path, source }
+    })?;
     let [leaf, issuers @ ..] = chain.as_slice() else {
-        bail!("{path} holds no certificate");
+        return Err(CertificateFileError::Empty { path: path() });
     };
-    key.matches(leaf)
-        .with_context(|| format!("{path} and {}", files.key.display()))?;
+    let matching = key.matches(leaf);
+    matching.map_err(|source| CertificateFileError::Mismatch {
+        certificate: path(),
+        key: files.key.clone(),
+        source,
+    })?;
     let trust = match (&files.ca, issuers.last()) {
         (Some(ca), _) => certificates(ca)?,
         (None, Some(last)) => vec![last.clone()],
         (None, None) if leaf.is_self_issued() => vec![leaf.clone()],
-        (None, None) => bail!(
-            "{path} holds the certificate alone: append its issuers to it, or name with `ca` what clients have to trust"
-        ),
+        (None, None) => return Err(CertificateFileError::NoIssuers { path: path() }),
     };
     let der = chain.iter().map(|one| one.der().to_vec()).collect();
-    let certified = certified_key(der, key.pkcs8_der())
-        .with_context(|| format!("{path} and {}", files.key.display()))?;
+    let certified = certified_key(der, key.pkcs8_der());
+    let certified = certified.map_err(|source| CertificateFileError::Tls {
+        certificate: path(),
+        key: files.key.clone(),
+        source,
+    })?;
     Ok(Loaded {
         key: OwnKey {
             leaf: leaf.certificate_der().clone(),
@@ -183,18 +254,24 @@ fn load(files: &OwnCertificate) -> anyhow::Result<Loaded> {
     })
 }
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<Certificate>> {
-    Certificate::parse_pem_bundle(&read(path)?)
-        .with_context(|| format!("the certificate {}", path.display()))
+fn certificates(path: &Path) -> Result<Vec<Certificate>, CertificateFileError> {
+    let parsed = Certificate::parse_pem_bundle(&read(path)?);
+    parsed.map_err(|source| CertificateFileError::Certificate {
+        path: path.to_owned(),
+        source,
+    })
 }
 
-fn read(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+fn read(path: &Path) -> Result<Zeroizing<String>, CertificateFileError> {
     use std::io::Read;
-    let cannot = || format!("cannot read {}", path.display());
-    let file = std::fs::File::open(path).with_context(cannot)?;
+    let unreadable = |source| CertificateFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_BYTES)
         .read_to_string(&mut text)
-        .with_context(cannot)?;
+        .map_err(unreadable)?;
     Ok(text)
 }

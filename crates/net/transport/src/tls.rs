@@ -7,7 +7,6 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
-use anyhow::Context;
 use pki::{LeafKey, PeerChain, PresentedChain, SeenIssuers};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
@@ -22,7 +21,9 @@ use rustls::{
     ServerConfig, ServerConnection, SignatureScheme, SupportedCipherSuite,
 };
 
-use super::own_certificate::OwnKey;
+pub mod certificate_files;
+
+use certificate_files::OwnKey;
 
 /// Accepts any chain; the signature made with the leaf's key is still verified.
 #[derive(Debug)]
@@ -161,27 +162,25 @@ impl ResolvesServerCert for CurrentCertificate {
     }
 }
 
-/// What the server made itself, as TLS needs it.
-pub fn made_key(credential: &ca::ServerCredential) -> anyhow::Result<Arc<CertifiedKey>> {
-    let key = certified_key(credential.chain_der(), credential.key_der());
-    key.map(Arc::new)
-        .context("the server's certificate and key")
-}
-
 /// A chain, the leaf first, and the leaf's key.
 pub fn certified_key(
     chain: Vec<Vec<u8>>,
     key: PrivatePkcs8KeyDer<'_>,
-) -> anyhow::Result<CertifiedKey> {
+) -> Result<CertifiedKey, rustls::Error> {
     let chain = chain.into_iter().map(CertificateDer::from).collect();
     let key = PrivateKeyDer::Pkcs8(key.clone_key());
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    Ok(CertifiedKey::from_der(chain, key, &provider)?)
+    CertifiedKey::from_der(chain, key, &provider)
 }
 
 /// TLS 1.2 and 1.3 (the Python SDK pins 1.2), every client asked for its own. Nobody resumes: whoever connects
 /// proves anew that it has its key (`docs/decisions/0019-every-handshake-is-a-full-one.md`).
-pub fn server_config(certificate: Arc<CurrentCertificate>) -> anyhow::Result<Arc<ServerConfig>> {
+///
+/// # Errors
+/// When the cryptography provider lacks what TLS needs.
+pub fn server_config(
+    certificate: Arc<CurrentCertificate>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     // Stable: within one length the library's order stays.
     provider.cipher_suites.sort_by_key(rank);
@@ -190,8 +189,7 @@ pub fn server_config(certificate: Arc<CurrentCertificate>) -> anyhow::Result<Arc
         algorithms: provider.signature_verification_algorithms,
     };
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .context("TLS versions")?
+        .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(certificate);
     config.ignore_client_order = true;

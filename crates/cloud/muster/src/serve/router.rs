@@ -1,0 +1,168 @@
+//! Which service a request path or a CONNECT belongs to.
+
+use std::sync::Arc;
+
+use axum::Router as AxumRouter;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use dps::{ClientAddress, Dps, DpsSession};
+use futures_util::future::Either;
+use hub::{Hub, HubSession};
+use mqtt::{
+    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
+    SubscribeResult, Will,
+};
+use registry::OnProof;
+use tower::ServiceExt;
+use transport::accept::Peer;
+use transport::{DeviceService, HttpService, with_causes};
+use wire::device_api::username::Username;
+
+use super::health;
+
+/// The services behind both ports. Cheap to clone.
+#[derive(Clone)]
+pub struct Router {
+    dps: Dps,
+    hub: Hub,
+    hubs: AxumRouter,
+    health: AxumRouter,
+}
+
+impl Router {
+    pub fn new(dps: Dps, hub: Hub, health: AxumRouter) -> Self {
+        Self {
+            hubs: hub.router(),
+            dps,
+            hub,
+            health,
+        }
+    }
+}
+
+impl HttpService for Router {
+    /// A path that no service knows gets the hubs' 404.
+    async fn answer(&self, mut request: Request<Body>, peer: Peer) -> Response<Body> {
+        let extensions = request.extensions_mut();
+        extensions.insert(peer.chain);
+        extensions.insert(ClientAddress(peer.address));
+        let visit = peer.visit;
+        let prove = move || visit.prove_if_there_is_room();
+        extensions.insert(OnProof(Arc::new(prove)));
+        let path = request.uri().path();
+        let router = if health::serves(path) {
+            &self.health
+        } else if Dps::serves(path) {
+            return self.dps.answer(request).await;
+        } else {
+            &self.hubs
+        };
+        match router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    fn needs_proof(&self, path: &str) -> bool {
+        !health::serves(path)
+    }
+}
+
+impl DeviceService for Router {
+    type Session = DeviceSession;
+
+    /// The user name says whether the device registers or talks to its hub.
+    async fn connect(
+        &self,
+        connect: &Connect,
+        peer: Peer,
+    ) -> Result<DeviceSession, ConnectRefused> {
+        match Username::parse(connect.username.as_deref().unwrap_or_default()) {
+            Ok(Username::Provisioning(_)) => {
+                let session = self.dps.mqtt(connect, peer.chain)?;
+                let session = session.coming_from(ClientAddress(peer.address));
+                Ok(DeviceSession::Dps(session))
+            }
+            Ok(Username::Hub(_)) => {
+                let chain = peer.chain.presented().cloned();
+                let session = peer.prove_with(self.hub.mqtt(connect, chain)).await?;
+                Ok(DeviceSession::Hub(session))
+            }
+            Err(error) => Err(ConnectRefused::new(
+                ConnectReturnCode::BadUserNameOrPassword,
+                with_causes(&error),
+            )),
+        }
+    }
+}
+
+/// A session of either service.
+pub enum DeviceSession {
+    Dps(DpsSession),
+    Hub(HubSession),
+}
+
+impl Application for DeviceSession {
+    fn max_packet(&self) -> usize {
+        match self {
+            Self::Dps(session) => session.max_packet(),
+            Self::Hub(session) => session.max_packet(),
+        }
+    }
+
+    fn is_proven(&self) -> bool {
+        match self {
+            Self::Dps(session) => session.is_proven(),
+            Self::Hub(session) => session.is_proven(),
+        }
+    }
+
+    fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
+        match self {
+            Self::Dps(session) => Either::Left(session.closed()),
+            Self::Hub(session) => Either::Right(session.closed()),
+        }
+    }
+
+    async fn subscribe(&mut self, filter: &str, qos: QoS) -> SubscribeResult {
+        match self {
+            Self::Dps(session) => session.subscribe(filter, qos).await,
+            Self::Hub(session) => session.subscribe(filter, qos).await,
+        }
+    }
+
+    async fn unsubscribe(&mut self, filter: &str) {
+        match self {
+            Self::Dps(session) => session.unsubscribe(filter).await,
+            Self::Hub(session) => session.unsubscribe(filter).await,
+        }
+    }
+
+    async fn publish(
+        &mut self,
+        publish: Publish,
+        replies: &mut Vec<Outgoing>,
+    ) -> Result<(), Close> {
+        match self {
+            Self::Dps(session) => session.publish(publish, replies).await,
+            Self::Hub(session) => session.publish(publish, replies).await,
+        }
+    }
+
+    async fn next(&mut self) -> Outgoing {
+        match self {
+            Self::Dps(session) => session.next().await,
+            Self::Hub(session) => session.next().await,
+        }
+    }
+
+    async fn ended(self, how: Ending, will: Option<Will>) {
+        match self {
+            Self::Dps(session) => session.ended(how, will).await,
+            Self::Hub(session) => session.ended(how, will).await,
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests;

@@ -1,0 +1,168 @@
+//! Connections to the real services, on virtual time: it passes when everybody waits.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use registry::{Init, Registry, SystemEntropy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use transport::accept::{Metered, Room, Strangers};
+use transport::{https, mqtt_connection};
+
+use super::*;
+use crate::clock;
+use crate::serve::outbound::{Guard, OutboundClient};
+
+async fn router(directory: &std::path::Path) -> Router {
+    let (_, dps, hub) = services(directory).await;
+    Router::new(dps, hub, AxumRouter::new())
+}
+
+pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
+    // Another test of this process may have been first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let init = Init {
+        hub_name: ids::HubName::parse("hub").unwrap(),
+        hub_host: ids::HubHost::parse("hub.example").unwrap(),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let host = init.hub_host.clone();
+    let registry = Registry::open(directory, init, clock::now()).await.unwrap();
+    let clock = Arc::new(clock::now);
+    let hub = Hub::new(
+        registry.clone(),
+        hub::HubOptions {
+            clock: clock.clone(),
+            pace: hub::Pace::default(),
+        },
+    );
+    let options = dps::DpsOptions {
+        host,
+        await_certificate_for_hosts: None,
+        device_issuers: Arc::new(ca::DeviceIssuers::at(directory)),
+        outbound: Arc::new(OutboundClient::new(None, Guard::default(), false).unwrap()),
+        clock,
+        limits: dps::AdmissionLimits::default(),
+    };
+    let dps = Dps::new(registry.clone(), options);
+    (registry, dps, hub)
+}
+
+/// The only client of a server with room for more.
+fn peer() -> Peer {
+    let room = Room {
+        proven: 10,
+        unproven: 10,
+        unproven_per_address: 10,
+        unproven_input: 1024 * 1024,
+    };
+    let address = Ipv4Addr::LOCALHOST.into();
+    Peer {
+        chain: pki::PeerChain::default(),
+        address,
+        visit: Strangers::new(room).enter(address).0,
+    }
+}
+
+/// What a client sends to begin a provisioning session; its keep-alive promises nothing.
+fn provisioning_connect() -> Vec<u8> {
+    let field = |text: &str| {
+        let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+        [&length, text.as_bytes()].concat()
+    };
+    let username = "0ne00000000/registrations/dev1/api-version=2019-03-31";
+    let body = [
+        field("MQTT"),
+        vec![4, 0x82, 0, 0],
+        field("dev1"),
+        field(username),
+    ]
+    .concat();
+    [vec![0x10, u8::try_from(body.len()).unwrap()], body].concat()
+}
+
+/// Begins a provisioning session, pings every twenty seconds, and reads all the time: how long it may stay, and what it
+/// was sent.
+async fn pings() -> (Duration, Vec<u8>) {
+    const PINGREQ: &[u8] = b"\xc0\x00";
+    let directory = tempfile::tempdir().unwrap();
+    let router = router(directory.path()).await;
+    let (_stop, stopping) = watch::channel(false);
+    let (near, far) = tokio::io::duplex(1024 * 1024);
+    let (mut reading, mut writing) = tokio::io::split(far);
+    writing.write_all(&provisioning_connect()).await.unwrap();
+    let begun = Instant::now();
+    tokio::spawn(async move {
+        // Virtual time: what is under test is a clock.
+        loop {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            if writing.write_all(PINGREQ).await.is_err() {
+                return;
+            }
+        }
+    });
+    let peer = peer();
+    let near = Metered::new(near, peer.visit.clone());
+    mqtt_connection::serve(near, peer, router, stopping).await;
+    let stayed = begun.elapsed();
+    let mut heard = Vec::new();
+    reading.read_to_end(&mut heard).await.unwrap();
+    (stayed, heard)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provisioning_session_without_a_useful_request_lasts_a_minute() {
+    // C2: pings keep a connection alive, and are of no use.
+    const CONNACK: &[u8] = b"\x20\x02\x00\x00";
+    let (stayed, heard) = pings().await;
+    assert!(heard.starts_with(CONNACK), "{heard:?}");
+    assert!(heard.len() > CONNACK.len(), "its pings were answered");
+    let minute = Duration::from_secs(60);
+    assert!(stayed >= minute && stayed < minute + Duration::from_secs(1));
+}
+
+/// What a connection answers to `request` by itself, and when it is done.
+async fn answered(request: &str) -> (Duration, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let router = router(directory.path()).await;
+    let (_stop, stopping) = watch::channel(false);
+    let (near, mut far) = tokio::io::duplex(64 * 1024);
+    let begun = Instant::now();
+    tokio::spawn(https::serve(near, peer(), router, stopping));
+    far.write_all(request.as_bytes()).await.unwrap();
+    let mut read = String::new();
+    far.read_to_string(&mut read).await.unwrap();
+    (begun.elapsed(), read)
+}
+
+/// H20: what is announced as too long is refused at once, and nobody is told to go on sending it.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_announced_as_too_long_is_not_waited_for() {
+    let register = "PUT /0ne/registrations/a/register?api-version=2021-06-01";
+    let events = "POST /devices/a/messages/events?api-version=2021-04-12";
+    for (path, expected) in [(register, "HTTP/1.1 413"), (events, "HTTP/1.1 401")] {
+        for expect in ["", "expect: 100-continue\r\n"] {
+            for length in [900_000_u64, 100_000_000] {
+                let head = format!(
+                    "{path} HTTP/1.1\r\nhost: hub.example\r\n{expect}content-length: {length}\r\nconnection: close\r\n\r\n"
+                );
+                let (took, read) = answered(&head).await;
+                assert!(read.starts_with(expected), "{head}: {read}");
+                // Without Expect the body is on its way, and a short one is taken off the connection.
+                let patient = expect.is_empty() && length < 1_000_000;
+                assert!(patient || took < Duration::from_secs(1), "{took:?}: {head}");
+            }
+        }
+    }
+}
+
+/// H20.
+#[tokio::test(start_paused = true)]
+async fn a_late_body_is_told_so() {
+    let head = "PUT /0ne/registrations/a/register?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\ncontent-length: 40\r\n\r\n{";
+    let (took, read) = answered(head).await;
+    assert!(read.starts_with("HTTP/1.1 408"), "{read}");
+    assert!(read.to_ascii_lowercase().contains("connection: close"));
+    assert!((50..55).contains(&took.as_secs()));
+}
