@@ -130,6 +130,11 @@ impl World {
         heading("Tests");
         summary.step("tests", self.suite(workspace, fast));
         interrupt.or_go_on()?;
+        if !fast {
+            heading("Stories, with every write rehearsed");
+            summary.step("rehearsed stories", self.rehearsal(workspace));
+            interrupt.or_go_on()?;
+        }
         if has_doctests(workspace)? {
             heading("Documentation tests");
             let mut doctests = workspace.cargo("test");
@@ -159,11 +164,34 @@ impl World {
         run_command(self.give(&mut build))
     }
 
+    /// The stories once more, on servers that run every unit of writing, roll it back and run it
+    /// again before it counts: a second storage engine may have to do that at any time.
+    fn rehearsal(&self, workspace: &Workspace) -> anyhow::Result<()> {
+        let mut command = match has_nextest() {
+            true => {
+                let mut command = workspace.cargo("nextest");
+                command.args([
+                    "run",
+                    "--locked",
+                    "--workspace",
+                    "--filterset",
+                    "package(sim)",
+                ]);
+                command
+            }
+            false => {
+                let mut command = workspace.cargo("test");
+                command.args(["--locked", "--package", "sim", "--all-targets"]);
+                command
+            }
+        };
+        run_command(self.give(&mut command).env("MUSTER_STORE_REHEARSE", "1"))
+    }
+
     fn suite(&self, workspace: &Workspace, fast: bool) -> anyhow::Result<()> {
         if !has_nextest() {
-            say(
-                "cargo-nextest is not here; `cargo test` runs the same tests, one crate after another",
-            );
+            say("cargo-nextest is not here; \
+                 `cargo test` runs the same tests, one crate after another");
             return run_command(self.give(&mut with_cargo_test(workspace, fast)));
         }
         let mut command = workspace.cargo("nextest");
