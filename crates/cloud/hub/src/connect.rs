@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ids::HubHost;
+use ids::{HubHost, Identity};
 use mqtt::{Connect, ConnectRefused, ConnectReturnCode};
 use pki::PresentedChain;
-use registry::{Identity, LocalHub};
+use registry::LocalHub;
 use wire::device_api::username::{HubUsername, Username};
 
 use crate::Hub;

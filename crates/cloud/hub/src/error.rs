@@ -145,7 +145,7 @@ fn identity(error: &IdentityError) -> Code {
     }
 }
 
-fn not_found(identity: &registry::Identity) -> Code {
+fn not_found(identity: &ids::Identity) -> Code {
     if identity.module.is_some() {
         Code::ModuleNotFound
     } else {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use registry::{Identity, StorageError};
+use ids::Identity;
+use registry::StorageError;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::service_api::method::{MAX_PAYLOAD, MethodRequest, MethodResponse};
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ids::Timestamp;
+use ids::{Identity, Timestamp};
 use mqtt::{
     Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
     SubscribeResult, Will,
 };
 use pki::PresentedChain;
-use registry::{Identity, TwinError};
+use registry::TwinError;
 use uuid::Uuid;
 use wire::error::{HubErrorCode, ServiceError};
 use wire::lenient::BodyError;

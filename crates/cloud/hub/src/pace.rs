@@ -6,8 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ids::{DeviceId, HubName};
-use registry::Identity;
+use ids::{DeviceId, HubName, Identity};
 use tokio::time::Instant;
 
 /// As much as may be sent in this time may be sent at once.

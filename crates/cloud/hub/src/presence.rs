@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use registry::{Identity, LastSeen, StorageError};
+use ids::Identity;
+use registry::{LastSeen, StorageError};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use ids::{HubHost, Timestamp};
+use ids::{HubHost, Identity, Timestamp};
 use pki::{ChainError, PresentedChain, pin_certificate};
-use registry::{Credentials, Identity, LocalHub, Right, SharedAccessPolicy, StorageError};
+use registry::{Credentials, LocalHub, Right, SharedAccessPolicy, StorageError};
 use wire::sas::{KeyError, SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use ids::{DeviceId, HubName, ModuleId, Timestamp};
+use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 use mqtt::Close;
-use registry::{Change, Identity, LastSeen, Watcher};
+use registry::{Change, LastSeen, Watcher};
 use tokio::sync::watch;
 
 use mailbox::Entry;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use registry::{Event, EventError, Identity};
+use ids::Identity;
+use registry::{Event, EventError};
 use tokio::time::Instant;
 use wire::device_api::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
 use wire::telemetry::MAX_MESSAGE;

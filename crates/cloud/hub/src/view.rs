@@ -1,10 +1,8 @@
 //! What the registry stores, as operators and devices see it: records become wire documents, with what only live sessions know.
 
-use ids::{HubName, Timestamp};
+use ids::{HubName, Identity, Timestamp};
 use registry::twin::ConfigurationStatus;
-use registry::{
-    ConfigurationRecord, DeviceRecord, Identity, IdentityRecord, ModuleRecord, TwinRecord,
-};
+use registry::{ConfigurationRecord, DeviceRecord, IdentityRecord, ModuleRecord, TwinRecord};
 use serde_json::Value;
 use wire::lenient::BodyError;
 use wire::service_api::configuration::{

@@ -1,7 +1,5 @@
-use ids::HubName;
+use ids::{HubName, Identity};
 use serde_json::{Map, Value};
-
-use crate::identity::Identity;
 
 /// Something that live sessions may have to hear of. Reported after its commit is durable.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,58 +1,7 @@
-use ids::{DeviceId, Etag, GenerationId, HubName, ModuleId, Timestamp};
+use ids::{DeviceId, Etag, GenerationId, Identity, ModuleId, Timestamp};
 use wire::service_api::identity::{Authentication, Status};
 
 use crate::StorageError;
-
-/// Names a device or a module of a hub.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identity {
-    /// The hub.
-    pub hub: HubName,
-    /// The device.
-    pub device: DeviceId,
-    /// The module, or `None` for the device itself.
-    pub module: Option<ModuleId>,
-}
-
-impl Identity {
-    /// A device.
-    #[must_use]
-    pub fn device(hub: HubName, device: DeviceId) -> Self {
-        Self {
-            hub,
-            device,
-            module: None,
-        }
-    }
-
-    /// A module.
-    #[must_use]
-    pub fn module(hub: HubName, device: DeviceId, module: ModuleId) -> Self {
-        Self {
-            hub,
-            device,
-            module: Some(module),
-        }
-    }
-
-    /// The device that this is, or belongs to.
-    #[must_use]
-    pub fn of_device(&self) -> Self {
-        Self {
-            module: None,
-            ..self.clone()
-        }
-    }
-}
-
-impl std::fmt::Display for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.module {
-            Some(module) => write!(f, "{}/{module}", self.device),
-            None => self.device.fmt(f),
-        }
-    }
-}
 
 /// A device of a hub's registry.
 #[derive(Debug, Clone, PartialEq, Eq)]

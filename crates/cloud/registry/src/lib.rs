@@ -55,9 +55,7 @@ pub use enrollment::{
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{OpenError, StorageError};
 pub use event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
-pub use identity::{
-    Credentials, DeviceRecord, Identity, IdentityError, IdentityRecord, ModuleRecord,
-};
+pub use identity::{Credentials, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord};
 pub use key::SecretBytes;
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use pending::{

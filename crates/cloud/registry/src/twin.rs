@@ -6,13 +6,13 @@ mod merge;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ids::{ConfigurationId, Etag, Timestamp};
+use ids::{ConfigurationId, Etag, Identity, Timestamp};
 use serde_json::{Map, Value};
 use store::StoreError;
 
 use crate::StorageError;
 use crate::etag;
-use crate::identity::{Identity, IdentityRecord};
+use crate::identity::IdentityRecord;
 
 pub(crate) use merge::{Stamp, difference, merge, without_nulls};
 

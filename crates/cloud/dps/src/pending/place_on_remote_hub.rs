@@ -1,8 +1,9 @@
 //! A device comes from, goes to or is in a remote hub. What is done there can be done twice: a server that was killed does it again,
 //! by the plan that was written down before anything was done.
 
+use ids::Identity;
 use registry::{
-    AssignError, Carried, CompletedPlacement, Identity, IdentityRecord, InitialTwin, LinkedHub,
+    AssignError, Carried, CompletedPlacement, IdentityRecord, InitialTwin, LinkedHub,
     LocatedDevice, Placement, PlacementOutcome, PlacementSources, Plan, PlanStep,
     RegistrationFailure, StorageError, TwinError, TwinRecord,
 };

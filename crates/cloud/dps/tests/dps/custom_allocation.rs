@@ -96,7 +96,7 @@ async fn the_webhook_hears_who_asks_and_its_answer_is_carried_out() {
     assert_eq!(state["status"], "assigned");
     assert_eq!(state["assignedHub"], "hub.test");
     assert_eq!(state["payload"], json!({"welcome": true}));
-    let identity = registry::Identity::device("hub".parse().unwrap(), "d".parse().unwrap());
+    let identity = ids::Identity::device("hub".parse().unwrap(), "d".parse().unwrap());
     let twin = service.registry.twin(&identity).await.unwrap().twin;
     assert_eq!(Value::Object(twin.tags), json!({"by": "webhook"}));
     assert_eq!(twin.desired.document["rate"], 9);

@@ -2,8 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
-use ids::{DeviceId, HubName, RegistrationId};
-use registry::Identity;
+use ids::{DeviceId, HubName, Identity, RegistrationId};
 use serde_json::json;
 
 use crate::harness::{Service, group, individual};

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use ids::Identity;
 use pki::PresentedChain;
-use registry::{Identity, RegistrationState};
+use registry::RegistrationState;
 use serde_json::{Value, json};
 
 use crate::custom_allocation::{Running, provision};

@@ -2,7 +2,8 @@
 
 use axum::http::Method;
 use axum::http::request::Parts;
-use registry::{Identity, LocalHub, Right};
+use ids::Identity;
+use registry::{LocalHub, Right};
 use wire::http::Path;
 use wire::sas::UnverifiedToken;
 

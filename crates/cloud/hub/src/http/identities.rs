@@ -1,7 +1,7 @@
 //! `/devices`, `/devices/{id}/modules`, `/statistics`: identities, for operators and for a device's own daemon.
 
-use ids::{DeviceId, ModuleId};
-use registry::{DeviceRecord, Identity, IdentityError, ModuleRecord};
+use ids::{DeviceId, Identity, ModuleId};
+use registry::{DeviceRecord, IdentityError, ModuleRecord};
 use serde_json::Value;
 use wire::service_api::identity::{DeviceRequest, Module, ModuleRequest, ServiceStatistics};
 

@@ -1,7 +1,7 @@
 //! `/twins/{id}`, `/twins/{id}/methods`, `/devices/query`.
 
-use ids::{DeviceId, ModuleId};
-use registry::{Continuation, Identity, TwinPatch, TwinRecord, TwinReplacement};
+use ids::{DeviceId, Identity, ModuleId};
+use registry::{Continuation, TwinPatch, TwinRecord, TwinReplacement};
 use serde_json::Value;
 use wire::http::{CONTINUATION, ITEM_TYPE, MAX_ITEM_COUNT};
 use wire::lenient::Fields;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use ids::Identity;
 use mqtt::Close;
-use registry::Identity;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry::{Identity, LastSeen};
+use ids::Identity;
+use registry::LastSeen;
 
 /// The newest of each identity. Clones share it.
 #[derive(Clone, Default)]

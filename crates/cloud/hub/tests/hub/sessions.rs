@@ -366,7 +366,7 @@ async fn models_and_times_outlive_the_session_and_the_process() {
     world.advance(Duration::from_secs(60));
     session.end(None).await;
     let device = world.get("/devices/d1").await;
-    let identity = registry::Identity::device(
+    let identity = ids::Identity::device(
         ids::HubName::parse("hub").unwrap(),
         ids::DeviceId::parse("d1").unwrap(),
     );

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ids::{ConfigurationId, DeviceId, HubName, ModuleId, Timestamp};
+use ids::{ConfigurationId, DeviceId, HubName, Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
 use store::{IdentityRow, Lock, StoreError, TwinRow, Tx, View, unit};
 
@@ -18,7 +18,6 @@ use crate::change::Change;
 use crate::condition::Facts;
 use crate::deployment::ConfigurationError;
 use crate::error::StorageError;
-use crate::identity::Identity;
 use crate::resolve::{self, Candidate, Content, Resolution};
 use crate::twin::{ConfigurationStatus, Statuses, Touched, Twin, TwinError, require_desired};
 

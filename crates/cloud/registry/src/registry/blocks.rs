@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{DeviceId, Etag, HubName, RegistrationId, Timestamp};
+use ids::{DeviceId, Etag, HubName, Identity, RegistrationId, Timestamp};
 use serde_json::{Value, json};
 use store::{BlockedRow, EnrollmentRow, IdentityKey, IdentityRow, Tx};
 use wire::service_api::identity::KeyText;
@@ -15,7 +15,6 @@ use crate::change::Change;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
-use crate::identity::Identity;
 use crate::placement::RemoteTaskKind;
 use crate::service::{HubReach, ProvisioningService};
 

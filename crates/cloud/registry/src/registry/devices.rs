@@ -1,6 +1,6 @@
 //! Devices of a hub's registry.
 
-use ids::{DeviceId, HubName, Timestamp};
+use ids::{DeviceId, HubName, Identity, Timestamp};
 use store::{IdentityKey, IdentityRow, Lock, StoreError, Tx, Unit, View, unit};
 use wire::service_api::identity::{
     Authentication, AuthenticationRequest, DeviceRequest, RegistryStatistics, Status,
@@ -17,7 +17,7 @@ use super::watchers::Watchers;
 use crate::change::Change;
 use crate::error::StorageError;
 use crate::etag;
-use crate::identity::{Credentials, DeviceRecord, Identity, IdentityError};
+use crate::identity::{Credentials, DeviceRecord, IdentityError};
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::{IfMatch, PutVerdict};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{DeviceId, HubName, ModuleId, Timestamp};
+use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 use store::{IdentityKey, IdentityRow, Lock, StoreError, Tx, Unit, View, unit};
 use wire::service_api::identity::{Authentication, AuthenticationRequest, ModuleRequest};
 
@@ -14,7 +14,7 @@ use super::watchers::Watchers;
 use super::{MAX_MODULES, Registry};
 use crate::change::Change;
 use crate::etag;
-use crate::identity::{Identity, IdentityError, ModuleRecord};
+use crate::identity::{IdentityError, ModuleRecord};
 use crate::precondition::{IfMatch, PutVerdict};
 
 fn module_key<'a>(hub: &'a HubName, device: &'a DeviceId, module: &'a ModuleId) -> IdentityKey<'a> {

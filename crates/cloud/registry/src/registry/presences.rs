@@ -1,12 +1,11 @@
 //! When devices and modules were last heard of, for display: noted late and many at once.
 
-use ids::Timestamp;
+use ids::{Identity, Timestamp};
 use store::{PresenceRow, View, unit};
 
 use super::Registry;
 use super::rows::{key, lock};
 use crate::error::StorageError;
-use crate::identity::Identity;
 
 /// More than so many are read on a thread of their own.
 const INLINE: usize = 64;

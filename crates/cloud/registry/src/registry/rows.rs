@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use ids::{IdError, Timestamp};
+use ids::{IdError, Identity, Timestamp};
 use serde_json::{Map, Value};
 use store::{IdentityKey, IdentityRow, Lock, Secret, StoreError, TwinRow};
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 
 use crate::error::StorageError;
 use crate::etag;
-use crate::identity::{Credentials, DeviceRecord, Identity, IdentityRecord, ModuleRecord};
+use crate::identity::{Credentials, DeviceRecord, IdentityRecord, ModuleRecord};
 use crate::twin::{ConfigurationStatus, Section, Stamp, Statuses, Twin, TwinRecord};
 
 /// Reads rows; knows the file, for errors about what is in it.

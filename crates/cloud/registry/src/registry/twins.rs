@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{HubName, Timestamp};
+use ids::{HubName, Identity, Timestamp};
 use serde_json::{Map, Value};
 use store::{
     IdentityKey, IdentityRow, Lock, SectionWrite, StoreError, TwinRow, TwinWrite, Tx, Unit, View,
@@ -15,7 +15,6 @@ use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::error::StorageError;
-use crate::identity::Identity;
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::IfMatch;
 use crate::twin::{

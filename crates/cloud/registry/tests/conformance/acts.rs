@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ids::{IssuerName, ModuleId, ServiceName, Thumbprint, TrustBundleId};
+use ids::{Identity, IssuerName, ModuleId, ServiceName, Thumbprint, TrustBundleId};
 use registry::{
-    Act, Actor, AttestationKind, AuditQuery, AuditRecord, EnrollmentDraft, EnrollmentKey, Identity,
-    IfMatch, IssuerDraft, KeyChoice, PolicyDraft, PossessionShown, Registry, TrustBundleDraft,
-    TwinPatch,
+    Act, Actor, AttestationKind, AuditQuery, AuditRecord, EnrollmentDraft, EnrollmentKey, IfMatch,
+    IssuerDraft, KeyChoice, PolicyDraft, PossessionShown, Registry, TrustBundleDraft, TwinPatch,
 };
 use serde_json::json;
 use wire::muster_api::issuers::IssuerProfile;

@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 
-use ids::{ConfigurationId, ModuleId};
+use ids::{ConfigurationId, Identity, ModuleId};
 use registry::{
-    Change, ConfigurationDraft, ConfigurationError, ConfigurationStatus, Identity, IfMatch, Twin,
-    TwinPatch,
+    Change, ConfigurationDraft, ConfigurationError, ConfigurationStatus, IfMatch, Twin, TwinPatch,
 };
 use serde_json::{Value, json};
 use wire::service_api::identity::Authentication;

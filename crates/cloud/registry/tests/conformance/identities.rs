@@ -1,5 +1,5 @@
-use ids::{DeviceId, ModuleId};
-use registry::{Change, DeviceRecord, Identity, IdentityError, IfMatch, MAX_MODULES, PageRequest};
+use ids::{DeviceId, Identity, ModuleId};
+use registry::{Change, DeviceRecord, IdentityError, IfMatch, MAX_MODULES, PageRequest};
 use wire::service_api::identity::{
     Authentication, AuthenticationRequest, DeviceRequest, ModuleRequest, RegistryStatistics, Status,
 };

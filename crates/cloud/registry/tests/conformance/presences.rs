@@ -1,5 +1,5 @@
-use ids::Timestamp;
-use registry::{Identity, IfMatch, LastSeen};
+use ids::{Identity, Timestamp};
+use registry::{IfMatch, LastSeen};
 
 use crate::identities::edge;
 use crate::{Bench, device, hub, open};

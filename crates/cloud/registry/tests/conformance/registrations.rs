@@ -1,7 +1,7 @@
-use ids::{EnrollmentId, Etag, RegistrationId, Thumbprint, Timestamp};
+use ids::{EnrollmentId, Etag, Identity, RegistrationId, Thumbprint, Timestamp};
 use registry::{
     Assign, AssignError, AttestationKind, Choice, Detail, DeviceProof, EnrolledBy, EnrollmentDraft,
-    EnrollmentKey, FailRegistration, Identity, IfMatch, InitialTwin, PageRequest, Registrant,
+    EnrollmentKey, FailRegistration, IfMatch, InitialTwin, PageRequest, Registrant,
     RegistrationError, RegistrationFailure, RegistrationState, Registry, ReprovisionPolicy,
     Substatus,
 };

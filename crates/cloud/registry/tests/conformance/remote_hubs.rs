@@ -196,7 +196,7 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
     };
     let record = bench.settle(handle, placed).await;
     assert_eq!(substatus(&record.state).as_str(), "deviceDataMigrated");
-    let identity = registry::Identity::device(hub(), device("d1"));
+    let identity = ids::Identity::device(hub(), device("d1"));
     let here = bench.registry.twin(&identity).await.unwrap().twin;
     assert_eq!(Value::Object(here.tags), json!({"a": 1}));
     assert_eq!(Value::Object(here.desired.document), json!({"b": 2}));

@@ -1,6 +1,6 @@
-use ids::Thumbprint;
+use ids::{Identity, Thumbprint};
 use registry::{
-    Change, DeviceProof, Identity, IdentityError, IfMatch, ReprovisionPolicy, Substatus, TwinPatch,
+    Change, DeviceProof, IdentityError, IfMatch, ReprovisionPolicy, Substatus, TwinPatch,
 };
 use serde_json::{Value, json};
 use wire::service_api::identity::Authentication;

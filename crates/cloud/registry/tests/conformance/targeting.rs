@@ -1,5 +1,5 @@
-use ids::ModuleId;
-use registry::{Change, Identity, IfMatch, MetricResults, TwinPatch};
+use ids::{Identity, ModuleId};
+use registry::{Change, IfMatch, MetricResults, TwinPatch};
 use serde_json::json;
 
 use crate::deployments::{create, draft, id, put, running, settle, tag};

@@ -1,6 +1,6 @@
-use ids::ModuleId;
+use ids::{Identity, ModuleId};
 use registry::{
-    Change, Identity, IdentityRecord, IfMatch, PageRequest, TwinError, TwinPatch, TwinReplacement,
+    Change, IdentityRecord, IfMatch, PageRequest, TwinError, TwinPatch, TwinReplacement,
 };
 use serde_json::{Value, json};
 

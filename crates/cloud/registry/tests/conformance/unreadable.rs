@@ -1,6 +1,7 @@
 //! What is stored and cannot be used: others go on, and it can be mended.
 
-use registry::{Identity, IfMatch, PageRequest, TwinError, TwinPatch, TwinReplacement};
+use ids::Identity;
+use registry::{IfMatch, PageRequest, TwinError, TwinPatch, TwinReplacement};
 use serde_json::json;
 use store::{
     DataDirectory, IdentityKey, IdentityRow, SectionWrite, Store, StoreError, TwinRow, TwinWrite,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{Etag, Timestamp};
+use ids::{Etag, Identity, Timestamp};
 use serde_json::{Value, json};
 use store::audit::Book;
 use store::{IdentityRow, RegistrationRow, Secret, TwinRow, Tx};
@@ -17,7 +17,6 @@ use crate::detail::Detail;
 use crate::entropy::random;
 use crate::error::StorageError;
 use crate::etag;
-use crate::identity::Identity;
 use crate::pending::AllocationNote;
 use crate::register::{Decision, DeviceStep, OldDevice, Place};
 use crate::registration::{

@@ -225,7 +225,7 @@ impl Carried {
             return Ok(false);
         };
         let rows = Rows { file: tx.file() };
-        let identity = crate::Identity::device(
+        let identity = ids::Identity::device(
             rows.id("hub", previous.hub.parse())?,
             rows.id("device id", previous.device_id.parse())?,
         );

@@ -1,11 +1,10 @@
 //! A device that starts again from its enrollment's initial twin.
 
-use ids::ModuleId;
+use ids::{Identity, ModuleId};
 use store::{IdentityRow, TwinRow, Tx};
 
 use super::assign::AssignJob;
 use crate::change::Change;
-use crate::identity::Identity;
 use crate::register::Place;
 use crate::registration::AssignError;
 use crate::registry::new_identity::insert_system_modules;
