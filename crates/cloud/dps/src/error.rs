@@ -4,13 +4,14 @@ use ids::{IdError, RegistrationId};
 use registry::{
     BlockError, EnrollmentError, EnrollmentKey, ListError, RegistrationError, Right, StorageError,
 };
+use throttle::Throttled;
 use wire::error::DpsErrorCode;
 use wire::http::PathError;
 use wire::lenient::BodyError;
 use wire::sas::SasError;
 
 use crate::admin::AdminError;
-use crate::admission::Throttled;
+use crate::admission;
 use crate::ca_certificate::CaCertificateFault;
 use crate::registration::attest::Challenge;
 use crate::registration::enrollment::BadRecord;
@@ -256,7 +257,7 @@ impl ServiceFault {
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Throttled(throttled) => Some(throttled.seconds()),
+            Self::Throttled(throttled) => Some(throttled.retry_after_seconds()),
             _ => None,
         }
     }
@@ -267,7 +268,7 @@ impl ServiceFault {
             // There may be thousands a second; admission counts them and says so now and then.
             Self::Throttled(throttled) => tracing::debug!(
                 request.id = request_id,
-                reason.code = throttled.cause.code(),
+                reason.code = admission::reason_code(throttled.limit),
                 "a device was sent away: {throttled}"
             ),
             Self::Refused(refusal) => refusal.log(request_id),

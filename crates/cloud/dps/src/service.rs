@@ -101,7 +101,7 @@ impl Dps {
 
     /// Sets the gauges of the metrics recorder to what is the case now.
     pub fn show_metrics(&self) {
-        self.inner.admission.show(self.now());
+        self.inner.admission.update_gauges(self.now());
         let served = self.tenants().registry().served();
         for hub in served.services.iter().flat_map(|service| &service.hubs) {
             self.hub_health().show(hub);

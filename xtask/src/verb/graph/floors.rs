@@ -11,12 +11,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wire", &["ids"]),
     ("pki", &["ids"]),
     ("transport", &["ids", "wire", "pki", "mqtt"]),
+    ("throttle", &["ids"]),
     ("store", &["ids"]),
     ("registry", &["ids", "wire", "store"]),
     ("ca", &["ids", "pki"]),
     (
         "dps",
-        &["ids", "wire", "pki", "mqtt", "transport", "registry", "ca"],
+        &[
+            "ids",
+            "wire",
+            "pki",
+            "mqtt",
+            "throttle",
+            "transport",
+            "registry",
+            "ca",
+        ],
     ),
     (
         "hub",

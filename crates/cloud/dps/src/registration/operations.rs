@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ids::RegistrationId;
 use serde_json::Value;
+use throttle::{AddressPermit, Call, Slot};
 use wire::device_api::registration::{CsrClaim, RegistrationState, UnverifiedRegister};
 
-use crate::admission::{MayAsk, Place};
 use crate::error::ServiceFault;
 use crate::registration::operation::OperationId;
 use crate::registration::presented::Presented;
@@ -36,7 +36,7 @@ impl<'a> RegisterBody<'a> {
 /// A request of a device that may be worked on now, and the service that it means.
 pub struct Admitted {
     tenant: Arc<Tenant>,
-    place: Place,
+    slot: Slot,
 }
 impl Dps {
     /// Keeps a refusal for the operator before its device hears of it; other faults are nobody's refusal.
@@ -62,8 +62,9 @@ impl Dps {
 
     /// Lets somebody at an address ask for something, or tells it when to ask again. Before anything else: neither is its request read
     /// by then, nor what it is called looked at.
-    pub(crate) fn may_ask(&self, from: Option<IpAddr>) -> Result<MayAsk, ServiceFault> {
-        Ok(self.admission().ask(from, self.now())?)
+    pub(crate) fn may_ask(&self, from: Option<IpAddr>) -> Result<AddressPermit, ServiceFault> {
+        let admission = self.admission();
+        Ok(admission.admit_address(from, Call::Start, self.now())?)
     }
 
     /// Lets a device ask to be registered, or to be told of its registration, or tells it when to come again. Before anything that
@@ -73,13 +74,13 @@ impl Dps {
         id_scope: &str,
         registration_id: &RegistrationId,
         presented: Presented<'_>,
-        may: MayAsk,
+        may: AddressPermit,
     ) -> Result<Admitted, ServiceFault> {
         let tenant = self.tenant_of(id_scope, registration_id, presented)?;
         let (service, admission) = (tenant.service(), self.admission());
         let scope = service.id_scope.as_str();
-        let place = admission.register(scope, registration_id, may, self.now())?;
-        Ok(Admitted { tenant, place })
+        let slot = admission.register(scope, registration_id, may, self.now())?;
+        Ok(Admitted { tenant, slot })
     }
 
     /// Registers a device and hands it an operation to poll. Whatever the operation will answer is durable by then.
@@ -90,14 +91,14 @@ impl Dps {
         presented: Presented<'_>,
         body: RegisterBody<'_>,
     ) -> Result<OperationId, ServiceFault> {
-        let Admitted { tenant, place } = admitted;
+        let Admitted { tenant, slot } = admitted;
         let begun = self
             .register(&tenant, registration_id, presented, body)
             .await;
         if begun.is_ok() {
-            place.proved(self.now());
+            slot.mark_proven(self.now());
         }
-        place.done(self.now());
+        slot.finish(self.now());
         begun
     }
 
@@ -149,10 +150,11 @@ impl Dps {
         presented: Presented<'_>,
         shown: &str,
     ) -> Result<(OperationId, RegistrationState), ServiceFault> {
-        let may = self.admission().ask_again(presented.from, self.now())?;
+        let admission = self.admission();
+        let may = admission.admit_address(presented.from, Call::Poll, self.now())?;
         let tenant = self.tenant_of(id_scope, registration_id, presented)?;
         let service = tenant.service();
-        let (scope, admission) = (service.id_scope.as_str(), self.admission());
+        let scope = service.id_scope.as_str();
         let _may = admission.poll(scope, registration_id, may, self.now())?;
         let operation = tenant.operations.recognise(registration_id, shown);
         let mark = presented.mark();
@@ -183,7 +185,7 @@ impl Dps {
         registration_id: &RegistrationId,
         presented: Presented<'_>,
     ) -> Result<RegistrationState, ServiceFault> {
-        let Admitted { tenant, place } = admitted;
+        let Admitted { tenant, slot } = admitted;
         let service = tenant.service();
         let request = Register {
             id_scope: &service.id_scope,
@@ -194,9 +196,9 @@ impl Dps {
         };
         let record = look_up::look_up(request, &tenant.deps, self.now()).await;
         if record.is_ok() {
-            place.proved(self.now());
+            slot.mark_proven(self.now());
         }
-        place.done(self.now());
+        slot.finish(self.now());
         let missing = || ServiceFault::NoSuchRegistration(registration_id.clone());
         Ok(result::told(
             &record?.ok_or_else(missing)?,

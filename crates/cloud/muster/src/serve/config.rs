@@ -345,10 +345,10 @@ mod tests {
         );
         let services = vec![("0ne00000000".to_owned(), Some(1000))];
         let limits = limits.of_devices();
-        assert_eq!(limits.registrations_per_minute_of, services);
-        let registrations_per_minute_of = Vec::new();
+        assert_eq!(limits.registrations_per_minute_by_scope, services);
+        let registrations_per_minute_by_scope = Vec::new();
         let limits = AdmissionLimits {
-            registrations_per_minute_of,
+            registrations_per_minute_by_scope,
             ..limits
         };
         assert_eq!(

@@ -54,7 +54,9 @@ impl LimitsTable {
             registrations_per_minute: self
                 .registrations_per_minute
                 .map_or(usual.registrations_per_minute, quota),
-            registrations_per_minute_of: services.map(|(id, count)| (id, quota(count))).collect(),
+            registrations_per_minute_by_scope: services
+                .map(|(id, count)| (id, quota(count)))
+                .collect(),
             device_registrations_per_minute: or(
                 self.registrations_per_minute_of_a_device,
                 usual.device_registrations_per_minute,
@@ -63,11 +65,14 @@ impl LimitsTable {
                 self.polls_per_10_seconds_of_a_device,
                 usual.device_polls_per_10_seconds,
             ),
-            attempts_per_second_of_an_address: or(
+            attempts_per_second_per_address: or(
                 self.attempts_per_second_of_an_address,
-                usual.attempts_per_second_of_an_address,
+                usual.attempts_per_second_per_address,
             ),
-            registrations_at_once: or(self.registrations_at_once, usual.registrations_at_once),
+            max_concurrent_registrations: or(
+                self.registrations_at_once,
+                usual.max_concurrent_registrations,
+            ),
         }
     }
 }
