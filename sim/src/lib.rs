@@ -3,25 +3,33 @@
 //! A story reads as what a person does: start a server, make certificates, enroll, start a device, look. Everything that is
 //! started here ends with the value that stands for it, whatever happens to the test.
 
+mod command_line;
+mod device;
 mod edge_device;
 mod engine;
 mod exchange;
 mod mqtt_device;
+mod old_data;
+mod one_address;
 mod operator;
 mod program;
 mod script;
 mod server;
 mod tpm;
 mod waiting;
+mod webhook;
 mod workshop;
 
+pub use self::device::Device;
 pub use edge_device::EdgeDevice;
 pub use engine::{Engine, OwnEngine};
 pub use exchange::{Exchanged, exchange};
 pub use mqtt_device::MqttDevice;
-pub use program::{Finished, Program, binary, run};
+pub use old_data::OldData;
+pub use program::{Finished, Program, binary, run, run_to_end};
 pub use script::{Language, Script};
 pub use server::Server;
 pub use tpm::{Tpm, TpmKeys};
 pub use waiting::until;
+pub use webhook::Webhook;
 pub use workshop::{Identity, Workshop};

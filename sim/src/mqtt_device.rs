@@ -24,7 +24,7 @@ impl MqttDevice {
     /// When the hub does not let it in.
     pub async fn connect(server: &Server, identity: &Identity) -> Result<Self> {
         let stream = server.connect_as(identity, 8883).await?;
-        Self::greet(server, stream, &identity.name, None).await
+        Self::greet(stream, &server.host(), &identity.name, None).await
     }
 
     /// The same with a token.
@@ -33,16 +33,15 @@ impl MqttDevice {
     /// When the hub does not let it in.
     pub async fn connect_with_token(server: &Server, id: &str, token: &str) -> Result<Self> {
         let stream = server.connect(8883).await?;
-        Self::greet(server, stream, id, Some(token)).await
+        Self::greet(stream, &server.host(), id, Some(token)).await
     }
 
-    async fn greet(
-        server: &Server,
+    pub(crate) async fn greet(
         stream: TlsStream<TcpStream>,
+        host: &str,
         id: &str,
         token: Option<&str>,
     ) -> Result<Self> {
-        let host = server.host();
         let mut body = text("MQTT")?;
         // MQTT 3.1.1, user name and clean session, perhaps a password, a minute of keep-alive.
         body.extend([4, if token.is_some() { 0xc2 } else { 0x82 }, 0, 60]);
@@ -72,6 +71,20 @@ impl MqttDevice {
         };
         self.publish(&topic, properties.to_string().as_bytes())
             .await
+    }
+
+    /// Asks for its twin, desired and reported properties.
+    pub async fn twin(&mut self) -> Result<Value> {
+        self.subscribe("$iothub/twin/res/#").await?;
+        let rid = "twin".to_owned();
+        self.publish(&DeviceTopic::TwinGet { rid }, &[]).await?;
+        let (kind, body) = self.received().await?.context("the session has ended")?;
+        ensure!(kind & 0xf0 == 0x30, "no PUBLISH: {kind:#x}");
+        let (length, rest) = body.split_first_chunk().context("no topic")?;
+        let (topic, payload) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
+        let topic = std::str::from_utf8(topic)?;
+        ensure!(topic.starts_with("$iothub/twin/res/200/"), "{topic}");
+        Ok(serde_json::from_slice(payload)?)
     }
 
     /// Publishes at QoS 0.

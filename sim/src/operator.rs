@@ -6,6 +6,7 @@ use serde_json::Value;
 use wire::sas::SharedAccessKey;
 
 use crate::Server;
+use crate::one_address::OneAddress;
 
 /// 2100: a story needs no clock to ask for something.
 const EXPIRY: i64 = 4_102_444_800;
@@ -19,15 +20,31 @@ impl Server {
         self.show("/dps/connectionString")
     }
 
-    /// An operator's request to the provisioning service, as its owner; the JSON of a successful answer.
-    ///
-    /// # Errors
-    /// When it is refused, with the refusal.
+    /// An operator's request to the provisioning service, as its owner; the JSON of a successful
+    /// answer. A refusal is an error.
     pub async fn operate(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let url = format!("https://{}{path}?api-version=2021-10-01", self.host());
-        let token = self.owner_token()?;
-        let mut request = self.client()?.request(method, url);
-        request = request.header("authorization", token);
+        let connection = self.dps_connection_string()?;
+        let path = format!("{path}?api-version=2021-10-01");
+        self.operate_as(&connection, method, &path, body).await
+    }
+
+    /// The same to the service or hub that a connection string names, with the API version in
+    /// `path`. The host name leads to this server.
+    pub async fn operate_as(
+        &self,
+        connection: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value> {
+        let roots = reqwest::Certificate::from_pem_bundle(&std::fs::read(self.ca()?)?)?;
+        let client = reqwest::Client::builder()
+            .tls_certs_only(roots)
+            .dns_resolver(OneAddress::resolver(self.address()))
+            .build()?;
+        let url = format!("https://{}{path}", member(connection, "HostName")?);
+        let mut request = client.request(method, url);
+        request = request.header("authorization", token_of(connection)?);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -84,19 +101,15 @@ impl Server {
 }
 
 fn token_of(connection: &str) -> Result<String> {
-    let member = |name: &str| {
-        let found = connection
-            .split(';')
-            .find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
-        found.with_context(|| format!("no {name} in the connection string"))
-    };
-    let key = SharedAccessKey::from_base64(member("SharedAccessKey")?)?;
-    let policy = member("SharedAccessKeyName")?;
+    let key = SharedAccessKey::from_base64(member(connection, "SharedAccessKey")?)?;
+    let policy = member(connection, "SharedAccessKeyName")?;
     let expiry = Timestamp::from_unix_seconds(EXPIRY);
-    Ok(wire::sas::build(
-        member("HostName")?,
-        Some(policy),
-        expiry,
-        &key,
-    ))
+    let host = member(connection, "HostName")?;
+    Ok(wire::sas::build(host, Some(policy), expiry, &key))
+}
+
+fn member<'a>(connection: &'a str, name: &str) -> Result<&'a str> {
+    let mut parts = connection.split(';');
+    let found = parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    found.with_context(|| format!("no {name} in the connection string"))
 }

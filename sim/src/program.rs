@@ -1,6 +1,6 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -38,6 +38,16 @@ pub struct Finished {
     pub stderr: String,
 }
 
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 impl Finished {
     /// Standard output of a program that succeeded.
     ///
@@ -62,6 +72,29 @@ impl Finished {
         let text = self.ok()?;
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
     }
+
+    /// The same; null when it printed nothing.
+    pub(crate) fn json_or_null(self) -> Result<serde_json::Value> {
+        match self.stdout.trim().is_empty() {
+            true => self.ok().map(|_| serde_json::Value::Null),
+            false => self.json(),
+        }
+    }
+}
+
+/// Runs a program to its end; the runtime does other things meanwhile.
+pub async fn run_to_end(
+    program: &Path,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<Finished> {
+    let output = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
+    let output = output.with_context(|| format!("cannot run {}", program.display()))?;
+    Ok(output.into())
 }
 
 /// Runs a program to its end.
@@ -77,11 +110,7 @@ pub fn run(
         .stdin(Stdio::null())
         .output();
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
-    Ok(Finished {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
+    Ok(output.into())
 }
 
 /// A program that runs beside the test; killed when this value goes.

@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::{Finished, Identity, Program, binary, run, until};
+use crate::command_line::split;
+use crate::{Finished, Identity, Program, binary, run, run_to_end, until};
 
 /// A `muster serve` on a loopback address of its own with the standard ports, because device SDKs have those built in.
 #[derive(Debug)]
@@ -23,7 +24,9 @@ pub struct Server {
     address: Ipv4Addr,
     /// The host name that it is started with.
     hostname: String,
-    dir: tempfile::TempDir,
+    data_dir: PathBuf,
+    /// The folder that the data directory is in, or is; deleted with this value.
+    _folder: Arc<tempfile::TempDir>,
     /// Further flags of `muster serve`.
     flags: Vec<String>,
 }
@@ -51,17 +54,28 @@ impl Server {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_with(flags: Vec<String>) -> Result<Self> {
-        let address = free_address()?;
-        let dir = tempfile::Builder::new()
+        let folder = tempfile::Builder::new()
             .prefix("muster-server-")
             .tempdir()?;
+        let data_dir = folder.path().to_owned();
+        Self::start_on(free_address()?, data_dir, Arc::new(folder), flags).await
+    }
+
+    /// Starts a server at an address on a data directory within `folder`.
+    pub(crate) async fn start_on(
+        address: Ipv4Addr,
+        data_dir: PathBuf,
+        folder: Arc<tempfile::TempDir>,
+        flags: Vec<String>,
+    ) -> Result<Self> {
         let hostname = address.to_string();
-        let program = spawn(address, &hostname, dir.path(), &flags)?;
+        let program = spawn(address, &hostname, &data_dir, &flags)?;
         let mut server = Self {
             program,
             address,
             hostname,
-            dir,
+            data_dir,
+            _folder: folder,
             flags,
         };
         server.wait_until_ready().await?;
@@ -94,14 +108,14 @@ impl Server {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.program = spawn(self.address, &self.hostname, self.dir.path(), &self.flags)?;
+        self.program = spawn(self.address, &self.hostname, &self.data_dir, &self.flags)?;
         self.wait_until_ready().await
     }
 
     async fn wait_until_ready(&mut self) -> Result<()> {
         let url = format!("https://{}/readyz", self.address);
         let program = &mut self.program;
-        let data_dir = self.dir.path();
+        let data_dir = &self.data_dir;
         let started = tokio::time::Instant::now();
         loop {
             program.still_runs()?;
@@ -123,10 +137,16 @@ impl Server {
         self.address.to_string()
     }
 
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
     /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
-        self.dir.path()
+        &self.data_dir
     }
 
     /// Its process id.
@@ -162,19 +182,36 @@ impl Server {
     /// # Errors
     /// When there is none.
     pub fn show(&self, pointer: &str) -> Result<String> {
-        let shown = self.muster(&["show"])?.json()?;
+        let shown = self.run_muster(&["show"])?.json()?;
         let text = shown.pointer(pointer).and_then(Value::as_str);
         Ok(text
             .with_context(|| format!("no {pointer} in {shown}"))?
             .to_owned())
     }
 
+    /// Runs an operator's command, one line as in a shell, against this server's data directory.
+    /// It has to succeed; what it prints, as JSON, or null when it prints nothing.
+    pub async fn muster(&self, line: &str) -> Result<Value> {
+        let finished = self.try_muster(line).await?;
+        finished
+            .json_or_null()
+            .with_context(|| format!("muster {line}"))
+    }
+
+    /// Runs an operator's command to its end, whatever that is.
+    pub async fn try_muster(&self, line: &str) -> Result<Finished> {
+        let mut words = split(line)?;
+        words.push("--data-dir".to_owned());
+        words.push(self.data_dir.to_string_lossy().into_owned());
+        run_to_end(&binary("muster")?, words).await
+    }
+
     /// Runs the operator's command line against this server.
     ///
     /// # Errors
     /// When it cannot be started; whether it succeeded is in the answer.
-    pub fn muster(&self, arguments: &[&str]) -> Result<Finished> {
-        let data_dir = self.dir.path().to_string_lossy();
+    pub fn run_muster(&self, arguments: &[&str]) -> Result<Finished> {
+        let data_dir = self.data_dir.to_string_lossy();
         let mut all = arguments.to_vec();
         all.extend(["--data-dir", &data_dir]);
         run(&binary("muster")?, all)
@@ -265,11 +302,7 @@ impl Server {
     }
 
     async fn dial(&self, port: u16, config: ClientConfig) -> Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect((self.address, port)).await?;
-        let name = ServerName::IpAddress(std::net::IpAddr::from(self.address).into());
-        Ok(TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await?)
+        dial(self.address, &self.host(), port, config).await
     }
 
     /// Waits until a registration has a status.
@@ -281,22 +314,27 @@ impl Server {
             &format!("registration {id} {status}"),
             Duration::from_secs(30),
             || async {
-                let shown = self
-                    .muster(&[
-                        "dps",
-                        "enrollment-group",
-                        "registration",
-                        "show",
-                        "--registration-id",
-                        id,
-                    ])?
-                    .json()?;
+                let show = "dps enrollment-group registration show --registration-id";
+                let shown = self.muster(&format!("{show} {id}")).await?;
                 anyhow::ensure!(shown["status"] == status, "it is {shown}");
                 Ok(shown)
             },
         )
         .await
     }
+}
+
+/// A TLS connection to an address, under a host name.
+pub(crate) async fn dial(
+    address: Ipv4Addr,
+    host: &str,
+    port: u16,
+    config: ClientConfig,
+) -> Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect((address, port)).await?;
+    let name = ServerName::try_from(host.to_owned())?;
+    let connector = TlsConnector::from(Arc::new(config));
+    Ok(connector.connect(name, stream).await?)
 }
 
 fn client(ca: &[u8]) -> Result<reqwest::Client> {

@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
@@ -7,7 +8,9 @@ use crate::{Finished, binary, run};
 /// A folder in which certificates are made, in the layout of the original article.
 #[derive(Debug)]
 pub struct Workshop {
-    dir: tempfile::TempDir,
+    dir: PathBuf,
+    /// The folder that it is in, or is; deleted with this value.
+    _folder: Arc<tempfile::TempDir>,
 }
 
 /// Files of one device identity.
@@ -94,15 +97,22 @@ impl Workshop {
     }
 
     fn empty() -> Result<Self> {
-        Ok(Self {
-            dir: tempfile::Builder::new().prefix("muster-ca-").tempdir()?,
-        })
+        let folder = tempfile::Builder::new().prefix("muster-ca-").tempdir()?;
+        Ok(Self::at(folder.path().to_owned(), Arc::new(folder)))
+    }
+
+    /// A folder that has certificates already, within `folder`.
+    pub(crate) fn at(dir: PathBuf, folder: Arc<tempfile::TempDir>) -> Self {
+        Self {
+            dir,
+            _folder: folder,
+        }
     }
 
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     /// PEM of the root.

@@ -24,31 +24,31 @@ async fn a_flipped_byte_in_the_audit_is_found_and_named() -> Result<()> {
             "--attestation-type",
             "symmetrickey",
         ];
-        server.muster(&arguments)?.json()?;
+        server.run_muster(&arguments)?.json()?;
     }
     // Also while the server runs.
-    let verified = server.muster(&["audit", "verify"])?.json()?;
+    let verified = server.run_muster(&["audit", "verify"])?.json()?;
     assert_eq!(verified[0]["book"], "acts");
     assert_eq!(verified[0]["last"], 2);
-    let listed = server.muster(&["audit", "list"])?.json()?;
+    let listed = server.run_muster(&["audit", "list"])?.json()?;
     assert_eq!(listed[0]["body"]["target"], "individual enrollment two");
     // From the server too, by its owner.
     let (owner, ca) = (server.dps_connection_string()?, server.ca()?);
     let ca = ca.to_str().context("path")?;
     let list = ["audit", "list", "--top", "1", "--login", &owner];
-    let served = server.muster(&[&list[..], &["--server-ca", ca]].concat())?;
+    let served = server.run_muster(&[&list[..], &["--server-ca", ca]].concat())?;
     let served = served.json()?;
     assert_eq!(served.as_array().map(Vec::len), Some(1));
     assert_eq!(served[0]["body"]["target"], "individual enrollment two");
     assert_eq!(served[0]["body"]["address"], "127.0.0.1");
     let known = format!("acts:2:{}", verified[0]["hash"].as_str().unwrap());
     server
-        .muster(&["audit", "verify", "--known", &known])?
+        .run_muster(&["audit", "verify", "--known", &known])?
         .json()?;
 
     assert_eq!(server.terminate()?, Some(0));
     flip_a_byte(&server.data_dir().join("muster.db"))?;
-    let refused = server.muster(&["audit", "verify"])?;
+    let refused = server.run_muster(&["audit", "verify"])?;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(
         refused.stderr.contains("record 1 of the acts was altered"),

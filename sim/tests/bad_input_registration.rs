@@ -36,7 +36,7 @@ fn enroll_group(server: &Server, name: &str, certificate: &std::path::Path) -> R
         "--certificate-path",
         &certificate,
     ];
-    server.muster(&create)?.ok().map(drop)
+    server.run_muster(&create)?.ok().map(drop)
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_disabled_group_and_a_disabled_individual_refuse() -> Result<()> {
         "--provisioning-status",
         "disabled",
     ];
-    server.muster(&create)?.ok()?;
+    server.run_muster(&create)?.ok()?;
     refused(&server, "dev-1", &device.pem()?, "disabled").await?;
     let disable = [
         "dps",
@@ -78,7 +78,7 @@ async fn a_disabled_group_and_a_disabled_individual_refuse() -> Result<()> {
         "--provisioning-status",
         "disabled",
     ];
-    server.muster(&disable)?.ok()?;
+    server.run_muster(&disable)?.ok()?;
     refused(
         &server,
         "dev-2",
@@ -131,7 +131,7 @@ async fn an_operator_is_told_what_to_mend() -> Result<()> {
         "--certificate-path",
         &root.to_string_lossy(),
     ];
-    let finished = server.muster(&again)?;
+    let finished = server.run_muster(&again)?;
     assert_eq!(finished.code, Some(1));
     assert!(finished.stderr.contains("factory"), "{}", finished.stderr);
 
@@ -146,11 +146,11 @@ async fn an_operator_is_told_what_to_mend() -> Result<()> {
         "--provisioning-status",
         "disabled",
     ];
-    let finished = server.muster(&stale)?;
+    let finished = server.run_muster(&stale)?;
     assert_eq!(finished.code, Some(1));
     assert!(finished.stderr.contains("412"), "{}", finished.stderr);
 
-    let finished = server.muster(&[
+    let finished = server.run_muster(&[
         "dps",
         "enrollment",
         "list",
@@ -160,7 +160,7 @@ async fn an_operator_is_told_what_to_mend() -> Result<()> {
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
     let nowhere =
         "HostName=127.255.255.1:9;SharedAccessKeyName=a;SharedAccessKey=MDEyMzQ1Njc4OWFiY2RlZg==";
-    let finished = server.muster(&["dps", "enrollment", "list", "--login", nowhere])?;
+    let finished = server.run_muster(&["dps", "enrollment", "list", "--login", nowhere])?;
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);
     Ok(())
 }

@@ -71,7 +71,7 @@ async fn a_blocked_device_loses_its_session_within_a_second_and_comes_back_when_
         "--certificate-path",
         root.to_str().context("path")?,
     ];
-    server.muster(&create)?.json()?;
+    server.run_muster(&create)?.json()?;
     let device = Device::new(&server, &workshop.issue("press-1")?)?;
     let neighbour = Device::new(&server, &workshop.issue("press-2")?)?;
     let place = device.provision().await?;
@@ -102,7 +102,7 @@ async fn a_blocked_device_loses_its_session_within_a_second_and_comes_back_when_
         other => bail!("the registration of a blocked device: {other:?}"),
     }
     let explained = ["dps", "explain", "--registration-id", "press-1"];
-    let explained = server.muster(&explained)?.json()?;
+    let explained = server.run_muster(&explained)?.json()?;
     assert_eq!(explained[0]["reason"], "device_blocked", "{explained}");
     let metrics = format!("https://{}/metrics", server.host());
     let metrics = server.client()?.get(metrics).send().await?.text().await?;
@@ -122,7 +122,7 @@ async fn a_blocked_device_loses_its_session_within_a_second_and_comes_back_when_
         "--hub-name",
         "hub",
     ];
-    let unblocked = server.muster(&unblock)?;
+    let unblocked = server.run_muster(&unblock)?;
     assert_eq!(unblocked.code, Some(0), "{unblocked:?}");
     let place = device.provision().await?;
     let (hub, _events) = device.connect(&place).await?;

@@ -14,7 +14,7 @@ fn upload(server: &Server, name: &str, path: &Path, verified: bool) -> Result<()
     if verified {
         create.push("--verified");
     }
-    let created = server.muster(&create)?.json()?;
+    let created = server.run_muster(&create)?.json()?;
     ensure!(created["properties"]["isVerified"] == verified, "{created}");
     Ok(())
 }
@@ -27,7 +27,7 @@ fn code(server: &Server, name: &str) -> Result<String> {
         "--certificate-name",
         name,
     ];
-    let shown = server.muster(&generate)?.json()?;
+    let shown = server.run_muster(&generate)?.json()?;
     let code = shown.pointer("/properties/verificationCode");
     let code = code.and_then(|code| code.as_str()).context("no code")?;
     Ok(code.to_owned())
@@ -37,7 +37,7 @@ fn verify(server: &Server, name: &str, path: &Path) -> Result<()> {
     let path = path.to_string_lossy();
     let mut verify = vec!["dps", "certificate", "verify", "--certificate-name", name];
     verify.extend(["--path", &path]);
-    let shown = server.muster(&verify)?.json()?;
+    let shown = server.run_muster(&verify)?.json()?;
     ensure!(shown["properties"]["isVerified"] == true, "{shown}");
     Ok(())
 }
@@ -52,7 +52,7 @@ fn refer(server: &Server, group: &str, name: &str) -> Result<sim::Finished> {
         "--ca-name",
         name,
     ];
-    server.muster(&create)
+    server.run_muster(&create)
 }
 
 /// What the article's scripts do to prove possession of a root.
@@ -146,7 +146,7 @@ async fn t4_a_leaf_without_the_groups_intermediate_is_refused_and_the_reason_log
         "--certificate-path",
         &intermediate.to_string_lossy(),
     ];
-    server.muster(&create)?.ok()?;
+    server.run_muster(&create)?.ok()?;
     let device = workshop.issue("dev-1")?;
     let (status, answer) = server.register("dev-1", &device.leaf_pem()?).await?;
     assert_eq!(status, 401, "{answer}");
@@ -168,7 +168,7 @@ async fn a_root_that_is_deleted_after_a_breach_stops_its_devices_and_says_so() -
     let (status, answer) = server.register("dev-1", &device.pem()?).await?;
     assert_eq!(status, 202, "{answer}");
     let delete = ["dps", "certificate", "delete", "--certificate-name", "root"];
-    server.muster(&delete)?.ok()?;
+    server.run_muster(&delete)?.ok()?;
     let (status, answer) = server.register("dev-1", &device.pem()?).await?;
     assert_eq!(status, 401, "{answer}");
     let log = server.log();

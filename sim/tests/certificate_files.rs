@@ -30,7 +30,7 @@ impl Desk {
         let mut all = vec!["dps"];
         all.extend(arguments.split_whitespace());
         all.extend(file);
-        self.server.muster(&all)
+        self.server.run_muster(&all)
     }
 }
 

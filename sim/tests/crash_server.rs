@@ -70,7 +70,7 @@ fn write_until_it_dies(server: &Server) -> Result<usize> {
             &tags,
         ];
         for write in [&group[..], &twin[..]] {
-            if server.muster(write)?.code != Some(0) {
+            if server.run_muster(write)?.code != Some(0) {
                 return Ok(number - 1);
             }
         }
@@ -87,7 +87,9 @@ const LIST: [&str; 5] = [
 ];
 
 fn registered(server: &Server) -> Result<BTreeSet<String>> {
-    let rows = server.muster(&[&LIST[..], &["factory"]].concat())?.json()?;
+    let rows = server
+        .run_muster(&[&LIST[..], &["factory"]].concat())?
+        .json()?;
     Ok(ids(&rows, "registrationId"))
 }
 
@@ -104,7 +106,7 @@ async fn plant(workshop: &Workshop) -> Result<Server> {
         "--certificate-path",
         &root.to_string_lossy(),
     ];
-    server.muster(&create)?.ok()?;
+    server.run_muster(&create)?.ok()?;
     let witness = workshop.issue("witness")?.pem()?;
     let (status, answer) = server.register("witness", &witness).await?;
     ensure!(status == 202, "{answer}");
@@ -145,9 +147,9 @@ fn holds_write(server: &Server, written: usize) -> Result<()> {
         "--enrollment-id",
         "factory",
     ];
-    let group = server.muster(&group)?.json()?;
+    let group = server.run_muster(&group)?.json()?;
     let twin = ["hub", "device-twin", "show", "-d", "witness"];
-    let twin = server.muster(&twin)?.json()?;
+    let twin = server.run_muster(&twin)?.json()?;
     for (what, number) in [
         ("enrollment", &group["initialTwin"]["tags"]["number"]),
         ("twin", &twin["tags"]["number"]),
@@ -194,7 +196,7 @@ async fn nothing_acknowledged_is_lost() -> Result<()> {
     )
     .await
     .with_context(|| fleet.log())?;
-    let twins = server.muster(&["hub", "device-twin", "list"])?.json()?;
+    let twins = server.run_muster(&["hub", "device-twin", "list"])?.json()?;
     assert_eq!(
         ids(&twins, "deviceId"),
         registered(&server)?,

@@ -121,8 +121,8 @@ async fn plant(workshop: &Workshop, webhook: &Webhook) -> Result<Server> {
         "dps", "enrollment-group", "create", "--enrollment-id", "factory", "--certificate-path", &root.to_string_lossy(),
         "--allocation-policy", "custom", "--webhook-url", &webhook.url, "--api-version", "2021-10-01",
     ];
-    server.muster(&create)?.ok()?;
-    let key = server.muster(&["dps", "allocation", "key"])?.json()?;
+    server.run_muster(&create)?.ok()?;
+    let key = server.run_muster(&["dps", "allocation", "key"])?.json()?;
     let key = STANDARD.decode(key["key"].as_str().context("a key")?)?;
     if let Ok(mut known) = webhook.mood.key.lock() {
         *known = key;
@@ -159,7 +159,7 @@ async fn registrations_that_wait_for_a_webhook_survive_kill_nine() -> Result<()>
         assert_eq!(state["payload"]["for"], *id);
         assert_eq!(state["substatus"], "initialAssignment", "assigned once");
     }
-    let twins = server.muster(&["hub", "device-twin", "list"])?.json()?;
+    let twins = server.run_muster(&["hub", "device-twin", "list"])?.json()?;
     let mut there: Vec<&str> = twins
         .as_array()
         .into_iter()
@@ -169,11 +169,11 @@ async fn registrations_that_wait_for_a_webhook_survive_kill_nine() -> Result<()>
     there.sort_unstable();
     assert_eq!(there, ids, "each device exists once");
     let list = ["dps", "allocation", "list", "--registration-id", &ids[0]];
-    let notes = server.muster(&list)?.json()?;
+    let notes = server.run_muster(&list)?.json()?;
     assert_eq!(notes.as_array().map(Vec::len), Some(1), "{notes}");
     let id = notes[0]["id"].to_string();
     let replay = server
-        .muster(&["dps", "allocation", "replay", "--id", &id])?
+        .run_muster(&["dps", "allocation", "replay", "--id", &id])?
         .json()?;
     assert_eq!(replay["same"], true, "{replay}");
     assert!(
@@ -200,7 +200,7 @@ async fn a_silent_webhook_fails_the_registration_within_a_minute() -> Result<()>
         "silent",
     ];
     let state = until("the failure", Duration::from_secs(60), || async {
-        let shown = server.muster(&show)?.json()?;
+        let shown = server.run_muster(&show)?.json()?;
         ensure!(shown["status"] == "failed", "it is {shown}");
         Ok(shown)
     })

@@ -65,7 +65,7 @@ impl Plant {
             "--priority",
             "10",
         ];
-        plant.server.muster(&create)?.ok()?;
+        plant.server.run_muster(&create)?.ok()?;
         Ok(plant)
     }
 
@@ -88,7 +88,7 @@ impl Plant {
             "--initial-twin-tags",
             r#"{"environment":"test"}"#,
         ];
-        self.server.muster(&create)?.ok()?;
+        self.server.run_muster(&create)?.ok()?;
         let mut device = EdgeDevice::configured(&self.server, &identity, &self.engine)?;
         device.apply()?;
         device.start()?;
@@ -124,7 +124,7 @@ impl Plant {
                     "-m",
                     "$edgeAgent",
                 ];
-                let twin = self.server.muster(&show)?.json()?;
+                let twin = self.server.run_muster(&show)?.json()?;
                 let reported = &twin["properties"]["reported"];
                 ensure!(
                     reported["modules"][MODULE]["runtimeStatus"] == status,
@@ -168,7 +168,7 @@ async fn engine_modules_run_by_tag_and_keep_running_when_the_daemon_dies() -> Re
         "ping",
     ];
     until("the agent answers again", PATIENCE, || async {
-        plant.server.muster(&ping)?.ok()
+        plant.server.run_muster(&ping)?.ok()
     })
     .await?;
     assert_eq!(
@@ -217,7 +217,7 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
             "-m",
             MODULE,
         ];
-        let twin = plant.server.muster(&show)?.json()?;
+        let twin = plant.server.run_muster(&show)?.json()?;
         ensure!(
             twin["properties"]["reported"]["SendInterval"] == 1,
             "{}",
@@ -238,7 +238,7 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
         "--desired",
         r#"{"SendInterval":2}"#,
     ];
-    plant.server.muster(&update)?.ok()?;
+    plant.server.run_muster(&update)?.ok()?;
     let monitor = [
         "hub",
         "monitor-events",
@@ -250,7 +250,7 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
         "30",
     ];
     let event: serde_json::Value =
-        serde_json::from_str(plant.server.muster(&monitor)?.ok()?.trim())?;
+        serde_json::from_str(plant.server.run_muster(&monitor)?.ok()?.trim())?;
     assert_eq!(event["moduleId"], MODULE);
 
     let empty = json!({ "modulesContent": { "$edgeAgent": { "properties.desired": {
@@ -276,7 +276,7 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
         "--priority",
         "20",
     ];
-    plant.server.muster(&create)?.ok()?;
+    plant.server.run_muster(&create)?.ok()?;
     until("the module is gone", PATIENCE, || async {
         ensure!(device.module(MODULE).is_err(), "it is still listed");
         Ok(())

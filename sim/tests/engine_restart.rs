@@ -64,7 +64,7 @@ fn deploy(server: &Server, id: &str, priority: &str, content: &Value) -> Result<
         "--priority",
         priority,
     ];
-    server.muster(&create)?.ok().map(drop)
+    server.run_muster(&create)?.ok().map(drop)
 }
 
 struct Plant {
@@ -98,7 +98,7 @@ impl Plant {
             "--initial-twin-tags",
             r#"{"environment":"test"}"#,
         ];
-        server.muster(&enroll)?.ok()?;
+        server.run_muster(&enroll)?.ok()?;
         let mut device = EdgeDevice::configured(&server, &identity, engine.api())?;
         device.apply()?;
         device.start()?;
@@ -151,7 +151,7 @@ impl Plant {
             "-m",
             "$edgeAgent",
         ];
-        let twin = self.server.muster(&show)?.json()?;
+        let twin = self.server.run_muster(&show)?.json()?;
         Ok(twin["properties"]["reported"].clone())
     }
 }
@@ -280,7 +280,7 @@ async fn engine_a_failed_update_is_told_and_ends_with_its_cause() -> Result<()> 
     assert_eq!(followed()?, "error");
 
     let delete = ["edge", "deployment", "delete", "--deployment-id", "broken"];
-    plant.server.muster(&delete)?.ok()?;
+    plant.server.run_muster(&delete)?.ok()?;
     until("the twin is well again", PATIENCE, || async {
         let reported = plant.reported()?;
         ensure!(

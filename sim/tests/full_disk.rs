@@ -194,7 +194,7 @@ async fn a_full_disk_delays_acknowledgements_and_loses_nothing() -> Result<()> {
 
     let table =
         hub.server
-            .muster(&["hub", "monitor-events", "--count", "1", "--output", "table"])?;
+            .run_muster(&["hub", "monitor-events", "--count", "1", "--output", "table"])?;
     let table = table.ok()?;
     ensure!(
         table.starts_with("Offset ") && table.contains(" d1 "),

@@ -118,13 +118,13 @@ fn chain(state: &Value) -> Result<Vec<Vec<u8>>> {
 fn enroll(server: &Server) -> Result<SharedAccessKey> {
     let issuer = ["dps", "issuer", "create", "--issuer-name", "fleet"];
     server
-        .muster(&[&issuer[..], &["--validity-days", "30"]].concat())?
+        .run_muster(&[&issuer[..], &["--validity-days", "30"]].concat())?
         .ok()?;
     let root = server.ca()?;
     let root = root.to_string_lossy();
     let bundle = ["dps", "trust-bundle", "create", "--trust-bundle-id", "site"];
     server
-        .muster(&[&bundle[..], &["--certificate-path", &root]].concat())?
+        .run_muster(&[&bundle[..], &["--certificate-path", &root]].concat())?
         .ok()?;
     let create = [
         "dps",
@@ -139,7 +139,7 @@ fn enroll(server: &Server) -> Result<SharedAccessKey> {
         "--trust-bundle-id",
         "site",
     ];
-    let created = server.muster(&create)?.json()?;
+    let created = server.run_muster(&create)?.json()?;
     let key = created.pointer("/attestation/symmetricKey/primaryKey");
     let key = key
         .and_then(Value::as_str)

@@ -39,7 +39,7 @@ async fn each_thing_has_one_line_with_its_device_and_its_cause() -> Result<()> {
         "--certificate-path",
         root.to_str().context("path")?,
     ];
-    server.muster(&create)?.json()?;
+    server.run_muster(&create)?.json()?;
 
     // R15: a device that registers.
     let identity = workshop.issue("press-1")?;

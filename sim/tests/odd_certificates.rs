@@ -152,7 +152,7 @@ impl Bench {
             "--certificate-path",
             &text(&root),
         ];
-        bench.server.muster(&create)?.ok()?;
+        bench.server.run_muster(&create)?.ok()?;
         Ok(bench)
     }
 
@@ -242,7 +242,7 @@ impl Bench {
     }
 
     fn explain(&self, name: &str) -> Result<Value> {
-        let explained = self.server.muster(&[
+        let explained = self.server.run_muster(&[
             "dps",
             "explain",
             "--certificate",
@@ -256,7 +256,7 @@ impl Bench {
     fn refusals(&self, name: &str) -> Result<Vec<String>> {
         let listed = self
             .server
-            .muster(&["dps", "explain", "--registration-id", name])?
+            .run_muster(&["dps", "explain", "--registration-id", name])?
             .json()?;
         let listed = listed.as_array().context("a list")?.iter();
         Ok(listed
@@ -314,7 +314,7 @@ async fn explain_enrollment_and_registration_agree_on_odd_leaves() -> Result<()>
             "--certificate-path",
             &path,
         ];
-        let created = bench.server.muster(&create)?;
+        let created = bench.server.run_muster(&create)?;
         if leaf.pinned == UNSUPPORTED {
             assert_eq!(created.code, Some(1), "{}: {}", leaf.name, created.stdout);
             assert!(
@@ -346,7 +346,7 @@ async fn a_chain_that_is_not_read_is_recorded_with_its_reason() -> Result<()> {
     );
     let listed = bench
         .server
-        .muster(&["dps", "explain", "--registration-id", "crowd"])?
+        .run_muster(&["dps", "explain", "--registration-id", "crowd"])?
         .json()?;
     assert_eq!(listed[0]["reason"], "chain_too_long", "{listed:#}");
     assert_eq!(

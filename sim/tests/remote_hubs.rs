@@ -29,7 +29,7 @@ fn link(near: &Server, connection_string: &str) -> Result<()> {
         "--connection-string",
         connection_string,
     ];
-    let linked = near.muster(&link)?.json()?;
+    let linked = near.run_muster(&link)?.json()?;
     ensure!(linked["location"] == "remote", "{linked}");
     Ok(())
 }
@@ -49,7 +49,7 @@ fn group(near: &Server, workshop: &Workshop, verb: &str, flags: &[&str]) -> Resu
         group.extend(["--certificate-path", &root]);
     }
     group.extend(flags);
-    near.muster(&group)?.ok().map(drop)
+    near.run_muster(&group)?.ok().map(drop)
 }
 
 /// Registers and waits until it is over; the registration as the operator sees it.
@@ -62,7 +62,7 @@ async fn provision(near: &Server, identity: &Identity, status: &str) -> Result<V
 async fn wait_for_health(near: &Server, state: &str) -> Result<Value> {
     let show = ["dps", "linked-hub", "show", "--name", "far"];
     until(state, Duration::from_secs(60), || async {
-        let shown = near.muster(&show)?.json()?;
+        let shown = near.run_muster(&show)?.json()?;
         ensure!(shown["health"]["state"] == state, "{shown}");
         Ok(shown)
     })
@@ -71,7 +71,7 @@ async fn wait_for_health(near: &Server, state: &str) -> Result<Value> {
 
 fn twin(server: &Server, device: &str) -> Result<Value> {
     server
-        .muster(&["hub", "device-twin", "show", "-d", device])?
+        .run_muster(&["hub", "device-twin", "show", "-d", device])?
         .json()
 }
 
@@ -86,13 +86,13 @@ fn tag(server: &Server, device: &str, tags: &Value) -> Result<()> {
         "--tags",
         &tags,
     ];
-    server.muster(&update)?.ok().map(drop)
+    server.run_muster(&update)?.ok().map(drop)
 }
 
 async fn wait_until_gone(server: &Server, device: &str) -> Result<()> {
     until("the old device to go", Duration::from_secs(30), || async {
         let show = ["hub", "device-identity", "show", "-d", device];
-        let shown = server.muster(&show)?;
+        let shown = server.run_muster(&show)?;
         ensure!(shown.code == Some(1), "{}", shown.stdout);
         Ok(())
     })
@@ -195,7 +195,7 @@ impl Journey {
 
     async fn blocked(&self) -> Result<()> {
         let block = ["dps", "block", "--registration-id", "traveller"];
-        let blocked = self.near.muster(&block)?.json()?;
+        let blocked = self.near.run_muster(&block)?.json()?;
         let done = json!([{"hub": "far", "state": "done"}]);
         ensure!(blocked["hubs"] == done, "{blocked}");
         let again = MqttDevice::connect(&self.remote, &self.identity).await;
@@ -236,7 +236,7 @@ fn start_fleet(near: &Server, workshop: &Workshop, record: &Path) -> Result<Prog
 }
 
 fn devices(server: &Server) -> Result<Vec<String>> {
-    let twins = server.muster(&["hub", "device-twin", "list"])?.json()?;
+    let twins = server.run_muster(&["hub", "device-twin", "list"])?.json()?;
     let rows = twins.as_array().context("no list")?.iter();
     let ids = rows.filter_map(|twin| Some(twin["deviceId"].as_str()?.to_owned()));
     Ok(ids.collect())
@@ -251,7 +251,7 @@ fn each_is_recorded_and_made_once(near: &Server, remote: &Server) -> Result<()> 
         "--enrollment-id",
         "factory",
     ];
-    let records = near.muster(&list)?.json()?;
+    let records = near.run_muster(&list)?.json()?;
     let mut registered = BTreeSet::new();
     for record in records.as_array().context("no list")? {
         ensure!(
@@ -356,7 +356,7 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
         ensure!(state["assignedHub"] == near.host(), "{state}");
     }
     let list = ["dps", "allocation", "list", "--registration-id", "dead-0"];
-    let notes = near.muster(&list)?.json()?;
+    let notes = near.run_muster(&list)?.json()?;
     let why = notes[0]["passedOver"][0]["why"]
         .as_str()
         .context("no reason")?;
@@ -430,7 +430,7 @@ async fn a_link_with_a_wrong_key_tells_the_operator_so() -> Result<()> {
         "--connection-string",
         &right,
     ];
-    near.muster(&update)?.ok()?;
+    near.run_muster(&update)?.ok()?;
     let state = provision(&near, &identity, "assigned").await?;
     ensure!(state["assignedHub"] == there, "{state}");
     MqttDevice::connect(&remote, &identity).await?;

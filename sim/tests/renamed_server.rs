@@ -83,7 +83,7 @@ async fn devices_of_the_old_name_are_told_and_come_back() -> Result<()> {
         "--iot-hubs",
         &old,
     ];
-    server.muster(&[&group[..], &listed].concat())?.ok()?;
+    server.run_muster(&[&group[..], &listed].concat())?.ok()?;
     let identity = workshop.issue("dev-1")?;
     let scope = server.id_scope()?;
     ensure!(provision(&server, &scope, &identity).await? == old);

@@ -121,7 +121,7 @@ fn look_and_act(server: &Server, device: &Device, state: &Value) -> Result<()> {
     assert_eq!(state["substatus"], "initialAssignment");
     let name = device.device_id.as_str();
     let twin = server
-        .muster(&["hub", "device-twin", "show", "-d", name])?
+        .run_muster(&["hub", "device-twin", "show", "-d", name])?
         .json()?;
     assert_eq!(twin["properties"]["reported"]["firmware"], "1.2.3");
     assert_eq!(twin["tags"]["environment"], "test");
@@ -136,10 +136,10 @@ fn look_and_act(server: &Server, device: &Device, state: &Value) -> Result<()> {
         "--desired",
         desired,
     ];
-    server.muster(&update)?.ok()?;
+    server.run_muster(&update)?.ok()?;
     let mut invoke = vec!["hub", "invoke-device-method", "-d", name];
     invoke.extend(["--method-name", "blink", "--method-payload", r#"{"n":3}"#]);
-    let answer = server.muster(&invoke)?.json()?;
+    let answer = server.run_muster(&invoke)?.json()?;
     let echoed = json!({"status": 200, "payload": {"echo": {"n": 3}}});
     assert_eq!(answer, echoed);
     Ok(())
@@ -148,7 +148,7 @@ fn look_and_act(server: &Server, device: &Device, state: &Value) -> Result<()> {
 fn look_at_telemetry(server: &Server, device_id: &str) -> Result<()> {
     let mut monitor = vec!["hub", "monitor-events", "-d", device_id];
     monitor.extend(["--count", "1", "--timeout", "10"]);
-    let event: Value = serde_json::from_str(server.muster(&monitor)?.ok()?.trim())?;
+    let event: Value = serde_json::from_str(server.run_muster(&monitor)?.ok()?.trim())?;
     assert_eq!(event["deviceId"], device_id);
     assert_eq!(event["properties"]["room"], "a b&c=d/é");
     Ok(())
@@ -293,10 +293,10 @@ async fn t1_an_individual_enrollment_without_device_id_assigns_the_common_name()
     let identity = workshop.issue("demo-leaf")?;
     enroll_leaf(&server, &identity).await?;
     let read = ["dps", "enrollment", "show", "--enrollment-id", "demo-leaf"];
-    let before = server.muster(&read)?.json()?;
+    let before = server.run_muster(&read)?.json()?;
     assert_eq!(before["registrationState"]["status"], "unassigned");
     journeys(&server, Language::Node, &[Device::of(identity, "mqtt")]).await?;
-    let after = server.muster(&read)?.json()?;
+    let after = server.run_muster(&read)?.json()?;
     assert_eq!(after["registrationState"]["status"], "assigned");
     assert_eq!(after["registrationState"]["deviceId"], "demo-leaf");
     Ok(())

@@ -15,7 +15,7 @@ async fn report(language: Language, script: &str) -> Result<(Server, Value)> {
     let root = workshop.root().to_string_lossy().into_owned();
     let mut create = vec!["dps", "enrollment-group", "create"];
     create.extend(["--enrollment-id", GROUP, "--certificate-path", &root]);
-    server.muster(&create)?.ok()?;
+    server.run_muster(&create)?.ok()?;
     for name in REGISTERED {
         let identity = workshop.issue(name)?;
         let (status, answer) = server.register(name, &identity.pem()?).await?;

@@ -35,10 +35,10 @@ fn device_client(server: &Server, identity: &Identity) -> Result<reqwest::Client
 
 fn create_hub(server: &Server, name: &str, host: &str) -> Result<()> {
     let created = server
-        .muster(&["hub", "create", "--name", name, "--hostname", host])?
+        .run_muster(&["hub", "create", "--name", name, "--hostname", host])?
         .json()?;
     ensure!(created["hostName"] == host, "{created}");
-    let shown = server.muster(&["show"])?.json()?;
+    let shown = server.run_muster(&["show"])?.json()?;
     let hubs = shown["hubs"].as_array().context("no hubs")?;
     let listed = hubs.iter().any(|hub| hub["name"] == name);
     ensure!(listed, "show lists it at once: {shown}");
@@ -48,7 +48,7 @@ fn create_hub(server: &Server, name: &str, host: &str) -> Result<()> {
 fn link(server: &Server, name: &str, weight: &str) -> Result<()> {
     let link = ["hub", "link", "--name", name, "--allocation-weight", weight];
     let linked = server
-        .muster(&[&link[..], &["--apply-allocation-policy", "true"]].concat())?
+        .run_muster(&[&link[..], &["--apply-allocation-policy", "true"]].concat())?
         .json()?;
     let weight: u64 = weight.parse()?;
     ensure!(linked["allocationWeight"] == weight, "{linked}");
@@ -131,7 +131,7 @@ fn enroll(server: &Server, workshop: &Workshop, more: &[&str]) -> Result<()> {
         "factory",
     ];
     let group = [&group[..], &["--certificate-path", &root], more].concat();
-    server.muster(&group)?.ok().map(drop)
+    server.run_muster(&group)?.ok().map(drop)
 }
 
 #[tokio::test]
@@ -165,12 +165,14 @@ async fn hubs_that_are_added_get_their_devices_and_outlive_a_kill() -> Result<()
     );
 
     let (device, _) = hubs.iter().find(|(_, hub)| *hub == THIRD).context("none")?;
-    server.muster(&["hub", "unlink", "--name", "third"])?.ok()?;
+    server
+        .run_muster(&["hub", "unlink", "--name", "third"])?
+        .ok()?;
     server.kill()?;
     server.start_again().await?;
     let record = ["dps", "enrollment-group", "registration", "show"];
     let record = [&record[..], &["--registration-id", device]].concat();
-    let unlinked = server.muster(&record)?.json()?;
+    let unlinked = server.run_muster(&record)?.json()?;
     let message = unlinked["errorMessage"].as_str().unwrap_or_default();
     ensure!(message.contains("no longer linked"), "{unlinked}");
     let identity = workshop.identity(device);
@@ -178,7 +180,7 @@ async fn hubs_that_are_added_get_their_devices_and_outlive_a_kill() -> Result<()
     ensure!(status.is_success(), "an unlinked hub is a hub: {status}");
     let again = provision(&server, &scope, &identity).await?;
     ensure!(again != THIRD, "it chose again");
-    let shown = server.muster(&["show"])?.json()?;
+    let shown = server.run_muster(&["show"])?.json()?;
     ensure!(shown["hubs"].as_array().map(Vec::len) == Some(3), "{shown}");
     let links = &shown["services"][0]["linkedHubs"];
     ensure!(links[1]["allocationWeight"] == 2, "{shown}");
@@ -210,7 +212,7 @@ async fn a_tenant_has_an_id_scope_and_keys_of_its_own() -> Result<()> {
     let mut server = Server::start().await?;
     let workshop = Workshop::with_muster_ca()?;
     let create = ["dps", "create", "--name", "factory", "--hostname", TENANT];
-    let created = server.muster(&create)?.json()?;
+    let created = server.run_muster(&create)?.json()?;
     let scope = created["idScope"].as_str().context("no scope")?;
     let string = created["connectionString"].as_str().context("no string")?;
     let identity = workshop.issue("dev-1")?;
@@ -235,7 +237,7 @@ async fn a_tenant_has_an_id_scope_and_keys_of_its_own() -> Result<()> {
     server.kill()?;
     server.start_again().await?;
     ensure!(provision(&server, scope, &identity).await? == server.host());
-    let services = server.muster(&["dps", "list"])?.json()?;
+    let services = server.run_muster(&["dps", "list"])?.json()?;
     ensure!(services[1]["idScope"] == scope, "{services}");
     ensure!(server.show("/services/1/connectionString")? == string);
     Ok(())
@@ -246,7 +248,9 @@ async fn a_policy_opens_what_its_rights_say_as_long_as_it_is_there() -> Result<(
     let server = Server::start().await?;
     let create = ["dps", "policy", "create", "--policy-name", "reader"];
     let rights = ["--rights", "EnrollmentRead", "RegistrationStatusRead"];
-    let policy = server.muster(&[&create[..], &rights].concat())?.json()?;
+    let policy = server
+        .run_muster(&[&create[..], &rights].concat())?
+        .json()?;
     let key = policy["primaryKey"].as_str().context("no key")?;
     let host = server.host();
     let reader = format!("HostName={host};SharedAccessKeyName=reader;SharedAccessKey={key}");
@@ -263,7 +267,7 @@ async fn a_policy_opens_what_its_rights_say_as_long_as_it_is_there() -> Result<(
         "it may not configure"
     );
     let delete = ["dps", "policy", "delete", "--policy-name", "reader"];
-    server.muster(&delete)?.ok()?;
+    server.run_muster(&delete)?.ok()?;
     ensure!(as_reader(&list)? == Some(1), "it is gone");
     Ok(())
 }

@@ -119,7 +119,7 @@ fn enroll(server: &Server, id: &str, endorsement: &[u8], more: &[&str]) -> Resul
         &endorsement,
     ];
     let all = [&create[..], &tpm[..], more].concat();
-    server.muster(&all)?.ok().map(drop)
+    server.run_muster(&all)?.ok().map(drop)
 }
 
 /// From the first request to a message at the hub, with nothing but what a device daemon does.
@@ -187,10 +187,10 @@ async fn tpm_of_the_node_sdk_is_attested_and_signs_for_the_hub() -> Result<()> {
     assert_eq!(done["assignedHub"], server.host());
 
     let show = ["hub", "device-twin", "show", "-d", "tpm-node"];
-    let twin = server.muster(&show)?.json()?;
+    let twin = server.run_muster(&show)?.json()?;
     assert_eq!(twin["properties"]["reported"]["firmware"], "1.2.3");
     let identity = ["hub", "device-identity", "show", "-d", "tpm-node"];
-    let identity = server.muster(&identity)?.json()?;
+    let identity = server.run_muster(&identity)?.json()?;
     assert_eq!(identity["authentication"]["type"], "sas");
     Ok(())
 }

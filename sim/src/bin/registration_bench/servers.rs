@@ -42,7 +42,7 @@ pub fn enroll(muster: &Server, root: &Path) -> Result<()> {
     let mut arguments: Vec<&str> = create.split(' ').collect();
     let root = root.to_string_lossy();
     arguments.push(&root);
-    muster.muster(&arguments)?.ok().map(drop)
+    muster.run_muster(&arguments)?.ok().map(drop)
 }
 
 /// A process with what it is called with.

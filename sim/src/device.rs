@@ -1,0 +1,203 @@
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use ids::Timestamp;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use wire::device_api::registration::{operation_path, register_path};
+use wire::sas::SharedAccessKey;
+
+use crate::one_address::OneAddress;
+use crate::{Identity, MqttDevice, Server, until};
+
+/// Seconds since 1970 until which a device's tokens are good: in the year 2100.
+const EXPIRY: i64 = 4_102_444_800;
+const PROVISIONED_WITHIN: Duration = Duration::from_secs(60);
+
+/// A device as its own program knows it: who it is, how it proves itself, where it registers.
+///
+/// It finds every host name at the address of its server, as a device does whose DNS an operator
+/// has set up.
+#[derive(Debug, Clone)]
+pub struct Device {
+    id: String,
+    proof: Proof,
+    address: Ipv4Addr,
+    roots: Vec<u8>,
+    id_scope: String,
+    body: Value,
+}
+
+#[derive(Debug, Clone)]
+enum Proof {
+    /// Chain and private key, PEM.
+    Certificate(String),
+    /// A symmetric key, base64.
+    Key(String),
+}
+
+impl Device {
+    /// A device with a certificate, which registers at the server's first service.
+    pub fn with_certificate(server: &Server, identity: &Identity) -> Result<Self> {
+        Self::new(server, &identity.name, Proof::Certificate(identity.pem()?))
+    }
+
+    /// The same with a symmetric key in base64.
+    pub fn with_key(server: &Server, id: &str, key: &str) -> Result<Self> {
+        Self::new(server, id, Proof::Key(key.to_owned()))
+    }
+
+    /// A device that presents a chain and a key as they are given, in PEM.
+    pub fn with_pem(server: &Server, id: &str, chain_and_key: &str) -> Result<Self> {
+        Self::new(server, id, Proof::Certificate(chain_and_key.to_owned()))
+    }
+
+    fn new(server: &Server, id: &str, proof: Proof) -> Result<Self> {
+        rustls::crypto::aws_lc_rs::default_provider()
+            .install_default()
+            .ok();
+        Ok(Self {
+            id: id.to_owned(),
+            proof,
+            address: server.address(),
+            roots: std::fs::read(server.ca()?)?,
+            id_scope: server.id_scope()?,
+            body: json!({ "registrationId": id }),
+        })
+    }
+
+    /// Registers at the service with this ID scope.
+    #[must_use]
+    pub fn in_scope(mut self, id_scope: &str) -> Self {
+        id_scope.clone_into(&mut self.id_scope);
+        self
+    }
+
+    /// Sends a member along when it registers.
+    #[must_use]
+    pub fn sending(mut self, member: &str, value: Value) -> Self {
+        self.body[member] = value;
+        self
+    }
+
+    /// Goes by another id, as a device does whose enrollment says so.
+    #[must_use]
+    pub fn named(mut self, device_id: &str) -> Self {
+        device_id.clone_into(&mut self.id);
+        self
+    }
+
+    /// Its registration id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Registers; the first answer, status and JSON.
+    pub async fn register(&self) -> Result<(u16, Value)> {
+        let path = register_path(&self.id_scope, &self.id);
+        let request = self.to_service(Method::PUT, &path)?.json(&self.body);
+        let response = request.send().await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
+    /// Registers and polls until the registration has ended; its state then.
+    pub async fn provision(&self) -> Result<Value> {
+        let (status, accepted) = self.register().await?;
+        ensure!(status == 202, "{}: {status} {accepted}", self.id);
+        let operation = accepted["operationId"].as_str();
+        let operation = operation.with_context(|| accepted.to_string())?;
+        let path = operation_path(&self.id_scope, &self.id, operation);
+        until(&self.id, PROVISIONED_WITHIN, || async {
+            let response = self.to_service(Method::GET, &path)?.send().await?;
+            let answer: Value = response.json().await?;
+            ensure!(answer["registrationState"].is_object(), "{answer}");
+            Ok(answer["registrationState"].clone())
+        })
+        .await
+    }
+
+    /// Registers, and must be assigned; the host of its hub.
+    pub async fn assigned_hub(&self) -> Result<String> {
+        let state = self.provision().await?;
+        ensure!(state["status"] == "assigned", "{}: {state}", self.id);
+        let hub = state["assignedHub"].as_str();
+        Ok(hub.context("no assignedHub")?.to_owned())
+    }
+
+    /// Sends telemetry over HTTPS to the hub of this host name; the status.
+    pub async fn send(&self, hub: &str, body: &str) -> Result<StatusCode> {
+        let id = &self.id;
+        let url = format!("https://{hub}/devices/{id}/messages/events?api-version=2020-09-30");
+        let mut request = self.client()?.post(url).body(body.to_owned());
+        if let Some(token) = self.token_for_hub(hub)? {
+            request = request.header("authorization", token);
+        }
+        Ok(request.send().await?.status())
+    }
+
+    /// Opens an MQTT session with the hub of this host name.
+    pub async fn connect(&self, hub: &str) -> Result<MqttDevice> {
+        let token = self.token_for_hub(hub)?;
+        let stream = crate::server::dial(self.address, hub, 8883, self.tls()?).await?;
+        MqttDevice::greet(stream, hub, &self.id, token.as_deref()).await
+    }
+
+    fn to_service(&self, method: Method, path: &str) -> Result<RequestBuilder> {
+        let url = format!("https://{}{path}?api-version=2021-06-01", self.address);
+        let request = self.client()?.request(method, url);
+        let resource = format!("{}/registrations/{}", self.id_scope, self.id);
+        Ok(match self.token(&resource, Some("registration"))? {
+            Some(token) => request.header("authorization", token),
+            None => request,
+        })
+    }
+
+    fn token_for_hub(&self, hub: &str) -> Result<Option<String>> {
+        self.token(&format!("{hub}/devices/{}", self.id), None)
+    }
+
+    fn token(&self, resource: &str, policy: Option<&str>) -> Result<Option<String>> {
+        let Proof::Key(key) = &self.proof else {
+            return Ok(None);
+        };
+        let key = SharedAccessKey::from_base64(key)?;
+        let expiry = Timestamp::from_unix_seconds(EXPIRY);
+        Ok(Some(wire::sas::build(resource, policy, expiry, &key)))
+    }
+
+    fn client(&self) -> Result<reqwest::Client> {
+        let client = reqwest::Client::builder()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&self.roots)?)
+            .dns_resolver(OneAddress::resolver(self.address))
+            .timeout(Duration::from_secs(30));
+        Ok(match &self.proof {
+            Proof::Certificate(pem) => {
+                client.identity(reqwest::Identity::from_pem(pem.as_bytes())?)
+            }
+            Proof::Key(_) => client,
+        }
+        .build()?)
+    }
+
+    fn tls(&self) -> Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(&self.roots) {
+            roots.add(root?)?;
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        Ok(match &self.proof {
+            Proof::Certificate(pem) => {
+                let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
+                let chain = chain.collect::<Result<Vec<_>, _>>()?;
+                let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())?;
+                config.with_client_auth_cert(chain, key)?
+            }
+            Proof::Key(_) => config.with_no_client_auth(),
+        })
+    }
+}
