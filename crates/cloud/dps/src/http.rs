@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::LengthLimitError;
-use registry::ClientAddress;
+use rest::ClientAddress;
 use serde::Serialize;
 use wire::device_api::registration::TpmChallenge;
 use wire::error::ServiceError;

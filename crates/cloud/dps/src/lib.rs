@@ -46,11 +46,10 @@ pub use crate::outbound::{
     Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault,
 };
 pub use crate::service::{AwaitCertificateForHosts, Clock, Dps, DpsOptions};
-pub use registry::ClientAddress;
 
 impl Dps {
     /// Answers a request to any of its HTTP paths, for devices and operators. The client's chain is the request
-    /// extension [`PeerChain`], its address [`ClientAddress`]. See [`Dps::serves`] for sharing a port.
+    /// extension [`PeerChain`], its address [`rest::ClientAddress`]. See [`Dps::serves`] for sharing a port.
     pub async fn answer(&self, request: Request) -> Response {
         http::respond(self, request).await
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{HubHost, Identity};
+use ids::{HubHost, error_chain};
 use mqtt::{Connect, ConnectRefused, ConnectReturnCode};
 use pki::PresentedChain;
 use registry::LocalHub;
@@ -65,7 +65,7 @@ fn username(connect: &Connect) -> Result<HubUsername, ConnectRefused> {
         Ok(Username::Provisioning(_)) => Err(bad(
             "the user name is for the provisioning service".to_owned()
         )),
-        Err(error) => Err(bad(chain_text(&error))),
+        Err(error) => Err(bad(error_chain(&error))),
     }
 }
 
@@ -136,17 +136,5 @@ fn refused(reason: &NotProven) -> ConnectRefused {
         NotProven::Storage(_) => ConnectReturnCode::ServerUnavailable,
         _ => ConnectReturnCode::NotAuthorized,
     };
-    ConnectRefused::new(code, chain_text(reason))
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
+    ConnectRefused::new(code, error_chain(reason))
 }

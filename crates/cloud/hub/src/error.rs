@@ -1,11 +1,12 @@
 //! What a caller is told: one table from what went wrong to the hub's error codes, whose first digits are the HTTP status.
 
-use registry::{ConfigurationError, EventError, IdentityError, TwinError};
+use ids::error_chain;
+use registry::{ConfigurationError, EventError, IdentityError, Right, TwinError};
+use rest::RequestError;
+use rest::policy::PolicyError;
 use wire::error::HubErrorCode as Code;
 use wire::lenient::BodyError;
 
-use crate::connect::chain_text;
-use crate::http::RouteError;
 use crate::method::MethodError;
 use crate::prove::NotProven;
 use crate::query::QueryError;
@@ -14,12 +15,8 @@ use crate::telemetry::TelemetryError;
 /// A request that was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HubError {
-    #[error("there is nothing at this path")]
-    NoSuchPath,
-    #[error("this path does not take {0}")]
-    MethodNotAllowed(axum::http::Method),
-    #[error("the api-version parameter is missing; add for example ?api-version=2021-04-12")]
-    NoApiVersion,
+    #[error(transparent)]
+    Request(#[from] RequestError),
     #[error("the host {0:?} is no hub of this server")]
     NoSuchHub(String),
     #[error("{0}")]
@@ -31,17 +28,11 @@ pub(crate) enum HubError {
     )]
     NoCredentials,
     #[error("the caller may not do this: {0}")]
-    Forbidden(String),
+    Forbidden(PolicyError<Right>),
     #[error("{0}")]
     Bad(String),
     #[error(transparent)]
     Body(#[from] BodyError),
-    #[error("the body is larger than {limit} bytes")]
-    TooLarge { limit: usize },
-    #[error("the body did not arrive completely")]
-    Interrupted,
-    #[error("the body did not arrive in time")]
-    Late,
     #[error("{0} are not offered yet")]
     NotOffered(&'static str),
     #[error(
@@ -72,26 +63,14 @@ pub(crate) enum HubError {
     Storage(#[from] registry::StorageError),
 }
 
-impl From<RouteError> for HubError {
-    fn from(error: RouteError) -> Self {
-        match error {
-            RouteError::NotFound => Self::NoSuchPath,
-            RouteError::BadId(id) => Self::Bad(id.to_string()),
-        }
-    }
-}
-
 impl HubError {
     /// The HTTP status and the code of the body and header.
     pub(crate) fn code(&self) -> (u16, Code) {
         let code = match self {
-            // The hub's list has no codes of its own for these.
-            Self::NoSuchPath => return (404, Code::InvalidOperation),
-            Self::MethodNotAllowed(_) => return (405, Code::InvalidOperation),
-            Self::Late => return (408, Code::InvalidOperation),
+            Self::Request(error) => return request(error),
+            // The hub's list has no code of its own for this.
             Self::NotOffered(_) => return (501, Code::InvalidOperation),
             Self::NoMessage => Code::DeviceMessageLockLost,
-            Self::NoApiVersion => Code::InvalidProtocolVersion,
             Self::NoSuchHub(_) => Code::IotHubNotFound,
             Self::Unauthorized(NotProven::Storage(_)) | Self::Storage(_) => Code::ServerError,
             Self::Unauthorized(_) | Self::NoCredentials | Self::FormerName(_) => {
@@ -105,8 +84,6 @@ impl HubError {
                 Code::ArgumentInvalid
             }
             Self::Query(QueryError::Storage(_)) => Code::ServerError,
-            Self::TooLarge { .. } => Code::MessageTooLarge,
-            Self::Interrupted => Code::IotHubFormatError,
             Self::Identity(error) => identity(error),
             Self::NotEdge { .. } => Code::ModuleNotFound,
             Self::Twin(error) => twin(error),
@@ -125,9 +102,23 @@ impl HubError {
                 "the message cannot be kept now; send it again later".to_owned()
             }
             (401, Code::IotHubUnauthorized) => "Unauthorized".to_owned(),
-            _ => chain_text(self),
+            _ => error_chain(self),
         }
     }
+}
+
+/// The hub's list has no codes of its own for some of these.
+fn request(error: &RequestError) -> (u16, Code) {
+    let code = match error {
+        RequestError::NoSuchPath => return (404, Code::InvalidOperation),
+        RequestError::Method(_) => return (405, Code::InvalidOperation),
+        RequestError::Late => return (408, Code::InvalidOperation),
+        RequestError::NoApiVersion => Code::InvalidProtocolVersion,
+        RequestError::Path(_) | RequestError::Id(_) => Code::ArgumentInvalid,
+        RequestError::TooLarge { .. } => Code::MessageTooLarge,
+        RequestError::Interrupted => Code::IotHubFormatError,
+    };
+    (code.http_status(), code)
 }
 
 fn identity(error: &IdentityError) -> Code {
@@ -226,7 +217,7 @@ mod tests {
             "other.example",
         ]) {
             let error = HubError::Unauthorized(fault.into());
-            let inside = chain_text(&error);
+            let inside = error_chain(&error);
             assert!(inside.contains(cause), "{inside}");
             let says_once = inside.matches("the token is not accepted").count() == 1;
             assert!(says_once, "{inside}");

@@ -1,7 +1,7 @@
 //! The hubs: device sessions over MQTT and HTTPS, and the service API of operators.
 //!
 //! One [`Hub`] serves every hub of the data directory, linked to a provisioning service or not; the host name in a request or user name says which.
-//! Two doors, one room: `http` and `mqtt` only decode, call and encode; what happens is in `prove`, `telemetry`, `method`,
+//! `service_api` and `mqtt` only decode, call and encode; what happens is in `prove`, `telemetry`, `method`,
 //! `deployments` and in the registry.
 
 #![cfg_attr(
@@ -20,7 +20,7 @@ mod prove;
 mod method;
 mod pace;
 mod telemetry;
-mod view;
+mod twin_view;
 
 mod deployments;
 mod expiry;
@@ -29,14 +29,13 @@ mod query;
 
 mod error;
 
-mod http;
 mod mqtt;
+mod service_api;
 
 use std::sync::Arc;
 
 use ::mqtt::{Connect, ConnectRefused};
-use axum::Router;
-use ids::Timestamp;
+use ids::{Clock, Timestamp};
 use pki::PresentedChain;
 use registry::Registry;
 use tokio::sync::watch;
@@ -45,7 +44,6 @@ pub use crate::method::MethodError;
 pub use crate::mqtt::HubSession;
 pub use crate::pace::Pace;
 use crate::pace::Paces;
-pub use crate::sessions::Clock;
 use crate::sessions::Sessions;
 
 /// What a program decides for its hubs.
@@ -86,10 +84,10 @@ impl Hub {
         }
     }
 
-    /// Every HTTP path of the hubs, for devices and operators, as the fallback of one router: paths are matched in any letter
-    /// case. The client's chain is the request extension [`pki::PeerChain`].
-    pub fn router(&self) -> Router {
-        http::router(self.clone())
+    /// Answers a request to any HTTP path of the hubs, for devices and operators. The client's chain is the request
+    /// extension [`pki::PeerChain`], its address [`rest::ClientAddress`].
+    pub async fn answer(&self, request: axum::extract::Request) -> axum::response::Response {
+        service_api::answer(self, request).await
     }
 
     /// Accepts a connection: proves the identity and opens its session, closing an older one.

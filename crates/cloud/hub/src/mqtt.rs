@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ids::{Identity, Timestamp};
+use ids::{Timestamp, error_chain};
 use mqtt::{
     Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
     SubscribeResult, Will,
@@ -15,13 +15,13 @@ use registry::TwinError;
 use uuid::Uuid;
 use wire::error::{HubErrorCode, ServiceError};
 use wire::lenient::BodyError;
+use wire::sas::CLOCK_SKEW;
 use wire::topic::{DeviceTopic, Filter, HubTopic};
 
-use crate::connect::{self, Checked, chain_text};
-use crate::prove::CLOCK_SKEW;
+use crate::connect::{self, Checked};
 use crate::sessions::{Mailbox, MethodAnswer, Push};
 use crate::telemetry::{self, Message};
-use crate::{Hub, error, view};
+use crate::{Hub, error, twin_view};
 
 /// A telemetry message of 256 KB, its topic and its property bag.
 const MAX_PACKET: usize = 300 * 1024;
@@ -123,7 +123,7 @@ impl HubSession {
             close = self.closed() => return Err(close),
         };
         kept.map_err(|error| {
-            let reason = format!("telemetry of {}: {}", self.identity(), chain_text(&error));
+            let reason = format!("telemetry of {}: {}", self.identity(), error_chain(&error));
             Close::new(error.code(), reason)
         })
     }
@@ -131,7 +131,7 @@ impl HubSession {
     async fn twin(&self, rid: String) -> Outgoing {
         match self.hub.registry().twin(self.identity()).await {
             Ok(record) => {
-                let payload = view::device_twin(record).to_string();
+                let payload = twin_view::device_twin(record).to_string();
                 respond(
                     HubTopic::TwinResponse {
                         status: 200,

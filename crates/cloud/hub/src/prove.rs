@@ -2,18 +2,14 @@
 //!
 //! Both doors end here. [`ProvenIdentity`] is made by this file alone.
 
-use std::time::Duration;
-
-use ids::{HubHost, Identity, Timestamp};
+use ids::{HubHost, Timestamp};
 use pki::{ChainError, PresentedChain, pin_certificate};
-use registry::{Credentials, LocalHub, Right, SharedAccessPolicy, StorageError};
-use wire::sas::{KeyError, SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
+use registry::{Credentials, Identity, LocalHub, Right, StorageError};
+use rest::policy::{self, Demand, Policy, PolicyError};
+use wire::sas::{CLOCK_SKEW, KeyError, SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 
 use crate::Hub;
-
-/// How far a token's maker may be behind this server's clock: device daemons sign tokens that live 30 s.
-pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// What a client shows to prove itself.
 pub(crate) struct Presented<'a> {
@@ -81,10 +77,8 @@ pub(crate) enum NotProven {
     NoAuthorities(Identity),
     #[error("the token is not accepted")]
     Token(#[from] SasError),
-    #[error("the token names the policy {0:?}, which this hub does not have")]
-    NoPolicy(String),
-    #[error("the policy {policy:?} does not have the right {}", right.name())]
-    NoRight { policy: String, right: Right },
+    #[error(transparent)]
+    Policy(#[from] PolicyError<Right>),
     #[error("a registered key cannot be read")]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -126,14 +120,9 @@ fn by_token(
     let token = UnverifiedToken::parse(token)?;
     let resource = resource(&local.host, identity);
     if token.policy().is_some() {
-        let (verified, policy) = verify_policy_token(local, &token, &resource, hub.now())?;
-        if !policy.grants(Right::DeviceConnect) {
-            return Err(NotProven::NoRight {
-                policy: policy.name.clone(),
-                right: Right::DeviceConnect,
-            });
-        }
-        return Ok(verified.expiry());
+        let demand = Demand::Any(&[Right::DeviceConnect]);
+        let admitted = policy::admit(&token, policies(local), demand, &resource, hub.now());
+        return Ok(admitted?.expiry());
     }
     match &credentials.authentication {
         Authentication::Sas { primary, secondary } => {
@@ -189,21 +178,13 @@ fn other_method(
     }
 }
 
-/// Checks a token that names a shared access policy, for `resource`.
-pub(crate) fn verify_policy_token<'p>(
-    local: &'p LocalHub,
-    token: &UnverifiedToken,
-    resource: &str,
-    now: Timestamp,
-) -> Result<(VerifiedToken, &'p SharedAccessPolicy), NotProven> {
-    let name = token.policy().unwrap_or_default();
-    let policy = local
-        .policies
-        .iter()
-        .find(|policy| policy.name.eq_ignore_ascii_case(name));
-    let policy = policy.ok_or_else(|| NotProven::NoPolicy(name.to_owned()))?;
-    let keys = keys([&policy.primary, &policy.secondary])?;
-    Ok((token.verify(&keys, resource, now, CLOCK_SKEW)?, policy))
+/// The shared access policies of a hub, for the check of a token that names one.
+pub(crate) fn policies(local: &LocalHub) -> impl Iterator<Item = Policy<'_, Right>> {
+    local.policies.iter().map(|policy| Policy {
+        name: &policy.name,
+        keys: [&policy.primary, &policy.secondary],
+        rights: &policy.rights,
+    })
 }
 
 fn keys(texts: [&KeyText; 2]) -> Result<Vec<SharedAccessKey>, KeyError> {

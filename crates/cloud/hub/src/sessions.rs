@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
+use ids::{Clock, DeviceId, HubName, ModuleId, Timestamp};
 use mqtt::Close;
 use registry::{Change, LastSeen, Watcher};
 use tokio::sync::watch;
@@ -18,9 +18,6 @@ use tokio::sync::watch;
 use mailbox::Entry;
 pub(crate) use mailbox::{Mailbox, MethodAnswer, NotDelivered, PendingCall, Push};
 pub(crate) use notes::Notes;
-
-/// Tells the time; the program decides how.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What is known of an identity's connection since this process started. For display only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,4 @@
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ids::Timestamp;
 
@@ -15,11 +14,3 @@ pub struct Actor {
     /// When it came.
     pub at: Timestamp,
 }
-
-/// Told, as an extension of a request, when the caller has proved who it is: what it sends from then on is no stranger's.
-#[derive(Clone)]
-pub struct OnProof(pub Arc<dyn Fn() + Send + Sync>);
-
-/// Where a connection comes from: the peer of its socket, as an extension of its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);

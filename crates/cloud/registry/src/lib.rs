@@ -37,7 +37,7 @@ mod event;
 
 mod registry;
 
-pub use actor::{Actor, ClientAddress, OnProof};
+pub use actor::Actor;
 pub use ca_certificate::{
     CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
     VerificationCode,

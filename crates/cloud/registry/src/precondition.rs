@@ -12,6 +12,16 @@ pub enum IfMatch {
     Exactly(Etag),
 }
 
+impl From<wire::http::IfMatch> for IfMatch {
+    fn from(header: wire::http::IfMatch) -> Self {
+        match header {
+            wire::http::IfMatch::Absent => Self::Absent,
+            wire::http::IfMatch::Any => Self::Any,
+            wire::http::IfMatch::Is(etag) => Self::Exactly(etag),
+        }
+    }
+}
+
 /// What a PUT may do, given what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PutVerdict {

@@ -7,6 +7,7 @@
 
 mod device;
 mod enrollment;
+mod error_chain;
 mod etag;
 mod hub;
 mod identity;
@@ -18,6 +19,7 @@ mod timestamp;
 
 pub use device::{DeviceId, GenerationId, ModuleId};
 pub use enrollment::{CertificateName, EnrollmentId, IdScope, IssuerName, TrustBundleId};
+pub use error_chain::error_chain;
 pub use etag::Etag;
 pub use hub::{ConfigurationId, HubHost, HubName};
 pub use identity::Identity;
@@ -25,7 +27,7 @@ pub use network::Network;
 pub use registration::RegistrationId;
 pub use service::ServiceName;
 pub use thumbprint::{Thumbprint, ThumbprintSha1};
-pub use timestamp::Timestamp;
+pub use timestamp::{Clock, Timestamp};
 
 /// Why a text is not a valid identity. Says what the text should have been and what was wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use crate::IdError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);
+
+/// Tells the time. Only programs make one that reads a real clock; tests make one that they set.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 const TICKS_PER_SECOND: i64 = 10_000_000;
 

@@ -7,6 +7,8 @@ mod build;
 mod key;
 mod verify;
 
+use std::time::Duration;
+
 pub use build::{Draft, build};
 pub use key::{KeyError, SharedAccessKey};
 pub use verify::{SasError, UnverifiedToken, VerifiedToken};
@@ -16,6 +18,9 @@ pub const MAX_TOKEN: usize = 4096;
 
 /// The policy name that device daemons put into tokens for the provisioning service; it names no policy.
 pub const REGISTRATION_POLICY: &str = "registration";
+
+/// How far the clock of a token's maker may lag behind the one that checks it. Device daemons make tokens of 30 s.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 const SCHEME: &str = "SharedAccessSignature";
 

@@ -168,7 +168,7 @@ impl World {
 
 fn options(clock: &Arc<AtomicI64>) -> HubOptions {
     let ticking = clock.clone();
-    let clock: hub::Clock =
+    let clock: ids::Clock =
         Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
     HubOptions {
         clock,

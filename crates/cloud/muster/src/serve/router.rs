@@ -5,17 +5,18 @@ use std::sync::Arc;
 use axum::Router as AxumRouter;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use dps::{ClientAddress, Dps, DpsSession};
+use dps::{Dps, DpsSession};
 use futures_util::future::Either;
 use hub::{Hub, HubSession};
 use mqtt::{
     Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
     SubscribeResult, Will,
 };
-use registry::OnProof;
+use ids::error_chain;
+use rest::{ClientAddress, OnProof};
 use tower::ServiceExt;
 use transport::accept::Peer;
-use transport::{DeviceService, HttpService, with_causes};
+use transport::{DeviceService, HttpService};
 use wire::device_api::username::Username;
 
 use super::health;
@@ -25,18 +26,12 @@ use super::health;
 pub struct Router {
     dps: Dps,
     hub: Hub,
-    hubs: AxumRouter,
     health: AxumRouter,
 }
 
 impl Router {
     pub fn new(dps: Dps, hub: Hub, health: AxumRouter) -> Self {
-        Self {
-            hubs: hub.router(),
-            dps,
-            hub,
-            health,
-        }
+        Self { dps, hub, health }
     }
 }
 
@@ -50,14 +45,13 @@ impl HttpService for Router {
         let prove = move || visit.prove_if_there_is_room();
         extensions.insert(OnProof(Arc::new(prove)));
         let path = request.uri().path();
-        let router = if health::serves(path) {
-            &self.health
-        } else if Dps::serves(path) {
+        if Dps::serves(path) {
             return self.dps.answer(request).await;
-        } else {
-            &self.hubs
-        };
-        match router.clone().oneshot(request).await {
+        }
+        if !health::serves(path) {
+            return self.hub.answer(request).await;
+        }
+        match self.health.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
@@ -90,7 +84,7 @@ impl DeviceService for Router {
             }
             Err(error) => Err(ConnectRefused::new(
                 ConnectReturnCode::BadUserNameOrPassword,
-                with_causes(&error),
+                error_chain(&error),
             )),
         }
     }

@@ -2,7 +2,6 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request};
 use pki::{PeerChain, PresentedChain};
 use serde_json::Value;
-use tower::ServiceExt;
 
 use super::{HOST, World};
 
@@ -103,7 +102,7 @@ impl Ask<'_> {
             .extension(self.chain)
             .body(Body::from(self.body))
             .unwrap();
-        let response = self.world.hub.router().oneshot(request).await.unwrap();
+        let response = self.world.hub.answer(request).await;
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 16 * 1024 * 1024).await.unwrap();
         let body = if bytes.is_empty() {

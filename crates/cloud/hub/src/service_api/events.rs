@@ -4,26 +4,53 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
-use registry::StoredEvent;
+use ids::{DeviceId, ModuleId};
+use registry::{Right, StoredEvent};
+use rest::{Reply, get, post};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use wire::telemetry::{
     BATCH, EVENTS_MISSING, EVENTS_NEXT, EventDocument, parse_batch, property_name,
 };
 
+use super::access::Access;
+use super::{Call, Route};
 use crate::error::HubError;
 use crate::telemetry::{self, Message, TelemetryError};
-
-use super::Call;
-use super::answer::Answer;
 
 /// Most events of one answer.
 const MAX_EVENTS: usize = 1000;
 /// Longest wait for an event, seconds.
 const MAX_WAIT: u64 = 60;
 
+/// A batch of telemetry: base64 of 256 KB and its properties.
+const MAX_BATCH_BODY: usize = 512 * 1024;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        post(
+            "/devices/{device}/messages/events",
+            Access::Sender,
+            |call, _device: DeviceId| send(call),
+        )
+        .body_limit(MAX_BATCH_BODY),
+        post(
+            "/devices/{device}/modules/{module}/messages/events",
+            Access::Sender,
+            |call, _device: DeviceId, _module: ModuleId| send(call),
+        )
+        .body_limit(MAX_BATCH_BODY),
+        get(
+            "/muster/v1/events",
+            Access::Policy(&[Right::ServiceConnect]),
+            read,
+        )
+        .without_version(),
+    ]
+}
+
 /// Keeps one message, or a batch in its order. 204 once everything is on disk.
-pub(super) async fn post(call: &Call) -> Result<Answer, HubError> {
+async fn send(call: Call) -> Result<Reply, HubError> {
     let sender = call.permit.identity().ok_or(HubError::NoCredentials)?;
     let content_type = call.header(CONTENT_TYPE.as_str()).unwrap_or_default();
     let is_batch = content_type
@@ -35,10 +62,10 @@ pub(super) async fn post(call: &Call) -> Result<Answer, HubError> {
             .map(|posted| Message::new(posted.properties, posted.body))
             .collect()
     } else {
-        vec![Message::new(properties(call)?, call.body.clone())]
+        vec![Message::new(properties(&call)?, call.body.to_vec())]
     };
-    telemetry::accept_all(&call.hub, sender, messages).await?;
-    Ok(Answer::empty())
+    telemetry::accept_all(&call.service, sender, messages).await?;
+    Ok(Reply::no_content())
 }
 
 fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
@@ -55,18 +82,18 @@ fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
 }
 
 /// `?after=N&max=M&wait=S`: the hub's events behind number N, waiting up to S seconds for the first one.
-pub(super) async fn read(call: &Call) -> Result<Answer, HubError> {
-    let mut after = number(call, "after")?.unwrap_or(0);
+async fn read(call: Call) -> Result<Reply, HubError> {
+    let mut after = number(&call, "after")?.unwrap_or(0);
     let max =
-        number(call, "max")?.map_or(MAX_EVENTS, |max| usize::try_from(max).unwrap_or(MAX_EVENTS));
+        number(&call, "max")?.map_or(MAX_EVENTS, |max| usize::try_from(max).unwrap_or(MAX_EVENTS));
     let max = max.clamp(1, MAX_EVENTS);
-    let wait = number(call, "wait")?.unwrap_or(0).min(MAX_WAIT);
+    let wait = number(&call, "wait")?.unwrap_or(0).min(MAX_WAIT);
     let deadline = Instant::now() + Duration::from_secs(wait);
-    let registry = call.hub.registry();
+    let registry = call.service.registry();
     let mut missing = Vec::new();
     loop {
         let page = registry
-            .read_events(&call.name, after, max)
+            .read_events(call.permit.hub(), after, max)
             .await
             .map_err(TelemetryError::from)?;
         let moved = page.next > after;
@@ -74,28 +101,28 @@ pub(super) async fn read(call: &Call) -> Result<Answer, HubError> {
         missing.extend(page.missing);
         // One read looks at so much; where all of it is damaged, the caller is told how far that is, and asks again.
         if !page.events.is_empty() || (moved && Instant::now() >= deadline) {
-            let shown = page.events.into_iter().map(document).collect();
-            return Ok(answer(shown, after, &missing));
+            let rows = page.events.into_iter().map(document).collect();
+            return Ok(reply(rows, after, &missing));
         }
         if moved {
             continue;
         }
-        let more = registry.wait_for_events(&call.name, after);
+        let more = registry.wait_for_events(call.permit.hub(), after);
         match timeout_at(deadline, more).await {
             Ok(more) => more.map_err(TelemetryError::from)?,
-            Err(_late) => return Ok(answer(Vec::new(), after, &missing)),
+            Err(_late) => return Ok(reply(Vec::new(), after, &missing)),
         }
     }
 }
 
-fn answer(shown: Vec<Value>, next: u64, missing: &[RangeInclusive<u64>]) -> Answer {
-    let answer = Answer::json(Value::Array(shown)).with(EVENTS_NEXT, &next.to_string());
+fn reply(rows: Vec<Value>, next: u64, missing: &[RangeInclusive<u64>]) -> Reply {
+    let reply = Reply::json(&rows).with(EVENTS_NEXT, &next.to_string());
     if missing.is_empty() {
-        return answer;
+        return reply;
     }
     let range = |range: &RangeInclusive<u64>| format!("{}-{}", range.start(), range.end());
     let ranges: Vec<_> = missing.iter().map(range).collect();
-    answer.with(EVENTS_MISSING, &ranges.join(","))
+    reply.with(EVENTS_MISSING, &ranges.join(","))
 }
 
 fn number(call: &Call, name: &str) -> Result<Option<u64>, HubError> {
@@ -109,12 +136,12 @@ fn number(call: &Call, name: &str) -> Result<Option<u64>, HubError> {
 fn document(stored: StoredEvent) -> Value {
     let event = stored.event;
     let sender = (event.device, event.module);
-    let shown = EventDocument::new(
+    let document = EventDocument::new(
         stored.offset,
         event.enqueued,
         sender,
         event.properties,
         &event.body,
     );
-    serde_json::to_value(shown).unwrap_or_default()
+    serde_json::to_value(document).unwrap_or_default()
 }

@@ -1,23 +1,17 @@
-//! What the registry stores, as operators and devices see it: records become wire documents, with what only live sessions know.
+//! Twins as operators, queries and devices read them: what is stored, with what live sessions know.
 
 use ids::{HubName, Identity, Timestamp};
 use registry::twin::ConfigurationStatus;
-use registry::{ConfigurationRecord, DeviceRecord, IdentityRecord, ModuleRecord, TwinRecord};
+use registry::{Identity, IdentityRecord, TwinRecord};
 use serde_json::Value;
-use wire::lenient::BodyError;
-use wire::service_api::configuration::{
-    Configuration, Content, DeploymentCounts, Metrics, system_queries,
-};
-use wire::service_api::identity::{
-    Authentication, Capabilities, ConnectionState, Device, Module, Status,
-};
+use wire::service_api::identity::{Authentication, Capabilities, ConnectionState, Status};
 use wire::twin::{ConfigurationState, Properties, Section, Twin};
 
 use crate::presence::Shown;
 use crate::sessions::Presence;
 
 impl Presence {
-    fn state(self) -> ConnectionState {
+    pub(crate) fn state(self) -> ConnectionState {
         if self.connected {
             ConnectionState::Connected
         } else {
@@ -26,45 +20,7 @@ impl Presence {
     }
 }
 
-pub(crate) fn device(record: DeviceRecord, shown: &Shown) -> Device {
-    let presence = shown.presence;
-    Device {
-        device_id: record.device_id,
-        generation_id: record.generation_id,
-        etag: record.etag,
-        connection_state: presence.state(),
-        connection_state_updated_time: presence.updated,
-        last_activity_time: presence.last_activity,
-        status: record.status,
-        status_reason: record.status_reason,
-        status_updated_time: record.status_updated,
-        cloud_to_device_message_count: 0,
-        authentication: record.authentication,
-        capabilities: Capabilities {
-            iot_edge: record.iot_edge,
-        },
-        device_scope: record.device_scope,
-        parent_scopes: record.parent_scopes,
-    }
-}
-
-pub(crate) fn module(record: ModuleRecord, shown: &Shown) -> Module {
-    let presence = shown.presence;
-    Module {
-        module_id: record.module_id,
-        managed_by: record.managed_by,
-        device_id: record.device_id,
-        generation_id: record.generation_id,
-        etag: record.etag,
-        connection_state: presence.state(),
-        connection_state_updated_time: presence.updated,
-        last_activity_time: presence.last_activity,
-        cloud_to_device_message_count: 0,
-        authentication: record.authentication,
-    }
-}
-
-/// Whose twin it is.
+/// The device or module that a twin belongs to.
 pub(crate) fn identity(record: &TwinRecord, hub: &HubName) -> Identity {
     match &record.identity {
         IdentityRecord::Device(device) => Identity::device(hub.clone(), device.device_id.clone()),
@@ -76,7 +32,7 @@ pub(crate) fn identity(record: &TwinRecord, hub: &HubName) -> Identity {
     }
 }
 
-pub(crate) fn twin(record: TwinRecord, hub: &HubName, shown: Shown) -> Twin {
+pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: Shown) -> Twin {
     let identity = identity(&record, hub);
     let facts = Facts::of(record.identity);
     let configurations = record.twin.configurations.into_iter().map(|(id, status)| {
@@ -89,15 +45,15 @@ pub(crate) fn twin(record: TwinRecord, hub: &HubName, shown: Shown) -> Twin {
     Twin {
         device_id: identity.device,
         module_id: identity.module,
-        model_id: shown.model_id,
+        model_id: known.model_id,
         etag: record.twin.etag,
         device_etag: facts.etag,
         version: record.twin.version,
         status: facts.status,
         status_reason: facts.status_reason,
         status_update_time: facts.status_updated,
-        connection_state: shown.presence.state(),
-        last_activity_time: shown.presence.last_activity,
+        connection_state: known.presence.state(),
+        last_activity_time: known.presence.last_activity,
         cloud_to_device_message_count: 0,
         authentication: facts.authentication,
         capabilities: facts.capabilities,
@@ -170,37 +126,4 @@ pub(crate) fn device_twin(record: TwinRecord) -> Value {
         &section(record.twin.desired),
         &section(record.twin.reported),
     )
-}
-
-/// `counts` are there for deployments. Custom metrics have no results until their queries are offered.
-///
-/// # Errors
-/// When the stored content cannot be read.
-pub(crate) fn configuration(
-    record: &ConfigurationRecord,
-    counts: Option<DeploymentCounts>,
-) -> Result<Configuration, BodyError> {
-    let content = Content::from_json(&record.content)?;
-    Ok(Configuration {
-        id: record.id.clone(),
-        schema_version: record.schema_version.clone(),
-        labels: record
-            .labels
-            .clone()
-            .map(|labels| labels.into_iter().collect()),
-        target_condition: record.target_condition.clone(),
-        created: record.created,
-        updated: record.updated,
-        priority: i32::try_from(record.priority).unwrap_or(i32::MAX),
-        system_metrics: Metrics {
-            queries: system_queries(&record.id, &content, &record.target_condition),
-            results: counts.map(DeploymentCounts::results).unwrap_or_default(),
-        },
-        metrics: Metrics {
-            queries: record.metric_queries.clone().into_iter().collect(),
-            results: Vec::new(),
-        },
-        etag: record.etag.clone(),
-        content,
-    })
 }
