@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use ids::RegistrationId;
 use pki::PeerChain;
-use registry::ClientAddress;
+use rest::ClientAddress;
 use wire::device_api::registration::{
     OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister, register_path,

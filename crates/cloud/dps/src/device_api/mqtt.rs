@@ -11,7 +11,7 @@ use ::mqtt::{
 use bytes::Bytes;
 use ids::RegistrationId;
 use pki::PeerChain;
-use registry::ClientAddress;
+use rest::ClientAddress;
 use serde::Serialize;
 use tokio::sync::watch;
 use wire::device_api::registration::{

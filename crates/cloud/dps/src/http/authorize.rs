@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
 use ids::Timestamp;
-use registry::{Actor, OnProof, Registry, Right};
+use registry::{Actor, Registry, Right};
+use rest::OnProof;
 use wire::sas::{SharedAccessKey, UnverifiedToken};
 
 use super::{Incoming, RequestId, client_address};

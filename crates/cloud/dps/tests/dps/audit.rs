@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use registry::ClientAddress;
+use rest::ClientAddress;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, HOST, Service, group};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use registry::OnProof;
+use rest::OnProof;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, HOST, Service, individual};

@@ -8,11 +8,11 @@ use axum::http::{Request, Response};
 use dps::{Dps, DpsSession};
 use futures_util::future::Either;
 use hub::{Hub, HubSession};
+use ids::error_chain;
 use mqtt::{
     Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
     SubscribeResult, Will,
 };
-use ids::error_chain;
 use rest::{ClientAddress, OnProof};
 use tower::ServiceExt;
 use transport::accept::Peer;
