@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{HubHost, error_chain};
+use ids::{HubHost, Identity, error_chain};
 use mqtt::{Connect, ConnectRefused, ConnectReturnCode};
 use pki::PresentedChain;
 use registry::LocalHub;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ids::{Timestamp, error_chain};
+use ids::{Identity, Timestamp, error_chain};
 use mqtt::{
     Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
     SubscribeResult, Will,

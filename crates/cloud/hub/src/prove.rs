@@ -2,9 +2,9 @@
 //!
 //! Both doors end here. [`ProvenIdentity`] is made by this file alone.
 
-use ids::{HubHost, Timestamp};
+use ids::{HubHost, Identity, Timestamp};
 use pki::{ChainError, PresentedChain, pin_certificate};
-use registry::{Credentials, Identity, LocalHub, Right, StorageError};
+use registry::{Credentials, LocalHub, Right, StorageError};
 use rest::policy::{self, Demand, Policy, PolicyError};
 use wire::sas::{CLOCK_SKEW, KeyError, SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use ids::{Clock, DeviceId, HubName, ModuleId, Timestamp};
+use ids::{Clock, DeviceId, HubName, Identity, ModuleId, Timestamp};
 use mqtt::Close;
 use registry::{Change, LastSeen, Watcher};
 use tokio::sync::watch;

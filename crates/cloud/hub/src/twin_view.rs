@@ -2,7 +2,7 @@
 
 use ids::{HubName, Identity, Timestamp};
 use registry::twin::ConfigurationStatus;
-use registry::{Identity, IdentityRecord, TwinRecord};
+use registry::{IdentityRecord, TwinRecord};
 use serde_json::Value;
 use wire::service_api::identity::{Authentication, Capabilities, ConnectionState, Status};
 use wire::twin::{ConfigurationState, Properties, Section, Twin};

@@ -1,7 +1,7 @@
 //! `/devices`, `/devices/{id}` and `/statistics`: device identities.
 
-use ids::DeviceId;
-use registry::{DeviceRecord, Identity, Right};
+use ids::{DeviceId, Identity};
+use registry::{DeviceRecord, Right};
 use rest::{Reply, delete, get, put};
 use serde_json::Value;
 use wire::service_api::identity::{Capabilities, Device, DeviceRequest, ServiceStatistics};

@@ -1,7 +1,7 @@
 //! `/devices/{id}/modules`: module identities, for operators and for a device's own daemon.
 
-use ids::{DeviceId, ModuleId};
-use registry::{Identity, IdentityError, ModuleRecord, Right};
+use ids::{DeviceId, Identity, ModuleId};
+use registry::{IdentityError, ModuleRecord, Right};
 use rest::{Reply, delete, get, put};
 use serde_json::Value;
 use wire::service_api::identity::{Module, ModuleRequest};

@@ -1,7 +1,7 @@
 //! `/twins/{id}` and `/twins/{id}/modules/{module}`.
 
-use ids::{DeviceId, ModuleId};
-use registry::{Identity, Right, TwinPatch, TwinRecord, TwinReplacement};
+use ids::{DeviceId, Identity, ModuleId};
+use registry::{Right, TwinPatch, TwinRecord, TwinReplacement};
 use rest::{Reply, get, patch, put};
 use wire::twin::TwinChange;
 
