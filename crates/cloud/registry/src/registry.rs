@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ids::{HubHost, HubName, Timestamp};
 use store::audit::AuditLimits;
-use store::{DataDirectory, Store, Tx};
+use store::{DataDirectory, Store, StoreOptions, Tx};
 
 use crate::actor::Actor;
 use crate::change::Watcher;
@@ -173,7 +173,11 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Self, OpenError> {
         let directory = DataDirectory::lock(data_dir)?;
-        let store = Kept::new(Store::open_with(directory, retention.audit)?);
+        let options = StoreOptions {
+            audit: retention.audit,
+            ..StoreOptions::default()
+        };
+        let store = Kept::new(Store::open(directory, options)?);
         let entropy = init.entropy.clone();
         let prepare = move |tx: &Tx<'_>| init::prepare(tx, &init, now);
         let renamed = store.of_itself(prepare).await?;

@@ -19,6 +19,8 @@ enum Cause {
     Io(Arc<std::io::Error>),
     #[error("{0}")]
     Words(Arc<str>),
+    #[error("a row has changed since it was read")]
+    Changed,
 }
 
 impl StoreError {
@@ -44,6 +46,19 @@ impl StoreError {
             file: file.into(),
             cause: Cause::Words(cause.into()),
         }
+    }
+
+    pub(crate) fn changed(file: &Arc<Path>) -> Self {
+        Self {
+            doing: "writing",
+            file: file.clone(),
+            cause: Cause::Changed,
+        }
+    }
+
+    /// Whether a row had another version than the one that was read.
+    pub(crate) fn is_changed(&self) -> bool {
+        matches!(self.cause, Cause::Changed)
     }
 
     /// A stored text that does not parse: the file was damaged or edited. `cause` says which column, never its content.

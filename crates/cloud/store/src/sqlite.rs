@@ -1,8 +1,13 @@
 //! The engine on SQLite: a writer thread, connections for readers, and a file of SQL for each table.
 
 pub(crate) mod connection;
+pub(crate) mod job;
+pub(crate) mod lanes;
 pub(crate) mod reader;
+mod rehearsal;
 mod schema;
+mod transaction;
+pub(crate) mod tx;
 pub(crate) mod writer;
 
 pub(crate) mod anchors;

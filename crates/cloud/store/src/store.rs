@@ -6,10 +6,12 @@ use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::audit::AuditLimits;
-use crate::sqlite::connection::{Tx, View, open_writer};
+use crate::sqlite::connection::open_writer;
+use crate::sqlite::job::{Job, OnceJob, Queued, UnitJob};
+use crate::sqlite::lanes::Lane;
 use crate::sqlite::reader::Readers;
-use crate::sqlite::writer::{Job, Lane, Pending, Queued, Waiting, Writer};
-use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError, Unit};
+use crate::sqlite::writer::Writer;
+use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError, Tx, Unit, View};
 
 /// Jobs that may wait for the writer; more callers wait to be let in.
 const QUEUE: usize = 4096;
@@ -19,6 +21,16 @@ const BACKGROUND: usize = 64;
 const SCANS: usize = 2;
 /// Short ones, beside them: what registrations and loops wait for does not stand behind somebody's pages.
 const SHORT_SCANS: usize = 2;
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoreOptions {
+    /// How much of the audit is kept.
+    pub audit: AuditLimits,
+    /// For tests: every unit is run, rolled back and run again before it counts, and may write only
+    /// rows under the locks that it names.
+    pub rehearse: bool,
+}
 
 /// The database of a data directory. Cheap to clone; the last clone that is dropped waits for the writer to finish.
 #[derive(Clone)]
@@ -44,29 +56,12 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be opened or written, or a newer version wrote it.
-    pub fn open(directory: DataDirectory) -> Result<Self, OpenError> {
-        Self::open_with(directory, AuditLimits::default())
-    }
-
-    /// Like [`open`](Self::open), and keeps so much of the audit.
-    ///
-    /// # Errors
-    /// When it cannot be opened or written, or a newer version wrote it.
-    pub fn open_with(directory: DataDirectory, audit: AuditLimits) -> Result<Self, OpenError> {
+    pub fn open(directory: DataDirectory, options: StoreOptions) -> Result<Self, OpenError> {
         let file: Arc<Path> = DataDirectory::database(directory.path()).into();
         let connection = open_writer(&file)?;
         let (sender, queue) = mpsc::channel(QUEUE);
-        let group_generation = Arc::<AtomicU64>::default();
-        let writer = Writer {
-            connection,
-            file: file.clone(),
-            queue,
-            waiting: Waiting::default(),
-            limits: audit,
-            group_generation: group_generation.clone(),
-            chains: None,
-            group: 0,
-        };
+        let writer = Writer::new(connection, file.clone(), queue, options);
+        let group_generation = writer.group_generation();
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
@@ -101,94 +96,84 @@ impl Store {
         self.shared.directory.path()
     }
 
-    /// How many commits, since this process began, may have made another group let a device in than before: enrollment groups, their
-    /// certificates or the authorities they refer to were written. As long as it stays the same, so does what was read of them since;
-    /// it moves before such a commit is acknowledged.
+    /// The generation of enrollment groups: bumped by every commit that could change which group
+    /// matches a device, before that commit is acknowledged. As long as it stays the same, what was
+    /// read of the groups holds.
     #[must_use]
     pub fn group_generation(&self) -> u64 {
         self.shared.group_generation.load(Ordering::Acquire)
     }
 
-    /// Runs `work` in a transaction and returns its result after the commit is on disk. When `work` fails nothing of it is kept.
-    /// Jobs run one after the other, in the order of arrival and before those of [`write_behind`](Self::write_behind); what they read is
-    /// the state after all before them.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
-    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.submit(work, true, Lane::Interactive).await
+    /// Runs a unit and returns its result after the commit is on disk. Units run one after the other,
+    /// in the order of arrival and before those of
+    /// [`write_in_background`](Self::write_in_background); each sees what those before it wrote.
+    pub async fn write<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+        self.submit(unit, Lane::Interactive).await
     }
 
-    /// Like [`write`](Self::write), for work that decides before it writes: once it has written, nothing but the storage can make it
-    /// fail, and then all that shares its transaction fails with it. Spares a savepoint, which is a good part of a small write.
-    /// Work that finds out that it may fail later says so: [`Tx::may_turn_back`].
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
-    pub async fn write_decided<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.submit(work, false, Lane::Interactive).await
-    }
-
-    /// Like [`write`](Self::write), for what nobody waits for: others go first, and only a few of these are on their way at once. It
-    /// goes on in every transaction, however many the others are.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
-    pub async fn write_behind<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let stopped = || StoreError::words("writing", &self.shared.file, "the server is stopping");
+    /// Like [`write`](Self::write), for what nobody waits for: others go first, and only a few of
+    /// these are on their way at once. One goes into every transaction, however many the others are.
+    pub async fn write_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
         let permit = self.shared.background.acquire().await;
-        let _permit = permit.map_err(|_| stopped())?;
-        self.submit(work, true, Lane::Background).await
+        let _permit = permit.map_err(|_| self.stopped("the server is stopping"))?;
+        self.submit(unit, Lane::Background).await
     }
 
-    /// Runs a unit and returns its result after the commit is on disk. Units run in the order of arrival
-    /// and before those of [`write_unit_in_background`](Self::write_unit_in_background); each sees what
-    /// those before it wrote.
-    pub async fn write_unit<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
-        self.write(move |tx: &Tx<'_>| {
-            let plan = unit.decide(tx)?;
-            Ok(unit.apply(tx, plan)?)
-        })
-        .await
+    async fn submit<U: Unit>(&self, unit: U, lane: Lane) -> Result<U::Output, U::Error> {
+        let (caller, answer) = oneshot::channel();
+        self.enqueue(lane, Box::new(UnitJob::new(unit, caller)))
+            .await?;
+        answer
+            .await
+            .map_err(|_| self.stopped("the writer has stopped"))?
     }
 
-    /// The same for what nobody waits for: others go first, and only a few of these are on their way at
-    /// once.
-    pub async fn write_unit_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
-        self.write_behind(move |tx: &Tx<'_>| {
-            let plan = unit.decide(tx)?;
-            Ok(unit.apply(tx, plan)?)
-        })
-        .await
+    async fn enqueue(&self, lane: Lane, job: Box<dyn Job>) -> Result<(), StoreError> {
+        let stopped = || self.stopped("the writer has stopped");
+        let queue = self.shared.queue.as_ref().ok_or_else(stopped)?;
+        queue.send((lane, job)).await.map_err(|_| stopped())
     }
 
-    async fn submit<T, E, F>(&self, work: F, may_turn_back: bool, lane: Lane) -> Result<T, E>
+    fn stopped(&self, cause: &str) -> StoreError {
+        StoreError::words("writing", &self.shared.file, cause)
+    }
+
+    /// Transitional: a write that can run once only.
+    ///
+    /// # Errors
+    /// What `work` answers, or the storage fails.
+    pub async fn write_once<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Pending::new(work, may_turn_back, caller));
-        let stopped = || StoreError::words("writing", &self.shared.file, "the writer has stopped");
-        let queue = self.shared.queue.as_ref().ok_or_else(stopped)?;
-        queue.send((lane, job)).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        let job = Box::new(OnceJob::new(work, caller));
+        self.enqueue(Lane::Interactive, job).await?;
+        answer
+            .await
+            .map_err(|_| self.stopped("the writer has stopped"))?
+    }
+
+    /// Transitional: the same in the background.
+    ///
+    /// # Errors
+    /// What `work` answers, or the storage fails.
+    pub async fn write_once_in_background<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let permit = self.shared.background.acquire().await;
+        let _permit = permit.map_err(|_| self.stopped("the server is stopping"))?;
+        let (caller, answer) = oneshot::channel();
+        let job = Box::new(OnceJob::new(work, caller));
+        self.enqueue(Lane::Background, job).await?;
+        answer
+            .await
+            .map_err(|_| self.stopped("the writer has stopped"))?
     }
 
     /// Reads on the calling thread: for point reads, which take microseconds.
@@ -259,4 +244,4 @@ impl Drop for Shared {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

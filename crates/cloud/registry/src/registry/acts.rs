@@ -152,10 +152,10 @@ impl Kept {
         self.0.group_generation()
     }
 
-    /// Runs a unit: see [`Store::write_unit`]. What it decides about a device it enters into the
+    /// Runs a unit: see [`Store::write`]. What it decides about a device it enters into the
     /// audit itself.
     pub(super) async fn commit<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
-        self.0.write_unit(unit).await
+        self.0.write(unit).await
     }
 
     /// The same for what nobody waits for.
@@ -163,7 +163,7 @@ impl Kept {
         &self,
         unit: U,
     ) -> Result<U::Output, U::Error> {
-        self.0.write_unit_in_background(unit).await
+        self.0.write_in_background(unit).await
     }
 
     /// A write that a device asked for: what is decided about it is entered where it is decided.
@@ -173,17 +173,17 @@ impl Kept {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.0.write(work).await
+        self.0.write_once(work).await
     }
 
-    /// The same for work that decides before it writes: see [`Store::write_decided`].
+    /// The same for work that decides before it writes: transitional.
     pub(super) async fn for_device_decided<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.0.write_decided(work).await
+        self.0.write_once(work).await
     }
 
     /// A write that nobody asked for now: loops that bring about what has been decided, and upkeep.
@@ -193,17 +193,17 @@ impl Kept {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.0.write(work).await
+        self.0.write_once(work).await
     }
 
-    /// The same for what nobody waits for: see [`Store::write_behind`].
+    /// The same for what nobody waits for: transitional.
     pub(super) async fn behind<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.0.write_behind(work).await
+        self.0.write_once_in_background(work).await
     }
 }
 
@@ -305,7 +305,7 @@ impl Registry {
     {
         let Some(actor) = self.actor.clone() else {
             let alone = move |tx: &Tx<'_>| work(tx, &mut Particulars::new());
-            return self.inner.store.0.write(alone).await;
+            return self.inner.store.0.write_once(alone).await;
         };
         let record = self.record(act, target, &actor);
         let both = move |tx: &Tx<'_>| {
@@ -322,7 +322,7 @@ impl Registry {
             )?;
             Ok(done)
         };
-        self.inner.store.0.write(both).await
+        self.inner.store.0.write_once(both).await
     }
 }
 

@@ -4,8 +4,8 @@ use ids::Identity;
 use registry::{IfMatch, PageRequest, TwinError, TwinPatch, TwinReplacement};
 use serde_json::json;
 use store::{
-    DataDirectory, IdentityKey, IdentityRow, SectionWrite, Store, StoreError, TwinRow, TwinWrite,
-    Tx,
+    DataDirectory, IdentityKey, IdentityRow, Lock, SectionWrite, Store, StoreError, StoreOptions,
+    TwinRow, TwinWrite, Tx, unit,
 };
 
 use crate::deployments::{create, draft, put, running, settle};
@@ -14,7 +14,7 @@ use crate::{Bench, device, hub, map, open};
 /// Writes behind the registry's back.
 async fn behind<F>(bench: Bench, name: &str, write: F) -> Bench
 where
-    F: FnOnce(&Tx<'_>, IdentityRow, TwinRow) -> Result<(), StoreError> + Send + 'static,
+    F: Fn(&Tx<'_>, IdentityRow, TwinRow) -> Result<(), StoreError> + Send + 'static,
 {
     let Bench {
         registry,
@@ -23,15 +23,21 @@ where
         clock,
     } = bench;
     drop(registry);
-    let store = Store::open(DataDirectory::lock(directory.path()).unwrap()).unwrap();
+    let held = DataDirectory::lock(directory.path()).unwrap();
+    let store = Store::open(held, StoreOptions::default()).unwrap();
     let key = IdentityKey {
         hub: "hub",
         device_id: name,
         module_id: "",
     };
     let (row, twin) = store.read(|view| view.twin(key)).unwrap().unwrap();
-    let written: Result<(), StoreError> = store.write(move |tx| write(tx, row, twin)).await;
-    written.unwrap();
+    let unit = unit(
+        (row, twin),
+        |_| vec![Lock::Directory],
+        |_, _| Ok::<_, StoreError>(()),
+        move |(row, twin), tx, ()| write(tx, row.clone(), twin.clone()),
+    );
+    store.write(unit).await.unwrap();
     drop(store);
     let registry = open(directory.path(), "localhost").await;
     registry.watch(told.clone());

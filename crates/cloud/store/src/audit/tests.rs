@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::{DataDirectory, ReadOnlyStore, Store};
+use crate::store::tests::write;
+use crate::{DataDirectory, ReadOnlyStore, Store, StoreOptions};
 
 const SMALL: AuditLimits = AuditLimits {
     acts: 600,
@@ -15,17 +16,20 @@ const SMALL: AuditLimits = AuditLimits {
 };
 
 fn open(directory: &Path, limits: AuditLimits) -> Store {
-    Store::open_with(DataDirectory::lock(directory).unwrap(), limits).unwrap()
+    let options = StoreOptions {
+        audit: limits,
+        ..StoreOptions::default()
+    };
+    Store::open(DataDirectory::lock(directory).unwrap(), options).unwrap()
 }
 
 /// One commit with these records.
 async fn commit(store: &Store, book: Book, time: i64, bodies: &[&str]) {
     let bodies: Vec<Vec<u8>> = bodies.iter().map(|body| body.as_bytes().to_vec()).collect();
-    let write = move |tx: &Tx<'_>| {
-        bodies
-            .into_iter()
-            .try_for_each(|body| tx.audit(book, time, body))
-    };
+    let write = write(move |tx| {
+        let mut bodies = bodies.iter();
+        bodies.try_for_each(|body| tx.audit(book, time, body.clone()))
+    });
     store.write(write).await.unwrap();
 }
 
@@ -106,19 +110,21 @@ async fn an_empty_audit_and_a_filled_one_hold() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_leaves_no_record_and_its_neighbours_theirs() {
+async fn a_unit_that_fails_leaves_no_record_and_its_neighbours_theirs() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), SMALL);
-    let fail = |tx: &Tx<'_>| {
+    let fail = write(|tx| {
         tx.audit(Book::Acts, 1, b"never happened".to_vec())?;
-        Err::<(), _>(StoreError::damaged(tx.file(), "no"))
-    };
+        Err::<(), _>(tx.damaged("x", "no"))
+    });
     let (kept, failed) = tokio::join!(commit(&store, Book::Acts, 1, &["kept"]), store.write(fail));
     assert!(failed.is_err());
     let ((), too_long) = (
         kept,
         store
-            .write(|tx| tx.audit(Book::Acts, 1, vec![b'x'; MAX_BODY + 1]))
+            .write(write(|tx| {
+                tx.audit(Book::Acts, 1, vec![b'x'; MAX_BODY + 1])
+            }))
             .await,
     );
     assert!(too_long.is_err());

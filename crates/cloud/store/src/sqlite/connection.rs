@@ -1,12 +1,9 @@
-use std::cell::{Cell, RefCell};
-use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
-use crate::audit::Entry;
 use crate::sqlite::schema;
 use crate::{OpenError, StoreError};
 
@@ -176,93 +173,6 @@ pub struct PageRows<T> {
 
 /// Bytes of documents after which a page ends: a thousand of the largest would be half a gigabyte, and several times that when read.
 const PAGE_BYTES: usize = 8 << 20;
-
-/// What runs after the commit, on the writer's thread.
-pub(crate) type AfterCommit = Box<dyn FnOnce() + Send>;
-
-/// Reads and writes rows inside the writer's transaction. Dropped without effect when the job fails.
-pub struct Tx<'c> {
-    view: View<'c>,
-    wrote: Cell<bool>,
-    guarded: Cell<bool>,
-    left: RefCell<TxEffects>,
-}
-
-/// What a job leaves for the end of its transaction.
-#[derive(Default)]
-pub(crate) struct TxEffects {
-    /// What runs after the commit.
-    pub(crate) after: Vec<AfterCommit>,
-    /// What the audit tells of it.
-    pub(crate) entries: Vec<Entry>,
-    /// Whether another group may let a device in than before.
-    pub(crate) bumps_group_generation: bool,
-}
-
-impl<'c> Deref for Tx<'c> {
-    type Target = View<'c>;
-
-    fn deref(&self) -> &View<'c> {
-        &self.view
-    }
-}
-
-impl<'c> Tx<'c> {
-    pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>, group: u64) -> Self {
-        Self {
-            view: View {
-                connection,
-                file,
-                group,
-            },
-            wrote: Cell::new(false),
-            guarded: Cell::new(false),
-            left: RefCell::default(),
-        }
-    }
-
-    /// Calls `tell` once the transaction is durable, in the order of commits. It must not wait.
-    pub fn after_commit(&self, tell: impl FnOnce() + Send + 'static) {
-        self.left.borrow_mut().after.push(Box::new(tell));
-    }
-
-    /// Says that another group may let a device in than before.
-    pub(crate) fn bump_group_generation(&self) {
-        self.left.borrow_mut().bumps_group_generation = true;
-    }
-
-    pub(crate) fn enter(&self, entry: Entry) {
-        self.left.borrow_mut().entries.push(entry);
-    }
-
-    /// From here on the work may fail after it has written: what it writes can then be taken back alone. To be called before the
-    /// first write, by work that was handed to [`Store::write_decided`](crate::Store::write_decided).
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn may_turn_back(&self) -> Result<(), StoreError> {
-        if self.guarded.get() {
-            return Ok(());
-        }
-        let run = || self.connection.prepare_cached("SAVEPOINT job")?.execute([]);
-        run().map_err(|error| StoreError::sql("writing", self.file, error))?;
-        self.guarded.set(true);
-        Ok(())
-    }
-
-    /// Whether anything was written, whether a savepoint stands before it, and what is left for the end.
-    pub(crate) fn into_parts(self) -> (bool, bool, TxEffects) {
-        let (wrote, guarded) = (self.wrote.get(), self.guarded.get());
-        (wrote, guarded, self.left.into_inner())
-    }
-
-    /// Runs a statement; returns how many rows it changed.
-    pub(crate) fn run(&self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
-        self.wrote.set(true);
-        let run = || self.connection.prepare_cached(sql)?.execute(params);
-        run().map_err(|error| StoreError::sql("writing", self.file, error))
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 use rusqlite::params;
 
-use crate::{StoreError, Tx, View};
+use crate::{Lock, StoreError, Tx, View};
 
 /// How many devices a configuration concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,11 +117,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn queue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
-        self.run(
-            "INSERT OR IGNORE INTO targeting_queue (hub, device_id) VALUES (?1, ?2)",
-            [hub, device_id],
-        )
-        .map(drop)
+        let sql = "INSERT INTO targeting_queue (hub, device_id) VALUES (?1, ?2)
+                   ON CONFLICT (hub, device_id) DO NOTHING";
+        self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])
+            .map(drop)
     }
 
     /// Notes that an Edge device has been looked at.
@@ -129,11 +128,9 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn unqueue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
-        self.run(
-            "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2",
-            [hub, device_id],
-        )
-        .map(drop)
+        let sql = "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2";
+        self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])
+            .map(drop)
     }
 
     /// Puts an Edge device behind all others that changed.
@@ -152,7 +149,7 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn begin_full_pass(&self, hub: &str) -> Result<(), StoreError> {
         let sql = "UPDATE hubs SET targeting_cursor = '', targeting_epoch = targeting_epoch + 1 WHERE name = ?1";
-        self.run(sql, [hub]).map(drop)
+        self.write(Lock::Hub { hub }, sql, [hub]).map(drop)
     }
 
     /// Notes how far the full pass of this epoch is, or that it is done (`None`). Does nothing when another one has begun.
@@ -166,7 +163,8 @@ impl Tx<'_> {
         cursor: Option<&str>,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE hubs SET targeting_cursor = ?3 WHERE name = ?1 AND targeting_epoch = ?2";
-        self.run(sql, params![hub, epoch, cursor]).map(drop)
+        self.write(Lock::Hub { hub }, sql, params![hub, epoch, cursor])
+            .map(drop)
     }
 
     /// Makes these the configurations that concern a device.
@@ -179,13 +177,12 @@ impl Tx<'_> {
         device_id: &str,
         targets: &[(String, bool)],
     ) -> Result<(), StoreError> {
-        self.run(
-            "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2",
-            [hub, device_id],
-        )?;
+        let lock = Lock::Device { hub, device_id };
+        let sql = "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2";
+        self.write(lock, sql, [hub, device_id])?;
         let sql = "INSERT INTO configuration_targets (hub, device_id, configuration_id, applied) VALUES (?1, ?2, ?3, ?4)";
         targets.iter().try_for_each(|(configuration, applied)| {
-            self.run(sql, params![hub, device_id, configuration, applied])
+            self.write(lock, sql, params![hub, device_id, configuration, applied])
                 .map(drop)
         })
     }

@@ -1,10 +1,14 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::{HubRow, IdentityKey, IdentityRow, LinkRow, Secret, ServiceRow, TwinRow};
+use crate::{HubRow, IdentityKey, IdentityRow, LinkRow, Lock, Secret, ServiceRow, TwinRow, unit};
 
 fn open(directory: &Path) -> Store {
-    Store::open(DataDirectory::lock(directory).unwrap()).unwrap()
+    Store::open(
+        DataDirectory::lock(directory).unwrap(),
+        StoreOptions::default(),
+    )
+    .unwrap()
 }
 
 fn device(id: &str) -> IdentityRow {
@@ -28,10 +32,24 @@ fn device(id: &str) -> IdentityRow {
     }
 }
 
+/// A unit that decides nothing.
+pub(crate) fn write<T: Send + 'static>(
+    apply: impl Fn(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> impl Unit<Plan = (), Output = T, Error = StoreError> {
+    unit(
+        (),
+        |()| vec![Lock::Directory],
+        |(), _| Ok(()),
+        move |(), tx, ()| apply(tx),
+    )
+}
+
 async fn insert(store: &Store, id: &str) -> Result<(), StoreError> {
     let row = device(id);
     store
-        .write(move |tx| tx.insert_identity(&row, &TwinRow::default()))
+        .write(write(move |tx| {
+            tx.insert_identity(&row, &TwinRow::default())
+        }))
         .await
 }
 
@@ -53,81 +71,22 @@ async fn what_is_written_is_there_after_opening_again() {
     assert!(exists(&open(directory.path()), "a"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failing_job_leaves_its_neighbours_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    // The writer is held until all jobs wait, so that they share a transaction.
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let (entered, holding) = oneshot::channel();
-    let holder = tokio::spawn({
-        let store = store.clone();
-        async move {
-            let hold = move |_: &Tx<'_>| {
-                entered.send(()).unwrap();
-                held.recv().unwrap();
-                Ok::<_, StoreError>(())
-            };
-            store.write(hold).await
-        }
-    });
-    holding.await.unwrap();
-    let write = |id: &'static str, fails: bool, panics: bool| {
-        let store = store.clone();
-        async move {
-            store
-                .write(move |tx| {
-                    tx.insert_identity(&device(id), &TwinRow::default())?;
-                    assert!(!panics, "this job panics on purpose");
-                    match fails {
-                        true => Err(StoreError::damaged(Path::new("x"), "on purpose")),
-                        false => Ok(()),
-                    }
-                })
-                .await
-        }
-    };
-    let jobs = async {
-        tokio::join!(
-            write("a", false, false),
-            write("b", true, false),
-            write("c", false, true),
-            write("d", false, false)
-        )
-    };
-    let release = async {
-        while store.shared.queue.as_ref().unwrap().capacity() > QUEUE - 4 {
-            tokio::task::yield_now().await;
-        }
-        release.send(()).unwrap();
-    };
-    let ((a, b, c, d), ()) = tokio::join!(jobs, release);
-    holder.await.unwrap().unwrap();
-    assert!(a.is_ok() && d.is_ok());
-    assert!(b.unwrap_err().to_string().contains("damaged"));
-    assert!(c.is_err());
-    let there: Vec<_> = ["a", "b", "c", "d"]
-        .into_iter()
-        .filter(|id| exists(&store, id))
-        .collect();
-    assert_eq!(there, ["a", "d"]);
-}
-
 /// Holds the writer until `jobs` callers wait, so that these share a transaction.
 async fn hold_until_waiting(store: &Store, jobs: usize) -> oneshot::Receiver<()> {
-    let (entered, holding) = oneshot::channel();
+    let (entered, mut holding) = mpsc::channel(1);
     let (released, release) = oneshot::channel();
     let (let_go, held) = std::sync::mpsc::channel::<()>();
-    let hold = move |_: &Tx<'_>| {
-        entered.send(()).unwrap();
-        held.recv().unwrap();
-        Ok::<_, StoreError>(())
-    };
+    let held = std::sync::Mutex::new(held);
+    let hold = write(move |_| {
+        entered.blocking_send(()).unwrap();
+        held.lock().unwrap().recv().unwrap();
+        Ok(())
+    });
     tokio::spawn({
         let store = store.clone();
         async move { store.write(hold).await }
     });
-    holding.await.unwrap();
+    holding.recv().await.unwrap();
     let store = store.clone();
     tokio::spawn(async move {
         while store.shared.queue.as_ref().unwrap().capacity() > QUEUE - jobs {
@@ -139,38 +98,75 @@ async fn hold_until_waiting(store: &Store, jobs: usize) -> oneshot::Receiver<()>
     release
 }
 
+/// What a unit of the tests below does when it has written.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Succeeds,
+    Fails,
+    Panics,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_decided_job_that_fails_takes_its_neighbours_along_only_after_it_has_written() {
-    let refuse = || StoreError::damaged(Path::new("x"), "on purpose");
-    for (writes_first, turns_back, neighbour_kept) in [
-        (false, false, true),
-        (true, false, false),
-        (true, true, true),
-    ] {
-        let directory = tempfile::tempdir().unwrap();
-        let store = open(directory.path());
-        let released = hold_until_waiting(&store, 3).await;
-        let fails = store.write_decided(move |tx| {
-            if turns_back {
-                tx.may_turn_back()?;
+async fn a_failing_unit_leaves_its_neighbours_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let runs = Arc::new(AtomicU64::default());
+    let write = |id: &'static str, then: Then| {
+        let (store, runs) = (store.clone(), runs.clone());
+        let unit = write(move |tx| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            tx.insert_identity(&device(id), &TwinRow::default())?;
+            assert!(then != Then::Panics, "this unit panics on purpose");
+            match then {
+                Then::Fails => Err(tx.damaged("x", "on purpose")),
+                _ => Ok(()),
             }
-            if writes_first {
-                tx.insert_identity(&device("fails"), &TwinRow::default())?;
-            }
-            Err::<(), _>(refuse())
         });
-        let (neighbour, failed, next) =
-            tokio::join!(insert(&store, "neighbour"), fails, insert(&store, "next"));
-        released.await.unwrap();
-        assert!(failed.is_err());
-        assert_eq!(neighbour.is_ok(), neighbour_kept);
-        assert_eq!(exists(&store, "neighbour"), neighbour_kept);
-        // What had not run yet goes into a transaction of its own.
-        next.unwrap();
-        assert!(!exists(&store, "fails"));
-        // The writer goes on.
-        insert(&store, "later").await.unwrap();
-    }
+        async move { store.write(unit).await }
+    };
+    let released = hold_until_waiting(&store, 4).await;
+    let (a, b, c, d) = tokio::join!(
+        write("a", Then::Succeeds),
+        write("b", Then::Fails),
+        write("c", Then::Panics),
+        write("d", Then::Succeeds)
+    );
+    released.await.unwrap();
+    assert!(a.is_ok() && d.is_ok());
+    assert!(b.unwrap_err().to_string().contains("damaged"));
+    assert!(c.is_err());
+    let there: Vec<_> = ["a", "b", "c", "d"]
+        .into_iter()
+        .filter(|id| exists(&store, id))
+        .collect();
+    assert_eq!(there, ["a", "d"]);
+    // The first two ran again; the others ran in the next transaction, of which one failed, too.
+    let runs = runs.load(Ordering::Relaxed);
+    assert!((6..=8).contains(&runs), "{runs} runs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusing_unit_costs_its_neighbours_no_second_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let runs = Arc::new(AtomicU64::default());
+    let counted = runs.clone();
+    let neighbour = write(move |tx| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        tx.insert_identity(&device("neighbour"), &TwinRow::default())
+    });
+    let refuses = unit(
+        (),
+        |()| vec![],
+        |(), view| Err::<(), _>(view.damaged("x", "on purpose")),
+        |(), _, ()| Ok(()),
+    );
+    let released = hold_until_waiting(&store, 2).await;
+    let (kept, refused) = tokio::join!(store.write(neighbour), store.write(refuses));
+    released.await.unwrap();
+    kept.unwrap();
+    assert!(refused.is_err() && exists(&store, "neighbour"));
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -183,7 +179,7 @@ async fn a_full_disk_acknowledges_nothing_and_names_the_file() {
         let store = store.clone();
         async move {
             store
-                .write(move |tx| tx.one(pages, [], |_| Ok(())))
+                .write(write(move |tx| tx.one(pages, [], |_| Ok(()))))
                 .await
                 .unwrap()
         }
@@ -194,7 +190,9 @@ async fn a_full_disk_acknowledges_nothing_and_names_the_file() {
         ..TwinRow::default()
     };
     let error = store
-        .write(move |tx| tx.insert_identity(&device("large"), &large))
+        .write(write(move |tx| {
+            tx.insert_identity(&device("large"), &large)
+        }))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("muster.db"), "{error}");
@@ -211,15 +209,15 @@ async fn callbacks_run_after_the_commit_in_order_and_only_for_what_was_kept() {
     let (told, heard) = std::sync::mpsc::channel();
     for (number, fails) in [(1, false), (2, true), (3, false)] {
         let told = told.clone();
-        let job = move |tx: &Tx<'_>| {
+        let unit = write(move |tx| {
+            let told = told.clone();
             tx.after_commit(move || told.send(number).unwrap());
-            if fails {
-                Err(StoreError::damaged(Path::new("x"), "on purpose"))
-            } else {
-                Ok(())
+            match fails {
+                true => Err(tx.damaged("x", "on purpose")),
+                false => Ok(()),
             }
-        };
-        let _ = store.write(job).await;
+        });
+        let _ = store.write(unit).await;
     }
     drop(told);
     assert_eq!(heard.iter().collect::<Vec<_>>(), [1, 3]);
@@ -278,11 +276,11 @@ async fn a_directory_has_one_server_and_any_number_of_readers() {
         latencies: None,
     };
     store
-        .write(move |tx| {
+        .write(write(move |tx| {
             tx.insert_service(&service, 1)
                 .and_then(|()| tx.insert_hub(&link.hub, 1))
                 .and_then(|()| tx.put_link("0neX", &link))
-        })
+        }))
         .await
         .unwrap();
 
@@ -325,10 +323,13 @@ async fn a_newer_schema_is_refused() {
         .unwrap()
         .pragma_update(None, "user_version", 999)
         .unwrap();
-    let refused = Store::open(DataDirectory::lock(directory.path()).unwrap())
-        .err()
-        .unwrap()
-        .to_string();
+    let refused = Store::open(
+        DataDirectory::lock(directory.path()).unwrap(),
+        StoreOptions::default(),
+    )
+    .err()
+    .unwrap()
+    .to_string();
     assert!(refused.contains("schema 999"), "{refused}");
 }
 
@@ -367,7 +368,7 @@ async fn a_flood_at_one_service_drops_nothing_of_another() {
         }
         tx.put_refusal("quiet", &refusal(0), (8, 10))
     };
-    store.write(flood).await.unwrap();
+    store.write(write(flood)).await.unwrap();
     let refusals = |id_scope: &str, folded: Option<&str>, before: i64| {
         let filter = crate::RefusalFilter {
             id_scope,
@@ -478,7 +479,7 @@ async fn a_page_of_long_documents_is_short() {
         }
         Ok::<_, StoreError>(())
     };
-    store.write(fill).await.unwrap();
+    store.write(write(fill)).await.unwrap();
     let (mut after, mut pages, mut found) = (String::new(), 0, 0);
     loop {
         let page = store.read(|view| view.device_twins_after("hub", &after, 1000));

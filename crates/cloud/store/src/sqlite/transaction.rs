@@ -1,0 +1,132 @@
+//! The units of one transaction: run together, and run again apart when one of them fails.
+
+use std::time::Instant;
+
+use crate::StoreError;
+use crate::sqlite::job::{Job, Ran};
+use crate::sqlite::lanes::Progress;
+use crate::sqlite::rehearsal::{self, Run};
+use crate::sqlite::tx::{Tx, TxEffects};
+use crate::sqlite::writer::Writer;
+
+/// How often a unit runs whose rows change under it. One connection writes, so that none does.
+const ATTEMPTS: usize = 3;
+
+impl Writer {
+    /// Runs what waits, as far as one transaction goes.
+    pub(super) fn run_group(
+        &mut self,
+        group: &mut Vec<Box<dyn Job>>,
+    ) -> Result<TxEffects, StoreError> {
+        let begun = Instant::now();
+        let mut effects = TxEffects::default();
+        let mut progress = Progress::default();
+        let background = self.waiting.background();
+        while let Some(mut job) = self.waiting.next(&progress) {
+            let ran = match job.repeats() {
+                true if self.options.rehearse => self.rehearse(job.as_mut()).map(Some),
+                true => self.run_unguarded(job.as_mut()),
+                false => self.run_guarded(job.as_mut()).map(Some),
+            };
+            group.push(job);
+            match ran? {
+                Some(more) => effects.add(more),
+                None => return self.run_again(group),
+            }
+            progress = Progress {
+                jobs: group.len(),
+                of_background: background - self.waiting.background(),
+                spent: begun.elapsed(),
+            };
+        }
+        Ok(effects)
+    }
+
+    /// Runs a unit. `None` when it failed while it wrote: what it wrote can be taken back with the
+    /// transaction only.
+    fn run_unguarded(&self, job: &mut dyn Job) -> Result<Option<TxEffects>, StoreError> {
+        let tx = Tx::new(&self.connection, &self.file, self.group);
+        let ran = job.run(&tx);
+        self.require_transaction()?;
+        Ok(match ran {
+            Ran::Kept => Some(tx.into_parts().0),
+            Ran::Refused | Ran::Failed | Ran::Changed if !tx.has_written() => {
+                Some(TxEffects::default())
+            }
+            Ran::Refused | Ran::Failed | Ran::Changed => None,
+        })
+    }
+
+    /// Begins the transaction anew and runs its units again, each behind a savepoint, so that those
+    /// that fail fail alone. A unit runs twice at most.
+    fn run_again(&self, group: &mut [Box<dyn Job>]) -> Result<TxEffects, StoreError> {
+        self.end()?;
+        self.sql("BEGIN IMMEDIATE")?;
+        let mut effects = TxEffects::default();
+        for job in group {
+            effects.add(self.run_guarded(job.as_mut())?);
+        }
+        Ok(effects)
+    }
+
+    /// Runs a unit behind a savepoint; again when a row changed under it.
+    fn run_guarded(&self, job: &mut dyn Job) -> Result<TxEffects, StoreError> {
+        for _ in 0..ATTEMPTS {
+            self.sql("SAVEPOINT unit")?;
+            let tx = Tx::new(&self.connection, &self.file, self.group);
+            let ran = job.run(&tx);
+            self.require_transaction()?;
+            if ran == Ran::Kept {
+                self.sql("RELEASE unit")?;
+                return Ok(tx.into_parts().0);
+            }
+            self.sql("ROLLBACK TO unit")?;
+            self.sql("RELEASE unit")?;
+            if ran != Ran::Changed {
+                break;
+            }
+        }
+        Ok(TxEffects::default())
+    }
+
+    /// Runs a unit, rolls it back, and runs it again: see `rehearsal.rs`.
+    fn rehearse(&self, job: &mut dyn Job) -> Result<TxEffects, StoreError> {
+        self.sql("SAVEPOINT unit")?;
+        let first = self.trace(job)?;
+        self.sql("ROLLBACK TO unit")?;
+        let mut second = self.trace(job)?;
+        if let Some(cause) = rehearsal::difference(&first, &second) {
+            let error = StoreError::words("rehearsing a write of", &self.file, cause);
+            job.fail(error);
+            second.kept = false;
+        }
+        if !second.kept {
+            self.sql("ROLLBACK TO unit")?;
+        }
+        self.sql("RELEASE unit")?;
+        Ok(match second.kept {
+            true => second.effects,
+            false => TxEffects::default(),
+        })
+    }
+
+    fn trace(&self, job: &mut dyn Job) -> Result<Run, StoreError> {
+        let tx = Tx::traced(&self.connection, &self.file, self.group);
+        let kept = job.run(&tx) == Ran::Kept;
+        self.require_transaction()?;
+        let (effects, trace) = tx.into_parts();
+        Ok(Run {
+            trace: trace.unwrap_or_default(),
+            effects,
+            kept,
+        })
+    }
+
+    fn require_transaction(&self) -> Result<(), StoreError> {
+        if self.connection.is_autocommit() {
+            let cause = "the transaction was ended by an error of the disk";
+            return Err(StoreError::words("writing", &self.file, cause));
+        }
+        Ok(())
+    }
+}

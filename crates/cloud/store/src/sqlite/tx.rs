@@ -1,0 +1,146 @@
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, Params};
+
+use crate::audit::Entry;
+use crate::sqlite::rehearsal::Trace;
+use crate::{Lock, StoreError, View};
+
+/// A callback that runs after the commit, on the writer's thread.
+pub(crate) type AfterCommit = Box<dyn FnOnce() + Send>;
+
+/// Reads and writes rows in the transaction of one run of a unit.
+pub struct Tx<'c> {
+    view: View<'c>,
+    wrote: Cell<bool>,
+    effects: RefCell<TxEffects>,
+    trace: Option<Trace>,
+}
+
+/// What a run leaves for the end of its transaction. Dropped when the run does not count.
+#[derive(Default)]
+pub(crate) struct TxEffects {
+    pub(crate) after: Vec<AfterCommit>,
+    /// Records for the audit.
+    pub(crate) entries: Vec<Entry>,
+    /// Whether another enrollment group may match a device than before.
+    pub(crate) bumps_group_generation: bool,
+}
+
+impl TxEffects {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.after.extend(more.after);
+        self.entries.extend(more.entries);
+        self.bumps_group_generation |= more.bumps_group_generation;
+    }
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = View<'c>;
+
+    fn deref(&self) -> &View<'c> {
+        &self.view
+    }
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>, group: u64) -> Self {
+        Self {
+            view: View {
+                connection,
+                file,
+                group,
+            },
+            wrote: Cell::new(false),
+            effects: RefCell::default(),
+            trace: None,
+        }
+    }
+
+    /// The same, and keeps a trace of what the run writes.
+    pub(crate) fn traced(connection: &'c Connection, file: &'c Arc<Path>, group: u64) -> Self {
+        Self {
+            trace: Some(Trace::default()),
+            ..Self::new(connection, file, group)
+        }
+    }
+
+    /// Calls `tell` once the transaction is durable, in the order of commits. It must not wait.
+    pub fn after_commit(&self, tell: impl FnOnce() + Send + 'static) {
+        self.effects.borrow_mut().after.push(Box::new(tell));
+    }
+
+    /// Says that another enrollment group may match a device than before.
+    pub(crate) fn bump_group_generation(&self) {
+        self.effects.borrow_mut().bumps_group_generation = true;
+    }
+
+    pub(crate) fn enter(&self, entry: Entry) {
+        self.effects.borrow_mut().entries.push(entry);
+    }
+
+    /// The trace of a rehearsed run.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    pub(crate) fn has_written(&self) -> bool {
+        self.wrote.get()
+    }
+
+    pub(crate) fn into_parts(self) -> (TxEffects, Option<Trace>) {
+        (self.effects.into_inner(), self.trace)
+    }
+
+    /// Runs a statement that writes rows under `lock`; returns how many rows it changed.
+    pub(crate) fn write(
+        &self,
+        lock: Lock<'_>,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Result<usize, StoreError> {
+        if let Some(trace) = &self.trace {
+            trace.require(lock, self.file)?;
+        }
+        self.run(sql, params)
+    }
+
+    /// Like [`write`](Self::write), for a row that was read at a version: when it has another one
+    /// by now, or is gone, the unit runs again.
+    pub(crate) fn write_version(
+        &self,
+        lock: Lock<'_>,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Result<(), StoreError> {
+        match self.write(lock, sql, params)? {
+            0 => Err(StoreError::changed(self.file)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(crate) fn run(&self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
+        self.wrote.set(true);
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let changed = statement.execute(params)?;
+            if let Some(trace) = &self.trace {
+                trace.statement(statement.expanded_sql().unwrap_or_default());
+            }
+            Ok(changed)
+        };
+        run().map_err(|error| StoreError::sql("writing", self.file, error))
+    }
+
+    /// Transitional.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn may_turn_back(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
