@@ -12,11 +12,11 @@ mod record;
 mod seal;
 mod walk;
 
-pub use crate::sqlite::audit::BlockRow;
+pub use crate::rows::BlockRow;
 pub use record::{Hash, MAX_BODY, Malformed, NoHash, Record, records};
 pub use walk::{AuditError, Broken, Flaw, Known, Verified};
 
-pub(crate) use crate::sqlite::audit::SegmentRow;
+pub(crate) use crate::rows::SegmentRow;
 pub(crate) use seal::Chains;
 
 use std::time::Duration;

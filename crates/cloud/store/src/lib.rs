@@ -1,11 +1,13 @@
-//! Rows and transactions in one SQLite file, and the event log beside it. The only crate that spells SQL.
+//! Rows and transactions; the only crate that spells SQL.
 //!
-//! [`Store::write`] runs a job on the one writer thread; jobs that arrive together share one transaction and one fsync, and
-//! are answered after it. Inside a job [`Tx`] reads and writes; [`Store::read`] and [`Store::scan`] give a [`View`], which only
-//! reads. What the rows mean is decided in `registry`.
+//! [`Store::write`] runs a [`Unit`]: it decides on a [`View`], which only reads, then writes what it
+//! decided with a [`Tx`]. [`Store::read`] and [`Store::scan`] give a [`View`] alone. The rules that
+//! units follow are in `registry` and `provisioning`; the engine, today SQLite with one writer
+//! thread, is in `sqlite/`.
 
 mod directory;
 mod error;
+mod rows;
 mod secret;
 mod sqlite;
 mod store;
@@ -16,25 +18,15 @@ pub mod log;
 
 pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};
+pub use rows::{
+    AllocationRow, BlockedRow, CaCertificateRow, CertificateRow, ConfigurationRow, Deciding,
+    EnrollmentRow, FormerHostRow, HubRow, IdentityKey, IdentityRow, LinkRow, MetricCounts,
+    Oversized, PendingRow, PolicyRow, PresenceRow, RefusalFilter, RefusalRow, RegistrationRow,
+    RemoteTaskRow, ResourceRow, SectionWrite, ServiceRow, TwinRow, TwinWrite,
+};
 pub use secret::Secret;
-pub use sqlite::blocks::BlockedRow;
-pub use sqlite::ca_certificates::CaCertificateRow;
-pub use sqlite::configurations::ConfigurationRow;
 pub use sqlite::connection::{PageRows, View};
-pub use sqlite::enrollments::{CertificateRow, Deciding, EnrollmentRow};
-pub use sqlite::former_hosts::FormerHostRow;
-pub use sqlite::hubs::{HubRow, LinkRow};
-pub use sqlite::identities::{IdentityKey, IdentityRow};
-pub use sqlite::pending::{AllocationRow, PendingRow};
-pub use sqlite::presences::PresenceRow;
 pub use sqlite::reader::ReadOnlyStore;
-pub use sqlite::refusals::{RefusalFilter, RefusalRow};
-pub use sqlite::registrations::RegistrationRow;
-pub use sqlite::remote_tasks::RemoteTaskRow;
-pub use sqlite::resources::ResourceRow;
-pub use sqlite::services::{PolicyRow, ServiceRow};
-pub use sqlite::targeting::MetricCounts;
-pub use sqlite::twins::{Oversized, SectionWrite, TwinRow, TwinWrite};
 pub use sqlite::tx::Tx;
 pub use store::{Store, StoreOptions};
 pub use unit::{Lock, Unit, unit};

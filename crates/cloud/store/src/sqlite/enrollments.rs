@@ -1,53 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{PageRows, StoreError, Tx, View};
-
-/// An enrollment entry.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EnrollmentRow {
-    /// Row id; 0 before it is inserted.
-    pub id: i64,
-    /// `individual` or `group`.
-    pub kind: String,
-    /// The id in lower case.
-    pub folded: String,
-    /// The id as spelled.
-    pub spelled: String,
-    /// Its version.
-    pub etag: String,
-    /// Whether devices may register through it.
-    pub enabled: bool,
-    /// How devices prove themselves: `x509`, `symmetricKey` or `tpm`.
-    pub attestation: String,
-    /// JSON. May carry symmetric keys.
-    pub document: String,
-    /// When it was created, 100 ns since 1970.
-    pub created: i64,
-    /// When it was last written, 100 ns since 1970.
-    pub updated: i64,
-}
-
-/// The etags of what can decide about a registration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deciding {
-    /// Of its individual entry.
-    pub individual: Option<String>,
-    /// Of the group that was asked for.
-    pub group: Option<String>,
-}
-
-/// A certificate of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateRow {
-    /// SHA-256 of `der`.
-    pub thumbprint: [u8; 32],
-    /// `primary` or `secondary`.
-    pub slot: String,
-    /// The certificate.
-    pub der: Vec<u8>,
-    /// The subject of a group's certificate in the form in which names are compared (earlier versions wrote its DER), by which a chain is continued that ends before it.
-    pub subject: Option<Vec<u8>>,
-}
+use crate::{Deciding, EnrollmentRow, PageRows, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -146,22 +99,6 @@ impl View<'_> {
         self.page(sql, values, limit, read, |row| row.document.len())
     }
 
-    /// Row id and etag of the entry that has this certificate.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn enrollment_of_certificate(
-        &self,
-        id_scope: &str,
-        thumbprint: &[u8; 32],
-    ) -> Result<Option<(i64, String)>, StoreError> {
-        let sql = "SELECT e.id, e.etag FROM enrollment_certificates AS c JOIN enrollments AS e ON e.id = c.enrollment
-                   WHERE c.id_scope = ?1 AND c.thumbprint = ?2";
-        self.one(sql, params![id_scope, thumbprint], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-    }
-
     /// Row id and etag of all groups whose devices prove themselves by derived keys, by folded id.
     ///
     /// # Errors
@@ -195,22 +132,6 @@ impl View<'_> {
     /// When the storage fails.
     pub fn enrollment_by_id(&self, id: i64) -> Result<Option<EnrollmentRow>, StoreError> {
         self.one(select!("WHERE id = ?1"), [id], read)
-    }
-
-    /// The entry's certificates, primary first.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn certificates(&self, enrollment: i64) -> Result<Vec<CertificateRow>, StoreError> {
-        let sql = "SELECT thumbprint, slot, der, subject FROM enrollment_certificates WHERE enrollment = ?1 ORDER BY slot";
-        self.all(sql, [enrollment], |row| {
-            Ok(CertificateRow {
-                thumbprint: row.get(0)?,
-                slot: row.get(1)?,
-                der: row.get(2)?,
-                subject: row.get(3)?,
-            })
-        })
     }
 }
 
@@ -266,39 +187,6 @@ impl Tx<'_> {
             ],
         )
         .map(drop)
-    }
-
-    /// Makes these the entry's certificates.
-    ///
-    /// # Errors
-    /// When the storage fails, or another entry has one of them.
-    pub fn replace_certificates(
-        &self,
-        id_scope: &str,
-        enrollment: i64,
-        certificates: &[CertificateRow],
-    ) -> Result<(), StoreError> {
-        self.run(
-            "DELETE FROM enrollment_certificates WHERE enrollment = ?1",
-            [enrollment],
-        )?;
-        let sql =
-            "INSERT INTO enrollment_certificates (id_scope, thumbprint, enrollment, slot, der, subject)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        certificates.iter().try_for_each(|row| {
-            self.run(
-                sql,
-                params![
-                    id_scope,
-                    row.thumbprint,
-                    enrollment,
-                    row.slot,
-                    row.der,
-                    row.subject
-                ],
-            )
-            .map(drop)
-        })
     }
 
     /// Certificates are only replaced together with their entry, so that this sees every change of a group.

@@ -1,17 +1,6 @@
 use rusqlite::params;
 
-use crate::{IdentityKey, StoreError, Tx, View};
-
-/// What is shown of the connections of a device or module.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PresenceRow {
-    /// When it connected or disconnected last, 100 ns since 1970.
-    pub changed: i64,
-    /// When it was heard of last, 100 ns since 1970.
-    pub active: i64,
-    /// The Plug and Play model that it announced.
-    pub model_id: Option<String>,
-}
+use crate::{IdentityKey, PresenceRow, StoreError, Tx, View};
 
 impl View<'_> {
     /// What was noted of a device or module.

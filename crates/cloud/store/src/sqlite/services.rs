@@ -1,43 +1,6 @@
-use rusqlite::{Row, params};
+use rusqlite::params;
 
-use crate::{Secret, StoreError, Tx, View};
-
-/// A provisioning service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceRow {
-    /// Its ID scope.
-    pub id_scope: String,
-    /// The key of its operation ids, base64.
-    pub operation_key: Secret,
-    /// Its name.
-    pub name: String,
-    /// `host` or `host:port` of its service API; `None` for the server's own.
-    pub host: Option<String>,
-    /// The allocation policy of enrollments that name none.
-    pub allocation_policy: String,
-}
-
-/// A shared access policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyRow {
-    /// Its name.
-    pub name: String,
-    /// Base64.
-    pub primary_key: Secret,
-    /// Base64.
-    pub secondary_key: Secret,
-    /// Names of rights, separated by commas.
-    pub rights: String,
-}
-
-fn read_policy(row: &Row<'_>) -> rusqlite::Result<PolicyRow> {
-    Ok(PolicyRow {
-        name: row.get(0)?,
-        primary_key: row.get(1)?,
-        secondary_key: row.get(2)?,
-        rights: row.get(3)?,
-    })
-}
+use crate::{ServiceRow, StoreError, Tx, View};
 
 impl View<'_> {
     /// The services of this directory, the first one first.
@@ -55,16 +18,6 @@ impl View<'_> {
                 allocation_policy: row.get(4)?,
             })
         })
-    }
-
-    /// The policies of a service (by ID scope) or a hub (by name).
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn policies(&self, owner_kind: &str, owner: &str) -> Result<Vec<PolicyRow>, StoreError> {
-        let sql = "SELECT name, primary_key, secondary_key, rights FROM policies
-                   WHERE owner_kind = ?1 AND owner = ?2 ORDER BY rowid";
-        self.all(sql, [owner_kind, owner], read_policy)
     }
 }
 
@@ -109,74 +62,5 @@ impl Tx<'_> {
     pub fn touch(&self) -> Result<(), StoreError> {
         self.run("UPDATE services SET created = created", [])
             .map(drop)
-    }
-
-    /// Adds a shared access policy.
-    ///
-    /// # Errors
-    /// When the storage fails, or the name is taken.
-    pub fn insert_policy(
-        &self,
-        owner_kind: &str,
-        owner: &str,
-        policy: &PolicyRow,
-    ) -> Result<(), StoreError> {
-        let sql =
-            "INSERT INTO policies (owner_kind, owner, name, primary_key, secondary_key, rights)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let keys = (&policy.primary_key, &policy.secondary_key);
-        self.run(
-            sql,
-            params![
-                owner_kind,
-                owner,
-                policy.name,
-                keys.0,
-                keys.1,
-                policy.rights
-            ],
-        )
-        .map(drop)
-    }
-
-    /// Writes keys and rights of a shared access policy.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn update_policy(
-        &self,
-        owner_kind: &str,
-        owner: &str,
-        policy: &PolicyRow,
-    ) -> Result<(), StoreError> {
-        let sql = "UPDATE policies SET primary_key = ?4, secondary_key = ?5, rights = ?6
-                   WHERE owner_kind = ?1 AND owner = ?2 AND name = ?3";
-        let keys = (&policy.primary_key, &policy.secondary_key);
-        self.run(
-            sql,
-            params![
-                owner_kind,
-                owner,
-                policy.name,
-                keys.0,
-                keys.1,
-                policy.rights
-            ],
-        )
-        .map(drop)
-    }
-
-    /// Deletes a shared access policy.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn delete_policy(
-        &self,
-        owner_kind: &str,
-        owner: &str,
-        name: &str,
-    ) -> Result<(), StoreError> {
-        let sql = "DELETE FROM policies WHERE owner_kind = ?1 AND owner = ?2 AND name = ?3";
-        self.run(sql, [owner_kind, owner, name]).map(drop)
     }
 }

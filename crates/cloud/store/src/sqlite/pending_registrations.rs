@@ -1,38 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{Secret, StoreError, Tx, View};
-
-/// A registration that waits for somebody outside this process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingRow {
-    /// Row id, never given out twice; 0 before it is inserted.
-    pub id: i64,
-    /// The service.
-    pub id_scope: String,
-    /// The registration id in lower case.
-    pub folded: String,
-    /// Counts the changes of the row.
-    pub revision: i64,
-    /// Who is asked.
-    pub destination: String,
-    /// When to go on, 100 ns since 1970.
-    pub due: i64,
-    /// JSON; may hold keys.
-    pub document: Secret,
-}
-
-/// What a custom allocation was asked and answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllocationRow {
-    /// Row id.
-    pub id: i64,
-    /// The registration id in lower case.
-    pub folded: String,
-    /// When, 100 ns since 1970.
-    pub at: i64,
-    /// JSON.
-    pub document: String,
-}
+use crate::{PendingRow, StoreError, Tx, View};
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
     Ok(PendingRow {
@@ -43,15 +11,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
         destination: row.get(4)?,
         due: row.get(5)?,
         document: row.get(6)?,
-    })
-}
-
-fn read_allocation(row: &Row<'_>) -> rusqlite::Result<AllocationRow> {
-    Ok(AllocationRow {
-        id: row.get(0)?,
-        folded: row.get(1)?,
-        at: row.get(2)?,
-        document: row.get(3)?,
     })
 }
 
@@ -93,31 +52,6 @@ impl View<'_> {
         let sql = "SELECT min(due) FROM registrations_underway WHERE due > ?1";
         Ok(self.one(sql, [now], |row| row.get(0))?.flatten())
     }
-
-    /// The records of a registration's allocations, or of the service's, the newest first.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn allocations(
-        &self,
-        id_scope: &str,
-        folded: &str,
-        limit: usize,
-    ) -> Result<Vec<AllocationRow>, StoreError> {
-        let sql = "SELECT id, folded, at, document FROM allocations
-                   WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT ?3";
-        self.all(sql, params![id_scope, folded, limit], read_allocation)
-    }
-
-    /// One record of an allocation.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn allocation(&self, id_scope: &str, id: i64) -> Result<Option<AllocationRow>, StoreError> {
-        let sql =
-            "SELECT id, folded, at, document FROM allocations WHERE id_scope = ?1 AND id = ?2";
-        self.one(sql, params![id_scope, id], read_allocation)
-    }
 }
 
 impl Tx<'_> {
@@ -151,27 +85,5 @@ impl Tx<'_> {
     pub fn delete_pending(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM registrations_underway WHERE id_scope = ?1 AND folded = ?2";
         self.run(sql, [id_scope, folded]).map(drop)
-    }
-
-    /// Adds the record of an allocation. Of the same registration the newest `per_registration` are kept, of the service `in_all`.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn insert_allocation(
-        &self,
-        id_scope: &str,
-        row: &AllocationRow,
-        (per_registration, in_all): (usize, i64),
-    ) -> Result<(), StoreError> {
-        let sql =
-            "INSERT INTO allocations (id_scope, folded, at, document, number) VALUES (?1, ?2, ?3, ?4,
-                 (SELECT coalesce(max(number), 0) + 1 FROM allocations WHERE id_scope = ?1))";
-        self.run(sql, params![id_scope, row.folded, row.at, row.document])?;
-        let sql = "DELETE FROM allocations WHERE id_scope = ?1 AND folded = ?2 AND id NOT IN
-                   (SELECT id FROM allocations WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT ?3)";
-        self.run(sql, params![id_scope, row.folded, per_registration])?;
-        let sql = "DELETE FROM allocations WHERE id_scope = ?1
-                   AND number <= (SELECT max(number) FROM allocations WHERE id_scope = ?1) - ?2";
-        self.run(sql, params![id_scope, in_all]).map(drop)
     }
 }

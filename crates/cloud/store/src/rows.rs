@@ -1,0 +1,42 @@
+//! What the tables hold, in no dialect of SQL.
+
+mod allocations;
+mod audit;
+mod blocks;
+mod ca_certificates;
+mod configurations;
+mod enrollments;
+mod former_hosts;
+mod hubs;
+mod identities;
+mod pending_registrations;
+mod policies;
+mod presences;
+mod refusals;
+mod registrations;
+mod remote_tasks;
+mod resources;
+mod services;
+mod targeting;
+mod twins;
+
+pub use allocations::AllocationRow;
+pub use audit::BlockRow;
+pub(crate) use audit::SegmentRow;
+pub use blocks::BlockedRow;
+pub use ca_certificates::CaCertificateRow;
+pub use configurations::ConfigurationRow;
+pub use enrollments::{CertificateRow, Deciding, EnrollmentRow};
+pub use former_hosts::FormerHostRow;
+pub use hubs::{HubRow, LinkRow};
+pub use identities::{IdentityKey, IdentityRow};
+pub use pending_registrations::PendingRow;
+pub use policies::PolicyRow;
+pub use presences::PresenceRow;
+pub use refusals::{RefusalFilter, RefusalRow};
+pub use registrations::RegistrationRow;
+pub use remote_tasks::RemoteTaskRow;
+pub use resources::ResourceRow;
+pub use services::ServiceRow;
+pub use targeting::MetricCounts;
+pub use twins::{Oversized, SectionWrite, TwinRow, TwinWrite};

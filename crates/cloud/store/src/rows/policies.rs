@@ -1,0 +1,14 @@
+use crate::Secret;
+
+/// A shared access policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRow {
+    /// Its name.
+    pub name: String,
+    /// Base64.
+    pub primary_key: Secret,
+    /// Base64.
+    pub secondary_key: Secret,
+    /// Names of rights, separated by commas.
+    pub rights: String,
+}

@@ -1,0 +1,76 @@
+/// The twin of an identity. Documents are JSON texts; `None` stands for `{}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TwinRow {
+    /// One more with every change of any part.
+    pub version: u64,
+    /// One more with every change of `desired`.
+    pub desired_version: u64,
+    /// One more with every change of `reported`.
+    pub reported_version: u64,
+    /// When the documents were last written whole, 100 ns since 1970.
+    pub written: i64,
+    /// Tags.
+    pub tags: Option<String>,
+    /// Desired properties.
+    pub desired: Option<String>,
+    /// Reported properties.
+    pub reported: Option<String>,
+    /// Configuration id to status.
+    pub configurations: Option<String>,
+    /// `None` when every property dates from `written`.
+    pub desired_metadata: Option<String>,
+    /// `None` when every property dates from `written`.
+    pub reported_metadata: Option<String>,
+    /// Documents that were left out because they are too large to be read where others wait.
+    pub oversized: Oversized,
+}
+
+/// Documents of a twin that are larger than 256 KiB as they are stored: several times what the rules allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Oversized {
+    /// Tags.
+    pub tags: bool,
+    /// Desired properties.
+    pub desired: bool,
+    /// Reported properties.
+    pub reported: bool,
+}
+
+impl Oversized {
+    /// One that is, in words.
+    #[must_use]
+    pub fn part(self) -> Option<&'static str> {
+        match self {
+            Self { reported: true, .. } => Some("reported properties"),
+            Self { desired: true, .. } => Some("desired properties"),
+            Self { tags: true, .. } => Some("tags"),
+            _ => None,
+        }
+    }
+}
+
+/// A new state of `desired` or `reported`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionWrite {
+    /// The properties, JSON.
+    pub document: String,
+    /// Their metadata, JSON.
+    pub metadata: String,
+    /// The section's version.
+    pub version: u64,
+}
+
+/// What changes of a twin; `None` parts stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TwinWrite {
+    /// The twin's version.
+    pub version: u64,
+    /// Tags, JSON.
+    pub tags: Option<String>,
+    /// Desired properties.
+    pub desired: Option<SectionWrite>,
+    /// Reported properties.
+    pub reported: Option<SectionWrite>,
+    /// Configuration id to status, JSON.
+    pub configurations: Option<String>,
+}
