@@ -6,7 +6,7 @@ const LONGEST_TOLD: Duration = Duration::from_secs(3600);
 /// How long a device waits that was told to wait: never less, and up to a tenth and a second more by chance, because `Retry-After`
 /// counts whole seconds and would bring everybody who was told the same back in the same moment.
 #[must_use]
-pub fn as_told(told: Duration, chance: f64) -> Duration {
+pub fn retry_pause(told: Duration, chance: f64) -> Duration {
     let told = told.min(LONGEST_TOLD);
     let more = told.div_f64(10.0) + Duration::from_secs(1);
     told + more.mul_f64(chance.clamp(0.0, 1.0))
@@ -40,9 +40,9 @@ impl Backoff {
     }
 
     /// The same after a failure of which the service said how long to wait: at least so long.
-    pub fn failed_and_told(&mut self, told: Option<Duration>, chance: f64) -> Duration {
+    pub fn failed_with(&mut self, told: Option<Duration>, chance: f64) -> Duration {
         let own = self.failed(chance);
-        told.map_or(own, |told| own.max(as_told(told, chance)))
+        told.map_or(own, |told| own.max(retry_pause(told, chance)))
     }
 
     /// Starts over after a success.
@@ -68,11 +68,11 @@ mod tests {
     fn what_a_service_asks_is_the_least_that_is_waited_and_not_more_than_an_hour() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         let told = Some(Duration::from_secs(90));
-        assert_eq!(backoff.failed_and_told(told, 0.0), Duration::from_secs(90));
-        assert_eq!(backoff.failed_and_told(told, 1.0), Duration::from_secs(100));
-        assert_eq!(backoff.failed_and_told(None, 1.0), Duration::from_secs(4));
+        assert_eq!(backoff.failed_with(told, 0.0), Duration::from_secs(90));
+        assert_eq!(backoff.failed_with(told, 1.0), Duration::from_secs(100));
+        assert_eq!(backoff.failed_with(None, 1.0), Duration::from_secs(4));
         let absurd = Some(Duration::MAX);
-        let waited = backoff.failed_and_told(absurd, 1.0);
+        let waited = backoff.failed_with(absurd, 1.0);
         assert!(waited < Duration::from_secs(4000), "{waited:?}");
     }
 

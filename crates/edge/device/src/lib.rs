@@ -24,7 +24,7 @@ mod workload;
 
 mod backoff;
 
-pub use backoff::{Backoff, as_told};
+pub use backoff::{Backoff, retry_pause};
 pub use credential::{Credential, SignError, Signer, token};
 pub use dial::ConnectError;
 pub use https::{Answer, HttpsClient, HttpsError};

@@ -11,7 +11,7 @@ use wire::device_api::registration::{
 use wire::error::ServiceError;
 use wire::http::encode_segment;
 
-use crate::backoff::as_told;
+use crate::backoff::retry_pause;
 use crate::{Answer, Credential, HttpsClient, HttpsError, Trust};
 
 /// Waits between polls are kept within these, whatever the service asks.
@@ -179,7 +179,7 @@ async fn begin(
     loop {
         let answer = client.send(Method::PUT, target, Some(body), None).await?;
         let told = answer.retry_after.filter(|_| is_busy(answer.status));
-        let wait = told.map(|told| as_told(told, rand::random()));
+        let wait = told.map(|told| retry_pause(told, rand::random()));
         match wait.filter(|wait| Instant::now() + *wait < end) {
             Some(wait) => tokio::time::sleep(wait).await,
             None => return Ok(answer),
@@ -200,7 +200,7 @@ async fn poll(client: &HttpsClient, target: &str) -> Result<Answer, ProvisionErr
             return Ok(answer);
         }
         match answer.retry_after {
-            Some(told) => tokio::time::sleep(as_told(told, rand::random())).await,
+            Some(told) => tokio::time::sleep(retry_pause(told, rand::random())).await,
             None => pause(None).await,
         }
     }

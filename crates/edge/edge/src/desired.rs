@@ -1,11 +1,14 @@
-//! What should run: the desired properties of `$edgeAgent`, and the containers that follow from them.
+//! What should run: the desired properties of `$edgeAgent`, and the containers that follow from
+//! them.
 
 pub mod container;
+pub mod modules;
+pub mod registry_credential;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::provision::assignment::Home;
+use crate::provision::assignment::DeviceLocation;
 
 /// Desired properties of `$edgeAgent`, as last received.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -18,6 +21,7 @@ pub struct DesiredDocument {
 /// Desired properties as kept on disk, with the hub and device that they are for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct KeptDesired {
-    pub(crate) home: Home,
+    #[serde(rename = "home")]
+    pub(crate) location: DeviceLocation,
     pub(crate) document: DesiredDocument,
 }

@@ -1,4 +1,5 @@
-//! Module identities on the hub: created, given the keys that this device derives, removed with their modules.
+//! Module identities on the hub: created for the modules of a deployment, with keys that the device
+//! derives, and removed together with their modules.
 
 pub mod master_key;
 
@@ -12,42 +13,36 @@ use wire::service_api::device_view::{DeviceModule, DeviceModuleRequest};
 
 use crate::files::durable::{self, DurableError};
 use crate::identities::master_key::MasterKey;
-use crate::provision::assignment::Home;
+use crate::provision::assignment::DeviceLocation;
 
 const MANAGED_BY: &str = "IotEdge";
 
-/// Why the hub and the device do not agree on identities.
+/// Why the identities could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The hub does not tell which identities there are.
     #[error(transparent)]
     List(ModuleError),
-    /// The hub does not take one.
     #[error("the identity of module {module} could not be set up")]
-    Hub {
-        /// Which module.
-        module: String,
-        /// What the hub said.
-        source: ModuleError,
-    },
-    /// The device's own record.
+    Hub { module: String, source: ModuleError },
     #[error("the record of module identities cannot be kept")]
     Record(#[from] DurableError),
-    /// Should not happen: the key has a fixed length.
+    /// A bug: a derived key always has the same length.
     #[error("no key can be derived for module {0}")]
     Key(ModuleId),
 }
 
-/// The identities that are set up, kept on disk so that modules can be created and can sign without the hub.
+/// The file: modules can be created and can sign without the hub.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
-    home: Home,
+    #[serde(rename = "home")]
+    location: DeviceLocation,
     master_key: String,
     modules: BTreeMap<ModuleId, GenerationId>,
 }
 
-/// The kept record for one home and one master key. Another home or key starts an empty one.
+/// The identities that are set up, as kept on disk for one hub and one master key. With another hub
+/// or key the record starts empty.
 #[derive(Debug)]
 pub struct Identities {
     path: PathBuf,
@@ -55,25 +50,31 @@ pub struct Identities {
 }
 
 impl Identities {
-    /// Reads what is kept.
-    ///
     /// # Errors
-    /// When the file cannot be read.
-    pub fn load(path: &Path, home: &Home, master: &MasterKey) -> Result<Self, DurableError> {
+    /// When the file exists and cannot be read.
+    pub fn load(
+        path: &Path,
+        location: &DeviceLocation,
+        master: &MasterKey,
+    ) -> Result<Self, DurableError> {
         let empty = Record {
-            home: home.clone(),
+            location: location.clone(),
             master_key: master.id().to_owned(),
             modules: BTreeMap::new(),
         };
         let kept = match durable::read_json::<Record>(path) {
             Err(DurableError::Damaged { path, source }) => {
-                tracing::warn!(path = %path.display(), error = %source, "the record of module identities is damaged; asking the hub");
+                tracing::warn!(
+                    path = %path.display(),
+                    error = %source,
+                    "the record of module identities is damaged; asking the hub"
+                );
                 None
             }
             other => other?,
         };
         let record = kept
-            .filter(|kept| kept.home == *home && kept.master_key == master.id())
+            .filter(|kept| kept.location == *location && kept.master_key == master.id())
             .unwrap_or(empty);
         Ok(Self {
             path: path.to_owned(),
@@ -81,25 +82,26 @@ impl Identities {
         })
     }
 
-    /// Generation of every identity that is set up.
+    /// The identities that are set up.
     #[must_use]
     pub fn modules(&self) -> &BTreeMap<ModuleId, GenerationId> {
         &self.record.modules
     }
 
-    /// Makes the hub's identities those of `needed`; with `renew`, the keys of all are written again.
+    /// Makes the identities on the hub those of `needed`. With `renew_keys`, the keys of all are
+    /// written again.
     ///
-    /// Only identities that this device has set up are removed: the hub may already know modules of a deployment that has
-    /// not reached the device.
+    /// Only identities that this device has set up are removed. The hub may have others already,
+    /// for a deployment that has not reached the device yet.
     ///
     /// # Errors
-    /// When the hub is not reached or refuses; what was done until then is kept.
-    pub async fn settle(
+    /// When the hub is not reached or refuses. The changes until then are kept.
+    pub async fn sync(
         &mut self,
         hub: &ModuleIdentities,
         master: &MasterKey,
         needed: &BTreeSet<ModuleId>,
-        renew: bool,
+        renew_keys: bool,
     ) -> Result<(), IdentityError> {
         let listed = hub.list().await.map_err(IdentityError::List)?;
         let on_hub: BTreeMap<ModuleId, DeviceModule> = listed
@@ -108,17 +110,11 @@ impl Identities {
             .collect();
         for module in needed {
             let known = on_hub.get(module).map(|m| &m.generation_id);
-            if !renew && known.is_some() && known == self.record.modules.get(module) {
+            if !renew_keys && known.is_some() && known == self.record.modules.get(module) {
                 continue;
             }
-            let generation = set_up(
-                hub,
-                master,
-                &self.record.home.device_id,
-                module,
-                known.cloned(),
-            )
-            .await?;
+            let device = &self.record.location.device_id;
+            let generation = set_up(hub, master, device, module, known.cloned()).await?;
             tracing::info!(module.id = %module, "the module's identity is set up");
             self.record.modules.insert(module.clone(), generation);
             durable::write_json(&self.path, &self.record)?;
@@ -168,10 +164,10 @@ async fn set_up(
     };
     let generation = match known {
         Some(generation) => generation,
-        // Keys are derived from the generation, which only the hub gives.
+        // Keys are derived from the generation, and only the hub issues generations.
         None => match hub.put(&request(None), false).await {
             Ok(created) => created.generation_id,
-            // The hub's deployments create identities too, perhaps a moment ago.
+            // A deployment on the hub has just created the identity.
             Err(conflict @ ModuleError::Refused { status: 409, .. }) => {
                 let existing = hub.get(module).await.map_err(failed)?;
                 existing.ok_or_else(|| failed(conflict))?.generation_id

@@ -33,6 +33,7 @@ pub mod plan;
 pub mod runtime;
 
 pub mod reconcile;
+mod report;
 
 mod merge_patch;
 

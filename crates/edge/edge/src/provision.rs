@@ -1,4 +1,4 @@
-//! From a credential to an assignment: one attempt.
+//! Registers the device with the provisioning service: one attempt.
 
 pub mod assignment;
 
@@ -6,46 +6,36 @@ use device::{ProvisionError, Provisioning, Trust, TrustError};
 use ids::Timestamp;
 
 use crate::config::{Config, Credential, Examined, Severity};
-use crate::provision::assignment::{Assigned, Basis, Home};
+use crate::provision::assignment::{DeviceLocation, KeptAssignment, RegistrationParameters};
 
-/// Why an attempt to register gave no assignment.
+/// Why an attempt to register failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// A file of the configuration is missing or wrong.
     #[error("the device's credential cannot be used: {0}")]
     Credential(String),
-    /// A root of `trust_bundle_cert` cannot be one.
     #[error("trust_bundle_cert cannot be used")]
     Trust(#[from] TrustError),
-    /// The service.
     #[error("the registration of {registration_id} at {endpoint} failed")]
     Service {
-        /// As whom.
         registration_id: String,
-        /// Where.
         endpoint: String,
-        /// What happened.
         source: ProvisionError,
     },
 }
 
-/// Everything that a conversation with the cloud needs: read from the files at that time.
+/// What the device needs to register and to connect, read from the files of the configuration.
 #[derive(Debug, Clone)]
-pub struct Means {
-    /// What the device proves itself with.
+pub struct CloudAccess {
     pub credential: Credential,
-    /// Whom it believes.
+    /// The roots of server certificates.
     pub trust: Trust,
-    /// What it registers for.
-    pub basis: Basis,
+    pub parameters: RegistrationParameters,
     payload: Option<serde_json::Value>,
 }
 
-impl Means {
-    /// From what the files of a configuration hold.
-    ///
+impl CloudAccess {
     /// # Errors
-    /// When something is wrong with them; says all of it.
+    /// When a file is missing or wrong. The error names all faults.
     pub fn new(config: &Config, examined: Examined) -> Result<Self, RegisterError> {
         let errors = examined
             .faults
@@ -54,33 +44,37 @@ impl Means {
         let errors: Vec<String> = errors.map(|fault| fault.message.clone()).collect();
         let credential = examined.credential.filter(|_| errors.is_empty());
         let credential = credential.ok_or_else(|| RegisterError::Credential(errors.join("; ")))?;
-        let basis = Basis::new(config, &credential.registration_id, &credential.key_digest);
+        let parameters = RegistrationParameters::new(
+            config,
+            &credential.registration_id,
+            &credential.key_digest,
+        );
         let trust = Trust::native_and(&examined.roots)?;
         Ok(Self {
             credential,
             trust,
-            basis,
+            parameters,
             payload: examined.payload,
         })
     }
 }
 
-/// Registers once.
+/// Registers, without another attempt after a failure.
 ///
 /// # Errors
-/// Says whether the service was not reached, not trusted, refused, or failed to assign.
+/// When the service is not reached, is not trusted, refuses, or does not assign a hub.
 pub async fn register(
     config: &Config,
-    means: &Means,
+    access: &CloudAccess,
     now: Timestamp,
-) -> Result<Assigned, RegisterError> {
+) -> Result<KeptAssignment, RegisterError> {
     let how = Provisioning {
-        endpoint: means.basis.endpoint.clone(),
-        id_scope: means.basis.id_scope.clone(),
-        registration_id: means.basis.registration_id.clone(),
-        payload: means.payload.clone(),
-        credential: device::Credential::Certificate(means.credential.identity.clone()),
-        trust: means.trust.clone(),
+        endpoint: access.parameters.endpoint.clone(),
+        id_scope: access.parameters.id_scope.clone(),
+        registration_id: access.parameters.registration_id.clone(),
+        payload: access.payload.clone(),
+        credential: device::Credential::Certificate(access.credential.identity.clone()),
+        trust: access.trust.clone(),
         within: config.cloud_timeout,
     };
     let assignment = device::provision(&how)
@@ -90,19 +84,19 @@ pub async fn register(
             endpoint: how.endpoint.to_string(),
             source,
         })?;
-    let home = Home {
+    let location = DeviceLocation {
         hub: assignment.hub,
         device_id: assignment.device,
     };
-    Ok(Assigned {
-        home,
-        basis: means.basis.clone(),
+    Ok(KeptAssignment {
+        location,
+        parameters: access.parameters.clone(),
         since: now,
     })
 }
 
 impl RegisterError {
-    /// How long the service wants the device to wait.
+    /// The pause that the service asks for.
     #[must_use]
     pub fn retry_after(&self) -> Option<std::time::Duration> {
         match self {

@@ -1,20 +1,21 @@
-//! A standing connection of `$edgeAgent`: desired properties in, reported properties out, methods answered.
+//! A session of `$edgeAgent` with its hub: receives desired properties, sends reported properties,
+//! answers direct methods.
 
+mod input;
 mod methods;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use device::{CallError, Event, Events, Hub, ModuleIdentities};
+use device::{CallError, Events, Hub, MethodCall, ModuleIdentities};
 use ids::ModuleId;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior};
 use wire::edge_api::local::Connection;
 use wire::service_api::device_view::{DeviceTwin, VersionedProperties};
 
+use self::input::{Input, Inputs};
 use crate::causes::chain_of;
 use crate::clock;
 use crate::command::Command;
@@ -22,240 +23,209 @@ use crate::desired::{DesiredDocument, KeptDesired};
 use crate::files::durable;
 use crate::identities::Identities;
 use crate::identities::master_key::MasterKey;
-use crate::merge_patch::difference;
-use crate::provision::assignment::Home;
+use crate::merge_patch;
+use crate::provision::assignment::DeviceLocation;
 use crate::runtime::ModuleRuntime;
-use crate::state::Board;
-
-/// How often the whole twin is read, should a change have been missed.
-const REFRESH: Duration = Duration::from_secs(3600);
-/// Pause before identities or a report are tried again.
-const RETRY: Duration = Duration::from_secs(10);
-/// What is reported when the runtime ends in good order.
-const GOODBYE: &str = r#"{"lastDesiredStatus": {"code": 406, "description": "the runtime was stopped; its modules go on"}}"#;
+use crate::state::{CloudState, SharedState};
 
 /// How a session ended.
-pub(crate) enum Ended {
-    /// As it was told to.
+pub(crate) enum SessionEnd {
+    /// A command stopped it.
     Stopped,
-    /// The device is to register again.
+    /// A command asks for another registration. The sender is for its outcome.
     Reprovision(oneshot::Sender<Result<(), String>>),
-    /// The connection is gone.
+    /// The connection broke.
     Lost(String),
 }
 
-/// What a connection begins with.
-pub(crate) struct Opening {
+/// What a session starts with.
+pub(crate) struct SessionParts<R> {
     pub(crate) hub: Hub,
     pub(crate) events: Events,
-    /// The device's modules on the hub: their kept record and the line to change them.
+    /// The module identities that are set up.
     pub(crate) identities: Identities,
+    /// Manages module identities on the hub.
     pub(crate) client: ModuleIdentities,
-    pub(crate) home: Home,
+    pub(crate) location: DeviceLocation,
     /// Where desired properties are kept.
     pub(crate) desired_file: PathBuf,
-    /// The twin as it was when the connection stood.
+    /// The twin, read after the connection was made.
     pub(crate) twin: DeviceTwin,
+    pub(crate) master: Arc<MasterKey>,
+    pub(crate) runtime: Arc<R>,
+    pub(crate) shared: SharedState,
 }
 
-/// A standing connection.
+/// An open session.
 pub(crate) struct Session<R> {
-    hub: Hub,
     events: Events,
+    state: SessionState<R>,
+}
+
+struct SessionState<R> {
+    hub: Hub,
     identities: Identities,
     client: ModuleIdentities,
-    home: Home,
+    location: DeviceLocation,
     desired_file: PathBuf,
     desired: DesiredDocument,
+    /// The reported properties that the hub has.
     reported: Map<String, Value>,
-    /// Whether the hub has been asked for its identities since something may have changed them.
-    settled: bool,
+    /// Whether the identities were compared with the hub since something may have changed them.
+    identities_synced: bool,
     master: Arc<MasterKey>,
     runtime: Arc<R>,
+    shared: SharedState,
 }
 
 impl<R: ModuleRuntime> Session<R> {
-    pub(crate) fn new(opening: Opening, master: Arc<MasterKey>, runtime: Arc<R>) -> Self {
+    pub(crate) fn new(parts: SessionParts<R>) -> Self {
+        let state = SessionState {
+            hub: parts.hub,
+            identities: parts.identities,
+            client: parts.client,
+            location: parts.location,
+            desired_file: parts.desired_file,
+            desired: document(parts.twin.desired),
+            reported: parts.twin.reported.properties,
+            identities_synced: true,
+            master: parts.master,
+            runtime: parts.runtime,
+            shared: parts.shared,
+        };
         Self {
-            hub: opening.hub,
-            events: opening.events,
-            identities: opening.identities,
-            client: opening.client,
-            home: opening.home,
-            desired_file: opening.desired_file,
-            desired: document(opening.twin.desired),
-            reported: opening.twin.reported.properties,
-            settled: true,
-            master,
-            runtime,
+            events: parts.events,
+            state,
         }
     }
 
-    fn take(&mut self, twin: DeviceTwin) {
-        self.desired = document(twin.desired);
-        self.reported = twin.reported.properties;
+    /// Runs until the connection breaks or a command ends it.
+    pub(crate) async fn run(self, commands: &mut mpsc::Receiver<Command>) -> SessionEnd {
+        let Self { events, mut state } = self;
+        let mut inputs = Inputs::new(events, commands, &state.shared);
+        state.start();
+        loop {
+            let handled = match inputs.next().await {
+                Input::Desired(change) => {
+                    // A deployment on the hub may also create identities. They are compared after
+                    // a pause, when all of the change has arrived.
+                    state.identities_synced = false;
+                    inputs.retry_later();
+                    state.apply(change).await
+                }
+                Input::Method(call) => {
+                    state.answer(call);
+                    Ok(())
+                }
+                Input::NeededIdentities(modules) => {
+                    if !state.sync_identities(modules).await {
+                        inputs.retry_later();
+                    }
+                    Ok(())
+                }
+                Input::Reported(reported) => {
+                    if !state.report(reported).await {
+                        inputs.retry_later();
+                    }
+                    Ok(())
+                }
+                Input::Refresh => {
+                    state.identities_synced = false;
+                    state.refresh().await
+                }
+                Input::Command(command) => return state.end(command).await,
+                Input::Disconnected(why) => return SessionEnd::Lost(why),
+            };
+            if let Err(error) = handled {
+                return SessionEnd::Lost(chain_of(&error));
+            }
+        }
     }
+}
 
-    /// Runs until the connection ends or somebody ends it.
-    pub(crate) async fn run(
-        mut self,
-        board: &Board,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> Ended {
-        board.show(|shown| {
-            shown.connection = Connection::Connected {
+impl<R: ModuleRuntime> SessionState<R> {
+    fn start(&self) {
+        self.shared.update_status(|status| {
+            status.connection = Connection::Connected {
                 since: clock::now(),
             }
         });
         tracing::info!("connected to the hub");
-        self.publish(board);
-        let (mut needed, mut reported) = (board.needed.subscribe(), board.reported.subscribe());
-        needed.mark_changed();
-        reported.mark_changed();
-        let mut refresh = tokio::time::interval_at(Instant::now() + REFRESH, REFRESH);
-        let mut retry = tokio::time::interval(RETRY);
-        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut again = false;
-        loop {
-            // Every arm is cancel-safe: channels and timers.
-            let outcome = tokio::select! {
-                event = self.events.next() => match event {
-                    Some(Event::Disconnected(lost)) => return Ended::Lost(lost.to_string()),
-                    None => return Ended::Lost("the connection is gone".to_owned()),
-                    Some(Event::Desired(change)) => {
-                        // Whoever changes a deployment may change identities with it; looked at when the dust has settled.
-                        self.settled = false;
-                        again = true;
-                        retry.reset();
-                        self.apply(change, board).await
-                    }
-                    Some(Event::Method(call)) => {
-                        let (hub, runtime) = (self.hub.clone(), self.runtime.clone());
-                        tokio::spawn(async move { methods::answer(&hub, runtime.as_ref(), &call).await });
-                        Ok(())
-                    }
-                },
-                Ok(()) = needed.changed() => {
-                    let wanted = needed.borrow_and_update().clone();
-                    // Before the agent has read the deployment nobody knows which identities are needed.
-                    if let Some(wanted) = wanted && !self.settle(&wanted, board).await {
-                        again = true;
-                        retry.reset();
-                    }
-                    Ok(())
-                }
-                Ok(()) = reported.changed() => {
-                    let current = reported.borrow_and_update().clone();
-                    if !self.report(current).await {
-                        again = true;
-                        retry.reset();
-                    }
-                    Ok(())
-                }
-                _ = retry.tick(), if again => {
-                    again = false;
-                    needed.mark_changed();
-                    reported.mark_changed();
-                    Ok(())
-                }
-                _ = refresh.tick() => {
-                    self.settled = false;
-                    needed.mark_changed();
-                    self.refresh(board).await
-                }
-                command = commands.recv() => return self.obey(command).await,
-            };
-            if let Err(error) = outcome {
-                return Ended::Lost(chain_of(&error));
-            }
-        }
+        self.publish();
     }
 
-    /// Ends the session as somebody asked for it; nobody is left to ask when there is no command.
-    async fn obey(self, command: Option<Command>) -> Ended {
-        match command {
-            Some(Command::Reprovision(waiting)) => {
-                self.hub.close().await;
-                Ended::Reprovision(waiting)
-            }
-            Some(Command::Stop(done)) => {
-                self.goodbye().await;
-                // Nobody may be left to hear it.
-                let _ = done.send(());
-                Ended::Stopped
-            }
-            None => Ended::Stopped,
-        }
-    }
-
-    /// A change is merged in when it is the next one; after a gap the whole twin is read.
-    async fn apply(&mut self, change: VersionedProperties, board: &Board) -> Result<(), CallError> {
+    /// Applies a change if it is the next version. After a gap the whole twin is read.
+    async fn apply(&mut self, change: VersionedProperties) -> Result<(), CallError> {
         if change.version <= self.desired.version {
             return Ok(());
         }
         if change.version != self.desired.version + 1 {
-            return self.refresh(board).await;
+            return self.refresh().await;
         }
-        merge(&mut self.desired.properties, &change.properties);
+        merge_patch::apply(&mut self.desired.properties, &change.properties);
         self.desired.version = change.version;
-        self.publish(board);
+        self.publish();
         Ok(())
     }
 
-    async fn refresh(&mut self, board: &Board) -> Result<(), CallError> {
+    async fn refresh(&mut self) -> Result<(), CallError> {
         let twin = self.hub.get_twin().await?;
-        self.take(twin);
-        self.publish(board);
+        self.desired = document(twin.desired);
+        self.reported = twin.reported.properties;
+        self.publish();
         Ok(())
     }
 
-    /// Hands the desired properties to the agent, after keeping them for a start without the hub.
-    fn publish(&self, board: &Board) {
-        let changed = board.situation.borrow().desired.as_ref() != Some(&self.desired);
+    /// Hands the desired properties to the agent. They are first kept for a start without the hub.
+    fn publish(&self) {
+        let desired = &self.desired;
+        let changed = self.shared.cloud_state.borrow().desired.as_ref() != Some(desired);
         if changed {
             let kept = KeptDesired {
-                home: self.home.clone(),
-                document: self.desired.clone(),
+                location: self.location.clone(),
+                document: desired.clone(),
             };
             if let Err(error) = durable::write_json(&self.desired_file, &kept) {
-                tracing::error!(error = %chain_of(&error), "the deployment cannot be kept for a start without the hub");
+                tracing::error!(
+                    error = %chain_of(&error),
+                    "the deployment cannot be kept for a start without the hub"
+                );
             }
         }
-        self.publish_identities(board, |situation| {
-            situation.desired = Some(self.desired.clone())
+        self.update_cloud_state(|cloud_state| cloud_state.desired = Some(desired.clone()));
+    }
+
+    /// Publishes the identities, and what `update` changes.
+    fn update_cloud_state(&self, update: impl FnOnce(&mut CloudState)) {
+        self.shared.cloud_state.send_if_modified(|cloud_state| {
+            let before = cloud_state.clone();
+            cloud_state.identities = self.identities.modules().clone();
+            update(cloud_state);
+            *cloud_state != before
         });
     }
 
-    fn publish_identities(&self, board: &Board, also: impl FnOnce(&mut crate::state::Situation)) {
-        board.situation.send_if_modified(|situation| {
-            let before = situation.clone();
-            situation.identities = self.identities.modules().clone();
-            also(situation);
-            *situation != before
-        });
-    }
-
-    async fn settle(&mut self, wanted: &BTreeSet<ModuleId>, board: &Board) -> bool {
-        let mut all = wanted.clone();
-        all.insert(ModuleId::edge_agent());
-        if self.settled && all.iter().eq(self.identities.modules().keys()) {
+    /// Makes the identities on the hub those of `modules` and the agent. Returns whether they are.
+    async fn sync_identities(&mut self, mut modules: BTreeSet<ModuleId>) -> bool {
+        modules.insert(ModuleId::edge_agent());
+        if self.identities_synced && modules.iter().eq(self.identities.modules().keys()) {
             return true;
         }
-        let settled = self
+        let synced = self
             .identities
-            .settle(&self.client, &self.master, &all, false)
+            .sync(&self.client, &self.master, &modules, false)
             .await;
-        self.publish_identities(board, |_| {});
-        if let Err(error) = &settled {
-            tracing::warn!(error = %chain_of(error), "module identities are not settled");
+        self.update_cloud_state(|_| {});
+        if let Err(error) = &synced {
+            tracing::warn!(error = %chain_of(error), "module identities are not set up");
         }
-        self.settled = settled.is_ok();
-        self.settled
+        self.identities_synced = synced.is_ok();
+        self.identities_synced
     }
 
-    async fn report(&mut self, current: Option<Map<String, Value>>) -> bool {
-        let Some(current) = current else { return true };
-        let Some(patch) = difference(&self.reported, &current) else {
+    /// Sends what has changed. Returns whether the hub has it.
+    async fn report(&mut self, current: Map<String, Value>) -> bool {
+        let Some(patch) = merge_patch::diff(&self.reported, &current) else {
             return true;
         };
         match self.hub.report(&Value::Object(patch), None).await {
@@ -265,76 +235,56 @@ impl<R: ModuleRuntime> Session<R> {
                 true
             }
             Err(error) => {
-                tracing::warn!(error = %chain_of(&error), "the report was not taken");
+                tracing::warn!(error = %chain_of(&error), "the report was not accepted");
                 false
             }
         }
     }
 
-    async fn goodbye(self) {
-        if let Ok(patch) = serde_json::from_str::<Value>(GOODBYE)
-            && let Err(error) = self.hub.report(&patch, None).await
-        {
-            tracing::debug!(error = %error, "the goodbye was not taken");
+    /// Answers a direct method in a task of its own, because it may take long.
+    fn answer(&self, call: MethodCall) {
+        let (hub, runtime) = (self.hub.clone(), self.runtime.clone());
+        tokio::spawn(async move { methods::answer(&hub, runtime.as_ref(), &call).await });
+    }
+
+    /// Ends the session for a command. Without one all senders of commands are gone.
+    async fn end(self, command: Option<Command>) -> SessionEnd {
+        match command {
+            Some(Command::Reprovision(reply)) => {
+                self.hub.close().await;
+                SessionEnd::Reprovision(reply)
+            }
+            Some(Command::Stop(done)) => {
+                self.report_stop().await;
+                // The sender of the command may have gone.
+                let _ = done.send(());
+                SessionEnd::Stopped
+            }
+            None => SessionEnd::Stopped,
+        }
+    }
+
+    async fn report_stop(self) {
+        if let Err(error) = self.hub.report(&stopped(), None).await {
+            tracing::debug!(error = %error, "the last report was not accepted");
         }
         self.hub.close().await;
     }
 }
 
-fn document(half: VersionedProperties) -> DesiredDocument {
+/// What is reported when the runtime stops.
+fn stopped() -> Value {
+    json!({
+        "lastDesiredStatus": {
+            "code": 406,
+            "description": "the runtime was stopped; its modules go on",
+        }
+    })
+}
+
+fn document(desired: VersionedProperties) -> DesiredDocument {
     DesiredDocument {
-        properties: half.properties,
-        version: half.version,
-    }
-}
-
-/// JSON merge patch: `null` removes.
-fn merge(into: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    for (name, value) in patch {
-        match value {
-            Value::Null => drop(into.shift_remove(name)),
-            Value::Object(inner) => {
-                let mut below = match into.shift_remove(name) {
-                    Some(Value::Object(below)) => below,
-                    _ => Map::new(),
-                };
-                merge(&mut below, inner);
-                into.insert(name.clone(), Value::Object(below));
-            }
-            scalar => drop(into.insert(name.clone(), scalar.clone())),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn map(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(map) => map,
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn patches_merge() {
-        let mut into = map(json!({"a": {"b": 1, "c": 2}, "d": 3}));
-        merge(
-            &mut into,
-            &map(json!({"a": {"b": null, "e": {"f": null, "g": 1}}, "d": {"h": 1}})),
-        );
-        assert_eq!(
-            Value::Object(into),
-            json!({"a": {"c": 2, "e": {"g": 1}}, "d": {"h": 1}})
-        );
-    }
-
-    #[test]
-    fn the_goodbye_is_json() {
-        let goodbye: Value = serde_json::from_str(GOODBYE).unwrap();
-        assert_eq!(goodbye["lastDesiredStatus"]["code"], 406);
+        properties: desired.properties,
+        version: desired.version,
     }
 }

@@ -1,4 +1,5 @@
-//! What the parts of the daemon tell each other: latest values, not messages, so that nobody can miss one.
+//! The state that the parts of the daemon share: always the latest values and no messages, so that
+//! no part can miss one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,55 +10,53 @@ use tokio::sync::watch;
 use wire::edge_api::local::{Connection, Engine, ModuleDetails, Provisioning};
 
 use crate::desired::DesiredDocument;
-use crate::provision::assignment::Home;
+use crate::provision::assignment::DeviceLocation;
 
-/// Where the device belongs and which identities its modules have there.
+/// What the cloud has given the device.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Situation {
+pub struct CloudState {
     /// `None` before the first registration.
-    pub home: Option<Home>,
-    /// Generation of every module that the hub knows and whose keys are ours.
+    pub location: Option<DeviceLocation>,
+    /// The modules that have an identity on the hub with keys of this device.
     pub identities: BTreeMap<ModuleId, GenerationId>,
-    /// What the modules should be; `None` until the hub was asked once.
+    /// `None` until the hub has answered for the first time.
     pub desired: Option<DesiredDocument>,
 }
 
-/// The latest values that cross from one part to another.
+/// The values that the parts of the daemon share.
 #[derive(Debug, Clone)]
-pub struct Board {
-    /// From the cloud's side to the agent's.
-    pub situation: watch::Sender<Situation>,
-    /// From the agent: modules that need an identity; `None` until it has read the deployment.
-    pub needed: watch::Sender<Option<BTreeSet<ModuleId>>>,
-    /// From the agent: what should be reported.
+pub struct SharedState {
+    /// From the connection to the agent.
+    pub cloud_state: watch::Sender<CloudState>,
+    /// From the agent: the modules that need an identity; `None` until it has read a deployment.
+    pub needed_identities: watch::Sender<Option<BTreeSet<ModuleId>>>,
+    /// From the agent: the reported properties.
     pub reported: watch::Sender<Option<Map<String, Value>>>,
-    /// Counts the agent's rounds.
+    /// The number of rounds that the agent has finished.
     pub rounds: watch::Sender<u64>,
-    shown: Arc<Mutex<Shown>>,
+    status: Arc<Mutex<Status>>,
 }
 
-/// What people get to see.
+/// What the local APIs show to people.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
-    /// How far the registration is.
+pub struct Status {
     pub provisioning: Provisioning,
-    /// The line to the hub.
+    /// The connection to the hub.
     pub connection: Connection,
     /// The container engine.
     pub engine: Engine,
-    /// Version of the deployment that is followed.
+    /// The version of the deployment that is followed.
     pub deployment_version: Option<u64>,
-    /// Why it is not followed in full.
+    /// Why the deployment is not followed in full.
     pub deployment_problems: Vec<String>,
-    /// What of it has no effect, or another one.
+    /// Settings of the deployment without effect, or with another effect.
     pub deployment_warnings: Vec<String>,
-    /// All modules.
     pub modules: Vec<ModuleDetails>,
 }
 
-impl Default for Board {
+impl Default for SharedState {
     fn default() -> Self {
-        let shown = Shown {
+        let status = Status {
             provisioning: Provisioning::Unconfigured {
                 hint: String::new(),
             },
@@ -69,29 +68,38 @@ impl Default for Board {
             modules: Vec::new(),
         };
         Self {
-            situation: watch::Sender::default(),
-            needed: watch::Sender::default(),
+            cloud_state: watch::Sender::default(),
+            needed_identities: watch::Sender::default(),
             reported: watch::Sender::default(),
             rounds: watch::Sender::default(),
-            shown: Arc::new(Mutex::new(shown)),
+            status: Arc::new(Mutex::new(status)),
         }
     }
 }
 
-impl Board {
-    /// What people get to see.
+impl SharedState {
     #[must_use]
-    pub fn shown(&self) -> Shown {
+    pub fn status(&self) -> Status {
         self.lock().clone()
     }
 
-    /// Changes what people get to see.
-    pub fn show(&self, change: impl FnOnce(&mut Shown)) {
-        change(&mut self.lock());
+    pub fn update_status(&self, update: impl FnOnce(&mut Status)) {
+        update(&mut self.lock());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        // Every change replaces whole members, so that a panic elsewhere leaves nothing half done.
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        // Every update replaces whole fields, so that a panic in one leaves a consistent value.
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Sends a value to the receivers, unless they have the same already.
+pub(crate) fn send_if_changed<T: PartialEq>(sender: &watch::Sender<T>, value: T) {
+    sender.send_if_modified(|current| {
+        let changed = *current != value;
+        if changed {
+            *current = value;
+        }
+        changed
+    });
 }

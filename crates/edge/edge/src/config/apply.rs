@@ -68,7 +68,7 @@ pub struct Applied {
     /// What its files hold.
     pub examined: Examined,
     /// Notes and warnings about the text itself.
-    pub remarks: Vec<Fault>,
+    pub notes: Vec<Fault>,
 }
 
 /// Reads and judges the owner's file and all that it names.
@@ -81,11 +81,11 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
         path: path.to_owned(),
         faults,
     };
-    let (config, mut remarks) = Config::parse(&text).map_err(faulty)?;
-    remarks.extend(open_to_everybody(path));
+    let (config, mut notes) = Config::parse(&text).map_err(faulty)?;
+    notes.extend(open_to_everybody(path));
     let examined = examine(&config, now);
     if !acceptable(&examined.faults) {
-        let mut faults = [remarks, examined.faults].concat();
+        let mut faults = [notes, examined.faults].concat();
         faults.sort_by_key(|fault| fault.line);
         return Err(faulty(faults));
     }
@@ -93,7 +93,7 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
         text,
         config,
         examined,
-        remarks,
+        notes,
     })
 }
 

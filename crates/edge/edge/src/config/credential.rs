@@ -114,10 +114,10 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
 fn begins_with_a_ca(chain: &[Certificate]) -> String {
     let leaf = chain.iter().position(|certificate| !certificate.is_ca());
     match (chain, leaf) {
-        (_, Some(place)) => format!(
+        (_, Some(position)) => format!(
             "begins with a CA certificate; the device's own ({}) stands at place {} and has to be the first, followed by its issuers",
-            chain[place].subject(),
-            place + 1,
+            chain[position].subject(),
+            position + 1,
         ),
         ([only], None) if only.is_self_issued() => format!(
             "holds one certificate ({}) that issued itself and is a CA's, as plain `openssl req -x509` makes it; a device identity is a leaf: \

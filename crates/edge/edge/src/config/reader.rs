@@ -153,13 +153,13 @@ impl<'f, 't> Section<'f, 't> {
     }
 
     pub(super) fn missing(&self, key: &str) {
-        let place = if self.path.is_empty() {
+        let section = if self.path.is_empty() {
             String::new()
         } else {
             format!(" in [{}]", self.path)
         };
         self.faults
-            .add(self.line, format!("{key} is missing{place}"));
+            .add(self.line, format!("{key} is missing{section}"));
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

@@ -31,8 +31,8 @@ fn faults(text: &str) -> String {
 
 #[test]
 fn the_articles_section_is_read() {
-    let (config, remarks) = Config::parse(GOOD).unwrap();
-    assert_eq!(remarks, []);
+    let (config, warnings) = Config::parse(GOOD).unwrap();
+    assert_eq!(warnings, []);
     assert_eq!(config.provisioning.endpoint.as_str(), "dps.example:8443");
     assert_eq!(config.provisioning.identity_pk.path, Path::new("/k.pem"));
     assert_eq!(config.reprovisioning, ReprovisioningMode::OnErrorOnly);
@@ -53,8 +53,8 @@ fn every_line_of_the_template_can_be_uncommented() {
         .collect();
     assert!(uncommented.contains("\nidentity_cert = "), "{uncommented}");
     assert!(uncommented.contains("\n[moby_runtime]"));
-    let (config, remarks) = Config::parse(&uncommented).unwrap();
-    assert_eq!(remarks, []);
+    let (config, warnings) = Config::parse(&uncommented).unwrap();
+    assert_eq!(warnings, []);
     assert_eq!(
         config.agent_env,
         [("RuntimeLogLevel".to_owned(), "info".to_owned())]
@@ -288,14 +288,14 @@ ipv6 = false
 
 #[test]
 fn what_asks_for_nothing_is_accepted() {
-    let (config, remarks) = Config::parse(IMPORTED).unwrap();
+    let (config, warnings) = Config::parse(IMPORTED).unwrap();
     assert_eq!(config.runtime, MobyRuntime::default());
     assert_eq!(config.agent_env, []);
-    let told: Vec<String> = remarks.iter().map(ToString::to_string).collect();
+    let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert!(
-        remarks
+        warnings
             .iter()
-            .all(|remark| remark.severity == Severity::Note),
+            .all(|warning| warning.severity == Severity::Note),
         "{told:?}"
     );
     let keys: Vec<&str> = told
@@ -477,12 +477,12 @@ fn values_that_azure_takes_are_taken() {
         ("hostname = \"d1\"", "cloud_timeout_sec = 18446744073709"),
         ("file:///k.pem", "file:///my%20keys/k.pem"),
     ] {
-        let (_, remarks) = Config::parse(&GOOD.replace(from, to)).expect(to);
-        assert_eq!(remarks, [], "{to}");
+        let (_, warnings) = Config::parse(&GOOD.replace(from, to)).expect(to);
+        assert_eq!(warnings, [], "{to}");
     }
-    let (config, remarks) = Config::parse(&GOOD.replace("\"d1\"", "\"d_1\"")).unwrap();
+    let (config, warnings) = Config::parse(&GOOD.replace("\"d1\"", "\"d_1\"")).unwrap();
     assert_eq!(config.hostname.as_deref(), Some("d_1"));
-    assert!(remarks[0].severity == Severity::Warning && remarks[0].line == Some(1));
+    assert!(warnings[0].severity == Severity::Warning && warnings[0].line == Some(1));
     assert!(
         faults(&GOOD.replace("hostname = \"d1\"", "cloud_timeout_sec = 4")).contains("less than 5")
     );
@@ -494,9 +494,9 @@ fn limits_of_services_that_are_parts_of_the_daemon_have_no_effect() {
     let text = format!(
         "{IMPORTED}\n[aziot_max_requests]\nkeyd = 20\ncertd = 30\nidentityd = 40\ntpmd = 50\n"
     );
-    let (_, remarks) = Config::parse(&text).unwrap();
+    let (_, warnings) = Config::parse(&text).unwrap();
     assert!(
-        remarks
+        warnings
             .iter()
             .any(|note| note.message.starts_with("aziot_max_requests has no effect"))
     );
@@ -514,12 +514,12 @@ fn a_table_of_an_identity_that_says_nothing_is_a_missing_identity() {
 /// What 1.1 and the first releases of 1.2 had instead of `auto_reprovisioning_mode`.
 #[test]
 fn keys_of_earlier_releases_are_told_what_took_their_place() {
-    for (place, key) in [
+    for (section, key) in [
         ("source = \"dps\"", "always_reprovision_on_startup"),
         ("source = \"dps\"", "dynamic_reprovisioning"),
         ("hostname = \"d1\"", "dynamic_reprovisioning"),
     ] {
-        let told = faults(&GOOD.replace(place, &format!("{place}\n{key} = true")));
+        let told = faults(&GOOD.replace(section, &format!("{section}\n{key} = true")));
         let expected =
             format!("{key} is not a known key any more; auto_reprovisioning_mode took its place");
         assert!(
@@ -557,16 +557,16 @@ fn characters_of_word_processors_are_named_with_their_line() {
         assert!(told.contains(expected), "{to}:\n{told}");
     }
     // Within a text they are not wrong, but nobody sees them.
-    let (_, remarks) =
+    let (_, warnings) =
         Config::parse(&GOOD.replace("file:///k.pem", "file:///k.pem\u{a0}")).unwrap();
-    assert_eq!(remarks.len(), 1);
-    assert_eq!(remarks[0].severity, Severity::Warning);
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].severity, Severity::Warning);
     assert!(
-        remarks[0].to_string().starts_with(
+        warnings[0].to_string().starts_with(
             "line 14: provisioning.attestation.identity_pk: there is a no-break space (U+00A0) in it"
         ),
         "{}",
-        remarks[0]
+        warnings[0]
     );
     // In a comment and in a text they are the owner's own business.
     let commented = format!("# \u{201c}mine\u{201d}\u{a0}\n{GOOD}");

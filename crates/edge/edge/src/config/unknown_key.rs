@@ -31,13 +31,13 @@ pub(super) fn advice(key: &str, path: &str, known: &[&str]) -> String {
     if REPLACED.contains(&key) {
         return BY_THE_MODE.to_owned();
     }
-    if let Some((_, place)) = PLACES
+    if let Some((_, section)) = PLACES
         .iter()
-        .find(|(name, place)| *name == key && *place != path)
+        .find(|(name, section)| *name == key && *section != path)
     {
-        return match *place {
+        return match *section {
             "" => " here; it belongs at the top of the file, before the first [section]".to_owned(),
-            place => format!(" here; it belongs under [{place}]"),
+            section => format!(" here; it belongs under [{section}]"),
         };
     }
     let nearest = known.iter().map(|name| (distance(key, name), *name)).min();

@@ -1,4 +1,4 @@
-//! Why an attempt to reach the hub failed, and what that means.
+//! Why an attempt to connect failed.
 
 use std::time::Duration;
 
@@ -8,13 +8,12 @@ use mqtt::ConnectReturnCode;
 use crate::files::durable::DurableError;
 use crate::identities::IdentityError;
 use crate::provision::RegisterError;
-use crate::provision::assignment::Refusal;
+use crate::provision::assignment::RefusedCredential;
 
-/// Why there is no connection now.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AttemptError {
     #[error(transparent)]
-    Means(RegisterError),
+    CloudAccess(RegisterError),
     #[error("registering because {reason}")]
     Register {
         reason: String,
@@ -35,8 +34,8 @@ pub(super) enum AttemptError {
 }
 
 impl AttemptError {
-    /// Whether the hub does not want the device, and who noticed.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
+    /// The credential that the hub refused, if that is the reason.
+    pub(super) fn refused_credential(&self) -> Option<RefusedCredential> {
         match self {
             Self::Identities(IdentityError::List(source) | IdentityError::Hub { source, .. }) => {
                 let refused = matches!(
@@ -46,7 +45,7 @@ impl AttemptError {
                         ..
                     }
                 );
-                refused.then_some(Refusal::Device)
+                refused.then_some(RefusedCredential::Device)
             }
             Self::Connect(HubError::Refused {
                 code:
@@ -54,12 +53,12 @@ impl AttemptError {
                     | ConnectReturnCode::BadUserNameOrPassword
                     | ConnectReturnCode::IdentifierRejected,
                 ..
-            }) => Some(Refusal::Agent),
+            }) => Some(RefusedCredential::Agent),
             _ => None,
         }
     }
 
-    /// How long the other side wants the device to wait.
+    /// The pause that the provisioning service asks for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Register { source, .. } => source.retry_after(),

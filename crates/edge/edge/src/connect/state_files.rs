@@ -1,11 +1,10 @@
-//! What the cloud's side keeps on disk.
+//! The files in which the connection keeps its state.
 
 use std::path::{Path, PathBuf};
 
-/// Where the cloud's side keeps its state.
+/// The files in which the connection keeps its state.
 #[derive(Debug, Clone)]
 pub struct StateFiles {
-    /// The assignment.
     pub assignment: PathBuf,
     /// Module identities.
     pub modules: PathBuf,
@@ -14,14 +13,13 @@ pub struct StateFiles {
 }
 
 impl StateFiles {
-    /// Under the daemon's state folder.
+    /// The files in the daemon's state folder.
     #[must_use]
-    pub fn under(state: &Path) -> Self {
-        let file = |name: &str| state.join(name);
+    pub fn in_folder(state: &Path) -> Self {
         Self {
-            assignment: file("assignment.json"),
-            modules: file("modules.json"),
-            desired: file("desired.json"),
+            assignment: state.join("assignment.json"),
+            modules: state.join("modules.json"),
+            desired: state.join("desired.json"),
         }
     }
 }

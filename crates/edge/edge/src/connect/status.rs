@@ -1,23 +1,33 @@
-//! Tells people how far the device is.
+//! Shows the state of the registration and of the connection in the status.
 
 use ids::Timestamp;
 use wire::edge_api::local::{Connection, Provisioning};
 
-use super::Cloud;
-use crate::provision::assignment::{Assigned, Home};
+use super::CloudTask;
+use crate::provision::assignment::{DeviceLocation, KeptAssignment};
 
-impl<R> Cloud<R> {
-    pub(super) fn show_provisioned(&self, assigned: &Assigned, problem: Option<String>) {
-        let Home { hub, device_id } = assigned.home.clone();
-        let since = assigned.since;
-        self.board.show(|shown| {
+impl<R> CloudTask<R> {
+    pub(super) fn show_registering(&self, failures: u32, problem: Option<String>) {
+        self.shared.update_status(|status| {
+            status.provisioning = Provisioning::Registering {
+                failures,
+                problem,
+                next: None,
+            }
+        });
+    }
+
+    pub(super) fn show_provisioned(&self, assignment: &KeptAssignment, problem: Option<String>) {
+        let DeviceLocation { hub, device_id } = assignment.location.clone();
+        let since = assignment.since;
+        self.shared.update_status(|status| {
             if problem.is_some() {
-                shown.connection = Connection::Connecting {
+                status.connection = Connection::Connecting {
                     problem: problem.clone(),
                     next: None,
                 };
             }
-            shown.provisioning = Provisioning::Provisioned {
+            status.provisioning = Provisioning::Provisioned {
                 hub,
                 device_id,
                 since,
@@ -27,7 +37,17 @@ impl<R> Cloud<R> {
     }
 
     pub(super) fn show_connecting(&self, problem: Option<String>, next: Option<Timestamp>) {
-        self.board
-            .show(|shown| shown.connection = Connection::Connecting { problem, next });
+        self.shared
+            .update_status(|status| status.connection = Connection::Connecting { problem, next });
+    }
+
+    pub(super) fn show_next_attempt(&self, due: Timestamp) {
+        self.shared.update_status(|status| {
+            match (&mut status.provisioning, &mut status.connection) {
+                (Provisioning::Registering { next, .. }, _)
+                | (_, Connection::Connecting { next, .. }) => *next = Some(due),
+                _ => {}
+            }
+        });
     }
 }

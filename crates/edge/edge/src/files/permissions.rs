@@ -33,7 +33,7 @@ pub enum AccessError {
         "{} belongs to the user with number {owner}, but this runs as {user}; run it as that user, or give him the folder: chown -R {user} {}",
         path.display(), path.display()
     )]
-    Foreign {
+    OtherOwner {
         /// The folder.
         path: PathBuf,
         /// Whose it is.
@@ -137,7 +137,7 @@ fn folder(
     }
     let user = geteuid().as_raw();
     if kind == Kind::OwnFolder && about.uid() != user {
-        return Err(AccessError::Foreign {
+        return Err(AccessError::OtherOwner {
             path: path.to_owned(),
             owner: about.uid(),
             user,

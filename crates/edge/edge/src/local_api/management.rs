@@ -1,4 +1,4 @@
-//! The management API: what the device's owner may do, and Muster's additions.
+//! The management API: Azure's requests for the owner of the device, and Muster's own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,59 +15,53 @@ use crate::command::Command;
 use crate::files::paths::Paths;
 use crate::local_api::http::{LocalRequest, Refusal, Reply};
 use crate::runtime::{ContainerState, ModuleRuntime, RuntimeError};
-use crate::state::Board;
+use crate::state::SharedState;
 
-/// How long an answer waits for the agent to look at what was done.
-const LOOK_WITHIN: Duration = Duration::from_secs(2);
+/// How long an answer waits for the next round of the agent.
+const ROUND_WITHIN: Duration = Duration::from_secs(2);
 
-/// Sets the level of the daemon's log, and says what is wrong with it otherwise.
+/// Sets the level of the daemon's log. The error is for the client.
 pub type SetLogLevel = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
-/// What the owner asks of the daemon as a whole.
+/// A request that concerns the daemon as a whole.
 #[derive(Debug)]
 pub enum DaemonRequest {
-    /// Take up a newly applied configuration.
+    /// Read the applied configuration again.
     Reload(oneshot::Sender<Result<Reload, String>>),
-    /// Begin anew as a fresh process.
+    /// Start again as a new process.
     Restart,
-    /// End. Modules go on.
+    /// Modules go on.
     Stop,
 }
 
-/// The running parts that the API reaches into; absent before a configuration is applied.
+/// The running parts of the agent. There are none before a configuration is applied.
 #[derive(Debug)]
-pub struct Reach<R> {
-    /// The modules.
+pub struct AgentHandle<R> {
     pub runtime: Arc<R>,
-    /// The device's line to the cloud.
+    /// To the task that keeps the connection.
     pub cloud: mpsc::Sender<Command>,
-    /// Begins a round of the agent.
-    pub poke: Arc<Notify>,
+    /// Starts a round.
+    pub wake: Arc<Notify>,
 }
 
-impl<R> Clone for Reach<R> {
+impl<R> Clone for AgentHandle<R> {
     fn clone(&self) -> Self {
         Self {
             runtime: self.runtime.clone(),
             cloud: self.cloud.clone(),
-            poke: self.poke.clone(),
+            wake: self.wake.clone(),
         }
     }
 }
 
-/// What the management API answers from.
+/// The handler of the management API.
 pub struct Management<R> {
-    /// Latest values.
-    pub board: Board,
-    /// The running parts.
-    pub reach: RwLock<Option<Reach<R>>>,
-    /// To the daemon.
+    pub shared: SharedState,
+    pub agent: RwLock<Option<AgentHandle<R>>>,
     pub daemon: mpsc::Sender<DaemonRequest>,
-    /// Level of the log.
     pub set_log_level: SetLogLevel,
-    /// For the hints that it gives.
+    /// For hints in answers.
     pub paths: Paths,
-    /// When the daemon started.
     pub started: Timestamp,
 }
 
@@ -78,19 +72,21 @@ impl<R: ModuleRuntime> Management<R> {
         let path = request.path.segments();
         match (&request.method, path.as_slice()) {
             (&Method::GET, ["modules"]) => Ok(Reply::json(&ModuleList {
-                modules: self.board.shown().modules,
+                modules: self.shared.status().modules,
             })),
-            (&Method::GET, ["modules", name]) => self.one(name).map(|module| Reply::json(&module)),
+            (&Method::GET, ["modules", name]) => {
+                self.module(name).map(|module| Reply::json(&module))
+            }
             (&Method::GET, ["modules", name, "logs"]) => self.logs(name, &request.query).await,
             (&Method::POST, ["modules", name, verb @ ("start" | "stop" | "restart")]) => {
-                self.switch(name, verb).await
+                self.start_or_stop(name, verb).await
             }
             (&Method::GET, ["systeminfo"]) => self.system_info().await,
             (&Method::POST, ["device", "reprovision"]) => self.reprovision().await,
             (&Method::GET, ["muster", "status"]) => Ok(Reply::json(&self.status())),
             (&Method::POST, ["muster", "reload"]) => self.reload().await,
-            (&Method::POST, ["muster", "restart"]) => self.ask(DaemonRequest::Restart).await,
-            (&Method::POST, ["muster", "stop"]) => self.ask(DaemonRequest::Stop).await,
+            (&Method::POST, ["muster", "restart"]) => self.send(DaemonRequest::Restart).await,
+            (&Method::POST, ["muster", "stop"]) => self.send(DaemonRequest::Stop).await,
             (&Method::PUT, ["muster", "log-level"]) => self.log_level(&request.json()?),
             (_, ["modules", ..] | ["systeminfo"] | ["device", "reprovision"] | ["muster", _]) => {
                 Err(Refusal::new(
@@ -103,31 +99,31 @@ impl<R: ModuleRuntime> Management<R> {
     }
 
     fn status(&self) -> DaemonStatus {
-        let shown = self.board.shown();
+        let status = self.shared.status();
         DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process_id: std::process::id(),
             started: self.started,
-            provisioning: shown.provisioning,
-            connection: shown.connection,
-            engine: shown.engine,
-            deployment_version: shown.deployment_version,
-            deployment_problems: shown.deployment_problems,
-            deployment_warnings: shown.deployment_warnings,
+            provisioning: status.provisioning,
+            connection: status.connection,
+            engine: status.engine,
+            deployment_version: status.deployment_version,
+            deployment_problems: status.deployment_problems,
+            deployment_warnings: status.deployment_warnings,
         }
     }
 
-    async fn reach(&self) -> Result<Reach<R>, Refusal> {
-        let reach = self.reach.read().await.clone();
-        let hint = match self.board.shown().provisioning {
+    async fn agent(&self) -> Result<AgentHandle<R>, Refusal> {
+        let agent = self.agent.read().await.clone();
+        let hint = match self.shared.status().provisioning {
             Provisioning::Unconfigured { hint } => hint,
             _ => "the runtime is starting".to_owned(),
         };
-        reach.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, hint))
+        agent.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, hint))
     }
 
-    fn one(&self, name: &str) -> Result<ModuleDetails, Refusal> {
-        let modules = self.board.shown().modules;
+    fn module(&self, name: &str) -> Result<ModuleDetails, Refusal> {
+        let modules = self.shared.status().modules;
         let found = modules
             .into_iter()
             .find(|module| module.name.as_str() == name);
@@ -155,7 +151,7 @@ impl<R: ModuleRuntime> Management<R> {
             return Err(Refusal::new(StatusCode::NOT_FOUND, message));
         }
         let stream = self
-            .reach()
+            .agent()
             .await?
             .runtime
             .logs(&module, &query)
@@ -164,7 +160,7 @@ impl<R: ModuleRuntime> Management<R> {
         Ok(Reply::Logs(stream))
     }
 
-    async fn switch(&self, name: &str, verb: &str) -> Answer {
+    async fn start_or_stop(&self, name: &str, verb: &str) -> Answer {
         let module = parse(name)?;
         if is_named(&module, "edgeAgent") {
             let message = format!(
@@ -173,21 +169,21 @@ impl<R: ModuleRuntime> Management<R> {
             );
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
-        let reach = self.reach().await?;
-        let observed = reach.runtime.list().await;
+        let agent = self.agent().await?;
+        let observed = agent.runtime.list().await;
         let observed = observed.map_err(|error| self.refusal(error))?;
         let found = observed.into_iter().find(|found| found.module == module);
         let found = found.ok_or_else(|| self.refusal(RuntimeError::NoContainer(module.clone())))?;
         let running = found.state == ContainerState::Running;
         let done = match verb {
             "start" if running => return Ok(Reply::Empty(StatusCode::NOT_MODIFIED)),
-            "start" => reach.runtime.start(&module).await,
+            "start" => agent.runtime.start(&module).await,
             "stop" if !running => return Ok(Reply::Empty(StatusCode::NOT_MODIFIED)),
-            "stop" => reach.runtime.stop(&module).await,
-            _ => reach.runtime.restart(&module).await,
+            "stop" => agent.runtime.stop(&module).await,
+            _ => agent.runtime.restart(&module).await,
         };
-        self.look_again(&reach).await;
-        tracing::info!(module.id = %module, verb, "the owner switched a module");
+        self.wait_for_round(&agent).await;
+        tracing::info!(module.id = %module, verb, "the owner started or stopped a module");
         done.map(|()| Reply::Empty(StatusCode::NO_CONTENT))
             .map_err(|error| self.refusal(error))
     }
@@ -205,29 +201,29 @@ impl<R: ModuleRuntime> Management<R> {
         Refusal::new(status, message)
     }
 
-    /// Whoever asks for a container that is not there wants to know why it is not.
+    /// The reason why a module has no container.
     fn why_no_container(&self, module: &ModuleId) -> String {
         if is_named(module, "edgeHub") {
             return format!(
                 "this runtime has no {module} yet: modules speak to the hub themselves"
             );
         }
-        let modules = self.board.shown().modules;
-        match modules.iter().find(|shown| shown.name == *module) {
-            Some(shown) => format!(
+        let modules = self.shared.status().modules;
+        match modules.iter().find(|found| found.name == *module) {
+            Some(found) => format!(
                 "module {module} has no container: {}",
-                shown.status.runtime_status.description
+                found.status.runtime_status.description
             ),
             None => format!("there is no module {module} on this device"),
         }
     }
 
-    /// Has the agent look, so that a list asked for next shows what was done.
-    async fn look_again(&self, reach: &Reach<R>) {
-        let mut rounds = self.board.rounds.subscribe();
-        reach.poke.notify_one();
-        // A round that pulls an image takes long; the answer does not wait for it.
-        if tokio::time::timeout(LOOK_WITHIN, rounds.changed())
+    /// Starts a round of the agent and waits for it, so that the next list shows the change.
+    async fn wait_for_round(&self, agent: &AgentHandle<R>) {
+        let mut rounds = self.shared.rounds.subscribe();
+        agent.wake.notify_one();
+        // A round that pulls an image takes long, and the answer does not wait for it.
+        if tokio::time::timeout(ROUND_WITHIN, rounds.changed())
             .await
             .is_err()
         {
@@ -236,9 +232,9 @@ impl<R: ModuleRuntime> Management<R> {
     }
 
     async fn system_info(&self) -> Answer {
-        let reach = self.reach.read().await.clone();
-        let engine = match reach {
-            Some(reach) => reach.runtime.engine().await.ok(),
+        let agent = self.agent.read().await.clone();
+        let engine = match agent {
+            Some(agent) => agent.runtime.engine().await.ok(),
             None => None,
         };
         let engine = engine.as_ref();
@@ -258,17 +254,17 @@ impl<R: ModuleRuntime> Management<R> {
     }
 
     async fn reprovision(&self) -> Answer {
-        let (waiting, answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let gone = || {
             Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the runtime is restarting; try again",
             )
         };
-        self.reach()
+        self.agent()
             .await?
             .cloud
-            .send(Command::Reprovision(waiting))
+            .send(Command::Reprovision(reply))
             .await
             .map_err(|_| gone())?;
         match answer.await.map_err(|_| gone())? {
@@ -278,8 +274,8 @@ impl<R: ModuleRuntime> Management<R> {
     }
 
     async fn reload(&self) -> Answer {
-        let (waiting, answer) = oneshot::channel();
-        self.ask(DaemonRequest::Reload(waiting)).await?;
+        let (reply, answer) = oneshot::channel();
+        self.send(DaemonRequest::Reload(reply)).await?;
         match answer.await {
             Ok(Ok(reload)) => Ok(Reply::json(&reload)),
             Ok(Err(problem)) => Err(Refusal::new(StatusCode::CONFLICT, problem)),
@@ -290,7 +286,7 @@ impl<R: ModuleRuntime> Management<R> {
         }
     }
 
-    async fn ask(&self, request: DaemonRequest) -> Answer {
+    async fn send(&self, request: DaemonRequest) -> Answer {
         let sent = self.daemon.send(request).await;
         sent.map_err(|_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the runtime is ending"))?;
         Ok(Reply::Empty(StatusCode::NO_CONTENT))
@@ -303,7 +299,7 @@ impl<R: ModuleRuntime> Management<R> {
     }
 }
 
-/// System modules are called with and without the sign of their identities.
+/// Clients write system modules with and without the `$` of their identities.
 fn is_named(module: &ModuleId, name: &str) -> bool {
     let plain = module.as_str();
     let plain = plain.strip_prefix('$').unwrap_or(plain);

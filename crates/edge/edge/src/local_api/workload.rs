@@ -24,7 +24,7 @@ use crate::files::paths::Paths;
 use crate::identities::master_key::MasterKey;
 use crate::local_api::http::{LocalRequest, Refusal, Reply, serve};
 use crate::local_api::unix_socket::listen;
-use crate::state::Board;
+use crate::state::SharedState;
 
 /// Anybody who reaches it may connect, as whatever user a container runs. Who sees a module's socket is that module:
 /// only the daemon may enter the folder above ([`Paths::sockets`]), the engine mounts the module's own into its container.
@@ -34,7 +34,7 @@ const MODE: u32 = 0o666;
 #[derive(Debug, Clone)]
 pub struct Workload {
     /// Who the modules are.
-    pub board: Board,
+    pub shared: SharedState,
     /// Their keys.
     pub master: Arc<MasterKey>,
     /// `trust_bundle_cert`; read anew each time.
@@ -142,7 +142,7 @@ impl Workload {
         let path = request.path.segments();
         match (&request.method, path.as_slice()) {
             (&Method::GET, ["modules"]) => Ok(Reply::json(&ModuleList {
-                modules: self.board.shown().modules,
+                modules: self.shared.status().modules,
             })),
             (&Method::GET, ["trust-bundle"]) => self.trust_bundle(),
             (&Method::GET, ["manifest-trust-bundle"]) => Ok(Reply::json(&TrustBundle {
@@ -196,8 +196,8 @@ impl Workload {
             .decode(&request.data)
             .map_err(|_| bad("data is not base64"))?;
         let generation = self
-            .board
-            .situation
+            .shared
+            .cloud_state
             .borrow()
             .identities
             .get(module)
@@ -255,7 +255,7 @@ mod tests {
         fs::set_permissions(paths.sockets(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
         let workload = Workload {
-            board: Board::default(),
+            shared: SharedState::default(),
             master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
             trust_bundle: None,
         };
@@ -292,7 +292,7 @@ mod tests {
         let units = std::iter::once(0xfeff).chain(text.encode_utf16());
         let wide: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
         let workload = Workload {
-            board: Board::default(),
+            shared: SharedState::default(),
             master: Arc::new(MasterKey::load_or_make(&dir.path().join("keys/key")).unwrap()),
             trust_bundle: Some(path.clone()),
         };
@@ -310,19 +310,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::under(dir.path()).unwrap();
         let master = Arc::new(MasterKey::load_or_make(&dir.path().join("key")).unwrap());
-        let board = Board::default();
+        let shared = SharedState::default();
         let generation = GenerationId::from_number(3);
         for name in ["a", "b"] {
-            board.situation.send_modify(|situation| {
+            shared.cloud_state.send_modify(|cloud_state| {
                 drop(
-                    situation
+                    cloud_state
                         .identities
                         .insert(module(name), generation.clone()),
                 )
             });
         }
         let workload = Workload {
-            board,
+            shared,
             master: master.clone(),
             trust_bundle: None,
         };

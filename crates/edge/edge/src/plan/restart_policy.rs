@@ -1,8 +1,10 @@
-//! When a module that ended is started again: after 10 s · 2ⁿ, at most 300 s, counted from its
-//! end; after 20 restarts not any more; ten minutes of running forgive everything.
+//! When a module that exited is started again.
 //!
-//! `on-failure` and `on-unhealthy` leave alone what ended well, but only when its program chose to end: what ended well
-//! because the machine, the engine or somebody else stopped it was not done.
+//! The pause is 10 s · 2ⁿ, at most 300 s, counted from the exit. After 20 restarts the module is
+//! given up. Ten minutes of running reset the count.
+//!
+//! `on-failure` and `on-unhealthy` do not restart a program that exited with 0, but only when it
+//! exited by itself. When the machine, the engine or a person stopped it, it starts again.
 
 use std::time::Duration;
 
@@ -14,58 +16,56 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Restarts before the module is given up until its deployment changes.
 pub const MOST_RESTARTS: u32 = 20;
-/// How long a module has to run for its restarts to be forgotten.
-pub const PROVEN_AFTER: Duration = Duration::from_secs(600);
+/// How long a module has to run for its restart count to be reset.
+pub const RECOVERED_AFTER: Duration = Duration::from_secs(600);
 
-/// How often a module was started again.
+/// The restarts of a module by its restart policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Restarts {
     /// Since it last ran for ten minutes.
     pub count: u32,
-    /// When that was last.
+    /// The time of the last one.
     pub last: Option<Timestamp>,
 }
 
-/// The end of a module's run.
+/// The exit of a module's program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End {
-    /// Exit code.
+pub struct Exit {
     pub code: i64,
-    /// When.
     pub at: Timestamp,
-    /// Whether its program chose to end while the runtime and the engine were there.
+    /// Whether the program exited by itself while the daemon and the engine ran.
     pub by_itself: bool,
 }
 
-/// What to do with a module that ended although it should run.
+/// What to do with a module that exited although it should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Its policy wants it left as it is.
+    /// Do not start it; its policy says so.
     Leave,
-    /// Start it now; it did not fail, and nothing is counted.
+    /// Start it now. It did not fail, so the restart is not counted.
     Resume,
-    /// Start it now.
+    /// Start it now, and count the restart.
     Restart,
-    /// Start it then.
+    /// Start it at this time.
     Wait(Timestamp),
-    /// It has been started again too often.
+    /// Do not start it; it was restarted too often.
     GiveUp,
 }
 
-/// How long a module rests after its end before restart number `count + 1`.
+/// The pause between the exit and restart number `count + 1`.
 #[must_use]
 pub fn pause(count: u32) -> Duration {
     let factor = 2_u32.checked_pow(count).unwrap_or(u32::MAX);
     FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
 }
 
-/// Decides about a module that ended.
+/// Decides about a module that exited.
 #[must_use]
-pub fn decide(policy: RestartPolicy, end: End, restarts: Restarts, now: Timestamp) -> Decision {
+pub fn decide(policy: RestartPolicy, exit: Exit, restarts: Restarts, now: Timestamp) -> Decision {
     match policy {
         RestartPolicy::Never => return Decision::Leave,
-        RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy if end.code == 0 => {
-            return if end.by_itself {
+        RestartPolicy::OnFailure | RestartPolicy::OnUnhealthy if exit.code == 0 => {
+            return if exit.by_itself {
                 Decision::Leave
             } else {
                 Decision::Resume
@@ -76,19 +76,19 @@ pub fn decide(policy: RestartPolicy, end: End, restarts: Restarts, now: Timestam
     if restarts.count >= MOST_RESTARTS {
         return Decision::GiveUp;
     }
-    let due = end.at.plus(pause(restarts.count));
-    // An end in the future means that the clock was set back; waiting for it might take years.
-    if now >= due || end.at > now {
+    let due = exit.at.plus(pause(restarts.count));
+    // An exit in the future means that the clock was set back. Waiting for it might take years.
+    if now >= due || exit.at > now {
         Decision::Restart
     } else {
         Decision::Wait(due)
     }
 }
 
-/// Whether a module that runs since `started` has proven itself.
+/// Whether a module that runs since `started` has run long enough to reset its restart count.
 #[must_use]
-pub fn proven(started: Timestamp, now: Timestamp) -> bool {
-    now.since(started) >= PROVEN_AFTER
+pub fn has_recovered(started: Timestamp, now: Timestamp) -> bool {
+    now.since(started) >= RECOVERED_AFTER
 }
 
 #[cfg(test)]
@@ -101,17 +101,17 @@ mod tests {
         Timestamp::from_unix_seconds(seconds)
     }
 
-    fn failed(at: Timestamp) -> End {
-        End {
+    fn failed(at: Timestamp) -> Exit {
+        Exit {
             code: 1,
             at,
             by_itself: true,
         }
     }
 
-    /// T17 of the conformance scenarios.
+    /// Scenario T17.
     #[test]
-    fn a_crash_loop_slows_down_and_ends() {
+    fn t17_a_crash_loop_slows_down_and_ends() {
         let mut now = at(1_000_000);
         let mut restarts = Restarts::default();
         let mut pauses = Vec::new();
@@ -142,12 +142,12 @@ mod tests {
     #[test]
     fn policies_differ() {
         let decide = |policy, code, by_itself| {
-            let end = End {
+            let exit = Exit {
                 code,
                 at: at(0),
                 by_itself,
             };
-            decide(policy, end, Restarts::default(), at(1000))
+            decide(policy, exit, Restarts::default(), at(1000))
         };
         for policy in [RestartPolicy::OnFailure, RestartPolicy::OnUnhealthy] {
             assert_eq!(decide(policy, 0, true), Decision::Leave);
@@ -167,17 +167,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_waits_longer_than_five_minutes(count in 0_u32..30, ended in -1_000_000_i64..1_000_000, after in -1_000_000_i64..1_000_000) {
+        fn no_pause_is_longer_than_five_minutes(
+            count in 0_u32..30,
+            ended in -1_000_000_i64..1_000_000,
+            after in -1_000_000_i64..1_000_000,
+        ) {
             let now = at(ended.saturating_add(after));
             let restarts = Restarts { count, last: None };
-            match decide(RestartPolicy::Always, failed(at(ended)), restarts, now) {
+            let decide_at = |now| decide(RestartPolicy::Always, failed(at(ended)), restarts, now);
+            match decide_at(now) {
                 Decision::Wait(due) => {
                     prop_assert!(due > now && due.since(now) <= LONGEST_PAUSE);
-                    prop_assert_eq!(decide(RestartPolicy::Always, failed(at(ended)), restarts, due), Decision::Restart);
+                    prop_assert_eq!(decide_at(due), Decision::Restart);
                 }
                 Decision::GiveUp => prop_assert!(count >= MOST_RESTARTS),
                 Decision::Restart => prop_assert!(count < MOST_RESTARTS),
-                Decision::Leave | Decision::Resume => prop_assert!(false, "always means always, after a pause"),
+                Decision::Leave | Decision::Resume => {
+                    prop_assert!(false, "`always` restarts after every exit");
+                }
             }
         }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
+use crate::runtime::ContainerSpec;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(seconds)
@@ -11,7 +12,7 @@ fn at(seconds: i64) -> Timestamp {
 
 const NOW: i64 = 1_000_000;
 
-fn wanted(name: &str, manifest: Value) -> (ModuleId, Wanted) {
+fn desired_module(name: &str, manifest: Value) -> (ModuleId, DesiredModule) {
     let mut manifest = manifest;
     manifest["settings"] = json!({"image": format!("{name}:1")});
     let mut parsed =
@@ -28,7 +29,7 @@ fn wanted(name: &str, manifest: Value) -> (ModuleId, Wanted) {
     };
     (
         module,
-        Wanted {
+        DesiredModule {
             settings,
             attempt: spec.digest.clone(),
             spec: Some(spec),
@@ -56,7 +57,7 @@ fn exited(code: i64, ago: i64) -> ContainerState {
     }
 }
 
-fn shown(plan: &Plan) -> String {
+fn text_of(plan: &Plan) -> String {
     let mut text = String::new();
     for action in &plan.actions {
         writeln!(
@@ -66,53 +67,56 @@ fn shown(plan: &Plan) -> String {
         )
         .unwrap();
     }
-    for (module, verdict) in &plan.verdicts {
+    for (module, health) in &plan.health {
         let count = plan.restarts[module].count;
         writeln!(
             text,
             "{module} is {} ({}), {count} restarts",
-            verdict.status.as_str(),
-            verdict.description
+            health.status.as_str(),
+            health.description
         )
         .unwrap();
     }
     text
 }
 
-fn always(name: &str) -> (ModuleId, Wanted) {
-    wanted(name, json!({"restartPolicy": "always"}))
+fn always(name: &str) -> (ModuleId, DesiredModule) {
+    desired_module(name, json!({"restartPolicy": "always"}))
 }
 
 #[test]
 fn a_first_deployment() {
     let desired = [
-        wanted("last", json!({})),
-        wanted("first", json!({"startupOrder": 0})),
-        wanted("resting", json!({"status": "stopped", "startupOrder": 1})),
-        wanted("local", json!({"imagePullPolicy": "never"})),
+        desired_module("last", json!({})),
+        desired_module("first", json!({"startupOrder": 0})),
+        desired_module("resting", json!({"status": "stopped", "startupOrder": 1})),
+        desired_module("local", json!({"imagePullPolicy": "never"})),
     ];
     let observed = [
         observed("gone", ContainerState::Running),
         observed("ended", exited(0, 5)),
     ];
     let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
-    insta::assert_snapshot!(shown(&plan));
+    insta::assert_snapshot!(text_of(&plan));
 }
 
 #[test]
-fn what_is_as_desired_is_left_alone() {
-    let desired = [always("a"), wanted("b", json!({"status": "stopped"}))];
+fn modules_that_are_as_desired_are_left_alone() {
+    let desired = [
+        always("a"),
+        desired_module("b", json!({"status": "stopped"})),
+    ];
     let observed = [
         observed("a", ContainerState::Running),
         observed("b", exited(137, 5)),
     ];
     let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
     assert_eq!(plan.actions, []);
-    insta::assert_snapshot!(shown(&plan));
+    insta::assert_snapshot!(text_of(&plan));
 }
 
 #[test]
-fn changes_and_accidents() {
+fn changed_crashed_and_dead_modules() {
     let (changed, mut wanted_changed) = always("changed");
     wanted_changed.spec.as_mut().unwrap().digest = "another digest".into();
     let desired = [
@@ -121,9 +125,9 @@ fn changes_and_accidents() {
         always("crashed-before"),
         always("dead"),
         always("never-started"),
-        wanted("done", json!({"restartPolicy": "on-failure"})),
-        wanted("once", json!({"restartPolicy": "never"})),
-        wanted("unwanted", json!({"status": "stopped"})),
+        desired_module("done", json!({"restartPolicy": "on-failure"})),
+        desired_module("once", json!({"restartPolicy": "never"})),
+        desired_module("unwanted", json!({"status": "stopped"})),
     ];
     let observed = [
         observed("changed", ContainerState::Running),
@@ -136,11 +140,11 @@ fn changes_and_accidents() {
         observed("unwanted", ContainerState::Running),
     ];
     let plan = plan(&desired.into(), &observed, &Memory::default(), at(NOW));
-    insta::assert_snapshot!(shown(&plan));
+    insta::assert_snapshot!(text_of(&plan));
 }
 
 #[test]
-fn what_is_remembered() {
+fn restarts_and_failures_are_remembered() {
     let module = |name: &str| ModuleId::parse(name).unwrap();
     let restarts = [
         (
@@ -192,7 +196,7 @@ fn what_is_remembered() {
         observed("trying", exited(1, 10)),
     ];
     let plan = plan(&desired.into(), &observed, &memory, at(NOW));
-    insta::assert_snapshot!(shown(&plan));
+    insta::assert_snapshot!(text_of(&plan));
 }
 
 #[test]
@@ -209,7 +213,7 @@ fn without_an_identity_nothing_is_created_and_nothing_stopped() {
         at(NOW),
     );
     assert_eq!(plan.actions, []);
-    insta::assert_snapshot!(shown(&plan));
+    insta::assert_snapshot!(text_of(&plan));
 }
 
 #[test]

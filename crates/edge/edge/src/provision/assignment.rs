@@ -1,4 +1,4 @@
-//! The assignment that the device works with, kept with what it was got for.
+//! The assignment that the device works with, and when to register for another one.
 
 use std::path::Path;
 
@@ -8,22 +8,19 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, ReprovisioningMode};
 use crate::files::durable::{self, DurableError};
 
-/// What an assignment was got for. When any of it changes, the device registers again.
+/// What an assignment was requested with. When any of it changes, the device registers again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Basis {
+pub struct RegistrationParameters {
     /// The provisioning service.
     pub endpoint: HubHost,
-    /// The ID scope.
     pub id_scope: IdScope,
-    /// The registration id.
     pub registration_id: RegistrationId,
     /// SHA-256 of the credential's public key, hexadecimal.
     pub key_digest: String,
 }
 
-impl Basis {
-    /// What a configuration with a credential registers for.
+impl RegistrationParameters {
     #[must_use]
     pub fn new(config: &Config, registration_id: &RegistrationId, key_digest: &str) -> Self {
         Self {
@@ -34,7 +31,7 @@ impl Basis {
         }
     }
 
-    /// In words, what differs.
+    /// The names of the parameters that differ.
     #[must_use]
     pub fn differences(&self, newer: &Self) -> Vec<&'static str> {
         let same = [
@@ -53,44 +50,47 @@ impl Basis {
     }
 }
 
-/// Where the device belongs.
+/// A hub, and the id of the device there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Home {
-    /// Its hub.
+pub struct DeviceLocation {
     pub hub: HubHost,
-    /// Its id there.
     pub device_id: DeviceId,
 }
 
-/// An assignment with what it was got for.
+/// An assignment, as kept on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Assigned {
-    /// Where the device belongs.
-    pub home: Home,
-    /// What it was got for.
-    pub basis: Basis,
-    /// When it was got.
+pub struct KeptAssignment {
+    #[serde(rename = "home")]
+    pub location: DeviceLocation,
+    #[serde(rename = "basis")]
+    pub parameters: RegistrationParameters,
+    /// When it was made.
     pub since: Timestamp,
 }
 
-impl Assigned {
-    /// Reads the kept assignment. A damaged file counts as none: the service knows the answer.
+impl KeptAssignment {
+    /// Reads the kept assignment. A damaged file counts as none, because the service can be asked
+    /// again.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file exists and cannot be read.
     pub fn load(path: &Path) -> Result<Option<Self>, DurableError> {
         match durable::read_json(path) {
             Err(DurableError::Damaged { path, source }) => {
-                tracing::warn!(path = %path.display(), error = %source, "the kept assignment is damaged; registering again");
+                tracing::warn!(
+                    path = %path.display(),
+                    error = %source,
+                    "the kept assignment is damaged; registering again"
+                );
                 Ok(None)
             }
             other => other,
         }
     }
 
-    /// Keeps it.
+    /// Writes it to disk.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -99,52 +99,56 @@ impl Assigned {
     }
 }
 
-/// What to do about the assignment.
+/// Whether to register.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
-    /// Work with the one that is kept.
-    Use,
-    /// Register, for this reason.
+pub enum AssignmentDecision {
+    UseKept,
+    /// For this reason.
     Register(String),
 }
 
-/// Decides at the start, or after a change of the configuration. Without a readable credential the kept assignment is used.
+/// Decides before an attempt to connect. Without a readable credential (`parameters` is `None`) the
+/// kept assignment is used. `starting` is true for the first attempt since the start.
 #[must_use]
-pub fn next(
-    kept: Option<&Assigned>,
-    basis: Option<&Basis>,
+pub fn decide(
+    kept: Option<&KeptAssignment>,
+    parameters: Option<&RegistrationParameters>,
     mode: ReprovisioningMode,
     starting: bool,
-) -> Next {
+) -> AssignmentDecision {
     let Some(kept) = kept else {
-        return Next::Register("the device has no assignment yet".to_owned());
+        return AssignmentDecision::Register("the device has no assignment yet".to_owned());
     };
-    let Some(basis) = basis else { return Next::Use };
-    let differences = kept.basis.differences(basis);
+    let Some(parameters) = parameters else {
+        return AssignmentDecision::UseKept;
+    };
+    let differences = kept.parameters.differences(parameters);
     if !differences.is_empty() {
-        return Next::Register(format!("{} changed", differences.join(", ")));
+        return AssignmentDecision::Register(format!("{} changed", differences.join(", ")));
     }
     if starting && mode == ReprovisioningMode::AlwaysOnStartup {
-        return Next::Register("auto_reprovisioning_mode is AlwaysOnStartup".to_owned());
+        return AssignmentDecision::Register(
+            "auto_reprovisioning_mode is AlwaysOnStartup".to_owned(),
+        );
     }
-    Next::Use
+    AssignmentDecision::UseKept
 }
 
-/// Who noticed that the hub does not want the device.
+/// The credential that a hub refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The hub's registry refused the device's own credential.
+pub enum RefusedCredential {
+    /// The device's own, refused by the hub's registry.
     Device,
-    /// The hub refused the agent's session.
+    /// The agent's token, refused by the hub's MQTT endpoint.
     Agent,
 }
 
 /// Whether a refusal is a reason to register again.
 #[must_use]
-pub fn registers_after(refusal: Refusal, mode: ReprovisioningMode) -> bool {
-    match (refusal, mode) {
-        (Refusal::Device, _) => true,
-        (Refusal::Agent, mode) => mode != ReprovisioningMode::OnErrorOnly,
+pub fn must_register_after(refused: RefusedCredential, mode: ReprovisioningMode) -> bool {
+    match (refused, mode) {
+        (RefusedCredential::Device, _) => true,
+        (RefusedCredential::Agent, mode) => mode != ReprovisioningMode::OnErrorOnly,
     }
 }
 
@@ -152,8 +156,8 @@ pub fn registers_after(refusal: Refusal, mode: ReprovisioningMode) -> bool {
 mod tests {
     use super::*;
 
-    fn basis() -> Basis {
-        Basis {
+    fn parameters() -> RegistrationParameters {
+        RegistrationParameters {
             endpoint: HubHost::parse("dps.example").unwrap(),
             id_scope: IdScope::parse("0ne1").unwrap(),
             registration_id: RegistrationId::parse("d1").unwrap(),
@@ -161,42 +165,43 @@ mod tests {
         }
     }
 
-    fn kept() -> Assigned {
-        let home = Home {
+    fn kept() -> KeptAssignment {
+        let location = DeviceLocation {
             hub: HubHost::parse("hub.example").unwrap(),
             device_id: DeviceId::parse("d1").unwrap(),
         };
-        Assigned {
-            home,
-            basis: basis(),
+        KeptAssignment {
+            location,
+            parameters: parameters(),
             since: Timestamp::from_unix_seconds(0),
         }
     }
 
     #[test]
-    fn the_kept_assignment_is_used_as_long_as_it_fits() {
-        let next =
-            |basis: Option<&Basis>| next(Some(&kept()), basis, ReprovisioningMode::Dynamic, true);
-        assert_eq!(next(Some(&basis())), Next::Use);
-        assert_eq!(next(None), Next::Use);
-        let spelled = Basis {
-            registration_id: RegistrationId::parse("D1").unwrap(),
-            ..basis()
+    fn the_kept_assignment_is_used_while_its_parameters_are_the_same() {
+        let next = |parameters: Option<&RegistrationParameters>| {
+            decide(Some(&kept()), parameters, ReprovisioningMode::Dynamic, true)
         };
-        assert_eq!(next(Some(&spelled)), Next::Use);
+        assert_eq!(next(Some(&parameters())), AssignmentDecision::UseKept);
+        assert_eq!(next(None), AssignmentDecision::UseKept);
+        let spelled = RegistrationParameters {
+            registration_id: RegistrationId::parse("D1").unwrap(),
+            ..parameters()
+        };
+        assert_eq!(next(Some(&spelled)), AssignmentDecision::UseKept);
     }
 
-    /// T18 of the conformance scenarios.
+    /// Scenario T18.
     #[test]
-    fn a_changed_scope_or_key_registers_again() {
-        let scope = Basis {
+    fn t18_a_changed_scope_or_key_registers_again() {
+        let scope = RegistrationParameters {
             id_scope: IdScope::parse("0ne2").unwrap(),
             key_digest: "other".into(),
-            ..basis()
+            ..parameters()
         };
-        let expected = Next::Register("id_scope, the identity's key changed".into());
+        let expected = AssignmentDecision::Register("id_scope, the identity's key changed".into());
         assert_eq!(
-            next(
+            decide(
                 Some(&kept()),
                 Some(&scope),
                 ReprovisioningMode::OnErrorOnly,
@@ -207,9 +212,12 @@ mod tests {
     }
 
     #[test]
-    fn every_mode_differs() {
+    fn the_modes_differ_at_start_and_after_refusals() {
         use ReprovisioningMode::{AlwaysOnStartup, Dynamic, OnErrorOnly};
-        let at = |mode, starting| next(Some(&kept()), Some(&basis()), mode, starting) == Next::Use;
+        let at = |mode, starting| {
+            decide(Some(&kept()), Some(&parameters()), mode, starting)
+                == AssignmentDecision::UseKept
+        };
         assert!(
             at(Dynamic, true)
                 && at(OnErrorOnly, true)
@@ -217,19 +225,19 @@ mod tests {
                 && at(AlwaysOnStartup, false)
         );
         assert!(
-            registers_after(Refusal::Agent, Dynamic)
-                && !registers_after(Refusal::Agent, OnErrorOnly)
+            must_register_after(RefusedCredential::Agent, Dynamic)
+                && !must_register_after(RefusedCredential::Agent, OnErrorOnly)
         );
-        assert!(registers_after(Refusal::Device, OnErrorOnly));
+        assert!(must_register_after(RefusedCredential::Device, OnErrorOnly));
     }
 
     #[test]
-    fn a_damaged_file_is_no_assignment() {
+    fn a_damaged_file_counts_as_no_assignment() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("assignment.json");
         kept().save(&path).unwrap();
-        assert_eq!(Assigned::load(&path).unwrap(), Some(kept()));
+        assert_eq!(KeptAssignment::load(&path).unwrap(), Some(kept()));
         std::fs::write(&path, "{\"home\"").unwrap();
-        assert_eq!(Assigned::load(&path).unwrap(), None);
+        assert_eq!(KeptAssignment::load(&path).unwrap(), None);
     }
 }

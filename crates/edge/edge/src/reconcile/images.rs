@@ -1,43 +1,34 @@
-//! Having an image on the device: pulled whenever a container is created, with the credential of its registry.
+//! Pulls the image of a module before its container is created.
 //!
-//! `on-create` asks the registry each time, as Azure's agent does, so that an image that was pushed again under its tag is
-//! found. An image that cannot be pulled is no reason to stand still when it is on the device.
+//! `on-create` asks the registry each time, as Azure's agent does, so that an image that was pushed
+//! again under the same tag is found. When the pull fails, an image on the device is used.
 
 use std::time::Duration;
 
-use wire::edge_api::manifest::{AgentDesired, RegistryCredential};
+use wire::edge_api::manifest::AgentDesired;
 
 use crate::causes::chain_of;
+use crate::desired::registry_credential::{find, registry_at, registry_of};
 use crate::runtime::{ModuleRuntime, RuntimeError};
 
-/// How long nothing may come of an image that is needed.
-const NEEDED: Duration = Duration::from_secs(300);
-/// The same when an older one is on the device.
-const HERE: Duration = Duration::from_secs(30);
-/// The name of Docker Hub in images.
-const DOCKER_HUB: &str = "docker.io";
-/// Its names in addresses.
-const DOCKER_HUBS: [&str; 5] = [
-    DOCKER_HUB,
-    "index.docker.io",
-    "registry-1.docker.io",
-    "registry.hub.docker.com",
-    "hub.docker.com",
-];
-
-/// Pulls an image. When only that fails, the one on the device serves, and the answer says so.
+/// The longest silence of a pull when no image is on the device.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The longest silence of a pull when an older image is on the device.
+const SHORT_PATIENCE: Duration = Duration::from_secs(30);
+/// Pulls an image. When the pull fails and the image is on the device, that one is used, and the
+/// answer is a warning.
 pub(super) async fn fetch<R: ModuleRuntime>(
     runtime: &R,
     image: &str,
-    desired: &AgentDesired,
+    manifest: &AgentDesired,
 ) -> Result<Option<String>, RuntimeError> {
     let here = runtime.has_image(image).await?;
     if here && image.contains('@') {
-        // A digest names one image for ever.
+        // A digest always names the same image.
         return Ok(None);
     }
-    let credential = credential_for(desired, image);
-    let patience = if here { HERE } else { NEEDED };
+    let credential = find(manifest, image);
+    let patience = if here { SHORT_PATIENCE } else { PATIENCE };
     let pulled = runtime
         .pull(
             image,
@@ -53,7 +44,7 @@ pub(super) async fn fetch<R: ModuleRuntime>(
             chain_of(&error)
         ))),
         Err(RuntimeError::Refused { what, message }) => {
-            let asked = how_asked(desired, image, credential.map(|(name, _)| name));
+            let asked = credential_sent(manifest, image, credential.map(|(name, _)| name));
             Err(RuntimeError::Refused {
                 what,
                 message: format!("{message} ({asked})"),
@@ -63,10 +54,10 @@ pub(super) async fn fetch<R: ModuleRuntime>(
     }
 }
 
-/// Whoever reads that a registry refuses wants to know which credential it was shown.
-fn how_asked(desired: &AgentDesired, image: &str, name: Option<&String>) -> String {
+/// Which credential was sent to the registry: a person who reads a refusal wants to know.
+fn credential_sent(manifest: &AgentDesired, image: &str, name: Option<&String>) -> String {
     let registry = registry_of(image);
-    let given: Vec<String> = desired
+    let given: Vec<String> = manifest
         .registry_credentials
         .iter()
         .map(|(name, credential)| format!("{name} for {}", registry_at(&credential.address)))
@@ -81,43 +72,6 @@ fn how_asked(desired: &AgentDesired, image: &str, name: Option<&String>) -> Stri
             given.join(", ")
         ),
     }
-}
-
-/// Name and content of the credential for the image's registry.
-pub(super) fn credential_for<'a>(
-    desired: &'a AgentDesired,
-    image: &str,
-) -> Option<(&'a String, &'a RegistryCredential)> {
-    let registry = registry_of(image);
-    desired
-        .registry_credentials
-        .iter()
-        .find(|(_, credential)| registry_at(&credential.address) == registry)
-}
-
-/// The registry of an image: what stands before the first slash, if that can be a host.
-fn registry_of(image: &str) -> String {
-    match image.split_once('/') {
-        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => {
-            registry_at(first)
-        }
-        _ => DOCKER_HUB.to_owned(),
-    }
-}
-
-/// The registry at an address, which people write as a host, as a URL, and of Docker Hub in several ways.
-fn registry_at(address: &str) -> String {
-    let address = address.trim().to_ascii_lowercase();
-    let bare = address
-        .strip_prefix("https://")
-        .or_else(|| address.strip_prefix("http://"))
-        .unwrap_or(&address);
-    let host = bare.split('/').next().unwrap_or_default();
-    let host = host.strip_suffix(":443").unwrap_or(host);
-    if DOCKER_HUBS.contains(&host) {
-        return DOCKER_HUB.to_owned();
-    }
-    host.to_owned()
 }
 
 #[cfg(test)]
@@ -141,51 +95,9 @@ mod tests {
         AgentDesired::parse(&manifest).unwrap()
     }
 
-    fn serves(address: &str, image: &str) -> bool {
-        credential_for(&desired(&[("c", address)]), image).is_some()
-    }
-
-    #[test]
-    fn credentials_go_only_to_their_registry() {
-        assert!(serves("reg.example", "reg.example/a/b:1"));
-        assert!(serves("https://reg.example:5000/", "reg.example:5000/a"));
-        assert!(serves("REG.example:443/v2/", "reg.example/a"));
-        assert!(serves("localhost:5000", "localhost:5000/a"));
-        assert!(!serves("reg.example", "evil.example/reg.example/a"));
-        assert!(!serves("reg.example", "alpine"));
-        assert!(!serves("reg.example", "reg.example:5000/a"));
-        assert!(!serves("docker.io.evil.example", "alpine"));
-        assert!(!serves("", "alpine"));
-    }
-
-    /// D9: as people find Docker Hub's address in `docker login`, in its pages, and in `docker info`.
-    #[test]
-    fn docker_hub_has_one_name() {
-        for address in [
-            "docker.io",
-            "https://index.docker.io/v1/",
-            "https://index.docker.io/v2/",
-            "index.docker.io",
-            "registry-1.docker.io",
-            "https://registry-1.docker.io",
-            "https://registry.hub.docker.com/v2",
-            "HTTPS://Docker.IO/",
-        ] {
-            for image in [
-                "alpine",
-                "library/alpine:3",
-                "docker.io/u/x",
-                "index.docker.io/u/x",
-            ] {
-                assert!(serves(address, image), "{address} {image}");
-            }
-            assert!(!serves(address, "reg.example/x"), "{address}");
-        }
-    }
-
-    /// D9: a refused pull says which credential was shown, and never its password.
+    /// The message must not hold the password.
     #[tokio::test]
-    async fn a_refused_pull_tells_how_it_was_asked() {
+    async fn a_refused_pull_names_the_credential_that_was_sent() {
         let runtime = FakeRuntime::new([], crate::clock::now);
         let refused = async |desired: AgentDesired| {
             let error = fetch(&runtime, "reg.example/x:1", &desired)
@@ -211,22 +123,21 @@ mod tests {
         assert!(!fitting.contains("hunter2"), "{fitting}");
     }
 
-    /// D17: `on-create` asks the registry although the image is here, and goes on with what is here when it cannot.
     #[tokio::test]
-    async fn an_image_is_asked_for_again() {
+    async fn an_image_on_the_device_is_pulled_again() {
         let image = "reg.example/x:1";
         let runtime = FakeRuntime::new([image.to_owned()], crate::clock::now);
         assert_eq!(fetch(&runtime, image, &desired(&[])).await.unwrap(), None);
         assert_eq!(fetch(&runtime, image, &desired(&[])).await.unwrap(), None);
         assert_eq!(runtime.pulls(image), 2);
         runtime.unpublish(image);
-        let remark = fetch(&runtime, image, &desired(&[]))
+        let warning = fetch(&runtime, image, &desired(&[]))
             .await
             .unwrap()
             .unwrap();
         assert!(
-            remark.contains("the one on this device is used"),
-            "{remark}"
+            warning.contains("the one on this device is used"),
+            "{warning}"
         );
 
         let pinned = "reg.example/x@sha256:ab";

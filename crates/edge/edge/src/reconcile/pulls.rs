@@ -1,5 +1,5 @@
-//! Pulls that take longer than a round. A large image on a slow line must keep nothing else waiting: neither the restart of
-//! another module nor a deployment that no longer asks for it.
+//! Pulls that take longer than a round. A large image on a slow network must not hold up the restart
+//! of another module, nor a new deployment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use crate::runtime::RuntimeError;
 /// How long a round waits for an image.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// A remark, or none, when the image is on the device.
+/// The outcome of a pull, with a warning if an older image is used.
 pub(super) type Fetched = Result<Option<String>, RuntimeError>;
 
-/// The pulls that are under way, one for each module at most.
+/// The pulls that run, at most one for each module.
 #[derive(Debug, Default)]
 pub(super) struct Pulls {
     running: Mutex<BTreeMap<ModuleId, Pull>>,
@@ -29,15 +29,15 @@ struct Pull {
 }
 
 impl Drop for Pull {
-    /// What nobody waits for is ended; the engine keeps what has come of the image.
+    /// Ends the pull. The engine keeps the layers that have come.
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 impl Pulls {
-    /// Waits a moment for the pull of `attempt`, which `start` begins unless it runs; `None` when it takes longer. A pull for
-    /// another attempt of the module ends.
+    /// Waits a moment for the pull of `attempt`, which `start` starts unless it runs already. `None`
+    /// when it takes longer. A pull for another attempt of the module ends.
     pub(super) async fn wait(
         &self,
         module: &ModuleId,
@@ -63,18 +63,17 @@ impl Pulls {
         }
     }
 
-    /// Ends the pulls of other modules.
-    pub(super) fn keep_only(&self, wanted: impl Fn(&ModuleId) -> bool) {
-        self.lock().retain(|module, _| wanted(module));
+    /// Ends the pulls of modules that are not `desired`.
+    pub(super) fn keep_only(&self, desired: impl Fn(&ModuleId) -> bool) {
+        self.lock().retain(|module, _| desired(module));
     }
 
-    /// Modules whose image is being pulled.
     pub(super) fn modules(&self) -> BTreeSet<ModuleId> {
         self.lock().keys().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ModuleId, Pull>> {
-        // Every change is a single call, so that a panic elsewhere leaves nothing half done.
+        // Every change is a single call, so that a panic in one leaves a consistent value.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,12 +11,12 @@ use serde_json::json;
 use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
-use crate::desired::container::{Place, container};
+use crate::desired::container::{DeviceContext, ModuleInstance, container};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn place(root: &Path) -> Place {
-    Place {
+fn device_context(root: &Path) -> DeviceContext {
+    DeviceContext {
         root: root.to_owned(),
         name_prefix: format!("edge-test-{}-", std::process::id()),
         network: format!("edge-test-{}", std::process::id()),
@@ -24,6 +24,7 @@ fn place(root: &Path) -> Place {
         hub: HubHost::parse("localhost").unwrap(),
         elevated_permissions: true,
         agent_env: Vec::new(),
+        logging: None,
     }
 }
 
@@ -38,8 +39,13 @@ fn spec(root: &Path, image: &str, mark: &str) -> ContainerSpec {
         .pop_first()
         .unwrap()
         .1;
-    let (module, generation) = (ModuleId::parse("m").unwrap(), GenerationId::from_number(1));
-    container(&place(root), &module, &settings, &generation, &folder, None)
+    let instance = ModuleInstance {
+        module: &ModuleId::parse("m").unwrap(),
+        settings: &settings,
+        generation: &GenerationId::from_number(1),
+        folder: &folder,
+    };
+    container(&device_context(root), &instance)
 }
 
 async fn only(runtime: &impl ModuleRuntime) -> Observed {
@@ -137,7 +143,7 @@ async fn engine_docker_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let image = "muster-test/sleeper:1";
     import_sleeper(&socket, image, dir.path()).await;
-    let network = place(dir.path()).network;
+    let network = device_context(dir.path()).network;
     let runtime = Docker::new(DockerOptions {
         socket: socket.clone(),
         root: dir.path().to_owned(),

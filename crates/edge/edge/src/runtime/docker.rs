@@ -54,12 +54,12 @@ pub struct DockerOptions {
 #[derive(Debug)]
 pub struct Docker {
     options: DockerOptions,
-    line: Mutex<Option<Line>>,
+    line: Mutex<Option<EngineConnection>>,
 }
 
 /// What holds as long as the engine is not restarted: it may come back as another version.
 #[derive(Debug, Clone)]
-struct Line {
+struct EngineConnection {
     client: bollard::Docker,
     /// Whether logs of containers without a LogConfig grow without limit; `None` until one was created.
     unlimited_logs: Option<bool>,
@@ -75,7 +75,7 @@ impl Docker {
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, Option<Line>> {
+    fn line(&self) -> MutexGuard<'_, Option<EngineConnection>> {
         // Every change replaces the whole value, so that a panic elsewhere leaves nothing half done.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,7 +94,7 @@ impl Docker {
             client.negotiate_version().await
         };
         let client = connect.await.map_err(|error| self.unreachable(error))?;
-        *self.line() = Some(Line {
+        *self.line() = Some(EngineConnection {
             client: client.clone(),
             unlimited_logs: None,
         });

@@ -95,7 +95,7 @@ impl FakeRuntime {
     }
 
     /// The state, while the engine is there.
-    fn reach(&self) -> Result<MutexGuard<'_, State>, RuntimeError> {
+    fn engine_state(&self) -> Result<MutexGuard<'_, State>, RuntimeError> {
         let state = self.lock();
         if state.away {
             return Err(RuntimeError::Unreachable {
@@ -116,7 +116,7 @@ impl FakeRuntime {
         module: &ModuleId,
         act: impl FnOnce(&mut Observed) -> T,
     ) -> Result<T, RuntimeError> {
-        let mut state = self.reach()?;
+        let mut state = self.engine_state()?;
         let container = state
             .containers
             .get_mut(module)
@@ -127,7 +127,7 @@ impl FakeRuntime {
 
 impl ModuleRuntime for FakeRuntime {
     async fn engine(&self) -> Result<EngineInfo, RuntimeError> {
-        drop(self.reach()?);
+        drop(self.engine_state()?);
         Ok(EngineInfo {
             version: "fake".to_owned(),
             architecture: "x86_64".to_owned(),
@@ -140,11 +140,11 @@ impl ModuleRuntime for FakeRuntime {
     }
 
     async fn list(&self) -> Result<Vec<Observed>, RuntimeError> {
-        Ok(self.reach()?.containers.values().cloned().collect())
+        Ok(self.engine_state()?.containers.values().cloned().collect())
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
-        Ok(self.reach()?.images.contains(image))
+        Ok(self.engine_state()?.images.contains(image))
     }
 
     async fn pull(
@@ -153,15 +153,19 @@ impl ModuleRuntime for FakeRuntime {
         _credential: Option<&RegistryCredential>,
         _patience: Duration,
     ) -> Result<(), RuntimeError> {
-        *self.reach()?.pulls.entry(image.to_owned()).or_default() += 1;
+        *self
+            .engine_state()?
+            .pulls
+            .entry(image.to_owned())
+            .or_default() += 1;
         loop {
             let released = self.released.notified();
-            if !self.reach()?.held.contains(image) {
+            if !self.engine_state()?.held.contains(image) {
                 break;
             }
             released.await;
         }
-        let mut state = self.reach()?;
+        let mut state = self.engine_state()?;
         if !state.registry.contains(image) {
             let message = "not found".to_owned();
             return Err(RuntimeError::Refused {
@@ -174,7 +178,7 @@ impl ModuleRuntime for FakeRuntime {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<Vec<String>, RuntimeError> {
-        let mut state = self.reach()?;
+        let mut state = self.engine_state()?;
         if !state.images.contains(&spec.image) {
             return Err(RuntimeError::NoImage {
                 image: spec.image.clone(),
@@ -223,7 +227,7 @@ impl ModuleRuntime for FakeRuntime {
     }
 
     async fn remove(&self, module: &ModuleId) -> Result<(), RuntimeError> {
-        self.reach()?.containers.remove(module);
+        self.engine_state()?.containers.remove(module);
         Ok(())
     }
 
@@ -235,7 +239,7 @@ impl ModuleRuntime for FakeRuntime {
     }
 
     async fn ended_by(&self, found: &Observed) -> Result<EndedBy, RuntimeError> {
-        Ok(if self.reach()?.asked.contains(&found.module) {
+        Ok(if self.engine_state()?.asked.contains(&found.module) {
             EndedBy::Request
         } else {
             EndedBy::Itself

@@ -222,7 +222,7 @@ impl Factory {
                 Err(error) if error.retry_after().is_some() && error.is_transient() => {
                     backoff.succeeded();
                     let told = error.retry_after();
-                    tokio::time::sleep(backoff.failed_and_told(told, rand::random())).await;
+                    tokio::time::sleep(backoff.failed_with(told, rand::random())).await;
                     began = Instant::now();
                 }
                 Err(error) if error.is_transient() && began.elapsed() < self.retry_for => {

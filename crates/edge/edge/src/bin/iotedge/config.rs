@@ -111,7 +111,7 @@ fn report(
     daemon: &Daemon,
     device: &Device,
 ) -> anyhow::Result<()> {
-    let faults = [&applied.remarks[..], &applied.examined.faults[..]].concat();
+    let faults = [&applied.notes[..], &applied.examined.faults[..]].concat();
     if device.output == Format::Json {
         return output::json(&json!({
             "applied": !matches!(daemon, Daemon::NotTold),

@@ -1,11 +1,9 @@
-use std::path::Path;
-
 use wire::edge_api::manifest::AgentDesired;
 
 use super::*;
 
-fn place() -> Place {
-    Place {
+fn context() -> DeviceContext {
+    DeviceContext {
         root: PathBuf::from("/tmp/one"),
         name_prefix: "edge-12345678-".into(),
         network: "edge-12345678-azure-iot-edge".into(),
@@ -16,6 +14,7 @@ fn place() -> Place {
             ("RuntimeLogLevel".into(), "debug".into()),
             ("OWN".into(), "1".into()),
         ],
+        logging: None,
     }
 }
 
@@ -25,16 +24,18 @@ fn settings(module: &Value) -> ModuleSettings {
     desired.modules.pop_first().unwrap().1
 }
 
-fn build(place: &Place, module: &Value) -> ContainerSpec {
-    let generation = GenerationId::from_number(5);
-    container(
-        place,
-        &ModuleId::parse("m").unwrap(),
-        &settings(module),
-        &generation,
-        Path::new("/tmp/one/mnt/m"),
-        None,
-    )
+fn build(context: &DeviceContext, module: &Value) -> ContainerSpec {
+    build_with(context, &settings(module))
+}
+
+fn build_with(context: &DeviceContext, settings: &ModuleSettings) -> ContainerSpec {
+    let instance = ModuleInstance {
+        module: &ModuleId::parse("m").unwrap(),
+        settings,
+        generation: &GenerationId::from_number(5),
+        folder: Path::new("/tmp/one/mnt/m"),
+    };
+    container(context, &instance)
 }
 
 fn env_of(spec: &ContainerSpec) -> Vec<&str> {
@@ -47,8 +48,8 @@ fn env_of(spec: &ContainerSpec) -> Vec<&str> {
 }
 
 #[test]
-fn a_module_gets_what_an_sdk_needs() {
-    let spec = build(&place(), &json!({"settings": {"image": "img"}}));
+fn a_module_gets_the_variables_that_an_sdk_needs() {
+    let spec = build(&context(), &json!({"settings": {"image": "img"}}));
     assert_eq!(spec.name, "edge-12345678-m");
     assert_eq!(spec.image, "img:latest");
     let env = env_of(&spec);
@@ -68,10 +69,15 @@ fn a_module_gets_what_an_sdk_needs() {
     assert!(!env.iter().any(|item| item.starts_with("OWN=")));
     assert_eq!(
         spec.body["HostConfig"]["Mounts"],
-        json!([{"Type": "bind", "Source": "/tmp/one/mnt/m", "Target": "/var/run/iotedge", "ReadOnly": true}])
+        json!([{
+            "Type": "bind",
+            "Source": "/tmp/one/mnt/m",
+            "Target": "/var/run/iotedge",
+            "ReadOnly": true,
+        }])
     );
     assert_eq!(spec.body["HostConfig"]["RestartPolicy"]["Name"], "no");
-    // D11: the engine's own log driver and options, unless somebody chose.
+    // The engine's own log driver and options, unless somebody chose.
     assert!(spec.body["HostConfig"].get("LogConfig").is_none());
     assert_eq!(spec.warnings, [] as [&str; 0]);
     assert_eq!(
@@ -84,11 +90,21 @@ fn a_module_gets_what_an_sdk_needs() {
 
 #[test]
 fn create_options_win_in_any_letter_case() {
-    let options = json!({"env": ["A=options", "B"], "hostConfig": {"networkMode": "host", "logConfig": {"Type": "none"},
-        "binds": ["/x:/y"], "restartPolicy": {"Name": "always"}}});
-    let module = json!({"env": {"A": {"value": "module"}, "B": {"value": "module"}, "C": {"value": "module"}},
-        "settings": {"image": "img:1", "createOptions": options.to_string()}});
-    let spec = build(&place(), &module);
+    let options = json!({
+        "env": ["A=options", "B"],
+        "hostConfig": {
+            "networkMode": "host",
+            "logConfig": {"Type": "none"},
+            "binds": ["/x:/y"],
+            "restartPolicy": {"Name": "always"},
+        },
+    });
+    let value = json!({"value": "module"});
+    let module = json!({
+        "env": {"A": value, "B": value, "C": value},
+        "settings": {"image": "img:1", "createOptions": options.to_string()},
+    });
+    let spec = build(&context(), &module);
     let env = env_of(&spec);
     assert!(
         env.contains(&"A=options") && env.contains(&"B") && env.contains(&"C=module"),
@@ -106,46 +122,48 @@ fn create_options_win_in_any_letter_case() {
 }
 
 #[test]
-fn the_digest_tells_changes_and_not_the_order_of_members() {
+fn the_digest_depends_on_values_and_not_on_the_order_of_members() {
     let digest = |options: &str, env: &str| {
-        build(&place(), &json!({"env": {"K": {"value": env}}, "settings": {"image": "img", "createOptions": options}})).digest
+        let settings = json!({"image": "img", "createOptions": options});
+        let module = json!({"env": {"K": {"value": env}}, "settings": settings});
+        build(&context(), &module).digest
     };
     let one = digest(r#"{"User":"1","Cmd":["a"]}"#, "x");
     assert_eq!(one, digest(r#"{"Cmd":["a"],"User":"1"}"#, "x"));
     assert_ne!(one, digest(r#"{"Cmd":["b"],"User":"1"}"#, "x"));
     assert_ne!(one, digest(r#"{"User":"1","Cmd":["a"]}"#, "y"));
-    let moved = Place {
+    let moved = DeviceContext {
         hub: HubHost::parse("other.example").unwrap(),
-        ..place()
+        ..context()
     };
     let module = json!({"settings": {"image": "img"}});
     assert_ne!(
-        build(&place(), &module).digest,
+        build(&context(), &module).digest,
         build(&moved, &module).digest
     );
 }
 
 #[test]
-fn privileges_can_be_withheld() {
+fn privileges_are_withheld_when_the_owner_says_so() {
     let options = json!({"HostConfig": {"Privileged": true, "CapAdd": ["NET_ADMIN", "CHOWN"]}});
     let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
-    let host = |place: &Place| build(place, &module).body["HostConfig"].clone();
-    assert_eq!(host(&place())["Privileged"], true);
-    let withheld = host(&Place {
+    let host = |context: &DeviceContext| build(context, &module).body["HostConfig"].clone();
+    assert_eq!(host(&context())["Privileged"], true);
+    let withheld = host(&DeviceContext {
         elevated_permissions: false,
-        ..place()
+        ..context()
     });
     assert_eq!(withheld["Privileged"], false);
     assert!(withheld.get("CapAdd").is_none());
     assert_eq!(withheld["CapDrop"], json!(["SETUID"]));
 }
 
-/// D2: the engine folds the case of members; what withholds privileges has to fold as it does.
+/// The engine ignores the case of member names, so the check has to ignore it too.
 #[test]
-fn withheld_privileges_do_not_come_in_by_another_spelling() {
-    let place = Place {
+fn privileges_are_withheld_in_every_spelling() {
+    let context = DeviceContext {
         elevated_permissions: false,
-        ..place()
+        ..context()
     };
     for options in [
         json!({"hostconfig": {"PRIVILEGED": true, "capadd": ["SYS_ADMIN"]}}),
@@ -153,7 +171,7 @@ fn withheld_privileges_do_not_come_in_by_another_spelling() {
         json!({"Ho\u{17f}tConfig": {"Privileged": 1, "CapAdd": ["SYS_ADMIN"]}}),
     ] {
         let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
-        let spec = build(&place, &module);
+        let spec = build(&context, &module);
         let mut body = spec.body.clone();
         body["Labels"] = Value::Null;
         let text = body.to_string();
@@ -166,20 +184,23 @@ fn withheld_privileges_do_not_come_in_by_another_spelling() {
             1,
             "{text}"
         );
-        let said = spec.warnings.join("\n");
+        let warnings = spec.warnings.join("\n");
         assert!(
-            said.contains("Privileged is withheld") && said.contains("CapAdd is withheld"),
-            "{said}"
+            warnings.contains("Privileged is withheld") && warnings.contains("CapAdd is withheld"),
+            "{warnings}"
         );
     }
 }
 
-/// D2: what the table of the engine's members lacks goes out as it is, and is told.
 #[test]
-fn unknown_members_go_out_and_are_told() {
-    let options = json!({"macAddress": "02:42:ac:11:00:02", "hostConfig": {"futureThing": {"A": [1]}}, "cmd": ["x"]});
+fn unknown_members_are_passed_on_with_a_warning() {
+    let options = json!({
+        "macAddress": "02:42:ac:11:00:02",
+        "hostConfig": {"futureThing": {"A": [1]}},
+        "cmd": ["x"],
+    });
     let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
-    let spec = build(&place(), &module);
+    let spec = build(&context(), &module);
     assert_eq!(spec.body["MacAddress"], "02:42:ac:11:00:02");
     assert_eq!(spec.body["Cmd"], json!(["x"]));
     assert_eq!(spec.body["HostConfig"]["futureThing"], json!({"A": [1]}));
@@ -191,40 +212,47 @@ fn unknown_members_go_out_and_are_told() {
     );
 }
 
-/// Options that are not obeyed are told.
 #[test]
-fn what_has_no_effect_is_told() {
-    let options = json!({"Image": "other", "HostConfig": {"AutoRemove": true, "RestartPolicy": {"Name": "always"}}});
+fn options_without_effect_get_a_warning() {
+    let options = json!({
+        "Image": "other",
+        "HostConfig": {"AutoRemove": true, "RestartPolicy": {"Name": "always"}},
+    });
     let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
-    let spec = build(&place(), &module);
+    let spec = build(&context(), &module);
     assert_eq!(spec.body["Image"], "img:latest");
     assert!(spec.body["HostConfig"].get("AutoRemove").is_none());
-    let said = spec.warnings.join("\n");
+    let warnings = spec.warnings.join("\n");
     for member in ["Image", "HostConfig.RestartPolicy", "HostConfig.AutoRemove"] {
         assert!(
-            said.contains(&format!("createOptions.{member} has no effect")),
-            "{said}"
+            warnings.contains(&format!("createOptions.{member} has no effect")),
+            "{warnings}"
         );
     }
 }
 
-/// D15: mounts below the folder of the workload socket, which is mounted read-only.
+/// Mounts below the folder of the workload socket, which is mounted read-only.
 #[test]
-fn mounts_below_the_socket_folder_are_known_beforehand() {
+fn mounts_below_the_socket_folder_get_mountpoints() {
     let options = json!({"HostConfig": {
-        "Binds": ["/var/run/iotedge/mgmt.sock:/var/run/iotedge/mgmt.sock", "/a:/run/iotedge/x/y:ro", "/b:/data",
-            "/c:/var/run/iotedge", "/d:/var/run/iotedge/../../etc"],
+        "Binds": [
+            "/var/run/iotedge/mgmt.sock:/var/run/iotedge/mgmt.sock",
+            "/a:/run/iotedge/x/y:ro",
+            "/b:/data",
+            "/c:/var/run/iotedge",
+            "/d:/var/run/iotedge/../../etc",
+        ],
         "Mounts": [{"Type": "volume", "Source": "v", "Target": "/var/run/iotedge/z"}],
     }});
     let module = json!({"settings": {"image": "img", "createOptions": options.to_string()}});
-    let spec = build(&place(), &module);
-    let places: Vec<_> = spec
+    let spec = build(&context(), &module);
+    let mountpoints: Vec<_> = spec
         .mountpoints
         .iter()
         .map(|m| (m.inside.to_str().unwrap(), m.source.to_str().unwrap()))
         .collect();
     assert_eq!(
-        places,
+        mountpoints,
         [
             ("mgmt.sock", "/var/run/iotedge/mgmt.sock"),
             ("x/y", "/a"),
@@ -237,19 +265,26 @@ fn mounts_below_the_socket_folder_are_known_beforehand() {
     );
 }
 
-/// D11: `loggingOptions` in any case, and `{}` of either says nothing.
+/// An empty LogConfig, of the module or of the deployment, counts as none.
 #[test]
 fn a_log_config_is_the_modules_own_or_the_deployments() {
     let log = |options: Value, logging: Option<Value>| {
         let manifest = json!({"schemaVersion": "1.1",
-            "runtime": {"type": "docker", "settings": {"loggingOptions": logging.map(|l| l.to_string())}},
-            "modules": {"m": {"settings": {"image": "img", "createOptions": options.to_string()}}}});
+            "runtime": {
+                "type": "docker",
+                "settings": {"loggingOptions": logging.map(|l| l.to_string())},
+            },
+            "modules": {
+                "m": {"settings": {"image": "img", "createOptions": options.to_string()}},
+            },
+        });
         let desired = AgentDesired::parse(&manifest).unwrap();
         let settings = &desired.modules[&ModuleId::parse("m").unwrap()];
-        let (module, generation) = (ModuleId::parse("m").unwrap(), GenerationId::from_number(5));
-        let folder = Path::new("/tmp/one/mnt/m");
-        let logging = desired.logging_options.as_ref();
-        let spec = container(&place(), &module, settings, &generation, folder, logging);
+        let context = DeviceContext {
+            logging: desired.logging_options.clone(),
+            ..context()
+        };
+        let spec = build_with(&context, settings);
         spec.body["HostConfig"].get("LogConfig").cloned()
     };
     let options = json!({"type": "journald", "config": {"tag": 1}});
@@ -283,12 +318,11 @@ fn a_log_config_is_the_modules_own_or_the_deployments() {
     }
 }
 
-/// D17: the version of a module is how one asks for a new container, and with it for a pull.
 #[test]
 fn another_version_is_another_container() {
     let digest = |version: &str| {
         build(
-            &place(),
+            &context(),
             &json!({"version": version, "settings": {"image": "img"}}),
         )
         .digest
@@ -299,7 +333,7 @@ fn another_version_is_another_container() {
 
 #[test]
 fn odd_names_stay_different() {
-    let name = |text: &str| container_name(&place(), &ModuleId::parse(text).unwrap());
+    let name = |text: &str| container_name(&context(), &ModuleId::parse(text).unwrap());
     assert_eq!(name("a.b_c"), "edge-12345678-a.b_c");
     assert_ne!(name("a+b"), name("a:b"));
     assert!(name("a+b").starts_with("edge-12345678-a_b-"));

@@ -53,7 +53,7 @@ impl Bench {
         let mut desired = AgentDesired::parse(&manifest).unwrap();
         let (module, settings) = desired.modules.pop_first().unwrap();
         let generation = GenerationId::from_number(1);
-        let place = Place {
+        let device_context = DeviceContext {
             name_prefix: format!(
                 "{}-",
                 self.dir
@@ -63,9 +63,15 @@ impl Bench {
                     .to_string_lossy()
                     .trim_start_matches('.')
             ),
-            ..place(self.dir.path())
+            ..device_context(self.dir.path())
         };
-        container(&place, &module, &settings, &generation, &folder, None)
+        let instance = ModuleInstance {
+            module: &module,
+            settings: &settings,
+            generation: &generation,
+            folder: &folder,
+        };
+        container(&device_context, &instance)
     }
 
     async fn create(&self, options: &Value) -> Value {
@@ -163,12 +169,12 @@ async fn engine_sockets_are_mounted_side_by_side() {
     let bind = format!("{}:/var/run/iotedge/mgmt.sock", management.display());
     let options = json!({"HostConfig": {"Binds": [bind]}});
     let spec = bench.spec(&options);
-    let place = bench
+    let device_context = bench
         .dir
         .path()
         .join("mnt/sensor:1")
         .join(&spec.mountpoints[0].inside);
-    std::fs::write(place, "").unwrap();
+    std::fs::write(device_context, "").unwrap();
     for _ in 0..2 {
         let found = bench.create(&options).await;
         bench.runtime.start(&bench.module).await.unwrap();

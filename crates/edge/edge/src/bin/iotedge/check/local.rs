@@ -73,7 +73,7 @@ type Examination = Result<Applied, ApplyError>;
 fn well_formed(examined: &Examination) -> Verdict {
     match examined {
         Ok(applied) => {
-            let remarks = applied.remarks.iter().chain(&applied.examined.faults);
+            let remarks = applied.notes.iter().chain(&applied.examined.faults);
             let warnings: Vec<String> = remarks
                 .filter(|fault| fault.severity == Severity::Warning)
                 .map(ToString::to_string)

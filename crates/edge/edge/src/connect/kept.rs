@@ -1,0 +1,69 @@
+//! The kept assignment: published at the start, replaced when another hub has accepted the device.
+
+use super::{Attempts, CloudTask};
+use crate::causes::chain_of;
+use crate::desired::KeptDesired;
+use crate::files::durable::{self, DurableError};
+use crate::identities::Identities;
+use crate::provision::assignment::KeptAssignment;
+
+impl<R> CloudTask<R> {
+    /// Publishes what is kept, so that modules run before, and without, a connection.
+    pub(super) fn start_with_kept(&self) -> Option<KeptAssignment> {
+        let kept = KeptAssignment::load(&self.files.assignment).unwrap_or_else(|error| {
+            tracing::error!(error = %chain_of(&error), "the kept assignment cannot be read");
+            None
+        })?;
+        let location = &kept.location;
+        let identities = Identities::load(&self.files.modules, location, &self.master);
+        let identities = identities.map(|identities| identities.modules().clone());
+        let desired = durable::read_json::<KeptDesired>(&self.files.desired);
+        let desired = desired.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = %chain_of(&error),
+                "the kept deployment cannot be read; waiting for the hub"
+            );
+            None
+        });
+        let desired = desired
+            .filter(|desired| desired.location == *location)
+            .map(|desired| desired.document);
+        tracing::info!(
+            hub = %location.hub,
+            device.id = %location.device_id,
+            "starting with the kept assignment"
+        );
+        self.show_provisioned(&kept, None);
+        self.shared.cloud_state.send_modify(|cloud_state| {
+            cloud_state.location = Some(location.clone());
+            cloud_state.identities = identities.unwrap_or_default();
+            cloud_state.desired = desired;
+        });
+        Some(kept)
+    }
+
+    /// Keeps and publishes an assignment. With another hub or device id, the deployment and the
+    /// identities of before are no longer valid.
+    pub(super) fn adopt(
+        &self,
+        assignment: &KeptAssignment,
+        attempts: &mut Attempts,
+    ) -> Result<(), DurableError> {
+        if attempts.kept.as_ref() != Some(assignment) {
+            assignment.save(&self.files.assignment)?;
+        }
+        self.show_provisioned(assignment, None);
+        self.shared.cloud_state.send_if_modified(|cloud_state| {
+            let moved = cloud_state.location.as_ref() != Some(&assignment.location);
+            if moved {
+                cloud_state.location = Some(assignment.location.clone());
+                cloud_state.identities.clear();
+                cloud_state.desired = None;
+                self.shared.needed_identities.send_replace(None);
+            }
+            moved
+        });
+        attempts.kept = Some(assignment.clone());
+        Ok(())
+    }
+}

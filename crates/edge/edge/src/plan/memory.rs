@@ -1,0 +1,71 @@
+//! What the agent keeps about its modules from one round to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ids::{ModuleId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::restart_policy::{Restarts, pause};
+
+/// [`Failure::attempt`] of the removal of a module.
+pub const REMOVAL: &str = "removal";
+
+/// An action that failed, and the time of the next attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What was attempted: `DesiredModule::attempt`, or [`REMOVAL`].
+    pub attempt: String,
+    /// Failures in a row.
+    pub count: u32,
+    pub next: Timestamp,
+    pub problem: String,
+}
+
+impl Failure {
+    /// One more failure of `attempt`. The pause grows with the number of failures in a row.
+    #[must_use]
+    pub fn after(earlier: Option<&Self>, attempt: &str, problem: String, now: Timestamp) -> Self {
+        let count = earlier
+            .filter(|e| e.attempt == attempt)
+            .map_or(0, |e| e.count);
+        Self {
+            attempt: attempt.to_owned(),
+            count: count.saturating_add(1),
+            next: now.plus(pause(count)),
+            problem,
+        }
+    }
+}
+
+/// Warnings from the creation of a container: settings without effect, or with another effect than
+/// the deployment asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreationWarnings {
+    /// `ContainerSpec::digest` of the container.
+    pub digest: String,
+    pub texts: Vec<String>,
+}
+
+/// What the agent keeps about its modules. The fields without `skip` are in `restarts.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// Restarts by restart policy.
+    pub restarts: BTreeMap<ModuleId, Restarts>,
+    /// Modules that should be stopped in the last round. When the deployment wants them to run
+    /// again, they start at once, whatever their restart policy is.
+    #[serde(default, rename = "resting")]
+    pub stopped: BTreeSet<ModuleId>,
+    #[serde(default, rename = "remarks")]
+    pub warnings: BTreeMap<ModuleId, CreationWarnings>,
+    #[serde(skip)]
+    pub failures: BTreeMap<ModuleId, Failure>,
+    /// Modules whose image is being pulled.
+    #[serde(skip)]
+    pub pulling: BTreeSet<ModuleId>,
+    /// Containers whose program exited by itself, while the daemon and the engine ran.
+    #[serde(skip)]
+    pub own_exits: BTreeMap<ModuleId, OwnExit>,
+}
+
+/// The container id and the time of an exit.
+pub type OwnExit = (String, Timestamp);

@@ -1,0 +1,251 @@
+//! The decision for one module.
+
+use ids::Timestamp;
+use wire::edge_api::manifest::{DesiredStatus, PullPolicy, RuntimeStatus};
+
+use super::memory::OwnExit;
+use super::{Failure, ModuleHealth, Step};
+use crate::desired::modules::DesiredModule;
+use crate::plan::restart_policy::{Decision, Exit, Restarts, decide, has_recovered, pause};
+use crate::runtime::{ContainerState, Observed};
+
+/// Everything that the decision depends on.
+#[derive(Clone, Copy)]
+pub(super) struct ModuleInput<'a> {
+    pub(super) desired: &'a DesiredModule,
+    pub(super) found: Option<&'a Observed>,
+    pub(super) restarts: Restarts,
+    pub(super) was_stopped: bool,
+    pub(super) pulling: bool,
+    pub(super) own_exit: Option<&'a OwnExit>,
+    pub(super) now: Timestamp,
+}
+
+/// What to do to one module.
+pub(super) struct ModulePlan {
+    pub(super) steps: Vec<Step>,
+    pub(super) why: &'static str,
+    pub(super) health: ModuleHealth,
+    pub(super) restarts: Restarts,
+}
+
+impl ModuleInput<'_> {
+    pub(super) fn decide(self) -> ModulePlan {
+        let Some(spec) = &self.desired.spec else {
+            return self.wait_for_identity();
+        };
+        match self.found {
+            None => self.create(&[], "it is new", self.health_before_creation()),
+            Some(found) if found.state == ContainerState::Dead => self.create(
+                &[Step::Remove],
+                "it is dead",
+                ModuleHealth::new(RuntimeStatus::Dead, "dead"),
+            ),
+            Some(found) if found.digest.as_deref() != Some(&spec.digest) => {
+                let away: &[Step] = match found.state {
+                    ContainerState::Running | ContainerState::Other => &[Step::Stop, Step::Remove],
+                    _ => &[Step::Remove],
+                };
+                let health = self.observed_health(found);
+                self.create(away, "its settings changed", health)
+            }
+            Some(found) => self.keep(found),
+        }
+    }
+
+    /// The plan while the last failure of `decided` has not reached its next attempt.
+    pub(super) fn wait_after(self, failure: &Failure, decided: &ModulePlan) -> ModulePlan {
+        let Failure { problem, next, .. } = failure;
+        let next = next.in_seconds();
+        let runs = decided.health.status == RuntimeStatus::Running;
+        let image = &self.desired.settings.image;
+        let health = match self.found.filter(|_| runs) {
+            Some(found) if found.image != *image => ModuleHealth::new(
+                RuntimeStatus::Running,
+                format!(
+                    "runs {} as before, while {image} is wanted: {problem}; \
+                     next attempt at {next}",
+                    found.image
+                ),
+            ),
+            Some(_) => ModuleHealth::new(
+                RuntimeStatus::Running,
+                format!(
+                    "runs as before, while it is wanted otherwise: {problem}; \
+                     next attempt at {next}"
+                ),
+            ),
+            None => ModuleHealth::new(
+                RuntimeStatus::Failed,
+                format!("{problem}; next attempt at {next}"),
+            ),
+        };
+        self.no_steps(health)
+    }
+
+    /// Whether the module counts as stopped in the next round too.
+    pub(super) fn stays_stopped(&self) -> bool {
+        let runs = self
+            .found
+            .is_some_and(|found| found.state == ContainerState::Running);
+        !self.should_run() || (self.was_stopped && self.found.is_some() && !runs)
+    }
+
+    fn should_run(&self) -> bool {
+        self.desired.settings.status == DesiredStatus::Running
+    }
+
+    fn health_before_creation(&self) -> ModuleHealth {
+        let description = if self.pulling {
+            "its image is being pulled"
+        } else {
+            "about to be created"
+        };
+        ModuleHealth::new(RuntimeStatus::Unknown, description)
+    }
+
+    /// Without an identity no container can be created. A container that runs goes on.
+    fn wait_for_identity(self) -> ModulePlan {
+        let health = match self.found {
+            Some(found) => self.observed_health(found),
+            None => ModuleHealth::new(
+                RuntimeStatus::Unknown,
+                "waits for its identity, which the hub issues",
+            ),
+        };
+        self.no_steps(health)
+    }
+
+    fn no_steps(self, health: ModuleHealth) -> ModulePlan {
+        ModulePlan {
+            steps: Vec::new(),
+            why: "",
+            health,
+            restarts: self.restarts,
+        }
+    }
+
+    /// The image comes first, so that the old container runs until the new one can be created.
+    fn create(self, away: &[Step], why: &'static str, health: ModuleHealth) -> ModulePlan {
+        let mut steps = Vec::new();
+        if self.desired.settings.pull_policy == PullPolicy::OnCreate {
+            steps.push(Step::Fetch);
+        }
+        steps.extend(away);
+        steps.push(Step::Create);
+        if self.should_run() {
+            steps.push(Step::Start);
+        }
+        ModulePlan {
+            steps,
+            why,
+            health,
+            // A new container has no failures yet.
+            restarts: Restarts::default(),
+        }
+    }
+
+    fn keep(self, found: &Observed) -> ModulePlan {
+        let should_run = self.should_run();
+        let health = self.observed_health(found);
+        let restarts = self.restarts;
+        let recovered = found
+            .started
+            .is_some_and(|started| has_recovered(started, self.now));
+        let act = |step, why, restarts| ModulePlan {
+            steps: vec![step],
+            why,
+            health: health.clone(),
+            restarts,
+        };
+        match found.state {
+            ContainerState::Running if !should_run => {
+                act(Step::Stop, "it should be stopped", restarts)
+            }
+            ContainerState::Running if recovered => ModulePlan {
+                restarts: Restarts {
+                    count: 0,
+                    ..restarts
+                },
+                ..self.no_steps(health)
+            },
+            ContainerState::Created if should_run => {
+                act(Step::Start, "it was never started", restarts)
+            }
+            ContainerState::Exited { .. } if should_run && self.was_stopped => {
+                act(Step::Start, "it should run again", Restarts::default())
+            }
+            ContainerState::Exited { code, at } if should_run => {
+                match self.after_exit(found, code, at) {
+                    Decision::Restart => {
+                        let once_more = Restarts {
+                            count: restarts.count + 1,
+                            last: Some(self.now),
+                        };
+                        let why = "its restart policy wants it to run";
+                        act(Step::Start, why, once_more)
+                    }
+                    Decision::Resume => act(Step::Start, "it was stopped from outside", restarts),
+                    Decision::Leave | Decision::Wait(_) | Decision::GiveUp => self.no_steps(health),
+                }
+            }
+            _ => self.no_steps(health),
+        }
+    }
+
+    fn after_exit(&self, found: &Observed, code: i64, at: Timestamp) -> Decision {
+        let by_itself = self
+            .own_exit
+            .is_some_and(|(id, end)| *id == found.id && *end == at);
+        let exit = Exit {
+            code,
+            at,
+            by_itself,
+        };
+        let policy = self.desired.settings.restart_policy;
+        decide(policy, exit, self.restarts, self.now)
+    }
+
+    fn observed_health(&self, found: &Observed) -> ModuleHealth {
+        match found.state {
+            ContainerState::Running => ModuleHealth::new(RuntimeStatus::Running, "running"),
+            ContainerState::Created => ModuleHealth::new(RuntimeStatus::Stopped, "created"),
+            ContainerState::Dead => ModuleHealth::new(RuntimeStatus::Dead, "dead"),
+            ContainerState::Other => {
+                ModuleHealth::new(RuntimeStatus::Unknown, "paused or in transition")
+            }
+            ContainerState::Exited { code, at } => self.health_after_exit(found, code, at),
+        }
+    }
+
+    fn health_after_exit(&self, found: &Observed, code: i64, at: Timestamp) -> ModuleHealth {
+        let should_run = self.should_run();
+        let plain = if code == 0 || !should_run {
+            RuntimeStatus::Stopped
+        } else {
+            RuntimeStatus::Failed
+        };
+        match self.after_exit(found, code, at) {
+            Decision::Resume if should_run => ModuleHealth::new(
+                plain,
+                format!("ended with code {code}, stopped from outside; starts again"),
+            ),
+            Decision::Restart | Decision::Wait(_) if should_run => {
+                let due = at.plus(pause(self.restarts.count)).in_seconds();
+                ModuleHealth::new(
+                    RuntimeStatus::Backoff,
+                    format!("ended with code {code}; starts again at {due}"),
+                )
+            }
+            Decision::GiveUp if should_run => ModuleHealth::new(
+                RuntimeStatus::Failed,
+                format!(
+                    "ended with code {code} after {} restarts; \
+                     given up until its deployment changes",
+                    self.restarts.count
+                ),
+            ),
+            _ => ModuleHealth::new(plain, format!("ended with code {code}")),
+        }
+    }
+}
