@@ -10,15 +10,15 @@ use wire::http::PathError;
 use wire::lenient::BodyError;
 use wire::sas::SasError;
 
-use crate::admin::AdminError;
 use crate::admission;
-use crate::ca_certificate::CaCertificateFault;
 use crate::registration::attest::Challenge;
 use crate::registration::enrollment::BadRecord;
 use crate::registration::issue::IssueFault;
 use crate::registration::refusal::{NotProven, Refusal, with_causes};
-use crate::resource::ResourceFault;
-use crate::serving::ServingFault;
+use crate::service_api::ca_certificates::draft::CaCertificateFault;
+use crate::service_api::enrollments::draft::AdminError;
+use crate::service_api::issuers::resource::ResourceFault;
+use crate::service_api::linked_hubs::judged::ServingFault;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]

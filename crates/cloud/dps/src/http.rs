@@ -19,19 +19,12 @@ use crate::device_api;
 use crate::error::ServiceFault;
 use crate::registration::attest::Challenge;
 use crate::service::Dps;
+use crate::service_api::{
+    audit, blocks, ca_certificates, enrollments, explain as verdicts, issuers as resources,
+    registrations, serving,
+};
 
-mod audit;
-mod authorize;
-mod blocks;
-mod bulk;
-mod ca_certificates;
-mod enrollments;
-mod query_text;
-mod registrations;
-mod resources;
 pub(crate) mod route;
-mod serving;
-mod verdicts;
 
 use route::{Call, OperatorCall};
 
@@ -41,7 +34,7 @@ pub(crate) fn serves(path: &str) -> bool {
 
 /// What the caller is told that its request is called.
 #[derive(Clone)]
-struct RequestId(String);
+pub(crate) struct RequestId(pub(crate) String);
 
 /// A request whose body has not been read yet.
 pub(crate) struct Incoming<'a> {
@@ -80,7 +73,7 @@ pub(crate) async fn respond(dps: &Dps, request: Request) -> Response<Body> {
 }
 
 /// Where a request comes from.
-fn client_address(parts: &Parts) -> Option<IpAddr> {
+pub(crate) fn client_address(parts: &Parts) -> Option<IpAddr> {
     let address = parts.extensions.get::<ClientAddress>();
     address.map(|ClientAddress(address)| *address)
 }
@@ -109,7 +102,7 @@ async fn answer_operator(
         OperatorCall::Delete(key) => enrollments::delete(dps, request, key?).await,
         OperatorCall::Mechanism(key) => enrollments::mechanism(dps, request, key?).await,
         OperatorCall::Query(kind) => enrollments::query(dps, request, kind).await,
-        OperatorCall::Bulk(kind) => bulk::run(dps, request, kind).await,
+        OperatorCall::Bulk(kind) => enrollments::bulk::run(dps, request, kind).await,
         OperatorCall::ReadRegistration(id) => registrations::read(dps, request, id?).await,
         OperatorCall::DeleteRegistration(id) => registrations::delete(dps, request, id?).await,
         OperatorCall::QueryRegistrations(group) => registrations::query(dps, request, group?).await,
@@ -179,7 +172,7 @@ impl Reply {
     }
 
     /// 204.
-    fn no_content() -> Self {
+    pub(crate) fn no_content() -> Self {
         Self {
             status: StatusCode::NO_CONTENT,
             headers: HeaderMap::new(),
@@ -213,7 +206,7 @@ impl Reply {
         self
     }
 
-    fn with_etag(self, etag: &ids::Etag) -> Self {
+    pub(crate) fn with_etag(self, etag: &ids::Etag) -> Self {
         self.with(ETAG, &format!("\"{etag}\""))
     }
 

@@ -24,15 +24,11 @@ mod admission;
 mod outbound;
 mod refusal_log;
 
-mod admin;
-mod ca_certificate;
 mod certificate;
 mod enrollment_view;
 mod error;
 mod http;
-mod resource;
-mod serving;
-pub mod usable;
+mod service_api;
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -46,6 +42,7 @@ pub use crate::outbound::{
     Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault,
 };
 pub use crate::service::{AwaitCertificateForHosts, Clock, Dps, DpsOptions};
+pub use crate::service_api::enrollments::warnings as usable;
 
 impl Dps {
     /// Answers a request to any of its HTTP paths, for devices and operators. The client's chain is the request

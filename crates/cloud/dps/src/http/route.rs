@@ -7,13 +7,13 @@ use wire::http::is;
 
 use crate::error::ServiceFault;
 
-pub(super) mod ca_certificates;
-pub(super) mod resources;
-pub(super) mod serving;
+pub(crate) mod ca_certificates;
+pub(crate) mod resources;
+pub(crate) mod serving;
 
 /// Everything that can be asked of the provisioning service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Call<'a> {
+pub(crate) enum Call<'a> {
     Device(DeviceCall<'a>),
     Operator(OperatorCall<'a>),
 }
@@ -38,7 +38,7 @@ pub(crate) enum DeviceCall<'a> {
 
 /// What operators ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum OperatorCall<'a> {
+pub(crate) enum OperatorCall<'a> {
     Read(Result<EnrollmentKey, IdError>),
     Put(Result<EnrollmentKey, IdError>),
     Delete(Result<EnrollmentKey, IdError>),
@@ -72,7 +72,7 @@ impl<'a> From<OperatorCall<'a>> for Call<'a> {
 
 /// Whom an operator shuts out, or lets in again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Blocked {
+pub(crate) enum Blocked {
     /// By registration id.
     Registration(RegistrationId),
     /// By what a hub knows it as.
@@ -98,7 +98,7 @@ const HUB_ROOTS: &[&str] = &["devices", "twins", "configurations", "jobs", "stat
 const OWN_AREAS: &[&str] = &["hubs", "services", "dps", "audit"];
 
 /// Finds the call.
-pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, ServiceFault> {
+pub(crate) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, ServiceFault> {
     if !is_ours(path) {
         return Err(ServiceFault::NoSuchPath);
     }
@@ -120,7 +120,7 @@ pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Result<Call<'a>, Serv
 }
 
 /// Whether a path is in this service's part of the path space.
-pub(super) fn is_ours(path: &[&str]) -> bool {
+pub(crate) fn is_ours(path: &[&str]) -> bool {
     match path {
         [_, _, area, ..] if is_own(path) => OWN_AREAS.iter().any(|ours| is(area, ours)),
         [root, ..] if kind_of(root).is_some() || is(root, REGISTRATIONS) => true,
@@ -175,7 +175,7 @@ fn verdicts<'a>(method: &Method, segment: &str) -> Known<'a> {
 }
 
 /// What is known about a path.
-enum Known<'a> {
+pub(crate) enum Known<'a> {
     Call(Call<'a>),
     OtherMethod,
     No,

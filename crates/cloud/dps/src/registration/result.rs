@@ -8,7 +8,7 @@ use wire::device_api::registration::{
 };
 use wire::error::DpsErrorCode;
 
-use crate::resource::{self, ResourceFault};
+use crate::service_api::issuers::resource::{self, ResourceFault};
 
 /// What a device is told of its registration: with the trust bundle, as it is now.
 ///

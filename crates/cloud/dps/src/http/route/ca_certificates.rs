@@ -10,7 +10,7 @@ type Name = Result<CertificateName, IdError>;
 
 /// What operators ask about CA certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) enum Call {
+pub(crate) enum Call {
     List,
     Read(Name),
     Put(Name),
@@ -20,7 +20,7 @@ pub(in crate::http) enum Call {
 }
 
 /// Finds the call. Azure's resource manager calls the third verb `generateVerificationCode`.
-pub(super) fn of<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
+pub(crate) fn of<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
     let is_new_code = |verb| is(verb, "verificationCode") || is(verb, "generateVerificationCode");
     let call = match (method, rest) {
         (&Method::GET, []) => Call::List,

@@ -9,14 +9,14 @@ use super::{Known, QUERY};
 
 /// Of which kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Kind {
+pub(crate) enum Kind {
     Issuer,
     TrustBundle,
 }
 
 /// What operators ask about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) enum Call {
+pub(crate) enum Call {
     /// Azure's list: a bare array.
     Query(Kind),
     /// Our own: an object with the array in it.
@@ -28,7 +28,7 @@ pub(in crate::http) enum Call {
 
 impl Kind {
     /// What the first segment of Azure's path names.
-    pub(super) fn of(root: &str) -> Option<Self> {
+    pub(crate) fn of(root: &str) -> Option<Self> {
         if is(root, "certificateAuthorities") {
             Some(Self::Issuer)
         } else if is(root, "trustBundles") {
@@ -47,7 +47,7 @@ impl Kind {
 }
 
 /// Below `/certificateAuthorities` and `/trustBundles`.
-pub(super) fn of<'a>(method: &Method, kind: Kind, rest: &[&str]) -> Known<'a> {
+pub(crate) fn of<'a>(method: &Method, kind: Kind, rest: &[&str]) -> Known<'a> {
     let call = match (method, rest) {
         (&Method::GET, []) => Call::Query(kind),
         (&Method::POST, [query]) if is(query, QUERY) => Call::Query(kind),
@@ -59,7 +59,7 @@ pub(super) fn of<'a>(method: &Method, kind: Kind, rest: &[&str]) -> Known<'a> {
 }
 
 /// Below `/muster/v1/dps/issuers`.
-pub(super) fn own<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
+pub(crate) fn own<'a>(method: &Method, rest: &[&str]) -> Known<'a> {
     match (method, rest) {
         (&Method::GET, []) => Known::of(super::OperatorCall::Resources(Call::ListIssuers)),
         (_, [name]) => named(method, Kind::Issuer, name),

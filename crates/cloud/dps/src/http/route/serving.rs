@@ -8,7 +8,7 @@ use super::Known;
 
 /// What operators ask about hubs, links, policies and services.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) enum Call<'a> {
+pub(crate) enum Call<'a> {
     ListHubs,
     ReadHub(Result<HubName, IdError>),
     PutHub(Result<HubName, IdError>),
@@ -34,7 +34,7 @@ pub(in crate::http) enum Call<'a> {
 }
 
 /// Finds the call.
-pub(super) fn of<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
+pub(crate) fn of<'a>(method: &Method, path: &[&'a str]) -> Known<'a> {
     let all = [
         Method::GET,
         Method::PUT,

@@ -22,14 +22,14 @@ use crate::registration::refusal::NotProven;
 /// A device whose hub a webhook chooses. Only `allocate` makes one.
 #[derive(Debug)]
 pub struct Asking {
-    pub(super) device: AttestedDevice,
-    pub(super) device_id: DeviceId,
-    pub(super) definition: CustomAllocation,
-    pub(super) hubs: Vec<(HubName, HubHost)>,
-    pub(super) passed_over: Vec<PassedOver>,
+    pub(crate) device: AttestedDevice,
+    pub(crate) device_id: DeviceId,
+    pub(crate) definition: CustomAllocation,
+    pub(crate) hubs: Vec<(HubName, HubHost)>,
+    pub(crate) passed_over: Vec<PassedOver>,
 }
 
-pub(super) fn offered(candidates: &[&LinkedHub]) -> Vec<(HubName, HubHost)> {
+pub(crate) fn offered(candidates: &[&LinkedHub]) -> Vec<(HubName, HubHost)> {
     let pair = |hub: &&LinkedHub| (hub.name.clone(), hub.host.clone());
     candidates.iter().map(pair).collect()
 }

@@ -6,7 +6,7 @@ use super::AllocationError;
 
 /// Weighted rendezvous hashing: every hub draws a score from the registration id, the highest wins. A hub that joins takes
 /// its share evenly from the others and moves nobody else; one that leaves hands its devices out evenly.
-pub(super) fn hashed<'h>(
+pub(crate) fn hashed<'h>(
     registration_id: &RegistrationId,
     candidates: &[&'h LinkedHub],
 ) -> Result<&'h LinkedHub, AllocationError> {

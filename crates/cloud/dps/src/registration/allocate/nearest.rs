@@ -4,7 +4,7 @@ use registry::LinkedHub;
 
 /// The hubs that are nearest to a client, by the latencies that operators have said. All candidates when nothing is known about
 /// the client's network: then the hash alone decides. A hub without a word about it counts as farther than any with one.
-pub(super) fn nearest<'h>(
+pub(crate) fn nearest<'h>(
     client: Option<IpAddr>,
     candidates: &[&'h LinkedHub],
 ) -> Vec<&'h LinkedHub> {

@@ -14,7 +14,7 @@ pub fn distinct(listed: &[HubHost]) -> usize {
 }
 
 /// Static allocation: the one hub that the enrollment lists.
-pub(super) fn single<'h>(
+pub(crate) fn single<'h>(
     listed: &[HubHost],
     candidates: &[&'h LinkedHub],
 ) -> Result<&'h LinkedHub, AllocationError> {

@@ -48,7 +48,7 @@ impl KeyPair {
 }
 
 /// An individual enrollment's own keys; the hub accepts the same.
-pub(super) fn by_own_keys(
+pub(crate) fn by_own_keys(
     claim: &ClaimedDevice<'_>,
     token: &UnverifiedToken,
     keys: &KeyPair,
@@ -59,7 +59,7 @@ pub(super) fn by_own_keys(
 }
 
 /// Keys derived from those of a group. A token does not say from which, so all are tried.
-pub(super) fn by_group_keys(
+pub(crate) fn by_group_keys(
     claim: &ClaimedDevice<'_>,
     token: &UnverifiedToken,
     groups: &[Arc<Entry>],

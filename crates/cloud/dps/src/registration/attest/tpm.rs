@@ -157,7 +157,7 @@ impl Tpms {
     }
 
     /// The first request: shows the device what only the enrolled TPM can open.
-    pub(super) fn challenge(
+    pub(crate) fn challenge(
         &self,
         claim: &ClaimedDevice<'_>,
         shown: &TpmIdentity,
@@ -178,7 +178,7 @@ impl Tpms {
     }
 
     /// The second request, and every one after it: the key of an open challenge signed the token.
-    pub(super) fn by_token(
+    pub(crate) fn by_token(
         &self,
         claim: &ClaimedDevice<'_>,
         token: &UnverifiedToken,

@@ -13,7 +13,7 @@ use crate::registration::enrollment::{Anchor, Attestation, Entry};
 use crate::registration::refusal::{Refusal, RefusalReason};
 
 /// The chain of a device whose leaf names the id that it registers as, in any case.
-pub(super) fn named<'a>(
+pub(crate) fn named<'a>(
     chain: &'a PresentedChain,
     registration_id: &RegistrationId,
 ) -> Result<&'a PresentedChain, RefusalReason> {
@@ -27,7 +27,7 @@ pub(super) fn named<'a>(
 }
 
 /// The leaf, if it is one of those that the individual enrollment knows.
-pub(super) fn by_leaf(
+pub(crate) fn by_leaf(
     chain: &PresentedChain,
     leaves: &[Thumbprint],
     now: Timestamp,
@@ -40,7 +40,7 @@ pub(super) fn by_leaf(
 }
 
 /// The leaf, if its chain leads to an authority that the individual enrollment refers to.
-pub(super) fn by_ca_certificate(
+pub(crate) fn by_ca_certificate(
     chain: &PresentedChain,
     anchors: &[Anchor],
     issuers: &IssuerCache,
@@ -63,7 +63,7 @@ pub(super) fn by_ca_certificate(
 
 /// The first group whose certificate the chain leads to, unless the way there passes the certificate of another group,
 /// which is nearer and decides instead. The order in which a device shows its certificates decides nothing.
-pub(super) fn by_issuer(
+pub(crate) fn by_issuer(
     claim: &ClaimedDevice<'_>,
     shown: &PresentedChain,
     groups: &[Arc<Entry>],
@@ -115,7 +115,7 @@ fn is_better(known: Option<&RefusalReason>) -> bool {
 }
 
 /// The group of the first certificate on the way to an anchor that is one of a group.
-pub(super) fn nearest_on<'g>(
+pub(crate) fn nearest_on<'g>(
     chain: &VerifiedChain,
     groups: &'g [Arc<Entry>],
 ) -> Option<(&'g Arc<Entry>, &'g Anchor)> {
@@ -129,7 +129,7 @@ pub(super) fn nearest_on<'g>(
 }
 
 /// The certificates of groups, in the order in which they are tried.
-pub(super) fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Anchor)> {
+pub(crate) fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Anchor)> {
     groups.iter().flat_map(|group| {
         let anchors: &[Anchor] = match group.attestation() {
             Attestation::Anchors(anchors) => anchors,

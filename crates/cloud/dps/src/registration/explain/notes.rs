@@ -10,7 +10,7 @@ use wire::service_api::enrollment::AllocationPolicy;
 use crate::registration::allocate::Allocation;
 
 /// About a device that is assigned.
-pub(super) fn of(
+pub(crate) fn of(
     preview: &Preview,
     place: &Allocation,
     service: &ProvisioningService,
@@ -36,7 +36,7 @@ pub(super) fn of(
 }
 
 /// About a device whose hub a webhook chooses.
-pub(super) fn of_asking(
+pub(crate) fn of_asking(
     earlier: Option<&EarlierAssignment>,
     policy: ReprovisionPolicy,
 ) -> Vec<String> {

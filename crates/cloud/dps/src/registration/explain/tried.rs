@@ -24,7 +24,7 @@ const NEARER: &str = "nearer_group_decides";
 const ABSENT: &str = "absent";
 
 /// The list, and how many are left out of it.
-pub(super) async fn documents(
+pub(crate) async fn documents(
     trials: &[Trial],
     judged: &Judged,
     shown: Option<&PresentedChain>,

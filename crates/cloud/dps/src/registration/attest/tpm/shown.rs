@@ -19,7 +19,7 @@ type Generation = HashMap<Device, Vec<StorageRootKey>>;
 
 /// The memory.
 #[derive(Default)]
-pub(super) struct ShownKeys(Mutex<Generations>);
+pub(crate) struct ShownKeys(Mutex<Generations>);
 
 /// What is in neither of the two is forgotten. A new generation begins with each window, or when one is full.
 #[derive(Default)]
@@ -31,7 +31,7 @@ struct Generations {
 
 impl ShownKeys {
     /// Keeps the key that a challenged device showed.
-    pub(super) fn remember(&self, device: Device, window: Window, key: &StorageRootKey) {
+    pub(crate) fn remember(&self, device: Device, window: Window, key: &StorageRootKey) {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         generations.turn_to(window);
         if generations.current.len() >= CAPACITY {
@@ -46,7 +46,7 @@ impl ShownKeys {
     }
 
     /// The keys that a device showed lately, latest first.
-    pub(super) fn of(&self, device: &Device, window: Window) -> Vec<StorageRootKey> {
+    pub(crate) fn of(&self, device: &Device, window: Window) -> Vec<StorageRootKey> {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         generations.turn_to(window);
         let Generations {

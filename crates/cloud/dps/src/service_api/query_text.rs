@@ -2,7 +2,7 @@
 
 /// Whether a text asks for everything there is. `az` sends a Python representation of its query object; SDKs build
 /// `select * from enrollments`, and people type `*`.
-pub(super) fn asks_for_all(text: &str) -> bool {
+pub(crate) fn asks_for_all(text: &str) -> bool {
     let text = text.trim();
     let text = match text.starts_with('{') {
         true => represented(text),

@@ -5,14 +5,15 @@ use registry::{AuditQuery, AuditRecord, Right};
 use wire::http as wire_http;
 use wire::muster_api::explain::AuditDocument;
 
-use super::authorize::authorize;
+use super::enrollments;
 use super::serving::Owner;
-use super::{Incoming, Reply, enrollments};
 use crate::error::ServiceFault;
+use crate::http::{Incoming, Reply};
 use crate::service::Dps;
+use crate::service_api::access::authorize;
 
 /// `GET /muster/v1/audit?about=&kind=&from=&to=`, newest first.
-pub(super) async fn list(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) async fn list(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
     let operator = authorize(dps, &request, Right::ServiceConfig)?;
     let owner = Owner::of(&operator)?;
     let page = enrollments::page(&request)?;

@@ -9,8 +9,8 @@ use registry::{Actor, Registry, Right};
 use rest::OnProof;
 use wire::sas::{SharedAccessKey, UnverifiedToken};
 
-use super::{Incoming, RequestId, client_address};
 use crate::error::{ServiceFault, TokenFault};
+use crate::http::{Incoming, RequestId, client_address};
 use crate::outbound::OnBehalf;
 use crate::registration::register::Deps;
 use crate::remote_hub::health::HubHealth;
@@ -21,7 +21,7 @@ use crate::service::{Dps, DpsOptions};
 const SKEW: Duration = Duration::from_secs(300);
 
 /// An operator's way to the registry. Only this file makes one, for a caller who has the right.
-pub(super) struct Operator<'a> {
+pub(crate) struct Operator<'a> {
     dps: &'a Dps,
     tenant: Arc<Tenant>,
     /// In this operator's hands.
@@ -32,7 +32,7 @@ pub(super) struct Operator<'a> {
 ///
 /// # Errors
 /// When there is none, no policy's key signed it, it expired or is for another host, or its policy lacks the right.
-pub(super) fn authorize<'a>(
+pub(crate) fn authorize<'a>(
     dps: &'a Dps,
     request: &Incoming<'_>,
     right: Right,
@@ -88,31 +88,31 @@ fn request_id(request: &Incoming<'_>) -> String {
 
 impl Operator<'_> {
     /// Everything that is stored, as the operator's service sees it.
-    pub(super) fn registry(&self) -> &Registry {
+    pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }
 
     /// What the operator's service decides with.
-    pub(super) fn deps(&self) -> &Deps {
+    pub(crate) fn deps(&self) -> &Deps {
         &self.tenant.deps
     }
 
     /// How the hubs are.
-    pub(super) fn hub_health(&self) -> &HubHealth {
+    pub(crate) fn hub_health(&self) -> &HubHealth {
         self.dps.hub_health()
     }
 
     /// For whose sake calls are made that this operator causes.
-    pub(super) fn on_behalf(&self) -> OnBehalf {
+    pub(crate) fn on_behalf(&self) -> OnBehalf {
         self.dps.on_behalf(&self.tenant.service().id_scope)
     }
 
     /// What the program decided for all services.
-    pub(super) fn options(&self) -> &DpsOptions {
+    pub(crate) fn options(&self) -> &DpsOptions {
         self.dps.options()
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.dps.now()
     }
 }

@@ -5,14 +5,15 @@ use registry::{Act, ProvisioningService, ServingError};
 use wire::muster_api::serving::{HostRequest, ServiceDocument, SettingsPatch};
 
 use super::hubs::connection_string;
-use super::{Reply, Request, ok};
+use super::serving::{Request, ok};
 use crate::error::ServiceFault;
-use crate::serving;
+use crate::http::Reply;
+use crate::service_api::linked_hubs::judged as serving;
 
 /// The policy of a service's owner.
 const OWNER: &str = "provisioningserviceowner";
 
-pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let operator = owner.operator();
     let served = operator.registry().served();
@@ -21,7 +22,7 @@ pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     Ok(ok(&all.collect::<Vec<_>>()))
 }
 
-pub(super) async fn read(request: &Request<'_>, name: &ServiceName) -> Result<Reply, ServiceFault> {
+pub(crate) async fn read(request: &Request<'_>, name: &ServiceName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let operator = owner.operator();
     let served = operator.registry().served();
@@ -33,7 +34,7 @@ pub(super) async fn read(request: &Request<'_>, name: &ServiceName) -> Result<Re
 }
 
 /// Creates. The same name with the same host is the same service, so that a request may be sent again.
-pub(super) async fn put(request: &Request<'_>, name: ServiceName) -> Result<Reply, ServiceFault> {
+pub(crate) async fn put(request: &Request<'_>, name: ServiceName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let operator = owner.operator();
     let server = &operator.options().host;
@@ -63,13 +64,13 @@ pub(super) async fn put(request: &Request<'_>, name: ServiceName) -> Result<Repl
     Ok(ok(&opened(&service, server)))
 }
 
-pub(super) fn settings(request: &Request<'_>) -> Reply {
+pub(crate) fn settings(request: &Request<'_>) -> Reply {
     let operator = &request.operator;
     let service = operator.registry().service();
     ok(&document(&service, &operator.options().host))
 }
 
-pub(super) async fn patch_settings(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) async fn patch_settings(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let operator = &request.operator;
     let SettingsPatch { allocation_policy } = request.parsed()?;
     let policy = serving::default_policy(allocation_policy)?;

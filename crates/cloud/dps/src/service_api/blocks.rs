@@ -6,18 +6,18 @@ use registry::{Block, BlockError, Registry, Right};
 use wire::muster_api::explain::{BlockDocument, BlockRequest, BlockState, BlockedAt};
 use wire::service_api::enrollment::MAX_BODY;
 
-use super::authorize::authorize;
-use super::route::Blocked;
-use super::{Incoming, Reply};
 use crate::error::ServiceFault;
+use crate::http::route::Blocked;
+use crate::http::{Incoming, Reply};
 use crate::remote_hub::outbox;
 use crate::service::Dps;
-use crate::serving::ServingFault;
+use crate::service_api::access::authorize;
+use crate::service_api::linked_hubs::judged::ServingFault;
 
 /// Longest reason, characters, as with a hub device's `statusReason`.
 const MAX_REASON: usize = 128;
 
-pub(super) async fn put(
+pub(crate) async fn put(
     dps: &Dps,
     request: Incoming<'_>,
     whom: Blocked,
@@ -48,7 +48,7 @@ pub(super) async fn put(
     Ok(Reply::json(StatusCode::OK, &document))
 }
 
-pub(super) async fn delete(
+pub(crate) async fn delete(
     dps: &Dps,
     request: Incoming<'_>,
     whom: Blocked,

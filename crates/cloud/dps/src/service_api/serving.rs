@@ -6,27 +6,23 @@ use registry::{Act, Right};
 use serde::de::DeserializeOwned;
 use wire::muster_api::serving::MAX_BODY;
 
-use super::authorize::{Operator, authorize};
-use super::route::serving::Call;
-use super::{Incoming, Reply};
 use crate::error::ServiceFault;
+use crate::http::route::serving::Call;
+use crate::http::{Incoming, Reply};
 use crate::service::Dps;
-use crate::serving::{ServingFault, is_first};
+use crate::service_api::access::{Operator, authorize};
+use crate::service_api::linked_hubs::judged::{ServingFault, is_first};
 
-mod allocations;
-mod hubs;
-mod links;
-mod policies;
-mod services;
+use super::{allocations, hubs, linked_hubs as links, policies, services};
 
 /// An operator with the right to configure his service, and what he sent.
-struct Request<'a> {
-    operator: Operator<'a>,
-    query: Option<&'a str>,
+pub(crate) struct Request<'a> {
+    pub(crate) operator: Operator<'a>,
+    pub(crate) query: Option<&'a str>,
     body: Vec<u8>,
 }
 
-pub(super) async fn answer(
+pub(crate) async fn answer(
     dps: &Dps,
     request: Incoming<'_>,
     call: Call<'_>,
@@ -66,19 +62,19 @@ pub(super) async fn answer(
 }
 
 /// An operator who may read and change what the whole server has: one of the first service. Only [`Owner::of`] makes one.
-pub(super) struct Owner<'a>(&'a Operator<'a>);
+pub(crate) struct Owner<'a>(&'a Operator<'a>);
 
 impl Request<'_> {
-    fn parsed<T: DeserializeOwned>(&self) -> Result<T, ServiceFault> {
+    pub(crate) fn parsed<T: DeserializeOwned>(&self) -> Result<T, ServiceFault> {
         Ok(wire::muster_api::serving::parse(&self.body).map_err(ServingFault::from)?)
     }
 
-    fn as_owner(&self) -> Result<Owner<'_>, ServiceFault> {
+    pub(crate) fn as_owner(&self) -> Result<Owner<'_>, ServiceFault> {
         Owner::of(&self.operator)
     }
 
     /// Enters into the audit that a key is about to be shown.
-    async fn disclose(&self, act: Act, target: &str) -> Result<(), ServiceFault> {
+    pub(crate) async fn disclose(&self, act: Act, target: &str) -> Result<(), ServiceFault> {
         let disclosed = self.operator.registry().disclose(act, target);
         Ok(disclosed.await?)
     }
@@ -89,7 +85,7 @@ impl<'a> Owner<'a> {
     ///
     /// # Errors
     /// When that service is not the server's first one.
-    pub(super) fn of(operator: &'a Operator<'a>) -> Result<Self, ServiceFault> {
+    pub(crate) fn of(operator: &'a Operator<'a>) -> Result<Self, ServiceFault> {
         let registry = operator.registry();
         let service = registry.service();
         match is_first(&service, &registry.served()) {
@@ -98,19 +94,19 @@ impl<'a> Owner<'a> {
         }
     }
 
-    pub(super) fn operator(&self) -> &Operator<'a> {
+    pub(crate) fn operator(&self) -> &Operator<'a> {
         self.0
     }
 
     /// Waits until clients can trust the server under a new host.
-    async fn await_certificate_for_hosts(&self) {
+    pub(crate) async fn await_certificate_for_hosts(&self) {
         if let Some(covered) = &self.0.options().await_certificate_for_hosts {
             covered().await;
         }
     }
 }
 
-fn ok(document: &impl serde::Serialize) -> Reply {
+pub(crate) fn ok(document: &impl serde::Serialize) -> Reply {
     Reply::json(StatusCode::OK, document)
 }
 

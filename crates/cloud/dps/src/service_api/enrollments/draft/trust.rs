@@ -39,7 +39,7 @@ impl<'a> Uploaded<'a> {
 }
 
 /// What speaks against a group's certificate, in words that follow its name.
-pub(super) fn doubt(certificate: &Certificate, uploaded: &[Uploaded<'_>]) -> Option<String> {
+pub(crate) fn doubt(certificate: &Certificate, uploaded: &[Uploaded<'_>]) -> Option<String> {
     if let Some(same) = uploaded.iter().find(|u| u.certificate == *certificate) {
         let name = &same.ca_certificate.name;
         return (!same.is_verified()).then(|| {

@@ -7,7 +7,7 @@ use wire::http::query_value;
 use wire::lenient::BodyError;
 use wire::service_api::allocation::{RecordedAllocation, Replay, SigningKey};
 
-use super::{Request, ok};
+use super::serving::{Request, ok};
 use crate::error::ServiceFault;
 use crate::http::Reply;
 use crate::pending::signature::WebhookKey;
@@ -15,7 +15,7 @@ use crate::pending::webhook;
 use crate::registration::enrollment::Entry;
 
 /// The latest ones of one registration, the newest first.
-pub(super) async fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) async fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let id = query_value(request.query, "registrationId").ok_or_else(|| {
         let problem = "is missing in the query, for example ?registrationId=edge-001";
         BodyError::new("registrationId", problem)
@@ -26,12 +26,12 @@ pub(super) async fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     Ok(ok(&shown))
 }
 
-pub(super) async fn read(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
+pub(crate) async fn read(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
     Ok(ok(&document(find(request, id).await?)))
 }
 
 /// Asks the webhook of today what it was asked then. Nothing is written but that an operator did it.
-pub(super) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
+pub(crate) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
     let recorded = find(request, id).await?;
     let question = question(request, &recorded.note).await?;
     request.disclose(Act::ReplayAllocation, id).await?;
@@ -46,7 +46,7 @@ pub(super) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, Ser
     }))
 }
 
-pub(super) async fn key(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) async fn key(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let service = request.operator.registry().service();
     let act = Act::ReadWebhookKey;
     request.disclose(act, service.name.as_str()).await?;

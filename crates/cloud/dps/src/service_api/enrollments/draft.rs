@@ -1,7 +1,7 @@
 //! What operators write: enrollments and groups, judged before they are stored. Pure; `now` and the linked hubs are arguments.
 //!
 //! A certificate that is over, that no TLS handshake can prove, or that is a CA where a device's own belongs is refused. What is
-//! merely useless is taken, as Azure takes it, with a warning: see [`crate::usable`].
+//! merely useless is taken, as Azure takes it, with a warning: see [`crate::service_api::enrollments::warnings`].
 
 use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
 use pki::PemError;

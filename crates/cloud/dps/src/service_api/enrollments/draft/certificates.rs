@@ -10,7 +10,7 @@ use super::trust::{Uploaded, doubt};
 use crate::certificate;
 
 /// What the certificates of an enrollment are for.
-pub(super) enum Purpose<'a> {
+pub(crate) enum Purpose<'a> {
     /// To be shown by its device.
     Leaf,
     /// To be the issuer of devices' certificates, directly or not; beside these CA certificates.
@@ -18,14 +18,14 @@ pub(super) enum Purpose<'a> {
 }
 
 /// The certificates of an enrollment, fit for its purpose. At least one; the same one twice counts once.
-pub(super) struct ResolvedPair {
+pub(crate) struct ResolvedPair {
     primary: Option<Certificate>,
     secondary: Option<Certificate>,
 }
 
 impl ResolvedPair {
     /// Reads the certificates of a request; those that are only described are taken from `stored`.
-    pub(super) fn of(
+    pub(crate) fn of(
         request: &CertificatePairRequest,
         purpose: &Purpose<'_>,
         stored: &[EnrolledCertificate],
@@ -43,7 +43,7 @@ impl ResolvedPair {
     }
 
     /// As the record shows them.
-    pub(super) fn described(&self) -> CertificatePair {
+    pub(crate) fn described(&self) -> CertificatePair {
         let describe = |certificate: &Certificate| CertificateWithInfo {
             info: certificate::describe(certificate),
         };
@@ -54,7 +54,7 @@ impl ResolvedPair {
     }
 
     /// As the registry keeps them.
-    pub(super) fn into_certificates(self, is_issuer: bool) -> Vec<EnrolledCertificate> {
+    pub(crate) fn into_certificates(self, is_issuer: bool) -> Vec<EnrolledCertificate> {
         let slots = [
             (CertificateSlot::Primary, self.primary),
             (CertificateSlot::Secondary, self.secondary),

@@ -8,12 +8,13 @@ use wire::service_api::enrollment::{
     BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BODY,
 };
 
-use super::authorize::{Operator, authorize};
-use super::{Incoming, Reply, enrollments};
 use crate::error::ServiceFault;
+use crate::http::{Incoming, Reply};
 use crate::service::Dps;
+use crate::service_api::access::{Operator, authorize};
+use crate::service_api::enrollments;
 
-pub(super) async fn run(
+pub(crate) async fn run(
     dps: &Dps,
     request: Incoming<'_>,
     kind: EnrollmentKind,

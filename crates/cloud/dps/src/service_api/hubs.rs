@@ -7,21 +7,22 @@ use registry::{Act, LocalHub, Served, ServingError, SharedAccessPolicy};
 use wire::connection_string::ConnectionString;
 use wire::muster_api::serving::{HostRequest, HubDocument};
 
-use super::{Reply, Request, ok};
+use super::serving::{Request, ok};
 use crate::error::ServiceFault;
-use crate::serving;
+use crate::http::Reply;
+use crate::service_api::linked_hubs::judged as serving;
 
 /// The policy of a hub's owner.
 const OWNER: &str = "iothubowner";
 
-pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let served = owner.operator().registry().served();
     let hubs = served.hubs.iter().map(|hub| document(hub, &served));
     Ok(ok(&hubs.collect::<Vec<_>>()))
 }
 
-pub(super) async fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
+pub(crate) async fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let served = owner.operator().registry().served();
     let hub = find(&served, name)?;
@@ -32,7 +33,7 @@ pub(super) async fn read(request: &Request<'_>, name: &HubName) -> Result<Reply,
 }
 
 /// Creates. The same name with the same host is the same hub, so that a request may be sent again.
-pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, ServiceFault> {
+pub(crate) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let operator = owner.operator();
     let HostRequest { host_name } = request.parsed()?;
@@ -51,7 +52,7 @@ pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
     Ok(ok(&opened(&hub, &registry.served())))
 }
 
-pub(super) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
+pub(crate) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     owner
         .operator()
@@ -87,7 +88,7 @@ fn opened(hub: &LocalHub, served: &Served) -> HubDocument {
 }
 
 /// What opens a hub or service with one of its policies.
-pub(super) fn connection_string(
+pub(crate) fn connection_string(
     host: &HubHost,
     policies: &[SharedAccessPolicy],
     name: &str,

@@ -13,17 +13,22 @@ use wire::lenient::BodyError;
 use wire::service_api::enrollment::MAX_BODY;
 use wire::{http as wire_http, lenient};
 
-use super::authorize::authorize;
-use super::{Incoming, Reply, query_text};
-use crate::admin::{Judge, Uploaded};
-use crate::ca_certificate::CaCertificateFault;
+use super::query_text;
+use crate::service_api::access::authorize;
+
+pub mod bulk;
+pub mod draft;
+pub mod warnings;
+
 use crate::enrollment_view::{Secrets, shown};
 use crate::error::ServiceFault;
+use crate::http::{Incoming, Reply};
 use crate::registration::result;
 use crate::service::Dps;
-use crate::usable;
+use crate::service_api::ca_certificates::draft::CaCertificateFault;
+use crate::service_api::enrollments::draft::{Judge, Uploaded};
 
-pub(super) async fn read(
+pub(crate) async fn read(
     dps: &Dps,
     request: Incoming<'_>,
     key: EnrollmentKey,
@@ -42,7 +47,7 @@ pub(super) async fn read(
 }
 
 /// Creates without `If-Match`, replaces with it.
-pub(super) async fn put(
+pub(crate) async fn put(
     dps: &Dps,
     request: Incoming<'_>,
     key: EnrollmentKey,
@@ -64,18 +69,18 @@ async fn warned(
     record: &EnrollmentRecord,
     registry: &Registry,
 ) -> Result<Reply, ServiceFault> {
-    let mut warnings = usable::warnings(record);
-    warnings.extend(usable::stays_plain(record, registry).await?);
-    if warnings.is_empty() {
+    let mut found = warnings::warnings(record);
+    found.extend(warnings::stays_plain(record, registry).await?);
+    if found.is_empty() {
         return Ok(reply);
     }
     let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
-    let text = warnings.join("; ").replace(|c| !is_plain(c), "?");
+    let text = found.join("; ").replace(|c| !is_plain(c), "?");
     Ok(reply.with(HeaderName::from_static(wire_http::WARNING), &text))
 }
 
 /// Judges and writes one enrollment; bulk operations end here too.
-pub(super) async fn write(
+pub(crate) async fn write(
     registry: &Registry,
     key: &EnrollmentKey,
     body: &Value,
@@ -99,7 +104,7 @@ pub(super) async fn write(
     Ok(registry.put_enrollment(draft, if_match, now).await?)
 }
 
-pub(super) async fn delete(
+pub(crate) async fn delete(
     dps: &Dps,
     request: Incoming<'_>,
     key: EnrollmentKey,
@@ -115,7 +120,7 @@ pub(super) async fn delete(
 }
 
 /// The attestation with its secrets, which takes the right to write.
-pub(super) async fn mechanism(
+pub(crate) async fn mechanism(
     dps: &Dps,
     request: Incoming<'_>,
     key: EnrollmentKey,
@@ -131,7 +136,7 @@ pub(super) async fn mechanism(
     Ok(Reply::json(StatusCode::OK, &document["attestation"]))
 }
 
-pub(super) async fn query(
+pub(crate) async fn query(
     dps: &Dps,
     request: Incoming<'_>,
     kind: EnrollmentKind,
@@ -154,7 +159,7 @@ pub(super) async fn query(
 
 /// Reads the body of a query: absent, or one that asks for everything. A condition that is not applied would be answered with rows that
 /// do not meet it.
-pub(super) async fn read_query(request: Incoming<'_>) -> Result<(), ServiceFault> {
+pub(crate) async fn read_query(request: Incoming<'_>) -> Result<(), ServiceFault> {
     let body = request.read(MAX_BODY).await?;
     if body.is_empty() {
         return Ok(());
@@ -174,7 +179,7 @@ pub(super) async fn read_query(request: Incoming<'_>) -> Result<(), ServiceFault
 }
 
 /// Which page a query asks for.
-pub(super) fn page(request: &Incoming<'_>) -> Result<PageRequest, ServiceFault> {
+pub(crate) fn page(request: &Incoming<'_>) -> Result<PageRequest, ServiceFault> {
     const USUAL: usize = 100;
     const MOST: usize = 1000;
     let token = wire_http::continuation(request.header(wire_http::CONTINUATION));
@@ -186,7 +191,7 @@ pub(super) fn page(request: &Incoming<'_>) -> Result<PageRequest, ServiceFault> 
 }
 
 /// The answer to a query: a bare array, the rest in headers.
-pub(super) fn paged<T>(
+pub(crate) fn paged<T>(
     rows: &impl serde::Serialize,
     page: &Page<T>,
     item_type: &'static str,
@@ -205,7 +210,7 @@ pub(super) fn paged<T>(
 }
 
 /// What the `If-Match` header of a request demands.
-pub(super) fn if_match(request: &Incoming<'_>) -> Result<IfMatch, IdError> {
+pub(crate) fn if_match(request: &Incoming<'_>) -> Result<IfMatch, IdError> {
     let demanded = wire_http::IfMatch::parse(request.header(IF_MATCH.as_str()))?;
     Ok(match demanded {
         wire_http::IfMatch::Absent => IfMatch::Absent,

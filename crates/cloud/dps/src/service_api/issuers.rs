@@ -1,6 +1,8 @@
 //! Issuers of device certificates and trust bundles: Azure's `/certificateAuthorities` and `/trustBundles`, and
 //! `/muster/v1/dps/issuers`.
 
+pub mod resource;
+
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use ids::{IssuerName, TrustBundleId};
@@ -13,15 +15,15 @@ use wire::muster_api::issuers::{
 use wire::service_api::enrollment::MAX_BODY;
 use zeroize::Zeroize;
 
-use super::authorize::{Operator, authorize};
 use super::enrollments::{if_match, paged, read_query};
-use super::route::resources::{Call, Kind};
-use super::{Incoming, Reply};
 use crate::error::ServiceFault;
-use crate::resource::{self, ResourceFault, describe_bundle, describe_issuer};
+use crate::http::route::resources::{Call, Kind};
+use crate::http::{Incoming, Reply};
 use crate::service::Dps;
+use crate::service_api::access::{Operator, authorize};
+use crate::service_api::issuers::resource::{ResourceFault, describe_bundle, describe_issuer};
 
-pub(super) async fn answer(
+pub(crate) async fn answer(
     dps: &Dps,
     request: Incoming<'_>,
     call: Call,

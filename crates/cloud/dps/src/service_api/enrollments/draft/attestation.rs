@@ -15,15 +15,15 @@ use super::{AdminError, Judge};
 use crate::registration::attest::TpmIdentity;
 
 /// An attestation fit to be stored.
-pub(super) struct ResolvedAttestation {
-    pub(super) kind: AttestationKind,
-    pub(super) document: Attestation,
-    pub(super) certificates: Vec<EnrolledCertificate>,
-    pub(super) ca_certificates: Vec<(CertificateSlot, CertificateName)>,
+pub(crate) struct ResolvedAttestation {
+    pub(crate) kind: AttestationKind,
+    pub(crate) document: Attestation,
+    pub(crate) certificates: Vec<EnrolledCertificate>,
+    pub(crate) ca_certificates: Vec<(CertificateSlot, CertificateName)>,
 }
 
 /// Judges how devices shall prove themselves.
-pub(super) fn resolve(
+pub(crate) fn resolve(
     key: &EnrollmentKey,
     request: &AttestationRequest,
     judge: &Judge<'_>,

@@ -1,21 +1,24 @@
 //! The hubs that a service assigns devices to.
 
+pub mod judged;
+
 use ids::HubName;
 use registry::{HubReach, LinkedHub, ServingError};
 use wire::muster_api::serving::{HubHealth, HubLocation, HubState, LinkRequest, LinkedHubDocument};
 
-use super::{Reply, Request, ok};
+use super::serving::{Request, ok};
 use crate::error::ServiceFault;
+use crate::http::Reply;
 use crate::remote_hub::health::Health;
-use crate::serving;
+use crate::service_api::linked_hubs::judged as serving;
 
-pub(super) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let service = request.operator.registry().service();
     let links = service.hubs.iter().map(|link| document(request, link));
     Ok(ok(&links.collect::<Result<Vec<_>, _>>()?))
 }
 
-pub(super) fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
+pub(crate) fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
     let service = request.operator.registry().service();
     let link = service.hub(name);
     let link = link.ok_or_else(|| ServingError::NotLinked(name.clone()))?;
@@ -23,7 +26,7 @@ pub(super) fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, Servi
 }
 
 /// Links, or changes a link.
-pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, ServiceFault> {
+pub(crate) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, ServiceFault> {
     let operator = &request.operator;
     let registry = operator.registry();
     let asked: LinkRequest = request.parsed()?;
@@ -32,7 +35,7 @@ pub(super) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
     Ok(ok(&document(request, &link)?))
 }
 
-pub(super) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
+pub(crate) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
     request.operator.registry().unlink_hub(name).await?;
     Ok(Reply::no_content())
 }

@@ -1,5 +1,7 @@
 //! Uploaded CA certificates, `/muster/v1/dps/certificates`: what Azure has in its resource manager.
 
+pub mod draft;
+
 use axum::http::StatusCode;
 use ids::CertificateName;
 use registry::{CaCertificate, Right};
@@ -7,15 +9,15 @@ use wire::lenient;
 use wire::service_api::ca_certificate::{CaCertificateList, CaCertificateRequest, VerifyRequest};
 use wire::service_api::enrollment::MAX_BODY;
 
-use super::authorize::{Operator, authorize};
 use super::enrollments::if_match;
-use super::route::ca_certificates::Call;
-use super::{Incoming, Reply};
-use crate::ca_certificate::{self, CaCertificateFault};
 use crate::error::ServiceFault;
+use crate::http::route::ca_certificates::Call;
+use crate::http::{Incoming, Reply};
 use crate::service::Dps;
+use crate::service_api::access::{Operator, authorize};
+use crate::service_api::ca_certificates::draft::{self as ca_certificate, CaCertificateFault};
 
-pub(super) async fn answer(
+pub(crate) async fn answer(
     dps: &Dps,
     request: Incoming<'_>,
     call: Call,

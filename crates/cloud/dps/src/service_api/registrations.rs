@@ -6,13 +6,14 @@ use registry::{EnrollmentKey, Right};
 use wire::device_api::registration::RegistrationState;
 use wire::service_api::enrollment::MAX_BODY;
 
-use super::authorize::authorize;
-use super::{Incoming, Reply, enrollments};
+use super::enrollments;
 use crate::error::ServiceFault;
+use crate::http::{Incoming, Reply};
 use crate::registration::result;
 use crate::service::Dps;
+use crate::service_api::access::authorize;
 
-pub(super) async fn read(
+pub(crate) async fn read(
     dps: &Dps,
     request: Incoming<'_>,
     id: RegistrationId,
@@ -28,7 +29,7 @@ pub(super) async fn read(
     }
 }
 
-pub(super) async fn delete(
+pub(crate) async fn delete(
     dps: &Dps,
     request: Incoming<'_>,
     id: RegistrationId,
@@ -43,7 +44,7 @@ pub(super) async fn delete(
     Ok(Reply::no_content())
 }
 
-pub(super) async fn query(
+pub(crate) async fn query(
     dps: &Dps,
     request: Incoming<'_>,
     group: EnrollmentId,

@@ -9,18 +9,19 @@ use wire::muster_api::explain::{ExplainRequest, RefusalDocument};
 use wire::muster_api::serving::MAX_BODY;
 use wire::sas::{SasError, UnverifiedToken};
 
-use super::authorize::authorize;
-use super::{Incoming, Reply, enrollments};
+use super::enrollments;
 use crate::error::ServiceFault;
+use crate::http::{Incoming, Reply};
 use crate::registration::explain;
 use crate::registration::presented::{Presented, Token};
 use crate::registration::refusal::RefusalReason;
 use crate::registration::register::Register;
 use crate::service::Dps;
-use crate::serving::ServingFault;
+use crate::service_api::access::authorize;
+use crate::service_api::linked_hubs::judged::ServingFault;
 
 /// `GET …/refusals?registrationId=&from=&to=`, newest first.
-pub(super) async fn refusals(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) async fn refusals(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
     let operator = authorize(dps, &request, Right::RegistrationStatusRead)?;
     let page = enrollments::page(&request)?;
     let query = request.parts.uri.query();
@@ -54,7 +55,7 @@ fn document(record: &RefusalRecord) -> RefusalDocument {
 }
 
 /// `POST …/explain`: changes nothing, and tells as much as enrollments and registrations do.
-pub(super) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
+pub(crate) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
     authorize(dps, &request, Right::EnrollmentRead)?;
     let operator = authorize(dps, &request, Right::RegistrationStatusRead)?;
     let body = request.read(MAX_EXPLAINED).await?;

@@ -3,17 +3,18 @@
 use registry::{Act, KeyChoice, Right, ServingError, SharedAccessPolicy};
 use wire::muster_api::serving::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
 
-use super::{Reply, Request, ok};
+use super::serving::{Request, ok};
 use crate::error::ServiceFault;
-use crate::serving;
+use crate::http::Reply;
+use crate::service_api::linked_hubs::judged as serving;
 
-pub(super) fn list(request: &Request<'_>) -> Reply {
+pub(crate) fn list(request: &Request<'_>) -> Reply {
     let service = request.operator.registry().service();
     let policies: Vec<_> = service.policies.iter().map(document).collect();
     ok(&policies)
 }
 
-pub(super) async fn read(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
+pub(crate) async fn read(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
     let service = request.operator.registry().service();
     let mut policies = service.policies.iter();
     let policy = policies.find(|policy| policy.name.eq_ignore_ascii_case(name));
@@ -22,19 +23,19 @@ pub(super) async fn read(request: &Request<'_>, name: &str) -> Result<Reply, Ser
     Ok(ok(&with_keys(policy)))
 }
 
-pub(super) async fn put(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
+pub(crate) async fn put(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
     let asked: PolicyRequest = request.parsed()?;
     let draft = serving::policy(name, &asked)?;
     let policy = request.operator.registry().create_policy(draft).await?;
     Ok(ok(&with_keys(&policy)))
 }
 
-pub(super) async fn delete(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
+pub(crate) async fn delete(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
     request.operator.registry().delete_policy(name).await?;
     Ok(Reply::no_content())
 }
 
-pub(super) async fn regenerate(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
+pub(crate) async fn regenerate(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
     let RegenerateRequest { key } = request.parsed()?;
     let choice = match key {
         KeyKind::Primary => KeyChoice::Primary,
