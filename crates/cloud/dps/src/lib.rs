@@ -32,9 +32,10 @@ mod service_api;
 
 use axum::extract::Request;
 use axum::response::Response;
-use mqtt::{Connect, ConnectRefused};
+use mqtt::Connect;
 use pki::PeerChain;
 use tokio::sync::watch;
+use transport::ConnectRefused;
 
 pub use crate::admission::AdmissionLimits;
 pub use crate::device_api::mqtt::DpsSession;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use ids::{HubHost, Identity, error_chain};
-use mqtt::{Connect, ConnectRefused, ConnectReturnCode};
+use mqtt::{Connect, ConnectReturnCode};
 use pki::PresentedChain;
 use registry::LocalHub;
+use transport::ConnectRefused;
 use wire::device_api::username::{HubUsername, Username};
 
 use crate::Hub;

@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(30);
 ///
 /// Level-triggered: each pass starts from what is stored, so that a lost or repeated wake-up does no harm.
 pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
-    let mut targeting = hub.sessions().targeting();
+    let mut targeting = hub.targeting();
     while !*shutdown.borrow() {
         // Before the pass: a change during it must wake the next one.
         targeting.mark_unchanged();

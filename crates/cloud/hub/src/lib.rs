@@ -18,7 +18,6 @@ mod connect;
 mod prove;
 
 mod method;
-mod pace;
 mod telemetry;
 mod twin_view;
 
@@ -34,17 +33,18 @@ mod service_api;
 
 use std::sync::Arc;
 
-use ::mqtt::{Connect, ConnectRefused};
+use ::mqtt::Connect;
 use ids::{Clock, Timestamp};
 use pki::PresentedChain;
 use registry::Registry;
 use tokio::sync::watch;
+use transport::ConnectRefused;
+use transport::pace::{Pace, Paces};
+use transport::sessions::Sessions;
 
 pub use crate::method::MethodError;
 pub use crate::mqtt::HubSession;
-pub use crate::pace::Pace;
-use crate::pace::Paces;
-use crate::sessions::Sessions;
+use crate::sessions::{HubSessions, Notes};
 
 /// What a program decides for its hubs.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ pub struct Hub {
 
 struct Inner {
     registry: Registry,
-    sessions: Sessions,
+    sessions: HubSessions,
     clock: Clock,
     paces: Paces,
 }
@@ -72,7 +72,7 @@ impl Hub {
     /// Builds the hubs over an open registry and starts to listen for its changes.
     #[must_use]
     pub fn new(registry: Registry, options: HubOptions) -> Self {
-        let sessions = Sessions::new(options.clock.clone());
+        let sessions = HubSessions::new(options.clock.clone());
         registry.watch(Arc::new(sessions.clone()));
         Self {
             inner: Arc::new(Inner {
@@ -113,7 +113,7 @@ impl Hub {
 
     /// Closes every session and admits no new one.
     pub fn drain(&self) {
-        self.inner.sessions.drain("the server is shutting down");
+        self.sessions().drain("the server is shutting down");
     }
 
     /// Live sessions of all hubs, for metrics.
@@ -123,7 +123,7 @@ impl Hub {
         served
             .hubs
             .iter()
-            .map(|hub| self.inner.sessions.connected(&hub.name))
+            .map(|hub| self.sessions().connected(&hub.name))
             .sum()
     }
 
@@ -132,7 +132,17 @@ impl Hub {
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {
-        &self.inner.sessions
+        self.inner.sessions.live()
+    }
+
+    /// Presences that are not stored yet.
+    pub(crate) fn notes(&self) -> &Notes {
+        self.inner.sessions.notes()
+    }
+
+    /// Changes whenever deployments may target other devices.
+    pub(crate) fn targeting(&self) -> watch::Receiver<u64> {
+        self.inner.sessions.targeting()
     }
 
     pub(crate) fn paces(&self) -> &Paces {

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use ids::Identity;
 use registry::StorageError;
 use tokio::time::{Instant, timeout, timeout_at};
+use transport::sessions::{MethodAnswer, NotDelivered, PendingCall};
 use wire::service_api::method::{MAX_PAYLOAD, MethodRequest, MethodResponse};
 
 use crate::Hub;
-use crate::sessions::{MethodAnswer, NotDelivered, PendingCall};
 
 /// Why a method was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -88,17 +88,17 @@ async fn deliver(
     payload: Bytes,
 ) -> Result<PendingCall, MethodError> {
     let deadline = Instant::now() + Duration::from_secs(request.connect_timeout.into());
-    let mut arrivals = hub.sessions().arrivals();
+    let mut listeners = hub.sessions().method_listeners();
     loop {
-        // Before looking: an arrival after the look must end the wait.
-        arrivals.mark_unchanged();
+        // Before the look: a session that comes after it must end the wait.
+        listeners.mark_unchanged();
         match hub
             .sessions()
             .call(identity, &request.name, payload.clone())
         {
             Ok(call) => return Ok(call),
             Err(NotDelivered::Busy) => return Err(MethodError::Busy(identity.clone())),
-            Err(NotDelivered::Offline) => match timeout_at(deadline, arrivals.changed()).await {
+            Err(NotDelivered::Offline) => match timeout_at(deadline, listeners.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => return Err(MethodError::NotOnline(identity.clone())),
             },

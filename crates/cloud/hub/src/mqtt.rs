@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ids::{Identity, Timestamp, error_chain};
-use mqtt::{
-    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
-    SubscribeResult, Will,
-};
+use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use pki::PresentedChain;
 use registry::TwinError;
+use transport::sessions::{Mailbox, MethodAnswer, Push};
+use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use uuid::Uuid;
 use wire::error::{HubErrorCode, ServiceError};
 use wire::lenient::BodyError;
@@ -19,7 +18,6 @@ use wire::sas::CLOCK_SKEW;
 use wire::topic::{DeviceTopic, Filter, HubTopic};
 
 use crate::connect::{self, Checked};
-use crate::sessions::{Mailbox, MethodAnswer, Push};
 use crate::telemetry::{self, Message};
 use crate::{Hub, error, twin_view};
 
@@ -253,7 +251,7 @@ async fn expired(hub: &Hub, until: Option<Timestamp>) {
     }
 }
 
-impl Application for HubSession {
+impl DeviceSession for HubSession {
     fn max_packet(&self) -> usize {
         MAX_PACKET
     }
@@ -323,7 +321,7 @@ impl Application for HubSession {
             DeviceTopic::MethodResponse { status, rid } => {
                 let payload: Bytes = publish.payload;
                 self.mailbox
-                    .answered(&rid, MethodAnswer { status, payload });
+                    .answer_call(&rid, MethodAnswer { status, payload });
             }
         }
         Ok(())

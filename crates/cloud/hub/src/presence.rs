@@ -7,9 +7,9 @@ use ids::Identity;
 use registry::{LastSeen, StorageError};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use transport::sessions::Presence;
 
 use crate::Hub;
-use crate::sessions::Presence;
 
 /// How often what is new is written.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ impl Hub {
     /// What is shown of each, in their order.
     pub(crate) async fn shown(&self, of: Vec<Identity>) -> Result<Vec<Shown>, StorageError> {
         let stored = self.registry().last_seen(&of).await?;
-        let notes = self.sessions().notes();
+        let notes = self.notes();
         let one = |(identity, stored): (Identity, LastSeen)| {
             let mut presence = self.sessions().presence(&identity);
             presence.updated = presence.updated.max(stored.changed);
@@ -67,7 +67,7 @@ impl Hub {
             model_id: Some(model.to_owned()),
             ..LastSeen::NEVER
         };
-        self.sessions().notes().add(identity, seen);
+        self.notes().add(identity, seen);
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn keep(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
     let rest = async {
         loop {
             write(hub, LAST_STEP, Duration::ZERO).await;
-            if hub.connected() == 0 && hub.sessions().notes().is_empty() {
+            if hub.connected() == 0 && hub.notes().is_empty() {
                 return;
             }
             sleep(PAUSE).await;
@@ -96,7 +96,7 @@ pub(crate) async fn keep(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
 }
 
 async fn write(hub: &Hub, step: usize, pause: Duration) {
-    let notes = hub.sessions().notes();
+    let notes = hub.notes();
     loop {
         let some = notes.some(step);
         if some.is_empty() {

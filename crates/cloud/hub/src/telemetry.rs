@@ -9,7 +9,7 @@ use wire::device_api::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stampe
 use wire::telemetry::MAX_MESSAGE;
 
 use crate::Hub;
-use crate::pace::TooFast;
+use transport::pace::TooFast;
 
 /// A storage that failed is asked again after this time.
 const RETRY: Duration = Duration::from_secs(1);

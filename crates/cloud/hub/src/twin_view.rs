@@ -4,19 +4,17 @@ use ids::{HubName, Identity, Timestamp};
 use registry::twin::ConfigurationStatus;
 use registry::{IdentityRecord, TwinRecord};
 use serde_json::Value;
+use transport::sessions::Presence;
 use wire::service_api::identity::{Authentication, Capabilities, ConnectionState, Status};
 use wire::twin::{ConfigurationState, Properties, Section, Twin};
 
 use crate::presence::Shown;
-use crate::sessions::Presence;
 
-impl Presence {
-    pub(crate) fn state(self) -> ConnectionState {
-        if self.connected {
-            ConnectionState::Connected
-        } else {
-            ConnectionState::Disconnected
-        }
+pub(crate) fn connection_state(presence: Presence) -> ConnectionState {
+    if presence.connected {
+        ConnectionState::Connected
+    } else {
+        ConnectionState::Disconnected
     }
 }
 
@@ -52,7 +50,7 @@ pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: Shown) -> Twin {
         status: facts.status,
         status_reason: facts.status_reason,
         status_update_time: facts.status_updated,
-        connection_state: known.presence.state(),
+        connection_state: connection_state(known.presence),
         last_activity_time: known.presence.last_activity,
         cloud_to_device_message_count: 0,
         authentication: facts.authentication,

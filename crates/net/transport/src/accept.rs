@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::device_session::ConnectRefused;
 use metrics::{Counter, Gauge, counter, gauge};
-use mqtt::{ConnectRefused, ConnectReturnCode};
+use mqtt::ConnectReturnCode;
 use pki::{PeerChain, SeenIssuers};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;

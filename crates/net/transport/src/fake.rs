@@ -3,13 +3,11 @@
 use std::future::pending;
 use std::net::Ipv4Addr;
 
+use crate::device_session::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use mqtt::{
-    Application, Close, Connect, ConnectRefused, Ending, Outgoing, Publish, QoS, SubscribeResult,
-    Will,
-};
+use mqtt::{Connect, Publish, QoS, SubscribeResult, Will};
 
 use crate::accept::{Peer, Room, Strangers};
 use crate::service::{DeviceService, HttpService};
@@ -42,7 +40,7 @@ impl HttpService for Fake {
     }
 }
 
-impl Application for FakeSession {
+impl DeviceSession for FakeSession {
     fn max_packet(&self) -> usize {
         100 * 1024
     }

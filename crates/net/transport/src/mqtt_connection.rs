@@ -6,11 +6,12 @@
 use std::future::pending;
 use std::time::Duration;
 
+use crate::device_session::{Close, DeviceSession, Ending, Outgoing};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use mqtt::{
-    Application, Close, ConnAck, Connect, ConnectReturnCode, DecodeError, Delivery, Ending, Millis,
-    Outgoing, Overdue, Packet, QoS, ServerEvent, ServerSession, SubAck, decode, encode,
+    ConnAck, Connect, ConnectReturnCode, DecodeError, Delivery, Millis, Overdue, Packet, QoS,
+    ServerEvent, ServerSession, SubAck, decode, encode,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -143,7 +144,7 @@ async fn accept<S, A>(
 ) -> Result<(), Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
-    A: Application,
+    A: DeviceSession,
 {
     wire.queue(&Packet::ConnAck(ConnAck {
         session_present: false,
@@ -178,7 +179,7 @@ async fn talk<S, A>(
 ) -> Result<Goodbye, Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
-    A: Application,
+    A: DeviceSession,
 {
     let mut replies = Vec::new();
     let mut closed = std::pin::pin!(application.closed());
@@ -257,7 +258,7 @@ async fn handle<S, A>(
 ) -> Result<bool, Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
-    A: Application,
+    A: DeviceSession,
 {
     let now = wire.now();
     match session

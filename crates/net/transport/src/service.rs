@@ -1,15 +1,16 @@
 //! What a program puts behind its ports.
 
+use crate::device_session::{ConnectRefused, DeviceSession};
 use axum::body::Body;
 use axum::http::{Request, Response};
-use mqtt::{Application, Connect, ConnectRefused};
+use mqtt::Connect;
 
 use crate::accept::Peer;
 
 /// Accepts MQTT connections and gives each a session.
 pub trait DeviceService: Clone + Send + Sync + 'static {
     /// What stands behind one accepted connection.
-    type Session: Application;
+    type Session: DeviceSession;
 
     /// Answers a CONNECT. A service whose CONNECT proves the client does so with [`Peer::prove_with`].
     ///

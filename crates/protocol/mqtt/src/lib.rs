@@ -12,9 +12,6 @@ mod codec;
 
 mod session;
 
-mod application;
-
-pub use application::{Application, Close, ConnectRefused, Ending, Outgoing};
 pub use codec::{DecodeError, EncodeError, decode, encode};
 pub use codec::{MAX_CLIENT_ID, MAX_CREDENTIAL, MAX_FILTER, MAX_FILTERS, MAX_TOPIC};
 pub use packet::{

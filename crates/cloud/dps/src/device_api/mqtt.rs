@@ -4,16 +4,14 @@ use std::future::pending;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ::mqtt::{
-    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Password,
-    Publish, QoS, SubscribeResult, Will,
-};
+use ::mqtt::{Connect, ConnectReturnCode, Password, Publish, QoS, SubscribeResult, Will};
 use bytes::Bytes;
 use ids::RegistrationId;
 use pki::PeerChain;
 use rest::ClientAddress;
 use serde::Serialize;
 use tokio::sync::watch;
+use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use wire::device_api::registration::{
     OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister,
@@ -198,7 +196,7 @@ impl Answer {
     }
 }
 
-impl Application for DpsSession {
+impl DeviceSession for DpsSession {
     fn max_packet(&self) -> usize {
         MAX_PACKET
     }

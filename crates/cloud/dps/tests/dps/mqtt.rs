@@ -1,13 +1,11 @@
 //! The same service behind MQTT topics.
 
-use ::mqtt::{
-    Application, Connect, ConnectReturnCode, Delivery, Outgoing, Publish, QoS, SubscribeResult,
-    Will,
-};
+use ::mqtt::{Connect, ConnectReturnCode, Delivery, Publish, QoS, SubscribeResult, Will};
 use bytes::Bytes;
 use dps::DpsSession;
 use pki::{PeerChain, PresentedChain};
 use serde_json::{Value, json};
+use transport::{DeviceSession, Outgoing};
 use wire::topic::ProvisioningResponse;
 
 use crate::harness::{Service, individual};

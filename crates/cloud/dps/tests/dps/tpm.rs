@@ -1,12 +1,13 @@
 //! TPMs: challenged, proven, given their hub keys; and everybody else turned away.
 
-use ::mqtt::{Application, Connect, Delivery, Publish};
+use ::mqtt::{Connect, Delivery, Publish};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use transport::DeviceSession;
 use wire::sas::SharedAccessKey;
 
 use crate::harness::{Answer, Service, individual};

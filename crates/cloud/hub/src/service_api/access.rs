@@ -129,7 +129,7 @@ async fn caller(
     };
     match prove(hub, local, identity, presented).await {
         Ok(proven) => {
-            hub.sessions().heard_of(proven.identity());
+            hub.sessions().record_activity(proven.identity());
             Ok(Caller::Identity(Box::new(proven)))
         }
         Err(NotProven::Nothing) => Err(HubError::NoCredentials),

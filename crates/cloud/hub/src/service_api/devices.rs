@@ -10,6 +10,7 @@ use super::access::Access;
 use super::{Call, Route, acting, json, require_same, top};
 use crate::error::HubError;
 use crate::presence::Shown;
+use crate::twin_view::connection_state;
 
 pub(super) fn routes() -> Vec<Route> {
     use Right::{RegistryRead, RegistryWrite, ServiceConnect};
@@ -112,7 +113,7 @@ fn describe(record: DeviceRecord, known: &Shown) -> Device {
         device_id: record.device_id,
         generation_id: record.generation_id,
         etag: record.etag,
-        connection_state: presence.state(),
+        connection_state: connection_state(presence),
         connection_state_updated_time: presence.updated,
         last_activity_time: presence.last_activity,
         status: record.status,

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use hub::{Hub, HubOptions, HubSession};
 use ids::{HubHost, HubName, Timestamp};
-use mqtt::{
-    Application, Close, Connect, ConnectRefused, Delivery, Outgoing, Password, Publish, QoS,
-    SubscribeResult, Will,
-};
+use mqtt::{Connect, Delivery, Password, Publish, QoS, SubscribeResult, Will};
 use pki::{PeerChain, PresentedChain, SeenIssuers};
 use registry::{Init, Registry, SystemEntropy};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use transport::{Close, ConnectRefused, DeviceSession, Outgoing};
 use wire::sas::SharedAccessKey;
 
 pub use http::{Ask, Reply};
@@ -172,7 +170,7 @@ fn options(clock: &Arc<AtomicI64>) -> HubOptions {
         Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
     HubOptions {
         clock,
-        pace: hub::Pace::default(),
+        pace: transport::pace::Pace::default(),
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dps::AdmissionLimits;
-use hub::Pace;
 use ids::{HubHost, Network};
 use registry::Retention;
 use serde::Deserialize;
 use transport::budget::Wanted;
+use transport::pace::Pace;
 use transport::tls::certificate_files::OwnCertificate;
 
 mod limits;

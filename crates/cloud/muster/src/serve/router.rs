@@ -9,13 +9,11 @@ use dps::{Dps, DpsSession};
 use futures_util::future::Either;
 use hub::{Hub, HubSession};
 use ids::error_chain;
-use mqtt::{
-    Application, Close, Connect, ConnectRefused, ConnectReturnCode, Ending, Outgoing, Publish, QoS,
-    SubscribeResult, Will,
-};
+use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use rest::{ClientAddress, OnProof};
 use tower::ServiceExt;
 use transport::accept::Peer;
+use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use transport::{DeviceService, HttpService};
 use wire::device_api::username::Username;
 
@@ -63,24 +61,24 @@ impl HttpService for Router {
 }
 
 impl DeviceService for Router {
-    type Session = DeviceSession;
+    type Session = RoutedSession;
 
     /// The user name says whether the device registers or talks to its hub.
     async fn connect(
         &self,
         connect: &Connect,
         peer: Peer,
-    ) -> Result<DeviceSession, ConnectRefused> {
+    ) -> Result<RoutedSession, ConnectRefused> {
         match Username::parse(connect.username.as_deref().unwrap_or_default()) {
             Ok(Username::Provisioning(_)) => {
                 let session = self.dps.mqtt(connect, peer.chain)?;
                 let session = session.coming_from(ClientAddress(peer.address));
-                Ok(DeviceSession::Dps(session))
+                Ok(RoutedSession::Dps(session))
             }
             Ok(Username::Hub(_)) => {
                 let chain = peer.chain.presented().cloned();
                 let session = peer.prove_with(self.hub.mqtt(connect, chain)).await?;
-                Ok(DeviceSession::Hub(session))
+                Ok(RoutedSession::Hub(session))
             }
             Err(error) => Err(ConnectRefused::new(
                 ConnectReturnCode::BadUserNameOrPassword,
@@ -91,12 +89,12 @@ impl DeviceService for Router {
 }
 
 /// A session of either service.
-pub enum DeviceSession {
+pub enum RoutedSession {
     Dps(DpsSession),
     Hub(HubSession),
 }
 
-impl Application for DeviceSession {
+impl DeviceSession for RoutedSession {
     fn max_packet(&self) -> usize {
         match self {
             Self::Dps(session) => session.max_packet(),

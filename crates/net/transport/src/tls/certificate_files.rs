@@ -15,7 +15,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::certified_key;
-use crate::causes::with_causes;
+use ids::error_chain;
 
 /// A chain of ten RSA 4096 certificates with their text forms is shorter.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -172,7 +172,7 @@ impl OwnCertificates {
                     watched.loaded = loaded;
                 }
                 Err(error) => tracing::error!(
-                    error = with_causes(&error),
+                    error = error_chain(&error),
                     "a server certificate has changed and cannot be used; the one that was read before stays"
                 ),
             }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use hub::Pace;
 use ids::HubName;
 use registry::{AuditLimits, Retention, TelemetryLimits, TelemetryRetention};
 use serde::Deserialize;
+use transport::pace::Pace;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

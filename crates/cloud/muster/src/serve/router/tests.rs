@@ -34,7 +34,7 @@ pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
         registry.clone(),
         hub::HubOptions {
             clock: clock.clone(),
-            pace: hub::Pace::default(),
+            pace: transport::pace::Pace::default(),
         },
     );
     let options = dps::DpsOptions {

@@ -1,4 +1,4 @@
-//! The two ends of one live session: the table's [`Entry`] and the session's own [`Mailbox`].
+//! The two ends of one live session: the table's [`SessionHandle`] and the connection's [`Mailbox`].
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -7,50 +7,58 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ids::Identity;
-use mqtt::Close;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Sessions, locked};
+use crate::device_session::Close;
 
-/// Messages that may wait for one session. A client that does not take them is disconnected and reads its twin again.
+/// Messages that may wait for one session. A client that reads too slowly is disconnected, and reads its twin when it
+/// connects again.
 const MAILBOX: usize = 128;
 /// Method calls that one session may have unanswered.
 const MAX_PENDING: usize = 64;
 
 /// What the server pushes into a session.
 #[derive(Debug)]
-pub(crate) enum Push {
+pub enum Push {
     /// Desired properties changed.
     Desired {
+        /// What changed, as a merge patch.
         patch: Map<String, Value>,
+        /// The version of the desired properties after the patch.
         version: u64,
     },
     /// A direct method is called.
     Method {
+        /// Names the call in the device's answer.
         rid: u64,
+        /// The name of the method.
         name: String,
+        /// JSON of the caller; empty when it gave none.
         payload: Bytes,
     },
 }
 
 /// A device's answer to a direct method.
 #[derive(Debug)]
-pub(crate) struct MethodAnswer {
-    pub(crate) status: i32,
-    pub(crate) payload: Bytes,
+pub struct MethodAnswer {
+    /// The status that the device chose.
+    pub status: i32,
+    /// JSON of the device, not checked.
+    pub payload: Bytes,
 }
 
 /// Why a method call could not be handed to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotDelivered {
-    /// No session that listens for methods.
+pub enum NotDelivered {
+    /// There is no session that listens for methods.
     Offline,
-    /// Too many calls wait for answers of this session.
+    /// Too many calls of this session are unanswered.
     Busy,
 }
 
-/// What the two ends share.
+/// State that both ends read and write.
 #[derive(Default)]
 struct Shared {
     wants_desired: AtomicBool,
@@ -59,21 +67,25 @@ struct Shared {
     pending: Mutex<HashMap<u64, oneshot::Sender<MethodAnswer>>>,
 }
 
-/// The table's end.
-pub(super) struct Entry {
-    token: u64,
+/// The table's end of a session.
+pub(super) struct SessionHandle {
+    number: u64,
     mailbox: mpsc::Sender<Push>,
     closing: watch::Sender<Option<Close>>,
     shared: Arc<Shared>,
 }
 
-/// Both ends of a new session. `token` tells it from others of the same identity.
-pub(super) fn pair(sessions: &Sessions, identity: Identity, token: u64) -> (Entry, Mailbox) {
+/// Both ends of a new session. `number` distinguishes it from other sessions of the same identity.
+pub(super) fn pair(
+    sessions: &Sessions,
+    identity: Identity,
+    number: u64,
+) -> (SessionHandle, Mailbox) {
     let (mailbox, pushes) = mpsc::channel(MAILBOX);
-    let (closing, close_asked) = watch::channel(None);
+    let (closing, close_request) = watch::channel(None);
     let shared = Arc::new(Shared::default());
-    let entry = Entry {
-        token,
+    let entry = SessionHandle {
+        number,
         mailbox,
         closing,
         shared: shared.clone(),
@@ -83,17 +95,17 @@ pub(super) fn pair(sessions: &Sessions, identity: Identity, token: u64) -> (Entr
         Mailbox {
             sessions: sessions.clone(),
             identity,
-            token,
+            number,
             pushes,
-            close_asked,
+            close_request,
             shared,
         },
     )
 }
 
-impl Entry {
-    pub(super) fn token(&self) -> u64 {
-        self.token
+impl SessionHandle {
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Asks the session to end.
@@ -144,8 +156,8 @@ impl Entry {
     }
 }
 
-/// A method call that waits for its answer; forgotten by the session when dropped.
-pub(crate) struct PendingCall {
+/// A method call that waits for its answer. When it is dropped the session ignores the answer.
+pub struct PendingCall {
     rid: u64,
     shared: Arc<Shared>,
     receiver: oneshot::Receiver<MethodAnswer>,
@@ -153,7 +165,7 @@ pub(crate) struct PendingCall {
 
 impl PendingCall {
     /// The answer, or `None` when the session ended without one.
-    pub(crate) async fn answer(&mut self) -> Option<MethodAnswer> {
+    pub async fn answer(&mut self) -> Option<MethodAnswer> {
         (&mut self.receiver).await.ok()
     }
 }
@@ -164,37 +176,39 @@ impl Drop for PendingCall {
     }
 }
 
-/// The session's own end: what is pushed to it, and why it must end.
-pub(crate) struct Mailbox {
+/// The connection's end of a session. Dropping it removes the session from the table.
+pub struct Mailbox {
     sessions: Sessions,
     identity: Identity,
-    token: u64,
+    number: u64,
     pushes: mpsc::Receiver<Push>,
-    close_asked: watch::Receiver<Option<Close>>,
+    close_request: watch::Receiver<Option<Close>>,
     shared: Arc<Shared>,
 }
 
 impl Mailbox {
-    pub(crate) fn identity(&self) -> &Identity {
+    /// The device or module that is connected.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The next push. Cancel-safe: it only waits and takes whole messages.
-    pub(crate) async fn next(&mut self) -> Push {
+    /// The next push. Cancel-safe: dropping the future loses no message.
+    pub async fn next(&mut self) -> Push {
         match self.pushes.recv().await {
             Some(push) => push,
-            // The table has dropped this session, which `closed` tells.
+            // The session was replaced in the table; `closed` resolves with the reason.
             None => pending().await,
         }
     }
 
-    /// Resolves when the session has to end, and tells why.
-    pub(crate) fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
-        let mut asked = self.close_asked.clone();
+    /// Resolves with the reason when the session has to end.
+    pub fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
+        let mut request = self.close_request.clone();
         async move {
             let replaced = || Close::new("taken_over", "the connection was replaced");
-            let asked = asked.wait_for(Option::is_some).await;
-            asked
+            let request = request.wait_for(Option::is_some).await;
+            request
                 .ok()
                 .and_then(|close| close.clone())
                 .unwrap_or_else(replaced)
@@ -202,20 +216,20 @@ impl Mailbox {
     }
 
     /// Whether desired patches are pushed from now on.
-    pub(crate) fn want_desired(&self, wanted: bool) {
+    pub fn want_desired(&self, wanted: bool) {
         self.shared.wants_desired.store(wanted, Ordering::Release);
     }
 
     /// Whether method calls are accepted from now on.
-    pub(crate) fn want_methods(&self, wanted: bool) {
+    pub fn want_methods(&self, wanted: bool) {
         self.shared.wants_methods.store(wanted, Ordering::Release);
         if wanted {
-            self.sessions.arrived();
+            self.sessions.listens_for_methods();
         }
     }
 
-    /// Hands the device's answer to whoever called; an unknown `rid` (too late, or never asked) is dropped.
-    pub(crate) fn answered(&self, rid: &str, answer: MethodAnswer) {
+    /// Hands the device's answer to the caller. One with an unknown `rid` is dropped: it is late, or was not asked for.
+    pub fn answer_call(&self, rid: &str, answer: MethodAnswer) {
         let Ok(rid) = rid.parse::<u64>() else { return };
         if let Some(caller) = locked(&self.shared.pending).remove(&rid) {
             // The caller may have given up in this moment.
@@ -224,10 +238,10 @@ impl Mailbox {
     }
 }
 
-/// Leaves the table, however the session ended; whoever waits for an answer hears that there is none.
+/// Removes the session and ends the calls that wait for its answers.
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.sessions.left(&self.identity, self.token);
+        self.sessions.remove(&self.identity, self.number);
         locked(&self.shared.pending).clear();
     }
 }

@@ -1,19 +1,20 @@
+//! What stands behind one accepted connection of a device, whatever protocol it speaks below MQTT.
+
 use bytes::Bytes;
+use mqtt::{ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 
-use crate::{ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
-
-/// A message that the server wants to send.
+/// A message from the server to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Where it goes.
+    /// The topic, without wildcards.
     pub topic: String,
-    /// What it says.
+    /// The body, not interpreted.
     pub payload: Bytes,
-    /// How it is delivered.
+    /// The quality of service that the client subscribed with.
     pub qos: QoS,
 }
 
-/// The server ends a connection, and why, for the log. MQTT 3.1.1 gives a server no way to tell the client.
+/// Why the server ends a connection. For the log only: MQTT 3.1.1 has no message that would say it to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Close {
@@ -24,7 +25,7 @@ pub struct Close {
 }
 
 impl Close {
-    /// Ends a connection for the cause `code`, which `reason` tells in words.
+    /// Ends a connection with the stable name `code` and a sentence.
     pub fn new(code: &'static str, reason: impl Into<String>) -> Self {
         Self {
             code,
@@ -36,10 +37,10 @@ impl Close {
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ending {
-    /// DISCONNECT: the client said goodbye.
+    /// The client sent DISCONNECT.
     #[error("the client said goodbye")]
     Disconnect,
-    /// Without it.
+    /// The connection ended without DISCONNECT.
     #[error(transparent)]
     Closed(#[from] Close),
 }
@@ -55,18 +56,18 @@ impl Ending {
     }
 }
 
-/// A CONNECT that the application does not accept.
+/// A CONNECT that the service does not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {reason}")]
 pub struct ConnectRefused {
-    /// What CONNACK says.
+    /// The return code of CONNACK.
     pub code: ConnectReturnCode,
-    /// Why, for the log; the client does not see it.
+    /// The reason, for the log; the client does not see it.
     pub reason: String,
 }
 
 impl ConnectRefused {
-    /// Refuses with `code` for `reason`.
+    /// Refuses with the return code `code`; `reason` is for the log.
     pub fn new(code: ConnectReturnCode, reason: impl Into<String>) -> Self {
         Self {
             code,
@@ -75,42 +76,43 @@ impl ConnectRefused {
     }
 }
 
-/// What stands behind one accepted connection: a provisioning session or a hub session.
+/// A service's side of one accepted connection.
 ///
-/// The loop that owns the socket calls these one at a time. It drops a pending [`next`](Self::next) whenever a packet comes in.
-pub trait Application: Send {
-    /// Most bytes of a packet that the client may send.
+/// The loop that owns the socket calls these one at a time. It drops a pending [`next`](Self::next) whenever a packet
+/// arrives.
+pub trait DeviceSession: Send {
+    /// The longest packet that the client may send, in bytes.
     fn max_packet(&self) -> usize;
 
-    /// Whether the client has proved who it is. Until then it has no claim to the server's memory and time.
+    /// Whether the client has proved its identity. Until then its share of memory and time is small.
     fn is_proven(&self) -> bool;
 
-    /// Resolves when the connection has to end, and tells why. It is asked for once, and waited for whatever else the connection
-    /// does: also while the client takes no more messages, and before every packet of the client.
+    /// Resolves with the reason when the connection has to end. The loop asks for it once and polls it before every
+    /// packet of the client and while the client does not read.
     fn closed(&self) -> impl Future<Output = Close> + Send + 'static;
 
     /// Answers one filter of a SUBSCRIBE.
     fn subscribe(&mut self, filter: &str, qos: QoS)
     -> impl Future<Output = SubscribeResult> + Send;
 
-    /// One filter of an UNSUBSCRIBE.
+    /// Handles one filter of an UNSUBSCRIBE.
     fn unsubscribe(&mut self, filter: &str) -> impl Future<Output = ()> + Send;
 
-    /// Handles one PUBLISH. When it returns `Ok` the loop sends PUBACK (for QoS 1) first, then every packet in `replies`, in
-    /// order; what the PUBACK promises must be done by then.
+    /// Handles one PUBLISH. After `Ok` the loop sends PUBACK (for QoS 1) and then every packet of `replies`, in order.
+    /// What PUBACK promises must be done when this returns.
     ///
     /// # Errors
-    /// To end the connection without an acknowledgement.
+    /// Ends the connection without an acknowledgement.
     fn publish(
         &mut self,
         publish: Publish,
         replies: &mut Vec<Outgoing>,
     ) -> impl Future<Output = Result<(), Close>> + Send;
 
-    /// Resolves with the next message that the server itself wants to send; waited for only while the client has room for one.
+    /// Resolves with the next message that the server sends by itself; polled only while the client has room for one.
     /// Cancel-safe: dropping the future loses no message.
     fn next(&mut self) -> impl Future<Output = Outgoing> + Send;
 
-    /// The connection is over; `will` when it ended without DISCONNECT and the CONNECT left one.
+    /// The connection has ended. `will` is that of the CONNECT when it ended without DISCONNECT.
     fn ended(self, how: Ending, will: Option<Will>) -> impl Future<Output = ()> + Send;
 }

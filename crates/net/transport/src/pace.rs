@@ -39,7 +39,7 @@ impl Default for Pace {
 
 /// The sender has to come again after this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooFast(pub(crate) Duration);
+pub struct TooFast(pub Duration);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Sender {
@@ -55,13 +55,16 @@ struct Known {
     most: usize,
 }
 
-pub(crate) struct Paces {
+/// Delays senders so that none is faster than its [`Pace`].
+pub struct Paces {
     pace: Pace,
     known: Mutex<Known>,
 }
 
 impl Paces {
-    pub(crate) fn new(pace: Pace) -> Self {
+    /// No sender is known yet.
+    #[must_use]
+    pub fn new(pace: Pace) -> Self {
         Self {
             pace,
             known: Mutex::default(),
@@ -72,7 +75,7 @@ impl Paces {
     ///
     /// # Errors
     /// When that is too long; they do not count then.
-    pub(crate) fn wait(
+    pub fn wait(
         &self,
         sender: &Identity,
         (bytes, messages): (usize, usize),
