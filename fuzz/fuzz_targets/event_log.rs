@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use events::{EventLog, LogOptions, shared_log};
 use libfuzzer_sys::fuzz_target;
-use store::log::{EventLog, LogOptions, former};
 
 const OPTIONS: LogOptions = LogOptions {
     segment_bytes: 8192,
@@ -40,7 +40,7 @@ fn read_shared(folder: &Path, data: &[u8]) {
     if std::fs::write(folder.join("00000000000000000001.log"), data).is_err() {
         return;
     }
-    for file in former::files(folder).unwrap_or_default() {
+    for file in shared_log::files(folder).unwrap_or_default() {
         let Ok(read) = file.read() else { continue };
         let numbers: Vec<_> = read.records.iter().map(|(number, _)| *number).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b));

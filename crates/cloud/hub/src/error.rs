@@ -187,7 +187,7 @@ fn telemetry(error: &TelemetryError) -> Code {
         TelemetryError::TooFast { .. } => Code::ThrottlingException,
         TelemetryError::TooManyProperties { .. } | TelemetryError::Bag(_) => Code::ArgumentInvalid,
         // Clients send again after this.
-        TelemetryError::Event(EventError::Storage(_)) => Code::ServiceUnavailable,
+        TelemetryError::Event(EventError::Log(_)) => Code::ServiceUnavailable,
     }
 }
 

@@ -127,7 +127,7 @@ pub(crate) async fn accept_in_time(
     }
     loop {
         match hub.registry().append_telemetry(&event).await {
-            Err(EventError::Storage(_)) => tokio::time::sleep(RETRY).await,
+            Err(EventError::Log(_)) => tokio::time::sleep(RETRY).await,
             Err(error) => return Err(error.into()),
             Ok(_) => return Ok(()),
         }

@@ -29,6 +29,9 @@ pub enum OpenError {
     /// It opened, but could not be read or initialised.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The event log of a hub cannot be used.
+    #[error("the data directory cannot be used")]
+    EventLog(#[from] events::EventLogError),
     /// The server was given a host name that one of its other hubs has.
     #[error(
         "the host name {host} is that of the hub {hub:?} of this server; start with another --hostname, or delete that hub first"
@@ -42,6 +45,20 @@ pub enum OpenError {
     /// Nothing has been initialised in there (only [`Registry::describe`](crate::Registry::describe) says so).
     #[error("the data directory holds no provisioning service yet; start the server once")]
     Empty,
+}
+
+/// Why nothing can be kept now.
+#[derive(Debug, thiserror::Error)]
+#[error("the data directory cannot be used")]
+pub enum NotWritable {
+    Database(#[source] store::StoreError),
+    EventLog(#[from] events::EventLogError),
+}
+
+impl From<StorageError> for NotWritable {
+    fn from(error: StorageError) -> Self {
+        Self::Database(error.0)
+    }
 }
 
 impl From<store::StoreError> for OpenError {

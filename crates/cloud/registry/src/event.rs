@@ -1,8 +1,7 @@
 use std::ops::RangeInclusive;
 
+use events::EventLogError;
 use ids::{DeviceId, HubName, ModuleId, Timestamp};
-
-use crate::StorageError;
 
 /// A telemetry message on its way to whoever reads events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +64,7 @@ pub enum EventError {
         /// What is allowed.
         max: usize,
     },
-    /// The storage failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
+    /// The log of the hub failed.
+    #[error("the data directory cannot be used")]
+    Log(#[from] EventLogError),
 }

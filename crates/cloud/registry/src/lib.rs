@@ -53,7 +53,7 @@ pub use enrollment::{
     EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
 };
 pub use entropy::{Entropy, SystemEntropy};
-pub use error::{OpenError, StorageError};
+pub use error::{NotWritable, OpenError, StorageError};
 pub use event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
 pub use identity::{Credentials, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord};
 pub use key::SecretBytes;

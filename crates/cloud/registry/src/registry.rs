@@ -9,7 +9,7 @@ use store::{DataDirectory, Store, StoreOptions, Tx};
 use crate::actor::Actor;
 use crate::change::Watcher;
 use crate::entropy::Entropy;
-use crate::error::{OpenError, StorageError};
+use crate::error::{NotWritable, OpenError, StorageError};
 use crate::service::{ProvisioningService, Served};
 
 mod acts;
@@ -45,8 +45,8 @@ mod compiled;
 mod configurations;
 mod evaluate;
 
-mod events;
 mod logs;
+mod telemetry;
 
 pub use logs::{TelemetryLimits, TelemetryRetention};
 
@@ -267,11 +267,11 @@ impl Registry {
     ///
     /// # Errors
     /// When it cannot.
-    pub async fn require_writable(&self) -> Result<(), StorageError> {
+    pub async fn require_writable(&self) -> Result<(), NotWritable> {
         let touched: Result<_, StorageError> =
             self.inner.store.of_itself(|tx| Ok(tx.touch()?)).await;
         self.require_telemetry_writable().await?;
-        touched
+        Ok(touched?)
     }
 
     fn id_scope(&self) -> String {

@@ -57,7 +57,9 @@ impl DataDirectory {
         path.join("muster.db")
     }
 
-    pub(crate) fn events(path: &Path) -> PathBuf {
+    /// Where the event logs of a data directory are, each in a folder of its own.
+    #[must_use]
+    pub fn events(path: &Path) -> PathBuf {
         path.join("events")
     }
 }

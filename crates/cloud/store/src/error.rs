@@ -15,8 +15,6 @@ pub struct StoreError {
 enum Cause {
     #[error(transparent)]
     Sql(Arc<rusqlite::Error>),
-    #[error(transparent)]
-    Io(Arc<std::io::Error>),
     #[error("{0}")]
     Words(Arc<str>),
     #[error("a row has changed since it was read")]
@@ -29,14 +27,6 @@ impl StoreError {
             doing,
             file: file.clone(),
             cause: Cause::Sql(Arc::new(cause)),
-        }
-    }
-
-    pub(crate) fn io(doing: &'static str, file: &Path, cause: std::io::Error) -> Self {
-        Self {
-            doing,
-            file: file.into(),
-            cause: Cause::Io(Arc::new(cause)),
         }
     }
 

@@ -14,7 +14,6 @@ mod store;
 mod unit;
 
 pub mod audit;
-pub mod log;
 
 pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};

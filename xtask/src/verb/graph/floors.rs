@@ -13,8 +13,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("transport", &["ids", "wire", "pki", "mqtt"]),
     ("throttle", &["ids"]),
     ("rest", &["ids", "wire"]),
+    ("events", &[]),
     ("store", &["ids"]),
-    ("registry", &["ids", "wire", "store"]),
+    ("registry", &["ids", "wire", "events", "store"]),
     ("ca", &["ids", "pki"]),
     (
         "dps",

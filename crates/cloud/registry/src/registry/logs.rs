@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use events::{EventLog, EventLogError, LogOptions, Record, shared_log};
 use ids::HubName;
-use store::StoreError;
-use store::log::{self, EventLog, LogOptions, Record, former};
+use store::DataDirectory;
 
-use super::events;
+use super::telemetry;
 use crate::entropy::{Entropy, random};
-use crate::error::StorageError;
 
 /// How much telemetry of a hub is kept, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +72,9 @@ impl HubLogs {
         hubs: &[HubName],
         retention: TelemetryRetention,
         entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, StorageError> {
+    ) -> Result<Self, EventLogError> {
         let logs = Self {
-            folder: log::folder(data_dir),
+            folder: DataDirectory::events(data_dir),
             retention,
             entropy,
             open: RwLock::default(),
@@ -113,7 +112,7 @@ impl HubLogs {
         &self,
         hub: &HubName,
         is_there: impl Fn() -> bool,
-    ) -> Result<EventLog, StorageError> {
+    ) -> Result<EventLog, EventLogError> {
         if let Some(log) = self.opened(hub) {
             return Ok(log);
         }
@@ -123,7 +122,7 @@ impl HubLogs {
         }
         let folder = self.folder_of(hub);
         if !is_there() {
-            return Err(StoreError::damaged(&folder, "the hub is gone").into());
+            return Err(failed("opening", &folder, "the hub was deleted"));
         }
         let opened = self.open_at(folder, hub).await;
         let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
@@ -140,13 +139,13 @@ impl HubLogs {
         opened
     }
 
-    async fn open_at(&self, folder: PathBuf, hub: &HubName) -> Result<EventLog, StorageError> {
+    async fn open_at(&self, folder: PathBuf, hub: &HubName) -> Result<EventLog, EventLogError> {
         let limits = self.retention.of(hub);
         let options = LogOptions::keeping(limits.bytes, limits.keep);
         let seed = u64::from_le_bytes(random(&*self.entropy));
         let opening = tokio::task::spawn_blocking(move || EventLog::open_at(folder, options, seed));
         let opened = opening.await;
-        Ok(opened.map_err(|_| StoreError::damaged(&self.folder, "opening a log panicked"))??)
+        opened.map_err(|_| failed("opening a log in", &self.folder, "the task panicked"))?
     }
 
     /// Those that could not be opened when they were wanted.
@@ -189,8 +188,8 @@ impl HubLogs {
 
     /// Moves what is in the shared log of older versions into the logs of its hubs. Events keep their numbers. It may end in the
     /// middle and begin again: a file is deleted once all that is in it is in the other logs, and what is there is not added twice.
-    async fn take_over(&self, hubs: &[HubName]) -> Result<(), StorageError> {
-        let files = former::files(&self.folder)?;
+    async fn take_over(&self, hubs: &[HubName]) -> Result<(), EventLogError> {
+        let files = shared_log::files(&self.folder)?;
         if files.is_empty() {
             return Ok(());
         }
@@ -203,7 +202,7 @@ impl HubLogs {
             missing += read.missing;
             let mut of_hubs: BTreeMap<&HubName, Vec<Record>> = BTreeMap::new();
             for (offset, payload) in read.records {
-                let event = events::decode(&payload);
+                let event = telemetry::decode(&payload);
                 let hub = event
                     .as_ref()
                     .and_then(|event| hubs.iter().find(|hub| **hub == event.hub));
@@ -238,4 +237,8 @@ impl HubLogs {
         );
         Ok(())
     }
+}
+
+fn failed(doing: &'static str, path: &Path, cause: &str) -> EventLogError {
+    EventLogError::new(doing, path, std::io::Error::other(cause))
 }

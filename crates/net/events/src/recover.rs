@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::LogOptions;
-use super::disk::Disk;
-use super::frame::HEAD;
-use super::segment::{Mark, Named, PAGE, Segment, Walk};
-use crate::StoreError;
+use crate::disk::Disk;
+use crate::error::EventLogError;
+use crate::frame::HEAD;
+use crate::log::LogOptions;
+use crate::segment::{Mark, Named, PAGE, Segment, Walk};
 
 /// Where the next record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +32,14 @@ pub(crate) fn recover(
     disk: &dyn Disk,
     folder: &Path,
     options: LogOptions,
-) -> Result<Recovered, StoreError> {
+) -> Result<Recovered, EventLogError> {
     disk.make_folder(folder)
-        .map_err(|error| StoreError::io("creating directory", folder, error))?;
+        .map_err(|error| EventLogError::new("creating directory", folder, error))?;
     let mut segments = Vec::new();
     let mut mark = None;
-    for named in names(disk, folder).map_err(|error| StoreError::io("listing", folder, error))? {
+    for named in
+        names(disk, folder).map_err(|error| EventLogError::new("listing", folder, error))?
+    {
         let (segment, found) = Segment::open(disk, named)?;
         mark = found;
         segments.push(Arc::new(segment));
@@ -53,7 +55,8 @@ pub(crate) fn recover(
             current: None,
         });
     };
-    let scan = Scan::of(&last).map_err(|error| StoreError::io("recovering", &last.path, error))?;
+    let scan =
+        Scan::of(&last).map_err(|error| EventLogError::new("recovering", &last.path, error))?;
     let tail = tail(&last, &scan, mark, options);
     let is_whole = scan.is_clean && mark.is_some_and(|mark| mark.successor == 0);
     let continues = is_whole && tail.next == scan.next && last.file.sync().is_ok();

@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError};
 
-use super::segment::{Segment, Walk};
-use super::{Page, Record, Segments};
-use crate::StoreError;
+use crate::error::EventLogError;
+use crate::log::{Page, Record, Segments};
+use crate::segment::{Segment, Walk};
 
 /// Most bytes of records of one answer.
 const ANSWER: usize = 4 << 20;
@@ -20,7 +20,7 @@ pub(crate) fn read(
     after: u64,
     max: usize,
     durable: u64,
-) -> Result<Page, StoreError> {
+) -> Result<Page, EventLogError> {
     let segments = segments
         .read()
         .unwrap_or_else(PoisonError::into_inner)
@@ -47,7 +47,7 @@ pub(crate) fn read(
         }
         reading
             .segment(segment, last)
-            .map_err(|error| StoreError::io("reading", &segment.path, error))?;
+            .map_err(|error| EventLogError::new("reading", &segment.path, error))?;
         if reading.is_full() {
             return Ok(reading.page);
         }

@@ -5,8 +5,8 @@
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use crate::StoreError;
-use crate::log::MAX_RECORD;
+use crate::error::EventLogError;
+use crate::frame::MAX_RECORD;
 
 /// Bytes before a payload.
 const HEADER: usize = 16;
@@ -33,8 +33,8 @@ pub struct SharedRecords {
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn files(folder: &Path) -> Result<Vec<SharedFile>, StoreError> {
-    let failed = |error| StoreError::io("listing", folder, error);
+pub fn files(folder: &Path) -> Result<Vec<SharedFile>, EventLogError> {
+    let failed = |error| EventLogError::new("listing", folder, error);
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,
@@ -70,9 +70,9 @@ impl SharedFile {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn read(&self) -> Result<SharedRecords, StoreError> {
+    pub fn read(&self) -> Result<SharedRecords, EventLogError> {
         let bytes = std::fs::read(&self.path);
-        let bytes = bytes.map_err(|error| StoreError::io("reading", &self.path, error))?;
+        let bytes = bytes.map_err(|error| EventLogError::new("reading", &self.path, error))?;
         Ok(records(&bytes, self.first))
     }
 
@@ -80,9 +80,9 @@ impl SharedFile {
     ///
     /// # Errors
     /// When the file cannot be deleted.
-    pub fn remove(&self) -> Result<(), StoreError> {
+    pub fn remove(&self) -> Result<(), EventLogError> {
         std::fs::remove_file(&self.path)
-            .map_err(|error| StoreError::io("deleting", &self.path, error))
+            .map_err(|error| EventLogError::new("deleting", &self.path, error))
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::disk::{self, Disk, DiskFile};
-use super::frame::{self, HEAD, Head};
-use crate::StoreError;
+use crate::disk::{self, Disk, DiskFile};
+use crate::error::EventLogError;
+use crate::frame::{self, HEAD, Head};
 
 /// Records begin behind the first page, which is written again and again.
 pub(crate) const PAGE: u64 = 4096;
@@ -125,11 +125,11 @@ impl Segment {
         (serial, first, salt): (u64, u64, u64),
         bytes: u64,
         mark: Mark,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, EventLogError> {
         let path = folder.join(format!("{serial:010}-{first:020}-{salt:016x}.{EXTENSION}"));
         let file = disk
             .create(&path, &mark.encode(salt), bytes)
-            .map_err(|error| StoreError::io("beginning", &path, error))?;
+            .map_err(|error| EventLogError::new("beginning", &path, error))?;
         Ok(Self {
             serial,
             first,
@@ -145,7 +145,10 @@ impl Segment {
     }
 
     /// Opens a file that is not written to any more, unless [`ends_at`](Self::ends_at) says otherwise.
-    pub(crate) fn open(disk: &dyn Disk, named: Named) -> Result<(Self, Option<Mark>), StoreError> {
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        named: Named,
+    ) -> Result<(Self, Option<Mark>), EventLogError> {
         let Named {
             serial,
             first,
@@ -161,7 +164,7 @@ impl Segment {
             Ok((file, bytes, Mark::decode(salt, &page[..got])))
         };
         let (file, bytes, mark) =
-            read().map_err(|error| StoreError::io("opening", &path, error))?;
+            read().map_err(|error| EventLogError::new("opening", &path, error))?;
         let segment = Self {
             serial,
             first,

@@ -2,12 +2,11 @@
 //!
 //! A record is the length of a header (4 bytes, little-endian), the header (JSON) and the message.
 
+use events::{EventLog, EventLogError, MAX_RECORD};
 use ids::{HubName, Timestamp};
 use serde_json::{Value, json};
-use store::log::{EventLog, MAX_RECORD};
 
 use super::Registry;
-use crate::error::StorageError;
 use crate::event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
 
 impl Registry {
@@ -36,10 +35,10 @@ impl Registry {
         }
         let log = self.log_of(&newest.hub).await?;
         let appended = log.append_all(newest.enqueued.ticks(), records).await;
-        Ok(appended.map_err(StorageError)?)
+        Ok(appended?)
     }
 
-    async fn log_of(&self, hub: &HubName) -> Result<EventLog, StorageError> {
+    async fn log_of(&self, hub: &HubName) -> Result<EventLog, EventLogError> {
         let is_there = || self.served().hubs.iter().any(|local| local.name == *hub);
         self.inner.logs.of(hub, is_there).await
     }
@@ -55,7 +54,7 @@ impl Registry {
         max: usize,
     ) -> Result<EventPage, EventError> {
         let log = self.log_of(hub).await?;
-        let page = log.read(after, max).await.map_err(StorageError)?;
+        let page = log.read(after, max).await?;
         let mut missing = page.missing;
         let mut events = Vec::with_capacity(page.records.len());
         for record in page.records {
@@ -102,7 +101,7 @@ impl Registry {
     ///
     /// # Errors
     /// When one of them cannot.
-    pub(super) async fn require_telemetry_writable(&self) -> Result<(), StorageError> {
+    pub(super) async fn require_telemetry_writable(&self) -> Result<(), EventLogError> {
         for hub in self.inner.logs.refused() {
             self.log_of(&hub).await?;
         }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
-use super::super::Segments;
-use super::super::disk::{Disk, DiskFile};
-use super::super::segment::Segment;
+use crate::disk::{Disk, DiskFile};
+use crate::log::Segments;
+use crate::segment::Segment;
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::segment::PAGE;
 use super::*;
+use crate::segment::PAGE;
 
 /// A log of these records, closed; what each number stands for.
 fn written(records: &[Vec<u8>]) -> (Simulated, BTreeMap<u64, Vec<u8>>) {

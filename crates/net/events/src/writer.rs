@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use super::disk::Disk;
-use super::frame::{self, HEAD};
-use super::recover::{Recovered, Tail};
-use super::segment::{Mark, PAGE, Segment};
-use super::{Health, LogOptions, Segments};
-use crate::StoreError;
+use crate::disk::Disk;
+use crate::error::EventLogError;
+use crate::frame::{self, HEAD};
+use crate::log::{Health, LogOptions, Segments};
+use crate::recover::{Recovered, Tail};
+use crate::segment::{Mark, PAGE, Segment};
 
 /// Most jobs of one sync; what arrives meanwhile waits for the next.
 const GROUP: usize = 1024;
@@ -24,11 +24,11 @@ const CLOSED_AFTER: u32 = 10;
 pub(crate) enum Job {
     Append(Append),
     /// Try to write again, when the last attempt failed.
-    Probe(oneshot::Sender<Result<(), StoreError>>),
+    Probe(oneshot::Sender<Result<(), EventLogError>>),
     /// Forget what is older than is kept.
     Trim(i64),
     /// Give out no number below this one.
-    Advance(u64, oneshot::Sender<Result<(), StoreError>>),
+    Advance(u64, oneshot::Sender<Result<(), EventLogError>>),
     /// Delete the log, and end.
     Retire(oneshot::Sender<()>),
 }
@@ -37,7 +37,7 @@ pub(crate) enum Job {
 pub(crate) struct Append {
     pub(crate) records: Vec<Entry>,
     /// Is told the number of the last one.
-    pub(crate) caller: oneshot::Sender<Result<u64, StoreError>>,
+    pub(crate) caller: oneshot::Sender<Result<u64, EventLogError>>,
     /// Memory that they hold.
     pub(crate) _held: OwnedSemaphorePermit,
 }
@@ -60,13 +60,13 @@ pub(crate) struct Entry {
 /// Why records were not kept.
 enum Fault {
     /// No file could be begun.
-    Begin(StoreError),
+    Begin(EventLogError),
     /// The file could not be written or synced; it is not written to again.
-    Write(StoreError),
+    Write(EventLogError),
 }
 
 impl Fault {
-    fn error(self) -> StoreError {
+    fn error(self) -> EventLogError {
         match self {
             Self::Begin(error) | Self::Write(error) => error,
         }
@@ -200,7 +200,7 @@ impl LogWriter {
     }
 
     /// Writes records and waits for the disk. Returns the number of the last one of each.
-    fn keep(&mut self, part: &[Append]) -> Result<Vec<u64>, StoreError> {
+    fn keep(&mut self, part: &[Append]) -> Result<Vec<u64>, EventLogError> {
         self.require_patience()?;
         let kept = self.try_to_keep(part).or_else(|fault| match fault {
             Fault::Write(error) => {
@@ -218,7 +218,7 @@ impl LogWriter {
     }
 
     /// A disk that has just failed is not asked again at once.
-    fn require_patience(&self) -> Result<(), StoreError> {
+    fn require_patience(&self) -> Result<(), EventLogError> {
         let again = self
             .failed_at
             .is_none_or(|at| at.elapsed() >= self.options.retry);
@@ -228,7 +228,7 @@ impl LogWriter {
         }
     }
 
-    fn tell(&mut self, failure: Option<StoreError>) {
+    fn tell(&mut self, failure: Option<EventLogError>) {
         self.failed_at = failure.is_some().then(Instant::now);
         let was_failing = matches!(*self.health.borrow(), Health::Failing(_));
         match failure {
@@ -291,7 +291,7 @@ impl LogWriter {
             // What the file holds behind its end is unknown now, and a sync that is repeated may say yes without having
             // written anything. Readers stop at the first number of the file that follows.
             self.current = None;
-            let error = StoreError::io("appending to", &segment.path, error);
+            let error = EventLogError::new("appending to", &segment.path, error);
             return Err(Fault::Write(error));
         }
         segment.place(first, end);
@@ -309,7 +309,7 @@ impl LogWriter {
     }
 
     /// Begins a file, and deletes old ones that are too many then.
-    fn begin(&mut self, needed: u64) -> Result<Arc<Segment>, StoreError> {
+    fn begin(&mut self, needed: u64) -> Result<Arc<Segment>, EventLogError> {
         let mark = Mark {
             next: self.tail.next,
             previous: self.tail.previous,
@@ -386,7 +386,7 @@ impl LogWriter {
         }
     }
 
-    fn probe(&mut self) -> Result<(), StoreError> {
+    fn probe(&mut self) -> Result<(), EventLogError> {
         if matches!(*self.health.borrow(), Health::Good) {
             return Ok(());
         }
@@ -397,7 +397,7 @@ impl LogWriter {
         begun
     }
 
-    fn advance(&mut self, next: u64) -> Result<(), StoreError> {
+    fn advance(&mut self, next: u64) -> Result<(), EventLogError> {
         if next <= self.tail.next {
             return Ok(());
         }

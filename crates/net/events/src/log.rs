@@ -1,20 +1,6 @@
-//! The event log of one hub: records in files that are written in advance, each record with its number, time and checksums.
-//!
-//! [`EventLog::append`] returns after the records are on disk; what arrives together shares one sync. A sync or write that
-//! fails is not repeated: the log goes on in a new file. A record that is damaged costs that record: readers are told which
-//! numbers are missing. A number is never given out twice, whatever is damaged. The oldest files go when the log is larger or
-//! older than [`LogOptions`] say.
-//!
-//! [`former`] reads the log that older versions kept for all hubs together.
+//! The handle of a log, and what it is asked for.
 
-mod disk;
-pub mod former;
-mod frame;
-mod reader;
-mod recover;
-mod segment;
-mod writer;
-
+use std::io::{Error, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -23,12 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::{DataDirectory, StoreError};
-use disk::{Disk, Files};
-use segment::Segment;
-use writer::{Append, Entry, Job, LogWriter};
-
-pub use frame::MAX_RECORD;
+use crate::disk::{Disk, Files};
+use crate::error::EventLogError;
+use crate::frame::MAX_RECORD;
+use crate::segment::Segment;
+use crate::writer::{Append, Entry, Job, LogWriter};
+use crate::{reader, recover};
 
 /// Jobs that may wait for the writer; more callers wait to be let in.
 const QUEUE: usize = 8192;
@@ -98,32 +84,26 @@ pub struct Page {
 pub(crate) enum Health {
     Good,
     /// The last attempt failed; it is tried again with the next record.
-    Failing(StoreError),
+    Failing(EventLogError),
 }
 
 /// The log of a hub. Cheap to clone; the last clone that is dropped waits for the writer to finish.
 #[derive(Clone)]
 pub struct EventLog {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// The files, oldest first.
-type Segments = Arc<RwLock<Vec<Arc<Segment>>>>;
+pub(crate) type Segments = Arc<RwLock<Vec<Arc<Segment>>>>;
 
-struct Shared {
+pub(crate) struct Shared {
     queue: Option<mpsc::Sender<Job>>,
     room: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
-    segments: Segments,
+    pub(crate) segments: Segments,
     durable: watch::Receiver<u64>,
     health: watch::Receiver<Health>,
     folder: Arc<Path>,
-}
-
-/// Where the logs of a data directory are, each in a folder of its own.
-#[must_use]
-pub fn folder(data_dir: &Path) -> PathBuf {
-    DataDirectory::events(data_dir)
 }
 
 impl EventLog {
@@ -132,16 +112,16 @@ impl EventLog {
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub fn open_at(folder: PathBuf, options: LogOptions, seed: u64) -> Result<Self, StoreError> {
+    pub fn open_at(folder: PathBuf, options: LogOptions, seed: u64) -> Result<Self, EventLogError> {
         Self::open_on(Arc::new(Files), folder, options, seed)
     }
 
-    fn open_on(
+    pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         folder: PathBuf,
         options: LogOptions,
         seed: u64,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, EventLogError> {
         let folder: Arc<Path> = folder.into();
         let recovered = recover::recover(&*disk, &folder, options)?;
         let segments: Segments = Arc::new(RwLock::new(recovered.segments.clone()));
@@ -159,7 +139,7 @@ impl EventLog {
         let thread = std::thread::Builder::new()
             .name("event-log".to_owned())
             .spawn(move || writer.run(queue))
-            .map_err(|error| StoreError::io("starting the writer of", &folder, error))?;
+            .map_err(|error| EventLogError::new("starting the writer of", &folder, error))?;
         let shared = Shared {
             queue: Some(sender),
             room: Arc::new(Semaphore::new(QUEUE_KIB)),
@@ -178,7 +158,7 @@ impl EventLog {
     ///
     /// # Errors
     /// When it has more than [`MAX_RECORD`] bytes or the disk fails. It is not in the log then, or it was not acknowledged.
-    pub async fn append(&self, at: i64, payload: Vec<u8>) -> Result<u64, StoreError> {
+    pub async fn append(&self, at: i64, payload: Vec<u8>) -> Result<u64, EventLogError> {
         self.append_all(at, vec![payload]).await
     }
 
@@ -186,7 +166,7 @@ impl EventLog {
     ///
     /// # Errors
     /// As of [`append`](Self::append), for all of them.
-    pub async fn append_all(&self, at: i64, payloads: Vec<Vec<u8>>) -> Result<u64, StoreError> {
+    pub async fn append_all(&self, at: i64, payloads: Vec<Vec<u8>>) -> Result<u64, EventLogError> {
         let entry = |payload| Entry {
             number: None,
             at,
@@ -199,7 +179,7 @@ impl EventLog {
     ///
     /// # Errors
     /// As of [`append`](Self::append).
-    pub async fn import(&self, records: Vec<Record>) -> Result<(), StoreError> {
+    pub async fn import(&self, records: Vec<Record>) -> Result<(), EventLogError> {
         let last = self.last();
         let fresh = records.into_iter().filter(|record| record.offset > last);
         let entry = |record: Record| Entry {
@@ -210,14 +190,15 @@ impl EventLog {
         self.put(fresh.map(entry).collect()).await.map(drop)
     }
 
-    async fn put(&self, records: Vec<Entry>) -> Result<u64, StoreError> {
+    async fn put(&self, records: Vec<Entry>) -> Result<u64, EventLogError> {
         if records.is_empty() {
             return Ok(self.last());
         }
         let longest = records.iter().map(|entry| entry.payload.len()).max();
         if let Some(bytes) = longest.filter(|bytes| *bytes > MAX_RECORD) {
             let cause = format!("a record has {bytes} bytes, {MAX_RECORD} are allowed");
-            return Err(StoreError::words(
+            let cause = Error::new(ErrorKind::InvalidInput, cause);
+            return Err(EventLogError::new(
                 "appending to",
                 &self.shared.folder,
                 cause,
@@ -240,7 +221,10 @@ impl EventLog {
         .await?
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, StoreError> {
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<T>) -> Job,
+    ) -> Result<T, EventLogError> {
         let (caller, answer) = oneshot::channel();
         let queue = self.shared.queue.as_ref().ok_or_else(|| self.stopped())?;
         let sent = queue.send(job(caller)).await;
@@ -248,25 +232,24 @@ impl EventLog {
         answer.await.map_err(|_| self.stopped())
     }
 
-    fn stopped(&self) -> StoreError {
-        StoreError::words(
-            "appending to",
-            &self.shared.folder,
-            "the writer has stopped",
-        )
+    fn stopped(&self) -> EventLogError {
+        let cause = Error::other("the writer has stopped");
+        EventLogError::new("appending to", &self.shared.folder, cause)
     }
 
     /// Up to `max` records after a number (0 for the oldest kept), in order and at most 4 MiB of them, but one if there is one.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub async fn read(&self, after: u64, max: usize) -> Result<Page, StoreError> {
+    pub async fn read(&self, after: u64, max: usize) -> Result<Page, EventLogError> {
         let segments = self.shared.segments.clone();
         let durable = self.last();
         let read =
             tokio::task::spawn_blocking(move || reader::read(&segments, after, max, durable));
-        read.await
-            .map_err(|_| StoreError::words("reading", &self.shared.folder, "the reader panicked"))?
+        read.await.map_err(|_| {
+            let cause = Error::other("the reader panicked");
+            EventLogError::new("reading", &self.shared.folder, cause)
+        })?
     }
 
     /// The number of the newest record on disk, 0 when there is none.
@@ -279,7 +262,7 @@ impl EventLog {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub async fn oldest(&self) -> Result<Option<Record>, StoreError> {
+    pub async fn oldest(&self) -> Result<Option<Record>, EventLogError> {
         Ok(self.read(0, 1).await?.records.pop())
     }
 
@@ -310,7 +293,7 @@ impl EventLog {
     ///
     /// # Errors
     /// When it cannot.
-    pub async fn require_writable(&self) -> Result<(), StoreError> {
+    pub async fn require_writable(&self) -> Result<(), EventLogError> {
         if !self.is_failing() {
             return Ok(());
         }
@@ -329,7 +312,7 @@ impl EventLog {
     ///
     /// # Errors
     /// When the disk fails.
-    pub async fn advance(&self, next: u64) -> Result<(), StoreError> {
+    pub async fn advance(&self, next: u64) -> Result<(), EventLogError> {
         self.ask(|caller| Job::Advance(next, caller)).await?
     }
 
@@ -337,7 +320,7 @@ impl EventLog {
     ///
     /// # Errors
     /// When the writer has stopped.
-    pub async fn retire(&self) -> Result<(), StoreError> {
+    pub async fn retire(&self) -> Result<(), EventLogError> {
         self.ask(Job::Retire).await
     }
 }
@@ -351,6 +334,3 @@ impl Drop for Shared {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,10 @@ mod simulated;
 
 use proptest::prelude::*;
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
 use simulated::Simulated;
 

@@ -1,11 +1,9 @@
 //! What the log asks of a disk. Tests put one in its place that fails where they want.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-use crate::directory;
 
 /// The files of one folder.
 pub(crate) trait Disk: Send + Sync {
@@ -50,7 +48,7 @@ pub(crate) struct Files;
 
 impl Disk for Files {
     fn make_folder(&self, folder: &Path) -> Result<()> {
-        directory::make_durable(folder)
+        make_durable(folder)
     }
 
     fn list(&self, folder: &Path) -> Result<Vec<PathBuf>> {
@@ -89,6 +87,21 @@ impl Disk for Files {
     fn remove_folder(&self, folder: &Path) -> Result<()> {
         std::fs::remove_dir(folder)
     }
+}
+
+/// Makes a folder, and those above it that are missing. A new folder is durable once the one above it
+/// is synced.
+fn make_durable(path: &Path) -> Result<()> {
+    let missing: Vec<_> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn make_zeros(path: &Path, begin: &[u8], bytes: u64) -> Result<File> {
