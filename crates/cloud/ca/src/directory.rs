@@ -18,14 +18,16 @@ pub use verification::Signer;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How a new hierarchy is made. Lifetimes are staggered, so that nothing outlives its issuer and roots need not be replaced with leaves.
+/// How a new hierarchy is made. Lifetimes are staggered, so that nothing outlives its issuer and
+/// roots need not be replaced with leaves.
 #[derive(Debug, Clone)]
 pub struct InitOptions {
     /// The kind of the CAs' keys.
     pub key_type: KeyType,
     /// How many days the root lives.
     pub root_days: u32,
-    /// How many days the intermediate lives; `None` is five years, or the root's life where that is shorter.
+    /// How many days the intermediate lives; `None` is five years, or the root's life where that is
+    /// shorter.
     pub intermediate_days: Option<u32>,
     /// Encrypts the private keys of root and intermediate.
     pub passphrase: Option<Zeroizing<String>>,
@@ -45,8 +47,8 @@ impl Default for InitOptions {
     }
 }
 
-/// An opened hierarchy: holds the intermediate's key and issues with it. The root's key is read only to
-/// prove possession of it.
+/// An opened hierarchy: holds the intermediate's key and issues with it. The root's key is read
+/// only to prove possession of it.
 #[derive(Debug)]
 pub struct CaDirectory {
     dir: PathBuf,
@@ -58,15 +60,13 @@ impl CaDirectory {
     /// Makes root and intermediate in `dir` and opens it.
     ///
     /// # Errors
-    /// When one of its files exists and `force` is off, or something cannot be made or written. Names the file.
+    /// When one of its files exists and `force` is off, or something cannot be made or written.
+    /// Names the file.
     pub fn init(dir: &Path, options: &InitOptions, now: Timestamp) -> Result<Self, CaError> {
         initialize::make(dir, options, now)
     }
 
     /// Opens a hierarchy made by [`init`](Self::init), or by Azure's scripts.
-    ///
-    /// # Errors
-    /// When there is none, or a file cannot be read, or certificate and key do not belong together.
     pub fn open(dir: &Path, passphrase: Option<&[u8]>) -> Result<Self, CaError> {
         let (root, intermediate) = (layout::root(dir), layout::intermediate(dir));
         for wanted in [
@@ -94,25 +94,21 @@ impl CaDirectory {
         })
     }
 
-    /// The root's certificate.
     #[must_use]
     pub fn root(&self) -> &Certificate {
         &self.root
     }
 
-    /// The intermediate's certificate.
     #[must_use]
     pub fn intermediate(&self) -> &Certificate {
         self.issuer.certificate()
     }
 
-    /// The root's files.
     #[must_use]
     pub fn root_paths(&self) -> CaPaths {
         layout::root(&self.dir)
     }
 
-    /// The intermediate's files.
     #[must_use]
     pub fn intermediate_paths(&self) -> CaPaths {
         layout::intermediate(&self.dir)

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// A file is there already.
-    #[error("{} is there already; nothing was written. Choose another name or folder, or replace it with --force", .path.display())]
+    #[error("{} is there already; nothing was written. Choose another name or folder, or replace \
+        it with --force", .path.display())]
     Exists {
         /// The file in the way.
         path: PathBuf,
     },
     /// The folder holds no hierarchy.
-    #[error("{} holds no certificate authority ({} is missing); make one with: muster ca init --dir {}", .dir.display(), .missing.display(), .dir.display())]
+    #[error("{} holds no certificate authority ({} is missing); make one with: muster ca init \
+        --dir {}", .dir.display(), .missing.display(), .dir.display())]
     NotInitialized {
-        /// The folder.
         dir: PathBuf,
         /// The file that should be in it.
         missing: PathBuf,
@@ -21,7 +22,6 @@ pub enum CaError {
     /// A file could not be read.
     #[error("cannot read {}; {}", .path.display(), advice(.source))]
     Read {
-        /// The file.
         path: PathBuf,
         /// What the operating system says.
         #[source]
@@ -39,21 +39,16 @@ pub enum CaError {
     /// A file is larger than any certificate or key.
     #[error("{} has more than {limit} bytes; this is no certificate or key file", .path.display())]
     TooLarge {
-        /// The file.
         path: PathBuf,
         /// How many bytes are read.
         limit: u64,
     },
     /// A passphrase file with nothing in it.
     #[error("the first line of {} is empty; it should be the passphrase", .path.display())]
-    NoPassphrase {
-        /// The file.
-        path: PathBuf,
-    },
+    NoPassphrase { path: PathBuf },
     /// A certificate file is not one.
     #[error("{} is not a usable certificate file", .path.display())]
     Certificate {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         #[source]
@@ -62,7 +57,6 @@ pub enum CaError {
     /// A key file is not one, or its passphrase is missing or wrong.
     #[error("{} is not a usable private key file", .path.display())]
     Key {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         #[source]
@@ -71,34 +65,28 @@ pub enum CaError {
     /// Certificate and key files do not fit each other, or the certificate cannot issue.
     #[error("{} cannot issue certificates", .path.display())]
     Issuer {
-        /// The certificate file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: pki::IssueError,
     },
     /// One certificate was not issued.
     #[error("no certificate was issued for {name:?}")]
     Issue {
-        /// For whom.
         name: String,
-        /// Why not.
         #[source]
         source: pki::IssueError,
     },
     /// A private key could not be made or encrypted.
     #[error("no private key was made for {name:?}")]
     NewKey {
-        /// For whom.
         name: String,
-        /// Why not.
         #[source]
         source: pki::KeyError,
     },
-    /// An identity of the name exists, but not from this hierarchy or not whole, so that it cannot be taken as done.
+    /// An identity of the name exists, but not from this hierarchy or not whole, so that it cannot
+    /// be taken as done.
     #[error("{} is there already, but {problem}; replace it with --force", .path.display())]
     Unusable {
-        /// The certificate file.
         path: PathBuf,
         /// What is wrong with it.
         problem: &'static str,

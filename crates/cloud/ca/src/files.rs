@@ -1,4 +1,5 @@
-//! Files that hold keys and certificates: read with a limit, written whole or not at all, never readable by others.
+//! Files that hold keys and certificates: read with a limit, written whole or not at all, never
+//! readable by others.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
@@ -138,9 +139,6 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, CaError> {
 }
 
 /// Reads a passphrase from a file: its first line, without the line's end.
-///
-/// # Errors
-/// When the file cannot be read or its first line is empty.
 pub fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, CaError> {
     let text = read(path)?;
     match text.lines().next() {

@@ -1,5 +1,5 @@
-//! The CAs that issue certificates to devices as they register: made here or brought along, kept with their keys in
-//! `<data-dir>/ca/issuers`, one file each.
+//! The CAs that issue certificates to devices as they register: made here or brought along, kept
+//! with their keys in `<data-dir>/ca/issuers`, one file each.
 
 use std::collections::HashMap;
 use std::fs;
@@ -32,7 +32,8 @@ pub enum IssuerError {
     TooLong(usize),
     /// The chain is none.
     #[error(
-        "{subject} is not signed by the certificate that follows it; give the issuing certificate first, then the one that issued it"
+        "{subject} is not signed by the certificate that follows it; give the issuing certificate \
+         first, then the one that issued it"
     )]
     Broken {
         /// The certificate that was signed by another one.
@@ -40,10 +41,7 @@ pub enum IssuerError {
     },
     /// Nothing that it issues would be believed.
     #[error("the certificate {problem}")]
-    Unusable {
-        /// Why not.
-        problem: AnchorError,
-    },
+    Unusable { problem: AnchorError },
     /// The private key cannot be read.
     #[error("the private key cannot be read")]
     Key(#[from] KeyError),
@@ -77,7 +75,6 @@ pub struct IssuedChain {
 }
 
 impl IssuedChain {
-    /// The device's certificate.
     #[must_use]
     pub fn leaf(&self) -> &Certificate {
         &self.leaf
@@ -99,10 +96,8 @@ impl DeviceIssuers {
         }
     }
 
-    /// Makes a CA that signs itself, on P-256, and keeps it. Returns its certificate when it is durable.
-    ///
-    /// # Errors
-    /// See [`IssuerError`].
+    /// Makes a CA that signs itself, on P-256, and keeps it. Returns its certificate when it is
+    /// durable.
     pub fn make(
         &self,
         common_name: &str,
@@ -115,11 +110,8 @@ impl DeviceIssuers {
         self.keep(vec![certificate], key)
     }
 
-    /// Keeps a CA that was made elsewhere: its certificate and those above it, PEM, and its private key, PEM. Returns its chain
-    /// when it is durable.
-    ///
-    /// # Errors
-    /// See [`IssuerError`].
+    /// Keeps a CA that was made elsewhere: its certificate and those above it, PEM, and its private
+    /// key, PEM. Returns its chain when it is durable.
     pub fn import(
         &self,
         chain: &str,
@@ -140,7 +132,8 @@ impl DeviceIssuers {
     ) -> Result<Vec<Certificate>, IssuerError> {
         let certificates: String = chain.iter().map(Certificate::to_pem).collect();
         let pem = key.to_pem();
-        // All of the room at once: a text that grows leaves copies of the key behind, which nobody wipes.
+        // All of the room at once: a text that grows leaves copies of the key behind, which nobody
+        // wipes.
         let mut text = Zeroizing::new(String::with_capacity(pem.len() + certificates.len()));
         text.push_str(&pem);
         text.push_str(&certificates);
@@ -158,9 +151,6 @@ impl DeviceIssuers {
     }
 
     /// Forgets a CA and deletes its key.
-    ///
-    /// # Errors
-    /// When the file cannot be deleted.
     pub fn remove(&self, authority: &Thumbprint) -> Result<(), IssuerError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.remove(authority);
@@ -172,7 +162,8 @@ impl DeviceIssuers {
         }
     }
 
-    /// Issues a certificate for a proven request. It lives `life_days`, or as long as its issuer where that is shorter.
+    /// Issues a certificate for a proven request. It lives `life_days`, or as long as its issuer
+    /// where that is shorter.
     ///
     /// # Errors
     /// When the key is missing or unusable, or the issuer is not valid now.
@@ -273,9 +264,6 @@ pub struct PortableIssuer {
 
 impl PortableIssuer {
     /// Reads a certificate file, with the chain in it, and a key file.
-    ///
-    /// # Errors
-    /// When one cannot be read, or the passphrase is missing or wrong.
     pub fn read(
         certificate: &Path,
         key: &Path,
@@ -293,9 +281,6 @@ impl PortableIssuer {
     }
 
     /// Reads the intermediate of a hierarchy that `muster ca` made, with the root above it.
-    ///
-    /// # Errors
-    /// When there is none, or it cannot be read.
     pub fn of_directory(dir: &Path, passphrase: Option<&[u8]>) -> Result<Self, CaError> {
         let opened = CaDirectory::open(dir, passphrase)?;
         let chain = [opened.intermediate().to_pem(), opened.root().to_pem()];

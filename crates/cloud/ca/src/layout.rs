@@ -1,17 +1,16 @@
 //! Where files are, in the layout of Azure's demo scripts.
 //!
-//! Source: `tools/CACertificates/certGen.sh` of Azure/iotedge; names must not change, guides quote them.
+//! Source: `tools/CACertificates/certGen.sh` of Azure/iotedge; names must not change, guides quote
+//! them.
 
 use std::path::{Path, PathBuf};
 
 /// The files of one certificate authority or identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaPaths {
-    /// The certificate alone.
     pub certificate: PathBuf,
     /// The certificate and all its issuers up to the root; for the root, the certificate alone.
     pub chain: PathBuf,
-    /// The private key.
     pub key: PathBuf,
 }
 

@@ -1,5 +1,5 @@
-//! The CAs of `muster serve`: a P-256 root that issues the server's certificate and renews it, and an RSA root that does the same for
-//! clients whose TLS knows nothing else.
+//! The CAs of `muster serve`: a P-256 root that issues the server's certificate and renews it, and
+//! an RSA root that does the same for clients whose TLS knows nothing else.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ const SERVER_COMMON_NAME: &str = "Muster server";
 /// What clients are to trust, when that is not the P-256 root alone.
 const TRUST_FILE: &str = "server-trust.pem";
 
-/// The server has a certificate of each kind, under a root of the same kind, and shows a client the one that its TLS can use.
+/// The server has a certificate of each kind, under a root of the same kind, and shows a client the
+/// one that its TLS can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerKind {
     /// P-256: what nearly all clients get.
@@ -72,9 +73,10 @@ impl ServerKind {
     }
 }
 
-/// Holds a server CA's key. Files, in `<data-dir>/ca`: `server-ca.cert.pem`, `server-ca.key.pem`, and `server.pem` with the
-/// server's key, certificate and CA in one file, so that a renewal replaces all or nothing; for RSA `server-rsa-ca.cert.pem`,
-/// `server-rsa-ca.key.pem` and `server-rsa.pem`.
+/// Holds a server CA's key. Files, in `<data-dir>/ca`: `server-ca.cert.pem`, `server-ca.key.pem`,
+/// and `server.pem` with the server's key, certificate and CA in one file, so that a renewal
+/// replaces all or nothing; for RSA `server-rsa-ca.cert.pem`, `server-rsa-ca.key.pem` and
+/// `server-rsa.pem`.
 #[derive(Debug)]
 pub struct ServerAuthority {
     dir: PathBuf,
@@ -108,9 +110,6 @@ impl ServerAuthority {
     }
 
     /// Writes down what clients must trust, the first for those that look at one certificate only.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
     pub fn write_trust(data_dir: &Path, certificates: &[Certificate]) -> Result<(), CaError> {
         let dir = data_dir.join("ca");
         let path = dir.join(TRUST_FILE);
@@ -130,17 +129,12 @@ impl ServerAuthority {
     }
 
     /// Opens the P-256 CA of a data directory, or makes it.
-    ///
-    /// # Errors
-    /// When a file cannot be read or written, or the certificate and the key do not belong together.
     pub fn open_or_create(data_dir: &Path, now: Timestamp) -> Result<Self, CaError> {
         Self::open_or_create_of(ServerKind::Ec, data_dir, now)
     }
 
-    /// Opens a CA of a data directory, or makes it. A crash between its two files is mended: the certificate is made for the key that is there.
-    ///
-    /// # Errors
-    /// When a file cannot be read or written, or the two do not belong together.
+    /// Opens a CA of a data directory, or makes it. A crash between its two files is mended: the
+    /// certificate is made for the key that is there.
     pub fn open_or_create_of(
         kind: ServerKind,
         data_dir: &Path,
@@ -186,10 +180,12 @@ impl ServerAuthority {
         self.issuer.certificate()
     }
 
-    /// The server certificate for `names` (DNS names and IP addresses): the one that is there while it fits, else a new one.
+    /// The server certificate for `names` (DNS names and IP addresses): the one that is there while
+    /// it fits, else a new one.
     ///
-    /// It fits while it names exactly these, was issued by this CA, and more than a third of its life is left. A file that
-    /// cannot be understood is replaced: everything in it can be made again.
+    /// It fits while it names exactly these, was issued by this CA, and more than a third of its
+    /// life is left. A file that cannot be understood is replaced: everything in it can be made
+    /// again.
     ///
     /// # Errors
     /// When a name is neither, the CA has expired, or the file cannot be read or written.
@@ -286,7 +282,6 @@ impl ServerAuthority {
 }
 
 impl ServerCredential {
-    /// The server's certificate.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate

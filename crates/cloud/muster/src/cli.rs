@@ -22,12 +22,13 @@ use clap::{Parser, Subcommand};
 use crate::operator::{OperatorError, Target};
 pub use output::{CLOSED, Column, Format, is_closed};
 
-/// Zero-touch provisioning and device management, compatible with Azure IoT Hub and its Device Provisioning Service.
+/// Zero-touch provisioning and device management, compatible with Azure IoT Hub and its Device
+/// Provisioning Service.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version, propagate_version = true)]
-#[command(
-    after_help = "Example:\n  muster serve --data-dir ./data\n  muster dps enrollment list --data-dir ./data --output table"
-)]
+#[command(after_help = "Example:\n  \
+        muster serve --data-dir ./data\n  \
+        muster dps enrollment list --data-dir ./data --output table")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

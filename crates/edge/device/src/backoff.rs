@@ -3,8 +3,9 @@ use std::time::Duration;
 /// A service that asks for more than this is not believed.
 const LONGEST_TOLD: Duration = Duration::from_secs(3600);
 
-/// How long a device waits that was told to wait: never less, and up to a tenth and a second more by chance, because `Retry-After`
-/// counts whole seconds and would bring everybody who was told the same back in the same moment.
+/// How long a device waits that was told to wait: never less, and up to a tenth and a second more
+/// by chance, because `Retry-After` counts whole seconds and would bring everybody who was told the
+/// same back in the same moment.
 #[must_use]
 pub fn retry_pause(told: Duration, chance: f64) -> Duration {
     let told = told.min(LONGEST_TOLD);
@@ -12,7 +13,8 @@ pub fn retry_pause(told: Duration, chance: f64) -> Duration {
     told + more.mul_f64(chance.clamp(0.0, 1.0))
 }
 
-/// Waits that double from a first one to a longest one, each shortened by chance, so that a fleet does not return all at once.
+/// Waits that double from a first one to a longest one, each shortened by chance, so that a fleet
+/// does not return all at once.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -31,7 +33,8 @@ impl Backoff {
         }
     }
 
-    /// How long to wait after one more failure: between half and all of the current step. `chance` is a random number from 0 to 1.
+    /// How long to wait after one more failure: between half and all of the current step. `chance`
+    /// is a random number from 0 to 1.
     pub fn failed(&mut self, chance: f64) -> Duration {
         let factor = 2_u32.checked_pow(self.failures).unwrap_or(u32::MAX);
         let step = self.first.saturating_mul(factor).min(self.longest);

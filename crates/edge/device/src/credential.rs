@@ -38,7 +38,6 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// Nobody signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     /// The workload socket did not.
@@ -59,9 +58,6 @@ impl Signer for SharedAccessKey {
 }
 
 /// Makes a shared access signature for a device or module of `hub` that is valid until `expiry`.
-///
-/// # Errors
-/// When the signer does not sign.
 pub async fn token(
     signer: &impl Signer,
     hub: &str,

@@ -20,7 +20,6 @@ pub enum ConnectError {
     Unreachable {
         /// The server, without port.
         host: String,
-        /// TCP port.
         port: u16,
         /// What the operating system said.
         source: io::Error,
@@ -30,7 +29,6 @@ pub enum ConnectError {
     TimedOut {
         /// The server, without port.
         host: String,
-        /// TCP port.
         port: u16,
     },
     /// It shows a certificate that this device does not believe.
@@ -38,7 +36,6 @@ pub enum ConnectError {
     Untrusted {
         /// The server, without port.
         host: String,
-        /// TCP port.
         port: u16,
         /// What is wrong with its certificate.
         reason: String,
@@ -48,14 +45,11 @@ pub enum ConnectError {
     Handshake {
         /// The server, without port.
         host: String,
-        /// TCP port.
         port: u16,
-        /// What TLS said.
         source: io::Error,
     },
 }
 
-/// Where to connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     host: String,
@@ -118,9 +112,12 @@ fn refusal(error: &io::Error) -> Option<String> {
     };
     Some(match problem {
         CertificateError::UnknownIssuer => {
-            "its certificate chains to no trusted root; is the server's CA in trust_bundle_cert or the system's store?".into()
+            "its certificate chains to no trusted root; is the server's CA in trust_bundle_cert \
+             or the system's store?"
+                .into()
         }
-        // The name of a trusted root is on it, the root's key did not sign it: a CA that was made anew under its old name.
+        // The name of a trusted root is on it, the root's key did not sign it: a CA that was made
+        // anew under its old name.
         CertificateError::BadSignature => {
             "its certificate is signed by another CA than the trusted root of that name".into()
         }

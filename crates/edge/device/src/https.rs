@@ -30,22 +30,13 @@ pub enum HttpsError {
     Connect(#[from] ConnectError),
     /// The connection broke before the answer was complete.
     #[error("the connection to {host} broke")]
-    Broken {
-        /// The server.
-        host: HubHost,
-        /// What HTTP said.
-        source: hyper::Error,
-    },
+    Broken { host: HubHost, source: hyper::Error },
     /// The answer did not come in time.
     #[error("{host} did not answer within {} s", WITHIN.as_secs())]
-    TimedOut {
-        /// The server.
-        host: HubHost,
-    },
+    TimedOut { host: HubHost },
     /// The answer is longer than any that is expected.
     #[error("the answer of {host} has more than {MAX_ANSWER} bytes or is broken")]
     Unreadable {
-        /// The server.
         host: HubHost,
         /// Why it cannot be read.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -58,7 +49,6 @@ pub enum HttpsError {
 /// What a server answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status.
     pub status: u16,
     /// How long the server wants the client to wait, from `Retry-After` in seconds.
     pub retry_after: Option<Duration>,
@@ -88,17 +78,14 @@ impl HttpsClient {
         }
     }
 
-    /// The server.
     #[must_use]
     pub fn host(&self) -> &HubHost {
         &self.host
     }
 
-    /// Sends one request and reads its answer, whatever its status. Every request must be safe to repeat: it is sent again, once,
-    /// when the server closed a connection that it kept from an earlier request.
-    ///
-    /// # Errors
-    /// When there is no connection or no complete answer.
+    /// Sends one request and reads its answer, whatever its status. Every request must be safe to
+    /// repeat: it is sent again, once, when the server closed a connection that it kept from an
+    /// earlier request.
     pub async fn send(
         &self,
         method: Method,
@@ -133,7 +120,8 @@ impl HttpsClient {
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .map_err(|source| self.broken(source))?;
-        // Ends when the sender is dropped or the server hangs up; its errors reach the request that waits.
+        // Ends when the sender is dropped or the server hangs up; its errors reach the request that
+        // waits.
         tokio::spawn(connection);
         Ok(sender)
     }

@@ -35,7 +35,6 @@ pub struct HubOptions {
     pub hub: HubHost,
     /// Where to connect when that is not the hub itself.
     pub gateway: Option<HubHost>,
-    /// As which device.
     pub device: DeviceId,
     /// As which of its modules.
     pub module: Option<ModuleId>,
@@ -50,7 +49,8 @@ pub struct HubOptions {
 }
 
 impl HubOptions {
-    /// Where the connection goes: plain MQTT on 8883, or WebSocket on the port that the host carries.
+    /// Where the connection goes: plain MQTT on 8883, or WebSocket on the port that the host
+    /// carries.
     fn target(&self) -> &HubHost {
         self.gateway.as_ref().unwrap_or(&self.hub)
     }
@@ -101,7 +101,6 @@ pub enum HubError {
     /// It does not speak MQTT over WebSocket there.
     #[error("{host} does not accept a WebSocket for MQTT")]
     WebSocket {
-        /// The hub.
         host: HubHost,
         /// What the handshake said.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -109,39 +108,26 @@ pub enum HubError {
     /// It does not let this identity in.
     #[error("{host} refused the connection: {code}")]
     Refused {
-        /// The hub.
         host: HubHost,
         /// The code of its CONNACK.
         code: ConnectReturnCode,
     },
     /// It does not grant a subscription that this device cannot do without.
     #[error("{host} refused the subscription to {filter}")]
-    SubscriptionRefused {
-        /// The hub.
-        host: HubHost,
-        /// The topic filter.
-        filter: String,
-    },
+    SubscriptionRefused { host: HubHost, filter: String },
     /// The connection ended before it stood.
     #[error("the connection to {host} ended before it was accepted")]
-    Lost {
-        /// The hub.
-        host: HubHost,
-        /// How it ended.
-        source: Lost,
-    },
+    Lost { host: HubHost, source: Lost },
     /// It did not accept in time.
     #[error("{host} did not accept the connection within {} s", GREETING.as_secs())]
-    TimedOut {
-        /// The hub.
-        host: HubHost,
-    },
+    TimedOut { host: HubHost },
 }
 
 /// What a hub tells its device or module.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Desired properties changed. May be older than the twin that was read last; compare the versions.
+    /// Desired properties changed. May be older than the twin that was read last; compare the
+    /// versions.
     Desired(DesiredChange),
     /// A method is called; answer with [`Hub::respond`].
     Method(MethodCall),
@@ -155,7 +141,6 @@ pub type DesiredChange = VersionedProperties;
 /// One call of a direct method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodCall {
-    /// Which method.
     pub name: String,
     /// The call's id, which the answer repeats.
     pub rid: String,
@@ -165,9 +150,6 @@ pub struct MethodCall {
 
 impl MethodCall {
     /// The argument; no payload is `null`.
-    ///
-    /// # Errors
-    /// When it is not JSON.
     pub fn argument(&self) -> Result<Value, wire::lenient::BodyError> {
         match self.payload.iter().all(u8::is_ascii_whitespace) {
             true => Ok(Value::Null),
@@ -198,13 +180,11 @@ impl Events {
 }
 
 impl Hub {
-    /// Connects, subscribes to everything that a device or module gets, and starts the connection's loop.
+    /// Connects, subscribes to everything that a device or module gets, and starts the connection's
+    /// loop.
     ///
-    /// The loop ends when the connection does, when [`Hub::close`] is called, or when all `Hub`s are dropped.
-    /// Connecting again is the caller's decision.
-    ///
-    /// # Errors
-    /// Says whether the hub was not reached, not trusted, or refused.
+    /// The loop ends when the connection does, when [`Hub::close`] is called, or when all `Hub`s
+    /// are dropped. Connecting again is the caller's decision.
     pub async fn connect(options: &HubOptions) -> Result<(Self, Events), HubError> {
         let stream = transport::open(options).await?;
         let host = || options.target().clone();

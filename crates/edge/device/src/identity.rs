@@ -51,21 +51,18 @@ impl Identity {
     }
 
     /// Joins a PEM chain, leaf first, and the leaf's key in PEM.
-    ///
-    /// # Errors
-    /// When either cannot be read, or as [`Self::new`].
     pub fn from_pem(chain: &str, key: &str) -> Result<Self, IdentityError> {
         let chain = Certificate::parse_pem_bundle(chain)?;
         Self::new(&chain, &PrivateKey::from_pem(key, None)?)
     }
 
-    /// The leaf.
     #[must_use]
     pub fn leaf(&self) -> &Certificate {
         &self.leaf
     }
 
-    /// Offers this identity whatever issuers the server names: hubs and provisioning services decide after the handshake.
+    /// Offers this identity whatever issuers the server names: hubs and provisioning services
+    /// decide after the handshake.
     pub(crate) fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
         Arc::new(SingleCertAndKey::from(self.certified.clone()))
     }

@@ -16,14 +16,11 @@ pub enum ModuleError {
     /// The hub is not reached, not trusted, or the connection broke.
     #[error("the hub cannot be asked about module identities")]
     Connection(#[from] HttpsError),
-    /// It refuses.
     #[error("the hub refused with {status}: {message}")]
     Refused {
-        /// HTTP status.
         status: u16,
         /// Six digits, where the hub told them.
         code: Option<u32>,
-        /// For a person.
         message: String,
     },
     /// Its answer makes no sense.
@@ -45,10 +42,6 @@ impl ModuleIdentities {
         Self { client, device }
     }
 
-    /// All of them.
-    ///
-    /// # Errors
-    /// When the hub is not reached or refuses.
     pub async fn list(&self) -> Result<Vec<DeviceModule>, ModuleError> {
         read(
             &self
@@ -58,9 +51,6 @@ impl ModuleIdentities {
     }
 
     /// One of them; `None` when there is no such module.
-    ///
-    /// # Errors
-    /// When the hub is not reached or refuses.
     pub async fn get(&self, module: &ModuleId) -> Result<Option<DeviceModule>, ModuleError> {
         let answer = self
             .send(Method::GET, &module_path(&self.device, module), None, None)
@@ -72,10 +62,8 @@ impl ModuleIdentities {
         }
     }
 
-    /// Creates an identity, or changes an existing one when `overwrite` is set; gives what the hub has afterwards.
-    ///
-    /// # Errors
-    /// When the hub is not reached or refuses, for example because it exists and `overwrite` is not set.
+    /// Creates an identity, or changes an existing one when `overwrite` is set; gives what the hub
+    /// has afterwards.
     pub async fn put(
         &self,
         request: &DeviceModuleRequest,
@@ -91,9 +79,6 @@ impl ModuleIdentities {
     }
 
     /// Removes an identity; one that does not exist is as good as removed.
-    ///
-    /// # Errors
-    /// When the hub is not reached or refuses.
     pub async fn delete(&self, module: &ModuleId) -> Result<(), ModuleError> {
         let target = module_path(&self.device, module);
         match self.send(Method::DELETE, &target, None, Some("*")).await {

@@ -25,9 +25,7 @@ const USUAL_WAIT: Duration = Duration::from_secs(2);
 pub struct Provisioning {
     /// The service, port 443 unless it carries one.
     pub endpoint: HubHost,
-    /// The ID scope.
     pub id_scope: IdScope,
-    /// As whom.
     pub registration_id: RegistrationId,
     /// What a custom allocation gets to see.
     pub payload: Option<Value>,
@@ -44,7 +42,6 @@ pub struct Provisioning {
 pub struct Assignment {
     /// Its hub, to be reached by MQTT on 8883, or on the port that it carries.
     pub hub: HubHost,
-    /// Its id there.
     pub device: DeviceId,
     /// How the assignment came about.
     pub substatus: Option<Substatus>,
@@ -60,16 +57,15 @@ pub enum ProvisionError {
     Connection(#[from] HttpsError),
     /// The service refuses the request.
     #[error(
-        "the provisioning service refused with {status} (error {code}, tracking id {tracking_id}): {message}"
+        "the provisioning service refused with {status} (error {code}, tracking id \
+         {tracking_id}): {message}"
     )]
     Refused {
-        /// HTTP status.
         status: u16,
         /// Six digits; 0 when the service gave none.
         code: u32,
         /// Finds the refusal in the service's log.
         tracking_id: String,
-        /// For a person.
         message: String,
         /// When to try again, if the service said.
         retry_after: Option<Duration>,
@@ -77,19 +73,17 @@ pub enum ProvisionError {
     /// The service accepted the request and could not assign a hub.
     #[error("the registration ended as {status:?} (error {code}): {message}")]
     NotAssigned {
-        /// `Failed` or `Disabled`.
         status: RegistrationStatus,
         /// Six digits; 0 when the service gave none.
         code: u32,
-        /// For a person.
         message: String,
     },
     /// The service's answer makes no sense.
     #[error(
-        "the provisioning service answered {status} with something else than a registration: {problem}"
+        "the provisioning service answered {status} with something else than a registration: \
+         {problem}"
     )]
     Answer {
-        /// HTTP status.
         status: u16,
         /// What is wrong with it.
         problem: String,
@@ -120,11 +114,9 @@ impl ProvisionError {
     }
 }
 
-/// Registers over HTTPS and waits for the assignment: one PUT, then polls as often as the service asks, on one connection. A
-/// service that says when it will have time is asked again then, on the same connection, if that is within the time limit.
-///
-/// # Errors
-/// Says whether the service was not reached, not trusted, refused, or failed to assign.
+/// Registers over HTTPS and waits for the assignment: one PUT, then polls as often as the service
+/// asks, on one connection. A service that says when it will have time is asked again then, on the
+/// same connection, if that is within the time limit.
 pub async fn provision(how: &Provisioning) -> Result<Assignment, ProvisionError> {
     let registering = register(how);
     tokio::time::timeout(how.within, registering)
@@ -169,7 +161,8 @@ fn query(path: &str) -> String {
     format!("{path}?api-version={API_VERSION}")
 }
 
-/// Asks to be registered, again each time that the service says when, as long as that is before `end`.
+/// Asks to be registered, again each time that the service says when, as long as that is before
+/// `end`.
 async fn begin(
     client: &HttpsClient,
     target: &str,

@@ -20,10 +20,8 @@ pub struct TrustError {
 pub struct Trust(Arc<RootCertStore>);
 
 impl Trust {
-    /// The operating system's roots (or `SSL_CERT_FILE`'s) and `extra`. System roots that cannot be read are left out.
-    ///
-    /// # Errors
-    /// When one of `extra` cannot be a root.
+    /// The operating system's roots (or `SSL_CERT_FILE`'s) and `extra`. System roots that cannot be
+    /// read are left out.
     pub fn native_and(extra: &[Certificate]) -> Result<Self, TrustError> {
         let native = rustls_native_certs::load_native_certs();
         for error in &native.errors {
@@ -35,10 +33,6 @@ impl Trust {
         Self::with(roots, extra)
     }
 
-    /// Only `roots`.
-    ///
-    /// # Errors
-    /// When one of them cannot be a root.
     pub fn only(roots: &[Certificate]) -> Result<Self, TrustError> {
         Self::with(RootCertStore::empty(), roots)
     }

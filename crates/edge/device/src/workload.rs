@@ -30,25 +30,15 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub enum WorkloadError {
     /// The address is not one.
     #[error(
-        "{0:?} is not the address of a workload socket; it looks like unix:///var/run/iotedge/workload.sock"
+        "{0:?} is not the address of a workload socket; it looks like \
+         unix:///var/run/iotedge/workload.sock"
     )]
     Address(String),
     /// Nobody listens, or the conversation broke.
     #[error("the workload socket {} does not answer", path.display())]
-    Socket {
-        /// The socket.
-        path: PathBuf,
-        /// What failed.
-        source: Cause,
-    },
-    /// The daemon refuses.
+    Socket { path: PathBuf, source: Cause },
     #[error("the workload API refused with {status}: {message}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// For a person.
-        message: String,
-    },
+    Refused { status: u16, message: String },
     /// The answer makes no sense.
     #[error("the workload API's answer cannot be read: {0}")]
     Answer(String),
@@ -67,10 +57,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// `uri` is `IOTEDGE_WORKLOADURI`, `api_version` `IOTEDGE_APIVERSION`. Connects with each request.
-    ///
-    /// # Errors
-    /// When the address is not `unix://` and an absolute path.
+    /// `uri` is `IOTEDGE_WORKLOADURI`, `api_version` `IOTEDGE_APIVERSION`. Connects with each
+    /// request.
     pub fn new(
         uri: &str,
         api_version: &str,
@@ -90,9 +78,6 @@ impl Workload {
     }
 
     /// The roots that this device believes, besides the system's.
-    ///
-    /// # Errors
-    /// When the daemon does not answer, refuses, or the bundle cannot be read.
     pub async fn trust_bundle(&self) -> Result<Vec<Certificate>, WorkloadError> {
         let bundle: TrustBundle = self.ask(Method::GET, "/trust-bundle", Bytes::new()).await?;
         match bundle.certificate.trim() {

@@ -3,7 +3,6 @@
 use ids::Timestamp;
 use time::OffsetDateTime;
 
-/// The current time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the program's clock")]
 pub fn now() -> Timestamp {

@@ -1,5 +1,6 @@
-//! `config.toml`: the owner's file, read strictly. What the article's X.509 path needs is offered; everything else that
-//! Azure's template knows is named as not offered yet instead of being ignored.
+//! `config.toml`: the owner's file, read strictly. What the article's X.509 path needs is offered;
+//! everything else that Azure's template knows is named as not offered yet instead of being
+//! ignored.
 
 mod apply;
 mod characters;
@@ -21,17 +22,16 @@ pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, writ
 pub use credential::{Credential, Examined, examine};
 pub use diff::{Change, changes};
 
-/// What `iotedge config template` prints: every line that is commented with a single `#` and no space can be uncommented.
+/// What `iotedge config template` prints: every line that is commented with a single `#` and no
+/// space can be uncommented.
 pub const TEMPLATE: &str = include_str!("config/template.toml");
 
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Good to know.
     Note,
     /// Works, with a consequence that the owner should know.
     Warning,
-    /// Cannot be applied.
     Error,
 }
 
@@ -42,7 +42,6 @@ pub struct Fault {
     pub line: Option<usize>,
     /// How much it weighs.
     pub severity: Severity,
-    /// For a person.
     pub message: String,
 }
 
@@ -102,7 +101,6 @@ pub enum ReprovisioningMode {
 /// A file that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileReference {
-    /// The file.
     pub path: PathBuf,
     /// Where the configuration names it.
     pub line: usize,
@@ -113,9 +111,7 @@ pub struct FileReference {
 /// Registration with a provisioning service by X.509.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provisioning {
-    /// Host of `global_endpoint`.
     pub endpoint: HubHost,
-    /// `id_scope`.
     pub id_scope: IdScope,
     /// `registration_id`; the certificate's common name when absent.
     pub registration_id: Option<(RegistrationId, usize)>,
@@ -123,11 +119,9 @@ pub struct Provisioning {
     pub payload: Option<FileReference>,
     /// `identity_cert`: PEM chain, leaf first.
     pub identity_cert: FileReference,
-    /// `identity_pk`: PEM.
     pub identity_pk: FileReference,
 }
 
-/// The container engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MobyRuntime {
     /// Path of its socket.
@@ -153,7 +147,8 @@ impl Default for MobyRuntime {
     }
 }
 
-/// A configuration in which every key is known and every value has the right form. Only [`Config::parse`] makes one.
+/// A configuration in which every key is known and every value has the right form. Only
+/// [`Config::parse`] makes one.
 ///
 /// The files that it names have not been looked at; [`examine`] does that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,22 +158,19 @@ pub struct Config {
     pub hostname: Option<String>,
     /// `trust_bundle_cert`: PEM roots for modules, and for the connections of the device itself.
     pub trust_bundle: Option<FileReference>,
-    /// `auto_reprovisioning_mode`.
     pub reprovisioning: ReprovisioningMode,
     /// `cloud_timeout_sec`: longest time of one registration.
     pub cloud_timeout: Duration,
-    /// `allow_elevated_docker_permissions`.
     pub elevated_permissions: bool,
-    /// `[provisioning]`.
     pub provisioning: Provisioning,
     /// `[agent.env]`, handed to modules as far as the runtime does.
     pub agent_env: Vec<(String, String)>,
-    /// `[moby_runtime]`.
     pub runtime: MobyRuntime,
 }
 
 impl Config {
-    /// Reads a file's text. The notes and warnings come with the configuration; errors come instead of it, all at once.
+    /// Reads a file's text. The notes and warnings come with the configuration; errors come instead
+    /// of it, all at once.
     ///
     /// # Errors
     /// Every fault that was found, in the order of the file.

@@ -45,7 +45,6 @@ pub struct CloudTask<R> {
     /// Module keys are derived from it.
     pub master: Arc<MasterKey>,
     pub shared: SharedState,
-    /// For direct methods.
     pub runtime: Arc<R>,
     pub commands: mpsc::Receiver<Command>,
 }

@@ -13,7 +13,6 @@ use crate::provision::assignment::DeviceLocation;
 /// Desired properties of `$edgeAgent`, as last received.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DesiredDocument {
-    /// Without `$version`.
     pub properties: Map<String, Value>,
     pub version: u64,
 }

@@ -50,8 +50,6 @@ pub struct Identities {
 }
 
 impl Identities {
-    /// # Errors
-    /// When the file exists and cannot be read.
     pub fn load(
         path: &Path,
         location: &DeviceLocation,
@@ -93,9 +91,6 @@ impl Identities {
     ///
     /// Only identities that this device has set up are removed. The hub may have others already,
     /// for a deployment that has not reached the device yet.
-    ///
-    /// # Errors
-    /// When the hub is not reached or refuses. The changes until then are kept.
     pub async fn sync(
         &mut self,
         hub: &ModuleIdentities,

@@ -1,9 +1,10 @@
 //! The device runtime: registers, connects, runs container modules as deployments say, and reports.
 //!
-//! In the order of a device's life: the configuration is read ([`config`]), the device gets its assignment ([`provision`],
-//! kept in [`provision::assignment`]), connects ([`connect`]), compares what is desired with what is there ([`plan`]), acts
-//! ([`reconcile`]) on a container engine ([`runtime`]) and reports (`merge_patch`). Modules and owners talk to it over unix
-//! sockets ([`local_api`]). Nothing that works is destroyed before its replacement is verified.
+//! In the order of a device's life: the configuration is read ([`config`]), the device gets its
+//! assignment ([`provision`], kept in [`provision::assignment`]), connects ([`connect`]), compares
+//! what is desired with what is there ([`plan`]), acts ([`reconcile`]) on a container engine
+//! ([`runtime`]) and reports (`merge_patch`). Modules and owners talk to it over unix sockets
+//! ([`local_api`]). Nothing that works is destroyed before its replacement is verified.
 
 #![cfg_attr(
     test,

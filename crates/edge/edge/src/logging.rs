@@ -1,4 +1,5 @@
-//! The daemon's log: to standard error for whoever supervises it, and to a file for `iotedge system logs`.
+//! The daemon's log: to standard error for whoever supervises it, and to a file for `iotedge system
+//! logs`.
 
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write};
@@ -35,10 +36,8 @@ pub enum LoggingError {
     Twice(#[from] TryInitError),
 }
 
-/// Starts logging. `level` is what the environment asks for; what `set-log-level` chose comes first.
-///
-/// # Errors
-/// When the file cannot be opened.
+/// Starts logging. `level` is what the environment asks for; what `set-log-level` chose comes
+/// first.
 pub fn start(paths: &Paths, level: Option<&str>) -> Result<SetLogLevel, LoggingError> {
     let chosen = std::fs::read_to_string(paths.log_level()).ok();
     let level = chosen

@@ -19,7 +19,6 @@ pub use memory::{CreationWarnings, Failure, Memory, REMOVAL};
 /// One operation on a module's container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Pull the image.
     Fetch,
     Stop,
     /// Remove the container, not its volumes.

@@ -18,7 +18,6 @@ use crate::plan::{Memory, ModuleHealth, Plan};
 use crate::runtime::Observed;
 use crate::state::{SharedState, send_if_changed};
 
-/// One report.
 pub(crate) struct Report {
     /// Reported properties; `None` leaves them as they are.
     reported: Option<Map<String, Value>>,

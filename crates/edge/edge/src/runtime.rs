@@ -19,7 +19,6 @@ pub use fake::FakeRuntime;
 /// A container to be created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerSpec {
-    /// The module.
     pub module: ModuleId,
     /// Name of the container on the engine.
     pub name: String,
@@ -47,15 +46,11 @@ pub struct Mountpoint {
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerState {
-    /// Never started.
     Created,
-    /// Runs.
     Running,
-    /// Ended.
     Exited {
         /// Exit code; 128 + signal when a signal ended it.
         code: i64,
-        /// When.
         at: Timestamp,
     },
     /// The engine failed to remove it.
@@ -67,7 +62,6 @@ pub enum ContainerState {
 /// A container that exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed {
-    /// The module.
     pub module: ModuleId,
     /// Id of the container.
     pub id: String,
@@ -77,7 +71,8 @@ pub struct Observed {
     pub image_id: Option<String>,
     /// [`ContainerSpec::digest`] at its creation.
     pub digest: Option<String>,
-    /// The deployment's createOptions at its creation, as JSON, without the values of the environment.
+    /// The deployment's createOptions at its creation, as JSON, without the values of the
+    /// environment.
     pub create_options: Option<String>,
     /// What it is doing.
     pub state: ContainerState,
@@ -88,7 +83,6 @@ pub struct Observed {
 /// Who ended a container's last run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
-    /// Its program.
     Itself,
     /// Somebody who asked the engine for it.
     Request,
@@ -108,37 +102,27 @@ pub enum Change {
 /// What the engine says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineInfo {
-    /// Its version.
     pub version: String,
     /// Processor, for example `x86_64`.
     pub architecture: String,
-    /// Kernel.
     pub kernel_version: Option<String>,
-    /// Distribution.
     pub operating_system: Option<String>,
-    /// Processors.
     pub cpus: Option<i64>,
-    /// Memory, bytes.
     pub total_memory: Option<i64>,
 }
 
 /// Why the engine did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// Nobody answers.
     #[error("the container engine at {uri} does not answer")]
     Unreachable {
-        /// Its address.
         uri: String,
-        /// What failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It refused.
     #[error("the container engine could not {what}: {message}")]
     Refused {
         /// What was asked of it.
         what: String,
-        /// Its words.
         message: String,
     },
     /// There is no such container.
@@ -147,7 +131,6 @@ pub enum RuntimeError {
     /// The image is not on the device and may not, or cannot, be pulled.
     #[error("the image {image} is not on this device{reason}")]
     NoImage {
-        /// The image.
         image: String,
         /// Why it was not pulled.
         reason: String,
@@ -155,9 +138,7 @@ pub enum RuntimeError {
     /// A place for a mount below the folder of the workload socket.
     #[error("cannot make the place {} for a mount", path.display())]
     Mountpoint {
-        /// Where.
         path: PathBuf,
-        /// What failed.
         source: std::io::Error,
     },
 }
@@ -165,7 +146,8 @@ pub enum RuntimeError {
 /// Frames of a log, as Docker frames them: 8 bytes of header, then text.
 pub type LogStream = BoxStream<'static, Result<Bytes, RuntimeError>>;
 
-/// Runs the modules of one device. Everything is by module; how containers are named is the runtime's own affair.
+/// Runs the modules of one device. Everything is by module; how containers are named is the
+/// runtime's own affair.
 pub trait ModuleRuntime: Send + Sync + 'static {
     /// Asks the engine who it is.
     fn engine(&self) -> impl Future<Output = Result<EngineInfo, RuntimeError>> + Send;
@@ -196,8 +178,8 @@ pub trait ModuleRuntime: Send + Sync + 'static {
     /// Starts a module's container; one that runs already is left alone.
     fn start(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Stops a module's container, at last by force, when the time that it was created with is over; one that is stopped
-    /// already is left alone.
+    /// Stops a module's container, at last by force, when the time that it was created with is
+    /// over; one that is stopped already is left alone.
     fn stop(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Stops a module, if it runs, and starts it.
@@ -211,7 +193,6 @@ pub trait ModuleRuntime: Send + Sync + 'static {
     /// Removes a module's stopped container, never its volumes.
     fn remove(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Its log.
     fn logs(
         &self,
         module: &ModuleId,
@@ -224,11 +205,13 @@ pub trait ModuleRuntime: Send + Sync + 'static {
         found: &Observed,
     ) -> impl Future<Output = Result<EndedBy, RuntimeError>> + Send;
 
-    /// Returns when something may have happened. May return too often, and never returns when nobody can tell.
+    /// Returns when something may have happened. May return too often, and never returns when
+    /// nobody can tell.
     fn changed(&self) -> impl Future<Output = Change> + Send;
 }
 
-/// Puts Docker's frame header before a piece of log: `stream` is 1 for standard output, 2 for standard error.
+/// Puts Docker's frame header before a piece of log: `stream` is 1 for standard output, 2 for
+/// standard error.
 #[must_use]
 pub fn frame(stream: u8, text: &[u8]) -> Bytes {
     let mut framed = Vec::with_capacity(text.len() + 8);

@@ -34,7 +34,6 @@ pub(crate) enum SessionEnd {
     Stopped,
     /// A command asks for another registration. The sender is for its outcome.
     Reprovision(oneshot::Sender<Result<(), String>>),
-    /// The connection broke.
     Lost(String),
 }
 
@@ -56,7 +55,6 @@ pub(crate) struct SessionParts<R> {
     pub(crate) shared: SharedState,
 }
 
-/// An open session.
 pub(crate) struct Session<R> {
     events: Events,
     state: SessionState<R>,

@@ -43,7 +43,6 @@ pub struct Status {
     pub provisioning: Provisioning,
     /// The connection to the hub.
     pub connection: Connection,
-    /// The container engine.
     pub engine: Engine,
     /// The version of the deployment that is followed.
     pub deployment_version: Option<u64>,

@@ -32,7 +32,8 @@ impl Settings {
         Duration::from_secs_f64(self.interval)
     }
 
-    /// Takes a change of desired properties; a removed one gets its default, an unusable one changes nothing and is named.
+    /// Takes a change of desired properties; a removed one gets its default, an unusable one
+    /// changes nothing and is named.
     pub(crate) fn apply(&mut self, change: &Map<String, Value>) -> Vec<String> {
         let mut refused = Vec::new();
         match change.get(INTERVAL) {

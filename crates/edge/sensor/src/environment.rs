@@ -9,9 +9,7 @@ pub(crate) struct Environment {
     pub(crate) hub: HubHost,
     /// Where to connect when that is not the hub itself.
     pub(crate) gateway: Option<HubHost>,
-    /// The device.
     pub(crate) device: DeviceId,
-    /// The module.
     pub(crate) module: ModuleId,
     /// The socket that signs for the module.
     pub(crate) workload: Workload,
@@ -23,7 +21,10 @@ impl Environment {
         let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let required = |name: &str| {
             optional(name).with_context(|| {
-                format!("the environment has no {name}; this program runs as a module of an IoT Edge device")
+                format!(
+                    "the environment has no {name}; this program runs as a module of an IoT \
+                    Edge device"
+                )
             })
         };
         let gateway = optional("IOTEDGE_GATEWAYHOSTNAME")

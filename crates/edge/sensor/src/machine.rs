@@ -9,11 +9,9 @@ const PRESSURE_AT_HOTTEST: f64 = 10.0;
 /// A machine that warms up until it is hot and then stays there, with some unrest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Machine {
-    /// Degrees Celsius.
     temperature: f64,
 }
 
-/// One message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Measurement {
@@ -24,22 +22,17 @@ pub(crate) struct Measurement {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct MachineState {
-    /// Degrees Celsius.
     temperature: f64,
-    /// Bar.
     pressure: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Ambient {
-    /// Degrees Celsius.
     temperature: f64,
-    /// Percent.
     humidity: f64,
 }
 
 impl Machine {
-    /// A cold machine.
     pub(crate) fn new() -> Self {
         Self {
             temperature: COLDEST,

@@ -1,7 +1,9 @@
-//! The simulated temperature sensor: a module that sends made-up measurements, as Azure's tutorial module does.
+//! The simulated temperature sensor: a module that sends made-up measurements, as Azure's tutorial
+//! module does.
 //!
-//! It is configured by the environment that the edge agent gives every module, follows its twin's `SendInterval` and `SendData`,
-//! and answers the direct method `reset`. One line on standard output for each message sent.
+//! It is configured by the environment that the edge agent gives every module, follows its twin's
+//! `SendInterval` and `SendData`, and answers the direct method `reset`. One line on standard
+//! output for each message sent.
 
 mod clock;
 

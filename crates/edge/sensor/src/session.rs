@@ -21,7 +21,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A connection that stood this long was a success, so that the next attempt comes soon.
 const STABLE: Duration = Duration::from_secs(30);
 
-/// What survives connections.
 struct Sensor<'a> {
     environment: &'a Environment,
     machine: Machine,

@@ -32,9 +32,9 @@ pub enum Existing {
     /// An error, before anything is written.
     #[default]
     Refuse,
-    /// Left as it is if it is whole, valid and from this hierarchy; an error if not. What an interrupted bulk run needs.
+    /// Left as it is if it is whole, valid and from this hierarchy; an error if not. What an
+    /// interrupted bulk run needs.
     Skip,
-    /// Replaced.
     Replace,
 }
 
@@ -43,7 +43,6 @@ pub enum Existing {
 pub struct EdgeIdentity {
     /// The registration id: the certificate's common name.
     pub name: String,
-    /// The certificate.
     pub certificate: Certificate,
     /// Certificate, full chain (leaf, intermediate, root) and key.
     pub paths: CaPaths,
@@ -64,10 +63,12 @@ enum One {
 }
 
 impl CaDirectory {
-    /// Issues one identity: key, certificate, full chain. [`Existing::Skip`] is as [`Existing::Refuse`] here.
+    /// Issues one identity: key, certificate, full chain. [`Existing::Skip`] is as
+    /// [`Existing::Refuse`] here.
     ///
     /// # Errors
-    /// When the name is no registration id, a file of it exists, or `days` would outlive the intermediate.
+    /// When the name is no registration id, a file of it exists, or `days` would outlive the
+    /// intermediate.
     pub fn issue_edge_identity(
         &self,
         name: &str,
@@ -82,12 +83,14 @@ impl CaDirectory {
         Ok(identity)
     }
 
-    /// Issues many identities on several threads, and can be repeated after an interruption with [`Existing::Skip`].
+    /// Issues many identities on several threads, and can be repeated after an interruption with
+    /// [`Existing::Skip`].
     ///
     /// `progress` is called once for every finished name, from any thread.
     ///
     /// # Errors
-    /// The first error; identities made before it stay, except that [`Existing::Refuse`] is decided before anything is written.
+    /// The first error; identities made before it stay, except that [`Existing::Refuse`] is decided
+    /// before anything is written.
     pub fn issue_edge_identities(
         &self,
         names: &[String],
@@ -145,7 +148,8 @@ impl CaDirectory {
         Ok(One::Issued(Box::new(identity)))
     }
 
-    /// The certificate is written last: without it the rest is from an interrupted run and is made again.
+    /// The certificate is written last: without it the rest is from an interrupted run and is made
+    /// again.
     fn is_whole(&self, name: &str, now: Timestamp) -> Result<bool, CaError> {
         let paths = self.identity_paths(name);
         if !paths.certificate.exists() {
@@ -249,7 +253,8 @@ impl IssueOutcome {
     }
 }
 
-/// Threads that issue at once: more than cores, because most of their time they wait for the disk, which syncs many files in one go.
+/// Threads that issue at once: more than cores, because most of their time they wait for the disk,
+/// which syncs many files in one go.
 const THREADS: usize = 16;
 
 /// Runs `work` on every thread until all return; the first error wins.

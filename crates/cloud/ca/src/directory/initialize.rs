@@ -34,7 +34,8 @@ pub(super) fn make(
     let intermediate = intermediate(&by_root, options, now)?;
     let intermediate_key = key_text(&intermediate, options)?;
 
-    // Everything is made before anything is written; certificates come last, so that what lacks them is seen as unfinished.
+    // Everything is made before anything is written; certificates come last, so that what lacks
+    // them is seen as unfinished.
     files::create_dir(&layout::certs(dir), false)?;
     files::create_dir(&layout::private(dir), true)?;
     files::write_private(&root_paths.key, &root_key)?;

@@ -17,16 +17,15 @@ const DAYS: u32 = 1;
 /// Whose key is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Signer {
-    /// The root's.
     #[default]
     Root,
-    /// The intermediate's.
     Intermediate,
 }
 
 impl CaDirectory {
-    /// Issues a certificate whose common name is a verification code, directly with the root's or the intermediate's key, and
-    /// writes it where Azure's scripts do. Nobody needs its own key, so that is not kept. An earlier one is replaced.
+    /// Issues a certificate whose common name is a verification code, directly with the root's or
+    /// the intermediate's key, and writes it where Azure's scripts do. Nobody needs its own key, so
+    /// that is not kept. An earlier one is replaced.
     ///
     /// # Errors
     /// When the code is no common name, or a file cannot be read or written.

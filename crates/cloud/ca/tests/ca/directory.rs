@@ -91,7 +91,8 @@ fn openssl_reads_the_profiles_as_meant() {
             &format!(
                 "X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:{length}"
             ),
-            "X509v3 Key Usage: critical\n                Digital Signature, Certificate Sign, CRL Sign",
+            "X509v3 Key Usage: critical\n                Digital Signature, Certificate Sign, CRL \
+             Sign",
             "X509v3 Subject Key Identifier",
         ] {
             assert!(ca.contains(wanted), "{wanted} is not in\n{ca}");

@@ -1,4 +1,5 @@
-//! Values of flags as `az` takes them: yes and no in many words, JSON from a file or in Python's spelling.
+//! Values of flags as `az` takes them: yes and no in many words, JSON from a file or in Python's
+//! spelling.
 
 use std::path::Path;
 
@@ -17,7 +18,8 @@ pub fn yes_or_no(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A JSON object: given as it is, in the spelling of Python (`{'a': True}`), or as a file, with or without `@` before its name.
+/// A JSON object: given as it is, in the spelling of Python (`{'a': True}`), or as a file, with or
+/// without `@` before its name.
 pub fn object(flag: &str, given: Option<String>) -> anyhow::Result<Option<Map<String, Value>>> {
     given.map(|given| read_object(flag, &given)).transpose()
 }
@@ -53,7 +55,8 @@ fn read_file(flag: &str, given: &str) -> anyhow::Result<String> {
     Ok(text.map_err(OperatorError::Input)?)
 }
 
-/// A dictionary as Python writes it, in JSON. What is no such dictionary comes out as no JSON either.
+/// A dictionary as Python writes it, in JSON. What is no such dictionary comes out as no JSON
+/// either.
 fn from_python(text: &str) -> String {
     let mut json = String::with_capacity(text.len());
     let mut rest = text;

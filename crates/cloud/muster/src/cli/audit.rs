@@ -15,18 +15,20 @@ use crate::operator::{OperatorError, Service};
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Check that no record was changed, removed or added; works while the server runs.
-    #[command(
-        after_help = "Example:\n  muster audit verify --data-dir ./data\n  muster audit verify --known acts:120:9f86d081… --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster audit verify --data-dir ./data\n  \
+            muster audit verify --known acts:120:9f86d081… --data-dir ./data")]
     Verify {
         /// A number and hash that an earlier run printed, as BOOK:NUMBER:HASH.
         #[arg(long, value_name = "BOOK:NUMBER:HASH", value_parser = known)]
         known: Vec<KnownAudit>,
     },
-    /// List records, newest first: from the data directory, or with --login from the server, as its owner.
-    #[command(
-        after_help = "Example:\n  muster audit list --about edge-001 --data-dir ./data --output table\n  muster audit list --kind enrollment.keys.read --from 2026-01-01T00:00:00Z --login \"$DPS\""
-    )]
+    /// List records, newest first: from the data directory, or with --login from the server, as its
+    /// owner.
+    #[command(after_help = "Example:\n  \
+            muster audit list --about edge-001 --data-dir ./data --output table\n  \
+            muster audit list --kind enrollment.keys.read --from 2026-01-01T00:00:00Z --login \
+            \"$DPS\"")]
     List {
         /// Only of this registration id, or what was acted upon.
         #[arg(long, visible_alias = "registration-id", value_name = "ID")]

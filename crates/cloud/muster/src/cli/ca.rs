@@ -19,9 +19,9 @@ const MAX_COUNT: u32 = 1_000_000;
 #[derive(Debug, Subcommand)]
 pub enum CaCommand {
     /// Make a root and an intermediate certificate authority in a folder.
-    #[command(
-        after_help = "Examples:\n  muster ca init --dir ./wrkdir\n  muster ca init --dir ./wrkdir --key-type rsa4096 --passphrase-file ./ca.pass"
-    )]
+    #[command(after_help = "Examples:\n  \
+            muster ca init --dir ./wrkdir\n  \
+            muster ca init --dir ./wrkdir --key-type rsa4096 --passphrase-file ./ca.pass")]
     Init(InitFlags),
     /// Issue certificates.
     #[command(subcommand)]
@@ -32,14 +32,15 @@ pub enum CaCommand {
 #[derive(Debug, Subcommand)]
 pub enum IssueCommand {
     /// Identities of edge devices: private key, certificate and full chain each.
-    #[command(
-        after_help = "Examples:\n  muster ca issue edge-identity edge-001 --dir ./wrkdir\n  muster ca issue edge-identity --count 1000 --prefix sim --dir ./wrkdir"
-    )]
+    #[command(after_help = "Examples:\n  \
+            muster ca issue edge-identity edge-001 --dir ./wrkdir\n  \
+            muster ca issue edge-identity --count 1000 --prefix sim --dir ./wrkdir")]
     EdgeIdentity(EdgeIdentityFlags),
     /// A certificate that proves to a provisioning service that the hierarchy's key is at hand.
-    #[command(
-        after_help = "Example:\n  muster ca issue verification --code 0123ABCD --dir ./wrkdir\n  muster dps certificate verify --certificate-name factory \\\n    --path ./wrkdir/certs/iot-device-verification-code.cert.pem --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster ca issue verification --code 0123ABCD --dir ./wrkdir\n  \
+            muster dps certificate verify --certificate-name factory \\\n    \
+            --path ./wrkdir/certs/iot-device-verification-code.cert.pem --data-dir ./data")]
     Verification(VerificationFlags),
 }
 
@@ -83,7 +84,8 @@ pub struct EdgeIdentityFlags {
     /// What the names of --count begin with.
     #[arg(long, value_name = "P", requires = "count")]
     prefix: Option<String>,
-    /// How many days they live, at most as long as the intermediate [default: 365, or as long as the intermediate].
+    /// How many days they live, at most as long as the intermediate [default: 365, or as long as
+    /// the intermediate].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
     /// The kind of their private keys.
@@ -92,7 +94,8 @@ pub struct EdgeIdentityFlags {
     /// A file whose first line opens the intermediate's private key, where `init` encrypted it.
     #[arg(long, value_name = "F")]
     passphrase_file: Option<PathBuf>,
-    /// A file whose first line encrypts the new private keys; Azure's device daemons cannot read such keys.
+    /// A file whose first line encrypts the new private keys; Azure's device daemons cannot read
+    /// such keys.
     #[arg(long, value_name = "F")]
     key_passphrase_file: Option<PathBuf>,
     /// Replace identities that are there.

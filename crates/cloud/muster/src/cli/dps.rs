@@ -25,9 +25,8 @@ use super::Invocation;
 #[derive(Debug, Subcommand)]
 pub enum DpsCommand {
     /// Add a provisioning service to the server: an ID scope, enrollments and keys of its own.
-    #[command(
-        after_help = "Example:\n  muster dps create --name factory --hostname factory.example.org --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps create --name factory --hostname factory.example.org --data-dir ./data")]
     Create(service::ServiceCreate),
     /// List the provisioning services of the server.
     #[command(after_help = "Example:\n  muster dps list --data-dir ./data --output table")]
@@ -36,9 +35,8 @@ pub enum DpsCommand {
     #[command(after_help = "Example:\n  muster dps show --dps-name factory --data-dir ./data")]
     Show,
     /// Change the settings of a provisioning service.
-    #[command(
-        after_help = "Example:\n  muster dps update --default-allocation-policy geolatency --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps update --default-allocation-policy geolatency --data-dir ./data")]
     Update(service::ServiceUpdate),
     /// Shared access policies of a provisioning service.
     #[command(subcommand)]
@@ -65,19 +63,21 @@ pub enum DpsCommand {
     #[command(subcommand)]
     TrustBundle(trust_bundle::TrustBundleCommand),
     /// Shut a device out everywhere at once: no registration, no hub, and what it has open ends.
-    #[command(
-        after_help = "Example:\n  muster dps block --registration-id edge-001 --reason 'stolen' --data-dir ./data\n  muster dps block --device-id edge-001 --hub-name hub --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps block --registration-id edge-001 --reason 'stolen' --data-dir ./data\n  \
+            muster dps block --device-id edge-001 --hub-name hub --data-dir ./data")]
     Block(block::BlockFlags),
     /// Take a block back.
-    #[command(
-        after_help = "Example:\n  muster dps unblock --registration-id edge-001 --data-dir ./data\n  muster dps unblock --device-id edge-001 --hub-name hub --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps unblock --registration-id edge-001 --data-dir ./data\n  \
+            muster dps unblock --device-id edge-001 --hub-name hub --data-dir ./data")]
     Unblock(block::UnblockFlags),
     /// Why a device would be, or was, accepted or refused.
-    #[command(
-        after_help = "Example:\n  muster dps explain --certificate certs/edge-001-full-chain.cert.pem --data-dir ./data\n  muster dps explain --token - --data-dir ./data --output table < edge-002.token\n  muster dps explain --registration-id edge-001 --data-dir ./data --output table"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps explain --certificate certs/edge-001-full-chain.cert.pem --data-dir \
+            ./data\n  \
+            muster dps explain --token - --data-dir ./data --output table < edge-002.token\n  \
+            muster dps explain --registration-id edge-001 --data-dir ./data --output table")]
     Explain(explain::ExplainFlags),
 }
 

@@ -6,7 +6,8 @@ use crate::operator::OperatorError;
 pub fn require_exact(origin: &str, json: &str) -> Result<(), OperatorError> {
     match wire::lenient::inexact_number(json.as_bytes()) {
         Some(number) => Err(OperatorError::Usage(format!(
-            "{origin}: the whole number {number} is beyond 64 bits; write it as a string, or with an exponent"
+            "{origin}: the whole number {number} is beyond 64 bits; write it as a string, or with \
+             an exponent"
         ))),
         None => Ok(()),
     }

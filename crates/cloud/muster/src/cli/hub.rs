@@ -17,9 +17,8 @@ use crate::operator::Service;
 #[derive(Debug, Subcommand)]
 pub enum HubCommand {
     /// Add a hub to the running server; link it to let it have devices.
-    #[command(
-        after_help = "Example:\n  muster hub create --name second --hostname second.example.org --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub create --name second --hostname second.example.org --data-dir ./data")]
     Create(hubs::HubCreate),
     /// List the hubs of the server.
     #[command(after_help = "Example:\n  muster hub list --data-dir ./data --output table")]
@@ -31,9 +30,10 @@ pub enum HubCommand {
     #[command(after_help = "Example:\n  muster hub delete --name second --data-dir ./data")]
     Delete(hubs::HubName),
     /// Link a hub to the provisioning service, or change its link: here or elsewhere.
-    #[command(
-        after_help = "Example:\n  muster hub link --name second --allocation-weight 2 --apply-allocation-policy true --data-dir ./data\n  muster hub link --name far --connection-string \"$FAR_HUB\" --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub link --name second --allocation-weight 2 --apply-allocation-policy true \
+            --data-dir ./data\n  \
+            muster hub link --name far --connection-string \"$FAR_HUB\" --data-dir ./data")]
     Link(LinkFlags),
     /// Unlink a hub. Its devices stay in it; each chooses again when it registers.
     #[command(after_help = "Example:\n  muster hub unlink --name second --data-dir ./data")]
@@ -51,9 +51,9 @@ pub enum HubCommand {
     #[command(subcommand)]
     ModuleTwin(twin::ModuleTwinCommand),
     /// Select twins by a condition.
-    #[command(
-        after_help = "Example:\n  muster hub query -q \"SELECT * FROM devices WHERE tags.environment = 'test'\" --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub query -q \"SELECT * FROM devices WHERE tags.environment = 'test'\" \
+            --data-dir ./data")]
     Query {
         /// SELECT * FROM devices [WHERE condition]
         #[arg(long, short = 'q')]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-/// Reads a text file: UTF-8, with or without a byte order mark, or UTF-16 with one, which `>` of Windows PowerShell writes.
+/// Reads a text file: UTF-8, with or without a byte order mark, or UTF-16 with one, which `>` of
+/// Windows PowerShell writes.
 pub fn read_text(path: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     decode(&bytes).with_context(|| format!("cannot read {}", path.display()))

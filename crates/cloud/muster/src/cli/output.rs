@@ -61,7 +61,8 @@ pub fn line(text: &str) -> io::Result<()> {
     whole(&format!("{text}\n"))
 }
 
-/// Prints a text as it is. Tells the end of standard output from broken connections, which are faults.
+/// Prints a text as it is. Tells the end of standard output from broken connections, which are
+/// faults.
 pub fn whole(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

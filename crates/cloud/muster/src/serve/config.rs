@@ -20,9 +20,8 @@ use retention::{AuditTable, RefusalsTable, TelemetryTable};
 
 /// `muster serve` flags. A flag that is given overrides the same key of the configuration file.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(
-    after_help = "Example:\n  muster serve --data-dir /var/lib/muster --hostname hub.example.org --listen 0.0.0.0"
-)]
+#[command(after_help = "Example:\n  \
+        muster serve --data-dir /var/lib/muster --hostname hub.example.org --listen 0.0.0.0")]
 pub struct ServeFlags {
     /// A TOML file with the same settings; `muster config template` prints one.
     #[arg(long, value_name = "FILE")]

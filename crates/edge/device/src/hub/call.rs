@@ -23,14 +23,11 @@ pub enum CallError {
     /// The hub did not answer.
     #[error("the hub did not answer within {} s", WITHIN.as_secs())]
     TimedOut,
-    /// The hub refused.
     #[error("the hub refused with {status} (error {code}): {message}")]
     Refused {
-        /// As in HTTP.
         status: u16,
         /// Six digits; 0 when the hub gave none.
         code: u32,
-        /// For a person.
         message: String,
     },
     /// The hub's answer makes no sense.
@@ -79,20 +76,13 @@ impl Hub {
         Self { calls }
     }
 
-    /// The whole twin.
-    ///
-    /// # Errors
-    /// When the connection ends, or the hub refuses or does not answer.
     pub async fn get_twin(&self) -> Result<DeviceTwin, CallError> {
         let answer = self.ask(Call::TwinGet).await?;
         Ok(DeviceTwin::parse(&accepted(answer)?.payload)?)
     }
 
-    /// Merges `patch`, a JSON object, into the reported properties; gives their new version. With `expected`, only when they have
-    /// that version now.
-    ///
-    /// # Errors
-    /// When the connection ends, or the hub refuses or does not answer.
+    /// Merges `patch`, a JSON object, into the reported properties; gives their new version. With
+    /// `expected`, only when they have that version now.
     pub async fn report(&self, patch: &Value, expected: Option<u64>) -> Result<u64, CallError> {
         let patch = Bytes::from(patch.to_string());
         let answer = self
@@ -107,9 +97,6 @@ impl Hub {
     }
 
     /// Sends a message; returns when the hub has stored it.
-    ///
-    /// # Errors
-    /// When the connection ends or the hub does not acknowledge. The message may have arrived nevertheless.
     pub async fn send_telemetry(
         &self,
         payload: impl Into<Bytes>,
@@ -121,9 +108,6 @@ impl Hub {
     }
 
     /// Answers a method call; `status` is 200 by convention for success.
-    ///
-    /// # Errors
-    /// When the connection is over.
     pub async fn respond(
         &self,
         call: &MethodCall,

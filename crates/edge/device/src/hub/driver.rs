@@ -34,7 +34,8 @@ pub enum Lost {
     /// This side closed it.
     #[error("closed by this side")]
     Ended,
-    /// The hub closed it: another connection of this identity, an expired token, a removed identity, or a hub that stops.
+    /// The hub closed it: another connection of this identity, an expired token, a removed
+    /// identity, or a hub that stops.
     #[error("closed by the hub")]
     Closed,
     /// The network broke it.
@@ -104,7 +105,8 @@ impl Driver {
         }
     }
 
-    /// Subscribes and waits for the answer; gives the first filter that is refused. The caller limits the time.
+    /// Subscribes and waits for the answer; gives the first filter that is refused. The caller
+    /// limits the time.
     pub(super) async fn subscribe(&mut self, filters: Vec<String>) -> Result<Option<String>, Lost> {
         let wished = |filter: &String| SubscribeFilter {
             filter: filter.clone(),
@@ -149,7 +151,8 @@ impl Driver {
         let room = self.unsent.len() < MAX_UNSENT;
         let takes_calls = room && self.session.can_send() && self.may_ask();
         self.received.reserve(READ);
-        // Every arm is cancel-safe: reads and writes take and give whole steps, `recv` loses nothing.
+        // Every arm is cancel-safe: reads and writes take and give whole steps, `recv` loses
+        // nothing.
         tokio::select! {
             written = pump(&mut self.writer, &mut self.unsent), if self.unflushed => {
                 self.unflushed = false;

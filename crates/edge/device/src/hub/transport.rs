@@ -15,7 +15,6 @@ const PATH: &str = "/$iothub/websocket";
 /// A frame carries one packet at most, in ours and every known server.
 const MAX_FRAME: usize = MAX_PACKET + 16;
 
-/// Bytes both ways.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}

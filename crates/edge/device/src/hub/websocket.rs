@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// The binary frames of a WebSocket as one stream of bytes. MQTT does not care where frames end (MQTT 6.0.0-2).
+/// The binary frames of a WebSocket as one stream of bytes. MQTT does not care where frames end
+/// (MQTT 6.0.0-2).
 pub(super) struct ByteStream<S> {
     socket: WebSocketStream<S>,
     /// What is left of the frame that was read last.

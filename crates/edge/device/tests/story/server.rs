@@ -158,7 +158,6 @@ impl Listener {
 pub struct Seen {
     /// Which connection, counted from 0.
     pub connection: usize,
-    /// Method and target.
     pub line: String,
     pub if_match: Option<String>,
     pub authorization: Option<String>,

@@ -14,7 +14,8 @@ use edge::reconcile::network;
 use edge::runtime::{Docker, DockerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit code for a configuration that starting again cannot cure; the systemd unit does not restart then.
+/// Exit code for a configuration that starting again cannot cure; the systemd unit does not restart
+/// then.
 const BAD_SETTINGS: u8 = 153;
 
 /// The IoT Edge runtime of this device.
@@ -88,7 +89,8 @@ fn docker(config: &Config, paths: &Paths) -> Docker {
     })
 }
 
-/// The same program with the same arguments in the same process: whoever supervises it notices nothing.
+/// The same program with the same arguments in the same process: whoever supervises it notices
+/// nothing.
 fn begin_anew() -> ExitCode {
     let error = match std::env::current_exe() {
         Ok(program) => Command::new(program)

@@ -1,4 +1,5 @@
-//! Characters that word processors and web pages put into a copied configuration: they look like others, or like nothing.
+//! Characters that word processors and web pages put into a copied configuration: they look like
+//! others, or like nothing.
 
 /// What somebody meant to be a quote of TOML.
 pub(super) fn typographic_quote(c: char) -> Option<(char, char)> {

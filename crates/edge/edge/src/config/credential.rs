@@ -38,7 +38,6 @@ pub struct Examined {
     pub faults: Vec<Fault>,
     /// The credential, when nothing is wrong with it.
     pub credential: Option<Credential>,
-    /// Roots of `trust_bundle_cert`.
     pub roots: Vec<Certificate>,
     /// The document of `payload.uri`.
     pub payload: Option<Value>,
@@ -115,7 +114,8 @@ fn begins_with_a_ca(chain: &[Certificate]) -> String {
     let leaf = chain.iter().position(|certificate| !certificate.is_ca());
     match (chain, leaf) {
         (_, Some(position)) => format!(
-            "begins with a CA certificate; the device's own ({}) stands at place {} and has to be the first, followed by its issuers",
+            "begins with a CA certificate; the device's own ({}) stands at place {} and has to be \
+             the first, followed by its issuers",
             chain[position].subject(),
             position + 1,
         ),
@@ -125,7 +125,8 @@ fn begins_with_a_ca(chain: &[Certificate]) -> String {
             only.subject(),
         ),
         ([first, ..], None) => format!(
-            "begins with a CA certificate ({}), perhaps the Edge CA's; a device identity is a leaf: use {IDENTITY_FILE}",
+            "begins with a CA certificate ({}), perhaps the Edge CA's; a device identity is a \
+             leaf: use {IDENTITY_FILE}",
             first.subject(),
         ),
         ([], None) => "holds no certificate".to_owned(),
@@ -143,12 +144,22 @@ fn validity(
         let subject = certificate.subject();
         if now > certificate.not_after() {
             let (ended, now) = (certificate.not_after().in_seconds(), now.in_seconds());
-            faults.push(Fault::error(line, format!("{shown}: the certificate of {subject} expired at {ended}; issue a new one (the clock says {now})")));
+            faults.push(Fault::error(
+                line,
+                format!(
+                    "{shown}: the certificate of {subject} expired \
+                at {ended}; issue a new one (the clock says {now})"
+                ),
+            ));
         } else if now < certificate.not_before() {
             let (begins, now) = (certificate.not_before().in_seconds(), now.in_seconds());
-            faults.push(Fault::error(line, format!(
-                "{shown}: the certificate of {subject} is not valid before {begins}, but the clock says {now}; if the clock is wrong, set it",
-            )));
+            faults.push(Fault::error(
+                line,
+                format!(
+                    "{shown}: the certificate of {subject} is not valid before {begins}, but the \
+                 clock says {now}; if the clock is wrong, set it",
+                ),
+            ));
         }
     }
 }
@@ -172,13 +183,15 @@ fn order(chain: &[Certificate], shown: &str, line: Option<usize>, faults: &mut V
             .position(|c| certificate.is_issued_by_name(c) && certificate.is_signed_by(c));
         let problem = match issuer {
             Some(position) => format!(
-                "the certificate of {} is issued by {}, which stands at place {} of the file; every certificate has to be followed by its issuer, the leaf first",
+                "the certificate of {} is issued by {}, which stands at place {} of the file; \
+                 every certificate has to be followed by its issuer, the leaf first",
                 certificate.subject(),
                 certificate.issuer(),
                 position + 1,
             ),
             None => format!(
-                "the certificate of {} is followed by that of {}, which did not issue it; its issuer {} is not in the file",
+                "the certificate of {} is followed by that of {}, which did not issue it; its \
+                 issuer {} is not in the file",
                 certificate.subject(),
                 next.subject(),
                 certificate.issuer(),
@@ -204,10 +217,15 @@ fn registration_id(
         }
         (Some((id, at)), name) => {
             let name = name.unwrap_or("(none)");
-            faults.push(Fault::error(Some(*at), format!(
-                "registration_id is {:?} but the common name of the identity certificate is {name:?}; they have to be the same: correct registration_id or issue a certificate for {id}",
-                id.as_str(),
-            )));
+            faults.push(Fault::error(
+                Some(*at),
+                format!(
+                    "registration_id is {:?} but the common name of the identity certificate is \
+                 {name:?}; they have to be the same: correct registration_id or issue a \
+                 certificate for {id}",
+                    id.as_str(),
+                ),
+            ));
             None
         }
         (None, Some(name)) => RegistrationId::parse(name)
@@ -219,7 +237,12 @@ fn registration_id(
             })
             .ok(),
         (None, None) => {
-            faults.push(Fault::error(line, "the certificate has no common name and no registration_id is given; issue a certificate whose common name is the registration id"));
+            faults.push(Fault::error(
+                line,
+                "the certificate has no common name and no \
+                registration_id is given; issue a certificate whose common name is the \
+                registration id",
+            ));
             None
         }
     }
@@ -327,7 +350,8 @@ fn problem_of(path: &Path, error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => format!("the file {path} does not exist"),
         std::io::ErrorKind::PermissionDenied => {
             format!(
-                "the file {path} may not be read by this user; give it to the user that runs the runtime, mode 0600"
+                "the file {path} may not be read by this user; give it to the user that runs the \
+                 runtime, mode 0600"
             )
         }
         _ => format!("the file {path} cannot be read: {error}"),

@@ -7,11 +7,9 @@ use toml::Value;
 /// One key that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// It is new.
     Added(String, String),
     /// It has another value.
     Changed(String, String, String),
-    /// It is gone.
     Removed(String, String),
 }
 

@@ -18,7 +18,6 @@ const WHOLE_SECTION: &str = "remove the section";
 const X509_ONLY: &str = "use source = \"dps\" with an attestation of method = \"x509\"";
 /// Azure's `cloud_timeout_sec` when none is given.
 const CLOUD_TIMEOUT: Duration = Duration::from_secs(70);
-/// Seconds.
 const YEAR: u64 = 365 * 24 * 3600;
 
 pub(super) fn read(
@@ -49,7 +48,8 @@ fn top(top: Section<'_, '_>) -> Option<Config> {
     );
     top.without_effect(
         &["aziot_max_requests"],
-        "the services that it is about are parts of aziot-edged, which does not ask them over sockets",
+        "the services that it is about are parts of aziot-edged, which does not ask them over \
+         sockets",
     );
     let elevated_permissions = top
         .boolean("allow_elevated_docker_permissions")
@@ -75,7 +75,11 @@ fn top(top: Section<'_, '_>) -> Option<Config> {
         Some(section) => provisioning(section),
         None => {
             if !top.has("provisioning") {
-                top.fault(1, "[provisioning] is missing; `iotedge config template` shows the block \"DPS provisioning with X.509 certificate\"");
+                top.fault(
+                    1,
+                    "[provisioning] is missing; `iotedge config template` shows the \
+                    block \"DPS provisioning with X.509 certificate\"",
+                );
             }
             None
         }
@@ -130,7 +134,8 @@ fn reprovisioning(top: &Section<'_, '_>) -> ReprovisioningMode {
         "OnErrorOnly" => ReprovisioningMode::OnErrorOnly,
         other => {
             let message = format!(
-                "auto_reprovisioning_mode: {other:?} is none of Dynamic, AlwaysOnStartup, OnErrorOnly"
+                "auto_reprovisioning_mode: {other:?} is none of Dynamic, AlwaysOnStartup, \
+                 OnErrorOnly"
             );
             top.fault(line, message);
             ReprovisioningMode::default()
@@ -153,7 +158,8 @@ fn cloud_timeout(top: &Section<'_, '_>) -> Duration {
     }
 }
 
-/// Sections that Azure's runtime splits among its services, and `iotedge config import` writes even when they are empty.
+/// Sections that Azure's runtime splits among its services, and `iotedge config import` writes even
+/// when they are empty.
 fn not_offered_parts(top: &Section<'_, '_>) {
     top.not_offered(
         "aziot_keys",
@@ -165,7 +171,8 @@ fn not_offered_parts(top: &Section<'_, '_>) {
     if let Some(section) = top.asking_section("cert_issuance") {
         section.none_offered(
             &["est", "local_ca"],
-            "certificates issued on the device come later, use certificates in files and remove the section",
+            "certificates issued on the device come later, use certificates in files and remove \
+             the section",
         );
         section.finish();
     }
@@ -189,23 +196,31 @@ fn not_offered_parts(top: &Section<'_, '_>) {
     }
 }
 
-/// Azure's watchdog starts the container of the edge agent again and gives up after so many failures.
+/// Azure's watchdog starts the container of the edge agent again and gives up after so many
+/// failures.
 fn watchdog(top: &Section<'_, '_>) {
     let Some(section) = top.section("watchdog") else {
         return;
     };
     match section.text_or_unsigned("max_retries") {
-        Some(At { value: TextOrNumber::Text(text), line })
-            if !text.eq_ignore_ascii_case("infinite") =>
-        {
+        Some(At {
+            value: TextOrNumber::Text(text),
+            line,
+        }) if !text.eq_ignore_ascii_case("infinite") => {
             section.fault(
                 line,
-                format!("watchdog.max_retries: {text:?} is neither \"infinite\" nor a whole number"),
+                format!(
+                    "watchdog.max_retries: {text:?} is neither \"infinite\" nor a whole number"
+                ),
             );
         }
-        Some(At { value: TextOrNumber::Number(_), .. }) => section.without_effect(
+        Some(At {
+            value: TextOrNumber::Number(_),
+            ..
+        }) => section.without_effect(
             &["max_retries"],
-            "the edge agent is part of aziot-edged, there is nothing that could be watched and given up",
+            "the edge agent is part of aziot-edged, there is nothing that could be watched and \
+             given up",
         ),
         _ => {}
     }
@@ -229,7 +244,8 @@ fn sockets(top: &Section<'_, '_>) {
             let served = usual.contains(&value) || (may_be_activated && value == activated);
             if !served {
                 let message = format!(
-                    "{name}.{key}: other sockets than {} are known from Azure IoT Edge but not offered yet; remove the line",
+                    "{name}.{key}: other sockets than {} are known from Azure IoT Edge but not \
+                     offered yet; remove the line",
                     usual[0]
                 );
                 section.fault(line, message);
@@ -249,7 +265,8 @@ fn edge_ca(top: &Section<'_, '_>) {
     let Some(section) = top.section("edge_ca") else {
         return;
     };
-    // Where the certificate comes from. Each says that modules are to get certificates from that CA.
+    // Where the certificate comes from. Each says that modules are to get certificates from that
+    // CA.
     let from_a_ca = section.none_offered(
         &[
             "method",
@@ -280,7 +297,8 @@ fn edge_ca(top: &Section<'_, '_>) {
     section.finish();
 }
 
-/// The bootstrap agent of Azure is a container; here the agent is part of the daemon, so that only its environment counts.
+/// The bootstrap agent of Azure is a container; here the agent is part of the daemon, so that only
+/// its environment counts.
 fn agent(top: &Section<'_, '_>) -> Vec<(String, String)> {
     let Some(section) = top.section("agent") else {
         return Vec::new();
@@ -349,7 +367,6 @@ fn moby_runtime(top: &Section<'_, '_>) -> Option<MobyRuntime> {
     })
 }
 
-/// A `file:///…` URI.
 fn file(section: &Section<'_, '_>, key: &'static str, required: bool) -> Option<FileReference> {
     let At { value, line } = if required {
         section.required_text(key)?
@@ -358,7 +375,13 @@ fn file(section: &Section<'_, '_>, key: &'static str, required: bool) -> Option<
     };
     let name = section.name(key);
     if value.starts_with("pkcs11:") {
-        section.fault(line, format!("{name}: keys in PKCS#11 modules are known from Azure IoT Edge but not offered yet; use file:///…"));
+        section.fault(
+            line,
+            format!(
+                "{name}: keys in PKCS#11 modules are known from Azure IoT \
+            Edge but not offered yet; use file:///…"
+            ),
+        );
         return None;
     }
     match file_uri::path(&value) {

@@ -3,11 +3,13 @@
 use pki::Certificate;
 use zeroize::Zeroizing;
 
-/// The text of a key file, without a byte order mark. What stands around the block may be in any encoding.
+/// The text of a key file, without a byte order mark. What stands around the block may be in any
+/// encoding.
 pub(super) fn key_text(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(
-            "the file is UTF-16 text; convert it with: iconv -f UTF-16 -t UTF-8 FILE > NEW, and give NEW the mode 0600"
+            "the file is UTF-16 text; convert it with: iconv -f UTF-16 -t UTF-8 FILE > NEW, and \
+             give NEW the mode 0600"
                 .to_owned(),
         );
     }
@@ -18,7 +20,8 @@ pub(super) fn key_text(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
     Ok(Zeroizing::new(String::from_utf8_lossy(bytes).into_owned()))
 }
 
-/// DER of a key, a certificate or a PKCS#12 file begins with a SEQUENCE of more than some bytes, which no text does.
+/// DER of a key, a certificate or a PKCS#12 file begins with a SEQUENCE of more than some bytes,
+/// which no text does.
 fn der(bytes: &[u8]) -> Option<String> {
     let content = match bytes {
         [0x30, length @ 0x81..=0x84, rest @ ..] => rest.get(usize::from(length - 0x80)..),
@@ -34,7 +37,8 @@ fn der(bytes: &[u8]) -> Option<String> {
     } else if Certificate::from_der(bytes).is_ok() {
         "the file holds a certificate (in DER) and no private key; is this the certificate file?"
     } else {
-        "the file is DER and not PEM; convert it with: openssl pkey -inform der -in FILE -out NEW, and give NEW the mode 0600"
+        "the file is DER and not PEM; convert it with: openssl pkey -inform der -in FILE -out \
+         NEW, and give NEW the mode 0600"
     };
     Some(problem.to_owned())
 }

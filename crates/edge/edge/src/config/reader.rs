@@ -65,7 +65,8 @@ impl<'t> Faults<'t> {
     }
 }
 
-/// One table of the file. What is asked for becomes known; [`finish`](Self::finish) refuses the rest.
+/// One table of the file. What is asked for becomes known; [`finish`](Self::finish) refuses the
+/// rest.
 pub(super) struct Section<'f, 't> {
     faults: &'f Faults<'t>,
     table: &'f DeTable<'t>,
@@ -251,7 +252,8 @@ impl<'f, 't> Section<'f, 't> {
         self.none_offered(&[key], instead);
     }
 
-    /// Keys that belong to one thing which is not offered yet: one finding, at the first of them. Whether there was any.
+    /// Keys that belong to one thing which is not offered yet: one finding, at the first of them.
+    /// Whether there was any.
     pub(super) fn none_offered(&self, keys: &[&'static str], instead: &str) -> bool {
         let found = self.first(keys);
         if let Some((line, key)) = found {
@@ -264,7 +266,8 @@ impl<'f, 't> Section<'f, 't> {
         found.is_some()
     }
 
-    /// Keys that are accepted and have no effect here, with the reason: one note, at the first of them.
+    /// Keys that are accepted and have no effect here, with the reason: one note, at the first of
+    /// them.
     pub(super) fn without_effect(&self, keys: &[&'static str], why: &str) {
         if let Some((line, key)) = self.first(keys) {
             self.faults

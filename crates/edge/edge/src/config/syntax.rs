@@ -7,7 +7,6 @@ use toml::de::DeTable;
 
 use super::{Fault, characters};
 
-/// Parses TOML.
 pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Vec<Fault>> {
     let mut faults = repeated_tables(text);
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -35,7 +34,8 @@ fn explain(text: &str, line: Option<usize>, message: &str) -> String {
         .trim_ascii();
     if let Some((odd, straight)) = content.chars().find_map(characters::typographic_quote) {
         return format!(
-            "{odd} is a typographic quote, as word processors write it; TOML wants the straight one, {straight}"
+            "{odd} is a typographic quote, as word processors write it; TOML wants the straight \
+             one, {straight}"
         );
     }
     if let Some(odd) = content.chars().find_map(characters::unseen) {
@@ -54,7 +54,8 @@ fn explain(text: &str, line: Option<usize>, message: &str) -> String {
     format!("this is not valid TOML: {message}")
 }
 
-/// Two `[provisioning]` blocks are what is left when a second block of the template is uncommented (semantics S68).
+/// Two `[provisioning]` blocks are what is left when a second block of the template is uncommented
+/// (semantics S68).
 fn repeated_tables(text: &str) -> Vec<Fault> {
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
     let mut faults = Vec::new();
@@ -75,7 +76,8 @@ fn repeated_tables(text: &str) -> Vec<Fault> {
 
 fn repeated(name: &str, earlier: usize, line: usize) -> String {
     let what = if name.starts_with("provisioning") {
-        "a device has one way of provisioning: keep the block you want and comment the other one out"
+        "a device has one way of provisioning: keep the block you want and comment the other one \
+         out"
     } else {
         "merge both blocks into one"
     };

@@ -110,7 +110,8 @@ fn what_is_not_offered_says_so() {
         (
             "method = \"x509\"",
             "method = \"tpm\"",
-            "line 11: provisioning.attestation.method: \"tpm\" is known from Azure IoT Edge but not offered yet",
+            "line 11: provisioning.attestation.method: \"tpm\" is known from Azure IoT Edge but \
+             not offered yet",
         ),
         (
             "method = \"x509\"",
@@ -216,7 +217,8 @@ fn the_applied_copy_is_private_and_its_changes_are_noticed() {
     assert!(matches!(read_applied(&path), Err(ApplyError::Altered(_))));
 }
 
-/// D13: a file as `iotedge config import` writes it, with every table that Azure's type has, most of them empty.
+/// D13: a file as `iotedge config import` writes it, with every table that Azure's type has, most
+/// of them empty.
 const IMPORTED: &str = r#"auto_reprovisioning_mode = "Dynamic"
 hostname = "d1"
 prefer_module_identity_cache = false
@@ -328,8 +330,8 @@ fn what_asks_for_nothing_is_accepted() {
 const IDENTITY: &str = "identity_cert = \"file:///c.pem\"\nidentity_pk = \"file:///k.pem\"\n";
 const QUICKSTART: &str = "auto_generated_edge_ca_expiry_days = 90";
 
-/// R14: what stands in [`IMPORTED`], and what valid configurations of Azure IoT Edge have in its place. Every shape that the
-/// runtime does not offer yet.
+/// R14: what stands in [`IMPORTED`], and what valid configurations of Azure IoT Edge have in its
+/// place. Every shape that the runtime does not offer yet.
 const NOT_OFFERED: &[(&str, &str)] = &[
     (
         IDENTITY,
@@ -430,7 +432,8 @@ auto_renew = { rotate_key = true, threshold = "90%", retry = "1%" }"#,
     ),
     (
         "method = \"x509\"",
-        "method = \"symmetric_key\"\nregistration_id = \"d1\"\nsymmetric_key = { value = \"a2V5\" }",
+        "method = \"symmetric_key\"\nregistration_id = \"d1\"\nsymmetric_key = \
+         { value = \"a2V5\" }",
     ),
     (
         "source = \"dps\"",
@@ -446,8 +449,9 @@ authentication = { method = "sas", device_id_pk = { value = "a2V5" } }"#,
     ("source = \"dps\"", "source = \"none\""),
 ];
 
-/// What Azure's tools accept and this runtime does not offer yet is said to be just that, once and where it stands; nothing
-/// about it is "unknown", "missing", of another type, or advised to be put elsewhere.
+/// What Azure's tools accept and this runtime does not offer yet is said to be just that, once and
+/// where it stands; nothing about it is "unknown", "missing", of another type, or advised to be put
+/// elsewhere.
 #[test]
 fn what_is_valid_for_azure_is_never_called_wrong() {
     for (from, to) in NOT_OFFERED {
@@ -534,11 +538,13 @@ fn characters_of_word_processors_are_named_with_their_line() {
     for (to, expected) in [
         (
             "hostname = \u{201c}d1\u{201d}",
-            "line 1: \u{201c} is a typographic quote, as word processors write it; TOML wants the straight one, \"",
+            "line 1: \u{201c} is a typographic quote, as word processors write it; TOML wants the \
+             straight one, \"",
         ),
         (
             "hostname = \u{2018}d1\u{2019}",
-            "line 1: \u{2018} is a typographic quote, as word processors write it; TOML wants the straight one, '",
+            "line 1: \u{2018} is a typographic quote, as word processors write it; TOML wants the \
+             straight one, '",
         ),
         (
             "hostname\u{a0}= \"d1\"",
@@ -563,7 +569,8 @@ fn characters_of_word_processors_are_named_with_their_line() {
     assert_eq!(warnings[0].severity, Severity::Warning);
     assert!(
         warnings[0].to_string().starts_with(
-            "line 14: provisioning.attestation.identity_pk: there is a no-break space (U+00A0) in it"
+            "line 14: provisioning.attestation.identity_pk: there is a no-break space (U+00A0) in \
+             it"
         ),
         "{}",
         warnings[0]

@@ -1,6 +1,7 @@
 //! What to tell somebody who wrote a key that does not belong where it stands.
 
-/// Keys that people put under the wrong table, and where they belong (Azure/iotedge#7422 and the article's own sample).
+/// Keys that people put under the wrong table, and where they belong (Azure/iotedge#7422 and the
+/// article's own sample).
 const PLACES: &[(&str, &str)] = &[
     ("hostname", ""),
     ("trust_bundle_cert", ""),

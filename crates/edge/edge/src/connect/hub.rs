@@ -15,8 +15,8 @@ use crate::provision::assignment::{DeviceLocation, KeptAssignment};
 use crate::runtime::ModuleRuntime;
 use crate::session::{Session, SessionParts};
 
-/// How long a token of `$edgeAgent` is valid. The hub closes the connection when it expires, and the
-/// next connection gets a new token.
+/// How long a token of `$edgeAgent` is valid. The hub closes the connection when it expires, and
+/// the next connection gets a new token.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Longest silence towards the hub, seconds: shorter than home routers keep an idle connection.
 const KEEP_ALIVE: u16 = 120;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct StateFiles {
     pub assignment: PathBuf,
-    /// Module identities.
     pub modules: PathBuf,
     /// The last desired properties.
     pub desired: PathBuf,

@@ -8,7 +8,6 @@ use crate::config::Config;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Difference {
     None,
-    /// Registration and connection.
     Cloud,
     /// The agent, and with it everything.
     Agent,

@@ -23,7 +23,6 @@ pub const ROOT_LABEL: &str = "muster.root";
 pub const DEVICE_LABEL: &str = "muster.device";
 /// The name of the module that a container runs.
 pub const MODULE_LABEL: &str = "muster.module";
-/// [`ContainerSpec::digest`].
 pub const DIGEST_LABEL: &str = "muster.digest";
 /// The image as the deployment names it.
 pub(crate) const IMAGE_LABEL: &str = "net.azure-devices.edge.original-image";
@@ -47,7 +46,6 @@ pub struct DeviceContext {
     pub hub: HubHost,
     /// Whether deployments may ask for privileges.
     pub elevated_permissions: bool,
-    /// `[agent.env]`.
     pub agent_env: Vec<(String, String)>,
     /// The deployment's `loggingOptions`, a LogConfig of the engine.
     pub logging: Option<Map<String, Value>>,
@@ -156,8 +154,8 @@ fn network(
     );
 }
 
-/// Docker allows `[a-zA-Z0-9][a-zA-Z0-9_.-]*`. A module name with other characters gets a digest, so
-/// that no two modules get the same container name.
+/// Docker allows `[a-zA-Z0-9][a-zA-Z0-9_.-]*`. A module name with other characters gets a digest,
+/// so that no two modules get the same container name.
 fn container_name(context: &DeviceContext, module: &ModuleId) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let name = module.as_str();

@@ -1,4 +1,5 @@
-//! Files that are there in full or not at all: written beside, flushed, renamed, and the folder flushed too.
+//! Files that are there in full or not at all: written beside, flushed, renamed, and the folder
+//! flushed too.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -16,9 +17,7 @@ pub enum DurableError {
     /// The operating system refused.
     #[error("cannot {what} {}", path.display())]
     Io {
-        /// What was attempted.
         what: &'static str,
-        /// The file.
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
@@ -26,25 +25,20 @@ pub enum DurableError {
     /// The content has another form than expected.
     #[error("{} is damaged", path.display())]
     Damaged {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: serde_json::Error,
     },
 }
 
-/// Makes a folder and its parents, 0755, and flushes each into the folder above it. What is there already is left as it is.
-///
-/// # Errors
-/// When the operating system refuses.
+/// Makes a folder and its parents, 0755, and flushes each into the folder above it. What is there
+/// already is left as it is.
 pub fn make_folder(path: &Path) -> Result<(), DurableError> {
     make(path, OPEN_FOLDER).map_err(|source| io_error("create the folder", path, source))
 }
 
-/// Makes a folder that only this user may enter, 0700, and closes it when it is there and open to others.
-///
-/// # Errors
-/// When the operating system refuses.
+/// Makes a folder that only this user may enter, 0700, and closes it when it is there and open to
+/// others.
 pub fn private_folder(path: &Path) -> Result<(), DurableError> {
     let private = || {
         make(path, PRIVATE_FOLDER)?;
@@ -58,9 +52,6 @@ pub fn private_folder(path: &Path) -> Result<(), DurableError> {
 }
 
 /// Makes a folder that everybody may enter, 0755, and opens it when it is there and narrower.
-///
-/// # Errors
-/// When the operating system refuses.
 pub fn open_folder(path: &Path) -> Result<(), DurableError> {
     let open = || {
         make(path, OPEN_FOLDER)?;
@@ -91,10 +82,8 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     File::open(above)?.sync_all()
 }
 
-/// Flushes the folders between `root` and `path`: a crash may have come between the making and the flushing of one.
-///
-/// # Errors
-/// When the operating system refuses.
+/// Flushes the folders between `root` and `path`: a crash may have come between the making and the
+/// flushing of one.
 pub fn sync_above(path: &Path, root: &Path) -> Result<(), DurableError> {
     let above = path.ancestors().skip(1);
     for folder in above.take_while(|folder| folder.starts_with(root)) {
@@ -104,10 +93,8 @@ pub fn sync_above(path: &Path, root: &Path) -> Result<(), DurableError> {
     Ok(())
 }
 
-/// Replaces `path` with `content`, mode 0600. Its folder is made when it does not exist, and only this user may enter it.
-///
-/// # Errors
-/// When the operating system refuses; the old file then stands.
+/// Replaces `path` with `content`, mode 0600. Its folder is made when it does not exist, and only
+/// this user may enter it.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     private_folder(folder)?;
@@ -133,9 +120,6 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
 }
 
 /// Replaces `path` with `value` as JSON.
-///
-/// # Errors
-/// As [`write`].
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DurableError> {
     let damaged = |source| DurableError::Damaged {
         path: path.to_owned(),
@@ -145,9 +129,6 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DurableErro
 }
 
 /// Reads what [`write_json`] wrote; `None` when there is no such file.
-///
-/// # Errors
-/// When it cannot be read or is damaged.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DurableError> {
     let text = match fs::read(path) {
         Ok(text) => text,

@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// Where everything of one device lies. `--root` moves all of it, so that many devices live on one machine.
+/// Where everything of one device lies. `--root` moves all of it, so that many devices live on one
+/// machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     root: PathBuf,
 }
 
 impl Paths {
-    /// Everything under `root`; `/` is the machine itself. Relative folders are taken from the current one.
-    ///
-    /// # Errors
-    /// When the current folder is needed and unknown.
+    /// Everything under `root`; `/` is the machine itself. Relative folders are taken from the
+    /// current one.
     pub fn under(root: &Path) -> std::io::Result<Self> {
         let absolute = std::path::absolute(root)?;
         // A link and its target are the same device.
@@ -29,7 +28,8 @@ impl Paths {
         &self.root
     }
 
-    /// What container and network names of this device begin with: nothing on a machine that is one device.
+    /// What container and network names of this device begin with: nothing on a machine that is one
+    /// device.
     #[must_use]
     pub fn name_prefix(&self) -> String {
         if self.root == Path::new("/") {
@@ -45,7 +45,8 @@ impl Paths {
         format!("edge-{short}-")
     }
 
-    /// A command as the owner of this device has to type it: `iotedge list`, or `iotedge list --root /srv/one`.
+    /// A command as the owner of this device has to type it: `iotedge list`, or `iotedge list
+    /// --root /srv/one`.
     #[must_use]
     pub fn command(&self, command: &str) -> String {
         if self.root == Path::new("/") {
@@ -90,7 +91,8 @@ impl Paths {
         self.root.join("var/lib/aziot/edged")
     }
 
-    /// Where the modules' own sockets lie. Only the daemon may enter: who reaches a module's socket is that module.
+    /// Where the modules' own sockets lie. Only the daemon may enter: who reaches a module's socket
+    /// is that module.
     #[must_use]
     pub fn sockets(&self) -> PathBuf {
         self.state().join("mnt")
@@ -98,8 +100,8 @@ impl Paths {
 
     /// The folder that a module's container sees as `/var/run/iotedge`.
     ///
-    /// Folders are mounted and not sockets, because a socket that the daemon makes anew after a restart would stay unseen
-    /// by containers that were left running.
+    /// Folders are mounted and not sockets, because a socket that the daemon makes anew after a
+    /// restart would stay unseen by containers that were left running.
     #[must_use]
     pub fn module_folder(&self, module: &str) -> PathBuf {
         self.sockets().join(folder_name(module))
@@ -123,7 +125,6 @@ impl Paths {
         self.root.join("run/iotedge/workload.sock")
     }
 
-    /// The daemon's log.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.root.join("var/log/aziot/aziot-edged.log")
@@ -142,8 +143,8 @@ impl Paths {
     }
 }
 
-/// A module's name may be one that folders give a meaning of their own, `..` for example, or that of another module's link.
-/// `~` is in no module's name.
+/// A module's name may be one that folders give a meaning of their own, `..` for example, or that
+/// of another module's link. `~` is in no module's name.
 fn folder_name(module: &str) -> String {
     let plain = module != "." && module != ".." && !module.ends_with(".sock");
     if plain && !module.contains('/') {

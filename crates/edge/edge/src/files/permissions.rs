@@ -1,7 +1,8 @@
-//! Who may use the device's files: one table of paths and modes, kept at every start for what is there already.
+//! Who may use the device's files: one table of paths and modes, kept at every start for what is
+//! there already.
 //!
-//! Files are made with their mode. But an earlier version, a restored copy or a careless `chmod -R` leaves others behind:
-//! what is open too widely is closed, and told.
+//! Files are made with their mode. But an earlier version, a restored copy or a careless `chmod -R`
+//! leaves others behind: what is open too widely is closed, and told.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io;
@@ -30,13 +31,12 @@ pub enum AccessError {
     File(#[from] DurableError),
     /// Somebody else could exchange everything in it.
     #[error(
-        "{} belongs to the user with number {owner}, but this runs as {user}; run it as that user, or give him the folder: chown -R {user} {}",
+        "{} belongs to the user with number {owner}, but this runs as {user}; run it as that \
+         user, or give him the folder: chown -R {user} {}",
         path.display(), path.display()
     )]
     OtherOwner {
-        /// The folder.
         path: PathBuf,
-        /// Whose it is.
         owner: u32,
         /// Who runs the daemon.
         user: u32,
@@ -79,16 +79,19 @@ fn table(paths: &Paths) -> Vec<(PathBuf, Kind, u32)> {
         folder_of(paths.log()),
     );
     vec![
-        // The master key, the assignment, desired properties (which may hold passwords of registries), counts.
+        // The master key, the assignment, desired properties (which may hold passwords of
+        // registries), counts.
         (paths.state(), Kind::OwnFolder, PRIVATE_FOLDER),
         (paths.state(), Kind::Files(""), PRIVATE_FILE),
-        // Who reaches a module's socket is that module. The engine mounts the folders below as root, or as this user.
+        // Who reaches a module's socket is that module. The engine mounts the folders below as
+        // root, or as this user.
         (paths.sockets(), Kind::OwnFolder, PRIVATE_FOLDER),
         // What was applied may name passwords in [agent.env].
         (folder_of(applied.clone()), Kind::OwnFolder, PRIVATE_FOLDER),
         (applied.clone(), Kind::OwnFolder, PRIVATE_FOLDER),
         (applied, Kind::Files(""), PRIVATE_FILE),
-        // Everybody may ask for what is public, and the owner's group manages the device: the sockets say who.
+        // Everybody may ask for what is public, and the owner's group manages the device: the
+        // sockets say who.
         (run, Kind::Folder, OPEN_FOLDER),
         // Who can open it can hold it, and no daemon would start.
         (paths.lock(), Kind::File, PRIVATE_FILE),
@@ -98,9 +101,6 @@ fn table(paths: &Paths) -> Vec<(PathBuf, Kind, u32)> {
 }
 
 /// Makes the folders of a device, and takes from everything that is there what others may not have.
-///
-/// # Errors
-/// When a folder belongs to somebody else, or the operating system refuses.
 pub fn narrow(paths: &Paths) -> Result<Vec<Narrowed>, AccessError> {
     let mut narrowed = Vec::new();
     for (path, kind, mode) in table(paths) {
@@ -223,7 +223,8 @@ mod tests {
         (dir, paths)
     }
 
-    /// "A file of the device is created with its mode and the mode is checked at start for what is already there".
+    /// "A file of the device is created with its mode and the mode is checked at start for what is
+    /// already there".
     #[test]
     fn what_is_open_too_widely_is_closed_and_told() {
         let (_dir, paths) = device();

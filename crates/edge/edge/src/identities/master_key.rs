@@ -35,9 +35,6 @@ pub struct MasterKey {
 
 impl MasterKey {
     /// Reads the key at `path`, or makes one there.
-    ///
-    /// # Errors
-    /// When the file cannot be read or written, or holds something else.
     pub fn load_or_make(path: &Path) -> Result<Self, KeysError> {
         let bytes = match fs::read(path) {
             Ok(bytes) => Zeroizing::new(bytes),
@@ -89,7 +86,8 @@ impl MasterKey {
         Some(self.module_key(module, generation, "primary")?.sign(data))
     }
 
-    /// A module's key, derived as Azure's identity service does: HMAC-SHA256 of `{module}:{generation}:{slot}`.
+    /// A module's key, derived as Azure's identity service does: HMAC-SHA256 of
+    /// `{module}:{generation}:{slot}`.
     #[must_use]
     pub fn module_key(
         &self,

@@ -30,7 +30,6 @@ pub enum DaemonRequest {
     Reload(oneshot::Sender<Result<Reload, String>>),
     /// Start again as a new process.
     Restart,
-    /// Modules go on.
     Stop,
 }
 
@@ -40,7 +39,6 @@ pub struct AgentHandle<R> {
     pub runtime: Arc<R>,
     /// To the task that keeps the connection.
     pub cloud: mpsc::Sender<Command>,
-    /// Starts a round.
     pub wake: Arc<Notify>,
 }
 

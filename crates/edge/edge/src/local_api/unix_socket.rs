@@ -1,4 +1,5 @@
-//! Unix sockets at paths of any length. The operating system takes 107 bytes; a folder opened beforehand shortens the rest.
+//! Unix sockets at paths of any length. The operating system takes 107 bytes; a folder opened
+//! beforehand shortens the rest.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -35,10 +36,8 @@ fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     Ok((short, Some(folder)))
 }
 
-/// Listens at `path`, replacing a socket that an earlier process left. Others may connect as `mode` says.
-///
-/// # Errors
-/// When the operating system refuses; names the path.
+/// Listens at `path`, replacing a socket that an earlier process left. Others may connect as `mode`
+/// says.
 pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, DurableError> {
     let failed = |source| DurableError::Io {
         what: "listen at",
@@ -56,8 +55,8 @@ pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, DurableError> {
     Ok(listener)
 }
 
-/// On Linux the file of a socket gets the mode of the socket: nobody else can connect before its own mode is set,
-/// whatever the umask is.
+/// On Linux the file of a socket gets the mode of the socket: nobody else can connect before its
+/// own mode is set, whatever the umask is.
 fn bind(path: &Path) -> io::Result<UnixListener> {
     let socket = UnixSocket::new_stream()?;
     fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
@@ -65,10 +64,6 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     socket.listen(WAITING)
 }
 
-/// Connects to `path`.
-///
-/// # Errors
-/// When nobody listens there.
 pub async fn connect(path: &Path) -> io::Result<UnixStream> {
     let (short, _open) = shortened(path)?;
     UnixStream::connect(short).await

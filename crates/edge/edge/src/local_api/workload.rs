@@ -1,7 +1,8 @@
 //! The workload API: what a module needs to prove itself.
 //!
-//! Every module has a socket of its own, which only its container sees: the socket is the credential. The socket for
-//! everybody gives out only what is public. Keys are used from the device's own state, never by asking the hub.
+//! Every module has a socket of its own, which only its container sees: the socket is the
+//! credential. The socket for everybody gives out only what is public. Keys are used from the
+//! device's own state, never by asking the hub.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,8 +27,9 @@ use crate::local_api::http::{LocalRequest, Refusal, Reply, serve};
 use crate::local_api::unix_socket::listen;
 use crate::state::SharedState;
 
-/// Anybody who reaches it may connect, as whatever user a container runs. Who sees a module's socket is that module:
-/// only the daemon may enter the folder above ([`Paths::sockets`]), the engine mounts the module's own into its container.
+/// Anybody who reaches it may connect, as whatever user a container runs. Who sees a module's
+/// socket is that module: only the daemon may enter the folder above ([`Paths::sockets`]), the
+/// engine mounts the module's own into its container.
 const MODE: u32 = 0o666;
 
 /// What all workload sockets of a device answer from.
@@ -35,13 +37,13 @@ const MODE: u32 = 0o666;
 pub struct Workload {
     /// Who the modules are.
     pub shared: SharedState,
-    /// Their keys.
     pub master: Arc<MasterKey>,
     /// `trust_bundle_cert`; read anew each time.
     pub trust_bundle: Option<PathBuf>,
 }
 
-/// The workload sockets. Dropping it closes them; containers that are left running find the next ones at the same place.
+/// The workload sockets. Dropping it closes them; containers that are left running find the next
+/// ones at the same place.
 #[derive(Debug)]
 pub struct ModuleSockets {
     workload: Workload,
@@ -51,7 +53,6 @@ pub struct ModuleSockets {
 }
 
 impl ModuleSockets {
-    /// No sockets yet.
     #[must_use]
     pub fn new(workload: Workload, paths: Paths) -> Self {
         Self {
@@ -90,7 +91,8 @@ impl ModuleSockets {
             match self.open_one(&module) {
                 Ok(task) => drop(self.open.insert(module, task)),
                 Err(error) => {
-                    tracing::warn!(module.id = %module, error = %chain_of(&error), "the module's workload socket is not open")
+                    tracing::warn!(module.id = %module, error = %chain_of(&error), "the module's \
+                        workload socket is not open")
                 }
             }
         }
@@ -283,7 +285,8 @@ mod tests {
         assert!(nobody_may_connect(mounted, &folder));
     }
 
-    /// `iotedge config apply` takes certificates in the forms that editors write; modules get one form.
+    /// `iotedge config apply` takes certificates in the forms that editors write; modules get one
+    /// form.
     #[test]
     fn modules_get_the_trust_bundle_as_pem_in_utf_8() {
         let dir = tempfile::tempdir().unwrap();

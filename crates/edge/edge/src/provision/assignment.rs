@@ -12,7 +12,6 @@ use crate::files::durable::{self, DurableError};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegistrationParameters {
-    /// The provisioning service.
     pub endpoint: HubHost,
     pub id_scope: IdScope,
     pub registration_id: RegistrationId,
@@ -73,9 +72,6 @@ pub struct KeptAssignment {
 impl KeptAssignment {
     /// Reads the kept assignment. A damaged file counts as none, because the service can be asked
     /// again.
-    ///
-    /// # Errors
-    /// When the file exists and cannot be read.
     pub fn load(path: &Path) -> Result<Option<Self>, DurableError> {
         match durable::read_json(path) {
             Err(DurableError::Damaged { path, source }) => {
@@ -91,19 +87,14 @@ impl KeptAssignment {
     }
 
     /// Writes it to disk.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), DurableError> {
         durable::write_json(path, self)
     }
 }
 
-/// Whether to register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssignmentDecision {
     UseKept,
-    /// For this reason.
     Register(String),
 }
 

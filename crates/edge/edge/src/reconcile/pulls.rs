@@ -1,5 +1,5 @@
-//! Pulls that take longer than a round. A large image on a slow network must not hold up the restart
-//! of another module, nor a new deployment.
+//! Pulls that take longer than a round. A large image on a slow network must not hold up the
+//! restart of another module, nor a new deployment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,8 +36,8 @@ impl Drop for Pull {
 }
 
 impl Pulls {
-    /// Waits a moment for the pull of `attempt`, which `start` starts unless it runs already. `None`
-    /// when it takes longer. A pull for another attempt of the module ends.
+    /// Waits a moment for the pull of `attempt`, which `start` starts unless it runs already.
+    /// `None` when it takes longer. A pull for another attempt of the module ends.
     pub(super) async fn wait(
         &self,
         module: &ModuleId,

@@ -34,7 +34,6 @@ impl Reporter<'_> {
         }
     }
 
-    /// Without a deployment.
     pub(super) fn of_agent(&self) -> AgentReported {
         AgentReported {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -42,7 +42,6 @@ const ENDING_SIGNALS: [&str; 6] = ["1", "2", "3", "6", "9", "15"];
 /// Which engine, and which of its containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerOptions {
-    /// The engine's socket.
     pub socket: PathBuf,
     /// Root folder of the device, by which its containers are known.
     pub root: PathBuf,
@@ -61,7 +60,8 @@ pub struct Docker {
 #[derive(Debug, Clone)]
 struct EngineConnection {
     client: bollard::Docker,
-    /// Whether logs of containers without a LogConfig grow without limit; `None` until one was created.
+    /// Whether logs of containers without a LogConfig grow without limit; `None` until one was
+    /// created.
     unlimited_logs: Option<bool>,
 }
 
@@ -76,7 +76,8 @@ impl Docker {
     }
 
     fn line(&self) -> MutexGuard<'_, Option<EngineConnection>> {
-        // Every change replaces the whole value, so that a panic elsewhere leaves nothing half done.
+        // Every change replaces the whole value, so that a panic elsewhere leaves nothing half
+        // done.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -171,7 +172,8 @@ impl Docker {
         }
     }
 
-    /// How long the engine may take to stop a container: the container's own time, and ours for an answer.
+    /// How long the engine may take to stop a container: the container's own time, and ours for an
+    /// answer.
     async fn time_to_stop(&self, id: &str) -> Result<Duration, RuntimeError> {
         let found = self.inspect(id).await?;
         let own = found

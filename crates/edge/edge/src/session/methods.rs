@@ -98,7 +98,8 @@ async fn read<R: ModuleRuntime>(
     Ok(String::from_utf8_lossy(end.bytes()).into_owned())
 }
 
-/// The last bytes of a text that comes in pieces. Lines may be long and many: not more than twice as much is held.
+/// The last bytes of a text that comes in pieces. Lines may be long and many: not more than twice
+/// as much is held.
 struct End {
     held: Vec<u8>,
     most: usize,

@@ -9,10 +9,10 @@ use crate::operator::{Call, Service};
 /// Verbs of `muster dps allocation`.
 #[derive(Debug, Subcommand)]
 pub enum AllocationCommand {
-    /// List how a device's hub was chosen: what a webhook was asked and answered, which hubs were passed over; the newest first.
-    #[command(
-        after_help = "Example:\n  muster dps allocation list --registration-id edge-001 --data-dir ./data --output table"
-    )]
+    /// List how a device's hub was chosen: what a webhook was asked and answered, which hubs were
+    /// passed over; the newest first.
+    #[command(after_help = "Example:\n  \
+            muster dps allocation list --registration-id edge-001 --data-dir ./data --output table")]
     List {
         #[arg(long, visible_alias = "rid")]
         registration_id: String,

@@ -16,9 +16,11 @@ use crate::operator::{Call, Service, ServiceClient};
 #[derive(Debug, Subcommand)]
 pub enum CertificateCommand {
     /// Upload a CA certificate, which enrollments can then refer to by its name.
-    #[command(
-        after_help = "Examples:\n  muster dps certificate create --certificate-name factory --path certs/azure-iot-test-only.root.ca.cert.pem --verified --data-dir ./data\n  muster dps certificate create --certificate-name factory --path root.pem --data-dir ./data"
-    )]
+    #[command(after_help = "Examples:\n  \
+            muster dps certificate create --certificate-name factory --path \
+            certs/azure-iot-test-only.root.ca.cert.pem --verified --data-dir ./data\n  \
+            muster dps certificate create --certificate-name factory --path root.pem --data-dir \
+            ./data")]
     Create {
         #[command(flatten)]
         name: Name,
@@ -31,17 +33,18 @@ pub enum CertificateCommand {
     )]
     List,
     /// Show one.
-    #[command(
-        after_help = "Example:\n  muster dps certificate show --certificate-name factory --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps certificate show --certificate-name factory --data-dir ./data")]
     Show {
         #[command(flatten)]
         name: Name,
     },
-    /// Get a code: a certificate of that common name, signed with the CA's key, proves possession of it.
-    #[command(
-        after_help = "Example:\n  muster dps certificate generate-verification-code --certificate-name factory --data-dir ./data\n  muster ca issue verification --code CODE --dir ./wrkdir"
-    )]
+    /// Get a code: a certificate of that common name, signed with the CA's key, proves possession
+    /// of it.
+    #[command(after_help = "Example:\n  \
+            muster dps certificate generate-verification-code --certificate-name factory \
+            --data-dir ./data\n  \
+            muster ca issue verification --code CODE --dir ./wrkdir")]
     GenerateVerificationCode {
         #[command(flatten)]
         name: Name,
@@ -49,9 +52,9 @@ pub enum CertificateCommand {
         version: Version,
     },
     /// Verify a CA certificate by a certificate that its key signed.
-    #[command(
-        after_help = "Example:\n  muster dps certificate verify --certificate-name factory \\\n    --path certs/iot-device-verification-code.cert.pem --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps certificate verify --certificate-name factory \\\n   \
+            --path certs/iot-device-verification-code.cert.pem --data-dir ./data")]
     Verify {
         #[command(flatten)]
         name: Name,
@@ -62,9 +65,9 @@ pub enum CertificateCommand {
         version: Version,
     },
     /// Replace a CA certificate, or say that it is verified.
-    #[command(
-        after_help = "Example:\n  muster dps certificate update --certificate-name factory --path root.pem --verified true --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps certificate update --certificate-name factory --path root.pem --verified \
+            true --data-dir ./data")]
     Update {
         #[command(flatten)]
         name: Name,
@@ -74,9 +77,8 @@ pub enum CertificateCommand {
         version: Version,
     },
     /// Delete a CA certificate. Enrollments that refer to it admit nobody by it any more.
-    #[command(
-        after_help = "Example:\n  muster dps certificate delete --certificate-name factory --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps certificate delete --certificate-name factory --data-dir ./data")]
     Delete {
         #[command(flatten)]
         name: Name,

@@ -1,5 +1,6 @@
-//! Files with certificates that operators hand over. What is enrolled is what was given: a file with more than is wanted is refused
-//! by the names of what is in it, and not cut down to its first certificate.
+//! Files with certificates that operators hand over. What is enrolled is what was given: a file
+//! with more than is wanted is refused by the names of what is in it, and not cut down to its first
+//! certificate.
 
 use std::io::Read;
 use std::path::Path;

@@ -15,9 +15,11 @@ use crate::operator::{Call, Service, ServiceClient};
 #[derive(Debug, Subcommand)]
 pub enum EnrollmentCommand {
     /// Create an individual enrollment.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment create --enrollment-id edge-001 --attestation-type x509 \\\n    --certificate-path certs/iot-edge-device-identity-edge-001.cert.pem --edge-enabled true \\\n    --initial-twin-tags '{\"environment\":\"test\"}' --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment create --enrollment-id edge-001 --attestation-type x509 \\\n    \
+            --certificate-path certs/iot-edge-device-identity-edge-001.cert.pem --edge-enabled \
+            true \\\n    \
+            --initial-twin-tags '{\"environment\":\"test\"}' --data-dir ./data")]
     Create {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -30,9 +32,8 @@ pub enum EnrollmentCommand {
         settings: Box<SettingsFlags>,
     },
     /// Show one enrollment.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment show --enrollment-id edge-001 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment show --enrollment-id edge-001 --data-dir ./data")]
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -50,9 +51,9 @@ pub enum EnrollmentCommand {
         top: Option<usize>,
     },
     /// Change an enrollment; what no flag names stays.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment update --enrollment-id edge-001 --provisioning-status disabled --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment update --enrollment-id edge-001 --provisioning-status disabled \
+            --data-dir ./data")]
     Update {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -67,9 +68,8 @@ pub enum EnrollmentCommand {
         removed: RemovalFlags,
     },
     /// Delete an enrollment.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment delete --enrollment-id edge-001 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment delete --enrollment-id edge-001 --data-dir ./data")]
     Delete {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,

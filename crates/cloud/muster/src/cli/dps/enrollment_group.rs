@@ -16,9 +16,10 @@ use crate::operator::{Call, Service};
 #[derive(Debug, Subcommand)]
 pub enum EnrollmentGroupCommand {
     /// Create an enrollment group.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment-group create --enrollment-id factory \\\n    --certificate-path certs/azure-iot-test-only.root.ca.cert.pem --edge-enabled true --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment-group create --enrollment-id factory \\\n \
+            --certificate-path certs/azure-iot-test-only.root.ca.cert.pem --edge-enabled true \
+            --data-dir ./data")]
     Create {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -26,9 +27,8 @@ pub enum EnrollmentGroupCommand {
         settings: Box<SettingsFlags>,
     },
     /// Show one group.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment-group show --enrollment-id factory --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment-group show --enrollment-id factory --data-dir ./data")]
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -46,9 +46,9 @@ pub enum EnrollmentGroupCommand {
         top: Option<usize>,
     },
     /// Change a group; what no flag names stays.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment-group update --enrollment-id factory --provisioning-status disabled --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment-group update --enrollment-id factory --provisioning-status \
+            disabled --data-dir ./data")]
     Update {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -61,9 +61,8 @@ pub enum EnrollmentGroupCommand {
         removed: RemovalFlags,
     },
     /// Delete a group; devices that it admitted keep their hub.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment-group delete --enrollment-id factory --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment-group delete --enrollment-id factory --data-dir ./data")]
     Delete {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -72,9 +71,11 @@ pub enum EnrollmentGroupCommand {
         etag: Option<String>,
     },
     /// Derive the key of one device from the group's.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment-group compute-device-key --enrollment-id factory --registration-id dev-001 --data-dir ./data\n  muster dps enrollment-group compute-device-key --key GROUP_KEY --registration-id dev-001"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment-group compute-device-key --enrollment-id factory \
+            --registration-id dev-001 --data-dir ./data\n  \
+            muster dps enrollment-group compute-device-key --key GROUP_KEY --registration-id \
+            dev-001")]
     ComputeDeviceKey(DeviceKeyFlags),
     /// Registrations of a group's devices.
     #[command(subcommand)]

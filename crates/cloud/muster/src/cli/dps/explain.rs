@@ -18,11 +18,12 @@ pub struct ExplainFlags {
     /// The certificates that a device would show, PEM or DER, leaf first.
     #[arg(long, visible_alias = "cp", value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// The token (SharedAccessSignature …) that a device with a key would send; - reads it from standard input, where no list
-    /// of processes shows it.
+    /// The token (SharedAccessSignature …) that a device with a key would send; - reads it from
+    /// standard input, where no list of processes shows it.
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// As what it would register, or did; when it is left out, whom the token is for, or the leaf's common name.
+    /// As what it would register, or did; when it is left out, whom the token is for, or the leaf's
+    /// common name.
     #[arg(long, visible_alias = "rid")]
     registration_id: Option<String>,
     /// From which address it would come; the nearest hub is chosen by it.

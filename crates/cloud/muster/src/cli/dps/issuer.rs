@@ -16,9 +16,11 @@ use crate::operator::{Call, OperatorError, Service};
 #[derive(Debug, Subcommand)]
 pub enum IssuerCommand {
     /// Make an issuer, which enrollments can then name: a new CA, or one that is there.
-    #[command(
-        after_help = "Examples:\n  muster dps issuer create --issuer-name fleet --validity-days 90 --data-dir ./data\n  muster dps issuer create --issuer-name fleet --ca-dir ./wrkdir --data-dir ./data\n  muster dps issuer create --issuer-name fleet --certificate-path ca-chain.pem --key-path ca.key.pem --data-dir ./data"
-    )]
+    #[command(after_help = "Examples:\n  \
+            muster dps issuer create --issuer-name fleet --validity-days 90 --data-dir ./data\n  \
+            muster dps issuer create --issuer-name fleet --ca-dir ./wrkdir --data-dir ./data\n  \
+            muster dps issuer create --issuer-name fleet --certificate-path ca-chain.pem \
+            --key-path ca.key.pem --data-dir ./data")]
     Create {
         #[command(flatten)]
         name: Name,

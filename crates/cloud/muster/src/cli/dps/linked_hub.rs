@@ -28,9 +28,9 @@ const COLUMNS: &[Column] = &[
 #[derive(Debug, Subcommand)]
 pub enum LinkedHubCommand {
     /// Link a hub; it takes its share of devices from now on.
-    #[command(
-        after_help = "Example:\n  muster dps linked-hub create --connection-string \"$HUB\" --allocation-weight 10 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps linked-hub create --connection-string \"$HUB\" --allocation-weight 10 \
+            --data-dir ./data")]
     Create(LinkFlags),
     /// List the linked hubs and how they are; a dead one gets no new devices.
     #[command(
@@ -43,14 +43,13 @@ pub enum LinkedHubCommand {
     )]
     Show(LinkName),
     /// Change weight, part in allocation or connection string; what no flag names stays.
-    #[command(
-        after_help = "Example:\n  muster dps linked-hub update --linked-hub second --apply-allocation-policy false --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps linked-hub update --linked-hub second --apply-allocation-policy false \
+            --data-dir ./data")]
     Update(LinkFlags),
     /// Unlink a hub. Its devices stay in it; each chooses again when it registers.
-    #[command(
-        after_help = "Example:\n  muster dps linked-hub delete --linked-hub second --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps linked-hub delete --linked-hub second --data-dir ./data")]
     Delete(LinkName),
 }
 
@@ -60,8 +59,8 @@ pub struct LinkFlags {
     /// The hub's name [default: from the connection string's host].
     #[arg(long, short = 'n', visible_aliases = ["linked-hub", "lh"])]
     name: Option<String>,
-    /// The hub's connection string, with RegistryRead, RegistryWrite and ServiceConnect; not needed for a hub of the same data
-    /// directory.
+    /// The hub's connection string, with RegistryRead, RegistryWrite and ServiceConnect; not needed
+    /// for a hub of the same data directory.
     #[arg(long, visible_alias = "cs", value_name = "STRING")]
     connection_string: Option<Login>,
     /// Its share among the others, 1 to 1000.
@@ -70,7 +69,8 @@ pub struct LinkFlags {
     /// Whether allocation policies may choose it.
     #[arg(long, visible_alias = "aap", value_name = "true|false")]
     apply_allocation_policy: Option<bool>,
-    /// How far the clients of a network are from it, for the policy geolatency; replaces all that was said, `none` forgets it.
+    /// How far the clients of a network are from it, for the policy geolatency; replaces all that
+    /// was said, `none` forgets it.
     #[arg(long, num_args = 1.., value_name = "NETWORK=MILLISECONDS|none")]
     latency: Vec<LatencyFlag>,
 }
@@ -162,7 +162,8 @@ pub async fn unlink(LinkName { name }: LinkName, invocation: &Invocation) -> any
     call(Call::new(Method::DELETE, &path), invocation).await
 }
 
-/// A name for a hub that was given by its connection string alone: its host's first label, or its address with dashes.
+/// A name for a hub that was given by its connection string alone: its host's first label, or its
+/// address with dashes.
 fn name_of(connection_string: &str) -> Result<String, OperatorError> {
     let parsed = ConnectionString::parse(connection_string)
         .map_err(|error| OperatorError::Usage(error.to_string()))?;

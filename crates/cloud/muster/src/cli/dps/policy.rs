@@ -22,9 +22,9 @@ pub enum PolicyCommand {
     )]
     Show(PolicyName),
     /// Create a policy: a pair of keys, and what they allow.
-    #[command(
-        after_help = "Example:\n  muster dps policy create --policy-name reader --rights EnrollmentRead RegistrationStatusRead --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps policy create --policy-name reader --rights EnrollmentRead \
+            RegistrationStatusRead --data-dir ./data")]
     Create(PolicyCreate),
     /// Delete a policy; its keys open nothing from now on.
     #[command(
@@ -34,7 +34,8 @@ pub enum PolicyCommand {
     /// Make a fresh key; the old one opens nothing from now on.
     #[command(
         visible_alias = "renew-key",
-        after_help = "Example:\n  muster dps policy regenerate-key --policy-name reader --key primary --data-dir ./data"
+        after_help = "Example:\n  muster dps policy regenerate-key --policy-name reader --key \
+            primary --data-dir ./data"
     )]
     RegenerateKey(PolicyRegenerate),
 }
@@ -51,7 +52,8 @@ pub struct PolicyName {
 pub struct PolicyCreate {
     #[arg(long, visible_alias = "pn")]
     policy_name: String,
-    /// ServiceConfig, EnrollmentRead, EnrollmentWrite, RegistrationStatusRead, RegistrationStatusWrite, DeviceConnect.
+    /// ServiceConfig, EnrollmentRead, EnrollmentWrite, RegistrationStatusRead,
+    /// RegistrationStatusWrite, DeviceConnect.
     #[arg(long, visible_alias = "permissions", num_args = 1.., required = true, value_name = "RIGHT")]
     rights: Vec<String>,
     /// Base64 [default: generated].

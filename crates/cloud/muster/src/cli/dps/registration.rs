@@ -10,17 +10,15 @@ use crate::operator::{Call, ServiceClient};
 #[derive(Debug, Subcommand)]
 pub enum RegistrationCommand {
     /// Show the registration.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment registration show --enrollment-id edge-001 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment registration show --enrollment-id edge-001 --data-dir ./data")]
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
     },
     /// Forget the registration; the next one is like the first.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment registration delete --enrollment-id edge-001 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment registration delete --enrollment-id edge-001 --data-dir ./data")]
     Delete {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -31,9 +29,9 @@ pub enum RegistrationCommand {
 #[derive(Debug, Subcommand)]
 pub enum GroupRegistrationCommand {
     /// List the registrations of a group.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment-group registration list --enrollment-id factory --data-dir ./data --output table"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment-group registration list --enrollment-id factory --data-dir \
+            ./data --output table")]
     List {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
@@ -42,17 +40,17 @@ pub enum GroupRegistrationCommand {
         top: Option<usize>,
     },
     /// Show one registration.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment-group registration show --registration-id edge-002 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment-group registration show --registration-id edge-002 --data-dir \
+            ./data")]
     Show {
         #[arg(long, visible_alias = "rid")]
         registration_id: String,
     },
     /// Forget one registration; the next one is like the first.
-    #[command(
-        after_help = "Example:\n  muster dps enrollment-group registration delete --registration-id edge-002 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps enrollment-group registration delete --registration-id edge-002 --data-dir \
+            ./data")]
     Delete {
         #[arg(long, visible_alias = "rid")]
         registration_id: String,

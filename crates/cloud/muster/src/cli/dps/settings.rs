@@ -81,7 +81,8 @@ pub struct SettingsFlags {
     /// How a device that registers again is treated.
     #[arg(long, visible_alias = "rp", value_enum, ignore_case = true)]
     reprovision_policy: Option<ReprovisionPolicy>,
-    /// Name of the issuer of certificates for devices that register with a certificate request; '' takes it away.
+    /// Name of the issuer of certificates for devices that register with a certificate request; ''
+    /// takes it away.
     #[arg(long, visible_alias = "cpn", value_name = "NAME")]
     credential_policy: Option<String>,
     /// Name of the CA certificates that devices are told to trust; '' takes it away.
@@ -104,8 +105,8 @@ pub struct RemovalFlags {
 }
 
 impl SettingsFlags {
-    /// What a new entry begins with; `kind` is the attestation that it is created with, when that is given by a flag of its
-    /// own. Without one, an entry without certificates is one with keys.
+    /// What a new entry begins with; `kind` is the attestation that it is created with, when that
+    /// is given by a flag of its own. Without one, an entry without certificates is one with keys.
     pub fn read_new(
         mut self,
         kind: Option<AttestationType>,

@@ -14,9 +14,9 @@ use crate::operator::{Call, Service};
 #[derive(Debug, Subcommand)]
 pub enum TrustBundleCommand {
     /// Create a trust bundle, which enrollments can then name.
-    #[command(
-        after_help = "Example:\n  muster dps trust-bundle create --trust-bundle-id site --certificate-path root.pem --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps trust-bundle create --trust-bundle-id site --certificate-path root.pem \
+            --data-dir ./data")]
     Create {
         #[command(flatten)]
         id: Id,
@@ -29,17 +29,17 @@ pub enum TrustBundleCommand {
     )]
     List,
     /// Show one, with its certificates.
-    #[command(
-        after_help = "Example:\n  muster dps trust-bundle show --trust-bundle-id site --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps trust-bundle show --trust-bundle-id site --data-dir ./data")]
     Show {
         #[command(flatten)]
         id: Id,
     },
-    /// Replace the certificates of a trust bundle. Devices are told the new ones when they register or ask again.
-    #[command(
-        after_help = "Example:\n  muster dps trust-bundle update --trust-bundle-id site --certificate-path old.pem new.pem --data-dir ./data"
-    )]
+    /// Replace the certificates of a trust bundle. Devices are told the new ones when they register
+    /// or ask again.
+    #[command(after_help = "Example:\n  \
+            muster dps trust-bundle update --trust-bundle-id site --certificate-path old.pem \
+            new.pem --data-dir ./data")]
     Update {
         #[command(flatten)]
         id: Id,
@@ -49,9 +49,8 @@ pub enum TrustBundleCommand {
         version: Version,
     },
     /// Delete a trust bundle that no enrollment names.
-    #[command(
-        after_help = "Example:\n  muster dps trust-bundle delete --trust-bundle-id site --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster dps trust-bundle delete --trust-bundle-id site --data-dir ./data")]
     Delete {
         #[command(flatten)]
         id: Id,

@@ -16,9 +16,9 @@ use crate::operator::{Call, OperatorError, Service};
 #[derive(Debug, Subcommand)]
 pub enum DeploymentCommand {
     /// Create a deployment.
-    #[command(
-        after_help = "Example:\n  muster edge deployment create --deployment-id base --content deployment.json \\\n    --target-condition \"tags.environment='test'\" --priority 10 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster edge deployment create --deployment-id base --content deployment.json \\\n    \
+            --target-condition \"tags.environment='test'\" --priority 10 --data-dir ./data")]
     Create {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,
@@ -36,9 +36,8 @@ pub enum DeploymentCommand {
         labels: Option<String>,
     },
     /// Show one deployment with its metrics.
-    #[command(
-        after_help = "Example:\n  muster edge deployment show --deployment-id base --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster edge deployment show --deployment-id base --data-dir ./data")]
     Show {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,
@@ -49,9 +48,8 @@ pub enum DeploymentCommand {
     )]
     List,
     /// Change what a deployment targets, or its priority. Its content never changes.
-    #[command(
-        after_help = "Example:\n  muster edge deployment update --deployment-id base --priority 20 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster edge deployment update --deployment-id base --priority 20 --data-dir ./data")]
     Update {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,
@@ -61,9 +59,8 @@ pub enum DeploymentCommand {
         priority: Option<u32>,
     },
     /// Delete a deployment; modules that it started keep running until another deployment applies.
-    #[command(
-        after_help = "Example:\n  muster edge deployment delete --deployment-id base --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster edge deployment delete --deployment-id base --data-dir ./data")]
     Delete {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,

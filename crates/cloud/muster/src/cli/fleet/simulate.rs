@@ -1,7 +1,7 @@
 //! `muster fleet simulate`: devices that live in this process and register as real ones do.
 //!
-//! They use the same device code as the edge runtime: a TLS handshake of their own, the provisioning protocol, retries with
-//! backoff. Only their keys are never written anywhere.
+//! They use the same device code as the edge runtime: a TLS handshake of their own, the
+//! provisioning protocol, retries with backoff. Only their keys are never written anywhere.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,9 +22,8 @@ use crate::{clock, local};
 
 /// `muster fleet simulate`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  muster fleet simulate --devices 1000 --ca-dir ./workshop --data-dir ./data"
-)]
+#[command(after_help = "Example:\n  \
+        muster fleet simulate --devices 1000 --ca-dir ./workshop --data-dir ./data")]
 pub struct Simulate {
     /// How many devices.
     #[arg(long, default_value_t = 100)]
@@ -211,8 +210,8 @@ impl Factory {
         self.note(name)
     }
 
-    /// Registers, and tries again while trying again can help. A service that says when to come again has answered: waiting for
-    /// that does not count as trying.
+    /// Registers, and tries again while trying again can help. A service that says when to come
+    /// again has answered: waiting for that does not count as trying.
     async fn persist(&self, how: &Provisioning) -> Result<(), ProvisionError> {
         let mut began = Instant::now();
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));

@@ -11,7 +11,8 @@ use crate::operator::{Call, Service};
 /// What `update` may change.
 #[derive(Debug, clap::Args)]
 pub struct Change {
-    /// Makes it an IoT Edge device, with its system modules: for a device that registered before its enrollment made Edge devices.
+    /// Makes it an IoT Edge device, with its system modules: for a device that registered before
+    /// its enrollment made Edge devices.
     #[arg(long, visible_alias = "ee", value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = yes_or_no)]
     edge_enabled: Option<bool>,
     /// Whether it may connect: enabled or disabled.
@@ -29,26 +30,24 @@ pub struct Change {
 #[derive(Debug, Subcommand)]
 pub enum DeviceIdentityCommand {
     /// Show one identity.
-    #[command(
-        after_help = "Example:\n  muster hub device-identity show --device-id edge-001 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub device-identity show --device-id edge-001 --data-dir ./data")]
     Show {
         #[arg(long, short = 'd')]
         device_id: String,
     },
     /// List identities.
-    #[command(
-        after_help = "Example:\n  muster hub device-identity list --top 10 --data-dir ./data --output table"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub device-identity list --top 10 --data-dir ./data --output table")]
     List {
         /// At most so many identities.
         #[arg(long, default_value_t = 100)]
         top: usize,
     },
     /// Change an identity; what is not given stays as it is.
-    #[command(
-        after_help = "Example:\n  muster hub device-identity update --device-id edge-001 --edge-enabled true --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub device-identity update --device-id edge-001 --edge-enabled true --data-dir \
+            ./data")]
     Update {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -56,9 +55,8 @@ pub enum DeviceIdentityCommand {
         change: Change,
     },
     /// Delete an identity, its modules and its twins.
-    #[command(
-        after_help = "Example:\n  muster hub device-identity delete --device-id edge-001 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub device-identity delete --device-id edge-001 --data-dir ./data")]
     Delete {
         #[arg(long, short = 'd')]
         device_id: String,

@@ -23,9 +23,8 @@ pub struct MethodFlags {
 
 /// `muster hub invoke-device-method`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  muster hub invoke-device-method -d dev-1 --method-name reboot --data-dir ./data"
-)]
+#[command(after_help = "Example:\n  \
+        muster hub invoke-device-method -d dev-1 --method-name reboot --data-dir ./data")]
 pub struct DeviceMethod {
     #[arg(long, short = 'd')]
     device_id: String,
@@ -35,9 +34,9 @@ pub struct DeviceMethod {
 
 /// `muster hub invoke-module-method`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  muster hub invoke-module-method -d edge-001 -m '$edgeAgent' --method-name ping --data-dir ./data"
-)]
+#[command(after_help = "Example:\n  \
+        muster hub invoke-module-method -d edge-001 -m '$edgeAgent' --method-name ping --data-dir \
+        ./data")]
 pub struct ModuleMethod {
     #[arg(long, short = 'd')]
     device_id: String,

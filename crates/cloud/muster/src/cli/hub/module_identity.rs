@@ -10,17 +10,15 @@ use crate::operator::{Call, Service};
 #[derive(Debug, Subcommand)]
 pub enum ModuleIdentityCommand {
     /// List the modules of a device.
-    #[command(
-        after_help = "Example:\n  muster hub module-identity list --device-id edge-001 --data-dir ./data --output table"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub module-identity list --device-id edge-001 --data-dir ./data --output table")]
     List {
         #[arg(long, short = 'd')]
         device_id: String,
     },
     /// Show one module.
-    #[command(
-        after_help = "Example:\n  muster hub module-identity show -d edge-001 -m tempSensor --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub module-identity show -d edge-001 -m tempSensor --data-dir ./data")]
     Show {
         #[arg(long, short = 'd')]
         device_id: String,

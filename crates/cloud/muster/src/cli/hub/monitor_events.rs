@@ -15,9 +15,8 @@ use crate::operator::{self, Call, Service};
 
 /// `muster hub monitor-events`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  muster hub monitor-events --device-id edge-001 --count 10 --data-dir ./data"
-)]
+#[command(after_help = "Example:\n  \
+        muster hub monitor-events --device-id edge-001 --count 10 --data-dir ./data")]
 pub struct MonitorEvents {
     /// Only events of this device.
     #[arg(long, short = 'd')]
@@ -65,7 +64,8 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
         }
         let next = operator::text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
         let next = next.unwrap_or(after).max(after);
-        // A page without events may get further all the same: over what is damaged, or deleted because it was old.
+        // A page without events may get further all the same: over what is damaged, or deleted
+        // because it was old.
         if events.is_empty() && next == after && flags.timeout.is_some() {
             return Ok(());
         }
@@ -77,7 +77,8 @@ fn warn_of_missing(headers: &HeaderMap) -> io::Result<()> {
     match operator::text(headers, EVENTS_MISSING) {
         Some(missing) => writeln!(
             io::stderr(),
-            "warning: events {missing} are damaged and cannot be read; the server's disk may be failing"
+            "warning: events {missing} are damaged and cannot be read; the server's disk may be \
+             failing"
         ),
         None => Ok(()),
     }

@@ -24,7 +24,8 @@ pub struct Change {
 /// What `replace` puts in place of what is there.
 #[derive(Debug, clap::Args)]
 pub struct Replacement {
-    /// The twin as JSON, or a file of it: tags and properties.desired; what it leaves out is removed.
+    /// The twin as JSON, or a file of it: tags and properties.desired; what it leaves out is
+    /// removed.
     #[arg(long, short = 'j')]
     json: String,
     /// Only if the twin has this ETag; without it, whatever it has.
@@ -36,26 +37,24 @@ pub struct Replacement {
 #[derive(Debug, Subcommand)]
 pub enum DeviceTwinCommand {
     /// Show one twin.
-    #[command(
-        after_help = "Example:\n  muster hub device-twin show --device-id edge-001 --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub device-twin show --device-id edge-001 --data-dir ./data")]
     Show {
         #[arg(long, short = 'd')]
         device_id: String,
     },
     /// List twins.
-    #[command(
-        after_help = "Example:\n  muster hub device-twin list --top 10 --data-dir ./data --output table"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub device-twin list --top 10 --data-dir ./data --output table")]
     List {
         /// At most so many twins.
         #[arg(long)]
         top: Option<usize>,
     },
     /// Merge tags or desired properties into a twin.
-    #[command(
-        after_help = "Example:\n  muster hub device-twin update -d edge-001 --tags '{\"environment\":\"prod\"}' --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub device-twin update -d edge-001 --tags '{\"environment\":\"prod\"}' \
+            --data-dir ./data")]
     Update {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -64,7 +63,8 @@ pub enum DeviceTwinCommand {
     },
     /// Replace tags and desired properties; a twin that is too large to be read is emptied first.
     #[command(after_help = "Example:
-  muster hub device-twin replace -d edge-001 --json '{\"tags\":{\"environment\":\"prod\"}}' --data-dir ./data")]
+  muster hub device-twin replace -d edge-001 --json \
+            '{\"tags\":{\"environment\":\"prod\"}}' --data-dir ./data")]
     Replace {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -77,9 +77,8 @@ pub enum DeviceTwinCommand {
 #[derive(Debug, Subcommand)]
 pub enum ModuleTwinCommand {
     /// Show one twin.
-    #[command(
-        after_help = "Example:\n  muster hub module-twin show -d edge-001 -m '$edgeAgent' --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub module-twin show -d edge-001 -m '$edgeAgent' --data-dir ./data")]
     Show {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -87,9 +86,9 @@ pub enum ModuleTwinCommand {
         module_id: String,
     },
     /// Merge tags or desired properties into a twin.
-    #[command(
-        after_help = "Example:\n  muster hub module-twin update -d edge-001 -m tempSensor --desired '{\"SendInterval\":2}' --data-dir ./data"
-    )]
+    #[command(after_help = "Example:\n  \
+            muster hub module-twin update -d edge-001 -m tempSensor --desired \
+            '{\"SendInterval\":2}' --data-dir ./data")]
     Update {
         #[arg(long, short = 'd')]
         device_id: String,
@@ -100,7 +99,8 @@ pub enum ModuleTwinCommand {
     },
     /// Replace tags and desired properties; a twin that is too large to be read is emptied first.
     #[command(after_help = "Example:
-  muster hub module-twin replace -d edge-001 -m tempSensor --json twin.json --data-dir ./data")]
+  muster hub module-twin replace -d edge-001 -m tempSensor --json \
+            twin.json --data-dir ./data")]
     Replace {
         #[arg(long, short = 'd')]
         device_id: String,

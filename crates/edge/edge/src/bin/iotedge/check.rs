@@ -1,4 +1,5 @@
-//! `iotedge check`: finds the one reason why a device does not work. Needs neither the internet nor a container.
+//! `iotedge check`: finds the one reason why a device does not work. Needs neither the internet nor
+//! a container.
 
 mod connectivity;
 mod local;

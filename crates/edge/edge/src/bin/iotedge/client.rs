@@ -29,7 +29,8 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The socket's group is not this user's.
-    #[error("{} may not be opened by this user; use sudo, or join the group that owns it", path.display())]
+    #[error("{} may not be opened by this user; use sudo, or join the group that owns \
+        it", path.display())]
     Forbidden { path: PathBuf, source: io::Error },
     /// The conversation broke.
     #[error("the conversation with the daemon broke")]

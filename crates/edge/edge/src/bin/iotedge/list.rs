@@ -12,8 +12,8 @@ use wire::edge_api::manifest::RuntimeStatus;
 use crate::Device;
 use crate::output::{self, Format};
 
-/// Prints the modules in Azure's columns, and below them what does not fit there. Fails when the engine does not tell how
-/// the modules are.
+/// Prints the modules in Azure's columns, and below them what does not fit there. Fails when the
+/// engine does not tell how the modules are.
 pub async fn run(device: &Device) -> anyhow::Result<ExitCode> {
     let modules = device.client.get::<ModuleList>("/modules").await?.modules;
     let now = edge::clock::now();
@@ -167,7 +167,8 @@ mod tests {
         assert_eq!(lines(&[module(&plain)], now).len(), 2);
         assert!(lines(&[module(&plain)], now)[1].contains("Up 40 seconds"));
         let old = json!({"startTime": "1970-01-01T00:01:00Z",
-            "runtimeStatus": {"status": "running", "description": "runs img:1 as before, while img:2 is wanted: no"}});
+            "runtimeStatus": {"status": "running", "description": "runs img:1 as before, while \
+                img:2 is wanted: no"}});
         assert!(lines(&[module(&old)], now)[3].contains("img:2 is wanted"));
         let ended = json!({"exitStatus": {"exitTime": "1970-01-01T00:01:00Z", "statusCode": "0"},
             "runtimeStatus": {"status": "stopped", "description": "ended with code 0"}});

@@ -1,4 +1,5 @@
-//! `iotedge`: what the owner of a device types. It owns no state; it reads files and asks the daemon over its socket.
+//! `iotedge`: what the owner of a device types. It owns no state; it reads files and asks the
+//! daemon over its socket.
 
 mod check;
 mod client;

@@ -1,4 +1,5 @@
-//! Every mistake with certificates and keys that the issue of the first journey names, each with its message.
+//! Every mistake with certificates and keys that the issue of the first journey names, each with
+//! its message.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -360,7 +361,8 @@ fn an_encrypted_key_is_to_be_decrypted() {
     let shop = Shop::new();
     let key = PrivateKey::generate(KeyType::Ec).unwrap();
     let encrypted = key.to_encrypted_pem(b"secret").unwrap();
-    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-EDE3-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: \
+        DES-EDE3-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     for text in [encrypted.as_str(), old] {
         shop.file("key.pem", text.as_bytes(), 0o600);
         let told = shop.error();
@@ -383,7 +385,10 @@ fn a_chain_the_wrong_way_round_and_a_self_signed_ca_are_told_apart() {
     shop.chain(&[&shop.root, &shop.intermediate, &shop.leaf]);
     let told = shop.error();
     assert!(
-        told.contains("begins with a CA certificate; the device's own (CN=edge-001) stands at place 3 and has to be the first"),
+        told.contains(
+            "begins with a CA certificate; the device's own (CN=edge-001) stands at \
+            place 3 and has to be the first"
+        ),
         "{told}"
     );
     shop.chain(&[&shop.root]);

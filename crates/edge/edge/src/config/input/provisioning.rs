@@ -12,7 +12,8 @@ pub(super) fn provisioning(section: Section<'_, '_>) -> Option<Provisioning> {
         "dps" => {}
         "manual" | "none" => {
             let message = format!(
-                "provisioning.source: {:?} is known from Azure IoT Edge but not offered yet; {X509_ONLY}",
+                "provisioning.source: {:?} is known from Azure IoT Edge but not offered yet; \
+                 {X509_ONLY}",
                 source.value
             );
             section.fault(source.line, message);
@@ -100,7 +101,8 @@ fn attestation_x509(section: Section<'_, '_>) -> Option<X509> {
         "x509" => {}
         "tpm" | "symmetric_key" => {
             let message = format!(
-                "provisioning.attestation.method: {:?} is known from Azure IoT Edge but not offered yet; use \"x509\"",
+                "provisioning.attestation.method: {:?} is known from Azure IoT Edge but not \
+                 offered yet; use \"x509\"",
                 method.value
             );
             section.fault(method.line, message);

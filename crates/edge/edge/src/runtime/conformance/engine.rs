@@ -131,7 +131,8 @@ const TOLD_OF_HOST: &str = r#"{
     "LogConfig": {"Type": "json-file", "Config": {"max-size": "3m"}},
     "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}}"#;
 
-/// D2, D4: what the deployment says in odd case and of kin kinds is what the engine says that it has.
+/// D2, D4: what the deployment says in odd case and of kin kinds is what the engine says that it
+/// has.
 #[tokio::test]
 async fn engine_members_in_odd_case_reach_it() {
     let bench = Bench::new().await;
@@ -160,7 +161,8 @@ async fn engine_members_in_odd_case_reach_it() {
     bench.end().await;
 }
 
-/// D15, D11: a module with a colon in its name sees its sockets and those that are mounted among them; its log is bounded.
+/// D15, D11: a module with a colon in its name sees its sockets and those that are mounted among
+/// them; its log is bounded.
 #[tokio::test]
 async fn engine_sockets_are_mounted_side_by_side() {
     let bench = Bench::new().await;

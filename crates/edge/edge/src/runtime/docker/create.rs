@@ -12,8 +12,9 @@ use super::{ContainerSpec, Docker, RuntimeError};
 const UNLIMITED: &str = "json-file";
 
 impl Docker {
-    /// Containers without a LogConfig get the engine's own driver and options. Only where these set no limit, ours does:
-    /// what a daemon's configuration says is in no answer of it but in that about a new container.
+    /// Containers without a LogConfig get the engine's own driver and options. Only where these set
+    /// no limit, ours does: what a daemon's configuration says is in no answer of it but in that
+    /// about a new container.
     pub(super) async fn create_with_bounded_log(
         &self,
         spec: &ContainerSpec,
