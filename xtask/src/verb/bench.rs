@@ -51,7 +51,7 @@ fn registration(workspace: &Workspace, options: &Registration) -> anyhow::Result
     let mut bench = program(workspace, "registration-bench")?;
     bench.args(["--output", &options.output]);
     if let Some(stored) = options.stored {
-        build(workspace, "-p registry --example fill")?;
+        build(workspace, "-p provisioning --example fill")?;
         let fill = workspace.target().join("release/examples/fill");
         bench.args(["--stored", &stored.to_string(), "--fill"]);
         bench.arg(fill);

@@ -1,6 +1,6 @@
 //! A record as others get to see it: operators, and the webhooks of custom allocations.
 
-use registry::{EnrollmentKey, EnrollmentRecord};
+use provisioning::{EnrollmentKey, EnrollmentRecord};
 use serde::Deserialize;
 use serde_json::Value;
 use wire::device_api::registration::RegistrationState;

@@ -1,9 +1,8 @@
 //! Everything that the doors answer with an error, and the one table that says how.
 
 use ids::{IdError, RegistrationId};
-use registry::{
-    BlockError, EnrollmentError, EnrollmentKey, ListError, RegistrationError, Right, StorageError,
-};
+use provisioning::{BlockError, EnrollmentError, EnrollmentKey, RegistrationError};
+use registry::{ListError, Right, StorageError};
 use throttle::Throttled;
 use wire::error::DpsErrorCode;
 use wire::http::PathError;

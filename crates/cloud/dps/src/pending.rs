@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ids::Timestamp;
-use registry::{
-    AllocationNote, Busy, PendingHandle, PendingRegistration, PendingStep, RegistrationFailure,
-    Registry, StorageError,
+use provisioning::{
+    AllocationNote, Busy, PendingHandle, PendingRegistration, PendingStep, Provisioning,
+    RegistrationFailure,
 };
+use registry::StorageError;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::sleep;
@@ -219,7 +220,7 @@ async fn go_on(dps: &Dps, handle: PendingHandle, started: Timestamp) -> Result<(
 /// that is a fault of this program, and the registration fails of it.
 async fn end_unchanged(
     dps: &Dps,
-    registry: &Registry,
+    registry: &Provisioning,
     handle: PendingHandle,
 ) -> Result<(), StorageError> {
     if !registry.is_as_before(&handle)? {
@@ -260,7 +261,7 @@ struct AttemptError {
 }
 
 impl Attempt<'_> {
-    fn registry(&self) -> &Registry {
+    fn registry(&self) -> &Provisioning {
         &self.tenant.deps.registry
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ids::{Thumbprint, Timestamp};
 use metrics::counter;
-use registry::{EnrolledBy, EnrollmentKey, RefusalDraft};
+use provisioning::{EnrolledBy, EnrollmentKey, RefusalDraft};
 use wire::muster_api::explain::RefusalReport;
 
 use crate::registration::refusal::{Refusal, RefusalReason};

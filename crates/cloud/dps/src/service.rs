@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ids::{HubHost, IdScope, Timestamp};
-use registry::Registry;
+use provisioning::Provisioning;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use uuid::Uuid;
 
@@ -72,7 +72,7 @@ struct Inner {
 impl Dps {
     /// Builds the services over an open registry.
     #[must_use]
-    pub fn new(registry: Registry, options: DpsOptions) -> Self {
+    pub fn new(registry: Provisioning, options: DpsOptions) -> Self {
         let tpms = Tpms::of(&registry.service());
         let deps = Deps {
             registry,
@@ -102,8 +102,8 @@ impl Dps {
     /// Sets the gauges of the metrics recorder to what is the case now.
     pub fn show_metrics(&self) {
         self.inner.admission.update_gauges(self.now());
-        let served = self.tenants().registry().served();
-        for hub in served.services.iter().flat_map(|service| &service.hubs) {
+        let services = self.tenants().registry().services();
+        for hub in services.iter().flat_map(|service| &service.hubs) {
             self.hub_health().show(hub);
         }
     }

@@ -72,12 +72,12 @@ fn username(connect: &Connect) -> Result<HubUsername, ConnectRefused> {
 
 /// The hub that the client means; ports and case do not matter.
 fn local_hub(hub: &Hub, host: &HubHost) -> Result<Arc<LocalHub>, ConnectRefused> {
-    let served = hub.registry().served();
-    if let Some(local) = served.hub_at(host) {
+    let local = hub.registry().hubs();
+    if let Some(local) = local.hub_at(host) {
         return Ok(local.clone());
     }
     // "Not authorized" is what makes a device register again, which tells it the new name.
-    let reason = match served.hub_formerly_at(host) {
+    let reason = match local.hub_formerly_at(host) {
         Some(local) => former_name(host, local),
         None => format!("the user name is for {host}, which is no hub of this server"),
     };

@@ -33,7 +33,7 @@ pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
 /// One bounded step for every hub; whether there is more to do.
 async fn pass(hub: &Hub) -> bool {
     let mut more = false;
-    for local in &hub.registry().served().hubs {
+    for local in &hub.registry().hubs().hubs {
         match hub
             .registry()
             .evaluate_deployments(&local.name, hub.now())

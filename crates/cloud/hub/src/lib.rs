@@ -119,8 +119,8 @@ impl Hub {
     /// Live sessions of all hubs, for metrics.
     #[must_use]
     pub fn connected(&self) -> u64 {
-        let served = self.inner.registry.served();
-        served
+        let local = self.inner.registry.hubs();
+        local
             .hubs
             .iter()
             .map(|hub| self.sessions().connected(&hub.name))

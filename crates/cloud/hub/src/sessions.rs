@@ -81,7 +81,7 @@ impl Watcher for HubSessions {
             }
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
             // A hub is looked up when a device connects. Only a hub without devices, and so without sessions, can be deleted.
-            Change::Served => {}
+            Change::ServicesOrHubs => {}
         }
     }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ids::HubHost;
-use registry::{LinkedHub, LocalHub, ProvisioningService, Registry, SharedAccessPolicy};
+use provisioning::{LinkedHub, Provisioning, ProvisioningService};
+use registry::{LocalHub, SharedAccessPolicy};
 use serde::{Deserialize, Serialize};
 use wire::service_api::enrollment::AllocationPolicy;
 
@@ -74,15 +75,15 @@ pub struct HubEntry {
 
 /// Describes a data directory.
 pub fn describe(data_dir: &Path) -> anyhow::Result<Description> {
-    let served = Registry::describe(data_dir).with_context(|| {
+    let described = Provisioning::describe(data_dir).with_context(|| {
         format!(
             "{} is not a data directory of `muster serve`",
             data_dir.display()
         )
     })?;
-    let first = served.hubs.first();
+    let first = described.local.hubs.first();
     let host = &first.context("the data directory has no hub")?.host;
-    let service = served.services.first();
+    let service = described.services.first();
     let service = service.context("the data directory has no service")?;
     Ok(Description {
         id_scope: service.id_scope.to_string(),
@@ -90,12 +91,13 @@ pub fn describe(data_dir: &Path) -> anyhow::Result<Description> {
             .context("the path of the server's CA")?,
         endpoints: read_endpoints(data_dir)?,
         dps: dps_entry(service, host)?,
-        hubs: served
+        hubs: described
+            .local
             .hubs
             .iter()
             .map(|hub| hub_entry(hub))
             .collect::<anyhow::Result<_>>()?,
-        services: served
+        services: described
             .services
             .iter()
             .map(|service| tenant_entry(service, host))

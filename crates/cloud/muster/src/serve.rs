@@ -15,6 +15,7 @@ use anyhow::Context;
 use hub::Hub;
 use ids::{HubHost, HubName};
 use pki::SeenIssuers;
+use provisioning::Provisioning;
 use registry::{Init, Registry, Renamed, SystemEntropy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,7 +50,8 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
     };
     let host = config.hub_host(listen::port(&https)?)?;
     let recorder = health::record_metrics()?;
-    let registry = open_registry(&config, &host).await?;
+    let provisioning = open(&config, &host).await?;
+    let registry = provisioning.registry().clone();
     tell_of_renaming(&registry);
     let hub = Hub::new(
         registry.clone(),
@@ -60,9 +62,9 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
     );
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let certificate = certificate::keep(&config, &registry, &mut tasks, stopping.clone())?;
+    let certificate = certificate::keep(&config, &provisioning, &mut tasks, stopping.clone())?;
     let dps = dps::Dps::new(
-        registry.clone(),
+        provisioning.clone(),
         dps::DpsOptions {
             host,
             await_certificate_for_hosts: Some(certificate.await_certificate_for_hosts),
@@ -99,7 +101,7 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
         &stopping,
     )?;
     local::write_endpoints(&config.data_dir, &endpoints)?;
-    announce(&endpoints, &registry)?;
+    announce(&endpoints, &provisioning)?;
     wait_for_signal().await?;
     drain(stop, &hub, tasks).await;
     Ok(())
@@ -124,14 +126,14 @@ fn first_hub() -> anyhow::Result<HubName> {
     Ok(HubName::parse(FIRST_HUB)?)
 }
 
-async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<Registry> {
+async fn open(config: &ServeConfig, host: &HubHost) -> anyhow::Result<Provisioning> {
     let init = Init {
         hub_name: first_hub()?,
         hub_host: host.clone(),
         entropy: Arc::new(SystemEntropy),
     };
     let retention = config.retention.clone();
-    let registry = Registry::open_keeping(&config.data_dir, init, retention, clock::now())
+    let provisioning = Provisioning::open(&config.data_dir, init, retention, clock::now())
         .await
         .with_context(|| {
             format!(
@@ -140,16 +142,16 @@ async fn open_registry(config: &ServeConfig, host: &HubHost) -> anyhow::Result<R
             )
         })?;
     // It may be made later, and is kept as was said then.
-    let served = registry.served();
-    for (hub, _) in &config.retention.telemetry.of_hubs {
+    let local = provisioning.registry().hubs();
+    for (hub, _) in &config.retention.registry.telemetry.of_hubs {
         let is_it = |local: &Arc<registry::LocalHub>| {
             local.name.as_str().eq_ignore_ascii_case(hub.as_str())
         };
-        if !served.hubs.iter().any(is_it) {
+        if !local.hubs.iter().any(is_it) {
             tracing::warn!(hub.name = %hub, "[telemetry] names the hub {hub}, and there is none of this name");
         }
     }
-    Ok(registry)
+    Ok(provisioning)
 }
 
 fn open_ports(
@@ -206,9 +208,9 @@ fn endpoints(
 }
 
 /// Tells whoever started the server that it can be used now: one line on standard output.
-fn announce(endpoints: &local::Endpoints, registry: &Registry) -> anyhow::Result<()> {
+fn announce(endpoints: &local::Endpoints, provisioning: &Provisioning) -> anyhow::Result<()> {
     let https = endpoints.https.as_deref().unwrap_or_default();
-    tracing::info!(id_scope = %registry.service().id_scope, https, "ready");
+    tracing::info!(id_scope = %provisioning.service().id_scope, https, "ready");
     let mut out = std::io::stdout().lock();
     writeln!(out, "ready {https}")
         .and_then(|()| out.flush())

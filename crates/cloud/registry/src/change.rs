@@ -34,8 +34,8 @@ pub enum Change {
         /// The hub.
         hub: HubName,
     },
-    /// Services, hubs, links or policies changed; [`Registry::served`](crate::Registry::served) tells what there is now.
-    Served,
+    /// Services, hubs, links or policies changed.
+    ServicesOrHubs,
 }
 
 /// Hears of changes.

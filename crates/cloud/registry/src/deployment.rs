@@ -119,7 +119,7 @@ pub enum ConfigurationError {
     #[error("the content of configuration {0} cannot change; create another configuration")]
     ContentChanged(ConfigurationId),
     /// 100 configurations is what a hub may have. The hub answers 403.
-    #[error("the hub has {limit} configurations already", limit = crate::registry::MAX_CONFIGURATIONS)]
+    #[error("the hub has {limit} configurations already", limit = crate::limits::MAX_CONFIGURATIONS)]
     TooMany,
     /// The device to apply content to does not exist. The hub answers 404001.
     #[error("device {0} does not exist")]
@@ -130,4 +130,10 @@ pub enum ConfigurationError {
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for ConfigurationError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
 }

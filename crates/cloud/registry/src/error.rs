@@ -42,9 +42,6 @@ pub enum OpenError {
         /// Who has it.
         hub: String,
     },
-    /// Nothing has been initialised in there (only [`Registry::describe`](crate::Registry::describe) says so).
-    #[error("the data directory holds no provisioning service yet; start the server once")]
-    Empty,
 }
 
 /// Why nothing can be kept now.
@@ -66,25 +63,3 @@ impl From<store::StoreError> for OpenError {
         StorageError(error).into()
     }
 }
-
-/// Lets what fails inside a transaction pass as the operation's own error.
-macro_rules! from_store {
-    ($($error:ty),* $(,)?) => {
-        $(impl From<store::StoreError> for $error {
-            fn from(error: store::StoreError) -> Self {
-                StorageError(error).into()
-            }
-        })*
-    };
-}
-
-from_store!(
-    crate::ca_certificate::CaCertificateError,
-    crate::enrollment::EnrollmentError,
-    crate::registration::AssignError,
-    crate::registration::RegistrationError,
-    crate::identity::IdentityError,
-    crate::twin::TwinError,
-    crate::deployment::ConfigurationError,
-    crate::service::ServingError,
-);

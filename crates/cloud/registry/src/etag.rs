@@ -10,17 +10,17 @@ fn parsed(text: &str) -> Etag {
 }
 
 /// Of an identity: base64 of a decimal number, such as `MTIzNDU2`.
-pub(crate) fn of_revision(revision: i64) -> Etag {
+pub fn of_revision(revision: i64) -> Etag {
     parsed(&STANDARD.encode(revision.to_string()))
 }
 
 /// Of a twin: base64 of a big-endian counter, `AAAAAAAAAAE=` for a fresh one, whose version is 2.
-pub(crate) fn of_twin(version: u64) -> Etag {
+pub fn of_twin(version: u64) -> Etag {
     parsed(&STANDARD.encode(version.saturating_sub(1).to_be_bytes()))
 }
 
 /// Of an enrollment or registration: a random UUID.
-pub(crate) fn random(bytes: [u8; 16]) -> Etag {
+pub fn random(bytes: [u8; 16]) -> Etag {
     parsed(
         &uuid::Builder::from_random_bytes(bytes)
             .into_uuid()

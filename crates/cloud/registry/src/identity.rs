@@ -1,7 +1,25 @@
-use ids::{DeviceId, Etag, GenerationId, Identity, ModuleId, Timestamp};
+use ids::{DeviceId, Etag, GenerationId, HubName, Identity, ModuleId, Timestamp};
+use serde::{Deserialize, Serialize};
 use wire::service_api::identity::{Authentication, Status};
 
 use crate::StorageError;
+
+/// A device and the hub that has it. Stored in plans of placements.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceLocation {
+    /// The hub.
+    pub hub: HubName,
+    /// The device.
+    pub device_id: DeviceId,
+}
+
+impl DeviceLocation {
+    /// The same as an identity.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity::device(self.hub.clone(), self.device_id.clone())
+    }
+}
 
 /// A device of a hub's registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +110,7 @@ pub enum IdentityError {
     #[error("{0} has changed since the etag sent")]
     PreconditionFailed(Identity),
     /// 50 modules is what a device may have. The hub answers 413003.
-    #[error("device {0} has {limit} modules already", limit = crate::registry::MAX_MODULES)]
+    #[error("device {0} has {limit} modules already", limit = crate::limits::MAX_MODULES)]
     TooManyModules(DeviceId),
     /// Something asked for is not allowed. The hub answers 400004.
     #[error("{0}")]
@@ -100,4 +118,10 @@ pub enum IdentityError {
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for IdentityError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
 }

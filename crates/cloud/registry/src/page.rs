@@ -17,11 +17,13 @@ impl Continuation {
             .map_err(|_| BadContinuation)
     }
 
-    pub(crate) fn after(key: &str) -> Self {
+    /// After the item of this key.
+    pub fn after(key: &str) -> Self {
         Self(key.to_owned())
     }
 
-    pub(crate) fn key(&self) -> &str {
+    /// The key of the last item before.
+    pub fn key(&self) -> &str {
         &self.0
     }
 }
@@ -53,11 +55,13 @@ impl PageRequest {
         Self { after: None, limit }
     }
 
-    pub(crate) fn limit(&self) -> usize {
+    /// How many items at most.
+    pub fn limit(&self) -> usize {
         self.limit.clamp(1, 1000)
     }
 
-    pub(crate) fn key(&self) -> &str {
+    /// The key of the last item before; empty for the first page.
+    pub fn key(&self) -> &str {
         self.after.as_ref().map_or("", Continuation::key)
     }
 }
@@ -73,7 +77,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Makes a page of what was read; `more` says that there is another one.
-    pub(crate) fn of(items: Vec<T>, more: bool, after: impl FnOnce(&T) -> Continuation) -> Self {
+    pub fn of(items: Vec<T>, more: bool, after: impl FnOnce(&T) -> Continuation) -> Self {
         let continuation = items.last().filter(|_| more).map(after);
         Self {
             items,
@@ -82,11 +86,7 @@ impl<T> Page<T> {
     }
 
     /// Makes a page of up to `limit + 1` items that were read: one more than `limit` says that there is another page.
-    pub(crate) fn cut(
-        mut items: Vec<T>,
-        limit: usize,
-        after: impl FnOnce(&T) -> Continuation,
-    ) -> Self {
+    pub fn cut(mut items: Vec<T>, limit: usize, after: impl FnOnce(&T) -> Continuation) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
         let continuation = items.last().filter(|_| more).map(after);
@@ -97,7 +97,7 @@ impl<T> Page<T> {
     }
 
     /// The same page of what becomes of its items; some may be left out, which does not move its end.
-    pub(crate) fn keep<U>(self, become_one: impl FnMut(T) -> Option<U>) -> Page<U> {
+    pub fn keep<U>(self, become_one: impl FnMut(T) -> Option<U>) -> Page<U> {
         Page {
             items: self.items.into_iter().filter_map(become_one).collect(),
             continuation: self.continuation,
@@ -105,7 +105,7 @@ impl<T> Page<T> {
     }
 
     /// Like [`keep`](Self::keep), ended by an error.
-    pub(crate) fn try_keep<U, E>(
+    pub fn try_keep<U, E>(
         self,
         mut become_one: impl FnMut(T) -> Result<Option<U>, E>,
     ) -> Result<Page<U>, E> {

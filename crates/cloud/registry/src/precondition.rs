@@ -24,8 +24,10 @@ impl From<wire::http::IfMatch> for IfMatch {
 
 /// What a PUT may do, given what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PutVerdict {
+pub enum PutDecision {
+    /// Nothing is stored, and a creation is meant.
     Create,
+    /// What is stored may be replaced.
     Replace,
     /// It exists and no version was named.
     Conflict,
@@ -35,18 +37,18 @@ pub(crate) enum PutVerdict {
 
 impl IfMatch {
     /// Decides a PUT; `stored` is the etag of what is there.
-    pub(crate) fn judge_put(&self, stored: Option<&Etag>) -> PutVerdict {
+    pub fn decide_put(&self, stored: Option<&Etag>) -> PutDecision {
         match (self, stored) {
-            (Self::Absent, None) => PutVerdict::Create,
-            (Self::Absent, Some(_)) => PutVerdict::Conflict,
-            (Self::Any, Some(_)) => PutVerdict::Replace,
-            (Self::Exactly(wanted), Some(stored)) if wanted == stored => PutVerdict::Replace,
-            (Self::Any | Self::Exactly(_), _) => PutVerdict::Mismatch,
+            (Self::Absent, None) => PutDecision::Create,
+            (Self::Absent, Some(_)) => PutDecision::Conflict,
+            (Self::Any, Some(_)) => PutDecision::Replace,
+            (Self::Exactly(wanted), Some(stored)) if wanted == stored => PutDecision::Replace,
+            (Self::Any | Self::Exactly(_), _) => PutDecision::Mismatch,
         }
     }
 
     /// Whether a DELETE or PATCH of the stored version may go ahead.
-    pub(crate) fn allows(&self, stored: &Etag) -> bool {
+    pub fn allows(&self, stored: &Etag) -> bool {
         match self {
             Self::Absent | Self::Any => true,
             Self::Exactly(wanted) => wanted == stored,
@@ -63,23 +65,23 @@ mod tests {
         let one = Etag::parse("MQ==").unwrap();
         let two = Etag::parse("Mg==").unwrap();
         for (condition, stored, verdict) in [
-            (IfMatch::Absent, None, PutVerdict::Create),
-            (IfMatch::Absent, Some(&one), PutVerdict::Conflict),
-            (IfMatch::Any, Some(&one), PutVerdict::Replace),
-            (IfMatch::Any, None, PutVerdict::Mismatch),
+            (IfMatch::Absent, None, PutDecision::Create),
+            (IfMatch::Absent, Some(&one), PutDecision::Conflict),
+            (IfMatch::Any, Some(&one), PutDecision::Replace),
+            (IfMatch::Any, None, PutDecision::Mismatch),
             (
                 IfMatch::Exactly(one.clone()),
                 Some(&one),
-                PutVerdict::Replace,
+                PutDecision::Replace,
             ),
             (
                 IfMatch::Exactly(one.clone()),
                 Some(&two),
-                PutVerdict::Mismatch,
+                PutDecision::Mismatch,
             ),
         ] {
             assert_eq!(
-                condition.judge_put(stored),
+                condition.decide_put(stored),
                 verdict,
                 "{condition:?} on {stored:?}"
             );

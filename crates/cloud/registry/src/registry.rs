@@ -1,39 +1,28 @@
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ids::{HubHost, HubName, Timestamp};
+use ids::{HubHost, HubName, IdScope, Timestamp};
 use store::audit::AuditLimits;
 use store::{DataDirectory, Store, StoreOptions, Tx};
 
 use crate::actor::Actor;
 use crate::change::Watcher;
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, random};
 use crate::error::{NotWritable, OpenError, StorageError};
-use crate::service::{ProvisioningService, Served};
+use crate::etag;
+use crate::hub::LocalHubs;
 
-mod acts;
+mod act;
 mod audit;
+mod audited;
 mod init;
-mod rows;
-mod served;
+mod local_hubs;
 mod unreadable;
 mod watchers;
 
 mod hubs;
-mod policies;
-mod services;
 
-mod blocks;
-mod ca_certificates;
-mod enrollments;
-mod groups;
-mod references;
-mod refusals;
-mod registrations;
-mod remote_tasks;
-mod resources;
-
+mod device_writer;
 mod devices;
 mod modules;
 mod new_identity;
@@ -48,45 +37,20 @@ mod evaluate;
 mod logs;
 mod telemetry;
 
+pub use act::{Act, OperatorAct};
+pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, ListError};
+pub use audited::{AuditedStore, Particulars};
+pub use device_writer::{DeviceWriter, NewDevice, find_device, twin_etag};
+pub use init::{FirstHub, Renamed};
+pub use local_hubs::read_former_hosts;
 pub use logs::{TelemetryLimits, TelemetryRetention};
-
-pub use acts::Act;
-pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError};
-pub use registrations::{Busy, Carried, CompletedPlacement, PendingHandle, PlacementOutcome};
-
-use acts::Kept;
-pub use blocks::{BLOCKED, Block, BlockError};
-use compiled::ConfigurationCache;
-pub use init::Renamed;
 pub use presences::LastSeen;
-pub use refusals::ListError;
+pub use watchers::Watchers;
 
-use enrollments::EnrollmentCache;
+use compiled::ConfigurationCache;
+use local_hubs::LocalHubsNow;
 use logs::HubLogs;
-use served::{ServedNow, ServiceCell};
 use unreadable::Unreadable;
-use watchers::Watchers;
-
-/// Most modules of a device, its system modules not counted.
-pub const MAX_MODULES: usize = 50;
-/// Most configurations of a hub.
-pub const MAX_CONFIGURATIONS: usize = 100;
-/// Most hubs linked to a service.
-pub const MAX_LINKED_HUBS: usize = 50;
-/// Most hubs that live in a data directory.
-pub const MAX_HUBS: usize = 100;
-/// Most former host names that are remembered; the certificate names each.
-pub(crate) const MAX_FORMER_HOSTS: usize = 100;
-/// Most provisioning services of a data directory.
-pub const MAX_SERVICES: usize = 100;
-/// Most CA certificates uploaded to a provisioning service.
-pub const MAX_CA_CERTIFICATES: usize = 25;
-/// Most issuers of device certificates, and most trust bundles, of a provisioning service.
-pub const MAX_RESOURCES: usize = 25;
-/// Most enrollment groups with symmetric keys of a provisioning service: a token names none, so that all of them are tried.
-pub const MAX_KEYED_GROUPS: usize = 1000;
-/// Most shared access policies of a provisioning service.
-pub const MAX_POLICIES: usize = 50;
 
 /// What an empty data directory is initialised with.
 #[derive(Clone)]
@@ -100,128 +64,115 @@ pub struct Init {
 }
 
 /// How much is kept of what happened, and how long.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
     /// The audit.
     pub audit: AuditLimits,
-    /// Refusals, since they came last.
-    pub refusals: Duration,
     /// Telemetry.
     pub telemetry: TelemetryRetention,
 }
 
-impl Default for Retention {
-    /// Refusals for 30 days.
-    fn default() -> Self {
-        Self {
-            audit: AuditLimits::default(),
-            refusals: Duration::from_secs(30 * 24 * 3600),
-            telemetry: TelemetryRetention::default(),
-        }
-    }
-}
-
-/// The registry of a data directory, seen from one of its provisioning services: enrollments and registrations are that
-/// service's, hubs and devices are everybody's. Cheap to clone; all clones share one writer.
+/// The hubs and devices of a data directory. Cheap to clone; all clones share one writer.
 ///
 /// Methods that write return after the commit is durable. Point reads run inline in a few microseconds.
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
-    service: Arc<ServiceCell>,
-    /// In whose hands it is, when an operator's.
+    /// The operator on whose behalf this handle writes, for the audit.
     actor: Option<Arc<Actor>>,
+    /// The provisioning service that audit records name.
+    id_scope: Option<Arc<IdScope>>,
 }
 
 struct Inner {
-    store: Kept,
+    store: AuditedStore,
     logs: HubLogs,
     entropy: Arc<dyn Entropy>,
-    served: Arc<ServedNow>,
+    hubs: Arc<LocalHubsNow>,
     watchers: Arc<Watchers>,
-    enrollments: EnrollmentCache,
     configurations: ConfigurationCache,
     /// Twins that listings leave out.
     unreadable: Unreadable,
     /// Identities that listings leave out.
     unlisted: Unreadable,
-    /// Devices that deployments pass over.
+    /// Devices that deployments skip.
     undeployed: Unreadable,
-    retention: Retention,
     renamed: Option<Renamed>,
 }
 
-/// Opening and the service itself.
 impl Registry {
-    /// Opens (and, when it is empty, initialises) a data directory and locks it for this process.
-    /// Initialising is one transaction: a crash leaves nothing or everything.
-    ///
-    /// # Errors
-    /// When the directory is held by another process, cannot be written, is damaged or was written by a newer version.
-    pub async fn open(data_dir: &Path, init: Init, now: Timestamp) -> Result<Self, OpenError> {
-        Self::open_keeping(data_dir, init, Retention::default(), now).await
-    }
-
-    /// Like [`open`](Self::open), and keeps so much of what happened.
-    ///
-    /// # Errors
-    /// When the directory is held by another process, cannot be written, is damaged or was written by a newer version.
-    pub async fn open_keeping(
+    /// Opens a data directory for the hubs alone. See [`open_with`](Self::open_with).
+    pub async fn open(
         data_dir: &Path,
         init: Init,
         retention: Retention,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
+        Self::open_with(data_dir, init, retention, now, |_, _| Ok(())).await
+    }
+
+    /// Opens (and, when it is empty, initialises) a data directory and locks it for this process. Initialising is one transaction,
+    /// of which `prepare` is the last part: a crash leaves nothing or everything.
+    ///
+    /// # Errors
+    /// When the directory is held by another process, cannot be written, is damaged or was written by a newer version.
+    pub async fn open_with<F>(
+        data_dir: &Path,
+        init: Init,
+        retention: Retention,
+        now: Timestamp,
+        prepare: F,
+    ) -> Result<Self, OpenError>
+    where
+        F: FnOnce(&Tx<'_>, &FirstHub) -> Result<(), StorageError> + Send + 'static,
+    {
         let directory = DataDirectory::lock(data_dir)?;
         let options = StoreOptions {
             audit: retention.audit,
             ..StoreOptions::default()
         };
-        let store = Kept::new(Store::open(directory, options)?);
+        let store = AuditedStore::new(Store::open(directory, options)?);
         let entropy = init.entropy.clone();
-        let prepare = move |tx: &Tx<'_>| init::prepare(tx, &init, now);
-        let renamed = store.of_itself(prepare).await?;
-        let served = Arc::new(ServedNow::new(store.read(served::read)?));
-        let hubs: Vec<_> = served
-            .get()
-            .hubs
-            .iter()
-            .map(|hub| hub.name.clone())
-            .collect();
-        let telemetry = retention.telemetry.clone();
-        let logs = HubLogs::open(data_dir, &hubs, telemetry, entropy.clone()).await?;
-        let service = served.cell(|_| true).ok_or(OpenError::Empty)?;
+        let initialise = move |tx: &Tx<'_>| {
+            let first = init::prepare(tx, &init, now)?;
+            prepare(tx, &first)?;
+            Ok::<_, OpenError>(first.renamed())
+        };
+        let renamed = store.of_itself(initialise).await?;
+        let hubs = store.read(local_hubs::read)?;
+        let names: Vec<_> = hubs.hubs.iter().map(|hub| hub.name.clone()).collect();
+        let telemetry = retention.telemetry;
+        let logs = HubLogs::open(data_dir, &names, telemetry, entropy.clone()).await?;
         let inner = Inner {
             store,
             logs,
             entropy,
-            served,
+            hubs: Arc::new(LocalHubsNow::new(hubs)),
             watchers: Arc::default(),
-            enrollments: EnrollmentCache::default(),
             configurations: ConfigurationCache::default(),
             unreadable: Unreadable::default(),
             unlisted: Unreadable::default(),
             undeployed: Unreadable::default(),
-            retention,
             renamed,
         };
         Ok(Self {
             inner: Arc::new(inner),
-            service,
             actor: None,
+            id_scope: None,
         })
     }
 
-    /// Reads what a data directory serves, also while a server has it open.
+    /// Reads a data directory, also while a server has it open.
     ///
     /// # Errors
     /// When there is nothing, or it cannot be read.
-    pub fn describe(data_dir: &Path) -> Result<Served, OpenError> {
-        let served = Store::open_read_only(data_dir)?.read(served::read)?;
-        match served.services.is_empty() {
-            true => Err(OpenError::Empty),
-            false => Ok(served),
-        }
+    pub fn describe<T>(
+        data_dir: &Path,
+        read: impl FnOnce(&store::View<'_>) -> Result<T, StorageError>,
+    ) -> Result<(LocalHubs, T), OpenError> {
+        let store = Store::open_read_only(data_dir)?;
+        let both = |view: &store::View<'_>| Ok((local_hubs::read(view)?, read(view)?));
+        store.read(both)
     }
 
     /// Adds a watcher; it hears of every change committed from now on.
@@ -229,16 +180,10 @@ impl Registry {
         self.inner.watchers.add(watcher);
     }
 
-    /// This handle's provisioning service with its linked hubs, as of the last commit. A pointer, no I/O.
+    /// The hubs that live here, as of the last commit. A pointer, no I/O.
     #[must_use]
-    pub fn service(&self) -> Arc<ProvisioningService> {
-        self.service.get()
-    }
-
-    /// All services, and the hubs that live here, as of the last commit. A pointer, no I/O.
-    #[must_use]
-    pub fn served(&self) -> Arc<Served> {
-        self.inner.served.get()
+    pub fn hubs(&self) -> Arc<LocalHubs> {
+        self.inner.hubs.get()
     }
 
     /// Whether the server's host name is another one than when the directory was open before.
@@ -247,20 +192,37 @@ impl Registry {
         self.inner.renamed.as_ref()
     }
 
-    /// The registry as the service of this ID scope sees it.
+    /// The same registry for requests to a provisioning service: audit records name its ID scope.
     #[must_use]
-    pub fn for_scope(&self, id_scope: &str) -> Option<Self> {
-        let is_it = |service: &ProvisioningService| service.id_scope.matches(id_scope);
-        // Most servers have one service, and every request of a device asks.
-        let service = match is_it(&self.service()) {
-            true => self.service.clone(),
-            false => self.inner.served.cell(is_it)?,
-        };
-        Some(Self {
-            inner: self.inner.clone(),
-            service,
-            actor: self.actor.clone(),
-        })
+    pub fn for_scope(&self, id_scope: IdScope) -> Self {
+        Self {
+            id_scope: Some(Arc::new(id_scope)),
+            ..self.clone()
+        }
+    }
+
+    /// What `provisioning` reads and writes through.
+    #[must_use]
+    pub fn store(&self) -> &AuditedStore {
+        &self.inner.store
+    }
+
+    /// Reports changes after the commit of a transaction.
+    #[must_use]
+    pub fn watchers(&self) -> &Arc<Watchers> {
+        &self.inner.watchers
+    }
+
+    /// Where keys and ids come from.
+    #[must_use]
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.inner.entropy
+    }
+
+    /// A random etag.
+    #[must_use]
+    pub fn fresh_etag(&self) -> ids::Etag {
+        etag::random(random(&*self.inner.entropy))
     }
 
     /// Commits a small write, and asks the event logs: whether storage can be written now (`/readyz`).
@@ -272,9 +234,5 @@ impl Registry {
             self.inner.store.of_itself(|tx| Ok(tx.touch()?)).await;
         self.require_telemetry_writable().await?;
         Ok(touched?)
-    }
-
-    fn id_scope(&self) -> String {
-        self.service().id_scope.to_string()
     }
 }

@@ -402,5 +402,11 @@ pub enum TwinError {
     Storage(#[from] StorageError),
 }
 
+impl From<StoreError> for TwinError {
+    fn from(error: StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
 #[cfg(test)]
 mod tests;

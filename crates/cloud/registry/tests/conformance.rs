@@ -7,32 +7,16 @@
 
 #[path = "conformance/acts.rs"]
 mod acts;
-#[path = "conformance/ca_certificates.rs"]
-mod ca_certificates;
 #[path = "conformance/deployments.rs"]
 mod deployments;
-#[path = "conformance/enrollments.rs"]
-mod enrollments;
-#[path = "conformance/hubs.rs"]
-mod hubs;
+#[path = "conformance/events.rs"]
+mod events;
 #[path = "conformance/identities.rs"]
 mod identities;
 #[path = "conformance/presences.rs"]
 mod presences;
-#[path = "conformance/references.rs"]
-mod references;
-#[path = "conformance/registrations.rs"]
-mod registrations;
-#[path = "conformance/remote_hubs.rs"]
-mod remote_hubs;
-#[path = "conformance/reprovisioning.rs"]
-mod reprovisioning;
-#[path = "conformance/service.rs"]
-mod service;
 #[path = "conformance/targeting.rs"]
 mod targeting;
-#[path = "conformance/tenants.rs"]
-mod tenants;
 #[path = "conformance/twins.rs"]
 mod twins;
 #[path = "conformance/unreadable.rs"]
@@ -43,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ids::{DeviceId, HubName, Timestamp};
-use registry::{Change, Entropy, Init, Registry, Watcher};
+use registry::{Change, Entropy, Init, Registry, Retention, Watcher};
 use serde_json::{Map, Value};
 
 /// The bench of a test: a registry in a directory of its own, and what it told.
@@ -133,6 +117,7 @@ pub(crate) async fn open(directory: &Path, host: &str) -> Registry {
     Registry::open(
         directory,
         init(host),
+        Retention::default(),
         Timestamp::from_unix_seconds(1_600_000_000),
     )
     .await
@@ -156,83 +141,10 @@ macro_rules! promises {
 promises!(embedded:
     acts::{
         every_act_leaves_one_record,
-        an_exchanged_trust_anchor_is_told,
         nothing_else_writes_without_an_operator,
     },
-    service::{
-        an_empty_directory_gets_a_service,
-        opening_again_finds_the_same,
-        the_first_hubs_host_follows,
-        names_that_hubs_had_are_remembered,
-        anyone_may_describe_a_directory_in_use,
+    events::{
         events_are_read_in_order,
-    },
-    hubs::{
-        a_hub_is_there_once_it_is_acknowledged,
-        names_and_hosts_of_hubs_are_given_out_once,
-        a_link_is_made_changed_and_taken_away,
-        a_remote_hub_is_linked_by_its_key,
-        a_service_has_so_many_hubs,
-        only_an_idle_hub_is_deleted,
-        registrations_outlive_the_link_and_choose_again,
-    },
-    tenants::{
-        a_service_is_made_with_a_scope_of_its_own,
-        services_do_not_see_each_other,
-        settings_belong_to_one_service,
-        policies_are_made_rolled_and_deleted,
-        ports_follow_the_first_hub,
-    },
-    ca_certificates::{
-        a_ca_certificate_is_uploaded_changed_and_deleted,
-        one_ca_certificate_has_one_name,
-        a_code_proves_possession_once,
-        a_service_keeps_so_many_ca_certificates,
-    },
-    enrollments::{
-        an_entry_is_created_changed_and_deleted,
-        versions_guard_entries,
-        one_certificate_belongs_to_one_entry,
-        groups_with_keys_have_an_end,
-        groups_are_found_nearest_first,
-        pages_are_in_order_and_complete,
-    },
-    references::{
-        references_are_to_verified_ca_certificates,
-        a_group_has_its_ca_certificate_for_itself,
-        what_is_relied_on_stays_verified_or_is_withdrawn,
-        a_withdrawn_ca_certificate_is_forgotten_with_its_last_reference,
-    },
-    registrations::{
-        a_first_registration_makes_everything,
-        spelling_is_kept_and_case_is_folded,
-        a_device_of_another_registration_is_not_taken,
-        an_unknown_hub_writes_nothing,
-        a_failure_is_remembered_and_leaves_the_assignment,
-        records_are_deleted_and_listed_by_group,
-        many_at_once_are_all_there,
-        an_enrollment_that_changed_meanwhile_assigns_nobody,
-        who_takes_over_is_told,
-    },
-    remote_hubs::{
-        a_device_of_a_remote_hub_is_recorded_and_not_made_here,
-        a_plan_outlives_whoever_made_it,
-        moves_to_and_from_a_remote_hub_lose_nothing,
-        what_was_made_at_a_remote_hub_for_nothing_is_removed,
-        nothing_stays_under_way_without_its_record,
-        a_handle_of_an_attempt_that_ended_opens_no_other,
-        a_remote_device_is_not_taken_from_its_owner,
-        remote_tasks_are_kept_until_they_are_done,
-    },
-    reprovisioning::{
-        again_with_another_certificate_refreshes_it,
-        reset_starts_the_twin_again,
-        never_stays_with_the_first_device,
-        a_new_device_id_takes_the_data_along,
-        a_custom_twin_replaces_what_is_there,
-        t11_migrate_takes_the_twin_to_the_new_hub,
-        t11_reset_begins_with_the_initial_twin_at_the_new_hub,
-        a_device_deleted_at_its_hub_comes_back,
     },
     identities::{
         a_device_gets_keys_and_versions,

@@ -32,7 +32,7 @@ async fn open_with(directory: &Path, telemetry: TelemetryRetention) -> Registry 
         telemetry,
         ..Retention::default()
     };
-    Registry::open_keeping(directory, init, retention, at(1))
+    Registry::open(directory, init, retention, at(1))
         .await
         .unwrap()
 }

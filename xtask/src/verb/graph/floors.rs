@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("store", &["ids"]),
     ("registry", &["ids", "wire", "events", "store"]),
+    ("provisioning", &["ids", "wire", "registry", "store"]),
     ("ca", &["ids", "pki"]),
     (
         "dps",
@@ -28,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "transport",
             "rest",
             "registry",
+            "provisioning",
             "ca",
         ],
     ),
@@ -57,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rest",
             "store",
             "registry",
+            "provisioning",
             "ca",
             "dps",
             "hub",

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use ids::{DeviceId, EnrollmentId, HubName, IdError, RegistrationId};
-use registry::{EnrollmentKey, EnrollmentKind};
+use provisioning::{EnrollmentKey, EnrollmentKind};
 use wire::http::is;
 
 use crate::error::ServiceFault;

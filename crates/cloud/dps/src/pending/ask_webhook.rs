@@ -1,6 +1,7 @@
 //! A webhook chooses the hub of a registration.
 
-use registry::{RegistrationFailure, StorageError, WebhookQuestion};
+use provisioning::{RegistrationFailure, WebhookQuestion};
+use registry::StorageError;
 use wire::error::DpsErrorCode;
 
 use super::signature::WebhookKey;

@@ -2,11 +2,11 @@
 //! by the plan that was written down before anything was done.
 
 use ids::Identity;
-use registry::{
-    AssignError, Carried, CompletedPlacement, IdentityRecord, InitialTwin, LinkedHub,
-    LocatedDevice, Placement, PlacementOutcome, PlacementSources, Plan, PlanStep,
-    RegistrationFailure, StorageError, TwinError, TwinRecord,
+use provisioning::{
+    AssignError, CompletedPlacement, LinkedHub, LocatedDevice, MovedData, Placement,
+    PlacementOutcome, PlacementSources, Plan, PlanStep, RegistrationFailure,
 };
+use registry::{IdentityRecord, InitialTwin, StorageError, TwinError, TwinRecord};
 use serde_json::{Map, Value};
 use wire::error::DpsErrorCode;
 use wire::service_api::identity::{Authentication, Status};
@@ -115,7 +115,7 @@ async fn place(attempt: &mut Attempt<'_>, placing: &Placement) -> Result<(), Fau
     let placed = CompletedPlacement {
         placing: placing.clone(),
         plan,
-        carried,
+        moved: carried,
     };
     let (handle, as_failure) = (attempt.handle.clone(), assign::assignment_failure);
     let settled = registry.finish_placement(handle, placed, as_failure, dps.now());
@@ -169,7 +169,7 @@ async fn act(
     placing: &Placement,
     placement_sources: &PlacementSources,
     (plan, begun_before): (&Plan, bool),
-) -> Result<Option<Carried>, Fault> {
+) -> Result<Option<MovedData>, Fault> {
     let carried = match (plan.step(), &placement_sources.previous) {
         (PlanStep::Bring, Some(previous)) => read(attempt, previous).await?,
         _ => None,
@@ -193,7 +193,7 @@ async fn act(
 }
 
 /// What the device of before has. `None` when it is there no longer.
-async fn read(attempt: &Attempt<'_>, located: &LocatedDevice) -> Result<Option<Carried>, Fault> {
+async fn read(attempt: &Attempt<'_>, located: &LocatedDevice) -> Result<Option<MovedData>, Fault> {
     let Some(remote) = RemoteHub::of(attempt.dps, &located.hub) else {
         return read_here(attempt, &located.hub, located).await;
     };
@@ -208,7 +208,7 @@ async fn read(attempt: &Attempt<'_>, located: &LocatedDevice) -> Result<Option<C
     else {
         return Ok(None);
     };
-    Ok(Some(Carried {
+    Ok(Some(MovedData {
         status: device.status,
         status_reason: device.status_reason,
         iot_edge: device.iot_edge,
@@ -222,9 +222,9 @@ async fn read_here(
     attempt: &Attempt<'_>,
     hub: &LinkedHub,
     located: &LocatedDevice,
-) -> Result<Option<Carried>, Fault> {
+) -> Result<Option<MovedData>, Fault> {
     let identity = Identity::device(hub.name.clone(), located.device_id.clone());
-    let found = attempt.registry().twin(&identity).await;
+    let found = attempt.registry().registry().twin(&identity).await;
     let (twin, device) = match found {
         Ok(TwinRecord {
             twin,
@@ -233,7 +233,7 @@ async fn read_here(
         Err(TwinError::Storage(error)) => return Err(error.into()),
         Ok(_) | Err(_) => return Ok(None),
     };
-    Ok(Some(Carried {
+    Ok(Some(MovedData {
         status: device.status,
         status_reason: device.status_reason,
         iot_edge: device.iot_edge,
@@ -269,7 +269,7 @@ struct AtHub<'a> {
 impl AtHub<'_> {
     /// A device that there was not when the plan was made. One that is there now is what an earlier try made, if there was one and it
     /// proves itself as that made it; another one is somebody's who was faster.
-    async fn make(&self, carried: Option<&Carried>) -> Result<(), Fault> {
+    async fn make(&self, carried: Option<&MovedData>) -> Result<(), Fault> {
         let registrant = &self.attempt.pending.registrant;
         let authentication = registrant.proof.authentication();
         let id = &self.target.device_id;
@@ -329,7 +329,7 @@ impl AtHub<'_> {
     }
 
     /// Tags and desired properties: the webhook's, else those that it brings along, else its enrollment's.
-    fn twin(&self, carried: Option<&Carried>) -> Result<[Map<String, Value>; 2], Fault> {
+    fn twin(&self, carried: Option<&MovedData>) -> Result<[Map<String, Value>; 2], Fault> {
         let registrant = &self.attempt.pending.registrant;
         Ok(match (&self.placing.choice.twin, carried) {
             (Some(twin), _) => twin.documents()?,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::http::Method;
 use ids::Timestamp;
-use registry::{AllocationNote, Choice, InitialTwin, WebhookQuestion};
+use provisioning::{AllocationNote, Choice, WebhookQuestion};
+use registry::InitialTwin;
 use serde_json::Value;
 use wire::lenient::without_mark;
 use wire::service_api::allocation::{AllocationAnswer, MAX_ANSWER, SIGNATURE, SIGNED_AT};

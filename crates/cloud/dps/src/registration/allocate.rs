@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use ids::{DeviceId, HubHost, HubName};
-use registry::{LinkedHub, PassedOver, ProvisioningService};
+use provisioning::{LinkedHub, PassedOver, ProvisioningService};
 use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::registration::attest::AttestedDevice;

@@ -1,7 +1,7 @@
 //! From the steps' proofs to what the registry writes.
 
 use ids::DeviceId;
-use registry::{
+use provisioning::{
     Assign, AssignError, Choice, Detail, DeviceProof, EnrolledBy, EnrollmentKey, Registrant,
     RegistrationFailure,
 };

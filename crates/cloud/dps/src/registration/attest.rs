@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ids::{IdScope, RegistrationId, Timestamp};
 use pki::{Certificate, IssuerCache, PresentedChain};
-use registry::EnrollmentKey;
+use provisioning::EnrollmentKey;
 use wire::sas::{SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
 
 use crate::registration::candidates::{Candidates, EnrollmentMatch};

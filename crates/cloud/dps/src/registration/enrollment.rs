@@ -1,8 +1,9 @@
 use ids::{DeviceId, Etag, HubHost, RegistrationId, Thumbprint};
-use registry::{
+use provisioning::{
     AttestationKind, EnrolledResources, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
-    InitialTwin, ReprovisionPolicy,
+    ReprovisionPolicy,
 };
+use registry::InitialTwin;
 use serde::Deserialize;
 use wire::binary::Base64Bytes;
 use wire::service_api::allocation::CustomAllocation;

@@ -2,7 +2,7 @@
 
 use ids::{HubName, RegistrationId, Timestamp};
 use pki::UnreadChain;
-use registry::{AssignError, EnrollmentKey, PreviewAt, RegistrationRecord};
+use provisioning::{AssignError, EnrollmentKey, PreviewAt, RegistrationRecord};
 use wire::error::DpsErrorCode;
 use wire::muster_api::explain::{
     EarlierAssignment, Explanation, RefusalReport, SeenToken, Verdict,

@@ -3,7 +3,8 @@
 
 use ids::Thumbprint;
 use pki::{Certificate, RequestError, RequestKey, prove_request};
-use registry::{EnrollmentKey, IssuedNote, IssuerRecord, StorageError};
+use provisioning::{EnrollmentKey, IssuedNote, IssuerRecord};
+use registry::StorageError;
 use wire::binary::Base64Bytes;
 use wire::device_api::registration::{AttestationDetail, CsrClaim};
 use wire::muster_api::issuers::DeviceKeyType;

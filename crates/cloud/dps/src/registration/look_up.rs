@@ -1,7 +1,7 @@
 //! What a device may read of its registration after it registered.
 
 use ids::Timestamp;
-use registry::{RegistrationRecord, RegistrationState};
+use provisioning::{RegistrationRecord, RegistrationState};
 
 use crate::registration::attest::{self, Evidence};
 use crate::registration::candidates;

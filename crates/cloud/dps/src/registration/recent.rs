@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ids::Timestamp;
-use registry::RegistrationRecord;
+use provisioning::RegistrationRecord;
 
 use crate::registration::presented::Mark;
 
@@ -78,7 +78,7 @@ impl RecentOperations {
 #[cfg(test)]
 mod tests {
     use ids::{Etag, RegistrationId};
-    use registry::{EnrolledBy, RegistrationState};
+    use provisioning::{EnrolledBy, RegistrationState};
 
     use super::*;
 

@@ -2,7 +2,8 @@
 
 use ids::{CertificateName, RegistrationId};
 use pki::{Certificate, ChainError, PresentedChain, UnreadChain};
-use registry::{EnrollmentKey, StorageError};
+use provisioning::EnrollmentKey;
+use registry::StorageError;
 use wire::error::DpsErrorCode;
 use wire::muster_api::explain::SeenCertificate;
 use wire::sas::SasError;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use ids::{IdScope, RegistrationId, Timestamp};
 use pki::IssuerCache;
-use registry::{
+use provisioning::{
     Assign, AssignError, Assigned, EnrolledBy, FailRegistration, PendingRegistration, PendingStep,
-    Placement, Registry, StorageError,
+    Placement, Provisioning,
 };
+use registry::StorageError;
 use serde_json::Value;
 use wire::device_api::registration::CsrClaim;
 
@@ -40,7 +41,7 @@ pub struct Register<'a> {
 /// What a registration needs beside the request.
 pub struct Deps {
     /// Enrollments, hubs, devices, registrations.
-    pub registry: Registry,
+    pub registry: Provisioning,
     /// Issuers that were verified before.
     pub issuers: Arc<IssuerCache>,
     /// What TPMs are told.
@@ -57,7 +58,7 @@ pub struct Deps {
 
 impl Deps {
     /// The same for another service of the server, with secrets of its own.
-    pub fn of(&self, registry: Registry) -> Self {
+    pub fn of(&self, registry: Provisioning) -> Self {
         Self {
             tpms: Tpms::of(&registry.service()),
             registry,

@@ -1,7 +1,8 @@
 //! A registration record as devices and operators see it.
 
-use registry::{
-    Detail, RegistrationRecord, RegistrationState as Stored, Registry, Substatus as StoredSubstatus,
+use provisioning::{
+    Detail, Provisioning, RegistrationRecord, RegistrationState as Stored,
+    Substatus as StoredSubstatus,
 };
 use wire::device_api::registration::{
     AttestationDetail, RegistrationState, RegistrationStatus, Substatus,
@@ -16,7 +17,7 @@ use crate::service_api::issuers::resource::{self, ResourceFault};
 /// When the storage fails, or what is stored cannot be read.
 pub fn told(
     record: &RegistrationRecord,
-    registry: &Registry,
+    registry: &Provisioning,
 ) -> Result<RegistrationState, ResourceFault> {
     let mut state = of(record);
     if state.status == RegistrationStatus::Disabled {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use ids::{DeviceId, Etag};
-use registry::{HubReach, LinkedHub, RemoteAccess};
+use provisioning::{HubReach, LinkedHub, RemoteAccess};
 use serde_json::Value;
 use wire::sas::SharedAccessKey;
 use wire::service_api::remote_hub::{self, MAX_ANSWER, NewDevice, RemoteDevice, RemoteTwin};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ids::{HubHost, HubName, Timestamp};
 use metrics::{counter, gauge};
-use registry::{HubReach, LinkedHub, RemoteAccess};
+use provisioning::{HubReach, LinkedHub, RemoteAccess};
 
 pub use probes::run;
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ids::{DeviceId, HubName};
-use registry::{BLOCKED, Registry, RemoteTask, RemoteTaskKind, StorageError};
+use provisioning::{BLOCKED, Provisioning, RemoteTask, RemoteTaskKind};
+use registry::StorageError;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -138,7 +139,7 @@ async fn attempt(dps: &Dps, remote_task: RemoteTask) -> Result<Option<HubName>, 
 }
 
 async fn carry_out(
-    registry: &Registry,
+    registry: &Provisioning,
     remote: &RemoteHub<'_>,
     remote_task: &RemoteTask,
 ) -> Result<Result<(), RemoteFault>, StorageError> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::http::request::Parts;
 use axum::http::{header, uri::Authority};
 use ids::HubHost;
-use registry::{ProvisioningService, Registry};
+use provisioning::{Provisioning, ProvisioningService};
 
 use crate::registration::operation::OperationKey;
 use crate::registration::register::Deps;
@@ -48,7 +48,7 @@ impl Tenants {
     }
 
     /// A registry, for what concerns all services.
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Provisioning {
         &self.first.deps.registry
     }
 
@@ -68,7 +68,7 @@ impl Tenants {
             return Some(known.clone());
         }
         drop(others);
-        let registry: Registry = self.first.deps.registry.for_scope(id_scope)?;
+        let registry: Provisioning = self.first.deps.registry.for_scope(id_scope)?;
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         // Another request may have been faster.
         if let Some(known) = others.iter().find(is_it) {
@@ -81,8 +81,8 @@ impl Tenants {
 
     /// The name that the server had before, when a request was sent to that: operators' connection strings carry it.
     pub fn former_host(&self, parts: &Parts) -> Option<HubHost> {
-        let (host, served) = (host_of(parts)?, self.registry().served());
-        let mut former = served.former_hosts.iter();
+        let (host, local) = (host_of(parts)?, self.registry().registry().hubs());
+        let mut former = local.former_hosts.iter();
         former
             .any(|former| former.host.same_name(&host))
             .then_some(host)
@@ -91,14 +91,14 @@ impl Tenants {
     /// The one that an operator's request means: the one of the `Host` that it was sent to. A host that is no service's is the
     /// server's own, under whatever name it was found, and so the first one's.
     pub fn by_host(&self, parts: &Parts) -> Arc<Tenant> {
-        let served = self.first.deps.registry.served();
+        let services = self.first.deps.registry.services();
         let named = host_of(parts);
         let found = named.and_then(|host| {
             let at = |service: &&Arc<ProvisioningService>| {
                 let own = service.host.as_ref();
                 own.is_some_and(|own| own.same_name(&host))
             };
-            let service = served.services.iter().find(at)?;
+            let service = services.iter().find(at)?;
             self.by_scope(service.id_scope.as_str())
         });
         found.unwrap_or_else(|| self.first.clone())

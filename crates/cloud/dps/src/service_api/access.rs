@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
 use ids::Timestamp;
-use registry::{Actor, Registry, Right};
+use provisioning::Provisioning;
+use registry::{Actor, Right};
 use rest::OnProof;
 use wire::sas::{SharedAccessKey, UnverifiedToken};
 
@@ -25,7 +26,7 @@ pub(crate) struct Operator<'a> {
     dps: &'a Dps,
     tenant: Arc<Tenant>,
     /// In this operator's hands.
-    registry: Registry,
+    registry: Provisioning,
 }
 
 /// Checks the request's token.
@@ -88,7 +89,7 @@ fn request_id(request: &Incoming<'_>) -> String {
 
 impl Operator<'_> {
     /// Everything that is stored, as the operator's service sees it.
-    pub(crate) fn registry(&self) -> &Registry {
+    pub(crate) fn registry(&self) -> &Provisioning {
         &self.registry
     }
 

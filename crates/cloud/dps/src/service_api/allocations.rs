@@ -1,7 +1,7 @@
 //! What custom allocations were asked and answered, asking again, and the key that signs.
 
 use ids::{HubHost, HubName, RegistrationId};
-use registry::{Act, AllocationNote, AllocationRecord, EnrollmentKey, WebhookQuestion};
+use provisioning::{Act, AllocationNote, AllocationRecord, EnrollmentKey, WebhookQuestion};
 use serde_json::Value;
 use wire::http::query_value;
 use wire::lenient::BodyError;

@@ -31,7 +31,12 @@ pub(crate) async fn list(dps: &Dps, request: Incoming<'_>) -> Result<Reply, Serv
         after: page.after,
         limit: page.limit,
     };
-    let found = owner.operator().registry().audit_page(query).await?;
+    let found = owner
+        .operator()
+        .registry()
+        .registry()
+        .audit_page(query)
+        .await?;
     let rows: Vec<AuditDocument> = found.items.iter().map(document).collect();
     Ok(enrollments::paged(&rows, &found, "audit"))
 }

@@ -2,7 +2,8 @@
 
 use axum::http::StatusCode;
 use ids::RegistrationId;
-use registry::{Block, BlockError, Registry, Right};
+use provisioning::{Block, BlockError, Provisioning};
+use registry::Right;
 use wire::muster_api::explain::{BlockDocument, BlockRequest, BlockState, BlockedAt};
 use wire::service_api::enrollment::MAX_BODY;
 
@@ -87,7 +88,7 @@ async fn hubs(dps: &Dps, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> 
     Ok(done.collect())
 }
 
-fn registration(registry: &Registry, whom: Blocked) -> Result<RegistrationId, ServiceFault> {
+fn registration(registry: &Provisioning, whom: Blocked) -> Result<RegistrationId, ServiceFault> {
     match whom {
         Blocked::Registration(id) => Ok(id),
         Blocked::Device { hub, device } => registry.registration_of(&hub, &device).map_err(fault),

@@ -4,7 +4,8 @@ pub mod draft;
 
 use axum::http::StatusCode;
 use ids::CertificateName;
-use registry::{CaCertificate, Right};
+use provisioning::CaCertificate;
+use registry::Right;
 use wire::lenient;
 use wire::service_api::ca_certificate::{CaCertificateList, CaCertificateRequest, VerifyRequest};
 use wire::service_api::enrollment::MAX_BODY;
@@ -127,7 +128,7 @@ fn stored(
     name: &CertificateName,
 ) -> Result<CaCertificate, CaCertificateFault> {
     let stored = operator.registry().ca_certificate(name)?;
-    let missing = || registry::CaCertificateError::NotFound(name.clone());
+    let missing = || provisioning::CaCertificateError::NotFound(name.clone());
     Ok(stored.ok_or_else(missing)?)
 }
 

@@ -3,10 +3,8 @@
 use axum::http::header::IF_MATCH;
 use axum::http::{HeaderName, StatusCode};
 use ids::IdError;
-use registry::{
-    Act, Continuation, EnrollmentKey, EnrollmentKind, EnrollmentRecord, IfMatch, Page, PageRequest,
-    Registry, Right,
-};
+use provisioning::{Act, EnrollmentKey, EnrollmentKind, EnrollmentRecord, Provisioning};
+use registry::{Continuation, IfMatch, Page, PageRequest, Right};
 use serde_json::Value;
 use wire::device_api::registration::{RegistrationState, RegistrationStatus};
 use wire::lenient::BodyError;
@@ -67,7 +65,7 @@ pub(crate) async fn put(
 async fn warned(
     reply: Reply,
     record: &EnrollmentRecord,
-    registry: &Registry,
+    registry: &Provisioning,
 ) -> Result<Reply, ServiceFault> {
     let mut found = warnings::warnings(record);
     found.extend(warnings::stays_plain(record, registry).await?);
@@ -81,7 +79,7 @@ async fn warned(
 
 /// Judges and writes one enrollment; bulk operations end here too.
 pub(crate) async fn write(
-    registry: &Registry,
+    registry: &Provisioning,
     key: &EnrollmentKey,
     body: &Value,
     if_match: &IfMatch,
@@ -220,7 +218,7 @@ pub(crate) fn if_match(request: &Incoming<'_>) -> Result<IfMatch, IdError> {
 }
 
 async fn stored(
-    registry: &Registry,
+    registry: &Provisioning,
     key: &EnrollmentKey,
 ) -> Result<std::sync::Arc<EnrollmentRecord>, ServiceFault> {
     let record = registry.enrollment(key).await?;
@@ -230,7 +228,7 @@ async fn stored(
 /// A record as operators see it: an individual one with its registration beside it.
 async fn with_registration(
     record: &EnrollmentRecord,
-    registry: &Registry,
+    registry: &Provisioning,
     secrets: Secrets,
 ) -> Result<Value, ServiceFault> {
     let registration = match &record.key {

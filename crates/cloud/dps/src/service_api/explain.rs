@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use ids::{IdError, IdScope, RegistrationId, Timestamp};
 use pki::{Certificate, PeerChain, PresentedChain, SeenIssuers};
-use registry::{RefusalQuery, RefusalRecord, Right};
+use provisioning::{RefusalQuery, RefusalRecord};
+use registry::Right;
 use wire::http as wire_http;
 use wire::muster_api::explain::{ExplainRequest, RefusalDocument};
 use wire::muster_api::serving::MAX_BODY;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ids::{HubHost, HubName};
-use registry::{Act, LocalHub, Served, ServingError, SharedAccessPolicy};
+use provisioning::Services;
+use registry::{Act, HubError, LocalHub, LocalHubs, SharedAccessPolicy};
 use wire::connection_string::ConnectionString;
 use wire::muster_api::serving::{HostRequest, HubDocument};
 
@@ -17,19 +18,21 @@ const OWNER: &str = "iothubowner";
 
 pub(crate) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
-    let served = owner.operator().registry().served();
-    let hubs = served.hubs.iter().map(|hub| document(hub, &served));
+    let registry = owner.operator().registry();
+    let (local, services) = (registry.registry().hubs(), registry.services());
+    let hubs = local.hubs.iter().map(|hub| document(hub, &services));
     Ok(ok(&hubs.collect::<Vec<_>>()))
 }
 
 pub(crate) async fn read(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
-    let served = owner.operator().registry().served();
-    let hub = find(&served, name)?;
+    let registry = owner.operator().registry();
+    let local = registry.registry().hubs();
+    let hub = find(&local, name)?;
     request
         .disclose(Act::ReadHubKeys, hub.name.as_str())
         .await?;
-    Ok(ok(&opened(hub, &served)))
+    Ok(ok(&opened(hub, &registry.services())))
 }
 
 /// Creates. The same name with the same host is the same hub, so that a request may be sent again.
@@ -39,7 +42,7 @@ pub(crate) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
     let HostRequest { host_name } = request.parsed()?;
     let host = serving::host(host_name, &operator.options().host)?;
     let registry = operator.registry();
-    let hub = match find(&registry.served(), &name) {
+    let hub = match find(&registry.registry().hubs(), &name) {
         Ok(hub) if hub.host == host => {
             request
                 .disclose(Act::ReadHubKeys, hub.name.as_str())
@@ -49,7 +52,7 @@ pub(crate) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
         _ => registry.create_hub(name, host, operator.now()).await?,
     };
     owner.await_certificate_for_hosts().await;
-    Ok(ok(&opened(&hub, &registry.served())))
+    Ok(ok(&opened(&hub, &registry.services())))
 }
 
 pub(crate) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Reply, ServiceFault> {
@@ -62,14 +65,13 @@ pub(crate) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Repl
     Ok(Reply::no_content())
 }
 
-fn find<'s>(served: &'s Served, name: &HubName) -> Result<&'s Arc<LocalHub>, ServingError> {
-    let found = served.hubs.iter().find(|hub| hub.name == *name);
-    found.ok_or_else(|| ServingError::NoSuchHub(name.clone()))
+fn find<'l>(local: &'l LocalHubs, name: &HubName) -> Result<&'l Arc<LocalHub>, HubError> {
+    let found = local.named(name);
+    found.ok_or_else(|| HubError::NotFound(name.clone()))
 }
 
-fn document(hub: &LocalHub, served: &Served) -> HubDocument {
-    let linking = served
-        .services
+fn document(hub: &LocalHub, services: &Services) -> HubDocument {
+    let linking = services
         .iter()
         .filter(|service| service.hub(&hub.name).is_some());
     HubDocument {
@@ -80,10 +82,10 @@ fn document(hub: &LocalHub, served: &Served) -> HubDocument {
     }
 }
 
-fn opened(hub: &LocalHub, served: &Served) -> HubDocument {
+fn opened(hub: &LocalHub, services: &Services) -> HubDocument {
     HubDocument {
         connection_string: connection_string(&hub.host, &hub.policies, OWNER),
-        ..document(hub, served)
+        ..document(hub, services)
     }
 }
 

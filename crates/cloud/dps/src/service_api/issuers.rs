@@ -6,7 +6,8 @@ pub mod resource;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use ids::{IssuerName, TrustBundleId};
-use registry::{IfMatch, Page, ResourceError, ResourceName, Right};
+use provisioning::{ResourceError, ResourceName};
+use registry::{IfMatch, Page, Right};
 use wire::lenient;
 use wire::muster_api::issuers::{
     ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, TRUST_BUNDLE_ITEM, TrustBundle,

@@ -3,7 +3,7 @@
 pub mod judged;
 
 use ids::HubName;
-use registry::{HubReach, LinkedHub, ServingError};
+use provisioning::{HubReach, LinkedHub, ServingError};
 use wire::muster_api::serving::{HubHealth, HubLocation, HubState, LinkRequest, LinkedHubDocument};
 
 use super::serving::{Request, ok};
@@ -30,7 +30,8 @@ pub(crate) async fn put(request: &Request<'_>, name: HubName) -> Result<Reply, S
     let operator = &request.operator;
     let registry = operator.registry();
     let asked: LinkRequest = request.parsed()?;
-    let draft = serving::link(name, asked, &registry.service(), &registry.served())?;
+    let (services, local) = (registry.services(), registry.registry().hubs());
+    let draft = serving::link(name, asked, &registry.service(), &services, &local)?;
     let link = registry.link_hub(draft, operator.now()).await?;
     Ok(ok(&document(request, &link)?))
 }

@@ -1,6 +1,7 @@
 //! A service's shared access policies.
 
-use registry::{Act, KeyChoice, Right, ServingError, SharedAccessPolicy};
+use provisioning::{Act, KeyChoice, ServingError};
+use registry::{Right, SharedAccessPolicy};
 use wire::muster_api::serving::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
 
 use super::serving::{Request, ok};

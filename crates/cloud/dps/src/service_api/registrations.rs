@@ -2,7 +2,8 @@
 
 use axum::http::StatusCode;
 use ids::{EnrollmentId, RegistrationId};
-use registry::{EnrollmentKey, Right};
+use provisioning::EnrollmentKey;
+use registry::Right;
 use wire::device_api::registration::RegistrationState;
 use wire::service_api::enrollment::MAX_BODY;
 

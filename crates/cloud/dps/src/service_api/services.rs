@@ -1,7 +1,7 @@
 //! Provisioning services of this server, and the settings of one's own.
 
 use ids::{HubHost, ServiceName};
-use registry::{Act, ProvisioningService, ServingError};
+use provisioning::{Act, ProvisioningService, ServingError};
 use wire::muster_api::serving::{HostRequest, ServiceDocument, SettingsPatch};
 
 use super::hubs::connection_string;
@@ -16,17 +16,18 @@ const OWNER: &str = "provisioningserviceowner";
 pub(crate) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let operator = owner.operator();
-    let served = operator.registry().served();
-    let services = served.services.iter();
-    let all = services.map(|service| document(service, &operator.options().host));
+    let services = operator.registry().services();
+    let all = services
+        .iter()
+        .map(|service| document(service, &operator.options().host));
     Ok(ok(&all.collect::<Vec<_>>()))
 }
 
 pub(crate) async fn read(request: &Request<'_>, name: &ServiceName) -> Result<Reply, ServiceFault> {
     let owner = request.as_owner()?;
     let operator = owner.operator();
-    let served = operator.registry().served();
-    let service = served.services.iter().find(|service| service.name == *name);
+    let services = operator.registry().services();
+    let service = services.iter().find(|service| service.name == *name);
     let service = service.ok_or_else(|| ServingError::NoSuchService(name.clone()))?;
     let act = Act::ReadServiceKeys;
     request.disclose(act, service.name.as_str()).await?;
@@ -44,11 +45,11 @@ pub(crate) async fn put(request: &Request<'_>, name: ServiceName) -> Result<Repl
         let other = operator.registry().service().name.clone();
         return Err(ServingError::ServiceHostTaken { host, other }.into());
     }
-    let served = operator.registry().served();
+    let services = operator.registry().services();
     let is_it = |service: &&std::sync::Arc<ProvisioningService>| {
         service.name == name && service.host.as_ref() == Some(&host)
     };
-    let service = match served.services.iter().find(is_it) {
+    let service = match services.iter().find(is_it) {
         Some(service) => {
             let act = Act::ReadServiceKeys;
             request.disclose(act, service.name.as_str()).await?;

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use registry::{Act, Right};
+use registry::{OperatorAct, Right};
 use serde::de::DeserializeOwned;
 use wire::muster_api::serving::MAX_BODY;
 
@@ -74,7 +74,11 @@ impl Request<'_> {
     }
 
     /// Enters into the audit that a key is about to be shown.
-    pub(crate) async fn disclose(&self, act: Act, target: &str) -> Result<(), ServiceFault> {
+    pub(crate) async fn disclose(
+        &self,
+        act: impl OperatorAct,
+        target: &str,
+    ) -> Result<(), ServiceFault> {
         let disclosed = self.operator.registry().disclose(act, target);
         Ok(disclosed.await?)
     }
@@ -88,7 +92,7 @@ impl<'a> Owner<'a> {
     pub(crate) fn of(operator: &'a Operator<'a>) -> Result<Self, ServiceFault> {
         let registry = operator.registry();
         let service = registry.service();
-        match is_first(&service, &registry.served()) {
+        match is_first(&service, &registry.services()) {
             true => Ok(Self(operator)),
             false => Err(ServingFault::NotServersOwner(service.name.clone()).into()),
         }
@@ -110,8 +114,14 @@ pub(crate) fn ok(document: &impl serde::Serialize) -> Reply {
     Reply::json(StatusCode::OK, document)
 }
 
-impl From<registry::ServingError> for ServiceFault {
-    fn from(error: registry::ServingError) -> Self {
+impl From<provisioning::ServingError> for ServiceFault {
+    fn from(error: provisioning::ServingError) -> Self {
+        Self::Serving(error.into())
+    }
+}
+
+impl From<registry::HubError> for ServiceFault {
+    fn from(error: registry::HubError) -> Self {
         Self::Serving(error.into())
     }
 }

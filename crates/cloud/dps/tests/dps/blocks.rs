@@ -18,7 +18,12 @@ impl Service {
     async fn status(&self, device: &str) -> Status {
         let hub = self.registry.service().hubs[0].name.clone();
         let device = ids::DeviceId::parse(device).unwrap();
-        self.registry.device(&hub, &device).await.unwrap().status
+        self.registry
+            .registry()
+            .device(&hub, &device)
+            .await
+            .unwrap()
+            .status
     }
 }
 
@@ -180,11 +185,17 @@ async fn what_the_hub_disabled_since_stays_disabled() {
     let now = ids::Timestamp::from_unix_seconds(1_900_000_000);
     let put = service
         .registry
+        .registry()
         .put_device(&hub, &device, request, &any, now);
     put.await.unwrap();
     let taken_back = service.block(Method::DELETE, "device-1").await;
     assert_eq!(taken_back.status, StatusCode::NO_CONTENT);
-    let found = service.registry.device(&hub, &device).await.unwrap();
+    let found = service
+        .registry
+        .registry()
+        .device(&hub, &device)
+        .await
+        .unwrap();
     assert_eq!(found.status, Status::Disabled);
     assert_eq!(found.status_reason.as_deref(), Some("water damage"));
 }

@@ -314,7 +314,12 @@ async fn t12_a_leaf_that_rolls_in_its_group_replaces_the_thumbprint_and_keeps_th
         DeviceId::parse("device-1").unwrap(),
     );
     let modules = async || {
-        let listed = service.registry.list_modules(&hub, &device).await.unwrap();
+        let listed = service
+            .registry
+            .registry()
+            .list_modules(&hub, &device)
+            .await
+            .unwrap();
         listed
             .into_iter()
             .map(|module| module.generation_id)
@@ -324,7 +329,12 @@ async fn t12_a_leaf_that_rolls_in_its_group_replaces_the_thumbprint_and_keeps_th
     let before = modules().await;
     service.provision("device-1", &chain(&[&second])).await;
     assert_eq!((modules().await, before.len()), (before, 2));
-    let stored = service.registry.device(&hub, &device).await.unwrap();
+    let stored = service
+        .registry
+        .registry()
+        .device(&hub, &device)
+        .await
+        .unwrap();
     let stored = format!("{stored:?}");
     assert!(stored.contains(&second.sha256().to_string()), "{stored}");
     assert!(!stored.contains(&first.sha256().to_string()), "{stored}");

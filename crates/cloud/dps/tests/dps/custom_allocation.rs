@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use dps::OutboundFault;
 use pki::PresentedChain;
-use registry::RegistrationState;
+use provisioning::RegistrationState;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -97,7 +97,13 @@ async fn the_webhook_hears_who_asks_and_its_answer_is_carried_out() {
     assert_eq!(state["assignedHub"], "hub.test");
     assert_eq!(state["payload"], json!({"welcome": true}));
     let identity = ids::Identity::device("hub".parse().unwrap(), "d".parse().unwrap());
-    let twin = service.registry.twin(&identity).await.unwrap().twin;
+    let twin = service
+        .registry
+        .registry()
+        .twin(&identity)
+        .await
+        .unwrap()
+        .twin;
     assert_eq!(Value::Object(twin.tags), json!({"by": "webhook"}));
     assert_eq!(twin.desired.document["rate"], 9);
 
@@ -134,7 +140,7 @@ async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
         .create_hub(second, host, service.now())
         .await
         .unwrap();
-    let link = registry::LinkDraft {
+    let link = provisioning::LinkDraft {
         name: "second".parse().unwrap(),
         remote: None,
         allocation_weight: None,
@@ -296,7 +302,14 @@ async fn an_enrollment_that_is_disabled_meanwhile_assigns_nobody() {
         if let RegistrationState::Failed { code, .. } = record.state {
             assert_eq!(code, 409_201);
             let (hub, device) = ("hub".parse().unwrap(), "d".parse().unwrap());
-            assert!(service.registry.device(&hub, &device).await.is_err());
+            assert!(
+                service
+                    .registry
+                    .registry()
+                    .device(&hub, &device)
+                    .await
+                    .is_err()
+            );
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -342,7 +355,7 @@ async fn an_enrollment_with_custom_allocation_names_its_webhook() {
         put(masked, &[("if-match", "*")]).await.status,
         StatusCode::OK
     );
-    let key = registry::EnrollmentKey::Individual("d".parse().unwrap());
+    let key = provisioning::EnrollmentKey::Individual("d".parse().unwrap());
     let stored = service.registry.enrollment(&key).await.unwrap().unwrap();
     assert_eq!(
         stored.document["customAllocationDefinition"]["webhookUrl"],

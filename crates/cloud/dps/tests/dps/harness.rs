@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use dps::{AdmissionLimits, Dps, DpsOptions};
 use ids::{HubHost, HubName, Timestamp};
 use pki::{Certificate, PeerChain, PresentedChain};
+use provisioning::Provisioning;
 use registry::{Init, Registry, Right, SystemEntropy};
 use serde_json::{Value, json};
 use wire::sas::SharedAccessKey;
@@ -20,7 +21,7 @@ const START: i64 = 1_780_272_000;
 
 pub struct Service {
     pub dps: Dps,
-    pub registry: Registry,
+    pub registry: Provisioning,
     pub webhook: Arc<Webhook>,
     clock: Arc<AtomicI64>,
     limits: AdmissionLimits,
@@ -101,7 +102,8 @@ impl Service {
         let now = Timestamp::from_unix_seconds(clock.load(Ordering::Relaxed));
         let mut tries = 0;
         let registry = loop {
-            match Registry::open(directory.path(), init.clone(), now).await {
+            match Provisioning::open(directory.path(), init.clone(), Default::default(), now).await
+            {
                 Ok(registry) => break registry,
                 // What was going on in the process before is let go of in its own time.
                 Err(error) if tries == 100 => panic!("{error}"),

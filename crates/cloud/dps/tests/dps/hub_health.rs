@@ -1,7 +1,7 @@
 //! Hubs elsewhere that do not answer, or not to the key of their link.
 
 use axum::http::StatusCode;
-use registry::RegistrationState;
+use provisioning::RegistrationState;
 use serde_json::json;
 
 use crate::custom_allocation::{Running, provision};

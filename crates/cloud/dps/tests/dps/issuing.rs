@@ -104,7 +104,12 @@ fn certificates(state: &Value) -> Vec<Certificate> {
 async fn thumbprints(service: &Service, id: &str) -> [String; 2] {
     let device = id.parse().unwrap();
     let hub = "hub".parse().unwrap();
-    let record = service.registry.device(&hub, &device).await.unwrap();
+    let record = service
+        .registry
+        .registry()
+        .device(&hub, &device)
+        .await
+        .unwrap();
     let Authentication::SelfSigned { primary, secondary } = record.authentication else {
         panic!("thumbprints were expected")
     };

@@ -43,6 +43,7 @@ async fn a_device_with_its_own_enrollment_is_assigned_with_its_first_twin() {
     // The twin is there before the device has polled.
     let twin = service
         .registry
+        .registry()
         .twin(&device("edge-001"))
         .await
         .unwrap()
@@ -77,6 +78,7 @@ async fn an_edge_device_gets_its_system_modules_in_the_same_breath() {
     let identity = device("edge-001");
     let modules = service
         .registry
+        .registry()
         .list_modules(&identity.hub, &identity.device)
         .await
         .unwrap();
@@ -170,6 +172,7 @@ async fn registering_again_refreshes_the_thumbprint_and_keeps_the_twin() {
     let identity = device("device-1");
     let stored = service
         .registry
+        .registry()
         .device(&identity.hub, &identity.device)
         .await
         .unwrap();

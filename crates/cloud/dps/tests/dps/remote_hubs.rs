@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use ids::Identity;
 use pki::PresentedChain;
-use registry::RegistrationState;
+use provisioning::RegistrationState;
 use serde_json::{Value, json};
 
 use crate::custom_allocation::{Running, provision};
@@ -53,7 +53,7 @@ impl Service {
 
     pub async fn near_twin(&self, id: &str) -> Option<registry::Twin> {
         let identity = Identity::device("hub".parse().unwrap(), id.parse().unwrap());
-        let found = self.registry.twin(&identity).await;
+        let found = self.registry.registry().twin(&identity).await;
         found.ok().map(|found| found.twin)
     }
 

@@ -148,7 +148,12 @@ async fn the_hub_accepts_the_keys_that_the_device_registered_with() {
     assert_eq!(state["symmetricKey"], json!({"enrollmentGroupId": "all"}));
     let hub = service.registry.service().hubs[0].name.clone();
     let device = ids::DeviceId::parse("Dev-7").unwrap();
-    let found = service.registry.device(&hub, &device).await.unwrap();
+    let found = service
+        .registry
+        .registry()
+        .device(&hub, &device)
+        .await
+        .unwrap();
     let accepted = found.authentication.to_json(true);
     for name in ["primaryKey", "secondaryKey"] {
         let expected = derived(&keys[name], "Dev-7").to_base64();

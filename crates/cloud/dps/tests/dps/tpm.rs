@@ -125,7 +125,12 @@ async fn the_hub_accepts_the_key_that_the_tpm_is_given_and_keeps_it() {
 
     let hub = service.registry.service().hubs[0].name.clone();
     let device = ids::DeviceId::parse("Edge-1").unwrap();
-    let found = service.registry.device(&hub, &device).await.unwrap();
+    let found = service
+        .registry
+        .registry()
+        .device(&hub, &device)
+        .await
+        .unwrap();
     let accepted = found.authentication.to_json(true);
     assert_eq!(accepted["type"], "sas");
     let keys = &accepted["symmetricKey"];

@@ -178,19 +178,19 @@ fn sender(
 
 /// The hub that the `Host` header means. A host of no hub is fine as long as there is only one hub.
 fn local_hub(hub: &Hub, parts: &Parts) -> Result<(Arc<LocalHub>, Called), HubError> {
-    let served = hub.registry().served();
+    let local = hub.registry().hubs();
     let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let text = header.or(parts.uri.authority().map(Authority::as_str));
     let text = text.unwrap_or_default();
     if let Ok(host) = HubHost::parse(text) {
-        if let Some(named) = served.hub_at(&host) {
+        if let Some(named) = local.hub_at(&host) {
             return Ok((named.clone(), Called::Present));
         }
-        if let Some(former) = served.hub_formerly_at(&host) {
+        if let Some(former) = local.hub_formerly_at(&host) {
             return Ok((former.clone(), Called::Former(host)));
         }
     }
-    match served.hubs.as_slice() {
+    match local.hubs.as_slice() {
         [only] => Ok((only.clone(), Called::Present)),
         _ => Err(HubError::NoSuchHub(text.to_owned())),
     }

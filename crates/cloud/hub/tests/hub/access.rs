@@ -65,8 +65,8 @@ async fn what_proves_nothing_is_refused() {
     let stranger = SharedAccessKey::from_bytes(vec![7; 32]).unwrap();
     let owner =
         |expiry, key: &SharedAccessKey| wire::sas::build(HOST, Some("iothubowner"), expiry, key);
-    let served = world.registry.served();
-    let policy = served.hubs[0]
+    let local = world.registry.hubs();
+    let policy = local.hubs[0]
         .policies
         .iter()
         .find(|policy| policy.name == "iothubowner")
@@ -118,8 +118,8 @@ async fn what_proves_nothing_is_refused() {
 #[tokio::test]
 async fn the_secondary_key_and_a_port_in_the_host_are_fine() {
     let world = World::start().await;
-    let served = world.registry.served();
-    let policy = served.hubs[0]
+    let local = world.registry.hubs();
+    let policy = local.hubs[0]
         .policies
         .iter()
         .find(|policy| policy.name == "iothubowner")

@@ -39,9 +39,14 @@ impl World {
             hub_host: HubHost::parse(HOST).unwrap(),
             entropy: Arc::new(SystemEntropy),
         };
-        let registry = Registry::open(directory.path(), init, Timestamp::from_unix_seconds(START))
-            .await
-            .unwrap();
+        let registry = Registry::open(
+            directory.path(),
+            init,
+            Default::default(),
+            Timestamp::from_unix_seconds(START),
+        )
+        .await
+        .unwrap();
         let hub = Hub::new(registry.clone(), options(&clock));
         let (stop, stopping) = watch::channel(false);
         let engine = hub.clone();
@@ -71,8 +76,8 @@ impl World {
 
     /// A token of a shared access policy.
     pub fn policy(&self, name: &str) -> String {
-        let served = self.registry.served();
-        let policy = served.hubs[0]
+        let local = self.registry.hubs();
+        let policy = local.hubs[0]
             .policies
             .iter()
             .find(|policy| policy.name == name)

@@ -12,7 +12,8 @@ use std::time::Duration;
 use anyhow::Context;
 use ca::{ServerCredential, ServerKind};
 use pki::Certificate;
-use registry::{Change, Registry, Watcher};
+use provisioning::Provisioning;
+use registry::{Change, Watcher};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -38,7 +39,7 @@ struct Wanted(watch::Sender<Count>);
 
 impl Watcher for Wanted {
     fn changed(&self, change: &Change) {
-        if *change == Change::Served {
+        if *change == Change::ServicesOrHubs {
             self.0.send_modify(|count| *count += 1);
         }
     }
@@ -53,7 +54,7 @@ pub struct Kept {
 /// Makes or loads the server's certificates and keeps them until `stopping`.
 pub fn keep(
     config: &ServeConfig,
-    registry: &Registry,
+    provisioning: &Provisioning,
     tasks: &mut JoinSet<()>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<Kept> {
@@ -65,14 +66,14 @@ pub fn keep(
     };
     // Before the names are read: a change in between is looked at again, not missed.
     let (wanted, changes) = watch::channel(0);
-    registry.watch(Arc::new(Wanted(wanted)));
+    provisioning.registry().watch(Arc::new(Wanted(wanted)));
     let made = Made {
         data_dir: config.data_dir.clone(),
         authority,
         rsa,
         own: OwnCertificates::load(&config.server_certificates)?,
         hostname: config.hostname.clone(),
-        registry: registry.clone(),
+        provisioning: provisioning.clone(),
     };
     let current = CurrentCertificate::new(made.certificates()?);
     let (done, covered) = watch::channel(0);
@@ -97,12 +98,12 @@ fn open_rsa(data_dir: &Path) -> anyhow::Result<ca::ServerAuthority> {
 
 /// The names that the server certificate covers: this server's, and those of all its hubs and services, also those that they had
 /// before: a device whose handshake fails never hears that it has to register again.
-fn names(hostname: &str, registry: &Registry) -> Vec<String> {
-    let served = registry.served();
-    let services = served.services.iter();
+fn names(hostname: &str, provisioning: &Provisioning) -> Vec<String> {
+    let (services, local) = (provisioning.services(), provisioning.registry().hubs());
+    let services = services.iter();
     let hosts = services.filter_map(|service| service.host.as_ref());
-    let hosts = hosts.chain(served.hubs.iter().map(|hub| &hub.host));
-    let hosts = hosts.chain(served.former_hosts.iter().map(|former| &former.host));
+    let hosts = hosts.chain(local.hubs.iter().map(|hub| &hub.host));
+    let hosts = hosts.chain(local.former_hosts.iter().map(|former| &former.host));
     let mut names = vec![hostname.to_owned()];
     names.extend(hosts.map(|host| host.name().to_owned()));
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
@@ -130,13 +131,13 @@ struct Made {
     rsa: Option<ca::ServerAuthority>,
     own: OwnCertificates,
     hostname: String,
-    registry: Registry,
+    provisioning: Provisioning,
 }
 
 impl Made {
     /// All certificates as they should be now, and what clients have to trust written down.
     fn certificates(&self) -> anyhow::Result<Certificates> {
-        let names = names(&self.hostname, &self.registry);
+        let names = names(&self.hostname, &self.provisioning);
         let ec = self
             .authority
             .ensure_server_certificate(&names, clock::now())
@@ -209,7 +210,7 @@ impl Keeper {
         self.made.own.look();
         if self.made.rsa.is_none() {
             let data_dir = self.made.data_dir.clone();
-            let names = names(&self.made.hostname, &self.made.registry);
+            let names = names(&self.made.hostname, &self.made.provisioning);
             let making = tokio::task::spawn_blocking(move || {
                 let rsa = open_rsa(&data_dir)?;
                 // Makes the key; with other names it will be used again.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use dps::AdmissionLimits;
 use ids::{HubHost, Network};
-use registry::Retention;
+use provisioning::Retention;
 use serde::Deserialize;
 use transport::budget::Wanted;
 use transport::pace::Pace;
@@ -335,7 +335,8 @@ mod tests {
         let retention = retention::of(file.audit, file.refusals, file.telemetry);
         let hub = ids::HubName::parse("hub").unwrap();
         let mut usual = Retention::default();
-        usual.telemetry.of_hubs = vec![(hub, usual.telemetry.usual)];
+        let telemetry = &mut usual.registry.telemetry;
+        telemetry.of_hubs = vec![(hub, telemetry.usual)];
         assert_eq!(retention, usual);
         let limits = file.limits.unwrap();
         assert_eq!(

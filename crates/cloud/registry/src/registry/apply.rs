@@ -8,10 +8,9 @@ use serde_json::{Map, Value};
 use store::{IdentityRow, Lock, StoreError, TwinRow, Tx, View, unit};
 
 use super::Registry;
-use super::acts::Act;
+use super::act::Act;
 use super::compiled::Compiled;
 use super::new_identity::{NewIdentity, Seeds};
-use super::rows::{Rows, key};
 use super::twins::write_twin;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -19,6 +18,7 @@ use crate::condition::Facts;
 use crate::deployment::ConfigurationError;
 use crate::error::StorageError;
 use crate::resolve::{self, Candidate, Content, Resolution};
+use crate::rows::{Rows, key};
 use crate::twin::{ConfigurationStatus, Statuses, Touched, Twin, TwinError, require_desired};
 
 /// Who manages the modules that deployments make.
@@ -390,7 +390,7 @@ impl Registry {
 
     /// Randomness for as many modules as a deployment may make.
     pub(crate) fn module_seeds(&self) -> Vec<Seeds> {
-        (0..super::MAX_MODULES)
+        (0..crate::limits::MAX_MODULES)
             .map(|_| Seeds::new(&*self.inner.entropy))
             .collect()
     }

@@ -9,9 +9,9 @@ use serde_json::Value;
 use store::audit::{AuditError, Known, Verified};
 use store::{Store, View};
 
-use super::{ListError, Registry};
-use crate::error::OpenError;
-use crate::page::{Continuation, Page};
+use super::Registry;
+use crate::error::{OpenError, StorageError};
+use crate::page::{BadContinuation, Continuation, Page};
 
 /// Bytes of the audit that one page looks at.
 const READ_AT_ONCE: usize = 16 << 20;
@@ -36,6 +36,23 @@ pub enum AuditReadError {
     /// The records cannot be.
     #[error(transparent)]
     List(#[from] ListError),
+}
+
+/// Why a listing is not given.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The continuation is not one of this list.
+    #[error(transparent)]
+    Continuation(#[from] BadContinuation),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for ListError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
 }
 
 /// A record of the audit.

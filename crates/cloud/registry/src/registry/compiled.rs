@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{ConfigurationRow, View};
 
-use super::rows::Rows;
 use crate::condition::Condition;
 use crate::deployment::{ConfigurationRecord, ContentKind};
 use crate::error::StorageError;
 use crate::etag;
 use crate::resolve::Content;
+use crate::rows::Rows;
 
 /// A configuration with what was read out of it once.
 pub(crate) struct Compiled {

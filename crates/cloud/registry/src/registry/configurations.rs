@@ -6,11 +6,10 @@ use ids::{ConfigurationId, HubName, Timestamp};
 use serde_json::{Map, Value};
 use store::{ConfigurationRow, Lock, StoreError, Tx, Unit, View, unit};
 
-use super::acts::Act;
+use super::Registry;
+use super::act::Act;
 use super::compiled::{Document, kind_text, record};
-use super::rows::Rows;
 use super::watchers::Watchers;
-use super::{MAX_CONFIGURATIONS, Registry};
 use crate::change::Change;
 use crate::condition::Condition;
 use crate::deployment::{
@@ -18,8 +17,10 @@ use crate::deployment::{
 };
 use crate::error::StorageError;
 use crate::etag;
-use crate::precondition::{IfMatch, PutVerdict};
+use crate::limits::MAX_CONFIGURATIONS;
+use crate::precondition::{IfMatch, PutDecision};
 use crate::resolve::Content;
+use crate::rows::Rows;
 
 /// What the content is for. Exactly one of its three forms is there.
 fn kind_of(content: &Value) -> Result<ContentKind, ConfigurationError> {
@@ -213,10 +214,10 @@ impl Unit for PutConfiguration {
         let id = &self.draft.id;
         let stored = view.configuration(self.hub.as_str(), id.as_str())?;
         let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
-        let (row, created) = match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
-            (PutVerdict::Create, _) => (self.new_row(view)?, true),
-            (PutVerdict::Replace, Some(stored)) => (self.changed_row(view, stored)?, false),
-            (PutVerdict::Conflict, _) => return Err(ConfigurationError::Exists(id.clone())),
+        let (row, created) = match (self.if_match.decide_put(stored_etag.as_ref()), stored) {
+            (PutDecision::Create, _) => (self.new_row(view)?, true),
+            (PutDecision::Replace, Some(stored)) => (self.changed_row(view, stored)?, false),
+            (PutDecision::Conflict, _) => return Err(ConfigurationError::Exists(id.clone())),
             (_, Some(_)) => return Err(ConfigurationError::PreconditionFailed(id.clone())),
             (_, None) => return Err(ConfigurationError::NotFound(id.clone())),
         };

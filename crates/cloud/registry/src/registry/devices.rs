@@ -9,9 +9,8 @@ use wire::service_api::identity::{
 use std::sync::Arc;
 
 use super::Registry;
-use super::acts::Act;
+use super::act::Act;
 use super::new_identity::{NewIdentity, Seeds, complete, insert_system_modules};
-use super::rows::{Rows, lock, scopes_text, set_authentication};
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -19,7 +18,8 @@ use crate::error::StorageError;
 use crate::etag;
 use crate::identity::{Credentials, DeviceRecord, IdentityError};
 use crate::page::{Continuation, Page, PageRequest};
-use crate::precondition::{IfMatch, PutVerdict};
+use crate::precondition::{IfMatch, PutDecision};
+use crate::rows::{Rows, lock, scopes_text, set_authentication};
 
 fn device_key<'a>(hub: &'a HubName, device: &'a DeviceId) -> IdentityKey<'a> {
     IdentityKey {
@@ -174,7 +174,7 @@ impl Registry {
         identity: &Identity,
     ) -> Result<Option<Credentials>, StorageError> {
         self.inner.store.read(|view| {
-            let Some(row) = view.identity(super::rows::key(identity))? else {
+            let Some(row) = view.identity(crate::rows::key(identity))? else {
                 return Ok(None);
             };
             let device = match identity.module {
@@ -216,13 +216,13 @@ impl Unit for PutDevice {
         let identity = &self.identity;
         let stored = view.identity(device_key(&identity.hub, &identity.device))?;
         let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
-        match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
-            (PutVerdict::Create, _) => Ok(None),
-            (PutVerdict::Replace, Some(stored)) => {
+        match (self.if_match.decide_put(stored_etag.as_ref()), stored) {
+            (PutDecision::Create, _) => Ok(None),
+            (PutDecision::Replace, Some(stored)) => {
                 self.require_kind(&stored)?;
                 Ok(Some(stored))
             }
-            (PutVerdict::Conflict, _) => Err(IdentityError::Exists(identity.clone())),
+            (PutDecision::Conflict, _) => Err(IdentityError::Exists(identity.clone())),
             (_, Some(_)) => Err(IdentityError::PreconditionFailed(identity.clone())),
             (_, None) => Err(IdentityError::DeviceNotFound(identity.device.clone())),
         }

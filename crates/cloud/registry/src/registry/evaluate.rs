@@ -11,11 +11,11 @@ use super::Registry;
 use super::apply::{ApplyError, Plan, Stored, Target, Versions, plan, resolve};
 use super::compiled::{Compiled, ConfigurationCache};
 use super::new_identity::Seeds;
-use super::rows::Rows;
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::deployment::EvaluationPass;
 use crate::error::StorageError;
+use crate::rows::Rows;
 
 /// Devices of one step. Each is a transaction, and those of a step share fsyncs.
 const STEP: usize = 128;

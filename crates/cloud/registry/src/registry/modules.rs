@@ -6,16 +6,17 @@ use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 use store::{IdentityKey, IdentityRow, Lock, StoreError, Tx, Unit, View, unit};
 use wire::service_api::identity::{Authentication, AuthenticationRequest, ModuleRequest};
 
-use super::acts::Act;
+use super::Registry;
+use super::act::Act;
 use super::devices::existing_device;
 use super::new_identity::{NewIdentity, Seeds, complete};
-use super::rows::{Rows, lock, set_authentication};
 use super::watchers::Watchers;
-use super::{MAX_MODULES, Registry};
 use crate::change::Change;
 use crate::etag;
 use crate::identity::{IdentityError, ModuleRecord};
-use crate::precondition::{IfMatch, PutVerdict};
+use crate::limits::MAX_MODULES;
+use crate::precondition::{IfMatch, PutDecision};
+use crate::rows::{Rows, lock, set_authentication};
 
 fn module_key<'a>(hub: &'a HubName, device: &'a DeviceId, module: &'a ModuleId) -> IdentityKey<'a> {
     IdentityKey {
@@ -199,13 +200,13 @@ impl Unit for PutModule {
         existing_device(view, hub, device)?;
         let stored = view.identity(module_key(hub, device, &self.module))?;
         let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
-        match (self.if_match.judge_put(stored_etag.as_ref()), stored) {
-            (PutVerdict::Create, _) => {
+        match (self.if_match.decide_put(stored_etag.as_ref()), stored) {
+            (PutDecision::Create, _) => {
                 require_may_create(view, identity, &self.module)?;
                 Ok(None)
             }
-            (PutVerdict::Replace, Some(stored)) => Ok(Some(stored)),
-            (PutVerdict::Conflict, _) => Err(IdentityError::Exists(identity.clone())),
+            (PutDecision::Replace, Some(stored)) => Ok(Some(stored)),
+            (PutDecision::Conflict, _) => Err(IdentityError::Exists(identity.clone())),
             (_, Some(_)) => Err(IdentityError::PreconditionFailed(identity.clone())),
             (_, None) => {
                 let module = self.module.clone();

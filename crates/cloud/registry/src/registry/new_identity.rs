@@ -4,8 +4,7 @@ use ids::Timestamp;
 use store::{IdentityRow, TwinRow, Tx};
 use wire::service_api::identity::{Authentication, AuthenticationRequest};
 
-use super::init::generate_key;
-use crate::entropy::{Entropy, random};
+use crate::entropy::{Entropy, generate_key, random};
 use crate::error::StorageError;
 
 /// Randomness for up to three new identities: what names their lives and their first versions.

@@ -4,8 +4,8 @@ use ids::{Identity, Timestamp};
 use store::{PresenceRow, View, unit};
 
 use super::Registry;
-use super::rows::{key, lock};
 use crate::error::StorageError;
+use crate::rows::{key, lock};
 
 /// More than so many are read on a thread of their own.
 const INLINE: usize = 64;

@@ -39,7 +39,7 @@ impl Registry {
     }
 
     async fn log_of(&self, hub: &HubName) -> Result<EventLog, EventLogError> {
-        let is_there = || self.served().hubs.iter().any(|local| local.name == *hub);
+        let is_there = || self.hubs().named(hub).is_some();
         self.inner.logs.of(hub, is_there).await
     }
 

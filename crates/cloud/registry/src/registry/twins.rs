@@ -9,14 +9,14 @@ use store::{
 };
 
 use super::Registry;
-use super::acts::Act;
-use super::rows::{Rows, key, lock, statuses_text};
+use super::act::Act;
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::error::StorageError;
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::IfMatch;
+use crate::rows::{Rows, key, lock, statuses_text};
 use crate::twin::{
     CheckedReport, Section, Touched, Twin, TwinError, TwinPatch, TwinRecord, TwinReplacement,
 };

@@ -6,10 +6,10 @@ use crate::change::{Change, Watcher};
 
 /// Everyone who wants to hear of changes.
 #[derive(Default)]
-pub(crate) struct Watchers(RwLock<Vec<Arc<dyn Watcher>>>);
+pub struct Watchers(RwLock<Vec<Arc<dyn Watcher>>>);
 
 impl Watchers {
-    pub(crate) fn add(&self, watcher: Arc<dyn Watcher>) {
+    pub(super) fn add(&self, watcher: Arc<dyn Watcher>) {
         self.0
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -17,7 +17,7 @@ impl Watchers {
     }
 
     /// Tells everyone once the transaction is durable.
-    pub(crate) fn tell(self: &Arc<Self>, tx: &Tx<'_>, change: Change) {
+    pub fn tell(self: &Arc<Self>, tx: &Tx<'_>, change: Change) {
         let watchers = self.clone();
         tx.after_commit(move || {
             let all = watchers

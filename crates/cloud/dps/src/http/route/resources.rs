@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use ids::{IdError, IssuerName, TrustBundleId};
-use registry::ResourceName;
+use provisioning::ResourceName;
 use wire::http::is;
 
 use super::{Known, QUERY};

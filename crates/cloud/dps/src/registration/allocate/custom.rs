@@ -1,8 +1,8 @@
 //! Custom allocation: what the webhook of an enrollment is asked.
 
 use ids::{DeviceId, HubHost, HubName};
-use registry::{
-    EnrollmentKey, EnrollmentRecord, LinkedHub, PassedOver, RegistrationRecord, Registry,
+use provisioning::{
+    EnrollmentKey, EnrollmentRecord, LinkedHub, PassedOver, Provisioning, RegistrationRecord,
     WebhookQuestion,
 };
 use serde::Deserialize;
@@ -53,7 +53,7 @@ impl Asking {
     /// When what is stored cannot be read.
     pub async fn question(
         &self,
-        registry: &Registry,
+        registry: &Provisioning,
         payload: Option<&Value>,
     ) -> Result<Option<WebhookQuestion>, NotProven> {
         let entry = self.device.enrollment().entry();
@@ -79,7 +79,7 @@ impl Asking {
 
     fn request(
         &self,
-        registry: &Registry,
+        registry: &Provisioning,
         record: &EnrollmentRecord,
         current: Option<&RegistrationRecord>,
         payload: Option<&Value>,

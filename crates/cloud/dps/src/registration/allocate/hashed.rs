@@ -1,6 +1,6 @@
 use aws_lc_rs::digest;
 use ids::RegistrationId;
-use registry::LinkedHub;
+use provisioning::LinkedHub;
 
 use super::AllocationError;
 

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use registry::LinkedHub;
+use provisioning::LinkedHub;
 
 /// The hubs that are nearest to a client, by the latencies that operators have said. All candidates when nothing is known about
 /// the client's network: then the hash alone decides. A hub without a word about it counts as farther than any with one.

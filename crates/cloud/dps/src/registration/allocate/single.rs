@@ -1,5 +1,5 @@
 use ids::HubHost;
-use registry::LinkedHub;
+use provisioning::LinkedHub;
 
 use super::AllocationError;
 

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use registry::HubReach;
+use provisioning::HubReach;
 
 use ids::RegistrationId;
 
@@ -197,7 +197,7 @@ fn the_nearest_hub_is_the_one_of_the_clients_narrowest_network() {
 }
 
 fn remote(name: &str) -> LinkedHub {
-    let access = registry::RemoteAccess {
+    let access = provisioning::RemoteAccess {
         policy: "iothubowner".to_owned(),
         key: wire::service_api::identity::KeyText::parse("AAECAwQFBgcICQoLDA0ODw==").unwrap(),
     };

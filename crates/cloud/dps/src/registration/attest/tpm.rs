@@ -9,7 +9,7 @@ mod shown;
 
 use ids::{RegistrationId, Timestamp};
 use pki::tpm::{ActivationBlob, EndorsementKey, HmacKey, SealError, StorageRootKey, TpmKeyError};
-use registry::ProvisioningService;
+use provisioning::ProvisioningService;
 use wire::binary::Base64Bytes;
 use wire::device_api::registration::TpmClaim;
 use wire::sas::{SasError, SharedAccessKey, UnverifiedToken};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ids::{Thumbprint, Timestamp};
 use pki::{Certificate, PresentedChain, pin_leaf, verify_to_anchor};
-use registry::EnrollmentKey;
+use provisioning::EnrollmentKey;
 use wire::sas::{SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::KeyText;
 

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use registry::EnrollmentRecord;
+use provisioning::EnrollmentRecord;
 
 use crate::registration::enrollment::{BadRecord, Entry};
 

@@ -1,6 +1,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
-use registry::Registry;
+use provisioning::Provisioning;
 use tokio::sync::Mutex;
 
 use super::GroupCache;
@@ -32,7 +32,7 @@ impl KeyedGroups {
     /// When the storage fails, or one of them cannot be read.
     pub async fn find(
         &self,
-        registry: &Registry,
+        registry: &Provisioning,
         cache: &GroupCache,
     ) -> Result<Arc<[Arc<Entry>]>, NotProven> {
         let wanted = registry.group_generation();

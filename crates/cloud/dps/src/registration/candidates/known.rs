@@ -3,7 +3,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::Thumbprint;
 use pki::Certificate;
-use registry::Registry;
+use provisioning::Provisioning;
 use tokio::sync::Mutex;
 
 use super::GroupCache;
@@ -28,7 +28,7 @@ pub enum Groups<'a> {
     /// In memory.
     Known(Arc<Index>),
     /// In the database: there are too many, or one of them cannot be read.
-    Stored(&'a Registry, &'a GroupCache),
+    Stored(&'a Provisioning, &'a GroupCache),
 }
 
 /// Groups by the certificates that their devices' chains may lead to.
@@ -53,7 +53,7 @@ impl KnownGroups {
     /// When the storage fails.
     pub async fn find<'a>(
         &self,
-        registry: &'a Registry,
+        registry: &'a Provisioning,
         cache: &'a GroupCache,
     ) -> Result<Groups<'a>, NotProven> {
         let wanted = registry.group_generation();
@@ -79,7 +79,7 @@ impl KnownGroups {
     async fn read(
         &self,
         wanted: u64,
-        registry: &Registry,
+        registry: &Provisioning,
         cache: &GroupCache,
     ) -> Result<Arc<Index>, NotProven> {
         let _alone = self.reading.lock().await;

@@ -1,6 +1,6 @@
 use ids::CertificateName;
 use pki::{Certificate, CertificateError, PresentedChain};
-use registry::{CaCertificateState, EnrollmentRecord};
+use provisioning::{CaCertificateState, EnrollmentRecord};
 
 use crate::registration::refusal::RefusalReason;
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ids::HubName;
-use registry::{Preview, PreviewAt, ProvisioningService, ReprovisionPolicy, Substatus};
+use provisioning::{Preview, PreviewAt, ProvisioningService, ReprovisionPolicy, Substatus};
 use wire::muster_api::explain::EarlierAssignment;
 use wire::service_api::enrollment::AllocationPolicy;
 

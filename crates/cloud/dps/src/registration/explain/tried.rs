@@ -1,7 +1,7 @@
 //! The enrollments that were tried, as operators read them.
 
 use pki::{Certificate, PresentedChain};
-use registry::{
+use provisioning::{
     CertificateSlot, EnrolledCaCertificate, EnrolledCertificate, EnrollmentKey, EnrollmentRecord,
 };
 use wire::muster_api::explain::{TriedCertificate, TriedEnrollment};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry::{HubReach, LinkedHub};
+use provisioning::{HubReach, LinkedHub};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -37,9 +37,9 @@ pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
 
 /// The remote hubs that any service is linked to.
 fn linked(dps: &Dps) -> Vec<LinkedHub> {
-    let served = dps.tenants().registry().served();
+    let services = dps.tenants().registry().services();
     let mut linked: Vec<LinkedHub> = Vec::new();
-    for hub in served.services.iter().flat_map(|service| &service.hubs) {
+    for hub in services.iter().flat_map(|service| &service.hubs) {
         let is_known = linked.iter().any(|known| known.name == hub.name);
         if hub.reach != HubReach::Here && !is_known {
             linked.push(hub.clone());

@@ -8,10 +8,10 @@ use pki::{
     AnchorError, Certificate, CertificateError, PemError, PossessionError, prove_possession,
     usable_anchor,
 };
-use registry::{
+use provisioning::{
     CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
-    StorageError,
 };
+use registry::StorageError;
 use wire::error::DpsErrorCode;
 use wire::service_api::ca_certificate::{
     CaCertificateDescription, CaCertificateProperties, CaCertificateRequest, VerifyRequest,

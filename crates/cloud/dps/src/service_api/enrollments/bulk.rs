@@ -2,7 +2,8 @@
 
 use axum::http::StatusCode;
 use ids::{EnrollmentId, Etag, RegistrationId};
-use registry::{EnrollmentKey, EnrollmentKind, IfMatch, Registry, Right};
+use provisioning::{EnrollmentKey, EnrollmentKind, Provisioning};
+use registry::{IfMatch, Right};
 use wire::lenient;
 use wire::service_api::enrollment::{
     BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BODY,
@@ -65,7 +66,7 @@ async fn one(
 }
 
 /// An update creates what is not there.
-async fn present(registry: &Registry, key: &EnrollmentKey) -> Result<IfMatch, ServiceFault> {
+async fn present(registry: &Provisioning, key: &EnrollmentKey) -> Result<IfMatch, ServiceFault> {
     Ok(match registry.enrollment(key).await? {
         Some(_) => IfMatch::Any,
         None => IfMatch::Absent,

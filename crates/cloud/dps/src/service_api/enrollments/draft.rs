@@ -5,10 +5,10 @@
 
 use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
 use pki::PemError;
-use registry::{
-    EnrolledResources, EnrollmentDraft, EnrollmentKey, EnrollmentRecord, InitialTwin,
-    ProvisioningService, TwinError,
+use provisioning::{
+    EnrolledResources, EnrollmentDraft, EnrollmentKey, EnrollmentRecord, ProvisioningService,
 };
+use registry::{InitialTwin, TwinError};
 use serde::Deserialize;
 use serde_json::Value;
 use wire::service_api::allocation::CustomAllocation;

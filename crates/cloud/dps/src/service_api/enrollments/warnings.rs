@@ -3,7 +3,9 @@
 //! go on; people are told where they read it: in an answer's header, and by the command line before it sends.
 
 use pki::{Certificate, may_identify, may_issue};
-use registry::{EnrolledCertificate, EnrollmentKey, EnrollmentRecord, RegistrationState, Registry};
+use provisioning::{
+    EnrolledCertificate, EnrollmentKey, EnrollmentRecord, Provisioning, RegistrationState,
+};
 use serde_json::Value;
 
 use crate::error::ServiceFault;
@@ -53,7 +55,7 @@ pub fn warnings(record: &EnrollmentRecord) -> Vec<String> {
 /// Devices of remote hubs are not looked at.
 pub(crate) async fn stays_plain(
     record: &EnrollmentRecord,
-    registry: &Registry,
+    registry: &Provisioning,
 ) -> Result<Option<String>, ServiceFault> {
     let EnrollmentKey::Individual(id) = &record.key else {
         return Ok(None);
@@ -69,7 +71,7 @@ pub(crate) async fn stays_plain(
     let RegistrationState::Assigned { hub, device_id, .. } = &registration.state else {
         return Ok(None);
     };
-    match registry.device(hub, device_id).await {
+    match registry.registry().device(hub, device_id).await {
         Ok(device) if !device.iot_edge => Ok(Some(format!(
             "device {device_id} of hub {hub} is no IoT Edge device, and registering again does not change that; \
              muster hub device-identity update -d {device_id} --edge-enabled true does"

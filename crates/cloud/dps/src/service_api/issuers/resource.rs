@@ -2,10 +2,10 @@
 
 use ids::{IssuerName, Timestamp, TrustBundleId};
 use pki::{AnchorError, Certificate, PemError, usable_anchor};
-use registry::{
-    IssuerDraft, IssuerRecord, ResourceError, ResourceName, StorageError, TrustBundleDraft,
-    TrustBundleRecord,
+use provisioning::{
+    IssuerDraft, IssuerRecord, ResourceError, ResourceName, TrustBundleDraft, TrustBundleRecord,
 };
+use registry::StorageError;
 use wire::error::DpsErrorCode;
 use wire::muster_api::issuers::{
     IssuerDescription, IssuerRequest, IssuerSource, OWN_AUTHORITY, TrustBundle, TrustBundleRequest,

@@ -3,10 +3,11 @@
 use aws_lc_rs::constant_time;
 use ids::{HubHost, HubName};
 use pki::ServerName;
-use registry::{
-    AllocationWeight, LinkDraft, LocalHub, PolicyDraft, PolicyDraftError, ProvisioningService,
-    RemoteAccess, Right, Served, ServingError,
+use provisioning::{
+    AllocationWeight, LinkDraft, PolicyDraft, PolicyDraftError, ProvisioningService, RemoteAccess,
+    Services, ServingError,
 };
+use registry::{HubError, LocalHub, LocalHubs, Right};
 use wire::connection_string::ConnectionString;
 use wire::error::DpsErrorCode;
 use wire::muster_api::serving::{LinkRequest, PolicyRequest, ServingBodyError};
@@ -71,6 +72,9 @@ pub enum ServingFault {
     /// The registry.
     #[error(transparent)]
     Registry(#[from] ServingError),
+    /// A hub is not created or deleted.
+    #[error(transparent)]
+    Hub(#[from] HubError),
 }
 
 impl ServingFault {
@@ -81,11 +85,7 @@ impl ServingFault {
             Self::NotServersOwner(_) | Self::NoKeyOfHub(_) => Code::Forbidden,
             Self::Registry(error) => match error {
                 ServingError::NoSuchHub(_) | ServingError::NotLinked(_) => Code::LinkedHubNotFound,
-                ServingError::HubExists(_)
-                | ServingError::HubHostTaken { .. }
-                | ServingError::FirstHub(_)
-                | ServingError::HubLinked(_)
-                | ServingError::HubInUse(_) => Code::LinkedHubConflict,
+                ServingError::HubExists(_) => Code::LinkedHubConflict,
                 ServingError::NoSuchPolicy(_) | ServingError::NoSuchService(_) => {
                     Code::ProvisioningSettingsNotFound
                 }
@@ -96,13 +96,26 @@ impl ServingFault {
                 | ServingError::OwnerPolicy(_) => Code::ProvisioningSettingsConflict,
                 ServingError::Storage(_) => Code::InternalServerError,
             },
+            Self::Hub(error) => match error {
+                HubError::NotFound(_) => Code::LinkedHubNotFound,
+                HubError::Exists(_)
+                | HubError::HostTaken { .. }
+                | HubError::First(_)
+                | HubError::Linked(_)
+                | HubError::HasDevices(_) => Code::LinkedHubConflict,
+                HubError::TooMany(_) => Code::ProvisioningSettingsConflict,
+                HubError::Storage(_) => Code::InternalServerError,
+            },
             _ => Code::ArgumentInvalid,
         }
     }
 
     /// Whether the server failed, and not the request.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Registry(ServingError::Storage(_)))
+        matches!(
+            self,
+            Self::Registry(ServingError::Storage(_)) | Self::Hub(HubError::Storage(_))
+        )
     }
 }
 
@@ -144,19 +157,20 @@ pub fn link(
     name: HubName,
     request: LinkRequest,
     service: &ProvisioningService,
-    served: &Served,
+    services: &Services,
+    local: &LocalHubs,
 ) -> Result<LinkDraft, ServingFault> {
     let weight = |weight| AllocationWeight::new(weight).ok_or(ServingFault::Weight(weight));
     let allocation_weight = request.allocation_weight.map(weight).transpose()?;
     let remote = match request.connection_string {
-        Some(shown) => match served.hubs.iter().find(|hub| hub.host == shown.host) {
+        Some(shown) => match local.hubs.iter().find(|hub| hub.host == shown.host) {
             Some(hub) => {
                 require_key(hub, &name, &shown)?;
                 None
             }
             None => Some(remote(shown)),
         },
-        None if is_first(service, served) || service.hub(&name).is_some() => None,
+        None if is_first(service, services) || service.hub(&name).is_some() => None,
         None => return Err(ServingFault::NoKeyOfHub(name)),
     };
     let latencies = match request.latencies {
@@ -175,8 +189,8 @@ pub fn link(
 }
 
 /// Whether whoever operates this service owns the server.
-pub fn is_first(service: &ProvisioningService, served: &Served) -> bool {
-    let first = served.services.first();
+pub fn is_first(service: &ProvisioningService, services: &Services) -> bool {
+    let first = services.first();
     first.is_some_and(|first| first.id_scope == service.id_scope)
 }
 

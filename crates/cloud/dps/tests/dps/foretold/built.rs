@@ -170,6 +170,7 @@ impl Built {
                 let (hub, device) = (HubName::parse(hub), DeviceId::parse(device));
                 let registry = &self.service.registry;
                 let _ = registry
+                    .registry()
                     .delete_device(&hub.unwrap(), &device.unwrap(), &IfMatch::Any)
                     .await;
             }

@@ -5,7 +5,8 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use ids::HubName;
-use registry::{AuditLimits, Retention, TelemetryLimits, TelemetryRetention};
+use provisioning::Retention;
+use registry::{AuditLimits, TelemetryLimits, TelemetryRetention};
 use serde::Deserialize;
 use transport::pace::Pace;
 
@@ -92,18 +93,21 @@ pub fn of(audit: AuditTable, refusals: RefusalsTable, telemetry: TelemetryTable)
     let usual = Retention::default();
     let bytes =
         |mib: Option<NonZeroU32>, usual| mib.map_or(usual, |mib| u64::from(mib.get()) << 20);
+    let kept = &usual.registry.audit;
     Retention {
-        audit: AuditLimits {
-            acts: bytes(audit.acts_mib, usual.audit.acts),
-            decisions: bytes(audit.decisions_mib, usual.audit.decisions),
-            refusals: bytes(audit.refusals_mib, usual.audit.refusals),
-            keep: keep(audit.keep_days),
-            segment: usual.audit.segment,
-        },
         refusals: refusals
             .keep_days
             .map_or(usual.refusals, |days| DAY * days.get()),
-        telemetry: telemetry.retention(),
+        registry: registry::Retention {
+            audit: AuditLimits {
+                acts: bytes(audit.acts_mib, kept.acts),
+                decisions: bytes(audit.decisions_mib, kept.decisions),
+                refusals: bytes(audit.refusals_mib, kept.refusals),
+                keep: keep(audit.keep_days),
+                segment: kept.segment,
+            },
+            telemetry: telemetry.retention(),
+        },
     }
 }
 

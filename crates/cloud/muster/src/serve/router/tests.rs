@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use provisioning::Provisioning;
 use registry::{Init, Registry, SystemEntropy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -28,7 +29,9 @@ pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
         entropy: Arc::new(SystemEntropy),
     };
     let host = init.hub_host.clone();
-    let registry = Registry::open(directory, init, clock::now()).await.unwrap();
+    let opened = Provisioning::open(directory, init, Default::default(), clock::now());
+    let provisioning = opened.await.unwrap();
+    let registry = provisioning.registry().clone();
     let clock = Arc::new(clock::now);
     let hub = Hub::new(
         registry.clone(),
@@ -45,7 +48,7 @@ pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
         clock,
         limits: dps::AdmissionLimits::default(),
     };
-    let dps = Dps::new(registry.clone(), options);
+    let dps = Dps::new(provisioning, options);
     (registry, dps, hub)
 }
 

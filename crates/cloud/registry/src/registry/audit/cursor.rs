@@ -6,10 +6,9 @@ use ids::Timestamp;
 use store::View;
 use store::audit::{BlockRow, Book, records};
 
-use super::{AuditQuery, AuditRecord};
+use super::{AuditQuery, AuditRecord, ListError};
 use crate::error::StorageError;
 use crate::page::{BadContinuation, Continuation, Page};
-use crate::registry::ListError;
 
 /// Number before which the newest record of a book is looked for first. Records are numbered upward from 1.
 const NEWEST: u64 = u64::MAX >> 1;

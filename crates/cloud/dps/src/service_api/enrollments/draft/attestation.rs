@@ -1,5 +1,5 @@
 use ids::CertificateName;
-use registry::{
+use provisioning::{
     AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentKey, EnrollmentRecord,
 };
 use serde::Deserialize;

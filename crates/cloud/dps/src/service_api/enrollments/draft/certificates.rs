@@ -1,6 +1,6 @@
 use ids::Timestamp;
 use pki::{AnchorError, Certificate, supported_key, usable_anchor};
-use registry::{CertificateSlot, EnrolledCertificate};
+use provisioning::{CertificateSlot, EnrolledCertificate};
 use wire::service_api::enrollment::{
     CertificatePair, CertificatePairRequest, CertificateRequest, CertificateWithInfo,
 };

@@ -4,7 +4,7 @@
 //! trusted. Where its hierarchy was uploaded, that word is not enough: it must lead to a CA certificate that was verified.
 
 use pki::{Certificate, CertificateError};
-use registry::{CaCertificate, CaCertificateState};
+use provisioning::{CaCertificate, CaCertificateState};
 
 /// An uploaded CA certificate, parsed.
 pub struct Uploaded<'a> {

@@ -1,0 +1,153 @@
+use ids::{CertificateName, Etag, Thumbprint, Timestamp};
+use registry::StorageError;
+
+use crate::enrollment::EnrollmentKey;
+
+/// Whether an uploaded CA certificate may vouch for devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaCertificateState {
+    /// Uploaded; nobody has shown that he holds its key.
+    Unverified,
+    /// Possession of its key was proven, or the operator answered for it.
+    Verified,
+    /// Deleted while enrollments refer to it. They keep its name and admit nobody by it.
+    Withdrawn,
+}
+
+impl CaCertificateState {
+    /// A stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unverified => "unverified",
+            Self::Verified => "verified",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// What a certificate must be named that proves possession of an authority's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerificationCode {
+    /// 48 hexadecimal digits.
+    pub text: String,
+    /// Until when it counts.
+    pub expires: Timestamp,
+}
+
+/// A CA certificate that an operator uploaded. Enrollments refer to it by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaCertificate {
+    /// Its name.
+    pub name: CertificateName,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// The SHA-256 of `der`.
+    pub thumbprint: Thumbprint,
+    /// Whether it may vouch for devices.
+    pub standing: CaCertificateState,
+    /// The code handed out last; `None` once it was used.
+    pub code: Option<VerificationCode>,
+    /// Its version.
+    pub etag: Etag,
+    /// When it was uploaded.
+    pub created: Timestamp,
+    /// When it was last written.
+    pub updated: Timestamp,
+}
+
+/// A CA certificate to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaCertificateDraft {
+    /// Its name.
+    pub name: CertificateName,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// The SHA-256 of `der`.
+    pub thumbprint: Thumbprint,
+    /// Its subject, in the form in which names are compared.
+    pub subject: Vec<u8>,
+    /// Whether the operator answers for it. `None` keeps what is known about the same certificate.
+    pub verified: Option<bool>,
+}
+
+/// Evidence that the key of an authority is at hand: a certificate of this name, signed with it, was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PossessionShown {
+    /// The authority's certificate that signed.
+    pub ca_certificate: Thumbprint,
+    /// The common name of what it signed.
+    pub code: String,
+}
+
+/// Why an authority was not written or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum CaCertificateError {
+    /// Nothing of that name. DPS answers 404.
+    #[error("there is no CA certificate {0}")]
+    NotFound(CertificateName),
+    /// It exists and no `If-Match` said that it should. DPS answers 409.
+    #[error("CA certificate {0} exists already; send If-Match to change it")]
+    Exists(CertificateName),
+    /// The etag is not the stored one. DPS answers 412.
+    #[error("CA certificate {0} has changed since the etag sent")]
+    PreconditionFailed(CertificateName),
+    /// One certificate under two names. DPS answers 409.
+    #[error("certificate {thumbprint} was uploaded as {other} already")]
+    CertificateTaken {
+        /// The certificate.
+        thumbprint: Thumbprint,
+        /// The name that it has.
+        other: CertificateName,
+    },
+    /// Enrollments rely on it. DPS answers 409.
+    #[error(
+        "CA certificate {name} is what {} relies on; it cannot become unverified, nor another certificate: upload the new one under a name of its own, select it there, then delete this one",
+        list(.entries)
+    )]
+    InUse {
+        /// The authority.
+        name: CertificateName,
+        /// Who relies on it; some of them.
+        entries: Vec<EnrollmentKey>,
+    },
+    /// There are enough.
+    #[error(
+        "there are {0} CA certificates already, and no more are kept; delete one that nobody refers to"
+    )]
+    TooMany(usize),
+    /// No code was handed out, or it was used, or it is another certificate by now.
+    #[error(
+        "the verification certificate is named {shown:?}, which is not the code of CA certificate {name}; generate a verification code and issue a certificate of that common name"
+    )]
+    OtherCode {
+        /// The authority.
+        name: CertificateName,
+        /// The common name shown.
+        shown: String,
+    },
+    /// It took too long.
+    #[error(
+        "the verification code of CA certificate {name} expired at {expired}; generate another"
+    )]
+    CodeExpired {
+        /// The authority.
+        name: CertificateName,
+        /// When.
+        expired: Timestamp,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for CaCertificateError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+fn list(entries: &[EnrollmentKey]) -> String {
+    let names: Vec<String> = entries.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}

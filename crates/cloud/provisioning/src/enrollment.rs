@@ -1,0 +1,235 @@
+use ids::{CertificateName, EnrollmentId, Etag, RegistrationId, Thumbprint, Timestamp};
+use registry::StorageError;
+use serde_json::Value;
+
+use crate::ca_certificate::CaCertificateState;
+use crate::resource::{EnrolledResources, ResourceName};
+
+/// The two kinds of enrollment entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EnrollmentKind {
+    /// For one registration id.
+    Individual,
+    /// For whoever shows the group's certificate or derived key.
+    Group,
+}
+
+/// Names an enrollment entry. Compared without case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EnrollmentKey {
+    /// An individual enrollment.
+    Individual(RegistrationId),
+    /// An enrollment group.
+    Group(EnrollmentId),
+}
+
+impl EnrollmentKey {
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> EnrollmentKind {
+        match self {
+            Self::Individual(_) => EnrollmentKind::Individual,
+            Self::Group(_) => EnrollmentKind::Group,
+        }
+    }
+
+    /// The id as it was spelled.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Individual(id) => id.as_str(),
+            Self::Group(id) => id.as_str(),
+        }
+    }
+
+    pub(crate) fn folded(&self) -> String {
+        self.as_str().to_ascii_lowercase()
+    }
+}
+
+impl std::fmt::Display for EnrollmentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Individual(id) => write!(f, "individual enrollment {id}"),
+            Self::Group(id) => write!(f, "enrollment group {id}"),
+        }
+    }
+}
+
+/// Which of an entry's two certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CertificateSlot {
+    /// The one in daily use.
+    Primary,
+    /// The one to roll over to.
+    Secondary,
+}
+
+/// A certificate of an entry: a leaf of an individual enrollment, the anchor of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledCertificate {
+    /// Primary or secondary.
+    pub slot: CertificateSlot,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// The SHA-256 of `der`.
+    pub thumbprint: Thumbprint,
+    /// Its subject in the form in which names are compared, for a group: chains that end before the certificate are continued by it. Absent for leaves.
+    pub subject: Option<Vec<u8>>,
+}
+
+/// An authority that an entry refers to, as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledCaCertificate {
+    /// Primary or secondary.
+    pub slot: CertificateSlot,
+    /// Its name.
+    pub name: CertificateName,
+    /// Whether it may vouch for devices.
+    pub standing: CaCertificateState,
+    /// Its certificate.
+    pub der: Vec<u8>,
+}
+
+/// How the devices of an entry prove themselves. The particulars are in its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttestationKind {
+    /// By a certificate.
+    X509,
+    /// By a key, their own or one derived from a group's.
+    SymmetricKey,
+    /// By a TPM.
+    Tpm,
+}
+
+impl AttestationKind {
+    pub(crate) const ALL: [Self; 3] = [Self::X509, Self::SymmetricKey, Self::Tpm];
+
+    /// The wire's `type`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X509 => "x509",
+            Self::SymmetricKey => "symmetricKey",
+            Self::Tpm => "tpm",
+        }
+    }
+}
+
+/// An entry to be written.
+#[derive(Clone, PartialEq)]
+pub struct EnrollmentDraft {
+    /// Its name.
+    pub key: EnrollmentKey,
+    /// `provisioningStatus`.
+    pub enabled: bool,
+    /// How devices prove themselves.
+    pub attestation: AttestationKind,
+    /// The normalised wire document, without `etag` and dates. May carry symmetric keys.
+    pub document: Value,
+    /// Its certificates: what it is found by. One certificate belongs to one entry of a service.
+    pub certificates: Vec<EnrolledCertificate>,
+    /// The authorities that it refers to. A group has them for itself.
+    pub ca_certificates: Vec<(CertificateSlot, CertificateName)>,
+    /// The issuer and the trust bundle that it names.
+    pub resources: EnrolledResources,
+}
+
+/// An entry as it is stored.
+#[derive(Clone, PartialEq)]
+pub struct EnrollmentRecord {
+    /// Its name, spelled as when it was created.
+    pub key: EnrollmentKey,
+    /// Its version, bare (the wire puts quotes inside the JSON text).
+    pub etag: Etag,
+    /// `provisioningStatus`.
+    pub enabled: bool,
+    /// Whether an operator has shut its device out everywhere; it is not enabled then.
+    pub blocked: bool,
+    /// How devices prove themselves.
+    pub attestation: AttestationKind,
+    /// The document as written. May carry symmetric keys.
+    pub document: Value,
+    /// Its certificates.
+    pub certificates: Vec<EnrolledCertificate>,
+    /// The authorities that it refers to.
+    pub ca_certificates: Vec<EnrolledCaCertificate>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last written.
+    pub updated: Timestamp,
+}
+
+impl std::fmt::Debug for EnrollmentDraft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnrollmentDraft")
+            .field("key", &self.key)
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for EnrollmentRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnrollmentRecord")
+            .field("key", &self.key)
+            .field("etag", &self.etag)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an enrollment was not written or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollmentError {
+    /// Nothing of that name. DPS answers 404.
+    #[error("{0} does not exist")]
+    NotFound(EnrollmentKey),
+    /// It exists and no `If-Match` said that it should. DPS answers 409.
+    #[error("{0} exists already; send If-Match to change it")]
+    Exists(EnrollmentKey),
+    /// The etag is not the stored one. DPS answers 412.
+    #[error("{0} has changed since the etag sent")]
+    PreconditionFailed(EnrollmentKey),
+    /// One certificate in two entries of a service. DPS answers 409.
+    #[error("certificate {thumbprint} belongs to {other} already")]
+    CertificateTaken {
+        /// The certificate.
+        thumbprint: Thumbprint,
+        /// The entry that has it.
+        other: EnrollmentKey,
+    },
+    /// It refers to an authority that is not there. DPS answers 400.
+    #[error("there is no CA certificate {0}; upload it first")]
+    NoCaCertificate(CertificateName),
+    /// It refers to an authority that may not vouch for anybody yet. DPS answers 400.
+    #[error(
+        "CA certificate {0} is not verified, so that no device could be let in by it; prove possession of its key, or upload it as verified"
+    )]
+    CaCertificateNotVerified(CertificateName),
+    /// It names an issuer or a trust bundle that is not there. DPS answers 400.
+    #[error("{0} does not exist; make it first")]
+    NoResource(ResourceName),
+    /// More groups whose devices derive keys than a token can be tried with. DPS answers 400.
+    #[error(
+        "a provisioning service has at most {0} enrollment groups with symmetric keys; delete one, or let devices share a group"
+    )]
+    TooManyKeyed(usize),
+    /// Its device is blocked: what keeps the device out stays as it is. DPS answers 409.
+    #[error(
+        "the device of {key} is blocked; take the block back first: muster dps unblock --registration-id {id}",
+        id = key.as_str()
+    )]
+    Blocked {
+        /// The entry that keeps it out.
+        key: EnrollmentKey,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for EnrollmentError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}

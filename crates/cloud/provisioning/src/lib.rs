@@ -1,0 +1,63 @@
+//! Rules of provisioning services: enrollments, registrations, CA certificates, issuers, trust bundles, linked hubs, policies, blocks.
+//!
+//! Rules are pure functions in a file each (`register`, `pending`, `placement`, …). [`Provisioning`] applies them in transactions of
+//! the store and returns only after the commit is durable. `dps` is written against this crate and knows no SQL.
+//!
+//! Devices are written through `registry`, in the transaction that registers them.
+
+mod key;
+mod limits;
+mod policy;
+
+mod service;
+
+mod ca_certificate;
+mod detail;
+mod enrollment;
+mod pending;
+mod placement;
+mod refusal;
+mod registration;
+mod resource;
+
+mod register;
+
+mod provisioning;
+
+pub use ca_certificate::{
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
+    VerificationCode,
+};
+pub use detail::Detail;
+pub use enrollment::{
+    AttestationKind, CertificateSlot, EnrolledCaCertificate, EnrolledCertificate, EnrollmentDraft,
+    EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
+};
+pub use key::SecretBytes;
+pub use limits::{
+    MAX_CA_CERTIFICATES, MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_POLICIES, MAX_RESOURCES,
+    MAX_SERVICES,
+};
+pub use pending::{
+    AllocationNote, AllocationRecord, PendingRegistration, PendingStep, Placement, WebhookQuestion,
+};
+pub use placement::{LocatedDevice, PlacementSources, Plan, PlanStep, RemoteTask, RemoteTaskKind};
+pub use policy::{KeyChoice, PolicyDraft, PolicyDraftError};
+pub use provisioning::{
+    Act, BLOCKED, Block, BlockError, Busy, CompletedPlacement, Described, MovedData, OpenError,
+    PendingHandle, PlacementOutcome, Provisioning, Retention, Services,
+};
+pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
+pub use registration::{
+    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, IssuedNote,
+    PassedOver, Preview, PreviewAt, Registrant, RegistrationError, RegistrationFailure,
+    RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
+};
+pub use resource::{
+    DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,
+    TrustBundleDraft, TrustBundleRecord,
+};
+pub use service::{
+    AllocationWeight, HubReach, LinkDraft, LinkedHub, ProvisioningService, RemoteAccess,
+    ServingError,
+};

@@ -1,0 +1,14 @@
+//! How many there may be.
+
+/// Hubs linked to a service.
+pub const MAX_LINKED_HUBS: usize = 50;
+/// Provisioning services of a data directory.
+pub const MAX_SERVICES: usize = 100;
+/// CA certificates uploaded to a service.
+pub const MAX_CA_CERTIFICATES: usize = 25;
+/// Issuers of device certificates of a service; and trust bundles.
+pub const MAX_RESOURCES: usize = 25;
+/// Enrollment groups with symmetric keys of a service: a token does not name its group, so all of them are tried.
+pub const MAX_KEYED_GROUPS: usize = 1000;
+/// Shared access policies of a service.
+pub const MAX_POLICIES: usize = 50;

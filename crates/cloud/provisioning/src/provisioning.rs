@@ -1,0 +1,221 @@
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ids::Timestamp;
+use registry::{Actor, Init, LocalHubs, OperatorAct, Particulars, Registry, StorageError};
+use store::{StoreError, Tx};
+
+use crate::service::ProvisioningService;
+
+mod act;
+mod init;
+mod services_now;
+
+mod hubs;
+mod links;
+mod policies;
+mod services;
+
+mod blocks;
+mod ca_certificates;
+mod enrollments;
+mod groups;
+mod references;
+mod refusals;
+mod registrations;
+mod remote_tasks;
+mod resources;
+
+pub use act::Act;
+pub use blocks::{BLOCKED, Block, BlockError};
+pub use registrations::{Busy, CompletedPlacement, MovedData, PendingHandle, PlacementOutcome};
+pub use services_now::Services;
+
+use enrollments::EnrollmentCache;
+use services_now::{ServiceCell, ServicesNow};
+
+/// How much is kept of what happened, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Refusals, since they came last.
+    pub refusals: Duration,
+    /// What is not of provisioning services alone.
+    pub registry: registry::Retention,
+}
+
+impl Default for Retention {
+    /// Refusals for 30 days.
+    fn default() -> Self {
+        Self {
+            refusals: Duration::from_secs(30 * 24 * 3600),
+            registry: registry::Retention::default(),
+        }
+    }
+}
+
+/// Why a data directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It could not be opened, read or initialised.
+    #[error(transparent)]
+    Registry(#[from] registry::OpenError),
+    /// It has not been initialised. Only [`Provisioning::describe`] says so.
+    #[error("the data directory holds no provisioning service yet; start the server once")]
+    Empty,
+}
+
+impl From<StorageError> for OpenError {
+    fn from(error: StorageError) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+/// What a data directory serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its provisioning services.
+    pub services: Services,
+    /// The hubs that live in it.
+    pub local: LocalHubs,
+}
+
+/// The provisioning services of a data directory, seen from one of them: enrollments and registrations are that service's; hubs and
+/// devices, in [`registry`](Self::registry), are shared by all. Cheap to clone; all clones share one writer.
+///
+/// Methods that write return after the commit is durable. Point reads run inline in a few microseconds.
+#[derive(Clone)]
+pub struct Provisioning {
+    inner: Arc<Inner>,
+    registry: Registry,
+    service: Arc<ServiceCell>,
+}
+
+struct Inner {
+    services: Arc<ServicesNow>,
+    enrollments: EnrollmentCache,
+    retention: Duration,
+}
+
+impl Provisioning {
+    /// Opens (and, when it is empty, initialises) a data directory and locks it for this process.
+    /// Initialising is one transaction: a crash leaves nothing or everything.
+    ///
+    /// # Errors
+    /// When the directory is held by another process, cannot be written, is damaged or was written by a newer version.
+    pub async fn open(
+        data_dir: &Path,
+        init: Init,
+        retention: Retention,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let entropy = init.entropy.clone();
+        let registry = Registry::open_with(
+            data_dir,
+            init,
+            retention.registry,
+            now,
+            move |tx, first_hub| init::prepare(tx, first_hub, &*entropy, now),
+        );
+        let registry = registry.await?;
+        let services = registry.store().read(services_now::read)?;
+        let services = Arc::new(ServicesNow::new(services));
+        let service = services.cell(|_| true).ok_or(OpenError::Empty)?;
+        Ok(Self {
+            registry: registry.for_scope(service.get().id_scope.clone()),
+            inner: Arc::new(Inner {
+                services,
+                enrollments: EnrollmentCache::default(),
+                retention: retention.refusals,
+            }),
+            service,
+        })
+    }
+
+    /// Reads what a data directory serves, also while a server has it open.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be read.
+    pub fn describe(data_dir: &Path) -> Result<Described, OpenError> {
+        let (local, services) = Registry::describe(data_dir, services_now::read)?;
+        match services.is_empty() {
+            true => Err(OpenError::Empty),
+            false => Ok(Described { services, local }),
+        }
+    }
+
+    /// The hubs and devices of the data directory.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// This handle's provisioning service with its linked hubs, as of the last commit. A pointer, no I/O.
+    #[must_use]
+    pub fn service(&self) -> Arc<ProvisioningService> {
+        self.service.get()
+    }
+
+    /// All services, as of the last commit. A pointer, no I/O.
+    #[must_use]
+    pub fn services(&self) -> Arc<Services> {
+        self.inner.services.get()
+    }
+
+    /// The same, seen from the service of this ID scope.
+    #[must_use]
+    pub fn for_scope(&self, id_scope: &str) -> Option<Self> {
+        let is_it = |service: &ProvisioningService| service.id_scope.matches(id_scope);
+        // Most servers have one service, and every request of a device asks.
+        if is_it(&self.service()) {
+            return Some(self.clone());
+        }
+        let service = self.inner.services.cell(is_it)?;
+        Some(Self {
+            inner: self.inner.clone(),
+            registry: self.registry.for_scope(service.get().id_scope.clone()),
+            service,
+        })
+    }
+
+    /// The same, on behalf of an operator: each change is entered into the audit with the operator's name.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> Self {
+        Self {
+            registry: self.registry.by(actor),
+            ..self.clone()
+        }
+    }
+
+    /// Enters an act that changes nothing, such as showing keys; do it after this.
+    pub async fn disclose(
+        &self,
+        act: impl OperatorAct,
+        target: impl Display,
+    ) -> Result<(), StorageError> {
+        self.registry.disclose(act, target).await
+    }
+
+    async fn act<T, E, F>(&self, act: Act, target: impl Display, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.registry.act(act, target, work).await
+    }
+
+    async fn act_telling<T, E, F>(&self, act: Act, target: impl Display, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>, &mut Particulars) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.registry.act_telling(act, target, work).await
+    }
+
+    fn id_scope(&self) -> String {
+        self.service().id_scope.to_string()
+    }
+}

@@ -1,0 +1,54 @@
+//! What operators of a provisioning service do.
+
+registry::operator_acts! {
+    /// An individual enrollment or a group is written.
+    PutEnrollment = "enrollment.put",
+    /// An individual enrollment or a group is deleted.
+    DeleteEnrollment = "enrollment.delete",
+    /// The keys of an enrollment are shown.
+    ReadEnrollmentKeys = "enrollment.keys.read",
+    /// The record of a registration is deleted.
+    DeleteRegistration = "registration.delete",
+    /// A device is shut out everywhere.
+    BlockDevice = "device.block",
+    /// A block is removed.
+    UnblockDevice = "device.unblock",
+    /// A CA certificate is uploaded, replaced, or declared verified.
+    PutCaCertificate = "authority.put",
+    /// A CA certificate is deleted.
+    DeleteCaCertificate = "authority.delete",
+    /// A verification code is handed out.
+    NewVerificationCode = "authority.verificationCode",
+    /// Possession of a CA's key is proven.
+    VerifyCaCertificate = "authority.verify",
+    /// An issuer of device certificates is made.
+    CreateIssuer = "issuer.create",
+    /// An issuer is deleted.
+    DeleteIssuer = "issuer.delete",
+    /// A trust bundle is written.
+    PutTrustBundle = "trustBundle.put",
+    /// A trust bundle is deleted.
+    DeleteTrustBundle = "trustBundle.delete",
+    /// A provisioning service is made.
+    CreateService = "service.create",
+    /// How a service chooses hubs is changed.
+    SetAllocationPolicy = "service.allocationPolicy",
+    /// The keys of a service are shown.
+    ReadServiceKeys = "service.keys.read",
+    /// A shared access policy is made.
+    CreatePolicy = "policy.create",
+    /// A key of a policy is replaced.
+    RegeneratePolicyKey = "policy.regenerateKey",
+    /// A policy is deleted.
+    DeletePolicy = "policy.delete",
+    /// The keys of a policy are shown.
+    ReadPolicyKeys = "policy.keys.read",
+    /// The key that signs requests to webhooks is shown.
+    ReadWebhookKey = "webhook.key.read",
+    /// A webhook is asked again what it was asked before.
+    ReplayAllocation = "allocation.replay",
+    /// A hub is linked to a service, or its link changed.
+    LinkHub = "hub.link",
+    /// A link is taken away.
+    UnlinkHub = "hub.unlink",
+}

@@ -1,0 +1,117 @@
+//! Registrations that were not let in.
+
+use ids::Timestamp;
+use registry::{BadContinuation, Continuation, ListError, Page, Rows, StorageError};
+use serde_json::json;
+use store::audit::Book;
+use store::{RefusalFilter, RefusalRow, Tx, View};
+
+use super::Provisioning;
+use super::registrations::disable;
+use crate::refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
+
+/// Refusals kept of one registration, and of one service: those of another are not its to push out.
+const KEPT: (usize, i64) = (8, 100_000);
+
+impl Provisioning {
+    /// Keeps a refusal for operators, and enters the decision into the audit.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn note_refusal(
+        &self,
+        refusal: RefusalDraft,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let id_scope = self.id_scope();
+        let id = &refusal.registration_id;
+        let decision = json!({
+            "kind": "registration.refused", "idScope": id_scope, "registrationId": id,
+            "reason": refusal.reason, "errorCode": refusal.error_code, "times": refusal.times,
+            "enrollment": refusal.report.get("enrollment"), "address": refusal.address,
+        });
+        let decision = decision.to_string().into_bytes();
+        let row = RefusalRow {
+            number: 0,
+            folded: id.folded().to_owned(),
+            spelled: id.to_string(),
+            reason: refusal.reason.to_owned(),
+            error_code: refusal.error_code,
+            credential: refusal.credential,
+            times: refusal.times.into(),
+            first: now.ticks(),
+            last: now.ticks(),
+            report: refusal.report.to_string(),
+        };
+        let etag = self.registry.fresh_etag();
+        let note = move |tx: &Tx<'_>| {
+            if let Some(entry) = &refusal.disabled {
+                disable(tx, &id_scope, (&refusal.registration_id, entry), &etag, now)?;
+            }
+            tx.put_refusal(&id_scope, &row, KEPT)?;
+            tx.audit(Book::Refusals, now.ticks(), decision)?;
+            Ok(())
+        };
+        self.registry.store().for_device(note).await
+    }
+
+    /// Deletes refusals that came last longer ago than they are kept; says how many.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn expire_refusals(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let before = now.minus(self.inner.retention).ticks();
+        let mut expired = 0;
+        loop {
+            let some = self
+                .registry
+                .store()
+                .behind(move |tx| Ok::<_, StorageError>(tx.expire_refusals(before)?));
+            match some.await? {
+                0 => return Ok(expired),
+                some => expired += some,
+            }
+        }
+    }
+
+    /// Lists refusals, newest first.
+    ///
+    /// # Errors
+    /// See [`ListError`].
+    pub async fn refusals(&self, query: RefusalQuery) -> Result<Page<RefusalRecord>, ListError> {
+        let before = query.after.as_ref().map(|after| after.key().parse());
+        let before = before.transpose().map_err(|_| BadContinuation)?;
+        let (id_scope, limit) = (self.id_scope(), query.limit.clamp(1, 1000));
+        let scan = move |view: &View<'_>| {
+            let filter = RefusalFilter {
+                id_scope: &id_scope,
+                folded: query.registration_id.as_ref().map(|id| id.folded()),
+                from: query.from.map_or(i64::MIN, Timestamp::ticks),
+                to: query.to.map_or(i64::MAX, Timestamp::ticks),
+                before: before.unwrap_or(i64::MAX),
+            };
+            let rows = Rows { file: view.file() };
+            let found = view.refusals(filter, limit + 1)?.into_iter();
+            found
+                .map(|row| record(rows, row))
+                .collect::<Result<Vec<_>, StorageError>>()
+        };
+        let items = self.registry.store().scan(scan).await?;
+        Ok(Page::cut(items, limit, |item| {
+            Continuation::after(&item.number.to_string())
+        }))
+    }
+}
+
+fn record(rows: Rows<'_>, row: RefusalRow) -> Result<RefusalRecord, StorageError> {
+    Ok(RefusalRecord {
+        registration_id: rows.id("registration id", row.spelled.try_into())?,
+        reason: row.reason,
+        error_code: row.error_code,
+        times: row.times.try_into().unwrap_or_default(),
+        first: Timestamp::from_ticks(row.first),
+        last: Timestamp::from_ticks(row.last),
+        report: rows.json("refusal", &row.report)?,
+        number: row.number,
+    })
+}

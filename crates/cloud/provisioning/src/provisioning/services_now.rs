@@ -1,0 +1,169 @@
+//! Provisioning services: read from the store, and kept in memory as of the last commit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ids::{HubHost, HubName, IdScope};
+use registry::{FormerHost, Rows, StorageError, read_former_hosts, read_key, read_policies};
+use store::{HubRow, LinkRow, ServiceRow, Tx, View};
+
+use crate::key::SecretBytes;
+use crate::service::{HubReach, LinkedHub, ProvisioningService, RemoteAccess};
+
+/// A service as of the last commit. Every handle of the service looks at the same one.
+pub(crate) struct ServiceCell(RwLock<Arc<ProvisioningService>>);
+
+impl ServiceCell {
+    fn new(service: &Arc<ProvisioningService>) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(service.clone())))
+    }
+
+    pub(crate) fn get(&self) -> Arc<ProvisioningService> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, service: &Arc<ProvisioningService>) {
+        service.clone_into(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// All services, the first one first: whoever may configure that one may add others, and hubs.
+pub type Services = Vec<Arc<ProvisioningService>>;
+
+/// The services as of the last commit.
+pub(crate) struct ServicesNow {
+    services: RwLock<Arc<Services>>,
+    cells: RwLock<Vec<Arc<ServiceCell>>>,
+    /// The latest transaction in which services changed: later jobs of the same one read what it wrote.
+    changing: AtomicU64,
+}
+
+impl ServicesNow {
+    pub(crate) fn new(services: Services) -> Self {
+        let cells = services.iter().map(ServiceCell::new).collect();
+        Self {
+            services: RwLock::new(Arc::new(services)),
+            cells: RwLock::new(cells),
+            changing: AtomicU64::default(),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Arc<Services> {
+        self.services
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The cell of the service that `is_it`.
+    pub(crate) fn cell(
+        &self,
+        is_it: impl Fn(&ProvisioningService) -> bool,
+    ) -> Option<Arc<ServiceCell>> {
+        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+        cells.iter().find(|cell| is_it(&cell.get())).cloned()
+    }
+
+    /// Takes over what `tx` sees once it is durable, before anybody is answered.
+    pub(crate) fn follow(self: &Arc<Self>, tx: &Tx<'_>) -> Result<(), StorageError> {
+        self.changing.store(tx.group(), Ordering::Relaxed);
+        let (fresh, now) = (read(tx)?, self.clone());
+        tx.after_commit(move || now.replace(fresh));
+        Ok(())
+    }
+
+    /// A service as `tx` sees it: as of the last commit, unless a job before this one changed services in the same transaction.
+    pub(crate) fn service_in(
+        &self,
+        tx: &Tx<'_>,
+        cell: &ServiceCell,
+    ) -> Result<Arc<ProvisioningService>, StorageError> {
+        let service = cell.get();
+        if self.changing.load(Ordering::Relaxed) != tx.group() {
+            return Ok(service);
+        }
+        let mut fresh = read(tx)?.into_iter();
+        let fresh = fresh.find(|other| other.id_scope == service.id_scope);
+        Ok(fresh.unwrap_or(service))
+    }
+
+    /// Services are never removed, so that their cells keep their places.
+    fn replace(&self, fresh: Services) {
+        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        for (index, service) in fresh.iter().enumerate() {
+            match cells.get(index) {
+                Some(cell) => cell.set(service),
+                None => cells.push(ServiceCell::new(service)),
+            }
+        }
+        drop(cells);
+        *self
+            .services
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+    }
+}
+
+/// Reads all services.
+pub(crate) fn read(view: &View<'_>) -> Result<Services, StorageError> {
+    let services = view.services()?.into_iter();
+    services
+        .map(|row| read_service(view, row).map(Arc::new))
+        .collect()
+}
+
+fn read_service(view: &View<'_>, row: ServiceRow) -> Result<ProvisioningService, StorageError> {
+    let rows = Rows { file: view.file() };
+    let links = view.linked_hubs(&row.id_scope)?.into_iter();
+    let former = read_former_hosts(view)?;
+    let key = read_key(rows, &row.operation_key)?;
+    let host = row.host.map(HubHost::try_from).transpose();
+    let allocation_policy = serde_json::from_value(row.allocation_policy.into())
+        .map_err(|error| rows.damaged("allocation policy", error))?;
+    Ok(ProvisioningService {
+        hubs: links
+            .map(|link| read_link(rows, link, &former))
+            .collect::<Result<_, _>>()?,
+        policies: read_policies(view, "service", &row.id_scope)?,
+        id_scope: rows.id("ID scope", IdScope::try_from(row.id_scope))?,
+        name: rows.id("service name", row.name.try_into())?,
+        host: rows.id("service host", host)?,
+        allocation_policy,
+        operation_key: SecretBytes::from_base64(key.reveal()),
+    })
+}
+
+fn read_link(
+    rows: Rows<'_>,
+    link: LinkRow,
+    former: &[FormerHost],
+) -> Result<LinkedHub, StorageError> {
+    let HubRow { name, host, remote } = link.hub;
+    let name: HubName = rows.id("hub", name.try_into())?;
+    let former = former
+        .iter()
+        .filter(|former| former.hub.as_ref() == Some(&name));
+    let reach = match remote {
+        None => HubReach::Here,
+        Some((policy, key)) => HubReach::Remote(RemoteAccess {
+            policy,
+            key: read_key(rows, &key)?,
+        }),
+    };
+    let latencies = link.latencies.as_deref().map(serde_json::from_str);
+    let latencies = latencies
+        .transpose()
+        .map_err(|error| rows.damaged("latencies", error))?;
+    Ok(LinkedHub {
+        latencies: latencies.unwrap_or_default(),
+        former_hosts: former.map(|former| former.host.clone()).collect(),
+        name,
+        host: rows.id("hub host", host.try_into())?,
+        allocation_weight: link.allocation_weight,
+        apply_allocation_policy: link.apply_allocation_policy,
+        reach,
+    })
+}

@@ -1,0 +1,383 @@
+use ids::{
+    DeviceId, EnrollmentId, Etag, GenerationId, HubHost, HubName, IssuerName, RegistrationId,
+    Thumbprint, Timestamp,
+};
+use registry::{InitialTwin, StorageError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText};
+
+use crate::detail::Detail;
+
+/// The entry through which a device registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EnrolledBy {
+    /// Its own individual enrollment, of the same registration id.
+    Individual,
+    /// A group.
+    Group(EnrollmentId),
+}
+
+/// What becomes of an earlier assignment when a device registers again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReprovisionPolicy {
+    /// Re-evaluate the hub; twin and modules move along. The default.
+    MigrateData,
+    /// Re-evaluate the hub; the twin starts again from the enrollment's initial one.
+    ResetData,
+    /// Stay with the hub and device of the first assignment.
+    Never,
+}
+
+/// What the device proved itself with, and the hub shall accept from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceProof {
+    /// The SHA-256 of its leaf certificate: becomes primary and secondary thumbprint.
+    Certificate(Thumbprint),
+    /// A certificate issued as it registered: becomes the primary thumbprint. The leaf it proved itself with, if it did so with
+    /// one, stays good as the secondary.
+    Issued {
+        /// SHA-256 of the certificate issued.
+        issued: Thumbprint,
+        /// SHA-256 of the leaf that it showed.
+        attested: Option<Thumbprint>,
+    },
+    /// The keys it holds.
+    Keys {
+        /// The key in daily use.
+        primary: KeyText,
+        /// The key to roll over to.
+        secondary: KeyText,
+    },
+}
+
+impl DeviceProof {
+    /// The same, as a hub stores it.
+    #[must_use]
+    pub fn authentication(&self) -> Authentication {
+        match self {
+            Self::Certificate(leaf) => {
+                let leaf = Some(CertificateThumbprint::Sha256(*leaf));
+                Authentication::SelfSigned {
+                    primary: leaf,
+                    secondary: leaf,
+                }
+            }
+            Self::Issued { issued, attested } => Authentication::SelfSigned {
+                primary: Some(CertificateThumbprint::Sha256(*issued)),
+                secondary: Some(CertificateThumbprint::Sha256(attested.unwrap_or(*issued))),
+            },
+            Self::Keys { primary, secondary } => Authentication::Sas {
+                primary: primary.clone(),
+                secondary: secondary.clone(),
+            },
+        }
+    }
+}
+
+/// A certificate that was issued to a device as it registered, for the audit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedNote {
+    /// By whom.
+    pub issuer: IssuerName,
+    /// Its serial number, upper-case hexadecimal.
+    pub serial_number: String,
+    /// SHA-256 of it.
+    pub sha256_thumbprint: Thumbprint,
+    /// Its last second.
+    pub not_after_utc: Timestamp,
+}
+
+/// A device that proved itself, and what its enrollment says about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Registrant {
+    /// Who registers. The spelling of the first registration is kept.
+    pub registration_id: RegistrationId,
+    /// Through which entry.
+    pub enrollment: EnrolledBy,
+    /// The entry's version that the device proved itself against. Should it have changed by the time of writing, it must do so
+    /// again: a moment ago somebody may have shut it out.
+    pub entry: Etag,
+    /// The hub device, the enrollment's `deviceId` or the registration id.
+    pub device_id: DeviceId,
+    /// `capabilities.iotEdge`, for a device that is created or reset.
+    pub iot_edge: bool,
+    /// What the hub shall accept.
+    pub proof: DeviceProof,
+    /// The twin of a device that is created or reset.
+    pub initial_twin: InitialTwin,
+    /// What becomes of an earlier assignment.
+    pub policy: ReprovisionPolicy,
+    /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for later polls and lookups.
+    pub detail: Option<Detail>,
+    /// The certificate that is written with this; entered into the audit by the transaction that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<IssuedNote>,
+}
+
+/// What allocation decided for a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The hub; not looked at when the policy is [`ReprovisionPolicy::Never`] and an assignment exists.
+    pub hub: HubName,
+    /// The device's twin whatever the policy says: a custom allocation answered with one.
+    pub twin: Option<InitialTwin>,
+    /// `payload` of the answer: what a custom allocation returned.
+    pub payload: Option<Value>,
+    /// Hubs that were no candidates although they might have been. A device that is in one of them stays there.
+    #[serde(default)]
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A hub that gets no device for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// Which.
+    pub hub: HubName,
+    /// Why, for the operator.
+    pub why: String,
+}
+
+/// One successful registration, decided upon and ready to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assign {
+    /// Who.
+    pub registrant: Registrant,
+    /// Where to.
+    pub choice: Choice,
+}
+
+/// What a device was told about its registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Substatus {
+    /// First assignment.
+    InitialAssignment,
+    /// Moved to another hub with its data.
+    DeviceDataMigrated,
+    /// Started again from the initial twin.
+    DeviceDataReset,
+    /// The assignment of before.
+    ReprovisionedToInitialAssignment,
+}
+
+impl Substatus {
+    const ALL: [Self; 4] = [
+        Self::InitialAssignment,
+        Self::DeviceDataMigrated,
+        Self::DeviceDataReset,
+        Self::ReprovisionedToInitialAssignment,
+    ];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+
+    /// The wire's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InitialAssignment => "initialAssignment",
+            Self::DeviceDataMigrated => "deviceDataMigrated",
+            Self::DeviceDataReset => "deviceDataReset",
+            Self::ReprovisionedToInitialAssignment => "reprovisionedToInitialAssignment",
+        }
+    }
+}
+
+/// Where a registration stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistrationState {
+    /// The device has a hub.
+    Assigned {
+        /// Its hub's name.
+        hub: HubName,
+        /// Its hub's host as it is now; what `assignedHub` says. `None` when the hub is no longer linked.
+        host: Option<HubHost>,
+        /// The hub device.
+        device_id: DeviceId,
+        /// How it came about.
+        substatus: Substatus,
+    },
+    /// It waits for somebody outside this process.
+    Assigning {
+        /// An assignment from before that still stands.
+        previous: Option<(HubName, DeviceId)>,
+    },
+    /// The device was refused because its enrollment is disabled.
+    Disabled {
+        /// An assignment from before, for when it is enabled again.
+        previous: Option<(HubName, DeviceId)>,
+    },
+    /// The last attempt failed after the device had proved itself.
+    Failed {
+        /// DPS error code, such as 400207.
+        code: u32,
+        /// What went wrong, fit for the device and the operator.
+        message: String,
+        /// An assignment from before that still stands.
+        previous: Option<(HubName, DeviceId)>,
+    },
+}
+
+/// A registration record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistrationRecord {
+    /// As first spelled.
+    pub registration_id: RegistrationId,
+    /// Through which entry the last attempt went.
+    pub enrollment: EnrolledBy,
+    /// Where it stands.
+    pub state: RegistrationState,
+    /// Its version, bare.
+    pub etag: Etag,
+    /// First registration.
+    pub created: Timestamp,
+    /// Last registration.
+    pub updated: Timestamp,
+    /// See [`Choice::payload`].
+    pub payload: Option<Value>,
+    /// See [`Registrant::detail`].
+    pub detail: Option<Detail>,
+}
+
+impl RegistrationRecord {
+    /// The hub device that this registration is assigned to, also while a later attempt has failed.
+    #[must_use]
+    pub fn assignment(&self) -> Option<(&HubName, &DeviceId)> {
+        match &self.state {
+            RegistrationState::Assigned { hub, device_id, .. } => Some((hub, device_id)),
+            RegistrationState::Assigning { previous }
+            | RegistrationState::Disabled { previous }
+            | RegistrationState::Failed { previous, .. } => {
+                previous.as_ref().map(|(hub, device)| (hub, device))
+            }
+        }
+    }
+}
+
+/// A registration that has been written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assigned {
+    /// The record.
+    pub registration: RegistrationRecord,
+    /// The hub device's generation.
+    pub generation_id: GenerationId,
+    /// Whether the hub device was created by this registration.
+    pub device_created: bool,
+}
+
+/// What a registration would come to if it were made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Its hub; where it was assigned before when the policy is [`ReprovisionPolicy::Never`].
+    pub hub: HubName,
+    /// The hub device.
+    pub device_id: DeviceId,
+    /// Where it is assigned to now, if the hub is still linked.
+    pub previous: Option<(HubName, DeviceId)>,
+    /// What would be done there.
+    pub at: PreviewAt,
+}
+
+/// What would be done at the hub of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PreviewAt {
+    /// It would be over at once.
+    Here {
+        /// What the device would be told.
+        substatus: Substatus,
+        /// Whether the hub device would be made.
+        creates_device: bool,
+        /// Whether the enrollment makes IoT Edge devices, and the hub device is none and stays so.
+        stays_plain: bool,
+    },
+    /// A hub that does not live here would be asked first: the device's own, or that of before.
+    NeedsRemoteHub,
+}
+
+/// Why nothing was assigned.
+#[derive(Debug, thiserror::Error)]
+pub enum AssignError {
+    /// The enrollment is not the one that the device proved itself against, or a nearer one has come. It may try again.
+    #[error("the enrollment was changed while the device registered; register again")]
+    EnrollmentChanged,
+    /// The hub is not linked (any more).
+    #[error("hub {0} is not linked to the provisioning service")]
+    UnknownHub(HubName),
+    /// It cannot be done in a transaction: the device is, or shall be, in a remote hub, which has to be asked.
+    #[error("a remote hub has to be asked")]
+    NeedsRemoteHub,
+    /// Another registration owns the hub device: two enrollments name one device id.
+    #[error("device {device_id} of hub {hub} belongs to registration {owner}")]
+    DeviceTaken {
+        /// The hub.
+        hub: HubName,
+        /// The device.
+        device_id: DeviceId,
+        /// The registration that has it.
+        owner: RegistrationId,
+    },
+    /// A registration of another provisioning service owns the hub device; whose is not this one's business.
+    #[error("device {device_id} of hub {hub} belongs to another provisioning service")]
+    DeviceForeign {
+        /// The hub.
+        hub: HubName,
+        /// The device.
+        device_id: DeviceId,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for AssignError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+/// An attempt that failed after the device had proved itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailRegistration {
+    /// Who tried.
+    pub registration_id: RegistrationId,
+    /// Through which entry.
+    pub enrollment: EnrolledBy,
+    /// What to remember.
+    pub failure: RegistrationFailure,
+}
+
+/// What is remembered of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationFailure {
+    /// DPS error code, such as 400207.
+    pub code: u32,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// Why a registration record was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// No such record. DPS answers 404.
+    #[error("registration {0} does not exist")]
+    NotFound(RegistrationId),
+    /// The etag is not the stored one. DPS answers 412.
+    #[error("registration {0} has changed since the etag sent")]
+    PreconditionFailed(RegistrationId),
+    /// Its device is blocked: by its record the hub device is found when the block is taken back. DPS answers 409.
+    #[error(
+        "the device of registration {0} is blocked; take the block back first: muster dps unblock --registration-id {0}"
+    )]
+    Blocked(RegistrationId),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for RegistrationError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}

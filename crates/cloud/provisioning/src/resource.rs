@@ -1,0 +1,141 @@
+//! What enrollments name for their devices: issuers of certificates, and trust bundles.
+
+use ids::{Etag, IssuerName, Thumbprint, Timestamp, TrustBundleId};
+use registry::StorageError;
+use wire::muster_api::issuers::IssuerProfile;
+
+use crate::enrollment::EnrollmentKey;
+
+/// The name of either. Shown as what operators call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResourceName {
+    /// An issuer.
+    Issuer(IssuerName),
+    /// A trust bundle.
+    TrustBundle(TrustBundleId),
+}
+
+impl std::fmt::Display for ResourceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Issuer(name) => write!(f, "device issuer {name}"),
+            Self::TrustBundle(id) => write!(f, "trust bundle {id}"),
+        }
+    }
+}
+
+/// What an entry names.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EnrolledResources {
+    /// What issues certificates to its devices.
+    pub issuer: Option<IssuerName>,
+    /// What its devices are told to trust.
+    pub trust_bundle: Option<TrustBundleId>,
+}
+
+/// An issuer to be written. Its key is kept elsewhere, by the certificate's thumbprint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IssuerDraft {
+    /// Its name.
+    pub name: IssuerName,
+    /// SHA-256 of its CA certificate.
+    pub ca_certificate: Thumbprint,
+    /// Its CA certificate and those above it, PEM.
+    pub chain: String,
+    /// What its certificates are like.
+    pub profile: IssuerProfile,
+}
+
+/// An issuer as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IssuerRecord {
+    /// Its name as spelled.
+    pub name: IssuerName,
+    /// SHA-256 of its CA certificate.
+    pub ca_certificate: Thumbprint,
+    /// Its CA certificate and those above it, PEM.
+    pub chain: String,
+    /// What its certificates are like.
+    pub profile: IssuerProfile,
+    /// Its version.
+    pub etag: Etag,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last written.
+    pub updated: Timestamp,
+}
+
+/// An issuer that is there no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeletedIssuer {
+    /// SHA-256 of its CA certificate.
+    pub ca_certificate: Thumbprint,
+    /// Whether another issuer has the same CA, so that its key is still needed.
+    pub is_shared: bool,
+}
+
+/// A trust bundle to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustBundleDraft {
+    /// Its name.
+    pub id: TrustBundleId,
+    /// The certificates, PEM.
+    pub certificates: String,
+}
+
+/// A trust bundle as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustBundleRecord {
+    /// Its name as spelled.
+    pub id: TrustBundleId,
+    /// The certificates, PEM.
+    pub certificates: String,
+    /// Its version.
+    pub etag: Etag,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last written.
+    pub updated: Timestamp,
+}
+
+/// Why an issuer or a trust bundle was not written or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ResourceError {
+    /// Nothing of that name. DPS answers 404.
+    #[error("{0} does not exist")]
+    NotFound(ResourceName),
+    /// It exists. DPS answers 409.
+    #[error(
+        "{0} exists already; a trust bundle is replaced with If-Match, an issuer by another one"
+    )]
+    Exists(ResourceName),
+    /// The etag is not the stored one. DPS answers 412.
+    #[error("{0} has changed since the etag sent")]
+    PreconditionFailed(ResourceName),
+    /// Enrollments name it. DPS answers 409.
+    #[error("{name} is named by {}; name another one there first", list(.entries))]
+    InUse {
+        /// Which one.
+        name: ResourceName,
+        /// By whom; some of them.
+        entries: Vec<EnrollmentKey>,
+    },
+    /// There are enough. DPS answers 400.
+    #[error(
+        "{name} is not made: there are {limit} of its kind already; delete one that nobody names"
+    )]
+    TooMany {
+        /// Which one.
+        name: ResourceName,
+        /// How many are kept.
+        limit: usize,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+fn list(entries: &[EnrollmentKey]) -> String {
+    let names: Vec<String> = entries.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}

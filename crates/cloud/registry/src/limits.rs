@@ -1,0 +1,10 @@
+//! How many there may be.
+
+/// Modules of a device, its system modules not counted.
+pub const MAX_MODULES: usize = 50;
+/// Configurations of a hub.
+pub const MAX_CONFIGURATIONS: usize = 100;
+/// Hubs that live in a data directory.
+pub const MAX_HUBS: usize = 100;
+/// Former host names that are remembered; the server's certificate names each.
+pub(crate) const MAX_FORMER_HOSTS: usize = 100;

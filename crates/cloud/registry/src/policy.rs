@@ -1,0 +1,143 @@
+use store::{PolicyRow, Secret, Tx, View};
+use wire::service_api::identity::KeyText;
+
+use crate::entropy::{Entropy, generate_key};
+use crate::error::StorageError;
+use crate::rows::Rows;
+
+/// What a shared access policy may allow. The wire spells them as the variants are spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Right {
+    /// DPS: read and change the service's settings.
+    ServiceConfig,
+    /// DPS: read enrollments.
+    EnrollmentRead,
+    /// DPS: create, change and delete enrollments.
+    EnrollmentWrite,
+    /// DPS: read registration records.
+    RegistrationStatusRead,
+    /// DPS: delete registration records.
+    RegistrationStatusWrite,
+    /// Hub: read identities.
+    RegistryRead,
+    /// Hub: create, change and delete identities.
+    RegistryWrite,
+    /// Hub: twins, methods, messages from the service's side.
+    ServiceConnect,
+    /// Hub and DPS: act as any device.
+    DeviceConnect,
+}
+
+impl Right {
+    const ALL: [Self; 9] = [
+        Self::ServiceConfig,
+        Self::EnrollmentRead,
+        Self::EnrollmentWrite,
+        Self::RegistrationStatusRead,
+        Self::RegistrationStatusWrite,
+        Self::RegistryRead,
+        Self::RegistryWrite,
+        Self::ServiceConnect,
+        Self::DeviceConnect,
+    ];
+
+    /// The right of this name, in any letter case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|right| right.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The name that portals and connection strings' documentation use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ServiceConfig => "ServiceConfig",
+            Self::EnrollmentRead => "EnrollmentRead",
+            Self::EnrollmentWrite => "EnrollmentWrite",
+            Self::RegistrationStatusRead => "RegistrationStatusRead",
+            Self::RegistrationStatusWrite => "RegistrationStatusWrite",
+            Self::RegistryRead => "RegistryRead",
+            Self::RegistryWrite => "RegistryWrite",
+            Self::ServiceConnect => "ServiceConnect",
+            Self::DeviceConnect => "DeviceConnect",
+        }
+    }
+}
+
+/// A named pair of keys and what they allow: the `SharedAccessKeyName` and `SharedAccessKey` of a connection string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedAccessPolicy {
+    /// For example `iothubowner`.
+    pub name: String,
+    /// The key in daily use.
+    pub primary: KeyText,
+    /// The key to roll over to.
+    pub secondary: KeyText,
+    /// What a bearer of either key may do.
+    pub rights: Vec<Right>,
+}
+
+impl SharedAccessPolicy {
+    /// Whether bearers may do this.
+    #[must_use]
+    pub fn grants(&self, right: Right) -> bool {
+        self.rights.contains(&right)
+    }
+}
+
+/// The column of rights.
+#[must_use]
+pub fn rights_text(rights: &[Right]) -> String {
+    let names: Vec<_> = rights.iter().map(|right| right.name()).collect();
+    names.join(",")
+}
+
+/// Adds policies with fresh keys. `owner_kind` is `hub` or `service`.
+pub fn insert_policies(
+    tx: &Tx<'_>,
+    (owner_kind, owner): (&str, &str),
+    policies: &[(&str, &[Right])],
+    entropy: &dyn Entropy,
+) -> Result<(), StorageError> {
+    let fresh_key = || Secret::new(generate_key(entropy).reveal());
+    for (name, rights) in policies {
+        let policy = PolicyRow {
+            name: (*name).to_owned(),
+            primary_key: fresh_key(),
+            secondary_key: fresh_key(),
+            rights: rights_text(rights),
+        };
+        tx.insert_policy(owner_kind, owner, &policy)?;
+    }
+    Ok(())
+}
+
+/// Reads a stored key.
+pub fn read_key(rows: Rows<'_>, text: &Secret) -> Result<KeyText, StorageError> {
+    KeyText::parse(text.reveal()).map_err(|error| rows.damaged("key", error))
+}
+
+/// The policies of a hub or a service.
+pub fn read_policies(
+    view: &View<'_>,
+    owner_kind: &str,
+    owner: &str,
+) -> Result<Vec<SharedAccessPolicy>, StorageError> {
+    let rows = Rows { file: view.file() };
+    let policies = view.policies(owner_kind, owner)?.into_iter();
+    policies.map(|row| read_policy(rows, row)).collect()
+}
+
+/// Reads a stored policy.
+pub fn read_policy(rows: Rows<'_>, row: PolicyRow) -> Result<SharedAccessPolicy, StorageError> {
+    let named = |name: &str| Right::named(name).ok_or_else(|| rows.damaged("right", name));
+    let rights = row.rights.split(',').map(named);
+    Ok(SharedAccessPolicy {
+        primary: read_key(rows, &row.primary_key)?,
+        secondary: read_key(rows, &row.secondary_key)?,
+        rights: rights.collect::<Result<_, StorageError>>()?,
+        name: row.name,
+    })
+}

@@ -1,0 +1,57 @@
+//! What operators do, as the audit names it.
+
+/// Something that operators do: its record in the audit has a `kind`, which is stable, because operators search for it.
+pub trait OperatorAct: Copy {
+    /// The `kind` of its records.
+    fn kind(self) -> &'static str;
+}
+
+/// Defines the operator acts of a crate: an enum `Act`, and the `kind` of each.
+#[macro_export]
+macro_rules! operator_acts {
+    ($($(#[$doc:meta])* $act:ident = $kind:literal,)*) => {
+        /// What operators do. A test does each of them and looks for its record.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Act {
+            $($(#[$doc])* $act,)*
+        }
+
+        impl Act {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$act,)*];
+        }
+
+        impl $crate::OperatorAct for Act {
+            fn kind(self) -> &'static str {
+                match self {
+                    $(Self::$act => $kind,)*
+                }
+            }
+        }
+    };
+}
+
+operator_acts! {
+    /// A hub is made.
+    CreateHub = "hub.create",
+    /// A hub is deleted.
+    DeleteHub = "hub.delete",
+    /// The keys of a hub are shown.
+    ReadHubKeys = "hub.keys.read",
+    /// A device identity is written.
+    PutDevice = "device.put",
+    /// A device identity is deleted.
+    DeleteDevice = "device.delete",
+    /// A module identity is written.
+    PutModule = "module.put",
+    /// A module identity is deleted.
+    DeleteModule = "module.delete",
+    /// Tags or desired properties are written.
+    ChangeTwin = "twin.change",
+    /// A configuration or deployment is written.
+    PutConfiguration = "configuration.put",
+    /// A configuration or deployment is deleted.
+    DeleteConfiguration = "configuration.delete",
+    /// The content of a deployment is written to one device.
+    ApplyConfiguration = "configuration.apply",
+}

@@ -1,0 +1,277 @@
+//! Who writes, and what is kept of it.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use ids::Timestamp;
+use serde_json::{Map, Value, json};
+use store::audit::Book;
+use store::{Lock, Store, StoreError, Tx, Unit, View};
+
+use super::Registry;
+use super::act::OperatorAct;
+use crate::actor::Actor;
+use crate::error::StorageError;
+
+/// The store of a data directory. It is written as the act of an operator, which is durable
+/// together with its record in the audit; for a device; or by the server itself. Nothing else writes.
+pub struct AuditedStore(Store);
+
+impl AuditedStore {
+    pub(super) fn new(store: Store) -> Self {
+        Self(store)
+    }
+
+    /// See [`Store::read`].
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.0.read(work)
+    }
+
+    /// See [`Store::scan`].
+    pub async fn scan<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.scan(work).await
+    }
+
+    /// See [`Store::scan_shortly`].
+    pub async fn scan_shortly<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.scan_shortly(work).await
+    }
+
+    /// See [`Store::group_generation`].
+    pub fn group_generation(&self) -> u64 {
+        self.0.group_generation()
+    }
+
+    /// Runs a unit: see [`Store::write`]. What it decides about a device it enters into the
+    /// audit itself.
+    pub async fn commit<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+        self.0.write(unit).await
+    }
+
+    /// The same for what nobody waits for.
+    pub async fn commit_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+        self.0.write_in_background(unit).await
+    }
+
+    /// A write that a device asked for: what is decided about it is entered where it is decided.
+    pub async fn for_device<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.write_once(work).await
+    }
+
+    /// The same for work that decides before it writes: transitional.
+    pub async fn for_device_decided<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.write_once(work).await
+    }
+
+    /// A write that nobody asked for now: loops that bring about what has been decided, and upkeep.
+    pub async fn of_itself<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.write_once(work).await
+    }
+
+    /// The same for what nobody waits for: transitional.
+    pub async fn behind<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.0.write_once_in_background(work).await
+    }
+}
+
+/// What the record of an act says beside who did it and to what.
+pub type Particulars = Map<String, Value>;
+
+impl Registry {
+    /// The same registry in the hands of an operator: what he changes is entered into the audit with his name.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> Self {
+        Self {
+            actor: Some(Arc::new(actor)),
+            ..self.clone()
+        }
+    }
+
+    /// Enters an act that changes nothing here, such as showing keys; do it after this.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn disclose(
+        &self,
+        act: impl OperatorAct,
+        target: impl Display,
+    ) -> Result<(), StorageError> {
+        self.act(act, target, |_| Ok(())).await
+    }
+
+    /// Runs a unit. When an operator does it, it and its record are durable together. `target` is
+    /// what it is done to.
+    pub async fn act_unit<U: Unit>(
+        &self,
+        act: impl OperatorAct,
+        target: impl Display,
+        unit: U,
+    ) -> Result<U::Output, U::Error> {
+        let Some(actor) = self.actor.clone() else {
+            return self.inner.store.commit(unit).await;
+        };
+        let record = self.record(act, target, &actor);
+        let recorded = Recorded {
+            unit,
+            at: actor.at,
+            record,
+            particulars: |_: &U::Output| Particulars::new(),
+        };
+        self.inner.store.commit(recorded).await
+    }
+
+    /// The same for a unit that has more to say of itself: it returns that beside its result.
+    pub async fn act_unit_telling<T, U>(
+        &self,
+        act: impl OperatorAct,
+        target: impl Display,
+        unit: U,
+    ) -> Result<T, U::Error>
+    where
+        U: Unit<Output = (T, Particulars)>,
+        T: Send + 'static,
+    {
+        let Some(actor) = self.actor.clone() else {
+            return self.inner.store.commit(unit).await.map(|(done, _)| done);
+        };
+        let record = self.record(act, target, &actor);
+        let recorded = Recorded {
+            unit,
+            at: actor.at,
+            record,
+            particulars: |(_, particulars): &(T, Particulars)| particulars.clone(),
+        };
+        let (done, _) = self.inner.store.commit(recorded).await?;
+        Ok(done)
+    }
+
+    fn record(&self, act: impl OperatorAct, target: impl Display, actor: &Actor) -> Value {
+        json!({
+            "kind": act.kind(), "target": target.to_string(), "idScope": self.id_scope.as_deref(),
+            "policy": actor.policy, "requestId": actor.request_id, "address": actor.address,
+        })
+    }
+
+    /// Runs a write. When an operator does it, it and its record are durable together. `target` is what it is done to.
+    pub async fn act<T, E, F>(
+        &self,
+        act: impl OperatorAct,
+        target: impl Display,
+        work: F,
+    ) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.act_telling(act, target, move |tx, _| work(tx)).await
+    }
+
+    /// The same for work that has more to say of itself.
+    pub async fn act_telling<T, E, F>(
+        &self,
+        act: impl OperatorAct,
+        target: impl Display,
+        work: F,
+    ) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>, &mut Particulars) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let Some(actor) = self.actor.clone() else {
+            let alone = move |tx: &Tx<'_>| work(tx, &mut Particulars::new());
+            return self.inner.store.0.write_once(alone).await;
+        };
+        let record = self.record(act, target, &actor);
+        let both = move |tx: &Tx<'_>| {
+            let mut particulars = Particulars::new();
+            let done = work(tx, &mut particulars)?;
+            let mut record = record;
+            for (name, value) in particulars {
+                record[name] = value;
+            }
+            tx.audit(
+                Book::Acts,
+                actor.at.ticks(),
+                record.to_string().into_bytes(),
+            )?;
+            Ok(done)
+        };
+        self.inner.store.0.write_once(both).await
+    }
+}
+
+/// A unit together with the record of the act.
+struct Recorded<U, F> {
+    unit: U,
+    at: Timestamp,
+    record: Value,
+    particulars: F,
+}
+
+impl<U, F> Unit for Recorded<U, F>
+where
+    U: Unit,
+    F: Fn(&U::Output) -> Particulars + Send + 'static,
+{
+    type Plan = U::Plan;
+    type Output = U::Output;
+    type Error = U::Error;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        self.unit.locks()
+    }
+
+    fn locks_of_plan<'a>(&'a self, plan: &'a U::Plan) -> Vec<Lock<'a>> {
+        self.unit.locks_of_plan(plan)
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<U::Plan, U::Error> {
+        self.unit.decide(view)
+    }
+
+    fn apply(&self, tx: &Tx<'_>, plan: U::Plan) -> Result<U::Output, StoreError> {
+        let done = self.unit.apply(tx, plan)?;
+        let mut record = self.record.clone();
+        for (name, value) in (self.particulars)(&done) {
+            record[name] = value;
+        }
+        let body = record.to_string().into_bytes();
+        tx.audit(Book::Acts, self.at.ticks(), body)?;
+        Ok(done)
+    }
+}
