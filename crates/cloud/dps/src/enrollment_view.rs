@@ -8,7 +8,7 @@ use wire::service_api::enrollment::{
     EnrollmentGroup, IndividualEnrollment, QuotedEtag, RecordVersion, Settings,
 };
 
-use crate::registration::enrollment::BadRecord;
+use crate::registration::enrollment::UnreadableEnrollment;
 
 /// Whether keys are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub fn shown(
     record: &EnrollmentRecord,
     registration: Option<RegistrationState>,
     secrets: Secrets,
-) -> Result<Value, BadRecord> {
+) -> Result<Value, UnreadableEnrollment> {
     let version = Some(RecordVersion {
         etag: QuotedEtag(record.etag.clone()),
         created_date_time_utc: record.created,
@@ -68,7 +68,7 @@ pub fn shown(
             })
         }
     };
-    document.map_err(|error| BadRecord {
+    document.map_err(|error| UnreadableEnrollment {
         key: record.key.clone(),
         problem: error.to_string(),
     })

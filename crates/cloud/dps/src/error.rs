@@ -10,10 +10,10 @@ use wire::lenient::BodyError;
 use wire::sas::SasError;
 
 use crate::admission;
-use crate::registration::attest::Challenge;
-use crate::registration::enrollment::BadRecord;
+use crate::registration::enrollment::UnreadableEnrollment;
 use crate::registration::issue::IssueFault;
-use crate::registration::refusal::{NotProven, Refusal, with_causes};
+use crate::registration::not_proven::{Challenge, NotProven};
+use crate::registration::refusal::{Refusal, with_causes};
 use crate::service_api::ca_certificates::draft::CaCertificateFault;
 use crate::service_api::enrollments::draft::AdminError;
 use crate::service_api::issuers::resource::ResourceFault;
@@ -124,7 +124,7 @@ pub enum ServiceFault {
     Storage(#[from] StorageError),
     /// What is stored cannot be read.
     #[error(transparent)]
-    BadRecord(#[from] BadRecord),
+    UnreadableEnrollment(#[from] UnreadableEnrollment),
 }
 
 /// What is wrong with an operator's token. For the log.
@@ -147,7 +147,7 @@ impl From<NotProven> for ServiceFault {
             NotProven::Refused(refusal) => Self::Refused(refusal),
             NotProven::Challenged(challenge) => Self::Challenged(challenge),
             NotProven::Storage(error) => Self::Storage(error),
-            NotProven::BadRecord(error) => Self::BadRecord(error),
+            NotProven::UnreadableEnrollment(error) => Self::UnreadableEnrollment(error),
         }
     }
 }
@@ -230,7 +230,9 @@ impl ServiceFault {
             | Self::Continuation
             | Self::Certificates(_)
             | Self::Admin(_) => Code::ArgumentInvalid,
-            Self::Storage(_) | Self::BadRecord(_) | Self::NotIssued(_) => Code::InternalServerError,
+            Self::Storage(_) | Self::UnreadableEnrollment(_) | Self::NotIssued(_) => {
+                Code::InternalServerError
+            }
         }
     }
 
@@ -240,7 +242,7 @@ impl ServiceFault {
         match self {
             Self::Refused(refusal) => refusal.outside(),
             Self::Challenged(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
-            Self::Storage(_) | Self::BadRecord(_) | Self::NotIssued(_) => {
+            Self::Storage(_) | Self::UnreadableEnrollment(_) | Self::NotIssued(_) => {
                 "Internal server error".to_owned()
             }
             Self::Serving(fault) if fault.is_ours() => "Internal server error".to_owned(),
@@ -277,7 +279,7 @@ impl ServiceFault {
                 "registration {} was asked to prove that it has its TPM",
                 challenge.registration_id,
             ),
-            Self::Storage(_) | Self::BadRecord(_) | Self::NotIssued(_) => {
+            Self::Storage(_) | Self::UnreadableEnrollment(_) | Self::NotIssued(_) => {
                 self.log_failure(request_id);
             }
             Self::Resource(fault) if fault.is_ours() => self.log_failure(request_id),

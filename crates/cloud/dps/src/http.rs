@@ -17,7 +17,7 @@ use wire::sas::REGISTRATION_POLICY;
 
 use crate::device_api;
 use crate::error::ServiceFault;
-use crate::registration::attest::Challenge;
+use crate::registration::not_proven::Challenge;
 use crate::service::Dps;
 use crate::service_api::{
     audit, blocks, ca_certificates, enrollments, explain as verdicts, issuers as resources,
@@ -65,7 +65,8 @@ pub(crate) async fn respond(dps: &Dps, request: Request) -> Response<Body> {
             fault.log(&request_id);
             let path = parts.uri.path().trim_start_matches('/');
             let id_scope = path.split('/').next().unwrap_or_default();
-            dps.note(&fault, id_scope, client_address(&parts)).await;
+            dps.note_refusal(&fault, id_scope, client_address(&parts))
+                .await;
             Reply::fault(&fault, &request_id, dps.now())
         }
     };

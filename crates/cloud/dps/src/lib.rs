@@ -21,6 +21,7 @@ mod remote_hub;
 mod device_api;
 
 mod admission;
+mod bounded;
 mod outbound;
 mod refusal_log;
 

@@ -59,7 +59,7 @@ pub(crate) async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
         // All arms are cancel-safe: they only wait, and a task that ends while another arm wins is seen in the next round.
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
-            () = dps.woken() => {}
+            () = dps.pending() => {}
             Some(ended) = round.running.join_next_with_id(), if !round.running.is_empty() => {
                 round.forget(ended);
             }
@@ -200,7 +200,7 @@ async fn go_on(dps: &Dps, handle: PendingHandle, started: Timestamp) -> Result<(
     let Some(tenant) = dps.tenants().by_scope(&handle.id_scope) else {
         return Ok(());
     };
-    let registry = tenant.deps.registry.clone();
+    let registry = tenant.context.provisioning.clone();
     let attempt = Attempt {
         dps,
         tenant,
@@ -262,7 +262,7 @@ struct AttemptError {
 
 impl Attempt<'_> {
     fn registry(&self) -> &Provisioning {
-        &self.tenant.deps.registry
+        &self.tenant.context.provisioning
     }
 
     /// Tries again later, or gives up.

@@ -1,5 +1,5 @@
-//! Refusals kept for operators. Cheap under a flood: the same refusal that comes again soon is only counted, and no more than
-//! so many are written in a second, whoever sends them.
+//! Refusals that are kept for operators. Cheap under a flood: the same refusal that comes again soon is
+//! only counted, and a bounded number of them is written in a second.
 
 pub mod expiry;
 
@@ -32,7 +32,7 @@ struct Kind {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Recent {
     /// When it was last written, and how often it came since.
     kinds: HashMap<Kind, (Timestamp, u32)>,
     second: i64,
@@ -40,19 +40,19 @@ struct Seen {
     written: HashMap<String, u32>,
 }
 
-/// What becomes of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// It is written, and counts for so many.
-    Write { times: u32 },
-    /// It is not.
-    Wait(Cause),
+enum Admission {
+    /// It counts for so many.
+    Write {
+        times: u32,
+    },
+    CountOnly(Cause),
 }
 
 /// Why a refusal is not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// The same was written just now: it is counted with the next of its kind.
+    /// The same was written a moment ago: it is counted with the next of its kind.
     Again,
     /// Too many were written in this second, or are remembered.
     Flood,
@@ -67,14 +67,13 @@ impl Cause {
     }
 }
 
-/// Which refusals are worth writing now.
+/// Decides which refusals are written.
 #[derive(Debug, Default)]
-pub struct Refused(Mutex<Seen>);
+pub struct RefusalLog(Mutex<Recent>);
 
-impl Refused {
-    /// The refusal to be written, when it is its turn; otherwise it is counted with the next of its kind.
-    #[must_use]
-    pub fn turn(
+impl RefusalLog {
+    /// The refusal, when it is to be written; otherwise it is counted with the next of its kind.
+    pub fn admit(
         &self,
         id_scope: &str,
         refusal: &Refusal,
@@ -92,8 +91,8 @@ impl Refused {
         let credential = kind.credential;
         counter!("muster_dps_refusals_total", "reason" => reason).increment(1);
         let times = match self.times(kind, now) {
-            Turn::Write { times } => times,
-            Turn::Wait(cause) => {
+            Admission::Write { times } => times,
+            Admission::CountOnly(cause) => {
                 let cause = cause.name();
                 let unwritten = "muster_dps_refusals_unwritten_total";
                 counter!(unwritten, "reason" => reason, "cause" => cause).increment(1);
@@ -113,36 +112,37 @@ impl Refused {
         })
     }
 
-    fn times(&self, kind: Kind, now: Timestamp) -> Turn {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((written, since)) = seen.kinds.get_mut(&kind)
+    fn times(&self, kind: Kind, now: Timestamp) -> Admission {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((written, since)) = recent.kinds.get_mut(&kind)
             && written.plus(AGAIN) > now
         {
             *since = since.saturating_add(1);
-            return Turn::Wait(Cause::Again);
+            return Admission::CountOnly(Cause::Again);
         }
-        if seen.kinds.len() >= REMEMBERED {
-            seen.kinds
+        if recent.kinds.len() >= REMEMBERED {
+            recent
+                .kinds
                 .retain(|_, (written, _)| written.plus(AGAIN) > now);
         }
-        if seen.second != now.unix_seconds() {
-            seen.second = now.unix_seconds();
-            seen.written.clear();
+        if recent.second != now.unix_seconds() {
+            recent.second = now.unix_seconds();
+            recent.written.clear();
         }
-        let full = seen.kinds.len() >= REMEMBERED && !seen.kinds.contains_key(&kind);
-        let written = seen.written.entry(kind.id_scope.clone()).or_default();
+        let full = recent.kinds.len() >= REMEMBERED && !recent.kinds.contains_key(&kind);
+        let written = recent.written.entry(kind.id_scope.clone()).or_default();
         if *written >= PER_SECOND || full {
-            // Not silent: it is in the metrics, and the log line of the refusal is written all the same.
-            return Turn::Wait(Cause::Flood);
+            // It is in the metrics, and the log line of the refusal is written all the same.
+            return Admission::CountOnly(Cause::Flood);
         }
         *written += 1;
-        let (_, since) = seen.kinds.insert(kind, (now, 0)).unwrap_or((now, 0));
+        let (_, since) = recent.kinds.insert(kind, (now, 0)).unwrap_or((now, 0));
         let times = since.saturating_add(1);
-        Turn::Write { times }
+        Admission::Write { times }
     }
 }
 
-/// The entry that refused because it is disabled.
+/// The enrollment that refused because it is disabled.
 fn disabled(refusal: &Refusal) -> Option<EnrolledBy> {
     match &refusal.reason {
         RefusalReason::Disabled(EnrollmentKey::Individual(_)) => Some(EnrolledBy::Individual),
@@ -151,8 +151,7 @@ fn disabled(refusal: &Refusal) -> Option<EnrolledBy> {
     }
 }
 
-/// What operators read.
-#[must_use]
+/// A refusal as operators read it.
 pub fn report(refusal: &Refusal) -> RefusalReport {
     RefusalReport {
         reason: refusal.reason.code().to_owned(),
@@ -162,7 +161,7 @@ pub fn report(refusal: &Refusal) -> RefusalReport {
     }
 }
 
-/// What the device showed: its leaf. Tokens are another one each time, so that they are all the same here.
+/// The leaf that the device presented. Tokens differ each time, so that they all count as one here.
 fn credential(refusal: &Refusal) -> [u8; 32] {
     let leaf = refusal.chain.first();
     let leaf = leaf.and_then(|leaf| Thumbprint::parse(&leaf.sha256_thumbprint).ok());
@@ -183,30 +182,30 @@ mod tests {
     }
 
     #[test]
-    fn the_same_refusal_is_counted_and_written_when_its_time_has_come() {
-        let refused = Refused::default();
+    fn the_same_refusal_is_counted_and_written_again_after_a_while() {
+        let log = RefusalLog::default();
         let start = Timestamp::from_unix_seconds(1000);
-        assert_eq!(refused.times(kind("a"), start), Turn::Write { times: 1 });
+        assert_eq!(log.times(kind("a"), start), Admission::Write { times: 1 });
         for _ in 0..5 {
-            let again = Turn::Wait(Cause::Again);
-            assert_eq!(refused.times(kind("a"), start), again);
+            let again = Admission::CountOnly(Cause::Again);
+            assert_eq!(log.times(kind("a"), start), again);
         }
         let later = start.plus(AGAIN);
-        assert_eq!(refused.times(kind("a"), later), Turn::Write { times: 6 });
-        assert_eq!(refused.times(kind("b"), later), Turn::Write { times: 1 });
+        assert_eq!(log.times(kind("a"), later), Admission::Write { times: 6 });
+        assert_eq!(log.times(kind("b"), later), Admission::Write { times: 1 });
     }
 
     #[test]
     fn a_flood_of_different_refusals_is_written_at_a_bounded_rate_and_remembered_within_bounds() {
-        let refused = Refused::default();
+        let log = RefusalLog::default();
         let (mut written, mut unwritten) = (0, 0);
         for second in 0..5 {
             let now = Timestamp::from_unix_seconds(second);
             for n in 0..5000 {
                 let name = format!("{second}-{n}");
-                match refused.times(kind(&name), now) {
-                    Turn::Write { .. } => written += 1,
-                    Turn::Wait(cause) => {
+                match log.times(kind(&name), now) {
+                    Admission::Write { .. } => written += 1,
+                    Admission::CountOnly(cause) => {
                         assert_eq!(cause, Cause::Flood);
                         unwritten += 1;
                     }
@@ -217,6 +216,6 @@ mod tests {
             (written, unwritten),
             (5 * PER_SECOND, 25_000 - 5 * PER_SECOND)
         );
-        assert!(refused.0.lock().unwrap().kinds.len() <= REMEMBERED);
+        assert!(log.0.lock().unwrap().kinds.len() <= REMEMBERED);
     }
 }

@@ -12,20 +12,15 @@ use uuid::Uuid;
 
 use crate::admission::{Admission, AdmissionLimits};
 use crate::outbound::{OnBehalf, Outbound};
-use crate::refusal_log::Refused;
-use crate::registration::attest::Tpms;
-use crate::registration::candidates::{GroupCache, KeyedGroups, KnownGroups};
-use crate::registration::recent::RecentOperations;
-use crate::registration::register::Deps;
+use crate::refusal_log::RefusalLog;
+use crate::registration::context::Context;
+use crate::registration::recent_operations::RecentOperations;
 use crate::remote_hub::health::HubHealth;
 
 use tenants::Tenants;
 
 /// Tells the time; the program decides how.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Groups kept ready for registration, about 4 KiB each.
-const CACHED_GROUPS: usize = 1024;
 
 /// Waits until clients can trust the server under every host that the registry has.
 pub type AwaitCertificateForHosts =
@@ -34,17 +29,15 @@ pub type AwaitCertificateForHosts =
 /// What a program decides for its provisioning services.
 #[derive(Clone)]
 pub struct DpsOptions {
-    /// The server's own host, where operators reach the first service; what their tokens are for.
+    /// The server's own host, where operators reach the first service. Their tokens are for it.
     pub host: HubHost,
-    /// Called after a hub or a service with a host of its own was made, before that is acknowledged. `None`: nobody minds.
+    /// Called after a hub or a service with a host of its own was created, before that is acknowledged.
     pub await_certificate_for_hosts: Option<AwaitCertificateForHosts>,
     /// Makes calls to webhooks and to remote hubs.
     pub outbound: Arc<dyn Outbound>,
     /// The CAs that issue to devices.
     pub device_issuers: Arc<ca::DeviceIssuers>,
-    /// Tells the time.
     pub clock: Clock,
-    /// How much devices may ask of it.
     pub limits: AdmissionLimits,
 }
 
@@ -56,15 +49,15 @@ pub struct Dps {
 
 struct Inner {
     tenants: Tenants,
-    recent: RecentOperations,
-    /// Told when a registration is under way.
-    woken: Notify,
-    /// Told when there may be an errand.
-    remote_tasks_woken: Notify,
+    recent_operations: RecentOperations,
+    /// Notified when a registration is pending.
+    pending: Notify,
+    /// Notified when there may be a remote task.
+    remote_tasks: Notify,
     hub_health: HubHealth,
     admission: Admission,
-    refused: Refused,
-    /// Held by whoever makes or deletes an issuer: its key is a file, its name a row.
+    refusal_log: RefusalLog,
+    /// Held while an issuer is created or deleted: its key is a file, its name a row.
     issuers_change: Mutex<()>,
     options: DpsOptions,
 }
@@ -73,24 +66,15 @@ impl Dps {
     /// Builds the services over an open registry.
     #[must_use]
     pub fn new(registry: Provisioning, options: DpsOptions) -> Self {
-        let tpms = Tpms::of(&registry.service());
-        let deps = Deps {
-            registry,
-            tpms,
-            issuers: Arc::default(),
-            groups: Arc::new(GroupCache::new(CACHED_GROUPS)),
-            known: KnownGroups::default(),
-            keyed: KeyedGroups::default(),
-            device_issuers: options.device_issuers.clone(),
-        };
+        let context = Context::new(registry, options.device_issuers.clone());
         let inner = Inner {
-            tenants: Tenants::new(deps),
-            recent: RecentOperations::default(),
-            woken: Notify::new(),
-            remote_tasks_woken: Notify::new(),
+            tenants: Tenants::new(context),
+            recent_operations: RecentOperations::default(),
+            pending: Notify::new(),
+            remote_tasks: Notify::new(),
             hub_health: HubHealth::default(),
             admission: Admission::new(options.limits.clone(), rand::random()),
-            refused: Refused::default(),
+            refusal_log: RefusalLog::default(),
             issuers_change: Mutex::new(()),
             options,
         };
@@ -99,7 +83,7 @@ impl Dps {
         }
     }
 
-    /// Sets the gauges of the metrics recorder to what is the case now.
+    /// Sets the gauges of the metrics recorder.
     pub fn show_metrics(&self) {
         self.inner.admission.update_gauges(self.now());
         let services = self.tenants().registry().services();
@@ -116,43 +100,44 @@ impl Dps {
         &self.inner.admission
     }
 
-    pub(crate) fn recent(&self) -> &RecentOperations {
-        &self.inner.recent
+    pub(crate) fn recent_operations(&self) -> &RecentOperations {
+        &self.inner.recent_operations
     }
 
-    pub(crate) fn refused(&self) -> &Refused {
-        &self.inner.refused
+    pub(crate) fn refusal_log(&self) -> &RefusalLog {
+        &self.inner.refusal_log
     }
 
-    /// A registration is pending.
+    /// Wakes the loop that resumes pending registrations.
     pub(crate) fn wake_pending(&self) {
-        self.inner.woken.notify_one();
+        self.inner.pending.notify_one();
     }
 
-    /// Returns once there may be an errand. Cancel-safe.
-    pub(crate) async fn remote_tasks_woken(&self) {
-        self.inner.remote_tasks_woken.notified().await;
+    /// Returns once a registration is pending. Cancel-safe.
+    pub(crate) async fn pending(&self) {
+        self.inner.pending.notified().await;
     }
 
+    /// Wakes the loop that runs remote tasks.
     pub(crate) fn wake_remote_tasks(&self) {
-        self.inner.remote_tasks_woken.notify_one();
+        self.inner.remote_tasks.notify_one();
+    }
+
+    /// Returns once there may be a remote task. Cancel-safe.
+    pub(crate) async fn remote_tasks(&self) {
+        self.inner.remote_tasks.notified().await;
     }
 
     pub(crate) fn hub_health(&self) -> &HubHealth {
         &self.inner.hub_health
     }
 
-    /// Returns once a registration is under way. Cancel-safe.
-    pub(crate) async fn woken(&self) {
-        self.inner.woken.notified().await;
-    }
-
-    /// Waits until nobody else makes or deletes an issuer.
+    /// Waits until no other request creates or deletes an issuer.
     pub(crate) async fn issuers_change(&self) -> MutexGuard<'_, ()> {
         self.inner.issuers_change.lock().await
     }
 
-    /// For whose sake calls of a service are made.
+    /// On whose behalf a service makes calls.
     pub(crate) fn on_behalf(&self, id_scope: &IdScope) -> OnBehalf {
         match self.tenants().first().service().id_scope == *id_scope {
             true => OnBehalf::Owner,

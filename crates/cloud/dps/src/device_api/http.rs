@@ -1,4 +1,6 @@
-//! The device API: register, poll, look up.
+//! The device API over HTTPS.
+
+use std::net::IpAddr;
 
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
@@ -6,7 +8,7 @@ use ids::RegistrationId;
 use pki::PeerChain;
 use rest::ClientAddress;
 use wire::device_api::registration::{
-    OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
+    MAX_BODY, OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister, register_path,
 };
 use zeroize::Zeroizing;
@@ -14,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::error::ServiceFault;
 use crate::http::route::DeviceCall;
 use crate::http::{Incoming, Reply};
-use crate::registration::operations::RegisterBody;
+use crate::registration::operations::Caller;
 use crate::registration::presented::{Presented, Token};
 use crate::service::Dps;
 
@@ -41,28 +43,25 @@ async fn register(
     id_scope: &str,
     id: &str,
 ) -> Result<Reply, ServiceFault> {
-    let shown = Shown::by(&request);
+    let credential = Credential::read(&request);
     let id = RegistrationId::parse(id)?;
-    // A body costs memory while it arrives, and a place is not held until then.
-    let may = dps.may_ask(shown.presented().from)?;
-    let body = request
-        .read(wire::device_api::registration::MAX_BODY)
-        .await?;
-    let admitted = dps.admit(id_scope, &id, shown.presented(), may)?;
+    // A body costs memory while it arrives, and a slot is not held until then.
+    let permit = dps.admit_address(credential.address())?;
+    let body = request.read(MAX_BODY).await?;
+    let caller = credential.caller(id_scope, &id);
+    let admitted = dps.admit(caller, permit)?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
-    let presented = Presented {
-        tpm: body.tpm.as_ref(),
-        ..shown.presented()
+    let caller = Caller {
+        presented: Presented {
+            tpm: body.tpm.as_ref(),
+            ..caller.presented
+        },
+        ..caller
     };
-    let operation = dps
-        .begin(admitted, &id, presented, RegisterBody::of(&body))
-        .await?;
-    let location = format!(
-        "https://{}{}",
-        dps.options().host,
-        register_path(id_scope, id.as_str())
-    );
+    let operation = dps.register(admitted, caller, (&body).into()).await?;
+    let path = register_path(id_scope, id.as_str());
+    let location = format!("https://{}{path}", dps.options().host);
     let status = OperationStatus::assigning(operation.into_string(), id);
     Ok(Reply::json(StatusCode::ACCEPTED, &status)
         .with(LOCATION, &location)
@@ -76,14 +75,12 @@ async fn poll(
     id: &str,
     operation: &str,
 ) -> Result<Reply, ServiceFault> {
-    let shown = Shown::by(&request);
+    let credential = Credential::read(&request);
     // Node sends a body with its GET; it says nothing, but has to leave the connection.
-    request
-        .read(wire::device_api::registration::MAX_BODY)
-        .await?;
+    request.read(MAX_BODY).await?;
     let id = RegistrationId::parse(id)?;
-    let presented = shown.presented();
-    let (operation, state) = dps.poll(id_scope, &id, presented, operation).await?;
+    let caller = credential.caller(id_scope, &id);
+    let (operation, state) = dps.poll(caller, operation).await?;
     let status = OperationStatus::finished(operation.into_string(), state);
     match status.status {
         RegistrationStatus::Assigning => Ok(Reply::json(StatusCode::ACCEPTED, &status)
@@ -98,49 +95,52 @@ async fn look_up(
     id_scope: &str,
     id: &str,
 ) -> Result<Reply, ServiceFault> {
-    let shown = Shown::by(&request);
+    let credential = Credential::read(&request);
     let id = RegistrationId::parse(id)?;
-    // A body costs memory while it arrives, and a place is not held until then.
-    let may = dps.may_ask(shown.presented().from)?;
-    let body = request
-        .read(wire::device_api::registration::MAX_BODY)
-        .await?;
-    let admitted = dps.admit(id_scope, &id, shown.presented(), may)?;
+    // A body costs memory while it arrives, and a slot is not held until then.
+    let permit = dps.admit_address(credential.address())?;
+    let body = request.read(MAX_BODY).await?;
+    let caller = credential.caller(id_scope, &id);
+    let admitted = dps.admit(caller, permit)?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
     body.require_no_csr()?;
-    let state = dps.look_up(admitted, &id, shown.presented()).await?;
+    let state = dps.look_up(admitted, caller).await?;
     Ok(Reply::json(StatusCode::OK, &state))
 }
 
-/// What the device showed when this connection was made.
-/// What a device shows over HTTPS, kept while its request is read.
-struct Shown {
+/// What a device presents over HTTPS, kept while its request is read.
+struct Credential {
     chain: PeerChain,
     token: Option<Zeroizing<String>>,
     from: Option<ClientAddress>,
 }
 
-impl Shown {
-    fn by(request: &Incoming<'_>) -> Self {
+impl Credential {
+    fn read(request: &Incoming<'_>) -> Self {
         let token = request.header(AUTHORIZATION.as_str());
+        let extensions = &request.parts.extensions;
         Self {
-            chain: request
-                .parts
-                .extensions
-                .get::<PeerChain>()
-                .cloned()
-                .unwrap_or_default(),
+            chain: extensions.get::<PeerChain>().cloned().unwrap_or_default(),
             token: token.map(|token| Zeroizing::new(token.to_owned())),
-            from: request.parts.extensions.get().copied(),
+            from: extensions.get().copied(),
         }
     }
 
-    fn presented(&self) -> Presented<'_> {
-        Presented {
-            token: self.token.as_ref().and_then(|token| Token::of(token)),
-            from: self.from.map(|ClientAddress(address)| address),
-            ..Presented::by(&self.chain)
+    fn address(&self) -> Option<IpAddr> {
+        self.from.map(|ClientAddress(address)| address)
+    }
+
+    fn caller<'a>(&'a self, id_scope: &'a str, id: &'a RegistrationId) -> Caller<'a> {
+        let token = self.token.as_ref();
+        Caller {
+            id_scope,
+            registration_id: id,
+            presented: Presented {
+                token: token.and_then(|token| Token::from_text(token)),
+                from: self.address(),
+                ..Presented::from(&self.chain)
+            },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The MQTT door: the same calls as HTTPS, on topics. Also behind WebSockets.
+//! The device API over MQTT: the same calls as over HTTPS, on topics. Also behind WebSockets.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use wire::device_api::registration::{
-    OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
+    MAX_BODY, OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister,
 };
 use wire::device_api::username::Username;
@@ -21,20 +21,19 @@ use wire::error::ServiceError;
 use wire::topic::{PROVISIONING_FILTER, ProvisioningRequest, ProvisioningResponse};
 
 use crate::error::ServiceFault;
-use crate::registration::attest::TpmRefusal;
-use crate::registration::operations::RegisterBody;
+use crate::registration::operations::Caller;
 use crate::registration::presented::{Presented, Token};
-use crate::registration::refusal::Refusal;
+use crate::registration::refusal::{Refusal, TpmRefusal};
 use crate::service::Dps;
 
 /// The longest register request and its topic.
 const MAX_PACKET: usize = 100 * 1024;
-/// A session ends so long after the last request that was of use.
+/// A session ends so long after the last request that was answered.
 const IDLE: Duration = Duration::from_secs(60);
-/// And so long after its CONNECT in any case: nobody takes longer to register.
+/// And so long after its CONNECT in any case: no device takes longer to register.
 const LIFE: Duration = Duration::from_secs(600);
 
-/// One connection of a device that registers. It has said who it is; every request proves it anew.
+/// One connection of a device that registers. It has named itself; every request proves that anew.
 pub struct DpsSession {
     dps: Dps,
     id_scope: String,
@@ -48,7 +47,7 @@ pub struct DpsSession {
     stays: watch::Sender<Duration>,
 }
 
-/// Accepts a CONNECT whatever its certificate: the answer to the register request tells the device more than CONNACK could.
+/// Accepts a CONNECT with any certificate: the answer to the register request says more than CONNACK can.
 pub(crate) fn accept(
     dps: &Dps,
     connect: &Connect,
@@ -95,7 +94,7 @@ pub(crate) fn accept(
     })
 }
 
-/// Resolves when nothing of use was asked for as long as `stays` tells; each change of it counts from then.
+/// Resolves when no request was answered for as long as `stays` holds; each change of it counts from then.
 async fn idle(mut stays: watch::Receiver<Duration>) {
     loop {
         let wait = *stays.borrow_and_update();
@@ -103,7 +102,7 @@ async fn idle(mut stays: watch::Receiver<Duration>) {
         tokio::select! {
             () = tokio::time::sleep(wait) => return,
             changed = stays.changed() => if changed.is_err() {
-                // The session is over, and nobody waits for this any more.
+                // The session is over, and nothing waits for this any more.
                 return pending().await;
             },
         }
@@ -128,36 +127,35 @@ impl DpsSession {
     }
 
     async fn register(&self, body: &[u8]) -> Result<Answer, ServiceFault> {
-        if body.len() > wire::device_api::registration::MAX_BODY {
-            return Err(ServiceFault::TooLarge(
-                wire::device_api::registration::MAX_BODY,
-            ));
+        if body.len() > MAX_BODY {
+            return Err(ServiceFault::TooLarge(MAX_BODY));
         }
-        let id = &self.registration_id;
-        let may = self.dps.may_ask(self.from)?;
-        let admitted = self.dps.admit(&self.id_scope, id, self.presented(), may)?;
+        let (id, caller) = (&self.registration_id, self.caller());
+        let permit = self.dps.admit_address(self.from)?;
+        let admitted = self.dps.admit(caller, permit)?;
         let body = UnverifiedRegister::parse(body)?;
         body.require_id(id)?;
         let presented = Presented {
             tpm: body.tpm.as_ref(),
-            ..self.presented()
+            ..caller.presented
         };
         if presented.tpm.is_some() && presented.token.is_none() {
             // No client takes a challenge over MQTT; TPMs are for HTTPS and AMQP.
             let reason = TpmRefusal::NeedsHttps.into();
-            return Err(Refusal::of(id, presented.chain, None, reason).into());
+            return Err(Refusal::new(id, presented.chain, None, reason).into());
         }
-        let operation = self
-            .dps
-            .begin(admitted, id, presented, RegisterBody::of(&body))
-            .await?;
-        let status = OperationStatus::assigning(operation.into_string(), id.clone());
+        let caller = Caller {
+            presented,
+            ..caller
+        };
+        let operation = self.dps.register(admitted, caller, (&body).into());
+        let operation = operation.await?.into_string();
+        let status = OperationStatus::assigning(operation, id.clone());
         Ok(Answer::new(202, Some(RETRY_AFTER_SECONDS), &status))
     }
 
     async fn poll(&self, operation: &str) -> Result<Answer, ServiceFault> {
-        let (id, presented) = (&self.registration_id, self.presented());
-        let polled = self.dps.poll(&self.id_scope, id, presented, operation);
+        let polled = self.dps.poll(self.caller(), operation);
         let (operation, state) = polled.await?;
         let status = OperationStatus::finished(operation.into_string(), state);
         Ok(match status.status {
@@ -166,20 +164,26 @@ impl DpsSession {
         })
     }
 
-    fn presented(&self) -> Presented<'_> {
+    fn caller(&self) -> Caller<'_> {
         let password = self.password.as_ref().map(Password::as_bytes);
         let token = password.and_then(|bytes| str::from_utf8(bytes).ok());
-        Presented {
-            token: token.and_then(Token::of),
-            from: self.from,
-            ..Presented::by(&self.chain)
+        Caller {
+            id_scope: &self.id_scope,
+            registration_id: &self.registration_id,
+            presented: Presented {
+                token: token.and_then(Token::from_text),
+                from: self.from,
+                ..Presented::from(&self.chain)
+            },
         }
     }
 
     async fn fault(&self, fault: &ServiceFault) -> Answer {
         let request_id = crate::service::fresh_guid().hyphenated().to_string();
         fault.log(&request_id);
-        self.dps.note(fault, &self.id_scope, self.from).await;
+        self.dps
+            .note_refusal(fault, &self.id_scope, self.from)
+            .await;
         let error = ServiceError::dps(fault.code(), fault.outside(), request_id, self.dps.now());
         Answer::new(error.http_status(), fault.retry_after(), &error)
     }
@@ -205,14 +209,20 @@ impl DeviceSession for DpsSession {
         self.proven
     }
 
-    /// Nobody has a reason to stay.
+    /// No device has a reason to stay.
     fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
         let stays = self.stays.subscribe();
         async move {
             // Cancel-safe: both only wait, and neither is waited for again.
             tokio::select! {
-                () = idle(stays) => Close::new("idle", "nothing was asked of the provisioning service for a minute"),
-                () = tokio::time::sleep(LIFE) => Close::new("session_too_long", "a provisioning session lasts ten minutes at most"),
+                () = idle(stays) => Close::new(
+                    "idle",
+                    "nothing was asked of the provisioning service for a minute",
+                ),
+                () = tokio::time::sleep(LIFE) => Close::new(
+                    "session_too_long",
+                    "a provisioning session lasts ten minutes at most",
+                ),
             }
         }
     }
@@ -248,7 +258,7 @@ impl DeviceSession for DpsSession {
                 answer
             }
             Err(fault) => {
-                // Who is told when to come again may wait here.
+                // A client that is throttled may wait here.
                 if let Some(seconds) = fault.retry_after() {
                     let wait = Duration::from_secs(seconds.into());
                     self.stays.send_replace(IDLE + wait);
@@ -277,7 +287,7 @@ impl DeviceSession for DpsSession {
     async fn ended(self, how: Ending, _will: Option<Will>) {
         let id = &self.registration_id;
         match &how {
-            // What came of the registration is told where it is answered.
+            // The outcome of the registration is logged where it is answered.
             Ending::Disconnect => tracing::debug!(
                 registration.id = %id,
                 "the provisioning session of {id} ended: {how}"

@@ -1,8 +1,9 @@
 use pki::ChainError;
 
 use super::*;
-use crate::registration::attest::{TpmIdentity, TpmRefusal};
+use crate::registration::credential::TpmIdentity;
 use crate::registration::refusal::RefusalReason;
+use crate::registration::refusal::TpmRefusal;
 
 fn id() -> RegistrationId {
     RegistrationId::parse("edge-001").unwrap()
@@ -27,7 +28,7 @@ fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
         (
             RefusalReason::OtherAttestation {
                 enrolled: "x509",
-                shown: "a token",
+                presented: "a token",
             },
             "attestation_other",
             "wants x509",
@@ -118,7 +119,7 @@ fn tpm_reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
             "over HTTPS only",
         ),
         (
-            TpmRefusal::from(TpmIdentity::read(b"", None).unwrap_err()).into(),
+            TpmRefusal::from(TpmIdentity::parse(b"", None).unwrap_err()).into(),
             "tpm_key_unsupported",
             "it ends too early",
         ),
@@ -220,11 +221,11 @@ fn a_device_learns_nothing_from_a_refusal_and_an_operator_everything() {
 
 #[test]
 fn what_went_wrong_inside_stays_inside() {
-    let record = BadRecord {
+    let record = UnreadableEnrollment {
         key: EnrollmentKey::Individual(id()),
         problem: "secret detail".to_owned(),
     };
-    let fault = ServiceFault::BadRecord(record);
+    let fault = ServiceFault::UnreadableEnrollment(record);
     assert_eq!(fault.outside(), "Internal server error");
     assert_eq!(fault.code().http_status(), 500);
     assert!(with_causes(&fault).contains("secret detail"));
@@ -280,7 +281,7 @@ fn no_fault_says_its_text_twice() {
         let text = with_causes(&fault);
         assert_eq!(text.matches(part).count(), 1, "{text}");
     }
-    let refused = crate::registration::issue::RequestRefusal::from(pki::RequestError::Signature);
+    let refused = crate::registration::refusal::RequestRefusal::from(pki::RequestError::Signature);
     let text = with_causes(&refused);
     let cause = pki::RequestError::Signature.to_string();
     assert_eq!(text.matches(&cause).count(), 1, "{text}");

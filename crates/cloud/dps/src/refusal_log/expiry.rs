@@ -1,4 +1,4 @@
-//! Forgets refusals after their time, also when no new one comes.
+//! Deletes refusals after their time, also when no new one comes.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use tokio::time::sleep;
 
 use crate::service::Dps;
 
-/// How often it is looked for what is too old.
 const PERIOD: Duration = Duration::from_secs(3600);
 
 /// Runs until `shutdown` turns true.
@@ -16,8 +15,8 @@ pub(crate) async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
         match dps
             .tenants()
             .first()
-            .deps
-            .registry
+            .context
+            .provisioning
             .expire_refusals(dps.now())
             .await
         {

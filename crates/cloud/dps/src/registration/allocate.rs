@@ -1,5 +1,5 @@
-//! Which hub a device gets. Pure: the same enrollment, hubs and their health, registration id and client's network always give the same
-//! hub.
+//! Which hub does a device get? Pure: the same enrollment, hubs and their health, registration id and
+//! client's network always give the same hub.
 
 use std::net::IpAddr;
 
@@ -15,55 +15,57 @@ mod hashed;
 mod nearest;
 mod single;
 
-pub use custom::Asking;
+pub use custom::CustomAllocation;
+pub use single::distinct;
+
 use hashed::hashed;
 use nearest::nearest;
 use single::single;
 
-pub use single::distinct;
-
 /// How a device gets to its hub.
 #[derive(Debug)]
 pub enum Route {
-    /// It is chosen.
     Chosen(Allocation),
     /// A webhook chooses.
-    Asking(Asking),
+    Custom(CustomAllocation),
 }
 
 /// A device with a hub chosen for it. Only this file makes one.
 ///
-/// When the device is assigned already and its enrollment never reprovisions, the earlier hub stands; the registry knows,
-/// in the same transaction that writes.
+/// When the device is assigned already and its enrollment never reprovisions, the earlier hub stands; the
+/// registry decides that, in the same transaction that writes.
 #[derive(Debug)]
 pub struct Allocation {
     device: AttestedDevice,
     hub: HubName,
     device_id: DeviceId,
-    passed_over: Vec<PassedOver>,
+    skipped: Vec<PassedOver>,
 }
 
-/// Why no hub could be chosen for a device that is let in.
+/// A device for which no hub can be chosen.
+#[derive(Debug)]
+pub struct Unallocated {
+    pub device: AttestedDevice,
+    pub error: AllocationError,
+}
+
+/// Why no hub can be chosen for a device that is let in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AllocationError {
-    /// No linked hub takes part in allocation.
     #[error("no hub is linked to the provisioning service with allocation on")]
     NoHub,
-    /// None of the hubs that the enrollment lists is linked with allocation on.
     #[error(
-        "none of the enrollment's hubs ({0}) is linked to the provisioning service with allocation on"
+        "none of the enrollment's hubs ({0}) is linked to the provisioning service with allocation \
+         on"
     )]
     NoneLinked(String),
-    /// Static allocation needs exactly one hub.
     #[error("static allocation needs exactly one hub in the enrollment's iotHubs, which has {0}")]
     NotOne(usize),
-    /// Custom allocation without anybody to ask.
     #[error("the enrollment's allocation is custom, and it names no webhook")]
     NoWebhook,
-    /// There are candidates, and none of them answers.
+    /// All candidates are unhealthy.
     #[error("no hub can take devices now: {0}; the device may register again")]
     AllUnhealthy(String),
-    /// The registration id is no device id, and the enrollment names none.
     #[error("the registration id cannot be a device id; give the enrollment a deviceId")]
     NoDeviceId,
 }
@@ -77,67 +79,99 @@ pub fn choose(
     service: &ProvisioningService,
     client: Option<IpAddr>,
     hub_health: &HubHealth,
-) -> Result<Route, AllocationError> {
-    let entry = device.enrollment().entry();
-    let policy = entry.allocation().unwrap_or(service.allocation_policy);
-    let candidates = candidates(entry.hubs(), &service.hubs)?;
-    let (candidates, passed_over) = match policy {
-        // Nobody else could take its devices.
+) -> Result<Route, Box<Unallocated>> {
+    match decide(&device, service, client, hub_health) {
+        Ok(Decision::Hub {
+            hub,
+            device_id,
+            skipped,
+        }) => Ok(Route::Chosen(Allocation {
+            device,
+            hub,
+            device_id,
+            skipped,
+        })),
+        Ok(Decision::Ask(question)) => Ok(Route::Custom(CustomAllocation { device, question })),
+        Err(error) => Err(Box::new(Unallocated { device, error })),
+    }
+}
+
+/// What is decided about a device.
+enum Decision {
+    Hub {
+        hub: HubName,
+        device_id: DeviceId,
+        skipped: Vec<PassedOver>,
+    },
+    Ask(custom::Question),
+}
+
+fn decide(
+    device: &AttestedDevice,
+    service: &ProvisioningService,
+    client: Option<IpAddr>,
+    hub_health: &HubHealth,
+) -> Result<Decision, AllocationError> {
+    let enrollment = device.enrollment();
+    let policy = enrollment.allocation().unwrap_or(service.allocation_policy);
+    let candidates = candidates(enrollment.hubs(), &service.hubs)?;
+    let (candidates, skipped) = match policy {
+        // No other hub could take its devices.
         AllocationPolicy::Static => (candidates, Vec::new()),
-        _ => living(candidates, hub_health)?,
+        _ => healthy(candidates, hub_health)?,
     };
-    let device_id = entry
+    let device_id = enrollment
         .device_id(device.registration_id())
         .ok_or(AllocationError::NoDeviceId)?;
     let hub = match policy {
         AllocationPolicy::Hashed => hashed(device.registration_id(), &candidates)?,
-        AllocationPolicy::Static => single(entry.hubs(), &candidates)?,
+        AllocationPolicy::Static => single(enrollment.hubs(), &candidates)?,
         AllocationPolicy::GeoLatency => {
             hashed(device.registration_id(), &nearest(client, &candidates))?
         }
         AllocationPolicy::Custom => {
-            let definition = entry.webhook().ok_or(AllocationError::NoWebhook)?.clone();
-            let hubs = custom::offered(&candidates);
-            return Ok(Route::Asking(Asking {
-                device,
+            let webhook = enrollment.webhook().ok_or(AllocationError::NoWebhook)?;
+            return Ok(Decision::Ask(custom::Question {
                 device_id,
-                definition,
-                hubs,
-                passed_over,
+                webhook: webhook.clone(),
+                hubs: custom::offered(&candidates),
+                skipped,
             }));
         }
     };
-    Ok(Route::Chosen(Allocation {
+    Ok(Decision::Hub {
         hub: hub.name.clone(),
-        device,
         device_id,
-        passed_over,
-    }))
+        skipped,
+    })
+}
+
+impl Route {
+    pub fn device(&self) -> &AttestedDevice {
+        match self {
+            Self::Chosen(allocation) => allocation.device(),
+            Self::Custom(custom) => custom.device(),
+        }
+    }
 }
 
 impl Allocation {
-    /// The device.
-    #[must_use]
     pub fn device(&self) -> &AttestedDevice {
         &self.device
     }
 
-    /// Its hub.
-    #[must_use]
     pub fn hub(&self) -> &HubName {
         &self.hub
     }
 
-    /// Its name there.
-    #[must_use]
+    /// The name of the device at its hub.
     pub fn device_id(&self) -> &DeviceId {
         &self.device_id
     }
 
-    /// Hubs that might have been chosen, if they answered.
-    #[must_use]
-    pub fn passed_over(&self) -> &[PassedOver] {
-        &self.passed_over
+    /// Unhealthy hubs that might have been chosen otherwise.
+    pub fn skipped(&self) -> &[PassedOver] {
+        &self.skipped
     }
 }
 
@@ -162,9 +196,9 @@ fn candidates<'h>(
     }
 }
 
-/// Whether a host that an enrollment lists means a hub. An operator may leave the port out, and a server's own hub got its port from the
-/// server; but of two hubs that differ in nothing but their ports, a port tells which. A host that no hub has any more means the hub that
-/// had it.
+/// Whether a host that an enrollment lists means a hub. An operator may leave the port out, and a server's
+/// own hub got its port from the server; but of two hubs that differ in nothing but their ports, a port
+/// decides. A host that no hub has any more means the hub that had it.
 fn means(listed: &HubHost, hub: &LinkedHub, linked: &[LinkedHub]) -> bool {
     let is_exact = |hub: &LinkedHub| hub.host.is_exactly(listed);
     let may_be = |hub: &LinkedHub| hub.host.may_be(listed);
@@ -177,30 +211,30 @@ fn means(listed: &HubHost, hub: &LinkedHub, linked: &[LinkedHub]) -> bool {
     }
 }
 
-/// The candidates that can take devices, and those that were passed over because they cannot.
-fn living<'h>(
+/// The candidates that can take devices, and those that are skipped because they cannot.
+fn healthy<'h>(
     candidates: Vec<&'h LinkedHub>,
     hub_health: &HubHealth,
 ) -> Result<(Vec<&'h LinkedHub>, Vec<PassedOver>), AllocationError> {
-    let dead = |hub: &&LinkedHub| {
+    let unhealthy = |hub: &&LinkedHub| {
         let why = hub_health.unhealthy_reason(hub)?;
         Some(PassedOver {
             hub: hub.name.clone(),
             why,
         })
     };
-    let passed_over: Vec<PassedOver> = candidates.iter().filter_map(dead).collect();
-    if passed_over.is_empty() {
-        return Ok((candidates, passed_over));
+    let skipped: Vec<PassedOver> = candidates.iter().filter_map(unhealthy).collect();
+    if skipped.is_empty() {
+        return Ok((candidates, skipped));
     }
-    let lives = |hub: &&LinkedHub| passed_over.iter().all(|dead| dead.hub != hub.name);
-    let living: Vec<&LinkedHub> = candidates.into_iter().filter(lives).collect();
-    match living.is_empty() {
+    let is_healthy = |hub: &&LinkedHub| skipped.iter().all(|skipped| skipped.hub != hub.name);
+    let healthy: Vec<&LinkedHub> = candidates.into_iter().filter(is_healthy).collect();
+    match healthy.is_empty() {
         true => {
-            let all: Vec<&str> = passed_over.iter().map(|dead| dead.why.as_str()).collect();
+            let all: Vec<&str> = skipped.iter().map(|skipped| skipped.why.as_str()).collect();
             Err(AllocationError::AllUnhealthy(all.join("; ")))
         }
-        false => Ok((living, passed_over)),
+        false => Ok((healthy, skipped)),
     }
 }
 

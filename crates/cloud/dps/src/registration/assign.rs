@@ -1,151 +1,118 @@
-//! From the steps' proofs to what the registry writes.
+//! The last step: what a registration comes to is written in one transaction.
 
-use ids::DeviceId;
+use ids::{RegistrationId, Timestamp};
 use provisioning::{
-    Assign, AssignError, Choice, Detail, DeviceProof, EnrolledBy, EnrollmentKey, Registrant,
-    RegistrationFailure,
+    AssignError, Assigned, FailRegistration, PendingRegistration, PendingStep, Placement,
+    Provisioning,
 };
-use wire::device_api::registration::{
-    AttestationDetail, SymmetricKeyResult, TpmResult, X509Result,
-};
-use wire::error::DpsErrorCode;
+use registry::StorageError;
+use serde_json::Value;
 
-use super::register::Failure;
-use crate::certificate;
-use crate::registration::allocate::{Allocation, AllocationError};
-use crate::registration::attest::{AttestedDevice, Proof, TpmProof};
+use crate::registration::allocate::{Allocation, CustomAllocation, Route};
 use crate::registration::issue::Issued;
+use crate::registration::not_proven::NotProven;
+use crate::registration::unregistered::{Failure, Unassigned, Unregistered};
 
-/// Through which entry a device came.
-pub fn enrolled_by(device: &AttestedDevice) -> EnrolledBy {
-    match device.enrollment().entry().key() {
-        EnrollmentKey::Individual(_) => EnrolledBy::Individual,
-        EnrollmentKey::Group(id) => EnrolledBy::Group(id.clone()),
-    }
+mod record;
+
+pub use record::{assignment, assignment_failure, failure};
+
+/// What a registration has come to. It is durable.
+#[derive(Debug)]
+pub enum Registered {
+    Assigned(Box<Assigned>),
+    /// A webhook or a remote hub has to be asked first; the device polls until that is over.
+    Pending,
+    /// The device is let in, and cannot be assigned; it reads why when it polls.
+    Failed(Box<FailRegistration>, Failure),
 }
 
-/// Everything that one transaction writes.
-pub fn assignment(place: &Allocation, issued: Option<&Issued>) -> Assign {
-    Assign {
-        registrant: registrant(place.device(), place.device_id(), issued),
-        choice: Choice {
-            hub: place.hub().clone(),
-            twin: None,
-            payload: None,
-            passed_over: place.passed_over().to_vec(),
-        },
-    }
-}
-
-/// The device and what its entry says about it.
-pub fn registrant(
-    device: &AttestedDevice,
-    device_id: &DeviceId,
+/// Writes the assignment, or that a webhook or a remote hub has to be asked first.
+///
+/// # Errors
+/// When the device cannot be assigned, or what is stored cannot be read. Nothing is written then.
+pub async fn assign(
+    route: &Route,
     issued: Option<&Issued>,
-) -> Registrant {
-    let entry = device.enrollment().entry();
-    let note = issued.map(|issued| issued.note().clone());
-    let proof = proof(device, issued);
-    Registrant {
-        registration_id: device.registration_id().clone(),
-        enrollment: enrolled_by(device),
-        entry: entry.version().clone(),
-        device_id: device_id.clone(),
-        iot_edge: entry.is_iot_edge(),
-        proof,
-        initial_twin: entry.initial_twin().clone(),
-        policy: entry.reprovision(),
-        detail: Some(Detail::of(&detail(device, issued))),
-        issued: note,
-    }
-}
-
-fn detail(device: &AttestedDevice, issued: Option<&Issued>) -> AttestationDetail {
-    let mut detail = attestation(device);
-    let resources = device.enrollment().entry().resources();
-    detail.trust_bundle_id.clone_from(&resources.trust_bundle);
-    match issued {
-        Some(issued) => issued.told(detail),
-        None => detail,
-    }
-}
-
-fn attestation(device: &AttestedDevice) -> AttestationDetail {
-    let group = match device.enrollment().entry().key() {
-        EnrollmentKey::Individual(_) => None,
-        EnrollmentKey::Group(id) => Some(id.clone()),
+    payload: Option<&Value>,
+    provisioning: &Provisioning,
+    now: Timestamp,
+) -> Result<Registered, Unregistered> {
+    let assigned = match route {
+        Route::Chosen(allocation) => to_hub(allocation, issued, provisioning, now).await,
+        Route::Custom(custom) => match custom.question(provisioning, payload).await? {
+            Some(question) => {
+                let step = PendingStep::AskWebhook(question);
+                ask_webhook(custom, issued, step, provisioning, now).await
+            }
+            None => Err(AssignError::EnrollmentChanged),
+        },
     };
-    match device.proof() {
-        Proof::Leaf(leaf) => AttestationDetail {
-            x509: Some(X509Result {
-                certificate_info: Some(certificate::describe(leaf)),
-                enrollment_group_id: group,
-                signing_certificate_info: None,
-            }),
-            ..AttestationDetail::default()
-        },
-        Proof::Tpm(proof) => AttestationDetail {
-            tpm: Some(TpmResult {
-                authentication_key: proof.sealed.as_bytes().to_vec().into(),
-            }),
-            ..AttestationDetail::default()
-        },
-        Proof::Keys(_) => AttestationDetail {
-            symmetric_key: Some(SymmetricKeyResult {
-                enrollment_group_id: group,
-            }),
-            ..AttestationDetail::default()
-        },
-    }
+    assigned.map_err(|error| match error {
+        AssignError::Storage(error) => NotProven::Storage(error).into(),
+        error => Unregistered::Unassigned(Unassigned {
+            enrolled_by: route.device().matched().enrolled_by(),
+            cause: error.into(),
+        }),
+    })
 }
 
-/// What the hub shall accept: the certificate that the device is given, else that by which it just proved itself.
-fn proof(device: &AttestedDevice, issued: Option<&Issued>) -> DeviceProof {
-    if let Some(issued) = issued {
-        return DeviceProof::Issued {
-            issued: issued.thumbprint(),
-            attested: match device.proof() {
-                Proof::Leaf(leaf) => Some(leaf.sha256()),
-                Proof::Keys(_) | Proof::Tpm(_) => None,
-            },
-        };
-    }
-    match device.proof() {
-        Proof::Leaf(leaf) => DeviceProof::Certificate(leaf.sha256()),
-        Proof::Keys(keys) | Proof::Tpm(TpmProof { keys, .. }) => DeviceProof::Keys {
-            primary: keys.primary.clone(),
-            secondary: keys.secondary.clone(),
-        },
-    }
-}
-
-/// What is remembered of a failure; the message is fit for the device, which is let in.
-pub fn failure(failure: &Failure) -> RegistrationFailure {
-    match failure {
-        Failure::Allocation(error) => RegistrationFailure {
-            code: match error {
-                AllocationError::AllUnhealthy(_) => DpsErrorCode::ServiceUnavailable.code(),
-                _ => DpsErrorCode::LinkedHubNotFound.code(),
-            },
-            message: error.to_string(),
-        },
-        Failure::Assignment(error) => assignment_failure(error),
-    }
-}
-
-/// The same for what a transaction could not write.
-pub fn assignment_failure(error: &AssignError) -> RegistrationFailure {
-    let code = match error {
-        AssignError::UnknownHub(_) => DpsErrorCode::LinkedHubNotFound,
-        AssignError::DeviceTaken { .. } | AssignError::DeviceForeign { .. } => {
-            DpsErrorCode::DeviceRecordConflict
+async fn to_hub(
+    allocation: &Allocation,
+    issued: Option<&Issued>,
+    provisioning: &Provisioning,
+    now: Timestamp,
+) -> Result<Registered, AssignError> {
+    match provisioning
+        .assign(assignment(allocation, issued), now)
+        .await
+    {
+        Ok(assigned) => Ok(Registered::Assigned(Box::new(assigned))),
+        Err(AssignError::NeedsRemoteHub) => {
+            let assign = assignment(allocation, issued);
+            let placement = Placement {
+                choice: assign.choice,
+                note: None,
+            };
+            let step = PendingStep::PlaceOnRemoteHub(Box::new(placement));
+            let pending = PendingRegistration::new(assign.registrant, step, now);
+            provisioning.begin_pending(pending, now).await?;
+            Ok(Registered::Pending)
         }
-        AssignError::EnrollmentChanged => DpsErrorCode::EnrollmentConflict,
-        // A registration that has to ask a remote hub does so; it never ends for that.
-        AssignError::NeedsRemoteHub | AssignError::Storage(_) => DpsErrorCode::InternalServerError,
-    };
-    RegistrationFailure {
-        code: code.code(),
-        message: error.to_string(),
+        Err(error) => Err(error),
     }
+}
+
+/// The certificate is issued before the webhook is asked: its answer does not change the certificate, and
+/// the request need not be stored.
+async fn ask_webhook(
+    custom: &CustomAllocation,
+    issued: Option<&Issued>,
+    step: PendingStep,
+    provisioning: &Provisioning,
+    now: Timestamp,
+) -> Result<Registered, AssignError> {
+    let registrant = record::registrant(custom.device(), custom.device_id(), issued);
+    let pending = PendingRegistration::new(registrant, step, now);
+    provisioning.begin_pending(pending, now).await?;
+    Ok(Registered::Pending)
+}
+
+/// Writes a failure down, so that the device reads it when it polls, and the operator in its record.
+///
+/// # Errors
+/// When the store fails.
+pub async fn fail(
+    Unassigned { enrolled_by, cause }: Unassigned,
+    registration_id: &RegistrationId,
+    provisioning: &Provisioning,
+    now: Timestamp,
+) -> Result<Registered, StorageError> {
+    let failed = FailRegistration {
+        registration_id: registration_id.clone(),
+        enrollment: enrolled_by,
+        failure: failure(&cause),
+    };
+    provisioning.fail_registration(failed.clone(), now).await?;
+    Ok(Registered::Failed(Box::new(failed), cause))
 }

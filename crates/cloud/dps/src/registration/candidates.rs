@@ -1,124 +1,168 @@
-//! Which enrollment speaks for a device (Azure's `concepts-x509-attestation.md`): its individual one if there is one, else the groups whose
-//! certificate is among its issuers.
+//! Which enrollments could let a device in (Azure's `concepts-x509-attestation.md`)? Its individual one
+//! if there is one, else the groups whose CA certificate is among its issuers.
 
 use std::sync::Arc;
 
 use ids::Thumbprint;
 use pki::{Certificate, PresentedChain};
+use provisioning::Provisioning;
 
-use crate::registration::attest::{ClaimedDevice, Evidence};
-use crate::registration::enrollment::{Attestation, Entry, Standing};
-use crate::registration::refusal::{NotProven, RefusalReason};
-use crate::registration::register::Deps;
+use crate::registration::claim::{ClaimedDevice, Evidence};
+use crate::registration::enrollment::{Attestation, Enrollment};
+use crate::registration::not_proven::NotProven;
+use crate::registration::refusal::RefusalReason;
 
-mod cache;
-mod keyed;
-mod known;
+mod group_index;
 
-pub use cache::GroupCache;
-pub use keyed::KeyedGroups;
-pub use known::KnownGroups;
+pub use group_index::GroupIndex;
 
-use known::Groups;
+use group_index::CertificateGroups;
 
-/// The entries that could let a device in.
+/// The enrollments that could let a device in.
 #[derive(Debug, Clone)]
 pub enum Candidates {
-    /// Its own entry: it decides, whatever it says. Groups are not asked.
-    Individual(Arc<Entry>),
-    /// Groups whose certificate is, or seems to be, among its issuers; the nearest as shown first. Never empty.
-    Groups(Vec<Arc<Entry>>),
+    /// Its individual enrollment: it decides, whatever it says. Groups are not asked.
+    Individual(Arc<Enrollment>),
+    /// Groups whose CA certificate is, or seems to be, among its issuers; the nearest as presented
+    /// first. Never empty.
+    Groups(Vec<Arc<Enrollment>>),
 }
 
-/// An entry that decided, and is enabled. Only this file makes one.
-#[derive(Debug, Clone)]
-pub struct EnrollmentMatch(Arc<Entry>);
+/// Candidates, and where they were found.
+#[derive(Debug)]
+pub struct Found {
+    pub candidates: Candidates,
+    pub source: Source,
+}
 
-/// Finds the entries that could let a device in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The groups in memory, as if the device had no individual enrollment: the fast path. The
+    /// transaction that assigns the device reads the enrollment that decides, so that an assignment may
+    /// rest on these, and nothing else.
+    Memory,
+    /// The store.
+    Store,
+}
+
+/// Finds the enrollments that could let a device in. `source` is where to begin: groups that are not in
+/// memory are read from the store.
 ///
 /// # Errors
-/// When there are none, or the storage fails.
-pub async fn find(claim: &ClaimedDevice<'_>, deps: &Deps) -> Result<Candidates, NotProven> {
-    let registry = &deps.registry;
-    if let Some(record) = registry.find_individual(claim.registration_id()).await? {
-        return Ok(Candidates::Individual(Arc::new(Entry::read(&record)?)));
+/// When there are none, or the store fails.
+pub async fn find(
+    claim: &ClaimedDevice<'_>,
+    source: Source,
+    provisioning: &Provisioning,
+    index: &GroupIndex,
+) -> Result<Found, NotProven> {
+    if source == Source::Memory
+        && let Some(groups) = remembered(claim, provisioning, index).await?
+    {
+        return Ok(Found {
+            candidates: Candidates::Groups(groups),
+            source: Source::Memory,
+        });
     }
-    let entries = match claim.evidence() {
+    Ok(Found {
+        candidates: read(claim, provisioning, index).await?,
+        source: Source::Store,
+    })
+}
+
+/// The groups for a device with a certificate, when they are in memory.
+async fn remembered(
+    claim: &ClaimedDevice<'_>,
+    provisioning: &Provisioning,
+    index: &GroupIndex,
+) -> Result<Option<Vec<Arc<Enrollment>>>, NotProven> {
+    let Evidence::Certificate(chain) = claim.evidence() else {
+        return Ok(None);
+    };
+    let groups = index.with_certificates(provisioning).await?;
+    if matches!(groups, CertificateGroups::InStore(..)) {
+        return Ok(None);
+    }
+    let groups = of_issuers(chain, &groups).await?;
+    Ok((!groups.is_empty()).then_some(groups))
+}
+
+async fn read(
+    claim: &ClaimedDevice<'_>,
+    provisioning: &Provisioning,
+    index: &GroupIndex,
+) -> Result<Candidates, NotProven> {
+    if let Some(record) = provisioning
+        .find_individual(claim.registration_id())
+        .await?
+    {
+        let enrollment = Enrollment::parse(&record)?;
+        return Ok(Candidates::Individual(Arc::new(enrollment)));
+    }
+    let groups = match claim.evidence() {
         Evidence::Certificate(chain) => {
-            let groups = deps.known.find(registry, &deps.groups).await?;
-            groups_of_issuers(chain, &groups).await?
+            of_issuers(chain, &index.with_certificates(provisioning).await?).await?
         }
         Evidence::Tpm(_) => Vec::new(),
-        Evidence::Token(_) => deps.keyed.find(registry, &deps.groups).await?.to_vec(),
+        Evidence::Token(_) => index.with_keys(provisioning).await?.to_vec(),
     };
-    if entries.is_empty() {
+    if groups.is_empty() {
         let absent = match claim.evidence() {
             Evidence::Certificate(chain) => absent_issuer(chain),
             Evidence::Tpm(_) | Evidence::Token(_) => None,
         };
-        return Err(claim
-            .refuse(RefusalReason::NotEnrolled { absent }, None)
-            .into());
+        let reason = RefusalReason::NotEnrolled { absent };
+        return Err(claim.refuse(reason, None).into());
     }
-    Ok(Candidates::Groups(entries))
+    Ok(Candidates::Groups(groups))
 }
 
-/// The groups that could let in a device with a certificate if it has no entry of its own, when they are in memory. Whether it has
-/// one is found out by the transaction that assigns it, which reads the entry that decides anyway; nothing but an assignment may
-/// rest on these.
-///
-/// # Errors
-/// When the storage fails.
-pub async fn presume(
-    claim: &ClaimedDevice<'_>,
-    deps: &Deps,
-) -> Result<Option<Candidates>, NotProven> {
-    let Evidence::Certificate(chain) = claim.evidence() else {
-        return Ok(None);
-    };
-    let groups = deps.known.find(&deps.registry, &deps.groups).await?;
-    if matches!(groups, Groups::Stored(..)) {
-        return Ok(None);
-    }
-    let entries = groups_of_issuers(chain, &groups).await?;
-    Ok((!entries.is_empty()).then_some(Candidates::Groups(entries)))
-}
-
-/// Groups whose certificate was shown, nearest first; then those whose certificate is named as issuer by one that was shown and
-/// is not among them.
-async fn groups_of_issuers(
+/// Groups whose CA certificate was presented, nearest first; then those whose CA certificate is named as
+/// issuer by one that was presented, and was not presented itself.
+async fn of_issuers(
     chain: &PresentedChain,
-    groups: &Groups<'_>,
-) -> Result<Vec<Arc<Entry>>, NotProven> {
-    let shown: Vec<Thumbprint> = chain.issuers().iter().map(Certificate::sha256).collect();
-    let mut entries = groups.by_certificate(&shown).await?;
+    groups: &CertificateGroups<'_>,
+) -> Result<Vec<Arc<Enrollment>>, NotProven> {
+    let presented: Vec<Thumbprint> = chain.issuers().iter().map(Certificate::sha256).collect();
+    let mut found = groups.by_certificate(&presented).await?;
     let ends = ends(chain);
     if !ends.is_empty() {
         let mut above = groups.by_issuers_of(&ends).await?;
         above.retain(|group| {
-            let is_new = entries.iter().all(|known| known.key() != group.key());
-            is_new && continues(group, &ends)
+            let is_new = found.iter().all(|known| known.key() != group.key());
+            is_new && issues(group, &ends)
         });
-        entries.append(&mut above);
+        found.append(&mut above);
     }
-    Ok(entries)
+    Ok(found)
 }
 
-/// The certificates whose issuers are not among what was shown: where the chain goes on.
+/// The certificates whose issuers are not among those presented: where the chain continues.
 fn ends(chain: &PresentedChain) -> Vec<&Certificate> {
-    let shown = || std::iter::once(chain.leaf()).chain(chain.issuers());
+    let presented = || std::iter::once(chain.leaf()).chain(chain.issuers());
     // By bytes first, which is enough for nearly all of them.
-    let goes_on = |one: &&Certificate| {
-        !shown().any(|other| one.issuer_der() == other.subject_der())
-            && !shown().any(|other| one.is_issued_by_name(other))
+    let is_end = |one: &&Certificate| {
+        !presented().any(|other| one.issuer_der() == other.subject_der())
+            && !presented().any(|other| one.is_issued_by_name(other))
     };
-    let mut ends: Vec<&Certificate> = shown().filter(goes_on).collect();
+    let mut ends: Vec<&Certificate> = presented().filter(is_end).collect();
     ends.sort_unstable_by_key(|end| end.issuer_key());
     ends.dedup_by_key(|end| end.issuer_key());
     ends
 }
 
-/// Whom the last certificate names that the leaf leads to, unless that is a root.
+/// Whether a CA certificate of the group has the name of the issuer of one of these.
+fn issues(group: &Enrollment, ends: &[&Certificate]) -> bool {
+    match group.attestation() {
+        Attestation::CaCertificates(cas) => cas.iter().any(|ca| {
+            ends.iter()
+                .any(|end| end.is_issued_by_name(ca.certificate()))
+        }),
+        Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => false,
+    }
+}
+
+/// The issuer that the last certificate on the way from the leaf names, unless that is a root.
 fn absent_issuer(chain: &PresentedChain) -> Option<String> {
     let mut last = chain.leaf();
     // A step for each certificate: hierarchies may certify each other in a circle.
@@ -129,40 +173,10 @@ fn absent_issuer(chain: &PresentedChain) -> Option<String> {
             .find(|one| last.is_issued_by_name(one));
         last = next.unwrap_or(last);
     }
-    let is_shown = last.is_self_issued()
+    let is_presented = last.is_self_issued()
         || chain
             .issuers()
             .iter()
             .any(|one| last.is_issued_by_name(one));
-    (!is_shown).then(|| last.issuer())
-}
-
-fn continues(group: &Entry, ends: &[&Certificate]) -> bool {
-    match group.attestation() {
-        Attestation::Anchors(anchors) => anchors.iter().any(|anchor| {
-            ends.iter()
-                .any(|end| end.is_issued_by_name(anchor.certificate()))
-        }),
-        Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => false,
-    }
-}
-
-impl EnrollmentMatch {
-    /// Takes an entry that decides about a device.
-    ///
-    /// # Errors
-    /// When it is disabled, or its device is blocked.
-    pub fn of_enabled(entry: Arc<Entry>) -> Result<Self, RefusalReason> {
-        match entry.standing() {
-            Standing::Enabled => Ok(Self(entry)),
-            Standing::Disabled => Err(RefusalReason::Disabled(entry.key().clone())),
-            Standing::Blocked => Err(RefusalReason::Blocked(entry.key().clone())),
-        }
-    }
-
-    /// The entry.
-    #[must_use]
-    pub fn entry(&self) -> &Entry {
-        &self.0
-    }
+    (!is_presented).then(|| last.issuer())
 }

@@ -1,7 +1,11 @@
+//! An enrollment as registration reads it.
+
+use std::sync::Arc;
+
 use ids::{DeviceId, Etag, HubHost, RegistrationId, Thumbprint};
 use provisioning::{
-    AttestationKind, EnrolledResources, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
-    ReprovisionPolicy,
+    AttestationKind, EnrolledBy, EnrolledResources, EnrollmentKey, EnrollmentKind,
+    EnrollmentRecord, ReprovisionPolicy,
 };
 use registry::InitialTwin;
 use serde::Deserialize;
@@ -11,18 +15,21 @@ use wire::service_api::enrollment::{
     AllocationPolicy, Attestation as Document, EnrollmentGroup, IndividualEnrollment, Settings,
 };
 
-pub use ca::Anchor;
+use crate::registration::credential::{KeyPair, TpmIdentity};
+use crate::registration::refusal::RefusalReason;
 
 mod ca;
-use crate::registration::attest::{KeyPair, TpmIdentity};
+
+pub use ca::EnrollmentCa;
 
 /// What devices are compared with.
 #[derive(Debug, Clone)]
 pub enum Attestation {
     /// Their own certificates, by SHA-256 (individual enrollments).
     Leaves(Vec<Thumbprint>),
-    /// Certificates of CAs that their chain must lead to: groups, and entries that refer to uploaded CA certificates.
-    Anchors(Vec<Anchor>),
+    /// The CA certificates that their chains must lead to: of groups, and of individual enrollments that
+    /// refer to uploaded CA certificates.
+    CaCertificates(Vec<EnrollmentCa>),
     /// Symmetric keys: an individual device's own, or those that a group's devices derive theirs from.
     Keys(KeyPair),
     /// The device's TPM (individual enrollments).
@@ -30,31 +37,26 @@ pub enum Attestation {
 }
 
 impl Attestation {
-    /// Its kind.
-    #[must_use]
     pub fn kind(&self) -> AttestationKind {
         match self {
-            Self::Leaves(_) | Self::Anchors(_) => AttestationKind::X509,
+            Self::Leaves(_) | Self::CaCertificates(_) => AttestationKind::X509,
             Self::Keys(_) => AttestationKind::SymmetricKey,
             Self::Tpm(_) => AttestationKind::Tpm,
         }
     }
 }
 
-/// Whether an entry lets devices in.
+/// Whether an enrollment lets devices in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It does.
     Enabled,
-    /// An operator has disabled it.
     Disabled,
-    /// An operator has shut its device out everywhere.
+    /// An operator has blocked its device in all services.
     Blocked,
 }
 
-/// An enrollment as registration sees it.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct Enrollment {
     key: EnrollmentKey,
     version: Etag,
     standing: Standing,
@@ -69,23 +71,21 @@ pub struct Entry {
     resources: EnrolledResources,
 }
 
-/// A stored entry that cannot be read: written by another version, or damaged.
-#[derive(Debug, thiserror::Error)]
+/// A stored enrollment that was written by another version, or is damaged.
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the stored {key} cannot be read: {problem}")]
-pub struct BadRecord {
-    /// Which one.
+pub struct UnreadableEnrollment {
     pub key: EnrollmentKey,
-    /// What is wrong with it.
     pub problem: String,
 }
 
-impl Entry {
-    /// Reads a stored entry.
+impl Enrollment {
+    /// Parses a stored enrollment.
     ///
     /// # Errors
-    /// When it is not what this version writes.
-    pub fn read(record: &EnrollmentRecord) -> Result<Self, BadRecord> {
-        let bad = |problem: String| BadRecord {
+    /// When it is not in the form that this version writes.
+    pub fn parse(record: &EnrollmentRecord) -> Result<Self, UnreadableEnrollment> {
+        let bad = |problem: String| UnreadableEnrollment {
             key: record.key.clone(),
             problem,
         };
@@ -127,34 +127,22 @@ impl Entry {
         })
     }
 
-    /// Its name.
-    #[must_use]
     pub fn key(&self) -> &EnrollmentKey {
         &self.key
     }
 
-    /// Its version.
-    #[must_use]
     pub fn version(&self) -> &Etag {
         &self.version
     }
 
-    /// Whether it lets devices in.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.standing
-    }
-
-    /// What devices are compared with.
-    #[must_use]
     pub fn attestation(&self) -> &Attestation {
         &self.attestation
     }
 
-    /// The hub device of a registration: the entry's own name for it, or the registration id.
+    /// The hub device of a registration: the one that the enrollment names, or the registration id.
     ///
-    /// The individual entry's spelling wins over the certificate's, because hubs tell letter cases apart.
-    #[must_use]
+    /// An individual enrollment's spelling wins over the certificate's, because hubs tell letter cases
+    /// apart.
     pub fn device_id(&self, registration_id: &RegistrationId) -> Option<DeviceId> {
         let spelled = match (&self.device_id, &self.key) {
             (Some(id), _) => return Some(id.clone()),
@@ -166,45 +154,63 @@ impl Entry {
     }
 
     /// Whether hub devices are IoT Edge devices.
-    #[must_use]
     pub fn is_iot_edge(&self) -> bool {
         self.iot_edge
     }
 
-    /// Their first twin.
-    #[must_use]
     pub fn initial_twin(&self) -> &InitialTwin {
         &self.initial_twin
     }
 
-    /// What happens when a device registers again.
-    #[must_use]
     pub fn reprovision(&self) -> ReprovisionPolicy {
         self.reprovision
     }
 
-    /// How a hub is chosen; `None` follows the service.
-    #[must_use]
+    /// `None` follows the service.
     pub fn allocation(&self) -> Option<AllocationPolicy> {
         self.allocation
     }
 
-    /// Among which hubs; empty means all linked ones.
-    #[must_use]
+    /// The hubs to choose among; empty means all linked ones.
     pub fn hubs(&self) -> &[HubHost] {
         &self.hubs
     }
 
-    /// What issues certificates to its devices, and what they are told to trust.
-    #[must_use]
+    /// The issuer of its devices' certificates, and their trust bundle.
     pub fn resources(&self) -> &EnrolledResources {
         &self.resources
     }
 
-    /// Who chooses, when allocation is custom.
-    #[must_use]
+    /// Set when allocation is custom.
     pub fn webhook(&self) -> Option<&CustomAllocation> {
         self.webhook.as_ref()
+    }
+}
+
+/// An enrollment that decides about a device, and is enabled. Only this file makes one.
+#[derive(Debug, Clone)]
+pub struct EnrollmentMatch(Arc<Enrollment>);
+
+impl EnrollmentMatch {
+    /// # Errors
+    /// When the enrollment is disabled, or its device is blocked.
+    pub fn enabled(enrollment: Arc<Enrollment>) -> Result<Self, RefusalReason> {
+        match enrollment.standing {
+            Standing::Enabled => Ok(Self(enrollment)),
+            Standing::Disabled => Err(RefusalReason::Disabled(enrollment.key.clone())),
+            Standing::Blocked => Err(RefusalReason::Blocked(enrollment.key.clone())),
+        }
+    }
+
+    pub fn enrollment(&self) -> &Enrollment {
+        &self.0
+    }
+
+    pub fn enrolled_by(&self) -> EnrolledBy {
+        match &self.0.key {
+            EnrollmentKey::Individual(_) => EnrolledBy::Individual,
+            EnrollmentKey::Group(id) => EnrolledBy::Group(id.clone()),
+        }
     }
 }
 
@@ -222,7 +228,7 @@ fn attestation(record: &EnrollmentRecord, document: &Document) -> Result<Attesta
         } => Err("its keys are missing".to_owned()),
         Document::Tpm { tpm } => {
             let storage_root = tpm.storage_root_key.as_ref().map(Base64Bytes::as_bytes);
-            let identity = TpmIdentity::read(tpm.endorsement_key.as_bytes(), storage_root);
+            let identity = TpmIdentity::parse(tpm.endorsement_key.as_bytes(), storage_root);
             let identity = identity.map_err(|error| error.to_string())?;
             Ok(Attestation::Tpm(Box::new(identity)))
         }
@@ -235,7 +241,7 @@ fn certificates(record: &EnrollmentRecord) -> Result<Attestation, pki::Certifica
         let leaves = record.certificates.iter().map(|c| c.thumbprint);
         return Ok(Attestation::Leaves(leaves.collect()));
     }
-    Anchor::of_entry(record).map(Attestation::Anchors)
+    EnrollmentCa::all(record).map(Attestation::CaCertificates)
 }
 
 fn reprovision(settings: &Settings) -> ReprovisionPolicy {

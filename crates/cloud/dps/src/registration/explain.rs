@@ -1,63 +1,69 @@
-//! What a registration would come to: the very steps of `register.rs`, without those that write.
+//! What a registration would come to now: the steps of `register.rs` with a trace, without those that
+//! write.
 
 use ids::{HubName, RegistrationId, Timestamp};
 use pki::UnreadChain;
 use provisioning::{AssignError, EnrollmentKey, PreviewAt, RegistrationRecord};
 use wire::error::DpsErrorCode;
 use wire::muster_api::explain::{
-    EarlierAssignment, Explanation, RefusalReport, SeenToken, Verdict,
+    EarlierAssignment, Explanation, RefusalReport, SeenToken, Verdict as Decision,
 };
 use wire::sas::UnverifiedToken;
 
 use crate::refusal_log;
-use crate::registration::allocate::{self, Allocation, Asking, Route};
+use crate::registration::allocate::{self, Allocation, CustomAllocation, Route};
 use crate::registration::assign;
-use crate::registration::attest::{self, AttestedDevice, Outcome, Trial};
-use crate::registration::candidates::{self, Candidates};
+use crate::registration::attest::{self, AttestedDevice, Comparison, Credential, Finding};
+use crate::registration::candidates::{self, Candidates, Found, Source};
+use crate::registration::claim;
+use crate::registration::context::Context;
+use crate::registration::not_proven::NotProven;
 use crate::registration::presented::Presented;
-use crate::registration::refusal::{NotProven, Refusal, RefusalReason, seen, with_causes};
-use crate::registration::register::{Deps, Failure, Register};
+use crate::registration::refusal::{Refusal, RefusalReason, seen, with_causes};
+use crate::registration::request::Register;
+use crate::registration::result;
+use crate::registration::unregistered::Failure;
 use crate::remote_hub::health::HubHealth;
 
+mod comparisons;
 mod notes;
-mod tried;
 
-/// Judges a registration as if it came from a device that holds the keys of what is shown. Writes nothing.
+/// Explains a registration as if it came from a device that holds the keys of what is presented. Writes
+/// nothing.
 ///
 /// # Errors
-/// When the storage fails.
+/// When the store fails.
 pub async fn explain(
     request: Register<'_>,
-    deps: &Deps,
+    context: &Context,
     hub_health: &HubHealth,
     now: Timestamp,
 ) -> Result<Explanation, NotProven> {
-    let mut trials = Vec::new();
-    let judged = match judge(request, deps, hub_health, now, &mut trials).await {
-        Err(NotProven::Refused(refusal)) => Judged::Refused(refusal),
+    let mut trace = Vec::new();
+    let outcome = match walk(request, context, hub_health, now, &mut trace).await {
+        Err(NotProven::Refused(refusal)) => Outcome::Refused(refusal),
         other => other?,
     };
-    let (tried, not_listed) =
-        tried::documents(&trials, &judged, request.presented.chain, deps).await?;
+    let chain = request.presented.chain;
+    let (tried, not_listed) = comparisons::describe(&trace, &outcome, chain, context).await?;
     Ok(Explanation {
         registration_id: Some(request.registration_id.clone()),
-        verdict: judged.verdict(),
+        verdict: outcome.decision(),
         token: seen_token(request.presented),
         tried,
         not_listed,
     })
 }
 
-/// What becomes of a device whose credential is for nobody, whatever it registers as.
-#[must_use]
-pub fn explain_nobody(presented: Presented<'_>, reason: &RefusalReason) -> Explanation {
+/// Explains a credential that names no registration id.
+pub fn without_id(presented: Presented<'_>, reason: &RefusalReason) -> Explanation {
     let chain = presented.chain.into_iter();
     let chain = chain.flat_map(|chain| std::iter::once(chain.leaf()).chain(chain.issuers()));
     let unread = presented.unread.into_iter();
     let unread = unread.flat_map(UnreadChain::certificates);
     Explanation {
         registration_id: None,
-        verdict: Verdict::Refused {
+        verdict: Decision::Refused {
             error_code: DpsErrorCode::InvalidCertificate.code(),
             report: RefusalReport {
                 reason: reason.code().to_owned(),
@@ -81,17 +87,17 @@ fn seen_token(presented: Presented<'_>) -> Option<SeenToken> {
     })
 }
 
-/// A verdict and whose it is.
-enum Judged {
+/// What the walk comes to, and the enrollment that decides.
+enum Outcome {
     Refused(Box<Refusal>),
-    LetIn(EnrollmentKey, Verdict),
+    LetIn(EnrollmentKey, Decision),
 }
 
-impl Judged {
-    fn verdict(self) -> Verdict {
+impl Outcome {
+    fn decision(self) -> Decision {
         match self {
-            Self::LetIn(_, verdict) => verdict,
-            Self::Refused(refusal) => Verdict::Refused {
+            Self::LetIn(_, decision) => decision,
+            Self::Refused(refusal) => Decision::Refused {
                 error_code: DpsErrorCode::InvalidCertificate.code(),
                 report: refusal_log::report(&refusal),
             },
@@ -99,70 +105,71 @@ impl Judged {
     }
 }
 
-async fn judge(
+async fn walk(
     request: Register<'_>,
-    deps: &Deps,
+    context: &Context,
     hub_health: &HubHealth,
     now: Timestamp,
-    trials: &mut Vec<Trial>,
-) -> Result<Judged, NotProven> {
-    let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
-    let found = candidates::find(&claim, deps).await;
-    if !matches!(found, Ok(Candidates::Individual(_))) {
-        trials.push(no_individual(request.registration_id));
+    trace: &mut Vec<Comparison>,
+) -> Result<Outcome, NotProven> {
+    let provisioning = &context.provisioning;
+    let claim = claim::read(&request)?;
+    let found = candidates::find(&claim, Source::Store, provisioning, &context.groups).await;
+    if !is_individual(&found) {
+        trace.push(no_individual(request.registration_id));
     }
-    let candidates = found?;
-    trials.extend(attest::trials(&claim, &candidates, deps.verifiers(), now));
-    let device = attest::prove(claim, candidates, deps.verifiers(), now)?;
-    let decided_by = device.enrollment().entry().key().clone();
-    let verdict = place(device, request, deps, hub_health).await?;
-    Ok(Judged::LetIn(decided_by, verdict))
+    let device = attest::prove(claim, found?.candidates, context.verifiers(), now, trace)?;
+    let enrollment = device.enrollment().key().clone();
+    let decision = preview(device, request, context, hub_health).await?;
+    Ok(Outcome::LetIn(enrollment, decision))
 }
 
-fn no_individual(id: &RegistrationId) -> Trial {
-    Trial {
-        key: EnrollmentKey::Individual(id.clone()),
-        by: attest::Means::Entry,
-        outcome: Outcome::Absent,
-    }
+fn is_individual(found: &Result<Found, NotProven>) -> bool {
+    let candidates = found.as_ref().map(|found| &found.candidates);
+    matches!(candidates, Ok(Candidates::Individual(_)))
 }
 
-/// What becomes of a device that is let in.
-async fn place(
+fn no_individual(id: &RegistrationId) -> Comparison {
+    let key = EnrollmentKey::Individual(id.clone());
+    Comparison::new(&key, Credential::Any, Finding::NoEnrollment)
+}
+
+/// What happens to a device that is let in.
+async fn preview(
     device: AttestedDevice,
     request: Register<'_>,
-    deps: &Deps,
+    context: &Context,
     hub_health: &HubHealth,
-) -> Result<Verdict, NotProven> {
-    let enrollment = device.enrollment().entry().key().to_string();
-    let service = deps.registry.service();
+) -> Result<Decision, NotProven> {
+    let enrollment = device.enrollment().key().to_string();
+    let service = context.provisioning.service();
     match allocate::choose(device, &service, request.presented.from, hub_health) {
-        Ok(Route::Asking(asking)) => asks(&asking, enrollment, deps).await,
-        Ok(Route::Chosen(place)) => assigned(&place, request, enrollment, deps).await,
-        Err(error) => Ok(failed(enrollment, &error.into())),
+        Ok(Route::Custom(custom)) => asks(&custom, enrollment, context).await,
+        Ok(Route::Chosen(allocation)) => assigned(&allocation, request, enrollment, context).await,
+        Err(unallocated) => Ok(failed(enrollment, &unallocated.error.into())),
     }
 }
 
 async fn assigned(
-    place: &Allocation,
+    allocation: &Allocation,
     request: Register<'_>,
     enrollment: String,
-    deps: &Deps,
-) -> Result<Verdict, NotProven> {
-    let assign = assign::assignment(place, None);
-    let preview = match deps.registry.preview(&assign).await {
+    context: &Context,
+) -> Result<Decision, NotProven> {
+    let assign = assign::assignment(allocation, None);
+    let preview = match context.provisioning.preview(&assign).await {
         Ok(preview) => preview,
         Err(AssignError::Storage(error)) => return Err(error.into()),
         Err(error) => return Ok(failed(enrollment, &error.into())),
     };
-    let service = deps.registry.service();
+    let service = context.provisioning.service();
     let host = |name: &HubName| service.hub(name).map(|hub| hub.host.clone());
     let Some(assigned_hub) = host(&preview.hub) else {
         // It was unlinked a moment ago.
         let error = AssignError::UnknownHub(preview.hub);
         return Ok(failed(enrollment, &error.into()));
     };
-    let notes = notes::of(&preview, place, &service, request.presented.from);
+    let notes = notes::on_assignment(&preview, allocation, &service, request.presented.from);
     let earlier = preview.previous.and_then(|(hub, device_id)| {
         Some(EarlierAssignment {
             assigned_hub: host(&hub)?,
@@ -171,15 +178,15 @@ async fn assigned(
     });
     let device_id = preview.device_id;
     Ok(match preview.at {
-        PreviewAt::Here { substatus, .. } => Verdict::Accepted {
+        PreviewAt::Here { substatus, .. } => Decision::Accepted {
             enrollment,
             assigned_hub,
             device_id,
-            substatus: crate::registration::result::substatus_of(substatus),
+            substatus: result::substatus_of(substatus),
             earlier,
             notes,
         },
-        PreviewAt::NeedsRemoteHub => Verdict::Asks {
+        PreviewAt::NeedsRemoteHub => Decision::Asks {
             enrollment,
             assigned_hub: Some(assigned_hub),
             device_id: Some(device_id),
@@ -189,30 +196,37 @@ async fn assigned(
     })
 }
 
-async fn asks(asking: &Asking, enrollment: String, deps: &Deps) -> Result<Verdict, NotProven> {
-    let device = asking.device();
-    let record = deps.registry.registration(device.registration_id()).await?;
+async fn asks(
+    custom: &CustomAllocation,
+    enrollment: String,
+    context: &Context,
+) -> Result<Decision, NotProven> {
+    let device = custom.device();
+    let record = context
+        .provisioning
+        .registration(device.registration_id())
+        .await?;
     let assignment = record.as_ref().and_then(RegistrationRecord::assignment);
-    let service = deps.registry.service();
+    let service = context.provisioning.service();
     let earlier = assignment.and_then(|(hub, device_id)| {
         Some(EarlierAssignment {
             assigned_hub: service.hub(hub)?.host.clone(),
             device_id: device_id.clone(),
         })
     });
-    let policy = device.enrollment().entry().reprovision();
-    Ok(Verdict::Asks {
+    let policy = device.enrollment().reprovision();
+    Ok(Decision::Asks {
         enrollment,
         assigned_hub: None,
         device_id: None,
-        notes: notes::of_asking(earlier.as_ref(), policy),
+        notes: notes::on_custom(earlier.as_ref(), policy),
         earlier,
     })
 }
 
-fn failed(enrollment: String, failure: &Failure) -> Verdict {
+fn failed(enrollment: String, failure: &Failure) -> Decision {
     let failure = assign::failure(failure);
-    Verdict::Failed {
+    Decision::Failed {
         enrollment,
         error_code: failure.code,
         message: failure.message,

@@ -1,17 +1,17 @@
-//! The step between a hub's choice and its writing, for a device that brought a certificate request: a certificate of the
-//! issuer that its enrollment names.
+//! The step between the choice of a hub and its assignment, for a device that sent a certificate request:
+//! a certificate of the issuer that its enrollment names.
 
-use ids::Thumbprint;
-use pki::{Certificate, RequestError, RequestKey, prove_request};
-use provisioning::{EnrollmentKey, IssuedNote, IssuerRecord};
+use ids::{Thumbprint, Timestamp};
+use pki::{Certificate, RequestKey, prove_request};
+use provisioning::{IssuedNote, IssuerRecord, Provisioning};
 use registry::StorageError;
 use wire::binary::Base64Bytes;
 use wire::device_api::registration::{AttestationDetail, CsrClaim};
 use wire::muster_api::issuers::DeviceKeyType;
 
 use crate::registration::attest::AttestedDevice;
-use crate::registration::refusal::{Refusal, RefusalReason};
-use crate::registration::register::{Deps, Register};
+use crate::registration::refusal::{Refusal, RefusalReason, RequestRefusal};
+use crate::registration::request::Register;
 
 /// A certificate that was issued to a device that proved itself. Only this file makes one; it counts once it is written.
 #[derive(Debug)]
@@ -27,100 +27,51 @@ enum Form {
     Pem(String),
 }
 
-/// Why no certificate is issued to a device that is let in. It can be told: it is no stranger.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestRefusal {
-    /// Nobody is to issue one.
-    #[error(
-        "{0} names no issuer of certificates; give it a credentialPolicyName, or register without a certificate request"
-    )]
-    NoIssuer(EnrollmentKey),
-    /// The request is not good.
-    #[error("the certificate request is refused: {0}")]
-    Request(RequestError),
-    /// The issuer has nothing for keys of this kind.
-    #[error("the certificate request is for a key of type {asked}; the issuer takes {}", .taken.join(", "))]
-    KeyType {
-        /// The kind.
-        asked: &'static str,
-        /// The kinds that are taken.
-        taken: Vec<&'static str>,
-    },
-}
-
-impl From<RequestError> for RequestRefusal {
-    fn from(error: RequestError) -> Self {
-        Self::Request(error)
-    }
-}
-
-impl RequestRefusal {
-    /// A stable name for logs, metrics and programs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NoIssuer(_) => "csr_issuer_absent",
-            Self::KeyType { .. } => "csr_key_type_forbidden",
-            Self::Request(error) => match error {
-                RequestError::TooLarge | RequestError::Pem(_) | RequestError::NotARequest(_) => {
-                    "csr_unparsable"
-                }
-                RequestError::Key => "csr_key_unsupported",
-                RequestError::Signature => "csr_signature_bad",
-                RequestError::NoCommonName => "csr_common_name_absent",
-                RequestError::CommonNameMismatch { .. } => "csr_common_name_mismatch",
-            },
-        }
-    }
-}
-
 /// Why no certificate was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueFault {
-    /// It was not due to the device.
     #[error(transparent)]
     Refused(Box<Refusal>),
-    /// The issuer cannot issue: an operator has to look after it.
+    /// The issuer cannot issue: an operator has to repair it.
     #[error("device issuer {name} issues no certificate to registration {registration_id}")]
     Issuer {
-        /// Which one.
         name: String,
-        /// To whom.
         registration_id: String,
-        /// Why not.
         #[source]
         source: Box<ca::IssuerError>,
     },
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// Issues a certificate to a device that asked for one and proved itself. Nothing when it did not ask.
+/// Issues a certificate to a device that proved itself. `None` when it did not ask for one.
 ///
 /// # Errors
-/// See [`IssueFault`].
+/// When the request is refused, the issuer cannot issue, or the store fails.
 pub fn issue(
     device: &AttestedDevice,
     request: &Register<'_>,
-    deps: &Deps,
-    now: ids::Timestamp,
+    provisioning: &Provisioning,
+    issuers: &ca::DeviceIssuers,
+    now: Timestamp,
 ) -> Result<Option<Issued>, IssueFault> {
-    let Some(csr) = request.csr else {
+    let Some(csr) = request.body.csr else {
         return Ok(None);
     };
-    let entry = device.enrollment().entry();
+    let enrollment = device.enrollment();
     let refuse = |refusal: RequestRefusal| {
         let reason = RefusalReason::Request(refusal);
         let (id, chain) = (device.registration_id(), request.presented.chain);
-        IssueFault::Refused(Refusal::of(id, chain, Some(entry.key()), reason))
+        IssueFault::Refused(Refusal::new(id, chain, Some(enrollment.key()), reason))
     };
-    let issuer = match &entry.resources().issuer {
-        Some(name) => deps.registry.issuer(name)?,
+    let issuer = match &enrollment.resources().issuer {
+        Some(name) => provisioning.issuer(name)?,
         None => None,
     };
-    // An issuer that an entry names is not deleted; should the entry have changed, the device is judged anew when this is written.
-    let issuer = issuer.ok_or_else(|| refuse(RequestRefusal::NoIssuer(entry.key().clone())))?;
+    // An issuer that an enrollment names is not deleted; should the enrollment have changed, the device
+    // proves itself again when it is assigned.
+    let no_issuer = || refuse(RequestRefusal::NoIssuer(enrollment.key().clone()));
+    let issuer = issuer.ok_or_else(no_issuer)?;
     let bytes = match csr {
         CsrClaim::Der(der) => der.as_bytes(),
         CsrClaim::Pem(pem) => pem.as_bytes(),
@@ -129,8 +80,7 @@ pub fn issue(
     let proven = proven.map_err(|error| refuse(error.into()))?;
     require_kind(&issuer, proven.kind()).map_err(refuse)?;
     let days = issuer.profile.validity_days;
-    let chain = deps
-        .device_issuers
+    let chain = issuers
         .issue(&issuer.ca_certificate, &proven, days, now)
         .map_err(|source| IssueFault::Issuer {
             name: issuer.name.to_string(),
@@ -147,19 +97,19 @@ pub fn issue(
     }))
 }
 
-fn require_kind(issuer: &IssuerRecord, asked: RequestKey) -> Result<(), RequestRefusal> {
-    let kind = match asked {
+fn require_kind(issuer: &IssuerRecord, requested: RequestKey) -> Result<(), RequestRefusal> {
+    let kind = match requested {
         RequestKey::P256 => DeviceKeyType::P256,
         RequestKey::P384 => DeviceKeyType::P384,
         RequestKey::Rsa => DeviceKeyType::Rsa,
     };
-    let taken = &issuer.profile.key_types;
-    if taken.contains(&kind) {
+    let accepted = &issuer.profile.key_types;
+    if accepted.contains(&kind) {
         return Ok(());
     }
     Err(RequestRefusal::KeyType {
-        asked: kind.name(),
-        taken: taken.iter().map(|kind| kind.name()).collect(),
+        requested: kind.name(),
+        accepted: accepted.iter().map(|kind| kind.name()).collect(),
     })
 }
 
@@ -173,21 +123,18 @@ fn note(issuer: &IssuerRecord, leaf: &Certificate) -> IssuedNote {
 }
 
 impl Issued {
-    /// What the audit says of it.
-    #[must_use]
+    /// For the audit.
     pub fn note(&self) -> &IssuedNote {
         &self.note
     }
 
-    /// By what the hub shall know the device.
-    #[must_use]
+    /// The hub recognises the device by it.
     pub fn thumbprint(&self) -> Thumbprint {
         self.note.sha256_thumbprint
     }
 
-    /// What the device is told, beside how it proved itself.
-    #[must_use]
-    pub fn told(&self, detail: AttestationDetail) -> AttestationDetail {
+    /// Adds the certificate to what the device reads of its registration.
+    pub fn add_to(&self, detail: AttestationDetail) -> AttestationDetail {
         match &self.form {
             Form::Der(chain) => AttestationDetail {
                 issued_certificate_chain: chain.clone(),

@@ -1,54 +1,65 @@
-//! What a device may read of its registration after it registered.
+//! The registration of a device that registered before.
 
 use ids::Timestamp;
 use provisioning::{RegistrationRecord, RegistrationState};
 
-use crate::registration::attest::{self, Evidence};
-use crate::registration::candidates;
-use crate::registration::refusal::NotProven;
-use crate::registration::register::{Deps, Register};
-use crate::registration::result;
+use crate::registration::candidates::{self, Source};
+use crate::registration::claim::{self, ClaimedDevice, Evidence};
+use crate::registration::context::Context;
+use crate::registration::not_proven::NotProven;
+use crate::registration::request::Register;
+use crate::registration::{attest, result};
 
-/// The registration that a poll asks for, for the device that made it. The certificate it registered with is proof enough:
-/// the handshake shows that the same device asks. Any other certificate is judged as if it registered, and so is a device that was
-/// shut out with its enrollment.
+/// The registration that a poll is about, for the device that made it. The certificate that it registered
+/// with is proof enough: the handshake shows that the same device asks. A device with another certificate
+/// has to prove itself as if it registered, and so has one whose enrollment was disabled.
 ///
 /// # Errors
-/// When the device is refused, or the storage fails.
+/// When the device is refused, or the store fails.
 pub async fn poll(
     request: Register<'_>,
-    deps: &Deps,
+    context: &Context,
     now: Timestamp,
 ) -> Result<Option<RegistrationRecord>, NotProven> {
-    let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
-    let record = deps.registry.registration(request.registration_id).await?;
-    if let Some(record) = record
-        && let Evidence::Certificate(chain) = claim.evidence()
-        && !matches!(record.state, RegistrationState::Disabled { .. })
-        && is_registered_with(&record, chain.leaf())
-    {
-        return Ok(Some(record));
+    let claim = claim::read(&request)?;
+    let record = context.provisioning.registration(request.registration_id);
+    match record.await? {
+        Some(record) if is_registered_with(&record, &claim) => Ok(Some(record)),
+        _ => read_proven(claim, context, now).await,
     }
-    look_up(request, deps, now).await
 }
 
 /// The registration of a device that proves itself anew.
 ///
 /// # Errors
-/// When the device is refused, or the storage fails.
+/// When the device is refused, or the store fails.
 pub async fn look_up(
     request: Register<'_>,
-    deps: &Deps,
+    context: &Context,
     now: Timestamp,
 ) -> Result<Option<RegistrationRecord>, NotProven> {
-    let claim = attest::claim(request.id_scope, request.registration_id, request.presented)?;
-    let candidates = candidates::find(&claim, deps).await?;
-    attest::prove(claim, candidates, deps.verifiers(), now)?;
-    Ok(deps.registry.registration(request.registration_id).await?)
+    read_proven(claim::read(&request)?, context, now).await
 }
 
-fn is_registered_with(record: &RegistrationRecord, leaf: &pki::Certificate) -> bool {
+async fn read_proven(
+    claim: ClaimedDevice<'_>,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Option<RegistrationRecord>, NotProven> {
+    let (provisioning, id) = (&context.provisioning, claim.registration_id());
+    let found = candidates::find(&claim, Source::Store, provisioning, &context.groups).await?;
+    attest::prove(claim, found.candidates, context.verifiers(), now, &mut ())?;
+    Ok(provisioning.registration(id).await?)
+}
+
+fn is_registered_with(record: &RegistrationRecord, claim: &ClaimedDevice<'_>) -> bool {
+    let Evidence::Certificate(chain) = claim.evidence() else {
+        return false;
+    };
+    if matches!(record.state, RegistrationState::Disabled { .. }) {
+        return false;
+    }
     let x509 = result::detail(record).x509;
     let info = x509.and_then(|x509| x509.certificate_info);
-    info.is_some_and(|info| info.sha256_thumbprint == leaf.sha256().to_string())
+    info.is_some_and(|info| info.sha256_thumbprint == chain.leaf().sha256().to_string())
 }

@@ -1,100 +1,71 @@
-//! What the device API calls: register, poll and look up. Admission comes first, before anything that costs.
+//! The operations of the device API: register, poll and look up. Admission comes first, before anything
+//! that costs.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ids::RegistrationId;
-use serde_json::Value;
+use provisioning::RegistrationRecord;
 use throttle::{AddressPermit, Call, Slot};
-use wire::device_api::registration::{CsrClaim, RegistrationState, UnverifiedRegister};
+use wire::device_api::registration::RegistrationState;
 
 use crate::error::ServiceFault;
-use crate::registration::operation::OperationId;
+use crate::registration::assign::Registered;
+use crate::registration::operation_id::OperationId;
 use crate::registration::presented::Presented;
 use crate::registration::refusal::{Refusal, RefusalReason};
-use crate::registration::register::{self, Register, RegisterError, Registered};
+use crate::registration::register::register;
+use crate::registration::request::{Register, RegisterBody};
+use crate::registration::unregistered::RegisterError;
 use crate::registration::{look_up, result};
 use crate::service::tenants::Tenant;
 use crate::service::{Dps, fresh_guid};
 
-/// What a device asks for, beside a hub.
-#[derive(Debug, Clone, Copy)]
-pub struct RegisterBody<'a> {
-    payload: Option<&'a Value>,
-    csr: Option<&'a CsrClaim>,
+/// What a device calls itself in a request, and what it presents for it.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    pub id_scope: &'a str,
+    pub registration_id: &'a RegistrationId,
+    pub presented: Presented<'a>,
 }
 
-impl<'a> RegisterBody<'a> {
-    pub fn of(body: &'a UnverifiedRegister) -> Self {
-        Self {
-            payload: body.payload.as_ref(),
-            csr: body.csr.as_ref(),
-        }
-    }
-}
-
-/// A request of a device that may be worked on now, and the service that it means.
+/// A request that may be processed now, and the service that it means.
 pub struct Admitted {
     tenant: Arc<Tenant>,
     slot: Slot,
 }
+
 impl Dps {
-    /// Keeps a refusal for the operator before its device hears of it; other faults are nobody's refusal.
-    pub(crate) async fn note(&self, fault: &ServiceFault, id_scope: &str, from: Option<IpAddr>) {
-        let ServiceFault::Refused(refusal) = fault else {
-            return;
-        };
-        let (now, code) = (self.now(), fault.code().code());
-        // Whom nobody knows is the concern of the server's owner.
-        let tenant = self.tenants().by_scope(id_scope);
-        let tenant = tenant.unwrap_or_else(|| self.tenants().first());
-        let service = tenant.service();
-        let (refused, id_scope) = (self.refused(), service.id_scope.as_str());
-        let Some(draft) = refused.turn(id_scope, refusal, code, from, now) else {
-            return;
-        };
-        if let Err(error) = tenant.deps.registry.note_refusal(draft, now).await {
-            // It stands all the same, and its log line is written.
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "a refusal was not kept");
-        }
-    }
-
-    /// Lets somebody at an address ask for something, or tells it when to ask again. Before anything else: neither is its request read
-    /// by then, nor what it is called looked at.
-    pub(crate) fn may_ask(&self, from: Option<IpAddr>) -> Result<AddressPermit, ServiceFault> {
+    /// The first check, before anything of the request is read.
+    pub(crate) fn admit_address(
+        &self,
+        address: Option<IpAddr>,
+    ) -> Result<AddressPermit, ServiceFault> {
         let admission = self.admission();
-        Ok(admission.admit_address(from, Call::Start, self.now())?)
+        Ok(admission.admit_address(address, Call::Start, self.now())?)
     }
 
-    /// Lets a device ask to be registered, or to be told of its registration, or tells it when to come again. Before anything that
-    /// costs: neither is its request parsed by then, nor what it presents looked at.
+    /// The second check, before the request's body is parsed or its credential is looked at.
     pub(crate) fn admit(
         &self,
-        id_scope: &str,
-        registration_id: &RegistrationId,
-        presented: Presented<'_>,
-        may: AddressPermit,
+        caller: Caller<'_>,
+        permit: AddressPermit,
     ) -> Result<Admitted, ServiceFault> {
-        let tenant = self.tenant_of(id_scope, registration_id, presented)?;
+        let tenant = self.tenant_of(caller)?;
         let (service, admission) = (tenant.service(), self.admission());
         let scope = service.id_scope.as_str();
-        let slot = admission.register(scope, registration_id, may, self.now())?;
+        let slot = admission.register(scope, caller.registration_id, permit, self.now())?;
         Ok(Admitted { tenant, slot })
     }
 
-    /// Registers a device and hands it an operation to poll. Whatever the operation will answer is durable by then.
-    pub(crate) async fn begin(
+    /// Registers a device. What the operation will answer to polls is durable by then.
+    pub(crate) async fn register(
         &self,
-        admitted: Admitted,
-        registration_id: &RegistrationId,
-        presented: Presented<'_>,
+        Admitted { tenant, slot }: Admitted,
+        caller: Caller<'_>,
         body: RegisterBody<'_>,
     ) -> Result<OperationId, ServiceFault> {
-        let Admitted { tenant, slot } = admitted;
-        let begun = self
-            .register(&tenant, registration_id, presented, body)
-            .await;
+        let begun = self.begin(&tenant, caller, body).await;
         if begun.is_ok() {
             slot.mark_proven(self.now());
         }
@@ -102,34 +73,33 @@ impl Dps {
         begun
     }
 
-    async fn register(
+    async fn begin(
         &self,
         tenant: &Tenant,
-        registration_id: &RegistrationId,
-        presented: Presented<'_>,
+        caller: Caller<'_>,
         body: RegisterBody<'_>,
     ) -> Result<OperationId, ServiceFault> {
         let service = tenant.service();
+        let (registration_id, presented) = (caller.registration_id, caller.presented);
         let request = Register {
             id_scope: &service.id_scope,
             registration_id,
             presented,
-            payload: body.payload,
-            csr: body.csr,
+            body,
         };
-        let guid = fresh_guid();
-        let operation = tenant.operations.issue(registration_id, guid);
-        match register::register(request, &tenant.deps, self.hub_health(), self.now()).await {
-            Ok(Registered::PendingRegistration) => self.wake_pending(),
+        let operation = tenant.operations.issue(registration_id, fresh_guid());
+        let registered = register(request, &tenant.context, self.hub_health(), self.now());
+        match registered.await {
+            Ok(Registered::Pending) => self.wake_pending(),
             Ok(Registered::Assigned(assigned)) => {
                 result::log_assigned(&assigned.registration);
-                if let Some(mark) = presented.mark() {
-                    let recent = self.recent();
-                    let credential = (mark, presented.expiry());
+                if let Some(credential) = presented.credential_fingerprint() {
+                    let credential = (credential, presented.expiry());
+                    let recent = self.recent_operations();
                     recent.remember(operation.as_str(), credential, assigned.registration);
                 }
             }
-            Err(RegisterError::Failed(failed, cause)) => tracing::warn!(
+            Ok(Registered::Failed(failed, cause)) => tracing::warn!(
                 registration.id = %failed.registration_id,
                 error.code = failed.failure.code,
                 "registration {} failed: {cause}",
@@ -137,87 +107,105 @@ impl Dps {
             ),
             Err(RegisterError::NotProven(error)) => return Err(error.into()),
             Err(RegisterError::NotIssued(error)) => return Err(error.into()),
-            Err(RegisterError::Storage(error)) => return Err(error.into()),
         }
         Ok(operation)
     }
 
-    /// What became of an operation.
+    /// The state of the registration that an operation is about.
     pub(crate) async fn poll(
         &self,
-        id_scope: &str,
-        registration_id: &RegistrationId,
-        presented: Presented<'_>,
-        shown: &str,
+        caller: Caller<'_>,
+        operation: &str,
     ) -> Result<(OperationId, RegistrationState), ServiceFault> {
-        let admission = self.admission();
-        let may = admission.admit_address(presented.from, Call::Poll, self.now())?;
-        let tenant = self.tenant_of(id_scope, registration_id, presented)?;
+        let (admission, presented) = (self.admission(), caller.presented);
+        let permit = admission.admit_address(presented.from, Call::Poll, self.now())?;
+        let tenant = self.tenant_of(caller)?;
         let service = tenant.service();
-        let scope = service.id_scope.as_str();
-        let _may = admission.poll(scope, registration_id, may, self.now())?;
-        let operation = tenant.operations.recognise(registration_id, shown);
-        let mark = presented.mark();
-        let recent = mark.and_then(|mark| self.recent().find(shown, mark, self.now()));
-        if let (Some(operation), Some(record)) = (&operation, recent) {
-            return Ok((
-                operation.clone(),
-                result::told(&record, &tenant.deps.registry)?,
-            ));
+        let (scope, id) = (service.id_scope.as_str(), caller.registration_id);
+        let _permit = admission.poll(scope, id, permit, self.now())?;
+        let verified = tenant.operations.verify(id, operation);
+        let recent = presented.credential_fingerprint().and_then(|credential| {
+            let recent = self.recent_operations();
+            recent.find(operation, credential, self.now())
+        });
+        if let (Some(operation), Some(record)) = (&verified, recent) {
+            return Ok((operation.clone(), describe(&record, &tenant)?));
         }
         let request = Register {
             id_scope: &service.id_scope,
-            registration_id,
+            registration_id: id,
             presented,
-            payload: None,
-            csr: None,
+            body: RegisterBody::default(),
         };
-        let record = look_up::poll(request, &tenant.deps, self.now()).await?;
-        let known = record.and_then(|record| Some((operation?, record)));
+        let record = look_up::poll(request, &tenant.context, self.now()).await?;
+        let known = record.and_then(|record| Some((verified?, record)));
         let (operation, record) = known.ok_or(ServiceFault::NoSuchOperation)?;
-        Ok((operation, result::told(&record, &tenant.deps.registry)?))
+        Ok((operation, describe(&record, &tenant)?))
     }
 
     /// The registration of a device that asks without an operation.
     pub(crate) async fn look_up(
         &self,
-        admitted: Admitted,
-        registration_id: &RegistrationId,
-        presented: Presented<'_>,
+        Admitted { tenant, slot }: Admitted,
+        caller: Caller<'_>,
     ) -> Result<RegistrationState, ServiceFault> {
-        let Admitted { tenant, slot } = admitted;
         let service = tenant.service();
         let request = Register {
             id_scope: &service.id_scope,
-            registration_id,
-            presented,
-            payload: None,
-            csr: None,
+            registration_id: caller.registration_id,
+            presented: caller.presented,
+            body: RegisterBody::default(),
         };
-        let record = look_up::look_up(request, &tenant.deps, self.now()).await;
+        let record = look_up::look_up(request, &tenant.context, self.now()).await;
         if record.is_ok() {
             slot.mark_proven(self.now());
         }
         slot.finish(self.now());
-        let missing = || ServiceFault::NoSuchRegistration(registration_id.clone());
-        Ok(result::told(
-            &record?.ok_or_else(missing)?,
-            &tenant.deps.registry,
-        )?)
+        let missing = || ServiceFault::NoSuchRegistration(caller.registration_id.clone());
+        describe(&record?.ok_or_else(missing)?, &tenant)
     }
 
     /// The service that a device means.
-    fn tenant_of(
-        &self,
-        id_scope: &str,
-        registration_id: &RegistrationId,
-        presented: Presented<'_>,
-    ) -> Result<Arc<Tenant>, Box<Refusal>> {
-        if let Some(tenant) = self.tenants().by_scope(id_scope) {
+    fn tenant_of(&self, caller: Caller<'_>) -> Result<Arc<Tenant>, Box<Refusal>> {
+        if let Some(tenant) = self.tenants().by_scope(caller.id_scope) {
             return Ok(tenant);
         }
-        let given = id_scope.chars().take(64).collect();
+        let given = caller.id_scope.chars().take(64).collect();
         let reason = RefusalReason::UnknownIdScope { given };
-        Err(Refusal::of(registration_id, presented.chain, None, reason))
+        let chain = caller.presented.chain;
+        Err(Refusal::new(caller.registration_id, chain, None, reason))
     }
+
+    /// Keeps a refusal for the operator before its device gets the answer. Other faults are not kept.
+    pub(crate) async fn note_refusal(
+        &self,
+        fault: &ServiceFault,
+        id_scope: &str,
+        from: Option<IpAddr>,
+    ) {
+        let ServiceFault::Refused(refusal) = fault else {
+            return;
+        };
+        let (now, code) = (self.now(), fault.code().code());
+        // A device that names no service of this server is of concern to the server's owner.
+        let tenant = self.tenants().by_scope(id_scope);
+        let tenant = tenant.unwrap_or_else(|| self.tenants().first());
+        let service = tenant.service();
+        let (log, id_scope) = (self.refusal_log(), service.id_scope.as_str());
+        let Some(draft) = log.admit(id_scope, refusal, code, from, now) else {
+            return;
+        };
+        if let Err(error) = tenant.context.provisioning.note_refusal(draft, now).await {
+            // The refusal stands all the same, and its log line is written.
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "a refusal was not kept");
+        }
+    }
+}
+
+fn describe(
+    record: &RegistrationRecord,
+    tenant: &Tenant,
+) -> Result<RegistrationState, ServiceFault> {
+    Ok(result::for_device(record, &tenant.context.provisioning)?)
 }

@@ -1,4 +1,4 @@
-//! What a device shows to prove who it is. Nothing of it is believed yet.
+//! What a device presents to prove who it is. Nothing of it is verified yet.
 
 use std::net::IpAddr;
 
@@ -8,9 +8,9 @@ use pki::{PeerChain, PresentedChain, UnreadChain};
 use wire::device_api::registration::TpmClaim;
 use wire::sas::UnverifiedToken;
 
-use crate::registration::attest::SKEW;
+use crate::registration::credential::CLOCK_SKEW;
 
-/// The means of proof that came with a request, whatever the door.
+/// The means of proof that came with a request, over any transport.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Presented<'a> {
     /// The certificates of the TLS handshake, which proved that the device has the leaf's key.
@@ -19,25 +19,21 @@ pub struct Presented<'a> {
     pub unread: Option<&'a UnreadChain>,
     /// A shared access signature: the `Authorization` header, or the password of an MQTT CONNECT.
     pub token: Option<Token<'a>>,
-    /// The TPM that it says it has.
     pub tpm: Option<&'a TpmClaim>,
     /// Where its connection comes from. Proves nothing; the nearest hub is chosen by it.
     pub from: Option<IpAddr>,
 }
 
-/// The text of a token. It opens the service for its holder, so it is not shown.
+/// The text of a token. It opens the service for its holder, so it is redacted.
 #[derive(Clone, Copy)]
 pub struct Token<'a>(&'a str);
 
 impl<'a> Token<'a> {
-    /// Wraps a text; an empty one is none, as SDKs send an empty password with a certificate.
-    #[must_use]
-    pub fn of(text: &'a str) -> Option<Self> {
+    /// `None` for an empty text: SDKs send an empty password with a certificate.
+    pub fn from_text(text: &'a str) -> Option<Self> {
         (!text.trim().is_empty()).then_some(Self(text))
     }
 
-    /// The text.
-    #[must_use]
     pub fn reveal(self) -> &'a str {
         self.0
     }
@@ -49,10 +45,9 @@ impl std::fmt::Debug for Token<'_> {
     }
 }
 
-impl<'a> Presented<'a> {
+impl<'a> From<&'a PeerChain> for Presented<'a> {
     /// What came with the handshake alone.
-    #[must_use]
-    pub fn by(peer: &'a PeerChain) -> Self {
+    fn from(peer: &'a PeerChain) -> Self {
         Self {
             chain: peer.presented().map(AsRef::as_ref),
             unread: peer.not_read().map(AsRef::as_ref),
@@ -62,33 +57,34 @@ impl<'a> Presented<'a> {
 }
 
 impl Presented<'_> {
-    /// By what the same device is recognised when it polls: the leaf whose key it holds, or the token that it was handed
-    /// for this registration.
-    #[must_use]
-    pub fn mark(&self) -> Option<Mark> {
+    /// Recognises the same device when it polls: by the leaf whose key it holds, or by the token that it
+    /// got for this registration.
+    pub fn credential_fingerprint(&self) -> Option<CredentialFingerprint> {
         if let Some(token) = self.token {
             let digest = digest::digest(&digest::SHA256, token.reveal().as_bytes());
             let mut hash = [0; 32];
             hash.copy_from_slice(digest.as_ref());
-            return Some(Mark::Token(hash));
+            return Some(CredentialFingerprint::Token(hash));
         }
-        self.chain.map(|chain| Mark::Leaf(chain.leaf().sha256()))
+        let leaf = |chain: &PresentedChain| chain.leaf().sha256();
+        self.chain
+            .map(|chain| CredentialFingerprint::Leaf(leaf(chain)))
     }
-}
 
-impl Presented<'_> {
-    /// Until when the token counts, with what clocks may differ; `None` without a token. One that cannot be read never counts.
-    #[must_use]
+    /// Until when the token counts, clock skew included; `None` without a token. One that cannot be
+    /// parsed never counts.
     pub fn expiry(&self) -> Option<Timestamp> {
         let token = self.token?;
         let token = UnverifiedToken::parse(token.reveal()).ok();
-        Some(token.map_or(Timestamp::from_ticks(0), |token| token.expiry().plus(SKEW)))
+        Some(token.map_or(Timestamp::from_ticks(0), |token| {
+            token.expiry().plus(CLOCK_SKEW)
+        }))
     }
 }
 
-/// What tells one holder of a credential from another.
+/// Tells one holder of a credential from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
+pub enum CredentialFingerprint {
     /// SHA-256 of a leaf certificate.
     Leaf(Thumbprint),
     /// SHA-256 of a token.

@@ -11,17 +11,18 @@ use wire::error::DpsErrorCode;
 
 use crate::service_api::issuers::resource::{self, ResourceFault};
 
-/// What a device is told of its registration: with the trust bundle, as it is now.
+/// A registration as its device reads it: with the trust bundle, as it is now.
 ///
 /// # Errors
-/// When the storage fails, or what is stored cannot be read.
-pub fn told(
+/// When what is stored cannot be read.
+pub fn for_device(
     record: &RegistrationRecord,
-    registry: &Provisioning,
+    provisioning: &Provisioning,
 ) -> Result<RegistrationState, ResourceFault> {
-    let mut state = of(record);
+    let mut state = describe(record);
     if state.status == RegistrationStatus::Disabled {
-        // Device daemons cannot read that word. The device has proved itself by now: its entry is enabled again.
+        // Device daemons do not know this status. The device has proved itself by now: its enrollment is
+        // enabled again.
         let message = "the enrollment was disabled; register again";
         fail(
             &mut state,
@@ -30,15 +31,13 @@ pub fn told(
         );
     }
     if let Some(id) = state.detail.trust_bundle_id.take() {
-        let bundle = registry.trust_bundle(&id)?;
+        let bundle = provisioning.trust_bundle(&id)?;
         state.trust_bundle = bundle.map(resource::describe_bundle).transpose()?;
     }
     Ok(state)
 }
 
-/// What is told of a record.
-#[must_use]
-fn of(record: &RegistrationRecord) -> RegistrationState {
+fn describe(record: &RegistrationRecord) -> RegistrationState {
     let mut state =
         RegistrationState::bare(record.registration_id.clone(), RegistrationStatus::Assigned);
     state.created_date_time_utc = Some(record.created);
@@ -79,7 +78,7 @@ fn of(record: &RegistrationRecord) -> RegistrationState {
 /// What operators are told of a record: all but the key that only the device's TPM can open.
 #[must_use]
 pub fn for_operators(record: &RegistrationRecord) -> RegistrationState {
-    let mut state = of(record);
+    let mut state = describe(record);
     state.detail.tpm = None;
     state.detail.trust_bundle_id = None;
     state
@@ -106,8 +105,6 @@ fn fail(state: &mut RegistrationState, code: u32, message: String) {
     state.error_message = Some(message);
 }
 
-/// What the wire calls it.
-#[must_use]
 pub fn substatus_of(stored: StoredSubstatus) -> Substatus {
     match stored {
         StoredSubstatus::InitialAssignment => Substatus::InitialAssignment,
@@ -119,7 +116,8 @@ pub fn substatus_of(stored: StoredSubstatus) -> Substatus {
     }
 }
 
-/// What a fleet writes here is thousands of lines a minute; whoever writes the log decides how many are enough.
+/// A fleet writes thousands of these lines a minute; the program that writes the log decides how many are
+/// enough.
 pub fn log_assigned(record: &RegistrationRecord) {
     if let Some((hub, device)) = record.assignment() {
         tracing::info!(

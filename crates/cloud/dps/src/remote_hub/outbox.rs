@@ -39,7 +39,7 @@ pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
         });
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
-            () = dps.remote_tasks_woken() => {}
+            () = dps.remote_tasks() => {}
             () = sleep(rest) => {}
         }
     }

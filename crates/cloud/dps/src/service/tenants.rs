@@ -7,57 +7,57 @@ use axum::http::{header, uri::Authority};
 use ids::HubHost;
 use provisioning::{Provisioning, ProvisioningService};
 
-use crate::registration::operation::OperationKey;
-use crate::registration::register::Deps;
+use crate::registration::context::Context;
+use crate::registration::operation_id::OperationKey;
 
-/// One provisioning service, with what its requests need.
+/// One provisioning service.
 pub struct Tenant {
-    pub deps: Deps,
+    pub context: Context,
     pub operations: OperationKey,
 }
 
 impl Tenant {
-    fn new(deps: Deps) -> Arc<Self> {
-        let key = OperationKey::new(deps.registry.service().operation_key.reveal());
+    fn new(context: Context) -> Arc<Self> {
+        let key = OperationKey::new(context.provisioning.service().operation_key.reveal());
         Arc::new(Self {
-            deps,
+            context,
             operations: key,
         })
     }
 
     /// Its ID scope, hubs and policies as of the last commit.
     pub fn service(&self) -> Arc<ProvisioningService> {
-        self.deps.registry.service()
+        self.context.provisioning.service()
     }
 }
 
-/// All of them. They share the caches of certificates, which hold nothing that is one service's secret.
+/// All of them. They share the cache of verified issuers, which holds no secret of a service.
 pub struct Tenants {
     first: Arc<Tenant>,
-    /// Those that were asked for; never more than there are services.
+    /// Those that were used; never more than there are services.
     others: RwLock<Vec<Arc<Tenant>>>,
 }
 
 impl Tenants {
-    /// The services of a data directory; `deps` are the first one's.
-    pub fn new(deps: Deps) -> Self {
+    /// The services of a data directory; `context` is the first one's.
+    pub fn new(context: Context) -> Self {
         Self {
-            first: Tenant::new(deps),
+            first: Tenant::new(context),
             others: RwLock::default(),
         }
     }
 
-    /// A registry, for what concerns all services.
+    /// For what concerns all services.
     pub fn registry(&self) -> &Provisioning {
-        &self.first.deps.registry
+        &self.first.context.provisioning
     }
 
-    /// The server's own.
+    /// The server's own service.
     pub fn first(&self) -> Arc<Tenant> {
         self.first.clone()
     }
 
-    /// The one of this ID scope, in any letter case.
+    /// The service of this ID scope, in any letter case.
     pub fn by_scope(&self, id_scope: &str) -> Option<Arc<Tenant>> {
         let is_it = |tenant: &&Arc<Tenant>| tenant.service().id_scope.matches(id_scope);
         if is_it(&&self.first) {
@@ -68,18 +68,19 @@ impl Tenants {
             return Some(known.clone());
         }
         drop(others);
-        let registry: Provisioning = self.first.deps.registry.for_scope(id_scope)?;
+        let registry: Provisioning = self.first.context.provisioning.for_scope(id_scope)?;
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         // Another request may have been faster.
         if let Some(known) = others.iter().find(is_it) {
             return Some(known.clone());
         }
-        let tenant = Tenant::new(self.first.deps.of(registry));
+        let tenant = Tenant::new(self.first.context.for_service(registry));
         others.push(tenant.clone());
         Some(tenant)
     }
 
-    /// The name that the server had before, when a request was sent to that: operators' connection strings carry it.
+    /// A former name of the server, when a request was sent to that: connection strings of operators carry
+    /// it.
     pub fn former_host(&self, parts: &Parts) -> Option<HubHost> {
         let (host, local) = (host_of(parts)?, self.registry().registry().hubs());
         let mut former = local.former_hosts.iter();
@@ -88,10 +89,10 @@ impl Tenants {
             .then_some(host)
     }
 
-    /// The one that an operator's request means: the one of the `Host` that it was sent to. A host that is no service's is the
-    /// server's own, under whatever name it was found, and so the first one's.
+    /// The service that an operator's request means: the one of the `Host` that it was sent to. Any other
+    /// host is a name of the server itself, and means the first service.
     pub fn by_host(&self, parts: &Parts) -> Arc<Tenant> {
-        let services = self.first.deps.registry.services();
+        let services = self.first.context.provisioning.services();
         let named = host_of(parts);
         let found = named.and_then(|host| {
             let at = |service: &&Arc<ProvisioningService>| {

@@ -13,7 +13,7 @@ use wire::sas::{SharedAccessKey, UnverifiedToken};
 use crate::error::{ServiceFault, TokenFault};
 use crate::http::{Incoming, RequestId, client_address};
 use crate::outbound::OnBehalf;
-use crate::registration::register::Deps;
+use crate::registration::context::Context;
 use crate::remote_hub::health::HubHealth;
 use crate::service::tenants::Tenant;
 use crate::service::{Dps, DpsOptions};
@@ -63,7 +63,7 @@ pub(crate) fn authorize<'a>(
         if let Some(OnProof(tell)) = request.parts.extensions.get() {
             tell();
         }
-        let registry = tenant.deps.registry.by(Actor {
+        let registry = tenant.context.provisioning.by(Actor {
             policy: policy.name.clone(),
             request_id: request_id(request),
             address: client_address(request.parts),
@@ -94,8 +94,8 @@ impl Operator<'_> {
     }
 
     /// What the operator's service decides with.
-    pub(crate) fn deps(&self) -> &Deps {
-        &self.tenant.deps
+    pub(crate) fn context(&self) -> &Context {
+        &self.tenant.context
     }
 
     /// How the hubs are.

@@ -12,7 +12,7 @@ use crate::error::ServiceFault;
 use crate::http::Reply;
 use crate::pending::signature::WebhookKey;
 use crate::pending::webhook;
-use crate::registration::enrollment::Entry;
+use crate::registration::enrollment::Enrollment;
 
 /// The latest ones of one registration, the newest first.
 pub(crate) async fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
@@ -85,7 +85,7 @@ async fn question(
         (None, None) => return Err(unreadable().into()),
     };
     let gone = || ServiceFault::NoSuchEnrollment(key.clone());
-    let entry = Entry::read(&*registry.enrollment(&key).await?.ok_or_else(gone)?)?;
+    let entry = Enrollment::parse(&*registry.enrollment(&key).await?.ok_or_else(gone)?)?;
     let definition = entry.webhook().ok_or_else(gone)?.clone();
     let hosts = asked.get("linkedHubs").and_then(Value::as_array);
     let service = registry.service();

@@ -16,7 +16,7 @@ use crate::http::{Incoming, Reply};
 use crate::registration::explain;
 use crate::registration::presented::{Presented, Token};
 use crate::registration::refusal::RefusalReason;
-use crate::registration::register::Register;
+use crate::registration::request::{Register, RegisterBody};
 use crate::service::Dps;
 use crate::service_api::access::authorize;
 use crate::service_api::linked_hubs::judged::ServingFault;
@@ -65,9 +65,9 @@ pub(crate) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
     let shown = asked.certificates.as_deref().map(chain).transpose()?;
     let shown = shown.unwrap_or_default();
     let presented = Presented {
-        token: asked.token.as_deref().and_then(Token::of),
+        token: asked.token.as_deref().and_then(Token::from_text),
         from: asked.client_address,
-        ..Presented::by(&shown)
+        ..Presented::from(&shown)
     };
     let service = operator.registry().service();
     let named = match &asked.registration_id {
@@ -77,19 +77,18 @@ pub(crate) async fn explain(dps: &Dps, request: Incoming<'_>) -> Result<Reply, S
     let id = match named {
         Ok(id) => id,
         Err(reason) => {
-            let explanation = explain::explain_nobody(presented, &reason);
+            let explanation = explain::without_id(presented, &reason);
             return Ok(Reply::json(StatusCode::OK, &explanation));
         }
     };
     let request = Register {
         id_scope: &service.id_scope,
         registration_id: &id,
-        payload: None,
-        csr: None,
+        body: RegisterBody::default(),
         presented,
     };
-    let (deps, hub_health) = (operator.deps(), operator.hub_health());
-    let explanation = explain::explain(request, deps, hub_health, operator.now()).await?;
+    let (context, hub_health) = (operator.context(), operator.hub_health());
+    let explanation = explain::explain(request, context, hub_health, operator.now()).await?;
     Ok(Reply::json(StatusCode::OK, &explanation))
 }
 

@@ -102,7 +102,7 @@ async fn create_issuer(
     let wanted = lenient::parse(&body).and_then(IssuerRequest::parse);
     wipe(body);
     let wanted = wanted?;
-    let (registry, issuers) = (operator.registry(), &operator.deps().device_issuers);
+    let (registry, issuers) = (operator.registry(), &operator.context().device_issuers);
     let _alone = dps.issuers_change().await;
     if registry.issuer(&name)?.is_some() {
         let exists = ResourceError::Exists(ResourceName::Issuer(name));
@@ -185,7 +185,7 @@ async fn delete_issuer(
     if !deleted.is_shared {
         // After its name: were it the other way round, a crash would leave an issuer that cannot issue.
         operator
-            .deps()
+            .context()
             .device_issuers
             .remove(&deleted.ca_certificate)?;
     }

@@ -8,95 +8,99 @@ use provisioning::{
 use serde::Deserialize;
 use serde_json::Value;
 use wire::service_api::allocation::{
-    AllocationRequest, CustomAllocation, RuntimeCertificate, RuntimeCertificates, RuntimeContext,
-    RuntimeProof,
+    AllocationRequest, CustomAllocation as Webhook, RuntimeCertificate, RuntimeCertificates,
+    RuntimeContext, RuntimeProof,
 };
 use wire::service_api::enrollment::Attestation;
 
 use crate::certificate;
 use crate::enrollment_view::{Secrets, shown};
 use crate::registration::attest::{AttestedDevice, Proof};
-use crate::registration::enrollment::BadRecord;
-use crate::registration::refusal::NotProven;
+use crate::registration::enrollment::UnreadableEnrollment;
+use crate::registration::not_proven::NotProven;
 
 /// A device whose hub a webhook chooses. Only `allocate` makes one.
 #[derive(Debug)]
-pub struct Asking {
-    pub(crate) device: AttestedDevice,
-    pub(crate) device_id: DeviceId,
-    pub(crate) definition: CustomAllocation,
-    pub(crate) hubs: Vec<(HubName, HubHost)>,
-    pub(crate) passed_over: Vec<PassedOver>,
+pub struct CustomAllocation {
+    pub(super) device: AttestedDevice,
+    pub(super) question: Question,
 }
 
-pub(crate) fn offered(candidates: &[&LinkedHub]) -> Vec<(HubName, HubHost)> {
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) device_id: DeviceId,
+    pub(super) webhook: Webhook,
+    pub(super) hubs: Vec<(HubName, HubHost)>,
+    pub(super) skipped: Vec<PassedOver>,
+}
+
+pub(super) fn offered(candidates: &[&LinkedHub]) -> Vec<(HubName, HubHost)> {
     let pair = |hub: &&LinkedHub| (hub.name.clone(), hub.host.clone());
     candidates.iter().map(pair).collect()
 }
 
-impl Asking {
-    /// The device.
-    #[must_use]
+impl CustomAllocation {
     pub fn device(&self) -> &AttestedDevice {
         &self.device
     }
 
-    /// Its name at whichever hub.
-    #[must_use]
+    /// The name of the device at the hub that the webhook will choose.
     pub fn device_id(&self) -> &DeviceId {
-        &self.device_id
+        &self.question.device_id
     }
 
-    /// What the webhook is asked. `None` when the enrollment has gone or changed since the device proved itself.
+    /// What the webhook is asked. `None` when the enrollment has changed since the device proved itself.
     ///
     /// # Errors
     /// When what is stored cannot be read.
     pub async fn question(
         &self,
-        registry: &Provisioning,
+        provisioning: &Provisioning,
         payload: Option<&Value>,
     ) -> Result<Option<WebhookQuestion>, NotProven> {
-        let entry = self.device.enrollment().entry();
-        let Some(record) = registry.enrollment(entry.key()).await? else {
+        let enrollment = self.device.enrollment();
+        let Some(record) = provisioning.enrollment(enrollment.key()).await? else {
             return Ok(None);
         };
-        if record.etag != *entry.version() {
+        if record.etag != *enrollment.version() {
             return Ok(None);
         }
         let id = self.device.registration_id();
-        let current = registry.registration(id).await?;
-        let request = self.request(registry, &record, current.as_ref(), payload)?;
+        let current = provisioning.registration(id).await?;
+        let request = self.request(provisioning, &record, current.as_ref(), payload)?;
+        let input = serde_json::to_string(&request).map_err(|error| UnreadableEnrollment {
+            key: record.key.clone(),
+            problem: error.to_string(),
+        })?;
+        let question = &self.question;
         Ok(Some(WebhookQuestion {
-            definition: self.definition.clone(),
-            input: serde_json::to_string(&request).map_err(|error| BadRecord {
-                key: record.key.clone(),
-                problem: error.to_string(),
-            })?,
-            hubs: self.hubs.clone(),
-            passed_over: self.passed_over.clone(),
+            definition: question.webhook.clone(),
+            input,
+            hubs: question.hubs.clone(),
+            passed_over: question.skipped.clone(),
         }))
     }
 
     fn request(
         &self,
-        registry: &Provisioning,
+        provisioning: &Provisioning,
         record: &EnrollmentRecord,
         current: Option<&RegistrationRecord>,
         payload: Option<&Value>,
-    ) -> Result<AllocationRequest, BadRecord> {
-        let service = registry.service();
+    ) -> Result<AllocationRequest, UnreadableEnrollment> {
+        let service = provisioning.service();
         let assignment = current.and_then(RegistrationRecord::assignment);
-        let place = assignment.and_then(|(hub, device)| {
+        let assigned = assignment.and_then(|(hub, device)| {
             let hub = service.hub(hub)?;
             Some((hub.host.clone(), device.clone()))
         });
-        let (host, device_id) = place.unzip();
+        let (host, device_id) = assigned.unzip();
         let document = shown(record, None, Secrets::Hidden)?;
         let (individual, group) = match record.key {
             EnrollmentKey::Individual(_) => (Some(document), None),
             EnrollmentKey::Group(_) => (None, Some(document)),
         };
-        let sees_payload = self.definition.api_version.shows_payload();
+        let sees_payload = self.question.webhook.api_version.shows_payload();
         Ok(AllocationRequest {
             individual_enrollment: individual,
             enrollment_group: group,
@@ -107,7 +111,12 @@ impl Asking {
                 proof: proof(self.device.proof(), record),
                 payload: payload.filter(|_| sees_payload).cloned(),
             },
-            linked_hubs: self.hubs.iter().map(|(_, host)| host.clone()).collect(),
+            linked_hubs: self
+                .question
+                .hubs
+                .iter()
+                .map(|(_, host)| host.clone())
+                .collect(),
         })
     }
 }
@@ -129,7 +138,7 @@ fn proof(proof: &Proof, enrollment: &EnrollmentRecord) -> RuntimeProof {
     }
 }
 
-/// The key that the device proved to have: the enrollment's own.
+/// The key that the device proved to have is the one of its enrollment.
 fn endorsement_key(enrollment: &EnrollmentRecord) -> String {
     let stored = enrollment.document.get("attestation");
     match stored.map(Attestation::deserialize) {

@@ -4,9 +4,10 @@ use provisioning::LinkedHub;
 
 use super::AllocationError;
 
-/// Weighted rendezvous hashing: every hub draws a score from the registration id, the highest wins. A hub that joins takes
-/// its share evenly from the others and moves nobody else; one that leaves hands its devices out evenly.
-pub(crate) fn hashed<'h>(
+/// Weighted rendezvous hashing: every hub draws a score from the registration id, the highest wins. A hub
+/// that is added takes its share evenly from the others and moves no other device; the devices of one that
+/// is removed are spread evenly.
+pub(super) fn hashed<'h>(
     registration_id: &RegistrationId,
     candidates: &[&'h LinkedHub],
 ) -> Result<&'h LinkedHub, AllocationError> {

@@ -2,9 +2,10 @@ use std::net::IpAddr;
 
 use provisioning::LinkedHub;
 
-/// The hubs that are nearest to a client, by the latencies that operators have said. All candidates when nothing is known about
-/// the client's network: then the hash alone decides. A hub without a word about it counts as farther than any with one.
-pub(crate) fn nearest<'h>(
+/// The hubs that are nearest to a client, by the latencies that operators have configured. All candidates
+/// when none is configured for the client's network: then the hash alone decides. A hub without a latency
+/// counts as farther than any with one.
+pub(super) fn nearest<'h>(
     client: Option<IpAddr>,
     candidates: &[&'h LinkedHub],
 ) -> Vec<&'h LinkedHub> {

@@ -3,10 +3,10 @@ use provisioning::LinkedHub;
 
 use super::AllocationError;
 
-/// How many hubs a list names: the same one twice is one.
+/// How many hubs a list names; the same one twice counts once.
 pub fn distinct(listed: &[HubHost]) -> usize {
-    let is_first = |(place, host): &(usize, &HubHost)| {
-        listed[..*place]
+    let is_first = |(index, host): &(usize, &HubHost)| {
+        listed[..*index]
             .iter()
             .all(|before| !before.is_exactly(host))
     };

@@ -146,7 +146,7 @@ fn static_takes_exactly_one() {
     );
 }
 
-fn said(mut hub: LinkedHub, latencies: &[(&str, u32)]) -> LinkedHub {
+fn with_latencies(mut hub: LinkedHub, latencies: &[(&str, u32)]) -> LinkedHub {
     let latency = |(network, milliseconds): &(&str, u32)| wire::muster_api::serving::Latency {
         network: network.parse().unwrap(),
         milliseconds: *milliseconds,
@@ -158,12 +158,12 @@ fn said(mut hub: LinkedHub, latencies: &[(&str, u32)]) -> LinkedHub {
 #[test]
 fn the_nearest_hub_is_the_one_of_the_clients_narrowest_network() {
     let hubs = [
-        said(
+        with_latencies(
             hub("a", None, true),
             &[("10.0.0.0/8", 40), ("10.9.0.0/16", 5)],
         ),
-        said(hub("b", None, true), &[("10.0.0.0/8", 20), ("::/0", 7)]),
-        said(hub("c", None, true), &[("10.0.0.0/8", 20)]),
+        with_latencies(hub("b", None, true), &[("10.0.0.0/8", 20), ("::/0", 7)]),
+        with_latencies(hub("c", None, true), &[("10.0.0.0/8", 20)]),
         hub("d", None, true),
     ];
     let hubs: Vec<&LinkedHub> = hubs.iter().collect();
@@ -192,7 +192,7 @@ fn the_nearest_hub_is_the_one_of_the_clients_narrowest_network() {
         "the others say nothing about it"
     );
     let all = ["a", "b", "c", "d"];
-    assert_eq!(names(Some("192.0.2.1")), all, "nobody knows this network");
+    assert_eq!(names(Some("192.0.2.1")), all, "no latency for this network");
     assert_eq!(names(None), all);
 }
 
@@ -234,22 +234,22 @@ fn ports_tell_hubs_of_one_name_apart() {
 }
 
 #[test]
-fn dead_hubs_are_passed_over_and_nobody_else_moves() {
+fn unhealthy_hubs_are_skipped_and_no_other_device_moves() {
     let hubs = [remote("a"), remote("b"), hub("c", None, true)];
     let all: Vec<&LinkedHub> = hubs.iter().collect();
     let hub_health = HubHealth::default();
-    assert_eq!(living(all.clone(), &hub_health).unwrap().1, []);
+    assert_eq!(healthy(all.clone(), &hub_health).unwrap().1, []);
     for second in [0, 5, 10] {
         let now = ids::Timestamp::from_unix_seconds(1_000_000 + second);
         hub_health.observe(&hubs[0], Some("silent".to_owned()), now);
     }
-    let (left, passed_over) = living(all.clone(), &hub_health).unwrap();
-    assert_eq!(passed_over[0].hub, hubs[0].name);
-    assert!(passed_over[0].why.contains("silent"));
+    let (left, skipped) = healthy(all.clone(), &hub_health).unwrap();
+    assert_eq!(skipped[0].hub, hubs[0].name);
+    assert!(skipped[0].why.contains("silent"));
     for number in 0..1000 {
         let id = RegistrationId::parse(&format!("device-{number}")).unwrap();
         let (before, now) = (hashed(&id, &all).unwrap(), hashed(&id, &left).unwrap());
-        assert!(now.name != hubs[0].name, "the dead one gets nobody");
+        assert!(now.name != hubs[0].name, "the unhealthy one gets no device");
         let is_moved = before.name != now.name;
         assert_eq!(
             is_moved,
@@ -257,7 +257,7 @@ fn dead_hubs_are_passed_over_and_nobody_else_moves() {
             "only its share is handed out"
         );
     }
-    let alone = living(vec![&hubs[0]], &hub_health);
+    let alone = healthy(vec![&hubs[0]], &hub_health);
     assert!(
         matches!(alone, Err(AllocationError::AllUnhealthy(why)) if why.contains("hub a was passed over"))
     );

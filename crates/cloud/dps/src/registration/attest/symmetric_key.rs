@@ -4,128 +4,126 @@
 use std::sync::Arc;
 
 use ids::Timestamp;
-use wire::sas::{SasError, SharedAccessKey, UnverifiedToken, VerifiedToken};
-use wire::service_api::identity::KeyText;
+use provisioning::EnrollmentKey;
+use wire::sas::{SasError, UnverifiedToken};
 
-use super::ClaimedDevice;
-use crate::registration::candidates::EnrollmentMatch;
-use crate::registration::enrollment::{Attestation, Entry};
+use super::trace::{Comparison, Credential, Finding, Trace};
+use crate::registration::claim::ClaimedDevice;
+use crate::registration::credential::{CLOCK_SKEW, KeyPair, KeySlot};
+use crate::registration::enrollment::{Attestation, Enrollment, EnrollmentMatch};
 use crate::registration::refusal::{Refusal, RefusalReason};
 
-/// Two keys of equal worth, so that one can be rolled while the other is in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyPair {
-    /// In daily use.
-    pub primary: KeyText,
-    /// To roll over to.
-    pub secondary: KeyText,
-}
-
-impl KeyPair {
-    /// The keys of the device of this name in a group with these keys: base64 of HMAC-SHA256 over the name.
-    #[must_use]
-    pub fn derived(&self, name: &str) -> Option<Self> {
-        let derive = |key: &KeyText| {
-            let key = SharedAccessKey::try_from(key).ok()?;
-            KeyText::from_bytes(&key.sign(name.as_bytes())).ok()
-        };
-        Some(Self {
-            primary: derive(&self.primary)?,
-            secondary: derive(&self.secondary)?,
-        })
-    }
-
-    fn verify(
-        &self,
-        claim: &ClaimedDevice<'_>,
-        token: &UnverifiedToken,
-        now: Timestamp,
-    ) -> Result<VerifiedToken, SasError> {
-        let keys = [&self.primary, &self.secondary].map(SharedAccessKey::try_from);
-        let keys = keys.iter().filter_map(|key| key.as_ref().ok());
-        claim.verify(token, keys, now)
-    }
-}
-
 /// An individual enrollment's own keys; the hub accepts the same.
-pub(crate) fn by_own_keys(
+pub(super) fn by_own_keys<T: Trace>(
     claim: &ClaimedDevice<'_>,
     token: &UnverifiedToken,
-    keys: &KeyPair,
+    (enrollment, keys): (&EnrollmentKey, &KeyPair),
     now: Timestamp,
+    trace: &mut T,
 ) -> Result<KeyPair, RefusalReason> {
-    keys.verify(claim, token, now)?;
-    Ok(keys.clone())
-}
-
-/// Keys derived from those of a group. A token does not say from which, so all are tried.
-pub(crate) fn by_group_keys(
-    claim: &ClaimedDevice<'_>,
-    token: &UnverifiedToken,
-    groups: &[Arc<Entry>],
-    now: Timestamp,
-) -> Result<(KeyPair, EnrollmentMatch), Box<Refusal>> {
-    // What is wrong with a token whatever its key is found before any key is derived.
-    match claim.verify(token, [], now) {
-        Ok(_) | Err(SasError::Signature) => {}
-        Err(other) => return Err(claim.refuse(RefusalReason::Token(other), None)),
-    }
-    for group in groups {
-        let keys = derived_of(claim, token, group, now);
-        if let Some(keys) = keys.map_err(|error| claim.refuse(error.into(), None))? {
-            let matched = EnrollmentMatch::of_enabled(Arc::clone(group));
-            let matched = matched.map_err(|r| claim.refuse(r, Some(group.key())))?;
-            return Ok((keys, matched));
-        }
-    }
-    Err(claim.refuse(RefusalReason::NoGroupKey, None))
-}
-
-/// The device's keys in a group, if one of them signed the token. Operators are told to derive from the lower-case id, and
-/// real devices send theirs as typed: both are tried.
-fn derived_of(
-    claim: &ClaimedDevice<'_>,
-    token: &UnverifiedToken,
-    group: &Entry,
-    now: Timestamp,
-) -> Result<Option<KeyPair>, SasError> {
-    let Attestation::Keys(master) = group.attestation() else {
-        return Ok(None);
-    };
-    let (typed, folded) = (
-        claim.registration_id.as_str(),
-        claim.registration_id.folded(),
-    );
-    let names = std::iter::once(typed).chain((typed != folded).then_some(folded));
-    for keys in names.filter_map(|name| master.derived(name)) {
-        match keys.verify(claim, token, now) {
-            Ok(_) => return Ok(Some(keys)),
-            Err(SasError::Signature) => {}
-            Err(other) => return Err(other),
-        }
-    }
-    Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_derived_key_of_the_documents_example() {
-        // The example of how-to-legacy-device-symm-key.md.
-        let master = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
-        let master = KeyText::parse(master).unwrap();
-        let pair = KeyPair {
-            primary: master.clone(),
-            secondary: master,
+    let resource = claim.token_resource();
+    let mut decision = Err(RefusalReason::Token(SasError::Signature));
+    for slot in KeySlot::BOTH {
+        let signer = keys.signer([slot], token, &resource, now);
+        let compared = signer.map_err(RefusalReason::Token);
+        let with = || Credential::Key {
+            slot,
+            derived_for: None,
         };
-        let derived = pair
-            .derived("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")
-            .unwrap();
-        assert_eq!(
-            derived.primary.reveal(),
-            "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
-        );
+        trace.record(|| Comparison::new(enrollment, with(), Finding::from(&compared)));
+        if decision.is_err() {
+            decision = compared;
+        }
+        if decision.is_ok() && !T::COMPLETE {
+            break;
+        }
+    }
+    decision.map(|_| keys.clone())
+}
+
+/// Keys derived from those of a group. A token does not say from which, so that all groups are tried.
+pub(super) fn by_groups<T: Trace>(
+    claim: &ClaimedDevice<'_>,
+    token: &UnverifiedToken,
+    groups: &[Arc<Enrollment>],
+    now: Timestamp,
+    trace: &mut T,
+) -> Result<(KeyPair, EnrollmentMatch), Box<Refusal>> {
+    let resource = claim.token_resource();
+    // A fault that no key can mend is found before any key is derived.
+    let fault = match token.verify([], &resource, now, CLOCK_SKEW) {
+        Ok(_) | Err(SasError::Signature) => None,
+        Err(fault) => Some(RefusalReason::Token(fault)),
+    };
+    let mut decision = None;
+    if fault.is_none() || T::COMPLETE {
+        for group in groups {
+            let Attestation::Keys(keys) = group.attestation() else {
+                continue;
+            };
+            let signed = Derived::signer(claim, token, &resource, keys, now);
+            let accepted = signed.as_ref().map_err(|error| error.clone().into());
+            let accepted = accepted.and_then(|_| EnrollmentMatch::enabled(Arc::clone(group)));
+            trace.record(|| compared(group.key(), signed.as_ref().ok(), &accepted));
+            if let (Ok(signed), None) = (signed, &decision) {
+                decision = Some((group, accepted.map(|matched| (signed.keys, matched))));
+            }
+            if decision.is_some() && !T::COMPLETE {
+                break;
+            }
+        }
+    }
+    match decision {
+        Some((group, accepted)) => {
+            accepted.map_err(|reason| claim.refuse(reason, Some(group.key())))
+        }
+        None => Err(claim.refuse(fault.unwrap_or(RefusalReason::NoGroupKey), None)),
+    }
+}
+
+fn compared(
+    group: &EnrollmentKey,
+    signed: Option<&Derived<'_>>,
+    accepted: &Result<EnrollmentMatch, RefusalReason>,
+) -> Comparison {
+    let with = signed.map_or(Credential::Any, |signed| Credential::Key {
+        slot: signed.signer,
+        derived_for: Some(signed.name.to_owned()),
+    });
+    Comparison::new(group, with, Finding::from(accepted))
+}
+
+/// The keys of a device in a group, one of which signed its token.
+struct Derived<'a> {
+    keys: KeyPair,
+    /// The name that they are derived for.
+    name: &'a str,
+    signer: KeySlot,
+}
+
+impl<'a> Derived<'a> {
+    /// Operators are advised to derive keys from the lower-case id, and real devices send theirs as
+    /// typed: both are tried.
+    fn signer(
+        claim: &ClaimedDevice<'a>,
+        token: &UnverifiedToken,
+        resource: &str,
+        group: &KeyPair,
+        now: Timestamp,
+    ) -> Result<Self, SasError> {
+        let id = claim.registration_id();
+        let (typed, folded) = (id.as_str(), id.folded());
+        let names = std::iter::once(typed).chain((typed != folded).then_some(folded));
+        for name in names {
+            let Some(keys) = group.derived(name) else {
+                continue;
+            };
+            match keys.signer(KeySlot::BOTH, token, resource, now) {
+                Ok(signer) => return Ok(Self { keys, name, signer }),
+                Err(SasError::Signature) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(SasError::Signature)
     }
 }

@@ -1,140 +1,237 @@
-//! X.509: the leaf itself is known (individual enrollment), or a CA among its issuers is (group).
+//! X.509: the leaf itself is enrolled (individual enrollments), or a CA among its issuers is (groups).
 
 use std::sync::Arc;
 
-use ids::{RegistrationId, Thumbprint, Timestamp};
+use ids::{Thumbprint, Timestamp};
 use pki::{
     Certificate, ChainError, IssuerCache, PresentedChain, VerifiedChain, pin_leaf, verify_to_anchor,
 };
+use provisioning::EnrollmentKey;
 
-use super::ClaimedDevice;
-use crate::registration::candidates::EnrollmentMatch;
-use crate::registration::enrollment::{Anchor, Attestation, Entry};
+use super::trace::{Comparison, Credential, Finding, Trace};
+use crate::registration::claim::ClaimedDevice;
+use crate::registration::enrollment::{Attestation, Enrollment, EnrollmentCa, EnrollmentMatch};
 use crate::registration::refusal::{Refusal, RefusalReason};
 
-/// The chain of a device whose leaf names the id that it registers as, in any case.
-pub(crate) fn named<'a>(
-    chain: &'a PresentedChain,
-    registration_id: &RegistrationId,
-) -> Result<&'a PresentedChain, RefusalReason> {
-    let common_name = chain.leaf().subject_common_name();
-    let common_name = common_name.ok_or(RefusalReason::NoCommonName)?;
-    if common_name.eq_ignore_ascii_case(registration_id.as_str()) {
-        return Ok(chain);
-    }
-    let common_name = common_name.chars().take(128).collect();
-    Err(RefusalReason::CommonNameMismatch { common_name })
+/// A presented chain, and what it is verified with.
+#[derive(Clone, Copy)]
+pub(super) struct ChainVerifier<'a> {
+    presented: &'a PresentedChain,
+    issuers: &'a IssuerCache,
+    now: Timestamp,
 }
 
-/// The leaf, if it is one of those that the individual enrollment knows.
-pub(crate) fn by_leaf(
-    chain: &PresentedChain,
+impl<'a> ChainVerifier<'a> {
+    pub(super) fn new(
+        presented: &'a PresentedChain,
+        issuers: &'a IssuerCache,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            presented,
+            issuers,
+            now,
+        }
+    }
+
+    fn verify(&self, ca: &EnrollmentCa) -> Result<VerifiedChain, RefusalReason> {
+        let anchor = ca.certificate();
+        Ok(verify_to_anchor(
+            self.presented,
+            anchor,
+            self.now,
+            self.issuers,
+        )?)
+    }
+}
+
+/// The leaf, if it is one of those that the individual enrollment names.
+pub(super) fn by_leaves<T: Trace>(
+    enrollment: &EnrollmentKey,
+    presented: &PresentedChain,
     leaves: &[Thumbprint],
     now: Timestamp,
+    trace: &mut T,
 ) -> Result<Certificate, RefusalReason> {
-    let presented = chain.leaf().sha256();
-    if !leaves.contains(&presented) {
+    let mut decision = Err(RefusalReason::NotPinned);
+    for leaf in leaves {
+        let compared = compare_leaf(presented, *leaf, now);
+        let with = || Credential::Leaf(*leaf);
+        trace.record(|| Comparison::new(enrollment, with(), Finding::from(&compared)));
+        if matches!(decision, Err(RefusalReason::NotPinned)) {
+            decision = compared;
+        }
+        if decision.is_ok() && !T::COMPLETE {
+            break;
+        }
+    }
+    decision
+}
+
+fn compare_leaf(
+    presented: &PresentedChain,
+    leaf: Thumbprint,
+    now: Timestamp,
+) -> Result<Certificate, RefusalReason> {
+    if presented.leaf().sha256() != leaf {
         return Err(RefusalReason::NotPinned);
     }
-    Ok(pin_leaf(chain, presented, now)?.leaf().clone())
+    Ok(pin_leaf(presented, leaf, now)?.leaf().clone())
 }
 
-/// The leaf, if its chain leads to an authority that the individual enrollment refers to.
-pub(crate) fn by_ca_certificate(
-    chain: &PresentedChain,
-    anchors: &[Anchor],
-    issuers: &IssuerCache,
-    now: Timestamp,
+/// The leaf, if its chain leads to a CA certificate that the individual enrollment refers to.
+pub(super) fn by_ca_certificates<T: Trace>(
+    enrollment: &EnrollmentKey,
+    verifier: ChainVerifier<'_>,
+    cas: &[EnrollmentCa],
+    trace: &mut T,
 ) -> Result<Certificate, RefusalReason> {
-    let mut first_fault: Option<RefusalReason> = None;
-    for anchor in anchors {
-        let verified = verify_to_anchor(chain, anchor.certificate(), now, issuers);
-        let trusted = verified
-            .map_err(RefusalReason::from)
-            .and_then(|verified| anchor.require_trusted(chain).map(|()| verified));
-        match trusted {
-            Ok(verified) => return Ok(verified.leaf().clone()),
-            Err(fault) if is_better(first_fault.as_ref()) => first_fault = Some(fault),
-            Err(_) => {}
+    let mut decision = Err(RefusalReason::NotPinned);
+    for ca in cas {
+        let compared = verifier.verify(ca).and_then(|chain| {
+            ca.require_trusted(verifier.presented)?;
+            Ok(chain.leaf().clone())
+        });
+        let with = || Credential::CaCertificate(ca.certificate().clone());
+        trace.record(|| Comparison::new(enrollment, with(), Finding::from(&compared)));
+        decision = match (decision, compared) {
+            (Ok(leaf), _) | (Err(_), Ok(leaf)) => Ok(leaf),
+            (Err(known), Err(_)) if says_more(&known) => Err(known),
+            (Err(_), Err(other)) => Err(other),
+        };
+        if decision.is_ok() && !T::COMPLETE {
+            break;
         }
     }
-    Err(first_fault.unwrap_or(RefusalReason::NotPinned))
+    decision
 }
 
-/// The first group whose certificate the chain leads to, unless the way there passes the certificate of another group,
-/// which is nearer and decides instead. The order in which a device shows its certificates decides nothing.
-pub(crate) fn by_issuer(
-    claim: &ClaimedDevice<'_>,
-    shown: &PresentedChain,
-    groups: &[Arc<Entry>],
-    issuers: &IssuerCache,
-    now: Timestamp,
-) -> Result<(Certificate, EnrollmentMatch), Box<Refusal>> {
-    let (mut group, mut anchor, mut chain) = first_verified(claim, shown, groups, issuers, now)?;
-    if let Some((nearer, its_anchor)) = nearest_on(&chain, groups) {
-        (group, anchor) = (nearer, its_anchor);
-        chain = verify_to_anchor(shown, anchor.certificate(), now, issuers)
-            .map_err(|e| claim.refuse(e.into(), Some(group.key())))?;
-    }
-    let refuse = |reason| claim.refuse(reason, Some(group.key()));
-    let matched = EnrollmentMatch::of_enabled(Arc::clone(group)).map_err(refuse)?;
-    anchor.require_trusted(shown).map_err(refuse)?;
-    Ok((chain.leaf().clone(), matched))
-}
-
-/// Tries the candidates in order; when none holds, the first one's fault is the answer.
-fn first_verified<'g>(
-    claim: &ClaimedDevice<'_>,
-    shown: &PresentedChain,
-    groups: &'g [Arc<Entry>],
-    issuers: &IssuerCache,
-    now: Timestamp,
-) -> Result<(&'g Arc<Entry>, &'g Anchor, VerifiedChain), Box<Refusal>> {
-    let mut first_fault: Option<(RefusalReason, &Entry)> = None;
-    for (group, anchor) in anchors(groups) {
-        match verify_to_anchor(shown, anchor.certificate(), now, issuers) {
-            Ok(chain) => return Ok((group, anchor, chain)),
-            Err(fault) if is_better(first_fault.as_ref().map(|(reason, _)| reason)) => {
-                first_fault = Some((fault.into(), group));
-            }
-            Err(_) => {}
-        }
-    }
-    Err(match first_fault {
-        Some((reason, group)) => claim.refuse(reason, Some(group.key())),
-        None => claim.refuse(RefusalReason::NotEnrolled { absent: None }, None),
-    })
-}
-
-/// Whether another fault tells more than the one known: when the other slot was not meant, what is wrong with this one does.
-fn is_better(known: Option<&RefusalReason>) -> bool {
-    matches!(
-        known,
-        None | Some(RefusalReason::Chain(ChainError::MissingIssuer { .. }))
+/// Whether a fault says what is wrong with the chain. Others only say that it was not meant to lead to
+/// this CA certificate.
+fn says_more(fault: &RefusalReason) -> bool {
+    !matches!(
+        fault,
+        RefusalReason::NotPinned | RefusalReason::Chain(ChainError::MissingIssuer { .. })
     )
 }
 
-/// The group of the first certificate on the way to an anchor that is one of a group.
-pub(crate) fn nearest_on<'g>(
+/// A group that decides, and how: the leaf of a chain that is trusted, or why it is not.
+type Decision<'g> = (
+    &'g Enrollment,
+    Result<(Certificate, EnrollmentMatch), RefusalReason>,
+);
+
+/// How a chain compares with a CA certificate of a group.
+enum Compared<'g> {
+    /// It does not lead there.
+    Fails(RefusalReason),
+    /// It leads there past a CA certificate of another group, which is nearer and decides.
+    Nearer(&'g Arc<Enrollment>, &'g EnrollmentCa),
+    Decides(Result<(Certificate, EnrollmentMatch), RefusalReason>),
+}
+
+/// The first group to whose CA certificate the chain leads, unless the way there passes a CA certificate
+/// of another group, which is nearer and decides instead. The order in which a device presents its
+/// certificates decides nothing.
+pub(super) fn by_groups<T: Trace>(
+    claim: &ClaimedDevice<'_>,
+    verifier: ChainVerifier<'_>,
+    groups: &[Arc<Enrollment>],
+    trace: &mut T,
+) -> Result<(Certificate, EnrollmentMatch), Box<Refusal>> {
+    let mut decision: Option<Decision<'_>> = None;
+    // When no group decides, the first fault is the answer.
+    let mut fault: Option<(&Enrollment, RefusalReason)> = None;
+    for (group, ca) in ca_certificates(groups) {
+        let compared = compare_group(verifier, groups, (group, ca));
+        let with = || Credential::CaCertificate(ca.certificate().clone());
+        trace.record(|| Comparison::new(group.key(), with(), Finding::from(&compared)));
+        match compared {
+            Compared::Fails(reason)
+                if fault.as_ref().is_none_or(|(_, known)| !says_more(known)) =>
+            {
+                fault = Some((group, reason));
+            }
+            Compared::Nearer(group, ca) if decision.is_none() => {
+                let verified = verifier.verify(ca);
+                let accepted = verified.and_then(|chain| accept(verifier, &chain, (group, ca)));
+                decision = Some((group, accepted));
+            }
+            Compared::Decides(accepted) if decision.is_none() => {
+                decision = Some((group, accepted));
+            }
+            Compared::Fails(_) | Compared::Nearer(..) | Compared::Decides(_) => {}
+        }
+        if decision.is_some() && !T::COMPLETE {
+            break;
+        }
+    }
+    match (decision, fault) {
+        (Some((group, accepted)), _) => {
+            accepted.map_err(|reason| claim.refuse(reason, Some(group.key())))
+        }
+        (None, Some((group, reason))) => Err(claim.refuse(reason, Some(group.key()))),
+        (None, None) => Err(claim.refuse(RefusalReason::NotEnrolled { absent: None }, None)),
+    }
+}
+
+fn compare_group<'g>(
+    verifier: ChainVerifier<'_>,
+    groups: &'g [Arc<Enrollment>],
+    (group, ca): (&'g Arc<Enrollment>, &'g EnrollmentCa),
+) -> Compared<'g> {
+    match verifier.verify(ca) {
+        Err(fault) => Compared::Fails(fault),
+        Ok(chain) => match nearest_on(&chain, groups) {
+            Some((nearer, its_ca)) => Compared::Nearer(nearer, its_ca),
+            None => Compared::Decides(accept(verifier, &chain, (group, ca))),
+        },
+    }
+}
+
+fn accept(
+    verifier: ChainVerifier<'_>,
     chain: &VerifiedChain,
-    groups: &'g [Arc<Entry>],
-) -> Option<(&'g Arc<Entry>, &'g Anchor)> {
-    let of = |issuer: Thumbprint| {
-        anchors(groups).find(|(_, anchor)| anchor.certificate().sha256() == issuer)
+    (group, ca): (&Arc<Enrollment>, &EnrollmentCa),
+) -> Result<(Certificate, EnrollmentMatch), RefusalReason> {
+    let matched = EnrollmentMatch::enabled(Arc::clone(group))?;
+    ca.require_trusted(verifier.presented)?;
+    Ok((chain.leaf().clone(), matched))
+}
+
+/// The group of the first certificate on the way to an anchor that is one of a group.
+fn nearest_on<'g>(
+    chain: &VerifiedChain,
+    groups: &'g [Arc<Enrollment>],
+) -> Option<(&'g Arc<Enrollment>, &'g EnrollmentCa)> {
+    let with_ca = |issuer: Thumbprint| {
+        ca_certificates(groups).find(|(_, ca)| ca.certificate().sha256() == issuer)
     };
     chain
         .issuers()
         .iter()
-        .find_map(|issuer| of(issuer.sha256()))
+        .find_map(|issuer| with_ca(issuer.sha256()))
 }
 
-/// The certificates of groups, in the order in which they are tried.
-pub(crate) fn anchors(groups: &[Arc<Entry>]) -> impl Iterator<Item = (&Arc<Entry>, &Anchor)> {
+/// The CA certificates of groups, in the order in which they are tried.
+fn ca_certificates(
+    groups: &[Arc<Enrollment>],
+) -> impl Iterator<Item = (&Arc<Enrollment>, &EnrollmentCa)> {
     groups.iter().flat_map(|group| {
-        let anchors: &[Anchor] = match group.attestation() {
-            Attestation::Anchors(anchors) => anchors,
+        let cas: &[EnrollmentCa] = match group.attestation() {
+            Attestation::CaCertificates(cas) => cas,
             Attestation::Leaves(_) | Attestation::Keys(_) | Attestation::Tpm(_) => &[],
         };
-        anchors.iter().map(move |anchor| (group, anchor))
+        cas.iter().map(move |ca| (group, ca))
     })
+}
+
+impl From<&Compared<'_>> for Finding {
+    fn from(compared: &Compared<'_>) -> Self {
+        match compared {
+            Compared::Fails(reason) => Self::Fails(reason.clone()),
+            Compared::Nearer(group, _) => Self::NearerGroup(group.key().clone()),
+            Compared::Decides(accepted) => Self::from(accepted),
+        }
+    }
 }

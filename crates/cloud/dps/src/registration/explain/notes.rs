@@ -1,4 +1,4 @@
-//! What of a registration is not as one would expect of a first one, in words.
+//! How a registration differs from a first one, in words.
 
 use std::net::IpAddr;
 
@@ -10,22 +10,21 @@ use wire::service_api::enrollment::AllocationPolicy;
 use crate::registration::allocate::Allocation;
 
 /// About a device that is assigned.
-pub(crate) fn of(
+pub(super) fn on_assignment(
     preview: &Preview,
-    place: &Allocation,
+    allocation: &Allocation,
     service: &ProvisioningService,
     client: Option<IpAddr>,
 ) -> Vec<String> {
-    let allocation = place.device().enrollment().entry().allocation();
-    let by_latency =
-        allocation.unwrap_or(service.allocation_policy) == AllocationPolicy::GeoLatency;
+    let policy = allocation.device().enrollment().allocation();
+    let by_latency = policy.unwrap_or(service.allocation_policy) == AllocationPolicy::GeoLatency;
     let without_address = by_latency && client.is_none();
-    let passed_over = place.passed_over().iter();
-    let mut notes: Vec<String> = passed_over
-        .map(|dead| format!("hub {} is passed over: {}", dead.hub, dead.why))
+    let skipped = allocation.skipped().iter();
+    let mut notes: Vec<String> = skipped
+        .map(|skipped| format!("hub {} is passed over: {}", skipped.hub, skipped.why))
         .collect();
-    notes.extend(earlier(preview, place));
-    notes.extend(spelling(preview, place));
+    notes.extend(earlier(preview, allocation));
+    notes.extend(spelling(preview, allocation));
     notes.extend(plain(preview));
     if without_address {
         let note = "the nearest hub is chosen by the device's address, and none was given: chosen as for a network that nothing \
@@ -36,7 +35,7 @@ pub(crate) fn of(
 }
 
 /// About a device whose hub a webhook chooses.
-pub(crate) fn of_asking(
+pub(super) fn on_custom(
     earlier: Option<&EarlierAssignment>,
     policy: ReprovisionPolicy,
 ) -> Vec<String> {
@@ -50,7 +49,7 @@ pub(crate) fn of_asking(
 }
 
 /// What becomes of an earlier assignment, or of a device that is there.
-fn earlier(preview: &Preview, place: &Allocation) -> Option<String> {
+fn earlier(preview: &Preview, allocation: &Allocation) -> Option<String> {
     let Preview { hub, device_id, .. } = preview;
     let (substatus, creates_device) = match preview.at {
         PreviewAt::Here {
@@ -70,7 +69,7 @@ fn earlier(preview: &Preview, place: &Allocation) -> Option<String> {
         ));
     };
     if (old_hub, old_device) == (hub, device_id) {
-        return staying(hub, place, substatus, creates_device);
+        return staying(hub, allocation, substatus, creates_device);
     }
     let new = format!("device {device_id} of hub {hub}");
     let old = format!("device {old_device} of hub {old_hub}");
@@ -85,22 +84,22 @@ fn earlier(preview: &Preview, place: &Allocation) -> Option<String> {
 
 fn staying(
     hub: &HubName,
-    place: &Allocation,
+    allocation: &Allocation,
     substatus: Substatus,
     creates_device: bool,
 ) -> Option<String> {
-    let policy = place.device().enrollment().entry().reprovision();
+    let policy = allocation.device().enrollment().reprovision();
     if creates_device {
         return Some(format!(
             "its device is gone from hub {hub}, where it is assigned: it is made anew"
         ));
     }
-    if place.hub() != hub {
+    if allocation.hub() != hub {
         let why = match policy {
             ReprovisionPolicy::Never => "its enrollment never reprovisions",
             _ => "that hub does not answer now, and nothing can be taken from it",
         };
-        let chosen = place.hub();
+        let chosen = allocation.hub();
         return Some(format!(
             "it stays at hub {hub}, where it is assigned: {why}; allocation would choose hub {chosen}"
         ));
@@ -124,8 +123,8 @@ fn plain(preview: &Preview) -> Option<String> {
     ))
 }
 
-fn spelling(preview: &Preview, place: &Allocation) -> Option<String> {
-    let (kept, named) = (preview.device_id.as_str(), place.device_id().as_str());
+fn spelling(preview: &Preview, allocation: &Allocation) -> Option<String> {
+    let (kept, named) = (preview.device_id.as_str(), allocation.device_id().as_str());
     (kept != named && kept.eq_ignore_ascii_case(named)).then(|| {
         format!("the device keeps the first spelling of its registration id, {kept}: hubs tell letter cases apart")
     })

@@ -24,7 +24,7 @@ mod trust;
 
 use crate::error::ServiceFault;
 use crate::registration::allocate::distinct;
-use crate::registration::attest::UnusableTpmKey;
+use crate::registration::credential::UnusableTpmKey;
 pub use trust::Uploaded;
 
 /// Why an enrollment is not acceptable. All of it is told to the operator.

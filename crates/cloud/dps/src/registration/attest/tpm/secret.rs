@@ -1,5 +1,5 @@
-//! The keys that a service tells to TPMs. They are derived, not stored: a restart between two requests of a device changes
-//! nothing, and a device that registers again gets the hub key that it has.
+//! The keys that a service sends to TPMs. They are derived, not stored: a restart between two requests of
+//! a device changes nothing, and a device that registers again gets the hub key that it has.
 
 use aws_lc_rs::hmac;
 use ids::{IdScope, RegistrationId, Timestamp};
@@ -8,21 +8,21 @@ use pki::tpm::{EndorsementKey, HMAC_KEY_LENGTH, HmacKey, StorageRootKey};
 /// How long one challenge is the current one, seconds. It is accepted for as long again.
 const WINDOW: i64 = 300;
 
-/// A registration and the TPM that stands for it.
+/// A registration and its TPM.
 #[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) id_scope: &'a IdScope,
-    pub(crate) registration_id: &'a RegistrationId,
-    pub(crate) endorsement: &'a EndorsementKey,
-    pub(crate) storage_root: &'a StorageRootKey,
+pub(super) struct Subject<'a> {
+    pub(super) id_scope: &'a IdScope,
+    pub(super) registration_id: &'a RegistrationId,
+    pub(super) endorsement: &'a EndorsementKey,
+    pub(super) storage_root: &'a StorageRootKey,
 }
 
 /// A span of time in which challenges are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Window(i64);
+pub(super) struct Window(i64);
 
 /// The keys of one service.
-pub(crate) struct TpmSecret(hmac::Key);
+pub(super) struct TpmSecret(hmac::Key);
 
 /// What a derived key is for. No two may be alike.
 #[derive(Clone, Copy)]
@@ -33,32 +33,32 @@ enum Purpose {
 }
 
 impl Window {
-    pub(crate) fn of(now: Timestamp) -> Self {
+    pub(super) fn at(now: Timestamp) -> Self {
         Self(now.unix_seconds().div_euclid(WINDOW))
     }
 
-    pub(crate) fn before(self) -> Self {
+    pub(super) fn before(self) -> Self {
         Self(self.0 - 1)
     }
 }
 
 impl TpmSecret {
-    pub(crate) fn new(secret: &[u8]) -> Self {
+    pub(super) fn new(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
     /// The key that a TPM must show to hold within `window`.
-    pub(crate) fn challenge(&self, subject: &Subject<'_>, window: Window) -> HmacKey {
+    pub(super) fn challenge(&self, subject: &Subject<'_>, window: Window) -> HmacKey {
         self.derive(subject, Purpose::Challenge(window))
     }
 
     /// The key that the device's tokens for its hub are signed with.
-    pub(crate) fn hub(&self, subject: &Subject<'_>) -> HmacKey {
+    pub(super) fn hub(&self, subject: &Subject<'_>) -> HmacKey {
         self.derive(subject, Purpose::HubPrimary)
     }
 
-    /// The hub's second key for the device, which no TPM is told.
-    pub(crate) fn hub_secondary(&self, subject: &Subject<'_>) -> HmacKey {
+    /// The hub's second key for the device, which no TPM gets.
+    pub(super) fn hub_secondary(&self, subject: &Subject<'_>) -> HmacKey {
         self.derive(subject, Purpose::HubSecondary)
     }
 

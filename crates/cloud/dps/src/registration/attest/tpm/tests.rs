@@ -1,9 +1,12 @@
-//! Which reason an operator is told.
+//! The reason of each refusal of a TPM.
+
+use ids::{IdScope, RegistrationId};
+use wire::device_api::registration::TpmClaim;
 
 use super::*;
-use crate::registration::attest;
+use crate::registration::claim::{self, Evidence};
 use crate::registration::presented::{Presented, Token};
-use ids::{IdScope, RegistrationId};
+use crate::registration::request::{Register, RegisterBody};
 
 #[path = "../../../../../../protocol/pki/tests/pki/software_tpm.rs"]
 mod software_tpm;
@@ -28,21 +31,30 @@ impl Story {
         }
     }
 
+    fn request<'a>(&'a self, presented: Presented<'a>) -> Register<'a> {
+        Register {
+            id_scope: &self.scope,
+            registration_id: &self.id,
+            presented,
+            body: RegisterBody::default(),
+        }
+    }
+
     /// The first request.
-    fn show(
+    fn challenge(
         &self,
-        shown: &TpmClaim,
+        claimed: &TpmClaim,
         enrolled: &TpmIdentity,
     ) -> Result<ActivationBlob, RefusalReason> {
         let presented = Presented {
-            tpm: Some(shown),
+            tpm: Some(claimed),
             ..Presented::default()
         };
-        let claim = attest::claim(&self.scope, &self.id, presented).map_err(|r| r.reason)?;
-        let attest::Evidence::Tpm(shown) = claim.evidence() else {
-            panic!("a TPM was shown");
+        let claim = claim::read(&self.request(presented)).map_err(|r| r.reason)?;
+        let Evidence::Tpm(claimed) = claim.evidence() else {
+            panic!("a TPM was presented");
         };
-        let challenge = self.tpms.challenge(&claim, shown, enrolled, now(0))?;
+        let challenge = self.tpms.challenge(&claim, claimed, enrolled, now(0))?;
         Ok(challenge.sealed)
     }
 
@@ -56,12 +68,12 @@ impl Story {
         let resource = format!("{}/registrations/{}", self.scope, self.id);
         let token = wire::sas::build(&resource, Some("registration"), now(30), key);
         let presented = Presented {
-            token: Token::of(&token),
+            token: Token::from_text(&token),
             ..Presented::default()
         };
-        let claim = attest::claim(&self.scope, &self.id, presented).map_err(|r| r.reason)?;
-        let attest::Evidence::Token(token) = claim.evidence() else {
-            panic!("a token was shown");
+        let claim = claim::read(&self.request(presented)).map_err(|r| r.reason)?;
+        let Evidence::Token(token) = claim.evidence() else {
+            panic!("a token was presented");
         };
         self.tpms.by_token(&claim, token, enrolled, now(late))
     }
@@ -87,55 +99,62 @@ fn key_in(tpm: &SoftwareTpm, blob: &ActivationBlob) -> SharedAccessKey {
 fn each_cause_has_its_own_code() {
     let (tpm, other) = (SoftwareTpm::new(), SoftwareTpm::new());
     let story = Story::begin();
-    let enrolled = TpmIdentity::read(&tpm.endorsement_key(), None).unwrap();
-    let pinned = TpmIdentity::shown(&claim_of(&tpm)).unwrap();
-    let shown = claim_of(&tpm);
+    let enrolled = TpmIdentity::parse(&tpm.endorsement_key(), None).unwrap();
+    let pinned = TpmIdentity::claimed(&claim_of(&tpm)).unwrap();
+    let claimed = claim_of(&tpm);
     let other_root = TpmClaim {
         storage_root_key: claim_of(&other).storage_root_key,
-        ..shown.clone()
+        ..claimed.clone()
     };
     let no_root = TpmClaim {
         storage_root_key: None,
-        ..shown.clone()
+        ..claimed.clone()
     };
     let garbage = TpmClaim {
         storage_root_key: Some(b"no key".to_vec().into()),
-        ..shown.clone()
+        ..claimed.clone()
     };
     let code = |outcome: Result<ActivationBlob, RefusalReason>| outcome.unwrap_err().code();
-    let of_other = code(story.show(&claim_of(&other), &enrolled));
+    let of_other = code(story.challenge(&claim_of(&other), &enrolled));
     assert_eq!(of_other, "tpm_ek_mismatch");
-    assert_eq!(code(story.show(&other_root, &pinned)), "tpm_srk_mismatch");
-    assert_eq!(code(story.show(&no_root, &enrolled)), "tpm_srk_absent");
-    assert_eq!(code(story.show(&garbage, &enrolled)), "tpm_key_unsupported");
+    assert_eq!(
+        code(story.challenge(&other_root, &pinned)),
+        "tpm_srk_mismatch"
+    );
+    assert_eq!(code(story.challenge(&no_root, &enrolled)), "tpm_srk_absent");
+    assert_eq!(
+        code(story.challenge(&garbage, &enrolled)),
+        "tpm_key_unsupported"
+    );
 
     let wrong = SharedAccessKey::from_bytes(vec![7; 32]).unwrap();
     let code = |outcome: Result<TpmProof, RefusalReason>| outcome.unwrap_err().code();
     let unasked = code(story.answer(&wrong, &enrolled, 0));
     assert_eq!(unasked, "tpm_not_challenged");
-    let key = key_in(&tpm, &story.show(&shown, &enrolled).unwrap());
+    let key = key_in(&tpm, &story.challenge(&claimed, &enrolled).unwrap());
     let by_other = code(story.answer(&wrong, &enrolled, 0));
     assert_eq!(by_other, "tpm_challenge_failed");
     assert_eq!(code(story.answer(&key, &enrolled, 331)), "token_expired");
     assert!(story.answer(&key, &enrolled, 299).is_ok());
 }
 
-/// Somebody who knows the endorsement key shows storage root keys of his own between the two requests of a device.
+/// Somebody who knows the endorsement key presents other storage root keys between the two requests of a
+/// device.
 #[test]
-fn keys_that_a_meddler_shows_do_not_confuse_the_device() {
+fn keys_that_a_meddler_presents_do_not_confuse_the_device() {
     let tpm = SoftwareTpm::new();
     let story = Story::begin();
-    let enrolled = TpmIdentity::read(&tpm.endorsement_key(), None).unwrap();
-    let key = key_in(&tpm, &story.show(&claim_of(&tpm), &enrolled).unwrap());
+    let enrolled = TpmIdentity::parse(&tpm.endorsement_key(), None).unwrap();
+    let key = key_in(&tpm, &story.challenge(&claim_of(&tpm), &enrolled).unwrap());
     for _ in 0..3 {
         let meddling = TpmClaim {
             storage_root_key: Some(SoftwareTpm::new().storage_root_key().into()),
             ..claim_of(&tpm)
         };
-        story.show(&meddling, &enrolled).unwrap();
+        story.challenge(&meddling, &enrolled).unwrap();
     }
     let proof = story.answer(&key, &enrolled, 1).unwrap();
-    // It is sealed for the storage root key that the device showed.
+    // It is sealed for the storage root key of the device.
     let hub = key_in(&tpm, &proof.sealed);
     assert_eq!(proof.keys.primary.reveal(), hub.to_base64().as_str());
 }

@@ -12,7 +12,7 @@ use wire::service_api::identity::KeyText;
 
 use super::certificates::{Purpose, ResolvedPair};
 use super::{AdminError, Judge};
-use crate::registration::attest::TpmIdentity;
+use crate::registration::credential::TpmIdentity;
 
 /// An attestation fit to be stored.
 pub(crate) struct ResolvedAttestation {
@@ -83,7 +83,7 @@ fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
 /// Only keys that a key can be wrapped for: otherwise the device would be refused, and nobody would know why.
 fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, AdminError> {
     let storage_root = tpm.storage_root_key.as_ref().map(Base64Bytes::as_bytes);
-    TpmIdentity::read(tpm.endorsement_key.as_bytes(), storage_root)?;
+    TpmIdentity::parse(tpm.endorsement_key.as_bytes(), storage_root)?;
     Ok(ResolvedAttestation {
         kind: AttestationKind::Tpm,
         document: Attestation::Tpm { tpm: tpm.clone() },

@@ -1,5 +1,6 @@
-//! Storage root keys that devices showed when they were challenged. A device daemon does not repeat its key with the token
-//! that answers the challenge, and an enrollment need not name it. What is forgotten costs a device one more attempt.
+//! Storage root keys of challenged devices. A device daemon does not repeat its key with the token that
+//! answers the challenge, and an enrollment need not name it. A key that is forgotten costs its device one
+//! more attempt.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,17 +12,18 @@ use super::secret::Window;
 
 /// Registrations remembered in each generation, about 600 bytes each.
 const CAPACITY: usize = 8192;
-/// Keys of one registration: whoever knows its endorsement key can show others, and shall not fill the memory with them.
+/// Keys of one registration: anybody who knows its endorsement key can present others, and shall not fill
+/// the memory with them.
 const PER_REGISTRATION: usize = 4;
 
 type Device = (IdScope, RegistrationId);
 type Generation = HashMap<Device, Vec<StorageRootKey>>;
 
-/// The memory.
+/// The keys that were presented in this window and the one before.
 #[derive(Default)]
-pub(crate) struct ShownKeys(Mutex<Generations>);
+pub(super) struct RecentStorageRoots(Mutex<Generations>);
 
-/// What is in neither of the two is forgotten. A new generation begins with each window, or when one is full.
+/// A new generation begins with each window, and when one is full.
 #[derive(Default)]
 struct Generations {
     window: Window,
@@ -29,26 +31,24 @@ struct Generations {
     previous: Generation,
 }
 
-impl ShownKeys {
-    /// Keeps the key that a challenged device showed.
-    pub(crate) fn remember(&self, device: Device, window: Window, key: &StorageRootKey) {
+impl RecentStorageRoots {
+    pub(super) fn remember(&self, device: Device, window: Window, key: &StorageRootKey) {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        generations.turn_to(window);
+        generations.enter(window);
         if generations.current.len() >= CAPACITY {
-            generations.turn();
+            generations.rotate();
         }
         let keys = generations.current.entry(device).or_default();
-        keys.retain(|shown| shown != key);
+        keys.retain(|known| known != key);
         if keys.len() >= PER_REGISTRATION {
             keys.remove(0);
         }
         keys.push(key.clone());
     }
 
-    /// The keys that a device showed lately, latest first.
-    pub(crate) fn of(&self, device: &Device, window: Window) -> Vec<StorageRootKey> {
+    pub(super) fn latest_first(&self, device: &Device, window: Window) -> Vec<StorageRootKey> {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        generations.turn_to(window);
+        generations.enter(window);
         let Generations {
             current, previous, ..
         } = &*generations;
@@ -62,10 +62,10 @@ impl ShownKeys {
 }
 
 impl Generations {
-    fn turn_to(&mut self, window: Window) {
+    fn enter(&mut self, window: Window) {
         if window > self.window {
             let is_next = window.before() == self.window;
-            self.turn();
+            self.rotate();
             if !is_next {
                 self.previous.clear();
             }
@@ -73,7 +73,7 @@ impl Generations {
         }
     }
 
-    fn turn(&mut self) {
+    fn rotate(&mut self) {
         self.previous = std::mem::take(&mut self.current);
     }
 }
@@ -107,37 +107,40 @@ mod tests {
     }
 
     fn window(minutes: i64) -> Window {
-        Window::of(Timestamp::from_unix_seconds(60 * minutes))
+        Window::at(Timestamp::from_unix_seconds(60 * minutes))
     }
 
     #[test]
-    fn the_latest_key_comes_first_and_none_twice() {
-        let shown = ShownKeys::default();
-        shown.remember(device(1), window(0), &key(false));
-        shown.remember(device(1), window(0), &key(true));
-        shown.remember(device(1), window(0), &key(false));
-        assert!(shown.of(&device(1), window(0)) == [key(false), key(true)]);
-        assert!(shown.of(&device(2), window(0)).is_empty());
+    fn the_latest_key_comes_first_and_each_once() {
+        let roots = RecentStorageRoots::default();
+        roots.remember(device(1), window(0), &key(false));
+        roots.remember(device(1), window(0), &key(true));
+        roots.remember(device(1), window(0), &key(false));
+        assert!(roots.latest_first(&device(1), window(0)) == [key(false), key(true)]);
+        assert!(roots.latest_first(&device(2), window(0)).is_empty());
     }
 
     #[test]
-    fn what_was_shown_two_windows_ago_is_forgotten() {
-        let shown = ShownKeys::default();
-        shown.remember(device(1), window(4), &key(false));
-        assert_eq!(shown.of(&device(1), window(6)).len(), 1);
-        assert_eq!(shown.of(&device(1), window(11)).len(), 0);
-        shown.remember(device(1), window(60), &key(false));
-        assert_eq!(shown.of(&device(1), window(120)).len(), 0);
+    fn a_key_of_two_windows_ago_is_forgotten() {
+        let roots = RecentStorageRoots::default();
+        roots.remember(device(1), window(4), &key(false));
+        assert_eq!(roots.latest_first(&device(1), window(6)).len(), 1);
+        assert_eq!(roots.latest_first(&device(1), window(11)).len(), 0);
+        roots.remember(device(1), window(60), &key(false));
+        assert_eq!(roots.latest_first(&device(1), window(120)).len(), 0);
     }
 
     #[test]
     fn a_flood_forgets_the_oldest() {
-        let shown = ShownKeys::default();
+        let roots = RecentStorageRoots::default();
         for name in 0..=2 * CAPACITY {
-            shown.remember(device(name), window(0), &key(false));
+            roots.remember(device(name), window(0), &key(false));
         }
-        assert_eq!(shown.of(&device(0), window(0)).len(), 0);
-        assert_eq!(shown.of(&device(CAPACITY), window(0)).len(), 1);
-        assert_eq!(shown.of(&device(2 * CAPACITY), window(0)).len(), 1);
+        assert_eq!(roots.latest_first(&device(0), window(0)).len(), 0);
+        assert_eq!(roots.latest_first(&device(CAPACITY), window(0)).len(), 1);
+        assert_eq!(
+            roots.latest_first(&device(2 * CAPACITY), window(0)).len(),
+            1
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! Operation ids: what a device is handed by register and shows again when it polls.
+//! Operation ids: a device gets one when it registers and sends it back when it polls.
 //!
-//! They are checked, not stored: `5.<16 hex>.<guid>`, where the sixteen digits are a truncated HMAC over registration id
-//! and guid. A poll survives a restart, and nobody can poll for a registration that he was not given an id for.
+//! They are verified, not stored: `5.<16 hex>.<guid>`, where the sixteen digits are a truncated HMAC over
+//! registration id and guid. A poll survives a restart, and a client can only poll for a registration
+//! whose operation id it was given.
 
 use aws_lc_rs::hmac;
 use ids::RegistrationId;
@@ -21,30 +22,27 @@ pub struct OperationKey(hmac::Key);
 pub struct OperationId(String);
 
 impl OperationKey {
-    /// Wraps the service's secret.
-    #[must_use]
+    /// `secret` is the service's.
     pub fn new(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// Makes an id for a registration; `guid` is fresh randomness.
-    #[must_use]
+    /// `guid` is fresh randomness.
     pub fn issue(&self, registration: &RegistrationId, guid: Uuid) -> OperationId {
         let tag = u64::from_be_bytes(self.tag(registration, guid));
         OperationId(format!("{PREFIX}{tag:016x}.{}", guid.hyphenated()))
     }
 
-    /// Reads an id that a device shows; `None` when it is not one of ours for that registration.
-    #[must_use]
-    pub fn recognise(&self, registration: &RegistrationId, shown: &str) -> Option<OperationId> {
-        let (tag, guid) = shown.strip_prefix(PREFIX)?.split_once('.')?;
+    /// `None` when the text is not an operation id of this service for that registration.
+    pub fn verify(&self, registration: &RegistrationId, text: &str) -> Option<OperationId> {
+        let (tag, guid) = text.strip_prefix(PREFIX)?.split_once('.')?;
         let guid = Uuid::try_parse(guid).ok()?;
         let tag = u64::from_str_radix(tag, 16)
             .ok()
             .filter(|_| tag.len() == 2 * TAG_LENGTH)?;
         let ours = self.tag(registration, guid);
         let same = aws_lc_rs::constant_time::verify_slices_are_equal(&tag.to_be_bytes(), &ours);
-        same.ok().map(|()| OperationId(shown.to_owned()))
+        same.ok().map(|()| OperationId(text.to_owned()))
     }
 
     fn tag(&self, registration: &RegistrationId, guid: Uuid) -> [u8; TAG_LENGTH] {
@@ -64,14 +62,10 @@ impl std::fmt::Debug for OperationKey {
 }
 
 impl OperationId {
-    /// The text that devices see.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text that devices see.
-    #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }
@@ -86,16 +80,16 @@ mod tests {
     }
 
     #[test]
-    fn only_ids_of_this_service_and_registration_are_recognised() {
+    fn only_ids_of_this_service_and_registration_are_accepted() {
         let key = OperationKey::new(b"secret");
         let guid = Uuid::from_u128(7);
         let issued = key.issue(&id("Edge-001"), guid).into_string();
         assert_eq!(issued.len(), 2 + 16 + 1 + 36);
-        assert!(key.recognise(&id("edge-001"), &issued).is_some());
-        assert!(key.recognise(&id("edge-002"), &issued).is_none());
+        assert!(key.verify(&id("edge-001"), &issued).is_some());
+        assert!(key.verify(&id("edge-002"), &issued).is_none());
         assert!(
             OperationKey::new(b"other")
-                .recognise(&id("edge-001"), &issued)
+                .verify(&id("edge-001"), &issued)
                 .is_none()
         );
         let flipped = issued.replacen(
@@ -111,7 +105,7 @@ mod tests {
             "5.+000000000000000.x",
             &issued[2..],
         ] {
-            assert!(key.recognise(&id("edge-001"), bad).is_none(), "{bad}");
+            assert!(key.verify(&id("edge-001"), bad).is_none(), "{bad}");
         }
     }
 }
