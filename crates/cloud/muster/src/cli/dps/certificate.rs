@@ -53,7 +53,7 @@ pub enum CertificateCommand {
     },
     /// Verify a CA certificate by a certificate that its key signed.
     #[command(after_help = "Example:\n  \
-            muster dps certificate verify --certificate-name factory \\\n   \
+            muster dps certificate verify --certificate-name factory \\\n    \
             --path certs/iot-device-verification-code.cert.pem --data-dir ./data")]
     Verify {
         #[command(flatten)]

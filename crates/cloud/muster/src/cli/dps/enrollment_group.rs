@@ -17,7 +17,7 @@ use crate::operator::{Call, Service};
 pub enum EnrollmentGroupCommand {
     /// Create an enrollment group.
     #[command(after_help = "Example:\n  \
-            muster dps enrollment-group create --enrollment-id factory \\\n \
+            muster dps enrollment-group create --enrollment-id factory \\\n    \
             --certificate-path certs/azure-iot-test-only.root.ca.cert.pem --edge-enabled true \
             --data-dir ./data")]
     Create {
