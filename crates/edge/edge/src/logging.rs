@@ -1,5 +1,4 @@
-//! The daemon's log: to standard error for whoever supervises it, and to a file for `iotedge system
-//! logs`.
+//! The daemon's log: on standard error for a supervisor, and in a file for `iotedge system logs`.
 
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write};
@@ -55,7 +54,7 @@ pub fn start(paths: &Paths, level: Option<&str>) -> Result<SetLogLevel, LoggingE
     let kept = paths.log_level();
     Ok(Arc::new(move |text: &str| {
         let level =
-            parse(text).ok_or_else(|| format!("{text:?} is none of {}", LEVELS.join(", ")))?;
+            parse(text).ok_or_else(|| format!("{text:?} is not one of {}", LEVELS.join(", ")))?;
         durable::write(&kept, text.to_ascii_lowercase().as_bytes())
             .map_err(|error| error.to_string())?;
         handle.reload(level).map_err(|error| error.to_string())

@@ -40,13 +40,13 @@ fn main() -> ExitCode {
     let Verb::Run { root } = Arguments::parse().verb;
     match run(&root) {
         Ok(Ended::Stopped) => ExitCode::SUCCESS,
-        Ok(Ended::Restart) => begin_anew(),
+        Ok(Ended::Restart) => restart(),
         Err(error) => {
             let code = match error.downcast_ref::<DaemonError>() {
                 Some(DaemonError::Settings(_)) => BAD_SETTINGS,
                 _ => 1,
             };
-            tell(&error);
+            print_error(&error);
             ExitCode::from(code)
         }
     }
@@ -89,22 +89,22 @@ fn docker(config: &Config, paths: &Paths) -> Docker {
     })
 }
 
-/// The same program with the same arguments in the same process: whoever supervises it notices
-/// nothing.
-fn begin_anew() -> ExitCode {
+/// Runs the same program with the same arguments in the same process, so that a supervisor sees no
+/// restart.
+fn restart() -> ExitCode {
     let error = match std::env::current_exe() {
         Ok(program) => Command::new(program)
             .args(std::env::args_os().skip(1))
             .exec(),
         Err(error) => error,
     };
-    tell(&anyhow::Error::new(error).context("cannot begin anew"));
+    print_error(&anyhow::Error::new(error).context("cannot begin anew"));
     ExitCode::FAILURE
 }
 
-fn tell(error: &anyhow::Error) {
+fn print_error(error: &anyhow::Error) {
     let mut out = io::stderr().lock();
-    // Nobody may be reading.
+    // Standard error may be closed.
     let _ = writeln!(out, "{error}");
     for cause in error.chain().skip(1) {
         let _ = writeln!(out, "\tcaused by: {cause}");

@@ -252,7 +252,7 @@ fn certificates(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Vec<Cer
     let bytes = bytes(file, faults)?;
     open_to_everybody(file, faults);
     let chain = Certificate::read_all(&bytes).map_err(|error| chain_of(&error));
-    told(file, chain, faults)
+    keep_or_record(file, chain, faults)
 }
 
 fn private_key(file: &FileReference, faults: &mut Vec<Fault>) -> Option<PrivateKey> {
@@ -272,7 +272,7 @@ fn private_key(file: &FileReference, faults: &mut Vec<Fault>) -> Option<PrivateK
     }
     let key = key_text(&bytes)
         .and_then(|text| PrivateKey::from_pem(&text, None).map_err(|error| problem_of_key(&error)));
-    told(file, key, faults)
+    keep_or_record(file, key, faults)
 }
 
 /// The device has no place for a passphrase: its key is protected by the file's mode.
@@ -287,7 +287,11 @@ fn problem_of_key(error: &KeyError) -> String {
     }
 }
 
-fn told<T>(file: &FileReference, outcome: Result<T, String>, faults: &mut Vec<Fault>) -> Option<T> {
+fn keep_or_record<T>(
+    file: &FileReference,
+    outcome: Result<T, String>,
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
     let outcome = outcome.map_err(|problem| {
         let message = format!("{} {}: {problem}", file.key, file.path.display());
         faults.push(Fault::error(Some(file.line), message));

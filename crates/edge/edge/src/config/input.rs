@@ -134,7 +134,7 @@ fn reprovisioning(top: &Section<'_, '_>) -> ReprovisioningMode {
         "OnErrorOnly" => ReprovisioningMode::OnErrorOnly,
         other => {
             let message = format!(
-                "auto_reprovisioning_mode: {other:?} is none of Dynamic, AlwaysOnStartup, \
+                "auto_reprovisioning_mode: {other:?} is not one of Dynamic, AlwaysOnStartup, \
                  OnErrorOnly"
             );
             top.fault(line, message);

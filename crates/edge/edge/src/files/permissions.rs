@@ -226,7 +226,7 @@ mod tests {
     /// "A file of the device is created with its mode and the mode is checked at start for what is
     /// already there".
     #[test]
-    fn what_is_open_too_widely_is_closed_and_told() {
+    fn a_file_that_is_open_too_widely_is_closed_and_named() {
         let (_dir, paths) = device();
         let (state, applied) = (paths.state(), paths.applied());
         fs::create_dir_all(paths.sockets()).unwrap();
@@ -259,13 +259,13 @@ mod tests {
             }
             fs::set_permissions(path, Permissions::from_mode(*wide)).unwrap();
         }
-        let told = narrow(&paths).unwrap();
+        let narrowed = narrow(&paths).unwrap();
         for (path, wide, closed) in &expected {
             assert_eq!(mode(path), *closed, "{}", path.display());
-            let was_told = told
+            let was_named = narrowed
                 .iter()
                 .any(|narrowed| narrowed.path == *path && narrowed.was == *wide);
-            assert_eq!(was_told, wide != closed, "{}", path.display());
+            assert_eq!(was_named, wide != closed, "{}", path.display());
         }
         assert_eq!(narrow(&paths).unwrap(), [], "nothing is left to close");
     }
@@ -303,11 +303,12 @@ mod tests {
         assert_eq!(given.is_ok(), user == 0, "root can, others cannot");
         match narrow(&paths) {
             Err(error) => {
-                let told = error.to_string();
+                let message = error.to_string();
                 let expected = format!(
-                    "edged belongs to the user with number 65534, but this runs as {user}; run it as that user"
+                    "edged belongs to the user with number 65534, but this runs as {user}; \
+                     run it as that user"
                 );
-                assert!(told.contains(&expected), "{told}");
+                assert!(message.contains(&expected), "{message}");
                 assert_eq!(user, 0);
             }
             Ok(_) => assert_ne!(user, 0),

@@ -107,7 +107,7 @@ impl FakeRuntime {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is a single assignment, so that a panic elsewhere leaves nothing half done.
+        // Every change is a single assignment, so that a panic in one leaves a consistent value.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

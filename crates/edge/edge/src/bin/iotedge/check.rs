@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Device;
 use crate::output::{self, Format};
-use result::{Checked, Verdict};
+use result::{Checked, Outcome};
 
 /// `iotedge check`.
 #[derive(Debug, clap::Args)]
@@ -42,9 +42,9 @@ pub async fn run(flags: &Check, device: &Device) -> anyhow::Result<ExitCode> {
         Format::Text => output::text(lines(&checks, flags.verbose))?,
     }
     let count =
-        |wanted: fn(&Verdict) -> bool| checks.iter().filter(|check| wanted(&check.verdict)).count();
-    let errors = count(|verdict| matches!(verdict, Verdict::Error(_)));
-    let warnings = count(|verdict| matches!(verdict, Verdict::Warning(_)));
+        |wanted: fn(&Outcome) -> bool| checks.iter().filter(|check| wanted(&check.outcome)).count();
+    let errors = count(|outcome| matches!(outcome, Outcome::Error(_)));
+    let warnings = count(|outcome| matches!(outcome, Outcome::Warning(_)));
     let failed = errors > 0 || (flags.warnings_as_errors && warnings > 0);
     Ok(if failed {
         ExitCode::FAILURE
@@ -55,10 +55,10 @@ pub async fn run(flags: &Check, device: &Device) -> anyhow::Result<ExitCode> {
 
 fn as_json(checks: &[Checked]) -> Value {
     let one = |check: &Checked| {
-        let details: Vec<&str> = check.verdict.details().collect();
+        let details: Vec<&str> = check.outcome.details().collect();
         (
             check.id.to_owned(),
-            json!({ "result": { "result": check.verdict.word(), "details": details } }),
+            json!({ "result": { "result": check.outcome.word(), "details": details } }),
         )
     };
     json!({
@@ -82,13 +82,13 @@ fn lines(checks: &[Checked], verbose: bool) -> Vec<String> {
             }
             lines.extend([section.to_owned(), "-".repeat(section.len())]);
         }
-        let (mark, word) = check.verdict.shown();
+        let (mark, word) = check.outcome.shown();
         lines.push(format!("{mark} {} - {word}", check.description));
-        let shown = verbose || !matches!(check.verdict, Verdict::Ok(_) | Verdict::Skipped(_));
+        let shown = verbose || !matches!(check.outcome, Outcome::Ok(_) | Outcome::Skipped(_));
         if shown {
             lines.extend(
                 check
-                    .verdict
+                    .outcome
                     .details()
                     .map(|detail| format!("    {detail}")),
             );
@@ -109,7 +109,7 @@ fn lines(checks: &[Checked], verbose: bool) -> Vec<String> {
     ] {
         match checks
             .iter()
-            .filter(|check| check.verdict.word() == word)
+            .filter(|check| check.outcome.word() == word)
             .count()
         {
             0 => {}

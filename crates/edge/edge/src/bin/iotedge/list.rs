@@ -94,21 +94,21 @@ fn words(status: &ModuleStatus, now: Timestamp) -> String {
     }
 }
 
-/// The reason in full, where the column says less than is known.
+/// The reason in full, if the columns do not hold all of it.
 fn note(module: &ModuleDetails) -> Option<String> {
     let ModuleState {
         status,
         description,
     } = &module.status.runtime_status;
-    let told = match (status, &module.status.exit_status) {
+    let in_columns = match (status, &module.status.exit_status) {
         (RuntimeStatus::Running, _) => description.eq_ignore_ascii_case("running"),
         (RuntimeStatus::Stopped | RuntimeStatus::Failed, Some(exit)) => {
             *description == format!("ended with code {}", exit.status_code)
         }
         _ => false,
     };
-    // One word, as Azure's daemon gives it, tells nothing that the column does not.
-    (!told && description.contains(' ')).then(|| format!("{}: {description}", module.name))
+    // One word, as Azure's daemon gives it, is in the column already.
+    (!in_columns && description.contains(' ')).then(|| format!("{}: {description}", module.name))
 }
 
 /// A duration in its largest unit.
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_told_in_their_largest_unit() {
+    fn durations_are_shown_in_their_largest_unit() {
         for (seconds, text) in [
             (0, "0 seconds"),
             (1, "1 second"),
@@ -150,9 +150,8 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    /// A reason is told in full, below the columns, however long it is.
     #[test]
-    fn a_reason_is_not_cut_off() {
+    fn a_reason_is_shown_in_full_below_the_columns() {
         let now = Timestamp::from_unix_seconds(100);
         let reason = format!("the image x could not be pulled: {}", "because ".repeat(40));
         let failed = json!({"runtimeStatus": {"status": "failed", "description": reason}});
@@ -163,7 +162,10 @@ mod tests {
         );
         assert_eq!(shown[3], format!("m: {reason}"));
 
-        let plain = json!({"startTime": "1970-01-01T00:01:00Z", "runtimeStatus": {"status": "running", "description": "running"}});
+        let plain = json!({
+            "startTime": "1970-01-01T00:01:00Z",
+            "runtimeStatus": {"status": "running", "description": "running"},
+        });
         assert_eq!(lines(&[module(&plain)], now).len(), 2);
         assert!(lines(&[module(&plain)], now)[1].contains("Up 40 seconds"));
         let old = json!({"startTime": "1970-01-01T00:01:00Z",

@@ -15,15 +15,15 @@ pub enum Format {
     Json,
 }
 
-/// Nobody reads any more: whoever typed `iotedge … | head` has seen enough.
+/// The reader of standard output has gone, as in `iotedge … | head`.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads the output any more")]
 struct Closed;
 
-/// What a shell reports of a program that a closed pipe ended: 128 and the number of SIGPIPE.
+/// The exit code that a shell reports for SIGPIPE: 128 and the number of the signal.
 pub const CLOSED: u8 = 141;
 
-/// Tells the end of standard output from broken connections, which are faults.
+/// Marks a closed standard output, so that it differs from a broken connection.
 pub fn printed(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -33,7 +33,7 @@ pub fn printed(outcome: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Whether a command ended because nobody reads what it prints.
+/// Whether a command ended because standard output is closed.
 pub fn is_closed(error: &anyhow::Error) -> bool {
     let causes = error
         .chain()

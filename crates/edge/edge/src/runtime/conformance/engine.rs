@@ -117,11 +117,11 @@ const ODD: &str = r#"{
     }}"#;
 
 /// The same as an engine tells it.
-const TOLD: &str = r#"{
+const CONFIG_ANSWER: &str = r#"{
     "Hostname": "h", "Domainname": "d.example", "User": "1000", "Tty": true, "OpenStdin": true, "WorkingDir": "/w",
     "StopSignal": "SIGINT", "StopTimeout": 33, "Entrypoint": ["/stubborn"], "Cmd": ["on"], "ExposedPorts": {"80/tcp": {}},
     "Volumes": {"/v": {}}, "MacAddress": "02:42:ac:11:00:09"}"#;
-const TOLD_OF_HOST: &str = r#"{
+const HOST_ANSWER: &str = r#"{
     "Privileged": true, "Memory": 67108864, "CpuShares": 512, "ReadonlyRootfs": true, "Dns": ["192.0.2.1"],
     "ExtraHosts": ["a:192.0.2.2"], "GroupAdd": ["5"], "IpcMode": "private", "PidMode": "host", "OomScoreAdj": 100,
     "ShmSize": 1048576, "Sysctls": {"net.ipv4.ip_forward": "1"},
@@ -139,8 +139,8 @@ async fn engine_members_in_odd_case_reach_it() {
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     let found = bench.create(&parse(ODD)).await;
     let config = &found["Config"];
-    for (name, value) in parse(TOLD).as_object().unwrap() {
-        // Newer engines tell it elsewhere.
+    for (name, value) in parse(CONFIG_ANSWER).as_object().unwrap() {
+        // Newer engines have it in another place.
         let moved = name == "MacAddress" && config.get(name).is_none();
         assert!(moved || config[name] == *value, "{name}: {}", config[name]);
     }
@@ -148,12 +148,12 @@ async fn engine_members_in_odd_case_reach_it() {
     assert_eq!(config["Healthcheck"]["Test"], json!(["CMD", "x"]));
     assert_eq!(config["Healthcheck"]["Retries"], 4);
     let host = &found["HostConfig"];
-    for (name, value) in parse(TOLD_OF_HOST).as_object().unwrap() {
+    for (name, value) in parse(HOST_ANSWER).as_object().unwrap() {
         assert_eq!(host[name], *value, "{name}");
     }
     for (name, capability) in [("CapAdd", "NET_ADMIN"), ("CapDrop", "KILL")] {
-        let told = host[name][0].as_str().unwrap_or_default();
-        assert!(told.ends_with(capability), "{}", host[name]);
+        let found = host[name][0].as_str().unwrap_or_default();
+        assert!(found.ends_with(capability), "{}", host[name]);
     }
     // The engine adds to it.
     assert_eq!(host["SecurityOpt"][0], "no-new-privileges");

@@ -1,4 +1,4 @@
-//! Creating a container: the deployment's JSON as it is, and a log that does not fill the disk.
+//! Creates a container with the JSON of the deployment, and with a log that does not fill the disk.
 
 use bollard::body_full;
 use bollard::errors::Error;
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use super::{ContainerSpec, Docker, RuntimeError};
 
-/// The driver whose files grow for ever unless somebody says otherwise.
+/// The log driver whose files grow without a limit if its options set none.
 const UNLIMITED: &str = "json-file";
 
 impl Docker {
-    /// Containers without a LogConfig get the engine's own driver and options. Only where these set
-    /// no limit, ours does: what a daemon's configuration says is in no answer of it but in that
-    /// about a new container.
+    /// A container without a LogConfig gets the engine's own log driver and options. If these set no
+    /// limit, the container is created again with a limit. There is no other way to find out: the
+    /// engine gives its defaults only with a new container.
     pub(super) async fn create_with_bounded_log(
         &self,
         spec: &ContainerSpec,
     ) -> Result<Vec<String>, RuntimeError> {
         let chosen = spec.body["HostConfig"].get("LogConfig").is_some();
-        let known = self.line().as_ref().and_then(|line| line.unlimited_logs);
+        let known = self.connection().as_ref().and_then(|c| c.unlimited_logs);
         if !chosen && known == Some(true) {
             return self.create_as(spec, &bounded(spec)).await.map(|(_, w)| w);
         }
@@ -29,8 +29,8 @@ impl Docker {
             return Ok(warnings);
         }
         let unlimited = self.has_unlimited_log(&id).await?;
-        if let Some(line) = self.line().as_mut() {
-            line.unlimited_logs = Some(unlimited);
+        if let Some(connection) = self.connection().as_mut() {
+            connection.unlimited_logs = Some(unlimited);
         }
         if !unlimited {
             return Ok(warnings);
@@ -68,7 +68,7 @@ impl Docker {
         body: &Value,
     ) -> Result<(String, Vec<String>), RuntimeError> {
         let json = bytes::Bytes::from(body.to_string());
-        // The client's own type of the body would lose the members that it lacks.
+        // The client's own type would lose members that it does not know.
         let client = self
             .client()
             .await?

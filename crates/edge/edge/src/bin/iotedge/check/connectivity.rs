@@ -8,18 +8,18 @@ use hyper::Method;
 use ids::HubHost;
 use wire::edge_api::local::{DaemonStatus, Provisioning};
 
-use super::result::{Checked, Verdict, told};
+use super::result::{Checked, Outcome, error_lines};
 use crate::Device;
 
 const SECTION: &str = "Connectivity checks";
 const LIMIT: Duration = Duration::from_secs(20);
 
 pub async fn run(device: &Device) -> Vec<Checked> {
-    let check = |id, description, verdict| Checked {
+    let check = |id, description, outcome| Checked {
         section: SECTION,
         id,
         description,
-        verdict,
+        outcome,
     };
     let provisioning = dps(device).await;
     let hub = hub(device).await;
@@ -37,14 +37,14 @@ pub async fn run(device: &Device) -> Vec<Checked> {
     ]
 }
 
-async fn dps(device: &Device) -> Verdict {
+async fn dps(device: &Device) -> Outcome {
     match examine_file(&device.paths.config(), edge::clock::now()) {
-        Err(_) => Verdict::Skipped("config.toml has errors".to_owned()),
+        Err(_) => Outcome::Skipped("config.toml has errors".to_owned()),
         Ok(applied) => handshake(device, &applied.config.provisioning.endpoint).await,
     }
 }
 
-async fn hub(device: &Device) -> Verdict {
+async fn hub(device: &Device) -> Outcome {
     match device
         .client
         .get::<DaemonStatus>("/muster/status")
@@ -52,21 +52,21 @@ async fn hub(device: &Device) -> Verdict {
         .map(|status| status.provisioning)
     {
         Ok(Provisioning::Provisioned { hub, .. }) => handshake(device, &hub).await,
-        Ok(_) | Err(_) => Verdict::Skipped("the device has no hub yet".to_owned()),
+        Ok(_) | Err(_) => Outcome::Skipped("the device has no hub yet".to_owned()),
     }
 }
 
 /// Any answer at all means that the server was reached, trusted, and took the certificate's proof.
-async fn handshake(device: &Device, host: &HubHost) -> Verdict {
+async fn handshake(device: &Device, host: &HubHost) -> Outcome {
     let Ok(applied) = examine_file(&device.paths.config(), edge::clock::now()) else {
-        return Verdict::Skipped("config.toml has errors".to_owned());
+        return Outcome::Skipped("config.toml has errors".to_owned());
     };
     let Some(credential) = applied.examined.credential else {
-        return Verdict::Skipped("there is no credential".to_owned());
+        return Outcome::Skipped("there is no credential".to_owned());
     };
     let trust = match Trust::native_and(&applied.examined.roots) {
         Ok(trust) => trust,
-        Err(error) => return Verdict::Error(told(&error)),
+        Err(error) => return Outcome::Error(error_lines(&error)),
     };
     let client = HttpsClient::new(
         host.clone(),
@@ -74,9 +74,9 @@ async fn handshake(device: &Device, host: &HubHost) -> Verdict {
         &Credential::Certificate(credential.identity),
     );
     match tokio::time::timeout(LIMIT, client.send(Method::GET, "/", None, None)).await {
-        Ok(Ok(_)) => Verdict::Ok(Some(host.to_string())),
-        Ok(Err(error)) => Verdict::Error(told(&error)),
-        Err(_) => Verdict::Error(format!(
+        Ok(Ok(_)) => Outcome::Ok(Some(host.to_string())),
+        Ok(Err(error)) => Outcome::Error(error_lines(&error)),
+        Err(_) => Outcome::Error(format!(
             "{host} did not answer within {} s",
             LIMIT.as_secs()
         )),

@@ -8,7 +8,7 @@ use ids::Timestamp;
 use nix::sys::statvfs::statvfs;
 use wire::edge_api::local::{DaemonStatus, Provisioning};
 
-use super::result::{Checked, Verdict, told};
+use super::result::{Checked, Outcome, error_lines};
 use crate::{Device, system};
 
 const SECTION: &str = "Configuration checks";
@@ -22,11 +22,11 @@ const FREE_PER_CENT: u64 = 5;
 pub async fn run(device: &Device) -> Vec<Checked> {
     let now = edge::clock::now();
     let examined = examine_file(&device.paths.config(), now);
-    let check = |id, description, verdict| Checked {
+    let check = |id, description, outcome| Checked {
         section: SECTION,
         id,
         description,
-        verdict,
+        outcome,
     };
     vec![
         check(
@@ -70,7 +70,7 @@ pub async fn run(device: &Device) -> Vec<Checked> {
 
 type Examination = Result<Applied, ApplyError>;
 
-fn well_formed(examined: &Examination) -> Verdict {
+fn well_formed(examined: &Examination) -> Outcome {
     match examined {
         Ok(applied) => {
             let remarks = applied.notes.iter().chain(&applied.examined.faults);
@@ -79,52 +79,52 @@ fn well_formed(examined: &Examination) -> Verdict {
                 .map(ToString::to_string)
                 .collect();
             if warnings.is_empty() {
-                Verdict::Ok(None)
+                Outcome::Ok(None)
             } else {
-                Verdict::Warning(warnings.join("\n"))
+                Outcome::Warning(warnings.join("\n"))
             }
         }
         Err(error @ ApplyError::Faults { faults, .. }) => {
             let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            Verdict::Error(format!("{error}\n{}", lines.join("\n")))
+            Outcome::Error(format!("{error}\n{}", lines.join("\n")))
         }
-        Err(error) => Verdict::Error(told(error)),
+        Err(error) => Outcome::Error(error_lines(error)),
     }
 }
 
-fn skipped() -> Verdict {
-    Verdict::Skipped("config.toml has errors".to_owned())
+fn skipped() -> Outcome {
+    Outcome::Skipped("config.toml has errors".to_owned())
 }
 
-fn up_to_date(device: &Device, examined: &Examination) -> Verdict {
+fn up_to_date(device: &Device, examined: &Examination) -> Outcome {
     let Ok(current) = examined else {
         return skipped();
     };
     match read_applied(&device.paths.applied()) {
-        Ok(Some(applied)) if applied == current.text => Verdict::Ok(None),
+        Ok(Some(applied)) if applied == current.text => Outcome::Ok(None),
         Ok(Some(_)) => {
             let apply = device.paths.command("iotedge config apply");
-            Verdict::Warning(format!("config.toml was changed since; run `{apply}`"))
+            Outcome::Warning(format!("config.toml was changed since; run `{apply}`"))
         }
         Ok(None) => {
             let apply = device.paths.command("iotedge config apply");
-            Verdict::Error(format!("nothing is applied; run `{apply}`"))
+            Outcome::Error(format!("nothing is applied; run `{apply}`"))
         }
-        Err(error) => Verdict::Error(told(&error)),
+        Err(error) => Outcome::Error(error_lines(&error)),
     }
 }
 
-fn clock(now: Timestamp) -> Verdict {
+fn clock(now: Timestamp) -> Outcome {
     if now < PLAUSIBLE {
-        return Verdict::Error(format!(
+        return Outcome::Error(format!(
             "it says {}; certificates are not valid then. Set it, or wait for time synchronisation",
             now.in_seconds(),
         ));
     }
-    Verdict::Ok(Some(now.in_seconds()))
+    Outcome::Ok(Some(now.in_seconds()))
 }
 
-fn expiry(examined: &Examination, now: Timestamp) -> Verdict {
+fn expiry(examined: &Examination, now: Timestamp) -> Outcome {
     let Some(credential) = examined
         .as_ref()
         .ok()
@@ -135,13 +135,13 @@ fn expiry(examined: &Examination, now: Timestamp) -> Verdict {
     let left = credential.not_after.since(now);
     let text = format!("it is valid until {}", credential.not_after.in_seconds());
     if left < EXPIRES_SOON {
-        Verdict::Warning(text)
+        Outcome::Warning(text)
     } else {
-        Verdict::Ok(Some(text))
+        Outcome::Ok(Some(text))
     }
 }
 
-async fn engine(device: &Device, examined: &Examination) -> Verdict {
+async fn engine(device: &Device, examined: &Examination) -> Outcome {
     let Ok(applied) = examined else {
         return skipped();
     };
@@ -152,62 +152,62 @@ async fn engine(device: &Device, examined: &Examination) -> Verdict {
         network: runtime.network.clone(),
     });
     match docker.engine().await {
-        Ok(info) => Verdict::Ok(Some(format!("{} {}", runtime.uri(), info.version))),
-        Err(error) => Verdict::Error(format!(
+        Ok(info) => Outcome::Ok(Some(format!("{} {}", runtime.uri(), info.version))),
+        Err(error) => Outcome::Error(format!(
             "{}\nInstall it with `apt-get install moby-engine` or docker.io, or see [moby_runtime]",
-            told(&error)
+            error_lines(&error)
         )),
     }
 }
 
-fn disk(device: &Device) -> Verdict {
+fn disk(device: &Device) -> Outcome {
     let state = device.paths.state();
     let existing = state.ancestors().find(|path| path.exists());
     let Some(folder) = existing else {
-        return Verdict::Warning(format!("{} does not exist", state.display()));
+        return Outcome::Warning(format!("{} does not exist", state.display()));
     };
     match statvfs(folder) {
         Ok(stat) => {
             let (free, total) = (stat.blocks_available(), stat.blocks().max(1));
             let text = format!("{} has {} % free", folder.display(), free * 100 / total);
             if free * 100 / total < FREE_PER_CENT {
-                Verdict::Warning(text)
+                Outcome::Warning(text)
             } else {
-                Verdict::Ok(Some(text))
+                Outcome::Ok(Some(text))
             }
         }
-        Err(error) => Verdict::Warning(format!("{}: {error}", folder.display())),
+        Err(error) => Outcome::Warning(format!("{}: {error}", folder.display())),
     }
 }
 
-async fn daemon(device: &Device) -> Verdict {
+async fn daemon(device: &Device) -> Outcome {
     match device.client.get::<DaemonStatus>("/muster/status").await {
-        Err(error) => Verdict::Error(told(&error)),
+        Err(error) => Outcome::Error(error_lines(&error)),
         Ok(status) => {
             let text = system::provisioning(&status.provisioning);
             match status.provisioning {
-                Provisioning::Provisioned { problem: None, .. } => Verdict::Ok(Some(text)),
-                Provisioning::Provisioned { .. } => Verdict::Warning(text),
+                Provisioning::Provisioned { problem: None, .. } => Outcome::Ok(Some(text)),
+                Provisioning::Provisioned { .. } => Outcome::Warning(text),
                 Provisioning::Unconfigured { .. } | Provisioning::Registering { .. } => {
-                    Verdict::Error(text)
+                    Outcome::Error(text)
                 }
             }
         }
     }
 }
 
-async fn deployment(device: &Device) -> Verdict {
+async fn deployment(device: &Device) -> Outcome {
     match device.client.get::<DaemonStatus>("/muster/status").await {
-        Err(_) => Verdict::Skipped("the daemon does not run".to_owned()),
+        Err(_) => Outcome::Skipped("the daemon does not run".to_owned()),
         Ok(status) if !status.deployment_problems.is_empty() => {
-            Verdict::Error(status.deployment_problems.join("\n"))
+            Outcome::Error(status.deployment_problems.join("\n"))
         }
         Ok(status) if !status.deployment_warnings.is_empty() => {
-            Verdict::Warning(status.deployment_warnings.join("\n"))
+            Outcome::Warning(status.deployment_warnings.join("\n"))
         }
         Ok(status) => match status.deployment_version {
-            Some(version) => Verdict::Ok(Some(format!("version {version}"))),
-            None => Verdict::Ok(Some("the device waits for one".to_owned())),
+            Some(version) => Outcome::Ok(Some(format!("version {version}"))),
+            None => Outcome::Ok(Some("the device waits for one".to_owned())),
         },
     }
 }

@@ -6,11 +6,11 @@ pub struct Checked {
     /// Azure's id where Azure has the check.
     pub id: &'static str,
     pub description: &'static str,
-    pub verdict: Verdict,
+    pub outcome: Outcome,
 }
 
 /// How it went, and why.
-pub enum Verdict {
+pub enum Outcome {
     Ok(Option<String>),
     Warning(String),
     Error(String),
@@ -18,7 +18,7 @@ pub enum Verdict {
     Skipped(String),
 }
 
-impl Verdict {
+impl Outcome {
     /// The word of Azure's JSON.
     pub fn word(&self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Verdict {
 }
 
 /// An error with its causes, a line each.
-pub fn told(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn error_lines(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {

@@ -1,0 +1,64 @@
+//! Answers of the engine about containers.
+
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, EventMessage};
+use ids::{ModuleId, Timestamp};
+
+use crate::desired::container::{CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL, MODULE_LABEL};
+use crate::runtime::{ContainerState, Observed};
+
+/// Signals that end a program without a handler.
+const ENDING_SIGNALS: [&str; 6] = ["1", "2", "3", "6", "9", "15"];
+
+/// Whether an event is a request that ends a container.
+pub(super) fn is_stop_request(event: &EventMessage) -> bool {
+    match event.action.as_deref() {
+        Some("stop") => true,
+        Some("kill") => {
+            let attributes = event.actor.as_ref().and_then(|a| a.attributes.as_ref());
+            let signal = attributes.and_then(|attributes| attributes.get("signal"));
+            signal.is_none_or(|signal| ENDING_SIGNALS.contains(&signal.as_str()))
+        }
+        _ => false,
+    }
+}
+
+pub(super) fn observed(found: ContainerInspectResponse) -> Option<Observed> {
+    let labels = found
+        .config
+        .as_ref()
+        .and_then(|config| config.labels.clone())
+        .unwrap_or_default();
+    let state = found.state?;
+    // The engine writes the year 1 for "never".
+    let moment = |text: Option<String>| {
+        let moment = text.and_then(|text| Timestamp::parse(&text).ok());
+        moment.filter(|moment| *moment > Timestamp::NEVER)
+    };
+    let finished = moment(state.finished_at);
+    let what = match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
+        Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running,
+        Some(ContainerStateStatusEnum::EXITED) => ContainerState::Exited {
+            code: state.exit_code.unwrap_or(-1),
+            at: finished.unwrap_or(Timestamp::NEVER),
+        },
+        Some(ContainerStateStatusEnum::DEAD) => ContainerState::Dead,
+        _ => ContainerState::Other,
+    };
+    Some(Observed {
+        module: labels
+            .get(MODULE_LABEL)
+            .and_then(|name| ModuleId::parse(name).ok())?,
+        id: found.id?,
+        image: labels
+            .get(IMAGE_LABEL)
+            .cloned()
+            .or_else(|| found.config.and_then(|config| config.image))
+            .unwrap_or_default(),
+        image_id: found.image,
+        digest: labels.get(DIGEST_LABEL).cloned(),
+        create_options: labels.get(CREATE_OPTIONS_LABEL).cloned(),
+        state: what,
+        started: moment(state.started_at),
+    })
+}
