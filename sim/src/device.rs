@@ -14,7 +14,7 @@ use wire::sas::SharedAccessKey;
 use crate::one_address::OneAddress;
 use crate::{Identity, MqttDevice, Server, until};
 
-/// Seconds since 1970 until which a device's tokens are good: in the year 2100.
+/// Seconds since 1970 until which a device's tokens are good when nobody says: the year 2100.
 const EXPIRY: i64 = 4_102_444_800;
 const PROVISIONED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -29,7 +29,10 @@ pub struct Device {
     address: Ipv4Addr,
     roots: Vec<u8>,
     id_scope: String,
+    api_version: &'static str,
     body: Value,
+    /// Until when its tokens are good.
+    expiry: Timestamp,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +41,7 @@ enum Proof {
     Certificate(String),
     /// A symmetric key, base64.
     Key(String),
+    Nothing,
 }
 
 impl Device {
@@ -56,6 +60,11 @@ impl Device {
         Self::new(server, id, Proof::Certificate(chain_and_key.to_owned()))
     }
 
+    /// A device that proves nothing.
+    pub fn with_nothing(server: &Server, id: &str) -> Result<Self> {
+        Self::new(server, id, Proof::Nothing)
+    }
+
     fn new(server: &Server, id: &str, proof: Proof) -> Result<Self> {
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
@@ -66,7 +75,9 @@ impl Device {
             address: server.address(),
             roots: std::fs::read(server.ca()?)?,
             id_scope: server.id_scope()?,
+            api_version: "2021-06-01",
             body: json!({ "registrationId": id }),
+            expiry: Timestamp::from_unix_seconds(EXPIRY),
         })
     }
 
@@ -81,6 +92,20 @@ impl Device {
     #[must_use]
     pub fn sending(mut self, member: &str, value: Value) -> Self {
         self.body[member] = value;
+        self
+    }
+
+    /// Signs tokens that expire at this moment.
+    #[must_use]
+    pub fn with_tokens_until(mut self, expiry: Timestamp) -> Self {
+        self.expiry = expiry;
+        self
+    }
+
+    /// Registers in another version of the API.
+    #[must_use]
+    pub fn speaking(mut self, api_version: &'static str) -> Self {
+        self.api_version = api_version;
         self
     }
 
@@ -105,12 +130,16 @@ impl Device {
         Ok((response.status().as_u16(), response.json().await?))
     }
 
-    /// Registers and polls until the registration has ended; its state then.
-    pub async fn provision(&self) -> Result<Value> {
+    /// Registers, and must be let in; the operation to poll.
+    pub async fn begin(&self) -> Result<String> {
         let (status, accepted) = self.register().await?;
         ensure!(status == 202, "{}: {status} {accepted}", self.id);
         let operation = accepted["operationId"].as_str();
-        let operation = operation.with_context(|| accepted.to_string())?;
+        Ok(operation.with_context(|| accepted.to_string())?.to_owned())
+    }
+
+    /// Polls an operation until it has ended; the registration's state then.
+    pub async fn poll(&self, operation: &str) -> Result<Value> {
         let path = operation_path(&self.id_scope, &self.id, operation);
         until(&self.id, PROVISIONED_WITHIN, || async {
             let response = self.to_service(Method::GET, &path)?.send().await?;
@@ -119,6 +148,11 @@ impl Device {
             Ok(answer["registrationState"].clone())
         })
         .await
+    }
+
+    /// Registers and polls until the registration has ended; its state then.
+    pub async fn provision(&self) -> Result<Value> {
+        self.poll(&self.begin().await?).await
     }
 
     /// Registers, and must be assigned; the host of its hub.
@@ -142,13 +176,27 @@ impl Device {
 
     /// Opens an MQTT session with the hub of this host name.
     pub async fn connect(&self, hub: &str) -> Result<MqttDevice> {
+        let (code, session) = self.try_connect(hub).await?;
+        ensure!(code == 0, "{} at {hub}: CONNACK {code}", self.id);
+        Ok(session)
+    }
+
+    /// What the hub answers to the MQTT CONNECT: the return code of its CONNACK.
+    pub async fn connack(&self, hub: &str) -> Result<u8> {
+        Ok(self.try_connect(hub).await?.0)
+    }
+
+    async fn try_connect(&self, hub: &str) -> Result<(u8, MqttDevice)> {
         let token = self.token_for_hub(hub)?;
         let stream = crate::server::dial(self.address, hub, 8883, self.tls()?).await?;
         MqttDevice::greet(stream, hub, &self.id, token.as_deref()).await
     }
 
     fn to_service(&self, method: Method, path: &str) -> Result<RequestBuilder> {
-        let url = format!("https://{}{path}?api-version=2021-06-01", self.address);
+        let url = format!(
+            "https://{}{path}?api-version={}",
+            self.address, self.api_version
+        );
         let request = self.client()?.request(method, url);
         let resource = format!("{}/registrations/{}", self.id_scope, self.id);
         Ok(match self.token(&resource, Some("registration"))? {
@@ -166,11 +214,11 @@ impl Device {
             return Ok(None);
         };
         let key = SharedAccessKey::from_base64(key)?;
-        let expiry = Timestamp::from_unix_seconds(EXPIRY);
-        Ok(Some(wire::sas::build(resource, policy, expiry, &key)))
+        Ok(Some(wire::sas::build(resource, policy, self.expiry, &key)))
     }
 
-    fn client(&self) -> Result<reqwest::Client> {
+    /// An HTTPS client that presents the device's certificate.
+    pub fn client(&self) -> Result<reqwest::Client> {
         let client = reqwest::Client::builder()
             .tls_certs_only(reqwest::Certificate::from_pem_bundle(&self.roots)?)
             .dns_resolver(OneAddress::resolver(self.address))
@@ -179,7 +227,7 @@ impl Device {
             Proof::Certificate(pem) => {
                 client.identity(reqwest::Identity::from_pem(pem.as_bytes())?)
             }
-            Proof::Key(_) => client,
+            Proof::Key(_) | Proof::Nothing => client,
         }
         .build()?)
     }
@@ -197,7 +245,7 @@ impl Device {
                 let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())?;
                 config.with_client_auth_cert(chain, key)?
             }
-            Proof::Key(_) => config.with_no_client_auth(),
+            Proof::Key(_) | Proof::Nothing => config.with_no_client_auth(),
         })
     }
 }

@@ -1,14 +1,12 @@
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ids::DeviceId;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use wire::topic::DeviceTopic;
-
-use crate::{Identity, Server};
 
 /// A device that is connected to its hub by MQTT, in packets that no code of the server made.
 #[derive(Debug)]
@@ -18,30 +16,13 @@ pub struct MqttDevice {
 }
 
 impl MqttDevice {
-    /// Connects to the first hub of a server, proving itself with the certificate that it registered with.
-    ///
-    /// # Errors
-    /// When the hub does not let it in.
-    pub async fn connect(server: &Server, identity: &Identity) -> Result<Self> {
-        let stream = server.connect_as(identity, 8883).await?;
-        Self::greet(stream, &server.host(), &identity.name, None).await
-    }
-
-    /// The same with a token.
-    ///
-    /// # Errors
-    /// When the hub does not let it in.
-    pub async fn connect_with_token(server: &Server, id: &str, token: &str) -> Result<Self> {
-        let stream = server.connect(8883).await?;
-        Self::greet(stream, &server.host(), id, Some(token)).await
-    }
-
+    /// Sends CONNECT; the return code of the hub's CONNACK.
     pub(crate) async fn greet(
         stream: TlsStream<TcpStream>,
         host: &str,
         id: &str,
         token: Option<&str>,
-    ) -> Result<Self> {
+    ) -> Result<(u8, Self)> {
         let mut body = text("MQTT")?;
         // MQTT 3.1.1, user name and clean session, perhaps a password, a minute of keep-alive.
         body.extend([4, if token.is_some() { 0xc2 } else { 0x82 }, 0, 60]);
@@ -56,8 +37,10 @@ impl MqttDevice {
         };
         device.send(0x10, &body).await?;
         let answer = device.received().await?;
-        ensure!(answer == Some((0x20, vec![0, 0])), "CONNACK is {answer:?}");
-        Ok(device)
+        match &answer {
+            Some((0x20, body)) if body.len() == 2 => Ok((body[1], device)),
+            _ => bail!("no CONNACK: {answer:?}"),
+        }
     }
 
     /// Reports properties, and does not wait for an answer.

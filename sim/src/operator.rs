@@ -1,12 +1,14 @@
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use ids::Timestamp;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use serde_json::Value;
+use serde_json::{Value, json};
 use wire::sas::SharedAccessKey;
 
-use crate::Server;
 use crate::one_address::OneAddress;
+use crate::{Identity, Server};
 
 /// 2100: a story needs no clock to ask for something.
 const EXPIRY: i64 = 4_102_444_800;
@@ -56,6 +58,60 @@ impl Server {
             return Ok(Value::Null);
         }
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    }
+
+    /// Creates an enrollment group of the devices below a CA certificate, with further flags as
+    /// on the command line.
+    pub async fn enroll_group(&self, id: &str, ca: &Path, flags: &str) -> Result<Value> {
+        let create = "dps enrollment-group create --enrollment-id";
+        let ca = ca.display();
+        self.muster(&format!("{create} {id} --certificate-path {ca} {flags}"))
+            .await
+    }
+
+    /// Enrolls an IoT Edge device by its certificate, with the tag `environment='test'`.
+    pub async fn enroll_edge_device(&self, identity: &Identity) -> Result<()> {
+        let (id, path) = (&identity.name, identity.certificate.display());
+        let create = format!("dps enrollment create --enrollment-id {id} --edge-enabled true");
+        let proof = format!("--attestation-type x509 --certificate-path {path}");
+        let tags = json!({"environment": "test"});
+        let create = format!("{create} {proof} --initial-twin-tags '{tags}'");
+        self.muster(&create).await.map(drop)
+    }
+
+    /// Creates a deployment for the devices that a condition matches.
+    pub async fn deploy(
+        &self,
+        id: &str,
+        condition: &str,
+        priority: u32,
+        content: &Value,
+    ) -> Result<()> {
+        let create = format!("edge deployment create --deployment-id {id} --priority {priority}");
+        let target = format!("--target-condition \"{condition}\"");
+        self.muster(&format!("{create} {target} --content '{content}'"))
+            .await
+            .map(drop)
+    }
+
+    /// The twin of a device of the first hub.
+    pub async fn twin(&self, device: &str) -> Result<Value> {
+        self.muster(&format!("hub device-twin show -d {device}"))
+            .await
+    }
+
+    /// The twin of a module of the first hub.
+    pub async fn module_twin(&self, device: &str, module: &str) -> Result<Value> {
+        self.muster(&format!("hub module-twin show -d {device} -m '{module}'"))
+            .await
+    }
+
+    /// The next event of a device, from the first one that is kept.
+    pub async fn first_event(&self, device: &str, seconds: u32) -> Result<Value> {
+        let monitor = format!("hub monitor-events -d {device} --count 1 --timeout {seconds}");
+        let event = self.muster(&monitor).await?;
+        ensure!(event.is_object(), "no event within {seconds} s");
+        Ok(event)
     }
 
     /// Shows every registration of an enrollment group to `look`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rand::Rng;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::command_line::split;
-use crate::{Finished, Identity, Program, binary, run, run_to_end, until};
+use crate::{Finished, Program, binary, run, run_to_end, until};
 
 /// A `muster serve` on a loopback address of its own with the standard ports, because device SDKs have those built in.
 #[derive(Debug)]
@@ -182,7 +182,8 @@ impl Server {
     /// # Errors
     /// When there is none.
     pub fn show(&self, pointer: &str) -> Result<String> {
-        let shown = self.run_muster(&["show"])?.json()?;
+        let data_dir = self.data_dir.to_string_lossy();
+        let shown = run(&binary("muster")?, ["show", "--data-dir", &data_dir])?.json()?;
         let text = shown.pointer(pointer).and_then(Value::as_str);
         Ok(text
             .with_context(|| format!("no {pointer} in {shown}"))?
@@ -206,15 +207,12 @@ impl Server {
         run_to_end(&binary("muster")?, words).await
     }
 
-    /// Runs the operator's command line against this server.
-    ///
-    /// # Errors
-    /// When it cannot be started; whether it succeeded is in the answer.
-    pub fn run_muster(&self, arguments: &[&str]) -> Result<Finished> {
-        let data_dir = self.data_dir.to_string_lossy();
-        let mut all = arguments.to_vec();
-        all.extend(["--data-dir", &data_dir]);
-        run(&binary("muster")?, all)
+    /// Runs a command to its end as somebody who has a connection string and the server's CA.
+    pub async fn try_muster_as(&self, connection: &str, line: &str) -> Result<Finished> {
+        let mut words = split(line)?;
+        let ca = self.ca()?.to_string_lossy().into_owned();
+        words.extend(["--login", connection, "--server-ca", &ca].map(str::to_owned));
+        run_to_end(&binary("muster")?, words).await
     }
 
     /// An HTTPS client that trusts this server.
@@ -225,46 +223,6 @@ impl Server {
         client(&std::fs::read(self.ca()?)?)
     }
 
-    /// An HTTPS client that trusts this server and shows a device's certificate.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn client_of(&self, identity: &Identity) -> Result<reqwest::Client> {
-        self.client_with(&identity.pem()?)
-    }
-
-    fn client_with(&self, chain_and_key: &str) -> Result<reqwest::Client> {
-        rustls::crypto::aws_lc_rs::default_provider()
-            .install_default()
-            .ok();
-        let roots = reqwest::Certificate::from_pem_bundle(&std::fs::read(self.ca()?)?)?;
-        let identity = reqwest::Identity::from_pem(chain_and_key.as_bytes())?;
-        Ok(reqwest::Client::builder()
-            .tls_certs_only(roots)
-            .identity(identity)
-            .build()?)
-    }
-
-    /// Registers over HTTPS with a chain and key as they are given, and returns the first answer: status and JSON.
-    ///
-    /// # Errors
-    /// When there is no answer at all.
-    pub async fn register(&self, id: &str, chain_and_key: &str) -> Result<(u16, Value)> {
-        let url = format!(
-            "https://{}{}",
-            self.host(),
-            wire::device_api::registration::register_path(&self.id_scope()?, id)
-        );
-        let request = self
-            .client_with(chain_and_key)?
-            .put(url + "?api-version=2021-06-01");
-        let response = request
-            .json(&serde_json::json!({ "registrationId": id }))
-            .send()
-            .await?;
-        Ok((response.status().as_u16(), response.json().await?))
-    }
-
     /// A TLS connection without client certificate to one of the server's ports.
     ///
     /// # Errors
@@ -273,20 +231,6 @@ impl Server {
         let config = ClientConfig::builder()
             .with_root_certificates(self.roots()?)
             .with_no_client_auth();
-        self.dial(port, config).await
-    }
-
-    /// A TLS connection of a device that shows its certificate.
-    ///
-    /// # Errors
-    /// When a file cannot be read, or the handshake fails.
-    pub async fn connect_as(&self, identity: &Identity, port: u16) -> Result<TlsStream<TcpStream>> {
-        let chain = CertificateDer::pem_file_iter(&identity.full_chain)?;
-        let chain = chain.collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(&identity.key)?;
-        let config = ClientConfig::builder()
-            .with_root_certificates(self.roots()?)
-            .with_client_auth_cert(chain, key)?;
         self.dial(port, config).await
     }
 
@@ -303,6 +247,12 @@ impl Server {
 
     async fn dial(&self, port: u16, config: ClientConfig) -> Result<TlsStream<TcpStream>> {
         dial(self.address, &self.host(), port, config).await
+    }
+
+    /// What it counts, as `/metrics` shows it.
+    pub async fn metrics(&self) -> Result<String> {
+        let url = format!("https://{}/metrics", self.address);
+        Ok(self.client()?.get(url).send().await?.text().await?)
     }
 
     /// Waits until a registration has a status.

@@ -15,40 +15,32 @@ use sim::Server;
 async fn a_flipped_byte_in_the_audit_is_found_and_named() -> Result<()> {
     let mut server = Server::start().await?;
     for id in ["one", "two"] {
-        let arguments = [
-            "dps",
-            "enrollment",
-            "create",
-            "--enrollment-id",
-            id,
-            "--attestation-type",
-            "symmetrickey",
-        ];
-        server.run_muster(&arguments)?.json()?;
+        let create = "dps enrollment create --attestation-type symmetrickey --enrollment-id";
+        server.muster(&format!("{create} {id}")).await?;
     }
     // Also while the server runs.
-    let verified = server.run_muster(&["audit", "verify"])?.json()?;
+    let verified = server.muster("audit verify").await?;
     assert_eq!(verified[0]["book"], "acts");
     assert_eq!(verified[0]["last"], 2);
-    let listed = server.run_muster(&["audit", "list"])?.json()?;
+    let listed = server.muster("audit list").await?;
     assert_eq!(listed[0]["body"]["target"], "individual enrollment two");
     // From the server too, by its owner.
-    let (owner, ca) = (server.dps_connection_string()?, server.ca()?);
-    let ca = ca.to_str().context("path")?;
-    let list = ["audit", "list", "--top", "1", "--login", &owner];
-    let served = server.run_muster(&[&list[..], &["--server-ca", ca]].concat())?;
-    let served = served.json()?;
+    let owner = server.dps_connection_string()?;
+    let served = server
+        .try_muster_as(&owner, "audit list --top 1")
+        .await?
+        .json()?;
     assert_eq!(served.as_array().map(Vec::len), Some(1));
     assert_eq!(served[0]["body"]["target"], "individual enrollment two");
     assert_eq!(served[0]["body"]["address"], "127.0.0.1");
-    let known = format!("acts:2:{}", verified[0]["hash"].as_str().unwrap());
+    let hash = verified[0]["hash"].as_str().unwrap();
     server
-        .run_muster(&["audit", "verify", "--known", &known])?
-        .json()?;
+        .muster(&format!("audit verify --known acts:2:{hash}"))
+        .await?;
 
     assert_eq!(server.terminate()?, Some(0));
     flip_a_byte(&server.data_dir().join("muster.db"))?;
-    let refused = server.run_muster(&["audit", "verify"])?;
+    let refused = server.try_muster("audit verify").await?;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(
         refused.stderr.contains("record 1 of the acts was altered"),

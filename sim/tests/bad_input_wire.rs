@@ -68,7 +68,8 @@ async fn malformed_mqtt_is_closed_and_another_version_is_refused() -> Result<()>
 async fn bodies_have_a_limit_and_must_be_json() -> Result<()> {
     let server = Server::start().await?;
     let workshop = sim::Workshop::with_muster_ca()?;
-    let client = server.client_of(&workshop.issue("dev-1")?)?;
+    let identity = workshop.issue("dev-1")?;
+    let client = sim::Device::with_certificate(&server, &identity)?.client()?;
     let url = format!(
         "https://{}/{}/registrations/dev-1/register?api-version=2021-06-01",
         server.host(),

@@ -61,17 +61,7 @@ async fn a_blocked_device_loses_its_session_within_a_second_and_comes_back_when_
 -> Result<()> {
     let workshop = Workshop::with_muster_ca()?;
     let server = Server::start().await?;
-    let root = workshop.root();
-    let create = [
-        "dps",
-        "enrollment-group",
-        "create",
-        "--enrollment-id",
-        "factory",
-        "--certificate-path",
-        root.to_str().context("path")?,
-    ];
-    server.run_muster(&create)?.json()?;
+    server.enroll_group("factory", &workshop.root(), "").await?;
     let device = Device::new(&server, &workshop.issue("press-1")?)?;
     let neighbour = Device::new(&server, &workshop.issue("press-2")?)?;
     let place = device.provision().await?;
@@ -101,11 +91,11 @@ async fn a_blocked_device_loses_its_session_within_a_second_and_comes_back_when_
         }) => assert_eq!(code, 401_002),
         other => bail!("the registration of a blocked device: {other:?}"),
     }
-    let explained = ["dps", "explain", "--registration-id", "press-1"];
-    let explained = server.run_muster(&explained)?.json()?;
+    let explained = server
+        .muster("dps explain --registration-id press-1")
+        .await?;
     assert_eq!(explained[0]["reason"], "device_blocked", "{explained}");
-    let metrics = format!("https://{}/metrics", server.host());
-    let metrics = server.client()?.get(metrics).send().await?.text().await?;
+    let metrics = server.metrics().await?;
     let counted = r#"muster_dps_refusals_total{reason="device_blocked"} 1"#;
     assert!(metrics.contains(counted), "{metrics}");
     match device.connect(&place).await {
@@ -114,16 +104,9 @@ async fn a_blocked_device_loses_its_session_within_a_second_and_comes_back_when_
         Ok(_) => bail!("the hub let a blocked device in"),
     }
 
-    let unblock = [
-        "dps",
-        "unblock",
-        "--device-id",
-        "press-1",
-        "--hub-name",
-        "hub",
-    ];
-    let unblocked = server.run_muster(&unblock)?;
-    assert_eq!(unblocked.code, Some(0), "{unblocked:?}");
+    server
+        .muster("dps unblock --device-id press-1 --hub-name hub")
+        .await?;
     let place = device.provision().await?;
     let (hub, _events) = device.connect(&place).await?;
     hub.get_twin().await?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use sim::{Finished, Server, Workshop};
+use sim::{Server, Workshop};
 
 struct Desk {
     server: Server,
@@ -26,11 +26,15 @@ impl Desk {
         Ok(path.to_string_lossy().into_owned())
     }
 
-    fn dps(&self, arguments: &str, file: &[&str]) -> Result<Finished> {
-        let mut all = vec!["dps"];
-        all.extend(arguments.split_whitespace());
-        all.extend(file);
-        self.server.run_muster(&all)
+    async fn dps(&self, line: &str) -> Result<Value> {
+        self.server.muster(&format!("dps {line}")).await
+    }
+
+    /// A command that is refused before a server is asked; what it says.
+    async fn refused(&self, line: &str) -> Result<String> {
+        let refused = self.server.try_muster(&format!("dps {line}")).await?;
+        assert_eq!(refused.code, Some(2), "{line}: {}", refused.stdout);
+        Ok(refused.stderr)
     }
 }
 
@@ -41,60 +45,41 @@ fn read(path: &Path) -> Result<String> {
 #[tokio::test]
 async fn a_file_with_several_certificates_is_refused_by_their_names_or_taken_whole() -> Result<()> {
     let desk = Desk::start().await?;
-    let (factory, root) = (
-        read(&desk.workshop.intermediate())?,
-        read(&desk.workshop.root())?,
-    );
+    let factory = read(&desk.workshop.intermediate())?;
+    let root = read(&desk.workshop.root())?;
     let marked = desk.file("marked.pem", format!("\u{feff}{factory}{root}"))?;
     let both = desk.file("both.pem", format!("{factory}{root}"))?;
     for (number, file) in [&marked, &both].into_iter().enumerate() {
+        let individual = "enrollment create --attestation-type x509";
         for create in [
             format!("enrollment-group create --enrollment-id g{number} --certificate-path"),
             format!("certificate create --certificate-name c{number} --verified --path"),
-            format!(
-                "enrollment create --attestation-type x509 --enrollment-id e{number} --certificate-path"
-            ),
+            format!("{individual} --enrollment-id e{number} --certificate-path"),
         ] {
-            let refused = desk.dps(&create, &[file])?;
-            assert_eq!(refused.code, Some(2), "{create}: {}", refused.stdout);
-            for named in ["2 certificates", "Hub_Intermediate_Cert", "Hub_CA_Cert"] {
-                assert!(
-                    refused
-                        .stderr
-                        .to_lowercase()
-                        .contains(&named.to_lowercase()),
-                    "{create}: {}",
-                    refused.stderr
-                );
+            let said = desk
+                .refused(&format!("{create} {file}"))
+                .await?
+                .to_lowercase();
+            for named in ["2 certificates", "hub_intermediate_cert", "hub_ca_cert"] {
+                assert!(said.contains(named), "{create}: {said}");
             }
         }
-        let bundle = format!("trust-bundle create --trust-bundle-id b{number} --certificate-path");
-        let made = desk.dps(&bundle, &[file])?.json()?;
-        assert_eq!(
-            made["certificates"].as_array().map(Vec::len),
-            Some(2),
-            "{made:#}"
-        );
+        let bundle = format!("trust-bundle create --trust-bundle-id b{number}");
+        let made = desk
+            .dps(&format!("{bundle} --certificate-path {file}"))
+            .await?;
+        let certificates = made["certificates"].as_array().map(Vec::len);
+        assert_eq!(certificates, Some(2), "{made:#}");
     }
     // One certificate with a mark, or in UTF-16, is that certificate.
-    let utf_16: Vec<u8> = format!("\u{feff}{factory}")
-        .encode_utf16()
-        .flat_map(u16::to_le_bytes)
-        .collect();
+    let utf_16 = format!("\u{feff}{factory}");
+    let utf_16: Vec<u8> = utf_16.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let wide = desk.file("wide.pem", utf_16)?;
-    let made = desk
-        .dps(
-            "enrollment-group create --enrollment-id wide --certificate-path",
-            &[&wide],
-        )?
-        .json()?;
+    let create = "enrollment-group create --enrollment-id wide --certificate-path";
+    let made = desk.dps(&format!("{create} {wide}")).await?;
     let info = &made["attestation"]["x509"]["signingCertificates"]["primary"]["info"];
-    assert!(
-        info["subjectName"]
-            .as_str()
-            .is_some_and(|name| name.contains("Intermediate")),
-        "{made:#}"
-    );
+    let name = info["subjectName"].as_str().unwrap_or_default();
+    assert!(name.contains("Intermediate"), "{made:#}");
     Ok(())
 }
 
@@ -103,26 +88,21 @@ async fn a_file_with_several_certificates_is_refused_by_their_names_or_taken_who
 async fn a_full_chain_means_its_leaf_and_other_files_are_refused_by_what_they_are() -> Result<()> {
     let desk = Desk::start().await?;
     let device = desk.workshop.issue("dev-1")?;
-    let chain = device.full_chain.to_string_lossy();
+    let create = "enrollment create --attestation-type x509 --enrollment-id dev-1";
+    let chain = device.full_chain.display();
     let made = desk
-        .dps(
-            "enrollment create --attestation-type x509 --enrollment-id dev-1 --certificate-path",
-            &[&chain],
-        )?
-        .json()?;
+        .dps(&format!("{create} --certificate-path {chain}"))
+        .await?;
     let info = &made["attestation"]["x509"]["clientCertificates"]["primary"]["info"];
     assert_eq!(info["subjectName"], "CN=dev-1", "{made:#}");
-    for (file, said) in [
+    let create = "enrollment-group create --enrollment-id x --certificate-path";
+    for (file, wanted) in [
         (desk.file("none.pem", "hello")?, "no certificate"),
         (device.key.to_string_lossy().into_owned(), "private key"),
         ("/no/such/file.pem".to_owned(), "cannot read"),
     ] {
-        let refused = desk.dps(
-            "enrollment-group create --enrollment-id x --certificate-path",
-            &[&file],
-        )?;
-        assert_eq!(refused.code, Some(2), "{}", refused.stdout);
-        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        let said = desk.refused(&format!("{create} {file}")).await?;
+        assert!(said.contains(wanted), "{said}");
     }
     Ok(())
 }
@@ -132,39 +112,37 @@ async fn a_full_chain_means_its_leaf_and_other_files_are_refused_by_what_they_ar
 async fn what_no_device_can_use_is_sent_when_it_is_meant() -> Result<()> {
     let desk = Desk::start().await?;
     let device = desk.workshop.issue("dev-1")?;
-    let leaf = device.certificate.to_string_lossy().into_owned();
-    for (create, more, said) in [
+    let leaf = device.certificate.display();
+    for (noun, id, flags, wanted) in [
         (
-            "enrollment create --attestation-type x509 --enrollment-id dev-2",
-            vec![],
+            "enrollment",
+            "dev-2",
+            "--attestation-type x509".to_owned(),
             "common name",
         ),
         (
-            "enrollment create --attestation-type x509 --enrollment-id dev-1",
-            vec!["--secondary-certificate-path", &leaf],
+            "enrollment",
+            "dev-1",
+            format!("--attestation-type x509 --secondary-certificate-path {leaf}"),
             "same certificate",
         ),
         (
-            "enrollment-group create --enrollment-id factory",
-            vec![],
+            "enrollment-group",
+            "factory",
+            String::new(),
             "not a CA certificate",
         ),
     ] {
-        let mut files = vec!["--certificate-path", leaf.as_str()];
-        files.extend(more);
-        let refused = desk.dps(create, &files)?;
-        assert_eq!(refused.code, Some(2), "{create}: {}", refused.stdout);
+        let create =
+            format!("{noun} create --enrollment-id {id} {flags} --certificate-path {leaf}");
+        let said = desk.refused(&create).await?;
         assert!(
-            refused.stderr.contains(said) && refused.stderr.contains("--allow-unusable"),
-            "{}",
-            refused.stderr
+            said.contains(wanted) && said.contains("--allow-unusable"),
+            "{said}"
         );
-        files.push("--allow-unusable");
-        desk.dps(create, &files)?.ok()?;
-        let id = create.rsplit(' ').next().unwrap_or_default();
-        let noun = create.split(' ').next().unwrap_or_default();
-        desk.dps(&format!("{noun} delete --enrollment-id {id}"), &[])?
-            .ok()?;
+        desk.dps(&format!("{create} --allow-unusable")).await?;
+        desk.dps(&format!("{noun} delete --enrollment-id {id}"))
+            .await?;
     }
     Ok(())
 }
@@ -173,67 +151,41 @@ async fn what_no_device_can_use_is_sent_when_it_is_meant() -> Result<()> {
 async fn what_az_users_type_is_taken() -> Result<()> {
     let desk = Desk::start().await?;
     let tags = desk.file("tags.json", "\u{feff}{\"site\": \"busan\"}")?;
-    let made = desk
-        .dps(
-            "enrollment create --enrollment-id dev-1 --attestation-type symmetricKey --edge-enabled --provisioning-status Enabled --initial-twin-tags",
-            &[&tags, "--initial-twin-properties", "{'a': 1, 'b': True}"],
-        )?
-        .json()?;
+    let create = "enrollment create --enrollment-id dev-1 --attestation-type symmetricKey \
+                  --edge-enabled --provisioning-status Enabled \
+                  --initial-twin-properties \"{'a': 1, 'b': True}\" --initial-twin-tags";
+    let made = desk.dps(&format!("{create} {tags}")).await?;
     assert_eq!(made["capabilities"]["iotEdge"], true, "{made:#}");
+    let twin = &made["initialTwin"];
+    assert_eq!(twin["tags"], json!({"site": "busan"}), "{made:#}");
     assert_eq!(
-        made["initialTwin"]["tags"],
-        json!({"site": "busan"}),
-        "{made:#}"
-    );
-    assert_eq!(
-        made["initialTwin"]["properties"]["desired"],
+        twin["properties"]["desired"],
         json!({"a": 1, "b": true}),
         "{made:#}"
     );
-    let shown = |flags: &str| -> Result<Value> {
-        let shown = desk
-            .dps(
-                &format!("enrollment show --enrollment-id dev-1 {flags}"),
-                &[],
-            )?
-            .json()?;
-        Ok(shown["attestation"]["symmetricKey"]["primaryKey"].clone())
-    };
-    assert!(shown("--show-keys true")?.is_string() && shown("--show-keys")?.is_string());
-    assert!(!shown("--show-keys False")?.is_string());
-    let updated = desk
-        .dps(
-            "enrollment update --enrollment-id dev-1 --edge-enabled False",
-            &[],
-        )?
-        .json()?;
+    for (flags, is_shown) in [
+        ("--show-keys true", true),
+        ("--show-keys", true),
+        ("--show-keys False", false),
+    ] {
+        let show = "enrollment show --enrollment-id dev-1";
+        let shown = desk.dps(&format!("{show} {flags}")).await?;
+        let key = &shown["attestation"]["symmetricKey"]["primaryKey"];
+        assert_eq!(key.is_string(), is_shown, "{flags}");
+    }
+    let update = "enrollment update --enrollment-id dev-1";
+    let updated = desk.dps(&format!("{update} --edge-enabled False")).await?;
     assert_eq!(updated["capabilities"]["iotEdge"], false, "{updated:#}");
 
-    let root = desk.workshop.root().to_string_lossy().into_owned();
-    let middle = desk.workshop.intermediate().to_string_lossy().into_owned();
-    let files = [
-        "--certificate-path",
-        root.as_str(),
-        "--secondary-certificate-path",
-        middle.as_str(),
-    ];
-    desk.dps("enrollment-group create --enrollment-id factory", &files)?
-        .ok()?;
-    let updated = desk
-        .dps(
-            "enrollment-group update --enrollment-id factory --remove-certificate true",
-            &[],
-        )?
-        .json()?;
+    let (root, middle) = (desk.workshop.root(), desk.workshop.intermediate());
+    let second = format!("--secondary-certificate-path {}", middle.display());
+    desk.server.enroll_group("factory", &root, &second).await?;
+    let remove = "enrollment-group update --enrollment-id factory --remove-certificate true";
+    let updated = desk.dps(remove).await?;
     let slots = &updated["attestation"]["x509"]["signingCertificates"];
-    assert!(
-        slots["primary"].is_null() && slots["secondary"].is_object(),
-        "{updated:#}"
-    );
-    let wrong = desk.dps(
-        "enrollment update --enrollment-id dev-1 --initial-twin-tags",
-        &["no/such.json"],
-    )?;
-    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    let one_is_left = slots["primary"].is_null() && slots["secondary"].is_object();
+    assert!(one_is_left, "{updated:#}");
+    desk.refused(&format!("{update} --initial-twin-tags no/such.json"))
+        .await?;
     Ok(())
 }

@@ -1,132 +1,24 @@
 //! A webhook chooses hubs: silent, while the server is killed, and in good health.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
-use sim::{Server, Workshop, until};
-use tokio::net::TcpListener;
+use sim::{Device, Server, Webhook, Workshop, until};
 
 const DEVICES: usize = 20;
-
-/// A webhook on a loopback port.
-struct Webhook {
-    url: String,
-    mood: Arc<Mood>,
-}
-
-#[derive(Default)]
-struct Mood {
-    /// Whether it answers; otherwise it keeps every caller waiting.
-    answers: AtomicBool,
-    /// Whether it puts up with a request whose signature is not the service's.
-    key: Mutex<Vec<u8>>,
-    /// How often it was asked about whom.
-    asked: Mutex<BTreeMap<String, usize>>,
-}
-
-impl Webhook {
-    async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}/allocate?code=secret", listener.local_addr()?);
-        let mood = Arc::new(Mood::default());
-        let shared = mood.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let mood = shared.clone();
-                let answer = service_fn(move |request| answer(mood.clone(), request));
-                tokio::spawn(async move {
-                    let http = hyper::server::conn::http1::Builder::new();
-                    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-                });
-            }
-        });
-        Ok(Self { url, mood })
-    }
-
-    fn asked(&self) -> BTreeMap<String, usize> {
-        self.mood
-            .asked
-            .lock()
-            .map(|asked| asked.clone())
-            .unwrap_or_default()
-    }
-}
-
-async fn answer(
-    mood: Arc<Mood>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (parts, body) = request.into_parts();
-    let header = |name: &str| {
-        let value = parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok());
-        value.unwrap_or_default().to_owned()
-    };
-    let body = body
-        .collect()
-        .await
-        .map(|body| body.to_bytes())
-        .unwrap_or_default();
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let id = asked["deviceRuntimeContext"]["registrationId"].as_str();
-    if let (Some(id), Ok(mut count)) = (id, mood.asked.lock()) {
-        *count.entry(id.to_owned()).or_default() += 1;
-    }
-    if !mood.answers.load(Ordering::SeqCst) {
-        std::future::pending::<()>().await;
-    }
-    let text = [header("x-muster-timestamp").as_bytes(), b".", &body].concat();
-    let key = mood.key.lock().map(|key| key.clone()).unwrap_or_default();
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &text);
-    let digits: String = tag
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let genuine = header("x-muster-signature") == format!("sha256={digits}");
-    let (status, answer) = match genuine {
-        true => (
-            200,
-            json!({"iotHubHostName": asked["linkedHubs"][0], "payload": {"for": id}}),
-        ),
-        false => (401, json!({})),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
-    Ok(response)
-}
 
 /// A server with a group whose devices a webhook allocates.
 async fn plant(workshop: &Workshop, webhook: &Webhook) -> Result<Server> {
     let server = Server::start().await?;
-    let root = workshop.root();
-    #[rustfmt::skip]
-    let create = [
-        "dps", "enrollment-group", "create", "--enrollment-id", "factory", "--certificate-path", &root.to_string_lossy(),
-        "--allocation-policy", "custom", "--webhook-url", &webhook.url, "--api-version", "2021-10-01",
-    ];
-    server.run_muster(&create)?.ok()?;
-    let key = server.run_muster(&["dps", "allocation", "key"])?.json()?;
-    let key = STANDARD.decode(key["key"].as_str().context("a key")?)?;
-    if let Ok(mut known) = webhook.mood.key.lock() {
-        *known = key;
-    }
+    let flags = format!(
+        "--allocation-policy custom --webhook-url '{}' --api-version 2021-10-01",
+        webhook.url()
+    );
+    server
+        .enroll_group("factory", &workshop.root(), &flags)
+        .await?;
+    let key = server.muster("dps allocation key").await?;
+    webhook.trust(key["key"].as_str().context("a key")?)?;
     Ok(server)
 }
 
@@ -138,7 +30,8 @@ async fn registrations_that_wait_for_a_webhook_survive_kill_nine() -> Result<()>
         .map(|number| format!("wait-{number:02}"))
         .collect();
     for id in &ids {
-        let (status, answer) = server.register(id, &workshop.issue(id)?.pem()?).await?;
+        let device = Device::with_certificate(&server, &workshop.issue(id)?)?;
+        let (status, answer) = device.register().await?;
         ensure!(status == 202 && answer["status"] == "assigning", "{answer}");
     }
     until(
@@ -152,14 +45,14 @@ async fn registrations_that_wait_for_a_webhook_survive_kill_nine() -> Result<()>
     .await?;
     server.kill()?;
 
-    webhook.mood.answers.store(true, Ordering::SeqCst);
+    webhook.answer_now();
     server.start_again().await?;
     for id in &ids {
         let state = server.wait_for_registration(id, "assigned").await?;
         assert_eq!(state["payload"]["for"], *id);
         assert_eq!(state["substatus"], "initialAssignment", "assigned once");
     }
-    let twins = server.run_muster(&["hub", "device-twin", "list"])?.json()?;
+    let twins = server.muster("hub device-twin list").await?;
     let mut there: Vec<&str> = twins
         .as_array()
         .into_iter()
@@ -168,13 +61,11 @@ async fn registrations_that_wait_for_a_webhook_survive_kill_nine() -> Result<()>
         .collect();
     there.sort_unstable();
     assert_eq!(there, ids, "each device exists once");
-    let list = ["dps", "allocation", "list", "--registration-id", &ids[0]];
-    let notes = server.run_muster(&list)?.json()?;
+    let list = format!("dps allocation list --registration-id {}", ids[0]);
+    let notes = server.muster(&list).await?;
     assert_eq!(notes.as_array().map(Vec::len), Some(1), "{notes}");
-    let id = notes[0]["id"].to_string();
-    let replay = server
-        .run_muster(&["dps", "allocation", "replay", "--id", &id])?
-        .json()?;
+    let replay = format!("dps allocation replay --id {}", notes[0]["id"]);
+    let replay = server.muster(&replay).await?;
     assert_eq!(replay["same"], true, "{replay}");
     assert!(
         !server.log().contains("secret"),
@@ -188,19 +79,11 @@ async fn a_silent_webhook_fails_the_registration_within_a_minute() -> Result<()>
     let (workshop, webhook) = (Workshop::with_muster_ca()?, Webhook::start().await?);
     let server = plant(&workshop, &webhook).await?;
     let began = std::time::Instant::now();
-    server
-        .register("silent", &workshop.issue("silent")?.pem()?)
-        .await?;
-    let show = [
-        "dps",
-        "enrollment-group",
-        "registration",
-        "show",
-        "--registration-id",
-        "silent",
-    ];
+    let device = Device::with_certificate(&server, &workshop.issue("silent")?)?;
+    device.begin().await?;
+    let show = "dps enrollment-group registration show --registration-id silent";
     let state = until("the failure", Duration::from_secs(60), || async {
-        let shown = server.run_muster(&show)?.json()?;
+        let shown = server.muster(show).await?;
         ensure!(shown["status"] == "failed", "it is {shown}");
         Ok(shown)
     })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use sim::{EdgeDevice, Engine, Identity, Server, Workshop, until};
 
 const MODULE: &str = "tempSensor";
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
     clippy::disallowed_methods,
     reason = "the test runner hands its image over in the environment"
 )]
-fn deployment() -> Result<String> {
+fn deployment() -> Result<Value> {
     let image = std::env::var("MUSTER_TEST_IMAGE")
         .context("MUSTER_TEST_IMAGE names no image; run the tests with `cargo xtask test`")?;
     let create_options = json!({ "HostConfig": { "NetworkMode": "host" } }).to_string();
@@ -35,7 +35,7 @@ fn deployment() -> Result<String> {
             "schemaVersion": "1.0", "routes": {}, "storeAndForwardConfiguration": { "timeToLiveSecs": 7200 } } },
         MODULE: { "properties.desired": { "SendInterval": 1 } },
     } });
-    Ok(content.to_string())
+    Ok(content)
 }
 
 struct Plant {
@@ -52,43 +52,15 @@ impl Plant {
             workshop: Workshop::with_muster_ca()?,
         };
         let content = deployment()?;
-        let create = [
-            "edge",
-            "deployment",
-            "create",
-            "--deployment-id",
-            "base",
-            "--content",
-            &content,
-            "--target-condition",
-            "tags.environment='test'",
-            "--priority",
-            "10",
-        ];
-        plant.server.run_muster(&create)?.ok()?;
+        let condition = "tags.environment='test'";
+        plant.server.deploy("base", condition, 10, &content).await?;
         Ok(plant)
     }
 
     /// A device with an individual enrollment, configured, applied and started.
-    fn device(&self, name: &str) -> Result<(EdgeDevice, Identity)> {
+    async fn device(&self, name: &str) -> Result<(EdgeDevice, Identity)> {
         let identity = self.workshop.issue(name)?;
-        let certificate = identity.certificate.to_string_lossy();
-        let create = [
-            "dps",
-            "enrollment",
-            "create",
-            "--enrollment-id",
-            name,
-            "--attestation-type",
-            "x509",
-            "--certificate-path",
-            &certificate,
-            "--edge-enabled",
-            "true",
-            "--initial-twin-tags",
-            r#"{"environment":"test"}"#,
-        ];
-        self.server.run_muster(&create)?.ok()?;
+        self.server.enroll_edge_device(&identity).await?;
         let mut device = EdgeDevice::configured(&self.server, &identity, &self.engine)?;
         device.apply()?;
         device.start()?;
@@ -115,16 +87,7 @@ impl Plant {
             &format!("{device} reports {MODULE} {status}"),
             PATIENCE,
             || async {
-                let show = [
-                    "hub",
-                    "module-twin",
-                    "show",
-                    "-d",
-                    device,
-                    "-m",
-                    "$edgeAgent",
-                ];
-                let twin = self.server.run_muster(&show)?.json()?;
+                let twin = self.server.module_twin(device, "$edgeAgent").await?;
                 let reported = &twin["properties"]["reported"];
                 ensure!(
                     reported["modules"][MODULE]["runtimeStatus"] == status,
@@ -144,7 +107,7 @@ impl Plant {
 #[tokio::test]
 async fn engine_modules_run_by_tag_and_keep_running_when_the_daemon_dies() -> Result<()> {
     let plant = Plant::start().await?;
-    let (mut device, _) = plant.device("edge-kill")?;
+    let (mut device, _) = plant.device("edge-kill").await?;
     device.wait_until_running(MODULE, PATIENCE).await?;
     plant.wait_until_reported("edge-kill", "running").await?;
     let before = plant.containers(&device).await?;
@@ -157,18 +120,9 @@ async fn engine_modules_run_by_tag_and_keep_running_when_the_daemon_dies() -> Re
     );
     device.start()?;
     device.wait_until_running(MODULE, PATIENCE).await?;
-    let ping = [
-        "hub",
-        "invoke-module-method",
-        "-d",
-        "edge-kill",
-        "-m",
-        "$edgeAgent",
-        "--method-name",
-        "ping",
-    ];
+    let ping = "hub invoke-module-method -d edge-kill -m '$edgeAgent' --method-name ping";
     until("the agent answers again", PATIENCE, || async {
-        plant.server.run_muster(&ping)?.ok()
+        plant.server.muster(ping).await
     })
     .await?;
     assert_eq!(
@@ -189,7 +143,7 @@ async fn engine_modules_run_by_tag_and_keep_running_when_the_daemon_dies() -> Re
 #[tokio::test]
 async fn engine_a_provisioned_device_starts_its_modules_without_the_server() -> Result<()> {
     let mut plant = Plant::start().await?;
-    let (mut device, _) = plant.device("edge-offline")?;
+    let (mut device, _) = plant.device("edge-offline").await?;
     device.wait_until_running(MODULE, PATIENCE).await?;
     assert_eq!(device.terminate()?, Some(0), "{}", device.log());
     for (id, _) in plant.containers(&device).await? {
@@ -205,19 +159,10 @@ async fn engine_a_provisioned_device_starts_its_modules_without_the_server() -> 
 #[tokio::test]
 async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Result<()> {
     let plant = Plant::start().await?;
-    let (device, _) = plant.device("edge-twin")?;
+    let (device, _) = plant.device("edge-twin").await?;
     device.wait_until_running(MODULE, PATIENCE).await?;
     until("the module reports its interval", PATIENCE, || async {
-        let show = [
-            "hub",
-            "module-twin",
-            "show",
-            "-d",
-            "edge-twin",
-            "-m",
-            MODULE,
-        ];
-        let twin = plant.server.run_muster(&show)?.json()?;
+        let twin = plant.server.module_twin("edge-twin", MODULE).await?;
         ensure!(
             twin["properties"]["reported"]["SendInterval"] == 1,
             "{}",
@@ -227,30 +172,13 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
     })
     .await
     .with_context(|| format!("the module's log: {:?}", device.iotedge(&["logs", MODULE])))?;
-    let update = [
-        "hub",
-        "module-twin",
-        "update",
-        "-d",
-        "edge-twin",
-        "-m",
-        MODULE,
-        "--desired",
-        r#"{"SendInterval":2}"#,
-    ];
-    plant.server.run_muster(&update)?.ok()?;
-    let monitor = [
-        "hub",
-        "monitor-events",
-        "-d",
-        "edge-twin",
-        "--count",
-        "1",
-        "--timeout",
-        "30",
-    ];
-    let event: serde_json::Value =
-        serde_json::from_str(plant.server.run_muster(&monitor)?.ok()?.trim())?;
+    let update = format!("hub module-twin update -d edge-twin -m {MODULE}");
+    let desired = json!({"SendInterval": 2});
+    plant
+        .server
+        .muster(&format!("{update} --desired '{desired}'"))
+        .await?;
+    let event = plant.server.first_event("edge-twin", 30).await?;
     assert_eq!(event["moduleId"], MODULE);
 
     let empty = json!({ "modulesContent": { "$edgeAgent": { "properties.desired": {
@@ -263,20 +191,8 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
         },
         "modules": {},
     } } } });
-    let create = [
-        "edge",
-        "deployment",
-        "create",
-        "--deployment-id",
-        "empty",
-        "--content",
-        &empty.to_string(),
-        "--target-condition",
-        "deviceId='edge-twin'",
-        "--priority",
-        "20",
-    ];
-    plant.server.run_muster(&create)?.ok()?;
+    let condition = "deviceId='edge-twin'";
+    plant.server.deploy("empty", condition, 20, &empty).await?;
     until("the module is gone", PATIENCE, || async {
         ensure!(device.module(MODULE).is_err(), "it is still listed");
         Ok(())

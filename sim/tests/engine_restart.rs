@@ -49,22 +49,10 @@ fn deployment(image: &str, image_of_always: &str) -> Value {
     } } } })
 }
 
-fn deploy(server: &Server, id: &str, priority: &str, content: &Value) -> Result<()> {
-    let content = content.to_string();
-    let create = [
-        "edge",
-        "deployment",
-        "create",
-        "--deployment-id",
-        id,
-        "--content",
-        &content,
-        "--target-condition",
-        "tags.environment='test'",
-        "--priority",
-        priority,
-    ];
-    server.run_muster(&create)?.ok().map(drop)
+async fn deploy(server: &Server, id: &str, priority: u32, content: &Value) -> Result<()> {
+    server
+        .deploy(id, "tags.environment='test'", priority, content)
+        .await
 }
 
 struct Plant {
@@ -80,25 +68,9 @@ impl Plant {
         let server = Server::start().await?;
         let engine = OwnEngine::start(&["--log-driver", "local"], &image).await?;
         let workshop = Workshop::with_muster_ca()?;
-        deploy(&server, "base", "10", &deployment(&image, &image))?;
+        deploy(&server, "base", 10, &deployment(&image, &image)).await?;
         let identity = workshop.issue(DEVICE)?;
-        let certificate = identity.certificate.to_string_lossy();
-        let enroll = [
-            "dps",
-            "enrollment",
-            "create",
-            "--enrollment-id",
-            DEVICE,
-            "--attestation-type",
-            "x509",
-            "--certificate-path",
-            &certificate,
-            "--edge-enabled",
-            "true",
-            "--initial-twin-tags",
-            r#"{"environment":"test"}"#,
-        ];
-        server.run_muster(&enroll)?.ok()?;
+        server.enroll_edge_device(&identity).await?;
         let mut device = EdgeDevice::configured(&server, &identity, engine.api())?;
         device.apply()?;
         device.start()?;
@@ -141,17 +113,8 @@ impl Plant {
         Ok(id.clone())
     }
 
-    fn reported(&self) -> Result<Value> {
-        let show = [
-            "hub",
-            "module-twin",
-            "show",
-            "-d",
-            DEVICE,
-            "-m",
-            "$edgeAgent",
-        ];
-        let twin = self.server.run_muster(&show)?.json()?;
+    async fn reported(&self) -> Result<Value> {
+        let twin = self.server.module_twin(DEVICE, "$edgeAgent").await?;
         Ok(twin["properties"]["reported"].clone())
     }
 }
@@ -184,7 +147,7 @@ async fn engine_what_an_engine_took_along_is_started_again() -> Result<()> {
         listed.stderr
     );
     until("the twin says unknown", PATIENCE, || async {
-        let reported = plant.reported()?;
+        let reported = plant.reported().await?;
         ensure!(
             reported["modules"]["always"]["runtimeStatus"] == "unknown",
             "{reported}"
@@ -203,7 +166,7 @@ async fn engine_what_an_engine_took_along_is_started_again() -> Result<()> {
         .wait_for_all(["stopped", "running", "running", "running"])
         .await?;
     until("the twin says running", PATIENCE, || async {
-        let reported = plant.reported()?;
+        let reported = plant.reported().await?;
         ensure!(
             reported["modules"]["on-failure"]["runtimeStatus"] == "running",
             "{reported}"
@@ -242,9 +205,9 @@ async fn engine_a_failed_update_is_told_and_ends_with_its_cause() -> Result<()> 
     plant.wait_for_all(["running"; 4]).await?;
     let before = plant.container("always").await?;
     let image = image()?;
-    deploy(&plant.server, "broken", "20", &deployment(&image, NOWHERE))?;
+    deploy(&plant.server, "broken", 20, &deployment(&image, NOWHERE)).await?;
     until("the twin tells the failure", PATIENCE, || async {
-        let reported = plant.reported()?;
+        let reported = plant.reported().await?;
         ensure!(reported["lastDesiredStatus"]["code"] == 500, "{reported}");
         let module = &reported["modules"]["always"];
         ensure!(module["settings"]["image"] == image, "what runs: {module}");
@@ -279,10 +242,12 @@ async fn engine_a_failed_update_is_told_and_ends_with_its_cause() -> Result<()> 
     };
     assert_eq!(followed()?, "error");
 
-    let delete = ["edge", "deployment", "delete", "--deployment-id", "broken"];
-    plant.server.run_muster(&delete)?.ok()?;
+    plant
+        .server
+        .muster("edge deployment delete --deployment-id broken")
+        .await?;
     until("the twin is well again", PATIENCE, || async {
-        let reported = plant.reported()?;
+        let reported = plant.reported().await?;
         ensure!(
             reported["lastDesiredStatus"] == json!({ "code": 200, "description": "" }),
             "{reported}"

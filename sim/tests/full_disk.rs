@@ -5,14 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ids::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use sim::{MqttDevice, Server};
-use wire::sas::SharedAccessKey;
+use sim::{Device, Server};
 
-/// 2100.
-const REMOTE: i64 = 4_102_444_800;
 const PUBACK: u8 = 0x40;
 
 /// A file system of its own for the events, in memory and small. Only the superuser may make one.
@@ -64,44 +60,26 @@ impl Hub {
         format!("https://{}{path}", self.server.host())
     }
 
-    async fn device(&self, id: &str) -> Result<(MqttDevice, String)> {
-        let request = self
-            .client
-            .put(self.url(&format!("/devices/{id}?api-version=2021-04-12")));
-        let request = request.header("authorization", &self.owner);
-        let made: Value = request
-            .json(&json!({"deviceId": id}))
-            .send()
-            .await?
-            .json()
+    async fn device(&self, id: &str) -> Result<Device> {
+        let path = format!("/devices/{id}?api-version=2021-04-12");
+        let (owner, body) = (
+            self.server.show("/hubs/0/connectionString")?,
+            json!({"deviceId": id}),
+        );
+        let made = self
+            .server
+            .operate_as(&owner, Method::PUT, &path, Some(&body))
             .await?;
         let key = made.pointer("/authentication/symmetricKey/primaryKey");
         let key = key
             .and_then(Value::as_str)
             .with_context(|| made.to_string())?;
-        let key = SharedAccessKey::from_base64(key)?;
-        let resource = format!("{}/devices/{id}", self.server.host());
-        let token = wire::sas::build(&resource, None, Timestamp::from_unix_seconds(REMOTE), &key);
-        let device = MqttDevice::connect_with_token(&self.server, id, &token).await?;
-        Ok((device, token))
+        Device::with_key(&self.server, id, key)
     }
 
     async fn is_ready(&self) -> Result<bool> {
         let answer = self.client.get(self.url("/readyz")).send().await?;
         Ok(answer.status() == StatusCode::OK)
-    }
-
-    async fn post(&self, token: &str) -> Result<StatusCode> {
-        let url = self.url("/devices/d1/messages/events?api-version=2021-04-12");
-        let request = self
-            .client
-            .request(Method::POST, url)
-            .body(vec![b'p'; 100_000]);
-        Ok(request
-            .header("authorization", token)
-            .send()
-            .await?
-            .status())
     }
 
     /// First bytes of the bodies of all events.
@@ -140,15 +118,16 @@ fn shown(numbers: std::ops::RangeInclusive<u16>) -> Vec<String> {
 async fn a_full_disk_delays_acknowledgements_and_loses_nothing() -> Result<()> {
     let mut hub = Hub::start().await?;
     let disk = SmallDisk::at(&hub.server.data_dir().join("events"))?;
-    let (mut device, token) = hub.device("d1").await?;
+    let (device, host) = (hub.device("d1").await?, hub.server.host());
+    let mut session = device.connect(&host).await?;
     ensure!(hub.is_ready().await?);
     let mut number = 0;
     // Until the disk is full: the last message is neither acknowledged nor is its connection closed.
     loop {
         number += 1;
-        device.publish_at_least_once(number, &body(number)).await?;
+        session.publish_at_least_once(number, &body(number)).await?;
         let puback = loop {
-            let packet = tokio::time::timeout(Duration::from_millis(200), device.received());
+            let packet = tokio::time::timeout(Duration::from_millis(200), session.received());
             match packet.await {
                 Ok(packet) => break Some(packet?.context("the connection was closed")?),
                 Err(_elapsed) if !hub.is_ready().await? => break None,
@@ -160,14 +139,9 @@ async fn a_full_disk_delays_acknowledgements_and_loses_nothing() -> Result<()> {
         ensure!(number < 100, "the disk is never full");
     }
     ensure!(number > 5, "{number} messages fill it");
-    assert_eq!(hub.post(&token).await?, StatusCode::SERVICE_UNAVAILABLE);
-    let metrics = hub
-        .client
-        .get(hub.url("/metrics"))
-        .send()
-        .await?
-        .text()
-        .await?;
+    let status = device.send(&host, &"p".repeat(100_000)).await?;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let metrics = hub.server.metrics().await?;
     ensure!(
         metrics.contains("muster_hub_telemetry_failing{hub=\"hub\"} 1"),
         "{metrics}"
@@ -175,7 +149,7 @@ async fn a_full_disk_delays_acknowledgements_and_loses_nothing() -> Result<()> {
     assert_eq!(hub.kept().await?, shown(1..=number - 1));
 
     disk.grow()?;
-    let packet = device.received().await?;
+    let packet = session.received().await?;
     assert_eq!(packet, Some((PUBACK, number.to_be_bytes().to_vec())));
     sim::until("the server is ready", Duration::from_secs(10), || async {
         ensure!(hub.is_ready().await?, "not yet");
@@ -183,19 +157,17 @@ async fn a_full_disk_delays_acknowledgements_and_loses_nothing() -> Result<()> {
     })
     .await?;
     number += 1;
-    device.publish_at_least_once(number, &body(number)).await?;
+    session.publish_at_least_once(number, &body(number)).await?;
     ensure!(
-        device.received().await?.is_some(),
+        session.received().await?.is_some(),
         "the same connection goes on"
     );
     hub.server.kill()?;
     hub.server.start_again().await?;
     assert_eq!(hub.kept().await?, shown(1..=number));
 
-    let table =
-        hub.server
-            .run_muster(&["hub", "monitor-events", "--count", "1", "--output", "table"])?;
-    let table = table.ok()?;
+    let monitor = "hub monitor-events --count 1 --output table";
+    let table = hub.server.try_muster(monitor).await?.ok()?;
     ensure!(
         table.starts_with("Offset ") && table.contains(" d1 "),
         "{table}"

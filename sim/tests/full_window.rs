@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use ids::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sim::{MqttDevice, Server};
+use sim::{Device, MqttDevice, Server};
 use wire::sas::SharedAccessKey;
 use wire::topic::DeviceTopic;
 
@@ -16,7 +16,7 @@ const WINDOW: usize = 64;
 /// How long a token lives that is to expire: long enough to fill a window.
 const TOKEN_LIFE: Duration = Duration::from_secs(20);
 /// 2100.
-const REMOTE: i64 = 4_102_444_800;
+const LATE: Timestamp = Timestamp::from_unix_seconds(4_102_444_800);
 
 struct Fleet {
     server: Server,
@@ -42,29 +42,11 @@ impl Fleet {
         })
     }
 
-    fn token(&self, id: &str, resource: &str, expiry: Timestamp) -> Result<String> {
+    /// A device of the group, whose tokens expire at this moment.
+    fn device(&self, id: &str, expiry: Timestamp) -> Result<Device> {
         let key = self.group_key.sign(id.as_bytes()).to_vec();
-        let key = SharedAccessKey::from_bytes(key)?;
-        let policy = resource.contains("registrations").then_some("registration");
-        Ok(wire::sas::build(resource, policy, expiry, &key))
-    }
-
-    async fn register(&self, id: &str) -> Result<()> {
-        let scope = self.server.id_scope()?;
-        let resource = format!("{scope}/registrations/{id}");
-        let token = self.token(id, &resource, Timestamp::from_unix_seconds(REMOTE))?;
-        let path = wire::device_api::registration::register_path(&scope, id);
-        let url = format!(
-            "https://{}{path}?api-version=2021-06-01",
-            self.server.host()
-        );
-        let request = self.client.put(url).header("authorization", token);
-        let request = request.json(&json!({"registrationId": id}));
-        ensure!(
-            request.send().await?.status() == 202,
-            "{id} is not registered"
-        );
-        Ok(())
+        let key = SharedAccessKey::from_bytes(key)?.to_base64();
+        Ok(Device::with_key(&self.server, id, &key)?.with_tokens_until(expiry))
     }
 
     async fn at_hub(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
@@ -88,10 +70,8 @@ impl Fleet {
 
     /// Connects a device, has it send something, and lets messages come until no more are sent.
     async fn with_full_window(&self, id: &str, expiry: Timestamp) -> Result<MqttDevice> {
-        self.register(id).await?;
-        let resource = format!("{}/devices/{id}", self.server.host());
-        let token = self.token(id, &resource, expiry)?;
-        let mut device = MqttDevice::connect_with_token(&self.server, id, &token).await?;
+        let hub = self.device(id, LATE)?.assigned_hub().await?;
+        let mut device = self.device(id, expiry)?.connect(&hub).await?;
         device
             .subscribe("$iothub/twin/PATCH/properties/desired/#")
             .await?;
@@ -158,35 +138,33 @@ fn now() -> Result<Timestamp> {
 }
 
 #[tokio::test]
-async fn whoever_is_shut_out_is_out_although_its_window_is_full() -> Result<()> {
+async fn a_device_that_is_shut_out_is_out_although_its_window_is_full() -> Result<()> {
     let fleet = Fleet::start().await?;
-    let remote = Timestamp::from_unix_seconds(REMOTE);
     let expiry = now()?.plus(TOKEN_LIFE);
     let expiring = fleet.with_full_window("expires", expiry).await?;
 
-    let device = fleet.with_full_window("disabled", remote).await?;
+    let device = fleet.with_full_window("disabled", LATE).await?;
     let disabled = json!({"deviceId": "disabled", "status": "disabled"});
     let path = "/devices/disabled";
     fleet.at_hub(Method::PUT, path, Some(&disabled)).await?;
     fleet.require_end("disabled", device).await?;
 
-    let device = fleet.with_full_window("deleted", remote).await?;
+    let device = fleet.with_full_window("deleted", LATE).await?;
     fleet
         .at_hub(Method::DELETE, "/devices/deleted", None)
         .await?;
     fleet.require_end("deleted", device).await?;
 
-    let device = fleet.with_full_window("blocked", remote).await?;
+    let device = fleet.with_full_window("blocked", LATE).await?;
     let path = "/muster/v1/dps/blocks/blocked";
     let reason = json!({"reason": "stolen"});
     let block = fleet.server.operate(Method::PUT, path, Some(&reason));
     block.await?;
     fleet.require_end("blocked", device).await?;
 
-    let device = fleet.with_full_window("taken", remote).await?;
-    let resource = format!("{}/devices/taken", fleet.server.host());
-    let token = fleet.token("taken", &resource, remote)?;
-    let newer = MqttDevice::connect_with_token(&fleet.server, "taken", &token).await?;
+    let device = fleet.with_full_window("taken", LATE).await?;
+    let hub = fleet.server.host();
+    let newer = fleet.device("taken", LATE)?.connect(&hub).await?;
     fleet.require_end("taken", device).await?;
     drop(newer);
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sim::{MqttDevice, Server, Workshop};
+use sim::{Device, Server, Workshop};
 use wire::topic::DeviceTopic;
 
 /// Lines of the log with all of these texts.
@@ -29,34 +29,24 @@ async fn wait_for_line(server: &Server, texts: &[&str]) -> Result<()> {
 async fn each_thing_has_one_line_with_its_device_and_its_cause() -> Result<()> {
     let workshop = Workshop::with_muster_ca()?;
     let server = Server::start().await?;
-    let root = workshop.root();
-    let create = [
-        "dps",
-        "enrollment-group",
-        "create",
-        "--enrollment-id",
-        "factory",
-        "--certificate-path",
-        root.to_str().context("path")?,
-    ];
-    server.run_muster(&create)?.json()?;
+    server.enroll_group("factory", &workshop.root(), "").await?;
 
     // R15: a device that registers.
-    let identity = workshop.issue("press-1")?;
-    let (status, _) = server.register("press-1", &identity.pem()?).await?;
-    assert_eq!(status, 202);
+    let press = Device::with_certificate(&server, &workshop.issue("press-1")?)?;
+    let hub = press.assigned_hub().await?;
     wait_for_line(&server, &[" INFO ", "registration press-1 is assigned"]).await?;
 
     // C10: one that is refused and comes back and back.
-    let stranger = Workshop::with_muster_ca()?.issue("press-2")?.pem()?;
+    let unknown = Workshop::with_muster_ca()?.issue("press-2")?;
+    let unknown = Device::with_certificate(&server, &unknown)?;
     for _ in 0..20 {
-        let (status, _) = server.register("press-2", &stranger).await?;
+        let (status, _) = unknown.register().await?;
         assert_eq!(status, 401);
     }
     wait_for_line(&server, &["registration press-2 was refused"]).await?;
 
     // H6: a session that ends for what its device did, and one that was taken over.
-    let mut device = MqttDevice::connect(&server, &identity).await?;
+    let mut device = press.connect(&hub).await?;
     let remote = DeviceTopic::Events {
         bag: "a=#".to_owned(),
     };
@@ -64,18 +54,15 @@ async fn each_thing_has_one_line_with_its_device_and_its_cause() -> Result<()> {
     ensure!(device.received().await?.is_none(), "H23: it was closed");
     let whom = "device.id=press-1";
     wait_for_line(&server, &[" INFO ", whom, "reason.code=\"topic\""]).await?;
-    let mut older = MqttDevice::connect(&server, &identity).await?;
-    let mut newer = MqttDevice::connect(&server, &identity).await?;
+    let mut older = press.connect(&hub).await?;
+    let mut newer = press.connect(&hub).await?;
     ensure!(older.received().await?.is_none(), "it was closed");
     wait_for_line(&server, &[" INFO ", whom, "reason.code=\"taken_over\""]).await?;
 
     // A device that is silent when a method is called is no failure of the server.
     newer.subscribe("$iothub/methods/POST/#").await?;
     let call = json!({"methodName": "ping", "responseTimeoutInSeconds": 5});
-    let url = format!(
-        "https://{}/twins/press-1/methods?api-version=2021-04-12",
-        server.host()
-    );
+    let url = format!("https://{hub}/twins/press-1/methods?api-version=2021-04-12");
     let request = server.client()?.request(Method::POST, url);
     let request = request.header("authorization", server.hub_owner_token()?);
     let answer = request.json(&call).send().await?;

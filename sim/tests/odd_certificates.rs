@@ -2,12 +2,12 @@
 //! comes to, and what an enrollment says are the same, whatever is in the certificate (P2, P3, P4, P8, P9).
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
-use sim::Server;
+use sim::{Server, openssl};
 
 const PLAIN: &str =
     "basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth\n";
@@ -141,18 +141,12 @@ impl Bench {
             dir: tempfile::tempdir()?,
             id_scope,
         };
-        bench.openssl("req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.pem -days 30 -subj /CN=Odd -addext keyUsage=critical,keyCertSign")?;
+        bench.openssl(
+            "req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.pem -days 30 \
+             -subj /CN=Odd -addext keyUsage=critical,keyCertSign",
+        )?;
         let root = bench.path("root.pem");
-        let create = [
-            "dps",
-            "enrollment-group",
-            "create",
-            "--enrollment-id",
-            "odd",
-            "--certificate-path",
-            &text(&root),
-        ];
-        bench.server.run_muster(&create)?.ok()?;
+        bench.server.enroll_group("odd", &root, "").await?;
         Ok(bench)
     }
 
@@ -160,17 +154,8 @@ impl Bench {
         self.dir.path().join(name)
     }
 
-    fn openssl(&self, arguments: &str) -> Result<()> {
-        let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(self.dir.path())
-            .output()?;
-        ensure!(
-            output.status.success(),
-            "openssl {arguments}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(())
+    fn openssl(&self, line: &str) -> Result<()> {
+        openssl(self.dir.path(), line).map(drop)
     }
 
     fn make(&self, leaf: &Odd) -> Result<()> {
@@ -187,8 +172,14 @@ impl Bench {
             format!("[req]\n{config}distinguished_name=dn\n[dn]\n"),
         )?;
         std::fs::write(self.path("leaf.ext"), format!("{PLAIN}{extensions}"))?;
-        self.openssl(&format!("req -new -config leaf.cnf {key} -nodes -keyout {name}.key -subj /CN={name} -out leaf.csr"))?;
-        self.openssl(&format!("x509 -req -in leaf.csr -CA root.pem -CAkey root.key -CAcreateserial -days 10 -extfile leaf.ext {signing} -out {name}.pem"))
+        self.openssl(&format!(
+            "req -new -config leaf.cnf {key} -nodes -keyout {name}.key -subj /CN={name} \
+             -out leaf.csr"
+        ))?;
+        self.openssl(&format!(
+            "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -CAcreateserial -days 10 \
+             -extfile leaf.ext {signing} -out {name}.pem"
+        ))
     }
 
     /// Registers by `openssl s_client`, which shows what it is given.
@@ -197,24 +188,14 @@ impl Bench {
         let body = format!("{{\"registrationId\":\"{name}\"}}");
         let host = self.server.host();
         let request = format!(
-            "PUT {path}?api-version=2021-06-01 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "PUT {path}?api-version=2021-06-01 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let mut command = Command::new("openssl");
-        command.args([
-            "s_client",
-            "-connect",
-            &format!("{host}:443"),
-            "-ign_eof",
-            "-quiet",
-            tls,
-        ]);
-        command.args([
-            "-cert",
-            &format!("{name}.pem"),
-            "-key",
-            &format!("{name}.key"),
-        ]);
+        let connect = format!("s_client -connect {host}:443 -ign_eof -quiet {tls}");
+        let proof = format!("-cert {name}.pem -key {name}.key");
+        command.args(connect.split(' ').chain(proof.split(' ')));
         if let Some(chain) = chain {
             command.args(["-cert_chain", chain]);
         }
@@ -241,23 +222,18 @@ impl Bench {
         })
     }
 
-    fn explain(&self, name: &str) -> Result<Value> {
-        let explained = self.server.run_muster(&[
-            "dps",
-            "explain",
-            "--certificate",
-            &text(&self.path(&format!("{name}.pem"))),
-        ])?;
+    async fn explain(&self, name: &str) -> Result<Value> {
+        let file = self.path(&format!("{name}.pem"));
+        let explain = format!("dps explain --certificate {}", file.display());
+        let explained = self.server.try_muster(&explain).await?;
         serde_json::from_str(&explained.stdout)
             .with_context(|| format!("{name}: {}", explained.stderr))
     }
 
     /// The reasons of the refusals of one device that are kept.
-    fn refusals(&self, name: &str) -> Result<Vec<String>> {
-        let listed = self
-            .server
-            .run_muster(&["dps", "explain", "--registration-id", name])?
-            .json()?;
+    async fn refusals(&self, name: &str) -> Result<Vec<String>> {
+        let explain = format!("dps explain --registration-id {name}");
+        let listed = self.server.muster(&explain).await?;
         let listed = listed.as_array().context("a list")?.iter();
         Ok(listed
             .filter_map(|one| one["reason"].as_str())
@@ -266,8 +242,8 @@ impl Bench {
     }
 
     /// What explain says, and that registering comes to the same.
-    fn agree(&self, name: &str, expected: &str, tls: &str) -> Result<()> {
-        let explained = self.explain(name)?;
+    async fn agree(&self, name: &str, expected: &str, tls: &str) -> Result<()> {
+        let explained = self.explain(name).await?;
         let verdict = explained["verdict"].as_str().context("a verdict")?;
         let said = explained["reason"].as_str().unwrap_or(verdict);
         assert_eq!(said, expected, "{name}: {explained:#}");
@@ -278,7 +254,7 @@ impl Bench {
             UNSUPPORTED if ended == Ended::Alert => {}
             _ => {
                 assert_eq!(ended, Ended::Status(401), "{name} {tls}");
-                let kept = self.refusals(name)?;
+                let kept = self.refusals(name).await?;
                 let shown_nothing = said == UNSUPPORTED && kept[0] == "credential_absent";
                 assert!(kept[0] == said || shown_nothing, "{name} {tls}: {kept:?}");
             }
@@ -287,34 +263,21 @@ impl Bench {
     }
 }
 
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
 #[tokio::test]
 async fn explain_enrollment_and_registration_agree_on_odd_leaves() -> Result<()> {
     let bench = Bench::start().await?;
     for leaf in LEAVES {
         bench.make(leaf)?;
         for tls in ["-tls1_2", "-tls1_3"] {
-            bench.agree(leaf.name, leaf.by_group, tls)?;
+            bench.agree(leaf.name, leaf.by_group, tls).await?;
         }
         if leaf.pinned.is_empty() {
             continue;
         }
-        let path = text(&bench.path(&format!("{}.pem", leaf.name)));
-        let create = [
-            "dps",
-            "enrollment",
-            "create",
-            "--attestation-type",
-            "x509",
-            "--enrollment-id",
-            leaf.name,
-            "--certificate-path",
-            &path,
-        ];
-        let created = bench.server.run_muster(&create)?;
+        let (id, path) = (leaf.name, bench.path(&format!("{}.pem", leaf.name)));
+        let create = format!("dps enrollment create --attestation-type x509 --enrollment-id {id}");
+        let create = format!("{create} --certificate-path {}", path.display());
+        let created = bench.server.try_muster(&create).await?;
         if leaf.pinned == UNSUPPORTED {
             assert_eq!(created.code, Some(1), "{}: {}", leaf.name, created.stdout);
             assert!(
@@ -327,7 +290,7 @@ async fn explain_enrollment_and_registration_agree_on_odd_leaves() -> Result<()>
         }
         created.ok()?;
         for tls in ["-tls1_2", "-tls1_3"] {
-            bench.agree(leaf.name, leaf.pinned, tls)?;
+            bench.agree(leaf.name, leaf.pinned, tls).await?;
         }
     }
     Ok(())
@@ -346,8 +309,8 @@ async fn a_chain_that_is_not_read_is_recorded_with_its_reason() -> Result<()> {
     );
     let listed = bench
         .server
-        .run_muster(&["dps", "explain", "--registration-id", "crowd"])?
-        .json()?;
+        .muster("dps explain --registration-id crowd")
+        .await?;
     assert_eq!(listed[0]["reason"], "chain_too_long", "{listed:#}");
     assert_eq!(
         listed[0]["chain"].as_array().map(Vec::len),
@@ -363,7 +326,7 @@ async fn a_chain_that_is_not_read_is_recorded_with_its_reason() -> Result<()> {
     // The same file is explained with the same reason.
     let leaf = std::fs::read_to_string(bench.path("crowd.pem"))?;
     std::fs::write(bench.path("all.pem"), leaf + &root.repeat(10))?;
-    let explained = bench.explain("all")?;
+    let explained = bench.explain("all").await?;
     assert_eq!(explained["reason"], "chain_too_long", "{explained:#}");
     Ok(())
 }

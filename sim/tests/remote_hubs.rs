@@ -1,98 +1,77 @@
 //! Two servers: the provisioning service of one assigns devices to the hub of the other, which it trusts by that one's CA.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use sim::{Identity, MqttDevice, Program, Server, Workshop, binary, until};
+use sim::{Device, Fleet, Identity, MqttDevice, Server, Workshop, until};
 
 const FLEET: usize = 400;
+const FIRST_TWIN: &str = "--initial-twin-tags '{\"by\":\"group\"}'";
 
 /// Two servers; the first one's service is linked to the second one's hub as `remote`.
 async fn pair() -> Result<(Server, Server)> {
     let remote = Server::start().await?;
     let near = Server::start_trusting(&remote).await?;
-    link(&near, &remote.show("/hubs/0/connectionString")?)?;
+    link(&near, &remote.show("/hubs/0/connectionString")?).await?;
     Ok((near, remote))
 }
 
-fn link(near: &Server, connection_string: &str) -> Result<()> {
-    let link = [
-        "dps",
-        "linked-hub",
-        "create",
-        "--name",
-        "far",
-        "--connection-string",
-        connection_string,
-    ];
-    let linked = near.run_muster(&link)?.json()?;
+async fn link(near: &Server, connection_string: &str) -> Result<()> {
+    let link = "dps linked-hub create --name far --connection-string";
+    let linked = near
+        .muster(&format!("{link} '{connection_string}'"))
+        .await?;
     ensure!(linked["location"] == "remote", "{linked}");
     Ok(())
 }
 
-/// Creates or changes the group of all devices.
-fn group(near: &Server, workshop: &Workshop, verb: &str, flags: &[&str]) -> Result<()> {
-    let root = workshop.root();
-    let root = root.to_string_lossy();
-    let mut group = vec![
-        "dps",
-        "enrollment-group",
-        verb,
-        "--enrollment-id",
-        "factory",
-    ];
-    if verb == "create" {
-        group.extend(["--certificate-path", &root]);
-    }
-    group.extend(flags);
-    near.run_muster(&group)?.ok().map(drop)
+/// Lets the group of all devices choose other hubs.
+async fn send_to(near: &Server, host: &str) -> Result<()> {
+    let update = "dps enrollment-group update --enrollment-id factory --iot-hubs";
+    near.muster(&format!("{update} {host}")).await.map(drop)
+}
+
+/// Creates the group of all devices, whose hub is that of this host.
+async fn group_at(near: &Server, workshop: &Workshop, host: &str, flags: &str) -> Result<()> {
+    let policy = format!("--allocation-policy static --iot-hubs {host} {flags}");
+    near.enroll_group("factory", &workshop.root(), &policy)
+        .await
+        .map(drop)
 }
 
 /// Registers and waits until it is over; the registration as the operator sees it.
 async fn provision(near: &Server, identity: &Identity, status: &str) -> Result<Value> {
-    let (code, answer) = near.register(&identity.name, &identity.pem()?).await?;
-    ensure!(code == 202, "{answer}");
+    Device::with_certificate(near, identity)?.begin().await?;
     near.wait_for_registration(&identity.name, status).await
 }
 
+/// Connects to the hub of a server.
+async fn session(server: &Server, identity: &Identity) -> Result<MqttDevice> {
+    let device = Device::with_certificate(server, identity)?;
+    device.connect(&server.host()).await
+}
+
 async fn wait_for_health(near: &Server, state: &str) -> Result<Value> {
-    let show = ["dps", "linked-hub", "show", "--name", "far"];
     until(state, Duration::from_secs(60), || async {
-        let shown = near.run_muster(&show)?.json()?;
+        let shown = near.muster("dps linked-hub show --name far").await?;
         ensure!(shown["health"]["state"] == state, "{shown}");
         Ok(shown)
     })
     .await
 }
 
-fn twin(server: &Server, device: &str) -> Result<Value> {
-    server
-        .run_muster(&["hub", "device-twin", "show", "-d", device])?
-        .json()
-}
-
-fn tag(server: &Server, device: &str, tags: &Value) -> Result<()> {
-    let tags = tags.to_string();
-    let update = [
-        "hub",
-        "device-twin",
-        "update",
-        "-d",
-        device,
-        "--tags",
-        &tags,
-    ];
-    server.run_muster(&update)?.ok().map(drop)
+async fn tag(server: &Server, device: &str, tags: &Value) -> Result<()> {
+    let update = format!("hub device-twin update -d {device} --tags '{tags}'");
+    server.muster(&update).await.map(drop)
 }
 
 async fn wait_until_gone(server: &Server, device: &str) -> Result<()> {
     until("the old device to go", Duration::from_secs(30), || async {
-        let show = ["hub", "device-identity", "show", "-d", device];
-        let shown = server.run_muster(&show)?;
+        let shown = server
+            .try_muster(&format!("hub device-identity show -d {device}"))
+            .await?;
         ensure!(shown.code == Some(1), "{}", shown.stdout);
         Ok(())
     })
@@ -129,27 +108,17 @@ impl Journey {
 
     async fn first_time(&self) -> Result<()> {
         let there = self.remote.host();
-        let flags = ["--allocation-policy", "static", "--iot-hubs", &there];
-        let more = [
-            "--edge-enabled",
-            "true",
-            "--initial-twin-tags",
-            "{\"by\":\"group\"}",
-        ];
-        group(
-            &self.near,
-            &self.workshop,
-            "create",
-            &[flags, more].concat(),
-        )?;
+        let flags = format!("--edge-enabled true {FIRST_TWIN}");
+        group_at(&self.near, &self.workshop, &there, &flags).await?;
         self.arrive(&there, "initialAssignment").await?;
-        let device = twin(&self.remote, "traveller")?;
+        let device = self.remote.twin("traveller").await?;
         ensure!(device["tags"]["by"] == "group", "{device}");
         ensure!(device["capabilities"]["iotEdge"] == true, "{device}");
-        let mut session = MqttDevice::connect(&self.remote, &self.identity).await?;
+        let mut session = session(&self.remote, &self.identity).await?;
         session.report(&json!({"temperature": 20})).await?;
         until("the report", Duration::from_secs(20), || async {
-            let reported = twin(&self.remote, "traveller")?["properties"]["reported"].clone();
+            let twin = self.remote.twin("traveller").await?;
+            let reported = &twin["properties"]["reported"];
             ensure!(reported["temperature"] == 20, "{reported}");
             Ok(())
         })
@@ -157,11 +126,11 @@ impl Journey {
     }
 
     async fn here(&self) -> Result<()> {
-        tag(&self.remote, "traveller", &json!({"site": "far"}))?;
+        tag(&self.remote, "traveller", &json!({"site": "far"})).await?;
         let host = self.near.host();
-        group(&self.near, &self.workshop, "update", &["--iot-hubs", &host])?;
+        send_to(&self.near, &host).await?;
         self.arrive(&host, "deviceDataMigrated").await?;
-        let moved = twin(&self.near, "traveller")?;
+        let moved = self.near.twin("traveller").await?;
         ensure!(
             moved["tags"] == json!({"by": "group", "site": "far"}),
             "{moved}"
@@ -172,33 +141,31 @@ impl Journey {
         );
         ensure!(moved["capabilities"]["iotEdge"] == true, "{moved}");
         wait_until_gone(&self.remote, "traveller").await?;
-        MqttDevice::connect(&self.near, &self.identity)
-            .await
-            .map(drop)
+        session(&self.near, &self.identity).await.map(drop)
     }
 
     async fn back_there(&self) -> Result<()> {
-        tag(&self.near, "traveller", &json!({"site": "near"}))?;
+        tag(&self.near, "traveller", &json!({"site": "near"})).await?;
         let host = self.remote.host();
-        group(&self.near, &self.workshop, "update", &["--iot-hubs", &host])?;
+        send_to(&self.near, &host).await?;
         self.arrive(&host, "deviceDataMigrated").await?;
-        let moved = twin(&self.remote, "traveller")?;
+        let moved = self.remote.twin("traveller").await?;
         ensure!(
             moved["tags"] == json!({"by": "group", "site": "near"}),
             "{moved}"
         );
         wait_until_gone(&self.near, "traveller").await?;
-        MqttDevice::connect(&self.remote, &self.identity)
-            .await
-            .map(drop)
+        session(&self.remote, &self.identity).await.map(drop)
     }
 
     async fn blocked(&self) -> Result<()> {
-        let block = ["dps", "block", "--registration-id", "traveller"];
-        let blocked = self.near.run_muster(&block)?.json()?;
+        let blocked = self
+            .near
+            .muster("dps block --registration-id traveller")
+            .await?;
         let done = json!([{"hub": "far", "state": "done"}]);
         ensure!(blocked["hubs"] == done, "{blocked}");
-        let again = MqttDevice::connect(&self.remote, &self.identity).await;
+        let again = session(&self.remote, &self.identity).await;
         ensure!(again.is_err(), "its hub does not let it in");
         Ok(())
     }
@@ -213,59 +180,26 @@ async fn a_device_goes_to_the_hub_of_another_server_and_its_twin_moves_with_it()
     journey.blocked().await
 }
 
-fn start_fleet(near: &Server, workshop: &Workshop, record: &Path) -> Result<Program> {
-    let mut command = Command::new(binary("muster")?);
-    let count = FLEET.to_string();
-    command.args([
-        "fleet",
-        "simulate",
-        "--devices",
-        &count,
-        "--prefix",
-        "far",
-        "--retry-for",
-        "120",
-    ]);
-    command
-        .arg("--record")
-        .arg(record)
-        .arg("--ca-dir")
-        .arg(workshop.path());
-    command.arg("--data-dir").arg(near.data_dir());
-    Program::start(command, &workshop.path().join("fleet.log"))
-}
-
-fn devices(server: &Server) -> Result<Vec<String>> {
-    let twins = server.run_muster(&["hub", "device-twin", "list"])?.json()?;
+async fn devices(server: &Server) -> Result<Vec<String>> {
+    let twins = server.muster("hub device-twin list").await?;
     let rows = twins.as_array().context("no list")?.iter();
     let ids = rows.filter_map(|twin| Some(twin["deviceId"].as_str()?.to_owned()));
     Ok(ids.collect())
 }
 
-fn each_is_recorded_and_made_once(near: &Server, remote: &Server) -> Result<()> {
-    let list = [
-        "dps",
-        "enrollment-group",
-        "registration",
-        "list",
-        "--enrollment-id",
-        "factory",
-    ];
-    let records = near.run_muster(&list)?.json()?;
+async fn each_is_recorded_and_made_once(near: &Server, remote: &Server) -> Result<()> {
+    let list = "dps enrollment-group registration list --enrollment-id factory";
+    let records = near.muster(list).await?;
     let mut registered = BTreeSet::new();
     for record in records.as_array().context("no list")? {
-        ensure!(
-            record["status"] == "assigned" && record["assignedHub"] == remote.host(),
-            "{record}"
-        );
+        let is_there = record["assignedHub"] == remote.host();
+        ensure!(record["status"] == "assigned" && is_there, "{record}");
         registered.extend(record["deviceId"].as_str().map(str::to_owned));
     }
-    let made = devices(remote)?;
+    let made = devices(remote).await?;
     ensure!(made.len() == FLEET, "{} devices", made.len());
-    ensure!(
-        made.into_iter().collect::<BTreeSet<_>>() == registered,
-        "each has its record"
-    );
+    let made: BTreeSet<_> = made.into_iter().collect();
+    ensure!(made == registered, "each has its record");
     Ok(())
 }
 
@@ -274,26 +208,18 @@ async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_
 {
     let (mut near, remote) = pair().await?;
     let workshop = Workshop::with_muster_ca()?;
-    let there = remote.host();
-    let to_remote = [
-        "--allocation-policy",
-        "static",
-        "--iot-hubs",
-        &there,
-        "--initial-twin-tags",
-        "{\"by\":\"group\"}",
-    ];
-    group(&near, &workshop, "create", &to_remote)?;
+    group_at(&near, &workshop, &remote.host(), FIRST_TWIN).await?;
     let record = workshop.path().join("acknowledged");
-    let fleet = start_fleet(&near, &workshop, &record)?;
+    let flags = format!("--prefix far --retry-for 120 --record {}", record.display());
+    let fleet = Fleet::start(&near, &workshop, FLEET, &flags)?;
     until("some devices", Duration::from_secs(60), || async {
-        let so_far = devices(&remote)?.len();
+        let so_far = devices(&remote).await?.len();
         ensure!(so_far > FLEET / 10, "{so_far} so far");
         Ok(())
     })
     .await?;
     near.kill()?;
-    let before = devices(&remote)?.len();
+    let before = devices(&remote).await?.len();
     ensure!(
         before < FLEET,
         "the server was killed too late to prove anything"
@@ -314,14 +240,12 @@ async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_
     .await
     .with_context(|| fleet.log())?;
 
-    each_is_recorded_and_made_once(&near, &remote)?;
+    each_is_recorded_and_made_once(&near, &remote).await?;
     for device in ["far-000001", "far-000200", "far-000400"] {
-        ensure!(
-            twin(&remote, device)?["tags"]["by"] == "group",
-            "{device} has its first twin"
-        );
+        let twin = remote.twin(device).await?;
+        ensure!(twin["tags"]["by"] == "group", "{device} has its first twin");
     }
-    ensure!(devices(&near)?.is_empty(), "none is here");
+    ensure!(devices(&near).await?.is_empty(), "none is here");
     Ok(())
 }
 
@@ -329,34 +253,29 @@ async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_
 async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> {
     let (near, mut remote) = pair().await?;
     let workshop = Workshop::with_muster_ca()?;
-    group(&near, &workshop, "create", &[])?;
-    let metrics = || async {
-        let url = format!("https://{}/metrics", near.host());
-        anyhow::Ok(near.client()?.get(url).send().await?.text().await?)
-    };
+    near.enroll_group("factory", &workshop.root(), "").await?;
+    let metrics = near.metrics().await?;
     ensure!(
-        metrics()
-            .await?
-            .contains("muster_dps_linked_hub_health{hub=\"far\"} 1"),
-        "it is well"
+        metrics.contains(r#"muster_dps_linked_hub_health{hub="far"} 1"#),
+        "{metrics}"
     );
     remote.terminate()?;
     let dead = wait_for_health(&near, "dead").await?;
     let error = dead["health"]["lastError"].as_str().context("no error")?;
     ensure!(error.contains("hub far gave no answer"), "{error}");
+    let metrics = near.metrics().await?;
     ensure!(
-        metrics()
-            .await?
-            .contains("muster_dps_linked_hub_health{hub=\"far\"} 0"),
-        "it is dead"
+        metrics.contains(r#"muster_dps_linked_hub_health{hub="far"} 0"#),
+        "{metrics}"
     );
     for number in 0..8 {
         let identity = workshop.issue(&format!("dead-{number}"))?;
         let state = provision(&near, &identity, "assigned").await?;
         ensure!(state["assignedHub"] == near.host(), "{state}");
     }
-    let list = ["dps", "allocation", "list", "--registration-id", "dead-0"];
-    let notes = near.run_muster(&list)?.json()?;
+    let notes = near
+        .muster("dps allocation list --registration-id dead-0")
+        .await?;
     let why = notes[0]["passedOver"][0]["why"]
         .as_str()
         .context("no reason")?;
@@ -385,25 +304,17 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
 async fn a_link_with_a_wrong_key_tells_the_operator_so() -> Result<()> {
     let remote = Server::start().await?;
     let near = Server::start_trusting(&remote).await?;
-    let stranger = Server::start().await?;
+    let other = Server::start().await?;
     let key_of = |server: &Server| -> Result<String> {
         let text = server.show("/hubs/0/connectionString")?;
         let (_, key) = text.split_once("SharedAccessKey=").context("no key")?;
         Ok(key.to_owned())
     };
     let right = remote.show("/hubs/0/connectionString")?;
-    link(
-        &near,
-        &right.replace(&key_of(&remote)?, &key_of(&stranger)?),
-    )?;
+    link(&near, &right.replace(&key_of(&remote)?, &key_of(&other)?)).await?;
     let workshop = Workshop::with_muster_ca()?;
     let there = remote.host();
-    group(
-        &near,
-        &workshop,
-        "create",
-        &["--allocation-policy", "static", "--iot-hubs", &there],
-    )?;
+    group_at(&near, &workshop, &there, "").await?;
     let identity = workshop.issue("wrong-key")?;
     let state = provision(&near, &identity, "failed").await?;
     ensure!(state["errorCode"] == 401_003, "{state}");
@@ -421,18 +332,10 @@ async fn a_link_with_a_wrong_key_tells_the_operator_so() -> Result<()> {
     );
 
     // The right key is another chance at once.
-    let update = [
-        "dps",
-        "linked-hub",
-        "update",
-        "--name",
-        "far",
-        "--connection-string",
-        &right,
-    ];
-    near.run_muster(&update)?.ok()?;
+    let update = "dps linked-hub update --name far --connection-string";
+    near.muster(&format!("{update} '{right}'")).await?;
     let state = provision(&near, &identity, "assigned").await?;
     ensure!(state["assignedHub"] == there, "{state}");
-    MqttDevice::connect(&remote, &identity).await?;
+    session(&remote, &identity).await?;
     Ok(())
 }

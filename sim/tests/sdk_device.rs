@@ -84,6 +84,7 @@ async fn journeys(server: &Server, language: Language, devices: &[Device]) -> Re
     for device in devices {
         let said = ready.get(&device.id).context("not ready")?;
         look_and_act(server, device, &said["state"])
+            .await
             .with_context(|| format!("{} over {}", device.id, device.transport))?;
     }
     let done = events(&mut script, "done", devices.len())?;
@@ -96,7 +97,7 @@ async fn journeys(server: &Server, language: Language, devices: &[Device]) -> Re
         );
         assert_eq!(said["method"], "blink");
         assert_eq!(said["after"]["reported"]["firmware"], "1.2.3");
-        look_at_telemetry(server, &device.device_id)?;
+        look_at_telemetry(server, &device.device_id).await?;
     }
     Ok(())
 }
@@ -114,41 +115,32 @@ fn events(script: &mut Script, name: &str, count: usize) -> Result<BTreeMap<Stri
 }
 
 /// What the device was told and the hub has, and what only the hub can begin.
-fn look_and_act(server: &Server, device: &Device, state: &Value) -> Result<()> {
+async fn look_and_act(server: &Server, device: &Device, state: &Value) -> Result<()> {
     assert_eq!(state["status"], "assigned");
     assert_eq!(state["deviceId"], device.device_id);
     assert_eq!(state["assignedHub"], server.host());
     assert_eq!(state["substatus"], "initialAssignment");
     let name = device.device_id.as_str();
-    let twin = server
-        .run_muster(&["hub", "device-twin", "show", "-d", name])?
-        .json()?;
+    let twin = server.twin(name).await?;
     assert_eq!(twin["properties"]["reported"]["firmware"], "1.2.3");
     assert_eq!(twin["tags"]["environment"], "test");
     assert_eq!(twin["connectionState"], "Connected");
-    let desired = r#"{"interval":7}"#;
-    let update = [
-        "hub",
-        "device-twin",
-        "update",
-        "-d",
-        name,
-        "--desired",
-        desired,
-    ];
-    server.run_muster(&update)?.ok()?;
-    let mut invoke = vec!["hub", "invoke-device-method", "-d", name];
-    invoke.extend(["--method-name", "blink", "--method-payload", r#"{"n":3}"#]);
-    let answer = server.run_muster(&invoke)?.json()?;
+    let desired = json!({"interval": 7});
+    let update = format!("hub device-twin update -d {name} --desired '{desired}'");
+    server.muster(&update).await?;
+    let (invoke, payload) = (
+        "hub invoke-device-method --method-name blink",
+        json!({"n": 3}),
+    );
+    let invoke = format!("{invoke} -d {name} --method-payload '{payload}'");
+    let answer = server.muster(&invoke).await?;
     let echoed = json!({"status": 200, "payload": {"echo": {"n": 3}}});
     assert_eq!(answer, echoed);
     Ok(())
 }
 
-fn look_at_telemetry(server: &Server, device_id: &str) -> Result<()> {
-    let mut monitor = vec!["hub", "monitor-events", "-d", device_id];
-    monitor.extend(["--count", "1", "--timeout", "10"]);
-    let event: Value = serde_json::from_str(server.run_muster(&monitor)?.ok()?.trim())?;
+async fn look_at_telemetry(server: &Server, device_id: &str) -> Result<()> {
+    let event = server.first_event(device_id, 10).await?;
     assert_eq!(event["deviceId"], device_id);
     assert_eq!(event["properties"]["room"], "a b&c=d/é");
     Ok(())
@@ -292,11 +284,11 @@ async fn t1_an_individual_enrollment_without_device_id_assigns_the_common_name()
     let workshop = Workshop::with_muster_ca()?;
     let identity = workshop.issue("demo-leaf")?;
     enroll_leaf(&server, &identity).await?;
-    let read = ["dps", "enrollment", "show", "--enrollment-id", "demo-leaf"];
-    let before = server.run_muster(&read)?.json()?;
+    let show = "dps enrollment show --enrollment-id demo-leaf";
+    let before = server.muster(show).await?;
     assert_eq!(before["registrationState"]["status"], "unassigned");
     journeys(&server, Language::Node, &[Device::of(identity, "mqtt")]).await?;
-    let after = server.run_muster(&read)?.json()?;
+    let after = server.muster(show).await?;
     assert_eq!(after["registrationState"]["status"], "assigned");
     assert_eq!(after["registrationState"]["deviceId"], "demo-leaf");
     Ok(())

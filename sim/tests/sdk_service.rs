@@ -12,13 +12,11 @@ const NAME: &str = "made-1";
 async fn report(language: Language, script: &str) -> Result<(Server, Value)> {
     let server = Server::start().await?;
     let workshop = Workshop::with_muster_ca()?;
-    let root = workshop.root().to_string_lossy().into_owned();
-    let mut create = vec!["dps", "enrollment-group", "create"];
-    create.extend(["--enrollment-id", GROUP, "--certificate-path", &root]);
-    server.run_muster(&create)?.ok()?;
+    server.enroll_group(GROUP, &workshop.root(), "").await?;
     for name in REGISTERED {
         let identity = workshop.issue(name)?;
-        let (status, answer) = server.register(name, &identity.pem()?).await?;
+        let device = sim::Device::with_certificate(&server, &identity)?;
+        let (status, answer) = device.register().await?;
         assert_eq!(status, 202, "{answer}");
         server.wait_for_registration(name, "assigned").await?;
     }

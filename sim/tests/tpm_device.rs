@@ -109,17 +109,11 @@ fn blob(text: &Value) -> Result<Vec<u8>> {
     Ok(STANDARD.decode(text)?)
 }
 
-fn enroll(server: &Server, id: &str, endorsement: &[u8], more: &[&str]) -> Result<()> {
-    let endorsement = STANDARD.encode(endorsement);
-    let create = ["dps", "enrollment", "create", "--enrollment-id", id];
-    let tpm = [
-        "--attestation-type",
-        "tpm",
-        "--endorsement-key",
-        &endorsement,
-    ];
-    let all = [&create[..], &tpm[..], more].concat();
-    server.run_muster(&all)?.ok().map(drop)
+async fn enroll(server: &Server, id: &str, endorsement: &[u8], flags: &str) -> Result<()> {
+    let key = STANDARD.encode(endorsement);
+    let create = format!("dps enrollment create --enrollment-id {id} --attestation-type tpm");
+    let create = format!("{create} --endorsement-key {key} {flags}");
+    server.muster(&create).await.map(drop)
 }
 
 /// From the first request to a message at the hub, with nothing but what a device daemon does.
@@ -127,7 +121,7 @@ async fn journey(keys: TpmKeys, id: &str) -> Result<()> {
     let server = Server::start().await?;
     let tpm = Tpm::start().await?;
     let (endorsement, storage_root) = tpm.make_keys(keys)?;
-    enroll(&server, id, &endorsement, &["--edge-enabled", "true"])?;
+    enroll(&server, id, &endorsement, "--edge-enabled true").await?;
     let device = Device::new(&server, &tpm, id)?;
 
     tpm.import(&device.challenge(&endorsement, &storage_root).await?)?;
@@ -171,7 +165,7 @@ async fn tpm_of_the_node_sdk_is_attested_and_signs_for_the_hub() -> Result<()> {
     let tpm = Tpm::start().await?;
     // Where the SDK looks for keys before it makes its own.
     let (endorsement, _) = tpm.make_keys(TpmKeys::Rsa)?;
-    enroll(&server, "tpm-node", &endorsement, &[])?;
+    enroll(&server, "tpm-node", &endorsement, "").await?;
     let settings = json!({
         "host": server.host(),
         "idScope": server.id_scope()?,
@@ -186,11 +180,11 @@ async fn tpm_of_the_node_sdk_is_attested_and_signs_for_the_hub() -> Result<()> {
     assert_eq!(done["deviceId"], "tpm-node");
     assert_eq!(done["assignedHub"], server.host());
 
-    let show = ["hub", "device-twin", "show", "-d", "tpm-node"];
-    let twin = server.run_muster(&show)?.json()?;
+    let twin = server.twin("tpm-node").await?;
     assert_eq!(twin["properties"]["reported"]["firmware"], "1.2.3");
-    let identity = ["hub", "device-identity", "show", "-d", "tpm-node"];
-    let identity = server.run_muster(&identity)?.json()?;
+    let identity = server
+        .muster("hub device-identity show -d tpm-node")
+        .await?;
     assert_eq!(identity["authentication"]["type"], "sas");
     Ok(())
 }

@@ -102,7 +102,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let hierarchy = Hierarchy::make(dir.path())?;
     let bare = BareServer::start(dir.path()).await?;
     let muster = Server::start().await?;
-    enroll(&muster, &dir.path().join("root.pem"))?;
+    enroll(&muster, &dir.path().join("root.pem")).await?;
     let mut report = Report::new(arguments.registrations, arguments.concurrency, cases);
     for round in 0..=arguments.rounds {
         for case in cases.iter().copied() {

@@ -37,12 +37,8 @@ impl BareServer {
 }
 
 /// Lets the root of a hierarchy speak for devices: one enrollment group.
-pub fn enroll(muster: &Server, root: &Path) -> Result<()> {
-    let create = "dps enrollment-group create --enrollment-id bench --certificate-path";
-    let mut arguments: Vec<&str> = create.split(' ').collect();
-    let root = root.to_string_lossy();
-    arguments.push(&root);
-    muster.run_muster(&arguments)?.ok().map(drop)
+pub async fn enroll(muster: &Server, root: &Path) -> Result<()> {
+    muster.enroll_group("bench", root, "").await.map(drop)
 }
 
 /// A process with what it is called with.

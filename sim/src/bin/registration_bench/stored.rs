@@ -70,7 +70,7 @@ pub async fn measure(arguments: &Arguments, count: usize, fill: &Path) -> Result
 /// A server that has devices stored, freshly started, and how long that took.
 async fn start(count: usize, fill: &Path, root: &Path) -> Result<(Server, Duration)> {
     let mut server = Server::start().await?;
-    enroll(&server, root)?;
+    enroll(&server, root).await?;
     server.terminate()?;
     let arguments = [
         server.data_dir().to_string_lossy().into_owned(),
