@@ -37,8 +37,8 @@ async fn each_thing_has_one_line_with_its_device_and_its_cause() -> Result<()> {
     wait_for_line(&server, &[" INFO ", "registration press-1 is assigned"]).await?;
 
     // C10: one that is refused and comes back and back.
-    let unknown = Workshop::with_muster_ca()?.issue("press-2")?;
-    let unknown = Device::with_certificate(&server, &unknown)?;
+    let other_factory = Workshop::with_muster_ca()?;
+    let unknown = Device::with_certificate(&server, &other_factory.issue("press-2")?)?;
     for _ in 0..20 {
         let (status, _) = unknown.register().await?;
         assert_eq!(status, 401);

@@ -10,6 +10,7 @@ mod names;
 mod notes;
 mod ownership;
 mod proofs;
+mod scenarios;
 mod size;
 mod source;
 mod words;
@@ -57,6 +58,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
         Some((source, text.as_str()))
     });
     measures::look(&measured.collect::<Vec<_>>(), &mut findings);
+    scenarios::look(&texts, &sources, &mut findings);
     fuzzing::look(workspace, &mut findings)?;
     documents::look(workspace.root(), &files, &mut findings)?;
     // Needs programs that build; the other findings are worth telling without them.
