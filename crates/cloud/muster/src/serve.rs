@@ -22,10 +22,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use transport::accept::{self, Addresses, Metered, Port, Strangers};
+use transport::accept::{self, AddressLimit, Port, UnprovenConnections};
 use transport::budget::Budget;
 use transport::tls::{self, CurrentCertificate};
-use transport::{health_port, https, listen_queue, mqtt_connection};
+use transport::{health_port, https, listen_queue, mqtts};
 
 use crate::logging::Written;
 use crate::{clock, local};
@@ -164,17 +164,17 @@ fn open_ports(
 ) -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(tls::server_config(certificate).context("TLS")?);
     let budget = Budget::of_this_process(config.connections);
-    let strangers = Strangers::new(budget.room);
-    let addresses = Addresses::new(config.connections_per_address);
+    let unproven = UnprovenConnections::new(budget.limits);
+    let per_address = AddressLimit::new(config.connections_per_address);
     let seen = Arc::new(SeenIssuers::default());
     let port = |name, listener| Port {
         name,
         listener,
-        acceptor: acceptor.clone(),
+        tls: acceptor.clone(),
         seen: seen.clone(),
-        strangers: strangers.clone(),
-        addresses: addresses.clone(),
-        waiting: budget.waiting,
+        unproven: unproven.clone(),
+        per_address: per_address.clone(),
+        max_queued: budget.max_queued,
     };
     let (for_https, for_mqtts) = (router.clone(), router);
     let (stop_https, stop_mqtts) = (stopping.clone(), stopping.clone());
@@ -186,10 +186,7 @@ fn open_ports(
     tasks.spawn(accept::run(
         port("mqtts", mqtts),
         stopping.clone(),
-        move |stream, peer| {
-            let stream = Metered::new(stream, peer.visit.clone());
-            mqtt_connection::serve(stream, peer, for_mqtts.clone(), stop_mqtts.clone())
-        },
+        move |stream, peer| mqtts::serve(stream, peer, for_mqtts.clone(), stop_mqtts.clone()),
     ));
     Ok(())
 }

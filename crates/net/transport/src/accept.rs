@@ -1,25 +1,25 @@
-//! The accept loop that both ports share: admit, shake hands within a deadline, hand over.
+//! The accept loop of a TLS port: accept, queue, do the handshake within a deadline, hand over.
 //!
-//! Connections are accepted as they come, however many there are, and wait in a lobby. A handshake is begun only when nothing else is ready to run: what
-//! has been admitted goes before what has not, and an overload of newcomers does not slow down those who are inside.
+//! Connections are accepted as they come and wait in a [`HandshakeQueue`]. A handshake begins only
+//! when nothing else is ready to run: clients that are connected go before clients that are not,
+//! and an overload of new connections does not slow down the others.
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::device_session::ConnectRefused;
 use metrics::{Counter, Gauge, counter, gauge};
-use mqtt::ConnectReturnCode;
-use pki::{PeerChain, SeenIssuers};
+use pki::SeenIssuers;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::peer::Peer;
 use crate::{shutdown, tls};
 
 mod address_limit;
@@ -27,76 +27,49 @@ mod handshake_queue;
 mod metered;
 mod unproven;
 
-pub use address_limit::Addresses;
-pub use metered::{Greeting, Metered};
-pub use unproven::{Room, Strangers, TooMuch, Visit};
+pub use address_limit::AddressLimit;
+pub use metered::{HandshakeMeter, Meter, Metered};
+pub use unproven::{
+    ConnectionLimits, EvictionNotice, InputLimitExceeded, ProvenSlot, TrackedConnection,
+    UnprovenConnections,
+};
 
-use address_limit::Seat;
-use handshake_queue::Lobby;
-use unproven::Stay;
+use address_limit::ConnectionSlot;
+use handshake_queue::HandshakeQueue;
 
-/// What a connection is once its handshake is done.
-pub type Connection = TlsStream<Greeting<TcpStream>>;
+/// A connection whose handshake is done.
+pub type Connection = TlsStream<Metered<TcpStream, HandshakeMeter>>;
 
-/// A client that has not finished its handshake by then is let go.
+/// A client that has not finished its handshake by then is disconnected.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
-/// Connections that are accepted before the next handshake is begun.
-const AT_A_TIME: usize = 64;
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// What it showed in the handshake.
-    pub chain: PeerChain,
-    /// Where it connects from.
-    pub address: IpAddr,
-    /// What it may do, and how long it may stay.
-    pub visit: Visit,
-}
-
-impl Peer {
-    /// Runs `proof`, which proves the client when it succeeds. A place among the proven connections is held ready meanwhile.
-    ///
-    /// # Errors
-    /// What `proof` says, or that there is no place.
-    pub async fn prove_with<T>(
-        &self,
-        proof: impl Future<Output = Result<T, ConnectRefused>>,
-    ) -> Result<T, ConnectRefused> {
-        let Some(place) = self.visit.reserve() else {
-            return Err(ConnectRefused::new(
-                ConnectReturnCode::ServerUnavailable,
-                "the server holds as many connections as it may; see max_connections",
-            ));
-        };
-        let proven = proof.await?;
-        self.visit.prove(place);
-        Ok(proven)
-    }
-}
+/// Connections that are accepted before the next handshake begins.
+const ACCEPT_BATCH: usize = 64;
+/// A pause after a connection could not be accepted. The cause is most likely a lack of file
+/// descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// One listening port.
 pub struct Port {
-    /// Names the port in logs and metrics.
+    /// The value of the label `port` in logs and metrics.
     pub name: &'static str,
     /// Bound, and not accepted from by anything else.
     pub listener: TcpListener,
     /// Made with [`tls::server_config`].
-    pub acceptor: TlsAcceptor,
-    /// Issuers whose certificates were read before.
+    pub tls: TlsAcceptor,
+    /// Issuer certificates that were parsed before, shared by all ports.
     pub seen: Arc<SeenIssuers>,
-    /// Connections that this process holds, all ports together.
-    pub strangers: Strangers,
-    /// How many there may be of each address.
-    pub addresses: Addresses,
-    /// Connections that wait here for their handshake at most.
-    pub waiting: usize,
+    /// The connections of this process, shared by all ports.
+    pub unproven: UnprovenConnections,
+    /// The connections of each address, shared by all ports.
+    pub per_address: AddressLimit,
+    /// Connections of this port that may wait for their handshake.
+    pub max_queued: usize,
 }
 
 /// What every connection of a port needs, shared by all of them.
-struct Reception {
+struct Acceptor {
     name: &'static str,
-    acceptor: TlsAcceptor,
+    tls: TlsAcceptor,
     seen: Arc<SeenIssuers>,
     open: Gauge,
     done: Counter,
@@ -104,89 +77,95 @@ struct Reception {
     late: Counter,
 }
 
-/// A connection whose client has not said anything yet, and its place among those of its address.
-struct Arrival {
+/// A connection that waits for its handshake.
+struct Incoming {
     stream: TcpStream,
     peer: SocketAddr,
-    seat: Seat,
+    slot: ConnectionSlot,
 }
 
-/// Accepts until `stopping` turns true, then waits for the connections that are open.
+/// Accepts until `stopping` turns true, then waits until the open connections have ended.
 pub async fn run<H, F>(port: Port, mut stopping: watch::Receiver<bool>, handle: H)
 where
     H: Fn(Connection, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
-    let mut lobby = Lobby::new(port.waiting);
-    let reception = Arc::new(Reception::of(&port));
+    let mut queue = HandshakeQueue::new(port.max_queued);
+    let acceptor = Arc::new(Acceptor::new(&port));
     while !*stopping.borrow() {
-        if lobby.is_empty() {
+        if queue.is_empty() {
             // Cancel-safe: waiting for a connection loses nothing when dropped.
             tokio::select! {
-                arrived = port.listener.accept() => port.receive(arrived, &mut lobby).await,
-                () = shutdown::told(&mut stopping) => break,
+                accepted = port.listener.accept() => port.enqueue(accepted, &mut queue).await,
+                () = shutdown::requested(&mut stopping) => break,
             }
         }
-        port.receive_all(&mut lobby).await;
-        // Reaps what has ended, so that the set holds only open connections.
+        port.accept_ready(&mut queue).await;
+        // Connections that have ended leave the set here.
         while connections.try_join_next().is_some() {}
         let now = Instant::now();
-        while lobby.overdue(now).is_some() {
+        while queue.pop_overdue(now).is_some() {
             port.count_refusal("waited_too_long");
         }
-        if let Some(arrival) = lobby.next(now) {
-            let reception = reception.clone();
-            let visit = port.strangers.enter(arrival.peer.ip());
-            connections.spawn(converse(
-                reception,
-                arrival,
-                visit,
+        if let Some(incoming) = queue.pop(now) {
+            let tracked = port.unproven.enter(incoming.peer.ip());
+            connections.spawn(serve(
+                acceptor.clone(),
+                incoming,
+                tracked,
                 handle.clone(),
                 stopping.clone(),
             ));
         }
-        // Comes back when there is nothing else to do, or after so many other turns that this one has waited long enough.
+        // The runtime comes back here when nothing else is ready, or after a number of other tasks.
         yield_now().await;
     }
-    drop((port.listener, lobby));
+    drop((port.listener, queue));
     while connections.join_next().await.is_some() {}
 }
 
 impl Port {
-    /// Takes what has arrived by now.
-    async fn receive_all(&self, lobby: &mut Lobby<Arrival>) {
-        for _ in 0..AT_A_TIME {
+    /// Queues the connections that have arrived by now.
+    async fn accept_ready(&self, queue: &mut HandshakeQueue<Incoming>) {
+        for _ in 0..ACCEPT_BATCH {
             let accepted = poll_fn(|cx| Poll::Ready(self.listener.poll_accept(cx))).await;
             match accepted {
-                Poll::Ready(Ok(arrived)) => self.receive(Ok(arrived), lobby).await,
-                // The next wait for an arrival meets the same error and deals with it.
+                Poll::Ready(Ok(accepted)) => self.enqueue(Ok(accepted), queue).await,
+                // The next `accept` gets the same error and handles it.
                 Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }
     }
 
-    /// Gives a connection a seat in the lobby, if its address may have one more.
-    async fn receive(
+    /// Queues a connection, if its address may have one more.
+    async fn enqueue(
         &self,
-        arrived: io::Result<(TcpStream, SocketAddr)>,
-        lobby: &mut Lobby<Arrival>,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
+        queue: &mut HandshakeQueue<Incoming>,
     ) {
-        let (stream, peer) = match arrived {
-            Ok(arrived) => arrived,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: a pause lets connections end.
-                tracing::warn!(port = self.name, error = %error, "a connection was not accepted");
-                return tokio::time::sleep(Duration::from_millis(50)).await;
+                tracing::warn!(
+                    port = self.name,
+                    error = %error,
+                    "a connection was not accepted"
+                );
+                return tokio::time::sleep(PAUSE).await;
             }
         };
-        let Some(seat) = self.addresses.enter(peer.ip()) else {
-            tracing::debug!(port = self.name, client.address = %peer, "its address has too many connections");
+        let Some(slot) = self.per_address.reserve(peer.ip()) else {
+            tracing::debug!(
+                port = self.name,
+                client.address = %peer,
+                "its address has too many connections"
+            );
             return self.count_refusal("address");
         };
-        let arrival = Arrival { stream, peer, seat };
-        if lobby.enter(arrival, Instant::now()).is_some() {
-            self.count_refusal("crowded");
+        let incoming = Incoming { stream, peer, slot };
+        if queue.push(incoming, Instant::now()).is_some() {
+            self.count_refusal("overloaded");
         }
     }
 
@@ -196,13 +175,14 @@ impl Port {
     }
 }
 
-impl Reception {
-    fn of(port: &Port) -> Self {
-        let name = port.name;
-        let handshakes = |result: &'static str| counter!("muster_tls_handshakes_total", "port" => name, "result" => result);
+impl Acceptor {
+    fn new(port: &Port) -> Self {
+        let (name, counted) = (port.name, "muster_tls_handshakes_total");
+        let handshakes =
+            |result: &'static str| counter!(counted, "port" => name, "result" => result);
         Self {
             name,
-            acceptor: port.acceptor.clone(),
+            tls: port.tls.clone(),
             seen: port.seen.clone(),
             open: gauge!("muster_connections", "port" => name),
             done: handshakes("done"),
@@ -211,19 +191,26 @@ impl Reception {
         }
     }
 
-    /// The stream once its handshake is done; `None` when it failed or took too long.
-    async fn shake_hands(&self, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
-        // Answers are small and awaited by the peer.
+    /// The stream after its handshake; `None` when that failed or took too long.
+    async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
+        // Responses are small, and the peer waits for them.
         let _ = stream.set_nodelay(true);
-        let accepting = self.acceptor.accept(Greeting::new(stream));
+        let stream = Metered::new(stream, HandshakeMeter::default());
+        let accepting = self.tls.accept(stream);
         match tokio::time::timeout(HANDSHAKE_DEADLINE, accepting).await {
             Ok(Ok(mut stream)) => {
                 self.done.increment(1);
-                stream.get_mut().0.is_done();
+                stream.get_mut().0.meter_mut().stop();
                 Some(stream)
             }
             Ok(Err(error)) => {
-                tracing::info!(port = self.name, client.address = %peer, error = %error, "the TLS handshake of {} failed", peer.ip());
+                tracing::info!(
+                    port = self.name,
+                    client.address = %peer,
+                    error = %error,
+                    "the TLS handshake of {} failed",
+                    peer.ip()
+                );
                 self.failed.increment(1);
                 None
             }
@@ -235,54 +222,54 @@ impl Reception {
     }
 }
 
-/// One connection from its handshake to its end.
-async fn converse<H, F>(
-    reception: Arc<Reception>,
-    arrival: Arrival,
-    (visit, stay): (Visit, Stay),
+/// Runs one connection from its handshake to its end.
+async fn serve<H, F>(
+    acceptor: Arc<Acceptor>,
+    incoming: Incoming,
+    (connection, eviction): (TrackedConnection, EvictionNotice),
     handle: H,
     mut stopping: watch::Receiver<bool>,
 ) where
     H: Fn(Connection, Peer) -> F,
     F: Future<Output = ()>,
 {
-    let Arrival { stream, peer, seat } = arrival;
-    let conversation = async move {
+    let Incoming { stream, peer, slot } = incoming;
+    let serving = async move {
         // Boxed, so that a connection that lives for months does not carry the handshake's state.
-        let handshake = Box::pin(reception.shake_hands(stream, peer));
-        // Nothing is promised to a client whose handshake a stop cuts.
+        let handshake = Box::pin(acceptor.handshake(stream, peer));
+        // A client whose handshake is cut by a stop has been promised nothing.
         let stream = tokio::select! {
             stream = handshake => stream,
-            () = shutdown::told(&mut stopping) => None,
+            () = shutdown::requested(&mut stopping) => None,
         };
         let Some(stream) = stream else { return };
         let peer = Peer {
-            chain: tls::peer_chain(stream.get_ref().1, &reception.seen, peer),
+            chain: tls::peer_chain(stream.get_ref().1, &acceptor.seen, peer),
             address: peer.ip(),
-            visit,
+            connection,
         };
-        let _open = Open::counted(&reception.open);
+        let _open = OpenConnection::count(&acceptor.open);
         handle(stream, peer).await;
     };
-    // What has proved nothing is cut where it is when its place is needed, as if its client had hung up.
+    // An evicted connection is cut at any point, as if its client had closed it.
     tokio::select! {
-        () = conversation => {}
-        _ = stay.over() => {}
+        () = serving => {}
+        _ = eviction.evicted() => {}
     }
-    drop(seat);
+    drop(slot);
 }
 
-/// One that is open; counted until it is dropped, however it ends.
-struct Open<'a>(&'a Gauge);
+/// Counts an open connection until it is dropped, however the connection ends.
+struct OpenConnection<'a>(&'a Gauge);
 
-impl<'a> Open<'a> {
-    fn counted(gauge: &'a Gauge) -> Self {
+impl<'a> OpenConnection<'a> {
+    fn count(gauge: &'a Gauge) -> Self {
         gauge.increment(1);
         Self(gauge)
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
         self.0.decrement(1);
     }

@@ -1,12 +1,13 @@
-//! Opens listening sockets, and says who holds a port when it cannot.
+//! Opens listening sockets, and names the program that holds a port.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that the kernel completes before they are accepted; it cuts this down to its own `net.core.somaxconn`. A fleet
-/// that comes back after an outage connects within a moment, and who finds no place tries again after one, three and seven seconds.
+/// Connections that the kernel completes before they are accepted, at most its own
+/// `net.core.somaxconn`. A fleet that returns after an outage connects within a moment. A client
+/// that finds the queue full tries again after one, three and seven seconds.
 pub const BACKLOG: u32 = 4096;
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -14,7 +15,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A restart does not wait for the last connections of the one before.
+    // A restart does not wait until the connections of the process before it have ended.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -70,7 +71,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// The program whose listener is in the way of one at `address`, as far as `/proc` shows it to us.
+/// The program that listens where `address` is wanted, if `/proc` shows it.
 fn holder(address: SocketAddr) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let table = |path| std::fs::read_to_string(path).ok();
@@ -94,7 +95,8 @@ fn holder(address: SocketAddr) -> Option<String> {
     Some(format!("{} (pid {pid})", name.trim()))
 }
 
-/// Reads the socket inode of the listener that clashes with one at `address` from the text of `/proc/net/tcp` or `tcp6` (proc(5)).
+/// Reads the socket inode of the listener that keeps `address` from the text of `/proc/net/tcp` or
+/// `tcp6` (proc(5)).
 fn listening_inode(table: &str, address: SocketAddr) -> Option<u64> {
     const LISTEN: &str = "0A";
     let wanted = address.ip();
@@ -109,7 +111,8 @@ fn listening_inode(table: &str, address: SocketAddr) -> Option<u64> {
     })
 }
 
-/// Reads an address as the kernel prints it: 32-bit words in hexadecimal, each in the machine's byte order.
+/// Reads an address as the kernel prints it: 32-bit words in hexadecimal, each in the machine's
+/// byte order.
 fn local_address(words: &str) -> Option<IpAddr> {
     let word = |at| {
         Some(
@@ -131,7 +134,7 @@ fn local_address(words: &str) -> Option<IpAddr> {
     }
 }
 
-/// The port that a bound listener really has; differs from the one asked for when that was 0.
+/// The port of a listener. It differs from the one asked for when that was 0.
 ///
 /// # Errors
 /// When the system does not tell.
@@ -156,7 +159,7 @@ mod tests {
         assert!(holder.as_ref().is_some_and(|holder| holder.contains(&pid)));
     }
 
-    /// H17: a fleet after a restart connects at once, before this process has come to accept anybody.
+    /// H17: a fleet after a restart connects at once, before this process accepts.
     #[tokio::test]
     async fn a_thousand_connections_wait_to_be_accepted() {
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -172,24 +175,34 @@ mod tests {
     /// Several servers live side by side on addresses of their own, with the same ports.
     #[cfg(target_endian = "little")]
     #[test]
-    fn only_a_listener_that_is_in_the_way_is_blamed() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0900007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 158015 1 0 100 0 0 10 0
-   1: 0800007F:01BB 00000000:0000 01 00000000:00000000 00:00000000 00000000     0        0 158016 1 0 100 0 0 10 0
-   2: 0800007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 158017 1 0 100 0 0 10 0
-   3: 00000000:22B3 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 158018 1 0 100 0 0 10 0
-";
-        let six = "  sl  local_address                         remote_address
-   0: 00000000000000000000000001000000:01BB 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 158019 1 0
-";
+    fn only_a_listener_that_is_in_the_way_is_named() {
+        let row = |local: &str, state: &str, inode: u32| {
+            let remote = "00000000:0000";
+            format!(
+                "   0: {local} {remote} {state} 00000000:00000000 00:00000000 00000000     \
+                 0        0 {inode} 1 0\n"
+            )
+        };
+        let head =
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
+        let table = [
+            head.to_owned(),
+            row("0900007F:01BB", "0A", 158_015),
+            row("0800007F:01BB", "01", 158_016),
+            row("0800007F:01BB", "0A", 158_017),
+            row("00000000:22B3", "0A", 158_018),
+        ]
+        .concat();
+        let ipv6 = row("00000000000000000000000001000000:01BB", "0A", 158_019);
+        let six = format!("{head}{ipv6}");
         for (table, address, inode) in [
-            (table, "127.0.0.9:443", Some(158_015)),
-            (table, "127.0.0.8:443", Some(158_017)),
-            (table, "127.0.0.7:443", None),
-            (table, "0.0.0.0:443", Some(158_015)),
-            (table, "127.0.0.7:8883", Some(158_018)),
-            (six, "[::1]:443", Some(158_019)),
-            (six, "[::2]:443", None),
+            (&table, "127.0.0.9:443", Some(158_015)),
+            (&table, "127.0.0.8:443", Some(158_017)),
+            (&table, "127.0.0.7:443", None),
+            (&table, "0.0.0.0:443", Some(158_015)),
+            (&table, "127.0.0.7:8883", Some(158_018)),
+            (&six, "[::1]:443", Some(158_019)),
+            (&six, "[::2]:443", None),
         ] {
             assert_eq!(
                 listening_inode(table, address.parse().unwrap()),

@@ -1,4 +1,5 @@
-//! Request bodies: they have to arrive in time, and what nobody reads of them is taken off the connection.
+//! Request bodies: they must arrive in time, and what a handler leaves unread is taken off the
+//! connection.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +13,12 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep, timeout};
 
-/// Bytes of an unread body that are taken off the connection, so that its client gets to read why it was refused.
-const MOST_UNREAD: u64 = 1024 * 1024;
-/// How long that may take.
+/// Bytes of an unread body that are read and dropped, so that its client reads the response.
+const MAX_UNREAD: u64 = 1024 * 1024;
+/// The longest time for that.
 const UNREAD_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Why the rest of a body is not waited for.
+/// Why a body is not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     #[error(transparent)]
@@ -25,104 +26,108 @@ pub enum BodyError {
     #[error("the body did not arrive within {} s", .limit.as_secs())]
     Late {
         limit: Duration,
-        /// By it the services tell a late body from a broken one.
+        /// Services tell a late body from a broken one by this source.
         source: std::io::Error,
     },
 }
 
-/// A body that fails once its time is up, however steadily its bytes trickle.
-struct Timely<B> {
+/// A body that fails after a deadline, however steadily its bytes arrive.
+struct DeadlineBody<B> {
     /// `None` only while it is dropped.
     body: Option<B>,
     limit: Duration,
     deadline: Pin<Box<Sleep>>,
-    unread: Unread<B>,
-    whole: Whole,
-    /// Whether anything of it was asked for.
+    unread: UnreadBody<B>,
+    owed: ResponseOwed,
+    /// Whether a handler has begun to read.
     asked: bool,
-    /// Whether the client waits to be asked for it.
+    /// Whether the client sends the body only after "100 Continue".
     on_demand: bool,
 }
 
-/// Whether a request has arrived whole and is not answered yet: what this server owes its client.
+/// Whether a request has arrived completely and is not answered yet.
 #[derive(Debug, Clone, Default)]
-pub struct Whole(Arc<AtomicBool>);
+pub struct ResponseOwed(Arc<AtomicBool>);
 
-impl Whole {
-    /// One that others look at as well.
-    pub fn shared(whole: Arc<AtomicBool>) -> Self {
-        Self(whole)
+impl ResponseOwed {
+    /// Writes to `owed`, which others read.
+    pub fn shared(owed: Arc<AtomicBool>) -> Self {
+        Self(owed)
     }
 
-    /// Says whether it is so.
-    pub fn set(&self, whole: bool) {
-        self.0.store(whole, Ordering::Relaxed);
+    pub fn set(&self, owed: bool) {
+        self.0.store(owed, Ordering::Relaxed);
     }
 
-    /// Whether it is so.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Where a body is left by a handler that did not read it to its end.
-pub struct Unread<B = Incoming>(Arc<Mutex<Option<B>>>);
+/// Holds a body that a handler did not read to its end.
+pub struct UnreadBody<B = Incoming>(Arc<Mutex<Option<B>>>);
 
-/// The body of a request, which has `limit` to arrive and tells `whole` when it has, and the place where what is not read of it
-/// will be. The client of a body `on_demand` sends it only when it is told to go on.
-pub fn timely(body: Incoming, limit: Duration, whole: &Whole, on_demand: bool) -> (Body, Unread) {
-    let unread = Unread(Arc::default());
-    // Most requests carry none and need no timer.
+/// The body of a request, which has the time `limit` to arrive and sets `owed` when it is complete,
+/// and where its unread rest will be. A body that is `on_demand` is sent only after "100 Continue".
+pub fn with_deadline(
+    body: Incoming,
+    limit: Duration,
+    owed: &ResponseOwed,
+    on_demand: bool,
+) -> (Body, UnreadBody) {
+    let unread = UnreadBody(Arc::default());
+    // Most requests have no body and need no timer.
     if body.is_end_stream() {
-        whole.set(true);
+        owed.set(true);
         return (Body::empty(), unread);
     }
-    let mut timely = Timely::new(body, limit, &unread, whole.clone());
-    timely.on_demand = on_demand;
-    (Body::new(timely), unread)
+    let mut body = DeadlineBody::new(body, limit, &unread, owed.clone());
+    body.on_demand = on_demand;
+    (Body::new(body), unread)
 }
 
-impl<B> Timely<B> {
-    fn new(body: B, limit: Duration, unread: &Unread<B>, whole: Whole) -> Self {
-        let (deadline, unread) = (Box::pin(sleep(limit)), Unread(unread.0.clone()));
+impl<B> DeadlineBody<B> {
+    fn new(body: B, limit: Duration, unread: &UnreadBody<B>, owed: ResponseOwed) -> Self {
+        let (deadline, unread) = (Box::pin(sleep(limit)), UnreadBody(unread.0.clone()));
         Self {
             body: Some(body),
             limit,
             deadline,
             unread,
-            whole,
+            owed,
             asked: false,
             on_demand: false,
         }
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
-    /// Reads and forgets what a handler left, within limits, and tells `forgotten` of each piece. A server that closes before its client has sent everything resets
-    /// the connection, and the answer with it.
-    pub async fn discard(self, forgotten: impl Fn()) {
+impl<B: HttpBody<Data = Bytes> + Unpin> UnreadBody<B> {
+    /// Reads and drops what a handler left, within limits, and calls `on_frame` for each piece. A
+    /// server that closes before its client has sent everything resets the connection, and the
+    /// client does not read the response.
+    pub async fn discard(self, on_frame: impl Fn()) {
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut body) = left.filter(|body| body.size_hint().lower() <= MOST_UNREAD) else {
+        let Some(mut body) = left.filter(|body| body.size_hint().lower() <= MAX_UNREAD) else {
             return;
         };
         let reading = async {
             let mut read = 0;
             while let Some(Ok(frame)) = body.frame().await {
                 read += frame.data_ref().map_or(0, |data| data.len() as u64);
-                forgotten();
-                if read > MOST_UNREAD {
+                on_frame();
+                if read > MAX_UNREAD {
                     return;
                 }
             }
         };
-        // Too late is as good as done: the connection is closed then.
+        // After the deadline the connection is closed with the rest unread.
         let _ = timeout(UNREAD_DEADLINE, reading).await;
     }
 }
 
-impl<B> Drop for Timely<B> {
+impl<B> Drop for DeadlineBody<B> {
     fn drop(&mut self) {
-        // What was late is not waited for again, and what nobody asked for is not asked for to be thrown away.
+        // A late body is not waited for again, and a body that nothing asked for will not be sent.
         let will_not_come = self.on_demand && !self.asked;
         if !self.deadline.is_elapsed() && !will_not_come {
             let mut unread = self.unread.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +136,7 @@ impl<B> Drop for Timely<B> {
     }
 }
 
-impl<B> HttpBody for Timely<B>
+impl<B> HttpBody for DeadlineBody<B>
 where
     B: HttpBody<Data = Bytes> + Unpin,
     BodyError: From<B::Error>,
@@ -150,7 +155,7 @@ where
         match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 if frame.is_none() || body.is_end_stream() {
-                    self.whole.set(true);
+                    self.owed.set(true);
                 }
                 Poll::Ready(frame.map(|frame| Ok(frame?)))
             }
@@ -186,19 +191,19 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    fn timely(
+    fn body(
         frames: impl stream::Stream<Item = Result<Frame<Bytes>, hyper::Error>> + Unpin,
     ) -> impl HttpBody<Data = Bytes, Error = BodyError> {
-        Timely::new(
+        DeadlineBody::new(
             StreamBody::new(frames),
             LIMIT,
-            &Unread(Arc::default()),
-            Whole::default(),
+            &UnreadBody(Arc::default()),
+            ResponseOwed::default(),
         )
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_trickles_is_late_and_one_that_arrives_is_whole() {
+    async fn a_body_that_arrives_slowly_is_late_and_one_that_arrives_in_time_is_complete() {
         // Virtual time: what is under test is a clock.
         let drop_by_drop = |drops| {
             Box::pin(stream::iter(0..drops).then(async |_| {
@@ -206,9 +211,9 @@ mod tests {
                 Ok(Frame::data(Bytes::from_static(b"x")))
             }))
         };
-        let whole = timely(drop_by_drop(50)).collect().await.unwrap();
+        let whole = body(drop_by_drop(50)).collect().await.unwrap();
         assert_eq!(whole.to_bytes().len(), 50);
-        let late = timely(drop_by_drop(70)).collect().await;
+        let late = body(drop_by_drop(70)).collect().await;
         let late = late.unwrap_err();
         assert!(matches!(late, BodyError::Late { limit: LIMIT, .. }));
         assert!(wire::http::is_late(&late));
@@ -216,24 +221,26 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_handler_leaves_is_read_up_to_a_limit() {
-        let taken = Arc::new(Mutex::new(0_u64));
+        let sent = Arc::new(Mutex::new(0_u64));
         for (megabytes, read) in [(1, 1), (50, 2)] {
-            let count = taken.clone();
+            let count = sent.clone();
             let frames = stream::iter(0..megabytes).map(move |_| {
                 *count.lock().unwrap() += 1;
                 Ok::<_, hyper::Error>(Frame::data(Bytes::from(vec![0; 1 << 20])))
             });
-            let unread = Unread(Arc::default());
-            drop(Timely::new(
+            let unread = UnreadBody(Arc::default());
+            drop(DeadlineBody::new(
                 StreamBody::new(frames),
                 LIMIT,
                 &unread,
-                Whole::default(),
+                ResponseOwed::default(),
             ));
-            let forgotten = std::cell::Cell::new(0);
-            unread.discard(|| forgotten.set(forgotten.get() + 1)).await;
-            assert_eq!(forgotten.get() > 0, read > 0);
-            assert_eq!(std::mem::take(&mut *taken.lock().unwrap()), read);
+            let frames_read = std::cell::Cell::new(0);
+            unread
+                .discard(|| frames_read.set(frames_read.get() + 1))
+                .await;
+            assert_eq!(frames_read.get() > 0, read > 0);
+            assert_eq!(std::mem::take(&mut *sent.lock().unwrap()), read);
         }
     }
 }

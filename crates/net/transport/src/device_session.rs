@@ -14,7 +14,8 @@ pub struct Outgoing {
     pub qos: QoS,
 }
 
-/// Why the server ends a connection. For the log only: MQTT 3.1.1 has no message that would say it to the client.
+/// Why the server ends a connection. For the log only: MQTT 3.1.1 has no message that would say it
+/// to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Close {
@@ -78,17 +79,18 @@ impl ConnectRefused {
 
 /// A service's side of one accepted connection.
 ///
-/// The loop that owns the socket calls these one at a time. It drops a pending [`next`](Self::next) whenever a packet
-/// arrives.
+/// The loop that owns the socket calls these one at a time. It drops a pending [`next`](Self::next)
+/// whenever a packet arrives.
 pub trait DeviceSession: Send {
     /// The longest packet that the client may send, in bytes.
     fn max_packet(&self) -> usize;
 
-    /// Whether the client has proved its identity. Until then its share of memory and time is small.
+    /// Whether the client has proved its identity. Until then its share of memory and time is
+    /// small.
     fn is_proven(&self) -> bool;
 
-    /// Resolves with the reason when the connection has to end. The loop asks for it once and polls it before every
-    /// packet of the client and while the client does not read.
+    /// Resolves with the reason when the connection has to end. The loop asks for it once and polls
+    /// it before every packet of the client and while the client does not read.
     fn closed(&self) -> impl Future<Output = Close> + Send + 'static;
 
     /// Answers one filter of a SUBSCRIBE.
@@ -98,8 +100,8 @@ pub trait DeviceSession: Send {
     /// Handles one filter of an UNSUBSCRIBE.
     fn unsubscribe(&mut self, filter: &str) -> impl Future<Output = ()> + Send;
 
-    /// Handles one PUBLISH. After `Ok` the loop sends PUBACK (for QoS 1) and then every packet of `replies`, in order.
-    /// What PUBACK promises must be done when this returns.
+    /// Handles one PUBLISH. After `Ok` the loop sends PUBACK (for QoS 1) and then every packet of
+    /// `replies`, in order. What PUBACK promises must be done when this returns.
     ///
     /// # Errors
     /// Ends the connection without an acknowledgement.
@@ -109,8 +111,8 @@ pub trait DeviceSession: Send {
         replies: &mut Vec<Outgoing>,
     ) -> impl Future<Output = Result<(), Close>> + Send;
 
-    /// Resolves with the next message that the server sends by itself; polled only while the client has room for one.
-    /// Cancel-safe: dropping the future loses no message.
+    /// Resolves with the next message that the server sends by itself; polled only while the client
+    /// has room for one. Cancel-safe: dropping the future loses no message.
     fn next(&mut self) -> impl Future<Output = Outgoing> + Send;
 
     /// The connection has ended. `will` is that of the CONNECT when it ended without DISCONNECT.

@@ -1,21 +1,22 @@
-//! A service for the tests of connections: it accepts everybody, and says nothing by itself.
+//! A service for the tests of connections. It accepts every client and sends nothing by itself.
 
 use std::future::pending;
 use std::net::Ipv4Addr;
 
-use crate::device_session::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use mqtt::{Connect, Publish, QoS, SubscribeResult, Will};
 
-use crate::accept::{Peer, Room, Strangers};
+use crate::accept::{ConnectionLimits, UnprovenConnections};
+use crate::device_session::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
+use crate::peer::Peer;
 use crate::service::{DeviceService, HttpService};
 
 #[derive(Clone)]
 pub struct Fake;
 
-/// A session that takes packets of 100 KiB and proves nothing.
+/// A session with packets of 100 KiB whose client stays unproven.
 pub struct FakeSession;
 
 impl DeviceService for Fake {
@@ -27,7 +28,7 @@ impl DeviceService for Fake {
 }
 
 impl HttpService for Fake {
-    /// Waits for the body, and knows no path.
+    /// Waits for the body, and has no path.
     async fn answer(&self, request: Request<Body>, _: Peer) -> Response<Body> {
         let _ = request.into_body().collect().await;
         let mut response = Response::new(Body::empty());
@@ -35,7 +36,7 @@ impl HttpService for Fake {
         response
     }
 
-    fn needs_proof(&self, _: &str) -> bool {
+    fn success_is_proof(&self, _: &str) -> bool {
         true
     }
 }
@@ -70,9 +71,9 @@ impl DeviceSession for FakeSession {
     async fn ended(self, _: Ending, _: Option<Will>) {}
 }
 
-/// The only client of a server with room for more.
+/// The only client of a server.
 pub fn peer() -> Peer {
-    let room = Room {
+    let limits = ConnectionLimits {
         proven: 10,
         unproven: 10,
         unproven_per_address: 10,
@@ -82,6 +83,6 @@ pub fn peer() -> Peer {
     Peer {
         chain: pki::PeerChain::default(),
         address,
-        visit: Strangers::new(room).enter(address).0,
+        connection: UnprovenConnections::new(limits).enter(address).0,
     }
 }

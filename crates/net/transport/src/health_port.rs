@@ -1,4 +1,5 @@
-//! A listener of its own for health and metrics, without TLS: for the operator's network, which the ports of devices are not.
+//! A port of its own for health and metrics, in plain HTTP, for the operator's network. Devices do
+//! not reach it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,31 +16,33 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::shutdown;
-use crate::write_timeout::MustRead;
+use crate::write_timeout::WriteTimeout;
 
-/// Connections at once; more wait in the listen queue.
+/// Open connections; more wait in the listen queue.
 const CONNECTIONS: usize = 64;
-/// Time for a request's headers to arrive; also how long an idle kept-alive connection stays.
+/// The time in which the headers of a request must arrive, and the longest idle time of a
+/// connection.
 const HEADER_DEADLINE: Duration = Duration::from_secs(75);
-/// A client that takes no byte of an answer for so long is let go.
-const WRITE_STALL: Duration = Duration::from_secs(30);
-/// Bytes of headers and read buffer per connection.
+/// A client that reads no byte of a response for this long is disconnected.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The size of the read buffer, which is also the longest head of a request, in bytes.
 const MAX_BUFFER: usize = 16 * 1024;
-/// A pause after a connection that could not be accepted: out of file descriptors, most likely.
+/// A pause after a connection could not be accepted. The cause is most likely a lack of file
+/// descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stopping`. What is open then owes nobody anything.
+/// Serves until `stopping` turns true; connections that are open then are cut.
 pub async fn run(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
-    let admission = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         // Cancel-safe: waiting for a permit and for a connection loses nothing when dropped.
-        let arrived = tokio::select! {
-            arrived = arrival(&listener, &admission) => arrived,
-            () = shutdown::told(&mut stopping) => return,
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &permits) => accepted,
+            () = shutdown::requested(&mut stopping) => return,
         };
         while connections.try_join_next().is_some() {}
-        match arrived {
+        match accepted {
             Ok((stream, permit)) => {
                 let router = router.clone();
                 connections.spawn(async move {
@@ -55,18 +58,18 @@ pub async fn run(listener: TcpListener, router: Router, mut stopping: watch::Rec
     }
 }
 
-async fn arrival(
+async fn accept(
     listener: &TcpListener,
-    admission: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = admission.clone().acquire_owned().await;
+    let permit = permits.clone().acquire_owned().await;
     let permit = permit.map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
 }
 
 async fn serve(stream: TcpStream, router: Router) {
-    let stream = MustRead::within(WRITE_STALL, stream);
+    let stream = WriteTimeout::new(stream, WRITE_TIMEOUT);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let router = router.clone();
         async move {

@@ -1,4 +1,4 @@
-//! The HTTPS port: HTTP/1.1 over TLS, the client's chain beside every request, WebSocket upgrades to MQTT.
+//! The HTTPS port: HTTP/1.1 over TLS, with WebSocket upgrades to MQTT.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,57 +12,62 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
-use crate::accept::{Metered, Peer};
-use crate::body::Whole;
+use crate::accept::Metered;
+use crate::body::ResponseOwed;
+use crate::peer::Peer;
 use crate::service::{DeviceService, HttpService};
-use crate::write_timeout::MustRead;
+use crate::write_timeout::WriteTimeout;
 use crate::{body, shutdown, websocket};
 
-/// Time for a request's headers to arrive; also how long an idle kept-alive connection stays.
+/// The time in which the headers of a request must arrive, and the longest idle time of a
+/// connection.
 const HEADER_DEADLINE: Duration = Duration::from_secs(75);
-/// Time for a request's body to arrive. Shorter than a stranger may stay, so that a stranger too is told that its body is late.
+/// The time in which the body of a request must arrive. Shorter than the life of an unproven
+/// connection, so that an unproven client too is told that its body is late.
 const BODY_DEADLINE: Duration = Duration::from_secs(50);
-/// A client that takes no byte of an answer for so long is let go.
-const WRITE_STALL: Duration = Duration::from_secs(30);
-/// Once the server is told to stop, a client that it owes no answer has so long to send the rest of its request.
+/// A client that reads no byte of a response for this long is disconnected.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// When the server stops, a client that is owed no response has this long to complete its request.
 const QUIET: Duration = Duration::from_secs(1);
-/// Bytes of headers and read buffer per connection.
+/// The size of the read buffer, which is also the longest head of a request, in bytes.
 const MAX_BUFFER: usize = 32 * 1024;
 
-/// Serves one connection until its client or `stopping` ends it, also after it has become a WebSocket.
+/// Serves one connection until its client or `stopping` ends it, also after it has become a
+/// WebSocket.
 pub async fn serve<S, A>(stream: S, peer: Peer, services: A, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     A: DeviceService + HttpService,
 {
-    let stream = Metered::new(stream, peer.visit.clone());
-    let stream = MustRead::within(WRITE_STALL, stream);
-    let (switch, mut switched) = mpsc::channel(1);
-    requests(stream, &peer, &services, stopping.clone(), switch).await;
-    if let Some(upgrading) = switched.recv().await {
+    let stream = Metered::new(stream, peer.connection.clone());
+    let stream = WriteTimeout::new(stream, WRITE_TIMEOUT);
+    let (upgrade, mut upgraded) = mpsc::channel(1);
+    requests(stream, &peer, &services, stopping.clone(), upgrade).await;
+    if let Some(upgrading) = upgraded.recv().await {
         websocket::serve(upgrading, peer, services, stopping).await;
     }
 }
 
-/// Answers requests until the connection ends or has been switched to another protocol, which is told to `switch`.
+/// Answers requests until the connection ends or is upgraded to a WebSocket, which is sent to
+/// `upgrade`.
 async fn requests<S, A>(
     stream: S,
     peer: &Peer,
     services: &A,
     mut stopping: watch::Receiver<bool>,
-    switch: mpsc::Sender<OnUpgrade>,
+    upgrade: mpsc::Sender<OnUpgrade>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     A: HttpService,
 {
-    let whole = Whole::shared(peer.visit.busy());
-    let owed = whole.clone();
+    let owed = ResponseOwed::shared(peer.connection.answering());
+    let answering = owed.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (services, peer, switch) = (services.clone(), peer.clone(), switch.clone());
-        let whole = whole.clone();
+        let (services, peer, upgrade) = (services.clone(), peer.clone(), upgrade.clone());
+        let owed = answering.clone();
         async move {
-            let response = answer(request, peer, services, &switch, &whole).await;
-            whole.set(false);
+            let response = answer(request, peer, services, &upgrade, &owed).await;
+            owed.set(false);
             Ok::<_, Infallible>(response)
         }
     });
@@ -73,12 +78,13 @@ async fn requests<S, A>(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    // Cancel-safe: the connection is only polled by the arms, and dropped only when nothing is owed.
+    // Cancel-safe: the arms only poll the connection, and it is dropped only when no response is
+    // owed.
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        // Who has proved nothing does not keep a connection by sending a little now and then.
-        () = peer.visit.outstayed() => Ok(()),
-        () = shutdown::told(&mut stopping) => {
+        // An unproven client cannot keep a connection by sending a little now and then.
+        () = peer.connection.timed_out() => Ok(()),
+        () = shutdown::requested(&mut stopping) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection.as_mut() => ended,
@@ -91,8 +97,9 @@ async fn requests<S, A>(
     }
 }
 
-/// Returns once the client has been owed no answer for a while: half a request is no reason to stay.
-async fn nothing_owed(owed: &Whole) {
+/// Returns once the client has been owed no response for a while. Half a request does not keep the
+/// server from stopping.
+async fn nothing_owed(owed: &ResponseOwed) {
     loop {
         let before = owed.get();
         tokio::time::sleep(QUIET).await;
@@ -106,32 +113,32 @@ async fn answer<A: HttpService>(
     mut request: Request<Incoming>,
     peer: Peer,
     services: A,
-    switch: &mpsc::Sender<OnUpgrade>,
-    whole: &Whole,
+    upgrade: &mpsc::Sender<OnUpgrade>,
+    owed: &ResponseOwed,
 ) -> Response<Body> {
-    if websocket::is_asked_for(&request) {
+    if websocket::is_requested(&request) {
         let response = websocket::handshake(&request);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // There is room: a connection is switched once.
-            let _ = switch.try_send(hyper::upgrade::on(&mut request));
+            // The channel has room: a connection is upgraded once.
+            let _ = upgrade.try_send(hyper::upgrade::on(&mut request));
         }
         return response;
     }
     let (parts, incoming) = request.into_parts();
     let on_demand = parts.headers.contains_key(EXPECT);
-    let (body, unread) = body::timely(incoming, BODY_DEADLINE, whole, on_demand);
+    let (body, unread) = body::with_deadline(incoming, BODY_DEADLINE, owed, on_demand);
     let request = Request::from_parts(parts, body);
-    let proves = services.needs_proof(request.uri().path());
-    let visit = peer.visit.clone();
+    let success_is_proof = services.success_is_proof(request.uri().path());
+    let connection = peer.connection.clone();
     let mut response = services.answer(request, peer).await;
-    if proves && response.status().is_success() {
-        visit.prove_if_there_is_room();
-        visit.was_useful();
+    if success_is_proof && response.status().is_success() {
+        connection.mark_proven_if_possible();
+        connection.mark_useful();
     }
-    // What is thrown away is held by nobody.
-    unread.discard(|| visit.taken_but(0)).await;
-    visit.taken_but(0);
-    // The rest of the body may be on its way, and would be taken for the next request.
+    // Bytes that are dropped do not count as those of an incomplete request.
+    unread.discard(|| connection.consume_input(0)).await;
+    connection.consume_input(0);
+    // The rest of the body may be on its way, and would be read as the next request.
     if matches!(
         response.status(),
         StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE

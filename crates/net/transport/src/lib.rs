@@ -1,7 +1,10 @@
-//! Connections of devices and clients: from a listening socket to requests and MQTT sessions.
+//! Connections of devices and clients, from the listening socket to HTTP requests and MQTT
+//! sessions.
 //!
-//! [`accept`] takes connections and does TLS, [`https`] and [`mqtt_connection`] speak the protocols, and the services
-//! behind them are a [`DeviceService`] and an [`HttpService`]. What a client that has proved nothing may cost is bounded here.
+//! [`accept`] accepts and does the TLS handshake, [`https`] and [`mqtts`] speak the protocols. What
+//! they serve is a [`DeviceService`] and an [`HttpService`] of the program. What a client may cost
+//! before it has proved its identity is bounded here. [`sessions`] is what a service needs to reach
+//! the devices that are connected.
 
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -13,23 +16,30 @@
 )]
 
 pub mod accept;
-pub mod bind;
-mod body;
-pub mod budget;
-mod device_session;
-#[cfg(test)]
-mod fake;
-pub mod health_port;
-pub mod https;
-pub mod listen_queue;
-pub mod mqtt_connection;
-pub mod pace;
-mod service;
-pub mod sessions;
-pub mod shutdown;
+mod peer;
 pub mod tls;
+
+mod body;
+pub mod https;
+mod mqtt_connection;
+pub mod mqtts;
 mod websocket;
 mod write_timeout;
 
+mod device_session;
+pub mod pace;
+mod service;
+pub mod sessions;
+
+pub mod bind;
+pub mod budget;
+pub mod health_port;
+pub mod listen_queue;
+pub mod shutdown;
+
+#[cfg(test)]
+mod fake;
+
 pub use device_session::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
+pub use peer::Peer;
 pub use service::{DeviceService, HttpService};

@@ -1,4 +1,4 @@
-//! Watches whether the kernel turns connections away before this process sees them.
+//! Watches whether the kernel drops connections before this process can accept them.
 
 use std::time::Duration;
 
@@ -6,17 +6,19 @@ use tokio::sync::watch;
 
 use crate::{bind, shutdown};
 
-/// How often it is looked at.
-const EVERY: Duration = Duration::from_secs(10);
+/// The time between two looks at the kernel's counter.
+const PERIOD: Duration = Duration::from_secs(10);
 
-/// Tells the metrics, and the log when there are new ones, how many connections were dropped because a listen queue was full. Runs
-/// until `stopping` turns true; at once where the kernel does not tell.
+/// Counts connections that were dropped because a listen queue was full, and logs when there are
+/// new ones. Runs until `stopping` turns true; where the kernel has no such counter it returns at
+/// once.
 pub async fn watch(mut stopping: watch::Receiver<bool>) {
     let read = |path| std::fs::read_to_string(path).ok();
     let allowed = read("/proc/sys/net/core/somaxconn").and_then(|text| text.trim().parse().ok());
     if let Some(allowed) = allowed.filter(|allowed: &u32| *allowed < bind::BACKLOG) {
         tracing::warn!(
-            "the kernel lets {allowed} connections wait to be accepted, where this server asks for {}: clients of a burst will connect late; raise net.core.somaxconn",
+            "the kernel lets {allowed} connections wait to be accepted, where this server asks \
+             for {}: clients of a burst will connect late; raise net.core.somaxconn",
             bind::BACKLOG
         );
     }
@@ -26,8 +28,8 @@ pub async fn watch(mut stopping: watch::Receiver<bool>) {
     loop {
         // Cancel-safe: both only wait.
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shutdown::told(&mut stopping) => return,
+            () = tokio::time::sleep(PERIOD) => {}
+            () = shutdown::requested(&mut stopping) => return,
         }
         let now = dropped().unwrap_or(known);
         let more = now.saturating_sub(known);
@@ -35,14 +37,16 @@ pub async fn watch(mut stopping: watch::Receiver<bool>) {
         if more > 0 {
             counter.increment(more);
             tracing::warn!(
-                "{more} connections found the listen queue full and were dropped on this machine within {} s; their clients try again after some seconds",
-                EVERY.as_secs()
+                "{more} connections found the listen queue full and were dropped on this machine \
+                 within {} s; their clients try again after some seconds",
+                PERIOD.as_secs()
             );
         }
     }
 }
 
-/// Reads `ListenOverflows` from the text of `/proc/net/netstat` (proc(5)): pairs of lines, names and then numbers.
+/// Reads `ListenOverflows` from the text of `/proc/net/netstat` (proc(5)): pairs of lines, names
+/// and then numbers.
 fn overflows(netstat: &str) -> Option<u64> {
     let mut lines = netstat
         .lines()
@@ -59,7 +63,8 @@ mod tests {
 
     #[test]
     fn the_kernels_count_is_found_by_its_name() {
-        let text = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 23 25\nIpExt: InOctets\nIpExt: 7\n";
+        let text = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\n\
+                    TcpExt: 1 23 25\nIpExt: InOctets\nIpExt: 7\n";
         assert_eq!(overflows(text), Some(23));
         assert_eq!(overflows("TcpExt: Other\nTcpExt: 1\n"), None);
         assert_eq!(overflows(""), None);

@@ -1,5 +1,5 @@
-//! How much telemetry a device may send, so that one device does not push out what the others of its hub have sent. Who sends
-//! more is waited for: its acknowledgements come later.
+//! How fast a device may send telemetry, so that one device does not displace the events of the
+//! others of its hub. A faster sender gets its acknowledgements later.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -9,16 +9,16 @@ use std::time::Duration;
 use ids::{DeviceId, HubName, Identity};
 use tokio::time::Instant;
 
-/// As much as may be sent in this time may be sent at once.
+/// What may be sent in this time may also be sent at once.
 const BURST: Duration = Duration::from_secs(16);
-/// Longest that a sender is waited for before it is told to come again.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What a message costs beside its bytes.
+/// The longest delay. A sender that would have to wait longer is refused.
+const MAX_DELAY: Duration = Duration::from_secs(10);
+/// Bytes that a message costs beside its own.
 const OVERHEAD: u64 = 256;
-/// So many senders are remembered before those are forgotten that have sent nothing for a while.
+/// The number of remembered senders from which on idle ones are forgotten.
 const KNOWN: usize = 4096;
 
-/// Bytes a second; `None` for as many as the server can take.
+/// Bytes a second; `None` for no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// Of each device with its modules.
@@ -37,9 +37,12 @@ impl Default for Pace {
     }
 }
 
-/// The sender has to come again after this time.
+/// The sender is too fast, and may try again after this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooFast(pub Duration);
+pub struct TooFast(
+    /// The time until what it sent before would have taken at its pace.
+    pub Duration,
+);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Sender {
@@ -47,11 +50,11 @@ enum Sender {
     Hub(HubName),
 }
 
-/// Until when what was sent so far would have taken, at the pace that is allowed.
+/// For each sender the moment at which it would be done if it had sent at its pace.
 #[derive(Default)]
 struct Known {
     until: HashMap<Sender, Instant>,
-    /// How many there may be before old ones are forgotten.
+    /// The number of senders above which idle ones are forgotten.
     most: usize,
 }
 
@@ -71,10 +74,11 @@ impl Paces {
         }
     }
 
-    /// How long a sender has to wait before so many bytes in so many messages are taken, which count as sent from now on.
+    /// The time that a sender has to wait before `bytes` in `messages` are accepted; they count as
+    /// sent from now on.
     ///
     /// # Errors
-    /// When that is too long; they do not count then.
+    /// When the wait would be too long. Nothing is counted then.
     pub fn wait(
         &self,
         sender: &Identity,
@@ -96,11 +100,11 @@ impl Paces {
             let micros = bytes.saturating_mul(1_000_000) / limit;
             let before = known.until.get(&sender).copied().unwrap_or(now).max(now);
             let until = before + Duration::from_micros(micros);
-            // A message that is alone is taken, however large it is.
+            // A single message is accepted, however large it is.
             wait = wait.max(before.duration_since(now).saturating_sub(BURST));
             counted.push((sender, until));
         }
-        if wait > PATIENCE {
+        if wait > MAX_DELAY {
             return Err(TooFast(wait));
         }
         known.until.extend(counted);
@@ -113,7 +117,7 @@ impl Known {
     fn forget(&mut self, now: Instant) {
         if self.until.len() > self.most.max(KNOWN) {
             self.until.retain(|_, until| *until > now);
-            // Not again before there are as many new ones.
+            // Not again before there are as many more.
             self.most = self.until.len() * 2;
         }
     }
@@ -153,16 +157,16 @@ mod tests {
             paces.wait(&identity("i", "loud"), (MIB, 0), now),
             Ok(Duration::ZERO)
         );
-        // Whoever sends side by side is sent away in the end, and that costs nothing.
+        // A sender that does not wait is refused in the end, and the refusal costs it nothing.
         let refused = (0..100).find_map(|_| paces.wait(&loud, (MIB, 0), now).err());
-        assert_eq!(refused, Some(TooFast(PATIENCE + quarter)));
+        assert_eq!(refused, Some(TooFast(MAX_DELAY + quarter)));
         assert_eq!(paces.wait(&loud, (MIB, 0), now), Err(refused.unwrap()));
         let later = now + Duration::from_secs(60);
         assert_eq!(paces.wait(&loud, (MIB, 0), later), Ok(Duration::ZERO));
     }
 
     #[test]
-    fn a_hub_has_a_pace_and_none_is_remembered_for_ever() {
+    fn a_hub_has_a_pace_and_no_sender_is_remembered_for_ever() {
         let paces = Paces::new(Pace {
             of_a_device: None,
             of_a_hub: NonZeroU64::new(1 << 20),

@@ -1,21 +1,22 @@
 //! What a program puts behind its ports.
 
-use crate::device_session::{ConnectRefused, DeviceSession};
 use axum::body::Body;
 use axum::http::{Request, Response};
 use mqtt::Connect;
 
-use crate::accept::Peer;
+use crate::device_session::{ConnectRefused, DeviceSession};
+use crate::peer::Peer;
 
-/// Accepts MQTT connections and gives each a session.
+/// Accepts the MQTT connections of devices.
 pub trait DeviceService: Clone + Send + Sync + 'static {
-    /// What stands behind one accepted connection.
+    /// The service's side of one accepted connection.
     type Session: DeviceSession;
 
-    /// Answers a CONNECT. A service whose CONNECT proves the client does so with [`Peer::prove_with`].
+    /// Answers a CONNECT. A service whose CONNECT proves the client uses [`Peer::prove_with`];
+    /// another one says later that the session [is proven](DeviceSession::is_proven).
     ///
     /// # Errors
-    /// What CONNACK says, and the reason for the log.
+    /// The return code of CONNACK, and the reason for the log.
     fn connect(
         &self,
         connect: &Connect,
@@ -25,15 +26,15 @@ pub trait DeviceService: Clone + Send + Sync + 'static {
 
 /// Answers HTTP requests.
 pub trait HttpService: Clone + Send + Sync + 'static {
-    /// Answers one request. The service may call [`Visit::prove_if_there_is_room`](crate::accept::Visit) of the peer
-    /// before it reads the body; without that a response of success proves the client.
+    /// Answers one request. A service that proves the client before it reads the body marks the
+    /// peer's connection as proven itself; without that a response of success does.
     fn answer(
         &self,
         request: Request<Body>,
         peer: Peer,
     ) -> impl Future<Output = Response<Body>> + Send;
 
-    /// Whether a response of success to a request for `path` shows that the client has proved itself. Not so for paths
-    /// without authorization.
-    fn needs_proof(&self, path: &str) -> bool;
+    /// Whether a response of success to a request for `path` shows that the client has proved
+    /// itself. Not so for paths that need no authorization.
+    fn success_is_proof(&self, path: &str) -> bool;
 }

@@ -1,7 +1,8 @@
 //! The live sessions: which device or module is connected, with a bounded mailbox to each.
 //!
-//! Services push into a session through [`Sessions`]; the connection that owns the session reads from its [`Mailbox`].
-//! Nothing here is needed after a crash: devices connect again and read their twins.
+//! Services push into a session through [`Sessions`]; the connection that owns the session reads
+//! from its [`Mailbox`]. Nothing here is needed after a crash: devices connect again and read their
+//! twins.
 
 mod mailbox;
 mod presence;
@@ -48,7 +49,8 @@ impl Sessions {
         }
     }
 
-    /// Opens a session; an older one of the same identity is closed. `None` while the server drains.
+    /// Opens a session; an older one of the same identity is closed. `None` while the server
+    /// drains.
     #[must_use]
     pub fn open(&self, identity: Identity) -> Option<Mailbox> {
         let now = (self.clock)();

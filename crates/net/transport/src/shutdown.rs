@@ -2,8 +2,8 @@
 
 use tokio::sync::watch;
 
-/// Returns once the server is told to stop. Cancel-safe.
-pub async fn told(stopping: &mut watch::Receiver<bool>) {
+/// Returns once the program is to stop. Cancel-safe.
+pub async fn requested(stopping: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a stop as well.
     let _ = stopping.wait_for(|stop| *stop).await;
 }

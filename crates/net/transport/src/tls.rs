@@ -1,8 +1,9 @@
-//! The server's TLS: asks every client for a certificate, requires none, and judges none.
+//! The server's TLS: it asks every client for a certificate, requires none, and verifies no chain.
 //!
-//! The handshake proves that the client holds the key of the leaf that it shows. Whether that leaf may do anything is decided
-//! where the reason can be told and recorded, in `dps` and `hub`. No list of authorities is sent, because clients would then
-//! keep self-signed and foreign leaves to themselves.
+//! The handshake proves that the client holds the key of the leaf that it presents. Whether that
+//! leaf proves an identity is decided by the services, which can answer with the reason and record
+//! it. The server sends no list of CAs: clients would then not present self-signed leaves and those
+//! of other CAs.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
@@ -25,7 +26,7 @@ pub mod certificate_files;
 
 use certificate_files::OwnKey;
 
-/// Accepts any chain; the signature made with the leaf's key is still verified.
+/// Accepts any chain, and verifies that the handshake is signed with the leaf's key.
 #[derive(Debug)]
 struct ProofOfPossessionOnly {
     algorithms: WebPkiSupportedAlgorithms,
@@ -83,8 +84,8 @@ impl ClientCertVerifier for ProofOfPossessionOnly {
     }
 }
 
-/// The key of a leaf. Nothing else of it is read here: what is wrong with the rest, such as a critical extension that rustls does not
-/// know, is for those to say who can answer.
+/// The key of a leaf. Nothing else of it is read here: the services say what is wrong with the
+/// rest, for example a critical extension that rustls does not know.
 fn usable_key<'a>(leaf: &'a CertificateDer<'_>) -> Result<LeafKey<'a>, rustls::Error> {
     let key = LeafKey::of(leaf).ok_or(rustls::Error::InvalidCertificate(
         CertificateError::BadEncoding,
@@ -97,27 +98,29 @@ fn usable_key<'a>(leaf: &'a CertificateDer<'_>) -> Result<LeafKey<'a>, rustls::E
     }
 }
 
-/// A leaf with a key whose signatures nobody here verifies.
+/// A leaf with a key whose signatures are not verified here.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct UnsupportedKey(String);
 
-/// The certificates that the server can show.
+/// The certificates that the server can present.
 #[derive(Debug, Clone)]
 pub struct Certificates {
-    /// The operator's own.
+    /// Those of the operator, in the order of the configuration.
     pub own: Vec<OwnKey>,
-    /// The one that the server makes itself: it names every host.
+    /// The one that the server makes itself, with a P-256 key. It names every host.
     pub ec: Arc<CertifiedKey>,
-    /// The same for TLS that knows nothing but RSA; `None` until it is made, a moment after the first start.
+    /// The same with an RSA key, for clients without ECDSA. `None` until it is made, a moment after
+    /// the first start.
     pub rsa: Option<Arc<CertifiedKey>>,
-    /// What a client means that names no host.
+    /// The host of a client that sends no server name.
     pub hostname: String,
 }
 
 impl Certificates {
-    /// The one to show to a client that asks for a host and verifies signatures of these kinds. One of the operator's own goes first, where
-    /// it names the host; of those that the server makes itself P-256 goes first, which costs least.
+    /// The certificate for a client that asks for `host` and verifies signatures of `schemes`. A
+    /// certificate of the operator that names the host goes first. Of those that the server makes
+    /// itself P-256 goes first, which costs least.
     fn choose(&self, host: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
         let host = host.unwrap_or(&self.hostname);
         let usable = |key: &Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
@@ -131,12 +134,14 @@ impl Certificates {
     }
 }
 
-/// The certificates in use; replaced while the server runs when one is renewed or a hub gets a new name.
+/// The certificates in use. They are replaced while the server runs: when one is renewed, and when
+/// a hub gets a new name.
 #[derive(Debug)]
 pub struct CurrentCertificate(RwLock<Arc<Certificates>>);
 
 impl CurrentCertificate {
-    /// Starts with `certificates`.
+    /// Handshakes use `certificates` at first.
+    #[must_use]
     pub fn new(certificates: Certificates) -> Arc<Self> {
         Arc::new(Self(RwLock::new(Arc::new(certificates))))
     }
@@ -157,12 +162,15 @@ impl ResolvesServerCert for CurrentCertificate {
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .clone();
-        // For TLS 1.2 these are only what the client's cipher suites can use.
+        // For TLS 1.2 these are only the schemes that the client's cipher suites can use.
         Some(certificates.choose(hello.server_name(), hello.signature_schemes()))
     }
 }
 
-/// A chain, the leaf first, and the leaf's key.
+/// A chain, the leaf first, with the leaf's key.
+///
+/// # Errors
+/// When the key is not that of the leaf, or of a kind that TLS cannot use.
 pub fn certified_key(
     chain: Vec<Vec<u8>>,
     key: PrivatePkcs8KeyDer<'_>,
@@ -173,8 +181,9 @@ pub fn certified_key(
     CertifiedKey::from_der(chain, key, &provider)
 }
 
-/// TLS 1.2 and 1.3 (the Python SDK pins 1.2), every client asked for its own. Nobody resumes: whoever connects
-/// proves anew that it has its key (`docs/decisions/0019-every-handshake-is-a-full-one.md`).
+/// TLS 1.2 and 1.3 (the Python SDK pins 1.2); every client is asked for a certificate. Sessions are
+/// not resumed: a client proves in every handshake that it holds its key
+/// (`docs/decisions/0019-every-handshake-is-a-full-one.md`).
 ///
 /// # Errors
 /// When the cryptography provider lacks what TLS needs.
@@ -182,7 +191,7 @@ pub fn server_config(
     certificate: Arc<CurrentCertificate>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-    // Stable: within one length the library's order stays.
+    // The sort is stable: among suites of one rank the library's order stays.
     provider.cipher_suites.sort_by_key(rank);
     let provider = Arc::new(provider);
     let verifier = ProofOfPossessionOnly {
@@ -198,7 +207,7 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
-/// AES-128 with SHA-256 goes first: processors have instructions for both, and for SHA-384 they have none.
+/// AES-128 with SHA-256 goes first: processors have instructions for both, and none for SHA-384.
 fn rank(suite: &SupportedCipherSuite) -> u8 {
     match suite.suite() {
         CipherSuite::TLS13_AES_128_GCM_SHA256
@@ -208,8 +217,9 @@ fn rank(suite: &SupportedCipherSuite) -> u8 {
     }
 }
 
-/// The chain that the client showed, if it showed one. One beyond the limits, or with something else than a certificate in it, is kept for
-/// the refusal.
+/// The chain that the client presented. A chain that is too long, or that holds something else than
+/// certificates, is kept unread for the refusal.
+#[must_use]
 pub fn peer_chain(
     connection: &ServerConnection,
     seen: &SeenIssuers,
@@ -220,7 +230,11 @@ pub fn peer_chain(
     };
     PresentedChain::read(certificates, seen).map_or_else(
         |unread| {
-            tracing::info!(client.address = %from, error = %unread.error(), "the client's certificate chain is not read");
+            tracing::info!(
+                client.address = %from,
+                error = %unread.error(),
+                "the client's certificate chain is not read"
+            );
             PeerChain::unread(unread)
         },
         PeerChain::of,

@@ -1,5 +1,5 @@
-//! A stream whose peer has to go on reading: one that takes no bytes for too long is given up, and one that has said goodbye is
-//! not said goodbye to.
+//! A stream whose peer has to read: a write that makes no progress for too long fails, and a peer
+//! that has closed its own direction gets no farewell.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -9,39 +9,41 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Wraps a stream so that a write, flush or shutdown that makes no progress for `limit` fails with [`ErrorKind::TimedOut`].
-/// Reading may take as long as it likes.
+/// Makes a write, flush or shutdown that makes no progress for `limit` fail with
+/// [`ErrorKind::TimedOut`]. Reading may take any time.
 ///
-/// Shutting down after the peer has ended its own direction writes nothing: HTTP's answers say themselves where they end, and nearly
-/// every client is gone by then, so that the goodbye would only be answered by a reset.
+/// A shutdown after the peer has closed its own direction writes nothing. HTTP responses carry
+/// their own length, and nearly every client is gone by then: the close-notify of TLS would only be
+/// answered by a reset.
 #[derive(Debug)]
-pub struct MustRead<S> {
+pub struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     /// Whether the peer will send nothing more.
-    ended: bool,
-    /// Runs while the peer takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
+    read_ended: bool,
+    /// Runs while a write waits for the peer.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> MustRead<S> {
-    /// Gives the peer of `stream` `limit` to take something.
-    pub fn within(limit: Duration, stream: S) -> Self {
+impl<S> WriteTimeout<S> {
+    /// Gives the peer of `stream` the time `limit` to read something.
+    pub fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
             limit,
-            ended: false,
-            stalled: None,
+            read_ended: false,
+            timer: None,
         }
     }
 
-    fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T>>) -> Poll<Result<T>> {
+    /// The result of a write, or the time-out when it has waited for too long.
+    fn poll_timed<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T>>) -> Poll<Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            self.timer = None;
             return written;
         }
         let limit = self.limit;
-        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(Error::new(
             ErrorKind::TimedOut,
@@ -50,29 +52,29 @@ impl<S> MustRead<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for MustRead<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        let (before, room) = (buffer.filled().len(), buffer.remaining());
+        let (before, capacity) = (buffer.filled().len(), buffer.remaining());
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if room > 0 && matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before {
-            self.ended = true;
+        if capacity > 0 && matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before {
+            self.read_ended = true;
         }
         read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for MustRead<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.judge(cx, written)
+        self.poll_timed(cx, written)
     }
 
     fn poll_write_vectored(
@@ -81,7 +83,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MustRead<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.judge(cx, written)
+        self.poll_timed(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -90,15 +92,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MustRead<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.judge(cx, flushed)
+        self.poll_timed(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.ended {
+        if self.read_ended {
             return Poll::Ready(Ok(()));
         }
         let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.judge(cx, ended)
+        self.poll_timed(cx, ended)
     }
 }
 
@@ -109,9 +111,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_slowly_is_waited_for_and_one_that_stops_is_not() {
+    async fn a_slow_peer_is_waited_for_and_one_that_does_not_read_is_not() {
         let (near, mut far) = tokio::io::duplex(4);
-        let mut near = MustRead::within(Duration::from_secs(30), near);
+        let mut near = WriteTimeout::new(near, Duration::from_secs(30));
         let reader = tokio::spawn(async move {
             let mut four = [0; 4];
             for _ in 0..3 {
@@ -128,7 +130,7 @@ mod tests {
         drop(far);
     }
 
-    /// Counts how often it is shut down.
+    /// A stream that counts its shutdowns.
     #[derive(Default)]
     struct Counting(&'static [u8], usize);
 
@@ -162,14 +164,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_said_goodbye_is_not_said_goodbye_to() {
+    async fn a_peer_that_has_closed_its_direction_gets_no_farewell() {
         let limit = Duration::from_secs(30);
-        let mut talking = MustRead::within(limit, Counting(b"PUT", 0));
+        let mut talking = WriteTimeout::new(Counting(b"PUT", 0), limit);
         let mut three = [0; 3];
         talking.read_exact(&mut three).await.unwrap();
         talking.shutdown().await.unwrap();
         assert_eq!(talking.stream.1, 1);
-        let mut gone = MustRead::within(limit, Counting(b"PUT", 0));
+        let mut gone = WriteTimeout::new(Counting(b"PUT", 0), limit);
         gone.read_to_end(&mut Vec::new()).await.unwrap();
         gone.shutdown().await.unwrap();
         assert_eq!(gone.stream.1, 0);

@@ -184,7 +184,7 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
                 _ = changes.changed() => {}
-                () = shutdown::told(&mut stopping) => return,
+                () = shutdown::requested(&mut stopping) => return,
             }
             let seen = *changes.borrow_and_update();
             rest = match self.renew().await {
@@ -207,7 +207,7 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> anyhow::Result<()> {
-        self.made.own.look();
+        self.made.own.reload();
         if self.made.rsa.is_none() {
             let data_dir = self.made.data_dir.clone();
             let names = names(&self.made.hostname, &self.made.provisioning);

@@ -12,8 +12,7 @@ use ids::error_chain;
 use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
 use rest::{ClientAddress, OnProof};
 use tower::ServiceExt;
-use transport::accept::Peer;
-use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
+use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing, Peer};
 use transport::{DeviceService, HttpService};
 use wire::device_api::username::Username;
 
@@ -39,9 +38,9 @@ impl HttpService for Router {
         let extensions = request.extensions_mut();
         extensions.insert(peer.chain);
         extensions.insert(ClientAddress(peer.address));
-        let visit = peer.visit;
-        let prove = move || visit.prove_if_there_is_room();
-        extensions.insert(OnProof(Arc::new(prove)));
+        let connection = peer.connection;
+        let mark_proven = move || connection.mark_proven_if_possible();
+        extensions.insert(OnProof(Arc::new(mark_proven)));
         let path = request.uri().path();
         if Dps::serves(path) {
             return self.dps.answer(request).await;
@@ -55,7 +54,7 @@ impl HttpService for Router {
         }
     }
 
-    fn needs_proof(&self, path: &str) -> bool {
+    fn success_is_proof(&self, path: &str) -> bool {
         !health::serves(path)
     }
 }

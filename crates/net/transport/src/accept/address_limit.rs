@@ -1,12 +1,13 @@
-//! How many connections each address holds.
+//! How many connections each address may hold.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counts open connections by address and bounds them. Remembers nobody who has none. Cheap to clone.
+/// Counts open connections by address and bounds them. An address without a connection takes no
+/// memory. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Addresses(Arc<Inner>);
+pub struct AddressLimit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -16,13 +17,14 @@ struct Inner {
 
 /// One connection of an address; counted until it is dropped.
 #[derive(Debug)]
-pub struct Seat {
-    addresses: Addresses,
+pub struct ConnectionSlot {
+    limit: AddressLimit,
     network: IpAddr,
 }
 
-impl Addresses {
-    /// At most `limit` connections each.
+impl AddressLimit {
+    /// At most `limit` connections of each address.
+    #[must_use]
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Inner {
             limit,
@@ -30,8 +32,9 @@ impl Addresses {
         }))
     }
 
-    /// One more connection of an address; `None` when it has as many as it may.
-    pub fn enter(&self, address: IpAddr) -> Option<Seat> {
+    /// Counts one more connection of an address; `None` when it holds as many as it may.
+    #[must_use]
+    pub fn reserve(&self, address: IpAddr) -> Option<ConnectionSlot> {
         let network = network(address);
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(network).or_default();
@@ -39,16 +42,16 @@ impl Addresses {
             return None;
         }
         *count += 1;
-        Some(Seat {
-            addresses: self.clone(),
+        Some(ConnectionSlot {
+            limit: self.clone(),
             network,
         })
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let open = &self.addresses.0.open;
+        let open = &self.limit.0.open;
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.network) {
             *count -= 1;
@@ -59,7 +62,7 @@ impl Drop for Seat {
     }
 }
 
-/// What counts as one address: whoever has one address of IPv6 has the other 2^64 of its network as well.
+/// What counts as one address. A client that has one IPv6 address has the 2^64 of its network.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
@@ -76,26 +79,24 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_so_many_seats_and_gets_them_back() {
-        let addresses = Addresses::new(2);
-        let first = addresses.enter(ip("192.0.2.1")).unwrap();
-        let mapped = addresses.enter(ip("::ffff:192.0.2.1")).unwrap();
-        assert!(addresses.enter(ip("192.0.2.1")).is_none());
-        assert!(addresses.enter(ip("192.0.2.2")).is_some());
+    fn an_address_has_a_number_of_slots_and_gets_them_back() {
+        let limit = AddressLimit::new(2);
+        let first = limit.reserve(ip("192.0.2.1")).unwrap();
+        let mapped = limit.reserve(ip("::ffff:192.0.2.1")).unwrap();
+        assert!(limit.reserve(ip("192.0.2.1")).is_none());
+        assert!(limit.reserve(ip("192.0.2.2")).is_some());
         drop(first);
-        let again = addresses.enter(ip("192.0.2.1")).unwrap();
+        let again = limit.reserve(ip("192.0.2.1")).unwrap();
         drop((mapped, again));
-        assert!(
-            addresses.0.open.lock().unwrap().is_empty(),
-            "nobody is remembered"
-        );
+        let open = limit.0.open.lock().unwrap();
+        assert!(open.is_empty(), "no address is remembered");
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_address() {
-        let addresses = Addresses::new(1);
-        let _seat = addresses.enter(ip("2001:db8::1")).unwrap();
-        assert!(addresses.enter(ip("2001:db8::ffff:2")).is_none());
-        assert!(addresses.enter(ip("2001:db8:0:1::1")).is_some());
+        let limit = AddressLimit::new(1);
+        let _slot = limit.reserve(ip("2001:db8::1")).unwrap();
+        assert!(limit.reserve(ip("2001:db8::ffff:2")).is_none());
+        assert!(limit.reserve(ip("2001:db8:0:1::1")).is_some());
     }
 }

@@ -1,43 +1,46 @@
-//! Where connections wait for their handshake, which is the dearest thing that a stranger can make this server do.
+//! Where connections wait for their handshake, which is the most expensive thing that an unproven
+//! client can ask for.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Once somebody has waited this long, the server is overloaded.
-const CROWDED: Duration = Duration::from_millis(100);
-/// Nobody waits longer; most clients give up about then, and what would be done for them would be done for nobody.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The server is overloaded when the oldest connection has waited this long.
+const OVERLOADED: Duration = Duration::from_millis(100);
+/// The longest wait. Most clients give up about then, and a handshake after it would be wasted.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// A queue that becomes a stack when it does not keep up: the first to come is served first, until the first has waited too long.
-/// From then on the last to come is served first, so that those who are served are served at once. In order, everybody would be
-/// served as late as the one who waits longest, and in a long overload nobody in time.
+/// A queue that becomes a stack under overload (adaptive LIFO): the oldest connection is next,
+/// until it has waited too long. From then on the newest is next, so that those that are served are
+/// served at once. In order, every client would wait as long as the oldest one, and in a long
+/// overload none would be served in time.
 #[derive(Debug)]
-pub struct Lobby<T> {
-    seats: usize,
+pub struct HandshakeQueue<T> {
+    capacity: usize,
     waiting: VecDeque<(Instant, T)>,
 }
 
-impl<T> Lobby<T> {
-    /// An empty one, for so many.
-    pub fn new(seats: usize) -> Self {
+impl<T> HandshakeQueue<T> {
+    /// An empty queue for at most `capacity` connections.
+    pub fn new(capacity: usize) -> Self {
         Self {
-            seats,
+            capacity,
             waiting: VecDeque::new(),
         }
     }
 
-    /// One more waits. When there is no seat left, the one that has waited longest has to go.
-    pub fn enter(&mut self, connection: T, now: Instant) -> Option<T> {
-        let over = (self.waiting.len() >= self.seats).then(|| self.waiting.pop_front());
+    /// Adds a connection. A full queue drops the one that has waited longest, and returns it.
+    pub fn push(&mut self, connection: T, now: Instant) -> Option<T> {
+        let full = self.waiting.len() >= self.capacity;
+        let dropped = full.then(|| self.waiting.pop_front()).flatten();
         self.waiting.push_back((now, connection));
-        over.flatten().map(|(_, connection)| connection)
+        dropped.map(|(_, connection)| connection)
     }
 
-    /// Whose turn it is.
-    pub fn next(&mut self, now: Instant) -> Option<T> {
+    /// Takes the connection whose handshake begins next.
+    pub fn pop(&mut self, now: Instant) -> Option<T> {
         let (since, _) = self.waiting.front()?;
-        let crowded = now.duration_since(*since) > CROWDED;
-        let next = if crowded {
+        let overloaded = now.duration_since(*since) > OVERLOADED;
+        let next = if overloaded {
             self.waiting.pop_back()
         } else {
             self.waiting.pop_front()
@@ -45,15 +48,14 @@ impl<T> Lobby<T> {
         next.map(|(_, connection)| connection)
     }
 
-    /// One that has waited too long, to be let go.
-    pub fn overdue(&mut self, now: Instant) -> Option<T> {
+    /// Takes a connection that has waited too long.
+    pub fn pop_overdue(&mut self, now: Instant) -> Option<T> {
         let (since, _) = self.waiting.front()?;
-        let overdue = now.duration_since(*since) > PATIENCE;
+        let overdue = now.duration_since(*since) > MAX_WAIT;
         let gone = overdue.then(|| self.waiting.pop_front()).flatten();
         gone.map(|(_, connection)| connection)
     }
 
-    /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -63,7 +65,7 @@ impl<T> Lobby<T> {
 mod tests {
     use super::*;
 
-    const SEATS: usize = 100;
+    const CAPACITY: usize = 100;
 
     fn ms(count: u64) -> Duration {
         Duration::from_millis(count)
@@ -71,25 +73,25 @@ mod tests {
 
     #[test]
     fn the_first_is_first_until_it_has_waited_too_long() {
-        let (mut lobby, start) = (Lobby::new(SEATS), Instant::now());
+        let (mut queue, start) = (HandshakeQueue::new(CAPACITY), Instant::now());
         for number in 0..4 {
-            assert_eq!(lobby.enter(number, start + ms(number)), None);
+            assert_eq!(queue.push(number, start + ms(number)), None);
         }
-        assert_eq!(lobby.next(start + ms(50)), Some(0));
-        assert_eq!(lobby.next(start + ms(200)), Some(3));
-        assert_eq!(lobby.next(start + ms(200)), Some(2));
-        assert_eq!(lobby.overdue(start + ms(200)), None);
-        assert_eq!(lobby.overdue(start + ms(11_000)), Some(1));
-        assert!(lobby.is_empty() && lobby.next(start + ms(11_000)).is_none());
+        assert_eq!(queue.pop(start + ms(50)), Some(0));
+        assert_eq!(queue.pop(start + ms(200)), Some(3));
+        assert_eq!(queue.pop(start + ms(200)), Some(2));
+        assert_eq!(queue.pop_overdue(start + ms(200)), None);
+        assert_eq!(queue.pop_overdue(start + ms(11_000)), Some(1));
+        assert!(queue.is_empty() && queue.pop(start + ms(11_000)).is_none());
     }
 
     #[test]
-    fn a_full_lobby_lets_go_of_the_one_that_has_waited_longest() {
-        let (mut lobby, start) = (Lobby::new(SEATS), Instant::now());
-        let gone: Vec<_> = (0..SEATS + 3)
-            .filter_map(|number| lobby.enter(number, start))
+    fn a_full_queue_drops_the_one_that_has_waited_longest() {
+        let (mut queue, start) = (HandshakeQueue::new(CAPACITY), Instant::now());
+        let dropped: Vec<_> = (0..CAPACITY + 3)
+            .filter_map(|number| queue.push(number, start))
             .collect();
-        assert_eq!(gone, [0, 1, 2]);
-        assert_eq!(lobby.waiting.len(), SEATS);
+        assert_eq!(dropped, [0, 1, 2]);
+        assert_eq!(queue.waiting.len(), CAPACITY);
     }
 }

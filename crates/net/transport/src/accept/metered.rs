@@ -1,4 +1,4 @@
-//! Streams that count what their client sends: while it shakes hands, and of each request afterwards.
+//! A stream that counts what its client sends, and ends when that is too much.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -6,102 +6,92 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::unproven::Visit;
+use super::unproven::TrackedConnection;
 
-/// Bytes that a client may send before it is answered: a ClientHello has one or two KiB.
+/// Bytes that a client may send before the server answers. A ClientHello has one or two KiB.
 const MAX_HELLO: usize = 16 * 1024;
-/// And until the handshake is done: the longest chain of certificates that is read, and what belongs to it.
+/// Bytes that it may send until the handshake is done: the longest certificate chain that is read,
+/// and its messages.
 const MAX_HANDSHAKE: usize = pki::MAX_CHAIN_BYTES + 32 * 1024;
 
-/// A client that shakes hands and must not send more than that takes.
+/// Counts the bytes of a stream.
+pub trait Meter {
+    /// Counts `bytes` that were read.
+    ///
+    /// # Errors
+    /// Ends the stream.
+    fn count_read(&mut self, bytes: usize) -> Result<()>;
+
+    /// The server is about to write.
+    fn before_write(&mut self) {}
+}
+
+/// Limits what a client sends during its TLS handshake.
 #[derive(Debug)]
-pub struct Greeting<S> {
-    stream: S,
+pub struct HandshakeMeter {
     read: usize,
-    most: usize,
+    limit: usize,
 }
 
-impl<S> Greeting<S> {
-    /// Nothing has been said yet.
-    pub fn new(stream: S) -> Self {
+impl Default for HandshakeMeter {
+    fn default() -> Self {
         Self {
-            stream,
             read: 0,
-            most: MAX_HELLO,
+            limit: MAX_HELLO,
         }
-    }
-
-    /// The handshake is done: what comes now is counted by others.
-    pub fn is_done(&mut self) {
-        self.most = usize::MAX;
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Greeting<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.read = self.read.saturating_add(buffer.filled().len() - before);
-        if self.read > self.most {
+impl HandshakeMeter {
+    /// The handshake is done; nothing is limited from now on.
+    pub fn stop(&mut self) {
+        self.limit = usize::MAX;
+    }
+}
+
+impl Meter for HandshakeMeter {
+    fn count_read(&mut self, bytes: usize) -> Result<()> {
+        self.read = self.read.saturating_add(bytes);
+        if self.read > self.limit {
             let why = "the handshake is longer than any that is read";
-            return Poll::Ready(Err(Error::new(ErrorKind::InvalidData, why)));
+            return Err(Error::new(ErrorKind::InvalidData, why));
         }
-        Poll::Ready(Ok(()))
+        Ok(())
+    }
+
+    /// The first write answers the ClientHello.
+    fn before_write(&mut self) {
+        self.limit = self.limit.max(MAX_HANDSHAKE);
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Greeting<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<Result<usize>> {
-        // An answer to its hello.
-        self.most = self.most.max(MAX_HANDSHAKE);
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
-        self.most = self.most.max(MAX_HANDSHAKE);
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+impl Meter for TrackedConnection {
+    fn count_read(&mut self, bytes: usize) -> Result<()> {
+        let counted = self.count_input(bytes);
+        counted.map_err(|error| Error::new(ErrorKind::InvalidData, error))
     }
 }
 
-/// Tells a visit what arrives, and ends the stream when that is too much.
+/// A stream whose reads are counted by `M`.
 #[derive(Debug)]
-pub struct Metered<S> {
+pub struct Metered<S, M> {
     stream: S,
-    visit: Visit,
+    meter: M,
 }
 
-impl<S> Metered<S> {
-    /// Counts what comes from the client of `visit`.
-    pub fn new(stream: S, visit: Visit) -> Self {
-        Self { stream, visit }
+impl<S, M> Metered<S, M> {
+    /// Counts what is read from `stream` with `meter`.
+    pub fn new(stream: S, meter: M) -> Self {
+        Self { stream, meter }
+    }
+
+    /// What counts the stream's bytes.
+    pub fn meter_mut(&mut self) -> &mut M {
+        &mut self.meter
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+impl<S: AsyncRead + Unpin, M: Meter + Unpin> AsyncRead for Metered<S, M> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -109,17 +99,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     ) -> Poll<Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        let counted = self.visit.arrived(buffer.filled().len() - before);
-        Poll::Ready(counted.map_err(|much| Error::new(ErrorKind::InvalidData, much)))
+        Poll::Ready(self.meter.count_read(buffer.filled().len() - before))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+impl<S: AsyncWrite + Unpin, M: Meter + Unpin> AsyncWrite for Metered<S, M> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<Result<usize>> {
+        self.meter.before_write();
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -128,6 +118,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
+        self.meter.before_write();
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
@@ -155,10 +146,10 @@ mod tests {
         // H18: 61 KB of a ClientHello that is not finished took 95 KB.
         let (near, mut far) = tokio::io::duplex(1024 * 1024);
         far.write_all(&[0; 60_000]).await.unwrap();
-        let mut greeting = Greeting::new(near);
+        let mut stream = Metered::new(near, HandshakeMeter::default());
         let mut read = 0;
         let error = loop {
-            match greeting.read(&mut [0; 4096]).await {
+            match stream.read(&mut [0; 4096]).await {
                 Ok(length) => read += length,
                 Err(error) => break error,
             }
@@ -168,8 +159,8 @@ mod tests {
 
         let (near, mut far) = tokio::io::duplex(1024 * 1024);
         far.write_all(&[0; 60_000]).await.unwrap();
-        let mut greeting = Greeting::new(near);
-        greeting.write_all(b"hello").await.unwrap();
-        greeting.read_exact(&mut [0; 60_000]).await.unwrap();
+        let mut stream = Metered::new(near, HandshakeMeter::default());
+        stream.write_all(b"hello").await.unwrap();
+        stream.read_exact(&mut [0; 60_000]).await.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What a stop does to connections in different states.
+//! What a stop does to connections in different states, on virtual time.
 
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ use tokio::time::Instant;
 use super::*;
 use crate::fake::{Fake, peer};
 
-/// Sends `request`, stops the server, and tells how long the connection stays and what the client reads.
-async fn stays(request: &str) -> (Duration, String) {
+/// Sends `request` and stops the server: how long the connection stays open, and what the client
+/// reads.
+async fn after_stop(request: &str) -> (Duration, String) {
     let (stop, stopping) = watch::channel(false);
     let (near, mut far) = tokio::io::duplex(64 * 1024);
     let serving = tokio::spawn(serve(near, peer(), Fake, stopping));
     far.write_all(request.as_bytes()).await.unwrap();
-    // Virtual time passes when everybody waits: the request has been read by then.
+    // Virtual time passes when every task waits: the request has been read by then.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let begun = Instant::now();
     stop.send(true).unwrap();
@@ -35,7 +36,7 @@ async fn half_a_request_does_not_keep_a_server_that_stops() {
         format!("{id} HTTP/1.1\r\nhost: a\r\n"),
         format!("{id}{key} HTTP/1.1\r\nhost: a\r\ncontent-length: 40\r\n\r\n{{\"regi"),
     ] {
-        let (stayed, read) = stays(&half).await;
+        let (stayed, read) = after_stop(&half).await;
         assert!(stayed <= 2 * QUIET, "{stayed:?}: {half}");
         assert_eq!(read, "", "nothing was owed");
     }
@@ -43,7 +44,7 @@ async fn half_a_request_does_not_keep_a_server_that_stops() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed_at_once() {
-    let (stayed, read) = stays("GET /0ne/registrations HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let (stayed, read) = after_stop("GET /0ne/registrations HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(stayed < QUIET, "{stayed:?}");
     assert!(read.starts_with("HTTP/1.1 404"), "{read}");
 }

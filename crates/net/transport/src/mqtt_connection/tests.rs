@@ -1,18 +1,20 @@
-//! Clients that do not keep their side, on virtual time: it passes when everybody waits.
+//! Clients that do not keep their side, on virtual time: it passes when every task waits.
 
 use std::io::Result;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
 
+use super::packet_stream::{PACKET_DEADLINE, SEND_DEADLINE};
 use super::*;
-use crate::accept::Metered;
 use crate::fake::{Fake, peer};
+use crate::mqtts;
 
-/// A client that says something and then neither speaks nor reads.
+/// A client that sends `sends` and then neither sends nor reads.
 struct Deaf {
-    says: &'static [u8],
+    sends: &'static [u8],
 }
 
 impl AsyncRead for Deaf {
@@ -21,11 +23,11 @@ impl AsyncRead for Deaf {
         _cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        if self.says.is_empty() {
+        if self.sends.is_empty() {
             return Poll::Pending;
         }
-        buffer.put_slice(self.says);
-        self.says = &[];
+        buffer.put_slice(self.sends);
+        self.sends = &[];
         Poll::Ready(Ok(()))
     }
 }
@@ -44,8 +46,8 @@ impl AsyncWrite for Deaf {
     }
 }
 
-/// How long the server stays with a client, once the server is told to stop or not.
-async fn stays(client: Deaf, stopping: bool) -> Duration {
+/// How long a connection lasts, with or without a stop of the server.
+async fn lasts(client: Deaf, stopping: bool) -> Duration {
     let (_stop, stopping) = watch::channel(stopping);
     let begun = Instant::now();
     serve(client, peer(), Fake, stopping).await;
@@ -53,26 +55,26 @@ async fn stays(client: Deaf, stopping: bool) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_read_its_refusal_is_let_go() {
+async fn a_client_that_does_not_read_its_refusal_is_disconnected() {
     // CONNECT of level 3 ("MQIsdp" was its name), which is answered with CONNACK 1.
-    let says = b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x00";
-    let stayed = stays(Deaf { says }, false).await;
-    assert!(stayed >= SEND_DEADLINE, "the answer was not tried");
+    let sends = b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x00";
+    let lasted = lasts(Deaf { sends }, false).await;
+    assert!(lasted >= SEND_DEADLINE, "the answer was not sent");
     // H19: one deadline, not one after the other.
     assert!(
-        stayed < SEND_DEADLINE + Duration::from_secs(1),
-        "{stayed:?}"
+        lasted < SEND_DEADLINE + Duration::from_secs(1),
+        "{lasted:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_connect_ends_with_its_deadline_and_at_once_when_the_server_stops() {
-    let waited = stays(Deaf { says: b"\x10" }, false).await;
+    let waited = lasts(Deaf { sends: b"\x10" }, false).await;
     assert!(waited >= CONNECT_DEADLINE, "{waited:?}");
-    let stopped = stays(Deaf { says: b"\x10" }, true).await;
+    let stopped = lasts(Deaf { sends: b"\x10" }, true).await;
     assert!(
         stopped <= SEND_DEADLINE,
-        "only the goodbye is waited for: {stopped:?}"
+        "only the last bytes are waited for: {stopped:?}"
     );
 }
 
@@ -86,8 +88,9 @@ fn connect() -> Vec<u8> {
     [vec![0x10, u8::try_from(body.len()).unwrap()], body].concat()
 }
 
-/// Sends `first`, then `again` every twenty seconds, and reads all the time; how long it may stay, and what it was sent.
-async fn talks(first: &[u8], again: &'static [u8]) -> (Duration, Vec<u8>) {
+/// Sends `first`, then `again` every twenty seconds, and reads all the time: how long the
+/// connection lasts, and what is read.
+async fn talk(first: &[u8], again: &'static [u8]) -> (Duration, Vec<u8>) {
     let (_stop, stopping) = watch::channel(false);
     let (near, far) = tokio::io::duplex(1024 * 1024);
     let (mut reading, mut writing) = tokio::io::split(far);
@@ -102,38 +105,37 @@ async fn talks(first: &[u8], again: &'static [u8]) -> (Duration, Vec<u8>) {
             }
         }
     });
-    let peer = peer();
-    let near = Metered::new(near, peer.visit.clone());
-    serve(near, peer, Fake, stopping).await;
-    let stayed = begun.elapsed();
-    let mut heard = Vec::new();
-    reading.read_to_end(&mut heard).await.unwrap();
-    (stayed, heard)
+    mqtts::serve(near, peer(), Fake, stopping).await;
+    let lasted = begun.elapsed();
+    let mut read = Vec::new();
+    reading.read_to_end(&mut read).await.unwrap();
+    (lasted, read)
 }
 
 const CONNACK: &[u8] = b"\x20\x02\x00\x00";
 
 #[tokio::test(start_paused = true)]
 async fn a_packet_that_is_not_finished_ends_its_connection() {
-    // C3: a PUBLISH of 64 KiB of which all but one byte comes, and then nothing or a byte now and then.
+    // C3: a PUBLISH of 64 KiB of which all but one byte comes, and then nothing or a byte now and
+    // then.
     let half = [&[0x30, 0x80, 0x80, 0x04], &[0; 65_535 - 100][..]].concat();
-    let said = [connect(), half].concat();
+    let sent = [connect(), half].concat();
     for again in [&b""[..], b"\x00"] {
-        let (stayed, heard) = talks(&said, again).await;
-        assert_eq!(heard, CONNACK);
-        assert!(stayed >= PACKET_DEADLINE, "{stayed:?}");
-        assert!(stayed < PACKET_DEADLINE + Duration::from_secs(1));
+        let (lasted, read) = talk(&sent, again).await;
+        assert_eq!(read, CONNACK);
+        assert!(lasted >= PACKET_DEADLINE, "{lasted:?}");
+        assert!(lasted < PACKET_DEADLINE + Duration::from_secs(1));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn packets_may_be_as_large_as_who_sends_them_has_proved() {
+async fn packets_are_limited_before_connack_and_by_the_session() {
     // C3: 21 KiB before CONNACK, 101 KiB in a session that takes 100.
-    let (stayed, heard) = talks(b"\x10\x80\xa8\x01", b"").await;
-    assert!(heard.is_empty() && stayed.is_zero(), "{stayed:?} {heard:?}");
+    let (lasted, read) = talk(b"\x10\x80\xa8\x01", b"").await;
+    assert!(read.is_empty() && lasted.is_zero(), "{lasted:?} {read:?}");
     let publish = b"\x30\x80\xa8\x06".to_vec();
-    let said = [connect(), publish].concat();
-    let (stayed, heard) = talks(&said, b"").await;
-    assert_eq!(heard, CONNACK);
-    assert!(stayed.is_zero(), "{stayed:?}");
+    let sent = [connect(), publish].concat();
+    let (lasted, read) = talk(&sent, b"").await;
+    assert_eq!(read, CONNACK);
+    assert!(lasted.is_zero(), "{lasted:?}");
 }

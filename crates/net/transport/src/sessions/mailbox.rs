@@ -1,4 +1,5 @@
-//! The two ends of one live session: the table's [`SessionHandle`] and the connection's [`Mailbox`].
+//! The two ends of one live session: the table's [`SessionHandle`] and the connection's
+//! [`Mailbox`].
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -13,8 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{Sessions, locked};
 use crate::device_session::Close;
 
-/// Messages that may wait for one session. A client that reads too slowly is disconnected, and reads its twin when it
-/// connects again.
+/// Messages that may wait for one session. A client that reads too slowly is disconnected, and
+/// reads its twin when it connects again.
 const MAILBOX: usize = 128;
 /// Method calls that one session may have unanswered.
 const MAX_PENDING: usize = 64;
@@ -228,7 +229,8 @@ impl Mailbox {
         }
     }
 
-    /// Hands the device's answer to the caller. One with an unknown `rid` is dropped: it is late, or was not asked for.
+    /// Hands the device's answer to the caller. One with an unknown `rid` is dropped: it is late,
+    /// or was not asked for.
     pub fn answer_call(&self, rid: &str, answer: MethodAnswer) {
         let Ok(rid) = rid.parse::<u64>() else { return };
         if let Some(caller) = locked(&self.shared.pending).remove(&rid) {

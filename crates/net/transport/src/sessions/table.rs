@@ -57,8 +57,8 @@ impl Table {
         older
     }
 
-    /// Removes session `number` and returns the presence that is left. `None` when a newer session has replaced it, and of a
-    /// deleted identity, of which nothing is kept.
+    /// Removes session `number` and returns the presence that is left. `None` when a newer session
+    /// has replaced it, and of a deleted identity, of which nothing is kept.
     pub(super) fn remove(
         &mut self,
         identity: &Identity,

@@ -1,4 +1,5 @@
-//! Certificates of the operator's own, from files that somebody else renews: read again when they change.
+//! Server certificates of the operator, in files that another program renews. They are read again
+//! when they change.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -6,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pki::{Certificate, KeyError, KeyMismatch, PemError, PrivateKey};
+use pki::{Certificate, PrivateKey};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
@@ -15,9 +16,13 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::certified_key;
+
+mod error;
+
+pub use error::FileError;
 use ids::error_chain;
 
-/// A chain of ten RSA 4096 certificates with their text forms is shorter.
+/// The most bytes of a file. A chain of ten RSA 4096 certificates with their text forms is shorter.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The files of one certificate.
@@ -26,13 +31,14 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub struct OwnCertificate {
     /// PEM: the certificate, then its issuers.
     pub certificate: PathBuf,
-    /// PEM: its key, not encrypted.
+    /// PEM: the key of the certificate, not encrypted.
     pub key: PathBuf,
-    /// PEM: what clients have to trust, when that is not the last certificate of the chain.
+    /// PEM: the CA certificates that clients have to trust, when that is not the last certificate
+    /// of the chain.
     pub ca: Option<PathBuf>,
 }
 
-/// One certificate as TLS needs it.
+/// One certificate with its key, as TLS needs them.
 #[derive(Debug, Clone)]
 pub struct OwnKey {
     leaf: CertificateDer<'static>,
@@ -41,7 +47,8 @@ pub struct OwnKey {
 }
 
 impl OwnKey {
-    /// Whether it is valid for a host name or address.
+    /// Whether the certificate is valid for a host name or address.
+    #[must_use]
     pub fn covers(&self, host: &str) -> bool {
         let Ok(name) = ServerName::try_from(host) else {
             return false;
@@ -51,12 +58,12 @@ impl OwnKey {
     }
 }
 
-/// All of them, as of the last look that could read them.
+/// The certificates of the operator, as they were when their files were last readable.
 pub struct OwnCertificates(Vec<Watched>);
 
 struct Watched {
     files: OwnCertificate,
-    seen: Stamp,
+    stamp: Stamp,
     loaded: Loaded,
 }
 
@@ -66,68 +73,7 @@ struct Loaded {
     certificate: Certificate,
 }
 
-/// Why the files of a certificate cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateFileError {
-    /// A file cannot be read.
-    #[error("cannot read {}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// From the system.
-        source: std::io::Error,
-    },
-    /// The key file holds no key that can be used.
-    #[error("the key {}", .path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: KeyError,
-    },
-    /// A certificate file cannot be parsed.
-    #[error("the certificate {}", .path.display())]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: PemError,
-    },
-    /// A certificate file is empty.
-    #[error("{} holds no certificate", .path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The key is not that of the certificate.
-    #[error("{} and {}", .certificate.display(), .key.display())]
-    Mismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// How they differ.
-        source: KeyMismatch,
-    },
-    /// TLS cannot use the key with the certificate.
-    #[error("{} and {}", .certificate.display(), .key.display())]
-    Tls {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// From the TLS library.
-        source: rustls::Error,
-    },
-    /// Nothing says what clients have to trust.
-    #[error("{} holds the certificate alone: append its issuers to it, or name with `ca` what clients have to trust", .path.display())]
-    NoIssuers {
-        /// The certificate's file.
-        path: PathBuf,
-    },
-}
-
-/// Tells one state of the files from another without reading them.
+/// Differs when a file has changed: inode, length and time of each.
 type Stamp = Vec<Option<(u64, u64, i64, i64)>>;
 
 impl fmt::Debug for OwnCertificates {
@@ -139,31 +85,36 @@ impl fmt::Debug for OwnCertificates {
 }
 
 impl OwnCertificates {
-    /// Reads all of them for the first time.
-    pub fn load(files: &[OwnCertificate]) -> Result<Self, CertificateFileError> {
+    /// Reads all files for the first time.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used.
+    pub fn load(files: &[OwnCertificate]) -> Result<Self, FileError> {
         let watched = files.iter().map(|files| {
-            let seen = stamp(files);
+            let stamp = stamp(files);
             let loaded = load(files)?;
             loaded.log(files);
             Ok(Watched {
                 files: files.clone(),
-                seen,
+                stamp,
                 loaded,
             })
         });
         watched.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether the operator has none.
+    /// Whether the operator has no certificates.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Reads again what has changed. Files that do not fit together, because half of them is written, leave what was read before.
-    pub fn look(&mut self) {
+    /// Reads files again that have changed. Files that do not fit together, because one of them is
+    /// not written yet, change nothing.
+    pub fn reload(&mut self) {
         for watched in &mut self.0 {
             let now = stamp(&watched.files);
-            if now == watched.seen {
+            if now == watched.stamp {
                 continue;
             }
             match load(&watched.files) {
@@ -173,20 +124,22 @@ impl OwnCertificates {
                 }
                 Err(error) => tracing::error!(
                     error = error_chain(&error),
-                    "a server certificate has changed and cannot be used; the one that was read before stays"
+                    "a server certificate has changed and cannot be used; \
+                     the one that was read before stays"
                 ),
             }
-            watched.seen = now;
+            watched.stamp = now;
         }
     }
 
-    /// What TLS shows, in the order of the configuration.
+    /// The certificates with their keys, in the order of the configuration.
+    #[must_use]
     pub fn keys(&self) -> Vec<OwnKey> {
         let keys = self.0.iter().map(|watched| watched.loaded.key.clone());
         keys.collect()
     }
 
-    /// What clients have to trust because of them.
+    /// The CA certificates that clients have to trust.
     pub fn trust(&self) -> impl Iterator<Item = &Certificate> {
         self.0.iter().flat_map(|watched| &watched.loaded.trust)
     }
@@ -215,18 +168,18 @@ fn stamp(files: &OwnCertificate) -> Stamp {
     paths.into_iter().flatten().map(state).collect()
 }
 
-fn load(files: &OwnCertificate) -> Result<Loaded, CertificateFileError> {
+fn load(files: &OwnCertificate) -> Result<Loaded, FileError> {
     let path = || files.certificate.clone();
     let chain = certificates(&files.certificate)?;
     let key = PrivateKey::from_pem(&read(&files.key)?, None).map_err(|source| {
         let path = files.key.clone();
-        CertificateFileError::Key { path, source }
+        FileError::Key { path, source }
     })?;
     let [leaf, issuers @ ..] = chain.as_slice() else {
-        return Err(CertificateFileError::Empty { path: path() });
+        return Err(FileError::Empty { path: path() });
     };
     let matching = key.matches(leaf);
-    matching.map_err(|source| CertificateFileError::Mismatch {
+    matching.map_err(|source| FileError::Mismatch {
         certificate: path(),
         key: files.key.clone(),
         source,
@@ -235,11 +188,11 @@ fn load(files: &OwnCertificate) -> Result<Loaded, CertificateFileError> {
         (Some(ca), _) => certificates(ca)?,
         (None, Some(last)) => vec![last.clone()],
         (None, None) if leaf.is_self_issued() => vec![leaf.clone()],
-        (None, None) => return Err(CertificateFileError::NoIssuers { path: path() }),
+        (None, None) => return Err(FileError::NoIssuers { path: path() }),
     };
     let der = chain.iter().map(|one| one.der().to_vec()).collect();
     let certified = certified_key(der, key.pkcs8_der());
-    let certified = certified.map_err(|source| CertificateFileError::Tls {
+    let certified = certified.map_err(|source| FileError::Tls {
         certificate: path(),
         key: files.key.clone(),
         source,
@@ -254,17 +207,17 @@ fn load(files: &OwnCertificate) -> Result<Loaded, CertificateFileError> {
     })
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate>, CertificateFileError> {
+fn certificates(path: &Path) -> Result<Vec<Certificate>, FileError> {
     let parsed = Certificate::parse_pem_bundle(&read(path)?);
-    parsed.map_err(|source| CertificateFileError::Certificate {
+    parsed.map_err(|source| FileError::Certificate {
         path: path.to_owned(),
         source,
     })
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, CertificateFileError> {
+fn read(path: &Path) -> Result<Zeroizing<String>, FileError> {
     use std::io::Read;
-    let unreadable = |source| CertificateFileError::Unreadable {
+    let unreadable = |source| FileError::Unreadable {
         path: path.to_owned(),
         source,
     };

@@ -1,4 +1,4 @@
-//! Connections to the real services, on virtual time: it passes when everybody waits.
+//! Connections to the real services, on virtual time: it passes when every task waits.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use registry::{Init, Registry, SystemEntropy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use transport::accept::{Metered, Room, Strangers};
-use transport::{https, mqtt_connection};
+use transport::accept::{ConnectionLimits, UnprovenConnections};
+use transport::{https, mqtts};
 
 use super::*;
 use crate::clock;
@@ -52,9 +52,9 @@ pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
     (registry, dps, hub)
 }
 
-/// The only client of a server with room for more.
+/// The only client of a server.
 fn peer() -> Peer {
-    let room = Room {
+    let limits = ConnectionLimits {
         proven: 10,
         unproven: 10,
         unproven_per_address: 10,
@@ -64,7 +64,7 @@ fn peer() -> Peer {
     Peer {
         chain: pki::PeerChain::default(),
         address,
-        visit: Strangers::new(room).enter(address).0,
+        connection: UnprovenConnections::new(limits).enter(address).0,
     }
 }
 
@@ -105,9 +105,7 @@ async fn pings() -> (Duration, Vec<u8>) {
             }
         }
     });
-    let peer = peer();
-    let near = Metered::new(near, peer.visit.clone());
-    mqtt_connection::serve(near, peer, router, stopping).await;
+    mqtts::serve(near, peer(), router, stopping).await;
     let stayed = begun.elapsed();
     let mut heard = Vec::new();
     reading.read_to_end(&mut heard).await.unwrap();

@@ -1,0 +1,68 @@
+use std::path::PathBuf;
+
+use pki::{KeyError, KeyMismatch, PemError};
+
+/// Why the files of a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// A file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// From the system.
+        source: std::io::Error,
+    },
+    /// The key file holds no key that can be used.
+    #[error("the key {}", .path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A certificate file cannot be parsed.
+    #[error("the certificate {}", .path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PemError,
+    },
+    /// A certificate file is empty.
+    #[error("{} holds no certificate", .path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key is not that of the certificate.
+    #[error("{} and {}", .certificate.display(), .key.display())]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// How they differ.
+        source: KeyMismatch,
+    },
+    /// TLS cannot use the key with the certificate.
+    #[error("{} and {}", .certificate.display(), .key.display())]
+    Tls {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// From the TLS library.
+        source: rustls::Error,
+    },
+    /// Nothing says what clients have to trust.
+    #[error(
+        "{} holds the certificate alone: append its issuers to it, \
+         or name with `ca` what clients have to trust",
+        .path.display()
+    )]
+    NoIssuers {
+        /// The certificate's file.
+        path: PathBuf,
+    },
+}
