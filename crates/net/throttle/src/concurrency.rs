@@ -1,9 +1,9 @@
 //! How many starts may be in progress at once, found by measuring how long they take.
 //!
-//! While starts take longer than [`TARGET_DURATION`], the limit falls; while they are quick and more
-//! clients want in, it rises. By Little's law the number in progress is throughput times duration, so
-//! a limit on the former at the measured throughput is a limit on the latter. The measured throughput
-//! is also what turns a backlog into seconds.
+//! While starts take longer than [`TARGET_DURATION`], the limit falls; while they are quick and
+//! more clients want in, it rises. By Little's law the number in progress is throughput times
+//! duration, so a limit on the former at the measured throughput is a limit on the latter. The
+//! measured throughput is also what turns a backlog into seconds.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use ids::Timestamp;
 
 use crate::retry_schedule::{Headroom, Pace};
 
-/// The mean duration that the limit aims at, so that all but one in a hundred take less than a second.
+/// The mean duration that the limit aims at, so that all but one in a hundred take less than a
+/// second.
 const TARGET_DURATION: Duration = Duration::from_millis(300);
 /// How long is measured before the limit is moved.
 const WINDOW: Duration = Duration::from_millis(100);

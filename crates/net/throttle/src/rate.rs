@@ -42,8 +42,8 @@ fn duration_of_ticks(ticks: i64) -> Duration {
     Duration::from_nanos(u64::try_from(ticks).unwrap_or(0).saturating_mul(100))
 }
 
-/// What is left of a [`Rate`]: the moment when all of its tokens are available again. New buckets are
-/// full.
+/// What is left of a [`Rate`]: the moment when all of its tokens are available again. New buckets
+/// are full.
 ///
 /// One number instead of a count and a time (the generic cell rate algorithm), because there is one
 /// of these for every client.
@@ -78,8 +78,8 @@ impl Bucket {
             .saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
     }
 
-    /// When the bucket is full again, at the latest a whole window from now: a clock that was set back
-    /// must not lock a client out.
+    /// When the bucket is full again, at the latest a whole window from now: a clock that was set
+    /// back must not lock a client out.
     fn full_at(self, rate: Rate, now: i64) -> i64 {
         self.full_at.clamp(now, now.saturating_add(rate.window()))
     }

@@ -9,8 +9,8 @@ use ids::Timestamp;
 pub const MAX_WAIT: Duration = Duration::from_secs(300);
 /// The shortest wait: `Retry-After` counts whole seconds.
 pub const MIN_WAIT: Duration = Duration::from_secs(1);
-/// `Retry-After` has a resolution of 1 s, so clients bunch up. A client that returns on time and still
-/// finds no capacity is scheduled again with up to this much jitter.
+/// `Retry-After` has a resolution of 1 s, so clients bunch up. A client that returns on time and
+/// still finds no capacity is scheduled again with up to this much jitter.
 const OVERBOOKED_JITTER: Duration = Duration::from_secs(8);
 /// A client may come this much before its scheduled time.
 const EARLY_TOLERANCE: Duration = Duration::from_millis(250);
@@ -25,8 +25,8 @@ pub enum Headroom {
     Ample,
 }
 
-/// Where a client stands between 0 and 1 in everything that is spread over time. The same client has
-/// always the same jitter.
+/// Where a client stands between 0 and 1 in everything that is spread over time. The same client
+/// has always the same jitter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter(f64);
 

@@ -1,9 +1,9 @@
 //! A table in memory that does not grow: a set-associative cache with a lock for each shard.
 //!
-//! Each key has one set of eight entries where it can be, and replaces the entry that is worth least.
-//! A key that was evicted is treated as new, so the worst effect of a flood of invented names is that
-//! limits are enforced less strictly. A secret decides which set a name belongs to, so that no client
-//! can aim at the entry of another.
+//! Each key has one set of eight entries where it can be, and replaces the entry that is worth
+//! least. A key that was evicted is treated as new, so the worst effect of a flood of invented
+//! names is that limits are enforced less strictly. A secret decides which set a name belongs to,
+//! so that no client can aim at the entry of another.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Mutex, PoisonError};

@@ -134,7 +134,8 @@ proptest! {
             let (running, limit) = (capacity.running(), capacity.limit());
             prop_assert!(limit >= MIN_LIMIT.min(max) && limit <= max.max(1));
             prop_assert!(running <= max);
-            prop_assert!(!capacity.pace().interval.is_zero() && capacity.pace().interval <= Duration::from_secs(1));
+            let interval = capacity.pace().interval;
+            prop_assert!(!interval.is_zero() && interval <= Duration::from_secs(1));
         }
         while capacity.running() > 0 {
             capacity.abandon();
