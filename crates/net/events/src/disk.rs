@@ -1,26 +1,25 @@
-//! What the log asks of a disk. Tests put one in its place that fails where they want.
+//! The operations that the log needs of a disk. Tests replace them by a disk that fails on demand.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Error, ErrorKind, Result, Write};
+use std::io::{ErrorKind, Result, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The files of one folder.
 pub(crate) trait Disk: Send + Sync {
-    /// Makes a folder that is not there yet, durably.
+    /// Makes a folder that does not exist yet, durably.
     fn make_folder(&self, folder: &Path) -> Result<()>;
 
-    /// The files of a folder.
     fn list(&self, folder: &Path) -> Result<Vec<PathBuf>>;
 
-    /// Makes a file that begins with `begin` and has zeros up to `bytes`, durably; on failure nothing of it stays. Its bytes are
-    /// written now, so that an append changes no metadata and a sync stays cheap.
+    /// Makes a file that begins with `begin` and has zeros up to `bytes`, durably; on failure
+    /// nothing of it stays. Its bytes are written now, so that an append changes no metadata and a
+    /// sync stays cheap.
     fn create(&self, path: &Path, begin: &[u8], bytes: u64) -> Result<Box<dyn DiskFile>>;
 
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> Result<Box<dyn DiskFile>>;
 
-    /// Deletes a file.
     fn remove(&self, path: &Path) -> Result<()>;
 
     /// Deletes an empty folder.
@@ -29,24 +28,24 @@ pub(crate) trait Disk: Send + Sync {
 
 /// One open file.
 pub(crate) trait DiskFile: Send + Sync {
-    /// Bytes that it has.
+    /// Size in bytes.
     fn len(&self) -> Result<u64>;
 
-    /// Fills `buffer` from a place on; less only at the end of the file. Returns how much.
+    /// Fills `buffer` from a position on. Returns the number of bytes, which is less only at the
+    /// end of the file.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> Result<usize>;
 
-    /// Writes all of `bytes` from a place on. On failure a part may be written.
+    /// Writes all of `bytes` from a position on. On failure a part may be written.
     fn write_at(&self, bytes: &[u8], at: u64) -> Result<()>;
 
-    /// Returns once what was written is on the disk. After a failure nobody knows what is.
+    /// Returns once all writes are on the disk. After a failure it is unknown which ones are.
     fn sync(&self) -> Result<()>;
 }
 
-/// The file system.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Files;
+pub(crate) struct FileSystem;
 
-impl Disk for Files {
+impl Disk for FileSystem {
     fn make_folder(&self, folder: &Path) -> Result<()> {
         make_durable(folder)
     }
@@ -67,7 +66,7 @@ impl Disk for Files {
         match made {
             Ok(file) => Ok(Box::new(file)),
             Err(error) => {
-                // A disk that is full shall not stay full because of the attempt.
+                // The attempt must not keep a full disk full.
                 let _ = std::fs::remove_file(&unfinished);
                 let _ = std::fs::remove_file(path);
                 Err(error)
@@ -89,8 +88,8 @@ impl Disk for Files {
     }
 }
 
-/// Makes a folder, and those above it that are missing. A new folder is durable once the one above it
-/// is synced.
+/// Makes a folder, and those above it that are missing. A new folder is durable once the one above
+/// it is synced.
 fn make_durable(path: &Path) -> Result<()> {
     let missing: Vec<_> = path
         .ancestors()
@@ -156,13 +155,4 @@ impl DiskFile for File {
     fn sync(&self) -> Result<()> {
         self.sync_data()
     }
-}
-
-/// That a file has a name that this log gives none.
-pub(crate) fn unknown_name(path: &Path) -> Error {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Error::new(
-        ErrorKind::Unsupported,
-        format!("{name} was written by a newer version; use the newer program"),
-    )
 }

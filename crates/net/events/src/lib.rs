@@ -1,25 +1,49 @@
-//! The event log of one hub: records in files that are written in advance, each record with its number, time and checksums.
+//! An append-only event log on files: numbered records that survive a power cut, in files that are
+//! deleted oldest first.
 //!
-//! [`EventLog::append`] returns after the records are on disk; what arrives together shares one sync. A sync or write that
-//! fails is not repeated: the log goes on in a new file. A record that is damaged costs that record: readers are told which
-//! numbers are missing. A number is never given out twice, whatever is damaged. The oldest files go when the log is larger or
-//! older than [`LogOptions`] say.
+//! ```text
+//!  append ──► queue ──► writer thread: encode, one write, one sync for the queue ──► answer
+//!                           │
+//!                           ▼
+//!             SegmentList: 0000000001-….log2   0000000002-….log2   0000000003-….log2
+//!                           ▲                                      ▲ written to
+//!  read ──► blocking task ──┘
 //!
-//! [`shared_log`] reads the log that older versions kept for all hubs together.
+//!  a segment:   header page │ frame │ frame │ frame │ zeros, written in advance
+//!  a frame:     length, number, previous number, time, checksums │ payload
+//! ```
+//!
+//! [`EventLog::append`] returns after the records are on disk. A write or sync that fails is not
+//! repeated in the same file: the log continues in a new one. A damaged record costs only itself,
+//! and readers get the numbers that are missing. A number is never given out twice, whatever is
+//! damaged. The oldest files are deleted when the log exceeds [`LogOptions`].
+//!
+//! [`v1`] reads the format of older versions.
 
-mod disk;
 mod error;
-mod frame;
 mod log;
+mod options;
+mod queue;
+
+mod health;
+mod rotation;
+mod writer;
+
 mod reader;
 mod recover;
+
+mod disk;
+mod frame;
 mod segment;
-pub mod shared_log;
-mod writer;
+mod segment_list;
+
+pub mod v1;
 
 pub use error::EventLogError;
 pub use frame::MAX_RECORD;
-pub use log::{EventLog, LogOptions, Page, Record};
+pub use log::EventLog;
+pub use options::LogOptions;
+pub use reader::{Page, Record};
 
 #[cfg(test)]
 mod tests;

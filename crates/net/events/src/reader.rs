@@ -1,82 +1,99 @@
 //! Reading: records in order, and which numbers are missing among them.
 
 use std::ops::RangeInclusive;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::error::EventLogError;
-use crate::log::{Page, Record, Segments};
-use crate::segment::{Segment, Walk};
+use crate::segment::{FrameScanner, Segment};
+use crate::segment_list::SegmentList;
 
-/// Most bytes of records of one answer.
-const ANSWER: usize = 4 << 20;
-/// Most ranges of missing numbers of one answer.
-const MISSING: usize = 64;
-/// Bytes that are read for one answer before it stops at the end of a file, however little was found.
-const LOOKED_AT: u64 = 32 << 20;
+/// Most bytes of the records of one page.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+/// Most ranges of missing numbers of one page.
+const MAX_MISSING: usize = 64;
+/// Bytes that are scanned for one page before it ends with its file, however little was found.
+const MAX_SCANNED_BYTES: u64 = 32 << 20;
 
-/// Reads up to `max` records after `after`, none behind `durable`.
+/// One record and its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Ascending. Without gaps, unless the log was damaged or cut off.
+    pub offset: u64,
+    /// The time that the appender gave, in units of 100 ns since 1970.
+    pub at: i64,
+    /// What was appended.
+    pub payload: Vec<u8>,
+}
+
+/// Some records of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// In the order of their numbers.
+    pub records: Vec<Record>,
+    /// Numbers among them that were given out and cannot be read, because their records are
+    /// damaged. After a power cut also numbers that were about to be given out.
+    pub missing: Vec<RangeInclusive<u64>>,
+    /// The number to read after for the next page.
+    pub next: u64,
+}
+
+/// Reads up to `max` records after the number `after` and up to the number `durable`.
 pub(crate) fn read(
-    segments: &Segments,
+    segments: &SegmentList,
     after: u64,
     max: usize,
     durable: u64,
 ) -> Result<Page, EventLogError> {
-    let segments = segments
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    // What was deleted because it was old is not missing.
-    let oldest = segments.first().map_or(0, |segment| segment.first - 1);
-    let mut reading = Reading {
+    let segments = segments.snapshot();
+    // Records that were deleted because of their age are not missing.
+    let deleted = segments.first().map_or(0, |segment| segment.name.first - 1);
+    let mut builder = PageBuilder {
         max,
         bytes: 0,
-        looked_at: 0,
+        scanned_bytes: 0,
         page: Page {
-            records: Vec::new(),
-            missing: Vec::new(),
-            next: after.max(oldest.min(durable)),
+            next: after.max(deleted.min(durable)),
+            ..Page::default()
         },
     };
     for (index, segment) in segments.iter().enumerate() {
-        let last = segments
-            .get(index + 1)
-            .map_or(durable, |next| next.first - 1)
+        let next_segment = segments.get(index + 1);
+        let last = next_segment
+            .map_or(durable, |next| next.name.first - 1)
             .min(durable);
-        if last <= reading.page.next {
+        if last <= builder.page.next {
             continue;
         }
-        reading
-            .segment(segment, last)
+        builder
+            .add_segment(segment, last)
             .map_err(|error| EventLogError::new("reading", &segment.path, error))?;
-        if reading.is_full() {
-            return Ok(reading.page);
+        if builder.is_full() {
+            return Ok(builder.page);
         }
-        if reading.looked_at >= LOOKED_AT {
-            reading.missing_up_to(last);
-            return Ok(reading.page);
+        if builder.scanned_bytes >= MAX_SCANNED_BYTES {
+            builder.add_missing_up_to(last);
+            return Ok(builder.page);
         }
     }
-    reading.missing_up_to(durable);
-    Ok(reading.page)
+    builder.add_missing_up_to(durable);
+    Ok(builder.page)
 }
 
-/// An answer that is being made.
-struct Reading {
+struct PageBuilder {
     max: usize,
     bytes: usize,
-    looked_at: u64,
+    scanned_bytes: u64,
     page: Page,
 }
 
-impl Reading {
+impl PageBuilder {
     fn is_full(&self) -> bool {
         self.page.records.len() >= self.max
-            || self.bytes >= ANSWER
-            || self.page.missing.len() >= MISSING
+            || self.bytes >= MAX_PAGE_BYTES
+            || self.page.missing.len() >= MAX_MISSING
     }
 
-    /// Numbers up to `number` are not there.
-    fn missing_up_to(&mut self, number: u64) {
+    fn add_missing_up_to(&mut self, number: u64) {
         let first = self.page.next + 1;
         if number < first {
             return;
@@ -88,34 +105,35 @@ impl Reading {
         }
     }
 
-    /// Takes the records of a file up to the number `last`, until the answer is full.
-    fn segment(&mut self, segment: &Arc<Segment>, last: u64) -> std::io::Result<()> {
-        let begin = segment.near(self.page.next + 1);
-        let mut walk = Walk::new(segment, begin, segment.first..last + 1);
-        while let Some(met) = walk.step()? {
-            segment.place(met.head.number, met.position);
-            if met.head.number <= self.page.next {
+    /// Adds the records of a file up to the number `last`, until the page is full.
+    fn add_segment(&mut self, segment: &Arc<Segment>, last: u64) -> std::io::Result<()> {
+        let begin = segment.position_before(self.page.next + 1);
+        let mut scanner = FrameScanner::new(segment, begin, segment.name.first..last + 1);
+        while let Some(frame) = scanner.next_frame()? {
+            let header = frame.header;
+            segment.add_to_index(header.number, frame.position);
+            if header.number <= self.page.next {
                 continue;
             }
-            self.missing_up_to(met.head.previous);
-            match met.payload {
+            self.add_missing_up_to(header.previous);
+            match frame.payload {
                 Some(payload) => {
-                    self.page.next = met.head.number;
+                    self.page.next = header.number;
                     self.bytes += payload.len();
                     self.page.records.push(Record {
-                        offset: met.head.number,
-                        at: met.head.at,
+                        offset: header.number,
+                        at: header.at,
                         payload: payload.to_vec(),
                     });
                 }
-                None => self.missing_up_to(met.head.number),
+                None => self.add_missing_up_to(header.number),
             }
-            // The last one that may be in it: what follows is zeros, or was never acknowledged.
-            if self.is_full() || met.head.number == last {
+            // What follows the last record is zeros, or was never acknowledged.
+            if self.is_full() || header.number == last {
                 break;
             }
         }
-        self.looked_at += walk.read;
+        self.scanned_bytes += scanner.bytes_read;
         Ok(())
     }
 }

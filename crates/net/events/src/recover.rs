@@ -1,157 +1,172 @@
-//! What is found when a log is opened. Nothing that is there is written to.
+//! Opening a log: finds its files and the end of the last one. Nothing is written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::error::EventLogError;
-use crate::frame::HEAD;
-use crate::log::LogOptions;
-use crate::segment::{Mark, Named, PAGE, Segment, Walk};
+use crate::frame::HEADER_BYTES;
+use crate::options::LogOptions;
+use crate::segment::{FrameScanner, PAGE, Segment, SegmentHeader, SegmentName};
 
-/// Where the next record goes.
+/// The numbers of the next record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tail {
-    /// The number that it gets at least.
+    /// The lowest number that the next record may get.
     pub(crate) next: u64,
-    /// The number that was given before, 0 for none. Readers are told that it is missing when it is not there.
+    /// The number that was given out before, 0 for none. Readers find it missing when it is not
+    /// there.
     pub(crate) previous: u64,
 }
 
-/// An opened log.
-pub(crate) struct Recovered {
+pub(crate) struct RecoveredLog {
     /// Oldest first.
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) tail: Tail,
-    /// The last file, when it may be written to. A file that ends in anything but zeros is left as it is.
+    /// The last file, when it may be written to. A file that ends in anything but zeros is left as
+    /// it is.
     pub(crate) current: Option<Arc<Segment>>,
 }
 
-/// Opens the files of a folder and finds the end of the last one.
 pub(crate) fn recover(
     disk: &dyn Disk,
     folder: &Path,
     options: LogOptions,
-) -> Result<Recovered, EventLogError> {
+) -> Result<RecoveredLog, EventLogError> {
     disk.make_folder(folder)
         .map_err(|error| EventLogError::new("creating directory", folder, error))?;
     let mut segments = Vec::new();
-    let mut mark = None;
-    for named in
-        names(disk, folder).map_err(|error| EventLogError::new("listing", folder, error))?
-    {
-        let (segment, found) = Segment::open(disk, named)?;
-        mark = found;
+    let mut header = None;
+    let files = list(disk, folder).map_err(|error| EventLogError::new("listing", folder, error))?;
+    for (name, path) in files {
+        let (segment, found) = Segment::open(disk, name, path)?;
+        header = found;
         segments.push(Arc::new(segment));
     }
     let Some(last) = segments.last().cloned() else {
-        let tail = Tail {
-            next: 1,
-            previous: 0,
-        };
-        return Ok(Recovered {
+        let (next, previous) = (1, 0);
+        return Ok(RecoveredLog {
             segments,
-            tail,
+            tail: Tail { next, previous },
             current: None,
         });
     };
-    let scan =
-        Scan::of(&last).map_err(|error| EventLogError::new("recovering", &last.path, error))?;
-    let tail = tail(&last, &scan, mark, options);
-    let is_whole = scan.is_clean && mark.is_some_and(|mark| mark.successor == 0);
-    let continues = is_whole && tail.next == scan.next && last.file.sync().is_ok();
-    if !continues {
-        tracing::warn!(
-            file = %last.path.display(), position = scan.end, record = tail.next,
-            "a file of the event log does not end as it should: a write was cut off, or it is damaged; it is kept, and a new one is begun"
-        );
-    }
-    let current = continues.then_some(last);
-    Ok(Recovered {
+    let (tail, continues) = recover_tail(&last, header, options)
+        .map_err(|error| EventLogError::new("recovering", &last.path, error))?;
+    Ok(RecoveredLog {
         segments,
         tail,
-        current,
+        current: continues.then_some(last),
     })
 }
 
-fn names(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<Named>> {
-    let mut names = Vec::new();
+/// The files of a log in their order. A file whose creation did not end is deleted.
+fn list(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<(SegmentName, PathBuf)>> {
+    let mut files = Vec::new();
     for path in disk.list(folder)? {
-        // A file that was being begun when the process ended.
         if path.extension().is_some_and(|extension| extension == "new") {
             disk.remove(&path)?;
-        } else {
-            names.extend(Named::read(&path)?);
+        } else if let Some(name) = SegmentName::parse(&path)? {
+            files.push((name, path));
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    files.sort_unstable();
+    Ok(files)
 }
 
-/// What is in the last file.
-struct Scan {
-    /// The last record that was met.
-    last: Option<u64>,
+/// Where the log continues, and whether that is in its last file.
+fn recover_tail(
+    last: &Segment,
+    header: Option<SegmentHeader>,
+    options: LogOptions,
+) -> std::io::Result<(Tail, bool)> {
+    let end = LastFrame::find(last)?;
+    let tail = tail(last, &end, header, options);
+    let is_whole = end.is_clean && header.is_some_and(|header| header.successor == 0);
+    let continues = is_whole && tail.next == end.next && last.file.sync().is_ok();
+    if !continues {
+        tracing::warn!(
+            file = %last.path.display(),
+            position = end.position,
+            record = tail.next,
+            "a file of the event log does not end as it should: a write was cut off, or it is \
+             damaged; it is kept, and a new one is begun"
+        );
+    }
+    Ok((tail, continues))
+}
+
+/// The end of the last file.
+struct LastFrame {
+    /// The number of the last record, if there is one.
+    number: Option<u64>,
     /// The number after it.
     next: u64,
-    /// Where the last frame ends.
-    end: u64,
-    /// Whether there are only zeros behind it.
+    /// Where the frame ends.
+    position: u64,
+    /// Whether only zeros follow.
     is_clean: bool,
 }
 
-impl Scan {
-    fn of(segment: &Segment) -> std::io::Result<Self> {
-        let mut walk = Walk::new(segment, PAGE, segment.first..u64::MAX);
-        let (mut last, mut next, mut end) = (None, segment.first, PAGE);
-        let (mut oldest, mut newest) = (i64::MIN, i64::MIN);
-        while let Some(met) = walk.step()? {
-            (last, next) = (Some(met.head.number), met.head.number + 1);
-            end = met.position + met.head.frame();
-            oldest = if oldest == i64::MIN {
-                met.head.at
-            } else {
-                oldest
-            };
-            newest = newest.max(met.head.at);
-            segment.place(met.head.number, met.position);
+impl LastFrame {
+    fn find(segment: &Segment) -> std::io::Result<Self> {
+        let first = segment.name.first;
+        let mut scanner = FrameScanner::new(segment, PAGE, first..u64::MAX);
+        let (mut number, mut next, mut position) = (None, first, PAGE);
+        let (mut oldest, mut newest) = (None, i64::MIN);
+        while let Some(frame) = scanner.next_frame()? {
+            let header = frame.header;
+            (number, next) = (Some(header.number), header.number + 1);
+            position = frame.position + header.frame_bytes();
+            oldest = oldest.or(Some(header.at));
+            newest = newest.max(header.at);
+            segment.add_to_index(header.number, frame.position);
         }
-        let is_clean = segment.is_zero_from(end);
-        // Only of a file that ends well is the end taken for granted: readers of others look further.
+        let is_clean = segment.is_zero_from(position);
+        // Readers of a file with a damaged end scan all of it.
         if is_clean {
-            segment.ends_at(end, oldest, newest);
+            segment.set_end(position, oldest.unwrap_or(i64::MIN), newest);
         }
         Ok(Self {
-            last,
+            number,
             next,
-            end,
+            position,
             is_clean,
         })
     }
 }
 
-/// Numbers are never given out twice: what the first page says counts, also when the records it speaks of are damaged.
-fn tail(last: &Segment, scan: &Scan, mark: Option<Mark>, options: LogOptions) -> Tail {
-    // More records than that do not fit into a file.
-    let most = options.segment_bytes.max(last.bytes).div_ceil(HEAD as u64);
-    match mark {
-        Some(mark) if mark.successor == 0 => Tail {
-            next: mark.next.max(scan.next),
-            previous: mark.previous.max(scan.last.unwrap_or_default()),
+/// Numbers are never given out twice: the header counts, also when the records that it speaks of
+/// are damaged.
+fn tail(
+    last: &Segment,
+    end: &LastFrame,
+    header: Option<SegmentHeader>,
+    options: LogOptions,
+) -> Tail {
+    // A file has no room for more records.
+    let max_records = options
+        .max_segment_bytes
+        .max(last.bytes)
+        .div_ceil(HEADER_BYTES as u64);
+    match header {
+        Some(header) if header.successor == 0 => Tail {
+            next: header.next.max(end.next),
+            previous: header.previous.max(end.number.unwrap_or_default()),
         },
         // The file that followed is gone, and its records with it.
-        Some(mark) => {
-            let next = mark.successor.max(scan.next) + most;
+        Some(header) => {
+            let next = header.successor.max(end.next) + max_records;
             Tail {
                 next,
                 previous: next - 1,
             }
         }
-        // The page is damaged: records may have stood behind the last one that is there, and nothing says how many. Where all
-        // looks well but for the page, it is not said that there were.
+        // The header is damaged: more records may have followed the last one, and their number is
+        // unknown. Where only the header is damaged, no record is reported missing.
         None => {
-            let next = scan.next + most;
-            let previous = scan.last.filter(|_| scan.is_clean).unwrap_or(next - 1);
+            let next = end.next + max_records;
+            let previous = end.number.filter(|_| end.is_clean).unwrap_or(next - 1);
             Tail { next, previous }
         }
     }

@@ -1,34 +1,36 @@
+//! The log on a real folder, and on a simulated disk.
+
 mod damage;
 mod faults;
+mod format;
+mod retention;
 mod simulated;
-
-use proptest::prelude::*;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use simulated::Simulated;
+use simulated::SimulatedDisk;
 
 const SMALL: LogOptions = LogOptions {
-    segment_bytes: 8192,
-    bytes: 3 * 8192,
-    keep: None,
-    retry: Duration::ZERO,
+    max_segment_bytes: 8192,
+    max_bytes: 3 * 8192,
+    retention: None,
+    retry_interval: Duration::ZERO,
 };
-/// Many small files, and none is deleted.
+/// Many small files, none of which is deleted.
 const ROOMY: LogOptions = LogOptions {
-    bytes: u64::MAX,
+    max_bytes: u64::MAX,
     ..SMALL
 };
 const SEED: u64 = 7;
 
 fn open(folder: &Path) -> EventLog {
-    EventLog::open_at(folder.to_owned(), SMALL, SEED).unwrap()
+    EventLog::open(folder.to_owned(), SMALL, SEED).unwrap()
 }
 
-fn on(disk: &Simulated, options: LogOptions) -> EventLog {
+fn on(disk: &SimulatedDisk, options: LogOptions) -> EventLog {
     EventLog::open_on(Arc::new(disk.clone()), PathBuf::from("/log"), options, SEED).unwrap()
 }
 
@@ -49,7 +51,7 @@ async fn append_each(log: &EventLog, records: &[Vec<u8>]) -> Vec<u64> {
     offsets
 }
 
-/// All that is in a log, however many answers it takes.
+/// Every page of a log as one.
 async fn read_all(log: &EventLog) -> Page {
     let mut all = Page::default();
     loop {
@@ -57,7 +59,7 @@ async fn read_all(log: &EventLog) -> Page {
         if page.next == all.next {
             return all;
         }
-        assert!(page.next > all.next, "an answer gets further");
+        assert!(page.next > all.next, "each page makes progress");
         all.next = page.next;
         all.records.extend(page.records);
         all.missing.extend(page.missing);
@@ -98,7 +100,7 @@ async fn records_come_back_in_order_also_after_opening_again() {
 async fn many_at_once_share_the_disk_and_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let options = LogOptions::default();
-    let log = EventLog::open_at(folder.path().to_owned(), options, SEED).unwrap();
+    let log = EventLog::open(folder.path().to_owned(), options, SEED).unwrap();
     let mut running = tokio::task::JoinSet::new();
     for number in 0..2000_u32 {
         let log = log.clone();
@@ -116,26 +118,9 @@ async fn many_at_once_share_the_disk_and_lose_nothing() {
 }
 
 #[tokio::test]
-async fn old_files_go_and_reading_begins_at_the_oldest_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = open(folder.path());
-    append_each(&log, &vec![vec![7; 1000]; 20]).await;
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
-    assert_eq!(log.bytes(), 3 * 8192);
-    let page = log.read(0, 100).await.unwrap();
-    let kept = offsets(&page);
-    assert_eq!(kept.last(), Some(&20));
-    assert!(kept.len() < 20 && kept.windows(2).all(|pair| pair[1] == pair[0] + 1));
-    assert_eq!(page.missing, [], "what is too old is not missing");
-    drop(log);
-    let again = open(folder.path()).read(0, 100).await.unwrap();
-    assert_eq!(offsets(&again), kept);
-}
-
-#[tokio::test]
 async fn a_record_larger_than_a_file_has_one_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || EventLog::open_at(folder.path().to_owned(), ROOMY, SEED).unwrap();
+    let open = || EventLog::open(folder.path().to_owned(), ROOMY, SEED).unwrap();
     let log = open();
     append_each(&log, &[vec![1; 10], vec![2; 9000], vec![3; 10]]).await;
     drop(log);
@@ -162,67 +147,9 @@ async fn waiting_ends_when_a_record_is_on_disk() {
     waiting.await.unwrap();
 }
 
-// B1.
-#[tokio::test]
-async fn what_is_older_than_is_kept_goes_also_when_nothing_comes() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = LogOptions {
-        keep: Some(Duration::from_secs(100)),
-        bytes: u64::MAX,
-        ..SMALL
-    };
-    let second = 10_000_000;
-    let log = EventLog::open_at(folder.path().to_owned(), options, SEED).unwrap();
-    for at in 0..60 {
-        log.append(at * second, vec![0; 500]).await.unwrap();
-    }
-    let kept = async |now: i64| {
-        log.trim(now * second).await;
-        // The writer does one thing after the other.
-        log.advance(0).await.unwrap();
-        let page = read_all(&log).await;
-        assert_eq!(page.missing, []);
-        offsets(&page)
-    };
-    assert_eq!(kept(100).await.len(), 60);
-    let some = kept(130).await;
-    let young = |offset: &u64| *offset > 31;
-    assert!((30..60).contains(&some.len()), "{some:?}");
-    assert!((32..=60).all(|offset| some.contains(&offset)), "{some:?}");
-    assert!(some.iter().filter(|offset| !young(offset)).count() < 16);
-    assert_eq!(kept(160).await, [] as [u64; 0]);
-    drop(log);
-    let log = EventLog::open_at(folder.path().to_owned(), options, SEED).unwrap();
-    assert_eq!(log.append(170 * second, vec![1]).await.unwrap(), 61);
-}
-
-// Size is not to push out what is young enough: as many files as are closed by age have room, however small the log is.
-#[tokio::test]
-async fn a_small_log_of_few_records_keeps_them_as_long_as_it_says() {
-    let (hour, day) = (36_000_000_000, 24_i64);
-    for mib in [1, 2, 10] {
-        let disk = Simulated::default();
-        let keep = Duration::from_secs(3600 * 10 * day.unsigned_abs());
-        let log = on(&disk, LogOptions::keeping(mib << 20, Some(keep)));
-        for now in 1..=30 * day {
-            log.append(now * hour, vec![0]).await.unwrap();
-            log.trim(now * hour).await;
-        }
-        let oldest = log.oldest().await.unwrap().unwrap().at / hour;
-        // Those of the last ten days, and up to a tenth more.
-        let kept = 30 * day - oldest;
-        assert!(
-            (10 * day..=11 * day + 2).contains(&kept),
-            "{mib} MiB: {kept} hours"
-        );
-        assert!(log.bytes() <= mib << 20, "{mib} MiB: {}", log.bytes());
-    }
-}
-
-// B4: a batch is one group.
 #[tokio::test]
 async fn a_batch_is_synced_once() {
-    let disk = Simulated::default();
+    let disk = SimulatedDisk::default();
     let log = on(&disk, ROOMY);
     log.append(0, vec![0]).await.unwrap();
     let before = disk.syncs();
@@ -234,7 +161,7 @@ async fn a_batch_is_synced_once() {
 
 #[tokio::test]
 async fn records_of_another_log_keep_their_numbers() {
-    let disk = Simulated::default();
+    let disk = SimulatedDisk::default();
     let log = on(&disk, ROOMY);
     let record = |offset: u64| Record {
         offset,
@@ -242,7 +169,7 @@ async fn records_of_another_log_keep_their_numbers() {
         payload: vec![1],
     };
     log.import(vec![record(3), record(7)]).await.unwrap();
-    // Once more, as after an end in the middle.
+    // Once more, as after an import that was cut off.
     log.import(vec![record(3), record(7), record(9)])
         .await
         .unwrap();
@@ -253,55 +180,4 @@ async fn records_of_another_log_keep_their_numbers() {
     let page = read_all(&log).await;
     assert_eq!(offsets(&page), [3, 7, 9, 20]);
     assert_eq!(page.missing, []);
-}
-
-#[tokio::test]
-async fn a_log_that_is_retired_is_gone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("hub");
-    let log = EventLog::open_at(path.clone(), SMALL, SEED).unwrap();
-    append_each(&log, &vec![vec![1; 3000]; 4]).await;
-    log.retire().await.unwrap();
-    assert!(!path.exists());
-    assert!(log.append(0, vec![1]).await.is_err());
-}
-
-#[test]
-fn a_file_of_a_newer_version_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("0000000001-1-1.log3"), "").unwrap();
-    let refused = EventLog::open_at(folder.path().to_owned(), SMALL, SEED).err();
-    let cause = std::error::Error::source(&refused.unwrap())
-        .unwrap()
-        .to_string();
-    assert!(cause.contains("newer version"), "{cause}");
-}
-
-/// What is on disk is read by later versions: files that no code of ours made, as the format in `frame.rs` and `segment.rs` says.
-#[tokio::test]
-async fn the_format_on_disk_stays() {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/seeds/event_log");
-    let read = async |seed: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        let name = "0000000001-00000000000000000001-0000000000000001.log2";
-        std::fs::copy(seeds.join(seed), folder.path().join(name)).unwrap();
-        let page = read_all(&open(folder.path())).await;
-        (offsets(&page), page.missing)
-    };
-    assert_eq!(read("hub-three").await, (vec![1, 2, 3], vec![]));
-    assert_eq!(read("hub-three-padded").await, (vec![1, 2, 3], vec![]));
-    assert_eq!(read("hub-damaged-payload").await, (vec![1, 3], vec![2..=2]));
-    assert_eq!(read("hub-damaged-head").await, (vec![1, 3], vec![2..=2]));
-    assert_eq!(read("hub-damaged-page").await, (vec![1, 2, 3], vec![]));
-    assert_eq!(read("hub-torn").await, (vec![1, 2], vec![]));
-    assert_eq!(read("hub-passed-over").await, (vec![1, 9], vec![]));
-    let (offsets, missing) = read("hub-followed").await;
-    assert_eq!((offsets, *missing[0].start()), (vec![1, 2, 3], 4));
-}
-
-proptest! {
-    #[test]
-    fn reading_any_head_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64), salt in any::<u64>()) {
-        let _ = frame::head(salt, &bytes);
-    }
 }

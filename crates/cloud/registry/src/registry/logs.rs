@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use events::{EventLog, EventLogError, LogOptions, Record, shared_log};
+use events::{EventLog, EventLogError, LogOptions, Record, v1};
 use ids::HubName;
 use store::DataDirectory;
 
@@ -141,9 +141,9 @@ impl HubLogs {
 
     async fn open_at(&self, folder: PathBuf, hub: &HubName) -> Result<EventLog, EventLogError> {
         let limits = self.retention.of(hub);
-        let options = LogOptions::keeping(limits.bytes, limits.keep);
+        let options = LogOptions::with_retention(limits.bytes, limits.keep);
         let seed = u64::from_le_bytes(random(&*self.entropy));
-        let opening = tokio::task::spawn_blocking(move || EventLog::open_at(folder, options, seed));
+        let opening = tokio::task::spawn_blocking(move || EventLog::open(folder, options, seed));
         let opened = opening.await;
         opened.map_err(|_| failed("opening a log in", &self.folder, "the task panicked"))?
     }
@@ -168,7 +168,7 @@ impl HubLogs {
             open.remove(hub)
         };
         if let Some(log) = open
-            && let Err(error) = log.retire().await
+            && let Err(error) = log.delete().await
         {
             tracing::warn!(hub.name = %hub, error = &error as &dyn std::error::Error, "the events of a deleted hub stay on disk");
         }
@@ -189,7 +189,7 @@ impl HubLogs {
     /// Moves what is in the shared log of older versions into the logs of its hubs. Events keep their numbers. It may end in the
     /// middle and begin again: a file is deleted once all that is in it is in the other logs, and what is there is not added twice.
     async fn take_over(&self, hubs: &[HubName]) -> Result<(), EventLogError> {
-        let files = shared_log::files(&self.folder)?;
+        let files = v1::files(&self.folder)?;
         if files.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Bytes change, ends are cut off, files disappear.
+//! Changed bytes, files that are cut off, files that disappear.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::segment::PAGE;
 
-/// A log of these records, closed; what each number stands for.
-fn written(records: &[Vec<u8>]) -> (Simulated, BTreeMap<u64, Vec<u8>>) {
-    let disk = Simulated::default();
+/// A closed log of these records, and the payload of each number.
+fn written(records: &[Vec<u8>]) -> (SimulatedDisk, BTreeMap<u64, Vec<u8>>) {
+    let disk = SimulatedDisk::default();
     let log = on(&disk, ROOMY);
     let numbers = run(append_each(&log, records));
     (
@@ -18,9 +18,9 @@ fn written(records: &[Vec<u8>]) -> (Simulated, BTreeMap<u64, Vec<u8>>) {
     )
 }
 
-/// Opens a damaged log and goes on with it. All that is read is what was written; numbers are new; what is not there is said to
-/// be missing. Returns how many records are lost.
-fn survives(disk: &Simulated, known: &BTreeMap<u64, Vec<u8>>) -> usize {
+/// Opens a damaged log and appends to it. Every record that is read was written, new records get
+/// new numbers, and lost records are reported missing. Returns how many records are lost.
+fn append_after_damage(disk: &SimulatedDisk, known: &BTreeMap<u64, Vec<u8>>) -> usize {
     let newest = *known.last_key_value().unwrap().0;
     let mut known = known.clone();
     for round in 0..2_u8 {
@@ -34,12 +34,15 @@ fn survives(disk: &Simulated, known: &BTreeMap<u64, Vec<u8>>) -> usize {
         }
         let read = offsets(&page);
         assert!(read.is_sorted_by(|a, b| a < b), "{read:?}");
-        assert!(read.contains(&number), "what is new is read: {read:?}");
-        let told = |number: &u64| page.missing.iter().any(|range| range.contains(number));
+        assert!(read.contains(&number), "a new record is read: {read:?}");
+        let is_missing = |number: &u64| page.missing.iter().any(|range| range.contains(number));
         for lost in known.keys().filter(|number| !read.contains(number)) {
-            assert!(told(lost), "{lost} is lost, and nobody is told");
+            assert!(is_missing(lost), "{lost} is lost and not reported");
         }
-        assert!(!read.iter().any(told), "what is read is not missing");
+        assert!(
+            !read.iter().any(is_missing),
+            "a record that is read is not missing"
+        );
         if round == 1 {
             return known.len() - read.len();
         }
@@ -47,7 +50,6 @@ fn survives(disk: &Simulated, known: &BTreeMap<u64, Vec<u8>>) -> usize {
     0
 }
 
-// B3: any byte, any bit.
 #[test]
 fn a_flipped_bit_costs_one_record() {
     let (disk, known) = written(&[vec![1; 3], vec![], b"three".to_vec(), vec![4; 9]]);
@@ -61,7 +63,7 @@ fn a_flipped_bit_costs_one_record() {
         for bit in 0..8 {
             let copy = disk.copy();
             copy.change(&path, |bytes| bytes[at] ^= 1 << bit);
-            let cost = survives(&copy, &known);
+            let cost = append_after_damage(&copy, &known);
             assert!(
                 cost <= usize::from(at >= page),
                 "byte {at}, bit {bit}: {cost} lost"
@@ -69,19 +71,19 @@ fn a_flipped_bit_costs_one_record() {
             lost += cost;
         }
     }
-    assert!(lost > 1000, "the records are where it was flipped: {lost}");
+    assert!(lost > 1000, "the flipped bits are in records: {lost}");
 }
 
 #[test]
-fn a_file_that_disappears_takes_its_records_and_no_numbers() {
+fn a_file_that_disappears_costs_its_records_and_no_numbers() {
     let (disk, known) = written(&vec![vec![3; 700]; 20]);
     let files = disk.files();
     assert!(files.len() > 3);
-    // The first one is what goes when it is old: nobody misses it.
+    // The first file would be deleted for its age: its records are not missing.
     for path in &files[1..] {
         let copy = disk.copy();
-        copy.lose(path);
-        let lost = survives(&copy, &known);
+        copy.remove_file(path);
+        let lost = append_after_damage(&copy, &known);
         assert!(lost <= 6, "{lost} records of {}", path.display());
     }
 }
@@ -89,9 +91,9 @@ fn a_file_that_disappears_takes_its_records_and_no_numbers() {
 #[test]
 fn a_sector_that_cannot_be_read_costs_the_records_in_it() {
     let records: Vec<_> = (0..8).map(|byte| vec![byte; 1000]).collect();
-    let disk = Simulated::default();
+    let disk = SimulatedDisk::default();
     let large = LogOptions {
-        segment_bytes: 1 << 20,
+        max_segment_bytes: 1 << 20,
         ..ROOMY
     };
     let log = on(&disk, large);
@@ -104,21 +106,21 @@ fn a_sector_that_cannot_be_read_costs_the_records_in_it() {
         (2 * PAGE..2 * PAGE + 1, 5),
     ] {
         let copy = disk.copy();
-        copy.scratch(&path, bad.clone());
+        copy.make_unreadable(&path, bad.clone());
         let log = on(&copy, large);
         let page = run(read_all(&log));
         assert_eq!(page.records.len(), 8 - lost, "{bad:?}");
         assert_eq!(page.missing.is_empty(), lost == 0, "{bad:?}");
         assert!(run(log.append(0, vec![])).unwrap() > 8);
     }
-    // Nothing can be read: that may pass, and nobody is told that his events are gone.
+    // Nothing can be read: that may pass, so no record is reported missing.
     let log = on(&disk, large);
-    disk.scratch(&path, 0..u64::MAX);
+    disk.make_unreadable(&path, 0..u64::MAX);
     assert!(run(log.read(0, 10)).is_err());
 }
 
-/// A payload that holds frames which are whole, as whoever knows the format can make them.
-fn counterfeit() -> Vec<u8> {
+/// A payload of valid frames with a salt that a sender guessed.
+fn payload_of_frames() -> Vec<u8> {
     let mut payload = Vec::new();
     for number in 2..40 {
         frame::encode(SEED, (number, number - 1), 0, b"forged", &mut payload);
@@ -127,20 +129,20 @@ fn counterfeit() -> Vec<u8> {
 }
 
 #[test]
-fn what_a_sender_makes_look_like_a_record_is_none() {
-    let (disk, known) = written(&[counterfeit(), vec![1], vec![2]]);
+fn a_payload_that_looks_like_frames_is_not_read_as_records() {
+    let (disk, known) = written(&[payload_of_frames(), vec![1], vec![2]]);
     let [path] = disk.files().try_into().unwrap();
     disk.change(&path, |bytes| bytes[usize::try_from(PAGE).unwrap()] ^= 1);
-    assert_eq!(survives(&disk, &known), 1);
+    assert_eq!(append_after_damage(&disk, &known), 1);
 }
 
 #[tokio::test]
-async fn readers_are_told_what_is_missing_while_the_log_is_open() {
-    let disk = Simulated::default();
+async fn readers_learn_what_is_missing_while_the_log_is_open() {
+    let disk = SimulatedDisk::default();
     let log = on(&disk, ROOMY);
     append_each(&log, &vec![vec![9; 100]; 5]).await;
     let [path] = disk.files().try_into().unwrap();
-    let frame = frame::HEAD + 100;
+    let frame = frame::HEADER_BYTES + 100;
     let page = usize::try_from(PAGE).unwrap();
     // The payload of 2, the head of 4.
     disk.change(&path, |bytes| bytes[page + 2 * frame - 1] ^= 8);
@@ -153,7 +155,6 @@ async fn readers_are_told_what_is_missing_while_the_log_is_open() {
     assert_eq!(log.append(0, vec![]).await.unwrap(), 6);
 }
 
-/// What happens to the bytes of a file.
 #[derive(Debug, Clone)]
 enum Damage {
     Truncate(usize),
@@ -173,7 +174,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn whatever_is_damaged_numbers_are_new_and_what_is_read_was_written(
+    fn after_any_damage_numbers_are_new_and_records_are_as_written(
         records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..900), 1..24),
         which in any::<prop::sample::Index>(),
         damage in damage(),
@@ -192,7 +193,7 @@ proptest! {
                 }
             }
         });
-        let lost = survives(&disk, &known);
+        let lost = append_after_damage(&disk, &known);
         if matches!(damage, Damage::Flip(..)) {
             prop_assert!(lost <= 1);
         }

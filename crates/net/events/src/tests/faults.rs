@@ -1,4 +1,4 @@
-//! Writes and syncs fail, the disk is full, the power fails.
+//! Failed writes and syncs, full disks, power cuts.
 
 use std::collections::BTreeMap;
 
@@ -6,29 +6,32 @@ use proptest::prelude::*;
 
 use super::*;
 
-// B2, B4: a write that stops half-way, a sync that fails.
+// A write that stops half-way, a sync that fails.
 #[tokio::test]
-async fn a_failed_write_or_sync_is_noticed_by_nobody() {
-    // Acts: the file is begun, then two writes and a sync for each record.
-    for act in 2..=10 {
-        let disk = Simulated::failing([act], act);
+async fn one_failed_write_or_sync_is_not_noticed_by_callers() {
+    // Operations: the file is begun, then two writes and a sync for each record.
+    for operation in 2..=10 {
+        let disk = SimulatedDisk::failing([operation], operation);
         let log = on(&disk, ROOMY);
         let records: Vec<_> = (0..3).map(|byte| vec![byte; 1000]).collect();
-        assert_eq!(append_each(&log, &records).await, [1, 2, 3], "act {act}");
+        assert_eq!(
+            append_each(&log, &records).await,
+            [1, 2, 3],
+            "operation {operation}"
+        );
         log.require_writable().await.unwrap();
         disk.cut_power();
         drop(log);
         let page = read_all(&on(&disk, ROOMY)).await;
-        assert_eq!(offsets(&page), [1, 2, 3], "act {act}");
-        assert_eq!(payloads(&page), records, "act {act}");
-        assert_eq!(page.missing, [], "act {act}");
+        assert_eq!(offsets(&page), [1, 2, 3], "operation {operation}");
+        assert_eq!(payloads(&page), records, "operation {operation}");
+        assert_eq!(page.missing, [], "operation {operation}");
     }
 }
 
-// B2.
 #[tokio::test]
-async fn a_disk_that_fails_is_asked_again_and_the_log_says_how_it_is() {
-    let disk = Simulated::default();
+async fn a_failing_disk_is_tried_again_and_the_log_reports_its_health() {
+    let disk = SimulatedDisk::default();
     let log = on(&disk, ROOMY);
     log.append(0, vec![1]).await.unwrap();
     disk.fail(true);
@@ -37,9 +40,9 @@ async fn a_disk_that_fails_is_asked_again_and_the_log_says_how_it_is() {
         assert!(log.is_failing());
         assert!(log.require_writable().await.is_err());
     }
-    assert_eq!(offsets(&read_all(&log).await), [1], "reading goes on");
+    assert_eq!(offsets(&read_all(&log).await), [1], "reading still works");
     disk.fail(false);
-    // Whoever asks whether it is well finds out, without a record.
+    // Health is checked without a record.
     log.require_writable().await.unwrap();
     assert!(!log.is_failing());
     assert_eq!(log.append(0, vec![3]).await.unwrap(), 2);
@@ -51,10 +54,10 @@ async fn a_disk_that_fails_is_asked_again_and_the_log_says_how_it_is() {
 }
 
 #[tokio::test]
-async fn a_disk_that_failed_is_not_asked_at_once() {
-    let disk = Simulated::default();
+async fn a_failed_disk_is_not_tried_before_the_retry_interval() {
+    let disk = SimulatedDisk::default();
     let patient = LogOptions {
-        retry: Duration::from_secs(3600),
+        retry_interval: Duration::from_secs(3600),
         ..ROOMY
     };
     let log = on(&disk, patient);
@@ -67,17 +70,17 @@ async fn a_disk_that_failed_is_not_asked_at_once() {
 }
 
 #[tokio::test]
-async fn a_full_disk_takes_nothing_back_and_goes_on_when_there_is_room() {
-    let disk = Simulated::default();
+async fn a_full_disk_loses_nothing_and_the_log_continues_when_there_is_room() {
+    let disk = SimulatedDisk::default();
     let log = on(&disk, ROOMY);
-    disk.limit(Some(3 * SMALL.segment_bytes));
+    disk.limit(Some(3 * SMALL.max_segment_bytes));
     let mut acknowledged = Vec::new();
     while let Ok(number) = log.append(0, vec![7; 1000]).await {
         acknowledged.push(number);
     }
     assert!(acknowledged.len() > 8);
-    assert_eq!(disk.used(), 3 * SMALL.segment_bytes);
-    // What fits into the file that is there is kept still.
+    assert_eq!(disk.used(), 3 * SMALL.max_segment_bytes);
+    // Records that fit into the current file are still appended.
     acknowledged.push(log.append(0, vec![7]).await.unwrap());
     assert!(log.append(0, vec![7; 1000]).await.is_err());
     disk.limit(None);
@@ -88,10 +91,10 @@ async fn a_full_disk_takes_nothing_back_and_goes_on_when_there_is_room() {
     assert_eq!((offsets(&page), page.missing), (acknowledged, vec![]));
 }
 
-// A number that was given out elsewhere is not forgotten because the disk failed when it was told.
+// Another log has given out these numbers; a failed disk must not make this log use them.
 #[tokio::test]
-async fn numbers_that_could_not_be_passed_over_are_when_the_disk_is_well() {
-    let disk = Simulated::default();
+async fn numbers_that_a_failed_disk_could_not_skip_are_skipped_later() {
+    let disk = SimulatedDisk::default();
     let log = on(&disk, ROOMY);
     log.append(0, vec![1]).await.unwrap();
     disk.fail(true);
@@ -106,28 +109,28 @@ async fn numbers_that_could_not_be_passed_over_are_when_the_disk_is_well() {
 
 #[tokio::test]
 async fn no_reader_waits_for_the_disk_when_files_are_begun_or_deleted() {
-    let disk = Simulated::default();
+    let disk = SimulatedDisk::default();
     let options = LogOptions {
-        keep: Some(Duration::from_secs(1)),
+        retention: Some(Duration::from_secs(1)),
         ..SMALL
     };
     let log = on(&disk, options);
-    disk.look_at(&log.shared.segments);
-    // Files that are left empty, that are too many, that are too old, and the last ones.
+    disk.watch_readers(log.segments());
+    // Files that are empty, too many, too old, and the last ones.
     log.advance(5).await.unwrap();
     log.advance(9).await.unwrap();
     append_each(&log, &vec![vec![7; 1000]; 40]).await;
     log.trim(i64::MAX).await;
     log.advance(0).await.unwrap();
     assert_eq!(disk.files().len(), 1);
-    assert!(!disk.kept_readers());
-    log.retire().await.unwrap();
+    assert!(!disk.blocked_readers());
+    log.delete().await.unwrap();
     assert_eq!(disk.files().len(), 0);
-    assert!(!disk.kept_readers());
+    assert!(!disk.blocked_readers());
 }
 
 #[derive(Debug, Clone)]
-enum Act {
+enum Step {
     Append(usize),
     Batch(Vec<usize>),
     PowerCut,
@@ -135,17 +138,17 @@ enum Act {
     Probe,
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..3000_usize).prop_map(Act::Append),
-        3 => prop::collection::vec(0..900_usize, 1..6).prop_map(Act::Batch),
-        1 => Just(Act::PowerCut),
-        1 => Just(Act::Restart),
-        1 => Just(Act::Probe),
+        6 => (0..3000_usize).prop_map(Step::Append),
+        3 => prop::collection::vec(0..900_usize, 1..6).prop_map(Step::Batch),
+        1 => Just(Step::PowerCut),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Probe),
     ]
 }
 
-/// What a payload's place in the test says, so that none is like another.
+/// A payload that differs from every other.
 fn payload(count: &mut u32, length: usize) -> Vec<u8> {
     *count += 1;
     let mut payload = count.to_le_bytes().to_vec();
@@ -153,8 +156,9 @@ fn payload(count: &mut u32, length: usize) -> Vec<u8> {
     payload
 }
 
-/// All that was acknowledged is there, once, under its number; what is there besides was at least appended.
-async fn holds(log: &EventLog, acknowledged: &BTreeMap<u64, Vec<u8>>) {
+/// Every acknowledged record is read once, under its number. Other records may be read too, if they
+/// were appended.
+async fn assert_holds(log: &EventLog, acknowledged: &BTreeMap<u64, Vec<u8>>) {
     let page = read_all(log).await;
     let read: BTreeMap<_, _> = page
         .records
@@ -167,56 +171,78 @@ async fn holds(log: &EventLog, acknowledged: &BTreeMap<u64, Vec<u8>>) {
     }
 }
 
+/// A log on a failing disk, and what it has acknowledged.
+struct Run {
+    disk: SimulatedDisk,
+    log: EventLog,
+    count: u32,
+    acknowledged: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Run {
+    fn new(disk: SimulatedDisk) -> Self {
+        Self {
+            log: on(&disk, ROOMY),
+            disk,
+            count: 0,
+            acknowledged: BTreeMap::new(),
+        }
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Append(length) => {
+                let payload = payload(&mut self.count, length);
+                if let Ok(number) = self.log.append(0, payload.clone()).await {
+                    assert_eq!(self.acknowledged.insert(number, payload), None);
+                }
+            }
+            Step::Batch(lengths) => {
+                let lengths = lengths.into_iter();
+                let batch: Vec<_> = lengths
+                    .map(|length| payload(&mut self.count, length))
+                    .collect();
+                if let Ok(last) = self.log.append_all(0, batch.clone()).await {
+                    let first = last + 1 - batch.len() as u64;
+                    for (number, payload) in (first..).zip(batch) {
+                        assert_eq!(self.acknowledged.insert(number, payload), None);
+                    }
+                }
+            }
+            Step::PowerCut => {
+                self.reopen(SimulatedDisk::cut_power);
+                assert_holds(&self.log, &self.acknowledged).await;
+            }
+            Step::Restart => self.reopen(|_| {}),
+            Step::Probe => drop(self.log.require_writable().await),
+        }
+    }
+
+    /// Closes the log, then opens it again.
+    fn reopen(&mut self, between: impl FnOnce(&SimulatedDisk)) {
+        // Another log takes its place, so that the last handle is dropped.
+        self.log = on(&SimulatedDisk::default(), ROOMY);
+        between(&self.disk);
+        self.log = on(&self.disk, ROOMY);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    // The whole of B2, B3 and B4 at once.
     #[test]
-    fn whatever_fails_what_was_acknowledged_is_there_and_no_number_is_given_twice(
-        acts in prop::collection::vec(act(), 1..30),
+    fn after_any_failure_acknowledged_records_are_read_and_numbers_are_unique(
+        steps in prop::collection::vec(step(), 1..30),
         failing in prop::collection::btree_set(1..120_u64, 0..20),
         chance in any::<u64>(),
     ) {
-        let disk = Simulated::failing(failing, chance);
-        let mut count = 0;
-        let mut acknowledged = BTreeMap::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut log = on(&disk, ROOMY);
-        for act in acts {
-            match act {
-                Act::Append(length) => {
-                    let payload = payload(&mut count, length);
-                    if let Ok(number) = runtime.block_on(log.append(0, payload.clone())) {
-                        assert_eq!(acknowledged.insert(number, payload), None);
-                    }
-                }
-                Act::Batch(lengths) => {
-                    let batch: Vec<_> = lengths.iter().map(|length| payload(&mut count, *length)).collect();
-                    if let Ok(last) = runtime.block_on(log.append_all(0, batch.clone())) {
-                        let first = last + 1 - batch.len() as u64;
-                        for (number, payload) in (first..).zip(batch) {
-                            assert_eq!(acknowledged.insert(number, payload), None);
-                        }
-                    }
-                }
-                Act::PowerCut => {
-                    drop(log);
-                    disk.cut_power();
-                    log = on(&disk, ROOMY);
-                    runtime.block_on(holds(&log, &acknowledged));
-                }
-                Act::Restart => {
-                    drop(log);
-                    log = on(&disk, ROOMY);
-                }
-                // Whatever it says.
-                Act::Probe => drop(runtime.block_on(log.require_writable())),
+        run(async {
+            let mut run = Run::new(SimulatedDisk::failing(failing, chance));
+            for step in steps {
+                run.step(step).await;
             }
-        }
-        runtime.block_on(holds(&log, &acknowledged));
-        drop(log);
-        disk.cut_power();
-        let log = on(&disk, ROOMY);
-        runtime.block_on(holds(&log, &acknowledged));
+            assert_holds(&run.log, &run.acknowledged).await;
+            run.step(Step::PowerCut).await;
+        });
     }
 }

@@ -1,56 +1,56 @@
-//! A disk in memory that fails where it is told to, and forgets at a power cut what was not synced.
+//! A disk in memory that fails on demand and loses unsynced writes at a power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::disk::{Disk, DiskFile};
-use crate::log::Segments;
-use crate::segment::Segment;
+use crate::segment_list::SegmentList;
 
-/// What a disk writes whole or not at all.
+/// A disk writes a sector whole or not at all.
 const SECTOR: usize = 512;
 
 #[derive(Clone, Default)]
-pub(super) struct Simulated(Arc<Mutex<State>>);
+pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     names: BTreeMap<PathBuf, usize>,
     files: Vec<Content>,
-    /// Bytes of all files; `None` for no limit.
-    size: Option<u64>,
+    /// Limit of the bytes of all files.
+    capacity: Option<u64>,
     /// Writes, syncs and creations so far, and which of them fail.
-    acts: u64,
+    operations: u64,
     failing: BTreeSet<u64>,
     fails_always: bool,
     /// Bytes of a file that cannot be read.
     unreadable: BTreeMap<usize, Range<u64>>,
     syncs: u64,
-    /// The files of the log, and whether something was done while no reader got at them.
-    readers: Weak<RwLock<Vec<Arc<Segment>>>>,
-    kept_readers: bool,
-    /// Decides what becomes of what was not synced.
+    /// The files of the log, and whether an operation ran while readers had to wait for them.
+    readers: Weak<SegmentList>,
+    blocked_readers: bool,
+    /// Decides which unsynced sectors reach the disk.
     chance: u64,
 }
 
 #[derive(Default, Clone)]
 struct Content {
-    /// What a program reads.
+    /// The content that a program reads.
     seen: Vec<u8>,
-    /// What is on the disk.
+    /// The content after a power cut.
     kept: Vec<u8>,
     /// Written since the last sync.
     unsynced: Vec<(usize, Vec<u8>)>,
 }
 
-impl Simulated {
-    /// One whose acts of these numbers fail; `chance` decides what of a failed write gets to the disk.
-    pub(super) fn failing(acts: impl IntoIterator<Item = u64>, chance: u64) -> Self {
+impl SimulatedDisk {
+    /// A disk on which the operations of these numbers fail. `chance` decides which unsynced
+    /// sectors reach the disk.
+    pub(super) fn failing(operations: impl IntoIterator<Item = u64>, chance: u64) -> Self {
         let disk = Self::default();
-        disk.state().failing = acts.into_iter().collect();
+        disk.state().failing = operations.into_iter().collect();
         disk.state().chance = chance;
         disk
     }
@@ -63,21 +63,20 @@ impl Simulated {
         self.state().syncs
     }
 
-    /// From now on everything fails, or nothing.
+    /// Lets every operation fail from now on, or none.
     pub(super) fn fail(&self, fails: bool) {
         self.state().fails_always = fails;
     }
 
-    /// How many bytes there are room for.
     pub(super) fn limit(&self, bytes: Option<u64>) {
-        self.state().size = bytes;
+        self.state().capacity = bytes;
     }
 
     pub(super) fn used(&self) -> u64 {
         self.state().used()
     }
 
-    /// The power fails: of what was not synced some sectors are on the disk, and some are not.
+    /// Some unsynced sectors reach the disk, the others are lost.
     pub(super) fn cut_power(&self) {
         let mut state = self.state();
         for index in 0..state.files.len() {
@@ -90,7 +89,7 @@ impl Simulated {
         self.state().names.keys().cloned().collect()
     }
 
-    /// Changes a file behind everybody's back.
+    /// Changes a file and what a power cut leaves of it.
     pub(super) fn change<T>(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let mut state = self.state();
         let index = state.names[path];
@@ -99,27 +98,26 @@ impl Simulated {
         changed
     }
 
-    /// From now on some bytes of a file cannot be read.
-    pub(super) fn scratch(&self, path: &Path, bytes: Range<u64>) {
+    pub(super) fn make_unreadable(&self, path: &Path, bytes: Range<u64>) {
         let mut state = self.state();
         let index = state.names[path];
         state.unreadable.insert(index, bytes);
     }
 
-    /// From now on it looks whether readers of these files would have to wait for it.
-    pub(super) fn look_at(&self, segments: &Segments) {
+    /// Notes from now on whether readers of these files have to wait for an operation.
+    pub(super) fn watch_readers(&self, segments: &Arc<SegmentList>) {
         self.state().readers = Arc::downgrade(segments);
     }
 
-    pub(super) fn kept_readers(&self) -> bool {
-        self.state().kept_readers
+    pub(super) fn blocked_readers(&self) -> bool {
+        self.state().blocked_readers
     }
 
-    pub(super) fn lose(&self, path: &Path) {
+    pub(super) fn remove_file(&self, path: &Path) {
         self.state().names.remove(path);
     }
 
-    /// Another disk with the same content, on which nothing fails.
+    /// A disk with the same content on which nothing fails.
     pub(super) fn copy(&self) -> Self {
         let state = self.state();
         let copy = Self::default();
@@ -137,12 +135,12 @@ impl State {
             .sum()
     }
 
-    fn act(&mut self) -> Result<()> {
-        self.acts += 1;
+    fn operate(&mut self) -> Result<()> {
+        self.operations += 1;
         let readers = self.readers.upgrade();
-        self.kept_readers |= readers.is_some_and(|segments| segments.try_read().is_err());
-        match self.fails_always || self.failing.contains(&self.acts) {
-            true => Err(Error::other("the disk failed, as it was told to")),
+        self.blocked_readers |= readers.is_some_and(|segments| segments.is_locked());
+        match self.fails_always || self.failing.contains(&self.operations) {
+            true => Err(Error::other("the simulated disk failed")),
             false => Ok(()),
         }
     }
@@ -155,7 +153,7 @@ impl State {
         self.chance >> 63 == 1
     }
 
-    /// Each sector that was not synced gets to the disk or does not.
+    /// Each unsynced sector reaches the disk or is lost.
     fn settle(&mut self, index: usize) {
         for (at, bytes) in std::mem::take(&mut self.files[index].unsynced) {
             let mut from = 0;
@@ -177,7 +175,7 @@ fn put(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     content[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-impl Disk for Simulated {
+impl Disk for SimulatedDisk {
     fn make_folder(&self, _: &Path) -> Result<()> {
         Ok(())
     }
@@ -189,8 +187,11 @@ impl Disk for Simulated {
 
     fn create(&self, path: &Path, begin: &[u8], bytes: u64) -> Result<Box<dyn DiskFile>> {
         let mut state = self.state();
-        state.act()?;
-        if state.size.is_some_and(|size| state.used() + bytes > size) {
+        state.operate()?;
+        if state
+            .capacity
+            .is_some_and(|capacity| state.used() + bytes > capacity)
+        {
             return Err(Error::new(ErrorKind::StorageFull, "no room"));
         }
         let mut content = vec![0; usize::try_from(bytes).unwrap()];
@@ -213,7 +214,7 @@ impl Disk for Simulated {
 
     fn remove(&self, path: &Path) -> Result<()> {
         let mut state = self.state();
-        state.act()?;
+        state.operate()?;
         let removed = state.names.remove(path);
         removed.map(drop).ok_or(ErrorKind::NotFound.into())
     }
@@ -223,7 +224,7 @@ impl Disk for Simulated {
     }
 }
 
-struct Opened(Simulated, usize);
+struct Opened(SimulatedDisk, usize);
 
 impl DiskFile for Opened {
     fn len(&self) -> Result<u64> {
@@ -235,7 +236,7 @@ impl DiskFile for Opened {
         let end = at + buffer.len() as u64;
         let bad = state.unreadable.get(&self.1);
         if bad.is_some_and(|bad| at < bad.end && end > bad.start) {
-            return Err(Error::other("a bad sector, as it was told to be"));
+            return Err(Error::other("a simulated bad sector"));
         }
         let rest = state.files[self.1].seen.get(usize::try_from(at).unwrap()..);
         let rest = rest.unwrap_or_default();
@@ -246,8 +247,8 @@ impl DiskFile for Opened {
 
     fn write_at(&self, bytes: &[u8], at: u64) -> Result<()> {
         let mut state = self.0.state();
-        let done = state.act();
-        // It stops half-way.
+        let done = state.operate();
+        // A failed write stops half-way.
         let bytes = if done.is_ok() {
             bytes
         } else {
@@ -263,9 +264,9 @@ impl DiskFile for Opened {
     fn sync(&self) -> Result<()> {
         let mut state = self.0.state();
         state.syncs += 1;
-        let done = state.act();
+        let done = state.operate();
         if done.is_err() {
-            // What did not get to the disk is taken for written all the same: the next sync says yes.
+            // The next sync succeeds without writing what is lost here.
             state.settle(self.1);
             return done;
         }

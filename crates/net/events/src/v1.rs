@@ -1,6 +1,8 @@
-//! The log that older versions kept for all hubs together: `NUMBER.log` directly in `events/`. Only read, to be taken over.
+//! Version 1 of the format: one log for several owners, in files named `NUMBER.log`. It is only
+//! read, to be imported into logs of this version.
 //!
-//! A frame: length of the payload (4 bytes, little-endian), CRC-32C of number and payload (4), number (8), payload.
+//! A frame: length of the payload (4 bytes, little-endian), CRC-32C of number and payload (4),
+//! number (8), payload.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -8,20 +10,19 @@ use std::path::{Path, PathBuf};
 use crate::error::EventLogError;
 use crate::frame::MAX_RECORD;
 
-/// Bytes before a payload.
-const HEADER: usize = 16;
+const HEADER_BYTES: usize = 16;
 
-/// One file of the shared log.
+/// One file of version 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SharedFile {
+pub struct V1File {
     first: u64,
     path: PathBuf,
 }
 
-/// What a file of the shared log holds.
+/// The content of a file of version 1.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct SharedRecords {
-    /// Number and payload, ascending.
+pub struct V1Records {
+    /// Number and payload of each record, ascending.
     pub records: Vec<(u64, Vec<u8>)>,
     /// How many numbers among them cannot be read.
     pub missing: u64,
@@ -29,11 +30,8 @@ pub struct SharedRecords {
     pub next: u64,
 }
 
-/// The files of the shared log in a folder, oldest first.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn files(folder: &Path) -> Result<Vec<SharedFile>, EventLogError> {
+/// The files of version 1 in a folder, oldest first. A folder that does not exist has none.
+pub fn files(folder: &Path) -> Result<Vec<V1File>, EventLogError> {
     let failed = |error| EventLogError::new("listing", folder, error);
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -46,48 +44,42 @@ pub fn files(folder: &Path) -> Result<Vec<SharedFile>, EventLogError> {
             |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
         let first = text(path.file_stem()).and_then(|stem| stem.parse().ok());
         if let (Some("log"), Some(first)) = (text(path.extension()).as_deref(), first) {
-            files.push(SharedFile { first, path });
+            files.push(V1File { first, path });
         }
     }
     files.sort_unstable_by_key(|file| file.first);
     Ok(files)
 }
 
-impl SharedFile {
-    /// The number of its first record, as its name says.
+impl V1File {
+    /// The number of the first record, as the file's name says.
     #[must_use]
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// Its path.
+    /// Where the file is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads it; what is damaged is passed over.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn read(&self) -> Result<SharedRecords, EventLogError> {
+    /// Reads the file and skips damaged parts.
+    pub fn read(&self) -> Result<V1Records, EventLogError> {
         let bytes = std::fs::read(&self.path);
         let bytes = bytes.map_err(|error| EventLogError::new("reading", &self.path, error))?;
         Ok(records(&bytes, self.first))
     }
 
-    /// Deletes it.
-    ///
-    /// # Errors
-    /// When the file cannot be deleted.
+    /// Deletes the file.
     pub fn remove(&self) -> Result<(), EventLogError> {
         std::fs::remove_file(&self.path)
             .map_err(|error| EventLogError::new("deleting", &self.path, error))
     }
 }
 
-impl SharedRecords {
-    /// The same, when it is known which number the next file begins with: nothing need be guessed of a damaged end.
+impl V1Records {
+    /// Replaces the estimate of a damaged end by the first number of the file that follows.
     #[must_use]
     pub fn followed_by(mut self, first: u64) -> Self {
         self.missing = (self.missing + first).saturating_sub(self.next);
@@ -96,26 +88,26 @@ impl SharedRecords {
     }
 }
 
-fn records(bytes: &[u8], first: u64) -> SharedRecords {
-    let mut found = SharedRecords {
+fn records(bytes: &[u8], first: u64) -> V1Records {
+    let mut found = V1Records {
         next: first,
-        ..SharedRecords::default()
+        ..V1Records::default()
     };
     let (mut at, mut skipped) = (0, 0_u64);
-    while at + HEADER <= bytes.len() {
-        // Numbers had no gaps: behind damage of so many bytes no more records are missing than fit there.
-        let most = found.next + skipped / HEADER as u64;
-        match decode(&bytes[at..], found.next..=most) {
+    while at + HEADER_BYTES <= bytes.len() {
+        // Numbers had no gaps: no more records are missing than fit into the skipped bytes.
+        let max = found.next + skipped / HEADER_BYTES as u64;
+        match decode(&bytes[at..], found.next..=max) {
             Some((number, payload)) => {
                 found.missing += number - found.next;
                 found.records.push((number, payload.to_vec()));
                 found.next = number + 1;
-                at += HEADER + payload.len();
+                at += HEADER_BYTES + payload.len();
                 skipped = 0;
             }
             None => match bytes[at..].iter().position(|byte| *byte != 0) {
                 Some(zeros) => {
-                    let step = zeros.saturating_sub(HEADER).max(1);
+                    let step = zeros.saturating_sub(HEADER_BYTES).max(1);
                     at += step;
                     skipped += step as u64;
                 }
@@ -123,21 +115,21 @@ fn records(bytes: &[u8], first: u64) -> SharedRecords {
             },
         }
     }
-    // The file ends in what cannot be read: records that were given numbers may have been there.
-    let lost = skipped.div_ceil(HEADER as u64);
+    // The file ends in bytes that are not a record: there may have been records with numbers.
+    let lost = skipped.div_ceil(HEADER_BYTES as u64);
     found.missing += lost;
     found.next += lost;
     found
 }
 
-/// Number and payload of the whole, undamaged frame that `bytes` begin with, if its number is one of `numbers`.
+/// Number and payload of the valid frame that `bytes` begin with, if its number is in `numbers`.
 fn decode(bytes: &[u8], numbers: RangeInclusive<u64>) -> Option<(u64, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (crc, rest) = rest.split_first_chunk::<4>()?;
     let (number, rest) = rest.split_first_chunk::<8>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let found = u64::from_le_bytes(*number);
-    // Before the checksum: this is asked of every byte behind damage.
+    // Before the checksum: after damage, every byte may begin a frame.
     if length > MAX_RECORD || !numbers.contains(&found) {
         return None;
     }
@@ -150,9 +142,8 @@ fn decode(bytes: &[u8], numbers: RangeInclusive<u64>) -> Option<(u64, &[u8])> {
 mod tests {
     use super::*;
 
-    // B3: files that an older version wrote, and what damage did to them.
     #[test]
-    fn what_older_versions_wrote_is_read_around_damage() {
+    fn files_of_older_versions_are_read_around_damage() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/seeds/event_log");
         let read = |seed: &str| {
             let found = records(&std::fs::read(seeds.join(seed)).unwrap(), 1);
@@ -167,20 +158,20 @@ mod tests {
         assert_eq!(read("five-padded"), (vec![1, 2, 3, 4, 5], 0, 6));
         assert_eq!(read("damaged-middle"), (vec![1, 2, 4, 5], 1, 6));
         assert_eq!(read("torn"), (vec![1, 2, 3, 4], 1, 6));
-        // Numbers had no gaps: what stands behind one is no record.
+        // Numbers had no gaps: what follows one is not a record.
         assert_eq!(read("gap"), (vec![1], 1, 3));
         assert_eq!(read("empty"), (vec![], 0, 1));
     }
 
     #[test]
     fn the_name_of_the_next_file_says_what_is_missing_at_the_end() {
-        let found = |missing, next| SharedRecords {
+        let found = |missing, next| V1Records {
             records: Vec::new(),
             missing,
             next,
         };
         assert_eq!(found(0, 8).followed_by(8), found(0, 8));
-        // One in the middle, and seven that were guessed where one was.
+        // One in the middle, and an estimate of seven where one was.
         assert_eq!(found(1 + 7, 14).followed_by(8), found(2, 8));
         assert_eq!(found(0, 5).followed_by(8), found(3, 8));
     }
