@@ -73,7 +73,7 @@ impl Dps {
         tokio::join!(
             pending::run(self, stopping.clone()),
             remote_hub::outbox::run(self, stopping.clone()),
-            remote_hub::health::run(self, stopping.clone()),
+            remote_hub::probes::run(self, stopping.clone()),
             refusal_log::expiry::run(self, stopping),
         );
     }

@@ -86,9 +86,9 @@ impl Dps {
     /// Sets the gauges of the metrics recorder.
     pub fn show_metrics(&self) {
         self.inner.admission.update_gauges(self.now());
-        let services = self.tenants().registry().services();
+        let services = self.tenants().provisioning().services();
         for hub in services.iter().flat_map(|service| &service.hubs) {
-            self.hub_health().show(hub);
+            self.hub_health().update_gauge(hub);
         }
     }
 

@@ -4,34 +4,34 @@ use provisioning::{RegistrationFailure, WebhookQuestion};
 use registry::StorageError;
 use wire::error::DpsErrorCode;
 
+use super::resume::{Attempt, AttemptError};
 use super::signature::WebhookKey;
-use super::webhook::{self, Asked};
-use super::{Attempt, AttemptError};
+use super::webhook::{self, Answered};
 use crate::registration::{assign, result};
 
-/// One try.
-pub async fn go_on(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(), StorageError> {
+pub async fn resume(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(), StorageError> {
     let dps = attempt.dps;
     if attempt.pending.is_stale(dps.now()) {
-        let fault = "Custom allocation failed with status code: 503: too many registrations wait for webhooks";
+        let fault = "Custom allocation failed with status code: 503: too many registrations wait for \
+                     webhooks";
         let error = AttemptError {
             failure: failure(fault),
             may_pass: false,
             note: webhook::unasked(question, fault),
         };
-        return attempt.give_up(error).await;
+        return attempt.fail(error).await;
     }
     let service = attempt.tenant.service();
-    let key = WebhookKey::of(service.operation_key.reveal());
+    let key = WebhookKey::derive(service.operation_key.reveal());
     let caller = (dps.outbound(), dps.on_behalf(&service.id_scope));
-    let Asked { outcome, note } = webhook::ask(caller, question, &key, dps.now()).await;
-    match outcome {
+    let Answered { choice, note } = webhook::ask(caller, question, &key, dps.now()).await;
+    match choice {
         Ok(choice) => {
             let as_failure = assign::assignment_failure;
-            let registry = attempt.registry().clone();
-            let settled =
-                registry.finish_pending(attempt.handle, choice, note, as_failure, dps.now());
-            if let Some(record) = settled.await? {
+            let (provisioning, now) = (attempt.provisioning().clone(), dps.now());
+            let handle = attempt.handle;
+            let ended = provisioning.finish_pending(handle, choice, note, as_failure, now);
+            if let Some(record) = ended.await? {
                 result::log_assigned(&record);
             }
             Ok(())
@@ -42,7 +42,7 @@ pub async fn go_on(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(
                 may_pass: fault.may_pass(),
                 note,
             };
-            attempt.again_or_never(error).await
+            attempt.retry_or_fail(error).await
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Signs the requests to webhooks.
+
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,28 +8,26 @@ use zeroize::Zeroizing;
 
 use wire::service_api::allocation::to_sign;
 
-/// What the key is derived for, so that it opens nothing else.
+/// What the key is derived for, so that it is good for nothing else.
 const PURPOSE: &[u8] = b"muster: signs the requests of custom allocations, 1";
 
-/// The key by which a webhook knows that this service asks. Derived from the service's secret, the same for its life.
+/// The key that a webhook verifies the requests of this service with. Derived from the service's secret,
+/// and never changed.
 pub struct WebhookKey(Zeroizing<Vec<u8>>);
 
 impl WebhookKey {
-    /// The key of a service.
-    #[must_use]
-    pub fn of(secret: &[u8]) -> Self {
+    /// `secret` is the service's.
+    pub fn derive(secret: &[u8]) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         Self(Zeroizing::new(hmac::sign(&key, PURPOSE).as_ref().to_vec()))
     }
 
     /// Base64, for the operator who configures the webhook.
-    #[must_use]
     pub fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(&*self.0))
     }
 
     /// The value of the signature's header.
-    #[must_use]
     pub fn sign(&self, now: Timestamp, body: &[u8]) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         let tag = hmac::sign(&key, &to_sign(now.unix_seconds(), body));
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_webhook_can_verify_it_with_ten_lines_of_anything() {
-        let key = WebhookKey::of(b"secret");
+        let key = WebhookKey::derive(b"secret");
         let now = Timestamp::from_unix_seconds(1_780_272_000);
         let raw = STANDARD.decode(&*key.to_base64()).unwrap();
         let expected = hmac::sign(
@@ -56,6 +56,6 @@ mod tests {
             .collect();
         assert_eq!(key.sign(now, b"{\"a\":1}"), format!("sha256={hex}"));
         assert_ne!(key.sign(now, b"{\"a\":2}"), format!("sha256={hex}"));
-        assert_ne!(*WebhookKey::of(b"other").to_base64(), *key.to_base64());
+        assert_ne!(*WebhookKey::derive(b"other").to_base64(), *key.to_base64());
     }
 }

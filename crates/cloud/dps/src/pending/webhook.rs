@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::signature::WebhookKey;
 use crate::outbound::{OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 
-/// A webhook has so long for one answer.
+/// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer that cannot be read which are kept for the operator.
 const MAX_EXCERPT: usize = 1024;
@@ -22,16 +22,13 @@ const MAX_EXCERPT: usize = 1024;
 /// Why a webhook chose no hub.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookFault {
-    /// It did not answer.
-    #[error("Custom allocation failed with status code: {status}: the webhook gave no answer, {fault}", status = status_of(fault))]
-    NoAnswer {
-        /// Why.
-        fault: OutboundFault,
-    },
-    /// It refused.
+    #[error(
+        "Custom allocation failed with status code: {status}: the webhook gave no answer, {fault}",
+        status = status_of(fault)
+    )]
+    NoAnswer { fault: OutboundFault },
     #[error("Custom allocation failed with status code: {0}")]
     Status(u16),
-    /// Its answer says nothing that can be used.
     #[error("Custom allocation failed with status code: 200: the webhook's answer {0}")]
     Answer(String),
 }
@@ -47,7 +44,6 @@ fn status_of(fault: &OutboundFault) -> u16 {
 
 impl WebhookFault {
     /// Whether asking again may help.
-    #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Self::NoAnswer { fault } => {
@@ -59,19 +55,18 @@ impl WebhookFault {
     }
 }
 
-/// What came of a question: for the device, and for the operator.
-pub struct Asked {
-    pub outcome: Result<Choice, WebhookFault>,
+/// What a webhook answered: for the device, and for the operator.
+pub struct Answered {
+    pub choice: Result<Choice, WebhookFault>,
     pub note: AllocationNote,
 }
 
-/// Asks.
 pub async fn ask(
     (outbound, on_behalf): (&dyn Outbound, OnBehalf),
     question: &WebhookQuestion,
     key: &WebhookKey,
     now: Timestamp,
-) -> Asked {
+) -> Answered {
     let body = question.input.clone().into_bytes();
     let call = OutboundCall {
         on_behalf,
@@ -86,20 +81,19 @@ pub async fn ask(
         timeout: TIMEOUT,
     };
     let answer = outbound.call(call).await;
-    let outcome = match &answer {
+    let choice = match &answer {
         Ok(answer) => read(answer, question),
         Err(fault) => Err(WebhookFault::NoAnswer {
             fault: fault.clone(),
         }),
     };
-    Asked {
-        note: note(question, answer.as_ref().ok(), &outcome),
-        outcome,
+    Answered {
+        note: note(question, answer.as_ref().ok(), &choice),
+        choice,
     }
 }
 
-/// What is noted of a question that was never put.
-#[must_use]
+/// The note of a webhook that was not asked.
 pub fn unasked(question: &WebhookQuestion, why: &str) -> AllocationNote {
     AllocationNote {
         failure: Some(why.to_owned()),
@@ -142,7 +136,7 @@ fn read(answer: &OutboundAnswer, question: &WebhookQuestion) -> Result<Choice, W
 fn note(
     question: &WebhookQuestion,
     answer: Option<&OutboundAnswer>,
-    outcome: &Result<Choice, WebhookFault>,
+    choice: &Result<Choice, WebhookFault>,
 ) -> AllocationNote {
     let output = answer
         .filter(|answer| !answer.body.is_empty())
@@ -157,7 +151,7 @@ fn note(
         input: serde_json::from_str(&question.input).ok(),
         status: answer.map(|answer| answer.status),
         output,
-        failure: outcome.as_ref().err().map(ToString::to_string),
+        failure: choice.as_ref().err().map(ToString::to_string),
         hub: None,
         passed_over: question.passed_over.clone(),
     }

@@ -15,19 +15,18 @@ use crate::service::Dps;
 
 use super::fault::RemoteFault;
 
-/// A hub has so long for one answer.
+/// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a token of ours is good; clocks may differ.
+/// How long a token is valid; clocks may differ.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// A linked hub that lives elsewhere, and what opens it. Whatever it answers is taken note of.
+/// A remote hub, and the key of its link. Each of its answers updates its health.
 pub struct RemoteHub<'a> {
     dps: &'a Dps,
     hub: &'a LinkedHub,
     access: &'a RemoteAccess,
 }
 
-/// A request about to be sent.
 struct Ask<'b> {
     method: Method,
     path: String,
@@ -47,22 +46,21 @@ impl Ask<'_> {
 }
 
 impl<'a> RemoteHub<'a> {
-    /// `None` for a hub that lives here.
-    #[must_use]
-    pub fn of(dps: &'a Dps, hub: &'a LinkedHub) -> Option<Self> {
+    /// `None` for a hub of this server.
+    pub fn for_link(dps: &'a Dps, hub: &'a LinkedHub) -> Option<Self> {
         match &hub.reach {
             HubReach::Here => None,
             HubReach::Remote(access) => Some(Self { dps, hub, access }),
         }
     }
 
-    /// Whether it answers somebody who shows the key of its link.
+    /// Whether it answers and accepts the key of its link.
     pub async fn probe(&self) -> Result<(), RemoteFault> {
         let answer = self.ask(Ask::get(remote_hub::probe_path())).await?;
         self.require(&answer).map(drop)
     }
 
-    /// A device of it, when it has that.
+    /// `None` when it has no such device.
     pub async fn device(&self, id: &DeviceId) -> Result<Option<RemoteDevice>, RemoteFault> {
         let answer = self.ask(Ask::get(remote_hub::device_path(id))).await?;
         if answer.status == StatusCode::NOT_FOUND {
@@ -73,7 +71,7 @@ impl<'a> RemoteHub<'a> {
         Ok(Some(device))
     }
 
-    /// Makes a device. `false` when it has one of that id.
+    /// Creates a device. `false` when it has one of that id.
     pub async fn create(&self, new: &NewDevice<'_>) -> Result<bool, RemoteFault> {
         let ask = Ask {
             method: Method::PUT,
@@ -88,7 +86,7 @@ impl<'a> RemoteHub<'a> {
         self.require(&answer).map(|_| true)
     }
 
-    /// Writes a device that is still at the version read.
+    /// Updates a device that is still at the version that was read.
     pub async fn update(
         &self,
         id: &DeviceId,
@@ -105,7 +103,7 @@ impl<'a> RemoteHub<'a> {
         self.require(&answer).map(drop)
     }
 
-    /// Deletes a device that is still at the version read.
+    /// Deletes a device that is still at the version that was read.
     pub async fn delete(&self, id: &DeviceId, etag: &Etag) -> Result<(), RemoteFault> {
         let ask = Ask {
             method: Method::DELETE,
@@ -120,7 +118,7 @@ impl<'a> RemoteHub<'a> {
         }
     }
 
-    /// A device's twin, when it has that device.
+    /// `None` when it has no such device.
     pub async fn twin(&self, id: &DeviceId) -> Result<Option<RemoteTwin>, RemoteFault> {
         let answer = self.ask(Ask::get(remote_hub::twin_path(id))).await?;
         if answer.status == StatusCode::NOT_FOUND {
@@ -131,7 +129,7 @@ impl<'a> RemoteHub<'a> {
         Ok(Some(twin))
     }
 
-    /// Replaces what is the service's of a device's twin.
+    /// Replaces tags and desired properties of a device's twin.
     pub async fn put_twin(&self, id: &DeviceId, body: &Value) -> Result<(), RemoteFault> {
         let ask = Ask {
             method: Method::PUT,
@@ -174,7 +172,7 @@ impl<'a> RemoteHub<'a> {
             Ok(answer) => self
                 .require(answer)
                 .err()
-                .filter(RemoteFault::is_the_hubs)
+                .filter(RemoteFault::is_hub_failure)
                 .map(|fault| fault.to_string()),
         };
         self.dps
@@ -193,7 +191,7 @@ impl<'a> RemoteHub<'a> {
     }
 
     fn require<'b>(&self, answer: &'b OutboundAnswer) -> Result<&'b [u8], RemoteFault> {
-        match RemoteFault::of(&self.hub.name, answer) {
+        match RemoteFault::from_answer(&self.hub.name, answer) {
             None => Ok(&answer.body),
             Some(fault) => Err(fault),
         }

@@ -1,4 +1,4 @@
-//! What a call to a remote hub may come to, and what that means for the device that waits.
+//! How calls to remote hubs fail, and what that means for the device that waits.
 
 use ids::HubName;
 use wire::error::{DpsErrorCode, HubErrorCode};
@@ -6,78 +6,52 @@ use wire::service_api::remote_hub::{refusal, refusal_code};
 
 use crate::outbound::{OutboundAnswer, OutboundFault};
 
-/// Why a remote hub did not do what it was asked. The text is fit for the registration's record; what the hub itself said is told by
-/// [`RemoteFault::said`].
+/// Why a call to a remote hub failed. The device may read the text; what the hub answered is in
+/// [`RemoteFault::with_answer`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteFault {
-    /// It did not answer.
     #[error("hub {hub} gave no answer: {fault}")]
-    NoAnswer {
-        /// Which.
-        hub: HubName,
-        /// Why.
-        fault: OutboundFault,
-    },
-    /// It does not accept the key of its link.
+    NoAnswer { hub: HubName, fault: OutboundFault },
     #[error(
         "hub {hub} refused the key of its link with status {status}; give the link a current connection string with the rights RegistryRead, RegistryWrite and ServiceConnect"
     )]
     KeyRefused {
-        /// Which.
         hub: HubName,
         /// 401 or 403.
         status: u16,
-        /// What it said.
         text: String,
     },
-    /// It has too much to do, or is broken.
     #[error("hub {hub} answered with status {status}")]
     Busy {
-        /// Which.
         hub: HubName,
         /// 408, 429, or 500 and more.
         status: u16,
-        /// What it said.
         text: String,
     },
-    /// Somebody changed the device in the meantime.
+    /// The device was changed at the hub in the meantime.
     #[error("the device was changed at hub {hub} at the same time")]
-    Changed {
-        /// Which.
-        hub: HubName,
-    },
-    /// It does not want what it was asked.
+    Changed { hub: HubName },
     #[error("hub {hub} refused the device with status {status}")]
     Rejected {
-        /// Which.
         hub: HubName,
-        /// Its status.
         status: u16,
-        /// The hub's own code, when it told one.
+        /// The hub's own code, when it sent one.
         code: Option<u32>,
-        /// What it said.
         text: String,
     },
-    /// Its answer cannot be used.
     #[error("hub {hub} cannot be understood: {problem}")]
-    Unreadable {
-        /// Which.
-        hub: HubName,
-        /// Why.
-        problem: String,
-    },
+    Unreadable { hub: HubName, problem: String },
 }
 
 impl RemoteFault {
-    /// What an answer means; `None` when the hub did what it was asked.
-    #[must_use]
-    pub fn of(hub: &HubName, answer: &OutboundAnswer) -> Option<Self> {
+    /// `None` when the hub did what it was asked.
+    pub fn from_answer(hub: &HubName, answer: &OutboundAnswer) -> Option<Self> {
         let (hub, status) = (hub.clone(), answer.status);
         let text = || refusal(&answer.body);
         let code = refusal_code(&answer.body);
         match status {
             200..=299 => None,
-            // Suspended, or over a quota: no word against the key.
+            // Suspended, or over a quota: the key is accepted.
             403 if code.is_some_and(|code| (403_001..403_100).contains(&code)) => {
                 Some(Self::Rejected {
                     hub,
@@ -107,8 +81,7 @@ impl RemoteFault {
         }
     }
 
-    /// Whether asking again may help without anybody's doing.
-    #[must_use]
+    /// Whether the same call may succeed later.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::NoAnswer { fault, .. } => !matches!(fault, OutboundFault::TooLong(_)),
@@ -117,9 +90,8 @@ impl RemoteFault {
         }
     }
 
-    /// Whether it is the hub that fails, and not what was asked of it. One that asks for patience is well.
-    #[must_use]
-    pub fn is_the_hubs(&self) -> bool {
+    /// Whether the hub fails, and not this call. One that throttles is healthy.
+    pub fn is_hub_failure(&self) -> bool {
         match self {
             Self::NoAnswer { .. } | Self::KeyRefused { .. } => true,
             Self::Busy { status, .. } => *status >= 500,
@@ -127,8 +99,7 @@ impl RemoteFault {
         }
     }
 
-    /// What the device is told: Azure's codes, the hub's own where it names one.
-    #[must_use]
+    /// The code that the device gets: Azure's, or the hub's own where it sent one.
     pub fn code(&self) -> u32 {
         match self {
             Self::NoAnswer { .. } => DpsErrorCode::ServiceUnavailable.code(),
@@ -141,9 +112,8 @@ impl RemoteFault {
         }
     }
 
-    /// The whole story, for the operator.
-    #[must_use]
-    pub fn said(&self) -> String {
+    /// With what the hub answered, for the operator.
+    pub fn with_answer(&self) -> String {
         match self {
             Self::KeyRefused { text, .. }
             | Self::Busy { text, .. }
@@ -161,12 +131,12 @@ impl RemoteFault {
 mod tests {
     use super::*;
 
-    fn of(status: u16, body: &str) -> Option<RemoteFault> {
+    fn fault(status: u16, body: &str) -> Option<RemoteFault> {
         let answer = OutboundAnswer {
             status,
             body: body.as_bytes().to_vec(),
         };
-        RemoteFault::of(&"far".parse().unwrap(), &answer)
+        RemoteFault::from_answer(&"far".parse().unwrap(), &answer)
     }
 
     #[test]
@@ -184,25 +154,25 @@ mod tests {
             (503, 503_000, true, true),
             (302, 400_003, false, false),
         ] {
-            let fault = of(status, "").unwrap();
-            let found = (fault.code(), fault.may_pass(), fault.is_the_hubs());
+            let found = fault(status, "").unwrap();
+            let found = (found.code(), found.may_pass(), found.is_hub_failure());
             assert_eq!(found, (code, again, hubs), "{status}");
         }
-        assert_eq!(of(200, ""), None);
-        assert_eq!(of(204, ""), None);
+        assert_eq!(fault(200, ""), None);
+        assert_eq!(fault(204, ""), None);
     }
 
     #[test]
-    fn the_device_reads_no_word_of_the_hub_and_the_operator_does() {
-        let full = of(413, r#"{"Message":"ErrorCode:TooManyDevices;full"}"#).unwrap();
+    fn the_device_reads_nothing_of_the_hubs_answer_and_the_operator_does() {
+        let full = fault(413, r#"{"Message":"ErrorCode:TooManyDevices;full"}"#).unwrap();
         assert_eq!(full.code(), 413_002);
-        let quota = of(403, r#"{"Message":"ErrorCode:IotHubQuotaExceeded;"}"#).unwrap();
-        assert_eq!((quota.code(), quota.is_the_hubs()), (403_002, false));
+        let quota = fault(403, r#"{"Message":"ErrorCode:IotHubQuotaExceeded;"}"#).unwrap();
+        assert_eq!((quota.code(), quota.is_hub_failure()), (403_002, false));
         assert!(!full.to_string().contains("full"));
         assert!(
-            full.said().contains("TooManyDevices;full"),
+            full.with_answer().contains("TooManyDevices;full"),
             "{}",
-            full.said()
+            full.with_answer()
         );
     }
 
@@ -213,7 +183,7 @@ mod tests {
             fault,
         };
         let silent = fault(OutboundFault::Silent(std::time::Duration::from_secs(10)));
-        assert!(silent.may_pass() && silent.is_the_hubs());
+        assert!(silent.may_pass() && silent.is_hub_failure());
         assert!(!fault(OutboundFault::TooLong(7)).may_pass());
     }
 }

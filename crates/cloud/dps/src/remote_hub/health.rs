@@ -1,6 +1,5 @@
-//! How the linked hubs are: what calls to them came to, and how often one asks. Hubs of this server are well as long as it runs.
-
-mod probes;
+//! The health of linked hubs, from the outcome of calls to them. Hubs of this server are healthy as long as
+//! it runs.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,54 +9,45 @@ use ids::{HubHost, HubName, Timestamp};
 use metrics::{counter, gauge};
 use provisioning::{HubReach, LinkedHub, RemoteAccess};
 
-pub use probes::run;
-
-/// So many calls in a row have to fail before a hub counts as dead,
+/// A hub is unhealthy after so many calls in a row that failed,
 const FAILURES: u32 = 3;
-/// and for so long: many calls that fail at once are one failure.
+/// over at least this time: many calls that fail at the same time are one failure.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a hub is asked that is well, when nobody else asks it.
-const WELL: Duration = Duration::from_secs(30);
-/// How often one that is not.
-const UNWELL: Duration = Duration::from_secs(5);
+/// The pause between probes of a healthy hub that is not called otherwise.
+const HEALTHY_PAUSE: Duration = Duration::from_secs(30);
+/// The same for one that is not healthy.
+const FAILING_PAUSE: Duration = Duration::from_secs(5);
 
-/// How a hub is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Health {
-    /// The last call came through, or there was none yet.
+    /// The last call was answered, or there was none yet.
     #[default]
     Healthy,
     /// Calls fail, not yet often and long enough.
     Suspect(Failing),
     /// It gets no new devices.
-    Dead(Failing),
+    Unhealthy(Failing),
 }
 
 /// Calls that failed one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failing {
-    /// The first of them.
     pub since: Timestamp,
-    /// How many.
     pub failures: u32,
-    /// What the last one came to.
+    /// Of the last one.
     pub error: String,
 }
 
 impl Health {
-    /// After a call that the hub answered.
-    #[must_use]
     pub fn after_success(self) -> Self {
         Self::Healthy
     }
 
-    /// After a call that failed.
-    #[must_use]
     pub fn after_failure(self, error: String, now: Timestamp) -> Self {
-        let was_dead = matches!(self, Self::Dead(_));
+        let was_unhealthy = matches!(self, Self::Unhealthy(_));
         let (since, failures) = match self {
             Self::Healthy => (now, 1),
-            Self::Suspect(failing) | Self::Dead(failing) => {
+            Self::Suspect(failing) | Self::Unhealthy(failing) => {
                 (failing.since, failing.failures.saturating_add(1))
             }
         };
@@ -66,45 +56,41 @@ impl Health {
             failures,
             error,
         };
-        match was_dead || (failures >= FAILURES && now.since(since) >= PATIENCE) {
-            true => Self::Dead(failing),
+        match was_unhealthy || (failures >= FAILURES && now.since(since) >= PATIENCE) {
+            true => Self::Unhealthy(failing),
             false => Self::Suspect(failing),
         }
     }
 
-    /// The calls that failed, when the last one did.
-    #[must_use]
     pub fn failing(&self) -> Option<&Failing> {
         match self {
             Self::Healthy => None,
-            Self::Suspect(failing) | Self::Dead(failing) => Some(failing),
+            Self::Suspect(failing) | Self::Unhealthy(failing) => Some(failing),
         }
     }
 
     fn pause(&self) -> Duration {
         match self {
-            Self::Healthy => WELL,
-            Self::Suspect(_) | Self::Dead(_) => UNWELL,
+            Self::Healthy => HEALTHY_PAUSE,
+            Self::Suspect(_) | Self::Unhealthy(_) => FAILING_PAUSE,
         }
     }
 }
 
-/// What is known about the remote hubs. In memory: a server that starts finds out anew.
+/// The health of the remote hubs. In memory: a server that starts finds out anew.
 #[derive(Default)]
 pub struct HubHealth(Mutex<HashMap<HubName, Known>>);
 
 #[derive(Clone)]
 struct Known {
-    /// By which link: another host or key is another chance.
+    /// Another host or key is another chance.
     link: (HubHost, RemoteAccess),
     health: Health,
-    asked: Timestamp,
+    called: Timestamp,
 }
 
 impl HubHealth {
-    /// How a linked hub is.
-    #[must_use]
-    pub fn of(&self, hub: &LinkedHub) -> Health {
+    pub fn get(&self, hub: &LinkedHub) -> Health {
         let Some(link) = link(hub) else {
             return Health::Healthy;
         };
@@ -114,14 +100,13 @@ impl HubHealth {
     }
 
     /// Why a hub gets no new devices; `None` when it does.
-    #[must_use]
     pub fn unhealthy_reason(&self, hub: &LinkedHub) -> Option<String> {
-        // Most hubs live here, and need no lock.
+        // Most hubs are of this server, and need no lock.
         if hub.reach == HubReach::Here {
             return None;
         }
-        match self.of(hub) {
-            Health::Dead(failing) => Some(format!(
+        match self.get(hub) {
+            Health::Unhealthy(failing) => Some(format!(
                 "hub {} was passed over: dead since {}, last error: {}",
                 hub.name, failing.since, failing.error
             )),
@@ -129,7 +114,7 @@ impl HubHealth {
         }
     }
 
-    /// Takes note of a call: `None` when the hub answered, else why it does not count as an answer.
+    /// Notes the outcome of a call: `failure` is `None` when the hub answered.
     pub fn observe(&self, hub: &LinkedHub, failure: Option<String>, now: Timestamp) {
         let Some(link) = link(hub) else {
             return;
@@ -142,7 +127,7 @@ impl HubHealth {
         let name = hub.name.to_string();
         counter!("muster_dps_linked_hub_calls_total", "hub" => name, "result" => result)
             .increment(1);
-        // Held from the reading to the writing: calls that end at once all count.
+        // Held from the reading to the writing: calls that end at the same time all count.
         let mut hubs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = hubs.get(&hub.name).filter(|known| known.link == link);
         let before = before.map(|known| known.health.clone()).unwrap_or_default();
@@ -153,36 +138,35 @@ impl HubHealth {
         let known = Known {
             link,
             health: after.clone(),
-            asked: now,
+            called: now,
         };
         hubs.insert(hub.name.clone(), known);
         drop(hubs);
-        tell(hub, &before, &after);
+        log_change(hub, &before, &after);
     }
 
-    /// How long until a hub should be asked how it is; zero when it is time.
-    #[must_use]
-    pub fn rest(&self, hub: &LinkedHub, now: Timestamp) -> Duration {
+    /// How long until a hub is to be probed; zero when it is due.
+    pub fn next_probe_in(&self, hub: &LinkedHub, now: Timestamp) -> Duration {
         let hubs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = hubs.get(&hub.name);
         match known.filter(|known| link(hub).as_ref() == Some(&known.link)) {
-            Some(known) => (known.health.pause()).saturating_sub(now.since(known.asked)),
+            Some(known) => (known.health.pause()).saturating_sub(now.since(known.called)),
             None => Duration::ZERO,
         }
     }
 
     /// Forgets the hubs that are no longer linked.
-    pub fn keep(&self, linked: &[LinkedHub]) {
+    pub fn retain(&self, linked: &[LinkedHub]) {
         let mut hubs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hubs.retain(|name, _| linked.iter().any(|hub| hub.name == *name));
     }
 
-    /// Sets a hub's gauge: 1 for a healthy one, 0 for a dead one.
-    pub fn show(&self, hub: &LinkedHub) {
-        let value = match self.of(hub) {
+    /// Sets a hub's gauge: 1 for a healthy one, 0 for an unhealthy one.
+    pub fn update_gauge(&self, hub: &LinkedHub) {
+        let value = match self.get(hub) {
             Health::Healthy => 1.0,
             Health::Suspect(_) => 0.5,
-            Health::Dead(_) => 0.0,
+            Health::Unhealthy(_) => 0.0,
         };
         gauge!("muster_dps_linked_hub_health", "hub" => hub.name.to_string()).set(value);
     }
@@ -195,9 +179,9 @@ fn link(hub: &LinkedHub) -> Option<(HubHost, RemoteAccess)> {
     }
 }
 
-fn tell(hub: &LinkedHub, before: &Health, after: &Health) {
+fn log_change(hub: &LinkedHub, before: &Health, after: &Health) {
     match (before, after) {
-        (Health::Suspect(_) | Health::Healthy, Health::Dead(failing)) => tracing::warn!(
+        (Health::Suspect(_) | Health::Healthy, Health::Unhealthy(failing)) => tracing::warn!(
             hub.name = %hub.name,
             "hub {} at {} gets no new devices: dead since {}, {} calls failed, the last one: {}",
             hub.name,
@@ -206,7 +190,7 @@ fn tell(hub: &LinkedHub, before: &Health, after: &Health) {
             failing.failures,
             failing.error,
         ),
-        (Health::Dead(failing), Health::Healthy) => tracing::info!(
+        (Health::Unhealthy(failing), Health::Healthy) => tracing::info!(
             hub.name = %hub.name,
             "hub {} at {} answers again; it was dead since {}",
             hub.name,

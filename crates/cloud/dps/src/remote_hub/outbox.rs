@@ -1,4 +1,5 @@
-//! What is still to be done to devices of remote hubs: a thin loop around what the registry keeps.
+//! The outbox: tasks at remote hubs that are stored until they are done. A thin loop around the
+//! transactions of `provisioning`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,18 +17,18 @@ use super::client::RemoteHub;
 use super::fault::RemoteFault;
 use crate::service::Dps;
 
-/// Errands that are run at once, and those of them at the same hub.
+/// Tasks that run at the same time, and those of them at the same hub.
 const AT_ONCE: usize = 16;
 const AT_ONE_HUB: usize = 8;
 /// How long the loop sleeps when nothing is due.
 const PERIOD: Duration = Duration::from_secs(5);
-/// The pause after the first try that failed doubles up to the second.
+/// The pause after the first try that failed; it doubles up to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Runs until `shutdown` turns true. What is cut off then is begun again at the next start.
+/// Runs until `shutdown` turns true. What is interrupted then starts again with the next process.
 pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
     while !*shutdown.borrow() {
-        // All arms are cancel-safe: an errand that is dropped is still due.
+        // All arms are cancel-safe: a task that is dropped is still due.
         let rest = tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
             rest = run_due(dps) => rest,
@@ -45,23 +46,25 @@ pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
     }
 }
 
-/// Runs what is due; how long nothing more will be.
+/// Runs what is due; returns for how long nothing more will be due.
 async fn run_due(dps: &Dps) -> Result<Duration, StorageError> {
-    let registry = dps.tenants().registry();
+    let provisioning = dps.tenants().provisioning();
     let mut busy: Vec<HubName> = Vec::new();
     loop {
-        let due = registry.remote_tasks_due(dps.now(), &busy, AT_ONCE).await?;
+        let due = provisioning
+            .remote_tasks_due(dps.now(), &busy, AT_ONCE)
+            .await?;
         if due.is_empty() {
             break;
         }
         let mut running = JoinSet::new();
         let mut at: HashMap<HubName, usize> = HashMap::new();
-        for remote_task in due {
-            let count = at.entry(remote_task.hub.clone()).or_default();
+        for task in due {
+            let count = at.entry(task.hub.clone()).or_default();
             *count += 1;
             if *count <= AT_ONE_HUB {
                 let dps = dps.clone();
-                running.spawn(async move { attempt(&dps, remote_task).await });
+                running.spawn(async move { attempt(&dps, task).await });
             }
         }
         while let Some(ended) = running.join_next().await {
@@ -77,61 +80,58 @@ async fn run_due(dps: &Dps) -> Result<Duration, StorageError> {
         }
     }
     let now = dps.now();
-    let next = registry.next_remote_task(now)?;
+    let next = provisioning.next_remote_task(now)?;
     Ok(next.map_or(PERIOD, |next| next.since(now).min(PERIOD)))
 }
 
-/// Runs the errand of a device now; why it is not done yet, when it is not.
-///
-/// # Errors
-/// When the storage fails.
+/// Runs the task of a device now. Returns why it is not done yet, when it is not.
 pub async fn run_now(
     dps: &Dps,
     hub: &HubName,
     device: &DeviceId,
 ) -> Result<Option<String>, StorageError> {
-    let registry = dps.tenants().registry();
-    let Some(remote_task) = registry.remote_task(hub, device)? else {
+    let provisioning = dps.tenants().provisioning();
+    let Some(task) = provisioning.remote_task(hub, device)? else {
         return Ok(None);
     };
-    attempt(dps, remote_task).await?;
-    let left = registry.remote_task(hub, device)?;
-    Ok(left.map(|remote_task| {
-        let problem = remote_task.problem().map(str::to_owned);
+    attempt(dps, task).await?;
+    let left = provisioning.remote_task(hub, device)?;
+    Ok(left.map(|task| {
+        let problem = task.problem().map(str::to_owned);
         problem.unwrap_or_else(|| "it is being done".to_owned())
     }))
 }
 
-/// One try; the hub, when it has to be waited for.
-async fn attempt(dps: &Dps, remote_task: RemoteTask) -> Result<Option<HubName>, StorageError> {
-    let registry = dps.tenants().registry();
-    let Some(hub) = registry.any_link(&remote_task.hub) else {
+/// One try. Returns the hub, when the task has to wait for it.
+async fn attempt(dps: &Dps, task: RemoteTask) -> Result<Option<HubName>, StorageError> {
+    let provisioning = dps.tenants().provisioning();
+    let Some(hub) = provisioning.any_link(&task.hub) else {
         // Unlinking took away the right to do it.
-        registry.end_remote_task(remote_task).await?;
+        provisioning.end_remote_task(task).await?;
         return Ok(None);
     };
-    let done = match RemoteHub::of(dps, &hub) {
-        Some(remote) => carry_out(registry, &remote, &remote_task).await?,
+    let done = match RemoteHub::for_link(dps, &hub) {
+        Some(remote) => carry_out(provisioning, &remote, &task).await?,
         None => Ok(()),
     };
-    let name = remote_task.hub.clone();
+    let name = task.hub.clone();
     match done {
         Ok(()) => {
             tracing::info!(
-                hub.name = %remote_task.hub,
-                device.id = %remote_task.device_id,
+                hub.name = %task.hub,
+                device.id = %task.device_id,
                 "device {} of hub {}: {:?} is done",
-                remote_task.device_id,
-                remote_task.hub,
-                remote_task.kind,
+                task.device_id,
+                task.hub,
+                task.kind,
             );
-            registry.end_remote_task(remote_task).await?;
+            provisioning.end_remote_task(task).await?;
             Ok(None)
         }
         Err(fault) => {
-            let due = dps.now().plus(pause(remote_task.tries));
-            registry
-                .postpone_remote_task(remote_task, due, fault.said())
+            let due = dps.now().plus(pause(task.tries));
+            provisioning
+                .postpone_remote_task(task, due, fault.with_answer())
                 .await?;
             Ok(Some(name))
         }
@@ -139,38 +139,39 @@ async fn attempt(dps: &Dps, remote_task: RemoteTask) -> Result<Option<HubName>, 
 }
 
 async fn carry_out(
-    registry: &Provisioning,
+    provisioning: &Provisioning,
     remote: &RemoteHub<'_>,
-    remote_task: &RemoteTask,
+    task: &RemoteTask,
 ) -> Result<Result<(), RemoteFault>, StorageError> {
-    let device = match remote.device(&remote_task.device_id).await {
+    let device = match remote.device(&task.device_id).await {
         Ok(Some(device)) => device,
         Ok(None) => return Ok(Ok(())),
         Err(fault) => return Ok(Err(fault)),
     };
-    // Should the device have come back in this moment, its hub has another version of it than the one that was read.
-    match registry.stands(remote_task)? {
-        true => Ok(change(remote, remote_task, &device).await),
+    // Should the device be assigned again in this moment, its hub has another version of it than the one
+    // that was read.
+    match provisioning.stands(task)? {
+        true => Ok(change(remote, task, &device).await),
         false => Ok(Err(remote.changed())),
     }
 }
 
 async fn change(
     remote: &RemoteHub<'_>,
-    remote_task: &RemoteTask,
+    task: &RemoteTask,
     device: &RemoteDevice,
 ) -> Result<(), RemoteFault> {
-    let id = &remote_task.device_id;
+    let id = &task.device_id;
     let is_blocked = device.status_reason.as_deref() == Some(BLOCKED);
-    let body = match (remote_task.kind, device.status) {
+    let body = match (task.kind, device.status) {
         (RemoteTaskKind::Remove, _) => return remote.delete(id, &device.etag).await,
         (RemoteTaskKind::Disable, Status::Enabled) => device.with_status(Some(BLOCKED)),
-        // Written again: an "enable" that is on its way to the hub meets another version then, and comes to nothing.
+        // Written again: an "enable" that is on its way to the hub then meets another version and fails.
         (RemoteTaskKind::Disable, Status::Disabled) if is_blocked => {
             device.with_status(Some(BLOCKED))
         }
         (RemoteTaskKind::Enable, Status::Disabled) if is_blocked => device.with_status(None),
-        // As it should be, or as somebody else wants it.
+        // As it should be, or as an operator of the hub wants it.
         (RemoteTaskKind::Disable | RemoteTaskKind::Enable, _) => return Ok(()),
     };
     remote.update(id, &device.etag, &body).await

@@ -48,7 +48,7 @@ impl Tenants {
     }
 
     /// For what concerns all services.
-    pub fn registry(&self) -> &Provisioning {
+    pub fn provisioning(&self) -> &Provisioning {
         &self.first.context.provisioning
     }
 
@@ -82,7 +82,7 @@ impl Tenants {
     /// A former name of the server, when a request was sent to that: connection strings of operators carry
     /// it.
     pub fn former_host(&self, parts: &Parts) -> Option<HubHost> {
-        let (host, local) = (host_of(parts)?, self.registry().registry().hubs());
+        let (host, local) = (host_of(parts)?, self.provisioning().registry().hubs());
         let mut former = local.former_hosts.iter();
         former
             .any(|former| former.host.same_name(&host))

@@ -55,7 +55,7 @@ pub(crate) async fn key(request: &Request<'_>) -> Result<Reply, ServiceFault> {
 }
 
 fn signing_key(request: &Request<'_>) -> WebhookKey {
-    WebhookKey::of(request.operator.registry().service().operation_key.reveal())
+    WebhookKey::derive(request.operator.registry().service().operation_key.reveal())
 }
 
 async fn find(request: &Request<'_>, id: &str) -> Result<AllocationRecord, ServiceFault> {

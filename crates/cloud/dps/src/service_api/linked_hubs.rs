@@ -42,13 +42,13 @@ pub(crate) async fn delete(request: &Request<'_>, name: &HubName) -> Result<Repl
 }
 
 fn document(request: &Request<'_>, link: &LinkedHub) -> Result<LinkedHubDocument, ServiceFault> {
-    let health = request.operator.hub_health().of(link);
+    let health = request.operator.hub_health().get(link);
     let failing = health.failing();
     let health = HubHealth {
         state: match health {
             Health::Healthy => HubState::Healthy,
             Health::Suspect(_) => HubState::Suspect,
-            Health::Dead(_) => HubState::Dead,
+            Health::Unhealthy(_) => HubState::Dead,
         },
         failing_since_utc: failing.map(|failing| failing.since),
         failures: failing.map(|failing| failing.failures),

@@ -24,7 +24,7 @@ fn state(health: &Health) -> &'static str {
     match health {
         Health::Healthy => "healthy",
         Health::Suspect(_) => "suspect",
-        Health::Dead(_) => "dead",
+        Health::Unhealthy(_) => "unhealthy",
     }
 }
 
@@ -40,7 +40,7 @@ fn a_burst_of_failures_is_one_failure_and_an_answer_heals() {
     }
     assert_eq!(state(&health), "suspect");
     health = health.after_failure("refused".to_owned(), at(10));
-    assert_eq!(state(&health), "dead");
+    assert_eq!(state(&health), "unhealthy");
     let failing = health.failing().unwrap();
     assert_eq!((failing.since, failing.failures), (START, 101));
     assert_eq!(health.after_success(), Health::Healthy);
@@ -62,14 +62,17 @@ fn another_key_is_another_chance() {
         "{why}"
     );
     assert!(why.ends_with("last error: 401"), "{why}");
-    assert_eq!(hub_health.rest(&old, at(10)), UNWELL);
+    assert_eq!(hub_health.next_probe_in(&old, at(10)), FAILING_PAUSE);
     assert_eq!(hub_health.unhealthy_reason(&new), None);
-    assert_eq!(hub_health.rest(&new, at(10)), Duration::ZERO);
+    assert_eq!(hub_health.next_probe_in(&new, at(10)), Duration::ZERO);
     hub_health.observe(&old, None, at(12));
     assert_eq!(hub_health.unhealthy_reason(&old), None);
-    assert_eq!(hub_health.rest(&old, at(20)), WELL - Duration::from_secs(8));
-    hub_health.keep(&[]);
-    assert_eq!(hub_health.rest(&old, at(20)), Duration::ZERO);
+    assert_eq!(
+        hub_health.next_probe_in(&old, at(20)),
+        HEALTHY_PAUSE - Duration::from_secs(8)
+    );
+    hub_health.retain(&[]);
+    assert_eq!(hub_health.next_probe_in(&old, at(20)), Duration::ZERO);
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn hubs_of_this_server_are_well() {
     for second in 0..100 {
         hub_health.observe(&here, Some("no".to_owned()), at(second));
     }
-    assert_eq!(hub_health.of(&here), Health::Healthy);
+    assert_eq!(hub_health.get(&here), Health::Healthy);
 }
 
 proptest! {
@@ -92,14 +95,14 @@ proptest! {
         let mut failed: Vec<Timestamp> = Vec::new();
         for (answered, later) in calls {
             now = now.plus(Duration::from_secs(later));
-            let was_dead = state(&health) == "dead";
+            let was_unhealthy = state(&health) == "unhealthy";
             health = match answered {
                 true => { failed.clear(); health.after_success() }
                 false => { failed.push(now); health.after_failure("x".to_owned(), now) }
             };
             let long = failed.first().is_some_and(|first| now.since(*first) >= PATIENCE);
-            let dead = !answered && (was_dead || (failed.len() >= 3 && long));
-            let expected = if answered { "healthy" } else if dead { "dead" } else { "suspect" };
+            let unhealthy = !answered && (was_unhealthy || (failed.len() >= 3 && long));
+            let expected = if answered { "healthy" } else if unhealthy { "unhealthy" } else { "suspect" };
             prop_assert_eq!(state(&health), expected);
             if let Some(failing) = health.failing() {
                 prop_assert_eq!(failing.since, failed[0]);
@@ -122,6 +125,6 @@ fn no_failure_is_lost_among_many_at_once() {
             });
         }
     });
-    let failing = hub_health.of(&hub).failing().cloned().unwrap();
+    let failing = hub_health.get(&hub).failing().cloned().unwrap();
     assert_eq!(failing.failures, 16_000);
 }
