@@ -19,7 +19,7 @@ use std::future::Future;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use crate::operator::{OperatorError, Target};
+use crate::service_client::{CommandError, Target};
 pub use output::{CLOSED, Column, Format, is_closed};
 
 /// Zero-touch provisioning and device management, compatible with Azure IoT Hub and its Device
@@ -96,8 +96,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 /// 0 done, 1 refused or failed, 2 wrong usage, 3 unreachable.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     error
-        .downcast_ref::<OperatorError>()
-        .map_or(1, OperatorError::exit_code)
+        .downcast_ref::<CommandError>()
+        .map_or(1, CommandError::exit_code)
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -2,11 +2,11 @@
 
 mod cli;
 mod clock;
+mod data_dir;
 mod environment;
-mod local;
 mod logging;
-mod operator;
 mod serve;
+mod service_client;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -28,7 +28,7 @@ use transport::tls::{self, CurrentCertificate};
 use transport::{health_port, https, listen_queue, mqtts};
 
 use crate::logging::Written;
-use crate::{clock, local};
+use crate::{clock, data_dir};
 use config::ServeConfig;
 use health::Metrics;
 use listen::listen;
@@ -100,7 +100,7 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
         &mut tasks,
         &stopping,
     )?;
-    local::write_endpoints(&config.data_dir, &endpoints)?;
+    data_dir::write_endpoints(&config.data_dir, &endpoints)?;
     announce(&endpoints, &provisioning)?;
     wait_for_signal().await?;
     drain(stop, &hub, tasks).await;
@@ -195,9 +195,9 @@ fn endpoints(
     config: &ServeConfig,
     https: &TcpListener,
     mqtts: &TcpListener,
-) -> anyhow::Result<local::Endpoints> {
+) -> anyhow::Result<data_dir::Endpoints> {
     let url = |scheme: &str, port: u16| format!("{scheme}://{}:{port}", config.hostname);
-    Ok(local::Endpoints {
+    Ok(data_dir::Endpoints {
         https: Some(url("https", listen::port(https)?)),
         mqtts: Some(url("mqtts", listen::port(mqtts)?)),
         amqps: None,
@@ -205,7 +205,7 @@ fn endpoints(
 }
 
 /// Tells whoever started the server that it can be used now: one line on standard output.
-fn announce(endpoints: &local::Endpoints, provisioning: &Provisioning) -> anyhow::Result<()> {
+fn announce(endpoints: &data_dir::Endpoints, provisioning: &Provisioning) -> anyhow::Result<()> {
     let https = endpoints.https.as_deref().unwrap_or_default();
     tracing::info!(id_scope = %provisioning.service().id_scope, https, "ready");
     let mut out = std::io::stdout().lock();

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::{Map, Value};
 
 use super::exact::require_exact;
-use crate::operator::OperatorError;
+use crate::service_client::CommandError;
 
 /// `true`, `True`, `yes`, `1` and their opposites.
 pub fn yes_or_no(text: &str) -> Result<bool, String> {
@@ -39,7 +39,7 @@ fn read_object(flag: &str, given: &str) -> anyhow::Result<Map<String, Value>> {
         }
     };
     require_exact(flag, &json)?;
-    let wrong = |error| OperatorError::Usage(format!("{flag} must be a JSON object: {error}"));
+    let wrong = |error| CommandError::Usage(format!("{flag} must be a JSON object: {error}"));
     Ok(parsed.map_err(wrong)?)
 }
 
@@ -52,7 +52,7 @@ fn read_file(flag: &str, given: &str) -> anyhow::Result<String> {
         )
     };
     let text = std::fs::read_to_string(path).with_context(unreadable);
-    Ok(text.map_err(OperatorError::Input)?)
+    Ok(text.map_err(CommandError::Input)?)
 }
 
 /// A dictionary as Python writes it, in JSON. What is no such dictionary comes out as no JSON

@@ -9,7 +9,7 @@ use registry::{AuditBook, AuditQuery, KnownAudit, Registry};
 use serde_json::{Value, json};
 
 use super::{Column, Invocation, output};
-use crate::operator::{OperatorError, Service};
+use crate::service_client::{CommandError, Service};
 
 /// Verbs of `muster audit`.
 #[derive(Debug, Subcommand)]
@@ -70,7 +70,7 @@ pub async fn run(command: AuditCommand, invocation: &Invocation) -> anyhow::Resu
         AuditCommand::Verify { known } => {
             let data_dir = invocation.target.data_dir.clone().ok_or_else(|| {
                 let message = "the audit is verified where it is kept: give --data-dir DIR";
-                OperatorError::Usage(message.to_owned())
+                CommandError::Usage(message.to_owned())
             })?;
             verify(&data_dir, &known, invocation)
         }

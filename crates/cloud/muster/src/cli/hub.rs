@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use super::dps::linked_hub::{self, LinkFlags, LinkName};
 use super::{Column, Invocation, output};
-use crate::operator::Service;
+use crate::service_client::Service;
 
 /// Verbs of `muster hub`.
 #[derive(Debug, Subcommand)]

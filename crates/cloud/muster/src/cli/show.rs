@@ -3,8 +3,8 @@
 use anyhow::Context;
 
 use super::{Column, Invocation, output};
-use crate::local;
-use crate::operator::OperatorError;
+use crate::data_dir;
+use crate::service_client::CommandError;
 
 const COLUMNS: &[Column] = &[
     ("ID scope", "/idScope"),
@@ -17,10 +17,10 @@ const COLUMNS: &[Column] = &[
 pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
     let Some(data_dir) = &invocation.target.data_dir else {
         return Err(
-            OperatorError::Usage("which data directory? Give --data-dir DIR".to_owned()).into(),
+            CommandError::Usage("which data directory? Give --data-dir DIR".to_owned()).into(),
         );
     };
     let description =
-        serde_json::to_value(local::describe(data_dir)?).context("the description")?;
+        serde_json::to_value(data_dir::describe(data_dir)?).context("the description")?;
     Ok(output::print(invocation.output, &description, COLUMNS)?)
 }

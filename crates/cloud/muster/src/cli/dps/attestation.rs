@@ -8,7 +8,7 @@ use wire::requests::AttestationSettings;
 use wire::service_api::identity::KeyText;
 
 use super::certificate_file;
-use crate::operator::OperatorError;
+use crate::service_client::CommandError;
 
 /// How a device proves itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -91,7 +91,7 @@ impl AttestationFlags {
             _ => {
                 let message =
                     "give one kind of attestation: certificates, CA names, keys or TPM keys";
-                return Err(OperatorError::Usage(message.to_owned()).into());
+                return Err(CommandError::Usage(message.to_owned()).into());
             }
         })
     }
@@ -104,7 +104,7 @@ impl AttestationFlags {
         allow_unusable: bool,
     ) -> anyhow::Result<AttestationSettings> {
         use AttestationSettings as Settings;
-        let usage = |message: &str| OperatorError::Usage(message.to_owned()).into();
+        let usage = |message: &str| CommandError::Usage(message.to_owned()).into();
         match (kind, self.read(entry, allow_unusable)?) {
             (
                 AttestationType::X509,
@@ -173,7 +173,7 @@ impl Entry<'_> {
         match doubt {
             Some(doubt) if !allow_unusable => {
                 let message = format!("{doubt}; give --allow-unusable if it is meant");
-                Err(OperatorError::Usage(message).into())
+                Err(CommandError::Usage(message).into())
             }
             _ => Ok(both.map(|one| one.map(|one| one.to_pem()))),
         }

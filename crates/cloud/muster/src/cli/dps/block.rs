@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, OperatorError, Service};
+use crate::service_client::{Call, CommandError, Service};
 
 /// Which device, and why.
 #[derive(Debug, clap::Args)]
@@ -37,14 +37,14 @@ struct Whom {
 
 impl Whom {
     /// Where the API has this device's block.
-    fn path<'a>(&'a self, hub: Option<&'a str>) -> Result<Vec<&'a str>, OperatorError> {
+    fn path<'a>(&'a self, hub: Option<&'a str>) -> Result<Vec<&'a str>, CommandError> {
         let mut path = vec!["muster", "v1", "dps", "blocks"];
         match (&self.registration_id, &self.device_id, hub) {
             (Some(id), _, _) => path.push(id),
             (None, Some(device), Some(hub)) => path.extend([hub, "devices", device]),
             (None, _, _) => {
                 let message = "--device-id needs --hub-name: hubs may have devices of the same id";
-                return Err(OperatorError::Usage(message.to_owned()));
+                return Err(CommandError::Usage(message.to_owned()));
             }
         }
         Ok(path)

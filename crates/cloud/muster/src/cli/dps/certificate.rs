@@ -10,7 +10,7 @@ use wire::service_api::ca_certificate::{CaCertificateRequest, VerifyRequest};
 use super::certificate_file;
 use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service, ServiceClient};
+use crate::service_client::{Call, Service, ServiceClient};
 
 /// Verbs of `muster dps certificate`.
 #[derive(Debug, Subcommand)]

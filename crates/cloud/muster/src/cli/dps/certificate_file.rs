@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use pki::Certificate;
 
-use crate::operator::OperatorError;
+use crate::service_client::CommandError;
 
 /// More than a bundle of a thousand certificates.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -48,9 +48,7 @@ pub fn text(path: &Path) -> anyhow::Result<String> {
 
 fn of<T>(path: &Path, parsed: Result<T, pki::PemError>) -> anyhow::Result<T> {
     let unusable = || format!("the certificate file {} cannot be used", path.display());
-    Ok(parsed
-        .with_context(unusable)
-        .map_err(OperatorError::Input)?)
+    Ok(parsed.with_context(unusable).map_err(CommandError::Input)?)
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -64,13 +62,13 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     };
     let bytes = read()
         .with_context(unreadable)
-        .map_err(OperatorError::Input)?;
+        .map_err(CommandError::Input)?;
     if bytes.len() as u64 > MAX_BYTES {
         let problem = format!(
             "{} is longer than {MAX_BYTES} bytes; is this the certificate file?",
             path.display()
         );
-        return Err(OperatorError::Usage(problem).into());
+        return Err(CommandError::Usage(problem).into());
     }
     Ok(bytes)
 }

@@ -7,7 +7,7 @@ use wire::service_api::identity::KeyText;
 
 use super::enrollment;
 use crate::cli::{Invocation, output};
-use crate::operator::{OperatorError, Service};
+use crate::service_client::{CommandError, Service};
 
 /// Which device, and which group's key.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub struct DeviceKeyFlags {
 
 pub async fn run(flags: DeviceKeyFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let id = ids::RegistrationId::parse(&flags.registration_id)
-        .map_err(|error| OperatorError::Usage(format!("--registration-id: {error}")))?;
+        .map_err(|error| CommandError::Usage(format!("--registration-id: {error}")))?;
     let master = match (flags.key, flags.enrollment_id) {
         (Some(key), _) => key,
         (None, Some(group)) => {
@@ -38,11 +38,11 @@ pub async fn run(flags: DeviceKeyFlags, invocation: &Invocation) -> anyhow::Resu
         }
         (None, None) => {
             let message = "which key? Give --key KEY, or --enrollment-id of the group";
-            return Err(OperatorError::Usage(message.to_owned()).into());
+            return Err(CommandError::Usage(message.to_owned()).into());
         }
     };
     let master = SharedAccessKey::from_base64(&master)
-        .map_err(|error| OperatorError::Usage(format!("--key: {error}")))?;
+        .map_err(|error| CommandError::Usage(format!("--key: {error}")))?;
     let derived = KeyText::from_bytes(&master.sign(id.as_str().as_bytes()));
     let derived = derived.map_err(anyhow::Error::msg)?;
     Ok(output::print(

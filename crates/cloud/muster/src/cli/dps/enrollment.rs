@@ -9,7 +9,7 @@ use super::registration::{self, RegistrationCommand};
 use super::settings::{RemovalFlags, SettingsFlags};
 use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service, ServiceClient};
+use crate::service_client::{Call, Service, ServiceClient};
 
 /// Verbs of `muster dps enrollment`.
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,7 @@ use super::registration::{self, GroupRegistrationCommand};
 use super::settings::{RemovalFlags, SettingsFlags};
 use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service};
+use crate::service_client::{Call, Service};
 
 /// Verbs of `muster dps enrollment-group`.
 #[derive(Debug, Subcommand)]

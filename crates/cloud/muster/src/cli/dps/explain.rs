@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::certificate_file;
 use crate::cli::{Column, Format, Invocation, output};
-use crate::operator::{Call, OperatorError, Service};
+use crate::service_client::{Call, CommandError, Service};
 
 /// What is to be explained.
 #[derive(Debug, clap::Args)]
@@ -91,7 +91,7 @@ pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result
     }
     match verdict["verdict"].as_str() {
         Some("accepted" | "asks") => Ok(()),
-        _ => Err(OperatorError::Verdict.into()),
+        _ => Err(CommandError::NotAssigned.into()),
     }
 }
 

@@ -10,7 +10,7 @@ use wire::muster_api::issuers::{DeviceKeyType, IssuerRequest, IssuerSource};
 use zeroize::Zeroizing;
 
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, OperatorError, Service};
+use crate::service_client::{Call, CommandError, Service};
 
 /// Verbs of `muster dps issuer`.
 #[derive(Debug, Subcommand)]
@@ -106,13 +106,13 @@ impl IssuerFlags {
     fn source(&self) -> anyhow::Result<IssuerSource> {
         let passphrase = self.passphrase_file.as_deref();
         let passphrase = passphrase.map(ca::read_passphrase).transpose();
-        let passphrase = passphrase.map_err(|error| OperatorError::Input(error.into()))?;
+        let passphrase = passphrase.map_err(|error| CommandError::Input(error.into()))?;
         let passphrase = passphrase.as_ref().map(|text| text.as_bytes());
         let portable = match (&self.certificate_path, &self.key_path, &self.ca_dir) {
             (Some(certificate), Some(key), _) => PortableIssuer::read(certificate, key, passphrase)
-                .map_err(|error| OperatorError::Input(error.into()))?,
+                .map_err(|error| CommandError::Input(error.into()))?,
             (_, _, Some(dir)) => PortableIssuer::of_directory(dir, passphrase)
-                .map_err(|error| OperatorError::Input(error.into()))?,
+                .map_err(|error| CommandError::Input(error.into()))?,
             _ => {
                 return Ok(IssuerSource::Made {
                     common_name: self.common_name.clone(),

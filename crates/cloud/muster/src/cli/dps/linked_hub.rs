@@ -11,7 +11,7 @@ use wire::muster_api::serving::Latency;
 use wire::requests::serving as requests;
 
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Login, OperatorError, Service};
+use crate::service_client::{Call, CommandError, Login, Service};
 
 const COLUMNS: &[Column] = &[
     ("Name", "/name"),
@@ -142,7 +142,7 @@ pub async fn link(flags: LinkFlags, invocation: &Invocation) -> anyhow::Result<(
         (None, Some(text)) => name_of(text)?,
         (None, None) => {
             let message = "which hub? Give --name NAME, --connection-string STRING, or both";
-            return Err(OperatorError::Usage(message.to_owned()).into());
+            return Err(CommandError::Usage(message.to_owned()).into());
         }
     };
     let known = match given {
@@ -164,9 +164,9 @@ pub async fn unlink(LinkName { name }: LinkName, invocation: &Invocation) -> any
 
 /// A name for a hub that was given by its connection string alone: its host's first label, or its
 /// address with dashes.
-fn name_of(connection_string: &str) -> Result<String, OperatorError> {
+fn name_of(connection_string: &str) -> Result<String, CommandError> {
     let parsed = ConnectionString::parse(connection_string)
-        .map_err(|error| OperatorError::Usage(error.to_string()))?;
+        .map_err(|error| CommandError::Usage(error.to_string()))?;
     let host = parsed.host.name();
     Ok(match host.parse::<std::net::Ipv4Addr>() {
         Ok(_) => host.replace('.', "-"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use wire::requests::serving as requests;
 
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Login, Service};
+use crate::service_client::{Call, Login, Service};
 
 const COLUMNS: &[Column] = &[("KeyName", "/keyName"), ("Rights", "/rights")];
 

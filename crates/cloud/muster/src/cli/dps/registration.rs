@@ -4,7 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, ServiceClient};
+use crate::service_client::{Call, ServiceClient};
 
 /// Verbs under `enrollment`.
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use wire::requests::serving as requests;
 
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service};
+use crate::service_client::{Call, Service};
 
 const COLUMNS: &[Column] = &[
     ("Name", "/name"),

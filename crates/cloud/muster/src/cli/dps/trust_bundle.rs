@@ -8,7 +8,7 @@ use wire::muster_api::issuers::TrustBundleRequest;
 
 use super::certificate_file;
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service};
+use crate::service_client::{Call, Service};
 
 /// Verbs of `muster dps trust-bundle`.
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cli::exact::require_exact;
 use crate::cli::json_file::read_text;
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, OperatorError, Service};
+use crate::service_client::{Call, CommandError, Service};
 
 /// Verbs of `muster edge deployment`.
 #[derive(Debug, Subcommand)]
@@ -149,5 +149,5 @@ fn read_json(flag: &str, text: &str) -> anyhow::Result<Value> {
     };
     require_exact(&origin, &json)?;
     serde_json::from_str(&json)
-        .map_err(|error| OperatorError::Usage(format!("{origin} is not JSON: {error}")).into())
+        .map_err(|error| CommandError::Usage(format!("{origin} is not JSON: {error}")).into())
 }

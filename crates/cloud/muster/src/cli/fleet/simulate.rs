@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::cli::{Column, Invocation, output};
-use crate::{clock, local};
+use crate::{clock, data_dir};
 
 /// `muster fleet simulate`.
 #[derive(Debug, clap::Args)]
@@ -105,7 +105,7 @@ fn factory(flags: &Simulate, invocation: &Invocation) -> anyhow::Result<Factory>
         .target
         .data_dir
         .as_deref()
-        .map(local::describe)
+        .map(data_dir::describe)
         .transpose()?;
     let server_ca = invocation
         .target

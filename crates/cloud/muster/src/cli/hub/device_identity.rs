@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service};
+use crate::service_client::{Call, Service};
 
 /// What `update` may change.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cli::exact::require_exact;
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, OperatorError, Service};
+use crate::service_client::{Call, CommandError, Service};
 
 /// The call, whoever it is made to.
 #[derive(Debug, clap::Args)]
@@ -75,7 +75,7 @@ pub async fn module(method: ModuleMethod, invocation: &Invocation) -> anyhow::Re
 async fn invoke(path: &[&str], flags: MethodFlags, invocation: &Invocation) -> anyhow::Result<()> {
     require_exact("--method-payload", &flags.method_payload)?;
     let payload: Value = serde_json::from_str(&flags.method_payload)
-        .map_err(|e| OperatorError::Usage(format!("--method-payload must be JSON: {e}")))?;
+        .map_err(|e| CommandError::Usage(format!("--method-payload must be JSON: {e}")))?;
     let body = wire::requests::method(&flags.method_name, &payload, flags.timeout);
     let call = Call::new(Method::POST, path).body(&body);
     let answer = invocation.target.connect(Service::Hub)?.call(call).await?;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 
 use crate::cli::{Column, Invocation, output};
-use crate::operator::{Call, Service};
+use crate::service_client::{Call, Service};
 
 /// Verbs of `muster hub module-identity`.
 #[derive(Debug, Subcommand)]

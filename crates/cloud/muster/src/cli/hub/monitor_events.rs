@@ -11,7 +11,7 @@ use wire::telemetry::{EVENTS_MISSING, EVENTS_NEXT};
 
 use crate::cli::output::Format;
 use crate::cli::{Invocation, output};
-use crate::operator::{self, Call, Service};
+use crate::service_client::{self, Call, Service};
 
 /// `muster hub monitor-events`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,8 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
                 return Ok(());
             }
         }
-        let next = operator::text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
+        let next =
+            service_client::header_text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
         let next = next.unwrap_or(after).max(after);
         // A page without events may get further all the same: over what is damaged, or deleted
         // because it was old.
@@ -74,7 +75,7 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
 }
 
 fn warn_of_missing(headers: &HeaderMap) -> io::Result<()> {
-    match operator::text(headers, EVENTS_MISSING) {
+    match service_client::header_text(headers, EVENTS_MISSING) {
         Some(missing) => writeln!(
             io::stderr(),
             "warning: events {missing} are damaged and cannot be read; the server's disk may be \

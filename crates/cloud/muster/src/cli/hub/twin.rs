@@ -3,7 +3,7 @@
 use super::TWIN_COLUMNS;
 use crate::cli::argument::object;
 use crate::cli::{Invocation, output};
-use crate::operator::{Call, Service};
+use crate::service_client::{Call, Service};
 use clap::Subcommand;
 use reqwest::Method;
 

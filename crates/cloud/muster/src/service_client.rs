@@ -2,7 +2,7 @@
 //!
 //! The command line can do nothing that this API cannot; it has no other way in.
 
-mod connection_string;
+mod login;
 mod target;
 
 use std::io::Write as _;
@@ -19,7 +19,7 @@ use wire::http::{CONTINUATION, WARNING};
 use wire::sas::SharedAccessKey;
 
 use crate::clock;
-pub use connection_string::Login;
+pub use login::Login;
 pub use target::Target;
 
 const TIMEOUT: Duration = Duration::from_secs(320);
@@ -35,7 +35,7 @@ fn warn(headers: &HeaderMap) {
 
 /// Why a command did not do what it was asked; decides the exit code.
 #[derive(Debug, thiserror::Error)]
-pub enum OperatorError {
+pub enum CommandError {
     /// The service answered and refused.
     #[error("the service refused: {message} (HTTP {status}{})", code.map_or_else(String::new, |c| format!(", error code {c}")))]
     Refused {
@@ -54,14 +54,14 @@ pub enum OperatorError {
     Input(anyhow::Error),
     /// The device would not be let in; why has been printed.
     #[error("the device would not be assigned")]
-    Verdict,
+    NotAssigned,
 }
 
-impl OperatorError {
+impl CommandError {
     /// 1 refused, 2 wrong usage, 3 unreachable.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused { .. } | Self::Verdict => 1,
+            Self::Refused { .. } | Self::NotAssigned => 1,
             Self::Usage(_) | Self::Input(_) => 2,
             Self::Unreachable { .. } => 3,
         }
@@ -190,7 +190,7 @@ impl<'a> Call<'a> {
 
 impl ServiceClient {
     /// Sends one call; the answer's JSON, `Null` when it has none.
-    pub async fn call(&self, call: Call<'_>) -> Result<Value, OperatorError> {
+    pub async fn call(&self, call: Call<'_>) -> Result<Value, CommandError> {
         Ok(self.send(call).await?.0)
     }
 
@@ -198,7 +198,7 @@ impl ServiceClient {
     pub async fn call_for_headers(
         &self,
         call: Call<'_>,
-    ) -> Result<(Value, HeaderMap), OperatorError> {
+    ) -> Result<(Value, HeaderMap), CommandError> {
         self.send(call).await
     }
 
@@ -208,7 +208,7 @@ impl ServiceClient {
         path: &[&str],
         body: Option<&Value>,
         top: Option<usize>,
-    ) -> Result<Vec<Value>, OperatorError> {
+    ) -> Result<Vec<Value>, CommandError> {
         let method = if body.is_some() {
             Method::POST
         } else {
@@ -227,12 +227,12 @@ impl ServiceClient {
         path: &[&str],
         query: &[(&str, String)],
         top: usize,
-    ) -> Result<Vec<Value>, OperatorError> {
+    ) -> Result<Vec<Value>, CommandError> {
         let call = Call::new(Method::GET, path).query(query);
         self.pages(call, Some(top)).await
     }
 
-    async fn pages(&self, call: Call<'_>, top: Option<usize>) -> Result<Vec<Value>, OperatorError> {
+    async fn pages(&self, call: Call<'_>, top: Option<usize>) -> Result<Vec<Value>, CommandError> {
         let mut items = Vec::new();
         let mut continuation = None;
         loop {
@@ -256,7 +256,7 @@ impl ServiceClient {
         call: Call<'_>,
         continuation: Option<&str>,
         top: Option<usize>,
-    ) -> Result<Page, OperatorError> {
+    ) -> Result<Page, CommandError> {
         let size = top.map_or(100, |top| top.min(100));
         let call = Call {
             continuation,
@@ -266,13 +266,13 @@ impl ServiceClient {
         match self.send(call).await? {
             (Value::Array(items), headers) => Ok(Page {
                 items,
-                continuation: text(&headers, CONTINUATION),
+                continuation: header_text(&headers, CONTINUATION),
             }),
             (other, _) => Err(self.unreadable(&format!("a list was expected, not {other}"))),
         }
     }
 
-    async fn send(&self, call: Call<'_>) -> Result<(Value, HeaderMap), OperatorError> {
+    async fn send(&self, call: Call<'_>) -> Result<(Value, HeaderMap), CommandError> {
         let url = self.url(&call);
         let mut request = self
             .http
@@ -290,7 +290,7 @@ impl ServiceClient {
         if let Some(body) = call.body {
             request = request.json(body);
         }
-        let unreachable = |error: reqwest::Error| OperatorError::Unreachable {
+        let unreachable = |error: reqwest::Error| CommandError::Unreachable {
             url: self.host.to_string(),
             reason: innermost(&error),
         };
@@ -310,8 +310,8 @@ impl ServiceClient {
         }
     }
 
-    fn unreadable(&self, why: &str) -> OperatorError {
-        OperatorError::Unreachable {
+    fn unreadable(&self, why: &str) -> CommandError {
+        CommandError::Unreachable {
             url: self.host.to_string(),
             reason: format!("its answer is not what this API answers: {why}"),
         }
@@ -339,7 +339,7 @@ impl ServiceClient {
 }
 
 /// A header of an answer.
-pub fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;
     Some(value.to_owned())
 }
@@ -354,7 +354,7 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 /// Reads Azure's error envelopes: DPS has `message`, hubs have `Message`, which may hold JSON again.
-fn refused(status: StatusCode, body: &Value) -> OperatorError {
+fn refused(status: StatusCode, body: &Value) -> CommandError {
     let text = |value: &Value| {
         ["message", "Message"]
             .iter()
@@ -364,7 +364,7 @@ fn refused(status: StatusCode, body: &Value) -> OperatorError {
         .and_then(|m| serde_json::from_str::<Value>(&m).ok())
         .filter(Value::is_object);
     let inner = nested.as_ref().unwrap_or(body);
-    OperatorError::Refused {
+    CommandError::Refused {
         status: status.as_u16(),
         code: inner.get("errorCode").and_then(Value::as_i64),
         message: text(inner).unwrap_or_else(|| {

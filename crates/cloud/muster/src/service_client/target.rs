@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use wire::connection_string::ConnectionString;
 
-use super::{Login, OperatorError, Service, ServiceClient};
-use crate::local;
+use super::{CommandError, Login, Service, ServiceClient};
+use crate::data_dir;
 
 /// Where a command finds its service.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -39,7 +39,7 @@ impl Target {
     pub fn connect(&self, service: Service) -> anyhow::Result<ServiceClient> {
         let (text, ca) = self.find(service)?;
         let connection = ConnectionString::parse(&text)
-            .map_err(|error| OperatorError::Usage(error.to_string()))?;
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
         let ca = self.server_ca.as_ref().or(ca.as_ref());
         ServiceClient::new(service, connection, ca.map(PathBuf::as_path))
     }
@@ -50,7 +50,7 @@ impl Target {
         let Some(data_dir) = self.directory(Service::Provisioning) else {
             return Ok(None);
         };
-        let hubs = local::describe(data_dir)?.hubs.into_iter();
+        let hubs = data_dir::describe(data_dir)?.hubs.into_iter();
         let mut named = hubs.filter(|hub| hub.name == name);
         Ok(named.next().map(|hub| hub.connection_string))
     }
@@ -89,7 +89,7 @@ impl Target {
                 service.variable()
             ),
         };
-        Err(OperatorError::Usage(problem).into())
+        Err(CommandError::Usage(problem).into())
     }
 }
 
@@ -98,7 +98,7 @@ fn local_string(
     service: Service,
     name: Option<&str>,
 ) -> anyhow::Result<(String, Option<PathBuf>)> {
-    let local = local::describe(data_dir)?;
+    let local = data_dir::describe(data_dir)?;
     let (what, strings): (_, Vec<(String, String)>) = match service {
         Service::Provisioning => (
             "provisioning service",
@@ -126,6 +126,6 @@ fn local_string(
         known.join(", ")
     );
     let found = strings.into_iter().find(|(known, _)| is_it(known));
-    let (_, text) = found.context(OperatorError::Usage(unknown))?;
+    let (_, text) = found.context(CommandError::Usage(unknown))?;
     Ok((text, Some(local.server_ca)))
 }
