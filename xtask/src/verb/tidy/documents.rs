@@ -66,7 +66,7 @@ fn named_paths(path: &str, text: &str, root: &Path, findings: &mut Findings) {
             continue;
         }
         for word in line.split('`').skip(1).step_by(2) {
-            let ours = ["crates/", "xtask/", "docs/", "fuzz/"]
+            let ours = ["crates/", "sim/", "xtask/", "docs/", "fuzz/"]
                 .iter()
                 .any(|start| word.starts_with(start));
             if ours && !word.contains(['*', '…', ' ', '{']) && !root.join(word).exists() {
