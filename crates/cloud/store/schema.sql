@@ -1,29 +1,54 @@
--- Times are units of 100 ns since 1970-01-01 UTC. Ids are kept as spelled; `folded` columns are lower case.
--- Rowid tables with UNIQUE keys throughout: WITHOUT ROWID costs four times the CPU with rows of 1 KB and random keys.
+-- Times are units of 100 ns since 1970-01-01 UTC. `spelled` columns keep an id as it was written,
+-- `folded` ones hold it in lower case. Documents are JSON. Rowid tables with UNIQUE keys
+-- throughout: WITHOUT ROWID costs four times the CPU with rows of 1 KB and random keys.
 
--- Provisioning services of this data directory. There is one; its ID scope is part of the key of all it owns.
+-- Provisioning services of this data directory. The ID scope is part of the key of all it owns.
 CREATE TABLE services (
-    id_scope      TEXT NOT NULL UNIQUE,
-    operation_key TEXT NOT NULL,
-    created       INTEGER NOT NULL
+    id_scope          TEXT NOT NULL UNIQUE,
+    operation_key     TEXT NOT NULL,
+    created           INTEGER NOT NULL,
+    name              TEXT NOT NULL DEFAULT 'dps',
+    -- The host of its service API; NULL: the server's own.
+    host              TEXT,
+    -- Of enrollments that name none.
+    allocation_policy TEXT NOT NULL DEFAULT 'hashed'
 );
+CREATE UNIQUE INDEX services_by_name ON services (name COLLATE NOCASE);
 
 CREATE TABLE hubs (
-    name              TEXT NOT NULL UNIQUE,
-    host              TEXT NOT NULL,
-    created           INTEGER NOT NULL,
-    -- Full pass of the deployment engine: NULL when none is due, else the device id after which it goes on.
-    targeting_cursor  TEXT,
-    -- Counts the full passes begun, so that a pass overtaken by a change cannot note itself as done.
-    targeting_epoch   INTEGER NOT NULL DEFAULT 0
+    name             TEXT NOT NULL UNIQUE,
+    host             TEXT NOT NULL,
+    created          INTEGER NOT NULL,
+    -- Full pass of the deployment engine: NULL when none is due, else the device id after which it
+    -- continues.
+    targeting_cursor TEXT,
+    -- Counts the full passes begun, so that a pass overtaken by a change cannot mark itself done.
+    targeting_epoch  INTEGER NOT NULL DEFAULT 0,
+    -- Policy and key that open the service API of a remote hub; NULL for a hub of this server.
+    remote_policy    TEXT,
+    remote_key       TEXT
 );
+CREATE UNIQUE INDEX hubs_by_name ON hubs (name COLLATE NOCASE);
 
 CREATE TABLE linked_hubs (
     id_scope                TEXT NOT NULL REFERENCES services (id_scope),
     hub                     TEXT NOT NULL REFERENCES hubs (name),
     allocation_weight       INTEGER,
     apply_allocation_policy INTEGER NOT NULL,
+    -- How far clients are from the hub, by their network: a JSON array, or NULL.
+    latencies               TEXT,
     UNIQUE (id_scope, hub)
+);
+
+-- Host names that hubs of this directory had. Devices may still connect to them: the server's
+-- certificate names them, and a request there is answered with "register again".
+CREATE TABLE former_hosts (
+    -- In lower case, without a port.
+    host  TEXT PRIMARY KEY,
+    -- The hub that had it; NULL once that hub is deleted.
+    hub   TEXT,
+    -- When it was given up.
+    until INTEGER NOT NULL
 );
 
 -- Shared access policies. `owner` is an ID scope or a hub name, told apart by `owner_kind`.
@@ -37,35 +62,105 @@ CREATE TABLE policies (
     UNIQUE (owner_kind, owner, name)
 );
 
-CREATE TABLE enrollments (
-    id       INTEGER PRIMARY KEY,
-    id_scope TEXT NOT NULL REFERENCES services (id_scope),
-    kind     TEXT NOT NULL CHECK (kind IN ('individual', 'group')),
-    folded   TEXT NOT NULL,
-    spelled  TEXT NOT NULL,
-    etag     TEXT NOT NULL,
-    enabled  INTEGER NOT NULL,
-    document TEXT NOT NULL,
-    created  INTEGER NOT NULL,
-    updated  INTEGER NOT NULL,
-    attestation TEXT NOT NULL DEFAULT 'x509',
-    UNIQUE (id_scope, kind, folded)
+-- CA certificates that operators uploaded to a service; enrollments refer to them by name.
+CREATE TABLE ca_certificates (
+    id           INTEGER PRIMARY KEY,
+    id_scope     TEXT NOT NULL REFERENCES services (id_scope),
+    folded       TEXT NOT NULL,
+    spelled      TEXT NOT NULL,
+    thumbprint   BLOB NOT NULL,
+    -- By it a chain is continued that ends before this certificate.
+    subject      BLOB NOT NULL,
+    der          BLOB NOT NULL,
+    -- 'withdrawn' is what is left of a deleted one while enrollments refer to it: their devices are
+    -- refused for that reason.
+    standing     TEXT NOT NULL CHECK (standing IN ('unverified', 'verified', 'withdrawn')),
+    -- The common name that a certificate must have to prove possession of the key, and until when
+    -- it counts.
+    code         TEXT,
+    code_expires INTEGER,
+    etag         TEXT NOT NULL,
+    created      INTEGER NOT NULL,
+    updated      INTEGER NOT NULL,
+    UNIQUE (id_scope, folded)
+);
+CREATE UNIQUE INDEX ca_certificates_by_thumbprint
+    ON ca_certificates (id_scope, thumbprint) WHERE standing <> 'withdrawn';
+
+-- Issuers of device certificates. Their keys are not in here.
+CREATE TABLE issuers (
+    id         INTEGER PRIMARY KEY,
+    id_scope   TEXT NOT NULL REFERENCES services (id_scope),
+    folded     TEXT NOT NULL,
+    spelled    TEXT NOT NULL,
+    -- SHA-256 of its certificate: by it its key is found.
+    thumbprint BLOB NOT NULL,
+    document   TEXT NOT NULL,
+    etag       TEXT NOT NULL,
+    created    INTEGER NOT NULL,
+    updated    INTEGER NOT NULL,
+    UNIQUE (id_scope, folded)
 );
 
+CREATE TABLE trust_bundles (
+    id       INTEGER PRIMARY KEY,
+    id_scope TEXT NOT NULL REFERENCES services (id_scope),
+    folded   TEXT NOT NULL,
+    spelled  TEXT NOT NULL,
+    document TEXT NOT NULL,
+    etag     TEXT NOT NULL,
+    created  INTEGER NOT NULL,
+    updated  INTEGER NOT NULL,
+    UNIQUE (id_scope, folded)
+);
+
+-- Individual enrollments and enrollment groups.
+CREATE TABLE enrollments (
+    id           INTEGER PRIMARY KEY,
+    id_scope     TEXT NOT NULL REFERENCES services (id_scope),
+    kind         TEXT NOT NULL CHECK (kind IN ('individual', 'group')),
+    folded       TEXT NOT NULL,
+    spelled      TEXT NOT NULL,
+    etag         TEXT NOT NULL,
+    enabled      INTEGER NOT NULL,
+    document     TEXT NOT NULL,
+    created      INTEGER NOT NULL,
+    updated      INTEGER NOT NULL,
+    attestation  TEXT NOT NULL DEFAULT 'x509',
+    issuer       INTEGER REFERENCES issuers (id),
+    trust_bundle INTEGER REFERENCES trust_bundles (id),
+    UNIQUE (id_scope, kind, folded)
+);
 -- A token names no group: all groups with keys are asked.
 CREATE INDEX enrollment_groups_with_keys ON enrollments (id_scope, folded)
     WHERE kind = 'group' AND attestation = 'symmetricKey';
+-- An issuer or trust bundle that an enrollment names cannot be deleted.
+CREATE INDEX enrollments_by_issuer ON enrollments (issuer) WHERE issuer IS NOT NULL;
+CREATE INDEX enrollments_by_trust_bundle ON enrollments (trust_bundle) WHERE trust_bundle IS NOT NULL;
 
--- One certificate belongs to one entry of a service.
+-- One certificate belongs to one enrollment of a service.
 CREATE TABLE enrollment_certificates (
     id_scope   TEXT NOT NULL,
     thumbprint BLOB NOT NULL,
     enrollment INTEGER NOT NULL REFERENCES enrollments (id) ON DELETE CASCADE,
     slot       TEXT NOT NULL CHECK (slot IN ('primary', 'secondary')),
     der        BLOB NOT NULL,
+    -- Of a group's certificate; NULL for leaves; empty for groups written before there was this
+    -- column.
+    subject    BLOB,
     UNIQUE (id_scope, thumbprint)
 );
 CREATE INDEX enrollment_certificates_by_enrollment ON enrollment_certificates (enrollment);
+CREATE INDEX enrollment_certificates_by_subject ON enrollment_certificates (id_scope, subject) WHERE subject IS NOT NULL;
+
+-- The uploaded CA certificates that an enrollment refers to.
+CREATE TABLE enrollment_ca_certificates (
+    enrollment     INTEGER NOT NULL REFERENCES enrollments (id) ON DELETE CASCADE,
+    slot           TEXT NOT NULL CHECK (slot IN ('primary', 'secondary')),
+    ca_certificate INTEGER NOT NULL REFERENCES ca_certificates (id),
+    UNIQUE (enrollment, slot)
+);
+CREATE INDEX enrollment_ca_certificates_by_ca_certificate ON enrollment_ca_certificates (ca_certificate);
 
 CREATE TABLE registrations (
     id            INTEGER PRIMARY KEY,
@@ -93,8 +188,98 @@ CREATE INDEX registrations_by_group ON registrations (id_scope, group_folded) WH
 -- A device that is named after its registration is found by that name.
 CREATE INDEX registrations_by_device ON registrations (hub, device_id) WHERE device_id <> spelled;
 
--- Devices (module_id = '') and modules, each with its twin in the same row: one insert makes both, one delete removes both.
--- What a CONNECT reads comes first, so that long documents stay unread on their overflow pages.
+-- Registrations that wait for a webhook or a remote hub.
+CREATE TABLE pending_registrations (
+    -- Never given out twice: a late answer names its row by it.
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id_scope    TEXT NOT NULL,
+    folded      TEXT NOT NULL,
+    -- Counts the changes of the row: a late answer finds another one.
+    revision    INTEGER NOT NULL,
+    -- The webhook or hub that is asked. Only so many are asked at once of any one.
+    destination TEXT NOT NULL,
+    due         INTEGER NOT NULL,
+    -- May hold keys.
+    document    TEXT NOT NULL,
+    UNIQUE (id_scope, folded)
+);
+CREATE INDEX pending_registrations_by_due ON pending_registrations (due);
+
+-- Requests to webhooks of custom allocation and their answers, the latest few of each registration.
+CREATE TABLE allocations (
+    -- Never given out twice: operators name a record by it.
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id_scope TEXT NOT NULL,
+    folded   TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    -- Counts within the service: of each service so many of the newest are kept.
+    number   INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX allocations_by_registration ON allocations (id_scope, folded, id);
+CREATE UNIQUE INDEX allocations_by_number ON allocations (id_scope, number);
+
+-- Registrations that were refused, for operators: the last few of each registration, and so many of
+-- each service. The newest has the largest id; one that comes again takes a new id and goes on
+-- counting.
+CREATE TABLE refusals (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id_scope   TEXT NOT NULL,
+    folded     TEXT NOT NULL,
+    spelled    TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    error_code INTEGER NOT NULL,
+    -- SHA-256 of the credential: the same device with the same fault is the same refusal.
+    credential BLOB NOT NULL,
+    times      INTEGER NOT NULL,
+    first      INTEGER NOT NULL,
+    last       INTEGER NOT NULL,
+    -- What was seen and tried, and what to do.
+    report     TEXT NOT NULL,
+    -- Counts within the service; the newest has the largest.
+    number     INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX refusals_by_registration ON refusals (id_scope, folded, id);
+CREATE UNIQUE INDEX refusals_by_number ON refusals (id_scope, number);
+
+-- Devices that an operator blocked, and what there was before, so that it can be put back.
+CREATE TABLE blocks (
+    id_scope        TEXT NOT NULL REFERENCES services (id_scope),
+    folded          TEXT NOT NULL,
+    spelled         TEXT NOT NULL,
+    -- In the operator's words.
+    reason          TEXT,
+    blocked         INTEGER NOT NULL,
+    -- The individual enrollment was made for this, was disabled for this, or was disabled before.
+    entry           TEXT NOT NULL CHECK (entry IN ('made', 'disabled', 'kept')),
+    hub             TEXT,
+    device_id       TEXT,
+    -- Whether the hub device was disabled for this.
+    device_disabled INTEGER NOT NULL,
+    UNIQUE (id_scope, folded)
+);
+
+-- What is still to be done to devices of remote hubs, tried again until it is done. A device has one
+-- task at most: the latest.
+CREATE TABLE remote_tasks (
+    -- Never given out twice: a late answer names its row by it.
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    hub       TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    kind      TEXT NOT NULL CHECK (kind IN ('remove', 'disable', 'enable')),
+    -- Counts the changes of the row: a late answer finds another one.
+    revision  INTEGER NOT NULL,
+    tries     INTEGER NOT NULL,
+    due       INTEGER NOT NULL,
+    -- Why the last try failed.
+    problem   TEXT,
+    UNIQUE (hub, device_id)
+);
+CREATE INDEX remote_tasks_by_due ON remote_tasks (due);
+
+-- Devices (module_id = '') and modules, each with its twin in the same row: one insert makes both,
+-- one delete removes both. What a CONNECT reads comes first, so that long documents stay unread on
+-- their overflow pages.
 CREATE TABLE identities (
     id               INTEGER PRIMARY KEY,
     hub              TEXT NOT NULL,
@@ -117,7 +302,8 @@ CREATE TABLE identities (
     twin_version     INTEGER NOT NULL,
     desired_version  INTEGER NOT NULL,
     reported_version INTEGER NOT NULL,
-    -- When the documents were last written whole; the date of every property that has no metadata of its own.
+    -- When the documents were last written whole; the date of every property that has no metadata
+    -- of its own.
     twin_written     INTEGER NOT NULL,
     -- JSONB; NULL stands for {}. Metadata is text; NULL when all of it is (twin_written, version).
     tags              BLOB,
@@ -129,6 +315,17 @@ CREATE TABLE identities (
     UNIQUE (hub, device_id, module_id)
 );
 
+-- When devices and modules were last connected and active. Written some seconds later, many at once:
+-- a connection costs no commit.
+CREATE TABLE presences (
+    identity INTEGER PRIMARY KEY REFERENCES identities (id) ON DELETE CASCADE,
+    -- When it connected or disconnected last, and when it was active last.
+    changed  INTEGER NOT NULL,
+    active   INTEGER NOT NULL,
+    -- The Plug and Play model that it announced.
+    model_id TEXT
+);
+
 CREATE TABLE configurations (
     -- Never given out twice: (id, revision) tells readers whether what they remember is current.
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -138,9 +335,10 @@ CREATE TABLE configurations (
     priority         INTEGER NOT NULL,
     kind             TEXT NOT NULL,
     target_condition TEXT NOT NULL,
-    -- Whether the condition looks at reported properties: only then must a device's report be followed by targeting.
+    -- Whether the condition looks at reported properties: only then must a device's report be
+    -- followed by targeting.
     reads_reported   INTEGER NOT NULL,
-    -- labels, schemaVersion, content, metric queries, as JSON.
+    -- Labels, schemaVersion, content, metric queries.
     document         TEXT NOT NULL,
     created          INTEGER NOT NULL,
     updated          INTEGER NOT NULL,
@@ -166,86 +364,9 @@ CREATE TABLE targeting_queue (
     UNIQUE (hub, device_id)
 );
 
--- Several provisioning services: each has a name, the host of its service API (NULL: the server's own) and the allocation policy of
--- enrollments that name none.
-ALTER TABLE services ADD COLUMN name TEXT NOT NULL DEFAULT 'dps';
-ALTER TABLE services ADD COLUMN host TEXT;
-ALTER TABLE services ADD COLUMN allocation_policy TEXT NOT NULL DEFAULT 'hashed';
-CREATE UNIQUE INDEX services_by_name ON services (name COLLATE NOCASE);
-
--- Several hubs. One that lives elsewhere is known by the policy and key that open its service API; both are NULL for one that lives here.
-ALTER TABLE hubs ADD COLUMN remote_policy TEXT;
-ALTER TABLE hubs ADD COLUMN remote_key TEXT;
-CREATE UNIQUE INDEX hubs_by_name ON hubs (name COLLATE NOCASE);
-
--- CA certificates that operators uploaded to a service; enrollments refer to them by name.
-CREATE TABLE certificate_authorities (
-    id           INTEGER PRIMARY KEY,
-    id_scope     TEXT NOT NULL REFERENCES services (id_scope),
-    folded       TEXT NOT NULL,
-    spelled      TEXT NOT NULL,
-    thumbprint   BLOB NOT NULL,
-    -- The subject in DER: by it a chain is continued that ends before this certificate.
-    subject      BLOB NOT NULL,
-    der          BLOB NOT NULL,
-    -- 'withdrawn' is what is left of a deleted one while enrollments refer to it: their devices are refused for that reason.
-    standing     TEXT NOT NULL CHECK (standing IN ('unverified', 'verified', 'withdrawn')),
-    -- The common name that a certificate must have to prove possession of the key, and until when it counts.
-    code         TEXT,
-    code_expires INTEGER,
-    etag         TEXT NOT NULL,
-    created      INTEGER NOT NULL,
-    updated      INTEGER NOT NULL,
-    UNIQUE (id_scope, folded)
-);
-CREATE UNIQUE INDEX certificate_authorities_by_thumbprint
-    ON certificate_authorities (id_scope, thumbprint) WHERE standing <> 'withdrawn';
-
--- Which authorities an enrollment refers to.
-CREATE TABLE enrollment_authorities (
-    enrollment INTEGER NOT NULL REFERENCES enrollments (id) ON DELETE CASCADE,
-    slot       TEXT NOT NULL CHECK (slot IN ('primary', 'secondary')),
-    authority  INTEGER NOT NULL REFERENCES certificate_authorities (id),
-    UNIQUE (enrollment, slot)
-);
-CREATE INDEX enrollment_authorities_by_authority ON enrollment_authorities (authority);
-
--- The subject in DER of a group's certificate; NULL for leaves; empty for groups written before there was this column.
-ALTER TABLE enrollment_certificates ADD COLUMN subject BLOB;
-CREATE INDEX enrollment_certificates_by_subject ON enrollment_certificates (id_scope, subject) WHERE subject IS NOT NULL;
-
--- Registrations that wait for somebody outside this process, each until its record says what became of it.
-CREATE TABLE registrations_underway (
-    -- Never given out twice: whoever comes back to it late names it by this.
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
-    id_scope    TEXT NOT NULL,
-    folded      TEXT NOT NULL,
-    -- Counts the changes of the row: whoever comes back to it late sees that he does.
-    revision    INTEGER NOT NULL,
-    -- Who is asked. Only so many are asked at once of any one.
-    destination TEXT NOT NULL,
-    due         INTEGER NOT NULL,
-    -- JSON; may hold keys.
-    document    TEXT NOT NULL,
-    UNIQUE (id_scope, folded)
-);
-CREATE INDEX registrations_underway_by_due ON registrations_underway (due);
-
--- What custom allocations were asked and what they answered, the latest few of each registration.
-CREATE TABLE allocations (
-    -- Never given out twice: operators name a record by it.
-    id       INTEGER PRIMARY KEY AUTOINCREMENT,
-    id_scope TEXT NOT NULL,
-    folded   TEXT NOT NULL,
-    at       INTEGER NOT NULL,
-    document TEXT NOT NULL,
-    -- Counts within the service: of each service so many of the newest are kept.
-    number   INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX allocations_by_registration ON allocations (id_scope, folded, id);
-CREATE INDEX allocations_by_number ON allocations (id_scope, number);
--- The audit: records of acts, of decisions and of refusals, each with a hash over itself and all before it in its book. A row is what one
--- commit added. `src/audit/record.rs` says what is in `records`.
+-- The audit: operator acts, decisions and refusals, each record with a hash over itself and all
+-- before it in its stream. A row is what one commit added. `src/audit/record.rs` says what is in
+-- `records`.
 CREATE TABLE audit_acts (
     first   INTEGER PRIMARY KEY,
     -- Earliest and latest time of its records.
@@ -270,7 +391,7 @@ CREATE TABLE audit_refusals (
 
 -- What is dropped at once. Records `first` to `last`, the hash before the first and at the last one.
 CREATE TABLE audit_segments (
-    book     TEXT NOT NULL CHECK (book IN ('acts', 'decisions', 'refusals')),
+    stream   TEXT NOT NULL CHECK (stream IN ('acts', 'decisions', 'refusals')),
     first    INTEGER NOT NULL,
     previous BLOB NOT NULL,
     last     INTEGER NOT NULL,
@@ -279,110 +400,5 @@ CREATE TABLE audit_segments (
     -- Earliest and latest time of its records.
     since    INTEGER NOT NULL,
     until    INTEGER NOT NULL,
-    UNIQUE (book, first)
-);
-
--- Registrations that were not let in, for operators: the last few of each registration, and so many of each service. The newest
--- has the largest id; one that comes again takes a new id and goes on counting.
-CREATE TABLE refusals (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
-    id_scope   TEXT NOT NULL,
-    folded     TEXT NOT NULL,
-    spelled    TEXT NOT NULL,
-    reason     TEXT NOT NULL,
-    error_code INTEGER NOT NULL,
-    -- What was shown, hashed: the same device with the same fault is the same refusal.
-    credential BLOB NOT NULL,
-    times      INTEGER NOT NULL,
-    first      INTEGER NOT NULL,
-    last       INTEGER NOT NULL,
-    -- JSON: what was seen and tried, and what to do.
-    report     TEXT NOT NULL,
-    -- Counts within the service; the newest has the largest.
-    number     INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX refusals_by_registration ON refusals (id_scope, folded, id);
-CREATE INDEX refusals_by_number ON refusals (id_scope, number);
-
--- Devices that an operator shut out everywhere, and what there was before, so that it can be put back.
-CREATE TABLE blocks (
-    id_scope        TEXT NOT NULL REFERENCES services (id_scope),
-    folded          TEXT NOT NULL,
-    spelled         TEXT NOT NULL,
-    -- In the operator's words.
-    reason          TEXT,
-    blocked         INTEGER NOT NULL,
-    -- The individual enrollment was made for this, was disabled for this, or was disabled before.
-    entry           TEXT NOT NULL CHECK (entry IN ('made', 'disabled', 'kept')),
-    hub             TEXT,
-    device_id       TEXT,
-    -- Whether the hub device was disabled for this.
-    device_disabled INTEGER NOT NULL,
-    UNIQUE (id_scope, folded)
-);
-
--- How far clients are from a linked hub, by their network: a JSON array; NULL when nobody has said.
-ALTER TABLE linked_hubs ADD COLUMN latencies TEXT;
-
--- What enrollments name for their devices: issuers of certificates, and trust bundles. The keys of issuers are not in here.
-CREATE TABLE device_resources (
-    id         INTEGER PRIMARY KEY,
-    id_scope   TEXT NOT NULL REFERENCES services (id_scope),
-    kind       TEXT NOT NULL CHECK (kind IN ('issuer', 'trustBundle')),
-    folded     TEXT NOT NULL,
-    spelled    TEXT NOT NULL,
-    -- SHA-256 of an issuer's certificate: by it its key is found.
-    thumbprint BLOB,
-    -- JSON.
-    document   TEXT NOT NULL,
-    etag       TEXT NOT NULL,
-    created    INTEGER NOT NULL,
-    updated    INTEGER NOT NULL,
-    UNIQUE (id_scope, kind, folded)
-);
-
--- What is named by an enrollment cannot be deleted.
-CREATE TABLE enrollment_resources (
-    enrollment INTEGER NOT NULL REFERENCES enrollments (id) ON DELETE CASCADE,
-    resource   INTEGER NOT NULL REFERENCES device_resources (id),
-    UNIQUE (enrollment, resource)
-);
-CREATE INDEX enrollment_resources_by_resource ON enrollment_resources (resource);
-
--- What is still to be done to devices of hubs elsewhere, tried again until it is done. A device has one errand at most: the latest.
-CREATE TABLE hub_errands (
-    -- Never given out twice: whoever comes back to an errand late names it by this.
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
-    hub       TEXT NOT NULL,
-    device_id TEXT NOT NULL,
-    kind      TEXT NOT NULL CHECK (kind IN ('remove', 'disable', 'enable')),
-    -- Counts the changes of the row: whoever comes back to it late sees that he does.
-    revision  INTEGER NOT NULL,
-    tries     INTEGER NOT NULL,
-    due       INTEGER NOT NULL,
-    -- Why the last try failed.
-    problem   TEXT,
-    UNIQUE (hub, device_id)
-);
-CREATE INDEX hub_errands_by_due ON hub_errands (due);
-
--- Host names that hubs of this directory had. Devices were told them: the server's certificate goes on naming them, and who asks
--- there is told to register again instead of failing in the handshake.
-CREATE TABLE former_hosts (
-    -- In lower case, without a port.
-    host  TEXT PRIMARY KEY,
-    -- Which hub had it; NULL once that hub is deleted.
-    hub   TEXT,
-    -- When it was given up.
-    until INTEGER NOT NULL
-);
-
--- What is shown of the connections of devices and modules. Written some seconds later, many at once: a connection costs no commit.
-CREATE TABLE presences (
-    identity INTEGER PRIMARY KEY REFERENCES identities (id) ON DELETE CASCADE,
-    -- When it connected or disconnected last, and when it was heard of last.
-    changed  INTEGER NOT NULL,
-    active   INTEGER NOT NULL,
-    -- The Plug and Play model that it announced.
-    model_id TEXT
+    UNIQUE (stream, first)
 );

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use ids::Timestamp;
 use registry::{Actor, Init, LocalHubs, OperatorAct, Particulars, Registry, StorageError};
-use store::{StoreError, Tx};
+use store::{StoreError, Tx, Unit};
 
 use crate::service::ProvisioningService;
 
 mod act;
 mod init;
+mod issuers;
 mod services_now;
+mod trust_bundles;
 
 mod hubs;
 mod links;
@@ -26,7 +28,6 @@ mod references;
 mod refusals;
 mod registrations;
 mod remote_tasks;
-mod resources;
 
 pub use act::Act;
 pub use blocks::{BLOCKED, Block, BlockError};
@@ -34,6 +35,7 @@ pub use registrations::{Busy, CompletedPlacement, MovedData, PendingHandle, Plac
 pub use services_now::Services;
 
 use enrollments::EnrollmentCache;
+use init::NewService;
 use services_now::{ServiceCell, ServicesNow};
 
 /// How much is kept of what happened, and how long.
@@ -110,13 +112,13 @@ impl Provisioning {
         retention: Retention,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
-        let entropy = init.entropy.clone();
+        let service = NewService::first(&*init.entropy);
         let registry = Registry::open_with(
             data_dir,
             init,
             retention.registry,
             now,
-            move |tx, first_hub| init::prepare(tx, first_hub, &*entropy, now),
+            move |tx, first_hub| init::prepare(tx, first_hub, &service, now),
         );
         let registry = registry.await?;
         let services = registry.store().read(services_now::read)?;
@@ -195,6 +197,15 @@ impl Provisioning {
         target: impl Display,
     ) -> Result<(), StorageError> {
         self.registry.disclose(act, target).await
+    }
+
+    async fn act_unit<U: Unit>(
+        &self,
+        act: Act,
+        target: impl Display,
+        unit: U,
+    ) -> Result<U::Output, U::Error> {
+        self.registry.act_unit(act, target, unit).await
     }
 
     async fn act<T, E, F>(&self, act: Act, target: impl Display, work: F) -> Result<T, E>

@@ -48,7 +48,7 @@ pub use identity::{
 pub use limits::{MAX_CONFIGURATIONS, MAX_HUBS, MAX_MODULES};
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use policy::{
-    Right, SharedAccessPolicy, insert_policies, read_key, read_policies, read_policy, rights_text,
+    Right, SharedAccessPolicy, new_policies, read_key, read_policies, read_policy, rights_text,
 };
 pub use precondition::{IfMatch, PutDecision};
 pub use registry::{

@@ -1,4 +1,4 @@
-use store::{PolicyRow, Secret, Tx, View};
+use store::{PolicyRow, Secret, View};
 use wire::service_api::identity::KeyText;
 
 use crate::entropy::{Entropy, generate_key};
@@ -94,24 +94,17 @@ pub fn rights_text(rights: &[Right]) -> String {
     names.join(",")
 }
 
-/// Adds policies with fresh keys. `owner_kind` is `hub` or `service`.
-pub fn insert_policies(
-    tx: &Tx<'_>,
-    (owner_kind, owner): (&str, &str),
-    policies: &[(&str, &[Right])],
-    entropy: &dyn Entropy,
-) -> Result<(), StorageError> {
+/// Policies with fresh keys, to be inserted.
+#[must_use]
+pub fn new_policies(policies: &[(&str, &[Right])], entropy: &dyn Entropy) -> Vec<PolicyRow> {
     let fresh_key = || Secret::new(generate_key(entropy).reveal());
-    for (name, rights) in policies {
-        let policy = PolicyRow {
-            name: (*name).to_owned(),
-            primary_key: fresh_key(),
-            secondary_key: fresh_key(),
-            rights: rights_text(rights),
-        };
-        tx.insert_policy(owner_kind, owner, &policy)?;
-    }
-    Ok(())
+    let new = policies.iter().map(|(name, rights)| PolicyRow {
+        name: (*name).to_owned(),
+        primary_key: fresh_key(),
+        secondary_key: fresh_key(),
+        rights: rights_text(rights),
+    });
+    new.collect()
 }
 
 /// Reads a stored key.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use ids::{HubHost, HubName, IdScope, Timestamp};
 use store::audit::AuditLimits;
-use store::{DataDirectory, Store, StoreOptions, Tx};
+use store::{DataDirectory, Lock, Store, StoreError, StoreOptions, Tx, unit};
 
 use crate::actor::Actor;
 use crate::change::Watcher;
@@ -41,6 +41,7 @@ pub use act::{Act, OperatorAct};
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, ListError};
 pub use audited::{AuditedStore, Particulars};
 pub use device_writer::{DeviceWriter, NewDevice, find_device, twin_etag};
+use init::Initialise;
 pub use init::{FirstHub, Renamed};
 pub use local_hubs::read_former_hosts;
 pub use logs::{TelemetryLimits, TelemetryRetention};
@@ -124,7 +125,7 @@ impl Registry {
         prepare: F,
     ) -> Result<Self, OpenError>
     where
-        F: FnOnce(&Tx<'_>, &FirstHub) -> Result<(), StorageError> + Send + 'static,
+        F: Fn(&Tx<'_>, &FirstHub) -> Result<(), StoreError> + Send + 'static,
     {
         let directory = DataDirectory::lock(data_dir)?;
         let options = StoreOptions {
@@ -133,12 +134,8 @@ impl Registry {
         };
         let store = AuditedStore::new(Store::open(directory, options)?);
         let entropy = init.entropy.clone();
-        let initialise = move |tx: &Tx<'_>| {
-            let first = init::prepare(tx, &init, now)?;
-            prepare(tx, &first)?;
-            Ok::<_, OpenError>(first.renamed())
-        };
-        let renamed = store.of_itself(initialise).await?;
+        let initialise = Initialise::new(init, prepare, now);
+        let renamed = store.commit(initialise).await?;
         let hubs = store.read(local_hubs::read)?;
         let names: Vec<_> = hubs.hubs.iter().map(|hub| hub.name.clone()).collect();
         let telemetry = retention.telemetry;
@@ -230,8 +227,13 @@ impl Registry {
     /// # Errors
     /// When it cannot.
     pub async fn require_writable(&self) -> Result<(), NotWritable> {
-        let touched: Result<_, StorageError> =
-            self.inner.store.of_itself(|tx| Ok(tx.touch()?)).await;
+        let touch = unit(
+            (),
+            |()| vec![Lock::Directory],
+            |(), _| Ok::<_, StorageError>(()),
+            |(), tx, ()| tx.touch(),
+        );
+        let touched = self.inner.store.commit(touch).await;
         self.require_telemetry_writable().await?;
         Ok(touched?)
     }

@@ -19,9 +19,9 @@ pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};
 pub use rows::{
     AllocationRow, BlockedRow, CaCertificateRow, CertificateRow, ConfigurationRow, Deciding,
-    EnrollmentRow, FormerHostRow, HubRow, IdentityKey, IdentityRow, LinkRow, MetricCounts,
-    Oversized, PendingRow, PolicyRow, PresenceRow, RefusalFilter, RefusalRow, RegistrationRow,
-    RemoteTaskRow, ResourceRow, SectionWrite, ServiceRow, TwinRow, TwinWrite,
+    EnrollmentRow, FormerHostRow, HubRow, IdentityKey, IdentityRow, IssuerRow, LinkRow,
+    MetricCounts, Oversized, PendingRow, PolicyRow, PresenceRow, RefusalFilter, RefusalRow,
+    RegistrationRow, RemoteTaskRow, SectionWrite, ServiceRow, TrustBundleRow, TwinRow, TwinWrite,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

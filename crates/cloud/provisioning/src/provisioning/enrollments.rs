@@ -13,8 +13,9 @@ use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
 
 use super::act::Act;
+use super::issuers::NamedByEnrollment;
 use super::registrations::end_pending;
-use super::{Provisioning, references, resources};
+use super::{Provisioning, references};
 use crate::enrollment::{
     AttestationKind, CertificateSlot, EnrolledCertificate, EnrollmentDraft, EnrollmentError,
     EnrollmentKey, EnrollmentKind, EnrollmentRecord,
@@ -58,6 +59,17 @@ pub(super) fn slot_text(slot: CertificateSlot) -> &'static str {
         CertificateSlot::Primary => "primary",
         CertificateSlot::Secondary => "secondary",
     }
+}
+
+/// Enrollments by kind and spelled id.
+pub(super) fn parse_keys(
+    view: &View<'_>,
+    found: Vec<(String, String)>,
+) -> Result<Vec<EnrollmentKey>, StorageError> {
+    let rows = Rows { file: view.file() };
+    let keys = found.into_iter();
+    keys.map(|(kind, spelled)| parse_key(rows, &kind, &spelled))
+        .collect()
 }
 
 pub(super) fn parse_key(
@@ -329,7 +341,7 @@ impl PutEnrollment {
         require_free(tx, &self.id_scope, row.id, &certificates)?;
         tx.replace_certificates(&self.id_scope, row.id, &certificates)?;
         references::write(tx, &self.id_scope, row.id, &self.draft)?;
-        resources::write(tx, &self.id_scope, row.id, &self.draft)?;
+        NamedByEnrollment::find(tx, &self.id_scope, &self.draft)?.write(tx, row.id)?;
         Ok(record(tx, row)?)
     }
 }

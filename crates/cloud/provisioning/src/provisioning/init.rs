@@ -1,10 +1,8 @@
 //! How provisioning services begin: the first one in an empty directory, others when an operator creates them.
 
 use ids::{HubHost, Timestamp};
-use registry::{
-    Entropy, FirstHub, Right, Rows, StorageError, generate_key, insert_policies, random,
-};
-use store::{HubRow, LinkRow, Secret, ServiceRow, Tx};
+use registry::{Entropy, FirstHub, Right, generate_key, new_policies, random};
+use store::{HubRow, LinkRow, PolicyRow, Secret, ServiceRow, StoreError, Tx};
 
 /// Name of the service that an empty directory gets.
 const FIRST_SERVICE: &str = "dps";
@@ -24,29 +22,27 @@ const SERVICE_POLICIES: &[(&str, &[Right])] = &[(
     ],
 )];
 
-/// Gives an empty directory its first service, linked to the first hub. In another, the port of all services that listen where the
-/// first hub does follows that.
+/// Gives an empty directory its first service, linked to the first hub. In another, the port of all
+/// services that listen where the first hub does follows that.
 pub(super) fn prepare(
     tx: &Tx<'_>,
     first_hub: &FirstHub,
-    entropy: &dyn Entropy,
+    service: &NewService,
     now: Timestamp,
-) -> Result<(), StorageError> {
+) -> Result<(), StoreError> {
     let services = tx.services()?;
     if services.is_empty() {
-        return create(tx, first_hub, entropy, now);
+        return create(tx, first_hub, service, now);
     }
     let Some(before) = &first_hub.before else {
         return Ok(());
     };
-    let rows = Rows { file: tx.file() };
-    for service in services {
-        let host = service.host.as_deref().map(HubHost::parse).transpose();
-        if let Some(host) = rows.id("service host", host)?
-            && host.port() == before.port()
-        {
+    for row in services {
+        let host = row.host.as_deref().map(HubHost::parse).transpose();
+        let host = host.map_err(|error| tx.damaged("service host", error))?;
+        if let Some(host) = host.filter(|host| host.port() == before.port()) {
             let host = host.with_port(first_hub.host.port());
-            tx.set_service_host(&service.id_scope, host.as_str())?;
+            tx.set_service_host(&row.id_scope, host.as_str())?;
         }
     }
     Ok(())
@@ -55,14 +51,10 @@ pub(super) fn prepare(
 fn create(
     tx: &Tx<'_>,
     first_hub: &FirstHub,
-    entropy: &dyn Entropy,
+    service: &NewService,
     now: Timestamp,
-) -> Result<(), StorageError> {
-    let service = NewService {
-        name: FIRST_SERVICE.to_owned(),
-        host: None,
-    };
-    let id_scope = insert_service(tx, service, entropy, now)?;
+) -> Result<(), StoreError> {
+    service.insert(tx, now)?;
     let link = LinkRow {
         hub: HubRow {
             name: first_hub.name.to_string(),
@@ -73,34 +65,42 @@ fn create(
         apply_allocation_policy: true,
         latencies: None,
     };
-    Ok(tx.put_link(&id_scope, &link)?)
+    tx.put_link(&service.row.id_scope, &link)
 }
 
-/// A service about to be made.
+/// A service about to be made, with fresh ID scope and keys.
 pub(crate) struct NewService {
-    pub(crate) name: String,
-    pub(crate) host: Option<String>,
+    pub(crate) row: ServiceRow,
+    policies: Vec<PolicyRow>,
 }
 
-/// Adds a service with fresh ID scope and keys; returns the scope.
-pub(crate) fn insert_service(
-    tx: &Tx<'_>,
-    new: NewService,
-    entropy: &dyn Entropy,
-    now: Timestamp,
-) -> Result<String, StorageError> {
-    let scope: String = random::<4>(entropy)
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
-    let row = ServiceRow {
-        id_scope: format!("0ne{scope}"),
-        operation_key: Secret::new(generate_key(entropy).reveal()),
-        name: new.name,
-        host: new.host,
-        allocation_policy: "hashed".to_owned(),
-    };
-    tx.insert_service(&row, now.ticks())?;
-    insert_policies(tx, ("service", &row.id_scope), SERVICE_POLICIES, entropy)?;
-    Ok(row.id_scope)
+impl NewService {
+    /// The first service of a directory.
+    pub(crate) fn first(entropy: &dyn Entropy) -> Self {
+        Self::new(FIRST_SERVICE.to_owned(), None, entropy)
+    }
+
+    pub(crate) fn new(name: String, host: Option<String>, entropy: &dyn Entropy) -> Self {
+        let scope: String = random::<4>(entropy)
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        let row = ServiceRow {
+            id_scope: format!("0ne{scope}"),
+            operation_key: Secret::new(generate_key(entropy).reveal()),
+            name,
+            host,
+            allocation_policy: "hashed".to_owned(),
+        };
+        Self {
+            row,
+            policies: new_policies(SERVICE_POLICIES, entropy),
+        }
+    }
+
+    pub(crate) fn insert(&self, tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
+        tx.insert_service(&self.row, now.ticks())?;
+        let mut policies = self.policies.iter();
+        policies.try_for_each(|policy| tx.insert_policy("service", &self.row.id_scope, policy))
+    }
 }

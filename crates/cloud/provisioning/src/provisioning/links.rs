@@ -1,8 +1,7 @@
 //! The links of a service to the hubs that it assigns devices to.
 
 use ids::{HubHost, HubName, Timestamp};
-use registry::{Rows, StorageError};
-use store::{HubRow, LinkRow, Secret, Tx};
+use store::{HubRow, LinkRow, Lock, Secret, StoreError, View, unit};
 
 use super::Provisioning;
 use super::act::Act;
@@ -21,11 +20,21 @@ impl Provisioning {
     ) -> Result<LinkedHub, ServingError> {
         let (follower, id_scope) = (self.service_follower(), self.id_scope());
         let name = draft.name.clone();
-        let link = move |tx: &Tx<'_>| {
-            link(tx, &id_scope, draft, now)?;
-            Ok::<_, ServingError>(follower.follow(tx)?)
-        };
-        self.act(Act::LinkHub, &name, link).await?;
+        let link = unit(
+            (id_scope, draft),
+            |_| vec![Lock::Directory],
+            |(id_scope, draft), view| plan(view, id_scope, draft),
+            move |(id_scope, _), tx, plan: LinkPlan| {
+                match plan.hub {
+                    HubChange::None => {}
+                    HubChange::Insert => tx.insert_hub(&plan.link.hub, now.ticks())?,
+                    HubChange::Update => tx.update_hub(&plan.link.hub)?,
+                }
+                tx.put_link(id_scope, &plan.link)?;
+                follower.follow(tx)
+            },
+        );
+        self.act_unit(Act::LinkHub, &name, link).await?;
         let linked = self.service().hub(&name).cloned();
         // Somebody else may have unlinked it since.
         linked.ok_or(ServingError::NotLinked(name))
@@ -38,47 +47,75 @@ impl Provisioning {
     pub async fn unlink_hub(&self, name: &HubName) -> Result<(), ServingError> {
         let (follower, id_scope, name) = (self.service_follower(), self.id_scope(), name.clone());
         let target = name.to_string();
-        let unlink = move |tx: &Tx<'_>| {
-            let link = find_link(tx, &id_scope, &name)?;
-            let hub = link.ok_or(ServingError::NotLinked(name))?.hub;
-            tx.delete_link(&id_scope, &hub.name)?;
-            if hub.remote.is_some() {
-                tx.delete_hub(&hub.name)?;
-            }
-            Ok(follower.follow(tx)?)
-        };
-        self.act(Act::UnlinkHub, target, unlink).await
+        let unlink = unit(
+            (id_scope, name),
+            |_| vec![Lock::Directory],
+            |(id_scope, name), view| {
+                let link = find_link(view, id_scope, name)?;
+                let link = link.ok_or_else(|| ServingError::NotLinked(name.clone()))?;
+                Ok::<_, ServingError>(link.hub)
+            },
+            move |(id_scope, _), tx, hub: HubRow| {
+                tx.delete_link(id_scope, &hub.name)?;
+                if hub.remote.is_some() {
+                    tx.delete_hub(&hub.name)?;
+                }
+                follower.follow(tx)
+            },
+        );
+        self.act_unit(Act::UnlinkHub, target, unlink).await
     }
 }
 
-fn find_link(tx: &Tx<'_>, id_scope: &str, name: &HubName) -> Result<Option<LinkRow>, StorageError> {
-    let mut links = tx.linked_hubs(id_scope)?.into_iter();
+fn find_link(
+    view: &View<'_>,
+    id_scope: &str,
+    name: &HubName,
+) -> Result<Option<LinkRow>, StoreError> {
+    let mut links = view.linked_hubs(id_scope)?.into_iter();
     Ok(links.find(|link| link.hub.name == name.as_str()))
 }
 
-fn link(tx: &Tx<'_>, id_scope: &str, draft: LinkDraft, now: Timestamp) -> Result<(), ServingError> {
-    let mut link = match find_link(tx, id_scope, &draft.name)? {
-        Some(link) => changed(tx, link, draft.remote)?,
-        None => LinkRow {
-            hub: to_be_linked(tx, id_scope, &draft.name, draft.remote, now)?,
-            allocation_weight: None,
-            apply_allocation_policy: true,
-            latencies: None,
-        },
+/// What a new or changed link comes to.
+struct LinkPlan {
+    link: LinkRow,
+    hub: HubChange,
+}
+
+/// What is written of the hub itself.
+enum HubChange {
+    None,
+    Insert,
+    Update,
+}
+
+fn plan(view: &View<'_>, id_scope: &str, draft: &LinkDraft) -> Result<LinkPlan, ServingError> {
+    let remote = draft.remote.clone();
+    let (mut link, hub) = match find_link(view, id_scope, &draft.name)? {
+        Some(link) => changed(view, link, remote)?,
+        None => {
+            let (hub, change) = to_be_linked(view, id_scope, &draft.name, remote)?;
+            let link = LinkRow {
+                hub,
+                allocation_weight: None,
+                apply_allocation_policy: true,
+                latencies: None,
+            };
+            (link, change)
+        }
     };
     if let Some(weight) = draft.allocation_weight {
         link.allocation_weight = Some(weight.get());
     }
     if let Some(latencies) = &draft.latencies {
-        let rows = Rows { file: tx.file() };
-        let text =
-            serde_json::to_string(latencies).map_err(|error| rows.damaged("latencies", error))?;
+        let text = serde_json::to_string(latencies);
+        let text = text.map_err(|error| view.damaged("latencies", error))?;
         link.latencies = (!latencies.is_empty()).then_some(text);
     }
     if let Some(apply) = draft.apply_allocation_policy {
         link.apply_allocation_policy = apply;
     }
-    Ok(tx.put_link(id_scope, &link)?)
+    Ok(LinkPlan { link, hub })
 }
 
 type Remote = Option<(HubHost, RemoteAccess)>;
@@ -93,44 +130,44 @@ fn remote_row(name: &HubName, remote: (HubHost, RemoteAccess)) -> HubRow {
 }
 
 /// A link that is there. A remote hub may have moved, or got another key.
-fn changed(tx: &Tx<'_>, mut link: LinkRow, remote: Remote) -> Result<LinkRow, ServingError> {
+fn changed(
+    view: &View<'_>,
+    mut link: LinkRow,
+    remote: Remote,
+) -> Result<(LinkRow, HubChange), ServingError> {
     let Some(remote) = remote else {
-        return Ok(link);
+        return Ok((link, HubChange::None));
     };
     let name = HubName::parse(&link.hub.name);
-    let name = Rows { file: tx.file() }.id("hub", name)?;
+    let name = name.map_err(|error| view.damaged("hub", error))?;
     if link.hub.remote.is_none() {
         return Err(ServingError::HubExists(name));
     }
     link.hub = remote_row(&name, remote);
-    tx.update_hub(&link.hub)?;
-    Ok(link)
+    Ok((link, HubChange::Update))
 }
 
-/// The hub of a new link: one that lives here, or one elsewhere that is heard of for the first time.
+/// The hub of a new link: one that lives here, or a remote one that is linked for the first time.
 fn to_be_linked(
-    tx: &Tx<'_>,
+    view: &View<'_>,
     id_scope: &str,
     name: &HubName,
     remote: Remote,
-    now: Timestamp,
-) -> Result<HubRow, ServingError> {
-    if tx.linked_hubs(id_scope)?.len() >= MAX_LINKED_HUBS {
+) -> Result<(HubRow, HubChange), ServingError> {
+    if view.linked_hubs(id_scope)?.len() >= MAX_LINKED_HUBS {
         return Err(ServingError::TooMany {
             what: "linked hubs",
             limit: MAX_LINKED_HUBS,
         });
     }
-    let mut hubs = tx.hubs()?.into_iter();
+    let mut hubs = view.hubs()?.into_iter();
     let named = hubs.find(|hub| hub.name.eq_ignore_ascii_case(name.as_str()));
     match (named, remote) {
-        (Some(hub), None) if hub.remote.is_none() && hub.name == name.as_str() => Ok(hub),
+        (Some(hub), None) if hub.remote.is_none() && hub.name == name.as_str() => {
+            Ok((hub, HubChange::None))
+        }
         (_, None) => Err(ServingError::NoSuchHub(name.clone())),
         (Some(_), Some(_)) => Err(ServingError::HubExists(name.clone())),
-        (None, Some(remote)) => {
-            let row = remote_row(name, remote);
-            tx.insert_hub(&row, now.ticks())?;
-            Ok(row)
-        }
+        (None, Some(remote)) => Ok((remote_row(name, remote), HubChange::Insert)),
     }
 }

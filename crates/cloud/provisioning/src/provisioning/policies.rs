@@ -1,7 +1,7 @@
 //! Shared access policies of a provisioning service.
 
 use registry::{Rows, SharedAccessPolicy, generate_key, read_policy, rights_text};
-use store::{PolicyRow, Secret, Tx};
+use store::{Lock, PolicyRow, Secret, View, unit};
 use wire::service_api::identity::KeyText;
 
 use super::Provisioning;
@@ -35,22 +35,29 @@ impl Provisioning {
             rights: rights_text(&rights),
         };
         let target = row.name.clone();
-        let create = move |tx: &Tx<'_>| {
-            let policies = tx.policies(OWNER_KIND, &id_scope)?;
-            if policies.iter().any(|policy| is_named(policy, &row.name)) {
-                return Err(ServingError::PolicyExists(row.name));
-            }
-            if policies.len() >= MAX_POLICIES {
-                return Err(ServingError::TooMany {
-                    what: "policies",
-                    limit: MAX_POLICIES,
-                });
-            }
-            tx.insert_policy(OWNER_KIND, &id_scope, &row)?;
-            follower.follow(tx)?;
-            Ok(read_policy(Rows { file: tx.file() }, row)?)
-        };
-        self.act(Act::CreatePolicy, target, create).await
+        let create = unit(
+            (id_scope, row),
+            |(id_scope, _)| vec![Lock::Service { id_scope }],
+            |(id_scope, row), view| {
+                let policies = view.policies(OWNER_KIND, id_scope)?;
+                if policies.iter().any(|policy| is_named(policy, &row.name)) {
+                    return Err(ServingError::PolicyExists(row.name.clone()));
+                }
+                match policies.len() {
+                    MAX_POLICIES.. => Err(ServingError::TooMany {
+                        what: "policies",
+                        limit: MAX_POLICIES,
+                    }),
+                    _ => Ok(()),
+                }
+            },
+            move |(id_scope, row), tx, ()| {
+                tx.insert_policy(OWNER_KIND, id_scope, row)?;
+                follower.follow(tx)?;
+                Ok(read_policy(Rows { file: tx.file() }, row.clone())?)
+            },
+        );
+        self.act_unit(Act::CreatePolicy, target, create).await
     }
 
     /// Gives a policy a fresh key. Tokens that the old one signed are refused from now on.
@@ -65,19 +72,27 @@ impl Provisioning {
         let (follower, id_scope, name) =
             (self.service_follower(), self.id_scope(), name.to_owned());
         let target = format!("{name}: {choice:?}");
-        let regenerate = move |tx: &Tx<'_>| {
-            let mut row = find(tx, &id_scope, &name)?;
-            let fresh = || Secret::new(generate_key(&*follower.entropy).reveal());
-            match choice {
-                KeyChoice::Primary => row.primary_key = fresh(),
-                KeyChoice::Secondary => row.secondary_key = fresh(),
-                KeyChoice::Swap => std::mem::swap(&mut row.primary_key, &mut row.secondary_key),
-            }
-            tx.update_policy(OWNER_KIND, &id_scope, &row)?;
-            follower.follow(tx)?;
-            Ok(read_policy(Rows { file: tx.file() }, row)?)
-        };
-        self.act(Act::RegeneratePolicyKey, target, regenerate).await
+        let fresh = Secret::new(generate_key(&**self.registry.entropy()).reveal());
+        let regenerate = unit(
+            id_scope,
+            |id_scope| vec![Lock::Service { id_scope }],
+            move |id_scope, view| {
+                let mut row = find(view, id_scope, &name)?;
+                match choice {
+                    KeyChoice::Primary => row.primary_key = fresh.clone(),
+                    KeyChoice::Secondary => row.secondary_key = fresh.clone(),
+                    KeyChoice::Swap => std::mem::swap(&mut row.primary_key, &mut row.secondary_key),
+                }
+                Ok::<_, ServingError>(row)
+            },
+            move |id_scope, tx, row| {
+                tx.update_policy(OWNER_KIND, id_scope, &row)?;
+                follower.follow(tx)?;
+                Ok(read_policy(Rows { file: tx.file() }, row)?)
+            },
+        );
+        self.act_unit(Act::RegeneratePolicyKey, target, regenerate)
+            .await
     }
 
     /// Deletes a policy. Tokens of its keys are refused from now on.
@@ -88,15 +103,22 @@ impl Provisioning {
         let (follower, id_scope, name) =
             (self.service_follower(), self.id_scope(), name.to_owned());
         let target = name.clone();
-        let delete = move |tx: &Tx<'_>| {
-            let row = find(tx, &id_scope, &name)?;
-            if row.name == OWNER_POLICY {
-                return Err(ServingError::OwnerPolicy(row.name));
-            }
-            tx.delete_policy(OWNER_KIND, &id_scope, &row.name)?;
-            Ok(follower.follow(tx)?)
-        };
-        self.act(Act::DeletePolicy, target, delete).await
+        let delete = unit(
+            id_scope,
+            |id_scope| vec![Lock::Service { id_scope }],
+            move |id_scope, view| {
+                let row = find(view, id_scope, &name)?;
+                match row.name == OWNER_POLICY {
+                    true => Err(ServingError::OwnerPolicy(row.name)),
+                    false => Ok(row),
+                }
+            },
+            move |id_scope, tx, row: PolicyRow| {
+                tx.delete_policy(OWNER_KIND, id_scope, &row.name)?;
+                follower.follow(tx)
+            },
+        );
+        self.act_unit(Act::DeletePolicy, target, delete).await
     }
 }
 
@@ -104,8 +126,8 @@ fn is_named(policy: &PolicyRow, name: &str) -> bool {
     policy.name.eq_ignore_ascii_case(name)
 }
 
-fn find(tx: &Tx<'_>, id_scope: &str, name: &str) -> Result<PolicyRow, ServingError> {
-    let mut policies = tx.policies(OWNER_KIND, id_scope)?.into_iter();
+fn find(view: &View<'_>, id_scope: &str, name: &str) -> Result<PolicyRow, ServingError> {
+    let mut policies = view.policies(OWNER_KIND, id_scope)?.into_iter();
     let found = policies.find(|policy| is_named(policy, name));
     found.ok_or_else(|| ServingError::NoSuchPolicy(name.to_owned()))
 }

@@ -3,27 +3,26 @@
 use std::sync::Arc;
 
 use ids::{HubHost, ServiceName, Timestamp};
-use registry::{Change, Entropy, StorageError, Watchers};
-use store::Tx;
+use registry::{Change, StorageError, Watchers};
+use store::{Lock, StoreError, Tx, View, unit};
 use wire::service_api::enrollment::AllocationPolicy;
 
 use super::Provisioning;
 use super::act::Act;
-use super::init::{NewService, insert_service};
+use super::init::NewService;
 use super::services_now::{self, ServicesNow};
 use crate::limits::MAX_SERVICES;
 use crate::service::{ProvisioningService, ServingError};
 
-/// What a job that changes services needs on the writer's thread.
+/// What a unit that changes services needs to report it.
 pub(super) struct ServiceFollower {
     pub(super) services: Arc<ServicesNow>,
     pub(super) watchers: Arc<Watchers>,
-    pub(super) entropy: Arc<dyn Entropy>,
 }
 
 impl ServiceFollower {
     /// After the commit: takes over what `tx` wrote, then tells watchers.
-    pub(super) fn follow(&self, tx: &Tx<'_>) -> Result<(), StorageError> {
+    pub(super) fn follow(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
         self.services.follow(tx)?;
         self.watchers.tell(tx, Change::ServicesOrHubs);
         Ok(())
@@ -35,7 +34,6 @@ impl Provisioning {
         ServiceFollower {
             services: self.inner.services.clone(),
             watchers: self.registry.watchers().clone(),
-            entropy: self.registry.entropy().clone(),
         }
     }
 
@@ -51,17 +49,22 @@ impl Provisioning {
     ) -> Result<Provisioning, ServingError> {
         let follower = self.service_follower();
         let target = name.to_string();
-        let create = move |tx: &Tx<'_>| {
-            require_free(tx, &name, &host)?;
-            let new = NewService {
-                name: name.to_string(),
-                host: Some(host.to_string()),
-            };
-            let id_scope = insert_service(tx, new, &*follower.entropy, now)?;
-            follower.follow(tx)?;
-            Ok::<_, ServingError>(id_scope)
-        };
-        let id_scope = self.act(Act::CreateService, target, create).await?;
+        let new = NewService::new(
+            name.to_string(),
+            Some(host.to_string()),
+            &**self.registry.entropy(),
+        );
+        let id_scope = new.row.id_scope.clone();
+        let create = unit(
+            new,
+            |_| vec![Lock::Directory],
+            move |_, view| require_free(view, &name, &host),
+            move |new, tx, ()| {
+                new.insert(tx, now)?;
+                follower.follow(tx)
+            },
+        );
+        self.act_unit(Act::CreateService, target, create).await?;
         // It has been committed, so it is there.
         Ok(self.for_scope(&id_scope).unwrap_or_else(|| self.clone()))
     }
@@ -78,17 +81,22 @@ impl Provisioning {
         let text = serde_json::to_value(policy).unwrap_or_default();
         let text = text.as_str().unwrap_or_default().to_owned();
         let target = text.clone();
-        let set = move |tx: &Tx<'_>| {
-            tx.set_allocation_policy(&id_scope, &text)?;
-            follower.follow(tx)
-        };
-        self.act(Act::SetAllocationPolicy, target, set).await?;
+        let set = unit(
+            id_scope,
+            |id_scope| vec![Lock::Service { id_scope }],
+            |_, _| Ok::<_, StorageError>(()),
+            move |id_scope, tx, ()| {
+                tx.set_allocation_policy(id_scope, &text)?;
+                follower.follow(tx)
+            },
+        );
+        self.act_unit(Act::SetAllocationPolicy, target, set).await?;
         Ok(self.service())
     }
 }
 
-fn require_free(tx: &Tx<'_>, name: &ServiceName, host: &HubHost) -> Result<(), ServingError> {
-    let services = services_now::read(tx)?;
+fn require_free(view: &View<'_>, name: &ServiceName, host: &HubHost) -> Result<(), ServingError> {
+    let services = services_now::read(view)?;
     if services.len() >= MAX_SERVICES {
         return Err(ServingError::TooMany {
             what: "provisioning services",

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::{HubHost, HubName, IdScope};
 use registry::{FormerHost, Rows, StorageError, read_former_hosts, read_key, read_policies};
-use store::{HubRow, LinkRow, ServiceRow, Tx, View};
+use store::{HubRow, LinkRow, ServiceRow, StoreError, Tx, View};
 
 use crate::key::SecretBytes;
 use crate::service::{HubReach, LinkedHub, ProvisioningService, RemoteAccess};
@@ -37,7 +37,7 @@ pub type Services = Vec<Arc<ProvisioningService>>;
 pub(crate) struct ServicesNow {
     services: RwLock<Arc<Services>>,
     cells: RwLock<Vec<Arc<ServiceCell>>>,
-    /// The latest transaction in which services changed: later jobs of the same one read what it wrote.
+    /// The latest transaction in which services changed: later units of the same one read what it wrote.
     changing: AtomicU64,
 }
 
@@ -68,24 +68,24 @@ impl ServicesNow {
     }
 
     /// Takes over what `tx` sees once it is durable, before anybody is answered.
-    pub(crate) fn follow(self: &Arc<Self>, tx: &Tx<'_>) -> Result<(), StorageError> {
+    pub(crate) fn follow(self: &Arc<Self>, tx: &Tx<'_>) -> Result<(), StoreError> {
         self.changing.store(tx.group(), Ordering::Relaxed);
         let (fresh, now) = (read(tx)?, self.clone());
         tx.after_commit(move || now.replace(fresh));
         Ok(())
     }
 
-    /// A service as `tx` sees it: as of the last commit, unless a job before this one changed services in the same transaction.
+    /// A service as `view` sees it: as of the last commit, unless a unit before this one changed services in the same transaction.
     pub(crate) fn service_in(
         &self,
-        tx: &Tx<'_>,
+        view: &View<'_>,
         cell: &ServiceCell,
     ) -> Result<Arc<ProvisioningService>, StorageError> {
         let service = cell.get();
-        if self.changing.load(Ordering::Relaxed) != tx.group() {
+        if self.changing.load(Ordering::Relaxed) != view.group() {
             return Ok(service);
         }
-        let mut fresh = read(tx)?.into_iter();
+        let mut fresh = read(view)?.into_iter();
         let fresh = fresh.find(|other| other.id_scope == service.id_scope);
         Ok(fresh.unwrap_or(service))
     }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use ids::{HubHost, HubName, Timestamp};
-use store::{HubRow, Tx};
+use store::{HubRow, Lock, StoreError, Tx, View, unit};
 
 use super::act::Act;
-use super::init::{former_name, insert_hub, remember_host};
+use super::init::{former_name, insert_hub, new_hub_policies, remember_host};
 use super::{Registry, local_hubs};
 use crate::change::Change;
-use crate::error::StorageError;
 use crate::hub::{HubError, LocalHub};
 use crate::limits::MAX_HUBS;
 
@@ -33,7 +32,7 @@ impl Registry {
         also: F,
     ) -> Result<Arc<LocalHub>, HubError>
     where
-        F: FnOnce(&Tx<'_>) -> Result<(), StorageError> + Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     {
         // Held to the end: a hub of a name is made and deleted together with its events.
         let _alone = self.inner.logs.alone().await;
@@ -42,25 +41,29 @@ impl Registry {
             self.inner.logs.forget(&name).await;
         }
         let (hubs, watchers) = (self.inner.hubs.clone(), self.inner.watchers.clone());
-        let entropy = self.inner.entropy.clone();
+        let policies = new_hub_policies(&*self.inner.entropy);
         let target = format!("{name} at {host}");
-        let create = move |tx: &Tx<'_>| {
-            require_free(tx, &name, &host)?;
-            let row = HubRow {
-                name: name.to_string(),
-                host: host.to_string(),
-                remote: None,
-            };
-            insert_hub(tx, &row, &*entropy, now)?;
-            tx.delete_former_host(&former_name(&host))?;
-            hubs.follow(tx)?;
-            also(tx)?;
-            watchers.tell(tx, Change::ServicesOrHubs);
-            let created = local_hubs::read(tx)?;
-            let created = created.named(&name).cloned();
-            created.ok_or(HubError::NotFound(name))
-        };
-        self.act(Act::CreateHub, target, create).await
+        let create = unit(
+            (name, host),
+            |_| vec![Lock::Directory],
+            |(name, host), view| require_free(view, name, host),
+            move |(name, host), tx, ()| {
+                let row = HubRow {
+                    name: name.to_string(),
+                    host: host.to_string(),
+                    remote: None,
+                };
+                insert_hub(tx, &row, &policies, now)?;
+                tx.delete_former_host(&former_name(host))?;
+                hubs.follow(tx)?;
+                also(tx)?;
+                watchers.tell(tx, Change::ServicesOrHubs);
+                let created = local_hubs::read(tx)?;
+                let created = created.named(name).cloned();
+                created.ok_or_else(|| tx.damaged("hub", "is not there after it was written"))
+            },
+        );
+        self.act_unit(Act::CreateHub, target, create).await
     }
 
     /// Deletes a hub of this data directory: one that no service is linked to and that has no devices.
@@ -78,49 +81,65 @@ impl Registry {
         also: F,
     ) -> Result<(), HubError>
     where
-        L: FnOnce(&HubName) -> bool + Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<(), StorageError> + Send + 'static,
+        L: Fn(&HubName) -> bool + Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     {
         let name = name.clone();
         let (target, deleted) = (name.to_string(), name.clone());
         let (local, watchers) = (self.inner.hubs.clone(), self.inner.watchers.clone());
         let _alone = self.inner.logs.alone().await;
-        let delete = move |tx: &Tx<'_>| {
-            let hubs = local_hubs::read(tx)?.hubs;
-            let found = hubs.iter().position(|hub| hub.name == name);
-            let host = match found {
-                None => return Err(HubError::NotFound(name)),
-                Some(0) => return Err(HubError::First(name)),
-                Some(at) => hubs[at].host.clone(),
-            };
-            // Also one that is being unlinked in this very commit: until that is durable, devices are assigned to it.
-            if is_linked(&name) || tx.is_hub_linked(name.as_str())? {
-                return Err(HubError::Linked(name));
-            }
-            if tx.has_devices(name.as_str())? {
-                return Err(HubError::HasDevices(name));
-            }
-            tx.delete_hub(name.as_str())?;
-            tx.orphan_former_hosts(name.as_str())?;
-            remember_host(tx, &host, None, now)?;
-            local.follow(tx)?;
-            also(tx)?;
-            watchers.tell(tx, Change::ServicesOrHubs);
-            Ok(())
-        };
-        self.act(Act::DeleteHub, target, delete).await?;
+        let delete = unit(
+            name,
+            |_| vec![Lock::Directory],
+            move |name, view| {
+                // Also one that is being unlinked in this very commit: until that is durable, devices
+                // are assigned to it.
+                require_deletable(view, name, is_linked(name))
+            },
+            move |name, tx, host: HubHost| {
+                tx.delete_hub(name.as_str())?;
+                tx.orphan_former_hosts(name.as_str())?;
+                remember_host(tx, &host, None, now)?;
+                local.follow(tx)?;
+                also(tx)?;
+                watchers.tell(tx, Change::ServicesOrHubs);
+                Ok(())
+            },
+        );
+        self.act_unit(Act::DeleteHub, target, delete).await?;
         // Its events are its devices', and it has none. Another hub of this name is another hub.
         self.inner.logs.forget(&deleted).await;
         Ok(())
     }
 }
 
-fn require_free(tx: &Tx<'_>, name: &HubName, host: &HubHost) -> Result<(), HubError> {
+/// The host of a hub that may be deleted.
+fn require_deletable(
+    view: &View<'_>,
+    name: &HubName,
+    is_linked: bool,
+) -> Result<HubHost, HubError> {
+    let hubs = local_hubs::read(view)?.hubs;
+    let host = match hubs.iter().position(|hub| hub.name == *name) {
+        None => return Err(HubError::NotFound(name.clone())),
+        Some(0) => return Err(HubError::First(name.clone())),
+        Some(at) => hubs[at].host.clone(),
+    };
+    if is_linked || view.is_hub_linked(name.as_str())? {
+        return Err(HubError::Linked(name.clone()));
+    }
+    match view.has_devices(name.as_str())? {
+        true => Err(HubError::HasDevices(name.clone())),
+        false => Ok(host),
+    }
+}
+
+fn require_free(view: &View<'_>, name: &HubName, host: &HubHost) -> Result<(), HubError> {
     let is_named = |hub: &HubRow| hub.name.eq_ignore_ascii_case(name.as_str());
-    if tx.hubs()?.iter().any(is_named) {
+    if view.hubs()?.iter().any(is_named) {
         return Err(HubError::Exists(name.clone()));
     }
-    let local = local_hubs::read(tx)?;
+    let local = local_hubs::read(view)?;
     if let Some(other) = local.hub_at(host) {
         return Err(HubError::HostTaken {
             host: host.clone(),

@@ -1,13 +1,13 @@
 //! How hubs begin: the first one in an empty directory, others when an operator creates them.
 
 use ids::{HubHost, HubName, Timestamp};
-use store::{FormerHostRow, HubRow, Tx};
+use store::{FormerHostRow, HubRow, Lock, PolicyRow, StoreError, Tx, Unit, View};
 
 use super::Init;
 use crate::entropy::Entropy;
-use crate::error::{OpenError, StorageError};
+use crate::error::OpenError;
 use crate::limits::MAX_FORMER_HOSTS;
-use crate::policy::{Right, insert_policies};
+use crate::policy::{Right, new_policies};
 use crate::rows::Rows;
 
 const HUB_POLICIES: &[(&str, &[Right])] = &[
@@ -48,41 +48,102 @@ impl FirstHub {
     }
 }
 
-/// Initialises an empty directory. In another, lets the first hub's host follow, and the port of all hubs that listen where it does.
-pub(super) fn prepare(tx: &Tx<'_>, init: &Init, now: Timestamp) -> Result<FirstHub, OpenError> {
-    let rows = Rows { file: tx.file() };
-    let mut local = tx.hubs()?.into_iter().filter(|hub| hub.remote.is_none());
-    let Some(mut first) = local.next() else {
-        return Ok(create(tx, init, now)?);
-    };
-    let others: Vec<HubRow> = local.collect();
-    let name = rows.id("hub", HubName::parse(&first.name))?;
-    let before = rows.id("hub host", HubHost::parse(&first.host))?;
-    let renamed = !before.same_name(&init.hub_host);
-    for mut hub in others {
-        let host = rows.id("hub host", HubHost::parse(&hub.host))?;
-        if renamed && host.same_name(&init.hub_host) {
-            return Err(OpenError::HostTaken {
-                host: init.hub_host.clone(),
-                hub: hub.name,
-            });
-        }
-        if host.port() == before.port() {
-            hub.host = host.with_port(init.hub_host.port()).to_string();
-            tx.update_hub(&hub)?;
+/// Initialises an empty directory. In another, lets the first hub's host follow, and the port of all
+/// hubs that listen where it does. `F` is the last part of the transaction.
+pub(super) struct Initialise<F> {
+    init: Init,
+    /// Of the first hub.
+    policies: Vec<PolicyRow>,
+    prepare: F,
+    now: Timestamp,
+}
+
+impl<F> Initialise<F> {
+    pub(super) fn new(init: Init, prepare: F, now: Timestamp) -> Self {
+        Self {
+            policies: new_hub_policies(&*init.entropy),
+            init,
+            prepare,
+            now,
         }
     }
-    first.host = init.hub_host.to_string();
-    tx.update_hub(&first)?;
-    if renamed {
-        remember_host(tx, &before, Some(first.name), now)?;
-        tx.delete_former_host(&former_name(&init.hub_host))?;
+}
+
+/// What is written when a directory is opened.
+pub(super) struct InitialisePlan {
+    first: FirstHub,
+    /// Hubs whose hosts follow.
+    moved: Vec<HubRow>,
+}
+
+impl<F> Unit for Initialise<F>
+where
+    F: Fn(&Tx<'_>, &FirstHub) -> Result<(), StoreError> + Send + 'static,
+{
+    type Plan = InitialisePlan;
+    type Output = Option<Renamed>;
+    type Error = OpenError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        vec![Lock::Directory]
     }
-    Ok(FirstHub {
-        name,
-        host: init.hub_host.clone(),
-        before: Some(before),
-    })
+
+    fn decide(&self, view: &View<'_>) -> Result<InitialisePlan, OpenError> {
+        let rows = Rows { file: view.file() };
+        let mut local = view.hubs()?.into_iter().filter(|hub| hub.remote.is_none());
+        let host = self.init.hub_host.clone();
+        let Some(mut first) = local.next() else {
+            let first = FirstHub {
+                name: self.init.hub_name.clone(),
+                host,
+                before: None,
+            };
+            let moved = Vec::new();
+            return Ok(InitialisePlan { first, moved });
+        };
+        let name = rows.id("hub", HubName::parse(&first.name))?;
+        let before = rows.id("hub host", HubHost::parse(&first.host))?;
+        let renamed = !before.same_name(&host);
+        let mut moved = Vec::new();
+        for mut hub in local {
+            let other = rows.id("hub host", HubHost::parse(&hub.host))?;
+            if renamed && other.same_name(&host) {
+                let hub = hub.name;
+                return Err(OpenError::HostTaken { host, hub });
+            }
+            if other.port() == before.port() {
+                hub.host = other.with_port(host.port()).to_string();
+                moved.push(hub);
+            }
+        }
+        first.host = host.to_string();
+        moved.push(first);
+        let before = Some(before);
+        let first = FirstHub { name, host, before };
+        Ok(InitialisePlan { first, moved })
+    }
+
+    fn apply(&self, tx: &Tx<'_>, plan: InitialisePlan) -> Result<Option<Renamed>, StoreError> {
+        let first = plan.first;
+        plan.moved.iter().try_for_each(|hub| tx.update_hub(hub))?;
+        match &first.before {
+            None => {
+                let hub = HubRow {
+                    name: first.name.to_string(),
+                    host: first.host.to_string(),
+                    remote: None,
+                };
+                insert_hub(tx, &hub, &self.policies, self.now)?;
+            }
+            Some(before) if !before.same_name(&first.host) => {
+                remember_host(tx, before, Some(first.name.to_string()), self.now)?;
+                tx.delete_former_host(&former_name(&first.host))?;
+            }
+            Some(_) => {}
+        }
+        (self.prepare)(tx, &first)?;
+        Ok(first.renamed())
+    }
 }
 
 /// The first hub, and with it the server, has another host name than at the start before.
@@ -105,33 +166,24 @@ pub(crate) fn remember_host(
     host: &HubHost,
     hub: Option<String>,
     now: Timestamp,
-) -> Result<(), StorageError> {
+) -> Result<(), StoreError> {
     let host = former_name(host);
     let former = FormerHostRow { host, hub };
-    Ok(tx.put_former_host(&former, now.ticks(), MAX_FORMER_HOSTS)?)
+    tx.put_former_host(&former, now.ticks(), MAX_FORMER_HOSTS)
 }
 
-fn create(tx: &Tx<'_>, init: &Init, now: Timestamp) -> Result<FirstHub, StorageError> {
-    let hub = HubRow {
-        name: init.hub_name.to_string(),
-        host: init.hub_host.to_string(),
-        remote: None,
-    };
-    insert_hub(tx, &hub, &*init.entropy, now)?;
-    Ok(FirstHub {
-        name: init.hub_name.clone(),
-        host: init.hub_host.clone(),
-        before: None,
-    })
+pub(super) fn new_hub_policies(entropy: &dyn Entropy) -> Vec<PolicyRow> {
+    new_policies(HUB_POLICIES, entropy)
 }
 
 /// Adds a hub of this directory with its policies.
 pub(super) fn insert_hub(
     tx: &Tx<'_>,
     hub: &HubRow,
-    entropy: &dyn Entropy,
+    policies: &[PolicyRow],
     now: Timestamp,
-) -> Result<(), StorageError> {
+) -> Result<(), StoreError> {
     tx.insert_hub(hub, now.ticks())?;
-    insert_policies(tx, ("hub", &hub.name), HUB_POLICIES, entropy)
+    let mut policies = policies.iter();
+    policies.try_for_each(|policy| tx.insert_policy("hub", &hub.name, policy))
 }

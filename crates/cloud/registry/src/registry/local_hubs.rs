@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::HubName;
-use store::{Tx, View};
+use store::{StoreError, Tx, View};
 
 use crate::error::StorageError;
 use crate::hub::{FormerHost, LocalHub, LocalHubs};
@@ -26,7 +26,7 @@ impl LocalHubsNow {
     }
 
     /// Takes over what `tx` sees once it is durable, before anybody is answered.
-    pub(super) fn follow(self: &Arc<Self>, tx: &Tx<'_>) -> Result<(), StorageError> {
+    pub(super) fn follow(self: &Arc<Self>, tx: &Tx<'_>) -> Result<(), StoreError> {
         let (fresh, now) = (Arc::new(read(tx)?), self.clone());
         tx.after_commit(move || {
             *now.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;

@@ -214,7 +214,7 @@ async fn what_is_cut_out_or_off_or_put_elsewhere_is_found() {
     );
     tamper(
         directory,
-        "UPDATE audit_segments SET bytes = 0 WHERE book = 'acts'",
+        "UPDATE audit_segments SET bytes = 0 WHERE stream = 'acts'",
         [],
     );
     assert_eq!(broken(directory).book, Book::Acts);
@@ -282,9 +282,9 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
         commit(&store, Book::Decisions, time, &["more"]).await;
     }
     drop(store);
-    let sql = "DELETE FROM audit_segments WHERE book = 'decisions' AND first = ?1";
+    let sql = "DELETE FROM audit_segments WHERE stream = 'decisions' AND first = ?1";
     tamper(directory.path(), sql, [decisions.first]);
-    let second = "DELETE FROM audit_decisions WHERE first < (SELECT min(first) FROM audit_segments WHERE book = 'decisions')";
+    let second = "DELETE FROM audit_decisions WHERE first < (SELECT min(first) FROM audit_segments WHERE stream = 'decisions')";
     tamper(directory.path(), second, []);
     assert_eq!(broken(directory.path()).flaw, Flaw::Unanchored);
 }

@@ -68,7 +68,7 @@ impl View<'_> {
     }
 
     pub(crate) fn audit_segments(&self, book: Book) -> Result<Vec<SegmentRow>, StoreError> {
-        let sql = "SELECT first, previous, last, hash, bytes, since, until FROM audit_segments WHERE book = ?1 ORDER BY first";
+        let sql = "SELECT first, previous, last, hash, bytes, since, until FROM audit_segments WHERE stream = ?1 ORDER BY first";
         self.all(sql, [book.name()], read_segment)
     }
 }
@@ -86,9 +86,9 @@ impl Tx<'_> {
 
     /// Begins a segment, or notes how far it goes.
     pub(crate) fn put_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO audit_segments (book, first, previous, last, hash, bytes, since, until)
+        let sql = "INSERT INTO audit_segments (stream, first, previous, last, hash, bytes, since, until)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                   ON CONFLICT (book, first) DO UPDATE SET last = excluded.last, hash = excluded.hash, bytes = excluded.bytes,
+                   ON CONFLICT (stream, first) DO UPDATE SET last = excluded.last, hash = excluded.hash, bytes = excluded.bytes,
                      since = excluded.since, until = excluded.until";
         #[rustfmt::skip]
         let values = params![
@@ -102,7 +102,7 @@ impl Tx<'_> {
     pub(crate) fn cut_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
         let sql = of_book!(book, "DELETE FROM", "WHERE first <= ?1");
         self.run(sql, [row.last])?;
-        let sql = "DELETE FROM audit_segments WHERE book = ?1 AND first = ?2";
+        let sql = "DELETE FROM audit_segments WHERE stream = ?1 AND first = ?2";
         self.run(sql, params![book.name(), row.first]).map(drop)
     }
 }

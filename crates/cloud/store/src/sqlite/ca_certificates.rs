@@ -6,7 +6,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing, a.code, a.code_expires,
-                    a.etag, a.created, a.updated FROM certificate_authorities AS a ",
+                    a.etag, a.created, a.updated FROM ca_certificates AS a ",
             $rest
         )
     };
@@ -83,8 +83,8 @@ impl View<'_> {
         ca_certificate: i64,
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = "SELECT DISTINCT e.kind, e.spelled FROM enrollment_authorities AS r
-                   JOIN enrollments AS e ON e.id = r.enrollment WHERE r.authority = ?1
+        let sql = "SELECT DISTINCT e.kind, e.spelled FROM enrollment_ca_certificates AS r
+                   JOIN enrollments AS e ON e.id = r.enrollment WHERE r.ca_certificate = ?1
                    ORDER BY e.kind, e.folded LIMIT ?2";
         self.all(sql, params![ca_certificate, limit], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -103,7 +103,7 @@ impl Tx<'_> {
         row: &CaCertificateRow,
     ) -> Result<i64, StoreError> {
         self.bump_group_generation();
-        let sql = "INSERT INTO certificate_authorities
+        let sql = "INSERT INTO ca_certificates
                      (id_scope, folded, spelled, thumbprint, subject, der, standing, code, code_expires, etag, created, updated)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         self.run(
@@ -132,7 +132,7 @@ impl Tx<'_> {
     /// When the storage fails, or another one has the certificate.
     pub fn update_ca_certificate(&self, row: &CaCertificateRow) -> Result<(), StoreError> {
         self.bump_group_generation();
-        let sql = "UPDATE certificate_authorities
+        let sql = "UPDATE ca_certificates
                    SET spelled = ?2, thumbprint = ?3, subject = ?4, der = ?5, standing = ?6, code = ?7, code_expires = ?8,
                        etag = ?9, created = ?10, updated = ?11 WHERE id = ?1";
         self.run(
@@ -160,7 +160,7 @@ impl Tx<'_> {
     /// When the storage fails, or an entry refers to it.
     pub fn delete_ca_certificate(&self, id: i64) -> Result<(), StoreError> {
         self.bump_group_generation();
-        self.run("DELETE FROM certificate_authorities WHERE id = ?1", [id])
+        self.run("DELETE FROM ca_certificates WHERE id = ?1", [id])
             .map(drop)
     }
 
@@ -175,7 +175,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.bump_group_generation();
         let sql = "UPDATE enrollments SET etag = ?2
-                   WHERE id IN (SELECT enrollment FROM enrollment_authorities WHERE authority = ?1)";
+                   WHERE id IN (SELECT enrollment FROM enrollment_ca_certificates WHERE ca_certificate = ?1)";
         self.run(sql, params![ca_certificate, etag]).map(drop)
     }
 }

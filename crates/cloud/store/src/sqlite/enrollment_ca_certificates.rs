@@ -23,8 +23,8 @@ impl View<'_> {
         id_scope: &str,
         thumbprint: &[u8; 32],
     ) -> Result<Option<Version>, StoreError> {
-        let sql = "SELECT e.id, e.etag FROM certificate_authorities AS a
-                   JOIN enrollment_authorities AS r ON r.authority = a.id JOIN enrollments AS e ON e.id = r.enrollment
+        let sql = "SELECT e.id, e.etag FROM ca_certificates AS a
+                   JOIN enrollment_ca_certificates AS r ON r.ca_certificate = a.id JOIN enrollments AS e ON e.id = r.enrollment
                    WHERE a.id_scope = ?1 AND a.thumbprint = ?2 AND e.kind = 'group'
                    ORDER BY a.standing = 'withdrawn', e.folded LIMIT 1";
         self.one(sql, params![id_scope, thumbprint], version)
@@ -43,8 +43,8 @@ impl View<'_> {
         let sql = "SELECT e.id, e.etag FROM enrollment_certificates AS c JOIN enrollments AS e ON e.id = c.enrollment
                    WHERE c.id_scope = ?1 AND c.subject IN (?2, x'')
                    UNION
-                   SELECT e.id, e.etag FROM certificate_authorities AS a
-                   JOIN enrollment_authorities AS r ON r.authority = a.id JOIN enrollments AS e ON e.id = r.enrollment
+                   SELECT e.id, e.etag FROM ca_certificates AS a
+                   JOIN enrollment_ca_certificates AS r ON r.ca_certificate = a.id JOIN enrollments AS e ON e.id = r.enrollment
                    WHERE a.id_scope = ?1 AND a.subject = ?2 AND e.kind = 'group'";
         self.all(sql, params![id_scope, subject], version)
     }
@@ -59,7 +59,7 @@ impl View<'_> {
     ) -> Result<Vec<(String, CaCertificateRow)>, StoreError> {
         let sql = "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing, a.code, a.code_expires,
                           a.etag, a.created, a.updated, r.slot
-                   FROM enrollment_authorities AS r JOIN certificate_authorities AS a ON a.id = r.authority
+                   FROM enrollment_ca_certificates AS r JOIN ca_certificates AS a ON a.id = r.ca_certificate
                    WHERE r.enrollment = ?1 ORDER BY r.slot";
         self.all(sql, [enrollment], |row| {
             Ok((row.get(12)?, ca_certificates::read(row)?))
@@ -75,8 +75,8 @@ impl View<'_> {
         ca_certificate: i64,
         enrollment: i64,
     ) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT e.id FROM enrollment_authorities AS r JOIN enrollments AS e ON e.id = r.enrollment
-                   WHERE r.authority = ?1 AND e.id <> ?2 AND e.kind = 'group' LIMIT 1";
+        let sql = "SELECT e.id FROM enrollment_ca_certificates AS r JOIN enrollments AS e ON e.id = r.enrollment
+                   WHERE r.ca_certificate = ?1 AND e.id <> ?2 AND e.kind = 'group' LIMIT 1";
         self.one(sql, [ca_certificate, enrollment], |row| row.get(0))
     }
 }
@@ -93,11 +93,10 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.bump_group_generation();
         self.run(
-            "DELETE FROM enrollment_authorities WHERE enrollment = ?1",
+            "DELETE FROM enrollment_ca_certificates WHERE enrollment = ?1",
             [enrollment],
         )?;
-        let sql =
-            "INSERT INTO enrollment_authorities (enrollment, slot, authority) VALUES (?1, ?2, ?3)";
+        let sql = "INSERT INTO enrollment_ca_certificates (enrollment, slot, ca_certificate) VALUES (?1, ?2, ?3)";
         ca_certificates
             .iter()
             .try_for_each(|(slot, ca_certificate)| {
@@ -111,8 +110,8 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn forget_withdrawn_ca_certificates(&self, id_scope: &str) -> Result<(), StoreError> {
-        let sql = "DELETE FROM certificate_authorities WHERE id_scope = ?1 AND standing = 'withdrawn'
-                   AND NOT EXISTS (SELECT 1 FROM enrollment_authorities AS r WHERE r.authority = certificate_authorities.id)";
+        let sql = "DELETE FROM ca_certificates WHERE id_scope = ?1 AND standing = 'withdrawn'
+                   AND NOT EXISTS (SELECT 1 FROM enrollment_ca_certificates AS r WHERE r.ca_certificate = ca_certificates.id)";
         if self.run(sql, [id_scope])? > 0 {
             self.bump_group_generation();
         }

@@ -196,6 +196,18 @@ impl Tx<'_> {
         }
     }
 
+    /// Writes which issuer and which trust bundle an enrollment names.
+    pub fn set_issuer_and_trust_bundle(
+        &self,
+        enrollment: i64,
+        issuer: Option<i64>,
+        trust_bundle: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE enrollments SET issuer = ?2, trust_bundle = ?3 WHERE id = ?1";
+        self.run(sql, params![enrollment, issuer, trust_bundle])
+            .map(drop)
+    }
+
     /// Deletes an entry with its certificates.
     ///
     /// # Errors

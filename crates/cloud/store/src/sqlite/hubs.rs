@@ -68,7 +68,7 @@ impl Tx<'_> {
         self.run("DELETE FROM configuration_targets WHERE hub = ?1", [hub])?;
         self.run("DELETE FROM targeting_queue WHERE hub = ?1", [hub])?;
         self.run("DELETE FROM configurations WHERE hub = ?1", [hub])?;
-        self.run("DELETE FROM hub_errands WHERE hub = ?1", [hub])?;
+        self.run("DELETE FROM remote_tasks WHERE hub = ?1", [hub])?;
         self.run("DELETE FROM hubs WHERE name = ?1", [hub])
             .map(drop)
     }

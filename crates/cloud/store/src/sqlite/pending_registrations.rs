@@ -21,7 +21,7 @@ impl View<'_> {
     /// When the storage fails.
     pub fn pending(&self, id_scope: &str, folded: &str) -> Result<Option<PendingRow>, StoreError> {
         let sql = "SELECT id, id_scope, folded, revision, destination, due, document
-                   FROM registrations_underway WHERE id_scope = ?1 AND folded = ?2";
+                   FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
         self.one(sql, [id_scope, folded], read)
     }
 
@@ -37,7 +37,7 @@ impl View<'_> {
         limit: usize,
     ) -> Result<Vec<PendingRow>, StoreError> {
         let sql = "SELECT id, id_scope, folded, revision, destination, due, document
-                   FROM registrations_underway
+                   FROM pending_registrations
                    WHERE due <= ?1 AND destination NOT IN (SELECT value FROM json_each(?2))
                        AND id_scope NOT IN (SELECT value FROM json_each(?3))
                    ORDER BY due LIMIT ?4";
@@ -49,7 +49,7 @@ impl View<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn next_pending(&self, now: i64) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT min(due) FROM registrations_underway WHERE due > ?1";
+        let sql = "SELECT min(due) FROM pending_registrations WHERE due > ?1";
         Ok(self.one(sql, [now], |row| row.get(0))?.flatten())
     }
 }
@@ -60,7 +60,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO registrations_underway (id_scope, folded, revision, destination, due, document)
+        let sql = "INSERT INTO pending_registrations (id_scope, folded, revision, destination, due, document)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         #[rustfmt::skip]
         let values = params![row.id_scope, row.folded, row.revision, row.destination, row.due, row.document];
@@ -72,7 +72,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn update_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
-        let sql = "UPDATE registrations_underway SET revision = ?2, destination = ?3, due = ?4, document = ?5
+        let sql = "UPDATE pending_registrations SET revision = ?2, destination = ?3, due = ?4, document = ?5
                    WHERE id = ?1 AND revision = ?2 - 1";
         let values = params![row.id, row.revision, row.destination, row.due, row.document];
         self.run(sql, values).map(drop)
@@ -83,7 +83,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn delete_pending(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
-        let sql = "DELETE FROM registrations_underway WHERE id_scope = ?1 AND folded = ?2";
+        let sql = "DELETE FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
         self.run(sql, [id_scope, folded]).map(drop)
     }
 }

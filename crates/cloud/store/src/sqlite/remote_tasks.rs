@@ -5,7 +5,7 @@ use crate::{RemoteTaskRow, StoreError, Tx, View};
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, hub, device_id, kind, revision, tries, due, problem FROM hub_errands ",
+            "SELECT id, hub, device_id, kind, revision, tries, due, problem FROM remote_tasks ",
             $rest
         )
     };
@@ -59,7 +59,7 @@ impl View<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn next_remote_task(&self, now: i64) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT min(due) FROM hub_errands WHERE due > ?1";
+        let sql = "SELECT min(due) FROM remote_tasks WHERE due > ?1";
         Ok(self.one(sql, [now], |row| row.get(0))?.flatten())
     }
 
@@ -68,7 +68,7 @@ impl View<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn remote_tasks_at(&self, hub: &str) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM hub_errands WHERE hub = ?1";
+        let sql = "SELECT count(*) FROM remote_tasks WHERE hub = ?1";
         let count: Option<i64> = self.one(sql, [hub], |row| row.get(0))?;
         Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
     }
@@ -85,7 +85,7 @@ impl Tx<'_> {
         kind: &str,
         due: i64,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO hub_errands (hub, device_id, kind, revision, tries, due) VALUES (?1, ?2, ?3, 0, 0, ?4)
+        let sql = "INSERT INTO remote_tasks (hub, device_id, kind, revision, tries, due) VALUES (?1, ?2, ?3, 0, 0, ?4)
                    ON CONFLICT (hub, device_id) DO UPDATE SET kind = excluded.kind, revision = revision + 1, tries = 0,
                        due = excluded.due, problem = NULL";
         self.run(sql, params![hub, device_id, kind, due]).map(drop)
@@ -102,7 +102,7 @@ impl Tx<'_> {
         problem: &str,
     ) -> Result<(), StoreError> {
         let sql =
-            "UPDATE hub_errands SET tries = tries + 1, due = ?3, problem = ?4, revision = revision + 1
+            "UPDATE remote_tasks SET tries = tries + 1, due = ?3, problem = ?4, revision = revision + 1
                    WHERE id = ?1 AND revision = ?2";
         self.run(
             sql,
@@ -116,7 +116,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn end_remote_task(&self, remote_task: &RemoteTaskRow) -> Result<(), StoreError> {
-        let sql = "DELETE FROM hub_errands WHERE id = ?1 AND revision = ?2";
+        let sql = "DELETE FROM remote_tasks WHERE id = ?1 AND revision = ?2";
         self.run(sql, params![remote_task.id, remote_task.revision])
             .map(drop)
     }
@@ -126,7 +126,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn cancel_removal(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
-        let sql = "DELETE FROM hub_errands WHERE hub = ?1 AND device_id = ?2 AND kind = 'remove'";
+        let sql = "DELETE FROM remote_tasks WHERE hub = ?1 AND device_id = ?2 AND kind = 'remove'";
         self.run(sql, [hub, device_id]).map(drop)
     }
 }

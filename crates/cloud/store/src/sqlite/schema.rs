@@ -6,64 +6,7 @@ use rusqlite::Connection;
 use crate::{OpenError, StoreError};
 
 /// The migrations in order: folder name and `up.sql`.
-const MIGRATIONS: &[(&str, &str)] = &[
-    (
-        "0001-the-first-shape",
-        include_str!("../../migrations/0001-the-first-shape/up.sql"),
-    ),
-    (
-        "0002-hubs-and-services",
-        include_str!("../../migrations/0002-hubs-and-services/up.sql"),
-    ),
-    (
-        "0003-certificate-authorities",
-        include_str!("../../migrations/0003-certificate-authorities/up.sql"),
-    ),
-    (
-        "0004-refusals-and-audit",
-        include_str!("../../migrations/0004-refusals-and-audit/up.sql"),
-    ),
-    (
-        "0005-registrations-under-way",
-        include_str!("../../migrations/0005-registrations-under-way/up.sql"),
-    ),
-    (
-        "0006-enrollments-by-attestation",
-        include_str!("../../migrations/0006-enrollments-by-attestation/up.sql"),
-    ),
-    (
-        "0007-fewer-scattered-index-entries",
-        include_str!("../../migrations/0007-fewer-scattered-index-entries/up.sql"),
-    ),
-    (
-        "0008-latencies-of-links",
-        include_str!("../../migrations/0008-latencies-of-links/up.sql"),
-    ),
-    (
-        "0009-certificates-for-devices",
-        include_str!("../../migrations/0009-certificates-for-devices/up.sql"),
-    ),
-    (
-        "0010-errands-at-hubs",
-        include_str!("../../migrations/0010-errands-at-hubs/up.sql"),
-    ),
-    (
-        "0011-refusals-have-a-book-of-their-own",
-        include_str!("../../migrations/0011-refusals-have-a-book-of-their-own/up.sql"),
-    ),
-    (
-        "0012-tickets-of-registrations-under-way",
-        include_str!("../../migrations/0012-tickets-of-registrations-under-way/up.sql"),
-    ),
-    (
-        "0013-former-host-names",
-        include_str!("../../migrations/0013-former-host-names/up.sql"),
-    ),
-    (
-        "0014-presences-outlive-the-process",
-        include_str!("../../migrations/0014-presences-outlive-the-process/up.sql"),
-    ),
-];
+const MIGRATIONS: &[(&str, &str)] = include!("../../migrations/list.rs");
 
 /// The schema that this program knows.
 fn known() -> u32 {
@@ -81,7 +24,14 @@ pub(crate) fn migrate(connection: &mut Connection, file: &Arc<Path>) -> Result<(
             transaction.commit()
         };
         run().map_err(|error| StoreError::sql("migrating", file, error))?;
-        tracing::info!(migration = name, "the database has been migrated");
+        tracing::debug!(migration = name, "a migration has run");
+    }
+    match (found, known()) {
+        (0, to) => tracing::info!(schema = to, "the database has been created"),
+        (from, to) if from < to => {
+            tracing::info!(schema = to, from, "the database has been migrated");
+        }
+        _ => {}
     }
     Ok(())
 }
@@ -160,8 +110,7 @@ mod tests {
                     INSERT INTO audit_segments VALUES ('decisions', 1, x'', 2, x'', 0);";
         database.execute_batch(rows).unwrap();
         migrate(&mut database, &file).unwrap();
-        let times =
-            "SELECT book || ' ' || since || ' ' || until FROM audit_segments ORDER BY book, first";
+        let times = "SELECT stream || ' ' || since || ' ' || until FROM audit_segments ORDER BY stream, first";
         assert_eq!(
             texts(&database, times),
             ["acts 4 9", "acts 10 11", "decisions 7 8"]

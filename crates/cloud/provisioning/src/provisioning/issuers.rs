@@ -1,0 +1,194 @@
+//! Issuers of device certificates of a provisioning service.
+
+use ids::{Etag, IssuerName, Thumbprint, Timestamp};
+use registry::StorageError;
+use serde::{Deserialize, Serialize};
+use store::{IssuerRow, Lock, StoreError, Tx, View, unit};
+use wire::muster_api::issuers::IssuerProfile;
+
+use super::Provisioning;
+use super::act::Act;
+use super::enrollments::parse_keys;
+use crate::enrollment::{EnrollmentDraft, EnrollmentError};
+use crate::limits::MAX_RESOURCES;
+use crate::resource::{DeletedIssuer, IssuerDraft, IssuerRecord, ResourceError, ResourceName};
+
+/// Enrollments named in errors at most.
+pub(super) const NAMED: usize = 10;
+
+/// What is stored of an issuer.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    profile: IssuerProfile,
+    chain: String,
+}
+
+impl From<StoreError> for ResourceError {
+    fn from(error: StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl Provisioning {
+    /// Creates an issuer. Its key must be kept by then.
+    pub async fn create_issuer(
+        &self,
+        draft: IssuerDraft,
+        now: Timestamp,
+    ) -> Result<IssuerRecord, ResourceError> {
+        let document = Document {
+            profile: draft.profile,
+            chain: draft.chain,
+        };
+        let row = IssuerRow {
+            id: 0,
+            folded: draft.name.folded(),
+            spelled: draft.name.to_string(),
+            thumbprint: *draft.ca_certificate.as_bytes(),
+            // Serialising our own types fails only for maps with keys that are not text; there are
+            // none.
+            document: serde_json::to_string(&document).unwrap_or_default(),
+            etag: self.registry.fresh_etag().to_string(),
+            created: now.ticks(),
+            updated: now.ticks(),
+        };
+        let name = ResourceName::Issuer(draft.name);
+        let target = name.to_string();
+        let create = unit(
+            (self.id_scope(), row),
+            |(id_scope, _)| vec![Lock::Service { id_scope }],
+            move |(id_scope, row), view| {
+                if view.issuer(id_scope, &row.folded)?.is_some() {
+                    return Err(ResourceError::Exists(name.clone()));
+                }
+                match view.issuers(id_scope)?.len() {
+                    MAX_RESOURCES.. => Err(ResourceError::TooMany {
+                        name: name.clone(),
+                        limit: MAX_RESOURCES,
+                    }),
+                    _ => Ok(()),
+                }
+            },
+            |(id_scope, row), tx, ()| {
+                tx.insert_issuer(id_scope, row)?;
+                record(tx, row.clone())
+            },
+        );
+        self.act_unit(Act::CreateIssuer, target, create).await
+    }
+
+    pub fn issuer(&self, name: &IssuerName) -> Result<Option<IssuerRecord>, StorageError> {
+        let (id_scope, folded) = (self.id_scope(), name.folded());
+        self.registry.store().read(|view| {
+            let row = view.issuer(&id_scope, &folded)?;
+            Ok(row.map(|row| record(view, row)).transpose()?)
+        })
+    }
+
+    /// All issuers by name: a service has few.
+    pub fn issuers(&self) -> Result<Vec<IssuerRecord>, StorageError> {
+        let id_scope = self.id_scope();
+        self.registry.store().read(|view| {
+            let found = view.issuers(&id_scope)?.into_iter();
+            let records: Result<_, StoreError> = found.map(|row| record(view, row)).collect();
+            Ok(records?)
+        })
+    }
+
+    /// Whether an issuer of any service has this certificate.
+    pub fn has_issuer_of(&self, ca_certificate: &Thumbprint) -> Result<bool, StorageError> {
+        let found = |view: &View<'_>| view.has_issuer_of_certificate(ca_certificate.as_bytes());
+        Ok(self.registry.store().read::<_, StoreError>(found)?)
+    }
+
+    /// Deletes an issuer that no enrollment names.
+    pub async fn delete_issuer(
+        &self,
+        name: &IssuerName,
+        if_match: &registry::IfMatch,
+    ) -> Result<DeletedIssuer, ResourceError> {
+        let (folded, if_match) = (name.folded(), if_match.clone());
+        let name = ResourceName::Issuer(name.clone());
+        let target = name.to_string();
+        let delete = unit(
+            self.id_scope(),
+            |id_scope| vec![Lock::Service { id_scope }],
+            move |id_scope, view| {
+                let row = view.issuer(id_scope, &folded)?;
+                let row = row.ok_or_else(|| ResourceError::NotFound(name.clone()))?;
+                let etag = Etag::parse(&row.etag).map_err(|error| view.damaged("etag", error))?;
+                if !if_match.allows(&etag) {
+                    return Err(ResourceError::PreconditionFailed(name.clone()));
+                }
+                let named = parse_keys(view, view.enrollments_of_issuer(row.id, NAMED)?)?;
+                match named.is_empty() {
+                    true => Ok(row),
+                    false => Err(ResourceError::InUse {
+                        name: name.clone(),
+                        entries: named,
+                    }),
+                }
+            },
+            |id_scope, tx, row: IssuerRow| {
+                tx.delete_issuer(id_scope, &row)?;
+                Ok(DeletedIssuer {
+                    is_shared: tx.has_issuer_of_certificate(&row.thumbprint)?,
+                    ca_certificate: Thumbprint::from_bytes(row.thumbprint),
+                })
+            },
+        );
+        self.act_unit(Act::DeleteIssuer, target, delete).await
+    }
+}
+
+/// Row ids of what an enrollment names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NamedByEnrollment {
+    issuer: Option<i64>,
+    trust_bundle: Option<i64>,
+}
+
+impl NamedByEnrollment {
+    /// What a draft names; all of it must be there.
+    pub(super) fn find(
+        view: &View<'_>,
+        id_scope: &str,
+        draft: &EnrollmentDraft,
+    ) -> Result<Self, EnrollmentError> {
+        let mut found = Self {
+            issuer: None,
+            trust_bundle: None,
+        };
+        if let Some(name) = &draft.resources.issuer {
+            let row = view.issuer(id_scope, &name.folded())?;
+            let missing = || EnrollmentError::NoResource(ResourceName::Issuer(name.clone()));
+            found.issuer = Some(row.ok_or_else(missing)?.id);
+        }
+        if let Some(id) = &draft.resources.trust_bundle {
+            let row = view.trust_bundle(id_scope, &id.folded())?;
+            let missing = || EnrollmentError::NoResource(ResourceName::TrustBundle(id.clone()));
+            found.trust_bundle = Some(row.ok_or_else(missing)?.id);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn write(self, tx: &Tx<'_>, enrollment: i64) -> Result<(), StoreError> {
+        tx.set_issuer_and_trust_bundle(enrollment, self.issuer, self.trust_bundle)
+    }
+}
+
+fn record(view: &View<'_>, row: IssuerRow) -> Result<IssuerRecord, StoreError> {
+    let document = serde_json::from_str(&row.document);
+    let Document { profile, chain } = document.map_err(|error| view.damaged("issuer", error))?;
+    let name = IssuerName::try_from(row.spelled);
+    let etag = Etag::try_from(row.etag);
+    Ok(IssuerRecord {
+        name: name.map_err(|error| view.damaged("issuer", error))?,
+        ca_certificate: Thumbprint::from_bytes(row.thumbprint),
+        chain,
+        profile,
+        etag: etag.map_err(|error| view.damaged("etag", error))?,
+        created: Timestamp::from_ticks(row.created),
+        updated: Timestamp::from_ticks(row.updated),
+    })
+}
