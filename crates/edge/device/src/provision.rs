@@ -150,7 +150,11 @@ async fn register(how: &Provisioning) -> Result<Assignment, ProvisionError> {
             return Ok(done);
         }
         pause(wait).await;
-        tracing::debug!(registration.id = %how.registration_id, elapsed = ?started.elapsed(), "asking for the assignment");
+        tracing::debug!(
+            registration.id = %how.registration_id,
+            elapsed = ?started.elapsed(),
+            "asking for the assignment"
+        );
         let answer = poll(&client, &target).await?;
         wait = answer.retry_after;
         operation = read(&answer)?;

@@ -1,6 +1,5 @@
-//! `config.toml`: the owner's file, read strictly. What the article's X.509 path needs is offered;
-//! everything else that Azure's template knows is named as not offered yet instead of being
-//! ignored.
+//! `config.toml`, the owner's file, read strictly. The keys of provisioning by X.509 are offered.
+//! Every other key of Azure's template is refused by name as not offered yet, and never ignored.
 
 mod apply;
 mod characters;
@@ -22,25 +21,23 @@ pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, writ
 pub use credential::{Credential, Examined, examine};
 pub use diff::{Change, changes};
 
-/// What `iotedge config template` prints: every line that is commented with a single `#` and no
-/// space can be uncommented.
+/// What `iotedge config template` prints. A line that is commented with a single `#` and no space
+/// can be uncommented.
 pub const TEMPLATE: &str = include_str!("config/template.toml");
 
-/// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     Note,
-    /// Works, with a consequence that the owner should know.
+    /// Works, but has a consequence that the owner should know.
     Warning,
     Error,
 }
 
-/// One finding about a configuration: where, what, and what to do.
+/// A fault of a configuration, with its line and the way to correct it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Line of `config.toml`, from 1; `None` when it is about the file as a whole.
+    /// The line of `config.toml`, from 1; `None` for the file as a whole.
     pub line: Option<usize>,
-    /// How much it weighs.
     pub severity: Severity,
     pub message: String,
 }
@@ -80,7 +77,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// Whether nothing in the list forbids to go on.
+/// Whether none of the faults is an error.
 #[must_use]
 pub fn acceptable(faults: &[Fault]) -> bool {
     faults.iter().all(|fault| fault.severity < Severity::Error)
@@ -89,10 +86,11 @@ pub fn acceptable(faults: &[Fault]) -> bool {
 /// When the device registers again although it has an assignment (`auto_reprovisioning_mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReprovisioningMode {
-    /// When the hub does not know it any more or refuses its credential.
+    /// When the hub does not know the device any more, or refuses its credential.
     #[default]
     Dynamic,
-    /// At each start, keeping the assignment it has until a new one is there; and as `Dynamic`.
+    /// At each start, and when `Dynamic` does. The kept assignment is used until there is a new
+    /// one.
     AlwaysOnStartup,
     /// Only when the hub refuses its credential.
     OnErrorOnly,
@@ -102,9 +100,8 @@ pub enum ReprovisioningMode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileReference {
     pub path: PathBuf,
-    /// Where the configuration names it.
+    /// The line of the key that names it.
     pub line: usize,
-    /// The key that names it.
     pub key: &'static str,
 }
 
@@ -113,7 +110,7 @@ pub struct FileReference {
 pub struct Provisioning {
     pub endpoint: HubHost,
     pub id_scope: IdScope,
-    /// `registration_id`; the certificate's common name when absent.
+    /// `registration_id` with its line; without it, the certificate's common name is used.
     pub registration_id: Option<(RegistrationId, usize)>,
     /// `payload.uri`: JSON, read at each registration.
     pub payload: Option<FileReference>,
@@ -124,9 +121,8 @@ pub struct Provisioning {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MobyRuntime {
-    /// Path of its socket.
     pub socket: PathBuf,
-    /// The network of the modules, as configured.
+    /// The network of the modules, as the configuration names it.
     pub network: String,
 }
 
@@ -147,30 +143,32 @@ impl Default for MobyRuntime {
     }
 }
 
-/// A configuration in which every key is known and every value has the right form. Only
-/// [`Config::parse`] makes one.
+/// A configuration with known keys and valid values. Only [`Config::parse`] makes one.
 ///
-/// The files that it names have not been looked at; [`examine`] does that.
+/// The files that it names have not been read; [`examine`] does that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// `hostname`; the machine's when absent.
+    /// `hostname`; without it, that of the machine.
     pub hostname: Option<String>,
     /// `trust_bundle_cert`: PEM roots for modules, and for the connections of the device itself.
     pub trust_bundle: Option<FileReference>,
+    /// `auto_reprovisioning_mode`.
     pub reprovisioning: ReprovisioningMode,
-    /// `cloud_timeout_sec`: longest time of one registration.
+    /// `cloud_timeout_sec`: the longest time of one registration.
     pub cloud_timeout: Duration,
+    /// `allow_elevated_docker_permissions`.
     pub elevated_permissions: bool,
     pub provisioning: Provisioning,
-    /// `[agent.env]`, handed to modules as far as the runtime does.
+    /// `[agent.env]`. Some of its variables are passed on to modules.
     pub agent_env: Vec<(String, String)>,
+    /// `[moby_runtime]`.
     pub runtime: MobyRuntime,
 }
 
 impl Config {
-    /// Reads a file's text. The notes and warnings come with the configuration; errors come instead
-    /// of it, all at once.
+    /// Reads the text of a file. Notes and warnings come together with the configuration, errors
+    /// instead of it.
     ///
     /// # Errors
     /// Every fault that was found, in the order of the file.

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use device::Backoff;
+use ids::error_chain;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::causes::chain_of;
 use crate::clock;
 use crate::command::Command;
 use crate::config::{Config, examine};
@@ -188,7 +188,7 @@ impl<R: ModuleRuntime> CloudTask<R> {
                     .as_ref()
                     .is_some_and(|kept| kept.parameters == *parameters) =>
             {
-                let problem = chain_of(&error);
+                let problem = error_chain(&error);
                 tracing::warn!(
                     error = %problem,
                     "not registered again; going on with the kept assignment"
@@ -207,7 +207,7 @@ impl<R: ModuleRuntime> CloudTask<R> {
     /// Decides what a failure means for the next attempt. Returns the pause that the service asks
     /// for.
     fn on_failure(&self, error: &AttemptError, attempts: &mut Attempts) -> Option<Duration> {
-        let problem = chain_of(error);
+        let problem = error_chain(error);
         tracing::warn!(error = %problem, "the hub is not connected");
         attempts.failures = attempts.failures.saturating_add(1);
         match error.refused_credential() {

@@ -9,13 +9,13 @@ mod start;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ids::error_chain;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use wire::edge_api::local::{Connection, Provisioning, Reload};
 
 use self::difference::Difference;
 pub use self::start::DaemonError;
-use crate::causes::chain_of;
 use crate::clock;
 use crate::command::Command;
 use crate::config::Config;
@@ -209,7 +209,7 @@ impl<R: ModuleRuntime> Device<R> {
 
     /// Reads the applied configuration, and restarts only the tasks that its changes concern.
     async fn reload(&mut self) -> Result<Reload, String> {
-        let config = start::load(&self.paths).map_err(|error| chain_of(&error))?;
+        let config = start::load(&self.paths).map_err(|error| error_chain(&error))?;
         let config = config.ok_or("no configuration is applied")?;
         let difference = match &self.running {
             None => Difference::Agent,

@@ -1,10 +1,10 @@
-//! The device runtime: registers, connects, runs container modules as deployments say, and reports.
+//! The device runtime: registers, connects, runs container modules as deployments ask, and reports.
 //!
-//! In the order of a device's life: the configuration is read ([`config`]), the device gets its
-//! assignment ([`provision`], kept in [`provision::assignment`]), connects ([`connect`]), compares
-//! what is desired with what is there ([`plan`]), acts ([`reconcile`]) on a container engine
-//! ([`runtime`]) and reports (`merge_patch`). Modules and owners talk to it over unix sockets
-//! ([`local_api`]). Nothing that works is destroyed before its replacement is verified.
+//! In the order of a device's life: [`config`] is read, [`provision`] gets an assignment,
+//! [`connect`] opens a `session` with the hub, [`desired`] holds what should run, [`plan`]
+//! compares it with what runs, [`reconcile`] acts on a container engine ([`runtime`]), and
+//! `report` describes the outcome. The owner and the modules use the [`local_api`]. Nothing that
+//! works is destroyed before its replacement is verified.
 
 #![cfg_attr(
     test,
@@ -14,7 +14,6 @@
     )
 )]
 
-mod causes;
 pub mod clock;
 pub mod files;
 

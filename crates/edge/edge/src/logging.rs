@@ -17,26 +17,23 @@ use crate::files::paths::Paths;
 use crate::files::permissions::LOG_FILE;
 use crate::local_api::management::SetLogLevel;
 
-/// Size at which the file is put aside, bytes.
+/// The size at which the file is renamed, bytes.
 const LARGEST: u64 = 10 * 1024 * 1024;
 /// How many older files are kept.
 const KEPT: usize = 3;
 /// The levels that an owner can choose.
 pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// Its file cannot be opened.
     #[error(transparent)]
     File(#[from] DurableError),
-    /// Somebody else has set up logging in this process.
     #[error("logging is set up already")]
     Twice(#[from] TryInitError),
 }
 
-/// Starts logging. `level` is what the environment asks for; what `set-log-level` chose comes
-/// first.
+/// Starts logging. The level of `iotedge system set-log-level` comes before `level`, which is that
+/// of the environment.
 pub fn start(paths: &Paths, level: Option<&str>) -> Result<SetLogLevel, LoggingError> {
     let chosen = std::fs::read_to_string(paths.log_level()).ok();
     let level = chosen
@@ -69,7 +66,7 @@ fn parse(text: &str) -> Option<LevelFilter> {
         .flatten()
 }
 
-/// A file that is put aside when it has grown large: `x.log` becomes `x.log.1`, and so on.
+/// A file that is renamed when it is large: `x.log` becomes `x.log.1`, and so on.
 #[derive(Debug, Clone)]
 struct LogFile(Arc<Mutex<Rotating>>);
 
@@ -111,7 +108,7 @@ impl Rotating {
     fn rotate(&mut self) -> io::Result<()> {
         let aside = |index: usize| PathBuf::from(format!("{}.{index}", self.path.display()));
         for index in (1..KEPT).rev() {
-            // Missing ones are no loss.
+            // Some of them may be missing.
             let _ = rename(aside(index), aside(index + 1));
         }
         rename(&self.path, aside(1))?;

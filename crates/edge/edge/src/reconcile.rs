@@ -14,14 +14,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ids::{ModuleId, Timestamp};
+use ids::{ModuleId, Timestamp, error_chain};
 use serde_json::Value;
 use tokio::sync::Notify;
 use wire::edge_api::manifest::{AgentDesired, ManifestError};
 
 use self::memory::SavedMemory;
 use self::pulls::Pulls;
-use crate::causes::chain_of;
 use crate::clock;
 use crate::config::Config;
 use crate::desired::DesiredDocument;
@@ -104,7 +103,7 @@ impl<R: ModuleRuntime> Agent<R> {
         loop {
             cloud_state.mark_unchanged();
             if let Err(error) = self.round().await {
-                self.engine_lost(&chain_of(&error));
+                self.engine_lost(&error_chain(&error));
             }
             self.shared.rounds.send_modify(|rounds| *rounds += 1);
             // Every arm is cancel-safe: timers, a watch, a notification, and a stream of events

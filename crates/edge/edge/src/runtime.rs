@@ -1,4 +1,4 @@
-//! What runs modules: the container engine, or something that only remembers.
+//! The runtime of the modules: a container engine, or a fake one in memory.
 
 mod docker;
 mod fake;
@@ -16,40 +16,41 @@ use wire::edge_api::manifest::RegistryCredential;
 pub use docker::{Docker, DockerOptions};
 pub use fake::FakeRuntime;
 
-/// A container to be created.
+/// A container to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerSpec {
     pub module: ModuleId,
-    /// Name of the container on the engine.
+    /// The name of the container on the engine.
     pub name: String,
     /// Image with tag or digest.
     pub image: String,
-    /// Docker's ContainerCreate JSON, complete.
+    /// The complete JSON of Docker's ContainerCreate.
     pub body: Value,
-    /// SHA-256 of all of the above: a container with another one is replaced.
+    /// SHA-256 of the name, the body and the module's version. A container with another digest is
+    /// replaced.
     pub digest: String,
-    /// Mounts below the folder of the workload socket, whose places have to be there before.
+    /// Mounts below the folder of the workload socket. Their mountpoints must exist before the
+    /// container.
     pub mountpoints: Vec<Mountpoint>,
-    /// What of the deployment has no effect, in words.
+    /// Settings of the deployment without effect.
     pub warnings: Vec<String>,
 }
 
-/// A place for a mount inside the folder that a container sees as `/var/run/iotedge`.
+/// A mountpoint inside the folder that a container sees as `/var/run/iotedge`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mountpoint {
     /// Relative to that folder.
     pub inside: PathBuf,
-    /// What is mounted there; a folder needs a folder, everything else a file.
+    /// What is mounted there. A folder needs a folder, everything else a file.
     pub source: PathBuf,
 }
 
-/// What a container is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerState {
     Created,
     Running,
     Exited {
-        /// Exit code; 128 + signal when a signal ended it.
+        /// 128 + the number of the signal, if a signal ended it.
         code: i64,
         at: Timestamp,
     },
@@ -59,24 +60,21 @@ pub enum ContainerState {
     Other,
 }
 
-/// A container that exists.
+/// An existing container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed {
     pub module: ModuleId,
-    /// Id of the container.
     pub id: String,
-    /// The image that it was created from, as named then.
+    /// The image as the deployment named it at the creation.
     pub image: String,
-    /// Id of that image.
     pub image_id: Option<String>,
     /// [`ContainerSpec::digest`] at its creation.
     pub digest: Option<String>,
     /// The deployment's createOptions at its creation, as JSON, without the values of the
     /// environment.
     pub create_options: Option<String>,
-    /// What it is doing.
     pub state: ContainerState,
-    /// When it started last.
+    /// The time of the last start.
     pub started: Option<Timestamp>,
 }
 
@@ -84,22 +82,22 @@ pub struct Observed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
     Itself,
-    /// Somebody who asked the engine for it.
+    /// A request to the engine.
     Request,
-    /// The engine does not remember.
+    /// The engine has no record of it.
     Unknown,
 }
 
-/// Why it is time to look again.
+/// What the runtime has noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Something happened to a container.
+    /// A container started, exited or was removed.
     Container,
-    /// The engine is going, or was away.
+    /// The connection to the engine ended.
     EngineLost,
 }
 
-/// What the engine says about itself.
+/// The engine's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineInfo {
     pub version: String,
@@ -108,10 +106,10 @@ pub struct EngineInfo {
     pub kernel_version: Option<String>,
     pub operating_system: Option<String>,
     pub cpus: Option<i64>,
+    /// In bytes.
     pub total_memory: Option<i64>,
 }
 
-/// Why the engine did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error("the container engine at {uri} does not answer")]
@@ -120,22 +118,12 @@ pub enum RuntimeError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("the container engine could not {what}: {message}")]
-    Refused {
-        /// What was asked of it.
-        what: String,
-        message: String,
-    },
-    /// There is no such container.
+    Refused { what: String, message: String },
     #[error("there is no container for module {0}")]
     NoContainer(ModuleId),
-    /// The image is not on the device and may not, or cannot, be pulled.
+    /// The image is not on the device, and the pull policy forbids a pull, or the pull failed.
     #[error("the image {image} is not on this device{reason}")]
-    NoImage {
-        image: String,
-        /// Why it was not pulled.
-        reason: String,
-    },
-    /// A place for a mount below the folder of the workload socket.
+    NoImage { image: String, reason: String },
     #[error("cannot make the place {} for a mount", path.display())]
     Mountpoint {
         path: PathBuf,
@@ -146,13 +134,13 @@ pub enum RuntimeError {
 /// Frames of a log, as Docker frames them: 8 bytes of header, then text.
 pub type LogStream = BoxStream<'static, Result<Bytes, RuntimeError>>;
 
-/// Runs the modules of one device. Everything is by module; how containers are named is the
-/// runtime's own affair.
+/// Runs the modules of one device. Modules are named by their ids; the names of containers are
+/// private to the runtime.
 pub trait ModuleRuntime: Send + Sync + 'static {
-    /// Asks the engine who it is.
+    /// Asks the engine for its version and machine.
     fn engine(&self) -> impl Future<Output = Result<EngineInfo, RuntimeError>> + Send;
 
-    /// Makes the modules' network, unless it exists.
+    /// Makes the network of the modules, unless it exists.
     fn prepare(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// All containers of this device, running or not, sorted by module.
@@ -161,7 +149,7 @@ pub trait ModuleRuntime: Send + Sync + 'static {
     /// Whether the image is on the device.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
 
-    /// Pulls an image; gives up when nothing of it has come for as long as `patience`.
+    /// Pulls an image. Gives up when no data has come for as long as `patience`.
     fn pull(
         &self,
         image: &str,
@@ -169,17 +157,17 @@ pub trait ModuleRuntime: Send + Sync + 'static {
         patience: Duration,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Creates a container, and gives what the engine warns of.
+    /// Creates a container. Returns the warnings of the engine.
     fn create(
         &self,
         spec: &ContainerSpec,
     ) -> impl Future<Output = Result<Vec<String>, RuntimeError>> + Send;
 
-    /// Starts a module's container; one that runs already is left alone.
+    /// Starts the container of a module, unless it runs.
     fn start(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Stops a module's container, at last by force, when the time that it was created with is
-    /// over; one that is stopped already is left alone.
+    /// Stops the container of a module, unless it is stopped. After the time to stop that it was
+    /// created with, it is killed.
     fn stop(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Stops a module, if it runs, and starts it.
@@ -190,7 +178,7 @@ pub trait ModuleRuntime: Send + Sync + 'static {
         }
     }
 
-    /// Removes a module's stopped container, never its volumes.
+    /// Removes the stopped container of a module, never its volumes.
     fn remove(&self, module: &ModuleId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     fn logs(
@@ -199,18 +187,18 @@ pub trait ModuleRuntime: Send + Sync + 'static {
         query: &LogsQuery,
     ) -> impl Future<Output = Result<LogStream, RuntimeError>> + Send;
 
-    /// Who ended the last run of a container that has ended.
+    /// Who ended the last run of an exited container.
     fn ended_by(
         &self,
         found: &Observed,
     ) -> impl Future<Output = Result<EndedBy, RuntimeError>> + Send;
 
-    /// Returns when something may have happened. May return too often, and never returns when
-    /// nobody can tell.
+    /// Returns when a container may have changed. May return too often, and does not return when
+    /// changes cannot be observed.
     fn changed(&self) -> impl Future<Output = Change> + Send;
 }
 
-/// Puts Docker's frame header before a piece of log: `stream` is 1 for standard output, 2 for
+/// Puts Docker's frame header before a piece of a log. `stream` is 1 for standard output, 2 for
 /// standard error.
 #[must_use]
 pub fn frame(stream: u8, text: &[u8]) -> Bytes {

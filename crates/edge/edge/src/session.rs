@@ -9,14 +9,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use device::{CallError, Events, Hub, MethodCall, ModuleIdentities};
-use ids::ModuleId;
+use ids::{ModuleId, error_chain};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 use wire::edge_api::local::Connection;
 use wire::service_api::device_view::{DeviceTwin, VersionedProperties};
 
 use self::input::{Input, Inputs};
-use crate::causes::chain_of;
 use crate::clock;
 use crate::command::Command;
 use crate::desired::{DesiredDocument, KeptDesired};
@@ -135,7 +134,7 @@ impl<R: ModuleRuntime> Session<R> {
                 Input::Disconnected(why) => return SessionEnd::Lost(why),
             };
             if let Err(error) = handled {
-                return SessionEnd::Lost(chain_of(&error));
+                return SessionEnd::Lost(error_chain(&error));
             }
         }
     }
@@ -185,7 +184,7 @@ impl<R: ModuleRuntime> SessionState<R> {
             };
             if let Err(error) = durable::write_json(&self.desired_file, &kept) {
                 tracing::error!(
-                    error = %chain_of(&error),
+                    error = %error_chain(&error),
                     "the deployment cannot be kept for a start without the hub"
                 );
             }
@@ -215,7 +214,7 @@ impl<R: ModuleRuntime> SessionState<R> {
             .await;
         self.update_cloud_state(|_| {});
         if let Err(error) = &synced {
-            tracing::warn!(error = %chain_of(error), "module identities are not set up");
+            tracing::warn!(error = %error_chain(error), "module identities are not set up");
         }
         self.identities_synced = synced.is_ok();
         self.identities_synced
@@ -233,7 +232,7 @@ impl<R: ModuleRuntime> SessionState<R> {
                 true
             }
             Err(error) => {
-                tracing::warn!(error = %chain_of(&error), "the report was not accepted");
+                tracing::warn!(error = %error_chain(&error), "the report was not accepted");
                 false
             }
         }

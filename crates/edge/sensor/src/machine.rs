@@ -6,9 +6,10 @@ const HOTTEST: f64 = 100.0;
 const PRESSURE_AT_COLDEST: f64 = 1.0;
 const PRESSURE_AT_HOTTEST: f64 = 10.0;
 
-/// A machine that warms up until it is hot and then stays there, with some unrest.
+/// A machine that warms up until it is hot, and then varies about that temperature.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Machine {
+    /// In degrees Celsius.
     temperature: f64,
 }
 
@@ -22,13 +23,17 @@ pub(crate) struct Measurement {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct MachineState {
+    /// In degrees Celsius.
     temperature: f64,
+    /// In bar.
     pressure: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Ambient {
+    /// In degrees Celsius.
     temperature: f64,
+    /// In per cent.
     humidity: f64,
 }
 
@@ -39,7 +44,7 @@ impl Machine {
         }
     }
 
-    /// Lets one step pass. The chances are random numbers from 0 to 1.
+    /// The next measurement. The chances are random numbers from 0 to 1.
     pub(crate) fn measure(&mut self, chances: [f64; 3], now: Timestamp) -> Measurement {
         let [drift, ambient, humidity] = chances;
         self.temperature += match self.temperature > HOTTEST {

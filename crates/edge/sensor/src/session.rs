@@ -57,7 +57,10 @@ impl Sensor<'_> {
     async fn work(&mut self) -> anyhow::Result<()> {
         let options = self.options().await?;
         let (hub, mut events) = Hub::connect(&options).await?;
-        tracing::info!(hub.host = %self.environment.hub, module.id = %self.environment.module, "connected");
+        let Environment {
+            hub: host, module, ..
+        } = self.environment;
+        tracing::info!(hub.host = %host, module.id = %module, "connected");
         let twin = hub.get_twin().await?;
         // The whole twin counts: what was removed in between has its default again.
         self.settings = Settings::default();

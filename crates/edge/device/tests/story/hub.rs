@@ -311,7 +311,12 @@ async fn a_refused_twin_request_tells_why() {
         let mut peer = Peer::accept(&listener).await;
         peer.greet().await;
         let patch = peer.publish().await;
-        let body = json!({"errorCode": 412_001, "trackingId": "t", "message": "version", "timestampUtc": "2024-01-01T00:00:00Z"});
+        let body = json!({
+            "errorCode": 412_001,
+            "trackingId": "t",
+            "message": "version",
+            "timestampUtc": "2024-01-01T00:00:00Z",
+        });
         assert!(patch.topic.ends_with("&$version=7"));
         let rid = rid(&patch.topic).split('&').next().unwrap();
         peer.say(

@@ -7,32 +7,34 @@ use wire::service_api::identity::KeyText;
 use crate::server::{Authority, HttpsServer, Scripted};
 
 fn module() -> Scripted {
-    let body = json!({"moduleId": "m1", "deviceId": "d1", "generationId": "638", "managedBy": "IotEdge",
-        "authentication": {"type": "sas", "symmetricKey": {"primaryKey": "a2V5", "secondaryKey": "a2V5"}}});
+    let key = json!({"primaryKey": "a2V5", "secondaryKey": "a2V5"});
+    let body = json!({
+        "moduleId": "m1",
+        "deviceId": "d1",
+        "generationId": "638",
+        "managedBy": "IotEdge",
+        "authentication": {"type": "sas", "symmetricKey": key},
+    });
     (200, &[], body.to_string())
+}
+
+/// The answers to get, create, set keys, list and delete.
+fn one_life_of_a_module() -> Vec<Scripted> {
+    let missing = json!({"Message": "ErrorCode:ModuleNotFound;No module m1."}).to_string();
+    let listed = format!("[{}]", module().2);
+    vec![
+        (404, &[], missing),
+        module(),
+        module(),
+        (200, &[], listed),
+        (204, &[], String::new()),
+    ]
 }
 
 #[tokio::test]
 async fn a_device_manages_its_modules() {
     let authority = Authority::new();
-    let missing = (
-        404,
-        [].as_slice(),
-        json!({"Message": "ErrorCode:ModuleNotFound;No module m1."}).to_string(),
-    );
-    let listed = (
-        200,
-        [].as_slice(),
-        json!([serde_json::from_str::<serde_json::Value>(&module().2).unwrap()]).to_string(),
-    );
-    let script = vec![
-        missing,
-        module(),
-        module(),
-        listed,
-        (204, &[], String::new()),
-    ];
-    let server = HttpsServer::start(&authority, script).await;
+    let server = HttpsServer::start(&authority, one_life_of_a_module()).await;
     let device = DeviceId::parse("d1").unwrap();
     let m1 = ModuleId::parse("m1").unwrap();
     let credential = Credential::Token("SharedAccessSignature sr=x&sig=y&se=1".into());
@@ -81,7 +83,7 @@ async fn a_device_manages_its_modules() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told() {
+async fn a_refusal_has_status_code_and_message() {
     let authority = Authority::new();
     let body = json!({"Message": "ErrorCode:IotHubUnauthorizedAccess;Unauthorized"}).to_string();
     let server = HttpsServer::start(&authority, vec![(401, &[], body)]).await;

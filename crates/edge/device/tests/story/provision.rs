@@ -120,7 +120,12 @@ async fn t13_a_device_that_has_no_time_to_wait_tells_how_long_it_should() {
 #[tokio::test]
 async fn a_refusal_keeps_code_message_and_tracking_id() {
     let authority = Authority::new();
-    let body = json!({"errorCode": 401_002, "trackingId": "t-1", "message": "Unauthorized", "timestampUtc": "2024-01-01T00:00:00Z"});
+    let body = json!({
+        "errorCode": 401_002,
+        "trackingId": "t-1",
+        "message": "Unauthorized",
+        "timestampUtc": "2024-01-01T00:00:00Z",
+    });
     let server = HttpsServer::start(&authority, vec![(401, &[], body.to_string())]).await;
     let error = provision(&how(&authority, server.host.clone()))
         .await
@@ -147,7 +152,12 @@ async fn a_registration_that_failed_says_why() {
     let authority = Authority::new();
     let body = json!({
         "operationId": "5.op.1", "status": "failed",
-        "registrationState": {"registrationId": "edge-001", "status": "failed", "errorCode": 400_207, "errorMessage": "Custom allocation failed"},
+        "registrationState": {
+            "registrationId": "edge-001",
+            "status": "failed",
+            "errorCode": 400_207,
+            "errorMessage": "Custom allocation failed",
+        },
     });
     let script = vec![assigning(NOW), (200, &[], body.to_string())];
     let server = HttpsServer::start(&authority, script).await;

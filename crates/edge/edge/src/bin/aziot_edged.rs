@@ -14,8 +14,8 @@ use edge::reconcile::network;
 use edge::runtime::{Docker, DockerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit code for a configuration that starting again cannot cure; the systemd unit does not restart
-/// then.
+/// The exit code for a configuration that is not valid. Another start would fail too, so that the
+/// systemd unit does not restart the daemon.
 const BAD_SETTINGS: u8 = 153;
 
 /// The IoT Edge runtime of this device.

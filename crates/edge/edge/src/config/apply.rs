@@ -1,8 +1,7 @@
-//! The applied copy: `config.toml` as it was when it was found good, with a digest of it in the
-//! header.
+//! The applied copy: the text of `config.toml`, with its digest in a header.
 //!
-//! It is the owner's text and not a translation, so that the daemon reads it with the same rules
-//! and the same line numbers mean the same lines (plus the header's).
+//! The copy is the owner's text and not a translation, so that the daemon reads it by the same
+//! rules, and line numbers differ by the header only.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -15,31 +14,23 @@ use super::{Config, Examined, Fault, acceptable, examine};
 use crate::files::durable::{self, DurableError};
 
 const DIGEST: &str = "# sha256: ";
+/// The largest `config.toml`, bytes.
 const MAX_CONFIG: u64 = 1024 * 1024;
 
-/// Why a configuration file could not be applied or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// It is not there.
     #[error("{} does not exist; make one from what `iotedge config template` prints", .0.display())]
     Missing(PathBuf),
-    /// It cannot be read.
     #[error("{} cannot be read", path.display())]
-    Unreadable {
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("{} has {}", path.display(), count(faults))]
     Faults {
         path: PathBuf,
-        /// All of them, warnings included.
+        /// Warnings too.
         faults: Vec<Fault>,
     },
-    /// The applied copy was changed by hand.
     #[error("{} is not what `iotedge config apply` wrote; apply again", .0.display())]
     Altered(PathBuf),
-    /// The applied copy cannot be written.
     #[error("the configuration cannot be applied")]
     Write(#[from] DurableError),
 }
@@ -55,21 +46,20 @@ fn count(faults: &[Fault]) -> String {
     }
 }
 
-/// A configuration with everything that was found out about it.
+/// A configuration without errors, with what its files hold.
 #[derive(Debug, Clone)]
 pub struct Applied {
     pub text: String,
     pub config: Config,
-    /// What its files hold.
     pub examined: Examined,
-    /// Notes and warnings about the text itself.
+    /// Notes and warnings about the text itself, not about the files that it names.
     pub notes: Vec<Fault>,
 }
 
-/// Reads and judges the owner's file and all that it names.
+/// Reads `config.toml` and all files that it names.
 ///
 /// # Errors
-/// All faults at once when there is an error among them.
+/// All faults when there is an error among them.
 pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> {
     let text = read(path)?.ok_or_else(|| ApplyError::Missing(path.to_owned()))?;
     let faulty = |faults| ApplyError::Faults {
@@ -92,7 +82,7 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
     })
 }
 
-/// Who can write the file decides what the device runs when it is applied next.
+/// A user who can write the file decides what the device runs.
 fn open_to_everybody(path: &Path) -> Option<Fault> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
     let shown = path.display();
@@ -104,7 +94,7 @@ fn open_to_everybody(path: &Path) -> Option<Fault> {
     })
 }
 
-/// Writes the applied copy, mode 0600, in one step.
+/// Replaces the applied copy, mode 0600.
 pub fn write_applied(applied: &Path, source: &Path, text: &str) -> Result<(), ApplyError> {
     let digest = digest_of(text);
     let header = format!(
@@ -115,7 +105,7 @@ pub fn write_applied(applied: &Path, source: &Path, text: &str) -> Result<(), Ap
     Ok(durable::write(applied, (header + text).as_bytes())?)
 }
 
-/// The text of the applied copy without its header; `None` when nothing was applied.
+/// The text of the applied copy without its header; `None` if nothing was applied.
 pub fn read_applied(path: &Path) -> Result<Option<String>, ApplyError> {
     let Some(text) = read(path)? else {
         return Ok(None);
@@ -163,7 +153,7 @@ fn read(path: &Path) -> Result<Option<String>, ApplyError> {
     Ok(Some(text))
 }
 
-/// Editors of Windows write UTF-16, or a code page of their own.
+/// Editors on Windows write UTF-16, or a code page.
 fn not_utf8(bytes: &[u8], good: usize) -> Fault {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let message = "the file is UTF-16 text; save it as UTF-8";

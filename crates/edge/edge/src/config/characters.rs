@@ -1,7 +1,7 @@
 //! Characters that word processors and web pages put into a copied configuration: they look like
-//! others, or like nothing.
+//! other characters, or cannot be seen.
 
-/// What somebody meant to be a quote of TOML.
+/// A typographic quote, and the quote of TOML that was meant.
 pub(super) fn typographic_quote(c: char) -> Option<(char, char)> {
     match c {
         '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{201f}' | '\u{2033}' | '\u{ab}' | '\u{bb}' => {
@@ -12,7 +12,7 @@ pub(super) fn typographic_quote(c: char) -> Option<(char, char)> {
     }
 }
 
-/// The name of a character that looks like a space, or like nothing.
+/// The name of a character that looks like a space or cannot be seen.
 pub(super) fn unseen(c: char) -> Option<String> {
     let name = match c {
         '\u{a0}' | '\u{2007}' | '\u{202f}' => "a no-break space",

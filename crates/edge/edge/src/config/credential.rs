@@ -1,49 +1,47 @@
-//! Looks at the files that a configuration names: there, readable, private, and fitting together.
+//! The files that a configuration names: whether they exist, can be read, are private, and fit
+//! together.
 
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use ids::{RegistrationId, Timestamp};
+use ids::{RegistrationId, Timestamp, error_chain};
 use pki::{Certificate, KeyError, PrivateKey};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::key_file::key_text;
 use super::{Config, Fault, FileReference};
-use crate::causes::chain_of;
 
-/// Longest file that is read. Ten certificates of 4096 bit are a tenth of it.
+/// The longest file that is read, bytes. Ten certificates of 4096 bit are a tenth of it.
 const MAX_FILE: u64 = 256 * 1024;
 const IDENTITY_FILE: &str = "iot-edge-device-identity-NAME-full-chain.cert.pem";
 
-/// What the device proves itself with: read, complete and consistent. Only [`examine`] makes one.
+/// The device's certificate chain and key, complete and consistent. Only [`examine`] makes one.
 #[derive(Debug, Clone)]
 pub struct Credential {
-    /// Chain and key for TLS.
     pub identity: device::Identity,
-    /// As whom it registers.
     pub registration_id: RegistrationId,
-    /// SHA-256 of the public key in hexadecimal: tells whether the credential is still the same.
+    /// SHA-256 of the public key in hexadecimal, to recognise another key.
     pub key_digest: String,
-    /// Last moment at which the certificate is valid.
+    /// The end of the leaf's validity.
     pub not_after: Timestamp,
 }
 
 /// What the files of a configuration hold.
 #[derive(Debug, Clone, Default)]
 pub struct Examined {
-    /// Everything found, in the order of the checks.
+    /// In the order of the checks.
     pub faults: Vec<Fault>,
-    /// The credential, when nothing is wrong with it.
+    /// `None` when one of its files has an error.
     pub credential: Option<Credential>,
     pub roots: Vec<Certificate>,
-    /// The document of `payload.uri`.
+    /// The JSON of `payload.uri`.
     pub payload: Option<Value>,
 }
 
-/// Reads and judges every file that `config` names.
+/// Reads every file that `config` names.
 #[must_use]
 pub fn examine(config: &Config, now: Timestamp) -> Examined {
     let mut faults = Vec::new();
@@ -77,7 +75,7 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
     let shown = from.identity_cert.path.display();
     validity(&chain, &shown.to_string(), line, now, faults);
     if leaf.is_ca() {
-        // Its name and its key are another's: what else could be found would lead astray.
+        // The subject and the key belong to a CA. Further checks would give misleading faults.
         faults.push(Fault::error(
             line,
             format!("{shown} {}", begins_with_a_ca(&chain)),
@@ -101,7 +99,7 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
                 format!(
                     "identity_pk {} does not fit identity_cert {shown}: {}",
                     from.identity_pk.path.display(),
-                    chain_of(&error),
+                    error_chain(&error),
                 ),
             ));
             None
@@ -109,7 +107,7 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
     }
 }
 
-/// Why a file that begins with a CA certificate is no identity, and what to do.
+/// Why a chain that begins with a CA certificate is not an identity, and what to do.
 fn begins_with_a_ca(chain: &[Certificate]) -> String {
     let leaf = chain.iter().position(|certificate| !certificate.is_ca());
     match (chain, leaf) {
@@ -120,8 +118,10 @@ fn begins_with_a_ca(chain: &[Certificate]) -> String {
             position + 1,
         ),
         ([only], None) if only.is_self_issued() => format!(
-            "holds one certificate ({}) that issued itself and is a CA's, as plain `openssl req -x509` makes it; a device identity is a leaf: \
-             make it with `openssl req -x509 -extensions usr_cert -addext extendedKeyUsage=clientAuth …`, or use {IDENTITY_FILE}",
+            "holds one certificate ({}) that issued itself and is a CA's, as plain \
+             `openssl req -x509` makes it; a device identity is a leaf: make it with \
+             `openssl req -x509 -extensions usr_cert -addext extendedKeyUsage=clientAuth …`, \
+             or use {IDENTITY_FILE}",
             only.subject(),
         ),
         ([first, ..], None) => format!(
@@ -164,13 +164,14 @@ fn validity(
     }
 }
 
-/// TLS wants every certificate followed by its issuer.
+/// TLS requires that every certificate is followed by its issuer.
 fn order(chain: &[Certificate], shown: &str, line: Option<usize>, faults: &mut Vec<Fault>) {
     let [leaf, rest @ ..] = chain else { return };
     if rest.is_empty() && !leaf.is_self_issued() {
         faults.push(Fault::warning(line, format!(
-            "{shown} holds only the leaf and not its issuer {}; that is enough for an individual enrollment with this very certificate, \
-             an enrollment group will refuse it: use {IDENTITY_FILE}", leaf.issuer(),
+            "{shown} holds only the leaf and not its issuer {}; that is enough for an individual \
+             enrollment with this very certificate, an enrollment group will refuse it: \
+             use {IDENTITY_FILE}", leaf.issuer(),
         )));
     }
     for pair in chain.windows(2) {
@@ -251,7 +252,7 @@ fn registration_id(
 fn certificates(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Vec<Certificate>> {
     let bytes = bytes(file, faults)?;
     open_to_everybody(file, faults);
-    let chain = Certificate::read_all(&bytes).map_err(|error| chain_of(&error));
+    let chain = Certificate::read_all(&bytes).map_err(|error| error_chain(&error));
     keep_or_record(file, chain, faults)
 }
 
@@ -275,7 +276,7 @@ fn private_key(file: &FileReference, faults: &mut Vec<Fault>) -> Option<PrivateK
     keep_or_record(file, key, faults)
 }
 
-/// The device has no place for a passphrase: its key is protected by the file's mode.
+/// A passphrase has no place on the device, where the mode of the file protects the key.
 fn problem_of_key(error: &KeyError) -> String {
     match error {
         KeyError::PassphraseNeeded | KeyError::OldEncryption | KeyError::WrongPassphrase => {
@@ -283,7 +284,7 @@ fn problem_of_key(error: &KeyError) -> String {
              decrypt it with: openssl pkey -in FILE -out NEW, and give NEW the mode 0600"
                 .to_owned()
         }
-        other => chain_of(other),
+        other => error_chain(other),
     }
 }
 
@@ -299,7 +300,7 @@ fn keep_or_record<T>(
     outcome.ok()
 }
 
-/// Who can write a file that the device believes can tell the device what he likes.
+/// A user who can write the trusted roots decides which servers the device trusts.
 fn open_to_everybody(file: &FileReference, faults: &mut Vec<Fault>) {
     let Ok(about) = std::fs::metadata(&file.path) else {
         return;
@@ -317,7 +318,7 @@ fn open_to_everybody(file: &FileReference, faults: &mut Vec<Fault>) {
 fn payload(file: &FileReference, faults: &mut Vec<Fault>) -> Option<Value> {
     let bytes = bytes(file, faults)?;
     open_to_everybody(file, faults);
-    // Editors of Windows put a byte order mark in front of UTF-8.
+    // Editors on Windows put a byte order mark in front of UTF-8.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     match serde_json::from_slice(text) {
         Ok(value) => Some(value),
@@ -363,7 +364,7 @@ fn problem_of(path: &Path, error: &std::io::Error) -> String {
 }
 
 fn read(file: &FileReference) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    // With its room from the beginning: growing would leave copies of a key behind.
+    // With its full capacity from the start, because growing would leave copies of a key in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
     let mut open = std::fs::File::open(&file.path)?.take(MAX_FILE + 1);
     open.read_to_end(&mut bytes)?;

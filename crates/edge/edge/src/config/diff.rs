@@ -1,4 +1,4 @@
-//! What `iotedge config apply` would change, key by key.
+//! The changes that `iotedge config apply` makes, key by key.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use toml::Value;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     Added(String, String),
-    /// It has another value.
+    /// The key, the old value and the new one.
     Changed(String, String, String),
     Removed(String, String),
 }
@@ -23,7 +23,8 @@ impl std::fmt::Display for Change {
     }
 }
 
-/// Compares two TOML texts by value. What cannot be parsed counts as empty. Secrets are not shown.
+/// Compares two TOML texts by value. A text that cannot be parsed counts as empty. Secrets are
+/// hidden.
 #[must_use]
 pub fn changes(old: &str, new: &str) -> Vec<Change> {
     let (old, new) = (flat(old), flat(new));
@@ -70,7 +71,7 @@ fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
 }
 
 fn shown(key: &str, value: &Value) -> String {
-    // An environment may hold anything; so may the members whose names say so.
+    // An environment variable may hold a secret, and so may keys with these names.
     let secret = key.starts_with("agent.env.")
         || ["password", "value", "connection_string", "auth"]
             .iter()

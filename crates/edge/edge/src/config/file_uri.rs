@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-/// The path of a URI, or how to write it.
+/// The path of a URI, or how to write one.
 pub(super) fn path(uri: &str) -> Result<PathBuf, &'static str> {
     let rest = match uri.split_at_checked("file:".len()) {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file:") => rest,

@@ -1,4 +1,4 @@
-//! Reads TOML strictly: every key must be known, and every fault is kept with its line.
+//! Reads TOML strictly: every key must be known, and every fault has a line.
 
 use std::cell::RefCell;
 
@@ -14,7 +14,7 @@ pub(super) struct At<T> {
     pub(super) line: usize,
 }
 
-/// What a key holds that takes either.
+/// The value of a key that may be a text or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TextOrNumber {
     Text(String),
@@ -65,8 +65,8 @@ impl<'t> Faults<'t> {
     }
 }
 
-/// One table of the file. What is asked for becomes known; [`finish`](Self::finish) refuses the
-/// rest.
+/// One table of the file. Reading a key makes it known; [`finish`](Self::finish) refuses all
+/// others.
 pub(super) struct Section<'f, 't> {
     faults: &'f Faults<'t>,
     table: &'f DeTable<'t>,
@@ -100,7 +100,7 @@ impl<'f, 't> Section<'f, 't> {
         }
     }
 
-    /// Keys that need no look: what they hold makes no difference.
+    /// Makes keys known whose values have no effect.
     pub(super) fn know(&self, keys: &[&'static str]) {
         self.known.borrow_mut().extend(keys);
     }
@@ -217,7 +217,7 @@ impl<'f, 't> Section<'f, 't> {
         }
     }
 
-    /// A table that asks for something: an empty one is as good as none.
+    /// A table, unless it is empty or holds only empty tables.
     pub(super) fn asking_section(&self, key: &'static str) -> Option<Section<'f, 't>> {
         self.section(key).filter(|section| {
             !section
@@ -227,14 +227,14 @@ impl<'f, 't> Section<'f, 't> {
         })
     }
 
-    /// Whether the key holds a table; used where a text and a table are both allowed by the format.
+    /// Whether the key holds a table, where the format allows a table and a text.
     pub(super) fn is_table(&self, key: &str) -> bool {
         self.table
             .iter()
             .any(|(name, value)| name.get_ref() == key && value.get_ref().is_table())
     }
 
-    /// All keys of a table whose keys are the owner's own, for example an environment.
+    /// All keys of a table with names of the owner's choice, such as an environment.
     pub(super) fn texts(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
         for (name, value) in self.table {
@@ -247,13 +247,13 @@ impl<'f, 't> Section<'f, 't> {
         found
     }
 
-    /// A key that Azure's runtime knows and this one does not offer yet.
+    /// Refuses a key that Azure's runtime knows and this one does not offer yet.
     pub(super) fn not_offered(&self, key: &'static str, instead: &str) {
         self.none_offered(&[key], instead);
     }
 
-    /// Keys that belong to one thing which is not offered yet: one finding, at the first of them.
-    /// Whether there was any.
+    /// Refuses keys of one feature that is not offered yet: one fault, at the first of them.
+    /// Returns whether there was any.
     pub(super) fn none_offered(&self, keys: &[&'static str], instead: &str) -> bool {
         let found = self.first(keys);
         if let Some((line, key)) = found {
@@ -266,8 +266,7 @@ impl<'f, 't> Section<'f, 't> {
         found.is_some()
     }
 
-    /// Keys that are accepted and have no effect here, with the reason: one note, at the first of
-    /// them.
+    /// Accepts keys without effect: one note with the reason, at the first of them.
     pub(super) fn without_effect(&self, keys: &[&'static str], why: &str) {
         if let Some((line, key)) = self.first(keys) {
             self.faults
@@ -275,7 +274,7 @@ impl<'f, 't> Section<'f, 't> {
         }
     }
 
-    /// The first of `keys` in the file that asks for something; all of them become known.
+    /// The first of `keys` in the file with a value that is not empty. Makes all of them known.
     fn first(&self, keys: &[&'static str]) -> Option<(usize, &'static str)> {
         let asking = keys.iter().filter_map(|key| {
             let (line, value) = self.find(key)?;
@@ -292,7 +291,7 @@ impl<'f, 't> Section<'f, 't> {
         self.faults.warn(line, message);
     }
 
-    /// Refuses every key that nobody asked for.
+    /// Refuses every key that was not read.
     pub(super) fn finish(self) {
         let known = self.known.into_inner();
         for name in self
@@ -319,7 +318,7 @@ fn number_of(value: &DeValue<'_>) -> Option<u64> {
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// `iotedge config import` writes every table, and most of them empty.
+/// Whether a value is an empty table or array: `iotedge config import` writes many of them.
 fn asks_for_nothing(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::Table(table) => table

@@ -1,4 +1,4 @@
-//! TOML syntax, with the mistakes explained that the article's readers make.
+//! TOML syntax, with explanations of frequent mistakes.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Vec<Fault>> {
         let line = error
             .span()
             .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        // A table that is there twice has its own explanation already, and so have the keys in it.
+        // A repeated table has its own fault, and so have the keys in it.
         if !faults.is_empty() && error.message().contains("duplicate key") {
             continue;
         }
@@ -54,8 +54,7 @@ fn explain(text: &str, line: Option<usize>, message: &str) -> String {
     format!("this is not valid TOML: {message}")
 }
 
-/// Two `[provisioning]` blocks are what is left when a second block of the template is uncommented
-/// (semantics S68).
+/// Two `[provisioning]` blocks remain when a second block of the template is uncommented.
 fn repeated_tables(text: &str) -> Vec<Fault> {
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
     let mut faults = Vec::new();

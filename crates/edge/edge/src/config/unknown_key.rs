@@ -1,7 +1,7 @@
-//! What to tell somebody who wrote a key that does not belong where it stands.
+//! Advice about a key that does not belong where it is.
 
-/// Keys that people put under the wrong table, and where they belong (Azure/iotedge#7422 and the
-/// article's own sample).
+/// Keys that people often put under the wrong table, and the table where they belong
+/// (Azure/iotedge#7422).
 const PLACES: &[(&str, &str)] = &[
     ("hostname", ""),
     ("trust_bundle_cert", ""),
@@ -21,10 +21,12 @@ const PLACES: &[(&str, &str)] = &[
     ("network", "moby_runtime"),
 ];
 
-/// Keys of Azure IoT Edge 1.1 and of the first releases of 1.2, and what became of them.
+/// Keys of Azure IoT Edge 1.1 and of the first releases of 1.2.
 const REPLACED: &[&str] = &["always_reprovision_on_startup", "dynamic_reprovisioning"];
-const BY_THE_MODE: &str = " any more; auto_reprovisioning_mode took its place, at the top of the file, before the first [section]: \
-    \"Dynamic\" is what dynamic_reprovisioning = true was, \"AlwaysOnStartup\" is what always_reprovision_on_startup = true was, \
+const BY_THE_MODE: &str = " any more; auto_reprovisioning_mode took its place, \
+    at the top of the file, before the first [section]: \
+    \"Dynamic\" is what dynamic_reprovisioning = true was, \
+    \"AlwaysOnStartup\" is what always_reprovision_on_startup = true was, \
     \"OnErrorOnly\" is what both were as false";
 
 /// Continues the sentence "… is not a known key".
@@ -50,7 +52,7 @@ pub(super) fn advice(key: &str, path: &str, known: &[&str]) -> String {
     }
 }
 
-/// How many letters have to be changed, added or removed.
+/// The number of letters that have to be changed, added or removed.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,7 +1,8 @@
 //! The kept assignment: published at the start, replaced when another hub has accepted the device.
 
 use super::{Attempts, CloudTask};
-use crate::causes::chain_of;
+use ids::error_chain;
+
 use crate::desired::KeptDesired;
 use crate::files::durable::{self, DurableError};
 use crate::identities::Identities;
@@ -11,7 +12,7 @@ impl<R> CloudTask<R> {
     /// Publishes what is kept, so that modules run before, and without, a connection.
     pub(super) fn start_with_kept(&self) -> Option<KeptAssignment> {
         let kept = KeptAssignment::load(&self.files.assignment).unwrap_or_else(|error| {
-            tracing::error!(error = %chain_of(&error), "the kept assignment cannot be read");
+            tracing::error!(error = %error_chain(&error), "the kept assignment cannot be read");
             None
         })?;
         let location = &kept.location;
@@ -20,7 +21,7 @@ impl<R> CloudTask<R> {
         let desired = durable::read_json::<KeptDesired>(&self.files.desired);
         let desired = desired.unwrap_or_else(|error| {
             tracing::warn!(
-                error = %chain_of(&error),
+                error = %error_chain(&error),
                 "the kept deployment cannot be read; waiting for the hub"
             );
             None

@@ -46,6 +46,7 @@ pub struct DeviceContext {
     pub hub: HubHost,
     /// Whether deployments may ask for privileges.
     pub elevated_permissions: bool,
+    /// `[agent.env]`.
     pub agent_env: Vec<(String, String)>,
     /// The deployment's `loggingOptions`, a LogConfig of the engine.
     pub logging: Option<Map<String, Value>>,

@@ -1,5 +1,5 @@
-//! Files that are there in full or not at all: written beside, flushed, renamed, and the folder
-//! flushed too.
+//! Files that exist in full or not at all: written under another name, flushed, renamed, and the
+//! folder flushed too.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -11,34 +11,28 @@ use serde::de::DeserializeOwned;
 
 use crate::files::permissions::{OPEN_FOLDER, PRIVATE_FILE, PRIVATE_FOLDER};
 
-/// Why a file of the device could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum DurableError {
-    /// The operating system refused.
     #[error("cannot {what} {}", path.display())]
     Io {
         what: &'static str,
         path: PathBuf,
-        /// What the operating system said.
         source: io::Error,
     },
-    /// The content has another form than expected.
     #[error("{} is damaged", path.display())]
     Damaged {
         path: PathBuf,
-        /// What is wrong with it.
         source: serde_json::Error,
     },
 }
 
-/// Makes a folder and its parents, 0755, and flushes each into the folder above it. What is there
-/// already is left as it is.
+/// Makes a folder and its parents, mode 0755, and flushes each into the folder above it. An
+/// existing folder stays as it is.
 pub fn make_folder(path: &Path) -> Result<(), DurableError> {
     make(path, OPEN_FOLDER).map_err(|source| io_error("create the folder", path, source))
 }
 
-/// Makes a folder that only this user may enter, 0700, and closes it when it is there and open to
-/// others.
+/// Makes a folder that only this user may enter, mode 0700. An existing folder gets that mode.
 pub fn private_folder(path: &Path) -> Result<(), DurableError> {
     let private = || {
         make(path, PRIVATE_FOLDER)?;
@@ -51,7 +45,7 @@ pub fn private_folder(path: &Path) -> Result<(), DurableError> {
     private().map_err(|source| io_error("make private the folder", path, source))
 }
 
-/// Makes a folder that everybody may enter, 0755, and opens it when it is there and narrower.
+/// Makes a folder that everybody may enter, mode 0755. An existing folder gets that mode.
 pub fn open_folder(path: &Path) -> Result<(), DurableError> {
     let open = || {
         make(path, OPEN_FOLDER)?;
@@ -63,7 +57,7 @@ pub fn open_folder(path: &Path) -> Result<(), DurableError> {
     open().map_err(|source| io_error("open to its container the folder", path, source))
 }
 
-/// The parents of a new folder are open; the mode is the folder's own. No umask changes either.
+/// The parents of a new folder get mode 0755, the folder its own mode, whatever the umask is.
 fn make(path: &Path, mode: u32) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -71,19 +65,19 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     let above = path.parent().unwrap_or(Path::new("/"));
     make(above, OPEN_FOLDER)?;
     match DirBuilder::new().mode(mode).create(path) {
-        // Somebody else made it meanwhile.
+        // Another process has made it meanwhile.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
             return Ok(());
         }
         made => made?,
     }
     fs::set_permissions(path, Permissions::from_mode(mode))?;
-    // A folder is as durable as its entry in the folder above.
+    // A folder is only durable when its entry in the folder above is.
     File::open(above)?.sync_all()
 }
 
-/// Flushes the folders between `root` and `path`: a crash may have come between the making and the
-/// flushing of one.
+/// Flushes the folders between `root` and `path`, because a crash may have come before they were
+/// flushed.
 pub fn sync_above(path: &Path, root: &Path) -> Result<(), DurableError> {
     let above = path.ancestors().skip(1);
     for folder in above.take_while(|folder| folder.starts_with(root)) {
@@ -93,15 +87,15 @@ pub fn sync_above(path: &Path, root: &Path) -> Result<(), DurableError> {
     Ok(())
 }
 
-/// Replaces `path` with `content`, mode 0600. Its folder is made when it does not exist, and only
-/// this user may enter it.
+/// Replaces `path` with `content`, mode 0600. After an error the old file still exists. A missing
+/// folder is made, mode 0700.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), DurableError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     private_folder(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.new"));
     let replace = || {
-        // A remnant of a crash may have any mode.
+        // A file that a crash has left may have any mode.
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

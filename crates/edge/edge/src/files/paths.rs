@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// Where everything of one device lies. `--root` moves all of it, so that many devices live on one
-/// machine.
+/// The paths of one device. `--root` moves all of them, so that many devices live on one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     root: PathBuf,
 }
 
 impl Paths {
-    /// Everything under `root`; `/` is the machine itself. Relative folders are taken from the
-    /// current one.
+    /// The paths under `root`; `/` is the machine itself. A relative `root` is taken from the
+    /// current folder.
     pub fn under(root: &Path) -> std::io::Result<Self> {
         let absolute = std::path::absolute(root)?;
         // A link and its target are the same device.
@@ -28,8 +27,8 @@ impl Paths {
         &self.root
     }
 
-    /// What container and network names of this device begin with: nothing on a machine that is one
-    /// device.
+    /// The start of the names of containers and networks of this device. It is empty for the device
+    /// with the root `/`.
     #[must_use]
     pub fn name_prefix(&self) -> String {
         if self.root == Path::new("/") {
@@ -68,7 +67,7 @@ impl Paths {
         if self.root == Path::new("/") {
             format!("start it with `systemctl start aziot-edged` or `{by_hand}`")
         } else {
-            // The unit is that of the machine's own device.
+            // The systemd unit belongs to the device with the root `/`.
             format!("start it with `{by_hand}`")
         }
     }
@@ -79,20 +78,20 @@ impl Paths {
         self.root.join("etc/aziot/config.toml")
     }
 
-    /// What `iotedge config apply` makes of it and the daemon reads.
+    /// The applied copy, which the daemon reads.
     #[must_use]
     pub fn applied(&self) -> PathBuf {
         self.root.join("etc/aziot/edged/config.d/00-super.toml")
     }
 
-    /// State of the daemon.
+    /// The state of the daemon.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.root.join("var/lib/aziot/edged")
     }
 
-    /// Where the modules' own sockets lie. Only the daemon may enter: who reaches a module's socket
-    /// is that module.
+    /// The folder of the modules' own sockets. Only the daemon may enter it, because access to a
+    /// module's socket is the module's credential.
     #[must_use]
     pub fn sockets(&self) -> PathBuf {
         self.state().join("mnt")
@@ -100,26 +99,27 @@ impl Paths {
 
     /// The folder that a module's container sees as `/var/run/iotedge`.
     ///
-    /// Folders are mounted and not sockets, because a socket that the daemon makes anew after a
-    /// restart would stay unseen by containers that were left running.
+    /// A folder is mounted and not the socket. After a restart the daemon makes a new socket, which
+    /// a container could not see otherwise.
     #[must_use]
     pub fn module_folder(&self, module: &str) -> PathBuf {
         self.sockets().join(folder_name(module))
     }
 
-    /// Azure's place of a module's socket; a link into [`module_folder`](Self::module_folder).
+    /// The path of a module's socket in Azure's runtime; a link into
+    /// [`module_folder`](Self::module_folder).
     #[must_use]
     pub fn module_socket_link(&self, module: &str) -> PathBuf {
         self.sockets().join(format!("{module}.sock"))
     }
 
-    /// Socket of the management API.
+    /// The socket of the management API.
     #[must_use]
     pub fn management_socket(&self) -> PathBuf {
         self.root.join("run/iotedge/mgmt.sock")
     }
 
-    /// Socket of the workload API for everybody.
+    /// The socket of the workload API for everybody.
     #[must_use]
     pub fn workload_socket(&self) -> PathBuf {
         self.root.join("run/iotedge/workload.sock")
@@ -130,7 +130,7 @@ impl Paths {
         self.root.join("var/log/aziot/aziot-edged.log")
     }
 
-    /// Held by the running daemon.
+    /// The file that the running daemon locks.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.root.join("run/iotedge/aziot-edged.lock")
@@ -143,8 +143,8 @@ impl Paths {
     }
 }
 
-/// A module's name may be one that folders give a meaning of their own, `..` for example, or that
-/// of another module's link. `~` is in no module's name.
+/// A file name for a module. Its own name may be special, such as `..`, or may be the name of
+/// another module's link. `~` is in no module's name.
 fn folder_name(module: &str) -> String {
     let plain = module != "." && module != ".." && !module.ends_with(".sock");
     if plain && !module.contains('/') {

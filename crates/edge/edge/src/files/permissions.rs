@@ -1,8 +1,7 @@
-//! Who may use the device's files: one table of paths and modes, kept at every start for what is
-//! there already.
+//! The permissions of the device's files: one table of paths and modes, checked at every start.
 //!
 //! Files are made with their mode. But an earlier version, a restored copy or a careless `chmod -R`
-//! leaves others behind: what is open too widely is closed, and told.
+//! leaves others: files that are open too widely are closed and logged.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io;
@@ -14,22 +13,21 @@ use nix::unistd::geteuid;
 use crate::files::durable::{self, DurableError, make_folder, private_folder};
 use crate::files::paths::Paths;
 
-/// Only the daemon's user.
+/// For the daemon's user only.
 pub const PRIVATE_FILE: u32 = 0o600;
-/// Only the daemon's user.
+/// For the daemon's user only.
 pub const PRIVATE_FOLDER: u32 = 0o700;
-/// Everybody may look and pass through.
+/// Everybody may list and enter it.
 pub const OPEN_FOLDER: u32 = 0o755;
-/// The daemon's log: its user, and a group that reads logs.
+/// The daemon's log: for its user, and a group that reads logs.
 pub const LOG_FILE: u32 = 0o640;
 
-/// Why the daemon does not work with the files that are there.
+/// Why the daemon cannot use the existing files.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// The operating system refused.
     #[error(transparent)]
     File(#[from] DurableError),
-    /// Somebody else could exchange everything in it.
+    /// Its owner could exchange everything in it.
     #[error(
         "{} belongs to the user with number {owner}, but this runs as {user}; run it as that \
          user, or give him the folder: chown -R {user} {}",
@@ -38,39 +36,37 @@ pub enum AccessError {
     OtherOwner {
         path: PathBuf,
         owner: u32,
-        /// Who runs the daemon.
+        /// The user who runs the daemon.
         user: u32,
     },
-    /// Something else stands where a folder has to be.
     #[error("{} is not a folder; move it away", .0.display())]
     NotAFolder(PathBuf),
 }
 
-/// What one line of the table is about.
+/// The kind of a path in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A folder that is made when it is missing, and has to be the daemon's own.
+    /// Is made if it is missing, and must belong to the daemon's user.
     OwnFolder,
-    /// A folder that is made when it is missing.
+    /// Is made if it is missing.
     Folder,
-    /// A file that need not be there.
+    /// May be missing.
     File,
-    /// All files of a folder whose names begin so; none need be there.
+    /// All files of a folder with this prefix.
     Files(&'static str),
 }
 
-/// Something that was open too widely and is not any more.
+/// A file or folder whose mode was too wide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Narrowed {
-    /// The file or folder.
     pub path: PathBuf,
-    /// What others could do before.
+    /// The mode before.
     pub was: u32,
-    /// What the table says.
+    /// The mode now.
     pub is: u32,
 }
 
-/// The widest mode of everything that the daemon keeps.
+/// The widest allowed mode of all files of the daemon.
 fn table(paths: &Paths) -> Vec<(PathBuf, Kind, u32)> {
     let folder_of = |path: PathBuf| path.parent().unwrap_or(paths.root()).to_owned();
     let (applied, run, logs) = (
@@ -79,28 +75,28 @@ fn table(paths: &Paths) -> Vec<(PathBuf, Kind, u32)> {
         folder_of(paths.log()),
     );
     vec![
-        // The master key, the assignment, desired properties (which may hold passwords of
-        // registries), counts.
+        // The master key, the assignment, restart counts, and desired properties, which may hold
+        // passwords of registries.
         (paths.state(), Kind::OwnFolder, PRIVATE_FOLDER),
         (paths.state(), Kind::Files(""), PRIVATE_FILE),
-        // Who reaches a module's socket is that module. The engine mounts the folders below as
-        // root, or as this user.
+        // Access to a module's socket is the module's credential. The engine mounts the folders
+        // below as root, or as this user.
         (paths.sockets(), Kind::OwnFolder, PRIVATE_FOLDER),
-        // What was applied may name passwords in [agent.env].
+        // The applied copy may hold passwords in [agent.env].
         (folder_of(applied.clone()), Kind::OwnFolder, PRIVATE_FOLDER),
         (applied.clone(), Kind::OwnFolder, PRIVATE_FOLDER),
         (applied, Kind::Files(""), PRIVATE_FILE),
-        // Everybody may ask for what is public, and the owner's group manages the device: the
-        // sockets say who.
+        // Everybody may read what is public, and the owner's group manages the device. The modes of
+        // the sockets decide.
         (run, Kind::Folder, OPEN_FOLDER),
-        // Who can open it can hold it, and no daemon would start.
+        // A user who can open it can lock it, and then no daemon starts.
         (paths.lock(), Kind::File, PRIVATE_FILE),
         (logs.clone(), Kind::Folder, OPEN_FOLDER),
         (logs, Kind::Files("aziot-edged.log"), LOG_FILE),
     ]
 }
 
-/// Makes the folders of a device, and takes from everything that is there what others may not have.
+/// Makes the folders of a device, and narrows the modes of existing files and folders.
 pub fn narrow(paths: &Paths) -> Result<Vec<Narrowed>, AccessError> {
     let mut narrowed = Vec::new();
     for (path, kind, mode) in table(paths) {
@@ -154,7 +150,7 @@ fn file(path: &Path, mode: u32) -> Result<Option<Narrowed>, DurableError> {
     }
 }
 
-/// Never gives more than was there: who chose a narrower mode had a reason.
+/// Never widens a mode: the owner may have chosen a narrower one.
 fn close(path: &Path, about: &Metadata, mode: u32) -> Result<Option<Narrowed>, DurableError> {
     let was = about.permissions().mode() & 0o7777;
     if was & 0o777 & !mode == 0 {
@@ -183,7 +179,7 @@ fn files(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>, DurableError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        // A link is somebody's decision; what it points at is not the daemon's.
+        // A link was made by somebody else, and so was its target.
         let is_file = entry.file_type().map_err(failed)?.is_file();
         if is_file
             && entry

@@ -13,28 +13,24 @@ use zeroize::Zeroizing;
 
 use crate::files::durable::{self, DurableError};
 
-/// Why the device has no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The file cannot be read or written.
     #[error("the device's master key cannot be kept")]
     File(#[from] DurableError),
-    /// The file has another content.
     #[error("{0} is damaged: it has to hold 32 bytes; remove it to get new module keys")]
     Damaged(String),
-    /// The operating system has no randomness.
     #[error("no random numbers can be had")]
     Random,
 }
 
-/// The secret from which module keys are derived, 32 bytes, kept in a file of mode 0600.
+/// The secret of 32 bytes from which module keys are derived, in a file of mode 0600.
 pub struct MasterKey {
     secret: SharedAccessKey,
     id: String,
 }
 
 impl MasterKey {
-    /// Reads the key at `path`, or makes one there.
+    /// Reads the key at `path`, or makes a new one there.
     pub fn load_or_make(path: &Path) -> Result<Self, KeysError> {
         let bytes = match fs::read(path) {
             Ok(bytes) => Zeroizing::new(bytes),
@@ -57,7 +53,7 @@ impl MasterKey {
         if bytes.len() != 32 {
             return Err(damaged());
         }
-        // Enough to notice that it is another key, far too little to guess it.
+        // Enough to recognise another key, and far too little to guess it.
         let hash = digest(&SHA256, &bytes);
         let id = hash
             .as_ref()
@@ -69,7 +65,7 @@ impl MasterKey {
         Ok(Self { secret, id })
     }
 
-    /// Tells one master key from another.
+    /// A digest that differs between master keys.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -86,7 +82,7 @@ impl MasterKey {
         Some(self.module_key(module, generation, "primary")?.sign(data))
     }
 
-    /// A module's key, derived as Azure's identity service does: HMAC-SHA256 of
+    /// A key of a module, derived as Azure's identity service does: HMAC-SHA256 of
     /// `{module}:{generation}:{slot}`.
     #[must_use]
     pub fn module_key(
@@ -101,7 +97,7 @@ impl MasterKey {
         SharedAccessKey::from_bytes(derived.to_vec()).ok()
     }
 
-    /// A module's primary and secondary key as the hub gets them.
+    /// The primary and secondary key of a module, as the hub gets them.
     #[must_use]
     pub fn key_texts(
         &self,

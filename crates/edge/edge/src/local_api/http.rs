@@ -1,4 +1,4 @@
-//! HTTP over unix sockets by the conventions of Azure's daemons.
+//! HTTP on unix sockets, by the conventions of Azure's daemons.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -22,11 +22,11 @@ use wire::http::Path;
 
 use crate::runtime::LogStream;
 
-/// Longest request body, bytes.
+/// The longest request body, bytes.
 const MAX_BODY: usize = 1024 * 1024;
 /// How long a request may take to arrive.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(5);
-/// Connections at a time on one socket; more wait.
+/// Open connections on one socket. Others wait.
 const MAX_CONNECTIONS: usize = 50;
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -71,7 +71,7 @@ impl Reply {
     }
 }
 
-/// Why a handler does not do it.
+/// Why a request is refused.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -91,7 +91,7 @@ impl Refusal {
     }
 }
 
-/// Serves a socket until its task is ended.
+/// Serves a socket until its task is aborted.
 pub(crate) async fn serve<H, F>(listener: UnixListener, handler: H)
 where
     H: Fn(LocalRequest) -> F + Clone + Send + Sync + 'static,
@@ -105,7 +105,7 @@ where
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, for example: others have to end first.
+                // There may be no file descriptors left until other connections end.
                 tracing::warn!(error = %error, "a local connection was not accepted");
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;

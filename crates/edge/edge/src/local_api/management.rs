@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
-use ids::{ModuleId, Timestamp};
+use ids::{ModuleId, Timestamp, error_chain};
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use wire::edge_api::local::{
     DaemonStatus, LogLevel, LogsQuery, ModuleDetails, ModuleList, Provisioning, Reload, SystemInfo,
 };
 
-use crate::causes::chain_of;
 use crate::command::Command;
 use crate::files::paths::Paths;
 use crate::local_api::http::{LocalRequest, Refusal, Reply};
@@ -194,7 +193,7 @@ impl<R: ModuleRuntime> Management<R> {
         };
         let message = match &error {
             RuntimeError::NoContainer(module) => self.why_no_container(module),
-            other => chain_of(other),
+            other => error_chain(other),
         };
         Refusal::new(status, message)
     }

@@ -1,5 +1,5 @@
-//! Unix sockets at paths of any length. The operating system takes 107 bytes; a folder opened
-//! beforehand shortens the rest.
+//! Unix sockets at paths of any length. The operating system allows 107 bytes; an open folder
+//! shortens longer paths.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -12,12 +12,12 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::files::durable::{DurableError, make_folder};
 
-/// Longest path that `bind` and `connect` take, bytes.
+/// The longest path that `bind` and `connect` accept, bytes.
 const LONGEST: usize = 107;
 /// Connections that wait to be accepted.
 const WAITING: u32 = 1024;
 
-/// A name for `path` that is short enough, and what has to stay open while it is used.
+/// A short name for `path`, and the folder that has to stay open while the name is used.
 fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     if path.as_os_str().len() <= LONGEST {
         return Ok((path.to_owned(), None));
@@ -36,8 +36,8 @@ fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     Ok((short, Some(folder)))
 }
 
-/// Listens at `path`, replacing a socket that an earlier process left. Others may connect as `mode`
-/// says.
+/// Listens at `path`, with the socket's mode `mode`. Replaces a socket that an earlier process
+/// left.
 pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, DurableError> {
     let failed = |source| DurableError::Io {
         what: "listen at",
@@ -55,8 +55,8 @@ pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, DurableError> {
     Ok(listener)
 }
 
-/// On Linux the file of a socket gets the mode of the socket: nobody else can connect before its
-/// own mode is set, whatever the umask is.
+/// On Linux the file of a socket gets the mode of the socket, whatever the umask is. So nobody else
+/// can connect before the file's own mode is set.
 fn bind(path: &Path) -> io::Result<UnixListener> {
     let socket = UnixSocket::new_stream()?;
     fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
@@ -76,10 +76,7 @@ mod tests {
     #[tokio::test]
     async fn long_paths_work_too() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "short",
-            "a-folder-with-a-name-that-is-very-long-indeed-and-goes-on-and-on-until-no-socket-address-could-hold-it",
-        ] {
+        for name in ["short", &"a-folder-with-a-long-name-".repeat(4)] {
             let path = dir.path().join(name).join("mgmt.sock");
             let first = listen(&path, 0o660).unwrap();
             drop(first);

@@ -1,8 +1,8 @@
-//! The workload API: what a module needs to prove itself.
+//! The workload API, by which a module signs tokens and gets trusted roots.
 //!
-//! Every module has a socket of its own, which only its container sees: the socket is the
-//! credential. The socket for everybody gives out only what is public. Keys are used from the
-//! device's own state, never by asking the hub.
+//! Every module has a socket of its own, and only its container sees it: the socket is the
+//! credential. The socket for everybody gives public data only. Keys are derived from the device's
+//! own state, without the hub.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,12 +14,11 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::{Method, StatusCode};
-use ids::ModuleId;
+use ids::{ModuleId, error_chain};
 use pki::Certificate;
 use tokio::task::JoinHandle;
 use wire::edge_api::local::{ModuleList, SignRequest, SignResponse, TrustBundle};
 
-use crate::causes::chain_of;
 use crate::files::durable::{DurableError, open_folder, private_folder};
 use crate::files::paths::Paths;
 use crate::identities::master_key::MasterKey;
@@ -27,23 +26,22 @@ use crate::local_api::http::{LocalRequest, Refusal, Reply, serve};
 use crate::local_api::unix_socket::listen;
 use crate::state::SharedState;
 
-/// Anybody who reaches it may connect, as whatever user a container runs. Who sees a module's
-/// socket is that module: only the daemon may enter the folder above ([`Paths::sockets`]), the
-/// engine mounts the module's own into its container.
+/// The mode of the sockets: a container may run as any user. Access is limited above: only the
+/// daemon may enter the folder of the sockets ([`Paths::sockets`]), and the engine mounts the
+/// folder of a module into its container.
 const MODE: u32 = 0o666;
 
-/// What all workload sockets of a device answer from.
+/// The handler of all workload sockets of a device.
 #[derive(Debug, Clone)]
 pub struct Workload {
-    /// Who the modules are.
     pub shared: SharedState,
     pub master: Arc<MasterKey>,
-    /// `trust_bundle_cert`; read anew each time.
+    /// `trust_bundle_cert`. The file is read for each request.
     pub trust_bundle: Option<PathBuf>,
 }
 
-/// The workload sockets. Dropping it closes them; containers that are left running find the next
-/// ones at the same place.
+/// The workload sockets. Dropping it closes them. Containers that go on find the next ones at the
+/// same path.
 #[derive(Debug)]
 pub struct ModuleSockets {
     workload: Workload,
@@ -69,7 +67,7 @@ impl ModuleSockets {
             match listen(&self.paths.workload_socket(), MODE) {
                 Ok(listener) => self.everybody = Some(self.spawn(listener, None)),
                 Err(error) => {
-                    tracing::warn!(error = %chain_of(&error), "the workload socket is not open")
+                    tracing::warn!(error = %error_chain(&error), "the workload socket is not open")
                 }
             }
         }
@@ -91,7 +89,7 @@ impl ModuleSockets {
             match self.open_one(&module) {
                 Ok(task) => drop(self.open.insert(module, task)),
                 Err(error) => {
-                    tracing::warn!(module.id = %module, error = %chain_of(&error), "the module's \
+                    tracing::warn!(module.id = %module, error = %error_chain(&error), "the module's \
                         workload socket is not open")
                 }
             }
@@ -172,7 +170,7 @@ impl Workload {
             None => Ok(String::new()),
             Some(path) => fs::read(path)
                 .map_err(|error| error.to_string())
-                // Modules read PEM in UTF-8 and nothing else.
+                // Modules can only read PEM in UTF-8.
                 .and_then(|bytes| {
                     Certificate::file_to_pem(&bytes).map_err(|error| error.to_string())
                 }),
@@ -217,7 +215,7 @@ impl Workload {
     }
 }
 
-/// A module may speak for itself only. Azure leaves out the `$` of system modules in some places.
+/// A module may sign for itself only. Azure leaves out the `$` of system modules in some places.
 fn permit(caller: Option<&ModuleId>, named: &str) -> Result<ModuleId, Refusal> {
     match caller {
         Some(caller)

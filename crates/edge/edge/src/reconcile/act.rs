@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use ids::error_chain;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use wire::edge_api::manifest::AgentDesired;
 
 use super::pulls::{Fetched, Pulls};
 use super::{Agent, images};
-use crate::causes::chain_of;
 use crate::clock;
 use crate::desired::modules::{DesiredModule, Target};
 use crate::plan::{Action, CreationWarnings, Failure, Plan, REMOVAL, Step};
@@ -31,7 +31,7 @@ impl<R: ModuleRuntime> Agent<R> {
         if plan.actions.iter().any(creates)
             && let Err(error) = self.runtime.prepare().await
         {
-            tracing::warn!(error = %chain_of(&error), "the modules' network is not ready");
+            tracing::warn!(error = %error_chain(&error), "the modules' network is not ready");
         }
         // Removals come first, because an old container may hold a port that a new one needs.
         // Then the modules, one `startupOrder` after the other.
@@ -112,8 +112,12 @@ impl<R: ModuleRuntime> Agent<R> {
                 }
             }
             Err(error) => {
-                let problem = chain_of(&error);
-                tracing::warn!(module.id = %module, error = %problem, "the module is not as desired");
+                let problem = error_chain(&error);
+                tracing::warn!(
+                    module.id = %module,
+                    error = %problem,
+                    "the module is not as desired"
+                );
                 // When the engine is gone, the end of the round reports that for all modules.
                 if !matches!(error, RuntimeError::Unreachable { .. }) {
                     let desired = job.desired.as_ref();

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use ids::error_chain;
 use wire::edge_api::manifest::AgentDesired;
 
-use crate::causes::chain_of;
 use crate::desired::registry_credential::{find, registry_at, registry_of};
 use crate::runtime::{ModuleRuntime, RuntimeError};
 
@@ -41,7 +41,7 @@ pub(super) async fn fetch<R: ModuleRuntime>(
         Err(lost @ RuntimeError::Unreachable { .. }) => Err(lost),
         Err(error) if here => Ok(Some(format!(
             "the image {image} could not be pulled, and the one on this device is used: {}",
-            chain_of(&error)
+            error_chain(&error)
         ))),
         Err(RuntimeError::Refused { what, message }) => {
             let asked = credential_sent(manifest, image, credential.map(|(name, _)| name));
@@ -103,7 +103,7 @@ mod tests {
             let error = fetch(&runtime, "reg.example/x:1", &desired)
                 .await
                 .unwrap_err();
-            chain_of(&error)
+            error_chain(&error)
         };
         let none = refused(desired(&[])).await;
         assert!(

@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ids::ModuleId;
+use ids::{ModuleId, error_chain};
 
 use super::Agent;
-use crate::causes::chain_of;
 use crate::desired::modules::DesiredModules;
 use crate::files::durable;
 use crate::plan::restart_policy::Restarts;
@@ -22,7 +21,7 @@ pub(super) type SavedMemory = (
 
 pub(super) fn load(path: &Path) -> Memory {
     let kept = durable::read_json(path).unwrap_or_else(|error| {
-        tracing::warn!(error = %chain_of(&error), "earlier restarts are forgotten");
+        tracing::warn!(error = %error_chain(&error), "earlier restarts are forgotten");
         None
     });
     kept.unwrap_or_default()
@@ -55,7 +54,7 @@ impl<R> Agent<R> {
             Ok(()) => self.saved = saved,
             Err(error) => {
                 tracing::error!(
-                    error = %chain_of(&error),
+                    error = %error_chain(&error),
                     "restarts cannot be counted beyond this run"
                 );
             }

@@ -18,8 +18,16 @@ use crate::local_api::workload::Workload;
 use crate::provision::assignment::DeviceLocation;
 use crate::runtime::FakeRuntime;
 
-const CONFIG: &str = "[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://dps.example\"\nid_scope = \"0ne1\"\n\
-    [provisioning.attestation]\nmethod = \"x509\"\nidentity_cert = \"file:///c\"\nidentity_pk = \"file:///k\"\n";
+const CONFIG: &str = r#"[provisioning]
+source = "dps"
+global_endpoint = "https://dps.example"
+id_scope = "0ne1"
+
+[provisioning.attestation]
+method = "x509"
+identity_cert = "file:///c"
+identity_pk = "file:///k"
+"#;
 
 struct Bench {
     agent: Agent<FakeRuntime>,

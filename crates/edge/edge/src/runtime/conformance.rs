@@ -1,4 +1,4 @@
-//! What everything above a runtime relies on, asked of each of them.
+//! What the agent relies on, tested with each runtime.
 
 mod engine;
 
@@ -55,10 +55,15 @@ async fn only(runtime: &impl ModuleRuntime) -> Observed {
 }
 
 async fn keeps_its_promises(runtime: &impl ModuleRuntime, root: &Path, image: &str) {
+    runtime.prepare().await.unwrap();
+    runtime.prepare().await.unwrap();
+    refuses_what_is_absent(runtime, root).await;
+    runs_a_container(runtime, root, image).await;
+}
+
+async fn refuses_what_is_absent(runtime: &impl ModuleRuntime, root: &Path) {
     let module = ModuleId::parse("m").unwrap();
     assert!(!runtime.engine().await.unwrap().version.is_empty());
-    runtime.prepare().await.unwrap();
-    runtime.prepare().await.unwrap();
     assert_eq!(runtime.list().await.unwrap(), []);
     assert!(matches!(
         runtime.start(&module).await,
@@ -77,7 +82,10 @@ async fn keeps_its_promises(runtime: &impl ModuleRuntime, root: &Path, image: &s
             .await
             .is_err()
     );
+}
 
+async fn runs_a_container(runtime: &impl ModuleRuntime, root: &Path, image: &str) {
+    let module = ModuleId::parse("m").unwrap();
     let spec = spec(root, image, "a");
     runtime.create(&spec).await.unwrap();
     let created = only(runtime).await;
@@ -177,7 +185,8 @@ fn client(socket: &Path) -> bollard::Docker {
 async fn import_sleeper(socket: &Path, image: &str, dir: &Path) {
     let code = "#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n\
         static void end(int s) { (void)s; _exit(0); }\n\
-        int main(void) { signal(SIGTERM, end); puts(\"asleep\"); fflush(stdout); for (;;) pause(); }\n";
+        int main(void) { signal(SIGTERM, end); puts(\"asleep\"); fflush(stdout); \
+        for (;;) pause(); }\n";
     import_program(socket, image, dir, "sleeper", code).await;
 }
 

@@ -1,4 +1,4 @@
-//! A runtime that only remembers: for simulated devices and for tests of everything above it.
+//! A runtime in memory, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::desired::container::{CREATE_OPTIONS_LABEL, DIGEST_LABEL, IMAGE_LABEL};
 
-/// Remembers containers instead of running them.
+/// Keeps containers in memory and runs nothing.
 #[derive(Debug)]
 pub struct FakeRuntime {
     state: Mutex<State>,
@@ -33,14 +33,14 @@ struct State {
     /// Modules whose last run was ended by a request.
     asked: BTreeSet<ModuleId>,
     pulls: BTreeMap<String, u32>,
-    /// Images of which nothing comes.
+    /// Images whose pulls do not end.
     held: BTreeSet<String>,
     created: u64,
     away: bool,
 }
 
 impl FakeRuntime {
-    /// An empty one that can pull the images of `registry`; `now` is its clock.
+    /// Without containers. It can pull the images of `registry`; `now` is its clock.
     pub fn new(registry: impl IntoIterator<Item = String>, now: fn() -> Timestamp) -> Self {
         let state = State {
             registry: registry.into_iter().collect(),
@@ -54,7 +54,7 @@ impl FakeRuntime {
         }
     }
 
-    /// Lets a module end by itself.
+    /// The program of a module exits by itself.
     pub fn end(&self, module: &ModuleId, code: i64) {
         let at = (self.now)();
         let mut state = self.lock();
@@ -66,12 +66,12 @@ impl FakeRuntime {
         self.changed.notify_one();
     }
 
-    /// Lets the engine go away, or come back.
+    /// The engine stops answering, or answers again.
     pub fn set_away(&self, away: bool) {
         self.lock().away = away;
     }
 
-    /// Lets nothing come of an image that is pulled, or no longer.
+    /// Pulls of an image do not end while it is held.
     pub fn hold(&self, image: &str, held: bool) {
         let mut state = self.lock();
         if held {
@@ -83,18 +83,18 @@ impl FakeRuntime {
         self.released.notify_waiters();
     }
 
-    /// Takes an image out of the registry.
+    /// Removes an image from the registry.
     pub fn unpublish(&self, image: &str) {
         self.lock().registry.remove(image);
     }
 
-    /// How often an image was asked for.
+    /// The number of pulls of an image.
     #[must_use]
     pub fn pulls(&self, image: &str) -> u32 {
         self.lock().pulls.get(image).copied().unwrap_or_default()
     }
 
-    /// The state, while the engine is there.
+    /// The state, if the engine answers.
     fn engine_state(&self) -> Result<MutexGuard<'_, State>, RuntimeError> {
         let state = self.lock();
         if state.away {

@@ -1,16 +1,15 @@
-//! Direct methods of `$edgeAgent`.
+//! The direct methods of `$edgeAgent`: `ping`, `RestartModule`, `GetModuleLogs`.
 
 use device::{Hub, MethodCall};
 use futures_util::StreamExt;
-use ids::ModuleId;
+use ids::{ModuleId, error_chain};
 use serde_json::{Value, json};
 use wire::edge_api::local::LogsQuery;
 use wire::edge_api::manifest::{LogsItem, LogsRequest, RestartRequest};
 
-use crate::causes::chain_of;
 use crate::runtime::{ModuleRuntime, RuntimeError};
 
-/// Most bytes of logs in one answer; the hub takes 128 KiB.
+/// The longest text of logs in one answer, bytes. The hub accepts 128 KiB.
 const MAX_LOGS: usize = 100_000;
 const DEFAULT_TAIL: u64 = 100;
 
@@ -53,7 +52,7 @@ async fn invoke<R: ModuleRuntime>(runtime: &R, name: &str, argument: &Value) -> 
     match result {
         Ok(body) => (200, body),
         Err(error @ RuntimeError::NoContainer(_)) => (404, message(error.to_string())),
-        Err(error) => (500, message(chain_of(&error))),
+        Err(error) => (500, message(error_chain(&error))),
     }
 }
 
@@ -82,7 +81,7 @@ async fn read<R: ModuleRuntime>(
     item: &LogsItem,
     most: usize,
 ) -> Result<String, RuntimeError> {
-    // A line has a byte at least: more lines than bytes are never shown.
+    // A line has at least one byte, so that the answer never has more lines than bytes.
     let tail = item.tail.unwrap_or(DEFAULT_TAIL).min(MAX_LOGS as u64);
     let query = LogsQuery {
         tail: Some(tail),
@@ -98,7 +97,7 @@ async fn read<R: ModuleRuntime>(
     Ok(String::from_utf8_lossy(end.bytes()).into_owned())
 }
 
-/// The last bytes of a text that comes in pieces. Lines may be long and many: not more than twice
+/// The last bytes of a text that comes in pieces. Lines may be long and many, so that at most twice
 /// as much is held.
 struct End {
     held: Vec<u8>,
@@ -122,7 +121,7 @@ impl End {
         self.held.extend_from_slice(piece);
     }
 
-    /// The end of a log tells more than its beginning.
+    /// The last bytes: the end of a log is more useful than its beginning.
     fn bytes(&self) -> &[u8] {
         &self.held[self.held.len().saturating_sub(self.most)..]
     }

@@ -1,4 +1,4 @@
-//! The daemon's management API, seen from outside.
+//! A client of the daemon's management API.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,35 +15,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wire::edge_api::local::{API_VERSION, ErrorBody};
 
-/// Longest answer that is read at once, bytes.
+/// The longest answer that is read at once, bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Why the daemon did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens.
     #[error("the daemon does not run (nobody answers at {}); {hint}", path.display())]
     NotRunning {
         path: PathBuf,
         hint: String,
         source: io::Error,
     },
-    /// The socket's group is not this user's.
     #[error("{} may not be opened by this user; use sudo, or join the group that owns \
         it", path.display())]
     Forbidden { path: PathBuf, source: io::Error },
-    /// The conversation broke.
     #[error("the conversation with the daemon broke")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It refuses, in its words.
+    /// The message of the daemon.
     #[error("{0}")]
     Refused(String),
-    /// Its answer makes no sense.
     #[error("the daemon's answer cannot be read; is it of another version?")]
     Answer(#[source] serde_json::Error),
 }
 
-/// A client of one device's management socket. Connects with each request.
+/// Connects anew for each request.
 #[derive(Debug, Clone)]
 pub struct Client {
     path: PathBuf,
@@ -51,31 +46,29 @@ pub struct Client {
 }
 
 impl Client {
-    /// Of the daemon that listens at `path`; `hint` says how it is started.
+    /// A client of the daemon at `path`; `hint` says how to start it.
     pub fn new(path: PathBuf, hint: String) -> Self {
         Self { path, hint }
     }
 
-    /// Asks for something.
     pub async fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
         let body = self.whole(Method::GET, target, Bytes::new()).await?;
         serde_json::from_slice(&body).map_err(ClientError::Answer)
     }
 
-    /// Has something done that is answered with a document.
+    /// POST with a document in the answer.
     pub async fn call<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
         let body = self.whole(Method::POST, target, Bytes::new()).await?;
         serde_json::from_slice(&body).map_err(ClientError::Answer)
     }
 
-    /// Has something done.
+    /// POST without a document in the answer.
     pub async fn post(&self, target: &str) -> Result<(), ClientError> {
         self.whole(Method::POST, target, Bytes::new())
             .await
             .map(drop)
     }
 
-    /// Sets something.
     pub async fn put(&self, target: &str, body: &impl Serialize) -> Result<(), ClientError> {
         let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
         self.whole(Method::PUT, target, Bytes::from(body))
@@ -83,7 +76,7 @@ impl Client {
             .map(drop)
     }
 
-    /// Asks for something that comes in pieces, and hands each to `take`.
+    /// GET with an answer that comes in pieces, each of which goes to `take`.
     pub async fn pieces(
         &self,
         target: &str,
@@ -124,7 +117,7 @@ impl Client {
         })?;
         let broken = |error: hyper::Error| ClientError::Broken(error.into());
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        // Ends with the sender; its errors reach the request that waits.
+        // The task ends together with the sender, which gets its errors.
         tokio::spawn(connection);
         let separator = if target.contains('?') { '&' } else { '?' };
         let request = Request::builder()

@@ -45,13 +45,13 @@ pub async fn run(command: ConfigCommand, device: &Device) -> anyhow::Result<()> 
     }
 }
 
-/// What became of the daemon.
+/// What the daemon did.
 enum Daemon {
-    /// It took the configuration; these parts were started anew.
+    /// It restarted these parts.
     Reloaded(Vec<String>),
     /// It does not run.
     Absent,
-    /// Nothing was written, so it was not told.
+    /// Nothing was written, so that it was not asked.
     NotTold,
 }
 
@@ -153,7 +153,13 @@ fn report(
 }
 
 fn findings(faults: &[Fault]) -> Value {
-    let one = |fault: &Fault| json!({ "line": fault.line, "severity": word(fault.severity), "message": fault.message });
+    let one = |fault: &Fault| {
+        json!({
+            "line": fault.line,
+            "severity": word(fault.severity),
+            "message": fault.message,
+        })
+    };
     faults.iter().map(one).collect()
 }
 

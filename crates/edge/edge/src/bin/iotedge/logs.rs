@@ -106,7 +106,7 @@ fn print_frames(buffer: &mut BytesMut) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Seconds since 1970 of "1 day" (ago), of an RFC 3339 time, or of a number.
+/// A time as seconds since 1970: `1 day` (ago), RFC 3339, or a number.
 fn moment(text: &str, now: Timestamp) -> anyhow::Result<i64> {
     if let Ok(seconds) = text.parse() {
         return Ok(seconds);

@@ -1,5 +1,5 @@
-//! `iotedge`: what the owner of a device types. It owns no state; it reads files and asks the
-//! daemon over its socket.
+//! `iotedge`: the commands for the owner of a device. It has no state of its own; it reads files
+//! and asks the daemon by its socket.
 
 mod check;
 mod client;
@@ -72,7 +72,7 @@ enum Command {
     Version,
 }
 
-/// What every verb is handed besides its own flags.
+/// What every command needs besides its own flags.
 struct Device {
     paths: Paths,
     client: Client,
@@ -128,7 +128,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     });
-    // A name lookup that is still under way must not hold up the end.
+    // A name lookup that has not finished must not delay the end.
     runtime.shutdown_background();
     outcome
 }

@@ -81,7 +81,7 @@ fn done(device: &Device, text: &str, what: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The services of Azure's runtime are roles of one process here; they run when it does.
+/// The services of Azure's runtime. Here all of them are parts of one process.
 const SERVICES: [&str; 4] = [
     "aziot-edged",
     "aziot-identityd",
@@ -89,7 +89,7 @@ const SERVICES: [&str; 4] = [
     "aziot-certd",
 ];
 
-/// Exit code 0 when the device runs, is provisioned and has its engine; 1 otherwise.
+/// The exit code is 0 when the device is provisioned and its engine answers, else 1.
 async fn status(device: &Device) -> anyhow::Result<ExitCode> {
     let status = match device.client.get::<DaemonStatus>("/muster/status").await {
         Ok(status) => status,
@@ -172,7 +172,7 @@ fn deployment(status: &DaemonStatus) -> Vec<String> {
     lines
 }
 
-/// An error's words as a sentence of their own.
+/// An error message as a sentence.
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(char::to_uppercase);
@@ -244,7 +244,7 @@ fn logs(tail: Option<usize>, device: &Device) -> anyhow::Result<()> {
     output::bytes(&text[from..])
 }
 
-/// The running daemon takes the level at once; one that starts later reads it from its file.
+/// The running daemon changes its level at once. A daemon that starts later reads it from the file.
 async fn set_log_level(level: String, device: &Device) -> anyhow::Result<()> {
     durable::write(&device.paths.log_level(), level.as_bytes())?;
     match device

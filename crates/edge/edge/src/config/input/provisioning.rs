@@ -1,4 +1,4 @@
-//! `[provisioning]`.
+//! The section `[provisioning]`, with the attestation in it.
 
 use ids::{HubHost, IdScope, RegistrationId};
 
@@ -7,26 +7,7 @@ use crate::config::reader::{At, Section};
 use crate::config::{FileReference, Provisioning};
 
 pub(super) fn provisioning(section: Section<'_, '_>) -> Option<Provisioning> {
-    let source = section.required_text("source")?;
-    match source.value.as_str() {
-        "dps" => {}
-        "manual" | "none" => {
-            let message = format!(
-                "provisioning.source: {:?} is known from Azure IoT Edge but not offered yet; \
-                 {X509_ONLY}",
-                source.value
-            );
-            section.fault(source.line, message);
-            return None;
-        }
-        other => {
-            section.fault(
-                source.line,
-                format!("provisioning.source: {other:?} is not a source; {X509_ONLY}"),
-            );
-            return None;
-        }
-    }
+    source_is_dps(&section)?;
     for key in [
         "connection_string",
         "iothub_hostname",
@@ -70,6 +51,30 @@ pub(super) fn provisioning(section: Section<'_, '_>) -> Option<Provisioning> {
     })
 }
 
+/// `source` is `dps`, the only one that is offered.
+fn source_is_dps(section: &Section<'_, '_>) -> Option<()> {
+    let source = section.required_text("source")?;
+    match source.value.as_str() {
+        "dps" => Some(()),
+        "manual" | "none" => {
+            let message = format!(
+                "provisioning.source: {:?} is known from Azure IoT Edge but not offered yet; \
+                 {X509_ONLY}",
+                source.value
+            );
+            section.fault(source.line, message);
+            None
+        }
+        other => {
+            section.fault(
+                source.line,
+                format!("provisioning.source: {other:?} is not a source; {X509_ONLY}"),
+            );
+            None
+        }
+    }
+}
+
 fn endpoint(section: &Section<'_, '_>, at: At<String>) -> Option<HubHost> {
     let host = at
         .value
@@ -96,26 +101,7 @@ type X509 = (
 );
 
 fn attestation_x509(section: Section<'_, '_>) -> Option<X509> {
-    let method = section.required_text("method")?;
-    match method.value.as_str() {
-        "x509" => {}
-        "tpm" | "symmetric_key" => {
-            let message = format!(
-                "provisioning.attestation.method: {:?} is known from Azure IoT Edge but not \
-                 offered yet; use \"x509\"",
-                method.value
-            );
-            section.fault(method.line, message);
-            return None;
-        }
-        other => {
-            section.fault(
-                method.line,
-                format!("provisioning.attestation.method: {other:?} is not a method; use \"x509\""),
-            );
-            return None;
-        }
-    }
+    method_is_x509(&section)?;
     section.not_offered(
         "symmetric_key",
         "it belongs to method = \"symmetric_key\"; remove it",
@@ -147,4 +133,28 @@ fn attestation_x509(section: Section<'_, '_>) -> Option<X509> {
     let identity_pk = file(&section, "identity_pk", true);
     section.finish();
     Some((registration_id, identity_cert?, identity_pk?))
+}
+
+/// `method` is `x509`, the only one that is offered.
+fn method_is_x509(section: &Section<'_, '_>) -> Option<()> {
+    let method = section.required_text("method")?;
+    match method.value.as_str() {
+        "x509" => Some(()),
+        "tpm" | "symmetric_key" => {
+            let message = format!(
+                "provisioning.attestation.method: {:?} is known from Azure IoT Edge but not \
+                 offered yet; use \"x509\"",
+                method.value
+            );
+            section.fault(method.line, message);
+            None
+        }
+        other => {
+            section.fault(
+                method.line,
+                format!("provisioning.attestation.method: {other:?} is not a method; use \"x509\""),
+            );
+            None
+        }
+    }
 }

@@ -115,8 +115,8 @@ fn sections_that_ask_for_nothing_are_accepted() {
 const IDENTITY: &str = "identity_cert = \"file:///c.pem\"\nidentity_pk = \"file:///k.pem\"\n";
 const QUICKSTART: &str = "auto_generated_edge_ca_expiry_days = 90";
 
-/// Parts of [`IMPORTED`], each with the text that a valid configuration of Azure IoT Edge may have in
-/// its place: every form that this runtime does not offer yet.
+/// Parts of [`IMPORTED`], each with the text that a valid configuration of Azure IoT Edge may have
+/// in its place: every form that this runtime does not offer yet.
 const NOT_OFFERED: &[(&str, &str)] = &[
     (
         IDENTITY,
@@ -124,7 +124,13 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ),
     (
         IDENTITY,
-        r#"identity_cert = { method = "est", url = "https://est.example/.well-known/est", username = "u", password = "p", bootstrap_identity_cert = "file:///b.pem", bootstrap_identity_pk = "file:///b.key.pem", auto_renew = { rotate_key = true, threshold = "80%", retry = "4%" }, expiry_days = 30, subject = { L = "AQ", CN = "d1" } }"#,
+        concat!(
+            r#"identity_cert = { method = "est", url = "https://est.example/.well-known/est", "#,
+            r#"username = "u", password = "p", bootstrap_identity_cert = "file:///b.pem", "#,
+            r#"bootstrap_identity_pk = "file:///b.key.pem", auto_renew = { rotate_key = true, "#,
+            r#"threshold = "80%", retry = "4%" }, expiry_days = 30, subject = { L = "AQ", "#,
+            r#"CN = "d1" } }"#,
+        ),
     ),
     (
         IDENTITY,
@@ -234,8 +240,8 @@ authentication = { method = "sas", device_id_pk = { value = "a2V5" } }"#,
     ("source = \"dps\"", "source = \"none\""),
 ];
 
-/// A key that Azure's tools accept and this runtime does not offer yet gives one fault, on its line,
-/// which says so: not that it is unknown, missing, of another type or in the wrong table.
+/// A key that Azure's tools accept and this runtime does not offer yet gives one fault, on its
+/// line, which says so: not that it is unknown, missing, of another type or in the wrong table.
 #[test]
 fn keys_that_are_valid_for_azure_are_never_called_unknown() {
     for (from, to) in NOT_OFFERED {

@@ -129,7 +129,7 @@ async fn without_the_engine_the_state_of_modules_is_unknown() {
     bench.desire(1, json!({"a": image("img:1")}), &["a"]);
     bench.round().await;
     bench.agent.runtime.set_away(true);
-    let problem = chain_of(&bench.agent.round().await.unwrap_err());
+    let problem = error_chain(&bench.agent.round().await.unwrap_err());
     bench.agent.engine_lost(&problem);
     let status = bench.details("a").status;
     assert_eq!(status.runtime_status.status, RuntimeStatus::Unknown);

@@ -17,79 +17,87 @@ async fn a_crash_has_the_statuses_that_azure_has() {
     assert_eq!(bench.reported()["modules"]["a"]["exitCode"], 3);
 }
 
-/// A module with another policy than `never` starts again after a stop from outside, and when the
-/// daemon or the engine comes back. A program that exited with 0 by itself does not.
+const POLICIES: [&str; 3] = ["never", "on-failure", "on-unhealthy"];
+
+/// A module for each policy, named by it.
+fn a_module_for_each_policy() -> Value {
+    let modules = POLICIES.iter().map(|policy| {
+        let module = with("img:1", json!({"restartPolicy": policy}));
+        ((*policy).to_owned(), module)
+    });
+    modules.collect::<Map<_, _>>().into()
+}
+
+async fn running(bench: &Bench) -> Vec<String> {
+    let found = bench.agent.runtime.list().await.unwrap();
+    found
+        .iter()
+        .filter(|container| container.state == ContainerState::Running)
+        .map(|container| container.module.to_string())
+        .collect()
+}
+
+fn exit_all_by_themselves(bench: &Bench) {
+    for policy in POLICIES {
+        bench.agent.runtime.end(&module(policy), 0);
+    }
+}
+
 #[tokio::test]
 async fn a_module_that_was_stopped_from_outside_is_started() {
     let mut bench = Bench::new();
-    let policies = ["never", "on-failure", "on-unhealthy"];
-    let modules: Value = policies
-        .iter()
-        .map(|policy| {
-            let module = with("img:1", json!({"restartPolicy": policy}));
-            ((*policy).to_owned(), module)
-        })
-        .collect::<Map<_, _>>()
-        .into();
-    bench.desire(1, modules.clone(), &policies);
+    bench.desire(1, a_module_for_each_policy(), &POLICIES);
     bench.round().await;
-    let running = async |bench: &Bench| {
-        let found = bench.agent.runtime.list().await.unwrap();
-        let runs = |c: &&Observed| c.state == ContainerState::Running;
-        found
-            .iter()
-            .filter(runs)
-            .map(|c| c.module.to_string())
-            .collect::<Vec<_>>()
-    };
     assert_eq!(running(&bench).await.len(), 3);
-
-    for policy in policies {
+    for policy in POLICIES {
         bench.agent.runtime.stop(&module(policy)).await.unwrap();
     }
     bench.round().await;
-    assert_eq!(
-        running(&bench).await,
-        ["on-failure", "on-unhealthy"],
-        "docker stop"
-    );
+    assert_eq!(running(&bench).await, ["on-failure", "on-unhealthy"]);
+}
 
-    for policy in policies {
-        bench.agent.runtime.end(&module(policy), 0);
-    }
+#[tokio::test]
+async fn a_program_that_exited_with_0_by_itself_is_not_started() {
+    let mut bench = Bench::new();
+    bench.desire(1, a_module_for_each_policy(), &POLICIES);
+    bench.round().await;
+    exit_all_by_themselves(&bench);
     for _ in 0..2 {
         bench.round().await;
-        assert_eq!(
-            running(&bench).await,
-            [] as [&str; 0],
-            "they exited by themselves"
-        );
+        assert_eq!(running(&bench).await, [] as [&str; 0]);
     }
+}
+
+#[tokio::test]
+async fn modules_are_started_when_the_engine_comes_back() {
+    let mut bench = Bench::new();
+    bench.desire(1, a_module_for_each_policy(), &POLICIES);
+    bench.round().await;
+    exit_all_by_themselves(&bench);
+    bench.round().await;
 
     bench.agent.runtime.set_away(true);
-    let problem = chain_of(&bench.agent.round().await.unwrap_err());
+    let problem = error_chain(&bench.agent.round().await.unwrap_err());
     bench.agent.engine_lost(&problem);
     bench.agent.runtime.set_away(false);
     bench.round().await;
-    assert_eq!(
-        running(&bench).await,
-        ["on-failure", "on-unhealthy"],
-        "the engine came back"
-    );
+    assert_eq!(running(&bench).await, ["on-failure", "on-unhealthy"]);
+}
 
-    for policy in policies {
-        bench.agent.runtime.end(&module(policy), 0);
-    }
+#[tokio::test]
+async fn modules_are_started_when_the_daemon_comes_back() {
+    let mut bench = Bench::new();
+    let modules = a_module_for_each_policy();
+    bench.desire(1, modules.clone(), &POLICIES);
     bench.round().await;
+    exit_all_by_themselves(&bench);
+    bench.round().await;
+
     let runtime = bench.agent.runtime.clone();
     bench.agent = Bench::agent(bench._dir.path(), runtime);
-    bench.desire(1, modules, &policies);
+    bench.desire(1, modules, &POLICIES);
     bench.round().await;
-    assert_eq!(
-        running(&bench).await,
-        ["on-failure", "on-unhealthy"],
-        "the runtime came back"
-    );
+    assert_eq!(running(&bench).await, ["on-failure", "on-unhealthy"]);
     assert_eq!(bench.reported()["modules"]["on-failure"]["restartCount"], 0);
 }
 

@@ -24,7 +24,8 @@ impl Bench {
         // Whether it ends on SIGTERM is in its arguments.
         let code = "#include <signal.h>\n#include <stdio.h>\n#include <unistd.h>\n\
             static void end(int s) { (void)s; _exit(0); }\n\
-            int main(int n, char **v) { (void)v; if (n == 1) signal(SIGTERM, end); puts(\"awake\"); fflush(stdout); for (;;) pause(); }\n";
+            int main(int n, char **v) { (void)v; if (n == 1) signal(SIGTERM, end); \
+            puts(\"awake\"); fflush(stdout); for (;;) pause(); }\n";
         import_program(&socket, IMAGE, dir.path(), "stubborn", code).await;
         let runtime = Docker::new(DockerOptions {
             socket: socket.clone(),
@@ -49,7 +50,8 @@ impl Bench {
             "HostConfig"
         };
         options[host]["NetworkMode"] = json!("none");
-        let manifest = json!({"modules": {"sensor:1": {"settings": {"image": IMAGE, "createOptions": options.to_string()}}}});
+        let settings = json!({"image": IMAGE, "createOptions": options.to_string()});
+        let manifest = json!({"modules": {"sensor:1": {"settings": settings}}});
         let mut desired = AgentDesired::parse(&manifest).unwrap();
         let (module, settings) = desired.modules.pop_first().unwrap();
         let generation = GenerationId::from_number(1);
@@ -100,34 +102,49 @@ impl Bench {
     }
 }
 
-/// Members of a container and of its HostConfig in odd case and of kin kinds.
+/// Members of a container and of its HostConfig, in odd letter case and with related types.
 const ODD: &str = r#"{
-    "hostname": "h", "DOMAINNAME": "d.example", "user": 1000, "tty": "true", "openStdin": true, "workingDir": "/w",
-    "labels": {"MyLabel": 5}, "stopSignal": "SIGINT", "stoptimeout": "33", "entrypoint": "/stubborn", "cmd": ["on"],
-    "healthcheck": {"test": ["CMD", "x"], "interval": 1000000000, "retries": 4}, "exposedPorts": {"80/tcp": {}},
+    "hostname": "h", "DOMAINNAME": "d.example", "user": 1000, "tty": "true", "openStdin": true,
+    "workingDir": "/w",
+    "labels": {"MyLabel": 5}, "stopSignal": "SIGINT", "stoptimeout": "33",
+    "entrypoint": "/stubborn", "cmd": ["on"],
+    "healthcheck": {"test": ["CMD", "x"], "interval": 1000000000, "retries": 4},
+    "exposedPorts": {"80/tcp": {}},
     "volumes": {"/v": {}}, "macAddress": "02:42:ac:11:00:09",
     "hostConfig": {
-        "privileged": "true", "memory": 67108864, "cpuShares": 512, "capAdd": ["NET_ADMIN"], "capdrop": "KILL",
-        "readonlyRootFS": true, "dns": ["192.0.2.1"], "extraHosts": ["a:192.0.2.2"], "groupAdd": ["5"],
-        "ipcMode": "private", "pidmode": "host", "oomScoreAdj": 100, "securityOpt": ["no-new-privileges"],
-        "shmSize": 1048576, "sysctls": {"net.ipv4.ip_forward": 1}, "tmpFS": {"/t": "size=1m"}, "init": false,
-        "ulimits": [{"name": "nofile", "soft": 10, "hard": 20}], "pidsLimit": 7, "binds": ["/tmp:/host:ro"],
-        "portBindings": {"80/tcp": [{"hostPort": 8080}]}, "logconfig": {"type": "json-file", "config": {"max-size": "3m"}},
-        "devices": [{"pathOnHost": "/dev/null", "pathInContainer": "/dev/x", "cgroupPermissions": "r"}]
+        "privileged": "true", "memory": 67108864, "cpuShares": 512, "capAdd": ["NET_ADMIN"],
+        "capdrop": "KILL",
+        "readonlyRootFS": true, "dns": ["192.0.2.1"], "extraHosts": ["a:192.0.2.2"],
+        "groupAdd": ["5"],
+        "ipcMode": "private", "pidmode": "host", "oomScoreAdj": 100,
+        "securityOpt": ["no-new-privileges"],
+        "shmSize": 1048576, "sysctls": {"net.ipv4.ip_forward": 1}, "tmpFS": {"/t": "size=1m"},
+        "init": false,
+        "ulimits": [{"name": "nofile", "soft": 10, "hard": 20}], "pidsLimit": 7,
+        "binds": ["/tmp:/host:ro"],
+        "portBindings": {"80/tcp": [{"hostPort": 8080}]}, "logconfig": {"type": "json-file",
+        "config": {"max-size": "3m"}},
+        "devices": [{"pathOnHost": "/dev/null", "pathInContainer": "/dev/x",
+        "cgroupPermissions": "r"}]
     }}"#;
 
-/// The same as an engine tells it.
+/// The same members in an answer of the engine.
 const CONFIG_ANSWER: &str = r#"{
-    "Hostname": "h", "Domainname": "d.example", "User": "1000", "Tty": true, "OpenStdin": true, "WorkingDir": "/w",
-    "StopSignal": "SIGINT", "StopTimeout": 33, "Entrypoint": ["/stubborn"], "Cmd": ["on"], "ExposedPorts": {"80/tcp": {}},
+    "Hostname": "h", "Domainname": "d.example", "User": "1000", "Tty": true, "OpenStdin": true,
+    "WorkingDir": "/w",
+    "StopSignal": "SIGINT", "StopTimeout": 33, "Entrypoint": ["/stubborn"], "Cmd": ["on"],
+    "ExposedPorts": {"80/tcp": {}},
     "Volumes": {"/v": {}}, "MacAddress": "02:42:ac:11:00:09"}"#;
 const HOST_ANSWER: &str = r#"{
-    "Privileged": true, "Memory": 67108864, "CpuShares": 512, "ReadonlyRootfs": true, "Dns": ["192.0.2.1"],
-    "ExtraHosts": ["a:192.0.2.2"], "GroupAdd": ["5"], "IpcMode": "private", "PidMode": "host", "OomScoreAdj": 100,
+    "Privileged": true, "Memory": 67108864, "CpuShares": 512, "ReadonlyRootfs": true,
+    "Dns": ["192.0.2.1"],
+    "ExtraHosts": ["a:192.0.2.2"], "GroupAdd": ["5"], "IpcMode": "private", "PidMode": "host",
+    "OomScoreAdj": 100,
     "ShmSize": 1048576, "Sysctls": {"net.ipv4.ip_forward": "1"},
     "Tmpfs": {"/t": "size=1m"}, "Init": false, "PidsLimit": 7, "Binds": ["/tmp:/host:ro"],
     "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]},
-    "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/x", "CgroupPermissions": "r"}],
+    "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/x",
+    "CgroupPermissions": "r"}],
     "LogConfig": {"Type": "json-file", "Config": {"max-size": "3m"}},
     "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}}"#;
 

@@ -12,9 +12,9 @@ use super::{ContainerSpec, Docker, RuntimeError};
 const UNLIMITED: &str = "json-file";
 
 impl Docker {
-    /// A container without a LogConfig gets the engine's own log driver and options. If these set no
-    /// limit, the container is created again with a limit. There is no other way to find out: the
-    /// engine gives its defaults only with a new container.
+    /// A container without a LogConfig gets the engine's own log driver and options. If these set
+    /// no limit, the container is created again with a limit. There is no other way to find out:
+    /// the engine gives its defaults only with a new container.
     pub(super) async fn create_with_bounded_log(
         &self,
         spec: &ContainerSpec,

@@ -56,7 +56,7 @@ async fn hub(device: &Device) -> Outcome {
     }
 }
 
-/// Any answer at all means that the server was reached, trusted, and took the certificate's proof.
+/// Any answer means that the server is reached and trusted, and accepts the client certificate.
 async fn handshake(device: &Device, host: &HubHost) -> Outcome {
     let Ok(applied) = examine_file(&device.paths.config(), edge::clock::now()) else {
         return Outcome::Skipped("config.toml has errors".to_owned());

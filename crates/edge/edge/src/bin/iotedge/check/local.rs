@@ -1,4 +1,4 @@
-//! Checks that look at this machine only.
+//! Checks of this machine only.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use super::result::{Checked, Outcome, error_lines};
 use crate::{Device, system};
 
 const SECTION: &str = "Configuration checks";
-/// No device can have an earlier time: this program was written after it (2026-01-01).
+/// 2026-01-01. This program is newer, so that a clock before it is wrong.
 const PLAUSIBLE: Timestamp = Timestamp::from_unix_seconds(1_767_225_600);
 const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Below this share of free space images and logs soon fail.
+/// With less free space, images and logs soon fail.
 const FREE_PER_CENT: u64 = 5;
 
-/// Runs them in the order in which one depends on another.
+/// The order is that of their dependencies.
 pub async fn run(device: &Device) -> Vec<Checked> {
     let now = edge::clock::now();
     let examined = examine_file(&device.paths.config(), now);

@@ -1,25 +1,24 @@
-//! What a check found.
+//! The result of a check.
 
-/// One check that has run, or could not.
 pub struct Checked {
     pub section: &'static str,
-    /// Azure's id where Azure has the check.
+    /// Azure's id, if Azure has the check.
     pub id: &'static str,
     pub description: &'static str,
     pub outcome: Outcome,
 }
 
-/// How it went, and why.
+/// The outcome with its reason.
 pub enum Outcome {
     Ok(Option<String>),
     Warning(String),
     Error(String),
-    /// What it depends on did not hold.
+    /// A check that it depends on has failed.
     Skipped(String),
 }
 
 impl Outcome {
-    /// The word of Azure's JSON.
+    /// The word in Azure's JSON.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Ok(_) => "ok",
@@ -29,7 +28,7 @@ impl Outcome {
         }
     }
 
-    /// Mark and word of Azure's text.
+    /// The mark and the word in Azure's text.
     pub fn shown(&self) -> (&'static str, &'static str) {
         match self {
             Self::Ok(_) => ("√", "OK"),
