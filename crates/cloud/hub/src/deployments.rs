@@ -1,18 +1,21 @@
-//! Keeps devices up to date with the deployments that target them: a thin loop around the registry's evaluation.
+//! Keeps devices up to date with the deployments that target them: a thin loop around the
+//! registry's evaluation.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::Hub;
+use crate::service::Hub;
 
-/// Devices that no change was reported for are looked at this often.
+/// Devices without a reported change are examined this often.
 const PERIOD: Duration = Duration::from_secs(30);
 
-/// Evaluates whenever something that targeting depends on has changed, and every 30 s, until `shutdown` turns true.
+/// Evaluates after every change that targeting depends on, and every 30 s, until `shutdown` turns
+/// true.
 ///
-/// Level-triggered: each pass starts from what is stored, so that a lost or repeated wake-up does no harm.
+/// Level-triggered: each pass starts from what is stored, so that a lost or repeated wake-up does
+/// no harm.
 pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
     let mut targeting = hub.targeting();
     while !*shutdown.borrow() {
@@ -21,7 +24,7 @@ pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
         if pass(hub).await {
             continue;
         }
-        // All arms are cancel-safe: they only wait.
+        // Cancel-safe: all arms only wait.
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
             _ = targeting.changed() => {}
@@ -42,11 +45,20 @@ async fn pass(hub: &Hub) -> bool {
             Ok(pass) => {
                 more |= pass.more;
                 if pass.changed > 0 {
-                    tracing::info!(hub.name = %local.name, devices.changed = pass.changed, devices.examined = pass.examined, "deployments applied");
+                    tracing::info!(
+                        hub.name = %local.name,
+                        devices.changed = pass.changed,
+                        devices.examined = pass.examined,
+                        "deployments applied"
+                    );
                 }
             }
             Err(error) => {
-                tracing::error!(hub.name = %local.name, error = &error as &dyn std::error::Error, "deployments were not evaluated");
+                tracing::error!(
+                    hub.name = %local.name,
+                    error = &error as &dyn std::error::Error,
+                    "deployments were not evaluated"
+                );
             }
         }
     }

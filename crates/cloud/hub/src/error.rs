@@ -1,4 +1,5 @@
-//! What a caller is told: one table from what went wrong to the hub's error codes, whose first digits are the HTTP status.
+//! What a caller is told: one table from what went wrong to the hub's error codes, whose first
+//! digits are the HTTP status.
 
 use ids::error_chain;
 use registry::{ConfigurationError, EventError, IdentityError, Right, TwinError};
@@ -7,10 +8,10 @@ use rest::policy::PolicyError;
 use wire::error::HubErrorCode as Code;
 use wire::lenient::BodyError;
 
-use crate::method::MethodError;
-use crate::prove::NotProven;
+use crate::messages::method::MethodError;
+use crate::messages::telemetry::TelemetryError;
 use crate::query::QueryError;
-use crate::telemetry::TelemetryError;
+use crate::sessions::prove::NotProven;
 
 /// A request that was not done.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,8 @@ pub(crate) enum HubError {
     Identity(#[from] IdentityError),
     /// A device daemon asks for its system module again and again, so this says what helps.
     #[error(
-        "module {module} does not exist: device {device} is not an IoT Edge device; muster hub device-identity update -d {device} --edge-enabled true makes it one"
+        "module {module} does not exist: device {device} is not an IoT Edge device; muster hub \
+         device-identity update -d {device} --edge-enabled true makes it one"
     )]
     NotEdge {
         device: ids::DeviceId,

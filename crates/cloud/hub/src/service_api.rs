@@ -1,5 +1,5 @@
-//! The HTTP API of the hubs, one file a noun. The same paths serve operators and devices; each route says which of them
-//! it admits ([`access`]).
+//! The HTTP API of the hubs, one file a noun. The same paths serve operators and devices; each
+//! route says which of them it admits ([`access`]).
 
 mod access;
 mod configurations;
@@ -23,11 +23,12 @@ use rest::{Asked, Reply, RequestId, Service, Table};
 use serde_json::Value;
 use wire::error::{HubErrorCode, HubHttpError};
 
-use crate::Hub;
 use crate::error::HubError;
+use crate::service::Hub;
 use access::{Access, Permit};
 
-/// The HTTP side of the hubs. Its error and permit types are this crate's own, where [`Hub`] is public.
+/// The HTTP side of the hubs. Its error and permit types are this crate's own, where [`Hub`] is
+/// public.
 #[derive(Clone)]
 struct ServiceApi(Hub);
 

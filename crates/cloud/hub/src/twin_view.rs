@@ -8,7 +8,7 @@ use transport::sessions::Presence;
 use wire::service_api::identity::{Authentication, Capabilities, ConnectionState, Status};
 use wire::twin::{ConfigurationState, Properties, Section, Twin};
 
-use crate::presence::Shown;
+use crate::sessions::presence::ConnectionView;
 
 pub(crate) fn connection_state(presence: Presence) -> ConnectionState {
     if presence.connected {
@@ -30,7 +30,7 @@ pub(crate) fn identity(record: &TwinRecord, hub: &HubName) -> Identity {
     }
 }
 
-pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: Shown) -> Twin {
+pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: ConnectionView) -> Twin {
     let identity = identity(&record, hub);
     let facts = Facts::of(record.identity);
     let configurations = record.twin.configurations.into_iter().map(|(id, status)| {

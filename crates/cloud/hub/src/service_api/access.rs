@@ -13,10 +13,10 @@ use rest::policy::{Demand, PolicyError, PolicyPermit};
 use rest::{ClientAddress, RequestError};
 use wire::sas::UnverifiedToken;
 
-use crate::Hub;
-use crate::connect::former_name;
 use crate::error::HubError;
-use crate::prove::{NotProven, Presented, ProvenIdentity, policies, prove};
+use crate::service::Hub;
+use crate::sessions::connect::former_name;
+use crate::sessions::prove::{NotProven, Presented, ProvenIdentity, policies, prove};
 
 /// Whom a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,12 +132,13 @@ async fn caller(
             hub.sessions().record_activity(proven.identity());
             Ok(Caller::Identity(Box::new(proven)))
         }
-        Err(NotProven::Nothing) => Err(HubError::NoCredentials),
+        Err(NotProven::NothingPresented) => Err(HubError::NoCredentials),
         Err(reason) => Err(HubError::Unauthorized(reason)),
     }
 }
 
-/// Back ends keep the connection string that they were given: a former name of the hub opens it as its present one does.
+/// Back ends keep the connection string that they were given: a former name of the hub opens it as
+/// its present one does.
 fn by_policy(
     hub: &Hub,
     (local, called): (&LocalHub, &Called),

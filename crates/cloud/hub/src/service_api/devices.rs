@@ -9,7 +9,7 @@ use wire::service_api::identity::{Capabilities, Device, DeviceRequest, ServiceSt
 use super::access::Access;
 use super::{Call, Route, acting, json, require_same, top};
 use crate::error::HubError;
-use crate::presence::Shown;
+use crate::sessions::presence::ConnectionView;
 use crate::twin_view::connection_state;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -42,7 +42,9 @@ async fn list(call: Call) -> Result<Reply, HubError> {
     let page = hub.registry().list_devices(name, &top(&call)).await?;
     let keys = call.permit.shows_keys();
     let identity = |record: &DeviceRecord| Identity::device(name.clone(), record.device_id.clone());
-    let known = hub.shown(page.items.iter().map(identity).collect()).await?;
+    let known = hub
+        .connection_views(page.items.iter().map(identity).collect())
+        .await?;
     let rows = page.items.into_iter().zip(known);
     let rows = rows.map(|(record, known)| describe(record, &known).to_json(keys));
     Ok(Reply::json(&rows.collect::<Vec<Value>>()))
@@ -103,11 +105,11 @@ async fn connected(call: Call) -> Result<Reply, HubError> {
 
 async fn reply(call: &Call, record: DeviceRecord) -> Result<Reply, HubError> {
     let identity = Identity::device(call.permit.hub().clone(), record.device_id.clone());
-    let device = describe(record, &call.service.shown_of(identity).await?);
+    let device = describe(record, &call.service.connection_view(identity).await?);
     Ok(Reply::json(&device.to_json(call.permit.shows_keys())).with_etag(&device.etag))
 }
 
-fn describe(record: DeviceRecord, known: &Shown) -> Device {
+fn describe(record: DeviceRecord, known: &ConnectionView) -> Device {
     let presence = known.presence;
     Device {
         device_id: record.device_id,

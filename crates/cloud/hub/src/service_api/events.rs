@@ -1,4 +1,5 @@
-//! `POST /devices/{id}/messages/events` of devices, and our own `GET /muster/v1/events` of operators.
+//! `POST /devices/{id}/messages/events` of devices, and our own `GET /muster/v1/events` of
+//! operators.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use wire::telemetry::{
 use super::access::Access;
 use super::{Call, Route};
 use crate::error::HubError;
-use crate::telemetry::{self, Message, TelemetryError};
+use crate::messages::telemetry::{self, Message, TelemetryError};
 
 /// Most events of one answer.
 const MAX_EVENTS: usize = 1000;
@@ -64,7 +65,7 @@ async fn send(call: Call) -> Result<Reply, HubError> {
     } else {
         vec![Message::new(properties(&call)?, call.body.to_vec())]
     };
-    telemetry::accept_all(&call.service, sender, messages).await?;
+    telemetry::append_all(&call.service, sender, messages).await?;
     Ok(Reply::no_content())
 }
 
@@ -81,7 +82,8 @@ fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
     Ok(properties)
 }
 
-/// `?after=N&max=M&wait=S`: the hub's events behind number N, waiting up to S seconds for the first one.
+/// `?after=N&max=M&wait=S`: the hub's events behind number N, waiting up to S seconds for the first
+/// one.
 async fn read(call: Call) -> Result<Reply, HubError> {
     let mut after = number(&call, "after")?.unwrap_or(0);
     let max =
@@ -99,7 +101,8 @@ async fn read(call: Call) -> Result<Reply, HubError> {
         let moved = page.next > after;
         after = page.next;
         missing.extend(page.missing);
-        // One read looks at so much; where all of it is damaged, the caller is told how far that is, and asks again.
+        // One read looks at so much; where all of it is damaged, the caller is told how far that
+        // is, and asks again.
         if !page.events.is_empty() || (moved && Instant::now() >= deadline) {
             let rows = page.events.into_iter().map(document).collect();
             return Ok(reply(rows, after, &missing));

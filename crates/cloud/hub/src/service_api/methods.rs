@@ -8,7 +8,7 @@ use wire::service_api::method::MethodRequest;
 use super::access::Access;
 use super::{Call, Route, twins};
 use crate::error::HubError;
-use crate::method;
+use crate::messages::method;
 
 pub(super) fn routes() -> Vec<Route> {
     let access = Access::Policy(&[Right::ServiceConnect]);

@@ -9,7 +9,7 @@ use wire::service_api::identity::{Module, ModuleRequest};
 use super::access::Access;
 use super::{Call, Route, acting, json, require_same};
 use crate::error::HubError;
-use crate::presence::Shown;
+use crate::sessions::presence::ConnectionView;
 use crate::twin_view::connection_state;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -27,7 +27,7 @@ async fn list(call: Call, device: DeviceId) -> Result<Reply, HubError> {
     let (hub, name) = (&call.service, call.permit.hub());
     let records = hub.registry().list_modules(name, &device).await?;
     let identities = records.iter().map(|record| identity(&call, record));
-    let known = hub.shown(identities.collect()).await?;
+    let known = hub.connection_views(identities.collect()).await?;
     let rows = records.into_iter().zip(known);
     let rows = rows.map(|(record, known)| to_json(&call, &describe(record, &known)));
     Ok(Reply::json(&rows.collect::<Vec<Value>>()))
@@ -79,7 +79,10 @@ async fn remove(call: Call, device: DeviceId, module: ModuleId) -> Result<Reply,
 }
 
 async fn reply(call: &Call, record: ModuleRecord) -> Result<Reply, HubError> {
-    let known = call.service.shown_of(identity(call, &record)).await?;
+    let known = call
+        .service
+        .connection_view(identity(call, &record))
+        .await?;
     let module = describe(record, &known);
     Ok(Reply::json(&to_json(call, &module)).with_etag(&module.etag))
 }
@@ -100,7 +103,7 @@ fn to_json(call: &Call, module: &Module) -> Value {
     }
 }
 
-fn describe(record: ModuleRecord, known: &Shown) -> Module {
+fn describe(record: ModuleRecord, known: &ConnectionView) -> Module {
     let presence = known.presence;
     Module {
         module_id: record.module_id,

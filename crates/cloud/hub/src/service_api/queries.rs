@@ -34,7 +34,7 @@ async fn run(call: Call) -> Result<Reply, HubError> {
     let (records, next) = query.page(&call.service, hub, after, limit).await?;
     let identity = |record: &TwinRecord| twin_view::identity(record, hub);
     let identities = records.iter().map(identity).collect();
-    let known = call.service.shown(identities).await?.into_iter();
+    let known = call.service.connection_views(identities).await?.into_iter();
     let twins = records.into_iter().zip(known);
     let twins = twins.map(|(record, known)| twin_view::twin(record, hub, known));
     let reply = Reply::json(&twins.collect::<Vec<_>>()).with(ITEM_TYPE, "twin");

@@ -81,7 +81,9 @@ async fn replace(
 
 async fn reply(call: &Call, record: TwinRecord) -> Result<Reply, HubError> {
     let hub = call.permit.hub();
-    let known = call.service.shown_of(twin_view::identity(&record, hub));
+    let known = call
+        .service
+        .connection_view(twin_view::identity(&record, hub));
     let twin = twin_view::twin(record, hub, known.await?);
     Ok(Reply::json(&twin).with_etag(&twin.etag))
 }

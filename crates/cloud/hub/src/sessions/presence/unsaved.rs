@@ -1,4 +1,4 @@
-//! What of presences shall outlive the process, until it is written.
+//! Presences that are to be stored.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ids::Identity;
 use registry::LastSeen;
+use transport::sessions::{Presence, PresenceObserver};
 
-/// The newest of each identity. Clones share it.
+/// The newest values of each identity. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Notes(Arc<Mutex<HashMap<Identity, LastSeen>>>);
+pub(crate) struct UnsavedPresences(Arc<Mutex<HashMap<Identity, LastSeen>>>);
 
-impl Notes {
+impl UnsavedPresences {
     fn all(&self) -> MutexGuard<'_, HashMap<Identity, LastSeen>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what is later than what waits.
+    /// Merges newer values into those that wait.
     pub(crate) fn add(&self, identity: &Identity, seen: LastSeen) {
         match self.all().entry(identity.clone()) {
             Entry::Vacant(new) => drop(new.insert(seen)),
@@ -29,30 +30,29 @@ impl Notes {
         }
     }
 
-    /// What waits of one.
-    pub(crate) fn of(&self, identity: &Identity) -> Option<LastSeen> {
+    pub(crate) fn get(&self, identity: &Identity) -> Option<LastSeen> {
         self.all().get(identity).cloned()
     }
 
-    /// At most so many of those that wait. They stay until [`written`](Self::written) says that they are on disk.
-    pub(crate) fn some(&self, most: usize) -> Vec<(Identity, LastSeen)> {
+    /// At most `max` of those that wait. They stay until [`mark_saved`](Self::mark_saved).
+    pub(crate) fn up_to(&self, max: usize) -> Vec<(Identity, LastSeen)> {
         let all = self.all();
         let pair = |(identity, seen): (&Identity, &LastSeen)| (identity.clone(), seen.clone());
-        all.iter().take(most).map(pair).collect()
+        all.iter().take(max).map(pair).collect()
     }
 
-    /// Lets go of what has not changed since.
-    pub(crate) fn written(&self, written: &[(Identity, LastSeen)]) {
+    /// Removes values that have not changed since they were read.
+    pub(crate) fn mark_saved(&self, saved: &[(Identity, LastSeen)]) {
         let mut all = self.all();
-        for (identity, seen) in written {
+        for (identity, seen) in saved {
             if all.get(identity) == Some(seen) {
                 all.remove(identity);
             }
         }
     }
 
-    /// Lets go of a deleted identity, and with a device of its modules.
-    pub(crate) fn forget(&self, gone: &Identity) {
+    /// Removes a deleted identity, and the modules of a deleted device.
+    pub(crate) fn remove(&self, gone: &Identity) {
         self.all().retain(|identity, _| {
             let device = (&identity.hub, &identity.device) == (&gone.hub, &gone.device);
             !(device && (gone.module.is_none() || gone.module == identity.module))
@@ -61,6 +61,17 @@ impl Notes {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.all().is_empty()
+    }
+}
+
+impl PresenceObserver for UnsavedPresences {
+    fn changed(&self, identity: &Identity, presence: Presence) {
+        let seen = LastSeen {
+            changed: presence.updated,
+            active: presence.last_activity,
+            model_id: None,
+        };
+        self.add(identity, seen);
     }
 }
 
@@ -79,21 +90,21 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_while_it_was_written_is_written_again() {
-        let notes = Notes::default();
+    fn a_value_that_changed_while_it_was_saved_is_saved_again() {
+        let unsaved = UnsavedPresences::default();
         let identity = Identity::device(
             HubName::parse("hub").unwrap(),
             DeviceId::parse("d").unwrap(),
         );
-        notes.add(&identity, seen(1, Some("dtmi:a;1")));
-        let writing = notes.some(10);
-        notes.add(&identity, seen(2, None));
-        notes.written(&writing);
-        assert_eq!(notes.of(&identity), Some(seen(2, Some("dtmi:a;1"))));
-        notes.written(&notes.some(10));
-        assert!(notes.is_empty());
-        notes.add(&identity, seen(3, None));
-        notes.forget(&identity);
-        assert!(notes.is_empty());
+        unsaved.add(&identity, seen(1, Some("dtmi:a;1")));
+        let saving = unsaved.up_to(10);
+        unsaved.add(&identity, seen(2, None));
+        unsaved.mark_saved(&saving);
+        assert_eq!(unsaved.get(&identity), Some(seen(2, Some("dtmi:a;1"))));
+        unsaved.mark_saved(&unsaved.up_to(10));
+        assert!(unsaved.is_empty());
+        unsaved.add(&identity, seen(3, None));
+        unsaved.remove(&identity);
+        assert!(unsaved.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Direct methods: finds the device's session, hands the call over, waits for the answer.
+//! Direct methods: finds the session of the device, sends it the call, and waits for the answer.
 
 use std::time::Duration;
 
@@ -9,51 +9,40 @@ use tokio::time::{Instant, timeout, timeout_at};
 use transport::sessions::{MethodAnswer, NotDelivered, PendingCall};
 use wire::service_api::method::{MAX_PAYLOAD, MethodRequest, MethodResponse};
 
-use crate::Hub;
+use crate::service::Hub;
 
 /// Why a method was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum MethodError {
-    /// No such device or module.
     #[error("{0} does not exist")]
     NotFound(Identity),
-    /// No session that subscribed to methods, for as long as the caller would wait.
+    /// No session subscribed to methods within the connect timeout.
     #[error("{0} is not connected, or did not subscribe to direct methods")]
     NotOnline(Identity),
-    /// Too many calls wait for this session's answers.
     #[error("{0} has too many unanswered calls")]
     Busy(Identity),
-    /// The session ended before it answered.
     #[error("the connection of {0} ended before it answered")]
     Closed(Identity),
-    /// It did not answer in time.
     #[error("{identity} did not answer within {seconds} s")]
     Timeout {
-        /// Who was asked.
         identity: Identity,
-        /// How long the caller would wait.
+        /// The response timeout of the call.
         seconds: u16,
     },
-    /// The payload is larger than a method may carry.
     #[error("the payload has {size} bytes; {MAX_PAYLOAD} are allowed")]
-    PayloadTooLarge {
-        /// What it has.
-        size: usize,
-    },
-    /// What the device answered cannot be handed on.
+    PayloadTooLarge { size: usize },
+    /// The answer is too large, or not JSON.
     #[error("{identity} answered {problem}")]
     BadAnswer {
-        /// Who answered.
         identity: Identity,
-        /// In words.
+        /// Completes the sentence "the device answered …".
         problem: &'static str,
     },
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// Calls a method and returns what the device answered, whatever its status.
+/// Calls a method and returns the answer of the device, whatever its status.
 pub(crate) async fn invoke(
     hub: &Hub,
     identity: &Identity,
@@ -80,7 +69,7 @@ pub(crate) async fn invoke(
     }
 }
 
-/// Hands the call to a session, waiting for one as long as the caller allows.
+/// Sends the call to a session; waits for one until the connect timeout.
 async fn deliver(
     hub: &Hub,
     identity: &Identity,
@@ -90,7 +79,7 @@ async fn deliver(
     let deadline = Instant::now() + Duration::from_secs(request.connect_timeout.into());
     let mut listeners = hub.sessions().method_listeners();
     loop {
-        // Before the look: a session that comes after it must end the wait.
+        // Before the attempt: a session that opens after it must end the wait.
         listeners.mark_unchanged();
         match hub
             .sessions()

@@ -1,6 +1,6 @@
-//! Who a device or module is: what it presents is checked against what is registered, and only then there is an identity.
+//! Proves which device or module a client is: checks what it presents against its registration.
 //!
-//! Both doors end here. [`ProvenIdentity`] is made by this file alone.
+//! Used for MQTT and HTTPS. Only this file can make a [`ProvenIdentity`].
 
 use ids::{HubHost, Identity, Timestamp};
 use pki::{ChainError, PresentedChain, pin_certificate};
@@ -9,17 +9,16 @@ use rest::policy::{self, Demand, Policy, PolicyError};
 use wire::sas::{CLOCK_SKEW, KeyError, SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 
-use crate::Hub;
+use crate::service::Hub;
 
-/// What a client shows to prove itself.
 pub(crate) struct Presented<'a> {
     /// The text of a shared access signature.
     pub(crate) token: Option<&'a str>,
-    /// The certificates of its TLS handshake; possession of the leaf's key is proven by that.
+    /// The certificates of the TLS handshake, which proves possession of the leaf's key.
     pub(crate) chain: Option<&'a PresentedChain>,
 }
 
-/// A device or module that proved who it is.
+/// A device or module whose credentials were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProvenIdentity {
     identity: Identity,
@@ -32,18 +31,18 @@ impl ProvenIdentity {
         &self.identity
     }
 
-    /// What the proof was checked against.
+    /// The registered credentials that were checked.
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// When the proof ends: a token's expiry, or the last second of a certificate.
+    /// When the proof expires: the expiry of a token, or the last second of a certificate.
     pub(crate) fn until(&self) -> Option<Timestamp> {
         self.until
     }
 }
 
-/// Why somebody is not who he says. For the log; outside it is "unauthorized".
+/// For the log; the client gets "unauthorized".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotProven {
     #[error("{0} does not exist")]
@@ -51,9 +50,10 @@ pub(crate) enum NotProven {
     #[error("device {0} is disabled")]
     Disabled(Identity),
     #[error("neither a shared access signature nor a client certificate was presented")]
-    Nothing,
+    NothingPresented,
     #[error(
-        "{identity} is registered with authentication type {registered}, but {presented} was presented"
+        "{identity} is registered with authentication type {registered}, but {presented} was \
+         presented"
     )]
     OtherMethod {
         identity: Identity,
@@ -63,7 +63,8 @@ pub(crate) enum NotProven {
     #[error("no key of {0} is registered yet")]
     NoKey(Identity),
     #[error(
-        "the presented certificate (SHA-256 {presented}) has none of the thumbprints registered for {identity}"
+        "the presented certificate (SHA-256 {presented}) has none of the thumbprints registered \
+         for {identity}"
     )]
     OtherCertificate {
         identity: Identity,
@@ -72,9 +73,10 @@ pub(crate) enum NotProven {
     #[error("the client certificate is not accepted")]
     Certificate(#[from] ChainError),
     #[error(
-        "{0} is registered with type certificateAuthority, but this hub has no CA certificates; register it with thumbprints or keys, or through the provisioning service"
+        "{0} is registered with type certificateAuthority, but this hub has no CA certificates; \
+         register it with thumbprints or keys, or through the provisioning service"
     )]
-    NoAuthorities(Identity),
+    NoCaCertificates(Identity),
     #[error("the token is not accepted")]
     Token(#[from] SasError),
     #[error(transparent)]
@@ -85,7 +87,6 @@ pub(crate) enum NotProven {
     Storage(#[from] StorageError),
 }
 
-/// Checks what `identity` presents against its registration.
 pub(crate) async fn prove(
     hub: &Hub,
     local: &LocalHub,
@@ -98,10 +99,11 @@ pub(crate) async fn prove(
         return Err(NotProven::Disabled(identity.of_device()));
     }
     let until = match (presented.token, presented.chain) {
-        // A token counts even when a certificate is shown too: Edge modules share their device's connection settings.
+        // A token counts even with a certificate: modules share the connection settings of their
+        // device.
         (Some(token), _) => Some(by_token(hub, local, &identity, &credentials, token)?),
         (None, Some(chain)) => Some(by_certificate(hub, &identity, &credentials, chain)?),
-        (None, None) => return Err(NotProven::Nothing),
+        (None, None) => return Err(NotProven::NothingPresented),
     };
     Ok(ProvenIdentity {
         identity,
@@ -160,7 +162,7 @@ fn by_certificate(
                 .leaf()
                 .not_after())
         }
-        Authentication::CertificateAuthority => Err(NotProven::NoAuthorities(identity.clone())),
+        Authentication::CertificateAuthority => Err(NotProven::NoCaCertificates(identity.clone())),
         Authentication::None => Err(NotProven::NoKey(identity.clone())),
         other => Err(other_method(identity, other, "a certificate")),
     }
@@ -178,7 +180,7 @@ fn other_method(
     }
 }
 
-/// The shared access policies of a hub, for the check of a token that names one.
+/// The shared access policies of a hub.
 pub(crate) fn policies(local: &LocalHub) -> impl Iterator<Item = Policy<'_, Right>> {
     local.policies.iter().map(|policy| Policy {
         name: &policy.name,
@@ -191,7 +193,7 @@ fn keys(texts: [&KeyText; 2]) -> Result<Vec<SharedAccessKey>, KeyError> {
     texts.into_iter().map(SharedAccessKey::try_from).collect()
 }
 
-/// What a token of `identity` is for.
+/// The resource URI of the tokens of an identity.
 fn resource(host: &HubHost, identity: &Identity) -> String {
     match &identity.module {
         Some(module) => format!("{host}/devices/{}/modules/{module}", identity.device),

@@ -1,4 +1,5 @@
-//! MQTT CONNECT: from a user name, a client id and what is presented to the proof that a session needs.
+//! MQTT CONNECT: checks user name, client id and credentials, and returns the proof that a session
+//! needs.
 
 use std::sync::Arc;
 
@@ -9,20 +10,17 @@ use registry::LocalHub;
 use transport::ConnectRefused;
 use wire::device_api::username::{HubUsername, Username};
 
-use crate::Hub;
-use crate::prove::{NotProven, Presented, ProvenIdentity, prove};
+use crate::service::Hub;
+use crate::sessions::prove::{NotProven, Presented, ProvenIdentity, prove};
 
-/// Who connects, proven, and what he says of himself.
 pub(crate) struct Checked {
     pub(crate) proven: ProvenIdentity,
-    /// His Plug and Play model.
+    /// The Plug and Play model that the client announced.
     pub(crate) model_id: Option<String>,
 }
 
-/// Checks a CONNECT.
-///
-/// # Errors
-/// Says what CONNACK answers. Everything about identities is answered "not authorized"; the reason goes to the log.
+/// The error is the return code of CONNACK, and the reason for the log. Every fault of an identity
+/// is answered "not authorized".
 pub(crate) async fn check(
     hub: &Hub,
     connect: &Connect,
@@ -41,11 +39,8 @@ pub(crate) async fn check(
     })
 }
 
-/// Whether what the proof was checked against is still what is registered.
-///
-/// # Errors
-/// When the registry cannot be read.
-pub(crate) async fn still_stands(
+/// Whether the credentials that the proof was checked against are still registered.
+pub(crate) async fn is_still_registered(
     hub: &Hub,
     proven: &ProvenIdentity,
 ) -> Result<bool, ConnectRefused> {
@@ -70,13 +65,13 @@ fn username(connect: &Connect) -> Result<HubUsername, ConnectRefused> {
     }
 }
 
-/// The hub that the client means; ports and case do not matter.
+/// The hub of a host name; ports and case do not matter.
 fn local_hub(hub: &Hub, host: &HubHost) -> Result<Arc<LocalHub>, ConnectRefused> {
     let local = hub.registry().hubs();
     if let Some(local) = local.hub_at(host) {
         return Ok(local.clone());
     }
-    // "Not authorized" is what makes a device register again, which tells it the new name.
+    // "Not authorized" makes a device register again; then it gets the new name.
     let reason = match local.hub_formerly_at(host) {
         Some(local) => former_name(host, local),
         None => format!("the user name is for {host}, which is no hub of this server"),
@@ -87,10 +82,11 @@ fn local_hub(hub: &Hub, host: &HubHost) -> Result<Arc<LocalHub>, ConnectRefused>
     ))
 }
 
-/// What is said of a device that comes under a name that its hub had, for the log.
+/// The reason for the log when a device uses a former name of its hub.
 pub(crate) fn former_name(host: &HubHost, local: &LocalHub) -> String {
     format!(
-        "it comes to {host}, the former name of the hub at {}; a device that was provisioned registers again, another one needs the new name",
+        "it comes to {host}, the former name of the hub at {}; a device that was provisioned \
+         registers again, another one needs the new name",
         local.host
     )
 }
@@ -127,13 +123,13 @@ fn token(connect: &Connect) -> Result<Option<&str>, ConnectRefused> {
             "the password is not UTF-8",
         )
     })?;
-    // X.509 clients may send an empty one.
+    // X.509 clients may send an empty password.
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 fn refused(reason: &NotProven) -> ConnectRefused {
     let code = match reason {
-        // Clients try again later, where "not authorized" is final to them.
+        // Clients retry after this code; "not authorized" is final to them.
         NotProven::Storage(_) => ConnectReturnCode::ServerUnavailable,
         _ => ConnectReturnCode::NotAuthorized,
     };

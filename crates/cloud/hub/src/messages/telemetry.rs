@@ -1,20 +1,20 @@
-//! Messages from devices: checked, then durably appended to the event log. An acknowledgement is only sent after that.
+//! Telemetry messages of devices: checked, then appended to the event log. A message is
+//! acknowledged after it is on disk.
 
 use std::time::Duration;
 
 use ids::Identity;
 use registry::{Event, EventError};
 use tokio::time::Instant;
+use transport::pace::TooFast;
 use wire::device_api::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
 use wire::telemetry::MAX_MESSAGE;
 
-use crate::Hub;
-use transport::pace::TooFast;
+use crate::service::Hub;
 
-/// A storage that failed is asked again after this time.
-const RETRY: Duration = Duration::from_secs(1);
+/// Time from a failed append to the next attempt.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why a message was not kept.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TelemetryError {
     #[error("the message has {size} bytes with its properties; {MAX_MESSAGE} are allowed")]
@@ -42,18 +42,19 @@ impl TelemetryError {
     }
 }
 
-/// One message as a door hands it over.
+/// A message before it is checked.
 pub(crate) struct Message {
-    /// What the sender set, named as in the bag of MQTT, without what only the hub may set.
+    /// Properties of the sender, named as in the bag of MQTT, without those that only the hub may
+    /// set.
     sent: Vec<(String, String)>,
-    /// What the hub says of the message.
+    /// Properties that the hub sets.
     marks: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
 impl Message {
-    /// A message with the properties that its sender set, however they came. Those that only the hub may set are dropped here:
-    /// there is no other way to make a message.
+    /// Properties that only the hub may set are dropped here: there is no other way to make a
+    /// message.
     pub(crate) fn new(mut sent: Vec<(String, String)>, body: Vec<u8>) -> Self {
         sent.retain(|(name, _)| !is_stamped(name));
         Self {
@@ -63,7 +64,7 @@ impl Message {
         }
     }
 
-    /// From a topic's bag. A property without value becomes one with an empty value.
+    /// Reads the bag of a topic. A property without a value gets an empty one.
     pub(crate) fn from_bag(bag: &str, body: Vec<u8>) -> Result<Self, TelemetryError> {
         let bag = PropertyBag::decode(bag)?;
         let owned = |(name, value): (&str, Option<&str>)| {
@@ -76,66 +77,67 @@ impl Message {
         self.marks.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Marks a message that was to be retained.
+    /// For a message with the RETAIN flag.
     pub(crate) fn mark_retained(&mut self) {
         self.mark(system::RETAIN, "true");
     }
 
-    /// Marks a message that came as a will.
+    /// For a message that is a will.
     pub(crate) fn mark_will(&mut self) {
         self.mark(system::MESSAGE_TYPE, "Will");
     }
 }
 
-/// Keeps a message; returns after it is on disk.
-pub(crate) async fn accept(
+/// Appends a message; returns after it is on disk.
+pub(crate) async fn append(
     hub: &Hub,
     sender: &Identity,
     message: Message,
 ) -> Result<(), TelemetryError> {
-    accept_all(hub, sender, vec![message]).await
+    append_all(hub, sender, vec![message]).await
 }
 
-/// Keeps messages in their order, together; returns after they are on disk.
-pub(crate) async fn accept_all(
+/// Appends messages together, in their order; returns after they are on disk.
+pub(crate) async fn append_all(
     hub: &Hub,
     sender: &Identity,
     messages: Vec<Message>,
 ) -> Result<(), TelemetryError> {
-    let checked = |message| checked(hub, sender, message);
+    let to_event = |message| to_event(hub, sender, message);
     let events: Vec<Event> = messages
         .into_iter()
-        .map(checked)
+        .map(to_event)
         .collect::<Result<_, _>>()?;
-    wait_for_turn(hub, sender, &events).await?;
+    wait_for_pace(hub, sender, &events).await?;
     hub.registry().append_all_telemetry(&events).await?;
     Ok(())
 }
 
-/// Keeps a message however long that takes: as long as the storage fails, or the sender is too fast, it is not acknowledged, and
-/// neither it nor the connection is given up. Cancel-safe, but for what an append may have kept by then.
-pub(crate) async fn accept_in_time(
+/// Appends a message however long that takes. While the storage fails or the sender is too fast,
+/// the message is not acknowledged, and the connection stays open. Cancel-safe, except that a
+/// cancelled append may have kept the message.
+pub(crate) async fn append_with_retries(
     hub: &Hub,
     sender: &Identity,
     message: Message,
 ) -> Result<(), TelemetryError> {
-    let event = checked(hub, sender, message)?;
+    let event = to_event(hub, sender, message)?;
     while let Err(TelemetryError::TooFast { wait }) =
-        wait_for_turn(hub, sender, std::slice::from_ref(&event)).await
+        wait_for_pace(hub, sender, std::slice::from_ref(&event)).await
     {
         tokio::time::sleep(wait).await;
     }
     loop {
         match hub.registry().append_telemetry(&event).await {
-            Err(EventError::Log(_)) => tokio::time::sleep(RETRY).await,
+            Err(EventError::Log(_)) => tokio::time::sleep(RETRY_INTERVAL).await,
             Err(error) => return Err(error.into()),
             Ok(_) => return Ok(()),
         }
     }
 }
 
-/// Counts what is sent, and waits until it is the sender's turn.
-async fn wait_for_turn(
+/// Counts messages against the sender's rate, and waits until it allows them.
+async fn wait_for_pace(
     hub: &Hub,
     sender: &Identity,
     events: &[Event],
@@ -159,7 +161,7 @@ fn size_of(properties: &[(String, String)]) -> usize {
         .sum()
 }
 
-fn checked(hub: &Hub, sender: &Identity, message: Message) -> Result<Event, TelemetryError> {
+fn to_event(hub: &Hub, sender: &Identity, message: Message) -> Result<Event, TelemetryError> {
     let count = message.sent.len();
     if count > MAX_PROPERTIES {
         return Err(TelemetryError::TooManyProperties { count });

@@ -1,0 +1,89 @@
+//! What all parts of the hubs share.
+
+use std::sync::Arc;
+
+use ids::{Clock, Timestamp};
+use registry::Registry;
+use tokio::sync::watch;
+use transport::pace::{Pace, Paces};
+use transport::sessions::Sessions;
+
+use crate::sessions::presence::unsaved::UnsavedPresences;
+use crate::sessions::watcher::SessionWatcher;
+
+/// The settings of a program's hubs.
+#[derive(Clone)]
+pub struct HubOptions {
+    pub clock: Clock,
+    /// How much telemetry a device may send.
+    pub pace: Pace,
+}
+
+/// The hubs of a data directory. Cheap to clone; clones share the live sessions.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    watcher: SessionWatcher,
+    clock: Clock,
+    paces: Paces,
+}
+
+impl Hub {
+    /// Builds the hubs over an open registry and watches its changes.
+    #[must_use]
+    pub fn new(registry: Registry, options: HubOptions) -> Self {
+        let watcher = SessionWatcher::new(options.clock.clone());
+        registry.watch(Arc::new(watcher.clone()));
+        Self {
+            inner: Arc::new(Inner {
+                registry,
+                watcher,
+                clock: options.clock,
+                paces: Paces::new(options.pace),
+            }),
+        }
+    }
+
+    /// Closes every session and accepts no new one.
+    pub fn drain(&self) {
+        self.sessions().drain("the server is shutting down");
+    }
+
+    /// Live sessions of all hubs.
+    #[must_use]
+    pub fn connected(&self) -> u64 {
+        let hubs = &self.inner.registry.hubs().hubs;
+        hubs.iter()
+            .map(|hub| self.sessions().connected(&hub.name))
+            .sum()
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        self.inner.watcher.sessions()
+    }
+
+    pub(crate) fn unsaved_presences(&self) -> &UnsavedPresences {
+        self.inner.watcher.unsaved_presences()
+    }
+
+    /// Changes whenever deployments may target other devices.
+    pub(crate) fn targeting(&self) -> watch::Receiver<u64> {
+        self.inner.watcher.targeting()
+    }
+
+    pub(crate) fn paces(&self) -> &Paces {
+        &self.inner.paces
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.inner.clock)()
+    }
+}

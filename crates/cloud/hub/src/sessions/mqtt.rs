@@ -1,0 +1,263 @@
+//! A session over MQTT: topics in, calls of the registry, topics out. Knows what a device may
+//! publish and subscribe to; the sockets are in `transport`.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ids::{Identity, Timestamp, error_chain};
+use mqtt::{Connect, ConnectReturnCode, Publish, QoS, SubscribeResult, Will};
+use pki::PresentedChain;
+use transport::sessions::{Mailbox, MethodAnswer};
+use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
+use wire::sas::CLOCK_SKEW;
+use wire::topic::{DeviceTopic, Filter};
+
+use crate::messages::telemetry::{self, Message};
+use crate::service::Hub;
+use crate::sessions::connect::{self, Checked};
+
+mod outgoing;
+mod twin_request;
+
+/// A telemetry message of 256 KB, its topic and its property bag.
+const MAX_PACKET: usize = 300 * 1024;
+/// Longest sleep until the clock is read again.
+const MAX_SLEEP: Duration = Duration::from_secs(3600);
+
+/// One accepted connection of a device or module.
+pub struct HubSession {
+    hub: Hub,
+    mailbox: Mailbox,
+    /// When the proof of identity expires, and the session with it.
+    expires: Option<Timestamp>,
+    /// The QoS of desired patches: what the client subscribed with.
+    desired_qos: QoS,
+}
+
+/// Proves the identity, then opens its session.
+pub(crate) async fn accept(
+    hub: &Hub,
+    connect: &Connect,
+    chain: Option<Arc<PresentedChain>>,
+) -> Result<HubSession, ConnectRefused> {
+    let Checked { proven, model_id } = connect::check(hub, connect, chain.as_deref()).await?;
+    let identity = proven.identity().clone();
+    if let Some(will) = &connect.will {
+        require_own_events(&identity, &will.topic)?;
+    }
+    let mailbox = hub
+        .sessions()
+        .open(identity.clone())
+        .ok_or_else(|| unavailable("the server is shutting down".to_owned()))?;
+    // From here on a change closes the session through its mailbox; a change since the proof is
+    // found here.
+    if !connect::is_still_registered(hub, &proven).await? {
+        let reason = format!("{identity} was changed while it connected");
+        return Err(unavailable(reason));
+    }
+    tracing::info!(
+        hub.name = %identity.hub,
+        device.id = %identity.device,
+        module.id = identity.module.as_ref().map(display),
+        "{identity} connected over MQTT"
+    );
+    if let Some(model) = model_id {
+        hub.note_model_id(&identity, &model);
+    }
+    Ok(HubSession {
+        hub: hub.clone(),
+        mailbox,
+        expires: proven.until().map(|until| expiry(until, hub.now())),
+        desired_qos: QoS::AtMostOnce,
+    })
+}
+
+fn unavailable(reason: String) -> ConnectRefused {
+    ConnectRefused::new(ConnectReturnCode::ServerUnavailable, reason)
+}
+
+/// The token of a device whose clock is behind may have expired by the hub's clock. It is accepted
+/// for as long as the clock skew allows.
+fn expiry(until: Timestamp, now: Timestamp) -> Timestamp {
+    if until > now {
+        until
+    } else {
+        until.plus(CLOCK_SKEW)
+    }
+}
+
+fn require_own_events(identity: &Identity, topic: &str) -> Result<(), ConnectRefused> {
+    match parse_topic(identity, topic) {
+        Ok(DeviceTopic::Events { .. }) => Ok(()),
+        _ => {
+            let reason = format!("the will's topic is not the events topic of {identity}");
+            let code = ConnectReturnCode::NotAuthorized;
+            Err(ConnectRefused::new(code, reason))
+        }
+    }
+}
+
+fn parse_topic(identity: &Identity, topic: &str) -> Result<DeviceTopic, wire::topic::TopicError> {
+    DeviceTopic::parse(topic, &identity.device, identity.module.as_ref())
+}
+
+impl HubSession {
+    fn identity(&self) -> &Identity {
+        self.mailbox.identity()
+    }
+
+    fn filter(&self, filter: &str) -> Option<Filter> {
+        let identity = self.identity();
+        Filter::parse(filter, &identity.device, identity.module.as_ref()).ok()
+    }
+
+    async fn append_telemetry(&self, bag: &str, publish: &Publish) -> Result<(), Close> {
+        let appended = async {
+            let mut message = Message::from_bag(bag, publish.payload.to_vec())?;
+            if publish.retain {
+                message.mark_retained();
+            }
+            telemetry::append_with_retries(&self.hub, self.identity(), message).await
+        };
+        // Cancelled when the session ends: no client waits for the acknowledgement then.
+        let appended = tokio::select! {
+            biased;
+            appended = appended => appended,
+            close = self.closed() => return Err(close),
+        };
+        appended.map_err(|error| {
+            let reason = format!("telemetry of {}: {}", self.identity(), error_chain(&error));
+            Close::new(error.code(), reason)
+        })
+    }
+}
+
+/// Resolves at the time `until`.
+async fn expired(hub: &Hub, until: Option<Timestamp>) {
+    let Some(until) = until else {
+        return pending().await;
+    };
+    loop {
+        let remaining = until.since(hub.now());
+        if remaining.is_zero() {
+            return;
+        }
+        tokio::time::sleep(remaining.min(MAX_SLEEP)).await;
+    }
+}
+
+impl DeviceSession for HubSession {
+    fn max_packet(&self) -> usize {
+        MAX_PACKET
+    }
+
+    fn is_proven(&self) -> bool {
+        true
+    }
+
+    /// A session ends with its proof: when the token or certificate expires, and when the
+    /// registered identity changes.
+    fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
+        let (hub, expires, closed) = (self.hub.clone(), self.expires, self.mailbox.closed());
+        async move {
+            // Cancel-safe: both arms only wait, and neither is polled again.
+            tokio::select! {
+                close = closed => close,
+                () = expired(&hub, expires) => {
+                    Close::new("expired", "its token or certificate expired")
+                }
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, filter: &str, qos: QoS) -> SubscribeResult {
+        let Some(known) = self.filter(filter) else {
+            return SubscribeResult::Refused;
+        };
+        match known {
+            Filter::DesiredPatches => {
+                self.desired_qos = qos;
+                self.mailbox.want_desired(true);
+            }
+            Filter::MethodRequests => self.mailbox.want_methods(true),
+            // Twin responses are sent without a subscription. Nothing is sent to the other two yet.
+            Filter::TwinResponses | Filter::DeviceBound | Filter::ModuleInputs => {}
+        }
+        SubscribeResult::Granted(qos)
+    }
+
+    async fn unsubscribe(&mut self, filter: &str) {
+        match self.filter(filter) {
+            Some(Filter::DesiredPatches) => self.mailbox.want_desired(false),
+            Some(Filter::MethodRequests) => self.mailbox.want_methods(false),
+            _ => {}
+        }
+    }
+
+    async fn publish(
+        &mut self,
+        publish: Publish,
+        replies: &mut Vec<Outgoing>,
+    ) -> Result<(), Close> {
+        let identity = self.identity();
+        let topic = parse_topic(identity, &publish.topic).map_err(|error| {
+            let topic = &publish.topic;
+            let reason = format!("{identity} published to {topic:?}: {error}");
+            Close::new("topic", reason)
+        })?;
+        match topic {
+            DeviceTopic::Events { bag } => self.append_telemetry(&bag, &publish).await?,
+            DeviceTopic::TwinGet { rid } => {
+                replies.push(twin_request::get(&self.hub, self.identity(), rid).await);
+            }
+            DeviceTopic::ReportedPatch { rid, expected } => {
+                let patch = twin_request::ReportedPatch {
+                    rid,
+                    expected,
+                    body: &publish.payload,
+                };
+                replies.push(twin_request::patch(&self.hub, self.identity(), patch).await);
+            }
+            DeviceTopic::MethodResponse { status, rid } => {
+                let payload = publish.payload;
+                self.mailbox
+                    .answer_call(&rid, MethodAnswer { status, payload });
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Outgoing {
+        let push = self.mailbox.next().await;
+        outgoing::encode(push, self.desired_qos)
+    }
+
+    async fn ended(self, how: Ending, will: Option<Will>) {
+        let identity = self.identity().clone();
+        tracing::info!(
+            hub.name = %identity.hub,
+            device.id = %identity.device,
+            module.id = identity.module.as_ref().map(display),
+            reason.code = how.code(),
+            "{identity} disconnected: {how}"
+        );
+        let Some(will) = will else { return };
+        let Ok(DeviceTopic::Events { bag }) = parse_topic(&identity, &will.topic) else {
+            return;
+        };
+        let appended = async {
+            let mut message = Message::from_bag(&bag, will.payload.to_vec())?;
+            message.mark_will();
+            telemetry::append(&self.hub, &identity, message).await
+        };
+        if let Err(error) = appended.await {
+            tracing::warn!(
+                hub.name = %identity.hub,
+                device.id = %identity.device,
+                error = &error as &dyn std::error::Error,
+                "a will was not kept"
+            );
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Forwards what the registry commits to the live sessions.
+
+use std::sync::Arc;
+
+use ids::Clock;
+use registry::{Change, Watcher};
+use tokio::sync::watch;
+use transport::Close;
+use transport::sessions::Sessions;
+
+use crate::sessions::presence::unsaved::UnsavedPresences;
+
+/// The sessions of all hubs, and what their changes lead to. Clones share them.
+#[derive(Clone)]
+pub(crate) struct SessionWatcher {
+    sessions: Sessions,
+    /// Counts the changes after which deployments may target other devices.
+    targeting: watch::Sender<u64>,
+    unsaved_presences: UnsavedPresences,
+}
+
+impl SessionWatcher {
+    pub(crate) fn new(clock: Clock) -> Self {
+        let unsaved_presences = UnsavedPresences::default();
+        Self {
+            sessions: Sessions::new(clock, Arc::new(unsaved_presences.clone())),
+            targeting: watch::Sender::new(0),
+            unsaved_presences,
+        }
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    pub(crate) fn unsaved_presences(&self) -> &UnsavedPresences {
+        &self.unsaved_presences
+    }
+
+    pub(crate) fn targeting(&self) -> watch::Receiver<u64> {
+        self.targeting.subscribe()
+    }
+}
+
+impl Watcher for SessionWatcher {
+    fn changed(&self, change: &Change) {
+        match change {
+            Change::Desired {
+                identity,
+                patch,
+                version,
+            } => self.sessions.push_desired(identity, patch, *version),
+            Change::Gone { identity } => {
+                let why = Close::new("identity_deleted", "the identity was deleted");
+                self.sessions.close_with_modules(identity, &why);
+                self.unsaved_presences.remove(identity);
+                self.sessions.forget(identity);
+            }
+            Change::Disabled { identity } => {
+                let why = Close::new("identity_disabled", "the device was disabled");
+                self.sessions.close_with_modules(identity, &why);
+            }
+            Change::CredentialsChanged { identity } => {
+                let why = Close::new("credentials_changed", "the credentials were changed");
+                self.sessions.close(identity, why);
+            }
+            Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
+            // A hub is looked up when a device connects. Only a hub without devices, and so without
+            // sessions, can be deleted.
+            Change::ServicesOrHubs => {}
+        }
+    }
+}
