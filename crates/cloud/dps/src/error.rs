@@ -1,23 +1,21 @@
-//! Everything that the doors answer with an error, and the one table that says how.
+//! Everything that a request is answered with when it does not get what it asked for, and how that is coded, worded,
+//! and logged.
 
-use ids::{IdError, RegistrationId};
-use provisioning::{BlockError, EnrollmentError, EnrollmentKey, RegistrationError};
+mod envelope;
+
+use ids::{IdError, RegistrationId, ServiceName, error_chain};
 use registry::{ListError, Right, StorageError};
+use rest::policy::PolicyError;
+use rest::{RequestError, RequestId};
 use throttle::Throttled;
 use wire::error::DpsErrorCode;
-use wire::http::PathError;
 use wire::lenient::BodyError;
-use wire::sas::SasError;
 
 use crate::admission;
 use crate::registration::enrollment::UnreadableEnrollment;
 use crate::registration::issue::IssueFault;
 use crate::registration::not_proven::{Challenge, NotProven};
-use crate::registration::refusal::{Refusal, with_causes};
-use crate::service_api::ca_certificates::draft::CaCertificateFault;
-use crate::service_api::enrollments::draft::AdminError;
-use crate::service_api::issuers::resource::ResourceFault;
-use crate::service_api::linked_hubs::judged::ServingFault;
+use crate::registration::refusal::Refusal;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +23,7 @@ pub enum ServiceFault {
     /// A device has to come again later.
     #[error(transparent)]
     Throttled(#[from] Throttled),
-    /// A device was not let in.
+    /// A device is not admitted.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
     /// A TPM is asked to prove that it is there. Not a failure: every registration of one begins so.
@@ -34,91 +32,41 @@ pub enum ServiceFault {
     /// An operation id that is not one of ours for that registration.
     #[error("there is no such operation of this registration")]
     NoSuchOperation,
-    /// A device or operator asks for a registration that never happened.
     #[error("registration {0} does not exist")]
     NoSuchRegistration(RegistrationId),
 
-    /// The path cannot be read.
+    /// The request did not reach its handler.
     #[error(transparent)]
-    Path(#[from] PathError),
-    /// The path names nothing.
-    #[error("there is nothing at this path")]
-    NoSuchPath,
-    /// The path is right, the method is not.
-    #[error("this path does not know the method {0}")]
-    Method(String),
-    /// The query string lacks it.
-    #[error("the query parameter api-version is missing, for example ?api-version=2021-10-01")]
-    NoApiVersion,
-    /// More body than is read.
-    #[error("the body has more than {0} bytes")]
-    TooLarge(usize),
-    /// The client went away or sent broken chunks.
-    #[error("the body could not be read")]
-    BodyBroken,
-    /// The body took too long.
-    #[error("the body did not arrive in time")]
-    Late,
-    /// The body is not what it should be.
+    Request(#[from] RequestError),
+    /// The body has the wrong form.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// An id in the path, the body or a header is none.
+    /// An id in the body or the query string is not valid.
     #[error(transparent)]
     Id(#[from] IdError),
-    /// Path and body name different records.
-    #[error("the path names {path:?}, the body {body:?}")]
-    IdMismatch {
-        /// In the path.
-        path: String,
-        /// In the body.
-        body: String,
-    },
-    /// A device is blocked already, or is not.
-    #[error(transparent)]
-    Block(BlockError),
-    /// What was to be explained are no certificates.
-    #[error("certificates: {0}")]
-    Certificates(String),
     /// `x-ms-continuation` is not one of ours.
     #[error("the continuation token is not one that this service handed out")]
     Continuation,
 
     /// An operator's request without a usable token.
     #[error("the request carries no shared access signature of a policy of this service")]
-    NoToken(#[source] Option<TokenFault>),
+    NoToken(#[source] Option<PolicyError<Right>>),
     /// The token is good, its policy is not enough.
-    #[error("the policy {policy:?} lacks the right {}", right.name())]
-    Forbidden {
-        /// Whose keys signed.
-        policy: String,
-        /// What it lacks.
-        right: Right,
-    },
-    /// No such enrollment.
-    #[error("{0} does not exist")]
-    NoSuchEnrollment(EnrollmentKey),
-    /// An enrollment is not written or deleted.
     #[error(transparent)]
-    Enrollment(EnrollmentError),
-    /// An enrollment is not acceptable.
+    Forbidden(PolicyError<Right>),
+    /// Hubs and services of the server are changed by its owner.
+    #[error(
+        "hubs and services of the server are changed through its first provisioning service, not \
+         through {0}"
+    )]
+    NotServersOwner(ServiceName),
+    /// A noun of the service API is not read, written or deleted.
     #[error(transparent)]
-    Admin(#[from] AdminError),
-    /// A registration record is not deleted.
-    #[error(transparent)]
-    Registration(RegistrationError),
-    /// A hub, link, policy or service is not changed.
-    #[error(transparent)]
-    Serving(#[from] ServingFault),
-    /// A CA certificate is not written, verified or deleted.
-    #[error(transparent)]
-    CaCertificate(#[from] CaCertificateFault),
-    /// An issuer or a trust bundle is not written or deleted.
-    #[error(transparent)]
-    Resource(#[from] ResourceFault),
+    Noun(AnyNounError),
+
     /// An issuer could not issue.
     #[error(transparent)]
     NotIssued(IssueFault),
-
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -127,19 +75,46 @@ pub enum ServiceFault {
     UnreadableEnrollment(#[from] UnreadableEnrollment),
 }
 
-/// What is wrong with an operator's token. For the log.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenFault {
-    /// Its form, its key, its time or its resource.
-    #[error(transparent)]
-    Sas(#[from] SasError),
-    /// It names no policy: a device's token, most likely.
-    #[error("the token names no policy (skn); it may be one of a device")]
-    Unnamed,
-    /// It names a policy of somebody else.
-    #[error("the token names the policy {0:?}, which this service does not have")]
-    NoPolicy(String),
+/// An error of one noun of the service API; each noun's file says the codes of its own.
+pub trait NounError: std::error::Error + Send + Sync + 'static {
+    /// The code that the operator gets. Errors of the code `InternalServerError` are failures of the server, whose text
+    /// is for the log only.
+    fn code(&self) -> DpsErrorCode {
+        DpsErrorCode::ArgumentInvalid
+    }
 }
+
+/// An error of any noun.
+#[derive(Debug)]
+pub struct AnyNounError(Box<dyn NounError>);
+
+impl std::fmt::Display for AnyNounError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for AnyNounError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl<E: NounError> From<E> for ServiceFault {
+    fn from(error: E) -> Self {
+        Self::Noun(AnyNounError(Box::new(error)))
+    }
+}
+
+/// Path and body name different records.
+#[derive(Debug, thiserror::Error)]
+#[error("the path names {path:?}, the body {body:?}")]
+pub struct IdMismatch {
+    pub path: String,
+    pub body: String,
+}
+
+impl NounError for IdMismatch {}
 
 impl From<NotProven> for ServiceFault {
     fn from(error: NotProven) -> Self {
@@ -171,26 +146,6 @@ impl From<ListError> for ServiceFault {
     }
 }
 
-impl From<EnrollmentError> for ServiceFault {
-    fn from(error: EnrollmentError) -> Self {
-        match error {
-            EnrollmentError::Storage(error) => Self::Storage(error),
-            EnrollmentError::NotFound(key) => Self::NoSuchEnrollment(key),
-            other => Self::Enrollment(other),
-        }
-    }
-}
-
-impl From<RegistrationError> for ServiceFault {
-    fn from(error: RegistrationError) -> Self {
-        match error {
-            RegistrationError::Storage(error) => Self::Storage(error),
-            RegistrationError::NotFound(id) => Self::NoSuchRegistration(id),
-            other => Self::Registration(other),
-        }
-    }
-}
-
 impl ServiceFault {
     /// The code, whose first three digits are the HTTP status.
     #[must_use]
@@ -202,54 +157,25 @@ impl ServiceFault {
             Self::Challenged(_) => Code::InvalidCertificate,
             Self::NoSuchOperation => Code::AsyncOperationNotFound,
             Self::NoSuchRegistration(_) => Code::DeviceRegistrationNotFound,
-            Self::NoSuchPath => Code::NotFound,
-            Self::Method(_) => Code::MethodNotAllowed,
-            Self::Block(BlockError::Blocked(_)) => Code::RegistrationStatusConflict,
-            Self::Block(BlockError::NotBlocked(_) | BlockError::NoRegistration { .. }) => {
-                Code::DeviceRegistrationNotFound
-            }
-            Self::Block(BlockError::Storage(_)) => Code::InternalServerError,
-            Self::TooLarge(_) => Code::RequestTooLarge,
-            Self::Late => Code::RequestTimeout,
+            Self::Request(error) => request_code(error),
+            Self::Body(_) | Self::Id(_) | Self::Continuation => Code::ArgumentInvalid,
             Self::NoToken(_) => Code::Unauthorized,
-            Self::Forbidden { .. } => Code::Forbidden,
-            Self::NoSuchEnrollment(EnrollmentKey::Individual(_)) => Code::EnrollmentNotFound,
-            Self::NoSuchEnrollment(EnrollmentKey::Group(_)) => Code::EnrollmentGroupNotFound,
-            Self::Enrollment(error) => enrollment_code(error),
-            Self::Registration(RegistrationError::Blocked(_)) => Code::RegistrationStatusConflict,
-            Self::Registration(_) => Code::PreconditionFailed,
-            Self::Serving(fault) => fault.code(),
-            Self::CaCertificate(fault) => fault.code(),
-            Self::Resource(fault) => fault.code(),
-            Self::Path(_)
-            | Self::NoApiVersion
-            | Self::BodyBroken
-            | Self::Body(_)
-            | Self::Id(_)
-            | Self::IdMismatch { .. }
-            | Self::Continuation
-            | Self::Certificates(_)
-            | Self::Admin(_) => Code::ArgumentInvalid,
+            Self::Forbidden(_) | Self::NotServersOwner(_) => Code::Forbidden,
+            Self::Noun(error) => error.0.code(),
             Self::Storage(_) | Self::UnreadableEnrollment(_) | Self::NotIssued(_) => {
                 Code::InternalServerError
             }
         }
     }
 
-    /// What the caller is told. Devices that are refused, and callers without a token, learn nothing from it.
+    /// The text that the caller gets. Devices that are refused, and callers without a token, learn nothing from it.
     #[must_use]
     pub fn outside(&self) -> String {
         match self {
             Self::Refused(refusal) => refusal.outside(),
             Self::Challenged(_) | Self::NoToken(_) => "Unauthorized".to_owned(),
-            Self::Storage(_) | Self::UnreadableEnrollment(_) | Self::NotIssued(_) => {
-                "Internal server error".to_owned()
-            }
-            Self::Serving(fault) if fault.is_ours() => "Internal server error".to_owned(),
-            Self::CaCertificate(fault) if fault.is_ours() => "Internal server error".to_owned(),
-            Self::CaCertificate(fault) => with_causes(fault),
-            Self::Resource(fault) if fault.is_ours() => "Internal server error".to_owned(),
-            Self::Resource(fault) => with_causes(fault),
+            _ if self.is_failure() => "Internal server error".to_owned(),
+            Self::Noun(error) => error_chain(error),
             other => other.to_string(),
         }
     }
@@ -263,62 +189,53 @@ impl ServiceFault {
         }
     }
 
-    /// Writes the one log line of a fault; `request_id` is what the caller was told.
-    pub fn log(&self, request_id: &str) {
+    /// Whether the server failed, and not the request.
+    fn is_failure(&self) -> bool {
+        self.code() == DpsErrorCode::InternalServerError
+    }
+
+    /// Writes the one log line of a fault.
+    pub fn log(&self, request_id: &RequestId) {
         match self {
             // There may be thousands a second; admission counts them and says so now and then.
             Self::Throttled(throttled) => tracing::debug!(
-                request.id = request_id,
+                request.id = %request_id,
                 reason.code = admission::reason_code(throttled.limit),
                 "a device was sent away: {throttled}"
             ),
-            Self::Refused(refusal) => refusal.log(request_id),
+            Self::Refused(refusal) => refusal.log(&request_id.to_string()),
             Self::Challenged(challenge) => tracing::debug!(
-                request.id = request_id,
+                request.id = %request_id,
                 registration.id = %challenge.registration_id,
                 "registration {} was asked to prove that it has its TPM",
                 challenge.registration_id,
             ),
-            Self::Storage(_) | Self::UnreadableEnrollment(_) | Self::NotIssued(_) => {
-                self.log_failure(request_id);
-            }
-            Self::Resource(fault) if fault.is_ours() => self.log_failure(request_id),
-            Self::Serving(fault) if fault.is_ours() => self.log_failure(request_id),
-            Self::CaCertificate(fault) if fault.is_ours() => self.log_failure(request_id),
+            failure if failure.is_failure() => tracing::error!(
+                request.id = %request_id,
+                "a request failed: {}",
+                error_chain(failure)
+            ),
             other => tracing::info!(
-                request.id = request_id,
+                request.id = %request_id,
                 error.code = other.code().code(),
                 "a request was refused: {}",
-                with_causes(other)
+                error_chain(other)
             ),
         }
     }
-
-    fn log_failure(&self, request_id: &str) {
-        tracing::error!(
-            request.id = request_id,
-            "a request failed: {}",
-            with_causes(self)
-        );
-    }
 }
 
-fn enrollment_code(error: &EnrollmentError) -> DpsErrorCode {
-    let conflict = |key: &EnrollmentKey| match key {
-        EnrollmentKey::Individual(_) => DpsErrorCode::EnrollmentConflict,
-        EnrollmentKey::Group(_) => DpsErrorCode::EnrollmentGroupConflict,
-    };
+fn request_code(error: &RequestError) -> DpsErrorCode {
+    use DpsErrorCode as Code;
     match error {
-        EnrollmentError::NotFound(EnrollmentKey::Individual(_)) => DpsErrorCode::EnrollmentNotFound,
-        EnrollmentError::NotFound(EnrollmentKey::Group(_)) => DpsErrorCode::EnrollmentGroupNotFound,
-        EnrollmentError::Exists(key) | EnrollmentError::Blocked { key } => conflict(key),
-        EnrollmentError::CertificateTaken { other, .. } => conflict(other),
-        EnrollmentError::PreconditionFailed(_) => DpsErrorCode::PreconditionFailed,
-        EnrollmentError::NoCaCertificate(_)
-        | EnrollmentError::CaCertificateNotVerified(_)
-        | EnrollmentError::TooManyKeyed(_)
-        | EnrollmentError::NoResource(_) => DpsErrorCode::ArgumentInvalid,
-        EnrollmentError::Storage(_) => DpsErrorCode::InternalServerError,
+        RequestError::NoSuchPath => Code::NotFound,
+        RequestError::Method(_) => Code::MethodNotAllowed,
+        RequestError::TooLarge { .. } => Code::RequestTooLarge,
+        RequestError::Late => Code::RequestTimeout,
+        RequestError::Path(_)
+        | RequestError::NoApiVersion
+        | RequestError::Id(_)
+        | RequestError::Interrupted => Code::ArgumentInvalid,
     }
 }
 

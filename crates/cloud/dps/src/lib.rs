@@ -28,8 +28,9 @@ mod refusal_log;
 mod certificate;
 mod enrollment_view;
 mod error;
-mod http;
+mod path_area;
 mod service_api;
+mod trust_bundle_view;
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -38,25 +39,30 @@ use pki::PeerChain;
 use tokio::sync::watch;
 use transport::ConnectRefused;
 
+use crate::path_area::Area;
+
 pub use crate::admission::AdmissionLimits;
 pub use crate::device_api::mqtt::DpsSession;
 pub use crate::outbound::{
     Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault,
 };
-pub use crate::service::{AwaitCertificateForHosts, Clock, Dps, DpsOptions};
-pub use crate::service_api::enrollments::warnings as usable;
+pub use crate::service::{AwaitCertificateForHosts, Dps, DpsOptions};
+pub use crate::service_api::enrollments::warnings::{issuer_warning, leaf_warning};
 
 impl Dps {
     /// Answers a request to any of its HTTP paths, for devices and operators. The client's chain is the request
     /// extension [`PeerChain`], its address [`rest::ClientAddress`]. See [`Dps::serves`] for sharing a port.
     pub async fn answer(&self, request: Request) -> Response {
-        http::respond(self, request).await
+        match path_area::find(request.uri().path()) {
+            Some(Area::Devices) => device_api::http::answer(self, request).await,
+            Some(Area::Operators) | None => service_api::answer(self, request).await,
+        }
     }
 
     /// Whether a request path belongs to the provisioning service, when several services share a port.
     #[must_use]
     pub fn serves(path: &str) -> bool {
-        http::serves(path)
+        path_area::find(path).is_some()
     }
 
     /// Accepts the connection of a device that wants to register. Whether it may register is the answer to its request.

@@ -155,7 +155,7 @@ fn disabled(refusal: &Refusal) -> Option<EnrolledBy> {
 pub fn report(refusal: &Refusal) -> RefusalReport {
     RefusalReport {
         reason: refusal.reason.code().to_owned(),
-        message: crate::registration::refusal::with_causes(&refusal.reason),
+        message: ids::error_chain(&refusal.reason),
         enrollment: refusal.enrollment.as_ref().map(ToString::to_string),
         chain: refusal.chain.clone(),
     }

@@ -5,7 +5,7 @@ pub mod tenants;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ids::{HubHost, IdScope, Timestamp};
+use ids::{Clock, HubHost, IdScope, Timestamp};
 use provisioning::Provisioning;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use uuid::Uuid;
@@ -18,9 +18,6 @@ use crate::registration::recent_operations::RecentOperations;
 use crate::remote_hub::health::HubHealth;
 
 use tenants::Tenants;
-
-/// Tells the time; the program decides how.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Waits until clients can trust the server under every host that the registry has.
 pub type AwaitCertificateForHosts =

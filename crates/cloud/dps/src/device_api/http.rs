@@ -1,30 +1,71 @@
-//! The device API over HTTPS.
+//! The device API over HTTPS: register, poll, look up.
 
 use std::net::IpAddr;
 
-use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::response::Response;
 use ids::RegistrationId;
 use pki::PeerChain;
-use rest::ClientAddress;
+use rest::{ClientAddress, Reply, RequestError, RequestId, body};
 use wire::device_api::registration::{
     MAX_BODY, OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
     UnverifiedRegister, register_path,
 };
+use wire::http::{Path, is};
 use zeroize::Zeroizing;
 
 use crate::error::ServiceFault;
-use crate::http::route::DeviceCall;
-use crate::http::{Incoming, Reply};
 use crate::registration::operations::Caller;
 use crate::registration::presented::{Presented, Token};
 use crate::service::Dps;
 
-pub async fn answer(
-    dps: &Dps,
-    request: Incoming<'_>,
-    call: DeviceCall<'_>,
-) -> Result<Reply, ServiceFault> {
+/// What devices ask, by method and path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum DeviceCall<'a> {
+    Register {
+        id_scope: &'a str,
+        id: &'a str,
+    },
+    Poll {
+        id_scope: &'a str,
+        id: &'a str,
+        operation: &'a str,
+    },
+    LookUp {
+        id_scope: &'a str,
+        id: &'a str,
+    },
+}
+
+/// Answers a request to a path of devices.
+pub async fn answer(dps: &Dps, request: Request) -> Response {
+    let request_id = RequestId::fresh();
+    let (parts, body) = request.into_parts();
+    let reply = match respond(dps, &parts, body).await {
+        Ok(reply) => reply,
+        Err(fault) => {
+            fault.log(&request_id);
+            let path = parts.uri.path().trim_start_matches('/');
+            let id_scope = path.split('/').next().unwrap_or_default();
+            dps.note_refusal(&fault, id_scope, ClientAddress::of(&parts))
+                .await;
+            fault.reply(&request_id, dps.now())
+        }
+    };
+    reply.into_response(&request_id)
+}
+
+async fn respond(dps: &Dps, parts: &Parts, body: Body) -> Result<Reply, ServiceFault> {
+    let path = Path::parse(parts.uri.path()).map_err(RequestError::from)?;
+    let call = DeviceCall::find(&parts.method, &path.segments())?;
+    if wire::http::api_version(parts.uri.query()).is_none() {
+        return Err(RequestError::NoApiVersion.into());
+    }
+    let request = (parts, body);
     match call {
         DeviceCall::Register { id_scope, id } => register(dps, request, id_scope, id).await,
         DeviceCall::Poll {
@@ -36,18 +77,44 @@ pub async fn answer(
     }
 }
 
+impl<'a> DeviceCall<'a> {
+    /// Finds the call; literal segments match in any letter case.
+    fn find(method: &Method, path: &[&'a str]) -> Result<Self, RequestError> {
+        let other_method = || Err(RequestError::Method(method.clone()));
+        match *path {
+            [id_scope, _, id] if method == Method::POST => Ok(Self::LookUp { id_scope, id }),
+            [_, _, _] => other_method(),
+            [id_scope, _, id, register] if is(register, "register") => match *method {
+                Method::PUT => Ok(Self::Register { id_scope, id }),
+                _ => other_method(),
+            },
+            [id_scope, _, id, operations, operation] if is(operations, "operations") => {
+                match *method {
+                    Method::GET => Ok(Self::Poll {
+                        id_scope,
+                        id,
+                        operation,
+                    }),
+                    _ => other_method(),
+                }
+            }
+            _ => Err(RequestError::NoSuchPath),
+        }
+    }
+}
+
 /// Always 202: device daemons insist on it, although the work is done by then.
 async fn register(
     dps: &Dps,
-    request: Incoming<'_>,
+    (parts, body): (&Parts, Body),
     id_scope: &str,
     id: &str,
 ) -> Result<Reply, ServiceFault> {
-    let credential = Credential::read(&request);
+    let credential = Credential::read(parts);
     let id = RegistrationId::parse(id)?;
     // A body costs memory while it arrives, and a slot is not held until then.
     let permit = dps.admit_address(credential.address())?;
-    let body = request.read(MAX_BODY).await?;
+    let body = body::read(body, MAX_BODY).await?;
     let caller = credential.caller(id_scope, &id);
     let admitted = dps.admit(caller, permit)?;
     let body = UnverifiedRegister::parse(&body)?;
@@ -63,50 +130,52 @@ async fn register(
     let path = register_path(id_scope, id.as_str());
     let location = format!("https://{}{path}", dps.options().host);
     let status = OperationStatus::assigning(operation.into_string(), id);
-    Ok(Reply::json(StatusCode::ACCEPTED, &status)
-        .with(LOCATION, &location)
-        .with(RETRY_AFTER, &RETRY_AFTER_SECONDS.to_string()))
+    Ok(Reply::json(&status)
+        .with_status(202)
+        .with("location", &location)
+        .with("retry-after", &RETRY_AFTER_SECONDS.to_string()))
 }
 
 async fn poll(
     dps: &Dps,
-    request: Incoming<'_>,
+    (parts, body): (&Parts, Body),
     id_scope: &str,
     id: &str,
     operation: &str,
 ) -> Result<Reply, ServiceFault> {
-    let credential = Credential::read(&request);
+    let credential = Credential::read(parts);
     // Node sends a body with its GET; it says nothing, but has to leave the connection.
-    request.read(MAX_BODY).await?;
+    body::read(body, MAX_BODY).await?;
     let id = RegistrationId::parse(id)?;
     let caller = credential.caller(id_scope, &id);
     let (operation, state) = dps.poll(caller, operation).await?;
     let status = OperationStatus::finished(operation.into_string(), state);
     match status.status {
-        RegistrationStatus::Assigning => Ok(Reply::json(StatusCode::ACCEPTED, &status)
-            .with(RETRY_AFTER, &RETRY_AFTER_WORKING.to_string())),
-        _ => Ok(Reply::json(StatusCode::OK, &status)),
+        RegistrationStatus::Assigning => Ok(Reply::json(&status)
+            .with_status(202)
+            .with("retry-after", &RETRY_AFTER_WORKING.to_string())),
+        _ => Ok(Reply::json(&status)),
     }
 }
 
 async fn look_up(
     dps: &Dps,
-    request: Incoming<'_>,
+    (parts, body): (&Parts, Body),
     id_scope: &str,
     id: &str,
 ) -> Result<Reply, ServiceFault> {
-    let credential = Credential::read(&request);
+    let credential = Credential::read(parts);
     let id = RegistrationId::parse(id)?;
     // A body costs memory while it arrives, and a slot is not held until then.
     let permit = dps.admit_address(credential.address())?;
-    let body = request.read(MAX_BODY).await?;
+    let body = body::read(body, MAX_BODY).await?;
     let caller = credential.caller(id_scope, &id);
     let admitted = dps.admit(caller, permit)?;
     let body = UnverifiedRegister::parse(&body)?;
     body.require_id(&id)?;
     body.require_no_csr()?;
     let state = dps.look_up(admitted, caller).await?;
-    Ok(Reply::json(StatusCode::OK, &state))
+    Ok(Reply::json(&state))
 }
 
 /// What a device presents over HTTPS, kept while its request is read.
@@ -117,9 +186,10 @@ struct Credential {
 }
 
 impl Credential {
-    fn read(request: &Incoming<'_>) -> Self {
-        let token = request.header(AUTHORIZATION.as_str());
-        let extensions = &request.parts.extensions;
+    fn read(parts: &Parts) -> Self {
+        let token = parts.headers.get(AUTHORIZATION);
+        let token = token.and_then(|value| value.to_str().ok());
+        let extensions = &parts.extensions;
         Self {
             chain: extensions.get::<PeerChain>().cloned().unwrap_or_default(),
             token: token.map(|token| Zeroizing::new(token.to_owned())),
@@ -141,6 +211,68 @@ impl Credential {
                 from: self.address(),
                 ..Presented::from(&self.chain)
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_real_clients_send() {
+        let (id_scope, id, operation) = ("0ne1", "Dev-1", "5.a.b");
+        for (method, path, call) in [
+            (
+                Method::PUT,
+                &["0ne1", "registrations", "Dev-1", "register"][..],
+                DeviceCall::Register { id_scope, id },
+            ),
+            (
+                Method::GET,
+                &["0ne1", "registrations", "Dev-1", "operations", "5.a.b"],
+                DeviceCall::Poll {
+                    id_scope,
+                    id,
+                    operation,
+                },
+            ),
+            (
+                Method::POST,
+                &["0ne1", "Registrations", "Dev-1"],
+                DeviceCall::LookUp { id_scope, id },
+            ),
+        ] {
+            assert_eq!(DeviceCall::find(&method, path), Ok(call));
+        }
+    }
+
+    #[test]
+    fn other_methods_and_paths_are_told_apart() {
+        let other_method = |method| Err(RequestError::Method(method));
+        for (method, path, expected) in [
+            (
+                Method::POST,
+                &["0ne1", "registrations", "d", "register"][..],
+                other_method(Method::POST),
+            ),
+            (
+                Method::GET,
+                &["0ne1", "registrations", "d"],
+                other_method(Method::GET),
+            ),
+            (
+                Method::PUT,
+                &["0ne1", "registrations", "d", "operations", "o"],
+                other_method(Method::PUT),
+            ),
+            (
+                Method::GET,
+                &["0ne1", "registrations", "d", "other"],
+                Err(RequestError::NoSuchPath),
+            ),
+        ] {
+            assert_eq!(DeviceCall::find(&method, path), expected, "{path:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use ::mqtt::{Connect, ConnectReturnCode, Password, Publish, QoS, SubscribeResult
 use bytes::Bytes;
 use ids::RegistrationId;
 use pki::PeerChain;
-use rest::ClientAddress;
+use rest::{ClientAddress, RequestError, RequestId};
 use serde::Serialize;
 use tokio::sync::watch;
 use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
@@ -128,7 +128,7 @@ impl DpsSession {
 
     async fn register(&self, body: &[u8]) -> Result<Answer, ServiceFault> {
         if body.len() > MAX_BODY {
-            return Err(ServiceFault::TooLarge(MAX_BODY));
+            return Err(RequestError::TooLarge { limit: MAX_BODY }.into());
         }
         let (id, caller) = (&self.registration_id, self.caller());
         let permit = self.dps.admit_address(self.from)?;
@@ -179,12 +179,17 @@ impl DpsSession {
     }
 
     async fn fault(&self, fault: &ServiceFault) -> Answer {
-        let request_id = crate::service::fresh_guid().hyphenated().to_string();
+        let request_id = RequestId::fresh();
         fault.log(&request_id);
         self.dps
             .note_refusal(fault, &self.id_scope, self.from)
             .await;
-        let error = ServiceError::dps(fault.code(), fault.outside(), request_id, self.dps.now());
+        let error = ServiceError::dps(
+            fault.code(),
+            fault.outside(),
+            request_id.to_string(),
+            self.dps.now(),
+        );
         Answer::new(error.http_status(), fault.retry_after(), &error)
     }
 }

@@ -1,4 +1,6 @@
 use pki::ChainError;
+use provisioning::{EnrollmentError, EnrollmentKey};
+use wire::sas::SasError;
 
 use super::*;
 use crate::registration::credential::TpmIdentity;
@@ -228,7 +230,7 @@ fn what_went_wrong_inside_stays_inside() {
     let fault = ServiceFault::UnreadableEnrollment(record);
     assert_eq!(fault.outside(), "Internal server error");
     assert_eq!(fault.code().http_status(), 500);
-    assert!(with_causes(&fault).contains("secret detail"));
+    assert!(error_chain(&fault).contains("secret detail"));
 }
 
 #[test]
@@ -259,13 +261,13 @@ fn what_is_wrong_with_a_token_is_for_the_log() {
         at: ids::Timestamp::from_unix_seconds(1_700_000_000),
     };
     for (fault, cause) in [
-        (TokenFault::Sas(expired), "expired at 2023-11-14"),
-        (TokenFault::Sas(SasError::Signature), "does not match"),
-        (TokenFault::Unnamed, "names no policy"),
-        (TokenFault::NoPolicy("iothubowner".into()), "iothubowner"),
+        (PolicyError::Token(expired), "expired at 2023-11-14"),
+        (PolicyError::Token(SasError::Signature), "does not match"),
+        (PolicyError::Unnamed, "names no policy"),
+        (PolicyError::NoPolicy("iothubowner".into()), "iothubowner"),
     ] {
         let fault = ServiceFault::NoToken(Some(fault));
-        assert!(with_causes(&fault).contains(cause), "{fault:?}");
+        assert!(error_chain(&fault).contains(cause), "{fault:?}");
         assert_eq!(fault.outside(), "Unauthorized");
     }
 }
@@ -278,11 +280,11 @@ fn no_fault_says_its_text_twice() {
         (ServiceFault::from(body()), "is missing"),
         (ServiceFault::Id(id_error()), "registration id"),
     ] {
-        let text = with_causes(&fault);
+        let text = error_chain(&fault);
         assert_eq!(text.matches(part).count(), 1, "{text}");
     }
     let refused = crate::registration::refusal::RequestRefusal::from(pki::RequestError::Signature);
-    let text = with_causes(&refused);
+    let text = error_chain(&refused);
     let cause = pki::RequestError::Signature.to_string();
     assert_eq!(text.matches(&cause).count(), 1, "{text}");
 }

@@ -1,7 +1,7 @@
 //! What a registration would come to now: the steps of `register.rs` with a trace, without those that
 //! write.
 
-use ids::{HubName, RegistrationId, Timestamp};
+use ids::{HubName, RegistrationId, Timestamp, error_chain};
 use pki::UnreadChain;
 use provisioning::{AssignError, EnrollmentKey, PreviewAt, RegistrationRecord};
 use wire::error::DpsErrorCode;
@@ -19,7 +19,7 @@ use crate::registration::claim;
 use crate::registration::context::Context;
 use crate::registration::not_proven::NotProven;
 use crate::registration::presented::Presented;
-use crate::registration::refusal::{Refusal, RefusalReason, seen, with_causes};
+use crate::registration::refusal::{Refusal, RefusalReason, seen};
 use crate::registration::request::Register;
 use crate::registration::result;
 use crate::registration::unregistered::Failure;
@@ -67,7 +67,7 @@ pub fn without_id(presented: Presented<'_>, reason: &RefusalReason) -> Explanati
             error_code: DpsErrorCode::InvalidCertificate.code(),
             report: RefusalReport {
                 reason: reason.code().to_owned(),
-                message: with_causes(reason),
+                message: error_chain(reason),
                 enrollment: None,
                 chain: seen(chain.chain(unread)),
             },

@@ -1,6 +1,6 @@
 //! A device that is not let in. The operator reads the reason, the device only that it is refused.
 
-use ids::RegistrationId;
+use ids::{RegistrationId, error_chain};
 use pki::{Certificate, PresentedChain, UnreadChain};
 use provisioning::EnrollmentKey;
 use wire::error::DpsErrorCode;
@@ -80,7 +80,7 @@ impl Refusal {
             reason.code = self.reason.code(),
             "registration {} was refused: {}",
             self.registration_id,
-            with_causes(&self.reason),
+            error_chain(&self.reason),
         );
     }
 }
@@ -95,16 +95,4 @@ pub fn seen<'a>(all: impl IntoIterator<Item = &'a Certificate>) -> Vec<SeenCerti
         not_after_utc: certificate.not_after(),
     };
     all.into_iter().map(one).collect()
-}
-
-/// The text of an error with those of its causes.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

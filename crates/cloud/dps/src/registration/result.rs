@@ -9,7 +9,7 @@ use wire::device_api::registration::{
 };
 use wire::error::DpsErrorCode;
 
-use crate::service_api::issuers::resource::{self, ResourceFault};
+use crate::trust_bundle_view::{self, TrustBundleError};
 
 /// A registration as its device reads it: with the trust bundle, as it is now.
 ///
@@ -18,7 +18,7 @@ use crate::service_api::issuers::resource::{self, ResourceFault};
 pub fn for_device(
     record: &RegistrationRecord,
     provisioning: &Provisioning,
-) -> Result<RegistrationState, ResourceFault> {
+) -> Result<RegistrationState, TrustBundleError> {
     let mut state = describe(record);
     if state.status == RegistrationStatus::Disabled {
         // Device daemons do not know this status. The device has proved itself by now: its enrollment is
@@ -32,7 +32,7 @@ pub fn for_device(
     }
     if let Some(id) = state.detail.trust_bundle_id.take() {
         let bundle = provisioning.trust_bundle(&id)?;
-        state.trust_bundle = bundle.map(resource::describe_bundle).transpose()?;
+        state.trust_bundle = bundle.map(trust_bundle_view::describe).transpose()?;
     }
     Ok(state)
 }

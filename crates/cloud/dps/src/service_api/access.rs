@@ -1,119 +1,95 @@
-//! Operators' requests: a token of a shared access policy that grants what is asked for.
+//! Who may call what: a token of a shared access policy of the service that the request is sent to.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
-use ids::Timestamp;
 use provisioning::Provisioning;
 use registry::{Actor, Right};
-use rest::OnProof;
-use wire::sas::{SharedAccessKey, UnverifiedToken};
+use rest::policy::{self, Demand, Policy, PolicyError};
+use rest::{Asked, ClientAddress};
+use wire::sas::UnverifiedToken;
 
-use crate::error::{ServiceFault, TokenFault};
-use crate::http::{Incoming, RequestId, client_address};
+use crate::error::ServiceFault;
 use crate::outbound::OnBehalf;
 use crate::registration::context::Context;
-use crate::remote_hub::health::HubHealth;
+use crate::service::Dps;
 use crate::service::tenants::Tenant;
-use crate::service::{Dps, DpsOptions};
 
-/// How far an operator's clock may lag behind ours.
-const SKEW: Duration = Duration::from_secs(300);
-
-/// An operator's way to the registry. Only this file makes one, for a caller who has the right.
-pub(crate) struct Operator<'a> {
-    dps: &'a Dps,
-    tenant: Arc<Tenant>,
-    /// In this operator's hands.
-    registry: Provisioning,
+/// Whom a route admits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// A policy with all of these rights.
+    Policy(&'static [Right]),
+    /// A policy with the right `ServiceConfig` of the server's first service, whose operators own the server.
+    Owner,
 }
 
-/// Checks the request's token.
-///
-/// # Errors
-/// When there is none, no policy's key signed it, it expired or is for another host, or its policy lacks the right.
-pub(crate) fn authorize<'a>(
-    dps: &'a Dps,
-    request: &Incoming<'_>,
-    right: Right,
-) -> Result<Operator<'a>, ServiceFault> {
-    let header = request.header(AUTHORIZATION.as_str());
-    let header = header.ok_or(ServiceFault::NoToken(None))?;
-    let refuse = |fault: TokenFault| ServiceFault::NoToken(Some(fault));
-    let token = UnverifiedToken::parse(header).map_err(|error| refuse(error.into()))?;
-    let tenant = dps.tenants().by_host(request.parts);
+/// Proof that the caller is an operator with the rights that the route demands, and its way to what is stored. Only
+/// [`admit`] makes one.
+pub struct Permit {
+    tenant: Arc<Tenant>,
+    /// Acts on behalf of this operator.
+    provisioning: Provisioning,
+    on_behalf: OnBehalf,
+}
+
+impl Permit {
+    /// What is stored, as the operator's service sees it.
+    pub fn provisioning(&self) -> &Provisioning {
+        &self.provisioning
+    }
+
+    /// What the operator's service decides registrations with.
+    pub fn context(&self) -> &Context {
+        &self.tenant.context
+    }
+
+    /// On whose behalf calls are made that this operator causes.
+    pub fn on_behalf(&self) -> OnBehalf {
+        self.on_behalf
+    }
+}
+
+/// Checks the token of a request.
+pub fn admit(dps: &Dps, asked: &Asked<'_, Access>) -> Result<Permit, ServiceFault> {
+    let header = asked.parts.headers.get(AUTHORIZATION);
+    let header = header.and_then(|value| value.to_str().ok());
+    let token = UnverifiedToken::parse(header.ok_or(ServiceFault::NoToken(None))?);
+    let token = token.map_err(|error| ServiceFault::NoToken(Some(error.into())))?;
+    let tenant = dps.tenants().by_host(asked.parts);
     let service = tenant.service();
-    let former = dps.tenants().former_host(request.parts);
+    let former = dps.tenants().former_host(asked.parts);
     let host = match &service.host {
         Some(own) => own,
         None => former.as_ref().unwrap_or(&dps.options().host),
     };
-    let named = token.policy().ok_or_else(|| refuse(TokenFault::Unnamed))?;
-    let policy = service.policies.iter().find(|policy| policy.name == named);
-    let policy = policy.ok_or_else(|| refuse(TokenFault::NoPolicy(named.to_owned())))?;
-    let keys: Vec<SharedAccessKey> = [&policy.primary, &policy.secondary]
-        .into_iter()
-        .filter_map(|key| SharedAccessKey::try_from(key).ok())
-        .collect();
-    token
-        .verify(&keys, host.as_str(), dps.now(), SKEW)
-        .map_err(|error| refuse(error.into()))?;
-    if policy.grants(right) {
-        if let Some(OnProof(tell)) = request.parts.extensions.get() {
-            tell();
-        }
-        let registry = tenant.context.provisioning.by(Actor {
-            policy: policy.name.clone(),
-            request_id: request_id(request),
-            address: client_address(request.parts),
-            at: dps.now(),
-        });
-        Ok(Operator {
-            dps,
-            tenant,
-            registry,
-        })
-    } else {
-        Err(ServiceFault::Forbidden {
-            policy: policy.name.clone(),
-            right,
-        })
+    let policies = service.policies.iter().map(|policy| Policy {
+        name: &policy.name,
+        keys: [&policy.primary, &policy.secondary],
+        rights: &policy.rights,
+    });
+    let demand = Demand::All(match asked.access {
+        Access::Policy(rights) => rights,
+        Access::Owner => &[Right::ServiceConfig],
+    });
+    let admitted = policy::admit(&token, policies, demand, host.as_str(), dps.now());
+    let admitted = admitted.map_err(|error| match error {
+        PolicyError::Lacks { .. } => ServiceFault::Forbidden(error),
+        other => ServiceFault::NoToken(Some(other)),
+    })?;
+    let on_behalf = dps.on_behalf(&service.id_scope);
+    if *asked.access == Access::Owner && on_behalf != OnBehalf::Owner {
+        return Err(ServiceFault::NotServersOwner(service.name.clone()));
     }
-}
-
-fn request_id(request: &Incoming<'_>) -> String {
-    let given = request.parts.extensions.get::<RequestId>();
-    given.map(|id| id.0.clone()).unwrap_or_default()
-}
-
-impl Operator<'_> {
-    /// Everything that is stored, as the operator's service sees it.
-    pub(crate) fn registry(&self) -> &Provisioning {
-        &self.registry
-    }
-
-    /// What the operator's service decides with.
-    pub(crate) fn context(&self) -> &Context {
-        &self.tenant.context
-    }
-
-    /// How the hubs are.
-    pub(crate) fn hub_health(&self) -> &HubHealth {
-        self.dps.hub_health()
-    }
-
-    /// For whose sake calls are made that this operator causes.
-    pub(crate) fn on_behalf(&self) -> OnBehalf {
-        self.dps.on_behalf(&self.tenant.service().id_scope)
-    }
-
-    /// What the program decided for all services.
-    pub(crate) fn options(&self) -> &DpsOptions {
-        self.dps.options()
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.dps.now()
-    }
+    let provisioning = tenant.context.provisioning.by(Actor {
+        policy: admitted.policy().to_owned(),
+        request_id: asked.request_id.to_string(),
+        address: ClientAddress::of(asked.parts),
+        at: dps.now(),
+    });
+    Ok(Permit {
+        tenant,
+        provisioning,
+        on_behalf,
+    })
 }

@@ -1,75 +1,83 @@
-//! What custom allocations were asked and answered, asking again, and the key that signs.
+//! `/muster/v1/dps/allocations`: what custom allocations were asked and answered, asking again, and the key that signs.
 
 use ids::{HubHost, HubName, RegistrationId};
-use provisioning::{Act, AllocationNote, AllocationRecord, EnrollmentKey, WebhookQuestion};
+use provisioning::{
+    Act, AllocationNote, AllocationRecord, EnrollmentError, EnrollmentKey, WebhookQuestion,
+};
+use registry::Right;
+use rest::{Reply, RequestError, get, post};
 use serde_json::Value;
-use wire::http::query_value;
 use wire::lenient::BodyError;
 use wire::service_api::allocation::{RecordedAllocation, Replay, SigningKey};
 
-use super::serving::{Request, ok};
+use super::access::Access;
+use super::{Call, Route, disclose, now, provisioning};
 use crate::error::ServiceFault;
-use crate::http::Reply;
 use crate::pending::signature::WebhookKey;
 use crate::pending::webhook;
 use crate::registration::enrollment::Enrollment;
 
+pub(super) fn routes() -> Vec<Route> {
+    let access = Access::Policy(&[Right::ServiceConfig]);
+    vec![
+        get("/muster/v1/dps/allocations", access, list),
+        get("/muster/v1/dps/allocations/{id}", access, read),
+        post("/muster/v1/dps/allocations/{id}/replay", access, replay),
+        get("/muster/v1/dps/webhookKey", access, read_key),
+    ]
+}
+
 /// The latest ones of one registration, the newest first.
-pub(crate) async fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
-    let id = query_value(request.query, "registrationId").ok_or_else(|| {
+async fn list(call: Call) -> Result<Reply, ServiceFault> {
+    let id = call.query("registrationId").ok_or_else(|| {
         let problem = "is missing in the query, for example ?registrationId=edge-001";
         BodyError::new("registrationId", problem)
     })?;
     let id = RegistrationId::parse(&id)?;
-    let found = request.operator.registry().allocations(&id).await?;
-    let shown: Vec<RecordedAllocation> = found.into_iter().map(document).collect();
-    Ok(ok(&shown))
+    let found = provisioning(&call).allocations(&id).await?;
+    let rows: Vec<RecordedAllocation> = found.into_iter().map(describe).collect();
+    Ok(Reply::json(&rows))
 }
 
-pub(crate) async fn read(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
-    Ok(ok(&document(find(request, id).await?)))
+async fn read(call: Call, id: String) -> Result<Reply, ServiceFault> {
+    Ok(Reply::json(&describe(find(&call, &id).await?)))
 }
 
-/// Asks the webhook of today what it was asked then. Nothing is written but that an operator did it.
-pub(crate) async fn replay(request: &Request<'_>, id: &str) -> Result<Reply, ServiceFault> {
-    let recorded = find(request, id).await?;
-    let question = question(request, &recorded.note).await?;
-    request.disclose(Act::ReplayAllocation, id).await?;
-    let operator = &request.operator;
-    let caller = (&*operator.options().outbound, operator.on_behalf());
-    let asked = webhook::ask(caller, &question, &signing_key(request), operator.now()).await;
+/// Asks the webhook of today what it was asked then. Only the audit is written.
+async fn replay(call: Call, id: String) -> Result<Reply, ServiceFault> {
+    let recorded = find(&call, &id).await?;
+    let question = question(&call, &recorded.note).await?;
+    disclose(&call, Act::ReplayAllocation, &id).await?;
+    let outbound = (call.service.outbound(), call.permit.on_behalf());
+    let asked = webhook::ask(outbound, &question, &signing_key(&call), now(&call)).await;
     let outcome = |note: &AllocationNote| (note.status, note.output.clone());
-    Ok(ok(&Replay {
+    Ok(Reply::json(&Replay {
         same: outcome(&recorded.note) == outcome(&asked.note),
-        recorded: document(recorded),
+        recorded: describe(recorded),
         replayed: value(&asked.note),
     }))
 }
 
-pub(crate) async fn key(request: &Request<'_>) -> Result<Reply, ServiceFault> {
-    let service = request.operator.registry().service();
-    let act = Act::ReadWebhookKey;
-    request.disclose(act, service.name.as_str()).await?;
-    let key = signing_key(request).to_base64().to_string();
-    Ok(ok(&SigningKey { key }))
+async fn read_key(call: Call) -> Result<Reply, ServiceFault> {
+    let service = provisioning(&call).service();
+    disclose(&call, Act::ReadWebhookKey, service.name.as_str()).await?;
+    let key = signing_key(&call).to_base64().to_string();
+    Ok(Reply::json(&SigningKey { key }))
 }
 
-fn signing_key(request: &Request<'_>) -> WebhookKey {
-    WebhookKey::derive(request.operator.registry().service().operation_key.reveal())
+fn signing_key(call: &Call) -> WebhookKey {
+    WebhookKey::derive(provisioning(call).service().operation_key.reveal())
 }
 
-async fn find(request: &Request<'_>, id: &str) -> Result<AllocationRecord, ServiceFault> {
-    let number = id.parse().map_err(|_| ServiceFault::NoSuchPath)?;
-    let found = request.operator.registry().allocation(number).await?;
-    found.ok_or(ServiceFault::NoSuchPath)
+async fn find(call: &Call, id: &str) -> Result<AllocationRecord, ServiceFault> {
+    let number = id.parse().map_err(|_| RequestError::NoSuchPath)?;
+    let found = provisioning(call).allocation(number).await?;
+    Ok(found.ok_or(RequestError::NoSuchPath)?)
 }
 
 /// The recorded input, for the webhook that its enrollment names now: what is recorded of the URL lacks the key.
-async fn question(
-    request: &Request<'_>,
-    note: &AllocationNote,
-) -> Result<WebhookQuestion, ServiceFault> {
-    let registry = request.operator.registry();
+async fn question(call: &Call, note: &AllocationNote) -> Result<WebhookQuestion, ServiceFault> {
+    let registry = provisioning(call);
     let asked = note
         .input
         .as_ref()
@@ -84,7 +92,7 @@ async fn question(
         (None, Some(id)) => EnrollmentKey::Group(id.parse()?),
         (None, None) => return Err(unreadable().into()),
     };
-    let gone = || ServiceFault::NoSuchEnrollment(key.clone());
+    let gone = || EnrollmentError::NotFound(key.clone());
     let entry = Enrollment::parse(&*registry.enrollment(&key).await?.ok_or_else(gone)?)?;
     let definition = entry.webhook().ok_or_else(gone)?.clone();
     let hosts = asked.get("linkedHubs").and_then(Value::as_array);
@@ -102,7 +110,7 @@ async fn question(
     })
 }
 
-fn document(record: AllocationRecord) -> RecordedAllocation {
+fn describe(record: AllocationRecord) -> RecordedAllocation {
     RecordedAllocation {
         id: record.id,
         registration_id: record.registration_id,

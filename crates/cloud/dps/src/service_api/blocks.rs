@@ -1,43 +1,65 @@
-//! Muster's own API that shuts a device out everywhere at once.
+//! `/muster/v1/dps/blocks`: shuts a device out everywhere at once, and lets it in again.
 
-use axum::http::StatusCode;
-use ids::RegistrationId;
-use provisioning::{Block, BlockError, Provisioning};
+use ids::{DeviceId, HubName, RegistrationId};
+use provisioning::{Block, BlockError};
 use registry::Right;
+use rest::{Reply, delete, put};
+use wire::error::DpsErrorCode;
 use wire::muster_api::explain::{BlockDocument, BlockRequest, BlockState, BlockedAt};
-use wire::service_api::enrollment::MAX_BODY;
 
-use crate::error::ServiceFault;
-use crate::http::route::Blocked;
-use crate::http::{Incoming, Reply};
+use super::access::Access;
+use super::{Call, Route, now, own_json, provisioning};
+use crate::error::{NounError, ServiceFault};
 use crate::remote_hub::outbox;
-use crate::service::Dps;
-use crate::service_api::access::authorize;
-use crate::service_api::linked_hubs::judged::ServingFault;
 
 /// Longest reason, characters, as with a hub device's `statusReason`.
 const MAX_REASON: usize = 128;
 
-pub(crate) async fn put(
-    dps: &Dps,
-    request: Incoming<'_>,
-    whom: Blocked,
-) -> Result<Reply, ServiceFault> {
-    authorize(dps, &request, Right::EnrollmentWrite)?;
-    let operator = authorize(dps, &request, Right::RegistrationStatusWrite)?;
-    let body = request.read(MAX_BODY).await?;
-    let asked = match body.is_empty() {
+pub(super) fn routes() -> Vec<Route> {
+    const REGISTRATION: &str = "/muster/v1/dps/blocks/{registration}";
+    const DEVICE: &str = "/muster/v1/dps/blocks/{hub}/devices/{device}";
+    let access = Access::Policy(&[Right::EnrollmentWrite, Right::RegistrationStatusWrite]);
+    vec![
+        put(REGISTRATION, access, block),
+        delete(REGISTRATION, access, unblock),
+        put(
+            DEVICE,
+            access,
+            async |call, hub: HubName, device: DeviceId| {
+                let id = registration_of(&call, &hub, &device)?;
+                block(call, id).await
+            },
+        ),
+        delete(
+            DEVICE,
+            access,
+            async |call, hub: HubName, device: DeviceId| {
+                let id = registration_of(&call, &hub, &device)?;
+                unblock(call, id).await
+            },
+        ),
+    ]
+}
+
+fn registration_of(
+    call: &Call,
+    hub: &HubName,
+    device: &DeviceId,
+) -> Result<RegistrationId, BlockError> {
+    provisioning(call).registration_of(hub, device)
+}
+
+async fn block(call: Call, id: RegistrationId) -> Result<Reply, ServiceFault> {
+    let asked = match call.body.is_empty() {
         true => BlockRequest::default(),
-        false => wire::muster_api::serving::parse(&body).map_err(ServingFault::from)?,
+        false => own_json(&call)?,
     };
-    let reason = asked
-        .reason
-        .map(|reason| reason.chars().take(MAX_REASON).collect());
-    let id = registration(operator.registry(), whom)?;
-    let blocked = operator.registry().block(&id, reason, operator.now());
-    let blocked = blocked.await.map_err(fault)?;
-    let document = BlockDocument {
-        hubs: hubs(dps, &blocked).await?,
+    let shortened = |reason: String| reason.chars().take(MAX_REASON).collect();
+    let reason = asked.reason.map(shortened);
+    let blocked = provisioning(&call).block(&id, reason, now(&call)).await?;
+    let hubs = carry_out(&call, &blocked).await?;
+    Ok(Reply::json(&BlockDocument {
+        hubs,
         registration_id: blocked.registration_id,
         reason: blocked.reason,
         since_date_time_utc: blocked.since,
@@ -45,31 +67,21 @@ pub(crate) async fn put(
             (Some(here), _) => Some(here.device),
             (None, remote) => remote.map(|(_, device)| device),
         },
-    };
-    Ok(Reply::json(StatusCode::OK, &document))
+    }))
 }
 
-pub(crate) async fn delete(
-    dps: &Dps,
-    request: Incoming<'_>,
-    whom: Blocked,
-) -> Result<Reply, ServiceFault> {
-    authorize(dps, &request, Right::EnrollmentWrite)?;
-    let operator = authorize(dps, &request, Right::RegistrationStatusWrite)?;
-    request.read(MAX_BODY).await?;
-    let id = registration(operator.registry(), whom)?;
-    let unblocked = operator.registry().unblock(&id, operator.now());
-    unblocked.await.map_err(fault)?;
-    dps.wake_remote_tasks();
+async fn unblock(call: Call, id: RegistrationId) -> Result<Reply, ServiceFault> {
+    provisioning(&call).unblock(&id, now(&call)).await?;
+    call.service.wake_remote_tasks();
     Ok(Reply::no_content())
 }
 
-/// How far the block has come where the device is. A remote hub is asked once before the operator is answered, and then until it has
-/// done it.
-async fn hubs(dps: &Dps, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> {
+/// How far the block has come at the hub of the device. A remote hub is asked once before the operator is answered, and
+/// then until it has done it.
+async fn carry_out(call: &Call, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> {
     if let Some((hub, device)) = &block.remote {
-        let problem = outbox::run_now(dps, hub, device).await?;
-        dps.wake_remote_tasks();
+        let problem = outbox::run_now(&call.service, hub, device).await?;
+        call.service.wake_remote_tasks();
         return Ok(vec![BlockedAt {
             hub: hub.clone(),
             state: match problem {
@@ -88,16 +100,14 @@ async fn hubs(dps: &Dps, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> 
     Ok(done.collect())
 }
 
-fn registration(registry: &Provisioning, whom: Blocked) -> Result<RegistrationId, ServiceFault> {
-    match whom {
-        Blocked::Registration(id) => Ok(id),
-        Blocked::Device { hub, device } => registry.registration_of(&hub, &device).map_err(fault),
-    }
-}
-
-fn fault(error: BlockError) -> ServiceFault {
-    match error {
-        BlockError::Storage(error) => ServiceFault::Storage(error),
-        other => ServiceFault::Block(other),
+impl NounError for BlockError {
+    fn code(&self) -> DpsErrorCode {
+        match self {
+            Self::Blocked(_) => DpsErrorCode::RegistrationStatusConflict,
+            Self::NotBlocked(_) | Self::NoRegistration { .. } => {
+                DpsErrorCode::DeviceRegistrationNotFound
+            }
+            Self::Storage(_) => DpsErrorCode::InternalServerError,
+        }
     }
 }

@@ -1,87 +1,79 @@
-//! Uploaded CA certificates, `/muster/v1/dps/certificates`: what Azure has in its resource manager.
+//! `/muster/v1/dps/certificates`: CA certificates that operators upload, and the proof that somebody holds their keys.
+//! Azure has them in its resource manager.
 
-pub mod draft;
-
-use axum::http::StatusCode;
-use ids::CertificateName;
-use provisioning::CaCertificate;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ids::{CertificateName, Timestamp};
+use pki::{
+    AnchorError, Certificate, CertificateError, PemError, PossessionError, prove_possession,
+    usable_anchor,
+};
+use provisioning::{
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
+};
 use registry::Right;
+use rest::{Reply, delete, get, post, put};
+use wire::error::DpsErrorCode;
 use wire::lenient;
-use wire::service_api::ca_certificate::{CaCertificateList, CaCertificateRequest, VerifyRequest};
-use wire::service_api::enrollment::MAX_BODY;
+use wire::service_api::ca_certificate::{
+    CaCertificateDescription, CaCertificateList, CaCertificateProperties, CaCertificateRequest,
+    VerifyRequest,
+};
 
-use super::enrollments::if_match;
-use crate::error::ServiceFault;
-use crate::http::route::ca_certificates::Call;
-use crate::http::{Incoming, Reply};
-use crate::service::Dps;
-use crate::service_api::access::{Operator, authorize};
-use crate::service_api::ca_certificates::draft::{self as ca_certificate, CaCertificateFault};
+use super::access::Access;
+use super::{Call, Route, if_match, now, provisioning};
+use crate::certificate;
+use crate::error::{NounError, ServiceFault};
 
-pub(crate) async fn answer(
-    dps: &Dps,
-    request: Incoming<'_>,
-    call: Call,
-) -> Result<Reply, ServiceFault> {
-    match call {
-        Call::List => list(dps, request).await,
-        Call::Read(name) => read(dps, request, &name?).await,
-        Call::Put(name) => put(dps, request, name?).await,
-        Call::Delete(name) => delete(dps, request, &name?).await,
-        Call::NewCode(name) => new_code(dps, request, &name?).await,
-        Call::Verify(name) => verify(dps, request, &name?).await,
-    }
+pub(super) fn routes() -> Vec<Route> {
+    const ALL: &str = "/muster/v1/dps/certificates";
+    const ONE: &str = "/muster/v1/dps/certificates/{name}";
+    let reads = Access::Policy(&[Right::EnrollmentRead]);
+    let writes = Access::Policy(&[Right::ServiceConfig]);
+    vec![
+        get(ALL, reads, list),
+        get(ONE, reads, read),
+        put(ONE, writes, upload),
+        delete(ONE, writes, remove),
+        post(
+            "/muster/v1/dps/certificates/{name}/verificationCode",
+            writes,
+            new_code,
+        ),
+        // As Azure's resource manager calls it.
+        post(
+            "/muster/v1/dps/certificates/{name}/generateVerificationCode",
+            writes,
+            new_code,
+        ),
+        post("/muster/v1/dps/certificates/{name}/verify", writes, verify),
+    ]
 }
 
-async fn list(dps: &Dps, request: Incoming<'_>) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
-    request.read(MAX_BODY).await?;
-    let stored = operator.registry().ca_certificates()?;
-    let describe = |one: &CaCertificate| ca_certificate::describe(one, false);
-    let value = stored.iter().map(describe).collect::<Result<_, _>>()?;
-    Ok(Reply::json(StatusCode::OK, &CaCertificateList { value }))
+async fn list(call: Call) -> Result<Reply, ServiceFault> {
+    let stored = provisioning(&call).ca_certificates()?;
+    let described = stored.iter().map(|one| describe(one, Code::Hidden));
+    let value = described.collect::<Result<_, _>>()?;
+    Ok(Reply::json(&CaCertificateList { value }))
 }
 
-async fn read(
-    dps: &Dps,
-    request: Incoming<'_>,
-    name: &CertificateName,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
-    request.read(MAX_BODY).await?;
-    shown(&stored(&operator, name)?, false)
+async fn read(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    reply(&find(&call, &name)?, Code::Hidden)
 }
 
 /// Uploads without `If-Match`, replaces with it.
-async fn put(
-    dps: &Dps,
-    request: Incoming<'_>,
-    name: CertificateName,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::ServiceConfig)?;
-    let if_match = if_match(&request)?;
-    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
-    let draft = ca_certificate::draft(name, &CaCertificateRequest::parse(&body)?, operator.now())?;
-    let registry = operator.registry();
-    let written = registry
-        .put_ca_certificate(draft, &if_match, operator.now())
-        .await;
-    shown(&written.map_err(CaCertificateFault::from)?, false)
+async fn upload(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let request = CaCertificateRequest::parse(&lenient::parse(&call.body)?)?;
+    let draft = draft(name, &request, now(&call))?;
+    let written = provisioning(&call).put_ca_certificate(draft, &if_match, now(&call));
+    reply(&written.await?, Code::Hidden)
 }
 
-async fn delete(
-    dps: &Dps,
-    request: Incoming<'_>,
-    name: &CertificateName,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::ServiceConfig)?;
-    let if_match = if_match(&request)?;
-    request.read(MAX_BODY).await?;
-    let registry = operator.registry();
-    let deleted = registry
-        .delete_ca_certificate(name, &if_match, operator.now())
-        .await;
-    for entry in deleted.map_err(CaCertificateFault::from)? {
+async fn remove(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let deleted = provisioning(&call).delete_ca_certificate(&name, &if_match, now(&call));
+    for entry in deleted.await? {
         tracing::warn!(
             certificate.name = %name,
             enrollment.id = entry.as_str(),
@@ -91,48 +83,144 @@ async fn delete(
     Ok(Reply::no_content())
 }
 
-async fn new_code(
-    dps: &Dps,
-    request: Incoming<'_>,
-    name: &CertificateName,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::ServiceConfig)?;
-    let if_match = if_match(&request)?;
-    request.read(MAX_BODY).await?;
-    let registry = operator.registry();
-    let made = registry
-        .new_verification_code(name, &if_match, operator.now())
-        .await;
-    shown(&made.map_err(CaCertificateFault::from)?, true)
+async fn new_code(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let made = provisioning(&call).new_verification_code(&name, &if_match, now(&call));
+    reply(&made.await?, Code::Included)
 }
 
-async fn verify(
-    dps: &Dps,
-    request: Incoming<'_>,
-    name: &CertificateName,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::ServiceConfig)?;
-    let if_match = if_match(&request)?;
-    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
-    let request = VerifyRequest::parse(&body)?;
-    let proof = ca_certificate::possession(&stored(&operator, name)?, &request, operator.now())?;
-    let registry = operator.registry();
-    let verified = registry
-        .verify_ca_certificate(name, &if_match, proof, operator.now())
-        .await;
-    shown(&verified.map_err(CaCertificateFault::from)?, false)
+async fn verify(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let request = VerifyRequest::parse(&lenient::parse(&call.body)?)?;
+    let proof = possession(&find(&call, &name)?, &request, now(&call))?;
+    let verified = provisioning(&call).verify_ca_certificate(&name, &if_match, proof, now(&call));
+    reply(&verified.await?, Code::Hidden)
 }
 
-fn stored(
-    operator: &Operator<'_>,
-    name: &CertificateName,
-) -> Result<CaCertificate, CaCertificateFault> {
-    let stored = operator.registry().ca_certificate(name)?;
-    let missing = || provisioning::CaCertificateError::NotFound(name.clone());
-    Ok(stored.ok_or_else(missing)?)
+fn find(call: &Call, name: &CertificateName) -> Result<CaCertificate, ServiceFault> {
+    let stored = provisioning(call).ca_certificate(name)?;
+    Ok(stored.ok_or_else(|| CaCertificateError::NotFound(name.clone()))?)
 }
 
-fn shown(ca_certificate: &CaCertificate, with_code: bool) -> Result<Reply, ServiceFault> {
-    let described = ca_certificate::describe(ca_certificate, with_code)?;
-    Ok(Reply::json(StatusCode::OK, &described).with_etag(&ca_certificate.etag))
+/// Why an upload, or the proof of a key, is not accepted.
+#[derive(Debug, thiserror::Error)]
+enum CertificateFault {
+    #[error("the certificate cannot be read")]
+    Unreadable(#[from] PemError),
+    /// No chain could be verified by it.
+    #[error("the certificate ({subject}) {problem}")]
+    Unusable {
+        subject: String,
+        problem: AnchorError,
+    },
+    #[error("possession of the key is not proven")]
+    Possession(#[from] PossessionError),
+    #[error("a stored CA certificate cannot be read")]
+    Damaged(#[from] CertificateError),
+}
+
+impl NounError for CertificateFault {
+    fn code(&self) -> DpsErrorCode {
+        match self {
+            Self::Damaged(_) => DpsErrorCode::InternalServerError,
+            _ => DpsErrorCode::ArgumentInvalid,
+        }
+    }
+}
+
+impl NounError for CaCertificateError {
+    fn code(&self) -> DpsErrorCode {
+        use DpsErrorCode as Code;
+        match self {
+            Self::NotFound(_) => Code::CertificateAuthorityNotFound,
+            Self::Exists(_) | Self::CertificateTaken { .. } | Self::InUse { .. } => {
+                Code::CertificateAuthorityConflict
+            }
+            Self::PreconditionFailed(_) => Code::PreconditionFailed,
+            Self::TooMany(_) | Self::OtherCode { .. } | Self::CodeExpired { .. } => {
+                Code::ArgumentInvalid
+            }
+            Self::Storage(_) => Code::InternalServerError,
+        }
+    }
+}
+
+/// A certificate that devices could never be verified by is refused at once.
+fn draft(
+    name: CertificateName,
+    request: &CaCertificateRequest,
+    now: Timestamp,
+) -> Result<CaCertificateDraft, CertificateFault> {
+    let certificate = certificate::read(&request.certificate)?;
+    let anchor =
+        usable_anchor(&certificate, now).map_err(|problem| CertificateFault::Unusable {
+            subject: certificate.subject(),
+            problem,
+        })?;
+    let certificate = anchor.certificate();
+    Ok(CaCertificateDraft {
+        name,
+        der: certificate.der().to_vec(),
+        thumbprint: certificate.sha256(),
+        subject: certificate.subject_key().to_vec(),
+        verified: request.is_verified,
+    })
+}
+
+/// Whether the key of the CA certificate signed the verification certificate. Whether that one is named like the code is
+/// decided where the code is kept.
+fn possession(
+    ca_certificate: &CaCertificate,
+    request: &VerifyRequest,
+    now: Timestamp,
+) -> Result<PossessionShown, CertificateFault> {
+    let signed = certificate::read(&request.certificate)?;
+    let proof = prove_possession(&parsed(ca_certificate)?, &signed, now)?;
+    Ok(PossessionShown {
+        ca_certificate: ca_certificate.thumbprint,
+        code: proof.common_name().to_owned(),
+    })
+}
+
+/// Whether the verification code is in the answer: only in the answer to the operator that had it made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Code {
+    Included,
+    Hidden,
+}
+
+fn reply(ca_certificate: &CaCertificate, code: Code) -> Result<Reply, ServiceFault> {
+    let described = describe(ca_certificate, code)?;
+    Ok(Reply::json(&described).with_etag(&ca_certificate.etag))
+}
+
+fn describe(
+    ca_certificate: &CaCertificate,
+    code: Code,
+) -> Result<CaCertificateDescription, CertificateFault> {
+    let certificate = parsed(ca_certificate)?;
+    let code = ca_certificate
+        .code
+        .as_ref()
+        .filter(|_| code == Code::Included);
+    Ok(CaCertificateDescription {
+        name: ca_certificate.name.clone(),
+        etag: ca_certificate.etag.clone(),
+        properties: CaCertificateProperties {
+            subject: certificate.subject(),
+            expiry: certificate.not_after(),
+            thumbprint: certificate.sha1().to_string(),
+            sha256_thumbprint: certificate.sha256().to_string(),
+            is_verified: ca_certificate.standing == CaCertificateState::Verified,
+            created: ca_certificate.created,
+            updated: ca_certificate.updated,
+            certificate: STANDARD.encode(certificate.der()),
+            verification_code: code.map(|code| code.text.clone()),
+            verification_code_expiry: code.map(|code| code.expires),
+        },
+    })
+}
+
+fn parsed(ca_certificate: &CaCertificate) -> Result<Certificate, CertificateFault> {
+    Ok(Certificate::from_der(&ca_certificate.der)?)
 }

@@ -1,84 +1,130 @@
-//! The service API for individual enrollments and groups: the same verbs for both.
+//! `/enrollments` and `/enrollmentGroups`: the same verbs for individual enrollments and groups.
 
-use axum::http::header::IF_MATCH;
-use axum::http::{HeaderName, StatusCode};
-use ids::IdError;
-use provisioning::{Act, EnrollmentKey, EnrollmentKind, EnrollmentRecord, Provisioning};
-use registry::{Continuation, IfMatch, Page, PageRequest, Right};
-use serde_json::Value;
-use wire::device_api::registration::{RegistrationState, RegistrationStatus};
-use wire::lenient::BodyError;
-use wire::service_api::enrollment::MAX_BODY;
-use wire::{http as wire_http, lenient};
-
-use super::query_text;
-use crate::service_api::access::authorize;
-
-pub mod bulk;
-pub mod draft;
+mod bulk;
+mod draft;
 pub mod warnings;
 
+use std::sync::Arc;
+
+use ids::{EnrollmentId, RegistrationId};
+use provisioning::{
+    Act, EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord, Provisioning,
+};
+use registry::{IfMatch, Right};
+use rest::{Reply, delete, get, post, put};
+use serde_json::Value;
+use wire::device_api::registration::{RegistrationState, RegistrationStatus};
+use wire::error::DpsErrorCode;
+use wire::http::WARNING;
+
+use super::access::Access;
+use super::{Call, Route, exact_json, if_match, now, provisioning, queries};
 use crate::enrollment_view::{Secrets, shown};
-use crate::error::ServiceFault;
-use crate::http::{Incoming, Reply};
+use crate::error::{NounError, ServiceFault};
 use crate::registration::result;
-use crate::service::Dps;
-use crate::service_api::ca_certificates::draft::CaCertificateFault;
-use crate::service_api::enrollments::draft::{Judge, Uploaded};
+use draft::{DraftContext, Uploaded};
 
-pub(crate) async fn read(
-    dps: &Dps,
-    request: Incoming<'_>,
-    key: EnrollmentKey,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
-    request.read(MAX_BODY).await?;
-    let record = stored(operator.registry(), &key).await?;
-    let shown = with_registration(&record, operator.registry(), Secrets::Hidden).await?;
-    let reply = warned(
-        Reply::json(StatusCode::OK, &shown),
-        &record,
-        operator.registry(),
-    )
-    .await?;
-    Ok(reply.with_etag(&record.etag))
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = individual_routes();
+    routes.extend(group_routes());
+    routes
 }
 
-/// Creates without `If-Match`, replaces with it.
-pub(crate) async fn put(
-    dps: &Dps,
-    request: Incoming<'_>,
-    key: EnrollmentKey,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
-    let if_match = if_match(&request)?;
-    let body = lenient::parse_exactly(&request.read(MAX_BODY).await?)?;
-    let registry = operator.registry();
-    let record = write(registry, &key, &body, &if_match, operator.now()).await?;
-    // Whoever writes an enrollment may see its keys, and needs those that were generated.
-    let shown = with_registration(&record, registry, Secrets::Shown).await?;
-    let reply = warned(Reply::json(StatusCode::OK, &shown), &record, registry).await?;
-    Ok(reply.with_etag(&record.etag))
+fn individual_routes() -> Vec<Route> {
+    const ALL: &str = "/enrollments";
+    const ONE: &str = "/enrollments/{id}";
+    const KIND: EnrollmentKind = EnrollmentKind::Individual;
+    let key = |id: RegistrationId| EnrollmentKey::Individual(id);
+    let reads = Access::Policy(&[Right::EnrollmentRead]);
+    let writes = Access::Policy(&[Right::EnrollmentWrite]);
+    vec![
+        post(ALL, writes, |call| bulk::run(call, KIND)),
+        // Only POST: a device may be called "query".
+        post("/enrollments/query", reads, |call| list(call, KIND)),
+        get(ONE, reads, move |call, id| read(call, key(id))),
+        put(ONE, writes, move |call, id| write(call, key(id))),
+        delete(ONE, writes, move |call, id| remove(call, key(id))),
+        post(
+            "/enrollments/{id}/attestationMechanism",
+            writes,
+            move |call, id| read_secrets(call, key(id)),
+        ),
+    ]
 }
 
-/// Says in a header what speaks against an entry that was taken all the same.
-async fn warned(
-    reply: Reply,
-    record: &EnrollmentRecord,
-    registry: &Provisioning,
-) -> Result<Reply, ServiceFault> {
-    let mut found = warnings::warnings(record);
-    found.extend(warnings::stays_plain(record, registry).await?);
-    if found.is_empty() {
-        return Ok(reply);
+fn group_routes() -> Vec<Route> {
+    const ALL: &str = "/enrollmentGroups";
+    const ONE: &str = "/enrollmentGroups/{id}";
+    const KIND: EnrollmentKind = EnrollmentKind::Group;
+    let key = |id: EnrollmentId| EnrollmentKey::Group(id);
+    let reads = Access::Policy(&[Right::EnrollmentRead]);
+    let writes = Access::Policy(&[Right::EnrollmentWrite]);
+    vec![
+        post(ALL, writes, |call| bulk::run(call, KIND)),
+        post("/enrollmentGroups/query", reads, |call| list(call, KIND)),
+        get(ONE, reads, move |call, id| read(call, key(id))),
+        put(ONE, writes, move |call, id| write(call, key(id))),
+        delete(ONE, writes, move |call, id| remove(call, key(id))),
+        post(
+            "/enrollmentGroups/{id}/attestationMechanism",
+            writes,
+            move |call, id| read_secrets(call, key(id)),
+        ),
+    ]
+}
+
+async fn read(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
+    let record = find(&call, &key).await?;
+    reply(&call, &record, Secrets::Hidden).await
+}
+
+/// Creates without `If-Match`, replaces with it. An operator that writes an enrollment may see its keys, and needs those
+/// that were generated.
+async fn write(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
+    let (if_match, body) = (if_match(&call)?, exact_json(&call)?);
+    let record = store(provisioning(&call), &key, &body, &if_match, now(&call)).await?;
+    reply(&call, &record, Secrets::Shown).await
+}
+
+async fn remove(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let deleted = provisioning(&call).delete_enrollment(&key, &if_match, now(&call));
+    deleted.await?;
+    Ok(Reply::no_content())
+}
+
+/// The attestation with its secrets, which takes the right to write.
+async fn read_secrets(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
+    let record = find(&call, &key).await?;
+    let disclosed = provisioning(&call).disclose(Act::ReadEnrollmentKeys, &record.key);
+    disclosed.await?;
+    let document = shown(&record, None, Secrets::Shown)?;
+    Ok(Reply::json(&document["attestation"]))
+}
+
+async fn list(call: Call, kind: EnrollmentKind) -> Result<Reply, ServiceFault> {
+    queries::require_all(&call.body)?;
+    let page = queries::page(&call)?;
+    let registry = provisioning(&call);
+    let found = registry.list_enrollments(kind, &page).await?;
+    let mut rows = Vec::with_capacity(found.items.len());
+    for record in &found.items {
+        rows.push(with_registration(record, registry, Secrets::Hidden).await?);
     }
-    let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
-    let text = found.join("; ").replace(|c| !is_plain(c), "?");
-    Ok(reply.with(HeaderName::from_static(wire_http::WARNING), &text))
+    let item_type = match kind {
+        EnrollmentKind::Individual => "enrollment",
+        EnrollmentKind::Group => "enrollmentGroup",
+    };
+    Ok(Reply::page(&rows, item_type, found.continuation.as_ref()))
 }
 
-/// Judges and writes one enrollment; bulk operations end here too.
-pub(crate) async fn write(
+async fn find(call: &Call, key: &EnrollmentKey) -> Result<Arc<EnrollmentRecord>, ServiceFault> {
+    let record = provisioning(call).enrollment(key).await?;
+    Ok(record.ok_or_else(|| EnrollmentError::NotFound(key.clone()))?)
+}
+
+/// Checks and writes one enrollment; bulk operations end here too.
+async fn store(
     registry: &Provisioning,
     key: &EnrollmentKey,
     body: &Value,
@@ -90,139 +136,57 @@ pub(crate) async fn write(
         EnrollmentKind::Individual => Vec::new(),
         EnrollmentKind::Group => registry.ca_certificates()?,
     };
-    let uploaded = Uploaded::all(&ca_certificates).map_err(CaCertificateFault::from)?;
-    let judge = Judge {
+    let uploaded = Uploaded::all(&ca_certificates)?;
+    let context = DraftContext {
         service: &registry.service(),
         stored: replaced.as_deref(),
         uploaded: &uploaded,
         fresh_key: &|| registry.fresh_enrollment_key(),
         now,
     };
-    let draft = judge.draft(key, body)?;
+    let draft = context.draft(key, body)?;
     Ok(registry.put_enrollment(draft, if_match, now).await?)
 }
 
-pub(crate) async fn delete(
-    dps: &Dps,
-    request: Incoming<'_>,
-    key: EnrollmentKey,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
-    let if_match = if_match(&request)?;
-    request.read(MAX_BODY).await?;
-    operator
-        .registry()
-        .delete_enrollment(&key, &if_match, operator.now())
-        .await?;
-    Ok(Reply::no_content())
-}
-
-/// The attestation with its secrets, which takes the right to write.
-pub(crate) async fn mechanism(
-    dps: &Dps,
-    request: Incoming<'_>,
-    key: EnrollmentKey,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
-    request.read(MAX_BODY).await?;
-    let record = stored(operator.registry(), &key).await?;
-    let disclosed = operator
-        .registry()
-        .disclose(Act::ReadEnrollmentKeys, &record.key);
-    disclosed.await?;
-    let document = shown(&record, None, Secrets::Shown)?;
-    Ok(Reply::json(StatusCode::OK, &document["attestation"]))
-}
-
-pub(crate) async fn query(
-    dps: &Dps,
-    request: Incoming<'_>,
-    kind: EnrollmentKind,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
-    let page = page(&request)?;
-    read_query(request).await?;
-    let registry = operator.registry();
-    let found = registry.list_enrollments(kind, &page).await?;
-    let mut rows = Vec::with_capacity(found.items.len());
-    for record in &found.items {
-        rows.push(with_registration(record, registry, Secrets::Hidden).await?);
-    }
-    let item_type = match kind {
-        EnrollmentKind::Individual => "enrollment",
-        EnrollmentKind::Group => "enrollmentGroup",
-    };
-    Ok(paged(&rows, &found, item_type))
-}
-
-/// Reads the body of a query: absent, or one that asks for everything. A condition that is not applied would be answered with rows that
-/// do not meet it.
-pub(crate) async fn read_query(request: Incoming<'_>) -> Result<(), ServiceFault> {
-    let body = request.read(MAX_BODY).await?;
-    if body.is_empty() {
-        return Ok(());
-    }
-    let body = lenient::parse_exactly(&body)?;
-    match body.get("query") {
-        None | Some(Value::Null) => Ok(()),
-        Some(Value::String(text)) if query_text::asks_for_all(text) => Ok(()),
-        Some(text) => {
-            let shown: String = text.to_string().chars().take(200).collect();
-            let problem = format!(
-                "{shown} is not supported: send \"SELECT *\", \"SELECT * FROM enrollments\" or no query, and choose among the rows that come"
-            );
-            Err(BodyError::new("query", problem).into())
+impl NounError for EnrollmentError {
+    fn code(&self) -> DpsErrorCode {
+        use DpsErrorCode as Code;
+        let conflict = |key: &EnrollmentKey| match key {
+            EnrollmentKey::Individual(_) => Code::EnrollmentConflict,
+            EnrollmentKey::Group(_) => Code::EnrollmentGroupConflict,
+        };
+        match self {
+            Self::NotFound(EnrollmentKey::Individual(_)) => Code::EnrollmentNotFound,
+            Self::NotFound(EnrollmentKey::Group(_)) => Code::EnrollmentGroupNotFound,
+            Self::Exists(key) | Self::Blocked { key } => conflict(key),
+            Self::CertificateTaken { other, .. } => conflict(other),
+            Self::PreconditionFailed(_) => Code::PreconditionFailed,
+            Self::NoCaCertificate(_)
+            | Self::CaCertificateNotVerified(_)
+            | Self::TooManyKeyed(_)
+            | Self::NoResource(_) => Code::ArgumentInvalid,
+            Self::Storage(_) => Code::InternalServerError,
         }
     }
 }
 
-/// Which page a query asks for.
-pub(crate) fn page(request: &Incoming<'_>) -> Result<PageRequest, ServiceFault> {
-    const USUAL: usize = 100;
-    const MOST: usize = 1000;
-    let token = wire_http::continuation(request.header(wire_http::CONTINUATION));
-    let after = token.map(Continuation::parse).transpose();
-    Ok(PageRequest {
-        after: after.map_err(|_| ServiceFault::Continuation)?,
-        limit: wire_http::page_size(request.header(wire_http::MAX_ITEM_COUNT), USUAL, MOST),
-    })
-}
-
-/// The answer to a query: a bare array, the rest in headers.
-pub(crate) fn paged<T>(
-    rows: &impl serde::Serialize,
-    page: &Page<T>,
-    item_type: &'static str,
-) -> Reply {
-    let count = page.items.len().to_string();
-    let reply = Reply::json(StatusCode::OK, rows)
-        .with(HeaderName::from_static(wire_http::ITEM_TYPE), item_type)
-        .with(HeaderName::from_static(wire_http::MAX_ITEM_COUNT), &count);
-    match &page.continuation {
-        Some(next) => reply.with(
-            HeaderName::from_static(wire_http::CONTINUATION),
-            &next.to_string(),
-        ),
-        None => reply,
+/// The enrollment, with what speaks against it in a header: it was accepted all the same.
+async fn reply(
+    call: &Call,
+    record: &EnrollmentRecord,
+    secrets: Secrets,
+) -> Result<Reply, ServiceFault> {
+    let registry = provisioning(call);
+    let document = with_registration(record, registry, secrets).await?;
+    let reply = Reply::json(&document).with_etag(&record.etag);
+    let mut found = warnings::of_certificates(record);
+    found.extend(warnings::stays_plain(record, registry).await?);
+    if found.is_empty() {
+        return Ok(reply);
     }
-}
-
-/// What the `If-Match` header of a request demands.
-pub(crate) fn if_match(request: &Incoming<'_>) -> Result<IfMatch, IdError> {
-    let demanded = wire_http::IfMatch::parse(request.header(IF_MATCH.as_str()))?;
-    Ok(match demanded {
-        wire_http::IfMatch::Absent => IfMatch::Absent,
-        wire_http::IfMatch::Any => IfMatch::Any,
-        wire_http::IfMatch::Is(etag) => IfMatch::Exactly(etag),
-    })
-}
-
-async fn stored(
-    registry: &Provisioning,
-    key: &EnrollmentKey,
-) -> Result<std::sync::Arc<EnrollmentRecord>, ServiceFault> {
-    let record = registry.enrollment(key).await?;
-    record.ok_or_else(|| ServiceFault::NoSuchEnrollment(key.clone()))
+    let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
+    let text = found.join("; ").replace(|c| !is_plain(c), "?");
+    Ok(reply.with(WARNING, &text))
 }
 
 /// A record as operators see it: an individual one with its registration beside it.

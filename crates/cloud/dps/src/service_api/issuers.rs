@@ -1,125 +1,83 @@
-//! Issuers of device certificates and trust bundles: Azure's `/certificateAuthorities` and `/trustBundles`, and
-//! `/muster/v1/dps/issuers`.
-
-pub mod resource;
+//! `/certificateAuthorities` as in Azure's preview, and `/muster/v1/dps/issuers`: the CAs that issue to devices.
 
 use axum::body::Bytes;
-use axum::http::StatusCode;
-use ids::{IssuerName, TrustBundleId};
-use provisioning::{ResourceError, ResourceName};
-use registry::{IfMatch, Page, Right};
+use ids::{IssuerName, Timestamp};
+use pki::{Certificate, PemError};
+use provisioning::{IssuerDraft, IssuerRecord, ResourceError, ResourceName};
+use registry::Right;
+use rest::{Reply, delete, get, post, put};
+use wire::error::DpsErrorCode;
 use wire::lenient;
 use wire::muster_api::issuers::{
-    ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, TRUST_BUNDLE_ITEM, TrustBundle,
-    TrustBundleRequest,
+    ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, IssuerSource, OWN_AUTHORITY,
 };
-use wire::service_api::enrollment::MAX_BODY;
+use wire::service_api::enrollment::QuotedEtag;
 use zeroize::Zeroize;
 
-use super::enrollments::{if_match, paged, read_query};
-use crate::error::ServiceFault;
-use crate::http::route::resources::{Call, Kind};
-use crate::http::{Incoming, Reply};
-use crate::service::Dps;
-use crate::service_api::access::{Operator, authorize};
-use crate::service_api::issuers::resource::{ResourceFault, describe_bundle, describe_issuer};
+use super::access::Access;
+use super::{Call, Route, if_match, now, provisioning, queries};
+use crate::certificate;
+use crate::error::{NounError, ServiceFault};
 
-pub(crate) async fn answer(
-    dps: &Dps,
-    request: Incoming<'_>,
-    call: Call,
-) -> Result<Reply, ServiceFault> {
-    match call {
-        Call::ListIssuers => {
-            let operator = authorize(dps, &request, Right::EnrollmentRead)?;
-            request.read(MAX_BODY).await?;
-            let value = issuers(&operator)?;
-            Ok(Reply::json(StatusCode::OK, &IssuerList { value }))
-        }
-        Call::Query(kind) => {
-            let operator = authorize(dps, &request, Right::EnrollmentRead)?;
-            read_query(request).await?;
-            Ok(match kind {
-                Kind::Issuer => whole(issuers(&operator)?, ISSUER_ITEM),
-                Kind::TrustBundle => whole(bundles(&operator)?, TRUST_BUNDLE_ITEM),
-            })
-        }
-        Call::Read(name) => read(dps, request, name?).await,
-        Call::Put(name) => match name? {
-            ResourceName::Issuer(name) => create_issuer(dps, request, name).await,
-            ResourceName::TrustBundle(id) => put_bundle(dps, request, id).await,
-        },
-        Call::Delete(name) => delete(dps, request, name?).await,
-    }
+pub(super) fn routes() -> Vec<Route> {
+    let reads = Access::Policy(&[Right::EnrollmentRead]);
+    let writes = Access::Policy(&[Right::ServiceConfig]);
+    vec![
+        get("/certificateAuthorities", reads, query),
+        post("/certificateAuthorities/query", reads, query),
+        get("/certificateAuthorities/{name}", reads, read),
+        put("/certificateAuthorities/{name}", writes, create),
+        delete("/certificateAuthorities/{name}", writes, remove),
+        get("/muster/v1/dps/issuers", reads, list),
+        get("/muster/v1/dps/issuers/{name}", reads, read),
+        put("/muster/v1/dps/issuers/{name}", writes, create),
+        delete("/muster/v1/dps/issuers/{name}", writes, remove),
+    ]
 }
 
-fn issuers(operator: &Operator<'_>) -> Result<Vec<IssuerDescription>, ResourceFault> {
-    let stored = operator.registry().issuers()?.into_iter();
-    stored.map(describe_issuer).collect()
+/// Azure's list: a bare array. A service has so few that they are one page.
+async fn query(call: Call) -> Result<Reply, ServiceFault> {
+    queries::require_all(&call.body)?;
+    Ok(Reply::page(&all(&call)?, ISSUER_ITEM, None::<&String>))
 }
 
-fn bundles(operator: &Operator<'_>) -> Result<Vec<TrustBundle>, ResourceFault> {
-    let stored = operator.registry().trust_bundles()?.into_iter();
-    stored.map(describe_bundle).collect()
+/// Our own: an object with the array in it.
+async fn list(call: Call) -> Result<Reply, ServiceFault> {
+    let value = all(&call)?;
+    Ok(Reply::json(&IssuerList { value }))
 }
 
-/// A service has so few that they are one page.
-fn whole<T: serde::Serialize>(items: Vec<T>, item_type: &'static str) -> Reply {
-    let page = Page {
-        items,
-        continuation: None,
-    };
-    paged(&page.items, &page, item_type)
+fn all(call: &Call) -> Result<Vec<IssuerDescription>, ServiceFault> {
+    let stored = provisioning(call).issuers()?.into_iter();
+    Ok(stored.map(describe).collect::<Result<_, IssuerFault>>()?)
 }
 
-async fn read(dps: &Dps, request: Incoming<'_>, name: ResourceName) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentRead)?;
-    request.read(MAX_BODY).await?;
-    let registry = operator.registry();
-    let missing = |name| ResourceFault::from(ResourceError::NotFound(name));
-    match name {
-        ResourceName::Issuer(name) => {
-            let stored = registry.issuer(&name)?;
-            let stored = stored.ok_or_else(|| missing(ResourceName::Issuer(name)))?;
-            shown_issuer(&describe_issuer(stored)?)
-        }
-        ResourceName::TrustBundle(id) => {
-            let stored = registry.trust_bundle(&id)?;
-            let stored = stored.ok_or_else(|| missing(ResourceName::TrustBundle(id)))?;
-            shown_bundle(&describe_bundle(stored)?)
-        }
-    }
+async fn read(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
+    let stored = provisioning(&call).issuer(&name)?;
+    let missing = || ResourceError::NotFound(ResourceName::Issuer(name));
+    reply(stored.ok_or_else(missing)?)
 }
 
-/// A new issuer. One that is there keeps its key and profile: devices that it issued to go by it.
-async fn create_issuer(
-    dps: &Dps,
-    request: Incoming<'_>,
-    name: IssuerName,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::ServiceConfig)?;
-    let body = request.read(MAX_BODY).await?;
-    let wanted = lenient::parse(&body).and_then(IssuerRequest::parse);
+/// A new issuer. One that exists keeps its key and profile: devices that it issued to rely on it.
+async fn create(mut call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
+    let body = std::mem::take(&mut call.body);
+    let request = lenient::parse(&body).and_then(IssuerRequest::parse);
     wipe(body);
-    let wanted = wanted?;
-    let (registry, issuers) = (operator.registry(), &operator.context().device_issuers);
-    let _alone = dps.issuers_change().await;
+    let request = request?;
+    let (registry, issuers) = (provisioning(&call), &call.permit.context().device_issuers);
+    let _alone = call.service.issuers_change().await;
     if registry.issuer(&name)?.is_some() {
-        let exists = ResourceError::Exists(ResourceName::Issuer(name));
-        return Err(ResourceFault::from(exists).into());
+        return Err(ResourceError::Exists(ResourceName::Issuer(name)).into());
     }
-    let draft = resource::keep(issuers, name, wanted, operator.now());
-    let draft = draft.map_err(ResourceFault::from)?;
+    let draft = draft(issuers, name, request, now(&call)).map_err(IssuerFault::from)?;
     let ca_certificate = draft.ca_certificate;
-    match registry.create_issuer(draft, operator.now()).await {
-        Ok(created) => shown_issuer(&describe_issuer(created)?),
+    match registry.create_issuer(draft, now(&call)).await {
+        Ok(created) => reply(created),
         Err(error) => {
             if !registry.has_issuer_of(&ca_certificate)? {
-                issuers
-                    .remove(&ca_certificate)
-                    .map_err(ResourceFault::from)?;
+                issuers.remove(&ca_certificate).map_err(IssuerFault::from)?;
             }
-            Err(ResourceFault::from(error).into())
+            Err(error.into())
         }
     }
 }
@@ -131,71 +89,104 @@ fn wipe(body: Bytes) {
     }
 }
 
-/// Creates without `If-Match`, replaces with it.
-async fn put_bundle(
-    dps: &Dps,
-    request: Incoming<'_>,
-    id: TrustBundleId,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::ServiceConfig)?;
-    let if_match = if_match(&request)?;
-    let body = lenient::parse(&request.read(MAX_BODY).await?)?;
-    let wanted = TrustBundleRequest::parse(&body)?;
-    if let Some(named) = wanted.id.as_ref().filter(|named| **named != id) {
-        return Err(ServiceFault::IdMismatch {
-            path: id.to_string(),
-            body: named.to_string(),
-        });
-    }
-    let draft = resource::draft_bundle(id, &wanted, operator.now())?;
-    let registry = operator.registry();
-    let written = registry
-        .put_trust_bundle(draft, &if_match, operator.now())
-        .await;
-    shown_bundle(&describe_bundle(written.map_err(ResourceFault::from)?)?)
-}
-
-async fn delete(
-    dps: &Dps,
-    request: Incoming<'_>,
-    name: ResourceName,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::ServiceConfig)?;
-    let if_match = if_match(&request)?;
-    request.read(MAX_BODY).await?;
-    match &name {
-        ResourceName::Issuer(name) => delete_issuer(dps, &operator, name, &if_match).await?,
-        ResourceName::TrustBundle(id) => operator
-            .registry()
-            .delete_trust_bundle(id, &if_match)
-            .await
-            .map_err(ResourceFault::from)?,
+async fn remove(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let _alone = call.service.issuers_change().await;
+    let deleted = provisioning(&call).delete_issuer(&name, &if_match).await?;
+    if !deleted.is_shared {
+        // After its name: the other way round, a crash would leave an issuer that cannot issue.
+        let issuers = &call.permit.context().device_issuers;
+        issuers
+            .remove(&deleted.ca_certificate)
+            .map_err(IssuerFault::from)?;
     }
     Ok(Reply::no_content())
 }
 
-async fn delete_issuer(
-    dps: &Dps,
-    operator: &Operator<'_>,
-    name: &IssuerName,
-    if_match: &IfMatch,
-) -> Result<(), ResourceFault> {
-    let _alone = dps.issuers_change().await;
-    let deleted = operator.registry().delete_issuer(name, if_match).await?;
-    if !deleted.is_shared {
-        // After its name: were it the other way round, a crash would leave an issuer that cannot issue.
-        operator
-            .context()
-            .device_issuers
-            .remove(&deleted.ca_certificate)?;
+/// Why an issuer is not made, or cannot be shown.
+#[derive(Debug, thiserror::Error)]
+enum IssuerFault {
+    #[error("the issuer is not made")]
+    Issuer(#[source] Box<ca::IssuerError>),
+    #[error("a stored certificate cannot be read")]
+    Damaged(#[source] PemError),
+}
+
+impl From<ca::IssuerError> for IssuerFault {
+    fn from(error: ca::IssuerError) -> Self {
+        Self::Issuer(Box::new(error))
     }
-    Ok(())
 }
 
-fn shown_issuer(issuer: &IssuerDescription) -> Result<Reply, ServiceFault> {
-    Ok(Reply::json(StatusCode::OK, issuer).with_etag(&issuer.etag.0))
+impl NounError for IssuerFault {
+    fn code(&self) -> DpsErrorCode {
+        use ca::IssuerError as Error;
+        match self {
+            Self::Issuer(error) if !matches!(**error, Error::Missing(_) | Error::File(_)) => {
+                DpsErrorCode::ArgumentInvalid
+            }
+            Self::Issuer(_) | Self::Damaged(_) => DpsErrorCode::InternalServerError,
+        }
+    }
 }
 
-fn shown_bundle(bundle: &TrustBundle) -> Result<Reply, ServiceFault> {
-    Ok(Reply::json(StatusCode::OK, bundle).with_etag(&bundle.etag.0))
+impl NounError for ResourceError {
+    fn code(&self) -> DpsErrorCode {
+        use DpsErrorCode as Code;
+        match self {
+            Self::NotFound(ResourceName::Issuer(_)) => Code::CertificateAuthorityNotFound,
+            Self::NotFound(ResourceName::TrustBundle(_)) => Code::NotFound,
+            Self::Exists(ResourceName::Issuer(_))
+            | Self::InUse {
+                name: ResourceName::Issuer(_),
+                ..
+            } => Code::CertificateAuthorityConflict,
+            Self::Exists(_) | Self::InUse { .. } => Code::Conflict,
+            Self::PreconditionFailed(_) => Code::PreconditionFailed,
+            Self::TooMany { .. } => Code::ArgumentInvalid,
+            Self::Storage(_) => Code::InternalServerError,
+        }
+    }
+}
+
+/// Makes or imports the CA of an issuer. Its key is durable when this returns; whether the name is free is decided after.
+fn draft(
+    issuers: &ca::DeviceIssuers,
+    name: IssuerName,
+    request: IssuerRequest,
+    now: Timestamp,
+) -> Result<IssuerDraft, ca::IssuerError> {
+    let chain = match request.source {
+        IssuerSource::Made { common_name, days } => {
+            issuers.make(common_name.as_deref().unwrap_or(name.as_str()), days, now)?
+        }
+        IssuerSource::Imported { chain, key } => issuers.import(&chain, &key, now)?,
+    };
+    let first = chain.first().ok_or(PemError::NoCertificate)?;
+    Ok(IssuerDraft {
+        name,
+        ca_certificate: first.sha256(),
+        chain: chain.iter().map(Certificate::to_pem).collect(),
+        profile: request.profile,
+    })
+}
+
+fn reply(stored: IssuerRecord) -> Result<Reply, ServiceFault> {
+    let issuer = describe(stored)?;
+    Ok(Reply::json(&issuer).with_etag(&issuer.etag.0))
+}
+
+fn describe(issuer: IssuerRecord) -> Result<IssuerDescription, IssuerFault> {
+    let chain = Certificate::parse_pem_bundle(&issuer.chain).map_err(IssuerFault::Damaged)?;
+    let first = chain.first().ok_or(PemError::NoCertificate);
+    Ok(IssuerDescription {
+        certificate_info: certificate::describe(first.map_err(IssuerFault::Damaged)?),
+        name: issuer.name,
+        certificate_authority_type: OWN_AUTHORITY,
+        profile: issuer.profile,
+        certificate: issuer.chain,
+        etag: QuotedEtag(issuer.etag),
+        created_date_time_utc: issuer.created,
+        last_modified_date_time_utc: issuer.updated,
+    })
 }

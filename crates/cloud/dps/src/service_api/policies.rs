@@ -1,70 +1,107 @@
-//! A service's shared access policies.
+//! `/muster/v1/dps/policies`: the shared access policies of a service.
 
-use provisioning::{Act, KeyChoice, ServingError};
+use provisioning::{Act, KeyChoice, PolicyDraft, PolicyDraftError, ServingError};
 use registry::{Right, SharedAccessPolicy};
+use rest::{Reply, delete, get, post, put};
 use wire::muster_api::serving::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
+use wire::service_api::identity::KeyText;
 
-use super::serving::{Request, ok};
-use crate::error::ServiceFault;
-use crate::http::Reply;
-use crate::service_api::linked_hubs::judged as serving;
+use super::access::Access;
+use super::{Call, Route, disclose, own_json, provisioning};
+use crate::error::{NounError, ServiceFault};
 
-pub(crate) fn list(request: &Request<'_>) -> Reply {
-    let service = request.operator.registry().service();
-    let policies: Vec<_> = service.policies.iter().map(document).collect();
-    ok(&policies)
+pub(super) fn routes() -> Vec<Route> {
+    let access = Access::Policy(&[Right::ServiceConfig]);
+    vec![
+        get("/muster/v1/dps/policies", access, list),
+        get("/muster/v1/dps/policies/{name}", access, read),
+        put("/muster/v1/dps/policies/{name}", access, create),
+        delete("/muster/v1/dps/policies/{name}", access, remove),
+        post(
+            "/muster/v1/dps/policies/{name}/regenerateKey",
+            access,
+            regenerate_key,
+        ),
+    ]
 }
 
-pub(crate) async fn read(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
-    let service = request.operator.registry().service();
+async fn list(call: Call) -> Result<Reply, ServiceFault> {
+    let service = provisioning(&call).service();
+    let policies: Vec<_> = service.policies.iter().map(describe).collect();
+    Ok(Reply::json(&policies))
+}
+
+async fn read(call: Call, name: String) -> Result<Reply, ServiceFault> {
+    let service = provisioning(&call).service();
     let mut policies = service.policies.iter();
-    let policy = policies.find(|policy| policy.name.eq_ignore_ascii_case(name));
-    let policy = policy.ok_or_else(|| ServingError::NoSuchPolicy(name.to_owned()))?;
-    request.disclose(Act::ReadPolicyKeys, &policy.name).await?;
-    Ok(ok(&with_keys(policy)))
+    let policy = policies.find(|policy| policy.name.eq_ignore_ascii_case(&name));
+    let policy = policy.ok_or(ServingError::NoSuchPolicy(name))?;
+    disclose(&call, Act::ReadPolicyKeys, &policy.name).await?;
+    Ok(Reply::json(&with_keys(policy)))
 }
 
-pub(crate) async fn put(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
-    let asked: PolicyRequest = request.parsed()?;
-    let draft = serving::policy(name, &asked)?;
-    let policy = request.operator.registry().create_policy(draft).await?;
-    Ok(ok(&with_keys(&policy)))
+async fn create(call: Call, name: String) -> Result<Reply, ServiceFault> {
+    let draft = draft(&name, &own_json(&call)?)?;
+    let policy = provisioning(&call).create_policy(draft).await?;
+    Ok(Reply::json(&with_keys(&policy)))
 }
 
-pub(crate) async fn delete(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
-    request.operator.registry().delete_policy(name).await?;
+async fn remove(call: Call, name: String) -> Result<Reply, ServiceFault> {
+    provisioning(&call).delete_policy(&name).await?;
     Ok(Reply::no_content())
 }
 
-pub(crate) async fn regenerate(request: &Request<'_>, name: &str) -> Result<Reply, ServiceFault> {
-    let RegenerateRequest { key } = request.parsed()?;
+async fn regenerate_key(call: Call, name: String) -> Result<Reply, ServiceFault> {
+    let RegenerateRequest { key } = own_json(&call)?;
     let choice = match key {
         KeyKind::Primary => KeyChoice::Primary,
         KeyKind::Secondary => KeyChoice::Secondary,
         KeyKind::Swap => KeyChoice::Swap,
     };
-    let registry = request.operator.registry();
-    let policy = registry.regenerate_key(name, choice).await?;
-    Ok(ok(&with_keys(&policy)))
+    let policy = provisioning(&call).regenerate_key(&name, choice).await?;
+    Ok(Reply::json(&with_keys(&policy)))
 }
 
-fn document(policy: &SharedAccessPolicy) -> PolicyDocument {
+/// Why a policy is not made.
+#[derive(Debug, thiserror::Error)]
+enum PolicyFault {
+    #[error(transparent)]
+    Draft(#[from] PolicyDraftError),
+    #[error("'{member}': {problem}")]
+    Key {
+        member: &'static str,
+        problem: &'static str,
+    },
+}
+
+impl NounError for PolicyFault {}
+
+fn draft(name: &str, request: &PolicyRequest) -> Result<PolicyDraft, PolicyFault> {
+    let key = |member, text: &Option<String>| {
+        let parsed = text.as_deref().map(KeyText::parse).transpose();
+        parsed.map_err(|problem| PolicyFault::Key { member, problem })
+    };
+    let keys = [
+        key("primaryKey", &request.primary_key)?,
+        key("secondaryKey", &request.secondary_key)?,
+    ];
+    Ok(PolicyDraft::new(name, &request.rights, keys)?)
+}
+
+fn describe(policy: &SharedAccessPolicy) -> PolicyDocument {
+    let rights = policy.rights.iter();
     PolicyDocument {
         key_name: policy.name.clone(),
-        rights: policy.rights.iter().copied().map(right).collect(),
+        rights: rights.map(|right| right.name().to_owned()).collect(),
         primary_key: None,
         secondary_key: None,
     }
-}
-
-fn right(right: Right) -> String {
-    right.name().to_owned()
 }
 
 fn with_keys(policy: &SharedAccessPolicy) -> PolicyDocument {
     PolicyDocument {
         primary_key: Some(policy.primary.reveal().to_owned()),
         secondary_key: Some(policy.secondary.reveal().to_owned()),
-        ..document(policy)
+        ..describe(policy)
     }
 }

@@ -1,67 +1,66 @@
-//! The service API for registration records: read, delete, list by group.
+//! `/registrations`: the records of what became of devices that registered.
 
-use axum::http::StatusCode;
 use ids::{EnrollmentId, RegistrationId};
-use provisioning::EnrollmentKey;
+use provisioning::{EnrollmentError, EnrollmentKey, RegistrationError};
 use registry::Right;
+use rest::{Reply, delete, get, post};
 use wire::device_api::registration::RegistrationState;
-use wire::service_api::enrollment::MAX_BODY;
+use wire::error::DpsErrorCode;
 
-use super::enrollments;
-use crate::error::ServiceFault;
-use crate::http::{Incoming, Reply};
+use super::access::Access;
+use super::{Call, Route, if_match, now, provisioning, queries};
+use crate::error::{NounError, ServiceFault};
 use crate::registration::result;
-use crate::service::Dps;
-use crate::service_api::access::authorize;
 
-pub(crate) async fn read(
-    dps: &Dps,
-    request: Incoming<'_>,
-    id: RegistrationId,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::RegistrationStatusRead)?;
-    request.read(MAX_BODY).await?;
-    match operator.registry().registration(&id).await? {
-        Some(record) => {
-            let reply = Reply::json(StatusCode::OK, &result::for_operators(&record));
-            Ok(reply.with_etag(&record.etag))
-        }
-        None => Err(ServiceFault::NoSuchRegistration(id)),
-    }
+pub(super) fn routes() -> Vec<Route> {
+    let reads = Access::Policy(&[Right::RegistrationStatusRead]);
+    let writes = Access::Policy(&[Right::RegistrationStatusWrite]);
+    vec![
+        get("/registrations/{id}", reads, read),
+        delete("/registrations/{id}", writes, remove),
+        post("/registrations/{group}/query", reads, list),
+    ]
 }
 
-pub(crate) async fn delete(
-    dps: &Dps,
-    request: Incoming<'_>,
-    id: RegistrationId,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::RegistrationStatusWrite)?;
-    let if_match = enrollments::if_match(&request)?;
-    request.read(MAX_BODY).await?;
-    let registry = operator.registry();
-    registry
-        .delete_registration(&id, &if_match, operator.now())
-        .await?;
+async fn read(call: Call, id: RegistrationId) -> Result<Reply, ServiceFault> {
+    let found = provisioning(&call).registration(&id).await?;
+    let record = found.ok_or(ServiceFault::NoSuchRegistration(id))?;
+    Ok(Reply::json(&result::for_operators(&record)).with_etag(&record.etag))
+}
+
+async fn remove(call: Call, id: RegistrationId) -> Result<Reply, ServiceFault> {
+    let if_match = if_match(&call)?;
+    let deleted = provisioning(&call).delete_registration(&id, &if_match, now(&call));
+    deleted.await?;
     Ok(Reply::no_content())
 }
 
-pub(crate) async fn query(
-    dps: &Dps,
-    request: Incoming<'_>,
-    group: EnrollmentId,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::RegistrationStatusRead)?;
-    let page = enrollments::page(&request)?;
-    enrollments::read_query(request).await?;
-    let registry = operator.registry();
-    let found = registry.list_registrations(&group, &page).await?;
+/// The records of a group's devices.
+async fn list(call: Call, group: EnrollmentId) -> Result<Reply, ServiceFault> {
+    queries::require_all(&call.body)?;
+    let page = queries::page(&call)?;
+    let found = provisioning(&call)
+        .list_registrations(&group, &page)
+        .await?;
     if found.items.is_empty() {
         // Records outlive their group; only a name that has neither is unknown.
         let key = EnrollmentKey::Group(group);
-        if registry.enrollment(&key).await?.is_none() {
-            return Err(ServiceFault::NoSuchEnrollment(key));
+        if provisioning(&call).enrollment(&key).await?.is_none() {
+            return Err(EnrollmentError::NotFound(key).into());
         }
     }
     let rows: Vec<RegistrationState> = found.items.iter().map(result::for_operators).collect();
-    Ok(enrollments::paged(&rows, &found, "deviceRegistration"))
+    let next = found.continuation.as_ref();
+    Ok(Reply::page(&rows, "deviceRegistration", next))
+}
+
+impl NounError for RegistrationError {
+    fn code(&self) -> DpsErrorCode {
+        match self {
+            Self::NotFound(_) => DpsErrorCode::DeviceRegistrationNotFound,
+            Self::PreconditionFailed(_) => DpsErrorCode::PreconditionFailed,
+            Self::Blocked(_) => DpsErrorCode::RegistrationStatusConflict,
+            Self::Storage(_) => DpsErrorCode::InternalServerError,
+        }
+    }
 }

@@ -1,85 +1,109 @@
-//! Provisioning services of this server, and the settings of one's own.
+//! `/muster/v1/services`: the provisioning services of this server; `/muster/v1/dps/settings`: those of the caller's own.
+
+use std::sync::Arc;
 
 use ids::{HubHost, ServiceName};
 use provisioning::{Act, ProvisioningService, ServingError};
+use registry::Right;
+use rest::{Reply, get, patch, put};
+use wire::error::DpsErrorCode;
 use wire::muster_api::serving::{HostRequest, ServiceDocument, SettingsPatch};
+use wire::service_api::enrollment::AllocationPolicy;
 
-use super::hubs::connection_string;
-use super::serving::{Request, ok};
-use crate::error::ServiceFault;
-use crate::http::Reply;
-use crate::service_api::linked_hubs::judged as serving;
+use super::access::Access;
+use super::hubs::{await_certificate_for_hosts, connection_string, server_host};
+use super::{Call, Route, disclose, now, own_json, provisioning};
+use crate::error::{NounError, ServiceFault};
 
 /// The policy of a service's owner.
 const OWNER: &str = "provisioningserviceowner";
 
-pub(crate) fn list(request: &Request<'_>) -> Result<Reply, ServiceFault> {
-    let owner = request.as_owner()?;
-    let operator = owner.operator();
-    let services = operator.registry().services();
-    let all = services
+pub(super) fn routes() -> Vec<Route> {
+    let settings = Access::Policy(&[Right::ServiceConfig]);
+    vec![
+        get("/muster/v1/services", Access::Owner, list),
+        get("/muster/v1/services/{name}", Access::Owner, read),
+        put("/muster/v1/services/{name}", Access::Owner, create),
+        get("/muster/v1/dps/settings", settings, read_settings),
+        patch("/muster/v1/dps/settings", settings, change_settings),
+    ]
+}
+
+async fn list(call: Call) -> Result<Reply, ServiceFault> {
+    let services = provisioning(&call).services();
+    let services = services
         .iter()
-        .map(|service| document(service, &operator.options().host));
-    Ok(ok(&all.collect::<Vec<_>>()))
+        .map(|service| describe(service, &call.service.options().host));
+    Ok(Reply::json(&services.collect::<Vec<_>>()))
 }
 
-pub(crate) async fn read(request: &Request<'_>, name: &ServiceName) -> Result<Reply, ServiceFault> {
-    let owner = request.as_owner()?;
-    let operator = owner.operator();
-    let services = operator.registry().services();
-    let service = services.iter().find(|service| service.name == *name);
-    let service = service.ok_or_else(|| ServingError::NoSuchService(name.clone()))?;
-    let act = Act::ReadServiceKeys;
-    request.disclose(act, service.name.as_str()).await?;
-    Ok(ok(&opened(service, &operator.options().host)))
+async fn read(call: Call, name: ServiceName) -> Result<Reply, ServiceFault> {
+    let services = provisioning(&call).services();
+    let service = services.iter().find(|service| service.name == name);
+    let service = service.ok_or(ServingError::NoSuchService(name))?;
+    disclose(&call, Act::ReadServiceKeys, service.name.as_str()).await?;
+    Ok(Reply::json(&with_key(
+        service,
+        &call.service.options().host,
+    )))
 }
 
-/// Creates. The same name with the same host is the same service, so that a request may be sent again.
-pub(crate) async fn put(request: &Request<'_>, name: ServiceName) -> Result<Reply, ServiceFault> {
-    let owner = request.as_owner()?;
-    let operator = owner.operator();
-    let server = &operator.options().host;
-    let HostRequest { host_name } = request.parsed()?;
-    let host = serving::host(host_name, server)?;
+/// The same name with the same host is the same service, so that a request may be sent again.
+async fn create(call: Call, name: ServiceName) -> Result<Reply, ServiceFault> {
+    let server = &call.service.options().host;
+    let HostRequest { host_name } = own_json(&call)?;
+    let host = server_host(host_name, server)?;
+    let registry = provisioning(&call);
     if host.same_name(server) {
-        let other = operator.registry().service().name.clone();
+        let other = registry.service().name.clone();
         return Err(ServingError::ServiceHostTaken { host, other }.into());
     }
-    let services = operator.registry().services();
-    let is_it = |service: &&std::sync::Arc<ProvisioningService>| {
+    let services = registry.services();
+    let is_it = |service: &&Arc<ProvisioningService>| {
         service.name == name && service.host.as_ref() == Some(&host)
     };
     let service = match services.iter().find(is_it) {
         Some(service) => {
-            let act = Act::ReadServiceKeys;
-            request.disclose(act, service.name.as_str()).await?;
+            disclose(&call, Act::ReadServiceKeys, service.name.as_str()).await?;
             service.clone()
         }
         None => {
-            let registry = operator.registry();
-            let created = registry.create_service(name, host, operator.now()).await?;
+            let created = registry.create_service(name, host, now(&call)).await?;
             created.service()
         }
     };
-    owner.await_certificate_for_hosts().await;
-    Ok(ok(&opened(&service, server)))
+    await_certificate_for_hosts(&call).await;
+    Ok(Reply::json(&with_key(&service, server)))
 }
 
-pub(crate) fn settings(request: &Request<'_>) -> Reply {
-    let operator = &request.operator;
-    let service = operator.registry().service();
-    ok(&document(&service, &operator.options().host))
+async fn read_settings(call: Call) -> Result<Reply, ServiceFault> {
+    let service = provisioning(&call).service();
+    Ok(Reply::json(&describe(
+        &service,
+        &call.service.options().host,
+    )))
 }
 
-pub(crate) async fn patch_settings(request: &Request<'_>) -> Result<Reply, ServiceFault> {
-    let operator = &request.operator;
-    let SettingsPatch { allocation_policy } = request.parsed()?;
-    let policy = serving::default_policy(allocation_policy)?;
-    let service = operator.registry().set_allocation_policy(policy).await?;
-    Ok(ok(&document(&service, &operator.options().host)))
+async fn change_settings(call: Call) -> Result<Reply, ServiceFault> {
+    let SettingsPatch { allocation_policy } = own_json(&call)?;
+    if allocation_policy == AllocationPolicy::Custom {
+        return Err(CustomByDefault.into());
+    }
+    let changed = provisioning(&call).set_allocation_policy(allocation_policy);
+    let service = changed.await?;
+    Ok(Reply::json(&describe(
+        &service,
+        &call.service.options().host,
+    )))
 }
 
-fn document(service: &ProvisioningService, server: &HubHost) -> ServiceDocument {
+#[derive(Debug, thiserror::Error)]
+#[error("custom cannot be the default: only an enrollment can name a webhook")]
+struct CustomByDefault;
+
+impl NounError for CustomByDefault {}
+
+fn describe(service: &ProvisioningService, server: &HubHost) -> ServiceDocument {
     ServiceDocument {
         name: service.name.clone(),
         id_scope: service.id_scope.clone(),
@@ -90,10 +114,28 @@ fn document(service: &ProvisioningService, server: &HubHost) -> ServiceDocument 
     }
 }
 
-fn opened(service: &ProvisioningService, server: &HubHost) -> ServiceDocument {
+fn with_key(service: &ProvisioningService, server: &HubHost) -> ServiceDocument {
     let host = service.host.as_ref().unwrap_or(server);
     ServiceDocument {
         connection_string: connection_string(host, &service.policies, OWNER),
-        ..document(service, server)
+        ..describe(service, server)
+    }
+}
+
+/// Also of linked hubs and policies.
+impl NounError for ServingError {
+    fn code(&self) -> DpsErrorCode {
+        use DpsErrorCode as Code;
+        match self {
+            Self::NoSuchHub(_) | Self::NotLinked(_) => Code::LinkedHubNotFound,
+            Self::HubExists(_) => Code::LinkedHubConflict,
+            Self::NoSuchPolicy(_) | Self::NoSuchService(_) => Code::ProvisioningSettingsNotFound,
+            Self::TooMany { .. }
+            | Self::ServiceExists(_)
+            | Self::ServiceHostTaken { .. }
+            | Self::PolicyExists(_)
+            | Self::OwnerPolicy(_) => Code::ProvisioningSettingsConflict,
+            Self::Storage(_) => Code::InternalServerError,
+        }
     }
 }

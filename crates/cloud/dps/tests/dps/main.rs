@@ -33,6 +33,7 @@ mod register;
 mod remote_hub;
 mod remote_hubs;
 mod requests;
+mod routes;
 mod serving;
 mod symmetric_key;
 mod tenants;

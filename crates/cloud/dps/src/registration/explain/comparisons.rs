@@ -10,7 +10,7 @@ use super::Outcome;
 use crate::registration::attest::{Comparison, Credential, Finding};
 use crate::registration::context::Context;
 use crate::registration::not_proven::NotProven;
-use crate::registration::refusal::with_causes;
+use ids::error_chain;
 
 /// How many are listed, beside the one that decides: a token is tried with the keys of every group.
 const MOST: usize = 100;
@@ -81,7 +81,7 @@ fn document(
     let (outcome, message) = match &comparison.finding {
         Finding::Matches if decides => (MATCHED, "it vouches for the device".to_owned()),
         Finding::Matches => (LATER, "it would match, and another came first".to_owned()),
-        Finding::Fails(reason) => (reason.code(), with_causes(reason)),
+        Finding::Fails(reason) => (reason.code(), error_chain(reason)),
         Finding::NearerGroup(other) => (
             NEARER,
             format!(

@@ -1,34 +1,23 @@
 //! Bulk operations: up to ten enrollments in one request, each on its own.
 
-use axum::http::StatusCode;
 use ids::{EnrollmentId, Etag, RegistrationId};
 use provisioning::{EnrollmentKey, EnrollmentKind, Provisioning};
-use registry::{IfMatch, Right};
-use wire::lenient;
-use wire::service_api::enrollment::{
-    BulkError, BulkItem, BulkMode, BulkRequest, BulkResult, MAX_BODY,
-};
+use registry::IfMatch;
+use rest::Reply;
+use wire::service_api::enrollment::{BulkError, BulkItem, BulkMode, BulkRequest, BulkResult};
 
+use super::super::{Call, exact_json, now, provisioning};
 use crate::error::ServiceFault;
-use crate::http::{Incoming, Reply};
-use crate::service::Dps;
-use crate::service_api::access::{Operator, authorize};
-use crate::service_api::enrollments;
 
-pub(crate) async fn run(
-    dps: &Dps,
-    request: Incoming<'_>,
-    kind: EnrollmentKind,
-) -> Result<Reply, ServiceFault> {
-    let operator = authorize(dps, &request, Right::EnrollmentWrite)?;
-    let body = lenient::parse_exactly(&request.read(MAX_BODY).await?)?;
+pub(super) async fn run(call: Call, kind: EnrollmentKind) -> Result<Reply, ServiceFault> {
+    let body = exact_json(&call)?;
     let bulk = match kind {
         EnrollmentKind::Individual => BulkRequest::of_individuals(&body)?,
         EnrollmentKind::Group => BulkRequest::of_groups(&body)?,
     };
     let mut errors = Vec::new();
     for item in &bulk.items {
-        if let Err(fault) = one(&operator, kind, bulk.mode, item).await {
+        if let Err(fault) = one(&call, kind, bulk.mode, item).await {
             errors.push(error(kind, item, &fault));
         }
     }
@@ -36,11 +25,11 @@ pub(crate) async fn run(
         is_successful: errors.is_empty(),
         errors,
     };
-    Ok(Reply::json(StatusCode::OK, &result))
+    Ok(Reply::json(&result))
 }
 
 async fn one(
-    operator: &Operator<'_>,
+    call: &Call,
     kind: EnrollmentKind,
     mode: BulkMode,
     item: &BulkItem<'_>,
@@ -49,7 +38,7 @@ async fn one(
         EnrollmentKind::Individual => EnrollmentKey::Individual(RegistrationId::parse(item.id)?),
         EnrollmentKind::Group => EnrollmentKey::Group(EnrollmentId::parse(item.id)?),
     };
-    let registry = operator.registry();
+    let (registry, now) = (provisioning(call), now(call));
     let if_match = match mode {
         BulkMode::Create | BulkMode::Delete => IfMatch::Absent,
         BulkMode::Update => present(registry, &key).await?,
@@ -58,10 +47,10 @@ async fn one(
         }
     };
     if mode == BulkMode::Delete {
-        let deleted = registry.delete_enrollment(&key, &if_match, operator.now());
+        let deleted = registry.delete_enrollment(&key, &if_match, now);
         return Ok(deleted.await?);
     }
-    enrollments::write(registry, &key, item.body, &if_match, operator.now()).await?;
+    super::store(registry, &key, item.body, &if_match, now).await?;
     Ok(())
 }
 

@@ -1,16 +1,19 @@
-//! What operators write: enrollments and groups, judged before they are stored. Pure; `now` and the linked hubs are arguments.
+//! Enrollments and groups that operators write, checked before they are stored. Pure; `now` and the linked hubs are
+//! arguments.
 //!
-//! A certificate that is over, that no TLS handshake can prove, or that is a CA where a device's own belongs is refused. What is
-//! merely useless is taken, as Azure takes it, with a warning: see [`crate::service_api::enrollments::warnings`].
+//! A certificate that has expired, that no TLS handshake can prove, or that is a CA where a device's own belongs is
+//! refused. One that is merely useless is accepted, as Azure accepts it, with a warning: see [`super::warnings`].
 
 use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
-use pki::PemError;
+use pki::{CertificateError, PemError};
 use provisioning::{
     EnrolledResources, EnrollmentDraft, EnrollmentKey, EnrollmentRecord, ProvisioningService,
 };
 use registry::{InitialTwin, TwinError};
 use serde::Deserialize;
 use serde_json::Value;
+use wire::error::DpsErrorCode;
+use wire::lenient::BodyError;
 use wire::service_api::allocation::CustomAllocation;
 use wire::service_api::enrollment::{
     AllocationPolicy, Attestation, EnrollmentGroup, GroupRequest, IndividualEnrollment,
@@ -22,209 +25,204 @@ mod attestation;
 mod certificates;
 mod trust;
 
-use crate::error::ServiceFault;
+use crate::error::{IdMismatch, NounError};
 use crate::registration::allocate::distinct;
 use crate::registration::credential::UnusableTpmKey;
-pub use trust::Uploaded;
+use attestation::ResolvedAttestation;
+pub(super) use trust::Uploaded;
 
-/// Why an enrollment is not acceptable. All of it is told to the operator.
+/// Why an enrollment is not acceptable.
 #[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// A kind of attestation that this version does not have.
+pub(super) enum DraftFault {
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    OtherId(#[from] IdMismatch),
     #[error("the attestation {0} is not offered by this version; use x509, symmetricKey or tpm")]
     AttestationNotOffered(&'static str),
-    /// Another kind of attestation than the entry was created with.
     #[error(
         "the attestation is {from} and cannot become {to}; delete the enrollment and create it anew"
     )]
     AttestationChanged {
-        /// The stored kind.
         from: &'static str,
-        /// The kind sent.
         to: &'static str,
     },
     /// Keys that are not those of a TPM, or not supported.
     #[error(transparent)]
     Tpm(#[from] UnusableTpmKey),
-    /// A leaf where a CA belongs, or the other way round, by the member used.
     #[error("{0}")]
     WrongMember(&'static str),
-    /// A certificate that cannot be read.
-    #[error("the {slot} certificate cannot be read: {}", crate::registration::refusal::with_causes(.source))]
+    #[error("the {slot} certificate cannot be read")]
     Unreadable {
-        /// `primary` or `secondary`.
         slot: &'static str,
-        /// What is wrong with it.
         source: PemError,
     },
-    /// A certificate that no device can use.
     #[error("the {slot} certificate ({subject}) {problem}")]
     Unusable {
-        /// `primary` or `secondary`.
         slot: &'static str,
-        /// Whose it is.
         subject: String,
-        /// What is wrong with it.
         problem: String,
     },
     /// `info` without a certificate, and none of that thumbprint is stored.
     #[error(
         "the {slot} certificate is only described, and none with that thumbprint is stored in this enrollment; send the certificate"
     )]
-    NotStored {
-        /// `primary` or `secondary`.
-        slot: &'static str,
-    },
-    /// Twice the same name.
+    NotStored { slot: &'static str },
     #[error("primary and secondary are the same certificate")]
     SameTwice,
-    /// Custom allocation needs somebody to ask.
     #[error("custom allocation needs customAllocationDefinition with webhookUrl and apiVersion")]
     CustomNeedsWebhook,
     /// The URL of a webhook as it is shown, and none like it is stored.
     #[error("webhookUrl is shown without its query; send it whole")]
     MaskedWebhook,
-    /// Static allocation needs exactly one hub.
     #[error("static allocation needs exactly one hub in iotHubs, found {0}")]
     StaticNeedsOne(usize),
-    /// A hub that is not linked.
     #[error("hub {0} is not linked to this provisioning service")]
     NotLinked(HubHost),
-    /// A first twin that no device may have.
     #[error("the initial twin is not acceptable: {0}")]
     Twin(String),
-    /// The record cannot be written as JSON.
     #[error("the enrollment cannot be stored: {0}")]
     Document(String),
 }
 
-/// What enrollments are judged by.
-pub struct Judge<'a> {
-    /// The service that they belong to.
-    pub service: &'a ProvisioningService,
-    /// The record that is replaced, whose spelling of the id stays.
-    pub stored: Option<&'a EnrollmentRecord>,
-    /// The CA certificates of the service; needed for groups only.
-    pub uploaded: &'a [Uploaded<'a>],
-    /// Makes a key where the operator brings none.
-    pub fresh_key: &'a (dyn Fn() -> KeyText + Sync),
-    /// Now.
-    pub now: Timestamp,
+impl NounError for DraftFault {}
+
+impl NounError for CertificateError {
+    /// An uploaded CA certificate, as it is stored, cannot be read.
+    fn code(&self) -> DpsErrorCode {
+        DpsErrorCode::InternalServerError
+    }
 }
 
-impl Judge<'_> {
-    /// Reads and judges the body of a PUT, or an item of a bulk operation.
-    ///
-    /// # Errors
-    /// When it has the wrong form, names another record, or is not acceptable.
-    pub fn draft(
+/// What a draft is checked against.
+pub(super) struct DraftContext<'a> {
+    pub(super) service: &'a ProvisioningService,
+    /// The record that is replaced; its spelling of the id stays.
+    pub(super) stored: Option<&'a EnrollmentRecord>,
+    /// The CA certificates of the service; needed for groups only.
+    pub(super) uploaded: &'a [Uploaded<'a>],
+    /// Makes a key where the operator brings none.
+    pub(super) fresh_key: &'a (dyn Fn() -> KeyText + Sync),
+    pub(super) now: Timestamp,
+}
+
+/// The checked parts of an enrollment, before its document is written.
+struct Checked {
+    settings: Settings,
+    attestation: ResolvedAttestation,
+}
+
+impl DraftContext<'_> {
+    /// Reads and checks the body of a PUT, or an item of a bulk operation.
+    pub(super) fn draft(
         &self,
         key: &EnrollmentKey,
         body: &Value,
-    ) -> Result<EnrollmentDraft, ServiceFault> {
-        let mismatch = |named: &str| ServiceFault::IdMismatch {
-            path: key.as_str().to_owned(),
-            body: named.to_owned(),
+    ) -> Result<EnrollmentDraft, DraftFault> {
+        let mismatch = |named: &str| {
+            DraftFault::from(IdMismatch {
+                path: key.as_str().to_owned(),
+                body: named.to_owned(),
+            })
         };
         let spelled = self.stored.map_or(key, |stored| &stored.key);
-        Ok(match spelled {
+        match spelled {
             EnrollmentKey::Individual(id) => {
                 let request = IndividualRequest::parse(body)?;
                 match &request.registration_id {
-                    Some(named) if named != id => return Err(mismatch(named.as_str())),
-                    _ => self.individual(id, request)?,
+                    Some(named) if named != id => Err(mismatch(named.as_str())),
+                    _ => self.individual(id, request),
                 }
             }
             EnrollmentKey::Group(id) => {
                 let request = GroupRequest::parse(body)?;
                 match &request.enrollment_group_id {
-                    Some(named) if named.folded() != id.folded() => {
-                        return Err(mismatch(named.as_str()));
-                    }
-                    _ => self.group(id, request)?,
+                    Some(named) if named.folded() != id.folded() => Err(mismatch(named.as_str())),
+                    _ => self.group(id, request),
                 }
             }
-        })
+        }
     }
 
     fn individual(
         &self,
         id: &RegistrationId,
         request: IndividualRequest,
-    ) -> Result<EnrollmentDraft, AdminError> {
+    ) -> Result<EnrollmentDraft, DraftFault> {
         let key = EnrollmentKey::Individual(id.clone());
-        let resolved = attestation::resolve(&key, &request.settings.attestation, self)?;
-        let settings = settings(request.settings, resolved.document, self)?;
-        let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
-        let resources = resources(&settings);
-        let document = IndividualEnrollment {
+        let checked = self.check(&key, request.settings)?;
+        let document = stored_form(&IndividualEnrollment {
             registration_id: id.clone(),
             device_id: request.device_id,
             registration_state: None,
             optional_device_information: request.optional_device_information,
-            settings,
+            settings: checked.settings.clone(),
             version: None,
-        };
-        Ok(EnrollmentDraft {
-            key,
-            enabled,
-            attestation: resolved.kind,
-            document: stored_form(&document)?,
-            certificates: resolved.certificates,
-            ca_certificates: resolved.ca_certificates,
-            resources,
-        })
+        })?;
+        Ok(checked.into_draft(key, document))
     }
 
     fn group(
         &self,
         id: &EnrollmentId,
         request: GroupRequest,
-    ) -> Result<EnrollmentDraft, AdminError> {
+    ) -> Result<EnrollmentDraft, DraftFault> {
         let key = EnrollmentKey::Group(id.clone());
-        let resolved = attestation::resolve(&key, &request.settings.attestation, self)?;
-        let settings = settings(request.settings, resolved.document, self)?;
-        let enabled = settings.provisioning_status == ProvisioningStatus::Enabled;
-        let resources = resources(&settings);
-        let document = EnrollmentGroup {
+        let checked = self.check(&key, request.settings)?;
+        let document = stored_form(&EnrollmentGroup {
             enrollment_group_id: id.clone(),
-            settings,
+            settings: checked.settings.clone(),
             version: None,
-        };
-        Ok(EnrollmentDraft {
-            key,
-            enabled,
-            attestation: resolved.kind,
-            document: stored_form(&document)?,
-            certificates: resolved.certificates,
-            ca_certificates: resolved.ca_certificates,
-            resources,
+        })?;
+        Ok(checked.into_draft(key, document))
+    }
+
+    fn check(&self, key: &EnrollmentKey, request: SettingsRequest) -> Result<Checked, DraftFault> {
+        let attestation = attestation::resolve(key, &request.attestation, self)?;
+        let settings = settings(request, attestation.document.clone(), self)?;
+        Ok(Checked {
+            settings,
+            attestation,
         })
+    }
+}
+
+impl Checked {
+    fn into_draft(self, key: EnrollmentKey, document: Value) -> EnrollmentDraft {
+        EnrollmentDraft {
+            key,
+            enabled: self.settings.provisioning_status == ProvisioningStatus::Enabled,
+            attestation: self.attestation.kind,
+            document,
+            certificates: self.attestation.certificates,
+            ca_certificates: self.attestation.ca_certificates,
+            resources: resources(&self.settings),
+        }
     }
 }
 
 fn settings(
     request: SettingsRequest,
     attestation: Attestation,
-    judge: &Judge<'_>,
-) -> Result<Settings, AdminError> {
-    let custom_allocation = custom_allocation(&request, judge.stored)?;
+    context: &DraftContext<'_>,
+) -> Result<Settings, DraftFault> {
+    let custom_allocation = custom_allocation(&request, context.stored)?;
     match request.allocation_policy {
         Some(AllocationPolicy::Custom) if custom_allocation.is_none() => {
-            return Err(AdminError::CustomNeedsWebhook);
+            return Err(DraftFault::CustomNeedsWebhook);
         }
         Some(AllocationPolicy::Static) if distinct(&request.iot_hubs) != 1 => {
-            return Err(AdminError::StaticNeedsOne(distinct(&request.iot_hubs)));
+            return Err(DraftFault::StaticNeedsOne(distinct(&request.iot_hubs)));
         }
         Some(_) | None => {}
     }
-    let is_linked = |host: &&HubHost| judge.service.hub_at(host).is_some();
+    let is_linked = |host: &&HubHost| context.service.hub_at(host).is_some();
     if let Some(host) = request.iot_hubs.iter().find(|host| !is_linked(host)) {
-        return Err(AdminError::NotLinked(host.clone()));
+        return Err(DraftFault::NotLinked(host.clone()));
     }
     let twin = &request.initial_twin;
     InitialTwin::new(&twin.tags, &twin.properties.desired)
-        .map_err(|error: TwinError| AdminError::Twin(error.to_string()))?;
+        .map_err(|error: TwinError| DraftFault::Twin(error.to_string()))?;
     Ok(Settings {
         attestation,
         capabilities: request.capabilities,
@@ -252,7 +250,7 @@ fn resources(settings: &Settings) -> EnrolledResources {
 fn custom_allocation(
     request: &SettingsRequest,
     stored: Option<&EnrollmentRecord>,
-) -> Result<Option<CustomAllocation>, AdminError> {
+) -> Result<Option<CustomAllocation>, DraftFault> {
     let Some(sent) = request.custom_allocation.clone() else {
         return Ok(None);
     };
@@ -265,11 +263,11 @@ fn custom_allocation(
                 ..sent
             }))
         }
-        _ if sent.webhook_url.is_mask() => Err(AdminError::MaskedWebhook),
+        _ if sent.webhook_url.is_mask() => Err(DraftFault::MaskedWebhook),
         _ => Ok(Some(sent)),
     }
 }
 
-fn stored_form(document: &impl serde::Serialize) -> Result<Value, AdminError> {
-    serde_json::to_value(document).map_err(|error| AdminError::Document(error.to_string()))
+fn stored_form(document: &impl serde::Serialize) -> Result<Value, DraftFault> {
+    serde_json::to_value(document).map_err(|error| DraftFault::Document(error.to_string()))
 }

@@ -12,7 +12,7 @@ use crate::error::ServiceFault;
 
 /// What speaks against a certificate as the identity of the device of an id, in words that follow its name.
 #[must_use]
-pub fn doubt_of_leaf(certificate: &Certificate, id: &str) -> Option<String> {
+pub fn leaf_warning(certificate: &Certificate, id: &str) -> Option<String> {
     let name = certificate.subject_common_name().unwrap_or_default();
     if !name.eq_ignore_ascii_case(id) {
         return Some(format!(
@@ -25,26 +25,26 @@ pub fn doubt_of_leaf(certificate: &Certificate, id: &str) -> Option<String> {
 
 /// What speaks against a certificate as the issuer of devices' certificates, in words that follow its name.
 #[must_use]
-pub fn doubt_of_issuer(certificate: &Certificate) -> Option<String> {
+pub fn issuer_warning(certificate: &Certificate) -> Option<String> {
     may_issue(certificate).err().map(|fault| fault.to_string())
 }
 
 /// What speaks against the certificates of an entry.
 #[must_use]
-pub fn warnings(record: &EnrollmentRecord) -> Vec<String> {
-    let doubt = |enrolled: &EnrolledCertificate| {
+pub(super) fn of_certificates(record: &EnrollmentRecord) -> Vec<String> {
+    let warning = |enrolled: &EnrolledCertificate| {
         let certificate = Certificate::from_der(&enrolled.der).ok()?;
-        let doubt = match &record.key {
-            EnrollmentKey::Individual(id) => doubt_of_leaf(&certificate, id.as_str()),
-            EnrollmentKey::Group(_) => doubt_of_issuer(&certificate),
+        let warning = match &record.key {
+            EnrollmentKey::Individual(id) => leaf_warning(&certificate, id.as_str()),
+            EnrollmentKey::Group(_) => issuer_warning(&certificate),
         };
         Some(format!(
             "the certificate ({}) {}",
             certificate.subject(),
-            doubt?
+            warning?
         ))
     };
-    let mut warnings: Vec<String> = record.certificates.iter().filter_map(doubt).collect();
+    let mut warnings: Vec<String> = record.certificates.iter().filter_map(warning).collect();
     if has_same_twice(&record.document) {
         warnings.push("primary and secondary are the same certificate".to_owned());
     }
@@ -53,7 +53,7 @@ pub fn warnings(record: &EnrollmentRecord) -> Vec<String> {
 
 /// What an individual enrollment for IoT Edge devices does not change: the device that registered before, except by a reset.
 /// Devices of remote hubs are not looked at.
-pub(crate) async fn stays_plain(
+pub(super) async fn stays_plain(
     record: &EnrollmentRecord,
     registry: &Provisioning,
 ) -> Result<Option<String>, ServiceFault> {

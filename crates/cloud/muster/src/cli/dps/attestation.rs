@@ -181,8 +181,8 @@ impl Entry<'_> {
 
     fn doubt(self, certificate: &Certificate) -> Option<String> {
         let doubt = match self {
-            Self::Individual(id) => dps::usable::doubt_of_leaf(certificate, id),
-            Self::Group => dps::usable::doubt_of_issuer(certificate),
+            Self::Individual(id) => dps::leaf_warning(certificate, id),
+            Self::Group => dps::issuer_warning(certificate),
         };
         Some(format!(
             "the certificate ({}) {}",

@@ -11,61 +11,61 @@ use wire::service_api::enrollment::{
 use wire::service_api::identity::KeyText;
 
 use super::certificates::{Purpose, ResolvedPair};
-use super::{AdminError, Judge};
+use super::{DraftContext, DraftFault};
 use crate::registration::credential::TpmIdentity;
 
 /// An attestation fit to be stored.
-pub(crate) struct ResolvedAttestation {
-    pub(crate) kind: AttestationKind,
-    pub(crate) document: Attestation,
-    pub(crate) certificates: Vec<EnrolledCertificate>,
-    pub(crate) ca_certificates: Vec<(CertificateSlot, CertificateName)>,
+pub(super) struct ResolvedAttestation {
+    pub(super) kind: AttestationKind,
+    pub(super) document: Attestation,
+    pub(super) certificates: Vec<EnrolledCertificate>,
+    pub(super) ca_certificates: Vec<(CertificateSlot, CertificateName)>,
 }
 
-/// Judges how devices shall prove themselves.
-pub(crate) fn resolve(
+/// DraftContexts how devices shall prove themselves.
+pub(super) fn resolve(
     key: &EnrollmentKey,
     request: &AttestationRequest,
-    judge: &Judge<'_>,
-) -> Result<ResolvedAttestation, AdminError> {
+    context: &DraftContext<'_>,
+) -> Result<ResolvedAttestation, DraftFault> {
     use AttestationRequest as Request;
     let resolved = match (key, request) {
         (EnrollmentKey::Individual(_), Request::ClientCertificates(pair)) => {
-            let pair = certificates(pair, &Purpose::Leaf, judge)?;
+            let pair = certificates(pair, &Purpose::Leaf, context)?;
             x509(X509Attestation::ClientCertificates(pair.described()), pair)
         }
         (EnrollmentKey::Group(_), Request::SigningCertificates(pair)) => {
-            let pair = certificates(pair, &Purpose::Issuer(judge.uploaded), judge)?;
+            let pair = certificates(pair, &Purpose::Issuer(context.uploaded), context)?;
             x509(X509Attestation::SigningCertificates(pair.described()), pair)
         }
         (EnrollmentKey::Individual(_), Request::SigningCertificates(_)) => {
-            return Err(AdminError::WrongMember(
+            return Err(DraftFault::WrongMember(
                 "an individual enrollment takes clientCertificates; signingCertificates belong to groups",
             ));
         }
         (EnrollmentKey::Group(_), Request::ClientCertificates(_)) => {
-            return Err(AdminError::WrongMember(
+            return Err(DraftFault::WrongMember(
                 "an enrollment group takes signingCertificates; clientCertificates belong to individual enrollments",
             ));
         }
         (_, Request::SymmetricKey(keys)) => ResolvedAttestation {
             kind: AttestationKind::SymmetricKey,
             document: Attestation::SymmetricKey {
-                symmetric_key: Some(complete(keys, judge)),
+                symmetric_key: Some(complete(keys, context)),
             },
             certificates: Vec::new(),
             ca_certificates: Vec::new(),
         },
         (EnrollmentKey::Group(_), Request::Tpm(_)) => {
-            return Err(AdminError::WrongMember(
+            return Err(DraftFault::WrongMember(
                 "an enrollment group takes x509 or symmetricKey; every TPM is enrolled individually",
             ));
         }
         (EnrollmentKey::Individual(_), Request::Tpm(tpm)) => self::tpm(tpm)?,
         (_, Request::CaReferences(references)) => by_reference(references)?,
-        (_, Request::None) => return Err(AdminError::AttestationNotOffered("none")),
+        (_, Request::None) => return Err(DraftFault::AttestationNotOffered("none")),
     };
-    same_kind(resolved, judge.stored)
+    same_kind(resolved, context.stored)
 }
 
 fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
@@ -81,7 +81,7 @@ fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
 }
 
 /// Only keys that a key can be wrapped for: otherwise the device would be refused, and nobody would know why.
-fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, AdminError> {
+fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, DraftFault> {
     let storage_root = tpm.storage_root_key.as_ref().map(Base64Bytes::as_bytes);
     TpmIdentity::parse(tpm.endorsement_key.as_bytes(), storage_root)?;
     Ok(ResolvedAttestation {
@@ -93,9 +93,9 @@ fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, AdminError> {
 }
 
 /// Whether the names lead to anything, and to what may vouch, is decided where they are written.
-fn by_reference(references: &CaReferences) -> Result<ResolvedAttestation, AdminError> {
+fn by_reference(references: &CaReferences) -> Result<ResolvedAttestation, DraftFault> {
     if references.primary.is_some() && references.primary == references.secondary {
-        return Err(AdminError::SameTwice);
+        return Err(DraftFault::SameTwice);
     }
     let slots = [
         (CertificateSlot::Primary, &references.primary),
@@ -115,22 +115,22 @@ fn by_reference(references: &CaReferences) -> Result<ResolvedAttestation, AdminE
 fn certificates(
     pair: &CertificatePairRequest,
     purpose: &Purpose<'_>,
-    judge: &Judge<'_>,
-) -> Result<ResolvedPair, AdminError> {
-    let stored = judge.stored.map(|record| record.certificates.as_slice());
-    ResolvedPair::of(pair, purpose, stored.unwrap_or_default(), judge.now)
+    context: &DraftContext<'_>,
+) -> Result<ResolvedPair, DraftFault> {
+    let stored = context.stored.map(|record| record.certificates.as_slice());
+    ResolvedPair::of(pair, purpose, stored.unwrap_or_default(), context.now)
 }
 
 /// Keys that are not sent stay as they are stored, as the clients that update a record were not shown them; without stored
 /// ones they are generated.
-fn complete(keys: &KeysRequest, judge: &Judge<'_>) -> SymmetricKeys {
-    let stored = judge.stored.and_then(stored_keys);
+fn complete(keys: &KeysRequest, context: &DraftContext<'_>) -> SymmetricKeys {
+    let stored = context.stored.and_then(stored_keys);
     let (primary, secondary) = match stored {
         Some(keys) => (Some(keys.primary_key), Some(keys.secondary_key)),
         None => (None, None),
     };
     let one = |sent: &Option<KeyText>, stored: Option<KeyText>| {
-        sent.clone().or(stored).unwrap_or_else(judge.fresh_key)
+        sent.clone().or(stored).unwrap_or_else(context.fresh_key)
     };
     SymmetricKeys {
         primary_key: one(&keys.primary, primary),
@@ -150,10 +150,10 @@ fn stored_keys(record: &EnrollmentRecord) -> Option<SymmetricKeys> {
 fn same_kind(
     resolved: ResolvedAttestation,
     stored: Option<&EnrollmentRecord>,
-) -> Result<ResolvedAttestation, AdminError> {
+) -> Result<ResolvedAttestation, DraftFault> {
     match stored {
         Some(stored) if stored.attestation != resolved.kind => {
-            Err(AdminError::AttestationChanged {
+            Err(DraftFault::AttestationChanged {
                 from: stored.attestation.name(),
                 to: resolved.kind.name(),
             })

@@ -5,12 +5,12 @@ use wire::service_api::enrollment::{
     CertificatePair, CertificatePairRequest, CertificateRequest, CertificateWithInfo,
 };
 
-use super::AdminError;
-use super::trust::{Uploaded, doubt};
+use super::DraftFault;
+use super::trust::{Uploaded, reason_against};
 use crate::certificate;
 
 /// What the certificates of an enrollment are for.
-pub(crate) enum Purpose<'a> {
+pub(super) enum Purpose<'a> {
     /// To be shown by its device.
     Leaf,
     /// To be the issuer of devices' certificates, directly or not; beside these CA certificates.
@@ -18,19 +18,19 @@ pub(crate) enum Purpose<'a> {
 }
 
 /// The certificates of an enrollment, fit for its purpose. At least one; the same one twice counts once.
-pub(crate) struct ResolvedPair {
+pub(super) struct ResolvedPair {
     primary: Option<Certificate>,
     secondary: Option<Certificate>,
 }
 
 impl ResolvedPair {
     /// Reads the certificates of a request; those that are only described are taken from `stored`.
-    pub(crate) fn of(
+    pub(super) fn of(
         request: &CertificatePairRequest,
         purpose: &Purpose<'_>,
         stored: &[EnrolledCertificate],
         now: Timestamp,
-    ) -> Result<Self, AdminError> {
+    ) -> Result<Self, DraftFault> {
         let one = |slot, request: &Option<CertificateRequest>| match request {
             Some(request) => certificate(slot, request, purpose, stored, now).map(Some),
             None => Ok(None),
@@ -43,7 +43,7 @@ impl ResolvedPair {
     }
 
     /// As the record shows them.
-    pub(crate) fn described(&self) -> CertificatePair {
+    pub(super) fn described(&self) -> CertificatePair {
         let describe = |certificate: &Certificate| CertificateWithInfo {
             info: certificate::describe(certificate),
         };
@@ -54,7 +54,7 @@ impl ResolvedPair {
     }
 
     /// As the registry keeps them.
-    pub(crate) fn into_certificates(self, is_issuer: bool) -> Vec<EnrolledCertificate> {
+    pub(super) fn into_certificates(self, is_issuer: bool) -> Vec<EnrolledCertificate> {
         let slots = [
             (CertificateSlot::Primary, self.primary),
             (CertificateSlot::Secondary, self.secondary),
@@ -79,19 +79,19 @@ fn certificate(
     purpose: &Purpose<'_>,
     stored: &[EnrolledCertificate],
     now: Timestamp,
-) -> Result<Certificate, AdminError> {
+) -> Result<Certificate, DraftFault> {
     let text = match request {
         CertificateRequest::Text(text) => text,
         // What is stored was fit when it came; that it has expired since is no reason against changing something else.
         CertificateRequest::Sha256(_) | CertificateRequest::Sha1(_) => {
-            return stored_one(request, stored).ok_or(AdminError::NotStored { slot });
+            return stored_one(request, stored).ok_or(DraftFault::NotStored { slot });
         }
     };
     let certificate =
-        certificate::read(text).map_err(|source| AdminError::Unreadable { slot, source })?;
+        certificate::read(text).map_err(|source| DraftFault::Unreadable { slot, source })?;
     match fault(&certificate, purpose, now) {
         None => Ok(certificate),
-        Some(problem) => Err(AdminError::Unusable {
+        Some(problem) => Err(DraftFault::Unusable {
             slot,
             subject: certificate.subject(),
             problem,
@@ -113,10 +113,10 @@ fn stored_one(request: &CertificateRequest, stored: &[EnrolledCertificate]) -> O
 fn fault(certificate: &Certificate, purpose: &Purpose<'_>, now: Timestamp) -> Option<String> {
     match purpose {
         Purpose::Issuer(uploaded) => match usable_anchor(certificate, now) {
-            Ok(_) => doubt(certificate, uploaded),
+            Ok(_) => reason_against(certificate, uploaded),
             // No chain leads to one of these, so that they are of no use, and no danger. One of version 1 could be taken for a CA.
             Err(AnchorError::NotCa | AnchorError::MayNotIssue) if certificate.version() != 1 => {
-                doubt(certificate, uploaded)
+                reason_against(certificate, uploaded)
             }
             Err(problem) => Some(problem.to_string()),
         },

@@ -7,7 +7,7 @@ use pki::{Certificate, CertificateError};
 use provisioning::{CaCertificate, CaCertificateState};
 
 /// An uploaded CA certificate, parsed.
-pub struct Uploaded<'a> {
+pub(in crate::service_api) struct Uploaded<'a> {
     ca_certificate: &'a CaCertificate,
     certificate: Certificate,
 }
@@ -17,7 +17,9 @@ impl<'a> Uploaded<'a> {
     ///
     /// # Errors
     /// When what is stored is no certificate.
-    pub fn all(stored: &'a [CaCertificate]) -> Result<Vec<Self>, CertificateError> {
+    pub(in crate::service_api) fn all(
+        stored: &'a [CaCertificate],
+    ) -> Result<Vec<Self>, CertificateError> {
         let parse = |ca_certificate: &'a CaCertificate| {
             let certificate = Certificate::from_der(&ca_certificate.der)?;
             Ok(Self {
@@ -39,7 +41,10 @@ impl<'a> Uploaded<'a> {
 }
 
 /// What speaks against a group's certificate, in words that follow its name.
-pub(crate) fn doubt(certificate: &Certificate, uploaded: &[Uploaded<'_>]) -> Option<String> {
+pub(super) fn reason_against(
+    certificate: &Certificate,
+    uploaded: &[Uploaded<'_>],
+) -> Option<String> {
     if let Some(same) = uploaded.iter().find(|u| u.certificate == *certificate) {
         let name = &same.ca_certificate.name;
         return (!same.is_verified()).then(|| {

@@ -1,8 +1,52 @@
-//! The texts of queries over enrollments and registrations.
+//! Queries over enrollments, registrations and what belongs to them: everything, in pages.
+
+use axum::body::Bytes;
+use registry::{Continuation, PageRequest};
+use serde_json::Value;
+use wire::http::{CONTINUATION, MAX_ITEM_COUNT};
+use wire::lenient::{self, BodyError};
+
+use super::Call;
+use crate::error::ServiceFault;
+
+/// Rows of a page when the caller does not say, and at most.
+const USUAL_PAGE: usize = 100;
+const MAX_PAGE: usize = 1000;
+
+/// The page that a request asks for.
+pub(super) fn page(call: &Call) -> Result<PageRequest, ServiceFault> {
+    let token = wire::http::continuation(call.header(CONTINUATION));
+    let after = token.map(Continuation::parse).transpose();
+    Ok(PageRequest {
+        after: after.map_err(|_| ServiceFault::Continuation)?,
+        limit: wire::http::page_size(call.header(MAX_ITEM_COUNT), USUAL_PAGE, MAX_PAGE),
+    })
+}
+
+/// Accepts the body of a query that is absent or asks for everything. A condition that is not applied would be answered
+/// with rows that do not meet it.
+pub(super) fn require_all(body: &Bytes) -> Result<(), ServiceFault> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let body = lenient::parse_exactly(body)?;
+    match body.get("query") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(text)) if asks_for_all(text) => Ok(()),
+        Some(text) => {
+            let start: String = text.to_string().chars().take(200).collect();
+            let problem = format!(
+                "{start} is not supported: send \"SELECT *\", \"SELECT * FROM enrollments\" or no query, \
+                 and choose among the rows that come"
+            );
+            Err(BodyError::new("query", problem).into())
+        }
+    }
+}
 
 /// Whether a text asks for everything there is. `az` sends a Python representation of its query object; SDKs build
 /// `select * from enrollments`, and people type `*`.
-pub(crate) fn asks_for_all(text: &str) -> bool {
+fn asks_for_all(text: &str) -> bool {
     let text = text.trim();
     let text = match text.starts_with('{') {
         true => represented(text),
