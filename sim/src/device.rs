@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use wire::device_api::message::events_path;
 use wire::device_api::registration::{operation_path, register_path};
 use wire::sas::SharedAccessKey;
 
@@ -20,8 +21,8 @@ const PROVISIONED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A device as its own program knows it: who it is, how it proves itself, where it registers.
 ///
-/// It finds every host name at the address of its server, as a device does whose DNS an operator
-/// has set up.
+/// It finds every host name at the address of its server, as a device does whose DNS an
+/// operator has set up.
 #[derive(Debug, Clone)]
 pub struct Device {
     id: String,
@@ -116,7 +117,6 @@ impl Device {
         self
     }
 
-    /// Its registration id.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -165,8 +165,8 @@ impl Device {
 
     /// Sends telemetry over HTTPS to the hub of this host name; the status.
     pub async fn send(&self, hub: &str, body: &str) -> Result<StatusCode> {
-        let id = &self.id;
-        let url = format!("https://{hub}/devices/{id}/messages/events?api-version=2020-09-30");
+        let path = events_path(&self.id);
+        let url = format!("https://{hub}{path}?api-version=2020-09-30");
         let mut request = self.client()?.post(url).body(body.to_owned());
         if let Some(token) = self.token_for_hub(hub)? {
             request = request.header("authorization", token);

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{Engine, Finished, Identity, Program, Server, binary, run, until};
 
-/// A device: a folder as its root, the real `aziot-edged` as its daemon, `iotedge` as its user's hands.
+/// A device: a folder as its root, the real `aziot-edged` as its daemon, `iotedge`
+/// as its user's hands.
 #[derive(Debug)]
 pub struct EdgeDevice {
     name: String,
@@ -16,18 +17,13 @@ pub struct EdgeDevice {
 }
 
 impl EdgeDevice {
-    /// A device whose `config.toml` provisions it at `server` with `identity`; nothing is applied or started yet.
-    ///
-    /// # Errors
-    /// When files cannot be written.
+    /// A device whose `config.toml` provisions it at `server` with `identity`; nothing is
+    /// applied or started yet.
     pub fn configured(server: &Server, identity: &Identity, engine: &Engine) -> Result<Self> {
         Self::with_engine_uri(server, identity, &engine.uri())
     }
 
     /// As [`configured`](Self::configured), with a container engine that need not exist.
-    ///
-    /// # Errors
-    /// When files cannot be written.
     pub fn with_engine_uri(server: &Server, identity: &Identity, engine: &str) -> Result<Self> {
         // Unix socket paths are short, so the root is.
         let root = tempfile::Builder::new()
@@ -68,10 +64,6 @@ network = "azure-iot-edge"
         Ok(device)
     }
 
-    /// Replaces `config.toml`.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn write_config(&self, text: &str) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let dir = self.root().join("etc/aziot");
@@ -85,9 +77,6 @@ network = "azure-iot-edge"
     }
 
     /// `config.toml` as it stands.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn config(&self) -> Result<String> {
         Ok(std::fs::read_to_string(
             self.root().join("etc/aziot/config.toml"),
@@ -100,16 +89,12 @@ network = "azure-iot-edge"
         self.root.path()
     }
 
-    /// Its registration id.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Runs `iotedge` on the device.
-    ///
-    /// # Errors
-    /// When it cannot be started; whether it succeeded is in the answer.
     pub fn iotedge(&self, arguments: &[&str]) -> Result<Finished> {
         let root = self.root().to_string_lossy();
         let mut all = arguments.to_vec();
@@ -118,17 +103,10 @@ network = "azure-iot-edge"
     }
 
     /// `iotedge config apply`, which has to succeed.
-    ///
-    /// # Errors
-    /// When it does not.
     pub fn apply(&self) -> Result<()> {
         self.iotedge(&["config", "apply"])?.ok().map(drop)
     }
 
-    /// Starts `aziot-edged run`.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn start(&mut self) -> Result<()> {
         let mut command = Command::new(binary("aziot-edged")?);
         command.args(["run", "--root"]).arg(self.root());
@@ -137,9 +115,6 @@ network = "azure-iot-edge"
     }
 
     /// kill -9 of the daemon.
-    ///
-    /// # Errors
-    /// When it does not run.
     pub fn kill(&mut self) -> Result<()> {
         self.daemon
             .as_mut()
@@ -148,9 +123,6 @@ network = "azure-iot-edge"
     }
 
     /// SIGTERM of the daemon; its exit code.
-    ///
-    /// # Errors
-    /// When it does not run or does not end.
     pub fn terminate(&mut self) -> Result<Option<i32>> {
         self.daemon
             .as_mut()
@@ -165,9 +137,6 @@ network = "azure-iot-edge"
     }
 
     /// The row of `iotedge list` for a module.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn module(&self, name: &str) -> Result<Value> {
         // It lists and fails when the engine does not tell how the modules are.
         let listed = self.iotedge(&["list", "--output", "json"])?;
@@ -179,9 +148,6 @@ network = "azure-iot-edge"
     }
 
     /// Waits until `iotedge list` shows a module as running.
-    ///
-    /// # Errors
-    /// When it does not within `limit`, with the daemon's log.
     pub async fn wait_until_running(&self, module: &str, limit: Duration) -> Result<Value> {
         let what = format!("module {module} of {} running", self.name);
         let waited = until(&what, limit, || async {

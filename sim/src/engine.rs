@@ -21,9 +21,6 @@ pub struct Engine {
 
 impl Engine {
     /// Connects to the engine that `MUSTER_TEST_ENGINE` names.
-    ///
-    /// # Errors
-    /// When the variable is not set, or nobody answers.
     #[expect(
         clippy::disallowed_methods,
         reason = "the test runner hands its engine over in the environment"
@@ -50,9 +47,6 @@ impl Engine {
     }
 
     /// Id and name of every container whose label `key` has the value `value`, running ones only.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
     pub async fn running_with_label(
         &self,
         key: &str,
@@ -72,26 +66,17 @@ impl Engine {
     }
 
     /// What the engine says about one container.
-    ///
-    /// # Errors
-    /// When it does not answer, or there is no such container.
     pub async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse> {
         Ok(self.docker.inspect_container(id, None).await?)
     }
 
     /// `docker stop`, with the container's own time.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
     pub async fn stop_gently(&self, id: &str) -> Result<()> {
         let options = None::<StopContainerOptions>;
         Ok(self.docker.stop_container(id, options).await?)
     }
 
     /// Stops one container, as a power cut of the engine would leave it.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
     pub async fn stop(&self, id: &str) -> Result<()> {
         let options = StopContainerOptions {
             t: Some(0),
@@ -101,12 +86,14 @@ impl Engine {
     }
 }
 
-/// An engine of one test's own, which it may stop and start: a `dockerd` with its own data and socket.
+/// An engine of one test's own, which it may stop and start: a `dockerd` with its
+/// own data and socket.
 #[derive(Debug)]
 pub struct OwnEngine {
     engine: Engine,
     daemon: Option<Program>,
-    /// Data and log; beside the programs, as the folder for temporary files may be unfit for layers.
+    /// Data and log; beside the programs, as the folder for temporary files may
+    /// be unfit for layers.
     data: tempfile::TempDir,
     /// The socket, whose path has to be short.
     sockets: tempfile::TempDir,
@@ -117,9 +104,6 @@ const ENGINE_STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 impl OwnEngine {
     /// Starts one with further `arguments`, and gives it `image` from the engine of all tests.
-    ///
-    /// # Errors
-    /// When there is no `dockerd`, or it does not start.
     pub async fn start(arguments: &[&str], image: &str) -> Result<Self> {
         let shared = Engine::connect()?;
         let here = std::env::current_exe().context("this program's path")?;
@@ -152,9 +136,6 @@ impl OwnEngine {
     }
 
     /// Starts the engine again on what it had.
-    ///
-    /// # Errors
-    /// When it does not answer.
     pub async fn begin(&mut self) -> Result<()> {
         let (sockets, data) = (self.sockets.path(), self.data.path());
         let (daemon, engine) = launch(sockets, data, &self.arguments).await?;
@@ -164,9 +145,6 @@ impl OwnEngine {
     }
 
     /// Ends the engine in good order: it stops its containers.
-    ///
-    /// # Errors
-    /// When it does not end.
     pub fn end(&mut self) -> Result<()> {
         let mut daemon = self.daemon.take().context("the engine does not run")?;
         daemon.terminate().map(drop)

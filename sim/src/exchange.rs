@@ -5,14 +5,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// An answer over HTTP/1.1, as it came.
 #[derive(Debug)]
 pub struct Exchanged {
-    /// Its status.
     pub status: u16,
     head: String,
     body: Vec<u8>,
 }
 
 impl Exchanged {
-    /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
@@ -20,10 +18,7 @@ impl Exchanged {
         found.next().map(|(_, value)| value.trim())
     }
 
-    /// Its body; null when there is none.
-    ///
-    /// # Errors
-    /// When it is not JSON.
+    /// Its body; null when it has no body.
     pub fn json(&self) -> Result<Value> {
         if self.body.is_empty() {
             return Ok(Value::Null);
@@ -33,10 +28,8 @@ impl Exchanged {
     }
 }
 
-/// Sends a request and reads its answer, with as little work as can be: for measurements, in which the client is not what is measured.
-///
-/// # Errors
-/// When the connection breaks or the answer is not HTTP with a Content-Length.
+/// Sends a request and reads its answer, with as little work as can be: for measurements, in which
+/// the client is not what is measured.
 pub async fn exchange<S>(stream: &mut S, request: &[u8]) -> Result<Exchanged>
 where
     S: AsyncRead + AsyncWrite + Unpin,

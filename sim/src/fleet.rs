@@ -12,8 +12,8 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Registers so many devices whose certificates a workshop issues; further flags as on the
-    /// command line.
+    /// Registers so many devices whose certificates a workshop issues; further flags as
+    /// on the command line.
     pub fn start(
         server: &Server,
         workshop: &Workshop,

@@ -1,8 +1,11 @@
-//! The harness of the story tests: real programs as child processes, on addresses of their own, in folders of their own.
+//! The harness of the story tests: real programs as child processes, on addresses of their own, in
+//! folders of their own.
 //!
-//! A story reads as what a person does: start a server, make certificates, enroll, start a device, look. Everything that is
-//! started here ends with the value that stands for it, whatever happens to the test.
+//! A story reads as what a person does: start a server, make certificates, enroll, start a
+//! device, look. Everything that is started here ends with the value that stands for it, whatever
+//! happens to the test.
 
+mod answers;
 mod command_line;
 mod device;
 mod edge_device;
@@ -23,6 +26,7 @@ mod webhook;
 mod workshop;
 
 pub use self::device::Device;
+pub use answers::lost_members;
 pub use edge_device::EdgeDevice;
 pub use engine::{Engine, OwnEngine};
 pub use exchange::{Exchanged, exchange};

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use wire::topic::DeviceTopic;
+use wire::topic::{DeviceTopic, HubTopic};
 
 /// A device that is connected to its hub by MQTT, in packets that no code of the server made.
 #[derive(Debug)]
@@ -44,9 +44,6 @@ impl MqttDevice {
     }
 
     /// Reports properties, and does not wait for an answer.
-    ///
-    /// # Errors
-    /// When the connection is gone.
     pub async fn report(&mut self, properties: &Value) -> Result<()> {
         let topic = DeviceTopic::ReportedPatch {
             rid: "1".to_owned(),
@@ -58,22 +55,19 @@ impl MqttDevice {
 
     /// Asks for its twin, desired and reported properties.
     pub async fn twin(&mut self) -> Result<Value> {
-        self.subscribe("$iothub/twin/res/#").await?;
         let rid = "twin".to_owned();
         self.publish(&DeviceTopic::TwinGet { rid }, &[]).await?;
         let (kind, body) = self.received().await?.context("the session has ended")?;
         ensure!(kind & 0xf0 == 0x30, "no PUBLISH: {kind:#x}");
         let (length, rest) = body.split_first_chunk().context("no topic")?;
         let (topic, payload) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
-        let topic = std::str::from_utf8(topic)?;
-        ensure!(topic.starts_with("$iothub/twin/res/200/"), "{topic}");
+        let topic = HubTopic::parse(std::str::from_utf8(topic)?)?;
+        let is_answer = matches!(topic, HubTopic::TwinResponse { status: 200, .. });
+        ensure!(is_answer, "{topic:?}");
         Ok(serde_json::from_slice(payload)?)
     }
 
     /// Publishes at QoS 0.
-    ///
-    /// # Errors
-    /// When the connection is gone.
     pub async fn publish(&mut self, topic: &DeviceTopic, payload: &[u8]) -> Result<()> {
         let mut body = text(&topic.format(&self.id, None))?;
         body.extend(payload);
@@ -81,9 +75,6 @@ impl MqttDevice {
     }
 
     /// Publishes telemetry at QoS 1, and does not wait for the acknowledgement.
-    ///
-    /// # Errors
-    /// When the connection is gone.
     pub async fn publish_at_least_once(&mut self, packet: u16, payload: &[u8]) -> Result<()> {
         let events = DeviceTopic::Events { bag: String::new() };
         let mut body = text(&events.format(&self.id, None))?;
@@ -93,9 +84,6 @@ impl MqttDevice {
     }
 
     /// Subscribes at QoS 1, and waits until that is granted.
-    ///
-    /// # Errors
-    /// When it is not.
     pub async fn subscribe(&mut self, filter: &str) -> Result<()> {
         let mut body = vec![0, 1];
         body.extend(text(filter)?);
@@ -109,11 +97,8 @@ impl MqttDevice {
         Ok(())
     }
 
-    /// The next packet of the server, its first byte and its body; `None` when the server has closed the connection. What comes is
-    /// not acknowledged.
-    ///
-    /// # Errors
-    /// When nothing comes within 30 s.
+    /// The next packet of the server, its first byte and its body; `None` when the server has
+    /// closed the connection. What comes is not acknowledged.
     pub async fn received(&mut self) -> Result<Option<(u8, Vec<u8>)>> {
         let packet = tokio::time::timeout(Duration::from_secs(30), self.read_packet());
         // Whichever way a connection ends, it has ended.

@@ -15,9 +15,6 @@ const EXPIRY: i64 = 4_102_444_800;
 
 impl Server {
     /// The connection string of the provisioning service's owner.
-    ///
-    /// # Errors
-    /// When the server cannot be described.
     pub fn dps_connection_string(&self) -> Result<String> {
         self.show("/dps/connectionString")
     }
@@ -115,9 +112,6 @@ impl Server {
     }
 
     /// Shows every registration of an enrollment group to `look`.
-    ///
-    /// # Errors
-    /// When a page is refused.
     pub async fn registrations(&self, group: &str, mut look: impl FnMut(&Value)) -> Result<()> {
         let (client, token) = (self.client()?, self.owner_token()?);
         let path = format!("/registrations/{group}/query?api-version=2021-10-01");
@@ -140,17 +134,11 @@ impl Server {
     }
 
     /// A token of the provisioning service's owner.
-    ///
-    /// # Errors
-    /// When the server cannot be described.
     pub fn owner_token(&self) -> Result<String> {
         token_of(&self.dps_connection_string()?)
     }
 
     /// A token of the first hub's owner.
-    ///
-    /// # Errors
-    /// When the server cannot be described.
     pub fn hub_owner_token(&self) -> Result<String> {
         token_of(&self.show("/hubs/0/connectionString")?)
     }

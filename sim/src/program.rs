@@ -8,9 +8,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Where cargo put a program of the workspace, seen from this test program.
-///
-/// # Errors
-/// When it has not been built.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("this program's path")?;
     let path = here
@@ -32,9 +29,7 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 pub struct Finished {
     /// Its exit code, if it was not ended by a signal.
     pub code: Option<i32>,
-    /// Standard output.
     pub stdout: String,
-    /// Standard error.
     pub stderr: String,
 }
 
@@ -50,9 +45,6 @@ impl From<Output> for Finished {
 
 impl Finished {
     /// Standard output of a program that succeeded.
-    ///
-    /// # Errors
-    /// When it did not, with all that it said.
     pub fn ok(self) -> Result<String> {
         ensure!(
             self.code == Some(0),
@@ -65,9 +57,6 @@ impl Finished {
     }
 
     /// Standard output of a program that succeeded, as JSON.
-    ///
-    /// # Errors
-    /// When it failed, or printed something else.
     pub fn json(self) -> Result<serde_json::Value> {
         let text = self.ok()?;
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
@@ -98,9 +87,6 @@ pub async fn run_to_end(
 }
 
 /// Runs a program to its end.
-///
-/// # Errors
-/// When it cannot be started.
 pub fn run(
     program: &Path,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
@@ -122,9 +108,6 @@ pub struct Program {
 
 impl Program {
     /// Starts `command`; what it prints goes to the file `log`.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn start(mut command: Command, log: &Path) -> Result<Self> {
         let file = std::fs::OpenOptions::new()
             .create(true)
@@ -142,7 +125,6 @@ impl Program {
         })
     }
 
-    /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -155,9 +137,6 @@ impl Program {
     }
 
     /// Fails when the program has ended, with what it printed.
-    ///
-    /// # Errors
-    /// When it has.
     pub fn still_runs(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -166,9 +145,6 @@ impl Program {
     }
 
     /// kill -9, and waits until it is gone.
-    ///
-    /// # Errors
-    /// When the signal cannot be sent.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill().context("SIGKILL")?;
         self.child.wait().context("waiting for the end")?;
@@ -176,9 +152,6 @@ impl Program {
     }
 
     /// SIGTERM, and waits for the end; its exit code.
-    ///
-    /// # Errors
-    /// When it does not end within 30 s.
     pub fn terminate(&mut self) -> Result<Option<i32>> {
         let id = i32::try_from(self.child.id()).context("process id")?;
         kill(Pid::from_raw(id), Signal::SIGTERM).context("SIGTERM")?;

@@ -26,15 +26,12 @@ pub struct Script {
 pub enum Language {
     /// CPython, with the packages that `cargo xtask test` installs.
     Python,
-    /// Node.js, likewise.
     Node,
 }
 
 impl Script {
-    /// Starts the script `name` (without its ending) against a server, which it trusts and nobody else, with its settings.
-    ///
-    /// # Errors
-    /// When the language is not here, or the script cannot be started.
+    /// Starts the script `name` (without its ending) against a server, which it trusts and nobody
+    /// else, with its settings.
     pub fn start(
         language: Language,
         name: &str,
@@ -62,9 +59,6 @@ impl Script {
     }
 
     /// The next object that it prints.
-    ///
-    /// # Errors
-    /// When it ends before, prints something else, or takes too long. What it had to say is on standard error.
     pub fn next_line(&mut self) -> Result<Value> {
         let line = self.lines.recv_timeout(PATIENCE);
         let line = line.context("the script ended, or said nothing for too long")??;

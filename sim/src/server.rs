@@ -17,7 +17,8 @@ use tokio_rustls::client::TlsStream;
 use crate::command_line::split;
 use crate::{Finished, Program, binary, run, run_to_end, until};
 
-/// A `muster serve` on a loopback address of its own with the standard ports, because device SDKs have those built in.
+/// A `muster serve` on a loopback address of its own with the standard ports, because device SDKs
+/// have those built in.
 #[derive(Debug)]
 pub struct Server {
     program: Program,
@@ -33,26 +34,17 @@ pub struct Server {
 
 impl Server {
     /// Starts a server on an empty data directory and waits until it is ready.
-    ///
-    /// # Errors
-    /// When it does not become ready.
     pub async fn start() -> Result<Self> {
         Self::start_with(Vec::new()).await
     }
 
     /// The same, which trusts the server certificates of another one when it calls that.
-    ///
-    /// # Errors
-    /// When it does not become ready.
     pub async fn start_trusting(other: &Self) -> Result<Self> {
         let ca = other.ca()?.to_string_lossy().into_owned();
         Self::start_with(vec!["--outbound-ca".to_owned(), ca]).await
     }
 
     /// The same with further flags of `muster serve`.
-    ///
-    /// # Errors
-    /// When it does not become ready.
     pub async fn start_with(flags: Vec<String>) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("muster-server-")
@@ -82,31 +74,23 @@ impl Server {
         Ok(server)
     }
 
-    /// Gives it another host name at its next start. It stays where it is, and its address was its first name.
+    /// Gives it another host name at its next start. It stays where it is, and its address
+    /// was its first name.
     pub fn rename(&mut self, hostname: &str) {
         hostname.clone_into(&mut self.hostname);
     }
 
-    /// kill -9.
-    ///
-    /// # Errors
-    /// When the signal cannot be sent.
     pub fn kill(&mut self) -> Result<()> {
         self.program.kill()
     }
 
     /// SIGTERM; the exit code.
-    ///
-    /// # Errors
-    /// When it does not end.
     pub fn terminate(&mut self) -> Result<Option<i32>> {
         self.program.terminate()
     }
 
-    /// Starts the server again on its data, after [`kill`](Self::kill) or [`terminate`](Self::terminate).
-    ///
-    /// # Errors
-    /// When it does not become ready.
+    /// Starts the server again on its data, after [`kill`](Self::kill) or
+    /// [`terminate`](Self::terminate).
     pub async fn start_again(&mut self) -> Result<()> {
         self.program = spawn(self.address, &self.hostname, &self.data_dir, &self.flags)?;
         self.wait_until_ready().await
@@ -143,13 +127,11 @@ impl Server {
         self.address
     }
 
-    /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Its process id.
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.program.id()
@@ -162,25 +144,15 @@ impl Server {
     }
 
     /// PEM file of the CA that its certificate is issued by.
-    ///
-    /// # Errors
-    /// When the server cannot be described.
     pub fn ca(&self) -> Result<PathBuf> {
         Ok(PathBuf::from(self.show("/serverCa")?))
     }
 
-    /// Its ID scope.
-    ///
-    /// # Errors
-    /// When the server cannot be described.
     pub fn id_scope(&self) -> Result<String> {
         self.show("/idScope")
     }
 
     /// One text of `muster show`.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn show(&self, pointer: &str) -> Result<String> {
         let data_dir = self.data_dir.to_string_lossy();
         let shown = run(&binary("muster")?, ["show", "--data-dir", &data_dir])?.json()?;
@@ -216,17 +188,11 @@ impl Server {
     }
 
     /// An HTTPS client that trusts this server.
-    ///
-    /// # Errors
-    /// When its CA cannot be read.
     pub fn client(&self) -> Result<reqwest::Client> {
         client(&std::fs::read(self.ca()?)?)
     }
 
     /// A TLS connection without client certificate to one of the server's ports.
-    ///
-    /// # Errors
-    /// When the handshake fails.
     pub async fn connect(&self, port: u16) -> Result<TlsStream<TcpStream>> {
         let config = ClientConfig::builder()
             .with_root_certificates(self.roots()?)
@@ -256,9 +222,6 @@ impl Server {
     }
 
     /// Waits until a registration has a status.
-    ///
-    /// # Errors
-    /// When it does not get it within 30 s.
     pub async fn wait_for_registration(&self, id: &str, status: &str) -> Result<Value> {
         until(
             &format!("registration {id} {status}"),
@@ -328,7 +291,8 @@ fn spawn(address: Ipv4Addr, hostname: &str, dir: &Path, flags: &[String]) -> Res
     Program::start(command, &dir.with_extension("log"))
 }
 
-/// A loopback address on which nobody has the standard ports. Tests run in parallel, so it is drawn, not counted.
+/// A loopback address on which nobody has the standard ports. Tests run in parallel, so it
+/// is drawn, not counted.
 fn free_address() -> Result<Ipv4Addr> {
     let mut random = rand::rng();
     for _ in 0..100 {

@@ -25,11 +25,11 @@ const STORAGE_ROOT_ATTRIBUTES: &str =
 pub enum TpmKeys {
     /// RSA-2048, what nearly all devices have.
     Rsa,
-    /// P-256.
     Ecc,
 }
 
-/// A TPM 2.0 of its own: swtpm on a loopback address, used through tpm2-tools. It ends with this value.
+/// A TPM 2.0 of its own: swtpm on a loopback address, used through tpm2-tools. It
+/// ends with this value.
 #[derive(Debug)]
 pub struct Tpm {
     program: Program,
@@ -47,9 +47,6 @@ struct Parts {
 
 impl Tpm {
     /// Starts a TPM fresh from the factory.
-    ///
-    /// # Errors
-    /// When swtpm is not installed or does not answer.
     pub async fn start() -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("muster-tpm-").tempdir()?;
         let state = dir.path().join("state");
@@ -83,10 +80,8 @@ impl Tpm {
         SocketAddrV4::new(self.address, PORT)
     }
 
-    /// Makes the endorsement key and the storage root key, where devices expect them; both as `TPM2B_PUBLIC`.
-    ///
-    /// # Errors
-    /// When a tool fails.
+    /// Makes the endorsement key and the storage root key, where devices expect
+    /// them; both as `TPM2B_PUBLIC`.
     pub fn make_keys(&self, keys: TpmKeys) -> Result<(Vec<u8>, Vec<u8>)> {
         let (short, long) = match keys {
             TpmKeys::Rsa => ("rsa", "rsa2048"),
@@ -107,9 +102,6 @@ impl Tpm {
     }
 
     /// Activates the credential of a blob and imports its key, in the place of an earlier one.
-    ///
-    /// # Errors
-    /// When the TPM refuses a step: the blob is not for it.
     pub fn import(&self, blob: &[u8]) -> Result<()> {
         let parts = self.split(blob)?;
         self.tool("startauthsession", &["--policy-session", "-S", "policy"])?;
@@ -135,9 +127,6 @@ impl Tpm {
     }
 
     /// HMAC-SHA256 of `data` by the imported key, made inside the TPM.
-    ///
-    /// # Errors
-    /// When no key has been imported.
     pub fn sign(&self, data: &[u8]) -> Result<Vec<u8>> {
         std::fs::write(self.path("data"), data)?;
         let key = ["-c", IMPORTED, "-g", "sha256"];

@@ -5,10 +5,8 @@ use anyhow::{Result, bail};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks `probe` again and again until it answers with a value, at most for `limit`. The last "not yet" is in the error.
-///
-/// # Errors
-/// When the time is over.
+/// Asks `probe` again and again until it answers with a value, at most for `limit`. The last "not
+/// yet" is in the error.
 pub async fn until<T, F, P>(what: &str, limit: Duration, mut probe: P) -> Result<T>
 where
     P: FnMut() -> F,

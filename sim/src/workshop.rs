@@ -22,9 +22,7 @@ pub struct Workshop {
 pub struct Identity {
     /// Registration id, and the certificate's common name.
     pub name: String,
-    /// The leaf alone.
     pub certificate: PathBuf,
-    /// Leaf and issuers.
     pub full_chain: PathBuf,
     pub key: PathBuf,
 }
@@ -180,7 +178,6 @@ fn stem(name: &str) -> String {
 struct Request<'a> {
     /// What the names of its files begin with.
     stem: &'a str,
-    /// Common name.
     name: &'a str,
     /// The kind of key, as `openssl req -newkey` takes it.
     key: &'a str,

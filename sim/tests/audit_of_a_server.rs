@@ -49,12 +49,13 @@ async fn a_flipped_byte_in_the_audit_is_found_and_named() -> Result<()> {
     Ok(())
 }
 
-/// Whoever can write the file changes what was enrolled, in the first record of all.
+/// Changes what was enrolled in the first record of all, as somebody could who can write the file.
 fn flip_a_byte(database: &Path) -> Result<()> {
     let script = "
 import sqlite3, sys
 database = sqlite3.connect(sys.argv[1])
-first, records = database.execute('SELECT first, records FROM audit_acts ORDER BY first LIMIT 1').fetchone()
+query = 'SELECT first, records FROM audit_acts ORDER BY first LIMIT 1'
+first, records = database.execute(query).fetchone()
 assert records.count(b'individual enrollment one') == 1
 records = records.replace(b'individual enrollment one', b'individual enrollment onf')
 database.execute('UPDATE audit_acts SET records = ? WHERE first = ?', (records, first))

@@ -1,5 +1,5 @@
-//! What `iotedge config apply` and the daemon say to a device's owner who made a mistake. Nothing is called before all that can be
-//! checked locally has been.
+//! What `iotedge config apply` and the daemon say to a device's owner who made a mistake. Nothing
+//! is called before all that can be checked locally has been.
 
 use std::path::Path;
 use std::time::Duration;
@@ -155,10 +155,10 @@ async fn problem(device: &EdgeDevice, wanted: &str) -> Result<()> {
             let finished = device.iotedge(&["system", "status", "--output", "json"])?;
             let status: Value =
                 serde_json::from_str(&finished.stdout).with_context(|| format!("{finished:?}"))?;
-            let told = status["provisioning"]["problem"]
+            let problem = status["provisioning"]["problem"]
                 .as_str()
                 .unwrap_or_default();
-            ensure!(told.contains(wanted), "it tells {status}");
+            ensure!(problem.contains(wanted), "it says {status}");
             ensure!(
                 finished.code == Some(1),
                 "a device without a hub is not well: {finished:?}"

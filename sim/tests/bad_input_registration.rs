@@ -1,4 +1,5 @@
-//! What a registration that must not succeed gets: a terse Azure error for the device, the reason in the operator's log.
+//! What a registration that must not succeed gets: a terse Azure error for the device, the reason
+//! in the operator's log.
 
 use anyhow::Result;
 use sim::{Device, Server, Workshop};
@@ -18,10 +19,10 @@ async fn refused(server: &Server, id: &str, pem: &str, reason: &str) -> Result<(
         "{id}: the device is told {outside}"
     );
     let log = server.log();
-    let told = log
+    let logged = log
         .lines()
         .any(|line| line.contains(id) && line.contains(reason));
-    assert!(told, "{id}: no line of the log says {reason:?}:\n{log}");
+    assert!(logged, "{id}: no line of the log says {reason:?}:\n{log}");
     Ok(())
 }
 
@@ -29,8 +30,8 @@ async fn refused(server: &Server, id: &str, pem: &str, reason: &str) -> Result<(
 async fn a_device_without_an_enrollment_learns_nothing() -> Result<()> {
     let server = Server::start().await?;
     let workshop = Workshop::with_muster_ca()?;
-    let stranger = workshop.issue("stranger-1")?;
-    refused(&server, "stranger-1", &stranger.pem()?, "no enrollment").await
+    let device = workshop.issue("unknown-1")?;
+    refused(&server, "unknown-1", &device.pem()?, "no enrollment").await
 }
 
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn an_expired_leaf_refuses() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_operator_is_told_what_to_mend() -> Result<()> {
+async fn an_operator_reads_what_to_mend() -> Result<()> {
     let server = Server::start().await?;
     let workshop = Workshop::with_muster_ca()?;
     server.enroll_group("factory", &workshop.root(), "").await?;

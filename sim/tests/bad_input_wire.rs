@@ -1,4 +1,5 @@
-//! Bytes that are not what a port speaks: a clear answer where the protocol has one, and the server goes on.
+//! Bytes that are not what a port speaks: a clear answer where the protocol has one, and
+//! the server goes on.
 
 use anyhow::Result;
 use sim::Server;

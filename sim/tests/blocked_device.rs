@@ -1,4 +1,5 @@
-//! A device that is blocked is out everywhere, also where it is in already, and comes back when the block is taken back.
+//! A device that is blocked is out everywhere, also where it is in already, and comes back when the
+//! block is taken back.
 
 use std::time::{Duration, Instant};
 

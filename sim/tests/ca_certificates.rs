@@ -1,5 +1,5 @@
-//! CA certificates from the operator's side: proof of possession by our own tool and by OpenSSL, groups that refer to them, and
-//! devices that do not present enough.
+//! CA certificates from the operator's side: proof of possession by our own tool and by OpenSSL,
+//! groups that refer to them, and devices that do not present enough.
 
 use std::path::{Path, PathBuf};
 
@@ -99,8 +99,8 @@ async fn t4_a_leaf_without_the_groups_intermediate_is_refused_and_the_reason_log
         .await?;
     assert_eq!(status, 401, "{answer}");
     let log = server.log();
-    let told = |line: &str| line.contains("dev-1") && line.contains("intermediate_not_presented");
-    assert!(log.lines().any(told), "{log}");
+    let is_it = |line: &str| line.contains("dev-1") && line.contains("intermediate_not_presented");
+    assert!(log.lines().any(is_it), "{log}");
     let (status, answer) = Device::with_certificate(&server, &device)?
         .register()
         .await?;
@@ -127,7 +127,7 @@ async fn a_root_that_is_deleted_after_a_breach_stops_its_devices_and_says_so() -
         .await?;
     assert_eq!(status, 401, "{answer}");
     let log = server.log();
-    let told = |line: &str| line.contains("dev-1") && line.contains("authority_deleted");
-    assert!(log.lines().any(told), "{log}");
+    let is_it = |line: &str| line.contains("dev-1") && line.contains("authority_deleted");
+    assert!(log.lines().any(is_it), "{log}");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The files that people hand to the command line: what is enrolled is what was given (P1, P10), and what `az` users type is taken.
+//! The files that people hand to the command line: what is enrolled is what was given (P1, P10),
+//! and what `az` users type is taken.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Requests as Node's clients put them on the wire, one after another on one connection: what is odd about one must not
-//! be left over for the next.
+//! Requests as Node's clients put them on the wire, one after another on one connection: what is
+//! odd about one must not be left over for the next.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};

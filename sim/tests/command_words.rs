@@ -1,4 +1,4 @@
-//! What the programs say to whoever types them, where no server and no engine is needed.
+//! What the programs say to the person who types them, where no server and no engine is needed.
 
 use std::process::{Command, Stdio};
 
@@ -9,10 +9,10 @@ use sim::{binary, run};
 #[test]
 fn each_program_says_its_own_name_and_version() -> Result<()> {
     for name in ["aziot-edged", "iotedge", "muster"] {
-        let told = run(&binary(name)?, ["--version"])?.ok()?;
-        let version = told.strip_prefix(name).map(str::trim);
+        let printed = run(&binary(name)?, ["--version"])?.ok()?;
+        let version = printed.strip_prefix(name).map(str::trim);
         let numbers = version.is_some_and(|text| text.split('.').count() == 3);
-        ensure!(numbers, "{told:?}");
+        ensure!(numbers, "{printed:?}");
     }
     Ok(())
 }
@@ -60,8 +60,8 @@ fn without_a_daemon_the_status_says_it_once_and_how_to_start_this_device() -> Re
     let lines: Vec<&str> = status.stdout.lines().collect();
     let down = lines.iter().filter(|line| line.ends_with(" Down")).count();
     ensure!(down == 4, "{lines:#?}");
-    let told = status.stdout.matches("nobody answers at").count();
-    ensure!(told == 1, "{lines:#?}");
+    let said = status.stdout.matches("nobody answers at").count();
+    ensure!(said == 1, "{lines:#?}");
     let hint = format!("start it with `aziot-edged run --root {root}`");
     ensure!(
         status.stdout.contains(&hint) && !status.stdout.contains("systemctl"),

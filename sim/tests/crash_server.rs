@@ -1,4 +1,5 @@
-//! kill -9 of the server in the middle of a thousand registrations loses nothing that anybody was told is done.
+//! kill -9 of the server in the middle of a thousand registrations loses nothing that anybody
+//! was told is done.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,8 +26,8 @@ fn ids(rows: &Value, key: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Writes enrollments and twins until the server no longer answers; the number of the last write
-/// that was acknowledged.
+/// Writes enrollments and twins until the server no longer answers; the number of the last
+/// write that was acknowledged.
 async fn write_until_it_dies(server: &Server) -> Result<usize> {
     for number in 1.. {
         let tags = json!({ "number": number });
@@ -77,8 +78,8 @@ async fn kill_amid_writes(server: &Server, record: &Path) -> Result<usize> {
     written
 }
 
-/// The group's initial twin and the witness's twin hold at least the write that was acknowledged
-/// last.
+/// The group's initial twin and the witness's twin hold at least the write
+/// that was acknowledged last.
 async fn holds_write(server: &Server, written: usize) -> Result<()> {
     let group = server
         .muster("dps enrollment-group show --enrollment-id factory")

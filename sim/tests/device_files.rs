@@ -14,8 +14,8 @@ fn mode(path: &Path) -> Result<u32> {
     Ok(about.permissions().mode() & 0o777)
 }
 
-/// Devices of earlier versions, restored backups, and whoever ran `chmod -R` have files that others can read: they are closed
-/// before anything is done with them, and the log tells.
+/// Devices of earlier versions, restored backups, and people who ran `chmod -R` have files that others
+/// can read: they are closed before anything is done with them, and the log tells.
 #[tokio::test]
 async fn what_others_could_use_is_closed_when_the_daemon_starts() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -64,16 +64,16 @@ async fn what_others_could_use_is_closed_when_the_daemon_starts() -> Result<()> 
     ensure!(fs::read(&key)? == [7; 32], "the key stays");
     let log = daemon.log();
     for path in [&state, &key] {
-        let told = log.lines().any(|line| {
+        let logged = log.lines().any(|line| {
             line.contains("they cannot any more") && line.contains(&*path.to_string_lossy())
         });
-        ensure!(told, "{} is not told:\n{log}", path.display());
+        ensure!(logged, "{} is not logged:\n{log}", path.display());
     }
     daemon.terminate()?;
     Ok(())
 }
 
-/// Whoever owns the folder could exchange the device's keys.
+/// The owner of the folder could exchange the device's keys.
 #[test]
 fn a_state_folder_of_another_user_is_refused() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -83,7 +83,8 @@ fn a_state_folder_of_another_user_is_refused() -> Result<()> {
     let arguments = ["run", "--root", &*dir.path().to_string_lossy()];
     let ended = run(&binary("aziot-edged")?, arguments)?;
     ensure!(ended.code == Some(1), "{ended:?}");
-    let told = "belongs to the user with number 65534, but this runs as 0; run it as that user, or give him the folder: chown -R 0";
-    ensure!(ended.stderr.contains(told), "{}", ended.stderr);
+    let wanted = "belongs to the user with number 65534, but this runs as 0; run it as that \
+                  user, or give him the folder: chown -R 0";
+    ensure!(ended.stderr.contains(wanted), "{}", ended.stderr);
     Ok(())
 }

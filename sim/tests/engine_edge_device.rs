@@ -1,4 +1,5 @@
-//! Real devices on a real container engine: modules by tag, and what a crash of either side does not do to them.
+//! Real devices on a real container engine: modules by tag, and what a crash of either side does
+//! not do to them.
 
 use std::time::Duration;
 
@@ -23,16 +24,18 @@ fn deployment() -> Result<Value> {
             "schemaVersion": "1.1",
             "runtime": { "type": "docker", "settings": { "minDockerVersion": "v1.25" } },
             "systemModules": {
-                "edgeAgent": { "type": "docker", "settings": { "image": "muster/agent", "createOptions": "{}" } },
+                "edgeAgent": { "type": "docker",
+                    "settings": { "image": "muster/agent", "createOptions": "{}" } },
                 "edgeHub": { "type": "docker", "status": "running", "restartPolicy": "always",
                     "settings": { "image": "muster/hub", "createOptions": "{}" } },
             },
-            "modules": { MODULE: { "version": "1.0", "type": "docker", "status": "running", "restartPolicy": "always",
-                "imagePullPolicy": "never", "env": { "SAMPLE": { "value": "yes" } },
+            "modules": { MODULE: { "version": "1.0", "type": "docker", "status": "running",
+                "restartPolicy": "always", "imagePullPolicy": "never", "env": { "SAMPLE": { "value": "yes" } },
                 "settings": { "image": image, "createOptions": create_options } } },
         } },
         "$edgeHub": { "properties.desired": {
-            "schemaVersion": "1.0", "routes": {}, "storeAndForwardConfiguration": { "timeToLiveSecs": 7200 } } },
+            "schemaVersion": "1.0", "routes": {},
+            "storeAndForwardConfiguration": { "timeToLiveSecs": 7200 } } },
         MODULE: { "properties.desired": { "SendInterval": 1 } },
     } });
     Ok(content)
@@ -185,7 +188,8 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
         "schemaVersion": "1.1",
         "runtime": { "type": "docker", "settings": { "minDockerVersion": "v1.25" } },
         "systemModules": {
-            "edgeAgent": { "type": "docker", "settings": { "image": "muster/agent", "createOptions": "{}" } },
+            "edgeAgent": { "type": "docker",
+                    "settings": { "image": "muster/agent", "createOptions": "{}" } },
             "edgeHub": { "type": "docker", "status": "running", "restartPolicy": "always",
                 "settings": { "image": "muster/hub", "createOptions": "{}" } },
         },

@@ -1,5 +1,5 @@
-//! Real modules on an engine that goes away and comes back, and under a deployment that cannot be followed: what is
-//! started again, and what is told meanwhile.
+//! Real modules on an engine that goes away and comes back, and under a deployment that cannot be
+//! followed: what is started again, and what is told meanwhile.
 
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ fn deployment(image: &str, image_of_always: &str) -> Value {
         } else {
             (image, "never")
         };
-        json!({ "type": "docker", "status": "running", "restartPolicy": policy, "imagePullPolicy": pull,
+        json!({ "type": "docker", "status": "running", "restartPolicy": policy,
+            "imagePullPolicy": pull,
             "settings": { "image": image, "createOptions": options } })
     };
     let modules: serde_json::Map<String, Value> = POLICIES
@@ -117,64 +118,45 @@ impl Plant {
         let twin = self.server.module_twin(DEVICE, "$edgeAgent").await?;
         Ok(twin["properties"]["reported"].clone())
     }
+
+    /// Waits until the twin shows a module's status and the code of the whole deployment.
+    async fn wait_for_report(&self, module: &str, status: &str, code: u32) -> Result<()> {
+        until(&format!("the twin says {status}"), PATIENCE, || async {
+            let reported = self.reported().await?;
+            let module = &reported["modules"][module];
+            ensure!(module["runtimeStatus"] == status, "{reported}");
+            ensure!(reported["lastDesiredStatus"]["code"] == code, "{reported}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// What `iotedge check` says about it.
+    fn deployment_is_followed(&self) -> Result<Value> {
+        let checked = self.device.iotedge(&["check", "--output", "json"])?.stdout;
+        let checked: Value = serde_json::from_str(&checked)?;
+        Ok(checked["checks"]["deployment-followed"]["result"]["result"].clone())
+    }
 }
 
-/// D1, D8, D11: everything that is stopped with a policy above `never` is started when engine or runtime come back, and
-/// after a stop by hand; while the engine is away, nothing is known, and that is told once.
+/// D1, D8, D11: everything that is stopped with a policy above `never` is started when engine or
+/// runtime come back, and after a stop by hand; while the engine is away, nothing is known, and
+/// that is logged once.
 #[tokio::test]
 async fn engine_what_an_engine_took_along_is_started_again() -> Result<()> {
     let mut plant = Plant::start().await?;
     plant.wait_for_all(["running"; 4]).await?;
     // D11: nobody chose a log driver.
-    let found = plant
-        .engine
-        .api()
-        .inspect(&plant.container("always").await?)
-        .await?;
-    let log = found
-        .host_config
-        .and_then(|host| host.log_config)
-        .context("a LogConfig")?;
-    assert_eq!(log.typ.as_deref(), Some("local"));
+    let always = plant.container("always").await?;
+    let found = plant.engine.api().inspect(&always).await?;
+    let log = found.host_config.and_then(|host| host.log_config);
+    assert_eq!(log.context("a LogConfig")?.typ.as_deref(), Some("local"));
 
     plant.engine.end()?;
-    plant.wait_for_all(["unknown"; 4]).await?;
-    let listed = plant.device.iotedge(&["list"])?;
-    assert_eq!(listed.code, Some(1), "{}", listed.stdout);
-    assert!(
-        listed.stderr.contains("does not answer"),
-        "{}",
-        listed.stderr
-    );
-    until("the twin says unknown", PATIENCE, || async {
-        let reported = plant.reported().await?;
-        ensure!(
-            reported["modules"]["always"]["runtimeStatus"] == "unknown",
-            "{reported}"
-        );
-        ensure!(reported["lastDesiredStatus"]["code"] == 500, "{reported}");
-        Ok(())
-    })
-    .await?;
-    // Told when it changes (the socket may refuse before it is gone), and not with every round.
-    let log = plant.device.log();
-    let said = log.matches("the container engine cannot be used").count();
-    assert!((1..=2).contains(&said), "{log}");
-
+    nothing_is_known_without_the_engine(&plant).await?;
     plant.engine.begin().await?;
-    plant
-        .wait_for_all(["stopped", "running", "running", "running"])
-        .await?;
-    until("the twin says running", PATIENCE, || async {
-        let reported = plant.reported().await?;
-        ensure!(
-            reported["modules"]["on-failure"]["runtimeStatus"] == "running",
-            "{reported}"
-        );
-        ensure!(reported["lastDesiredStatus"]["code"] == 200, "{reported}");
-        Ok(())
-    })
-    .await?;
+    plant.wait_for_all(STARTED_AGAIN).await?;
+    plant.wait_for_report("on-failure", "running", 200).await?;
     assert_eq!(plant.device.iotedge(&["list"])?.code, Some(0));
 
     // `docker stop`.
@@ -182,86 +164,86 @@ async fn engine_what_an_engine_took_along_is_started_again() -> Result<()> {
         let id = plant.container(module).await?;
         plant.engine.api().stop_gently(&id).await?;
     }
-    plant
-        .wait_for_all(["stopped", "running", "running", "running"])
-        .await?;
+    plant.wait_for_all(STARTED_AGAIN).await?;
 
     // A reboot: both go, both come.
     assert_eq!(plant.device.terminate()?, Some(0), "{}", plant.device.log());
     plant.engine.end()?;
     plant.engine.begin().await?;
     plant.device.start()?;
-    plant
-        .wait_for_all(["stopped", "running", "running", "running"])
-        .await
+    plant.wait_for_all(STARTED_AGAIN).await
 }
 
-/// D6, D7: an image that cannot be had changes nothing that runs, is told everywhere with its reason, and is forgotten when
-/// the deployment asks for the old one again.
+/// What the four modules are when everything that may be started has been.
+const STARTED_AGAIN: [&str; 4] = ["stopped", "running", "running", "running"];
+
+async fn nothing_is_known_without_the_engine(plant: &Plant) -> Result<()> {
+    plant.wait_for_all(["unknown"; 4]).await?;
+    let listed = plant.device.iotedge(&["list"])?;
+    assert_eq!(listed.code, Some(1), "{}", listed.stdout);
+    let said = &listed.stderr;
+    assert!(said.contains("does not answer"), "{said}");
+    plant.wait_for_report("always", "unknown", 500).await?;
+    // Logged when it changes (the socket may refuse before it is gone), and not with every round.
+    let log = plant.device.log();
+    let logged = log.matches("the container engine cannot be used").count();
+    assert!((1..=2).contains(&logged), "{log}");
+    Ok(())
+}
+
+/// What cannot be pulled from anywhere.
+const NOWHERE: &str = "localhost:1/nowhere:1";
+
+/// D6, D7: an image that cannot be had changes nothing that runs, is shown everywhere with its
+/// reason, and is forgotten when the deployment asks for the old one again.
 #[tokio::test]
-async fn engine_a_failed_update_is_told_and_ends_with_its_cause() -> Result<()> {
-    const NOWHERE: &str = "localhost:1/nowhere:1";
+async fn engine_a_failed_update_is_shown_and_ends_with_its_cause() -> Result<()> {
     let plant = Plant::start().await?;
     plant.wait_for_all(["running"; 4]).await?;
     let before = plant.container("always").await?;
     let image = image()?;
     deploy(&plant.server, "broken", 20, &deployment(&image, NOWHERE)).await?;
-    until("the twin tells the failure", PATIENCE, || async {
+    until("the twin shows the failure", PATIENCE, || async {
         let reported = plant.reported().await?;
         ensure!(reported["lastDesiredStatus"]["code"] == 500, "{reported}");
         let module = &reported["modules"]["always"];
         ensure!(module["settings"]["image"] == image, "what runs: {module}");
         ensure!(module["runtimeStatus"] == "running", "{module}");
         let words = module["statusDescription"].as_str().unwrap_or_default();
-        ensure!(
-            words.contains(NOWHERE) && words.contains("without a credential"),
-            "{words}"
-        );
+        let is_whole = words.contains(NOWHERE) && words.contains("without a credential");
+        ensure!(is_whole, "{words}");
         Ok(())
     })
     .await?;
-    let row = plant.device.module("always")?;
-    assert_eq!(
-        (&row["config"], &row["status"]),
-        (&json!(image), &json!("running"))
-    );
-    let listed = plant.device.iotedge(&["list"])?.ok()?;
-    assert!(
-        listed.contains(&format!("while {NOWHERE} is wanted")),
-        "{listed}"
-    );
-    let status = plant.device.iotedge(&["system", "status"])?.stdout;
-    assert!(
-        status.contains("is not followed in full:\n    always: "),
-        "{status}"
-    );
-    let followed = || -> Result<Value> {
-        let checked = plant.device.iotedge(&["check", "--output", "json"])?.stdout;
-        let checked: Value = serde_json::from_str(&checked)?;
-        Ok(checked["checks"]["deployment-followed"]["result"]["result"].clone())
-    };
-    assert_eq!(followed()?, "error");
+    a_person_is_shown_the_failure(&plant, &image)?;
+    assert_eq!(plant.deployment_is_followed()?, "error");
 
-    plant
-        .server
-        .muster("edge deployment delete --deployment-id broken")
-        .await?;
+    let delete = "edge deployment delete --deployment-id broken";
+    plant.server.muster(delete).await?;
     until("the twin is well again", PATIENCE, || async {
         let reported = plant.reported().await?;
-        ensure!(
-            reported["lastDesiredStatus"] == json!({ "code": 200, "description": "" }),
-            "{reported}"
-        );
+        let well = json!({ "code": 200, "description": "" });
+        ensure!(reported["lastDesiredStatus"] == well, "{reported}");
         let module = &reported["modules"]["always"];
         ensure!(module["statusDescription"] == "running", "{module}");
         Ok(())
     })
     .await?;
-    assert_eq!(
-        plant.container("always").await?,
-        before,
-        "it was never touched"
-    );
-    assert_ne!(followed()?, "error");
+    let after = plant.container("always").await?;
+    assert_eq!(after, before, "it was never touched");
+    assert_ne!(plant.deployment_is_followed()?, "error");
+    Ok(())
+}
+
+fn a_person_is_shown_the_failure(plant: &Plant, image: &str) -> Result<()> {
+    let row = plant.device.module("always")?;
+    assert_eq!(row["config"], image);
+    assert_eq!(row["status"], "running");
+    let listed = plant.device.iotedge(&["list"])?.ok()?;
+    let wanted = format!("while {NOWHERE} is wanted");
+    assert!(listed.contains(&wanted), "{listed}");
+    let status = plant.device.iotedge(&["system", "status"])?.stdout;
+    let wanted = "is not followed in full:\n    always: ";
+    assert!(status.contains(wanted), "{status}");
     Ok(())
 }

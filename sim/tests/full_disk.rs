@@ -1,4 +1,5 @@
-//! B2: a disk that is full keeps no device out. Its message is acknowledged once there is room, and what was acknowledged is there.
+//! B2: a disk that is full keeps no device out. Its message is acknowledged once there is room, and
+//! what was acknowledged is there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -122,7 +123,8 @@ async fn a_full_disk_delays_acknowledgements_and_loses_nothing() -> Result<()> {
     let mut session = device.connect(&host).await?;
     ensure!(hub.is_ready().await?);
     let mut number = 0;
-    // Until the disk is full: the last message is neither acknowledged nor is its connection closed.
+    // Until the disk is full: the last message is neither acknowledged nor is its connection
+    // closed.
     loop {
         number += 1;
         session.publish_at_least_once(number, &body(number)).await?;

@@ -1,5 +1,5 @@
-//! A2: a session that takes messages and acknowledges none ends like any other when its device is shut out, and what it sends then
-//! is not kept.
+//! A2: a session that takes messages and acknowledges none ends like any other when its device is
+//! shut out, and what it sends then is not kept.
 
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use wire::topic::DeviceTopic;
 const WINDOW: usize = 64;
 /// How long a token lives that is to expire: long enough to fill a window.
 const TOKEN_LIFE: Duration = Duration::from_secs(20);
-/// 2100.
 const LATE: Timestamp = Timestamp::from_unix_seconds(4_102_444_800);
 
 struct Fleet {

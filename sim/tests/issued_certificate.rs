@@ -1,5 +1,5 @@
-//! A device brings a key, gets a certificate as it registers, and lives by it: OpenSSL makes the key and checks the chain, the
-//! hub takes it over MQTT, and the server is killed in between.
+//! A device brings a key, gets a certificate as it registers, and lives by it: OpenSSL makes the
+//! key and checks the chain, the hub takes it over MQTT, and the server is killed in between.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! What an operator reads in the log at its default level: each thing once, with whom it is about and why.
+//! What an operator reads in the log at its default level: each thing once, with the device that it
+//! is about and why.
 
 use std::time::Duration;
 
@@ -52,12 +53,16 @@ async fn each_thing_has_one_line_with_its_device_and_its_cause() -> Result<()> {
     };
     device.publish(&remote, b"x").await?;
     ensure!(device.received().await?.is_none(), "H23: it was closed");
-    let whom = "device.id=press-1";
-    wait_for_line(&server, &[" INFO ", whom, "reason.code=\"topic\""]).await?;
+    let device_id = "device.id=press-1";
+    wait_for_line(&server, &[" INFO ", device_id, "reason.code=\"topic\""]).await?;
     let mut older = press.connect(&hub).await?;
     let mut newer = press.connect(&hub).await?;
     ensure!(older.received().await?.is_none(), "it was closed");
-    wait_for_line(&server, &[" INFO ", whom, "reason.code=\"taken_over\""]).await?;
+    wait_for_line(
+        &server,
+        &[" INFO ", device_id, "reason.code=\"taken_over\""],
+    )
+    .await?;
 
     // A device that is silent when a method is called is no failure of the server.
     newer.subscribe("$iothub/methods/POST/#").await?;

@@ -1,5 +1,6 @@
-//! Certificates that are right and unusual, through real TLS handshakes of OpenSSL: what `explain` says beforehand, what registering
-//! comes to, and what an enrollment says are the same, whatever is in the certificate (P2, P3, P4, P8, P9).
+//! Certificates that are right and unusual, through real TLS handshakes of OpenSSL: what `explain`
+//! says beforehand, what registering comes to, and what an enrollment says are the same, whatever
+//! is in the certificate (P2, P3, P4, P8, P9).
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ const PLAIN: &str =
     "basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth\n";
 const EC: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
 
-/// A leaf: how its key is made, what it says beside the usual, how it is signed, and what a group makes of it.
+/// A leaf: how its key is made, what it says beside the usual, how it is signed, and what a
+/// group makes of it.
 struct Odd {
     name: &'static str,
     key: &'static str,
@@ -21,7 +23,8 @@ struct Odd {
     signing: &'static str,
     config: &'static str,
     by_group: &'static str,
-    /// What an individual enrollment makes of it; empty where OpenSSL itself does not show it to every server.
+    /// What an individual enrollment makes of it; empty where OpenSSL itself does not show
+    /// it to every server.
     pinned: &'static str,
 }
 
@@ -244,8 +247,8 @@ impl Bench {
     /// What explain says, and that registering comes to the same.
     async fn agree(&self, name: &str, expected: &str, tls: &str) -> Result<()> {
         let explained = self.explain(name).await?;
-        let verdict = explained["verdict"].as_str().context("a verdict")?;
-        let said = explained["reason"].as_str().unwrap_or(verdict);
+        let decision = explained["verdict"].as_str().context("a decision")?;
+        let said = explained["reason"].as_str().unwrap_or(decision);
         assert_eq!(said, expected, "{name}: {explained:#}");
         let ended = self.register(name, None, tls)?;
         match said {
@@ -296,20 +299,21 @@ async fn explain_enrollment_and_registration_agree_on_odd_leaves() -> Result<()>
     Ok(())
 }
 
-/// P8: too many certificates, and one that cannot be read, are refused with their reason and what was seen.
+/// P8: too many certificates, and one that cannot be read, are refused with their reason
+/// and what was seen.
 #[tokio::test]
 async fn a_chain_that_is_not_read_is_recorded_with_its_reason() -> Result<()> {
     let bench = Bench::start().await?;
-    bench.make(&odd("crowd", "", ""))?;
+    bench.make(&odd("long-chain", "", ""))?;
     let root = std::fs::read_to_string(bench.path("root.pem"))?;
     std::fs::write(bench.path("many.pem"), root.repeat(10))?;
     assert_eq!(
-        bench.register("crowd", Some("many.pem"), "-tls1_3")?,
+        bench.register("long-chain", Some("many.pem"), "-tls1_3")?,
         Ended::Status(401)
     );
     let listed = bench
         .server
-        .muster("dps explain --registration-id crowd")
+        .muster("dps explain --registration-id long-chain")
         .await?;
     assert_eq!(listed[0]["reason"], "chain_too_long", "{listed:#}");
     assert_eq!(
@@ -324,7 +328,7 @@ async fn a_chain_that_is_not_read_is_recorded_with_its_reason() -> Result<()> {
         .context("no line")?;
     assert!(line.contains("client.address"), "{line}");
     // The same file is explained with the same reason.
-    let leaf = std::fs::read_to_string(bench.path("crowd.pem"))?;
+    let leaf = std::fs::read_to_string(bench.path("long-chain.pem"))?;
     std::fs::write(bench.path("all.pem"), leaf + &root.repeat(10))?;
     let explained = bench.explain("all").await?;
     assert_eq!(explained["reason"], "chain_too_long", "{explained:#}");

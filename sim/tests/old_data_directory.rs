@@ -5,143 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use reqwest::Method;
 use serde_json::{Value, json};
-use sim::{Device, OldData, Server, until};
-
-/// The programs, by their commits.
-const WRITERS: [&str; 2] = ["0ceb108", "c659243"];
-
-/// Registrations that waited when the program was killed, and devices with work left at a remote
-/// hub: they go on at once.
-const UNFINISHED: [&str; 4] = ["waits-asked-1", "waits-abroad-1", "abroad-2", "abroad-3"];
-
-/// What a running server sees for itself, and the file that it writes its CA to.
-const OBSERVED: [&str; 2] = ["health", "serverCa"];
-/// What the first of the programs did not store of sessions, and what it said of desired properties
-/// that were never written.
-const NO_LONGER_SAID: [&str; 4] = [
-    "connectionState",
-    "connectionStateUpdatedTime",
-    "lastActivityTime",
-    "$lastUpdatedVersion",
-];
-
-/// What `before` says and `now` does not. Members that were added are allowed, and empty ones of
-/// twins that are left out now.
-fn differences(path: &str, before: &Value, now: &Value, skipped: &[&str]) -> Vec<String> {
-    match (before, now) {
-        (Value::Object(before), Value::Object(now)) => {
-            let compared = before
-                .iter()
-                .filter(|(name, _)| !skipped.contains(&name.as_str()));
-            let each = compared.flat_map(|(name, value)| {
-                let same = now.get(name).unwrap_or(&Value::Null);
-                differences(&format!("{path}/{name}"), value, same, skipped)
-            });
-            each.collect()
-        }
-        (Value::Array(before), Value::Array(now)) => {
-            let (before, now) = (finished(before), finished(now));
-            if before.len() != now.len() {
-                return vec![format!("{path}: {} are {} now", before.len(), now.len())];
-            }
-            let pairs = before.into_iter().zip(now).enumerate();
-            let each = pairs.flat_map(|(place, (before, now))| {
-                differences(&format!("{path}/{place}"), before, now, skipped)
-            });
-            each.collect()
-        }
-        (Value::Object(before), Value::Null) if before.is_empty() => Vec::new(),
-        (Value::Array(before), Value::Null) if before.is_empty() => Vec::new(),
-        _ if before == now => Vec::new(),
-        _ => vec![format!("{path}: {before} is {now} now")],
-    }
-}
-
-fn finished(list: &[Value]) -> Vec<&Value> {
-    let id = |entry: &Value| entry["registrationId"].as_str().map(str::to_owned);
-    let is_open = |entry: &&Value| id(entry).is_none_or(|id| !UNFINISHED.contains(&id.as_str()));
-    list.iter().filter(is_open).collect()
-}
-
-/// The last `count` of a list: what is newer stands before them.
-fn oldest(list: &Value, count: usize) -> Value {
-    let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    all[all.len().saturating_sub(count)..].to_vec().into()
-}
-
-async fn compare(data: &OldData, server: &Server, writer: &str) -> Result<()> {
-    let (mut skipped, mut found) = (OBSERVED.to_vec(), Vec::new());
-    if writer == WRITERS[0] {
-        skipped.extend(NO_LONGER_SAID);
-    }
-    for (line, before) in data.commands()? {
-        let mut now = server.muster(line).await?;
-        match line {
-            "audit verify" => continue,
-            _ if line.starts_with("audit list") => {
-                now = oldest(&now, before.as_array().map_or(0, Vec::len));
-            }
-            _ => {}
-        }
-        found.extend(differences(line, before, &now, &skipped));
-    }
-    for request in data.requests()? {
-        let now = repeat(data, request, server).await?;
-        let path = request["path"].to_string();
-        found.extend(differences(&path, &request["answer"], &now, &skipped));
-    }
-    ensure!(found.is_empty(), "{}", found.join("\n"));
-    Ok(())
-}
-
-/// Makes a request of the earlier operator once more.
-async fn repeat(data: &OldData, request: &Value, server: &Server) -> Result<Value> {
-    let text = |name: &str| request[name].as_str().context(name.to_owned());
-    let show = data.answer("show")?;
-    let connection = match text("who")?.split_once(' ') {
-        Some(("hub", name)) => {
-            let mut hubs = show["hubs"].as_array().into_iter().flatten();
-            let hub = hubs
-                .find(|hub| hub["name"] == name)
-                .context("no such hub")?;
-            hub["connectionString"].as_str().context("no string")?
-        }
-        _ => data.fact("/tenant/connectionString")?,
-    };
-    let path = format!("{}?api-version={}", text("path")?, text("version")?);
-    let method = Method::from_bytes(text("method")?.as_bytes())?;
-    let body = Some(&request["body"]).filter(|body| !body.is_null());
-    server.operate_as(connection, method, &path, body).await
-}
-
-fn migrations(server: &Server) -> usize {
-    let log = server.log();
-    log.lines().filter(|line| line.contains("migrat")).count()
-}
-
-#[tokio::test]
-async fn everything_is_as_the_earlier_program_said_and_is_migrated_once() -> Result<()> {
-    for writer in WRITERS {
-        let data = OldData::written_by(writer)?;
-        let (_webhook, mut server) = (data.webhook().await?, data.open().await?);
-        compare(&data, &server, writer).await?;
-        let migrated = migrations(&server);
-        ensure!(migrated > 0 || writer != WRITERS[0], "{}", server.log());
-        server.kill()?;
-        server.start_again().await?;
-        compare(&data, &server, writer)
-            .await
-            .context("after kill -9")?;
-        ensure!(migrations(&server) == migrated, "{}", server.log());
-    }
-    Ok(())
-}
+use sim::{Device, OldData, until};
 
 #[tokio::test]
 async fn devices_register_again_and_work_where_they_did() -> Result<()> {
-    for writer in WRITERS {
+    for writer in OldData::WRITERS {
         let data = OldData::written_by(writer)?;
         let server = data.open().await?;
         for (workshop, id, device_id) in [
@@ -185,7 +54,7 @@ async fn works_where_it_did(data: &OldData, device: &Device, device_id: &str) ->
 
 #[tokio::test]
 async fn credentials_that_were_given_out_open_the_hub() -> Result<()> {
-    for writer in WRITERS {
+    for writer in OldData::WRITERS {
         let data = OldData::written_by(writer)?;
         let server = data.open().await?;
         let hub = server.host();
@@ -211,7 +80,7 @@ async fn credentials_that_were_given_out_open_the_hub() -> Result<()> {
                 .as_object_mut()
                 .context("no properties")?
                 .remove("$metadata");
-            let lost = differences(part, &before, &twin[part], &[]);
+            let lost = sim::lost_members(part, &before, &twin[part], &[]);
             ensure!(lost.is_empty(), "{lost:?}");
         }
     }
@@ -220,7 +89,7 @@ async fn credentials_that_were_given_out_open_the_hub() -> Result<()> {
 
 #[tokio::test]
 async fn new_devices_come_through_the_old_enrollments() -> Result<()> {
-    for writer in WRITERS {
+    for writer in OldData::WRITERS {
         let data = OldData::written_by(writer)?;
         let server = data.open().await?;
         for group in ["factory", "line", "uploaded", "certified", "nearest"] {
@@ -251,8 +120,8 @@ async fn new_devices_come_through_the_old_enrollments() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_was_kept_out_is_kept_out_until_an_operator_says_otherwise() -> Result<()> {
-    for writer in WRITERS {
+async fn devices_that_were_kept_out_stay_out_until_an_operator_lets_them_in() -> Result<()> {
+    for writer in OldData::WRITERS {
         let data = OldData::written_by(writer)?;
         let server = data.open().await?;
         for (workshop, id) in [
@@ -284,7 +153,7 @@ async fn who_was_kept_out_is_kept_out_until_an_operator_says_otherwise() -> Resu
 
 #[tokio::test]
 async fn what_was_unfinished_is_finished() -> Result<()> {
-    for writer in WRITERS {
+    for writer in OldData::WRITERS {
         let data = OldData::written_by(writer)?;
         let (webhook, remote) = (data.webhook().await?, data.open_remote().await?);
         let key = data.answer("dps allocation key")?["key"].as_str();
@@ -320,7 +189,7 @@ async fn what_was_unfinished_is_finished() -> Result<()> {
 
 #[tokio::test]
 async fn the_audit_goes_on_from_the_record_where_it_ended() -> Result<()> {
-    for writer in WRITERS {
+    for writer in OldData::WRITERS {
         let data = OldData::written_by(writer)?;
         let server = data.open().await?;
         let streams = data
@@ -365,7 +234,7 @@ async fn the_audit_goes_on_from_the_record_where_it_ended() -> Result<()> {
 
 #[tokio::test]
 async fn telemetry_is_read_from_its_first_event() -> Result<()> {
-    for writer in WRITERS {
+    for writer in OldData::WRITERS {
         let data = OldData::written_by(writer)?;
         let server = data.open().await?;
         let identity = data.workshop("factory").identity("dev-1");
@@ -403,7 +272,7 @@ async fn telemetry_is_read_from_its_first_event() -> Result<()> {
 
 #[tokio::test]
 async fn deployments_go_on_choosing_devices() -> Result<()> {
-    for writer in WRITERS {
+    for writer in OldData::WRITERS {
         let data = OldData::written_by(writer)?;
         let server = data.open().await?;
         server

@@ -1,4 +1,5 @@
-//! Two servers: the provisioning service of one assigns devices to the hub of the other, which it trusts by that one's CA.
+//! Two servers: the provisioning service of one assigns devices to the hub of the other, which it
+//! trusts by that one's CA.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +20,7 @@ async fn pair() -> Result<(Server, Server)> {
 }
 
 async fn link(near: &Server, connection_string: &str) -> Result<()> {
-    let link = "dps linked-hub create --name far --connection-string";
+    let link = "dps linked-hub create --name remote --connection-string";
     let linked = near
         .muster(&format!("{link} '{connection_string}'"))
         .await?;
@@ -55,7 +56,7 @@ async fn session(server: &Server, identity: &Identity) -> Result<MqttDevice> {
 
 async fn wait_for_health(near: &Server, state: &str) -> Result<Value> {
     until(state, Duration::from_secs(60), || async {
-        let shown = near.muster("dps linked-hub show --name far").await?;
+        let shown = near.muster("dps linked-hub show --name remote").await?;
         ensure!(shown["health"]["state"] == state, "{shown}");
         Ok(shown)
     })
@@ -126,13 +127,13 @@ impl Journey {
     }
 
     async fn here(&self) -> Result<()> {
-        tag(&self.remote, "traveller", &json!({"site": "far"})).await?;
+        tag(&self.remote, "traveller", &json!({"site": "remote"})).await?;
         let host = self.near.host();
         send_to(&self.near, &host).await?;
         self.arrive(&host, "deviceDataMigrated").await?;
         let moved = self.near.twin("traveller").await?;
         ensure!(
-            moved["tags"] == json!({"by": "group", "site": "far"}),
+            moved["tags"] == json!({"by": "group", "site": "remote"}),
             "{moved}"
         );
         ensure!(
@@ -163,7 +164,7 @@ impl Journey {
             .near
             .muster("dps block --registration-id traveller")
             .await?;
-        let done = json!([{"hub": "far", "state": "done"}]);
+        let done = json!([{"hub": "remote", "state": "done"}]);
         ensure!(blocked["hubs"] == done, "{blocked}");
         let again = session(&self.remote, &self.identity).await;
         ensure!(again.is_err(), "its hub does not let it in");
@@ -210,11 +211,14 @@ async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_
     let workshop = Workshop::with_muster_ca()?;
     group_at(&near, &workshop, &remote.host(), FIRST_TWIN).await?;
     let record = workshop.path().join("acknowledged");
-    let flags = format!("--prefix far --retry-for 120 --record {}", record.display());
+    let flags = format!(
+        "--prefix remote --retry-for 120 --record {}",
+        record.display()
+    );
     let fleet = Fleet::start(&near, &workshop, FLEET, &flags)?;
     until("some devices", Duration::from_secs(60), || async {
         let so_far = devices(&remote).await?.len();
-        ensure!(so_far > FLEET / 10, "{so_far} so far");
+        ensure!(so_far > FLEET / 10, "{so_far} so remote");
         Ok(())
     })
     .await?;
@@ -241,7 +245,7 @@ async fn registrations_at_another_server_survive_kill_nine_and_make_each_device_
     .with_context(|| fleet.log())?;
 
     each_is_recorded_and_made_once(&near, &remote).await?;
-    for device in ["far-000001", "far-000200", "far-000400"] {
+    for device in ["remote-000001", "remote-000200", "remote-000400"] {
         let twin = remote.twin(device).await?;
         ensure!(twin["tags"]["by"] == "group", "{device} has its first twin");
     }
@@ -256,16 +260,16 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
     near.enroll_group("factory", &workshop.root(), "").await?;
     let metrics = near.metrics().await?;
     ensure!(
-        metrics.contains(r#"muster_dps_linked_hub_health{hub="far"} 1"#),
+        metrics.contains(r#"muster_dps_linked_hub_health{hub="remote"} 1"#),
         "{metrics}"
     );
     remote.terminate()?;
     let dead = wait_for_health(&near, "dead").await?;
     let error = dead["health"]["lastError"].as_str().context("no error")?;
-    ensure!(error.contains("hub far gave no answer"), "{error}");
+    ensure!(error.contains("hub remote gave no answer"), "{error}");
     let metrics = near.metrics().await?;
     ensure!(
-        metrics.contains(r#"muster_dps_linked_hub_health{hub="far"} 0"#),
+        metrics.contains(r#"muster_dps_linked_hub_health{hub="remote"} 0"#),
         "{metrics}"
     );
     for number in 0..8 {
@@ -280,7 +284,7 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
         .as_str()
         .context("no reason")?;
     ensure!(
-        why.starts_with("hub far was passed over: dead since"),
+        why.starts_with("hub remote was passed over: dead since"),
         "{why}"
     );
 
@@ -301,7 +305,7 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_with_a_wrong_key_tells_the_operator_so() -> Result<()> {
+async fn a_link_with_a_wrong_key_is_shown_to_the_operator() -> Result<()> {
     let remote = Server::start().await?;
     let near = Server::start_trusting(&remote).await?;
     let other = Server::start().await?;
@@ -320,7 +324,7 @@ async fn a_link_with_a_wrong_key_tells_the_operator_so() -> Result<()> {
     ensure!(state["errorCode"] == 401_003, "{state}");
     let message = state["errorMessage"].as_str().context("no message")?;
     ensure!(
-        message.contains("hub far refused the key of its link with status 401"),
+        message.contains("hub remote refused the key of its link with status 401"),
         "{message}"
     );
     let dead = wait_for_health(&near, "dead").await?;
@@ -332,7 +336,7 @@ async fn a_link_with_a_wrong_key_tells_the_operator_so() -> Result<()> {
     );
 
     // The right key is another chance at once.
-    let update = "dps linked-hub update --name far --connection-string";
+    let update = "dps linked-hub update --name remote --connection-string";
     near.muster(&format!("{update} '{right}'")).await?;
     let state = provision(&near, &identity, "assigned").await?;
     ensure!(state["assignedHub"] == there, "{state}");

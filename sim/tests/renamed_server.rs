@@ -9,7 +9,7 @@ use sim::{Device, Server, Workshop};
 const NEW: &str = "renamed.hub.test";
 
 #[tokio::test]
-async fn devices_of_the_old_name_are_told_and_come_back() -> Result<()> {
+async fn devices_of_the_old_name_are_refused_and_come_back() -> Result<()> {
     let mut server = Server::start().await?;
     let old = server.host();
     let workshop = Workshop::with_muster_ca()?;

@@ -1,4 +1,5 @@
-//! The unmodified device SDKs provision and work: each way in which they prove themselves, each transport that they have.
+//! The unmodified device SDKs provision and work: each way in which they prove themselves, each
+//! transport that they have.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,7 +78,8 @@ fn refusals(server: &Server, language: Language, devices: &[Device]) -> Result<(
     Ok(())
 }
 
-/// Every device provisions, connects, and goes through everything that a device and its hub say to each other.
+/// Every device provisions, connects, and goes through everything that a device and its hub
+/// say to each other.
 async fn journeys(server: &Server, language: Language, devices: &[Device]) -> Result<()> {
     let mut script = start(server, language, devices)?;
     let ready = events(&mut script, "ready", devices.len())?;
@@ -102,7 +104,8 @@ async fn journeys(server: &Server, language: Language, devices: &[Device]) -> Re
     Ok(())
 }
 
-/// As many events of that name as there are devices, in whatever order; anything else is what went wrong.
+/// As many events of that name as there are devices, in whatever order; anything else
+/// is what went wrong.
 fn events(script: &mut Script, name: &str, count: usize) -> Result<BTreeMap<String, Value>> {
     let mut events = BTreeMap::new();
     for _ in 0..count {

@@ -1,4 +1,5 @@
-//! The unmodified provisioning service SDKs do everything that an operator does with enrollments, and see the same.
+//! The unmodified provisioning service SDKs do everything that an operator does with enrollments,
+//! and see the same.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -54,7 +55,8 @@ fn assert_everything(server: &Server, report: &Value) -> Result<()> {
 fn assert_individual(seen: &Value) -> Result<()> {
     let x509 = json!({"type": "x509", "subject": format!("CN={NAME}")});
     let created = json!({
-        "id": NAME, "deviceId": "device-1", "status": "enabled", "iotEdge": true, "attestation": x509,
+        "id": NAME, "deviceId": "device-1", "status": "enabled", "iotEdge": true,
+        "attestation": x509,
         "tags": {"site": "a"}, "desired": {"rate": 5},
     });
     assert_has(&seen["created"], created);

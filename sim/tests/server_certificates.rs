@@ -1,4 +1,5 @@
-//! H16, H24. Which certificate a client is shown: by what its TLS can use, and by the name that it asks for.
+//! H16, H24. Which certificate a client is shown: by what its TLS can use, and by the name
+//! that it asks for.
 
 use std::net::IpAddr;
 use std::path::Path;

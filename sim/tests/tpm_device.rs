@@ -1,5 +1,5 @@
-//! A device with a TPM provisions as the device daemons do, and as the Node SDK does, and speaks to its hub with tokens signed
-//! inside the TPM.
+//! A device with a TPM provisions as the device daemons do, and as the Node SDK does, and speaks to
+//! its hub with tokens signed inside the TPM.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;

@@ -1,4 +1,5 @@
-//! C2, C3: strangers may hold as many connections as they like, and everybody else gets in all the same.
+//! C2, C3: unproven clients may hold as many connections as they like, and everybody else gets
+//! in all the same.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Sessions that strangers open.
+/// Sessions that unproven clients open.
 const SESSIONS: usize = 5_000;
 /// Connections that are opened side by side.
 const AT_ONCE: usize = 32;
@@ -78,7 +79,8 @@ fn config() -> Arc<ClientConfig> {
     Arc::new(config.with_no_client_auth())
 }
 
-/// Connects from `from` and begins a provisioning session of which nobody has heard; then begins a long message.
+/// Connects from `from` and begins a provisioning session of which nobody has heard; then
+/// begins a long message.
 async fn intrude(
     server: Ipv4Addr,
     from: Ipv4Addr,
@@ -94,7 +96,7 @@ async fn intrude(
         let length = u16::try_from(text.len())?.to_be_bytes();
         Ok([&length, text.as_bytes()].concat())
     };
-    let id = format!("stranger-{number}");
+    let id = format!("unproven-{number}");
     let username = format!("0ne00000000/registrations/{id}/api-version=2019-03-31");
     // MQTT 3.1.1 without keep-alive.
     let mut body = [field("MQTT")?, vec![4, 0x82, 0, 0]].concat();
@@ -119,7 +121,7 @@ fn resident(process: u32) -> Result<usize> {
 }
 
 #[tokio::test]
-async fn an_operator_gets_in_while_strangers_hold_what_they_can() -> Result<()> {
+async fn an_operator_gets_in_while_unproven_clients_hold_what_they_can() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let server = Server::start().await?;
@@ -129,7 +131,7 @@ async fn an_operator_gets_in_while_strangers_hold_what_they_can() -> Result<()> 
     let before = resident(server.process_id())?;
 
     let address: Ipv4Addr = server.host().parse()?;
-    let strangers = [Ipv4Addr::new(127, 9, 9, 1), Ipv4Addr::new(127, 9, 9, 2)];
+    let addresses = [Ipv4Addr::new(127, 9, 9, 1), Ipv4Addr::new(127, 9, 9, 2)];
     let config = config();
     let (mut opening, mut held) = (JoinSet::new(), Vec::with_capacity(SESSIONS));
     for number in 0..SESSIONS {
@@ -138,7 +140,7 @@ async fn an_operator_gets_in_while_strangers_hold_what_they_can() -> Result<()> 
         {
             held.push(opened??);
         }
-        let from = strangers[number % strangers.len()];
+        let from = addresses[number % addresses.len()];
         opening.spawn(intrude(address, from, config.clone(), number));
     }
     while let Some(opened) = opening.join_next().await {
@@ -153,16 +155,16 @@ async fn an_operator_gets_in_while_strangers_hold_what_they_can() -> Result<()> 
     let grown = resident(server.process_id())?.saturating_sub(before);
     assert!(grown < SESSIONS * BYTES_EACH, "{grown} bytes");
 
-    // Who lingers is sent away, down to what an address may keep.
+    // Idle connections are closed, down to what an address may keep.
     let metrics = format!("https://{}/metrics", server.host());
     let client = server.client()?;
     let limit = Duration::from_secs(30);
-    sim::until("the strangers are sent away", limit, || async {
+    sim::until("the idle connections are closed", limit, || async {
         let text = client.get(&metrics).send().await?.text().await?;
         let mut lines = text.lines();
         let open = lines.find_map(|line| line.strip_prefix("muster_connections_unproven "));
         let open: f64 = open.context("no gauge")?.parse()?;
-        ensure!(open <= (strangers.len() * KEPT_OF_ONE + 5) as f64, "{open}");
+        ensure!(open <= (addresses.len() * KEPT_OF_ONE + 5) as f64, "{open}");
         Ok(())
     })
     .await?;
@@ -176,8 +178,10 @@ async fn a_message_in_pieces_costs_no_more_than_one_in_one_piece() -> Result<()>
     let server = Server::start().await?;
     let mut stream = server.connect(443).await?;
     let request = format!(
-        "GET /$iothub/websocket HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        "GET /$iothub/websocket HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
         server.host()
     );
     stream.write_all(request.as_bytes()).await?;

@@ -11,7 +11,6 @@ use ids::Timestamp;
 use tokio::time::Instant;
 use wire::sas::SharedAccessKey;
 
-/// 2100.
 const EXPIRY: i64 = 4_102_444_800;
 
 /// Devices of one enrollment group.
@@ -28,12 +27,12 @@ pub struct Fleet {
 struct Waiting {
     /// In the order in which they asked last.
     queue: VecDeque<(Instant, usize)>,
-    /// By their turns.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
 }
 
 impl Fleet {
-    /// So many devices, named after the fleet, all of them due at once. Their keys derive from the group's.
+    /// So many devices, named after the fleet, all of them due at once. Their keys
+    /// derive from the group's.
     pub fn new(
         name: &'static str,
         count: usize,
@@ -71,8 +70,8 @@ impl Fleet {
         Some(number)
     }
 
-    /// From now on devices come when they were told, but none before it would have asked anyway, had all gone on asking at `rate` a
-    /// second: they did not all wait for the same moment.
+    /// From now on devices come when they were told, but none before it would have asked anyway,
+    /// had all gone on asking at `rate` a second: they did not all wait for the same moment.
     pub fn become_patient(&self, rate: f64) {
         let (now, mut waiting) = (Instant::now(), self.waiting());
         let asks_at = |place: usize| now + Duration::from_secs_f64(place as f64 / rate);
@@ -89,7 +88,7 @@ impl Fleet {
         due.pop().map(|Reverse(next)| next)
     }
 
-    /// The device was sent away until `turn`.
+    /// The device was throttled until `turn`.
     pub fn put_back(&self, number: usize, turn: Instant) {
         self.waiting().queue.push_back((turn, number));
     }
@@ -109,12 +108,11 @@ impl Fleet {
         self.tokens.len()
     }
 
-    /// Its registration id.
     pub fn id(&self, number: usize) -> String {
         id(self.name, number)
     }
 
-    /// Its wish to register.
+    /// The request by which it registers.
     pub fn request(&self, number: usize) -> String {
         let id = self.id(number);
         let body = format!("{{\"registrationId\":\"{id}\"}}");

@@ -1,4 +1,5 @@
-//! How the devices call: as fast as they are answered, at a given rate whatever they are told, or when they are told.
+//! How the devices call: as fast as they are answered, at a given rate whatever they are told, or
+//! when they are told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,17 +18,9 @@ use crate::fleet::Fleet;
 #[derive(Debug, Clone, Copy)]
 pub enum Manner {
     /// Each connection calls as soon as it is answered, until the time is over.
-    Closed {
-        /// For so long.
-        during: Duration,
-    },
+    Closed { during: Duration },
     /// So many calls a second, for so long, by devices that do not care what they are told.
-    Storm {
-        /// Calls a second.
-        rate: f64,
-        /// For so long.
-        during: Duration,
-    },
+    Storm { rate: f64, during: Duration },
     /// Each device when it was told, until all are in.
     Obeying,
 }
@@ -35,12 +28,12 @@ pub enum Manner {
 /// What came of it.
 #[derive(Debug, Default, Clone)]
 pub struct Outcome {
-    /// From the wish to the answer of those who were let in, milliseconds.
+    /// From the request to the answer, of those that were let in, milliseconds.
     pub admitted: Vec<f32>,
-    /// The same of those who were sent away.
+    /// The same of those that were throttled.
     pub refused: Vec<f32>,
     /// What they were told, seconds.
-    pub told: Vec<u32>,
+    pub retry_after: Vec<u32>,
     /// How long all of it took.
     pub seconds: f64,
 }
@@ -49,10 +42,9 @@ impl Outcome {
     fn add(&mut self, other: Self) {
         self.admitted.extend(other.admitted);
         self.refused.extend(other.refused);
-        self.told.extend(other.told);
+        self.retry_after.extend(other.retry_after);
     }
 
-    /// Calls a second.
     pub fn rate(&self) -> f64 {
         (self.admitted.len() + self.refused.len()) as f64 / self.seconds
     }
@@ -67,7 +59,6 @@ impl Outcome {
 pub struct Lines(Vec<TlsStream<TcpStream>>);
 
 impl Lines {
-    /// Opens so many.
     pub async fn open(server: &Server, count: usize) -> Result<Self> {
         let mut lines = Vec::with_capacity(count);
         for _ in 0..count {
@@ -139,12 +130,12 @@ async fn due(fleet: &Fleet) -> Option<usize> {
         if fleet.left() == 0 {
             return None;
         }
-        // The others are asking, and may yet be sent away.
+        // The others are asking, and may yet be throttled.
         sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// One wish to register.
+/// One request to register.
 async fn call(
     line: &mut TlsStream<TcpStream>,
     fleet: &Fleet,
@@ -161,14 +152,14 @@ async fn call(
             fleet.admitted();
         }
         429 => {
-            let told = answer
+            let retry_after = answer
                 .header("retry-after")
                 .context("429 without Retry-After")?;
-            let told: u32 = told.parse().context("Retry-After")?;
-            ensure!(told > 0, "Retry-After: 0");
+            let retry_after: u32 = retry_after.parse().context("Retry-After")?;
+            ensure!(retry_after > 0, "Retry-After: 0");
             outcome.refused.push(took);
-            outcome.told.push(told);
-            fleet.put_back(number, sent + Duration::from_secs(told.into()));
+            outcome.retry_after.push(retry_after);
+            fleet.put_back(number, sent + Duration::from_secs(retry_after.into()));
         }
         _ => anyhow::bail!("{}: {answer:?}", fleet.id(number)),
     }

@@ -1,7 +1,8 @@
 //! What becomes of devices when ten times as many ask as the server can register.
 //!
-//! First it is measured how many a second it can. Then, for a minute, devices ask ten times as often and do not care what they are
-//! told; after that they come when they were told, until all are in. At the end the registry is asked for each of them. Run it with
+//! First it is measured how many a second it can. Then, for a minute, devices ask ten
+//! times as often and do not care what they are told; after that they come when they were
+//! told, until all are in. At the end the registry is asked for each of them. Run it with
 //! `cargo xtask bench overload`.
 
 mod fleet;
@@ -35,8 +36,9 @@ struct Arguments {
     /// How many times what the server can do.
     #[arg(long, default_value_t = 10.0)]
     times: f64,
-    /// Registrations that the server may have under way at once (`registrations_at_once`). That bounds what it can do below what this
-    /// machine can: a client on the same machine has to ask ten times as often.
+    /// Registrations that the server may have pending at once (`registrations_at_once`). That
+    /// bounds what it can do below what this machine can: a client on the same machine has to ask
+    /// ten times as often.
     #[arg(long, default_value_t = 16)]
     at_once: u32,
     /// Connections, all of them open from the beginning.
@@ -50,10 +52,8 @@ struct Arguments {
 /// How the figures are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
-    /// For people.
     #[default]
     Table,
-    /// For programs.
     Json,
 }
 

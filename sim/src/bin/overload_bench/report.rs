@@ -1,5 +1,3 @@
-//! The figures.
-
 use std::io::Write;
 
 use anyhow::Result;
@@ -22,7 +20,7 @@ impl Report {
         for outcome in [&mut self.calm, &mut self.storm, &mut self.drain] {
             outcome.admitted.sort_by(f32::total_cmp);
             outcome.refused.sort_by(f32::total_cmp);
-            outcome.told.sort_unstable();
+            outcome.retry_after.sort_unstable();
         }
         let mut out = std::io::stdout().lock();
         match as_json {
@@ -44,8 +42,11 @@ impl Report {
                     "most": at(&outcome.admitted, 1.0),
                 },
                 "refused": outcome.refused.len(),
-                "refusedMillis": {"p50": at(&outcome.refused, 0.5), "p99": at(&outcome.refused, 0.99)},
-                "retryAfterSeconds": {"least": outcome.told.first(), "most": outcome.told.last()},
+                "refusedMillis": {
+                    "p50": at(&outcome.refused, 0.5),
+                    "p99": at(&outcome.refused, 0.99),
+                },
+                "retryAfterSeconds": {"least": outcome.retry_after.first(), "most": outcome.retry_after.last()},
             })
         };
         json!({
@@ -61,7 +62,8 @@ impl Report {
 
     fn words(&self) -> String {
         let mut text = format!(
-            "{} devices with keys, on connections that stay open; all of them are registered in the end\n",
+            "{} devices with keys, on connections that stay open; all of them are registered in \
+             the end\n",
             self.devices
         );
         text += &format!(
@@ -71,14 +73,14 @@ impl Report {
         for (name, outcome) in [
             ("what it can do", &self.calm),
             ("overload", &self.storm),
-            ("then, as they are told", &self.drain),
+            ("then, when their turn is", &self.drain),
         ] {
-            let told = match (outcome.told.first(), outcome.told.last()) {
+            let range = match (outcome.retry_after.first(), outcome.retry_after.last()) {
                 (Some(least), Some(most)) => format!("{least} – {most}"),
                 _ => "–".to_owned(),
             };
             text += &format!(
-                "{name:<22} {:>8.1} {:>9.0} {:>11.0} {:>8.0} {:>8.0} {:>10} {told:>13}\n",
+                "{name:<22} {:>8.1} {:>9.0} {:>11.0} {:>8.0} {:>8.0} {:>10} {range:>13}\n",
                 outcome.seconds,
                 outcome.rate(),
                 outcome.admitted_rate(),

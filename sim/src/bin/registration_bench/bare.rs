@@ -1,4 +1,5 @@
-//! The bare server: a rustls handshake with a client chain verified by webpki, one request, one empty answer.
+//! The bare server: a rustls handshake with a client chain verified by webpki, one
+//! request, one empty answer.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,5 +1,3 @@
-//! What is measured.
-
 use crate::client::Talk;
 use crate::hierarchy::IssuedBy;
 
@@ -38,7 +36,6 @@ impl Case {
         }
     }
 
-    /// For people.
     pub fn title(self) -> &'static str {
         match self {
             Self::Bare => "bare verifying server, empty answer",

@@ -36,7 +36,6 @@ struct Device {
 /// A server to be called.
 #[derive(Clone)]
 pub struct Called {
-    /// Where it listens.
     pub address: SocketAddr,
     /// The CA that its certificate leads to.
     pub trusted_pem: String,
@@ -140,7 +139,8 @@ async fn call(device: &Device, address: SocketAddr, talk: &Talk) -> Result<()> {
 async fn register(stream: &mut TlsStream<TcpStream>, scope: &str, name: &str) -> Result<String> {
     let body = format!("{{\"registrationId\":\"{name}\"}}");
     let put = format!(
-        "PUT {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "PUT {}?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         wire::device_api::registration::register_path(scope, name),
         body.len()
     );

@@ -31,7 +31,8 @@ pub enum IssuedBy {
 }
 
 impl Hierarchy {
-    /// Makes the CAs, and leaves `root.pem`, `server.pem` and `server.key.pem` in `dir` for the bare server.
+    /// Makes the CAs, and leaves `root.pem`, `server.pem` and `server.key.pem` in `dir`
+    /// for the bare server.
     pub fn make(dir: &Path) -> Result<Self> {
         let now = now();
         let root = authority(Profile::Root { path_length: 1 }, "Bench Root", None, now)?;

@@ -1,7 +1,9 @@
-//! What one complete group registration costs, beside a bare server that only verifies the same client chain.
+//! What one complete group registration costs, beside a bare server that only verifies
+//! the same client chain.
 //!
-//! Both servers are processes of their own; their CPU time is what the kernel counted for them. Rounds alternate between the two,
-//! so that a noisy neighbour disturbs both alike. Run it with `cargo xtask bench registration`.
+//! Both servers are processes of their own; their CPU time is what the kernel counted for them.
+//! Rounds alternate between the two, so that a noisy neighbour disturbs both alike. Run it with
+//! `cargo xtask bench registration`.
 
 mod bare;
 mod case;
@@ -44,7 +46,8 @@ struct Arguments {
     /// What is measured; everything when it is not given.
     #[arg(long, value_enum, conflicts_with = "stored")]
     case: Vec<Case>,
-    /// Measures a server that has so many devices enrolled and registered, beside one that has a thousand.
+    /// Measures a server that has so many devices enrolled and registered, beside one
+    /// that has a thousand.
     #[arg(long, requires = "fill")]
     stored: Option<usize>,
     /// The program that fills a data directory: the example `fill` of crate `registry`.
@@ -58,10 +61,8 @@ struct Arguments {
 /// How the figures are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
-    /// For people.
     #[default]
     Table,
-    /// For programs.
     Json,
 }
 

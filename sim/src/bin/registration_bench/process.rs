@@ -35,7 +35,6 @@ impl Usage {
 /// Memory of a process, MiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Resident {
-    /// Now.
     pub now: f64,
     /// The most that it was.
     pub most: f64,

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use crate::case::Case;
 use crate::process::Usage;
 
-/// One case's rounds.
 #[derive(Debug, Default)]
 pub struct Measured {
     /// Microseconds of server CPU per operation, one value a round.
@@ -32,7 +31,8 @@ fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value below which a share of all values lie, between its neighbours where it falls between two.
+/// The value below which a share of all values lie, between its neighbours where
+/// it falls between two.
 fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -67,7 +67,8 @@ impl Report {
         cases.find(|(known, _)| *known == case).map(|(_, m)| m)
     }
 
-    /// How often the cost of one case another costs: the median over the rounds, each held against the other's same round.
+    /// How often the cost of one case another costs: the median over the rounds, each held against
+    /// the other's same round.
     pub fn ratio(&self, case: Case, baseline: Case) -> f64 {
         let cpu = |wanted: Case| {
             let found = self.cases.iter().find(|(case, _)| *case == wanted);
@@ -119,7 +120,8 @@ impl Report {
     fn table(&self) -> String {
         let rounds = self.cases.first().map_or(0, |(_, first)| first.cpu.len());
         let mut text = format!(
-            "{rounds} rounds of {} operations, {} connections at once; TLS 1.3, full mutual handshakes, chain of 3, P-256\n",
+            "{rounds} rounds of {} operations, {} connections at once; TLS 1.3, \
+             full mutual handshakes, chain of 3, P-256\n",
             self.operations, self.concurrency
         );
         text += &format!(

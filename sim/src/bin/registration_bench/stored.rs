@@ -1,4 +1,5 @@
-//! What a registration costs at a server that has a large fleet already, beside one that has a small one.
+//! What a registration costs at a server that has a large fleet already, beside one that
+//! has a small one.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -48,7 +49,10 @@ pub async fn measure(arguments: &Arguments, count: usize, fill: &Path) -> Result
             (
                 "manyToFew",
                 json!(ratio),
-                format!("with {count} devices stored a registration costs {ratio:.2} of what it costs with {FEW}"),
+                format!(
+                    "with {count} devices stored a registration costs {ratio:.2} of what it costs \
+                     with {FEW}"
+                ),
             ),
             (
                 "readyMillis",

@@ -197,6 +197,12 @@ fn decoded(text: &str) -> Result<String, BagError> {
         .map_err(|_| BagError::Encoding)
 }
 
+/// `POST` target of telemetry, without host and query.
+#[must_use]
+pub fn events_path(device_id: &str) -> String {
+    format!("/devices/{device_id}/messages/events")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

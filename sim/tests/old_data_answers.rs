@@ -1,0 +1,95 @@
+//! Data directories of earlier programs give the answers that these gave.
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
+use serde_json::Value;
+use sim::{OldData, Server, lost_members};
+
+/// What a running server sees for itself, and the file that it writes its CA to.
+const OBSERVED: [&str; 2] = ["health", "serverCa"];
+/// What the first of the programs did not store of sessions, and what it said of desired properties
+/// that were never written.
+const NO_LONGER_SAID: [&str; 4] = [
+    "connectionState",
+    "connectionStateUpdatedTime",
+    "lastActivityTime",
+    "$lastUpdatedVersion",
+];
+
+/// The last `count` of a list: what is newer stands before them.
+fn oldest(list: &Value, count: usize) -> Value {
+    let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    all[all.len().saturating_sub(count)..].to_vec().into()
+}
+
+async fn compare(data: &OldData, server: &Server, writer: &str) -> Result<()> {
+    let (mut skipped, mut found) = (OBSERVED.to_vec(), Vec::new());
+    if writer == OldData::WRITERS[0] {
+        skipped.extend(NO_LONGER_SAID);
+    }
+    for (line, before) in data.commands()? {
+        let mut now = server.muster(line).await?;
+        match line {
+            "audit verify" => continue,
+            _ if line.starts_with("audit list") => {
+                now = oldest(&now, before.as_array().map_or(0, Vec::len));
+            }
+            _ => {}
+        }
+        found.extend(lost_members(line, before, &now, &skipped));
+    }
+    for request in data.requests()? {
+        let now = repeat(data, request, server).await?;
+        let path = request["path"].to_string();
+        found.extend(lost_members(&path, &request["answer"], &now, &skipped));
+    }
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    Ok(())
+}
+
+/// Makes a request of the earlier operator once more.
+async fn repeat(data: &OldData, request: &Value, server: &Server) -> Result<Value> {
+    let text = |name: &str| request[name].as_str().context(name.to_owned());
+    let show = data.answer("show")?;
+    let connection = match text("who")?.split_once(' ') {
+        Some(("hub", name)) => {
+            let mut hubs = show["hubs"].as_array().into_iter().flatten();
+            let hub = hubs
+                .find(|hub| hub["name"] == name)
+                .context("no such hub")?;
+            hub["connectionString"].as_str().context("no string")?
+        }
+        _ => data.fact("/tenant/connectionString")?,
+    };
+    let path = format!("{}?api-version={}", text("path")?, text("version")?);
+    let method = Method::from_bytes(text("method")?.as_bytes())?;
+    let body = Some(&request["body"]).filter(|body| !body.is_null());
+    server.operate_as(connection, method, &path, body).await
+}
+
+fn migrations(server: &Server) -> usize {
+    let log = server.log();
+    log.lines().filter(|line| line.contains("migrat")).count()
+}
+
+#[tokio::test]
+async fn everything_is_as_the_earlier_program_said_and_is_migrated_once() -> Result<()> {
+    for writer in OldData::WRITERS {
+        let data = OldData::written_by(writer)?;
+        let (_webhook, mut server) = (data.webhook().await?, data.open().await?);
+        compare(&data, &server, writer).await?;
+        let migrated = migrations(&server);
+        ensure!(
+            migrated > 0 || writer != OldData::WRITERS[0],
+            "{}",
+            server.log()
+        );
+        server.kill()?;
+        server.start_again().await?;
+        compare(&data, &server, writer)
+            .await
+            .context("after kill -9")?;
+        ensure!(migrations(&server) == migrated, "{}", server.log());
+    }
+    Ok(())
+}
