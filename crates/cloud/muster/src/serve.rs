@@ -28,7 +28,7 @@ use transport::tls::{self, CurrentCertificate};
 use transport::{health_port, https, listen_queue, mqtts};
 
 use crate::logging::Written;
-use crate::{clock, data_dir};
+use crate::{clock, data_dir, environment};
 use config::ServeConfig;
 use health::Metrics;
 use listen::listen;
@@ -126,10 +126,14 @@ fn first_hub() -> anyhow::Result<HubName> {
     Ok(HubName::parse(FIRST_HUB)?)
 }
 
+/// Set in tests: the store runs every write, rolls it back and runs it again before it counts.
+const REHEARSE: &str = "MUSTER_STORE_REHEARSE";
+
 async fn open(config: &ServeConfig, host: &HubHost) -> anyhow::Result<Provisioning> {
     let init = Init {
         hub_name: first_hub()?,
         hub_host: host.clone(),
+        rehearse: environment::variable(REHEARSE).is_some(),
         entropy: Arc::new(SystemEntropy),
     };
     let retention = config.retention.clone();

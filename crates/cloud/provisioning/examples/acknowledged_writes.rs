@@ -25,6 +25,7 @@ async fn main() -> Result<(), Failure> {
         .ok_or("usage: acknowledged_writes DIRECTORY FIRST")?
         .parse()?;
     let init = Init {
+        rehearse: false,
         hub_name: HubName::parse("hub")?,
         hub_host: HubHost::parse("localhost")?,
         entropy: Arc::new(SystemEntropy),

@@ -44,6 +44,7 @@ async fn open(directory: PathBuf) -> Result<Provisioning, Fault> {
         .first()
         .ok_or("the directory has no hub")?;
     let init = Init {
+        rehearse: false,
         hub_name: hub.name.clone(),
         hub_host: hub.host.clone(),
         entropy: Arc::new(SystemEntropy),

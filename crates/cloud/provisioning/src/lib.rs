@@ -41,7 +41,7 @@ pub use limits::{
 pub use pending::{
     AllocationNote, AllocationRecord, PendingRegistration, PendingStep, Placement, WebhookQuestion,
 };
-pub use placement::{LocatedDevice, PlacementSources, Plan, PlanStep, RemoteTask, RemoteTaskKind};
+pub use placement::{LocatedDevice, PlacementSources, Plan, PlanStep, RemoteTask};
 pub use policy::{KeyChoice, PolicyDraft, PolicyDraftError};
 pub use provisioning::{
     Act, BLOCKED, Block, BlockError, Busy, CompletedPlacement, Described, MovedData, OpenError,
@@ -57,6 +57,8 @@ pub use resource::{
     DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,
     TrustBundleDraft, TrustBundleRecord,
 };
+pub use store::RemoteTaskKind;
+
 pub use service::{
     AllocationWeight, HubReach, LinkDraft, LinkedHub, ProvisioningService, RemoteAccess,
     ServingError,

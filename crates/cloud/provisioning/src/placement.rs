@@ -126,7 +126,7 @@ pub struct RemoteTask {
     /// The device.
     pub device_id: DeviceId,
     /// What.
-    pub kind: RemoteTaskKind,
+    pub kind: store::RemoteTaskKind,
     /// Tries that failed.
     pub tries: u32,
     pub(crate) row: store::RemoteTaskRow,
@@ -137,33 +137,6 @@ impl RemoteTask {
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
         self.row.problem.as_deref()
-    }
-}
-
-/// What is done to a device of a remote hub after the fact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RemoteTaskKind {
-    /// It is another hub's now.
-    Remove,
-    /// An operator blocked it.
-    Disable,
-    /// An operator took the block back.
-    Enable,
-}
-
-impl RemoteTaskKind {
-    const ALL: [Self; 3] = [Self::Remove, Self::Disable, Self::Enable];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Remove => "remove",
-            Self::Disable => "disable",
-            Self::Enable => "enable",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 

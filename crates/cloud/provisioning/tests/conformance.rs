@@ -79,6 +79,7 @@ impl Entropy for Counting {
 
 pub(crate) fn init(host: &str) -> Init {
     Init {
+        rehearse: false,
         hub_name: hub(),
         hub_host: host.parse().unwrap(),
         entropy: Arc::new(Counting::default()),
@@ -105,7 +106,17 @@ impl Bench {
     }
 
     async fn embedded() -> Self {
+        Self::new(tempfile::tempdir().unwrap()).await
+    }
+
+    /// The same with a store that runs every unit, rolls it back and runs it again.
+    async fn rehearsed() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(REHEARSED), []).unwrap();
+        Self::new(directory).await
+    }
+
+    async fn new(directory: tempfile::TempDir) -> Self {
         let provisioning = open(directory.path(), "localhost").await;
         let told = Arc::new(Told::default());
         provisioning.registry().watch(told.clone());
@@ -125,10 +136,17 @@ pub(crate) fn described(provisioning: &Provisioning) -> Described {
     Described { services, local }
 }
 
+/// Says in a data directory that its store rehearses every write, also when it is opened again.
+const REHEARSED: &str = "rehearsed";
+
 pub(crate) async fn open(directory: &Path, host: &str) -> Provisioning {
+    let init = Init {
+        rehearse: directory.join(REHEARSED).exists(),
+        ..init(host)
+    };
     Provisioning::open(
         directory,
-        init(host),
+        init,
         Retention::default(),
         Timestamp::from_unix_seconds(1_600_000_000),
     )
@@ -136,9 +154,9 @@ pub(crate) async fn open(directory: &Path, host: &str) -> Provisioning {
     .unwrap()
 }
 
-/// Runs every promise against one backend.
+/// Runs every promise against each backend.
 macro_rules! promises {
-    ($backend:ident: $($module:ident::{$($promise:ident),* $(,)?}),* $(,)?) => {
+    (@$backend:ident $($module:ident::{$($promise:ident),* $(,)?}),* $(,)?) => {
         mod $backend {
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,9 +166,13 @@ macro_rules! promises {
             )*)*
         }
     };
+    ($($all:tt)*) => {
+        promises!(@embedded $($all)*);
+        promises!(@rehearsed $($all)*);
+    };
 }
 
-promises!(embedded:
+promises!(
     acts::{
         every_act_leaves_one_record,
         an_exchanged_trust_anchor_is_told,

@@ -67,6 +67,7 @@ fn run_and_kill(directory: &Path, first: u64, lines: usize, said: &mut Acknowled
 async fn check(directory: &Path, said: &Acknowledged) {
     let hub = HubName::parse("hub").unwrap();
     let init = Init {
+        rehearse: false,
         hub_name: hub.clone(),
         hub_host: "localhost".parse().unwrap(),
         entropy: Arc::new(SystemEntropy),

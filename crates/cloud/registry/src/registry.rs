@@ -60,6 +60,8 @@ pub struct Init {
     pub hub_name: HubName,
     /// Host of the first hub. When it differs from the stored one, the stored one follows.
     pub hub_host: HubHost,
+    /// For tests: the store runs every write, rolls it back and runs it again before it counts.
+    pub rehearse: bool,
     /// Where keys and ids come from.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -130,7 +132,7 @@ impl Registry {
         let directory = DataDirectory::lock(data_dir)?;
         let options = StoreOptions {
             audit: retention.audit,
-            ..StoreOptions::default()
+            rehearse: init.rehearse,
         };
         let store = AuditedStore::new(Store::open(directory, options)?);
         let entropy = init.entropy.clone();

@@ -74,6 +74,7 @@ impl Entropy for Counting {
 
 pub(crate) fn init(host: &str) -> Init {
     Init {
+        rehearse: false,
         hub_name: hub(),
         hub_host: host.parse().unwrap(),
         entropy: Arc::new(Counting::default()),
@@ -100,7 +101,17 @@ impl Bench {
     }
 
     async fn embedded() -> Self {
+        Self::new(tempfile::tempdir().unwrap()).await
+    }
+
+    /// The same with a store that runs every unit, rolls it back and runs it again.
+    async fn rehearsed() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(REHEARSED), []).unwrap();
+        Self::new(directory).await
+    }
+
+    async fn new(directory: tempfile::TempDir) -> Self {
         let registry = open(directory.path(), "localhost").await;
         let told = Arc::new(Told::default());
         registry.watch(told.clone());
@@ -113,10 +124,17 @@ impl Bench {
     }
 }
 
+/// Says in a data directory that its store rehearses every write, also when it is opened again.
+const REHEARSED: &str = "rehearsed";
+
 pub(crate) async fn open(directory: &Path, host: &str) -> Registry {
+    let init = Init {
+        rehearse: directory.join(REHEARSED).exists(),
+        ..init(host)
+    };
     Registry::open(
         directory,
-        init(host),
+        init,
         Retention::default(),
         Timestamp::from_unix_seconds(1_600_000_000),
     )
@@ -124,9 +142,9 @@ pub(crate) async fn open(directory: &Path, host: &str) -> Registry {
     .unwrap()
 }
 
-/// Runs every promise against one backend.
+/// Runs every promise against each backend.
 macro_rules! promises {
-    ($backend:ident: $($module:ident::{$($promise:ident),* $(,)?}),* $(,)?) => {
+    (@$backend:ident $($module:ident::{$($promise:ident),* $(,)?}),* $(,)?) => {
         mod $backend {
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,9 +154,13 @@ macro_rules! promises {
             )*)*
         }
     };
+    ($($all:tt)*) => {
+        promises!(@embedded $($all)*);
+        promises!(@rehearsed $($all)*);
+    };
 }
 
-promises!(embedded:
+promises!(
     acts::{
         every_act_leaves_one_record,
         nothing_else_writes_without_an_operator,

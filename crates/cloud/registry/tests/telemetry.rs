@@ -24,6 +24,7 @@ fn at(seconds: i64) -> Timestamp {
 
 async fn open_with(directory: &Path, telemetry: TelemetryRetention) -> Registry {
     let init = Init {
+        rehearse: false,
         hub_name: name("hub"),
         hub_host: "localhost".parse().unwrap(),
         entropy: Arc::new(SystemEntropy),

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::sqlite::decode::Damage;
+
 /// The storage failed. Nothing of the operation was kept or acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{} {}", doing, file.display())]
@@ -23,6 +25,11 @@ enum Cause {
 
 impl StoreError {
     pub(crate) fn sql(doing: &'static str, file: &Arc<Path>, cause: rusqlite::Error) -> Self {
+        if let rusqlite::Error::FromSqlConversionFailure(_, _, inner) = &cause
+            && let Some(damage) = inner.downcast_ref::<Damage>()
+        {
+            return Self::damaged(file, damage);
+        }
         Self {
             doing,
             file: file.clone(),

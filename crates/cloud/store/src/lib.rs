@@ -21,7 +21,8 @@ pub use rows::{
     AllocationRow, BlockedRow, CaCertificateRow, CertificateRow, ConfigurationRow, Deciding,
     EnrollmentRow, FormerHostRow, HubRow, IdentityKey, IdentityRow, IssuerRow, LinkRow,
     MetricCounts, Oversized, PendingRow, PolicyRow, PresenceRow, RefusalFilter, RefusalRow,
-    RegistrationRow, RemoteTaskRow, SectionWrite, ServiceRow, TrustBundleRow, TwinRow, TwinWrite,
+    RegistrationRow, RemoteTaskKind, RemoteTaskRow, SectionWrite, ServiceRow, TrustBundleRow,
+    TwinRow, TwinWrite,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

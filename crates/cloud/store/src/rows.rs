@@ -37,7 +37,7 @@ pub use policies::PolicyRow;
 pub use presences::PresenceRow;
 pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::RegistrationRow;
-pub use remote_tasks::RemoteTaskRow;
+pub use remote_tasks::{RemoteTaskKind, RemoteTaskRow};
 pub use services::ServiceRow;
 pub use targeting::MetricCounts;
 pub use trust_bundles::TrustBundleRow;

@@ -1,6 +1,7 @@
 //! The engine on SQLite: a writer thread, connections for readers, and a file of SQL for each table.
 
 pub(crate) mod connection;
+pub(crate) mod decode;
 pub(crate) mod job;
 pub(crate) mod lanes;
 pub(crate) mod reader;

@@ -95,6 +95,7 @@ impl Service {
         limits: AdmissionLimits,
     ) -> Self {
         let init = Init {
+            rehearse: false,
             hub_name: HubName::parse("hub").unwrap(),
             hub_host: HubHost::parse("hub.test").unwrap(),
             entropy: Arc::new(SystemEntropy),

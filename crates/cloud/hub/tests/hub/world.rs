@@ -35,6 +35,7 @@ impl World {
         let clock = Arc::new(AtomicI64::new(START));
         let hub_name = HubName::parse("hub").unwrap();
         let init = Init {
+            rehearse: false,
             hub_name,
             hub_host: HubHost::parse(HOST).unwrap(),
             entropy: Arc::new(SystemEntropy),

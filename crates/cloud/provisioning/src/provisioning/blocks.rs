@@ -5,12 +5,11 @@ use std::sync::Arc;
 use ids::{DeviceId, Etag, HubName, Identity, RegistrationId, Timestamp};
 use registry::{DeviceLocation, DeviceWriter, Rows, StorageError, find_device};
 use serde_json::{Value, json};
-use store::{BlockedRow, EnrollmentRow, IdentityRow, Tx};
+use store::{BlockedRow, EnrollmentRow, IdentityRow, RemoteTaskKind, Tx};
 use wire::service_api::identity::{KeyText, Status};
 
 use super::Provisioning;
 use super::act::Act;
-use crate::placement::RemoteTaskKind;
 use crate::service::{HubReach, ProvisioningService};
 
 /// Why a device is not blocked, or not unblocked.
@@ -287,7 +286,7 @@ impl BlockJob {
             return Ok(());
         };
         let place = (hub.as_str(), device.as_str());
-        Ok(tx.put_remote_task(place, kind.name(), self.now.ticks())?)
+        Ok(tx.put_remote_task(place, kind, self.now.ticks())?)
     }
 
     /// The hub device that the registration is assigned to.

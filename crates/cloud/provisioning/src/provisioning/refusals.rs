@@ -4,7 +4,7 @@ use ids::Timestamp;
 use registry::{BadContinuation, Continuation, ListError, Page, Rows, StorageError};
 use serde_json::json;
 use store::audit::Book;
-use store::{RefusalFilter, RefusalRow, Tx, View};
+use store::{Lock, RefusalFilter, RefusalRow, View, unit};
 
 use super::Provisioning;
 use super::registrations::disable;
@@ -44,15 +44,25 @@ impl Provisioning {
             report: refusal.report.to_string(),
         };
         let etag = self.registry.fresh_etag();
-        let note = move |tx: &Tx<'_>| {
-            if let Some(entry) = &refusal.disabled {
-                disable(tx, &id_scope, (&refusal.registration_id, entry), &etag, now)?;
-            }
-            tx.put_refusal(&id_scope, &row, KEPT)?;
-            tx.audit(Book::Refusals, now.ticks(), decision)?;
-            Ok(())
-        };
-        self.registry.store().for_device(note).await
+        let note = unit(
+            (id_scope, refusal),
+            |(id_scope, refusal)| {
+                let folded = refusal.registration_id.folded();
+                vec![
+                    Lock::RefusalLog { id_scope },
+                    Lock::Registration { id_scope, folded },
+                ]
+            },
+            |_, _| Ok::<_, StorageError>(()),
+            move |(id_scope, refusal), tx, ()| {
+                if let Some(entry) = &refusal.disabled {
+                    disable(tx, id_scope, (&refusal.registration_id, entry), &etag, now)?;
+                }
+                tx.put_refusal(id_scope, &row, KEPT)?;
+                tx.audit(Book::Refusals, now.ticks(), decision.clone())
+            },
+        );
+        self.registry.store().commit(note).await
     }
 
     /// Deletes refusals that came last longer ago than they are kept; says how many.
@@ -63,10 +73,13 @@ impl Provisioning {
         let before = now.minus(self.inner.retention).ticks();
         let mut expired = 0;
         loop {
-            let some = self
-                .registry
-                .store()
-                .behind(move |tx| Ok::<_, StorageError>(tx.expire_refusals(before)?));
+            let expire = unit(
+                (),
+                |()| vec![Lock::Directory],
+                |(), _| Ok::<_, StorageError>(()),
+                move |(), tx, ()| tx.expire_refusals(before),
+            );
+            let some = self.registry.store().commit_in_background(expire);
             match some.await? {
                 0 => return Ok(expired),
                 some => expired += some,

@@ -1,38 +1,30 @@
 //! What is still to be done to devices of remote hubs: kept until it is done, or the hub is no longer linked.
 
 use ids::{DeviceId, HubName, Timestamp};
-use registry::{Rows, StorageError};
-use serde_json::Value;
-use store::{RemoteTaskRow, StoreError, Tx, View};
+use registry::StorageError;
+use store::{Lock, RemoteTaskRow, StoreError, View, unit};
 
 use super::Provisioning;
-use crate::placement::{RemoteTask, RemoteTaskKind};
+use crate::placement::RemoteTask;
 use crate::service::LinkedHub;
 
 impl Provisioning {
-    /// Errands whose time has come, the longest due first; none at one of the hubs in `busy`.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Tasks whose time has come, the longest due first; none at one of the hubs in `busy`.
     pub async fn remote_tasks_due(
         &self,
         now: Timestamp,
         busy: &[HubName],
         limit: usize,
     ) -> Result<Vec<RemoteTask>, StorageError> {
-        let busy: Vec<&str> = busy.iter().map(HubName::as_str).collect();
-        let busy = Value::from(busy).to_string();
+        let busy = busy.to_vec();
         let scan = move |view: &View<'_>| {
-            let rows = Rows { file: view.file() };
-            let due = view
-                .remote_tasks_due(now.ticks(), &busy, limit)?
-                .into_iter();
-            due.map(|row| read(rows, row)).collect()
+            let due = view.remote_tasks_due(now.ticks(), &busy, limit)?;
+            Ok(due.into_iter().map(read).collect())
         };
         self.registry.store().scan_shortly(scan).await
     }
 
-    /// When the next errand is due after `now`.
+    /// When the next task is due after `now`.
     ///
     /// # Errors
     /// When the storage fails.
@@ -42,7 +34,7 @@ impl Provisioning {
         Ok(next.map(Timestamp::from_ticks))
     }
 
-    /// The errand of a device, if it has one.
+    /// The task of a device, if it has one.
     ///
     /// # Errors
     /// When the storage fails.
@@ -52,13 +44,12 @@ impl Provisioning {
         device: &DeviceId,
     ) -> Result<Option<RemoteTask>, StorageError> {
         self.registry.store().read(|view| {
-            let rows = Rows { file: view.file() };
             let row = view.remote_task(hub.as_str(), device.as_str())?;
-            row.map(|row| read(rows, row)).transpose()
+            Ok(row.map(read))
         })
     }
 
-    /// Whether an errand is still to be done, as it was read.
+    /// Whether a task is still to be done, as it was read.
     ///
     /// # Errors
     /// When the storage fails.
@@ -67,7 +58,7 @@ impl Provisioning {
         Ok(now.is_some_and(|now| now.row == remote_task.row))
     }
 
-    /// How many errands wait at a hub.
+    /// How many tasks wait at a hub.
     ///
     /// # Errors
     /// When the storage fails.
@@ -76,29 +67,38 @@ impl Provisioning {
         Ok(self.registry.store().read::<_, StoreError>(count)?)
     }
 
-    /// Forgets an errand that is done. Does nothing when it has become another one.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn end_remote_task(&self, remote_task: RemoteTask) -> Result<(), StorageError> {
-        let end = move |tx: &Tx<'_>| Ok(tx.end_remote_task(&remote_task.row)?);
-        self.registry.store().behind(end).await
+    /// Forgets a task that is done. Does nothing when it has become another one.
+    pub async fn end_remote_task(&self, task: RemoteTask) -> Result<(), StorageError> {
+        let end = unit(
+            task,
+            lock,
+            is_current,
+            |task, tx, is_current: bool| match is_current {
+                true => tx.end_remote_task(&task.row),
+                false => Ok(()),
+            },
+        );
+        self.registry.store().commit_in_background(end).await
     }
 
-    /// Puts an errand off after a try that failed. Does nothing when it has become another one.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Puts a task off after a try that failed. Does nothing when it has become another one.
     pub async fn postpone_remote_task(
         &self,
-        remote_task: RemoteTask,
+        task: RemoteTask,
         due: Timestamp,
         problem: String,
     ) -> Result<(), StorageError> {
-        let postpone = move |tx: &Tx<'_>| {
-            Ok(tx.postpone_remote_task(&remote_task.row, due.ticks(), &problem)?)
-        };
-        self.registry.store().behind(postpone).await
+        let postpone =
+            unit(
+                task,
+                lock,
+                is_current,
+                move |task, tx, is_current: bool| match is_current {
+                    true => tx.postpone_remote_task(&task.row, due.ticks(), &problem),
+                    false => Ok(()),
+                },
+            );
+        self.registry.store().commit_in_background(postpone).await
     }
 
     /// The link to a hub that any service of this directory has.
@@ -110,13 +110,24 @@ impl Provisioning {
     }
 }
 
-fn read(rows: Rows<'_>, row: RemoteTaskRow) -> Result<RemoteTask, StorageError> {
-    let kind = RemoteTaskKind::named(&row.kind);
-    Ok(RemoteTask {
-        hub: rows.id("hub", HubName::parse(&row.hub))?,
-        device_id: rows.id("device id", DeviceId::parse(&row.device_id))?,
-        kind: kind.ok_or_else(|| rows.damaged("remote task", "is of no kind"))?,
+fn lock(task: &RemoteTask) -> Vec<Lock<'_>> {
+    vec![Lock::Device {
+        hub: task.hub.as_str(),
+        device_id: task.device_id.as_str(),
+    }]
+}
+
+fn is_current(task: &RemoteTask, view: &View<'_>) -> Result<bool, StorageError> {
+    let now = view.remote_task(task.hub.as_str(), task.device_id.as_str())?;
+    Ok(now.is_some_and(|now| (now.id, now.revision) == (task.row.id, task.row.revision)))
+}
+
+fn read(row: RemoteTaskRow) -> RemoteTask {
+    RemoteTask {
+        hub: row.hub.clone(),
+        device_id: row.device_id.clone(),
+        kind: row.kind,
         tries: row.tries,
         row,
-    })
+    }
 }

@@ -1,14 +1,13 @@
+use ids::{DeviceId, HubName};
+
 /// What is still to be done to a device of a remote hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteTaskRow {
-    /// Row id; 0 before it is written.
+    /// Row id, never given out twice.
     pub id: i64,
-    /// The hub.
-    pub hub: String,
-    /// The device.
-    pub device_id: String,
-    /// `remove`, `disable` or `enable`.
-    pub kind: String,
+    pub hub: HubName,
+    pub device_id: DeviceId,
+    pub kind: RemoteTaskKind,
     /// Counts the changes of the row.
     pub revision: i64,
     /// Tries that failed.
@@ -17,4 +16,30 @@ pub struct RemoteTaskRow {
     pub due: i64,
     /// Why the last try failed.
     pub problem: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteTaskKind {
+    /// The device is another hub's now.
+    Remove,
+    /// An operator blocked it.
+    Disable,
+    /// An operator took the block back.
+    Enable,
+}
+
+impl RemoteTaskKind {
+    const ALL: [Self; 3] = [Self::Remove, Self::Disable, Self::Enable];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Remove => "remove",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 }

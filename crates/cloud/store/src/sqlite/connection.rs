@@ -162,6 +162,11 @@ impl View<'_> {
     }
 }
 
+/// Texts for `json_each`.
+pub(crate) fn json_array<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    serde_json::Value::from_iter(texts).to_string()
+}
+
 /// Rows of a page, and whether there are more after them.
 #[derive(Debug)]
 pub struct PageRows<T> {

@@ -24,6 +24,7 @@ pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
     // Another test of this process may have been first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let init = Init {
+        rehearse: false,
         hub_name: ids::HubName::parse("hub").unwrap(),
         hub_host: ids::HubHost::parse("hub.example").unwrap(),
         entropy: Arc::new(SystemEntropy),

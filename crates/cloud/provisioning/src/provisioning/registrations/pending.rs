@@ -3,7 +3,9 @@
 use ids::{Etag, RegistrationId, Timestamp};
 use registry::{DeviceLocation, Rows, StorageError};
 use serde_json::Value;
-use store::{AllocationRow, PendingRow, RegistrationRow, Secret, StoreError, Tx, View};
+use store::{
+    AllocationRow, PendingRow, RegistrationRow, RemoteTaskKind, Secret, StoreError, Tx, View,
+};
 use wire::error::DpsErrorCode;
 
 use super::assign::enter_issued;
@@ -418,7 +420,7 @@ pub(super) fn clean_up(
     // Whoever registers for it is not to find it gone.
     let (hub, device) = (made.hub.as_str(), made.device_id.as_str());
     if tx.registration_of_device(hub, device)?.is_none() {
-        tx.put_remote_task((hub, device), "remove", now.ticks())?;
+        tx.put_remote_task((hub, device), RemoteTaskKind::Remove, now.ticks())?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use registry::{
     DeviceLocation, InitialTwin, NewDevice, Rows, StorageError, find_device, twin_etag,
 };
 use serde_json::{Map, Value};
-use store::{Tx, View};
+use store::{RemoteTaskKind, Tx, View};
 use wire::service_api::identity::Status;
 
 use super::assign::{AssignJob, Found};
@@ -202,7 +202,7 @@ fn located(
         true => {
             let remote_task = view.remote_task(place.hub.as_str(), place.device_id.as_str())?;
             remote_task
-                .is_some_and(|remote_task| remote_task.kind == "remove")
+                .is_some_and(|remote_task| remote_task.kind == RemoteTaskKind::Remove)
                 .then_some(false)
         }
         false => Some(find_device(view, place)?.is_some()),
@@ -306,7 +306,7 @@ impl AssignJob {
     fn give_away(&self, tx: &Tx<'_>, old: &DeviceLocation) -> Result<(), AssignError> {
         if is_remote(&self.service, old) {
             let device = (old.hub.as_str(), old.device_id.as_str());
-            tx.put_remote_task(device, "remove", self.now.ticks())?;
+            tx.put_remote_task(device, RemoteTaskKind::Remove, self.now.ticks())?;
             return Ok(());
         }
         if find_device(tx, old)?.is_some() {

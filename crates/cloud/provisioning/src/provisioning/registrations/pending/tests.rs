@@ -12,6 +12,7 @@ fn now() -> Timestamp {
 
 async fn open(directory: &std::path::Path) -> Provisioning {
     let init = Init {
+        rehearse: false,
         hub_name: HubName::parse("hub").unwrap(),
         hub_host: "localhost".parse().unwrap(),
         entropy: Arc::new(SystemEntropy),
