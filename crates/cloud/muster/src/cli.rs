@@ -60,7 +60,7 @@ enum Command {
     /// IoT Edge: deployments.
     #[command(subcommand)]
     Edge(edge::EdgeCommand),
-    /// What was done and decided, and whether the record of it holds.
+    /// The audit: what was done and decided, and whether its records are intact.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// Many devices at once.
@@ -68,7 +68,7 @@ enum Command {
     Fleet(fleet::FleetCommand),
 }
 
-/// What every verb is handed besides its own flags.
+/// What every command needs besides its own flags.
 pub struct Invocation {
     pub target: Target,
     pub output: Format,

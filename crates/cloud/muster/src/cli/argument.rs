@@ -1,4 +1,4 @@
-//! Values of flags as `az` takes them: yes and no in many words, JSON from a file or in Python's
+//! Values of flags as `az` accepts them: yes and no in many words, JSON from a file or in Python's
 //! spelling.
 
 use std::path::Path;
@@ -18,8 +18,8 @@ pub fn yes_or_no(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A JSON object: given as it is, in the spelling of Python (`{'a': True}`), or as a file, with or
-/// without `@` before its name.
+/// A JSON object: the text itself, also as Python spells it (`{'a': True}`), or the name of a file,
+/// with or without `@`.
 pub fn object(flag: &str, given: Option<String>) -> anyhow::Result<Option<Map<String, Value>>> {
     given.map(|given| read_object(flag, &given)).transpose()
 }
@@ -55,8 +55,7 @@ fn read_file(flag: &str, given: &str) -> anyhow::Result<String> {
     Ok(text.map_err(CommandError::Input)?)
 }
 
-/// A dictionary as Python writes it, in JSON. What is no such dictionary comes out as no JSON
-/// either.
+/// Makes JSON of a dictionary as Python writes it. Other texts give no valid JSON.
 fn from_python(text: &str) -> String {
     let mut json = String::with_capacity(text.len());
     let mut rest = text;
@@ -74,7 +73,7 @@ fn from_python(text: &str) -> String {
     json
 }
 
-/// Writes the string that begins `text` with double quotes; how long it is.
+/// Writes the string at the start of `text` with double quotes. Returns its length in `text`.
 fn string(text: &str, quote: char, json: &mut String) -> usize {
     json.push('"');
     let mut escaped = false;

@@ -14,7 +14,7 @@ use crate::service_client::{CommandError, Service};
 /// Verbs of `muster audit`.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Check that no record was changed, removed or added; works while the server runs.
+    /// Check that no record was changed, removed or added; also while the server runs.
     #[command(after_help = "Example:\n  \
             muster audit verify --data-dir ./data\n  \
             muster audit verify --known acts:120:9f86d081… --data-dir ./data")]
@@ -23,26 +23,26 @@ pub enum AuditCommand {
         #[arg(long, value_name = "BOOK:NUMBER:HASH", value_parser = known)]
         known: Vec<KnownAudit>,
     },
-    /// List records, newest first: from the data directory, or with --login from the server, as its
-    /// owner.
+    /// List records, newest first: those of the data directory, or with --login those of the
+    /// server, as its owner.
     #[command(after_help = "Example:\n  \
             muster audit list --about edge-001 --data-dir ./data --output table\n  \
             muster audit list --kind enrollment.keys.read --from 2026-01-01T00:00:00Z --login \
             \"$DPS\"")]
     List {
-        /// Only of this registration id, or what was acted upon.
+        /// Only about this registration id or other target.
         #[arg(long, visible_alias = "registration-id", value_name = "ID")]
         about: Option<String>,
         /// Only of this kind, for example registration.refused.
         #[arg(long)]
         kind: Option<String>,
-        /// Not before this moment.
+        /// From this time on.
         #[arg(long, value_name = "TIME")]
         from: Option<String>,
-        /// Before this moment.
+        /// Before this time.
         #[arg(long, value_name = "TIME")]
         to: Option<String>,
-        /// At most so many.
+        /// At most this many.
         #[arg(long, default_value_t = 100)]
         top: usize,
     },
@@ -81,7 +81,7 @@ pub async fn run(command: AuditCommand, invocation: &Invocation) -> anyhow::Resu
             to,
             top,
         } => {
-            let asked = Asked {
+            let filter = Filter {
                 about,
                 kind,
                 from,
@@ -94,8 +94,8 @@ pub async fn run(command: AuditCommand, invocation: &Invocation) -> anyhow::Resu
                 .as_deref()
                 .filter(|_| target.login.is_none())
             {
-                Some(data_dir) => kept(data_dir, asked)?,
-                None => served(invocation, asked).await?,
+                Some(data_dir) => from_data_dir(data_dir, filter)?,
+                None => from_server(invocation, filter).await?,
             };
             let rows = Value::from(rows);
             Ok(output::print(invocation.output, &rows, RECORDS)?)
@@ -103,8 +103,8 @@ pub async fn run(command: AuditCommand, invocation: &Invocation) -> anyhow::Resu
     }
 }
 
-/// Which records are asked for.
-struct Asked {
+/// A query for records.
+struct Filter {
     about: Option<String>,
     kind: Option<String>,
     from: Option<String>,
@@ -130,16 +130,15 @@ fn verify(data_dir: &Path, known: &[KnownAudit], invocation: &Invocation) -> any
     )?)
 }
 
-/// From the data directory.
-fn kept(data_dir: &Path, asked: Asked) -> anyhow::Result<Vec<Value>> {
+fn from_data_dir(data_dir: &Path, filter: Filter) -> anyhow::Result<Vec<Value>> {
     let moment = |text: Option<String>| text.map(|text| Timestamp::parse(&text)).transpose();
     let query = AuditQuery {
-        from: moment(asked.from).context("--from")?,
-        to: moment(asked.to).context("--to")?,
-        about: asked.about,
-        kind: asked.kind,
+        from: moment(filter.from).context("--from")?,
+        to: moment(filter.to).context("--to")?,
+        about: filter.about,
+        kind: filter.kind,
         after: None,
-        limit: asked.top,
+        limit: filter.top,
     };
     let found = Registry::audit(data_dir, &query)?
         .into_iter()
@@ -152,20 +151,19 @@ fn kept(data_dir: &Path, asked: Asked) -> anyhow::Result<Vec<Value>> {
     Ok(found.collect())
 }
 
-/// From the server.
-async fn served(invocation: &Invocation, asked: Asked) -> anyhow::Result<Vec<Value>> {
+async fn from_server(invocation: &Invocation, filter: Filter) -> anyhow::Result<Vec<Value>> {
     let client = invocation.target.connect(Service::Provisioning)?;
     let query: Vec<(&str, String)> = [
-        ("about", asked.about),
-        ("kind", asked.kind),
-        ("from", asked.from),
-        ("to", asked.to),
+        ("about", filter.about),
+        ("kind", filter.kind),
+        ("from", filter.from),
+        ("to", filter.to),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
     .collect();
     let path = ["muster", "v1", "audit"];
-    Ok(client.found(&path, &query, asked.top).await?)
+    Ok(client.found(&path, &query, filter.top).await?)
 }
 
 fn known(text: &str) -> Result<KnownAudit, String> {
@@ -180,9 +178,9 @@ fn known(text: &str) -> Result<KnownAudit, String> {
         .find(|known| known.name() == book);
     Ok(KnownAudit {
         book: book.ok_or("the book is acts, decisions or refusals")?,
-        number: number.parse().map_err(|_| "the number is none")?,
+        number: number.parse().map_err(|_| "the number is not a number")?,
         hash: hash
             .parse()
-            .map_err(|_| "the hash is none: 64 hexadecimal digits")?,
+            .map_err(|_| "the hash is not valid: 64 hexadecimal digits")?,
     })
 }

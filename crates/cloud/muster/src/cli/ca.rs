@@ -28,7 +28,6 @@ pub enum CaCommand {
     Issue(IssueCommand),
 }
 
-/// What can be issued.
 #[derive(Debug, Subcommand)]
 pub enum IssueCommand {
     /// Identities of edge devices: private key, certificate and full chain each.
@@ -36,7 +35,7 @@ pub enum IssueCommand {
             muster ca issue edge-identity edge-001 --dir ./wrkdir\n  \
             muster ca issue edge-identity --count 1000 --prefix sim --dir ./wrkdir")]
     EdgeIdentity(EdgeIdentityFlags),
-    /// A certificate that proves to a provisioning service that the hierarchy's key is at hand.
+    /// A certificate that proves possession of the CA's key to a provisioning service.
     #[command(after_help = "Example:\n  \
             muster ca issue verification --code 0123ABCD --dir ./wrkdir\n  \
             muster dps certificate verify --certificate-name factory \\\n    \
@@ -52,23 +51,28 @@ pub struct InitFlags {
     /// The kind of the two private keys.
     #[arg(long, value_enum, default_value_t)]
     key_type: KeyType,
-    /// How many days the root lives.
-    #[arg(long, value_name = "N", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    /// How many days the root is valid.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3650,
+        value_parser = clap::value_parser!(u32).range(1..=36_500)
+    )]
     days: u32,
-    /// How many days the intermediate lives [default: 1825, or as long as the root].
+    /// How many days the intermediate is valid [default: 1825, or as long as the root].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     intermediate_days: Option<u32>,
-    /// A file whose first line encrypts the two private keys.
+    /// A file with the passphrase that encrypts the two private keys, in its first line.
     #[arg(long, value_name = "F")]
     passphrase_file: Option<PathBuf>,
-    /// Replace a hierarchy that is there; identities issued by it stop chaining.
+    /// Replace an existing hierarchy; the identities that it issued are no longer trusted.
     #[arg(long)]
     force: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct EdgeIdentityFlags {
-    /// Registration ids; each becomes the common name of one certificate.
+    /// Registration ids; each is the common name of one certificate.
     #[arg(
         value_name = "NAME",
         required_unless_present = "count",
@@ -78,58 +82,59 @@ pub struct EdgeIdentityFlags {
     /// The folder that `muster ca init` made.
     #[arg(long, value_name = "W")]
     dir: PathBuf,
-    /// Issue this many, named PREFIX-000001 and so on; those that are there already are skipped.
-    #[arg(long, value_name = "N", requires = "prefix", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_COUNT)))]
+    /// Issue this many, named PREFIX-000001 and so on; existing ones are skipped.
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "prefix",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_COUNT))
+    )]
     count: Option<u32>,
-    /// What the names of --count begin with.
+    /// The start of the names of --count.
     #[arg(long, value_name = "P", requires = "count")]
     prefix: Option<String>,
-    /// How many days they live, at most as long as the intermediate [default: 365, or as long as
-    /// the intermediate].
+    /// How many days they are valid, at most as long as the intermediate [default: 365, or as long
+    /// as the intermediate].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
     /// The kind of their private keys.
     #[arg(long, value_enum, default_value_t)]
     key_type: KeyType,
-    /// A file whose first line opens the intermediate's private key, where `init` encrypted it.
+    /// A file with the passphrase of the intermediate's private key, in its first line.
     #[arg(long, value_name = "F")]
     passphrase_file: Option<PathBuf>,
-    /// A file whose first line encrypts the new private keys; Azure's device daemons cannot read
-    /// such keys.
+    /// A file with the passphrase that encrypts the new private keys, in its first line; Azure's
+    /// device daemons cannot read such keys.
     #[arg(long, value_name = "F")]
     key_passphrase_file: Option<PathBuf>,
-    /// Replace identities that are there.
+    /// Replace existing identities.
     #[arg(long)]
     force: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct VerificationFlags {
-    /// What `muster dps certificate generate-verification-code` printed.
+    /// The code that `muster dps certificate generate-verification-code` printed.
     #[arg(long, value_name = "CODE")]
     code: String,
     /// The folder that `muster ca init` made.
     #[arg(long, value_name = "W")]
     dir: PathBuf,
-    /// Whose key signs: that of the certificate that is to be verified.
+    /// The CA whose key signs: that of the certificate to be verified.
     #[arg(long, value_enum, default_value_t)]
     signer: SignerName,
-    /// A file whose first line opens that private key, where `init` encrypted it.
+    /// A file with the passphrase of that private key, in its first line.
     #[arg(long, value_name = "F")]
     passphrase_file: Option<PathBuf>,
 }
 
-/// `--signer`.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub enum SignerName {
-    /// The root.
     #[default]
     Root,
-    /// The intermediate.
     Intermediate,
 }
 
-/// `--key-type`.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub enum KeyType {
     /// Elliptic curve P-256.
@@ -154,7 +159,6 @@ impl From<KeyType> for ca::KeyType {
     }
 }
 
-/// Runs one `muster ca` verb.
 pub fn run(command: CaCommand, output: Format) -> anyhow::Result<()> {
     match command {
         CaCommand::Init(flags) => init(&flags, output),
@@ -265,7 +269,7 @@ fn names(flags: &EdgeIdentityFlags) -> Vec<String> {
         .collect()
 }
 
-/// On stderr, and hidden when that is no terminal.
+/// On standard error, and hidden when that is not a terminal.
 fn progress_bar(length: usize) -> ProgressBar {
     if length < 2 {
         return ProgressBar::hidden();

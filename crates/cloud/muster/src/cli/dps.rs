@@ -41,38 +41,39 @@ pub enum DpsCommand {
     /// Shared access policies of a provisioning service.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Hubs that a provisioning service assigns devices to.
+    /// The linked hubs, which the provisioning service assigns devices to.
     #[command(subcommand)]
     LinkedHub(linked_hub::LinkedHubCommand),
-    /// Custom allocation: what webhooks were asked and what they answered.
+    /// Custom allocation: the requests to webhooks and their answers.
     #[command(subcommand)]
     Allocation(allocation::AllocationCommand),
     /// Individual enrollments: one device each.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
-    /// Enrollment groups: every device under one certificate, or with a key derived from one.
+    /// Enrollment groups: all devices with a certificate of one CA, or with a key derived from one
+    /// key.
     #[command(subcommand)]
     EnrollmentGroup(enrollment_group::EnrollmentGroupCommand),
-    /// CA certificates: uploaded, verified by proof of possession, referred to by enrollments.
+    /// CA certificates: uploaded, verified by proof of possession, and named by enrollments.
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
-    /// CAs that issue certificates to devices as they register.
+    /// Issuers: CAs that issue certificates to devices as they register.
     #[command(subcommand)]
     Issuer(issuer::IssuerCommand),
-    /// CA certificates that devices are told to trust.
+    /// Trust bundles: CA certificates that devices get as trusted roots.
     #[command(subcommand)]
     TrustBundle(trust_bundle::TrustBundleCommand),
-    /// Shut a device out everywhere at once: no registration, no hub, and what it has open ends.
+    /// Block a device: it cannot register or connect, and its connections are closed.
     #[command(after_help = "Example:\n  \
             muster dps block --registration-id edge-001 --reason 'stolen' --data-dir ./data\n  \
             muster dps block --device-id edge-001 --hub-name hub --data-dir ./data")]
     Block(block::BlockFlags),
-    /// Take a block back.
+    /// Remove the block of a device.
     #[command(after_help = "Example:\n  \
             muster dps unblock --registration-id edge-001 --data-dir ./data\n  \
             muster dps unblock --device-id edge-001 --hub-name hub --data-dir ./data")]
     Unblock(block::UnblockFlags),
-    /// Why a device would be, or was, accepted or refused.
+    /// Explain why a device would be, or was, accepted or refused.
     #[command(after_help = "Example:\n  \
             muster dps explain --certificate certs/edge-001-full-chain.cert.pem --data-dir \
             ./data\n  \

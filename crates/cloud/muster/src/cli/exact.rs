@@ -1,8 +1,8 @@
-//! JSON that is sent as it was written.
+//! JSON that keeps its numbers.
 
 use crate::service_client::CommandError;
 
-/// Refuses whole numbers that would be sent as others.
+/// Refuses whole numbers that would lose digits when they are sent.
 pub fn require_exact(origin: &str, json: &str) -> Result<(), CommandError> {
     match wire::lenient::inexact_number(json.as_bytes()) {
         Some(number) => Err(CommandError::Usage(format!(

@@ -9,7 +9,7 @@ use super::Invocation;
 /// Verbs of `muster fleet`.
 #[derive(Debug, Subcommand)]
 pub enum FleetCommand {
-    /// Register simulated devices: each with a certificate of its own, as a factory would make
+    /// Register simulated devices, each with a certificate of its own, as a factory would make
     /// them.
     Simulate(simulate::Simulate),
 }

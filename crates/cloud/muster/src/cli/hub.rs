@@ -16,7 +16,7 @@ use crate::service_client::Service;
 /// Verbs of `muster hub`.
 #[derive(Debug, Subcommand)]
 pub enum HubCommand {
-    /// Add a hub to the running server; link it to let it have devices.
+    /// Add a hub to the running server; link it so that devices are assigned to it.
     #[command(after_help = "Example:\n  \
             muster hub create --name second --hostname second.example.org --data-dir ./data")]
     Create(hubs::HubCreate),
@@ -26,16 +26,16 @@ pub enum HubCommand {
     /// Show a hub of the server with its connection string.
     #[command(after_help = "Example:\n  muster hub show --name second --data-dir ./data")]
     Show(hubs::HubName),
-    /// Delete a hub that is linked to nobody and has no devices.
+    /// Delete a hub that no provisioning service links and that has no devices.
     #[command(after_help = "Example:\n  muster hub delete --name second --data-dir ./data")]
     Delete(hubs::HubName),
-    /// Link a hub to the provisioning service, or change its link: here or elsewhere.
+    /// Link a hub of this or another server to the provisioning service, or change its link.
     #[command(after_help = "Example:\n  \
             muster hub link --name second --allocation-weight 2 --apply-allocation-policy true \
             --data-dir ./data\n  \
             muster hub link --name far --connection-string \"$FAR_HUB\" --data-dir ./data")]
     Link(LinkFlags),
-    /// Unlink a hub. Its devices stay in it; each chooses again when it registers.
+    /// Unlink a hub. Its devices stay in it; each gets another hub when it registers again.
     #[command(after_help = "Example:\n  muster hub unlink --name second --data-dir ./data")]
     Unlink(LinkName),
     /// Device identities in the registry.
@@ -58,7 +58,7 @@ pub enum HubCommand {
         /// SELECT * FROM devices [WHERE condition]
         #[arg(long, short = 'q')]
         query_command: String,
-        /// At most so many rows.
+        /// At most this many rows.
         #[arg(long)]
         top: Option<usize>,
     },
@@ -70,7 +70,7 @@ pub enum HubCommand {
     MonitorEvents(monitor_events::MonitorEvents),
 }
 
-/// How a twin looks in a table.
+/// The columns of a table of twins.
 pub const TWIN_COLUMNS: &[Column] = &[
     ("DeviceId", "/deviceId"),
     ("Module", "/moduleId"),

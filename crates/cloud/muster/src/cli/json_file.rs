@@ -1,11 +1,11 @@
-//! Text files that an operator names: also as editors and shells of other systems save them.
+//! Text files of operators, also as editors and shells of other systems write them.
 
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
-/// Reads a text file: UTF-8, with or without a byte order mark, or UTF-16 with one, which `>` of
-/// Windows PowerShell writes.
+/// Reads a text file: UTF-8, with or without a byte order mark, or UTF-16 with one, as `>` of
+/// Windows PowerShell writes it.
 pub fn read_text(path: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     decode(&bytes).with_context(|| format!("cannot read {}", path.display()))
@@ -34,7 +34,6 @@ fn decode(bytes: &[u8]) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
-    /// P13.
     #[test]
     fn a_byte_order_mark_says_how_the_rest_is_read() {
         let text = "{\"a\": \"ü\"}";

@@ -23,15 +23,15 @@ pub enum Format {
 /// A column: its heading and the JSON pointer (RFC 6901) of its field.
 pub type Column = (&'static str, &'static str);
 
-/// Nobody reads any more: whoever typed `muster … | head` has seen enough.
+/// The reader of standard output has gone, as in `muster … | head`.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads the output any more")]
 struct Closed;
 
-/// What a shell reports of a program that a closed pipe ended: 128 and the number of SIGPIPE.
+/// The exit code that a shell reports for SIGPIPE: 128 and the number of the signal.
 pub const CLOSED: u8 = 141;
 
-/// Whether a command ended because nobody reads what it prints.
+/// Whether a command ended because standard output is closed.
 pub fn is_closed(error: &anyhow::Error) -> bool {
     let causes = error
         .chain()
@@ -40,7 +40,7 @@ pub fn is_closed(error: &anyhow::Error) -> bool {
     inner.any(|inner| inner.is::<Closed>())
 }
 
-/// Prints one value. In table forms an object is one row, an array a row an element.
+/// Prints one value. In a table an object is one row, an array has a row for each element.
 pub fn print(format: Format, value: &Value, columns: &[Column]) -> io::Result<()> {
     let text = match format {
         Format::Json | Format::Jsonc if value.is_null() => String::new(),
@@ -56,13 +56,12 @@ pub fn print(format: Format, value: &Value, columns: &[Column]) -> io::Result<()
     whole(&text)
 }
 
-/// Prints a line between tables, for people.
 pub fn line(text: &str) -> io::Result<()> {
     whole(&format!("{text}\n"))
 }
 
-/// Prints a text as it is. Tells the end of standard output from broken connections, which are
-/// faults.
+/// Prints a text as it is. A closed standard output gives an error of its own, so that it differs
+/// from a broken connection.
 pub fn whole(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -102,7 +101,7 @@ fn cells(row: &Value, columns: &[Column]) -> Vec<String> {
     columns.iter().map(cell).collect()
 }
 
-/// A moment as people read it; programs get all its digits, from JSON and TSV.
+/// A time without fractions of a second, for people. JSON and TSV keep all digits.
 fn seconds(cell: &str) -> String {
     let is_moment = cell.len() == "2026-01-02T03:04:05.6789012Z".len() && cell.ends_with('Z');
     match Timestamp::parse(cell) {

@@ -6,7 +6,7 @@ use super::Invocation;
 use crate::serve::config::{ServeConfig, ServeFlags};
 use crate::{environment, logging, serve};
 
-/// Runs the server until it is told to stop.
+/// Runs the server until a signal stops it.
 pub fn run(flags: ServeFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let filter = environment::variable("MUSTER_LOG").unwrap_or_else(|| "info".to_owned());
     let written = logging::begin(&filter)?;

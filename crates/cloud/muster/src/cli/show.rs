@@ -13,7 +13,7 @@ const COLUMNS: &[Column] = &[
     ("Server CA", "/serverCa"),
 ];
 
-/// Prints what the data directory serves, whether a server runs on it or not.
+/// Prints the services and hubs of the data directory, whether or not a server runs on it.
 pub fn run(invocation: &Invocation) -> anyhow::Result<()> {
     let Some(data_dir) = &invocation.target.data_dir else {
         return Err(

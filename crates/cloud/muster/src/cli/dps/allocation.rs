@@ -1,4 +1,4 @@
-//! `muster dps allocation`.
+//! `muster dps allocation`: how the hub of a device was chosen.
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -9,29 +9,30 @@ use crate::service_client::{Call, Service};
 /// Verbs of `muster dps allocation`.
 #[derive(Debug, Subcommand)]
 pub enum AllocationCommand {
-    /// List how a device's hub was chosen: what a webhook was asked and answered, which hubs were
-    /// passed over; the newest first.
+    /// List how the hub of a device was chosen, newest first: the request to a webhook and its
+    /// answer, and the hubs that were skipped.
     #[command(after_help = "Example:\n  \
-            muster dps allocation list --registration-id edge-001 --data-dir ./data --output table")]
+            muster dps allocation list --registration-id edge-001 --data-dir ./data --output \
+            table")]
     List {
         #[arg(long, visible_alias = "rid")]
         registration_id: String,
     },
-    /// Show one of them.
+    /// Show one allocation.
     #[command(after_help = "Example:\n  muster dps allocation show --id 7 --data-dir ./data")]
     Show {
-        /// As `list` names it.
+        /// The id that `list` shows.
         #[arg(long)]
         id: i64,
     },
-    /// Ask the webhook of today the same again and show both answers; changes nothing.
+    /// Send the same request to the current webhook and show both answers; changes nothing.
     #[command(after_help = "Example:\n  muster dps allocation replay --id 7 --data-dir ./data")]
     Replay {
         /// As `list` names it.
         #[arg(long)]
         id: i64,
     },
-    /// Show the key by which a webhook knows that this service asks.
+    /// Show the key by which a webhook recognises requests of this service.
     #[command(after_help = "Example:\n  muster dps allocation key --data-dir ./data")]
     Key,
 }

@@ -1,4 +1,4 @@
-//! The flags that say how devices prove themselves, in `az iot dps`'s words.
+//! The flags for attestation, as in `az iot dps`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,6 @@ use wire::service_api::identity::KeyText;
 use super::certificate_file;
 use crate::service_client::CommandError;
 
-/// How a device proves itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
 pub enum AttestationType {
@@ -22,7 +21,7 @@ pub enum AttestationType {
     Tpm,
 }
 
-/// Flags for all kinds of attestation; which of them belong together is decided when they are read.
+/// Flags for all kinds of attestation. Which of them fit together is checked when they are read.
 #[derive(Debug, Default, clap::Args)]
 pub struct AttestationFlags {
     /// The primary certificate, PEM or DER.
@@ -37,10 +36,10 @@ pub struct AttestationFlags {
     /// The secondary CA certificate, by its name in the service.
     #[arg(long, visible_aliases = ["scn", "secondary-root-ca-name"], value_name = "NAME")]
     secondary_ca_name: Option<String>,
-    /// The primary key, base64; generated when it is not given.
+    /// The primary key, base64 [default: generated].
     #[arg(long, visible_alias = "pk", value_name = "KEY", value_parser = key)]
     primary_key: Option<KeyText>,
-    /// The secondary key, base64; generated when it is not given.
+    /// The secondary key, base64 [default: generated].
     #[arg(long, visible_alias = "sk", value_name = "KEY", value_parser = key)]
     secondary_key: Option<KeyText>,
     /// The TPM's endorsement key, base64.
@@ -56,7 +55,7 @@ fn key(text: &str) -> Result<KeyText, String> {
 }
 
 impl AttestationFlags {
-    /// What the flags say; `None` when they say nothing.
+    /// The attestation of the flags; `None` without any.
     pub fn read(
         self,
         entry: Entry<'_>,
@@ -96,7 +95,7 @@ impl AttestationFlags {
         })
     }
 
-    /// What the flags say for a new entry of a kind; keys may be left out, everything else may not.
+    /// The attestation of a new entry of this kind. Only keys may be left out.
     pub fn read_as(
         self,
         kind: AttestationType,
@@ -140,17 +139,17 @@ pub fn generated() -> AttestationSettings {
     }
 }
 
-/// Whose attestation it is.
+/// What the attestation belongs to.
 #[derive(Debug, Clone, Copy)]
 pub enum Entry<'a> {
-    /// That of the device of this id.
+    /// The device with this id.
     Individual(&'a str),
-    /// That of a group.
     Group,
 }
 
 impl Entry<'_> {
-    /// Reads both certificates. What no device could register with is not sent unless it is meant.
+    /// Reads both certificates. A certificate that no device could register with is refused, unless
+    /// a flag allows it.
     fn read(
         self,
         paths: [Option<&Path>; 2],

@@ -6,37 +6,35 @@ use serde_json::json;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service};
 
-/// Which device, and why.
 #[derive(Debug, clap::Args)]
 pub struct BlockFlags {
     #[command(flatten)]
-    whom: Whom,
-    /// Why, for whoever finds it blocked.
+    device: DeviceSelector,
+    /// The reason, shown with the block.
     #[arg(long)]
     reason: Option<String>,
 }
 
-/// Which device.
 #[derive(Debug, clap::Args)]
 pub struct UnblockFlags {
     #[command(flatten)]
-    whom: Whom,
+    device: DeviceSelector,
 }
 
-/// A device, by one of its two names.
+/// A device, by its registration id or by its id on a hub.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-struct Whom {
+struct DeviceSelector {
     /// The device's registration id.
     #[arg(long, visible_alias = "rid")]
     registration_id: Option<String>,
-    /// The device's id at the hub of --hub-name.
+    /// The device's id on the hub of --hub-name.
     #[arg(long, short = 'd')]
     device_id: Option<String>,
 }
 
-impl Whom {
-    /// Where the API has this device's block.
+impl DeviceSelector {
+    /// The path of this device's block in the API.
     fn path<'a>(&'a self, hub: Option<&'a str>) -> Result<Vec<&'a str>, CommandError> {
         let mut path = vec!["muster", "v1", "dps", "blocks"];
         match (&self.registration_id, &self.device_id, hub) {
@@ -62,7 +60,7 @@ const COLUMNS: &[Column] = &[
 
 pub async fn block(flags: BlockFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
-    let path = flags.whom.path(invocation.target.hub_name.as_deref())?;
+    let path = flags.device.path(invocation.target.hub_name.as_deref())?;
     let body = match &flags.reason {
         Some(reason) => json!({ "reason": reason }),
         None => json!({}),
@@ -75,7 +73,7 @@ pub async fn block(flags: BlockFlags, invocation: &Invocation) -> anyhow::Result
 
 pub async fn unblock(flags: UnblockFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
-    let path = flags.whom.path(invocation.target.hub_name.as_deref())?;
+    let path = flags.device.path(invocation.target.hub_name.as_deref())?;
     client.call(Call::new(Method::DELETE, &path)).await?;
     Ok(())
 }

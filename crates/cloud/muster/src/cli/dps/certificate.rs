@@ -15,7 +15,7 @@ use crate::service_client::{Call, Service, ServiceClient};
 /// Verbs of `muster dps certificate`.
 #[derive(Debug, Subcommand)]
 pub enum CertificateCommand {
-    /// Upload a CA certificate, which enrollments can then refer to by its name.
+    /// Upload a CA certificate; enrollments can then refer to it by its name.
     #[command(after_help = "Examples:\n  \
             muster dps certificate create --certificate-name factory --path \
             certs/azure-iot-test-only.root.ca.cert.pem --verified --data-dir ./data\n  \
@@ -32,15 +32,15 @@ pub enum CertificateCommand {
         after_help = "Example:\n  muster dps certificate list --data-dir ./data --output table"
     )]
     List,
-    /// Show one.
+    /// Show a CA certificate.
     #[command(after_help = "Example:\n  \
             muster dps certificate show --certificate-name factory --data-dir ./data")]
     Show {
         #[command(flatten)]
         name: Name,
     },
-    /// Get a code: a certificate of that common name, signed with the CA's key, proves possession
-    /// of it.
+    /// Get a verification code: a certificate with this common name, signed with the CA's key,
+    /// proves possession of the key.
     #[command(after_help = "Example:\n  \
             muster dps certificate generate-verification-code --certificate-name factory \
             --data-dir ./data\n  \
@@ -64,7 +64,7 @@ pub enum CertificateCommand {
         #[command(flatten)]
         version: Version,
     },
-    /// Replace a CA certificate, or say that it is verified.
+    /// Replace a CA certificate, or mark it as verified.
     #[command(after_help = "Example:\n  \
             muster dps certificate update --certificate-name factory --path root.pem --verified \
             true --data-dir ./data")]
@@ -76,7 +76,7 @@ pub enum CertificateCommand {
         #[command(flatten)]
         version: Version,
     },
-    /// Delete a CA certificate. Enrollments that refer to it admit nobody by it any more.
+    /// Delete a CA certificate. Enrollments that refer to it then accept no device by it.
     #[command(after_help = "Example:\n  \
             muster dps certificate delete --certificate-name factory --data-dir ./data")]
     Delete {
@@ -87,29 +87,33 @@ pub enum CertificateCommand {
     },
 }
 
-/// Which one.
 #[derive(Debug, Args)]
 pub struct Name {
-    /// Its name.
+    /// The name of the CA certificate.
     #[arg(long, visible_alias = "name", short = 'n', value_name = "NAME")]
     certificate_name: String,
 }
 
-/// What is uploaded.
 #[derive(Debug, Args)]
 pub struct Upload {
-    /// The certificate, PEM or DER.
+    /// The CA certificate, PEM or DER.
     #[arg(long, short = 'p', value_name = "FILE")]
     path: PathBuf,
-    /// You answer for it: no proof of possession is asked for.
-    #[arg(long, short = 'v', value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = yes_or_no)]
+    /// Mark it as verified, without a proof of possession.
+    #[arg(
+        long,
+        short = 'v',
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
     verified: Option<bool>,
 }
 
-/// Which version of it.
 #[derive(Debug, Args)]
 pub struct Version {
-    /// Only when it still has this etag.
+    /// Only when the CA certificate still has this etag.
     #[arg(long, short = 'e')]
     etag: Option<String>,
 }

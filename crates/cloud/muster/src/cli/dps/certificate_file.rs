@@ -1,6 +1,5 @@
-//! Files with certificates that operators hand over. What is enrolled is what was given: a file
-//! with more than is wanted is refused by the names of what is in it, and not cut down to its first
-//! certificate.
+//! Files with certificates. A file with more certificates than needed is refused, with their names,
+//! and not cut down to the first one.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,7 +9,7 @@ use pki::Certificate;
 
 use crate::service_client::CommandError;
 
-/// More than a bundle of a thousand certificates.
+/// Bytes: more than a thousand certificates have.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The one certificate of a file, PEM or DER.
@@ -19,7 +18,7 @@ pub fn one(path: &Path) -> anyhow::Result<Certificate> {
     of(path, Certificate::parse_one(&bytes))
 }
 
-/// A device's own certificate: alone, or followed by its issuers as in a full-chain file.
+/// A device's own certificate, alone or followed by its issuers as in a full-chain file.
 pub fn leaf(path: &Path) -> anyhow::Result<Certificate> {
     let bytes = read(path)?;
     let all = of(path, Certificate::read_all(&bytes))?;
@@ -40,7 +39,7 @@ pub fn all(path: &Path) -> anyhow::Result<Vec<Certificate>> {
     of(path, Certificate::read_all(&bytes))
 }
 
-/// The PEM text of a file, whatever is in it: the service judges.
+/// The PEM text of a file. The service checks its content.
 pub fn text(path: &Path) -> anyhow::Result<String> {
     let bytes = read(path)?;
     of(path, Certificate::file_to_pem(&bytes))

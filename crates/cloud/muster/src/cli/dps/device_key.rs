@@ -1,4 +1,4 @@
-//! `muster dps enrollment-group compute-device-key`.
+//! `muster dps enrollment-group compute-device-key`: the key of one device of a group.
 
 use anyhow::Context;
 use serde_json::json;
@@ -9,16 +9,15 @@ use super::enrollment;
 use crate::cli::{Invocation, output};
 use crate::service_client::{CommandError, Service};
 
-/// Which device, and which group's key.
 #[derive(Debug, clap::Args)]
 pub struct DeviceKeyFlags {
     /// The device's registration id.
     #[arg(long, visible_alias = "rid")]
     registration_id: String,
-    /// The group whose primary key is asked of the service.
+    /// The group whose primary key is read from the service.
     #[arg(long, visible_alias = "eid", conflicts_with = "key")]
     enrollment_id: Option<String>,
-    /// The group's key, base64; nobody is asked then.
+    /// The group's key, base64; then no service is needed.
     #[arg(long)]
     key: Option<String>,
 }

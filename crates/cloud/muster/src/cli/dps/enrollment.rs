@@ -1,6 +1,6 @@
-//! `muster dps enrollment`.
+//! `muster dps enrollment`: individual enrollments.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -20,17 +20,7 @@ pub enum EnrollmentCommand {
             --certificate-path certs/iot-edge-device-identity-edge-001.cert.pem --edge-enabled \
             true \\\n    \
             --initial-twin-tags '{\"environment\":\"test\"}' --data-dir ./data")]
-    Create {
-        #[arg(long, visible_alias = "eid")]
-        enrollment_id: String,
-        #[arg(long, visible_alias = "at", value_enum, ignore_case = true)]
-        attestation_type: AttestationType,
-        /// The device id in the hub; the enrollment id when it is not given.
-        #[arg(long, visible_alias = "did")]
-        device_id: Option<String>,
-        #[command(flatten)]
-        settings: Box<SettingsFlags>,
-    },
+    Create(CreateFlags),
     /// Show one enrollment.
     #[command(after_help = "Example:\n  \
             muster dps enrollment show --enrollment-id edge-001 --data-dir ./data")]
@@ -38,7 +28,15 @@ pub enum EnrollmentCommand {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
         /// Also the keys of a symmetric-key attestation.
-        #[arg(long, visible_alias = "keys", value_name = "true|false", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = yes_or_no)]
+        #[arg(
+            long,
+            visible_alias = "keys",
+            value_name = "true|false",
+            num_args = 0..=1,
+            default_value = "false",
+            default_missing_value = "true",
+            value_parser = yes_or_no
+        )]
         show_keys: bool,
     },
     /// List enrollments.
@@ -46,27 +44,15 @@ pub enum EnrollmentCommand {
         after_help = "Example:\n  muster dps enrollment list --data-dir ./data --output table"
     )]
     List {
-        /// At most so many.
+        /// At most this many.
         #[arg(long)]
         top: Option<usize>,
     },
-    /// Change an enrollment; what no flag names stays.
+    /// Change an enrollment; without a flag, a setting stays as it is.
     #[command(after_help = "Example:\n  \
             muster dps enrollment update --enrollment-id edge-001 --provisioning-status disabled \
             --data-dir ./data")]
-    Update {
-        #[arg(long, visible_alias = "eid")]
-        enrollment_id: String,
-        #[arg(long, visible_alias = "did")]
-        device_id: Option<String>,
-        /// Only when the enrollment still has this etag.
-        #[arg(long)]
-        etag: Option<String>,
-        #[command(flatten)]
-        settings: Box<SettingsFlags>,
-        #[command(flatten)]
-        removed: RemovalFlags,
-    },
+    Update(UpdateFlags),
     /// Delete an enrollment.
     #[command(after_help = "Example:\n  \
             muster dps enrollment delete --enrollment-id edge-001 --data-dir ./data")]
@@ -82,6 +68,34 @@ pub enum EnrollmentCommand {
     Registration(RegistrationCommand),
 }
 
+#[derive(Debug, Args)]
+pub struct CreateFlags {
+    #[arg(long, visible_alias = "eid")]
+    enrollment_id: String,
+    #[arg(long, visible_alias = "at", value_enum, ignore_case = true)]
+    attestation_type: AttestationType,
+    /// The device id on the hub [default: the enrollment id].
+    #[arg(long, visible_alias = "did")]
+    device_id: Option<String>,
+    #[command(flatten)]
+    settings: Box<SettingsFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct UpdateFlags {
+    #[arg(long, visible_alias = "eid")]
+    enrollment_id: String,
+    #[arg(long, visible_alias = "did")]
+    device_id: Option<String>,
+    /// Only when the enrollment still has this etag.
+    #[arg(long)]
+    etag: Option<String>,
+    #[command(flatten)]
+    settings: Box<SettingsFlags>,
+    #[command(flatten)]
+    removed: RemovalFlags,
+}
+
 const COLUMNS: &[Column] = &[
     ("RegistrationId", "/registrationId"),
     ("DeviceId", "/deviceId"),
@@ -92,7 +106,7 @@ const COLUMNS: &[Column] = &[
     ("Hub", "/registrationState/assignedHub"),
 ];
 
-/// An entry, on request with its keys, which are told by a call of their own.
+/// An entry, with its keys if `show_keys` is set; the service has a request of its own for them.
 pub(super) async fn show(
     client: &ServiceClient,
     path: &[&str],
@@ -105,7 +119,7 @@ pub(super) async fn show(
     Ok(entry)
 }
 
-/// How devices of an entry prove themselves, with the keys.
+/// The attestation of an entry with its keys.
 pub(super) async fn mechanism(client: &ServiceClient, path: &[&str]) -> anyhow::Result<Value> {
     let path = [path, &["attestationmechanism"]].concat();
     Ok(client.call(Call::new(Method::POST, &path)).await?)
@@ -114,67 +128,61 @@ pub(super) async fn mechanism(client: &ServiceClient, path: &[&str]) -> anyhow::
 pub async fn run(command: EnrollmentCommand, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
     let answer = match command {
-        EnrollmentCommand::Create {
-            enrollment_id,
-            attestation_type,
-            device_id,
-            settings,
-        } => {
-            let body = wire::requests::enrollment(
-                &enrollment_id,
-                device_id.as_deref(),
-                &settings.read_new(Some(attestation_type), Entry::Individual(&enrollment_id))?,
-                None,
-            );
-            client
-                .call(Call::new(Method::PUT, &["enrollments", &enrollment_id]).body(&body))
-                .await?
-        }
+        EnrollmentCommand::Create(flags) => create(&client, flags).await?,
         EnrollmentCommand::Show {
             enrollment_id,
             show_keys,
         } => show(&client, &["enrollments", &enrollment_id], show_keys).await?,
-        EnrollmentCommand::List { top } => {
-            let query = wire::requests::query("SELECT * FROM enrollments");
-            client
-                .list(&["enrollments", "query"], Some(&query), top)
-                .await?
-                .into()
-        }
-        EnrollmentCommand::Update {
-            enrollment_id,
-            device_id,
-            etag,
-            settings,
-            removed,
-        } => {
-            let path = ["enrollments", enrollment_id.as_str()];
-            let entry = Entry::Individual(&enrollment_id);
-            let settings = settings.read_changes(&removed, entry)?;
-            let stored = client.call(Call::new(Method::GET, &path)).await?;
-            let body = wire::requests::enrollment(
-                &enrollment_id,
-                device_id.as_deref(),
-                &settings,
-                Some(stored),
-            );
-            let etag = etag.as_deref().unwrap_or("*");
-            client
-                .call(Call::new(Method::PUT, &path).body(&body).if_match(etag))
-                .await?
-        }
+        EnrollmentCommand::List { top } => list(&client, top).await?,
+        EnrollmentCommand::Update(flags) => update(&client, flags).await?,
         EnrollmentCommand::Delete {
             enrollment_id,
             etag,
-        } => {
-            let etag = etag.as_deref().unwrap_or("*");
-            client
-                .call(Call::new(Method::DELETE, &["enrollments", &enrollment_id]).if_match(etag))
-                .await?
-        }
+        } => delete(&client, &["enrollments", &enrollment_id], etag.as_deref()).await?,
         EnrollmentCommand::Registration(command) => {
             return registration::run(command, &client, invocation).await;
         }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+async fn create(client: &ServiceClient, flags: CreateFlags) -> anyhow::Result<Value> {
+    let id = &flags.enrollment_id;
+    let attestation = Some(flags.attestation_type);
+    let settings = flags
+        .settings
+        .read_new(attestation, Entry::Individual(id))?;
+    let body = wire::requests::enrollment(id, flags.device_id.as_deref(), &settings, None);
+    let path = ["enrollments", id.as_str()];
+    let call = Call::new(Method::PUT, &path).body(&body);
+    Ok(client.call(call).await?)
+}
+
+async fn list(client: &ServiceClient, top: Option<usize>) -> anyhow::Result<Value> {
+    let query = wire::requests::query("SELECT * FROM enrollments");
+    let path = ["enrollments", "query"];
+    Ok(client.list(&path, Some(&query), top).await?.into())
+}
+
+/// Reads the stored enrollment and sends it with the changes.
+async fn update(client: &ServiceClient, flags: UpdateFlags) -> anyhow::Result<Value> {
+    let id = &flags.enrollment_id;
+    let entry = Entry::Individual(id);
+    let settings = flags.settings.read_changes(&flags.removed, entry)?;
+    let path = ["enrollments", id.as_str()];
+    let stored = client.call(Call::new(Method::GET, &path)).await?;
+    let device_id = flags.device_id.as_deref();
+    let body = wire::requests::enrollment(id, device_id, &settings, Some(stored));
+    let call = Call::new(Method::PUT, &path).body(&body);
+    let etag = flags.etag.as_deref().unwrap_or("*");
+    Ok(client.call(call.if_match(etag)).await?)
+}
+
+pub(super) async fn delete(
+    client: &ServiceClient,
+    path: &[&str],
+    etag: Option<&str>,
+) -> anyhow::Result<Value> {
+    let call = Call::new(Method::DELETE, path).if_match(etag.unwrap_or("*"));
+    Ok(client.call(call).await?)
 }

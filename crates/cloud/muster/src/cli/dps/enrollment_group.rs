@@ -1,7 +1,9 @@
-//! `muster dps enrollment-group`.
+//! `muster dps enrollment-group`: enrollment groups.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use reqwest::Method;
+use serde_json::Value;
+use wire::requests::EnrollmentSettings;
 
 use super::attestation::Entry;
 use super::device_key::{self, DeviceKeyFlags};
@@ -10,7 +12,7 @@ use super::registration::{self, GroupRegistrationCommand};
 use super::settings::{RemovalFlags, SettingsFlags};
 use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
-use crate::service_client::{Call, Service};
+use crate::service_client::{Call, Service, ServiceClient};
 
 /// Verbs of `muster dps enrollment-group`.
 #[derive(Debug, Subcommand)]
@@ -33,7 +35,15 @@ pub enum EnrollmentGroupCommand {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
         /// Also the keys of a symmetric-key attestation.
-        #[arg(long, visible_alias = "keys", value_name = "true|false", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = yes_or_no)]
+        #[arg(
+            long,
+            visible_alias = "keys",
+            value_name = "true|false",
+            num_args = 0..=1,
+            default_value = "false",
+            default_missing_value = "true",
+            value_parser = yes_or_no
+        )]
         show_keys: bool,
     },
     /// List groups.
@@ -41,26 +51,16 @@ pub enum EnrollmentGroupCommand {
         after_help = "Example:\n  muster dps enrollment-group list --data-dir ./data --output table"
     )]
     List {
-        /// At most so many.
+        /// At most this many.
         #[arg(long)]
         top: Option<usize>,
     },
-    /// Change a group; what no flag names stays.
+    /// Change a group; without a flag, a setting stays as it is.
     #[command(after_help = "Example:\n  \
             muster dps enrollment-group update --enrollment-id factory --provisioning-status \
             disabled --data-dir ./data")]
-    Update {
-        #[arg(long, visible_alias = "eid")]
-        enrollment_id: String,
-        /// Only when the group still has this etag.
-        #[arg(long)]
-        etag: Option<String>,
-        #[command(flatten)]
-        settings: Box<SettingsFlags>,
-        #[command(flatten)]
-        removed: RemovalFlags,
-    },
-    /// Delete a group; devices that it admitted keep their hub.
+    Update(UpdateFlags),
+    /// Delete a group; the devices that registered by it keep their hub.
     #[command(after_help = "Example:\n  \
             muster dps enrollment-group delete --enrollment-id factory --data-dir ./data")]
     Delete {
@@ -70,7 +70,7 @@ pub enum EnrollmentGroupCommand {
         #[arg(long)]
         etag: Option<String>,
     },
-    /// Derive the key of one device from the group's.
+    /// Derive the key of one device from the key of the group.
     #[command(after_help = "Example:\n  \
             muster dps enrollment-group compute-device-key --enrollment-id factory \
             --registration-id dev-001 --data-dir ./data\n  \
@@ -80,6 +80,19 @@ pub enum EnrollmentGroupCommand {
     /// Registrations of a group's devices.
     #[command(subcommand)]
     Registration(GroupRegistrationCommand),
+}
+
+#[derive(Debug, Args)]
+pub struct UpdateFlags {
+    #[arg(long, visible_alias = "eid")]
+    enrollment_id: String,
+    /// Only when the group still has this etag.
+    #[arg(long)]
+    etag: Option<String>,
+    #[command(flatten)]
+    settings: Box<SettingsFlags>,
+    #[command(flatten)]
+    removed: RemovalFlags,
 }
 
 const COLUMNS: &[Column] = &[
@@ -99,52 +112,22 @@ pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> an
             settings,
         } => {
             let settings = settings.read_new(None, Entry::Group)?;
-            let body = wire::requests::enrollment_group(&enrollment_id, &settings, None);
-            connect()?
-                .call(Call::new(Method::PUT, &["enrollmentGroups", &enrollment_id]).body(&body))
-                .await?
+            create(&connect()?, &enrollment_id, &settings).await?
         }
         EnrollmentGroupCommand::Show {
             enrollment_id,
             show_keys,
-        } => {
-            let path = ["enrollmentGroups", enrollment_id.as_str()];
-            enrollment::show(&connect()?, &path, show_keys).await?
-        }
-        EnrollmentGroupCommand::List { top } => {
-            let query = wire::requests::query("SELECT * FROM enrollmentGroups");
-            connect()?
-                .list(&["enrollmentGroups", "query"], Some(&query), top)
-                .await?
-                .into()
-        }
-        EnrollmentGroupCommand::Update {
-            enrollment_id,
-            etag,
-            settings,
-            removed,
-        } => {
-            let path = ["enrollmentGroups", enrollment_id.as_str()];
-            let settings = settings.read_changes(&removed, Entry::Group)?;
-            let client = connect()?;
-            let stored = client.call(Call::new(Method::GET, &path)).await?;
-            let body = wire::requests::enrollment_group(&enrollment_id, &settings, Some(stored));
-            let etag = etag.as_deref().unwrap_or("*");
-            client
-                .call(Call::new(Method::PUT, &path).body(&body).if_match(etag))
-                .await?
+        } => enrollment::show(&connect()?, &path(&enrollment_id), show_keys).await?,
+        EnrollmentGroupCommand::List { top } => list(&connect()?, top).await?,
+        EnrollmentGroupCommand::Update(flags) => {
+            let settings = flags.settings.read_changes(&flags.removed, Entry::Group)?;
+            let etag = flags.etag.as_deref();
+            update(&connect()?, &flags.enrollment_id, &settings, etag).await?
         }
         EnrollmentGroupCommand::Delete {
             enrollment_id,
             etag,
-        } => {
-            let etag = etag.as_deref().unwrap_or("*");
-            connect()?
-                .call(
-                    Call::new(Method::DELETE, &["enrollmentGroups", &enrollment_id]).if_match(etag),
-                )
-                .await?
-        }
+        } => enrollment::delete(&connect()?, &path(&enrollment_id), etag.as_deref()).await?,
         EnrollmentGroupCommand::ComputeDeviceKey(flags) => {
             return device_key::run(flags, invocation).await;
         }
@@ -153,4 +136,39 @@ pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> an
         }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+fn path(enrollment_id: &str) -> [&str; 2] {
+    ["enrollmentGroups", enrollment_id]
+}
+
+async fn create(
+    client: &ServiceClient,
+    id: &str,
+    settings: &EnrollmentSettings,
+) -> anyhow::Result<Value> {
+    let path = path(id);
+    let body = wire::requests::enrollment_group(id, settings, None);
+    let call = Call::new(Method::PUT, &path).body(&body);
+    Ok(client.call(call).await?)
+}
+
+async fn list(client: &ServiceClient, top: Option<usize>) -> anyhow::Result<Value> {
+    let query = wire::requests::query("SELECT * FROM enrollmentGroups");
+    let path = ["enrollmentGroups", "query"];
+    Ok(client.list(&path, Some(&query), top).await?.into())
+}
+
+/// Reads the stored group and sends it with the changes.
+async fn update(
+    client: &ServiceClient,
+    id: &str,
+    settings: &EnrollmentSettings,
+    etag: Option<&str>,
+) -> anyhow::Result<Value> {
+    let path = path(id);
+    let stored = client.call(Call::new(Method::GET, &path)).await?;
+    let body = wire::requests::enrollment_group(id, settings, Some(stored));
+    let call = Call::new(Method::PUT, &path).body(&body);
+    Ok(client.call(call.if_match(etag.unwrap_or("*"))).await?)
 }

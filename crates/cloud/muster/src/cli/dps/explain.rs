@@ -12,38 +12,36 @@ use super::certificate_file;
 use crate::cli::{Column, Format, Invocation, output};
 use crate::service_client::{Call, CommandError, Service};
 
-/// What is to be explained.
 #[derive(Debug, clap::Args)]
 pub struct ExplainFlags {
-    /// The certificates that a device would show, PEM or DER, leaf first.
+    /// The certificates of the device, PEM or DER, leaf first.
     #[arg(long, visible_alias = "cp", value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// The token (SharedAccessSignature …) that a device with a key would send; - reads it from
-    /// standard input, where no list of processes shows it.
+    /// The token (SharedAccessSignature …) of a device with a key; - reads it from standard input,
+    /// where the list of processes does not show it.
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// As what it would register, or did; when it is left out, whom the token is for, or the leaf's
-    /// common name.
+    /// The registration id [default: that of the token, or the leaf's common name].
     #[arg(long, visible_alias = "rid")]
     registration_id: Option<String>,
-    /// From which address it would come; the nearest hub is chosen by it.
+    /// The address of the device, by which the nearest hub is chosen.
     #[arg(long, value_name = "IP")]
     client_address: Option<IpAddr>,
-    /// Refusals not before this moment.
+    /// Refusals from this time on.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["certificate", "token"])]
     from: Option<String>,
-    /// Refusals before this moment.
+    /// Refusals before this time.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["certificate", "token"])]
     to: Option<String>,
-    /// At most so many refusals.
+    /// At most this many refusals.
     #[arg(long, conflicts_with_all = ["certificate", "token"])]
     top: Option<usize>,
 }
 
-/// More than any token has.
+/// Bytes; every token is shorter.
 const MAX_INPUT: u64 = 16 * 1024;
 
-const VERDICT: &[Column] = &[
+const DECISION: &[Column] = &[
     ("Verdict", "/verdict"),
     ("RegistrationId", "/registrationId"),
     ("Enrollment", "/enrollment"),
@@ -76,35 +74,36 @@ pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result
         let about = flags.registration_id.clone();
         let refusals = refusals(flags, invocation).await?;
         if let (Some(id), Some([])) = (about, refusals.as_array().map(Vec::as_slice)) {
-            note_of_none(&id)?;
+            hint_without_refusals(&id)?;
         }
         return Ok(output::print(invocation.output, &refusals, REFUSALS)?);
     }
-    let verdict = judge(&flags, invocation).await?;
-    output::print(invocation.output, &verdict, VERDICT)?;
+    let explanation = explain(&flags, invocation).await?;
+    output::print(invocation.output, &explanation, DECISION)?;
     if invocation.output == Format::Table {
         output::line("")?;
-        output::print(invocation.output, &verdict["tried"], TRIED)?;
-        for note in verdict["notes"].as_array().into_iter().flatten() {
+        output::print(invocation.output, &explanation["tried"], TRIED)?;
+        for note in explanation["notes"].as_array().into_iter().flatten() {
             output::line(&format!("\nNote: {}", note.as_str().unwrap_or_default()))?;
         }
     }
-    match verdict["verdict"].as_str() {
+    match explanation["verdict"].as_str() {
         Some("accepted" | "asks") => Ok(()),
         _ => Err(CommandError::NotAssigned.into()),
     }
 }
 
-/// Beside the empty list, for people: where else to look.
-fn note_of_none(id: &str) -> std::io::Result<()> {
+/// A hint for people, with an empty list.
+fn hint_without_refusals(id: &str) -> std::io::Result<()> {
     writeln!(
         std::io::stderr().lock(),
-        "no refusal of {id} is kept. A device that fails in its TLS handshake has not said who it is: look for \"the TLS handshake of ADDRESS failed\" in the \
-         server's log. To judge a certificate beforehand, give --certificate FILE."
+        "no refusal of {id} is kept. A device that fails in its TLS handshake has not said who it is: \
+         look for \"the TLS handshake of ADDRESS failed\" in the server's log. To check a \
+         certificate beforehand, give --certificate FILE."
     )
 }
 
-async fn judge(flags: &ExplainFlags, invocation: &Invocation) -> anyhow::Result<Value> {
+async fn explain(flags: &ExplainFlags, invocation: &Invocation) -> anyhow::Result<Value> {
     let client = invocation.target.connect(Service::Provisioning)?;
     let mut body = json!({});
     if let Some(path) = &flags.certificate {

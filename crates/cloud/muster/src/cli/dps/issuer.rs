@@ -15,7 +15,7 @@ use crate::service_client::{Call, CommandError, Service};
 /// Verbs of `muster dps issuer`.
 #[derive(Debug, Subcommand)]
 pub enum IssuerCommand {
-    /// Make an issuer, which enrollments can then name: a new CA, or one that is there.
+    /// Create an issuer with a new or an existing CA; enrollments can then name it.
     #[command(after_help = "Examples:\n  \
             muster dps issuer create --issuer-name fleet --validity-days 90 --data-dir ./data\n  \
             muster dps issuer create --issuer-name fleet --ca-dir ./wrkdir --data-dir ./data\n  \
@@ -30,7 +30,7 @@ pub enum IssuerCommand {
     /// List the issuers.
     #[command(after_help = "Example:\n  muster dps issuer list --data-dir ./data --output table")]
     List,
-    /// Show one, with its CA certificate.
+    /// Show an issuer with its CA certificate.
     #[command(
         after_help = "Example:\n  muster dps issuer show --issuer-name fleet --data-dir ./data"
     )]
@@ -38,28 +38,26 @@ pub enum IssuerCommand {
         #[command(flatten)]
         name: Name,
     },
-    /// Delete an issuer that no enrollment names, and its key.
+    /// Delete an issuer that no enrollment names, with its key.
     #[command(
         after_help = "Example:\n  muster dps issuer delete --issuer-name fleet --data-dir ./data"
     )]
     Delete {
         #[command(flatten)]
         name: Name,
-        /// Only when it still has this etag.
+        /// Only when the issuer still has this etag.
         #[arg(long, short = 'e')]
         etag: Option<String>,
     },
 }
 
-/// Which one.
 #[derive(Debug, Args)]
 pub struct Name {
-    /// Its name.
+    /// The name of the issuer.
     #[arg(long, visible_alias = "name", short = 'n', value_name = "NAME")]
     issuer_name: String,
 }
 
-/// A kind of key.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum KeyKind {
     /// Elliptic curve P-256.
@@ -73,31 +71,35 @@ pub enum KeyKind {
     Rsa,
 }
 
-/// What is made.
 #[derive(Debug, Args)]
 pub struct IssuerFlags {
-    /// How many days a device's certificate lives; it never outlives its issuer.
+    /// How many days a device's certificate is valid, at most as long as the issuer.
     #[arg(long, value_name = "DAYS")]
     validity_days: Option<u16>,
-    /// The kinds of keys that devices may have; all when it is not given.
+    /// The types of keys that devices may have [default: all].
     #[arg(long, value_enum, num_args = 1.., value_name = "KIND")]
     key_types: Vec<KeyKind>,
-    /// Common name of a new CA; the issuer's name when it is not given.
+    /// The common name of a new CA [default: the name of the issuer].
     #[arg(long, conflicts_with_all = ["certificate_path", "ca_dir"])]
     common_name: Option<String>,
-    /// How many days a new CA lives.
-    #[arg(long, default_value_t = 3650, conflicts_with_all = ["certificate_path", "ca_dir"], value_name = "DAYS")]
-    authority_days: u16,
-    /// Certificate of a CA that is there, PEM, followed by those above it.
+    /// How many days a new CA is valid.
+    #[arg(
+        long = "authority-days",
+        default_value_t = 3650,
+        conflicts_with_all = ["certificate_path", "ca_dir"],
+        value_name = "DAYS"
+    )]
+    ca_days: u16,
+    /// The certificate of an existing CA, PEM, followed by its own issuers.
     #[arg(long, requires = "key_path", value_name = "FILE")]
     certificate_path: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// The private key of the existing CA, PEM.
     #[arg(long, requires = "certificate_path", value_name = "FILE")]
     key_path: Option<PathBuf>,
-    /// Folder of `muster ca init`, whose intermediate issues.
+    /// A folder of `muster ca init`; its intermediate issues.
     #[arg(long, conflicts_with = "certificate_path", value_name = "DIR")]
     ca_dir: Option<PathBuf>,
-    /// File whose first line opens the private key.
+    /// A file with the passphrase of the private key, in its first line.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -116,7 +118,7 @@ impl IssuerFlags {
             _ => {
                 return Ok(IssuerSource::Made {
                     common_name: self.common_name.clone(),
-                    days: self.authority_days,
+                    days: self.ca_days,
                 });
             }
         };
@@ -160,9 +162,9 @@ pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Res
         IssuerCommand::Create { name, settings } => {
             let mut body = settings.body()?;
             let path = [&ROOT[..], &[&name.issuer_name]].concat();
-            let made = client.call(Call::new(Method::PUT, &path).body(&body)).await;
-            wipe(&mut body);
-            made?
+            let created = client.call(Call::new(Method::PUT, &path).body(&body)).await;
+            erase(&mut body);
+            created?
         }
         IssuerCommand::Show { name } => {
             let path = [&ROOT[..], &[&name.issuer_name]].concat();
@@ -179,8 +181,8 @@ pub async fn run(command: IssuerCommand, invocation: &Invocation) -> anyhow::Res
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
 }
 
-/// The body may hold a private key.
-fn wipe(body: &mut Value) {
+/// Erases the body, which may hold a private key.
+fn erase(body: &mut Value) {
     let members = body.as_object_mut().into_iter().flatten();
     for (_, member) in members {
         if let Value::String(text) = member.take() {

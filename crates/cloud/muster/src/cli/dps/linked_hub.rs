@@ -1,4 +1,4 @@
-//! `muster dps linked-hub`, and `muster hub link|unlink`, which are the same with other words.
+//! `muster dps linked-hub`, and `muster hub link|unlink`, which are other names for it.
 
 use std::str::FromStr;
 
@@ -27,33 +27,32 @@ const COLUMNS: &[Column] = &[
 /// Verbs of `muster dps linked-hub`.
 #[derive(Debug, Subcommand)]
 pub enum LinkedHubCommand {
-    /// Link a hub; it takes its share of devices from now on.
+    /// Link a hub; from now on devices are assigned to it.
     #[command(after_help = "Example:\n  \
             muster dps linked-hub create --connection-string \"$HUB\" --allocation-weight 10 \
             --data-dir ./data")]
     Create(LinkFlags),
-    /// List the linked hubs and how they are; a dead one gets no new devices.
+    /// List the linked hubs with their health; an unhealthy one gets no new devices.
     #[command(
         after_help = "Example:\n  muster dps linked-hub list --data-dir ./data --output table"
     )]
     List,
-    /// Show one link, and how its hub is.
+    /// Show a linked hub with its health.
     #[command(
         after_help = "Example:\n  muster dps linked-hub show --linked-hub second --data-dir ./data"
     )]
     Show(LinkName),
-    /// Change weight, part in allocation or connection string; what no flag names stays.
+    /// Change weight, allocation or connection string; without a flag, a setting stays as it is.
     #[command(after_help = "Example:\n  \
             muster dps linked-hub update --linked-hub second --apply-allocation-policy false \
             --data-dir ./data")]
     Update(LinkFlags),
-    /// Unlink a hub. Its devices stay in it; each chooses again when it registers.
+    /// Unlink a hub. Its devices stay in it; each gets another hub when it registers again.
     #[command(after_help = "Example:\n  \
             muster dps linked-hub delete --linked-hub second --data-dir ./data")]
     Delete(LinkName),
 }
 
-/// What a link is.
 #[derive(Debug, clap::Args)]
 pub struct LinkFlags {
     /// The hub's name [default: from the connection string's host].
@@ -63,23 +62,22 @@ pub struct LinkFlags {
     /// for a hub of the same data directory.
     #[arg(long, visible_alias = "cs", value_name = "STRING")]
     connection_string: Option<Login>,
-    /// Its share among the others, 1 to 1000.
+    /// Its weight in the allocation, 1 to 1000.
     #[arg(long, visible_alias = "weight", value_name = "WEIGHT")]
     allocation_weight: Option<i64>,
     /// Whether allocation policies may choose it.
     #[arg(long, visible_alias = "aap", value_name = "true|false")]
     apply_allocation_policy: Option<bool>,
-    /// How far the clients of a network are from it, for the policy geolatency; replaces all that
-    /// was said, `none` forgets it.
+    /// The latency of the clients of a network, for the policy geolatency. Replaces all earlier
+    /// ones; `none` removes them.
     #[arg(long, num_args = 1.., value_name = "NETWORK=MILLISECONDS|none")]
     latency: Vec<LatencyFlag>,
 }
 
-/// One `--latency`.
 #[derive(Debug, Clone, Copy)]
 enum LatencyFlag {
-    Forgotten,
-    Said(Latency),
+    Remove,
+    Set(Latency),
 }
 
 impl FromStr for LatencyFlag {
@@ -87,13 +85,13 @@ impl FromStr for LatencyFlag {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "none" {
-            return Ok(Self::Forgotten);
+            return Ok(Self::Remove);
         }
         let (network, milliseconds) = text
             .split_once('=')
             .ok_or("it looks like 10.1.0.0/16=12, or none")?;
         let wrong = |_| format!("{milliseconds:?} is not a number of milliseconds");
-        Ok(Self::Said(Latency {
+        Ok(Self::Set(Latency {
             network: network
                 .parse()
                 .map_err(|error: IdError| error.to_string())?,
@@ -103,17 +101,16 @@ impl FromStr for LatencyFlag {
 }
 
 fn latencies(flags: &[LatencyFlag]) -> Option<Vec<Latency>> {
-    let said = |flag: &LatencyFlag| match flag {
-        LatencyFlag::Forgotten => None,
-        LatencyFlag::Said(latency) => Some(*latency),
+    let set = |flag: &LatencyFlag| match flag {
+        LatencyFlag::Remove => None,
+        LatencyFlag::Set(latency) => Some(*latency),
     };
-    (!flags.is_empty()).then(|| flags.iter().filter_map(said).collect())
+    (!flags.is_empty()).then(|| flags.iter().filter_map(set).collect())
 }
 
-/// Which link.
 #[derive(Debug, clap::Args)]
 pub struct LinkName {
-    /// The hub's name.
+    /// The name of the linked hub.
     #[arg(long, short = 'n', visible_aliases = ["linked-hub", "lh"])]
     name: String,
 }
@@ -162,7 +159,7 @@ pub async fn unlink(LinkName { name }: LinkName, invocation: &Invocation) -> any
     call(Call::new(Method::DELETE, &path), invocation).await
 }
 
-/// A name for a hub that was given by its connection string alone: its host's first label, or its
+/// A name for a hub that is given by its connection string: the first label of its host, or its
 /// address with dashes.
 fn name_of(connection_string: &str) -> Result<String, CommandError> {
     let parsed = ConnectionString::parse(connection_string)

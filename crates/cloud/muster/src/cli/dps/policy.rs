@@ -1,4 +1,4 @@
-//! `muster dps policy`.
+//! `muster dps policy`: shared access policies.
 
 use clap::{Subcommand, ValueEnum};
 use reqwest::Method;
@@ -21,17 +21,17 @@ pub enum PolicyCommand {
         after_help = "Example:\n  muster dps policy show --policy-name reader --data-dir ./data"
     )]
     Show(PolicyName),
-    /// Create a policy: a pair of keys, and what they allow.
+    /// Create a policy: a pair of keys, and their rights.
     #[command(after_help = "Example:\n  \
             muster dps policy create --policy-name reader --rights EnrollmentRead \
             RegistrationStatusRead --data-dir ./data")]
     Create(PolicyCreate),
-    /// Delete a policy; its keys open nothing from now on.
+    /// Delete a policy; its keys are no longer accepted.
     #[command(
         after_help = "Example:\n  muster dps policy delete --policy-name reader --data-dir ./data"
     )]
     Delete(PolicyName),
-    /// Make a fresh key; the old one opens nothing from now on.
+    /// Make a new key; the old one is no longer accepted.
     #[command(
         visible_alias = "renew-key",
         after_help = "Example:\n  muster dps policy regenerate-key --policy-name reader --key \
@@ -40,21 +40,25 @@ pub enum PolicyCommand {
     RegenerateKey(PolicyRegenerate),
 }
 
-/// Which policy.
 #[derive(Debug, clap::Args)]
 pub struct PolicyName {
     #[arg(long, visible_alias = "pn")]
     policy_name: String,
 }
 
-/// A new policy.
 #[derive(Debug, clap::Args)]
 pub struct PolicyCreate {
     #[arg(long, visible_alias = "pn")]
     policy_name: String,
     /// ServiceConfig, EnrollmentRead, EnrollmentWrite, RegistrationStatusRead,
     /// RegistrationStatusWrite, DeviceConnect.
-    #[arg(long, visible_alias = "permissions", num_args = 1.., required = true, value_name = "RIGHT")]
+    #[arg(
+        long,
+        visible_alias = "permissions",
+        num_args = 1..,
+        required = true,
+        value_name = "RIGHT"
+    )]
     rights: Vec<String>,
     /// Base64 [default: generated].
     #[arg(long, value_name = "KEY")]
@@ -64,7 +68,6 @@ pub struct PolicyCreate {
     secondary_key: Option<Login>,
 }
 
-/// Which key of which policy.
 #[derive(Debug, clap::Args)]
 pub struct PolicyRegenerate {
     #[arg(long, visible_alias = "pn")]
@@ -78,7 +81,7 @@ pub struct PolicyRegenerate {
 pub enum Key {
     Primary,
     Secondary,
-    /// The two change places.
+    /// Exchange the two.
     Swap,
 }
 

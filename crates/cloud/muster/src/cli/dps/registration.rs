@@ -6,17 +6,16 @@ use reqwest::Method;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, ServiceClient};
 
-/// Verbs under `enrollment`.
 #[derive(Debug, Subcommand)]
 pub enum RegistrationCommand {
-    /// Show the registration.
+    /// Show the registration of the device.
     #[command(after_help = "Example:\n  \
             muster dps enrollment registration show --enrollment-id edge-001 --data-dir ./data")]
     Show {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
     },
-    /// Forget the registration; the next one is like the first.
+    /// Delete the registration; the device then registers as for the first time.
     #[command(after_help = "Example:\n  \
             muster dps enrollment registration delete --enrollment-id edge-001 --data-dir ./data")]
     Delete {
@@ -25,7 +24,6 @@ pub enum RegistrationCommand {
     },
 }
 
-/// Verbs under `enrollment-group`.
 #[derive(Debug, Subcommand)]
 pub enum GroupRegistrationCommand {
     /// List the registrations of a group.
@@ -35,11 +33,11 @@ pub enum GroupRegistrationCommand {
     List {
         #[arg(long, visible_alias = "eid")]
         enrollment_id: String,
-        /// At most so many.
+        /// At most this many.
         #[arg(long)]
         top: Option<usize>,
     },
-    /// Show one registration.
+    /// Show a registration of a group.
     #[command(after_help = "Example:\n  \
             muster dps enrollment-group registration show --registration-id edge-002 --data-dir \
             ./data")]
@@ -47,7 +45,7 @@ pub enum GroupRegistrationCommand {
         #[arg(long, visible_alias = "rid")]
         registration_id: String,
     },
-    /// Forget one registration; the next one is like the first.
+    /// Delete a registration; the device then registers as for the first time.
     #[command(after_help = "Example:\n  \
             muster dps enrollment-group registration delete --registration-id edge-002 --data-dir \
             ./data")]

@@ -16,20 +16,19 @@ const COLUMNS: &[Column] = &[
     ("LinkedHubs", "/linkedHubs"),
 ];
 
-/// The new service's name and where its service API will be reached.
+/// The name and the host name of a new service.
 #[derive(Debug, clap::Args)]
 pub struct ServiceCreate {
     #[arg(long, short = 'n')]
     name: String,
-    /// The host name of its service API; it has to lead to this server.
+    /// The host name of its service API; it has to resolve to this server.
     #[arg(long, value_name = "HOST")]
     hostname: String,
 }
 
-/// What can be changed.
 #[derive(Debug, clap::Args)]
 pub struct ServiceUpdate {
-    /// How a hub is chosen for enrollments that do not say.
+    /// The allocation policy of enrollments without one of their own.
     #[arg(long, visible_alias = "allocation-policy", value_enum)]
     default_allocation_policy: DefaultPolicy,
 }
@@ -40,9 +39,9 @@ pub struct ServiceUpdate {
 pub enum DefaultPolicy {
     /// By a weighted hash of the registration id.
     Hashed,
-    /// The nearest hub.
+    /// The hub with the lowest latency.
     GeoLatency,
-    /// The one hub that the enrollment names.
+    /// The hub that the enrollment names.
     Static,
 }
 

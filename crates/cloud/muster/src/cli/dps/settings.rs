@@ -1,4 +1,4 @@
-//! The flags that enrollments and groups share, in `az iot dps`'s words.
+//! The flags that enrollments and groups share, as in `az iot dps`.
 
 use clap::ValueEnum;
 use wire::requests::EnrollmentSettings;
@@ -6,15 +6,15 @@ use wire::requests::EnrollmentSettings;
 use super::attestation::{AttestationFlags, AttestationType, Entry, generated};
 use crate::cli::argument::{object, yes_or_no};
 
-/// How a device that registers again is treated.
+/// What happens when a device registers again.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "lower")]
 pub enum ReprovisionPolicy {
-    /// Choose the hub again; the twin moves along.
+    /// Choose the hub again, and move the twin.
     ReprovisionAndMigrateData,
-    /// Choose the hub again; the twin starts anew.
+    /// Choose the hub again, and reset the twin.
     ReprovisionAndResetData,
-    /// Stay where it is.
+    /// Keep the hub.
     Never,
 }
 
@@ -24,15 +24,14 @@ pub enum ReprovisionPolicy {
 pub enum AllocationPolicy {
     /// By a weighted hash of the registration id.
     Hashed,
-    /// The one hub that is named.
+    /// The hub that the enrollment names.
     Static,
-    /// The nearest hub.
+    /// The hub with the lowest latency.
     GeoLatency,
     /// By a webhook.
     Custom,
 }
 
-/// `enabled` or `disabled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProvisioningStatus {
     Enabled,
@@ -45,7 +44,14 @@ pub struct SettingsFlags {
     #[command(flatten)]
     attestation: AttestationFlags,
     /// Whether devices become IoT Edge devices.
-    #[arg(long, visible_alias = "ee", value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = yes_or_no)]
+    #[arg(
+        long,
+        visible_alias = "ee",
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
     edge_enabled: Option<bool>,
     /// Host names of the hubs that may be chosen.
     #[arg(long, visible_alias = "ih", num_args = 1.., value_name = "HOST")]
@@ -61,7 +67,7 @@ pub struct SettingsFlags {
         requires = "api_version"
     )]
     webhook_url: Option<String>,
-    /// The form in which that webhook is asked, such as 2021-10-01.
+    /// The API version of the webhook, such as 2021-10-01.
     #[arg(
         long,
         visible_alias = "av",
@@ -69,26 +75,26 @@ pub struct SettingsFlags {
         requires = "webhook_url"
     )]
     api_version: Option<String>,
-    /// Tags of the first twin, a JSON object or a file with one.
+    /// Tags of the initial twin, a JSON object or a file with one.
     #[arg(long, visible_alias = "tags", value_name = "JSON")]
     initial_twin_tags: Option<String>,
-    /// Desired properties of the first twin, a JSON object or a file with one.
+    /// Desired properties of the initial twin, a JSON object or a file with one.
     #[arg(long, visible_alias = "props", value_name = "JSON")]
     initial_twin_properties: Option<String>,
-    /// Whether registrations are admitted.
+    /// Whether devices may register.
     #[arg(long, visible_alias = "ps", value_enum, ignore_case = true)]
     provisioning_status: Option<ProvisioningStatus>,
-    /// How a device that registers again is treated.
+    /// What happens when a device registers again.
     #[arg(long, visible_alias = "rp", value_enum, ignore_case = true)]
     reprovision_policy: Option<ReprovisionPolicy>,
-    /// Name of the issuer of certificates for devices that register with a certificate request; ''
-    /// takes it away.
+    /// The issuer of certificates for devices that register with a certificate request; '' removes
+    /// it.
     #[arg(long, visible_alias = "cpn", value_name = "NAME")]
     credential_policy: Option<String>,
-    /// Name of the CA certificates that devices are told to trust; '' takes it away.
+    /// The trust bundle of the devices; '' removes it.
     #[arg(long, visible_alias = "tbid", value_name = "NAME")]
     trust_bundle_id: Option<String>,
-    /// Send certificates that no device can register with, as the service accepts them.
+    /// Also send certificates that no device can register with; the service accepts them.
     #[arg(long)]
     allow_unusable: bool,
 }
@@ -96,17 +102,33 @@ pub struct SettingsFlags {
 /// Flags of `update` alone.
 #[derive(Debug, clap::Args)]
 pub struct RemovalFlags {
-    /// Take the primary certificate, or the name of the primary CA certificate, away.
-    #[arg(long, visible_alias = "rc", value_name = "true|false", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = yes_or_no)]
+    /// Remove the primary certificate, or the name of the primary CA certificate.
+    #[arg(
+        long,
+        visible_alias = "rc",
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
     remove_certificate: bool,
-    /// Take the secondary certificate, or the name of the secondary CA certificate, away.
-    #[arg(long, visible_alias = "rsc", value_name = "true|false", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = yes_or_no)]
+    /// Remove the secondary certificate, or the name of the secondary CA certificate.
+    #[arg(
+        long,
+        visible_alias = "rsc",
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
     remove_secondary_certificate: bool,
 }
 
 impl SettingsFlags {
-    /// What a new entry begins with; `kind` is the attestation that it is created with, when that
-    /// is given by a flag of its own. Without one, an entry without certificates is one with keys.
+    /// The settings of a new entry. `kind` is its attestation, if a flag gives it. Without one, an
+    /// entry without certificates has keys.
     pub fn read_new(
         mut self,
         kind: Option<AttestationType>,
@@ -126,7 +148,7 @@ impl SettingsFlags {
         })
     }
 
-    /// What changes in an entry, and what is taken away.
+    /// The changes of an entry.
     pub fn read_changes(
         self,
         removed: &RemovalFlags,

@@ -1,4 +1,4 @@
-//! `muster dps trust-bundle`: CA certificates that devices are told to trust.
+//! `muster dps trust-bundle`: CA certificates that devices get as trusted roots.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::service_client::{Call, Service};
 /// Verbs of `muster dps trust-bundle`.
 #[derive(Debug, Subcommand)]
 pub enum TrustBundleCommand {
-    /// Create a trust bundle, which enrollments can then name.
+    /// Create a trust bundle; enrollments can then name it.
     #[command(after_help = "Example:\n  \
             muster dps trust-bundle create --trust-bundle-id site --certificate-path root.pem \
             --data-dir ./data")]
@@ -28,15 +28,15 @@ pub enum TrustBundleCommand {
         after_help = "Example:\n  muster dps trust-bundle list --data-dir ./data --output table"
     )]
     List,
-    /// Show one, with its certificates.
+    /// Show a trust bundle with its certificates.
     #[command(after_help = "Example:\n  \
             muster dps trust-bundle show --trust-bundle-id site --data-dir ./data")]
     Show {
         #[command(flatten)]
         id: Id,
     },
-    /// Replace the certificates of a trust bundle. Devices are told the new ones when they register
-    /// or ask again.
+    /// Replace the certificates of a trust bundle. Devices get the new ones when they register or
+    /// ask again.
     #[command(after_help = "Example:\n  \
             muster dps trust-bundle update --trust-bundle-id site --certificate-path old.pem \
             new.pem --data-dir ./data")]
@@ -59,26 +59,23 @@ pub enum TrustBundleCommand {
     },
 }
 
-/// Which one.
 #[derive(Debug, Args)]
 pub struct Id {
-    /// Its name.
+    /// The name of the trust bundle.
     #[arg(long, visible_alias = "tbid", value_name = "NAME")]
     trust_bundle_id: String,
 }
 
-/// What is in it.
 #[derive(Debug, Args)]
 pub struct Certificates {
-    /// CA certificates, PEM or DER; all that are in the files.
+    /// Files with CA certificates, PEM or DER; all of each file.
     #[arg(long, visible_alias = "cp", num_args = 1.., required = true, value_name = "FILE")]
     certificate_path: Vec<PathBuf>,
 }
 
-/// Which version of it.
 #[derive(Debug, Args)]
 pub struct Version {
-    /// Only when it still has this etag.
+    /// Only when the trust bundle still has this etag.
     #[arg(long, short = 'e')]
     etag: Option<String>,
 }

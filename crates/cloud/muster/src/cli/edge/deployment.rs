@@ -22,13 +22,13 @@ pub enum DeploymentCommand {
     Create {
         #[arg(long, visible_alias = "did")]
         deployment_id: String,
-        /// A file with the deployment's content, or the JSON itself.
+        /// A file with the deployment's content, or its JSON.
         #[arg(long, short = 'k')]
         content: String,
-        /// Which devices: a condition over deviceId, tags and reported properties; * for all.
+        /// The devices: a condition over deviceId, tags and reported properties; * for all.
         #[arg(long, visible_alias = "tc", default_value = "")]
         target_condition: String,
-        /// Higher wins.
+        /// The deployment with the highest priority applies.
         #[arg(long, visible_alias = "pri", default_value_t = 0)]
         priority: u32,
         /// Labels, as a JSON object of texts.
@@ -47,7 +47,7 @@ pub enum DeploymentCommand {
         after_help = "Example:\n  muster edge deployment list --data-dir ./data --output table"
     )]
     List,
-    /// Change what a deployment targets, or its priority. Its content never changes.
+    /// Change the target condition or the priority of a deployment. Its content cannot change.
     #[command(after_help = "Example:\n  \
             muster edge deployment update --deployment-id base --priority 20 --data-dir ./data")]
     Update {
@@ -58,7 +58,7 @@ pub enum DeploymentCommand {
         #[arg(long, visible_alias = "pri")]
         priority: Option<u32>,
     },
-    /// Delete a deployment; modules that it started keep running until another deployment applies.
+    /// Delete a deployment; its modules keep running until another deployment applies.
     #[command(after_help = "Example:\n  \
             muster edge deployment delete --deployment-id base --data-dir ./data")]
     Delete {
@@ -137,7 +137,7 @@ pub async fn run(command: DeploymentCommand, invocation: &Invocation) -> anyhow:
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
 }
 
-/// Reads JSON that a flag gives itself or names a file of.
+/// Reads JSON from a flag, or from the file that it names.
 fn read_json(flag: &str, text: &str) -> anyhow::Result<Value> {
     let inline = text.trim_start().starts_with(['{', '[']);
     let (json, origin) = match inline {

@@ -1,7 +1,7 @@
 //! `muster fleet simulate`: devices that live in this process and register as real ones do.
 //!
-//! They use the same device code as the edge runtime: a TLS handshake of their own, the
-//! provisioning protocol, retries with backoff. Only their keys are never written anywhere.
+//! They use the device code of the edge runtime: a TLS handshake each, the provisioning protocol,
+//! retries with backoff. But their keys are never written to disk.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -25,28 +25,28 @@ use crate::{clock, data_dir};
 #[command(after_help = "Example:\n  \
         muster fleet simulate --devices 1000 --ca-dir ./workshop --data-dir ./data")]
 pub struct Simulate {
-    /// How many devices.
+    /// The number of devices.
     #[arg(long, default_value_t = 100)]
     devices: usize,
-    /// Their registration ids are PREFIX-000001 and so on.
+    /// The start of their registration ids: PREFIX-000001 and so on.
     #[arg(long, default_value = "sim")]
     prefix: String,
-    /// The folder of `muster ca` whose intermediate issues their certificates.
+    /// The folder of `muster ca init`; its intermediate issues their certificates.
     #[arg(long, value_name = "DIR")]
     ca_dir: PathBuf,
-    /// How many register at once.
+    /// How many devices register at the same time.
     #[arg(long, default_value_t = 128)]
     concurrency: usize,
-    /// The provisioning service, HOST or HOST:PORT; the one of --data-dir when it is not given.
+    /// The provisioning service, HOST or HOST:PORT [default: that of --data-dir].
     #[arg(long, requires = "id_scope")]
     endpoint: Option<HubHost>,
-    /// Its ID scope; the one of --data-dir when it is not given.
+    /// Its ID scope [default: that of --data-dir].
     #[arg(long)]
     id_scope: Option<IdScope>,
-    /// How many seconds a device that is not answered keeps trying.
+    /// How many seconds a device without an answer tries again.
     #[arg(long, default_value_t = 30)]
     retry_for: u64,
-    /// Append the id of every device that was told that it is assigned, a line each.
+    /// A file to which the id of every assigned device is appended, one a line.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ struct Factory {
     record: Option<Mutex<std::fs::File>>,
 }
 
-/// What became of the devices so far.
+/// The number of devices in each state.
 #[derive(Default)]
 struct Outcome {
     latencies: Vec<Duration>,
@@ -191,7 +191,7 @@ async fn register_all(
 }
 
 impl Factory {
-    /// The life of one device: its key, its certificate, its registration.
+    /// One device: its key, its certificate, its registration.
     async fn device(&self, name: &str) -> anyhow::Result<()> {
         let (leaf, key) = self
             .ca
@@ -210,8 +210,8 @@ impl Factory {
         self.note(name)
     }
 
-    /// Registers, and tries again while trying again can help. A service that says when to come
-    /// again has answered: waiting for that does not count as trying.
+    /// Registers, and tries again after failures that may be transient. A pause that the service
+    /// asked for does not count as trying.
     async fn persist(&self, how: &Provisioning) -> Result<(), ProvisionError> {
         let mut began = Instant::now();
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
@@ -220,8 +220,8 @@ impl Factory {
                 Ok(_assignment) => return Ok(()),
                 Err(error) if error.retry_after().is_some() && error.is_transient() => {
                     backoff.succeeded();
-                    let told = error.retry_after();
-                    tokio::time::sleep(backoff.failed_with(told, rand::random())).await;
+                    let retry_after = error.retry_after();
+                    tokio::time::sleep(backoff.failed_with(retry_after, rand::random())).await;
                     began = Instant::now();
                 }
                 Err(error) if error.is_transient() && began.elapsed() < self.retry_for => {

@@ -8,17 +8,23 @@ use crate::cli::argument::yes_or_no;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, Service};
 
-/// What `update` may change.
 #[derive(Debug, clap::Args)]
 pub struct Change {
-    /// Makes it an IoT Edge device, with its system modules: for a device that registered before
-    /// its enrollment made Edge devices.
-    #[arg(long, visible_alias = "ee", value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = yes_or_no)]
+    /// Make it an IoT Edge device, with its system modules: for a device that registered before its
+    /// enrollment made Edge devices.
+    #[arg(
+        long,
+        visible_alias = "ee",
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = yes_or_no
+    )]
     edge_enabled: Option<bool>,
     /// Whether it may connect: enabled or disabled.
     #[arg(long, visible_alias = "sta")]
     status: Option<String>,
-    /// Why; shown beside the status.
+    /// The reason, shown together with the status.
     #[arg(long, visible_alias = "star")]
     status_reason: Option<String>,
     /// Only when the identity still has this etag.
@@ -40,11 +46,11 @@ pub enum DeviceIdentityCommand {
     #[command(after_help = "Example:\n  \
             muster hub device-identity list --top 10 --data-dir ./data --output table")]
     List {
-        /// At most so many identities.
+        /// At most this many identities.
         #[arg(long, default_value_t = 100)]
         top: usize,
     },
-    /// Change an identity; what is not given stays as it is.
+    /// Change an identity; without a flag, a property stays as it is.
     #[command(after_help = "Example:\n  \
             muster hub device-identity update --device-id edge-001 --edge-enabled true --data-dir \
             ./data")]
@@ -103,7 +109,7 @@ pub async fn run(command: DeviceIdentityCommand, invocation: &Invocation) -> any
                     device[member] = text.into();
                 }
             }
-            // What was just read, unless somebody knows which version he means.
+            // The etag that was just read, unless a flag names one.
             let read = device["etag"].as_str().unwrap_or("*").to_owned();
             let etag = format!("\"{}\"", change.etag.unwrap_or(read));
             let call = Call::new(Method::PUT, &path).body(&device).if_match(&etag);

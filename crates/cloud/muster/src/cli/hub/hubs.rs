@@ -1,4 +1,4 @@
-//! `muster hub create|list|show|delete`: the hubs that live on a server.
+//! `muster hub create|list|show|delete`: the hubs of a server.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -13,12 +13,12 @@ const COLUMNS: &[Column] = &[
     ("LinkedBy", "/linkedBy"),
 ];
 
-/// The hub's name and where it will be reached.
+/// The name and the host name of a new hub.
 #[derive(Debug, clap::Args)]
 pub struct HubCreate {
     #[arg(long, short = 'n')]
     name: String,
-    /// The host name that devices will reach it by; it has to lead to this server.
+    /// The host name by which devices reach it; it has to resolve to this server.
     #[arg(long, value_name = "HOST")]
     hostname: String,
 }
@@ -54,7 +54,7 @@ pub async fn delete(flags: HubName, invocation: &Invocation) -> anyhow::Result<(
     call(Call::new(Method::DELETE, &path), invocation).await
 }
 
-/// Hubs are made through the provisioning service: before there is a hub, nobody has its keys.
+/// Hubs are made by the provisioning service, because a hub that does not exist has no keys.
 async fn call(call: Call<'_>, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Provisioning)?;
     let answer: Value = client.call(call).await?;

@@ -7,7 +7,7 @@ use crate::cli::exact::require_exact;
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Service};
 
-/// The call, whoever it is made to.
+/// The flags of both commands.
 #[derive(Debug, clap::Args)]
 pub struct MethodFlags {
     /// The method's name.

@@ -21,18 +21,18 @@ pub struct MonitorEvents {
     /// Only events of this device.
     #[arg(long, short = 'd')]
     device_id: Option<String>,
-    /// Start behind this offset; without it, at the oldest event that is kept.
+    /// Start after this offset [default: with the oldest event].
     #[arg(long)]
     after: Option<u64>,
-    /// Stop after so many events.
+    /// Stop after this many events.
     #[arg(long)]
     count: Option<usize>,
-    /// Stop once no event has arrived for so many seconds.
+    /// Stop when no event has arrived for this many seconds.
     #[arg(long)]
     timeout: Option<u64>,
 }
 
-/// Prints one event a line. A body that is JSON or text is shown as that.
+/// Prints one event a line, with JSON and text bodies as such.
 pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Hub)?;
     let (mut after, mut printed) = (flags.after.unwrap_or(0), 0);
@@ -65,8 +65,7 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
         let next =
             service_client::header_text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
         let next = next.unwrap_or(after).max(after);
-        // A page without events may get further all the same: over what is damaged, or deleted
-        // because it was old.
+        // A page without events may still advance, over events that are damaged or expired.
         if events.is_empty() && next == after && flags.timeout.is_some() {
             return Ok(());
         }
@@ -85,7 +84,7 @@ fn warn_of_missing(headers: &HeaderMap) -> io::Result<()> {
     }
 }
 
-/// Shows the body as what it is: JSON, text, or base64, which `base64Encoded` says then.
+/// The body as JSON, text, or base64, which `base64Encoded` then says.
 fn readable(mut event: Value) -> Value {
     let body = event
         .get("body")
@@ -100,7 +99,7 @@ fn readable(mut event: Value) -> Value {
         .is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
     let shown = match String::from_utf8(bytes) {
         Ok(text) => match serde_json::from_str::<Value>(&text) {
-            // Without a content type `12` may be anything; `{…}` is what it looks like.
+            // Without a content type only `{…}` counts as JSON, because `12` may be anything.
             Ok(value) if says_json || value.is_object() || value.is_array() => value,
             _ if text.chars().any(|c| c.is_control() && !c.is_whitespace()) => Value::Null,
             _ => Value::String(text),
@@ -131,13 +130,13 @@ fn line(format: Format, event: Value) -> String {
     }
 }
 
-/// Text in a cell: neither a tab nor a line break of a device breaks the table.
+/// A cell without tabs and line breaks, which would break the table.
 fn one_line(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(plain).collect()
 }
 
-/// Rows come one by one, so that columns have a width of their own.
+/// Columns have a fixed width, because rows come one by one.
 fn row(cells: &[String; 5]) -> String {
     let [offset, time, device, module, body] = cells;
     format!("{offset:<10}  {time:<28}  {device:<24}  {module:<16}  {body}")
@@ -149,8 +148,12 @@ mod tests {
 
     fn shown(body: &[u8], kind: &str) -> Value {
         let event = json!({
-            "offset": 7, "enqueuedTime": "2026-01-02T03:04:05.0000000Z", "deviceId": "d1", "moduleId": null,
-            "body": STANDARD.encode(body), "systemProperties": {"content-type": kind},
+            "offset": 7,
+            "enqueuedTime": "2026-01-02T03:04:05.0000000Z",
+            "deviceId": "d1",
+            "moduleId": null,
+            "body": STANDARD.encode(body),
+            "systemProperties": {"content-type": kind},
         });
         readable(event)
     }

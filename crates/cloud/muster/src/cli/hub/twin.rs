@@ -7,7 +7,6 @@ use crate::service_client::{Call, Service};
 use clap::Subcommand;
 use reqwest::Method;
 
-/// What `update` and `replace` may change.
 #[derive(Debug, clap::Args)]
 pub struct Change {
     /// Tags, as a JSON object; null removes a tag.
@@ -21,14 +20,13 @@ pub struct Change {
     etag: Option<String>,
 }
 
-/// What `replace` puts in place of what is there.
 #[derive(Debug, clap::Args)]
 pub struct Replacement {
-    /// The twin as JSON, or a file of it: tags and properties.desired; what it leaves out is
-    /// removed.
+    /// The twin as JSON, or a file with it: tags and properties.desired. Members that it leaves out
+    /// are removed.
     #[arg(long, short = 'j')]
     json: String,
-    /// Only if the twin has this ETag; without it, whatever it has.
+    /// Only when the twin still has this etag.
     #[arg(long)]
     etag: Option<String>,
 }
@@ -47,7 +45,7 @@ pub enum DeviceTwinCommand {
     #[command(after_help = "Example:\n  \
             muster hub device-twin list --top 10 --data-dir ./data --output table")]
     List {
-        /// At most so many twins.
+        /// At most this many twins.
         #[arg(long)]
         top: Option<usize>,
     },
@@ -61,7 +59,7 @@ pub enum DeviceTwinCommand {
         #[command(flatten)]
         change: Change,
     },
-    /// Replace tags and desired properties; a twin that is too large to be read is emptied first.
+    /// Replace tags and desired properties, also of a twin that is too large to be read.
     #[command(after_help = "Example:
   muster hub device-twin replace -d edge-001 --json \
             '{\"tags\":{\"environment\":\"prod\"}}' --data-dir ./data")]
@@ -200,7 +198,7 @@ async fn replace(
     Ok(output::print(invocation.output, &twin, TWIN_COLUMNS)?)
 }
 
-/// What `If-Match` says; any version when none is named.
+/// The value of `If-Match`: the etag, or any version.
 fn quoted(etag: Option<String>) -> String {
     etag.map_or_else(|| "*".to_owned(), |etag| format!("\"{etag}\""))
 }
