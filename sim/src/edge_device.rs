@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::command_line::split;
 use crate::{Engine, Finished, Identity, Program, Server, binary, run, until};
 
 /// A device: a folder as its root, the real `aziot-edged` as its daemon, `iotedge`
@@ -95,16 +96,16 @@ network = "azure-iot-edge"
     }
 
     /// Runs `iotedge` on the device.
-    pub fn iotedge(&self, arguments: &[&str]) -> Result<Finished> {
-        let root = self.root().to_string_lossy();
-        let mut all = arguments.to_vec();
-        all.extend(["--root", &root]);
-        run(&binary("iotedge")?, all)
+    pub fn iotedge(&self, line: &str) -> Result<Finished> {
+        let mut words = split(line)?;
+        words.push("--root".to_owned());
+        words.push(self.root().to_string_lossy().into_owned());
+        run(&binary("iotedge")?, words)
     }
 
     /// `iotedge config apply`, which has to succeed.
     pub fn apply(&self) -> Result<()> {
-        self.iotedge(&["config", "apply"])?.ok().map(drop)
+        self.iotedge("config apply")?.ok().map(drop)
     }
 
     pub fn start(&mut self) -> Result<()> {
@@ -139,7 +140,7 @@ network = "azure-iot-edge"
     /// The row of `iotedge list` for a module.
     pub fn module(&self, name: &str) -> Result<Value> {
         // It lists and fails when the engine does not tell how the modules are.
-        let listed = self.iotedge(&["list", "--output", "json"])?;
+        let listed = self.iotedge("list --output json")?;
         let modules: Value =
             serde_json::from_str(&listed.stdout).with_context(|| format!("{listed:?}"))?;
         let mut rows = modules.as_array().into_iter().flatten();

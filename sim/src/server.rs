@@ -89,8 +89,7 @@ impl Server {
         self.program.terminate()
     }
 
-    /// Starts the server again on its data, after [`kill`](Self::kill) or
-    /// [`terminate`](Self::terminate).
+    /// Starts the server again on its data, after it was killed or terminated.
     pub async fn start_again(&mut self) -> Result<()> {
         self.program = spawn(self.address, &self.hostname, &self.data_dir, &self.flags)?;
         self.wait_until_ready().await

@@ -31,7 +31,7 @@ impl Bench {
     /// `config apply` of `config` refuses, says all of `wanted`, and leaves nothing applied.
     fn refuses(&self, device: &EdgeDevice, config: &str, wanted: &[&str]) -> Result<()> {
         device.write_config(config)?;
-        let finished = device.iotedge(&["config", "apply"])?;
+        let finished = device.iotedge("config apply")?;
         ensure!(finished.code == Some(1), "it was accepted: {finished:?}");
         for part in wanted {
             ensure!(
@@ -130,7 +130,7 @@ async fn a_leaf_without_its_issuers_is_warned_about() -> Result<()> {
     );
     device.write_config(&lone)?;
     let finished = device
-        .iotedge(&["config", "apply", "--check", "--output", "json"])?
+        .iotedge("config apply --check --output json")?
         .json()?;
     let warned = finished["findings"]
         .as_array()
@@ -152,7 +152,7 @@ async fn problem(device: &EdgeDevice, wanted: &str) -> Result<()> {
         &format!("the status tells {wanted:?}"),
         Duration::from_secs(40),
         || async {
-            let finished = device.iotedge(&["system", "status", "--output", "json"])?;
+            let finished = device.iotedge("system status --output json")?;
             let status: Value =
                 serde_json::from_str(&finished.stdout).with_context(|| format!("{finished:?}"))?;
             let problem = status["provisioning"]["problem"]

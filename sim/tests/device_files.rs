@@ -14,8 +14,8 @@ fn mode(path: &Path) -> Result<u32> {
     Ok(about.permissions().mode() & 0o777)
 }
 
-/// Devices of earlier versions, restored backups, and people who ran `chmod -R` have files that others
-/// can read: they are closed before anything is done with them, and the log tells.
+/// Devices of earlier versions, restored backups, and `chmod -R` leave files that others
+/// can read: they are closed before anything is done with them, and the log says so.
 #[tokio::test]
 async fn what_others_could_use_is_closed_when_the_daemon_starts() -> Result<()> {
     let dir = tempfile::tempdir()?;

@@ -30,7 +30,8 @@ fn deployment() -> Result<Value> {
                     "settings": { "image": "muster/hub", "createOptions": "{}" } },
             },
             "modules": { MODULE: { "version": "1.0", "type": "docker", "status": "running",
-                "restartPolicy": "always", "imagePullPolicy": "never", "env": { "SAMPLE": { "value": "yes" } },
+                "restartPolicy": "always", "imagePullPolicy": "never",
+                "env": { "SAMPLE": { "value": "yes" } },
                 "settings": { "image": image, "createOptions": create_options } } },
         } },
         "$edgeHub": { "properties.desired": {
@@ -174,7 +175,12 @@ async fn engine_a_module_follows_its_twin_and_leaves_with_its_deployment() -> Re
         Ok(())
     })
     .await
-    .with_context(|| format!("the module's log: {:?}", device.iotedge(&["logs", MODULE])))?;
+    .with_context(|| {
+        format!(
+            "the module's log: {:?}",
+            device.iotedge(&format!("logs {MODULE}"))
+        )
+    })?;
     let update = format!("hub module-twin update -d edge-twin -m {MODULE}");
     let desired = json!({"SendInterval": 2});
     plant

@@ -133,7 +133,7 @@ impl Plant {
 
     /// What `iotedge check` says about it.
     fn deployment_is_followed(&self) -> Result<Value> {
-        let checked = self.device.iotedge(&["check", "--output", "json"])?.stdout;
+        let checked = self.device.iotedge("check --output json")?.stdout;
         let checked: Value = serde_json::from_str(&checked)?;
         Ok(checked["checks"]["deployment-followed"]["result"]["result"].clone())
     }
@@ -157,7 +157,7 @@ async fn engine_what_an_engine_took_along_is_started_again() -> Result<()> {
     plant.engine.begin().await?;
     plant.wait_for_all(STARTED_AGAIN).await?;
     plant.wait_for_report("on-failure", "running", 200).await?;
-    assert_eq!(plant.device.iotedge(&["list"])?.code, Some(0));
+    assert_eq!(plant.device.iotedge("list")?.code, Some(0));
 
     // `docker stop`.
     for module in ["on-failure", "on-unhealthy", "always"] {
@@ -179,7 +179,7 @@ const STARTED_AGAIN: [&str; 4] = ["stopped", "running", "running", "running"];
 
 async fn nothing_is_known_without_the_engine(plant: &Plant) -> Result<()> {
     plant.wait_for_all(["unknown"; 4]).await?;
-    let listed = plant.device.iotedge(&["list"])?;
+    let listed = plant.device.iotedge("list")?;
     assert_eq!(listed.code, Some(1), "{}", listed.stdout);
     let said = &listed.stderr;
     assert!(said.contains("does not answer"), "{said}");
@@ -239,10 +239,10 @@ fn a_person_is_shown_the_failure(plant: &Plant, image: &str) -> Result<()> {
     let row = plant.device.module("always")?;
     assert_eq!(row["config"], image);
     assert_eq!(row["status"], "running");
-    let listed = plant.device.iotedge(&["list"])?.ok()?;
+    let listed = plant.device.iotedge("list")?.ok()?;
     let wanted = format!("while {NOWHERE} is wanted");
     assert!(listed.contains(&wanted), "{listed}");
-    let status = plant.device.iotedge(&["system", "status"])?.stdout;
+    let status = plant.device.iotedge("system status")?.stdout;
     let wanted = "is not followed in full:\n    always: ";
     assert!(status.contains(wanted), "{status}");
     Ok(())

@@ -27,7 +27,7 @@ use report::Report;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures an overload.
+/// Measures a server that is asked for more than it can do.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How long devices ask too much.

@@ -46,7 +46,10 @@ impl Report {
                     "p50": at(&outcome.refused, 0.5),
                     "p99": at(&outcome.refused, 0.99),
                 },
-                "retryAfterSeconds": {"least": outcome.retry_after.first(), "most": outcome.retry_after.last()},
+                "retryAfterSeconds": {
+                    "least": outcome.retry_after.first(),
+                    "most": outcome.retry_after.last(),
+                },
             })
         };
         json!({

@@ -29,7 +29,7 @@ use servers::{BareServer, Target, enroll};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures registrations.
+/// Measures what a registration costs.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -40,7 +40,7 @@ struct Arguments {
     /// Rounds of each case.
     #[arg(long, default_value_t = 30)]
     rounds: usize,
-    /// Connections at once.
+    /// Connections that are open at once.
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
     /// What is measured; everything when it is not given.
