@@ -1,4 +1,4 @@
-//! What a data directory serves, read from the directory itself: works while the server runs and while it does not.
+//! The services of a data directory, read from the directory itself, while the server runs or not.
 
 use std::path::{Path, PathBuf};
 
@@ -9,28 +9,28 @@ use registry::{LocalHub, SharedAccessPolicy};
 use serde::{Deserialize, Serialize};
 use wire::service_api::enrollment::AllocationPolicy;
 
-/// The file in which a running server leaves its addresses.
+/// The file to which a server writes its addresses.
 const ENDPOINTS: &str = "endpoints.json";
 
 /// What `muster show` prints.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Description {
-    /// What devices name the provisioning service by.
+    /// The ID scope of the first provisioning service.
     pub id_scope: String,
-    /// PEM of the CA that the server's certificate is issued by.
+    /// PEM file with the CA certificates that clients of the server have to trust.
     pub server_ca: PathBuf,
-    /// Where the server listens, or did when it last ran.
+    /// The addresses of the server, or those of its last run.
     pub endpoints: Endpoints,
     /// The first provisioning service.
     pub dps: ServiceEntry,
-    /// The hubs that live here, linked or not.
+    /// The hubs of this server, linked or not.
     pub hubs: Vec<HubEntry>,
     /// All provisioning services, the first one first.
     pub services: Vec<TenantEntry>,
 }
 
-/// URLs of the ports. `null` where nothing is offered or the server has not run yet.
+/// URLs of the ports. `null` where there is none, and before the first run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Endpoints {
     pub https: Option<String>,
@@ -73,7 +73,7 @@ pub struct HubEntry {
     pub connection_string: String,
 }
 
-/// Describes a data directory.
+/// Reads the services and hubs of a data directory.
 pub fn describe(data_dir: &Path) -> anyhow::Result<Description> {
     let described = Provisioning::describe(data_dir).with_context(|| {
         format!(
@@ -172,7 +172,7 @@ fn read_endpoints(data_dir: &Path) -> anyhow::Result<Endpoints> {
     }
 }
 
-/// Leaves the addresses for [`describe`]. A crash leaves the old file or the new one.
+/// Writes the addresses for [`describe`]. After a crash the file is the old one or the new one.
 pub fn write_endpoints(data_dir: &Path, endpoints: &Endpoints) -> anyhow::Result<()> {
     let path = data_dir.join(ENDPOINTS);
     let draft = data_dir.join("endpoints.json.new");

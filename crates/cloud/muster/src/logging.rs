@@ -1,9 +1,10 @@
-//! What the server writes to standard error: every kind of line, but not every repetition of it.
+//! The log on standard error: every kind of line, but not every repetition of it.
 //!
-//! Devices that are refused come back every few seconds for ever, and strangers come as they like. A line of the same cause about the
-//! same device is written again after a minute, then two, four, up to an hour, with the number of those in between; and one place of
-//! the program writes no more than so many lines, whomever they are about. `MUSTER_LOG` at `debug` shows nothing more of them: who
-//! wants each one reads the metrics and the audit.
+//! Devices that are refused try again every few seconds without end, and any client may connect. A
+//! line of the same cause about the same device is written again after a minute, then two, four, up
+//! to an hour, with the number of lines in between. Each call site has a rate limit too, whatever
+//! its lines are about. `MUSTER_LOG` at `debug` shows no more of them: each single event is in the
+//! metrics and the audit.
 
 mod repeats;
 mod subject;
@@ -21,33 +22,33 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use repeats::{Repeats, Turn};
+use repeats::{Decision, Repeats};
 use subject::Subject;
 
-/// How often it is told how many lines were left out.
-const EVERY: Duration = Duration::from_secs(10);
+/// The time between two counts of the lines that were left out.
+const PERIOD: Duration = Duration::from_secs(10);
 
-/// A place of the program that writes lines.
+/// A call site of the program that writes lines: file and line.
 type Site = (&'static str, u32);
 
-/// What has been written lately. Cheap to clone.
+/// The log, with what it has written lately. Cheap to clone.
 #[derive(Clone)]
-pub struct Written(Arc<Inner>);
+pub struct Log(Arc<Inner>);
 
 struct Inner {
     started: Instant,
     repeats: Mutex<Repeats<Site>>,
 }
 
-/// Begins to write. `filter` is in the directives of the `tracing` crates.
-pub fn begin(filter: &str) -> anyhow::Result<Written> {
+/// Starts the log. `filter` is in the syntax of `tracing_subscriber::EnvFilter`.
+pub fn start(filter: &str) -> anyhow::Result<Log> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("MUSTER_LOG is {filter:?}"))?;
-    let written = Written(Arc::new(Inner {
+    let log = Log(Arc::new(Inner {
         started: Instant::now(),
         repeats: Mutex::default(),
     }));
     let format = Limited {
-        written: written.clone(),
+        log: log.clone(),
         format: Format::default(),
     };
     tracing_subscriber::fmt()
@@ -56,15 +57,15 @@ pub fn begin(filter: &str) -> anyhow::Result<Written> {
         .with_ansi(std::io::stderr().is_terminal())
         .event_format(format)
         .init();
-    Ok(written)
+    Ok(log)
 }
 
-impl Written {
-    fn turn(&self, event: &Event<'_>) -> Turn {
+impl Log {
+    fn decide(&self, event: &Event<'_>) -> Decision {
         let metadata = event.metadata();
-        // Who asks for every step gets every step.
+        // At `debug` every line is written.
         if *metadata.level() > Level::INFO {
-            return Turn::Write { suppressed: 0 };
+            return Decision::Write { suppressed: 0 };
         }
         let site = (
             metadata.file().unwrap_or_default(),
@@ -73,7 +74,7 @@ impl Written {
         let now = self.0.started.elapsed();
         let subject = Subject::of(event);
         let text = || subject::message(event);
-        self.repeats().turn(site, subject.key(), now, text)
+        self.repeats().decide(site, subject.key(), now, text)
     }
 
     fn repeats(&self) -> std::sync::MutexGuard<'_, Repeats<Site>> {
@@ -81,12 +82,13 @@ impl Written {
         repeats.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells now and then how many lines were left out because there were too many of their kind, until `stopping` turns true.
-    pub async fn tell_what_is_left_out(self, mut stopping: watch::Receiver<bool>) {
+    /// Logs how many lines were left out because their call site wrote too many, until `stopping`
+    /// turns true.
+    pub async fn report_left_out(self, mut stopping: watch::Receiver<bool>) {
         loop {
             // Cancel-safe: both only wait.
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(PERIOD) => {}
                 stop = stopping.wait_for(|stop| *stop) => {
                     // A sender that is gone is a stop as well.
                     drop(stop);
@@ -104,9 +106,9 @@ impl Written {
     }
 }
 
-/// Writes a line when it is its turn.
+/// Formats the lines that are written.
 struct Limited {
-    written: Written,
+    log: Log,
     format: Format,
 }
 
@@ -121,10 +123,10 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        match self.written.turn(event) {
-            Turn::Suppress => Ok(()),
-            Turn::Write { suppressed: 0 } => self.format.format_event(context, writer, event),
-            Turn::Write { suppressed } => {
+        match self.log.decide(event) {
+            Decision::Suppress => Ok(()),
+            Decision::Write { suppressed: 0 } => self.format.format_event(context, writer, event),
+            Decision::Write { suppressed } => {
                 let mut line = String::new();
                 self.format
                     .format_event(context, Writer::new(&mut line), event)?;

@@ -13,7 +13,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// A server's memory is many small pieces that live for one request; docs/decisions/0009-mimalloc.md has what it saves.
+/// A server makes many small allocations that live for one request.
+/// `docs/decisions/0009-mimalloc.md` says what this allocator saves.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

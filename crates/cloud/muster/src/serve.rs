@@ -1,4 +1,4 @@
-//! `muster serve`: opens the registry, puts the services behind the ports, runs, drains.
+//! `muster serve`: opens the data directory, puts the services behind the ports, runs, drains.
 
 mod certificate;
 pub mod config;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use dps::Dps;
 use hub::Hub;
 use ids::{HubHost, HubName};
 use pki::SeenIssuers;
@@ -27,7 +28,7 @@ use transport::budget::Budget;
 use transport::tls::{self, CurrentCertificate};
 use transport::{health_port, https, listen_queue, mqtts};
 
-use crate::logging::Written;
+use crate::logging::Log;
 use crate::{clock, data_dir, environment};
 use config::ServeConfig;
 use health::Metrics;
@@ -35,68 +36,52 @@ use listen::listen;
 use outbound::{Guard, OutboundClient};
 use router::Router;
 
-/// Name of the hub that an empty data directory gets.
+/// The name of the first hub of a new data directory.
 const FIRST_HUB: &str = "hub";
-/// What is still open that long after SIGTERM is cut.
+/// Connections that are open this long after SIGTERM are cut.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
-    let https = listen(config.https, "--https-port")?;
-    let mqtts = listen(config.mqtts, "--mqtts-port")?;
-    let health_port = match config.metrics_listen {
-        Some(address) => Some(listen(address, "--metrics-listen")?),
-        None => None,
-    };
-    let host = config.hub_host(listen::port(&https)?)?;
+pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
+    let ports = Ports::open(&config)?;
+    let host = config.hub_host(listen::port(&ports.https)?)?;
     let recorder = health::record_metrics()?;
     let provisioning = open(&config, &host).await?;
-    let registry = provisioning.registry().clone();
-    tell_of_renaming(&registry);
-    let hub = Hub::new(
-        registry.clone(),
-        hub::HubOptions {
-            clock: Arc::new(clock::now),
-            pace: config.pace,
-        },
-    );
+    log_renaming(provisioning.registry());
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let certificate = certificate::keep(&config, &provisioning, &mut tasks, stopping.clone())?;
-    let dps = dps::Dps::new(
-        provisioning.clone(),
-        dps::DpsOptions {
-            host,
-            await_certificate_for_hosts: Some(certificate.await_certificate_for_hosts),
-            device_issuers: Arc::new(ca::DeviceIssuers::at(&config.data_dir)),
-            outbound: Arc::new(outbound_client(&config)?),
-            clock: Arc::new(clock::now),
-            limits: config.limits.clone(),
-        },
-    );
-    tasks.spawn(listen_queue::watch(stopping.clone()));
-    tasks.spawn(written.tell_what_is_left_out(stopping.clone()));
-    let health = |shown| health::router(registry.clone(), dps.clone(), recorder.clone(), shown);
-    if let Some(listener) = health_port {
-        let health = health(Metrics::Shown);
+    let hub = new_hub(&config, &provisioning);
+    let await_certificate = certificate.await_certificate_for_hosts;
+    let dps = new_dps(&config, &provisioning, host, await_certificate)?;
+    let health = |route| {
+        health::router(
+            provisioning.registry().clone(),
+            dps.clone(),
+            recorder.clone(),
+            route,
+        )
+    };
+    if let Some(listener) = ports.health {
+        let health = health(Metrics::Exposed);
         tasks.spawn(health_port::run(listener, health, stopping.clone()));
     }
     let health = health(match config.metrics_on_https_port {
-        true => Metrics::Shown,
+        true => Metrics::Exposed,
         false => Metrics::Hidden,
     });
-    let (pending, pending_stopping) = (dps.clone(), stopping.clone());
-    tasks.spawn(async move { pending.run(pending_stopping).await });
-    let router = Router::new(dps, hub.clone(), health);
-    let engine = hub.clone();
-    let engine_stopping = stopping.clone();
-    tasks.spawn(async move { engine.run(engine_stopping).await });
-    let endpoints = endpoints(&config, &https, &mqtts)?;
-    open_ports(
+    tasks.spawn(listen_queue::watch(stopping.clone()));
+    tasks.spawn(log.report_left_out(stopping.clone()));
+    let (running, until) = (dps.clone(), stopping.clone());
+    tasks.spawn(async move { running.run(until).await });
+    let (running, until) = (hub.clone(), stopping.clone());
+    tasks.spawn(async move { running.run(until).await });
+    let endpoints = endpoints(&config, &ports.https, &ports.mqtts)?;
+    accept_connections(
         &config,
-        router,
+        Router::new(dps, hub.clone(), health),
         certificate.current,
-        (https, mqtts),
+        (ports.https, ports.mqtts),
         &mut tasks,
         &stopping,
     )?;
@@ -107,11 +92,58 @@ pub async fn run(config: ServeConfig, written: Written) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tell_of_renaming(registry: &Registry) {
+/// The listening sockets. They are opened before the data directory, so that a taken port changes nothing.
+struct Ports {
+    https: TcpListener,
+    mqtts: TcpListener,
+    health: Option<TcpListener>,
+}
+
+impl Ports {
+    fn open(config: &ServeConfig) -> anyhow::Result<Self> {
+        let health = config.metrics_listen;
+        Ok(Self {
+            https: listen(config.https, "--https-port")?,
+            mqtts: listen(config.mqtts, "--mqtts-port")?,
+            health: health
+                .map(|address| listen(address, "--metrics-listen"))
+                .transpose()?,
+        })
+    }
+}
+
+fn new_hub(config: &ServeConfig, provisioning: &Provisioning) -> Hub {
+    let options = hub::HubOptions {
+        clock: Arc::new(clock::now),
+        pace: config.pace,
+    };
+    Hub::new(provisioning.registry().clone(), options)
+}
+
+fn new_dps(
+    config: &ServeConfig,
+    provisioning: &Provisioning,
+    host: HubHost,
+    await_certificate_for_hosts: dps::AwaitCertificateForHosts,
+) -> anyhow::Result<Dps> {
+    let options = dps::DpsOptions {
+        host,
+        await_certificate_for_hosts: Some(await_certificate_for_hosts),
+        device_issuers: Arc::new(ca::DeviceIssuers::at(&config.data_dir)),
+        outbound: Arc::new(outbound_client(config)?),
+        clock: Arc::new(clock::now),
+        limits: config.limits.clone(),
+    };
+    Ok(Dps::new(provisioning.clone(), options))
+}
+
+fn log_renaming(registry: &Registry) {
     if let Some(Renamed { before, after }) = registry.renamed() {
         tracing::warn!(
             %before, %after,
-            "the host name of this server and its first hub has changed: devices that were assigned to the old name are refused there and register again; the server's certificate goes on naming it"
+            "the host name of this server and its first hub has changed: devices that were \
+             assigned to the old name are refused there and register again; \
+             the server's certificate goes on naming it"
         );
     }
 }
@@ -145,20 +177,24 @@ async fn open(config: &ServeConfig, host: &HubHost) -> anyhow::Result<Provisioni
                 config.data_dir.display()
             )
         })?;
-    // It may be made later, and is kept as was said then.
+    // A hub of this name may be created later, and gets these limits then.
     let local = provisioning.registry().hubs();
     for (hub, _) in &config.retention.registry.telemetry.of_hubs {
-        let is_it = |local: &Arc<registry::LocalHub>| {
+        let is_named = |local: &Arc<registry::LocalHub>| {
             local.name.as_str().eq_ignore_ascii_case(hub.as_str())
         };
-        if !local.hubs.iter().any(is_it) {
-            tracing::warn!(hub.name = %hub, "[telemetry] names the hub {hub}, and there is none of this name");
+        if !local.hubs.iter().any(is_named) {
+            tracing::warn!(
+                hub.name = %hub,
+                "[telemetry] names the hub {hub}, and there is none of this name"
+            );
         }
     }
     Ok(provisioning)
 }
 
-fn open_ports(
+/// Accepts connections on both ports.
+fn accept_connections(
     config: &ServeConfig,
     router: Router,
     certificate: Arc<CurrentCertificate>,
@@ -208,7 +244,7 @@ fn endpoints(
     })
 }
 
-/// Tells whoever started the server that it can be used now: one line on standard output.
+/// Writes one line to standard output: the server can be used now.
 fn announce(endpoints: &data_dir::Endpoints, provisioning: &Provisioning) -> anyhow::Result<()> {
     let https = endpoints.https.as_deref().unwrap_or_default();
     tracing::info!(id_scope = %provisioning.service().id_scope, https, "ready");
@@ -228,7 +264,7 @@ async fn wait_for_signal() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Stops accepting, lets what runs finish, cuts what does not.
+/// Stops accepting, waits for open connections and tasks, and cuts those that do not end in time.
 async fn drain(stop: watch::Sender<bool>, hub: &Hub, mut tasks: JoinSet<()>) {
     tracing::info!("stopping");
     let _ = stop.send(true);

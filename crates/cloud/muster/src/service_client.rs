@@ -1,7 +1,9 @@
-//! The operator's side of the public service APIs: a connection string, a token, a request, an answer.
+//! The client of the public service APIs: a connection string, a token, a request, a response.
 //!
-//! The command line can do nothing that this API cannot; it has no other way in.
+//! The command line uses nothing else, so it can do nothing that the API cannot.
 
+mod call;
+mod error;
 mod login;
 mod target;
 
@@ -11,60 +13,28 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ids::HubHost;
+use reqwest::Method;
 use reqwest::header::HeaderMap;
-use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use wire::connection_string::ConnectionString;
 use wire::http::{CONTINUATION, WARNING};
 use wire::sas::SharedAccessKey;
 
 use crate::clock;
+pub use call::Call;
+pub use error::CommandError;
+use error::refused;
 pub use login::Login;
 pub use target::Target;
 
 const TIMEOUT: Duration = Duration::from_secs(320);
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Passes on to people what the service did and advises against.
-fn warn(headers: &HeaderMap) {
+/// Prints the warning of a response.
+fn print_warning(headers: &HeaderMap) {
     if let Some(warning) = headers.get(WARNING).and_then(|text| text.to_str().ok()) {
-        // Who closed the error stream does not want to be told.
+        // A closed error stream is no fault.
         let _ = writeln!(std::io::stderr().lock(), "warning: {warning}");
-    }
-}
-
-/// Why a command did not do what it was asked; decides the exit code.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// The service answered and refused.
-    #[error("the service refused: {message} (HTTP {status}{})", code.map_or_else(String::new, |c| format!(", error code {c}")))]
-    Refused {
-        status: u16,
-        code: Option<i64>,
-        message: String,
-    },
-    /// Nobody answered, or not somebody we trust.
-    #[error("cannot reach {url}: {reason}")]
-    Unreachable { url: String, reason: String },
-    /// The command itself is wrong.
-    #[error("{0}")]
-    Usage(String),
-    /// A file that was named cannot be used.
-    #[error(transparent)]
-    Input(anyhow::Error),
-    /// The device would not be let in; why has been printed.
-    #[error("the device would not be assigned")]
-    NotAssigned,
-}
-
-impl CommandError {
-    /// 1 refused, 2 wrong usage, 3 unreachable.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Refused { .. } | Self::NotAssigned => 1,
-            Self::Usage(_) | Self::Input(_) => 2,
-            Self::Unreachable { .. } => 3,
-        }
     }
 }
 
@@ -92,13 +62,13 @@ fn api_version(service: Service) -> &'static str {
     }
 }
 
-/// One page of a list, and the token of the next.
+/// One page of a list, and the token of the next one.
 pub struct Page {
     pub items: Vec<Value>,
     pub continuation: Option<String>,
 }
 
-/// A service that can be called.
+/// A service with the credentials for it.
 pub struct ServiceClient {
     http: reqwest::Client,
     service: Service,
@@ -135,66 +105,13 @@ impl ServiceClient {
     }
 }
 
-/// A request before it is sent.
-#[derive(Clone)]
-pub struct Call<'a> {
-    method: Method,
-    path: &'a [&'a str],
-    query: &'a [(&'a str, String)],
-    if_match: Option<&'a str>,
-    body: Option<&'a Value>,
-    continuation: Option<&'a str>,
-    page_size: Option<usize>,
-}
-
-impl<'a> Call<'a> {
-    /// `path` holds the decoded segments.
-    pub fn new(method: Method, path: &'a [&'a str]) -> Self {
-        Self {
-            method,
-            path,
-            query: &[],
-            if_match: None,
-            body: None,
-            continuation: None,
-            page_size: None,
-        }
-    }
-
-    pub fn query(self, query: &'a [(&'a str, String)]) -> Self {
-        Self { query, ..self }
-    }
-
-    pub fn if_match(self, etag: &'a str) -> Self {
-        Self {
-            if_match: Some(etag),
-            ..self
-        }
-    }
-
-    pub fn body(self, body: &'a Value) -> Self {
-        Self {
-            body: Some(body),
-            ..self
-        }
-    }
-
-    pub fn page(self, continuation: Option<&'a str>, size: Option<usize>) -> Self {
-        Self {
-            continuation,
-            page_size: size,
-            ..self
-        }
-    }
-}
-
 impl ServiceClient {
-    /// Sends one call; the answer's JSON, `Null` when it has none.
+    /// Sends a request; the JSON of its response, `Null` when it has no body.
     pub async fn call(&self, call: Call<'_>) -> Result<Value, CommandError> {
         Ok(self.send(call).await?.0)
     }
 
-    /// Sends one call; the answer's JSON and its headers.
+    /// Sends a request; the JSON and the headers of its response.
     pub async fn call_for_headers(
         &self,
         call: Call<'_>,
@@ -221,8 +138,8 @@ impl ServiceClient {
         self.pages(call, top).await
     }
 
-    /// Reads every page of what a query finds, up to `top` rows.
-    pub async fn found(
+    /// Reads every page of a list with query parameters, up to `top` rows.
+    pub async fn list_with_query(
         &self,
         path: &[&str],
         query: &[(&str, String)],
@@ -297,7 +214,7 @@ impl ServiceClient {
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let headers = response.headers().clone();
-        warn(&headers);
+        print_warning(&headers);
         let body = response.bytes().await.map_err(unreachable)?;
         let json = match body.is_empty() {
             true => Ok(Value::Null),
@@ -338,40 +255,18 @@ impl ServiceClient {
     }
 }
 
-/// A header of an answer.
+/// A header of a response.
 pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;
     Some(value.to_owned())
 }
 
-/// The last cause: what a person can act on ("connection refused", "invalid peer certificate: …").
+/// The last cause, which an operator can act on ("connection refused", "invalid peer certificate:
+/// …").
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     cause.to_string()
-}
-
-/// Reads Azure's error envelopes: DPS has `message`, hubs have `Message`, which may hold JSON again.
-fn refused(status: StatusCode, body: &Value) -> CommandError {
-    let text = |value: &Value| {
-        ["message", "Message"]
-            .iter()
-            .find_map(|k| value.get(k)?.as_str().map(str::to_owned))
-    };
-    let nested = text(body)
-        .and_then(|m| serde_json::from_str::<Value>(&m).ok())
-        .filter(Value::is_object);
-    let inner = nested.as_ref().unwrap_or(body);
-    CommandError::Refused {
-        status: status.as_u16(),
-        code: inner.get("errorCode").and_then(Value::as_i64),
-        message: text(inner).unwrap_or_else(|| {
-            status
-                .canonical_reason()
-                .unwrap_or("no reason given")
-                .to_owned()
-        }),
-    }
 }

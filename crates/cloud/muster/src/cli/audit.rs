@@ -163,7 +163,7 @@ async fn from_server(invocation: &Invocation, filter: Filter) -> anyhow::Result<
     .filter_map(|(name, value)| Some((name, value?)))
     .collect();
     let path = ["muster", "v1", "audit"];
-    Ok(client.found(&path, &query, filter.top).await?)
+    Ok(client.list_with_query(&path, &query, filter.top).await?)
 }
 
 fn known(text: &str) -> Result<KnownAudit, String> {

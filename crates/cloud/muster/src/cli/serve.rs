@@ -9,7 +9,7 @@ use crate::{environment, logging, serve};
 /// Runs the server until a signal stops it.
 pub fn run(flags: ServeFlags, invocation: &Invocation) -> anyhow::Result<()> {
     let filter = environment::variable("MUSTER_LOG").unwrap_or_else(|| "info".to_owned());
-    let written = logging::begin(&filter)?;
+    let log = logging::start(&filter)?;
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .ok();
@@ -19,5 +19,5 @@ pub fn run(flags: ServeFlags, invocation: &Invocation) -> anyhow::Result<()> {
         .build();
     runtime
         .context("cannot start the runtime")?
-        .block_on(serve::run(config, written))
+        .block_on(serve::run(config, log))
 }

@@ -5,34 +5,34 @@ use std::net::SocketAddr;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
-/// What a line is about: two lines of one place with the same subject say the same.
+/// What a line is about. Two lines of one call site with the same subject say the same.
 #[derive(Debug, Default)]
 pub struct Subject {
     fields: DefaultHasher,
     message: DefaultHasher,
-    /// Whether a field names whom it is about; then its words need not be compared.
+    /// Whether a field names the subject. Then the message is not compared.
     named: bool,
 }
 
-/// Fields that name somebody.
-const NAMES: [&str; 4] = [
+/// Fields that name the subject.
+const NAMING: [&str; 4] = [
     "registration.id",
     "device.id",
     "client.id",
     "client.address",
 ];
-/// Fields that are another one each time.
+/// Fields whose value differs each time.
 const VARYING: [&str; 2] = ["request.id", "tracking.id"];
 
 impl Subject {
-    /// What an event is about.
+    /// The subject of an event.
     pub fn of(event: &Event<'_>) -> Self {
         let mut subject = Self::default();
         event.record(&mut subject);
         subject
     }
 
-    /// A number for it.
+    /// A hash that compares subjects.
     pub fn key(&self) -> u64 {
         let mut hasher = self.fields.clone();
         if !self.named {
@@ -49,15 +49,15 @@ impl Visit for Subject {
             return;
         }
         if name == "message" {
-            // What is written into a hasher is not kept, so it cannot fail.
+            // Writing into a hasher cannot fail.
             let _ = write!(Hashing(&mut self.message), "{value:?}");
             return;
         }
-        self.named |= NAMES.contains(&name);
+        self.named |= NAMING.contains(&name);
         name.hash(&mut self.fields);
         if name == "client.address" {
             let text = format!("{value:?}");
-            // The port is another one each time.
+            // The port differs each time.
             match text.parse::<SocketAddr>() {
                 Ok(address) => address.ip().hash(&mut self.fields),
                 Err(_) => text.hash(&mut self.fields),
@@ -77,7 +77,7 @@ impl Write for Hashing<'_> {
     }
 }
 
-/// The words of an event.
+/// The message of an event.
 pub fn message(event: &Event<'_>) -> String {
     struct Message(String);
     impl Visit for Message {

@@ -1,7 +1,9 @@
-//! Keeps the server's certificates fresh, and naming every host of the registry, while the server runs.
+//! Renews the server's certificates while the server runs, so that they are valid and name every
+//! host of the data directory.
 //!
-//! The P-256 certificate is there before the ports are opened. Keys of RSA take a moment to make: at the first start that is done beside
-//! everything else, and a client that needs one has to come again.
+//! The P-256 certificate exists before the ports are opened. An RSA key takes a moment to make: at
+//! the first start it is made while the server runs, and a client that needs it has to connect
+//! again.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -24,20 +26,20 @@ use transport::tls::{Certificates, CurrentCertificate, certified_key};
 use super::config::ServeConfig;
 use crate::clock;
 
-/// How often the server looks at the age of its own certificate.
+/// The time between two looks at the age of the server's own certificate.
 const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
-/// How often the files of certificates of the operator's own are looked at.
+/// The time between two looks at the operator's certificate files.
 const OWN_CHECK: Duration = Duration::from_secs(5);
-/// How soon a certificate that could not be made is tried again.
+/// The time until a certificate that could not be made is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Counts the changes of what is served. A count stands for all before it.
+/// Counts the changes of services and hubs. A count stands for all before it.
 type Count = u64;
 
-/// Hears of new hosts. Called on the writer's thread, so it only counts.
-struct Wanted(watch::Sender<Count>);
+/// Counts changes of the hosts. Called on the writer's thread, so it must return at once.
+struct HostChanges(watch::Sender<Count>);
 
-impl Watcher for Wanted {
+impl Watcher for HostChanges {
     fn changed(&self, change: &Change) {
         if *change == Change::ServicesOrHubs {
             self.0.send_modify(|count| *count += 1);
@@ -45,13 +47,13 @@ impl Watcher for Wanted {
     }
 }
 
-/// The certificate in use, and a way to wait until it names what was added.
+/// The certificate in use, and a way to wait until it names a new host.
 pub struct Kept {
     pub current: Arc<CurrentCertificate>,
     pub await_certificate_for_hosts: dps::AwaitCertificateForHosts,
 }
 
-/// Makes or loads the server's certificates and keeps them until `stopping`.
+/// Makes or loads the server's certificates, and renews them until `stopping` turns true.
 pub fn keep(
     config: &ServeConfig,
     provisioning: &Provisioning,
@@ -64,9 +66,9 @@ pub fn keep(
         true => Some(open_rsa(&config.data_dir)?),
         false => None,
     };
-    // Before the names are read: a change in between is looked at again, not missed.
+    // Watches before it reads the names, so that no change in between is missed.
     let (wanted, changes) = watch::channel(0);
-    provisioning.registry().watch(Arc::new(Wanted(wanted)));
+    provisioning.registry().watch(Arc::new(HostChanges(wanted)));
     let made = Made {
         data_dir: config.data_dir.clone(),
         authority,
@@ -96,8 +98,9 @@ fn open_rsa(data_dir: &Path) -> anyhow::Result<ca::ServerAuthority> {
         .context("the server's certificate authority for RSA")
 }
 
-/// The names that the server certificate covers: this server's, and those of all its hubs and services, also those that they had
-/// before: a device whose handshake fails never hears that it has to register again.
+/// The names that the server certificate covers: those of this server and of all its hubs and
+/// services, with their former names. A device whose handshake fails would not learn that it has to
+/// register again.
 fn names(hostname: &str, provisioning: &Provisioning) -> Vec<String> {
     let (services, local) = (provisioning.services(), provisioning.registry().hubs());
     let services = services.iter();
@@ -112,7 +115,8 @@ fn names(hostname: &str, provisioning: &Provisioning) -> Vec<String> {
     names
 }
 
-/// Waits until the keeper has seen all that is committed now. It ends with the server too.
+/// Waits until the certificate names every host that is committed now. Also returns when the server
+/// stops.
 fn wait_until_covered(
     changes: watch::Receiver<Count>,
     mut covered: watch::Receiver<Count>,
@@ -127,7 +131,7 @@ fn wait_until_covered(
 struct Made {
     data_dir: PathBuf,
     authority: ca::ServerAuthority,
-    /// `None` until it is made.
+    /// `None` until the RSA key is made.
     rsa: Option<ca::ServerAuthority>,
     own: OwnCertificates,
     hostname: String,
@@ -135,7 +139,8 @@ struct Made {
 }
 
 impl Made {
-    /// All certificates as they should be now, and what clients have to trust written down.
+    /// Makes or loads all certificates for now, and writes the CA certificates that clients have to
+    /// trust.
     fn certificates(&self) -> anyhow::Result<Certificates> {
         let names = names(&self.hostname, &self.provisioning);
         let ec = self
@@ -169,14 +174,15 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Level-triggered: each round looks at what is served and how old the certificates are, whatever woke it.
+    /// Level-triggered: each round looks at all hosts and at the age of the certificates, whatever
+    /// woke it.
     async fn run(
         mut self,
         mut changes: watch::Receiver<Count>,
         mut stopping: watch::Receiver<bool>,
     ) {
         let mut rest = match self.made.rsa {
-            Some(_) => self.until_the_next_look(),
+            Some(_) => self.until_next_look(),
             None => Duration::ZERO,
         };
         loop {
@@ -188,18 +194,22 @@ impl Keeper {
             }
             let seen = *changes.borrow_and_update();
             rest = match self.renew().await {
-                Ok(()) => self.until_the_next_look(),
+                Ok(()) => self.until_next_look(),
                 Err(error) => {
-                    tracing::error!(error = %format!("{error:#}"), "the server certificate was not renewed");
+                    tracing::error!(
+                        error = %format!("{error:#}"),
+                        "the server certificate was not renewed"
+                    );
                     RETRY
                 }
             };
-            // Also after a failure: whoever waits has his hub, and the log says why clients do not trust it yet.
+            // Also after a failure: the hub exists, and the log says why clients do not trust it
+            // yet.
             self.done.send_replace(seen);
         }
     }
 
-    fn until_the_next_look(&self) -> Duration {
+    fn until_next_look(&self) -> Duration {
         match self.made.own.is_empty() {
             true => RENEWAL_CHECK,
             false => OWN_CHECK,
@@ -213,7 +223,7 @@ impl Keeper {
             let names = names(&self.made.hostname, &self.made.provisioning);
             let making = tokio::task::spawn_blocking(move || {
                 let rsa = open_rsa(&data_dir)?;
-                // Makes the key; with other names it will be used again.
+                // Makes the key. It is used again for other names.
                 rsa.ensure_server_certificate(&names, clock::now())?;
                 anyhow::Ok(rsa)
             });
@@ -224,7 +234,7 @@ impl Keeper {
     }
 }
 
-/// What the server made itself, as TLS needs it.
+/// A certificate that the server made itself, as TLS needs it.
 fn made_key(credential: &ServerCredential) -> anyhow::Result<Arc<CertifiedKey>> {
     let key = certified_key(credential.chain_der(), credential.key_der());
     key.map(Arc::new)

@@ -1,4 +1,4 @@
-//! What `muster serve` is told: flags over a TOML file over defaults.
+//! The configuration of `muster serve`: flags over a TOML file over defaults.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -38,10 +38,12 @@ pub struct ServeFlags {
     /// MQTT over TLS [default: 8883].
     #[arg(long, value_name = "PORT")]
     mqtts_port: Option<u16>,
-    /// A listener of its own for /healthz, /readyz and /metrics, in plain HTTP, for example 127.0.0.1:9464.
+    /// A listener of its own for /healthz, /readyz and /metrics, in plain HTTP, for example
+    /// 127.0.0.1:9464.
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_listen: Option<SocketAddr>,
-    /// PEM file with a server certificate of your own and its issuers, beside the one that the server makes itself.
+    /// PEM file with a server certificate of your own and its issuers, beside the one that the
+    /// server makes itself.
     #[arg(long, value_name = "FILE", requires = "server_key")]
     server_certificate: Option<PathBuf>,
     /// PEM file with the key of that certificate.
@@ -66,7 +68,7 @@ impl ServeFlags {
     }
 }
 
-/// The file's form; every key is optional, unknown keys are errors.
+/// The configuration file. Every key is optional, unknown keys are errors.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
@@ -94,40 +96,40 @@ struct ConfigFile {
     server_certificates: Vec<OwnCertificate>,
 }
 
-/// What the server runs with; made only by [`ServeConfig::from_flags`], so every value has been looked at.
+/// The complete configuration. Only [`ServeConfig::from_flags`] makes it, so every value is valid.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
     pub data_dir: PathBuf,
     pub hostname: String,
     pub https: SocketAddr,
     pub mqtts: SocketAddr,
-    /// Where health and metrics have a listener of their own.
+    /// A port of its own for health and metrics.
     pub metrics_listen: Option<SocketAddr>,
-    /// Whether `/metrics` is on the HTTPS port, where everybody may read it.
+    /// Whether `/metrics` is on the HTTPS port, where every client may read it.
     pub metrics_on_https_port: bool,
     pub outbound_ca: Option<PathBuf>,
-    /// Private networks that every service may call.
+    /// Private networks that every provisioning service may call.
     pub outbound_networks: Vec<Network>,
-    /// Whether the first service may call no others either.
+    /// Whether the first service, too, may call only public addresses and these.
     pub outbound_guards_first_service: bool,
     /// Connections held at once.
     pub connections: Wanted,
     /// Connections of one address.
     pub connections_per_address: usize,
-    /// Requests of devices.
+    /// Registrations and polls of devices.
     pub limits: AdmissionLimits,
-    /// What is kept of what happened.
+    /// How much of the audit, the refusals and the telemetry is kept.
     pub retention: Retention,
     /// How much telemetry may be sent.
     pub pace: Pace,
-    /// Certificates that the server does not make itself.
+    /// Certificates of the operator.
     pub server_certificates: Vec<OwnCertificate>,
 }
 
 const DEFAULT_MAX_CONNECTIONS: usize = 100_000;
 
 impl ServeConfig {
-    /// Puts flags over the file's values over the defaults.
+    /// Reads the configuration file. Flags override it, and it overrides the defaults.
     pub fn from_flags(flags: &ServeFlags, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
         let file = flags
             .config
@@ -173,7 +175,7 @@ impl ServeConfig {
         })
     }
 
-    /// The hub's host as devices are told it: with a port only when HTTPS is not on 443.
+    /// The host of the first hub in assignments: with a port only when HTTPS is not on 443.
     pub fn hub_host(&self, https_port: u16) -> anyhow::Result<HubHost> {
         let text = match https_port {
             443 => self.hostname.clone(),
@@ -195,120 +197,7 @@ fn read_file(path: &Path) -> anyhow::Result<ConfigFile> {
 }
 
 /// The commented configuration file that `muster config template` prints.
-pub const TEMPLATE: &str = "\
-# Configuration of `muster serve`. Every key is optional; flags override this file.
-
-# Where everything is kept; made and initialised when it is empty.
-# data_dir = \"/var/lib/muster\"
-
-# The name under which devices reach this server; it is in the server certificate and in every assignment.
-# hostname = \"localhost\"
-
-# The address to listen on.
-# listen = \"127.0.0.1\"
-
-# HTTPS and MQTT over WebSocket. Device SDKs have 443 built in.
-# https_port = 443
-
-# MQTT over TLS. Device SDKs have 8883 built in.
-# mqtts_port = 8883
-
-# A listener of its own for /healthz, /readyz and /metrics, in plain HTTP.
-# metrics_listen = \"127.0.0.1:9464\"
-
-# Whether /metrics is on the HTTPS port as well, where everybody may read it.
-# metrics_on_https_port = true
-
-# PEM file of CAs that are trusted beside the system's when webhooks are called.
-# outbound_ca = \"/etc/muster/outbound-ca.pem\"
-
-# Private networks in which every provisioning service may call webhooks and hubs. The first service may call any address;
-# others, made with `muster dps create`, only public ones and these.
-# outbound_networks = [\"10.1.0.0/16\"]
-
-# Whether the first service may call only those, too.
-# outbound_guards_first_service = false
-
-# Connections held at once; one more takes the place of the oldest that has proved nothing.
-# max_connections = 100000
-
-# What devices may ask for. Who asks for more is answered 429 with a Retry-After that tells when its turn is.
-[limits]
-
-# Connections of one address, a /64 of IPv6. A whole fleet may stand behind one address.
-# connections_per_address = 50000
-
-# Of max_connections, those whose client has proved nothing yet; a tenth when it is not set. The others are kept for clients that have.
-# unproven_connections = 10000
-
-# Of those, the ones of one address that have been there for longer than 5 s.
-# unproven_connections_per_address = 500
-
-# Attempts to register a second of one address from which nobody has registered lately; twenty times as many at once. Each registration
-# lets its address ask as often again.
-# attempts_per_second_of_an_address = 20
-
-# Registrations a minute of each provisioning service; 0: as many as the server can do. Azure allows 1000.
-# registrations_per_minute = 0
-
-# The same for single services, by ID scope.
-# registrations_per_minute_of = { 0ne00000000 = 1000 }
-
-# Registrations a minute of one device.
-# registrations_per_minute_of_a_device = 60
-
-# Polls of one device in ten seconds; twice as many at once. Azure allows 5.
-# polls_per_10_seconds_of_a_device = 5
-
-# Registrations under way at once, at most. The server finds a lower bound by itself, so that those under way take less than a second.
-# registrations_at_once = 4096
-
-# How much is kept of the audit: of what operators did, of who was let in and of who was not. The oldest goes first.
-[audit]
-
-# Each in MiB.
-# acts_mib = 256
-# decisions_mib = 1024
-# refusals_mib = 256
-
-# Days that a record is kept at most; 0: as long as there is room.
-# keep_days = 0
-
-# The list of refusals that `muster dps explain --registration-id` shows.
-[refusals]
-
-# Days after which a refusal that has not come again is forgotten.
-# keep_days = 30
-
-# How much of what devices send is kept. Each hub has a log of its own; the oldest events go first.
-[telemetry]
-
-# MiB of each hub.
-# mib_per_hub = 1024
-
-# The same for single hubs, by name.
-# mib_of = { hub = 1024 }
-
-# Days that an event is kept at most, and up to a tenth longer; 0: as long as there is room. Azure keeps them for 1 to 7 days.
-# keep_days = 0
-
-# The same for single hubs, by name.
-# keep_days_of = { hub = 0 }
-
-# KiB a second of a device with its modules, so that one device does not push out what others sent; 16 times as much at once.
-# Who sends more is acknowledged later. 0: as many as the server can take.
-# kib_per_second_of_a_device = 4096
-
-# The same for all devices of a hub together.
-# kib_per_second_of_a_hub = 0
-
-# Server certificates of your own, PEM, with their issuers; any number, read again when they change. Clients that ask for a name in
-# one are shown it, all others the one that the server makes itself. `ca` is what clients have to trust, if that is not the last of the chain.
-# [[server_certificates]]
-# certificate = \"/etc/muster/fullchain.pem\"
-# key = \"/etc/muster/privkey.pem\"
-# ca = \"/etc/muster/ca.pem\"
-";
+pub const TEMPLATE: &str = include_str!("config/template.toml");
 
 #[cfg(test)]
 mod tests {

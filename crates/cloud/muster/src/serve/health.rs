@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 
-/// How long the answer of `/readyz` stands: anybody may ask, and each look is a commit.
+/// How long an answer of `/readyz` is reused. Every client may ask, and each check is a commit.
 const READY_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
@@ -26,38 +26,44 @@ struct Health {
     registry: Registry,
     dps: Dps,
     metrics: PrometheusHandle,
-    /// When storage was looked at last, and whether it could be written. Locked while one looks, so that the others wait for it.
-    looked: Arc<Mutex<Option<(Instant, bool)>>>,
+    /// When the storage was checked last, and whether it could be written. Locked during a check,
+    /// so that other requests wait for its result.
+    checked: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
-/// Starts counting. Once per process.
+/// Installs the metrics recorder. Once per process.
 pub fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new()
         .install_recorder()
         .context("the metrics recorder")
 }
 
-/// The paths of this module; `/metrics` tells nobody where it is not `shown`.
-pub fn router(registry: Registry, dps: Dps, metrics: PrometheusHandle, shown: Metrics) -> Router {
+/// The routes of this module, with `/metrics` or without.
+pub fn router(
+    registry: Registry,
+    dps: Dps,
+    metrics: PrometheusHandle,
+    metrics_route: Metrics,
+) -> Router {
     let router = Router::new()
         .route("/healthz", get(|| async { "up\n" }))
         .route("/readyz", get(ready));
-    let router = match shown {
-        Metrics::Shown => router.route("/metrics", get(exposition)),
+    let router = match metrics_route {
+        Metrics::Exposed => router.route("/metrics", get(exposition)),
         Metrics::Hidden => router,
     };
     router.with_state(Health {
         registry,
         dps,
         metrics,
-        looked: Arc::default(),
+        checked: Arc::default(),
     })
 }
 
 /// Whether a port has `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metrics {
-    Shown,
+    Exposed,
     Hidden,
 }
 
@@ -79,8 +85,8 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
 
 impl Health {
     async fn is_writable(&self) -> bool {
-        let mut looked = self.looked.lock().await;
-        if let Some((at, writable)) = *looked
+        let mut last = self.checked.lock().await;
+        if let Some((at, writable)) = *last
             && at.elapsed() < READY_FOR
         {
             return writable;
@@ -90,14 +96,14 @@ impl Health {
             let error = error as &dyn std::error::Error;
             tracing::error!(error, "storage cannot be written");
         }
-        *looked = Some((Instant::now(), checked.is_ok()));
+        *last = Some((Instant::now(), checked.is_ok()));
         checked.is_ok()
     }
 }
 
 async fn exposition(State(health): State<Health>) -> impl IntoResponse {
     health.dps.show_metrics();
-    show_telemetry(&health.registry).await;
+    measure_telemetry(&health.registry).await;
     health.metrics.run_upkeep();
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
@@ -105,8 +111,9 @@ async fn exposition(State(health): State<Health>) -> impl IntoResponse {
     )
 }
 
-/// How the event logs of the hubs are. An age that jumps to little says that events go before anybody has read them.
-async fn show_telemetry(registry: &Registry) {
+/// Sets the gauges of the hubs' event logs. An age that suddenly falls says that events are deleted
+/// before they are read.
+async fn measure_telemetry(registry: &Registry) {
     let now = clock::now();
     for state in registry.telemetry_state().await {
         let hub = state.hub.to_string();
@@ -140,26 +147,26 @@ mod tests {
     async fn routers(directory: &std::path::Path) -> (Router, Router) {
         let (registry, dps, _) = services(directory).await;
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let of = |shown| router(registry.clone(), dps.clone(), metrics.clone(), shown);
-        (of(Metrics::Shown), of(Metrics::Hidden))
+        let of = |route| router(registry.clone(), dps.clone(), metrics.clone(), route);
+        (of(Metrics::Exposed), of(Metrics::Hidden))
     }
 
-    /// A9: what is served without authorization can be kept from the port that everybody reaches.
+    /// A9: what needs no authorization can be left out of the port of devices.
     #[tokio::test]
-    async fn metrics_are_shown_where_they_are_to_be() {
+    async fn metrics_are_only_where_they_are_configured() {
         let directory = tempfile::tempdir().unwrap();
-        let (shown, hidden) = routers(directory.path()).await;
-        for router in [&shown, &hidden] {
+        let (exposed, hidden) = routers(directory.path()).await;
+        for router in [&exposed, &hidden] {
             assert_eq!(status(router, "/healthz").await, StatusCode::OK);
             assert_eq!(status(router, "/readyz").await, StatusCode::OK);
         }
-        assert_eq!(status(&shown, "/metrics").await, StatusCode::OK);
+        assert_eq!(status(&exposed, "/metrics").await, StatusCode::OK);
         assert_eq!(status(&hidden, "/metrics").await, StatusCode::NOT_FOUND);
     }
 
-    /// C10: anybody may ask, and each look is a commit.
+    /// C10: every client may ask, and each check is a commit.
     #[tokio::test(start_paused = true)]
-    async fn an_answer_about_storage_stands_for_a_second() {
+    async fn an_answer_about_storage_is_reused_for_a_second() {
         let directory = tempfile::tempdir().unwrap();
         let (registry, dps, _) = services(directory.path()).await;
         let before = Some((Instant::now(), false));
@@ -167,12 +174,12 @@ mod tests {
             registry,
             dps,
             metrics: PrometheusBuilder::new().build_recorder().handle(),
-            looked: Arc::new(Mutex::new(before)),
+            checked: Arc::new(Mutex::new(before)),
         };
         assert!(!health.is_writable().await, "as it was a moment ago");
         tokio::time::advance(READY_FOR).await;
         assert!(health.is_writable().await);
-        let looked = *health.looked.lock().await;
-        assert!(looked.is_some_and(|(at, writable)| writable && at.elapsed() < READY_FOR));
+        let checked = *health.checked.lock().await;
+        assert!(checked.is_some_and(|(at, writable)| writable && at.elapsed() < READY_FOR));
     }
 }

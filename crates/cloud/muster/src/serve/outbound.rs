@@ -1,4 +1,5 @@
-//! Calls to webhooks and to remote hubs: HTTPS with the system's roots and those of the configuration, plain HTTP to this machine.
+//! Calls to webhooks and to remote hubs: HTTPS with the roots of the system and of the
+//! configuration, plain HTTP to this machine.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,7 +15,7 @@ pub use guard::Guard;
 
 use guard::{GuardedResolver, NotAllowed};
 
-/// The clients for all calls.
+/// The HTTP clients of all calls.
 pub struct OutboundClient {
     anywhere: reqwest::Client,
     /// Connects to no private address that is not listed.
@@ -27,7 +28,8 @@ pub struct OutboundClient {
 impl OutboundClient {
     /// Builds the clients; `trusted` is a PEM file of CAs that are trusted beside the system's.
     pub fn new(trusted: Option<&Path>, guard: Guard, guards_owner: bool) -> anyhow::Result<Self> {
-        // The client cannot be built without one; whoever was first has chosen the same.
+        // The client cannot be built without a provider. An earlier call has installed the same
+        // one.
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
             .ok();
@@ -44,7 +46,8 @@ impl OutboundClient {
         })
     }
 
-    /// The client that may make a call. Names are looked at when they are resolved, addresses here.
+    /// The client for a call. It checks the addresses of names when it resolves them; an address in
+    /// the URL is checked here.
     fn client(&self, call: &OutboundCall) -> Result<&reqwest::Client, OutboundFault> {
         if call.on_behalf == OnBehalf::Owner && !self.guards_owner {
             return Ok(&self.anywhere);
@@ -88,7 +91,7 @@ fn build(
     trusted: Option<&Path>,
 ) -> anyhow::Result<reqwest::Client> {
     let mut http = builder
-        // A redirect would carry what is asked, and its signature, to somebody whom no operator named.
+        // A redirect would send the request and its signature to a server that no operator named.
         .redirect(Policy::none())
         .no_proxy()
         .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")));
@@ -114,7 +117,8 @@ impl Outbound for OutboundClient {
     }
 }
 
-/// The last cause, which says what is wrong; the text of `error` itself would repeat the URL, and the key in it.
+/// The last cause, which says what is wrong. The text of `error` itself would repeat the URL with
+/// the key in it.
 fn unreachable(error: reqwest::Error) -> OutboundFault {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;

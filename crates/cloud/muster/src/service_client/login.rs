@@ -1,6 +1,4 @@
-//! Connection strings as they are typed.
-
-/// A connection string as it was typed: it holds a key, so it is not shown.
+/// A connection string of the command line. It holds a key, so `Debug` hides it.
 #[derive(Clone)]
 pub struct Login(String);
 
@@ -19,7 +17,6 @@ impl std::fmt::Debug for Login {
 }
 
 impl Login {
-    /// The text.
     pub fn reveal(&self) -> &str {
         &self.0
     }

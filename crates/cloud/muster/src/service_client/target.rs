@@ -1,5 +1,3 @@
-//! Where a command finds its service.
-
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -44,8 +42,8 @@ impl Target {
         ServiceClient::new(service, connection, ca.map(PathBuf::as_path))
     }
 
-    /// What opens a hub of the data directory, when that is where the command goes and it has such a hub. To no other server:
-    /// it holds a key.
+    /// The connection string of a hub of the data directory, when the command goes to that server
+    /// and it has such a hub. Never for another server: the string holds a key.
     pub fn opens_hub(&self, name: &str) -> anyhow::Result<Option<String>> {
         let Some(data_dir) = self.directory(Service::Provisioning) else {
             return Ok(None);
@@ -62,14 +60,14 @@ impl Target {
         }
     }
 
-    /// The data directory, when it decides: a connection string goes before it, and a name said for this command goes before
-    /// a variable that is set for all.
+    /// The data directory, when it decides. A connection string goes before it, and a name that is
+    /// given to this command goes before a variable that is set for all commands.
     fn directory(&self, service: Service) -> Option<&Path> {
         let (_, name) = self.name(service);
         let is_named = name.is_some();
-        let elsewhere = self.login.is_some()
+        let other_server = self.login.is_some()
             || (!is_named && crate::environment::variable(service.variable()).is_some());
-        self.data_dir.as_deref().filter(|_| !elsewhere)
+        self.data_dir.as_deref().filter(|_| !other_server)
     }
 
     fn find(&self, service: Service) -> anyhow::Result<(String, Option<PathBuf>)> {
@@ -85,7 +83,8 @@ impl Target {
                 "{flag} chooses within --data-dir; a connection string says itself what it opens"
             ),
             (None, None) => format!(
-                "which service? Give --data-dir DIR for a server on this machine, --login STRING, or set {}",
+                "which service? Give --data-dir DIR for a server on this machine, \
+                 --login STRING, or set {}",
                 service.variable()
             ),
         };

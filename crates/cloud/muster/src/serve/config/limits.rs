@@ -7,7 +7,7 @@ use dps::AdmissionLimits;
 use serde::Deserialize;
 use transport::budget::Wanted;
 
-/// Every key is optional; unknown keys are errors, and so is 0 where it would shut everybody out.
+/// Every key is optional; unknown keys are errors, and so is 0 where it would refuse every client.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsTable {
@@ -33,18 +33,18 @@ impl LimitsTable {
             .map_or(DEFAULT_CONNECTIONS_PER_ADDRESS, NonZeroUsize::get)
     }
 
-    /// Connections altogether, and those of strangers among them.
-    pub fn connections(&self, altogether: usize) -> Wanted {
+    /// All connections, and those of them that may be unproven.
+    pub fn connections(&self, all: usize) -> Wanted {
         let per_address = self.unproven_connections_per_address;
         Wanted {
-            connections: altogether,
+            connections: all,
             unproven: self.unproven_connections.map(NonZeroUsize::get),
             unproven_per_address: per_address
                 .map_or(DEFAULT_UNPROVEN_PER_ADDRESS, NonZeroUsize::get),
         }
     }
 
-    /// What devices may ask for.
+    /// The limits of registrations and polls.
     pub fn of_devices(self) -> AdmissionLimits {
         let usual = AdmissionLimits::default();
         let quota = |count: u32| (count > 0).then_some(count);

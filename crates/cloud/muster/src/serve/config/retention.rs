@@ -12,7 +12,8 @@ use transport::pace::Pace;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How much of the audit is kept. Every key is optional; unknown keys are errors, and so is 0 where nothing would be kept.
+/// How much of the audit is kept. Every key is optional; unknown keys are errors, and so is 0 where
+/// nothing would be kept.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditTable {
@@ -44,10 +45,10 @@ pub struct TelemetryTable {
 }
 
 impl TelemetryTable {
-    /// How much may be sent.
+    /// How fast devices may send telemetry.
     pub fn pace(&self) -> Pace {
         let usual = Pace::default();
-        // 0: as many as the server can take.
+        // 0 is no limit.
         let bytes = |kib: u64| NonZeroU64::new(kib.saturating_mul(1024));
         Pace {
             of_a_device: self
@@ -83,12 +84,12 @@ impl TelemetryTable {
     }
 }
 
-/// 0 days: as long as there is room.
+/// 0 days is no limit.
 fn keep(days: Option<u32>) -> Option<Duration> {
     days.filter(|days| *days > 0).map(|days| DAY * days)
 }
 
-/// What the tables say, over the defaults.
+/// The tables over the defaults.
 pub fn of(audit: AuditTable, refusals: RefusalsTable, telemetry: TelemetryTable) -> Retention {
     let usual = Retention::default();
     let bytes =

@@ -1,6 +1,7 @@
-//! Which addresses may be called for services whose operators are strangers to this network.
+//! Which addresses may be called for provisioning services whose operators do not own this network.
 //!
-//! A name is judged by the very addresses that are connected to: a DNS server that answers differently the second time wins nothing.
+//! The addresses that are checked are those that are connected to, so a DNS server that answers
+//! differently the second time gains nothing.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use ids::Network;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Admits what is public, and what the owner of the server listed.
+/// Admits public addresses, and the networks that the owner of the server listed.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     listed: Vec<Network>,
@@ -28,7 +29,7 @@ impl Guard {
     }
 }
 
-/// Whether an address is no address of this machine or of a network around it.
+/// Whether an address is neither of this machine nor of a private network.
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -52,7 +53,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
-    // Addresses of IPv4 in other clothes: NAT64 (RFC 6052), 6to4, and the old compatible form.
+    // IPv4 addresses within IPv6: NAT64 (RFC 6052), 6to4, and the old compatible form.
     let embedded = match segments {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => Some((high, low)),
         [0x2002, high, low, ..] => Some((high, low)),
@@ -73,7 +74,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         || is_site_local)
 }
 
-/// A name leads to addresses that may not be called, and to no others.
+/// All addresses of a name are ones that may not be called.
 #[derive(Debug, thiserror::Error)]
 #[error("the name leads to an address that may not be called")]
 pub struct NotAllowed;
@@ -106,7 +107,7 @@ mod tests {
 
     /// A5.
     #[test]
-    fn private_addresses_are_told_from_public_ones() {
+    fn private_addresses_are_distinguished_from_public_ones() {
         let guard = Guard::new(vec!["10.1.0.0/16".parse().unwrap()]);
         for (address, admitted) in [
             ("127.0.0.1", false),

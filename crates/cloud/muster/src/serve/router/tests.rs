@@ -86,8 +86,8 @@ fn provisioning_connect() -> Vec<u8> {
     [vec![0x10, u8::try_from(body.len()).unwrap()], body].concat()
 }
 
-/// Begins a provisioning session, pings every twenty seconds, and reads all the time: how long it may stay, and what it
-/// was sent.
+/// Begins a provisioning session, pings every twenty seconds, and reads all the time: how long it
+/// may stay, and what it was sent.
 async fn pings() -> (Duration, Vec<u8>) {
     const PINGREQ: &[u8] = b"\xc0\x00";
     let directory = tempfile::tempdir().unwrap();
@@ -147,11 +147,13 @@ async fn a_body_that_is_announced_as_too_long_is_not_waited_for() {
         for expect in ["", "expect: 100-continue\r\n"] {
             for length in [900_000_u64, 100_000_000] {
                 let head = format!(
-                    "{path} HTTP/1.1\r\nhost: hub.example\r\n{expect}content-length: {length}\r\nconnection: close\r\n\r\n"
+                    "{path} HTTP/1.1\r\nhost: hub.example\r\n{expect}\
+                     content-length: {length}\r\nconnection: close\r\n\r\n"
                 );
                 let (took, read) = answered(&head).await;
                 assert!(read.starts_with(expected), "{head}: {read}");
-                // Without Expect the body is on its way, and a short one is taken off the connection.
+                // Without Expect the body is on its way, and a short one is taken off the
+                // connection.
                 let patient = expect.is_empty() && length < 1_000_000;
                 assert!(patient || took < Duration::from_secs(1), "{took:?}: {head}");
             }
@@ -162,7 +164,8 @@ async fn a_body_that_is_announced_as_too_long_is_not_waited_for() {
 /// H20.
 #[tokio::test(start_paused = true)]
 async fn a_late_body_is_told_so() {
-    let head = "PUT /0ne/registrations/a/register?api-version=2021-06-01 HTTP/1.1\r\nhost: a\r\ncontent-length: 40\r\n\r\n{";
+    let head = "PUT /0ne/registrations/a/register?api-version=2021-06-01 HTTP/1.1\r\n\
+                host: a\r\ncontent-length: 40\r\n\r\n{";
     let (took, read) = answered(head).await;
     assert!(read.starts_with("HTTP/1.1 408"), "{read}");
     assert!(read.to_ascii_lowercase().contains("connection: close"));
