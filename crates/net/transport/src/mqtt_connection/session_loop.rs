@@ -2,6 +2,7 @@
 //! of both.
 
 use std::future::pending;
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -41,21 +42,9 @@ where
     // The deadline after which the socket was read once more.
     let mut read_late = None;
     loop {
-        // Everything that has arrived is answered with one write, unless the replies are long.
-        while let Some(packet) = packets.buffered()? {
-            // A session that has to end handles no further packet, even one that is here already.
-            if let Some(close) = closed.as_mut().now_or_never() {
-                return Err(close);
-            }
-            if handle(packets, session, device, packet, &mut replies).await? {
-                return Ok(SessionEnd::Disconnect);
-            }
-            if device.is_proven() {
-                packets.connection().mark_proven_if_possible();
-            }
-            if packets.waiting() >= MAX_WAITING {
-                packets.flush().await?;
-            }
+        let arrived = handle_arrived(packets, session, device, closed.as_mut(), &mut replies);
+        if let Some(end) = arrived.await? {
+            return Ok(end);
         }
         // A flush that is cancelled is not resumed: the connection ends.
         tokio::select! {
@@ -85,6 +74,37 @@ where
             () = reached(complete_by) => return Err(unfinished()),
         }
     }
+}
+
+/// Handles every packet that has arrived; `Some` when one of them was DISCONNECT. All are answered
+/// with one write, unless the replies are long.
+async fn handle_arrived<S, D>(
+    packets: &mut PacketStream<S>,
+    session: &mut ServerSession,
+    device: &mut D,
+    mut closed: Pin<&mut impl Future<Output = Close>>,
+    replies: &mut Vec<Outgoing>,
+) -> Result<Option<SessionEnd>, Close>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+    D: DeviceSession,
+{
+    while let Some(packet) = packets.buffered()? {
+        // A session that has to end handles no further packet, even one that is here already.
+        if let Some(close) = closed.as_mut().now_or_never() {
+            return Err(close);
+        }
+        if handle(packets, session, device, packet, replies).await? {
+            return Ok(Some(SessionEnd::Disconnect));
+        }
+        if device.is_proven() {
+            packets.connection().mark_proven_if_possible();
+        }
+        if packets.waiting() >= MAX_WAITING {
+            packets.flush().await?;
+        }
+    }
+    Ok(None)
 }
 
 /// Waits until a moment, if there is one.

@@ -86,8 +86,8 @@ fn provisioning_connect() -> Vec<u8> {
     [vec![0x10, u8::try_from(body.len()).unwrap()], body].concat()
 }
 
-/// Begins a provisioning session, pings every twenty seconds, and reads all the time: how long it
-/// may stay, and what it was sent.
+/// Begins a provisioning session, pings every twenty seconds, and reads all the time: how long the
+/// session lasts, and what is read.
 async fn pings() -> (Duration, Vec<u8>) {
     const PINGREQ: &[u8] = b"\xc0\x00";
     let directory = tempfile::tempdir().unwrap();
@@ -107,24 +107,24 @@ async fn pings() -> (Duration, Vec<u8>) {
         }
     });
     mqtts::serve(near, peer(), router, stopping).await;
-    let stayed = begun.elapsed();
-    let mut heard = Vec::new();
-    reading.read_to_end(&mut heard).await.unwrap();
-    (stayed, heard)
+    let lasted = begun.elapsed();
+    let mut read = Vec::new();
+    reading.read_to_end(&mut read).await.unwrap();
+    (lasted, read)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_provisioning_session_without_a_useful_request_lasts_a_minute() {
     // C2: pings keep a connection alive, and are of no use.
     const CONNACK: &[u8] = b"\x20\x02\x00\x00";
-    let (stayed, heard) = pings().await;
-    assert!(heard.starts_with(CONNACK), "{heard:?}");
-    assert!(heard.len() > CONNACK.len(), "its pings were answered");
+    let (lasted, read) = pings().await;
+    assert!(read.starts_with(CONNACK), "{read:?}");
+    assert!(read.len() > CONNACK.len(), "its pings were answered");
     let minute = Duration::from_secs(60);
-    assert!(stayed >= minute && stayed < minute + Duration::from_secs(1));
+    assert!(lasted >= minute && lasted < minute + Duration::from_secs(1));
 }
 
-/// What a connection answers to `request` by itself, and when it is done.
+/// How long a connection takes to answer `request` and to close, and what it answers.
 async fn answered(request: &str) -> (Duration, String) {
     let directory = tempfile::tempdir().unwrap();
     let router = router(directory.path()).await;
@@ -138,7 +138,7 @@ async fn answered(request: &str) -> (Duration, String) {
     (begun.elapsed(), read)
 }
 
-/// H20: what is announced as too long is refused at once, and nobody is told to go on sending it.
+/// H20: a body that is announced as too long is refused at once, without "100 Continue".
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_announced_as_too_long_is_not_waited_for() {
     let register = "PUT /0ne/registrations/a/register?api-version=2021-06-01";
@@ -154,8 +154,11 @@ async fn a_body_that_is_announced_as_too_long_is_not_waited_for() {
                 assert!(read.starts_with(expected), "{head}: {read}");
                 // Without Expect the body is on its way, and a short one is taken off the
                 // connection.
-                let patient = expect.is_empty() && length < 1_000_000;
-                assert!(patient || took < Duration::from_secs(1), "{took:?}: {head}");
+                let may_wait = expect.is_empty() && length < 1_000_000;
+                assert!(
+                    may_wait || took < Duration::from_secs(1),
+                    "{took:?}: {head}"
+                );
             }
         }
     }
@@ -163,7 +166,7 @@ async fn a_body_that_is_announced_as_too_long_is_not_waited_for() {
 
 /// H20.
 #[tokio::test(start_paused = true)]
-async fn a_late_body_is_told_so() {
+async fn a_late_body_is_answered_408() {
     let head = "PUT /0ne/registrations/a/register?api-version=2021-06-01 HTTP/1.1\r\n\
                 host: a\r\ncontent-length: 40\r\n\r\n{";
     let (took, read) = answered(head).await;
