@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::device_api::registration::{CsrClaim, UnverifiedRegister};
+use wire::device_api::register_request::{CsrClaim, UnverifiedRegister};
 
 fuzz_target!(|body: &[u8]| {
     match UnverifiedRegister::parse(body) {

@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::{Thumbprint, Timestamp};
 use pki::{
-    AnchorError, Certificate, IssueError, Issuer, KeyError, PemError, PrivateKey, Profile,
-    ProvenRequest, Serial, Subject, Validity, prepare, usable_anchor,
+    Certificate, IssueError, Issuer, KeyError, PemError, PrivateKey, Profile, ProvenRequest,
+    Serial, Subject, UnusableCaCertificate, Validity, prepare, usable_ca_certificate,
 };
 use zeroize::Zeroizing;
 
@@ -41,7 +41,7 @@ pub enum IssuerError {
     },
     /// Nothing that it issues would be believed.
     #[error("the certificate {problem}")]
-    Unusable { problem: AnchorError },
+    Unusable { problem: UnusableCaCertificate },
     /// The private key cannot be read.
     #[error("the private key cannot be read")]
     Key(#[from] KeyError),
@@ -120,7 +120,8 @@ impl DeviceIssuers {
     ) -> Result<Vec<Certificate>, IssuerError> {
         let chain = read_chain(chain)?;
         if let Some(issuer) = chain.first() {
-            usable_anchor(issuer, now).map_err(|problem| IssuerError::Unusable { problem })?;
+            usable_ca_certificate(issuer, now)
+                .map_err(|problem| IssuerError::Unusable { problem })?;
         }
         self.keep(chain, PrivateKey::from_pem(key, None)?)
     }

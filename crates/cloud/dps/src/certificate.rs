@@ -1,7 +1,7 @@
 //! Certificates in words, and certificates that operators hand over.
 
 use pki::{Certificate, PemError};
-use wire::device_api::registration::CertificateInfo;
+use wire::certificate_info::CertificateInfo;
 
 /// The eight members by which Azure's clients describe a certificate.
 #[must_use]

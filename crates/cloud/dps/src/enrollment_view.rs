@@ -4,8 +4,9 @@ use provisioning::{EnrollmentKey, EnrollmentRecord};
 use serde::Deserialize;
 use serde_json::Value;
 use wire::device_api::registration::RegistrationState;
+use wire::etag::QuotedEtag;
 use wire::service_api::enrollment::{
-    EnrollmentGroup, IndividualEnrollment, QuotedEtag, RecordVersion, Settings,
+    EnrollmentGroup, IndividualEnrollment, RecordVersion, Settings,
 };
 
 use crate::registration::enrollment::UnreadableEnrollment;

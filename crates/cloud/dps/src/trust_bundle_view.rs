@@ -4,8 +4,8 @@ use pki::{Certificate, PemError};
 use provisioning::TrustBundleRecord;
 use registry::StorageError;
 use wire::error::DpsErrorCode;
+use wire::etag::QuotedEtag;
 use wire::muster_api::issuers::{TrustBundle, TrustedCertificate};
-use wire::service_api::enrollment::QuotedEtag;
 
 use crate::certificate;
 use crate::error::NounError;

@@ -4,9 +4,9 @@ use hyper::Method;
 use ids::{DeviceId, HubHost, IdScope, RegistrationId};
 use serde_json::Value;
 use tokio::time::Instant;
+use wire::device_api::register_request::RegisterRequest;
 use wire::device_api::registration::{
-    API_VERSION, OperationStatus, RegisterRequest, RegistrationStatus, Substatus, operation_path,
-    register_path,
+    API_VERSION, OperationStatus, RegistrationStatus, Substatus, operation_path, register_path,
 };
 use wire::error::ServiceError;
 use wire::http::encode_segment;

@@ -6,7 +6,7 @@
 //! signatures and the path a second time by its own rules, where it can.
 //! Revocation is the enrollment's state, not the certificate's (semantics of DPS), so no CRL is asked.
 
-mod anchor;
+mod ca_certificate;
 mod cache;
 mod constraints;
 mod error;
@@ -19,7 +19,9 @@ mod signatures;
 use ids::{Thumbprint, Timestamp};
 
 use crate::Certificate;
-pub use anchor::{AnchorError, UsableAnchor, may_issue, supported_key, usable_anchor};
+pub use ca_certificate::{
+    UnusableCaCertificate, UsableCaCertificate, may_issue, supported_key, usable_ca_certificate,
+};
 pub use cache::IssuerCache;
 pub use error::ChainError;
 pub use presented::{PeerChain, PresentedChain, UnreadChain};
@@ -44,7 +46,7 @@ pub enum Purpose {
 pub struct VerifiedChain {
     leaf: Certificate,
     issuers: Vec<Certificate>,
-    anchor: Thumbprint,
+    trust_anchor: Thumbprint,
 }
 
 impl VerifiedChain {
@@ -52,7 +54,7 @@ impl VerifiedChain {
         Self {
             leaf: path.leaf.clone(),
             issuers: path.issuers.iter().copied().cloned().collect(),
-            anchor: path.anchor.sha256(),
+            trust_anchor: path.trust_anchor.sha256(),
         }
     }
 
@@ -70,8 +72,8 @@ impl VerifiedChain {
 
     /// The SHA-256 of the anchor that the leaf leads to.
     #[must_use]
-    pub fn anchor(&self) -> Thumbprint {
-        self.anchor
+    pub fn trust_anchor(&self) -> Thumbprint {
+        self.trust_anchor
     }
 }
 
@@ -89,37 +91,37 @@ impl PinnedLeaf {
     }
 }
 
-/// Verifies that `presented` leads to `anchor`, a root or an intermediate that an enrollment names.
+/// Verifies that `presented` leads to `trust_anchor`, a root or an intermediate that an enrollment names.
 ///
 /// The anchor itself need not be in the chain. A path of issuers that `cache` has seen verified under this anchor is not
 /// verified again, only its dates and constraints are; the verdict is the same with an empty cache.
 ///
 /// # Errors
 /// The first fault found, told for the operator; devices are told less.
-pub fn verify_to_anchor(
+pub fn verify_chain(
     presented: &PresentedChain,
-    anchor: &Certificate,
+    trust_anchor: &Certificate,
     now: Timestamp,
     cache: &IssuerCache,
 ) -> Result<VerifiedChain, ChainError> {
-    verify_for(Purpose::ClientAuth, presented, anchor, now, cache)
+    verify_chain_for(Purpose::ClientAuth, presented, trust_anchor, now, cache)
 }
 
-/// [`verify_to_anchor`] for another purpose than a device's identity.
+/// [`verify_chain`] for another purpose than a device's identity.
 ///
 /// # Errors
 /// The first fault found.
-pub fn verify_for(
+pub fn verify_chain_for(
     purpose: Purpose,
     presented: &PresentedChain,
-    anchor: &Certificate,
+    trust_anchor: &Certificate,
     now: Timestamp,
     cache: &IssuerCache,
 ) -> Result<VerifiedChain, ChainError> {
     refuse_ca(presented.leaf())?;
     require_supported_key(presented.leaf())?;
     let mut first_fault = None;
-    for path in path::candidates(presented, anchor)? {
+    for path in path::candidates(presented, trust_anchor)? {
         let checked = path::Checked::new(path, purpose, now);
         let verified = checked.and_then(|path| signatures::verify(path, now, cache));
         match verified.and_then(within_limits) {

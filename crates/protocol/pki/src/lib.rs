@@ -1,7 +1,7 @@
 //! Certificates and keys without I/O: chains in, proofs out.
 //!
 //! A presented chain is untrusted ([`PresentedChain`]). Two functions turn it into proof, and nothing else does:
-//! [`verify_to_anchor`] for enrollment groups ([`VerifiedChain`]) and [`pin_leaf`] for individual enrollments
+//! [`verify_chain`] for enrollment groups ([`VerifiedChain`]) and [`pin_leaf`] for individual enrollments
 //! ([`PinnedLeaf`]). Possession of the leaf's key is proven by the TLS handshake before either is asked.
 //!
 //! The other direction is issuing: a [`Profile`] is prepared, linted and signed once ([`prepare`]). This crate never
@@ -25,10 +25,10 @@ pub mod tpm;
 
 pub use cert::{Certificate, CertificateError, LeafKey, PemError};
 pub use chain::{
-    AnchorError, ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain,
-    PinnedLeaf, PresentedChain, Purpose, SeenIssuers, UnreadChain, UsableAnchor, VerifiedChain,
-    may_identify, may_issue, pin_certificate, pin_leaf, supported_key, usable_anchor, verify_for,
-    verify_to_anchor,
+    ChainError, IssuerCache, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, PeerChain, PinnedLeaf,
+    PresentedChain, Purpose, SeenIssuers, UnreadChain, UnusableCaCertificate, UsableCaCertificate,
+    VerifiedChain, may_identify, may_issue, pin_certificate, pin_leaf, supported_key,
+    usable_ca_certificate, verify_chain, verify_chain_for,
 };
 pub use issue::{IssueError, IssueToken, Issuer, Prepared, Serial, prepare};
 pub use key::{KeyError, KeyMatches, KeyMismatch, KeyType, PrivateKey};

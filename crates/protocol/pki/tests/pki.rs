@@ -6,10 +6,16 @@
     reason = "a test that meets an error has failed"
 )]
 
+#[path = "pki/algorithms.rs"]
+mod algorithms;
 #[path = "pki/cache.rs"]
 mod cache;
 #[path = "pki/chains.rs"]
 mod chains;
+#[path = "pki/critical.rs"]
+mod critical;
+#[path = "pki/der.rs"]
+mod der;
 #[path = "pki/forms.rs"]
 mod forms;
 #[path = "pki/issuing.rs"]
@@ -18,12 +24,18 @@ mod issuing;
 mod keys;
 #[path = "pki/limbo.rs"]
 mod limbo;
-#[path = "pki/odd.rs"]
-mod odd;
+#[path = "pki/name_constraints.rs"]
+mod name_constraints;
+#[path = "pki/name_forms.rs"]
+mod name_forms;
 #[path = "pki/openssl.rs"]
 mod openssl;
+#[path = "pki/policies.rs"]
+mod policies;
 #[path = "pki/possession.rs"]
 mod possession;
+#[path = "pki/presented.rs"]
+mod presented;
 #[path = "pki/requests.rs"]
 mod requests;
 #[path = "pki/software_tpm.rs"]

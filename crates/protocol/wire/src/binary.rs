@@ -4,6 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::lenient::{BodyError, Fields};
+
+/// Longest public key of a TPM, bytes: one of RSA 4096 with its template takes half of it.
+pub(crate) const MAX_TPM_KEY: usize = 1024;
+
 /// Bytes that travel as base64 inside JSON: TPM keys, certificate requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -54,5 +59,19 @@ impl TryFrom<String> for Base64Bytes {
 impl From<Base64Bytes> for String {
     fn from(bytes: Base64Bytes) -> String {
         STANDARD.encode(bytes.0)
+    }
+}
+
+/// The bytes of a member in base64; an empty text counts as absent.
+pub(crate) fn optional_bytes(
+    fields: &Fields<'_>,
+    name: &str,
+    max: usize,
+) -> Result<Option<Base64Bytes>, BodyError> {
+    match fields.text(name)? {
+        None | Some("") => Ok(None),
+        Some(text) => Base64Bytes::parse(text, max)
+            .map(Some)
+            .map_err(|problem| fields.error(name, problem)),
     }
 }

@@ -11,9 +11,12 @@ pub mod muster_api;
 pub mod service_api;
 
 pub mod binary;
+pub mod certificate_info;
 pub mod connection_string;
 pub mod error;
+pub mod etag;
 pub mod http;
+pub mod initial_twin;
 pub mod lenient;
 pub mod sas;
 pub mod telemetry;

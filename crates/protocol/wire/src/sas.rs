@@ -5,6 +5,7 @@
 
 mod build;
 mod key;
+mod scope;
 mod verify;
 
 use std::time::Duration;

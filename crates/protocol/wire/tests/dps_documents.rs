@@ -12,16 +12,18 @@ use ids::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use wire::certificate_info::CertificateInfo;
 use wire::device_api::registration::{
-    AttestationDetail, CertificateInfo, OperationStatus, RegistrationState, RegistrationStatus,
-    Substatus, X509Result,
+    AttestationDetail, OperationStatus, RegistrationState, RegistrationStatus, Substatus,
+    X509Result,
 };
+use wire::etag::QuotedEtag;
+use wire::initial_twin::{InitialProperties, InitialTwin};
 use wire::muster_api::issuers::{TrustBundle, TrustedCertificate};
 use wire::service_api::enrollment::{
     AllocationPolicy, Attestation, CertificatePair, CertificateWithInfo, EnrollmentGroup,
-    GroupRequest, IndividualEnrollment, IndividualRequest, InitialProperties, InitialTwin,
-    IssuancePolicy, ProvisioningStatus, QuotedEtag, RecordVersion, ReprovisionPolicy, Settings,
-    X509Attestation,
+    GroupRequest, IndividualEnrollment, IndividualRequest, IssuancePolicy, ProvisioningStatus,
+    RecordVersion, ReprovisionPolicy, Settings, X509Attestation,
 };
 use wire::service_api::identity::Capabilities;
 

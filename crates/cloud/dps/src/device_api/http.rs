@@ -11,9 +11,9 @@ use axum::response::Response;
 use ids::RegistrationId;
 use pki::PeerChain;
 use rest::{ClientAddress, Reply, RequestError, RequestId, body};
+use wire::device_api::register_request::{MAX_BODY, UnverifiedRegister};
 use wire::device_api::registration::{
-    MAX_BODY, OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
-    UnverifiedRegister, register_path,
+    OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus, register_path,
 };
 use wire::http::{Path, is};
 use zeroize::Zeroizing;

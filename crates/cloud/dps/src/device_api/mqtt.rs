@@ -12,9 +12,9 @@ use rest::{ClientAddress, RequestError, RequestId};
 use serde::Serialize;
 use tokio::sync::watch;
 use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
+use wire::device_api::register_request::{MAX_BODY, UnverifiedRegister};
 use wire::device_api::registration::{
-    MAX_BODY, OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
-    UnverifiedRegister,
+    OperationStatus, RETRY_AFTER_SECONDS, RETRY_AFTER_WORKING, RegistrationStatus,
 };
 use wire::device_api::username::Username;
 use wire::error::ServiceError;

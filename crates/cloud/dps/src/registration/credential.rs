@@ -5,7 +5,7 @@ use std::time::Duration;
 use ids::Timestamp;
 use pki::tpm::{EndorsementKey, StorageRootKey, TpmKeyError};
 use wire::binary::Base64Bytes;
-use wire::device_api::registration::TpmClaim;
+use wire::device_api::register_request::TpmClaim;
 use wire::sas::{SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::KeyText;
 

@@ -6,7 +6,8 @@ use pki::{Certificate, RequestKey, prove_request};
 use provisioning::{IssuedNote, IssuerRecord, Provisioning};
 use registry::StorageError;
 use wire::binary::Base64Bytes;
-use wire::device_api::registration::{AttestationDetail, CsrClaim};
+use wire::device_api::register_request::CsrClaim;
+use wire::device_api::registration::AttestationDetail;
 use wire::muster_api::issuers::DeviceKeyType;
 
 use crate::registration::attest::AttestedDevice;

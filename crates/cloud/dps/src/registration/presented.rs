@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use aws_lc_rs::digest;
 use ids::{Thumbprint, Timestamp};
 use pki::{PeerChain, PresentedChain, UnreadChain};
-use wire::device_api::registration::TpmClaim;
+use wire::device_api::register_request::TpmClaim;
 use wire::sas::UnverifiedToken;
 
 use crate::registration::credential::CLOCK_SKEW;

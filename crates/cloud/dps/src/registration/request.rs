@@ -2,7 +2,7 @@
 
 use ids::{IdScope, RegistrationId};
 use serde_json::Value;
-use wire::device_api::registration::{CsrClaim, UnverifiedRegister};
+use wire::device_api::register_request::{CsrClaim, UnverifiedRegister};
 
 use crate::registration::presented::Presented;
 

@@ -5,8 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ids::{CertificateName, Timestamp};
 use pki::{
-    AnchorError, Certificate, CertificateError, PemError, PossessionError, prove_possession,
-    usable_anchor,
+    Certificate, CertificateError, PemError, PossessionError, UnusableCaCertificate,
+    prove_possession, usable_ca_certificate,
 };
 use provisioning::{
     CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
@@ -111,7 +111,7 @@ enum CertificateFault {
     #[error("the certificate ({subject}) {problem}")]
     Unusable {
         subject: String,
-        problem: AnchorError,
+        problem: UnusableCaCertificate,
     },
     #[error("possession of the key is not proven")]
     Possession(#[from] PossessionError),
@@ -153,7 +153,7 @@ fn draft(
 ) -> Result<CaCertificateDraft, CertificateFault> {
     let certificate = certificate::read(&request.certificate)?;
     let anchor =
-        usable_anchor(&certificate, now).map_err(|problem| CertificateFault::Unusable {
+        usable_ca_certificate(&certificate, now).map_err(|problem| CertificateFault::Unusable {
             subject: certificate.subject(),
             problem,
         })?;

@@ -7,11 +7,11 @@ use provisioning::{IssuerDraft, IssuerRecord, ResourceError, ResourceName};
 use registry::Right;
 use rest::{Reply, delete, get, post, put};
 use wire::error::DpsErrorCode;
+use wire::etag::QuotedEtag;
 use wire::lenient;
 use wire::muster_api::issuers::{
     ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, IssuerSource, OWN_AUTHORITY,
 };
-use wire::service_api::enrollment::QuotedEtag;
 use zeroize::Zeroize;
 
 use super::access::Access;

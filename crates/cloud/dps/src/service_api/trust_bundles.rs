@@ -1,7 +1,7 @@
 //! `/trustBundles`: the CA certificates that devices are told to trust.
 
 use ids::{Timestamp, TrustBundleId};
-use pki::{AnchorError, PemError, usable_anchor};
+use pki::{PemError, UnusableCaCertificate, usable_ca_certificate};
 use provisioning::{ResourceError, ResourceName, TrustBundleDraft, TrustBundleRecord};
 use registry::Right;
 use rest::{Reply, delete, get, post, put};
@@ -79,7 +79,7 @@ enum BundleFault {
         /// Counted from 1.
         position: usize,
         subject: String,
-        problem: AnchorError,
+        problem: UnusableCaCertificate,
     },
 }
 
@@ -95,7 +95,7 @@ fn draft(
     for (position, text) in (1..).zip(&request.certificates) {
         let read = certificate::read(text);
         let read = read.map_err(|source| BundleFault::Unreadable { position, source })?;
-        usable_anchor(&read, now).map_err(|problem| BundleFault::Unusable {
+        usable_ca_certificate(&read, now).map_err(|problem| BundleFault::Unusable {
             position,
             subject: read.subject(),
             problem,

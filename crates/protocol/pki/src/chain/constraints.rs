@@ -13,7 +13,7 @@ const MOST: usize = 10_000;
 pub(super) fn require_permitted(path: &Path<'_>) -> Result<(), ChainError> {
     let mut below = vec![path.leaf];
     let mut left = MOST;
-    for issuer in path.issuers.iter().copied().chain([path.anchor]) {
+    for issuer in path.issuers.iter().copied().chain([path.trust_anchor]) {
         if let Some(constraints) = &issuer.extensions().name_constraints {
             for certificate in &below {
                 require_within(certificate, constraints, issuer, &mut left)?;

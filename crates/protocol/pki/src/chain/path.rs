@@ -16,13 +16,13 @@ pub(super) struct Path<'a> {
     pub(super) leaf: &'a Certificate,
     /// Nearest to the leaf first; the anchor is not among them.
     pub(super) issuers: Vec<&'a Certificate>,
-    pub(super) anchor: &'a Certificate,
+    pub(super) trust_anchor: &'a Certificate,
 }
 
 impl<'a> Path<'a> {
     /// The leaf's issuer: the first intermediate, or the anchor.
     pub(super) fn leaf_issuer(&self) -> &'a Certificate {
-        self.issuers.first().copied().unwrap_or(self.anchor)
+        self.issuers.first().copied().unwrap_or(self.trust_anchor)
     }
 
     /// All of it, from the leaf to the anchor.
@@ -30,13 +30,13 @@ impl<'a> Path<'a> {
         let issuers = self.issuers.iter().copied();
         std::iter::once(self.leaf)
             .chain(issuers)
-            .chain(std::iter::once(self.anchor))
+            .chain(std::iter::once(self.trust_anchor))
     }
 
     /// The thumbprints of everything above the leaf, anchor first.
     pub(super) fn above_leaf(&self) -> Vec<Thumbprint> {
         let issuers = self.issuers.iter().rev();
-        std::iter::once(&self.anchor)
+        std::iter::once(&self.trust_anchor)
             .chain(issuers)
             .map(|c| c.sha256())
             .collect()
@@ -64,10 +64,10 @@ impl<'a> Checked<'a> {
             // RFC 5280, 6.1.4 (l): a CA that renews its own certificate does not count.
             below += u32::from(!issuer.is_self_issued());
         }
-        require_valid_at(path.anchor, now)?;
+        require_valid_at(path.trust_anchor, now)?;
         // A root of version 1 has no way to say that it is a CA; whoever made it an anchor says so.
-        if path.anchor.version() != 1 {
-            require_may_issue(path.anchor, below)?;
+        if path.trust_anchor.version() != 1 {
+            require_may_issue(path.trust_anchor, below)?;
         }
         Ok(Self(path))
     }
@@ -76,16 +76,16 @@ impl<'a> Checked<'a> {
 /// Every way by name from the leaf to the anchor, likely ones first, at most [`MAX_CANDIDATES`].
 pub(super) fn candidates<'a>(
     presented: &'a PresentedChain,
-    anchor: &'a Certificate,
+    trust_anchor: &'a Certificate,
 ) -> Result<Vec<Path<'a>>, ChainError> {
     let pool: Vec<&Certificate> = presented
         .issuers()
         .iter()
-        .filter(|c| *c != anchor && *c != presented.leaf())
+        .filter(|c| *c != trust_anchor && *c != presented.leaf())
         .collect();
     let mut search = Search {
         pool,
-        anchor,
+        trust_anchor,
         leaf: presented.leaf(),
         trail: Vec::new(),
         found: Vec::new(),
@@ -107,7 +107,7 @@ const MAX_STEPS: usize = 100;
 
 struct Search<'a> {
     pool: Vec<&'a Certificate>,
-    anchor: &'a Certificate,
+    trust_anchor: &'a Certificate,
     leaf: &'a Certificate,
     trail: Vec<&'a Certificate>,
     found: Vec<Path<'a>>,
@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
         if self.steps > MAX_STEPS || self.found.len() >= MAX_CANDIDATES {
             return;
         }
-        let mut issuers: Vec<&'a Certificate> = std::iter::once(self.anchor)
+        let mut issuers: Vec<&'a Certificate> = std::iter::once(self.trust_anchor)
             .chain(self.pool.iter().copied())
             .filter(|c| from.is_issued_by_name(c) && !self.trail.contains(c))
             .collect();
@@ -132,11 +132,11 @@ impl<'a> Search<'a> {
         // Identifiers only order the search: a wrong key then ends as a bad signature, which says more than "missing".
         issuers.sort_by_key(|issuer| !key_ids_agree(issuer, from));
         for issuer in issuers {
-            if issuer == self.anchor {
+            if issuer == self.trust_anchor {
                 self.found.push(Path {
                     leaf: self.leaf,
                     issuers: self.trail.clone(),
-                    anchor: self.anchor,
+                    trust_anchor: self.trust_anchor,
                 });
                 continue;
             }

@@ -34,12 +34,12 @@ struct State {
 
 /// Follows the policies from the anchor to the leaf.
 pub(super) fn require_acceptable(path: &Path<'_>) -> Result<(), ChainError> {
-    let mut all = path.issuers.iter().chain([&path.leaf, &path.anchor]);
+    let mut all = path.issuers.iter().chain([&path.leaf, &path.trust_anchor]);
     if !all.any(|certificate| certificate.extensions().policies.constrains) {
         return Ok(());
     }
     let longest = u32::try_from(path.issuers.len() + 2).unwrap_or(u32::MAX);
-    let mut state = State::of_anchor(path.anchor, longest);
+    let mut state = State::of_anchor(path.trust_anchor, longest);
     for issuer in path.issuers.iter().rev() {
         state.take(issuer, issuer.is_self_issued())?;
         state.go_on(issuer)?;
@@ -54,8 +54,8 @@ pub(super) fn require_acceptable(path: &Path<'_>) -> Result<(), ChainError> {
 
 impl State {
     /// What an anchor says of policies limits what is below it (RFC 5937).
-    fn of_anchor(anchor: &Certificate, longest: u32) -> Self {
-        let policies = &anchor.extensions().policies;
+    fn of_anchor(trust_anchor: &Certificate, longest: u32) -> Self {
+        let policies = &trust_anchor.extensions().policies;
         let named = policies.named.as_ref();
         let any = named.is_none_or(|named| named.contains(ANY_POLICY));
         let mut state = Self {

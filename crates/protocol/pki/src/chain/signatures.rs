@@ -31,9 +31,9 @@ pub(super) fn verify<'a>(
         leaf_only(&path, now)?;
         return Ok(path);
     }
-    require_strict(path.anchor)?;
+    require_strict(path.trust_anchor)?;
     if fits_webpki(&path) {
-        by_webpki(path.leaf, &path.issuers, path.anchor, now)
+        by_webpki(path.leaf, &path.issuers, path.trust_anchor, now)
             .map_err(|error| explain(&error, &path))?;
     } else {
         link_by_link(&path)?;
@@ -76,11 +76,11 @@ fn leaf_only(path: &Path<'_>, now: Timestamp) -> Result<(), ChainError> {
 fn by_webpki(
     leaf: &Certificate,
     issuers: &[&Certificate],
-    anchor: &Certificate,
+    trust_anchor: &Certificate,
     now: Timestamp,
 ) -> Result<(), Error> {
     let end_entity = EndEntityCert::try_from(leaf.certificate_der())?;
-    let anchors: [TrustAnchor<'_>; 1] = [anchor_from_trusted_cert(anchor.certificate_der())?];
+    let anchors: [TrustAnchor<'_>; 1] = [anchor_from_trusted_cert(trust_anchor.certificate_der())?];
     let issuers: Vec<CertificateDer<'_>> = issuers
         .iter()
         .map(|c| CertificateDer::from(c.der()))
@@ -114,7 +114,7 @@ fn link_by_link(path: &Path<'_>) -> Result<(), ChainError> {
     for certificate in path.issuers.iter().chain(std::iter::once(&path.leaf)) {
         require_strict(certificate)?;
     }
-    let mut issuer = path.anchor;
+    let mut issuer = path.trust_anchor;
     for certificate in path.issuers.iter().rev() {
         require_signed_by(certificate, issuer)?;
         issuer = certificate;

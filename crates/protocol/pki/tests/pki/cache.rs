@@ -1,6 +1,6 @@
 //! A cache may save work but never change a verdict.
 
-use pki::{ChainError, IssuerCache, PresentedChain, verify_to_anchor};
+use pki::{ChainError, IssuerCache, PresentedChain, verify_chain};
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
@@ -12,12 +12,12 @@ fn a_path_is_remembered_once_and_the_oldest_leaves() {
     for name in ["a", "b", "c", "c"] {
         let root = Toy::root(name);
         let presented = chain(&[&root.leaf("edge-001")]);
-        verify_to_anchor(&presented, &root.certificate, NOW, &cache).unwrap();
+        verify_chain(&presented, &root.certificate, NOW, &cache).unwrap();
     }
     assert_eq!(cache.len(), 2);
     let refused = Toy::root("d");
     let presented = chain(&[&Toy::root("e").leaf("edge-001")]);
-    assert!(verify_to_anchor(&presented, &refused.certificate, NOW, &cache).is_err());
+    assert!(verify_chain(&presented, &refused.certificate, NOW, &cache).is_err());
     assert_eq!(cache.len(), 2);
 }
 
@@ -29,7 +29,7 @@ fn a_remembered_issuer_must_still_be_shown_with_its_own() {
     let (first, second) = (low.leaf("edge-001"), low.leaf("edge-002"));
     let cache = IssuerCache::default();
     let verify =
-        |presented: &PresentedChain| verify_to_anchor(presented, &root.certificate, NOW, &cache);
+        |presented: &PresentedChain| verify_chain(presented, &root.certificate, NOW, &cache);
     verify(&chain(&[&first, &low, &middle])).unwrap();
     let gap = verify(&chain(&[&second, &low])).unwrap_err();
     assert!(matches!(gap, ChainError::MissingIssuer { .. }));
@@ -44,7 +44,7 @@ fn a_remembered_issuer_can_expire() {
     let short = Toy::signed(params, key(1), Some(&root));
     let presented = chain(&[&short.leaf("edge-001"), &short]);
     let cache = IssuerCache::default();
-    let at = |now| verify_to_anchor(&presented, &root.certificate, now, &cache);
+    let at = |now| verify_chain(&presented, &root.certificate, now, &cache);
     at(NOW).unwrap();
     assert_eq!(at(days(2)).unwrap_err().code(), "certificate_expired");
     at(NOW).unwrap();
@@ -56,8 +56,7 @@ fn a_forged_leaf_below_a_remembered_issuer_is_refused() {
     let low = root.ca("low", 1);
     let forger = Toy::signed(ca_params("low"), key(5), None);
     let cache = IssuerCache::default();
-    let verify =
-        |leaf: &Toy| verify_to_anchor(&chain(&[leaf, &low]), &root.certificate, NOW, &cache);
+    let verify = |leaf: &Toy| verify_chain(&chain(&[leaf, &low]), &root.certificate, NOW, &cache);
     verify(&low.leaf("edge-001")).unwrap();
     assert_eq!(
         verify(&forger.leaf("edge-002")).unwrap_err().code(),
@@ -74,7 +73,7 @@ fn a_remembered_issuer_below_another_of_the_same_name_is_refused() {
     let leaf = low.leaf("edge-001");
     let cache = IssuerCache::default();
     let verify = |middle: &Toy| {
-        verify_to_anchor(
+        verify_chain(
             &chain(&[&leaf, &low, middle]),
             &root.certificate,
             NOW,
@@ -106,7 +105,7 @@ struct Look {
     reversed: bool,
     /// A CA that is replaced by another of the same name and issuer, with another key.
     replaced: Option<usize>,
-    anchor: usize,
+    trust_anchor: usize,
     day: i64,
 }
 
@@ -151,14 +150,16 @@ fn look() -> impl Strategy<Value = Look> {
         0_usize..3,
         -3_i64..5,
     )
-        .prop_map(|(leaf, shown, reversed, replaced, anchor, day)| Look {
-            leaf,
-            shown,
-            reversed,
-            replaced,
-            anchor,
-            day,
-        })
+        .prop_map(
+            |(leaf, shown, reversed, replaced, trust_anchor, day)| Look {
+                leaf,
+                shown,
+                reversed,
+                replaced,
+                trust_anchor,
+                day,
+            },
+        )
 }
 
 /// For every CA another of the same name below the same issuer.
@@ -240,12 +241,12 @@ proptest! {
             }
             shown.insert(0, &leaves[look.leaf]);
             let presented = chain(&shown);
-            let anchor = &cas[look.anchor.min(last)].certificate;
+            let trust_anchor = &cas[look.trust_anchor.min(last)].certificate;
             let now = days(look.day);
-            let cold = verify_to_anchor(&presented, anchor, now, &IssuerCache::new(0));
-            let warm = verify_to_anchor(&presented, anchor, now, &shared);
+            let cold = verify_chain(&presented, trust_anchor, now, &IssuerCache::new(0));
+            let warm = verify_chain(&presented, trust_anchor, now, &shared);
             let told = |verdict: Result<pki::VerifiedChain, ChainError>| {
-                verdict.map(|chain| (chain.leaf().sha256(), chain.anchor(), chain.issuers().to_vec()))
+                verdict.map(|chain| (chain.leaf().sha256(), chain.trust_anchor(), chain.issuers().to_vec()))
             };
             prop_assert_eq!(told(cold), told(warm));
         }

@@ -2,7 +2,7 @@
 
 use ids::Timestamp;
 use pki::{
-    Certificate, ChainError, IssuerCache, PresentedChain, SeenIssuers, pin_leaf, verify_to_anchor,
+    Certificate, ChainError, IssuerCache, PresentedChain, SeenIssuers, pin_leaf, verify_chain,
 };
 use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
@@ -11,12 +11,20 @@ use rcgen::{
 
 use crate::toy::{NOW, Toy, ca_params, chain, days, key, leaf_params};
 
-fn verify(presented: &PresentedChain, anchor: &Toy) -> Result<pki::VerifiedChain, ChainError> {
-    verify_to_anchor(presented, &anchor.certificate, NOW, &IssuerCache::default())
+fn verify(
+    presented: &PresentedChain,
+    trust_anchor: &Toy,
+) -> Result<pki::VerifiedChain, ChainError> {
+    verify_chain(
+        presented,
+        &trust_anchor.certificate,
+        NOW,
+        &IssuerCache::default(),
+    )
 }
 
-fn code(presented: &PresentedChain, anchor: &Toy) -> &'static str {
-    verify(presented, anchor).unwrap_err().code()
+fn code(presented: &PresentedChain, trust_anchor: &Toy) -> &'static str {
+    verify(presented, trust_anchor).unwrap_err().code()
 }
 
 #[test]
@@ -26,10 +34,10 @@ fn root_or_intermediate_can_be_the_anchor() {
     let low = middle.ca("low", 2);
     let leaf = low.leaf("edge-001");
     let whole = chain(&[&leaf, &low, &middle, &root]);
-    for anchor in [&root, &middle, &low] {
-        let verified = verify(&whole, anchor).unwrap();
+    for trust_anchor in [&root, &middle, &low] {
+        let verified = verify(&whole, trust_anchor).unwrap();
         assert_eq!(verified.leaf().subject_common_name(), Some("edge-001"));
-        assert_eq!(verified.anchor(), anchor.certificate.sha256());
+        assert_eq!(verified.trust_anchor(), trust_anchor.certificate.sha256());
     }
     let issuers: Vec<String> = verify(&whole, &root)
         .unwrap()
@@ -113,7 +121,7 @@ fn the_last_second_is_valid_and_the_next_is_not() {
     let leaf = root.leaf("edge-001");
     let presented = chain(&[&leaf]);
     let cache = IssuerCache::default();
-    let at = |time| verify_to_anchor(&presented, &root.certificate, time, &cache);
+    let at = |time| verify_chain(&presented, &root.certificate, time, &cache);
     let last = days(10).unix_seconds();
     assert!(at(Timestamp::from_ticks(last * 10_000_000 + 9_999_999)).is_ok());
     assert!(at(Timestamp::from_unix_seconds(last + 1)).is_err());
@@ -252,7 +260,7 @@ fn ten_certificates_verify_and_eleven_are_refused() {
     let presented = chain(&ten);
     let cache = IssuerCache::default();
     for _ in 0..2 {
-        let verified = verify_to_anchor(&presented, &all[0].certificate, NOW, &cache).unwrap();
+        let verified = verify_chain(&presented, &all[0].certificate, NOW, &cache).unwrap();
         assert_eq!(verified.issuers().len(), 8);
     }
     let eleven: Vec<Vec<u8>> = ten
@@ -284,7 +292,7 @@ fn an_issuer_that_was_seen_is_the_same_and_is_trusted_no_more_than_before() {
         for issuer in [&root, &stranger, &root, &stranger] {
             let chain = PresentedChain::new(&shown(issuer), &seen).unwrap();
             assert_eq!(chain.issuers(), std::slice::from_ref(&issuer.certificate));
-            let trusted = verify_to_anchor(&chain, &root.certificate, NOW, &IssuerCache::default());
+            let trusted = verify_chain(&chain, &root.certificate, NOW, &IssuerCache::default());
             assert_eq!(trusted.is_ok(), std::ptr::eq(issuer, &root));
         }
     }
@@ -355,9 +363,9 @@ fn name_constraints_hold_with_and_without_cache() {
     let cache = IssuerCache::default();
     for _ in 0..2 {
         let good = chain(&[&inside, &line, &factory]);
-        assert!(verify_to_anchor(&good, &root.certificate, NOW, &cache).is_ok());
+        assert!(verify_chain(&good, &root.certificate, NOW, &cache).is_ok());
         let bad = chain(&[&outside, &line, &factory]);
-        let fault = verify_to_anchor(&bad, &root.certificate, NOW, &cache).unwrap_err();
+        let fault = verify_chain(&bad, &root.certificate, NOW, &cache).unwrap_err();
         assert_eq!(fault.code(), "name_constraint_violated");
     }
 }

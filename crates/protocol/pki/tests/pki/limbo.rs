@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ids::Timestamp;
-use pki::{Certificate, IssuerCache, PresentedChain, Purpose, verify_for};
+use pki::{Certificate, IssuerCache, PresentedChain, Purpose, verify_chain_for};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -74,14 +74,20 @@ fn verdict(case: &Case) -> Result<(), String> {
     let now = Timestamp::parse(now).unwrap();
     let mut faults = Vec::new();
     for pem in &case.trusted_certs {
-        let anchor = match parse(pem) {
-            Ok(anchor) => anchor,
+        let trust_anchor = match parse(pem) {
+            Ok(trust_anchor) => trust_anchor,
             Err(fault) => {
                 faults.push(fault);
                 continue;
             }
         };
-        match verify_for(purpose, &presented, &anchor, now, &IssuerCache::default()) {
+        match verify_chain_for(
+            purpose,
+            &presented,
+            &trust_anchor,
+            now,
+            &IssuerCache::default(),
+        ) {
             Ok(_) => return Ok(()),
             Err(fault) => faults.push(format!("{}: {fault}", fault.code())),
         }

@@ -5,8 +5,7 @@ use std::process::Command;
 
 use ids::Timestamp;
 use pki::{
-    Certificate, IssuerCache, KeyError, LeafKey, PresentedChain, PrivateKey, pin_leaf,
-    verify_to_anchor,
+    Certificate, IssuerCache, KeyError, LeafKey, PresentedChain, PrivateKey, pin_leaf, verify_chain,
 };
 
 /// A folder in which OpenSSL works.
@@ -81,8 +80,8 @@ fn rsa_4096_authorities_and_an_rsa_2048_leaf_as_the_article_makes_them() {
     let all = vec![leaf.clone(), middle.clone(), root.clone()];
     let presented = PresentedChain::from_certificates(all).unwrap();
     let cache = IssuerCache::default();
-    for anchor in [&root, &middle, &root] {
-        let verified = verify_to_anchor(&presented, anchor, while_valid(&leaf), &cache).unwrap();
+    for trust_anchor in [&root, &middle, &root] {
+        let verified = verify_chain(&presented, trust_anchor, while_valid(&leaf), &cache).unwrap();
         assert_eq!(verified.leaf().subject_common_name(), Some("edge-001"));
     }
     let key = PrivateKey::from_pem(&shop.read("leaf.key"), None).unwrap();
@@ -115,13 +114,13 @@ fn a_version_1_leaf_verifies_pins_and_proves_possession() {
     let presented = PresentedChain::from_certificates(vec![leaf.clone(), middle.clone()]).unwrap();
     let cache = IssuerCache::default();
     for _ in 0..2 {
-        assert!(verify_to_anchor(&presented, &root, now, &cache).is_ok());
+        assert!(verify_chain(&presented, &root, now, &cache).is_ok());
     }
     assert_eq!(cache.len(), 1);
-    assert!(verify_to_anchor(&presented, &middle, now, &cache).is_ok());
+    assert!(verify_chain(&presented, &middle, now, &cache).is_ok());
     pin_leaf(&presented, leaf.sha256(), now).unwrap();
     let alone = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
-    let gap = verify_to_anchor(&alone, &root, now, &cache).unwrap_err();
+    let gap = verify_chain(&alone, &root, now, &cache).unwrap_err();
     assert_eq!(gap.code(), "issuer_missing");
 
     shop.write("message", "hello");
@@ -166,7 +165,7 @@ fn name_constraints_hold_for_leaves_of_either_version_from_the_cache_too() {
         let leaf = shop.certificate(name);
         let now = while_valid(&leaf);
         let presented = PresentedChain::from_certificates(vec![leaf]).unwrap();
-        verify_to_anchor(&presented, &root, now, &cache)
+        verify_chain(&presented, &root, now, &cache)
     };
     for _ in 0..2 {
         for name in ["out1.pem", "out3.pem"] {
@@ -253,7 +252,7 @@ fn short_rsa_keys_issue_nothing_for_us() {
     shop.openssl("x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 3 -out leaf.pem -days 10 -extfile leaf.ext");
     let (root, leaf) = (shop.certificate("root.pem"), shop.certificate("leaf.pem"));
     let presented = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
-    let fault = verify_to_anchor(
+    let fault = verify_chain(
         &presented,
         &root,
         while_valid(&leaf),

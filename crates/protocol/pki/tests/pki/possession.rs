@@ -1,6 +1,6 @@
 //! Verification certificates, and what may be an anchor at all.
 
-use pki::{AnchorError, PossessionError, prove_possession, usable_anchor};
+use pki::{PossessionError, UnusableCaCertificate, prove_possession, usable_ca_certificate};
 use rcgen::KeyUsagePurpose;
 
 use crate::openssl::{Workshop, while_valid};
@@ -73,22 +73,22 @@ fn nothing_else_proves_it() {
 #[test]
 fn an_anchor_is_a_ca_that_is_not_over() {
     let root = Toy::root("root");
-    let usable = usable_anchor(&root.certificate, NOW).unwrap();
+    let usable = usable_ca_certificate(&root.certificate, NOW).unwrap();
     assert_eq!(usable.certificate(), &root.certificate);
     assert!(
-        usable_anchor(&root.certificate, days(-20)).is_ok(),
+        usable_ca_certificate(&root.certificate, days(-20)).is_ok(),
         "a rollover prepared ahead"
     );
-    let over = usable_anchor(&root.certificate, days(20)).unwrap_err();
-    assert!(matches!(over, AnchorError::Expired(_)), "{over}");
-    let leaf = usable_anchor(&root.leaf("leaf").certificate, NOW).unwrap_err();
-    assert_eq!(leaf, AnchorError::NotCa);
+    let over = usable_ca_certificate(&root.certificate, days(20)).unwrap_err();
+    assert!(matches!(over, UnusableCaCertificate::Expired(_)), "{over}");
+    let leaf = usable_ca_certificate(&root.leaf("leaf").certificate, NOW).unwrap_err();
+    assert_eq!(leaf, UnusableCaCertificate::NotCa);
     let mut params = ca_params("signs nothing");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     let mute = Toy::signed(params, key(1), None);
     assert_eq!(
-        usable_anchor(&mute.certificate, NOW).unwrap_err(),
-        AnchorError::MayNotIssue
+        usable_ca_certificate(&mute.certificate, NOW).unwrap_err(),
+        UnusableCaCertificate::MayNotIssue
     );
 }
 
@@ -101,9 +101,9 @@ fn keys_that_nobody_verifies_are_no_anchors() {
     );
     for file in ["k1.pem", "weak.pem"] {
         let certificate = shop.certificate(file);
-        let error = usable_anchor(&certificate, while_valid(&certificate)).unwrap_err();
+        let error = usable_ca_certificate(&certificate, while_valid(&certificate)).unwrap_err();
         assert!(
-            matches!(error, AnchorError::UnsupportedKey(_)),
+            matches!(error, UnusableCaCertificate::UnsupportedKey(_)),
             "{file}: {error}"
         );
     }

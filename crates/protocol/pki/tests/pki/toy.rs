@@ -3,7 +3,10 @@
 use std::sync::LazyLock;
 
 use ids::Timestamp;
-use pki::{Certificate, KeyType, PresentedChain, PrivateKey, SeenIssuers};
+use pki::{
+    Certificate, ChainError, IssuerCache, KeyType, PresentedChain, PrivateKey, SeenIssuers,
+    VerifiedChain, verify_chain,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyUsagePurpose, SerialNumber,
@@ -110,4 +113,22 @@ pub fn chain(certificates: &[&Toy]) -> PresentedChain {
         .map(|toy| toy.certificate.der().to_vec())
         .collect();
     PresentedChain::new(&der, &SeenIssuers::default()).unwrap()
+}
+
+pub(crate) fn verify(shown: &[&Toy], trust_anchor: &Toy) -> Result<VerifiedChain, ChainError> {
+    let shown = chain(shown);
+    let cache = IssuerCache::default();
+    let first = verify_chain(&shown, &trust_anchor.certificate, NOW, &cache);
+    let again = verify_chain(&shown, &trust_anchor.certificate, NOW, &cache);
+    assert_eq!(
+        first.is_ok(),
+        again.is_ok(),
+        "the cache says otherwise: {first:?} {again:?}"
+    );
+    assert_eq!(first.as_ref().err(), again.as_ref().err());
+    first
+}
+
+pub(crate) fn code(result: Result<VerifiedChain, ChainError>) -> &'static str {
+    result.map_or_else(|error| error.code(), |_| "ok")
 }

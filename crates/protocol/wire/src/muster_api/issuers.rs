@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::device_api::registration::CertificateInfo;
+use crate::certificate_info::CertificateInfo;
+use crate::etag::QuotedEtag;
 use crate::lenient::{BodyError, Fields};
-use crate::service_api::enrollment::QuotedEtag;
 
 /// `certificateAuthorityType` of a CA whose key the server holds.
 pub const OWN_AUTHORITY: &str = "musterCertificateAuthority";

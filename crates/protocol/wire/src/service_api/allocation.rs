@@ -5,9 +5,9 @@ use ids::{DeviceId, HubHost, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::device_api::registration::CertificateInfo;
+use crate::certificate_info::CertificateInfo;
+use crate::initial_twin::{InitialTwin, initial_twin};
 use crate::lenient::{self, BodyError, Fields};
-use crate::service_api::enrollment::{InitialTwin, initial_twin};
 
 mod definition;
 

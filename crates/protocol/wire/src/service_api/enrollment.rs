@@ -4,13 +4,13 @@
 //! [`EnrollmentGroup`] are normalised records, with every member that `az iot` dereferences; the same document is stored
 //! (without [`RecordVersion`] and registration) and shown.
 
-use ids::{
-    DeviceId, EnrollmentId, Etag, HubHost, IssuerName, RegistrationId, Timestamp, TrustBundleId,
-};
+use ids::{DeviceId, EnrollmentId, HubHost, IssuerName, RegistrationId, Timestamp, TrustBundleId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::device_api::registration::RegistrationState;
+use crate::etag::QuotedEtag;
+use crate::initial_twin::InitialTwin;
 use crate::service_api::allocation::CustomAllocation;
 use crate::service_api::identity::Capabilities;
 
@@ -18,9 +18,6 @@ mod attestation;
 mod bulk;
 mod mechanism;
 mod request;
-
-pub(crate) use attestation::{MAX_TPM_KEY, binary};
-pub(crate) use request::initial_twin;
 
 pub use attestation::{
     AttestationRequest, CertificatePairRequest, CertificateRequest, KeysRequest,
@@ -77,25 +74,6 @@ pub enum AllocationPolicy {
     Static,
     /// The one that a webhook names.
     Custom,
-}
-
-/// The first twin of a device.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct InitialTwin {
-    /// Tags, which deployments target.
-    #[serde(default)]
-    pub tags: Map<String, Value>,
-    /// Properties.
-    #[serde(default)]
-    pub properties: InitialProperties,
-}
-
-/// The properties of a first twin: desired only.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct InitialProperties {
-    /// Desired properties, which the device follows.
-    #[serde(default)]
-    pub desired: Map<String, Value>,
 }
 
 /// What individual enrollments and groups have in common.
@@ -160,25 +138,6 @@ pub struct RecordVersion {
     pub created_date_time_utc: Timestamp,
     /// When it was changed last.
     pub last_updated_date_time_utc: Timestamp,
-}
-
-/// An etag whose JSON text carries the quotes, such as `"\"13003fea-0000\""`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct QuotedEtag(pub Etag);
-
-impl TryFrom<String> for QuotedEtag {
-    type Error = ids::IdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Etag::parse(&text).map(Self)
-    }
-}
-
-impl From<QuotedEtag> for String {
-    fn from(QuotedEtag(etag): QuotedEtag) -> String {
-        format!("\"{etag}\"")
-    }
 }
 
 /// The enrollment of one device.

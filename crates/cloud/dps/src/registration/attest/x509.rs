@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::{Thumbprint, Timestamp};
 use pki::{
-    Certificate, ChainError, IssuerCache, PresentedChain, VerifiedChain, pin_leaf, verify_to_anchor,
+    Certificate, ChainError, IssuerCache, PresentedChain, VerifiedChain, pin_leaf, verify_chain,
 };
 use provisioning::EnrollmentKey;
 
@@ -36,7 +36,7 @@ impl<'a> ChainVerifier<'a> {
 
     fn verify(&self, ca: &EnrollmentCa) -> Result<VerifiedChain, RefusalReason> {
         let anchor = ca.certificate();
-        Ok(verify_to_anchor(
+        Ok(verify_chain(
             self.presented,
             anchor,
             self.now,

@@ -2,12 +2,9 @@ use ids::{CertificateName, Thumbprint, ThumbprintSha1};
 
 use super::request::{parsed, word};
 use super::{CaReferences, TpmAttestation};
-use crate::binary::Base64Bytes;
+use crate::binary::{MAX_TPM_KEY, optional_bytes};
 use crate::lenient::{BodyError, Fields};
 use crate::service_api::identity::KeyText;
-
-/// Longest public key of a TPM, bytes: one of RSA 4096 with its template takes half of it.
-pub(crate) const MAX_TPM_KEY: usize = 1024;
 
 /// Longest certificate text, bytes: base64 of PEM of a certificate with an RSA 4096 key and room for extensions.
 const MAX_CERTIFICATE_TEXT: usize = 32 * 1024;
@@ -106,7 +103,7 @@ fn tpm(attestation: &Fields<'_>) -> Result<TpmAttestation, BodyError> {
     let Some(fields) = attestation.object("tpm")? else {
         return Err(attestation.error("tpm", "is missing; it holds the endorsementKey"));
     };
-    let Some(endorsement_key) = binary(&fields, "endorsementKey", MAX_TPM_KEY)? else {
+    let Some(endorsement_key) = optional_bytes(&fields, "endorsementKey", MAX_TPM_KEY)? else {
         return Err(fields.error(
             "endorsementKey",
             "is missing; send the base64 of the TPM's public endorsement key (TPM2B_PUBLIC)",
@@ -114,22 +111,8 @@ fn tpm(attestation: &Fields<'_>) -> Result<TpmAttestation, BodyError> {
     };
     Ok(TpmAttestation {
         endorsement_key,
-        storage_root_key: binary(&fields, "storageRootKey", MAX_TPM_KEY)?,
+        storage_root_key: optional_bytes(&fields, "storageRootKey", MAX_TPM_KEY)?,
     })
-}
-
-/// Bytes in base64; an empty text is an absent one.
-pub(crate) fn binary(
-    fields: &Fields<'_>,
-    name: &str,
-    max: usize,
-) -> Result<Option<Base64Bytes>, BodyError> {
-    match fields.text(name)? {
-        None | Some("") => Ok(None),
-        Some(text) => Base64Bytes::parse(text, max)
-            .map(Some)
-            .map_err(|problem| fields.error(name, problem)),
-    }
 }
 
 fn x509(attestation: &Fields<'_>) -> Result<AttestationRequest, BodyError> {

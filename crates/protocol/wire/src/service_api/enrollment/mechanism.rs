@@ -4,7 +4,7 @@ use ids::CertificateName;
 use serde::{Deserialize, Serialize};
 
 use crate::binary::Base64Bytes;
-use crate::device_api::registration::CertificateInfo;
+use crate::certificate_info::CertificateInfo;
 use crate::service_api::identity::KeyText;
 
 /// A certificate in a record: described, without the certificate itself, as Azure shows it.

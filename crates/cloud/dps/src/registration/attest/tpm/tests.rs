@@ -1,7 +1,7 @@
 //! The reason of each refusal of a TPM.
 
 use ids::{IdScope, RegistrationId};
-use wire::device_api::registration::TpmClaim;
+use wire::device_api::register_request::TpmClaim;
 
 use super::*;
 use crate::registration::claim::{self, Evidence};

@@ -1,5 +1,5 @@
 use ids::Timestamp;
-use pki::{AnchorError, Certificate, supported_key, usable_anchor};
+use pki::{Certificate, UnusableCaCertificate, supported_key, usable_ca_certificate};
 use provisioning::{CertificateSlot, EnrolledCertificate};
 use wire::service_api::enrollment::{
     CertificatePair, CertificatePairRequest, CertificateRequest, CertificateWithInfo,
@@ -112,10 +112,10 @@ fn stored_one(request: &CertificateRequest, stored: &[EnrolledCertificate]) -> O
 
 fn fault(certificate: &Certificate, purpose: &Purpose<'_>, now: Timestamp) -> Option<String> {
     match purpose {
-        Purpose::Issuer(uploaded) => match usable_anchor(certificate, now) {
+        Purpose::Issuer(uploaded) => match usable_ca_certificate(certificate, now) {
             Ok(_) => reason_against(certificate, uploaded),
             // No chain leads to one of these, so that they are of no use, and no danger. One of version 1 could be taken for a CA.
-            Err(AnchorError::NotCa | AnchorError::MayNotIssue) if certificate.version() != 1 => {
+            Err(UnusableCaCertificate::NotCa | UnusableCaCertificate::MayNotIssue) if certificate.version() != 1 => {
                 reason_against(certificate, uploaded)
             }
             Err(problem) => Some(problem.to_string()),

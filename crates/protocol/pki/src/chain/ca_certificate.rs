@@ -5,7 +5,7 @@ use crate::Certificate;
 
 /// Why no chain could ever lead to a certificate that an operator wants as an anchor. For operators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AnchorError {
+pub enum UnusableCaCertificate {
     /// It is no CA.
     #[error(
         "is not a CA certificate (basicConstraints CA:TRUE is missing), so that it cannot issue device certificates"
@@ -27,11 +27,11 @@ pub enum AnchorError {
     NotUnderstood(String),
 }
 
-/// A certificate that chains can lead to. Only [`usable_anchor`] makes one.
+/// A certificate that chains can lead to. Only [`usable_ca_certificate`] makes one.
 #[derive(Debug, Clone)]
-pub struct UsableAnchor(Certificate);
+pub struct UsableCaCertificate(Certificate);
 
-impl UsableAnchor {
+impl UsableCaCertificate {
     /// The certificate.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
@@ -50,30 +50,30 @@ impl UsableAnchor {
 ///
 /// # Errors
 /// When no chain that leads to it would ever verify.
-pub fn usable_anchor(
+pub fn usable_ca_certificate(
     certificate: &Certificate,
     now: Timestamp,
-) -> Result<UsableAnchor, AnchorError> {
+) -> Result<UsableCaCertificate, UnusableCaCertificate> {
     if certificate.not_after() < now {
-        return Err(AnchorError::Expired(certificate.not_after()));
+        return Err(UnusableCaCertificate::Expired(certificate.not_after()));
     }
     may_issue(certificate)?;
     supported_key(certificate)?;
-    signatures::strictness(certificate).map_err(AnchorError::NotUnderstood)?;
-    Ok(UsableAnchor(certificate.clone()))
+    signatures::strictness(certificate).map_err(UnusableCaCertificate::NotUnderstood)?;
+    Ok(UsableCaCertificate(certificate.clone()))
 }
 
 /// Whether a certificate says that it may issue others.
 ///
 /// # Errors
 /// When it is no CA, or its keyUsage forbids it.
-pub fn may_issue(certificate: &Certificate) -> Result<(), AnchorError> {
+pub fn may_issue(certificate: &Certificate) -> Result<(), UnusableCaCertificate> {
     if !certificate.is_ca() {
-        return Err(AnchorError::NotCa);
+        return Err(UnusableCaCertificate::NotCa);
     }
     let usage = certificate.extensions().key_usage;
     match usage.is_some_and(|usage| !usage.key_cert_sign) {
-        true => Err(AnchorError::MayNotIssue),
+        true => Err(UnusableCaCertificate::MayNotIssue),
         false => Ok(()),
     }
 }
@@ -82,10 +82,12 @@ pub fn may_issue(certificate: &Certificate) -> Result<(), AnchorError> {
 /// TLS handshake.
 ///
 /// # Errors
-/// [`AnchorError::UnsupportedKey`] when they are not.
-pub fn supported_key(certificate: &Certificate) -> Result<(), AnchorError> {
+/// [`UnusableCaCertificate::UnsupportedKey`] when they are not.
+pub fn supported_key(certificate: &Certificate) -> Result<(), UnusableCaCertificate> {
     match certificate.has_supported_key() {
         true => Ok(()),
-        false => Err(AnchorError::UnsupportedKey(certificate.key_in_words())),
+        false => Err(UnusableCaCertificate::UnsupportedKey(
+            certificate.key_in_words(),
+        )),
     }
 }

@@ -1,0 +1,70 @@
+//! Critical extensions that are not understood.
+
+use pki::{pin_leaf, usable_ca_certificate};
+
+use crate::der::{der, extension, with};
+use crate::policies::{POLICY_A, policies};
+use crate::toy::{NOW, Toy, ca_params, chain, code, key, leaf_params, verify};
+
+/// a pinned leaf is known as a whole; a path must be understood, and what is not is named.
+#[test]
+fn what_is_critical_and_unknown_is_named() {
+    let root = Toy::root("root");
+    let dice = || extension(&[2, 23, 133, 5, 4, 1], der(0x30, &[]), true);
+    let private = || extension(&[1, 3, 6, 1, 4, 1, 99999, 1], der(5, &[]), true);
+    for (unknown, named) in [
+        (dice(), "2.23.133.5.4.1 (DICE TcbInfo)"),
+        (private(), "1.3.6.1.4.1.99999.1"),
+    ] {
+        let leaf = Toy::signed(
+            with(leaf_params("edge-001"), vec![unknown.clone()]),
+            key(7),
+            Some(&root),
+        );
+        pin_leaf(&chain(&[&leaf]), leaf.certificate.sha256(), NOW).unwrap();
+        let refused = verify(&[&leaf], &root).unwrap_err();
+        assert_eq!(refused.code(), "certificate_not_understood");
+        assert!(refused.to_string().contains(named), "{refused}");
+        // Wherever on the path it is.
+        let ca = Toy::signed(
+            with(ca_params("ca"), vec![unknown.clone()]),
+            key(1),
+            Some(&root),
+        );
+        let below = ca.leaf("edge-002");
+        let refused = verify(&[&below, &ca], &root).unwrap_err();
+        assert!(refused.to_string().contains(named), "{refused}");
+        let refused = verify(&[&below], &ca).unwrap_err();
+        assert!(refused.to_string().contains(named), "{refused}");
+        let refused = usable_ca_certificate(&ca.certificate, NOW).unwrap_err();
+        assert!(refused.to_string().contains(named), "{refused}");
+    }
+    let leaf = Toy::signed(
+        with(leaf_params("edge-001"), vec![policies(&[POLICY_A], true)]),
+        key(7),
+        Some(&root),
+    );
+    assert_eq!(code(verify(&[&leaf], &root)), "ok");
+    // Netscape's word for what a certificate is for: a BIT STRING, 0x80 is a client, 0x40 a server, 0x04 a CA.
+    let netscape = |bits: u8| extension(&[2, 16, 840, 1, 113_730, 1, 1], der(3, &[0, bits]), true);
+    for (bits, expected) in [(0x80, "ok"), (0xa0, "ok"), (0x40, "usage_wrong")] {
+        let leaf = Toy::signed(
+            with(leaf_params("edge-001"), vec![netscape(bits)]),
+            key(7),
+            Some(&root),
+        );
+        assert_eq!(code(verify(&[&leaf], &root)), expected, "{bits:#x}");
+    }
+    for (bits, expected) in [(0x04, "ok"), (0x80, "usage_wrong")] {
+        let ca = Toy::signed(
+            with(ca_params("ca"), vec![netscape(bits)]),
+            key(1),
+            Some(&root),
+        );
+        assert_eq!(
+            code(verify(&[&ca.leaf("edge-001"), &ca], &root)),
+            expected,
+            "{bits:#x}"
+        );
+    }
+}
