@@ -2,10 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::muster_api::issuers::{IssuerRequest, MAX_TRUSTED, TrustBundleRequest};
+use wire::muster_api::issuer::IssuerRequest;
+use wire::muster_api::trust_bundle::{MAX_TRUSTED, TrustBundleRequest};
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(body) = wire::lenient::parse(data) else { return };
+    let Ok(body) = wire::lenient::parse(data) else {
+        return;
+    };
     if let Ok(bundle) = TrustBundleRequest::parse(&body) {
         assert!((1..=MAX_TRUSTED).contains(&bundle.certificates.len()));
     }

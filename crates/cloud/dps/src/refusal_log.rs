@@ -11,7 +11,7 @@ use std::time::Duration;
 use ids::{Thumbprint, Timestamp};
 use metrics::counter;
 use provisioning::{EnrolledBy, EnrollmentKey, RefusalDraft};
-use wire::muster_api::explain::RefusalReport;
+use wire::muster_api::refusal::RefusalReport;
 
 use crate::registration::refusal::{Refusal, RefusalReason};
 

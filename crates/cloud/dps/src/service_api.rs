@@ -30,7 +30,7 @@ use rest::{Asked, Reply, RequestId, Service, Table};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::lenient;
-use wire::muster_api::serving::ServingBodyError;
+use wire::muster_api::OwnBodyError;
 
 use crate::error::{NounError, ServiceFault};
 use crate::service::Dps;
@@ -46,7 +46,7 @@ type Route = rest::Route<ServiceApi>;
 /// Largest body of enrollments, their certificates, and what belongs to them, bytes.
 const RECORD_BODY: usize = wire::service_api::enrollment::MAX_BODY;
 /// Largest body of settings, bytes.
-const SETTINGS_BODY: usize = wire::muster_api::serving::MAX_BODY;
+const SETTINGS_BODY: usize = wire::muster_api::MAX_BODY;
 
 /// Every route. One that stands earlier is tried earlier.
 static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
@@ -121,10 +121,10 @@ fn exact_json(call: &Call) -> Result<Value, ServiceFault> {
 
 /// A body of Muster's own API, in which unknown members are errors.
 fn own_json<T: DeserializeOwned>(call: &Call) -> Result<T, ServiceFault> {
-    Ok(wire::muster_api::serving::parse(&call.body)?)
+    Ok(wire::muster_api::parse(&call.body)?)
 }
 
-impl NounError for ServingBodyError {}
+impl NounError for OwnBodyError {}
 
 /// Enters into the audit that a key is about to be shown.
 async fn disclose(call: &Call, act: impl OperatorAct, target: &str) -> Result<(), ServiceFault> {

@@ -5,7 +5,7 @@ use provisioning::TrustBundleRecord;
 use registry::StorageError;
 use wire::error::DpsErrorCode;
 use wire::etag::QuotedEtag;
-use wire::muster_api::issuers::{TrustBundle, TrustedCertificate};
+use wire::muster_api::trust_bundle::{TrustBundle, TrustedCertificate};
 
 use crate::certificate;
 use crate::error::NounError;

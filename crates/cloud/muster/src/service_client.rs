@@ -5,6 +5,7 @@
 mod call;
 mod error;
 mod login;
+pub mod request_bodies;
 mod target;
 
 use std::io::Write as _;

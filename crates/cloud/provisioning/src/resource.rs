@@ -2,7 +2,7 @@
 
 use ids::{Etag, IssuerName, Thumbprint, Timestamp, TrustBundleId};
 use registry::StorageError;
-use wire::muster_api::issuers::IssuerProfile;
+use wire::muster_api::issuer::IssuerProfile;
 
 use crate::enrollment::EnrollmentKey;
 

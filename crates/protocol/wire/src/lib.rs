@@ -22,5 +22,3 @@ pub mod sas;
 pub mod telemetry;
 pub mod topic;
 pub mod twin;
-
-pub mod requests;

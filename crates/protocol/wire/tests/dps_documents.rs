@@ -19,7 +19,7 @@ use wire::device_api::registration::{
 };
 use wire::etag::QuotedEtag;
 use wire::initial_twin::{InitialProperties, InitialTwin};
-use wire::muster_api::issuers::{TrustBundle, TrustedCertificate};
+use wire::muster_api::trust_bundle::{TrustBundle, TrustedCertificate};
 use wire::service_api::enrollment::{
     AllocationPolicy, Attestation, CertificatePair, CertificateWithInfo, EnrollmentGroup,
     GroupRequest, IndividualEnrollment, IndividualRequest, IssuancePolicy, ProvisioningStatus,

@@ -5,9 +5,9 @@ use ids::{HubName, RegistrationId, Timestamp, error_chain};
 use pki::UnreadChain;
 use provisioning::{AssignError, EnrollmentKey, PreviewAt, RegistrationRecord};
 use wire::error::DpsErrorCode;
-use wire::muster_api::explain::{
-    EarlierAssignment, Explanation, RefusalReport, SeenToken, Verdict as Decision,
-};
+use wire::muster_api::explain::ExplainedOutcome as Decision;
+use wire::muster_api::explain::{EarlierAssignment, Explanation, SeenToken};
+use wire::muster_api::refusal::RefusalReport;
 use wire::sas::UnverifiedToken;
 
 use crate::refusal_log;
@@ -45,12 +45,12 @@ pub async fn explain(
         other => other?,
     };
     let chain = request.presented.chain;
-    let (tried, not_listed) = comparisons::describe(&trace, &outcome, chain, context).await?;
+    let (compared, not_listed) = comparisons::describe(&trace, &outcome, chain, context).await?;
     Ok(Explanation {
         registration_id: Some(request.registration_id.clone()),
-        verdict: outcome.decision(),
+        outcome: outcome.decision(),
         token: seen_token(request.presented),
-        tried,
+        compared,
         not_listed,
     })
 }
@@ -63,7 +63,7 @@ pub fn without_id(presented: Presented<'_>, reason: &RefusalReason) -> Explanati
     let unread = unread.flat_map(UnreadChain::certificates);
     Explanation {
         registration_id: None,
-        verdict: Decision::Refused {
+        outcome: Decision::Refused {
             error_code: DpsErrorCode::InvalidCertificate.code(),
             report: RefusalReport {
                 reason: reason.code().to_owned(),
@@ -73,7 +73,7 @@ pub fn without_id(presented: Presented<'_>, reason: &RefusalReason) -> Explanati
             },
         },
         token: seen_token(presented),
-        tried: Vec::new(),
+        compared: Vec::new(),
         not_listed: 0,
     }
 }

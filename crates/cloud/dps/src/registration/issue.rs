@@ -8,7 +8,7 @@ use registry::StorageError;
 use wire::binary::Base64Bytes;
 use wire::device_api::register_request::CsrClaim;
 use wire::device_api::registration::AttestationDetail;
-use wire::muster_api::issuers::DeviceKeyType;
+use wire::muster_api::issuer::DeviceKeyType;
 
 use crate::registration::attest::AttestedDevice;
 use crate::registration::refusal::{Refusal, RefusalReason, RequestRefusal};

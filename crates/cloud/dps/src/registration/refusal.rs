@@ -4,7 +4,7 @@ use ids::{RegistrationId, error_chain};
 use pki::{Certificate, PresentedChain, UnreadChain};
 use provisioning::EnrollmentKey;
 use wire::error::DpsErrorCode;
-use wire::muster_api::explain::SeenCertificate;
+use wire::muster_api::refusal::SeenCertificate;
 
 mod reason;
 

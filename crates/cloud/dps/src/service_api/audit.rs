@@ -2,7 +2,7 @@
 
 use registry::{AuditQuery, AuditRecord};
 use rest::{Reply, get};
-use wire::muster_api::explain::AuditDocument;
+use wire::muster_api::audit::AuditDocument;
 
 use super::access::Access;
 use super::{Call, Route, provisioning, queries, query_moment, query_text};

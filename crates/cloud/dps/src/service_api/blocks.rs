@@ -5,7 +5,7 @@ use provisioning::{Block, BlockError};
 use registry::Right;
 use rest::{Reply, delete, put};
 use wire::error::DpsErrorCode;
-use wire::muster_api::explain::{BlockDocument, BlockRequest, BlockState, BlockedAt};
+use wire::muster_api::block::{BlockDocument, BlockRequest, BlockState, BlockedAt};
 
 use super::access::Access;
 use super::{Call, Route, now, own_json, provisioning};

@@ -9,7 +9,7 @@ use registry::{Act, HubError, LocalHub, LocalHubs, SharedAccessPolicy};
 use rest::{Reply, delete, get, put};
 use wire::connection_string::ConnectionString;
 use wire::error::DpsErrorCode;
-use wire::muster_api::serving::{HostRequest, HubDocument};
+use wire::muster_api::hub::{HostRequest, HubDocument};
 
 use super::access::Access;
 use super::{Call, Route, disclose, now, own_json, provisioning};

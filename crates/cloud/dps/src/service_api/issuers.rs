@@ -9,7 +9,7 @@ use rest::{Reply, delete, get, post, put};
 use wire::error::DpsErrorCode;
 use wire::etag::QuotedEtag;
 use wire::lenient;
-use wire::muster_api::issuers::{
+use wire::muster_api::issuer::{
     ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, IssuerSource, OWN_AUTHORITY,
 };
 use zeroize::Zeroize;

@@ -10,7 +10,7 @@ use registry::{LocalHub, LocalHubs, Right, SharedAccessPolicy};
 use rest::{Reply, delete, get, put};
 use wire::connection_string::ConnectionString;
 use wire::error::DpsErrorCode;
-use wire::muster_api::serving::{
+use wire::muster_api::linked_hub::{
     HubHealth, HubLocation, HubState, LinkRequest, LinkedHubDocument, MAX_LATENCIES,
 };
 use wire::service_api::identity::KeyText;

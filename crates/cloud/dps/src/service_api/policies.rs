@@ -3,7 +3,7 @@
 use provisioning::{Act, KeyChoice, PolicyDraft, PolicyDraftError, ServingError};
 use registry::{Right, SharedAccessPolicy};
 use rest::{Reply, delete, get, post, put};
-use wire::muster_api::serving::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
+use wire::muster_api::policy::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
 use wire::service_api::identity::KeyText;
 
 use super::access::Access;

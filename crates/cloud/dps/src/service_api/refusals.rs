@@ -4,7 +4,7 @@ use ids::RegistrationId;
 use provisioning::{RefusalQuery, RefusalRecord};
 use registry::Right;
 use rest::{Reply, get};
-use wire::muster_api::explain::RefusalDocument;
+use wire::muster_api::refusal::RefusalDocument;
 
 use super::access::Access;
 use super::{Call, Route, provisioning, queries, query_moment, query_text};

@@ -7,7 +7,8 @@ use provisioning::{Act, ProvisioningService, ServingError};
 use registry::Right;
 use rest::{Reply, get, patch, put};
 use wire::error::DpsErrorCode;
-use wire::muster_api::serving::{HostRequest, ServiceDocument, SettingsPatch};
+use wire::muster_api::hub::HostRequest;
+use wire::muster_api::service::{ServiceDocument, SettingsPatch};
 use wire::service_api::enrollment::AllocationPolicy;
 
 use super::access::Access;

@@ -6,7 +6,7 @@ use provisioning::{ResourceError, ResourceName, TrustBundleDraft, TrustBundleRec
 use registry::Right;
 use rest::{Reply, delete, get, post, put};
 use wire::lenient;
-use wire::muster_api::issuers::{TRUST_BUNDLE_ITEM, TrustBundle, TrustBundleRequest};
+use wire::muster_api::trust_bundle::{TRUST_BUNDLE_ITEM, TrustBundle, TrustBundleRequest};
 
 use super::access::Access;
 use super::{Call, Route, if_match, now, provisioning, queries};

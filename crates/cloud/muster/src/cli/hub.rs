@@ -93,7 +93,7 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
         HubCommand::ModuleTwin(command) => twin::run_module(command, invocation).await,
         HubCommand::Query { query_command, top } => {
             let client = invocation.target.connect(Service::Hub)?;
-            let body = wire::requests::query(&query_command);
+            let body = crate::service_client::request_bodies::query(&query_command);
             let rows = client.list(&["devices", "query"], Some(&body), top).await?;
             Ok(output::print(
                 invocation.output,

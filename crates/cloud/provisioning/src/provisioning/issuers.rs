@@ -4,7 +4,7 @@ use ids::{Etag, IssuerName, Thumbprint, Timestamp};
 use registry::StorageError;
 use serde::{Deserialize, Serialize};
 use store::{IssuerRow, Lock, StoreError, Tx, View, unit};
-use wire::muster_api::issuers::IssuerProfile;
+use wire::muster_api::issuer::IssuerProfile;
 
 use super::Provisioning;
 use super::act::Act;

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use ids::{HubHost, HubName};
-use wire::muster_api::serving::Latency;
+use wire::muster_api::linked_hub::Latency;
 use wire::service_api::identity::KeyText;
 
 /// A hub that the provisioning service may assign devices to.

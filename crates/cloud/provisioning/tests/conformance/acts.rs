@@ -10,7 +10,7 @@ use provisioning::{
 };
 use registry::{Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry};
 use serde_json::json;
-use wire::muster_api::issuers::IssuerProfile;
+use wire::muster_api::issuer::IssuerProfile;
 use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::Bench;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::binary::Base64Bytes;
 use crate::certificate_info::CertificateInfo;
 use crate::error::ServiceError;
-use crate::muster_api::issuers::TrustBundle;
+use crate::muster_api::trust_bundle::TrustBundle;
 
 /// The api-version that device daemons send.
 pub const API_VERSION: &str = "2021-06-01";

@@ -147,7 +147,7 @@ fn static_takes_exactly_one() {
 }
 
 fn with_latencies(mut hub: LinkedHub, latencies: &[(&str, u32)]) -> LinkedHub {
-    let latency = |(network, milliseconds): &(&str, u32)| wire::muster_api::serving::Latency {
+    let latency = |(network, milliseconds): &(&str, u32)| wire::muster_api::linked_hub::Latency {
         network: network.parse().unwrap(),
         milliseconds: *milliseconds,
     };

@@ -4,7 +4,7 @@ use pki::{Certificate, PresentedChain};
 use provisioning::{
     CertificateSlot, EnrolledCaCertificate, EnrolledCertificate, EnrollmentKey, EnrollmentRecord,
 };
-use wire::muster_api::explain::{TriedCertificate, TriedEnrollment};
+use wire::muster_api::explain::{ComparedCertificate, ComparedEnrollment};
 
 use super::Outcome;
 use crate::registration::attest::{Comparison, Credential, Finding};
@@ -28,7 +28,7 @@ pub(super) async fn describe(
     outcome: &Outcome,
     presented: Option<&PresentedChain>,
     context: &Context,
-) -> Result<(Vec<TriedEnrollment>, usize), NotProven> {
+) -> Result<(Vec<ComparedEnrollment>, usize), NotProven> {
     let decider = decider(trace, outcome);
     let listed = |index: &usize| *index < MOST || Some(*index) == decider;
     let mut documents = Vec::new();
@@ -77,7 +77,7 @@ fn document(
     record: Option<&EnrollmentRecord>,
     presented: Option<&PresentedChain>,
     decides: bool,
-) -> TriedEnrollment {
+) -> ComparedEnrollment {
     let (outcome, message) = match &comparison.finding {
         Finding::Matches if decides => (MATCHED, "it vouches for the device".to_owned()),
         Finding::Matches => (LATER, "it would match, and another came first".to_owned()),
@@ -93,7 +93,7 @@ fn document(
             "there is none of this registration id: groups are asked".to_owned(),
         ),
     };
-    TriedEnrollment {
+    ComparedEnrollment {
         enrollment: comparison.enrollment.to_string(),
         by: slot_of(&comparison.with, &comparison.enrollment, record),
         certificate: certificate(&comparison.with, record, presented),
@@ -168,7 +168,7 @@ fn certificate(
     with: &Credential,
     record: Option<&EnrollmentRecord>,
     presented: Option<&PresentedChain>,
-) -> Option<TriedCertificate> {
+) -> Option<ComparedCertificate> {
     let certificate = match with {
         Credential::CaCertificate(certificate) => certificate.clone(),
         Credential::Leaf(leaf) => {
@@ -181,7 +181,7 @@ fn certificate(
     let mut all = presented
         .into_iter()
         .flat_map(|chain| std::iter::once(chain.leaf()).chain(chain.issuers()));
-    Some(TriedCertificate {
+    Some(ComparedCertificate {
         subject: certificate.subject(),
         sha256_thumbprint: certificate.sha256().to_string(),
         shown_as: all.position(|one| *one == certificate).map(|at| at + 1),

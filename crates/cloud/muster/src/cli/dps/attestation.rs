@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::service_client::request_bodies::AttestationSettings;
 use clap::ValueEnum;
 use pki::Certificate;
-use wire::requests::AttestationSettings;
 use wire::service_api::identity::KeyText;
 
 use super::certificate_file;

@@ -152,14 +152,19 @@ async fn create(client: &ServiceClient, flags: CreateFlags) -> anyhow::Result<Va
     let settings = flags
         .settings
         .read_new(attestation, Entry::Individual(id))?;
-    let body = wire::requests::enrollment(id, flags.device_id.as_deref(), &settings, None);
+    let body = crate::service_client::request_bodies::enrollment(
+        id,
+        flags.device_id.as_deref(),
+        &settings,
+        None,
+    );
     let path = ["enrollments", id.as_str()];
     let call = Call::new(Method::PUT, &path).body(&body);
     Ok(client.call(call).await?)
 }
 
 async fn list(client: &ServiceClient, top: Option<usize>) -> anyhow::Result<Value> {
-    let query = wire::requests::query("SELECT * FROM enrollments");
+    let query = crate::service_client::request_bodies::query("SELECT * FROM enrollments");
     let path = ["enrollments", "query"];
     Ok(client.list(&path, Some(&query), top).await?.into())
 }
@@ -172,7 +177,8 @@ async fn update(client: &ServiceClient, flags: UpdateFlags) -> anyhow::Result<Va
     let path = ["enrollments", id.as_str()];
     let stored = client.call(Call::new(Method::GET, &path)).await?;
     let device_id = flags.device_id.as_deref();
-    let body = wire::requests::enrollment(id, device_id, &settings, Some(stored));
+    let body =
+        crate::service_client::request_bodies::enrollment(id, device_id, &settings, Some(stored));
     let call = Call::new(Method::PUT, &path).body(&body);
     let etag = flags.etag.as_deref().unwrap_or("*");
     Ok(client.call(call.if_match(etag)).await?)

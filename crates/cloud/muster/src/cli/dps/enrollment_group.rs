@@ -1,9 +1,9 @@
 //! `muster dps enrollment-group`: enrollment groups.
 
+use crate::service_client::request_bodies::EnrollmentSettings;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
-use wire::requests::EnrollmentSettings;
 
 use super::attestation::Entry;
 use super::device_key::{self, DeviceKeyFlags};
@@ -148,13 +148,13 @@ async fn create(
     settings: &EnrollmentSettings,
 ) -> anyhow::Result<Value> {
     let path = path(id);
-    let body = wire::requests::enrollment_group(id, settings, None);
+    let body = crate::service_client::request_bodies::enrollment_group(id, settings, None);
     let call = Call::new(Method::PUT, &path).body(&body);
     Ok(client.call(call).await?)
 }
 
 async fn list(client: &ServiceClient, top: Option<usize>) -> anyhow::Result<Value> {
-    let query = wire::requests::query("SELECT * FROM enrollmentGroups");
+    let query = crate::service_client::request_bodies::query("SELECT * FROM enrollmentGroups");
     let path = ["enrollmentGroups", "query"];
     Ok(client.list(&path, Some(&query), top).await?.into())
 }
@@ -168,7 +168,7 @@ async fn update(
 ) -> anyhow::Result<Value> {
     let path = path(id);
     let stored = client.call(Call::new(Method::GET, &path)).await?;
-    let body = wire::requests::enrollment_group(id, settings, Some(stored));
+    let body = crate::service_client::request_bodies::enrollment_group(id, settings, Some(stored));
     let call = Call::new(Method::PUT, &path).body(&body);
     Ok(client.call(call.if_match(etag.unwrap_or("*"))).await?)
 }

@@ -6,7 +6,7 @@ use ca::PortableIssuer;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
-use wire::muster_api::issuers::{DeviceKeyType, IssuerRequest, IssuerSource};
+use wire::muster_api::issuer::{DeviceKeyType, IssuerRequest, IssuerSource};
 use zeroize::Zeroizing;
 
 use crate::cli::{Column, Invocation, output};

@@ -2,13 +2,13 @@
 
 use std::str::FromStr;
 
+use crate::service_client::request_bodies::settings as bodies;
 use clap::Subcommand;
 use ids::IdError;
 use reqwest::Method;
 use serde_json::Value;
 use wire::connection_string::ConnectionString;
-use wire::muster_api::serving::Latency;
-use wire::requests::serving as requests;
+use wire::muster_api::linked_hub::Latency;
 
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, CommandError, Login, Service};
@@ -149,7 +149,7 @@ pub async fn link(flags: LinkFlags, invocation: &Invocation) -> anyhow::Result<(
     let string = given.or(known.as_deref());
     let (weight, apply) = (flags.allocation_weight, flags.apply_allocation_policy);
     let latencies = latencies(&flags.latency);
-    let body = requests::link(string, weight, apply, latencies.as_deref());
+    let body = bodies::link(string, weight, apply, latencies.as_deref());
     let path = ["muster", "v1", "dps", "linkedHubs", &name];
     call(Call::new(Method::PUT, &path).body(&body), invocation).await
 }

@@ -1,9 +1,9 @@
 //! `muster dps policy`: shared access policies.
 
+use crate::service_client::request_bodies::settings as bodies;
 use clap::{Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
-use wire::requests::serving as requests;
 
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, Login, Service};
@@ -98,7 +98,7 @@ pub async fn run(command: PolicyCommand, invocation: &Invocation) -> anyhow::Res
         PolicyCommand::Create(flags) => {
             let key = |key: &Option<Login>| key.as_ref().map(|key| key.reveal().to_owned());
             let (primary, secondary) = (key(&flags.primary_key), key(&flags.secondary_key));
-            let body = requests::policy(&flags.rights, primary.as_deref(), secondary.as_deref());
+            let body = bodies::policy(&flags.rights, primary.as_deref(), secondary.as_deref());
             let path = path(&flags.policy_name);
             call(Call::new(Method::PUT, &path).body(&body), invocation).await
         }
@@ -106,7 +106,7 @@ pub async fn run(command: PolicyCommand, invocation: &Invocation) -> anyhow::Res
             call(Call::new(Method::DELETE, &path(&policy_name)), invocation).await
         }
         PolicyCommand::RegenerateKey(flags) => {
-            let body = requests::regenerate(match flags.key {
+            let body = bodies::regenerate(match flags.key {
                 Key::Primary => "primary",
                 Key::Secondary => "secondary",
                 Key::Swap => "swap",

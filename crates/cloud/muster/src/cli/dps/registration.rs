@@ -84,7 +84,7 @@ pub async fn run_group(
 ) -> anyhow::Result<()> {
     match command {
         GroupRegistrationCommand::List { enrollment_id, top } => {
-            let query = wire::requests::query("SELECT *");
+            let query = crate::service_client::request_bodies::query("SELECT *");
             let rows = client
                 .list(
                     &["registrations", &enrollment_id, "query"],

@@ -1,9 +1,9 @@
 //! `muster dps create|list|show|update`: the provisioning services of a server.
 
+use crate::service_client::request_bodies::settings as bodies;
 use clap::ValueEnum;
 use reqwest::Method;
 use serde_json::Value;
-use wire::requests::serving as requests;
 
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, Service};
@@ -46,7 +46,7 @@ pub enum DefaultPolicy {
 }
 
 pub async fn create(flags: ServiceCreate, invocation: &Invocation) -> anyhow::Result<()> {
-    let body = requests::host(&flags.hostname);
+    let body = bodies::host(&flags.hostname);
     let path = ["muster", "v1", "services", &flags.name];
     call(Call::new(Method::PUT, &path).body(&body), invocation).await
 }
@@ -62,7 +62,7 @@ pub async fn show(invocation: &Invocation) -> anyhow::Result<()> {
 }
 
 pub async fn update(flags: ServiceUpdate, invocation: &Invocation) -> anyhow::Result<()> {
-    let body = requests::settings(match flags.default_allocation_policy {
+    let body = bodies::settings(match flags.default_allocation_policy {
         DefaultPolicy::Hashed => "hashed",
         DefaultPolicy::GeoLatency => "geoLatency",
         DefaultPolicy::Static => "static",

@@ -1,7 +1,7 @@
 //! The flags that enrollments and groups share, as in `az iot dps`.
 
+use crate::service_client::request_bodies::EnrollmentSettings;
 use clap::ValueEnum;
-use wire::requests::EnrollmentSettings;
 
 use super::attestation::{AttestationFlags, AttestationType, Entry, generated};
 use crate::cli::argument::{object, yes_or_no};

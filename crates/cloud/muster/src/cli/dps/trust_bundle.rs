@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use wire::muster_api::issuers::TrustBundleRequest;
+use wire::muster_api::trust_bundle::TrustBundleRequest;
 
 use super::certificate_file;
 use crate::cli::{Column, Invocation, output};

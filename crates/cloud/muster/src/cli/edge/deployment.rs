@@ -95,8 +95,13 @@ pub async fn run(command: DeploymentCommand, invocation: &Invocation) -> anyhow:
                 .map(|text| read_json("--labels", &text))
                 .transpose()?;
             let id = deployment_id.to_ascii_lowercase();
-            let body =
-                wire::requests::deployment(&id, &content, &target_condition, priority, labels);
+            let body = crate::service_client::request_bodies::deployment(
+                &id,
+                &content,
+                &target_condition,
+                priority,
+                labels,
+            );
             client
                 .call(Call::new(Method::PUT, &["configurations", &id]).body(&body))
                 .await?

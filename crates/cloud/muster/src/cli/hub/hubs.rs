@@ -1,8 +1,8 @@
 //! `muster hub create|list|show|delete`: the hubs of a server.
 
+use crate::service_client::request_bodies::settings as bodies;
 use reqwest::Method;
 use serde_json::Value;
-use wire::requests::serving as requests;
 
 use crate::cli::{Column, Invocation, output};
 use crate::service_client::{Call, Service};
@@ -31,7 +31,7 @@ pub struct HubName {
 }
 
 pub async fn create(flags: HubCreate, invocation: &Invocation) -> anyhow::Result<()> {
-    let body = requests::host(&flags.hostname);
+    let body = bodies::host(&flags.hostname);
     let path = ["muster", "v1", "hubs", &flags.name];
     call(Call::new(Method::PUT, &path).body(&body), invocation).await
 }

@@ -76,7 +76,8 @@ async fn invoke(path: &[&str], flags: MethodFlags, invocation: &Invocation) -> a
     require_exact("--method-payload", &flags.method_payload)?;
     let payload: Value = serde_json::from_str(&flags.method_payload)
         .map_err(|e| CommandError::Usage(format!("--method-payload must be JSON: {e}")))?;
-    let body = wire::requests::method(&flags.method_name, &payload, flags.timeout);
+    let body =
+        crate::service_client::request_bodies::method(&flags.method_name, &payload, flags.timeout);
     let call = Call::new(Method::POST, path).body(&body);
     let answer = invocation.target.connect(Service::Hub)?.call(call).await?;
     Ok(output::print(invocation.output, &answer, COLUMNS)?)

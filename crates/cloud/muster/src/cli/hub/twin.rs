@@ -113,7 +113,7 @@ pub async fn run_device(command: DeviceTwinCommand, invocation: &Invocation) -> 
     match command {
         DeviceTwinCommand::Show { device_id } => show(&["twins", &device_id], invocation).await,
         DeviceTwinCommand::List { top } => {
-            let body = wire::requests::query("SELECT * FROM devices");
+            let body = crate::service_client::request_bodies::query("SELECT * FROM devices");
             let rows = invocation
                 .target
                 .connect(Service::Hub)?
@@ -174,7 +174,7 @@ async fn show(path: &[&str], invocation: &Invocation) -> anyhow::Result<()> {
 }
 
 async fn update(path: &[&str], change: Change, invocation: &Invocation) -> anyhow::Result<()> {
-    let patch = wire::requests::twin_patch(
+    let patch = crate::service_client::request_bodies::twin_patch(
         object("--tags", change.tags)?,
         object("--desired", change.desired)?,
     );

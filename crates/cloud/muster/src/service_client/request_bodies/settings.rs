@@ -1,8 +1,8 @@
-//! Bodies of Muster's own operator API, read by [`crate::muster_api::serving`].
+//! Bodies of Muster's own operator API: hubs, links, settings and policies.
 
 use serde_json::{Map, Value, json};
 
-use crate::muster_api::serving::Latency;
+use wire::muster_api::linked_hub::Latency;
 
 /// The body of `PUT /muster/v1/hubs/{name}` and `PUT /muster/v1/services/{name}`.
 #[must_use]
@@ -62,9 +62,11 @@ pub fn regenerate(key: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::muster_api::serving::{
-        HostRequest, KeyKind, LinkRequest, PolicyRequest, RegenerateRequest, SettingsPatch, parse,
-    };
+    use wire::muster_api::hub::HostRequest;
+    use wire::muster_api::linked_hub::LinkRequest;
+    use wire::muster_api::parse;
+    use wire::muster_api::policy::{KeyKind, PolicyRequest, RegenerateRequest};
+    use wire::muster_api::service::SettingsPatch;
 
     fn read<T: serde::de::DeserializeOwned>(body: &Value) -> T {
         parse(body.to_string().as_bytes()).unwrap()

@@ -1,12 +1,12 @@
-//! What an operator's tool sends to the service APIs, in the shapes that `az iot` sends.
+//! The request bodies of the command line, in the shapes that `az iot` sends.
 //!
-//! The services read these with the other modules of this crate; tests hold the two against each other.
+//! The services read these with `wire`; tests hold the two against each other.
 
 use serde_json::{Map, Value, json};
 
-pub mod serving;
+pub mod settings;
 
-use crate::service_api::identity::KeyText;
+use wire::service_api::identity::KeyText;
 
 /// How devices prove themselves, as far as an operator says it. Slots that are `None` stay as they are.
 #[derive(Debug, Clone)]

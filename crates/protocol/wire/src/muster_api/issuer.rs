@@ -1,10 +1,10 @@
-//! What issues certificates to devices that register, and the CA certificates that they are told to trust: Azure's
-//! `/certificateAuthorities` and `/trustBundles` of 2021-11-01-preview.
+//! `/certificateAuthorities` of Azure's 2021-11-01-preview, and `/muster/v1/dps/issuers`: what issues certificates to
+//! devices that register.
 //!
-//! Azure's authorities are accounts at others. Ours are CAs whose key the server holds; what Azure has no member for is named
-//! as its other documents name it.
+//! Azure's authorities are accounts at other companies. Ours are CAs whose key the server holds; what Azure has no member
+//! for is named as its other documents name it.
 
-use ids::{IssuerName, Timestamp, TrustBundleId};
+use ids::{IssuerName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -15,22 +15,16 @@ use crate::lenient::{BodyError, Fields};
 
 /// `certificateAuthorityType` of a CA whose key the server holds.
 pub const OWN_AUTHORITY: &str = "musterCertificateAuthority";
-/// What Azure's preview calls a CA that the service itself has.
+/// `certificateAuthorityType` of a CA that the service itself has, in Azure's preview.
 const MANAGED_AUTHORITY: &str = "privatePreviewManagedCertificateAuthority";
 /// `x-ms-item-type` of a list of issuers.
 pub const ISSUER_ITEM: &str = "certificateAuthority";
-/// `x-ms-item-type` of a list of trust bundles.
-pub const TRUST_BUNDLE_ITEM: &str = "trustBundle";
 
 /// Longest PEM text of an imported chain, and of its key, bytes.
 const MAX_PEM: usize = 64 * 1024;
-/// Most certificates of a trust bundle.
-pub const MAX_TRUSTED: usize = 16;
-/// Longest certificate text of a trust bundle, bytes.
-const MAX_TRUSTED_TEXT: usize = 32 * 1024;
-/// How long an issued certificate lives when nobody says.
+/// Default of `validityDays`.
 const USUAL_DAYS: u16 = 90;
-/// How long a CA that is made here lives when nobody says.
+/// Default of `authorityValidityDays`.
 const USUAL_CA_DAYS: u16 = 3650;
 const MOST_DAYS: i64 = 3650;
 const MOST_CA_DAYS: i64 = 10 * 3650;
@@ -50,7 +44,7 @@ pub enum DeviceKeyType {
 }
 
 impl DeviceKeyType {
-    /// All kinds.
+    /// In the order of the default.
     pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
 
     /// The wire's spelling.
@@ -64,27 +58,27 @@ impl DeviceKeyType {
     }
 }
 
-/// What an issuer's certificates are like.
+/// The certificates that an issuer issues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuerProfile {
-    /// How many days a certificate lives; never longer than its issuer.
+    /// 1 to 3650; a certificate never lives longer than its issuer.
     pub validity_days: u16,
-    /// For which kinds of key one is issued.
+    /// The kinds of key that certificates are issued for.
     pub key_types: Vec<DeviceKeyType>,
 }
 
-/// Where an issuer's key comes from.
+/// The source of an issuer's key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum IssuerSource {
-    /// It is made here, with a certificate that it signs itself.
+    /// Generated here, with a certificate that it signs itself.
     Made {
-        /// The CA's common name; absent is the issuer's name.
+        /// Common name of the CA; the issuer's name when absent.
         common_name: Option<String>,
-        /// How many days the CA lives.
+        /// 1 to 36500.
         days: u16,
     },
-    /// It is brought along.
+    /// In the request.
     Imported {
         /// The CA's certificate and those above it, PEM.
         chain: String,
@@ -96,9 +90,9 @@ pub enum IssuerSource {
 /// The body of a PUT of an issuer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuerRequest {
-    /// What its certificates are like.
+    /// `validityDays` and `keyTypes`.
     pub profile: IssuerProfile,
-    /// Where its key comes from.
+    /// `certificate` and `privateKey`, or neither.
     pub source: IssuerSource,
 }
 
@@ -249,118 +243,34 @@ fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
     Ok(kinds)
 }
 
-/// An issuer as operators see it.
+/// An issuer, as `GET` and `PUT` answer it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuerDescription {
-    /// Its name.
+    /// As enrollments name it.
     pub name: IssuerName,
     /// Always [`OWN_AUTHORITY`].
     pub certificate_authority_type: &'static str,
-    /// What its certificates are like.
+    /// `validityDays` and `keyTypes`.
     #[serde(flatten)]
     pub profile: IssuerProfile,
-    /// Its CA certificate in words.
+    /// The CA certificate in words.
     pub certificate_info: CertificateInfo,
-    /// Its CA certificate and those above it, PEM.
+    /// PEM of the CA certificate and those above it.
     pub certificate: String,
-    /// Its version.
+    /// For `If-Match`.
     pub etag: QuotedEtag,
-    /// When it was made.
+    /// UTC.
     pub created_date_time_utc: Timestamp,
-    /// When it was changed last.
+    /// UTC.
     pub last_modified_date_time_utc: Timestamp,
 }
 
 /// All issuers of a service, at our own path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IssuerList {
-    /// By name.
+    /// In the order of their names.
     pub value: Vec<IssuerDescription>,
-}
-
-/// The body of a PUT of a trust bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustBundleRequest {
-    /// `id`, to be compared with the path.
-    pub id: Option<TrustBundleId>,
-    /// Each PEM, base64 of PEM, or base64 of DER. At least one.
-    pub certificates: Vec<String>,
-}
-
-impl TrustBundleRequest {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// When there are no certificates or too many, or a member has the wrong form.
-    pub fn parse(body: &Value) -> Result<Self, BodyError> {
-        const MEMBER: &str = "certificates";
-        let fields = Fields::of_body(body)?;
-        let id = match fields.text("id")? {
-            None | Some("") => None,
-            Some(text) => Some(
-                TrustBundleId::parse(text)
-                    .map_err(|error| fields.error("id", error.to_string()))?,
-            ),
-        };
-        let listed = fields.get(MEMBER).and_then(Value::as_array);
-        let listed =
-            listed.ok_or_else(|| fields.error(MEMBER, "is missing; a list was expected"))?;
-        if listed.is_empty() || listed.len() > MAX_TRUSTED {
-            let problem = format!("has {}; 1 to {MAX_TRUSTED} are allowed", listed.len());
-            return Err(fields.error(MEMBER, problem));
-        }
-        let text = |item: &Value| {
-            let text = Fields::of_body(item)?
-                .text("certificate")?
-                .unwrap_or_default();
-            match text.len() {
-                1..=MAX_TRUSTED_TEXT => Ok(text.to_owned()),
-                _ => {
-                    let problem = format!(
-                        "a member 'certificate' of 1 to {MAX_TRUSTED_TEXT} bytes was expected"
-                    );
-                    Err(fields.error(MEMBER, problem))
-                }
-            }
-        };
-        Ok(Self {
-            id,
-            certificates: listed.iter().map(text).collect::<Result<_, BodyError>>()?,
-        })
-    }
-
-    /// The body that a client sends; `certificates` are PEM.
-    #[must_use]
-    pub fn body(certificates: &[String]) -> Value {
-        let one = |pem: &String| json!({ "certificate": pem });
-        json!({ "certificates": certificates.iter().map(one).collect::<Vec<_>>() })
-    }
-}
-
-/// A trust bundle, as operators and devices see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TrustBundle {
-    /// What is to be trusted.
-    pub certificates: Vec<TrustedCertificate>,
-    /// Its name.
-    pub id: TrustBundleId,
-    /// When it was made.
-    pub created_date_time: Timestamp,
-    /// When it was changed last.
-    pub last_modified_date_time: Timestamp,
-    /// Its version.
-    pub etag: QuotedEtag,
-}
-
-/// A certificate of a trust bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrustedCertificate {
-    /// PEM.
-    pub certificate: String,
-    /// The same in words.
-    pub metadata: CertificateInfo,
 }
 
 #[cfg(test)]
@@ -394,9 +304,6 @@ mod tests {
         let bare = IssuerRequest::parse(json!({})).unwrap();
         assert_eq!(bare.profile.key_types, DeviceKeyType::ALL);
         assert_eq!(bare.profile.validity_days, USUAL_DAYS);
-        let bundle = TrustBundleRequest::body(&["A".to_owned(), "B".to_owned()]);
-        let bundle = TrustBundleRequest::parse(&bundle).unwrap();
-        assert_eq!(bundle.certificates, ["A", "B"]);
     }
 
     #[test]
@@ -421,13 +328,6 @@ mod tests {
             let found = problem(body.clone());
             assert!(found.starts_with(wanted), "{found}");
             assert!(!found.contains("SECRET"));
-        }
-        for bad in [
-            json!({}),
-            json!({"certificates": []}),
-            json!({"certificates": [{}]}),
-        ] {
-            assert!(TrustBundleRequest::parse(&bad).is_err(), "{bad}");
         }
     }
 }
