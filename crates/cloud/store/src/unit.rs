@@ -91,6 +91,23 @@ pub enum Lock<'a> {
     },
 }
 
+impl Lock<'_> {
+    /// The lock that includes this one: a service its enrollments and registrations, a hub its
+    /// devices, the directory everything.
+    pub(crate) fn parent(self) -> Option<Self> {
+        match self {
+            Self::Directory => None,
+            Self::Service { .. } | Self::Hub { .. } => Some(Self::Directory),
+            Self::Enrollment { id_scope, .. }
+            | Self::EnrollmentGroup { id_scope, .. }
+            | Self::Registration { id_scope, .. }
+            | Self::AllocationLog { id_scope }
+            | Self::RefusalLog { id_scope } => Some(Self::Service { id_scope }),
+            Self::Device { hub, .. } => Some(Self::Hub { hub }),
+        }
+    }
+}
+
 /// A unit made of a value and functions on it, for writes that need no type of their own.
 pub fn unit<S, L, D, A, P, T, E>(
     state: S,

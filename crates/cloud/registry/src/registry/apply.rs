@@ -65,9 +65,9 @@ pub(crate) struct Plan {
     /// Modules that need an identity.
     create: Vec<ModuleId>,
     /// Modules of an earlier deployment that this one does not name.
-    remove: Vec<(i64, ModuleId)>,
-    /// Row id, whose, the twin as it shall be, what of it is new.
-    twins: Vec<(i64, Identity, Twin, Touched)>,
+    remove: Vec<(IdentityRow, ModuleId)>,
+    /// The row with the version of its twin, the identity, the new twin, what of it is new.
+    twins: Vec<((IdentityRow, u64), Identity, Twin, Touched)>,
     /// Desired properties of modules that do not exist yet.
     first_desired: Modules,
     /// The new list of configurations that concern the device.
@@ -193,7 +193,7 @@ pub(crate) fn plan(
             && !module.is_system()
             && named.as_ref().is_some_and(gone)
         {
-            plan.remove.push((row.id, module.clone()));
+            plan.remove.push((row.clone(), module.clone()));
             continue;
         }
         let desired = identity
@@ -218,7 +218,8 @@ pub(crate) fn plan(
             require_fit(module, &twin.desired.document)?;
         }
         if touched.anything() {
-            plan.twins.push((row.id, identity, twin, touched));
+            let row = (row.clone(), twin_row.version);
+            plan.twins.push((row, identity, twin, touched));
         }
     }
     let existing: BTreeSet<_> = stored
@@ -280,16 +281,16 @@ impl Target<'_> {
     /// Writes a plan. Removes before it adds, and tells sessions of new desired properties.
     pub(crate) fn write(&self, plan: &Plan, seeds: &[Seeds]) -> Result<(), StoreError> {
         for (row, module) in &plan.remove {
-            self.tx.delete_module(*row)?;
+            self.tx.delete_module(row)?;
             let identity = self.module(module.clone());
             self.watchers.tell(self.tx, Change::Gone { identity });
         }
-        for (row, identity, twin, touched) in &plan.twins {
+        for ((row, version), identity, twin, touched) in &plan.twins {
             write_twin(
                 self.tx,
                 self.watchers,
                 identity,
-                *row,
+                (row, *version),
                 twin,
                 touched.clone(),
             )?;
@@ -334,12 +335,13 @@ impl Target<'_> {
         let Some((row, twin)) = self.tx.twin(key)? else {
             return Ok(());
         };
+        let stored = (&row, twin.version);
         let mut twin = Rows {
             file: self.tx.file(),
         }
         .twin(&twin)?;
         let touched = twin.deploy(Some(desired), None, self.now);
-        write_twin(self.tx, self.watchers, &identity, row.id, &twin, touched)
+        write_twin(self.tx, self.watchers, &identity, stored, &twin, touched)
     }
 }
 

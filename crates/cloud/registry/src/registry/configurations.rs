@@ -128,7 +128,7 @@ impl Registry {
                 }
             },
             move |hub, tx, stored| {
-                tx.delete_configuration(stored.id)?;
+                tx.delete_configuration(hub.as_str(), &stored)?;
                 tx.begin_full_pass(hub.as_str())?;
                 let hub = hub.clone();
                 watchers.tell(tx, Change::Targeting { hub });
@@ -231,7 +231,7 @@ impl Unit for PutConfiguration {
     ) -> Result<(ConfigurationRecord, bool), StoreError> {
         match created {
             true => tx.insert_configuration(self.hub.as_str(), &row)?,
-            false => tx.update_configuration(&row)?,
+            false => tx.update_configuration(self.hub.as_str(), &row)?,
         }
         tx.begin_full_pass(self.hub.as_str())?;
         let hub = self.hub.clone();

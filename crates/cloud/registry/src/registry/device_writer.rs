@@ -148,6 +148,7 @@ impl DeviceWriter {
         let Some((row, twin)) = tx.twin(key(&identity))? else {
             return Ok(());
         };
+        let stored = (&row, twin.version);
         let mut twin = rows.twin(&twin)?;
         let replacement = TwinReplacement {
             tags: Some(rows.document("tags", initial.tags.as_deref())?),
@@ -158,7 +159,7 @@ impl DeviceWriter {
             .checked()
             .map_err(|error| tx.damaged("initial twin", error))?;
         let touched = twin.replace(&replacement, self.now);
-        write_twin(tx, &self.watchers, &identity, row.id, &twin, touched)
+        write_twin(tx, &self.watchers, &identity, stored, &twin, touched)
     }
 
     /// Writes what a device reported to the hub that it moved from.
@@ -172,11 +173,12 @@ impl DeviceWriter {
         let Some((row, twin)) = tx.twin(key(&identity))? else {
             return Ok(());
         };
+        let stored = (&row, twin.version);
         let mut twin = Rows { file: tx.file() }.twin(&twin)?;
         // Should it be more than a hub of this server keeps, it is left behind: the device reports again when it connects.
         let report = CheckedReport::new(reported);
         if let Ok(touched) = report.and_then(|report| twin.report(&report, self.now)) {
-            write_twin(tx, &self.watchers, &identity, row.id, &twin, touched)?;
+            write_twin(tx, &self.watchers, &identity, stored, &twin, touched)?;
         }
         Ok(())
     }
@@ -275,12 +277,12 @@ impl DeviceWriter {
                 ..of_device.clone()
             };
             match &identity.module {
-                None => self.reset_twin(tx, identity, (row.id, &twin), initial)?,
+                None => self.reset_twin(tx, identity, (&row, &twin), initial)?,
                 Some(module) if module.is_system() => {
-                    self.reset_twin(tx, identity, (row.id, &twin), &InitialTwin::default())?;
+                    self.reset_twin(tx, identity, (&row, &twin), &InitialTwin::default())?;
                 }
                 Some(_) => {
-                    tx.delete_module(row.id)?;
+                    tx.delete_module(&row)?;
                     self.watchers.tell(tx, Change::Gone { identity });
                 }
             }
@@ -293,7 +295,7 @@ impl DeviceWriter {
         &self,
         tx: &Tx<'_>,
         identity: Identity,
-        (row_id, before): (i64, &TwinRow),
+        (row, before): (&IdentityRow, &TwinRow),
         initial: &InitialTwin,
     ) -> Result<(), StoreError> {
         let rows = Rows { file: tx.file() };
@@ -306,7 +308,7 @@ impl DeviceWriter {
             desired: initial.desired.clone(),
             ..TwinRow::default()
         };
-        tx.reset_twin(row_id, &fresh)?;
+        tx.reset_twin(row, before.version, &fresh)?;
         let old = rows.document("desired", before.desired.as_deref())?;
         let patch = difference(&old, &rows.document("desired", initial.desired.as_deref())?);
         let version = fresh.desired_version;

@@ -138,7 +138,7 @@ impl Registry {
                 }
             },
             move |identity, tx, row: IdentityRow| {
-                tx.delete_module(row.id)?;
+                tx.delete_module(&row)?;
                 let identity = identity.clone();
                 watchers.tell(tx, Change::Gone { identity });
                 Ok(())

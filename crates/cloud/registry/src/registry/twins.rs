@@ -186,7 +186,8 @@ impl<F> Unit for ChangeTwin<F>
 where
     F: Fn(&mut Twin) -> Result<Touched, TwinError> + Send + 'static,
 {
-    type Plan = (IdentityRow, TwinRecord, Touched);
+    /// The row with the version of its twin, the new twin, what of it is new.
+    type Plan = ((IdentityRow, u64), TwinRecord, Touched);
     type Output = TwinRecord;
     type Error = TwinError;
 
@@ -199,18 +200,19 @@ where
         if !self.if_match.allows(&record.twin.etag) {
             return Err(TwinError::PreconditionFailed(self.identity.clone()));
         }
+        let version = record.twin.version;
         if emptied {
             record.twin.reported.version += 1;
         }
         let mut touched = (self.change)(&mut record.twin)?;
         touched.reported |= emptied;
-        Ok((row, record, touched))
+        Ok(((row, version), record, touched))
     }
 
     fn apply(
         &self,
         tx: &Tx<'_>,
-        (row, record, touched): Self::Plan,
+        ((row, version), record, touched): Self::Plan,
     ) -> Result<TwinRecord, StoreError> {
         let tags = touched.tags;
         let desired = touched.desired.is_some();
@@ -218,7 +220,7 @@ where
             tx,
             &self.watchers,
             &self.identity,
-            row.id,
+            (&row, version),
             &record.twin,
             touched,
         )?;
@@ -242,8 +244,8 @@ struct Report {
 }
 
 impl Unit for Report {
-    /// Row id, the new twin, what of it is new.
-    type Plan = (i64, Twin, Touched);
+    /// The row with the version of its twin, the new twin, what of it is new.
+    type Plan = ((IdentityRow, u64), Twin, Touched);
     type Output = u64;
     type Error = TwinError;
 
@@ -254,17 +256,29 @@ impl Unit for Report {
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, TwinError> {
         let (row, twin) = stored(view, &self.identity)?;
         require_readable(&self.identity, &twin)?;
+        let version = twin.version;
         let mut twin = Rows { file: view.file() }.twin(&twin)?;
         let expected = self.expected_version;
         if expected.is_some_and(|expected| expected != twin.reported.version) {
             return Err(TwinError::PreconditionFailed(self.identity.clone()));
         }
         let touched = twin.report(&self.patch, self.now)?;
-        Ok((row.id, twin, touched))
+        Ok(((row, version), twin, touched))
     }
 
-    fn apply(&self, tx: &Tx<'_>, (row, twin, touched): Self::Plan) -> Result<u64, StoreError> {
-        write_twin(tx, &self.watchers, &self.identity, row, &twin, touched)?;
+    fn apply(
+        &self,
+        tx: &Tx<'_>,
+        ((row, version), twin, touched): Self::Plan,
+    ) -> Result<u64, StoreError> {
+        write_twin(
+            tx,
+            &self.watchers,
+            &self.identity,
+            (&row, version),
+            &twin,
+            touched,
+        )?;
         if self.identity.module.is_none() {
             follow(tx, &self.watchers, &self.identity, true)?;
         }
@@ -341,7 +355,7 @@ pub(crate) fn write_twin(
     tx: &Tx<'_>,
     watchers: &Arc<Watchers>,
     identity: &Identity,
-    row_id: i64,
+    (row, version): (&IdentityRow, u64),
     twin: &Twin,
     touched: Touched,
 ) -> Result<(), StoreError> {
@@ -362,7 +376,7 @@ pub(crate) fn write_twin(
             .configurations
             .then(|| statuses_text(&twin.configurations)),
     };
-    tx.update_twin(row_id, &write)?;
+    tx.update_twin(row, version, &write)?;
     if let Some(patch) = touched.desired {
         let change = Change::Desired {
             identity: identity.clone(),

@@ -61,7 +61,7 @@ async fn outgrow(bench: Bench, name: &str) -> Bench {
             }),
             ..TwinWrite::default()
         };
-        tx.update_twin(row.id, &write)
+        tx.update_twin(&row, twin.version, &write)
     })
     .await
 }
@@ -73,6 +73,7 @@ pub(crate) async fn one_damaged_row_does_not_hide_the_others(bench: Bench) {
     }
     let bench = behind(bench, "b", |tx, mut row, _| {
         row.auth_kind = "nonsense".to_owned();
+        row.revision += 1;
         tx.update_identity(&row)
     })
     .await;

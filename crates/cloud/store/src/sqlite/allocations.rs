@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{AllocationRow, StoreError, Tx, View};
+use crate::{AllocationRow, Lock, StoreError, Tx, View};
 
 fn read_allocation(row: &Row<'_>) -> rusqlite::Result<AllocationRow> {
     Ok(AllocationRow {
@@ -52,12 +52,25 @@ impl Tx<'_> {
         let sql =
             "INSERT INTO allocations (id_scope, folded, at, document, number) VALUES (?1, ?2, ?3, ?4,
                  (SELECT coalesce(max(number), 0) + 1 FROM allocations WHERE id_scope = ?1))";
-        self.run(sql, params![id_scope, row.folded, row.at, row.document])?;
+        self.write(
+            Lock::AllocationLog { id_scope },
+            sql,
+            params![id_scope, row.folded, row.at, row.document],
+        )?;
         let sql = "DELETE FROM allocations WHERE id_scope = ?1 AND folded = ?2 AND id NOT IN
                    (SELECT id FROM allocations WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT ?3)";
-        self.run(sql, params![id_scope, row.folded, per_registration])?;
+        self.write(
+            Lock::AllocationLog { id_scope },
+            sql,
+            params![id_scope, row.folded, per_registration],
+        )?;
         let sql = "DELETE FROM allocations WHERE id_scope = ?1
                    AND number <= (SELECT max(number) FROM allocations WHERE id_scope = ?1) - ?2";
-        self.run(sql, params![id_scope, in_all]).map(drop)
+        self.write(
+            Lock::AllocationLog { id_scope },
+            sql,
+            params![id_scope, in_all],
+        )
+        .map(drop)
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::params;
 
-use crate::{BlockedRow, StoreError, Tx, View};
+use crate::{BlockedRow, Lock, StoreError, Tx, View};
 
 impl View<'_> {
     /// The block of a registration.
@@ -51,7 +51,9 @@ impl Tx<'_> {
         let values = params![
             id_scope, row.folded, row.spelled, row.reason, row.blocked, row.entry, hub, device, row.device_disabled,
         ];
-        self.run(sql, values).map(drop)
+        let folded = row.folded.as_str();
+        self.write(Lock::Registration { id_scope, folded }, sql, values)
+            .map(drop)
     }
 
     /// Deletes a block.
@@ -60,6 +62,11 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn delete_block(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM blocks WHERE id_scope = ?1 AND folded = ?2";
-        self.run(sql, [id_scope, folded]).map(drop)
+        self.write(
+            Lock::Registration { id_scope, folded },
+            sql,
+            [id_scope, folded],
+        )
+        .map(drop)
     }
 }

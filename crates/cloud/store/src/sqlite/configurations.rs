@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{ConfigurationRow, StoreError, Tx, View};
+use crate::{ConfigurationRow, Lock, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -85,17 +85,21 @@ impl Tx<'_> {
             hub, row.configuration_id, row.revision, row.priority, row.kind, row.target_condition,
             row.reads_reported, row.document, row.created, row.updated,
         ];
-        self.run(sql, values).map(drop)
+        self.write(Lock::Hub { hub }, sql, values).map(drop)
     }
 
     /// Writes all of a configuration but its id, kind and creation date.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn update_configuration(&self, row: &ConfigurationRow) -> Result<(), StoreError> {
+    pub fn update_configuration(
+        &self,
+        hub: &str,
+        row: &ConfigurationRow,
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE configurations SET revision = ?2, priority = ?3, target_condition = ?4, reads_reported = ?5,
                        document = ?6, updated = ?7
-                   WHERE id = ?1";
+                   WHERE id = ?1 AND revision = ?2 - 1";
         let condition = (&row.target_condition, row.reads_reported);
         let values = params![
             row.id,
@@ -106,15 +110,19 @@ impl Tx<'_> {
             row.document,
             row.updated
         ];
-        self.run(sql, values).map(drop)
+        self.write_version(Lock::Hub { hub }, sql, values)
     }
 
     /// Deletes a configuration. The next full pass of the deployment engine removes what it left on devices.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn delete_configuration(&self, id: i64) -> Result<(), StoreError> {
-        self.run("DELETE FROM configurations WHERE id = ?1", [id])
-            .map(drop)
+    pub fn delete_configuration(
+        &self,
+        hub: &str,
+        row: &ConfigurationRow,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM configurations WHERE id = ?1 AND revision = ?2";
+        self.write_version(Lock::Hub { hub }, sql, [row.id, row.revision])
     }
 }

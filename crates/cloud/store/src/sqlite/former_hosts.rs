@@ -1,6 +1,6 @@
 use rusqlite::params;
 
-use crate::{FormerHostRow, StoreError, Tx, View};
+use crate::{FormerHostRow, Lock, StoreError, Tx, View};
 
 impl View<'_> {
     /// Every former host name, the latest first.
@@ -31,11 +31,19 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO former_hosts (host, hub, until) VALUES (?1, ?2, ?3)
                    ON CONFLICT (host) DO UPDATE SET hub = excluded.hub, until = excluded.until";
-        self.run(sql, params![former.host, former.hub, until])?;
+        self.write(
+            Lock::Directory,
+            sql,
+            params![former.host, former.hub, until],
+        )?;
         let sql = "DELETE FROM former_hosts WHERE host NOT IN
                        (SELECT host FROM former_hosts ORDER BY until DESC, rowid DESC LIMIT ?1)";
-        self.run(sql, params![i64::try_from(most).unwrap_or(i64::MAX)])
-            .map(drop)
+        self.write(
+            Lock::Directory,
+            sql,
+            params![i64::try_from(most).unwrap_or(i64::MAX)],
+        )
+        .map(drop)
     }
 
     /// Forgets a former host name, because a hub has it now.
@@ -43,8 +51,12 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn delete_former_host(&self, host: &str) -> Result<(), StoreError> {
-        self.run("DELETE FROM former_hosts WHERE host = ?1", [host])
-            .map(drop)
+        self.write(
+            Lock::Directory,
+            "DELETE FROM former_hosts WHERE host = ?1",
+            [host],
+        )
+        .map(drop)
     }
 
     /// Keeps the former host names of a hub that is deleted.
@@ -52,7 +64,11 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn orphan_former_hosts(&self, hub: &str) -> Result<(), StoreError> {
-        self.run("UPDATE former_hosts SET hub = NULL WHERE hub = ?1", [hub])
-            .map(drop)
+        self.write(
+            Lock::Directory,
+            "UPDATE former_hosts SET hub = NULL WHERE hub = ?1",
+            [hub],
+        )
+        .map(drop)
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{HubRow, Secret, StoreError, Tx, View};
+use crate::{HubRow, Lock, Secret, StoreError, Tx, View};
 
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<HubRow> {
     let (policy, key): (Option<String>, Option<Secret>) = (row.get(2)?, row.get(3)?);
@@ -41,8 +41,12 @@ impl Tx<'_> {
         let sql = "INSERT INTO hubs (name, host, remote_policy, remote_key, created)
                    VALUES (?1, ?2, ?3, ?4, ?5)";
         let (policy, key) = hub.remote.as_ref().map(|(p, k)| (p, k)).unzip();
-        self.run(sql, params![hub.name, hub.host, policy, key, created])
-            .map(drop)
+        self.write(
+            Lock::Directory,
+            sql,
+            params![hub.name, hub.host, policy, key, created],
+        )
+        .map(drop)
     }
 
     /// Changes where a hub is reached, and how.
@@ -52,8 +56,12 @@ impl Tx<'_> {
     pub fn update_hub(&self, hub: &HubRow) -> Result<(), StoreError> {
         let sql = "UPDATE hubs SET host = ?2, remote_policy = ?3, remote_key = ?4 WHERE name = ?1";
         let (policy, key) = hub.remote.as_ref().map(|(p, k)| (p, k)).unzip();
-        self.run(sql, params![hub.name, hub.host, policy, key])
-            .map(drop)
+        self.write(
+            Lock::Directory,
+            sql,
+            params![hub.name, hub.host, policy, key],
+        )
+        .map(drop)
     }
 
     /// Deletes a hub with its policies and configurations. Its links and devices are the caller's to look after.
@@ -61,15 +69,32 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails, or a service is linked to it.
     pub fn delete_hub(&self, hub: &str) -> Result<(), StoreError> {
-        self.run(
+        self.write(
+            Lock::Directory,
             "DELETE FROM policies WHERE owner_kind = 'hub' AND owner = ?1",
             [hub],
         )?;
-        self.run("DELETE FROM configuration_targets WHERE hub = ?1", [hub])?;
-        self.run("DELETE FROM targeting_queue WHERE hub = ?1", [hub])?;
-        self.run("DELETE FROM configurations WHERE hub = ?1", [hub])?;
-        self.run("DELETE FROM remote_tasks WHERE hub = ?1", [hub])?;
-        self.run("DELETE FROM hubs WHERE name = ?1", [hub])
+        self.write(
+            Lock::Directory,
+            "DELETE FROM configuration_targets WHERE hub = ?1",
+            [hub],
+        )?;
+        self.write(
+            Lock::Directory,
+            "DELETE FROM targeting_queue WHERE hub = ?1",
+            [hub],
+        )?;
+        self.write(
+            Lock::Directory,
+            "DELETE FROM configurations WHERE hub = ?1",
+            [hub],
+        )?;
+        self.write(
+            Lock::Directory,
+            "DELETE FROM remote_tasks WHERE hub = ?1",
+            [hub],
+        )?;
+        self.write(Lock::Directory, "DELETE FROM hubs WHERE name = ?1", [hub])
             .map(drop)
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{IdentityKey, IdentityRow, StoreError, Tx, View};
+use crate::{IdentityKey, IdentityRow, Lock, StoreError, Tx, View};
 
 /// The columns of an [`IdentityRow`], in the order in which [`read_identity`] takes them.
 macro_rules! identity_columns {
@@ -95,62 +95,58 @@ impl Tx<'_> {
         let sql = "UPDATE identities SET revision = ?2, enabled = ?3, status_reason = ?4, status_updated = ?5,
                        auth_kind = ?6, auth_primary = ?7, auth_secondary = ?8, iot_edge = ?9, managed_by = ?10,
                        device_scope = ?11, parent_scopes = ?12
-                   WHERE id = ?1";
+                   WHERE id = ?1 AND revision = ?2 - 1";
         #[rustfmt::skip]
         let values = params![
             row.id, row.revision, row.enabled, row.status_reason, row.status_updated,
             row.auth_kind, row.auth_primary, row.auth_secondary, row.iot_edge, row.managed_by,
             row.device_scope, row.parent_scopes,
         ];
-        self.run(sql, values).map(drop)
+        self.write_version(lock(row), sql, values)
     }
 
     /// Deletes a device with its modules, its place in deployments and all their twins.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn delete_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
-        self.run(
-            "DELETE FROM identities WHERE hub = ?1 AND device_id = ?2",
-            [hub, device_id],
-        )?;
-        self.run(
-            "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2",
-            [hub, device_id],
-        )?;
-        self.run(
-            "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2",
-            [hub, device_id],
-        )
-        .map(drop)
+        let sql = "DELETE FROM identities WHERE hub = ?1 AND device_id = ?2";
+        self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])?;
+        self.leave_deployments(hub, device_id)
     }
 
     /// Deletes a module with its twin.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn delete_module(&self, id: i64) -> Result<(), StoreError> {
-        self.run("DELETE FROM identities WHERE id = ?1", [id])
+    pub fn delete_module(&self, row: &IdentityRow) -> Result<(), StoreError> {
+        let sql = "DELETE FROM identities WHERE id = ?1 AND revision = ?2";
+        self.write_version(lock(row), sql, [row.id, row.revision])
+    }
+
+    /// Moves a device with its modules and twins to another hub or id, which must be free. Its place
+    /// in the old hub's deployments goes.
+    pub fn move_device(&self, from: (&str, &str), to: (&str, &str)) -> Result<(), StoreError> {
+        let (hub, device_id) = from;
+        self.leave_deployments(hub, device_id)?;
+        let sql = "UPDATE identities SET hub = ?3, device_id = ?4
+                   WHERE hub = ?1 AND device_id = ?2";
+        let values = [hub, device_id, to.0, to.1];
+        self.write(Lock::Device { hub, device_id }, sql, values)?;
+        let (hub, device_id) = to;
+        let sql = "UPDATE identities SET configurations = NULL
+                   WHERE hub = ?1 AND device_id = ?2";
+        self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])
             .map(drop)
     }
 
-    /// Moves a device with its modules and twins to another hub or id. Its place in the old hub's deployments goes.
-    ///
-    /// # Errors
-    /// When the storage fails, or the new place is taken.
-    pub fn move_device(&self, from: (&str, &str), to: (&str, &str)) -> Result<(), StoreError> {
-        self.run(
-            "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2",
-            [from.0, from.1],
-        )?;
-        self.run(
-            "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2",
-            [from.0, from.1],
-        )?;
-        let sql =
-            "UPDATE identities SET hub = ?3, device_id = ?4 WHERE hub = ?1 AND device_id = ?2";
-        self.run(sql, [from.0, from.1, to.0, to.1])?;
-        let sql = "UPDATE identities SET configurations = NULL WHERE hub = ?1 AND device_id = ?2";
-        self.run(sql, [to.0, to.1]).map(drop)
+    fn leave_deployments(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+        let lock = Lock::Device { hub, device_id };
+        let sql = "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2";
+        self.write(lock, sql, [hub, device_id])?;
+        let sql = "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2";
+        self.write(lock, sql, [hub, device_id]).map(drop)
+    }
+}
+
+/// The lock of a device or of a module's device.
+pub(crate) fn lock(row: &IdentityRow) -> Lock<'_> {
+    Lock::Device {
+        hub: &row.hub,
+        device_id: &row.device_id,
     }
 }

@@ -1,7 +1,7 @@
 use rusqlite::params;
 
 use crate::sqlite::hubs::read;
-use crate::{LinkRow, StoreError, Tx, View};
+use crate::{LinkRow, Lock, StoreError, Tx, View};
 
 impl View<'_> {
     /// The hubs linked to a service, by name.
@@ -48,7 +48,7 @@ impl Tx<'_> {
                        latencies = excluded.latencies";
         #[rustfmt::skip]
         let values = params![id_scope, link.hub.name, link.allocation_weight, link.apply_allocation_policy, link.latencies];
-        self.run(sql, values).map(drop)
+        self.write(Lock::Directory, sql, values).map(drop)
     }
 
     /// Takes a hub from a service.
@@ -57,6 +57,6 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn delete_link(&self, id_scope: &str, hub: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM linked_hubs WHERE id_scope = ?1 AND hub = ?2";
-        self.run(sql, [id_scope, hub]).map(drop)
+        self.write(Lock::Directory, sql, [id_scope, hub]).map(drop)
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{PendingRow, StoreError, Tx, View};
+use crate::{Lock, PendingRow, StoreError, Tx, View};
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
     Ok(PendingRow {
@@ -64,7 +64,7 @@ impl Tx<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         #[rustfmt::skip]
         let values = params![row.id_scope, row.folded, row.revision, row.destination, row.due, row.document];
-        self.run(sql, values).map(drop)
+        self.write(lock(row), sql, values).map(drop)
     }
 
     /// Writes a registration that is under way, by its row id, over the revision before.
@@ -75,7 +75,7 @@ impl Tx<'_> {
         let sql = "UPDATE pending_registrations SET revision = ?2, destination = ?3, due = ?4, document = ?5
                    WHERE id = ?1 AND revision = ?2 - 1";
         let values = params![row.id, row.revision, row.destination, row.due, row.document];
-        self.run(sql, values).map(drop)
+        self.write_version(lock(row), sql, values)
     }
 
     /// Deletes a registration that is under way no longer.
@@ -84,6 +84,18 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn delete_pending(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
-        self.run(sql, [id_scope, folded]).map(drop)
+        self.write(
+            Lock::Registration { id_scope, folded },
+            sql,
+            [id_scope, folded],
+        )
+        .map(drop)
+    }
+}
+
+fn lock(row: &PendingRow) -> Lock<'_> {
+    Lock::Registration {
+        id_scope: &row.id_scope,
+        folded: &row.folded,
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{PolicyRow, StoreError, Tx, View};
+use crate::{Lock, PolicyRow, StoreError, Tx, View};
 
 fn read_policy(row: &Row<'_>) -> rusqlite::Result<PolicyRow> {
     Ok(PolicyRow {
@@ -38,7 +38,8 @@ impl Tx<'_> {
             "INSERT INTO policies (owner_kind, owner, name, primary_key, secondary_key, rights)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let keys = (&policy.primary_key, &policy.secondary_key);
-        self.run(
+        self.write(
+            lock(owner_kind, owner),
             sql,
             params![
                 owner_kind,
@@ -65,7 +66,8 @@ impl Tx<'_> {
         let sql = "UPDATE policies SET primary_key = ?4, secondary_key = ?5, rights = ?6
                    WHERE owner_kind = ?1 AND owner = ?2 AND name = ?3";
         let keys = (&policy.primary_key, &policy.secondary_key);
-        self.run(
+        self.write(
+            lock(owner_kind, owner),
             sql,
             params![
                 owner_kind,
@@ -90,6 +92,14 @@ impl Tx<'_> {
         name: &str,
     ) -> Result<(), StoreError> {
         let sql = "DELETE FROM policies WHERE owner_kind = ?1 AND owner = ?2 AND name = ?3";
-        self.run(sql, [owner_kind, owner, name]).map(drop)
+        self.write(lock(owner_kind, owner), sql, [owner_kind, owner, name])
+            .map(drop)
+    }
+}
+
+fn lock<'a>(owner_kind: &str, owner: &'a str) -> Lock<'a> {
+    match owner_kind {
+        "hub" => Lock::Hub { hub: owner },
+        _ => Lock::Service { id_scope: owner },
     }
 }

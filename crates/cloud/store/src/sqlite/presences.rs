@@ -1,6 +1,6 @@
 use rusqlite::params;
 
-use crate::{IdentityKey, PresenceRow, StoreError, Tx, View};
+use crate::{IdentityKey, Lock, PresenceRow, StoreError, Tx, View};
 
 impl View<'_> {
     /// What was noted of a device or module.
@@ -38,6 +38,10 @@ impl Tx<'_> {
             row.active,
             row.model_id
         ];
-        self.run(sql, values).map(drop)
+        let lock = Lock::Device {
+            hub: key.hub,
+            device_id: key.device_id,
+        };
+        self.write(lock, sql, values).map(drop)
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{RefusalFilter, RefusalRow, StoreError, Tx, View};
+use crate::{Lock, RefusalFilter, RefusalRow, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -78,7 +78,8 @@ impl Tx<'_> {
             self.one(sql, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
         if before.is_some() {
             let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND reason = ?3 AND credential = ?4";
-            self.run(
+            self.write(
+                Lock::RefusalLog { id_scope },
                 sql,
                 params![id_scope, row.folded, row.reason, row.credential],
             )?;
@@ -92,13 +93,18 @@ impl Tx<'_> {
             id_scope, row.folded, row.spelled, row.reason, row.error_code, row.credential, times + row.times, first,
             row.last, row.report,
         ];
-        self.run(sql, values)?;
+        self.write(Lock::RefusalLog { id_scope }, sql, values)?;
         let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND id <= (SELECT id FROM refusals
                    WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
-        self.run(sql, params![id_scope, row.folded, each])?;
+        self.write(
+            Lock::RefusalLog { id_scope },
+            sql,
+            params![id_scope, row.folded, each],
+        )?;
         let sql = "DELETE FROM refusals WHERE id_scope = ?1
                    AND number <= (SELECT max(number) FROM refusals WHERE id_scope = ?1) - ?2";
-        self.run(sql, params![id_scope, all]).map(drop)
+        self.write(Lock::RefusalLog { id_scope }, sql, params![id_scope, all])
+            .map(drop)
     }
 
     /// Deletes some of the oldest refusals that came last before `before`; says how many.
@@ -109,6 +115,6 @@ impl Tx<'_> {
         // The newest has the largest id, and what comes again takes a new one.
         let sql = "DELETE FROM refusals WHERE id IN
                    (SELECT id FROM (SELECT id, last FROM refusals ORDER BY id LIMIT 1000) WHERE last < ?1)";
-        self.run(sql, [before])
+        self.write(Lock::Directory, sql, [before])
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{PageRows, RegistrationRow, StoreError, Tx, View};
+use crate::{Lock, PageRows, RegistrationRow, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -115,7 +115,9 @@ impl Tx<'_> {
             id_scope, row.folded, row.spelled, row.group_id, group_folded, row.status, row.substatus, place.0,
             place.1, error.0, error.1, row.etag, row.payload, row.detail, written.0, written.1,
         ];
-        self.run(sql, values).map(drop)
+        let folded = row.folded.as_str();
+        self.write(Lock::Registration { id_scope, folded }, sql, values)
+            .map(drop)
     }
 
     /// Writes all of a record but its id and creation date.
@@ -143,6 +145,11 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn delete_registration(&self, id_scope: &str, folded: &str) -> Result<bool, StoreError> {
         let sql = "DELETE FROM registrations WHERE id_scope = ?1 AND folded = ?2";
-        self.run(sql, [id_scope, folded]).map(|rows| rows > 0)
+        self.write(
+            Lock::Registration { id_scope, folded },
+            sql,
+            [id_scope, folded],
+        )
+        .map(|rows| rows > 0)
     }
 }

@@ -30,8 +30,12 @@ impl Trace {
     /// Refuses a write to a row for which the unit named no lock.
     pub(crate) fn require(&self, lock: Lock<'_>, file: &Arc<Path>) -> Result<(), StoreError> {
         let held = self.held.borrow();
-        if held.contains(&key(Lock::Directory)) || held.contains(&key(lock)) {
-            return Ok(());
+        let mut covering = Some(lock);
+        while let Some(lock) = covering {
+            if held.contains(&key(lock)) {
+                return Ok(());
+            }
+            covering = lock.parent();
         }
         let cause = format!("a unit wrote under {lock:?} and did not name it");
         Err(StoreError::words("rehearsing a write of", file, cause))

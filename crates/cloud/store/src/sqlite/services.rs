@@ -1,6 +1,6 @@
 use rusqlite::params;
 
-use crate::{ServiceRow, StoreError, Tx, View};
+use crate::{Lock, ServiceRow, StoreError, Tx, View};
 
 impl View<'_> {
     /// The services of this directory, the first one first.
@@ -34,7 +34,7 @@ impl Tx<'_> {
         let values = params![
             service.id_scope, service.operation_key, service.name, service.host, service.allocation_policy, created,
         ];
-        self.run(sql, values).map(drop)
+        self.write(Lock::Directory, sql, values).map(drop)
     }
 
     /// Changes where a service is reached.
@@ -43,7 +43,8 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn set_service_host(&self, id_scope: &str, host: &str) -> Result<(), StoreError> {
         let sql = "UPDATE services SET host = ?2 WHERE id_scope = ?1";
-        self.run(sql, [id_scope, host]).map(drop)
+        self.write(Lock::Service { id_scope }, sql, [id_scope, host])
+            .map(drop)
     }
 
     /// Changes the allocation policy of enrollments that name none.
@@ -52,7 +53,8 @@ impl Tx<'_> {
     /// When the storage fails.
     pub fn set_allocation_policy(&self, id_scope: &str, policy: &str) -> Result<(), StoreError> {
         let sql = "UPDATE services SET allocation_policy = ?2 WHERE id_scope = ?1";
-        self.run(sql, [id_scope, policy]).map(drop)
+        self.write(Lock::Service { id_scope }, sql, [id_scope, policy])
+            .map(drop)
     }
 
     /// Writes a page without changing anything, to learn whether writing works.
@@ -60,7 +62,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails.
     pub fn touch(&self) -> Result<(), StoreError> {
-        self.run("UPDATE services SET created = created", [])
+        self.write(Lock::Directory, "UPDATE services SET created = created", [])
             .map(drop)
     }
 }

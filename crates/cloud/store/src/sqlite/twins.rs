@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::sqlite::identities::{identity_columns, read_identity};
+use crate::sqlite::identities::{identity_columns, lock, read_identity};
 use crate::{
     IdentityKey, IdentityRow, Oversized, PageRows, StoreError, TwinRow, TwinWrite, Tx, View,
 };
@@ -150,52 +150,63 @@ impl Tx<'_> {
             row.device_scope, row.parent_scopes, twin.version, twin.desired_version, twin.reported_version,
             twin.written, twin.tags, twin.desired,
         ];
-        self.run(sql, values).map(drop)
+        self.write(lock(row), sql, values).map(drop)
     }
 
     /// Writes the parts of a twin that change.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn update_twin(&self, identity: i64, write: &TwinWrite) -> Result<(), StoreError> {
+    pub fn update_twin(
+        &self,
+        row: &IdentityRow,
+        version: u64,
+        write: &TwinWrite,
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE identities SET twin_version = ?2, tags = coalesce(jsonb(?3), tags),
                        desired = coalesce(jsonb(?4), desired), desired_metadata = coalesce(?5, desired_metadata),
                        desired_version = coalesce(?6, desired_version), reported = coalesce(jsonb(?7), reported),
                        reported_metadata = coalesce(?8, reported_metadata),
                        reported_version = coalesce(?9, reported_version),
                        configurations = coalesce(jsonb(?10), configurations)
-                   WHERE id = ?1";
+                   WHERE id = ?1 AND twin_version = ?11";
         let (desired, reported) = (write.desired.as_ref(), write.reported.as_ref());
         #[rustfmt::skip]
         let values = params![
-            identity, write.version, write.tags,
+            row.id, write.version, write.tags,
             desired.map(|s| &s.document), desired.map(|s| &s.metadata), desired.map(|s| s.version),
             reported.map(|s| &s.document), reported.map(|s| &s.metadata), reported.map(|s| s.version),
-            write.configurations,
+            write.configurations, version,
         ];
-        self.run(sql, values).map(drop)
+        self.write_version(lock(row), sql, values)
     }
 
     /// Writes a twin whole: documents, versions and date. Metadata goes, so that everything dates from `twin.written`.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn reset_twin(&self, identity: i64, twin: &TwinRow) -> Result<(), StoreError> {
+    pub fn reset_twin(
+        &self,
+        row: &IdentityRow,
+        version: u64,
+        twin: &TwinRow,
+    ) -> Result<(), StoreError> {
         let sql =
             "UPDATE identities SET twin_version = ?2, desired_version = ?3, reported_version = ?4,
                        twin_written = ?5, tags = jsonb(?6), desired = jsonb(?7), reported = NULL,
                        configurations = NULL, desired_metadata = NULL, reported_metadata = NULL
-                   WHERE id = ?1";
+                   WHERE id = ?1 AND twin_version = ?8";
         let versions = (twin.version, twin.desired_version, twin.reported_version);
         let values = params![
-            identity,
+            row.id,
             versions.0,
             versions.1,
             versions.2,
             twin.written,
             twin.tags,
-            twin.desired
+            twin.desired,
+            version
         ];
-        self.run(sql, values).map(drop)
+        self.write_version(lock(row), sql, values)
     }
 }
