@@ -1,17 +1,11 @@
 //! What devices are recognised by: the keys and TPMs that enrollments name and that devices present.
 
-use std::time::Duration;
-
 use ids::Timestamp;
 use pki::tpm::{EndorsementKey, StorageRootKey, TpmKeyError};
 use wire::binary::Base64Bytes;
 use wire::device_api::register_request::TpmClaim;
-use wire::sas::{SasError, SharedAccessKey, UnverifiedToken};
+use wire::sas::{CLOCK_SKEW, SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::KeyText;
-
-/// How far a device's clock may lag. Device daemons make tokens that live 30 s and send the same one
-/// with every poll.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Two keys of equal rank, so that one can be rolled while the other is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,7 @@ use aws_lc_rs::digest;
 use ids::{Thumbprint, Timestamp};
 use pki::{PeerChain, PresentedChain, UnreadChain};
 use wire::device_api::register_request::TpmClaim;
-use wire::sas::UnverifiedToken;
-
-use crate::registration::credential::CLOCK_SKEW;
+use wire::sas::{CLOCK_SKEW, UnverifiedToken};
 
 /// The means of proof that came with a request, over any transport.
 #[derive(Debug, Clone, Copy, Default)]

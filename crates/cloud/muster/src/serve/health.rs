@@ -145,7 +145,8 @@ mod tests {
     }
 
     async fn routers(directory: &std::path::Path) -> (Router, Router) {
-        let (registry, dps, _) = services(directory).await;
+        let (provisioning, dps, _) = services(directory).await;
+        let registry = provisioning.registry().clone();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let of = |route| router(registry.clone(), dps.clone(), metrics.clone(), route);
         (of(Metrics::Exposed), of(Metrics::Hidden))
@@ -168,7 +169,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_about_storage_is_reused_for_a_second() {
         let directory = tempfile::tempdir().unwrap();
-        let (registry, dps, _) = services(directory.path()).await;
+        let (provisioning, dps, _) = services(directory.path()).await;
+        let registry = provisioning.registry().clone();
         let before = Some((Instant::now(), false));
         let health = Health {
             registry,

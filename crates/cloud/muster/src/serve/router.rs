@@ -156,4 +156,6 @@ impl DeviceSession for RoutedSession {
 }
 
 #[cfg(test)]
+mod policy_tokens;
+#[cfg(test)]
 pub mod tests;

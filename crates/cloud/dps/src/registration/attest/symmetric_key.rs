@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use ids::Timestamp;
 use provisioning::EnrollmentKey;
-use wire::sas::{SasError, UnverifiedToken};
+use wire::sas::{CLOCK_SKEW, SasError, UnverifiedToken};
 
 use super::trace::{Comparison, Credential, Finding, Trace};
 use crate::registration::claim::ClaimedDevice;
-use crate::registration::credential::{CLOCK_SKEW, KeyPair, KeySlot};
+use crate::registration::credential::{KeyPair, KeySlot};
 use crate::registration::enrollment::{Attestation, Enrollment, EnrollmentMatch};
 use crate::registration::refusal::{Refusal, RefusalReason};
 

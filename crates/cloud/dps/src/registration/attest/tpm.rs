@@ -9,13 +9,13 @@ mod storage_roots;
 
 use ids::Timestamp;
 use pki::tpm::{ActivationBlob, HmacKey, SealError, StorageRootKey};
-use wire::sas::{SasError, SharedAccessKey, UnverifiedToken};
+use wire::sas::{CLOCK_SKEW, SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::KeyText;
 
 use self::secret::{Subject, TpmSecret, Window};
 use self::storage_roots::RecentStorageRoots;
 use crate::registration::claim::ClaimedDevice;
-use crate::registration::credential::{CLOCK_SKEW, KeyPair, TpmIdentity};
+use crate::registration::credential::{KeyPair, TpmIdentity};
 use crate::registration::not_proven::Challenge;
 use crate::registration::refusal::{RefusalReason, TpmRefusal};
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use provisioning::Provisioning;
-use registry::{Init, Registry, SystemEntropy};
+use registry::{Init, SystemEntropy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ async fn router(directory: &std::path::Path) -> Router {
     Router::new(dps, hub, AxumRouter::new())
 }
 
-pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
+pub async fn services(directory: &std::path::Path) -> (Provisioning, Dps, Hub) {
     // Another test of this process may have been first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let init = Init {
@@ -32,10 +32,9 @@ pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
     let host = init.hub_host.clone();
     let opened = Provisioning::open(directory, init, Default::default(), clock::now());
     let provisioning = opened.await.unwrap();
-    let registry = provisioning.registry().clone();
     let clock = Arc::new(clock::now);
     let hub = Hub::new(
-        registry.clone(),
+        provisioning.registry().clone(),
         hub::HubOptions {
             clock: clock.clone(),
             pace: transport::pace::Pace::default(),
@@ -49,8 +48,8 @@ pub async fn services(directory: &std::path::Path) -> (Registry, Dps, Hub) {
         clock,
         limits: dps::AdmissionLimits::default(),
     };
-    let dps = Dps::new(provisioning, options);
-    (registry, dps, hub)
+    let dps = Dps::new(provisioning.clone(), options);
+    (provisioning, dps, hub)
 }
 
 /// The only client of a server.
