@@ -22,8 +22,8 @@ use clap::{Parser, Subcommand};
 use crate::service_client::{CommandError, Target};
 pub use output::{CLOSED, Column, Format, is_closed};
 
-/// Zero-touch provisioning and device management, compatible with Azure IoT Hub and its Device
-/// Provisioning Service.
+/// Zero-touch provisioning and device management, compatible with Azure IoT Hub and
+/// its Device Provisioning Service.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version, propagate_version = true)]
 #[command(after_help = "Example:\n  \

@@ -82,8 +82,8 @@ impl Log {
         repeats.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs how many lines were left out because their call site wrote too many, until `stopping`
-    /// turns true.
+    /// Logs how many lines were left out because their call site wrote too many,
+    /// until `stopping` turns true.
     pub async fn report_left_out(self, mut stopping: watch::Receiver<bool>) {
         loop {
             // Cancel-safe: both only wait.

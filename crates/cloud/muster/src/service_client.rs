@@ -262,8 +262,8 @@ pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// The last cause, which an operator can act on ("connection refused", "invalid peer certificate:
-/// …").
+/// The last cause, which an operator can act on ("connection refused",
+/// "invalid peer certificate: …").
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {

@@ -44,8 +44,8 @@ pub type Connection = TlsStream<Metered<TcpStream, HandshakeMeter>>;
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
 /// Connections that are accepted before the next handshake begins.
 const ACCEPT_BATCH: usize = 64;
-/// A pause after a connection could not be accepted. The cause is most likely a lack of file
-/// descriptors.
+/// A pause after a connection could not be accepted. The cause is most likely a
+/// lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// One listening port.

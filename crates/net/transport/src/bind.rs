@@ -50,9 +50,6 @@ pub enum Obstacle {
 }
 
 /// Listens on `address`. Port 0 lets the system choose.
-///
-/// # Errors
-/// When the system does not allow it, with what is in the way.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     listen(address).map_err(|source| {
         let obstacle = match source.kind() {
@@ -95,8 +92,8 @@ fn holder(address: SocketAddr) -> Option<String> {
     Some(format!("{} (pid {pid})", name.trim()))
 }
 
-/// Reads the socket inode of the listener that keeps `address` from the text of `/proc/net/tcp` or
-/// `tcp6` (proc(5)).
+/// Reads the socket inode of the listener that keeps `address` from the text of
+/// `/proc/net/tcp` or `tcp6` (proc(5)).
 fn listening_inode(table: &str, address: SocketAddr) -> Option<u64> {
     const LISTEN: &str = "0A";
     let wanted = address.ip();
@@ -111,8 +108,8 @@ fn listening_inode(table: &str, address: SocketAddr) -> Option<u64> {
     })
 }
 
-/// Reads an address as the kernel prints it: 32-bit words in hexadecimal, each in the machine's
-/// byte order.
+/// Reads an address as the kernel prints it: 32-bit words in hexadecimal, each in
+/// the machine's byte order.
 fn local_address(words: &str) -> Option<IpAddr> {
     let word = |at| {
         Some(
@@ -135,9 +132,6 @@ fn local_address(words: &str) -> Option<IpAddr> {
 }
 
 /// The port of a listener. It differs from the one asked for when that was 0.
-///
-/// # Errors
-/// When the system does not tell.
 pub fn port(listener: &TcpListener) -> io::Result<u16> {
     Ok(listener.local_addr()?.port())
 }

@@ -1,5 +1,5 @@
-//! Request bodies: they must arrive in time, and what a handler leaves unread is taken off the
-//! connection.
+//! Request bodies: they must arrive in time, and what a handler leaves unread is
+//! taken off the connection.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -14,8 +14,8 @@ pub struct Outgoing {
     pub qos: QoS,
 }
 
-/// Why the server ends a connection. For the log only: MQTT 3.1.1 has no message that would say it
-/// to the client.
+/// Why the server ends a connection. For the log only: MQTT 3.1.1 has no message that would say
+/// it to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Close {
@@ -85,8 +85,8 @@ pub trait DeviceSession: Send {
     /// The longest packet that the client may send, in bytes.
     fn max_packet(&self) -> usize;
 
-    /// Whether the client has proved its identity. Until then its share of memory and time is
-    /// small.
+    /// Whether the client has proved its identity. Until then its share of memory
+    /// and time is small.
     fn is_proven(&self) -> bool;
 
     /// Resolves with the reason when the connection has to end. The loop asks for it once and polls
@@ -102,9 +102,7 @@ pub trait DeviceSession: Send {
 
     /// Handles one PUBLISH. After `Ok` the loop sends PUBACK (for QoS 1) and then every packet of
     /// `replies`, in order. What PUBACK promises must be done when this returns.
-    ///
-    /// # Errors
-    /// Ends the connection without an acknowledgement.
+    /// An error ends the connection without an acknowledgement.
     fn publish(
         &mut self,
         publish: Publish,

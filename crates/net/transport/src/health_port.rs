@@ -1,5 +1,5 @@
-//! A port of its own for health and metrics, in plain HTTP, for the operator's network. Devices do
-//! not reach it.
+//! A port of its own for health and metrics, in plain HTTP, for the operator's network. Devices
+//! do not reach it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::write_timeout::WriteTimeout;
 
 /// Open connections; more wait in the listen queue.
 const CONNECTIONS: usize = 64;
-/// The time in which the headers of a request must arrive, and the longest idle time of a
-/// connection.
+/// The time in which the headers of a request must arrive, and the longest idle
+/// time of a connection.
 const HEADER_DEADLINE: Duration = Duration::from_secs(75);
 /// A client that reads no byte of a response for this long is disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The size of the read buffer, which is also the longest head of a request, in bytes.
 const MAX_BUFFER: usize = 16 * 1024;
-/// A pause after a connection could not be accepted. The cause is most likely a lack of file
-/// descriptors.
+/// A pause after a connection could not be accepted. The cause is most likely a
+/// lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stopping` turns true; connections that are open then are cut.

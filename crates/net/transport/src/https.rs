@@ -19,11 +19,11 @@ use crate::service::{DeviceService, HttpService};
 use crate::write_timeout::WriteTimeout;
 use crate::{body, shutdown, websocket};
 
-/// The time in which the headers of a request must arrive, and the longest idle time of a
-/// connection.
+/// The time in which the headers of a request must arrive, and the longest idle
+/// time of a connection.
 const HEADER_DEADLINE: Duration = Duration::from_secs(75);
 /// The time in which the body of a request must arrive. Shorter than the life of an unproven
-/// connection, so that an unproven client too is told that its body is late.
+/// connection, so that an unproven client, too, gets a response when its body is late.
 const BODY_DEADLINE: Duration = Duration::from_secs(50);
 /// A client that reads no byte of a response for this long is disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,8 +32,8 @@ const QUIET: Duration = Duration::from_secs(1);
 /// The size of the read buffer, which is also the longest head of a request, in bytes.
 const MAX_BUFFER: usize = 32 * 1024;
 
-/// Serves one connection until its client or `stopping` ends it, also after it has become a
-/// WebSocket.
+/// Serves one connection until its client or `stopping` ends it, also after it
+/// has become a WebSocket.
 pub async fn serve<S, A>(stream: S, peer: Peer, services: A, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -48,8 +48,8 @@ where
     }
 }
 
-/// Answers requests until the connection ends or is upgraded to a WebSocket, which is sent to
-/// `upgrade`.
+/// Answers requests until the connection ends or is upgraded to a WebSocket, which
+/// is sent to `upgrade`.
 async fn requests<S, A>(
     stream: S,
     peer: &Peer,
@@ -97,8 +97,8 @@ async fn requests<S, A>(
     }
 }
 
-/// Returns once the client has been owed no response for a while. Half a request does not keep the
-/// server from stopping.
+/// Returns once the client has been owed no response for a while. Half a request does not keep
+/// the server from stopping.
 async fn nothing_owed(owed: &ResponseOwed) {
     loop {
         let before = owed.get();

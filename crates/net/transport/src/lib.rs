@@ -1,5 +1,5 @@
-//! Connections of devices and clients, from the listening socket to HTTP requests and MQTT
-//! sessions.
+//! Connections of devices and clients, from the listening socket to HTTP
+//! requests and MQTT sessions.
 //!
 //! [`accept`] accepts and does the TLS handshake, [`https`] and [`mqtts`] speak the protocols. What
 //! they serve is a [`DeviceService`] and an [`HttpService`] of the program. What a client may cost

@@ -9,9 +9,9 @@ use crate::{bind, shutdown};
 /// The time between two looks at the kernel's counter.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Counts connections that were dropped because a listen queue was full, and logs when there are
-/// new ones. Runs until `stopping` turns true; where the kernel has no such counter it returns at
-/// once.
+/// Counts connections that were dropped because a listen queue was full, and logs when
+/// there are new ones. Runs until `stopping` turns true; where the kernel has no such
+/// counter it returns at once.
 pub async fn watch(mut stopping: watch::Receiver<bool>) {
     let read = |path| std::fs::read_to_string(path).ok();
     let allowed = read("/proc/sys/net/core/somaxconn").and_then(|text| text.trim().parse().ok());
@@ -45,8 +45,8 @@ pub async fn watch(mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Reads `ListenOverflows` from the text of `/proc/net/netstat` (proc(5)): pairs of lines, names
-/// and then numbers.
+/// Reads `ListenOverflows` from the text of `/proc/net/netstat` (proc(5)): pairs of lines,
+/// names and then numbers.
 fn overflows(netstat: &str) -> Option<u64> {
     let mut lines = netstat
         .lines()

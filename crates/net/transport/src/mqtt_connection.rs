@@ -66,10 +66,8 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Reads CONNECT, and runs the session if the service accepts it.
-///
-/// # Errors
-/// When the connection ended before a session began.
+/// Reads CONNECT, and runs the session if the service accepts it. An error is the reason why the
+/// connection ended before a session began.
 async fn run<S, A>(
     packets: &mut PacketStream<S>,
     peer: Peer,

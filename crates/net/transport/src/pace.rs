@@ -77,8 +77,7 @@ impl Paces {
     /// The time that a sender has to wait before `bytes` in `messages` are accepted; they count as
     /// sent from now on.
     ///
-    /// # Errors
-    /// When the wait would be too long. Nothing is counted then.
+    /// Nothing is counted when the wait would be too long.
     pub fn wait(
         &self,
         sender: &Identity,

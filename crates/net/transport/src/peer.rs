@@ -21,8 +21,7 @@ impl Peer {
     /// Runs `proof`, and marks the connection as proven when it succeeds. A slot for a proven
     /// connection is reserved meanwhile.
     ///
-    /// # Errors
-    /// That of `proof`, or that no slot is free.
+    /// Fails as `proof` does, or when no slot is free.
     pub async fn prove_with<T>(
         &self,
         proof: impl Future<Output = Result<T, ConnectRefused>>,

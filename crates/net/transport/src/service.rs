@@ -15,8 +15,7 @@ pub trait DeviceService: Clone + Send + Sync + 'static {
     /// Answers a CONNECT. A service whose CONNECT proves the client uses [`Peer::prove_with`];
     /// another one says later that the session [is proven](DeviceSession::is_proven).
     ///
-    /// # Errors
-    /// The return code of CONNACK, and the reason for the log.
+    /// A refusal has the return code of CONNACK, and the reason for the log.
     fn connect(
         &self,
         connect: &Connect,

@@ -1,8 +1,8 @@
 //! The live sessions: which device or module is connected, with a bounded mailbox to each.
 //!
-//! Services push into a session through [`Sessions`]; the connection that owns the session reads
-//! from its [`Mailbox`]. Nothing here is needed after a crash: devices connect again and read their
-//! twins.
+//! Services push into a session through [`Sessions`]; the connection that owns the session
+//! reads from its [`Mailbox`]. Nothing here is needed after a crash: devices connect again
+//! and read their twins.
 
 mod mailbox;
 mod presence;
@@ -49,8 +49,8 @@ impl Sessions {
         }
     }
 
-    /// Opens a session; an older one of the same identity is closed. `None` while the server
-    /// drains.
+    /// Opens a session; an older one of the same identity is closed. `None`
+    /// while the server drains.
     #[must_use]
     pub fn open(&self, identity: Identity) -> Option<Mailbox> {
         let now = (self.clock)();
@@ -103,9 +103,6 @@ impl Sessions {
     }
 
     /// Hands a method call to the session of `identity`.
-    ///
-    /// # Errors
-    /// When it has no session that listens for methods, or too many calls are unanswered.
     pub fn call(
         &self,
         identity: &Identity,

@@ -2,8 +2,8 @@
 //!
 //! The handshake proves that the client holds the key of the leaf that it presents. Whether that
 //! leaf proves an identity is decided by the services, which can answer with the reason and record
-//! it. The server sends no list of CAs: clients would then not present self-signed leaves and those
-//! of other CAs.
+//! it. The server sends no list of CAs: clients would then not present self-signed leaves and
+//! those of other CAs.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
@@ -110,8 +110,8 @@ pub struct Certificates {
     pub own: Vec<OwnKey>,
     /// The one that the server makes itself, with a P-256 key. It names every host.
     pub ec: Arc<CertifiedKey>,
-    /// The same with an RSA key, for clients without ECDSA. `None` until it is made, a moment after
-    /// the first start.
+    /// The same with an RSA key, for clients without ECDSA. `None` until it is made, a moment
+    /// after the first start.
     pub rsa: Option<Arc<CertifiedKey>>,
     /// The host of a client that sends no server name.
     pub hostname: String,
@@ -168,9 +168,7 @@ impl ResolvesServerCert for CurrentCertificate {
 }
 
 /// A chain, the leaf first, with the leaf's key.
-///
-/// # Errors
-/// When the key is not that of the leaf, or of a kind that TLS cannot use.
+/// Fails when the key is not that of the leaf, or of a kind that TLS cannot use.
 pub fn certified_key(
     chain: Vec<Vec<u8>>,
     key: PrivatePkcs8KeyDer<'_>,
@@ -181,12 +179,9 @@ pub fn certified_key(
     CertifiedKey::from_der(chain, key, &provider)
 }
 
-/// TLS 1.2 and 1.3 (the Python SDK pins 1.2); every client is asked for a certificate. Sessions are
-/// not resumed: a client proves in every handshake that it holds its key
-/// (`docs/decisions/0019-every-handshake-is-a-full-one.md`).
-///
-/// # Errors
-/// When the cryptography provider lacks what TLS needs.
+/// TLS 1.2 and 1.3 (the Python SDK pins 1.2); every client is asked for a
+/// certificate. Sessions are not resumed: a client proves in every handshake that it
+/// holds its key (`docs/decisions/0019-every-handshake-is-a-full-one.md`).
 pub fn server_config(
     certificate: Arc<CurrentCertificate>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {

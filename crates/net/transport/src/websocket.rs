@@ -1,7 +1,7 @@
 //! MQTT over WebSocket (RFC 6455) on the HTTPS port.
 //!
-//! Device SDKs open `/$iothub/websocket`, the C# provisioning client `/`; both ask for the
-//! subprotocol `mqtt`.
+//! Device SDKs open `/$iothub/websocket`, the C# provisioning client `/`; both ask
+//! for the subprotocol `mqtt`.
 
 use std::future::pending;
 use std::time::Duration;
@@ -36,8 +36,8 @@ const PIPE: usize = 16 * 1024;
 /// The longest MQTT packet plus its header; a frame need not be longer.
 const MAX_FRAME: usize = 320 * 1024;
 
-/// Serves the MQTT connection of a client whose handshake was answered with 101, until either side
-/// ends it.
+/// Serves the MQTT connection of a client whose handshake was answered with 101, until
+/// either side ends it.
 pub async fn serve<A: DeviceService>(
     upgrading: OnUpgrade,
     peer: Peer,

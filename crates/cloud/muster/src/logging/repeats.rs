@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// The time in which the same line is not written again at first. It doubles as long as the line
-/// keeps coming.
+/// The time in which the same line is not written again at first. It doubles as long as
+/// the line keeps coming.
 const MIN_WAIT: Duration = Duration::from_secs(60);
 /// The longest such time.
 const MAX_WAIT: Duration = Duration::from_secs(3600);
@@ -72,8 +72,8 @@ impl<S> Default for Repeats<S> {
 }
 
 impl<S: Copy + Eq + Hash> Repeats<S> {
-    /// Whether a line of `site` about `subject` is written now. `text` is called when the line
-    /// becomes an example.
+    /// Whether a line of `site` about `subject` is written now. `text` is called when the
+    /// line becomes an example.
     pub fn decide(
         &mut self,
         site: S,

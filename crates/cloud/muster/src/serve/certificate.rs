@@ -1,9 +1,9 @@
 //! Renews the server's certificates while the server runs, so that they are valid and name every
 //! host of the data directory.
 //!
-//! The P-256 certificate exists before the ports are opened. An RSA key takes a moment to make: at
-//! the first start it is made while the server runs, and a client that needs it has to connect
-//! again.
+//! The P-256 certificate exists before the ports are opened. An RSA key takes a moment to
+//! make: at the first start it is made while the server runs, and a client that needs it
+//! has to connect again.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -99,8 +99,8 @@ fn open_rsa(data_dir: &Path) -> anyhow::Result<ca::ServerAuthority> {
 }
 
 /// The names that the server certificate covers: those of this server and of all its hubs and
-/// services, with their former names. A device whose handshake fails would not learn that it has to
-/// register again.
+/// services, with their former names. A device whose handshake fails would not learn that it
+/// has to register again.
 fn names(hostname: &str, provisioning: &Provisioning) -> Vec<String> {
     let (services, local) = (provisioning.services(), provisioning.registry().hubs());
     let services = services.iter();
@@ -115,8 +115,8 @@ fn names(hostname: &str, provisioning: &Provisioning) -> Vec<String> {
     names
 }
 
-/// Waits until the certificate names every host that is committed now. Also returns when the server
-/// stops.
+/// Waits until the certificate names every host that is committed now. Also returns
+/// when the server stops.
 fn wait_until_covered(
     changes: watch::Receiver<Count>,
     mut covered: watch::Receiver<Count>,
@@ -139,8 +139,8 @@ struct Made {
 }
 
 impl Made {
-    /// Makes or loads all certificates for now, and writes the CA certificates that clients have to
-    /// trust.
+    /// Makes or loads all certificates for now, and writes the CA certificates that
+    /// clients have to trust.
     fn certificates(&self) -> anyhow::Result<Certificates> {
         let names = names(&self.hostname, &self.provisioning);
         let ec = self
@@ -174,8 +174,8 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Level-triggered: each round looks at all hosts and at the age of the certificates, whatever
-    /// woke it.
+    /// Level-triggered: each round looks at all hosts and at the age of the
+    /// certificates, whatever woke it.
     async fn run(
         mut self,
         mut changes: watch::Receiver<Count>,

@@ -38,12 +38,12 @@ pub struct ServeFlags {
     /// MQTT over TLS [default: 8883].
     #[arg(long, value_name = "PORT")]
     mqtts_port: Option<u16>,
-    /// A listener of its own for /healthz, /readyz and /metrics, in plain HTTP, for example
-    /// 127.0.0.1:9464.
+    /// A listener of its own for /healthz, /readyz and /metrics, in plain
+    /// HTTP, for example 127.0.0.1:9464.
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_listen: Option<SocketAddr>,
-    /// PEM file with a server certificate of your own and its issuers, beside the one that the
-    /// server makes itself.
+    /// PEM file with a server certificate of your own and its issuers, beside the one that
+    /// the server makes itself.
     #[arg(long, value_name = "FILE", requires = "server_key")]
     server_certificate: Option<PathBuf>,
     /// PEM file with the key of that certificate.

@@ -43,8 +43,8 @@ mod tests {
     #[tokio::test]
     async fn a_taken_port_names_its_holder_and_the_flag() {
         let first = listen(([127, 0, 0, 1], 0).into(), "--https-port").unwrap();
-        let taken = first.local_addr().unwrap();
-        let error = format!("{:#}", listen(taken, "--https-port").unwrap_err());
+        let address = first.local_addr().unwrap();
+        let error = format!("{:#}", listen(address, "--https-port").unwrap_err());
         let pid = format!("pid {}", std::process::id());
         assert!(
             error.contains("--https-port") && error.contains(&pid),

@@ -10,16 +10,13 @@ use super::unproven::TrackedConnection;
 
 /// Bytes that a client may send before the server answers. A ClientHello has one or two KiB.
 const MAX_HELLO: usize = 16 * 1024;
-/// Bytes that it may send until the handshake is done: the longest certificate chain that is read,
-/// and its messages.
+/// Bytes that it may send until the handshake is done: the longest certificate chain that is
+/// read, and its messages.
 const MAX_HANDSHAKE: usize = pki::MAX_CHAIN_BYTES + 32 * 1024;
 
 /// Counts the bytes of a stream.
 pub trait Meter {
-    /// Counts `bytes` that were read.
-    ///
-    /// # Errors
-    /// Ends the stream.
+    /// Counts `bytes` that were read. An error ends the stream.
     fn count_read(&mut self, bytes: usize) -> Result<()>;
 
     /// The server is about to write.

@@ -1,5 +1,5 @@
-//! Connections whose client has not proved its identity yet: how many there may be, and which of
-//! them are closed.
+//! Connections whose client has not proved its identity yet: how many there may be, and which
+//! of them are closed.
 //!
 //! Nearly every client proves itself within a second, with its request or its CONNECT. Connections
 //! that do not may take only a part of all connections, so that slots are left for proven ones and
@@ -112,8 +112,8 @@ impl UnprovenConnections {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connection `number` lingers from now on. The oldest of its address is evicted when those are
-    /// too many.
+    /// Connection `number` lingers from now on. The oldest of its address is evicted when
+    /// those are too many.
     fn mark_lingering(&self, number: u64) {
         let limit = self.0.limits.unproven_per_address;
         let oldest = self.table().mark_lingering(number, limit);

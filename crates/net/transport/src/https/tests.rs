@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::fake::{Fake, peer};
 
-/// Sends `request` and stops the server: how long the connection stays open, and what the client
-/// reads.
+/// Sends `request` and stops the server: how long the connection stays open, and
+/// what the client reads.
 async fn after_stop(request: &str) -> (Duration, String) {
     let (stop, stopping) = watch::channel(false);
     let (near, mut far) = tokio::io::duplex(64 * 1024);

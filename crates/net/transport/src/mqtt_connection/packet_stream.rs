@@ -73,8 +73,8 @@ pub struct PacketStream<S> {
     begun: Option<Instant>,
     /// Whether nothing has arrived.
     silent: bool,
-    /// Whether a write was begun and not finished. The client would not understand bytes that
-    /// follow it.
+    /// Whether a write was begun and not finished. The client would not understand
+    /// bytes that follow it.
     write_broken: bool,
     connection: TrackedConnection,
 }
@@ -184,8 +184,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PacketStream<S> {
             .map_err(|error| Close::new("failed", format!("a packet of ours: {error}")))
     }
 
-    /// Queues a message of the service. When the window is full it is sent with QoS 0 rather than
-    /// ending the session.
+    /// Queues a message of the service. When the window is full it is sent with QoS 0 rather
+    /// than ending the session.
     pub fn push(&mut self, session: &mut ServerSession, message: Outgoing) -> Result<(), Close> {
         let Outgoing {
             topic,

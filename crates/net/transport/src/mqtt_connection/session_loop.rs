@@ -1,5 +1,5 @@
-//! An accepted session: the packets of the client, the messages of the service, and the deadlines
-//! of both.
+//! An accepted session: the packets of the client, the messages of the service, and
+//! the deadlines of both.
 
 use std::future::pending;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! The two ends of one live session: the table's [`SessionHandle`] and the connection's
-//! [`Mailbox`].
+//! The two ends of one live session: the table's [`SessionHandle`]
+//! and the connection's [`Mailbox`].
 
 use std::collections::HashMap;
 use std::future::pending;

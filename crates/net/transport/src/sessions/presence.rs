@@ -20,8 +20,8 @@ impl Presence {
     };
 }
 
-/// Follows the presence of all identities. Called while the table is locked, so it must return at
-/// once.
+/// Follows the presence of all identities. Called while the table is locked, so it
+/// must return at once.
 pub trait PresenceObserver: Send + Sync {
     /// `identity` is known as `presence` from now on.
     fn changed(&self, identity: &Identity, presence: Presence);

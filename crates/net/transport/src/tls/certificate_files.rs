@@ -1,5 +1,5 @@
-//! Server certificates of the operator, in files that another program renews. They are read again
-//! when they change.
+//! Server certificates of the operator, in files that another program renews. They are read
+//! again when they change.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -33,8 +33,8 @@ pub struct OwnCertificate {
     pub certificate: PathBuf,
     /// PEM: the key of the certificate, not encrypted.
     pub key: PathBuf,
-    /// PEM: the CA certificates that clients have to trust, when that is not the last certificate
-    /// of the chain.
+    /// PEM: the CA certificates that clients have to trust, when that is not the last
+    /// certificate of the chain.
     pub ca: Option<PathBuf>,
 }
 
@@ -86,9 +86,6 @@ impl fmt::Debug for OwnCertificates {
 
 impl OwnCertificates {
     /// Reads all files for the first time.
-    ///
-    /// # Errors
-    /// Names the file that cannot be used.
     pub fn load(files: &[OwnCertificate]) -> Result<Self, FileError> {
         let watched = files.iter().map(|files| {
             let stamp = stamp(files);

@@ -1,5 +1,5 @@
-//! Handshakes with rustls on both sides, in memory, and client certificates that the OpenSSL
-//! command line makes.
+//! Handshakes with rustls on both sides, in memory, and client certificates that the
+//! OpenSSL command line makes.
 
 use std::path::Path;
 use std::process::Command;
@@ -47,8 +47,8 @@ impl Workshop {
         self.dir.path().join(name)
     }
 
-    /// Makes `NAME.key`, and with it a certificate of version 1 and one of version 3:
-    /// `NAME.v1.pem`, `NAME.v3.pem`.
+    /// Makes `NAME.key`, and with it a certificate of version 1 and one of
+    /// version 3: `NAME.v1.pem`, `NAME.v3.pem`.
     fn make(&self, name: &str, algorithm: &str) {
         self.openssl(&format!(
             "req -new -newkey {algorithm} -nodes -keyout {name}.key -out {name}.csr \

@@ -12,8 +12,8 @@ use super::UnprovenConnections;
 const IDLE: Duration = Duration::from_secs(60);
 /// It ends this long after it began in any case.
 const LIFE: Duration = Duration::from_secs(600);
-/// Bytes of an incomplete request that are free. More counts against the limit of all unproven
-/// connections.
+/// Bytes of an incomplete request that are free. More counts against the limit
+/// of all unproven connections.
 const FREE_INPUT: usize = 16 * 1024;
 
 /// One connection, and the limits that it counts against. Cheap to clone.
@@ -43,8 +43,8 @@ struct Input {
     shared: usize,
 }
 
-/// A slot for a proven connection. It is free again when it is dropped without
-/// [`TrackedConnection::mark_proven`].
+/// A slot for a proven connection. It is free again when it
+/// is dropped without [`TrackedConnection::mark_proven`].
 #[derive(Debug)]
 pub struct ProvenSlot(OwnedSemaphorePermit);
 
@@ -143,10 +143,7 @@ impl TrackedConnection {
         self.0.max_input.store(bytes, Ordering::Relaxed);
     }
 
-    /// Counts bytes that have arrived.
-    ///
-    /// # Errors
-    /// When they are too many; the connection has to end.
+    /// Counts bytes that have arrived. When they are too many, the connection has to end.
     pub fn count_input(&self, bytes: usize) -> Result<(), InputLimitExceeded> {
         let mut input = self.input();
         input.bytes = input.bytes.saturating_add(bytes);

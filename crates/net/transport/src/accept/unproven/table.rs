@@ -12,8 +12,8 @@ pub(super) struct UnprovenTable<E> {
     last_number: u64,
     connections: HashMap<u64, Unproven<E>>,
     networks: HashMap<IpAddr, Network>,
-    /// Networks by their number of connections. Among equals the one with the oldest connection is
-    /// last.
+    /// Networks by their number of connections. Among equals the one with the
+    /// oldest connection is last.
     by_size: BTreeSet<(usize, Reverse<u64>, IpAddr)>,
 }
 
@@ -74,8 +74,8 @@ impl<E> UnprovenTable<E> {
         Some(removed.evict)
     }
 
-    /// Marks a connection as lingering; one of its network is evicted when more than `limit` of it
-    /// linger.
+    /// Marks a connection as lingering; one of its network is evicted when more than
+    /// `limit` of it linger.
     pub(super) fn mark_lingering(&mut self, number: u64, limit: usize) -> Option<E> {
         let unproven = self.connections.get_mut(&number)?;
         let first_time = !std::mem::replace(&mut unproven.lingers, true);
@@ -94,9 +94,9 @@ impl<E> UnprovenTable<E> {
         self.evict_from(network)
     }
 
-    /// Evicts the oldest connection of a network. One whose request is being answered goes last,
-    /// because the answer may prove it: an operator who waits for events is unproven until the
-    /// first response.
+    /// Evicts the oldest connection of a network. One whose request is being answered goes
+    /// last, because the answer may prove it: an operator who waits for events is unproven
+    /// until the first response.
     fn evict_from(&mut self, network: IpAddr) -> Option<E> {
         let connections = &self.networks.get(&network)?.connections;
         let is_idle = |number: &&u64| {

@@ -1,8 +1,8 @@
 use super::certificate_files::{OwnCertificate, OwnCertificates};
 use super::*;
 
-/// H16, H24: a client gets a certificate that its TLS can use, and the operator's own where that
-/// names the host.
+/// H16, H24: a client gets a certificate that its TLS can use, and the operator's own where
+/// that names the host.
 #[test]
 fn a_certificate_is_chosen_by_host_and_by_what_the_client_verifies() {
     const EC: &[SignatureScheme] = &[
@@ -53,8 +53,8 @@ fn a_certificate_is_chosen_by_host_and_by_what_the_client_verifies() {
         (Some("ec.test"), EC, own_ec),
         (Some("ec.test"), RSA, &rsa),
     ] {
-        let shown = chosen(&certificates, host, schemes);
-        assert!(is(&shown, expected), "{host:?} {schemes:?}");
+        let presented = chosen(&certificates, host, schemes);
+        assert!(is(&presented, expected), "{host:?} {schemes:?}");
     }
     certificates.hostname = "own.test".to_owned();
     let unnamed = chosen(&certificates, None, EC);
@@ -82,17 +82,17 @@ fn own_certificates_are_read_again_when_they_change() {
         ca: None,
     }];
     let mut own = OwnCertificates::load(&files).unwrap();
-    let shown = |own: &OwnCertificates| own.keys()[0].key.cert[0].clone();
-    let before = shown(&own);
+    let presented = |own: &OwnCertificates| own.keys()[0].key.cert[0].clone();
+    let before = presented(&own);
     own.reload();
-    assert_eq!(shown(&own), before);
+    assert_eq!(presented(&own), before);
     std::fs::rename(workshop.path("new.pem"), workshop.path("own.pem")).unwrap();
     own.reload();
-    assert_eq!(shown(&own), before, "the key is still the old one's");
+    assert_eq!(presented(&own), before, "the key is still the old one's");
     std::fs::rename(workshop.path("new.key"), workshop.path("own.key")).unwrap();
     own.reload();
-    assert_ne!(shown(&own), before);
-    assert_eq!(own.trust().next().unwrap().der(), shown(&own).as_ref());
+    assert_ne!(presented(&own), before);
+    assert_eq!(own.trust().next().unwrap().der(), presented(&own).as_ref());
 
     std::fs::remove_file(workshop.path("own.key")).unwrap();
     let error = OwnCertificates::load(&files).unwrap_err().to_string();

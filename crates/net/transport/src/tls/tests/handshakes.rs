@@ -66,8 +66,8 @@ fn a_leaf_of_either_x509_version_without_its_key_is_refused() {
     }
 }
 
-/// A key of another kind than the certificate's: the algorithm that the client names must fit the
-/// certificate.
+/// A key of another kind than the certificate's: the algorithm that the client names
+/// must fit the certificate.
 #[test]
 fn a_leaf_with_a_signature_of_another_kind_of_key_is_refused() {
     let shop = Workshop::new();
