@@ -200,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    /// H7, R16: the log has the cause, whoever calls learns nothing.
+    /// H7, R16: the cause is in the log, and not in the answer.
     #[test]
     fn what_is_wrong_with_a_token_is_for_the_log() {
         let faults = [

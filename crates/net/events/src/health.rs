@@ -60,7 +60,8 @@ impl HealthReport {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         folder = %self.folder.display(),
-                        "the event log cannot be written; what is sent waits for its acknowledgement"
+                        "the event log cannot be written; what is sent waits for its \
+                         acknowledgement"
                     );
                 }
                 self.health.send_replace(Health::Failing(error));

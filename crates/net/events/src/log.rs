@@ -43,8 +43,8 @@ struct Shared {
 }
 
 impl EventLog {
-    /// Opens the log in a folder; begins it when the folder is empty. Only one process may have it open.
-    /// `seed` is fresh randomness: no sender may guess the salts that come from it.
+    /// Opens the log in a folder; begins it when the folder is empty. Only one process may have it
+    /// open. `seed` is fresh randomness: no sender may guess the salts that come from it.
     pub fn open(folder: PathBuf, options: LogOptions, seed: u64) -> Result<Self, EventLogError> {
         Self::open_on(Arc::new(FileSystem), folder, options, seed)
     }

@@ -28,7 +28,8 @@ impl EnrollmentId {
 }
 text_id!(EnrollmentId);
 
-/// The name of a CA certificate that was uploaded to a provisioning service. Compared without case, as resource names are.
+/// The name of a CA certificate that was uploaded to a provisioning service. Compared without case,
+/// as resource names are.
 #[derive(Debug, Clone, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CertificateName(String);
@@ -37,7 +38,8 @@ impl CertificateName {
     /// Parses a name.
     ///
     /// # Errors
-    /// When it is empty, longer than 64 characters, or has others than ASCII letters, digits and `-._`.
+    /// When it is empty, longer than 64 characters, or has others than ASCII letters, digits and
+    /// `-._`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         let words = "ASCII letters, digits and -._";
@@ -88,7 +90,8 @@ impl PartialEq for IssuerName {
     }
 }
 
-/// The name of a collection of CA certificates that devices are told to trust. Compared without case.
+/// The name of a collection of CA certificates that devices are told to trust. Compared without
+/// case.
 #[derive(Debug, Clone, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TrustBundleId(String);

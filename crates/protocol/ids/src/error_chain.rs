@@ -2,8 +2,8 @@ use std::error::Error;
 
 /// An error and its causes as one line: `outer: inner: innermost`.
 ///
-/// A cause that the text before it already ends with is left out, so that an error whose own text quotes its source
-/// says it once.
+/// A cause that the text before it already ends with is left out, so that an error whose own text
+/// quotes its source says it once.
 #[must_use]
 pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

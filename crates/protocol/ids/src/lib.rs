@@ -1,7 +1,8 @@
 //! The nouns of the field, each constructed only by parsing.
 //!
-//! No I/O, no clock. Every identity that crosses a boundary of Muster has its own type here, so that a device id cannot be
-//! passed where a registration id is meant. The rules are those of Azure IoT Hub and DPS; each type names its rule.
+//! No I/O, no clock. Every identity that crosses a boundary of Muster has its own type here, so
+//! that a device id cannot be passed where a registration id is meant. The rules are those of Azure
+//! IoT Hub and DPS; each type names its rule.
 
 #![warn(missing_docs)]
 
@@ -29,7 +30,8 @@ pub use service::ServiceName;
 pub use thumbprint::{Thumbprint, ThumbprintSha1};
 pub use timestamp::{Clock, Timestamp};
 
-/// Why a text is not a valid identity. Says what the text should have been and what was wrong with it.
+/// Why a text is not a valid identity. Says what the text should have been and what was wrong with
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {text:?} {problem}")]
 pub struct IdError {

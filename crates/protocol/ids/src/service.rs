@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{IdError, parse_chars, text_id};
 
-/// The name of a provisioning service inside Muster: what `--dps-name` takes. Letters, digits and `-`, at most 64 characters,
-/// compared without case.
+/// The name of a provisioning service inside Muster: what `--dps-name` takes. Letters, digits and
+/// `-`, at most 64 characters, compared without case.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceName(String);

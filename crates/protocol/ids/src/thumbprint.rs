@@ -46,7 +46,7 @@ macro_rules! thumbprint {
         pub struct $name([u8; $bytes]);
 
         impl $name {
-            /// Wraps a digest computed elsewhere.
+            /// A digest that the caller has computed.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
                 Self(bytes)

@@ -9,8 +9,9 @@ use crate::IdError;
 
 /// A moment in UTC, in units of 100 ns since 1970-01-01, as Azure's services count.
 ///
-/// Shown with seven fraction digits and `Z`, for example `2026-01-02T03:04:05.6789012Z`; [`Timestamp::NEVER`] is
-/// `0001-01-01T00:00:00Z`, which Azure sends for "has not happened". Only programs read a clock; everything else is handed one of these.
+/// Shown with seven fraction digits and `Z`, for example `2026-01-02T03:04:05.6789012Z`;
+/// [`Timestamp::NEVER`] is `0001-01-01T00:00:00Z`, which Azure sends for "has not happened". Only
+/// programs read a clock; everything else is handed one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);

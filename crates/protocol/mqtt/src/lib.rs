@@ -1,8 +1,10 @@
-//! MQTT 3.1.1 without sockets: packets, their bytes, and the state machines of both ends of a connection.
+//! MQTT 3.1.1 without sockets: packets, their bytes, and the state machines of both ends of a
+//! connection.
 //!
-//! Knows no topic of ours and performs no I/O, so that everything in here is tested with plain values. The server's loop and the
-//! device's loop own the socket, the clock and the timers; they ask this crate what bytes mean and what must be sent next.
-//! Standard: MQTT Version 3.1.1, OASIS Standard, 29 October 2014. QoS 2 is left out, as IoT hubs do.
+//! Knows no topic of ours and performs no I/O, so that everything in here is tested with plain
+//! values. The server's loop and the device's loop own the socket, the clock and the timers; they
+//! ask this crate what bytes mean and what must be sent next. Standard: MQTT Version 3.1.1, OASIS
+//! Standard, 29 October 2014. QoS 2 is left out, as IoT hubs do.
 
 #![warn(missing_docs)]
 

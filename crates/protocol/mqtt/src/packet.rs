@@ -5,7 +5,8 @@ use bytes::Bytes;
 /// Identifies a packet that expects an answer, within one direction of one connection. Never zero.
 pub type PacketId = NonZeroU16;
 
-/// Quality of service. "Exactly once" does not exist here: a PUBLISH with it is refused, a subscription asking for it gets QoS 1.
+/// Quality of service. "Exactly once" does not exist here: a PUBLISH with it is refused, a
+/// subscription asking for it gets QoS 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum QoS {
     /// 0: sent and forgotten.
@@ -179,7 +180,8 @@ impl std::fmt::Display for ConnectReturnCode {
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// Where it goes. Hub device ids may hold `+` and `#`, so a topic name may, against the letter of the standard.
+    /// Where it goes. Hub device ids may hold `+` and `#`, so a topic name may, against the letter
+    /// of the standard.
     pub topic: String,
     /// Any bytes.
     pub payload: Bytes,
@@ -214,7 +216,7 @@ pub enum Delivery {
     },
 }
 
-/// A wish for topics.
+/// The packet SUBSCRIBE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe {
     /// What SUBACK names.

@@ -1,4 +1,5 @@
-//! Bytes that other implementations send, or that the standard shows, against packets. One direction per side of the arrow.
+//! Bytes that other implementations send, or that the standard shows, against packets. One
+//! direction per side of the arrow.
 
 #![allow(
     clippy::unwrap_used,

@@ -273,7 +273,8 @@ proptest! {
         }
     }
 
-    /// A client whose timer is obeyed never breaks its promise to a server that takes it by its word.
+    /// A client whose timer is obeyed never breaks its promise to a server that takes it by its
+    /// word.
     #[test]
     fn a_silent_client_pings_in_time(keep_alive in 1_u16..3000, steps in 1_usize..20) {
         let mut now = Millis(0);
@@ -368,7 +369,8 @@ fn a_suback_answers_its_subscribe() {
     assert_eq!(again, Err(ProtocolError::UnmatchedSubAck));
 }
 
-/// A2: who takes messages and does not acknowledge them is not waited for as long as its keep-alive allows.
+/// A2: who takes messages and does not acknowledge them is not waited for as long as its keep-alive
+/// allows.
 #[test]
 fn an_unacknowledged_message_ends_the_session_in_time() {
     let mut session = ServerSession::new(&a_connect(1178), Millis(0));

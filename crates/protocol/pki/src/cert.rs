@@ -68,7 +68,8 @@ impl Certificate {
     /// Parses the DER of exactly one certificate.
     ///
     /// # Errors
-    /// When the bytes are something else, or an extension that decides about trust is malformed or repeated.
+    /// When the bytes are something else, or an extension that decides about trust is malformed or
+    /// repeated.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         let (rest, x509) = X509Certificate::from_der(der)
             .map_err(|error| CertificateError::NotACertificate(reason(&error)))?;
@@ -97,11 +98,12 @@ impl Certificate {
         Ok(Self(Arc::new(parsed)))
     }
 
-    /// Parses every `CERTIFICATE` block of a PEM text, in order; text between blocks is ignored unless it looks like one.
+    /// Parses every `CERTIFICATE` block of a PEM text, in order; text between blocks is ignored
+    /// unless it looks like one.
     ///
     /// # Errors
-    /// When there is no certificate, a block or a marker is broken, certificates are there in a form that is not read, or
-    /// a private key is found where a certificate was meant.
+    /// When there is no certificate, a block or a marker is broken, certificates are there in a
+    /// form that is not read, or a private key is found where a certificate was meant.
     pub fn parse_pem_bundle(text: &str) -> Result<Vec<Self>, PemError> {
         pem::parse_bundle(text)
     }
@@ -114,7 +116,8 @@ impl Certificate {
         pem::to_der(text)
     }
 
-    /// Reads every certificate of a file: DER, PEM in UTF-8 or UTF-16, or the Base64 of one of these.
+    /// Reads every certificate of a file: DER, PEM in UTF-8 or UTF-16, or the Base64 of one of
+    /// these.
     ///
     /// # Errors
     /// As [`parse_pem_bundle`](Self::parse_pem_bundle); another kind of file is named.
@@ -122,7 +125,8 @@ impl Certificate {
         pem::read_all(bytes)
     }
 
-    /// The PEM text of a file that [`read_all`](Self::read_all) would read, before anything in it is parsed.
+    /// The PEM text of a file that [`read_all`](Self::read_all) would read, before anything in it
+    /// is parsed.
     ///
     /// # Errors
     /// When it is no text.
@@ -130,7 +134,8 @@ impl Certificate {
         pem::as_text(bytes)
     }
 
-    /// Reads what an operator hands over as "a certificate": a file with exactly one, in any form of [`read_all`](Self::read_all).
+    /// Reads what an operator hands over as "a certificate": a file with exactly one, in any form
+    /// of [`read_all`](Self::read_all).
     ///
     /// # Errors
     /// As [`read_all`](Self::read_all); more than one certificate is an error too.
@@ -162,7 +167,8 @@ impl Certificate {
         self.0.common_name.as_deref()
     }
 
-    /// The subject in RFC 4514 style, most specific part first, for example `CN=edge-001, O=Contoso`.
+    /// The subject in RFC 4514 style, most specific part first, for example `CN=edge-001,
+    /// O=Contoso`.
     #[must_use]
     pub fn subject(&self) -> String {
         name::to_text(&self.0.subject_der)
@@ -174,7 +180,8 @@ impl Certificate {
         name::to_text(&self.0.issuer_der)
     }
 
-    /// The subject's DER. Equal names may have different ones: see [`subject_key`](Self::subject_key).
+    /// The subject's DER. Equal names may have different ones: see
+    /// [`subject_key`](Self::subject_key).
     #[must_use]
     pub fn subject_der(&self) -> &[u8] {
         &self.0.subject_der
@@ -242,7 +249,8 @@ impl Certificate {
         self.is_issued_by_name(self)
     }
 
-    /// Whether this certificate names `issuer` as the one that issued it; signatures are not looked at.
+    /// Whether this certificate names `issuer` as the one that issued it; signatures are not looked
+    /// at.
     #[must_use]
     pub fn is_issued_by_name(&self, issuer: &Self) -> bool {
         self.0.issuer_der == issuer.0.subject_der || self.issuer_key() == issuer.subject_key()
@@ -269,13 +277,15 @@ impl Certificate {
         ThumbprintSha1::from_bytes(bytes)
     }
 
-    /// Whether this certificate was signed with `issuer`'s key; names, dates and usages are not looked at.
+    /// Whether this certificate was signed with `issuer`'s key; names, dates and usages are not
+    /// looked at.
     #[must_use]
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
         signature::is_signed_by(self, issuer)
     }
 
-    /// Whether the signature's algorithm is one that we verify and one that `issuer`'s key can have made.
+    /// Whether the signature's algorithm is one that we verify and one that `issuer`'s key can have
+    /// made.
     pub(crate) fn is_signed_in_a_supported_way(&self, issuer: &Self) -> bool {
         signature::is_supported(self, issuer)
     }
@@ -301,7 +311,8 @@ impl Certificate {
         }
     }
 
-    /// Its subject, where it has one, the names of its subjectAltName, and mail addresses where they were before there was one.
+    /// Its subject, where it has one, the names of its subjectAltName, and mail addresses where
+    /// they were before there was one.
     pub(crate) fn all_names(&self) -> Vec<AltName> {
         const EMPTY: &[u8] = &[0x30, 0];
         let mut names = self.0.extensions.alt_names.clone();

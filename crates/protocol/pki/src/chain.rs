@@ -1,10 +1,11 @@
-//! From a chain that a client showed to proof that an enrollment may rely on.
+//! Verifies certificate chains: from a presented chain to a proof.
 //!
-//! What is checked, in this order, with the first fault reported: the leaf is no CA; a path of names leads from it to the
-//! anchor; every element of that path, the anchor included, is valid now and may do what it does there (CA, keyUsage,
-//! path length, purposes); every signature holds; names and policies are within what the issuers allow. webpki verifies
-//! signatures and the path a second time by its own rules, where it can.
-//! Revocation is the enrollment's state, not the certificate's (semantics of DPS), so no CRL is asked.
+//! What is checked, in this order, with the first fault reported: the leaf is no CA; a path of
+//! names leads from it to the anchor; every element of that path, the anchor included, is valid now
+//! and may do what it does there (CA, keyUsage, path length, purposes); every signature holds;
+//! names and policies are within what the issuers allow. webpki verifies signatures and the path a
+//! second time by its own rules, where it can. Revocation is the enrollment's state, not the
+//! certificate's (semantics of DPS), so no CRL is asked.
 
 mod ca_certificate;
 mod cache;
@@ -32,7 +33,8 @@ pub const MAX_CHAIN_CERTIFICATES: usize = 10;
 /// How many bytes of DER a presented chain may have altogether.
 pub const MAX_CHAIN_BYTES: usize = 64 * 1024;
 
-/// What a leaf is presented for; its extendedKeyUsage, and its issuers', must allow it where they have one.
+/// What a leaf is presented for; its extendedKeyUsage, and its issuers', must allow it where they
+/// have one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A device that proves who it is.
@@ -41,7 +43,8 @@ pub enum Purpose {
     ServerAuth,
 }
 
-/// Proof that a leaf leads to an anchor and that everything on the way held at the time asked. Only this file makes one.
+/// Proof that a leaf leads to an anchor and that everything on the way held at the time asked. Only
+/// this file makes one.
 #[derive(Debug, Clone)]
 pub struct VerifiedChain {
     leaf: Certificate,
@@ -64,7 +67,8 @@ impl VerifiedChain {
         &self.leaf
     }
 
-    /// The issuers between leaf and anchor on the verified path, the leaf's own issuer first; neither leaf nor anchor.
+    /// The issuers between leaf and anchor on the verified path, the leaf's own issuer first;
+    /// neither leaf nor anchor.
     #[must_use]
     pub fn issuers(&self) -> &[Certificate] {
         &self.issuers
@@ -77,7 +81,8 @@ impl VerifiedChain {
     }
 }
 
-/// Proof that the leaf is the very certificate that was expected, valid at the time asked. Only this file makes one.
+/// Proof that the leaf is the very certificate that was expected, valid at the time asked. Only
+/// this file makes one.
 #[derive(Debug, Clone)]
 pub struct PinnedLeaf {
     leaf: Certificate,
@@ -91,10 +96,12 @@ impl PinnedLeaf {
     }
 }
 
-/// Verifies that `presented` leads to `trust_anchor`, a root or an intermediate that an enrollment names.
+/// Verifies that `presented` leads to `trust_anchor`, a root or an intermediate that an enrollment
+/// names.
 ///
-/// The anchor itself need not be in the chain. A path of issuers that `cache` has seen verified under this anchor is not
-/// verified again, only its dates and constraints are; the verdict is the same with an empty cache.
+/// The anchor itself need not be in the chain. A path of issuers that `cache` has seen verified
+/// under this anchor is not verified again, only its dates and constraints are; the verdict is the
+/// same with an empty cache.
 ///
 /// # Errors
 /// The first fault found, told for the operator; devices are told less.
@@ -140,9 +147,11 @@ pub fn verify_chain_for(
     }))
 }
 
-/// Verifies that the presented leaf is the certificate that an individual enrollment or a device pins.
+/// Verifies that the presented leaf is the certificate that an individual enrollment or a device
+/// pins.
 ///
-/// Nothing vouches for it but the pin; issuers, if any were shown, are not looked at. A self-signed leaf is fine.
+/// Nothing vouches for it but the pin; issuers, if any were shown, are not looked at. A self-signed
+/// leaf is fine.
 ///
 /// # Errors
 /// When it is another certificate, a CA, expired or not yet valid.
@@ -168,8 +177,9 @@ pub fn may_identify(certificate: &Certificate) -> Result<(), ChainError> {
     path::require_purpose(certificate, Purpose::ClientAuth)
 }
 
-/// Checks that the peer holds exactly the pinned certificate, and that it is valid now: whoever pinned it vouches for the rest, such
-/// as a self-signed CA certificate, which is what `openssl req -x509` makes.
+/// Checks that the peer holds exactly the pinned certificate, and that it is valid now: whoever
+/// pinned it vouches for the rest, such as a self-signed CA certificate, which is what `openssl req
+/// -x509` makes.
 ///
 /// # Errors
 /// When it is another certificate, expired or not yet valid.
@@ -195,8 +205,8 @@ fn pinned(presented: &PresentedChain, expected: Thumbprint) -> Result<&Certifica
     }
 }
 
-/// Names and policies come last: how long they take is for the issuers to say, and by now it is known that these are nobody's but the
-/// anchor's.
+/// Names and policies come last: how long they take is for the issuers to say, and by now it is
+/// known that these are nobody's but the anchor's.
 fn within_limits(path: path::Path<'_>) -> Result<path::Path<'_>, ChainError> {
     constraints::require_permitted(&path)?;
     policies::require_acceptable(&path)?;
@@ -210,7 +220,8 @@ fn vouch_for(presented: &PresentedChain, path: &path::Path<'_>) {
     issuers.filter(on_the_way).for_each(Certificate::vouch);
 }
 
-/// No handshake proves possession of another key: what is judged beforehand must be refused as the handshake would be.
+/// No handshake proves possession of another key: what is judged beforehand must be refused as the
+/// handshake would be.
 fn require_supported_key(leaf: &Certificate) -> Result<(), ChainError> {
     match leaf.has_supported_key() {
         true => Ok(()),

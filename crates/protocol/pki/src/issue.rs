@@ -20,7 +20,8 @@ const BACKDATED: Duration = Duration::from_secs(5 * 60);
 pub enum IssueError {
     /// The common name has no length that X.520 allows, or control characters.
     #[error(
-        "the common name {name:?} has {length} characters; 1 to {MAX_COMMON_NAME} printable ones are allowed"
+        "the common name {name:?} has {length} characters; 1 to {MAX_COMMON_NAME} printable ones \
+         are allowed"
     )]
     CommonName {
         /// The name, shortened.
@@ -45,7 +46,8 @@ pub enum IssueError {
     },
     /// The issuer is not valid now.
     #[error(
-        "{subject} cannot issue now: its certificate is valid from {not_before} to {not_after}; renew it first"
+        "{subject} cannot issue now: its certificate is valid from {not_before} to {not_after}; \
+         renew it first"
     )]
     IssuerNotValid {
         /// Its subject.
@@ -57,7 +59,8 @@ pub enum IssueError {
     },
     /// A person asked for a longer life than the issuer has.
     #[error(
-        "a certificate until {wanted} would outlive its issuer {issuer}, which ends at {issuer_ends}; ask for fewer days or renew the issuer"
+        "a certificate until {wanted} would outlive its issuer {issuer}, which ends at \
+         {issuer_ends}; ask for fewer days or renew the issuer"
     )]
     OutlivesIssuer {
         /// The end asked for.
@@ -92,7 +95,8 @@ pub enum IssueError {
 pub struct Serial([u8; 16]);
 
 impl Serial {
-    /// From 16 random bytes; the two highest bits become 01, so that it is positive and never short.
+    /// From 16 random bytes; the two highest bits become 01, so that it is positive and never
+    /// short.
     #[must_use]
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         bytes[0] = bytes[0] & 0x3f | 0x40;
@@ -102,7 +106,7 @@ impl Serial {
     /// A serial from the operating system's randomness.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the system has no randomness.
     pub fn random() -> Result<Self, IssueError> {
         let mut bytes = [0; 16];
         rand::fill(&mut bytes).map_err(|_| IssueError::NoRandomness)?;
@@ -163,7 +167,8 @@ pub struct IssueToken<'a>(Prepared<'a>);
 /// Prepares a certificate of `profile` for `subject`; without `issuer` it will sign itself.
 ///
 /// # Errors
-/// When the name does not suit the profile, the issuer is not valid at `now`, or the life asked for does not fit in the issuer's.
+/// When the name does not suit the profile, the issuer is not valid at `now`, or the life asked for
+/// does not fit in the issuer's.
 pub fn prepare<'a>(
     profile: Profile,
     subject: &Subject,
@@ -200,7 +205,8 @@ impl<'a> Prepared<'a> {
 }
 
 impl IssueToken<'_> {
-    /// Signs the certificate for `key`'s public half, with the issuer's key, or with `key` itself for a root.
+    /// Signs the certificate for `key`'s public half, with the issuer's key, or with `key` itself
+    /// for a root.
     ///
     /// # Errors
     /// When signing fails, or what was signed does not verify.
@@ -234,7 +240,8 @@ fn read_back(
     let certificate =
         Certificate::from_der(signed.der()).map_err(|e| IssueError::ReadBack(Some(e)))?;
     let by = issuer.map_or(&certificate, Issuer::certificate);
-    // Costs one verification; a certificate that does not chain would be found by every device instead.
+    // Costs one verification; a certificate that does not chain would be found by every device
+    // instead.
     let holds = certificate.is_issued_by_name(by) && certificate.is_signed_by(by);
     if !holds {
         return Err(IssueError::ReadBack(None));

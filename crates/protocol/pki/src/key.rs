@@ -43,15 +43,19 @@ pub enum KeyError {
     Unreadable(String),
     /// An encrypted key and no passphrase.
     #[error(
-        "the private key is encrypted; give its passphrase, or decrypt it with: openssl pkey -in OLD -out NEW"
+        "the private key is encrypted; give its passphrase, or decrypt it with: openssl pkey -in \
+         OLD -out NEW"
     )]
     PassphraseNeeded,
     /// The passphrase does not open it.
     #[error("the passphrase does not open the private key")]
     WrongPassphrase,
-    /// Encryption that is not PBES2 with AES: DEK-Info blocks of OpenSSL before 3.0, or DES as `openssl req` still uses.
+    /// Encryption that is not PBES2 with AES: DEK-Info blocks of OpenSSL before 3.0, or DES as
+    /// `openssl req` still uses.
     #[error(
-        "the private key is encrypted in an old form (DES, or an OpenSSL DEK-Info block); convert it with: openssl pkcs8 -topk8 -in OLD -out NEW, or decrypt it with: openssl pkey -in OLD -out NEW"
+        "the private key is encrypted in an old form (DES, or an OpenSSL DEK-Info block); convert \
+         it with: openssl pkcs8 -topk8 -in OLD -out NEW, or decrypt it with: openssl pkey -in OLD \
+         -out NEW"
     )]
     OldEncryption,
     /// The library could not make or encode it.
@@ -62,7 +66,8 @@ pub enum KeyError {
 /// The key and the certificate do not belong together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the private key does not belong to the certificate of {subject}; they are from different requests, give the pair that was made together"
+    "the private key does not belong to the certificate of {subject}; they are from different \
+     requests, give the pair that was made together"
 )]
 pub struct KeyMismatch {
     subject: String,
@@ -96,12 +101,15 @@ impl PrivateKey {
         Ok(Self { pkcs8, signer })
     }
 
-    /// Reads the private key of a PEM text: PKCS#8, PKCS#1, SEC1 or, with `passphrase`, encrypted PKCS#8 (PBES2).
+    /// Reads the private key of a PEM text: PKCS#8, PKCS#1, SEC1 or, with `passphrase`, encrypted
+    /// PKCS#8 (PBES2).
     ///
-    /// Other blocks (parameters, certificates) may stand around it. A passphrase that is not needed is ignored.
+    /// Other blocks (parameters, certificates) may stand around it. A passphrase that is not needed
+    /// is ignored.
     ///
     /// # Errors
-    /// When there is no key or several, its kind is not supported, or the passphrase is missing or wrong.
+    /// When there is no key or several, its kind is not supported, or the passphrase is missing or
+    /// wrong.
     pub fn from_pem(text: &str, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
         decode::from_pem(text, passphrase)
     }
@@ -127,7 +135,8 @@ impl PrivateKey {
         Zeroizing::new(encode_pem("PRIVATE KEY", &self.pkcs8))
     }
 
-    /// The key as encrypted PKCS#8 PEM: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC, which OpenSSL opens.
+    /// The key as encrypted PKCS#8 PEM: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC, which
+    /// OpenSSL opens.
     ///
     /// # Errors
     /// When the passphrase is empty or the library fails.

@@ -1,11 +1,13 @@
 //! Certificates and keys without I/O: chains in, proofs out.
 //!
-//! A presented chain is untrusted ([`PresentedChain`]). Two functions turn it into proof, and nothing else does:
-//! [`verify_chain`] for enrollment groups ([`VerifiedChain`]) and [`pin_leaf`] for individual enrollments
-//! ([`PinnedLeaf`]). Possession of the leaf's key is proven by the TLS handshake before either is asked.
+//! A presented chain is untrusted ([`PresentedChain`]). Two functions turn it into proof, and
+//! nothing else does: [`verify_chain`] for enrollment groups ([`VerifiedChain`]) and [`pin_leaf`]
+//! for individual enrollments ([`PinnedLeaf`]). Possession of the leaf's key is proven by the TLS
+//! handshake before either is asked.
 //!
-//! The other direction is issuing: a [`Profile`] is prepared, linted and signed once ([`prepare`]). This crate never
-//! opens a file or a socket and never reads a clock; the keys it is handed stay in zeroized memory.
+//! The other direction is issuing: a [`Profile`] is prepared, linted and signed once ([`prepare`]).
+//! This crate never opens a file or a socket and never reads a clock; the keys it is handed stay in
+//! zeroized memory.
 
 #![warn(missing_docs)]
 

@@ -18,7 +18,11 @@ impl std::fmt::Display for LintFinding {
 
 /// The rules that a prepared certificate breaks, all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("refused to sign a certificate that breaks {} rule(s): {}", .findings.len(), list(.findings))]
+#[error(
+    "refused to sign a certificate that breaks {} rule(s): {}",
+    .findings.len(),
+    list(.findings)
+)]
 pub struct LintError {
     findings: Vec<LintFinding>,
 }

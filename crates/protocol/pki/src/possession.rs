@@ -1,5 +1,5 @@
-//! Proof of possession: whoever holds a CA's key can sign a certificate of any name, so he is asked for one of a name that
-//! nobody could guess.
+//! Proof of possession of a CA's key: only its holder can sign a certificate for a name that cannot be
+//! guessed.
 
 use ids::Timestamp;
 
@@ -10,7 +10,8 @@ use crate::Certificate;
 pub enum PossessionError {
     /// It names another issuer.
     #[error(
-        "the verification certificate was issued by {issuer}, not by {wanted}; it must be signed directly with the key of the certificate that is to be verified"
+        "the verification certificate was issued by {issuer}, not by {wanted}; it must be signed \
+         directly with the key of the certificate that is to be verified"
     )]
     OtherIssuer {
         /// The issuer it names.
@@ -20,7 +21,8 @@ pub enum PossessionError {
     },
     /// It names the issuer; another key signed it.
     #[error(
-        "the verification certificate was not signed with the key of {wanted}; another CA of the same name signed it"
+        "the verification certificate was not signed with the key of {wanted}; another CA of the \
+         same name signed it"
     )]
     OtherKey {
         /// The issuer that was wanted.
@@ -31,7 +33,8 @@ pub enum PossessionError {
     NoCommonName,
     /// It is not valid now.
     #[error(
-        "the verification certificate is valid from {not_before} to {not_after} only; issue another one"
+        "the verification certificate is valid from {not_before} to {not_after} only; issue \
+         another one"
     )]
     NotValid {
         /// Its first valid second.
@@ -44,7 +47,8 @@ pub enum PossessionError {
     SameCertificate,
 }
 
-/// Proof that a CA's key signed a certificate of some name. Whether the name is the one that was asked for is the asker's to say.
+/// Proof that a CA's key signed a certificate of some name. Whether the name is the one that was
+/// asked for is the asker's to say.
 #[derive(Debug, Clone)]
 pub struct PossessionProof {
     common_name: String,
@@ -58,8 +62,9 @@ impl PossessionProof {
     }
 }
 
-/// Verifies that the key of `authority` signed `shown`, directly. What else `shown` says does not matter: Azure's scripts make a
-/// leaf for clients, a bare `openssl x509 -req` makes a certificate without extensions.
+/// Verifies that the key of `authority` signed `shown`, directly. What else `shown` says does not
+/// matter: Azure's scripts make a leaf for clients, a bare `openssl x509 -req` makes a certificate
+/// without extensions.
 ///
 /// # Errors
 /// Says what is wrong with it.
@@ -79,7 +84,8 @@ pub fn prove_possession(
     if !shown.is_signed_by(authority) {
         return Err(PossessionError::OtherKey { wanted });
     }
-    // The clock of an offline CA is rarely right to the minute, and the code is what makes it fresh; only the end counts.
+    // The clock of an offline CA is rarely right to the minute, and the code is what makes it
+    // fresh; only the end counts.
     if shown.not_after() < now {
         return Err(PossessionError::NotValid {
             not_before: shown.not_before(),

@@ -27,7 +27,8 @@ pub enum Profile {
         /// How many CAs may follow below it.
         path_length: u8,
     },
-    /// A device's identity towards DPS and hub: CA:FALSE, digitalSignature, clientAuth. Its CN is the registration id.
+    /// A device's identity towards DPS and hub: CA:FALSE, digitalSignature, clientAuth. Its CN is
+    /// the registration id.
     EdgeIdentity,
     /// The CA that an edge device issues its modules' server certificates with: path length 0.
     DeviceCa,
@@ -125,7 +126,8 @@ pub enum ServerName {
 }
 
 impl ServerName {
-    /// Parses a host as configurations write it: a DNS name or an IP address, IPv6 with or without brackets.
+    /// Parses a host as configurations write it: a DNS name or an IP address, IPv6 with or without
+    /// brackets.
     ///
     /// # Errors
     /// When it is neither.

@@ -1,7 +1,9 @@
-//! Certification requests (PKCS#10, RFC 2986): the claim of somebody that he has a key, and the proof.
+//! Certification requests (PKCS#10, RFC 2986): the claim of somebody that he has a key, and the
+//! proof.
 //!
-//! Of a request only the key and the common name count. What it wishes for beside (extensions, alternative names, another
-//! subject) is not looked at: the profile settles what a certificate says.
+//! Of a request only the key and the common name count. What it wishes for beside (extensions,
+//! alternative names, another subject) is not looked at: the profile settles what a certificate
+//! says.
 
 use ids::RegistrationId;
 use rcgen::{PublicKeyData, SignatureAlgorithm};
@@ -14,7 +16,8 @@ use crate::cert::{
 };
 use crate::profile::MAX_COMMON_NAME;
 
-/// Longest request, bytes of DER: an RSA 8192 key and signature with room for a subject and extensions.
+/// Longest request, bytes of DER: an RSA 8192 key and signature with room for a subject and
+/// extensions.
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
 
 /// What kind of key a request is for.
@@ -45,21 +48,22 @@ pub enum RequestError {
         "its key is of a kind that is not accepted; use P-256, P-384 or RSA of 2048 to 8192 bits"
     )]
     Key,
-    /// The signature is not its own key's: whoever sent it need not have the key.
+    /// The signature does not prove that the sender has the key.
     #[error("it is not signed with its own key, by RSA or ECDSA with SHA-2")]
     Signature,
-    /// A request for nobody.
+    /// The subject has no common name.
     #[error("its subject has no common name; it must be the registration id")]
     NoCommonName,
-    /// A request for somebody else.
+    /// The request is for another device.
     #[error("its common name {common_name:?} is not the registration id")]
     CommonNameMismatch {
-        /// Whom it names, shortened.
+        /// The common name, shortened.
         common_name: String,
     },
 }
 
-/// A request whose sender has the key, and that names the device that sent it. Only [`prove_request`] makes one.
+/// A request whose sender has the key, and that names the device that sent it. Only
+/// [`prove_request`] makes one.
 #[derive(Debug, Clone)]
 pub struct ProvenRequest {
     registration_id: RegistrationId,
@@ -67,7 +71,8 @@ pub struct ProvenRequest {
     key_bits: Box<[u8]>,
 }
 
-/// Reads a request, DER or PEM, and proves that its sender has the key and asks for `registration_id`, in any letter case.
+/// Reads a request, DER or PEM, and proves that its sender has the key and asks for
+/// `registration_id`, in any letter case.
 ///
 /// # Errors
 /// Says what is wrong with it.
@@ -83,7 +88,8 @@ pub fn prove_request(
 }
 
 fn from_pem(text: &[u8]) -> Result<Vec<u8>, RequestError> {
-    // Base64 needs four characters for three bytes; the rest is for line ends and what stands around.
+    // Base64 needs four characters for three bytes; the rest is for line ends and what stands
+    // around.
     if text.len() > 2 * MAX_REQUEST_BYTES {
         return Err(RequestError::TooLarge);
     }
@@ -142,7 +148,7 @@ fn kind_of(key: SubjectKey<'_>) -> Option<RequestKey> {
 }
 
 impl ProvenRequest {
-    /// Whom the certificate will name.
+    /// The registration id that the certificate will have as common name.
     #[must_use]
     pub fn registration_id(&self) -> &RegistrationId {
         &self.registration_id

@@ -15,7 +15,8 @@ pub(crate) const MAX_TPM_KEY: usize = 1024;
 pub struct Base64Bytes(Vec<u8>);
 
 impl Base64Bytes {
-    /// Decodes base64 text of at most `max` bytes. White space inside is ignored, as people wrap what they paste.
+    /// Decodes base64 text of at most `max` bytes. White space inside is ignored, as people wrap
+    /// what they paste.
     ///
     /// # Errors
     /// Says in words what is wrong.

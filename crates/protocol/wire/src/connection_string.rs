@@ -29,19 +29,20 @@ pub enum ConnectionStringError {
     TooLong(usize),
     /// A part is missing or empty.
     #[error(
-        "the connection string has no {0}; it looks like HostName=…;SharedAccessKeyName=…;SharedAccessKey=…"
+        "the connection string has no {0}; it looks like \
+         HostName=…;SharedAccessKeyName=…;SharedAccessKey=…"
     )]
     Missing(&'static str),
     /// A part is given more than once.
     #[error("the connection string has {0} twice")]
     Twice(&'static str),
-    /// It opens the door of one device, not the service's.
+    /// It is for one device, not for the service.
     #[error("the connection string is a device's; a service's has no DeviceId")]
     OfDevice,
-    /// The host is none.
+    /// The host is not a valid host name.
     #[error("the connection string's HostName is wrong: {0}")]
     Host(IdError),
-    /// The key is none.
+    /// The key is not valid base64.
     #[error("the connection string's SharedAccessKey is wrong: {0}")]
     Key(&'static str),
 }
@@ -53,7 +54,8 @@ impl From<IdError> for ConnectionStringError {
 }
 
 impl ConnectionString {
-    /// Reads the parts in any order and any letter case of their names; unknown parts are ignored, as Azure's tools add some.
+    /// Reads the parts in any order and any letter case of their names; unknown parts are ignored,
+    /// as Azure's tools add some.
     ///
     /// # Errors
     /// When a part is missing, given twice or not what it should be.
@@ -123,7 +125,8 @@ mod tests {
     #[test]
     fn parts_come_in_any_order_and_case() {
         let text = format!(
-            " sharedaccesskey={KEY} ; HOSTNAME=h.example:8443;GatewayHostName=g;SharedAccessKeyName=owner;"
+            " sharedaccesskey={KEY} ; \
+             HOSTNAME=h.example:8443;GatewayHostName=g;SharedAccessKeyName=owner;"
         );
         let parsed = ConnectionString::parse(&text).unwrap();
         assert_eq!(parsed.host.as_str(), "h.example:8443");

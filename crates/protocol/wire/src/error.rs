@@ -10,7 +10,8 @@ use ids::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The body of every error of the provisioning service, on HTTPS and MQTT, and of hub errors on MQTT.
+/// The body of every error of the provisioning service, on HTTPS and MQTT, and of hub errors on
+/// MQTT.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceError {
@@ -87,7 +88,8 @@ impl ServiceError {
 
 /// The body of a hub's HTTPS errors: `Message` holds the other envelope as a JSON string.
 ///
-/// `az iot` prints `Message`, device daemons show it, and the .NET service client reads the code out of it; the name goes into the header.
+/// `az iot` prints `Message`, device daemons show it, and the .NET service client reads the code
+/// out of it; the name goes into the header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubHttpError {
     /// What went wrong.
@@ -117,7 +119,8 @@ impl HubHttpError {
         }
     }
 
-    /// The same error with the other envelope as a JSON string in `Message`, which some clients look into for the code.
+    /// The same error with the other envelope as a JSON string in `Message`, which some clients
+    /// look into for the code.
     #[must_use]
     pub fn nested(
         code: HubErrorCode,
@@ -174,7 +177,8 @@ mod tests {
         let error = ServiceError::dps(DpsErrorCode::EnrollmentNotFound, "Not found.", "abc", NOW);
         assert_eq!(
             serde_json::to_value(&error).unwrap(),
-            json!({"errorCode": 404_201, "trackingId": "abc", "message": "Not found.", "timestampUtc": "2024-01-01T00:00:00.0000000Z"})
+            json!({"errorCode": 404_201, "trackingId": "abc", "message": "Not found.",
+                "timestampUtc": "2024-01-01T00:00:00.0000000Z"})
         );
         assert_eq!(error.http_status(), 404);
         let with_info = error.with_info(json!({"a": 1}));
@@ -212,7 +216,8 @@ mod tests {
         let new = HubHttpError::new(HubErrorCode::DeviceNotFound, "No device d1.", "abc", NOW);
         assert_eq!(
             serde_json::to_value(new).unwrap(),
-            json!({"Message": "ErrorCode:DeviceNotFound;No device d1.", "ExceptionMessage": "Tracking ID:abc-TimeStamp:2024-01-01T00:00:00.0000000Z"})
+            json!({"Message": "ErrorCode:DeviceNotFound;No device d1.",
+                "ExceptionMessage": "Tracking ID:abc-TimeStamp:2024-01-01T00:00:00.0000000Z"})
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What every HTTP door agrees on: paths, query strings, `If-Match`.
+//! Paths, query strings and `If-Match`, the same in every HTTP API.
 
 use ids::{Etag, IdError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -12,7 +12,8 @@ const MAX_CONTINUATION: usize = 512;
 
 /// Request header: rows wanted on one page.
 pub const MAX_ITEM_COUNT: &str = "x-ms-max-item-count";
-/// Request header: where the last page ended. Response header: where this one did, absent after the last.
+/// Request header: where the last page ended. Response header: where this one did, absent after the
+/// last.
 pub const CONTINUATION: &str = "x-ms-continuation";
 /// Response header: what the rows of a page are.
 pub const ITEM_TYPE: &str = "x-ms-item-type";
@@ -21,7 +22,8 @@ pub const REQUEST_ID: &str = "x-ms-request-id";
 /// Response header of ours: what is wrong with what was accepted all the same.
 pub const WARNING: &str = "x-muster-warning";
 
-/// Whether the reading of a body ended because it took too long: somewhere among the causes is a timeout.
+/// Whether the reading of a body ended because it took too long: somewhere among the causes is a
+/// timeout.
 #[must_use]
 pub fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
@@ -46,7 +48,8 @@ pub enum PathError {
     TooDeep,
 }
 
-/// The segments of a request path: split at `/`, then each percent-decoded exactly once. One trailing `/` is ignored.
+/// The segments of a request path: split at `/`, then each percent-decoded exactly once. One
+/// trailing `/` is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path(Vec<String>);
 
@@ -113,7 +116,8 @@ pub fn query_value(query: Option<&str>, name: &str) -> Option<String> {
     Some(value.into_owned())
 }
 
-/// The `api-version` of a request. Any date is served, as clients from 2016 to the newest previews send theirs.
+/// The `api-version` of a request. Any date is served, as clients from 2016 to the newest previews
+/// send theirs.
 ///
 /// `None` when the parameter is missing or empty, which every service answers with 400.
 #[must_use]
@@ -133,7 +137,8 @@ pub enum IfMatch {
 }
 
 impl IfMatch {
-    /// Reads the header. Clients send `*`, `"*"`, `etag`, `"etag"`, and DPS clients the etag with its inner quotes, as stored.
+    /// Reads the header. Clients send `*`, `"*"`, `etag`, `"etag"`, and DPS clients the etag with
+    /// its inner quotes, as stored.
     ///
     /// # Errors
     /// When the etag is longer than any of ours or not printable ASCII.

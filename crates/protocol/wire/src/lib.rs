@@ -1,7 +1,9 @@
-//! What devices and clients see: JSON, topics, user names, headers, api-versions, deployment manifests.
+//! What devices and clients see: JSON, topics, user names, headers, api-versions, deployment
+//! manifests.
 //!
-//! Two sides must agree on everything in here. Formats are Azure's unless they are in `muster_api`; each module names the
-//! surface that it models. Nothing in here performs I/O. A folder is an audience; nouns that several share stand beside them.
+//! Two sides must agree on everything in here. Formats are Azure's unless they are in `muster_api`;
+//! each module names the surface that it models. Nothing in here performs I/O. A folder is an
+//! audience; nouns that several share stand beside them.
 
 #![warn(missing_docs)]
 

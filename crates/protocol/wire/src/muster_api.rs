@@ -1,4 +1,5 @@
-//! Muster's own operator API under `/muster/v1`, a file a noun: what Azure does not have, or keeps in its resource manager.
+//! Muster's own operator API under `/muster/v1`, a file a noun: what Azure does not have, or keeps
+//! in its resource manager.
 //!
 //! Names of members are those of `az iot`. Unknown members are errors.
 

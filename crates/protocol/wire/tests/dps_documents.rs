@@ -1,5 +1,5 @@
-//! The documents of the provisioning service, byte for byte as they are sent, and read back as our own devices and tools read
-//! them. A difference here is a change for every client.
+//! The documents of the provisioning service, byte for byte as they are sent, and read back as our
+//! own devices and tools read them. A difference here is a change for every client.
 
 #![allow(
     clippy::unwrap_used,

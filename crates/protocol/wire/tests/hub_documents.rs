@@ -1,4 +1,5 @@
-//! The documents of the hub's service API, byte for byte as they are sent. A difference here is a change for every client.
+//! The documents of the hub's service API, byte for byte as they are sent. A difference here is a
+//! change for every client.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! Parsers of text that anybody may send: no input makes them panic, and what they accept they write back the same.
+//! Parsers of text that anybody may send: no input makes them panic, and what they accept they
+//! write back the same.
 
 #![allow(
     clippy::unwrap_used,

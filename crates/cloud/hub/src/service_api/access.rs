@@ -18,7 +18,7 @@ use crate::service::Hub;
 use crate::sessions::connect::former_name;
 use crate::sessions::prove::{NotProven, Presented, ProvenIdentity, policies, prove};
 
-/// Whom a route admits.
+/// The callers that a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// A policy with any one of these rights.

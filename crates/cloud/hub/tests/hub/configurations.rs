@@ -10,19 +10,24 @@ fn content(image: &str) -> Value {
             "schemaVersion": "1.1",
             "runtime": {"type": "docker", "settings": {}},
             "systemModules": {
-                "edgeAgent": {"type": "docker", "settings": {"image": "agent", "createOptions": "{}"}},
-                "edgeHub": {"type": "docker", "status": "running", "restartPolicy": "always", "settings": {"image": "hub", "createOptions": "{}"}}
+                "edgeAgent": {"type": "docker", "settings": {"image": "agent",
+                    "createOptions": "{}"}},
+                "edgeHub": {"type": "docker", "status": "running", "restartPolicy": "always",
+                    "settings": {"image": "hub", "createOptions": "{}"}}
             },
-            "modules": {"sensor": {"type": "docker", "status": "running", "restartPolicy": "always", "version": "1.0", "settings": {"image": image, "createOptions": "{}"}}}
+            "modules": {"sensor": {"type": "docker", "status": "running", "restartPolicy": "always",
+                "version": "1.0", "settings": {"image": image, "createOptions": "{}"}}}
         }},
-        "$edgeHub": {"properties.desired": {"schemaVersion": "1.1", "routes": {}, "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}},
+        "$edgeHub": {"properties.desired": {"schemaVersion": "1.1", "routes": {},
+            "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}},
         "sensor": {"properties.desired": {"interval": 5}}
     }})
 }
 
 /// What az sends.
 fn deployment(id: &str, image: &str, condition: &str, priority: u32) -> Value {
-    json!({"id": id, "schemaVersion": "2.0", "content": content(image), "targetCondition": condition,
+    json!({"id": id, "schemaVersion": "2.0", "content": content(image),
+        "targetCondition": condition,
         "priority": priority, "metrics": {}, "etag": "*"})
 }
 
@@ -162,7 +167,8 @@ async fn a_bad_condition_is_told_with_its_position() {
         .refused(400, "ArgumentInvalid");
     assert!(message.contains("position 16"), "{message}");
     let tested = json!({"targetCondition": "tags.a == 1", "customMetricQueries": {
-        "good": "select * from devices where tags.a = 1", "later": "select deviceId from devices"}});
+        "good": "select * from devices where tags.a = 1",
+            "later": "select deviceId from devices"}});
     let tested = world
         .ask("POST", "/configurations/testQueries")
         .json(&tested)

@@ -1,4 +1,4 @@
-//! Telemetry in, by both doors, and out to operators.
+//! Telemetry from devices over MQTT and HTTPS, read by operators.
 
 use serde_json::{Value, json};
 
@@ -86,7 +86,8 @@ async fn devices_post_single_messages_and_batches() {
         .header("iothub-messageid", "mid1")
         .header("iothub-app-k", "v");
     assert_eq!(single.bytes(b"one").send().await.status, 204);
-    let batch = json!([{"body": "eyJ0IjoxfQ==", "properties": {"iothub-app-k": "w"}}, {"body": "raw", "base64Encoded": false}]);
+    let batch = json!([{"body": "eyJ0IjoxfQ==", "properties": {"iothub-app-k": "w"}},
+        {"body": "raw", "base64Encoded": false}]);
     assert_eq!(
         post("application/vnd.microsoft.iothub.json")
             .json(&batch)
@@ -204,7 +205,7 @@ async fn what_the_hub_stamps_is_forged_on_no_way_in() {
         .flat_map(|name| spellings(name))
         .collect();
     names.push("iothub-connection-next".to_owned());
-    // What the hub says of a message, whoever sends it, is one of these names.
+    // A property that the hub sets on a message of any sender has one of these names.
     send_every_way(&world, &key, "own", "0").await;
     for event in events(&world, "").await {
         for (name, _) in properties_of(&event) {
@@ -294,11 +295,9 @@ async fn readers_are_told_what_is_damaged_and_where_to_go_on() {
         let path = format!("/muster/v1/events?{query}");
         let reply = world.ask("GET", &path).send().await;
         let header = |name: &str| reply.header(name).to_owned();
-        let told = (
-            header("x-muster-events-next"),
-            header("x-muster-events-missing"),
-        );
-        (reply.ok().as_array().unwrap().len(), told.0, told.1)
+        let next = header("x-muster-events-next");
+        let missing = header("x-muster-events-missing");
+        (reply.ok().as_array().unwrap().len(), next, missing)
     };
     let text = |next: &str, missing: &str| (next.to_owned(), missing.to_owned());
     let (events, next, missing) = read("after=0&max=2").await;

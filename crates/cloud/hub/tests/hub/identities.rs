@@ -94,7 +94,8 @@ async fn the_device_daemon_manages_its_modules_by_its_certificate() {
     let world = World::start().await;
     let chain = self_signed("edge-1", 2100);
     let body = json!({"deviceId": "edge-1", "capabilities": {"iotEdge": true}, "authentication":
-        {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": chain.leaf().sha256().to_string().to_lowercase()}}});
+        {"type": "selfSigned",
+            "x509Thumbprint": {"primaryThumbprint": chain.leaf().sha256().to_string().to_lowercase()}}});
     world.put("/devices/edge-1", &body).await;
 
     let listed = world
@@ -301,7 +302,7 @@ async fn statistics_count() {
     );
 }
 
-/// R11: what there is none of is said so, and what is not offered yet as well.
+/// R11: the answer says what does not exist, and what is not offered yet.
 #[tokio::test]
 async fn paths_of_the_original_have_answers() {
     let world = World::start().await;
@@ -355,8 +356,8 @@ async fn a_daemon_on_a_plain_device_is_told_what_helps() {
     let world = World::start().await;
     world.sas_device("d1").await;
     let path = "/devices/d1/modules/$edgeAgent";
-    let told = world.ask("GET", path).send().await;
-    let message = told.refused(404, "ModuleNotFound");
+    let reply = world.ask("GET", path).send().await;
+    let message = reply.refused(404, "ModuleNotFound");
     assert!(message.contains("--edge-enabled true"), "{message}");
     let mut device = world.get("/devices/d1").await;
     device["capabilities"] = json!({"iotEdge": true});

@@ -1,4 +1,4 @@
-//! The hub through its doors, on a real registry in a temporary directory.
+//! The hub through MQTT and HTTP, on a real registry in a temporary directory.
 
 #![allow(
     clippy::unwrap_used,

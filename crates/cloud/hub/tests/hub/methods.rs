@@ -32,7 +32,8 @@ async fn the_device_answers_whatever_it_likes() {
     let mut device = world.device("d1", &key).await;
     device.subscribe(METHODS).await;
     // The timeouts are strings, as az sends them.
-    let body = json!({"methodName": "ping", "payload": {"a": 1}, "responseTimeoutInSeconds": "30", "connectTimeoutInSeconds": "30"});
+    let body = json!({"methodName": "ping", "payload": {"a": 1}, "responseTimeoutInSeconds": "30",
+        "connectTimeoutInSeconds": "30"});
     let (reply, asked) = tokio::join!(
         invoke(&world, "/twins/d1/methods", &body),
         answer(&mut device, 418, b"{\"ok\":true}")

@@ -19,7 +19,8 @@ async fn certificates_with_a_registered_thumbprint_connect() {
     );
     // SHA-1 and SHA-256 may both be registered.
     let body = json!({"authentication": {"x509Thumbprint": {
-        "primaryThumbprint": first.leaf().sha1().to_string(), "secondaryThumbprint": second.leaf().sha256().to_string()}}});
+        "primaryThumbprint": first.leaf().sha1().to_string(),
+            "secondaryThumbprint": second.leaf().sha256().to_string()}}});
     assert_eq!(
         world.put("/devices/d1", &body).await["authentication"]["type"],
         "selfSigned"
@@ -86,7 +87,7 @@ async fn an_expired_certificate_does_not_connect() {
 }
 
 #[tokio::test]
-async fn whoever_proves_nothing_is_refused_with_a_reason_for_the_log() {
+async fn a_client_without_a_proof_is_refused_with_a_reason_for_the_log() {
     let world = World::start().await;
     let key = world.sas_device("d1").await;
     world

@@ -68,9 +68,11 @@ impl DecodeError {
     }
 }
 
-/// Takes one packet from the front of `buf`; `None` when it is not complete yet, and then nothing is taken.
+/// Takes one packet from the front of `buf`; `None` when it is not complete yet, and then nothing
+/// is taken.
 ///
-/// `max_packet` limits the bytes after the fixed header, so that a reader never holds more than `max_packet + 5`.
+/// `max_packet` limits the bytes after the fixed header, so that a reader never holds more than
+/// `max_packet + 5`.
 ///
 /// # Errors
 /// When the bytes are not a packet within the limits; `buf` is then in no useful state.

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::flight::{Arrival, Inbox, Outbox};
+use super::flight::{Inbox, Outbox, Receipt};
 use super::server::outgoing_publish;
 use crate::{
     ConnectReturnCode, Millis, Packet, PacketId, ProtocolError, Publish, QoS, SessionLimits,
@@ -12,7 +12,8 @@ use crate::{
 /// Longest wait for the answer to a PINGREQ, milliseconds.
 const PONG_WITHIN: u64 = 30_000;
 
-/// Nobody asks the device's side how long its packets have waited: whether the server lives is found out with pings.
+/// Nobody asks the device's side how long its packets have waited: whether the server lives is
+/// found out with pings.
 const UNTIMED: Millis = Millis(0);
 
 /// What a packet of the server tells the device's loop.
@@ -71,7 +72,8 @@ enum State {
 }
 
 impl ClientSession {
-    /// Starts when CONNECT is sent. `keep_alive` is what it promises, seconds; 0 is taken as the longest that the limits allow.
+    /// Starts when CONNECT is sent. `keep_alive` is what it promises, seconds; 0 is taken as the
+    /// longest that the limits allow.
     #[must_use]
     pub fn new(keep_alive: u16, limits: SessionLimits, now: Millis) -> Self {
         let seconds = match keep_alive {
@@ -114,9 +116,9 @@ impl ClientSession {
 
     fn receive_connected(&mut self, packet: Packet) -> Result<ClientEvent, ProtocolError> {
         Ok(match packet {
-            Packet::Publish(publish) => match self.incoming.arrive(&publish)? {
-                Arrival::New => ClientEvent::Publish(publish),
-                Arrival::Repeated => ClientEvent::Ignored,
+            Packet::Publish(publish) => match self.incoming.receive(&publish)? {
+                Receipt::New => ClientEvent::Publish(publish),
+                Receipt::Repeated => ClientEvent::Ignored,
             },
             Packet::PubAck(id) if self.outgoing.close(id) => ClientEvent::Delivered(id),
             Packet::SubAck(ack) => {

@@ -67,7 +67,7 @@ pub(super) struct Inbox {
 
 /// Whether a message is to be handled.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(super) enum Receipt {
     New,
     /// The same message is being handled already; its acknowledgement will answer both.
     Repeated,
@@ -81,18 +81,18 @@ impl Inbox {
         }
     }
 
-    pub(super) fn arrive(&mut self, publish: &Publish) -> Result<Arrival, ProtocolError> {
+    pub(super) fn receive(&mut self, publish: &Publish) -> Result<Receipt, ProtocolError> {
         let Delivery::AtLeastOnce { id, .. } = publish.delivery else {
-            return Ok(Arrival::New);
+            return Ok(Receipt::New);
         };
         if self.open.contains(&id) {
-            return Ok(Arrival::Repeated);
+            return Ok(Receipt::Repeated);
         }
         if self.open.len() >= self.limit {
             return Err(ProtocolError::TooManyIncoming(self.limit));
         }
         self.open.insert(id);
-        Ok(Arrival::New)
+        Ok(Receipt::New)
     }
 
     pub(super) fn acknowledge(&mut self, id: PacketId) {

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::flight::{Arrival, Inbox, Outbox};
+use super::flight::{Inbox, Outbox, Receipt};
 use crate::{
     Connect, Delivery, Millis, Packet, PacketId, ProtocolError, Publish, QoS, SessionLimits,
     Subscribe, Unsubscribe, WindowFull,
@@ -9,7 +9,8 @@ use crate::{
 /// What a packet of the client asks the server's loop to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// Handle a message; for QoS 1 send [`ServerSession::acknowledge`] when what it asks for is done.
+    /// Handle a message; for QoS 1 send [`ServerSession::acknowledge`] when what it asks for is
+    /// done.
     Publish(Publish),
     /// Answer with [`Packet::SubAck`], one result for each filter.
     Subscribe(Subscribe),
@@ -34,8 +35,8 @@ pub enum Overdue {
     Acknowledgement,
 }
 
-/// Longest wait for the acknowledgement of a QoS 1 message, milliseconds. 3.1.1 sends nothing again within a connection, so that
-/// waiting longer would not help.
+/// Longest wait for the acknowledgement of a QoS 1 message, milliseconds. 3.1.1 sends nothing again
+/// within a connection, so that waiting longer would not help.
 const ACKNOWLEDGED_WITHIN: u64 = 120_000;
 
 /// The server's side of one connection, from the accepted CONNECT on.
@@ -72,8 +73,9 @@ impl ServerSession {
         }
     }
 
-    /// When the connection has to be closed, and for which omission, unless something arrives before: 1.5 times its keep-alive after
-    /// the last packet, or when a message was not acknowledged in time.
+    /// When the connection has to be closed, and for which omission, unless something arrives
+    /// before: 1.5 times its keep-alive after the last packet, or when a message was not
+    /// acknowledged in time.
     #[must_use]
     pub fn deadline(&self) -> (Millis, Overdue) {
         let oldest = self.outgoing.waiting_since();
@@ -91,9 +93,9 @@ impl ServerSession {
     pub fn receive(&mut self, packet: Packet, now: Millis) -> Result<ServerEvent, ProtocolError> {
         self.deadline = now.plus(self.allowance);
         Ok(match packet {
-            Packet::Publish(publish) => match self.incoming.arrive(&publish)? {
-                Arrival::New => ServerEvent::Publish(publish),
-                Arrival::Repeated => ServerEvent::Ignored,
+            Packet::Publish(publish) => match self.incoming.receive(&publish)? {
+                Receipt::New => ServerEvent::Publish(publish),
+                Receipt::Repeated => ServerEvent::Ignored,
             },
             Packet::PubAck(id) if self.outgoing.close(id) => ServerEvent::Delivered(id),
             Packet::PubAck(_) => ServerEvent::Ignored,
@@ -115,7 +117,8 @@ impl ServerSession {
         Packet::PubAck(id)
     }
 
-    /// Whether a QoS 1 message may be sent now. While not, the loop should not ask the application for its next one.
+    /// Whether a QoS 1 message may be sent now. While not, the loop should not ask the application
+    /// for its next one.
     #[must_use]
     pub fn can_publish(&self) -> bool {
         !self.outgoing.is_full()

@@ -10,7 +10,8 @@ pub(crate) fn common_name(name: &X509Name<'_>) -> Option<String> {
     name.iter_common_name().last().and_then(value_text)
 }
 
-/// RFC 4514: most specific part first; `, ` between parts and `+` inside multi-valued ones, as .NET and OpenSSL show them.
+/// RFC 4514: most specific part first; `, ` between parts and `+` inside multi-valued ones, as .NET
+/// and OpenSSL show them.
 pub(crate) fn to_text(der: &[u8]) -> String {
     let Ok((_, name)) = X509Name::from_der(der) else {
         return "(unreadable name)".to_owned();
@@ -63,7 +64,8 @@ fn label(oid: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// The text of a value of any string type of RFC 5280 (DirectoryString, IA5String, NumericString, VisibleString).
+/// The text of a value of any string type of RFC 5280 (DirectoryString, IA5String, NumericString,
+/// VisibleString).
 fn value_text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     const TELETEX: u32 = 20;
     const VISIBLE: u32 = 26;
@@ -74,7 +76,8 @@ fn value_text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     }
     let bytes = attribute.as_slice();
     match attribute.attr_value().tag().0 {
-        // T.61 in name, Latin-1 as everybody writes and reads it: OpenSSL with `string_mask = nombstr` does for an underscore.
+        // T.61 in name, Latin-1 as everybody writes and reads it: OpenSSL with `string_mask =
+        // nombstr` does for an underscore.
         TELETEX => Some(bytes.iter().copied().map(char::from).collect()),
         VISIBLE if bytes.is_ascii() => String::from_utf8(bytes.to_vec()).ok(),
         // Big-endian UTF-32.
@@ -95,8 +98,9 @@ fn value_text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     }
 }
 
-/// The parts of a name in a form in which equal names are equal (RFC 5280, 7.1): whatever string type they are written in, whatever
-/// the case of letters, however many blanks stand in a row. `None` when it is no name.
+/// The parts of a name in a form in which equal names are equal (RFC 5280, 7.1): whatever string
+/// type they are written in, whatever the case of letters, however many blanks stand in a row.
+/// `None` when it is no name.
 pub(crate) fn canonical_parts(der: &[u8]) -> Option<Vec<Vec<u8>>> {
     let (rest, name) = X509Name::from_der(der).ok()?;
     let part = |rdn: &x509_parser::x509::RelativeDistinguishedName<'_>| {

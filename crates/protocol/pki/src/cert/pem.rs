@@ -1,5 +1,6 @@
-//! Certificates in the forms in which people have them, and PEM text back. The rule is RFC 7468, read leniently: text around
-//! blocks, line ends and the place of markers do not matter. A certificate is read or the file is refused; none is skipped.
+//! Certificates in the forms in which people have them, and PEM text back. The rule is RFC 7468,
+//! read leniently: text around blocks, line ends and the place of markers do not matter. A
+//! certificate is read or the file is refused; none is skipped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,8 @@ mod form;
 
 pub(crate) use blocks::{Block, blocks};
 
-/// How many certificates one bundle may hold: more than any chain, fewer than a trust store of the whole web.
+/// How many certificates one bundle may hold: more than any chain, fewer than a trust store of the
+/// whole web.
 const MAX_BUNDLE: usize = 1000;
 
 /// How many certificates of a file are named in an error.
@@ -40,9 +42,10 @@ pub enum PemError {
         /// Where it begins.
         line: usize,
     },
-    /// Something that was meant as a marker and is none.
+    /// A line that looks like a BEGIN or END marker and is not valid.
     #[error(
-        "line {line} has a broken marker; a certificate stands between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----, with five hyphens each"
+        "line {line} has a broken marker; a certificate stands between -----BEGIN CERTIFICATE----- \
+         and -----END CERTIFICATE-----, with five hyphens each"
     )]
     Marker {
         /// Where.
@@ -50,7 +53,8 @@ pub enum PemError {
     },
     /// Base64 without markers beside blocks with them.
     #[error(
-        "line {line} has Base64 without a -----BEGIN … line before it; add the line, or take the text away"
+        "line {line} has Base64 without a -----BEGIN … line before it; add the line, or take the \
+         text away"
     )]
     Bare {
         /// Where.
@@ -91,7 +95,8 @@ fn is_certificate(label: &str) -> bool {
     )
 }
 
-/// Whether a block of this label is a certification request: `certreq` and `keytool` write the second one.
+/// Whether a block of this label is a certification request: `certreq` and `keytool` write the
+/// second one.
 pub(crate) fn is_request(label: &str) -> bool {
     matches!(label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST")
 }
@@ -105,10 +110,12 @@ fn holds_certificates(label: &str) -> bool {
 fn instead_of(label: &str) -> &'static str {
     match label {
         "TRUSTED CERTIFICATE" => {
-            "is OpenSSL's own form of a certificate; write a plain one: openssl x509 -in FILE -out certificate.pem"
+            "is OpenSSL's own form of a certificate; write a plain one: openssl x509 -in FILE -out \
+             certificate.pem"
         }
         "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS" => {
-            "is PKCS#7; take the certificates out of it: openssl pkcs7 -in FILE -print_certs -out certificates.pem"
+            "is PKCS#7; take the certificates out of it: openssl pkcs7 -in FILE -print_certs -out \
+             certificates.pem"
         }
         _ => "is not read here; a certificate is a block CERTIFICATE",
     }
@@ -122,7 +129,8 @@ pub(super) fn parse_bundle(text: &str) -> Result<Vec<Certificate>, PemError> {
     (1..).zip(to_der(text)?).map(parse).collect()
 }
 
-/// What the blocks of certificates hold. Keys, requests, parameters and the like may stand beside them.
+/// What the blocks of certificates hold. Keys, requests, parameters and the like may stand beside
+/// them.
 pub(super) fn to_der(text: &str) -> Result<Vec<Vec<u8>>, PemError> {
     let blocks = blocks(text)?;
     if let Some(block) = blocks.iter().find(|block| holds_certificates(block.label)) {

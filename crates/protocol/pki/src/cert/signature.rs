@@ -1,4 +1,5 @@
-//! Raw signatures, for what webpki's path builder does not take: version 1 leaves and very deep paths.
+//! Raw signatures, for what webpki's path builder does not take: version 1 leaves and very deep
+//! paths.
 
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::aws_lc_rs as algorithms;
@@ -92,7 +93,8 @@ impl SubjectKey<'_> {
         self.algorithm == rsa.as_ref()
     }
 
-    /// Whether signatures that are made with it can be verified at all, on certificates and in handshakes.
+    /// Whether signatures that are made with it can be verified at all, on certificates and in
+    /// handshakes.
     pub(crate) fn is_supported(self) -> bool {
         let known = |a: &&dyn SignatureVerificationAlgorithm| {
             a.public_key_alg_id().as_ref() == self.algorithm
@@ -151,8 +153,8 @@ pub(crate) fn algorithm_of_key(spki: &[u8]) -> Box<[u8]> {
     algorithm.unwrap_or_default().into()
 }
 
-/// The public key of a certificate, found by its place: nothing else of the certificate is read, so that nothing in it keeps a
-/// handshake from being judged.
+/// The public key of a certificate, found by its place: nothing else of the certificate is read, so
+/// that nothing in it keeps a handshake from being judged.
 #[derive(Debug, Clone, Copy)]
 pub struct LeafKey<'a> {
     spki: &'a [u8],
@@ -160,7 +162,7 @@ pub struct LeafKey<'a> {
 }
 
 impl<'a> LeafKey<'a> {
-    /// Of the DER of a certificate of any version; `None` when it is none.
+    /// The key in the DER of a certificate of any version; `None` for other bytes.
     #[must_use]
     pub fn of(certificate: &'a [u8]) -> Option<Self> {
         const VERSION: u8 = 0xa0;

@@ -3,12 +3,14 @@ use ids::Timestamp;
 use super::signatures;
 use crate::Certificate;
 
-/// Why no chain could ever lead to a certificate that an operator wants as an anchor. For operators.
+/// Why no chain could ever lead to a certificate that an operator wants as an anchor. For
+/// operators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableCaCertificate {
     /// It is no CA.
     #[error(
-        "is not a CA certificate (basicConstraints CA:TRUE is missing), so that it cannot issue device certificates"
+        "is not a CA certificate (basicConstraints CA:TRUE is missing), so that it cannot issue \
+         device certificates"
     )]
     NotCa,
     /// Its keyUsage forbids it to issue.
@@ -19,7 +21,8 @@ pub enum UnusableCaCertificate {
     Expired(Timestamp),
     /// Its key's signatures are not verified by anybody here.
     #[error(
-        "has {0}, which is not accepted (algorithm_unsupported); use RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519"
+        "has {0}, which is not accepted (algorithm_unsupported); use RSA of 2048 to 8192 bits, \
+         P-256, P-384, P-521 or Ed25519"
     )]
     UnsupportedKey(String),
     /// Something in it must be understood and is not.
@@ -45,8 +48,8 @@ impl UsableCaCertificate {
     }
 }
 
-/// Looks at what an operator offers as the anchor of chains: an uploaded CA certificate, or a group's. One that becomes valid
-/// later is fine, because people prepare a rollover ahead.
+/// Looks at what an operator offers as the anchor of chains: an uploaded CA certificate, or a
+/// group's. One that becomes valid later is fine, because people prepare a rollover ahead.
 ///
 /// # Errors
 /// When no chain that leads to it would ever verify.
@@ -78,8 +81,8 @@ pub fn may_issue(certificate: &Certificate) -> Result<(), UnusableCaCertificate>
     }
 }
 
-/// Whether signatures of a certificate's key are verified here: those of an issuer below certificates, those of a device in the
-/// TLS handshake.
+/// Whether signatures of a certificate's key are verified here: those of an issuer below
+/// certificates, those of a device in the TLS handshake.
 ///
 /// # Errors
 /// [`UnusableCaCertificate::UnsupportedKey`] when they are not.

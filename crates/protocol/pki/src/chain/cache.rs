@@ -3,11 +3,13 @@ use std::sync::{PoisonError, RwLock};
 
 use ids::Thumbprint;
 
-/// Remembers which paths of issuers were verified under which anchor, so that next time only the leaf's signature is checked.
+/// Remembers which paths of issuers were verified under which anchor, so that next time only the
+/// leaf's signature is checked.
 ///
-/// An entry is the SHA-256 of every certificate from the anchor down to the leaf's issuer. It says only that their signatures
-/// hold, which no later event changes; dates, usages and path lengths are checked again each time. Bounded; the oldest
-/// entry leaves first. Only verified paths enter, so strangers cannot fill it with their own.
+/// An entry is the SHA-256 of every certificate from the anchor down to the leaf's issuer. It says
+/// only that their signatures hold, which no later event changes; dates, usages and path lengths
+/// are checked again each time. Bounded; the oldest entry leaves first. Only verified paths enter,
+/// so strangers cannot fill it with their own.
 #[derive(Debug)]
 pub struct IssuerCache {
     capacity: usize,

@@ -9,7 +9,8 @@ use super::path::Path;
 /// How many comparisons of a name with a constraint one path may cost.
 const MOST: usize = 10_000;
 
-/// Holds every name of a path against the constraints of the issuers above it, the anchor's included.
+/// Holds every name of a path against the constraints of the issuers above it, the anchor's
+/// included.
 pub(super) fn require_permitted(path: &Path<'_>) -> Result<(), ChainError> {
     let mut below = vec![path.leaf];
     let mut left = MOST;
@@ -45,16 +46,16 @@ fn require_within(
             }
         })?;
     for name in names {
-        match judge(&name, constraints) {
-            Verdict::Permitted => {}
-            Verdict::Forbidden => {
+        match match_name(&name, constraints) {
+            NameMatch::Permitted => {}
+            NameMatch::Forbidden => {
                 return Err(ChainError::NameConstraint {
                     subject: certificate.subject(),
                     name: name.to_string(),
                     issuer: issuer.subject(),
                 });
             }
-            Verdict::NotEvaluated => {
+            NameMatch::NotEvaluated => {
                 return Err(ChainError::NotUnderstood {
                     subject: issuer.subject(),
                     problem: format!(
@@ -67,33 +68,34 @@ fn require_within(
     Ok(())
 }
 
-enum Verdict {
+enum NameMatch {
     Permitted,
     Forbidden,
     NotEvaluated,
 }
 
-fn judge(name: &AltName, constraints: &NameConstraints) -> Verdict {
+fn match_name(name: &AltName, constraints: &NameConstraints) -> NameMatch {
     let of_its_kind = |all: &[AltName]| all.iter().any(|one| one.kind() == name.kind());
     let is_constrained = of_its_kind(&constraints.permitted);
     if let AltName::Other(_) = name {
         let is_asked = is_constrained || of_its_kind(&constraints.excluded);
         return if is_asked {
-            Verdict::NotEvaluated
+            NameMatch::NotEvaluated
         } else {
-            Verdict::Permitted
+            NameMatch::Permitted
         };
     }
     let is_in = |base: &AltName| is_within(name, base, Side::Permitted);
     let is_out = |base: &AltName| is_within(name, base, Side::Excluded);
     let permitted = !is_constrained || constraints.permitted.iter().any(is_in);
     match permitted && !constraints.excluded.iter().any(is_out) {
-        true => Verdict::Permitted,
-        false => Verdict::Forbidden,
+        true => NameMatch::Permitted,
+        false => NameMatch::Forbidden,
     }
 }
 
-/// On which side a subtree is: what cannot be read is within none that permits, and within any that excludes.
+/// On which side a subtree is: what cannot be read is within none that permits, and within any that
+/// excludes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Permitted,

@@ -4,7 +4,8 @@ use crate::CertificateError;
 
 use super::{MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES};
 
-/// Why a presented chain proves nothing. For operators and logs; devices are told only that they are not authorized.
+/// Why a presented chain proves nothing. For operators and logs; devices are told only that they
+/// are not authorized.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// No certificate was shown.
@@ -33,7 +34,8 @@ pub enum ChainError {
     },
     /// An element of the path is no longer valid.
     #[error(
-        "the certificate of {subject} expired at {not_after}; renew it, or check this machine's clock"
+        "the certificate of {subject} expired at {not_after}; renew it, or check this machine's \
+         clock"
     )]
     Expired {
         /// Whose certificate.
@@ -43,7 +45,8 @@ pub enum ChainError {
     },
     /// An element of the path is not valid yet.
     #[error(
-        "the certificate of {subject} is not valid before {not_before}; check the clock of the machine that issued it and this one's"
+        "the certificate of {subject} is not valid before {not_before}; check the clock of the \
+         machine that issued it and this one's"
     )]
     NotYetValid {
         /// Whose certificate.
@@ -53,7 +56,8 @@ pub enum ChainError {
     },
     /// A CA certificate where an identity belongs.
     #[error(
-        "the certificate of {subject} is a CA certificate (CA:TRUE) and cannot be a device's identity; present a leaf that it issued"
+        "the certificate of {subject} is a CA certificate (CA:TRUE) and cannot be a device's \
+         identity; present a leaf that it issued"
     )]
     LeafIsCa {
         /// Whose certificate.
@@ -61,7 +65,8 @@ pub enum ChainError {
     },
     /// The path ends before the anchor.
     #[error(
-        "the certificate of {subject} was issued by {issuer_wanted}, which is neither in the chain nor the enrollment's certificate; present the full chain"
+        "the certificate of {subject} was issued by {issuer_wanted}, which is neither in the chain \
+         nor the enrollment's certificate; present the full chain"
     )]
     MissingIssuer {
         /// The last certificate that could be reached.
@@ -71,7 +76,8 @@ pub enum ChainError {
     },
     /// A signature does not hold.
     #[error(
-        "the certificate of {subject} was not signed with the key of the {issuer} at hand; another CA of the same name issued it, or it was altered"
+        "the certificate of {subject} was not signed with the key of the {issuer} at hand; another \
+         CA of the same name issued it, or it was altered"
     )]
     BadSignature {
         /// Whose certificate.
@@ -81,7 +87,8 @@ pub enum ChainError {
     },
     /// A key that is too weak or of a kind that is not supported.
     #[error(
-        "the certificate of {subject} {problem}, which is not accepted; use RSA of 2048 to 8192 bits with SHA-256 or better, P-256, P-384, P-521 or Ed25519"
+        "the certificate of {subject} {problem}, which is not accepted; use RSA of 2048 to 8192 \
+         bits with SHA-256 or better, P-256, P-384, P-521 or Ed25519"
     )]
     UnsupportedAlgorithm {
         /// Whose certificate.
@@ -115,7 +122,8 @@ pub enum ChainError {
     },
     /// A name constraint of an issuer is violated.
     #[error(
-        "the certificate of {subject} has the name {name}, which {issuer} does not allow below it (nameConstraints)"
+        "the certificate of {subject} has the name {name}, which {issuer} does not allow below it \
+         (nameConstraints)"
     )]
     NameConstraint {
         /// Whose certificate.
@@ -127,7 +135,8 @@ pub enum ChainError {
     },
     /// An issuer wants certificate policies below it, and none of those goes all the way.
     #[error(
-        "an issuer of {subject} wants certificate policies (policyConstraints), and none holds from there to this certificate"
+        "an issuer of {subject} wants certificate policies (policyConstraints), and none holds \
+         from there to this certificate"
     )]
     Policy {
         /// Where the last one ended.
@@ -135,7 +144,8 @@ pub enum ChainError {
     },
     /// Something that must be understood is not, or the encoding is not strict DER.
     #[error(
-        "the certificate of {subject} has something that is not understood and must not be ignored: {problem}"
+        "the certificate of {subject} has something that is not understood and must not be \
+         ignored: {problem}"
     )]
     NotUnderstood {
         /// Whose certificate.

@@ -1,4 +1,5 @@
-//! Which paths lead from the leaf to the anchor by name, and whether each element may be where it is.
+//! Which paths lead from the leaf to the anchor by name, and whether each element may be where it
+//! is.
 
 use ids::{Thumbprint, Timestamp};
 
@@ -7,7 +8,8 @@ use crate::cert::Purposes;
 
 use super::{ChainError, PresentedChain, Purpose};
 
-/// Paths tried before a chain is given up: more than cross-signing needs, few enough to bound the work a stranger causes.
+/// Paths tried before a chain is given up: more than cross-signing needs, few enough to bound the
+/// work a stranger causes.
 const MAX_CANDIDATES: usize = 8;
 
 /// A way from the leaf to the anchor: each element is named as issuer by the one before it.
@@ -65,7 +67,7 @@ impl<'a> Checked<'a> {
             below += u32::from(!issuer.is_self_issued());
         }
         require_valid_at(path.trust_anchor, now)?;
-        // A root of version 1 has no way to say that it is a CA; whoever made it an anchor says so.
+        // A root of version 1 cannot say that it is a CA; the operator that trusts it does.
         if path.trust_anchor.version() != 1 {
             require_may_issue(path.trust_anchor, below)?;
         }
@@ -129,7 +131,8 @@ impl<'a> Search<'a> {
         if issuers.is_empty() && !self.trail.is_empty() {
             self.dead_end = from;
         }
-        // Identifiers only order the search: a wrong key then ends as a bad signature, which says more than "missing".
+        // Identifiers only order the search: a wrong key then ends as a bad signature, which says
+        // more than "missing".
         issuers.sort_by_key(|issuer| !key_ids_agree(issuer, from));
         for issuer in issuers {
             if issuer == self.trust_anchor {
@@ -173,7 +176,8 @@ pub(super) fn require_valid_at(
     Ok(())
 }
 
-/// Purposes restrict when they are there (RFC 5280, 4.2.1.12), on issuers too, as OpenSSL and webpki read them.
+/// Purposes restrict when they are there (RFC 5280, 4.2.1.12), on issuers too, as OpenSSL and
+/// webpki read them.
 pub(super) fn require_purpose(
     certificate: &Certificate,
     purpose: Purpose,

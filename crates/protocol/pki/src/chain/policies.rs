@@ -1,6 +1,7 @@
-//! Certificate policies (RFC 5280, 6.1), asked with any policy as the initial set. Nobody here asks for a certain policy, so that
-//! they matter only where an issuer says that there must be one (policyConstraints). What is kept of the tree is therefore its
-//! lowest level: the policies that the next certificate may go on with.
+//! Certificate policies (RFC 5280, 6.1), asked with any policy as the initial set. Nobody here asks
+//! for a certain policy, so that they matter only where an issuer says that there must be one
+//! (policyConstraints). What is kept of the tree is therefore its lowest level: the policies that
+//! the next certificate may go on with.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +27,8 @@ impl Level {
 
 struct State {
     level: Level,
-    /// Certificates until there must be a policy, until none may be mapped, and until "any policy" counts no more.
+    /// Certificates until there must be a policy, until none may be mapped, and until "any policy"
+    /// counts no more.
     explicit: u32,
     mapping: u32,
     any_policy: u32,
@@ -41,10 +43,10 @@ pub(super) fn require_acceptable(path: &Path<'_>) -> Result<(), ChainError> {
     let longest = u32::try_from(path.issuers.len() + 2).unwrap_or(u32::MAX);
     let mut state = State::of_anchor(path.trust_anchor, longest);
     for issuer in path.issuers.iter().rev() {
-        state.take(issuer, issuer.is_self_issued())?;
-        state.go_on(issuer)?;
+        state.process(issuer, issuer.is_self_issued())?;
+        state.prepare_next(issuer)?;
     }
-    state.take(path.leaf, false)?;
+    state.process(path.leaf, false)?;
     state.explicit = state.explicit.saturating_sub(1);
     if path.leaf.extensions().policies.require_explicit == Some(0) {
         state.explicit = 0;
@@ -72,7 +74,11 @@ impl State {
     }
 
     /// RFC 5280, 6.1.3 (d) to (f).
-    fn take(&mut self, certificate: &Certificate, is_self_issued: bool) -> Result<(), ChainError> {
+    fn process(
+        &mut self,
+        certificate: &Certificate,
+        is_self_issued: bool,
+    ) -> Result<(), ChainError> {
         let named = certificate.extensions().policies.named.as_ref();
         let level = &mut self.level;
         let Some(named) = named else {
@@ -107,7 +113,7 @@ impl State {
     }
 
     /// RFC 5280, 6.1.4 (a) to (j), what of it is about policies.
-    fn go_on(&mut self, issuer: &Certificate) -> Result<(), ChainError> {
+    fn prepare_next(&mut self, issuer: &Certificate) -> Result<(), ChainError> {
         let policies = &issuer.extensions().policies;
         self.map(issuer, policies)?;
         if !issuer.is_self_issued() {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use super::{ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, SeenIssuers};
 use crate::Certificate;
 
-/// What a client showed in its TLS handshake: parsed, not trusted. The leaf comes first; it always exists.
+/// What a client showed in its TLS handshake: parsed, not trusted. The leaf comes first; it always
+/// exists.
 #[derive(Debug, Clone)]
 pub struct PresentedChain {
     leaf: Certificate,
     issuers: Vec<Certificate>,
 }
 
-/// What a client showed, when it is not read: it proves nothing, and whoever is responsible for the client wants to know why.
+/// A chain that could not be read, with the certificates that could, so that the log and the operator
+/// can say what was presented.
 #[derive(Debug, Clone)]
 pub struct UnreadChain {
     error: ChainError,
@@ -26,7 +28,8 @@ impl UnreadChain {
         &self.error
     }
 
-    /// Those of its certificates that could be read, in their order, at most [`MAX_CHAIN_CERTIFICATES`].
+    /// Those of its certificates that could be read, in their order, at most
+    /// [`MAX_CHAIN_CERTIFICATES`].
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.read
@@ -34,11 +37,12 @@ impl UnreadChain {
 }
 
 impl PresentedChain {
-    /// Parses DER certificates, leaf first, as TLS hands them over. What was `seen` among other clients' issuers is not parsed again.
+    /// Parses DER certificates, leaf first, as TLS hands them over. What was `seen` among other
+    /// clients' issuers is not parsed again.
     ///
     /// # Errors
-    /// When there is none, there are more than [`MAX_CHAIN_CERTIFICATES`], they have more than [`MAX_CHAIN_BYTES`], or
-    /// one of them is not a certificate.
+    /// When `certificates` is empty, has more than [`MAX_CHAIN_CERTIFICATES`], they have more than
+    /// [`MAX_CHAIN_BYTES`], or one of them is not a certificate.
     pub fn new<D: AsRef<[u8]>>(certificates: &[D], seen: &SeenIssuers) -> Result<Self, ChainError> {
         Self::read(certificates, seen).map_err(|unread| unread.error)
     }
@@ -116,7 +120,8 @@ impl PresentedChain {
     }
 }
 
-/// The certificates of a connection's peer as they travel to request handlers; nothing when the client showed none.
+/// The certificates of a connection's peer as they travel to request handlers; nothing when the
+/// client showed none.
 #[derive(Debug, Clone, Default)]
 pub struct PeerChain(Option<Result<Arc<PresentedChain>, Arc<UnreadChain>>>);
 

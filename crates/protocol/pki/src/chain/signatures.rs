@@ -1,4 +1,5 @@
-//! The signatures of a path. webpki is the judge; the kinds of path that it cannot take are verified link by link.
+//! The signatures of a path. webpki is the judge; the kinds of path that it cannot take are
+//! verified link by link.
 
 use std::time::Duration;
 
@@ -42,8 +43,9 @@ pub(super) fn verify<'a>(
     Ok(path)
 }
 
-/// Whether webpki can judge: it reads no version 1, stops at a depth, counts a CA that renewed its own certificate as two, compares names
-/// by their bytes, evaluates only some name constraints, and refuses critical extensions that are seen to in this crate.
+/// Whether webpki can judge: it reads no version 1, stops at a depth, counts a CA that renewed its
+/// own certificate as two, compares names by their bytes, evaluates only some name constraints, and
+/// refuses critical extensions that are seen to in this crate.
 fn fits_webpki(path: &Path<'_>) -> bool {
     let renewed = path.issuers.iter().any(|c| c.is_self_issued());
     let names = || path.upwards().zip(path.upwards().skip(1));
@@ -100,7 +102,8 @@ fn by_webpki(
         .map(|_| ())
 }
 
-/// Purposes were looked at, with a better message, when the path was checked; an empty extension is still refused by webpki.
+/// Purposes were looked at, with a better message, when the path was checked; an empty extension is
+/// still refused by webpki.
 struct PurposesChecked;
 
 impl ExtendedKeyUsageValidator for PurposesChecked {

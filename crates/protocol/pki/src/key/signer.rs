@@ -65,7 +65,8 @@ impl Signer {
             return Self::from_rsa(pair);
         }
         let ed25519 = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| {
-            let kinds = "not RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519 in PKCS#8, PKCS#1 or SEC1";
+            let kinds = "not RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519 in PKCS#8, \
+                 PKCS#1 or SEC1";
             KeyError::Unreadable(kinds.to_owned())
         })?;
         let pkcs8 = Zeroizing::new(der.to_vec());

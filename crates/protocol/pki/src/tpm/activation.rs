@@ -26,9 +26,9 @@ impl From<Unspecified> for SealError {
 /// A key that tokens are signed with inside a TPM. Wiped when dropped, never shown.
 pub struct HmacKey(Zeroizing<[u8; HMAC_KEY_LENGTH]>);
 
-/// What a device's TPM turns into an [`HmacKey`] of its own: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`,
-/// `TPM2B_PRIVATE`, `TPM2B_ENCRYPTED_SECRET`, `TPM2B_PUBLIC` and a `TPM2B_DATA` of encrypted text, one after the other.
-/// No secret: it says nothing to anybody else.
+/// What a device's TPM turns into an [`HmacKey`] of its own: `TPM2B_ID_OBJECT`,
+/// `TPM2B_ENCRYPTED_SECRET`, `TPM2B_PRIVATE`, `TPM2B_ENCRYPTED_SECRET`, `TPM2B_PUBLIC` and a
+/// `TPM2B_DATA` of encrypted text, one after the other. No secret: it says nothing to anybody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActivationBlob(Vec<u8>);
 
@@ -47,7 +47,8 @@ impl HmacKey {
 
     /// Wraps the key for the TPM that holds both keys.
     ///
-    /// `text` says what the key is for. No known client looks at it, and several refuse a blob without it.
+    /// `text` says what the key is for. No known client looks at it, and several refuse a blob
+    /// without it.
     ///
     /// # Errors
     /// When the library has no randomness or memory.

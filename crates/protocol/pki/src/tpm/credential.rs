@@ -1,5 +1,5 @@
-//! `TPM2_MakeCredential` in software (part 1, 24): a secret that a TPM gives out only if it holds both the key that it
-//! was encrypted for and the object whose name it is bound to.
+//! `TPM2_MakeCredential` in software (part 1, 24): a secret that a TPM gives out only if it holds
+//! both the key that it was encrypted for and the object whose name it is bound to.
 
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hmac;

@@ -1,5 +1,5 @@
-//! `TPM2_Duplicate` in software (part 1, 23.3): an HMAC key, wrapped twice. The inner layer opens with a symmetric key that
-//! travels as a credential, the outer one with a seed for the new parent.
+//! `TPM2_Duplicate` in software (part 1, 23.3): an HMAC key, wrapped twice. The inner layer opens
+//! with a symmetric key that travels as a credential, the outer one with a seed for the new parent.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::Unspecified;
@@ -10,7 +10,8 @@ use super::kdf::{Label, kdf_a};
 use super::public::{attribute, id, name_of};
 use super::{cipher, credential, push_sized, sized};
 
-/// An HMAC key as an object that any TPM can import: public area, and the sensitive one unencrypted.
+/// An HMAC key as an object that any TPM can import: public area, and the sensitive one
+/// unencrypted.
 pub(super) struct KeyObject {
     public: Vec<u8>,
     /// The `TPM2B_SENSITIVE`.
@@ -34,7 +35,8 @@ impl KeyObject {
         &self.public
     }
 
-    /// The content of the `TPM2B_PRIVATE`: `inner` is the symmetric key, `seed` is shared with the parent.
+    /// The content of the `TPM2B_PRIVATE`: `inner` is the symmetric key, `seed` is shared with the
+    /// parent.
     pub(super) fn wrap(&self, inner: &[u8], seed: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let name = name_of(&self.public);
         let integrity = digest(

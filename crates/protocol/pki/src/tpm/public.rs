@@ -1,4 +1,5 @@
-//! Public areas of the two keys that a device shows (`TPM2B_PUBLIC`, part 2, 12.2.5), read strictly.
+//! Public areas of the two keys that a device shows (`TPM2B_PUBLIC`, part 2, 12.2.5), read
+//! strictly.
 
 use aws_lc_rs::agreement::{ECDH_P256, ParsedPublicKey, UnparsedPublicKey};
 use aws_lc_rs::constant_time;
@@ -35,8 +36,9 @@ pub(super) mod attribute {
     pub(in crate::tpm) const SIGN: u32 = 1 << 18;
 }
 
-/// What both keys must be: made inside the TPM, unable to leave it, and good for nothing but unwrapping what was wrapped
-/// for them. Without any of these, software that pretends to be a TPM could hold the private half.
+/// What both keys must be: made inside the TPM, unable to leave it, and good for nothing but
+/// unwrapping what was wrapped for them. Without any of these, software that pretends to be a TPM
+/// could hold the private half.
 const REQUIRED: [(u32, &str); 5] = [
     (attribute::FIXED_TPM, "fixedTPM"),
     (attribute::FIXED_PARENT, "fixedParent"),
@@ -53,17 +55,20 @@ pub enum TpmKeyError {
     TooLong(usize),
     /// Not a `TPM2B_PUBLIC`.
     #[error(
-        "it is not a TPM2B_PUBLIC structure ({0}); give what `tpm2_createek -u FILE` or `tpm2_readpublic -o FILE` writes, without conversion"
+        "it is not a TPM2B_PUBLIC structure ({0}); give what `tpm2_createek -u FILE` or \
+         `tpm2_readpublic -o FILE` writes, without conversion"
     )]
     Malformed(&'static str),
     /// A well-formed key of a kind that nothing can be wrapped for here.
     #[error(
-        "{0}; RSA-2048 to RSA-4096 and ECC P-256 keys with SHA-256 names and AES-128-CFB are supported"
+        "{0}; RSA-2048 to RSA-4096 and ECC P-256 keys with SHA-256 names and AES-128-CFB are \
+         supported"
     )]
     Unsupported(String),
     /// A key that could be outside of a TPM.
     #[error(
-        "its attribute {0} is not set, so it need not be inside the TPM; show the endorsement key and the storage root key"
+        "its attribute {0} is not set, so it need not be inside the TPM; show the endorsement key \
+         and the storage root key"
     )]
     NotFixed(&'static str),
     /// A key that signs.
@@ -273,7 +278,8 @@ fn read_attributes(reader: &mut Reader<'_>) -> Result<(), TpmKeyError> {
     Ok(())
 }
 
-/// What children of the key are encrypted with, and how the key itself is used: as every storage key does.
+/// What children of the key are encrypted with, and how the key itself is used: as every storage
+/// key does.
 fn read_storage_parameters(reader: &mut Reader<'_>) -> Result<(), TpmKeyError> {
     let symmetric = [reader.u16()?, reader.u16()?, reader.u16()?];
     if symmetric != [id::AES, 128, id::CFB] {

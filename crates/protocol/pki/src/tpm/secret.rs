@@ -1,5 +1,5 @@
-//! A secret seed that only the holder of a key learns (part 1, annexes B.10.3 and C.6): by RSA, or by agreeing on a
-//! point of the curve.
+//! A secret seed that only the holder of a key learns (part 1, annexes B.10.3 and C.6): by RSA, or
+//! by agreeing on a point of the curve.
 
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::error::Unspecified;
@@ -69,7 +69,8 @@ fn agree_on(
 pub(super) mod tests {
     use super::*;
 
-    /// The ephemeral key that Go's generator makes of a reader that gives zeros: what the known answer was made with.
+    /// The ephemeral key that Go's generator makes of a reader that gives zeros: what the known
+    /// answer was made with.
     pub(in crate::tpm) fn known_agreement(point: &Point) -> SharedSeed {
         let mut scalar = [0; 32];
         scalar[1] = 0x42;

@@ -13,7 +13,10 @@ use crate::toy::{NOW, Toy, ca_params};
 #[test]
 fn a_leaf_whose_key_no_handshake_proves_is_refused_by_name() {
     let shop = Workshop::new();
-    shop.openssl("req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.pem -days 30 -subj /CN=Root -addext keyUsage=critical,keyCertSign");
+    shop.openssl(
+        "req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout \
+         root.key -out root.pem -days 30 -subj /CN=Root -addext keyUsage=critical,keyCertSign",
+    );
     shop.write(
         "leaf.ext",
         "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n",
@@ -54,7 +57,10 @@ fn a_leaf_whose_key_no_handshake_proves_is_refused_by_name() {
     ] {
         shop.openssl(&format!("{make} -out leaf.key"));
         shop.openssl("req -new -key leaf.key -subj /CN=edge-001 -out leaf.csr");
-        shop.openssl("x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 5 -days 10 -extfile leaf.ext -out leaf.pem");
+        shop.openssl(
+            "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 5 -days 10 \
+             -extfile leaf.ext -out leaf.pem",
+        );
         let leaf = shop.certificate("leaf.pem");
         let now = while_valid(&leaf);
         let shown = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
@@ -80,14 +86,21 @@ fn a_leaf_whose_key_no_handshake_proves_is_refused_by_name() {
 #[test]
 fn rsa_signatures_in_unusual_forms() {
     let shop = Workshop::new();
-    shop.openssl("req -x509 -new -newkey rsa:2048 -nodes -keyout root.key -out root.pem -days 30 -subj /CN=Root -addext keyUsage=critical,keyCertSign");
-    shop.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key -out leaf.csr -subj /CN=edge-001");
+    shop.openssl(
+        "req -x509 -new -newkey rsa:2048 -nodes -keyout root.key -out root.pem -days 30 \
+         -subj /CN=Root -addext keyUsage=critical,keyCertSign",
+    );
+    shop.openssl(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key \
+         -out leaf.csr -subj /CN=edge-001",
+    );
     shop.write(
         "leaf.ext",
         "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n",
     );
     let root = shop.certificate("root.pem");
-    let sign = "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 5 -days 10 -extfile leaf.ext -out leaf.pem";
+    let sign = "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 5 -days 10 \
+         -extfile leaf.ext -out leaf.pem";
     for (options, expected) in [
         (
             "-sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest",

@@ -1,4 +1,4 @@
-//! A cache may save work but never change a verdict.
+//! A cache saves work and never changes a result.
 
 use pki::{ChainError, IssuerCache, PresentedChain, verify_chain};
 use proptest::prelude::*;
@@ -219,7 +219,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn with_and_without_cache_the_verdict_is_the_same(
+    fn with_and_without_a_cache_the_result_is_the_same(
         plans in prop::collection::vec(ca_plan(), 1..5),
         looks in prop::collection::vec(look(), 1..12),
     ) {
@@ -245,10 +245,13 @@ proptest! {
             let now = days(look.day);
             let cold = verify_chain(&presented, trust_anchor, now, &IssuerCache::new(0));
             let warm = verify_chain(&presented, trust_anchor, now, &shared);
-            let told = |verdict: Result<pki::VerifiedChain, ChainError>| {
-                verdict.map(|chain| (chain.leaf().sha256(), chain.trust_anchor(), chain.issuers().to_vec()))
+            let summary = |result: Result<pki::VerifiedChain, ChainError>| {
+                result.map(|chain| {
+                    let issuers = chain.issuers().to_vec();
+                    (chain.leaf().sha256(), chain.trust_anchor(), issuers)
+                })
             };
-            prop_assert_eq!(told(cold), told(warm));
+            prop_assert_eq!(summary(cold), summary(warm));
         }
     }
 }

@@ -45,7 +45,8 @@ fn what_is_critical_and_unknown_is_named() {
         Some(&root),
     );
     assert_eq!(code(verify(&[&leaf], &root)), "ok");
-    // Netscape's word for what a certificate is for: a BIT STRING, 0x80 is a client, 0x40 a server, 0x04 a CA.
+    // Netscape's word for what a certificate is for: a BIT STRING, 0x80 is a client, 0x40 a server,
+    // 0x04 a CA.
     let netscape = |bits: u8| extension(&[2, 16, 840, 1, 113_730, 1, 1], der(3, &[0, bits]), true);
     for (bits, expected) in [(0x80, "ok"), (0xa0, "ok"), (0x40, "usage_wrong")] {
         let leaf = Toy::signed(

@@ -1,5 +1,5 @@
-//! Certificates in the forms in which people have them. Whatever is done to a text, no certificate in it is passed over: all of
-//! them are read, in their order, or the text is refused (P1).
+//! Certificates in the forms in which people have them. Whatever is done to a text, no certificate
+//! in it is passed over: all of them are read, in their order, or the text is refused (P1).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -179,7 +179,10 @@ fn one_certificate_is_read_in_every_form_that_can_be_read() {
 #[test]
 fn another_kind_of_file_is_named() {
     let shop = Workshop::new();
-    shop.openssl("req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -out c.pem -days 3 -subj /CN=Root");
+    shop.openssl(
+        "req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem \
+         -out c.pem -days 3 -subj /CN=Root",
+    );
     shop.openssl("req -new -key k.pem -subj /CN=Root -out r.pem");
     shop.openssl("req -in r.pem -outform DER -out r.der");
     shop.openssl("crl2pkcs7 -nocrl -certfile c.pem -out p7.pem");
@@ -242,7 +245,10 @@ fn another_kind_of_file_is_named() {
 #[test]
 fn requests_of_other_tools_are_read() {
     let shop = Workshop::new();
-    shop.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj /CN=edge-001 -out r.pem");
+    shop.openssl(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj \
+         /CN=edge-001 -out r.pem",
+    );
     let id = ids::RegistrationId::parse("edge-001").unwrap();
     let plain = shop.read("r.pem");
     let windows = plain.replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST");

@@ -59,7 +59,8 @@ fn debug_shows_nothing() {
 fn what_is_no_key_is_told_apart() {
     let certificate = Toy::root("root").certificate.to_pem();
     let two = format!("{}{}", key(0).to_pem().as_str(), key(1).to_pem().as_str());
-    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\
+         \nAAAA\n-----END RSA PRIVATE KEY-----\n";
     let read = |text: &str| PrivateKey::from_pem(text, None).unwrap_err();
     assert_eq!(read("hello"), KeyError::NoKey);
     assert_eq!(read(&certificate), KeyError::CertificateInstead);

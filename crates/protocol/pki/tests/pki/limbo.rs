@@ -1,4 +1,5 @@
-//! Cases of x509-limbo (https://x509-limbo.com, Apache-2.0) about RFC 5280 basics; names and CRLs are left out, we judge neither.
+//! Cases of x509-limbo (https://x509-limbo.com, Apache-2.0) about RFC 5280 basics; names and CRLs
+//! are left out, we judge neither.
 
 use std::collections::BTreeMap;
 
@@ -29,11 +30,13 @@ const DIFFERENT: &[(&str, &[&str])] = &[
         &["rfc5280::ca-as-leaf"],
     ),
     (
-        "version 1 leaves are what `openssl x509 -req` makes; their signature is verified all the same",
+        "version 1 leaves are what `openssl x509 -req` makes; their signature is verified all the \
+         same",
         &["webpki::v1-cert"],
     ),
     (
-        "the rule is for who issues; that the extension is not critical, or stands in a leaf, weakens no check of ours",
+        "the rule is for who issues; that the extension is not critical, or stands in a leaf, \
+         weakens no check of ours",
         &[
             "rfc5280::nc::permitted-dns-match-noncritical",
             "rfc5280::nc::not-allowed-in-ee-noncritical",
@@ -55,7 +58,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn verdict(case: &Case) -> Result<(), String> {
+fn verify_case(case: &Case) -> Result<(), String> {
     let purpose = match case.validation_kind.as_str() {
         "CLIENT" => Purpose::ClientAuth,
         "SERVER" => Purpose::ServerAuth,
@@ -111,13 +114,13 @@ fn every_kept_case_ends_as_expected() {
     let mut different: BTreeMap<&str, &str> = DIFFERENT.iter().flat_map(listed).collect();
     let mut wrong = Vec::new();
     for case in &suite.testcases {
-        let verdict = verdict(case);
-        let agrees = verdict.is_ok() == (case.expected_result == "SUCCESS");
+        let result = verify_case(case);
+        let agrees = result.is_ok() == (case.expected_result == "SUCCESS");
         match (agrees, different.remove(case.id.as_str())) {
             (true, None) | (false, Some(_)) => {}
             (true, Some(_)) => wrong.push(format!("{}: listed as different, but agrees", case.id)),
             (false, None) => wrong.push(format!(
-                "{}: expected {}, got {verdict:?}",
+                "{}: expected {}, got {result:?}",
                 case.id, case.expected_result
             )),
         }

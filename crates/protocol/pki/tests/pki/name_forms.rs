@@ -39,14 +39,18 @@ fn common_names_of_every_string_type_are_read() {
         "c.cnf",
         "[req]\nstring_mask = nombstr\ndistinguished_name = dn\n[dn]\n",
     );
-    shop.openssl("req -x509 -new -config c.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -out c.pem -days 3 -subj /CN=pump_001");
+    shop.openssl(
+        "req -x509 -new -config c.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+         -keyout k.pem -out c.pem -days 3 -subj /CN=pump_001",
+    );
     assert_eq!(
         shop.certificate("c.pem").subject_common_name(),
         Some("pump_001")
     );
 }
 
-/// names are compared as RFC 5280 7.1 says, in any string type, whatever the case of letters and the number of blanks.
+/// names are compared as RFC 5280 7.1 says, in any string type, whatever the case of letters and
+/// the number of blanks.
 #[test]
 fn an_issuer_is_found_however_its_name_is_written() {
     let named = |value: DnValue| {

@@ -1,4 +1,5 @@
-//! Certificates and keys that the OpenSSL command line makes: what people without `muster ca` bring.
+//! Certificates and keys that the OpenSSL command line makes: what people without `muster ca`
+//! bring.
 
 use std::path::Path;
 use std::process::Command;
@@ -52,23 +53,37 @@ pub fn while_valid(certificate: &Certificate) -> Timestamp {
     from.plus(to.since(from) / 2)
 }
 
-const CA_EXTENSIONS: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,digitalSignature,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid,issuer\n";
-const LEAF_EXTENSIONS: &str = "basicConstraints=CA:FALSE\nnsCertType=client,email\nnsComment=\"test\"\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid,issuer\nkeyUsage=critical,nonRepudiation,digitalSignature,keyEncipherment\nextendedKeyUsage=clientAuth,emailProtection\n";
+const CA_EXTENSIONS: &str = "basicConstraints=critical,CA:TRUE\n\
+     keyUsage=critical,digitalSignature,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n\
+     authorityKeyIdentifier=keyid,issuer\n";
+const LEAF_EXTENSIONS: &str = "basicConstraints=CA:FALSE\nnsCertType=client,email\n\
+     nsComment=\"test\"\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid,issuer\n\
+     keyUsage=critical,nonRepudiation,digitalSignature,keyEncipherment\n\
+     extendedKeyUsage=clientAuth,emailProtection\n";
 
 #[test]
 fn rsa_4096_authorities_and_an_rsa_2048_leaf_as_the_article_makes_them() {
     let shop = Workshop::new();
     shop.write("ca.ext", CA_EXTENSIONS);
     shop.write("leaf.ext", LEAF_EXTENSIONS);
-    shop.openssl("req -x509 -new -newkey rsa:4096 -nodes -keyout root.key -out root.pem -days 30 -sha256 -subj /CN=Root/O=Contoso -addext keyUsage=critical,keyCertSign,cRLSign");
+    shop.openssl(
+        "req -x509 -new -newkey rsa:4096 -nodes -keyout root.key -out root.pem -days 30 \
+         -sha256 -subj /CN=Root/O=Contoso -addext keyUsage=critical,keyCertSign,cRLSign",
+    );
     shop.openssl(
         "req -new -newkey rsa:4096 -nodes -keyout middle.key -out middle.csr -subj /CN=Middle",
     );
-    shop.openssl("x509 -req -in middle.csr -CA root.pem -CAkey root.key -CAcreateserial -out middle.pem -days 20 -sha384 -extfile ca.ext");
+    shop.openssl(
+        "x509 -req -in middle.csr -CA root.pem -CAkey root.key -CAcreateserial -out \
+         middle.pem -days 20 -sha384 -extfile ca.ext",
+    );
     shop.openssl(
         "req -new -newkey rsa:2048 -nodes -keyout leaf.key -out leaf.csr -subj /CN=edge-001",
     );
-    shop.openssl("x509 -req -in leaf.csr -CA middle.pem -CAkey middle.key -set_serial 0x1000 -out leaf.pem -days 10 -sha256 -extfile leaf.ext");
+    shop.openssl(
+        "x509 -req -in leaf.csr -CA middle.pem -CAkey middle.key -set_serial 0x1000 -out \
+         leaf.pem -days 10 -sha256 -extfile leaf.ext",
+    );
 
     let (root, middle, leaf) = (
         shop.certificate("root.pem"),
@@ -95,11 +110,26 @@ fn rsa_4096_authorities_and_an_rsa_2048_leaf_as_the_article_makes_them() {
 fn a_version_1_leaf_verifies_pins_and_proves_possession() {
     let shop = Workshop::new();
     shop.write("ca.ext", CA_EXTENSIONS);
-    shop.openssl("req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout root.key -out root.pem -days 30 -subj /CN=Root");
-    shop.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout middle.key -out middle.csr -subj /CN=Middle");
-    shop.openssl("x509 -req -in middle.csr -CA root.pem -CAkey root.key -set_serial 2 -out middle.pem -days 20 -extfile ca.ext");
-    shop.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key -out leaf.csr -subj /CN=edge-001");
-    shop.openssl("x509 -req -in leaf.csr -CA middle.pem -CAkey middle.key -set_serial 3 -out leaf.pem -days 10");
+    shop.openssl(
+        "req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout \
+         root.key -out root.pem -days 30 -subj /CN=Root",
+    );
+    shop.openssl(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout middle.key \
+         -out middle.csr -subj /CN=Middle",
+    );
+    shop.openssl(
+        "x509 -req -in middle.csr -CA root.pem -CAkey root.key -set_serial 2 -out \
+         middle.pem -days 20 -extfile ca.ext",
+    );
+    shop.openssl(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key \
+         -out leaf.csr -subj /CN=edge-001",
+    );
+    shop.openssl(
+        "x509 -req -in leaf.csr -CA middle.pem -CAkey middle.key -set_serial 3 -out \
+         leaf.pem -days 10",
+    );
     let (root, middle, leaf) = (
         shop.certificate("root.pem"),
         shop.certificate("middle.pem"),
@@ -152,9 +182,15 @@ fn name_constraints_hold_for_leaves_of_either_version_from_the_cache_too() {
     let shop = Workshop::new();
     shop.write("leaf.ext", LEAF_EXTENSIONS);
     shop.write("root.cnf", "[req]\ndistinguished_name=n\nx509_extensions=e\n[n]\n[e]\nbasicConstraints=critical,CA:TRUE\nnameConstraints=critical,permitted;dirName:d\n[d]\nO=Contoso\n");
-    shop.openssl("req -x509 -new -config root.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.pem -days 30 -subj /CN=Root");
+    shop.openssl(
+        "req -x509 -new -config root.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
+         -nodes -keyout root.key -out root.pem -days 30 -subj /CN=Root",
+    );
     for (name, organization) in [("in", "Contoso"), ("out", "Fabrikam")] {
-        shop.openssl(&format!("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key -out leaf.csr -subj /O={organization}/CN=edge-001"));
+        shop.openssl(&format!(
+            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout \
+             leaf.key -out leaf.csr -subj /O={organization}/CN=edge-001"
+        ));
         let sign = "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -days 10 -set_serial";
         shop.openssl(&format!("{sign} 3 -out {name}1.pem"));
         shop.openssl(&format!("{sign} 4 -out {name}3.pem -extfile leaf.ext"));
@@ -246,10 +282,19 @@ fn openssl_opens_what_we_encrypt() {
 #[test]
 fn short_rsa_keys_issue_nothing_for_us() {
     let shop = Workshop::new();
-    shop.openssl("req -x509 -new -newkey rsa:1024 -nodes -keyout root.key -out root.pem -days 30 -subj /CN=Weak");
-    shop.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key -out leaf.csr -subj /CN=edge-001");
+    shop.openssl(
+        "req -x509 -new -newkey rsa:1024 -nodes -keyout root.key -out root.pem -days 30 \
+         -subj /CN=Weak",
+    );
+    shop.openssl(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key \
+         -out leaf.csr -subj /CN=edge-001",
+    );
     shop.write("leaf.ext", LEAF_EXTENSIONS);
-    shop.openssl("x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 3 -out leaf.pem -days 10 -extfile leaf.ext");
+    shop.openssl(
+        "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 3 -out leaf.pem \
+         -days 10 -extfile leaf.ext",
+    );
     let (root, leaf) = (shop.certificate("root.pem"), shop.certificate("leaf.pem"));
     let presented = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
     let fault = verify_chain(

@@ -37,8 +37,9 @@ fn mappings(pairs: &[(&[u8], &[u8])]) -> CustomExtension {
     extension(&[2, 5, 29, 33], der(0x30, &pairs), true)
 }
 
-/// Extensions about policies, in short: A, B and `*` (any) are policies, `a` the first one without being critical; E0 wants a policy
-/// at once, E1 after one certificate, and E0M0 forbids mappings beside; I0 is inhibitAnyPolicy; M maps A to B, Z any to B.
+/// Extensions about policies, in short: A, B and `*` (any) are policies, `a` the first one without
+/// being critical; E0 wants a policy at once, E1 after one certificate, and E0M0 forbids mappings
+/// beside; I0 is inhibitAnyPolicy; M maps A to B, Z any to B.
 fn in_short(text: &str) -> Vec<CustomExtension> {
     let one = |word: &str| match word {
         "A" => policies(&[POLICY_A], true),

@@ -9,7 +9,7 @@ use crate::toy::{NOW, Toy, ca_params, days, key, leaf_params};
 const CODE: &str = "81C8B4B0A46DF38D7B4B9F6C6C1D1E2F3A4B5C6D7E8F9A0B";
 
 #[test]
-fn whoever_has_the_key_proves_it() {
+fn a_certificate_signed_with_the_key_is_proof() {
     let root = Toy::root("root");
     let shown = root.leaf(CODE);
     let proof = prove_possession(&root.certificate, &shown.certificate, NOW).unwrap();
@@ -19,7 +19,10 @@ fn whoever_has_the_key_proves_it() {
 #[test]
 fn what_openssl_signs_as_the_articles_scripts_do_proves_it() {
     let shop = Workshop::new();
-    shop.openssl("req -x509 -new -newkey rsa:4096 -nodes -keyout root.key -out root.pem -days 30 -sha256 -subj /CN=Root -addext keyUsage=critical,keyCertSign,cRLSign");
+    shop.openssl(
+        "req -x509 -new -newkey rsa:4096 -nodes -keyout root.key -out root.pem -days 30 \
+         -sha256 -subj /CN=Root -addext keyUsage=critical,keyCertSign,cRLSign",
+    );
     shop.openssl(&format!(
         "req -new -newkey rsa:2048 -nodes -keyout code.key -out code.csr -subj /CN={CODE}"
     ));
@@ -28,9 +31,13 @@ fn what_openssl_signs_as_the_articles_scripts_do_proves_it() {
     );
     shop.write(
         "leaf.ext",
-        "basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth\n",
+        "basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\n\
+            extendedKeyUsage=clientAuth\n",
     );
-    shop.openssl("x509 -req -in code.csr -CA root.pem -CAkey root.key -set_serial 9 -out full.pem -days 1 -sha384 -extfile leaf.ext");
+    shop.openssl(
+        "x509 -req -in code.csr -CA root.pem -CAkey root.key -set_serial 9 -out full.pem \
+         -days 1 -sha384 -extfile leaf.ext",
+    );
     let root = shop.certificate("root.pem");
     for file in ["bare.pem", "full.pem"] {
         let shown = shop.certificate(file);
@@ -95,9 +102,13 @@ fn an_anchor_is_a_ca_that_is_not_over() {
 #[test]
 fn keys_that_nobody_verifies_are_no_anchors() {
     let shop = Workshop::new();
-    shop.openssl("req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:secp256k1 -nodes -keyout k1.key -out k1.pem -days 30 -subj /CN=PowerShell");
     shop.openssl(
-        "req -x509 -new -newkey rsa:1024 -nodes -keyout weak.key -out weak.pem -days 30 -subj /CN=Weak",
+        "req -x509 -new -newkey ec -pkeyopt ec_paramgen_curve:secp256k1 -nodes -keyout \
+         k1.key -out k1.pem -days 30 -subj /CN=PowerShell",
+    );
+    shop.openssl(
+        "req -x509 -new -newkey rsa:1024 -nodes -keyout weak.key -out weak.pem -days 30 -subj \
+         /CN=Weak",
     );
     for file in ["k1.pem", "weak.pem"] {
         let certificate = shop.certificate(file);

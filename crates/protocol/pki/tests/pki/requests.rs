@@ -30,7 +30,8 @@ fn what_openssl_makes_is_proven_in_both_forms() {
         (RequestKey::Rsa, "rsa:2048"),
     ] {
         shop.openssl(&format!(
-            "req -new -newkey {algorithm} -nodes -keyout a.key -out a.csr -subj /O=Contoso/CN=Edge-001"
+            "req -new -newkey {algorithm} -nodes -keyout a.key -out a.csr -subj \
+             /O=Contoso/CN=Edge-001"
         ));
         let request = proven(&shop, "a.csr").unwrap();
         assert_eq!(request.kind(), kind);

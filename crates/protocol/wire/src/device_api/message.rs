@@ -1,6 +1,7 @@
 //! Property bags: how a message's properties travel in its topic.
 //!
-//! `k=v&k2=v2`, names and values encoded as in RFC 3986; a name without `=` has no value, which is not the same as an empty one.
+//! `k=v&k2=v2`, names and values encoded as in RFC 3986; a name without `=` has no value, which is
+//! not the same as an empty one.
 
 use percent_encoding::percent_decode_str;
 
@@ -49,8 +50,8 @@ pub mod system {
     pub const RETAIN: &str = "mqtt-retain";
 }
 
-/// The properties that the hub itself gives a message. Back ends route on them and believe them, so no sender may set one:
-/// see [`is_stamped`].
+/// The properties that the hub itself gives a message. Back ends route on them and believe them, so
+/// no sender may set one: see [`is_stamped`].
 pub const STAMPED: [&str; 14] = [
     system::CONNECTION_DEVICE_ID,
     system::CONNECTION_MODULE_ID,
@@ -71,7 +72,8 @@ pub const STAMPED: [&str; 14] = [
 /// What begins so is the hub's too: it will have more of them.
 const STAMPED_FAMILIES: [&str; 2] = ["iothub-connection-", "x-opt-"];
 
-/// Whether a property is the hub's to set, in any letter case: routes compare names without case, and HTTP headers have none.
+/// Whether a property is the hub's to set, in any letter case: routes compare names without case,
+/// and HTTP headers have none.
 #[must_use]
 pub fn is_stamped(name: &str) -> bool {
     let begins = |family: &&str| {
@@ -106,7 +108,8 @@ impl PropertyBag {
         Self::default()
     }
 
-    /// Reads the part of a topic after `messages/events/`; the slash that some SDKs append is ignored.
+    /// Reads the part of a topic after `messages/events/`; the slash that some SDKs append is
+    /// ignored.
     ///
     /// # Errors
     /// When there are too many properties, or one has no name or is not UTF-8.
@@ -183,7 +186,7 @@ impl PropertyBag {
             .filter(|(name, _)| !name.starts_with("$.") && !name.starts_with("iothub-"))
     }
 
-    /// Whether there is none.
+    /// Whether the bag has no property.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -7,10 +7,12 @@ use serde_json::Value;
 use crate::binary::{Base64Bytes, MAX_TPM_KEY, optional_bytes};
 use crate::lenient::{self, BodyError, Fields};
 
-/// Largest request body, bytes. The payload of a device may be 64 KiB; certificates and quoting need the rest.
+/// Largest request body, bytes. The payload of a device may be 64 KiB; certificates and quoting
+/// need the rest.
 pub const MAX_BODY: usize = 96 * 1024;
 
-/// The body of a register request. Everything in it is a claim of a device that has proven nothing yet.
+/// The body of a register request. Everything in it is a claim of a device that has proven nothing
+/// yet.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnverifiedRegister {
     /// `registrationId`, when the client repeats it in the body.

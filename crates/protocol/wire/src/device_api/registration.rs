@@ -1,6 +1,7 @@
 //! The device API of a provisioning service: register, poll, look up.
 //!
-//! HTTPS and MQTT carry the same JSON. The server writes it and our own devices read it, so the types do both.
+//! HTTPS and MQTT carry the same JSON. The server writes it and our own devices read it, so the
+//! types do both.
 
 use ids::{DeviceId, EnrollmentId, HubHost, RegistrationId, Timestamp, TrustBundleId};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,8 @@ use crate::muster_api::trust_bundle::TrustBundle;
 
 /// The api-version that device daemons send.
 pub const API_VERSION: &str = "2021-06-01";
-/// Seconds a device is asked to wait before it polls. Ours is finished when the first answer leaves, so the shortest there is.
+/// Seconds a device is asked to wait before it polls. Ours is finished when the first answer
+/// leaves, so the shortest there is.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Seconds between polls while somebody else is asked.
@@ -21,7 +23,8 @@ pub const RETRY_AFTER_WORKING: u32 = 2;
 
 /// Where a registration stands.
 ///
-/// Device daemons know only `assigning`, `assigned` and `failed`; the others appear in the service API.
+/// Device daemons know only `assigning`, `assigned` and `failed`; the others appear in the service
+/// API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RegistrationStatus {
@@ -66,8 +69,8 @@ pub struct X509Result {
     pub signing_certificate_info: Option<CertificateInfo>,
 }
 
-/// Members of [`RegistrationState`] that say how a device proved itself and what was issued to it; what is remembered of a
-/// registration besides its result.
+/// Members of [`RegistrationState`] that say how a device proved itself and what was issued to it;
+/// what is remembered of a registration besides its result.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttestationDetail {
@@ -86,7 +89,8 @@ pub struct AttestationDetail {
     /// The same for `clientCertificateCsr`, PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_client_certificate: Option<String>,
-    /// Which trust bundle the device is told; remembered, and told as [`RegistrationState::trust_bundle`].
+    /// Which trust bundle the device is told; remembered, and told as
+    /// [`RegistrationState::trust_bundle`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_bundle_id: Option<TrustBundleId>,
 }
@@ -99,7 +103,8 @@ pub struct TpmResult {
     pub authentication_key: Base64Bytes,
 }
 
-/// The refusal that a TPM's first register request is answered with: 401, and what the TPM has to prove itself with.
+/// The refusal that a TPM's first register request is answered with: 401, and what the TPM has to
+/// prove itself with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TpmChallenge {
@@ -186,7 +191,8 @@ impl RegistrationState {
     }
 }
 
-/// The answer to register and to a poll. Device daemons insist on `registrationState`, also while assigning.
+/// The answer to register and to a poll. Device daemons insist on `registrationState`, also while
+/// assigning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationStatus {

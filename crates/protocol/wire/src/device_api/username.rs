@@ -1,4 +1,5 @@
-//! User names of MQTT CONNECT: how a client says which service, which device and which protocol version.
+//! User names of MQTT CONNECT: how a client says which service, which device and which protocol
+//! version.
 
 use ids::{DeviceId, HubHost, IdError, IdScope, ModuleId, RegistrationId};
 use percent_encoding::percent_decode_str;
@@ -60,7 +61,8 @@ pub enum UsernameError {
     TooLong(usize),
     /// It has another shape.
     #[error(
-        "the user name is neither scope/registrations/id/api-version=… nor host/device[/module]/?api-version=…"
+        "the user name is neither scope/registrations/id/api-version=… nor \
+         host/device[/module]/?api-version=…"
     )]
     Shape,
     /// The provisioning service needs a protocol version.
@@ -72,7 +74,8 @@ pub enum UsernameError {
 }
 
 impl Username {
-    /// Reads every form that clients send, also the old ones without `?`, with `?&`, and without parameters.
+    /// Reads every form that clients send, also the old ones without `?`, with `?&`, and without
+    /// parameters.
     ///
     /// # Errors
     /// When it has none of these forms or an id in it is invalid.
@@ -85,7 +88,8 @@ impl Username {
             return Err(UsernameError::Shape);
         };
         let rest = parts.next().unwrap_or_default();
-        // A registration is told from a device named `registrations` by the `?` that hub clients write.
+        // A registration is told from a device named `registrations` by the `?` that hub clients
+        // write.
         if second.eq_ignore_ascii_case(REGISTRATIONS)
             && !rest.contains("/?")
             && let (Ok(id_scope), Some((id, parameters))) =

@@ -1,5 +1,5 @@
-//! What programs on a device say to each other over unix sockets: the workload API that modules use, the management
-//! API that `iotedge` uses, and what Muster adds under `/muster`.
+//! What programs on a device say to each other over unix sockets: the workload API that modules
+//! use, the management API that `iotedge` uses, and what Muster adds under `/muster`.
 
 mod addition;
 mod management;

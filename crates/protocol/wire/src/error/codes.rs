@@ -51,8 +51,8 @@ macro_rules! codes {
 }
 
 codes! {
-    /// What the provisioning service refuses with. `how-to-troubleshoot-dps.md`; where the sources give a number without a name,
-    /// the name is ours.
+    /// What the provisioning service refuses with. `how-to-troubleshoot-dps.md`; where the sources
+    /// give a number without a name, the name is ours.
     DpsErrorCode {
         ArgumentInvalid = 400_004,
         CustomAllocationFailed = 400_207,
@@ -94,8 +94,8 @@ codes! {
 }
 
 codes! {
-    /// What a hub refuses with. `ErrorCode.cs` of the .NET service SDK; those of configurations are known by name only, their numbers are
-    /// ours.
+    /// What a hub refuses with. `ErrorCode.cs` of the .NET service SDK; those of configurations are
+    /// known by name only, their numbers are ours.
     HubErrorCode {
         InvalidProtocolVersion = 400_001,
         DeviceInvalidResultCount = 400_002,

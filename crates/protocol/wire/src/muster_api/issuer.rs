@@ -1,8 +1,8 @@
-//! `/certificateAuthorities` of Azure's 2021-11-01-preview, and `/muster/v1/dps/issuers`: what issues certificates to
-//! devices that register.
+//! `/certificateAuthorities` of Azure's 2021-11-01-preview, and `/muster/v1/dps/issuers`: what
+//! issues certificates to devices that register.
 //!
-//! Azure's authorities are accounts at other companies. Ours are CAs whose key the server holds; what Azure has no member
-//! for is named as its other documents name it.
+//! Azure's authorities are accounts at other companies. Ours are CAs whose key the server holds;
+//! what Azure has no member for is named as its other documents name it.
 
 use ids::{IssuerName, Timestamp};
 use serde::{Deserialize, Serialize};

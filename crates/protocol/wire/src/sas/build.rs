@@ -13,8 +13,9 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A token for `resource` (not encoded, such as `hub/devices/d`) until `expiry`, rounded down to seconds; `policy` is the name
-    /// of a shared access policy, absent when the key is a device's or module's own.
+    /// A token for `resource` (not encoded, such as `hub/devices/d`) until `expiry`, rounded down
+    /// to seconds; `policy` is the name of a shared access policy, absent when the key is a
+    /// device's or module's own.
     #[must_use]
     pub fn new(resource: &str, policy: Option<&str>, expiry: Timestamp) -> Self {
         Self {

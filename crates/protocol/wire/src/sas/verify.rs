@@ -54,7 +54,8 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// The shared access policy that the caller's keys belong to; `None` for the identity's own key.
+    /// The shared access policy that the caller's keys belong to; `None` for the identity's own
+    /// key.
     #[must_use]
     pub fn policy(&self) -> Option<&str> {
         self.policy.as_deref()
@@ -123,8 +124,8 @@ impl UnverifiedToken {
         })
     }
 
-    /// The shared access policy whose keys to verify with; `None` for the identity's own keys. The name
-    /// `registration` is not a policy.
+    /// The shared access policy whose keys to verify with; `None` for the identity's own keys. The
+    /// name `registration` is not a policy.
     #[must_use]
     pub fn policy(&self) -> Option<&str> {
         self.policy.as_deref()
@@ -145,7 +146,8 @@ impl UnverifiedToken {
     /// Checks the token against the keys of its policy or identity.
     ///
     /// `requested` is the resource that the caller asks for, not encoded, such as
-    /// `hub.example/devices/d/modules/m`; `skew` is how far the sender's clock may lag behind `now`.
+    /// `hub.example/devices/d/modules/m`; `skew` is how far the sender's clock may lag behind
+    /// `now`.
     pub fn verify<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k SharedAccessKey>,
@@ -156,7 +158,8 @@ impl UnverifiedToken {
         if self.expiry.plus(skew) <= now {
             return Err(SasError::Expired { at: self.expiry });
         }
-        // The identity's own key proves which identity is meant, in whatever case its id is written.
+        // The identity's own key proves which identity is meant, in whatever case its id is
+        // written.
         let case = match self.policy {
             Some(_) => IdCase::Exact,
             None => IdCase::Ignored,
@@ -179,8 +182,8 @@ impl UnverifiedToken {
         })
     }
 
-    /// The texts that may have been signed: with the resource as it was sent, or encoded in one of the
-    /// two usual ways, by senders that sign another spelling than they send.
+    /// The texts that may have been signed: with the resource as it was sent, or encoded in one of
+    /// the two usual ways, by senders that sign another spelling than they send.
     fn signed_texts(&self) -> Vec<Vec<u8>> {
         let encoded = percent_encode(&self.resource);
         let lower = lower_hex(&encoded);

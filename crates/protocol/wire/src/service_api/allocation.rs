@@ -120,7 +120,8 @@ impl AllocationAnswer {
     /// Reads the body of an answer.
     ///
     /// # Errors
-    /// When it is too large, not a JSON object, names no hub, or a member has the wrong form; says which.
+    /// When it is too large, not a JSON object, names no hub, or a member has the wrong form; says
+    /// which.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         if body.len() > MAX_ANSWER {
             let problem = format!("the answer is longer than {MAX_ANSWER} bytes");
@@ -194,7 +195,8 @@ mod tests {
 
     use super::*;
 
-    /// What a webhook answered is kept as text and read again: a number that is read a little off would be another twin.
+    /// What a webhook answered is kept as text and read again: a number that is read a little off
+    /// would be another twin.
     #[test]
     fn numbers_are_read_back_as_they_were() {
         let digits = "4".repeat(123) + "1";

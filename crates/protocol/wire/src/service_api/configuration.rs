@@ -187,7 +187,8 @@ fn bounded(fields: &Fields<'_>, name: &str, text: &str) -> Result<String, BodyEr
     Ok(text.to_owned())
 }
 
-/// A configuration as the hub answers. Every member that `az iot` dereferences without guarding is always present.
+/// A configuration as the hub answers. Every member that `az iot` dereferences without guarding is
+/// always present.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Configuration {
     /// Its id.
@@ -198,7 +199,7 @@ pub struct Configuration {
     pub labels: Option<Vec<(String, String)>>,
     /// What it writes.
     pub content: Content,
-    /// Whom it targets.
+    /// The condition that selects devices.
     pub target_condition: String,
     /// When it was created.
     pub created: Timestamp,

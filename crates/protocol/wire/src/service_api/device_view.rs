@@ -79,7 +79,8 @@ impl DeviceModuleRequest {
         if let Some((primary, secondary)) = &self.keys {
             body["authentication"] = json!({
                 "type": "sas",
-                "symmetricKey": { "primaryKey": primary.reveal(), "secondaryKey": secondary.reveal() },
+                "symmetricKey": { "primaryKey": primary.reveal(),
+                    "secondaryKey": secondary.reveal() },
             });
         }
         body

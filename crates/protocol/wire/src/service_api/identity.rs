@@ -1,6 +1,7 @@
 //! Devices and modules of a hub's registry, as the service API and device daemons see them.
 //!
-//! `…Request` types are what somebody sent (read tolerantly, nothing decided yet); [`Device`] and [`Module`] are what a hub answers.
+//! `…Request` types are what somebody sent (read tolerantly, nothing decided yet); [`Device`] and
+//! [`Module`] are what a hub answers.
 
 use ids::{DeviceId, Etag, GenerationId, ModuleId, Timestamp};
 use serde::{Deserialize, Serialize};

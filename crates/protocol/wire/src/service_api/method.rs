@@ -17,7 +17,8 @@ pub const MAX_NAME: usize = 100;
 pub struct MethodRequest {
     /// Name of the method, 1 to 100 characters.
     pub name: String,
-    /// What the device receives, as JSON text with the digits that were sent; `None` sends an empty message.
+    /// What the device receives, as JSON text with the digits that were sent; `None` sends an empty
+    /// message.
     pub payload: Option<String>,
     /// How long the device may take to answer, seconds, 5 to 300; 30 when absent.
     pub response_timeout: u16,
@@ -127,7 +128,8 @@ mod tests {
 
     #[test]
     fn timeouts_may_be_strings() {
-        let body = json!({"methodName": "ping", "payload": {"a": 1}, "responseTimeoutInSeconds": "30", "connectTimeoutInSeconds": "15"});
+        let body = json!({"methodName": "ping", "payload": {"a": 1},
+            "responseTimeoutInSeconds": "30", "connectTimeoutInSeconds": "15"});
         let request = MethodRequest::parse(body.to_string().as_bytes()).unwrap();
         assert_eq!(
             (request.response_timeout, request.connect_timeout),

@@ -1,4 +1,5 @@
-//! A remote hub as its client sees it: what is sent to the service API of another hub, and what is read of its answers.
+//! A remote hub as its client sees it: what is sent to the service API of another hub, and what is
+//! read of its answers.
 
 use ids::{DeviceId, Etag, GenerationId};
 use serde_json::{Map, Value, json};
@@ -29,7 +30,7 @@ pub fn twin_path(device: &DeviceId) -> String {
     format!("/twins/{id}?api-version={API_VERSION}")
 }
 
-/// What costs a hub little to answer, and only to somebody whom it knows.
+/// A path that is cheap for a hub to answer, and only with valid credentials.
 #[must_use]
 pub fn probe_path() -> String {
     format!("/statistics/devices?api-version={API_VERSION}")
@@ -104,7 +105,8 @@ impl RemoteDevice {
         })
     }
 
-    /// The body of a PUT that makes this device prove itself otherwise, and leaves the rest of it alone.
+    /// The body of a PUT that makes this device prove itself otherwise, and leaves the rest of it
+    /// alone.
     #[must_use]
     pub fn proving_itself_by(&self, authentication: &Authentication) -> Value {
         self.with(&[("authentication", authentication.to_json(true))])

@@ -9,7 +9,8 @@ const METHOD_RESPONSE: &str = "$iothub/methods/res/";
 /// What a device or module publishes to its hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceTopic {
-    /// Telemetry, with its properties still encoded ([`crate::device_api::message::PropertyBag::decode`]).
+    /// Telemetry, with its properties still encoded
+    /// ([`crate::device_api::message::PropertyBag::decode`]).
     Events {
         /// Everything after `messages/events/`.
         bag: String,

@@ -4,7 +4,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::{METHOD_REQUEST, TWIN_DESIRED, TWIN_RESPONSE};
 use super::{Parameters, TopicError, status, strip, version, version_parameter};
 
-/// What method names keep in a topic: RFC 2396's unreserved marks. Plug and Play commands have a `*`, which handlers compare undecoded.
+/// What method names keep in a topic: RFC 2396's unreserved marks. Plug and Play commands have a
+/// `*`, which handlers compare undecoded.
 const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -42,7 +43,7 @@ pub enum HubTopic {
     },
     /// A command, with its properties still encoded.
     DeviceBound {
-        /// Whom it is for.
+        /// The addressed device.
         device: DeviceId,
         /// Everything after `messages/devicebound/`.
         bag: String,

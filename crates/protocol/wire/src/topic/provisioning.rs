@@ -59,7 +59,8 @@ impl std::fmt::Display for ProvisioningRequest {
     }
 }
 
-/// What the provisioning service answers to: QoS 1, and exactly two `$` in the topic, which the Python SDK counts.
+/// What the provisioning service answers to: QoS 1, and exactly two `$` in the topic, which the
+/// Python SDK counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvisioningResponse {
     /// As in HTTP.

@@ -1,4 +1,5 @@
-//! Which critical extensions are understood, by webpki and by us: everything else must not be ignored (RFC 5280, 4.2).
+//! Which critical extensions are understood, by webpki and by us: everything else must not be
+//! ignored (RFC 5280, 4.2).
 
 use x509_parser::der_parser::Oid as DerOid;
 use x509_parser::extensions::{ParsedExtension, X509Extension};

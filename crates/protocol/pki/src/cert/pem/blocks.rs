@@ -1,8 +1,9 @@
 //! The blocks of a PEM text, none of them passed over.
 //!
-//! PEM libraries look for markers at the start of a line and skip what they do not know. A byte order mark before the first
-//! marker then makes them hand over the second certificate as if it were the first: the wrong CA is trusted. Here a marker
-//! is found wherever it is, and what looks like a block and is none is an error.
+//! PEM libraries look for markers at the start of a line and skip what they do not know. A byte
+//! order mark before the first marker then makes them hand over the second certificate as if it
+//! were the first: the wrong CA is trusted. Here a marker is found wherever it is, and what looks
+//! like a block and is none is an error.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -42,7 +43,8 @@ impl Block<'_> {
     }
 }
 
-/// Base64 with any white space in it; `\n` in two characters is white space too, as in environment variables and JSON.
+/// Base64 with any white space in it; `\n` in two characters is white space too, as in environment
+/// variables and JSON.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let is_space = |c: &char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}');
     let mut packed: String = text.chars().filter(|c| !is_space(c)).collect();
@@ -52,7 +54,8 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(packed).ok()
 }
 
-/// Takes a text apart. What stands around the blocks does not matter, unless it looks like a block itself.
+/// Takes a text apart. What stands around the blocks does not matter, unless it looks like a block
+/// itself.
 pub(crate) fn blocks(text: &str) -> Result<Vec<Block<'_>>, PemError> {
     let mut scan = Scan {
         text,
@@ -88,7 +91,8 @@ impl<'a> Scan<'a> {
                 "the {label} block of line {line} does not end with {END}{label}{DASHES}"
             ))
         };
-        // The next marker of any kind must be this block's end: whatever else it is, a block would be swallowed.
+        // The next marker of any kind must be this block's end: whatever else it is, a block would
+        // be swallowed.
         let dashes = self.rest().find(DASHES).ok_or_else(unended)?;
         let body = &self.text[body_at..body_at + dashes];
         self.advance(dashes);
@@ -125,8 +129,8 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Looks for certificates in what stands between blocks: markers that are mistyped, and Base64 that has lost its markers.
-/// Gives the number of the last line.
+/// Looks for certificates in what stands between blocks: markers that are mistyped, and Base64 that
+/// has lost its markers. Gives the number of the last line.
 fn refuse_hidden(between: &str, first: usize) -> Result<usize, PemError> {
     let mut last = first;
     for (line, text) in (first..).zip(between.split('\n')) {
@@ -156,7 +160,8 @@ fn is_mistyped_marker(line: &str) -> bool {
     })
 }
 
-/// A line of the Base64 of a SEQUENCE that is as long as a certificate. Never shown: it may be of a private key.
+/// A line of the Base64 of a SEQUENCE that is as long as a certificate. Never shown: it may be of a
+/// private key.
 fn is_bare(line: &str) -> bool {
     const SHORTEST: usize = 48;
     let line = line.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');

@@ -1,4 +1,5 @@
-//! What the bytes of a file are: DER, text of several encodings, Base64 without markers, or something else that has a name.
+//! What the bytes of a file are: DER, text of several encodings, Base64 without markers, or
+//! something else that has a name.
 
 use std::borrow::Cow;
 
@@ -10,8 +11,10 @@ use super::{Certificate, CertificateError, PemError, blocks, encode, parse_bundl
 pub(super) const PUBLIC_KEY: &str = "it holds a public key and no certificate";
 pub(super) const CRL: &str = "it holds a revocation list (CRL) and no certificate";
 pub(super) const UTF_16: &str = "it is text in UTF-16 without a byte order mark; save it as UTF-8";
-const PKCS7: &str = "it is a PKCS#7 file (.p7b, .p7c); take the certificate out of it: openssl pkcs7 -inform DER -in FILE -print_certs -out certificates.pem";
-const PKCS12: &str = "it is a PKCS#12 file (.pfx, .p12), which also holds a private key; take the certificate out of it: openssl pkcs12 -in FILE -nokeys -out certificates.pem";
+const PKCS7: &str = "it is a PKCS#7 file (.p7b, .p7c); take the certificate out of it: openssl \
+     pkcs7 -inform DER -in FILE -print_certs -out certificates.pem";
+const PKCS12: &str = "it is a PKCS#12 file (.pfx, .p12), which also holds a private key; take the \
+     certificate out of it: openssl pkcs12 -in FILE -nokeys -out certificates.pem";
 
 /// Every certificate of a file, whatever its form.
 pub(in crate::cert) fn read_all(bytes: &[u8]) -> Result<Vec<Certificate>, PemError> {
@@ -26,7 +29,8 @@ pub(in crate::cert) fn read_all(bytes: &[u8]) -> Result<Vec<Certificate>, PemErr
     }
 }
 
-/// The file as PEM text of whatever certificates it has, parsed or not: for a judge that is to say itself what is wrong with one.
+/// The file as PEM text of whatever certificates it has, parsed or not: for a judge that is to say
+/// itself what is wrong with one.
 pub(in crate::cert) fn as_text(bytes: &[u8]) -> Result<String, PemError> {
     if is_der(bytes) {
         return Ok(encode("CERTIFICATE", bytes));
@@ -39,8 +43,8 @@ pub(in crate::cert) fn as_text(bytes: &[u8]) -> Result<String, PemError> {
     })
 }
 
-/// Text: UTF-8 with or without its mark, UTF-16 with it, as PowerShell and Notepad write them. What surrounds blocks may be in
-/// any encoding that agrees with ASCII.
+/// Text: UTF-8 with or without its mark, UTF-16 with it, as PowerShell and Notepad write them. What
+/// surrounds blocks may be in any encoding that agrees with ASCII.
 pub(crate) fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, PemError> {
     let decoded = match bytes {
         [0xff, 0xfe, rest @ ..] | rest @ [b'-', 0, ..] => utf_16(rest, u16::from_le_bytes),
@@ -100,7 +104,8 @@ pub(super) fn instead(der: &[u8], position: usize, source: CertificateError) -> 
     }
 }
 
-/// The first member of a SEQUENCE, its content, and the tag of the second one. PKCS#7 and PKCS#12 may be BER without a length.
+/// The first member of a SEQUENCE, its content, and the tag of the second one. PKCS#7 and PKCS#12
+/// may be BER without a length.
 fn members(ber: &[u8]) -> Option<(u8, &[u8], Option<u8>)> {
     let inside = ber.get(header(ber)?..)?;
     let tag = *inside.first()?;

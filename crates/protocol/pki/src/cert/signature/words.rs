@@ -47,7 +47,8 @@ pub(in crate::cert) fn in_words(certificate: &[u8]) -> String {
         "1.2.840.113549.1.1.10" => {
             let salt = salt(rest).map_or_else(|| "unknown".to_owned(), |salt| salt.to_string());
             return format!(
-                "RSA-PSS and a salt of {salt} bytes (with SHA-2 and a salt as long as the hash it is: openssl … -sigopt rsa_pss_saltlen:digest)"
+                "RSA-PSS and a salt of {salt} bytes (with SHA-2 and a salt as long as the hash it \
+                 is: openssl … -sigopt rsa_pss_saltlen:digest)"
             );
         }
         "1.2.840.113549.1.1.2" => "RSA and MD2",

@@ -14,7 +14,7 @@ pub struct ModuleList {
 /// One module of the device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleDetails {
-    /// Id of its container; empty when there is none.
+    /// Id of the container; empty before it is created.
     pub id: String,
     /// Its name in the deployment.
     pub name: ModuleId,

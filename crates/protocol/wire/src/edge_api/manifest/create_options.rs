@@ -1,7 +1,8 @@
 //! `createOptions`: the JSON of the engine's ContainerCreate, as a deployment gives it.
 //!
-//! The engine takes member names in any case, and of two spellings the later one; Azure's agent converts numbers, texts
-//! and truth values into each other. So does this: what is merged in later finds every member under its one name.
+//! The engine takes member names in any case, and of two spellings the later one; Azure's agent
+//! converts numbers, texts and truth values into each other. So does this: what is merged in later
+//! finds every member under its one name.
 
 mod members;
 
@@ -182,7 +183,8 @@ fn truth(value: &Value) -> Option<Value> {
     }
 }
 
-/// Two spellings of one member: the engine puts objects into each other and replaces everything else.
+/// Two spellings of one member: the engine puts objects into each other and replaces everything
+/// else.
 fn merge(read: &mut Map<String, Value>, name: &str, value: Value) {
     match (read.get_mut(name), value) {
         (Some(Value::Object(before)), Value::Object(later)) => {
@@ -202,7 +204,8 @@ fn below(path: &str, name: &str) -> String {
     }
 }
 
-/// Folds as the engine's JSON reader does: letters of either case, and the two signs outside ASCII that count as such letters.
+/// Folds as the engine's JSON reader does: letters of either case, and the two signs outside ASCII
+/// that count as such letters.
 fn fold(name: &str) -> String {
     name.chars()
         .map(|c| match c {

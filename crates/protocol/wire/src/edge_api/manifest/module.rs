@@ -155,7 +155,7 @@ fn choice<T: Copy + Default>(
         .find(|(word, _)| word.eq_ignore_ascii_case(text));
     found.map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        fields.error(name, format!("{text:?} is none of {}", words.join(", ")))
+        fields.error(name, format!("{text:?} is not one of {}", words.join(", ")))
     })
 }
 
@@ -189,8 +189,8 @@ fn env(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, BodyError> {
     Ok(found)
 }
 
-/// Twin values were at most 512 characters long once, so that the text comes in chunks: `createOptions`,
-/// `createOptions01` to `createOptions99`.
+/// Twin values were at most 512 characters long once, so that the text comes in chunks:
+/// `createOptions`, `createOptions01` to `createOptions99`.
 fn create_options(settings: &Fields<'_>) -> Result<Map<String, Value>, BodyError> {
     const NAME: &str = CREATE_OPTIONS;
     if let Some(Value::Object(map)) = settings.get(NAME) {

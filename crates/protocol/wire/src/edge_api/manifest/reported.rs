@@ -1,5 +1,5 @@
-//! What `$edgeAgent` reports. Secrets stay on the device: of environments only the names are reported, of registry
-//! credentials nothing.
+//! What `$edgeAgent` reports. Secrets stay on the device: of environments only the names are
+//! reported, of registry credentials nothing.
 
 use std::collections::BTreeMap;
 
@@ -116,7 +116,8 @@ impl AgentReported {
             "runtime": {
                 "type": "docker",
                 "settings": settings,
-                "platform": {"os": "linux", "architecture": self.architecture, "version": self.version},
+                "platform": {"os": "linux", "architecture": self.architecture,
+                    "version": self.version},
             },
             "systemModules": list(&self.system_modules),
             "modules": list(&self.modules),

@@ -5,12 +5,17 @@ use super::*;
 fn manifest() -> Value {
     json!({
         "schemaVersion": "1.1",
-        "runtime": {"type": "docker", "settings": {"minDockerVersion": "v1.25", "loggingOptions": "",
-            "registryCredentials": {"a": {"address": "reg.example", "username": "u", "password": "hunter2"}}}},
+        "runtime": {"type": "docker", "settings": {"minDockerVersion": "v1.25",
+            "loggingOptions": "",
+            "registryCredentials": {"a": {"address": "reg.example", "username": "u",
+                "password": "hunter2"}}}},
         "systemModules": {"edgeAgent": {"type": "docker", "settings": {"image": "reg/agent:1.4"}}},
-        "modules": {"m": {"version": "1.0", "type": "docker", "status": "running", "restartPolicy": "always",
-            "startupOrder": 2, "env": {"K": {"value": "secret"}, "N": {"value": 5}, "B": {"value": true}},
-            "settings": {"image": "reg:5000/x", "createOptions": "{\"Env\":[\"A=topsecret\"],", "createOptions01": "\"User\":\"1\"}"}}},
+        "modules": {"m": {"version": "1.0", "type": "docker", "status": "running",
+            "restartPolicy": "always",
+            "startupOrder": 2, "env": {"K": {"value": "secret"}, "N": {"value": 5},
+                "B": {"value": true}},
+            "settings": {"image": "reg:5000/x", "createOptions": "{\"Env\":[\"A=topsecret\"],",
+                "createOptions01": "\"User\":\"1\"}"}}},
         "$version": 7,
     })
 }
@@ -128,14 +133,16 @@ fn no_secret_is_reported() {
 #[test]
 fn wrong_kinds_in_create_options_are_refused_with_their_path() {
     let error = |options: Value| {
-        let text = json!({"modules": {"m": {"settings": {"image": "x", "createOptions": options.to_string()}}}});
+        let text = json!({"modules": {"m": {"settings": {"image": "x",
+            "createOptions": options.to_string()}}}});
         AgentDesired::parse(&text).unwrap_err()
     };
     let binds = error(json!({"hostConfig": {"binds": "/a:/b"}}));
     assert_eq!(binds.code(), 400);
     assert_eq!(
         binds.to_string(),
-        "the deployment cannot be read: 'modules.m.settings.createOptions.HostConfig.Binds': an array was expected, found the string \"/a:/b\""
+        "the deployment cannot be read: 'modules.m.settings.createOptions.HostConfig.Binds': an \
+         array was expected, found the string \"/a:/b\""
     );
     assert!(
         error(json!({"Env": {"A": "b"}}))
@@ -144,7 +151,7 @@ fn wrong_kinds_in_create_options_are_refused_with_their_path() {
     );
 }
 
-/// D3: text that is no LogConfig is no wish for the default.
+/// D3: text that is not a LogConfig is an error, and not the default.
 #[test]
 fn logging_options_are_read_or_refused() {
     let read = |options: Value| {

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 /// Longest URL of a webhook, characters.
 const MAX_URL: usize = 2048;
-/// What stands for the query of a webhook's URL where it is shown: it often holds the function's key.
+/// What stands for the query of a webhook's URL where it is shown: it often holds the function's
+/// key.
 pub const MASK: &str = "****";
 
-/// `customAllocationDefinition`: whom to ask.
+/// `customAllocationDefinition`: the webhook that chooses the hub.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomAllocation {
@@ -41,7 +42,7 @@ pub enum WebhookUrlError {
     /// No host, a user name, or characters that no URL has.
     #[error("it has no plain host, or a character that no URL has")]
     Form,
-    /// Whoever listens on the way would learn, and could change, where devices go.
+    /// Anyone between server and webhook could read and change where devices go.
     #[error("http:// is for loopback addresses only; use https://")]
     PlainText,
 }
@@ -118,7 +119,8 @@ impl WebhookUrl {
         self.text[self.query..].strip_prefix('?') == Some(MASK)
     }
 
-    /// Whether this is what [`masked`](Self::masked) shows of `stored`: clients send back what they were shown.
+    /// Whether this is what [`masked`](Self::masked) shows of `stored`: clients send back what they
+    /// were shown.
     #[must_use]
     pub fn is_mask_of(&self, stored: &Self) -> bool {
         *self == stored.masked()

@@ -177,7 +177,8 @@ mod tests {
         assert!(none[0].1.ends_with("and (1 = 0)"));
         assert_eq!(
             queries[0].1,
-            "select deviceId from devices where capabilities.iotEdge = true and (tags.a='1' OR tags.b='2')"
+            "select deviceId from devices where capabilities.iotEdge = true and (tags.a='1' OR \
+             tags.b='2')"
         );
     }
 }

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn modes_and_bounds() {
-        let body = json!({"mode": "updateIfMatchETag", "enrollments": [{"registrationId": "d", "etag": "\"x\""}]});
+        let body = json!({"mode": "updateIfMatchETag", "enrollments": [{"registrationId": "d",
+            "etag": "\"x\""}]});
         let request = BulkRequest::of_individuals(&body).unwrap();
         assert_eq!(request.mode, BulkMode::UpdateIfMatchEtag);
         assert_eq!(

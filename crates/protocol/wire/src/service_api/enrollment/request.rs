@@ -11,7 +11,8 @@ use crate::service_api::identity::Capabilities;
 /// Most hubs that one enrollment may list.
 const MAX_HUBS: usize = 50;
 
-/// What requests for individual enrollments and groups have in common; absent members have their defaults.
+/// What requests for individual enrollments and groups have in common; absent members have their
+/// defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsRequest {
     /// `attestation`, required.
@@ -196,7 +197,8 @@ fn custom_allocation(fields: &Fields<'_>) -> Result<Option<CustomAllocation>, Bo
     }))
 }
 
-/// The issuer in the words of two preview api-versions; somebody who changes an entry in one of them may send both.
+/// The issuer in the words of two preview api-versions; somebody who changes an entry in one of
+/// them may send both.
 fn issuers(fields: &Fields<'_>) -> Result<(Option<IssuancePolicy>, Option<IssuerName>), BodyError> {
     const NEWER: &str = "credentialPolicyName";
     let newer = parsed(fields, NEWER, IssuerName::parse)?;

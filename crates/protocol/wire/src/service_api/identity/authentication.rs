@@ -38,7 +38,8 @@ impl std::fmt::Display for CertificateThumbprint {
 
 /// How an identity proves itself to the hub.
 ///
-/// Serialised with both `symmetricKey` and `x509Thumbprint` objects whatever the kind, because `az iot` indexes into them.
+/// Serialised with both `symmetricKey` and `x509Thumbprint` objects whatever the kind, because `az
+/// iot` indexes into them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authentication {
     /// Tokens signed with one of two shared keys.
@@ -96,7 +97,8 @@ impl Authentication {
         )
     }
 
-    /// The JSON form; keys become `null` when `with_keys` is false (callers with the RegistryRead right only).
+    /// The JSON form; keys become `null` when `with_keys` is false (callers with the RegistryRead
+    /// right only).
     #[must_use]
     pub fn to_json(&self, with_keys: bool) -> Value {
         let (mut keys, mut thumbprints) = ((None, None), (None, None));
@@ -114,7 +116,8 @@ impl Authentication {
         }
         json!({
             "symmetricKey": {"primaryKey": keys.0, "secondaryKey": keys.1},
-            "x509Thumbprint": {"primaryThumbprint": thumbprints.0, "secondaryThumbprint": thumbprints.1},
+            "x509Thumbprint": {"primaryThumbprint": thumbprints.0,
+                "secondaryThumbprint": thumbprints.1},
             "type": self.type_name(),
         })
     }
@@ -126,7 +129,8 @@ impl Serialize for Authentication {
     }
 }
 
-/// An `authentication` member as sent: absent, `null` and empty keys mean that the hub generates them.
+/// An `authentication` member as sent: absent, `null` and empty keys mean that the hub generates
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthenticationRequest {
     /// `sas`.
@@ -150,10 +154,12 @@ pub enum AuthenticationRequest {
 }
 
 impl AuthenticationRequest {
-    /// Reads an `authentication` object. Without a `type`, a thumbprint means `selfSigned` and anything else `sas`.
+    /// Reads an `authentication` object. Without a `type`, a thumbprint means `selfSigned` and
+    /// anything else `sas`.
     ///
     /// # Errors
-    /// On an unknown type, a key that is not base64 of 16 to 64 bytes, or a thumbprint that is not 40 or 64 hexadecimal digits.
+    /// On an unknown type, a key that is not base64 of 16 to 64 bytes, or a thumbprint that is not
+    /// 40 or 64 hexadecimal digits.
     pub fn parse(fields: &Fields<'_>) -> Result<Self, BodyError> {
         let [first, second] = thumbprints(fields)?;
         let kind = fields.text("type")?.map(str::to_ascii_lowercase);

@@ -17,7 +17,8 @@ fn body(attestation: Value) -> Value {
 fn what_az_creates() {
     let request = IndividualRequest::parse(&json!({
         "registrationId": "dev-001", "deviceId": "dev-001", "optionalDeviceInformation": {},
-        "attestation": {"type": "x509", "x509": {"clientCertificates": {"primary": {"certificate": "PEM"}}}},
+        "attestation": {"type": "x509",
+            "x509": {"clientCertificates": {"primary": {"certificate": "PEM"}}}},
         "capabilities": {"iotEdge": true},
         "initialTwin": {"tags": {"site": "a"}, "properties": {"desired": {}}},
         "reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": false},
@@ -78,7 +79,8 @@ fn attestations_by_kind() {
         ),
         (json!({"type": "symmetricKey"}), keys(None)),
         (
-            json!({"type": "symmetricKey", "symmetricKey": {"primaryKey": key, "secondaryKey": ""}}),
+            json!({"type": "symmetricKey", "symmetricKey": {"primaryKey": key,
+                "secondaryKey": ""}}),
             keys(Some(key)),
         ),
         (
@@ -138,7 +140,8 @@ fn faults_name_their_place() {
             "customAllocationDefinition.webhookUrl",
         ),
         (
-            json!({"attestation": {"type": "none"}, "customAllocationDefinition": {"webhookUrl": "https://a"}}),
+            json!({"attestation": {"type": "none"},
+                "customAllocationDefinition": {"webhookUrl": "https://a"}}),
             "customAllocationDefinition.apiVersion",
         ),
         (
