@@ -1,146 +1,26 @@
-//! Properties of the codec and of both sessions, for packets and orders that nobody thought of.
+//! Properties of the codec and of both sessions, for any packets in any order.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that meets an error has failed and may say so by panicking"
 )]
 
+mod strategies;
+
 use std::collections::HashSet;
 
 use bytes::{Bytes, BytesMut};
 use mqtt::{
     ClientEvent, ClientSession, ClientTimer, ConnAck, Connect, ConnectReturnCode, Delivery, Millis,
-    Overdue, Packet, PacketId, Password, ProtocolError, Publish, QoS, ServerEvent, ServerSession,
-    SessionLimits, SubAck, Subscribe, SubscribeFilter, SubscribeResult, Unsubscribe, Will, decode,
-    encode,
+    Overdue, Packet, PacketId, ProtocolError, Publish, QoS, ServerEvent, ServerSession,
+    SessionLimits, SubAck, Subscribe, SubscribeFilter, SubscribeResult, decode, encode,
 };
 use proptest::collection::vec;
-use proptest::option;
 use proptest::prelude::*;
 
+use strategies::{hostile_bytes, packet};
+
 const MAX: usize = 1024 * 1024;
-
-fn text() -> impl Strategy<Value = String> {
-    "[^\0]{1,40}"
-}
-
-fn payload() -> impl Strategy<Value = Bytes> {
-    vec(any::<u8>(), 0..300).prop_map(Bytes::from)
-}
-
-fn packet_id() -> impl Strategy<Value = PacketId> {
-    (1..=u16::MAX).prop_map(|number| PacketId::new(number).unwrap())
-}
-
-fn qos() -> impl Strategy<Value = QoS> {
-    prop_oneof![Just(QoS::AtMostOnce), Just(QoS::AtLeastOnce)]
-}
-
-fn delivery() -> impl Strategy<Value = Delivery> {
-    prop_oneof![
-        Just(Delivery::AtMostOnce),
-        (packet_id(), any::<bool>())
-            .prop_map(|(id, duplicate)| Delivery::AtLeastOnce { id, duplicate }),
-    ]
-}
-
-fn connect() -> impl Strategy<Value = Connect> {
-    let will =
-        (text(), payload(), qos(), any::<bool>()).prop_map(|(topic, payload, qos, retain)| Will {
-            topic,
-            payload,
-            qos,
-            retain,
-        });
-    let user = option::of((text(), option::of(payload())));
-    (
-        "[^\0]{0,40}",
-        any::<bool>(),
-        any::<u16>(),
-        option::of(will),
-        user,
-    )
-        .prop_map(|(client_id, clean_session, keep_alive, will, user)| {
-            let (username, password) =
-                user.map_or((None, None), |(u, p)| (Some(u), p.map(Password::new)));
-            Connect {
-                client_id,
-                clean_session,
-                keep_alive,
-                will,
-                username,
-                password,
-            }
-        })
-}
-
-fn publish() -> impl Strategy<Value = Publish> {
-    (text(), payload(), any::<bool>(), delivery()).prop_map(|(topic, payload, retain, delivery)| {
-        Publish {
-            topic,
-            payload,
-            retain,
-            delivery,
-        }
-    })
-}
-
-fn packet() -> impl Strategy<Value = Packet> {
-    let code = (0..6_u8).prop_map(|code| ConnectReturnCode::from_code(code).unwrap());
-    let ack = (any::<bool>(), code).prop_map(|(session_present, code)| {
-        Packet::ConnAck(ConnAck {
-            session_present,
-            code,
-        })
-    });
-    let filters = vec((text(), qos()), 1..8);
-    let subscribe = (packet_id(), filters).prop_map(|(id, filters)| {
-        let filters = filters
-            .into_iter()
-            .map(|(filter, qos)| SubscribeFilter { filter, qos })
-            .collect();
-        Packet::Subscribe(Subscribe { id, filters })
-    });
-    let result = prop_oneof![
-        qos().prop_map(SubscribeResult::Granted),
-        Just(SubscribeResult::Refused)
-    ];
-    let suback = (packet_id(), vec(result, 1..8))
-        .prop_map(|(id, results)| Packet::SubAck(SubAck { id, results }));
-    let unsubscribe = (packet_id(), vec(text(), 1..8))
-        .prop_map(|(id, filters)| Packet::Unsubscribe(Unsubscribe { id, filters }));
-    prop_oneof![
-        connect().prop_map(Packet::Connect),
-        ack,
-        publish().prop_map(Packet::Publish),
-        packet_id().prop_map(Packet::PubAck),
-        subscribe,
-        suback,
-        unsubscribe,
-        packet_id().prop_map(Packet::UnsubAck),
-        Just(Packet::PingReq),
-        Just(Packet::PingResp),
-        Just(Packet::Disconnect),
-    ]
-}
-
-/// Bytes that begin like a packet more often than chance would have it.
-fn hostile() -> impl Strategy<Value = Vec<u8>> {
-    let framed = (any::<u8>(), vec(any::<u8>(), 0..120)).prop_map(|(first, body)| {
-        let mut bytes = vec![first, u8::try_from(body.len()).unwrap()];
-        bytes.extend(body);
-        bytes
-    });
-    let damaged =
-        (packet(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(packet, at, byte)| {
-            let mut out = BytesMut::new();
-            encode(&packet, &mut out).unwrap();
-            let at = at.index(out.len());
-            out[at] = byte;
-            out.to_vec()
-        });
-    prop_oneof![vec(any::<u8>(), 0..200), framed, damaged]
-}
 
 fn a_connect(keep_alive: u16) -> Connect {
     Connect {
@@ -190,7 +70,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_answered_without_a_panic(bytes in hostile()) {
+    fn any_bytes_are_answered_without_a_panic(bytes in hostile_bytes()) {
         let mut buf = BytesMut::from(&bytes[..]);
         while let Ok(Some(packet)) = decode(&mut buf, 4096) {
             // Whatever was accepted can be written, except texts that grew.
@@ -369,8 +249,7 @@ fn a_suback_answers_its_subscribe() {
     assert_eq!(again, Err(ProtocolError::UnmatchedSubAck));
 }
 
-/// A2: who takes messages and does not acknowledge them is not waited for as long as its keep-alive
-/// allows.
+/// A2: a client that does not acknowledge messages is closed before its keep-alive is over.
 #[test]
 fn an_unacknowledged_message_ends_the_session_in_time() {
     let mut session = ServerSession::new(&a_connect(1178), Millis(0));
