@@ -188,6 +188,34 @@ CREATE INDEX registrations_by_group ON registrations (id_scope, group_folded) WH
 -- A device that is named after its registration is found by that name.
 CREATE INDEX registrations_by_device ON registrations (hub, device_id) WHERE device_id <> spelled;
 
+-- A device belongs to one registration. A unique index on (hub, device_id) would be one more random page in the log for each
+-- registration, a third of its cost; nearly all devices are named after their registration, which the key of the table keeps
+-- unique within a service. So the constraint looks only where that does not suffice. It holds for what is written from now on:
+-- registrations that share a device already keep it.
+CREATE TRIGGER registrations_share_no_device_when_inserted BEFORE INSERT ON registrations
+WHEN NEW.device_id <> NEW.spelled
+    OR EXISTS (SELECT 1 FROM services WHERE id_scope <> NEW.id_scope)
+    OR EXISTS (SELECT 1 FROM registrations
+               WHERE hub = NEW.hub AND device_id = NEW.device_id AND device_id <> spelled)
+BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: registrations.hub, registrations.device_id')
+    WHERE EXISTS (SELECT 1 FROM registrations
+                  WHERE hub = NEW.hub AND device_id = NEW.device_id AND device_id <> spelled)
+       OR EXISTS (SELECT 1 FROM registrations
+                  WHERE id_scope IN (SELECT id_scope FROM services) AND folded = lower(NEW.device_id)
+                      AND hub = NEW.hub AND device_id = NEW.device_id);
+END;
+CREATE TRIGGER registrations_share_no_device_when_updated BEFORE UPDATE OF hub, device_id ON registrations
+WHEN NEW.hub IS NOT OLD.hub OR NEW.device_id IS NOT OLD.device_id
+BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: registrations.hub, registrations.device_id')
+    WHERE EXISTS (SELECT 1 FROM registrations
+                  WHERE hub = NEW.hub AND device_id = NEW.device_id AND device_id <> spelled AND id <> NEW.id)
+       OR EXISTS (SELECT 1 FROM registrations
+                  WHERE id_scope IN (SELECT id_scope FROM services) AND folded = lower(NEW.device_id)
+                      AND hub = NEW.hub AND device_id = NEW.device_id AND id <> NEW.id);
+END;
+
 -- Registrations that wait for a webhook or a remote hub.
 CREATE TABLE pending_registrations (
     -- Never given out twice: a late answer names its row by it.

@@ -53,9 +53,21 @@ impl StoreError {
         }
     }
 
-    /// Whether a row had another version than the one that was read.
+    /// Whether what the unit read holds no longer: a row had another version than the one that was
+    /// read, or a key was taken that a look found free.
     pub(crate) fn is_changed(&self) -> bool {
-        matches!(self.cause, Cause::Changed)
+        match &self.cause {
+            Cause::Changed => true,
+            Cause::Sql(error) => matches!(
+                error.sqlite_error().map(|error| error.extended_code),
+                Some(
+                    rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+                        | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                        | rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER
+                )
+            ),
+            Cause::Words(_) => false,
+        }
     }
 
     /// A stored text that does not parse: the file was damaged or edited. `cause` says which column, never its content.

@@ -29,6 +29,14 @@ pub trait Unit: Send + 'static {
     /// Reads, checks and decides. Writes nothing, so that a refusal leaves nothing to take back.
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, Self::Error>;
 
+    /// The refusal for a write that broke a uniqueness constraint each time it ran: the look that
+    /// finds who has the key. Only for units that do not look in [`decide`](Self::decide), because
+    /// it would cost every one of them.
+    fn refuse_taken(&self, view: &View<'_>) -> Result<(), Self::Error> {
+        let _ = view;
+        Ok(())
+    }
+
     /// Writes what was decided. Fails only with the storage; a stored row that cannot be read is
     /// damage of the storage ([`View::damaged`]).
     fn apply(&self, tx: &Tx<'_>, plan: Self::Plan) -> Result<Self::Output, StoreError>;

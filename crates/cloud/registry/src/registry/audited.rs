@@ -264,6 +264,10 @@ where
         self.unit.decide(view)
     }
 
+    fn refuse_taken(&self, view: &View<'_>) -> Result<(), U::Error> {
+        self.unit.refuse_taken(view)
+    }
+
     fn apply(&self, tx: &Tx<'_>, plan: U::Plan) -> Result<U::Output, StoreError> {
         let done = self.unit.apply(tx, plan)?;
         let mut record = self.record.clone();

@@ -76,3 +76,31 @@ UPDATE allocations SET number = n FROM
     (SELECT id AS row, row_number() OVER (PARTITION BY id_scope ORDER BY number, id) AS n FROM allocations)
 WHERE id = row AND id_scope IN (SELECT id_scope FROM allocations GROUP BY id_scope, number HAVING count(*) > 1);
 CREATE UNIQUE INDEX allocations_by_number ON allocations (id_scope, number);
+
+-- A device belongs to one registration. A unique index on (hub, device_id) would be one more random page in the log for each
+-- registration, a third of its cost; nearly all devices are named after their registration, which the key of the table keeps
+-- unique within a service. So the constraint looks only where that does not suffice. It holds for what is written from now on:
+-- registrations that share a device already keep it.
+CREATE TRIGGER registrations_share_no_device_when_inserted BEFORE INSERT ON registrations
+WHEN NEW.device_id <> NEW.spelled
+    OR EXISTS (SELECT 1 FROM services WHERE id_scope <> NEW.id_scope)
+    OR EXISTS (SELECT 1 FROM registrations
+               WHERE hub = NEW.hub AND device_id = NEW.device_id AND device_id <> spelled)
+BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: registrations.hub, registrations.device_id')
+    WHERE EXISTS (SELECT 1 FROM registrations
+                  WHERE hub = NEW.hub AND device_id = NEW.device_id AND device_id <> spelled)
+       OR EXISTS (SELECT 1 FROM registrations
+                  WHERE id_scope IN (SELECT id_scope FROM services) AND folded = lower(NEW.device_id)
+                      AND hub = NEW.hub AND device_id = NEW.device_id);
+END;
+CREATE TRIGGER registrations_share_no_device_when_updated BEFORE UPDATE OF hub, device_id ON registrations
+WHEN NEW.hub IS NOT OLD.hub OR NEW.device_id IS NOT OLD.device_id
+BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: registrations.hub, registrations.device_id')
+    WHERE EXISTS (SELECT 1 FROM registrations
+                  WHERE hub = NEW.hub AND device_id = NEW.device_id AND device_id <> spelled AND id <> NEW.id)
+       OR EXISTS (SELECT 1 FROM registrations
+                  WHERE id_scope IN (SELECT id_scope FROM services) AND folded = lower(NEW.device_id)
+                      AND hub = NEW.hub AND device_id = NEW.device_id AND id <> NEW.id);
+END;

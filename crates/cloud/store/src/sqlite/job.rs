@@ -12,6 +12,9 @@ pub(crate) trait Job: Send {
     /// answered.
     fn run(&mut self, tx: &Tx<'_>) -> Ran;
 
+    /// Looks for the refusal of a write that was in conflict each time it ran.
+    fn refuse_taken(&mut self, tx: &Tx<'_>);
+
     /// Keeps an error for the caller, over what the runs answered.
     fn fail(&mut self, error: StoreError);
 
@@ -86,6 +89,13 @@ where
         ran
     }
 
+    fn refuse_taken(&mut self, tx: &Tx<'_>) {
+        let look = catch_unwind(AssertUnwindSafe(|| self.unit.refuse_taken(tx)));
+        if let Ok(Err(refusal)) = look {
+            self.outcome = Some(Err(refusal));
+        }
+    }
+
     fn fail(&mut self, error: StoreError) {
         self.outcome = Some(Err(error.into()));
     }
@@ -146,6 +156,8 @@ where
             false => Ran::Failed,
         }
     }
+
+    fn refuse_taken(&mut self, _: &Tx<'_>) {}
 
     fn fail(&mut self, error: StoreError) {
         self.outcome = Some(Err(error.into()));

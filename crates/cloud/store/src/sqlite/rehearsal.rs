@@ -55,6 +55,7 @@ pub(crate) struct Run {
     pub(crate) trace: Trace,
     pub(crate) effects: TxEffects,
     pub(crate) kept: bool,
+    pub(crate) changed: bool,
 }
 
 /// Where two runs of a unit differ.

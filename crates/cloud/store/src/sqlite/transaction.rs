@@ -83,9 +83,10 @@ impl Writer {
             self.sql("ROLLBACK TO unit")?;
             self.sql("RELEASE unit")?;
             if ran != Ran::Changed {
-                break;
+                return Ok(TxEffects::default());
             }
         }
+        job.refuse_taken(&Tx::new(&self.connection, &self.file, self.group));
         Ok(TxEffects::default())
     }
 
@@ -104,6 +105,9 @@ impl Writer {
             self.sql("ROLLBACK TO unit")?;
         }
         self.sql("RELEASE unit")?;
+        if second.changed {
+            job.refuse_taken(&Tx::new(&self.connection, &self.file, self.group));
+        }
         Ok(match second.kept {
             true => second.effects,
             false => TxEffects::default(),
@@ -112,13 +116,14 @@ impl Writer {
 
     fn trace(&self, job: &mut dyn Job) -> Result<Run, StoreError> {
         let tx = Tx::traced(&self.connection, &self.file, self.group);
-        let kept = job.run(&tx) == Ran::Kept;
+        let ran = job.run(&tx);
         self.require_transaction()?;
         let (effects, trace) = tx.into_parts();
         Ok(Run {
             trace: trace.unwrap_or_default(),
             effects,
-            kept,
+            kept: ran == Ran::Kept,
+            changed: ran == Ran::Changed,
         })
     }
 

@@ -501,3 +501,69 @@ async fn a_page_of_long_documents_is_short() {
         .unwrap();
     assert_eq!((none.rows.len(), none.more), (0, false));
 }
+
+fn registration(spelled: &str, device_id: &str) -> crate::RegistrationRow {
+    crate::RegistrationRow {
+        id: 0,
+        folded: spelled.to_ascii_lowercase(),
+        spelled: spelled.to_owned(),
+        group_id: None,
+        status: "assigned".to_owned(),
+        substatus: None,
+        hub: Some("hub".to_owned()),
+        device_id: Some(device_id.to_owned()),
+        error_code: None,
+        error_message: None,
+        etag: "1".to_owned(),
+        payload: None,
+        detail: None,
+        created: 0,
+        updated: 0,
+    }
+}
+
+/// Whatever a unit decides, a device is not given to two registrations.
+#[tokio::test]
+async fn a_device_belongs_to_one_registration() {
+    for (first, second) in [
+        (("0neA", "a", "a"), ("0neA", "b", "a")),
+        (("0neA", "b", "a"), ("0neA", "a", "a")),
+        (("0neA", "b", "x"), ("0neA", "c", "x")),
+        (("0neA", "a", "a"), ("0neB", "a", "a")),
+        (("0neA", "a", "a"), ("0neB", "A", "a")),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let prepare = write(|tx| {
+            for id_scope in ["0neA", "0neB"] {
+                let service = ServiceRow {
+                    id_scope: id_scope.to_owned(),
+                    operation_key: Secret::new("k"),
+                    name: id_scope.to_owned(),
+                    host: None,
+                    allocation_policy: "hashed".to_owned(),
+                };
+                tx.insert_service(&service, 1)?;
+            }
+            Ok(())
+        });
+        store.write(prepare).await.unwrap();
+        let insert = |(id_scope, spelled, device): (&'static str, &'static str, &'static str)| {
+            let row = registration(spelled, device);
+            store.write(write(move |tx| tx.insert_registration(id_scope, &row)))
+        };
+        insert(first).await.unwrap();
+        insert(second).await.unwrap_err();
+        insert(("0neA", "other", "Other")).await.unwrap();
+        let moved = write(|tx| {
+            let mut row = tx.registration("0neA", "other")?.unwrap();
+            row.device_id = tx
+                .registration("0neA", "a")?
+                .or(tx.registration("0neA", "b")?)
+                .unwrap()
+                .device_id;
+            tx.update_registration(&row)
+        });
+        store.write(moved).await.unwrap_err();
+    }
+}
