@@ -37,3 +37,39 @@ impl Peer {
         Ok(proven)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::accept::{ConnectionLimits, UnprovenConnections};
+
+    #[tokio::test]
+    async fn a_client_is_proven_by_its_proof_and_refused_without_a_free_slot() {
+        let limits = ConnectionLimits {
+            proven: 1,
+            unproven: 10,
+            unproven_per_address: 10,
+            unproven_input: 1024,
+        };
+        let unproven = UnprovenConnections::new(limits);
+        let peer = || Peer {
+            chain: PeerChain::default(),
+            address: Ipv4Addr::LOCALHOST.into(),
+            connection: unproven.enter(Ipv4Addr::LOCALHOST.into()).0,
+        };
+        let (first, second) = (peer(), peer());
+        let wrong = ConnectRefused::new(ConnectReturnCode::NotAuthorized, "a wrong token");
+        let failed = first
+            .prove_with(async { Err::<(), _>(wrong.clone()) })
+            .await;
+        assert_eq!(failed, Err(wrong));
+        assert!(!first.connection.is_proven());
+        assert_eq!(first.prove_with(async { Ok(7) }).await, Ok(7));
+        assert!(first.connection.is_proven());
+        let refused = second.prove_with(async { Ok(()) }).await.unwrap_err();
+        assert_eq!(refused.code, ConnectReturnCode::ServerUnavailable);
+        assert!(!second.connection.is_proven());
+    }
+}
