@@ -1,5 +1,5 @@
-//! Everything that a request is answered with when it does not get what it asked for, and how that is coded, worded,
-//! and logged.
+//! Everything that a request is answered with when it does not get what it asked for, and how that
+//! is coded, worded, and logged.
 
 mod envelope;
 
@@ -26,7 +26,8 @@ pub enum ServiceFault {
     /// A device is not admitted.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
-    /// A TPM is asked to prove that it is there. Not a failure: every registration of one begins so.
+    /// A TPM is asked to prove that it is there. Not a failure: every registration of one begins
+    /// so.
     #[error("the TPM has to answer a challenge")]
     Challenged(Box<Challenge>),
     /// An operation id that is not one of ours for that registration.
@@ -77,8 +78,8 @@ pub enum ServiceFault {
 
 /// An error of one noun of the service API; each noun's file says the codes of its own.
 pub trait NounError: std::error::Error + Send + Sync + 'static {
-    /// The code that the operator gets. Errors of the code `InternalServerError` are failures of the server, whose text
-    /// is for the log only.
+    /// The code that the operator gets. Errors of the code `InternalServerError` are failures of
+    /// the server, whose text is for the log only.
     fn code(&self) -> DpsErrorCode {
         DpsErrorCode::ArgumentInvalid
     }
@@ -168,7 +169,8 @@ impl ServiceFault {
         }
     }
 
-    /// The text that the caller gets. Devices that are refused, and callers without a token, learn nothing from it.
+    /// The text that the caller gets. Devices that are refused, and callers without a token, learn
+    /// nothing from it.
     #[must_use]
     pub fn outside(&self) -> String {
         match self {

@@ -1,7 +1,7 @@
 //! The provisioning service: which hub a device belongs to, and how it proves who it is.
 //!
-//! Start with `registration/register.rs`. The transports of `device_api` and the HTTP API for operators only decode,
-//! call and encode.
+//! Start with `registration/register.rs`. The transports of `device_api` and the HTTP API for
+//! operators only decode, call and encode.
 
 #![cfg_attr(
     test,
@@ -50,8 +50,9 @@ pub use crate::service::{AwaitCertificateForHosts, Dps, DpsOptions};
 pub use crate::service_api::enrollments::warnings::{issuer_warning, leaf_warning};
 
 impl Dps {
-    /// Answers a request to any of its HTTP paths, for devices and operators. The client's chain is the request
-    /// extension [`PeerChain`], its address [`rest::ClientAddress`]. See [`Dps::serves`] for sharing a port.
+    /// Answers a request to any of its HTTP paths, for devices and operators. The client's chain is
+    /// the request extension [`PeerChain`], its address [`rest::ClientAddress`]. See
+    /// [`Dps::serves`] for sharing a port.
     pub async fn answer(&self, request: Request) -> Response {
         match path_area::find(request.uri().path()) {
             Some(Area::Devices) => device_api::http::answer(self, request).await,
@@ -59,22 +60,26 @@ impl Dps {
         }
     }
 
-    /// Whether a request path belongs to the provisioning service, when several services share a port.
+    /// Whether a request path belongs to the provisioning service, when several services share a
+    /// port.
     #[must_use]
     pub fn serves(path: &str) -> bool {
         path_area::find(path).is_some()
     }
 
-    /// Accepts the connection of a device that wants to register. Whether it may register is the answer to its request.
+    /// Accepts the connection of a device that wants to register. Whether it may register is the
+    /// answer to its request.
     ///
     /// # Errors
-    /// When the CONNECT is not for this service: the return code of CONNACK, and the reason for the log.
+    /// When the CONNECT is not for this service: the return code of CONNACK, and the reason for the
+    /// log.
     pub fn mqtt(&self, connect: &Connect, chain: PeerChain) -> Result<DpsSession, ConnectRefused> {
         device_api::mqtt::accept(self, connect, chain)
     }
 
-    /// Resumes pending registrations, runs remote tasks, probes remote hubs, and deletes expired refusals, until
-    /// `stopping` turns true. What is interrupted then starts again with the next process.
+    /// Resumes pending registrations, runs remote tasks, probes remote hubs, and deletes expired
+    /// refusals, until `stopping` turns true. What is interrupted then starts again with the next
+    /// process.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
             pending::run(self, stopping.clone()),

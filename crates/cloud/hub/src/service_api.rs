@@ -84,7 +84,8 @@ impl Service for ServiceApi {
             );
         } else {
             tracing::info!(
-                request.id = %request_id, %method, path, status, error = detail, "a request was refused"
+                request.id = %request_id, %method, path, status, error = detail,
+                "a request was refused"
             );
         }
         let id = request_id.to_string();

@@ -10,8 +10,8 @@ use crate::RequestError;
 /// Reads a body of at most `limit` bytes. Time limits are the transport's.
 ///
 /// # Errors
-/// When it is longer, late or incomplete. One that is announced as too long is neither waited for, nor asked for with
-/// "100 Continue".
+/// When it is longer, late or incomplete. One that is announced as too long is neither waited for,
+/// nor asked for with "100 Continue".
 pub async fn read(body: Body, limit: usize) -> Result<Bytes, RequestError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(RequestError::TooLarge { limit });

@@ -4,7 +4,8 @@ use axum::http::Method;
 use ids::IdError;
 use wire::http::PathError;
 
-/// Why a request does not reach its handler, or its handler cannot read it. Services give these the codes of their APIs.
+/// Why a request does not reach its handler, or its handler cannot read it. Services give these the
+/// codes of their APIs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// The path cannot be split into segments.

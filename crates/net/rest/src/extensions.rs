@@ -17,8 +17,8 @@ impl ClientAddress {
     }
 }
 
-/// Request extension: called once the caller has proved who it is, before its body is read. The transport bounds what
-/// unproven clients may cost.
+/// Request extension: called once the caller has proved who it is, before its body is read. The
+/// transport bounds what unproven clients may cost.
 #[derive(Clone)]
 pub struct OnProof(pub Arc<dyn Fn() + Send + Sync>);
 
@@ -31,13 +31,14 @@ impl OnProof {
     }
 }
 
-/// Names one request in the header `x-ms-request-id`, in error bodies, in the log and in the audit. A random GUID, as
-/// Azure's are.
+/// Names one request in the header `x-ms-request-id`, in error bodies, in the log and in the audit.
+/// A random GUID, as Azure's are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId(Uuid);
 
 impl RequestId {
-    /// A fresh one, from this thread's generator: a system call for each would cost more than the rest of the routing.
+    /// A fresh one, from this thread's generator: a system call for each would cost more than the
+    /// rest of the routing.
     #[must_use]
     pub fn fresh() -> Self {
         Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid())

@@ -1,8 +1,9 @@
 //! The HTTP kit of the services: path → route → permit → body → handler → reply.
 //!
-//! A service lists its routes in a [`Table`]: method, path, access that the route demands, handler. [`answer`] finds the
-//! route of a request, lets the service check the caller ([`Service::admit`]), and only then reads the body and calls the
-//! handler. A handler is reached through the permit that the check made, so a check cannot be forgotten.
+//! A service lists its routes in a [`Table`]: method, path, access that the route demands, handler.
+//! [`answer`] finds the route of a request, lets the service check the caller ([`Service::admit`]),
+//! and only then reads the body and calls the handler. A handler is reached through the permit that
+//! the check made, so a check cannot be forgotten.
 //!
 //! [`policy`] is the one check of shared access policy tokens, whichever service they are for.
 

@@ -24,7 +24,8 @@ impl Reply {
     pub fn json(document: &impl Serialize) -> Self {
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(CONTENT_TYPE, JSON);
-        // Serialising our own types fails only for maps with keys that are not text; there are none.
+        // Serialising our own types fails only for maps with keys that are not text; there are
+        // none.
         let body = serde_json::to_vec(document).unwrap_or_default();
         Self {
             status: StatusCode::OK,
@@ -66,7 +67,8 @@ impl Reply {
         self
     }
 
-    /// The same answer with one more header, its name in lower case. A value that no header may have is left out.
+    /// The same answer with one more header, its name in lower case. A value that no header may
+    /// have is left out.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -165,8 +165,8 @@ impl Segment {
     }
 }
 
-/// An async function of a [`Call`] and the parameters of its route's path, in their order. Implemented for functions
-/// of up to two parameters; `A` is the tuple of their types.
+/// An async function of a [`Call`] and the parameters of its route's path, in their order.
+/// Implemented for functions of up to two parameters; `A` is the tuple of their types.
 pub trait Handler<S: Service, A>: Send + Sync + 'static {
     /// Reads the parameters, so that a path with a bad id is refused before its caller is checked.
     ///

@@ -20,12 +20,13 @@ use crate::service::tenants::Tenant;
 pub enum Access {
     /// A policy with all of these rights.
     Policy(&'static [Right]),
-    /// A policy with the right `ServiceConfig` of the server's first service, whose operators own the server.
+    /// A policy with the right `ServiceConfig` of the server's first service, whose operators own
+    /// the server.
     Owner,
 }
 
-/// Proof that the caller is an operator with the rights that the route demands, and its way to what is stored. Only
-/// [`admit`] makes one.
+/// Proof that the caller is an operator with the rights that the route demands, and its way to what
+/// is stored. Only [`admit`] makes one.
 pub struct Permit {
     tenant: Arc<Tenant>,
     /// Acts on behalf of this operator.

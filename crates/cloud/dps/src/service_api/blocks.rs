@@ -76,8 +76,8 @@ async fn unblock(call: Call, id: RegistrationId) -> Result<Reply, ServiceFault> 
     Ok(Reply::no_content())
 }
 
-/// How far the block has come at the hub of the device. A remote hub is asked once before the operator is answered, and
-/// then until it has done it.
+/// How far the block has come at the hub of the device. A remote hub is asked once before the
+/// operator is answered, and then until it has done it.
 async fn carry_out(call: &Call, block: &Block) -> Result<Vec<BlockedAt>, ServiceFault> {
     if let Some((hub, device)) = &block.remote {
         let problem = outbox::run_now(&call.service, hub, device).await?;

@@ -1,5 +1,5 @@
-//! `/muster/v1/dps/certificates`: CA certificates that operators upload, and the proof that somebody holds their keys.
-//! Azure has them in its resource manager.
+//! `/muster/v1/dps/certificates`: CA certificates that operators upload, and the proof that
+//! somebody holds their keys. Azure has them in its resource manager.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -77,7 +77,8 @@ async fn remove(call: Call, name: CertificateName) -> Result<Reply, ServiceFault
         tracing::warn!(
             certificate.name = %name,
             enrollment.id = entry.as_str(),
-            "CA certificate {name} was deleted while {entry} refers to it; that admits nobody by it any more"
+            "CA certificate {name} was deleted while {entry} refers to it; that admits nobody by \
+             it any more"
         );
     }
     Ok(Reply::no_content())
@@ -167,8 +168,8 @@ fn draft(
     })
 }
 
-/// Whether the key of the CA certificate signed the verification certificate. Whether that one is named like the code is
-/// decided where the code is kept.
+/// Whether the key of the CA certificate signed the verification certificate. Whether that one is
+/// named like the code is decided where the code is kept.
 fn possession(
     ca_certificate: &CaCertificate,
     request: &VerifyRequest,
@@ -182,7 +183,8 @@ fn possession(
     })
 }
 
-/// Whether the verification code is in the answer: only in the answer to the operator that had it made.
+/// Whether the verification code is in the answer: only in the answer to the operator that had it
+/// made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Code {
     Included,

@@ -78,8 +78,8 @@ async fn read(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
     reply(&call, &record, Secrets::Hidden).await
 }
 
-/// Creates without `If-Match`, replaces with it. An operator that writes an enrollment may see its keys, and needs those
-/// that were generated.
+/// Creates without `If-Match`, replaces with it. An operator that writes an enrollment may see its
+/// keys, and needs those that were generated.
 async fn write(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
     let (if_match, body) = (if_match(&call)?, exact_json(&call)?);
     let record = store(provisioning(&call), &key, &body, &if_match, now(&call)).await?;

@@ -69,8 +69,8 @@ fn chain(text: &str) -> Result<PeerChain, CertificatesFault> {
     Ok(read.map_or_else(PeerChain::unread, PeerChain::of))
 }
 
-/// The registration id that a credential is for, or why it is for none. A token counts before a certificate, and ends with
-/// the id.
+/// The registration id that a credential is for, or why it is for none. A token counts before a
+/// certificate, and ends with the id.
 fn named_by(
     presented: Presented<'_>,
     id_scope: &IdScope,

@@ -78,7 +78,8 @@ enum LinkFault {
     )]
     WrongKey(HubName),
     #[error(
-        "policy {policy:?} of hub {hub} lacks RegistryWrite or ServiceConnect, which provisioning needs"
+        "policy {policy:?} of hub {hub} lacks RegistryWrite or ServiceConnect, which provisioning \
+         needs"
     )]
     WeakKey { hub: HubName, policy: String },
     /// A hub of this server has its name.
@@ -95,8 +96,8 @@ impl NounError for LinkFault {
     }
 }
 
-/// A link about to be made or changed. Operators of the server's first service link the server's hubs by name; those of
-/// the others show, as for a remote hub, that they have a key of it.
+/// A link about to be made or changed. Operators of the server's first service link the server's
+/// hubs by name; those of the others show, as for a remote hub, that they have a key of it.
 fn draft(
     name: HubName,
     request: LinkRequest,
@@ -155,7 +156,8 @@ fn require_key(hub: &LocalHub, name: &HubName, given: &ConnectionString) -> Resu
     }
 }
 
-/// In constant time: an operator that may link hubs of its own must not learn another's key by trying.
+/// In constant time: an operator that may link hubs of its own must not learn another's key by
+/// trying.
 fn is_same(stored: &KeyText, given: &KeyText) -> bool {
     let (stored, given) = (stored.reveal().as_bytes(), given.reveal().as_bytes());
     constant_time::verify_slices_are_equal(stored, given).is_ok()

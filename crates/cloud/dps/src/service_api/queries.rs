@@ -23,8 +23,8 @@ pub(super) fn page(call: &Call) -> Result<PageRequest, ServiceFault> {
     })
 }
 
-/// Accepts the body of a query that is absent or asks for everything. A condition that is not applied would be answered
-/// with rows that do not meet it.
+/// Accepts the body of a query that is absent or asks for everything. A condition that is not
+/// applied would be answered with rows that do not meet it.
 pub(super) fn require_all(body: &Bytes) -> Result<(), ServiceFault> {
     if body.is_empty() {
         return Ok(());
@@ -44,8 +44,8 @@ pub(super) fn require_all(body: &Bytes) -> Result<(), ServiceFault> {
     }
 }
 
-/// Whether a text asks for everything there is. `az` sends a Python representation of its query object; SDKs build
-/// `select * from enrollments`, and people type `*`.
+/// Whether a text asks for everything there is. `az` sends a Python representation of its query
+/// object; SDKs build `select * from enrollments`, and people type `*`.
 fn asks_for_all(text: &str) -> bool {
     let text = text.trim();
     let text = match text.starts_with('{') {
@@ -75,7 +75,8 @@ const COLLECTIONS: [&str; 7] = [
     "trustbundles",
 ];
 
-/// The query in `{'additional_properties': {}, 'query': 'SELECT *'}`; `None` when there is none in it.
+/// The query in `{'additional_properties': {}, 'query': 'SELECT *'}`; `None` when there is none in
+/// it.
 fn represented(text: &str) -> Option<&str> {
     let (_, rest) = text
         .split_once("'query':")

@@ -1,4 +1,5 @@
-//! `/muster/v1/services`: the provisioning services of this server; `/muster/v1/dps/settings`: those of the caller's own.
+//! `/muster/v1/services`: the provisioning services of this server; `/muster/v1/dps/settings`:
+//! those of the caller's own.
 
 use std::sync::Arc;
 

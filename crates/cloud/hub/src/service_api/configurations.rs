@@ -71,7 +71,8 @@ async fn write(call: Call, id: ConfigurationId) -> Result<Reply, HubError> {
     let (record, created) = acting(&call)
         .put_configuration(call.permit.hub(), draft, &if_match, call.service.now())
         .await?;
-    tracing::info!(hub.name = %call.permit.hub(), configuration.id = %record.id, created, "configuration written");
+    let (hub, id) = (call.permit.hub(), &record.id);
+    tracing::info!(hub.name = %hub, configuration.id = %id, created, "configuration written");
     Ok(Reply::json(&document(&call, &record).await?).with_etag(&record.etag))
 }
 
@@ -133,7 +134,8 @@ async fn apply(call: Call, device: DeviceId) -> Result<Reply, HubError> {
     acting(&call)
         .apply_content(call.permit.hub(), &device, &content, call.service.now())
         .await?;
-    tracing::info!(hub.name = %call.permit.hub(), device.id = %device, "configuration content applied");
+    let hub = call.permit.hub();
+    tracing::info!(hub.name = %hub, device.id = %device, "configuration content applied");
     Ok(Reply::no_content())
 }
 

@@ -9,8 +9,8 @@ use crate::connection_string::ConnectionString;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LinkRequest {
-    /// Of a policy of the hub with the rights `RegistryWrite` and `ServiceConnect`, and `RegistryRead` for a remote
-    /// hub.
+    /// Of a policy of the hub with the rights `RegistryWrite` and `ServiceConnect`, and
+    /// `RegistryRead` for a remote hub.
     pub connection_string: Option<ConnectionString>,
     /// 1 to 1000: shares of the policy `hashed`.
     pub allocation_weight: Option<i64>,

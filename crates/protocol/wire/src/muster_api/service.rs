@@ -1,4 +1,5 @@
-//! `/muster/v1/services`: the provisioning services of the server; `/muster/v1/dps/settings`: those of the caller's own.
+//! `/muster/v1/services`: the provisioning services of the server; `/muster/v1/dps/settings`: those
+//! of the caller's own.
 
 use ids::{HubHost, HubName, IdScope, ServiceName};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,8 @@ pub struct ServiceDocument {
     pub allocation_policy: AllocationPolicy,
     /// The hubs that it assigns devices to.
     pub linked_hubs: Vec<HubName>,
-    /// Of the policy `provisioningserviceowner`. Left out in lists and in the service's own settings.
+    /// Of the policy `provisioningserviceowner`. Left out in lists and in the service's own
+    /// settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_string: Option<String>,
 }

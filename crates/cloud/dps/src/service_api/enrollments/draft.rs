@@ -1,8 +1,9 @@
-//! Enrollments and groups that operators write, checked before they are stored. Pure; `now` and the linked hubs are
-//! arguments.
+//! Enrollments and groups that operators write, checked before they are stored. Pure; `now` and the
+//! linked hubs are arguments.
 //!
-//! A certificate that has expired, that no TLS handshake can prove, or that is a CA where a device's own belongs is
-//! refused. One that is merely useless is accepted, as Azure accepts it, with a warning: see [`super::warnings`].
+//! A certificate that has expired, that no TLS handshake can prove, or that is a CA where a
+//! device's own belongs is refused. One that is merely useless is accepted, as Azure accepts it,
+//! with a warning: see [`super::warnings`].
 
 use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
 use pki::{CertificateError, PemError};
@@ -65,7 +66,8 @@ pub(super) enum DraftFault {
     },
     /// `info` without a certificate, and none of that thumbprint is stored.
     #[error(
-        "the {slot} certificate is only described, and none with that thumbprint is stored in this enrollment; send the certificate"
+        "the {slot} certificate is only described, and none with that thumbprint is stored in \
+         this enrollment; send the certificate"
     )]
     NotStored { slot: &'static str },
     #[error("primary and secondary are the same certificate")]
@@ -246,7 +248,8 @@ fn resources(settings: &Settings) -> EnrolledResources {
     }
 }
 
-/// The webhook; a client that sends back the URL as it was shown, without its query, means the stored one.
+/// The webhook; a client that sends back the URL as it was shown, without its query, means the
+/// stored one.
 fn custom_allocation(
     request: &SettingsRequest,
     stored: Option<&EnrollmentRecord>,

@@ -1,6 +1,7 @@
-//! Enrollments that are taken and do not do what they say: certificates that no device can register with, and devices that
-//! stay plain ones. The original takes them without a word, and so does this service, so that scripts that are made for it
-//! go on; people are told where they read it: in an answer's header, and by the command line before it sends.
+//! Enrollments that are taken and do not do what they say: certificates that no device can register
+//! with, and devices that stay plain ones. The original takes them without a word, and so does this
+//! service, so that scripts that are made for it go on; people are told where they read it: in an
+//! answer's header, and by the command line before it sends.
 
 use pki::{Certificate, may_identify, may_issue};
 use provisioning::{
@@ -10,20 +11,23 @@ use serde_json::Value;
 
 use crate::error::ServiceFault;
 
-/// What speaks against a certificate as the identity of the device of an id, in words that follow its name.
+/// What speaks against a certificate as the identity of the device of an id, in words that follow
+/// its name.
 #[must_use]
 pub fn leaf_warning(certificate: &Certificate, id: &str) -> Option<String> {
     let name = certificate.subject_common_name().unwrap_or_default();
     if !name.eq_ignore_ascii_case(id) {
         return Some(format!(
-            "has the common name {name:?}; the device can only register as that, and this enrollment is for {id:?}"
+            "has the common name {name:?}; the device can only register as that, and this \
+             enrollment is for {id:?}"
         ));
     }
     let fault = may_identify(certificate).err()?;
     Some(format!("cannot be a device's identity: {fault}"))
 }
 
-/// What speaks against a certificate as the issuer of devices' certificates, in words that follow its name.
+/// What speaks against a certificate as the issuer of devices' certificates, in words that follow
+/// its name.
 #[must_use]
 pub fn issuer_warning(certificate: &Certificate) -> Option<String> {
     may_issue(certificate).err().map(|fault| fault.to_string())
@@ -51,8 +55,8 @@ pub(super) fn of_certificates(record: &EnrollmentRecord) -> Vec<String> {
     warnings
 }
 
-/// What an individual enrollment for IoT Edge devices does not change: the device that registered before, except by a reset.
-/// Devices of remote hubs are not looked at.
+/// What an individual enrollment for IoT Edge devices does not change: the device that registered
+/// before, except by a reset. Devices of remote hubs are not looked at.
 pub(super) async fn stays_plain(
     record: &EnrollmentRecord,
     registry: &Provisioning,
@@ -76,7 +80,8 @@ pub(super) async fn stays_plain(
             "device {device_id} of hub {hub} is no IoT Edge device, and registering again does not change that; \
              muster hub device-identity update -d {device_id} --edge-enabled true does"
         ))),
-        // A device that is not there or cannot be read is told where it is asked for; here is only a hint.
+        // A device that is not there or cannot be read is told where it is asked for; here is only
+        // a hint.
         Ok(_) | Err(_) => Ok(None),
     }
 }

@@ -40,12 +40,14 @@ pub(super) fn resolve(
         }
         (EnrollmentKey::Individual(_), Request::SigningCertificates(_)) => {
             return Err(DraftFault::WrongMember(
-                "an individual enrollment takes clientCertificates; signingCertificates belong to groups",
+                "an individual enrollment takes clientCertificates; signingCertificates belong to \
+                 groups",
             ));
         }
         (EnrollmentKey::Group(_), Request::ClientCertificates(_)) => {
             return Err(DraftFault::WrongMember(
-                "an enrollment group takes signingCertificates; clientCertificates belong to individual enrollments",
+                "an enrollment group takes signingCertificates; clientCertificates belong to \
+                 individual enrollments",
             ));
         }
         (_, Request::SymmetricKey(keys)) => ResolvedAttestation {
@@ -58,7 +60,8 @@ pub(super) fn resolve(
         },
         (EnrollmentKey::Group(_), Request::Tpm(_)) => {
             return Err(DraftFault::WrongMember(
-                "an enrollment group takes x509 or symmetricKey; every TPM is enrolled individually",
+                "an enrollment group takes x509 or symmetricKey; every TPM is enrolled \
+                 individually",
             ));
         }
         (EnrollmentKey::Individual(_), Request::Tpm(tpm)) => self::tpm(tpm)?,
@@ -80,7 +83,8 @@ fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
     }
 }
 
-/// Only keys that a key can be wrapped for: otherwise the device would be refused, and nobody would know why.
+/// Only keys that a key can be wrapped for: otherwise the device would be refused, and nobody would
+/// know why.
 fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, DraftFault> {
     let storage_root = tpm.storage_root_key.as_ref().map(Base64Bytes::as_bytes);
     TpmIdentity::parse(tpm.endorsement_key.as_bytes(), storage_root)?;
@@ -121,8 +125,8 @@ fn certificates(
     ResolvedPair::of(pair, purpose, stored.unwrap_or_default(), context.now)
 }
 
-/// Keys that are not sent stay as they are stored, as the clients that update a record were not shown them; without stored
-/// ones they are generated.
+/// Keys that are not sent stay as they are stored, as the clients that update a record were not
+/// shown them; without stored ones they are generated.
 fn complete(keys: &KeysRequest, context: &DraftContext<'_>) -> SymmetricKeys {
     let stored = context.stored.and_then(stored_keys);
     let (primary, secondary) = match stored {
@@ -145,8 +149,8 @@ fn stored_keys(record: &EnrollmentRecord) -> Option<SymmetricKeys> {
     }
 }
 
-/// An entry keeps the kind of attestation that it was created with: what a device proved by the old kind says nothing about
-/// who holds the new credential.
+/// An entry keeps the kind of attestation that it was created with: what a device proved by the old
+/// kind says nothing about who holds the new credential.
 fn same_kind(
     resolved: ResolvedAttestation,
     stored: Option<&EnrollmentRecord>,

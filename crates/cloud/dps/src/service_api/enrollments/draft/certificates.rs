@@ -17,7 +17,8 @@ pub(super) enum Purpose<'a> {
     Issuer(&'a [Uploaded<'a>]),
 }
 
-/// The certificates of an enrollment, fit for its purpose. At least one; the same one twice counts once.
+/// The certificates of an enrollment, fit for its purpose. At least one; the same one twice counts
+/// once.
 pub(super) struct ResolvedPair {
     primary: Option<Certificate>,
     secondary: Option<Certificate>,
@@ -65,7 +66,8 @@ impl ResolvedPair {
                 slot,
                 der: certificate.der().to_vec(),
                 thumbprint: certificate.sha256(),
-                // By which a group is found, also one whose certificate is no CA: its devices shall learn that.
+                // By which a group is found, also one whose certificate is no CA: its devices shall
+                // learn that.
                 subject: is_issuer.then(|| certificate.subject_key().to_vec()),
             })
         };
@@ -82,7 +84,8 @@ fn certificate(
 ) -> Result<Certificate, DraftFault> {
     let text = match request {
         CertificateRequest::Text(text) => text,
-        // What is stored was fit when it came; that it has expired since is no reason against changing something else.
+        // What is stored was fit when it came; that it has expired since is no reason against
+        // changing something else.
         CertificateRequest::Sha256(_) | CertificateRequest::Sha1(_) => {
             return stored_one(request, stored).ok_or(DraftFault::NotStored { slot });
         }
@@ -114,8 +117,11 @@ fn fault(certificate: &Certificate, purpose: &Purpose<'_>, now: Timestamp) -> Op
     match purpose {
         Purpose::Issuer(uploaded) => match usable_ca_certificate(certificate, now) {
             Ok(_) => reason_against(certificate, uploaded),
-            // No chain leads to one of these, so that they are of no use, and no danger. One of version 1 could be taken for a CA.
-            Err(UnusableCaCertificate::NotCa | UnusableCaCertificate::MayNotIssue) if certificate.version() != 1 => {
+            // No chain leads to one of these, so that they are of no use, and no danger. One of
+            // version 1 could be taken for a CA.
+            Err(UnusableCaCertificate::NotCa | UnusableCaCertificate::MayNotIssue)
+                if certificate.version() != 1 =>
+            {
                 reason_against(certificate, uploaded)
             }
             Err(problem) => Some(problem.to_string()),
@@ -124,7 +130,13 @@ fn fault(certificate: &Certificate, purpose: &Purpose<'_>, now: Timestamp) -> Op
             let date = certificate.not_after();
             Some(format!("expired at {date}; send one that is valid"))
         }
-        Purpose::Leaf if certificate.is_ca() => Some("is a CA certificate (CA:TRUE) and cannot be a device's identity; send the device's own".to_owned()),
-        Purpose::Leaf => supported_key(certificate).err().map(|problem| problem.to_string()),
+        Purpose::Leaf if certificate.is_ca() => {
+            let problem = "is a CA certificate (CA:TRUE) and cannot be a device's identity; \
+                           send the device's own";
+            Some(problem.to_owned())
+        }
+        Purpose::Leaf => supported_key(certificate)
+            .err()
+            .map(|problem| problem.to_string()),
     }
 }

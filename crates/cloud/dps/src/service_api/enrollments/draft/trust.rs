@@ -1,7 +1,8 @@
 //! Whether a certificate that an operator puts into a group reaches a CA that is trusted.
 //!
-//! Putting it there is an operator's own word for it, so a root or an intermediate of a hierarchy that nobody uploaded is
-//! trusted. Where its hierarchy was uploaded, that word is not enough: it must lead to a CA certificate that was verified.
+//! Putting it there is an operator's own word for it, so a root or an intermediate of a hierarchy
+//! that nobody uploaded is trusted. Where its hierarchy was uploaded, that word is not enough: it
+//! must lead to a CA certificate that was verified.
 
 use pki::{Certificate, CertificateError};
 use provisioning::{CaCertificate, CaCertificateState};
@@ -48,7 +49,10 @@ pub(super) fn reason_against(
     if let Some(same) = uploaded.iter().find(|u| u.certificate == *certificate) {
         let name = &same.ca_certificate.name;
         return (!same.is_verified()).then(|| {
-            format!("was uploaded as CA certificate {name}, which is not verified; prove possession of its key first, or upload it as verified")
+            format!(
+                "was uploaded as CA certificate {name}, which is not verified; prove possession \
+                 of its key first, or upload it as verified"
+            )
         });
     }
     let mut path: Vec<&Uploaded<'_>> = Vec::new();
@@ -66,6 +70,7 @@ pub(super) fn reason_against(
     }
     let name = &path.first()?.ca_certificate.name;
     Some(format!(
-        "was issued by CA certificate {name}, which is not verified, so that its path reaches no trusted CA; prove possession of that key first, or upload it as verified"
+        "was issued by CA certificate {name}, which is not verified, so that its path reaches no \
+         trusted CA; prove possession of that key first, or upload it as verified"
     ))
 }
