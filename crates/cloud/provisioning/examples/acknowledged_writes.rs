@@ -88,7 +88,7 @@ async fn write_forever(
         let registrant = Registrant {
             registration_id: RegistrationId::parse(&name)?,
             enrollment: EnrolledBy::Group(EnrollmentId::parse("group")?),
-            entry: entry.clone(),
+            enrollment_etag: entry.clone(),
             device_id: DeviceId::parse(&name)?,
             iot_edge: true,
             proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),
@@ -101,10 +101,11 @@ async fn write_forever(
             hub: hub.clone(),
             twin: None,
             payload: None,
-            passed_over: Vec::new(),
+            skipped: Vec::new(),
         };
         let assign = Assign { registrant, choice };
-        provisioning.assign(assign, now).await?;
+        let assigned = provisioning.assign(assign, now).await?.assigned();
+        assigned.ok_or("a remote hub has to be asked")?;
         say(&format!("device {number}\n"))?;
         let event = Event {
             hub: hub.clone(),

@@ -110,7 +110,7 @@ async fn device(provisioning: &Provisioning, number: usize) -> Outcome {
         device_id: DeviceId::parse(id.as_str())?,
         registration_id: id,
         enrollment: EnrolledBy::Individual,
-        entry: entry.etag,
+        enrollment_etag: entry.etag,
         iot_edge: false,
         proof: DeviceProof::Keys { primary, secondary },
         initial_twin: InitialTwin::new(&tags, &Map::new())?,
@@ -127,7 +127,7 @@ async fn device(provisioning: &Provisioning, number: usize) -> Outcome {
         hub: hub.name.clone(),
         twin: None,
         payload: None,
-        passed_over: Vec::new(),
+        skipped: Vec::new(),
     };
     provisioning
         .assign(Assign { registrant, choice }, now())

@@ -49,9 +49,10 @@ pub use provisioning::{
 };
 pub use refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 pub use registration::{
-    Assign, AssignError, Assigned, Choice, DeviceProof, EnrolledBy, FailRegistration, IssuedNote,
-    PassedOver, Preview, PreviewAt, Registrant, RegistrationError, RegistrationFailure,
-    RegistrationRecord, RegistrationState, ReprovisionPolicy, Substatus,
+    Assign, AssignError, AssignOutcome, Assigned, Choice, DeviceProof, EnrolledBy,
+    FailRegistration, IssuedNote, Preview, PreviewAt, Registrant, RegistrationError,
+    RegistrationFailure, RegistrationRecord, RegistrationState, ReprovisionPolicy, SkippedHub,
+    Substatus,
 };
 pub use resource::{
     DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,

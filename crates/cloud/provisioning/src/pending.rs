@@ -11,7 +11,7 @@ use serde_json::Value;
 use wire::service_api::allocation::CustomAllocation;
 
 use crate::placement::Plan;
-use crate::registration::{Choice, PassedOver, Registrant};
+use crate::registration::{Choice, Registrant, SkippedHub};
 
 /// A webhook is asked that often.
 const QUESTIONS: u32 = 2;
@@ -31,7 +31,8 @@ pub struct PendingRegistration {
     /// Whose.
     pub registrant: Registrant,
     /// What is asked.
-    pub question: PendingStep,
+    #[serde(alias = "question")]
+    pub step: PendingStep,
     /// What is being done at remote hubs; written down before anything is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -63,8 +64,8 @@ pub struct WebhookQuestion {
     /// The hubs that it may answer with.
     pub hubs: Vec<(HubName, HubHost)>,
     /// Those that it may not answer with for now.
-    #[serde(default)]
-    pub passed_over: Vec<PassedOver>,
+    #[serde(default, alias = "passed_over")]
+    pub skipped: Vec<SkippedHub>,
 }
 
 /// A device on its way between hubs of which one is elsewhere.
@@ -100,17 +101,17 @@ pub struct AllocationNote {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubName>,
     /// Hubs that were passed over.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub passed_over: Vec<PassedOver>,
+    #[serde(default, rename = "passedOver", skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedHub>,
 }
 
 impl AllocationNote {
     /// What is to be told of a choice that no webhook made.
     #[must_use]
-    pub fn of(choice: &Choice) -> Self {
+    pub fn from_choice(choice: &Choice) -> Self {
         Self {
             hub: Some(choice.hub.clone()),
-            passed_over: choice.passed_over.clone(),
+            skipped: choice.skipped.clone(),
             ..Self::default()
         }
     }
@@ -119,10 +120,10 @@ impl AllocationNote {
 impl Placement {
     /// What to tell the operator of how the hub was chosen, when there is anything.
     #[must_use]
-    pub fn told(&self) -> Option<AllocationNote> {
+    pub fn note_for_operator(&self) -> Option<AllocationNote> {
         let own = || {
-            let note = AllocationNote::of(&self.choice);
-            (!note.passed_over.is_empty()).then_some(note)
+            let note = AllocationNote::from_choice(&self.choice);
+            (!note.skipped.is_empty()).then_some(note)
         };
         self.note.clone().or_else(own)
     }
@@ -134,7 +135,7 @@ impl PendingStep {
     pub fn destination(&self) -> String {
         match self {
             Self::AskWebhook(question) => question.definition.webhook_url.host().to_string(),
-            Self::PlaceOnRemoteHub(placing) => format!("hub {}", placing.choice.hub),
+            Self::PlaceOnRemoteHub(placement) => format!("hub {}", placement.choice.hub),
         }
     }
 
@@ -166,10 +167,10 @@ pub struct AllocationRecord {
 impl PendingRegistration {
     /// An attempt that begins now.
     #[must_use]
-    pub fn new(registrant: Registrant, question: PendingStep, now: Timestamp) -> Self {
+    pub fn new(registrant: Registrant, step: PendingStep, now: Timestamp) -> Self {
         Self {
             registrant,
-            question,
+            step,
             plan: None,
             tries: 0,
             began: now,
@@ -180,15 +181,15 @@ impl PendingRegistration {
     /// Whether a device that registers now asks for what is under way already.
     #[must_use]
     pub fn is_same_as(&self, newer: &Self) -> bool {
-        self.registrant == newer.registrant && self.question.is_same_as(&newer.question)
+        self.registrant == newer.registrant && self.step.is_same_as(&newer.step)
     }
 
     /// After a webhook chose a hub that has to be asked in turn.
     #[must_use]
-    pub fn placing(self, choice: Choice, note: AllocationNote, now: Timestamp) -> Self {
+    pub fn placed_next(self, choice: Choice, note: AllocationNote, now: Timestamp) -> Self {
         let note = Some(note);
         Self {
-            question: PendingStep::PlaceOnRemoteHub(Box::new(Placement { choice, note })),
+            step: PendingStep::PlaceOnRemoteHub(Box::new(Placement { choice, note })),
             tries: 0,
             began: now,
             due: now,
@@ -200,12 +201,12 @@ impl PendingRegistration {
     #[must_use]
     pub fn postponed(self, now: Timestamp, chance: f64) -> Option<Self> {
         let tries = self.tries + 1;
-        let pause = match self.question {
+        let pause = match self.step {
             PendingStep::AskWebhook(_) => PAUSE,
             PendingStep::PlaceOnRemoteHub(_) => PAUSE * (1 << (tries - 1).min(PLACINGS)),
         };
         let due = now.plus(pause.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0)));
-        let goes_on = match self.question {
+        let goes_on = match self.step {
             PendingStep::AskWebhook(_) => tries < QUESTIONS && due.since(self.began) <= UNTIL_ASKED,
             PendingStep::PlaceOnRemoteHub(_) => tries < PLACINGS,
         };
@@ -225,7 +226,7 @@ impl PendingRegistration {
     #[must_use]
     pub fn is_stale(&self, now: Timestamp) -> bool {
         let waited = now.since(self.began);
-        match self.question {
+        match self.step {
             PendingStep::AskWebhook(_) => waited > UNTIL_ASKED,
             // Once it has had a turn, its tries are counted.
             PendingStep::PlaceOnRemoteHub(_) => self.tries == 0 && waited > UNTIL_ON_REMOTE_HUB,

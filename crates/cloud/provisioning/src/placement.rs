@@ -5,7 +5,7 @@ use ids::{DeviceId, HubName};
 use registry::DeviceLocation;
 use serde::{Deserialize, Serialize};
 
-use crate::register::{Decision, DeviceStep, OldDevice, Situation, decide};
+use crate::register::{Decision, DeviceFacts, DeviceStep, OldDevice, decide};
 use crate::registration::{ReprovisionPolicy, Substatus};
 use crate::service::LinkedHub;
 
@@ -37,8 +37,8 @@ pub struct PlacementSources {
     /// Where it shall be.
     pub wanted: LocatedDevice,
     pub(crate) policy: ReprovisionPolicy,
-    /// What the device was told of the assignment that stands.
-    pub(crate) told: Option<Substatus>,
+    /// The substatus of the assignment that stands.
+    pub(crate) substatus: Option<Substatus>,
     pub(crate) plan: Option<Plan>,
 }
 
@@ -57,15 +57,15 @@ impl PlacementSources {
     #[must_use]
     pub fn decide(&self, previous_exists: bool, wanted_exists: bool) -> Plan {
         let previous = self.previous.as_ref().map(LocatedDevice::place);
-        let situation = Situation {
+        let facts = DeviceFacts {
             previous: previous.as_ref(),
             previous_exists,
             wanted: &self.wanted.place(),
             wanted_exists,
-            told: self.told,
+            substatus: self.substatus,
         };
         Plan {
-            decision: decide(situation, self.policy),
+            decision: decide(facts, self.policy),
             previous,
         }
     }
@@ -98,7 +98,7 @@ impl Plan {
     }
 
     /// The device that there is only because of this plan.
-    pub(crate) fn made(&self) -> Option<&DeviceLocation> {
+    pub(crate) fn created(&self) -> Option<&DeviceLocation> {
         let makes = matches!(self.step(), PlanStep::Bring | PlanStep::Create);
         let place = &self.decision.place;
         (makes && self.previous.as_ref() != Some(place)).then_some(place)
@@ -172,7 +172,7 @@ mod tests {
             previous: previous.map(located),
             wanted: located(wanted),
             policy: ReprovisionPolicy::MigrateData,
-            told: None,
+            substatus: None,
             plan,
         }
     }
@@ -200,14 +200,14 @@ mod tests {
             placement_sources(Some("b"), "a", Some(plan.clone())).begun(),
             None
         );
-        assert_eq!(plan.made().unwrap().hub.as_str(), "a");
+        assert_eq!(plan.created().unwrap().hub.as_str(), "a");
     }
 
     #[test]
     fn only_what_a_plan_made_is_its_to_take_back() {
         let first = placement_sources(None, "a", None);
-        assert_eq!(first.decide(false, true).made(), None, "it was there");
+        assert_eq!(first.decide(false, true).created(), None, "it was there");
         let same = placement_sources(Some("a"), "a", None);
-        assert_eq!(same.decide(false, false).made(), None, "it is assigned");
+        assert_eq!(same.decide(false, false).created(), None, "it is assigned");
     }
 }

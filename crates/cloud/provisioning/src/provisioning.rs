@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use ids::Timestamp;
 use registry::{Actor, Init, LocalHubs, OperatorAct, Particulars, Registry, StorageError};
-use store::{StoreError, Tx, Unit};
+use store::Unit;
 
 use crate::service::ProvisioningService;
 
 mod act;
 mod init;
 mod issuers;
+mod names;
 mod services_now;
 mod trust_bundles;
 
@@ -208,22 +209,17 @@ impl Provisioning {
         self.registry.act_unit(act, target, unit).await
     }
 
-    async fn act<T, E, F>(&self, act: Act, target: impl Display, work: F) -> Result<T, E>
+    async fn act_unit_telling<T, U>(
+        &self,
+        act: Act,
+        target: impl Display,
+        unit: U,
+    ) -> Result<T, U::Error>
     where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        U: Unit<Output = (T, Particulars)>,
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
     {
-        self.registry.act(act, target, work).await
-    }
-
-    async fn act_telling<T, E, F>(&self, act: Act, target: impl Display, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>, &mut Particulars) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.registry.act_telling(act, target, work).await
+        self.registry.act_unit_telling(act, target, unit).await
     }
 
     fn id_scope(&self) -> String {

@@ -4,11 +4,11 @@
 use registry::DeviceLocation;
 use serde::{Deserialize, Serialize};
 
-use crate::registration::{PassedOver, ReprovisionPolicy, Substatus};
+use crate::registration::{ReprovisionPolicy, SkippedHub, Substatus};
 
 /// What is there before.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Situation<'a> {
+pub(crate) struct DeviceFacts<'a> {
     /// Where the registration is assigned to, when it is.
     pub(crate) previous: Option<&'a DeviceLocation>,
     /// Whether that device still exists.
@@ -17,8 +17,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) wanted: &'a DeviceLocation,
     /// Whether there is such a device already.
     pub(crate) wanted_exists: bool,
-    /// What the device was told of the assignment that stands.
-    pub(crate) told: Option<Substatus>,
+    /// What the device was before of the assignment that stands.
+    pub(crate) substatus: Option<Substatus>,
 }
 
 /// What to do with the hub device.
@@ -41,7 +41,7 @@ pub(crate) struct Decision {
     pub(crate) step: DeviceStep,
     /// What becomes of the device of before, when it is elsewhere.
     pub(crate) old: OldDevice,
-    /// What the device is told.
+    /// What the device is before.
     pub(crate) substatus: Substatus,
 }
 
@@ -62,22 +62,22 @@ pub(crate) fn aim(
     previous: Option<&DeviceLocation>,
     wanted: DeviceLocation,
     policy: ReprovisionPolicy,
-    passed_over: &[PassedOver],
+    skipped: &[SkippedHub],
 ) -> DeviceLocation {
     let stays = |place: &&DeviceLocation| {
-        policy == ReprovisionPolicy::Never || passed_over.iter().any(|hub| hub.hub == place.hub)
+        policy == ReprovisionPolicy::Never || skipped.iter().any(|hub| hub.hub == place.hub)
     };
     previous.filter(stays).cloned().unwrap_or(wanted)
 }
 
-pub(crate) fn decide(situation: Situation<'_>, policy: ReprovisionPolicy) -> Decision {
-    let Some(previous) = situation.previous else {
-        return first(situation);
+pub(crate) fn decide(facts: DeviceFacts<'_>, policy: ReprovisionPolicy) -> Decision {
+    let Some(previous) = facts.previous else {
+        return first(facts);
     };
-    if policy == ReprovisionPolicy::Never || previous == situation.wanted {
-        return again(previous, situation, policy);
+    if policy == ReprovisionPolicy::Never || previous == facts.wanted {
+        return again(previous, facts, policy);
     }
-    let (step, old) = match (policy, situation.previous_exists, situation.wanted_exists) {
+    let (step, old) = match (policy, facts.previous_exists, facts.wanted_exists) {
         (ReprovisionPolicy::ResetData, previous_exists, wanted_exists) => {
             let old = if previous_exists {
                 OldDevice::Delete
@@ -105,7 +105,7 @@ pub(crate) fn decide(situation: Situation<'_>, policy: ReprovisionPolicy) -> Dec
         _ => Substatus::DeviceDataMigrated,
     };
     Decision {
-        place: situation.wanted.clone(),
+        place: facts.wanted.clone(),
         step,
         old,
         substatus,
@@ -113,10 +113,10 @@ pub(crate) fn decide(situation: Situation<'_>, policy: ReprovisionPolicy) -> Dec
 }
 
 /// The first registration. A device that an operator made beforehand keeps its twin.
-fn first(situation: Situation<'_>) -> Decision {
+fn first(facts: DeviceFacts<'_>) -> Decision {
     Decision {
-        place: situation.wanted.clone(),
-        step: if situation.wanted_exists {
+        place: facts.wanted.clone(),
+        step: if facts.wanted_exists {
             DeviceStep::Refresh
         } else {
             DeviceStep::Create
@@ -126,16 +126,16 @@ fn first(situation: Situation<'_>) -> Decision {
     }
 }
 
-/// Another registration at the same place. By default what the device was told of the assignment stays as true as it was.
-fn again(place: &DeviceLocation, situation: Situation<'_>, policy: ReprovisionPolicy) -> Decision {
-    let exists = situation.previous_exists;
+/// Another registration at the same place. By default what the device was before of the assignment stays as true as it was.
+fn again(place: &DeviceLocation, facts: DeviceFacts<'_>, policy: ReprovisionPolicy) -> Decision {
+    let exists = facts.previous_exists;
     let reset = policy == ReprovisionPolicy::ResetData;
     let step = match (exists, reset) {
         (false, _) => DeviceStep::Create,
         (true, true) => DeviceStep::Reset,
         (true, false) => DeviceStep::Refresh,
     };
-    let substatus = match (policy, situation.told) {
+    let substatus = match (policy, facts.substatus) {
         (ReprovisionPolicy::ResetData, _) => Substatus::DeviceDataReset,
         (ReprovisionPolicy::Never, _) => Substatus::ReprovisionedToInitialAssignment,
         (ReprovisionPolicy::MigrateData, Some(Substatus::DeviceDataMigrated)) if exists => {
@@ -171,21 +171,25 @@ mod tests {
     }
 
     #[test]
-    fn a_device_of_a_hub_that_was_passed_over_stays_there() {
-        let dead = [PassedOver {
+    fn a_device_of_a_hub_that_was_skipped_stays_there() {
+        let unhealthy = [SkippedHub {
             hub: "b".parse().unwrap(),
-            why: "dead".to_owned(),
+            why: "unhealthy".to_owned(),
         }];
-        let aim = |previous: Option<&str>, policy, passed_over: &[PassedOver]| {
+        let aim = |previous: Option<&str>, policy, skipped: &[SkippedHub]| {
             let previous = previous.map(place);
-            aim(previous.as_ref(), place("a"), policy, passed_over)
+            aim(previous.as_ref(), place("a"), policy, skipped)
                 .hub
                 .to_string()
         };
-        assert_eq!(aim(Some("b"), MigrateData, &dead), "b");
-        assert_eq!(aim(Some("b"), ResetData, &dead), "b");
-        assert_eq!(aim(Some("c"), MigrateData, &dead), "a", "another one moves");
-        assert_eq!(aim(None, MigrateData, &dead), "a");
+        assert_eq!(aim(Some("b"), MigrateData, &unhealthy), "b");
+        assert_eq!(aim(Some("b"), ResetData, &unhealthy), "b");
+        assert_eq!(
+            aim(Some("c"), MigrateData, &unhealthy),
+            "a",
+            "another one moves"
+        );
+        assert_eq!(aim(None, MigrateData, &unhealthy), "a");
         assert_eq!(aim(Some("b"), MigrateData, &[]), "a");
         assert_eq!(aim(Some("b"), Never, &[]), "b");
     }
@@ -193,16 +197,16 @@ mod tests {
     /// R3: Azure's integration tests read `initialAssignment` after a second registration by the default policy.
     #[test]
     fn another_registration_at_the_same_hub_is_told_what_the_one_before_was() {
-        let again = |told, exists, policy| {
+        let again = |before, exists, policy| {
             let (previous, wanted) = (place("a"), place("a"));
-            let situation = Situation {
+            let facts = DeviceFacts {
                 previous: Some(&previous),
                 previous_exists: exists,
                 wanted: &wanted,
                 wanted_exists: exists,
-                told,
+                substatus: before,
             };
-            decide(situation, policy).substatus
+            decide(facts, policy).substatus
         };
         let (first, moved) = (Some(InitialAssignment), Some(DeviceDataMigrated));
         assert_eq!(again(first, true, MigrateData), InitialAssignment);
@@ -246,21 +250,21 @@ mod tests {
         for (previous, previous_exists, wanted_exists, policy, hub, step, old, substatus) in table {
             let previous = previous.map(place);
             let wanted = place("a");
-            let situation = Situation {
+            let facts = DeviceFacts {
                 previous: previous.as_ref(),
                 previous_exists,
                 wanted: &wanted,
                 wanted_exists,
-                told: None,
+                substatus: None,
             };
-            let decision = decide(situation, policy);
+            let decision = decide(facts, policy);
             let expected = Decision {
                 place: place(hub),
                 step,
                 old,
                 substatus,
             };
-            assert_eq!(decision, expected, "{situation:?} {policy:?}");
+            assert_eq!(decision, expected, "{facts:?} {policy:?}");
         }
     }
 }

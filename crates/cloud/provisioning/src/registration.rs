@@ -98,7 +98,8 @@ pub struct Registrant {
     pub enrollment: EnrolledBy,
     /// The entry's version that the device proved itself against. Should it have changed by the time of writing, it must do so
     /// again: a moment ago somebody may have shut it out.
-    pub entry: Etag,
+    #[serde(alias = "entry")]
+    pub enrollment_etag: Etag,
     /// The hub device, the enrollment's `deviceId` or the registration id.
     pub device_id: DeviceId,
     /// `capabilities.iotEdge`, for a device that is created or reset.
@@ -126,13 +127,13 @@ pub struct Choice {
     /// `payload` of the answer: what a custom allocation returned.
     pub payload: Option<Value>,
     /// Hubs that were no candidates although they might have been. A device that is in one of them stays there.
-    #[serde(default)]
-    pub passed_over: Vec<PassedOver>,
+    #[serde(default, alias = "passed_over")]
+    pub skipped: Vec<SkippedHub>,
 }
 
 /// A hub that gets no device for now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassedOver {
+pub struct SkippedHub {
     /// Which.
     pub hub: HubName,
     /// Why, for the operator.
@@ -267,6 +268,30 @@ pub struct Assigned {
     pub device_created: bool,
 }
 
+/// What became of a registration that was to be assigned.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "on the way of every registration: nothing is boxed"
+)]
+pub enum AssignOutcome {
+    Assigned(Assigned),
+    /// It cannot be done in a transaction: the device is, or shall be, in a remote hub, which has to
+    /// be asked. Nothing was written.
+    NeedsRemoteHub,
+}
+
+impl AssignOutcome {
+    /// The registration, when it was written.
+    #[must_use]
+    pub fn assigned(self) -> Option<Assigned> {
+        match self {
+            Self::Assigned(assigned) => Some(assigned),
+            Self::NeedsRemoteHub => None,
+        }
+    }
+}
+
 /// What a registration would come to if it were made now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
@@ -305,9 +330,6 @@ pub enum AssignError {
     /// The hub is not linked (any more).
     #[error("hub {0} is not linked to the provisioning service")]
     UnknownHub(HubName),
-    /// It cannot be done in a transaction: the device is, or shall be, in a remote hub, which has to be asked.
-    #[error("a remote hub has to be asked")]
-    NeedsRemoteHub,
     /// Another registration owns the hub device: two enrollments name one device id.
     #[error("device {device_id} of hub {hub} belongs to registration {owner}")]
     DeviceTaken {

@@ -89,7 +89,7 @@ fn describe(fault: Fault, placement: Placement) -> Result<Option<AttemptError>, 
             (failure, fault.may_pass(), Some(fault.with_answer()))
         }
     };
-    let mut note = placement.told().unwrap_or_default();
+    let mut note = placement.note_for_operator().unwrap_or_default();
     note.hub = Some(placement.choice.hub);
     note.failure = Some(for_operator.unwrap_or_else(|| failure.message.clone()));
     Ok(Some(AttemptError {
@@ -108,7 +108,7 @@ async fn place(attempt: &mut Attempt<'_>, placement: &Placement) -> Result<(), F
     let sources = sources.await?;
     let (plan, moved) = carry_out(attempt, placement, &sources).await?;
     let completed = CompletedPlacement {
-        placing: placement.clone(),
+        placement: placement.clone(),
         plan,
         moved,
     };

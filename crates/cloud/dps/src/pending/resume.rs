@@ -47,7 +47,7 @@ pub async fn resume(
         pending: handle.pending.clone().resumed(started),
         handle: handle.clone(),
     };
-    match attempt.pending.question.clone() {
+    match attempt.pending.step.clone() {
         PendingStep::AskWebhook(question) => ask_webhook::resume(attempt, &question).await,
         PendingStep::PlaceOnRemoteHub(placement) => {
             place_on_remote_hub::resume(attempt, *placement).await
@@ -67,9 +67,9 @@ async fn end_unchanged(
         return Ok(());
     }
     tracing::error!(
-        registration.id = handle.folded,
+        registration.id = %handle.registration_id,
         "registration {} was resumed and nothing became of it; it has failed",
-        handle.folded
+        handle.registration_id
     );
     let failure = RegistrationFailure {
         code: DpsErrorCode::InternalServerError.code(),

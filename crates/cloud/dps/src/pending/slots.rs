@@ -29,7 +29,10 @@ pub struct Try {
 impl Try {
     pub fn new(handle: &PendingHandle) -> Self {
         Self {
-            key: (handle.id_scope.clone(), handle.folded.clone()),
+            key: (
+                handle.id_scope.clone(),
+                handle.registration_id.folded().to_owned(),
+            ),
             version: handle.version(),
             destination: handle.destination.clone(),
         }

@@ -129,7 +129,7 @@ fn read(answer: &OutboundAnswer, question: &WebhookQuestion) -> Result<Choice, W
         hub: hub.clone(),
         twin: twin.transpose()?,
         payload: answer.payload,
-        passed_over: question.passed_over.clone(),
+        skipped: question.skipped.clone(),
     })
 }
 
@@ -153,7 +153,7 @@ fn note(
         output,
         failure: choice.as_ref().err().map(ToString::to_string),
         hub: None,
-        passed_over: question.passed_over.clone(),
+        skipped: question.skipped.clone(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use ids::{DeviceId, HubHost, HubName};
-use provisioning::{LinkedHub, PassedOver, ProvisioningService};
+use provisioning::{LinkedHub, ProvisioningService, SkippedHub};
 use wire::service_api::enrollment::AllocationPolicy;
 
 use crate::registration::attest::AttestedDevice;
@@ -39,7 +39,7 @@ pub struct Allocation {
     device: AttestedDevice,
     hub: HubName,
     device_id: DeviceId,
-    skipped: Vec<PassedOver>,
+    skipped: Vec<SkippedHub>,
 }
 
 /// A device for which no hub can be chosen.
@@ -101,7 +101,7 @@ enum Decision {
     Hub {
         hub: HubName,
         device_id: DeviceId,
-        skipped: Vec<PassedOver>,
+        skipped: Vec<SkippedHub>,
     },
     Ask(custom::Question),
 }
@@ -170,7 +170,7 @@ impl Allocation {
     }
 
     /// Unhealthy hubs that might have been chosen otherwise.
-    pub fn skipped(&self) -> &[PassedOver] {
+    pub fn skipped(&self) -> &[SkippedHub] {
         &self.skipped
     }
 }
@@ -215,15 +215,15 @@ fn means(listed: &HubHost, hub: &LinkedHub, linked: &[LinkedHub]) -> bool {
 fn healthy<'h>(
     candidates: Vec<&'h LinkedHub>,
     hub_health: &HubHealth,
-) -> Result<(Vec<&'h LinkedHub>, Vec<PassedOver>), AllocationError> {
+) -> Result<(Vec<&'h LinkedHub>, Vec<SkippedHub>), AllocationError> {
     let unhealthy = |hub: &&LinkedHub| {
         let why = hub_health.unhealthy_reason(hub)?;
-        Some(PassedOver {
+        Some(SkippedHub {
             hub: hub.name.clone(),
             why,
         })
     };
-    let skipped: Vec<PassedOver> = candidates.iter().filter_map(unhealthy).collect();
+    let skipped: Vec<SkippedHub> = candidates.iter().filter_map(unhealthy).collect();
     if skipped.is_empty() {
         return Ok((candidates, skipped));
     }

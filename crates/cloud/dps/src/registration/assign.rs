@@ -2,8 +2,8 @@
 
 use ids::{RegistrationId, Timestamp};
 use provisioning::{
-    AssignError, Assigned, FailRegistration, PendingRegistration, PendingStep, Placement,
-    Provisioning,
+    AssignError, AssignOutcome, Assigned, FailRegistration, PendingRegistration, PendingStep,
+    Placement, Provisioning,
 };
 use registry::StorageError;
 use serde_json::Value;
@@ -65,10 +65,10 @@ async fn to_hub(
 ) -> Result<Registered, AssignError> {
     match provisioning
         .assign(assignment(allocation, issued), now)
-        .await
+        .await?
     {
-        Ok(assigned) => Ok(Registered::Assigned(Box::new(assigned))),
-        Err(AssignError::NeedsRemoteHub) => {
+        AssignOutcome::Assigned(assigned) => Ok(Registered::Assigned(Box::new(assigned))),
+        AssignOutcome::NeedsRemoteHub => {
             let assign = assignment(allocation, issued);
             let placement = Placement {
                 choice: assign.choice,
@@ -79,7 +79,6 @@ async fn to_hub(
             provisioning.begin_pending(pending, now).await?;
             Ok(Registered::Pending)
         }
-        Err(error) => Err(error),
     }
 }
 

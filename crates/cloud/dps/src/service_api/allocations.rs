@@ -107,7 +107,7 @@ async fn question(call: &Call, note: &AllocationNote) -> Result<WebhookQuestion,
     Ok(WebhookQuestion {
         definition,
         input: asked.to_string(),
-        passed_over: note.passed_over.clone(),
+        skipped: note.skipped.clone(),
         hubs: hosts.into_iter().flatten().filter_map(hub).collect(),
     })
 }

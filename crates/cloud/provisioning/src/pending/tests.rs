@@ -14,7 +14,7 @@ fn pending() -> PendingRegistration {
     let registrant = Registrant {
         registration_id: RegistrationId::parse("d").unwrap(),
         enrollment: EnrolledBy::Group(EnrollmentId::parse("g").unwrap()),
-        entry: Etag::parse("1").unwrap(),
+        enrollment_etag: Etag::parse("1").unwrap(),
         device_id: DeviceId::parse("d").unwrap(),
         iot_edge: false,
         proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),
@@ -30,38 +30,37 @@ fn pending() -> PendingRegistration {
         },
         input: "{}".to_owned(),
         hubs: Vec::new(),
-        passed_over: Vec::new(),
+        skipped: Vec::new(),
     };
     PendingRegistration::new(registrant, PendingStep::AskWebhook(question), began())
 }
 
-fn placing() -> PendingRegistration {
+fn placement() -> PendingRegistration {
     let choice = Choice {
         hub: "far".parse().unwrap(),
         twin: None,
         payload: Some(serde_json::json!({"welcome": true})),
-        passed_over: Vec::new(),
+        skipped: Vec::new(),
     };
-    pending().placing(choice, AllocationNote::default(), began())
+    pending().placed_next(choice, AllocationNote::default(), began())
 }
 
-/// As it was stored when webhooks were the only ones who were asked.
+/// As it was stored when only webhooks were asked, under the names of that time.
 #[test]
-fn what_was_stored_before_there_were_hubs_elsewhere_is_read() {
+fn what_was_stored_before_there_were_remote_hubs_is_read() {
     let mut stored = serde_json::to_value(pending()).unwrap();
     let question = serde_json::json!({
         "definition": {"webhookUrl": "https://a.example", "apiVersion": "2021-10-01"},
         "input": "{}", "hubs": [],
     });
-    let written = stored["question"].as_object().unwrap();
-    assert!(
-        question
-            .as_object()
-            .unwrap()
-            .keys()
-            .all(|key| written.contains_key(key))
-    );
-    stored["question"] = question;
+    let document = stored.as_object_mut().unwrap();
+    let written = document.remove("step").unwrap();
+    let mut names = question.as_object().unwrap().keys();
+    assert!(names.all(|name| written.get(name).is_some()));
+    document.insert("question".to_owned(), question);
+    let registrant = document["registrant"].as_object_mut().unwrap();
+    let etag = registrant.remove("enrollment_etag").unwrap();
+    registrant.insert("entry".to_owned(), etag);
     assert!(stored.get("plan").is_none());
     assert_eq!(
         serde_json::from_value::<PendingRegistration>(stored).unwrap(),
@@ -77,28 +76,28 @@ fn what_was_stored_before_there_were_hubs_elsewhere_is_read() {
 
 #[test]
 fn a_device_that_is_being_placed_is_stored_and_read_back() {
-    let text = serde_json::to_string(&placing()).unwrap();
+    let text = serde_json::to_string(&placement()).unwrap();
     assert_eq!(
         serde_json::from_str::<PendingRegistration>(&text).unwrap(),
-        placing()
+        placement()
     );
-    assert_eq!(placing().question.destination(), "hub far");
-    assert_eq!(pending().question.destination(), "a.example");
-    assert!(!placing().is_same_as(&pending()));
+    assert_eq!(placement().step.destination(), "hub far");
+    assert_eq!(pending().step.destination(), "a.example");
+    assert!(!placement().is_same_as(&pending()));
 }
 
 #[test]
 fn a_hub_is_asked_five_times_with_pauses_that_double() {
-    let (mut placing, mut pauses) = (placing(), Vec::new());
+    let (mut placement, mut pauses) = (placement(), Vec::new());
     let mut now = began();
-    while let Some(next) = placing.clone().postponed(now, 1.0) {
+    while let Some(next) = placement.clone().postponed(now, 1.0) {
         pauses.push(next.due.since(now).as_secs());
         now = next.due;
-        placing = next;
+        placement = next;
     }
     assert_eq!(pauses, [1, 2, 4, 8]);
     assert!(
-        !placing.is_stale(now.plus(Duration::from_secs(10_000))),
+        !placement.is_stale(now.plus(Duration::from_secs(10_000))),
         "it had its turn"
     );
 }
@@ -106,8 +105,8 @@ fn a_hub_is_asked_five_times_with_pauses_that_double() {
 #[test]
 fn many_may_wait_long_for_their_turn_at_a_hub() {
     let later = |seconds| began().plus(Duration::from_secs(seconds));
-    assert!(!placing().is_stale(later(600)));
-    assert!(placing().is_stale(later(601)));
+    assert!(!placement().is_stale(later(600)));
+    assert!(placement().is_stale(later(601)));
     assert!(pending().is_stale(later(31)));
 }
 

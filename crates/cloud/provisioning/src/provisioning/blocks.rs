@@ -5,11 +5,16 @@ use std::sync::Arc;
 use ids::{DeviceId, Etag, HubName, Identity, RegistrationId, Timestamp};
 use registry::{DeviceLocation, DeviceWriter, Rows, StorageError, find_device};
 use serde_json::{Value, json};
-use store::{BlockedRow, EnrollmentRow, IdentityRow, RemoteTaskKind, Tx};
+use store::{
+    BlockedRow, EnrollmentRow, IdentityRow, Lock, RemoteTaskKind, StoreError, Tx, Unit, View,
+};
 use wire::service_api::identity::{KeyText, Status};
 
 use super::Provisioning;
 use super::act::Act;
+use super::names::INDIVIDUAL;
+use super::registrations::assigned_to;
+use crate::enrollment::AttestationKind;
 use crate::service::{HubReach, ProvisioningService};
 
 /// Why a device is not blocked, or not unblocked.
@@ -36,8 +41,8 @@ pub enum BlockError {
     Storage(#[from] StorageError),
 }
 
-impl From<store::StoreError> for BlockError {
-    fn from(error: store::StoreError) -> Self {
+impl From<StoreError> for BlockError {
+    fn from(error: StoreError) -> Self {
         Self::Storage(error.into())
     }
 }
@@ -60,47 +65,32 @@ pub struct Block {
 /// The `statusReason` of a hub device that is disabled because of a block.
 pub const BLOCKED: &str = "blocked by an operator";
 
-struct BlockJob {
-    service: Arc<ProvisioningService>,
-    id_scope: String,
-    id: RegistrationId,
-    etag: Etag,
-    now: Timestamp,
-    devices: DeviceWriter,
-}
-
 impl Provisioning {
-    /// Shuts a device out in one transaction: its individual enrollment is disabled, or a disabled one is made for it, so that no
-    /// group lets it in; its hub device is disabled, and what it has open ends after the commit. In a remote hub that is an errand.
-    ///
-    /// # Errors
-    /// See [`BlockError`].
+    /// Shuts a device out in one transaction: its individual enrollment is disabled, or a disabled one
+    /// is created for it, so that no group lets it in; its hub device is disabled, and its sessions end
+    /// after the commit. In a remote hub, disabling it is a remote task.
     pub async fn block(
         &self,
         id: &RegistrationId,
         reason: Option<String>,
         now: Timestamp,
     ) -> Result<Block, BlockError> {
-        let job = self.block_job(id, now);
-        let keys = [self.fresh_enrollment_key(), self.fresh_enrollment_key()];
-        let work = move |tx: &Tx<'_>| job.block(tx, reason, &keys);
-        self.act(Act::BlockDevice, id, work).await
+        let block = BlockDevice {
+            target: self.block_target(id, now),
+            reason,
+            keys: [self.fresh_enrollment_key(), self.fresh_enrollment_key()],
+        };
+        self.act_unit(Act::BlockDevice, id, block).await
     }
 
-    /// Takes a block back: what was disabled for it is enabled, what was made for it is deleted.
-    ///
-    /// # Errors
-    /// See [`BlockError`].
+    /// Removes a block: what was disabled for it is enabled, what was created for it is deleted.
     pub async fn unblock(&self, id: &RegistrationId, now: Timestamp) -> Result<(), BlockError> {
-        let job = self.block_job(id, now);
-        let work = move |tx: &Tx<'_>| job.unblock(tx);
-        self.act(Act::UnblockDevice, id, work).await
+        let unblock = UnblockDevice(self.block_target(id, now));
+        self.act_unit(Act::UnblockDevice, id, unblock).await
     }
 
-    /// The registration that led to a hub device, for whoever knows the device by that name only.
-    ///
-    /// # Errors
-    /// When there is none, or the storage fails.
+    /// The registration that led to a hub device, for an operator who knows the device by that name
+    /// only.
     pub fn registration_of(
         &self,
         hub: &HubName,
@@ -120,102 +110,155 @@ impl Provisioning {
         })
     }
 
-    fn block_job(&self, id: &RegistrationId, now: Timestamp) -> BlockJob {
-        BlockJob {
+    fn block_target(&self, id: &RegistrationId, now: Timestamp) -> BlockTarget {
+        BlockTarget {
             service: self.service(),
             id_scope: self.id_scope(),
             id: id.clone(),
             etag: self.registry.fresh_etag(),
-            now,
             devices: self.registry.device_writer(now),
+            now,
         }
     }
 }
 
-impl BlockJob {
-    fn block(
-        &self,
-        tx: &Tx<'_>,
-        reason: Option<String>,
-        keys: &[KeyText; 2],
-    ) -> Result<Block, BlockError> {
-        if tx.block(&self.id_scope, self.id.folded())?.is_some() {
-            return Err(BlockError::Blocked(self.id.clone()));
+/// The device that is blocked or unblocked, and its service.
+struct BlockTarget {
+    service: Arc<ProvisioningService>,
+    id_scope: String,
+    id: RegistrationId,
+    etag: Etag,
+    devices: DeviceWriter,
+    now: Timestamp,
+}
+
+/// The hub device of a registration.
+#[derive(Default)]
+struct HubDevice {
+    /// In this directory, with its row.
+    local: Option<(DeviceLocation, IdentityRow)>,
+    /// In a linked remote hub.
+    remote: Option<DeviceLocation>,
+}
+
+impl HubDevice {
+    fn locks(&self) -> Vec<Lock<'_>> {
+        let local = self.local.as_ref().map(|(at, _)| at);
+        let both = local.into_iter().chain(&self.remote);
+        both.map(|at| Lock::Device {
+            hub: at.hub.as_str(),
+            device_id: at.device_id.as_str(),
+        })
+        .collect()
+    }
+}
+
+impl BlockTarget {
+    fn locks(&self) -> Vec<Lock<'_>> {
+        let (id_scope, folded) = (&self.id_scope, self.id.folded());
+        vec![
+            Lock::Enrollment { id_scope, folded },
+            Lock::Registration { id_scope, folded },
+        ]
+    }
+
+    fn enrollment(&self, view: &View<'_>) -> Result<Option<EnrollmentRow>, StoreError> {
+        view.enrollment(&self.id_scope, INDIVIDUAL, self.id.folded())
+    }
+
+    /// The hub device that the registration is assigned to.
+    fn hub_device(&self, view: &View<'_>) -> Result<HubDevice, StorageError> {
+        let rows = Rows { file: view.file() };
+        let registration = view.registration(&self.id_scope, self.id.folded())?;
+        let at = registration
+            .map(|row| assigned_to(rows, &row))
+            .transpose()?;
+        let Some(at) = at.flatten() else {
+            return Ok(HubDevice::default());
+        };
+        // Unlinking took away the right to touch the device, which may be another service's by now.
+        let Some(link) = self.service.hub(&at.hub) else {
+            return Ok(HubDevice::default());
+        };
+        if link.reach != HubReach::Here {
+            let remote = Some(at);
+            return Ok(HubDevice {
+                local: None,
+                remote,
+            });
         }
-        let entry = self.close_entry(tx, keys)?;
-        let device = self.device(tx)?;
-        let remote = self.remote(tx)?;
-        self.send(tx, remote.as_ref(), RemoteTaskKind::Disable)?;
-        let device_disabled = match &device {
-            Some(device) => self.disable_device(tx, device)?,
-            None => false,
-        };
-        let row = BlockedRow {
-            folded: self.id.folded().to_owned(),
-            spelled: self.id.to_string(),
-            reason: reason.clone(),
-            blocked: self.now.ticks(),
-            entry: entry.to_owned(),
-            device: device
-                .as_ref()
-                .map(|of| (of.hub.to_string(), of.device_id.to_string())),
-            device_disabled,
-        };
-        tx.insert_block(&self.id_scope, &row)?;
-        Ok(Block {
-            registration_id: self.id.clone(),
-            reason,
-            since: self.now,
-            device: device.map(|device| device.identity()),
-            remote,
+        let row = find_device(view, &at)?;
+        Ok(HubDevice {
+            local: row.map(|row| (at, row)),
+            remote: None,
         })
     }
 
-    fn unblock(&self, tx: &Tx<'_>) -> Result<(), BlockError> {
-        let block = tx.block(&self.id_scope, self.id.folded())?;
-        let block = block.ok_or_else(|| BlockError::NotBlocked(self.id.clone()))?;
-        let entry = tx.enrollment(&self.id_scope, "individual", self.id.folded())?;
-        match (block.entry.as_str(), entry) {
-            ("made", Some(row)) => tx.delete_enrollment(&row)?,
-            ("disabled", Some(row)) => self.set_entry(tx, row, true)?,
-            // It was disabled before, and stays so; with another etag, so that nobody remembers it as blocked.
-            ("kept", Some(row)) => self.set_entry(tx, row, false)?,
-            // The entry of a blocked device is not written or deleted by anybody else.
-            _ => {}
-        }
-        if block.device_disabled
-            && let Some(device) = self.device(tx)?
-        {
-            self.enable_device(tx, &device)?;
-        }
-        // Whether it was disabled for this block, its hub tells by the reason that it has.
-        let remote = self.remote(tx)?;
-        self.send(tx, remote.as_ref(), RemoteTaskKind::Enable)?;
-        Ok(tx.delete_block(&self.id_scope, self.id.folded())?)
+    /// The same enrollment, enabled or disabled; with another etag, so that no cache holds it as it
+    /// was.
+    fn with_status(
+        &self,
+        view: &View<'_>,
+        mut row: EnrollmentRow,
+        enabled: bool,
+    ) -> Result<EnrollmentRow, StorageError> {
+        let rows = Rows { file: view.file() };
+        let mut document: Value = rows.json("enrollment", &row.document)?;
+        document["provisioningStatus"] = json!(if enabled { "enabled" } else { "disabled" });
+        row.document = document.to_string();
+        row.enabled = enabled;
+        row.etag = self.etag.to_string();
+        row.updated = self.now.ticks();
+        Ok(row)
     }
 
-    /// What is done to the individual enrollment so that it keeps the device out.
-    fn close_entry(&self, tx: &Tx<'_>, keys: &[KeyText; 2]) -> Result<&'static str, BlockError> {
-        match tx.enrollment(&self.id_scope, "individual", self.id.folded())? {
-            Some(row) if !row.enabled => {
-                self.set_entry(tx, row, false)?;
-                Ok("kept")
-            }
-            Some(row) => {
-                self.set_entry(tx, row, false)?;
-                Ok("disabled")
-            }
-            None => {
-                tx.insert_enrollment(&self.id_scope, &self.made(keys))?;
-                Ok("made")
-            }
+    fn put_task(
+        &self,
+        tx: &Tx<'_>,
+        device: Option<&DeviceLocation>,
+        kind: RemoteTaskKind,
+    ) -> Result<(), StoreError> {
+        let Some(at) = device else {
+            return Ok(());
+        };
+        let device = (at.hub.as_str(), at.device_id.as_str());
+        tx.put_remote_task(device, kind, self.now.ticks())
+    }
+}
+
+struct BlockDevice {
+    target: BlockTarget,
+    reason: Option<String>,
+    keys: [KeyText; 2],
+}
+
+/// What is done to the individual enrollment so that it keeps the device out.
+enum ClosedEnrollment {
+    /// It was disabled before.
+    Kept(EnrollmentRow),
+    Disabled(EnrollmentRow),
+    Created,
+}
+
+impl ClosedEnrollment {
+    /// As blocks store it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Kept(_) => "kept",
+            Self::Disabled(_) => "disabled",
+            Self::Created => "made",
         }
     }
+}
 
-    /// An entry that nobody can prove himself against: its keys are told to nobody, and it is disabled besides.
-    fn made(&self, [primary, secondary]: &[KeyText; 2]) -> EnrollmentRow {
+impl BlockDevice {
+    /// An enrollment that no device can prove itself against: its keys are not shown to anybody, and
+    /// it is disabled besides.
+    fn closed_enrollment(&self) -> EnrollmentRow {
+        let BlockTarget { id, etag, now, .. } = &self.target;
+        let [primary, secondary] = &self.keys;
         let document = json!({
-            "registrationId": self.id,
+            "registrationId": id,
             "attestation": {"type": "symmetricKey", "symmetricKey": {
                 "primaryKey": primary.reveal(), "secondaryKey": secondary.reveal(),
             }},
@@ -226,104 +269,152 @@ impl BlockJob {
         });
         EnrollmentRow {
             id: 0,
-            kind: "individual".to_owned(),
-            folded: self.id.folded().to_owned(),
-            spelled: self.id.to_string(),
-            etag: self.etag.to_string(),
+            kind: INDIVIDUAL.to_owned(),
+            folded: id.folded().to_owned(),
+            spelled: id.to_string(),
+            etag: etag.to_string(),
             enabled: false,
-            attestation: "symmetricKey".to_owned(),
+            attestation: AttestationKind::SymmetricKey.name().to_owned(),
             document: document.to_string(),
-            created: self.now.ticks(),
-            updated: self.now.ticks(),
+            created: now.ticks(),
+            updated: now.ticks(),
         }
     }
+}
 
-    fn set_entry(
-        &self,
-        tx: &Tx<'_>,
-        mut row: EnrollmentRow,
-        enabled: bool,
-    ) -> Result<(), BlockError> {
-        let rows = Rows { file: tx.file() };
-        let mut document: Value = rows.json("enrollment", &row.document)?;
-        document["provisioningStatus"] = json!(if enabled { "enabled" } else { "disabled" });
-        row.document = document.to_string();
-        row.enabled = enabled;
-        row.etag = self.etag.to_string();
-        row.updated = self.now.ticks();
-        Ok(tx.update_enrollment(&row)?)
+impl Unit for BlockDevice {
+    type Plan = (ClosedEnrollment, HubDevice);
+    type Output = Block;
+    type Error = BlockError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        self.target.locks()
     }
 
-    /// Where the registration is assigned to.
-    fn place(&self, tx: &Tx<'_>) -> Result<Option<(HubName, DeviceId)>, BlockError> {
-        let rows = Rows { file: tx.file() };
-        let registration = tx.registration(&self.id_scope, self.id.folded())?;
-        let place = registration.and_then(|row| row.hub.zip(row.device_id));
-        let Some((hub, device)) = place else {
-            return Ok(None);
-        };
-        let hub = rows.id("hub", HubName::try_from(hub))?;
-        let device = rows.id("device id", DeviceId::try_from(device))?;
-        Ok(Some((hub, device)))
+    fn locks_of_plan<'a>(&'a self, (_, device): &'a Self::Plan) -> Vec<Lock<'a>> {
+        device.locks()
     }
 
-    /// The same, when it is in a linked remote hub.
-    fn remote(&self, tx: &Tx<'_>) -> Result<Option<(HubName, DeviceId)>, BlockError> {
-        let is_remote = |hub: &HubName| {
-            let link = self.service.hub(hub);
-            link.is_some_and(|link| link.reach != HubReach::Here)
-        };
-        Ok(self.place(tx)?.filter(|(hub, _)| is_remote(hub)))
-    }
-
-    fn send(
-        &self,
-        tx: &Tx<'_>,
-        device: Option<&(HubName, DeviceId)>,
-        kind: RemoteTaskKind,
-    ) -> Result<(), BlockError> {
-        let Some((hub, device)) = device else {
-            return Ok(());
-        };
-        let place = (hub.as_str(), device.as_str());
-        Ok(tx.put_remote_task(place, kind, self.now.ticks())?)
-    }
-
-    /// The hub device that the registration is assigned to.
-    fn device(&self, tx: &Tx<'_>) -> Result<Option<DeviceLocation>, BlockError> {
-        let Some((hub, device_id)) = self.place(tx)? else {
-            return Ok(None);
-        };
-        // Unlinking took away the right to touch what is in the hub, which may be another service's by now.
-        let link = self.service.hub(&hub);
-        if link.is_none_or(|link| link.reach != HubReach::Here) {
-            return Ok(None);
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, BlockError> {
+        let BlockTarget { id_scope, id, .. } = &self.target;
+        if view.block(id_scope, id.folded())?.is_some() {
+            return Err(BlockError::Blocked(id.clone()));
         }
-        let device = DeviceLocation { hub, device_id };
-        // One that was deleted cannot be disabled.
-        let is_here = find_device(tx, &device)?.is_some();
-        Ok(is_here.then_some(device))
-    }
-
-    /// Disables a hub device; whether that changed it.
-    fn disable_device(&self, tx: &Tx<'_>, device: &DeviceLocation) -> Result<bool, BlockError> {
-        let row = find_device(tx, device)?;
-        let Some(row) = row.filter(|row| row.enabled) else {
-            return Ok(false);
+        let enrollment = match self.target.enrollment(view)? {
+            None => ClosedEnrollment::Created,
+            Some(row) => {
+                let was_enabled = row.enabled;
+                let row = self.target.with_status(view, row, false)?;
+                match was_enabled {
+                    true => ClosedEnrollment::Disabled(row),
+                    false => ClosedEnrollment::Kept(row),
+                }
+            }
         };
-        self.devices
-            .set_status(tx, row, Status::Disabled, Some(BLOCKED))?;
-        Ok(true)
+        Ok((enrollment, self.target.hub_device(view)?))
     }
 
-    /// Enables a hub device that is disabled because of a block. One that somebody at the hub has disabled since, with another reason
-    /// or none, stays so.
-    fn enable_device(&self, tx: &Tx<'_>, device: &DeviceLocation) -> Result<(), BlockError> {
-        let row = find_device(tx, device)?;
+    fn apply(&self, tx: &Tx<'_>, (enrollment, device): Self::Plan) -> Result<Block, StoreError> {
+        let target = &self.target;
+        let closed_as = enrollment.name();
+        match enrollment {
+            ClosedEnrollment::Kept(row) | ClosedEnrollment::Disabled(row) => {
+                tx.update_enrollment(&row)?;
+            }
+            ClosedEnrollment::Created => {
+                tx.insert_enrollment(&target.id_scope, &self.closed_enrollment())?;
+            }
+        }
+        target.put_task(tx, device.remote.as_ref(), RemoteTaskKind::Disable)?;
+        let (at, row) = device.local.unzip();
+        let row = row.filter(|row| row.enabled);
+        let device_disabled = row.is_some();
+        if let Some(row) = row {
+            let writer = &target.devices;
+            writer.set_status(tx, row, Status::Disabled, Some(BLOCKED))?;
+        }
+        let row = BlockedRow {
+            folded: target.id.folded().to_owned(),
+            spelled: target.id.to_string(),
+            reason: self.reason.clone(),
+            blocked: target.now.ticks(),
+            entry: closed_as.to_owned(),
+            device: at
+                .as_ref()
+                .map(|at| (at.hub.to_string(), at.device_id.to_string())),
+            device_disabled,
+        };
+        tx.insert_block(&target.id_scope, &row)?;
+        Ok(Block {
+            registration_id: target.id.clone(),
+            reason: self.reason.clone(),
+            since: target.now,
+            device: at.map(|at| at.identity()),
+            remote: device.remote.map(|at| (at.hub, at.device_id)),
+        })
+    }
+}
+
+struct UnblockDevice(BlockTarget);
+
+/// What is written of the individual enrollment.
+enum ReopenedEnrollment {
+    Delete(EnrollmentRow),
+    Update(EnrollmentRow),
+    /// It is not there, or another version wrote the block.
+    Leave,
+}
+
+impl Unit for UnblockDevice {
+    /// The enrollment, and the hub device. A local one is there only when it is to be enabled.
+    type Plan = (ReopenedEnrollment, HubDevice);
+    type Output = ();
+    type Error = BlockError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        self.0.locks()
+    }
+
+    fn locks_of_plan<'a>(&'a self, (_, device): &'a Self::Plan) -> Vec<Lock<'a>> {
+        device.locks()
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, BlockError> {
+        let target = &self.0;
+        let block = view.block(&target.id_scope, target.id.folded())?;
+        let block = block.ok_or_else(|| BlockError::NotBlocked(target.id.clone()))?;
+        let enrollment = match (block.entry.as_str(), target.enrollment(view)?) {
+            ("made", Some(row)) => ReopenedEnrollment::Delete(row),
+            ("disabled", Some(row)) => {
+                ReopenedEnrollment::Update(target.with_status(view, row, true)?)
+            }
+            // It was disabled before, and stays so.
+            ("kept", Some(row)) => {
+                ReopenedEnrollment::Update(target.with_status(view, row, false)?)
+            }
+            _ => ReopenedEnrollment::Leave,
+        };
+        let mut device = target.hub_device(view)?;
+        // One that an operator of the hub has disabled since, with another reason or none, stays so.
         let is_blocked = |row: &IdentityRow| row.status_reason.as_deref() == Some(BLOCKED);
-        if let Some(row) = row.filter(|row| !row.enabled && is_blocked(row)) {
-            self.devices.set_status(tx, row, Status::Enabled, None)?;
+        device.local = device
+            .local
+            .filter(|(_, row)| block.device_disabled && !row.enabled && is_blocked(row));
+        Ok((enrollment, device))
+    }
+
+    fn apply(&self, tx: &Tx<'_>, (enrollment, device): Self::Plan) -> Result<(), StoreError> {
+        let target = &self.0;
+        match enrollment {
+            ReopenedEnrollment::Delete(row) => tx.delete_enrollment(&row)?,
+            ReopenedEnrollment::Update(row) => tx.update_enrollment(&row)?,
+            ReopenedEnrollment::Leave => {}
         }
-        Ok(())
+        if let Some((_, row)) = device.local {
+            target.devices.set_status(tx, row, Status::Enabled, None)?;
+        }
+        // Whether it was disabled for this block, its hub knows by the reason that it has.
+        target.put_task(tx, device.remote.as_ref(), RemoteTaskKind::Enable)?;
+        tx.delete_block(&target.id_scope, target.id.folded())
     }
 }

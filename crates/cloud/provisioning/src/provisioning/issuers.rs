@@ -8,7 +8,7 @@ use wire::muster_api::issuer::IssuerProfile;
 
 use super::Provisioning;
 use super::act::Act;
-use super::enrollments::parse_keys;
+use super::names::parse_keys;
 use crate::enrollment::{EnrollmentDraft, EnrollmentError};
 use crate::limits::MAX_RESOURCES;
 use crate::resource::{DeletedIssuer, IssuerDraft, IssuerRecord, ResourceError, ResourceName};

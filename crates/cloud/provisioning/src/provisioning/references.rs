@@ -4,16 +4,14 @@ use std::collections::BTreeSet;
 
 use ids::CertificateName;
 use registry::{Rows, StorageError};
-use store::{CaCertificateRow, Tx, View};
+use store::{CaCertificateRow, StoreError, Tx, View};
 
-use super::ca_certificates::standing;
-use super::enrollments::{slot_text, taken};
+use super::enrollments::taken;
+use super::names::{parse_slot, parse_standing, slot_name};
 use crate::ca_certificate::CaCertificateState;
-use crate::enrollment::{
-    CertificateSlot, EnrolledCaCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKind,
-};
+use crate::enrollment::{EnrolledCaCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKind};
 
-/// The authorities that an entry refers to.
+/// The CA certificates that an enrollment refers to.
 pub(super) fn read(
     view: &View<'_>,
     enrollment: i64,
@@ -21,12 +19,9 @@ pub(super) fn read(
     let rows = Rows { file: view.file() };
     let ca_certificate = |(slot, row): (String, CaCertificateRow)| {
         Ok(EnrolledCaCertificate {
-            slot: match slot.as_str() {
-                "primary" => CertificateSlot::Primary,
-                _ => CertificateSlot::Secondary,
-            },
-            name: rows.id("authority", row.spelled.try_into())?,
-            standing: standing(rows, &row.standing)?,
+            slot: parse_slot(&slot),
+            name: rows.id("CA certificate", row.spelled.try_into())?,
+            standing: parse_standing(rows, &row.standing)?,
             der: row.der,
         })
     };
@@ -34,38 +29,52 @@ pub(super) fn read(
     found.map(ca_certificate).collect()
 }
 
-/// Writes the references of a draft. A new one must be to a verified authority; one that is there already stays whatever has
-/// become of the authority, so that the entry can be disabled or get another secondary.
-pub(super) fn write(
-    tx: &Tx<'_>,
+/// References to be written: slots and row ids of CA certificates.
+pub(super) struct References(Vec<(&'static str, i64)>);
+
+impl References {
+    pub(super) fn write(
+        self,
+        tx: &Tx<'_>,
+        id_scope: &str,
+        enrollment: i64,
+    ) -> Result<(), StoreError> {
+        tx.replace_ca_certificates(enrollment, &self.0)?;
+        tx.forget_withdrawn_ca_certificates(id_scope)
+    }
+}
+
+/// Decides the references of a draft. A new one must be to a verified CA certificate; one that is
+/// there already stays whatever has become of the CA certificate, so that the enrollment can be
+/// disabled or get another secondary. `None` when there are none and shall be none.
+pub(super) fn decide(
+    view: &View<'_>,
     id_scope: &str,
     enrollment: i64,
     draft: &EnrollmentDraft,
-) -> Result<(), EnrollmentError> {
-    let before = tx.ca_certificates_of_entry(enrollment)?;
+) -> Result<Option<References>, EnrollmentError> {
+    let before = view.ca_certificates_of_entry(enrollment)?;
     if before.is_empty() && draft.ca_certificates.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let kept: BTreeSet<i64> = before.iter().map(|(_, row)| row.id).collect();
     let mut references = Vec::with_capacity(draft.ca_certificates.len());
     for (slot, name) in &draft.ca_certificates {
-        let row = tx.ca_certificate(id_scope, &name.folded())?;
+        let row = view.ca_certificate(id_scope, &name.folded())?;
         let row = row.ok_or_else(|| EnrollmentError::NoCaCertificate(name.clone()))?;
         if !kept.contains(&row.id) {
             require_verified(name, &row)?;
         }
         if draft.key.kind() == EnrollmentKind::Group {
-            require_own(tx, id_scope, enrollment, &row)?;
+            require_own(view, id_scope, enrollment, &row)?;
         }
-        references.push((slot_text(*slot), row.id));
+        references.push((slot_name(*slot), row.id));
     }
-    tx.replace_ca_certificates(enrollment, &references)?;
-    tx.forget_withdrawn_ca_certificates(id_scope)?;
-    Ok(())
+    Ok(Some(References(references)))
 }
 
 fn require_verified(name: &CertificateName, row: &CaCertificateRow) -> Result<(), EnrollmentError> {
-    let is = |standing: CaCertificateState| row.standing == standing.as_str();
+    let is = |state: CaCertificateState| row.standing == state.as_str();
     if is(CaCertificateState::Verified) {
         return Ok(());
     }
@@ -75,18 +84,18 @@ fn require_verified(name: &CertificateName, row: &CaCertificateRow) -> Result<()
     })
 }
 
-/// A group has its authority for itself, so that there is one answer to the question whose a device is.
+/// A group does not share its CA certificate: a certificate leads to one group.
 fn require_own(
-    tx: &Tx<'_>,
+    view: &View<'_>,
     id_scope: &str,
     enrollment: i64,
     row: &CaCertificateRow,
 ) -> Result<(), EnrollmentError> {
-    let by_name = tx.other_group_of_ca_certificate(row.id, enrollment)?;
-    let pasted = tx.enrollment_of_certificate(id_scope, &row.thumbprint)?;
+    let by_name = view.other_group_of_ca_certificate(row.id, enrollment)?;
+    let pasted = view.enrollment_of_certificate(id_scope, &row.thumbprint)?;
     let pasted = pasted.map(|(id, _)| id).filter(|id| *id != enrollment);
     match by_name.or(pasted) {
-        Some(other) => Err(taken(tx, &row.thumbprint, other)?),
+        Some(other) => Err(taken(view, &row.thumbprint, other)?),
         None => Ok(()),
     }
 }

@@ -1,13 +1,13 @@
 //! Registrations that were not let in.
 
-use ids::Timestamp;
+use ids::{Etag, Timestamp};
 use registry::{BadContinuation, Continuation, ListError, Page, Rows, StorageError};
 use serde_json::json;
 use store::audit::Book;
-use store::{Lock, RefusalFilter, RefusalRow, View, unit};
+use store::{Lock, RefusalFilter, RefusalRow, StoreError, Tx, Unit, View, unit};
 
 use super::Provisioning;
-use super::registrations::disable;
+use super::registrations::DisablePlan;
 use crate::refusal::{RefusalDraft, RefusalQuery, RefusalRecord};
 
 /// Refusals kept of one registration, and of one service: those of another are not its to push out.
@@ -43,25 +43,14 @@ impl Provisioning {
             last: now.ticks(),
             report: refusal.report.to_string(),
         };
-        let etag = self.registry.fresh_etag();
-        let note = unit(
-            (id_scope, refusal),
-            |(id_scope, refusal)| {
-                let folded = refusal.registration_id.folded();
-                vec![
-                    Lock::RefusalLog { id_scope },
-                    Lock::Registration { id_scope, folded },
-                ]
-            },
-            |_, _| Ok::<_, StorageError>(()),
-            move |(id_scope, refusal), tx, ()| {
-                if let Some(entry) = &refusal.disabled {
-                    disable(tx, id_scope, (&refusal.registration_id, entry), &etag, now)?;
-                }
-                tx.put_refusal(id_scope, &row, KEPT)?;
-                tx.audit(Book::Refusals, now.ticks(), decision.clone())
-            },
-        );
+        let note = NoteRefusal {
+            etag: self.registry.fresh_etag(),
+            id_scope,
+            refusal,
+            row,
+            decision,
+            now,
+        };
         self.registry.store().commit(note).await
     }
 
@@ -113,6 +102,52 @@ impl Provisioning {
         Ok(Page::cut(items, limit, |item| {
             Continuation::after(&item.number.to_string())
         }))
+    }
+}
+
+struct NoteRefusal {
+    id_scope: String,
+    refusal: RefusalDraft,
+    row: RefusalRow,
+    /// The audit record.
+    decision: Vec<u8>,
+    etag: Etag,
+    now: Timestamp,
+}
+
+impl Unit for NoteRefusal {
+    /// The record of the registration, when its enrollment is disabled.
+    type Plan = Option<DisablePlan>;
+    type Output = ();
+    type Error = StorageError;
+
+    fn locks(&self) -> Vec<Lock<'_>> {
+        let id_scope = &self.id_scope;
+        let folded = self.refusal.registration_id.folded();
+        vec![
+            Lock::RefusalLog { id_scope },
+            Lock::Registration { id_scope, folded },
+        ]
+    }
+
+    fn locks_of_plan<'a>(&'a self, plan: &'a Self::Plan) -> Vec<Lock<'a>> {
+        plan.iter().flat_map(DisablePlan::locks).collect()
+    }
+
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, StorageError> {
+        let Some(enrollment) = &self.refusal.disabled else {
+            return Ok(None);
+        };
+        let id = &self.refusal.registration_id;
+        DisablePlan::decide(view, &self.id_scope, id, enrollment, self.now)
+    }
+
+    fn apply(&self, tx: &Tx<'_>, plan: Self::Plan) -> Result<(), StoreError> {
+        if let Some(plan) = plan {
+            plan.apply(tx, &self.id_scope, &self.etag, self.now)?;
+        }
+        tx.put_refusal(&self.id_scope, &self.row, KEPT)?;
+        tx.audit(Book::Refusals, self.now.ticks(), self.decision.clone())
     }
 }
 

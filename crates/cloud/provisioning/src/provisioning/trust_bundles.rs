@@ -7,8 +7,8 @@ use store::{Lock, StoreError, TrustBundleRow, Tx, Unit, View, unit};
 
 use super::Provisioning;
 use super::act::Act;
-use super::enrollments::parse_keys;
 use super::issuers::NAMED;
+use super::names::parse_keys;
 use crate::limits::MAX_RESOURCES;
 use crate::resource::{ResourceError, ResourceName, TrustBundleDraft, TrustBundleRecord};
 

@@ -1,6 +1,6 @@
 use ids::{HubHost, HubName};
 use provisioning::{
-    AllocationWeight, AssignError, HubReach, LinkDraft, LinkedHub, MAX_LINKED_HUBS,
+    AllocationWeight, AssignError, AssignOutcome, HubReach, LinkDraft, LinkedHub, MAX_LINKED_HUBS,
     RegistrationState, RemoteAccess, ServingError, Substatus,
 };
 use registry::{Change, HubError};
@@ -156,7 +156,7 @@ pub(crate) async fn a_remote_hub_is_linked_by_its_key(bench: Bench) {
     let mut there = assign(&bench.provisioning, "d1").await;
     there.choice.hub = name("far");
     let refused = bench.provisioning.assign(there, bench.now()).await;
-    assert!(matches!(refused, Err(AssignError::NeedsRemoteHub)));
+    assert!(matches!(refused, Ok(AssignOutcome::NeedsRemoteHub)));
     let moved = bench.link(remote("far", "new.example", 2)).await;
     assert_eq!(moved.host, host("new.example"));
     assert_eq!(
@@ -236,7 +236,7 @@ pub(crate) async fn registrations_outlive_the_link_and_choose_again(bench: Bench
         .provisioning
         .assign(assign(&bench.provisioning, "d1").await, bench.now())
         .await;
-    let state = again.unwrap().registration.state;
+    let state = again.unwrap().assigned().unwrap().registration.state;
     assert_eq!(substatus(&state), Substatus::InitialAssignment);
     let left = bench
         .provisioning

@@ -50,7 +50,7 @@ pub(crate) async fn assign(provisioning: &Provisioning, name: &str) -> Assign {
     let registrant = Registrant {
         registration_id: id(name),
         enrollment: EnrolledBy::Group(group),
-        entry,
+        enrollment_etag: entry,
         device_id: device(name),
         iot_edge: true,
         proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),
@@ -63,7 +63,7 @@ pub(crate) async fn assign(provisioning: &Provisioning, name: &str) -> Assign {
         hub: hub(),
         twin: None,
         payload: None,
-        passed_over: Vec::new(),
+        skipped: Vec::new(),
     };
     Assign { registrant, choice }
 }
@@ -80,6 +80,8 @@ pub(crate) async fn a_first_registration_makes_everything(bench: Bench) {
     let assigned = provisioning
         .assign(assign(&bench.provisioning, "edge-1").await, now)
         .await
+        .unwrap()
+        .assigned()
         .unwrap();
     assert!(assigned.device_created);
     let host = provisioning.service().hubs[0].host.clone();
@@ -159,7 +161,13 @@ pub(crate) async fn spelling_is_kept_and_case_is_folded(bench: Bench) {
         .unwrap();
     let mut again = assign(&bench.provisioning, "EDGE-1").await;
     again.registrant.device_id = device("Edge-1");
-    let again = bench.provisioning.assign(again, bench.now()).await.unwrap();
+    let again = bench
+        .provisioning
+        .assign(again, bench.now())
+        .await
+        .unwrap()
+        .assigned()
+        .unwrap();
     assert_eq!(again.registration.registration_id.as_str(), "Edge-1");
     assert!(!again.device_created);
 }
@@ -233,6 +241,8 @@ pub(crate) async fn a_failure_is_remembered_and_leaves_the_assignment(bench: Ben
     let again = provisioning
         .assign(assign(&bench.provisioning, "d").await, bench.now())
         .await
+        .unwrap()
+        .assigned()
         .unwrap();
     assert_eq!(
         substatus(&again.registration.state),
@@ -248,7 +258,8 @@ pub(crate) async fn records_are_deleted_and_listed_by_group(bench: Bench) {
     }
     let mut other = assign(provisioning, "other").await;
     other.registrant.enrollment = EnrolledBy::Individual;
-    other.registrant.entry = enroll(provisioning, EnrollmentKey::Individual(id("other"))).await;
+    other.registrant.enrollment_etag =
+        enroll(provisioning, EnrollmentKey::Individual(id("other"))).await;
     provisioning.assign(other, bench.now()).await.unwrap();
     let group = EnrollmentId::parse("GROUP").unwrap();
     let page = provisioning
@@ -295,6 +306,8 @@ pub(crate) async fn records_are_deleted_and_listed_by_group(bench: Bench) {
     let again = provisioning
         .assign(assign(&bench.provisioning, "a").await, bench.now())
         .await
+        .unwrap()
+        .assigned()
         .unwrap();
     assert!(!again.device_created);
     assert_eq!(
@@ -347,7 +360,7 @@ pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: B
     );
     let mut as_individual = proven.clone();
     as_individual.registrant.enrollment = EnrolledBy::Individual;
-    as_individual.registrant.entry = own_version;
+    as_individual.registrant.enrollment_etag = own_version;
     let absent = IfMatch::Absent;
     provisioning
         .delete_enrollment(&own, &absent, bench.now())
@@ -387,7 +400,7 @@ pub(crate) async fn who_takes_over_is_told(bench: Bench) {
         .unwrap();
     let own = EnrollmentKey::Individual(id("d"));
     let mut again = assign(provisioning, "d").await;
-    again.registrant.entry = enroll(provisioning, own).await;
+    again.registrant.enrollment_etag = enroll(provisioning, own).await;
     again.registrant.enrollment = EnrolledBy::Individual;
     provisioning
         .assign(again.clone(), bench.now())

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use provisioning::{
-    Assign, AssignError, Busy, CompletedPlacement, EnrolledBy, EnrollmentKey, MovedData,
-    PendingHandle, PendingRegistration, PendingStep, Placement, PlacementOutcome, Plan, PlanStep,
-    RegistrationFailure, RegistrationRecord, RegistrationState, RemoteTask, RemoteTaskKind,
+    Assign, AssignError, AssignOutcome, Busy, CompletedPlacement, EnrolledBy, EnrollmentKey,
+    MovedData, PendingHandle, PendingRegistration, PendingStep, Placement, PlacementOutcome, Plan,
+    PlanStep, RegistrationFailure, RegistrationRecord, RegistrationState, RemoteTask,
+    RemoteTaskKind,
 };
 use registry::{IfMatch, InitialTwin};
 use serde_json::{Map, Value, json};
@@ -37,20 +38,20 @@ impl Bench {
     async fn begin_as(&self, assign: Assign) -> (PendingHandle, Placement) {
         let refused = self.provisioning.assign(assign.clone(), self.now()).await;
         assert!(
-            matches!(refused, Err(AssignError::NeedsRemoteHub)),
+            matches!(refused, Ok(AssignOutcome::NeedsRemoteHub)),
             "{refused:?}"
         );
-        let placing = Placement {
+        let placement = Placement {
             choice: assign.choice,
             note: None,
         };
-        let question = PendingStep::PlaceOnRemoteHub(Box::new(placing.clone()));
+        let question = PendingStep::PlaceOnRemoteHub(Box::new(placement.clone()));
         let pending = PendingRegistration::new(assign.registrant, question, self.now());
         self.provisioning
             .begin_pending(pending, self.now())
             .await
             .unwrap();
-        (self.due().await.pop().unwrap(), placing)
+        (self.due().await.pop().unwrap(), placement)
     }
 
     async fn due(&self) -> Vec<PendingHandle> {
@@ -63,12 +64,12 @@ impl Bench {
     async fn plan(
         &self,
         handle: PendingHandle,
-        placing: &Placement,
+        placement: &Placement,
         exist: (bool, bool),
     ) -> (PendingHandle, Plan) {
         let placement_sources = self
             .provisioning
-            .placement_sources(&handle, &placing.choice)
+            .placement_sources(&handle, &placement.choice)
             .await
             .unwrap();
         let plan = placement_sources.decide(exist.0, exist.1);
@@ -96,10 +97,10 @@ impl Bench {
 
     /// A device in a remote hub.
     async fn reside(&self, id: &str, at: &str) -> RegistrationRecord {
-        let (handle, placing) = self.begin(id, at).await;
-        let (handle, plan) = self.plan(handle, &placing, (false, false)).await;
+        let (handle, placement) = self.begin(id, at).await;
+        let (handle, plan) = self.plan(handle, &placement, (false, false)).await;
         let placed = CompletedPlacement {
-            placing,
+            placement,
             plan,
             moved: None,
         };
@@ -138,11 +139,11 @@ pub(crate) async fn a_device_of_a_remote_hub_is_recorded_and_not_made_here(bench
 
 pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
     bench.link(remote("far", "far.example", 1)).await;
-    let (handle, placing) = bench.begin("d1", "far").await;
+    let (handle, placement) = bench.begin("d1", "far").await;
     let stale = handle.clone();
-    let (_, plan) = bench.plan(handle, &placing, (false, false)).await;
+    let (_, plan) = bench.plan(handle, &placement, (false, false)).await;
     let late = CompletedPlacement {
-        placing: placing.clone(),
+        placement: placement.clone(),
         plan: plan.clone(),
         moved: None,
     };
@@ -155,7 +156,7 @@ pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
     let mut again = assign(&bench.provisioning, "d1").await;
     again.registrant.proof =
         provisioning::DeviceProof::Certificate(ids::Thumbprint::from_bytes([9; 32]));
-    let question = PendingStep::PlaceOnRemoteHub(Box::new(placing.clone()));
+    let question = PendingStep::PlaceOnRemoteHub(Box::new(placement.clone()));
     let pending = PendingRegistration::new(again.registrant, question, bench.now());
     bench
         .provisioning
@@ -169,7 +170,7 @@ pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
         .unwrap();
     let placement_sources = bench
         .provisioning
-        .placement_sources(&due[0], &placing.choice)
+        .placement_sources(&due[0], &placement.choice)
         .await
         .unwrap();
     assert_eq!(placement_sources.begun(), Some(plan));
@@ -180,8 +181,8 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
     bench.reside("d1", "far").await;
     let mut back = assign(&bench.provisioning, "d1").await;
     back.choice.hub = hub();
-    let (handle, placing) = bench.begin("d1", hub().as_str()).await;
-    let (handle, plan) = bench.plan(handle, &placing, (true, false)).await;
+    let (handle, placement) = bench.begin("d1", hub().as_str()).await;
+    let (handle, plan) = bench.plan(handle, &placement, (true, false)).await;
     assert_eq!(plan.step(), PlanStep::Bring);
     let twin = InitialTwin::new(&object(json!({"a": 1})), &object(json!({"b": 2}))).unwrap();
     let carried = MovedData {
@@ -193,7 +194,7 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
         read_at: None,
     };
     let placed = CompletedPlacement {
-        placing,
+        placement,
         plan,
         moved: Some(carried),
     };
@@ -224,8 +225,8 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
     );
 
     // And there again, while its twin changes: it is read again. The removal is no longer wanted.
-    let (handle, placing) = bench.begin("d1", "far").await;
-    let (handle, plan) = bench.plan(handle, &placing, (true, false)).await;
+    let (handle, placement) = bench.begin("d1", "far").await;
+    let (handle, plan) = bench.plan(handle, &placement, (true, false)).await;
     let twin = bench
         .provisioning
         .registry()
@@ -242,7 +243,7 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
         read_at: Some(twin.etag),
     };
     let placed = CompletedPlacement {
-        placing,
+        placement,
         plan,
         moved: Some(carried),
     };
@@ -284,13 +285,13 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
 
 pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: Bench) {
     bench.link(remote("far", "far.example", 1)).await;
-    let (handle, placing) = bench.begin("d1", "far").await;
-    let (handle, _) = bench.plan(handle, &placing, (false, false)).await;
+    let (handle, placement) = bench.begin("d1", "far").await;
+    let (handle, _) = bench.plan(handle, &placement, (false, false)).await;
     let failed = RegistrationFailure {
         code: 503_000,
         message: "silent".to_owned(),
     };
-    let note = provisioning::AllocationNote::of(&placing.choice);
+    let note = provisioning::AllocationNote::from_choice(&placement.choice);
     let ended = bench
         .provisioning
         .give_up_pending(handle, failed, note, bench.now());
@@ -305,16 +306,16 @@ pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: 
         (1, RemoteTaskKind::Remove)
     );
     // Until it is removed it counts as not there: whoever registers next gets a fresh one.
-    let (handle, placing) = bench.begin("d1", "far").await;
+    let (handle, placement) = bench.begin("d1", "far").await;
     let placement_sources = bench
         .provisioning
-        .placement_sources(&handle, &placing.choice)
+        .placement_sources(&handle, &placement.choice)
         .await
         .unwrap();
     assert_eq!(placement_sources.wanted.exists, Some(false));
     // Once that is planned, the removal is off, before anything is made.
     assert!(bench.provisioning.stands(&remote_tasks[0]).unwrap());
-    bench.plan(handle, &placing, (false, false)).await;
+    bench.plan(handle, &placement, (false, false)).await;
     assert!(!bench.provisioning.stands(&remote_tasks[0]).unwrap());
     assert!(bench.remote_tasks().await.is_empty());
 }
@@ -428,11 +429,11 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     // 1. Through its own enrollment the device is under way to a remote hub; something has been planned there.
     let own = EnrollmentKey::Individual("d1".parse().unwrap());
     let mut first = assign(provisioning, "d1").await;
-    first.registrant.entry = enroll(provisioning, own.clone()).await;
+    first.registrant.enrollment_etag = enroll(provisioning, own.clone()).await;
     first.registrant.enrollment = EnrolledBy::Individual;
     first.choice.hub = name("far");
-    let (handle, placing) = bench.begin_as(first).await;
-    let (handle, plan) = bench.plan(handle, &placing, (false, false)).await;
+    let (handle, placement) = bench.begin_as(first).await;
+    let (handle, plan) = bench.plan(handle, &placement, (false, false)).await;
     // 2. The enrollment is deleted, and what is under way with it. What may have been made is removed.
     let deleted = provisioning.delete_enrollment(&own, &IfMatch::Any, bench.now());
     deleted.await.unwrap();
@@ -444,10 +445,15 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     );
     // 3. The device registers through its group.
     let second = assign(provisioning, "d1").await;
-    let good = provisioning.assign(second, bench.now()).await.unwrap();
+    let good = provisioning
+        .assign(second, bench.now())
+        .await
+        .unwrap()
+        .assigned()
+        .unwrap();
     // 4. The first attempt comes back, in every way in which it can.
     let placed = CompletedPlacement {
-        placing: placing.clone(),
+        placement: placement.clone(),
         plan: plan.clone(),
         moved: None,
     };
@@ -457,8 +463,8 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
         .keep_plan(handle.clone(), plan, bench.now())
         .await;
     assert_eq!(kept.unwrap(), None);
-    let note = provisioning::AllocationNote::of(&placing.choice);
-    let chosen = placing.choice.clone();
+    let note = provisioning::AllocationNote::from_choice(&placement.choice);
+    let chosen = placement.choice.clone();
     let settled =
         provisioning.finish_pending(handle.clone(), chosen, note.clone(), failure, bench.now());
     assert_eq!(settled.await.unwrap(), None);
@@ -478,7 +484,7 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
 pub(crate) async fn a_handle_of_an_attempt_that_ended_opens_no_other(bench: Bench) {
     let provisioning = &bench.provisioning;
     bench.link(remote("far", "far.example", 1)).await;
-    let (old, placing) = bench.begin("d1", "far").await;
+    let (old, placement) = bench.begin("d1", "far").await;
     let id = old.pending.registrant.registration_id.clone();
     let deleted = provisioning.delete_registration(&id, &IfMatch::Any, bench.now());
     deleted.await.unwrap();
@@ -488,7 +494,7 @@ pub(crate) async fn a_handle_of_an_attempt_that_ended_opens_no_other(bench: Benc
         code: 503_000,
         message: "silent".to_owned(),
     };
-    let note = provisioning::AllocationNote::of(&placing.choice);
+    let note = provisioning::AllocationNote::from_choice(&placement.choice);
     let ended = provisioning.give_up_pending(old.clone(), failed, note, bench.now());
     assert_eq!(ended.await.unwrap(), None, "the new attempt is another one");
     let postponed = provisioning.postpone_pending(old.clone(), old.pending.clone(), bench.now());

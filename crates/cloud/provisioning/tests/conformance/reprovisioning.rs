@@ -13,6 +13,8 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
     let first = provisioning
         .assign(assign(&bench.provisioning, "d").await, bench.now())
         .await
+        .unwrap()
+        .assigned()
         .unwrap();
     let identity = Identity::device(hub(), device("d"));
     let patch = TwinPatch {
@@ -29,6 +31,8 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
     let same = provisioning
         .assign(assign(&bench.provisioning, "d").await, bench.now())
         .await
+        .unwrap()
+        .assigned()
         .unwrap();
     assert_eq!(
         substatus(&same.registration.state),
@@ -39,7 +43,12 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
     let proof = DeviceProof::Certificate(Thumbprint::from_bytes([2; 32]));
     let mut renewed = assign(provisioning, "d").await;
     renewed.registrant.proof = proof;
-    let again = provisioning.assign(renewed, bench.now()).await.unwrap();
+    let again = provisioning
+        .assign(renewed, bench.now())
+        .await
+        .unwrap()
+        .assigned()
+        .unwrap();
     assert_eq!(
         (&again.generation_id, again.registration.created),
         (&first.generation_id, first.registration.created)
@@ -99,7 +108,12 @@ pub(crate) async fn reset_starts_the_twin_again(bench: Bench) {
 
     let mut reset = assign(provisioning, "d").await;
     reset.registrant.policy = ReprovisionPolicy::ResetData;
-    let again = provisioning.assign(reset, bench.now()).await.unwrap();
+    let again = provisioning
+        .assign(reset, bench.now())
+        .await
+        .unwrap()
+        .assigned()
+        .unwrap();
     assert_eq!(
         substatus(&again.registration.state),
         Substatus::DeviceDataReset
@@ -134,7 +148,13 @@ pub(crate) async fn never_stays_with_the_first_device(bench: Bench) {
     let mut never = assign(&bench.provisioning, "d").await;
     never.registrant.policy = ReprovisionPolicy::Never;
     never.registrant.device_id = device("elsewhere");
-    let again = bench.provisioning.assign(never, bench.now()).await.unwrap();
+    let again = bench
+        .provisioning
+        .assign(never, bench.now())
+        .await
+        .unwrap()
+        .assigned()
+        .unwrap();
     assert_eq!(
         again.registration.assignment(),
         Some((&hub(), &device("d")))
@@ -169,7 +189,12 @@ pub(crate) async fn a_new_device_id_takes_the_data_along(bench: Bench) {
         .unwrap();
     let mut renamed = assign(provisioning, "d").await;
     renamed.registrant.device_id = device("new");
-    let moved = provisioning.assign(renamed, bench.now()).await.unwrap();
+    let moved = provisioning
+        .assign(renamed, bench.now())
+        .await
+        .unwrap()
+        .assigned()
+        .unwrap();
     assert_eq!(
         substatus(&moved.registration.state),
         Substatus::DeviceDataMigrated
@@ -259,7 +284,12 @@ async fn moved(bench: &Bench, policy: ReprovisionPolicy) -> Substatus {
     let mut again = first;
     again.choice.hub = "second".parse().unwrap();
     again.registrant.policy = policy;
-    let again = provisioning.assign(again, bench.now()).await.unwrap();
+    let again = provisioning
+        .assign(again, bench.now())
+        .await
+        .unwrap()
+        .assigned()
+        .unwrap();
     assert_eq!(
         again.registration.assignment(),
         Some((&"second".parse().unwrap(), &device("d")))
@@ -332,8 +362,12 @@ pub(crate) async fn a_device_deleted_at_its_hub_comes_back(bench: Bench) {
         .assign(assign(provisioning, "d").await, bench.now())
         .await;
     let again = again.unwrap();
+    let again = again.assigned().unwrap();
     assert!(again.device_created);
-    assert_ne!(again.generation_id, first.unwrap().generation_id);
+    assert_ne!(
+        again.generation_id,
+        first.unwrap().assigned().unwrap().generation_id
+    );
     let twin = provisioning
         .registry()
         .twin(&Identity::device(hub(), device("d")))

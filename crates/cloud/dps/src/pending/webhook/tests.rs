@@ -13,7 +13,7 @@ fn question() -> WebhookQuestion {
         },
         input: "{}".to_owned(),
         hubs: vec![hub("a", "a.example:8443"), hub("b", "b.example")],
-        passed_over: Vec::new(),
+        skipped: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ids::{DeviceId, HubHost, HubName};
 use provisioning::{
-    EnrollmentKey, EnrollmentRecord, LinkedHub, PassedOver, Provisioning, RegistrationRecord,
+    EnrollmentKey, EnrollmentRecord, LinkedHub, Provisioning, RegistrationRecord, SkippedHub,
     WebhookQuestion,
 };
 use serde::Deserialize;
@@ -31,7 +31,7 @@ pub(super) struct Question {
     pub(super) device_id: DeviceId,
     pub(super) webhook: Webhook,
     pub(super) hubs: Vec<(HubName, HubHost)>,
-    pub(super) skipped: Vec<PassedOver>,
+    pub(super) skipped: Vec<SkippedHub>,
 }
 
 pub(super) fn offered(candidates: &[&LinkedHub]) -> Vec<(HubName, HubHost)> {
@@ -77,7 +77,7 @@ impl CustomAllocation {
             definition: question.webhook.clone(),
             input,
             hubs: question.hubs.clone(),
-            passed_over: question.skipped.clone(),
+            skipped: question.skipped.clone(),
         }))
     }
 

@@ -24,7 +24,7 @@ pub fn assignment(allocation: &Allocation, issued: Option<&Issued>) -> Assign {
             hub: allocation.hub().clone(),
             twin: None,
             payload: None,
-            passed_over: allocation.skipped().to_vec(),
+            skipped: allocation.skipped().to_vec(),
         },
     }
 }
@@ -40,7 +40,7 @@ pub fn registrant(
     Registrant {
         registration_id: device.registration_id().clone(),
         enrollment: device.matched().enrolled_by(),
-        entry: enrollment.version().clone(),
+        enrollment_etag: enrollment.version().clone(),
         device_id: device_id.clone(),
         iot_edge: enrollment.is_iot_edge(),
         proof,
@@ -134,7 +134,7 @@ pub fn assignment_failure(error: &AssignError) -> RegistrationFailure {
         }
         AssignError::EnrollmentChanged => DpsErrorCode::EnrollmentConflict,
         // A registration that needs a remote hub stays pending; it never ends for that.
-        AssignError::NeedsRemoteHub | AssignError::Storage(_) => DpsErrorCode::InternalServerError,
+        AssignError::Storage(_) => DpsErrorCode::InternalServerError,
     };
     RegistrationFailure {
         code: code.code(),

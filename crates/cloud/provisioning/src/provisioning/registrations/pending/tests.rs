@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
-use ids::{HubName, Timestamp};
+use ids::{HubName, RegistrationId, Timestamp};
 use store::{PendingRow, RegistrationRow, StoreError, Tx};
 
 use super::*;
+use crate::pending::AllocationNote;
+use crate::registration::{Assign, Choice, Registrant, RegistrationFailure};
 use registry::{Init, SystemEntropy};
 
 fn now() -> Timestamp {
@@ -55,7 +57,7 @@ fn waiting() -> String {
     let registrant = Registrant {
         registration_id: RegistrationId::parse("d1").unwrap(),
         enrollment: crate::registration::EnrolledBy::Individual,
-        entry: Etag::parse("AAAA").unwrap(),
+        enrollment_etag: Etag::parse("AAAA").unwrap(),
         device_id: ids::DeviceId::parse("d1").unwrap(),
         iot_edge: false,
         proof: crate::registration::DeviceProof::Certificate(ids::Thumbprint::from_bytes([1; 32])),
@@ -68,11 +70,11 @@ fn waiting() -> String {
         hub: HubName::parse("far").unwrap(),
         twin: None,
         payload: None,
-        passed_over: Vec::new(),
+        skipped: Vec::new(),
     };
-    let placing = crate::pending::Placement { choice, note: None };
-    let question = crate::pending::PendingStep::PlaceOnRemoteHub(Box::new(placing));
-    serde_json::to_string(&PendingRegistration::new(registrant, question, now())).unwrap()
+    let placement = crate::pending::Placement { choice, note: None };
+    let step = crate::pending::PendingStep::PlaceOnRemoteHub(Box::new(placement));
+    serde_json::to_string(&PendingRegistration::new(registrant, step, now())).unwrap()
 }
 
 async fn due(provisioning: &Provisioning) -> Vec<PendingHandle> {
@@ -151,12 +153,12 @@ async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
     let entry = entry.await.unwrap().etag;
     let waiting: PendingRegistration = serde_json::from_str(&waiting()).unwrap();
     let mut registrant = waiting.registrant;
-    registrant.entry = entry;
+    registrant.enrollment_etag = entry;
     let choice = Choice {
         hub: second.clone(),
         twin: None,
         payload: None,
-        passed_over: Vec::new(),
+        skipped: Vec::new(),
     };
     // The writer is held until both wait, so that they share a transaction.
     let (release, held) = std::sync::mpsc::channel::<()>();

@@ -1,4 +1,4 @@
-//! Where a registration's device is and shall be, and whose it is.
+//! Where the device of a registration is and shall be, and which registration owns it.
 
 use ids::{DeviceId, HubName, RegistrationId};
 use registry::{DeviceLocation, Rows, StorageError};
@@ -8,8 +8,9 @@ use crate::register::aim;
 use crate::registration::{Assign, AssignError, EnrolledBy, Registrant};
 use crate::service::{HubReach, LinkedHub, ProvisioningService};
 
-/// The entry still stands that the device proved itself against, and none of the device's own has come before it.
-pub(super) fn require_entry(
+/// Refuses when the enrollment that the device proved itself against has changed, or an individual
+/// enrollment of the device has come before its group.
+pub(super) fn require_enrollment(
     view: &View<'_>,
     id_scope: &str,
     registrant: &Registrant,
@@ -20,10 +21,11 @@ pub(super) fn require_entry(
         EnrolledBy::Group(group) => Some(group.folded()),
     };
     let found = view.deciding_enrollments(id_scope, own, group.as_deref())?;
-    // By kind and etag: entries that refer to the same authority get the same etag when that is written.
+    // By kind and etag: enrollments that refer to one CA certificate get the same etag when that is
+    // written.
     let stands = match (&registrant.enrollment, found.individual, found.group) {
         (EnrolledBy::Individual, Some(etag), _) | (EnrolledBy::Group(_), None, Some(etag)) => {
-            etag == registrant.entry.as_str()
+            etag == registrant.enrollment_etag.as_str()
         }
         _ => false,
     };
@@ -33,12 +35,13 @@ pub(super) fn require_entry(
     }
 }
 
-/// Where the registration is assigned to, and where it shall be. A device that is named after its registration id keeps the first
-/// spelling of that id: hubs tell letter cases apart, registrations do not.
+/// Where the device of a registration is, and where it shall be. A device that is named after its
+/// registration id keeps the first spelling of that id: hubs are case-sensitive, registrations are
+/// not.
 ///
-/// A hub that is no longer linked counts as none: unlinking takes away the right to move or delete what is in it, which may be
-/// another service's by now.
-pub(super) fn places(
+/// A hub that is no longer linked does not count: unlinking takes away the right to move or delete
+/// its devices, which may be another service's by now.
+pub(super) fn locations(
     rows: Rows<'_>,
     service: &ProvisioningService,
     assign: &Assign,
@@ -47,7 +50,7 @@ pub(super) fn places(
     let Assign { registrant, choice } = assign;
     let previous = stored.map(|row| assigned_to(rows, row)).transpose()?;
     let previous = previous.flatten();
-    let previous = previous.filter(|place| link(service, place).is_some());
+    let previous = previous.filter(|at| link(service, at).is_some());
     let device_id = match stored {
         Some(stored) if registrant.device_id.as_str() == registrant.registration_id.as_str() => {
             rows.id("registration id", DeviceId::parse(&stored.spelled))?
@@ -62,13 +65,13 @@ pub(super) fn places(
         previous.as_ref(),
         wanted,
         registrant.policy,
-        &choice.passed_over,
+        &choice.skipped,
     );
     Ok((previous, wanted))
 }
 
 /// Where a record says that its device is.
-pub(super) fn assigned_to(
+pub(in super::super) fn assigned_to(
     rows: Rows<'_>,
     row: &RegistrationRow,
 ) -> Result<Option<DeviceLocation>, StorageError> {
@@ -81,29 +84,28 @@ pub(super) fn assigned_to(
     }))
 }
 
-/// The link to the hub of a place.
+/// The link to the hub of a at.
 pub(super) fn link<'s>(
     service: &'s ProvisioningService,
-    place: &DeviceLocation,
+    at: &DeviceLocation,
 ) -> Option<&'s LinkedHub> {
     let mut hubs = service.hubs.iter();
-    hubs.find(|hub| hub.name == place.hub)
+    hubs.find(|hub| hub.name == at.hub)
 }
 
-/// Whether a place is in a hub that does not live here.
-pub(super) fn is_remote(service: &ProvisioningService, place: &DeviceLocation) -> bool {
-    link(service, place).is_some_and(|hub| hub.reach != HubReach::Here)
+/// Whether a device is in a hub that does not live here.
+pub(super) fn is_remote(service: &ProvisioningService, at: &DeviceLocation) -> bool {
+    link(service, at).is_some_and(|hub| hub.reach != HubReach::Here)
 }
 
-/// A device that another registration is assigned to is not taken from it.
+/// Refuses a device that another registration is assigned to.
 pub(super) fn require_owner(
     view: &View<'_>,
     service: &ProvisioningService,
     assign: &Assign,
-    place: &DeviceLocation,
+    at: &DeviceLocation,
 ) -> Result<(), AssignError> {
-    let Some(owner) = view.registration_of_device(place.hub.as_str(), place.device_id.as_str())?
-    else {
+    let Some(owner) = view.registration_of_device(at.hub.as_str(), at.device_id.as_str())? else {
         return Ok(());
     };
     let (hub, device_id) = (&assign.choice.hub, &assign.registrant.device_id);

@@ -1,0 +1,78 @@
+//! A change of a CA certificate that is stored.
+
+use ids::{CertificateName, Etag, Timestamp};
+use registry::{IfMatch, Rows};
+use store::{CaCertificateRow, Lock, StoreError, Tx, View};
+
+use super::{is_there, record};
+use crate::ca_certificate::{CaCertificate, CaCertificateError, PossessionShown};
+
+/// Which CA certificate is changed, and by what.
+pub(super) struct Change {
+    pub(super) id_scope: String,
+    pub(super) name: CertificateName,
+    pub(super) if_match: IfMatch,
+    pub(super) etag: Etag,
+    pub(super) now: Timestamp,
+}
+
+impl Change {
+    pub(super) fn locks(&self) -> Vec<Lock<'_>> {
+        let id_scope = &self.id_scope;
+        vec![Lock::Service { id_scope }]
+    }
+
+    /// The row to be changed, if it is there and of the version wanted.
+    pub(super) fn stored(&self, view: &View<'_>) -> Result<CaCertificateRow, CaCertificateError> {
+        let row = view.ca_certificate(&self.id_scope, &self.name.folded())?;
+        let row = row
+            .filter(is_there)
+            .ok_or_else(|| CaCertificateError::NotFound(self.name.clone()))?;
+        let etag = Rows { file: view.file() }.id("etag", Etag::parse(&row.etag))?;
+        if !self.if_match.allows(&etag) {
+            return Err(CaCertificateError::PreconditionFailed(self.name.clone()));
+        }
+        Ok(row)
+    }
+
+    /// The row, if what was shown proves possession of its key.
+    pub(super) fn verified(
+        &self,
+        view: &View<'_>,
+        shown: &PossessionShown,
+    ) -> Result<CaCertificateRow, CaCertificateError> {
+        let row = self.stored(view)?;
+        let code = row.code.as_deref();
+        let is_code = code.is_some_and(|code| code.eq_ignore_ascii_case(&shown.code));
+        // Another certificate may have taken the name since the proof was looked at.
+        if !is_code || row.thumbprint != *shown.ca_certificate.as_bytes() {
+            return Err(CaCertificateError::OtherCode {
+                name: self.name.clone(),
+                shown: shown.code.chars().take(128).collect(),
+            });
+        }
+        let expires = Timestamp::from_ticks(row.code_expires.unwrap_or_default());
+        if expires < self.now {
+            return Err(CaCertificateError::CodeExpired {
+                name: self.name.clone(),
+                expired: expires,
+            });
+        }
+        Ok(row)
+    }
+
+    /// Writes a row with a fresh etag; inserts one without an id.
+    pub(super) fn write(
+        &self,
+        tx: &Tx<'_>,
+        mut row: CaCertificateRow,
+    ) -> Result<CaCertificate, StoreError> {
+        row.etag = self.etag.to_string();
+        row.updated = self.now.ticks();
+        match row.id {
+            0 => row.id = tx.insert_ca_certificate(&self.id_scope, &row)?,
+            _ => tx.update_ca_certificate(&row)?,
+        }
+        Ok(record(Rows { file: tx.file() }, row)?)
+    }
+}

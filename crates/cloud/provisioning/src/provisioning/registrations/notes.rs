@@ -1,0 +1,66 @@
+//! Notes of how hubs were chosen, for the operator.
+
+use ids::{RegistrationId, Timestamp};
+use registry::{Rows, StorageError};
+use store::{AllocationRow, StoreError, Tx, View};
+
+use crate::pending::{AllocationNote, AllocationRecord};
+use crate::provisioning::Provisioning;
+use crate::registration::Registrant;
+
+/// Notes kept of one registration, and of one service.
+const NOTES: (usize, i64) = (5, 10_000);
+
+impl Provisioning {
+    /// How the latest hubs of a registration were chosen, the newest first.
+    pub async fn allocations(
+        &self,
+        id: &RegistrationId,
+    ) -> Result<Vec<AllocationRecord>, StorageError> {
+        let (id_scope, folded) = (self.id_scope(), id.folded().to_owned());
+        let scan = move |view: &View<'_>| {
+            let rows = Rows { file: view.file() };
+            let found = view.allocations(&id_scope, &folded, NOTES.0)?.into_iter();
+            let read = |row| read_note(rows, row);
+            found.map(read).collect::<Result<_, StorageError>>()
+        };
+        self.registry.store().scan(scan).await
+    }
+
+    /// One note.
+    pub async fn allocation(&self, id: i64) -> Result<Option<AllocationRecord>, StorageError> {
+        let id_scope = self.id_scope();
+        self.registry.store().read(|view| {
+            let rows = Rows { file: view.file() };
+            let row = view.allocation(&id_scope, id)?;
+            row.map(|row| read_note(rows, row)).transpose()
+        })
+    }
+}
+
+pub(super) fn write_note(
+    tx: &Tx<'_>,
+    id_scope: &str,
+    registrant: &Registrant,
+    note: &AllocationNote,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let document = serde_json::to_string(note).map_err(|error| tx.damaged("allocation", error))?;
+    let row = AllocationRow {
+        id: 0,
+        folded: registrant.registration_id.folded().to_owned(),
+        at: now.ticks(),
+        document,
+    };
+    tx.insert_allocation(id_scope, &row, NOTES)
+}
+
+fn read_note(rows: Rows<'_>, row: AllocationRow) -> Result<AllocationRecord, StorageError> {
+    Ok(AllocationRecord {
+        id: row.id,
+        registration_id: rows.id("registration id", row.folded.try_into())?,
+        at: Timestamp::from_ticks(row.at),
+        note: serde_json::from_str(&row.document)
+            .map_err(|error| rows.damaged("allocation", error))?,
+    })
+}
