@@ -1,4 +1,4 @@
-//! Certificates in words, and certificates that operators hand over.
+//! Certificates in words, and certificates in the forms that clients send.
 
 use pki::{Certificate, PemError};
 use wire::certificate_info::CertificateInfo;
@@ -21,7 +21,7 @@ pub fn describe(certificate: &Certificate) -> CertificateInfo {
 /// Reads a certificate in any form that clients send: PEM, base64 of PEM, base64 of DER.
 ///
 /// # Errors
-/// When it is none of these, or more than one certificate.
+/// When the text is in no such form, or holds more than one certificate.
 pub fn read(text: &str) -> Result<Certificate, PemError> {
     Certificate::parse_one(text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! A record as others get to see it: operators, and the webhooks of custom allocations.
+//! An enrollment as operators and the webhooks of custom allocations read it.
 
 use provisioning::{EnrollmentKey, EnrollmentRecord};
 use serde::Deserialize;
@@ -11,20 +11,18 @@ use wire::service_api::enrollment::{
 
 use crate::registration::enrollment::UnreadableEnrollment;
 
-/// Whether keys are told.
+/// Whether keys and the queries of webhooks are in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
-    /// They are.
-    Shown,
-    /// They are not.
-    Hidden,
+    Included,
+    Masked,
 }
 
 impl Secrets {
-    fn of(self, settings: Settings) -> Settings {
+    fn apply(self, settings: Settings) -> Settings {
         match self {
-            Self::Shown => settings,
-            Self::Hidden => Settings {
+            Self::Included => settings,
+            Self::Masked => Settings {
                 attestation: settings.attestation.without_secrets(),
                 custom_allocation_definition: settings
                     .custom_allocation_definition
@@ -39,7 +37,7 @@ impl Secrets {
 ///
 /// # Errors
 /// When the record cannot be read.
-pub fn shown(
+pub fn describe(
     record: &EnrollmentRecord,
     registration: Option<RegistrationState>,
     secrets: Secrets,
@@ -54,7 +52,7 @@ pub fn shown(
             .and_then(|enrollment| {
                 serde_json::to_value(IndividualEnrollment {
                     registration_state: registration,
-                    settings: secrets.of(enrollment.settings),
+                    settings: secrets.apply(enrollment.settings),
                     version,
                     ..enrollment
                 })
@@ -62,7 +60,7 @@ pub fn shown(
         EnrollmentKey::Group(_) => {
             EnrollmentGroup::deserialize(&record.document).and_then(|group| {
                 serde_json::to_value(EnrollmentGroup {
-                    settings: secrets.of(group.settings),
+                    settings: secrets.apply(group.settings),
                     version,
                     ..group
                 })

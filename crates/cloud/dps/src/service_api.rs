@@ -128,7 +128,7 @@ fn own_json<T: DeserializeOwned>(call: &Call) -> Result<T, ServiceFault> {
 
 impl NounError for OwnBodyError {}
 
-/// Enters into the audit that a key is about to be shown.
+/// Writes to the audit that the answer discloses a key.
 async fn disclose(call: &Call, act: impl OperatorAct, target: &str) -> Result<(), ServiceFault> {
     Ok(provisioning(call).disclose(act, target).await?)
 }

@@ -10,7 +10,7 @@ use wire::muster_api::trust_bundle::{TrustBundle, TrustedCertificate};
 use crate::certificate;
 use crate::error::NounError;
 
-/// Why a stored trust bundle cannot be shown.
+/// Why a stored trust bundle cannot be described.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustBundleError {
     #[error("a stored certificate cannot be read")]

@@ -1,5 +1,5 @@
-//! What a caller is told: one table from what went wrong to the hub's error codes, whose first
-//! digits are the HTTP status.
+//! Every error of the HTTP API, and one table of their codes, whose first digits are the HTTP
+//! status.
 
 use ids::error_chain;
 use registry::{ConfigurationError, EventError, IdentityError, Right, TwinError};

@@ -66,7 +66,7 @@ pub(crate) fn twin(record: TwinRecord, hub: &HubName, known: ConnectionView) -> 
     }
 }
 
-/// What a twin shows of the identity behind it.
+/// The members of a twin that come from its identity.
 struct Facts {
     etag: ids::Etag,
     status: Status,

@@ -21,13 +21,13 @@ pub struct ServiceError {
     /// Finds the failure in the server's log.
     #[serde(default)]
     pub tracking_id: String,
-    /// For a person.
+    /// In words.
     #[serde(alias = "errorMessage", default)]
     pub message: String,
     /// Details for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Value>,
-    /// When it happened.
+    /// UTC.
     #[serde(default = "never")]
     pub timestamp_utc: Timestamp,
 }
@@ -92,7 +92,7 @@ impl ServiceError {
 /// out of it; the name goes into the header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubHttpError {
-    /// What went wrong.
+    /// `ErrorCode:NAME;` and the text, or the other envelope as a JSON string.
     #[serde(rename = "Message", alias = "message", alias = "errorMessage")]
     pub message: String,
     /// `Tracking ID:…-TimeStamp:…`.

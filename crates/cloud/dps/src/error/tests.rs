@@ -11,7 +11,7 @@ fn id() -> RegistrationId {
     RegistrationId::parse("edge-001").unwrap()
 }
 
-/// Every reason of ours, with what an operator is told of it.
+/// Every reason of ours, with a part of its text for operators.
 fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
     let group = ids::EnrollmentId::parse("site-a").unwrap();
     vec![
@@ -207,9 +207,9 @@ fn a_device_learns_nothing_from_a_refusal_and_an_operator_everything() {
     let chain_faults = chain_faults().into_iter();
     let chain_faults = chain_faults.map(|(fault, code)| (fault.into(), code, ""));
     let ours = reasons().into_iter().chain(tpm_reasons());
-    for (reason, code, told) in ours.chain(chain_faults) {
+    for (reason, code, text) in ours.chain(chain_faults) {
         assert_eq!(reason.code(), code);
-        assert!(reason.to_string().contains(told), "{reason}");
+        assert!(reason.to_string().contains(text), "{reason}");
         let fault = ServiceFault::Refused(Box::new(Refusal {
             registration_id: id(),
             chain: Vec::new(),

@@ -15,7 +15,7 @@ use crate::registration::context::Context;
 use crate::service::Dps;
 use crate::service::tenants::Tenant;
 
-/// Whom a route admits.
+/// The callers that a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// A policy with all of these rights.

@@ -19,7 +19,7 @@ use wire::http::WARNING;
 
 use super::access::Access;
 use super::{Call, Route, exact_json, if_match, now, provisioning, queries};
-use crate::enrollment_view::{Secrets, shown};
+use crate::enrollment_view::{self, Secrets};
 use crate::error::{NounError, ServiceFault};
 use crate::registration::result;
 use draft::{DraftContext, Uploaded};
@@ -75,7 +75,7 @@ fn group_routes() -> Vec<Route> {
 
 async fn read(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
     let record = find(&call, &key).await?;
-    reply(&call, &record, Secrets::Hidden).await
+    reply(&call, &record, Secrets::Masked).await
 }
 
 /// Creates without `If-Match`, replaces with it. An operator that writes an enrollment may see its
@@ -83,7 +83,7 @@ async fn read(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
 async fn write(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
     let (if_match, body) = (if_match(&call)?, exact_json(&call)?);
     let record = store(provisioning(&call), &key, &body, &if_match, now(&call)).await?;
-    reply(&call, &record, Secrets::Shown).await
+    reply(&call, &record, Secrets::Included).await
 }
 
 async fn remove(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFault> {
@@ -98,7 +98,7 @@ async fn read_secrets(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFa
     let record = find(&call, &key).await?;
     let disclosed = provisioning(&call).disclose(Act::ReadEnrollmentKeys, &record.key);
     disclosed.await?;
-    let document = shown(&record, None, Secrets::Shown)?;
+    let document = enrollment_view::describe(&record, None, Secrets::Included)?;
     Ok(Reply::json(&document["attestation"]))
 }
 
@@ -109,7 +109,7 @@ async fn list(call: Call, kind: EnrollmentKind) -> Result<Reply, ServiceFault> {
     let found = registry.list_enrollments(kind, &page).await?;
     let mut rows = Vec::with_capacity(found.items.len());
     for record in &found.items {
-        rows.push(with_registration(record, registry, Secrets::Hidden).await?);
+        rows.push(with_registration(record, registry, Secrets::Masked).await?);
     }
     let item_type = match kind {
         EnrollmentKind::Individual => "enrollment",
@@ -202,5 +202,5 @@ async fn with_registration(
         }),
         EnrollmentKey::Group(_) => None,
     };
-    Ok(shown(record, registration, secrets)?)
+    Ok(enrollment_view::describe(record, registration, secrets)?)
 }

@@ -105,7 +105,7 @@ async fn remove(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     Ok(Reply::no_content())
 }
 
-/// Why an issuer is not made, or cannot be shown.
+/// Why an issuer is not made, or cannot be described.
 #[derive(Debug, thiserror::Error)]
 enum IssuerFault {
     #[error("the issuer is not made")]

@@ -70,7 +70,7 @@ enum LinkFault {
     Weight(i64),
     #[error("latencies names {0} networks, {MAX_LATENCIES} at most are allowed")]
     TooManyLatencies(usize),
-    /// Another service's operator must show a key of the hub.
+    /// Operators of other services than the first need a key of the hub.
     #[error("linking hub {0} needs its connection string")]
     NoKey(HubName),
     #[error(
@@ -97,7 +97,7 @@ impl NounError for LinkFault {
 }
 
 /// A link about to be made or changed. Operators of the server's first service link the server's
-/// hubs by name; those of the others show, as for a remote hub, that they have a key of it.
+/// hubs by name; those of the others send a key of it, as for a remote hub.
 fn draft(
     name: HubName,
     request: LinkRequest,

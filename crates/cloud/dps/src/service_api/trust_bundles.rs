@@ -85,7 +85,7 @@ enum BundleFault {
 
 impl NounError for BundleFault {}
 
-/// Devices are told to trust only CAs that they can verify somebody by.
+/// Every certificate is of a CA that a chain can be verified by.
 fn draft(
     id: TrustBundleId,
     request: &TrustBundleRequest,

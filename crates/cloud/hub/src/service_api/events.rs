@@ -101,7 +101,7 @@ async fn read(call: Call) -> Result<Reply, HubError> {
         let moved = page.next > after;
         after = page.next;
         missing.extend(page.missing);
-        // One read looks at so much; where all of it is damaged, the caller is told how far that
+        // One read looks at so much; where all of it is damaged, the answer says how far that
         // is, and asks again.
         if !page.events.is_empty() || (moved && Instant::now() >= deadline) {
             let rows = page.events.into_iter().map(document).collect();

@@ -165,7 +165,7 @@ impl IssuerRequest {
     }
 }
 
-/// The key's text leaves the document, so that nothing that shows the document shows it.
+/// Moves the key out of the document, so that nothing that prints the document prints the key.
 fn take_key(body: &mut Value) -> Result<Option<Zeroizing<String>>, BodyError> {
     const MEMBER: &str = "privateKey";
     let Some(map) = body.as_object_mut() else {
@@ -199,9 +199,9 @@ fn require_own(fields: &Fields<'_>) -> Result<(), BodyError> {
             Ok(())
         }
         Some(kind) => {
-            let shown: String = kind.chars().take(64).collect();
+            let start: String = kind.chars().take(64).collect();
             let problem = format!(
-                "{shown:?} is not offered; the server issues by CAs of its own, {OWN_AUTHORITY}"
+                "{start:?} is not offered; the server issues by CAs of its own, {OWN_AUTHORITY}"
             );
             Err(fields.error(MEMBER, problem))
         }
@@ -229,8 +229,8 @@ fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
         let mut all = DeviceKeyType::ALL.into_iter();
         let found = all.find(|kind| kind.name().eq_ignore_ascii_case(name));
         found.ok_or_else(|| {
-            let shown: String = name.chars().take(64).collect();
-            fields.error(MEMBER, format!("{shown:?} is not one of P-256, P-384, RSA"))
+            let start: String = name.chars().take(64).collect();
+            fields.error(MEMBER, format!("{start:?} is not one of P-256, P-384, RSA"))
         })
     };
     let mut kinds: Vec<DeviceKeyType> = Vec::new();

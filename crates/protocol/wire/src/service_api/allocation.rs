@@ -40,7 +40,7 @@ pub struct AllocationRequest {
     /// The enrollment group that the device came through, as the service API shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enrollment_group: Option<Value>,
-    /// The device.
+    /// The device that registers, and how it proved itself.
     pub device_runtime_context: RuntimeContext,
     /// Hosts of the hubs that may be chosen.
     pub linked_hubs: Vec<HubHost>,
@@ -50,18 +50,18 @@ pub struct AllocationRequest {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeContext {
-    /// Who.
+    /// As the device registers.
     pub registration_id: RegistrationId,
     /// Its hub up to now; absent at the first assignment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_iot_hub_host_name: Option<HubHost>,
-    /// Its device there.
+    /// The device in that hub, of an earlier assignment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_device_id: Option<DeviceId>,
     /// How it proved itself.
     #[serde(flatten)]
     pub proof: RuntimeProof,
-    /// What it sent along.
+    /// `payload` of the register request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
 }
@@ -89,16 +89,16 @@ pub enum RuntimeProof {
 /// The certificate that a device showed, in the place where Azure's types look for it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RuntimeCertificates {
-    /// The leaf.
+    /// The leaf of its chain.
     pub primary: RuntimeCertificate,
 }
 
-/// One certificate.
+/// A certificate of the device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RuntimeCertificate {
     /// PEM.
     pub certificate: String,
-    /// In words.
+    /// The certificate in words.
     pub info: CertificateInfo,
 }
 
@@ -106,7 +106,7 @@ pub struct RuntimeCertificate {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationAnswer {
-    /// The hub.
+    /// Host name of the hub, one of `linkedHubs`.
     pub iot_hub_host_name: HubHost,
     /// The device's twin, whatever the reprovision policy says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,11 +160,11 @@ impl AllocationAnswer {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordedAllocation {
-    /// Names it.
+    /// Of the paths `/muster/v1/dps/allocations/{id}`.
     pub id: i64,
-    /// Whose.
+    /// The registration that was allocated.
     pub registration_id: RegistrationId,
-    /// When.
+    /// UTC.
     pub at: Timestamp,
     /// `webhook`, `input`, `status`, `output`, `failure`.
     #[serde(flatten)]
@@ -174,9 +174,9 @@ pub struct RecordedAllocation {
 /// A recorded question put again, which changes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Replay {
-    /// What was answered then.
+    /// The allocation as it was recorded.
     pub recorded: RecordedAllocation,
-    /// What is answered now.
+    /// The outcome of asking the webhook again.
     pub replayed: Value,
     /// Whether both come to the same.
     pub same: bool,
@@ -185,7 +185,7 @@ pub struct Replay {
 /// The key that signs the requests to a service's webhooks.
 #[derive(Serialize)]
 pub struct SigningKey {
-    /// Base64.
+    /// Base64 of the HMAC-SHA256 key.
     pub key: String,
 }
 

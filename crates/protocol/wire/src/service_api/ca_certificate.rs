@@ -93,11 +93,11 @@ fn certificate(fields: &Fields<'_>) -> Result<String, BodyError> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CaCertificateDescription {
-    /// Its name.
+    /// As paths and enrollments name it.
     pub name: CertificateName,
-    /// Its version.
+    /// For `If-Match`.
     pub etag: Etag,
-    /// What it is.
+    /// Described as Azure does.
     pub properties: CaCertificateProperties,
 }
 
@@ -107,7 +107,7 @@ pub struct CaCertificateDescription {
 pub struct CaCertificateProperties {
     /// Distinguished name of the subject.
     pub subject: String,
-    /// End of validity.
+    /// `notAfter` of its validity.
     #[serde(serialize_with = "http_date")]
     pub expiry: Timestamp,
     /// Upper-case hexadecimal SHA-1, as Azure shows it.
@@ -116,7 +116,7 @@ pub struct CaCertificateProperties {
     pub sha256_thumbprint: String,
     /// Whether enrollments may refer to it.
     pub is_verified: bool,
-    /// When it was uploaded.
+    /// The moment of the upload.
     #[serde(serialize_with = "http_date")]
     pub created: Timestamp,
     /// When it was changed last.
@@ -153,7 +153,7 @@ fn maybe_http_date<S: serde::Serializer>(
 /// All CA certificates of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CaCertificateList {
-    /// By name.
+    /// In the order of their names.
     pub value: Vec<CaCertificateDescription>,
 }
 

@@ -18,7 +18,7 @@ pub const MAX_CONDITION: usize = 8 * 1024;
 /// Most labels of one configuration.
 pub const MAX_LABELS: usize = 100;
 
-/// What a configuration writes.
+/// The content of a configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// `modulesContent`: an edge deployment, per module id its `properties.desired…` entries.
@@ -191,21 +191,21 @@ fn bounded(fields: &Fields<'_>, name: &str, text: &str) -> Result<String, BodyEr
 /// always present.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Configuration {
-    /// Its id.
+    /// Lower-case name of the configuration.
     pub id: ConfigurationId,
     /// Echo of what the creator sent.
     pub schema_version: Option<String>,
     /// Labels; `null` when none were given.
     pub labels: Option<Vec<(String, String)>>,
-    /// What it writes.
+    /// `content`.
     pub content: Content,
     /// The condition that selects devices.
     pub target_condition: String,
-    /// When it was created.
+    /// `createdTimeUtc`.
     pub created: Timestamp,
     /// When it was changed last.
     pub updated: Timestamp,
-    /// Larger wins.
+    /// Of several configurations that target a device, the one with the larger number applies.
     pub priority: i32,
     /// What the hub counts by itself.
     pub system_metrics: Metrics,

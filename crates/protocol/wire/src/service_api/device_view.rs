@@ -44,9 +44,9 @@ pub fn token_resource(hub: &str, device: &DeviceId, module: Option<&ModuleId>) -
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceModule {
-    /// Its id.
+    /// As the device names it.
     pub module_id: ModuleId,
-    /// The device.
+    /// The device that has the module.
     pub device_id: DeviceId,
     /// Marks this life of the id; the module's keys are derived from it.
     pub generation_id: GenerationId,
@@ -58,9 +58,9 @@ pub struct DeviceModule {
 /// What a device asks for when it creates or changes a module identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceModuleRequest {
-    /// The module.
+    /// The id of the path.
     pub module: ModuleId,
-    /// Its device.
+    /// The device of the path.
     pub device: DeviceId,
     /// Who looks after it, `IotEdge`.
     pub managed_by: Option<String>,
@@ -69,7 +69,7 @@ pub struct DeviceModuleRequest {
 }
 
 impl DeviceModuleRequest {
-    /// The request's body.
+    /// The body of the PUT.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut body = json!({ "moduleId": self.module, "deviceId": self.device });
@@ -92,7 +92,7 @@ impl DeviceModuleRequest {
 pub struct VersionedProperties {
     /// The properties, without `$version`.
     pub properties: Map<String, Value>,
-    /// Counts the changes.
+    /// `$version`: one more with each change.
     pub version: u64,
 }
 

@@ -37,10 +37,10 @@ pub const MAX_BODY: usize = 512 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ProvisioningStatus {
-    /// It does.
+    /// Devices are admitted.
     #[default]
     Enabled,
-    /// It decides, and refuses.
+    /// The enrollment decides, and refuses the device.
     Disabled,
 }
 
@@ -69,7 +69,7 @@ impl Default for ReprovisionPolicy {
 pub enum AllocationPolicy {
     /// By weight, always the same one for the same registration id.
     Hashed,
-    /// The nearest.
+    /// The hub with the lowest latency.
     GeoLatency,
     /// The one that the enrollment names.
     Static,
@@ -85,7 +85,7 @@ pub struct Settings {
     pub attestation: Attestation,
     /// What the hub device will be able to do.
     pub capabilities: Capabilities,
-    /// Its first twin.
+    /// The twin of a device when it is created.
     pub initial_twin: InitialTwin,
     /// Whether it admits devices.
     pub provisioning_status: ProvisioningStatus,
@@ -125,7 +125,7 @@ impl Settings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuancePolicy {
-    /// What issues.
+    /// Name of the issuer.
     pub certificate_authority_name: IssuerName,
 }
 
@@ -159,7 +159,7 @@ pub struct IndividualEnrollment {
     /// What it has in common with the other kind.
     #[serde(flatten)]
     pub settings: Settings,
-    /// Which version it is.
+    /// `etag` and times; absent where it is stored.
     #[serde(flatten)]
     pub version: Option<RecordVersion>,
 }
@@ -168,12 +168,12 @@ pub struct IndividualEnrollment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnrollmentGroup {
-    /// Its name.
+    /// The name of the group.
     pub enrollment_group_id: EnrollmentId,
     /// What it has in common with the other kind.
     #[serde(flatten)]
     pub settings: Settings,
-    /// Which version it is.
+    /// `etag` and times; absent where it is stored.
     #[serde(flatten)]
     pub version: Option<RecordVersion>,
 }

@@ -1,4 +1,4 @@
-//! Direct methods: the request an operator sends and the answer he gets.
+//! Direct methods: the request of an operator and the answer of the device.
 
 use std::collections::BTreeMap;
 
@@ -113,7 +113,7 @@ fn seconds(fields: &Fields<'_>, name: &str, least: u16, default: u16) -> Result<
 /// The device's answer, whatever its status.
 #[derive(Debug, Clone, Serialize)]
 pub struct MethodResponse {
-    /// Status the device chose.
+    /// As the device answered it.
     pub status: i32,
     /// What it answered, with the digits that it sent; absent when it sent no body.
     #[serde(skip_serializing_if = "Option::is_none")]

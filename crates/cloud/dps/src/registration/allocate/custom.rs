@@ -14,7 +14,7 @@ use wire::service_api::allocation::{
 use wire::service_api::enrollment::Attestation;
 
 use crate::certificate;
-use crate::enrollment_view::{Secrets, shown};
+use crate::enrollment_view::{self, Secrets};
 use crate::registration::attest::{AttestedDevice, Proof};
 use crate::registration::enrollment::UnreadableEnrollment;
 use crate::registration::not_proven::NotProven;
@@ -49,7 +49,8 @@ impl CustomAllocation {
         &self.question.device_id
     }
 
-    /// What the webhook is asked. `None` when the enrollment has changed since the device proved itself.
+    /// What the webhook is asked. `None` when the enrollment has changed since the device proved
+    /// itself.
     ///
     /// # Errors
     /// When what is stored cannot be read.
@@ -95,7 +96,7 @@ impl CustomAllocation {
             Some((hub.host.clone(), device.clone()))
         });
         let (host, device_id) = assigned.unzip();
-        let document = shown(record, None, Secrets::Hidden)?;
+        let document = enrollment_view::describe(record, None, Secrets::Masked)?;
         let (individual, group) = match record.key {
             EnrollmentKey::Individual(_) => (Some(document), None),
             EnrollmentKey::Group(_) => (None, Some(document)),

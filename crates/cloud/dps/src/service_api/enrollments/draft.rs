@@ -74,7 +74,7 @@ pub(super) enum DraftFault {
     SameTwice,
     #[error("custom allocation needs customAllocationDefinition with webhookUrl and apiVersion")]
     CustomNeedsWebhook,
-    /// The URL of a webhook as it is shown, and none like it is stored.
+    /// The masked URL of a webhook, and no stored URL has that mask.
     #[error("webhookUrl is shown without its query; send it whole")]
     MaskedWebhook,
     #[error("static allocation needs exactly one hub in iotHubs, found {0}")]
@@ -248,8 +248,7 @@ fn resources(settings: &Settings) -> EnrolledResources {
     }
 }
 
-/// The webhook; a client that sends back the URL as it was shown, without its query, means the
-/// stored one.
+/// The webhook. A client that sends back the masked URL means the stored one.
 fn custom_allocation(
     request: &SettingsRequest,
     stored: Option<&EnrollmentRecord>,

@@ -1,7 +1,8 @@
-//! Enrollments that are taken and do not do what they say: certificates that no device can register
-//! with, and devices that stay plain ones. The original takes them without a word, and so does this
-//! service, so that scripts that are made for it go on; people are told where they read it: in an
-//! answer's header, and by the command line before it sends.
+//! Warnings about enrollments that are accepted and do not do what they say: certificates that no
+//! device can register with, and devices that stay plain ones.
+//!
+//! Azure accepts them without a warning, and scripts rely on it. The warning is in a header of the
+//! answer, and the command line prints it before it sends.
 
 use pki::{Certificate, may_identify, may_issue};
 use provisioning::{
@@ -80,7 +81,7 @@ pub(super) async fn stays_plain(
             "device {device_id} of hub {hub} is no IoT Edge device, and registering again does not change that; \
              muster hub device-identity update -d {device_id} --edge-enabled true does"
         ))),
-        // A device that is not there or cannot be read is told where it is asked for; here is only
+        // The request for a device that does not exist or cannot be read says so; this is only
         // a hint.
         Ok(_) | Err(_) => Ok(None),
     }

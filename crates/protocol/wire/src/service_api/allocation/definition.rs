@@ -13,9 +13,9 @@ pub const MASK: &str = "****";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomAllocation {
-    /// Where.
+    /// `https`, or `http` to a loopback address.
     pub webhook_url: WebhookUrl,
-    /// In which form.
+    /// The form of the request, as Azure dates it.
     pub api_version: WebhookVersion,
 }
 
@@ -33,7 +33,7 @@ impl CustomAllocation {
 /// Why a text is not the URL of a webhook that is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookUrlError {
-    /// Too long.
+    /// It has too many characters.
     #[error("it is longer than {MAX_URL} characters")]
     TooLong,
     /// Neither `https` nor `http`.
@@ -148,7 +148,7 @@ impl From<WebhookUrl> for String {
     }
 }
 
-/// Shows it masked.
+/// Prints the masked URL.
 impl std::fmt::Display for WebhookUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.masked().text)
@@ -192,7 +192,7 @@ impl WebhookVersion {
         }
     }
 
-    /// The text.
+    /// As it is sent, for example `2019-03-31`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

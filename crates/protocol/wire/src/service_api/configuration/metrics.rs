@@ -9,7 +9,7 @@ use crate::lenient::{BodyError, Fields};
 /// Queries and their latest results, both always present.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metrics {
-    /// Name and query.
+    /// Name and text of each query.
     pub queries: Vec<(String, String)>,
     /// Name and number of rows.
     pub results: Vec<(String, u64)>,

@@ -43,7 +43,7 @@ pub enum AttestationRequest {
     SymmetricKey(KeysRequest),
     /// `tpm`.
     Tpm(TpmAttestation),
-    /// `none`: devices of nobody.
+    /// `none`: no device can prove itself.
     None,
 }
 

@@ -11,11 +11,11 @@ pub const MAX_BULK: usize = 10;
 pub enum BulkMode {
     /// Creates it; one that exists is an error.
     Create,
-    /// Creates or replaces it.
+    /// The enrollment is created or replaced.
     Update,
     /// Replaces it if its `etag` member is the stored version.
     UpdateIfMatchEtag,
-    /// Deletes it.
+    /// The enrollment is deleted.
     Delete,
 }
 
@@ -26,14 +26,14 @@ pub struct BulkItem<'a> {
     pub id: &'a str,
     /// `etag` of the item.
     pub etag: Option<&'a str>,
-    /// All of it.
+    /// The whole item, an enrollment.
     pub body: &'a Value,
 }
 
 /// `POST /enrollments` and `POST /enrollmentGroups`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BulkRequest<'a> {
-    /// What to do.
+    /// What is done with each item.
     pub mode: BulkMode,
     /// With which, 1 to 10.
     pub items: Vec<BulkItem<'a>>,
@@ -98,10 +98,10 @@ fn inside(list: &str, error: &BodyError) -> BodyError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BulkError {
-    /// Which individual enrollment.
+    /// Of an individual enrollment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<String>,
-    /// Which group.
+    /// Of an enrollment group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enrollment_group_id: Option<String>,
     /// Six digits.
@@ -116,7 +116,7 @@ pub struct BulkError {
 pub struct BulkResult {
     /// Whether every item was done.
     pub is_successful: bool,
-    /// Those that were not.
+    /// The items that were not carried out.
     pub errors: Vec<BulkError>,
 }
 

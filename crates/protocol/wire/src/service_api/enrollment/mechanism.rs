@@ -36,7 +36,7 @@ pub struct CaReferences {
     pub secondary: Option<CertificateName>,
 }
 
-/// Which certificates count.
+/// The certificates of an enrollment, by what they are for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum X509Attestation {
@@ -81,7 +81,7 @@ pub struct TpmAttestation {
 pub enum Attestation {
     /// By a certificate.
     X509 {
-        /// Which.
+        /// Certificates, or names of CA certificates.
         x509: Box<X509Attestation>,
     },
     /// By a key that signs tokens.
@@ -92,7 +92,7 @@ pub enum Attestation {
     },
     /// By a TPM.
     Tpm {
-        /// Which.
+        /// Its public keys.
         tpm: TpmAttestation,
     },
 }

@@ -48,7 +48,7 @@ pub struct IndividualRequest {
     pub device_id: Option<DeviceId>,
     /// `optionalDeviceInformation`.
     pub optional_device_information: Option<Value>,
-    /// The rest.
+    /// What individual enrollments and groups have in common.
     pub settings: SettingsRequest,
 }
 
@@ -57,7 +57,7 @@ pub struct IndividualRequest {
 pub struct GroupRequest {
     /// `enrollmentGroupId`, to be compared with the path.
     pub enrollment_group_id: Option<EnrollmentId>,
-    /// The rest.
+    /// What individual enrollments and groups have in common.
     pub settings: SettingsRequest,
 }
 

@@ -18,7 +18,7 @@ impl CertificateThumbprint {
     /// Parses 40 or 64 hexadecimal digits in any case.
     ///
     /// # Errors
-    /// When it is neither.
+    /// When the text has neither 40 nor 64 hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, ids::IdError> {
         match ThumbprintSha1::parse(text) {
             Ok(sha1) => Ok(Self::Sha1(sha1)),

@@ -83,8 +83,8 @@ fn x509(x509: X509Attestation, pair: ResolvedPair) -> ResolvedAttestation {
     }
 }
 
-/// Only keys that a key can be wrapped for: otherwise the device would be refused, and nobody would
-/// know why.
+/// Only keys that a key can be wrapped for: the device of any other would be refused, for no reason
+/// that its operator sees.
 fn tpm(tpm: &TpmAttestation) -> Result<ResolvedAttestation, DraftFault> {
     let storage_root = tpm.storage_root_key.as_ref().map(Base64Bytes::as_bytes);
     TpmIdentity::parse(tpm.endorsement_key.as_bytes(), storage_root)?;

@@ -11,7 +11,7 @@ use crate::certificate;
 
 /// What the certificates of an enrollment are for.
 pub(super) enum Purpose<'a> {
-    /// To be shown by its device.
+    /// To be presented by its device.
     Leaf,
     /// To be the issuer of devices' certificates, directly or not; beside these CA certificates.
     Issuer(&'a [Uploaded<'a>]),
@@ -43,7 +43,7 @@ impl ResolvedPair {
         Ok(pair)
     }
 
-    /// As the record shows them.
+    /// As the document of the enrollment has them.
     pub(super) fn described(&self) -> CertificatePair {
         let describe = |certificate: &Certificate| CertificateWithInfo {
             info: certificate::describe(certificate),
