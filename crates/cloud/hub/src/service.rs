@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ids::{Clock, Timestamp};
 use registry::Registry;
 use tokio::sync::watch;
-use transport::pace::{Pace, Paces};
+use transport::pace::{Pace, PaceLimiter};
 use transport::sessions::Sessions;
 
 use crate::sessions::presence::unsaved::UnsavedPresences;
@@ -29,7 +29,7 @@ struct Inner {
     registry: Registry,
     watcher: SessionWatcher,
     clock: Clock,
-    paces: Paces,
+    pace_limiter: PaceLimiter,
 }
 
 impl Hub {
@@ -43,7 +43,7 @@ impl Hub {
                 registry,
                 watcher,
                 clock: options.clock,
-                paces: Paces::new(options.pace),
+                pace_limiter: PaceLimiter::new(options.pace),
             }),
         }
     }
@@ -79,8 +79,8 @@ impl Hub {
         self.inner.watcher.targeting()
     }
 
-    pub(crate) fn paces(&self) -> &Paces {
-        &self.inner.paces
+    pub(crate) fn pace_limiter(&self) -> &PaceLimiter {
+        &self.inner.pace_limiter
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -92,7 +92,8 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The listening sockets. They are opened before the data directory, so that a taken port changes nothing.
+/// The listening sockets. They are opened before the data directory, so that a port in use changes
+/// nothing.
 struct Ports {
     https: TcpListener,
     mqtts: TcpListener,

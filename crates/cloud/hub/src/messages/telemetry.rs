@@ -145,7 +145,7 @@ async fn wait_for_pace(
     let bytes = |event: &Event| event.body.len() + size_of(&event.properties);
     let bytes = events.iter().map(bytes).sum();
     let wait = hub
-        .paces()
+        .pace_limiter()
         .wait(sender, (bytes, events.len()), Instant::now())
         .map_err(|TooFast(wait)| TelemetryError::TooFast { wait })?;
     if !wait.is_zero() {

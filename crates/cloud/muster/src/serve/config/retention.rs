@@ -51,10 +51,10 @@ impl TelemetryTable {
         // 0 is no limit.
         let bytes = |kib: u64| NonZeroU64::new(kib.saturating_mul(1024));
         Pace {
-            of_a_device: self
+            per_device: self
                 .kib_per_second_of_a_device
-                .map_or(usual.of_a_device, bytes),
-            of_a_hub: self.kib_per_second_of_a_hub.map_or(usual.of_a_hub, bytes),
+                .map_or(usual.per_device, bytes),
+            per_hub: self.kib_per_second_of_a_hub.map_or(usual.per_hub, bytes),
         }
     }
 
