@@ -18,20 +18,20 @@ pub use verification::Signer;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How a new hierarchy is made. Lifetimes are staggered, so that nothing outlives its issuer and
-/// roots need not be replaced with leaves.
+/// The options of a new hierarchy. No certificate is valid longer than its issuer, and roots are
+/// valid longer than intermediates and leaves.
 #[derive(Debug, Clone)]
 pub struct InitOptions {
-    /// The kind of the CAs' keys.
+    /// The type of the two CA keys.
     pub key_type: KeyType,
-    /// How many days the root lives.
+    /// How many days the root is valid.
     pub root_days: u32,
-    /// How many days the intermediate lives; `None` is five years, or the root's life where that is
-    /// shorter.
+    /// How many days the intermediate is valid; `None` is five years, or as long as the root if
+    /// that is shorter.
     pub intermediate_days: Option<u32>,
     /// Encrypts the private keys of root and intermediate.
     pub passphrase: Option<Zeroizing<String>>,
-    /// Replaces a hierarchy that is there; identities that it issued stop chaining.
+    /// Replaces an existing hierarchy. The identities that it issued are no longer trusted.
     pub force: bool,
 }
 
@@ -47,8 +47,8 @@ impl Default for InitOptions {
     }
 }
 
-/// An opened hierarchy: holds the intermediate's key and issues with it. The root's key is read
-/// only to prove possession of it.
+/// An open hierarchy. It holds the key of the intermediate, and issues with it. The root's key is
+/// only read to prove possession of it.
 #[derive(Debug)]
 pub struct CaDirectory {
     dir: PathBuf,
@@ -57,10 +57,10 @@ pub struct CaDirectory {
 }
 
 impl CaDirectory {
-    /// Makes root and intermediate in `dir` and opens it.
+    /// Makes root and intermediate in `dir`, and opens the hierarchy.
     ///
     /// # Errors
-    /// When one of its files exists and `force` is off, or something cannot be made or written.
+    /// When one of its files exists and `force` is off, or a file cannot be written.
     /// Names the file.
     pub fn init(dir: &Path, options: &InitOptions, now: Timestamp) -> Result<Self, CaError> {
         initialize::make(dir, options, now)
@@ -114,7 +114,7 @@ impl CaDirectory {
         layout::intermediate(&self.dir)
     }
 
-    /// The files that an identity of this name has or would have.
+    /// The files of an identity of this name, existing or not.
     #[must_use]
     pub fn identity_paths(&self, name: &str) -> CaPaths {
         layout::edge_identity(&self.dir, name)

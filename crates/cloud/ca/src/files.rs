@@ -1,5 +1,5 @@
-//! Files that hold keys and certificates: read with a limit, written whole or not at all, never
-//! readable by others.
+//! Files with keys and certificates: read with a limit, written whole or not at all, and never
+//! readable by others when they hold a key.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
@@ -14,10 +14,10 @@ use crate::CaError;
 
 const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
-/// More than a chain of ten RSA 4096 certificates with their text forms.
+/// Larger than a chain of ten RSA 4096 certificates with their text forms.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Creates a folder and its parents; only the owner may enter those that hold keys.
+/// Creates a folder and its parents. Only the owner may enter a folder with keys.
 pub(crate) fn create_dir(path: &Path, private: bool) -> Result<(), CaError> {
     let wrote = |source| CaError::Write {
         path: path.to_owned(),
@@ -35,22 +35,23 @@ pub(crate) fn create_dir(path: &Path, private: bool) -> Result<(), CaError> {
     Ok(())
 }
 
-/// Writes a certificate: everybody may read it.
+/// Writes a certificate, which everybody may read.
 pub(crate) fn write_public(path: &Path, text: &str) -> Result<(), CaError> {
     write(path, text.as_bytes(), PUBLIC)
 }
 
-/// Writes a private key: only the owner may read it, from the first byte on.
+/// Writes a private key, which only the owner may read, from the first byte on.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), CaError> {
     write(path, text.as_bytes(), PRIVATE)
 }
 
-/// Writes beside the target, syncs, renames: after a crash the old file is there, or the new one.
+/// Writes to another file, flushes and renames it. After a crash there is the old file or the new
+/// one.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CaError> {
     let temporary = temporary_beside(path);
     let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
-        // Nothing more can be done about it, and the first error says what happened.
+        // The first error is reported; another one here would not help.
         let _ = fs::remove_file(&temporary);
         CaError::Write {
             path: path.to_owned(),
@@ -65,7 +66,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
         .create_new(true)
         .mode(mode)
         .open(path)?;
-    // The umask may have taken bits away from a public file.
+    // The umask may have narrowed the mode of a public file.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()
@@ -88,7 +89,6 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), CaError> {
         })
 }
 
-/// Refuses when `path` exists.
 pub(crate) fn require_absent(path: &Path) -> Result<(), CaError> {
     if path.symlink_metadata().is_ok() {
         return Err(CaError::Exists {
@@ -118,7 +118,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, CaError> {
     Ok(text)
 }
 
-/// Reads a file with certificates, in whatever form.
+/// Reads a file with certificates in any form.
 pub(crate) fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, CaError> {
     let failed = |source| CaError::Read {
         path: path.to_owned(),
@@ -138,7 +138,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, CaError> {
     Ok(bytes)
 }
 
-/// Reads a passphrase from a file: its first line, without the line's end.
+/// Reads a passphrase: the first line of a file.
 pub fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, CaError> {
     let text = read(path)?;
     match text.lines().next() {

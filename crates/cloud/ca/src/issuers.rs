@@ -1,5 +1,7 @@
-//! The CAs that issue certificates to devices as they register: made here or brought along, kept
-//! with their keys in `<data-dir>/ca/issuers`, one file each.
+//! The CAs that issue certificates to devices as they register: made here or imported. Each is one
+//! file with its key in `<data-dir>/ca/issuers`.
+
+mod portable;
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,59 +17,58 @@ use pki::{
 use zeroize::Zeroizing;
 
 use crate::directory::days;
-use crate::server::{new_key, sign};
-use crate::{CaDirectory, CaError, files};
+use crate::sign::{new_key, sign};
+use crate::{CaError, files};
+pub use portable::PortableIssuer;
 
-/// Most certificates of an imported chain.
+/// The longest imported chain.
 const MAX_CHAIN: usize = 5;
 
-/// Why an issuer is not made, or does not issue.
+/// Why an issuer is not kept, or does not issue.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    /// The certificates cannot be read.
     #[error("the certificate chain cannot be read")]
     Chain(#[from] PemError),
-    /// There are too many of them.
     #[error("the chain has {0} certificates; {MAX_CHAIN} at most are kept")]
     TooLong(usize),
-    /// The chain is none.
     #[error(
         "{subject} is not signed by the certificate that follows it; give the issuing certificate \
          first, then the one that issued it"
     )]
     Broken {
-        /// The certificate that was signed by another one.
+        /// The certificate with another issuer than the next one.
         subject: String,
     },
-    /// Nothing that it issues would be believed.
+    /// No device certificate of this CA would be trusted.
     #[error("the certificate {problem}")]
     Unusable { problem: UnusableCaCertificate },
-    /// The private key cannot be read.
     #[error("the private key cannot be read")]
     Key(#[from] KeyError),
-    /// Certificate and key do not belong together, or nothing can be signed.
+    /// The certificate and the key do not belong together, or the certificate cannot sign.
     #[error(transparent)]
     Issue(#[from] IssueError),
-    /// The key is not where it was put.
-    #[error("{} is missing: the key of this issuer; restore it from a backup of the data directory, or delete the issuer and make another", .0.display())]
+    /// The key file does not exist.
+    #[error(
+        "{} is missing: the key of this issuer; restore it from a backup of the data directory, \
+         or delete the issuer and make another", .0.display()
+    )]
     Missing(PathBuf),
-    /// The file cannot be read or written, or no key can be made.
     #[error(transparent)]
     File(#[from] CaError),
 }
 
-/// Holds the keys of a server's device issuers, found by the SHA-256 of their certificates.
+/// The device issuers of a server. Each is found by the SHA-256 of its certificate.
 pub struct DeviceIssuers {
     dir: PathBuf,
-    open: RwLock<HashMap<Thumbprint, Arc<Held>>>,
+    open: RwLock<HashMap<Thumbprint, Arc<OpenIssuer>>>,
 }
 
-struct Held {
+struct OpenIssuer {
     issuer: Issuer,
-    above: Vec<Certificate>,
+    issuers: Vec<Certificate>,
 }
 
-/// What a device is handed.
+/// An issued certificate with its issuers.
 #[derive(Debug, Clone)]
 pub struct IssuedChain {
     leaf: Certificate,
@@ -80,14 +81,14 @@ impl IssuedChain {
         &self.leaf
     }
 
-    /// The leaf, its issuer, and what is above that, as far as it is known.
+    /// The leaf, its issuer, and that one's issuers, as far as they are known.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         std::iter::once(&self.leaf).chain(&self.issuers)
     }
 }
 
 impl DeviceIssuers {
-    /// Those of a data directory. Nothing is read before it is needed.
+    /// The issuers of a data directory. A file is read when it is first needed.
     #[must_use]
     pub fn at(data_dir: &Path) -> Self {
         Self {
@@ -96,8 +97,7 @@ impl DeviceIssuers {
         }
     }
 
-    /// Makes a CA that signs itself, on P-256, and keeps it. Returns its certificate when it is
-    /// durable.
+    /// Makes a self-signed CA with a P-256 key. Returns its certificate when it is durable.
     pub fn make(
         &self,
         common_name: &str,
@@ -110,8 +110,8 @@ impl DeviceIssuers {
         self.keep(vec![certificate], key)
     }
 
-    /// Keeps a CA that was made elsewhere: its certificate and those above it, PEM, and its private
-    /// key, PEM. Returns its chain when it is durable.
+    /// Keeps an existing CA: its certificate followed by its issuers, PEM, and its private key,
+    /// PEM. Returns its chain when it is durable.
     pub fn import(
         &self,
         chain: &str,
@@ -133,29 +133,29 @@ impl DeviceIssuers {
     ) -> Result<Vec<Certificate>, IssuerError> {
         let certificates: String = chain.iter().map(Certificate::to_pem).collect();
         let pem = key.to_pem();
-        // All of the room at once: a text that grows leaves copies of the key behind, which nobody
-        // wipes.
+        // With its full capacity from the start, because a growing text leaves copies of the key in
+        // memory.
         let mut text = Zeroizing::new(String::with_capacity(pem.len() + certificates.len()));
         text.push_str(&pem);
         text.push_str(&certificates);
-        // Also says whether the two belong together, before anything is written.
-        let (name, held) = hold(chain.clone(), key)?;
+        // This also checks that the two belong together, before anything is written.
+        let (name, open_issuer) = join_issuer(chain.clone(), key)?;
         files::create_dir(&self.dir, true)?;
         files::write_private(&self.path(&name), &text)?;
-        // From the file up to the data directory: each of the folders may be new.
+        // From the file up to the data directory, because each of the folders may be new.
         for folder in self.dir.ancestors().take(3) {
             files::sync_dir(folder)?;
         }
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        open.insert(name, Arc::new(held));
+        open.insert(name, Arc::new(open_issuer));
         Ok(chain)
     }
 
-    /// Forgets a CA and deletes its key.
-    pub fn remove(&self, authority: &Thumbprint) -> Result<(), IssuerError> {
+    /// Removes a CA and deletes its key.
+    pub fn remove(&self, issuer: &Thumbprint) -> Result<(), IssuerError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        open.remove(authority);
-        let path = self.path(authority);
+        open.remove(issuer);
+        let path = self.path(issuer);
         match fs::remove_file(&path) {
             Ok(()) => Ok(files::sync_dir(&self.dir)?),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -163,22 +163,22 @@ impl DeviceIssuers {
         }
     }
 
-    /// Issues a certificate for a proven request. It lives `life_days`, or as long as its issuer
-    /// where that is shorter.
+    /// Issues a certificate for a proven request. It is valid for `life_days`, or as long as its
+    /// issuer if that is shorter.
     ///
     /// # Errors
     /// When the key is missing or unusable, or the issuer is not valid now.
     pub fn issue(
         &self,
-        authority: &Thumbprint,
+        issuer: &Thumbprint,
         request: &ProvenRequest,
         life_days: u16,
         now: Timestamp,
     ) -> Result<IssuedChain, IssuerError> {
-        let held = self.held(authority)?;
+        let open_issuer = self.open_issuer(issuer)?;
         let subject = Subject::registration(request.registration_id())?;
         let validity = Validity::UpTo(days(life_days.into()));
-        let issuer = Some(&held.issuer);
+        let issuer = Some(&open_issuer.issuer);
         let serial = Serial::random()?;
         let prepared = prepare(
             Profile::EdgeIdentity,
@@ -191,34 +191,34 @@ impl DeviceIssuers {
         let token = prepared.lint().map_err(IssueError::from)?;
         Ok(IssuedChain {
             leaf: token.sign_for(request)?,
-            issuers: std::iter::once(held.issuer.certificate())
-                .chain(&held.above)
+            issuers: std::iter::once(open_issuer.issuer.certificate())
+                .chain(&open_issuer.issuers)
                 .cloned()
                 .collect(),
         })
     }
 
-    fn held(&self, authority: &Thumbprint) -> Result<Arc<Held>, IssuerError> {
+    fn open_issuer(&self, issuer: &Thumbprint) -> Result<Arc<OpenIssuer>, IssuerError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = open.get(authority) {
-            return Ok(held.clone());
+        if let Some(open_issuer) = open.get(issuer) {
+            return Ok(open_issuer.clone());
         }
         drop(open);
-        let path = self.path(authority);
+        let path = self.path(issuer);
         if !path.exists() {
             return Err(IssuerError::Missing(path));
         }
         let text = files::read(&path)?;
         let chain = Certificate::parse_pem_bundle(&text)?;
-        let (_, held) = hold(chain, PrivateKey::from_pem(&text, None)?)?;
-        let held = Arc::new(held);
+        let (_, open_issuer) = join_issuer(chain, PrivateKey::from_pem(&text, None)?)?;
+        let open_issuer = Arc::new(open_issuer);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        open.insert(*authority, held.clone());
-        Ok(held)
+        open.insert(*issuer, open_issuer.clone());
+        Ok(open_issuer)
     }
 
-    fn path(&self, authority: &Thumbprint) -> PathBuf {
-        self.dir.join(format!("{authority}.pem"))
+    fn path(&self, issuer: &Thumbprint) -> PathBuf {
+        self.dir.join(format!("{issuer}.pem"))
     }
 }
 
@@ -230,14 +230,17 @@ impl std::fmt::Debug for DeviceIssuers {
     }
 }
 
-fn hold(chain: Vec<Certificate>, key: PrivateKey) -> Result<(Thumbprint, Held), IssuerError> {
+fn join_issuer(
+    chain: Vec<Certificate>,
+    key: PrivateKey,
+) -> Result<(Thumbprint, OpenIssuer), IssuerError> {
     let mut chain = chain.into_iter();
     let certificate = chain.next().ok_or(PemError::NoCertificate)?;
-    let held = Held {
+    let open_issuer = OpenIssuer {
         issuer: Issuer::new(certificate, key)?,
-        above: chain.collect(),
+        issuers: chain.collect(),
     };
-    Ok((held.issuer.certificate().sha256(), held))
+    Ok((open_issuer.issuer.certificate().sha256(), open_issuer))
 }
 
 fn read_chain(text: &str) -> Result<Vec<Certificate>, IssuerError> {
@@ -253,41 +256,4 @@ fn read_chain(text: &str) -> Result<Vec<Certificate>, IssuerError> {
         }
     }
     Ok(chain)
-}
-
-/// A CA's files, read so that it can be handed to a server.
-pub struct PortableIssuer {
-    /// Its certificate and those above it, PEM.
-    pub chain: String,
-    /// Its private key, PEM, not encrypted.
-    pub key: Zeroizing<String>,
-}
-
-impl PortableIssuer {
-    /// Reads a certificate file, with the chain in it, and a key file.
-    pub fn read(
-        certificate: &Path,
-        key: &Path,
-        passphrase: Option<&[u8]>,
-    ) -> Result<Self, CaError> {
-        let bytes = files::read_bytes(certificate)?;
-        let chain = Certificate::read_all(&bytes).map_err(|source| CaError::Certificate {
-            path: certificate.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            chain: chain.iter().map(Certificate::to_pem).collect(),
-            key: files::read_key(key, passphrase)?.to_pem(),
-        })
-    }
-
-    /// Reads the intermediate of a hierarchy that `muster ca` made, with the root above it.
-    pub fn of_directory(dir: &Path, passphrase: Option<&[u8]>) -> Result<Self, CaError> {
-        let opened = CaDirectory::open(dir, passphrase)?;
-        let chain = [opened.intermediate().to_pem(), opened.root().to_pem()];
-        Ok(Self {
-            chain: chain.concat(),
-            key: files::read_key(&opened.intermediate_paths().key, passphrase)?.to_pem(),
-        })
-    }
 }

@@ -1,15 +1,15 @@
-//! Where files are, in the layout of Azure's demo scripts.
+//! The files of a hierarchy, in the layout of Azure's demo scripts.
 //!
-//! Source: `tools/CACertificates/certGen.sh` of Azure/iotedge; names must not change, guides quote
-//! them.
+//! Source: `tools/CACertificates/certGen.sh` of Azure/iotedge. The names must not change, because
+//! guides quote them.
 
 use std::path::{Path, PathBuf};
 
-/// The files of one certificate authority or identity.
+/// The files of one CA or identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaPaths {
     pub certificate: PathBuf,
-    /// The certificate and all its issuers up to the root; for the root, the certificate alone.
+    /// The certificate with all its issuers up to the root.
     pub chain: PathBuf,
     pub key: PathBuf,
 }

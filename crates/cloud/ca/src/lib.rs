@@ -1,10 +1,9 @@
-//! The only holder of issuing keys.
+//! The only crate that loads issuing keys.
 //!
-//! Three owners: [`CaDirectory`], the hierarchy of `muster ca` in the folder layout of Azure's demo
-//! scripts (so that its guide works verbatim, with proper profiles and modes), [`ServerAuthority`],
-//! the small CA of `muster serve` that keeps its server certificate fresh, and [`DeviceIssuers`],
-//! which issue to devices as they register. Private keys are written 0600 into 0700 folders, whole
-//! or not at all.
+//! [`CaDirectory`] is the hierarchy of `muster ca`, in the folder layout of Azure's demo scripts,
+//! so that its guide works as it is. [`ServerCa`] is the small CA of `muster serve` that renews the
+//! server's certificate. [`DeviceIssuers`] issue to devices as they register. Private keys are
+//! written with mode 0600 into folders of mode 0700, whole or not at all.
 
 mod directory;
 mod error;
@@ -12,6 +11,7 @@ mod files;
 mod issuers;
 mod layout;
 mod server;
+mod sign;
 
 pub use directory::{
     CaDirectory, CaPaths, EdgeIdentity, Existing, IdentityOptions, InitOptions, IssueOutcome,
@@ -21,4 +21,4 @@ pub use error::CaError;
 pub use files::read_passphrase;
 pub use issuers::{DeviceIssuers, IssuedChain, IssuerError, PortableIssuer};
 pub use pki::KeyType;
-pub use server::{ServerAuthority, ServerCredential, ServerKind};
+pub use server::{ServerCa, ServerCredential, ServerKind};

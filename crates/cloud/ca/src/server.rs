@@ -1,34 +1,31 @@
-//! The CAs of `muster serve`: a P-256 root that issues the server's certificate and renews it, and
-//! an RSA root that does the same for clients whose TLS knows nothing else.
+//! The CAs of `muster serve`: a P-256 root that issues and renews the server's certificate, and an
+//! RSA root that does the same for clients without elliptic curves.
+
+mod credential;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ids::Timestamp;
-use pki::{
-    Certificate, IssueError, Issuer, KeyType, PrivateKey, Profile, Serial, ServerName, Subject,
-    Validity, prepare,
-};
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use zeroize::Zeroizing;
+use pki::{Certificate, Issuer, KeyType, PrivateKey, Profile, ServerName};
 
-use crate::directory::days;
+use crate::sign::sign;
 use crate::{CaError, files};
+pub use credential::ServerCredential;
 
 const CA_DAYS: u32 = 3650;
 const SERVER_DAYS: u32 = 365;
 const SERVER_COMMON_NAME: &str = "Muster server";
-/// What clients are to trust, when that is not the P-256 root alone.
+/// The roots that clients must trust, when that is not the P-256 root alone.
 const TRUST_FILE: &str = "server-trust.pem";
 
-/// The server has a certificate of each kind, under a root of the same kind, and shows a client the
-/// one that its TLS can use.
+/// The kinds of server certificates. Each is under a root of the same kind, and a client gets one
+/// that its TLS can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerKind {
-    /// P-256: what nearly all clients get.
+    /// P-256, for nearly all clients.
     Ec,
-    /// RSA of 2048 bits: for TLS of small devices that has nothing else.
+    /// RSA of 2048 bits, for small devices without elliptic curves.
     Rsa,
 }
 
@@ -73,33 +70,25 @@ impl ServerKind {
     }
 }
 
-/// Holds a server CA's key. Files, in `<data-dir>/ca`: `server-ca.cert.pem`, `server-ca.key.pem`,
-/// and `server.pem` with the server's key, certificate and CA in one file, so that a renewal
-/// replaces all or nothing; for RSA `server-rsa-ca.cert.pem`, `server-rsa-ca.key.pem` and
-/// `server-rsa.pem`.
+/// A server CA with its key. Its files in `<data-dir>/ca` are `server-ca.cert.pem`,
+/// `server-ca.key.pem`, and `server.pem` with the server's key, certificate and CA in one file, so
+/// that a renewal replaces all or nothing. For RSA they are `server-rsa-ca.cert.pem`,
+/// `server-rsa-ca.key.pem` and `server-rsa.pem`.
 #[derive(Debug)]
-pub struct ServerAuthority {
+pub struct ServerCa {
     dir: PathBuf,
     kind: ServerKind,
     issuer: Issuer,
 }
 
-/// What a TLS server needs: its chain and its key.
-#[derive(Clone)]
-pub struct ServerCredential {
-    certificate: Certificate,
-    ca: Certificate,
-    key: PrivateKey,
-}
-
-impl ServerAuthority {
-    /// Where the P-256 CA certificate is.
+impl ServerCa {
+    /// The file of the P-256 CA certificate.
     #[must_use]
     pub fn certificate_path(data_dir: &Path) -> PathBuf {
         data_dir.join("ca").join(ServerKind::Ec.ca_certificate())
     }
 
-    /// Where the CA certificates are that clients must trust.
+    /// The file with the CA certificates that clients must trust.
     #[must_use]
     pub fn trust_path(data_dir: &Path) -> PathBuf {
         let all = data_dir.join("ca").join(TRUST_FILE);
@@ -109,12 +98,13 @@ impl ServerAuthority {
         }
     }
 
-    /// Writes down what clients must trust, the first for those that look at one certificate only.
+    /// Writes the CA certificates that clients must trust, first the one for clients that read one
+    /// certificate only.
     pub fn write_trust(data_dir: &Path, certificates: &[Certificate]) -> Result<(), CaError> {
         let dir = data_dir.join("ca");
         let path = dir.join(TRUST_FILE);
         let text: String = certificates.iter().map(Certificate::to_pem).collect();
-        // It is looked at every few seconds and changes every few years.
+        // The file is compared every few seconds, and changes every few years.
         if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
             return Ok(());
         }
@@ -122,7 +112,7 @@ impl ServerAuthority {
         files::sync_dir(&dir)
     }
 
-    /// Whether a data directory has its CA of a kind.
+    /// Whether a data directory has a CA of this kind.
     #[must_use]
     pub fn exists(data_dir: &Path, kind: ServerKind) -> bool {
         data_dir.join("ca").join(kind.ca_certificate()).exists()
@@ -133,8 +123,8 @@ impl ServerAuthority {
         Self::open_or_create_of(ServerKind::Ec, data_dir, now)
     }
 
-    /// Opens a CA of a data directory, or makes it. A crash between its two files is mended: the
-    /// certificate is made for the key that is there.
+    /// Opens a CA of a data directory, or makes it. After a crash between its two files, the
+    /// certificate is made for the existing key.
     pub fn open_or_create_of(
         kind: ServerKind,
         data_dir: &Path,
@@ -180,15 +170,16 @@ impl ServerAuthority {
         self.issuer.certificate()
     }
 
-    /// The server certificate for `names` (DNS names and IP addresses): the one that is there while
-    /// it fits, else a new one.
+    /// The server certificate for `names` (DNS names and IP addresses): the existing one while it
+    /// fits, else a new one.
     ///
-    /// It fits while it names exactly these, was issued by this CA, and more than a third of its
-    /// life is left. A file that cannot be understood is replaced: everything in it can be made
-    /// again.
+    /// It fits while it has exactly these names, was issued by this CA, and more than a third of
+    /// its validity is left. A file that cannot be read is replaced, because everything in it can
+    /// be made again.
     ///
     /// # Errors
-    /// When a name is neither, the CA has expired, or the file cannot be read or written.
+    /// When a name is neither a DNS name nor an IP address, the CA has expired, or the file cannot
+    /// be read or written.
     pub fn ensure_server_certificate<N: AsRef<str>>(
         &self,
         names: &[N],
@@ -212,7 +203,7 @@ impl ServerAuthority {
         {
             return Ok(credential.clone());
         }
-        // Another name is no reason for another key, and one of RSA takes its time.
+        // A new name does not need a new key, and an RSA key takes long to make.
         let key = current
             .filter(|current| self.kind == ServerKind::Rsa && current.is_fresh(now))
             .map(|current| current.key);
@@ -279,91 +270,4 @@ impl ServerAuthority {
             key,
         })
     }
-}
-
-impl ServerCredential {
-    #[must_use]
-    pub fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
-    /// The CA that issued it.
-    #[must_use]
-    pub fn ca(&self) -> &Certificate {
-        &self.ca
-    }
-
-    /// What the server sends: its certificate alone, because clients hold the CA; DER.
-    #[must_use]
-    pub fn chain_der(&self) -> Vec<Vec<u8>> {
-        vec![self.certificate.der().to_vec()]
-    }
-
-    /// The private key, DER PKCS#8.
-    #[must_use]
-    pub fn key_der(&self) -> PrivatePkcs8KeyDer<'_> {
-        self.key.pkcs8_der()
-    }
-
-    fn fits(&self, wanted: &[ServerName], now: Timestamp) -> bool {
-        let mut names = self.certificate.server_names();
-        names.sort();
-        names.dedup();
-        names == wanted && self.is_fresh(now)
-    }
-
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        let life = self
-            .certificate
-            .not_after()
-            .since(self.certificate.not_before());
-        let left = self.certificate.not_after().since(now);
-        // A CA near its end gives short lives; without a floor they would be renewed at every look.
-        let enough = left > life / 3 || self.certificate.not_after() == self.ca.not_after();
-        enough && left > Duration::ZERO && self.certificate.not_before() <= now
-    }
-
-    fn to_pem(&self) -> Zeroizing<String> {
-        let mut text = self.key.to_pem();
-        text.push_str(&self.certificate.to_pem());
-        text.push_str(&self.ca.to_pem());
-        text
-    }
-}
-
-impl std::fmt::Debug for ServerCredential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerCredential")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
-    }
-}
-
-pub(crate) fn new_key(name: &str) -> Result<PrivateKey, CaError> {
-    PrivateKey::generate(KeyType::Ec).map_err(|source| CaError::NewKey {
-        name: name.to_owned(),
-        source,
-    })
-}
-
-pub(crate) fn sign(
-    profile: Profile,
-    name: &str,
-    issuer: Option<&Issuer>,
-    life_days: u32,
-    key: &PrivateKey,
-    now: Timestamp,
-) -> Result<Certificate, CaError> {
-    let signed = || -> Result<Certificate, IssueError> {
-        let subject = Subject::common_name(name)?;
-        let validity = Validity::UpTo(days(life_days));
-        let serial = Serial::random()?;
-        prepare(profile, &subject, issuer, validity, serial, now)?
-            .lint()?
-            .sign(key)
-    };
-    signed().map_err(|source| CaError::Issue {
-        name: name.to_owned(),
-        source,
-    })
 }

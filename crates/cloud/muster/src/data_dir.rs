@@ -87,7 +87,7 @@ pub fn describe(data_dir: &Path) -> anyhow::Result<Description> {
     let service = service.context("the data directory has no service")?;
     Ok(Description {
         id_scope: service.id_scope.to_string(),
-        server_ca: std::path::absolute(ca::ServerAuthority::trust_path(data_dir))
+        server_ca: std::path::absolute(ca::ServerCa::trust_path(data_dir))
             .context("the path of the server's CA")?,
         endpoints: read_endpoints(data_dir)?,
         dps: dps_entry(service, host)?,

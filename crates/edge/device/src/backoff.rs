@@ -1,20 +1,22 @@
+//! Pauses between attempts.
+
 use std::time::Duration;
 
-/// A service that asks for more than this is not believed.
-const LONGEST_TOLD: Duration = Duration::from_secs(3600);
+/// The longest pause that a service may ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
-/// How long a device waits that was told to wait: never less, and up to a tenth and a second more
-/// by chance, because `Retry-After` counts whole seconds and would bring everybody who was told the
-/// same back in the same moment.
+/// The pause of a device that got `Retry-After`: never shorter, and up to a tenth and a second
+/// longer. `Retry-After` has whole seconds, so that otherwise all devices with the same answer
+/// would come back at the same moment. `chance` is a random number from 0 to 1.
 #[must_use]
-pub fn retry_pause(told: Duration, chance: f64) -> Duration {
-    let told = told.min(LONGEST_TOLD);
-    let more = told.div_f64(10.0) + Duration::from_secs(1);
-    told + more.mul_f64(chance.clamp(0.0, 1.0))
+pub fn retry_pause(asked: Duration, chance: f64) -> Duration {
+    let asked = asked.min(LONGEST_ASKED);
+    let more = asked.div_f64(10.0) + Duration::from_secs(1);
+    asked + more.mul_f64(chance.clamp(0.0, 1.0))
 }
 
-/// Waits that double from a first one to a longest one, each shortened by chance, so that a fleet
-/// does not return all at once.
+/// Pauses that double from a first one to a longest one. Each is shortened by chance, so that a
+/// fleet does not come back all at once.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -23,7 +25,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts at `first`, never exceeds `longest`.
+    /// Starts with `first` and never exceeds `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self {
@@ -33,8 +35,8 @@ impl Backoff {
         }
     }
 
-    /// How long to wait after one more failure: between half and all of the current step. `chance`
-    /// is a random number from 0 to 1.
+    /// The pause after one more failure: between half and all of the current step. `chance` is a
+    /// random number from 0 to 1.
     pub fn failed(&mut self, chance: f64) -> Duration {
         let factor = 2_u32.checked_pow(self.failures).unwrap_or(u32::MAX);
         let step = self.first.saturating_mul(factor).min(self.longest);
@@ -42,13 +44,13 @@ impl Backoff {
         step.div_f64(2.0) + step.mul_f64(chance.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// The same after a failure of which the service said how long to wait: at least so long.
-    pub fn failed_with(&mut self, told: Option<Duration>, chance: f64) -> Duration {
+    /// The pause after one more failure, at least as long as the service asked for.
+    pub fn failed_with(&mut self, asked: Option<Duration>, chance: f64) -> Duration {
         let own = self.failed(chance);
-        told.map_or(own, |told| own.max(retry_pause(told, chance)))
+        asked.map_or(own, |asked| own.max(retry_pause(asked, chance)))
     }
 
-    /// Starts over after a success.
+    /// Starts again with the first pause.
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }
@@ -68,11 +70,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_asks_is_the_least_that_is_waited_and_not_more_than_an_hour() {
+    fn the_pause_that_a_service_asks_for_is_kept_up_to_an_hour() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-        let told = Some(Duration::from_secs(90));
-        assert_eq!(backoff.failed_with(told, 0.0), Duration::from_secs(90));
-        assert_eq!(backoff.failed_with(told, 1.0), Duration::from_secs(100));
+        let asked = Some(Duration::from_secs(90));
+        assert_eq!(backoff.failed_with(asked, 0.0), Duration::from_secs(90));
+        assert_eq!(backoff.failed_with(asked, 1.0), Duration::from_secs(100));
         assert_eq!(backoff.failed_with(None, 1.0), Duration::from_secs(4));
         let absurd = Some(Duration::MAX);
         let waited = backoff.failed_with(absurd, 1.0);

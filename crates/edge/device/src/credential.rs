@@ -1,13 +1,15 @@
+//! Credentials of devices and modules: client certificates and shared access signatures.
+
 use ids::{DeviceId, ModuleId, Timestamp};
 use wire::sas::{Draft, SharedAccessKey};
 use wire::service_api::device_view::token_resource;
 
 use crate::{Identity, WorkloadError};
 
-/// What a device or module proves itself with.
+/// The credential of a device or module.
 #[derive(Clone)]
 pub enum Credential {
-    /// A client certificate, shown in the TLS handshake.
+    /// A client certificate, sent in the TLS handshake.
     Certificate(Identity),
     /// A shared access signature. The caller makes a new one before each connection, see [`token`].
     Token(String),
@@ -40,12 +42,12 @@ impl std::fmt::Debug for Credential {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// The workload socket did not.
     #[error("the workload API did not sign")]
     Workload(#[from] WorkloadError),
 }
 
-/// Something that holds a device's or module's key: the key itself, or a socket to whoever has it.
+/// Signs with the key of a device or module: the key itself, or a socket of the daemon that holds
+/// it.
 pub trait Signer: Sync {
     /// HMAC-SHA256 of `data`.
     fn sign(&self, data: &[u8]) -> impl Future<Output = Result<[u8; 32], SignError>> + Send;
@@ -57,7 +59,7 @@ impl Signer for SharedAccessKey {
     }
 }
 
-/// Makes a shared access signature for a device or module of `hub` that is valid until `expiry`.
+/// Makes a shared access signature for a device or module of `hub`, valid until `expiry`.
 pub async fn token(
     signer: &impl Signer,
     hub: &str,

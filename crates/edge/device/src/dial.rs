@@ -1,3 +1,5 @@
+//! TLS connections.
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Longest wait for a TCP connection and its TLS handshake together.
+/// The longest wait for a TCP connection and its TLS handshake together.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Why there is no connection to a server.
@@ -18,32 +20,22 @@ pub enum ConnectError {
     /// Its name does not resolve, or nothing listens there.
     #[error("{host}:{port} cannot be reached")]
     Unreachable {
-        /// The server, without port.
         host: String,
         port: u16,
-        /// What the operating system said.
         source: io::Error,
     },
-    /// It does not answer.
     #[error("{host}:{port} did not answer within {} s", WITHIN.as_secs())]
-    TimedOut {
-        /// The server, without port.
-        host: String,
-        port: u16,
-    },
-    /// It shows a certificate that this device does not believe.
+    TimedOut { host: String, port: u16 },
+    /// Its certificate is not trusted by this device.
     #[error("{host}:{port} is not trusted: {reason}")]
     Untrusted {
-        /// The server, without port.
         host: String,
         port: u16,
-        /// What is wrong with its certificate.
         reason: String,
     },
-    /// It is reached, but TLS cannot be agreed on.
+    /// It is reached, but the TLS handshake fails.
     #[error("the TLS handshake with {host}:{port} failed")]
     Handshake {
-        /// The server, without port.
         host: String,
         port: u16,
         source: io::Error,
@@ -57,7 +49,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// `host` with its own port, or `usual` when it carries none.
+    /// `host` with its own port, or with `usual` if it has none.
     pub(crate) fn new(host: &HubHost, usual: u16) -> Self {
         Self {
             host: host.name().trim_matches(['[', ']']).to_owned(),
@@ -95,7 +87,7 @@ async fn open(
     let tcp = TcpStream::connect((host.as_str(), port))
         .await
         .map_err(unreachable)?;
-    // Requests and packets are small and wait for answers.
+    // Requests and packets are small, and the device waits for answers.
     tcp.set_nodelay(true).map_err(unreachable)?;
     let connecting = TlsConnector::from(config).connect(name, tcp);
     connecting.await.map_err(|source| match refusal(&source) {
@@ -104,7 +96,7 @@ async fn open(
     })
 }
 
-/// Why the server's certificate was refused, if that is what happened.
+/// Why the server's certificate was refused, if that is the error.
 fn refusal(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let rustls::Error::InvalidCertificate(problem) = inner else {
@@ -116,8 +108,8 @@ fn refusal(error: &io::Error) -> Option<String> {
              or the system's store?"
                 .into()
         }
-        // The name of a trusted root is on it, the root's key did not sign it: a CA that was made
-        // anew under its old name.
+        // The certificate names a trusted root as its issuer, but another key signed it: the CA was
+        // made anew under its old name.
         CertificateError::BadSignature => {
             "its certificate is signed by another CA than the trusted root of that name".into()
         }

@@ -1,3 +1,5 @@
+//! Requests over HTTPS.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,47 +18,42 @@ use tokio::sync::Mutex;
 use crate::dial::{Endpoint, dial};
 use crate::{ConnectError, Credential, Trust};
 
-/// Longest answer that is read, bytes. A device's list of modules is the longest.
+/// The longest answer that is read, bytes. A device's list of modules is the longest.
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
-/// Longest wait for an answer once connected.
+/// The longest wait for an answer on an open connection.
 const WITHIN: Duration = Duration::from_secs(60);
 const HTTPS_PORT: u16 = 443;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpsError {
-    /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The connection broke before the answer was complete.
+    /// Before the answer was complete.
     #[error("the connection to {host} broke")]
     Broken { host: HubHost, source: hyper::Error },
-    /// The answer did not come in time.
     #[error("{host} did not answer within {} s", WITHIN.as_secs())]
     TimedOut { host: HubHost },
-    /// The answer is longer than any that is expected.
+    /// The answer is longer than expected.
     #[error("the answer of {host} has more than {MAX_ANSWER} bytes or is broken")]
     Unreadable {
         host: HubHost,
-        /// Why it cannot be read.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The request itself cannot be written.
     #[error("the request cannot be written")]
     Request(#[from] hyper::http::Error),
 }
 
-/// What a server answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// How long the server wants the client to wait, from `Retry-After` in seconds.
+    /// `Retry-After` in seconds.
     pub retry_after: Option<Duration>,
     /// The body, at most 2 MiB.
     pub body: Bytes,
 }
 
-/// A client of one server over HTTP/1.1, which keeps its connection between requests.
+/// A client of one server, over HTTP/1.1. It keeps its connection between requests.
 pub struct HttpsClient {
     host: HubHost,
     endpoint: Endpoint,
@@ -66,7 +63,7 @@ pub struct HttpsClient {
 }
 
 impl HttpsClient {
-    /// A client of `host`, on port 443 unless it carries one. Connects with the first request.
+    /// A client of `host`, on port 443 unless it has a port. Connects with the first request.
     #[must_use]
     pub fn new(host: HubHost, trust: &Trust, credential: &Credential) -> Self {
         Self {
@@ -83,9 +80,8 @@ impl HttpsClient {
         &self.host
     }
 
-    /// Sends one request and reads its answer, whatever its status. Every request must be safe to
-    /// repeat: it is sent again, once, when the server closed a connection that it kept from an
-    /// earlier request.
+    /// Sends one request and reads its answer, whatever its status. The request must be safe to
+    /// repeat: it is sent once more if the server has closed a kept connection.
     pub async fn send(
         &self,
         method: Method,
@@ -120,8 +116,8 @@ impl HttpsClient {
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .map_err(|source| self.broken(source))?;
-        // Ends when the sender is dropped or the server hangs up; its errors reach the request that
-        // waits.
+        // The task ends when the sender is dropped or the server closes. The waiting request gets
+        // its errors.
         tokio::spawn(connection);
         Ok(sender)
     }

@@ -1,3 +1,5 @@
+//! Connections to a hub over MQTT.
+
 mod call;
 mod driver;
 mod transport;
@@ -21,36 +23,36 @@ use wire::topic::Filter;
 use crate::{ConnectError, Credential, Trust};
 use driver::Driver;
 
-/// Longest wait for CONNACK and SUBACK together.
+/// The largest packet that is read, bytes. A twin is the largest packet of a hub.
+const MAX_PACKET: usize = 1024 * 1024;
+/// The longest wait for CONNACK and SUBACK together.
 const GREETING: Duration = Duration::from_secs(30);
-/// Events that may wait for the application; more end the connection rather than fill the memory.
+/// Events that may wait for the application. With more, the connection ends before memory is full.
 const EVENTS: usize = 1024;
-/// Calls that may wait for the connection's loop.
+/// Calls that may wait for the task of the connection.
 const CALLS: usize = 64;
 
 /// How a device or module connects to its hub.
 #[derive(Debug, Clone)]
 pub struct HubOptions {
-    /// The hub that owns the identity; goes into the user name as it is written here.
+    /// The hub that owns the identity. It is written into the user name as it is here.
     pub hub: HubHost,
-    /// Where to connect when that is not the hub itself.
+    /// The host to connect to, if not the hub itself.
     pub gateway: Option<HubHost>,
     pub device: DeviceId,
-    /// As which of its modules.
+    /// `None` for the device itself.
     pub module: Option<ModuleId>,
-    /// Client certificate, or a token for exactly this device or module.
+    /// A client certificate, or a token for exactly this device or module.
     pub credential: Credential,
-    /// Which servers to believe.
     pub trust: Trust,
-    /// Longest silence towards the hub, seconds.
+    /// The longest silence towards the hub, seconds.
     pub keep_alive: u16,
-    /// What this program calls itself.
+    /// The name and version of this program, for the user name.
     pub client_type: String,
 }
 
 impl HubOptions {
-    /// Where the connection goes: plain MQTT on 8883, or WebSocket on the port that the host
-    /// carries.
+    /// The host of the connection: MQTT on port 8883, or WebSocket on the port that the host has.
     fn target(&self) -> &HubHost {
         self.gateway.as_ref().unwrap_or(&self.hub)
     }
@@ -95,61 +97,59 @@ impl HubOptions {
 /// Why there is no connection to a hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// It is not reached or not trusted.
+    /// The hub is not reached or not trusted.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// It does not speak MQTT over WebSocket there.
+    /// The hub does not accept MQTT over WebSocket.
     #[error("{host} does not accept a WebSocket for MQTT")]
     WebSocket {
         host: HubHost,
-        /// What the handshake said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It does not let this identity in.
+    /// The hub refuses this identity.
     #[error("{host} refused the connection: {code}")]
     Refused {
         host: HubHost,
-        /// The code of its CONNACK.
+        /// The code of CONNACK.
         code: ConnectReturnCode,
     },
-    /// It does not grant a subscription that this device cannot do without.
+    /// The hub refuses a subscription that a device needs.
     #[error("{host} refused the subscription to {filter}")]
     SubscriptionRefused { host: HubHost, filter: String },
-    /// The connection ended before it stood.
+    /// The connection ended before it was accepted.
     #[error("the connection to {host} ended before it was accepted")]
     Lost { host: HubHost, source: Lost },
-    /// It did not accept in time.
     #[error("{host} did not accept the connection within {} s", GREETING.as_secs())]
     TimedOut { host: HubHost },
 }
 
-/// What a hub tells its device or module.
+/// An event of a connection.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Desired properties changed. May be older than the twin that was read last; compare the
-    /// versions.
+    /// Desired properties changed. The change may be older than the twin that was read last;
+    /// compare the versions.
     Desired(DesiredChange),
-    /// A method is called; answer with [`Hub::respond`].
+    /// A direct method is called. Answer with [`Hub::respond`].
     Method(MethodCall),
-    /// The connection is over, and why. Nothing comes after this.
+    /// The connection ended. This is the last event.
     Disconnected(Lost),
 }
 
 /// A change of desired properties: members to merge in, `null` to remove.
 pub type DesiredChange = VersionedProperties;
 
-/// One call of a direct method.
+/// A call of a direct method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodCall {
     pub name: String,
-    /// The call's id, which the answer repeats.
+    /// The id of the call, which the answer repeats.
     pub rid: String,
-    /// Its argument, as sent.
+    /// The argument, as the hub sent it.
     pub payload: Bytes,
 }
 
 impl MethodCall {
-    /// The argument; no payload is `null`.
+    /// The argument as JSON; without a payload it is `null`.
     pub fn argument(&self) -> Result<Value, wire::lenient::BodyError> {
         match self.payload.iter().all(u8::is_ascii_whitespace) {
             true => Ok(Value::Null),
@@ -158,7 +158,8 @@ impl MethodCall {
     }
 }
 
-/// What a connection says, in order. Must be read: a connection whose events nobody takes is ended.
+/// The events of a connection, in order. They must be read: a connection with too many unread
+/// events ends.
 #[derive(Debug)]
 pub struct Events {
     events: mpsc::Receiver<Event>,
@@ -166,13 +167,13 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event; after [`Event::Disconnected`] there is none. Cancel-safe.
+    /// The next event, `None` after [`Event::Disconnected`]. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
         if let Some(event) = self.events.recv().await {
             return Some(event);
         }
         let end = self.end.as_mut()?;
-        // A loop that is gone without a word was dropped together with its runtime.
+        // A task that ended without a reason was dropped together with its runtime.
         let lost = end.await.unwrap_or(Lost::Closed);
         self.end = None;
         Some(Event::Disconnected(lost))
@@ -180,11 +181,11 @@ impl Events {
 }
 
 impl Hub {
-    /// Connects, subscribes to everything that a device or module gets, and starts the connection's
-    /// loop.
+    /// Connects, subscribes to all topics of a device or module, and starts the task of the
+    /// connection.
     ///
-    /// The loop ends when the connection does, when [`Hub::close`] is called, or when all `Hub`s
-    /// are dropped. Connecting again is the caller's decision.
+    /// The task ends when the connection does, when [`Hub::close`] is called, or when all `Hub`s
+    /// are dropped. It does not connect again; that is up to the caller.
     pub async fn connect(options: &HubOptions) -> Result<(Self, Events), HubError> {
         let stream = transport::open(options).await?;
         let host = || options.target().clone();
@@ -199,7 +200,7 @@ impl Hub {
         tokio::spawn(async move {
             let lost = driver.run(calls_out).await;
             tracing::debug!(reason = %lost, "the hub connection ended");
-            // Nobody may be left to hear it.
+            // The receiver may be gone.
             let _ = end_in.send(lost);
         });
         let end = Some(end);

@@ -1,3 +1,5 @@
+//! A device's certificate chain with its key.
+
 use std::sync::Arc;
 
 use pki::{Certificate, KeyError, KeyMismatch, PemError, PrivateKey};
@@ -9,19 +11,14 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 /// Why a certificate and a key do not make an identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// There is no certificate.
     #[error("an identity needs at least one certificate")]
     NoCertificate,
-    /// The certificates cannot be read.
     #[error("the identity's certificates cannot be read")]
     Certificates(#[from] PemError),
-    /// The key cannot be read.
     #[error("the identity's private key cannot be read")]
     Key(#[from] KeyError),
-    /// The key belongs to another certificate.
     #[error("certificate and private key do not match")]
     Mismatch(#[from] KeyMismatch),
-    /// TLS cannot sign with this kind of key.
     #[error("TLS cannot use the identity's private key")]
     Unusable(#[source] rustls::Error),
 }
@@ -61,8 +58,8 @@ impl Identity {
         &self.leaf
     }
 
-    /// Offers this identity whatever issuers the server names: hubs and provisioning services
-    /// decide after the handshake.
+    /// Sends this identity whatever issuers the server names. Hubs and provisioning services decide
+    /// after the handshake.
     pub(crate) fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
         Arc::new(SingleCertAndKey::from(self.certified.clone()))
     }

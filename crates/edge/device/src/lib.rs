@@ -1,10 +1,9 @@
-//! The device's side of the wire: trust, registration, the hub connection, module identities, and
-//! the workload socket.
+//! The client side of provisioning services and hubs: trust, registration, the hub connection,
+//! module identities, and the workload socket.
 //!
-//! Shared by the edge daemon, the sensor module and simulated devices, so that a simulated device
-//! cannot drift from a real one. Nothing in here decides when to try again: calls end within a time
-//! limit with an error that says what kind it is, and [`Backoff`] computes how long a caller should
-//! wait.
+//! It is shared by the edge daemon, the sensor module and simulated devices, so that a simulated
+//! device acts as a real one. Nothing here decides when to try again: calls end within a time limit
+//! with an error of a certain kind, and [`Backoff`] gives the pause.
 
 mod trust;
 

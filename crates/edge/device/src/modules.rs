@@ -1,3 +1,5 @@
+//! Module identities on a hub.
+
 use hyper::Method;
 use ids::{DeviceId, HubHost, ModuleId};
 use serde::de::DeserializeOwned;
@@ -10,32 +12,29 @@ use wire::service_api::device_view::{
 use crate::provision::excerpt;
 use crate::{Answer, Credential, HttpsClient, HttpsError, Trust};
 
-/// Why the hub did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
-    /// The hub is not reached, not trusted, or the connection broke.
     #[error("the hub cannot be asked about module identities")]
     Connection(#[from] HttpsError),
     #[error("the hub refused with {status}: {message}")]
     Refused {
         status: u16,
-        /// Six digits, where the hub told them.
+        /// Six digits, if the answer has them.
         code: Option<u32>,
         message: String,
     },
-    /// Its answer makes no sense.
     #[error("the hub answered with something else than module identities")]
     Answer(#[source] serde_json::Error),
 }
 
-/// The module identities of one device, as that device manages them.
+/// The module identities of one device, as the device itself manages them.
 pub struct ModuleIdentities {
     client: HttpsClient,
     device: DeviceId,
 }
 
 impl ModuleIdentities {
-    /// The identities of `device` on `hub`, port 443 unless it carries one.
+    /// The identities of `device` on `hub`, port 443 unless it has a port.
     #[must_use]
     pub fn new(hub: HubHost, device: DeviceId, trust: &Trust, credential: &Credential) -> Self {
         let client = HttpsClient::new(hub, trust, credential);
@@ -50,7 +49,7 @@ impl ModuleIdentities {
         )
     }
 
-    /// One of them; `None` when there is no such module.
+    /// `None` if there is no such module.
     pub async fn get(&self, module: &ModuleId) -> Result<Option<DeviceModule>, ModuleError> {
         let answer = self
             .send(Method::GET, &module_path(&self.device, module), None, None)
@@ -62,8 +61,8 @@ impl ModuleIdentities {
         }
     }
 
-    /// Creates an identity, or changes an existing one when `overwrite` is set; gives what the hub
-    /// has afterwards.
+    /// Creates an identity, or changes an existing one if `overwrite` is set. Returns the identity
+    /// that the hub then has. Without `overwrite` an existing identity is an error.
     pub async fn put(
         &self,
         request: &DeviceModuleRequest,
@@ -78,7 +77,7 @@ impl ModuleIdentities {
         )
     }
 
-    /// Removes an identity; one that does not exist is as good as removed.
+    /// Removes an identity. A missing one is no error.
     pub async fn delete(&self, module: &ModuleId) -> Result<(), ModuleError> {
         let target = module_path(&self.device, module);
         match self.send(Method::DELETE, &target, None, Some("*")).await {

@@ -1,3 +1,5 @@
+//! Registration with a provisioning service.
+
 use std::time::Duration;
 
 use hyper::Method;
@@ -14,48 +16,43 @@ use wire::http::encode_segment;
 use crate::backoff::retry_pause;
 use crate::{Answer, Credential, HttpsClient, HttpsError, Trust};
 
-/// Waits between polls are kept within these, whatever the service asks.
+/// The limits of pauses between polls, whatever the service asks for.
 const SHORTEST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Waited when the service says nothing.
+/// The pause when the service asks for none.
 const USUAL_WAIT: Duration = Duration::from_secs(2);
 
-/// How a device asks a provisioning service for its hub.
+/// What a device needs to register.
 #[derive(Debug, Clone)]
 pub struct Provisioning {
-    /// The service, port 443 unless it carries one.
+    /// The service, port 443 unless it has a port.
     pub endpoint: HubHost,
     pub id_scope: IdScope,
     pub registration_id: RegistrationId,
-    /// What a custom allocation gets to see.
+    /// For a custom allocation.
     pub payload: Option<Value>,
-    /// Client certificate, or a token for `{scope}/registrations/{id}`.
+    /// A client certificate, or a token for `{scope}/registrations/{id}`.
     pub credential: Credential,
-    /// Which servers to believe.
     pub trust: Trust,
-    /// Longest time that the whole registration may take.
+    /// The longest time of the whole registration.
     pub within: Duration,
 }
 
-/// What a device was given.
+/// The outcome of a registration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
-    /// Its hub, to be reached by MQTT on 8883, or on the port that it carries.
+    /// The hub, reached by MQTT on port 8883 or on the port that it has.
     pub hub: HubHost,
     pub device: DeviceId,
-    /// How the assignment came about.
     pub substatus: Option<Substatus>,
-    /// What a custom allocation answered.
+    /// The answer of a custom allocation.
     pub payload: Option<Value>,
 }
 
-/// Why there is no assignment.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
-    /// The service is not reached, not trusted, or the connection broke.
     #[error("the provisioning service cannot be asked")]
     Connection(#[from] HttpsError),
-    /// The service refuses the request.
     #[error(
         "the provisioning service refused with {status} (error {code}, tracking id \
          {tracking_id}): {message}"
@@ -64,13 +61,13 @@ pub enum ProvisionError {
         status: u16,
         /// Six digits; 0 when the service gave none.
         code: u32,
-        /// Finds the refusal in the service's log.
+        /// Identifies the refusal in the service's log.
         tracking_id: String,
         message: String,
-        /// When to try again, if the service said.
+        /// The pause that the service asks for.
         retry_after: Option<Duration>,
     },
-    /// The service accepted the request and could not assign a hub.
+    /// The service accepted the request, but could not assign a hub.
     #[error("the registration ended as {status:?} (error {code}): {message}")]
     NotAssigned {
         status: RegistrationStatus,
@@ -78,23 +75,17 @@ pub enum ProvisionError {
         code: u32,
         message: String,
     },
-    /// The service's answer makes no sense.
     #[error(
         "the provisioning service answered {status} with something else than a registration: \
          {problem}"
     )]
-    Answer {
-        status: u16,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The registration is not finished in time.
+    Answer { status: u16, problem: String },
     #[error("the registration did not finish within {} s", .0.as_secs())]
     TimedOut(Duration),
 }
 
 impl ProvisionError {
-    /// Whether asking again later may help without anybody changing anything.
+    /// Whether another attempt may succeed without a change.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -104,7 +95,7 @@ impl ProvisionError {
         }
     }
 
-    /// How long the service wants to be left alone.
+    /// The pause that the service asks for.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -115,8 +106,8 @@ impl ProvisionError {
 }
 
 /// Registers over HTTPS and waits for the assignment: one PUT, then polls as often as the service
-/// asks, on one connection. A service that says when it will have time is asked again then, on the
-/// same connection, if that is within the time limit.
+/// asks for, on one connection. After a `Retry-After` the request is sent again, if that is within
+/// the time limit.
 pub async fn provision(how: &Provisioning) -> Result<Assignment, ProvisionError> {
     let registering = register(how);
     tokio::time::timeout(how.within, registering)
@@ -165,8 +156,7 @@ fn query(path: &str) -> String {
     format!("{path}?api-version={API_VERSION}")
 }
 
-/// Asks to be registered, again each time that the service says when, as long as that is before
-/// `end`.
+/// Sends the registration, and sends it again after each `Retry-After`, if that is before `end`.
 async fn begin(
     client: &HttpsClient,
     target: &str,
@@ -175,8 +165,8 @@ async fn begin(
 ) -> Result<Answer, ProvisionError> {
     loop {
         let answer = client.send(Method::PUT, target, Some(body), None).await?;
-        let told = answer.retry_after.filter(|_| is_busy(answer.status));
-        let wait = told.map(|told| retry_pause(told, rand::random()));
+        let asked = answer.retry_after.filter(|_| is_busy(answer.status));
+        let wait = asked.map(|asked| retry_pause(asked, rand::random()));
         match wait.filter(|wait| Instant::now() + *wait < end) {
             Some(wait) => tokio::time::sleep(wait).await,
             None => return Ok(answer),
@@ -184,12 +174,12 @@ async fn begin(
     }
 }
 
-/// Whether a status says that the service would answer otherwise at another time.
+/// Whether a status means that the service may answer differently at another time.
 fn is_busy(status: u16) -> bool {
     status == 429 || status >= 500
 }
 
-/// Polls until the service answers with anything but "busy"; the caller's time limit ends that.
+/// Polls until the service is not busy. The caller limits the time.
 async fn poll(client: &HttpsClient, target: &str) -> Result<Answer, ProvisionError> {
     loop {
         let answer = client.send(Method::GET, target, None, None).await?;
@@ -197,7 +187,7 @@ async fn poll(client: &HttpsClient, target: &str) -> Result<Answer, ProvisionErr
             return Ok(answer);
         }
         match answer.retry_after {
-            Some(told) => tokio::time::sleep(retry_pause(told, rand::random())).await,
+            Some(asked) => tokio::time::sleep(retry_pause(asked, rand::random())).await,
             None => pause(None).await,
         }
     }
@@ -237,7 +227,7 @@ fn read(answer: &Answer) -> Result<OperationStatus, ProvisionError> {
     })
 }
 
-/// The start of a body that is not what it should be.
+/// The start of a body of another form than expected.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(200).collect()
 }

@@ -1,3 +1,5 @@
+//! Trusted roots.
+
 use std::sync::Arc;
 
 use pki::Certificate;
@@ -7,7 +9,6 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use crate::Identity;
 
-/// A certificate cannot serve as a root of trust.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{subject} cannot be a trusted root: {reason}")]
 pub struct TrustError {
@@ -15,13 +16,13 @@ pub struct TrustError {
     reason: String,
 }
 
-/// Which servers a device believes: those whose certificates chain to one of these roots.
+/// The trusted roots of a device: it trusts servers whose certificates chain to one of them.
 #[derive(Debug, Clone)]
 pub struct Trust(Arc<RootCertStore>);
 
 impl Trust {
-    /// The operating system's roots (or `SSL_CERT_FILE`'s) and `extra`. System roots that cannot be
-    /// read are left out.
+    /// The roots of the operating system (or of `SSL_CERT_FILE`) and `extra`. System roots that
+    /// cannot be read are left out.
     pub fn native_and(extra: &[Certificate]) -> Result<Self, TrustError> {
         let native = rustls_native_certs::load_native_certs();
         for error in &native.errors {
@@ -48,7 +49,8 @@ impl Trust {
         Ok(Self(Arc::new(roots)))
     }
 
-    /// How to open TLS connections, with a client certificate where the server asks for one.
+    /// The configuration for TLS connections, with a client certificate for servers that ask for
+    /// one.
     #[must_use]
     pub fn client_config(&self, identity: Option<&Identity>) -> Arc<ClientConfig> {
         let builder = self.builder();
@@ -59,7 +61,8 @@ impl Trust {
     }
 
     fn builder(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
-        // The process-wide provider is not relied on: a library must not care who installed which.
+        // The process-wide provider is not used: this library must not depend on which one a
+        // program installs.
         let provider = Arc::new(aws_lc_rs::default_provider());
         #[expect(
             clippy::expect_used,

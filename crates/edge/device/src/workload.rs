@@ -1,3 +1,5 @@
+//! The workload API, for modules.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,36 +20,33 @@ use wire::http::encode_segment;
 
 use crate::{SignError, Signer};
 
-/// Longest answer that is read, bytes. A trust bundle may hold dozens of certificates.
+/// The longest answer that is read, bytes. A trust bundle may hold dozens of certificates.
 const MAX_ANSWER: usize = 512 * 1024;
-/// Longest wait for one answer.
+/// The longest wait for one answer.
 const WITHIN: Duration = Duration::from_secs(20);
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why the workload socket gave nothing.
+/// Why a request to the workload socket failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadError {
-    /// The address is not one.
     #[error(
         "{0:?} is not the address of a workload socket; it looks like \
          unix:///var/run/iotedge/workload.sock"
     )]
     Address(String),
-    /// Nobody listens, or the conversation broke.
     #[error("the workload socket {} does not answer", path.display())]
     Socket { path: PathBuf, source: Cause },
     #[error("the workload API refused with {status}: {message}")]
     Refused { status: u16, message: String },
-    /// The answer makes no sense.
     #[error("the workload API's answer cannot be read: {0}")]
     Answer(String),
-    /// The trust bundle holds no readable certificates.
     #[error("the trust bundle cannot be read")]
     TrustBundle(#[from] PemError),
 }
 
-/// One module's end of the workload API: signs with the module's key, which stays with the daemon.
+/// The client of the workload API for one module. It signs with the module's key, which stays with
+/// the daemon.
 #[derive(Debug, Clone)]
 pub struct Workload {
     path: PathBuf,
@@ -57,8 +56,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// `uri` is `IOTEDGE_WORKLOADURI`, `api_version` `IOTEDGE_APIVERSION`. Connects with each
-    /// request.
+    /// `uri` is `IOTEDGE_WORKLOADURI`, `api_version` is `IOTEDGE_APIVERSION`. Connects anew for
+    /// each request.
     pub fn new(
         uri: &str,
         api_version: &str,
@@ -77,7 +76,7 @@ impl Workload {
         })
     }
 
-    /// The roots that this device believes, besides the system's.
+    /// The trusted roots of the device, besides those of the system.
     pub async fn trust_bundle(&self) -> Result<Vec<Certificate>, WorkloadError> {
         let bundle: TrustBundle = self.ask(Method::GET, "/trust-bundle", Bytes::new()).await?;
         match bundle.certificate.trim() {
@@ -139,7 +138,7 @@ impl Workload {
     ) -> Result<(StatusCode, Bytes), Cause> {
         let stream = UnixStream::connect(&self.path).await?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Ends with the sender; its errors reach the request that waits.
+        // The task ends together with the sender, and the waiting request gets its errors.
         tokio::spawn(connection);
         let request = Request::builder()
             .method(method)

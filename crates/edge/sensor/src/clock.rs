@@ -1,6 +1,8 @@
+//! The clock.
+
 use ids::Timestamp;
 
-/// The clock of this program; everything else is handed a moment.
+/// The clock of this program. Everything else gets the time as an argument.
 pub(crate) fn now() -> Timestamp {
     #[expect(
         clippy::disallowed_methods,

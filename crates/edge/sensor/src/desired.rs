@@ -1,3 +1,5 @@
+//! Settings from desired properties.
+
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -5,10 +7,10 @@ use serde_json::{Map, Value, json};
 const INTERVAL: &str = "SendInterval";
 const SEND: &str = "SendData";
 
-/// What operators can set by desired properties.
+/// The settings that operators change by desired properties.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Settings {
-    /// Seconds between two messages.
+    /// The seconds between two messages.
     interval: f64,
     /// Whether messages are sent at all.
     pub(crate) send: bool,
@@ -24,16 +26,16 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Seconds between two messages that are accepted: a tenth of a second to a day.
+    /// The accepted seconds between two messages: a tenth of a second to a day.
     const INTERVALS: std::ops::RangeInclusive<f64> = 0.1..=86_400.0;
 
-    /// Time between two messages.
+    /// The time between two messages.
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_secs_f64(self.interval)
     }
 
-    /// Takes a change of desired properties; a removed one gets its default, an unusable one
-    /// changes nothing and is named.
+    /// Applies a change of desired properties. A removed property gets its default. Returns the
+    /// unusable values, which change nothing.
     pub(crate) fn apply(&mut self, change: &Map<String, Value>) -> Vec<String> {
         let mut refused = Vec::new();
         match change.get(INTERVAL) {
@@ -58,9 +60,9 @@ impl Settings {
         refused
     }
 
-    /// The settings in force, as reported properties.
+    /// The current settings, as reported properties.
     pub(crate) fn report(&self) -> Value {
-        // Whole seconds are reported as they are usually written.
+        // Whole seconds are reported as integers.
         #[expect(clippy::cast_possible_truncation, reason = "at most a day of seconds")]
         let interval = match self.interval.fract() == 0.0 {
             true => json!(self.interval as i64),

@@ -1,13 +1,15 @@
+//! The environment of a module.
+
 use anyhow::Context;
 use device::Workload;
 use ids::{DeviceId, GenerationId, HubHost, ModuleId};
 
-/// What the edge agent tells a module about itself.
+/// What the edge agent puts into the environment of a module.
 #[derive(Debug, Clone)]
 pub(crate) struct Environment {
     /// The hub that owns the module.
     pub(crate) hub: HubHost,
-    /// Where to connect when that is not the hub itself.
+    /// The host to connect to, if not the hub itself.
     pub(crate) gateway: Option<HubHost>,
     pub(crate) device: DeviceId,
     pub(crate) module: ModuleId,
@@ -16,7 +18,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables that `lookup` finds; an empty one counts as missing.
+    /// Reads the variables that `lookup` finds. An empty one counts as missing.
     pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let required = |name: &str| {

@@ -1,3 +1,5 @@
+//! The simulated machine.
+
 use ids::Timestamp;
 use serde::Serialize;
 

@@ -1,9 +1,9 @@
-//! The simulated temperature sensor: a module that sends made-up measurements, as Azure's tutorial
-//! module does.
+//! The simulated temperature sensor: a module that sends simulated measurements, as the module of
+//! Azure's tutorial does.
 //!
-//! It is configured by the environment that the edge agent gives every module, follows its twin's
-//! `SendInterval` and `SendData`, and answers the direct method `reset`. One line on standard
-//! output for each message sent.
+//! It reads the environment that the edge agent gives every module, follows `SendInterval` and
+//! `SendData` of its twin, and answers the direct method `reset`. It prints one line for each
+//! message.
 
 mod clock;
 
@@ -50,7 +50,8 @@ fn run() -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
-        // Dropping the session at any point is fine: what is not acknowledged was not promised.
+        // The session may be dropped at any point: a message is promised only when it is
+        // acknowledged.
         tokio::select! {
             never = session::run(&environment) => match never {},
             _ = terminate.recv() => {}
@@ -58,7 +59,7 @@ fn run() -> anyhow::Result<()> {
         }
         Ok(())
     });
-    // A name that is being looked up must not hold the program.
+    // A name lookup that has not finished must not delay the end.
     runtime.shutdown_background();
     ended
 }

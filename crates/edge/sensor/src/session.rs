@@ -1,3 +1,5 @@
+//! Sessions with the hub.
+
 use std::convert::Infallible;
 use std::io::Write;
 use std::time::Duration;
@@ -12,13 +14,14 @@ use crate::desired::Settings;
 use crate::environment::Environment;
 use crate::machine::Machine;
 
-/// How long a token is asked for, and when a new connection replaces the one made with it.
+/// The validity of a token, and the time after which a connection is replaced by one with a new
+/// token.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 const RENEWAL: Duration = Duration::from_secs(3300);
 const KEEP_ALIVE: u16 = 60;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A connection that stood this long was a success, so that the next attempt comes soon.
+/// A connection that lasted this long makes the next pause short again.
 const STABLE: Duration = Duration::from_secs(30);
 
 struct Sensor<'a> {
@@ -28,7 +31,7 @@ struct Sensor<'a> {
     sent: u64,
 }
 
-/// Connects, works, and connects again, for ever.
+/// Connects, sends, and connects again, for ever.
 pub(crate) async fn run(environment: &Environment) -> Infallible {
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     let (machine, settings) = (Machine::new(), Settings::default());
@@ -53,7 +56,7 @@ pub(crate) async fn run(environment: &Environment) -> Infallible {
 }
 
 impl Sensor<'_> {
-    /// One connection from beginning to end; returns `Ok` when it is to be renewed.
+    /// One connection. Returns `Ok` when its token has to be renewed.
     async fn work(&mut self) -> anyhow::Result<()> {
         let options = self.options().await?;
         let (hub, mut events) = Hub::connect(&options).await?;
@@ -62,7 +65,7 @@ impl Sensor<'_> {
         } = self.environment;
         tracing::info!(hub.host = %host, module.id = %module, "connected");
         let twin = hub.get_twin().await?;
-        // The whole twin counts: what was removed in between has its default again.
+        // The whole twin is applied: a property that was removed meanwhile gets its default.
         self.settings = Settings::default();
         self.follow(&hub, &twin.desired.properties).await?;
         let mut version = twin.desired.version;
@@ -70,10 +73,10 @@ impl Sensor<'_> {
         let mut last = None::<Instant>;
         loop {
             let next = last.map_or_else(Instant::now, |last| last + self.settings.interval());
-            // `next` is cancel-safe, the others are timers; what an arm begins it finishes.
+            // `next` is cancel-safe, and the others are timers. An arm that has begun is finished.
             tokio::select! {
                 event = events.next() => match event {
-                    // A change that the twin already contained would set things back.
+                    // A change that is older than the twin would undo newer changes.
                     Some(Event::Desired(change)) if change.version <= version => {}
                     Some(Event::Desired(change)) => {
                         version = change.version;
@@ -95,7 +98,7 @@ impl Sensor<'_> {
         }
     }
 
-    /// Everything that may have changed since the last connection: roots and token.
+    /// The options for a connection, with current roots and a new token.
     async fn options(&self) -> anyhow::Result<HubOptions> {
         let Environment {
             hub,
@@ -160,7 +163,7 @@ impl Sensor<'_> {
     }
 }
 
-/// One line on standard output. Nobody may be reading it, which is no reason to stop measuring.
+/// Prints one line. Standard output may be closed, and the sensor goes on.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! `muster ca issue edge-identity`: one, some, or very many.
+//! `muster ca issue edge-identity`: one identity or many.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -13,61 +13,60 @@ use crate::{CaError, files};
 
 const IDENTITY_DAYS: u32 = 365;
 
-/// How identities are made.
 #[derive(Debug, Clone, Default)]
 pub struct IdentityOptions {
-    /// How many days they live; `None` is one year, or the intermediate's end where that is nearer.
+    /// How many days they are valid; `None` is one year, or as long as the intermediate if that is
+    /// shorter.
     pub days: Option<u32>,
-    /// The kind of their keys.
+    /// The type of their keys.
     pub key_type: KeyType,
-    /// Encrypts their private keys; the device daemons of Azure cannot read such keys.
+    /// Encrypts their private keys. Azure's device daemons cannot read such keys.
     pub key_passphrase: Option<Zeroizing<String>>,
-    /// What happens with identities that are there already.
     pub existing: Existing,
 }
 
-/// What happens with an identity that is there already.
+/// What happens with an existing identity of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
-    /// An error, before anything is written.
+    /// It is an error, before anything is written.
     #[default]
     Refuse,
-    /// Left as it is if it is whole, valid and from this hierarchy; an error if not. What an
-    /// interrupted bulk run needs.
+    /// It is kept if it is complete, valid and from this hierarchy, else it is an error. So a bulk
+    /// run can be repeated after an interruption.
     Skip,
     Replace,
 }
 
-/// A device's new identity and where it was written.
+/// A new identity with its files.
 #[derive(Debug, Clone)]
 pub struct EdgeIdentity {
-    /// The registration id: the certificate's common name.
+    /// The registration id, which is the certificate's common name.
     pub name: String,
     pub certificate: Certificate,
     /// Certificate, full chain (leaf, intermediate, root) and key.
     pub paths: CaPaths,
 }
 
-/// What a bulk issue did.
+/// The outcome of a bulk run.
 #[derive(Debug, Clone, Default)]
 pub struct IssueOutcome {
-    /// Identities made now, in the order of the names.
+    /// The new identities, in the order of the names.
     pub issued: Vec<EdgeIdentity>,
-    /// Names whose identity was there already, whole and from this hierarchy.
+    /// The names with an existing identity, complete and from this hierarchy.
     pub skipped: Vec<String>,
 }
 
-enum One {
+enum Finished {
     Issued(Box<EdgeIdentity>),
     Skipped(String),
 }
 
 impl CaDirectory {
-    /// Issues one identity: key, certificate, full chain. [`Existing::Skip`] is as
+    /// Issues one identity: key, certificate, full chain. [`Existing::Skip`] acts as
     /// [`Existing::Refuse`] here.
     ///
     /// # Errors
-    /// When the name is no registration id, a file of it exists, or `days` would outlive the
+    /// When the name is not a registration id, a file of it exists, or `days` would outlive the
     /// intermediate.
     pub fn issue_edge_identity(
         &self,
@@ -83,10 +82,10 @@ impl CaDirectory {
         Ok(identity)
     }
 
-    /// Issues many identities on several threads, and can be repeated after an interruption with
+    /// Issues many identities on several threads. After an interruption it can be repeated with
     /// [`Existing::Skip`].
     ///
-    /// `progress` is called once for every finished name, from any thread.
+    /// `progress` is called once for every name, from any thread.
     ///
     /// # Errors
     /// The first error; identities made before it stay, except that [`Existing::Refuse`] is decided
@@ -140,16 +139,16 @@ impl CaDirectory {
         name: &str,
         options: &IdentityOptions,
         now: Timestamp,
-    ) -> Result<One, CaError> {
+    ) -> Result<Finished, CaError> {
         if options.existing == Existing::Skip && self.is_whole(name, now)? {
-            return Ok(One::Skipped(name.to_owned()));
+            return Ok(Finished::Skipped(name.to_owned()));
         }
         let identity = self.make_identity(name, options, now)?;
-        Ok(One::Issued(Box::new(identity)))
+        Ok(Finished::Issued(Box::new(identity)))
     }
 
-    /// The certificate is written last: without it the rest is from an interrupted run and is made
-    /// again.
+    /// The certificate is written last. Without it the files are from an interrupted run, and are
+    /// made again.
     fn is_whole(&self, name: &str, now: Timestamp) -> Result<bool, CaError> {
         let paths = self.identity_paths(name);
         if !paths.certificate.exists() {
@@ -200,10 +199,10 @@ impl CaDirectory {
         })
     }
 
-    /// Issues one identity and writes nothing: for devices that live in memory only.
+    /// Issues one identity without writing files, for devices in memory.
     ///
     /// # Errors
-    /// When the name is no registration id, or `days` would outlive the intermediate.
+    /// When the name is not a registration id, or `days` would outlive the intermediate.
     pub fn sign_identity(
         &self,
         name: &str,
@@ -225,7 +224,7 @@ impl CaDirectory {
         let token = prepare(profile, &subject, issuer, validity, serial, now)
             .and_then(|prepared| Ok(prepared.lint()?))
             .map_err(refused)?;
-        // The key is made last: it is the slow part with RSA, and a refusal should not wait for it.
+        // The key is made last, because an RSA key takes long and a refusal should not wait for it.
         let key = PrivateKey::generate(options.key_type).map_err(|source| CaError::NewKey {
             name: name.to_owned(),
             source,
@@ -241,33 +240,33 @@ impl CaDirectory {
 }
 
 impl IssueOutcome {
-    fn from_finished(finished: Vec<(usize, One)>) -> Self {
+    fn from_finished(finished: Vec<(usize, Finished)>) -> Self {
         let mut outcome = Self::default();
         for (_, one) in finished {
             match one {
-                One::Issued(identity) => outcome.issued.push(*identity),
-                One::Skipped(name) => outcome.skipped.push(name),
+                Finished::Issued(identity) => outcome.issued.push(*identity),
+                Finished::Skipped(name) => outcome.skipped.push(name),
             }
         }
         outcome
     }
 }
 
-/// Threads that issue at once: more than cores, because most of their time they wait for the disk,
-/// which syncs many files in one go.
+/// The number of threads: more than cores, because they mostly wait for the disk, which flushes
+/// many files at once.
 const THREADS: usize = 16;
 
-/// Runs `work` on every thread until all return; the first error wins.
+/// Runs `work` on all threads until all return. Returns the first error.
 fn on_all_threads(work: &(dyn Fn() -> Result<(), CaError> + Sync)) -> Result<(), CaError> {
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        let mut verdict = Ok(());
+        let mut outcome = Ok(());
         for worker in workers {
             let result = worker
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            verdict = verdict.and(result);
+            outcome = outcome.and(result);
         }
-        verdict
+        outcome
     })
 }

@@ -1,4 +1,4 @@
-//! `muster ca init`: root and intermediate.
+//! `muster ca init`: makes root and intermediate.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::layout::{self, INTERMEDIATE_COMMON_NAME, ROOT_COMMON_NAME};
 use crate::{CaError, files};
 
 const INTERMEDIATE_DAYS: u32 = 1825;
-/// Root, intermediate, an edge device's own CA: as deep as the article goes.
+/// Below the root: the intermediate and an edge device's own CA.
 const ROOT_PATH_LENGTH: u8 = 2;
 
 pub(super) fn make(
@@ -34,8 +34,8 @@ pub(super) fn make(
     let intermediate = intermediate(&by_root, options, now)?;
     let intermediate_key = key_text(&intermediate, options)?;
 
-    // Everything is made before anything is written; certificates come last, so that what lacks
-    // them is seen as unfinished.
+    // All keys and certificates are made before a file is written. Certificates are written last,
+    // so that a hierarchy without them is incomplete.
     files::create_dir(&layout::certs(dir), false)?;
     files::create_dir(&layout::private(dir), true)?;
     files::write_private(&root_paths.key, &root_key)?;

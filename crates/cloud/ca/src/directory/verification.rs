@@ -1,4 +1,4 @@
-//! `muster ca issue verification`: shows a provisioning service that a CA's key is at hand.
+//! `muster ca issue verification`: proves possession of a CA's key to a provisioning service.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use pki::{
 use super::{CaDirectory, days};
 use crate::{CaError, files, layout};
 
-/// It is used once, at once.
+/// It is used once, right after it is issued.
 const DAYS: u32 = 1;
 
-/// Whose key is to be shown.
+/// The CA whose key is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Signer {
     #[default]
@@ -23,12 +23,12 @@ pub enum Signer {
 }
 
 impl CaDirectory {
-    /// Issues a certificate whose common name is a verification code, directly with the root's or
-    /// the intermediate's key, and writes it where Azure's scripts do. Nobody needs its own key, so
-    /// that is not kept. An earlier one is replaced.
+    /// Issues a certificate with a verification code as its common name, signed by the root or the
+    /// intermediate, and writes it where Azure's scripts do. An earlier one is replaced. Its own
+    /// key is not kept, because it is not needed.
     ///
     /// # Errors
-    /// When the code is no common name, or a file cannot be read or written.
+    /// When the code is not a common name, or a file cannot be read or written.
     pub fn issue_verification(
         dir: &Path,
         code: &str,

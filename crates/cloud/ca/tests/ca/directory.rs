@@ -3,14 +3,14 @@ use std::path::Path;
 use ca::{CaDirectory, CaError, Existing, IdentityOptions, InitOptions, Signer};
 use pki::{Certificate, IssuerCache, PresentedChain, prove_possession, verify_chain};
 
-use crate::tools::{NOW, days, files, mode, path, text, told, verified_by_openssl};
+use crate::tools::{NOW, days, error_text, files, mode, path, text, verified_by_openssl};
 
 fn init(dir: &Path) -> CaDirectory {
     CaDirectory::init(dir, &InitOptions::default(), NOW).unwrap()
 }
 
 #[test]
-fn the_articles_files_are_there_and_openssl_agrees() {
+fn the_files_of_azures_scripts_exist_and_openssl_agrees() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let ca = init(dir);
@@ -67,7 +67,7 @@ fn the_articles_files_are_there_and_openssl_agrees() {
 }
 
 #[test]
-fn openssl_reads_the_profiles_as_meant() {
+fn openssl_reads_the_profiles_as_intended() {
     let dir = tempfile::tempdir().unwrap();
     let ca = init(dir.path());
     let identity = ca
@@ -121,7 +121,7 @@ fn lifetimes_are_staggered_and_nothing_outlives_its_issuer() {
         issue("ten-days", Some(10)).unwrap().certificate.not_after(),
         days(10)
     );
-    let fault = told(&issue("too-long", Some(1826)).unwrap_err());
+    let fault = error_text(&issue("too-long", Some(1826)).unwrap_err());
     assert!(
         fault.contains("2031-01-01T") && fault.contains("2030-12-31T"),
         "{fault}"
@@ -146,7 +146,7 @@ fn lifetimes_are_staggered_and_nothing_outlives_its_issuer() {
         ..options
     };
     let refused = CaDirectory::init(dir.path().join("other").as_path(), &options, NOW);
-    assert!(told(&refused.unwrap_err()).contains("would outlive its issuer"));
+    assert!(error_text(&refused.unwrap_err()).contains("would outlive its issuer"));
     assert!(!dir.path().join("other").exists());
 }
 
@@ -162,12 +162,14 @@ fn nothing_is_overwritten_without_force() {
         .collect();
 
     let again = CaDirectory::init(dir.path(), &InitOptions::default(), NOW).unwrap_err();
-    assert!(told(&again).contains("azure-iot-test-only.root.ca.key.pem is there already"));
+    assert!(error_text(&again).contains("azure-iot-test-only.root.ca.key.pem is there already"));
     let again = ca
         .issue_edge_identity("edge-001", &options, NOW)
         .unwrap_err();
-    assert!(told(&again).contains("iot-edge-device-identity-edge-001.cert.pem is there already"));
-    assert!(told(&again).contains("--force"));
+    assert!(
+        error_text(&again).contains("iot-edge-device-identity-edge-001.cert.pem is there already")
+    );
+    assert!(error_text(&again).contains("--force"));
     let names = ["edge-000".to_owned(), "edge-001".to_owned()];
     let again = ca
         .issue_edge_identities(&names, &options, NOW, &|| {})
@@ -196,12 +198,12 @@ fn nothing_is_overwritten_without_force() {
 #[test]
 fn faults_name_the_file_and_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    let empty = told(&CaDirectory::open(dir.path(), None).unwrap_err());
+    let empty = error_text(&CaDirectory::open(dir.path(), None).unwrap_err());
     assert!(
         empty.contains("holds no certificate authority") && empty.contains("muster ca init --dir")
     );
     let ca = init(dir.path());
-    let bad = told(
+    let bad = error_text(
         &ca.issue_edge_identity("edge 1", &IdentityOptions::default(), NOW)
             .unwrap_err(),
     );
@@ -212,29 +214,29 @@ fn faults_name_the_file_and_what_to_do() {
 
     let paths = ca.intermediate_paths();
     std::fs::write(&paths.certificate, "hello").unwrap();
-    let fault = told(&CaDirectory::open(dir.path(), None).unwrap_err());
+    let fault = error_text(&CaDirectory::open(dir.path(), None).unwrap_err());
     assert!(
         fault.contains("intermediate.cert.pem") && fault.contains("no certificate in it"),
         "{fault}"
     );
     std::fs::copy(ca.root_paths().certificate, &paths.certificate).unwrap();
-    let fault = told(&CaDirectory::open(dir.path(), None).unwrap_err());
+    let fault = error_text(&CaDirectory::open(dir.path(), None).unwrap_err());
     assert!(fault.contains("do not belong together"), "{fault}");
     std::fs::remove_file(&paths.key).unwrap();
     std::fs::create_dir(&paths.key).unwrap();
-    let fault = told(&CaDirectory::open(dir.path(), None).unwrap_err());
+    let fault = error_text(&CaDirectory::open(dir.path(), None).unwrap_err());
     assert!(
         fault.contains("intermediate.key.pem") && fault.contains("cannot read"),
         "{fault}"
     );
     let file = dir.path().join("a-file");
     std::fs::write(&file, "").unwrap();
-    let fault = told(&CaDirectory::init(&file, &InitOptions::default(), NOW).unwrap_err());
+    let fault = error_text(&CaDirectory::init(&file, &InitOptions::default(), NOW).unwrap_err());
     assert!(
         fault.contains("cannot write") && fault.contains("a-file"),
         "{fault}"
     );
-    assert!(told(&ca::read_passphrase(&file).unwrap_err()).contains("first line"));
+    assert!(error_text(&ca::read_passphrase(&file).unwrap_err()).contains("first line"));
 }
 
 #[test]
@@ -256,5 +258,5 @@ fn a_verification_certificate_proves_either_key() {
     }
     let long = "0".repeat(65);
     let refused = CaDirectory::issue_verification(dir, &long, Signer::Root, None, NOW);
-    assert!(told(&refused.unwrap_err()).contains("65 characters"));
+    assert!(error_text(&refused.unwrap_err()).contains("65 characters"));
 }

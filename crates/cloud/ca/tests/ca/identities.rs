@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ca::{CaDirectory, Existing, IdentityOptions, InitOptions, KeyType};
 use zeroize::Zeroizing;
 
-use crate::tools::{NOW, openssl, path, text, told, verified_by_openssl};
+use crate::tools::{NOW, error_text, openssl, path, text, verified_by_openssl};
 
 #[test]
 fn bulk_is_resumed_where_it_stopped() {
@@ -46,7 +46,7 @@ fn bulk_is_resumed_where_it_stopped() {
         ..InitOptions::default()
     };
     let other = CaDirectory::init(dir.path(), &force, NOW).unwrap();
-    let fault = told(
+    let fault = error_text(
         &other
             .issue_edge_identities(&names, &options, NOW, &|| {})
             .unwrap_err(),
@@ -73,10 +73,10 @@ fn encrypted_keys_open_with_their_passphrase_only() {
         assert!(open("pass:wrong").is_err());
     }
     let without = CaDirectory::open(dir.path(), None).unwrap_err();
-    assert!(told(&without).contains("intermediate.key.pem is not a usable private key file"));
-    assert!(told(&without).contains("is encrypted; give its passphrase"));
+    assert!(error_text(&without).contains("intermediate.key.pem is not a usable private key file"));
+    assert!(error_text(&without).contains("is encrypted; give its passphrase"));
     let wrong = CaDirectory::open(dir.path(), Some(b"wrong")).unwrap_err();
-    assert!(told(&wrong).contains("the passphrase does not open"));
+    assert!(error_text(&wrong).contains("the passphrase does not open"));
     let opened = CaDirectory::open(dir.path(), Some(b"correct horse")).unwrap();
 
     let sealed = IdentityOptions {

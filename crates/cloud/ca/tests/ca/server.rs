@@ -1,13 +1,13 @@
 use std::path::Path;
 
-use ca::{ServerAuthority, ServerCredential, ServerKind};
+use ca::{ServerCa, ServerCredential, ServerKind};
 
-use crate::tools::{NOW, days, files, mode, openssl, path, text, told};
+use crate::tools::{NOW, days, error_text, files, mode, openssl, path, text};
 
 const NAMES: [&str; 4] = ["localhost", "hub.example", "127.0.0.1", "::1"];
 
-fn open(dir: &Path) -> ServerAuthority {
-    ServerAuthority::open_or_create(dir, NOW).unwrap()
+fn open(dir: &Path) -> ServerCa {
+    ServerCa::open_or_create(dir, NOW).unwrap()
 }
 
 fn same(a: &ServerCredential, b: &ServerCredential) -> bool {
@@ -19,7 +19,7 @@ fn openssl_trusts_it_for_every_name() {
     let dir = tempfile::tempdir().unwrap();
     let authority = open(dir.path());
     let credential = authority.ensure_server_certificate(&NAMES, NOW).unwrap();
-    let ca = ServerAuthority::certificate_path(dir.path());
+    let ca = ServerCa::certificate_path(dir.path());
     let leaf = dir.path().join("leaf.pem");
     std::fs::write(&leaf, credential.certificate().to_pem()).unwrap();
     let at = NOW.unix_seconds().to_string();
@@ -90,7 +90,7 @@ fn it_is_kept_while_it_fits_and_renewed_when_not() {
 }
 
 #[test]
-fn near_the_authoritys_end_it_is_not_renewed_at_every_look() {
+fn near_the_end_of_its_ca_it_is_not_renewed_at_every_check() {
     let dir = tempfile::tempdir().unwrap();
     let authority = open(dir.path());
     let last = authority
@@ -107,14 +107,18 @@ fn near_the_authoritys_end_it_is_not_renewed_at_every_look() {
     let over = authority
         .ensure_server_certificate(&NAMES, days(3651))
         .unwrap_err();
-    assert!(told(&over).contains("renew it first"), "{}", told(&over));
+    assert!(
+        error_text(&over).contains("renew it first"),
+        "{}",
+        error_text(&over)
+    );
 }
 
 #[test]
-fn a_crash_between_two_files_is_mended() {
+fn a_crash_between_two_files_is_repaired() {
     let dir = tempfile::tempdir().unwrap();
     let authority = open(dir.path());
-    let ca = ServerAuthority::certificate_path(dir.path());
+    let ca = ServerCa::certificate_path(dir.path());
     let key = std::fs::read(dir.path().join("ca/server-ca.key.pem")).unwrap();
     std::fs::remove_file(&ca).unwrap();
     let mended = open(dir.path());
@@ -147,34 +151,38 @@ fn a_crash_between_two_files_is_mended() {
 }
 
 #[test]
-fn a_lost_or_foreign_key_is_an_error_and_not_a_new_authority() {
+fn a_lost_or_other_key_is_an_error_and_not_a_new_ca() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path());
     let key = dir.path().join("ca/server-ca.key.pem");
     std::fs::remove_file(&key).unwrap();
-    let lost = ServerAuthority::open_or_create(dir.path(), NOW).unwrap_err();
-    assert!(told(&lost).contains("server-ca.key.pem"), "{}", told(&lost));
+    let lost = ServerCa::open_or_create(dir.path(), NOW).unwrap_err();
+    assert!(
+        error_text(&lost).contains("server-ca.key.pem"),
+        "{}",
+        error_text(&lost)
+    );
     let other = tempfile::tempdir().unwrap();
     open(other.path());
     std::fs::copy(other.path().join("ca/server-ca.key.pem"), &key).unwrap();
-    let foreign = ServerAuthority::open_or_create(dir.path(), NOW).unwrap_err();
+    let other_ca = ServerCa::open_or_create(dir.path(), NOW).unwrap_err();
     assert!(
-        told(&foreign).contains("do not belong together"),
+        error_text(&other_ca).contains("do not belong together"),
         "{}",
-        told(&foreign)
+        error_text(&other_ca)
     );
 }
 
 #[test]
-fn a_bad_name_is_told() {
+fn a_bad_name_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let fault = open(dir.path())
         .ensure_server_certificate(&["not a host"], NOW)
         .unwrap_err();
     assert!(
-        told(&fault).contains("neither a DNS name nor an IP address"),
+        error_text(&fault).contains("neither a DNS name nor an IP address"),
         "{}",
-        told(&fault)
+        error_text(&fault)
     );
 }
 
@@ -190,16 +198,16 @@ fn nothing_of_a_key_is_shown() {
     );
 }
 
-/// H24: another root, because TLS that knows nothing but RSA does not verify the signature of the
+/// Another root, because TLS that knows nothing but RSA does not verify the signature of the
 /// first.
 #[test]
 fn an_rsa_certificate_has_an_rsa_issuer_and_keeps_its_key_while_names_change() {
     let dir = tempfile::tempdir().unwrap();
     let ec = open(dir.path());
-    assert!(!ServerAuthority::exists(dir.path(), ServerKind::Rsa));
-    let open_rsa = || ServerAuthority::open_or_create_of(ServerKind::Rsa, dir.path(), NOW).unwrap();
+    assert!(!ServerCa::exists(dir.path(), ServerKind::Rsa));
+    let open_rsa = || ServerCa::open_or_create_of(ServerKind::Rsa, dir.path(), NOW).unwrap();
     let rsa = open_rsa();
-    assert!(ServerAuthority::exists(dir.path(), ServerKind::Rsa));
+    assert!(ServerCa::exists(dir.path(), ServerKind::Rsa));
     let first = rsa.ensure_server_certificate(&NAMES, NOW).unwrap();
     assert!(first.certificate().is_signed_by(rsa.certificate()));
     assert!(!first.certificate().is_signed_by(ec.certificate()));
@@ -217,10 +225,10 @@ fn an_rsa_certificate_has_an_rsa_issuer_and_keeps_its_key_while_names_change() {
         named.certificate().spki_der()
     );
 
-    let alone = ServerAuthority::trust_path(dir.path());
-    assert_eq!(alone, ServerAuthority::certificate_path(dir.path()));
+    let alone = ServerCa::trust_path(dir.path());
+    assert_eq!(alone, ServerCa::certificate_path(dir.path()));
     let both = [ec.certificate().clone(), rsa.certificate().clone()];
-    ServerAuthority::write_trust(dir.path(), &both).unwrap();
-    let text = std::fs::read_to_string(ServerAuthority::trust_path(dir.path())).unwrap();
+    ServerCa::write_trust(dir.path(), &both).unwrap();
+    let text = std::fs::read_to_string(ServerCa::trust_path(dir.path())).unwrap();
     assert_eq!(pki::Certificate::parse_pem_bundle(&text).unwrap(), both);
 }

@@ -39,7 +39,7 @@ pub fn mode(path: &Path) -> u32 {
 }
 
 /// The whole error, causes included.
-pub fn told(error: &dyn std::error::Error) -> String {
+pub fn error_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

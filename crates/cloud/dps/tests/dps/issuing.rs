@@ -366,7 +366,7 @@ async fn an_intermediate_from_elsewhere_issues_with_its_chain() {
     let dir = tempfile::tempdir().unwrap();
     let now = service.now();
     ca::CaDirectory::init(dir.path(), &ca::InitOptions::default(), now).unwrap();
-    let portable = ca::PortableIssuer::of_directory(dir.path(), None).unwrap();
+    let portable = ca::PortableIssuer::from_directory(dir.path(), None).unwrap();
     let body = json!({"certificate": portable.chain, "privateKey": portable.key.as_str()});
     issuer(&service, "factory", body).await;
     let named = json!({"credentialPolicyName": "factory"});

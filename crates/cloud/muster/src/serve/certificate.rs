@@ -60,9 +60,9 @@ pub fn keep(
     tasks: &mut JoinSet<()>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<Kept> {
-    let authority = ca::ServerAuthority::open_or_create(&config.data_dir, clock::now())
+    let authority = ca::ServerCa::open_or_create(&config.data_dir, clock::now())
         .context("the server's certificate authority")?;
-    let rsa = match ca::ServerAuthority::exists(&config.data_dir, ServerKind::Rsa) {
+    let rsa = match ca::ServerCa::exists(&config.data_dir, ServerKind::Rsa) {
         true => Some(open_rsa(&config.data_dir)?),
         false => None,
     };
@@ -93,8 +93,8 @@ pub fn keep(
     })
 }
 
-fn open_rsa(data_dir: &Path) -> anyhow::Result<ca::ServerAuthority> {
-    ca::ServerAuthority::open_or_create_of(ServerKind::Rsa, data_dir, clock::now())
+fn open_rsa(data_dir: &Path) -> anyhow::Result<ca::ServerCa> {
+    ca::ServerCa::open_or_create_of(ServerKind::Rsa, data_dir, clock::now())
         .context("the server's certificate authority for RSA")
 }
 
@@ -130,9 +130,9 @@ fn wait_until_covered(
 /// Where the certificates come from.
 struct Made {
     data_dir: PathBuf,
-    authority: ca::ServerAuthority,
+    authority: ca::ServerCa,
     /// `None` until the RSA key is made.
-    rsa: Option<ca::ServerAuthority>,
+    rsa: Option<ca::ServerCa>,
     own: OwnCertificates,
     hostname: String,
     provisioning: Provisioning,
@@ -156,7 +156,7 @@ impl Made {
         let made = [Some(&ec), rsa.as_ref()].into_iter().flatten();
         let trust = made.map(ServerCredential::ca).chain(self.own.trust());
         let trust: Vec<Certificate> = trust.cloned().collect();
-        ca::ServerAuthority::write_trust(&self.data_dir, &trust)
+        ca::ServerCa::write_trust(&self.data_dir, &trust)
             .context("what clients of the server have to trust")?;
         Ok(Certificates {
             own: self.own.keys(),

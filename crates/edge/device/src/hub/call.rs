@@ -1,3 +1,5 @@
+//! What an application can do with a connection.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,16 +13,14 @@ use wire::service_api::device_view::DeviceTwin;
 use super::MethodCall;
 use crate::provision::excerpt;
 
-/// Longest wait for the hub's answer to one call.
+/// The longest wait for the hub's answer to one call.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Why a call to the hub has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The connection is over; [`super::Event::Disconnected`] says why.
+    /// [`super::Event::Disconnected`] has the reason.
     #[error("the hub connection is over")]
     Disconnected,
-    /// The hub did not answer.
     #[error("the hub did not answer within {} s", WITHIN.as_secs())]
     TimedOut,
     #[error("the hub refused with {status} (error {code}): {message}")]
@@ -30,7 +30,6 @@ pub enum CallError {
         code: u32,
         message: String,
     },
-    /// The hub's answer makes no sense.
     #[error("the hub's answer cannot be read")]
     Answer(#[from] BodyError),
 }
@@ -43,7 +42,7 @@ pub(super) struct TwinAnswer {
     pub(super) payload: Bytes,
 }
 
-/// What a handle asks the connection's loop to do.
+/// A request of a handle to the task of the connection.
 #[derive(Debug)]
 pub(super) enum Call {
     TwinGet(oneshot::Sender<TwinAnswer>),
@@ -81,8 +80,8 @@ impl Hub {
         Ok(DeviceTwin::parse(&accepted(answer)?.payload)?)
     }
 
-    /// Merges `patch`, a JSON object, into the reported properties; gives their new version. With
-    /// `expected`, only when they have that version now.
+    /// Merges `patch`, a JSON object, into the reported properties, and returns their new version.
+    /// With `expected`, only if they have that version.
     pub async fn report(&self, patch: &Value, expected: Option<u64>) -> Result<u64, CallError> {
         let patch = Bytes::from(patch.to_string());
         let answer = self
@@ -96,7 +95,8 @@ impl Hub {
         version.ok_or_else(|| BodyError::new("", "the answer carries no version").into())
     }
 
-    /// Sends a message; returns when the hub has stored it.
+    /// Sends a message, and returns when the hub has stored it. After an error the message may have
+    /// arrived nevertheless.
     pub async fn send_telemetry(
         &self,
         payload: impl Into<Bytes>,
@@ -107,7 +107,7 @@ impl Hub {
             .await
     }
 
-    /// Answers a method call; `status` is 200 by convention for success.
+    /// Answers a method call. `status` is 200 for success, by convention.
     pub async fn respond(
         &self,
         call: &MethodCall,
@@ -122,9 +122,9 @@ impl Hub {
             .map_err(|_| CallError::Disconnected)
     }
 
-    /// Ends the connection in good order.
+    /// Closes the connection.
     pub async fn close(self) {
-        // A connection that is over already needs no ending.
+        // The connection may have ended already.
         let _ = self.calls.send(Call::Close).await;
     }
 

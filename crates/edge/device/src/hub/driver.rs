@@ -1,58 +1,56 @@
+//! The task of a connection.
+
+mod incoming;
+mod outgoing;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use ids::{DeviceId, ModuleId};
 use mqtt::{
-    ClientEvent, ClientSession, ClientTimer, Connect, ConnectReturnCode, Delivery, Millis, Packet,
-    PacketId, Publish, QoS, SessionLimits, SubscribeFilter, SubscribeResult,
+    ClientEvent, ClientSession, ClientTimer, Connect, ConnectReturnCode, Millis, Packet, PacketId,
+    QoS, SessionLimits, SubscribeFilter, SubscribeResult,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use wire::service_api::device_view::VersionedProperties;
-use wire::topic::{DeviceTopic, HubTopic};
 
 use super::call::{Call, TwinAnswer};
 use super::transport::Stream;
-use super::{Event, MethodCall};
+use super::{Event, MAX_PACKET};
 
-/// Largest packet read, bytes. A twin is the largest thing that a hub sends.
-pub(super) const MAX_PACKET: usize = 1024 * 1024;
-/// Bytes that may wait to be sent before nothing more is taken in.
+/// Unsent bytes up to which calls are accepted and packets are read.
 const MAX_UNSENT: usize = 512 * 1024;
-/// Room made for each read, bytes.
+/// The capacity of each read, bytes.
 const READ: usize = 8 * 1024;
 /// Twin requests that may wait for their answer.
 const MAX_ASKED: usize = 64;
-/// Longest wait for the last bytes to leave.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// The longest wait for the last bytes to be sent.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
-    /// This side closed it.
+    /// This device closed it.
     #[error("closed by this side")]
     Ended,
     /// The hub closed it: another connection of this identity, an expired token, a removed
     /// identity, or a hub that stops.
     #[error("closed by the hub")]
     Closed,
-    /// The network broke it.
     #[error("broken: {0}")]
     Broken(String),
-    /// The hub does not answer pings.
     #[error("the hub is silent")]
     Silent,
-    /// The hub sent something that it must not send.
     #[error("the hub broke the protocol: {0}")]
     Protocol(String),
-    /// The application did not take its events.
+    /// The application did not read its events.
     #[error("the application does not take its events")]
     NotRead,
 }
 
-/// Owns one connection: the only place that reads its socket, and the clock.
+/// The task of one connection. Nothing else reads its socket and the clock.
 pub(super) struct Driver {
     reader: ReadHalf<Box<dyn Stream>>,
     writer: WriteHalf<Box<dyn Stream>>,
@@ -93,7 +91,7 @@ impl Driver {
         }
     }
 
-    /// Sends CONNECT and waits for the answer; the caller limits the time.
+    /// Sends CONNECT and waits for CONNACK. The caller limits the time.
     pub(super) async fn connect(&mut self, connect: Connect) -> Result<ConnectReturnCode, Lost> {
         self.send(&Packet::Connect(connect))?;
         loop {
@@ -105,14 +103,14 @@ impl Driver {
         }
     }
 
-    /// Subscribes and waits for the answer; gives the first filter that is refused. The caller
-    /// limits the time.
+    /// Subscribes and waits for SUBACK. Returns the first filter that is refused. The caller limits
+    /// the time.
     pub(super) async fn subscribe(&mut self, filters: Vec<String>) -> Result<Option<String>, Lost> {
-        let wished = |filter: &String| SubscribeFilter {
+        let filter = |filter: &String| SubscribeFilter {
             filter: filter.clone(),
             qos: QoS::AtLeastOnce,
         };
-        let packet = self.session.subscribe(filters.iter().map(wished).collect());
+        let packet = self.session.subscribe(filters.iter().map(filter).collect());
         self.send(&packet.map_err(|full| Lost::Protocol(full.to_string()))?)?;
         loop {
             match self.next().await? {
@@ -125,7 +123,7 @@ impl Driver {
         }
     }
 
-    /// Runs until the connection is over and says how it ended.
+    /// Runs until the connection ends. Returns the reason.
     pub(super) async fn run(mut self, mut calls: mpsc::Receiver<Call>) -> Lost {
         let lost = loop {
             if let Err(lost) = self.turn(&mut calls).await {
@@ -133,14 +131,15 @@ impl Driver {
             }
         };
         if lost == Lost::Ended && self.send(&Packet::Disconnect).is_ok() {
-            // A peer that does not take the last bytes does not need them.
-            let _ = tokio::time::timeout(FAREWELL, pump(&mut self.writer, &mut self.unsent)).await;
+            // The peer may not read the last bytes.
+            let _ =
+                tokio::time::timeout(FLUSH_WITHIN, pump(&mut self.writer, &mut self.unsent)).await;
         }
-        let _ = tokio::time::timeout(FAREWELL, self.writer.shutdown()).await;
+        let _ = tokio::time::timeout(FLUSH_WITHIN, self.writer.shutdown()).await;
         lost
     }
 
-    /// Waits for one thing and does it.
+    /// Waits for one input and handles it.
     async fn turn(&mut self, calls: &mut mpsc::Receiver<Call>) -> Result<(), Lost> {
         let now = self.now();
         let due = match self.session.timer(now) {
@@ -151,8 +150,7 @@ impl Driver {
         let room = self.unsent.len() < MAX_UNSENT;
         let takes_calls = room && self.session.can_send() && self.may_ask();
         self.received.reserve(READ);
-        // Every arm is cancel-safe: reads and writes take and give whole steps, `recv` loses
-        // nothing.
+        // Every arm is cancel-safe: reads and writes are all or nothing, and `recv` loses no call.
         tokio::select! {
             written = pump(&mut self.writer, &mut self.unsent), if self.unflushed => {
                 self.unflushed = false;
@@ -168,7 +166,7 @@ impl Driver {
         }
     }
 
-    /// Twin requests whose callers have given up make room for others.
+    /// Whether another twin request may wait. Requests of callers that have gone are dropped.
     fn may_ask(&mut self) -> bool {
         if self.asked.len() >= MAX_ASKED {
             self.asked.retain(|_, answer| !answer.is_closed());
@@ -185,7 +183,7 @@ impl Driver {
         mqtt::encode(packet, &mut self.unsent).map_err(|error| Lost::Protocol(error.to_string()))
     }
 
-    /// The next event of the greeting, when nothing else can happen yet.
+    /// The next event before the connection is accepted, when there are no calls yet.
     async fn next(&mut self) -> Result<ClientEvent, Lost> {
         pump(&mut self.writer, &mut self.unsent)
             .await
@@ -218,140 +216,9 @@ impl Driver {
         }
         Ok(())
     }
-
-    fn handle(&mut self, event: ClientEvent) -> Result<(), Lost> {
-        match event {
-            ClientEvent::Publish(publish) => self.publish(publish),
-            ClientEvent::Delivered(id) => {
-                if let Some(done) = self.sending.remove(&id) {
-                    // The caller may have stopped waiting.
-                    let _ = done.send(());
-                }
-                Ok(())
-            }
-            ClientEvent::Accepted { .. }
-            | ClientEvent::Refused(_)
-            | ClientEvent::Subscribed(..)
-            | ClientEvent::Unsubscribed(_)
-            | ClientEvent::Ignored => Ok(()),
-        }
-    }
-
-    fn publish(&mut self, publish: Publish) -> Result<(), Lost> {
-        let acknowledge = match publish.delivery {
-            Delivery::AtLeastOnce { id, .. } => Some(self.session.acknowledge(id)),
-            Delivery::AtMostOnce => None,
-        };
-        self.deliver(&publish.topic, publish.payload)?;
-        match acknowledge {
-            Some(packet) => self.send(&packet),
-            None => Ok(()),
-        }
-    }
-
-    fn deliver(&mut self, topic: &str, payload: Bytes) -> Result<(), Lost> {
-        let event = match HubTopic::parse(topic) {
-            Ok(HubTopic::TwinResponse {
-                status,
-                rid,
-                version,
-            }) => {
-                if let Some(answer) = self.asked.remove(&rid) {
-                    // The caller may have stopped waiting.
-                    let _ = answer.send(TwinAnswer {
-                        status,
-                        version,
-                        payload,
-                    });
-                }
-                return Ok(());
-            }
-            Ok(HubTopic::DesiredPatch { .. }) => match VersionedProperties::parse(&payload) {
-                Ok(change) => Event::Desired(change),
-                Err(error) => {
-                    return Err(Lost::Protocol(format!(
-                        "a change of desired properties: {error}"
-                    )));
-                }
-            },
-            Ok(HubTopic::MethodRequest { name, rid }) => {
-                Event::Method(MethodCall { name, rid, payload })
-            }
-            Ok(HubTopic::DeviceBound { .. }) | Err(_) => {
-                tracing::debug!(topic, "a message that was not asked for");
-                return Ok(());
-            }
-        };
-        self.events.try_send(event).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Lost::NotRead,
-            mpsc::error::TrySendError::Closed(_) => Lost::Ended,
-        })
-    }
-
-    fn call(&mut self, call: Call) -> Result<(), Lost> {
-        match call {
-            Call::TwinGet(answer) => {
-                let rid = self.rid(answer);
-                self.say(DeviceTopic::TwinGet { rid }, Bytes::new(), QoS::AtMostOnce)?;
-            }
-            Call::Report {
-                patch,
-                expected,
-                answer,
-            } => {
-                let rid = self.rid(answer);
-                self.say(
-                    DeviceTopic::ReportedPatch { rid, expected },
-                    patch,
-                    QoS::AtMostOnce,
-                )?;
-            }
-            Call::Telemetry { bag, payload, done } => {
-                let id = self.say(DeviceTopic::Events { bag }, payload, QoS::AtLeastOnce)?;
-                self.sending.extend(id.map(|id| (id, done)));
-            }
-            Call::Respond { rid, status, body } => {
-                self.say(
-                    DeviceTopic::MethodResponse { status, rid },
-                    body,
-                    QoS::AtMostOnce,
-                )?;
-            }
-            Call::Close => return Err(Lost::Ended),
-        }
-        Ok(())
-    }
-
-    fn rid(&mut self, answer: oneshot::Sender<TwinAnswer>) -> String {
-        self.last_rid += 1;
-        let rid = self.last_rid.to_string();
-        self.asked.insert(rid.clone(), answer);
-        rid
-    }
-
-    fn say(
-        &mut self,
-        topic: DeviceTopic,
-        payload: Bytes,
-        qos: QoS,
-    ) -> Result<Option<PacketId>, Lost> {
-        let (device, module) = &self.identity;
-        let topic = topic.format(device, module.as_ref());
-        let packet = self.session.publish(topic, payload, qos);
-        // Calls are taken only while there is room.
-        let packet = packet.map_err(|full| Lost::Protocol(full.to_string()))?;
-        self.send(&packet)?;
-        Ok(match packet {
-            Packet::Publish(Publish {
-                delivery: Delivery::AtLeastOnce { id, .. },
-                ..
-            }) => Some(id),
-            _ => None,
-        })
-    }
 }
 
-/// Writes everything out. Cancel-safe: bytes leave `unsent` as they are written.
+/// Writes all bytes. Cancel-safe: written bytes leave `unsent` at once.
 async fn pump(
     writer: &mut WriteHalf<Box<dyn Stream>>,
     unsent: &mut BytesMut,
@@ -364,7 +231,7 @@ async fn pump(
 
 fn broken(error: std::io::Error) -> Lost {
     match error.kind() {
-        // A process that is gone does not say goodbye in TLS either.
+        // A process that has ended sends no close notification of TLS.
         std::io::ErrorKind::UnexpectedEof => Lost::Closed,
         _ => Lost::Broken(error.to_string()),
     }

@@ -1,3 +1,5 @@
+//! The byte stream of a connection.
+
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -5,21 +7,20 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::driver::MAX_PACKET;
 use super::websocket::ByteStream;
-use super::{HubError, HubOptions};
+use super::{HubError, HubOptions, MAX_PACKET};
 use crate::dial::{Endpoint, dial};
 
 const MQTTS_PORT: u16 = 8883;
 const PATH: &str = "/$iothub/websocket";
-/// A frame carries one packet at most, in ours and every known server.
+/// A frame holds at most one packet, with this device and with every known server.
 const MAX_FRAME: usize = MAX_PACKET + 16;
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Opens the byte stream to a hub: TLS on 8883, or WebSocket over TLS when the host carries a port.
+/// Opens the byte stream to a hub: TLS on port 8883, or WebSocket over TLS if the host has a port.
 pub(super) async fn open(options: &HubOptions) -> Result<Box<dyn Stream>, HubError> {
     let host = options.target();
     let config = options.trust.client_config(options.credential.identity());

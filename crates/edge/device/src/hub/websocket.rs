@@ -1,3 +1,5 @@
+//! A WebSocket as a byte stream.
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,11 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// The binary frames of a WebSocket as one stream of bytes. MQTT does not care where frames end
-/// (MQTT 6.0.0-2).
+/// The binary frames of a WebSocket as one stream of bytes. Packets need not end with frames
+/// (MQTT-6.0.0-2).
 pub(super) struct ByteStream<S> {
     socket: WebSocketStream<S>,
-    /// What is left of the frame that was read last.
+    /// The unread rest of the last frame.
     rest: Bytes,
 }
 

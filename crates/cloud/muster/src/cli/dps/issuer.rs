@@ -113,7 +113,7 @@ impl IssuerFlags {
         let portable = match (&self.certificate_path, &self.key_path, &self.ca_dir) {
             (Some(certificate), Some(key), _) => PortableIssuer::read(certificate, key, passphrase)
                 .map_err(|error| CommandError::Input(error.into()))?,
-            (_, _, Some(dir)) => PortableIssuer::of_directory(dir, passphrase)
+            (_, _, Some(dir)) => PortableIssuer::from_directory(dir, passphrase)
                 .map_err(|error| CommandError::Input(error.into()))?,
             _ => {
                 return Ok(IssuerSource::Made {

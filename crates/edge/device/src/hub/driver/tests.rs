@@ -1,6 +1,9 @@
 use mqtt::{ConnAck, decode};
 use tokio::io::DuplexStream;
 
+use bytes::Bytes;
+use mqtt::{Delivery, Publish};
+
 use super::*;
 
 /// A driver that is through its greeting, and the hub's end of its connection.

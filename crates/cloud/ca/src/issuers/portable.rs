@@ -1,0 +1,45 @@
+//! A CA on its way to a server.
+
+use std::path::Path;
+
+use pki::Certificate;
+use zeroize::Zeroizing;
+
+use crate::{CaDirectory, CaError, files};
+
+/// An existing CA, read from files so that it can be imported by a server.
+pub struct PortableIssuer {
+    /// Its certificate followed by its issuers, PEM.
+    pub chain: String,
+    /// Its private key, PEM, not encrypted.
+    pub key: Zeroizing<String>,
+}
+
+impl PortableIssuer {
+    /// Reads a certificate file, with the chain in it, and a key file.
+    pub fn read(
+        certificate: &Path,
+        key: &Path,
+        passphrase: Option<&[u8]>,
+    ) -> Result<Self, CaError> {
+        let bytes = files::read_bytes(certificate)?;
+        let chain = Certificate::read_all(&bytes).map_err(|source| CaError::Certificate {
+            path: certificate.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            chain: chain.iter().map(Certificate::to_pem).collect(),
+            key: files::read_key(key, passphrase)?.to_pem(),
+        })
+    }
+
+    /// Reads the intermediate of a hierarchy that `muster ca init` made, with its root.
+    pub fn from_directory(dir: &Path, passphrase: Option<&[u8]>) -> Result<Self, CaError> {
+        let opened = CaDirectory::open(dir, passphrase)?;
+        let chain = [opened.intermediate().to_pem(), opened.root().to_pem()];
+        Ok(Self {
+            chain: chain.concat(),
+            key: files::read_key(&opened.intermediate_paths().key, passphrase)?.to_pem(),
+        })
+    }
+}
