@@ -20,17 +20,17 @@ pub struct AdmissionLimits {
     pub device_registrations_per_minute: u32,
     /// Polls in ten seconds of one device; twice as many at once.
     pub device_polls_per_10_seconds: u32,
-    /// Attempts to register a second of one address (a /64 of IPv6) from which no device has
-    /// registered lately; twenty times as many at once. Each successful registration allows as many
-    /// again.
+    /// Attempts to register a second of one address (a /64 of IPv6) from which no
+    /// device has registered lately; twenty times as many at once. Each successful
+    /// registration allows as many again.
     pub attempts_per_second_per_address: u32,
     /// Upper bound of the registrations in progress; the measured limit stays below.
     pub max_concurrent_registrations: u32,
 }
 
 impl Default for AdmissionLimits {
-    /// No quota: a self-hosted server may do what its machine can. A device polls as often as Azure
-    /// documents.
+    /// No quota: a self-hosted server may do what its machine can. A device polls
+    /// as often as Azure documents.
     fn default() -> Self {
         Self {
             registrations_per_minute: None,

@@ -60,26 +60,25 @@ impl Dps {
         }
     }
 
-    /// Whether a request path belongs to the provisioning service, when several services share a
-    /// port.
+    /// Whether a request path belongs to the provisioning service, when
+    /// several services share a port.
     #[must_use]
     pub fn serves(path: &str) -> bool {
         path_area::find(path).is_some()
     }
 
-    /// Accepts the connection of a device that wants to register. Whether it may register is the
-    /// answer to its request.
+    /// Accepts the connection of a device that wants to register. Whether it may register is
+    /// the answer to its request.
     ///
-    /// # Errors
-    /// When the CONNECT is not for this service: the return code of CONNACK, and the reason for the
-    /// log.
+    /// Fails when the CONNECT is not for this service: the return code of CONNACK, and
+    /// the reason for the log.
     pub fn mqtt(&self, connect: &Connect, chain: PeerChain) -> Result<DpsSession, ConnectRefused> {
         device_api::mqtt::accept(self, connect, chain)
     }
 
-    /// Resumes pending registrations, runs remote tasks, probes remote hubs, and deletes expired
-    /// refusals, until `stopping` turns true. What is interrupted then starts again with the next
-    /// process.
+    /// Resumes pending registrations, runs remote tasks, probes remote hubs, and deletes
+    /// expired refusals, until `stopping` turns true. What is interrupted then starts
+    /// again with the next process.
     pub async fn run(&self, stopping: watch::Receiver<bool>) {
         tokio::join!(
             pending::run(self, stopping.clone()),

@@ -1,5 +1,5 @@
-//! Resumes registrations that wait for a webhook or a remote hub: a thin loop around the transactions of
-//! `provisioning`.
+//! Resumes registrations that wait for a webhook or a remote hub: a thin loop
+//! around the transactions of `provisioning`.
 
 mod ask_webhook;
 mod place_on_remote_hub;
@@ -21,14 +21,14 @@ use crate::service::Dps;
 
 use slots::{AT_ONCE, Slots, Try};
 
-/// How long the loop sleeps when nothing is due, and the shortest pause before the same try of a
-/// registration is repeated.
+/// How long the loop sleeps when nothing is due, and the shortest pause before the same try
+/// of a registration is repeated.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Runs until `shutdown` turns true. What is interrupted then starts again with the next process.
 ///
-/// Level-triggered: each round starts from what is stored, so that a lost or repeated wake-up does no
-/// harm.
+/// Level-triggered: each round starts from what is stored, so that a lost or
+/// repeated wake-up does no harm.
 pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
     let mut round = Round {
         dps,
@@ -42,8 +42,8 @@ pub async fn run(dps: &Dps, mut shutdown: watch::Receiver<bool>) {
             tracing::error!(error, "pending registrations were not resumed");
             PERIOD
         });
-        // All arms are cancel-safe: they only wait, and a task that ends while another arm wins is seen
-        // in the next round.
+        // All arms are cancel-safe: they only wait, and a task that ends while another arm wins is
+        // seen in the next round.
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => return,
             () = dps.pending() => {}
@@ -63,7 +63,8 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Begins what is due, as far as there are slots; returns for how long nothing more will be due.
+    /// Begins what is due, as far as there are slots; returns for how long
+    /// nothing more will be due.
     async fn begin_due(&mut self) -> Result<Duration, StorageError> {
         let provisioning = self.dps.tenants().provisioning();
         self.slots.forget_tried(self.dps.now());

@@ -1,5 +1,5 @@
-//! Refusals that are kept for operators. Cheap under a flood: the same refusal that comes again soon is
-//! only counted, and a bounded number of them is written in a second.
+//! Refusals that are kept for operators. Cheap under a flood: the same refusal that comes again
+//! soon is only counted, and a bounded number of them is written in a second.
 
 pub mod expiry;
 

@@ -1,5 +1,6 @@
-//! The registration of a device. `register` walks the steps, which stand here in their order. Each step
-//! returns a value that only its file can make, and the next one demands it. A step imports no later one.
+//! The registration of a device. `register` walks the steps, which stand here in their
+//! order. Each step returns a value that only its file can make, and the next one demands
+//! it. A step imports no later one.
 
 pub mod register;
 

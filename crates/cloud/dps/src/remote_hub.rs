@@ -1,5 +1,5 @@
-//! Linked hubs of other servers: calls to them, their health, and the tasks that are stored until they are
-//! done there.
+//! Linked hubs of other servers: calls to them, their health, and the tasks that are stored
+//! until they are done there.
 
 pub mod client;
 pub mod fault;

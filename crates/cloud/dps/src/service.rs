@@ -28,7 +28,8 @@ pub type AwaitCertificateForHosts =
 pub struct DpsOptions {
     /// The server's own host, where operators reach the first service. Their tokens are for it.
     pub host: HubHost,
-    /// Called after a hub or a service with a host of its own was created, before that is acknowledged.
+    /// Called after a hub or a service with a host of its own was
+    /// created, before that is acknowledged.
     pub await_certificate_for_hosts: Option<AwaitCertificateForHosts>,
     /// Makes calls to webhooks and to remote hubs.
     pub outbound: Arc<dyn Outbound>,

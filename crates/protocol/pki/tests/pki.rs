@@ -38,8 +38,6 @@ mod possession;
 mod presented;
 #[path = "pki/requests.rs"]
 mod requests;
-#[path = "pki/software_tpm.rs"]
-mod software_tpm;
 #[path = "pki/toy.rs"]
 mod toy;
 #[path = "pki/tpm.rs"]

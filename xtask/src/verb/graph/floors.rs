@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mqtt", &[]),
     ("wire", &["ids"]),
     ("pki", &["ids"]),
+    ("software_tpm", &[]),
     ("transport", &["ids", "wire", "pki", "mqtt"]),
     ("throttle", &["ids"]),
     ("rest", &["ids", "wire"]),

@@ -47,7 +47,8 @@ pub struct DpsSession {
     stays: watch::Sender<Duration>,
 }
 
-/// Accepts a CONNECT with any certificate: the answer to the register request says more than CONNACK can.
+/// Accepts a CONNECT with any certificate: the answer to the register request
+/// says more than CONNACK can.
 pub(crate) fn accept(
     dps: &Dps,
     connect: &Connect,
@@ -94,7 +95,8 @@ pub(crate) fn accept(
     })
 }
 
-/// Resolves when no request was answered for as long as `stays` holds; each change of it counts from then.
+/// Resolves when no request was answered for as long as `stays` holds; each change
+/// of it counts from then.
 async fn idle(mut stays: watch::Receiver<Duration>) {
     loop {
         let wait = *stays.borrow_and_update();
@@ -199,7 +201,8 @@ impl Answer {
         Self {
             status,
             retry_after,
-            // Serialising our own types fails only for maps with keys that are not text; there are none.
+            // Serialising our own types fails only for maps with keys that are
+            // not text; there are none.
             body: serde_json::to_vec(body).unwrap_or_default(),
         }
     }

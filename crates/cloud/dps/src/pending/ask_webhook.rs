@@ -12,7 +12,8 @@ use crate::registration::{assign, result};
 pub async fn resume(attempt: Attempt<'_>, question: &WebhookQuestion) -> Result<(), StorageError> {
     let dps = attempt.dps;
     if attempt.pending.is_stale(dps.now()) {
-        let fault = "Custom allocation failed with status code: 503: too many registrations wait for \
+        let fault = "Custom allocation failed with status code: 503: too many registrations wait \
+                     for \
                      webhooks";
         let error = AttemptError {
             failure: failure(fault),

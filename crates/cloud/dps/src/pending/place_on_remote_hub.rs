@@ -1,5 +1,6 @@
-//! A device comes from a remote hub, goes to one, or is in one. Everything that is done there can be done
-//! twice: a server that was killed does it again, by the plan that was stored before anything was done.
+//! A device comes from a remote hub, goes to one, or is in one. Everything that is done
+//! there can be done twice: a server that was killed does it again, by the plan that was
+//! stored before anything was done.
 
 mod moved_data;
 mod remote_device;
@@ -26,7 +27,8 @@ enum Fault {
     Stale,
     /// Its registration is another one by now, and is resumed by itself.
     Gone,
-    /// A device that was not there when the plan was made is there now, and not created by this plan.
+    /// A device that was not there when the plan was made is there now, and
+    /// not created by this plan.
     Appeared,
 }
 

@@ -56,8 +56,8 @@ pub async fn resume(
     end_unchanged(dps, &provisioning, handle).await
 }
 
-/// A try ends the pending registration or changes its version. One that did neither would be repeated for
-/// ever: that is a fault of this program, and the registration fails of it.
+/// A try ends the pending registration or changes its version. One that did neither would be
+/// repeated for ever: that is a fault of this program, and the registration fails of it.
 async fn end_unchanged(
     dps: &Dps,
     provisioning: &Provisioning,

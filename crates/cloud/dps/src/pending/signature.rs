@@ -11,8 +11,8 @@ use wire::service_api::allocation::to_sign;
 /// What the key is derived for, so that it is good for nothing else.
 const PURPOSE: &[u8] = b"muster: signs the requests of custom allocations, 1";
 
-/// The key that a webhook verifies the requests of this service with. Derived from the service's secret,
-/// and never changed.
+/// The key that a webhook verifies the requests of this service with. Derived from the
+/// service's secret, and never changed.
 pub struct WebhookKey(Zeroizing<Vec<u8>>);
 
 impl WebhookKey {

@@ -43,8 +43,8 @@ impl Try {
 #[derive(Default)]
 pub struct Slots {
     running: HashMap<Id, Try>,
-    /// Tries that ended lately. One that is due again has changed nothing: it rests before it is
-    /// repeated.
+    /// Tries that ended lately. One that is due again has changed nothing: it
+    /// rests before it is repeated.
     tried: HashMap<Key, ((i64, i64), Timestamp)>,
 }
 

@@ -1,5 +1,5 @@
-//! Which hub does a device get? Pure: the same enrollment, hubs and their health, registration id and
-//! client's network always give the same hub.
+//! Which hub does a device get? Pure: the same enrollment, hubs and their health, registration id
+//! and client's network always give the same hub.
 
 use std::net::IpAddr;
 
@@ -32,8 +32,8 @@ pub enum Route {
 
 /// A device with a hub chosen for it. Only this file makes one.
 ///
-/// When the device is assigned already and its enrollment never reprovisions, the earlier hub stands; the
-/// registry decides that, in the same transaction that writes.
+/// When the device is assigned already and its enrollment never reprovisions, the earlier hub
+/// stands; the registry decides that, in the same transaction that writes.
 #[derive(Debug)]
 pub struct Allocation {
     device: AttestedDevice,
@@ -72,8 +72,7 @@ pub enum AllocationError {
 
 /// Chooses a hub for a device.
 ///
-/// # Errors
-/// When there is none to choose.
+/// Fails when there is none to choose.
 pub fn choose(
     device: AttestedDevice,
     service: &ProvisioningService,
@@ -196,9 +195,9 @@ fn candidates<'h>(
     }
 }
 
-/// Whether a host that an enrollment lists means a hub. An operator may leave the port out, and a server's
-/// own hub got its port from the server; but of two hubs that differ in nothing but their ports, a port
-/// decides. A host that no hub has any more means the hub that had it.
+/// Whether a host that an enrollment lists means a hub. An operator may leave the port out, and a
+/// server's own hub got its port from the server; but of two hubs that differ in nothing but their
+/// ports, a port decides. A host that no hub has any more means the hub that had it.
 fn means(listed: &HubHost, hub: &LinkedHub, linked: &[LinkedHub]) -> bool {
     let is_exact = |hub: &LinkedHub| hub.host.is_exactly(listed);
     let may_be = |hub: &LinkedHub| hub.host.may_be(listed);

@@ -29,8 +29,8 @@ pub enum Registered {
 
 /// Writes the assignment, or that a webhook or a remote hub has to be asked first.
 ///
-/// # Errors
-/// When the device cannot be assigned, or what is stored cannot be read. Nothing is written then.
+/// Fails when the device cannot be assigned, or what is stored cannot be
+/// read. Nothing is written then.
 pub async fn assign(
     route: &Route,
     issued: Option<&Issued>,
@@ -82,8 +82,8 @@ async fn to_hub(
     }
 }
 
-/// The certificate is issued before the webhook is asked: its answer does not change the certificate, and
-/// the request need not be stored.
+/// The certificate is issued before the webhook is asked: its answer does not change the
+/// certificate, and the request need not be stored.
 async fn ask_webhook(
     custom: &CustomAllocation,
     issued: Option<&Issued>,
@@ -97,10 +97,8 @@ async fn ask_webhook(
     Ok(Registered::Pending)
 }
 
-/// Writes a failure down, so that the device reads it when it polls, and the operator in its record.
-///
-/// # Errors
-/// When the store fails.
+/// Writes a failure down, so that the device reads it when it polls, and
+/// the operator in its record.
 pub async fn fail(
     Unassigned { enrolled_by, cause }: Unassigned,
     registration_id: &RegistrationId,

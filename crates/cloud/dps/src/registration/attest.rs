@@ -23,8 +23,8 @@ pub use trace::{Comparison, Credential, Finding, Trace};
 
 use x509::ChainVerifier;
 
-/// A device that proved to an enrollment that it is the one that it says it is. Only this module makes
-/// one.
+/// A device that proved to an enrollment that it is the one that it says it is.
+/// Only this module makes one.
 #[derive(Debug)]
 pub struct AttestedDevice {
     registration_id: RegistrationId,
@@ -48,12 +48,11 @@ pub struct Verifiers<'a> {
     pub tpms: &'a Tpms,
 }
 
-/// Proves a claim against the enrollments that could let the device in. The first one that knows the
-/// device decides. Every comparison goes to `trace`.
+/// Proves a claim against the enrollments that could let the device in. The first one that knows
+/// the device decides. Every comparison goes to `trace`.
 ///
-/// # Errors
-/// When no enrollment knows the device, the one that decides is disabled or wants another kind of proof,
-/// the proof fails, or a TPM has to answer a challenge first.
+/// Fails when no enrollment knows the device, the one that decides is disabled or wants another
+/// kind of proof, the proof fails, or a TPM has to answer a challenge first.
 pub fn prove<T: Trace>(
     claim: ClaimedDevice<'_>,
     candidates: Candidates,

@@ -1,5 +1,5 @@
-//! Which enrollments could let a device in (Azure's `concepts-x509-attestation.md`)? Its individual one
-//! if there is one, else the groups whose CA certificate is among its issuers.
+//! Which enrollments could let a device in (Azure's `concepts-x509-attestation.md`)? Its individual
+//! one if there is one, else the groups whose CA certificate is among its issuers.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use group_index::CertificateGroups;
 pub enum Candidates {
     /// Its individual enrollment: it decides, whatever it says. Groups are not asked.
     Individual(Arc<Enrollment>),
-    /// Groups whose CA certificate is, or seems to be, among its issuers; the nearest as presented
-    /// first. Never empty.
+    /// Groups whose CA certificate is, or seems to be, among its issuers; the nearest
+    /// as presented first. Never empty.
     Groups(Vec<Arc<Enrollment>>),
 }
 
@@ -38,18 +38,17 @@ pub struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The groups in memory, as if the device had no individual enrollment: the fast path. The
-    /// transaction that assigns the device reads the enrollment that decides, so that an assignment may
-    /// rest on these, and nothing else.
+    /// transaction that assigns the device reads the enrollment that decides, so that an assignment
+    /// may rest on these, and nothing else.
     Memory,
     /// The store.
     Store,
 }
 
-/// Finds the enrollments that could let a device in. `source` is where to begin: groups that are not in
-/// memory are read from the store.
+/// Finds the enrollments that could let a device in. `source` is where to begin: groups that are
+/// not in memory are read from the store.
 ///
-/// # Errors
-/// When there are none, or the store fails.
+/// Fails when there are none, or the store fails.
 pub async fn find(
     claim: &ClaimedDevice<'_>,
     source: Source,
@@ -117,8 +116,8 @@ async fn read(
     Ok(Candidates::Groups(groups))
 }
 
-/// Groups whose CA certificate was presented, nearest first; then those whose CA certificate is named as
-/// issuer by one that was presented, and was not presented itself.
+/// Groups whose CA certificate was presented, nearest first; then those whose CA certificate is
+/// named as issuer by one that was presented, and was not presented itself.
 async fn of_issuers(
     chain: &PresentedChain,
     groups: &CertificateGroups<'_>,

@@ -1,4 +1,5 @@
-//! Who is asking? The first step: reads what a device says it is, and by what it wants to prove that.
+//! Who is asking? The first step: reads what a device says it is, and by what
+//! it wants to prove that.
 
 use ids::{IdScope, RegistrationId};
 use pki::PresentedChain;
@@ -31,12 +32,11 @@ pub enum Evidence<'a> {
     Tpm(Box<TpmIdentity>),
 }
 
-/// Reads the claim of a device. A token counts before a certificate: a device that sends one means it,
-/// while a certificate may come along because the TLS library had one.
+/// Reads the claim of a device. A token counts before a certificate: a device that sends one means
+/// it, while a certificate may come along because the TLS library had one.
 ///
-/// # Errors
-/// When there is nothing to prove the claim with, the token or the TPM's keys cannot be parsed, or the
-/// certificate does not name the registration id.
+/// Fails when there is nothing to prove the claim with, the token or the TPM's keys cannot be
+/// parsed, or the certificate does not name the registration id.
 pub fn read<'a>(request: &Register<'a>) -> Result<ClaimedDevice<'a>, Box<Refusal>> {
     let Register {
         id_scope,

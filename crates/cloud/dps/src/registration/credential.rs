@@ -1,4 +1,5 @@
-//! What devices are recognised by: the keys and TPMs that enrollments name and that devices present.
+//! What devices are recognised by: the keys and TPMs that enrollments
+//! name and that devices present.
 
 use ids::Timestamp;
 use pki::tpm::{EndorsementKey, StorageRootKey, TpmKeyError};
@@ -32,8 +33,8 @@ impl KeySlot {
 }
 
 impl KeyPair {
-    /// The keys of the device of this name in a group with these keys: base64 of HMAC-SHA256 over the
-    /// name.
+    /// The keys of the device of this name in a group with these keys: base64
+    /// of HMAC-SHA256 over the name.
     pub fn derived(&self, name: &str) -> Option<Self> {
         let derive = |key: &KeyText| {
             let key = SharedAccessKey::try_from(key).ok()?;
@@ -47,8 +48,7 @@ impl KeyPair {
 
     /// Which of the keys in `slots` signed a token for `resource`. They are tried in order.
     ///
-    /// # Errors
-    /// When the token has expired, is for another resource, or none of these keys signed it.
+    /// Fails when the token has expired, is for another resource, or none of these keys signed it.
     pub fn signer<const N: usize>(
         &self,
         slots: [KeySlot; N],
@@ -94,8 +94,7 @@ pub enum UnusableTpmKey {
 impl TpmIdentity {
     /// Parses the keys, each a `TPM2B_PUBLIC`.
     ///
-    /// # Errors
-    /// When one of them is not a key of a TPM, or of a kind that nothing can be wrapped for.
+    /// Fails when one of them is not a key of a TPM, or of a kind that nothing can be wrapped for.
     pub fn parse(endorsement: &[u8], storage_root: Option<&[u8]>) -> Result<Self, UnusableTpmKey> {
         let storage_root = storage_root.map(StorageRootKey::parse).transpose();
         Ok(Self {

@@ -27,10 +27,11 @@ pub use ca::EnrollmentCa;
 pub enum Attestation {
     /// Their own certificates, by SHA-256 (individual enrollments).
     Leaves(Vec<Thumbprint>),
-    /// The CA certificates that their chains must lead to: of groups, and of individual enrollments that
-    /// refer to uploaded CA certificates.
+    /// The CA certificates that their chains must lead to: of groups, and of individual enrollments
+    /// that refer to uploaded CA certificates.
     CaCertificates(Vec<EnrollmentCa>),
-    /// Symmetric keys: an individual device's own, or those that a group's devices derive theirs from.
+    /// Symmetric keys: an individual device's own, or those that a
+    /// group's devices derive theirs from.
     Keys(KeyPair),
     /// The device's TPM (individual enrollments).
     Tpm(Box<TpmIdentity>),
@@ -82,8 +83,7 @@ pub struct UnreadableEnrollment {
 impl Enrollment {
     /// Parses a stored enrollment.
     ///
-    /// # Errors
-    /// When it is not in the form that this version writes.
+    /// Fails when it is not in the form that this version writes.
     pub fn parse(record: &EnrollmentRecord) -> Result<Self, UnreadableEnrollment> {
         let bad = |problem: String| UnreadableEnrollment {
             key: record.key.clone(),
@@ -141,8 +141,8 @@ impl Enrollment {
 
     /// The hub device of a registration: the one that the enrollment names, or the registration id.
     ///
-    /// An individual enrollment's spelling wins over the certificate's, because hubs tell letter cases
-    /// apart.
+    /// An individual enrollment's spelling wins over the certificate's, because
+    /// hubs tell letter cases apart.
     pub fn device_id(&self, registration_id: &RegistrationId) -> Option<DeviceId> {
         let spelled = match (&self.device_id, &self.key) {
             (Some(id), _) => return Some(id.clone()),
@@ -192,8 +192,7 @@ impl Enrollment {
 pub struct EnrollmentMatch(Arc<Enrollment>);
 
 impl EnrollmentMatch {
-    /// # Errors
-    /// When the enrollment is disabled, or its device is blocked.
+    /// Fails when the enrollment is disabled, or its device is blocked.
     pub fn enabled(enrollment: Arc<Enrollment>) -> Result<Self, RefusalReason> {
         match enrollment.standing {
             Standing::Enabled => Ok(Self(enrollment)),

@@ -1,5 +1,5 @@
-//! What a registration would come to now: the steps of `register.rs` with a trace, without those that
-//! write.
+//! What a registration would come to now: the steps of `register.rs` with a
+//! trace, without those that write.
 
 use ids::{HubName, RegistrationId, Timestamp, error_chain};
 use pki::UnreadChain;
@@ -28,11 +28,8 @@ use crate::remote_hub::health::HubHealth;
 mod comparisons;
 mod notes;
 
-/// Explains a registration as if it came from a device that holds the keys of what is presented. Writes
-/// nothing.
-///
-/// # Errors
-/// When the store fails.
+/// Explains a registration as if it came from a device that holds the keys of
+/// what is presented. Writes nothing.
 pub async fn explain(
     request: Register<'_>,
     context: &Context,

@@ -1,5 +1,5 @@
-//! The step between the choice of a hub and its assignment, for a device that sent a certificate request:
-//! a certificate of the issuer that its enrollment names.
+//! The step between the choice of a hub and its assignment, for a device that sent a certificate
+//! request: a certificate of the issuer that its enrollment names.
 
 use ids::{Thumbprint, Timestamp};
 use pki::{Certificate, RequestKey, prove_request};
@@ -14,7 +14,8 @@ use crate::registration::attest::AttestedDevice;
 use crate::registration::refusal::{Refusal, RefusalReason, RequestRefusal};
 use crate::registration::request::Register;
 
-/// A certificate that was issued to a device that proved itself. Only this file makes one; it counts once it is written.
+/// A certificate that was issued to a device that proved itself. Only this file makes one; it
+/// counts once it is written.
 #[derive(Debug)]
 pub struct Issued {
     note: IssuedNote,
@@ -47,8 +48,7 @@ pub enum IssueFault {
 
 /// Issues a certificate to a device that proved itself. `None` when it did not ask for one.
 ///
-/// # Errors
-/// When the request is refused, the issuer cannot issue, or the store fails.
+/// Fails when the request is refused, the issuer cannot issue, or the store fails.
 pub fn issue(
     device: &AttestedDevice,
     request: &Register<'_>,
@@ -69,8 +69,8 @@ pub fn issue(
         Some(name) => provisioning.issuer(name)?,
         None => None,
     };
-    // An issuer that an enrollment names is not deleted; should the enrollment have changed, the device
-    // proves itself again when it is assigned.
+    // An issuer that an enrollment names is not deleted; should the enrollment have changed, the
+    // device proves itself again when it is assigned.
     let no_issuer = || refuse(RequestRefusal::NoIssuer(enrollment.key().clone()));
     let issuer = issuer.ok_or_else(no_issuer)?;
     let bytes = match csr {

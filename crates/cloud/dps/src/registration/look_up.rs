@@ -10,12 +10,12 @@ use crate::registration::not_proven::NotProven;
 use crate::registration::request::Register;
 use crate::registration::{attest, result};
 
-/// The registration that a poll is about, for the device that made it. The certificate that it registered
-/// with is proof enough: the handshake shows that the same device asks. A device with another certificate
-/// has to prove itself as if it registered, and so has one whose enrollment was disabled.
+/// The registration that a poll is about, for the device that made it. The certificate
+/// that it registered with is proof enough: the handshake shows that the same device asks.
+/// A device with another certificate has to prove itself as if it registered, and so has
+/// one whose enrollment was disabled.
 ///
-/// # Errors
-/// When the device is refused, or the store fails.
+/// Fails when the device is refused, or the store fails.
 pub async fn poll(
     request: Register<'_>,
     context: &Context,
@@ -31,8 +31,7 @@ pub async fn poll(
 
 /// The registration of a device that proves itself anew.
 ///
-/// # Errors
-/// When the device is refused, or the store fails.
+/// Fails when the device is refused, or the store fails.
 pub async fn look_up(
     request: Register<'_>,
     context: &Context,

@@ -1,8 +1,8 @@
 //! Operation ids: a device gets one when it registers and sends it back when it polls.
 //!
-//! They are verified, not stored: `5.<16 hex>.<guid>`, where the sixteen digits are a truncated HMAC over
-//! registration id and guid. A poll survives a restart, and a client can only poll for a registration
-//! whose operation id it was given.
+//! They are verified, not stored: `5.<16 hex>.<guid>`, where the sixteen digits are a truncated
+//! HMAC over registration id and guid. A poll survives a restart, and a client can only poll for a
+//! registration whose operation id it was given.
 
 use aws_lc_rs::hmac;
 use ids::RegistrationId;

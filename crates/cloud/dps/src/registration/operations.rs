@@ -1,5 +1,5 @@
-//! The operations of the device API: register, poll and look up. Admission comes first, before anything
-//! that costs.
+//! The operations of the device API: register, poll and look up. Admission comes
+//! first, before anything that costs.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -176,7 +176,8 @@ impl Dps {
         Err(Refusal::new(caller.registration_id, chain, None, reason))
     }
 
-    /// Keeps a refusal for the operator before its device gets the answer. Other faults are not kept.
+    /// Keeps a refusal for the operator before its device gets the answer.
+    /// Other faults are not kept.
     pub(crate) async fn note_refusal(
         &self,
         fault: &ServiceFault,

@@ -55,8 +55,8 @@ impl<'a> From<&'a PeerChain> for Presented<'a> {
 }
 
 impl Presented<'_> {
-    /// Recognises the same device when it polls: by the leaf whose key it holds, or by the token that it
-    /// got for this registration.
+    /// Recognises the same device when it polls: by the leaf whose key it holds, or by the token
+    /// that it got for this registration.
     pub fn credential_fingerprint(&self) -> Option<CredentialFingerprint> {
         if let Some(token) = self.token {
             let digest = digest::digest(&digest::SHA256, token.reveal().as_bytes());
@@ -69,8 +69,8 @@ impl Presented<'_> {
             .map(|chain| CredentialFingerprint::Leaf(leaf(chain)))
     }
 
-    /// Until when the token counts, clock skew included; `None` without a token. One that cannot be
-    /// parsed never counts.
+    /// Until when the token counts, clock skew included; `None` without a token. One that
+    /// cannot be parsed never counts.
     pub fn expiry(&self) -> Option<Timestamp> {
         let token = self.token?;
         let token = UnverifiedToken::parse(token.reveal()).ok();

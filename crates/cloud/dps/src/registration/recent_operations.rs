@@ -1,8 +1,8 @@
-//! Operations that this process finished lately: most polls come at once, and are then answered without
-//! reading the store.
+//! Operations that this process finished lately: most polls come at once, and are then
+//! answered without reading the store.
 //!
-//! Nothing depends on it. The outcome of an operation never changes, and for an operation that is not
-//! here, or whose token has expired, the device has to prove itself.
+//! Nothing depends on it. The outcome of an operation never changes, and for an operation that is
+//! not here, or whose token has expired, the device has to prove itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,8 +23,8 @@ pub struct RecentOperations(Mutex<Bounded<Box<str>, Finished>>);
 struct Finished {
     credential: CredentialFingerprint,
     record: Arc<RegistrationRecord>,
-    /// Until when the credential counts; `None` for a certificate, which the handshake of each connection
-    /// proves.
+    /// Until when the credential counts; `None` for a certificate, which the
+    /// handshake of each connection proves.
     until: Option<Timestamp>,
 }
 
@@ -35,8 +35,8 @@ impl Default for RecentOperations {
 }
 
 impl RecentOperations {
-    /// Keeps the outcome for the device that began the operation with this credential, which counts
-    /// `until` then.
+    /// Keeps the outcome for the device that began the operation with this
+    /// credential, which counts `until` then.
     pub fn remember(
         &self,
         operation: &str,
@@ -52,7 +52,8 @@ impl RecentOperations {
         operations.insert(operation.into(), finished);
     }
 
-    /// The outcome, for the device that began the operation; `None` when its token has expired since.
+    /// The outcome, for the device that began the operation; `None` when
+    /// its token has expired since.
     pub fn find(
         &self,
         operation: &str,

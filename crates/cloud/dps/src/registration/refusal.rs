@@ -59,8 +59,8 @@ impl Refusal {
         }
     }
 
-    /// The message that the device gets. One that is let in reads what is wrong with its certificate
-    /// request; others learn nothing.
+    /// The message that the device gets. One that is let in reads what is wrong with its
+    /// certificate request; others learn nothing.
     pub fn outside(&self) -> String {
         match &self.reason {
             RefusalReason::Request(refusal) => refusal.to_string(),

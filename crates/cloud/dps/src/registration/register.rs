@@ -16,9 +16,6 @@ const PROOFS: usize = 3;
 
 /// Registers a device. The walk is repeated when candidates from memory do not decide, and when the
 /// enrollment has changed since the device proved itself to it.
-///
-/// # Errors
-/// See [`RegisterError`].
 pub async fn register(
     request: Register<'_>,
     context: &Context,
@@ -65,8 +62,9 @@ async fn walk(
     assign::assign(&route, issued.as_ref(), payload, provisioning, now).await
 }
 
-/// Whether a further walk would come to the same. Candidates from memory decide only when the device has
-/// no individual enrollment; the transaction that assigns a device makes sure of that itself.
+/// Whether a further walk would come to the same. Candidates from memory decide only
+/// when the device has no individual enrollment; the transaction that assigns a device
+/// makes sure of that itself.
 async fn is_final(
     unregistered: &Unregistered,
     source: Source,

@@ -13,16 +13,15 @@ use crate::trust_bundle_view::{self, TrustBundleError};
 
 /// A registration as its device reads it: with the trust bundle, as it is now.
 ///
-/// # Errors
-/// When what is stored cannot be read.
+/// Fails when what is stored cannot be read.
 pub fn for_device(
     record: &RegistrationRecord,
     provisioning: &Provisioning,
 ) -> Result<RegistrationState, TrustBundleError> {
     let mut state = describe(record);
     if state.status == RegistrationStatus::Disabled {
-        // Device daemons do not know this status. The device has proved itself by now: its enrollment is
-        // enabled again.
+        // Device daemons do not know this status. The device has proved itself by now:
+        // its enrollment is enabled again.
         let message = "the enrollment was disabled; register again";
         fail(
             &mut state,
@@ -116,8 +115,8 @@ pub fn substatus_of(stored: StoredSubstatus) -> Substatus {
     }
 }
 
-/// A fleet writes thousands of these lines a minute; the program that writes the log decides how many are
-/// enough.
+/// A fleet writes thousands of these lines a minute; the program that writes the log
+/// decides how many are enough.
 pub fn log_assigned(record: &RegistrationRecord) {
     if let Some((hub, device)) = record.assignment() {
         tracing::info!(

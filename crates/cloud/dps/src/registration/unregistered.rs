@@ -47,7 +47,8 @@ impl Unassigned {
         )
     }
 
-    /// Whether another enrollment might lead to something else: no transaction has confirmed this one.
+    /// Whether another enrollment might lead to something else: no
+    /// transaction has confirmed this one.
     pub fn depends_on_enrollment(&self) -> bool {
         matches!(self.cause, Failure::Allocation(_)) || self.is_enrollment_changed()
     }

@@ -6,14 +6,15 @@ use wire::service_api::remote_hub::{refusal, refusal_code};
 
 use crate::outbound::{OutboundAnswer, OutboundFault};
 
-/// Why a call to a remote hub failed. The device may read the text; what the hub answered is in
-/// [`RemoteFault::with_answer`].
+/// Why a call to a remote hub failed. The device may read the text; what the
+/// hub answered is in [`RemoteFault::with_answer`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteFault {
     #[error("hub {hub} gave no answer: {fault}")]
     NoAnswer { hub: HubName, fault: OutboundFault },
     #[error(
-        "hub {hub} refused the key of its link with status {status}; give the link a current connection string with the rights RegistryRead, RegistryWrite and ServiceConnect"
+        "hub {hub} refused the key of its link with status {status}; give the link a current \
+         connection string with the rights RegistryRead, RegistryWrite and ServiceConnect"
     )]
     KeyRefused {
         hub: HubName,

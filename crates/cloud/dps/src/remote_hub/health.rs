@@ -1,5 +1,5 @@
-//! The health of linked hubs, from the outcome of calls to them. Hubs of this server are healthy as long as
-//! it runs.
+//! The health of linked hubs, from the outcome of calls to them. Hubs of this server are healthy
+//! as long as it runs.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! The outbox: tasks at remote hubs that are stored until they are done. A thin loop around the
-//! transactions of `provisioning`.
+//! The outbox: tasks at remote hubs that are stored until they are done. A thin loop
+//! around the transactions of `provisioning`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -148,8 +148,8 @@ async fn carry_out(
         Ok(None) => return Ok(Ok(())),
         Err(fault) => return Ok(Err(fault)),
     };
-    // Should the device be assigned again in this moment, its hub has another version of it than the one
-    // that was read.
+    // Should the device be assigned again in this moment, its hub has another version of it than
+    // the one that was read.
     match provisioning.stands(task)? {
         true => Ok(change(remote, task, &device).await),
         false => Ok(Err(remote.changed())),
@@ -166,7 +166,8 @@ async fn change(
     let body = match (task.kind, device.status) {
         (RemoteTaskKind::Remove, _) => return remote.delete(id, &device.etag).await,
         (RemoteTaskKind::Disable, Status::Enabled) => device.with_status(Some(BLOCKED)),
-        // Written again: an "enable" that is on its way to the hub then meets another version and fails.
+        // Written again: an "enable" that is on its way to the hub then
+        // meets another version and fails.
         (RemoteTaskKind::Disable, Status::Disabled) if is_blocked => {
             device.with_status(Some(BLOCKED))
         }

@@ -1,4 +1,5 @@
-//! The provisioning services of one server. Devices name theirs by its ID scope, operators by its host.
+//! The provisioning services of one server. Devices name theirs by its ID
+//! scope, operators by its host.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -79,8 +80,8 @@ impl Tenants {
         Some(tenant)
     }
 
-    /// A former name of the server, when a request was sent to that: connection strings of operators carry
-    /// it.
+    /// A former name of the server, when a request was sent to that: connection
+    /// strings of operators carry it.
     pub fn former_host(&self, parts: &Parts) -> Option<HubHost> {
         let (host, local) = (host_of(parts)?, self.provisioning().registry().hubs());
         let mut former = local.former_hosts.iter();
@@ -89,8 +90,8 @@ impl Tenants {
             .then_some(host)
     }
 
-    /// The service that an operator's request means: the one of the `Host` that it was sent to. Any other
-    /// host is a name of the server itself, and means the first service.
+    /// The service that an operator's request means: the one of the `Host` that it was sent to. Any
+    /// other host is a name of the server itself, and means the first service.
     pub fn by_host(&self, parts: &Parts) -> Arc<Tenant> {
         let services = self.first.context.provisioning.services();
         let named = host_of(parts);

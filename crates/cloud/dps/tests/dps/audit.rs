@@ -7,9 +7,9 @@ use axum::http::{Method, Request};
 use rest::ClientAddress;
 use serde_json::{Value, json};
 
+use crate::harness::hierarchy::{Ca, chain, self_signed};
+use crate::harness::keys::symmetric;
 use crate::harness::{Answer, HOST, Service, group};
-use crate::hierarchy::{Ca, chain, self_signed};
-use crate::symmetric_key::symmetric;
 
 #[tokio::test]
 async fn acts_and_decisions_are_on_record_in_their_order() {

@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::harness::hierarchy::{Ca, chain, self_signed};
 use crate::harness::{Answer, HOST, Service};
-use crate::hierarchy::{Ca, chain, self_signed};
-use crate::software_tpm::SoftwareTpm;
+use software_tpm::SoftwareTpm;
 
 /// Sends what `az` sends beside method, path and body. Its `--login` names the port, and so does its token.
 async fn az(

@@ -4,9 +4,9 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 use wire::service_api::identity::Status;
 
+use crate::harness::hierarchy::{Ca, chain, self_signed};
+use crate::harness::keys::symmetric;
 use crate::harness::{Service, group, individual};
-use crate::hierarchy::{Ca, chain, self_signed};
-use crate::symmetric_key::symmetric;
 
 impl Service {
     pub(crate) async fn block(&self, method: Method, id: &str) -> crate::harness::Answer {

@@ -4,32 +4,11 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pki::Certificate;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Answer, HOST, Service};
-use crate::hierarchy::{Ca, EXPIRED, self_signed};
-
-pub const CERTIFICATES: &str = "/muster/v1/dps/certificates";
-
-pub fn upload(certificate: &Certificate, verified: Option<bool>) -> Value {
-    wire::service_api::ca_certificate::CaCertificateRequest::body(&certificate.to_pem(), verified)
-}
-
-impl Service {
-    /// An operator's request about the CA certificate `name`, or a verb of it; any version will do.
-    pub async fn ca_certificate(&self, method: Method, name: &str, body: Option<&Value>) -> Answer {
-        let path = format!("{CERTIFICATES}/{name}");
-        self.operate(method, &path, &[("if-match", "*")], body)
-            .await
-    }
-
-    pub async fn upload(&self, name: &str, certificate: &Certificate, verified: bool) -> Answer {
-        let path = format!("{CERTIFICATES}/{name}");
-        self.create(&path, &upload(certificate, Some(verified)))
-            .await
-    }
-}
+use crate::harness::ca_certificates::{CERTIFICATES, upload};
+use crate::harness::hierarchy::{Ca, EXPIRED, self_signed};
+use crate::harness::{HOST, Service};
 
 #[tokio::test]
 async fn possession_is_proven_by_a_certificate_named_like_the_code() {

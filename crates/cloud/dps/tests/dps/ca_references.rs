@@ -4,9 +4,9 @@ use axum::http::{Method, StatusCode};
 use ids::{DeviceId, HubName};
 use serde_json::{Value, json};
 
-use crate::ca_certificates::upload;
+use crate::harness::ca_certificates::upload;
+use crate::harness::hierarchy::{Ca, chain};
 use crate::harness::{Service, group, individual};
-use crate::hierarchy::{Ca, chain};
 
 fn references(primary: &str, secondary: Option<&str>) -> Value {
     let mut references = json!({ "primary": primary });

@@ -9,8 +9,8 @@ use http_body_util::{BodyExt, Full};
 use rest::OnProof;
 use serde_json::{Value, json};
 
+use crate::harness::hierarchy::{chain, self_signed};
 use crate::harness::{Answer, HOST, Service, individual};
-use crate::hierarchy::{chain, self_signed};
 
 /// Every api-version that a client was seen to send, or that a specification of these calls has.
 const VERSIONS: [&str; 10] = [

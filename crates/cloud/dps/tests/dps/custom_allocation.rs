@@ -7,10 +7,9 @@ use dps::OutboundFault;
 use pki::PresentedChain;
 use provisioning::RegistrationState;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
+use crate::harness::hierarchy::{chain, self_signed};
 use crate::harness::{Service, individual};
-use crate::hierarchy::{chain, self_signed};
 
 const WEBHOOK: &str = "https://functions.example/api/allocate?code=secret";
 
@@ -29,61 +28,11 @@ async fn enroll(service: &Service, id: &str, more: Value) -> PresentedChain {
     chain(&[&leaf])
 }
 
-/// Goes on with what is under way until it is dropped.
-pub struct Running(watch::Sender<bool>, Option<tokio::task::JoinHandle<()>>);
-
-impl Running {
-    pub fn of(service: &Service) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        let dps = service.dps.clone();
-        let task = tokio::spawn(async move { dps.run(stopping).await });
-        Self(stop, Some(task))
-    }
-
-    /// Returns when it goes on with nothing any more.
-    pub async fn stop(mut self) {
-        let _ = self.0.send(true);
-        self.1.take().unwrap().await.unwrap();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.send(true);
-    }
-}
-
-/// Registers and polls until it is over; the registration state.
-pub async fn provision(service: &Service, id: &str, shown: &PresentedChain) -> Value {
-    let accepted = service.register(id, shown).await;
-    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
-    let operation = accepted.body["operationId"].as_str().unwrap().to_owned();
-    for round in 1..1500 {
-        let polled = service.poll(id, shown, &operation).await;
-        if polled.status == StatusCode::OK {
-            return polled.body["registrationState"].clone();
-        }
-        assert_eq!(polled.status, StatusCode::ACCEPTED, "{}", polled.body);
-        assert_eq!(polled.header("retry-after"), "2");
-        let state = &polled.body["registrationState"];
-        assert_eq!(
-            (&state["status"], &state["registrationId"]),
-            (&json!("assigning"), &json!(id))
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        // The service's clock goes on too: a second try is due by it.
-        if round % 25 == 0 {
-            service.advance(1);
-        }
-    }
-    panic!("registration {id} was not over in time");
-}
-
 #[tokio::test]
 async fn the_webhook_hears_who_asks_and_its_answer_is_carried_out() {
     let service = Service::start().await;
     let shown = enroll(&service, "d", json!({})).await;
-    let _running = Running::of(&service);
+    service.run();
     service.webhook.will_answer(
         200,
         &json!({
@@ -92,7 +41,7 @@ async fn the_webhook_hears_who_asks_and_its_answer_is_carried_out() {
             "payload": {"welcome": true},
         }),
     );
-    let state = provision(&service, "d", &shown).await;
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(state["status"], "assigned");
     assert_eq!(state["assignedHub"], "hub.test");
     assert_eq!(state["payload"], json!({"welcome": true}));
@@ -155,18 +104,18 @@ async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
     let never =
         json!({"reprovisionPolicy": {"updateHubAssignment": false, "migrateDeviceData": false}});
     let shown = enroll(&service, "d", never).await;
-    let _running = Running::of(&service);
+    service.run();
 
     let answer = |host: &str, number: u32| json!({"iotHubHostName": host, "payload": number});
     service.webhook.will_answer(200, &answer("hub.test", 1));
-    let first = provision(&service, "d", &shown).await;
+    let first = service.provision_pending("d", &shown).await;
     assert_eq!(
         (&first["assignedHub"], &first["payload"]),
         (&json!("hub.test"), &json!(1))
     );
 
     service.webhook.will_answer(200, &answer("second.test", 2));
-    let again = provision(&service, "d", &shown).await;
+    let again = service.provision_pending("d", &shown).await;
     assert_eq!(
         service.webhook.times(),
         2,
@@ -185,11 +134,11 @@ async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
 async fn every_failure_of_the_webhook_ends_as_400207() {
     let service = Service::start().await;
     let shown = enroll(&service, "d", json!({})).await;
-    let _running = Running::of(&service);
+    service.run();
     let silent = OutboundFault::Silent(Duration::from_secs(10));
     service.webhook.will_fail(silent.clone());
     service.webhook.will_fail(silent);
-    let state = provision(&service, "d", &shown).await;
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(service.webhook.times(), 2, "it is asked twice");
     assert_eq!(
         (&state["status"], &state["errorCode"]),
@@ -216,7 +165,7 @@ async fn every_failure_of_the_webhook_ends_as_400207() {
     ] {
         let before = service.webhook.times();
         service.webhook.will_answer(status, &body);
-        let state = provision(&service, "d", &shown).await;
+        let state = service.provision_pending("d", &shown).await;
         assert_eq!(state["errorCode"], 400_207);
         let message = state["errorMessage"].as_str().unwrap();
         assert!(message.contains(wanted), "{message}");
@@ -231,7 +180,7 @@ async fn every_failure_of_the_webhook_ends_as_400207() {
     service
         .webhook
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
-    let state = provision(&service, "d", &shown).await;
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(state["status"], "assigned", "the second try counts");
 
     let notes = service
@@ -265,7 +214,7 @@ async fn a_registration_under_way_outlives_the_process_and_is_not_doubled() {
     service
         .webhook
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
-    let _running = Running::of(&service);
+    service.run();
     for _ in 0..200 {
         let polled = service.poll("d", &shown, &operation).await;
         if polled.status == StatusCode::OK {
@@ -296,7 +245,7 @@ async fn an_enrollment_that_is_disabled_meanwhile_assigns_nobody() {
     service
         .webhook
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
-    let _running = Running::of(&service);
+    service.run();
     for _ in 0..200 {
         let record = service.registry.registration(&id).await.unwrap().unwrap();
         if let RegistrationState::Failed { code, .. } = record.state {
@@ -367,11 +316,11 @@ async fn an_enrollment_with_custom_allocation_names_its_webhook() {
 async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
     let service = Service::start().await;
     let shown = enroll(&service, "d", json!({})).await;
-    let running = Running::of(&service);
+    service.run();
     let answer = json!({"iotHubHostName": "hub.test", "payload": 1});
     service.webhook.will_answer(200, &answer);
-    provision(&service, "d", &shown).await;
-    drop(running);
+    service.provision_pending("d", &shown).await;
+    service.stop().await;
 
     let path = "/muster/v1/dps/allocations";
     let get = async |path: &str| service.operate(Method::GET, path, &[], None).await;

@@ -5,9 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::harness::attempt::Attempt;
+use crate::harness::hierarchy::{Ca, EXPIRED, chain, self_signed, self_signed_valid};
 use crate::harness::{Service, group, individual};
-use crate::hierarchy::{Ca, EXPIRED, chain, self_signed, self_signed_valid};
-use crate::reasons::Attempt;
 
 #[tokio::test]
 async fn a_record_has_every_member_that_az_dereferences() {

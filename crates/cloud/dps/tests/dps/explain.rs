@@ -3,10 +3,10 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Service, group, individual};
-use crate::hierarchy::{Ca, EXPIRED, self_signed};
-use crate::reasons::Attempt;
-use crate::symmetric_key::{key, symmetric};
+use crate::harness::attempt::Attempt;
+use crate::harness::hierarchy::{Ca, EXPIRED, self_signed};
+use crate::harness::keys::{key, symmetric};
+use crate::harness::{Service, group, individual, remote_hub_server};
 
 impl Service {
     pub(crate) async fn change(&self, path: &str, body: &Value) {
@@ -190,7 +190,7 @@ async fn a_device_whose_enrollment_never_reprovisions_is_told_to_stay() {
 }
 
 #[tokio::test]
-async fn the_first_spelling_and_a_device_that_is_taken_are_foretold() {
+async fn the_first_spelling_and_a_device_that_is_taken_are_explained() {
     let service = Service::start().await;
     let root = Ca::root("root");
     service
@@ -249,11 +249,11 @@ async fn a_remote_hub_is_named_and_not_asked() {
     service.link_remote().await;
     let leaf = self_signed("edge-001");
     let mut body = individual("edge-001", &leaf);
-    body["iotHubs"] = json!([crate::remote_hub::HOST]);
+    body["iotHubs"] = json!([remote_hub_server::HOST]);
     service.create("/enrollments/edge-001", &body).await;
     let explained = service.explain("edge-001", &Attempt::by(&[&leaf])).await;
     assert_eq!(explained["verdict"], "asks", "{explained}");
-    assert_eq!(explained["assignedHub"], crate::remote_hub::HOST);
+    assert_eq!(explained["assignedHub"], remote_hub_server::HOST);
     assert_eq!(explained["deviceId"], "edge-001");
     assert!(notes(&explained).contains("a remote hub is asked"));
 }

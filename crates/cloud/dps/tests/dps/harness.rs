@@ -1,7 +1,19 @@
-//! A provisioning service over a registry in a temporary directory, and callers at its HTTPS door.
+//! A provisioning service over a store in a temporary directory, and its callers over HTTPS.
 
-use std::sync::Arc;
+pub mod attempt;
+pub mod ca_certificates;
+pub mod hierarchy;
+pub mod keys;
+pub mod mqtt;
+pub mod operators;
+pub mod remote;
+pub mod remote_hub_server;
+pub mod running;
+pub mod tpm;
+pub mod webhook;
+
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -13,7 +25,8 @@ use registry::{Init, Registry, Right, SystemEntropy};
 use serde_json::{Value, json};
 use wire::sas::SharedAccessKey;
 
-use crate::webhook::Webhook;
+use running::Running;
+use webhook::Webhook;
 
 pub const HOST: &str = "dps.test";
 /// 2026-06-01.
@@ -26,6 +39,7 @@ pub struct Service {
     clock: Arc<AtomicI64>,
     limits: AdmissionLimits,
     directory: tempfile::TempDir,
+    running: Mutex<Option<Running>>,
 }
 
 /// An answer with its body read.
@@ -80,7 +94,9 @@ impl Service {
             limits,
             directory,
             webhook,
+            running,
         } = self;
+        drop(running);
         drop(dps);
         drop(registry);
         let again = Self::over(directory, clock, limits).await;
@@ -129,6 +145,7 @@ impl Service {
             clock,
             limits,
             directory,
+            running: Mutex::default(),
         }
     }
 

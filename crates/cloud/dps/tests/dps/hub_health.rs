@@ -4,19 +4,18 @@ use axum::http::StatusCode;
 use provisioning::RegistrationState;
 use serde_json::json;
 
-use crate::custom_allocation::{Running, provision};
 use crate::harness::Service;
-use crate::remote_hub::{HOST, Mood};
-use crate::remote_hubs::{NEAR, enroll, until};
+use crate::harness::remote::NEAR;
+use crate::harness::remote_hub_server::{HOST, Mood};
 
 #[tokio::test]
 async fn a_link_with_a_wrong_key_fails_with_the_reason() {
     let service = Service::start().await;
     service.link_remote().await;
     service.webhook.remote.set(Mood::OtherKey);
-    let shown = enroll(&service, "d", HOST, json!({})).await;
-    let _running = Running::of(&service);
-    let state = provision(&service, "d", &shown).await;
+    let shown = service.enroll("d", HOST, json!({})).await;
+    service.run();
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(
         (&state["status"], &state["errorCode"]),
         (&json!("failed"), &json!(401_003))
@@ -30,10 +29,11 @@ async fn a_link_with_a_wrong_key_fails_with_the_reason() {
     let notes = service.notes("d").await;
     let failure = notes[0]["failure"].as_str().unwrap();
     assert!(failure.contains("IotHubUnauthorizedAccess"), "{failure}");
-    until(&service, "it is dead", async || {
-        service.remote_link().await["health"]["state"] == "dead"
-    })
-    .await;
+    service
+        .wait_until("it is dead", async || {
+            service.remote_link().await["health"]["state"] == "dead"
+        })
+        .await;
     let error = service.remote_link().await["health"]["lastError"].clone();
     assert!(
         error.as_str().unwrap().contains("refused the key"),
@@ -46,20 +46,21 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
     let service = Service::start().await;
     service.link_remote().await;
     let hashed = json!({"allocationPolicy": "hashed", "iotHubs": [HOST]});
-    let resident = enroll(&service, "resident", HOST, hashed).await;
-    let running = Running::of(&service);
+    let resident = service.enroll("resident", HOST, hashed).await;
+    service.run();
     assert_eq!(
-        provision(&service, "resident", &resident).await["assignedHub"],
+        service.provision_pending("resident", &resident).await["assignedHub"],
         HOST
     );
     service.webhook.remote.set(Mood::Down);
-    until(&service, "it is dead", async || {
-        service.remote_link().await["health"]["state"] == "dead"
-    })
-    .await;
+    service
+        .wait_until("it is dead", async || {
+            service.remote_link().await["health"]["state"] == "dead"
+        })
+        .await;
 
     // Listed alone: nobody else may take them.
-    let alone = provision(&service, "resident", &resident).await;
+    let alone = service.provision_pending("resident", &resident).await;
     assert_eq!(
         (&alone["status"], &alone["errorCode"]),
         (&json!("failed"), &json!(503_000))
@@ -74,8 +75,8 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
     for number in 0..8 {
         let id = format!("new-{number}");
         let both = json!({"allocationPolicy": "hashed", "iotHubs": [HOST, NEAR]});
-        let shown = enroll(&service, &id, HOST, both).await;
-        let state = provision(&service, &id, &shown).await;
+        let shown = service.enroll(&id, HOST, both).await;
+        let state = service.provision_pending(&id, &shown).await;
         assert_eq!(state["assignedHub"], NEAR, "{state}");
         let notes = service.notes(&id).await;
         assert_eq!(notes[0]["passedOver"][0]["hub"], "far", "{notes:?}");
@@ -84,7 +85,7 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
     service
         .lead_to("resident", HOST, &json!({"iotHubs": [HOST, NEAR]}))
         .await;
-    let stays = provision(&service, "resident", &resident).await;
+    let stays = service.provision_pending("resident", &resident).await;
     assert_eq!(stays["errorCode"], 503_000, "{stays}");
     let id = "resident".parse().unwrap();
     let record = service.registry.registration(&id).await.unwrap().unwrap();
@@ -93,13 +94,14 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
     );
 
     service.webhook.remote.set(Mood::Well);
-    until(&service, "it is well", async || {
-        service.remote_link().await["health"]["state"] == "healthy"
-    })
-    .await;
-    running.stop().await;
-    let _running = Running::of(&service);
-    let state = provision(&service, "resident", &resident).await;
+    service
+        .wait_until("it is well", async || {
+            service.remote_link().await["health"]["state"] == "healthy"
+        })
+        .await;
+    service.stop().await;
+    service.run();
+    let state = service.provision_pending("resident", &resident).await;
     assert_eq!(state["status"], "assigned", "{state}");
 }
 
@@ -108,13 +110,14 @@ async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
     let service = Service::start().await;
     service.link_remote().await;
     service.webhook.remote.set(Mood::Down);
-    let shown = enroll(&service, "d", HOST, json!({})).await;
-    let _running = Running::of(&service);
-    until(&service, "it is dead", async || {
-        service.remote_link().await["health"]["state"] == "dead"
-    })
-    .await;
-    let failed = provision(&service, "d", &shown).await;
+    let shown = service.enroll("d", HOST, json!({})).await;
+    service.run();
+    service
+        .wait_until("it is dead", async || {
+            service.remote_link().await["health"]["state"] == "dead"
+        })
+        .await;
+    let failed = service.provision_pending("d", &shown).await;
     assert_eq!(
         (&failed["status"], &failed["errorCode"]),
         (&json!("failed"), &json!(503_000))
@@ -129,10 +132,11 @@ async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
     assert_eq!(accepted.status, StatusCode::ACCEPTED);
     service.webhook.remote.set(Mood::Well);
     let id = "d".parse().unwrap();
-    until(&service, "assignment", async || {
-        let record = service.registry.registration(&id).await.unwrap().unwrap();
-        matches!(record.state, RegistrationState::Assigned { .. })
-    })
-    .await;
+    service
+        .wait_until("assignment", async || {
+            let record = service.registry.registration(&id).await.unwrap().unwrap();
+            matches!(record.state, RegistrationState::Assigned { .. })
+        })
+        .await;
     assert_eq!(service.webhook.remote.created(), 1);
 }

@@ -2,21 +2,23 @@
 
 use serde_json::{Value, json};
 
-use crate::custom_allocation::{Running, provision};
 use crate::harness::Service;
-use crate::remote_hub::{HOST, Mood, OTHER};
-use crate::remote_hubs::{NEAR, enroll, until};
+use crate::harness::remote::NEAR;
+use crate::harness::remote_hub_server::{HOST, Mood, OTHER};
 
 #[tokio::test]
 async fn t11_twins_move_between_servers_in_both_directions() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = enroll(&service, "d", NEAR, json!({})).await;
-    let _running = Running::of(&service);
-    assert_eq!(provision(&service, "d", &shown).await["assignedHub"], NEAR);
+    let shown = service.enroll("d", NEAR, json!({})).await;
+    service.run();
+    assert_eq!(
+        service.provision_pending("d", &shown).await["assignedHub"],
+        NEAR
+    );
 
     service.lead_to("d", HOST, &json!({})).await;
-    let moved = provision(&service, "d", &shown).await;
+    let moved = service.provision_pending("d", &shown).await;
     assert_eq!(
         (&moved["assignedHub"], &moved["substatus"]),
         (&json!(HOST), &json!("deviceDataMigrated"))
@@ -36,7 +38,7 @@ async fn t11_twins_move_between_servers_in_both_directions() {
         .remote
         .set_twin("d", tags, desired, json!({"temperature": 20}));
     service.lead_to("d", NEAR, &json!({})).await;
-    let back = provision(&service, "d", &shown).await;
+    let back = service.provision_pending("d", &shown).await;
     assert_eq!(
         (&back["assignedHub"], &back["substatus"]),
         (&json!(NEAR), &json!("deviceDataMigrated"))
@@ -48,27 +50,28 @@ async fn t11_twins_move_between_servers_in_both_directions() {
         Value::Object(twin.reported.document),
         json!({"temperature": 20})
     );
-    until(&service, "removal", async || {
-        service.webhook.remote.device("d").is_none()
-    })
-    .await;
+    service
+        .wait_until("removal", async || {
+            service.webhook.remote.device("d").is_none()
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn t11_reset_starts_the_twin_again_and_never_stays() {
     let service = Service::start().await;
     service.link_remote().await;
-    let _running = Running::of(&service);
+    service.run();
     let reset =
         json!({"reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": false}});
-    let shown = enroll(&service, "r", HOST, reset).await;
-    provision(&service, "r", &shown).await;
+    let shown = service.enroll("r", HOST, reset).await;
+    service.provision_pending("r", &shown).await;
     let changed = json!({"changed": true});
     service
         .webhook
         .remote
         .set_twin("r", changed.clone(), changed.clone(), json!({}));
-    let same = provision(&service, "r", &shown).await;
+    let same = service.provision_pending("r", &shown).await;
     assert_eq!(
         (&same["assignedHub"], &same["substatus"]),
         (&json!(HOST), &json!("deviceDataReset"))
@@ -78,24 +81,25 @@ async fn t11_reset_starts_the_twin_again_and_never_stays() {
         json!({"by": "entry"})
     );
     service.lead_to("r", NEAR, &json!({})).await;
-    let other = provision(&service, "r", &shown).await;
+    let other = service.provision_pending("r", &shown).await;
     assert_eq!(
         (&other["assignedHub"], &other["substatus"]),
         (&json!(NEAR), &json!("deviceDataReset"))
     );
     let twin = service.near_twin("r").await.unwrap();
     assert_eq!(Value::Object(twin.tags), json!({"by": "entry"}));
-    until(&service, "removal", async || {
-        service.webhook.remote.device("r").is_none()
-    })
-    .await;
+    service
+        .wait_until("removal", async || {
+            service.webhook.remote.device("r").is_none()
+        })
+        .await;
 
     let never =
         json!({"reprovisionPolicy": {"updateHubAssignment": false, "migrateDeviceData": false}});
-    let shown = enroll(&service, "n", HOST, never).await;
-    provision(&service, "n", &shown).await;
+    let shown = service.enroll("n", HOST, never).await;
+    service.provision_pending("n", &shown).await;
     service.lead_to("n", NEAR, &json!({})).await;
-    let stays = provision(&service, "n", &shown).await;
+    let stays = service.provision_pending("n", &shown).await;
     assert_eq!(
         (&stays["assignedHub"], &stays["substatus"]),
         (&json!(HOST), &json!("reprovisionedToInitialAssignment"))
@@ -108,24 +112,25 @@ async fn the_device_of_before_is_removed_when_its_hub_answers_again() {
     service.link_remote().await;
     let reset =
         json!({"reprovisionPolicy": {"updateHubAssignment": true, "migrateDeviceData": false}});
-    let shown = enroll(&service, "d", HOST, reset).await;
-    let running = Running::of(&service);
-    provision(&service, "d", &shown).await;
+    let shown = service.enroll("d", HOST, reset).await;
+    service.run();
+    service.provision_pending("d", &shown).await;
     service.webhook.remote.set(Mood::Down);
     service.lead_to("d", NEAR, &json!({})).await;
     // Nothing is taken along, so that nobody has to wait for the hub of before.
-    let state = provision(&service, "d", &shown).await;
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(state["assignedHub"], NEAR, "{state}");
     assert_eq!(service.remote_link().await["health"]["remoteTasks"], 1);
-    running.stop().await;
+    service.stop().await;
     let service = service.restarted().await;
     service.webhook.remote.set(Mood::Well);
-    let _running = Running::of(&service);
-    until(&service, "removal", async || {
-        service.webhook.remote.device("d").is_none()
-            && service.remote_link().await["health"]["remoteTasks"] == 0
-    })
-    .await;
+    service.run();
+    service
+        .wait_until("removal", async || {
+            service.webhook.remote.device("d").is_none()
+                && service.remote_link().await["health"]["remoteTasks"] == 0
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -134,15 +139,18 @@ async fn t11_hubs_of_one_name_are_told_apart_by_their_ports_and_twins_move_betwe
     service.link_remote().await;
     service.link_hub_at("other", OTHER).await;
     let (remote, other) = (&service.webhook.remote, &service.webhook.other);
-    let shown = enroll(&service, "d", HOST, json!({})).await;
-    let _running = Running::of(&service);
-    assert_eq!(provision(&service, "d", &shown).await["assignedHub"], HOST);
+    let shown = service.enroll("d", HOST, json!({})).await;
+    service.run();
+    assert_eq!(
+        service.provision_pending("d", &shown).await["assignedHub"],
+        HOST
+    );
     assert!(remote.device("d").is_some() && other.device("d").is_none());
     let reported = json!({"temperature": 20});
     remote.set_twin("d", json!({"site": "a"}), json!({"v": 7}), reported);
 
     service.lead_to("d", OTHER, &json!({})).await;
-    let moved = provision(&service, "d", &shown).await;
+    let moved = service.provision_pending("d", &shown).await;
     assert_eq!(
         (&moved["assignedHub"], &moved["substatus"]),
         (&json!(OTHER), &json!("deviceDataMigrated"))
@@ -150,6 +158,8 @@ async fn t11_hubs_of_one_name_are_told_apart_by_their_ports_and_twins_move_betwe
     let twin = other.twin("d");
     assert_eq!(twin["tags"], json!({"site": "a"}));
     assert_eq!(twin["properties"]["desired"], json!({"v": 7}));
-    until(&service, "removal", async || remote.device("d").is_none()).await;
+    service
+        .wait_until("removal", async || remote.device("d").is_none())
+        .await;
     assert!(other.device("d").is_some());
 }

@@ -10,11 +10,10 @@ use serde_json::{Value, json};
 use wire::sas::SharedAccessKey;
 use wire::service_api::identity::{Authentication, CertificateThumbprint};
 
-use crate::custom_allocation::Running;
+use crate::harness::hierarchy::{chain, self_signed};
+use crate::harness::keys::{key, symmetric};
+use crate::harness::mqtt::{REGISTER, ask, session};
 use crate::harness::{Answer, Service, individual};
-use crate::hierarchy::{chain, self_signed};
-use crate::mqtt::{REGISTER, ask, session};
-use crate::symmetric_key::{key, symmetric};
 
 /// A request for `name`, DER.
 fn request_of(name: &str, algorithm: &'static SignatureAlgorithm) -> Vec<u8> {
@@ -343,7 +342,7 @@ async fn a_device_whose_hub_a_webhook_chooses_gets_its_certificate_with_its_hub(
     service
         .webhook
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
-    let _running = Running::of(&service);
+    service.run();
     let mut polled = device.poll(&service, operation).await;
     for _ in 0..400 {
         if polled.status == StatusCode::OK {

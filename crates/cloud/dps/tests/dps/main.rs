@@ -1,4 +1,4 @@
-//! The provisioning service through its doors, over a real registry in a temporary directory.
+//! The provisioning service through its APIs, on a real store in a temporary directory.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,10 +6,6 @@
 )]
 
 mod harness;
-mod hierarchy;
-#[path = "../../../../protocol/pki/tests/pki/software_tpm.rs"]
-mod software_tpm;
-mod webhook;
 
 mod audit;
 mod az;
@@ -20,17 +16,16 @@ mod clients;
 mod custom_allocation;
 mod enrollments;
 mod explain;
-mod foretold;
+mod explain_matches_register;
 mod hub_health;
 mod hub_moves;
+mod issuers_and_trust_bundles;
 mod issuing;
-mod issuing_resources;
 mod mqtt;
 mod precedence;
-mod reasons;
+mod refusal_reasons;
 mod refusals;
 mod register;
-mod remote_hub;
 mod remote_hubs;
 mod requests;
 mod routes;

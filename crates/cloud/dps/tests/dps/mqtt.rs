@@ -2,71 +2,13 @@
 
 use ::mqtt::{Connect, ConnectReturnCode, Delivery, Publish, QoS, SubscribeResult, Will};
 use bytes::Bytes;
-use dps::DpsSession;
-use pki::{PeerChain, PresentedChain};
-use serde_json::{Value, json};
-use transport::{DeviceSession, Outgoing};
-use wire::topic::ProvisioningResponse;
+use pki::PeerChain;
+use serde_json::json;
+use transport::DeviceSession;
 
+use crate::harness::hierarchy::{chain, self_signed};
+use crate::harness::mqtt::{REGISTER, ask, connect, session};
 use crate::harness::{Service, individual};
-use crate::hierarchy::{chain, self_signed};
-
-fn connect(service: &Service, id: &str) -> Connect {
-    Connect {
-        client_id: id.to_owned(),
-        clean_session: false,
-        keep_alive: 60,
-        will: None,
-        username: Some(format!(
-            "{}/registrations/{id}/api-version=2019-03-31&ClientVersion=azure-iot-device-provisioning-py%2F2.14.0",
-            service.id_scope()
-        )),
-        password: None,
-    }
-}
-
-pub fn session(service: &Service, id: &str, shown: Option<PresentedChain>) -> DpsSession {
-    service
-        .dps
-        .mqtt(
-            &connect(service, id),
-            shown.map(PeerChain::of).unwrap_or_default(),
-        )
-        .unwrap()
-}
-
-pub async fn ask(
-    session: &mut DpsSession,
-    topic: &str,
-    payload: &str,
-) -> (ProvisioningResponse, Value) {
-    let publish = Publish {
-        topic: topic.to_owned(),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        retain: false,
-        delivery: Delivery::AtMostOnce,
-    };
-    let mut replies = Vec::new();
-    session.publish(publish, &mut replies).await.unwrap();
-    let [
-        Outgoing {
-            topic,
-            payload,
-            qos,
-        },
-    ] = replies.as_slice()
-    else {
-        panic!("one answer was expected, not {replies:?}")
-    };
-    assert_eq!(*qos, QoS::AtLeastOnce);
-    assert_eq!(topic.matches('$').count(), 2, "the Python SDK splits at $");
-    (
-        ProvisioningResponse::parse(topic).unwrap(),
-        serde_json::from_slice(payload).unwrap(),
-    )
-}
-
-pub const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=1";
 
 #[tokio::test]
 async fn a_device_registers_and_polls() {

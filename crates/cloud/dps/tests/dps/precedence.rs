@@ -4,8 +4,8 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use crate::harness::hierarchy::{Ca, chain};
 use crate::harness::{Service, group, individual};
-use crate::hierarchy::{Ca, chain};
 
 #[tokio::test]
 async fn t5_the_five_devices_of_the_documentation() {
@@ -281,7 +281,7 @@ async fn a_device_of_a_disabled_enrollment_has_a_record_that_says_so() {
 #[tokio::test]
 async fn an_individual_enrollment_that_is_disabled_shows_it_in_its_registration() {
     let service = Service::start().await;
-    let leaf = crate::hierarchy::self_signed("edge-001");
+    let leaf = crate::harness::hierarchy::self_signed("edge-001");
     let mut body = individual("edge-001", &leaf);
     body["provisioningStatus"] = json!("disabled");
     service.create("/enrollments/edge-001", &body).await;

@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::http::Method;
 use serde_json::json;
 
+use crate::harness::hierarchy::{Ca, EXPIRED, NOT_YET, chain, self_signed, self_signed_valid};
 use crate::harness::{Answer, Service, group, individual};
-use crate::hierarchy::{Ca, EXPIRED, NOT_YET, chain, self_signed, self_signed_valid};
 
 /// A refusal with what differs between any two of them taken out.
 fn terse(answer: &Answer) -> serde_json::Value {

@@ -5,8 +5,8 @@ use axum::http::{Method, StatusCode};
 use ids::{DeviceId, HubName, Identity, RegistrationId};
 use serde_json::json;
 
+use crate::harness::hierarchy::{Ca, chain, self_signed};
 use crate::harness::{Service, group, individual};
-use crate::hierarchy::{Ca, chain, self_signed};
 
 fn device(id: &str) -> Identity {
     Identity {

@@ -1,125 +1,29 @@
 //! Devices of remote hubs: assigned, moved, blocked, and what happens when such a hub does not answer.
 
-use std::time::Duration;
-
 use axum::http::{Method, StatusCode};
-use ids::Identity;
-use pki::PresentedChain;
 use provisioning::RegistrationState;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::custom_allocation::{Running, provision};
-use crate::harness::{Answer, Service, individual};
-use crate::hierarchy::{chain, self_signed};
-use crate::remote_hub::{HOST, KEY, Mood};
-
-pub const NEAR: &str = "hub.test";
+use crate::harness::remote::NEAR;
+use crate::harness::remote_hub_server::{HOST, Mood};
+use crate::harness::{Answer, Service};
 
 impl Service {
-    pub async fn link_remote(&self) {
-        self.link_hub_at("far", HOST).await;
-    }
-
-    pub async fn link_hub_at(&self, name: &str, host: &str) {
-        let string =
-            format!("HostName={host};SharedAccessKeyName=iothubowner;SharedAccessKey={KEY}");
-        let body = json!({"connectionString": string});
-        let path = format!("/muster/v1/dps/linkedHubs/{name}");
-        let linked = self.operate(Method::PUT, &path, &[], Some(&body)).await;
-        assert_eq!(linked.status, StatusCode::OK, "{}", linked.body);
-        assert_eq!(linked.body["location"], "remote");
-    }
-
-    pub async fn remote_link(&self) -> Value {
-        let path = "/muster/v1/dps/linkedHubs/far";
-        self.operate(Method::GET, path, &[], None).await.body
-    }
-
-    /// Sends the device of an enrollment to a hub from now on.
-    pub async fn lead_to(&self, id: &str, host: &str, more: &Value) {
-        let path = format!("/enrollments/{id}");
-        let mut entry = self.operate(Method::GET, &path, &[], None).await.body;
-        entry["iotHubs"] = json!([host]);
-        entry
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        let headers = [("if-match", "*")];
-        let put = self
-            .operate(Method::PUT, &path, &headers, Some(&entry))
-            .await;
-        assert_eq!(put.status, StatusCode::OK, "{}", put.body);
-    }
-
-    pub async fn near_twin(&self, id: &str) -> Option<registry::Twin> {
-        let identity = Identity::device("hub".parse().unwrap(), id.parse().unwrap());
-        let found = self.registry.registry().twin(&identity).await;
-        found.ok().map(|found| found.twin)
-    }
-
-    pub async fn notes(&self, id: &str) -> Vec<Value> {
-        let found = self
-            .registry
-            .allocations(&id.parse().unwrap())
-            .await
-            .unwrap();
-        let mut shown = Vec::new();
-        for record in found {
-            let path = format!("/muster/v1/dps/allocations/{}", record.id);
-            shown.push(self.operate(Method::GET, &path, &[], None).await.body);
-        }
-        shown
-    }
-
     async fn shut_out(&self, id: &str, method: Method) -> Answer {
         let path = format!("/muster/v1/dps/blocks/{id}");
         self.operate(method, &path, &[], Some(&json!({}))).await
     }
 }
 
-/// A static enrollment.
-pub async fn enroll(service: &Service, id: &str, host: &str, more: Value) -> PresentedChain {
-    let leaf = self_signed(id);
-    let mut enrollment = individual(id, &leaf);
-    enrollment["allocationPolicy"] = json!("static");
-    enrollment["iotHubs"] = json!([host]);
-    enrollment["initialTwin"] =
-        json!({"tags": {"by": "entry"}, "properties": {"desired": {"v": 1}}});
-    let more = more.as_object().unwrap().clone();
-    enrollment.as_object_mut().unwrap().extend(more);
-    service
-        .create(&format!("/enrollments/{id}"), &enrollment)
-        .await;
-    chain(&[&leaf])
-}
-
-/// Waits until something holds; the service's clock goes on meanwhile.
-pub async fn until(service: &Service, what: &str, holds: impl AsyncFn() -> bool) {
-    for round in 1..600 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        if round % 10 == 0 {
-            service.advance(1);
-        }
-    }
-    panic!("in vain: {what}");
-}
-
 #[tokio::test]
 async fn a_device_is_made_at_a_remote_hub_with_its_first_twin() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = enroll(
-        &service,
-        "d",
-        HOST,
-        json!({"capabilities": {"iotEdge": true}}),
-    )
-    .await;
-    let _running = Running::of(&service);
-    let state = provision(&service, "d", &shown).await;
+    let shown = service
+        .enroll("d", HOST, json!({"capabilities": {"iotEdge": true}}))
+        .await;
+    service.run();
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(state["status"], "assigned", "{state}");
     assert_eq!(
         (&state["assignedHub"], &state["deviceId"]),
@@ -150,7 +54,7 @@ async fn a_device_is_made_at_a_remote_hub_with_its_first_twin() {
         .webhook
         .remote
         .set_twin("d", tags, json!({}), reported);
-    let again = provision(&service, "d", &shown).await;
+    let again = service.provision_pending("d", &shown).await;
     assert_eq!(again["substatus"], "initialAssignment", "R3");
     assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "hub");
     assert_eq!(service.webhook.remote.created(), 1);
@@ -161,9 +65,9 @@ async fn a_device_that_an_operator_made_at_a_remote_hub_keeps_its_twin() {
     let service = Service::start().await;
     service.link_remote().await;
     service.webhook.remote.has_device("d");
-    let shown = enroll(&service, "d", HOST, json!({})).await;
-    let _running = Running::of(&service);
-    let state = provision(&service, "d", &shown).await;
+    let shown = service.enroll("d", HOST, json!({})).await;
+    service.run();
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(state["status"], "assigned", "{state}");
     assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "operator");
     let device = service.webhook.remote.device("d").unwrap();
@@ -177,18 +81,19 @@ async fn a_device_that_an_operator_made_at_a_remote_hub_keeps_its_twin() {
 async fn a_server_that_dies_between_two_calls_makes_no_second_device() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = enroll(&service, "d", HOST, json!({})).await;
+    let shown = service.enroll("d", HOST, json!({})).await;
     service.webhook.remote.set(Mood::SilentAboutTwins);
-    let running = Running::of(&service);
+    service.run();
     service.register("d", &shown).await;
-    until(&service, "the device", async || {
-        service.webhook.remote.device("d").is_some()
-    })
-    .await;
-    running.stop().await;
+    service
+        .wait_until("the device", async || {
+            service.webhook.remote.device("d").is_some()
+        })
+        .await;
+    service.stop().await;
     let service = service.restarted().await;
     service.webhook.remote.set(Mood::Well);
-    let _running = Running::of(&service);
+    service.run();
     // Read and not asked for again: what was under way goes on by itself.
     let state = async || {
         service
@@ -196,10 +101,11 @@ async fn a_server_that_dies_between_two_calls_makes_no_second_device() {
             .await
             .body
     };
-    until(&service, "the assignment", async || {
-        state().await["status"] == "assigned"
-    })
-    .await;
+    service
+        .wait_until("the assignment", async || {
+            state().await["status"] == "assigned"
+        })
+        .await;
     assert_eq!(state().await["substatus"], "initialAssignment");
     assert_eq!(service.webhook.remote.created(), 1);
     assert_eq!(
@@ -217,12 +123,12 @@ async fn a_webhook_may_choose_a_remote_hub() {
         "allocationPolicy": "custom", "iotHubs": [HOST, NEAR],
         "customAllocationDefinition": {"webhookUrl": "https://f.example/", "apiVersion": "2021-10-01"},
     });
-    let shown = enroll(&service, "d", HOST, custom).await;
-    let _running = Running::of(&service);
+    let shown = service.enroll("d", HOST, custom).await;
+    service.run();
     let twin = json!({"tags": {"by": "webhook"}, "properties": {"desired": {}}});
     let answer = json!({"iotHubHostName": HOST, "initialTwin": twin, "payload": 7});
     service.webhook.will_answer(200, &answer);
-    let state = provision(&service, "d", &shown).await;
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(
         (&state["assignedHub"], &state["payload"]),
         (&json!(HOST), &json!(7)),
@@ -239,9 +145,9 @@ async fn a_webhook_may_choose_a_remote_hub() {
 async fn a_block_reaches_hubs_elsewhere_as_soon_as_they_answer() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = enroll(&service, "d", HOST, json!({})).await;
-    let _running = Running::of(&service);
-    provision(&service, "d", &shown).await;
+    let shown = service.enroll("d", HOST, json!({})).await;
+    service.run();
+    service.provision_pending("d", &shown).await;
     let status = || service.webhook.remote.device("d").unwrap()["status"].clone();
 
     let blocked = service.shut_out("d", Method::PUT).await.body;
@@ -254,7 +160,9 @@ async fn a_block_reaches_hubs_elsewhere_as_soon_as_they_answer() {
         service.shut_out("d", Method::DELETE).await.status,
         StatusCode::NO_CONTENT
     );
-    until(&service, "enabled", async || status() == "enabled").await;
+    service
+        .wait_until("enabled", async || status() == "enabled")
+        .await;
 
     service.webhook.remote.set(Mood::Down);
     let blocked = service.shut_out("d", Method::PUT).await.body;
@@ -264,7 +172,9 @@ async fn a_block_reaches_hubs_elsewhere_as_soon_as_they_answer() {
     assert_eq!(service.remote_link().await["health"]["remoteTasks"], 1);
     assert_eq!(status(), "enabled");
     service.webhook.remote.set(Mood::Well);
-    until(&service, "disabled", async || status() == "disabled").await;
+    service
+        .wait_until("disabled", async || status() == "disabled")
+        .await;
     assert_eq!(service.register("d", &shown).await.error(), 401_002);
 }
 
@@ -272,24 +182,26 @@ async fn a_block_reaches_hubs_elsewhere_as_soon_as_they_answer() {
 async fn a_device_that_is_blocked_on_its_way_is_not_left_behind() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = enroll(&service, "d", HOST, json!({})).await;
+    let shown = service.enroll("d", HOST, json!({})).await;
     service.webhook.remote.set(Mood::SilentAboutTwins);
-    let running = Running::of(&service);
+    service.run();
     service.register("d", &shown).await;
-    until(&service, "the device", async || {
-        service.webhook.remote.device("d").is_some()
-    })
-    .await;
-    running.stop().await;
+    service
+        .wait_until("the device", async || {
+            service.webhook.remote.device("d").is_some()
+        })
+        .await;
+    service.stop().await;
     let blocked = service.shut_out("d", Method::PUT).await;
     assert_eq!(blocked.status, StatusCode::OK, "{}", blocked.body);
     let service = service.restarted().await;
     service.webhook.remote.set(Mood::Well);
-    let _running = Running::of(&service);
-    until(&service, "removal", async || {
-        service.webhook.remote.device("d").is_none()
-    })
-    .await;
+    service.run();
+    service
+        .wait_until("removal", async || {
+            service.webhook.remote.device("d").is_none()
+        })
+        .await;
     let id = "d".parse().unwrap();
     let record = service.registry.registration(&id).await.unwrap().unwrap();
     assert!(
@@ -307,10 +219,10 @@ async fn a_device_that_somebody_else_was_faster_to_make_keeps_its_twin() {
     let service = Service::start().await;
     service.link_remote().await;
     let twin = json!({"initialTwin": {"tags": {"by": "entry"}, "properties": {"desired": {}}}});
-    let shown = enroll(&service, "d", HOST, twin).await;
+    let shown = service.enroll("d", HOST, twin).await;
     service.webhook.remote.set(Mood::Overtaken);
-    let _running = Running::of(&service);
-    let state = provision(&service, "d", &shown).await;
+    service.run();
+    let state = service.provision_pending("d", &shown).await;
     assert_eq!(state["assignedHub"], HOST);
     assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "operator");
     let device = service.webhook.remote.device("d").unwrap();

@@ -5,8 +5,8 @@ use axum::http::{Method, Request, StatusCode};
 use pki::PeerChain;
 use serde_json::json;
 
+use crate::harness::hierarchy::{chain, self_signed};
 use crate::harness::{HOST, Service, individual};
-use crate::hierarchy::{chain, self_signed};
 
 #[tokio::test]
 async fn paths_in_any_case_encoded_and_with_a_slash_at_the_end() {

@@ -2,39 +2,18 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use ids::Timestamp;
 use serde_json::{Value, json};
 use wire::sas::SharedAccessKey;
 
+use crate::harness::hierarchy::{Ca, chain, self_signed};
+use crate::harness::keys::{key, symmetric};
 use crate::harness::{Answer, Service};
-use crate::hierarchy::{Ca, chain, self_signed};
-
-pub fn symmetric(member: &str, id: &str, keys: &Value) -> Value {
-    json!({
-        member: id,
-        "attestation": {"type": "symmetricKey", "symmetricKey": keys},
-        "initialTwin": {"tags": {"environment": "test"}, "properties": {"desired": {}}},
-    })
-}
-
-pub fn key(text: &Value) -> SharedAccessKey {
-    SharedAccessKey::from_base64(text.as_str().unwrap()).unwrap()
-}
 
 fn derived(master: &Value, name: &str) -> SharedAccessKey {
     SharedAccessKey::from_bytes(key(master).sign(name.as_bytes()).to_vec()).unwrap()
 }
 
 impl Service {
-    pub fn token(&self, id: &str, key: &SharedAccessKey, expiry: Timestamp) -> String {
-        let resource = format!("{}/registrations/{id}", self.id_scope());
-        wire::sas::build(&resource, Some("registration"), expiry, key)
-    }
-
-    pub fn soon(&self) -> Timestamp {
-        self.now().plus(std::time::Duration::from_secs(30))
-    }
-
     async fn with_token(&self, method: Method, path: &str, token: &str) -> Answer {
         let request = Request::builder()
             .method(method)

@@ -4,8 +4,8 @@ use axum::http::{Method, StatusCode};
 use dps::OnBehalf;
 use serde_json::{Value, json};
 
+use crate::harness::hierarchy::{chain, self_signed};
 use crate::harness::{Service, individual};
-use crate::hierarchy::{chain, self_signed};
 
 /// A second service; its ID scope and its owner's connection string.
 struct Tenant {
@@ -212,7 +212,7 @@ async fn calls_are_made_for_the_service_that_asks() {
     let enrolled = service.by(&other.owner, Method::PUT, path, Some(&enrollment));
     assert_eq!(enrolled.await.status, StatusCode::OK);
     service.create(path, &enrollment).await;
-    let _running = crate::custom_allocation::Running::of(&service);
+    service.run();
     let callers = [
         (other.id_scope.clone(), OnBehalf::Tenant),
         (service.id_scope(), OnBehalf::Owner),

@@ -4,9 +4,9 @@ use axum::http::{Method, StatusCode};
 use dps::AdmissionLimits;
 use serde_json::Value;
 
+use crate::harness::hierarchy::{Ca, chain};
+use crate::harness::mqtt::{REGISTER, ask, session};
 use crate::harness::{Answer, Service, group};
-use crate::hierarchy::{Ca, chain};
-use crate::mqtt::{REGISTER, ask, session};
 
 const TOO_MANY_REQUESTS: u64 = 429_001;
 

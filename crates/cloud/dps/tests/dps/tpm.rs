@@ -10,28 +10,10 @@ use serde_json::{Value, json};
 use transport::DeviceSession;
 use wire::sas::SharedAccessKey;
 
+use crate::harness::hierarchy::self_signed;
+use crate::harness::tpm::{claim, tpm_enrollment};
 use crate::harness::{Answer, Service, individual};
-use crate::hierarchy::self_signed;
-use crate::software_tpm::SoftwareTpm;
-
-pub fn enrollment(id: &str, endorsement: &[u8], storage_root: Option<&[u8]>) -> Value {
-    let mut tpm = json!({"endorsementKey": STANDARD.encode(endorsement)});
-    if let Some(root) = storage_root {
-        tpm["storageRootKey"] = json!(STANDARD.encode(root));
-    }
-    json!({
-        "registrationId": id,
-        "attestation": {"type": "tpm", "tpm": tpm},
-        "capabilities": {"iotEdge": true},
-    })
-}
-
-pub fn shown(tpm: &SoftwareTpm) -> Value {
-    json!({
-        "endorsementKey": STANDARD.encode(tpm.endorsement_key()),
-        "storageRootKey": STANDARD.encode(tpm.storage_root_key()),
-    })
-}
+use software_tpm::SoftwareTpm;
 
 /// What a TPM makes of a blob on the wire.
 fn open(tpm: &SoftwareTpm, blob: &Value) -> (SharedAccessKey, String) {
@@ -43,7 +25,7 @@ fn open(tpm: &SoftwareTpm, blob: &Value) -> (SharedAccessKey, String) {
 
 impl Service {
     pub async fn enroll_tpm(&self, id: &str, tpm: &SoftwareTpm) {
-        let body = enrollment(id, &tpm.endorsement_key(), None);
+        let body = tpm_enrollment(id, &tpm.endorsement_key(), None);
         self.create(&format!("/enrollments/{id}"), &body).await;
     }
 
@@ -83,7 +65,7 @@ impl Service {
 
     /// Challenged: the key that the TPM was sent.
     async fn challenge(&self, id: &str, tpm: &SoftwareTpm) -> SharedAccessKey {
-        let challenged = self.show(id, &shown(tpm)).await;
+        let challenged = self.show(id, &claim(tpm)).await;
         assert_eq!(challenged.error(), 401_002);
         assert_eq!(challenged.body["keyName"], "registration");
         let (key, text) = open(tpm, &challenged.body["authenticationKey"]);
@@ -165,7 +147,7 @@ async fn a_restart_between_the_requests_is_survived_by_whoever_names_the_storage
     let service = Service::start().await;
     let tpm = SoftwareTpm::new();
     service.enroll_tpm("sdk", &tpm).await;
-    let pinned = enrollment(
+    let pinned = tpm_enrollment(
         "pinned",
         &tpm.endorsement_key(),
         Some(&tpm.storage_root_key()),
@@ -176,7 +158,7 @@ async fn a_restart_between_the_requests_is_survived_by_whoever_names_the_storage
     let service = service.restarted().await;
 
     // The SDKs repeat the keys.
-    let repeated = json!({"registrationId": "sdk", "tpm": shown(&tpm)});
+    let repeated = json!({"registrationId": "sdk", "tpm": claim(&tpm)});
     let accepted = service.answer("sdk", &sdk, &repeated).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
     // The daemons do not, and the enrollment knows.
@@ -233,7 +215,7 @@ async fn a_new_storage_root_key_gets_a_new_hub_key_unless_the_enrollment_names_t
     let service = Service::start().await;
     let mut tpm = SoftwareTpm::new();
     service.enroll_tpm("free", &tpm).await;
-    let pinned = enrollment(
+    let pinned = tpm_enrollment(
         "pinned",
         &tpm.endorsement_key(),
         Some(&tpm.storage_root_key()),
@@ -245,7 +227,7 @@ async fn a_new_storage_root_key_gets_a_new_hub_key_unless_the_enrollment_names_t
     let after = service.provision_by_tpm("free", &tpm).await;
     let after = open(&tpm, &after["tpm"]["authenticationKey"]).0;
     assert_ne!(before.to_base64(), after.to_base64());
-    let refused = service.show("pinned", &shown(&tpm)).await;
+    let refused = service.show("pinned", &claim(&tpm)).await;
     assert_eq!(refused.error(), 401_002);
     assert_eq!(refused.body.get("authenticationKey"), None);
 }
@@ -263,24 +245,24 @@ async fn whoever_does_not_have_the_tpm_cannot_tell_whether_it_is_enrolled() {
     let service = Service::start().await;
     let (tpm, other) = (SoftwareTpm::new(), SoftwareTpm::new());
     service.enroll_tpm("edge-1", &tpm).await;
-    let mut disabled = enrollment("stopped", &tpm.endorsement_key(), None);
+    let mut disabled = tpm_enrollment("stopped", &tpm.endorsement_key(), None);
     disabled["provisioningStatus"] = json!("disabled");
     service.create("/enrollments/stopped", &disabled).await;
     let leaf = self_signed("x509");
     service
         .create("/enrollments/x509", &individual("x509", &leaf))
         .await;
-    let unknown = terse(service.show("nobody", &shown(&other)).await);
+    let unknown = terse(service.show("nobody", &claim(&other)).await);
     assert_eq!(unknown["message"], "Unauthorized");
     assert_eq!(unknown.get("authenticationKey"), None);
     let garbage = json!({"endorsementKey": "AToA", "storageRootKey": "AToA"});
     let no_root = json!({"endorsementKey": STANDARD.encode(tpm.endorsement_key())});
     for (id, tpm) in [
-        ("edge-1", shown(&other)),
+        ("edge-1", claim(&other)),
         ("edge-1", garbage),
         ("edge-1", no_root),
-        ("stopped", shown(&tpm)),
-        ("x509", shown(&tpm)),
+        ("stopped", claim(&tpm)),
+        ("x509", claim(&tpm)),
     ] {
         assert_eq!(terse(service.show(id, &tpm).await), unknown, "{id}");
     }
@@ -303,19 +285,19 @@ async fn only_keys_that_can_be_wrapped_for_are_enrolled_and_only_individually() 
     };
     for (body, expected) in [
         (
-            enrollment("edge-1", b"hello", None),
+            tpm_enrollment("edge-1", b"hello", None),
             "the endorsementKey is not usable: it is not a TPM2B_PUBLIC",
         ),
         (
-            enrollment("edge-1", &change(&endorsement, 9, 0x02), None),
+            tpm_enrollment("edge-1", &change(&endorsement, 9, 0x02), None),
             "attribute fixedTPM is not set",
         ),
         (
-            enrollment("edge-1", &change(&endorsement, 5, 0x07), None),
+            tpm_enrollment("edge-1", &change(&endorsement, 5, 0x07), None),
             "name algorithm is 0x000c",
         ),
         (
-            enrollment("edge-1", &endorsement, Some(&change(&root, 7, 0x04))),
+            tpm_enrollment("edge-1", &endorsement, Some(&change(&root, 7, 0x04))),
             "the storageRootKey is not usable: it is a signing key",
         ),
     ] {
@@ -325,7 +307,7 @@ async fn only_keys_that_can_be_wrapped_for_are_enrolled_and_only_individually() 
         assert_eq!(answer.error(), 400_004);
         assert!(answer.message().contains(expected), "{}", answer.message());
     }
-    let mut group = enrollment("", &endorsement, None);
+    let mut group = tpm_enrollment("", &endorsement, None);
     group["enrollmentGroupId"] = json!("all");
     let answer = service
         .operate(Method::PUT, "/enrollmentGroups/all", &[], Some(&group))
@@ -343,7 +325,7 @@ async fn an_update_of_what_was_read_changes_nothing() {
     let service = Service::start().await;
     let tpm = SoftwareTpm::new();
     let path = "/enrollments/edge-1";
-    let body = enrollment(
+    let body = tpm_enrollment(
         "edge-1",
         &tpm.endorsement_key(),
         Some(&tpm.storage_root_key()),
@@ -380,7 +362,7 @@ async fn over_mqtt_a_tpm_is_refused_and_not_challenged() {
         .unwrap();
     let publish = Publish {
         topic: "$dps/registrations/PUT/iotdps-register/?$rid=1".to_owned(),
-        payload: Bytes::from(json!({"tpm": shown(&tpm)}).to_string()),
+        payload: Bytes::from(json!({"tpm": claim(&tpm)}).to_string()),
         retain: false,
         delivery: Delivery::AtMostOnce,
     };

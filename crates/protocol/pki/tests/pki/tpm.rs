@@ -4,7 +4,7 @@
 use pki::tpm::{EndorsementKey, HmacKey, MAX_PUBLIC_BYTES, StorageRootKey, TpmKeyError};
 use proptest::prelude::*;
 
-use crate::software_tpm::SoftwareTpm;
+use software_tpm::SoftwareTpm;
 
 fn seal_for(tpm: &SoftwareTpm, key: [u8; 32]) -> Vec<u8> {
     let endorsement = EndorsementKey::parse(&tpm.endorsement_key()).unwrap();

@@ -20,9 +20,9 @@ pub struct RemoteDevice<'a> {
 }
 
 impl RemoteDevice<'_> {
-    /// Creates a device that was not there when the plan was made. One that is there now was created by an
-    /// earlier try, if there was one and it has the credential that this gave it; another one was created
-    /// by somebody else.
+    /// Creates a device that was not there when the plan was made. One that is there now was
+    /// created by an earlier try, if there was one and it has the credential that this gave it;
+    /// another one was created by somebody else.
     pub async fn create(&self, moved: Option<&MovedData>) -> Result<(), Fault> {
         let registrant = self.registrant;
         let authentication = registrant.proof.authentication();
@@ -56,8 +56,8 @@ impl RemoteDevice<'_> {
         }
     }
 
-    /// A device that was there keeps everything but its credential; its twin as well, unless that is reset
-    /// or a webhook answered with one.
+    /// A device that was there keeps everything but its credential; its twin as well, unless that
+    /// is reset or a webhook answered with one.
     pub async fn refresh(&self, reset: bool) -> Result<(), Fault> {
         let iot_edge = reset && self.registrant.iot_edge;
         self.update_credential(iot_edge).await?;
@@ -82,7 +82,8 @@ impl RemoteDevice<'_> {
         Ok(self.remote.update(id, &found.etag, &body).await?)
     }
 
-    /// Tags and desired properties: the webhook's, else those that it takes along, else its enrollment's.
+    /// Tags and desired properties: the webhook's, else those that it
+    /// takes along, else its enrollment's.
     fn twin(&self, moved: Option<&MovedData>) -> Result<[Map<String, Value>; 2], Fault> {
         let registrant = self.registrant;
         Ok(match (&self.choice.twin, moved) {

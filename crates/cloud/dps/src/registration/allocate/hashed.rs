@@ -4,9 +4,9 @@ use provisioning::LinkedHub;
 
 use super::AllocationError;
 
-/// Weighted rendezvous hashing: every hub draws a score from the registration id, the highest wins. A hub
-/// that is added takes its share evenly from the others and moves no other device; the devices of one that
-/// is removed are spread evenly.
+/// Weighted rendezvous hashing: every hub draws a score from the registration id, the highest wins.
+/// A hub that is added takes its share evenly from the others and moves no other device; the
+/// devices of one that is removed are spread evenly.
 pub(super) fn hashed<'h>(
     registration_id: &RegistrationId,
     candidates: &[&'h LinkedHub],
@@ -22,7 +22,8 @@ pub(super) fn hashed<'h>(
         .ok_or(AllocationError::NoHub)
 }
 
-/// `-weight / ln(u)` with `u` uniform in (0, 1), drawn by hashing; the form of Schindelhauer and Schomaker.
+/// `-weight / ln(u)` with `u` uniform in (0, 1), drawn by hashing; the
+/// form of Schindelhauer and Schomaker.
 fn score(registration_id: &RegistrationId, hub: &LinkedHub) -> f64 {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(registration_id.folded().as_bytes());

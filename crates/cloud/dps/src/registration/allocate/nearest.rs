@@ -2,9 +2,9 @@ use std::net::IpAddr;
 
 use provisioning::LinkedHub;
 
-/// The hubs that are nearest to a client, by the latencies that operators have configured. All candidates
-/// when none is configured for the client's network: then the hash alone decides. A hub without a latency
-/// counts as farther than any with one.
+/// The hubs that are nearest to a client, by the latencies that operators have configured. All
+/// candidates when none is configured for the client's network: then the hash alone decides. A hub
+/// without a latency counts as farther than any with one.
 pub(super) fn nearest<'h>(
     client: Option<IpAddr>,
     candidates: &[&'h LinkedHub],

@@ -90,8 +90,8 @@ fn attestation(device: &AttestedDevice) -> AttestationDetail {
     }
 }
 
-/// What the hub shall accept: the certificate that is issued to the device, else the credential that it
-/// just proved itself with.
+/// What the hub shall accept: the certificate that is issued to the device, else the credential
+/// that it just proved itself with.
 fn proof(device: &AttestedDevice, issued: Option<&Issued>) -> DeviceProof {
     if let Some(issued) = issued {
         return DeviceProof::Issued {

@@ -1,5 +1,5 @@
-//! Symmetric keys: a token signed with the enrollment's own key, or with one derived from a group's.
-//! Azure's `concepts-symmetric-key-attestation.md`.
+//! Symmetric keys: a token signed with the enrollment's own key, or with one derived
+//! from a group's. Azure's `concepts-symmetric-key-attestation.md`.
 
 use std::sync::Arc;
 
@@ -41,7 +41,8 @@ pub(super) fn by_own_keys<T: Trace>(
     decision.map(|_| keys.clone())
 }
 
-/// Keys derived from those of a group. A token does not say from which, so that all groups are tried.
+/// Keys derived from those of a group. A token does not say from which, so
+/// that all groups are tried.
 pub(super) fn by_groups<T: Trace>(
     claim: &ClaimedDevice<'_>,
     token: &UnverifiedToken,
@@ -102,8 +103,8 @@ struct Derived<'a> {
 }
 
 impl<'a> Derived<'a> {
-    /// Operators are advised to derive keys from the lower-case id, and real devices send theirs as
-    /// typed: both are tried.
+    /// Operators are advised to derive keys from the lower-case id, and real devices send theirs
+    /// as typed: both are tried.
     fn signer(
         claim: &ClaimedDevice<'a>,
         token: &UnverifiedToken,

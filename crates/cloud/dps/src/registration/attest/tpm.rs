@@ -1,8 +1,8 @@
 //! TPMs, individual enrollments only. Azure's `concepts-tpm-attestation.md`.
 //!
-//! A device asks twice. First it presents its TPM's public keys and is refused with a key that only that
-//! TPM can unwrap; then it comes with a token that the key signed. That proves that the endorsement key
-//! is the enrolled one and that the storage root key lives in the same TPM.
+//! A device asks twice. First it presents its TPM's public keys and is refused with a key that only
+//! that TPM can unwrap; then it comes with a token that the key signed. That proves that the
+//! endorsement key is the enrolled one and that the storage root key lives in the same TPM.
 
 mod secret;
 mod storage_roots;
@@ -94,7 +94,8 @@ impl Tpms {
         Err(TpmRefusal::ChallengeFailed.into())
     }
 
-    /// The storage root keys that the challenge may have been for; the token shows which one it was.
+    /// The storage root keys that the challenge may have been for; the token
+    /// shows which one it was.
     fn storage_roots(
         &self,
         claim: &ClaimedDevice<'_>,
@@ -125,7 +126,8 @@ impl Tpms {
     }
 }
 
-/// The storage root key that the device claims or its enrollment names, if the two agree on the TPM.
+/// The storage root key that the device claims or its enrollment names, if the
+/// two agree on the TPM.
 fn agreed_root<'a>(
     claimed: &'a TpmIdentity,
     enrolled: &'a TpmIdentity,

@@ -69,7 +69,8 @@ pub enum Credential {
 pub enum Finding {
     Matches,
     Fails(RefusalReason),
-    /// The chain leads to it past a CA certificate of this other group, which is nearer and decides.
+    /// The chain leads to it past a CA certificate of this other group,
+    /// which is nearer and decides.
     NearerGroup(EnrollmentKey),
     /// There is no such enrollment.
     NoEnrollment,

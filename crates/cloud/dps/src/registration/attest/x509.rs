@@ -1,4 +1,5 @@
-//! X.509: the leaf itself is enrolled (individual enrollments), or a CA among its issuers is (groups).
+//! X.509: the leaf itself is enrolled (individual enrollments), or a CA
+//! among its issuers is (groups).
 
 use std::sync::Arc;
 
@@ -106,8 +107,8 @@ pub(super) fn by_ca_certificates<T: Trace>(
     decision
 }
 
-/// Whether a fault says what is wrong with the chain. Others only say that it was not meant to lead to
-/// this CA certificate.
+/// Whether a fault says what is wrong with the chain. Others only say that it was not meant to
+/// lead to this CA certificate.
 fn says_more(fault: &RefusalReason) -> bool {
     !matches!(
         fault,
@@ -130,9 +131,9 @@ enum Compared<'g> {
     Decides(Result<(Certificate, EnrollmentMatch), RefusalReason>),
 }
 
-/// The first group to whose CA certificate the chain leads, unless the way there passes a CA certificate
-/// of another group, which is nearer and decides instead. The order in which a device presents its
-/// certificates decides nothing.
+/// The first group to whose CA certificate the chain leads, unless the way there passes a CA
+/// certificate of another group, which is nearer and decides instead. The order in which a device
+/// presents its certificates decides nothing.
 pub(super) fn by_groups<T: Trace>(
     claim: &ClaimedDevice<'_>,
     verifier: ChainVerifier<'_>,

@@ -16,12 +16,13 @@ mod parsed;
 use by_certificate::ByCertificate;
 use parsed::ParsedGroups;
 
-/// Groups with certificates that are kept in memory, about 6 KiB each. For a service that has more, every
-/// registration reads its groups from the store.
+/// Groups with certificates that are kept in memory, about 6 KiB each. For a service that has more,
+/// every registration reads its groups from the store.
 const MOST: usize = 1024;
 
-/// An index over the groups of one service. It is used as long as the store's group generation is the one
-/// that it was read at: each write of a group, or of a CA certificate that a group refers to, bumps that.
+/// An index over the groups of one service. It is used as long as the store's group
+/// generation is the one that it was read at: each write of a group, or of a CA certificate
+/// that a group refers to, bumps that.
 #[derive(Debug, Default)]
 pub struct GroupIndex {
     current: RwLock<Option<Arc<Groups>>>,
@@ -36,8 +37,8 @@ struct Groups {
     generation: u64,
     /// `None` when there are too many, or one of them cannot be parsed.
     by_certificate: Option<ByCertificate>,
-    /// All of them: a token does not say which group it is for. Their number is bounded where they are
-    /// written.
+    /// All of them: a token does not say which group it is for. Their number is
+    /// bounded where they are written.
     with_keys: Result<Arc<[Arc<Enrollment>]>, UnreadableEnrollment>,
 }
 
@@ -51,8 +52,6 @@ pub enum CertificateGroups<'a> {
 pub struct Remembered(Arc<Groups>);
 
 impl GroupIndex {
-    /// # Errors
-    /// When the store fails.
     pub async fn with_certificates<'a>(
         &'a self,
         provisioning: &'a Provisioning,
@@ -64,8 +63,7 @@ impl GroupIndex {
         })
     }
 
-    /// # Errors
-    /// When the store fails, or one of the groups cannot be parsed.
+    /// Fails when the store fails, or one of the groups cannot be parsed.
     pub async fn with_keys(
         &self,
         provisioning: &Provisioning,
@@ -96,8 +94,8 @@ impl GroupIndex {
         provisioning: &Provisioning,
     ) -> Result<Arc<Groups>, NotProven> {
         let _alone = self.reading.lock().await;
-        // Another request may have read them while this one waited, although more may have been written
-        // since.
+        // Another request may have read them while this one waited, although more
+        // may have been written since.
         if let Some(groups) = self.as_of(wanted) {
             return Ok(groups);
         }

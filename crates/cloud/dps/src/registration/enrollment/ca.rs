@@ -26,8 +26,7 @@ enum Trust {
 impl EnrollmentCa {
     /// The CA certificates of a stored enrollment, primary first.
     ///
-    /// # Errors
-    /// When a certificate cannot be parsed.
+    /// Fails when a certificate cannot be parsed.
     pub fn all(record: &EnrollmentRecord) -> Result<Vec<Self>, CertificateError> {
         let own = record.certificates.iter().map(|enrolled| {
             let certificate = Certificate::from_der(enrolled.der.as_slice())?;
@@ -58,12 +57,12 @@ impl EnrollmentCa {
         )
     }
 
-    /// Whether a chain that leads here counts. Devices present everything up to a certificate that is
-    /// trusted for itself (Azure's `concepts-x509-attestation.md`): a root or a verified CA certificate
-    /// may be left out, an intermediate may not.
+    /// Whether a chain that leads here counts. Devices present everything up to a certificate that
+    /// is trusted for itself (Azure's `concepts-x509-attestation.md`): a root or a verified CA
+    /// certificate may be left out, an intermediate may not.
     ///
-    /// # Errors
-    /// When the CA certificate is not verified or was deleted, or the intermediate was left out.
+    /// Fails when the CA certificate is not verified or was deleted, or
+    /// the intermediate was left out.
     pub fn require_trusted(&self, presented: &PresentedChain) -> Result<(), RefusalReason> {
         match &self.trust {
             Trust::Root | Trust::Uploaded(_, CaCertificateState::Verified) => Ok(()),

@@ -90,7 +90,7 @@ fn document(
         ),
         Finding::NoEnrollment => (
             ABSENT,
-            "there is none of this registration id: groups are asked".to_owned(),
+            "no individual enrollment has this registration id: groups are asked".to_owned(),
         ),
     };
     ComparedEnrollment {

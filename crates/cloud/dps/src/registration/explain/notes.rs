@@ -27,8 +27,9 @@ pub(super) fn on_assignment(
     notes.extend(spelling(preview, allocation));
     notes.extend(plain(preview));
     if without_address {
-        let note = "the nearest hub is chosen by the device's address, and none was given: chosen as for a network that nothing \
-                    is known about";
+        let note = "the nearest hub is chosen by the device's address, and none was given: chosen \
+                    as for a \
+             network that nothing is known about";
         notes.push(note.to_owned());
     }
     notes
@@ -41,7 +42,8 @@ pub(super) fn on_custom(
 ) -> Vec<String> {
     match (earlier, policy) {
         (Some(earlier), ReprovisionPolicy::Never) => vec![format!(
-            "whatever the webhook answers, it stays at {}, where it is assigned: its enrollment never reprovisions",
+            "whatever the webhook answers, it stays at {}, where it is assigned: its enrollment \
+             never reprovisions",
             earlier.assigned_hub,
         )],
         _ => Vec::new(),
@@ -59,13 +61,15 @@ fn earlier(preview: &Preview, allocation: &Allocation) -> Option<String> {
         } => (substatus, creates_device),
         PreviewAt::NeedsRemoteHub => {
             return Some(format!(
-                "a remote hub is asked before device {device_id} gets hub {hub}; it may refuse, or not answer"
+                "a remote hub is asked before device {device_id} gets hub {hub}; it may refuse, or \
+                 not answer"
             ));
         }
     };
     let Some((old_hub, old_device)) = &preview.previous else {
         return (!creates_device).then(|| format!(
-            "hub {hub} has a device {device_id} already, which no registration owns: it is taken over with its twin"
+            "hub {hub} has a device {device_id} already, which no registration owns: it is taken \
+             over with its twin"
         ));
     };
     if (old_hub, old_device) == (hub, device_id) {
@@ -101,7 +105,8 @@ fn staying(
         };
         let chosen = allocation.hub();
         return Some(format!(
-            "it stays at hub {hub}, where it is assigned: {why}; allocation would choose hub {chosen}"
+            "it stays at hub {hub}, where it is assigned: {why}; allocation would choose hub \
+             {chosen}"
         ));
     }
     (substatus == Substatus::DeviceDataReset).then(|| {
@@ -118,7 +123,8 @@ fn plain(preview: &Preview) -> Option<String> {
     };
     let (hub, device) = (&preview.hub, &preview.device_id);
     Some(format!(
-        "its enrollment makes IoT Edge devices, but device {device} of hub {hub} is none, and registering again does not change that; \
+        "its enrollment makes IoT Edge devices, but device {device} of hub {hub} is not one, and \
+         registering again does not change that; \
          muster hub device-identity update -d {device} --edge-enabled true does"
     ))
 }
@@ -126,6 +132,9 @@ fn plain(preview: &Preview) -> Option<String> {
 fn spelling(preview: &Preview, allocation: &Allocation) -> Option<String> {
     let (kept, named) = (preview.device_id.as_str(), allocation.device_id().as_str());
     (kept != named && kept.eq_ignore_ascii_case(named)).then(|| {
-        format!("the device keeps the first spelling of its registration id, {kept}: hubs tell letter cases apart")
+        format!(
+            "the device keeps the first spelling of its registration id, {kept}: hubs tell \
+                 letter cases apart"
+        )
     })
 }

@@ -62,7 +62,8 @@ pub enum RefusalReason {
     )]
     IntermediateNotPresented { subject: String },
     #[error(
-        "the chain leads to CA certificate {0}, which is not verified; prove possession of its key, \
+        "the chain leads to CA certificate {0}, which is not verified; prove possession of its \
+         key, \
          or upload it as verified"
     )]
     CaCertificateNotVerified(CertificateName),
@@ -201,7 +202,8 @@ impl TpmRefusal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestRefusal {
     #[error(
-        "{0} names no issuer of certificates; give it a credentialPolicyName, or register without a \
+        "{0} names no issuer of certificates; give it a credentialPolicyName, or register without \
+         a \
          certificate request"
     )]
     NoIssuer(EnrollmentKey),

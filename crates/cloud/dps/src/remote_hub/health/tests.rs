@@ -87,10 +87,12 @@ fn hubs_of_this_server_are_well() {
 }
 
 proptest! {
-    /// Whatever comes: a hub is healthy exactly after an answer, dead only after enough failures over enough time without one, and
-    /// once dead stays so until an answer.
+    /// Whatever comes: a hub is healthy exactly after an answer, dead only after enough failures
+    /// over enough time without one, and once dead stays so until an answer.
     #[test]
-    fn health_follows_what_calls_come_to(calls in prop::collection::vec((any::<bool>(), 0_u64..8), 1..60)) {
+    fn health_follows_the_outcome_of_calls(
+        calls in prop::collection::vec((any::<bool>(), 0_u64..8), 1..60),
+    ) {
         let (mut health, mut now) = (Health::default(), START);
         let mut failed: Vec<Timestamp> = Vec::new();
         for (answered, later) in calls {
@@ -102,7 +104,11 @@ proptest! {
             };
             let long = failed.first().is_some_and(|first| now.since(*first) >= PATIENCE);
             let unhealthy = !answered && (was_unhealthy || (failed.len() >= 3 && long));
-            let expected = if answered { "healthy" } else if unhealthy { "unhealthy" } else { "suspect" };
+            let expected = match (answered, unhealthy) {
+                (true, _) => "healthy",
+                (false, true) => "unhealthy",
+                (false, false) => "suspect",
+            };
             prop_assert_eq!(state(&health), expected);
             if let Some(failing) = health.failing() {
                 prop_assert_eq!(failing.since, failed[0]);

@@ -1,5 +1,6 @@
-//! The keys that a service sends to TPMs. They are derived, not stored: a restart between two requests of
-//! a device changes nothing, and a device that registers again gets the hub key that it has.
+//! The keys that a service sends to TPMs. They are derived, not stored: a restart between
+//! two requests of a device changes nothing, and a device that registers again gets the
+//! hub key that it has.
 
 use aws_lc_rs::hmac;
 use ids::{IdScope, RegistrationId, Timestamp};

@@ -1,6 +1,6 @@
-//! Storage root keys of challenged devices. A device daemon does not repeat its key with the token that
-//! answers the challenge, and an enrollment need not name it. A key that is forgotten costs its device one
-//! more attempt.
+//! Storage root keys of challenged devices. A device daemon does not repeat its key with the token
+//! that answers the challenge, and an enrollment need not name it. A key that is forgotten costs
+//! its device one more attempt.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,8 @@ use super::secret::Window;
 
 /// Registrations remembered in each generation, about 600 bytes each.
 const CAPACITY: usize = 8192;
-/// Keys of one registration: anybody who knows its endorsement key can present others, and shall not fill
-/// the memory with them.
+/// Keys of one registration: anybody who knows its endorsement key can present others, and shall
+/// not fill the memory with them.
 const PER_REGISTRATION: usize = 4;
 
 type Device = (IdScope, RegistrationId);

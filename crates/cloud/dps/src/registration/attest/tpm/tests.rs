@@ -1,17 +1,13 @@
 //! The reason of each refusal of a TPM.
 
 use ids::{IdScope, RegistrationId};
+use software_tpm::SoftwareTpm;
 use wire::device_api::register_request::TpmClaim;
 
 use super::*;
 use crate::registration::claim::{self, Evidence};
 use crate::registration::presented::{Presented, Token};
 use crate::registration::request::{Register, RegisterBody};
-
-#[path = "../../../../../../protocol/pki/tests/pki/software_tpm.rs"]
-mod software_tpm;
-
-use software_tpm::SoftwareTpm;
 
 const NOW: i64 = 1_780_272_000;
 
@@ -138,8 +134,8 @@ fn each_cause_has_its_own_code() {
     assert!(story.answer(&key, &enrolled, 299).is_ok());
 }
 
-/// Somebody who knows the endorsement key presents other storage root keys between the two requests of a
-/// device.
+/// Somebody who knows the endorsement key presents other storage root keys between the
+/// two requests of a device.
 #[test]
 fn keys_that_a_meddler_presents_do_not_confuse_the_device() {
     let tpm = SoftwareTpm::new();

@@ -29,8 +29,8 @@ impl ByCertificate {
 
     fn add(&mut self, group: &Arc<Enrollment>, ca: &EnrollmentCa) {
         let certificate: &Certificate = ca.certificate();
-        // A certificate belongs to one group, except that one that was withdrawn may have been uploaded
-        // anew for another.
+        // A certificate belongs to one group, except that one that was withdrawn may have
+        // been uploaded anew for another.
         if ca.is_withdrawn() {
             let known = self.thumbprints.entry(certificate.sha256());
             known.or_insert_with(|| group.clone());
@@ -53,7 +53,8 @@ impl ByCertificate {
         )
     }
 
-    /// The groups with a certificate whose subject one of these names as its issuer, each group once.
+    /// The groups with a certificate whose subject one of these names as
+    /// its issuer, each group once.
     pub fn with_subjects(&self, ends: &[&Certificate]) -> Vec<Arc<Enrollment>> {
         let found = ends.iter().map(|end| self.subjects.get(end.issuer_key()));
         once_each(found.flatten().flatten())

@@ -8,8 +8,8 @@ use crate::registration::enrollment::{Enrollment, UnreadableEnrollment};
 /// Groups whose certificates are kept parsed, about 4 KiB each.
 const CAPACITY: usize = 1024;
 
-/// Groups that were parsed before, by their etags. Each is used only for the very record that it was
-/// parsed from.
+/// Groups that were parsed before, by their etags. Each is used only for the very record
+/// that it was parsed from.
 #[derive(Debug)]
 pub struct ParsedGroups(RwLock<Bounded<String, Parsed>>);
 
@@ -26,8 +26,7 @@ impl Default for ParsedGroups {
 }
 
 impl ParsedGroups {
-    /// # Errors
-    /// When one of the records cannot be parsed.
+    /// Fails when one of the records cannot be parsed.
     pub fn all(
         &self,
         records: &[Arc<EnrollmentRecord>],

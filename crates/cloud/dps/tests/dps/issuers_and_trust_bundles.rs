@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use crate::harness::hierarchy::{Ca, chain, self_signed};
+use crate::harness::keys::symmetric;
 use crate::harness::{Service, individual};
-use crate::hierarchy::{Ca, chain, self_signed};
-use crate::symmetric_key::symmetric;
 
 const ISSUERS: &str = "/muster/v1/dps/issuers";
 

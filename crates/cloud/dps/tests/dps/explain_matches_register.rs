@@ -1,8 +1,8 @@
-//! What `explain` says is what a registration through the doors comes to, in any world: for every attempt the same verdict with the
-//! same hub and device, or the same reason.
+//! What `explain` says is what registering comes to, in any scenario: for every attempt the same decision
+//! with the same hub and device, or the same reason.
 
-mod built;
-mod world;
+mod fixture;
+mod scenario;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,15 +12,15 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 
 use crate::harness::Service;
-use crate::reasons::Attempt;
-use built::Built;
-use world::{Step, worlds};
+use crate::harness::attempt::Attempt;
+use fixture::Fixture;
+use scenario::{Step, scenarios};
 
-/// How often each verdict and reason was met.
+/// How often each decision and reason was met.
 type Met = RefCell<BTreeMap<String, usize>>;
 
 #[test]
-fn explain_says_what_registering_comes_to() {
+fn explain_matches_register() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -32,43 +32,46 @@ fn explain_says_what_registering_comes_to() {
         failure_persistence: None,
         ..Config::default()
     });
-    let judged = runner.run(&worlds(), |world| {
+    let outcome = runner.run(&scenarios(), |scenario| {
         runtime.block_on(async {
-            let built = Built::of(&world).await;
-            for step in &world.steps {
-                take(&built, step, &met).await?;
+            let fixture = Fixture::start(&scenario).await;
+            for step in &scenario.steps {
+                perform(&fixture, step, &met).await?;
             }
             Ok(())
         })
     });
-    assert!(judged.is_ok(), "{}", judged.unwrap_err());
-    // The worlds are such that there is something to foretell.
+    assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    // Scenarios are such that there is something to explain.
     let met = met.into_inner();
-    for verdict in ["accepted", "refused"] {
-        assert!(met.contains_key(verdict), "{verdict}: {met:?}");
+    for decision in ["accepted", "refused"] {
+        assert!(met.contains_key(decision), "{decision}: {met:?}");
     }
     assert!(met.len() >= 12, "{met:?}");
 }
 
-async fn take(built: &Built, step: &Step, met: &Met) -> Result<(), TestCaseError> {
-    let Step::Attempt(id, shown) = step else {
-        built.change(step).await;
+async fn perform(fixture: &Fixture, step: &Step, met: &Met) -> Result<(), TestCaseError> {
+    let Step::Attempt(id, presented) = step else {
+        fixture.change(step).await;
         return Ok(());
     };
-    let (id, attempt) = (built.spelled(*id, shown), built.attempt(*id, shown));
+    let (id, attempt) = (
+        fixture.spelled(*id, presented),
+        fixture.attempt(*id, presented),
+    );
     // A refusal that was kept less than ten seconds ago is only counted.
-    built.service.advance(11);
-    let told = built.service.explain(&id, &attempt).await;
-    let came = outcome(&built.service, &id, &attempt).await;
-    let foretold = foretold(&told);
-    if foretold != came {
+    fixture.service.advance(11);
+    let explanation = fixture.service.explain(&id, &attempt).await;
+    let registered = outcome(&fixture.service, &id, &attempt).await;
+    let explained = comparable(&explanation);
+    if explained != registered {
         return Err(TestCaseError::fail(format!(
-            "{id} shows {shown:?}\nfirst  {foretold}\nthen   {came}\n{told:#}"
+            "{id} presents {presented:?}\nexplained   {explained}\nregistered  {registered}\n{explanation:#}"
         )));
     }
-    one_decides(&told)?;
+    one_decides(&explanation)?;
     for name in ["verdict", "reason", "substatus"] {
-        if let Some(name) = told[name].as_str() {
+        if let Some(name) = explanation[name].as_str() {
             *met.borrow_mut().entry(name.to_owned()).or_default() += 1;
         }
     }
@@ -76,14 +79,14 @@ async fn take(built: &Built, step: &Step, met: &Met) -> Result<(), TestCaseError
 }
 
 /// The part of an explanation that a registration shows too.
-fn foretold(told: &Value) -> Value {
-    let names: &[&str] = match told["verdict"].as_str().unwrap() {
+fn comparable(explanation: &Value) -> Value {
+    let names: &[&str] = match explanation["verdict"].as_str().unwrap() {
         "accepted" => &["verdict", "assignedHub", "deviceId", "substatus"],
         "failed" => &["verdict", "errorCode", "message"],
         "refused" => &["verdict", "errorCode", "reason", "enrollment", "message"],
         _ => &["verdict"],
     };
-    let of = |name: &&str| ((*name).to_owned(), told[*name].clone());
+    let of = |name: &&str| ((*name).to_owned(), explanation[*name].clone());
     Value::Object(names.iter().map(of).collect())
 }
 
@@ -101,7 +104,7 @@ async fn outcome(service: &Service, id: &str, attempt: &Attempt) -> Value {
     let operation = answer.body["operationId"].as_str().unwrap();
     let path = format!("{id}/operations/{operation}");
     let polled = service
-        .showing(Method::GET, &path, attempt, &Value::Null)
+        .request(Method::GET, &path, attempt, &Value::Null)
         .await;
     let state = &polled.body["registrationState"];
     match state["status"].as_str().unwrap() {
@@ -117,16 +120,18 @@ async fn outcome(service: &Service, id: &str, attempt: &Attempt) -> Value {
 }
 
 /// When an enrollment decided it is in the list, once as the one that did.
-fn one_decides(told: &Value) -> Result<(), TestCaseError> {
-    let tried = told["tried"].as_array().unwrap();
+fn one_decides(explanation: &Value) -> Result<(), TestCaseError> {
+    let tried = explanation["tried"].as_array().unwrap();
     let deciding: Vec<&Value> = tried.iter().filter(|one| one["decides"] == true).collect();
-    let enrollment = &told["enrollment"];
+    let enrollment = &explanation["enrollment"];
     let right = match enrollment {
         Value::Null => deciding.is_empty(),
         _ => deciding.len() == 1 && deciding[0]["enrollment"] == *enrollment,
     };
     if !right {
-        return Err(TestCaseError::fail(format!("who decides?\n{told:#}")));
+        return Err(TestCaseError::fail(format!(
+            "which one decides?\n{explanation:#}"
+        )));
     }
     Ok(())
 }

@@ -1,5 +1,11 @@
-//! A TPM's half in software: two RSA keys, and what `TPM2_ActivateCredential` and `TPM2_Import` do
-//! with a blob. Written from the specification and apart from the code under test.
+//! A device's TPM in software, for tests: two RSA keys, and what `TPM2_ActivateCredential` and
+//! `TPM2_Import` do with a blob. Written from the specification and apart from the code under test,
+//! which is `pki::tpm`. No program depends on it.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets an error has failed and may say so by panicking"
+)]
 
 use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -15,14 +21,23 @@ const ENDORSEMENT: (u32, usize) = (0x0003_00b2, 32);
 /// Those of the storage root key.
 const STORAGE_ROOT: (u32, usize) = (0x0003_0472, 0);
 
-/// A device's TPM.
+/// The endorsement key and the storage root key of a TPM.
+#[derive(Debug)]
 pub struct SoftwareTpm {
     endorsement: PrivateDecryptingKey,
     storage_root: PrivateDecryptingKey,
 }
 
+impl Default for SoftwareTpm {
+    /// A TPM with keys of its own.
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SoftwareTpm {
     /// A TPM with keys of its own.
+    #[must_use]
     pub fn new() -> Self {
         let key = || PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
         Self {
@@ -31,26 +46,27 @@ impl SoftwareTpm {
         }
     }
 
-    /// A new owner: the storage root key of before is gone.
-    #[allow(
-        dead_code,
-        reason = "not every test program that has this file gives TPMs away"
-    )]
+    /// A new owner: the previous storage root key is gone.
     pub fn clear_ownership(&mut self) {
         self.storage_root = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
     }
 
-    /// What `tpm2_createek -u` writes.
+    /// The `TPM2B_PUBLIC` that `tpm2_createek -u` writes.
+    #[must_use]
     pub fn endorsement_key(&self) -> Vec<u8> {
         public(&self.endorsement, ENDORSEMENT)
     }
 
-    /// What `tpm2_createprimary` and `tpm2_readpublic -o` write.
+    /// The `TPM2B_PUBLIC` that `tpm2_createprimary` and `tpm2_readpublic -o` write.
+    #[must_use]
     pub fn storage_root_key(&self) -> Vec<u8> {
         public(&self.storage_root, STORAGE_ROOT)
     }
 
-    /// Opens a blob: the key and the text, or which step refused.
+    /// Opens a blob: the key and the text, or the name of the step that refused.
+    ///
+    /// # Errors
+    /// When the blob is not for this TPM, or was altered.
     pub fn activate(&self, blob: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
         let mut rest = blob;
         let [

@@ -1,4 +1,4 @@
-//! A world that is there: a service with its enrollments, and the certificates and keys of its devices.
+//! A scenario that runs: a service with its enrollments, and the certificates and keys of its devices.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,13 +10,13 @@ use registry::IfMatch;
 use serde_json::{Value, json};
 use wire::sas::SharedAccessKey;
 
-use super::world::{Flaw, IDS, Key, Proof, Shown, Signer, Step, Terms, World};
+use super::scenario::{Flaw, IDS, Key, Presented, Proof, Scenario, Signer, Step, Terms};
+use crate::harness::attempt::Attempt;
+use crate::harness::hierarchy::{Ca, EXPIRED, chain, self_signed};
+use crate::harness::keys::symmetric;
 use crate::harness::{Service, group, individual};
-use crate::hierarchy::{Ca, EXPIRED, chain, self_signed};
-use crate::reasons::Attempt;
-use crate::symmetric_key::symmetric;
 
-/// The certificates of all worlds.
+/// The certificates of all scenarios.
 struct Pool {
     signers: HashMap<Signer, Ca>,
     leaves: HashMap<(usize, Signer, Flaw), Certificate>,
@@ -82,7 +82,7 @@ impl Pool {
 }
 
 /// A world that is there.
-pub struct Built {
+pub struct Fixture {
     pub service: Service,
 }
 
@@ -113,16 +113,16 @@ impl Terms {
     }
 }
 
-impl Built {
-    pub async fn of(world: &World) -> Self {
+impl Fixture {
+    pub async fn start(scenario: &Scenario) -> Self {
         let service = Service::start().await;
         service.linked_hub("second", 1).await;
         let root = &POOL.signers[&Signer::Root].certificate;
         service.upload("root", root, true).await;
-        if world.foreign {
+        if scenario.foreign {
             foreign_device(&service).await;
         }
-        if world.remote {
+        if scenario.remote {
             let link = json!({"connectionString": crate::serving::REMOTE});
             let path = "dps/linkedHubs/far";
             service.own(Method::PUT, path, Some(&link)).await;
@@ -161,7 +161,7 @@ impl Built {
             Step::Hub(hub, part) => self.link(hub, *part).await,
             Step::Root(verified) => {
                 let root = &POOL.signers[&Signer::Root].certificate;
-                let body = crate::ca_certificates::upload(root, Some(*verified));
+                let body = crate::harness::ca_certificates::upload(root, Some(*verified));
                 self.service
                     .ca_certificate(Method::PUT, "root", Some(&body))
                     .await;
@@ -221,16 +221,16 @@ impl Built {
     }
 
     /// The registration id as the device spells it.
-    pub fn spelled(&self, id: usize, shown: &Shown) -> String {
-        match shown.upper {
+    pub fn spelled(&self, id: usize, presented: &Presented) -> String {
+        match presented.upper {
             true => IDS[id].to_uppercase(),
             false => IDS[id].to_owned(),
         }
     }
 
-    pub fn attempt(&self, id: usize, shown: &Shown) -> Attempt {
-        let typed = self.spelled(id, shown);
-        let token = shown.token.map(|(key, named, late)| {
+    pub fn attempt(&self, id: usize, presented: &Presented) -> Attempt {
+        let typed = self.spelled(id, presented);
+        let token = presented.token.map(|(key, named, late)| {
             let key = match key {
                 Key::Own => key_of(own_key(id)),
                 Key::Wrong => key_of(99),
@@ -250,7 +250,7 @@ impl Built {
             let name = IDS.get(named).copied().unwrap_or(&typed);
             self.service.token(name, &key, expiry)
         });
-        let chain = shown.leaf.map(|leaf| chain(&POOL.chain(id, leaf)));
+        let chain = presented.leaf.map(|leaf| chain(&POOL.chain(id, leaf)));
         Attempt {
             chain,
             token,
@@ -304,8 +304,8 @@ async fn foreign_device(service: &Service) {
     }
     let scope = made["idScope"].as_str().unwrap();
     let path = format!("/{scope}/registrations/dev-3/register");
-    let shown = Some(chain(&[leaf]));
+    let presented = Some(chain(&[leaf]));
     let body = axum::body::Body::from("{}");
-    let begun = service.device(Method::PUT, &path, shown, body).await;
+    let begun = service.device(Method::PUT, &path, presented, body).await;
     assert_eq!(begun.status, 202, "{}", begun.body);
 }

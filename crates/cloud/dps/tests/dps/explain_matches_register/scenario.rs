@@ -1,4 +1,5 @@
-//! Worlds to register in, as they are thought up: enrollments, what operators change, what devices show.
+//! Scenarios to register in, as they are generated: enrollments, changes of operators, and what devices
+//! present.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,9 +7,9 @@ use proptest::sample::select;
 
 pub const IDS: [&str; 3] = ["dev-1", "dev-2", "dev-3"];
 
-/// A world and what happens in it.
+/// What there is, and what happens.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct Scenario {
     /// Whether another service has a device `dev-3` at the first hub.
     pub foreign: bool,
     /// Whether a remote hub is linked, which answers nobody.
@@ -16,10 +17,10 @@ pub struct World {
     pub steps: Vec<Step>,
 }
 
-/// What is done. An operator's step may be refused: then the world stays as it was.
+/// What is done. A step of an operator may be refused: then nothing changes.
 #[derive(Debug, Clone)]
 pub enum Step {
-    Attempt(usize, Shown),
+    Attempt(usize, Presented),
     /// The group of this certificate.
     Group(Signer, Terms),
     /// A group with keys.
@@ -47,7 +48,7 @@ pub struct Terms {
 #[derive(Debug, Clone, Copy)]
 pub enum Proof {
     Leaf(Signer),
-    /// By reference to the uploaded root; the device is called `shared`, whoever has it.
+    /// By reference to the uploaded root; the device is called `shared`, in any case.
     CaCertificate,
     Keys,
 }
@@ -65,9 +66,9 @@ pub enum Signer {
     Own,
 }
 
-/// What a device shows.
+/// What a device presents.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct Presented {
     pub upper: bool,
     pub leaf: Option<(Signer, Flaw, usize)>,
     pub token: Option<(Key, usize, bool)>,
@@ -120,7 +121,7 @@ fn signer() -> impl Strategy<Value = Signer> + Clone {
     ])
 }
 
-fn shown() -> impl Strategy<Value = Shown> {
+fn presented() -> impl Strategy<Value = Presented> {
     use Flaw::{Expired, ForServers, Letters, OtherName, Policies, Unknown};
     let flaw = select(vec![
         Flaw::None,
@@ -147,7 +148,7 @@ fn shown() -> impl Strategy<Value = Shown> {
         4 => token.clone().prop_map(|token| (None, Some(token))),
         1 => (leaf, token).prop_map(|(leaf, token)| (Some(leaf), Some(token))),
     ];
-    (prop::bool::weighted(0.2), credential).prop_map(|(upper, (leaf, token))| Shown {
+    (prop::bool::weighted(0.2), credential).prop_map(|(upper, (leaf, token))| Presented {
         upper,
         leaf,
         token,
@@ -177,8 +178,8 @@ fn operator() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a device shows that its world lets in, mostly, and by what individual enrollment if not by a group.
-fn usual() -> impl Strategy<Value = (Shown, Option<Proof>)> {
+/// What a device presents that is let in, mostly, and by which individual enrollment if not by a group.
+fn usual() -> impl Strategy<Value = (Presented, Option<Proof>)> {
     let leaf = |signer| (Some((signer, Flaw::None, 3)), None);
     let token = |key| (None, Some((key, IDS.len(), false)));
     select(vec![
@@ -192,12 +193,12 @@ fn usual() -> impl Strategy<Value = (Shown, Option<Proof>)> {
     ])
     .prop_map(|((leaf, token), proof)| {
         let upper = false;
-        (Shown { upper, leaf, token }, proof)
+        (Presented { upper, leaf, token }, proof)
     })
 }
 
 /// What is there in the beginning, and is written anew with other terms.
-fn usual_entries(usual: &[(Shown, Option<Proof>)]) -> impl Strategy<Value = Step> + use<> {
+fn usual_entries(usual: &[(Presented, Option<Proof>)]) -> impl Strategy<Value = Step> + use<> {
     let own = usual.iter().enumerate();
     let own = own.filter_map(|(id, (_, proof))| Some((id, (*proof)?)));
     let mut entries: Vec<_> = own.map(|(id, proof)| (3, Some((id, proof)))).collect();
@@ -210,23 +211,27 @@ fn usual_entries(usual: &[(Shown, Option<Proof>)]) -> impl Strategy<Value = Step
     })
 }
 
-pub fn worlds() -> impl Strategy<Value = World> {
-    let world = vec(usual(), IDS.len()).prop_flat_map(|usual| {
+pub fn scenarios() -> impl Strategy<Value = Scenario> {
+    let scenario = vec(usual(), IDS.len()).prop_flat_map(|usual| {
         let entries = || usual_entries(&usual);
-        let known: Vec<_> = usual.iter().map(|(shown, _)| shown.clone()).collect();
+        let known: Vec<_> = usual
+            .iter()
+            .map(|(presented, _)| presented.clone())
+            .collect();
         let again =
             (select(vec![0, 1, 2]), prop::bool::weighted(0.2)).prop_map(move |(id, upper)| {
-                let shown = known[id].clone();
-                Step::Attempt(id, Shown { upper, ..shown })
+                let presented = known[id].clone();
+                Step::Attempt(id, Presented { upper, ..presented })
             });
-        let any = (0..IDS.len(), shown()).prop_map(|(id, shown)| Step::Attempt(id, shown));
+        let any =
+            (0..IDS.len(), presented()).prop_map(|(id, presented)| Step::Attempt(id, presented));
         let later = prop_oneof![5 => again, 3 => any, 2 => entries(), 2 => operator()];
         (vec(entries(), 4..9), vec(later, 12..24))
     });
     let seldom = || prop::bool::weighted(0.3);
-    (seldom(), seldom(), world).prop_map(|(foreign, remote, (mut steps, later))| {
+    (seldom(), seldom(), scenario).prop_map(|(foreign, remote, (mut steps, later))| {
         steps.extend(later);
-        World {
+        Scenario {
             foreign,
             remote,
             steps,

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use dps::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 use serde_json::Value;
 
-use crate::remote_hub::{self, RemoteHubServer};
+use crate::harness::remote_hub_server::{self, RemoteHubServer};
 
 #[derive(Default)]
 pub struct Webhook {
@@ -44,8 +44,8 @@ impl Webhook {
 
 impl Outbound for Webhook {
     fn call(&self, call: OutboundCall) -> Answering<'_> {
-        match remote_hub::meant(&call) {
-            Some(host @ remote_hub::HOST) => return self.remote.answer(host, call),
+        match remote_hub_server::meant(&call) {
+            Some(host @ remote_hub_server::HOST) => return self.remote.answer(host, call),
             Some(host) => return self.other.answer(host, call),
             None => {}
         }

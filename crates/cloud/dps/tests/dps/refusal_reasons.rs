@@ -1,119 +1,16 @@
 //! Every cause of a refusal: the same terse answer to the device, its own code to the operator, and the same verdict from
 //! `explain` where a file can show it.
 
-use axum::body::Body;
-use axum::http::{Method, Request};
-use pki::{PeerChain, PresentedChain};
+use axum::http::Method;
 use serde_json::{Value, json};
 use wire::sas::SharedAccessKey;
 
-use crate::harness::{Answer, Service, group, individual};
-use crate::hierarchy::{Ca, EXPIRED, NOT_YET, chain, self_signed};
-use crate::software_tpm::SoftwareTpm;
-use crate::symmetric_key::{key, symmetric};
-use crate::tpm;
-
-/// What a device shows.
-#[derive(Default)]
-pub struct Attempt {
-    pub scope: Option<&'static str>,
-    pub chain: Option<PresentedChain>,
-    pub token: Option<String>,
-    pub tpm: Option<Value>,
-}
-
-impl Attempt {
-    pub fn by(certificates: &[&pki::Certificate]) -> Self {
-        Self {
-            chain: Some(chain(certificates)),
-            ..Self::default()
-        }
-    }
-
-    pub fn with(token: impl Into<String>) -> Self {
-        Self {
-            token: Some(token.into()),
-            ..Self::default()
-        }
-    }
-
-    fn tpm(tpm: Value) -> Self {
-        Self {
-            tpm: Some(tpm),
-            ..Self::default()
-        }
-    }
-}
-
-impl Service {
-    pub async fn attempt(&self, id: &str, attempt: &Attempt) -> Answer {
-        let mut body = json!({"registrationId": id});
-        if let Some(tpm) = &attempt.tpm {
-            body["tpm"] = tpm.clone();
-        }
-        let path = format!("{id}/register");
-        self.showing(Method::PUT, &path, attempt, &body).await
-    }
-
-    /// A device's request about a registration.
-    pub async fn showing(
-        &self,
-        method: Method,
-        path: &str,
-        attempt: &Attempt,
-        body: &Value,
-    ) -> Answer {
-        let scope = self.id_scope();
-        let scope = attempt.scope.unwrap_or(&scope);
-        let mut request = Request::builder().method(method).uri(format!(
-            "/{scope}/registrations/{path}?api-version=2021-06-01"
-        ));
-        if let Some(token) = &attempt.token {
-            request = request.header("authorization", token);
-        }
-        let mut request = request.body(Body::from(body.to_string())).unwrap();
-        let peer = attempt.chain.clone().map(PeerChain::of);
-        request.extensions_mut().insert(peer.unwrap_or_default());
-        self.send(request).await
-    }
-
-    pub async fn refusals(&self, query: &str) -> Value {
-        let request = Request::builder()
-            .uri(format!(
-                "https://{}/muster/v1/dps/refusals?api-version=2021-10-01{query}",
-                crate::harness::HOST
-            ))
-            .header("authorization", self.owner())
-            .body(Body::empty())
-            .unwrap();
-        let answer = self.send(request).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer.body
-    }
-
-    /// What `explain` says of a device that would show the same. Nothing is written.
-    pub async fn explain(&self, id: &str, attempt: &Attempt) -> Value {
-        let mut body = json!({"registrationId": id});
-        if let Some(shown) = &attempt.chain {
-            let all = std::iter::once(shown.leaf()).chain(shown.issuers());
-            body["certificates"] = json!(all.map(pki::Certificate::to_pem).collect::<String>());
-        }
-        if let Some(token) = &attempt.token {
-            body["token"] = json!(token);
-        }
-        let before = self.files();
-        let explained = self.explained(&body).await;
-        assert!(before == self.files(), "it was written");
-        explained
-    }
-
-    pub async fn explained(&self, body: &Value) -> Value {
-        let path = "/muster/v1/dps/explain";
-        let answer = self.operate(Method::POST, path, &[], Some(body)).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer.body
-    }
-}
+use crate::harness::attempt::Attempt;
+use crate::harness::hierarchy::{Ca, EXPIRED, NOT_YET, chain, self_signed};
+use crate::harness::keys::{key, symmetric};
+use crate::harness::tpm;
+use crate::harness::{Service, group, individual};
+use software_tpm::SoftwareTpm;
 
 type Case = (&'static str, &'static str, Attempt);
 
@@ -232,20 +129,20 @@ async fn tpm_cases(service: &Service) -> Vec<Case> {
     for id in ["t-ek", "t-root", "t-bare", "t-unasked"] {
         service.enroll_tpm(id, &own).await;
     }
-    let body = tpm::enrollment(
+    let body = tpm::tpm_enrollment(
         "t-srk",
         &own.endorsement_key(),
         Some(&own.storage_root_key()),
     );
     service.create("/enrollments/t-srk", &body).await;
-    let mut bare = tpm::shown(&own);
+    let mut bare = tpm::claim(&own);
     bare.as_object_mut().unwrap().remove("storageRootKey");
-    let mut mixed = tpm::shown(&own);
-    mixed["storageRootKey"] = tpm::shown(&other)["storageRootKey"].clone();
+    let mut mixed = tpm::claim(&own);
+    mixed["storageRootKey"] = tpm::claim(&other)["storageRootKey"].clone();
     let wrong = SharedAccessKey::from_bytes(vec![7; 32]).unwrap();
-    service.show_tpm("t-root", &tpm::shown(&own)).await;
+    service.show_tpm("t-root", &tpm::claim(&own)).await;
     vec![
-        ("tpm_ek_mismatch", "t-ek", Attempt::tpm(tpm::shown(&other))),
+        ("tpm_ek_mismatch", "t-ek", Attempt::tpm(tpm::claim(&other))),
         ("tpm_srk_mismatch", "t-srk", Attempt::tpm(mixed)),
         ("tpm_srk_absent", "t-bare", Attempt::tpm(bare)),
         (
@@ -263,7 +160,7 @@ async fn tpm_cases(service: &Service) -> Vec<Case> {
             "t-root",
             Attempt::with(service.daemon_token("t-root", &wrong)),
         ),
-        ("not_enrolled", "t-nobody", Attempt::tpm(tpm::shown(&other))),
+        ("not_enrolled", "t-nobody", Attempt::tpm(tpm::claim(&other))),
     ]
 }
 
