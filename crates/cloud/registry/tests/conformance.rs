@@ -1,4 +1,5 @@
-//! What a registry promises, whatever keeps its rows. Another backend adds a function that opens it and a line at the end.
+//! What a registry promises, whatever keeps its rows. Another backend adds a function that opens it
+//! and a line at the end.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,26 +31,26 @@ use ids::{DeviceId, HubName, Timestamp};
 use registry::{Change, Entropy, Init, Registry, Retention, Watcher};
 use serde_json::{Map, Value};
 
-/// The bench of a test: a registry in a directory of its own, and what it told.
+/// The bench of a test: a registry in a directory of its own, and the changes that it announced.
 pub(crate) struct Bench {
     pub(crate) registry: Registry,
-    pub(crate) told: Arc<Told>,
+    pub(crate) changes: Arc<Changes>,
     pub(crate) directory: tempfile::TempDir,
     clock: AtomicU64,
 }
 
 /// A watcher that remembers.
 #[derive(Default)]
-pub(crate) struct Told(Mutex<Vec<Change>>);
+pub(crate) struct Changes(Mutex<Vec<Change>>);
 
-impl Watcher for Told {
+impl Watcher for Changes {
     fn changed(&self, change: &Change) {
         self.0.lock().unwrap().push(change.clone());
     }
 }
 
-impl Told {
-    /// What was told since the last call.
+impl Changes {
+    /// What was announced since the last call.
     pub(crate) fn take(&self) -> Vec<Change> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -113,11 +114,11 @@ impl Bench {
 
     async fn new(directory: tempfile::TempDir) -> Self {
         let registry = open(directory.path(), "localhost").await;
-        let told = Arc::new(Told::default());
-        registry.watch(told.clone());
+        let changes = Arc::new(Changes::default());
+        registry.watch(changes.clone());
         Self {
             registry,
-            told,
+            changes,
             directory,
             clock: AtomicU64::default(),
         }
@@ -173,7 +174,7 @@ promises!(
         an_edge_device_gets_its_modules_and_scope,
         versions_guard_devices,
         a_leaf_gets_its_parent,
-        disabling_and_new_credentials_are_told,
+        disabling_and_new_credentials_are_announced,
         modules_are_created_changed_and_deleted,
         a_device_has_so_many_modules,
         credentials_of_a_module_know_its_device,
@@ -182,7 +183,7 @@ promises!(
     },
     twins::{
         a_fresh_twin_looks_as_azures_does,
-        patches_are_versioned_and_told,
+        patches_are_versioned_and_announced,
         a_put_replaces,
         reports_are_versioned,
         refused_changes_leave_no_trace,

@@ -36,7 +36,8 @@ impl Bench {
             .collect()
     }
 
-    /// Does each of the acts, in the order in which they are listed: what is deleted has been made by then.
+    /// Does each of the acts, in the order in which they are listed: what is deleted has
+    /// been made by then.
     async fn perform(&self, by: &Registry, act: Act) {
         let done = self.perform_hub(by, act).await || self.perform_hub_device(by, act).await;
         assert!(done, "{act:?} is in no table");
@@ -131,7 +132,8 @@ pub(crate) async fn every_act_leaves_one_record(bench: Bench) {
     }
 }
 
-/// The functions that write without an operator. Each is here with its reason: a device asks for it, or the server does it by itself.
+/// The functions that write without an operator. Each is here with its reason: a device asks for
+/// it, or the server does it by itself.
 const WITHOUT_AN_OPERATOR: &[&str] = &[
     // Devices.
     "patch_reported",

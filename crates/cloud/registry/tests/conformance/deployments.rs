@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ids::{ConfigurationId, Identity, ModuleId};
 use registry::{
-    Change, ConfigurationDraft, ConfigurationError, ConfigurationStatus, IfMatch, Twin, TwinPatch,
+    Change, ConfigurationDraft, ConfigurationError, ConfigurationRecord, ConfigurationStatus,
+    IfMatch, Twin, TwinPatch,
 };
 use serde_json::{Value, json};
 use wire::service_api::identity::Authentication;
@@ -45,6 +47,15 @@ pub(crate) async fn put(
         .put_configuration(&hub(), draft, &if_match, bench.now())
         .await;
     put.map(|(_, created)| created)
+}
+
+pub(crate) async fn deploy(bench: &Bench, draft: ConfigurationDraft) {
+    assert!(put(bench, draft, IfMatch::Absent).await.unwrap());
+}
+
+async fn read(bench: &Bench, name: &str) -> Arc<ConfigurationRecord> {
+    let read = bench.registry.configuration(&hub(), &id(name)).await;
+    read.unwrap()
 }
 
 pub(crate) async fn create(bench: &Bench, name: &str, tags: Value) {
@@ -120,71 +131,41 @@ async fn modules(bench: &Bench, name: &str) -> Vec<String> {
 pub(crate) async fn a_deployment_reaches_matching_devices(bench: Bench) {
     create(&bench, "seoul", json!({"site": "Seoul"})).await;
     create(&bench, "busan", json!({"site": "Busan"})).await;
-    assert!(
-        put(
-            &bench,
-            draft(
-                "one",
-                10,
-                "tags.site = 'Seoul'",
-                json!({"sensor": {"v": 1}})
-            ),
-            IfMatch::Absent
-        )
-        .await
-        .unwrap()
-    );
-    assert!(
-        bench
-            .told
-            .take()
-            .contains(&Change::Targeting { hub: hub() })
-    );
+    let sensor = json!({"sensor": {"v": 1}});
+    deploy(
+        &bench,
+        draft("one", 10, "tags.site = 'Seoul'", sensor.clone()),
+    )
+    .await;
+    let announced = bench.changes.take();
+    assert!(announced.contains(&Change::Targeting { hub: hub() }));
     assert_eq!(settle(&bench).await, 1);
 
-    assert_eq!(running(&bench, "seoul").await, json!({"sensor": {"v": 1}}));
-    assert_eq!(
-        modules(&bench, "seoul").await,
-        ["$edgeAgent", "$edgeHub", "sensor"]
-    );
-    let sensor = bench
-        .registry
-        .module(
-            &hub(),
-            &device("seoul"),
-            &ModuleId::parse("sensor").unwrap(),
-        )
-        .await
-        .unwrap();
-    assert_eq!(sensor.managed_by.as_deref(), Some("IotEdge"));
-    assert_eq!(sensor.authentication, Authentication::None);
-    assert_eq!(
-        twin(&bench, "seoul", Some("sensor")).await.desired.document["interval"],
-        10
-    );
+    assert_eq!(running(&bench, "seoul").await, sensor);
+    let names = modules(&bench, "seoul").await;
+    assert_eq!(names, ["$edgeAgent", "$edgeHub", "sensor"]);
+    let id_of_sensor = ModuleId::parse("sensor").unwrap();
+    let seoul = device("seoul");
+    let module = bench.registry.module(&hub(), &seoul, &id_of_sensor).await;
+    let module = module.unwrap();
+    assert_eq!(module.managed_by.as_deref(), Some("IotEdge"));
+    assert_eq!(module.authentication, Authentication::None);
+    let desired = twin(&bench, "seoul", Some("sensor")).await.desired.document;
+    assert_eq!(desired["interval"], 10);
     for module in [None, Some("$edgeAgent")] {
         let statuses = twin(&bench, "seoul", module).await.configurations;
-        assert_eq!(
-            statuses,
-            BTreeMap::from([(id("one"), ConfigurationStatus::Applied)]),
-            "{module:?}"
-        );
+        let applied = BTreeMap::from([(id("one"), ConfigurationStatus::Applied)]);
+        assert_eq!(statuses, applied, "{module:?}");
     }
-    assert!(
-        twin(&bench, "seoul", Some("$edgeHub"))
-            .await
-            .configurations
-            .is_empty()
-    );
-    let told = bench.told.take();
+    let of_edge_hub = twin(&bench, "seoul", Some("$edgeHub")).await;
+    assert!(of_edge_hub.configurations.is_empty());
+    let announced = bench.changes.take();
     let agent = Identity::module(hub(), device("seoul"), ModuleId::edge_agent());
-    assert!(
-        told.iter().any(
-            |change| matches!(change, Change::Desired { identity, version: 2, patch }
-        if *identity == agent && patch["modules"] == json!({"sensor": {"v": 1}}))
-        ),
-        "{told:?}"
-    );
+    let is_patch = |change: &Change| {
+        matches!(change, Change::Desired { identity, version: 2, patch }
+            if *identity == agent && patch["modules"] == sensor)
+    };
+    assert!(announced.iter().any(is_patch), "{announced:?}");
 
     assert_eq!(running(&bench, "busan").await, Value::Null);
     assert!(twin(&bench, "busan", None).await.configurations.is_empty());
@@ -193,20 +174,8 @@ pub(crate) async fn a_deployment_reaches_matching_devices(bench: Bench) {
 
 pub(crate) async fn the_next_one_takes_over_and_nothing_is_left_alone(bench: Bench) {
     create(&bench, "d", json!({})).await;
-    put(
-        &bench,
-        draft("base", 1, "*", json!({"a": {"v": 1}})),
-        IfMatch::Absent,
-    )
-    .await
-    .unwrap();
-    put(
-        &bench,
-        draft("test", 5, "*", json!({"b": {"v": 2}})),
-        IfMatch::Absent,
-    )
-    .await
-    .unwrap();
+    deploy(&bench, draft("base", 1, "*", json!({"a": {"v": 1}}))).await;
+    deploy(&bench, draft("test", 5, "*", json!({"b": {"v": 2}}))).await;
     settle(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"b": {"v": 2}}));
     let statuses = twin(&bench, "d", None).await.configurations;
@@ -246,61 +215,33 @@ pub(crate) async fn the_next_one_takes_over_and_nothing_is_left_alone(bench: Ben
 }
 
 pub(crate) async fn content_never_changes(bench: Bench) {
-    put(
-        &bench,
-        draft("one", 1, "", json!({"a": {}})),
-        IfMatch::Absent,
-    )
-    .await
-    .unwrap();
-    let conflict = put(
-        &bench,
-        draft("one", 1, "", json!({"a": {}})),
-        IfMatch::Absent,
-    )
-    .await;
+    let one = || draft("one", 1, "", json!({"a": {}}));
+    deploy(&bench, one()).await;
+    let conflict = put(&bench, one(), IfMatch::Absent).await;
     assert!(matches!(conflict, Err(ConfigurationError::Exists(_))));
-    let first = bench
-        .registry
-        .configuration(&hub(), &id("one"))
-        .await
-        .unwrap();
+    let first = read(&bench, "one").await;
     assert_eq!(first.etag.as_str(), "MQ==");
-    let mut change = ConfigurationDraft {
+    let change = ConfigurationDraft {
         priority: 7,
-        ..(draft("one", 1, "*", json!({"a": {}})))
+        target_condition: "*".to_owned(),
+        labels: Some(BTreeMap::from([("who".to_owned(), "me".to_owned())])),
+        ..one()
     };
-    change.labels = Some(BTreeMap::from([("who".to_owned(), "me".to_owned())]));
-    assert!(
-        !put(&bench, change, IfMatch::Exactly(first.etag.clone()))
-            .await
-            .unwrap()
-    );
-    let second = bench
-        .registry
-        .configuration(&hub(), &id("one"))
-        .await
-        .unwrap();
+    let changed = put(&bench, change, IfMatch::Exactly(first.etag.clone())).await;
+    assert!(!changed.unwrap(), "it was there");
+    let second = read(&bench, "one").await;
     assert_eq!(
-        (
-            second.priority,
-            second.target_condition.as_str(),
-            second.etag.as_str()
-        ),
-        (7, "*", "Mg==")
+        (second.priority, second.target_condition.as_str()),
+        (7, "*")
     );
+    assert_eq!(second.etag.as_str(), "Mg==");
     assert_eq!(
         (second.created, &second.content),
         (first.created, &first.content)
     );
     let other = put(&bench, draft("one", 1, "*", json!({"b": {}})), IfMatch::Any).await;
     assert!(matches!(other, Err(ConfigurationError::ContentChanged(_))));
-    let stale = put(
-        &bench,
-        draft("one", 1, "*", json!({"a": {}})),
-        IfMatch::Exactly(first.etag.clone()),
-    )
-    .await;
+    let stale = put(&bench, one(), IfMatch::Exactly(first.etag.clone())).await;
     assert!(matches!(
         stale,
         Err(ConfigurationError::PreconditionFailed(_))

@@ -164,12 +164,12 @@ pub(crate) async fn a_leaf_gets_its_parent(bench: Bench) {
     assert_eq!(kept.parent_scopes, [scope]);
 }
 
-pub(crate) async fn disabling_and_new_credentials_are_told(bench: Bench) {
+pub(crate) async fn disabling_and_new_credentials_are_announced(bench: Bench) {
     put(&bench, "d", DeviceRequest::default(), IfMatch::Absent)
         .await
         .unwrap();
     let identity = Identity::device(hub(), device("d"));
-    bench.told.take();
+    bench.changes.take();
     let disable = DeviceRequest {
         status: Some(Status::Disabled),
         status_reason: Some("lost".to_owned()),
@@ -184,11 +184,11 @@ pub(crate) async fn disabling_and_new_credentials_are_told(bench: Bench) {
     );
     put(&bench, "d", disable, IfMatch::Any).await.unwrap();
     assert_eq!(
-        bench.told.take(),
+        bench.changes.take(),
         [Change::Disabled {
             identity: identity.clone()
         }],
-        "told once"
+        "announced once"
     );
     let status = bench
         .registry
@@ -208,7 +208,10 @@ pub(crate) async fn disabling_and_new_credentials_are_told(bench: Bench) {
         ..DeviceRequest::default()
     };
     put(&bench, "d", renew, IfMatch::Any).await.unwrap();
-    assert_eq!(bench.told.take(), [Change::CredentialsChanged { identity }]);
+    assert_eq!(
+        bench.changes.take(),
+        [Change::CredentialsChanged { identity }]
+    );
 }
 
 pub(crate) async fn modules_are_created_changed_and_deleted(bench: Bench) {
@@ -244,13 +247,13 @@ pub(crate) async fn modules_are_created_changed_and_deleted(bench: Bench) {
         .delete_module(&hub(), &on, &module("$edgeHub"), &IfMatch::Any)
         .await;
     assert!(matches!(system, Err(IdentityError::Invalid(_))));
-    bench.told.take();
+    bench.changes.take();
     registry
         .delete_module(&hub(), &on, &module("m"), &IfMatch::Exactly(first.etag))
         .await
         .unwrap();
     let identity = Identity::module(hub(), on.clone(), module("m"));
-    assert_eq!(bench.told.take(), [Change::Gone { identity }]);
+    assert_eq!(bench.changes.take(), [Change::Gone { identity }]);
     let gone = registry.module(&hub(), &on, &module("m")).await;
     assert!(matches!(gone, Err(IdentityError::ModuleNotFound(..))));
 }
@@ -299,7 +302,7 @@ pub(crate) async fn deleting_a_device_takes_all_along(bench: Bench) {
         .delete_device(&hub(), &device("d"), &IfMatch::Any)
         .await
         .unwrap();
-    assert!(bench.told.take().contains(&Change::Gone {
+    assert!(bench.changes.take().contains(&Change::Gone {
         identity: Identity::device(hub(), device("d"))
     }));
     let agent = Identity::module(hub(), device("d"), ModuleId::edge_agent());

@@ -106,14 +106,14 @@ pub(crate) async fn tags_and_reports_move_devices(bench: Bench) {
     tag(&bench, "d", json!({"ring": 1})).await;
     settle(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"a": {}}));
-    bench.told.take();
+    bench.changes.take();
     let identity = Identity::device(hub(), device("d"));
     bench
         .registry
         .patch_reported(&identity, map(json!({"fw": 2})), None, bench.now())
         .await
         .unwrap();
-    assert_eq!(bench.told.take(), [Change::Targeting { hub: hub() }]);
+    assert_eq!(bench.changes.take(), [Change::Targeting { hub: hub() }]);
     settle(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"b": {}}));
 }

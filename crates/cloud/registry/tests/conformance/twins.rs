@@ -13,7 +13,7 @@ async fn create(bench: &Bench, id: &str) -> Identity {
         .put_device(&hub(), &device(id), edge(), &IfMatch::Absent, bench.now())
         .await
         .unwrap();
-    bench.told.take();
+    bench.changes.take();
     Identity::device(hub(), device(id))
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn a_fresh_twin_looks_as_azures_does(bench: Bench) {
     assert_ne!(device.etag, record.twin.etag);
 }
 
-pub(crate) async fn patches_are_versioned_and_told(bench: Bench) {
+pub(crate) async fn patches_are_versioned_and_announced(bench: Bench) {
     let identity = create(&bench, "d").await;
     let registry = &bench.registry;
     let first = registry
@@ -76,16 +76,16 @@ pub(crate) async fn patches_are_versioned_and_told(bench: Bench) {
         Value::Object(second.twin.desired.document),
         json!({"a": {"b": 1, "c": 2}})
     );
-    let told = |patch: Value, version| Change::Desired {
+    let changes = |patch: Value, version| Change::Desired {
         identity: identity.clone(),
         patch: map(patch),
         version,
     };
     assert_eq!(
-        bench.told.take(),
+        bench.changes.take(),
         [
-            told(json!({"a": {"b": 1}}), 2),
-            told(json!({"a": {"c": 2}}), 3)
+            changes(json!({"a": {"b": 1}}), 2),
+            changes(json!({"a": {"c": 2}}), 3)
         ]
     );
     // Tags are nobody's business but the services'.
@@ -98,7 +98,7 @@ pub(crate) async fn patches_are_versioned_and_told(bench: Bench) {
         .await
         .unwrap();
     assert_eq!((tagged.twin.version, tagged.twin.desired.version), (5, 3));
-    assert_eq!(bench.told.take(), []);
+    assert_eq!(bench.changes.take(), []);
 }
 
 pub(crate) async fn a_put_replaces(bench: Bench) {
@@ -157,7 +157,7 @@ pub(crate) async fn reports_are_versioned(bench: Bench) {
     assert_eq!(report(&agent, json!({"b": 3}), None).await.unwrap(), 2);
     let twin = bench.registry.twin(&identity).await.unwrap().twin;
     assert_eq!(Value::Object(twin.reported.document), json!({"b": 2}));
-    assert_eq!(bench.told.take(), []);
+    assert_eq!(bench.changes.take(), []);
 }
 
 pub(crate) async fn refused_changes_leave_no_trace(bench: Bench) {
@@ -180,7 +180,7 @@ pub(crate) async fn refused_changes_leave_no_trace(bench: Bench) {
         .patch_reported(&nobody, map(json!({"a": 1})), None, bench.now())
         .await;
     assert!(matches!(error, Err(TwinError::NotFound(_))));
-    assert_eq!(bench.told.take(), []);
+    assert_eq!(bench.changes.take(), []);
 }
 
 pub(crate) async fn twins_are_listed(bench: Bench) {

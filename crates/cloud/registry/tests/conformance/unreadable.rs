@@ -18,7 +18,7 @@ where
 {
     let Bench {
         registry,
-        told,
+        changes,
         directory,
         clock,
     } = bench;
@@ -40,10 +40,10 @@ where
     store.write(unit).await.unwrap();
     drop(store);
     let registry = open(directory.path(), "localhost").await;
-    registry.watch(told.clone());
+    registry.watch(changes.clone());
     Bench {
         registry,
-        told,
+        changes,
         directory,
         clock,
     }
@@ -150,7 +150,8 @@ pub(crate) async fn one_device_that_cannot_be_read_does_not_stop_the_others(benc
     )
     .await
     .unwrap();
-    // The full pass, in which the first device fails, comes to its end; then the device waits at the end of the queue.
+    // The full pass, in which the first device fails, comes to its end; then the device waits at
+    // the end of the queue.
     for _ in 0..3 {
         settle(&bench).await;
     }
