@@ -67,7 +67,10 @@ impl HealthReport {
                 self.health.send_replace(Health::Failing(error));
             }
             None if was_failing => {
-                tracing::info!(folder = %self.folder.display(), "the event log can be written again");
+                tracing::info!(
+                    folder = %self.folder.display(),
+                    "the event log can be written again"
+                );
                 self.health.send_replace(Health::Good);
             }
             None => {}

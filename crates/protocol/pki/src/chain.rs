@@ -1,11 +1,17 @@
 //! Verifies certificate chains: from a presented chain to a proof.
 //!
-//! What is checked, in this order, with the first fault reported: the leaf is no CA; a path of
-//! names leads from it to the anchor; every element of that path, the anchor included, is valid now
-//! and may do what it does there (CA, keyUsage, path length, purposes); every signature holds;
-//! names and policies are within what the issuers allow. webpki verifies signatures and the path a
-//! second time by its own rules, where it can. Revocation is the enrollment's state, not the
-//! certificate's (semantics of DPS), so no CRL is asked.
+//! These checks run in this order, and the first fault is reported:
+//!
+//! 1. The leaf is not a CA.
+//! 2. A path of names leads from the leaf to the trust anchor, which is the CA certificate of an
+//!    enrollment.
+//! 3. Every certificate of the path is valid now and may be where it is: CA, keyUsage, path length,
+//!    purposes.
+//! 4. Every signature is valid. webpki verifies signatures and path again by its own rules, where
+//!    it can.
+//! 5. Names and policies are within the constraints of the issuers.
+//!
+//! Revocation is a state of the enrollment, as in DPS, so no CRL is read.
 
 mod ca_certificate;
 mod cache;
@@ -28,23 +34,22 @@ pub use error::ChainError;
 pub use presented::{PeerChain, PresentedChain, UnreadChain};
 pub use seen::SeenIssuers;
 
-/// How many certificates of a presented chain are read.
+/// Most certificates of a presented chain.
 pub const MAX_CHAIN_CERTIFICATES: usize = 10;
-/// How many bytes of DER a presented chain may have altogether.
+/// Most bytes of DER of a presented chain.
 pub const MAX_CHAIN_BYTES: usize = 64 * 1024;
 
-/// What a leaf is presented for; its extendedKeyUsage, and its issuers', must allow it where they
-/// have one.
+/// The use of a leaf. An extendedKeyUsage of the leaf or of its issuers must allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A device that proves who it is.
+    /// A device authenticates to a server.
     ClientAuth,
-    /// A server that proves who it is. Its names are not looked at here.
+    /// A server authenticates to a client. Its names are not checked here.
     ServerAuth,
 }
 
-/// Proof that a leaf leads to an anchor and that everything on the way held at the time asked. Only
-/// this file makes one.
+/// Proof that a chain from a leaf to a trust anchor was valid at the given time. Only this file
+/// makes one.
 #[derive(Debug, Clone)]
 pub struct VerifiedChain {
     leaf: Certificate,
@@ -61,50 +66,48 @@ impl VerifiedChain {
         }
     }
 
-    /// The verified leaf.
+    /// The leaf that was verified.
     #[must_use]
     pub fn leaf(&self) -> &Certificate {
         &self.leaf
     }
 
-    /// The issuers between leaf and anchor on the verified path, the leaf's own issuer first;
-    /// neither leaf nor anchor.
+    /// The issuers between leaf and trust anchor, without both; the leaf's own issuer first.
     #[must_use]
     pub fn issuers(&self) -> &[Certificate] {
         &self.issuers
     }
 
-    /// The SHA-256 of the anchor that the leaf leads to.
+    /// The SHA-256 thumbprint of the trust anchor.
     #[must_use]
     pub fn trust_anchor(&self) -> Thumbprint {
         self.trust_anchor
     }
 }
 
-/// Proof that the leaf is the very certificate that was expected, valid at the time asked. Only
-/// this file makes one.
+/// Proof that the leaf is the expected certificate and was valid at the given time. Only this file
+/// makes one.
 #[derive(Debug, Clone)]
 pub struct PinnedLeaf {
     leaf: Certificate,
 }
 
 impl PinnedLeaf {
-    /// The pinned leaf.
+    /// The leaf that was pinned.
     #[must_use]
     pub fn leaf(&self) -> &Certificate {
         &self.leaf
     }
 }
 
-/// Verifies that `presented` leads to `trust_anchor`, a root or an intermediate that an enrollment
-/// names.
+/// Verifies the chain of a device up to `trust_anchor`, the root or intermediate of an enrollment.
 ///
-/// The anchor itself need not be in the chain. A path of issuers that `cache` has seen verified
-/// under this anchor is not verified again, only its dates and constraints are; the verdict is the
-/// same with an empty cache.
+/// The trust anchor need not be presented. The signatures of a path of issuers that is in `cache`
+/// are not verified again; its dates and constraints are. The result is the same with an empty
+/// cache.
 ///
 /// # Errors
-/// The first fault found, told for the operator; devices are told less.
+/// The first fault, in words for the operator; devices get less.
 pub fn verify_chain(
     presented: &PresentedChain,
     trust_anchor: &Certificate,
@@ -114,10 +117,10 @@ pub fn verify_chain(
     verify_chain_for(Purpose::ClientAuth, presented, trust_anchor, now, cache)
 }
 
-/// [`verify_chain`] for another purpose than a device's identity.
+/// Like [`verify_chain`], for any purpose.
 ///
 /// # Errors
-/// The first fault found.
+/// The first fault, in words for the operator.
 pub fn verify_chain_for(
     purpose: Purpose,
     presented: &PresentedChain,
@@ -147,14 +150,13 @@ pub fn verify_chain_for(
     }))
 }
 
-/// Verifies that the presented leaf is the certificate that an individual enrollment or a device
-/// pins.
+/// Verifies that the presented leaf is the certificate of an individual enrollment or a device.
 ///
-/// Nothing vouches for it but the pin; issuers, if any were shown, are not looked at. A self-signed
-/// leaf is fine.
+/// Only the thumbprint is trusted: presented issuers are ignored, and a self-signed leaf is
+/// accepted.
 ///
 /// # Errors
-/// When it is another certificate, a CA, expired or not yet valid.
+/// When the leaf is another certificate, a CA, expired or not yet valid.
 pub fn pin_leaf(
     presented: &PresentedChain,
     expected: Thumbprint,
@@ -168,21 +170,21 @@ pub fn pin_leaf(
     Ok(PinnedLeaf { leaf: leaf.clone() })
 }
 
-/// Whether the usages of a certificate, as far as it has any, allow it to be a device's identity.
+/// Requires that a certificate can be the identity of a device: it is not a CA, and its usages, if
+/// it has any, include client authentication.
 ///
 /// # Errors
-/// When they do not, or it is a CA.
+/// When it cannot.
 pub fn may_identify(certificate: &Certificate) -> Result<(), ChainError> {
     refuse_ca(certificate)?;
     path::require_purpose(certificate, Purpose::ClientAuth)
 }
 
-/// Checks that the peer holds exactly the pinned certificate, and that it is valid now: whoever
-/// pinned it vouches for the rest, such as a self-signed CA certificate, which is what `openssl req
-/// -x509` makes.
+/// Verifies that the presented leaf is the pinned certificate and valid now. Everything else is
+/// accepted, also a self-signed CA certificate, which is what `openssl req -x509` makes.
 ///
 /// # Errors
-/// When it is another certificate, expired or not yet valid.
+/// When the leaf is another certificate, expired or not yet valid.
 pub fn pin_certificate(
     presented: &PresentedChain,
     expected: Thumbprint,
@@ -193,7 +195,6 @@ pub fn pin_certificate(
     Ok(PinnedLeaf { leaf: leaf.clone() })
 }
 
-/// The leaf that was shown, when it is the certificate that is pinned.
 fn pinned(presented: &PresentedChain, expected: Thumbprint) -> Result<&Certificate, ChainError> {
     let leaf = presented.leaf();
     match leaf.sha256() {
@@ -205,23 +206,22 @@ fn pinned(presented: &PresentedChain, expected: Thumbprint) -> Result<&Certifica
     }
 }
 
-/// Names and policies come last: how long they take is for the issuers to say, and by now it is
-/// known that these are nobody's but the anchor's.
+/// Names and policies are checked last: issuers decide how long that takes, and by now it is proven
+/// that they belong to the trust anchor.
 fn within_limits(path: path::Path<'_>) -> Result<path::Path<'_>, ChainError> {
     constraints::require_permitted(&path)?;
     policies::require_acceptable(&path)?;
     Ok(path)
 }
 
-/// Notes which of the certificates shown are a fleet's, and not a stranger's.
+/// Marks the presented issuers that belong to a fleet, so that they stay in memory.
 fn vouch_for(presented: &PresentedChain, path: &path::Path<'_>) {
     let on_the_way = |shown: &&Certificate| path.upwards().any(|one| one == *shown);
     let issuers = presented.issuers().iter();
     issuers.filter(on_the_way).for_each(Certificate::vouch);
 }
 
-/// No handshake proves possession of another key: what is judged beforehand must be refused as the
-/// handshake would be.
+/// The TLS handshake does not accept other keys, so no earlier check may accept them.
 fn require_supported_key(leaf: &Certificate) -> Result<(), ChainError> {
     match leaf.has_supported_key() {
         true => Ok(()),

@@ -1,5 +1,5 @@
-//! Proof of possession of a CA's key: only its holder can sign a certificate for a name that cannot be
-//! guessed.
+//! Proof of possession of a CA's key: only its holder can sign a certificate for a name that cannot
+//! be guessed.
 
 use ids::Timestamp;
 

@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn the_batch_of_the_node_client() {
-        let batch = br#"[{"body":"eyJ0IjoxfQ==","properties":{"iothub-app-k":"v"}},{"body":"plain","base64Encoded":false}]"#;
+        let batch = br#"[{"body":"eyJ0IjoxfQ==","properties":{"iothub-app-k":"v"}},
+            {"body":"plain","base64Encoded":false}]"#;
         let messages = parse_batch(batch).unwrap();
         assert_eq!(messages[0].body, b"{\"t\":1}");
         assert_eq!(messages[0].properties, [("k".to_owned(), "v".to_owned())]);

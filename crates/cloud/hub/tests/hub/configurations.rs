@@ -38,6 +38,11 @@ async fn agent_desired(world: &World, device: &str) -> Value {
         .clone()
 }
 
+/// Waits until the deployed module of a device has an image.
+async fn await_image(world: &World, device: &str, wanted: &str) {
+    eventually(async || (image(&agent_desired(world, device).await) == wanted).then_some(())).await;
+}
+
 fn image(desired: &Value) -> Value {
     desired["modules"]["sensor"]["settings"]["image"].clone()
 }
@@ -61,16 +66,15 @@ async fn a_deployment_reaches_the_devices_that_its_condition_names() {
         (&Value::Null, &json!({"results": {}, "queries": {}}))
     );
 
-    eventually(async || (image(&agent_desired(&world, "edge-1").await) == "one").then_some(()))
-        .await;
+    await_image(&world, "edge-1", "one").await;
     let sensor = world.get("/twins/edge-1/modules/sensor").await;
     assert_eq!(sensor["properties"]["desired"]["interval"], 5);
     let twin = world.get("/twins/edge-1/modules/$edgeAgent").await;
     assert_eq!(twin["configurations"]["dep1"]["status"], "Applied");
     assert_eq!(image(&agent_desired(&world, "edge-2").await), Value::Null);
-    let shown = world.get("/configurations/dep1").await;
-    assert_eq!(shown["systemMetrics"]["results"]["targetedCount"], 1);
-    assert_eq!(shown["systemMetrics"]["results"]["appliedCount"], 1);
+    let read = world.get("/configurations/dep1").await;
+    assert_eq!(read["systemMetrics"]["results"]["targetedCount"], 1);
+    assert_eq!(read["systemMetrics"]["results"]["appliedCount"], 1);
     assert_eq!(
         world.get("/configurations").await.as_array().unwrap().len(),
         1
@@ -80,8 +84,7 @@ async fn a_deployment_reaches_the_devices_that_its_condition_names() {
     world
         .patch_twin("edge-2", &json!({"tags": {"environment": "test"}}))
         .await;
-    eventually(async || (image(&agent_desired(&world, "edge-2").await) == "one").then_some(()))
-        .await;
+    await_image(&world, "edge-2", "one").await;
 
     // The larger priority wins; when it goes, the other one is back.
     world
@@ -90,8 +93,7 @@ async fn a_deployment_reaches_the_devices_that_its_condition_names() {
             &deployment("dep2", "two", "deviceId='edge-1'", 20),
         )
         .await;
-    eventually(async || (image(&agent_desired(&world, "edge-1").await) == "two").then_some(()))
-        .await;
+    await_image(&world, "edge-1", "two").await;
     assert_eq!(
         world
             .ask("DELETE", "/configurations/dep2")
@@ -101,8 +103,7 @@ async fn a_deployment_reaches_the_devices_that_its_condition_names() {
             .status,
         204
     );
-    eventually(async || (image(&agent_desired(&world, "edge-1").await) == "one").then_some(()))
-        .await;
+    await_image(&world, "edge-1", "one").await;
 }
 
 #[tokio::test]

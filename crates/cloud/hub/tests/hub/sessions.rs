@@ -76,7 +76,8 @@ async fn a_pinned_certificate_is_enough_also_when_it_is_a_cas() {
 async fn an_expired_certificate_does_not_connect() {
     let world = World::start().await;
     let chain = self_signed("d1", 2027);
-    let body = json!({"authentication": {"x509Thumbprint": {"primaryThumbprint": chain.leaf().sha256().to_string()}}});
+    let thumbprint = chain.leaf().sha256().to_string();
+    let body = json!({"authentication": {"x509Thumbprint": {"primaryThumbprint": thumbprint}}});
     world.put("/devices/d1", &body).await;
     let refused = world
         .open(&connect("d1", None), Some(&chain))

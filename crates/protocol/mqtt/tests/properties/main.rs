@@ -143,11 +143,16 @@ proptest! {
         let mut now = Millis(5);
         let mut session = ServerSession::new(&a_connect(keep_alive), now);
         for (later, packet) in packets {
-            prop_assert_eq!(session.deadline(), (Millis(now.0 + promised * 1500), Overdue::KeepAlive));
+            let deadline = (Millis(now.0 + promised * 1500), Overdue::KeepAlive);
+            prop_assert_eq!(session.deadline(), deadline);
             now = Millis(now.0 + later);
             let wrong = matches!(
                 packet,
-                Packet::Connect(_) | Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp
+                Packet::Connect(_)
+                    | Packet::ConnAck(_)
+                    | Packet::SubAck(_)
+                    | Packet::UnsubAck(_)
+                    | Packet::PingResp
             );
             prop_assert_eq!(session.receive(packet, now).is_err(), wrong);
         }

@@ -74,7 +74,9 @@ pub enum PemError {
     },
     /// Several certificates where one was wanted.
     #[error(
-        "it holds {count} certificates ({}), one is wanted here; give a file with that certificate alone", .subjects.join("; ")
+        "it holds {count} certificates ({}), one is wanted here; give a file with that certificate \
+         alone",
+        .subjects.join("; ")
     )]
     Several {
         /// How many.

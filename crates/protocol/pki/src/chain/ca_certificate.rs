@@ -7,41 +7,41 @@ use crate::Certificate;
 /// operators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableCaCertificate {
-    /// It is no CA.
+    /// basicConstraints does not say that it is a CA.
     #[error(
         "is not a CA certificate (basicConstraints CA:TRUE is missing), so that it cannot issue \
          device certificates"
     )]
     NotCa,
-    /// Its keyUsage forbids it to issue.
+    /// Its keyUsage does not include keyCertSign.
     #[error("is a CA certificate that may not issue: its keyUsage lacks keyCertSign")]
     MayNotIssue,
-    /// It is over.
+    /// It expired at this time.
     #[error("expired at {0}; send one that is valid")]
     Expired(Timestamp),
-    /// Its key's signatures are not verified by anybody here.
+    /// Signatures of its kind of key are not verified.
     #[error(
         "has {0}, which is not accepted (algorithm_unsupported); use RSA of 2048 to 8192 bits, \
          P-256, P-384, P-521 or Ed25519"
     )]
     UnsupportedKey(String),
-    /// Something in it must be understood and is not.
+    /// A critical part of it is not understood.
     #[error("has something that is not understood and must not be ignored: {0}")]
     NotUnderstood(String),
 }
 
-/// A certificate that chains can lead to. Only [`usable_ca_certificate`] makes one.
+/// Proof that chains to this CA certificate can be valid. Only [`usable_ca_certificate`] makes one.
 #[derive(Debug, Clone)]
 pub struct UsableCaCertificate(Certificate);
 
 impl UsableCaCertificate {
-    /// The certificate.
+    /// The CA certificate that was checked.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.0
     }
 
-    /// The certificate.
+    /// The CA certificate that was checked.
     #[must_use]
     pub fn into_certificate(self) -> Certificate {
         self.0
@@ -66,10 +66,10 @@ pub fn usable_ca_certificate(
     Ok(UsableCaCertificate(certificate.clone()))
 }
 
-/// Whether a certificate says that it may issue others.
+/// Requires that a certificate may issue others.
 ///
 /// # Errors
-/// When it is no CA, or its keyUsage forbids it.
+/// When it is not a CA, or its keyUsage does not include keyCertSign.
 pub fn may_issue(certificate: &Certificate) -> Result<(), UnusableCaCertificate> {
     if !certificate.is_ca() {
         return Err(UnusableCaCertificate::NotCa);

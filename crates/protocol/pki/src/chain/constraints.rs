@@ -1,4 +1,4 @@
-//! Name constraints (RFC 5280, 4.2.1.10): what an issuer lets the names below it be.
+//! Name constraints (RFC 5280, 4.2.1.10): the names that an issuer permits below itself.
 
 use crate::Certificate;
 use crate::cert::{AltName, NameConstraints, canonical_parts, is_name_within};
@@ -6,21 +6,20 @@ use crate::cert::{AltName, NameConstraints, canonical_parts, is_name_within};
 use super::ChainError;
 use super::path::Path;
 
-/// How many comparisons of a name with a constraint one path may cost.
-const MOST: usize = 10_000;
+/// Most comparisons of a name with a constraint for one path.
+const MAX_COMPARISONS: usize = 10_000;
 
-/// Holds every name of a path against the constraints of the issuers above it, the anchor's
-/// included.
+/// Requires that every name of a path is permitted by the issuers above it and the trust anchor.
 pub(super) fn require_permitted(path: &Path<'_>) -> Result<(), ChainError> {
     let mut below = vec![path.leaf];
-    let mut left = MOST;
+    let mut left = MAX_COMPARISONS;
     for issuer in path.issuers.iter().copied().chain([path.trust_anchor]) {
         if let Some(constraints) = &issuer.extensions().name_constraints {
             for certificate in &below {
                 require_within(certificate, constraints, issuer, &mut left)?;
             }
         }
-        // RFC 5280, 6.1.3 (b): a CA that renews its own certificate is not asked.
+        // RFC 5280, 6.1.3 (b): a self-issued CA certificate is not constrained.
         if !issuer.is_self_issued() {
             below.push(issuer);
         }

@@ -13,8 +13,8 @@ pub struct PresentedChain {
     issuers: Vec<Certificate>,
 }
 
-/// A chain that could not be read, with the certificates that could, so that the log and the operator
-/// can say what was presented.
+/// A chain that could not be read, with the certificates that could, so that the log and the
+/// operator can say what was presented.
 #[derive(Debug, Clone)]
 pub struct UnreadChain {
     error: ChainError,

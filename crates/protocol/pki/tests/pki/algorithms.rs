@@ -9,7 +9,39 @@ use crate::der::der;
 use crate::openssl::{Workshop, while_valid};
 use crate::toy::{NOW, Toy, ca_params};
 
-/// no handshake proves possession of these, so that nothing else may say that they are fine.
+/// Options of `openssl genpkey`, and how a key that TLS does not accept is named.
+const LEAF_KEYS: &[(&str, Option<&str>)] = &[
+    (
+        "-algorithm RSA -pkeyopt rsa_keygen_bits:1024",
+        Some("RSA key of 1024 bits"),
+    ),
+    (
+        "-algorithm RSA -pkeyopt rsa_keygen_bits:2047",
+        Some("RSA key of 2047 bits"),
+    ),
+    ("-algorithm RSA -pkeyopt rsa_keygen_bits:2048", None),
+    (
+        "-algorithm EC -pkeyopt ec_paramgen_curve:secp256k1",
+        Some("secp256k1"),
+    ),
+    (
+        "-algorithm EC -pkeyopt ec_paramgen_curve:P-224",
+        Some("P-224"),
+    ),
+    (
+        "-algorithm EC -pkeyopt ec_paramgen_curve:brainpoolP256r1",
+        Some("brainpoolP256r1"),
+    ),
+    ("-algorithm EC -pkeyopt ec_paramgen_curve:P-521", None),
+    ("-algorithm ED448", Some("Ed448")),
+    ("-algorithm ED25519", None),
+    (
+        "-algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048",
+        Some("RSA-PSS alone"),
+    ),
+];
+
+/// No handshake proves possession of these keys, so no other check may accept them.
 #[test]
 fn a_leaf_whose_key_no_handshake_proves_is_refused_by_name() {
     let shop = Workshop::new();
@@ -22,40 +54,8 @@ fn a_leaf_whose_key_no_handshake_proves_is_refused_by_name() {
         "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n",
     );
     let root = shop.certificate("root.pem");
-    for (make, named) in [
-        (
-            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024",
-            Some("RSA key of 1024 bits"),
-        ),
-        (
-            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2047",
-            Some("RSA key of 2047 bits"),
-        ),
-        ("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048", None),
-        (
-            "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1",
-            Some("secp256k1"),
-        ),
-        (
-            "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-224",
-            Some("P-224"),
-        ),
-        (
-            "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:brainpoolP256r1",
-            Some("brainpoolP256r1"),
-        ),
-        (
-            "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521",
-            None,
-        ),
-        ("genpkey -algorithm ED448", Some("Ed448")),
-        ("genpkey -algorithm ED25519", None),
-        (
-            "genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048",
-            Some("RSA-PSS alone"),
-        ),
-    ] {
-        shop.openssl(&format!("{make} -out leaf.key"));
+    for (make, named) in LEAF_KEYS {
+        shop.openssl(&format!("genpkey {make} -out leaf.key"));
         shop.openssl("req -new -key leaf.key -subj /CN=edge-001 -out leaf.csr");
         shop.openssl(
             "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 5 -days 10 \
@@ -82,7 +82,7 @@ fn a_leaf_whose_key_no_handshake_proves_is_refused_by_name() {
     }
 }
 
-/// what the TLS library verifies is accepted; otherwise the message names what is wrong.
+/// A signature that the TLS library verifies is accepted; otherwise the message names what is wrong.
 #[test]
 fn rsa_signatures_in_unusual_forms() {
     let shop = Workshop::new();

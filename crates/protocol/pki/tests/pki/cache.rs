@@ -234,7 +234,10 @@ proptest! {
                 .iter()
                 .enumerate()
                 .filter(|(index, _)| look.shown >> index & 1 == 1)
-                .map(|(index, ca)| if look.replaced == Some(index) { &replacements[index] } else { ca })
+                .map(|(index, ca)| match look.replaced {
+                    Some(replaced) if replaced == index => &replacements[index],
+                    _ => ca,
+                })
                 .collect();
             if !look.reversed {
                 shown.reverse();

@@ -6,9 +6,10 @@ use crate::der::{der, extension, with};
 use crate::policies::{POLICY_A, policies};
 use crate::toy::{NOW, Toy, ca_params, chain, code, key, leaf_params, verify};
 
-/// a pinned leaf is known as a whole; a path must be understood, and what is not is named.
+/// P2: a pinned leaf is accepted as a whole. Every extension of a path must be understood; the error
+/// names one that is not.
 #[test]
-fn what_is_critical_and_unknown_is_named() {
+fn a_critical_extension_that_is_not_understood_is_named() {
     let root = Toy::root("root");
     let dice = || extension(&[2, 23, 133, 5, 4, 1], der(0x30, &[]), true);
     let private = || extension(&[1, 3, 6, 1, 4, 1, 99999, 1], der(5, &[]), true);
@@ -45,8 +46,12 @@ fn what_is_critical_and_unknown_is_named() {
         Some(&root),
     );
     assert_eq!(code(verify(&[&leaf], &root)), "ok");
-    // Netscape's word for what a certificate is for: a BIT STRING, 0x80 is a client, 0x40 a server,
-    // 0x04 a CA.
+}
+
+#[test]
+fn the_usage_in_netscapes_extension_is_checked() {
+    let root = Toy::root("root");
+    // A BIT STRING: 0x80 is a client, 0x40 a server, 0x04 a CA.
     let netscape = |bits: u8| extension(&[2, 16, 840, 1, 113_730, 1, 1], der(3, &[0, bits]), true);
     for (bits, expected) in [(0x80, "ok"), (0xa0, "ok"), (0x40, "usage_wrong")] {
         let leaf = Toy::signed(

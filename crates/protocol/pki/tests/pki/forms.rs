@@ -175,7 +175,25 @@ fn one_certificate_is_read_in_every_form_that_can_be_read() {
     assert_eq!(Certificate::parse_one(&latin).unwrap(), one);
 }
 
-/// What a file is that holds no certificate is said (P1).
+/// Files without a certificate, and the kind that the error names.
+const OTHER_FILES: &[(&str, &str)] = &[
+    ("r.pem", "certificate request"),
+    ("r.der", "certificate request"),
+    ("p7.pem", "PKCS#7"),
+    ("p7.der", "PKCS#7"),
+    ("p12.der", "PKCS#12"),
+    ("k.pem", "private key"),
+    ("k.der", "private key"),
+    ("sec1.der", "private key"),
+    ("sealed.der", "private key"),
+    ("rsa.pem", "private key"),
+    ("rsa.der", "private key"),
+    ("pub.pem", "public key"),
+    ("pub.der", "public key"),
+    ("trusted.pem", "openssl x509"),
+];
+
+/// P1: the error names the kind of a file that holds no certificate.
 #[test]
 fn another_kind_of_file_is_named() {
     let shop = Workshop::new();
@@ -196,28 +214,13 @@ fn another_kind_of_file_is_named() {
     shop.openssl("x509 -in c.pem -trustout -out trusted.pem");
     shop.openssl("genrsa -traditional -out rsa.pem 2048");
     shop.openssl("rsa -in rsa.pem -outform DER -traditional -out rsa.der");
-    for (file, said) in [
-        ("r.pem", "certificate request"),
-        ("r.der", "certificate request"),
-        ("p7.pem", "PKCS#7"),
-        ("p7.der", "PKCS#7"),
-        ("p12.der", "PKCS#12"),
-        ("k.pem", "private key"),
-        ("k.der", "private key"),
-        ("sec1.der", "private key"),
-        ("sealed.der", "private key"),
-        ("rsa.pem", "private key"),
-        ("rsa.der", "private key"),
-        ("pub.pem", "public key"),
-        ("pub.der", "public key"),
-        ("trusted.pem", "openssl x509"),
-    ] {
+    for (file, kind) in OTHER_FILES {
         let bytes = std::fs::read(shop.path().join(file)).unwrap();
         let error = Certificate::parse_one(&bytes).unwrap_err().to_string();
-        assert!(error.contains(said), "{file}: {error}");
+        assert!(error.contains(kind), "{file}: {error}");
         let packed = Certificate::parse_one(STANDARD.encode(&bytes).as_bytes());
         let packed = packed.unwrap_err().to_string();
-        assert!(packed.contains(said), "{file}: {packed}");
+        assert!(packed.contains(kind), "{file}: {packed}");
     }
     let mut bare_utf_16 = Vec::new();
     for unit in format!("\n{}", shop.read("c.pem")).encode_utf16() {

@@ -152,7 +152,11 @@ fn a_version_1_leaf_verifies_pins_and_proves_possession() {
     let alone = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
     let gap = verify_chain(&alone, &root, now, &cache).unwrap_err();
     assert_eq!(gap.code(), "issuer_missing");
+    assert_proves_possession(&shop, &leaf, &middle);
+}
 
+/// A signature of the leaf's key is valid for the leaf, and not for another certificate.
+fn assert_proves_possession(shop: &Workshop, leaf: &Certificate, other: &Certificate) {
     shop.write("message", "hello");
     shop.openssl("dgst -sha256 -sign leaf.key -out signature message");
     let signature = std::fs::read(shop.path().join("signature")).unwrap();
@@ -160,21 +164,13 @@ fn a_version_1_leaf_verifies_pins_and_proves_possession() {
         webpki::aws_lc_rs::ECDSA_P256_SHA256,
         webpki::aws_lc_rs::ED25519,
     ];
-    assert!(
-        LeafKey::of(leaf.der())
-            .unwrap()
-            .signed(&algorithms, b"hello", &signature)
-    );
-    assert!(
-        !LeafKey::of(leaf.der())
-            .unwrap()
-            .signed(&algorithms, b"hullo", &signature)
-    );
-    assert!(
-        !LeafKey::of(middle.der())
-            .unwrap()
-            .signed(&algorithms, b"hello", &signature)
-    );
+    let signed = |certificate: &Certificate, message: &[u8]| {
+        let key = LeafKey::of(certificate.der()).unwrap();
+        key.signed(&algorithms, message, &signature)
+    };
+    assert!(signed(leaf, b"hello"));
+    assert!(!signed(leaf, b"hullo"));
+    assert!(!signed(other, b"hello"));
 }
 
 #[test]

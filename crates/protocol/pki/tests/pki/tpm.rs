@@ -163,7 +163,9 @@ const GENERATOR_Y: [u8; 32] = [
 proptest! {
     /// Whatever is read was read completely and is given back as it came.
     #[test]
-    fn nothing_from_outside_is_altered_or_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn nothing_from_outside_is_altered_or_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400),
+    ) {
         if let Ok(key) = EndorsementKey::parse(&bytes) {
             prop_assert_eq!(key.as_bytes(), bytes);
         }

@@ -2,7 +2,10 @@ macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $code:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[expect(missing_docs, reason = "the names are the service's own; nothing is known about them beyond the name")]
+        #[expect(
+            missing_docs,
+            reason = "the names are the service's own; nothing is known about them beyond the name"
+        )]
         pub enum $name {
             $($variant,)*
         }
@@ -30,7 +33,10 @@ macro_rules! codes {
             /// The HTTP status: the first three digits.
             #[must_use]
             pub const fn http_status(self) -> u16 {
-                #[expect(clippy::cast_possible_truncation, reason = "six digits over a thousand are three")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "six digits over a thousand are three"
+                )]
                 let status = (self.code() / 1000) as u16;
                 status
             }
