@@ -1,5 +1,5 @@
-//! Keeps devices up to date with the deployments that target them: a thin loop around the
-//! registry's evaluation.
+//! Keeps devices up to date with the deployments that target them: a thin loop
+//! around the registry's evaluation.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::service::Hub;
 /// Devices without a reported change are examined this often.
 const PERIOD: Duration = Duration::from_secs(30);
 
-/// Evaluates after every change that targeting depends on, and every 30 s, until `shutdown` turns
-/// true.
+/// Evaluates after every change that targeting depends on, and every 30 s,
+/// until `shutdown` turns true.
 ///
-/// Level-triggered: each pass starts from what is stored, so that a lost or repeated wake-up does
-/// no harm.
+/// Level-triggered: each pass starts from what is stored, so that a lost or repeated
+/// wake-up does no harm.
 pub(crate) async fn run(hub: &Hub, mut shutdown: watch::Receiver<bool>) {
     let mut targeting = hub.targeting();
     while !*shutdown.borrow() {

@@ -1,8 +1,8 @@
 //! The hubs: device sessions over MQTT and HTTPS, and the service API for operators.
 //!
-//! One [`Hub`] serves every hub of the data directory, linked to a provisioning service or not; the
-//! host name in a request or user name says which. `service_api` and `sessions::mqtt` only decode,
-//! call and encode.
+//! One [`Hub`] serves every hub of the data directory, linked to a provisioning service or not;
+//! the host name in a request or user name says which. `service_api` and `sessions::mqtt` only
+//! decode, call and encode.
 
 #![cfg_attr(
     test,
@@ -44,8 +44,8 @@ impl Hub {
         service_api::answer(self, request).await
     }
 
-    /// Accepts a connection: proves the identity and opens its session. An older session of the
-    /// identity is closed.
+    /// Accepts a connection: proves the identity and opens its session. An older session of
+    /// the identity is closed.
     ///
     /// # Errors
     /// The return code of CONNACK, and the reason for the log.
@@ -57,8 +57,8 @@ impl Hub {
         sessions::mqtt::accept(self, connect, chain).await
     }
 
-    /// Applies deployments, deletes events after their retention, and stores presences, until
-    /// `shutdown` turns true.
+    /// Applies deployments, deletes events after their retention, and stores presences,
+    /// until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         tokio::join!(
             deployments::run(self, shutdown.clone()),

@@ -27,8 +27,8 @@ use crate::error::HubError;
 use crate::service::Hub;
 use access::{Access, Permit};
 
-/// The HTTP side of the hubs. Its error and permit types are this crate's own, where [`Hub`] is
-/// public.
+/// The HTTP side of the hubs. Its error and permit types are this crate's own,
+/// where [`Hub`] is public.
 #[derive(Clone)]
 struct ServiceApi(Hub);
 

@@ -13,8 +13,8 @@ pub(crate) trait Disk: Send + Sync {
     fn list(&self, folder: &Path) -> Result<Vec<PathBuf>>;
 
     /// Makes a file that begins with `begin` and has zeros up to `bytes`, durably; on failure
-    /// nothing of it stays. Its bytes are written now, so that an append changes no metadata and a
-    /// sync stays cheap.
+    /// nothing of it stays. Its bytes are written now, so that an append changes no metadata and
+    /// a sync stays cheap.
     fn create(&self, path: &Path, begin: &[u8], bytes: u64) -> Result<Box<dyn DiskFile>>;
 
     /// Opens a file for reading and writing.
@@ -88,8 +88,8 @@ impl Disk for FileSystem {
     }
 }
 
-/// Makes a folder, and those above it that are missing. A new folder is durable once the one above
-/// it is synced.
+/// Makes a folder, and those above it that are missing. A new folder is durable once the one
+/// above it is synced.
 fn make_durable(path: &Path) -> Result<()> {
     let missing: Vec<_> = path
         .ancestors()

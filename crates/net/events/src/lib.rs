@@ -1,5 +1,5 @@
-//! An append-only event log on files: numbered records that survive a power cut, in files that are
-//! deleted oldest first.
+//! An append-only event log on files: numbered records that survive a power cut, in files that
+//! are deleted oldest first.
 //!
 //! ```text
 //!  append ──► queue ──► writer thread: encode, one write, one sync for the queue ──► answer

@@ -24,8 +24,8 @@ const QUEUE: usize = 8192;
 /// KiB of records that may wait for the writer; further callers wait to enter the queue.
 const QUEUE_KIB: usize = 64 * 1024;
 
-/// An event log in a folder. Cheap to clone; dropping the last clone waits for the writer to
-/// finish.
+/// An event log in a folder. Cheap to clone; dropping the last clone waits for
+/// the writer to finish.
 #[derive(Clone)]
 pub struct EventLog {
     shared: Arc<Shared>,
@@ -82,8 +82,8 @@ impl EventLog {
         })
     }
 
-    /// Appends a record; returns its number after it is on disk. `at` is in units of 100 ns since
-    /// 1970.
+    /// Appends a record; returns its number after it is on disk. `at` is in units of
+    /// 100 ns since 1970.
     ///
     /// # Errors
     /// When the record has more than [`MAX_RECORD`] bytes or the disk fails. The record is not in
@@ -216,8 +216,8 @@ impl EventLog {
         self.call_writer(Job::Probe).await?
     }
 
-    /// Lets the writer delete what is older than the retention at `now`, in units of 100 ns since
-    /// 1970.
+    /// Lets the writer delete what is older than the retention at `now`, in units of
+    /// 100 ns since 1970.
     pub async fn trim(&self, now: i64) {
         if let Some(queue) = &self.shared.queue {
             // A writer that has stopped has nothing left to delete.

@@ -3,8 +3,8 @@ use std::time::Duration;
 /// How much of a log is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Upper bound of the bytes of one file, unless a single record needs more. The first file is
-    /// smaller.
+    /// Upper bound of the bytes of one file, unless a single record needs more. The
+    /// first file is smaller.
     pub max_segment_bytes: u64,
     /// Upper bound of the bytes of all files. The last file always stays.
     pub max_bytes: u64,

@@ -14,8 +14,8 @@ use crate::segment::{FrameScanner, PAGE, Segment, SegmentHeader, SegmentName};
 pub(crate) struct Tail {
     /// The lowest number that the next record may get.
     pub(crate) next: u64,
-    /// The number that was given out before, 0 for none. Readers find it missing when it is not
-    /// there.
+    /// The number that was given out before, 0 for none. Readers find it missing when
+    /// it is not there.
     pub(crate) previous: u64,
 }
 
@@ -23,8 +23,8 @@ pub(crate) struct RecoveredLog {
     /// Oldest first.
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) tail: Tail,
-    /// The last file, when it may be written to. A file that ends in anything but zeros is left as
-    /// it is.
+    /// The last file, when it may be written to. A file that ends in anything but zeros is
+    /// left as it is.
     pub(crate) current: Option<Arc<Segment>>,
 }
 
@@ -136,8 +136,8 @@ impl LastFrame {
     }
 }
 
-/// Numbers are never given out twice: the header counts, also when the records that it speaks of
-/// are damaged.
+/// Numbers are never given out twice: the header counts, also when the records that it
+/// speaks of are damaged.
 fn tail(
     last: &Segment,
     end: &LastFrame,

@@ -30,8 +30,8 @@ pub(crate) struct Segment {
     pub(crate) bytes: u64,
     /// Where the frames end; the size of a file that is no longer written to.
     end: AtomicU64,
-    /// When the first and the newest record were appended, in ticks; `i64::MIN` when that is
-    /// unknown.
+    /// When the first and the newest record were appended, in ticks; `i64::MIN`
+    /// when that is unknown.
     oldest: AtomicI64,
     newest: AtomicI64,
     /// (number, position) of some records, ascending.

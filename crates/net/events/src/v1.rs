@@ -1,8 +1,8 @@
 //! Version 1 of the format: one log for several owners, in files named `NUMBER.log`. It is only
 //! read, to be imported into logs of this version.
 //!
-//! A frame: length of the payload (4 bytes, little-endian), CRC-32C of number and payload (4),
-//! number (8), payload.
+//! A frame: length of the payload (4 bytes, little-endian), CRC-32C of number and payload
+//! (4), number (8), payload.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};

@@ -54,8 +54,8 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// `starts_per_second` is the limit of an address that is not known; `secret` is fresh
-    /// randomness.
+    /// `starts_per_second` is the limit of an address that is not known;
+    /// `secret` is fresh randomness.
     pub fn new(starts_per_second: u32, secret: u128) -> Self {
         Self {
             starts_per_second,
@@ -108,8 +108,8 @@ impl Addresses {
     }
 }
 
-/// What counts as one address: a client with one IPv6 address has the other 2^64 of its network
-/// too.
+/// What counts as one address: a client with one IPv6 address has the other 2^64
+/// of its network too.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),

@@ -11,8 +11,8 @@ use ids::Timestamp;
 
 use crate::retry_schedule::{Headroom, Pace};
 
-/// The mean duration that the limit aims at, so that all but one in a hundred take less than a
-/// second.
+/// The mean duration that the limit aims at, so that all but one in a hundred take
+/// less than a second.
 const TARGET_DURATION: Duration = Duration::from_millis(300);
 /// How long is measured before the limit is moved.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -22,8 +22,8 @@ const INITIAL_LIMIT: u32 = 256;
 /// Starts a second that are assumed before anything was measured.
 const ASSUMED_RATE: f64 = 400.0;
 /// A window measures what the server can do only if the limit was reached during this part of it.
-/// Otherwise it measures the demand; scheduling clients by that would lower the demand, and with it
-/// the next measurement.
+/// Otherwise it measures the demand; scheduling clients by that would lower the demand, and with
+/// it the next measurement.
 const SATURATED: f64 = 0.5;
 /// The part of the limit that is for every client; the rest is for clients that are due.
 const UNRESERVED: f64 = 0.5;

@@ -21,14 +21,14 @@
 //!    Slot ───────────── held while the request is worked on
 //! ```
 //!
-//! A *start* is a request that begins work and takes a [`Slot`]; a *poll* asks for the outcome of
-//! an earlier start. Polls are limited by address and by client only, so that work that has begun
-//! can be finished.
+//! A *start* is a request that begins work and takes a [`Slot`]; a *poll* asks for the outcome
+//! of an earlier start. Polls are limited by address and by client only, so that work that has
+//! begun can be finished.
 //!
-//! A client that is refused gets a scheduled time, derived from the backlog of times that were
-//! given out and the measured throughput. A client that returns at its scheduled time is admitted
-//! before one that has none. Nothing queues here, and memory does not grow with the number of
-//! clients.
+//! A client that is refused gets a scheduled time, derived from the backlog of times that
+//! were given out and the measured throughput. A client that returns at its scheduled time
+//! is admitted before one that has none. Nothing queues here, and memory does not grow with
+//! the number of clients.
 //!
 //! The time and the randomness are arguments; there is no I/O.
 

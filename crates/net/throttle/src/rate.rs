@@ -42,8 +42,8 @@ fn duration_of_ticks(ticks: i64) -> Duration {
     Duration::from_nanos(u64::try_from(ticks).unwrap_or(0).saturating_mul(100))
 }
 
-/// What is left of a [`Rate`]: the moment when all of its tokens are available again. New buckets
-/// are full.
+/// What is left of a [`Rate`]: the moment when all of its tokens are available again.
+/// New buckets are full.
 ///
 /// One number instead of a count and a time (the generic cell rate algorithm), because there is one
 /// of these for every client.

@@ -1,5 +1,5 @@
-//! Two schedules for one capacity, so that known clients do not wait behind names that anybody can
-//! invent.
+//! Two schedules for one capacity, so that known clients do not wait behind names
+//! that anybody can invent.
 
 use std::time::Duration;
 

@@ -8,8 +8,8 @@ fn hub_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-:.+%_#*?!(),=@;$'".contains(c)
 }
 
-/// Refuses what a file system and a URL take for a place: devices keep folders that are named after
-/// their modules.
+/// Refuses what a file system and a URL take for a place: devices keep folders that are
+/// named after their modules.
 fn no_folder(what: &'static str, text: &str) -> Result<(), IdError> {
     match text {
         "." | ".." => Err(IdError::new(
@@ -32,8 +32,8 @@ impl DeviceId {
     /// Parses a device id.
     ///
     /// # Errors
-    /// When it is empty, longer than 128 characters, has a character that hubs refuse, or is `.` or
-    /// `..`.
+    /// When it is empty, longer than 128 characters, has a character that hubs refuse, or
+    /// is `.` or `..`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse_chars("device id", text, 128, hub_char, HUB_CHARS)?;
         no_folder("device id", text)?;
@@ -42,8 +42,8 @@ impl DeviceId {
 }
 text_id!(DeviceId);
 
-/// A module identity of one device: the same rule as [`DeviceId`]; `$edgeAgent` and `$edgeHub` are
-/// reserved.
+/// A module identity of one device: the same rule as [`DeviceId`]; `$edgeAgent`
+/// and `$edgeHub` are reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModuleId(String);
@@ -52,8 +52,8 @@ impl ModuleId {
     /// Parses a module id.
     ///
     /// # Errors
-    /// When it is empty, longer than 128 characters, has a character that hubs refuse, or is `.` or
-    /// `..`.
+    /// When it is empty, longer than 128 characters, has a character that hubs refuse, or
+    /// is `.` or `..`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse_chars("module id", text, 128, hub_char, HUB_CHARS)?;
         no_folder("module id", text)?;

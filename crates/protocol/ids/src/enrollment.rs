@@ -12,9 +12,6 @@ pub struct EnrollmentId(String);
 
 impl EnrollmentId {
     /// Parses a group name.
-    ///
-    /// # Errors
-    /// When it breaks the registration id rule.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse_registration_like("enrollment group id", text)?;
         Ok(Self(text.to_owned()))
@@ -35,11 +32,11 @@ text_id!(EnrollmentId);
 pub struct CertificateName(String);
 
 impl CertificateName {
-    /// Parses a name.
+    /// Parses a name and checks its form.
     ///
     /// # Errors
-    /// When it is empty, longer than 64 characters, or has others than ASCII letters, digits and
-    /// `-._`.
+    /// When it is empty, longer than 64 characters, or has others than ASCII
+    /// letters, digits and `-._`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         let words = "ASCII letters, digits and -._";
@@ -67,10 +64,7 @@ impl PartialEq for CertificateName {
 pub struct IssuerName(String);
 
 impl IssuerName {
-    /// Parses a name.
-    ///
-    /// # Errors
-    /// When it breaks the registration id rule.
+    /// Parses a name and checks its form.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse_registration_like("device issuer name", text)?;
         Ok(Self(text.to_owned()))
@@ -97,10 +91,7 @@ impl PartialEq for IssuerName {
 pub struct TrustBundleId(String);
 
 impl TrustBundleId {
-    /// Parses a name.
-    ///
-    /// # Errors
-    /// When it breaks the registration id rule.
+    /// Parses a name and checks its form.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse_registration_like("trust bundle id", text)?;
         Ok(Self(text.to_owned()))

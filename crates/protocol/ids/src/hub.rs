@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{IdError, parse_chars, text_id};
 
-/// The name of a hub inside Muster: what `--name` takes. Letters, digits and `-`, at most 50
-/// characters.
+/// The name of a hub inside Muster: what `--name` takes. Letters, digits and `-`,
+/// at most 50 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HubName(String);
@@ -123,8 +123,8 @@ impl PartialEq for HubHost {
 
 impl Eq for HubHost {}
 
-/// The id of a configuration (deployment): lower-case letters, digits and `- : + % _ * ! '`, at
-/// most 128 characters.
+/// The id of a configuration (deployment): lower-case letters, digits and `- : + % _ * ! '`,
+/// at most 128 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ConfigurationId(String);

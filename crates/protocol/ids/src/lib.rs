@@ -30,8 +30,8 @@ pub use service::ServiceName;
 pub use thumbprint::{Thumbprint, ThumbprintSha1};
 pub use timestamp::{Clock, Timestamp};
 
-/// Why a text is not a valid identity. Says what the text should have been and what was wrong with
-/// it.
+/// Why a text is not a valid identity. Says what the text should have been and what
+/// was wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {text:?} {problem}")]
 pub struct IdError {

@@ -7,11 +7,11 @@ use crate::IdError;
 
 const WHAT: &str = "network";
 
-/// A range of IP addresses, such as `10.1.0.0/16` or `2001:db8::/32`. A lone address is the range
-/// of itself.
+/// A range of IP addresses, such as `10.1.0.0/16` or `2001:db8::/32`. A lone address is
+/// the range of itself.
 ///
-/// The bits after the prefix must be zero: `10.1.0.7/16` is either a mistake in the address or in
-/// the prefix.
+/// The bits after the prefix must be zero: `10.1.0.7/16` is either a mistake in the address
+/// or in the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network {
@@ -47,8 +47,8 @@ impl Network {
         }
     }
 
-    /// Whether an address is in the range. An IPv4 address that came in the clothes of IPv6 counts
-    /// as IPv4.
+    /// Whether an address is in the range. An IPv4 address that came in the clothes of
+    /// IPv6 counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

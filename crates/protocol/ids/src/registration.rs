@@ -19,10 +19,10 @@ pub(crate) fn parse_registration_like(what: &'static str, text: &str) -> Result<
 
 /// The name under which a device registers with a provisioning service.
 ///
-/// 1 to 128 characters, ASCII letters and digits and `- . _ :`, the last one a letter, a digit or
-/// `-`. Case-insensitive: equality, order and hash look at [`folded`](Self::folded), while
-/// [`as_str`](Self::as_str) keeps the spelling. Rule: `concepts-service.md`,
-/// `concepts-x509-attestation.md`.
+/// 1 to 128 characters, ASCII letters and digits and `- . _ :`, the last one a
+/// letter, a digit or `-`. Case-insensitive: equality, order and hash look at
+/// [`folded`](Self::folded), while [`as_str`](Self::as_str) keeps the
+/// spelling. Rule: `concepts-service.md`, `concepts-x509-attestation.md`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RegistrationId {

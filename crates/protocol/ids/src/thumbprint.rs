@@ -52,13 +52,13 @@ macro_rules! thumbprint {
                 Self(bytes)
             }
 
-            /// The digest.
+            /// The bytes of the digest.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; $bytes] {
                 &self.0
             }
 
-            /// Parses hexadecimal.
+            /// Parses hexadecimal digits in either case.
             ///
             /// # Errors
             /// When the number of digits is wrong or one is not hexadecimal.

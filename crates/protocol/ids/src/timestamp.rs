@@ -78,10 +78,7 @@ impl Timestamp {
         })
     }
 
-    /// Parses RFC 3339.
-    ///
-    /// # Errors
-    /// When the text is not RFC 3339.
+    /// Parses a time as RFC 3339 writes it.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let parsed = OffsetDateTime::parse(text, &Rfc3339)
             .map_err(|e| IdError::new("timestamp", text, format!("is not RFC 3339: {e}")))?;

@@ -1,5 +1,5 @@
-//! MQTT 3.1.1 without sockets: packets, their bytes, and the state machines of both ends of a
-//! connection.
+//! MQTT 3.1.1 without sockets: packets, their bytes, and the state machines of both
+//! ends of a connection.
 //!
 //! Knows no topic of ours and performs no I/O, so that everything in here is tested with plain
 //! values. The server's loop and the device's loop own the socket, the clock and the timers; they

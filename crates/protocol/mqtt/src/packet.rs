@@ -15,7 +15,7 @@ pub enum QoS {
     AtLeastOnce,
 }
 
-/// One control packet.
+/// One control packet of MQTT 3.1.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
     /// The client's first packet.
@@ -73,7 +73,7 @@ pub struct Connect {
     pub keep_alive: u16,
     /// A message to publish when the connection ends without DISCONNECT.
     pub will: Option<Will>,
-    /// User name.
+    /// The user name, if one was sent.
     pub username: Option<String>,
     /// Password; only ever sent together with a user name.
     pub password: Option<Password>,
@@ -89,7 +89,7 @@ impl Password {
         Self(bytes.into())
     }
 
-    /// The bytes.
+    /// The bytes as they were sent.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -105,9 +105,9 @@ impl std::fmt::Debug for Password {
 /// The message that a client leaves for the case that it vanishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Will {
-    /// Where it goes.
+    /// The topic that the will is published to.
     pub topic: String,
-    /// What it says.
+    /// The payload of the will.
     pub payload: Bytes,
     /// How it is delivered.
     pub qos: QoS,
@@ -127,7 +127,7 @@ pub struct ConnAck {
 /// Table 3.1 of the standard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectReturnCode {
-    /// 0.
+    /// Code 0: the connection is accepted.
     Accepted,
     /// 1: the server does not speak this level of the protocol.
     UnacceptableProtocolVersion,
@@ -177,13 +177,13 @@ impl std::fmt::Display for ConnectReturnCode {
     }
 }
 
-/// A message.
+/// The packet PUBLISH: a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// Where it goes. Hub device ids may hold `+` and `#`, so a topic name may, against the letter
-    /// of the standard.
+    /// Where it goes. Hub device ids may hold `+` and `#`, so a topic name may, against the
+    /// letter of the standard.
     pub topic: String,
-    /// Any bytes.
+    /// The payload, which may be any bytes.
     pub payload: Bytes,
     /// Whether the sender asks the server to retain it.
     pub retain: bool,
@@ -205,23 +205,23 @@ impl Publish {
 /// How one message is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// QoS 0.
+    /// QoS 0: no acknowledgement.
     AtMostOnce,
-    /// QoS 1.
+    /// QoS 1: acknowledged with PUBACK.
     AtLeastOnce {
-        /// What PUBACK names.
+        /// The id that PUBACK repeats.
         id: PacketId,
         /// Whether the sender sent it before.
         duplicate: bool,
     },
 }
 
-/// The packet SUBSCRIBE.
+/// The packet SUBSCRIBE: filters of topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe {
-    /// What SUBACK names.
+    /// The id that SUBACK repeats.
     pub id: PacketId,
-    /// At least one.
+    /// One entry or more, in order.
     pub filters: Vec<SubscribeFilter>,
 }
 
@@ -239,7 +239,7 @@ pub struct SubscribeFilter {
 pub struct SubAck {
     /// The SUBSCRIBE it answers.
     pub id: PacketId,
-    /// At least one.
+    /// One entry or more, in order.
     pub results: Vec<SubscribeResult>,
 }
 
@@ -255,8 +255,8 @@ pub enum SubscribeResult {
 /// Topics a client gives up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsubscribe {
-    /// What UNSUBACK names.
+    /// The id that UNSUBACK repeats.
     pub id: PacketId,
-    /// At least one.
+    /// One entry or more, in order.
     pub filters: Vec<String>,
 }

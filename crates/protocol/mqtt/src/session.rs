@@ -47,8 +47,8 @@ pub enum ProtocolError {
     /// More QoS 1 messages than allowed before the first was acknowledged.
     #[error("more than {0} messages are waiting for their acknowledgement")]
     TooManyIncoming(usize),
-    /// The answer to a SUBSCRIBE has another number of results than it had filters, or answers
-    /// none.
+    /// The answer to a SUBSCRIBE has another number of results than it had
+    /// filters, or answers none.
     #[error("a SUBACK that answers no SUBSCRIBE")]
     UnmatchedSubAck,
 }

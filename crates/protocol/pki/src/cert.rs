@@ -68,8 +68,8 @@ impl Certificate {
     /// Parses the DER of exactly one certificate.
     ///
     /// # Errors
-    /// When the bytes are something else, or an extension that decides about trust is malformed or
-    /// repeated.
+    /// When the bytes are something else, or an extension that decides about trust
+    /// is malformed or repeated.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         let (rest, x509) = X509Certificate::from_der(der)
             .map_err(|error| CertificateError::NotACertificate(reason(&error)))?;
@@ -116,8 +116,8 @@ impl Certificate {
         pem::to_der(text)
     }
 
-    /// Reads every certificate of a file: DER, PEM in UTF-8 or UTF-16, or the Base64 of one of
-    /// these.
+    /// Reads every certificate of a file: DER, PEM in UTF-8 or UTF-16, or the Base64
+    /// of one of these.
     ///
     /// # Errors
     /// As [`parse_pem_bundle`](Self::parse_pem_bundle); another kind of file is named.
@@ -125,17 +125,14 @@ impl Certificate {
         pem::read_all(bytes)
     }
 
-    /// The PEM text of a file that [`read_all`](Self::read_all) would read, before anything in it
-    /// is parsed.
-    ///
-    /// # Errors
-    /// When it is no text.
+    /// The PEM text of a file that [`read_all`](Self::read_all) would read, before anything
+    /// in it is parsed.
     pub fn file_to_pem(bytes: &[u8]) -> Result<String, PemError> {
         pem::as_text(bytes)
     }
 
-    /// Reads what an operator hands over as "a certificate": a file with exactly one, in any form
-    /// of [`read_all`](Self::read_all).
+    /// Reads what an operator hands over as "a certificate": a file with exactly one, in
+    /// any form of [`read_all`](Self::read_all).
     ///
     /// # Errors
     /// As [`read_all`](Self::read_all); more than one certificate is an error too.
@@ -149,7 +146,7 @@ impl Certificate {
         pem::encode("CERTIFICATE", self.der())
     }
 
-    /// The certificate's DER.
+    /// The DER encoding of the certificate.
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.0.der
@@ -187,7 +184,7 @@ impl Certificate {
         &self.0.subject_der
     }
 
-    /// The issuer's DER.
+    /// The issuer's distinguished name, DER.
     #[must_use]
     pub fn issuer_der(&self) -> &[u8] {
         &self.0.issuer_der
@@ -249,8 +246,8 @@ impl Certificate {
         self.is_issued_by_name(self)
     }
 
-    /// Whether this certificate names `issuer` as the one that issued it; signatures are not looked
-    /// at.
+    /// Whether this certificate names `issuer` as the one that issued it; signatures
+    /// are not looked at.
     #[must_use]
     pub fn is_issued_by_name(&self, issuer: &Self) -> bool {
         self.0.issuer_der == issuer.0.subject_der || self.issuer_key() == issuer.subject_key()
@@ -277,15 +274,15 @@ impl Certificate {
         ThumbprintSha1::from_bytes(bytes)
     }
 
-    /// Whether this certificate was signed with `issuer`'s key; names, dates and usages are not
-    /// looked at.
+    /// Whether this certificate was signed with `issuer`'s key; names, dates and usages
+    /// are not looked at.
     #[must_use]
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
         signature::is_signed_by(self, issuer)
     }
 
-    /// Whether the signature's algorithm is one that we verify and one that `issuer`'s key can have
-    /// made.
+    /// Whether the signature's algorithm is one that we verify and one that `issuer`'s
+    /// key can have made.
     pub(crate) fn is_signed_in_a_supported_way(&self, issuer: &Self) -> bool {
         signature::is_supported(self, issuer)
     }

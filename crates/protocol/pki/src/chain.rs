@@ -48,8 +48,8 @@ pub enum Purpose {
     ServerAuth,
 }
 
-/// Proof that a chain from a leaf to a trust anchor was valid at the given time. Only this file
-/// makes one.
+/// Proof that a chain from a leaf to a trust anchor was valid at the given time. Only
+/// this file makes one.
 #[derive(Debug, Clone)]
 pub struct VerifiedChain {
     leaf: Certificate,
@@ -85,8 +85,8 @@ impl VerifiedChain {
     }
 }
 
-/// Proof that the leaf is the expected certificate and was valid at the given time. Only this file
-/// makes one.
+/// Proof that the leaf is the expected certificate and was valid at the given time. Only
+/// this file makes one.
 #[derive(Debug, Clone)]
 pub struct PinnedLeaf {
     leaf: Certificate,
@@ -102,9 +102,9 @@ impl PinnedLeaf {
 
 /// Verifies the chain of a device up to `trust_anchor`, the root or intermediate of an enrollment.
 ///
-/// The trust anchor need not be presented. The signatures of a path of issuers that is in `cache`
-/// are not verified again; its dates and constraints are. The result is the same with an empty
-/// cache.
+/// The trust anchor need not be presented. The signatures of a path of issuers that is in
+/// `cache` are not verified again; its dates and constraints are. The result is the same
+/// with an empty cache.
 ///
 /// # Errors
 /// The first fault, in words for the operator; devices get less.
@@ -118,9 +118,6 @@ pub fn verify_chain(
 }
 
 /// Like [`verify_chain`], for any purpose.
-///
-/// # Errors
-/// The first fault, in words for the operator.
 pub fn verify_chain_for(
     purpose: Purpose,
     presented: &PresentedChain,
@@ -152,8 +149,8 @@ pub fn verify_chain_for(
 
 /// Verifies that the presented leaf is the certificate of an individual enrollment or a device.
 ///
-/// Only the thumbprint is trusted: presented issuers are ignored, and a self-signed leaf is
-/// accepted.
+/// Only the thumbprint is trusted: presented issuers are ignored, and a
+/// self-signed leaf is accepted.
 ///
 /// # Errors
 /// When the leaf is another certificate, a CA, expired or not yet valid.
@@ -172,9 +169,6 @@ pub fn pin_leaf(
 
 /// Requires that a certificate can be the identity of a device: it is not a CA, and its usages, if
 /// it has any, include client authentication.
-///
-/// # Errors
-/// When it cannot.
 pub fn may_identify(certificate: &Certificate) -> Result<(), ChainError> {
     refuse_ca(certificate)?;
     path::require_purpose(certificate, Purpose::ClientAuth)

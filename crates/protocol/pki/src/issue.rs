@@ -24,7 +24,7 @@ pub enum IssueError {
          are allowed"
     )]
     CommonName {
-        /// The name, shortened.
+        /// The name that is refused, shortened.
         name: String,
         /// Its length in characters.
         length: usize,
@@ -41,7 +41,7 @@ pub enum IssueError {
     /// The would-be issuer may not issue.
     #[error("{subject} cannot issue certificates: it is no CA, or its keyUsage lacks keyCertSign")]
     NotAnIssuer {
-        /// Its subject.
+        /// The subject of the issuing certificate.
         subject: String,
     },
     /// The issuer is not valid now.
@@ -50,7 +50,7 @@ pub enum IssueError {
          renew it first"
     )]
     IssuerNotValid {
-        /// Its subject.
+        /// The subject of the issuing certificate.
         subject: String,
         /// Its first valid second.
         not_before: Timestamp,
@@ -65,9 +65,9 @@ pub enum IssueError {
     OutlivesIssuer {
         /// The end asked for.
         wanted: Timestamp,
-        /// The issuer's subject.
+        /// The subject of the issuing certificate.
         issuer: String,
-        /// The issuer's end.
+        /// When the issuing certificate expires.
         issuer_ends: Timestamp,
     },
     /// The life asked for is nothing, or ends after the year 9999.
@@ -76,7 +76,7 @@ pub enum IssueError {
     /// The prepared certificate breaks a rule.
     #[error("the prepared certificate breaks a rule")]
     Lint(#[from] LintError),
-    /// The library refused.
+    /// The cryptographic library failed to sign.
     #[error("signing failed: {0}")]
     Signing(String),
     /// What was signed cannot be read back, or does not verify: nothing is handed out.
@@ -95,8 +95,8 @@ pub enum IssueError {
 pub struct Serial([u8; 16]);
 
 impl Serial {
-    /// From 16 random bytes; the two highest bits become 01, so that it is positive and never
-    /// short.
+    /// From 16 random bytes; the two highest bits become 01, so that it is
+    /// positive and never short.
     #[must_use]
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         bytes[0] = bytes[0] & 0x3f | 0x40;
@@ -138,7 +138,7 @@ impl Issuer {
         Ok(Self { certificate, rcgen })
     }
 
-    /// The issuing certificate.
+    /// The certificate that signs, which is a CA.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
@@ -194,9 +194,6 @@ pub fn prepare<'a>(
 
 impl<'a> Prepared<'a> {
     /// Holds it against the rules; only what passes can be signed.
-    ///
-    /// # Errors
-    /// Every rule that it breaks.
     pub fn lint(self) -> Result<IssueToken<'a>, LintError> {
         let issuer = self.issuer.map(Issuer::certificate);
         lint::lint(&self.params, &self.profile, issuer)?;
@@ -205,8 +202,8 @@ impl<'a> Prepared<'a> {
 }
 
 impl IssueToken<'_> {
-    /// Signs the certificate for `key`'s public half, with the issuer's key, or with `key` itself
-    /// for a root.
+    /// Signs the certificate for `key`'s public half, with the issuer's key, or with `key`
+    /// itself for a root.
     ///
     /// # Errors
     /// When signing fails, or what was signed does not verify.

@@ -15,7 +15,7 @@ use signer::Signer;
 /// What kind of key to make. P-256 unless something old asks for RSA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeyType {
-    /// Elliptic curve P-256.
+    /// ECDSA with the curve P-256.
     #[default]
     Ec,
     /// RSA of 2048 bits.
@@ -101,15 +101,15 @@ impl PrivateKey {
         Ok(Self { pkcs8, signer })
     }
 
-    /// Reads the private key of a PEM text: PKCS#8, PKCS#1, SEC1 or, with `passphrase`, encrypted
-    /// PKCS#8 (PBES2).
+    /// Reads the private key of a PEM text: PKCS#8, PKCS#1, SEC1 or, with
+    /// `passphrase`, encrypted PKCS#8 (PBES2).
     ///
-    /// Other blocks (parameters, certificates) may stand around it. A passphrase that is not needed
-    /// is ignored.
+    /// Other blocks (parameters, certificates) may stand around it. A passphrase that is
+    /// not needed is ignored.
     ///
     /// # Errors
-    /// When there is no key or several, its kind is not supported, or the passphrase is missing or
-    /// wrong.
+    /// When there is no key or several, its kind is not supported, or the passphrase
+    /// is missing or wrong.
     pub fn from_pem(text: &str, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
         decode::from_pem(text, passphrase)
     }
@@ -135,8 +135,8 @@ impl PrivateKey {
         Zeroizing::new(encode_pem("PRIVATE KEY", &self.pkcs8))
     }
 
-    /// The key as encrypted PKCS#8 PEM: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC, which
-    /// OpenSSL opens.
+    /// The key as encrypted PKCS#8 PEM: PBES2 with PBKDF2-HMAC-SHA256 and
+    /// AES-256-CBC, which OpenSSL opens.
     ///
     /// # Errors
     /// When the passphrase is empty or the library fails.

@@ -5,9 +5,9 @@
 //! for individual enrollments ([`PinnedLeaf`]). Possession of the leaf's key is proven by the TLS
 //! handshake before either is asked.
 //!
-//! The other direction is issuing: a [`Profile`] is prepared, linted and signed once ([`prepare`]).
-//! This crate never opens a file or a socket and never reads a clock; the keys it is handed stay in
-//! zeroized memory.
+//! The other direction is issuing: a [`Profile`] is prepared, linted and signed once
+//! ([`prepare`]). This crate never opens a file or a socket and never reads a clock; the keys it
+//! is handed stay in zeroized memory.
 
 #![warn(missing_docs)]
 

@@ -1,5 +1,5 @@
-//! Proof of possession of a CA's key: only its holder can sign a certificate for a name that cannot
-//! be guessed.
+//! Proof of possession of a CA's key: only its holder can sign a certificate for a name
+//! that cannot be guessed.
 
 use ids::Timestamp;
 
@@ -62,12 +62,9 @@ impl PossessionProof {
     }
 }
 
-/// Verifies that the key of `authority` signed `shown`, directly. What else `shown` says does not
-/// matter: Azure's scripts make a leaf for clients, a bare `openssl x509 -req` makes a certificate
-/// without extensions.
-///
-/// # Errors
-/// Says what is wrong with it.
+/// Verifies that the key of `authority` signed `shown`, directly. What else `shown` says
+/// does not matter: Azure's scripts make a leaf for clients, a bare `openssl x509 -req`
+/// makes a certificate without extensions.
 pub fn prove_possession(
     authority: &Certificate,
     shown: &Certificate,

@@ -27,14 +27,14 @@ pub enum Profile {
         /// How many CAs may follow below it.
         path_length: u8,
     },
-    /// A device's identity towards DPS and hub: CA:FALSE, digitalSignature, clientAuth. Its CN is
-    /// the registration id.
+    /// A device's identity towards DPS and hub: CA:FALSE, digitalSignature, clientAuth. Its CN
+    /// is the registration id.
     EdgeIdentity,
     /// The CA that an edge device issues its modules' server certificates with: path length 0.
     DeviceCa,
     /// A TLS server: CA:FALSE, digitalSignature, serverAuth, the names as subjectAltName.
     Server {
-        /// At least one.
+        /// The names of the server; at least one.
         names: Vec<ServerName>,
     },
     /// A leaf whose CN is a verification code, which proves that the issuer's key is at hand.
@@ -92,7 +92,7 @@ impl Profile {
 pub struct Subject(pub(crate) String);
 
 impl Subject {
-    /// Any common name.
+    /// A subject with this common name.
     ///
     /// # Errors
     /// When it is empty, longer than 64 characters or has control characters.
@@ -121,16 +121,13 @@ impl Subject {
 pub enum ServerName {
     /// A DNS name, in lower case.
     Dns(String),
-    /// An IP address.
+    /// An IP address, as iPAddress in the certificate.
     Ip(IpAddr),
 }
 
 impl ServerName {
-    /// Parses a host as configurations write it: a DNS name or an IP address, IPv6 with or without
-    /// brackets.
-    ///
-    /// # Errors
-    /// When it is neither.
+    /// Parses a host as configurations write it: a DNS name or an IP address, IPv6
+    /// with or without brackets.
     pub fn parse(text: &str) -> Result<Self, IssueError> {
         let bare = text
             .strip_prefix('[')

@@ -1,9 +1,9 @@
-//! Certification requests (PKCS#10, RFC 2986): the claim of somebody that he has a key, and the
-//! proof.
+//! Certification requests (PKCS#10, RFC 2986): the claim of somebody that he has a
+//! key, and the proof.
 //!
-//! Of a request only the key and the common name count. What it wishes for beside (extensions,
-//! alternative names, another subject) is not looked at: the profile settles what a certificate
-//! says.
+//! Of a request only the key and the common name count. What it wishes for beside
+//! (extensions, alternative names, another subject) is not looked at: the profile settles
+//! what a certificate says.
 
 use ids::RegistrationId;
 use rcgen::{PublicKeyData, SignatureAlgorithm};
@@ -16,16 +16,16 @@ use crate::cert::{
 };
 use crate::profile::MAX_COMMON_NAME;
 
-/// Longest request, bytes of DER: an RSA 8192 key and signature with room for a subject and
-/// extensions.
+/// Longest request, bytes of DER: an RSA 8192 key and signature with room for
+/// a subject and extensions.
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
 
 /// What kind of key a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKey {
-    /// Elliptic curve P-256.
+    /// ECDSA with the curve P-256.
     P256,
-    /// Elliptic curve P-384.
+    /// ECDSA with the curve P-384.
     P384,
     /// RSA of 2048 to 8192 bits.
     Rsa,
@@ -62,8 +62,8 @@ pub enum RequestError {
     },
 }
 
-/// A request whose sender has the key, and that names the device that sent it. Only
-/// [`prove_request`] makes one.
+/// A request whose sender has the key, and that names the device that sent it.
+/// Only [`prove_request`] makes one.
 #[derive(Debug, Clone)]
 pub struct ProvenRequest {
     registration_id: RegistrationId,
@@ -73,9 +73,6 @@ pub struct ProvenRequest {
 
 /// Reads a request, DER or PEM, and proves that its sender has the key and asks for
 /// `registration_id`, in any letter case.
-///
-/// # Errors
-/// Says what is wrong with it.
 pub fn prove_request(
     request: &[u8],
     registration_id: &RegistrationId,

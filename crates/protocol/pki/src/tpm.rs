@@ -6,8 +6,8 @@
 //! holds both can load it: that is the proof by credential activation, and the way a device gets
 //! its key for the hub. What comes out is an [`ActivationBlob`].
 //!
-//! Names of structures are those of the TPM 2.0 Library specification; parts 1 and 2 define what is
-//! done here.
+//! Names of structures are those of the TPM 2.0 Library specification; parts 1 and 2 define
+//! what is done here.
 
 mod activation;
 mod cipher;
@@ -21,8 +21,8 @@ mod secret;
 pub use activation::{ActivationBlob, HMAC_KEY_LENGTH, HmacKey, SealError};
 pub use public::{EndorsementKey, MAX_PUBLIC_BYTES, StorageRootKey, TpmKeyError};
 
-/// Appends a `TPM2B`: two bytes of length, then the bytes. What is built here is far shorter than
-/// 64 KiB.
+/// Appends a `TPM2B`: two bytes of length, then the bytes. What is built here is far
+/// shorter than 64 KiB.
 fn push_sized(into: &mut Vec<u8>, bytes: &[u8]) {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     into.extend_from_slice(&length.to_be_bytes());

@@ -162,8 +162,8 @@ fn cfb(key: &[u8], in_out: &mut [u8]) {
     key.decrypt(in_out, zeros).unwrap();
 }
 
-/// The key out of a `TPM2B_SENSITIVE`, if it belongs to the public area: what a TPM checks when it
-/// loads both.
+/// The key out of a `TPM2B_SENSITIVE`, if it belongs to the public area: what a TPM checks
+/// when it loads both.
 fn sensitive_key(mut outer: &[u8], area: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut sensitive = sized(&mut outer);
     assert!(outer.is_empty(), "the sensitive area goes on");

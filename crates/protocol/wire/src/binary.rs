@@ -15,11 +15,8 @@ pub(crate) const MAX_TPM_KEY: usize = 1024;
 pub struct Base64Bytes(Vec<u8>);
 
 impl Base64Bytes {
-    /// Decodes base64 text of at most `max` bytes. White space inside is ignored, as people wrap
-    /// what they paste.
-    ///
-    /// # Errors
-    /// Says in words what is wrong.
+    /// Decodes base64 text of at most `max` bytes. White space inside is ignored, as people
+    /// wrap what they paste.
     pub fn parse(text: &str, max: usize) -> Result<Self, String> {
         // Four characters for three bytes, and some room for line ends.
         if text.len() > max.saturating_mul(2) {

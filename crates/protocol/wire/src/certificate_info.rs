@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 pub struct CertificateInfo {
     /// Distinguished name of the subject, such as `CN=edge-001`.
     pub subject_name: String,
-    /// Upper-case hexadecimal.
+    /// Upper-case hexadecimal, without separators.
     pub sha1_thumbprint: String,
-    /// Upper-case hexadecimal.
+    /// Upper-case hexadecimal, without separators.
     pub sha256_thumbprint: String,
     /// Distinguished name of the issuer.
     pub issuer_name: String,
-    /// Start of validity.
+    /// The first second of validity.
     pub not_before_utc: Timestamp,
-    /// End of validity.
+    /// The last second of validity.
     pub not_after_utc: Timestamp,
-    /// Upper-case hexadecimal.
+    /// Upper-case hexadecimal, without separators.
     pub serial_number: String,
     /// 3 for every certificate of today.
     pub version: i32,

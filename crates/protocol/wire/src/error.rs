@@ -10,12 +10,12 @@ use ids::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The body of every error of the provisioning service, on HTTPS and MQTT, and of hub errors on
-/// MQTT.
+/// The body of every error of the provisioning service, on HTTPS and MQTT, and of
+/// hub errors on MQTT.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceError {
-    /// Six digits.
+    /// Six digits; the first three are an HTTP status.
     #[serde(alias = "code")]
     pub error_code: u32,
     /// Finds the failure in the server's log.

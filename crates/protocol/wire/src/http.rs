@@ -12,8 +12,8 @@ const MAX_CONTINUATION: usize = 512;
 
 /// Request header: rows wanted on one page.
 pub const MAX_ITEM_COUNT: &str = "x-ms-max-item-count";
-/// Request header: where the last page ended. Response header: where this one did, absent after the
-/// last.
+/// Request header: where the last page ended. Response header: where this one did,
+/// absent after the last.
 pub const CONTINUATION: &str = "x-ms-continuation";
 /// Response header: what the rows of a page are.
 pub const ITEM_TYPE: &str = "x-ms-item-type";
@@ -22,8 +22,8 @@ pub const REQUEST_ID: &str = "x-ms-request-id";
 /// Response header of ours: what is wrong with what was accepted all the same.
 pub const WARNING: &str = "x-muster-warning";
 
-/// Whether the reading of a body ended because it took too long: somewhere among the causes is a
-/// timeout.
+/// Whether the reading of a body ended because it took too long: somewhere among the
+/// causes is a timeout.
 #[must_use]
 pub fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
@@ -116,8 +116,8 @@ pub fn query_value(query: Option<&str>, name: &str) -> Option<String> {
     Some(value.into_owned())
 }
 
-/// The `api-version` of a request. Any date is served, as clients from 2016 to the newest previews
-/// send theirs.
+/// The `api-version` of a request. Any date is served, as clients from 2016 to the
+/// newest previews send theirs.
 ///
 /// `None` when the parameter is missing or empty, which every service answers with 400.
 #[must_use]

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 /// Deepest nesting of a request body that is looked at. Twins allow 10, manifests need a few more.
 const MAX_DEPTH: usize = 64;
 
-/// Why a body could not be read: where (`authentication.symmetricKey.primaryKey`) and what is wrong
-/// there.
+/// Why a body could not be read: where (`authentication.symmetricKey.primaryKey`) and
+/// what is wrong there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{problem}", if path.is_empty() { String::new() } else { format!("'{path}': ") })]
 pub struct BodyError {
@@ -33,8 +33,8 @@ pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)
 }
 
-/// Parses a body to JSON; a byte order mark before it says nothing. An empty body is an error that
-/// says so.
+/// Parses a body to JSON; a byte order mark before it says nothing. An empty body is an
+/// error that says so.
 pub fn parse(body: &[u8]) -> Result<Value, BodyError> {
     let body = without_mark(body);
     if body.iter().all(u8::is_ascii_whitespace) {
@@ -119,8 +119,8 @@ fn depth_exceeds(value: &Value, left: usize) -> bool {
     }
 }
 
-/// A JSON object whose members are looked up in any letter case, together with its place in the
-/// body.
+/// A JSON object whose members are looked up in any letter case, together with its
+/// place in the body.
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     map: &'a Map<String, Value>,

@@ -25,9 +25,6 @@ pub const MAX_BODY: usize = 16 * 1024;
 pub struct OwnBodyError(String);
 
 /// Reads a request body. A byte order mark before it is skipped.
-///
-/// # Errors
-/// When it is not JSON of that form.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, OwnBodyError> {
     let body = crate::lenient::without_mark(body);
     serde_json::from_slice(body).map_err(|error| OwnBodyError(error.to_string()))

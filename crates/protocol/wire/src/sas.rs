@@ -17,8 +17,8 @@ pub use verify::{SasError, UnverifiedToken, VerifiedToken};
 /// Longest token looked at, bytes. Real ones have about 300.
 pub const MAX_TOKEN: usize = 4096;
 
-/// The policy name that device daemons put into tokens for the provisioning service; it names no
-/// policy.
+/// The policy name that device daemons put into tokens for the provisioning service;
+/// it names no policy.
 pub const REGISTRATION_POLICY: &str = "registration";
 
 /// How far the clock of a token's maker may lag behind the one that checks it. Device daemons make

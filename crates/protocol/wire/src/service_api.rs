@@ -1,5 +1,5 @@
-//! What operators send to the service APIs of DPS and IoT Hub and get from them, and what a webhook
-//! is asked.
+//! What operators send to the service APIs of DPS and IoT Hub and get from them, and what
+//! a webhook is asked.
 
 pub mod allocation;
 pub mod ca_certificate;

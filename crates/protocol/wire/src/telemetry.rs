@@ -1,5 +1,5 @@
-//! Telemetry over HTTPS: the headers and batches that devices post, and the page of events that
-//! operators read.
+//! Telemetry over HTTPS: the headers and batches that devices post, and the page of
+//! events that operators read.
 //!
 //! Reading events this way is our own addition (`GET /muster/v1/events`), not Azure's.
 
@@ -22,8 +22,8 @@ pub const BATCH: &str = "application/vnd.microsoft.iothub.json";
 /// Header of a page of events: ask for what comes after this number. It may be further than the
 /// last event of the page.
 pub const EVENTS_NEXT: &str = "x-muster-events-next";
-/// Header of a page of events: numbers up to there that were given out and cannot be read, as
-/// `FIRST-LAST,FIRST-LAST`.
+/// Header of a page of events: numbers up to there that were given out and cannot
+/// be read, as `FIRST-LAST,FIRST-LAST`.
 pub const EVENTS_MISSING: &str = "x-muster-events-missing";
 
 /// Headers of system properties, with the names that the property bag of MQTT gives them.

@@ -1,7 +1,7 @@
 //! MQTT topics of the provisioning service and of hubs.
 //!
-//! Request ids (`$rid`) are texts of the client's choice and go back as they came, first among the
-//! parameters.
+//! Request ids (`$rid`) are texts of the client's choice and go back as they came,
+//! first among the parameters.
 
 mod device;
 mod filter;
@@ -70,8 +70,8 @@ fn strip<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(prefix).then_some(tail)
 }
 
-/// Refuses the wildcards of filters in a topic, or in what follows the ids in one: ids of hubs may
-/// hold them.
+/// Refuses the wildcards of filters in a topic, or in what follows the ids in one: ids of
+/// hubs may hold them.
 fn plain(topic: &str) -> Result<&str, TopicError> {
     match topic.contains(['+', '#']) {
         true => Err(TopicError::Wildcard),
@@ -108,8 +108,8 @@ fn root(device: &DeviceId, module: Option<&ModuleId>) -> String {
     }
 }
 
-/// What follows `{device}[/modules/{module}]/{literal}/`. Ids are compared as they are, without any
-/// decoding.
+/// What follows `{device}[/modules/{module}]/{literal}/`. Ids are compared as they
+/// are, without any decoding.
 fn own<'a>(
     rest: &'a str,
     device: &DeviceId,

@@ -76,8 +76,8 @@ pub enum ConfigurationState {
     Applied,
 }
 
-/// A twin as operators see it. `module_id` is set for module twins, which carry no device-only
-/// members.
+/// A twin as operators see it. `module_id` is set for module twins, which
+/// carry no device-only members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Twin {
     /// The device.
@@ -205,8 +205,8 @@ impl TwinChange {
 /// Most bytes of a patch of reported properties: four times what the document may count.
 pub const MAX_REPORTED_PATCH: usize = 128 * 1024;
 
-/// A patch of reported properties as a device sends it: a JSON object, an echoed `$version` or
-/// `$metadata` dropped.
+/// A patch of reported properties as a device sends it: a JSON object, an echoed
+/// `$version` or `$metadata` dropped.
 ///
 /// # Errors
 /// When it is too large or not a JSON object.

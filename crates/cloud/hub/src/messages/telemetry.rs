@@ -44,8 +44,8 @@ impl TelemetryError {
 
 /// A message before it is checked.
 pub(crate) struct Message {
-    /// Properties of the sender, named as in the bag of MQTT, without those that only the hub may
-    /// set.
+    /// Properties of the sender, named as in the bag of MQTT, without those that only
+    /// the hub may set.
     sent: Vec<(String, String)>,
     /// Properties that the hub sets.
     marks: Vec<(String, String)>,
@@ -53,8 +53,8 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Properties that only the hub may set are dropped here: there is no other way to make a
-    /// message.
+    /// Properties that only the hub may set are dropped here: there is no other way
+    /// to make a message.
     pub(crate) fn new(mut sent: Vec<(String, String)>, body: Vec<u8>) -> Self {
         sent.retain(|(name, _)| !is_stamped(name));
         Self {

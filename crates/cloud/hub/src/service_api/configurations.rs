@@ -139,8 +139,8 @@ async fn apply(call: Call, device: DeviceId) -> Result<Reply, HubError> {
     Ok(Reply::no_content())
 }
 
-/// `counts` are there for deployments. Custom metrics have no results until their queries are
-/// offered.
+/// `counts` are there for deployments. Custom metrics have no results until
+/// their queries are offered.
 fn describe(
     record: &ConfigurationRecord,
     counts: Option<DeploymentCounts>,

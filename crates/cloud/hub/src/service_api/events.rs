@@ -82,8 +82,8 @@ fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
     Ok(properties)
 }
 
-/// `?after=N&max=M&wait=S`: the hub's events behind number N, waiting up to S seconds for the first
-/// one.
+/// `?after=N&max=M&wait=S`: the hub's events behind number N, waiting up to S seconds
+/// for the first one.
 async fn read(call: Call) -> Result<Reply, HubError> {
     let mut after = number(&call, "after")?.unwrap_or(0);
     let max =

@@ -1,5 +1,5 @@
-//! What Azure's hub has at these paths and this one does not yet: answered in words, not as an
-//! unknown path.
+//! What Azure's hub has at these paths and this one does not yet: answered in words, not
+//! as an unknown path.
 
 use ids::DeviceId;
 use registry::Right;

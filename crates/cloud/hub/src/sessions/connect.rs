@@ -1,5 +1,5 @@
-//! MQTT CONNECT: checks user name, client id and credentials, and returns the proof that a session
-//! needs.
+//! MQTT CONNECT: checks user name, client id and credentials, and returns the proof
+//! that a session needs.
 
 use std::sync::Arc;
 

@@ -156,8 +156,8 @@ impl DeviceSession for HubSession {
         true
     }
 
-    /// A session ends with its proof: when the token or certificate expires, and when the
-    /// registered identity changes.
+    /// A session ends with its proof: when the token or certificate expires, and when
+    /// the registered identity changes.
     fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
         let (hub, expires, closed) = (self.hub.clone(), self.expires, self.mailbox.closed());
         async move {

@@ -1,5 +1,5 @@
-//! A hub with its registry, and the two kinds of callers: operators over HTTP and devices over
-//! MQTT.
+//! A hub with its registry, and the two kinds of callers: operators over HTTP
+//! and devices over MQTT.
 
 mod http;
 

@@ -156,8 +156,8 @@ fn payload(count: &mut u32, length: usize) -> Vec<u8> {
     payload
 }
 
-/// Every acknowledged record is read once, under its number. Other records may be read too, if they
-/// were appended.
+/// Every acknowledged record is read once, under its number. Other records may be read too,
+/// if they were appended.
 async fn assert_holds(log: &EventLog, acknowledged: &BTreeMap<u64, Vec<u8>>) {
     let page = read_all(log).await;
     let read: BTreeMap<_, _> = page

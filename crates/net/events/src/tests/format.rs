@@ -15,8 +15,8 @@ fn a_file_of_a_newer_version_is_refused() {
     assert!(cause.contains("newer version"), "{cause}");
 }
 
-/// Later versions read the same files: these were not made by this code, but from the format in
-/// `frame.rs` and `segment/header.rs`.
+/// Later versions read the same files: these were not made by this code, but from the format
+/// in `frame.rs` and `segment/header.rs`.
 #[tokio::test]
 async fn the_format_on_disk_does_not_change() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/seeds/event_log");

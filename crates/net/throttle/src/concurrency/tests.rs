@@ -45,8 +45,8 @@ impl Server {
     }
 }
 
-/// Offers `factor` times what the server can do for `seconds`; returns the durations of the second
-/// half.
+/// Offers `factor` times what the server can do for `seconds`; returns the durations
+/// of the second half.
 fn overload(per_second: u32, factor: u32, seconds: u32) -> (ConcurrencyLimit, Vec<Duration>) {
     let (mut capacity, mut server) = (ConcurrencyLimit::new(4096), Server::new(per_second));
     let gap = Duration::from_secs(1) / (per_second * factor);

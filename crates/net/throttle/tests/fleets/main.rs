@@ -136,8 +136,8 @@ fn ten_times_too_many_that_obey_are_all_served_soon() {
     assert!(attempts < 100_000, "{attempts} attempts of 20,000 clients");
 }
 
-/// Scheduled clients alone do not show what the server can do, so their number must not lower the
-/// measured rate.
+/// Scheduled clients alone do not show what the server can do, so their number must not
+/// lower the measured rate.
 #[test]
 fn a_low_rate_of_scheduled_clients_does_not_lower_the_measured_rate() {
     let server = Server::with_max_concurrent(16, None);

@@ -15,7 +15,7 @@ pub enum DecodeError {
     TooLarge {
         /// Bytes announced after the fixed header.
         announced: usize,
-        /// The caller's limit.
+        /// The limit that the caller set, in bytes.
         limit: usize,
     },
     /// The remaining length takes more than four bytes.
@@ -26,7 +26,7 @@ pub enum DecodeError {
     UnknownPacket {
         /// Upper half of the first byte.
         kind: u8,
-        /// Lower half.
+        /// The lower four bits of the first byte.
         flags: u8,
     },
     /// The client speaks another version; answered by CONNACK 1.
@@ -34,7 +34,7 @@ pub enum DecodeError {
     Protocol {
         /// The protocol name sent.
         name: String,
-        /// The level sent.
+        /// The protocol level that the client sent.
         level: u8,
     },
     /// QoS 2 in a message or a will.
@@ -43,13 +43,13 @@ pub enum DecodeError {
     /// A text is not UTF-8, or holds U+0000.
     #[error("{what} is not well-formed UTF-8")]
     Text {
-        /// Which text.
+        /// The name of the field.
         what: &'static str,
     },
     /// A text or list is longer than allowed.
     #[error("{what} is longer than {limit}")]
     TooLong {
-        /// Which one.
+        /// The name of the field.
         what: &'static str,
         /// Bytes, or entries of a list.
         limit: usize,
@@ -68,11 +68,11 @@ impl DecodeError {
     }
 }
 
-/// Takes one packet from the front of `buf`; `None` when it is not complete yet, and then nothing
-/// is taken.
+/// Takes one packet from the front of `buf`; `None` when it is not complete yet, and
+/// then nothing is taken.
 ///
-/// `max_packet` limits the bytes after the fixed header, so that a reader never holds more than
-/// `max_packet + 5`.
+/// `max_packet` limits the bytes after the fixed header, so that a reader never holds more
+/// than `max_packet + 5`.
 ///
 /// # Errors
 /// When the bytes are not a packet within the limits; `buf` is then in no useful state.

@@ -12,9 +12,9 @@ pub enum EncodeError {
     /// A text or byte string is longer than its 16 bit length can say.
     #[error("{what} has {length} bytes, MQTT can carry 65535")]
     FieldTooLong {
-        /// Which field.
+        /// The name of the field.
         what: &'static str,
-        /// Its length, bytes.
+        /// The length of the field in bytes.
         length: usize,
     },
     /// The whole packet is longer than MQTT allows.

@@ -19,7 +19,7 @@ const UNTIMED: Millis = Millis(0);
 /// What a packet of the server tells the device's loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientEvent {
-    /// The connection stands.
+    /// The server accepted the connection.
     Accepted {
         /// Whether the server remembers an earlier session.
         session_present: bool,
@@ -34,7 +34,7 @@ pub enum ClientEvent {
     Subscribed(PacketId, Vec<SubscribeResult>),
     /// The UNSUBSCRIBE of this id is done.
     Unsubscribed(PacketId),
-    /// Nothing to do.
+    /// The caller has nothing to do.
     Ignored,
 }
 

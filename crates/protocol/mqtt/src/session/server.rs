@@ -9,8 +9,8 @@ use crate::{
 /// What a packet of the client asks the server's loop to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// Handle a message; for QoS 1 send [`ServerSession::acknowledge`] when what it asks for is
-    /// done.
+    /// Handle a message; for QoS 1 send [`ServerSession::acknowledge`] when what it
+    /// asks for is done.
     Publish(Publish),
     /// Answer with [`Packet::SubAck`], one result for each filter.
     Subscribe(Subscribe),
@@ -20,7 +20,7 @@ pub enum ServerEvent {
     Delivered(PacketId),
     /// Send this packet; there is nothing else to do.
     Reply(Packet),
-    /// Nothing to do.
+    /// The caller has nothing to do.
     Ignored,
     /// The client is leaving in good order; its will is void.
     Disconnect,
@@ -73,9 +73,9 @@ impl ServerSession {
         }
     }
 
-    /// When the connection has to be closed, and for which omission, unless something arrives
-    /// before: 1.5 times its keep-alive after the last packet, or when a message was not
-    /// acknowledged in time.
+    /// When the connection has to be closed, and for which omission, unless something
+    /// arrives before: 1.5 times its keep-alive after the last packet, or when a message was
+    /// not acknowledged in time.
     #[must_use]
     pub fn deadline(&self) -> (Millis, Overdue) {
         let oldest = self.outgoing.waiting_since();

@@ -158,8 +158,8 @@ proptest! {
         }
     }
 
-    /// A client whose timer is obeyed never breaks its promise to a server that takes it by its
-    /// word.
+    /// A client whose timer is obeyed never breaks its promise to a server that takes
+    /// it by its word.
     #[test]
     fn a_silent_client_pings_in_time(keep_alive in 1_u16..3000, steps in 1_usize..20) {
         let mut now = Millis(0);

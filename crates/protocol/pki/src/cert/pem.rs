@@ -12,8 +12,8 @@ mod form;
 
 pub(crate) use blocks::{Block, blocks};
 
-/// How many certificates one bundle may hold: more than any chain, fewer than a trust store of the
-/// whole web.
+/// How many certificates one bundle may hold: more than any chain, fewer than a trust store
+/// of the whole web.
 const MAX_BUNDLE: usize = 1000;
 
 /// How many certificates of a file are named in an error.
@@ -37,9 +37,9 @@ pub enum PemError {
     /// A block of another kind that holds certificates too.
     #[error("line {line} begins a block {label:?}, which {}", instead_of(.label))]
     OtherForm {
-        /// Its label.
+        /// The label of the block, such as `CERTIFICATE REQUEST`.
         label: String,
-        /// Where it begins.
+        /// The line where the block begins.
         line: usize,
     },
     /// A line that looks like a BEGIN or END marker and is not valid.
@@ -48,7 +48,7 @@ pub enum PemError {
          and -----END CERTIFICATE-----, with five hyphens each"
     )]
     Marker {
-        /// Where.
+        /// The line, counted from 1.
         line: usize,
     },
     /// Base64 without markers beside blocks with them.
@@ -57,7 +57,7 @@ pub enum PemError {
          text away"
     )]
     Bare {
-        /// Where.
+        /// The line, counted from 1.
         line: usize,
     },
     /// A block that does not end or whose Base64 is broken.
@@ -79,7 +79,7 @@ pub enum PemError {
         .subjects.join("; ")
     )]
     Several {
-        /// How many.
+        /// The number of certificates in the file.
         count: usize,
         /// Whose they are; the first of them.
         subjects: Vec<String>,
@@ -97,8 +97,8 @@ fn is_certificate(label: &str) -> bool {
     )
 }
 
-/// Whether a block of this label is a certification request: `certreq` and `keytool` write the
-/// second one.
+/// Whether a block of this label is a certification request: `certreq` and `keytool`
+/// write the second one.
 pub(crate) fn is_request(label: &str) -> bool {
     matches!(label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST")
 }
@@ -131,8 +131,8 @@ pub(super) fn parse_bundle(text: &str) -> Result<Vec<Certificate>, PemError> {
     (1..).zip(to_der(text)?).map(parse).collect()
 }
 
-/// What the blocks of certificates hold. Keys, requests, parameters and the like may stand beside
-/// them.
+/// What the blocks of certificates hold. Keys, requests, parameters and the like
+/// may stand beside them.
 pub(super) fn to_der(text: &str) -> Result<Vec<Vec<u8>>, PemError> {
     let blocks = blocks(text)?;
     if let Some(block) = blocks.iter().find(|block| holds_certificates(block.label)) {

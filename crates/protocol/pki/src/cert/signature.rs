@@ -1,5 +1,5 @@
-//! Raw signatures, for what webpki's path builder does not take: version 1 leaves and very deep
-//! paths.
+//! Raw signatures, for what webpki's path builder does not take: version 1 leaves
+//! and very deep paths.
 
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::aws_lc_rs as algorithms;
@@ -58,7 +58,7 @@ pub(super) fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> b
 pub(crate) struct SubjectKey<'a> {
     /// The content of its AlgorithmIdentifier.
     pub(crate) algorithm: &'a [u8],
-    /// Its bits.
+    /// The size of the key in bits.
     pub(crate) bits: &'a [u8],
 }
 
@@ -93,8 +93,8 @@ impl SubjectKey<'_> {
         self.algorithm == rsa.as_ref()
     }
 
-    /// Whether signatures that are made with it can be verified at all, on certificates and in
-    /// handshakes.
+    /// Whether signatures that are made with it can be verified at all, on
+    /// certificates and in handshakes.
     pub(crate) fn is_supported(self) -> bool {
         let known = |a: &&dyn SignatureVerificationAlgorithm| {
             a.public_key_alg_id().as_ref() == self.algorithm
@@ -192,7 +192,7 @@ impl<'a> LeafKey<'a> {
         })
     }
 
-    /// Its SubjectPublicKeyInfo.
+    /// The SubjectPublicKeyInfo of the key, DER.
     #[must_use]
     pub fn spki(&self) -> &'a [u8] {
         self.spki

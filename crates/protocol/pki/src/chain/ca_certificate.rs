@@ -83,9 +83,6 @@ pub fn may_issue(certificate: &Certificate) -> Result<(), UnusableCaCertificate>
 
 /// Whether signatures of a certificate's key are verified here: those of an issuer below
 /// certificates, those of a device in the TLS handshake.
-///
-/// # Errors
-/// [`UnusableCaCertificate::UnsupportedKey`] when they are not.
 pub fn supported_key(certificate: &Certificate) -> Result<(), UnusableCaCertificate> {
     match certificate.has_supported_key() {
         true => Ok(()),

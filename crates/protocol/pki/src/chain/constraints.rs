@@ -93,8 +93,8 @@ fn match_name(name: &AltName, constraints: &NameConstraints) -> NameMatch {
     }
 }
 
-/// On which side a subtree is: what cannot be read is within none that permits, and within any that
-/// excludes.
+/// On which side a subtree is: what cannot be read is within none that permits, and
+/// within any that excludes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Permitted,

@@ -4,8 +4,8 @@ use crate::CertificateError;
 
 use super::{MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES};
 
-/// Why a presented chain proves nothing. For operators and logs; devices are told only that they
-/// are not authorized.
+/// Why a presented chain proves nothing. For operators and logs; devices are told only that
+/// they are not authorized.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// No certificate was shown.
@@ -38,7 +38,7 @@ pub enum ChainError {
          clock"
     )]
     Expired {
-        /// Whose certificate.
+        /// Subject of the certificate with the fault.
         subject: String,
         /// Its last valid second.
         not_after: Timestamp,
@@ -49,7 +49,7 @@ pub enum ChainError {
          machine that issued it and this one's"
     )]
     NotYetValid {
-        /// Whose certificate.
+        /// Subject of the certificate with the fault.
         subject: String,
         /// Its first valid second.
         not_before: Timestamp,
@@ -60,7 +60,7 @@ pub enum ChainError {
          identity; present a leaf that it issued"
     )]
     LeafIsCa {
-        /// Whose certificate.
+        /// Subject of the certificate with the fault.
         subject: String,
     },
     /// The path ends before the anchor.
@@ -80,7 +80,7 @@ pub enum ChainError {
          CA of the same name issued it, or it was altered"
     )]
     BadSignature {
-        /// Whose certificate.
+        /// Subject of the certificate with the fault.
         subject: String,
         /// Whose key was tried.
         issuer: String,
@@ -91,7 +91,7 @@ pub enum ChainError {
          bits with SHA-256 or better, P-256, P-384, P-521 or Ed25519"
     )]
     UnsupportedAlgorithm {
-        /// Whose certificate.
+        /// Subject of the certificate with the fault.
         subject: String,
         /// What it has, in words that follow its name.
         problem: String,
@@ -99,13 +99,13 @@ pub enum ChainError {
     /// An issuer that is no CA.
     #[error("{subject} issued a certificate but is no CA (basicConstraints CA:TRUE is missing)")]
     IssuerNotCa {
-        /// The would-be issuer.
+        /// Subject of the certificate that cannot be the issuer.
         subject: String,
     },
     /// keyUsage or extendedKeyUsage forbid what the certificate is used for.
     #[error("the certificate of {subject} may not be used like this: {problem}")]
     WrongUsage {
-        /// Whose certificate.
+        /// Subject of the certificate with the fault.
         subject: String,
         /// Which usage is missing.
         problem: &'static str,
@@ -113,9 +113,9 @@ pub enum ChainError {
     /// More CAs below an issuer than it allows.
     #[error("{subject} allows {allowed} CAs below it (pathlen), the chain has {found}")]
     PathLength {
-        /// The constraining issuer.
+        /// Subject of the CA that sets the limit.
         subject: String,
-        /// Its pathLenConstraint.
+        /// The value of its pathLenConstraint.
         allowed: u32,
         /// CAs between it and the leaf.
         found: u32,
@@ -126,9 +126,9 @@ pub enum ChainError {
          (nameConstraints)"
     )]
     NameConstraint {
-        /// Whose certificate.
+        /// Subject of the certificate with the fault.
         subject: String,
-        /// The name.
+        /// The name that is not permitted.
         name: String,
         /// The issuer that constrains it.
         issuer: String,
@@ -148,9 +148,9 @@ pub enum ChainError {
          ignored: {problem}"
     )]
     NotUnderstood {
-        /// Whose certificate.
+        /// Subject of the certificate with the fault.
         subject: String,
-        /// What it is.
+        /// What is not understood, in words.
         problem: String,
     },
     /// Another certificate than the pinned one.
@@ -158,9 +158,9 @@ pub enum ChainError {
         "the presented certificate (SHA-256 {presented}) is not the registered one ({expected})"
     )]
     NotPinned {
-        /// What was registered.
+        /// The thumbprint that is registered.
         expected: Thumbprint,
-        /// What was shown.
+        /// The thumbprint of the presented leaf.
         presented: Thumbprint,
     },
 }

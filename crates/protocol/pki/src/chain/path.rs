@@ -1,5 +1,5 @@
-//! Which paths lead from the leaf to the anchor by name, and whether each element may be where it
-//! is.
+//! Which paths lead from the leaf to the anchor by name, and whether each element may
+//! be where it is.
 
 use ids::{Thumbprint, Timestamp};
 
@@ -176,8 +176,8 @@ pub(super) fn require_valid_at(
     Ok(())
 }
 
-/// Purposes restrict when they are there (RFC 5280, 4.2.1.12), on issuers too, as OpenSSL and
-/// webpki read them.
+/// Purposes restrict when they are there (RFC 5280, 4.2.1.12), on issuers too, as OpenSSL
+/// and webpki read them.
 pub(super) fn require_purpose(
     certificate: &Certificate,
     purpose: Purpose,

@@ -27,8 +27,8 @@ impl Level {
 
 struct State {
     level: Level,
-    /// Certificates until there must be a policy, until none may be mapped, and until "any policy"
-    /// counts no more.
+    /// Certificates until there must be a policy, until none may be mapped, and until "any
+    /// policy" counts no more.
     explicit: u32,
     mapping: u32,
     any_policy: u32,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, SeenIssuers};
 use crate::Certificate;
 
-/// What a client showed in its TLS handshake: parsed, not trusted. The leaf comes first; it always
-/// exists.
+/// What a client showed in its TLS handshake: parsed, not trusted. The leaf comes
+/// first; it always exists.
 #[derive(Debug, Clone)]
 pub struct PresentedChain {
     leaf: Certificate,
@@ -48,9 +48,6 @@ impl PresentedChain {
     }
 
     /// The same, with what could be read.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
     pub fn read<D: AsRef<[u8]>>(
         certificates: &[D],
         seen: &SeenIssuers,
@@ -120,8 +117,8 @@ impl PresentedChain {
     }
 }
 
-/// The certificates of a connection's peer as they travel to request handlers; nothing when the
-/// client showed none.
+/// The certificates of a connection's peer as they travel to request handlers; nothing when
+/// the client showed none.
 #[derive(Debug, Clone, Default)]
 pub struct PeerChain(Option<Result<Arc<PresentedChain>, Arc<UnreadChain>>>);
 

@@ -6,12 +6,12 @@ use ids::Thumbprint;
 use crate::cert::sha256;
 use crate::{Certificate, CertificateError};
 
-/// Issuers' certificates that clients showed before, parsed: a fleet shows the same few with every
-/// connection.
+/// Issuers' certificates that clients showed before, parsed: a fleet shows the same
+/// few with every connection.
 ///
-/// Nothing is trusted for being in here. Bounded. When it is full, those leave that no verified
-/// path went through: strangers cannot drive out the issuers of a fleet by showing many of their
-/// own.
+/// Nothing is trusted for being in here. Bounded. When it is full, those leave that no
+/// verified path went through: strangers cannot drive out the issuers of a fleet by showing
+/// many of their own.
 #[derive(Debug)]
 pub struct SeenIssuers {
     capacity: usize,

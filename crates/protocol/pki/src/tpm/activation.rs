@@ -39,7 +39,7 @@ impl HmacKey {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The key's bytes.
+    /// The key, to be encrypted for the TPM.
     #[must_use]
     pub fn bytes(&self) -> &[u8; HMAC_KEY_LENGTH] {
         &self.0
@@ -47,8 +47,8 @@ impl HmacKey {
 
     /// Wraps the key for the TPM that holds both keys.
     ///
-    /// `text` says what the key is for. No known client looks at it, and several refuse a blob
-    /// without it.
+    /// `text` says what the key is for. No known client looks at it, and several refuse
+    /// a blob without it.
     ///
     /// # Errors
     /// When the library has no randomness or memory.

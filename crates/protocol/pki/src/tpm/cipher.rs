@@ -18,8 +18,8 @@ pub(super) fn encrypt(key: &[u8], in_out: &mut [u8]) -> Result<(), Unspecified> 
 mod tests {
     use super::*;
 
-    /// What `openssl enc -aes-128-cfb` makes of the bytes 0 to 39 under the key 0 to 15 and a
-    /// vector of zeros.
+    /// What `openssl enc -aes-128-cfb` makes of the bytes 0 to 39 under the key 0 to 15 and
+    /// a vector of zeros.
     #[test]
     fn three_blocks_are_what_openssl_makes_of_them() {
         let key: Vec<u8> = (0..16).collect();

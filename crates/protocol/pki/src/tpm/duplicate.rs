@@ -35,8 +35,8 @@ impl KeyObject {
         &self.public
     }
 
-    /// The content of the `TPM2B_PRIVATE`: `inner` is the symmetric key, `seed` is shared with the
-    /// parent.
+    /// The content of the `TPM2B_PRIVATE`: `inner` is the symmetric key, `seed` is
+    /// shared with the parent.
     pub(super) fn wrap(&self, inner: &[u8], seed: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let name = name_of(&self.public);
         let integrity = digest(

@@ -53,7 +53,7 @@ pub enum TpmKeyError {
     /// Longer than any such key.
     #[error("it has {0} bytes; the public area of a TPM key has at most {MAX_PUBLIC_BYTES}")]
     TooLong(usize),
-    /// Not a `TPM2B_PUBLIC`.
+    /// The bytes are not a `TPM2B_PUBLIC`.
     #[error(
         "it is not a TPM2B_PUBLIC structure ({0}); give what `tpm2_createek -u FILE` or \
          `tpm2_readpublic -o FILE` writes, without conversion"
@@ -96,10 +96,7 @@ pub struct EndorsementKey(Parent);
 pub struct StorageRootKey(Parent);
 
 impl EndorsementKey {
-    /// Reads a `TPM2B_PUBLIC`.
-    ///
-    /// # Errors
-    /// See [`TpmKeyError`].
+    /// Parses the bytes of a `TPM2B_PUBLIC`.
     pub fn parse(bytes: &[u8]) -> Result<Self, TpmKeyError> {
         Parent::parse(bytes).map(Self)
     }
@@ -116,10 +113,7 @@ impl EndorsementKey {
 }
 
 impl StorageRootKey {
-    /// Reads a `TPM2B_PUBLIC`.
-    ///
-    /// # Errors
-    /// See [`TpmKeyError`].
+    /// Parses the bytes of a `TPM2B_PUBLIC`.
     pub fn parse(bytes: &[u8]) -> Result<Self, TpmKeyError> {
         Parent::parse(bytes).map(Self)
     }
@@ -278,8 +272,8 @@ fn read_attributes(reader: &mut Reader<'_>) -> Result<(), TpmKeyError> {
     Ok(())
 }
 
-/// What children of the key are encrypted with, and how the key itself is used: as every storage
-/// key does.
+/// What children of the key are encrypted with, and how the key itself is used: as
+/// every storage key does.
 fn read_storage_parameters(reader: &mut Reader<'_>) -> Result<(), TpmKeyError> {
     let symmetric = [reader.u16()?, reader.u16()?, reader.u16()?];
     if symmetric != [id::AES, 128, id::CFB] {

@@ -51,8 +51,8 @@ fn leaf_named(organization: &str, also: &str) -> CertificateParams {
 
 const NO: &str = "name_constraint_violated";
 
-/// What comes of what a CA permits and excludes, the organization of a leaf and its alternative
-/// name.
+/// What comes of what a CA permits and excludes, the organization of a leaf
+/// and its alternative name.
 const CONSTRAINTS: &[(&str, [&str; 2], &str, &str)] = &[
     ("ok", ["dir:Contoso", ""], "Contoso", ""),
     ("ok", ["dir:Contoso", ""], "CONTOSO", ""),

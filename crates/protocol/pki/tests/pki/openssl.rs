@@ -1,5 +1,5 @@
-//! Certificates and keys that the OpenSSL command line makes: what people without `muster ca`
-//! bring.
+//! Certificates and keys that the OpenSSL command line makes: what people
+//! without `muster ca` bring.
 
 use std::path::Path;
 use std::process::Command;

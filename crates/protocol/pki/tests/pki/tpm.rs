@@ -1,5 +1,5 @@
-//! Keys of TPMs: what is read, what is refused, and that only the right TPM opens what was sealed
-//! for it.
+//! Keys of TPMs: what is read, what is refused, and that only the right TPM opens what
+//! was sealed for it.
 
 use pki::tpm::{EndorsementKey, HmacKey, MAX_PUBLIC_BYTES, StorageRootKey, TpmKeyError};
 use proptest::prelude::*;

@@ -108,8 +108,8 @@ impl PropertyBag {
         Self::default()
     }
 
-    /// Reads the part of a topic after `messages/events/`; the slash that some SDKs append is
-    /// ignored.
+    /// Reads the part of a topic after `messages/events/`; the slash that some
+    /// SDKs append is ignored.
     ///
     /// # Errors
     /// When there are too many properties, or one has no name or is not UTF-8.

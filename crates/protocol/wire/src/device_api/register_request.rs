@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::binary::{Base64Bytes, MAX_TPM_KEY, optional_bytes};
 use crate::lenient::{self, BodyError, Fields};
 
-/// Largest request body, bytes. The payload of a device may be 64 KiB; certificates and quoting
-/// need the rest.
+/// Largest request body, bytes. The payload of a device may be 64 KiB; certificates and
+/// quoting need the rest.
 pub const MAX_BODY: usize = 96 * 1024;
 
-/// The body of a register request. Everything in it is a claim of a device that has proven nothing
-/// yet.
+/// The body of a register request. Everything in it is a claim of a device that
+/// has proven nothing yet.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnverifiedRegister {
     /// `registrationId`, when the client repeats it in the body.
@@ -102,9 +102,6 @@ fn csr_claim(fields: &Fields<'_>) -> Result<Option<CsrClaim>, BodyError> {
 
 impl UnverifiedRegister {
     /// Requires that no certificate is asked for: one is issued by registering only.
-    ///
-    /// # Errors
-    /// When one is.
     pub fn require_no_csr(&self) -> Result<(), BodyError> {
         let member = match self.csr {
             None => return Ok(()),
@@ -116,9 +113,6 @@ impl UnverifiedRegister {
     }
 
     /// Requires that the body names the registration of the path or connection, if it names one.
-    ///
-    /// # Errors
-    /// When it names another one.
     pub fn require_id(&self, id: &RegistrationId) -> Result<(), BodyError> {
         match &self.registration_id {
             Some(named) if named != id => Err(BodyError::new(

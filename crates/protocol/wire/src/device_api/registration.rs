@@ -1,7 +1,7 @@
 //! The device API of a provisioning service: register, poll, look up.
 //!
-//! HTTPS and MQTT carry the same JSON. The server writes it and our own devices read it, so the
-//! types do both.
+//! HTTPS and MQTT carry the same JSON. The server writes it and our own devices read it, so
+//! the types do both.
 
 use ids::{DeviceId, EnrollmentId, HubHost, RegistrationId, Timestamp, TrustBundleId};
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,8 @@ pub const RETRY_AFTER_WORKING: u32 = 2;
 
 /// Where a registration stands.
 ///
-/// Device daemons know only `assigning`, `assigned` and `failed`; the others appear in the service
-/// API.
+/// Device daemons know only `assigning`, `assigned` and `failed`; the others appear
+/// in the service API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RegistrationStatus {
@@ -74,13 +74,13 @@ pub struct X509Result {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttestationDetail {
-    /// By certificates.
+    /// The certificates, when the device used them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub x509: Option<X509Result>,
-    /// By a key.
+    /// The key, when the device used one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symmetric_key: Option<SymmetricKeyResult>,
-    /// By a TPM.
+    /// With the endorsement key of a TPM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<TpmResult>,
     /// The certificate issued for `csr` and those of its issuers, DER, leaf first.
@@ -103,8 +103,8 @@ pub struct TpmResult {
     pub authentication_key: Base64Bytes,
 }
 
-/// The refusal that a TPM's first register request is answered with: 401, and what the TPM has to
-/// prove itself with.
+/// The refusal that a TPM's first register request is answered with: 401, and what the TPM has
+/// to prove itself with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TpmChallenge {
@@ -191,8 +191,8 @@ impl RegistrationState {
     }
 }
 
-/// The answer to register and to a poll. Device daemons insist on `registrationState`, also while
-/// assigning.
+/// The answer to register and to a poll. Device daemons insist on
+/// `registrationState`, also while assigning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationStatus {

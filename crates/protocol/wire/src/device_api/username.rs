@@ -1,5 +1,5 @@
-//! User names of MQTT CONNECT: how a client says which service, which device and which protocol
-//! version.
+//! User names of MQTT CONNECT: how a client says which service, which device
+//! and which protocol version.
 
 use ids::{DeviceId, HubHost, IdError, IdScope, ModuleId, RegistrationId};
 use percent_encoding::percent_decode_str;
@@ -74,8 +74,8 @@ pub enum UsernameError {
 }
 
 impl Username {
-    /// Reads every form that clients send, also the old ones without `?`, with `?&`, and without
-    /// parameters.
+    /// Reads every form that clients send, also the old ones without `?`, with
+    /// `?&`, and without parameters.
     ///
     /// # Errors
     /// When it has none of these forms or an id in it is invalid.

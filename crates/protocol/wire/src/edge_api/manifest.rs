@@ -1,5 +1,5 @@
-//! The deployment manifest as a device reads it: desired properties of `$edgeAgent` and what it
-//! reports back
+//! The deployment manifest as a device reads it: desired properties of `$edgeAgent` and
+//! what it reports back
 //!.
 
 mod create_options;
@@ -99,8 +99,8 @@ impl AgentDesired {
     /// Reads desired properties; `$version` and `$metadata` beside them are ignored.
     ///
     /// # Errors
-    /// When there is nothing yet, the schema is not ours, or a member has the wrong form; says
-    /// which.
+    /// When there is nothing yet, the schema is not ours, or a member has the
+    /// wrong form; says which.
     pub fn parse(desired: &Value) -> Result<Self, ManifestError> {
         let fields = Fields::of_body(desired)?;
         if fields.map().keys().all(|key| key.starts_with('$')) {

@@ -12,7 +12,7 @@ pub struct AuditDocument {
     pub book: String,
     /// The number of the record in its stream.
     pub number: u64,
-    /// UTC.
+    /// Time in UTC, RFC 3339.
     pub time: Timestamp,
     /// `kind`, and members that depend on it.
     pub body: Value,

@@ -15,12 +15,12 @@ pub struct ExplainRequest {
     /// PEM, leaf first: what a device would present in its TLS handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<String>,
-    /// A shared access signature that a device would send. It counts before certificates, as when a
-    /// device presents both.
+    /// A shared access signature that a device would send. It counts before certificates, as when
+    /// a device presents both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// The id that it would register. When absent: the one that the token is for, or the leaf's
-    /// common name.
+    /// The id that it would register. When absent: the one that the token is for, or
+    /// the leaf's common name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<RegistrationId>,
     /// The address that it would connect from, for the policy `geoLatency`.
@@ -85,8 +85,8 @@ pub struct SeenToken {
 pub struct ComparedEnrollment {
     /// Such as `enrollment group factory-a`.
     pub enrollment: String,
-    /// The part of the enrollment, such as `primary certificate`, `CA certificate factory-root`,
-    /// `secondary key`.
+    /// The part of the enrollment, such as `primary certificate`, `CA
+    /// certificate factory-root`, `secondary key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// When `by` is a certificate.
@@ -106,7 +106,7 @@ pub struct ComparedEnrollment {
 pub struct ComparedCertificate {
     /// Distinguished name of its subject.
     pub subject: String,
-    /// Upper-case hexadecimal.
+    /// Upper-case hexadecimal, without separators.
     pub sha256_thumbprint: String,
     /// Its place in the chain that was presented, the leaf being 1. Absent when it is not among
     /// them: the chain leads on to it, or ends before.
@@ -126,8 +126,8 @@ pub enum ExplainedOutcome {
     Accepted {
         /// The enrollment that admits it.
         enrollment: String,
-        /// The hub that allocation chooses, or that of an earlier assignment when the reprovision
-        /// policy keeps it.
+        /// The hub that allocation chooses, or that of an earlier assignment when the
+        /// reprovision policy keeps it.
         assigned_hub: HubHost,
         /// The device in that hub.
         device_id: DeviceId,
@@ -164,7 +164,7 @@ pub enum ExplainedOutcome {
         enrollment: String,
         /// Six digits: `errorCode` of the answer to its poll.
         error_code: u32,
-        /// In words.
+        /// A description for people.
         message: String,
     },
     /// The device would be refused.

@@ -98,9 +98,6 @@ pub struct IssuerRequest {
 
 impl IssuerRequest {
     /// Reads the body, and wipes the private key out of it.
-    ///
-    /// # Errors
-    /// When a member has the wrong form; says which.
     pub fn parse(mut body: Value) -> Result<Self, BodyError> {
         let key = take_key(&mut body)?;
         let fields = Fields::of_body(&body)?;
@@ -258,11 +255,11 @@ pub struct IssuerDescription {
     pub certificate_info: CertificateInfo,
     /// PEM of the CA certificate and those above it.
     pub certificate: String,
-    /// For `If-Match`.
+    /// The version, for `If-Match` of the next write.
     pub etag: QuotedEtag,
-    /// UTC.
+    /// Time in UTC, RFC 3339.
     pub created_date_time_utc: Timestamp,
-    /// UTC.
+    /// Time in UTC, RFC 3339.
     pub last_modified_date_time_utc: Timestamp,
 }
 

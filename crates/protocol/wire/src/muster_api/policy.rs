@@ -24,10 +24,10 @@ pub struct PolicyDocument {
     pub key_name: String,
     /// For example `EnrollmentRead`.
     pub rights: Vec<String>,
-    /// Base64.
+    /// The bytes, encoded as base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary_key: Option<String>,
-    /// Base64.
+    /// The bytes, encoded as base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secondary_key: Option<String>,
 }

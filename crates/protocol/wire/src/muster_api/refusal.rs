@@ -12,7 +12,7 @@ pub struct SeenCertificate {
     pub subject: String,
     /// Distinguished name of its issuer.
     pub issuer: String,
-    /// Upper-case hexadecimal.
+    /// Upper-case hexadecimal, without separators.
     pub sha256_thumbprint: String,
     /// `notBefore` of its validity.
     pub not_before_utc: Timestamp,

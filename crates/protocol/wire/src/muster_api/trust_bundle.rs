@@ -83,18 +83,18 @@ pub struct TrustBundle {
     pub certificates: Vec<TrustedCertificate>,
     /// As enrollments name it.
     pub id: TrustBundleId,
-    /// UTC.
+    /// Time in UTC, RFC 3339.
     pub created_date_time: Timestamp,
-    /// UTC.
+    /// Time in UTC, RFC 3339.
     pub last_modified_date_time: Timestamp,
-    /// For `If-Match`.
+    /// The version, for `If-Match` of the next write.
     pub etag: QuotedEtag,
 }
 
 /// A certificate of a trust bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedCertificate {
-    /// PEM.
+    /// One or more certificates in PEM.
     pub certificate: String,
     /// The certificate in words.
     pub metadata: CertificateInfo,

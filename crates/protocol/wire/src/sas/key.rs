@@ -31,9 +31,6 @@ impl SharedAccessKey {
     }
 
     /// Takes the key's bytes, 1 to 256 of them.
-    ///
-    /// # Errors
-    /// When there are none or more.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(bytes);
         match bytes.len() {

@@ -7,9 +7,9 @@ pub(super) enum IdCase {
     Ignored,
 }
 
-/// Whether the resource `granted` is `requested` or a parent of it, segment by segment. The port of
-/// the host does not count; the host and the words between the ids are compared without regard to
-/// case.
+/// Whether the resource `granted` is `requested` or a parent of it, segment by segment. The
+/// port of the host does not count; the host and the words between the ids are compared
+/// without regard to case.
 pub(super) fn contains(granted: &str, requested: &str, case: IdCase) -> bool {
     let segments = |text: &'_ str| -> Vec<String> {
         let mut folded: Vec<String> = Vec::new();

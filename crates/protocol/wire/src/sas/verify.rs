@@ -44,8 +44,8 @@ pub struct UnverifiedToken {
     policy: Option<String>,
 }
 
-/// Proof that a known key signed the token, that it covers the resource and has not expired. Only
-/// [`UnverifiedToken::verify`] makes one.
+/// Proof that a known key signed the token, that it covers the resource and has not expired.
+/// Only [`UnverifiedToken::verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedToken {
     policy: Option<String>,
@@ -54,8 +54,8 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// The shared access policy that the caller's keys belong to; `None` for the identity's own
-    /// key.
+    /// The shared access policy that the caller's keys belong to; `None` for
+    /// the identity's own key.
     #[must_use]
     pub fn policy(&self) -> Option<&str> {
         self.policy.as_deref()
@@ -146,8 +146,8 @@ impl UnverifiedToken {
     /// Checks the token against the keys of its policy or identity.
     ///
     /// `requested` is the resource that the caller asks for, not encoded, such as
-    /// `hub.example/devices/d/modules/m`; `skew` is how far the sender's clock may lag behind
-    /// `now`.
+    /// `hub.example/devices/d/modules/m`; `skew` is how far the sender's clock
+    /// may lag behind `now`.
     pub fn verify<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k SharedAccessKey>,

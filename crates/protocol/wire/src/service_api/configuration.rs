@@ -64,9 +64,6 @@ impl Content {
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote.
-    ///
-    /// # Errors
-    /// When the value is not such a document.
     pub fn from_json(value: &Value) -> Result<Self, BodyError> {
         Self::parse(&Fields::of_body(value)?)
     }
@@ -187,8 +184,8 @@ fn bounded(fields: &Fields<'_>, name: &str, text: &str) -> Result<String, BodyEr
     Ok(text.to_owned())
 }
 
-/// A configuration as the hub answers. Every member that `az iot` dereferences without guarding is
-/// always present.
+/// A configuration as the hub answers. Every member that `az iot` dereferences without
+/// guarding is always present.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Configuration {
     /// Lower-case name of the configuration.

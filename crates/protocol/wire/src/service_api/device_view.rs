@@ -115,9 +115,6 @@ impl VersionedProperties {
     }
 
     /// Reads the payload of a change of desired properties.
-    ///
-    /// # Errors
-    /// When it is not JSON, or as [`Self::read`].
     pub fn parse(payload: &[u8]) -> Result<Self, BodyError> {
         Self::read(crate::lenient::parse(payload)?)
     }

@@ -60,9 +60,6 @@ pub struct DeviceRequest {
 
 impl DeviceRequest {
     /// Reads the body of a request.
-    ///
-    /// # Errors
-    /// When a member has the wrong form; says which.
     pub fn parse(body: &Value) -> Result<Self, BodyError> {
         let fields = Fields::of_body(body)?;
         let capabilities = fields.object("capabilities")?;
@@ -101,9 +98,6 @@ pub struct ModuleRequest {
 
 impl ModuleRequest {
     /// Reads the body of a request.
-    ///
-    /// # Errors
-    /// When a member has the wrong form; says which.
     pub fn parse(body: &Value) -> Result<Self, BodyError> {
         let fields = Fields::of_body(body)?;
         let managed_by = fields.text("managedBy")?.map(str::to_owned);

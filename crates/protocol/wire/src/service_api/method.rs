@@ -17,8 +17,8 @@ pub const MAX_NAME: usize = 100;
 pub struct MethodRequest {
     /// Name of the method, 1 to 100 characters.
     pub name: String,
-    /// What the device receives, as JSON text with the digits that were sent; `None` sends an empty
-    /// message.
+    /// What the device receives, as JSON text with the digits that were sent; `None`
+    /// sends an empty message.
     pub payload: Option<String>,
     /// How long the device may take to answer, seconds, 5 to 300; 30 when absent.
     pub response_timeout: u16,

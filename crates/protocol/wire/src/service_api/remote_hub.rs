@@ -68,9 +68,6 @@ pub struct RemoteDevice {
 
 impl RemoteDevice {
     /// Reads the answer to a GET or PUT of a device.
-    ///
-    /// # Errors
-    /// When it is not one.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         let body = read(body)?;
         let fields = Fields::of_body(&body)?;
@@ -105,8 +102,8 @@ impl RemoteDevice {
         })
     }
 
-    /// The body of a PUT that makes this device prove itself otherwise, and leaves the rest of it
-    /// alone.
+    /// The body of a PUT that makes this device prove itself otherwise, and leaves the
+    /// rest of it alone.
     #[must_use]
     pub fn proving_itself_by(&self, authentication: &Authentication) -> Value {
         self.with(&[("authentication", authentication.to_json(true))])
@@ -178,9 +175,6 @@ pub struct RemoteTwin {
 
 impl RemoteTwin {
     /// Reads the answer to a GET of a twin.
-    ///
-    /// # Errors
-    /// When it is not one.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         let body = read(body)?;
         let fields = Fields::of_body(&body)?;

@@ -17,12 +17,12 @@ pub enum DeviceTopic {
     },
     /// Asks for the whole twin.
     TwinGet {
-        /// Request id.
+        /// The `rid` that ties response and request together.
         rid: String,
     },
     /// Merges the payload into the reported properties.
     ReportedPatch {
-        /// Request id.
+        /// The `rid` that ties response and request together.
         rid: String,
         /// The version that the reported properties must have now.
         expected: Option<u64>,

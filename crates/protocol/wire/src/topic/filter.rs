@@ -20,9 +20,6 @@ pub enum Filter {
 
 impl Filter {
     /// Reads a topic filter of the device (or its module).
-    ///
-    /// # Errors
-    /// When it may not subscribe to that.
     pub fn parse(
         filter: &str,
         device: &DeviceId,

@@ -22,7 +22,7 @@ const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC
 pub enum HubTopic {
     /// Answers a twin request.
     TwinResponse {
-        /// As in HTTP.
+        /// The status code, as in HTTP.
         status: u16,
         /// The request's.
         rid: String,
@@ -52,9 +52,6 @@ pub enum HubTopic {
 
 impl HubTopic {
     /// Reads a topic that a hub published to.
-    ///
-    /// # Errors
-    /// When a hub publishes nothing there.
     pub fn parse(topic: &str) -> Result<Self, TopicError> {
         if let Some(rest) = strip(topic, TWIN_RESPONSE) {
             let (status, parameters) = status(rest)?;

@@ -12,12 +12,12 @@ const RESPONSE: &str = "$dps/registrations/res/";
 pub enum ProvisioningRequest {
     /// Register, with the request's body as payload.
     Register {
-        /// Request id.
+        /// The `rid` that ties response and request together.
         rid: String,
     },
     /// Ask how the registration is going.
     OperationStatus {
-        /// Request id.
+        /// The `rid` that ties response and request together.
         rid: String,
         /// The operation that an earlier answer named.
         operation_id: String,
@@ -59,11 +59,11 @@ impl std::fmt::Display for ProvisioningRequest {
     }
 }
 
-/// What the provisioning service answers to: QoS 1, and exactly two `$` in the topic, which the
-/// Python SDK counts.
+/// What the provisioning service answers to: QoS 1, and exactly two `$` in the topic, which
+/// the Python SDK counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvisioningResponse {
-    /// As in HTTP.
+    /// The status code, as in HTTP.
     pub status: u16,
     /// The request's.
     pub rid: String,

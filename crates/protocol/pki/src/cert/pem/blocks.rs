@@ -43,8 +43,8 @@ impl Block<'_> {
     }
 }
 
-/// Base64 with any white space in it; `\n` in two characters is white space too, as in environment
-/// variables and JSON.
+/// Base64 with any white space in it; `\n` in two characters is white space too, as in
+/// environment variables and JSON.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let is_space = |c: &char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}');
     let mut packed: String = text.chars().filter(|c| !is_space(c)).collect();
@@ -54,8 +54,8 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(packed).ok()
 }
 
-/// Takes a text apart. What stands around the blocks does not matter, unless it looks like a block
-/// itself.
+/// Takes a text apart. What stands around the blocks does not matter, unless it looks
+/// like a block itself.
 pub(crate) fn blocks(text: &str) -> Result<Vec<Block<'_>>, PemError> {
     let mut scan = Scan {
         text,
@@ -160,8 +160,8 @@ fn is_mistyped_marker(line: &str) -> bool {
     })
 }
 
-/// A line of the Base64 of a SEQUENCE that is as long as a certificate. Never shown: it may be of a
-/// private key.
+/// A line of the Base64 of a SEQUENCE that is as long as a certificate. Never shown: it may be
+/// of a private key.
 fn is_bare(line: &str) -> bool {
     const SHORTEST: usize = 48;
     let line = line.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');

@@ -15,7 +15,7 @@ pub struct SignRequest {
 /// The signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignResponse {
-    /// Base64.
+    /// The bytes, encoded as base64.
     pub digest: String,
 }
 

@@ -63,8 +63,8 @@ impl LogsRequest {
     /// Reads the argument.
     ///
     /// # Errors
-    /// When the schema is not ours, a form is asked for that is not offered, or a member has the
-    /// wrong form.
+    /// When the schema is not ours, a form is asked for that is not offered, or a member
+    /// has the wrong form.
     pub fn parse(argument: &Value) -> Result<Self, BodyError> {
         let fields = Fields::of_body(argument)?;
         require_schema(&fields)?;

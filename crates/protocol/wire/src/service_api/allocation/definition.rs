@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest URL of a webhook, characters.
 const MAX_URL: usize = 2048;
-/// What stands for the query of a webhook's URL where it is shown: it often holds the function's
-/// key.
+/// What stands for the query of a webhook's URL where it is shown: it often
+/// holds the function's key.
 pub const MASK: &str = "****";
 
 /// `customAllocationDefinition`: the webhook that chooses the hub.
@@ -59,9 +59,6 @@ pub struct WebhookUrl {
 
 impl WebhookUrl {
     /// Parses a URL.
-    ///
-    /// # Errors
-    /// See [`WebhookUrlError`].
     pub fn parse(text: &str) -> Result<Self, WebhookUrlError> {
         if text.len() > MAX_URL {
             return Err(WebhookUrlError::TooLong);
@@ -119,8 +116,8 @@ impl WebhookUrl {
         self.text[self.query..].strip_prefix('?') == Some(MASK)
     }
 
-    /// Whether this is what [`masked`](Self::masked) shows of `stored`: clients send back what they
-    /// were shown.
+    /// Whether this is what [`masked`](Self::masked) shows of `stored`: clients send back
+    /// what they were shown.
     #[must_use]
     pub fn is_mask_of(&self, stored: &Self) -> bool {
         *self == stored.masked()

@@ -135,9 +135,6 @@ pub struct TestQueries {
 
 impl TestQueries {
     /// Reads the body of a request.
-    ///
-    /// # Errors
-    /// When a member has the wrong form; says which.
     pub fn parse(body: &Value) -> Result<Self, BodyError> {
         let fields = Fields::of_body(body)?;
         Ok(Self {

@@ -6,8 +6,8 @@ use crate::binary::{MAX_TPM_KEY, optional_bytes};
 use crate::lenient::{BodyError, Fields};
 use crate::service_api::identity::KeyText;
 
-/// Longest certificate text, bytes: base64 of PEM of a certificate with an RSA 4096 key and room
-/// for extensions.
+/// Longest certificate text, bytes: base64 of PEM of a certificate with an RSA 4096 key
+/// and room for extensions.
 const MAX_CERTIFICATE_TEXT: usize = 32 * 1024;
 
 /// A certificate as sent: its text, or only the description that an earlier answer contained.
@@ -47,8 +47,8 @@ pub enum AttestationRequest {
     None,
 }
 
-/// Symmetric keys as sent; an absent, empty or `null` one is for the service to generate, or to
-/// keep.
+/// Symmetric keys as sent; an absent, empty or `null` one is for the service to
+/// generate, or to keep.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeysRequest {
     /// `primaryKey`.

@@ -104,9 +104,9 @@ pub struct BulkError {
     /// Of an enrollment group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enrollment_group_id: Option<String>,
-    /// Six digits.
+    /// Six digits; the first three are an HTTP status.
     pub error_code: u32,
-    /// In words.
+    /// A description for people.
     pub error_status: String,
 }
 

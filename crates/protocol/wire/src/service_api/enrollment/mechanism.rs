@@ -48,8 +48,8 @@ pub enum X509Attestation {
     CaReferences(CaReferences),
 }
 
-/// The keys of a symmetric-key attestation: the device's own, or those that a group's devices
-/// derive theirs from.
+/// The keys of a symmetric-key attestation: the device's own, or those that a group's
+/// devices derive theirs from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SymmetricKeys {
@@ -65,8 +65,8 @@ pub struct SymmetricKeys {
 pub struct TpmAttestation {
     /// Burnt in by the maker; unique.
     pub endorsement_key: Base64Bytes,
-    /// Made when the device took ownership. When it is absent, the one that the device sends is
-    /// used.
+    /// Made when the device took ownership. When it is absent, the one that the
+    /// device sends is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_root_key: Option<Base64Bytes>,
 }
@@ -79,7 +79,7 @@ pub struct TpmAttestation {
     rename_all_fields = "camelCase"
 )]
 pub enum Attestation {
-    /// By a certificate.
+    /// With an X.509 certificate.
     X509 {
         /// Certificates, or names of CA certificates.
         x509: Box<X509Attestation>,
@@ -90,7 +90,7 @@ pub enum Attestation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         symmetric_key: Option<SymmetricKeys>,
     },
-    /// By a TPM.
+    /// With the endorsement key of a TPM.
     Tpm {
         /// Its public keys.
         tpm: TpmAttestation,
@@ -98,8 +98,8 @@ pub enum Attestation {
 }
 
 impl Attestation {
-    /// What a read shows: keys are told only by the attestation mechanism, which takes the right to
-    /// write.
+    /// What a read shows: keys are told only by the attestation mechanism, which takes
+    /// the right to write.
     #[must_use]
     pub fn without_secrets(self) -> Self {
         match self {

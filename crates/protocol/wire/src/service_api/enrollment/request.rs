@@ -11,8 +11,8 @@ use crate::service_api::identity::Capabilities;
 /// Most hubs that one enrollment may list.
 const MAX_HUBS: usize = 50;
 
-/// What requests for individual enrollments and groups have in common; absent members have their
-/// defaults.
+/// What requests for individual enrollments and groups have in common; absent
+/// members have their defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsRequest {
     /// `attestation`, required.
@@ -63,9 +63,6 @@ pub struct GroupRequest {
 
 impl IndividualRequest {
     /// Reads the body of a request.
-    ///
-    /// # Errors
-    /// When a member has the wrong form; says which.
     pub fn parse(body: &Value) -> Result<Self, BodyError> {
         let fields = Fields::of_body(body)?;
         let information = fields.get("optionalDeviceInformation").cloned();
@@ -80,9 +77,6 @@ impl IndividualRequest {
 
 impl GroupRequest {
     /// Reads the body of a request.
-    ///
-    /// # Errors
-    /// When a member has the wrong form; says which.
     pub fn parse(body: &Value) -> Result<Self, BodyError> {
         let fields = Fields::of_body(body)?;
         Ok(Self {

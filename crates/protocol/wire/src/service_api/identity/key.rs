@@ -2,15 +2,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// A shared access key as the wire carries it: base64 of 16 to 64 bytes. Wiped when dropped, never
-/// shown by `Debug`.
+/// A shared access key as the wire carries it: base64 of 16 to 64 bytes. Wiped when dropped,
+/// never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub struct KeyText(Zeroizing<String>);
 
 impl KeyText {
-    /// Parses base64 text; blanks and line ends around it, as files and clipboards add them, are no
-    /// part of it.
+    /// Parses base64 text; blanks and line ends around it, as files and clipboards add them, are
+    /// no part of it.
     ///
     /// # Errors
     /// Says in words what is wrong, without repeating the key.
@@ -27,9 +27,6 @@ impl KeyText {
     }
 
     /// The key that these bytes are, 16 to 64 of them.
-    ///
-    /// # Errors
-    /// When there are fewer or more.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
         Self::parse(&STANDARD.encode(bytes))
     }
@@ -49,8 +46,8 @@ impl TryFrom<String> for KeyText {
     }
 }
 
-/// For records that carry keys to storage, and to callers who may see them; nothing else serialises
-/// a key.
+/// For records that carry keys to storage, and to callers who may see them; nothing
+/// else serialises a key.
 impl serde::Serialize for KeyText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)

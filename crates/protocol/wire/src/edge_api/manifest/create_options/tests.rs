@@ -46,8 +46,8 @@ fn odd_case(name: &str, at: usize) -> String {
     name.chars().enumerate().map(swap).collect()
 }
 
-/// D2, D4: every member of the engine's ContainerCreate, in odd case and of a kin kind, becomes the
-/// engine's own.
+/// D2, D4: every member of the engine's ContainerCreate, in odd case and of a kin kind,
+/// becomes the engine's own.
 #[test]
 fn every_member_is_known_in_any_case() {
     let (right, odd) = samples(&Kind::Members(CONTAINER));
@@ -126,8 +126,8 @@ fn kin_kinds_are_converted_as_the_original_does() {
     );
 }
 
-/// D2: the engine reads two spellings of a member into one; a withheld privilege must not come in
-/// by the second.
+/// D2: the engine reads two spellings of a member into one; a withheld privilege must not come
+/// in by the second.
 #[test]
 fn two_spellings_are_one_member() {
     let options = read(json!({
