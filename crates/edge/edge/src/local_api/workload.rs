@@ -89,8 +89,11 @@ impl ModuleSockets {
             match self.open_one(&module) {
                 Ok(task) => drop(self.open.insert(module, task)),
                 Err(error) => {
-                    tracing::warn!(module.id = %module, error = %error_chain(&error), "the module's \
-                        workload socket is not open")
+                    tracing::warn!(
+                        module.id = %module,
+                        error = %error_chain(&error),
+                        "the module's workload socket is not open"
+                    )
                 }
             }
         }

@@ -181,7 +181,7 @@ fn client(socket: &Path) -> bollard::Docker {
     bollard::Docker::connect_with_unix(&socket.to_string_lossy(), 60, version).unwrap()
 }
 
-/// An image with one static program that prints a line and sleeps until it is told to end.
+/// An image with one static program that prints a line and sleeps until SIGTERM.
 async fn import_sleeper(socket: &Path, image: &str, dir: &Path) {
     let code = "#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n\
         static void end(int s) { (void)s; _exit(0); }\n\

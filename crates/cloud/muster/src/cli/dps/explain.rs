@@ -97,8 +97,8 @@ pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result
 fn hint_without_refusals(id: &str) -> std::io::Result<()> {
     writeln!(
         std::io::stderr().lock(),
-        "no refusal of {id} is kept. A device that fails in its TLS handshake has not said who it is: \
-         look for \"the TLS handshake of ADDRESS failed\" in the server's log. To check a \
+        "no refusal of {id} is kept. A device that fails in its TLS handshake has not said who it \
+         is: look for \"the TLS handshake of ADDRESS failed\" in the server's log. To check a \
          certificate beforehand, give --certificate FILE."
     )
 }

@@ -45,63 +45,66 @@ fn a_text_without_quotes_is_explained() {
     );
 }
 
+/// A text of [`GOOD`], what is written in its place, and the fault.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "method = \"x509\"",
+        "method = \"tpm\"",
+        "line 11: provisioning.attestation.method: \"tpm\" is known from Azure IoT Edge but \
+         not offered yet",
+    ),
+    (
+        "method = \"x509\"",
+        "method = \"symmetric_key\"",
+        "not offered yet",
+    ),
+    (
+        "source = \"dps\"",
+        "source = \"manual\"",
+        "line 5: provisioning.source: \"manual\" is known",
+    ),
+    (
+        "\"file:///k.pem\"",
+        "\"pkcs11:token=x;object=y\"",
+        "line 14: provisioning.attestation.identity_pk: keys in PKCS#11",
+    ),
+    (
+        "\"file:///c.pem\"",
+        "{ method = \"est\" }",
+        "line 13: provisioning.attestation.identity_cert is known",
+    ),
+    (
+        "hostname = \"d1\"",
+        "parent_hostname = \"up\"",
+        "line 1: parent_hostname is known",
+    ),
+    (
+        "[moby_runtime]",
+        "[tpm]\ntcti = \"device\"\n[moby_runtime]",
+        "line 16: tpm is known",
+    ),
+    (
+        "\"https://dps.example:8443/\"",
+        "\"http://dps.example\"",
+        "has to begin with https://",
+    ),
+    ("\"file:///c.pem\"", "\"/c.pem\"", "is not a file URI"),
+    ("\"file:///c.pem\"", "\"file://c.pem\"", "three slashes"),
+    (
+        "hostname = \"d1\"",
+        "hostname = \"d 1\"",
+        "line 1: hostname: \"d 1\" is not a host name",
+    ),
+    (
+        "hostname = \"d1\"",
+        "hostname = 1",
+        "line 1: hostname: a text in quotes was expected, found integer",
+    ),
+];
+
 #[test]
 fn keys_that_are_not_offered_are_refused_by_name() {
-    for (from, to, expected) in [
-        (
-            "method = \"x509\"",
-            "method = \"tpm\"",
-            "line 11: provisioning.attestation.method: \"tpm\" is known from Azure IoT Edge but \
-             not offered yet",
-        ),
-        (
-            "method = \"x509\"",
-            "method = \"symmetric_key\"",
-            "not offered yet",
-        ),
-        (
-            "source = \"dps\"",
-            "source = \"manual\"",
-            "line 5: provisioning.source: \"manual\" is known",
-        ),
-        (
-            "\"file:///k.pem\"",
-            "\"pkcs11:token=x;object=y\"",
-            "line 14: provisioning.attestation.identity_pk: keys in PKCS#11",
-        ),
-        (
-            "\"file:///c.pem\"",
-            "{ method = \"est\" }",
-            "line 13: provisioning.attestation.identity_cert is known",
-        ),
-        (
-            "hostname = \"d1\"",
-            "parent_hostname = \"up\"",
-            "line 1: parent_hostname is known",
-        ),
-        (
-            "[moby_runtime]",
-            "[tpm]\ntcti = \"device\"\n[moby_runtime]",
-            "line 16: tpm is known",
-        ),
-        (
-            "\"https://dps.example:8443/\"",
-            "\"http://dps.example\"",
-            "has to begin with https://",
-        ),
-        ("\"file:///c.pem\"", "\"/c.pem\"", "is not a file URI"),
-        ("\"file:///c.pem\"", "\"file://c.pem\"", "three slashes"),
-        (
-            "hostname = \"d1\"",
-            "hostname = \"d 1\"",
-            "line 1: hostname: \"d 1\" is not a host name",
-        ),
-        (
-            "hostname = \"d1\"",
-            "hostname = 1",
-            "line 1: hostname: a text in quotes was expected, found integer",
-        ),
-    ] {
+    for (from, to, expected) in REFUSED {
         assert!(GOOD.contains(from), "{from}");
         let found = faults(&GOOD.replace(from, to));
         assert!(found.contains(expected), "{to}:\n{found}");
