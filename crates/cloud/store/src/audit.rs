@@ -1,12 +1,16 @@
-//! The audit: what was done and decided, in books whose every record carries a hash over itself and all before it.
+//! The audit: what was done and decided, in books whose every record carries a hash over itself and
+//! all before it.
 //!
-//! [`Tx::audit`] adds a record to the transaction of what it tells of: both are durable together, before anybody is
-//! answered, or neither is there. The writer chains and hashes the records of all jobs of a commit at its end, so that a
-//! record costs a hash and a copy, and a commit one row for each book. What a body means is decided in `registry`.
+//! [`Tx::audit`] adds a record to the transaction of what it tells of: both are durable together,
+//! before anybody is answered, or neither is there. The writer chains and hashes the records of all
+//! jobs of a commit at its end, so that a record costs a hash and a copy, and a commit one row for
+//! each book. What a body means is decided in `registry`.
 //!
-//! Three books, so that what devices cause cannot push out what operators did, nor a flood of refusals what was decided about
-//! devices that were let in: each keeps its own number of bytes, and its own while, and then drops its oldest segment. The hash before the oldest kept record is the anchor from which the rest still verifies; the
-//! book of acts says of each cut how far it went and which hash stood there.
+//! Three books, so that what devices cause cannot push out what operators did, nor a flood of
+//! refusals what was decided about devices that were let in: each keeps its own number of bytes,
+//! and its own while, and then drops its oldest segment. The hash before the oldest kept record is
+//! the anchor from which the rest still verifies; the book of acts says of each cut how far it went
+//! and which hash stood there.
 
 mod record;
 mod seal;
@@ -35,10 +39,8 @@ pub enum Book {
 }
 
 impl Book {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Acts, Self::Decisions, Self::Refusals];
 
-    /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -52,11 +54,8 @@ impl Book {
 /// How much of the books is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditLimits {
-    /// Bytes of acts.
     pub acts: u64,
-    /// Bytes of decisions.
     pub decisions: u64,
-    /// Bytes of refusals.
     pub refusals: u64,
     /// How long a record is kept, whatever room there is; `None`: as long as there is room.
     pub keep: Option<Duration>,
@@ -65,7 +64,8 @@ pub struct AuditLimits {
 }
 
 impl Default for AuditLimits {
-    /// 256 MiB of acts, 1 GiB of decisions (some three million) and 256 MiB of refusals, in segments of 4 MiB.
+    /// 256 MiB of acts, 1 GiB of decisions (some three million) and 256 MiB of refusals, in
+    /// segments of 4 MiB.
     fn default() -> Self {
         Self {
             acts: 256 << 20,
@@ -92,8 +92,8 @@ impl AuditLimits {
             .is_some_and(|keep| now.saturating_sub(time) > ticks(keep))
     }
 
-    /// Whether a segment that begins with this time is to grow no more: segments are dropped as a whole, so that none may span
-    /// more than a small part of the time that records are kept.
+    /// Whether a segment that begins with this time is to grow no more: segments are dropped as a
+    /// whole, so that none may span more than a small part of the time that records are kept.
     fn is_full(&self, segment: &SegmentRow, now: i64) -> bool {
         let spans = now.saturating_sub(segment.since);
         segment.bytes >= self.segment || self.keep.is_some_and(|keep| spans > ticks(keep / 16))
@@ -113,7 +113,8 @@ pub(crate) struct Entry {
 }
 
 impl Tx<'_> {
-    /// Adds a record to a book, if this job and its commit succeed. `time` is in units of 100 ns since 1970.
+    /// Adds a record to a book, if this job and its commit succeed. `time` is in units of 100 ns
+    /// since 1970.
     ///
     /// # Errors
     /// When it has more than [`MAX_BODY`] bytes.

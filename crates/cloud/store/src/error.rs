@@ -70,7 +70,8 @@ impl StoreError {
         }
     }
 
-    /// A stored text that does not parse: the file was damaged or edited. `cause` says which column, never its content.
+    /// A stored text that does not parse: the file was damaged or edited. `cause` says which
+    /// column, never its content.
     #[must_use]
     pub fn damaged(file: &Path, cause: impl std::fmt::Display) -> Self {
         Self::words("reading a damaged row of", file, cause.to_string())
@@ -93,7 +94,6 @@ pub enum OpenError {
         holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
     )]
     Locked {
-        /// The directory.
         directory: PathBuf,
         /// Who holds it, when it said so.
         holder: Option<u32>,
@@ -104,9 +104,7 @@ pub enum OpenError {
     /// A newer version wrote it.
     #[error("{} has schema {found}; this program knows schemas up to {known}: use the newer program", file.display())]
     TooNew {
-        /// The database.
         file: PathBuf,
-        /// Its schema.
         found: u32,
         /// The newest that is known.
         known: u32,
@@ -114,15 +112,11 @@ pub enum OpenError {
     /// A file or directory failed.
     #[error("{doing} {}", path.display())]
     Io {
-        /// What was tried.
         doing: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why it failed.
         #[source]
         cause: std::io::Error,
     },
-    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,8 +1,8 @@
 //! Rows and transactions; the only crate that spells SQL.
 //!
-//! [`Store::write`] runs a [`Unit`]: it decides on a [`View`], which only reads, then writes what it
-//! decided with a [`Tx`]. [`Store::read`] and [`Store::scan`] give a [`View`] alone. The rules that
-//! units follow are in `registry` and `provisioning`; the engine, today SQLite with one writer
+//! [`Store::write`] runs a [`Unit`]: it decides on a [`View`], which only reads, then writes what
+//! it decided with a [`Tx`]. [`Store::read`] and [`Store::scan`] give a [`View`] alone. The rules
+//! that units follow are in `registry` and `provisioning`; the engine, today SQLite with one writer
 //! thread, is in `sqlite/`.
 
 mod directory;

@@ -13,7 +13,6 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -19,7 +19,8 @@ const QUEUE: usize = 4096;
 const BACKGROUND: usize = 64;
 /// Scans that run at once; they are long and would otherwise take every core from the point reads.
 const SCANS: usize = 2;
-/// Short ones, beside them: what registrations and loops wait for does not stand behind somebody's pages.
+/// Short ones, beside them: what registrations and loops wait for does not stand behind somebody's
+/// pages.
 const SHORT_SCANS: usize = 2;
 
 /// How a store is opened.
@@ -32,14 +33,16 @@ pub struct StoreOptions {
     pub rehearse: bool,
 }
 
-/// The database of a data directory. Cheap to clone; the last clone that is dropped waits for the writer to finish.
+/// The database of a data directory. Cheap to clone; the last clone that is dropped waits for the
+/// writer to finish.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    // In the order in which they end: no more jobs, then the writer, then the readers, then the lock.
+    // In the order in which they end: no more jobs, then the writer, then the readers, then the
+    // lock.
     queue: Option<mpsc::Sender<Queued>>,
     writer: Option<JoinHandle<()>>,
     readers: Readers,
@@ -52,7 +55,8 @@ struct Shared {
 }
 
 impl Store {
-    /// Opens the database of a directory that this process holds; creates and migrates it as needed.
+    /// Opens the database of a directory that this process holds; creates and migrates it as
+    /// needed.
     ///
     /// # Errors
     /// When it cannot be opened or written, or a newer version wrote it.
@@ -90,7 +94,6 @@ impl Store {
         ReadOnlyStore::open(directory)
     }
 
-    /// The data directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.shared.directory.path()
@@ -104,15 +107,16 @@ impl Store {
         self.shared.group_generation.load(Ordering::Acquire)
     }
 
-    /// Runs a unit and returns its result after the commit is on disk. Units run one after the other,
-    /// in the order of arrival and before those of
+    /// Runs a unit and returns its result after the commit is on disk. Units run one after the
+    /// other, in the order of arrival and before those of
     /// [`write_in_background`](Self::write_in_background); each sees what those before it wrote.
     pub async fn write<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
         self.submit(unit, Lane::Interactive).await
     }
 
     /// Like [`write`](Self::write), for what nobody waits for: others go first, and only a few of
-    /// these are on their way at once. One goes into every transaction, however many the others are.
+    /// these are on their way at once. One goes into every transaction, however many the others
+    /// are.
     pub async fn write_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
         let permit = self.shared.background.acquire().await;
         let _permit = permit.map_err(|_| self.stopped("the server is stopping"))?;
@@ -139,9 +143,6 @@ impl Store {
     }
 
     /// Transitional: a write that can run once only.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
     pub async fn write_once<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
@@ -157,9 +158,6 @@ impl Store {
     }
 
     /// Transitional: the same in the background.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
     pub async fn write_once_in_background<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
@@ -177,9 +175,6 @@ impl Store {
     }
 
     /// Reads on the calling thread: for point reads, which take microseconds.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
     pub fn read<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&View<'_>) -> Result<T, E>,
@@ -188,9 +183,6 @@ impl Store {
     }
 
     /// Reads on a thread of its own, all of one moment: for pages and counts.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
     pub async fn scan<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
@@ -200,11 +192,8 @@ impl Store {
         self.scan_with(&self.shared.scans, work).await
     }
 
-    /// Like [`scan`](Self::scan), for reads that others wait for and that are bounded to some milliseconds: they have places of
-    /// their own.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
+    /// Like [`scan`](Self::scan), for reads that others wait for and that are bounded to some
+    /// milliseconds: they have places of their own.
     pub async fn scan_shortly<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
@@ -225,7 +214,8 @@ impl Store {
         let permit = permit.map_err(|_| stopped())?;
         let shared = self.shared.clone();
         let scan = tokio::task::spawn_blocking(move || {
-            // With the scan and not with the caller, who may go away: the thread goes on to the end.
+            // With the scan and not with the caller, who may go away: the thread goes on to the
+            // end.
             let _permit = permit;
             shared.readers.read_snapshot(work)
         });

@@ -8,7 +8,6 @@ use crate::{StoreError, Tx, View};
 /// engine, or in the rehearse mode of tests. So a run must depend on nothing but the unit and the
 /// rows it reads: clocks, randomness and keys are read before and stand in the unit.
 pub trait Unit: Send + 'static {
-    /// What was decided.
     type Plan;
     /// The result of the caller, sent after the commit is on disk.
     type Output: Send + 'static;
@@ -49,54 +48,32 @@ pub enum Lock<'a> {
     Directory,
     /// A provisioning service with its policies, linked hubs, CA certificates, issuers and trust
     /// bundles.
-    Service {
-        /// Its ID scope.
-        id_scope: &'a str,
-    },
-    /// An individual enrollment.
+    Service { id_scope: &'a str },
     Enrollment {
-        /// The service.
         id_scope: &'a str,
         /// The registration id in lower case.
         folded: &'a str,
     },
-    /// An enrollment group.
     EnrollmentGroup {
-        /// The service.
         id_scope: &'a str,
         /// The group id in lower case.
         folded: &'a str,
     },
     /// A registration: its record, its pending attempt, its block.
     Registration {
-        /// The service.
         id_scope: &'a str,
         /// The registration id in lower case.
         folded: &'a str,
     },
     /// The records of custom allocations of a service, which are numbered.
-    AllocationLog {
-        /// The service.
-        id_scope: &'a str,
-    },
+    AllocationLog { id_scope: &'a str },
     /// The refusals of a service, which are numbered.
-    RefusalLog {
-        /// The service.
-        id_scope: &'a str,
-    },
+    RefusalLog { id_scope: &'a str },
     /// A device: its identity, modules and twins, its targets, its place in the targeting queue,
     /// and its remote task.
-    Device {
-        /// The hub.
-        hub: &'a str,
-        /// The device.
-        device_id: &'a str,
-    },
+    Device { hub: &'a str, device_id: &'a str },
     /// The configurations of a hub and its full pass.
-    Hub {
-        /// The hub.
-        hub: &'a str,
-    },
+    Hub { hub: &'a str },
 }
 
 impl Lock<'_> {

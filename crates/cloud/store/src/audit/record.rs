@@ -1,5 +1,5 @@
-//! One record, little-endian: length of the body (4 bytes), number (8), time (8), body, SHA-256 (32) over the hash of the
-//! record before and everything of this one.
+//! One record, little-endian: length of the body (4 bytes), number (8), time (8), body, SHA-256
+//! (32) over the hash of the record before and everything of this one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,13 +17,11 @@ const HEADER: usize = 4 + 8 + 8;
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// From its bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -60,8 +60,8 @@ impl Chains {
         Ok(())
     }
 
-    /// Drops the oldest segment of a book that holds more than it may, or what is too old. When a cut goes through the acts, where other cuts
-    /// are told, all of them are told again.
+    /// Drops the oldest segment of a book that holds more than it may, or what is too old. When a
+    /// cut goes through the acts, where other cuts are told, all of them are told again.
     fn cut(&mut self, tx: &Tx<'_>, now: i64) -> Result<Vec<Vec<u8>>, StoreError> {
         let acts = self.acts.cut(tx, self.limits, now)?;
         let mut told = Vec::new();
@@ -150,8 +150,8 @@ impl Chain {
         }
     }
 
-    /// Drops the oldest segment when the book without it still holds what it may, or all of it is too old; says whether it did.
-    /// The one that grows stays.
+    /// Drops the oldest segment when the book without it still holds what it may, or all of it is
+    /// too old; says whether it did. The one that grows stays.
     fn cut(&mut self, tx: &Tx<'_>, limits: AuditLimits, now: i64) -> Result<bool, StoreError> {
         let bytes: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         let oldest = self.segments.front().filter(|_| self.segments.len() > 1);

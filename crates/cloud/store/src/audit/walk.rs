@@ -5,27 +5,23 @@ use super::seal::anchor;
 use super::{BlockRow, Book, Hash, Record, SegmentRow, records};
 use crate::{StoreError, View};
 
-/// A hash that somebody noted earlier. A chain that was cut off at its end, or computed anew, does not have it.
+/// A hash that somebody noted earlier. A chain that was cut off at its end, or computed anew, does
+/// not have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
-    /// Of which book.
     pub book: Book,
-    /// Of which record.
     pub number: u64,
-    /// The hash there.
     pub hash: Hash,
 }
 
 /// A book whose chain holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
-    /// Which one.
     pub book: Book,
     /// Number of the oldest record kept; one more than `last` when there is none.
     pub first: u64,
     /// Number of the newest record, 0 when there never was one.
     pub last: u64,
-    /// The hash there.
     pub hash: Hash,
 }
 
@@ -33,11 +29,8 @@ pub struct Verified {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {number} of the {} {flaw}", book.name())]
 pub struct Broken {
-    /// Of which book.
     pub book: Book,
-    /// Its number.
     pub number: u64,
-    /// What is wrong.
     pub flaw: Flaw,
 }
 
@@ -73,7 +66,6 @@ pub enum Flaw {
 /// Why the books were not found whole.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// They are not.
     #[error(transparent)]
     Broken(#[from] Broken),
     /// They could not be read.

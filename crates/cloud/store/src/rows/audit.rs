@@ -7,7 +7,6 @@ pub struct BlockRow {
     pub first: u64,
     /// The earliest time of its records.
     pub since: i64,
-    /// The latest.
     pub until: i64,
     /// See [`records`](crate::audit::records).
     pub records: Vec<u8>,
@@ -28,6 +27,5 @@ pub(crate) struct SegmentRow {
     pub(crate) bytes: u64,
     /// The earliest time of its records.
     pub(crate) since: i64,
-    /// The latest.
     pub(crate) until: i64,
 }

@@ -11,7 +11,6 @@ pub struct CaCertificateRow {
     pub thumbprint: [u8; 32],
     /// The subject in the form in which names are compared; earlier versions wrote its DER.
     pub subject: Vec<u8>,
-    /// The certificate.
     pub der: Vec<u8>,
     /// `unverified`, `verified` or `withdrawn`.
     pub standing: String,
@@ -19,7 +18,6 @@ pub struct CaCertificateRow {
     pub code: Option<String>,
     /// Until when the code counts, 100 ns since 1970.
     pub code_expires: Option<i64>,
-    /// Its version.
     pub etag: String,
     /// When it was uploaded, 100 ns since 1970.
     pub created: i64,

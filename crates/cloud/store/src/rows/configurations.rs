@@ -3,15 +3,11 @@
 pub struct ConfigurationRow {
     /// Row id; 0 before it is inserted.
     pub id: i64,
-    /// Its id.
     pub configuration_id: String,
-    /// Its version.
     pub revision: i64,
-    /// Larger wins.
     pub priority: u32,
     /// What its content is for.
     pub kind: String,
-    /// Which devices.
     pub target_condition: String,
     /// Whether the condition looks at reported properties.
     pub reads_reported: bool,

@@ -1,4 +1,3 @@
-/// An enrollment entry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnrollmentRow {
     /// Row id; 0 before it is inserted.
@@ -9,7 +8,6 @@ pub struct EnrollmentRow {
     pub folded: String,
     /// The id as spelled.
     pub spelled: String,
-    /// Its version.
     pub etag: String,
     /// Whether devices may register through it.
     pub enabled: bool,
@@ -39,8 +37,8 @@ pub struct CertificateRow {
     pub thumbprint: [u8; 32],
     /// `primary` or `secondary`.
     pub slot: String,
-    /// The certificate.
     pub der: Vec<u8>,
-    /// The subject of a group's certificate in the form in which names are compared (earlier versions wrote its DER), by which a chain is continued that ends before it.
+    /// The subject of a group's certificate in the form in which names are compared (earlier
+    /// versions wrote its DER), by which a chain is continued that ends before it.
     pub subject: Option<Vec<u8>>,
 }

@@ -3,18 +3,17 @@ use crate::Secret;
 /// A hub: one of this directory, or one elsewhere that a service here is linked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubRow {
-    /// Its name.
     pub name: String,
     /// `host` or `host:port`.
     pub host: String,
-    /// What opens the service API of a remote hub: name and key of a policy. `None` for a hub of this directory.
+    /// What opens the service API of a remote hub: name and key of a policy. `None` for a hub of
+    /// this directory.
     pub remote: Option<(String, Secret)>,
 }
 
 /// A service's link to a hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkRow {
-    /// The hub.
     pub hub: HubRow,
     /// 1 to 1000.
     pub allocation_weight: Option<u16>,

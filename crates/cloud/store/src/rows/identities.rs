@@ -3,9 +3,7 @@ use crate::Secret;
 /// Names a device (`module_id` empty) or a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdentityKey<'a> {
-    /// The hub's name.
     pub hub: &'a str,
-    /// The device.
     pub device_id: &'a str,
     /// The module, or an empty text for the device.
     pub module_id: &'a str,
@@ -16,19 +14,14 @@ pub struct IdentityKey<'a> {
 pub struct IdentityRow {
     /// Row id; 0 before it is inserted.
     pub id: i64,
-    /// The hub's name.
     pub hub: String,
-    /// The device.
     pub device_id: String,
     /// The module, or an empty text for the device.
     pub module_id: String,
-    /// Its life.
     pub generation_id: String,
-    /// Its version.
     pub revision: i64,
     /// Whether it may connect (devices).
     pub enabled: bool,
-    /// Why (devices).
     pub status_reason: Option<String>,
     /// When `enabled` last changed, 100 ns since 1970 (devices).
     pub status_updated: i64,
@@ -42,7 +35,6 @@ pub struct IdentityRow {
     pub iot_edge: bool,
     /// Who manages it (modules).
     pub managed_by: Option<String>,
-    /// Scope (devices).
     pub device_scope: Option<String>,
     /// JSON array of scopes; `None` when empty (devices).
     pub parent_scopes: Option<String>,

@@ -8,7 +8,6 @@ pub struct IssuerRow {
     pub spelled: String,
     /// SHA-256 of its certificate.
     pub thumbprint: [u8; 32],
-    /// JSON.
     pub document: String,
     pub etag: String,
     /// 100 ns since 1970.

@@ -5,13 +5,11 @@ use crate::Secret;
 pub struct PendingRow {
     /// Row id, never given out twice; 0 before it is inserted.
     pub id: i64,
-    /// The service.
     pub id_scope: String,
     /// The registration id in lower case.
     pub folded: String,
     /// Counts the changes of the row.
     pub revision: i64,
-    /// Who is asked.
     pub destination: String,
     /// When to go on, 100 ns since 1970.
     pub due: i64,

@@ -3,7 +3,6 @@ use crate::Secret;
 /// A shared access policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRow {
-    /// Its name.
     pub name: String,
     /// Base64.
     pub primary_key: Secret,

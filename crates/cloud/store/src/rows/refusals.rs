@@ -5,7 +5,6 @@ pub struct RefusalRow {
     pub number: i64,
     /// The registration id in lower case.
     pub folded: String,
-    /// As spelled.
     pub spelled: String,
     /// The stable name of the reason.
     pub reason: String,
@@ -13,26 +12,22 @@ pub struct RefusalRow {
     pub error_code: u32,
     /// What was shown, hashed.
     pub credential: [u8; 32],
-    /// How often.
     pub times: i64,
     /// When first, 100 ns since 1970.
     pub first: i64,
     /// When last, 100 ns since 1970.
     pub last: i64,
-    /// JSON.
     pub report: String,
 }
 
 /// Which refusals are asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct RefusalFilter<'a> {
-    /// Of which service.
     pub id_scope: &'a str,
     /// Of this registration only, in lower case.
     pub folded: Option<&'a str>,
     /// Not before, 100 ns since 1970.
     pub from: i64,
-    /// Before.
     pub to: i64,
     /// Older than the refusal of this number.
     pub before: i64,

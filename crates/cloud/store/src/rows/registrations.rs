@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-/// A registration record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrationRow {
     /// Row id; 0 before it is inserted.
@@ -13,17 +12,13 @@ pub struct RegistrationRow {
     pub group_id: Option<String>,
     /// `assigned` or `failed`.
     pub status: String,
-    /// Of an assignment.
     pub substatus: Option<String>,
     /// The hub assigned, also while a later attempt has failed.
     pub hub: Option<String>,
     /// The hub device assigned.
     pub device_id: Option<String>,
-    /// Of a failure.
     pub error_code: Option<u32>,
-    /// Of a failure.
     pub error_message: Option<String>,
-    /// Its version.
     pub etag: String,
     /// JSON: what a custom allocation returned.
     pub payload: Option<String>,

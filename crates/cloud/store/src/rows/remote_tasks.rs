@@ -10,7 +10,6 @@ pub struct RemoteTaskRow {
     pub kind: RemoteTaskKind,
     /// Counts the changes of the row.
     pub revision: i64,
-    /// Tries that failed.
     pub tries: u32,
     /// When to try, 100 ns since 1970.
     pub due: i64,

@@ -1,13 +1,10 @@
 use crate::Secret;
 
-/// A provisioning service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceRow {
-    /// Its ID scope.
     pub id_scope: String,
     /// The key of its operation ids, base64.
     pub operation_key: Secret,
-    /// Its name.
     pub name: String,
     /// `host` or `host:port` of its service API; `None` for the server's own.
     pub host: Option<String>,

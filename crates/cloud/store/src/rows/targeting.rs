@@ -1,7 +1,6 @@
 /// How many devices a configuration concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MetricCounts {
-    /// Devices that match.
     pub targeted: u64,
     /// Of these, devices whose result it is part of.
     pub applied: u64,

@@ -6,7 +6,6 @@ pub struct TrustBundleRow {
     /// The id in lower case.
     pub folded: String,
     pub spelled: String,
-    /// JSON.
     pub document: String,
     pub etag: String,
     /// 100 ns since 1970.

@@ -9,11 +9,8 @@ pub struct TwinRow {
     pub reported_version: u64,
     /// When the documents were last written whole, 100 ns since 1970.
     pub written: i64,
-    /// Tags.
     pub tags: Option<String>,
-    /// Desired properties.
     pub desired: Option<String>,
-    /// Reported properties.
     pub reported: Option<String>,
     /// Configuration id to status.
     pub configurations: Option<String>,
@@ -25,14 +22,12 @@ pub struct TwinRow {
     pub oversized: Oversized,
 }
 
-/// Documents of a twin that are larger than 256 KiB as they are stored: several times what the rules allow.
+/// Documents of a twin that are larger than 256 KiB as they are stored: several times what the
+/// rules allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Oversized {
-    /// Tags.
     pub tags: bool,
-    /// Desired properties.
     pub desired: bool,
-    /// Reported properties.
     pub reported: bool,
 }
 
@@ -52,24 +47,17 @@ impl Oversized {
 /// A new state of `desired` or `reported`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SectionWrite {
-    /// The properties, JSON.
     pub document: String,
-    /// Their metadata, JSON.
     pub metadata: String,
-    /// The section's version.
     pub version: u64,
 }
 
 /// What changes of a twin; `None` parts stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TwinWrite {
-    /// The twin's version.
     pub version: u64,
-    /// Tags, JSON.
     pub tags: Option<String>,
-    /// Desired properties.
     pub desired: Option<SectionWrite>,
-    /// Reported properties.
     pub reported: Option<SectionWrite>,
     /// Configuration id to status, JSON.
     pub configurations: Option<String>,

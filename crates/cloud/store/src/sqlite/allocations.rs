@@ -13,9 +13,6 @@ fn read_allocation(row: &Row<'_>) -> rusqlite::Result<AllocationRow> {
 
 impl View<'_> {
     /// The records of a registration's allocations, or of the service's, the newest first.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn allocations(
         &self,
         id_scope: &str,
@@ -28,9 +25,6 @@ impl View<'_> {
     }
 
     /// One record of an allocation.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn allocation(&self, id_scope: &str, id: i64) -> Result<Option<AllocationRow>, StoreError> {
         let sql =
             "SELECT id, folded, at, document FROM allocations WHERE id_scope = ?1 AND id = ?2";
@@ -39,10 +33,8 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds the record of an allocation. Of the same registration the newest `per_registration` are kept, of the service `in_all`.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Adds the record of an allocation. Of the same registration the newest `per_registration` are
+    /// kept, of the service `in_all`.
     pub fn insert_allocation(
         &self,
         id_scope: &str,
@@ -50,7 +42,8 @@ impl Tx<'_> {
         (per_registration, in_all): (usize, i64),
     ) -> Result<(), StoreError> {
         let sql =
-            "INSERT INTO allocations (id_scope, folded, at, document, number) VALUES (?1, ?2, ?3, ?4,
+            "INSERT INTO allocations (id_scope, folded, at, document, number) VALUES (?1, ?2, ?3,
+            ?4,
                  (SELECT coalesce(max(number), 0) + 1 FROM allocations WHERE id_scope = ?1))";
         self.write(
             Lock::AllocationLog { id_scope },
@@ -58,7 +51,8 @@ impl Tx<'_> {
             params![id_scope, row.folded, row.at, row.document],
         )?;
         let sql = "DELETE FROM allocations WHERE id_scope = ?1 AND folded = ?2 AND id NOT IN
-                   (SELECT id FROM allocations WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT ?3)";
+                   (SELECT id FROM allocations WHERE id_scope = ?1 AND folded = ?2 ORDER BY id
+                   DESC LIMIT ?3)";
         self.write(
             Lock::AllocationLog { id_scope },
             sql,

@@ -38,9 +38,6 @@ macro_rules! of_book {
 
 impl View<'_> {
     /// The block of a book that begins with record `first` or, when none does, the next one.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn audit_block_from(&self, book: Book, first: u64) -> Result<Option<BlockRow>, StoreError> {
         let sql = of_book!(
             book,
@@ -51,9 +48,6 @@ impl View<'_> {
     }
 
     /// The last block of a book that begins before record `before`.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn audit_block_before(
         &self,
         book: Book,
@@ -68,7 +62,8 @@ impl View<'_> {
     }
 
     pub(crate) fn audit_segments(&self, book: Book) -> Result<Vec<SegmentRow>, StoreError> {
-        let sql = "SELECT first, previous, last, hash, bytes, since, until FROM audit_segments WHERE stream = ?1 ORDER BY first";
+        let sql = "SELECT first, previous, last, hash, bytes, since, until FROM audit_segments
+                   WHERE stream = ?1 ORDER BY first";
         self.all(sql, [book.name()], read_segment)
     }
 }
@@ -86,13 +81,16 @@ impl Tx<'_> {
 
     /// Begins a segment, or notes how far it goes.
     pub(crate) fn put_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO audit_segments (stream, first, previous, last, hash, bytes, since, until)
+        let sql = "INSERT INTO audit_segments (stream, first, previous, last, hash, bytes, since,
+                   until)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                   ON CONFLICT (stream, first) DO UPDATE SET last = excluded.last, hash = excluded.hash, bytes = excluded.bytes,
+                   ON CONFLICT (stream, first) DO UPDATE SET last = excluded.last, hash =
+                   excluded.hash, bytes = excluded.bytes,
                      since = excluded.since, until = excluded.until";
         #[rustfmt::skip]
         let values = params![
-            book.name(), row.first, row.previous.as_bytes(), row.last, row.hash.as_bytes(), row.bytes,
+            book.name(), row.first, row.previous.as_bytes(), row.last, row.hash.as_bytes(),
+            row.bytes,
             row.since, row.until,
         ];
         self.run(sql, values).map(drop)

@@ -4,11 +4,9 @@ use crate::{BlockedRow, Lock, StoreError, Tx, View};
 
 impl View<'_> {
     /// The block of a registration.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn block(&self, id_scope: &str, folded: &str) -> Result<Option<BlockedRow>, StoreError> {
-        let sql = "SELECT folded, spelled, reason, blocked, entry, hub, device_id, device_disabled FROM blocks
+        let sql = "SELECT folded, spelled, reason, blocked, entry, hub, device_id,
+                   device_disabled FROM blocks
                    WHERE id_scope = ?1 AND folded = ?2";
         self.one(sql, [id_scope, folded], |row| {
             let (hub, device): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
@@ -27,11 +25,9 @@ impl View<'_> {
 
 impl View<'_> {
     /// Whether the device of this individual enrollment (its row id) is blocked.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn is_blocked(&self, enrollment: i64) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM enrollments AS e JOIN blocks AS b ON b.id_scope = e.id_scope AND b.folded = e.folded
+        let sql = "SELECT 1 FROM enrollments AS e JOIN blocks AS b ON b.id_scope = e.id_scope AND
+                   b.folded = e.folded
                    WHERE e.id = ?1 AND e.kind = 'individual'";
         let found = self.one(sql, [enrollment], |row| row.get::<_, i64>(0))?;
         Ok(found.is_some())
@@ -44,22 +40,20 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails, or there is one.
     pub fn insert_block(&self, id_scope: &str, row: &BlockedRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO blocks (id_scope, folded, spelled, reason, blocked, entry, hub, device_id, device_disabled)
+        let sql = "INSERT INTO blocks (id_scope, folded, spelled, reason, blocked, entry, hub,
+                   device_id, device_disabled)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let (hub, device) = row.device.clone().unzip();
         #[rustfmt::skip]
         let values = params![
-            id_scope, row.folded, row.spelled, row.reason, row.blocked, row.entry, hub, device, row.device_disabled,
+            id_scope, row.folded, row.spelled, row.reason, row.blocked, row.entry, hub, device,
+            row.device_disabled,
         ];
         let folded = row.folded.as_str();
         self.write(Lock::Registration { id_scope, folded }, sql, values)
             .map(drop)
     }
 
-    /// Deletes a block.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn delete_block(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM blocks WHERE id_scope = ?1 AND folded = ?2";
         self.write(

@@ -5,7 +5,8 @@ use crate::{CaCertificateRow, StoreError, Tx, View};
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing, a.code, a.code_expires,
+            "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing,
+            a.code, a.code_expires,
                     a.etag, a.created, a.updated FROM ca_certificates AS a ",
             $rest
         )
@@ -31,9 +32,6 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<CaCertificateRow> {
 
 impl View<'_> {
     /// The authority of this folded name, withdrawn ones too.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn ca_certificate(
         &self,
         id_scope: &str,
@@ -47,9 +45,6 @@ impl View<'_> {
     }
 
     /// The authorities of a service by name, without those withdrawn.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn ca_certificates(&self, id_scope: &str) -> Result<Vec<CaCertificateRow>, StoreError> {
         self.all(
             select!("WHERE a.id_scope = ?1 AND a.standing <> 'withdrawn' ORDER BY a.folded"),
@@ -59,9 +54,6 @@ impl View<'_> {
     }
 
     /// The authority with this certificate, if it is not withdrawn.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn ca_certificate_of_certificate(
         &self,
         id_scope: &str,
@@ -75,9 +67,6 @@ impl View<'_> {
     }
 
     /// Kind and spelled id of the entries that refer to an authority, groups first.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn entries_of_ca_certificate(
         &self,
         ca_certificate: i64,
@@ -104,7 +93,8 @@ impl Tx<'_> {
     ) -> Result<i64, StoreError> {
         self.bump_group_generation();
         let sql = "INSERT INTO ca_certificates
-                     (id_scope, folded, spelled, thumbprint, subject, der, standing, code, code_expires, etag, created, updated)
+                     (id_scope, folded, spelled, thumbprint, subject, der, standing, code,
+                     code_expires, etag, created, updated)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         self.run(
             sql,
@@ -133,7 +123,8 @@ impl Tx<'_> {
     pub fn update_ca_certificate(&self, row: &CaCertificateRow) -> Result<(), StoreError> {
         self.bump_group_generation();
         let sql = "UPDATE ca_certificates
-                   SET spelled = ?2, thumbprint = ?3, subject = ?4, der = ?5, standing = ?6, code = ?7, code_expires = ?8,
+                   SET spelled = ?2, thumbprint = ?3, subject = ?4, der = ?5, standing = ?6, code
+                   = ?7, code_expires = ?8,
                        etag = ?9, created = ?10, updated = ?11 WHERE id = ?1";
         self.run(
             sql,
@@ -164,10 +155,8 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Gives the entries that refer to an authority a new version: what they admit has changed with it.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Gives the entries that refer to an authority a new version: what they admit has changed with
+    /// it.
     pub fn touch_entries_of_ca_certificate(
         &self,
         ca_certificate: i64,
@@ -175,7 +164,8 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.bump_group_generation();
         let sql = "UPDATE enrollments SET etag = ?2
-                   WHERE id IN (SELECT enrollment FROM enrollment_ca_certificates WHERE ca_certificate = ?1)";
+                   WHERE id IN (SELECT enrollment FROM enrollment_ca_certificates WHERE
+                   ca_certificate = ?1)";
         self.run(sql, params![ca_certificate, etag]).map(drop)
     }
 }

@@ -5,7 +5,8 @@ use crate::{ConfigurationRow, Lock, StoreError, Tx, View};
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, configuration_id, revision, priority, kind, target_condition, reads_reported, document, created,
+            "SELECT id, configuration_id, revision, priority, kind, target_condition,
+            reads_reported, document, created,
                     updated FROM configurations ",
             $rest
         )
@@ -28,10 +29,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConfigurationRow> {
 }
 
 impl View<'_> {
-    /// A configuration.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn configuration(
         &self,
         hub: &str,
@@ -45,9 +42,6 @@ impl View<'_> {
     }
 
     /// All configurations of a hub, by id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn configurations(&self, hub: &str) -> Result<Vec<ConfigurationRow>, StoreError> {
         self.all(
             select!("WHERE hub = ?1 ORDER BY configuration_id"),
@@ -56,10 +50,8 @@ impl View<'_> {
         )
     }
 
-    /// Row id and version of all configurations of a hub: enough to know whether remembered ones are current.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Row id and version of all configurations of a hub: enough to know whether remembered ones
+    /// are current.
     pub fn configuration_versions(&self, hub: &str) -> Result<Vec<(i64, i64)>, StoreError> {
         let sql =
             "SELECT id, revision FROM configurations WHERE hub = ?1 ORDER BY configuration_id";
@@ -68,16 +60,13 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a configuration.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn insert_configuration(
         &self,
         hub: &str,
         row: &ConfigurationRow,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO configurations (hub, configuration_id, revision, priority, kind, target_condition,
+        let sql = "INSERT INTO configurations (hub, configuration_id, revision, priority, kind,
+                   target_condition,
                        reads_reported, document, created, updated)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         #[rustfmt::skip]
@@ -89,15 +78,13 @@ impl Tx<'_> {
     }
 
     /// Writes all of a configuration but its id, kind and creation date.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn update_configuration(
         &self,
         hub: &str,
         row: &ConfigurationRow,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE configurations SET revision = ?2, priority = ?3, target_condition = ?4, reads_reported = ?5,
+        let sql = "UPDATE configurations SET revision = ?2, priority = ?3, target_condition = ?4,
+                   reads_reported = ?5,
                        document = ?6, updated = ?7
                    WHERE id = ?1 AND revision = ?2 - 1";
         let condition = (&row.target_condition, row.reads_reported);
@@ -113,10 +100,8 @@ impl Tx<'_> {
         self.write_version(Lock::Hub { hub }, sql, values)
     }
 
-    /// Deletes a configuration. The next full pass of the deployment engine removes what it left on devices.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Deletes a configuration. The next full pass of the deployment engine removes what it left on
+    /// devices.
     pub fn delete_configuration(
         &self,
         hub: &str,

@@ -14,10 +14,11 @@ const STATEMENTS: usize = 128;
 pub(crate) fn open_writer(file: &Arc<Path>) -> Result<Connection, OpenError> {
     create_private(file)?;
     let mut connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Durable means on disk: the WAL is synced at every commit. 64 MiB of cache keep the upper levels of the indexes.
-    // A WAL that a long scan let grow is cut to 64 MiB again.
+    // Durable means on disk: the WAL is synced at every commit. 64 MiB of cache keep the upper
+    // levels of the indexes. A WAL that a long scan let grow is cut to 64 MiB again.
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                   PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;";
+                   PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA
+                   journal_size_limit = 67108864;";
     connection
         .execute_batch(pragmas)
         .map_err(|error| StoreError::sql("opening", file, error))?;
@@ -74,24 +75,22 @@ impl View<'_> {
         self.file
     }
 
-    /// A stored value that cannot be read: the file was damaged or edited. `cause` says what is wrong
-    /// with it, never its content.
+    /// A stored value that cannot be read: the file was damaged or edited. `cause` says what is
+    /// wrong with it, never its content.
     #[must_use]
     pub fn damaged(&self, column: &str, cause: impl std::fmt::Display) -> StoreError {
         StoreError::damaged(self.file, format!("{column}: {cause}"))
     }
 
-    /// Which transaction of this process a unit runs in: it sees what the units before it wrote in the
-    /// same one, although nobody else does yet. Zero for readers.
+    /// Which transaction of this process a unit runs in: it sees what the units before it wrote in
+    /// the same one, although nobody else does yet. Zero for readers.
     #[must_use]
     pub fn group(&self) -> u64 {
         self.group
     }
 
-    /// Runs reads that belong together: all of one moment, also where each would otherwise see what was committed before it.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
+    /// Runs reads that belong together: all of one moment, also where each would otherwise see what
+    /// was committed before it.
     pub fn at_once<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, E>,
@@ -120,7 +119,8 @@ impl View<'_> {
         run().map_err(|error| StoreError::sql("reading", self.file, error))
     }
 
-    /// Up to `limit` rows, fewer when their documents are long; one at least. The statement asks for one more than `limit`.
+    /// Up to `limit` rows, fewer when their documents are long; one at least. The statement asks
+    /// for one more than `limit`.
     pub(crate) fn page<T>(
         &self,
         sql: &'static str,
@@ -170,13 +170,13 @@ pub(crate) fn json_array<'t>(texts: impl Iterator<Item = &'t str>) -> String {
 /// Rows of a page, and whether there are more after them.
 #[derive(Debug)]
 pub struct PageRows<T> {
-    /// The rows.
     pub rows: Vec<T>,
     /// Whether there are more.
     pub more: bool,
 }
 
-/// Bytes of documents after which a page ends: a thousand of the largest would be half a gigabyte, and several times that when read.
+/// Bytes of documents after which a page ends: a thousand of the largest would be half a gigabyte,
+/// and several times that when read.
 const PAGE_BYTES: usize = 8 << 20;
 
 #[cfg(test)]

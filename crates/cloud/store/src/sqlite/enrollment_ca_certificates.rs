@@ -1,4 +1,5 @@
-//! How groups are found by the certificates that vouch for their devices: their own, or those of authorities they refer to.
+//! How groups are found by the certificates that vouch for their devices: their own, or those of
+//! authorities they refer to.
 
 use rusqlite::{Row, params};
 
@@ -13,53 +14,49 @@ fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
 }
 
 impl View<'_> {
-    /// The group that refers to the authority with this certificate. One that was withdrawn counts, unless the certificate
-    /// was uploaded anew.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// The group that refers to the authority with this certificate. One that was withdrawn counts,
+    /// unless the certificate was uploaded anew.
     pub fn group_of_ca_certificate(
         &self,
         id_scope: &str,
         thumbprint: &[u8; 32],
     ) -> Result<Option<Version>, StoreError> {
         let sql = "SELECT e.id, e.etag FROM ca_certificates AS a
-                   JOIN enrollment_ca_certificates AS r ON r.ca_certificate = a.id JOIN enrollments AS e ON e.id = r.enrollment
+                   JOIN enrollment_ca_certificates AS r ON r.ca_certificate = a.id JOIN
+                   enrollments AS e ON e.id = r.enrollment
                    WHERE a.id_scope = ?1 AND a.thumbprint = ?2 AND e.kind = 'group'
                    ORDER BY a.standing = 'withdrawn', e.folded LIMIT 1";
         self.one(sql, params![id_scope, thumbprint], version)
     }
 
-    /// The groups with a certificate of this subject (DER), their own or an authority's. Groups whose certificates' subjects
-    /// were not noted yet are among them.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// The groups with a certificate of this subject (DER), their own or an authority's. Groups
+    /// whose certificates' subjects were not noted yet are among them.
     pub fn groups_of_subject(
         &self,
         id_scope: &str,
         subject: &[u8],
     ) -> Result<Vec<Version>, StoreError> {
-        let sql = "SELECT e.id, e.etag FROM enrollment_certificates AS c JOIN enrollments AS e ON e.id = c.enrollment
+        let sql = "SELECT e.id, e.etag FROM enrollment_certificates AS c JOIN enrollments AS e ON
+                   e.id = c.enrollment
                    WHERE c.id_scope = ?1 AND c.subject IN (?2, x'')
                    UNION
                    SELECT e.id, e.etag FROM ca_certificates AS a
-                   JOIN enrollment_ca_certificates AS r ON r.ca_certificate = a.id JOIN enrollments AS e ON e.id = r.enrollment
+                   JOIN enrollment_ca_certificates AS r ON r.ca_certificate = a.id JOIN
+                   enrollments AS e ON e.id = r.enrollment
                    WHERE a.id_scope = ?1 AND a.subject = ?2 AND e.kind = 'group'";
         self.all(sql, params![id_scope, subject], version)
     }
 
     /// The authorities that an entry refers to, with the slot, primary first.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn ca_certificates_of_entry(
         &self,
         enrollment: i64,
     ) -> Result<Vec<(String, CaCertificateRow)>, StoreError> {
-        let sql = "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing, a.code, a.code_expires,
+        let sql = "SELECT a.id, a.folded, a.spelled, a.thumbprint, a.subject, a.der, a.standing,
+                   a.code, a.code_expires,
                           a.etag, a.created, a.updated, r.slot
-                   FROM enrollment_ca_certificates AS r JOIN ca_certificates AS a ON a.id = r.ca_certificate
+                   FROM enrollment_ca_certificates AS r JOIN ca_certificates AS a ON a.id =
+                   r.ca_certificate
                    WHERE r.enrollment = ?1 ORDER BY r.slot";
         self.all(sql, [enrollment], |row| {
             Ok((row.get(12)?, ca_certificates::read(row)?))
@@ -67,15 +64,13 @@ impl View<'_> {
     }
 
     /// Another group that refers to an authority.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn other_group_of_ca_certificate(
         &self,
         ca_certificate: i64,
         enrollment: i64,
     ) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT e.id FROM enrollment_ca_certificates AS r JOIN enrollments AS e ON e.id = r.enrollment
+        let sql = "SELECT e.id FROM enrollment_ca_certificates AS r JOIN enrollments AS e ON e.id
+                   = r.enrollment
                    WHERE r.ca_certificate = ?1 AND e.id <> ?2 AND e.kind = 'group' LIMIT 1";
         self.one(sql, [ca_certificate, enrollment], |row| row.get(0))
     }
@@ -83,9 +78,6 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Makes these the authorities that an entry refers to: slot and row id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn replace_ca_certificates(
         &self,
         enrollment: i64,
@@ -96,7 +88,8 @@ impl Tx<'_> {
             "DELETE FROM enrollment_ca_certificates WHERE enrollment = ?1",
             [enrollment],
         )?;
-        let sql = "INSERT INTO enrollment_ca_certificates (enrollment, slot, ca_certificate) VALUES (?1, ?2, ?3)";
+        let sql = "INSERT INTO enrollment_ca_certificates (enrollment, slot, ca_certificate)
+                   VALUES (?1, ?2, ?3)";
         ca_certificates
             .iter()
             .try_for_each(|(slot, ca_certificate)| {
@@ -106,12 +99,10 @@ impl Tx<'_> {
     }
 
     /// Forgets withdrawn authorities to which nobody refers any more.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn forget_withdrawn_ca_certificates(&self, id_scope: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM ca_certificates WHERE id_scope = ?1 AND standing = 'withdrawn'
-                   AND NOT EXISTS (SELECT 1 FROM enrollment_ca_certificates AS r WHERE r.ca_certificate = ca_certificates.id)";
+                   AND NOT EXISTS (SELECT 1 FROM enrollment_ca_certificates AS r WHERE
+                   r.ca_certificate = ca_certificates.id)";
         if self.run(sql, [id_scope])? > 0 {
             self.bump_group_generation();
         }

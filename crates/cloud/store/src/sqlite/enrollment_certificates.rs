@@ -4,15 +4,13 @@ use crate::{CertificateRow, StoreError, Tx, View};
 
 impl View<'_> {
     /// Row id and etag of the entry that has this certificate.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn enrollment_of_certificate(
         &self,
         id_scope: &str,
         thumbprint: &[u8; 32],
     ) -> Result<Option<(i64, String)>, StoreError> {
-        let sql = "SELECT e.id, e.etag FROM enrollment_certificates AS c JOIN enrollments AS e ON e.id = c.enrollment
+        let sql = "SELECT e.id, e.etag FROM enrollment_certificates AS c JOIN enrollments AS e ON
+                   e.id = c.enrollment
                    WHERE c.id_scope = ?1 AND c.thumbprint = ?2";
         self.one(sql, params![id_scope, thumbprint], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -20,11 +18,9 @@ impl View<'_> {
     }
 
     /// The entry's certificates, primary first.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn certificates(&self, enrollment: i64) -> Result<Vec<CertificateRow>, StoreError> {
-        let sql = "SELECT thumbprint, slot, der, subject FROM enrollment_certificates WHERE enrollment = ?1 ORDER BY slot";
+        let sql = "SELECT thumbprint, slot, der, subject FROM enrollment_certificates WHERE
+                   enrollment = ?1 ORDER BY slot";
         self.all(sql, [enrollment], |row| {
             Ok(CertificateRow {
                 thumbprint: row.get(0)?,
@@ -52,7 +48,8 @@ impl Tx<'_> {
             [enrollment],
         )?;
         let sql =
-            "INSERT INTO enrollment_certificates (id_scope, thumbprint, enrollment, slot, der, subject)
+            "INSERT INTO enrollment_certificates (id_scope, thumbprint, enrollment, slot, der,
+            subject)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         certificates.iter().try_for_each(|row| {
             self.run(

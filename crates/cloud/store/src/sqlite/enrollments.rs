@@ -4,7 +4,11 @@ use crate::{Deciding, EnrollmentRow, PageRows, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, kind, folded, spelled, etag, enabled, attestation, document, created, updated FROM enrollments ", $rest)
+        concat!(
+            "SELECT id, kind, folded, spelled, etag, enabled, attestation, document, created,
+        updated FROM enrollments ",
+            $rest
+        )
     };
 }
 
@@ -25,9 +29,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EnrollmentRow> {
 
 impl View<'_> {
     /// The entry of this kind and folded id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn enrollment(
         &self,
         id_scope: &str,
@@ -41,10 +42,8 @@ impl View<'_> {
         )
     }
 
-    /// Row id and etag of the entry of this kind and folded id: enough to know whether a remembered entry is current.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Row id and etag of the entry of this kind and folded id: enough to know whether a remembered
+    /// entry is current.
     pub fn enrollment_version(
         &self,
         id_scope: &str,
@@ -58,21 +57,21 @@ impl View<'_> {
         })
     }
 
-    /// The etags of the entries that can decide about a registration (folded): its individual one, which decides if there is one, and
-    /// this group.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// The etags of the entries that can decide about a registration (folded): its individual one,
+    /// which decides if there is one, and this group.
     pub fn deciding_enrollments(
         &self,
         id_scope: &str,
         registration: &str,
         group: Option<&str>,
     ) -> Result<Deciding, StoreError> {
-        // Two point reads of the unique index; one condition for both would walk through the service's entries.
+        // Two point reads of the unique index; one condition for both would walk through the
+        // service's entries.
         let sql = "SELECT
-                (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'individual' AND folded = ?2),
-                (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group' AND folded = ?3)";
+                (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'individual' AND
+                folded = ?2),
+                (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group' AND folded =
+                ?3)";
         let found = self.one(sql, params![id_scope, registration, group], |row| {
             Ok(Deciding {
                 individual: row.get(0)?,
@@ -83,9 +82,6 @@ impl View<'_> {
     }
 
     /// Entries of a kind whose folded id comes after `after`, in order.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn enrollments_after(
         &self,
         id_scope: &str,
@@ -100,9 +96,6 @@ impl View<'_> {
     }
 
     /// Row id and etag of all groups whose devices prove themselves by derived keys, by folded id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn groups_with_keys(&self, id_scope: &str) -> Result<Vec<(i64, String)>, StoreError> {
         let sql = "SELECT id, etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group'
                    AND attestation = 'symmetricKey' ORDER BY folded";
@@ -110,9 +103,6 @@ impl View<'_> {
     }
 
     /// The same of groups whose devices prove themselves by certificates; at most `limit`.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn groups_with_certificates(
         &self,
         id_scope: &str,
@@ -127,9 +117,6 @@ impl View<'_> {
     }
 
     /// The entry of a row id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn enrollment_by_id(&self, id: i64) -> Result<Option<EnrollmentRow>, StoreError> {
         self.one(select!("WHERE id = ?1"), [id], read)
     }
@@ -137,15 +124,13 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Adds an entry; returns its row id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn insert_enrollment(
         &self,
         id_scope: &str,
         row: &EnrollmentRow,
     ) -> Result<i64, StoreError> {
-        let sql = "INSERT INTO enrollments (id_scope, kind, folded, spelled, etag, enabled, attestation, document, created, updated)
+        let sql = "INSERT INTO enrollments (id_scope, kind, folded, spelled, etag, enabled,
+                   attestation, document, created, updated)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let names = (&row.kind, &row.folded, &row.spelled);
         let written = (row.created, row.updated);
@@ -169,12 +154,10 @@ impl Tx<'_> {
     }
 
     /// Writes etag, status, document and date of an entry.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn update_enrollment(&self, row: &EnrollmentRow) -> Result<(), StoreError> {
         self.note_kind(&row.kind);
-        let sql = "UPDATE enrollments SET etag = ?2, enabled = ?3, attestation = ?4, document = ?5, updated = ?6 WHERE id = ?1";
+        let sql = "UPDATE enrollments SET etag = ?2, enabled = ?3, attestation = ?4, document =
+                   ?5, updated = ?6 WHERE id = ?1";
         self.run(
             sql,
             params![
@@ -189,7 +172,8 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Certificates are only replaced together with their entry, so that this sees every change of a group.
+    /// Certificates are only replaced together with their entry, so that this sees every change of
+    /// a group.
     fn note_kind(&self, kind: &str) {
         if kind == "group" {
             self.bump_group_generation();
@@ -209,9 +193,6 @@ impl Tx<'_> {
     }
 
     /// Deletes an entry with its certificates.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn delete_enrollment(&self, row: &EnrollmentRow) -> Result<(), StoreError> {
         self.note_kind(&row.kind);
         self.run("DELETE FROM enrollments WHERE id = ?1", [row.id])

@@ -4,9 +4,6 @@ use crate::{FormerHostRow, Lock, StoreError, Tx, View};
 
 impl View<'_> {
     /// Every former host name, the latest first.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn former_hosts(&self) -> Result<Vec<FormerHostRow>, StoreError> {
         let sql = "SELECT host, hub FROM former_hosts ORDER BY until DESC, rowid DESC";
         self.all(sql, [], |row| {
@@ -20,9 +17,6 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Remembers that a host name was given up at `until`, and keeps the latest `most` of all.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn put_former_host(
         &self,
         former: &FormerHostRow,
@@ -47,9 +41,6 @@ impl Tx<'_> {
     }
 
     /// Forgets a former host name, because a hub has it now.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn delete_former_host(&self, host: &str) -> Result<(), StoreError> {
         self.write(
             Lock::Directory,
@@ -60,9 +51,6 @@ impl Tx<'_> {
     }
 
     /// Keeps the former host names of a hub that is deleted.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn orphan_former_hosts(&self, hub: &str) -> Result<(), StoreError> {
         self.write(
             Lock::Directory,

@@ -13,18 +13,12 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<HubRow> {
 
 impl View<'_> {
     /// Every hub, in the order in which they came.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn hubs(&self) -> Result<Vec<HubRow>, StoreError> {
         let sql = "SELECT name, host, remote_policy, remote_key FROM hubs ORDER BY rowid";
         self.all(sql, [], read)
     }
 
     /// Whether a hub has any device.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn has_devices(&self, hub: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM identities WHERE hub = ?1 LIMIT 1";
         let found = self.one(sql, [hub], |row| row.get::<_, i64>(0))?;
@@ -50,9 +44,6 @@ impl Tx<'_> {
     }
 
     /// Changes where a hub is reached, and how.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn update_hub(&self, hub: &HubRow) -> Result<(), StoreError> {
         let sql = "UPDATE hubs SET host = ?2, remote_policy = ?3, remote_key = ?4 WHERE name = ?1";
         let (policy, key) = hub.remote.as_ref().map(|(p, k)| (p, k)).unzip();
@@ -64,7 +55,8 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Deletes a hub with its policies and configurations. Its links and devices are the caller's to look after.
+    /// Deletes a hub with its policies and configurations. Its links and devices are the caller's
+    /// to look after.
     ///
     /// # Errors
     /// When the storage fails, or a service is linked to it.

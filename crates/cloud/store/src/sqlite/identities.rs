@@ -5,7 +5,8 @@ use crate::{IdentityKey, IdentityRow, Lock, StoreError, Tx, View};
 /// The columns of an [`IdentityRow`], in the order in which [`read_identity`] takes them.
 macro_rules! identity_columns {
     () => {
-        "id, hub, device_id, module_id, generation_id, revision, enabled, status_reason, status_updated, auth_kind,
+        "id, hub, device_id, module_id, generation_id, revision, enabled, status_reason,
+        status_updated, auth_kind,
          auth_primary, auth_secondary, iot_edge, managed_by, device_scope, parent_scopes"
     };
 }
@@ -40,18 +41,12 @@ pub(crate) fn read_identity(row: &Row<'_>) -> rusqlite::Result<IdentityRow> {
 
 impl View<'_> {
     /// A device or module.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn identity(&self, key: IdentityKey<'_>) -> Result<Option<IdentityRow>, StoreError> {
         let sql = select!("WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3");
         self.one(sql, [key.hub, key.device_id, key.module_id], read_identity)
     }
 
     /// Devices of a hub whose id comes after `after`, in order.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn devices_after(
         &self,
         hub: &str,
@@ -65,9 +60,6 @@ impl View<'_> {
     }
 
     /// The modules of a device, in order.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn modules(&self, hub: &str, device_id: &str) -> Result<Vec<IdentityRow>, StoreError> {
         let sql =
             select!("WHERE hub = ?1 AND device_id = ?2 AND module_id > '' ORDER BY module_id");
@@ -75,11 +67,9 @@ impl View<'_> {
     }
 
     /// How many devices a hub has: all, and those enabled.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn count_devices(&self, hub: &str) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT count(*), coalesce(sum(enabled), 0) FROM identities WHERE hub = ?1 AND module_id = ''";
+        let sql = "SELECT count(*), coalesce(sum(enabled), 0) FROM identities WHERE hub = ?1 AND
+                   module_id = ''";
         Ok(self
             .one(sql, [hub], |row| Ok((row.get(0)?, row.get(1)?)))?
             .unwrap_or_default())
@@ -88,12 +78,11 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Writes all of an identity but key, generation and twin.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn update_identity(&self, row: &IdentityRow) -> Result<(), StoreError> {
-        let sql = "UPDATE identities SET revision = ?2, enabled = ?3, status_reason = ?4, status_updated = ?5,
-                       auth_kind = ?6, auth_primary = ?7, auth_secondary = ?8, iot_edge = ?9, managed_by = ?10,
+        let sql = "UPDATE identities SET revision = ?2, enabled = ?3, status_reason = ?4,
+                   status_updated = ?5,
+                       auth_kind = ?6, auth_primary = ?7, auth_secondary = ?8, iot_edge = ?9,
+                       managed_by = ?10,
                        device_scope = ?11, parent_scopes = ?12
                    WHERE id = ?1 AND revision = ?2 - 1";
         #[rustfmt::skip]
@@ -118,8 +107,8 @@ impl Tx<'_> {
         self.write_version(lock(row), sql, [row.id, row.revision])
     }
 
-    /// Moves a device with its modules and twins to another hub or id, which must be free. Its place
-    /// in the old hub's deployments goes.
+    /// Moves a device with its modules and twins to another hub or id, which must be free. Its
+    /// place in the old hub's deployments goes.
     pub fn move_device(&self, from: (&str, &str), to: (&str, &str)) -> Result<(), StoreError> {
         let (hub, device_id) = from;
         self.leave_deployments(hub, device_id)?;

@@ -31,7 +31,6 @@ impl View<'_> {
         self.one(sql, [id_scope, folded], read)
     }
 
-    /// By name.
     pub fn issuers(&self, id_scope: &str) -> Result<Vec<IssuerRow>, StoreError> {
         let sql = select!("WHERE id_scope = ?1 ORDER BY folded");
         self.all(sql, [id_scope], read)

@@ -5,13 +5,12 @@ use crate::{LinkRow, Lock, StoreError, Tx, View};
 
 impl View<'_> {
     /// The hubs linked to a service, by name.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn linked_hubs(&self, id_scope: &str) -> Result<Vec<LinkRow>, StoreError> {
-        let sql = "SELECT name, host, remote_policy, remote_key, allocation_weight, apply_allocation_policy,
+        let sql = "SELECT name, host, remote_policy, remote_key, allocation_weight,
+                   apply_allocation_policy,
                        latencies
-                   FROM linked_hubs JOIN hubs ON hubs.name = linked_hubs.hub WHERE id_scope = ?1 ORDER BY name";
+                   FROM linked_hubs JOIN hubs ON hubs.name = linked_hubs.hub WHERE id_scope = ?1
+                   ORDER BY name";
         self.all(sql, [id_scope], |row| {
             Ok(LinkRow {
                 hub: read(row)?,
@@ -23,9 +22,6 @@ impl View<'_> {
     }
 
     /// Whether any service is linked to a hub.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn is_hub_linked(&self, hub: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM linked_hubs WHERE hub = ?1 LIMIT 1";
         let found = self.one(sql, [hub], |row| row.get::<_, i64>(0))?;
@@ -35,26 +31,22 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Links a hub to a service, or changes the link that is there.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn put_link(&self, id_scope: &str, link: &LinkRow) -> Result<(), StoreError> {
         let sql =
-            "INSERT INTO linked_hubs (id_scope, hub, allocation_weight, apply_allocation_policy, latencies)
+            "INSERT INTO linked_hubs (id_scope, hub, allocation_weight, apply_allocation_policy,
+            latencies)
                    VALUES (?1, ?2, ?3, ?4, ?5)
                    ON CONFLICT (id_scope, hub) DO UPDATE SET
                        allocation_weight = excluded.allocation_weight,
                        apply_allocation_policy = excluded.apply_allocation_policy,
                        latencies = excluded.latencies";
         #[rustfmt::skip]
-        let values = params![id_scope, link.hub.name, link.allocation_weight, link.apply_allocation_policy, link.latencies];
+        let values = params![id_scope, link.hub.name, link.allocation_weight,
+            link.apply_allocation_policy, link.latencies];
         self.write(Lock::Directory, sql, values).map(drop)
     }
 
     /// Takes a hub from a service.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn delete_link(&self, id_scope: &str, hub: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM linked_hubs WHERE id_scope = ?1 AND hub = ?2";
         self.write(Lock::Directory, sql, [id_scope, hub]).map(drop)

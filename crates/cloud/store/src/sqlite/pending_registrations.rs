@@ -16,20 +16,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
 
 impl View<'_> {
     /// The registration of a folded id that is under way.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn pending(&self, id_scope: &str, folded: &str) -> Result<Option<PendingRow>, StoreError> {
         let sql = "SELECT id, id_scope, folded, revision, destination, due, document
                    FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
         self.one(sql, [id_scope, folded], read)
     }
 
-    /// Registrations whose time has come, of all services, the longest due first. None that asks one of the `busy` destinations, or
-    /// is of one of the `busy` services; both are JSON arrays.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Registrations whose time has come, of all services, the longest due first. None that asks
+    /// one of the `busy` destinations, or is of one of the `busy` services; both are JSON arrays.
     pub fn pending_due(
         &self,
         now: i64,
@@ -45,9 +39,6 @@ impl View<'_> {
     }
 
     /// When the next registration is due after `now`.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn next_pending(&self, now: i64) -> Result<Option<i64>, StoreError> {
         let sql = "SELECT min(due) FROM pending_registrations WHERE due > ?1";
         Ok(self.one(sql, [now], |row| row.get(0))?.flatten())
@@ -56,32 +47,26 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Adds a registration that is under way; there must be none of its id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO pending_registrations (id_scope, folded, revision, destination, due, document)
+        let sql = "INSERT INTO pending_registrations (id_scope, folded, revision, destination,
+                   due, document)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         #[rustfmt::skip]
-        let values = params![row.id_scope, row.folded, row.revision, row.destination, row.due, row.document];
+        let values = params![row.id_scope, row.folded, row.revision, row.destination, row.due,
+            row.document];
         self.write(lock(row), sql, values).map(drop)
     }
 
     /// Writes a registration that is under way, by its row id, over the revision before.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn update_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
-        let sql = "UPDATE pending_registrations SET revision = ?2, destination = ?3, due = ?4, document = ?5
+        let sql = "UPDATE pending_registrations SET revision = ?2, destination = ?3, due = ?4,
+                   document = ?5
                    WHERE id = ?1 AND revision = ?2 - 1";
         let values = params![row.id, row.revision, row.destination, row.due, row.document];
         self.write_version(lock(row), sql, values)
     }
 
     /// Deletes a registration that is under way no longer.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn delete_pending(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
         self.write(

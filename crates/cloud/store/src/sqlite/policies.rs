@@ -13,9 +13,6 @@ fn read_policy(row: &Row<'_>) -> rusqlite::Result<PolicyRow> {
 
 impl View<'_> {
     /// The policies of a service (by ID scope) or a hub (by name).
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn policies(&self, owner_kind: &str, owner: &str) -> Result<Vec<PolicyRow>, StoreError> {
         let sql = "SELECT name, primary_key, secondary_key, rights FROM policies
                    WHERE owner_kind = ?1 AND owner = ?2 ORDER BY rowid";
@@ -54,9 +51,6 @@ impl Tx<'_> {
     }
 
     /// Writes keys and rights of a shared access policy.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn update_policy(
         &self,
         owner_kind: &str,
@@ -82,9 +76,6 @@ impl Tx<'_> {
     }
 
     /// Deletes a shared access policy.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn delete_policy(
         &self,
         owner_kind: &str,

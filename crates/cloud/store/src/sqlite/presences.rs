@@ -4,11 +4,9 @@ use crate::{IdentityKey, Lock, PresenceRow, StoreError, Tx, View};
 
 impl View<'_> {
     /// What was noted of a device or module.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn presence(&self, key: IdentityKey<'_>) -> Result<Option<PresenceRow>, StoreError> {
-        let sql = "SELECT p.changed, p.active, p.model_id FROM identities AS i JOIN presences AS p ON p.identity = i.id
+        let sql = "SELECT p.changed, p.active, p.model_id FROM identities AS i JOIN presences AS
+                   p ON p.identity = i.id
                    WHERE i.hub = ?1 AND i.device_id = ?2 AND i.module_id = ?3";
         self.one(sql, [key.hub, key.device_id, key.module_id], |row| {
             Ok(PresenceRow {
@@ -21,15 +19,15 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Notes what is later than what is noted. Nothing happens when there is no such device or module.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Notes what is later than what is noted. Nothing happens when there is no such device or
+    /// module.
     pub fn note_presence(&self, key: IdentityKey<'_>, row: &PresenceRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO presences (identity, changed, active, model_id)
-                   SELECT id, ?4, ?5, ?6 FROM identities WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3
+                   SELECT id, ?4, ?5, ?6 FROM identities WHERE hub = ?1 AND device_id = ?2 AND
+                       module_id = ?3
                    ON CONFLICT (identity) DO UPDATE SET changed = max(changed, excluded.changed),
-                       active = max(active, excluded.active), model_id = coalesce(excluded.model_id, model_id)";
+                       active = max(active, excluded.active), model_id =
+                       coalesce(excluded.model_id, model_id)";
         let values = params![
             key.hub,
             key.device_id,

@@ -9,7 +9,8 @@ use crate::{DataDirectory, OpenError, StoreError};
 /// Connections kept for the next reader.
 const KEPT: usize = 8;
 
-/// Connections for reading. One is taken for a read and given back; when all are out, another one is opened.
+/// Connections for reading. One is taken for a read and given back; when all are out, another one
+/// is opened.
 pub(crate) struct Readers {
     file: Arc<Path>,
     idle: Mutex<Vec<Connection>>,
@@ -96,9 +97,6 @@ impl ReadOnlyStore {
     }
 
     /// Reads, all of one moment.
-    ///
-    /// # Errors
-    /// What `work` answers, or the storage fails.
     pub fn read<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&View<'_>) -> Result<T, E>,

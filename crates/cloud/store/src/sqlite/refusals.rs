@@ -4,7 +4,11 @@ use crate::{Lock, RefusalFilter, RefusalRow, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT number, folded, spelled, reason, error_code, credential, times, first, last, report FROM refusals ", $rest)
+        concat!(
+            "SELECT number, folded, spelled, reason, error_code, credential, times, first,
+        last, report FROM refusals ",
+            $rest
+        )
     };
 }
 
@@ -24,10 +28,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RefusalRow> {
 }
 
 impl View<'_> {
-    /// Refusals, newest first.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn refusals(
         &self,
         filter: RefusalFilter<'_>,
@@ -43,14 +43,16 @@ impl View<'_> {
         match folded {
             Some(folded) => self.all(
                 select!(
-                    "WHERE id_scope = ?1 AND folded = ?2 AND number < ?3 AND last >= ?4 AND last < ?5 ORDER BY number DESC LIMIT ?6"
+                    "WHERE id_scope = ?1 AND folded = ?2 AND number < ?3 AND last >= ?4 AND last
+                    < ?5 ORDER BY number DESC LIMIT ?6"
                 ),
                 params![id_scope, folded, before, from, to, limit],
                 read,
             ),
             None => self.all(
                 select!(
-                    "WHERE id_scope = ?1 AND number < ?2 AND last >= ?3 AND last < ?4 ORDER BY number DESC LIMIT ?5"
+                    "WHERE id_scope = ?1 AND number < ?2 AND last >= ?3 AND last < ?4 ORDER BY
+                    number DESC LIMIT ?5"
                 ),
                 params![id_scope, before, from, to, limit],
                 read,
@@ -60,11 +62,9 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes a refusal as the newest. One with the same registration, reason and credential is replaced, and counted on.
-    /// Of a registration the newest `each` stay, of the service the newest `all`.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Writes a refusal as the newest. One with the same registration, reason and credential is
+    /// replaced, and counted on. Of a registration the newest `each` stay, of the service the
+    /// newest `all`.
     pub fn put_refusal(
         &self,
         id_scope: &str,
@@ -77,7 +77,8 @@ impl Tx<'_> {
         let before: Option<(i64, i64)> =
             self.one(sql, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
         if before.is_some() {
-            let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND reason = ?3 AND credential = ?4";
+            let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND reason = ?3
+                       AND credential = ?4";
             self.write(
                 Lock::RefusalLog { id_scope },
                 sql,
@@ -85,16 +86,19 @@ impl Tx<'_> {
             )?;
         }
         let (times, first) = before.unwrap_or((0, row.first));
-        let sql = "INSERT INTO refusals (id_scope, folded, spelled, reason, error_code, credential, times, first, last, report, number)
+        let sql = "INSERT INTO refusals (id_scope, folded, spelled, reason, error_code,
+                   credential, times, first, last, report, number)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
                        (SELECT coalesce(max(number), 0) + 1 FROM refusals WHERE id_scope = ?1))";
         #[rustfmt::skip]
         let values = params![
-            id_scope, row.folded, row.spelled, row.reason, row.error_code, row.credential, times + row.times, first,
+            id_scope, row.folded, row.spelled, row.reason, row.error_code, row.credential, times
+            + row.times, first,
             row.last, row.report,
         ];
         self.write(Lock::RefusalLog { id_scope }, sql, values)?;
-        let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND id <= (SELECT id FROM refusals
+        let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND id <= (SELECT id
+                   FROM refusals
                    WHERE id_scope = ?1 AND folded = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
         self.write(
             Lock::RefusalLog { id_scope },
@@ -108,13 +112,11 @@ impl Tx<'_> {
     }
 
     /// Deletes some of the oldest refusals that came last before `before`; says how many.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn expire_refusals(&self, before: i64) -> Result<usize, StoreError> {
         // The newest has the largest id, and what comes again takes a new one.
         let sql = "DELETE FROM refusals WHERE id IN
-                   (SELECT id FROM (SELECT id, last FROM refusals ORDER BY id LIMIT 1000) WHERE last < ?1)";
+                   (SELECT id FROM (SELECT id, last FROM refusals ORDER BY id LIMIT 1000) WHERE
+                   last < ?1)";
         self.write(Lock::Directory, sql, [before])
     }
 }

@@ -5,7 +5,8 @@ use crate::{Lock, PageRows, RegistrationRow, StoreError, Tx, View};
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, folded, spelled, group_id, status, substatus, hub, device_id, error_code, error_message,
+            "SELECT id, folded, spelled, group_id, status, substatus, hub, device_id, error_code,
+            error_message,
                     etag, payload, detail, created, updated FROM registrations ",
             $rest
         )
@@ -34,9 +35,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RegistrationRow> {
 
 impl View<'_> {
     /// The record of a folded registration id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn registration(
         &self,
         id_scope: &str,
@@ -50,9 +48,6 @@ impl View<'_> {
     }
 
     /// The service (ID scope) and registration id that a hub device is assigned to.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn registration_of_device(
         &self,
         hub: &str,
@@ -60,7 +55,8 @@ impl View<'_> {
     ) -> Result<Option<(String, String)>, StoreError> {
         // The second half is all that `registrations_by_device` holds.
         let sql = "SELECT id_scope, spelled FROM registrations
-                   WHERE id_scope IN (SELECT id_scope FROM services) AND folded = ?3 AND hub = ?1 AND device_id = ?2
+                   WHERE id_scope IN (SELECT id_scope FROM services) AND folded = ?3 AND hub = ?1
+                   AND device_id = ?2
                    UNION ALL
                    SELECT id_scope, spelled FROM registrations
                    WHERE hub = ?1 AND device_id = ?2 AND device_id <> spelled
@@ -69,10 +65,8 @@ impl View<'_> {
         self.one(sql, params, |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
-    /// Records of a group (folded) that were made after the one with the id `after`, in the order in which they were made.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Records of a group (folded) that were made after the one with the id `after`, in the order
+    /// in which they were made.
     pub fn registrations_after(
         &self,
         id_scope: &str,
@@ -92,17 +86,15 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a record.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn insert_registration(
         &self,
         id_scope: &str,
         row: &RegistrationRow,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO registrations (id_scope, folded, spelled, group_id, group_folded, status, substatus, hub,
-                       device_id, error_code, error_message, etag, payload, detail, created, updated)
+        let sql = "INSERT INTO registrations (id_scope, folded, spelled, group_id, group_folded,
+                   status, substatus, hub,
+                       device_id, error_code, error_message, etag, payload, detail, created,
+                       updated)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
         let group_folded = row.group_id.as_deref().map(str::to_ascii_lowercase);
         let (error, written) = (
@@ -112,7 +104,8 @@ impl Tx<'_> {
         let place = (&row.hub, &row.device_id);
         #[rustfmt::skip]
         let values = params![
-            id_scope, row.folded, row.spelled, row.group_id, group_folded, row.status, row.substatus, place.0,
+            id_scope, row.folded, row.spelled, row.group_id, group_folded, row.status,
+            row.substatus, place.0,
             place.1, error.0, error.1, row.etag, row.payload, row.detail, written.0, written.1,
         ];
         let folded = row.folded.as_str();
@@ -121,12 +114,11 @@ impl Tx<'_> {
     }
 
     /// Writes all of a record but its id and creation date.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn update_registration(&self, row: &RegistrationRow) -> Result<(), StoreError> {
-        let sql = "UPDATE registrations SET group_id = ?2, group_folded = ?3, status = ?4, substatus = ?5, hub = ?6,
-                       device_id = ?7, error_code = ?8, error_message = ?9, etag = ?10, payload = ?11, detail = ?12,
+        let sql = "UPDATE registrations SET group_id = ?2, group_folded = ?3, status = ?4,
+                   substatus = ?5, hub = ?6,
+                       device_id = ?7, error_code = ?8, error_message = ?9, etag = ?10, payload =
+                       ?11, detail = ?12,
                        updated = ?13
                    WHERE id = ?1";
         let group_folded = row.group_id.as_deref().map(str::to_ascii_lowercase);
@@ -140,9 +132,6 @@ impl Tx<'_> {
     }
 
     /// Deletes the record of a folded registration id; says whether there was one.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn delete_registration(&self, id_scope: &str, folded: &str) -> Result<bool, StoreError> {
         let sql = "DELETE FROM registrations WHERE id_scope = ?1 AND folded = ?2";
         self.write(

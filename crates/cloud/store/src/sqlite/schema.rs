@@ -61,14 +61,18 @@ mod tests {
         rows.map(Result::unwrap).collect()
     }
 
-    /// Columns, keys and indexes, a line each. Not the text of the tables: `ALTER TABLE` adds columns to it in a place where
-    /// `CREATE TABLE` does not take them.
+    /// Columns, keys and indexes, a line each. Not the text of the tables: `ALTER TABLE` adds
+    /// columns to it in a place where `CREATE TABLE` does not take them.
     fn shape(connection: &Connection) -> Vec<String> {
-        let columns = "SELECT m.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk || ' '
-                         || coalesce(c.dflt_value, '') FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c
+        let columns = "SELECT m.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" ||
+                       ' ' || c.pk || ' '
+                         || coalesce(c.dflt_value, '') FROM sqlite_master AS m,
+                         pragma_table_xinfo(m.name) AS c
                        WHERE m.type = 'table' ORDER BY 1";
-        let keys = "SELECT m.name || ' ' || l.\"unique\" || ' ' || (SELECT group_concat(coalesce(i.name, 'expression'))
-                      FROM pragma_index_info(l.name) AS i) FROM sqlite_master AS m, pragma_index_list(m.name) AS l
+        let keys = "SELECT m.name || ' ' || l.\"unique\" || ' ' || (SELECT
+                    group_concat(coalesce(i.name, 'expression'))
+                      FROM pragma_index_info(l.name) AS i) FROM sqlite_master AS m,
+                      pragma_index_list(m.name) AS l
                     WHERE m.type = 'table' ORDER BY 1";
         let indexes =
             "SELECT sql FROM sqlite_master WHERE type <> 'table' AND sql IS NOT NULL ORDER BY name";
@@ -110,7 +114,8 @@ mod tests {
                     INSERT INTO audit_segments VALUES ('decisions', 1, x'', 2, x'', 0);";
         database.execute_batch(rows).unwrap();
         migrate(&mut database, &file).unwrap();
-        let times = "SELECT stream || ' ' || since || ' ' || until FROM audit_segments ORDER BY stream, first";
+        let times = "SELECT stream || ' ' || since || ' ' || until FROM audit_segments ORDER BY
+                     stream, first";
         assert_eq!(
             texts(&database, times),
             ["acts 4 9", "acts 10 11", "decisions 7 8"]

@@ -4,11 +4,9 @@ use crate::{Lock, ServiceRow, StoreError, Tx, View};
 
 impl View<'_> {
     /// The services of this directory, the first one first.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn services(&self) -> Result<Vec<ServiceRow>, StoreError> {
-        let sql = "SELECT id_scope, operation_key, name, host, allocation_policy FROM services ORDER BY rowid";
+        let sql = "SELECT id_scope, operation_key, name, host, allocation_policy FROM services
+                   ORDER BY rowid";
         self.all(sql, [], |row| {
             Ok(ServiceRow {
                 id_scope: row.get(0)?,
@@ -32,15 +30,13 @@ impl Tx<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         #[rustfmt::skip]
         let values = params![
-            service.id_scope, service.operation_key, service.name, service.host, service.allocation_policy, created,
+            service.id_scope, service.operation_key, service.name, service.host,
+            service.allocation_policy, created,
         ];
         self.write(Lock::Directory, sql, values).map(drop)
     }
 
     /// Changes where a service is reached.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn set_service_host(&self, id_scope: &str, host: &str) -> Result<(), StoreError> {
         let sql = "UPDATE services SET host = ?2 WHERE id_scope = ?1";
         self.write(Lock::Service { id_scope }, sql, [id_scope, host])
@@ -48,9 +44,6 @@ impl Tx<'_> {
     }
 
     /// Changes the allocation policy of enrollments that name none.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn set_allocation_policy(&self, id_scope: &str, policy: &str) -> Result<(), StoreError> {
         let sql = "UPDATE services SET allocation_policy = ?2 WHERE id_scope = ?1";
         self.write(Lock::Service { id_scope }, sql, [id_scope, policy])
@@ -58,9 +51,6 @@ impl Tx<'_> {
     }
 
     /// Writes a page without changing anything, to learn whether writing works.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn touch(&self) -> Result<(), StoreError> {
         self.write(Lock::Directory, "UPDATE services SET created = created", [])
             .map(drop)

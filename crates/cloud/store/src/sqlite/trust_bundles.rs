@@ -33,7 +33,6 @@ impl View<'_> {
         self.one(sql, [id_scope, folded], read)
     }
 
-    /// By id.
     pub fn trust_bundles(&self, id_scope: &str) -> Result<Vec<TrustBundleRow>, StoreError> {
         let sql = select!("WHERE id_scope = ?1 ORDER BY folded");
         self.all(sql, [id_scope], read)

@@ -13,7 +13,8 @@ macro_rules! select {
             ", twin_version, desired_version, reported_version, twin_written,
              CASE WHEN length(tags) > 262144 THEN NULL ELSE json(tags) END,
              CASE WHEN length(desired) > 262144 THEN NULL ELSE json(desired) END,
-             CASE WHEN length(reported) > 262144 THEN NULL ELSE json(reported) END, json(configurations),
+             CASE WHEN length(reported) > 262144 THEN NULL ELSE json(reported) END,
+             json(configurations),
              CASE WHEN length(desired) > 262144 THEN NULL ELSE desired_metadata END,
              CASE WHEN length(reported) > 262144 THEN NULL ELSE reported_metadata END,
              coalesce(length(tags) > 262144, 0), coalesce(length(desired) > 262144, 0),
@@ -59,18 +60,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(IdentityRow, TwinRow)> {
 
 impl View<'_> {
     /// An identity with its twin.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn twin(&self, key: IdentityKey<'_>) -> Result<Option<(IdentityRow, TwinRow)>, StoreError> {
         let sql = select!("WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3");
         self.one(sql, [key.hub, key.device_id, key.module_id], read)
     }
 
     /// A device and its modules with their twins, the device first.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn device_and_modules(
         &self,
         hub: &str,
@@ -80,10 +75,8 @@ impl View<'_> {
         self.all(sql, [hub, device_id], read)
     }
 
-    /// What tells whether a device, a module of it, or the twin of one has changed: row, revision, version of the twin, the device first.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// What tells whether a device, a module of it, or the twin of one has changed: row, revision,
+    /// version of the twin, the device first.
     pub fn device_versions(
         &self,
         hub: &str,
@@ -97,9 +90,6 @@ impl View<'_> {
     }
 
     /// Devices of a hub with their twins, after a device id, in order.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn device_twins_after(
         &self,
         hub: &str,
@@ -114,9 +104,6 @@ impl View<'_> {
     }
 
     /// Modules of a hub with their twins, after a device and module id, in order.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn module_twins_after(
         &self,
         hub: &str,
@@ -138,25 +125,29 @@ impl Tx<'_> {
     /// # Errors
     /// When the storage fails, or the key is taken.
     pub fn insert_identity(&self, row: &IdentityRow, twin: &TwinRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO identities (hub, device_id, module_id, generation_id, revision, enabled, status_reason,
-                       status_updated, auth_kind, auth_primary, auth_secondary, iot_edge, managed_by, device_scope,
-                       parent_scopes, twin_version, desired_version, reported_version, twin_written, tags, desired)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+        let sql = "INSERT INTO identities (hub, device_id, module_id, generation_id, revision,
+                   enabled, status_reason,
+                       status_updated, auth_kind, auth_primary, auth_secondary, iot_edge,
+                       managed_by, device_scope,
+                       parent_scopes, twin_version, desired_version, reported_version,
+                       twin_written, tags, desired)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+                   ?17, ?18, ?19,
                        jsonb(?20), jsonb(?21))";
         #[rustfmt::skip]
         let values = params![
-            row.hub, row.device_id, row.module_id, row.generation_id, row.revision, row.enabled, row.status_reason,
-            row.status_updated, row.auth_kind, row.auth_primary, row.auth_secondary, row.iot_edge, row.managed_by,
-            row.device_scope, row.parent_scopes, twin.version, twin.desired_version, twin.reported_version,
+            row.hub, row.device_id, row.module_id, row.generation_id, row.revision, row.enabled,
+            row.status_reason,
+            row.status_updated, row.auth_kind, row.auth_primary, row.auth_secondary,
+            row.iot_edge, row.managed_by,
+            row.device_scope, row.parent_scopes, twin.version, twin.desired_version,
+            twin.reported_version,
             twin.written, twin.tags, twin.desired,
         ];
         self.write(lock(row), sql, values).map(drop)
     }
 
     /// Writes the parts of a twin that change.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn update_twin(
         &self,
         row: &IdentityRow,
@@ -164,8 +155,10 @@ impl Tx<'_> {
         write: &TwinWrite,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE identities SET twin_version = ?2, tags = coalesce(jsonb(?3), tags),
-                       desired = coalesce(jsonb(?4), desired), desired_metadata = coalesce(?5, desired_metadata),
-                       desired_version = coalesce(?6, desired_version), reported = coalesce(jsonb(?7), reported),
+                       desired = coalesce(jsonb(?4), desired), desired_metadata = coalesce(?5,
+                       desired_metadata),
+                       desired_version = coalesce(?6, desired_version), reported =
+                       coalesce(jsonb(?7), reported),
                        reported_metadata = coalesce(?8, reported_metadata),
                        reported_version = coalesce(?9, reported_version),
                        configurations = coalesce(jsonb(?10), configurations)
@@ -175,16 +168,15 @@ impl Tx<'_> {
         let values = params![
             row.id, write.version, write.tags,
             desired.map(|s| &s.document), desired.map(|s| &s.metadata), desired.map(|s| s.version),
-            reported.map(|s| &s.document), reported.map(|s| &s.metadata), reported.map(|s| s.version),
+            reported.map(|s| &s.document), reported.map(|s| &s.metadata), reported.map(|s|
+            s.version),
             write.configurations, version,
         ];
         self.write_version(lock(row), sql, values)
     }
 
-    /// Writes a twin whole: documents, versions and date. Metadata goes, so that everything dates from `twin.written`.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Writes a twin whole: documents, versions and date. Metadata goes, so that everything dates
+    /// from `twin.written`.
     pub fn reset_twin(
         &self,
         row: &IdentityRow,

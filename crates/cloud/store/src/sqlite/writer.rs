@@ -33,7 +33,6 @@ pub(crate) struct Writer {
     pub(super) group_generation: Arc<AtomicU64>,
     /// The heads of the audit's streams; `None` before the first commit and after one that failed.
     chains: Option<Chains>,
-    /// Counts transactions.
     pub(super) group: u64,
 }
 
@@ -181,7 +180,8 @@ impl Writer {
     }
 }
 
-/// How long the writer waits for more jobs before the next commit, when the one before began `since` ago with so many jobs.
+/// How long the writer waits for more jobs before the next commit, when the one before began
+/// `since` ago with so many jobs.
 fn rest(jobs: usize, since: Duration) -> Option<Duration> {
     match jobs {
         0 | 1 => None,
