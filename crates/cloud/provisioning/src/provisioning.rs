@@ -200,16 +200,16 @@ impl Provisioning {
         self.registry.disclose(act, target).await
     }
 
-    async fn act_unit<U: Unit>(
+    async fn act<U: Unit>(
         &self,
         act: Act,
         target: impl Display,
         unit: U,
     ) -> Result<U::Output, U::Error> {
-        self.registry.act_unit(act, target, unit).await
+        self.registry.act(act, target, unit).await
     }
 
-    async fn act_unit_telling<T, U>(
+    async fn act_with_particulars<T, U>(
         &self,
         act: Act,
         target: impl Display,
@@ -219,7 +219,7 @@ impl Provisioning {
         U: Unit<Output = (T, Particulars)>,
         T: Send + 'static,
     {
-        self.registry.act_unit_telling(act, target, unit).await
+        self.registry.act_with_particulars(act, target, unit).await
     }
 
     fn id_scope(&self) -> String {

@@ -7,11 +7,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::audit::AuditLimits;
 use crate::sqlite::connection::open_writer;
-use crate::sqlite::job::{Job, OnceJob, Queued, UnitJob};
+use crate::sqlite::job::{Job, Queued, UnitJob};
 use crate::sqlite::lanes::Lane;
 use crate::sqlite::reader::Readers;
 use crate::sqlite::writer::Writer;
-use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError, Tx, Unit, View};
+use crate::{DataDirectory, OpenError, ReadOnlyStore, StoreError, Unit, View};
 
 /// Jobs that may wait for the writer; more callers wait to be let in.
 const QUEUE: usize = 4096;
@@ -140,38 +140,6 @@ impl Store {
 
     fn stopped(&self, cause: &str) -> StoreError {
         StoreError::words("writing", &self.shared.file, cause)
-    }
-
-    /// Transitional: a write that can run once only.
-    pub async fn write_once<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let (caller, answer) = oneshot::channel();
-        let job = Box::new(OnceJob::new(work, caller));
-        self.enqueue(Lane::Interactive, job).await?;
-        answer
-            .await
-            .map_err(|_| self.stopped("the writer has stopped"))?
-    }
-
-    /// Transitional: the same in the background.
-    pub async fn write_once_in_background<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let permit = self.shared.background.acquire().await;
-        let _permit = permit.map_err(|_| self.stopped("the server is stopping"))?;
-        let (caller, answer) = oneshot::channel();
-        let job = Box::new(OnceJob::new(work, caller));
-        self.enqueue(Lane::Background, job).await?;
-        answer
-            .await
-            .map_err(|_| self.stopped("the writer has stopped"))?
     }
 
     /// Reads on the calling thread: for point reads, which take microseconds.

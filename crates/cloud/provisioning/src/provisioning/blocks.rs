@@ -80,13 +80,13 @@ impl Provisioning {
             reason,
             keys: [self.fresh_enrollment_key(), self.fresh_enrollment_key()],
         };
-        self.act_unit(Act::BlockDevice, id, block).await
+        self.act(Act::BlockDevice, id, block).await
     }
 
     /// Removes a block: what was disabled for it is enabled, what was created for it is deleted.
     pub async fn unblock(&self, id: &RegistrationId, now: Timestamp) -> Result<(), BlockError> {
         let unblock = UnblockDevice(self.block_target(id, now));
-        self.act_unit(Act::UnblockDevice, id, unblock).await
+        self.act(Act::UnblockDevice, id, unblock).await
     }
 
     /// The registration that led to a hub device, for an operator who knows the device by that name

@@ -68,7 +68,7 @@ impl Provisioning {
         let target = draft.name.to_string();
         let put = PutCaCertificate { change, draft };
         let act = Act::PutCaCertificate;
-        self.act_unit_telling(act, target, put).await
+        self.act_with_particulars(act, target, put).await
     }
 
     /// Reads a CA certificate.
@@ -105,7 +105,7 @@ impl Provisioning {
     ) -> Result<Vec<EnrollmentKey>, CaCertificateError> {
         let delete = DeleteCaCertificate(self.change(name, if_match, now));
         let act = Act::DeleteCaCertificate;
-        self.act_unit_telling(act, name, delete).await
+        self.act_with_particulars(act, name, delete).await
     }
 
     /// Creates a fresh verification code, which replaces the one before.
@@ -128,7 +128,7 @@ impl Provisioning {
             },
         );
         let act = Act::NewVerificationCode;
-        self.act_unit_telling(act, name, renew).await
+        self.act_with_particulars(act, name, renew).await
     }
 
     /// Takes the proof of possession: a certificate named like the code, signed with the CA's key.
@@ -154,7 +154,7 @@ impl Provisioning {
             },
         );
         let act = Act::VerifyCaCertificate;
-        self.act_unit_telling(act, name, verify).await
+        self.act_with_particulars(act, name, verify).await
     }
 
     fn change(&self, name: &CertificateName, if_match: &IfMatch, now: Timestamp) -> Change {

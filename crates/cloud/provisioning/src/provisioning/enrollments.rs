@@ -71,7 +71,8 @@ impl Provisioning {
         let etag = self.registry.fresh_etag();
         let target = draft.key.to_string();
         let put = PutEnrollment::new(self.id_scope(), draft, if_match.clone(), etag, now);
-        self.act_unit_telling(Act::PutEnrollment, target, put).await
+        self.act_with_particulars(Act::PutEnrollment, target, put)
+            .await
     }
 
     /// Reads an enrollment.
@@ -100,7 +101,7 @@ impl Provisioning {
             if_match: if_match.clone(),
             now,
         };
-        self.act_unit(Act::DeleteEnrollment, key, delete).await
+        self.act(Act::DeleteEnrollment, key, delete).await
     }
 
     /// Lists enrollments of a kind by id in lower case.

@@ -74,7 +74,7 @@ impl Provisioning {
                 record(tx, row.clone())
             },
         );
-        self.act_unit(Act::CreateIssuer, target, create).await
+        self.act(Act::CreateIssuer, target, create).await
     }
 
     pub fn issuer(&self, name: &IssuerName) -> Result<Option<IssuerRecord>, StorageError> {
@@ -137,7 +137,7 @@ impl Provisioning {
                 })
             },
         );
-        self.act_unit(Act::DeleteIssuer, target, delete).await
+        self.act(Act::DeleteIssuer, target, delete).await
     }
 }
 

@@ -34,7 +34,7 @@ impl Provisioning {
                 follower.follow(tx)
             },
         );
-        self.act_unit(Act::LinkHub, &name, link).await?;
+        self.act(Act::LinkHub, &name, link).await?;
         let linked = self.service().hub(&name).cloned();
         // Somebody else may have unlinked it since.
         linked.ok_or(ServingError::NotLinked(name))
@@ -63,7 +63,7 @@ impl Provisioning {
                 follower.follow(tx)
             },
         );
-        self.act_unit(Act::UnlinkHub, target, unlink).await
+        self.act(Act::UnlinkHub, target, unlink).await
     }
 }
 

@@ -57,7 +57,7 @@ impl Provisioning {
                 Ok(read_policy(Rows { file: tx.file() }, row.clone())?)
             },
         );
-        self.act_unit(Act::CreatePolicy, target, create).await
+        self.act(Act::CreatePolicy, target, create).await
     }
 
     /// Gives a policy a fresh key. Tokens that the old one signed are refused from now on.
@@ -91,8 +91,7 @@ impl Provisioning {
                 Ok(read_policy(Rows { file: tx.file() }, row)?)
             },
         );
-        self.act_unit(Act::RegeneratePolicyKey, target, regenerate)
-            .await
+        self.act(Act::RegeneratePolicyKey, target, regenerate).await
     }
 
     /// Deletes a policy. Tokens of its keys are refused from now on.
@@ -118,7 +117,7 @@ impl Provisioning {
                 follower.follow(tx)
             },
         );
-        self.act_unit(Act::DeletePolicy, target, delete).await
+        self.act(Act::DeletePolicy, target, delete).await
     }
 }
 

@@ -53,7 +53,7 @@ impl Provisioning {
             if_match: if_match.clone(),
             now,
         };
-        self.act_unit(Act::DeleteRegistration, id, delete).await
+        self.act(Act::DeleteRegistration, id, delete).await
     }
 
     /// Lists the records of a group in the order in which they were made.

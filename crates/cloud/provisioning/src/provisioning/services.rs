@@ -64,7 +64,7 @@ impl Provisioning {
                 follower.follow(tx)
             },
         );
-        self.act_unit(Act::CreateService, target, create).await?;
+        self.act(Act::CreateService, target, create).await?;
         // It has been committed, so it is there.
         Ok(self.for_scope(&id_scope).unwrap_or_else(|| self.clone()))
     }
@@ -90,7 +90,7 @@ impl Provisioning {
                 follower.follow(tx)
             },
         );
-        self.act_unit(Act::SetAllocationPolicy, target, set).await?;
+        self.act(Act::SetAllocationPolicy, target, set).await?;
         Ok(self.service())
     }
 }

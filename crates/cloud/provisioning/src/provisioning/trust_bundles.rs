@@ -40,7 +40,7 @@ impl Provisioning {
             now,
         };
         let target = put.name().to_string();
-        self.act_unit(Act::PutTrustBundle, target, put).await
+        self.act(Act::PutTrustBundle, target, put).await
     }
 
     pub fn trust_bundle(
@@ -93,7 +93,7 @@ impl Provisioning {
             },
             |id_scope, tx, row| tx.delete_trust_bundle(id_scope, &row),
         );
-        self.act_unit(Act::DeleteTrustBundle, target, delete).await
+        self.act(Act::DeleteTrustBundle, target, delete).await
     }
 }
 

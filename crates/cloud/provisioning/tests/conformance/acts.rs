@@ -303,16 +303,9 @@ fn scan(folder: &Path, found: &mut BTreeSet<String>) {
                 if let Some((_, rest)) = line.split_once("fn ") {
                     function = rest.split(['(', '<']).next().unwrap().to_owned();
                 }
-                if [
-                    ".for_device(",
-                    ".for_device_decided(",
-                    ".of_itself(",
-                    ".behind(",
-                    ".commit(",
-                    ".commit_in_background(",
-                ]
-                .iter()
-                .any(|write| line.contains(write))
+                if [".commit(", ".commit_in_background("]
+                    .iter()
+                    .any(|write| line.contains(write))
                 {
                     found.insert(function.clone());
                 }

@@ -387,7 +387,7 @@ impl Registry {
                 target.write(&plan, &seeds)
             },
         );
-        self.act_unit(Act::ApplyConfiguration, target, apply).await
+        self.act(Act::ApplyConfiguration, target, apply).await
     }
 
     /// Randomness for as many modules as a deployment may make.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ids::Timestamp;
 use serde_json::{Map, Value, json};
 use store::audit::Book;
-use store::{Lock, Store, StoreError, Tx, Unit, View};
+use store::{Lock, Store, StoreError, Tx, Unit, View, unit};
 
 use super::Registry;
 use super::act::OperatorAct;
@@ -65,46 +65,6 @@ impl AuditedStore {
     pub async fn commit_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
         self.0.write_in_background(unit).await
     }
-
-    /// A write that a device asked for: what is decided about it is entered where it is decided.
-    pub async fn for_device<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.0.write_once(work).await
-    }
-
-    /// The same for work that decides before it writes: transitional.
-    pub async fn for_device_decided<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.0.write_once(work).await
-    }
-
-    /// A write that nobody asked for now: loops that bring about what has been decided, and upkeep.
-    pub async fn of_itself<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.0.write_once(work).await
-    }
-
-    /// The same for what nobody waits for: transitional.
-    pub async fn behind<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.0.write_once_in_background(work).await
-    }
 }
 
 /// What the record of an act says beside who did it and to what.
@@ -129,12 +89,18 @@ impl Registry {
         act: impl OperatorAct,
         target: impl Display,
     ) -> Result<(), StorageError> {
-        self.act(act, target, |_| Ok(())).await
+        let nothing = unit(
+            (),
+            |()| Vec::new(),
+            |(), _| Ok::<_, StorageError>(()),
+            |(), _, ()| Ok(()),
+        );
+        self.act(act, target, nothing).await
     }
 
     /// Runs a unit. When an operator does it, it and its record are durable together. `target` is
     /// what it is done to.
-    pub async fn act_unit<U: Unit>(
+    pub async fn act<U: Unit>(
         &self,
         act: impl OperatorAct,
         target: impl Display,
@@ -154,7 +120,7 @@ impl Registry {
     }
 
     /// The same for a unit that has more to say of itself: it returns that beside its result.
-    pub async fn act_unit_telling<T, U>(
+    pub async fn act_with_particulars<T, U>(
         &self,
         act: impl OperatorAct,
         target: impl Display,
@@ -183,55 +149,6 @@ impl Registry {
             "kind": act.kind(), "target": target.to_string(), "idScope": self.id_scope.as_deref(),
             "policy": actor.policy, "requestId": actor.request_id, "address": actor.address,
         })
-    }
-
-    /// Runs a write. When an operator does it, it and its record are durable together. `target` is what it is done to.
-    pub async fn act<T, E, F>(
-        &self,
-        act: impl OperatorAct,
-        target: impl Display,
-        work: F,
-    ) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.act_telling(act, target, move |tx, _| work(tx)).await
-    }
-
-    /// The same for work that has more to say of itself.
-    pub async fn act_telling<T, E, F>(
-        &self,
-        act: impl OperatorAct,
-        target: impl Display,
-        work: F,
-    ) -> Result<T, E>
-    where
-        F: FnOnce(&Tx<'_>, &mut Particulars) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let Some(actor) = self.actor.clone() else {
-            let alone = move |tx: &Tx<'_>| work(tx, &mut Particulars::new());
-            return self.inner.store.0.write_once(alone).await;
-        };
-        let record = self.record(act, target, &actor);
-        let both = move |tx: &Tx<'_>| {
-            let mut particulars = Particulars::new();
-            let done = work(tx, &mut particulars)?;
-            let mut record = record;
-            for (name, value) in particulars {
-                record[name] = value;
-            }
-            tx.audit(
-                Book::Acts,
-                actor.at.ticks(),
-                record.to_string().into_bytes(),
-            )?;
-            Ok(done)
-        };
-        self.inner.store.0.write_once(both).await
     }
 }
 

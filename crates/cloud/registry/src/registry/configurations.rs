@@ -85,7 +85,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act_unit(Act::PutConfiguration, target, put).await
+        self.act(Act::PutConfiguration, target, put).await
     }
 
     /// Reads a configuration.
@@ -135,8 +135,7 @@ impl Registry {
                 Ok(())
             },
         );
-        self.act_unit(Act::DeleteConfiguration, target, delete)
-            .await
+        self.act(Act::DeleteConfiguration, target, delete).await
     }
 
     /// All configurations of a hub (at most [`MAX_CONFIGURATIONS`]), by id.

@@ -76,7 +76,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act_unit(Act::PutDevice, target, put).await
+        self.act(Act::PutDevice, target, put).await
     }
 
     /// Reads a device.
@@ -124,7 +124,7 @@ impl Registry {
                 Ok(())
             },
         );
-        self.act_unit(Act::DeleteDevice, target, delete).await
+        self.act(Act::DeleteDevice, target, delete).await
     }
 
     /// Lists devices by id. One that cannot be read is left out, and the log says so.

@@ -63,7 +63,7 @@ impl Registry {
                 created.ok_or_else(|| tx.damaged("hub", "is not there after it was written"))
             },
         );
-        self.act_unit(Act::CreateHub, target, create).await
+        self.act(Act::CreateHub, target, create).await
     }
 
     /// Deletes a hub of this data directory: one that no service is linked to and that has no devices.
@@ -106,7 +106,7 @@ impl Registry {
                 Ok(())
             },
         );
-        self.act_unit(Act::DeleteHub, target, delete).await?;
+        self.act(Act::DeleteHub, target, delete).await?;
         // Its events are its devices', and it has none. Another hub of this name is another hub.
         self.inner.logs.forget(&deleted).await;
         Ok(())

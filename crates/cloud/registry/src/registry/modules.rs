@@ -86,7 +86,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.act_unit(Act::PutModule, target, put).await
+        self.act(Act::PutModule, target, put).await
     }
 
     /// Reads a module.
@@ -144,7 +144,7 @@ impl Registry {
                 Ok(())
             },
         );
-        self.act_unit(Act::DeleteModule, target, delete).await
+        self.act(Act::DeleteModule, target, delete).await
     }
 
     /// All modules of a device (at most [`MAX_MODULES`] and the two system modules), by id.

@@ -87,7 +87,7 @@ impl Registry {
             change,
             watchers: self.inner.watchers.clone(),
         };
-        self.act_unit(Act::ChangeTwin, target, unit).await
+        self.act(Act::ChangeTwin, target, unit).await
     }
 
     /// The device merges into its reported properties. Returns the section's new `$version`.

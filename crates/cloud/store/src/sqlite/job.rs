@@ -18,9 +18,6 @@ pub(crate) trait Job: Send {
     /// Keeps an error for the caller, over what the runs answered.
     fn fail(&mut self, error: StoreError);
 
-    /// Whether it can run again. Transitional.
-    fn repeats(&self) -> bool;
-
     /// Answers the caller, after the commit or its failure.
     fn answer(self: Box<Self>, failure: Option<&StoreError>);
 }
@@ -100,10 +97,6 @@ where
         self.outcome = Some(Err(error.into()));
     }
 
-    fn repeats(&self) -> bool {
-        true
-    }
-
     fn answer(self: Box<Self>, failure: Option<&StoreError>) {
         let outcome = match (failure, self.outcome) {
             // Also a refusal may rest on what a neighbour wrote, so a failed group answers nothing
@@ -113,66 +106,6 @@ where
             (None, None) => return,
         };
         // A caller that went away no longer needs the answer; the write stands.
-        let _ = self.caller.send(outcome);
-    }
-}
-
-/// Transitional: a job that can run once only.
-pub(crate) struct OnceJob<F, T, E> {
-    work: Option<F>,
-    outcome: Option<Result<T, E>>,
-    caller: oneshot::Sender<Result<T, E>>,
-}
-
-impl<F, T, E> OnceJob<F, T, E> {
-    pub(crate) fn new(work: F, caller: oneshot::Sender<Result<T, E>>) -> Self {
-        Self {
-            work: Some(work),
-            outcome: None,
-            caller,
-        }
-    }
-}
-
-impl<F, T, E> Job for OnceJob<F, T, E>
-where
-    F: FnOnce(&Tx<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: From<StoreError> + Send,
-{
-    fn run(&mut self, tx: &Tx<'_>) -> Ran {
-        let Some(work) = self.work.take() else {
-            let error = StoreError::words("writing", tx.file(), "it cannot run again");
-            self.outcome = Some(Err(error.into()));
-            return Ran::Failed;
-        };
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|_| {
-            Err(StoreError::words("writing", tx.file(), "the operation panicked").into())
-        });
-        let kept = outcome.is_ok();
-        self.outcome = Some(outcome);
-        match kept {
-            true => Ran::Kept,
-            false => Ran::Failed,
-        }
-    }
-
-    fn refuse_taken(&mut self, _: &Tx<'_>) {}
-
-    fn fail(&mut self, error: StoreError) {
-        self.outcome = Some(Err(error.into()));
-    }
-
-    fn repeats(&self) -> bool {
-        false
-    }
-
-    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
-        let outcome = match (failure, self.outcome) {
-            (Some(failure), _) => Err(failure.clone().into()),
-            (None, Some(outcome)) => outcome,
-            (None, None) => return,
-        };
         let _ = self.caller.send(outcome);
     }
 }

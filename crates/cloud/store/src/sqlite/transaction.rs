@@ -23,10 +23,9 @@ impl Writer {
         let mut progress = Progress::default();
         let background = self.waiting.background();
         while let Some(mut job) = self.waiting.next(&progress) {
-            let ran = match job.repeats() {
-                true if self.options.rehearse => self.rehearse(job.as_mut()).map(Some),
-                true => self.run_unguarded(job.as_mut()),
-                false => self.run_guarded(job.as_mut()).map(Some),
+            let ran = match self.options.rehearse {
+                true => self.rehearse(job.as_mut()).map(Some),
+                false => self.run_unguarded(job.as_mut()),
             };
             group.push(job);
             match ran? {

@@ -135,12 +135,4 @@ impl<'c> Tx<'c> {
         };
         run().map_err(|error| StoreError::sql("writing", self.file, error))
     }
-
-    /// Transitional.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn may_turn_back(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
 }

@@ -1,7 +1,9 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::{HubRow, IdentityKey, IdentityRow, LinkRow, Lock, Secret, ServiceRow, TwinRow, unit};
+use crate::{
+    HubRow, IdentityKey, IdentityRow, LinkRow, Lock, Secret, ServiceRow, TwinRow, Tx, unit,
+};
 
 fn open(directory: &Path) -> Store {
     Store::open(

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use ids::{HubName, RegistrationId, Timestamp};
-use store::{PendingRow, RegistrationRow, StoreError, Tx};
+use store::{Lock, PendingRow, RegistrationRow, StoreError, unit};
 
 use super::*;
 use crate::pending::AllocationNote;
@@ -27,29 +27,34 @@ async fn open(directory: &std::path::Path) -> Provisioning {
 /// What a server of an earlier version, or a fault of this one, may have left: a row, and beside it a record in some state.
 async fn leave(provisioning: &Provisioning, document: String, status: &'static str) {
     let id_scope = provisioning.id_scope();
-    let leave = move |tx: &Tx<'_>| {
-        let row = PendingRow {
-            id: 0,
-            id_scope: id_scope.clone(),
-            folded: "d1".to_owned(),
-            revision: 0,
-            destination: "hooks.example".to_owned(),
-            due: now().ticks(),
-            document: Secret::new(document),
-        };
-        tx.insert_pending(&row)?;
-        let id = RegistrationId::parse("d1").unwrap();
-        let row = RegistrationRow {
-            status: status.to_owned(),
-            substatus: (status == "assigned").then(|| "initialAssignment".to_owned()),
-            hub: Some("hub".to_owned()),
-            device_id: Some("d1".to_owned()),
-            etag: "AAAA".to_owned(),
-            ..new_row(&id, now())
-        };
-        tx.insert_registration(&id_scope, &row)
-    };
-    let left: Result<(), StoreError> = provisioning.registry().store().of_itself(leave).await;
+    let leave = unit(
+        (id_scope, document),
+        |_| vec![Lock::Directory],
+        |_, _| Ok::<_, StoreError>(()),
+        move |(id_scope, document), tx, ()| {
+            let row = PendingRow {
+                id: 0,
+                id_scope: id_scope.clone(),
+                folded: "d1".to_owned(),
+                revision: 0,
+                destination: "hooks.example".to_owned(),
+                due: now().ticks(),
+                document: Secret::new(document.clone()),
+            };
+            tx.insert_pending(&row)?;
+            let id = RegistrationId::parse("d1").unwrap();
+            let row = RegistrationRow {
+                status: status.to_owned(),
+                substatus: (status == "assigned").then(|| "initialAssignment".to_owned()),
+                hub: Some("hub".to_owned()),
+                device_id: Some("d1".to_owned()),
+                etag: "AAAA".to_owned(),
+                ..new_row(&id, now())
+            };
+            tx.insert_registration(id_scope, &row)
+        },
+    );
+    let left = provisioning.registry().store().commit(leave).await;
     left.unwrap();
 }
 
@@ -162,17 +167,23 @@ async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
     };
     // The writer is held until both wait, so that they share a transaction.
     let (release, held) = std::sync::mpsc::channel::<()>();
-    let (entered, holding) = tokio::sync::oneshot::channel();
+    let (entered, mut holding) = tokio::sync::mpsc::channel(1);
+    let held = std::sync::Mutex::new(held);
     let holder = provisioning.clone();
     let hold = tokio::spawn(async move {
-        let hold = move |_: &Tx<'_>| {
-            entered.send(()).unwrap();
-            held.recv().unwrap();
-            Ok::<_, StoreError>(())
-        };
-        holder.registry().store().of_itself(hold).await
+        let hold = unit(
+            (entered, held),
+            |_| Vec::new(),
+            |(entered, held), _| {
+                entered.blocking_send(()).unwrap();
+                held.lock().unwrap().recv().unwrap();
+                Ok::<_, StoreError>(())
+            },
+            |_, _, ()| Ok(()),
+        );
+        holder.registry().store().commit(hold).await
     });
-    holding.await.unwrap();
+    holding.recv().await.unwrap();
     let (unlinked, assigned, ()) = tokio::join!(
         provisioning.unlink_hub(&second),
         provisioning.assign(Assign { registrant, choice }, now()),
