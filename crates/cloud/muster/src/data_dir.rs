@@ -30,7 +30,7 @@ pub struct Description {
     pub services: Vec<TenantEntry>,
 }
 
-/// URLs of the ports. `null` where there is none, and before the first run.
+/// URLs of the ports. `null` where a port is not offered, and before the first run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Endpoints {
     pub https: Option<String>,

@@ -23,9 +23,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use transport::accept::{self, AddressLimit, Port, UnprovenConnections};
+use transport::accept::{self, Port};
+use transport::address_limit::AddressLimit;
 use transport::budget::Budget;
 use transport::tls::{self, CurrentCertificate};
+use transport::unproven::UnprovenConnections;
 use transport::{health_port, https, listen_queue, mqtts};
 
 use crate::logging::Log;
@@ -92,8 +94,8 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The listening sockets. They are opened before the data directory, so that a port in use changes
-/// nothing.
+/// The listening sockets. They are opened before the data directory is, so that
+/// a port in use changes nothing.
 struct Ports {
     https: TcpListener,
     mqtts: TcpListener,
@@ -187,7 +189,7 @@ async fn open(config: &ServeConfig, host: &HubHost) -> anyhow::Result<Provisioni
         if !local.hubs.iter().any(is_named) {
             tracing::warn!(
                 hub.name = %hub,
-                "[telemetry] names the hub {hub}, and there is none of this name"
+                "[telemetry] names the hub {hub}, but no hub has this name"
             );
         }
     }

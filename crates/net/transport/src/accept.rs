@@ -19,22 +19,16 @@ use tokio::task::{JoinSet, yield_now};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::address_limit::{AddressLimit, ConnectionSlot};
 use crate::peer::Peer;
+use crate::unproven::{EvictionNotice, TrackedConnection, UnprovenConnections};
 use crate::{shutdown, tls};
 
-mod address_limit;
 mod handshake_queue;
 mod metered;
-mod unproven;
 
-pub use address_limit::AddressLimit;
 pub use metered::{HandshakeMeter, Meter, Metered};
-pub use unproven::{
-    ConnectionLimits, EvictionNotice, InputLimitExceeded, ProvenSlot, TrackedConnection,
-    UnprovenConnections,
-};
 
-use address_limit::ConnectionSlot;
 use handshake_queue::HandshakeQueue;
 
 /// A connection whose handshake is done.
@@ -48,13 +42,13 @@ const ACCEPT_BATCH: usize = 64;
 /// lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// One listening port.
+/// One listening port of the server.
 pub struct Port {
     /// The value of the label `port` in logs and metrics.
     pub name: &'static str,
     /// Bound, and not accepted from by anything else.
     pub listener: TcpListener,
-    /// Made with [`tls::server_config`].
+    /// The TLS of the port, made with [`tls::server_config`].
     pub tls: TlsAcceptor,
     /// Issuer certificates that were parsed before, shared by all ports.
     pub seen: Arc<SeenIssuers>,

@@ -29,7 +29,7 @@ pub struct BindError {
     pub address: SocketAddr,
     /// What is in the way.
     pub obstacle: Obstacle,
-    /// From the system.
+    /// The error of the system.
     pub source: io::Error,
 }
 

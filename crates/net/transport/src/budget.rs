@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::accept::ConnectionLimits;
+use crate::unproven::ConnectionLimits;
 
 /// Descriptors for everything but connections: storage, event logs, outbound calls.
 const OTHER_FILES: usize = 256;
@@ -14,7 +14,7 @@ const UNPROVEN_INPUT: usize = 32 * 1024 * 1024;
 /// The connections that the configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    /// All connections.
+    /// Connections of both ports together.
     pub connections: usize,
     /// Those of them that may be unproven; `None` for a tenth.
     pub unproven: Option<usize>,

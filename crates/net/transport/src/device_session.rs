@@ -21,7 +21,7 @@ pub struct Outgoing {
 pub struct Close {
     /// A stable name of the cause, for logs and programs.
     pub code: &'static str,
-    /// One sentence.
+    /// The reason in one sentence.
     pub reason: String,
 }
 

@@ -8,10 +8,10 @@ use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use mqtt::{Connect, Publish, QoS, SubscribeResult, Will};
 
-use crate::accept::{ConnectionLimits, UnprovenConnections};
 use crate::device_session::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use crate::peer::Peer;
 use crate::service::{DeviceService, HttpService};
+use crate::unproven::{ConnectionLimits, UnprovenConnections};
 
 #[derive(Clone)]
 pub struct Fake;

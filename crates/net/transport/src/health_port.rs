@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// A9.
+    // A9.
     #[tokio::test]
     async fn it_answers_without_tls_until_the_server_stops() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

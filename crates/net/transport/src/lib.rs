@@ -16,8 +16,10 @@
 )]
 
 pub mod accept;
+pub mod address_limit;
 mod peer;
 pub mod tls;
+pub mod unproven;
 
 mod body;
 pub mod https;

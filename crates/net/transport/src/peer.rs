@@ -3,8 +3,8 @@ use std::net::IpAddr;
 use mqtt::ConnectReturnCode;
 use pki::PeerChain;
 
-use crate::accept::TrackedConnection;
 use crate::device_session::ConnectRefused;
+use crate::unproven::TrackedConnection;
 
 /// The client of a connection.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::accept::{ConnectionLimits, UnprovenConnections};
+    use crate::unproven::{ConnectionLimits, UnprovenConnections};
 
     #[tokio::test]
     async fn a_client_is_proven_by_its_proof_and_refused_without_a_free_slot() {

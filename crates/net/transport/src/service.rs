@@ -23,7 +23,7 @@ pub trait DeviceService: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Session, ConnectRefused>> + Send;
 }
 
-/// Answers HTTP requests.
+/// Answers the HTTP requests of clients.
 pub trait HttpService: Clone + Send + Sync + 'static {
     /// Answers one request. A service that proves the client before it reads the body marks the
     /// peer's connection as proven itself; without that a response of success does.

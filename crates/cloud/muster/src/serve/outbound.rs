@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// A5.
+    // A5.
     #[tokio::test]
     async fn a_tenant_reaches_nothing_private_that_is_not_listed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

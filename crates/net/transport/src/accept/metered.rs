@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::unproven::TrackedConnection;
+use crate::unproven::TrackedConnection;
 
 /// Bytes that a client may send before the server answers. A ClientHello has one or two KiB.
 const MAX_HELLO: usize = 16 * 1024;

@@ -7,8 +7,8 @@ use mqtt::{DecodeError, Millis, Packet, QoS, ServerSession, decode, encode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use crate::accept::{InputLimitExceeded, TrackedConnection};
 use crate::device_session::{Close, Outgoing};
+use crate::unproven::{InputLimitExceeded, TrackedConnection};
 
 /// Bytes of a CONNECT with the longest user name and password, and a will.
 const MAX_FIRST_PACKET: usize = 20 * 1024;

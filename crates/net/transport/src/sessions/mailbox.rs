@@ -23,7 +23,7 @@ const MAX_PENDING: usize = 64;
 /// What the server pushes into a session.
 #[derive(Debug)]
 pub enum Push {
-    /// Desired properties changed.
+    /// The desired properties have changed.
     Desired {
         /// What changed, as a merge patch.
         patch: Map<String, Value>,

@@ -146,7 +146,6 @@ fn server_key(dir: &Path, algorithm: &str) -> Arc<CertifiedKey> {
     Arc::new(key.unwrap())
 }
 
-/// Does a handshake.
 fn connect(
     server: &Arc<ServerConfig>,
     client: &Arc<ClientConfig>,

@@ -176,7 +176,7 @@ mod tests {
         request.body(()).unwrap()
     }
 
-    /// H21.
+    // H21.
     #[test]
     fn an_opening_handshake_is_accepted_or_refused_with_the_reason() {
         let accepted = handshake(&opening(&[]));

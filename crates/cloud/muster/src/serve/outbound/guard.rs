@@ -105,7 +105,7 @@ impl Resolve for GuardedResolver {
 mod tests {
     use super::*;
 
-    /// A5.
+    // A5.
     #[test]
     fn private_addresses_are_distinguished_from_public_ones() {
         let guard = Guard::new(vec!["10.1.0.0/16".parse().unwrap()]);

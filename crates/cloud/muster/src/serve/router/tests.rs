@@ -8,7 +8,7 @@ use registry::{Init, SystemEntropy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use transport::accept::{ConnectionLimits, UnprovenConnections};
+use transport::unproven::{ConnectionLimits, UnprovenConnections};
 use transport::{https, mqtts};
 
 use super::*;
@@ -163,7 +163,7 @@ async fn a_body_that_is_announced_as_too_long_is_not_waited_for() {
     }
 }
 
-/// H20.
+// H20.
 #[tokio::test(start_paused = true)]
 async fn a_late_body_is_answered_408() {
     let head = "PUT /0ne/registrations/a/register?api-version=2021-06-01 HTTP/1.1\r\n\

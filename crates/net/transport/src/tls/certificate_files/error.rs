@@ -8,15 +8,15 @@ pub enum FileError {
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
     Unreadable {
-        /// The file.
+        /// The file as it is configured.
         path: PathBuf,
-        /// From the system.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The key file holds no key that can be used.
     #[error("the key {}", .path.display())]
     Key {
-        /// The file.
+        /// The file as it is configured.
         path: PathBuf,
         /// What is wrong with it.
         source: KeyError,
@@ -24,7 +24,7 @@ pub enum FileError {
     /// A certificate file cannot be parsed.
     #[error("the certificate {}", .path.display())]
     Certificate {
-        /// The file.
+        /// The file as it is configured.
         path: PathBuf,
         /// What is wrong with it.
         source: PemError,
@@ -32,25 +32,25 @@ pub enum FileError {
     /// A certificate file is empty.
     #[error("{} holds no certificate", .path.display())]
     Empty {
-        /// The file.
+        /// The file as it is configured.
         path: PathBuf,
     },
     /// The key is not that of the certificate.
     #[error("{} and {}", .certificate.display(), .key.display())]
     Mismatch {
-        /// The certificate's file.
+        /// The file of the certificate.
         certificate: PathBuf,
-        /// The key's file.
+        /// The file of the key.
         key: PathBuf,
-        /// How they differ.
+        /// How the two public keys differ.
         source: KeyMismatch,
     },
     /// TLS cannot use the key with the certificate.
     #[error("{} and {}", .certificate.display(), .key.display())]
     Tls {
-        /// The certificate's file.
+        /// The file of the certificate.
         certificate: PathBuf,
-        /// The key's file.
+        /// The file of the key.
         key: PathBuf,
         /// From the TLS library.
         source: rustls::Error,
@@ -62,7 +62,7 @@ pub enum FileError {
         .path.display()
     )]
     NoIssuers {
-        /// The certificate's file.
+        /// The file of the certificate.
         path: PathBuf,
     },
 }

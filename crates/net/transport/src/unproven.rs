@@ -14,7 +14,7 @@ use std::time::Duration;
 use metrics::{Gauge, counter, gauge};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::address_limit::network;
+use crate::address_limit::network;
 
 mod connection;
 mod eviction;
@@ -74,7 +74,7 @@ impl EvictionCause {
 }
 
 impl UnprovenConnections {
-    /// No connection yet.
+    /// Starts without a connection.
     #[must_use]
     pub fn new(limits: ConnectionLimits) -> Self {
         let proven = limits.proven.min(Semaphore::MAX_PERMITS);
