@@ -63,7 +63,7 @@ async fn enroll(provisioning: &Provisioning) -> Result<Etag, Failure> {
         document: serde_json::json!({}),
         certificates: Vec::new(),
         ca_certificates: Vec::new(),
-        resources: Default::default(),
+        issuance: Default::default(),
     };
     let if_match = match provisioning.enrollment(&key).await? {
         Some(_) => IfMatch::Any,

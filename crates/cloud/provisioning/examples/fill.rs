@@ -98,7 +98,7 @@ async fn device(provisioning: &Provisioning, number: usize) -> Outcome {
         }),
         certificates: Vec::new(),
         ca_certificates: Vec::new(),
-        resources: Default::default(),
+        issuance: Default::default(),
     };
     let entry = provisioning
         .put_enrollment(draft, &IfMatch::Absent, now())

@@ -3,7 +3,7 @@ use registry::StorageError;
 use serde_json::Value;
 
 use crate::ca_certificate::CaCertificateState;
-use crate::resource::{EnrolledResources, ResourceName};
+use crate::issuance::{EnrolledIssuance, IssuanceName};
 
 /// The two kinds of enrollment entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,7 +132,7 @@ pub struct EnrollmentDraft {
     /// The authorities that it refers to. A group has them for itself.
     pub ca_certificates: Vec<(CertificateSlot, CertificateName)>,
     /// The issuer and the trust bundle that it names.
-    pub resources: EnrolledResources,
+    pub issuance: EnrolledIssuance,
 }
 
 /// An entry as it is stored.
@@ -208,7 +208,7 @@ pub enum EnrollmentError {
     CaCertificateNotVerified(CertificateName),
     /// It names an issuer or a trust bundle that is not there. DPS answers 400.
     #[error("{0} does not exist; make it first")]
-    NoResource(ResourceName),
+    NoIssuance(IssuanceName),
     /// More groups whose devices derive keys than a token can be tried with. DPS answers 400.
     #[error(
         "a provisioning service has at most {0} enrollment groups with symmetric keys; delete one, or let devices share a group"

@@ -14,11 +14,11 @@ mod service;
 mod ca_certificate;
 mod detail;
 mod enrollment;
+mod issuance;
 mod pending;
 mod placement;
 mod refusal;
 mod registration;
-mod resource;
 
 mod register;
 
@@ -33,10 +33,14 @@ pub use enrollment::{
     AttestationKind, CertificateSlot, EnrolledCaCertificate, EnrolledCertificate, EnrollmentDraft,
     EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
 };
+pub use issuance::{
+    DeletedIssuer, EnrolledIssuance, IssuanceError, IssuanceName, IssuerDraft, IssuerRecord,
+    TrustBundleDraft, TrustBundleRecord,
+};
 pub use key::SecretBytes;
 pub use limits::{
-    MAX_CA_CERTIFICATES, MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_POLICIES, MAX_RESOURCES,
-    MAX_SERVICES,
+    MAX_CA_CERTIFICATES, MAX_ISSUERS, MAX_KEYED_GROUPS, MAX_LINKED_HUBS, MAX_POLICIES,
+    MAX_SERVICES, MAX_TRUST_BUNDLES,
 };
 pub use pending::{
     AllocationNote, AllocationRecord, PendingRegistration, PendingStep, Placement, WebhookQuestion,
@@ -53,10 +57,6 @@ pub use registration::{
     FailRegistration, IssuedNote, Preview, PreviewAt, Registrant, RegistrationError,
     RegistrationFailure, RegistrationRecord, RegistrationState, ReprovisionPolicy, SkippedHub,
     Substatus,
-};
-pub use resource::{
-    DeletedIssuer, EnrolledResources, IssuerDraft, IssuerRecord, ResourceError, ResourceName,
-    TrustBundleDraft, TrustBundleRecord,
 };
 pub use store::RemoteTaskKind;
 

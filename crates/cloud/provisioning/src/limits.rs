@@ -6,8 +6,10 @@ pub const MAX_LINKED_HUBS: usize = 50;
 pub const MAX_SERVICES: usize = 100;
 /// CA certificates uploaded to a service.
 pub const MAX_CA_CERTIFICATES: usize = 25;
-/// Issuers of device certificates of a service; and trust bundles.
-pub const MAX_RESOURCES: usize = 25;
+/// Most issuers of a service.
+pub const MAX_ISSUERS: usize = 25;
+/// Most trust bundles of a service.
+pub const MAX_TRUST_BUNDLES: usize = 25;
 /// Enrollment groups with symmetric keys of a service: a token does not name its group, so all of them are tried.
 pub const MAX_KEYED_GROUPS: usize = 1000;
 /// Shared access policies of a service.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ids::{DeviceId, Etag, HubHost, RegistrationId, Thumbprint};
 use provisioning::{
-    AttestationKind, EnrolledBy, EnrolledResources, EnrollmentKey, EnrollmentKind,
-    EnrollmentRecord, ReprovisionPolicy,
+    AttestationKind, EnrolledBy, EnrolledIssuance, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
+    ReprovisionPolicy,
 };
 use registry::InitialTwin;
 use serde::Deserialize;
@@ -69,7 +69,7 @@ pub struct Enrollment {
     allocation: Option<AllocationPolicy>,
     hubs: Vec<HubHost>,
     webhook: Option<CustomAllocation>,
-    resources: EnrolledResources,
+    issuance: EnrolledIssuance,
 }
 
 /// A stored enrollment that was written by another version, or is damaged.
@@ -117,7 +117,7 @@ impl Enrollment {
             initial_twin: InitialTwin::new(&twin.tags, &twin.properties.desired)
                 .map_err(|error| bad(error.to_string()))?,
             reprovision: reprovision(&settings),
-            resources: EnrolledResources {
+            issuance: EnrolledIssuance {
                 issuer: settings.issuer().cloned(),
                 trust_bundle: settings.trust_bundle_id,
             },
@@ -177,8 +177,8 @@ impl Enrollment {
     }
 
     /// The issuer of its devices' certificates, and their trust bundle.
-    pub fn resources(&self) -> &EnrolledResources {
-        &self.resources
+    pub fn issuance(&self) -> &EnrolledIssuance {
+        &self.issuance
     }
 
     /// Set when allocation is custom.

@@ -65,7 +65,7 @@ pub fn issue(
         let (id, chain) = (device.registration_id(), request.presented.chain);
         IssueFault::Refused(Refusal::new(id, chain, Some(enrollment.key()), reason))
     };
-    let issuer = match &enrollment.resources().issuer {
+    let issuer = match &enrollment.issuance().issuer {
         Some(name) => provisioning.issuer(name)?,
         None => None,
     };

@@ -164,7 +164,7 @@ impl NounError for EnrollmentError {
             Self::NoCaCertificate(_)
             | Self::CaCertificateNotVerified(_)
             | Self::TooManyKeyed(_)
-            | Self::NoResource(_) => Code::ArgumentInvalid,
+            | Self::NoIssuance(_) => Code::ArgumentInvalid,
             Self::Storage(_) => Code::InternalServerError,
         }
     }

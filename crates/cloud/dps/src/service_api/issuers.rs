@@ -4,7 +4,7 @@
 use axum::body::Bytes;
 use ids::{IssuerName, Timestamp};
 use pki::{Certificate, PemError};
-use provisioning::{IssuerDraft, IssuerRecord, ResourceError, ResourceName};
+use provisioning::{IssuanceError, IssuanceName, IssuerDraft, IssuerRecord};
 use registry::Right;
 use rest::{Reply, delete, get, post, put};
 use wire::error::DpsErrorCode;
@@ -55,7 +55,7 @@ fn all(call: &Call) -> Result<Vec<IssuerDescription>, ServiceFault> {
 
 async fn read(call: Call, name: IssuerName) -> Result<Reply, ServiceFault> {
     let stored = provisioning(&call).issuer(&name)?;
-    let missing = || ResourceError::NotFound(ResourceName::Issuer(name));
+    let missing = || IssuanceError::NotFound(IssuanceName::Issuer(name));
     reply(stored.ok_or_else(missing)?)
 }
 
@@ -68,7 +68,7 @@ async fn create(mut call: Call, name: IssuerName) -> Result<Reply, ServiceFault>
     let (registry, issuers) = (provisioning(&call), &call.permit.context().device_issuers);
     let _alone = call.service.issuers_change().await;
     if registry.issuer(&name)?.is_some() {
-        return Err(ResourceError::Exists(ResourceName::Issuer(name)).into());
+        return Err(IssuanceError::Exists(IssuanceName::Issuer(name)).into());
     }
     let draft = draft(issuers, name, request, now(&call)).map_err(IssuerFault::from)?;
     let ca_certificate = draft.ca_certificate;
@@ -132,15 +132,15 @@ impl NounError for IssuerFault {
     }
 }
 
-impl NounError for ResourceError {
+impl NounError for IssuanceError {
     fn code(&self) -> DpsErrorCode {
         use DpsErrorCode as Code;
         match self {
-            Self::NotFound(ResourceName::Issuer(_)) => Code::CertificateAuthorityNotFound,
-            Self::NotFound(ResourceName::TrustBundle(_)) => Code::NotFound,
-            Self::Exists(ResourceName::Issuer(_))
+            Self::NotFound(IssuanceName::Issuer(_)) => Code::CertificateAuthorityNotFound,
+            Self::NotFound(IssuanceName::TrustBundle(_)) => Code::NotFound,
+            Self::Exists(IssuanceName::Issuer(_))
             | Self::InUse {
-                name: ResourceName::Issuer(_),
+                name: IssuanceName::Issuer(_),
                 ..
             } => Code::CertificateAuthorityConflict,
             Self::Exists(_) | Self::InUse { .. } => Code::Conflict,

@@ -2,7 +2,7 @@
 
 use ids::{Timestamp, TrustBundleId};
 use pki::{PemError, UnusableCaCertificate, usable_ca_certificate};
-use provisioning::{ResourceError, ResourceName, TrustBundleDraft, TrustBundleRecord};
+use provisioning::{IssuanceError, IssuanceName, TrustBundleDraft, TrustBundleRecord};
 use registry::Right;
 use rest::{Reply, delete, get, post, put};
 use wire::lenient;
@@ -38,7 +38,7 @@ async fn list(call: Call) -> Result<Reply, ServiceFault> {
 
 async fn read(call: Call, id: TrustBundleId) -> Result<Reply, ServiceFault> {
     let stored = provisioning(&call).trust_bundle(&id)?;
-    let missing = || ResourceError::NotFound(ResourceName::TrustBundle(id));
+    let missing = || IssuanceError::NotFound(IssuanceName::TrustBundle(id));
     reply(stored.ok_or_else(missing)?)
 }
 

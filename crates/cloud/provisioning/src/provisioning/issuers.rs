@@ -10,8 +10,8 @@ use super::Provisioning;
 use super::act::Act;
 use super::names::parse_keys;
 use crate::enrollment::{EnrollmentDraft, EnrollmentError};
-use crate::limits::MAX_RESOURCES;
-use crate::resource::{DeletedIssuer, IssuerDraft, IssuerRecord, ResourceError, ResourceName};
+use crate::issuance::{DeletedIssuer, IssuanceError, IssuanceName, IssuerDraft, IssuerRecord};
+use crate::limits::MAX_ISSUERS;
 
 /// Enrollments named in errors at most.
 pub(super) const NAMED: usize = 10;
@@ -23,7 +23,7 @@ struct Document {
     chain: String,
 }
 
-impl From<StoreError> for ResourceError {
+impl From<StoreError> for IssuanceError {
     fn from(error: StoreError) -> Self {
         Self::Storage(error.into())
     }
@@ -35,7 +35,7 @@ impl Provisioning {
         &self,
         draft: IssuerDraft,
         now: Timestamp,
-    ) -> Result<IssuerRecord, ResourceError> {
+    ) -> Result<IssuerRecord, IssuanceError> {
         let document = Document {
             profile: draft.profile,
             chain: draft.chain,
@@ -52,19 +52,19 @@ impl Provisioning {
             created: now.ticks(),
             updated: now.ticks(),
         };
-        let name = ResourceName::Issuer(draft.name);
+        let name = IssuanceName::Issuer(draft.name);
         let target = name.to_string();
         let create = unit(
             (self.id_scope(), row),
             |(id_scope, _)| vec![Lock::Service { id_scope }],
             move |(id_scope, row), view| {
                 if view.issuer(id_scope, &row.folded)?.is_some() {
-                    return Err(ResourceError::Exists(name.clone()));
+                    return Err(IssuanceError::Exists(name.clone()));
                 }
                 match view.issuers(id_scope)?.len() {
-                    MAX_RESOURCES.. => Err(ResourceError::TooMany {
+                    MAX_ISSUERS.. => Err(IssuanceError::TooMany {
                         name: name.clone(),
-                        limit: MAX_RESOURCES,
+                        limit: MAX_ISSUERS,
                     }),
                     _ => Ok(()),
                 }
@@ -106,24 +106,24 @@ impl Provisioning {
         &self,
         name: &IssuerName,
         if_match: &registry::IfMatch,
-    ) -> Result<DeletedIssuer, ResourceError> {
+    ) -> Result<DeletedIssuer, IssuanceError> {
         let (folded, if_match) = (name.folded(), if_match.clone());
-        let name = ResourceName::Issuer(name.clone());
+        let name = IssuanceName::Issuer(name.clone());
         let target = name.to_string();
         let delete = unit(
             self.id_scope(),
             |id_scope| vec![Lock::Service { id_scope }],
             move |id_scope, view| {
                 let row = view.issuer(id_scope, &folded)?;
-                let row = row.ok_or_else(|| ResourceError::NotFound(name.clone()))?;
+                let row = row.ok_or_else(|| IssuanceError::NotFound(name.clone()))?;
                 let etag = Etag::parse(&row.etag).map_err(|error| view.damaged("etag", error))?;
                 if !if_match.allows(&etag) {
-                    return Err(ResourceError::PreconditionFailed(name.clone()));
+                    return Err(IssuanceError::PreconditionFailed(name.clone()));
                 }
                 let named = parse_keys(view, view.enrollments_of_issuer(row.id, NAMED)?)?;
                 match named.is_empty() {
                     true => Ok(row),
-                    false => Err(ResourceError::InUse {
+                    false => Err(IssuanceError::InUse {
                         name: name.clone(),
                         entries: named,
                     }),
@@ -159,14 +159,14 @@ impl NamedByEnrollment {
             issuer: None,
             trust_bundle: None,
         };
-        if let Some(name) = &draft.resources.issuer {
+        if let Some(name) = &draft.issuance.issuer {
             let row = view.issuer(id_scope, &name.folded())?;
-            let missing = || EnrollmentError::NoResource(ResourceName::Issuer(name.clone()));
+            let missing = || EnrollmentError::NoIssuance(IssuanceName::Issuer(name.clone()));
             found.issuer = Some(row.ok_or_else(missing)?.id);
         }
-        if let Some(id) = &draft.resources.trust_bundle {
+        if let Some(id) = &draft.issuance.trust_bundle {
             let row = view.trust_bundle(id_scope, &id.folded())?;
-            let missing = || EnrollmentError::NoResource(ResourceName::TrustBundle(id.clone()));
+            let missing = || EnrollmentError::NoIssuance(IssuanceName::TrustBundle(id.clone()));
             found.trust_bundle = Some(row.ok_or_else(missing)?.id);
         }
         Ok(found)

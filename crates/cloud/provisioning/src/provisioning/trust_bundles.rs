@@ -9,8 +9,8 @@ use super::Provisioning;
 use super::act::Act;
 use super::issuers::NAMED;
 use super::names::parse_keys;
-use crate::limits::MAX_RESOURCES;
-use crate::resource::{ResourceError, ResourceName, TrustBundleDraft, TrustBundleRecord};
+use crate::issuance::{IssuanceError, IssuanceName, TrustBundleDraft, TrustBundleRecord};
+use crate::limits::MAX_TRUST_BUNDLES;
 
 /// What is stored of a trust bundle.
 #[derive(Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl Provisioning {
         draft: TrustBundleDraft,
         if_match: &IfMatch,
         now: Timestamp,
-    ) -> Result<TrustBundleRecord, ResourceError> {
+    ) -> Result<TrustBundleRecord, IssuanceError> {
         let document = Document {
             certificates: draft.certificates,
         };
@@ -69,23 +69,23 @@ impl Provisioning {
         &self,
         id: &TrustBundleId,
         if_match: &IfMatch,
-    ) -> Result<(), ResourceError> {
+    ) -> Result<(), IssuanceError> {
         let (folded, if_match) = (id.folded(), if_match.clone());
-        let name = ResourceName::TrustBundle(id.clone());
+        let name = IssuanceName::TrustBundle(id.clone());
         let target = name.to_string();
         let delete = unit(
             self.id_scope(),
             |id_scope| vec![Lock::Service { id_scope }],
             move |id_scope, view| {
                 let row = view.trust_bundle(id_scope, &folded)?;
-                let row = row.ok_or_else(|| ResourceError::NotFound(name.clone()))?;
+                let row = row.ok_or_else(|| IssuanceError::NotFound(name.clone()))?;
                 if !if_match.allows(&etag(view, &row)?) {
-                    return Err(ResourceError::PreconditionFailed(name.clone()));
+                    return Err(IssuanceError::PreconditionFailed(name.clone()));
                 }
                 let named = parse_keys(view, view.enrollments_of_trust_bundle(row.id, NAMED)?)?;
                 match named.is_empty() {
                     true => Ok(row),
-                    false => Err(ResourceError::InUse {
+                    false => Err(IssuanceError::InUse {
                         name: name.clone(),
                         entries: named,
                     }),
@@ -108,15 +108,15 @@ struct PutTrustBundle {
 }
 
 impl PutTrustBundle {
-    fn name(&self) -> ResourceName {
-        ResourceName::TrustBundle(self.id.clone())
+    fn name(&self) -> IssuanceName {
+        IssuanceName::TrustBundle(self.id.clone())
     }
 
-    fn require_room(&self, view: &View<'_>) -> Result<(), ResourceError> {
+    fn require_room(&self, view: &View<'_>) -> Result<(), IssuanceError> {
         match view.trust_bundles(&self.id_scope)?.len() {
-            MAX_RESOURCES.. => Err(ResourceError::TooMany {
+            MAX_TRUST_BUNDLES.. => Err(IssuanceError::TooMany {
                 name: self.name(),
-                limit: MAX_RESOURCES,
+                limit: MAX_TRUST_BUNDLES,
             }),
             _ => Ok(()),
         }
@@ -127,23 +127,23 @@ impl Unit for PutTrustBundle {
     /// What is there; `None` when it is to be made.
     type Plan = Option<TrustBundleRow>;
     type Output = TrustBundleRecord;
-    type Error = ResourceError;
+    type Error = IssuanceError;
 
     fn locks(&self) -> Vec<Lock<'_>> {
         let id_scope = &self.id_scope;
         vec![Lock::Service { id_scope }]
     }
 
-    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, ResourceError> {
+    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, IssuanceError> {
         let stored = view.trust_bundle(&self.id_scope, &self.id.folded())?;
         let before = stored.as_ref().map(|row| etag(view, row)).transpose()?;
         match (self.if_match.decide_put(before.as_ref()), &stored) {
             (PutDecision::Create, _) => self.require_room(view).map(|()| None),
             (PutDecision::Replace, Some(_)) => Ok(stored),
-            (PutDecision::Conflict, _) => Err(ResourceError::Exists(self.name())),
-            (PutDecision::Mismatch, Some(_)) => Err(ResourceError::PreconditionFailed(self.name())),
+            (PutDecision::Conflict, _) => Err(IssuanceError::Exists(self.name())),
+            (PutDecision::Mismatch, Some(_)) => Err(IssuanceError::PreconditionFailed(self.name())),
             (PutDecision::Replace | PutDecision::Mismatch, None) => {
-                Err(ResourceError::NotFound(self.name()))
+                Err(IssuanceError::NotFound(self.name()))
             }
         }
     }

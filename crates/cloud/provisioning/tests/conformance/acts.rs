@@ -68,7 +68,7 @@ impl Bench {
                     document: json!({}),
                     certificates: Vec::new(),
                     ca_certificates: Vec::new(),
-                    resources: Default::default(),
+                    issuance: Default::default(),
                 };
                 let put = by.put_enrollment(draft, &IfMatch::Absent, self.now());
                 put.await.unwrap();

@@ -33,7 +33,7 @@ fn draft(key: EnrollmentKey, primary: u8) -> EnrollmentDraft {
         document: json!({"attestation": {"type": "x509"}}),
         certificates: vec![certificate(primary, CertificateSlot::Primary)],
         ca_certificates: Vec::new(),
-        resources: Default::default(),
+        issuance: Default::default(),
     }
 }
 

@@ -20,7 +20,7 @@ fn draft(key: EnrollmentKey, names: &[&str]) -> EnrollmentDraft {
         document: json!({"attestation": {"type": "x509"}}),
         certificates: Vec::new(),
         ca_certificates: slots.into_iter().zip(names).map(named).collect(),
-        resources: Default::default(),
+        issuance: Default::default(),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn enroll(provisioning: &Provisioning, key: EnrollmentKey) -> E
         document: json!({}),
         certificates: Vec::new(),
         ca_certificates: Vec::new(),
-        resources: Default::default(),
+        issuance: Default::default(),
     };
     let now = Timestamp::from_unix_seconds(1_700_000_000);
     let written = provisioning.put_enrollment(draft, &if_match, now).await;

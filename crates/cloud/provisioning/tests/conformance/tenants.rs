@@ -69,7 +69,7 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
         document: json!({}),
         certificates: Vec::new(),
         ca_certificates: Vec::new(),
-        resources: Default::default(),
+        issuance: Default::default(),
     };
     bench
         .provisioning

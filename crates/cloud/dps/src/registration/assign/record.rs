@@ -53,8 +53,8 @@ pub fn registrant(
 
 fn detail(device: &AttestedDevice, issued: Option<&Issued>) -> AttestationDetail {
     let mut detail = attestation(device);
-    let resources = device.enrollment().resources();
-    detail.trust_bundle_id.clone_from(&resources.trust_bundle);
+    let issuance = device.enrollment().issuance();
+    detail.trust_bundle_id.clone_from(&issuance.trust_bundle);
     match issued {
         Some(issued) => issued.add_to(detail),
         None => detail,

@@ -8,7 +8,7 @@
 use ids::{EnrollmentId, HubHost, RegistrationId, Timestamp};
 use pki::{CertificateError, PemError};
 use provisioning::{
-    EnrolledResources, EnrollmentDraft, EnrollmentKey, EnrollmentRecord, ProvisioningService,
+    EnrolledIssuance, EnrollmentDraft, EnrollmentKey, EnrollmentRecord, ProvisioningService,
 };
 use registry::{InitialTwin, TwinError};
 use serde::Deserialize;
@@ -198,7 +198,7 @@ impl Checked {
             document,
             certificates: self.attestation.certificates,
             ca_certificates: self.attestation.ca_certificates,
-            resources: resources(&self.settings),
+            issuance: issuance(&self.settings),
         }
     }
 }
@@ -241,8 +241,8 @@ fn settings(
 }
 
 /// What the entry names; that it is there is decided where it is written.
-fn resources(settings: &Settings) -> EnrolledResources {
-    EnrolledResources {
+fn issuance(settings: &Settings) -> EnrolledIssuance {
+    EnrolledIssuance {
         issuer: settings.issuer().cloned(),
         trust_bundle: settings.trust_bundle_id.clone(),
     }

@@ -152,7 +152,7 @@ async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
         document: serde_json::json!({}),
         certificates: Vec::new(),
         ca_certificates: Vec::new(),
-        resources: Default::default(),
+        issuance: Default::default(),
     };
     let entry = provisioning.put_enrollment(draft, &registry::IfMatch::Absent, now());
     let entry = entry.await.unwrap().etag;

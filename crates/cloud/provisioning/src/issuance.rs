@@ -8,14 +8,14 @@ use crate::enrollment::EnrollmentKey;
 
 /// The name of either. Shown as what operators call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ResourceName {
+pub enum IssuanceName {
     /// An issuer.
     Issuer(IssuerName),
     /// A trust bundle.
     TrustBundle(TrustBundleId),
 }
 
-impl std::fmt::Display for ResourceName {
+impl std::fmt::Display for IssuanceName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Issuer(name) => write!(f, "device issuer {name}"),
@@ -26,7 +26,7 @@ impl std::fmt::Display for ResourceName {
 
 /// What an entry names.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct EnrolledResources {
+pub struct EnrolledIssuance {
     /// What issues certificates to its devices.
     pub issuer: Option<IssuerName>,
     /// What its devices are told to trust.
@@ -100,23 +100,23 @@ pub struct TrustBundleRecord {
 
 /// Why an issuer or a trust bundle was not written or deleted.
 #[derive(Debug, thiserror::Error)]
-pub enum ResourceError {
+pub enum IssuanceError {
     /// Nothing of that name. DPS answers 404.
     #[error("{0} does not exist")]
-    NotFound(ResourceName),
+    NotFound(IssuanceName),
     /// It exists. DPS answers 409.
     #[error(
         "{0} exists already; a trust bundle is replaced with If-Match, an issuer by another one"
     )]
-    Exists(ResourceName),
+    Exists(IssuanceName),
     /// The etag is not the stored one. DPS answers 412.
     #[error("{0} has changed since the etag sent")]
-    PreconditionFailed(ResourceName),
+    PreconditionFailed(IssuanceName),
     /// Enrollments name it. DPS answers 409.
     #[error("{name} is named by {}; name another one there first", list(.entries))]
     InUse {
         /// Which one.
-        name: ResourceName,
+        name: IssuanceName,
         /// By whom; some of them.
         entries: Vec<EnrollmentKey>,
     },
@@ -126,7 +126,7 @@ pub enum ResourceError {
     )]
     TooMany {
         /// Which one.
-        name: ResourceName,
+        name: IssuanceName,
         /// How many are kept.
         limit: usize,
     },
