@@ -43,9 +43,9 @@ async fn acts_and_decisions_are_on_record_in_their_order() {
         ]
     );
     let key = &created.body["attestation"]["symmetricKey"]["primaryKey"];
-    let told = service.audit_text();
-    assert!(told.contains("provisioningserviceowner"));
-    assert!(!told.contains(key.as_str().unwrap()));
+    let text = service.audit_text();
+    assert!(text.contains("provisioningserviceowner"));
+    assert!(!text.contains(key.as_str().unwrap()));
 }
 
 impl Service {

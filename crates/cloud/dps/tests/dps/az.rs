@@ -1,4 +1,5 @@
-//! Requests of `az iot dps` (azure-cli 2.65.0 with azure-iot 0.25.0) as they were recorded, with everything odd about them.
+//! Requests of `az iot dps` (azure-cli 2.65.0 with azure-iot 0.25.0) as they were recorded,
+//! with everything odd about them.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -10,7 +11,8 @@ use crate::harness::hierarchy::{Ca, chain, self_signed};
 use crate::harness::{Answer, HOST, Service};
 use software_tpm::SoftwareTpm;
 
-/// Sends what `az` sends beside method, path and body. Its `--login` names the port, and so does its token.
+/// Sends what `az` sends beside method, path and body. Its `--login` names the port,
+/// and so does its token.
 async fn az(
     service: &Service,
     method: Method,
@@ -24,10 +26,18 @@ async fn az(
         .method(method)
         .uri(format!("{path}?api-version=2021-10-01"))
         .header("host", format!("{HOST}:8443"))
-        .header("user-agent", "python/3.11.7 (Linux) msrest/0.7.1 msrest_azure/0.6.4.post1 provisioningserviceclient/2021-10-01 Azure-SDK-For-Python IoTPlatformCliExtension/0.25.0")
+        .header(
+            "user-agent",
+            "python/3.11.7 (Linux) msrest/0.7.1 msrest_azure/0.6.4.post1 \
+                 provisioningserviceclient/2021-10-01 Azure-SDK-For-Python \
+                 IoTPlatformCliExtension/0.25.0",
+        )
         .header("accept", "application/json")
         .header("accept-encoding", "gzip, deflate")
-        .header("x-ms-client-request-id", "3b0f0f6e-cc0b-11f0-9d2a-0242ac110002")
+        .header(
+            "x-ms-client-request-id",
+            "3b0f0f6e-cc0b-11f0-9d2a-0242ac110002",
+        )
         .header("accept-language", "en-US")
         .header("connection", "keep-alive")
         .header("content-type", "application/json; charset=utf-8")
@@ -147,7 +157,8 @@ async fn creates_by_the_endorsement_key_of_a_tpm() {
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
 }
 
-/// `az iot dps enrollment-group create --root-ca-name`: read as what it is, and no group comes of a CA that nobody vouches for.
+/// `az iot dps enrollment-group create --root-ca-name`: read as what it is, and no group comes of a
+/// CA that nobody vouches for.
 #[tokio::test]
 async fn creates_no_group_by_the_name_of_an_unknown_ca() {
     let service = Service::start().await;
@@ -205,7 +216,8 @@ async fn lists_with_the_python_representation_of_its_query_page_by_page() {
     }
 }
 
-/// `az iot dps enrollment update`: reads, asks for the keys, and sends back the whole record as its models make it.
+/// `az iot dps enrollment update`: reads, asks for the keys, and sends back the whole record
+/// as its models make it.
 #[tokio::test]
 async fn updates_by_an_echo_with_its_wrappers_and_keeps_the_keys() {
     let service = Service::start().await;

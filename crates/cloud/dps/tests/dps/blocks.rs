@@ -163,7 +163,8 @@ async fn a_device_is_found_by_what_its_hub_calls_it() {
     service.provision("edge-001", &shown).await;
 }
 
-/// A9: an operator of the hub who disables the device during a block is not overruled when the block is taken back.
+/// A9: an operator of the hub who disables the device during a block is not overruled when
+/// the block is taken back.
 #[tokio::test]
 async fn what_the_hub_disabled_since_stays_disabled() {
     let service = Service::start().await;

@@ -1,4 +1,5 @@
-//! Whose word counts: groups and individual enrollments that refer to uploaded CA certificates, and what may be put into a group.
+//! Whose word counts: groups and individual enrollments that refer to uploaded CA certificates, and
+//! what may be put into a group.
 
 use axum::http::{Method, StatusCode};
 use ids::{DeviceId, HubName};
@@ -227,7 +228,8 @@ async fn the_nearest_group_decides_whether_it_has_or_names_its_certificate() {
     assert_eq!(state["x509"]["enrollmentGroupId"], "all");
     let refused = service.register("device-2", &shown(&b, "device-2")).await;
     assert_eq!(refused.error(), 401_002);
-    // And when it does not show the verified certificate, whose group is nearer than the root that it does show.
+    // And when it does not show the verified certificate, whose group is nearer than the
+    // root that it does show.
     let gap = chain(&[&b.leaf("device-3"), &root.certificate]);
     assert_eq!(service.register("device-3", &gap).await.error(), 401_002);
     service
@@ -240,7 +242,8 @@ async fn the_nearest_group_decides_whether_it_has_or_names_its_certificate() {
     assert_eq!(state["x509"]["enrollmentGroupId"], "c");
 }
 
-/// Entries that refer to the same authority get the same etag when that is written again; they are not the same entry for it.
+/// Entries that refer to the same authority get the same etag when that is written again; they are
+/// not the same entry for it.
 #[tokio::test]
 async fn a_disabled_entry_keeps_its_device_out_of_the_group_that_names_the_same_ca() {
     let service = Service::start().await;

@@ -114,7 +114,8 @@ async fn keys_that_nobody_chose_in_every_spelling() {
     }
 }
 
-/// Node puts the policy before the expiry, and Python leaves the slashes of a signature as they are.
+/// Node puts the policy before the expiry, and Python leaves the slashes of
+/// a signature as they are.
 #[tokio::test]
 async fn operators_tokens_in_the_spellings_of_node_and_python() {
     let service = Service::start().await;
@@ -175,7 +176,8 @@ async fn register_with_and_without_a_payload() {
     }
 }
 
-/// What an operator sends counts as a stranger's only until its token was read, and that is before the body is.
+/// What an operator sends counts as a stranger's only until its token was read, and that
+/// is before the body is.
 #[tokio::test]
 async fn an_operator_has_proved_itself_before_its_body_is_read() {
     let service = Service::start().await;
@@ -188,7 +190,7 @@ async fn an_operator_has_proved_itself_before_its_body_is_read() {
         ),
     ] {
         let proofs = Arc::new(AtomicUsize::new(0));
-        let (told, seen, body) = (proofs.clone(), proofs.clone(), body.clone());
+        let (counter, seen, body) = (proofs.clone(), proofs.clone(), body.clone());
         let sent = Full::new(Bytes::from(body)).map_frame(move |frame| {
             assert_eq!(
                 seen.load(Ordering::Relaxed),
@@ -206,7 +208,7 @@ async fn an_operator_has_proved_itself_before_its_body_is_read() {
             .body(Body::new(sent))
             .unwrap();
         let count = move || {
-            told.fetch_add(1, Ordering::Relaxed);
+            counter.fetch_add(1, Ordering::Relaxed);
         };
         request.extensions_mut().insert(OnProof(Arc::new(count)));
         let answer = service.send(request).await;

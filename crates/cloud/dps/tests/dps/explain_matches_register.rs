@@ -1,5 +1,5 @@
-//! What `explain` says is what registering comes to, in any scenario: for every attempt the same decision
-//! with the same hub and device, or the same reason.
+//! What `explain` says is what registering comes to, in any scenario: for every attempt the same
+//! decision with the same hub and device, or the same reason.
 
 mod fixture;
 mod scenario;
@@ -66,7 +66,8 @@ async fn perform(fixture: &Fixture, step: &Step, met: &Met) -> Result<(), TestCa
     let explained = comparable(&explanation);
     if explained != registered {
         return Err(TestCaseError::fail(format!(
-            "{id} presents {presented:?}\nexplained   {explained}\nregistered  {registered}\n{explanation:#}"
+            "{id} presents {presented:?}\nexplained   {explained}\nregistered  \
+             {registered}\n{explanation:#}"
         )));
     }
     one_decides(&explanation)?;

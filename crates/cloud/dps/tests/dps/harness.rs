@@ -50,7 +50,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The six-digit code of an error, which header and body must agree on and which implies the status.
+    /// The six-digit code of an error, which header and body must agree on
+    /// and which implies the status.
     pub fn error(&self) -> u64 {
         let code = self.body["errorCode"].as_u64().unwrap();
         assert_eq!(self.header("x-ms-error-code"), code.to_string());
@@ -69,7 +70,8 @@ impl Answer {
 }
 
 impl Service {
-    /// Without limits per device: the clock of these tests stands still, and with it what a device may ask again.
+    /// Without limits per device: the clock of these tests stands still, and with it what
+    /// a device may ask again.
     pub async fn start() -> Self {
         let limits = AdmissionLimits {
             device_registrations_per_minute: u32::MAX,
@@ -154,7 +156,8 @@ impl Service {
         self.directory.path()
     }
 
-    /// The kinds of everything in the audit, oldest first, with what each is about; its chain holds.
+    /// The kinds of everything in the audit, oldest first, with what each
+    /// is about; its chain holds.
     pub fn audited(&self) -> Vec<String> {
         Registry::verify_audit(self.directory.path(), &[]).unwrap();
         let query = registry::AuditQuery {

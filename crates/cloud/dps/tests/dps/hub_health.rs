@@ -1,4 +1,4 @@
-//! Hubs elsewhere that do not answer, or not to the key of their link.
+//! Remote hubs that do not answer, or do not accept the key of their link.
 
 use axum::http::StatusCode;
 use provisioning::RegistrationState;

@@ -360,7 +360,7 @@ async fn a_device_whose_hub_a_webhook_chooses_gets_its_certificate_with_its_hub(
 }
 
 #[tokio::test]
-async fn an_intermediate_from_elsewhere_issues_with_its_chain() {
+async fn an_imported_intermediate_issues_with_its_chain() {
     let service = Service::start().await;
     let dir = tempfile::tempdir().unwrap();
     let now = service.now();

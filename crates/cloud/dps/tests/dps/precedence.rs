@@ -1,5 +1,5 @@
-//! Which enrollment decides: individual before group, the nearest issuer first, the first hit decides even when disabled
-//! (the worked example of Azure's `concepts-x509-attestation.md`).
+//! Which enrollment decides: individual before group, the nearest issuer first, the first hit
+//! decides even when disabled (the worked example of Azure's `concepts-x509-attestation.md`).
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -215,7 +215,8 @@ async fn every_change_counts(service: &Service) {
     refused().await;
 }
 
-/// R4: the record of a device that was refused because its enrollment is disabled says so; the device is answered as before.
+/// R4: the record of a device that was refused because its enrollment is disabled says so; the
+/// device is answered as before.
 #[tokio::test]
 async fn a_device_of_a_disabled_enrollment_has_a_record_that_says_so() {
     let service = Service::start().await;

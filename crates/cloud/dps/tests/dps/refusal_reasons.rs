@@ -1,5 +1,5 @@
-//! Every cause of a refusal: the same terse answer to the device, its own code to the operator, and the same verdict from
-//! `explain` where a file can show it.
+//! Every cause of a refusal: the same terse answer to the device, its own code to the operator, and
+//! the same verdict from `explain` where a file can show it.
 
 use axum::http::Method;
 use serde_json::{Value, json};

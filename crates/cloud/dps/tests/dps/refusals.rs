@@ -1,4 +1,5 @@
-//! Everything that keeps a device out looks the same to the device: 401002, "Unauthorized", nothing else.
+//! Everything that keeps a device out looks the same to the
+//! device: 401002, "Unauthorized", nothing else.
 
 use axum::body::Body;
 use axum::http::Method;

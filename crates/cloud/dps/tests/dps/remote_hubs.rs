@@ -1,4 +1,5 @@
-//! Devices of remote hubs: assigned, moved, blocked, and what happens when such a hub does not answer.
+//! Devices of remote hubs: assigned, moved, blocked, and what happens when such
+//! a hub does not answer.
 
 use axum::http::{Method, StatusCode};
 use provisioning::RegistrationState;
@@ -142,7 +143,7 @@ async fn a_webhook_may_choose_a_remote_hub() {
 }
 
 #[tokio::test]
-async fn a_block_reaches_hubs_elsewhere_as_soon_as_they_answer() {
+async fn a_block_reaches_remote_hubs_as_soon_as_they_answer() {
     let service = Service::start().await;
     service.link_remote().await;
     let shown = service.enroll("d", HOST, json!({})).await;
@@ -213,7 +214,8 @@ async fn a_device_that_is_blocked_on_its_way_is_not_left_behind() {
     );
 }
 
-/// D4: a device that somebody made between the plan and its execution keeps its twin, like one that was made beforehand.
+/// D4: a device that somebody made between the plan and its execution keeps its twin, like
+/// one that was made beforehand.
 #[tokio::test]
 async fn a_device_that_somebody_else_was_faster_to_make_keeps_its_twin() {
     let service = Service::start().await;

@@ -1,4 +1,5 @@
-//! What real clients send in odd ways is understood; what nobody should send is refused with a reason.
+//! What real clients send in odd ways is understood; what nobody should send
+//! is refused with a reason.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};

@@ -70,7 +70,7 @@ async fn a_hub_is_made_linked_and_taken_away_again() {
 }
 
 #[tokio::test]
-async fn a_hub_elsewhere_is_linked_by_its_connection_string_which_is_not_told() {
+async fn a_remote_hub_is_linked_by_its_connection_string_which_is_not_shown() {
     let service = Service::start().await;
     let link = json!({"connectionString": REMOTE, "allocationWeight": 1000});
     let linked = service
@@ -86,7 +86,8 @@ async fn a_hub_elsewhere_is_linked_by_its_connection_string_which_is_not_told() 
     assert!(!all.to_string().contains("AAECAwQ"));
 }
 
-/// Sends what is to be refused: method, path, body, the code that is wanted and a part of the message.
+/// Sends what is to be refused: method, path, body, the code that is wanted and
+/// a part of the message.
 async fn each_is_refused(table: Vec<(Method, &str, Value, u64, &str)>) {
     let service = Service::start().await;
     for (method, path, body, code, wanted) in table {

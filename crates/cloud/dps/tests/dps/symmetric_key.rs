@@ -48,7 +48,7 @@ impl Service {
 }
 
 #[tokio::test]
-async fn generated_keys_are_told_to_whoever_writes_and_to_nobody_who_reads() {
+async fn generated_keys_are_shown_to_writers_and_not_to_readers() {
     let service = Service::start().await;
     let body = symmetric("registrationId", "sym-1", &json!({}));
     let created = service.create("/enrollments/sym-1", &body).await;

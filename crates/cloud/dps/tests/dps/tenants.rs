@@ -98,10 +98,11 @@ async fn a_token_of_one_service_never_opens_another() {
         (&one.owner, "one.test"),
         (&two.owner, "two.test"),
     ] {
-        for host in ["dps.test", "one.test", "two.test", "elsewhere.test"] {
+        for host in ["dps.test", "one.test", "two.test", "absent.test"] {
             for path in ["/enrollments/e", "/muster/v1/dps/policies"] {
                 let answer = service.by(&at(holder, host), Method::GET, path, None).await;
-                // A host that is nobody's leads to the first service, whose tokens are for its own host.
+                // A host that is nobody's leads to the first service, whose tokens
+                // are for its own host.
                 let opens = host == own_host;
                 assert_eq!(
                     answer.status != StatusCode::UNAUTHORIZED,

@@ -45,7 +45,8 @@ async fn t13_over_https_a_device_beyond_the_quota_gets_429_with_retry_after_and_
     let registered = service.registry.registration(&id);
     assert!(registered.await.unwrap().is_none(), "nothing was begun");
 
-    // Ten seconds bring one registration, which is the second device's although the third asks first.
+    // Ten seconds bring one registration, which is the second device's
+    // although the third asks first.
     service.advance(wait);
     assert!(retry_after(&service.register("dev-3", &third).await) <= longer - wait);
     let state = service.provision("dev-2", &second).await;

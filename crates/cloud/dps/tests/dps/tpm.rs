@@ -143,7 +143,7 @@ async fn an_operator_sees_no_sealed_key() {
 }
 
 #[tokio::test]
-async fn a_restart_between_the_requests_is_survived_by_whoever_names_the_storage_root_key() {
+async fn a_restart_between_the_requests_is_survived_when_the_storage_root_key_is_named() {
     let service = Service::start().await;
     let tpm = SoftwareTpm::new();
     service.enroll_tpm("sdk", &tpm).await;
@@ -241,7 +241,7 @@ fn terse(mut answer: Answer) -> Value {
 }
 
 #[tokio::test]
-async fn whoever_does_not_have_the_tpm_cannot_tell_whether_it_is_enrolled() {
+async fn a_client_without_the_tpm_cannot_tell_whether_it_is_enrolled() {
     let service = Service::start().await;
     let (tpm, other) = (SoftwareTpm::new(), SoftwareTpm::new());
     service.enroll_tpm("edge-1", &tpm).await;

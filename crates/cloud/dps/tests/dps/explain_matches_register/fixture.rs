@@ -1,4 +1,5 @@
-//! A scenario that runs: a service with its enrollments, and the certificates and keys of its devices.
+//! A scenario that runs: a service with its enrollments, and the certificates
+//! and keys of its devices.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

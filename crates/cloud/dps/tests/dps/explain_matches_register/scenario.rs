@@ -1,5 +1,5 @@
-//! Scenarios to register in, as they are generated: enrollments, changes of operators, and what devices
-//! present.
+//! Scenarios to register in, as they are generated: enrollments, changes of
+//! operators, and what devices present.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -178,7 +178,8 @@ fn operator() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a device presents that is let in, mostly, and by which individual enrollment if not by a group.
+/// What a device presents that is let in, mostly, and by which individual enrollment
+/// if not by a group.
 fn usual() -> impl Strategy<Value = (Presented, Option<Proof>)> {
     let leaf = |signer| (Some((signer, Flaw::None, 3)), None);
     let token = |key| (None, Some((key, IDS.len(), false)));

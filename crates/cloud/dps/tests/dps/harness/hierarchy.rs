@@ -1,4 +1,5 @@
-//! Certificates of a toy factory: a root, intermediates, leaves; also the unusable kinds that our CA would not issue.
+//! Certificates of a toy factory: a root, intermediates, leaves; also the unusable kinds that
+//! our CA would not issue.
 
 use pki::{Certificate, PresentedChain};
 use rcgen::string::{BmpString, UniversalString};
@@ -102,7 +103,8 @@ impl Ca {
         parsed(params.signed_by(&key, &self.issuer).unwrap().der())
     }
 
-    /// A leaf whose name is a string of sixteen or thirty-two bits a letter, and whose issuer is written in another string type.
+    /// A leaf whose name is a string of sixteen or thirty-two bits a letter, and whose issuer is
+    /// written in another string type.
     pub fn leaf_in_other_letters(&self, name: &str) -> Certificate {
         let key = KeyPair::generate().unwrap();
         let mut params = leaf("", VALID);

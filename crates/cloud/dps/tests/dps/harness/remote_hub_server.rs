@@ -1,4 +1,5 @@
-//! The service API of a remote hub without a socket: devices and twins, etags, tokens, and bad days.
+//! The service API of a remote hub without a socket: devices and twins,
+//! etags, tokens, and bad days.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
-//! A webhook without a socket: answers as it is told, and remembers what it was asked. Beside it a remote hub.
+//! A webhook without a socket: answers as it is told, and remembers what it was asked.
+//! Beside it a remote hub.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
