@@ -1,5 +1,4 @@
-//! The lists of scenarios and statements are complete, and every test that
-//! they name exists.
+//! The lists of scenarios and statements are complete; every test in them exists.
 
 use std::collections::BTreeSet;
 
