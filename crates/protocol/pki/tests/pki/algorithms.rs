@@ -82,7 +82,7 @@ fn a_leaf_whose_key_no_handshake_proves_is_refused_by_name() {
     }
 }
 
-/// A signature that the TLS library verifies is accepted; otherwise the message names what is wrong.
+/// A signature that the TLS library verifies is accepted; for others the message names the fault.
 #[test]
 fn rsa_signatures_in_unusual_forms() {
     let shop = Workshop::new();

@@ -6,8 +6,8 @@ use crate::der::{der, extension, with};
 use crate::policies::{POLICY_A, policies};
 use crate::toy::{NOW, Toy, ca_params, chain, code, key, leaf_params, verify};
 
-/// P2: a pinned leaf is accepted as a whole. Every extension of a path must be understood; the error
-/// names one that is not.
+/// P2: a pinned leaf is accepted as a whole. Every extension of a path must be understood; the
+/// error names one that is not.
 #[test]
 fn a_critical_extension_that_is_not_understood_is_named() {
     let root = Toy::root("root");

@@ -177,7 +177,12 @@ fn assert_proves_possession(shop: &Workshop, leaf: &Certificate, other: &Certifi
 fn name_constraints_hold_for_leaves_of_either_version_from_the_cache_too() {
     let shop = Workshop::new();
     shop.write("leaf.ext", LEAF_EXTENSIONS);
-    shop.write("root.cnf", "[req]\ndistinguished_name=n\nx509_extensions=e\n[n]\n[e]\nbasicConstraints=critical,CA:TRUE\nnameConstraints=critical,permitted;dirName:d\n[d]\nO=Contoso\n");
+    shop.write(
+        "root.cnf",
+        "[req]\ndistinguished_name=n\nx509_extensions=e\n[n]\n[e]\n\
+         basicConstraints=critical,CA:TRUE\n\
+         nameConstraints=critical,permitted;dirName:d\n[d]\nO=Contoso\n",
+    );
     shop.openssl(
         "req -x509 -new -config root.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
          -nodes -keyout root.key -out root.pem -days 30 -subj /CN=Root",

@@ -94,7 +94,8 @@ fn the_profile_decides_and_not_the_request() {
     let shop = Workshop::new();
     shop.openssl(
         "req -new -newkey rsa:2048 -nodes -keyout a.key -out a.csr -subj /O=Contoso/CN=edge-001 \
-         -addext basicConstraints=critical,CA:TRUE -addext subjectAltName=DNS:bank.example -addext keyUsage=keyCertSign",
+         -addext basicConstraints=critical,CA:TRUE -addext subjectAltName=DNS:bank.example \
+         -addext keyUsage=keyCertSign",
     );
     let request = proven(&shop, "a.csr").unwrap();
     let ca_key = PrivateKey::generate(KeyType::Ec).unwrap();
