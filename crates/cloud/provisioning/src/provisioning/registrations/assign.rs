@@ -11,6 +11,7 @@ use wire::service_api::identity::{Authentication, Status};
 use super::EndPending;
 use super::decide::{Decided, Outcome, decide_assignment};
 use super::end_pending::device_lock;
+use super::locations::require_owner;
 use super::notes::write_note;
 use super::rows::{ASSIGNED, group_id, new_row, record, write_row};
 use crate::detail::Detail;
@@ -118,6 +119,16 @@ impl Unit for AssignDevice {
             Some(plan) => AssignDevicePlan::Assign(plan),
             None => AssignDevicePlan::NeedsRemoteHub,
         })
+    }
+
+    /// A device that is not there may still be another registration's. To look each time would cost
+    /// every registration a read.
+    fn refuse_taken(&self, view: &View<'_>) -> Result<(), AssignError> {
+        let AssignDevicePlan::Assign(plan) = self.decide(view)? else {
+            return Ok(());
+        };
+        let place = &plan.decided.decision.place;
+        require_owner(view, &plan.service, &self.job.assign, place)
     }
 
     fn apply(&self, tx: &Tx<'_>, plan: AssignDevicePlan) -> Result<AssignOutcome, StoreError> {
