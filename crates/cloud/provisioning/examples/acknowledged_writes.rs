@@ -1,5 +1,5 @@
-//! Registers devices without end and says which ones are acknowledged, a line each: `device N` and `event OFFSET`.
-//! `tests/crash.rs` runs it and kills it.
+//! Registers devices without end and says which ones are acknowledged, a line each: `device N` and
+//! `event OFFSET`. `tests/crash.rs` runs it and kills it.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,8 +1,10 @@
-//! Fills a data directory with devices that have enrolled and registered: what the benchmark of large fleets starts from.
+//! Fills a data directory with devices that have enrolled and registered: what the benchmark of
+//! large fleets starts from.
 //!
-//! `cargo run --release -p provisioning --example fill -- DIRECTORY COUNT`. Every device is written by the provisioning's own transactions, as
-//! if an operator had enrolled it on its own and it had registered; nothing is written behind their back. The directory must have
-//! been described once and must not be described now.
+//! `cargo run --release -p provisioning --example fill -- DIRECTORY COUNT`. Every device is written
+//! by the provisioning's own transactions, as if an operator had enrolled it on its own and it had
+//! registered; nothing is written behind their back. The directory must have been described once
+//! and must not be described now.
 
 use std::error::Error;
 use std::path::PathBuf;

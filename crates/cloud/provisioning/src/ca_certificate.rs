@@ -15,7 +15,6 @@ pub enum CaCertificateState {
 }
 
 impl CaCertificateState {
-    /// A stable name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -29,7 +28,6 @@ impl CaCertificateState {
 /// What a certificate must be named that proves possession of an authority's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerificationCode {
-    /// 48 hexadecimal digits.
     pub text: String,
     /// Until when it counts.
     pub expires: Timestamp,
@@ -38,9 +36,7 @@ pub struct VerificationCode {
 /// A CA certificate that an operator uploaded. Enrollments refer to it by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaCertificate {
-    /// Its name.
     pub name: CertificateName,
-    /// The certificate.
     pub der: Vec<u8>,
     /// The SHA-256 of `der`.
     pub thumbprint: Thumbprint,
@@ -48,7 +44,6 @@ pub struct CaCertificate {
     pub standing: CaCertificateState,
     /// The code handed out last; `None` once it was used.
     pub code: Option<VerificationCode>,
-    /// Its version.
     pub etag: Etag,
     /// When it was uploaded.
     pub created: Timestamp,
@@ -59,9 +54,7 @@ pub struct CaCertificate {
 /// A CA certificate to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaCertificateDraft {
-    /// Its name.
     pub name: CertificateName,
-    /// The certificate.
     pub der: Vec<u8>,
     /// The SHA-256 of `der`.
     pub thumbprint: Thumbprint,
@@ -71,7 +64,8 @@ pub struct CaCertificateDraft {
     pub verified: Option<bool>,
 }
 
-/// Evidence that the key of an authority is at hand: a certificate of this name, signed with it, was shown.
+/// Evidence that the key of an authority is at hand: a certificate of this name, signed with it,
+/// was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PossessionShown {
     /// The authority's certificate that signed.
@@ -95,7 +89,6 @@ pub enum CaCertificateError {
     /// One certificate under two names. DPS answers 409.
     #[error("certificate {thumbprint} was uploaded as {other} already")]
     CertificateTaken {
-        /// The certificate.
         thumbprint: Thumbprint,
         /// The name that it has.
         other: CertificateName,
@@ -106,12 +99,10 @@ pub enum CaCertificateError {
         list(.entries)
     )]
     InUse {
-        /// The authority.
         name: CertificateName,
         /// Who relies on it; some of them.
         entries: Vec<EnrollmentKey>,
     },
-    /// There are enough.
     #[error(
         "there are {0} CA certificates already, and no more are kept; delete one that nobody refers to"
     )]
@@ -121,7 +112,6 @@ pub enum CaCertificateError {
         "the verification certificate is named {shown:?}, which is not the code of CA certificate {name}; generate a verification code and issue a certificate of that common name"
     )]
     OtherCode {
-        /// The authority.
         name: CertificateName,
         /// The common name shown.
         shown: String,
@@ -131,12 +121,9 @@ pub enum CaCertificateError {
         "the verification code of CA certificate {name} expired at {expired}; generate another"
     )]
     CodeExpired {
-        /// The authority.
         name: CertificateName,
-        /// When.
         expired: Timestamp,
     },
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

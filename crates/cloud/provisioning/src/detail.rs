@@ -3,16 +3,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wire::device_api::registration::AttestationDetail;
 
-/// How a device proved itself, as its answers tell: JSON, kept as text, because every registration writes it and few are asked for it.
+/// How a device proved itself, as its answers tell: JSON, kept as text, because every registration
+/// writes it and few are asked for it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "AttestationDetail", into = "AttestationDetail")]
 pub struct Detail(Arc<str>);
 
 impl Detail {
-    /// Writes it down.
     #[must_use]
     pub fn of(detail: &AttestationDetail) -> Self {
-        // Serialising our own types fails only for maps with keys that are not text; there are none.
+        // Serialising our own types fails only for maps with keys that are not text; there are
+        // none.
         Self(serde_json::to_string(detail).unwrap_or_default().into())
     }
 

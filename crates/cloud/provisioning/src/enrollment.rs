@@ -17,9 +17,7 @@ pub enum EnrollmentKind {
 /// Names an enrollment entry. Compared without case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum EnrollmentKey {
-    /// An individual enrollment.
     Individual(RegistrationId),
-    /// An enrollment group.
     Group(EnrollmentId),
 }
 
@@ -68,44 +66,37 @@ pub enum CertificateSlot {
 /// A certificate of an entry: a leaf of an individual enrollment, the anchor of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledCertificate {
-    /// Primary or secondary.
     pub slot: CertificateSlot,
-    /// The certificate.
     pub der: Vec<u8>,
     /// The SHA-256 of `der`.
     pub thumbprint: Thumbprint,
-    /// Its subject in the form in which names are compared, for a group: chains that end before the certificate are continued by it. Absent for leaves.
+    /// Its subject in the form in which names are compared, for a group: chains that end before the
+    /// certificate are continued by it. Absent for leaves.
     pub subject: Option<Vec<u8>>,
 }
 
 /// An authority that an entry refers to, as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledCaCertificate {
-    /// Primary or secondary.
     pub slot: CertificateSlot,
-    /// Its name.
     pub name: CertificateName,
     /// Whether it may vouch for devices.
     pub standing: CaCertificateState,
-    /// Its certificate.
     pub der: Vec<u8>,
 }
 
 /// How the devices of an entry prove themselves. The particulars are in its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttestationKind {
-    /// By a certificate.
     X509,
     /// By a key, their own or one derived from a group's.
     SymmetricKey,
-    /// By a TPM.
     Tpm,
 }
 
 impl AttestationKind {
     pub(crate) const ALL: [Self; 3] = [Self::X509, Self::SymmetricKey, Self::Tpm];
 
-    /// The wire's `type`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -119,9 +110,7 @@ impl AttestationKind {
 /// An entry to be written.
 #[derive(Clone, PartialEq)]
 pub struct EnrollmentDraft {
-    /// Its name.
     pub key: EnrollmentKey,
-    /// `provisioningStatus`.
     pub enabled: bool,
     /// How devices prove themselves.
     pub attestation: AttestationKind,
@@ -142,7 +131,6 @@ pub struct EnrollmentRecord {
     pub key: EnrollmentKey,
     /// Its version, bare (the wire puts quotes inside the JSON text).
     pub etag: Etag,
-    /// `provisioningStatus`.
     pub enabled: bool,
     /// Whether an operator has shut its device out everywhere; it is not enabled then.
     pub blocked: bool,
@@ -150,7 +138,6 @@ pub struct EnrollmentRecord {
     pub attestation: AttestationKind,
     /// The document as written. May carry symmetric keys.
     pub document: Value,
-    /// Its certificates.
     pub certificates: Vec<EnrolledCertificate>,
     /// The authorities that it refers to.
     pub ca_certificates: Vec<EnrolledCaCertificate>,
@@ -193,7 +180,6 @@ pub enum EnrollmentError {
     /// One certificate in two entries of a service. DPS answers 409.
     #[error("certificate {thumbprint} belongs to {other} already")]
     CertificateTaken {
-        /// The certificate.
         thumbprint: Thumbprint,
         /// The entry that has it.
         other: EnrollmentKey,
@@ -223,7 +209,6 @@ pub enum EnrollmentError {
         /// The entry that keeps it out.
         key: EnrollmentKey,
     },
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -11,7 +11,6 @@ use crate::enrollment::EnrollmentKey;
 pub enum IssuanceName {
     /// An issuer.
     Issuer(IssuerName),
-    /// A trust bundle.
     TrustBundle(TrustBundleId),
 }
 
@@ -36,7 +35,6 @@ pub struct EnrolledIssuance {
 /// An issuer to be written. Its key is kept elsewhere, by the certificate's thumbprint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IssuerDraft {
-    /// Its name.
     pub name: IssuerName,
     /// SHA-256 of its CA certificate.
     pub ca_certificate: Thumbprint,
@@ -57,7 +55,6 @@ pub struct IssuerRecord {
     pub chain: String,
     /// What its certificates are like.
     pub profile: IssuerProfile,
-    /// Its version.
     pub etag: Etag,
     /// When it was created.
     pub created: Timestamp,
@@ -77,9 +74,7 @@ pub struct DeletedIssuer {
 /// A trust bundle to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustBundleDraft {
-    /// Its name.
     pub id: TrustBundleId,
-    /// The certificates, PEM.
     pub certificates: String,
 }
 
@@ -88,9 +83,7 @@ pub struct TrustBundleDraft {
 pub struct TrustBundleRecord {
     /// Its name as spelled.
     pub id: TrustBundleId,
-    /// The certificates, PEM.
     pub certificates: String,
-    /// Its version.
     pub etag: Etag,
     /// When it was created.
     pub created: Timestamp,
@@ -130,7 +123,6 @@ pub enum IssuanceError {
         /// How many are kept.
         limit: usize,
     },
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -1,7 +1,9 @@
-//! Rules of provisioning services: enrollments, registrations, CA certificates, issuers, trust bundles, linked hubs, policies, blocks.
+//! Rules of provisioning services: enrollments, registrations, CA certificates, issuers, trust
+//! bundles, linked hubs, policies, blocks.
 //!
-//! Rules are pure functions in a file each (`register`, `pending`, `placement`, …). [`Provisioning`] applies them in transactions of
-//! the store and returns only after the commit is durable. `dps` is written against this crate and knows no SQL.
+//! Rules are pure functions in a file each (`register`, `pending`, `placement`, …).
+//! [`Provisioning`] applies them in transactions of the store and returns only after the commit is
+//! durable. `dps` is written against this crate and knows no SQL.
 //!
 //! Devices are written through `registry`, in the transaction that registers them.
 

@@ -1,7 +1,9 @@
-//! Registrations that wait for somebody outside this process: the webhook of a custom allocation, or a remote hub. Pure.
+//! Registrations that wait for somebody outside this process: the webhook of a custom allocation,
+//! or a remote hub. Pure.
 //!
-//! One is durable from the moment that its device is told to poll, until one transaction writes down what became of it. What is
-//! asked outside in between can be asked twice: a server that was killed asks again.
+//! One is durable from the moment that its device is told to poll, until one transaction writes
+//! down what became of it. What is asked outside in between can be asked twice: a server that was
+//! killed asks again.
 
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use crate::registration::{Choice, Registrant, SkippedHub};
 
 /// A webhook is asked that often.
 const QUESTIONS: u32 = 2;
-/// A webhook that has not been asked by then will not be: device and operator shall hear of it within a minute.
+/// A webhook that has not been asked by then will not be: device and operator shall hear of it
+/// within a minute.
 const UNTIL_ASKED: Duration = Duration::from_secs(30);
 /// The pause between two questions, at most; half of it at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,23 +31,20 @@ const UNTIL_ON_REMOTE_HUB: Duration = Duration::from_secs(600);
 /// A registration under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingRegistration {
-    /// Whose.
     pub registrant: Registrant,
-    /// What is asked.
     #[serde(alias = "question")]
     pub step: PendingStep,
     /// What is being done at remote hubs; written down before anything is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
-    /// Tries that failed.
     pub tries: u32,
-    /// When it began.
     pub began: Timestamp,
     /// When to go on.
     pub due: Timestamp,
 }
 
-/// What somebody outside is asked. Told apart by their members: the first kind was once the only one.
+/// What somebody outside is asked. Told apart by their members: the first kind was once the only
+/// one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PendingStep {
@@ -57,7 +57,6 @@ pub enum PendingStep {
 /// What a webhook is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookQuestion {
-    /// Whom.
     pub definition: CustomAllocation,
     /// The body of the request.
     pub input: String,
@@ -71,14 +70,14 @@ pub struct WebhookQuestion {
 /// A device on its way between hubs of which one is elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
-    /// What allocation decided.
     pub choice: Choice,
     /// What a webhook was asked before.
     #[serde(default)]
     pub note: Option<AllocationNote>,
 }
 
-/// How an allocation came about, for the operator: what a webhook was asked, which hubs were passed over, what failed.
+/// How an allocation came about, for the operator: what a webhook was asked, which hubs were passed
+/// over, what failed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationNote {
@@ -154,13 +153,10 @@ impl PendingStep {
 /// A note as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AllocationRecord {
-    /// Names it.
     pub id: i64,
     /// Whose, in lower case.
     pub registration_id: RegistrationId,
-    /// When.
     pub at: Timestamp,
-    /// What.
     pub note: AllocationNote,
 }
 
@@ -197,7 +193,8 @@ impl PendingRegistration {
         }
     }
 
-    /// After a try that failed: when to go on, `None` when that was enough. `chance`, between 0 and 1, spreads the tries of many.
+    /// After a try that failed: when to go on, `None` when that was enough. `chance`, between 0 and
+    /// 1, spreads the tries of many.
     #[must_use]
     pub fn postponed(self, now: Timestamp, chance: f64) -> Option<Self> {
         let tries = self.tries + 1;
@@ -213,7 +210,8 @@ impl PendingRegistration {
         goes_on.then_some(Self { tries, due, ..self })
     }
 
-    /// As a process sees it that started later than it began: time in which there was no server does not count.
+    /// As a process sees it that started later than it began: time in which there was no server
+    /// does not count.
     #[must_use]
     pub fn resumed(self, started: Timestamp) -> Self {
         Self {

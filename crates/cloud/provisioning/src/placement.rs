@@ -1,5 +1,5 @@
-//! Devices on their way to, from or within remote hubs: what is to be done there, decided before anything is done and kept until it
-//! is. Pure.
+//! Devices on their way to, from or within remote hubs: what is to be done there, decided before
+//! anything is done and kept until it is. Pure.
 
 use ids::{DeviceId, HubName};
 use registry::DeviceLocation;
@@ -12,9 +12,7 @@ use crate::service::LinkedHub;
 /// A place with the hub that it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocatedDevice {
-    /// The hub.
     pub hub: LinkedHub,
-    /// The device.
     pub device_id: DeviceId,
     /// Whether there is such a device; `None` when its hub has to be asked.
     pub exists: Option<bool>,
@@ -71,8 +69,9 @@ impl PlacementSources {
     }
 }
 
-/// What is done about a device at hubs of which one is elsewhere. Written down before it is begun: a server that was killed goes on with
-/// it and does not take for somebody else's what it made itself.
+/// What is done about a device at hubs of which one is elsewhere. Written down before it is begun:
+/// a server that was killed goes on with it and does not take for somebody else's what it made
+/// itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub(crate) decision: Decision,
@@ -121,13 +120,9 @@ pub enum PlanStep {
 /// What is still to be done to a device of a remote hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteTask {
-    /// The hub.
     pub hub: HubName,
-    /// The device.
     pub device_id: DeviceId,
-    /// What.
     pub kind: store::RemoteTaskKind,
-    /// Tries that failed.
     pub tries: u32,
     pub(crate) row: store::RemoteTaskRow,
 }

@@ -15,7 +15,8 @@ fn rights_text() -> String {
     PROVISIONING_RIGHTS.map(Right::name).join(", ")
 }
 
-/// A shared access policy of a provisioning service about to be made. Only [`PolicyDraft::new`] makes one.
+/// A shared access policy of a provisioning service about to be made. Only [`PolicyDraft::new`]
+/// makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyDraft {
     name: String,
@@ -31,11 +32,7 @@ pub enum PolicyDraftError {
         "a policy's name has 1 to 64 ASCII letters, digits and - _ . and not {found:?}",
         found = name.chars().take(80).collect::<String>()
     )]
-    Name {
-        /// As given.
-        name: String,
-    },
-    /// It allows nothing.
+    Name { name: String },
     #[error("a policy has at least one right of {}", rights_text())]
     NoRight,
     /// A right that a provisioning service does not know.
@@ -43,17 +40,15 @@ pub enum PolicyDraftError {
         "{name:?} is not a right of a provisioning service; these are: {}",
         rights_text()
     )]
-    Right {
-        /// As given.
-        name: String,
-    },
+    Right { name: String },
 }
 
 impl PolicyDraft {
     /// Checks name and rights. Keys that are `None` will be generated.
     ///
     /// # Errors
-    /// When the name cannot stand in a connection string, or the rights are none or not a provisioning service's.
+    /// When the name cannot stand in a connection string, or the rights are none or not a
+    /// provisioning service's.
     pub fn new(
         name: &str,
         rights: &[String],

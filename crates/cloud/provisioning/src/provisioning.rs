@@ -78,16 +78,17 @@ impl From<StorageError> for OpenError {
 /// What a data directory serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// Its provisioning services.
     pub services: Services,
     /// The hubs that live in it.
     pub local: LocalHubs,
 }
 
-/// The provisioning services of a data directory, seen from one of them: enrollments and registrations are that service's; hubs and
-/// devices, in [`registry`](Self::registry), are shared by all. Cheap to clone; all clones share one writer.
+/// The provisioning services of a data directory, seen from one of them: enrollments and
+/// registrations are that service's; hubs and devices, in [`registry`](Self::registry), are shared
+/// by all. Cheap to clone; all clones share one writer.
 ///
-/// Methods that write return after the commit is durable. Point reads run inline in a few microseconds.
+/// Methods that write return after the commit is durable. Point reads run inline in a few
+/// microseconds.
 #[derive(Clone)]
 pub struct Provisioning {
     inner: Arc<Inner>,
@@ -106,7 +107,8 @@ impl Provisioning {
     /// Initialising is one transaction: a crash leaves nothing or everything.
     ///
     /// # Errors
-    /// When the directory is held by another process, cannot be written, is damaged or was written by a newer version.
+    /// When the directory is held by another process, cannot be written, is damaged or was written
+    /// by a newer version.
     pub async fn open(
         data_dir: &Path,
         init: Init,
@@ -154,7 +156,8 @@ impl Provisioning {
         &self.registry
     }
 
-    /// This handle's provisioning service with its linked hubs, as of the last commit. A pointer, no I/O.
+    /// This handle's provisioning service with its linked hubs, as of the last commit. A pointer,
+    /// no I/O.
     #[must_use]
     pub fn service(&self) -> Arc<ProvisioningService> {
         self.service.get()
@@ -182,7 +185,8 @@ impl Provisioning {
         })
     }
 
-    /// The same, on behalf of an operator: each change is entered into the audit with the operator's name.
+    /// The same, on behalf of an operator: each change is entered into the audit with the
+    /// operator's name.
     #[must_use]
     pub fn by(&self, actor: Actor) -> Self {
         Self {

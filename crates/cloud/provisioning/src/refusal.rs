@@ -27,7 +27,6 @@ pub struct RefusalDraft {
     pub disabled: Option<EnrolledBy>,
 }
 
-/// A stored refusal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefusalRecord {
     /// Who wanted to register, as last spelled.
@@ -36,11 +35,8 @@ pub struct RefusalRecord {
     pub reason: String,
     /// What the device was answered, six digits.
     pub error_code: u32,
-    /// How often.
     pub times: u64,
-    /// When first.
     pub first: Timestamp,
-    /// When last.
     pub last: Timestamp,
     /// What was seen and tried, and what to do.
     pub report: Value,
@@ -52,9 +48,7 @@ pub struct RefusalRecord {
 pub struct RefusalQuery {
     /// Of this registration only.
     pub registration_id: Option<RegistrationId>,
-    /// Not before.
     pub from: Option<Timestamp>,
-    /// Before.
     pub to: Option<Timestamp>,
     /// Go on behind this.
     pub after: Option<Continuation>,

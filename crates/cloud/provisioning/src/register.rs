@@ -1,5 +1,6 @@
-//! What a registration does to the hub: decided here, carried out by `provisioning/registrations/assign.rs` in this directory and by the
-//! provisioning service at remote hubs.
+//! What a registration does to the hub: decided here, carried out by
+//! `provisioning/registrations/assign.rs` in this directory and by the provisioning service at
+//! remote hubs.
 
 use registry::DeviceLocation;
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,6 @@ pub enum DeviceStep {
     Reset,
 }
 
-/// The decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Decision {
     /// Where the device is from now on.
@@ -52,12 +52,12 @@ pub enum OldDevice {
     None,
     /// It moves to the new place with its data, before the step.
     Move,
-    /// It is deleted.
     Delete,
 }
 
-/// Where a registration leads, of what allocation wants and where the device is. A device stays where it is when its enrollment says
-/// so, and when its hub was passed over: what is there can neither be read nor taken away now, and comes back with the hub.
+/// Where a registration leads, of what allocation wants and where the device is. A device stays
+/// where it is when its enrollment says so, and when its hub was passed over: what is there can
+/// neither be read nor taken away now, and comes back with the hub.
 pub(crate) fn aim(
     previous: Option<&DeviceLocation>,
     wanted: DeviceLocation,
@@ -126,7 +126,8 @@ fn first(facts: DeviceFacts<'_>) -> Decision {
     }
 }
 
-/// Another registration at the same place. By default what the device was before of the assignment stays as true as it was.
+/// Another registration at the same place. By default what the device was before of the assignment
+/// stays as true as it was.
 fn again(place: &DeviceLocation, facts: DeviceFacts<'_>, policy: ReprovisionPolicy) -> Decision {
     let exists = facts.previous_exists;
     let reset = policy == ReprovisionPolicy::ResetData;
@@ -194,7 +195,8 @@ mod tests {
         assert_eq!(aim(Some("b"), Never, &[]), "b");
     }
 
-    /// R3: Azure's integration tests read `initialAssignment` after a second registration by the default policy.
+    /// R3: Azure's integration tests read `initialAssignment` after a second registration by the
+    /// default policy.
     #[test]
     fn another_registration_at_the_same_hub_is_told_what_the_one_before_was() {
         let again = |before, exists, policy| {
@@ -230,7 +232,8 @@ mod tests {
     fn the_table_of_reprovision_policies() {
         let same = Some("a");
         let other = Some("b");
-        // earlier hub, its device exists, device exists at hub a, policy -> hub, step, old, substatus
+        // earlier hub, its device exists, device exists at hub a, policy -> hub, step, old,
+        // substatus
         #[rustfmt::skip]
         let table = [
             (None, false, false, MigrateData, "a", Create, OldDevice::None, InitialAssignment),

@@ -14,7 +14,6 @@ use crate::detail::Detail;
 pub enum EnrolledBy {
     /// Its own individual enrollment, of the same registration id.
     Individual,
-    /// A group.
     Group(EnrollmentId),
 }
 
@@ -34,8 +33,8 @@ pub enum ReprovisionPolicy {
 pub enum DeviceProof {
     /// The SHA-256 of its leaf certificate: becomes primary and secondary thumbprint.
     Certificate(Thumbprint),
-    /// A certificate issued as it registered: becomes the primary thumbprint. The leaf it proved itself with, if it did so with
-    /// one, stays good as the secondary.
+    /// A certificate issued as it registered: becomes the primary thumbprint. The leaf it proved
+    /// itself with, if it did so with one, stays good as the secondary.
     Issued {
         /// SHA-256 of the certificate issued.
         issued: Thumbprint,
@@ -79,13 +78,10 @@ impl DeviceProof {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedNote {
-    /// By whom.
     pub issuer: IssuerName,
     /// Its serial number, upper-case hexadecimal.
     pub serial_number: String,
-    /// SHA-256 of it.
     pub sha256_thumbprint: Thumbprint,
-    /// Its last second.
     pub not_after_utc: Timestamp,
 }
 
@@ -94,10 +90,9 @@ pub struct IssuedNote {
 pub struct Registrant {
     /// Who registers. The spelling of the first registration is kept.
     pub registration_id: RegistrationId,
-    /// Through which entry.
     pub enrollment: EnrolledBy,
-    /// The entry's version that the device proved itself against. Should it have changed by the time of writing, it must do so
-    /// again: a moment ago somebody may have shut it out.
+    /// The entry's version that the device proved itself against. Should it have changed by the
+    /// time of writing, it must do so again: a moment ago somebody may have shut it out.
     #[serde(alias = "entry")]
     pub enrollment_etag: Etag,
     /// The hub device, the enrollment's `deviceId` or the registration id.
@@ -110,9 +105,11 @@ pub struct Registrant {
     pub initial_twin: InitialTwin,
     /// What becomes of an earlier assignment.
     pub policy: ReprovisionPolicy,
-    /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for later polls and lookups.
+    /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for later
+    /// polls and lookups.
     pub detail: Option<Detail>,
-    /// The certificate that is written with this; entered into the audit by the transaction that does.
+    /// The certificate that is written with this; entered into the audit by the transaction that
+    /// does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<IssuedNote>,
 }
@@ -120,13 +117,15 @@ pub struct Registrant {
 /// What allocation decided for a device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// The hub; not looked at when the policy is [`ReprovisionPolicy::Never`] and an assignment exists.
+    /// The hub; not looked at when the policy is [`ReprovisionPolicy::Never`] and an assignment
+    /// exists.
     pub hub: HubName,
     /// The device's twin whatever the policy says: a custom allocation answered with one.
     pub twin: Option<InitialTwin>,
     /// `payload` of the answer: what a custom allocation returned.
     pub payload: Option<Value>,
-    /// Hubs that were no candidates although they might have been. A device that is in one of them stays there.
+    /// Hubs that were no candidates although they might have been. A device that is in one of them
+    /// stays there.
     #[serde(default, alias = "passed_over")]
     pub skipped: Vec<SkippedHub>,
 }
@@ -134,7 +133,6 @@ pub struct Choice {
 /// A hub that gets no device for now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedHub {
-    /// Which.
     pub hub: HubName,
     /// Why, for the operator.
     pub why: String,
@@ -143,16 +141,13 @@ pub struct SkippedHub {
 /// One successful registration, decided upon and ready to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assign {
-    /// Who.
     pub registrant: Registrant,
-    /// Where to.
     pub choice: Choice,
 }
 
 /// What a device was told about its registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Substatus {
-    /// First assignment.
     InitialAssignment,
     /// Moved to another hub with its data.
     DeviceDataMigrated,
@@ -174,7 +169,6 @@ impl Substatus {
         Self::ALL.into_iter().find(|one| one.as_str() == name)
     }
 
-    /// The wire's spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -191,11 +185,10 @@ impl Substatus {
 pub enum RegistrationState {
     /// The device has a hub.
     Assigned {
-        /// Its hub's name.
         hub: HubName,
-        /// Its hub's host as it is now; what `assignedHub` says. `None` when the hub is no longer linked.
+        /// Its hub's host as it is now; what `assignedHub` says. `None` when the hub is no longer
+        /// linked.
         host: Option<HubHost>,
-        /// The hub device.
         device_id: DeviceId,
         /// How it came about.
         substatus: Substatus,
@@ -221,24 +214,16 @@ pub enum RegistrationState {
     },
 }
 
-/// A registration record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegistrationRecord {
-    /// As first spelled.
     pub registration_id: RegistrationId,
     /// Through which entry the last attempt went.
     pub enrollment: EnrolledBy,
-    /// Where it stands.
     pub state: RegistrationState,
-    /// Its version, bare.
     pub etag: Etag,
-    /// First registration.
     pub created: Timestamp,
-    /// Last registration.
     pub updated: Timestamp,
-    /// See [`Choice::payload`].
     pub payload: Option<Value>,
-    /// See [`Registrant::detail`].
     pub detail: Option<Detail>,
 }
 
@@ -260,7 +245,6 @@ impl RegistrationRecord {
 /// A registration that has been written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assigned {
-    /// The record.
     pub registration: RegistrationRecord,
     /// The hub device's generation.
     pub generation_id: GenerationId,
@@ -276,8 +260,8 @@ pub struct Assigned {
 )]
 pub enum AssignOutcome {
     Assigned(Assigned),
-    /// It cannot be done in a transaction: the device is, or shall be, in a remote hub, which has to
-    /// be asked. Nothing was written.
+    /// It cannot be done in a transaction: the device is, or shall be, in a remote hub, which has
+    /// to be asked. Nothing was written.
     NeedsRemoteHub,
 }
 
@@ -297,7 +281,6 @@ impl AssignOutcome {
 pub struct Preview {
     /// Its hub; where it was assigned before when the policy is [`ReprovisionPolicy::Never`].
     pub hub: HubName,
-    /// The hub device.
     pub device_id: DeviceId,
     /// Where it is assigned to now, if the hub is still linked.
     pub previous: Option<(HubName, DeviceId)>,
@@ -324,7 +307,8 @@ pub enum PreviewAt {
 /// Why nothing was assigned.
 #[derive(Debug, thiserror::Error)]
 pub enum AssignError {
-    /// The enrollment is not the one that the device proved itself against, or a nearer one has come. It may try again.
+    /// The enrollment is not the one that the device proved itself against, or a nearer one has
+    /// come. It may try again.
     #[error("the enrollment was changed while the device registered; register again")]
     EnrollmentChanged,
     /// The hub is not linked (any more).
@@ -333,22 +317,15 @@ pub enum AssignError {
     /// Another registration owns the hub device: two enrollments name one device id.
     #[error("device {device_id} of hub {hub} belongs to registration {owner}")]
     DeviceTaken {
-        /// The hub.
         hub: HubName,
-        /// The device.
         device_id: DeviceId,
         /// The registration that has it.
         owner: RegistrationId,
     },
-    /// A registration of another provisioning service owns the hub device; whose is not this one's business.
+    /// A registration of another provisioning service owns the hub device; whose is not this one's
+    /// business.
     #[error("device {device_id} of hub {hub} belongs to another provisioning service")]
-    DeviceForeign {
-        /// The hub.
-        hub: HubName,
-        /// The device.
-        device_id: DeviceId,
-    },
-    /// The storage failed.
+    DeviceForeign { hub: HubName, device_id: DeviceId },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -362,11 +339,8 @@ impl From<store::StoreError> for AssignError {
 /// An attempt that failed after the device had proved itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailRegistration {
-    /// Who tried.
     pub registration_id: RegistrationId,
-    /// Through which entry.
     pub enrollment: EnrolledBy,
-    /// What to remember.
     pub failure: RegistrationFailure,
 }
 
@@ -375,7 +349,6 @@ pub struct FailRegistration {
 pub struct RegistrationFailure {
     /// DPS error code, such as 400207.
     pub code: u32,
-    /// What went wrong.
     pub message: String,
 }
 
@@ -388,12 +361,12 @@ pub enum RegistrationError {
     /// The etag is not the stored one. DPS answers 412.
     #[error("registration {0} has changed since the etag sent")]
     PreconditionFailed(RegistrationId),
-    /// Its device is blocked: by its record the hub device is found when the block is taken back. DPS answers 409.
+    /// Its device is blocked: by its record the hub device is found when the block is taken back.
+    /// DPS answers 409.
     #[error(
         "the device of registration {0} is blocked; take the block back first: muster dps unblock --registration-id {0}"
     )]
     Blocked(RegistrationId),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -25,7 +25,8 @@ pub struct ProvisioningService {
     pub hubs: Vec<LinkedHub>,
     /// Its shared access policies: `provisioningserviceowner`, and those that operators made.
     pub policies: Vec<SharedAccessPolicy>,
-    /// 32 bytes: authenticates the operation ids that devices poll with, so that none needs storing.
+    /// 32 bytes: authenticates the operation ids that devices poll with, so that none needs
+    /// storing.
     pub operation_key: SecretBytes,
 }
 
@@ -36,8 +37,8 @@ impl ProvisioningService {
         self.hubs.iter().find(|hub| &hub.name == name)
     }
 
-    /// The linked hub at this host; case does not matter, and a port only where both have one. A host that no hub has any more
-    /// means the hub that had it.
+    /// The linked hub at this host; case does not matter, and a port only where both have one. A
+    /// host that no hub has any more means the hub that had it.
     #[must_use]
     pub fn hub_at(&self, host: &HubHost) -> Option<&LinkedHub> {
         let exactly = self.hubs.iter().find(|hub| hub.host.is_exactly(host));

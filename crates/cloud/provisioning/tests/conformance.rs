@@ -1,4 +1,5 @@
-//! What provisioning services promise, whatever keeps their rows. Another backend adds a function that opens it and a line at the end.
+//! What provisioning services promise, whatever keeps their rows. Another backend adds a function
+//! that opens it and a line at the end.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! A server that is killed in the middle loses nothing that it acknowledged, and leaves nothing half done.
+//! A server that is killed in the middle loses nothing that it acknowledged, and leaves nothing
+//! half done.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +36,8 @@ fn child() -> PathBuf {
     child
 }
 
-/// Runs the child until it has said `lines` lines, kills it with SIGKILL and reads the rest of what it said.
+/// Runs the child until it has said `lines` lines, kills it with SIGKILL and reads the rest of what
+/// it said.
 fn run_and_kill(directory: &Path, first: u64, lines: usize, said: &mut Acknowledged) {
     let mut child = Command::new(child())
         .arg(directory)
@@ -159,7 +161,8 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     let directory = tempfile::tempdir().unwrap();
     let mut said = Acknowledged::default();
     let mut first = 1;
-    // Killed early (while it initialises or writes its first group), later, and again and again on the same directory.
+    // Killed early (while it initialises or writes its first group), later, and again and again on
+    // the same directory.
     for _ in 0..6 {
         let lines = rand::random_range(1..400);
         run_and_kill(directory.path(), first, lines, &mut said);
@@ -180,7 +183,8 @@ async fn a_kill_during_initialisation_leaves_an_empty_or_a_whole_service() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // Until the database file appears: the child is then somewhere between creating and initialising it.
+        // Until the database file appears: the child is then somewhere between creating and
+        // initialising it.
         while !directory.path().join("muster.db").exists() {
             tokio::task::yield_now().await;
         }

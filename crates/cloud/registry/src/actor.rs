@@ -11,6 +11,5 @@ pub struct Actor {
     pub request_id: String,
     /// Where it came from, when a door knows.
     pub address: Option<IpAddr>,
-    /// When it came.
     pub at: Timestamp,
 }

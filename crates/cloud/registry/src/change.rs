@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 /// Something that live sessions may have to hear of. Reported after its commit is durable.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The desired properties changed. Applying `patch` as a merge patch to the version before gives this version.
+    /// The desired properties changed. Applying `patch` as a merge patch to the version before
+    /// gives this version.
     Desired {
-        /// Whose.
         identity: Identity,
         /// The merge patch, without `$version`.
         patch: Map<String, Value>,
@@ -14,33 +14,25 @@ pub enum Change {
         version: u64,
     },
     /// The device (with all its modules) or module was deleted, or moved to another hub.
-    Gone {
-        /// Which.
-        identity: Identity,
-    },
+    Gone { identity: Identity },
     /// The device was disabled.
     Disabled {
         /// Which; never a module.
         identity: Identity,
     },
     /// What the identity proves itself with is another one now.
-    CredentialsChanged {
-        /// Which.
-        identity: Identity,
-    },
+    CredentialsChanged { identity: Identity },
     /// Deployments, tags or reported properties changed in a way that targeting depends on: run
     /// [`Registry::evaluate_deployments`](crate::Registry::evaluate_deployments).
-    Targeting {
-        /// The hub.
-        hub: HubName,
-    },
+    Targeting { hub: HubName },
     /// Services, hubs, links or policies changed.
     ServicesOrHubs,
 }
 
 /// Hears of changes.
 ///
-/// Called on the writer's thread, after the commit, in the order of commits: it must only hand over (to channels), never wait.
+/// Called on the writer's thread, after the commit, in the order of commits: it must only hand over
+/// (to channels), never wait.
 pub trait Watcher: Send + Sync {
     /// A change has been committed.
     fn changed(&self, change: &Change);

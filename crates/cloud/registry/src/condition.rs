@@ -1,8 +1,10 @@
 //! Target conditions of deployments: `tags.site = 'Seoul' AND NOT deviceId IN ['a', 'b']`.
 //!
-//! A condition looks at `deviceId`, `tags.…` and `properties.reported.…`. Texts stand in single quotes, a quote inside is
-//! doubled or behind a backslash, a backslash is doubled, and `\u0034` is a character by its number. A property that is missing makes a comparison neither true nor false, and only what is true counts; so does
-//! `NOT` of it. `*` is every device, an empty condition none. Words (`AND`, `OR`, `NOT`, `IN`) in any case.
+//! A condition looks at `deviceId`, `tags.…` and `properties.reported.…`. Texts stand in single
+//! quotes, a quote inside is doubled or behind a backslash, a backslash is doubled, and `\u0034` is
+//! a character by its number. A property that is missing makes a comparison neither true nor false,
+//! and only what is true counts; so does `NOT` of it. `*` is every device, an empty condition none.
+//! Words (`AND`, `OR`, `NOT`, `IN`) in any case.
 
 mod evaluate;
 mod parse;
@@ -68,11 +70,8 @@ enum Comparison {
 /// What conditions look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// The device.
     pub device_id: &'a str,
-    /// Its tags.
     pub tags: &'a Map<String, Value>,
-    /// Its reported properties.
     pub reported: &'a Map<String, Value>,
 }
 

@@ -22,18 +22,14 @@ pub enum ContentKind {
 /// A configuration to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigurationDraft {
-    /// Its id.
     pub id: ConfigurationId,
-    /// `schemaVersion` as sent.
     pub schema_version: Option<String>,
-    /// Labels: inert texts.
     pub labels: Option<BTreeMap<String, String>>,
     /// Which devices: `*` all, empty none, else a condition ([`condition`](crate::condition)).
     pub target_condition: String,
-    /// Larger wins.
     pub priority: u32,
-    /// `content`: an object with `modulesContent`, `deviceContent` or `moduleContent`. Never changes once created; on an update
-    /// `None` keeps it and anything else must equal it.
+    /// `content`: an object with `modulesContent`, `deviceContent` or `moduleContent`. Never
+    /// changes once created; on an update `None` keeps it and anything else must equal it.
     pub content: Option<Value>,
     /// `metrics.queries`: name to query.
     pub metric_queries: BTreeMap<String, String>,
@@ -42,21 +38,14 @@ pub struct ConfigurationDraft {
 /// A configuration as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigurationRecord {
-    /// Its id.
     pub id: ConfigurationId,
-    /// `schemaVersion` as sent.
     pub schema_version: Option<String>,
-    /// Labels: inert texts.
     pub labels: Option<BTreeMap<String, String>>,
-    /// See [`ConfigurationDraft::target_condition`].
     pub target_condition: String,
-    /// Larger wins.
     pub priority: u32,
     /// What it is for.
     pub kind: ContentKind,
-    /// `content`.
     pub content: Value,
-    /// `metrics.queries`.
     pub metric_queries: BTreeMap<String, String>,
     /// Its version, `MQ==` at first.
     pub etag: Etag,
@@ -82,11 +71,11 @@ pub struct MetricResults {
 /// What one call of [`Registry::evaluate_deployments`](crate::Registry::evaluate_deployments) did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EvaluationPass {
-    /// Devices looked at.
     pub examined: usize,
     /// Devices that something was written for.
     pub changed: usize,
-    /// Devices that were passed over: they cannot be read, or what they would get is more than a twin holds.
+    /// Devices that were passed over: they cannot be read, or what they would get is more than a
+    /// twin holds.
     pub failed: usize,
     /// Whether there is more to do: call again soon.
     pub more: bool,
@@ -127,7 +116,6 @@ pub enum ConfigurationError {
     /// The device to apply content to is no IoT Edge device.
     #[error("device {0} is not an IoT Edge device of this hub")]
     NoEdgeDevice(ids::DeviceId),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -17,7 +17,6 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// `N` random bytes.
 pub fn random<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
     let mut bytes = [0; N];
     entropy.fill(&mut bytes);

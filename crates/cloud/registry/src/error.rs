@@ -1,6 +1,7 @@
 use ids::HubHost;
 
-/// The storage failed: disk full, input/output error, damaged file. Nothing of the operation happened or was acknowledged.
+/// The storage failed: disk full, input/output error, damaged file. Nothing of the operation
+/// happened or was acknowledged.
 ///
 /// Its text names the file. For callers outside: answer 500/503, log this.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,12 +37,7 @@ pub enum OpenError {
     #[error(
         "the host name {host} is that of the hub {hub:?} of this server; start with another --hostname, or delete that hub first"
     )]
-    HostTaken {
-        /// What was given.
-        host: HubHost,
-        /// Who has it.
-        hub: String,
-    },
+    HostTaken { host: HubHost, hub: String },
 }
 
 /// Why nothing can be kept now.

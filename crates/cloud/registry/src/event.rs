@@ -8,7 +8,6 @@ use ids::{DeviceId, HubName, ModuleId, Timestamp};
 pub struct Event {
     /// The hub that took it.
     pub hub: HubName,
-    /// Who sent it.
     pub device: DeviceId,
     /// The module that sent it.
     pub module: Option<ModuleId>,
@@ -25,16 +24,15 @@ pub struct Event {
 pub struct StoredEvent {
     /// Its number in the log of its hub: ascending, and never given to another.
     pub offset: u64,
-    /// The event.
     pub event: Event,
 }
 
 /// Some events of a hub.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventPage {
-    /// In order.
     pub events: Vec<StoredEvent>,
-    /// Numbers among them whose events are damaged. After a power cut also numbers that were about to be given out.
+    /// Numbers among them whose events are damaged. After a power cut also numbers that were about
+    /// to be given out.
     pub missing: Vec<RangeInclusive<u64>>,
     /// Ask for what comes after this number.
     pub next: u64,
@@ -43,9 +41,7 @@ pub struct EventPage {
 /// How the log of a hub is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TelemetryState {
-    /// Whose it is.
     pub hub: HubName,
-    /// Bytes on disk.
     pub bytes: u64,
     /// When its oldest event was taken.
     pub oldest: Option<Timestamp>,
@@ -58,12 +54,7 @@ pub struct TelemetryState {
 pub enum EventError {
     /// More than the log takes in one record.
     #[error("the event has {size} bytes with its properties; {max} are allowed")]
-    TooLarge {
-        /// What it has.
-        size: usize,
-        /// What is allowed.
-        max: usize,
-    },
+    TooLarge { size: usize, max: usize },
     /// The log of the hub failed.
     #[error("the data directory cannot be used")]
     Log(#[from] EventLogError),

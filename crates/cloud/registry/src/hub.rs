@@ -14,14 +14,14 @@ pub struct LocalHub {
     pub name: HubName,
     /// Where devices reach it; what `assignedHub` says.
     pub host: HubHost,
-    /// Its shared access policies: `iothubowner`, `service`, `device`, `registryRead`, `registryReadWrite`.
+    /// Its shared access policies: `iothubowner`, `service`, `device`, `registryRead`,
+    /// `registryReadWrite`.
     pub policies: Vec<SharedAccessPolicy>,
 }
 
 /// A host name that a hub had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormerHost {
-    /// Without a port.
     pub host: HubHost,
     /// Which hub had it; `None` when that hub is deleted.
     pub hub: Option<HubName>,
@@ -70,7 +70,6 @@ pub enum HubError {
     /// One host name leads to one hub.
     #[error("hub {other} has the host name {host} already")]
     HostTaken {
-        /// The host.
         host: HubHost,
         /// The hub that has it.
         other: HubName,
@@ -81,13 +80,11 @@ pub enum HubError {
     /// A provisioning service may still assign devices to it.
     #[error("hub {0} is linked to a provisioning service; unlink it first")]
     Linked(HubName),
-    /// It has devices.
     #[error("hub {0} has devices; delete them first, or move them by registering again")]
     HasDevices(HubName),
     /// A server has so many hubs at most.
     #[error("there are {0} hubs already, and no more are kept")]
     TooMany(usize),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

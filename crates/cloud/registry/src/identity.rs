@@ -7,9 +7,7 @@ use crate::StorageError;
 /// A device and the hub that has it. Stored in plans of placements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceLocation {
-    /// The hub.
     pub hub: HubName,
-    /// The device.
     pub device_id: DeviceId,
 }
 
@@ -24,7 +22,6 @@ impl DeviceLocation {
 /// A device of a hub's registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRecord {
-    /// Its id.
     pub device_id: DeviceId,
     /// Its life: another one after delete and create.
     pub generation_id: GenerationId,
@@ -51,9 +48,7 @@ pub struct DeviceRecord {
 pub struct ModuleRecord {
     /// The device it belongs to.
     pub device_id: DeviceId,
-    /// Its id.
     pub module_id: ModuleId,
-    /// Its life.
     pub generation_id: GenerationId,
     /// The version of the identity; the twin has its own.
     pub etag: Etag,
@@ -66,11 +61,9 @@ pub struct ModuleRecord {
 /// A device or a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdentityRecord {
-    /// A device.
     Device(DeviceRecord),
     /// A module, with its device's facts that its twin shows too.
     Module {
-        /// The module.
         module: ModuleRecord,
         /// Whether its device may connect.
         device_status: Status,
@@ -88,7 +81,6 @@ pub struct Credentials {
     pub authentication: Authentication,
     /// Whether the device is an IoT Edge device.
     pub iot_edge: bool,
-    /// The device's scope.
     pub device_scope: Option<String>,
     /// The scopes of the device's parents.
     pub parent_scopes: Vec<String>,
@@ -103,7 +95,8 @@ pub enum IdentityError {
     /// No such module. The hub answers 404010.
     #[error("module {1} of device {0} does not exist")]
     ModuleNotFound(DeviceId, ModuleId),
-    /// It exists and no `If-Match` said that it should. The hub answers 409001 for devices, 409301 for modules.
+    /// It exists and no `If-Match` said that it should. The hub answers 409001 for devices, 409301
+    /// for modules.
     #[error("{0} exists already; send If-Match to change it")]
     Exists(Identity),
     /// The etag is not the stored one. The hub answers 412001.
@@ -115,7 +108,6 @@ pub enum IdentityError {
     /// Something asked for is not allowed. The hub answers 400004.
     #[error("{0}")]
     Invalid(String),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

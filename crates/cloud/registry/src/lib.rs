@@ -1,10 +1,12 @@
-//! Rules of devices: hubs that live here, identities, twins, conditions, deployments, presences, telemetry.
+//! Rules of devices: hubs that live here, identities, twins, conditions, deployments, presences,
+//! telemetry.
 //!
-//! Rules are pure functions in a file each (`twin`, `condition`, `resolve`, …). [`Registry`] applies them in transactions of the
-//! store and returns only after the commit is durable. `hub` is written against this crate and knows no SQL.
+//! Rules are pure functions in a file each (`twin`, `condition`, `resolve`, …). [`Registry`]
+//! applies them in transactions of the store and returns only after the commit is durable. `hub` is
+//! written against this crate and knows no SQL.
 //!
-//! `provisioning` writes devices in transactions of its own: [`DeviceWriter`] is what it does that with, [`AuditedStore`] what it
-//! writes through.
+//! `provisioning` writes devices in transactions of its own: [`DeviceWriter`] is what it does that
+//! with, [`AuditedStore`] what it writes through.
 //!
 //! Clocks and randomness come from outside: methods take `now`, [`Init`] takes an [`Entropy`].
 

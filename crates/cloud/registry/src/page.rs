@@ -85,7 +85,8 @@ impl<T> Page<T> {
         }
     }
 
-    /// Makes a page of up to `limit + 1` items that were read: one more than `limit` says that there is another page.
+    /// Makes a page of up to `limit + 1` items that were read: one more than `limit` says that
+    /// there is another page.
     pub fn cut(mut items: Vec<T>, limit: usize, after: impl FnOnce(&T) -> Continuation) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
@@ -96,7 +97,8 @@ impl<T> Page<T> {
         }
     }
 
-    /// The same page of what becomes of its items; some may be left out, which does not move its end.
+    /// The same page of what becomes of its items; some may be left out, which does not move its
+    /// end.
     pub fn keep<U>(self, become_one: impl FnMut(T) -> Option<U>) -> Page<U> {
         Page {
             items: self.items.into_iter().filter_map(become_one).collect(),

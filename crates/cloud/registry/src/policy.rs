@@ -10,7 +10,6 @@ use crate::rows::Rows;
 pub enum Right {
     /// DPS: read and change the service's settings.
     ServiceConfig,
-    /// DPS: read enrollments.
     EnrollmentRead,
     /// DPS: create, change and delete enrollments.
     EnrollmentWrite,
@@ -18,7 +17,6 @@ pub enum Right {
     RegistrationStatusRead,
     /// DPS: delete registration records.
     RegistrationStatusWrite,
-    /// Hub: read identities.
     RegistryRead,
     /// Hub: create, change and delete identities.
     RegistryWrite,
@@ -66,10 +64,10 @@ impl Right {
     }
 }
 
-/// A named pair of keys and what they allow: the `SharedAccessKeyName` and `SharedAccessKey` of a connection string.
+/// A named pair of keys and what they allow: the `SharedAccessKeyName` and `SharedAccessKey` of a
+/// connection string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedAccessPolicy {
-    /// For example `iothubowner`.
     pub name: String,
     /// The key in daily use.
     pub primary: KeyText,

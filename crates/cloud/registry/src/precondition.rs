@@ -3,12 +3,12 @@ use ids::Etag;
 /// The `If-Match` precondition of a write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum IfMatch {
-    /// No header. Creating is meant: a PUT on an existing record is a conflict. For DELETE and PATCH the same as [`Any`](Self::Any).
+    /// No header. Creating is meant: a PUT on an existing record is a conflict. For DELETE and
+    /// PATCH the same as [`Any`](Self::Any).
     #[default]
     Absent,
     /// `*`: whatever version is there, but one must be there.
     Any,
-    /// Only this version.
     Exactly(Etag),
 }
 

@@ -69,15 +69,14 @@ pub struct Init {
 /// How much is kept of what happened, and how long.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
-    /// The audit.
     pub audit: AuditLimits,
-    /// Telemetry.
     pub telemetry: TelemetryRetention,
 }
 
 /// The hubs and devices of a data directory. Cheap to clone; all clones share one writer.
 ///
-/// Methods that write return after the commit is durable. Point reads run inline in a few microseconds.
+/// Methods that write return after the commit is durable. Point reads run inline in a few
+/// microseconds.
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
@@ -114,11 +113,13 @@ impl Registry {
         Self::open_with(data_dir, init, retention, now, |_, _| Ok(())).await
     }
 
-    /// Opens (and, when it is empty, initialises) a data directory and locks it for this process. Initialising is one transaction,
-    /// of which `prepare` is the last part: a crash leaves nothing or everything.
+    /// Opens (and, when it is empty, initialises) a data directory and locks it for this process.
+    /// Initialising is one transaction, of which `prepare` is the last part: a crash leaves nothing
+    /// or everything.
     ///
     /// # Errors
-    /// When the directory is held by another process, cannot be written, is damaged or was written by a newer version.
+    /// When the directory is held by another process, cannot be written, is damaged or was written
+    /// by a newer version.
     pub async fn open_with<F>(
         data_dir: &Path,
         init: Init,
@@ -218,16 +219,13 @@ impl Registry {
         &self.inner.entropy
     }
 
-    /// A random etag.
     #[must_use]
     pub fn fresh_etag(&self) -> ids::Etag {
         etag::random(random(&*self.inner.entropy))
     }
 
-    /// Commits a small write, and asks the event logs: whether storage can be written now (`/readyz`).
-    ///
-    /// # Errors
-    /// When it cannot.
+    /// Commits a small write, and asks the event logs: whether storage can be written now
+    /// (`/readyz`).
     pub async fn require_writable(&self) -> Result<(), NotWritable> {
         let touch = unit(
             (),

@@ -30,13 +30,10 @@ struct Part {
 /// A deployment whose condition a device matches.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// Its id.
     pub id: &'a ConfigurationId,
-    /// Larger wins.
     pub priority: u32,
     /// Later wins among equals.
     pub created: Timestamp,
-    /// What it brings.
     pub content: &'a Content,
 }
 
@@ -50,7 +47,8 @@ pub struct Resolution {
 }
 
 impl Content {
-    /// Checks `modulesContent`: module ids, paths, limits of twins, and that a layer leaves the system modules alone.
+    /// Checks `modulesContent`: module ids, paths, limits of twins, and that a layer leaves the
+    /// system modules alone.
     ///
     /// # Errors
     /// The path inside `content` and what is wrong there.
@@ -65,7 +63,8 @@ impl Content {
         Ok(content)
     }
 
-    /// Like [`parse`](Self::parse), without the limits of twins: for what is stored, perhaps by a version that knew others.
+    /// Like [`parse`](Self::parse), without the limits of twins: for what is stored, perhaps by a
+    /// version that knew others.
     ///
     /// # Errors
     /// The path inside `content` and what is wrong there.
@@ -134,7 +133,8 @@ impl Content {
         module_names(&result).collect()
     }
 
-    /// Puts this content over what lower priorities left: what it names it replaces, the rest stays.
+    /// Puts this content over what lower priorities left: what it names it replaces, the rest
+    /// stays.
     fn lay_over(&self, result: &mut BTreeMap<ModuleId, Map<String, Value>>) {
         for (module, parts) in &self.modules {
             let desired = result.entry(module.clone()).or_default();
@@ -208,7 +208,8 @@ fn fault(path: &str, problem: impl Into<String>) -> ConfigurationError {
     }
 }
 
-/// Modules of a result that need an identity: those that `$edgeAgent` runs and those that get properties.
+/// Modules of a result that need an identity: those that `$edgeAgent` runs and those that get
+/// properties.
 pub(crate) fn module_names(
     modules: &BTreeMap<ModuleId, Map<String, Value>>,
 ) -> impl Iterator<Item = String> {

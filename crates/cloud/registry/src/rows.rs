@@ -15,7 +15,6 @@ use crate::twin::{ConfigurationStatus, Section, Stamp, Statuses, Twin, TwinRecor
 /// Reads rows; knows the file, for errors about what is in it.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
-    /// The database file.
     pub file: &'a Path,
 }
 
@@ -49,7 +48,6 @@ impl Rows<'_> {
         parsed.map_err(|error| self.damaged(column, error))
     }
 
-    /// A JSON column.
     pub fn json(self, column: &str, text: &str) -> Result<Value, StorageError> {
         // serde_json's message has a position but nothing of the text, which may be secret.
         serde_json::from_str(text).map_err(|error| self.damaged(column, error))
@@ -192,7 +190,8 @@ impl Rows<'_> {
                        version,
                        versions: bool| {
             let document = self.document(column, document.as_deref())?;
-            // Nobody has written a section of version 1 that is empty: as documents show it, it has a date only.
+            // Nobody has written a section of version 1 that is empty: as documents show it, it has
+            // a date only.
             let untouched = version == 1 && document.is_empty();
             let stamp = Stamp {
                 at: written,

@@ -1,4 +1,5 @@
-//! Twins: two JSON documents with versions and dates, and tags. All rules that IoT Hub documents for them, none of storage.
+//! Twins: two JSON documents with versions and dates, and tags. All rules that IoT Hub documents
+//! for them, none of storage.
 
 mod limits;
 mod merge;
@@ -19,7 +20,6 @@ pub(crate) use merge::{Stamp, difference, merge, without_nulls};
 /// Whether a configuration merely matches a device or is part of what it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfigurationStatus {
-    /// It matches.
     Targeted,
     /// It is part of the result.
     Applied,
@@ -30,7 +30,8 @@ pub enum ConfigurationStatus {
 pub struct Section {
     /// The properties, without `$metadata` and `$version`.
     pub document: Map<String, Value>,
-    /// `$metadata`: mirrors the document, with `$lastUpdated` and (desired only) `$lastUpdatedVersion` at every level.
+    /// `$metadata`: mirrors the document, with `$lastUpdated` and (desired only)
+    /// `$lastUpdatedVersion` at every level.
     pub metadata: Map<String, Value>,
     /// `$version`: 1 when fresh, one more with every change of this section.
     pub version: u64,
@@ -55,16 +56,15 @@ impl Section {
     }
 }
 
-/// A twin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Twin {
-    /// Its version as an etag: base64 of an 8 byte counter, `AAAAAAAAAAE=` when fresh. Not the identity's etag.
+    /// Its version as an etag: base64 of an 8 byte counter, `AAAAAAAAAAE=` when fresh. Not the
+    /// identity's etag.
     pub etag: Etag,
     /// 2 when fresh, one more with every change of whatever part.
     pub version: u64,
     /// Seen by services only.
     pub tags: Map<String, Value>,
-    /// Written by services.
     pub desired: Section,
     /// Written by the device.
     pub reported: Section,
@@ -75,16 +75,13 @@ pub struct Twin {
 /// A twin with the identity it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TwinRecord {
-    /// The identity.
     pub identity: IdentityRecord,
-    /// The twin.
     pub twin: Twin,
 }
 
 /// A service's PATCH: merge patches, `null` deletes. Members absent here stay as they are.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TwinPatch {
-    /// For `tags`.
     pub tags: Option<Map<String, Value>>,
     /// For `properties.desired`; `$metadata` and `$version` at its top are ignored.
     pub desired: Option<Map<String, Value>>,
@@ -99,7 +96,8 @@ pub struct TwinReplacement {
     pub desired: Option<Map<String, Value>>,
 }
 
-/// The twin that an enrollment gives to devices it creates: checked once, kept as text for the writer.
+/// The twin that an enrollment gives to devices it creates: checked once, kept as text for the
+/// writer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct InitialTwin {
     pub(crate) tags: Option<String>,
@@ -129,7 +127,8 @@ impl InitialTwin {
 }
 
 impl TwinPatch {
-    /// What of it counts, when it is within what may be sent at once. To be asked before anything waits for the writer.
+    /// What of it counts, when it is within what may be sent at once. To be asked before anything
+    /// waits for the writer.
     pub(crate) fn checked(&self) -> Result<CheckedPatch, TwinError> {
         let tags = self.tags.clone().filter(|tags| !tags.is_empty());
         let desired = self.desired.as_ref().map(without_marks);
@@ -141,7 +140,8 @@ impl TwinPatch {
 }
 
 impl TwinReplacement {
-    /// What of it counts, when each document is within its limits. To be asked before anything waits for the writer.
+    /// What of it counts, when each document is within its limits. To be asked before anything
+    /// waits for the writer.
     pub(crate) fn checked(&self) -> Result<CheckedReplacement, TwinError> {
         let whole = |path: &str, document: Option<Map<String, Value>>, limit| {
             let document = sent(path, document)?.map(|document| without_nulls(&document));
@@ -229,7 +229,8 @@ fn without_marks(document: &Map<String, Value>) -> Map<String, Value> {
     document
 }
 
-/// What a change of a twin touched, for the one who writes it down and the one who tells the device.
+/// What a change of a twin touched, for the one who writes it down and the one who tells the
+/// device.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Touched {
     pub(crate) tags: bool,
@@ -247,7 +248,6 @@ impl Touched {
 
 /// The rules. Each method either changes nothing and says why, or changes all and says what.
 impl Twin {
-    /// A service's PATCH.
     pub(crate) fn patch(
         &mut self,
         patch: &CheckedPatch,
@@ -268,7 +268,6 @@ impl Twin {
         Ok(touched)
     }
 
-    /// A service's PUT.
     pub(crate) fn replace(&mut self, replacement: &CheckedReplacement, now: Timestamp) -> Touched {
         let mut touched = Touched::default();
         if let Some(tags) = &replacement.tags {
@@ -303,7 +302,8 @@ impl Twin {
         Ok(touched)
     }
 
-    /// Desired properties from deployments, which have been checked one by one. Nothing happens when they are the same.
+    /// Desired properties from deployments, which have been checked one by one. Nothing happens
+    /// when they are the same.
     pub(crate) fn deploy(
         &mut self,
         desired: Option<&Map<String, Value>>,
@@ -376,7 +376,8 @@ pub enum TwinError {
     /// No such device or module. The hub answers 404001 or 404010.
     #[error("{0} does not exist")]
     NotFound(Identity),
-    /// The etag, or the expected version of reported properties, is not the stored one. The hub answers 412001.
+    /// The etag, or the expected version of reported properties, is not the stored one. The hub
+    /// answers 412001.
     #[error("the twin of {0} has changed since the version sent")]
     PreconditionFailed(Identity),
     /// A limit of twins is passed. The hub answers 400004.
@@ -392,12 +393,10 @@ pub enum TwinError {
         "the {part} of {identity} are larger than a twin may be, and are not read; a PUT of the twin (muster hub device-twin replace) empties what is too large"
     )]
     TooLarge {
-        /// Whose twin.
         identity: Identity,
         /// `tags`, `desired properties` or `reported properties`.
         part: &'static str,
     },
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -128,8 +128,8 @@ fn a_device_that_brings_another_certificate_asks_anew() {
 }
 
 proptest! {
-    /// Whatever time each try takes (a caller gives it ten seconds at most) and however long it waited for its turn: the device
-    /// hears what became of it within a minute of server's time.
+    /// Whatever time each try takes (a caller gives it ten seconds at most) and however long it
+    /// waited for its turn: the device hears what became of it within a minute of server's time.
     #[test]
     fn it_ends_within_a_minute(
         waits in prop::collection::vec(0_u64..120, 1..6),

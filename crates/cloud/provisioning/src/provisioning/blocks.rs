@@ -20,23 +20,15 @@ use crate::service::{HubReach, ProvisioningService};
 /// Why a device is not blocked, or not unblocked.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
-    /// It is already.
     #[error("registration {0} is blocked already")]
     Blocked(RegistrationId),
-    /// It is not.
     #[error("registration {0} is not blocked")]
     NotBlocked(RegistrationId),
     /// No registration of the service has led to the hub device.
     #[error(
         "no registration is assigned to device {device} of hub {hub}; set the status of a device that did not come through this service to disabled at its hub"
     )]
-    NoRegistration {
-        /// The hub.
-        hub: HubName,
-        /// The device.
-        device: DeviceId,
-    },
-    /// The storage failed.
+    NoRegistration { hub: HubName, device: DeviceId },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -50,11 +42,9 @@ impl From<StoreError> for BlockError {
 /// A device that is shut out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Who.
     pub registration_id: RegistrationId,
     /// In the operator's words.
     pub reason: Option<String>,
-    /// Since when.
     pub since: Timestamp,
     /// Its hub device, when it has one here; it is disabled.
     pub device: Option<Identity>,
@@ -66,9 +56,9 @@ pub struct Block {
 pub const BLOCKED: &str = "blocked by an operator";
 
 impl Provisioning {
-    /// Shuts a device out in one transaction: its individual enrollment is disabled, or a disabled one
-    /// is created for it, so that no group lets it in; its hub device is disabled, and its sessions end
-    /// after the commit. In a remote hub, disabling it is a remote task.
+    /// Shuts a device out in one transaction: its individual enrollment is disabled, or a disabled
+    /// one is created for it, so that no group lets it in; its hub device is disabled, and its
+    /// sessions end after the commit. In a remote hub, disabling it is a remote task.
     pub async fn block(
         &self,
         id: &RegistrationId,
@@ -252,8 +242,8 @@ impl ClosedEnrollment {
 }
 
 impl BlockDevice {
-    /// An enrollment that no device can prove itself against: its keys are not shown to anybody, and
-    /// it is disabled besides.
+    /// An enrollment that no device can prove itself against: its keys are not shown to anybody,
+    /// and it is disabled besides.
     fn closed_enrollment(&self) -> EnrollmentRow {
         let BlockTarget { id, etag, now, .. } = &self.target;
         let [primary, secondary] = &self.keys;
@@ -395,7 +385,8 @@ impl Unit for UnblockDevice {
             _ => ReopenedEnrollment::Leave,
         };
         let mut device = target.hub_device(view)?;
-        // One that an operator of the hub has disabled since, with another reason or none, stays so.
+        // One that an operator of the hub has disabled since, with another reason or none, stays
+        // so.
         let is_blocked = |row: &IdentityRow| row.status_reason.as_deref() == Some(BLOCKED);
         device.local = device
             .local

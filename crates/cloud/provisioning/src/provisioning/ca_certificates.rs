@@ -95,8 +95,8 @@ impl Provisioning {
         })
     }
 
-    /// Deletes a CA certificate. Returns the enrollments that refer to it, some of them when there are
-    /// many; no device is admitted by it from now on.
+    /// Deletes a CA certificate. Returns the enrollments that refer to it, some of them when there
+    /// are many; no device is admitted by it from now on.
     pub async fn delete_ca_certificate(
         &self,
         name: &CertificateName,

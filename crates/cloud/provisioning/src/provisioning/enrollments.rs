@@ -75,7 +75,6 @@ impl Provisioning {
             .await
     }
 
-    /// Reads an enrollment.
     pub async fn enrollment(
         &self,
         key: &EnrollmentKey,
@@ -152,7 +151,8 @@ impl Provisioning {
         if let Some(known) = self.inner.enrollments.get(id, &etag) {
             return Ok(Some(known));
         }
-        // Row, certificates and references of one version: the cache holds under an etag what had it.
+        // Row, certificates and references of one version: the cache holds under an etag what had
+        // it.
         let whole = view.at_once(|view| {
             let row = view.enrollment_by_id(id)?;
             row.map(|row| record(view, row)).transpose()

@@ -10,11 +10,9 @@ use super::Provisioning;
 use crate::enrollment::{EnrollmentKind, EnrollmentRecord};
 
 impl Provisioning {
-    /// The groups whose certificate is one of these, be it their own or that of an authority they refer to, in the order of
-    /// `nearest_first` (the presented issuers, the leaf's own issuer first).
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// The groups whose certificate is one of these, be it their own or that of an authority they
+    /// refer to, in the order of `nearest_first` (the presented issuers, the leaf's own issuer
+    /// first).
     pub async fn groups_by_certificate(
         &self,
         nearest_first: &[Thumbprint],
@@ -36,10 +34,8 @@ impl Provisioning {
         })
     }
 
-    /// The groups with a certificate of one of these subjects: issuers that a device names and does not show.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// The groups with a certificate of one of these subjects: issuers that a device names and does
+    /// not show.
     pub async fn groups_by_subject(
         &self,
         subjects: &[&[u8]],
@@ -56,17 +52,16 @@ impl Provisioning {
         })
     }
 
-    /// How many commits may have made another group let a device in than before: enrollment groups or the authorities they refer to
-    /// were written. It moves before such a write is acknowledged. A number, no I/O.
+    /// How many commits may have made another group let a device in than before: enrollment groups
+    /// or the authorities they refer to were written. It moves before such a write is acknowledged.
+    /// A number, no I/O.
     #[must_use]
     pub fn group_generation(&self) -> u64 {
         self.registry.store().group_generation()
     }
 
-    /// All groups whose devices prove themselves by certificates, by name; `None` when there are more than `most`.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// All groups whose devices prove themselves by certificates, by name; `None` when there are
+    /// more than `most`.
     pub async fn groups_with_certificates(
         &self,
         most: usize,
@@ -85,10 +80,8 @@ impl Provisioning {
         self.registry.store().scan_shortly(scan).await
     }
 
-    /// All groups whose devices prove themselves by derived keys, by name: a token does not say which of them is meant.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// All groups whose devices prove themselves by derived keys, by name: a token does not say
+    /// which of them is meant.
     pub async fn groups_with_keys(&self) -> Result<Vec<Arc<EnrollmentRecord>>, StorageError> {
         let (registry, id_scope) = (self.clone(), self.id_scope());
         let scan = move |view: &View<'_>| {

@@ -15,9 +15,6 @@ const KEPT: (usize, i64) = (8, 100_000);
 
 impl Provisioning {
     /// Keeps a refusal for operators, and enters the decision into the audit.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub async fn note_refusal(
         &self,
         refusal: RefusalDraft,
@@ -55,9 +52,6 @@ impl Provisioning {
     }
 
     /// Deletes refusals that came last longer ago than they are kept; says how many.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub async fn expire_refusals(&self, now: Timestamp) -> Result<usize, StorageError> {
         let before = now.minus(self.inner.retention).ticks();
         let mut expired = 0;
@@ -77,9 +71,6 @@ impl Provisioning {
     }
 
     /// Lists refusals, newest first.
-    ///
-    /// # Errors
-    /// See [`ListError`].
     pub async fn refusals(&self, query: RefusalQuery) -> Result<Page<RefusalRecord>, ListError> {
         let before = query.after.as_ref().map(|after| after.key().parse());
         let before = before.transpose().map_err(|_| BadContinuation)?;
@@ -109,7 +100,6 @@ struct NoteRefusal {
     id_scope: String,
     refusal: RefusalDraft,
     row: RefusalRow,
-    /// The audit record.
     decision: Vec<u8>,
     etag: Etag,
     now: Timestamp,

@@ -1,4 +1,5 @@
-//! Registration records: read, listed, deleted. The steps of a registration are in files of their own.
+//! Registration records: read, listed, deleted. The steps of a registration are in files of their
+//! own.
 
 use ids::{EnrollmentId, Etag, RegistrationId, Timestamp};
 use registry::{Continuation, IfMatch, Page, PageRequest, Rows, StorageError};
@@ -27,7 +28,6 @@ pub use placement::{CompletedPlacement, MovedData, PlacementOutcome};
 use rows::record;
 
 impl Provisioning {
-    /// Reads a record.
     pub async fn registration(
         &self,
         id: &RegistrationId,

@@ -1,4 +1,5 @@
-//! What is still to be done to devices of remote hubs: kept until it is done, or the hub is no longer linked.
+//! What is still to be done to devices of remote hubs: kept until it is done, or the hub is no
+//! longer linked.
 
 use ids::{DeviceId, HubName, Timestamp};
 use registry::StorageError;
@@ -25,9 +26,6 @@ impl Provisioning {
     }
 
     /// When the next task is due after `now`.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn next_remote_task(&self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
         let next = |view: &View<'_>| view.next_remote_task(now.ticks());
         let next = self.registry.store().read::<_, StoreError>(next)?;
@@ -35,9 +33,6 @@ impl Provisioning {
     }
 
     /// The task of a device, if it has one.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn remote_task(
         &self,
         hub: &HubName,
@@ -50,18 +45,12 @@ impl Provisioning {
     }
 
     /// Whether a task is still to be done, as it was read.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn stands(&self, remote_task: &RemoteTask) -> Result<bool, StorageError> {
         let now = self.remote_task(&remote_task.hub, &remote_task.device_id)?;
         Ok(now.is_some_and(|now| now.row == remote_task.row))
     }
 
     /// How many tasks wait at a hub.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub fn remote_tasks_at(&self, hub: &HubName) -> Result<u64, StorageError> {
         let count = |view: &View<'_>| view.remote_tasks_at(hub.as_str());
         Ok(self.registry.store().read::<_, StoreError>(count)?)

@@ -1,4 +1,5 @@
-//! Provisioning services: several in one data directory, each with its own ID scope, host, policies and enrollments.
+//! Provisioning services: several in one data directory, each with its own ID scope, host, policies
+//! and enrollments.
 
 use std::sync::Arc;
 
@@ -70,9 +71,6 @@ impl Provisioning {
     }
 
     /// Chooses how hubs are chosen for enrollments that do not say.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub async fn set_allocation_policy(
         &self,
         policy: AllocationPolicy,

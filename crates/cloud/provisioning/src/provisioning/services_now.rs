@@ -37,7 +37,8 @@ pub type Services = Vec<Arc<ProvisioningService>>;
 pub(crate) struct ServicesNow {
     services: RwLock<Arc<Services>>,
     cells: RwLock<Vec<Arc<ServiceCell>>>,
-    /// The latest transaction in which services changed: later units of the same one read what it wrote.
+    /// The latest transaction in which services changed: later units of the same one read what it
+    /// wrote.
     changing: AtomicU64,
 }
 
@@ -75,7 +76,8 @@ impl ServicesNow {
         Ok(())
     }
 
-    /// A service as `view` sees it: as of the last commit, unless a unit before this one changed services in the same transaction.
+    /// A service as `view` sees it: as of the last commit, unless a unit before this one changed
+    /// services in the same transaction.
     pub(crate) fn service_in(
         &self,
         view: &View<'_>,
@@ -107,7 +109,6 @@ impl ServicesNow {
     }
 }
 
-/// Reads all services.
 pub(crate) fn read(view: &View<'_>) -> Result<Services, StorageError> {
     let services = view.services()?.into_iter();
     services

@@ -16,7 +16,6 @@ pub enum ServingError {
     /// There are enough of something.
     #[error("there are {limit} {what} already, and no more are kept")]
     TooMany {
-        /// Of what.
         what: &'static str,
         /// How many there may be.
         limit: usize,
@@ -26,16 +25,9 @@ pub enum ServingError {
     ServiceExists(ServiceName),
     /// One host name leads to one service.
     #[error("provisioning service {other} has the host name {host} already")]
-    ServiceHostTaken {
-        /// The host.
-        host: HubHost,
-        /// Who has it.
-        other: ServiceName,
-    },
-    /// No such service.
+    ServiceHostTaken { host: HubHost, other: ServiceName },
     #[error("there is no provisioning service {0}")]
     NoSuchService(ServiceName),
-    /// No such policy.
     #[error("there is no policy {0:?}")]
     NoSuchPolicy(String),
     /// Names of policies are given out once in a service.
@@ -44,7 +36,6 @@ pub enum ServingError {
     /// The policy that the server's owner holds.
     #[error("policy {0:?} is the service owner's: its keys can be regenerated, but it stays")]
     OwnerPolicy(String),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

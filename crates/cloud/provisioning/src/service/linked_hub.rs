@@ -54,20 +54,16 @@ pub enum HubReach {
 /// What opens the service API of a remote hub; with the hub's host it is a connection string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteAccess {
-    /// `SharedAccessKeyName`.
     pub policy: String,
-    /// `SharedAccessKey`.
     pub key: KeyText,
 }
 
 /// A link about to be made or changed. What is `None` stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkDraft {
-    /// The hub's name.
     pub name: HubName,
     /// Where the hub is; `None` for the hub of this name that is linked already or lives here.
     pub remote: Option<(HubHost, RemoteAccess)>,
-    /// 1 to 1000.
     pub allocation_weight: Option<AllocationWeight>,
     /// Whether allocation policies may choose it; a new link's answer is yes.
     pub apply_allocation_policy: Option<bool>,
@@ -87,7 +83,6 @@ impl AllocationWeight {
         (1..=1000).contains(&weight).then_some(Self(weight))
     }
 
-    /// The number.
     #[must_use]
     pub fn get(self) -> u16 {
         self.0

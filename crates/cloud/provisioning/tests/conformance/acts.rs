@@ -42,8 +42,8 @@ impl Bench {
             .collect()
     }
 
-    /// Does each of the acts, in the order in which they are listed: what is deleted has been made by then. The provisioning without an
-    /// operator prepares what has to be there.
+    /// Does each of the acts, in the order in which they are listed: what is deleted has been made
+    /// by then. The provisioning without an operator prepares what has to be there.
     async fn perform(&self, by: &Provisioning, act: Act) {
         let done = self.perform_enrollment(by, act).await
             || self.perform_certificate(by, act).await
@@ -269,7 +269,8 @@ pub(crate) async fn an_exchanged_trust_anchor_is_told(bench: Bench) {
     );
 }
 
-/// The functions that write without an operator. Each is here with its reason: a device asks for it, or the server does it by itself.
+/// The functions that write without an operator. Each is here with its reason: a device asks for
+/// it, or the server does it by itself.
 const WITHOUT_AN_OPERATOR: &[&str] = &[
     // Devices.
     "assign",

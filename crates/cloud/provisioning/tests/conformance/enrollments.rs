@@ -37,7 +37,8 @@ fn draft(key: EnrollmentKey, primary: u8) -> EnrollmentDraft {
     }
 }
 
-/// C8: a token names no group, so that all that have keys are tried: how many there may be has an end. What is there can be changed.
+/// C8: a token names no group, so that all that have keys are tried: how many there may be has an
+/// end. What is there can be changed.
 pub(crate) async fn groups_with_keys_have_an_end(bench: Bench) {
     let keyed = |id: &str| EnrollmentDraft {
         attestation: AttestationKind::SymmetricKey,

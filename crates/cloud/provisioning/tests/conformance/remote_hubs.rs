@@ -1,4 +1,5 @@
-//! Devices of remote hubs, as far as a provisioning keeps them: what is under way, what is planned, what is still to be done there.
+//! Devices of remote hubs, as far as a provisioning keeps them: what is under way, what is planned,
+//! what is still to be done there.
 
 use std::time::Duration;
 
@@ -422,11 +423,13 @@ pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
     );
 }
 
-/// D1: what an enrollment leaves behind when it is deleted is not gone on with, and does not overwrite what came after it.
+/// D1: what an enrollment leaves behind when it is deleted is not gone on with, and does not
+/// overwrite what came after it.
 pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     let provisioning = &bench.provisioning;
     bench.link(remote("far", "far.example", 1)).await;
-    // 1. Through its own enrollment the device is under way to a remote hub; something has been planned there.
+    // 1. Through its own enrollment the device is under way to a remote hub; something has been
+    // planned there.
     let own = EnrollmentKey::Individual("d1".parse().unwrap());
     let mut first = assign(provisioning, "d1").await;
     first.registrant.enrollment_etag = enroll(provisioning, own.clone()).await;
@@ -434,7 +437,8 @@ pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     first.choice.hub = name("far");
     let (handle, placement) = bench.begin_as(first).await;
     let (handle, plan) = bench.plan(handle, &placement, (false, false)).await;
-    // 2. The enrollment is deleted, and what is under way with it. What may have been made is removed.
+    // 2. The enrollment is deleted, and what is under way with it. What may have been made is
+    // removed.
     let deleted = provisioning.delete_enrollment(&own, &IfMatch::Any, bench.now());
     deleted.await.unwrap();
     assert!(bench.due().await.is_empty());

@@ -1,6 +1,7 @@
 //! What operators do, as the audit names it.
 
-/// Something that operators do: its record in the audit has a `kind`, which is stable, because operators search for it.
+/// Something that operators do: its record in the audit has a `kind`, which is stable, because
+/// operators search for it.
 pub trait OperatorAct: Copy {
     /// The `kind` of its records.
     fn kind(self) -> &'static str;
@@ -17,7 +18,6 @@ macro_rules! operator_acts {
         }
 
         impl Act {
-            /// All of them.
             pub const ALL: &[Self] = &[$(Self::$act,)*];
         }
 

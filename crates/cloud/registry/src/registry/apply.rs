@@ -1,4 +1,5 @@
-//! Brings one Edge device to what its deployments say: first what would change ([`plan`]), then the change ([`Target::write`]).
+//! Brings one Edge device to what its deployments say: first what would change ([`plan`]), then the
+//! change ([`Target::write`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -83,7 +84,8 @@ impl Plan {
     }
 }
 
-/// What a plan was made from: configurations, and the device with its modules. The same versions make the same plan.
+/// What a plan was made from: configurations, and the device with its modules. The same versions
+/// make the same plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versions {
     configurations: Vec<(i64, i64)>,
@@ -103,7 +105,6 @@ impl Versions {
 pub(crate) struct Stored {
     hub: HubName,
     device: DeviceId,
-    /// The device first.
     rows: Vec<(IdentityRow, TwinRow)>,
 }
 
@@ -346,11 +347,8 @@ impl Target<'_> {
 }
 
 impl Registry {
-    /// `applyConfigurationContent`: writes `modulesContent` to one Edge device, once. A deployment that targets the device
-    /// takes it back at the next evaluation.
-    ///
-    /// # Errors
-    /// See [`ConfigurationError`].
+    /// `applyConfigurationContent`: writes `modulesContent` to one Edge device, once. A deployment
+    /// that targets the device takes it back at the next evaluation.
     pub async fn apply_content(
         &self,
         hub: &HubName,

@@ -44,7 +44,6 @@ pub enum ListError {
     /// The continuation is not one of this list.
     #[error(transparent)]
     Continuation(#[from] BadContinuation),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -62,7 +61,6 @@ pub struct AuditRecord {
     pub book: &'static str,
     /// Its number in its book.
     pub number: u64,
-    /// When.
     pub time: Timestamp,
     /// What: `kind` and particulars.
     pub body: Value,
@@ -73,9 +71,7 @@ pub struct AuditRecord {
 /// Which records are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
-    /// Not before.
     pub from: Option<Timestamp>,
-    /// Before.
     pub to: Option<Timestamp>,
     /// Of this registration id or target only.
     pub about: Option<String>,
@@ -95,7 +91,8 @@ impl AuditQuery {
 
     fn wants(&self, record: &AuditRecord) -> bool {
         let text = |name: &str| record.body.get(name).and_then(Value::as_str);
-        // A target is an id behind what it is the id of: "individual enrollment edge-001", "hub/edge-001".
+        // A target is an id behind what it is the id of: "individual enrollment edge-001",
+        // "hub/edge-001".
         let about = |wanted: &String| {
             let of = [text("registrationId"), text("target")];
             of.into_iter().flatten().any(|text| {
@@ -136,11 +133,9 @@ impl Registry {
         Ok(page.items)
     }
 
-    /// The same of the open directory, a page at a time. A page looks at so much of the audit at most, so that it may have fewer
-    /// records than were asked for, or none, and still not be the last.
-    ///
-    /// # Errors
-    /// See [`ListError`].
+    /// The same of the open directory, a page at a time. A page looks at so much of the audit at
+    /// most, so that it may have fewer records than were asked for, or none, and still not be the
+    /// last.
     pub async fn audit_page(&self, query: AuditQuery) -> Result<Page<AuditRecord>, ListError> {
         let scan = move |view: &View<'_>| cursor::page(view, &query, READ_AT_ONCE);
         self.inner.store.scan(scan).await

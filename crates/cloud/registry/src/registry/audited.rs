@@ -14,7 +14,8 @@ use crate::actor::Actor;
 use crate::error::StorageError;
 
 /// The store of a data directory. It is written as the act of an operator, which is durable
-/// together with its record in the audit; for a device; or by the server itself. Nothing else writes.
+/// together with its record in the audit; for a device; or by the server itself. Nothing else
+/// writes.
 pub struct AuditedStore(Store);
 
 impl AuditedStore {
@@ -22,7 +23,6 @@ impl AuditedStore {
         Self(store)
     }
 
-    /// See [`Store::read`].
     pub fn read<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&View<'_>) -> Result<T, E>,
@@ -30,7 +30,6 @@ impl AuditedStore {
         self.0.read(work)
     }
 
-    /// See [`Store::scan`].
     pub async fn scan<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
@@ -40,7 +39,6 @@ impl AuditedStore {
         self.0.scan(work).await
     }
 
-    /// See [`Store::scan_shortly`].
     pub async fn scan_shortly<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
@@ -50,7 +48,6 @@ impl AuditedStore {
         self.0.scan_shortly(work).await
     }
 
-    /// See [`Store::group_generation`].
     pub fn group_generation(&self) -> u64 {
         self.0.group_generation()
     }
@@ -71,7 +68,8 @@ impl AuditedStore {
 pub type Particulars = Map<String, Value>;
 
 impl Registry {
-    /// The same registry in the hands of an operator: what he changes is entered into the audit with his name.
+    /// The same registry in the hands of an operator: what he changes is entered into the audit
+    /// with his name.
     #[must_use]
     pub fn by(&self, actor: Actor) -> Self {
         Self {
@@ -81,9 +79,6 @@ impl Registry {
     }
 
     /// Enters an act that changes nothing here, such as showing keys; do it after this.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub async fn disclose(
         &self,
         act: impl OperatorAct,

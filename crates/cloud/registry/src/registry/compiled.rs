@@ -22,7 +22,8 @@ pub(crate) struct Compiled {
     pub(crate) deployment: Option<(Condition, Content)>,
 }
 
-/// The configurations of each hub as last read. Each use asks the database whether their versions are still the same.
+/// The configurations of each hub as last read. Each use asks the database whether their versions
+/// are still the same.
 #[derive(Clone, Default)]
 pub(crate) struct ConfigurationCache(Arc<Mutex<HashMap<String, Remembered>>>);
 
@@ -54,7 +55,8 @@ impl ConfigurationCache {
         Ok(configurations)
     }
 
-    /// The configurations inside a transaction. Not remembered: a neighbour's write that is seen here may yet be undone.
+    /// The configurations inside a transaction. Not remembered: a neighbour's write that is seen
+    /// here may yet be undone.
     pub(crate) fn in_transaction(
         &self,
         view: &View<'_>,

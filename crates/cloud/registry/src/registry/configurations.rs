@@ -59,9 +59,6 @@ fn kind_of(content: &Value) -> Result<ContentKind, ConfigurationError> {
 impl Registry {
     /// Creates a configuration, or changes condition, priority, labels and metrics of one.
     /// Returns the record and whether it was created.
-    ///
-    /// # Errors
-    /// See [`ConfigurationError`].
     pub async fn put_configuration(
         &self,
         hub: &HubName,
@@ -104,9 +101,6 @@ impl Registry {
     }
 
     /// Deletes a configuration. Devices get the next one that matches, or keep what they have.
-    ///
-    /// # Errors
-    /// See [`ConfigurationError`].
     pub async fn delete_configuration(
         &self,
         hub: &HubName,
@@ -139,9 +133,6 @@ impl Registry {
     }
 
     /// All configurations of a hub (at most [`MAX_CONFIGURATIONS`]), by id.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub async fn list_configurations(
         &self,
         hub: &HubName,

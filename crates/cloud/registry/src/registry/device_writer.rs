@@ -32,8 +32,8 @@ pub struct NewDevice<'a> {
     pub twin: &'a InitialTwin,
 }
 
-/// Writes devices in transactions of the caller, and reports the changes after the commit. One is for one device: its randomness is
-/// drawn before the transaction.
+/// Writes devices in transactions of the caller, and reports the changes after the commit. One is
+/// for one device: its randomness is drawn before the transaction.
 pub struct DeviceWriter {
     seeds: Seeds,
     watchers: Arc<Watchers>,
@@ -175,7 +175,8 @@ impl DeviceWriter {
         };
         let stored = (&row, twin.version);
         let mut twin = Rows { file: tx.file() }.twin(&twin)?;
-        // Should it be more than a hub of this server keeps, it is left behind: the device reports again when it connects.
+        // Should it be more than a hub of this server keeps, it is left behind: the device reports
+        // again when it connects.
         let report = CheckedReport::new(reported);
         if let Ok(touched) = report.and_then(|report| twin.report(&report, self.now)) {
             write_twin(tx, &self.watchers, &identity, stored, &twin, touched)?;
@@ -244,8 +245,8 @@ impl DeviceWriter {
         Ok(())
     }
 
-    /// Resets a device to its first day, with versions that go on: sessions compare them. One that is to be an IoT Edge device becomes
-    /// one.
+    /// Resets a device to its first day, with versions that go on: sessions compare them. One that
+    /// is to be an IoT Edge device becomes one.
     pub fn reset(
         &self,
         tx: &Tx<'_>,

@@ -40,12 +40,9 @@ pub(crate) fn existing_device(
 }
 
 impl Registry {
-    /// Creates or changes a device. Members absent in `request` keep what is stored; a device created without
-    /// `authentication` gets keys. An IoT Edge device gets `$edgeAgent`, `$edgeHub` and its `deviceScope`.
-    /// Returns the record and whether it was created.
-    ///
-    /// # Errors
-    /// See [`IdentityError`].
+    /// Creates or changes a device. Members absent in `request` keep what is stored; a device
+    /// created without `authentication` gets keys. An IoT Edge device gets `$edgeAgent`, `$edgeHub`
+    /// and its `deviceScope`. Returns the record and whether it was created.
     pub async fn put_device(
         &self,
         hub: &HubName,
@@ -95,9 +92,6 @@ impl Registry {
     }
 
     /// Deletes a device with its modules and twins. Its registration record stays.
-    ///
-    /// # Errors
-    /// See [`IdentityError`].
     pub async fn delete_device(
         &self,
         hub: &HubName,
@@ -128,9 +122,6 @@ impl Registry {
     }
 
     /// Lists devices by id. One that cannot be read is left out, and the log says so.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub async fn list_devices(
         &self,
         hub: &HubName,
@@ -151,9 +142,6 @@ impl Registry {
     }
 
     /// Counts a hub's devices.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub async fn statistics(&self, hub: &HubName) -> Result<RegistryStatistics, StorageError> {
         let hub = hub.clone();
         let count = move |view: &View<'_>| Ok::<_, StorageError>(view.count_devices(hub.as_str())?);
@@ -165,10 +153,8 @@ impl Registry {
         })
     }
 
-    /// What a connecting device or module is checked against. `None` when it (or its device) does not exist.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// What a connecting device or module is checked against. `None` when it (or its device) does
+    /// not exist.
     pub async fn credentials(
         &self,
         identity: &Identity,

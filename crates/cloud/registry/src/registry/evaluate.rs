@@ -1,5 +1,5 @@
-//! The deployment engine's passes over the Edge devices of a hub. What a device gets is worked out beside the writer; the writer's
-//! transaction compares versions and writes.
+//! The deployment engine's passes over the Edge devices of a hub. What a device gets is worked out
+//! beside the writer; the writer's transaction compares versions and writes.
 
 use std::sync::Arc;
 
@@ -21,9 +21,10 @@ use crate::rows::Rows;
 const STEP: usize = 128;
 
 impl Registry {
-    /// Brings a bounded number of Edge devices up to date with the deployments that target them: devices that changed since
-    /// the last pass, then, after a change of configurations, all. Level-triggered and restartable; each device is one transaction.
-    /// One that cannot be brought up to date is logged once, and tried again after the others.
+    /// Brings a bounded number of Edge devices up to date with the deployments that target them:
+    /// devices that changed since the last pass, then, after a change of configurations, all.
+    /// Level-triggered and restartable; each device is one transaction. One that cannot be brought
+    /// up to date is logged once, and tried again after the others.
     ///
     /// # Errors
     /// When the storage fails; what was done until then is committed.
@@ -98,7 +99,8 @@ impl Registry {
         })
     }
 
-    /// Reads a page of the full pass and which of its devices something would change for. `None` when no pass is due.
+    /// Reads a page of the full pass and which of its devices something would change for. `None`
+    /// when no pass is due.
     fn look_at_page(
         &self,
         view: &View<'_>,
@@ -163,7 +165,8 @@ impl Registry {
         }
         let mut failed = Vec::new();
         while let Some(ended) = running.join_next().await {
-            // A panic inside a job comes back as an error of the store; this one cannot happen otherwise.
+            // A panic inside a job comes back as an error of the store; this one cannot happen
+            // otherwise.
             let Ok((device, applied)) = ended else {
                 continue;
             };

@@ -13,7 +13,8 @@ use crate::hub::{HubError, LocalHub};
 use crate::limits::MAX_HUBS;
 
 impl Registry {
-    /// Adds a hub to this data directory, with policies of its own. No provisioning service is linked to it.
+    /// Adds a hub to this data directory, with policies of its own. No provisioning service is
+    /// linked to it.
     pub async fn create_hub(
         &self,
         name: HubName,
@@ -66,13 +67,14 @@ impl Registry {
         self.act(Act::CreateHub, target, create).await
     }
 
-    /// Deletes a hub of this data directory: one that no service is linked to and that has no devices.
+    /// Deletes a hub of this data directory: one that no service is linked to and that has no
+    /// devices.
     pub async fn delete_hub(&self, name: &HubName, now: Timestamp) -> Result<(), HubError> {
         self.delete_hub_with(name, now, |_| false, |_| Ok(())).await
     }
 
-    /// The same. `is_linked` says whether a service is linked to the hub as of the last commit; `also` runs at the end of the
-    /// transaction.
+    /// The same. `is_linked` says whether a service is linked to the hub as of the last commit;
+    /// `also` runs at the end of the transaction.
     pub async fn delete_hub_with<L, F>(
         &self,
         name: &HubName,
@@ -92,8 +94,8 @@ impl Registry {
             name,
             |_| vec![Lock::Directory],
             move |name, view| {
-                // Also one that is being unlinked in this very commit: until that is durable, devices
-                // are assigned to it.
+                // Also one that is being unlinked in this very commit: until that is durable,
+                // devices are assigned to it.
                 require_deletable(view, name, is_linked(name))
             },
             move |name, tx, host: HubHost| {

@@ -32,7 +32,6 @@ const HUB_POLICIES: &[(&str, &[Right])] = &[
 /// The first hub of a data directory, as it is opened.
 #[derive(Debug, Clone)]
 pub struct FirstHub {
-    /// Its name.
     pub name: HubName,
     /// Its host, and so the server's.
     pub host: HubHost,
@@ -48,8 +47,8 @@ impl FirstHub {
     }
 }
 
-/// Initialises an empty directory. In another, lets the first hub's host follow, and the port of all
-/// hubs that listen where it does. `F` is the last part of the transaction.
+/// Initialises an empty directory. In another, lets the first hub's host follow, and the port of
+/// all hubs that listen where it does. `F` is the last part of the transaction.
 pub(super) struct Initialise<F> {
     init: Init,
     /// Of the first hub.
@@ -151,7 +150,6 @@ where
 pub struct Renamed {
     /// What it was; devices that were assigned to it are refused there, and register again.
     pub before: HubHost,
-    /// What it is.
     pub after: HubHost,
 }
 

@@ -66,7 +66,8 @@ pub(super) struct HubLogs {
 }
 
 impl HubLogs {
-    /// Opens the logs that are there, and takes over what an older version kept for all hubs together.
+    /// Opens the logs that are there, and takes over what an older version kept for all hubs
+    /// together.
     pub(super) async fn open(
         data_dir: &Path,
         hubs: &[HubName],
@@ -159,8 +160,8 @@ impl HubLogs {
         self.hubs.lock().await
     }
 
-    /// Deletes the log of a hub that is deleted, or what a hub of this name left that was deleted before: another one of the same
-    /// name has nothing to do with it.
+    /// Deletes the log of a hub that is deleted, or what a hub of this name left that was deleted
+    /// before: another one of the same name has nothing to do with it.
     pub(super) async fn forget(&self, hub: &HubName) {
         let _changing = self.changing.lock().await;
         let open = {
@@ -186,8 +187,9 @@ impl HubLogs {
         }
     }
 
-    /// Moves what is in the shared log of older versions into the logs of its hubs. Events keep their numbers. It may end in the
-    /// middle and begin again: a file is deleted once all that is in it is in the other logs, and what is there is not added twice.
+    /// Moves what is in the shared log of older versions into the logs of its hubs. Events keep
+    /// their numbers. It may end in the middle and begin again: a file is deleted once all that is
+    /// in it is in the other logs, and what is there is not added twice.
     async fn take_over(&self, hubs: &[HubName]) -> Result<(), EventLogError> {
         let files = v1::files(&self.folder)?;
         if files.is_empty() {
@@ -221,8 +223,9 @@ impl HubLogs {
                 self.of(hub, || true).await?.import(records).await?;
             }
             if next_file.is_none() {
-                // All numbers were given out, those of other hubs and of what is damaged too: readers of any hub may have come
-                // as far. Not before all records are moved: none is to come behind a number that is larger than its own.
+                // All numbers were given out, those of other hubs and of what is damaged too:
+                // readers of any hub may have come as far. Not before all records are moved: none
+                // is to come behind a number that is larger than its own.
                 for hub in hubs {
                     self.of(hub, || true).await?.advance(read.next).await?;
                 }

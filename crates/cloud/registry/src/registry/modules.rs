@@ -47,9 +47,6 @@ fn existing_module(
 impl Registry {
     /// Creates or changes a module. A module created without `authentication` gets keys.
     /// Returns the record and whether it was created.
-    ///
-    /// # Errors
-    /// See [`IdentityError`].
     #[expect(
         clippy::too_many_arguments,
         reason = "hub, device and module name it here as in its neighbours"
@@ -106,9 +103,6 @@ impl Registry {
     }
 
     /// Deletes a module with its twin. `$edgeAgent` and `$edgeHub` are refused.
-    ///
-    /// # Errors
-    /// See [`IdentityError`].
     pub async fn delete_module(
         &self,
         hub: &HubName,

@@ -31,10 +31,8 @@ impl LastSeen {
 }
 
 impl Registry {
-    /// Notes what is later than what is noted, behind everything that somebody waits for. Who does not exist is passed over.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Notes what is later than what is noted, behind everything that somebody waits for. Who does
+    /// not exist is passed over.
     pub async fn note_seen(&self, seen: Vec<(Identity, LastSeen)>) -> Result<(), StorageError> {
         let note = unit(
             seen,
@@ -55,9 +53,6 @@ impl Registry {
     }
 
     /// What is noted of each, in their order.
-    ///
-    /// # Errors
-    /// When the storage fails.
     pub async fn last_seen(&self, of: &[Identity]) -> Result<Vec<LastSeen>, StorageError> {
         if of.len() <= INLINE {
             return self.inner.store.read(|view| seen(view, of));

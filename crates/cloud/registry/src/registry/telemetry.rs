@@ -11,17 +11,12 @@ use crate::event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
 
 impl Registry {
     /// Appends an event; returns its number after it is on disk.
-    ///
-    /// # Errors
-    /// See [`EventError`].
     pub async fn append_telemetry(&self, event: &Event) -> Result<u64, EventError> {
         self.append_all_telemetry(std::slice::from_ref(event)).await
     }
 
-    /// Appends events of one hub together; returns the number of the last one after all are on disk.
-    ///
-    /// # Errors
-    /// See [`EventError`].
+    /// Appends events of one hub together; returns the number of the last one after all are on
+    /// disk.
     pub async fn append_all_telemetry(&self, events: &[Event]) -> Result<u64, EventError> {
         let Some(newest) = events.last() else {
             return Ok(0);
@@ -43,10 +38,8 @@ impl Registry {
         self.inner.logs.of(hub, is_there).await
     }
 
-    /// Up to `max` events of a hub after a number (0 for the oldest kept), in order. None at the end of its log.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Up to `max` events of a hub after a number (0 for the oldest kept), in order. None at the
+    /// end of its log.
     pub async fn read_events(
         &self,
         hub: &HubName,

@@ -33,9 +33,6 @@ impl Registry {
     }
 
     /// A service merges into tags and desired properties.
-    ///
-    /// # Errors
-    /// See [`TwinError`].
     pub async fn patch_twin(
         &self,
         identity: &Identity,
@@ -50,11 +47,8 @@ impl Registry {
         .await
     }
 
-    /// A service replaces tags and desired properties. Whatever was too large to be read is empty from then on, also what the device
-    /// reported.
-    ///
-    /// # Errors
-    /// See [`TwinError`].
+    /// A service replaces tags and desired properties. Whatever was too large to be read is empty
+    /// from then on, also what the device reported.
     pub async fn replace_twin(
         &self,
         identity: &Identity,
@@ -93,7 +87,8 @@ impl Registry {
     /// The device merges into its reported properties. Returns the section's new `$version`.
     ///
     /// # Errors
-    /// See [`TwinError`]; [`TwinError::PreconditionFailed`] when `expected_version` is given and not the stored one.
+    /// See [`TwinError`]; [`TwinError::PreconditionFailed`] when `expected_version` is given and
+    /// not the stored one.
     pub async fn patch_reported(
         &self,
         identity: &Identity,
@@ -112,10 +107,8 @@ impl Registry {
         self.inner.store.commit(report).await
     }
 
-    /// Twins of a hub's devices by device id: what queries scan. One that cannot be read is left out, and the log says so.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Twins of a hub's devices by device id: what queries scan. One that cannot be read is left
+    /// out, and the log says so.
     pub async fn list_device_twins(
         &self,
         hub: &HubName,
@@ -135,10 +128,8 @@ impl Registry {
         self.inner.store.scan(scan).await
     }
 
-    /// Twins of a hub's modules by device and module id: what queries of `devices.modules` scan. One that cannot be read is left out.
-    ///
-    /// # Errors
-    /// When the storage fails.
+    /// Twins of a hub's modules by device and module id: what queries of `devices.modules` scan.
+    /// One that cannot be read is left out.
     pub async fn list_module_twins(
         &self,
         hub: &HubName,
@@ -224,7 +215,8 @@ where
             &record.twin,
             touched,
         )?;
-        // Deployments look at tags of devices, and take back what somebody did to the system modules.
+        // Deployments look at tags of devices, and take back what somebody did to the system
+        // modules.
         let module = self.identity.module.as_ref();
         let system = module.is_some_and(ids::ModuleId::is_system);
         if (tags && module.is_none()) || (desired && system) {

@@ -14,17 +14,19 @@ const DEPTH: usize = 10;
 const KEY: usize = 1024;
 /// Most bytes of a text.
 const TEXT: usize = 4096;
-/// Most members and items of a document, at all levels. Numbers alone come to it at the documented size; each costs memory and a date.
+/// Most members and items of a document, at all levels. Numbers alone come to it at the documented
+/// size; each costs memory and a date.
 const VALUES: usize = 4096;
-/// How many times its documented size a document may have as JSON text, which is what is parsed, stored and sent.
+/// How many times its documented size a document may have as JSON text, which is what is parsed,
+/// stored and sent.
 const WRITTEN: usize = 4;
 /// Most bytes of a patch as JSON text: what is larger cannot be part of a document that is allowed.
 const PATCH: usize = WRITTEN * PROPERTIES;
 /// The whole numbers that every SDK keeps exactly.
 const INTEGERS: std::ops::RangeInclusive<i64> = -4_503_599_627_370_496..=4_503_599_627_370_495;
 
-/// Checks what somebody sent for the document at `path`: how much it is, its keys, depth, texts and whole numbers. It may delete all
-/// that is there and bring as much anew.
+/// Checks what somebody sent for the document at `path`: how much it is, its keys, depth, texts and
+/// whole numbers. It may delete all that is there and bring as much anew.
 pub(crate) fn require_members(path: &str, patch: &Map<String, Value>) -> Result<(), TwinError> {
     require_values(path, patch, 2 * VALUES)?;
     require_written(path, patch, PATCH)?;
@@ -186,8 +188,8 @@ impl std::io::Write for Written {
     }
 }
 
-/// Keys and values count: a text its bytes, a number 8, a truth value 4. What would count nothing, such as an empty object, counts 1:
-/// it is kept as well.
+/// Keys and values count: a text its bytes, a number 8, a truth value 4. What would count nothing,
+/// such as an empty object, counts 1: it is kept as well.
 fn size_of_members(document: &Map<String, Value>) -> usize {
     document
         .iter()

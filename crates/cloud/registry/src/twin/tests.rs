@@ -148,7 +148,8 @@ fn a_refused_patch_changes_nothing() {
     );
 }
 
-// C1: what a device sends like this is refused before it waits, and nothing adds up behind the documented size.
+// C1: what a device sends like this is refused before it waits, and nothing adds up behind the
+// documented size.
 #[test]
 fn values_of_no_size_do_not_add_up() {
     let mut twin = fresh();

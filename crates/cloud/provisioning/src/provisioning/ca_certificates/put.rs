@@ -12,7 +12,6 @@ use crate::ca_certificate::{
 };
 use crate::limits::MAX_CA_CERTIFICATES;
 
-/// One upload.
 pub(super) struct PutCaCertificate {
     pub(super) change: Change,
     pub(super) draft: CaCertificateDraft,
@@ -50,8 +49,8 @@ impl PutCaCertificate {
         }
     }
 
-    /// `withdrawn` is left of a deleted one of this name: the enrollments that refer to it follow the
-    /// name.
+    /// `withdrawn` is left of a deleted one of this name: the enrollments that refer to it follow
+    /// the name.
     fn new_row(
         &self,
         view: &View<'_>,

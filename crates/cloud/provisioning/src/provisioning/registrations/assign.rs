@@ -27,8 +27,8 @@ mod audit;
 pub(super) use audit::{Found, enter_issued};
 
 impl Provisioning {
-    /// Writes hub device, twin, system modules and registration record in one transaction. Nothing is
-    /// written when a hub that does not live here has to be asked first.
+    /// Writes hub device, twin, system modules and registration record in one transaction. Nothing
+    /// is written when a hub that does not live here has to be asked first.
     pub async fn assign(
         &self,
         assign: Assign,
@@ -62,8 +62,8 @@ impl Provisioning {
     }
 }
 
-/// Reads the service as it is when the writer comes to a unit: a hub that was unlinked while the unit
-/// waited gets no device.
+/// Reads the service as it is when the writer comes to a unit: a hub that was unlinked while the
+/// unit waited gets no device.
 pub(super) struct ServiceReader {
     cell: Arc<ServiceCell>,
     services: Arc<ServicesNow>,
@@ -180,7 +180,6 @@ impl AssignPlan {
 }
 
 impl AssignJob {
-    /// The registration.
     pub(super) fn lock<'a>(&'a self, id_scope: &'a str) -> Lock<'a> {
         let folded = self.assign.registrant.registration_id.folded();
         Lock::Registration { id_scope, folded }

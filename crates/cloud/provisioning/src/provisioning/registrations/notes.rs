@@ -27,7 +27,6 @@ impl Provisioning {
         self.registry.store().scan(scan).await
     }
 
-    /// One note.
     pub async fn allocation(&self, id: i64) -> Result<Option<AllocationRecord>, StorageError> {
         let id_scope = self.id_scope();
         self.registry.store().read(|view| {

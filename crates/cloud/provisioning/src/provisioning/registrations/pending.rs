@@ -33,7 +33,6 @@ const LOST: DpsErrorCode = DpsErrorCode::InternalServerError;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Busy {
     pub destinations: Vec<String>,
-    /// By ID scope.
     pub services: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Registrations whose device comes from, goes to or is in a remote hub: where it is, what is planned,
-//! and the one transaction in which it is assigned.
+//! Registrations whose device comes from, goes to or is in a remote hub: where it is, what is
+//! planned, and the one transaction in which it is assigned.
 
 use ids::{Etag, Timestamp};
 use registry::{DeviceLocation, InitialTwin, Rows, StorageError, find_device, twin_etag};
@@ -30,22 +30,19 @@ pub struct MovedData {
     pub status: Status,
     /// Why, as an operator wrote.
     pub status_reason: Option<String>,
-    /// `capabilities.iotEdge`.
     pub iot_edge: bool,
     /// What is the service's of its twin.
     pub twin: InitialTwin,
-    /// Reported properties.
     pub reported: Map<String, Value>,
-    /// The twin's version where it was read, when that was in this directory: should it have changed since, it is read again.
+    /// The twin's version where it was read, when that was in this directory: should it have
+    /// changed since, it is read again.
     pub read_at: Option<Etag>,
 }
 
 /// A device for which all is done at remote hubs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompletedPlacement {
-    /// What allocation decided.
     pub placement: Placement,
-    /// What was done.
     pub plan: Plan,
     /// What it takes along into this directory.
     pub moved: Option<MovedData>,
@@ -86,8 +83,8 @@ impl Provisioning {
             if let Some(left) = previous.as_mut().filter(|left| **left != wanted)
                 && registrant.policy == ReprovisionPolicy::ResetData
             {
-                // Nothing is read from it, so that its hub need not answer. It is removed there should it
-                // exist.
+                // Nothing is read from it, so that its hub need not answer. It is removed there
+                // should it exist.
                 left.exists = left.exists.or(Some(true));
             }
             Ok(PlacementSources {
@@ -113,8 +110,9 @@ impl Provisioning {
         self.registry.store().commit(keep).await
     }
 
-    /// Ends a pending registration after its plan is carried out at remote hubs. In one transaction:
-    /// what the plan wants in this directory, the record, and the removal of the device that is left.
+    /// Ends a pending registration after its plan is carried out at remote hubs. In one
+    /// transaction: what the plan wants in this directory, the record, and the removal of the
+    /// device that is left.
     pub async fn finish_placement(
         &self,
         handle: PendingHandle,
@@ -200,8 +198,8 @@ impl HandleStep for KeepPlan {
         if let Some(created) = created {
             put_removal(tx, &created, self.now)?;
         }
-        // Before anything is done there: a device that is created from now on is not the one that was
-        // to be removed.
+        // Before anything is done there: a device that is created from now on is not the one that
+        // was to be removed.
         let place = &self.plan.decision.place;
         tx.cancel_removal(place.hub.as_str(), place.device_id.as_str())?;
         let mut pending = handle.pending.clone();

@@ -22,8 +22,8 @@ fn substatus(rows: Rows<'_>, text: Option<&str>) -> Result<Substatus, StorageErr
         .ok_or_else(|| rows.damaged("substatus", "not a substatus"))
 }
 
-/// The substatus of the assignment that stands; also while a later attempt is pending or has failed,
-/// if it is still known.
+/// The substatus of the assignment that stands; also while a later attempt is pending or has
+/// failed, if it is still known.
 pub(super) fn previous_substatus(row: &RegistrationRow) -> Option<Substatus> {
     Substatus::named(row.substatus.as_deref()?)
 }

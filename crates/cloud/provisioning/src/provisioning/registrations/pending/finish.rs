@@ -15,9 +15,9 @@ use crate::registration::{
 };
 
 impl Provisioning {
-    /// Ends a pending registration with the hub that was chosen; one that cannot be assigned so ends
-    /// as `failed`, which `as_failure` words. `None` when the handle is no longer current, or when a
-    /// remote hub has to be asked next.
+    /// Ends a pending registration with the hub that was chosen; one that cannot be assigned so
+    /// ends as `failed`, which `as_failure` words. `None` when the handle is no longer current, or
+    /// when a remote hub has to be asked next.
     pub async fn finish_pending(
         &self,
         handle: PendingHandle,

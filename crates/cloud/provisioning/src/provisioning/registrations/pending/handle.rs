@@ -53,8 +53,8 @@ impl PendingHandle {
         }
     }
 
-    /// Tells one attempt from another: also from one of the same registration id that was begun after
-    /// this one had ended.
+    /// Tells one attempt from another: also from one of the same registration id that was begun
+    /// after this one had ended.
     #[must_use]
     pub fn version(&self) -> (i64, i64) {
         (self.id, self.revision)

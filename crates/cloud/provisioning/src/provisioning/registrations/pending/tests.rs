@@ -24,7 +24,8 @@ async fn open(directory: &std::path::Path) -> Provisioning {
         .unwrap()
 }
 
-/// What a server of an earlier version, or a fault of this one, may have left: a row, and beside it a record in some state.
+/// What a server of an earlier version, or a fault of this one, may have left: a row, and beside it
+/// a record in some state.
 async fn leave(provisioning: &Provisioning, document: String, status: &'static str) {
     let id_scope = provisioning.id_scope();
     let leave = unit(

@@ -143,8 +143,8 @@ impl FinishPlacement {
         job.write_record(tx, &plan.service, plan.stored, plan.end, decision.clone())
     }
 
-    /// A device with what it had in a remote hub. A twin that a webhook answered with goes before the
-    /// one that it had.
+    /// A device with what it had in a remote hub. A twin that a webhook answered with goes before
+    /// the one that it had.
     fn bring(
         &self,
         tx: &Tx<'_>,
