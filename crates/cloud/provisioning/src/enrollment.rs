@@ -10,7 +10,7 @@ use crate::issuance::{EnrolledIssuance, IssuanceName};
 pub enum EnrollmentKind {
     /// For one registration id.
     Individual,
-    /// For whoever shows the group's certificate or derived key.
+    /// For devices with the group's certificate or derived key.
     Group,
 }
 

@@ -32,7 +32,7 @@ pub struct EnrolledIssuance {
     pub trust_bundle: Option<TrustBundleId>,
 }
 
-/// An issuer to be written. Its key is kept elsewhere, by the certificate's thumbprint.
+/// An issuer to be written. Its key is kept in a file, by the certificate's thumbprint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IssuerDraft {
     pub name: IssuerName,

@@ -67,7 +67,7 @@ pub struct WebhookQuestion {
     pub skipped: Vec<SkippedHub>,
 }
 
-/// A device on its way between hubs of which one is elsewhere.
+/// A device on its way between hubs of which one is remote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
     pub choice: Choice,
@@ -129,7 +129,7 @@ impl Placement {
 }
 
 impl PendingStep {
-    /// Whom it is put to: only so many are put to one at once.
+    /// The host or hub that is asked: only so many requests are sent to one at once.
     #[must_use]
     pub fn destination(&self) -> String {
         match self {

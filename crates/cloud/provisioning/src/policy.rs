@@ -24,7 +24,7 @@ pub struct PolicyDraft {
     keys: [Option<KeyText>; 2],
 }
 
-/// Why a policy is none.
+/// Why a policy is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyDraftError {
     /// Its name is not usable in connection strings.

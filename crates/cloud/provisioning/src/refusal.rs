@@ -19,7 +19,7 @@ pub struct RefusalDraft {
     pub credential: [u8; 32],
     /// How often since it was last written.
     pub times: u32,
-    /// Where the device's connection came from, when a door knows.
+    /// Where the device's connection came from, when it is known.
     pub address: Option<IpAddr>,
     /// What was seen and tried, and what to do.
     pub report: Value,

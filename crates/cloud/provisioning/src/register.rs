@@ -39,7 +39,7 @@ pub(crate) struct Decision {
     pub(crate) place: DeviceLocation,
     /// What to do there.
     pub(crate) step: DeviceStep,
-    /// What becomes of the device of before, when it is elsewhere.
+    /// What becomes of the device of before, when it is in another place.
     pub(crate) old: OldDevice,
     /// What the device is before.
     pub(crate) substatus: Substatus,
@@ -48,7 +48,7 @@ pub(crate) struct Decision {
 /// What becomes of a device that is left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OldDevice {
-    /// There is none, or it is where the device stays.
+    /// Nothing: there is no such device, or it is where the device stays.
     None,
     /// It moves to the new place with its data, before the step.
     Move,

@@ -36,26 +36,26 @@ use provisioning::{Described, Provisioning, Retention, Services};
 use registry::{Change, Entropy, Init, LocalHubs, Watcher};
 use serde_json::{Map, Value};
 
-/// The bench of a test: provisioning services in a directory of their own, and what it told.
+/// The bench of a test: provisioning services in a directory of their own, and what it reported.
 pub(crate) struct Bench {
     pub(crate) provisioning: Provisioning,
-    pub(crate) told: Arc<Told>,
+    pub(crate) heard: Arc<Heard>,
     pub(crate) directory: tempfile::TempDir,
     clock: AtomicU64,
 }
 
 /// A watcher that remembers.
 #[derive(Default)]
-pub(crate) struct Told(Mutex<Vec<Change>>);
+pub(crate) struct Heard(Mutex<Vec<Change>>);
 
-impl Watcher for Told {
+impl Watcher for Heard {
     fn changed(&self, change: &Change) {
         self.0.lock().unwrap().push(change.clone());
     }
 }
 
-impl Told {
-    /// What was told since the last call.
+impl Heard {
+    /// What was heard since the last call.
     pub(crate) fn take(&self) -> Vec<Change> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -119,11 +119,11 @@ impl Bench {
 
     async fn new(directory: tempfile::TempDir) -> Self {
         let provisioning = open(directory.path(), "localhost").await;
-        let told = Arc::new(Told::default());
-        provisioning.registry().watch(told.clone());
+        let heard = Arc::new(Heard::default());
+        provisioning.registry().watch(heard.clone());
         Self {
             provisioning,
-            told,
+            heard,
             directory,
             clock: AtomicU64::default(),
         }
@@ -176,7 +176,7 @@ macro_rules! promises {
 promises!(
     acts::{
         every_act_leaves_one_record,
-        an_exchanged_trust_anchor_is_told,
+        an_exchanged_trust_anchor_is_reported,
         nothing_else_writes_without_an_operator,
     },
     service::{
@@ -231,11 +231,11 @@ promises!(
         records_are_deleted_and_listed_by_group,
         many_at_once_are_all_there,
         an_enrollment_that_changed_meanwhile_assigns_nobody,
-        who_takes_over_is_told,
+        who_takes_over_is_reported,
     },
     remote_hubs::{
         a_device_of_a_remote_hub_is_recorded_and_not_made_here,
-        a_plan_outlives_whoever_made_it,
+        a_plan_outlives_a_restart,
         moves_to_and_from_a_remote_hub_lose_nothing,
         what_was_made_at_a_remote_hub_for_nothing_is_removed,
         nothing_stays_under_way_without_its_record,

@@ -9,7 +9,7 @@ pub struct Actor {
     pub policy: String,
     /// The request, as its sender was told.
     pub request_id: String,
-    /// Where it came from, when a door knows.
+    /// Where it came from, when it is known.
     pub address: Option<IpAddr>,
     pub at: Timestamp,
 }

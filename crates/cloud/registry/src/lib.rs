@@ -60,9 +60,7 @@ pub use registry::{
     twin_etag,
 };
 pub use rows::Rows;
-pub use store::audit::{
-    AuditLimits, Book as AuditBook, Known as KnownAudit, Verified as VerifiedAudit,
-};
+pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,

@@ -64,7 +64,7 @@ mod tests {
     fn a_put_needs_the_right_version() {
         let one = Etag::parse("MQ==").unwrap();
         let two = Etag::parse("Mg==").unwrap();
-        for (condition, stored, verdict) in [
+        for (condition, stored, decision) in [
             (IfMatch::Absent, None, PutDecision::Create),
             (IfMatch::Absent, Some(&one), PutDecision::Conflict),
             (IfMatch::Any, Some(&one), PutDecision::Replace),
@@ -82,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(
                 condition.decide_put(stored),
-                verdict,
+                decision,
                 "{condition:?} on {stored:?}"
             );
         }

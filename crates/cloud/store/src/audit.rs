@@ -29,7 +29,7 @@ use crate::{StoreError, Tx};
 
 /// What belongs together in one chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Book {
+pub enum AuditStream {
     /// What operators and the server did.
     Acts,
     /// What was decided about devices that were let in.
@@ -38,7 +38,7 @@ pub enum Book {
     Refusals,
 }
 
-impl Book {
+impl AuditStream {
     pub const ALL: [Self; 3] = [Self::Acts, Self::Decisions, Self::Refusals];
 
     #[must_use]
@@ -51,7 +51,7 @@ impl Book {
     }
 }
 
-/// How much of the books is kept.
+/// How much of the streams is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditLimits {
     pub acts: u64,
@@ -78,11 +78,11 @@ impl Default for AuditLimits {
 }
 
 impl AuditLimits {
-    fn of(&self, book: Book) -> u64 {
-        match book {
-            Book::Acts => self.acts,
-            Book::Decisions => self.decisions,
-            Book::Refusals => self.refusals,
+    fn of(&self, stream: AuditStream) -> u64 {
+        match stream {
+            AuditStream::Acts => self.acts,
+            AuditStream::Decisions => self.decisions,
+            AuditStream::Refusals => self.refusals,
         }
     }
 
@@ -104,10 +104,10 @@ fn ticks(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos() / 100).unwrap_or(i64::MAX)
 }
 
-/// A record on its way into a book.
+/// A record on its way into a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) book: Book,
+    pub(crate) stream: AuditStream,
     pub(crate) time: i64,
     pub(crate) body: Vec<u8>,
 }
@@ -118,7 +118,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When it has more than [`MAX_BODY`] bytes.
-    pub fn audit(&self, book: Book, time: i64, body: Vec<u8>) -> Result<(), StoreError> {
+    pub fn audit(&self, stream: AuditStream, time: i64, body: Vec<u8>) -> Result<(), StoreError> {
         if body.len() > MAX_BODY {
             let cause = format!(
                 "an audit record has {} bytes, {MAX_BODY} are allowed",
@@ -126,7 +126,7 @@ impl Tx<'_> {
             );
             return Err(StoreError::words("writing", self.file(), cause));
         }
-        self.enter(Entry { book, time, body });
+        self.enter(Entry { stream, time, body });
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ async fn list(call: Call) -> Result<Reply, ServiceFault> {
 
 fn describe(record: &AuditRecord) -> AuditDocument {
     AuditDocument {
-        book: record.book.to_owned(),
+        stream: record.stream.to_owned(),
         number: record.number,
         time: record.time,
         body: record.body.clone(),

@@ -73,7 +73,7 @@ fn numbers(page: &Value) -> Vec<(String, u64)> {
     let rows = page.as_array().unwrap().iter();
     rows.map(|row| {
         (
-            row["book"].as_str().unwrap().to_owned(),
+            row["stream"].as_str().unwrap().to_owned(),
             row["number"].as_u64().unwrap(),
         )
     })
@@ -210,7 +210,7 @@ async fn a_refusal_tells_where_the_device_was_and_is_forgotten_after_its_time() 
     request.extensions_mut().insert(ClientAddress(ADDRESS));
     assert_eq!(service.send(request).await.error(), 401_002);
     let listed = service.audit_page("&about=stray", 10, None).await.body;
-    assert_eq!(listed[0]["book"], "refusals");
+    assert_eq!(listed[0]["stream"], "refusals");
     assert_eq!(listed[0]["body"]["address"], ADDRESS.to_string());
 
     const DAY: i64 = 24 * 3600;

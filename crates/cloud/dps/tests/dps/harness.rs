@@ -165,7 +165,7 @@ impl Service {
             ..Default::default()
         };
         let mut records = Registry::audit(self.directory.path(), &query).unwrap();
-        records.sort_by_key(|record| (record.book, record.number));
+        records.sort_by_key(|record| (record.stream, record.number));
         let text = |body: &Value, name: &str| body[name].as_str().unwrap_or_default().to_owned();
         let line = |record: &registry::AuditRecord| {
             let about = text(&record.body, "target") + &text(&record.body, "registrationId");

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use clap::Subcommand;
 use ids::Timestamp;
-use registry::{AuditBook, AuditQuery, KnownAudit, Registry};
+use registry::{AuditQuery, AuditStream, KnownAudit, Registry};
 use serde_json::{Value, json};
 
 use super::{Column, Invocation, output};
@@ -19,8 +19,8 @@ pub enum AuditCommand {
             muster audit verify --data-dir ./data\n  \
             muster audit verify --known acts:120:9f86d081… --data-dir ./data")]
     Verify {
-        /// A number and hash that an earlier run printed, as BOOK:NUMBER:HASH.
-        #[arg(long, value_name = "BOOK:NUMBER:HASH", value_parser = known)]
+        /// A number and hash that an earlier run printed, as STREAM:NUMBER:HASH.
+        #[arg(long, value_name = "STREAM:NUMBER:HASH", value_parser = known)]
         known: Vec<KnownAudit>,
     },
     /// List records, newest first: those of the data directory, or with --login those of the
@@ -49,7 +49,7 @@ pub enum AuditCommand {
 }
 
 const VERIFIED: &[Column] = &[
-    ("Book", "/book"),
+    ("Stream", "/stream"),
     ("First", "/first"),
     ("Last", "/last"),
     ("Hash", "/hash"),
@@ -57,7 +57,7 @@ const VERIFIED: &[Column] = &[
 
 const RECORDS: &[Column] = &[
     ("Time", "/time"),
-    ("Book", "/book"),
+    ("Stream", "/stream"),
     ("Number", "/number"),
     ("Kind", "/body/kind"),
     ("Target", "/body/target"),
@@ -113,13 +113,13 @@ struct Filter {
 }
 
 fn verify(data_dir: &Path, known: &[KnownAudit], invocation: &Invocation) -> anyhow::Result<()> {
-    let books = Registry::verify_audit(data_dir, known).context("the audit does not hold")?;
-    let shown: Vec<Value> = books
+    let streams = Registry::verify_audit(data_dir, known).context("the audit does not hold")?;
+    let shown: Vec<Value> = streams
         .into_iter()
-        .map(|book| {
+        .map(|stream| {
             json!({
-                "book": book.book.name(), "first": book.first, "last": book.last,
-                "hash": book.hash.to_string(),
+                "stream": stream.stream.name(), "first": stream.first, "last": stream.last,
+                "hash": stream.hash.to_string(),
             })
         })
         .collect();
@@ -144,7 +144,7 @@ fn from_data_dir(data_dir: &Path, filter: Filter) -> anyhow::Result<Vec<Value>> 
         .into_iter()
         .map(|record| {
             json!({
-                "book": record.book, "number": record.number, "time": record.time,
+                "stream": record.stream, "number": record.number, "time": record.time,
                 "body": record.body, "hash": record.hash,
             })
         });
@@ -168,16 +168,16 @@ async fn from_server(invocation: &Invocation, filter: Filter) -> anyhow::Result<
 
 fn known(text: &str) -> Result<KnownAudit, String> {
     let mut parts = text.split(':');
-    let (Some(book), Some(number), Some(hash), None) =
+    let (Some(stream), Some(number), Some(hash), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err("BOOK:NUMBER:HASH was expected".to_owned());
+        return Err("STREAM:NUMBER:HASH was expected".to_owned());
     };
-    let book = AuditBook::ALL
+    let stream = AuditStream::ALL
         .into_iter()
-        .find(|known| known.name() == book);
+        .find(|known| known.name() == stream);
     Ok(KnownAudit {
-        book: book.ok_or("the book is acts, decisions or refusals")?,
+        stream: stream.ok_or("the stream is acts, decisions or refusals")?,
         number: number.parse().map_err(|_| "the number is not a number")?,
         hash: hash
             .parse()

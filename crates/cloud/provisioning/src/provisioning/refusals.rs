@@ -3,7 +3,7 @@
 use ids::{Etag, Timestamp};
 use registry::{BadContinuation, Continuation, ListError, Page, Rows, StorageError};
 use serde_json::json;
-use store::audit::Book;
+use store::audit::AuditStream;
 use store::{Lock, RefusalFilter, RefusalRow, StoreError, Tx, Unit, View, unit};
 
 use super::Provisioning;
@@ -137,7 +137,11 @@ impl Unit for NoteRefusal {
             plan.apply(tx, &self.id_scope, &self.etag, self.now)?;
         }
         tx.put_refusal(&self.id_scope, &self.row, KEPT)?;
-        tx.audit(Book::Refusals, self.now.ticks(), self.decision.clone())
+        tx.audit(
+            AuditStream::Refusals,
+            self.now.ticks(),
+            self.decision.clone(),
+        )
     }
 }
 

@@ -30,7 +30,8 @@ impl ServiceCell {
     }
 }
 
-/// All services, the first one first: whoever may configure that one may add others, and hubs.
+/// All services, the first one first: operators who may configure that one may add others, and
+/// hubs.
 pub type Services = Vec<Arc<ProvisioningService>>;
 
 /// The services as of the last commit.

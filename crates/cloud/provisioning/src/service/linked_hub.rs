@@ -47,7 +47,7 @@ impl LinkedHub {
 pub enum HubReach {
     /// In this data directory: its devices are written in the registration's own transaction.
     Here,
-    /// Elsewhere: another Muster or an Azure IoT Hub, by its service API.
+    /// Another Muster or an Azure IoT Hub, by its service API.
     Remote(RemoteAccess),
 }
 

@@ -38,7 +38,7 @@ impl Bench {
         let found = Registry::audit(self.directory.path(), &query).unwrap();
         found
             .into_iter()
-            .filter(|record| record.book == "acts")
+            .filter(|record| record.stream == "acts")
             .collect()
     }
 
@@ -232,7 +232,7 @@ pub(crate) async fn every_act_leaves_one_record(bench: Bench) {
     }
 }
 
-pub(crate) async fn an_exchanged_trust_anchor_is_told(bench: Bench) {
+pub(crate) async fn an_exchanged_trust_anchor_is_reported(bench: Bench) {
     let by = bench.provisioning.by(bench.actor());
     let put = by.put_ca_certificate(
         ca_certificate("root", 1, Some(true)),
@@ -247,7 +247,7 @@ pub(crate) async fn an_exchanged_trust_anchor_is_told(bench: Bench) {
     );
     put.await.unwrap();
     let print = |number: u8| Thumbprint::from_bytes([number; 32]).to_string();
-    let told: Vec<_> = bench
+    let heard: Vec<_> = bench
         .acts(Act::PutCaCertificate)
         .into_iter()
         .map(|record| {
@@ -261,7 +261,7 @@ pub(crate) async fn an_exchanged_trust_anchor_is_told(bench: Bench) {
         .collect();
     let verified = || Some("verified".to_owned());
     assert_eq!(
-        told,
+        heard,
         [
             (Some(print(2)), Some(print(1)), verified()),
             (Some(print(1)), None, verified()),

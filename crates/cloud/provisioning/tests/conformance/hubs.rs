@@ -53,9 +53,9 @@ impl Bench {
 }
 
 pub(crate) async fn a_hub_is_there_once_it_is_acknowledged(bench: Bench) {
-    bench.told.take();
+    bench.heard.take();
     bench.create_hub("second", "second.example:8443").await;
-    assert_eq!(bench.told.take(), [Change::ServicesOrHubs]);
+    assert_eq!(bench.heard.take(), [Change::ServicesOrHubs]);
     let local = bench.provisioning.registry().hubs();
     let found = local.hub_at(&host("SECOND.example")).unwrap();
     assert_eq!((found.name.as_str(), found.policies.len()), ("second", 5));

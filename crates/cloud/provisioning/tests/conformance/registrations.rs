@@ -385,9 +385,9 @@ pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: B
     assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
 }
 
-/// A6: whoever takes a registration over from another enrollment, or a device from an operator, is
-/// told in the audit.
-pub(crate) async fn who_takes_over_is_told(bench: Bench) {
+/// A6: the one that takes a registration over from another enrollment, or a device from an operator, is
+/// heard in the audit.
+pub(crate) async fn who_takes_over_is_reported(bench: Bench) {
     let provisioning = &bench.provisioning;
     let request = wire::service_api::identity::DeviceRequest::default();
     provisioning
@@ -414,7 +414,7 @@ pub(crate) async fn who_takes_over_is_told(bench: Bench) {
         ..registry::AuditQuery::default()
     };
     let found = Registry::audit(bench.directory.path(), &query).unwrap();
-    let told: Vec<_> = found
+    let heard: Vec<_> = found
         .iter()
         .map(|record| {
             (
@@ -424,7 +424,7 @@ pub(crate) async fn who_takes_over_is_told(bench: Bench) {
         })
         .collect();
     assert_eq!(
-        told,
+        heard,
         [
             (Value::Null, Value::Null),
             (json!("group Group"), Value::Null),

@@ -138,7 +138,7 @@ pub(crate) async fn a_device_of_a_remote_hub_is_recorded_and_not_made_here(bench
     assert!(bench.remote_tasks().await.is_empty());
 }
 
-pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
+pub(crate) async fn a_plan_outlives_a_restart(bench: Bench) {
     bench.link(remote("far", "far.example", 1)).await;
     let (handle, placement) = bench.begin("d1", "far").await;
     let stale = handle.clone();
@@ -153,7 +153,7 @@ pub(crate) async fn a_plan_outlives_whoever_made_it(bench: Bench) {
         .finish_placement(stale, late, failure, bench.now())
         .await;
     assert_eq!(late.unwrap(), PlacementOutcome::Gone);
-    // The device registers anew with another certificate: what was begun is gone on with.
+    // The device registers anew with another certificate: what was begun is resumed.
     let mut again = assign(&bench.provisioning, "d1").await;
     again.registrant.proof =
         provisioning::DeviceProof::Certificate(ids::Thumbprint::from_bytes([9; 32]));
@@ -306,7 +306,7 @@ pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: 
         (remote_tasks.len(), remote_tasks[0].kind),
         (1, RemoteTaskKind::Remove)
     );
-    // Until it is removed it counts as not there: whoever registers next gets a fresh one.
+    // Until it is removed it counts as not there: the one that registers next gets a fresh one.
     let (handle, placement) = bench.begin("d1", "far").await;
     let placement_sources = bench
         .provisioning
@@ -392,7 +392,7 @@ pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
         .unwrap();
     assert_eq!((waiting.tries, waiting.problem()), (1, Some("down")));
 
-    // Another one takes its place, which whoever comes back late does not end.
+    // Another one takes its place, which the one that comes back late does not end.
     bench.provisioning.unblock(&id, bench.now()).await.unwrap();
     bench
         .provisioning
@@ -423,7 +423,7 @@ pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
     );
 }
 
-/// D1: what an enrollment leaves behind when it is deleted is not gone on with, and does not
+/// D1: what an enrollment leaves behind when it is deleted is not resumed, and does not
 /// overwrite what came after it.
 pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
     let provisioning = &bench.provisioning;

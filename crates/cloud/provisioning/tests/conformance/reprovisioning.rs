@@ -26,7 +26,7 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
         .patch_twin(&identity, patch, &IfMatch::Absent, bench.now())
         .await
         .unwrap();
-    bench.told.take();
+    bench.heard.take();
 
     let same = provisioning
         .assign(assign(&bench.provisioning, "d").await, bench.now())
@@ -38,7 +38,7 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
         substatus(&same.registration.state),
         Substatus::InitialAssignment
     );
-    assert_eq!(bench.told.take(), [], "nothing changed in the hub");
+    assert_eq!(bench.heard.take(), [], "nothing changed in the hub");
 
     let proof = DeviceProof::Certificate(Thumbprint::from_bytes([2; 32]));
     let mut renewed = assign(provisioning, "d").await;
@@ -55,7 +55,7 @@ pub(crate) async fn again_with_another_certificate_refreshes_it(bench: Bench) {
     );
     assert_ne!(again.registration.etag, first.registration.etag);
     assert_eq!(
-        bench.told.take(),
+        bench.heard.take(),
         [Change::CredentialsChanged {
             identity: identity.clone()
         }]
@@ -104,7 +104,7 @@ pub(crate) async fn reset_starts_the_twin_again(bench: Bench) {
         .patch_reported(&identity, map(json!({"r": 1})), None, bench.now())
         .await
         .unwrap();
-    bench.told.take();
+    bench.heard.take();
 
     let mut reset = assign(provisioning, "d").await;
     reset.registrant.policy = ReprovisionPolicy::ResetData;
@@ -127,15 +127,15 @@ pub(crate) async fn reset_starts_the_twin_again(bench: Bench) {
         (3, 3),
         "versions go on"
     );
-    let told = bench.told.take();
+    let heard = bench.heard.take();
     let patch = map(json!({"c": null, "a": {"b": 1}}));
     assert!(
-        told.contains(&Change::Desired {
+        heard.contains(&Change::Desired {
             identity,
             patch,
             version: 3
         }),
-        "{told:?}"
+        "{heard:?}"
     );
 }
 
@@ -222,7 +222,7 @@ pub(crate) async fn a_new_device_id_takes_the_data_along(bench: Bench) {
             .len(),
         2
     );
-    assert!(bench.told.take().contains(&Change::Gone {
+    assert!(bench.heard.take().contains(&Change::Gone {
         identity: Identity::device(hub(), device("d"))
     }));
 }
@@ -255,7 +255,7 @@ pub(crate) async fn a_custom_twin_replaces_what_is_there(bench: Bench) {
     );
 }
 
-/// A device that is moved from the first hub to a second one, by a policy; what it was told.
+/// A device that is moved from the first hub to a second one, by a policy; what it was heard.
 async fn moved(bench: &Bench, policy: ReprovisionPolicy) -> Substatus {
     let provisioning = &bench.provisioning;
     bench.create_hub("second", "second.example").await;
@@ -279,7 +279,7 @@ async fn moved(bench: &Bench, policy: ReprovisionPolicy) -> Substatus {
         .registry()
         .patch_reported(&before, reported, None, bench.now());
     reported.await.unwrap();
-    bench.told.take();
+    bench.heard.take();
 
     let mut again = first;
     again.choice.hub = "second".parse().unwrap();
@@ -302,10 +302,10 @@ async fn moved(bench: &Bench, policy: ReprovisionPolicy) -> Substatus {
             .is_err(),
         "the device of before is gone"
     );
-    let told = bench.told.take();
+    let heard = bench.heard.take();
     assert!(
-        told.contains(&Change::Gone { identity: before }),
-        "{told:?}"
+        heard.contains(&Change::Gone { identity: before }),
+        "{heard:?}"
     );
     substatus(&again.registration.state)
 }

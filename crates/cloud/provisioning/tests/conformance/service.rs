@@ -73,7 +73,7 @@ pub(crate) async fn the_first_hubs_host_follows(bench: Bench) {
     assert_eq!(again.hubs[0].policies, before.hubs[0].policies);
 }
 
-/// R1: devices were told the old name.
+/// R1: devices were heard the old name.
 pub(crate) async fn names_that_hubs_had_are_remembered(mut bench: Bench) {
     let named = |text: &str| text.parse::<ids::HubHost>().unwrap();
     bench.create_hub("second", "second.example").await;

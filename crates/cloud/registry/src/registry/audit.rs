@@ -58,8 +58,8 @@ impl From<store::StoreError> for ListError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRecord {
     /// `acts`, `decisions` or `refusals`.
-    pub book: &'static str,
-    /// Its number in its book.
+    pub stream: &'static str,
+    /// Its number in its stream.
     pub number: u64,
     pub time: Timestamp,
     /// What: `kind` and particulars.

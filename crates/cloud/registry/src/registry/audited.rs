@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ids::Timestamp;
 use serde_json::{Map, Value, json};
-use store::audit::Book;
+use store::audit::AuditStream;
 use store::{Lock, Store, StoreError, Tx, Unit, View, unit};
 
 use super::Registry;
@@ -187,7 +187,7 @@ where
             record[name] = value;
         }
         let body = record.to_string().into_bytes();
-        tx.audit(Book::Acts, self.at.ticks(), body)?;
+        tx.audit(AuditStream::Acts, self.at.ticks(), body)?;
         Ok(done)
     }
 }

@@ -32,7 +32,7 @@ impl Bench {
         let found = Registry::audit(self.directory.path(), &query).unwrap();
         found
             .into_iter()
-            .filter(|record| record.book == "acts")
+            .filter(|record| record.stream == "acts")
             .collect()
     }
 

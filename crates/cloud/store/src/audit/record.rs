@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::Book;
+use super::AuditStream;
 
 /// Most bytes of one body.
 pub const MAX_BODY: usize = 8 * 1024;
@@ -27,12 +27,12 @@ impl Hash {
         &self.0
     }
 
-    /// What the first record of a book follows.
+    /// What the first record of a stream follows.
     #[must_use]
-    pub fn before(book: Book) -> Self {
+    pub fn before(stream: AuditStream) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(b"muster audit, version 1: ");
-        context.update(book.name().as_bytes());
+        context.update(stream.name().as_bytes());
         Self::finish(context)
     }
 
@@ -90,7 +90,7 @@ impl FromStr for Hash {
 /// A record as it stands in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// 1, 2, 3, … in its book.
+    /// 1, 2, 3, … in its stream.
     pub number: u64,
     /// When, in units of 100 ns since 1970.
     pub time: i64,

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use super::record::Head;
-use super::{AuditLimits, BlockRow, Book, Entry, Hash, SegmentRow};
+use super::{AuditLimits, AuditStream, BlockRow, Entry, Hash, SegmentRow};
 use crate::{StoreError, Tx, View};
 
-/// Where the books stand, as of the last commit. Lives on the writer's thread.
+/// Where the streams stand, as of the last commit. Lives on the writer's thread.
 pub(crate) struct Chains {
     acts: Chain,
     decisions: Chain,
@@ -14,28 +14,28 @@ pub(crate) struct Chains {
     limits: AuditLimits,
 }
 
-/// Where a book stands.
+/// Where a stream stands.
 struct Chain {
-    book: Book,
+    stream: AuditStream,
     head: Head,
     /// Oldest first; the last one grows.
     segments: VecDeque<SegmentRow>,
 }
 
 /// What a cut leaves behind for the verifier: the canonical body of its record.
-pub(super) fn anchor(book: Book, through: u64, hash: Hash) -> Vec<u8> {
-    let book = book.name();
-    format!(r#"{{"kind":"audit.cut","book":"{book}","through":{through},"hash":"{hash}"}}"#)
+pub(super) fn anchor(stream: AuditStream, through: u64, hash: Hash) -> Vec<u8> {
+    let stream = stream.name();
+    format!(r#"{{"kind":"audit.cut","book":"{stream}","through":{through},"hash":"{hash}"}}"#)
         .into_bytes()
 }
 
 impl Chains {
-    /// Reads where the books stand.
+    /// Reads where the streams stand.
     pub(crate) fn load(view: &View<'_>, limits: AuditLimits) -> Result<Self, StoreError> {
         Ok(Self {
-            acts: Chain::load(view, Book::Acts)?,
-            decisions: Chain::load(view, Book::Decisions)?,
-            refusals: Chain::load(view, Book::Refusals)?,
+            acts: Chain::load(view, AuditStream::Acts)?,
+            decisions: Chain::load(view, AuditStream::Decisions)?,
+            refusals: Chain::load(view, AuditStream::Refusals)?,
             limits,
         })
     }
@@ -47,14 +47,14 @@ impl Chains {
         };
         for anchor in self.cut(tx, time)? {
             entries.push(Entry {
-                book: Book::Acts,
+                stream: AuditStream::Acts,
                 time,
                 body: anchor,
             });
         }
         for chain in [&mut self.acts, &mut self.decisions, &mut self.refusals] {
-            let book = chain.book;
-            let own = entries.iter().filter(|entry| entry.book == book);
+            let stream = chain.stream;
+            let own = entries.iter().filter(|entry| entry.stream == stream);
             chain.append(tx, own, self.limits)?;
         }
         Ok(())
@@ -75,12 +75,12 @@ impl Chains {
 }
 
 impl Chain {
-    fn load(view: &View<'_>, book: Book) -> Result<Self, StoreError> {
-        let segments: VecDeque<SegmentRow> = view.audit_segments(book)?.into();
+    fn load(view: &View<'_>, stream: AuditStream) -> Result<Self, StoreError> {
+        let segments: VecDeque<SegmentRow> = view.audit_segments(stream)?.into();
         let head = segments.back().map_or(
             Head {
                 number: 0,
-                hash: Hash::before(book),
+                hash: Hash::before(stream),
             },
             |last| Head {
                 number: last.last,
@@ -88,7 +88,7 @@ impl Chain {
             },
         );
         Ok(Self {
-            book,
+            stream,
             head,
             segments,
         })
@@ -125,8 +125,8 @@ impl Chain {
             until: begun.until.max(block.until),
             ..begun
         };
-        tx.insert_audit_block(self.book, &block)?;
-        tx.put_audit_segment(self.book, &segment)?;
+        tx.insert_audit_block(self.stream, &block)?;
+        tx.put_audit_segment(self.stream, &segment)?;
         self.segments.push_back(segment);
         Ok(())
     }
@@ -156,12 +156,12 @@ impl Chain {
         let bytes: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         let oldest = self.segments.front().filter(|_| self.segments.len() > 1);
         let is_to_go = |oldest: &&SegmentRow| {
-            bytes - oldest.bytes >= limits.of(self.book) || limits.is_over(oldest.until, now)
+            bytes - oldest.bytes >= limits.of(self.stream) || limits.is_over(oldest.until, now)
         };
         let Some(oldest) = oldest.filter(is_to_go) else {
             return Ok(false);
         };
-        tx.cut_audit_segment(self.book, oldest)?;
+        tx.cut_audit_segment(self.stream, oldest)?;
         self.segments.pop_front();
         Ok(true)
     }
@@ -169,6 +169,6 @@ impl Chain {
     /// What the oldest kept record follows, when there were others before.
     fn anchor(&self) -> Option<Vec<u8>> {
         let oldest = self.segments.front().filter(|oldest| oldest.first > 1)?;
-        Some(anchor(self.book, oldest.first - 1, oldest.previous))
+        Some(anchor(self.stream, oldest.first - 1, oldest.previous))
     }
 }

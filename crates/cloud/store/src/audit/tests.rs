@@ -24,11 +24,11 @@ fn open(directory: &Path, limits: AuditLimits) -> Store {
 }
 
 /// One commit with these records.
-async fn commit(store: &Store, book: Book, time: i64, bodies: &[&str]) {
+async fn commit(store: &Store, stream: AuditStream, time: i64, bodies: &[&str]) {
     let bodies: Vec<Vec<u8>> = bodies.iter().map(|body| body.as_bytes().to_vec()).collect();
     let write = write(move |tx| {
         let mut bodies = bodies.iter();
-        bodies.try_for_each(|body| tx.audit(book, time, body.clone()))
+        bodies.try_for_each(|body| tx.audit(stream, time, body.clone()))
     });
     store.write(write).await.unwrap();
 }
@@ -47,11 +47,11 @@ fn broken(directory: &Path) -> Broken {
     }
 }
 
-fn bodies(store: &ReadOnlyStore, book: Book) -> Vec<String> {
+fn bodies(store: &ReadOnlyStore, stream: AuditStream) -> Vec<String> {
     let read = |view: &crate::View<'_>| {
         let mut found = Vec::new();
         let mut from = 0;
-        while let Some(block) = view.audit_block_from(book, from)? {
+        while let Some(block) = view.audit_block_from(stream, from)? {
             for record in records(&block.records) {
                 found.push(String::from_utf8(record.unwrap().body.to_vec()).unwrap());
             }
@@ -66,9 +66,9 @@ fn bodies(store: &ReadOnlyStore, book: Book) -> Vec<String> {
 async fn filled(directory: &Path) -> Vec<Verified> {
     let store = open(directory, AuditLimits::default());
     for time in 1..=3 {
-        commit(&store, Book::Decisions, time, &["one", "two"]).await;
+        commit(&store, AuditStream::Decisions, time, &["one", "two"]).await;
     }
-    commit(&store, Book::Acts, 4, &["act"]).await;
+    commit(&store, AuditStream::Acts, 4, &["act"]).await;
     drop(store);
     verify(directory, &[]).unwrap()
 }
@@ -81,7 +81,7 @@ fn tamper(directory: &Path, sql: &str, params: impl rusqlite::Params) {
 
 fn block(directory: &Path, first: u64) -> Vec<u8> {
     let store = Store::open_read_only(directory).unwrap();
-    let found = store.read(|view| view.audit_block_from(Book::Decisions, first));
+    let found = store.read(|view| view.audit_block_from(AuditStream::Decisions, first));
     found.unwrap().unwrap().records
 }
 
@@ -103,7 +103,7 @@ async fn an_empty_audit_and_a_filled_one_hold() {
     assert_eq!((decisions.first, decisions.last), (1, 6));
     // It goes on where it stood, in another life of the server and while one runs.
     let store = open(directory.path(), AuditLimits::default());
-    commit(&store, Book::Decisions, 5, &["seven"]).await;
+    commit(&store, AuditStream::Decisions, 5, &["seven"]).await;
     let again = verify(directory.path(), &[]).unwrap();
     assert_eq!((again[1].last, again[0]), (7, acts));
     assert_ne!(again[1].hash, decisions.hash);
@@ -114,23 +114,26 @@ async fn a_unit_that_fails_leaves_no_record_and_its_neighbours_theirs() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), SMALL);
     let fail = write(|tx| {
-        tx.audit(Book::Acts, 1, b"never happened".to_vec())?;
+        tx.audit(AuditStream::Acts, 1, b"never happened".to_vec())?;
         Err::<(), _>(tx.damaged("x", "no"))
     });
-    let (kept, failed) = tokio::join!(commit(&store, Book::Acts, 1, &["kept"]), store.write(fail));
+    let (kept, failed) = tokio::join!(
+        commit(&store, AuditStream::Acts, 1, &["kept"]),
+        store.write(fail)
+    );
     assert!(failed.is_err());
     let ((), too_long) = (
         kept,
         store
             .write(write(|tx| {
-                tx.audit(Book::Acts, 1, vec![b'x'; MAX_BODY + 1])
+                tx.audit(AuditStream::Acts, 1, vec![b'x'; MAX_BODY + 1])
             }))
             .await,
     );
     assert!(too_long.is_err());
     drop(store);
     let read = Store::open_read_only(directory.path()).unwrap();
-    assert_eq!(bodies(&read, Book::Acts), ["kept"]);
+    assert_eq!(bodies(&read, AuditStream::Acts), ["kept"]);
 }
 
 #[tokio::test]
@@ -146,8 +149,8 @@ async fn every_flipped_byte_of_a_block_is_found_in_its_record() {
         let found = broken(directory.path());
         let number = 3 + (place / length) as u64;
         assert_eq!(
-            (found.book, found.number),
-            (Book::Decisions, number),
+            (found.stream, found.number),
+            (AuditStream::Decisions, number),
             "byte {place}"
         );
         // Length, number, time, body, hash.
@@ -217,7 +220,7 @@ async fn what_is_cut_out_or_off_or_put_elsewhere_is_found() {
         "UPDATE audit_segments SET bytes = 0 WHERE stream = 'acts'",
         [],
     );
-    assert_eq!(broken(directory).book, Book::Acts);
+    assert_eq!(broken(directory).stream, AuditStream::Acts);
 }
 
 #[tokio::test]
@@ -227,13 +230,13 @@ async fn a_noted_hash_betrays_a_chain_that_was_computed_anew() {
         panic!()
     };
     let known = Known {
-        book: Book::Decisions,
+        stream: AuditStream::Decisions,
         number: noted.last,
         hash: noted.hash,
     };
     verify(directory.path(), &[known]).unwrap();
     let other = Known {
-        hash: Hash::before(Book::Acts),
+        hash: Hash::before(AuditStream::Acts),
         ..known
     };
     let beyond = Known {
@@ -255,7 +258,7 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
     for time in 0..100 {
         commit(
             &store,
-            Book::Decisions,
+            AuditStream::Decisions,
             time,
             &["a decision of some length"],
         )
@@ -264,7 +267,7 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
             panic!()
         };
         assert_eq!(decisions.last, u64::try_from(time).unwrap() + 1);
-        // A record has 77 bytes, a segment three of them; a cut of the acts tells of both books.
+        // A record has 77 bytes, a segment three of them; a cut of the acts tells of both streams.
         assert!(decisions.last - decisions.first < 13, "{decisions:?}");
         assert!(acts.last < acts.first + 16, "{acts:?}");
     }
@@ -279,7 +282,7 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
     // Whoever drops more than the server did has no act that tells so.
     let store = open(directory.path(), AuditLimits::default());
     for time in 100..103 {
-        commit(&store, Book::Decisions, time, &["more"]).await;
+        commit(&store, AuditStream::Decisions, time, &["more"]).await;
     }
     drop(store);
     let sql = "DELETE FROM audit_segments WHERE stream = 'decisions' AND first = ?1";
@@ -293,10 +296,16 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
 async fn a_flood_of_refusals_pushes_nothing_else_out() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), SMALL);
-    commit(&store, Book::Acts, 0, &["the first act"]).await;
-    commit(&store, Book::Decisions, 0, &["the first decision"]).await;
+    commit(&store, AuditStream::Acts, 0, &["the first act"]).await;
+    commit(&store, AuditStream::Decisions, 0, &["the first decision"]).await;
     for time in 0..100 {
-        commit(&store, Book::Refusals, time, &["a refusal of some length"]).await;
+        commit(
+            &store,
+            AuditStream::Refusals,
+            time,
+            &["a refusal of some length"],
+        )
+        .await;
     }
     let [_, decisions, refusals] = verify(directory.path(), &[]).unwrap()[..] else {
         panic!()
@@ -315,19 +324,19 @@ async fn what_is_too_old_goes_in_every_book_and_the_rest_still_holds() {
     // 160 units of 100 ns are kept, in segments of ten.
     let store = open(directory.path(), keep);
     for time in (0..1000).step_by(5) {
-        for book in Book::ALL {
-            commit(&store, book, time, &["something"]).await;
+        for stream in AuditStream::ALL {
+            commit(&store, stream, time, &["something"]).await;
         }
     }
     let read = Store::open_read_only(directory.path()).unwrap();
-    for book in verify(directory.path(), &[]).unwrap() {
+    for stream in verify(directory.path(), &[]).unwrap() {
         let oldest = read
-            .read(|view| view.audit_block_from(book.book, 0))
+            .read(|view| view.audit_block_from(stream.stream, 0))
             .unwrap();
         let oldest = oldest.unwrap().since;
-        assert!((800..=845).contains(&oldest), "{book:?}: {oldest}");
+        assert!((800..=845).contains(&oldest), "{stream:?}: {oldest}");
     }
-    let told = bodies(&read, Book::Acts).concat();
+    let told = bodies(&read, AuditStream::Acts).concat();
     assert!(
         told.contains(r#""kind":"audit.cut","book":"refusals""#),
         "{told}"
@@ -336,9 +345,9 @@ async fn what_is_too_old_goes_in_every_book_and_the_rest_still_holds() {
 
 #[test]
 fn hashes_are_read_as_they_are_written() {
-    let hash = Hash::before(Book::Acts);
+    let hash = Hash::before(AuditStream::Acts);
     assert_eq!(hash.to_string().parse(), Ok(hash));
-    assert_ne!(hash, Hash::before(Book::Decisions));
+    assert_ne!(hash, Hash::before(AuditStream::Decisions));
     for bad in [
         "",
         &hash.to_string()[1..],
@@ -352,7 +361,7 @@ fn hashes_are_read_as_they_are_written() {
 proptest! {
     #[test]
     fn records_come_back_as_they_were_appended(written in prop::collection::vec((any::<i64>(), prop::collection::vec(any::<u8>(), 0..50)), 0..20), cut in any::<prop::sample::Index>()) {
-        let mut head = record::Head { number: 0, hash: Hash::before(Book::Acts) };
+        let mut head = record::Head { number: 0, hash: Hash::before(AuditStream::Acts) };
         let (mut block, mut previous) = (Vec::new(), head.hash);
         for (time, body) in &written {
             head.append(*time, body, &mut block);

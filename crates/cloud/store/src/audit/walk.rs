@@ -1,23 +1,23 @@
-//! Whether the books are as they were written.
+//! Whether the streams are as they were written.
 
 use super::record::Head;
 use super::seal::anchor;
-use super::{BlockRow, Book, Hash, Record, SegmentRow, records};
+use super::{AuditStream, BlockRow, Hash, Record, SegmentRow, records};
 use crate::{StoreError, View};
 
 /// A hash that somebody noted earlier. A chain that was cut off at its end, or computed anew, does
 /// not have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
-    pub book: Book,
+    pub stream: AuditStream,
     pub number: u64,
     pub hash: Hash,
 }
 
-/// A book whose chain holds.
+/// A stream whose chain holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
-    pub book: Book,
+    pub stream: AuditStream,
     /// Number of the oldest record kept; one more than `last` when there is none.
     pub first: u64,
     /// Number of the newest record, 0 when there never was one.
@@ -27,9 +27,9 @@ pub struct Verified {
 
 /// The first record that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("record {number} of the {} {flaw}", book.name())]
+#[error("record {number} of the {} {flaw}", stream.name())]
 pub struct Broken {
-    pub book: Book,
+    pub stream: AuditStream,
     pub number: u64,
     pub flaw: Flaw,
 }
@@ -49,8 +49,8 @@ pub enum Flaw {
         /// Whose number that is.
         found: u64,
     },
-    /// The book ends before it.
-    #[error("is missing: the book ends before it")]
+    /// The stream ends before it.
+    #[error("is missing: the stream ends before it")]
     CutOff,
     /// Everything before it is gone, and no act tells of that.
     #[error("is the oldest one left, and no act tells that those before it were dropped")]
@@ -63,7 +63,7 @@ pub enum Flaw {
     NotTheKnown,
 }
 
-/// Why the books were not found whole.
+/// Why the streams were not found whole.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     #[error(transparent)]
@@ -74,22 +74,22 @@ pub enum AuditError {
 }
 
 impl View<'_> {
-    /// Walks all books from the oldest record kept to the newest.
+    /// Walks all streams from the oldest record kept to the newest.
     ///
     /// # Errors
     /// At the first record that does not hold, or when the storage fails.
     pub fn verify_audit(&self, known: &[Known]) -> Result<Vec<Verified>, AuditError> {
-        let mut books = Vec::new();
-        for book in Book::ALL {
-            books.push((book, self.audit_segments(book)?));
+        let mut streams = Vec::new();
+        for stream in AuditStream::ALL {
+            streams.push((stream, self.audit_segments(stream)?));
         }
-        let mut sought = Sought::of(&books);
+        let mut sought = Sought::of(&streams);
         let mut verified = Vec::new();
         // The acts come first: they tell of the cuts of all.
-        for (book, segments) in &books {
-            let mut walk = Walk::new(*book, segments, known);
+        for (stream, segments) in &streams {
+            let mut walk = Walk::new(*stream, segments, known);
             let mut from = 0;
-            while let Some(block) = self.audit_block_from(*book, from)? {
+            while let Some(block) = self.audit_block_from(*stream, from)? {
                 walk.block(&block, |body| sought.met(body))?;
                 from = block.first.saturating_add(1);
             }
@@ -101,17 +101,17 @@ impl View<'_> {
 }
 
 /// The records that must tell of what was cut.
-struct Sought(Vec<(Book, u64, Vec<u8>)>);
+struct Sought(Vec<(AuditStream, u64, Vec<u8>)>);
 
 impl Sought {
-    fn of(books: &[(Book, Vec<SegmentRow>)]) -> Self {
-        let oldest = books
+    fn of(streams: &[(AuditStream, Vec<SegmentRow>)]) -> Self {
+        let oldest = streams
             .iter()
-            .filter_map(|(book, segments)| Some((*book, *segments.first()?)));
+            .filter_map(|(stream, segments)| Some((*stream, *segments.first()?)));
         let cut = oldest.filter(|(_, oldest)| oldest.first > 1);
-        let record = |(book, oldest): (Book, SegmentRow)| {
-            let body = anchor(book, oldest.first - 1, oldest.previous);
-            (book, oldest.first, body)
+        let record = |(stream, oldest): (AuditStream, SegmentRow)| {
+            let body = anchor(stream, oldest.first - 1, oldest.previous);
+            (stream, oldest.first, body)
         };
         Self(cut.map(record).collect())
     }
@@ -123,8 +123,8 @@ impl Sought {
     fn require_all_met(self) -> Result<(), Broken> {
         match self.0.into_iter().next() {
             None => Ok(()),
-            Some((book, number, _)) => Err(Broken {
-                book,
+            Some((stream, number, _)) => Err(Broken {
+                stream,
                 number,
                 flaw: Flaw::Unanchored,
             }),
@@ -132,9 +132,9 @@ impl Sought {
     }
 }
 
-/// One pass over a book. Pure: it is handed the blocks.
+/// One pass over a stream. Pure: it is handed the blocks.
 struct Walk<'a> {
-    book: Book,
+    stream: AuditStream,
     first: u64,
     head: Head,
     /// Those not begun yet, oldest first.
@@ -145,11 +145,11 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(book: Book, segments: &'a [SegmentRow], known: &'a [Known]) -> Self {
+    fn new(stream: AuditStream, segments: &'a [SegmentRow], known: &'a [Known]) -> Self {
         let head = segments.first().map_or(
             Head {
                 number: 0,
-                hash: Hash::before(book),
+                hash: Hash::before(stream),
             },
             |oldest| Head {
                 number: oldest.first.saturating_sub(1),
@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
             },
         );
         Self {
-            book,
+            stream,
             first: head.number + 1,
             head,
             segments,
@@ -167,8 +167,12 @@ impl<'a> Walk<'a> {
     }
 
     fn broken(&self, number: u64, flaw: Flaw) -> Broken {
-        let book = self.book;
-        Broken { book, number, flaw }
+        let stream = self.stream;
+        Broken {
+            stream,
+            number,
+            flaw,
+        }
     }
 
     /// The flaw is with the record that would come next.
@@ -208,7 +212,10 @@ impl<'a> Walk<'a> {
             number: found,
             hash: record.hash,
         };
-        let mut known = self.known.iter().filter(|known| known.book == self.book);
+        let mut known = self
+            .known
+            .iter()
+            .filter(|known| known.stream == self.stream);
         match known.any(|known| known.number == found && known.hash != record.hash) {
             true => Err(self.broken(found, Flaw::NotTheKnown)),
             false => Ok(()),
@@ -247,12 +254,15 @@ impl<'a> Walk<'a> {
         if self.current.is_some() || !self.segments.is_empty() {
             return Err(self.next_is(Flaw::CutOff));
         }
-        let mut known = self.known.iter().filter(|known| known.book == self.book);
+        let mut known = self
+            .known
+            .iter()
+            .filter(|known| known.stream == self.stream);
         if let Some(beyond) = known.find(|known| known.number > self.head.number) {
             return Err(self.broken(beyond.number, Flaw::CutOff));
         }
         Ok(Verified {
-            book: self.book,
+            stream: self.stream,
             first: self.first,
             last: self.head.number,
             hash: self.head.hash,

@@ -1,6 +1,6 @@
 use crate::audit::Hash;
 
-/// The records that one commit added to a book.
+/// The records that one commit added to a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockRow {
     /// Number of its first record.

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::audit::{Book, Hash};
+use crate::audit::{AuditStream, Hash};
 use crate::rows::{BlockRow, SegmentRow};
 use crate::{StoreError, Tx, View};
 
@@ -25,22 +25,26 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
     })
 }
 
-/// The same statement for the table of each book.
+/// The same statement for the table of each stream.
 macro_rules! of_book {
-    ($book:expr, $before:literal, $after:literal) => {
-        match $book {
-            Book::Acts => concat!($before, " audit_acts ", $after),
-            Book::Decisions => concat!($before, " audit_decisions ", $after),
-            Book::Refusals => concat!($before, " audit_refusals ", $after),
+    ($stream:expr, $before:literal, $after:literal) => {
+        match $stream {
+            AuditStream::Acts => concat!($before, " audit_acts ", $after),
+            AuditStream::Decisions => concat!($before, " audit_decisions ", $after),
+            AuditStream::Refusals => concat!($before, " audit_refusals ", $after),
         }
     };
 }
 
 impl View<'_> {
     /// The block of a book that begins with record `first` or, when none does, the next one.
-    pub fn audit_block_from(&self, book: Book, first: u64) -> Result<Option<BlockRow>, StoreError> {
+    pub fn audit_block_from(
+        &self,
+        stream: AuditStream,
+        first: u64,
+    ) -> Result<Option<BlockRow>, StoreError> {
         let sql = of_book!(
-            book,
+            stream,
             "SELECT first, since, until, records FROM",
             "WHERE first >= ?1 ORDER BY first LIMIT 1"
         );
@@ -50,28 +54,35 @@ impl View<'_> {
     /// The last block of a book that begins before record `before`.
     pub fn audit_block_before(
         &self,
-        book: Book,
+        stream: AuditStream,
         before: u64,
     ) -> Result<Option<BlockRow>, StoreError> {
         let sql = of_book!(
-            book,
+            stream,
             "SELECT first, since, until, records FROM",
             "WHERE first < ?1 ORDER BY first DESC LIMIT 1"
         );
         self.one(sql, [before], read_block)
     }
 
-    pub(crate) fn audit_segments(&self, book: Book) -> Result<Vec<SegmentRow>, StoreError> {
+    pub(crate) fn audit_segments(
+        &self,
+        stream: AuditStream,
+    ) -> Result<Vec<SegmentRow>, StoreError> {
         let sql = "SELECT first, previous, last, hash, bytes, since, until FROM audit_segments
                    WHERE stream = ?1 ORDER BY first";
-        self.all(sql, [book.name()], read_segment)
+        self.all(sql, [stream.name()], read_segment)
     }
 }
 
 impl Tx<'_> {
-    pub(crate) fn insert_audit_block(&self, book: Book, row: &BlockRow) -> Result<(), StoreError> {
+    pub(crate) fn insert_audit_block(
+        &self,
+        stream: AuditStream,
+        row: &BlockRow,
+    ) -> Result<(), StoreError> {
         let sql = of_book!(
-            book,
+            stream,
             "INSERT INTO",
             "(first, since, until, records) VALUES (?1, ?2, ?3, ?4)"
         );
@@ -80,7 +91,11 @@ impl Tx<'_> {
     }
 
     /// Begins a segment, or notes how far it goes.
-    pub(crate) fn put_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
+    pub(crate) fn put_audit_segment(
+        &self,
+        stream: AuditStream,
+        row: &SegmentRow,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO audit_segments (stream, first, previous, last, hash, bytes, since,
                    until)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -89,7 +104,7 @@ impl Tx<'_> {
                      since = excluded.since, until = excluded.until";
         #[rustfmt::skip]
         let values = params![
-            book.name(), row.first, row.previous.as_bytes(), row.last, row.hash.as_bytes(),
+            stream.name(), row.first, row.previous.as_bytes(), row.last, row.hash.as_bytes(),
             row.bytes,
             row.since, row.until,
         ];
@@ -97,10 +112,14 @@ impl Tx<'_> {
     }
 
     /// Deletes the oldest segment with its blocks.
-    pub(crate) fn cut_audit_segment(&self, book: Book, row: &SegmentRow) -> Result<(), StoreError> {
-        let sql = of_book!(book, "DELETE FROM", "WHERE first <= ?1");
+    pub(crate) fn cut_audit_segment(
+        &self,
+        stream: AuditStream,
+        row: &SegmentRow,
+    ) -> Result<(), StoreError> {
+        let sql = of_book!(stream, "DELETE FROM", "WHERE first <= ?1");
         self.run(sql, [row.last])?;
         let sql = "DELETE FROM audit_segments WHERE stream = ?1 AND first = ?2";
-        self.run(sql, params![book.name(), row.first]).map(drop)
+        self.run(sql, params![stream.name(), row.first]).map(drop)
     }
 }

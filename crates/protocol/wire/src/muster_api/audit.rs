@@ -9,7 +9,7 @@ use serde_json::Value;
 #[serde(rename_all = "camelCase")]
 pub struct AuditDocument {
     /// `acts`, `decisions` or `refusals`.
-    pub book: String,
+    pub stream: String,
     /// The number of the record in its stream.
     pub number: u64,
     /// Time in UTC, RFC 3339.

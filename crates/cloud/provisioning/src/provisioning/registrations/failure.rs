@@ -3,7 +3,7 @@
 use ids::{Etag, RegistrationId, Timestamp};
 use registry::{Rows, StorageError};
 use serde_json::json;
-use store::audit::Book;
+use store::audit::AuditStream;
 use store::{Lock, RegistrationRow, StoreError, Tx, View, unit};
 
 use super::EndPending;
@@ -90,7 +90,11 @@ impl FailPlan {
             "kind": "registration.failed", "idScope": id_scope, "registrationId": row.spelled,
             "errorCode": row.error_code, "message": row.error_message,
         });
-        tx.audit(Book::Decisions, now.ticks(), body.to_string().into_bytes())?;
+        tx.audit(
+            AuditStream::Decisions,
+            now.ticks(),
+            body.to_string().into_bytes(),
+        )?;
         Ok(record(Rows { file: tx.file() }, row, service)?)
     }
 }

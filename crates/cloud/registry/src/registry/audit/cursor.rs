@@ -1,22 +1,22 @@
-//! The books of the audit side by side, from the newest record to the oldest.
+//! The streams of the audit side by side, from the newest record to the oldest.
 
 use std::collections::VecDeque;
 
 use ids::Timestamp;
 use store::View;
-use store::audit::{BlockRow, Book, records};
+use store::audit::{AuditStream, BlockRow, records};
 
 use super::{AuditQuery, AuditRecord, ListError};
 use crate::error::StorageError;
 use crate::page::{BadContinuation, Continuation, Page};
 
-/// Number before which the newest record of a book is looked for first. Records are numbered upward
+/// Number before which the newest record of a stream is looked for first. Records are numbered upward
 /// from 1.
 const NEWEST: u64 = u64::MAX >> 1;
 
-/// A place in one book.
+/// A place in one stream.
 struct Cursor {
-    book: Book,
+    stream: AuditStream,
     /// What is before this was not looked at.
     before: u64,
     /// Found and not handed out, newest first.
@@ -54,16 +54,16 @@ pub(super) fn page(
 }
 
 impl Cursor {
-    fn new(book: Book, before: u64) -> Self {
+    fn new(stream: AuditStream, before: u64) -> Self {
         Self {
-            book,
+            stream,
             before,
             found: VecDeque::new(),
             is_at_end: false,
         }
     }
 
-    /// Looks for records until it has one, the book begins or the budget is spent.
+    /// Looks for records until it has one, the stream begins or the budget is spent.
     fn fill(
         &mut self,
         view: &View<'_>,
@@ -71,7 +71,7 @@ impl Cursor {
         budget: &mut usize,
     ) -> Result<(), StorageError> {
         while self.found.is_empty() && !self.is_at_end && *budget > 0 {
-            let Some(block) = view.audit_block_before(self.book, self.before)? else {
+            let Some(block) = view.audit_block_before(self.stream, self.before)? else {
                 self.is_at_end = true;
                 return Ok(());
             };
@@ -90,7 +90,7 @@ impl Cursor {
         let before = self.before;
         for record in records(&block.records).filter_map(Result::ok) {
             let record = AuditRecord {
-                book: self.book.name(),
+                stream: self.stream.name(),
                 number: record.number,
                 time: Timestamp::from_ticks(record.time),
                 body: serde_json::from_slice(record.body).unwrap_or_default(),
@@ -122,7 +122,7 @@ impl Cursor {
     }
 }
 
-/// The place in each book.
+/// The place in each stream.
 fn format(cursors: &[Cursor]) -> String {
     let places: Vec<String> = cursors.iter().map(|c| c.next().to_string()).collect();
     places.join(":")
@@ -130,18 +130,22 @@ fn format(cursors: &[Cursor]) -> String {
 
 fn parse(after: Option<&Continuation>) -> Result<Vec<Cursor>, BadContinuation> {
     let Some(after) = after else {
-        let cursors = Book::ALL.map(|book| Cursor::new(book, NEWEST));
+        let cursors = AuditStream::ALL.map(|stream| Cursor::new(stream, NEWEST));
         return Ok(cursors.into());
     };
     let places: Vec<&str> = after.key().split(':').collect();
-    if places.len() != Book::ALL.len() {
+    if places.len() != AuditStream::ALL.len() {
         return Err(BadContinuation);
     }
-    let cursor = |(book, place): (Book, &str)| {
+    let cursor = |(stream, place): (AuditStream, &str)| {
         let place = place.parse().map_err(|_| BadContinuation)?;
-        Ok(Cursor::new(book, u64::min(place, NEWEST)))
+        Ok(Cursor::new(stream, u64::min(place, NEWEST)))
     };
-    Book::ALL.into_iter().zip(places).map(cursor).collect()
+    AuditStream::ALL
+        .into_iter()
+        .zip(places)
+        .map(cursor)
+        .collect()
 }
 
 #[cfg(test)]
@@ -150,8 +154,10 @@ mod tests {
 
     #[test]
     fn a_place_is_read_as_it_was_written_and_nothing_else_is() {
-        let cursors = [7, NEWEST, 0].into_iter().zip(Book::ALL);
-        let cursors: Vec<Cursor> = cursors.map(|(at, book)| Cursor::new(book, at)).collect();
+        let cursors = [7, NEWEST, 0].into_iter().zip(AuditStream::ALL);
+        let cursors: Vec<Cursor> = cursors
+            .map(|(at, stream)| Cursor::new(stream, at))
+            .collect();
         let read = parse(Some(&Continuation::after(&format(&cursors)))).unwrap();
         let places: Vec<u64> = read.iter().map(|cursor| cursor.before).collect();
         assert_eq!(places, [7, NEWEST, 0]);

@@ -3,7 +3,7 @@
 use ids::Timestamp;
 use registry::DeviceLocation;
 use serde_json::json;
-use store::audit::Book;
+use store::audit::AuditStream;
 use store::{RegistrationRow, StoreError, Tx};
 
 use super::AssignJob;
@@ -22,7 +22,7 @@ impl AssignJob {
         let previous = found.enrollment.as_ref();
         let previous = previous.filter(|before| **before != self.assign.registrant.enrollment);
         let body = self.audit_body(id_scope, previous, found.adopted, decision);
-        tx.audit(Book::Decisions, self.now.ticks(), body)?;
+        tx.audit(AuditStream::Decisions, self.now.ticks(), body)?;
         if previous.is_some() || found.adopted {
             let warning = Warning {
                 id: self.assign.registrant.registration_id.to_string(),
@@ -150,5 +150,9 @@ pub(in super::super) fn enter_issued(
         "serialNumber": issued.serial_number, "sha256Thumbprint": issued.sha256_thumbprint.to_string(),
         "notAfterUtc": issued.not_after_utc,
     });
-    tx.audit(Book::Decisions, now.ticks(), body.to_string().into_bytes())
+    tx.audit(
+        AuditStream::Decisions,
+        now.ticks(),
+        body.to_string().into_bytes(),
+    )
 }
