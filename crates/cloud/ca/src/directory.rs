@@ -26,8 +26,8 @@ pub struct InitOptions {
     pub key_type: KeyType,
     /// How many days the root is valid.
     pub root_days: u32,
-    /// How many days the intermediate is valid; `None` is five years, or as long as the root if
-    /// that is shorter.
+    /// How many days the intermediate is valid; `None` is five years, or as long as the root
+    /// if that is shorter.
     pub intermediate_days: Option<u32>,
     /// Encrypts the private keys of root and intermediate.
     pub passphrase: Option<Zeroizing<String>>,
@@ -60,8 +60,8 @@ impl CaDirectory {
     /// Makes root and intermediate in `dir`, and opens the hierarchy.
     ///
     /// # Errors
-    /// When one of its files exists and `force` is off, or a file cannot be written.
-    /// Names the file.
+    /// When one of its files exists and `force` is off, or a file cannot be
+    /// written. Names the file.
     pub fn init(dir: &Path, options: &InitOptions, now: Timestamp) -> Result<Self, CaError> {
         initialize::make(dir, options, now)
     }

@@ -45,8 +45,8 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), CaError> {
     write(path, text.as_bytes(), PRIVATE)
 }
 
-/// Writes to another file, flushes and renames it. After a crash there is the old file or the new
-/// one.
+/// Writes to another file, flushes and renames it. After a crash there is the old file
+/// or the new one.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CaError> {
     let temporary = temporary_beside(path);
     let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));

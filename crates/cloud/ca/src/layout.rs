@@ -1,7 +1,7 @@
 //! The files of a hierarchy, in the layout of Azure's demo scripts.
 //!
-//! Source: `tools/CACertificates/certGen.sh` of Azure/iotedge. The names must not change, because
-//! guides quote them.
+//! Source: `tools/CACertificates/certGen.sh` of Azure/iotedge. The names must not change,
+//! because guides quote them.
 
 use std::path::{Path, PathBuf};
 

@@ -71,9 +71,9 @@ impl ServerKind {
 }
 
 /// A server CA with its key. Its files in `<data-dir>/ca` are `server-ca.cert.pem`,
-/// `server-ca.key.pem`, and `server.pem` with the server's key, certificate and CA in one file, so
-/// that a renewal replaces all or nothing. For RSA they are `server-rsa-ca.cert.pem`,
-/// `server-rsa-ca.key.pem` and `server-rsa.pem`.
+/// `server-ca.key.pem`, and `server.pem` with the server's key, certificate and CA in one
+/// file, so that a renewal replaces all or nothing. For RSA they are
+/// `server-rsa-ca.cert.pem`, `server-rsa-ca.key.pem` and `server-rsa.pem`.
 #[derive(Debug)]
 pub struct ServerCa {
     dir: PathBuf,
@@ -98,8 +98,8 @@ impl ServerCa {
         }
     }
 
-    /// Writes the CA certificates that clients must trust, first the one for clients that read one
-    /// certificate only.
+    /// Writes the CA certificates that clients must trust, first the one for clients that
+    /// read one certificate only.
     pub fn write_trust(data_dir: &Path, certificates: &[Certificate]) -> Result<(), CaError> {
         let dir = data_dir.join("ca");
         let path = dir.join(TRUST_FILE);
@@ -174,8 +174,8 @@ impl ServerCa {
     /// fits, else a new one.
     ///
     /// It fits while it has exactly these names, was issued by this CA, and more than a third of
-    /// its validity is left. A file that cannot be read is replaced, because everything in it can
-    /// be made again.
+    /// its validity is left. A file that cannot be read is replaced, because everything in it
+    /// can be made again.
     ///
     /// # Errors
     /// When a name is neither a DNS name nor an IP address, the CA has expired, or the file cannot

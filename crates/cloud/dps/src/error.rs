@@ -26,8 +26,8 @@ pub enum ServiceFault {
     /// A device is not admitted.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
-    /// A TPM is asked to prove that it is there. Not a failure: every registration of one begins
-    /// so.
+    /// A TPM is asked to prove that it is there. Not a failure: every registration
+    /// of one begins so.
     #[error("the TPM has to answer a challenge")]
     Challenged(Box<Challenge>),
     /// An operation id that is not one of ours for that registration.
@@ -169,8 +169,8 @@ impl ServiceFault {
         }
     }
 
-    /// The text that the caller gets. Devices that are refused, and callers without a token, learn
-    /// nothing from it.
+    /// The text that the caller gets. Devices that are refused, and callers without a token,
+    /// learn nothing from it.
     #[must_use]
     pub fn outside(&self) -> String {
         match self {

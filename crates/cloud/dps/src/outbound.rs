@@ -1,5 +1,5 @@
-//! Calls to webhooks and remote hubs, which the program makes that runs the service: it alone opens
-//! sockets.
+//! Calls to webhooks and remote hubs, which the program makes that runs the service:
+//! it alone opens sockets.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::http::Method;
 use zeroize::Zeroizing;
 
-/// On whose behalf a call is made. The operators of a service choose the destination and see the
-/// answer.
+/// On whose behalf a call is made. The operators of a service choose the destination
+/// and see the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBehalf {
     /// The first service, whose operators are the server's own.

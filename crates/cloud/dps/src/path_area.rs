@@ -21,8 +21,8 @@ const OPERATOR_ROOTS: &[&str] = &[
 ];
 /// What follows `/muster/v1` in this service's part of it; hubs have a part too.
 const OWN_ROOTS: &[&str] = &["hubs", "services", "dps", "audit"];
-/// First segments of the hubs' paths, whose second segment may be any device id, also
-/// `registrations`.
+/// First segments of the hubs' paths, whose second segment may be any
+/// device id, also `registrations`.
 const HUB_ROOTS: &[&str] = &["devices", "twins", "configurations", "jobs", "statistics"];
 
 /// The area of a request path; `None` when another service has it.

@@ -1,5 +1,5 @@
-//! The HTTP API for operators, one file a noun: Azure's service API, and Muster's own under
-//! `/muster/v1`.
+//! The HTTP API for operators, one file a noun: Azure's service API, and
+//! Muster's own under `/muster/v1`.
 
 mod access;
 mod allocations;
@@ -37,8 +37,8 @@ use crate::error::{NounError, ServiceFault};
 use crate::service::Dps;
 use access::{Access, Permit};
 
-/// The operators' side of the services. Its error and permit types are this crate's own, where
-/// [`Dps`] is public.
+/// The operators' side of the services. Its error and permit types are this crate's own,
+/// where [`Dps`] is public.
 #[derive(Clone)]
 struct ServiceApi(Dps);
 

@@ -1,5 +1,5 @@
-//! Every error of the HTTP API, and one table of their codes, whose first digits are the HTTP
-//! status.
+//! Every error of the HTTP API, and one table of their codes, whose first digits
+//! are the HTTP status.
 
 use ids::error_chain;
 use registry::{ConfigurationError, EventError, IdentityError, Right, TwinError};

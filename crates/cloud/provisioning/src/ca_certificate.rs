@@ -64,8 +64,8 @@ pub struct CaCertificateDraft {
     pub verified: Option<bool>,
 }
 
-/// Evidence that the key of an authority is at hand: a certificate of this name, signed with it,
-/// was shown.
+/// Evidence that the key of an authority is at hand: a certificate of this name, signed
+/// with it, was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PossessionShown {
     /// The authority's certificate that signed.

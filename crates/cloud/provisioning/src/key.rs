@@ -2,8 +2,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// Secret bytes of ours, such as the key that authenticates operation ids. Wiped when dropped,
-/// never shown.
+/// Secret bytes of ours, such as the key that authenticates operation ids. Wiped
+/// when dropped, never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 

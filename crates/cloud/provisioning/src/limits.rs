@@ -10,7 +10,8 @@ pub const MAX_CA_CERTIFICATES: usize = 25;
 pub const MAX_ISSUERS: usize = 25;
 /// Most trust bundles of a service.
 pub const MAX_TRUST_BUNDLES: usize = 25;
-/// Enrollment groups with symmetric keys of a service: a token does not name its group, so all of them are tried.
+/// Enrollment groups with symmetric keys of a service: a token does not name its group, so all
+/// of them are tried.
 pub const MAX_KEYED_GROUPS: usize = 1000;
 /// Shared access policies of a service.
 pub const MAX_POLICIES: usize = 50;

@@ -2,8 +2,8 @@
 //! or a remote hub. Pure.
 //!
 //! One is durable from the moment that its device is told to poll, until one transaction writes
-//! down what became of it. What is asked outside in between can be asked twice: a server that was
-//! killed asks again.
+//! down what became of it. What is asked outside in between can be asked twice: a server that
+//! was killed asks again.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use crate::registration::{Choice, Registrant, SkippedHub};
 
 /// A webhook is asked that often.
 const QUESTIONS: u32 = 2;
-/// A webhook that has not been asked by then will not be: device and operator shall hear of it
-/// within a minute.
+/// A webhook that has not been asked by then will not be: device and operator shall hear of
+/// it within a minute.
 const UNTIL_ASKED: Duration = Duration::from_secs(30);
 /// The pause between two questions, at most; half of it at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,8 +43,8 @@ pub struct PendingRegistration {
     pub due: Timestamp,
 }
 
-/// What somebody outside is asked. Told apart by their members: the first kind was once the only
-/// one.
+/// What somebody outside is asked. Told apart by their members: the first kind was
+/// once the only one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PendingStep {
@@ -76,8 +76,8 @@ pub struct Placement {
     pub note: Option<AllocationNote>,
 }
 
-/// How an allocation came about, for the operator: what a webhook was asked, which hubs were passed
-/// over, what failed.
+/// How an allocation came about, for the operator: what a webhook was asked, which hubs were
+/// passed over, what failed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationNote {
@@ -210,8 +210,8 @@ impl PendingRegistration {
         goes_on.then_some(Self { tries, due, ..self })
     }
 
-    /// As a process sees it that started later than it began: time in which there was no server
-    /// does not count.
+    /// As a process sees it that started later than it began: time in which there was no
+    /// server does not count.
     #[must_use]
     pub fn resumed(self, started: Timestamp) -> Self {
         Self {

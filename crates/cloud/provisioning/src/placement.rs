@@ -69,9 +69,9 @@ impl PlacementSources {
     }
 }
 
-/// What is done about a device at hubs of which one is remote. Written down before it is begun:
-/// a server that was killed goes on with it and does not take for somebody else's what it made
-/// itself.
+/// What is done about a device at hubs of which one is remote. Written down before it is
+/// begun: a server that was killed goes on with it and does not take for somebody else's
+/// what it made itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub(crate) decision: Decision,

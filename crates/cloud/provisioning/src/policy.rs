@@ -15,8 +15,8 @@ fn rights_text() -> String {
     PROVISIONING_RIGHTS.map(Right::name).join(", ")
 }
 
-/// A shared access policy of a provisioning service about to be made. Only [`PolicyDraft::new`]
-/// makes one.
+/// A shared access policy of a provisioning service about to be made.
+/// Only [`PolicyDraft::new`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyDraft {
     name: String,
@@ -47,8 +47,8 @@ impl PolicyDraft {
     /// Checks name and rights. Keys that are `None` will be generated.
     ///
     /// # Errors
-    /// When the name cannot stand in a connection string, or the rights are none or not a
-    /// provisioning service's.
+    /// When the name cannot stand in a connection string, or the rights are none or
+    /// not a provisioning service's.
     pub fn new(
         name: &str,
         rights: &[String],

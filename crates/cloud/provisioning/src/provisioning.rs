@@ -87,8 +87,8 @@ pub struct Described {
 /// registrations are that service's; hubs and devices, in [`registry`](Self::registry), are shared
 /// by all. Cheap to clone; all clones share one writer.
 ///
-/// Methods that write return after the commit is durable. Point reads run inline in a few
-/// microseconds.
+/// Methods that write return after the commit is durable. Point reads run inline
+/// in a few microseconds.
 #[derive(Clone)]
 pub struct Provisioning {
     inner: Arc<Inner>,
@@ -156,8 +156,8 @@ impl Provisioning {
         &self.registry
     }
 
-    /// This handle's provisioning service with its linked hubs, as of the last commit. A pointer,
-    /// no I/O.
+    /// This handle's provisioning service with its linked hubs, as of the last commit.
+    /// A pointer, no I/O.
     #[must_use]
     pub fn service(&self) -> Arc<ProvisioningService> {
         self.service.get()
@@ -185,8 +185,8 @@ impl Provisioning {
         })
     }
 
-    /// The same, on behalf of an operator: each change is entered into the audit with the
-    /// operator's name.
+    /// The same, on behalf of an operator: each change is entered into the audit
+    /// with the operator's name.
     #[must_use]
     pub fn by(&self, actor: Actor) -> Self {
         Self {

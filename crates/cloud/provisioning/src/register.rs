@@ -1,6 +1,6 @@
 //! What a registration does to the hub: decided here, carried out by
-//! `provisioning/registrations/assign.rs` in this directory and by the provisioning service at
-//! remote hubs.
+//! `provisioning/registrations/assign.rs` in this directory and by the provisioning
+//! service at remote hubs.
 
 use registry::DeviceLocation;
 use serde::{Deserialize, Serialize};
@@ -195,8 +195,8 @@ mod tests {
         assert_eq!(aim(Some("b"), Never, &[]), "b");
     }
 
-    /// R3: Azure's integration tests read `initialAssignment` after a second registration by the
-    /// default policy.
+    /// R3: Azure's integration tests read `initialAssignment` after a second registration
+    /// by the default policy.
     #[test]
     fn another_registration_at_the_same_hub_is_told_what_the_one_before_was() {
         let again = |before, exists, policy| {

@@ -105,11 +105,11 @@ pub struct Registrant {
     pub initial_twin: InitialTwin,
     /// What becomes of an earlier assignment.
     pub policy: ReprovisionPolicy,
-    /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for later
-    /// polls and lookups.
+    /// Members of the answer that describe the attestation (`x509`, `symmetricKey`); kept for
+    /// later polls and lookups.
     pub detail: Option<Detail>,
-    /// The certificate that is written with this; entered into the audit by the transaction that
-    /// does.
+    /// The certificate that is written with this; entered into the audit by
+    /// the transaction that does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<IssuedNote>,
 }
@@ -117,15 +117,15 @@ pub struct Registrant {
 /// What allocation decided for a device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// The hub; not looked at when the policy is [`ReprovisionPolicy::Never`] and an assignment
-    /// exists.
+    /// The hub; not looked at when the policy is [`ReprovisionPolicy::Never`]
+    /// and an assignment exists.
     pub hub: HubName,
     /// The device's twin whatever the policy says: a custom allocation answered with one.
     pub twin: Option<InitialTwin>,
     /// `payload` of the answer: what a custom allocation returned.
     pub payload: Option<Value>,
-    /// Hubs that were no candidates although they might have been. A device that is in one of them
-    /// stays there.
+    /// Hubs that were no candidates although they might have been. A device that is in one
+    /// of them stays there.
     #[serde(default, alias = "passed_over")]
     pub skipped: Vec<SkippedHub>,
 }
@@ -186,8 +186,8 @@ pub enum RegistrationState {
     /// The device has a hub.
     Assigned {
         hub: HubName,
-        /// Its hub's host as it is now; what `assignedHub` says. `None` when the hub is no longer
-        /// linked.
+        /// Its hub's host as it is now; what `assignedHub` says. `None` when the hub
+        /// is no longer linked.
         host: Option<HubHost>,
         device_id: DeviceId,
         /// How it came about.
@@ -322,8 +322,8 @@ pub enum AssignError {
         /// The registration that has it.
         owner: RegistrationId,
     },
-    /// A registration of another provisioning service owns the hub device; whose is not this one's
-    /// business.
+    /// A registration of another provisioning service owns the hub device; whose is
+    /// not this one's business.
     #[error("device {device_id} of hub {hub} belongs to another provisioning service")]
     DeviceForeign { hub: HubName, device_id: DeviceId },
     #[error(transparent)]
@@ -361,8 +361,8 @@ pub enum RegistrationError {
     /// The etag is not the stored one. DPS answers 412.
     #[error("registration {0} has changed since the etag sent")]
     PreconditionFailed(RegistrationId),
-    /// Its device is blocked: by its record the hub device is found when the block is taken back.
-    /// DPS answers 409.
+    /// Its device is blocked: by its record the hub device is found when the block is taken
+    /// back. DPS answers 409.
     #[error(
         "the device of registration {0} is blocked; take the block back first: muster dps unblock --registration-id {0}"
     )]

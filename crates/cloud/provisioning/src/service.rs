@@ -25,8 +25,8 @@ pub struct ProvisioningService {
     pub hubs: Vec<LinkedHub>,
     /// Its shared access policies: `provisioningserviceowner`, and those that operators made.
     pub policies: Vec<SharedAccessPolicy>,
-    /// 32 bytes: authenticates the operation ids that devices poll with, so that none needs
-    /// storing.
+    /// 32 bytes: authenticates the operation ids that devices poll with, so
+    /// that none needs storing.
     pub operation_key: SecretBytes,
 }
 

@@ -1,5 +1,5 @@
-//! A server that is killed in the middle loses nothing that it acknowledged, and leaves nothing
-//! half done.
+//! A server that is killed in the middle loses nothing that it acknowledged, and
+//! leaves nothing half done.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,8 +36,8 @@ fn child() -> PathBuf {
     child
 }
 
-/// Runs the child until it has said `lines` lines, kills it with SIGKILL and reads the rest of what
-/// it said.
+/// Runs the child until it has said `lines` lines, kills it with SIGKILL and reads the rest
+/// of what it said.
 fn run_and_kill(directory: &Path, first: u64, lines: usize, said: &mut Acknowledged) {
     let mut child = Command::new(child())
         .arg(directory)

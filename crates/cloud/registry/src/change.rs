@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 /// Something that live sessions may have to hear of. Reported after its commit is durable.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The desired properties changed. Applying `patch` as a merge patch to the version before
-    /// gives this version.
+    /// The desired properties changed. Applying `patch` as a merge patch to the version
+    /// before gives this version.
     Desired {
         identity: Identity,
         /// The merge patch, without `$version`.

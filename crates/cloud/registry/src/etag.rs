@@ -1,5 +1,5 @@
-//! How versions look outside. Azure's shapes, so that clients that parse them find what they
-//! expect.
+//! How versions look outside. Azure's shapes, so that clients that parse them
+//! find what they expect.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -95,8 +95,8 @@ pub enum IdentityError {
     /// No such module. The hub answers 404010.
     #[error("module {1} of device {0} does not exist")]
     ModuleNotFound(DeviceId, ModuleId),
-    /// It exists and no `If-Match` said that it should. The hub answers 409001 for devices, 409301
-    /// for modules.
+    /// It exists and no `If-Match` said that it should. The hub answers 409001 for
+    /// devices, 409301 for modules.
     #[error("{0} exists already; send If-Match to change it")]
     Exists(Identity),
     /// The etag is not the stored one. The hub answers 412001.

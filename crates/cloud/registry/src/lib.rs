@@ -1,5 +1,5 @@
-//! Rules of devices: hubs that live here, identities, twins, conditions, deployments, presences,
-//! telemetry.
+//! Rules of devices: hubs that live here, identities, twins,
+//! conditions, deployments, presences, telemetry.
 //!
 //! Rules are pure functions in a file each (`twin`, `condition`, `resolve`, …). [`Registry`]
 //! applies them in transactions of the store and returns only after the commit is durable. `hub` is

@@ -97,8 +97,8 @@ impl<T> Page<T> {
         }
     }
 
-    /// The same page of what becomes of its items; some may be left out, which does not move its
-    /// end.
+    /// The same page of what becomes of its items; some may be left out, which does
+    /// not move its end.
     pub fn keep<U>(self, become_one: impl FnMut(T) -> Option<U>) -> Page<U> {
         Page {
             items: self.items.into_iter().filter_map(become_one).collect(),

@@ -64,8 +64,8 @@ impl Right {
     }
 }
 
-/// A named pair of keys and what they allow: the `SharedAccessKeyName` and `SharedAccessKey` of a
-/// connection string.
+/// A named pair of keys and what they allow: the `SharedAccessKeyName` and `SharedAccessKey`
+/// of a connection string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedAccessPolicy {
     pub name: String,

@@ -75,8 +75,8 @@ pub struct Retention {
 
 /// The hubs and devices of a data directory. Cheap to clone; all clones share one writer.
 ///
-/// Methods that write return after the commit is durable. Point reads run inline in a few
-/// microseconds.
+/// Methods that write return after the commit is durable. Point reads run inline
+/// in a few microseconds.
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
@@ -113,9 +113,9 @@ impl Registry {
         Self::open_with(data_dir, init, retention, now, |_, _| Ok(())).await
     }
 
-    /// Opens (and, when it is empty, initialises) a data directory and locks it for this process.
-    /// Initialising is one transaction, of which `prepare` is the last part: a crash leaves nothing
-    /// or everything.
+    /// Opens (and, when it is empty, initialises) a data directory and locks it for this
+    /// process. Initialising is one transaction, of which `prepare` is the last part: a crash
+    /// leaves nothing or everything.
     ///
     /// # Errors
     /// When the directory is held by another process, cannot be written, is damaged or was written
@@ -224,8 +224,8 @@ impl Registry {
         etag::random(random(&*self.inner.entropy))
     }
 
-    /// Commits a small write, and asks the event logs: whether storage can be written now
-    /// (`/readyz`).
+    /// Commits a small write, and asks the event logs: whether storage can
+    /// be written now (`/readyz`).
     pub async fn require_writable(&self) -> Result<(), NotWritable> {
         let touch = unit(
             (),

@@ -47,8 +47,8 @@ pub struct Resolution {
 }
 
 impl Content {
-    /// Checks `modulesContent`: module ids, paths, limits of twins, and that a layer leaves the
-    /// system modules alone.
+    /// Checks `modulesContent`: module ids, paths, limits of twins, and that a layer leaves
+    /// the system modules alone.
     ///
     /// # Errors
     /// The path inside `content` and what is wrong there.
@@ -133,8 +133,8 @@ impl Content {
         module_names(&result).collect()
     }
 
-    /// Puts this content over what lower priorities left: what it names it replaces, the rest
-    /// stays.
+    /// Puts this content over what lower priorities left: what it names it
+    /// replaces, the rest stays.
     fn lay_over(&self, result: &mut BTreeMap<ModuleId, Map<String, Value>>) {
         for (module, parts) in &self.modules {
             let desired = result.entry(module.clone()).or_default();
@@ -208,8 +208,8 @@ fn fault(path: &str, problem: impl Into<String>) -> ConfigurationError {
     }
 }
 
-/// Modules of a result that need an identity: those that `$edgeAgent` runs and those that get
-/// properties.
+/// Modules of a result that need an identity: those that `$edgeAgent` runs and
+/// those that get properties.
 pub(crate) fn module_names(
     modules: &BTreeMap<ModuleId, Map<String, Value>>,
 ) -> impl Iterator<Item = String> {

@@ -58,8 +58,8 @@ impl Section {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Twin {
-    /// Its version as an etag: base64 of an 8 byte counter, `AAAAAAAAAAE=` when fresh. Not the
-    /// identity's etag.
+    /// Its version as an etag: base64 of an 8 byte counter, `AAAAAAAAAAE=` when fresh.
+    /// Not the identity's etag.
     pub etag: Etag,
     /// 2 when fresh, one more with every change of whatever part.
     pub version: u64,
@@ -96,8 +96,8 @@ pub struct TwinReplacement {
     pub desired: Option<Map<String, Value>>,
 }
 
-/// The twin that an enrollment gives to devices it creates: checked once, kept as text for the
-/// writer.
+/// The twin that an enrollment gives to devices it creates: checked once, kept as
+/// text for the writer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct InitialTwin {
     pub(crate) tags: Option<String>,
@@ -229,8 +229,8 @@ fn without_marks(document: &Map<String, Value>) -> Map<String, Value> {
     document
 }
 
-/// What a change of a twin touched, for the one who writes it down and the one who tells the
-/// device.
+/// What a change of a twin touched, for the one who writes it down and the one
+/// who tells the device.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Touched {
     pub(crate) tags: bool,
@@ -376,8 +376,8 @@ pub enum TwinError {
     /// No such device or module. The hub answers 404001 or 404010.
     #[error("{0} does not exist")]
     NotFound(Identity),
-    /// The etag, or the expected version of reported properties, is not the stored one. The hub
-    /// answers 412001.
+    /// The etag, or the expected version of reported properties, is not the stored one.
+    /// The hub answers 412001.
     #[error("the twin of {0} has changed since the version sent")]
     PreconditionFailed(Identity),
     /// A limit of twins is passed. The hub answers 400004.

@@ -1,5 +1,5 @@
-//! The audit: what was done and decided, in books whose every record carries a hash over itself and
-//! all before it.
+//! The audit: what was done and decided, in books whose every record carries a hash over itself
+//! and all before it.
 //!
 //! [`Tx::audit`] adds a record to the transaction of what it tells of: both are durable together,
 //! before anybody is answered, or neither is there. The writer chains and hashes the records of all
@@ -113,8 +113,8 @@ pub(crate) struct Entry {
 }
 
 impl Tx<'_> {
-    /// Adds a record to a book, if this job and its commit succeed. `time` is in units of 100 ns
-    /// since 1970.
+    /// Adds a record to a book, if this job and its commit succeed. `time` is in units of
+    /// 100 ns since 1970.
     ///
     /// # Errors
     /// When it has more than [`MAX_BODY`] bytes.

@@ -63,8 +63,8 @@ impl DataDirectory {
     }
 }
 
-/// Makes a folder, and those above it that are missing. A new folder is durable when the one above
-/// it is synced.
+/// Makes a folder, and those above it that are missing. A new folder is durable when the one
+/// above it is synced.
 pub(crate) fn make_durable(path: &Path) -> std::io::Result<()> {
     let missing: Vec<_> = path
         .ancestors()

@@ -1,5 +1,5 @@
-//! The engine on SQLite: a writer thread, connections for readers, and a file of SQL for each
-//! table.
+//! The engine on SQLite: a writer thread, connections for readers, and a file of
+//! SQL for each table.
 
 pub(crate) mod connection;
 pub(crate) mod decode;

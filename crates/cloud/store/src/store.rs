@@ -19,8 +19,8 @@ const QUEUE: usize = 4096;
 const BACKGROUND: usize = 64;
 /// Scans that run at once; they are long and would otherwise take every core from the point reads.
 const SCANS: usize = 2;
-/// Short ones, beside them: what registrations and loops wait for does not stand behind somebody's
-/// pages.
+/// Short ones, beside them: what registrations and loops wait for does not
+/// stand behind somebody's pages.
 const SHORT_SCANS: usize = 2;
 
 /// How a store is opened.
@@ -33,8 +33,8 @@ pub struct StoreOptions {
     pub rehearse: bool,
 }
 
-/// The database of a data directory. Cheap to clone; the last clone that is dropped waits for the
-/// writer to finish.
+/// The database of a data directory. Cheap to clone; the last clone that is dropped waits for
+/// the writer to finish.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -55,8 +55,8 @@ struct Shared {
 }
 
 impl Store {
-    /// Opens the database of a directory that this process holds; creates and migrates it as
-    /// needed.
+    /// Opens the database of a directory that this process holds; creates and
+    /// migrates it as needed.
     ///
     /// # Errors
     /// When it cannot be opened or written, or a newer version wrote it.
@@ -114,9 +114,9 @@ impl Store {
         self.submit(unit, Lane::Interactive).await
     }
 
-    /// Like [`write`](Self::write), for what nobody waits for: others go first, and only a few of
-    /// these are on their way at once. One goes into every transaction, however many the others
-    /// are.
+    /// Like [`write`](Self::write), for what nobody waits for: others go first, and only a
+    /// few of these are on their way at once. One goes into every transaction, however
+    /// many the others are.
     pub async fn write_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
         let permit = self.shared.background.acquire().await;
         let _permit = permit.map_err(|_| self.stopped("the server is stopping"))?;

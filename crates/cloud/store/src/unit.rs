@@ -18,8 +18,8 @@ pub trait Unit: Send + 'static {
     /// anything is read. Asked for by engines with several writers, and by the rehearse mode.
     fn locks(&self) -> Vec<Lock<'_>>;
 
-    /// The rows that only the plan names. An engine that does not hold them takes them and decides
-    /// again.
+    /// The rows that only the plan names. An engine that does not hold them takes
+    /// them and decides again.
     fn locks_of_plan<'a>(&'a self, plan: &'a Self::Plan) -> Vec<Lock<'a>> {
         let _ = plan;
         Vec::new()
@@ -46,8 +46,8 @@ pub trait Unit: Send + 'static {
 pub enum Lock<'a> {
     /// Everything: for the rare acts that change which hubs and services there are.
     Directory,
-    /// A provisioning service with its policies, linked hubs, CA certificates, issuers and trust
-    /// bundles.
+    /// A provisioning service with its policies, linked hubs, CA certificates,
+    /// issuers and trust bundles.
     Service { id_scope: &'a str },
     Enrollment {
         id_scope: &'a str,

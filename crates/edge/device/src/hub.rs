@@ -126,8 +126,8 @@ pub enum HubError {
 /// An event of a connection.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Desired properties changed. The change may be older than the twin that was read last;
-    /// compare the versions.
+    /// Desired properties changed. The change may be older than the twin that was read
+    /// last; compare the versions.
     Desired(DesiredChange),
     /// A direct method is called. Answer with [`Hub::respond`].
     Method(MethodCall),
@@ -158,8 +158,8 @@ impl MethodCall {
     }
 }
 
-/// The events of a connection, in order. They must be read: a connection with too many unread
-/// events ends.
+/// The events of a connection, in order. They must be read: a connection with too
+/// many unread events ends.
 #[derive(Debug)]
 pub struct Events {
     events: mpsc::Receiver<Event>,
@@ -181,8 +181,8 @@ impl Events {
 }
 
 impl Hub {
-    /// Connects, subscribes to all topics of a device or module, and starts the task of the
-    /// connection.
+    /// Connects, subscribes to all topics of a device or module, and starts the
+    /// task of the connection.
     ///
     /// The task ends when the connection does, when [`Hub::close`] is called, or when all `Hub`s
     /// are dropped. It does not connect again; that is up to the caller.

@@ -58,8 +58,8 @@ impl Identity {
         &self.leaf
     }
 
-    /// Sends this identity whatever issuers the server names. Hubs and provisioning services decide
-    /// after the handshake.
+    /// Sends this identity whatever issuers the server names. Hubs and provisioning services
+    /// decide after the handshake.
     pub(crate) fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
         Arc::new(SingleCertAndKey::from(self.certified.clone()))
     }

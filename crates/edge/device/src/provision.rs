@@ -106,8 +106,8 @@ impl ProvisionError {
 }
 
 /// Registers over HTTPS and waits for the assignment: one PUT, then polls as often as the service
-/// asks for, on one connection. After a `Retry-After` the request is sent again, if that is within
-/// the time limit.
+/// asks for, on one connection. After a `Retry-After` the request is sent again, if that is
+/// within the time limit.
 pub async fn provision(how: &Provisioning) -> Result<Assignment, ProvisionError> {
     let registering = register(how);
     tokio::time::timeout(how.within, registering)

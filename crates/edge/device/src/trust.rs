@@ -49,8 +49,8 @@ impl Trust {
         Ok(Self(Arc::new(roots)))
     }
 
-    /// The configuration for TLS connections, with a client certificate for servers that ask for
-    /// one.
+    /// The configuration for TLS connections, with a client certificate for servers
+    /// that ask for one.
     #[must_use]
     pub fn client_config(&self, identity: Option<&Identity>) -> Arc<ClientConfig> {
         let builder = self.builder();

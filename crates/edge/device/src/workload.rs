@@ -45,8 +45,8 @@ pub enum WorkloadError {
     TrustBundle(#[from] PemError),
 }
 
-/// The client of the workload API for one module. It signs with the module's key, which stays with
-/// the daemon.
+/// The client of the workload API for one module. It signs with the module's key, which
+/// stays with the daemon.
 #[derive(Debug, Clone)]
 pub struct Workload {
     path: PathBuf,
@@ -56,8 +56,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// `uri` is `IOTEDGE_WORKLOADURI`, `api_version` is `IOTEDGE_APIVERSION`. Connects anew for
-    /// each request.
+    /// `uri` is `IOTEDGE_WORKLOADURI`, `api_version` is `IOTEDGE_APIVERSION`. Connects
+    /// anew for each request.
     pub fn new(
         uri: &str,
         api_version: &str,

@@ -21,8 +21,8 @@ pub use apply::{Applied, ApplyError, digest_of, examine_file, read_applied, writ
 pub use credential::{Credential, Examined, examine};
 pub use diff::{Change, changes};
 
-/// What `iotedge config template` prints. A line that is commented with a single `#` and no space
-/// can be uncommented.
+/// What `iotedge config template` prints. A line that is commented with a single `#` and no
+/// space can be uncommented.
 pub const TEMPLATE: &str = include_str!("config/template.toml");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,8 +89,8 @@ pub enum ReprovisioningMode {
     /// When the hub does not know the device any more, or refuses its credential.
     #[default]
     Dynamic,
-    /// At each start, and when `Dynamic` does. The kept assignment is used until there is a new
-    /// one.
+    /// At each start, and when `Dynamic` does. The kept assignment is used until there
+    /// is a new one.
     AlwaysOnStartup,
     /// Only when the hub refuses its credential.
     OnErrorOnly,
@@ -167,8 +167,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the text of a file. Notes and warnings come together with the configuration, errors
-    /// instead of it.
+    /// Reads the text of a file. Notes and warnings come together with the configuration,
+    /// errors instead of it.
     ///
     /// # Errors
     /// Every fault that was found, in the order of the file.

@@ -204,8 +204,8 @@ impl<R: ModuleRuntime> CloudTask<R> {
         }
     }
 
-    /// Decides what a failure means for the next attempt. Returns the pause that the service asks
-    /// for.
+    /// Decides what a failure means for the next attempt. Returns the pause that
+    /// the service asks for.
     fn on_failure(&self, error: &AttemptError, attempts: &mut Attempts) -> Option<Duration> {
         let problem = error_chain(error);
         tracing::warn!(error = %problem, "the hub is not connected");

@@ -1,7 +1,7 @@
 //! The daemon: one process that is the whole device.
 //!
-//! It serves the management API from its start, and starts, replaces and ends the parts that an
-//! applied configuration needs.
+//! It serves the management API from its start, and starts, replaces and ends the parts that
+//! an applied configuration needs.
 
 mod difference;
 mod start;
@@ -46,12 +46,12 @@ pub enum Ended {
 /// Makes the runtime that a configuration asks for.
 pub type MakeRuntime<R> = fn(&Config, &Paths) -> R;
 
-/// Runs the device until `stop` resolves, or the owner stops or restarts it. Modules go on in any
-/// case.
+/// Runs the device until `stop` resolves, or the owner stops or restarts it. Modules go
+/// on in any case.
 ///
 /// # Errors
-/// When another daemon runs on the same root, the applied configuration is not valid, or files
-/// cannot be written.
+/// When another daemon runs on the same root, the applied configuration is not valid, or
+/// files cannot be written.
 pub async fn run<R: ModuleRuntime>(
     paths: Paths,
     make_runtime: MakeRuntime<R>,

@@ -1,5 +1,5 @@
-//! What should run: the desired properties of `$edgeAgent`, and the containers that follow from
-//! them.
+//! What should run: the desired properties of `$edgeAgent`, and the containers
+//! that follow from them.
 
 pub mod container;
 pub mod modules;

@@ -86,8 +86,8 @@ impl Identities {
         &self.record.modules
     }
 
-    /// Makes the identities on the hub those of `needed`. With `renew_keys`, the keys of all are
-    /// written again.
+    /// Makes the identities on the hub those of `needed`. With `renew_keys`, the keys of
+    /// all are written again.
     ///
     /// Only identities that this device has set up are removed. The hub may have others already,
     /// for a deployment that has not reached the device yet.

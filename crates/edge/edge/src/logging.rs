@@ -32,8 +32,8 @@ pub enum LoggingError {
     Twice(#[from] TryInitError),
 }
 
-/// Starts logging. The level of `iotedge system set-log-level` comes before `level`, which is that
-/// of the environment.
+/// Starts logging. The level of `iotedge system set-log-level` comes before `level`, which is
+/// that of the environment.
 pub fn start(paths: &Paths, level: Option<&str>) -> Result<SetLogLevel, LoggingError> {
     let chosen = std::fs::read_to_string(paths.log_level()).ok();
     let level = chosen

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// The patch that turns `before` into `after`; `None` when they are equal. Removed members are
-/// `null` in it.
+/// The patch that turns `before` into `after`; `None` when they are equal. Removed members
+/// are `null` in it.
 pub(crate) fn diff(
     before: &Map<String, Value>,
     after: &Map<String, Value>,

@@ -230,8 +230,8 @@ fn parse(document: &DesiredDocument) -> Result<AgentDesired, ManifestError> {
     AgentDesired::parse(&Value::Object(document.properties.clone()))
 }
 
-/// The modules' network on the engine. A device with a root folder of its own has a network of its
-/// own.
+/// The modules' network on the engine. A device with a root folder of its own has a
+/// network of its own.
 #[must_use]
 pub fn network(paths: &Paths, config: &Config) -> String {
     format!("{}{}", paths.name_prefix(), config.runtime.network)

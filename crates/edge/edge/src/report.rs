@@ -98,8 +98,8 @@ impl Reporter<'_> {
         }
     }
 
-    /// While the engine does not answer: the state of all modules is unknown. `before` is what the
-    /// last report said.
+    /// While the engine does not answer: the state of all modules is unknown. `before` is what
+    /// the last report said.
     pub(crate) fn without_engine(
         &self,
         problem: &str,

@@ -26,11 +26,11 @@ pub struct ContainerSpec {
     pub image: String,
     /// The complete JSON of Docker's ContainerCreate.
     pub body: Value,
-    /// SHA-256 of the name, the body and the module's version. A container with another digest is
-    /// replaced.
+    /// SHA-256 of the name, the body and the module's version. A container with
+    /// another digest is replaced.
     pub digest: String,
-    /// Mounts below the folder of the workload socket. Their mountpoints must exist before the
-    /// container.
+    /// Mounts below the folder of the workload socket. Their mountpoints must
+    /// exist before the container.
     pub mountpoints: Vec<Mountpoint>,
     /// Settings of the deployment without effect.
     pub warnings: Vec<String>,
@@ -70,8 +70,8 @@ pub struct Observed {
     pub image_id: Option<String>,
     /// [`ContainerSpec::digest`] at its creation.
     pub digest: Option<String>,
-    /// The deployment's createOptions at its creation, as JSON, without the values of the
-    /// environment.
+    /// The deployment's createOptions at its creation, as JSON, without the
+    /// values of the environment.
     pub create_options: Option<String>,
     pub state: ContainerState,
     /// The time of the last start.
@@ -198,8 +198,8 @@ pub trait ModuleRuntime: Send + Sync + 'static {
     fn changed(&self) -> impl Future<Output = Change> + Send;
 }
 
-/// Puts Docker's frame header before a piece of a log. `stream` is 1 for standard output, 2 for
-/// standard error.
+/// Puts Docker's frame header before a piece of a log. `stream` is 1 for standard output,
+/// 2 for standard error.
 #[must_use]
 pub fn frame(stream: u8, text: &[u8]) -> Bytes {
     let mut framed = Vec::with_capacity(text.len() + 8);

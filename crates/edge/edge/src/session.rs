@@ -1,5 +1,5 @@
-//! A session of `$edgeAgent` with its hub: receives desired properties, sends reported properties,
-//! answers direct methods.
+//! A session of `$edgeAgent` with its hub: receives desired properties, sends reported
+//! properties, answers direct methods.
 
 mod input;
 mod methods;

@@ -1,9 +1,9 @@
-//! The simulated temperature sensor: a module that sends simulated measurements, as the module of
-//! Azure's tutorial does.
+//! The simulated temperature sensor: a module that sends simulated measurements, as the module
+//! of Azure's tutorial does.
 //!
-//! It reads the environment that the edge agent gives every module, follows `SendInterval` and
-//! `SendData` of its twin, and answers the direct method `reset`. It prints one line for each
-//! message.
+//! It reads the environment that the edge agent gives every module, follows
+//! `SendInterval` and `SendData` of its twin, and answers the direct method `reset`. It
+//! prints one line for each message.
 
 mod clock;
 

@@ -14,8 +14,8 @@ use crate::desired::Settings;
 use crate::environment::Environment;
 use crate::machine::Machine;
 
-/// The validity of a token, and the time after which a connection is replaced by one with a new
-/// token.
+/// The validity of a token, and the time after which a connection is replaced by one
+/// with a new token.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 const RENEWAL: Duration = Duration::from_secs(3300);
 const KEEP_ALIVE: u16 = 60;

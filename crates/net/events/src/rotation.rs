@@ -11,8 +11,8 @@ use crate::recover::{RecoveredLog, Tail};
 use crate::segment::{PAGE, Segment, SegmentHeader, SegmentName};
 use crate::segment_list::{SegmentList, total_bytes};
 
-/// Size of the first file. The next are as large as all before them together, up to
-/// [`LogOptions::max_segment_bytes`].
+/// Size of the first file. The next are as large as all before them
+/// together, up to [`LogOptions::max_segment_bytes`].
 const FIRST_BYTES: u64 = 1 << 20;
 /// A file is closed once its first record is older than this part of the retention: files are
 /// deleted as a whole.

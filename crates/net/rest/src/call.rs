@@ -49,8 +49,8 @@ impl<S: Service> Call<S> {
     /// What the `If-Match` header demands.
     ///
     /// # Errors
-    /// When it is not an etag. One that is not text is not taken for absent: that would make a
-    /// delete unconditional.
+    /// When it is not an etag. One that is not text is not taken for absent: that would
+    /// make a delete unconditional.
     pub fn if_match(&self) -> Result<IfMatch, RequestError> {
         Ok(if_match(&self.parts.headers)?)
     }

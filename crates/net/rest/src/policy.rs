@@ -1,12 +1,12 @@
-//! The check of shared access policy tokens: which policy, whose key, until when, for what, with
-//! which right.
+//! The check of shared access policy tokens: which policy, whose key, until when, for
+//! what, with which right.
 
 use ids::Timestamp;
 use wire::sas::{CLOCK_SKEW, KeyError, SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::KeyText;
 
-/// A shared access policy of a service, as the check sees it. `R` is the rights that its service
-/// knows.
+/// A shared access policy of a service, as the check sees it. `R` is the rights
+/// that its service knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'p, R> {
     /// For example `iothubowner`.
@@ -54,8 +54,8 @@ impl<R: PartialEq> PolicyPermit<R> {
     }
 }
 
-/// Why a token of a policy is not accepted. For the log, but for [`PolicyError::Lacks`], which is
-/// for the caller.
+/// Why a token of a policy is not accepted. For the log, but for [`PolicyError::Lacks`], which
+/// is for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError<R: std::fmt::Debug + 'static> {
     /// The token's form, time, resource or signature is wrong.
@@ -89,11 +89,11 @@ fn lacking_text(rights: &[impl std::fmt::Debug]) -> String {
     }
 }
 
-/// Checks a token against the policies of the service that it is sent to, for `resource`, such as
-/// `hub.example/devices`.
+/// Checks a token against the policies of the service that it is sent to, for
+/// `resource`, such as `hub.example/devices`.
 ///
-/// Names of policies match in any letter case, as they do in Azure's resource manager, and as they
-/// are unique here.
+/// Names of policies match in any letter case, as they do in Azure's resource manager, and as
+/// they are unique here.
 ///
 /// # Errors
 /// Says what is wrong with the token, or which rights its policy lacks.

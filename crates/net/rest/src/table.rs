@@ -2,8 +2,8 @@ use axum::http::Method;
 
 use crate::{RequestError, Route, Service};
 
-/// The routes of a service. Where several have a path, the first one with the method of the request
-/// counts.
+/// The routes of a service. Where several have a path, the first one with the method
+/// of the request counts.
 pub struct Table<S: Service>(Vec<Route<S>>);
 
 /// A route, and the segments of a path that stand for its parameters.

@@ -83,8 +83,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// The capacity that is left. A caller that refuses a client for want of it calls
-    /// [`Self::record_refusal`].
+    /// The capacity that is left. A caller that refuses a client for want
+    /// of it calls [`Self::record_refusal`].
     pub fn headroom(&self) -> Headroom {
         let running = f64::from(self.running);
         if running >= self.limit.floor() {

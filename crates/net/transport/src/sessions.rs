@@ -33,7 +33,8 @@ pub struct Sessions {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The tables are consistent between statements, so a panic of another thread does not damage them.
+    // The tables are consistent between statements, so a panic of another thread
+    // does not damage them.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -84,8 +84,8 @@ impl PartialEq for IssuerName {
     }
 }
 
-/// The name of a collection of CA certificates that devices are told to trust. Compared without
-/// case.
+/// The name of a collection of CA certificates that devices are told to
+/// trust. Compared without case.
 #[derive(Debug, Clone, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TrustBundleId(String);

@@ -164,8 +164,8 @@ impl Certificate {
         self.0.common_name.as_deref()
     }
 
-    /// The subject in RFC 4514 style, most specific part first, for example `CN=edge-001,
-    /// O=Contoso`.
+    /// The subject in RFC 4514 style, most specific part first, for example
+    /// `CN=edge-001, O=Contoso`.
     #[must_use]
     pub fn subject(&self) -> String {
         name::to_text(&self.0.subject_der)

@@ -3,12 +3,12 @@
 //! These checks run in this order, and the first fault is reported:
 //!
 //! 1. The leaf is not a CA.
-//! 2. A path of names leads from the leaf to the trust anchor, which is the CA certificate of an
-//!    enrollment.
-//! 3. Every certificate of the path is valid now and may be where it is: CA, keyUsage, path length,
-//!    purposes.
-//! 4. Every signature is valid. webpki verifies signatures and path again by its own rules, where
-//!    it can.
+//! 2. A path of names leads from the leaf to the trust anchor, which is the CA
+//!    certificate of an enrollment.
+//! 3. Every certificate of the path is valid now and may be where it is: CA,
+//!    keyUsage, path length, purposes.
+//! 4. Every signature is valid. webpki verifies signatures and path again by its own
+//!    rules, where it can.
 //! 5. Names and policies are within the constraints of the issuers.
 //!
 //! Revocation is a state of the enrollment, as in DPS, so no CRL is read.

@@ -1,5 +1,6 @@
-//! Which crate may depend on which. `crates/` has four floors: arrows lead downward or stay on
-//! the floor, and `cloud` and `edge` never meet. Within a floor each crate lists those that it may know.
+//! Which crate may depend on which. `crates/` has four floors: arrows lead downward or stay
+//! on the floor, and `cloud` and `edge` never meet. Within a floor each crate lists those
+//! that it may know.
 
 use super::{Crates, Member};
 

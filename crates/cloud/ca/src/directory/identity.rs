@@ -15,8 +15,8 @@ const IDENTITY_DAYS: u32 = 365;
 
 #[derive(Debug, Clone, Default)]
 pub struct IdentityOptions {
-    /// How many days they are valid; `None` is one year, or as long as the intermediate if that is
-    /// shorter.
+    /// How many days they are valid; `None` is one year, or as long as the intermediate
+    /// if that is shorter.
     pub days: Option<u32>,
     /// The type of their keys.
     pub key_type: KeyType,
@@ -62,12 +62,12 @@ enum Finished {
 }
 
 impl CaDirectory {
-    /// Issues one identity: key, certificate, full chain. [`Existing::Skip`] acts as
-    /// [`Existing::Refuse`] here.
+    /// Issues one identity: key, certificate, full chain. [`Existing::Skip`]
+    /// acts as [`Existing::Refuse`] here.
     ///
     /// # Errors
-    /// When the name is not a registration id, a file of it exists, or `days` would outlive the
-    /// intermediate.
+    /// When the name is not a registration id, a file of it exists, or `days`
+    /// would outlive the intermediate.
     pub fn issue_edge_identity(
         &self,
         name: &str,
@@ -82,8 +82,8 @@ impl CaDirectory {
         Ok(identity)
     }
 
-    /// Issues many identities on several threads. After an interruption it can be repeated with
-    /// [`Existing::Skip`].
+    /// Issues many identities on several threads. After an interruption it can
+    /// be repeated with [`Existing::Skip`].
     ///
     /// `progress` is called once for every name, from any thread.
     ///
@@ -147,8 +147,8 @@ impl CaDirectory {
         Ok(Finished::Issued(Box::new(identity)))
     }
 
-    /// The certificate is written last. Without it the files are from an interrupted run, and are
-    /// made again.
+    /// The certificate is written last. Without it the files are from an interrupted run,
+    /// and are made again.
     fn is_whole(&self, name: &str, now: Timestamp) -> Result<bool, CaError> {
         let paths = self.identity_paths(name);
         if !paths.certificate.exists() {

@@ -198,8 +198,7 @@ fn nothing_of_a_key_is_shown() {
     );
 }
 
-/// Another root, because TLS that knows nothing but RSA does not verify the signature of the
-/// first.
+/// Another root, because TLS that knows nothing but RSA does not verify the signature of the first.
 #[test]
 fn an_rsa_certificate_has_an_rsa_issuer_and_keeps_its_key_while_names_change() {
     let dir = tempfile::tempdir().unwrap();

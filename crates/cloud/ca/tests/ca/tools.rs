@@ -64,8 +64,8 @@ pub fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// Whether OpenSSL accepts `leaf` as a TLS client below `root`, with the certificates of `chain`
-/// between them.
+/// Whether OpenSSL accepts `leaf` as a TLS client below `root`, with the certificates
+/// of `chain` between them.
 pub fn verified_by_openssl(root: &Path, chain: &Path, leaf: &Path) -> Result<String, String> {
     let at = NOW.unix_seconds().to_string();
     openssl(&[

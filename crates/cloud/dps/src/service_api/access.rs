@@ -20,8 +20,8 @@ use crate::service::tenants::Tenant;
 pub enum Access {
     /// A policy with all of these rights.
     Policy(&'static [Right]),
-    /// A policy with the right `ServiceConfig` of the server's first service, whose operators own
-    /// the server.
+    /// A policy with the right `ServiceConfig` of the server's first service, whose
+    /// operators own the server.
     Owner,
 }
 

@@ -76,8 +76,8 @@ async fn find(call: &Call, id: &str) -> Result<AllocationRecord, ServiceFault> {
     Ok(found.ok_or(RequestError::NoSuchPath)?)
 }
 
-/// The recorded input, for the webhook that its enrollment names now: what is recorded of the URL
-/// lacks the key.
+/// The recorded input, for the webhook that its enrollment names now: what is recorded of the
+/// URL lacks the key.
 async fn question(call: &Call, note: &AllocationNote) -> Result<WebhookQuestion, ServiceFault> {
     let registry = provisioning(call);
     let asked = note

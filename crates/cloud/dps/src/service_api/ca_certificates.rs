@@ -183,8 +183,8 @@ fn possession(
     })
 }
 
-/// Whether the verification code is in the answer: only in the answer to the operator that had it
-/// made.
+/// Whether the verification code is in the answer: only in the answer to the operator
+/// that had it made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Code {
     Included,

@@ -1,5 +1,5 @@
-//! `/certificateAuthorities` as in Azure's preview, and `/muster/v1/dps/issuers`: the CAs that
-//! issue to devices.
+//! `/certificateAuthorities` as in Azure's preview, and `/muster/v1/dps/issuers`: the CAs
+//! that issue to devices.
 
 use axum::body::Bytes;
 use ids::{IssuerName, Timestamp};
@@ -83,8 +83,8 @@ async fn create(mut call: Call, name: IssuerName) -> Result<Reply, ServiceFault>
     }
 }
 
-/// The body held a private key. Shared buffers cannot be wiped; this one was just read for this
-/// request.
+/// The body held a private key. Shared buffers cannot be wiped; this one was just
+/// read for this request.
 fn wipe(body: Bytes) {
     if let Ok(mut bytes) = body.try_into_mut() {
         bytes.as_mut().zeroize();

@@ -156,8 +156,8 @@ fn require_key(hub: &LocalHub, name: &HubName, given: &ConnectionString) -> Resu
     }
 }
 
-/// In constant time: an operator that may link hubs of its own must not learn another's key by
-/// trying.
+/// In constant time: an operator that may link hubs of its own must not learn
+/// another's key by trying.
 fn is_same(stored: &KeyText, given: &KeyText) -> bool {
     let (stored, given) = (stored.reveal().as_bytes(), given.reveal().as_bytes());
     constant_time::verify_slices_are_equal(stored, given).is_ok()

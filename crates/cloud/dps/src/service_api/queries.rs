@@ -75,8 +75,8 @@ const COLLECTIONS: [&str; 7] = [
     "trustbundles",
 ];
 
-/// The query in `{'additional_properties': {}, 'query': 'SELECT *'}`; `None` when there is none in
-/// it.
+/// The query in `{'additional_properties': {}, 'query': 'SELECT *'}`; `None` when there
+/// is none in it.
 fn represented(text: &str) -> Option<&str> {
     let (_, rest) = text
         .split_once("'query':")

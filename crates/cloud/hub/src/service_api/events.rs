@@ -1,5 +1,5 @@
-//! `POST /devices/{id}/messages/events` of devices, and our own `GET /muster/v1/events` of
-//! operators.
+//! `POST /devices/{id}/messages/events` of devices, and our own
+//! `GET /muster/v1/events` of operators.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

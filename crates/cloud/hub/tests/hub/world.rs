@@ -319,8 +319,8 @@ pub fn self_signed(name: &str, last_year: i32) -> PresentedChain {
     })
 }
 
-/// A self-signed certificate as `openssl req -x509` makes it: of a CA, for no purpose in
-/// particular.
+/// A self-signed certificate as `openssl req -x509` makes it: of a CA, for
+/// no purpose in particular.
 pub fn self_signed_ca(name: &str, last_year: i32) -> PresentedChain {
     presented(name, last_year, |parameters| {
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

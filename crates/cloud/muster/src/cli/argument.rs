@@ -1,5 +1,5 @@
-//! Values of flags as `az` accepts them: yes and no in many words, JSON from a file or in Python's
-//! spelling.
+//! Values of flags as `az` accepts them: yes and no in many words, JSON from a file
+//! or in Python's spelling.
 
 use std::path::Path;
 

@@ -93,8 +93,8 @@ pub struct EdgeIdentityFlags {
     /// The start of the names of --count.
     #[arg(long, value_name = "P", requires = "count")]
     prefix: Option<String>,
-    /// How many days they are valid, at most as long as the intermediate [default: 365, or as long
-    /// as the intermediate].
+    /// How many days they are valid, at most as long as the intermediate [default: 365, or as
+    /// long as the intermediate].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
     /// The kind of their private keys.

@@ -50,8 +50,8 @@ pub enum DpsCommand {
     /// Individual enrollments: one device each.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
-    /// Enrollment groups: all devices with a certificate of one CA, or with a key derived from one
-    /// key.
+    /// Enrollment groups: all devices with a certificate of one CA, or with a key
+    /// derived from one key.
     #[command(subcommand)]
     EnrollmentGroup(enrollment_group::EnrollmentGroupCommand),
     /// CA certificates: uploaded, verified by proof of possession, and named by enrollments.

@@ -9,8 +9,8 @@ use super::Invocation;
 /// Verbs of `muster fleet`.
 #[derive(Debug, Subcommand)]
 pub enum FleetCommand {
-    /// Register simulated devices, each with a certificate of its own, as a factory would make
-    /// them.
+    /// Register simulated devices, each with a certificate of its own, as a
+    /// factory would make them.
     Simulate(simulate::Simulate),
 }
 

@@ -8,8 +8,8 @@ pub mod settings;
 
 use wire::service_api::identity::KeyText;
 
-/// How devices prove themselves, as far as an operator says it. Slots that are `None` stay as they
-/// are.
+/// How devices prove themselves, as far as an operator says it. Slots that are `None`
+/// stay as they are.
 #[derive(Debug, Clone)]
 pub enum AttestationSettings {
     /// By certificates, PEM: the device's own, or those of its issuer.
@@ -43,8 +43,8 @@ pub enum AttestationSettings {
 }
 
 impl AttestationSettings {
-    /// Writes what is given into the member `attestation`; `certificates` is its name for
-    /// certificates.
+    /// Writes what is given into the member `attestation`; `certificates` is
+    /// its name for certificates.
     fn write(&self, attestation: &mut Value, certificates: &str) {
         let pem = |pem: &String| json!({ "certificate": pem });
         let name = |name: &String| json!(name);
@@ -122,8 +122,8 @@ pub struct EnrollmentSettings {
 }
 
 impl EnrollmentSettings {
-    /// Writes what is set over `record`, which is empty for a new entry and the stored record for
-    /// an update.
+    /// Writes what is set over `record`, which is empty for a new entry and the stored
+    /// record for an update.
     fn write(&self, record: &mut Map<String, Value>, certificates: &str) {
         if let Some(attestation) = &self.attestation {
             let member = record.entry("attestation").or_insert_with(|| json!({}));
@@ -254,8 +254,8 @@ pub fn method(name: &str, payload: &Value, timeout: u32) -> Value {
 
 /// The body of `PUT /configurations/{id}` for an edge deployment.
 ///
-/// `content` may be the whole `content` object, or the object with `modulesContent`, as people keep
-/// both in files.
+/// `content` may be the whole `content` object, or the object with `modulesContent`, as people
+/// keep both in files.
 #[must_use]
 pub fn deployment(
     id: &str,

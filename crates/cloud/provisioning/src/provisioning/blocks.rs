@@ -79,8 +79,8 @@ impl Provisioning {
         self.act(Act::UnblockDevice, id, unblock).await
     }
 
-    /// The registration that led to a hub device, for an operator who knows the device by that name
-    /// only.
+    /// The registration that led to a hub device, for an operator who knows the device
+    /// by that name only.
     pub fn registration_of(
         &self,
         hub: &HubName,
@@ -184,8 +184,8 @@ impl BlockTarget {
         })
     }
 
-    /// The same enrollment, enabled or disabled; with another etag, so that no cache holds it as it
-    /// was.
+    /// The same enrollment, enabled or disabled; with another etag, so that no cache holds
+    /// it as it was.
     fn with_status(
         &self,
         view: &View<'_>,

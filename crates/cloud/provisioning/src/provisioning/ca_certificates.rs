@@ -1,5 +1,5 @@
-//! Uploaded CA certificates of a provisioning service, and the proof that an operator holds their
-//! keys.
+//! Uploaded CA certificates of a provisioning service, and the proof that an
+//! operator holds their keys.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -168,8 +168,8 @@ impl Provisioning {
     }
 }
 
-/// 24 random bytes in upper-case hexadecimal: Azure's codes look like that, and a common name holds
-/// it.
+/// 24 random bytes in upper-case hexadecimal: Azure's codes look like that, and a
+/// common name holds it.
 fn fresh_code(entropy: &dyn Entropy) -> String {
     random::<24>(entropy)
         .iter()

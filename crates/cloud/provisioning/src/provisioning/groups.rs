@@ -10,9 +10,9 @@ use super::Provisioning;
 use crate::enrollment::{EnrollmentKind, EnrollmentRecord};
 
 impl Provisioning {
-    /// The groups whose certificate is one of these, be it their own or that of an authority they
-    /// refer to, in the order of `nearest_first` (the presented issuers, the leaf's own issuer
-    /// first).
+    /// The groups whose certificate is one of these, be it their own or that of an
+    /// authority they refer to, in the order of `nearest_first` (the presented issuers, the
+    /// leaf's own issuer first).
     pub async fn groups_by_certificate(
         &self,
         nearest_first: &[Thumbprint],
@@ -34,8 +34,8 @@ impl Provisioning {
         })
     }
 
-    /// The groups with a certificate of one of these subjects: issuers that a device names and does
-    /// not show.
+    /// The groups with a certificate of one of these subjects: issuers that a device names
+    /// and does not show.
     pub async fn groups_by_subject(
         &self,
         subjects: &[&[u8]],
@@ -60,8 +60,8 @@ impl Provisioning {
         self.registry.store().group_generation()
     }
 
-    /// All groups whose devices prove themselves by certificates, by name; `None` when there are
-    /// more than `most`.
+    /// All groups whose devices prove themselves by certificates, by name; `None` when there
+    /// are more than `most`.
     pub async fn groups_with_certificates(
         &self,
         most: usize,

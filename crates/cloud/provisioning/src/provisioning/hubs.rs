@@ -22,8 +22,8 @@ impl Provisioning {
         created.await
     }
 
-    /// Deletes a hub of this data directory: one that no service is linked to and that has no
-    /// devices.
+    /// Deletes a hub of this data directory: one that no service is linked to and
+    /// that has no devices.
     pub async fn delete_hub(&self, name: &HubName, now: Timestamp) -> Result<(), HubError> {
         let (current, services) = (self.inner.services.clone(), self.inner.services.clone());
         let is_linked = move |name: &HubName| {

@@ -1,5 +1,5 @@
-//! How provisioning services begin: the first one in an empty directory, others when an operator
-//! creates them.
+//! How provisioning services begin: the first one in an empty directory, others when
+//! an operator creates them.
 
 use ids::{HubHost, Timestamp};
 use registry::{Entropy, FirstHub, Right, generate_key, new_policies, random};

@@ -40,8 +40,8 @@ impl Provisioning {
         linked.ok_or(ServingError::NotLinked(name))
     }
 
-    /// Takes a hub from this service. Registrations that point to it stay, and the next one of each
-    /// device chooses again.
+    /// Takes a hub from this service. Registrations that point to it stay, and the next one of
+    /// each device chooses again.
     ///
     /// # Errors
     /// When it is not linked, or the storage fails.

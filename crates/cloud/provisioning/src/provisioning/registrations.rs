@@ -1,5 +1,5 @@
-//! Registration records: read, listed, deleted. The steps of a registration are in files of their
-//! own.
+//! Registration records: read, listed, deleted. The steps of a registration are in
+//! files of their own.
 
 use ids::{EnrollmentId, Etag, RegistrationId, Timestamp};
 use registry::{Continuation, IfMatch, Page, PageRequest, Rows, StorageError};

@@ -1,5 +1,5 @@
-//! What is still to be done to devices of remote hubs: kept until it is done, or the hub is no
-//! longer linked.
+//! What is still to be done to devices of remote hubs: kept until it is done, or the hub
+//! is no longer linked.
 
 use ids::{DeviceId, HubName, Timestamp};
 use registry::StorageError;

@@ -1,5 +1,5 @@
-//! Provisioning services: several in one data directory, each with its own ID scope, host, policies
-//! and enrollments.
+//! Provisioning services: several in one data directory, each with its own ID scope,
+//! host, policies and enrollments.
 
 use std::sync::Arc;
 

@@ -30,16 +30,16 @@ impl ServiceCell {
     }
 }
 
-/// All services, the first one first: operators who may configure that one may add others, and
-/// hubs.
+/// All services, the first one first: operators who may configure that one may
+/// add others, and hubs.
 pub type Services = Vec<Arc<ProvisioningService>>;
 
 /// The services as of the last commit.
 pub(crate) struct ServicesNow {
     services: RwLock<Arc<Services>>,
     cells: RwLock<Vec<Arc<ServiceCell>>>,
-    /// The latest transaction in which services changed: later units of the same one read what it
-    /// wrote.
+    /// The latest transaction in which services changed: later units of the same one
+    /// read what it wrote.
     changing: AtomicU64,
 }
 

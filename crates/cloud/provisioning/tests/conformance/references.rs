@@ -37,8 +37,8 @@ impl Bench {
             .await
     }
 
-    /// The groups that speak for the one that shows the certificate of this number, and how their
-    /// authority stands.
+    /// The groups that speak for the one that shows the certificate of this number, and
+    /// how their authority stands.
     async fn found(&self, number: u8) -> Vec<(String, CaCertificateState)> {
         let shown = [Thumbprint::from_bytes([number; 32])];
         let by_certificate = self

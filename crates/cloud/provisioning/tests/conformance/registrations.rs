@@ -385,8 +385,8 @@ pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: B
     assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
 }
 
-/// A6: the one that takes a registration over from another enrollment, or a device from an operator, is
-/// heard in the audit.
+/// A6: the one that takes a registration over from another enrollment, or a device from an
+/// operator, is heard in the audit.
 pub(crate) async fn who_takes_over_is_reported(bench: Bench) {
     let provisioning = &bench.provisioning;
     let request = wire::service_api::identity::DeviceRequest::default();

@@ -1,5 +1,5 @@
-//! Brings one Edge device to what its deployments say: first what would change ([`plan`]), then the
-//! change ([`Target::write`]).
+//! Brings one Edge device to what its deployments say: first what would change ([`plan`]),
+//! then the change ([`Target::write`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

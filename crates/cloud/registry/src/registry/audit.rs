@@ -133,9 +133,9 @@ impl Registry {
         Ok(page.items)
     }
 
-    /// The same of the open directory, a page at a time. A page looks at so much of the audit at
-    /// most, so that it may have fewer records than were asked for, or none, and still not be the
-    /// last.
+    /// The same of the open directory, a page at a time. A page looks at so much of the
+    /// audit at most, so that it may have fewer records than were asked for, or none, and
+    /// still not be the last.
     pub async fn audit_page(&self, query: AuditQuery) -> Result<Page<AuditRecord>, ListError> {
         let scan = move |view: &View<'_>| cursor::page(view, &query, READ_AT_ONCE);
         self.inner.store.scan(scan).await

@@ -13,9 +13,9 @@ use super::act::OperatorAct;
 use crate::actor::Actor;
 use crate::error::StorageError;
 
-/// The store of a data directory. It is written as the act of an operator, which is durable
-/// together with its record in the audit; for a device; or by the server itself. Nothing else
-/// writes.
+/// The store of a data directory. It is written as the act of an operator, which is
+/// durable together with its record in the audit; for a device; or by the server
+/// itself. Nothing else writes.
 pub struct AuditedStore(Store);
 
 impl AuditedStore {
@@ -52,8 +52,8 @@ impl AuditedStore {
         self.0.group_generation()
     }
 
-    /// Runs a unit: see [`Store::write`]. What it decides about a device it enters into the
-    /// audit itself.
+    /// Runs a unit: see [`Store::write`]. What it decides about a device it enters
+    /// into the audit itself.
     pub async fn commit<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
         self.0.write(unit).await
     }
@@ -68,8 +68,8 @@ impl AuditedStore {
 pub type Particulars = Map<String, Value>;
 
 impl Registry {
-    /// The same registry in the hands of an operator: what he changes is entered into the audit
-    /// with his name.
+    /// The same registry in the hands of an operator: what he changes is entered into the
+    /// audit with his name.
     #[must_use]
     pub fn by(&self, actor: Actor) -> Self {
         Self {

@@ -153,8 +153,8 @@ impl Registry {
         })
     }
 
-    /// What a connecting device or module is checked against. `None` when it (or its device) does
-    /// not exist.
+    /// What a connecting device or module is checked against. `None` when it (or its
+    /// device) does not exist.
     pub async fn credentials(
         &self,
         identity: &Identity,

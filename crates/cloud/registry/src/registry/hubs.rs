@@ -13,8 +13,8 @@ use crate::hub::{HubError, LocalHub};
 use crate::limits::MAX_HUBS;
 
 impl Registry {
-    /// Adds a hub to this data directory, with policies of its own. No provisioning service is
-    /// linked to it.
+    /// Adds a hub to this data directory, with policies of its own. No provisioning service
+    /// is linked to it.
     pub async fn create_hub(
         &self,
         name: HubName,
@@ -67,8 +67,8 @@ impl Registry {
         self.act(Act::CreateHub, target, create).await
     }
 
-    /// Deletes a hub of this data directory: one that no service is linked to and that has no
-    /// devices.
+    /// Deletes a hub of this data directory: one that no service is linked to and
+    /// that has no devices.
     pub async fn delete_hub(&self, name: &HubName, now: Timestamp) -> Result<(), HubError> {
         self.delete_hub_with(name, now, |_| false, |_| Ok(())).await
     }

@@ -66,8 +66,8 @@ pub(super) struct HubLogs {
 }
 
 impl HubLogs {
-    /// Opens the logs that are there, and takes over what an older version kept for all hubs
-    /// together.
+    /// Opens the logs that are there, and takes over what an older version kept
+    /// for all hubs together.
     pub(super) async fn open(
         data_dir: &Path,
         hubs: &[HubName],

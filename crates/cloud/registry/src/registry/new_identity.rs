@@ -69,8 +69,8 @@ impl NewIdentity<'_> {
         }
     }
 
-    /// The scope of an Edge device: names its life, so that children of an earlier life are not its
-    /// own.
+    /// The scope of an Edge device: names its life, so that children of an earlier life
+    /// are not its own.
     pub(crate) fn scope(&self, seeds: &Seeds) -> String {
         format!(
             "ms-azure-iot-edge://{}-{}",

@@ -15,8 +15,8 @@ impl Registry {
         self.append_all_telemetry(std::slice::from_ref(event)).await
     }
 
-    /// Appends events of one hub together; returns the number of the last one after all are on
-    /// disk.
+    /// Appends events of one hub together; returns the number of the last one after
+    /// all are on disk.
     pub async fn append_all_telemetry(&self, events: &[Event]) -> Result<u64, EventError> {
         let Some(newest) = events.last() else {
             return Ok(0);

@@ -1,6 +1,6 @@
-//! Devices and modules that the store holds and that cannot be read or brought up to date: damaged,
-//! or larger than they may be. They are passed over, so that the others go on, and each is logged
-//! once.
+//! Devices and modules that the store holds and that cannot be read or brought up to date:
+//! damaged, or larger than they may be. They are passed over, so that the others go on, and
+//! each is logged once.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -34,8 +34,8 @@ impl Whose {
     }
 }
 
-/// How often each failed since it was last well. Clones share it; a restart forgets it, and logs
-/// once more.
+/// How often each failed since it was last well. Clones share it; a restart forgets it,
+/// and logs once more.
 #[derive(Clone, Default)]
 pub(crate) struct Unreadable(Arc<Mutex<HashMap<Whose, u64>>>);
 

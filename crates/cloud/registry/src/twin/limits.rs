@@ -17,8 +17,8 @@ const TEXT: usize = 4096;
 /// Most members and items of a document, at all levels. Numbers alone come to it at the documented
 /// size; each costs memory and a date.
 const VALUES: usize = 4096;
-/// How many times its documented size a document may have as JSON text, which is what is parsed,
-/// stored and sent.
+/// How many times its documented size a document may have as JSON text, which is what is
+/// parsed, stored and sent.
 const WRITTEN: usize = 4;
 /// Most bytes of a patch as JSON text: what is larger cannot be part of a document that is allowed.
 const PATCH: usize = WRITTEN * PROPERTIES;

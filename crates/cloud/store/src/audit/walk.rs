@@ -5,8 +5,8 @@ use super::seal::anchor;
 use super::{AuditStream, BlockRow, Hash, Record, SegmentRow, records};
 use crate::{StoreError, View};
 
-/// A hash that somebody noted earlier. A chain that was cut off at its end, or computed anew, does
-/// not have it.
+/// A hash that somebody noted earlier. A chain that was cut off at its end, or computed anew,
+/// does not have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
     pub stream: AuditStream,

@@ -8,8 +8,8 @@ pub struct BlockedRow {
     pub reason: Option<String>,
     /// When, 100 ns since 1970.
     pub blocked: i64,
-    /// Whether its individual enrollment was `made` for this, `disabled` for this, or disabled
-    /// before and `kept`.
+    /// Whether its individual enrollment was `made` for this, `disabled` for this, or
+    /// disabled before and `kept`.
     pub entry: String,
     /// Hub and device id, when it was assigned.
     pub device: Option<(String, String)>,

@@ -6,8 +6,8 @@ pub struct HubRow {
     pub name: String,
     /// `host` or `host:port`.
     pub host: String,
-    /// What opens the service API of a remote hub: name and key of a policy. `None` for a hub of
-    /// this directory.
+    /// What opens the service API of a remote hub: name and key of a policy. `None` for a
+    /// hub of this directory.
     pub remote: Option<(String, Secret)>,
 }
 

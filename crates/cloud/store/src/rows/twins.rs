@@ -22,8 +22,8 @@ pub struct TwinRow {
     pub oversized: Oversized,
 }
 
-/// Documents of a twin that are larger than 256 KiB as they are stored: several times what the
-/// rules allow.
+/// Documents of a twin that are larger than 256 KiB as they are stored: several times
+/// what the rules allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Oversized {
     pub tags: bool,

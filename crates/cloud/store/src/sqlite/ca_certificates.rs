@@ -155,8 +155,8 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Gives the entries that refer to an authority a new version: what they admit has changed with
-    /// it.
+    /// Gives the entries that refer to an authority a new version: what they admit
+    /// has changed with it.
     pub fn touch_entries_of_ca_certificate(
         &self,
         ca_certificate: i64,

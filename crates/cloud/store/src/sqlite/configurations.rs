@@ -50,8 +50,8 @@ impl View<'_> {
         )
     }
 
-    /// Row id and version of all configurations of a hub: enough to know whether remembered ones
-    /// are current.
+    /// Row id and version of all configurations of a hub: enough to know whether
+    /// remembered ones are current.
     pub fn configuration_versions(&self, hub: &str) -> Result<Vec<(i64, i64)>, StoreError> {
         let sql =
             "SELECT id, revision FROM configurations WHERE hub = ?1 ORDER BY configuration_id";
@@ -100,8 +100,8 @@ impl Tx<'_> {
         self.write_version(Lock::Hub { hub }, sql, values)
     }
 
-    /// Deletes a configuration. The next full pass of the deployment engine removes what it left on
-    /// devices.
+    /// Deletes a configuration. The next full pass of the deployment engine removes what
+    /// it left on devices.
     pub fn delete_configuration(
         &self,
         hub: &str,

@@ -42,8 +42,8 @@ impl View<'_> {
         )
     }
 
-    /// Row id and etag of the entry of this kind and folded id: enough to know whether a remembered
-    /// entry is current.
+    /// Row id and etag of the entry of this kind and folded id: enough to know whether a
+    /// remembered entry is current.
     pub fn enrollment_version(
         &self,
         id_scope: &str,
@@ -172,8 +172,8 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Certificates are only replaced together with their entry, so that this sees every change of
-    /// a group.
+    /// Certificates are only replaced together with their entry, so that this sees every
+    /// change of a group.
     fn note_kind(&self, kind: &str) {
         if kind == "group" {
             self.bump_group_generation();

@@ -55,8 +55,8 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Deletes a hub with its policies and configurations. Its links and devices are the caller's
-    /// to look after.
+    /// Deletes a hub with its policies and configurations. Its links and devices are the
+    /// caller's to look after.
     ///
     /// # Errors
     /// When the storage fails, or a service is linked to it.

@@ -8,8 +8,8 @@ use crate::{StoreError, Unit};
 
 /// A unit on its way to the writer, with its caller.
 pub(crate) trait Job: Send {
-    /// Runs the unit once. What it answers is kept for the caller, over what an earlier run
-    /// answered.
+    /// Runs the unit once. What it answers is kept for the caller, over what
+    /// an earlier run answered.
     fn run(&mut self, tx: &Tx<'_>) -> Ran;
 
     /// Looks for the refusal of a write that was in conflict each time it ran.

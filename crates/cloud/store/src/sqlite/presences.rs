@@ -19,8 +19,8 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Notes what is later than what is noted. Nothing happens when there is no such device or
-    /// module.
+    /// Notes what is later than what is noted. Nothing happens when there is no
+    /// such device or module.
     pub fn note_presence(&self, key: IdentityKey<'_>, row: &PresenceRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO presences (identity, changed, active, model_id)
                    SELECT id, ?4, ?5, ?6 FROM identities WHERE hub = ?1 AND device_id = ?2 AND

@@ -9,8 +9,8 @@ use crate::{DataDirectory, OpenError, StoreError};
 /// Connections kept for the next reader.
 const KEPT: usize = 8;
 
-/// Connections for reading. One is taken for a read and given back; when all are out, another one
-/// is opened.
+/// Connections for reading. One is taken for a read and given back; when all are out,
+/// another one is opened.
 pub(crate) struct Readers {
     file: Arc<Path>,
     idle: Mutex<Vec<Connection>>,

@@ -62,9 +62,9 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes a refusal as the newest. One with the same registration, reason and credential is
-    /// replaced, and counted on. Of a registration the newest `each` stay, of the service the
-    /// newest `all`.
+    /// Writes a refusal as the newest. One with the same registration, reason and
+    /// credential is replaced, and counted on. Of a registration the newest `each` stay, of
+    /// the service the newest `all`.
     pub fn put_refusal(
         &self,
         id_scope: &str,

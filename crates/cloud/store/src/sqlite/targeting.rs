@@ -9,8 +9,8 @@ impl View<'_> {
         self.all(sql, params![hub, limit], |row| row.get(0))
     }
 
-    /// Epoch of the full pass over a hub's Edge devices and where it goes on; `None` when none is
-    /// due.
+    /// Epoch of the full pass over a hub's Edge devices and where it goes on; `None`
+    /// when none is due.
     pub fn full_pass(&self, hub: &str) -> Result<Option<(i64, String)>, StoreError> {
         let sql = "SELECT targeting_epoch, targeting_cursor FROM hubs
                    WHERE name = ?1 AND targeting_cursor IS NOT NULL";
@@ -41,8 +41,8 @@ impl View<'_> {
         self.all(sql, [hub, device_id], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
-    /// Whether anything would follow from a change of a device: of its reported properties, or of
-    /// anything else.
+    /// Whether anything would follow from a change of a device: of its reported properties,
+    /// or of anything else.
     pub fn targeting_follows(&self, hub: &str, reported_only: bool) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM configurations WHERE hub = ?1 AND reads_reported >= ?2 LIMIT 1";
         Ok(self

@@ -41,8 +41,8 @@ impl Writer {
         Ok(effects)
     }
 
-    /// Runs a unit. `None` when it failed while it wrote: what it wrote can be taken back with the
-    /// transaction only.
+    /// Runs a unit. `None` when it failed while it wrote: what it wrote can be taken back
+    /// with the transaction only.
     fn run_unguarded(&self, job: &mut dyn Job) -> Result<Option<TxEffects>, StoreError> {
         let tx = Tx::new(&self.connection, &self.file, self.group);
         let ran = job.run(&tx);

@@ -175,8 +175,8 @@ impl Tx<'_> {
         self.write_version(lock(row), sql, values)
     }
 
-    /// Writes a twin whole: documents, versions and date. Metadata goes, so that everything dates
-    /// from `twin.written`.
+    /// Writes a twin whole: documents, versions and date. Metadata goes, so that
+    /// everything dates from `twin.written`.
     pub fn reset_twin(
         &self,
         row: &IdentityRow,

@@ -430,8 +430,8 @@ async fn short_scans_pass_long_ones() {
     }
 }
 
-/// D4: reads that belong together see one moment, although each alone would see what was committed
-/// before it.
+/// D4: reads that belong together see one moment, although each alone would see what
+/// was committed before it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_at_once_are_of_one_moment() {
     let directory = tempfile::tempdir().unwrap();

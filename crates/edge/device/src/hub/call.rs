@@ -95,8 +95,8 @@ impl Hub {
         version.ok_or_else(|| BodyError::new("", "the answer carries no version").into())
     }
 
-    /// Sends a message, and returns when the hub has stored it. After an error the message may have
-    /// arrived nevertheless.
+    /// Sends a message, and returns when the hub has stored it. After an error the message
+    /// may have arrived nevertheless.
     pub async fn send_telemetry(
         &self,
         payload: impl Into<Bytes>,

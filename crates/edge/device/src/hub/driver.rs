@@ -103,8 +103,8 @@ impl Driver {
         }
     }
 
-    /// Subscribes and waits for SUBACK. Returns the first filter that is refused. The caller limits
-    /// the time.
+    /// Subscribes and waits for SUBACK. Returns the first filter that is refused. The
+    /// caller limits the time.
     pub(super) async fn subscribe(&mut self, filters: Vec<String>) -> Result<Option<String>, Lost> {
         let filter = |filter: &String| SubscribeFilter {
             filter: filter.clone(),

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// The binary frames of a WebSocket as one stream of bytes. Packets need not end with frames
-/// (MQTT-6.0.0-2).
+/// The binary frames of a WebSocket as one stream of bytes. Packets need not
+/// end with frames (MQTT-6.0.0-2).
 pub(super) struct ByteStream<S> {
     socket: WebSocketStream<S>,
     /// The unread rest of the last frame.

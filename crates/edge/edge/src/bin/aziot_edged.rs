@@ -89,8 +89,8 @@ fn docker(config: &Config, paths: &Paths) -> Docker {
     })
 }
 
-/// Runs the same program with the same arguments in the same process, so that a supervisor sees no
-/// restart.
+/// Runs the same program with the same arguments in the same process, so that a
+/// supervisor sees no restart.
 fn restart() -> ExitCode {
     let error = match std::env::current_exe() {
         Ok(program) => Command::new(program)

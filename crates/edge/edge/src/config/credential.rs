@@ -1,5 +1,5 @@
-//! The files that a configuration names: whether they exist, can be read, are private, and fit
-//! together.
+//! The files that a configuration names: whether they exist, can be read, are
+//! private, and fit together.
 
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;

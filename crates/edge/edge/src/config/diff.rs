@@ -23,8 +23,8 @@ impl std::fmt::Display for Change {
     }
 }
 
-/// Compares two TOML texts by value. A text that cannot be parsed counts as empty. Secrets are
-/// hidden.
+/// Compares two TOML texts by value. A text that cannot be parsed counts as
+/// empty. Secrets are hidden.
 #[must_use]
 pub fn changes(old: &str, new: &str) -> Vec<Change> {
     let (old, new) = (flat(old), flat(new));

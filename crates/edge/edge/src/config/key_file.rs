@@ -3,8 +3,8 @@
 use pki::Certificate;
 use zeroize::Zeroizing;
 
-/// The text of a key file, without a byte order mark. The text around the PEM block may be in any
-/// encoding.
+/// The text of a key file, without a byte order mark. The text around the PEM block may
+/// be in any encoding.
 pub(super) fn key_text(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(

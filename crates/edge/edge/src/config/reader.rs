@@ -65,8 +65,8 @@ impl<'t> Faults<'t> {
     }
 }
 
-/// One table of the file. Reading a key makes it known; [`finish`](Self::finish) refuses all
-/// others.
+/// One table of the file. Reading a key makes it known;
+/// [`finish`](Self::finish) refuses all others.
 pub(super) struct Section<'f, 't> {
     faults: &'f Faults<'t>,
     table: &'f DeTable<'t>,

@@ -1,7 +1,7 @@
 //! Advice about a key that does not belong where it is.
 
-/// Keys that people often put under the wrong table, and the table where they belong
-/// (Azure/iotedge#7422).
+/// Keys that people often put under the wrong table, and the table
+/// where they belong (Azure/iotedge#7422).
 const PLACES: &[(&str, &str)] = &[
     ("hostname", ""),
     ("trust_bundle_cert", ""),

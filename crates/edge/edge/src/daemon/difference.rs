@@ -49,8 +49,8 @@ fn cloud_part(config: &Config) -> impl PartialEq + '_ {
     )
 }
 
-/// A digest of the files that a configuration names: a certificate may be replaced under the same
-/// file name.
+/// A digest of the files that a configuration names: a certificate may be replaced under
+/// the same file name.
 pub(super) fn digest_of_files(config: &Config) -> Vec<u8> {
     let from = &config.provisioning;
     let files = [

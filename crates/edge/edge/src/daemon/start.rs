@@ -1,5 +1,5 @@
-//! What the daemon does before it starts anything: permissions, the lock, the applied
-//! configuration.
+//! What the daemon does before it starts anything: permissions, the
+//! lock, the applied configuration.
 
 use std::fs::File;
 use std::io;

@@ -1,5 +1,5 @@
-//! Files that exist in full or not at all: written under another name, flushed, renamed, and the
-//! folder flushed too.
+//! Files that exist in full or not at all: written under another name, flushed, renamed, and
+//! the folder flushed too.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -76,8 +76,8 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     File::open(above)?.sync_all()
 }
 
-/// Flushes the folders between `root` and `path`, because a crash may have come before they were
-/// flushed.
+/// Flushes the folders between `root` and `path`, because a crash may have come
+/// before they were flushed.
 pub fn sync_above(path: &Path, root: &Path) -> Result<(), DurableError> {
     let above = path.ancestors().skip(1);
     for folder in above.take_while(|folder| folder.starts_with(root)) {

@@ -11,8 +11,8 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The paths under `root`; `/` is the machine itself. A relative `root` is taken from the
-    /// current folder.
+    /// The paths under `root`; `/` is the machine itself. A relative `root` is taken
+    /// from the current folder.
     pub fn under(root: &Path) -> std::io::Result<Self> {
         let absolute = std::path::absolute(root)?;
         // A link and its target are the same device.
@@ -44,8 +44,8 @@ impl Paths {
         format!("edge-{short}-")
     }
 
-    /// A command as the owner of this device has to type it: `iotedge list`, or `iotedge list
-    /// --root /srv/one`.
+    /// A command as the owner of this device has to type it: `iotedge list`, or
+    /// `iotedge list --root /srv/one`.
     #[must_use]
     pub fn command(&self, command: &str) -> String {
         if self.root == Path::new("/") {

@@ -219,8 +219,8 @@ mod tests {
         (dir, paths)
     }
 
-    /// "A file of the device is created with its mode and the mode is checked at start for what is
-    /// already there".
+    /// "A file of the device is created with its mode and the mode is checked at start for
+    /// what is already there".
     #[test]
     fn a_file_that_is_open_too_widely_is_closed_and_named() {
         let (_dir, paths) = device();

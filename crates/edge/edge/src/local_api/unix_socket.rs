@@ -1,5 +1,5 @@
-//! Unix sockets at paths of any length. The operating system allows 107 bytes; an open folder
-//! shortens longer paths.
+//! Unix sockets at paths of any length. The operating system allows 107 bytes; an open
+//! folder shortens longer paths.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -36,8 +36,8 @@ fn shortened(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     Ok((short, Some(folder)))
 }
 
-/// Listens at `path`, with the socket's mode `mode`. Replaces a socket that an earlier process
-/// left.
+/// Listens at `path`, with the socket's mode `mode`. Replaces a socket that
+/// an earlier process left.
 pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, DurableError> {
     let failed = |source| DurableError::Io {
         what: "listen at",

@@ -40,8 +40,8 @@ pub struct Workload {
     pub trust_bundle: Option<PathBuf>,
 }
 
-/// The workload sockets. Dropping it closes them. Containers that go on find the next ones at the
-/// same path.
+/// The workload sockets. Dropping it closes them. Containers that go on find the next ones
+/// at the same path.
 #[derive(Debug)]
 pub struct ModuleSockets {
     workload: Workload,
@@ -286,8 +286,8 @@ mod tests {
         assert!(nobody_may_connect(mounted, &folder));
     }
 
-    /// `iotedge config apply` takes certificates in the forms that editors write; modules get one
-    /// form.
+    /// `iotedge config apply` takes certificates in the forms that editors write;
+    /// modules get one form.
     #[test]
     fn modules_get_the_trust_bundle_as_pem_in_utf_8() {
         let dir = tempfile::tempdir().unwrap();

@@ -70,8 +70,8 @@ pub struct KeptAssignment {
 }
 
 impl KeptAssignment {
-    /// Reads the kept assignment. A damaged file counts as none, because the service can be asked
-    /// again.
+    /// Reads the kept assignment. A damaged file counts as none, because the service
+    /// can be asked again.
     pub fn load(path: &Path) -> Result<Option<Self>, DurableError> {
         match durable::read_json(path) {
             Err(DurableError::Damaged { path, source }) => {

@@ -64,8 +64,8 @@ fn label(oid: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// The text of a value of any string type of RFC 5280 (DirectoryString, IA5String, NumericString,
-/// VisibleString).
+/// The text of a value of any string type of RFC 5280
+/// (DirectoryString, IA5String, NumericString, VisibleString).
 fn value_text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     const TELETEX: u32 = 20;
     const VISIBLE: u32 = 26;

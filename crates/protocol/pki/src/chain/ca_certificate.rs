@@ -3,8 +3,8 @@ use ids::Timestamp;
 use super::signatures;
 use crate::Certificate;
 
-/// Why no chain could ever lead to a certificate that an operator wants as an anchor. For
-/// operators.
+/// Why no chain could ever lead to a certificate that an operator wants as
+/// an anchor. For operators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableCaCertificate {
     /// basicConstraints does not say that it is a CA.

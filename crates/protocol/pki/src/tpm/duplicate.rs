@@ -10,8 +10,8 @@ use super::kdf::{Label, kdf_a};
 use super::public::{attribute, id, name_of};
 use super::{cipher, credential, push_sized, sized};
 
-/// An HMAC key as an object that any TPM can import: public area, and the sensitive one
-/// unencrypted.
+/// An HMAC key as an object that any TPM can import: public area, and
+/// the sensitive one unencrypted.
 pub(super) struct KeyObject {
     public: Vec<u8>,
     /// The `TPM2B_SENSITIVE`.

@@ -1,5 +1,5 @@
-//! Public areas of the two keys that a device shows (`TPM2B_PUBLIC`, part 2, 12.2.5), read
-//! strictly.
+//! Public areas of the two keys that a device shows (`TPM2B_PUBLIC`, part
+//! 2, 12.2.5), read strictly.
 
 use aws_lc_rs::agreement::{ECDH_P256, ParsedPublicKey, UnparsedPublicKey};
 use aws_lc_rs::constant_time;

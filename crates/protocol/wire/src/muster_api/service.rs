@@ -20,8 +20,8 @@ pub struct ServiceDocument {
     pub allocation_policy: AllocationPolicy,
     /// The hubs that it assigns devices to.
     pub linked_hubs: Vec<HubName>,
-    /// Of the policy `provisioningserviceowner`. Left out in lists and in the service's own
-    /// settings.
+    /// Of the policy `provisioningserviceowner`. Left out in lists and in
+    /// the service's own settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_string: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! `/trustBundles` of Azure's 2021-11-01-preview: the CA certificates that devices are told to
-//! trust.
+//! `/trustBundles` of Azure's 2021-11-01-preview: the CA certificates that devices
+//! are told to trust.
 
 use ids::{Timestamp, TrustBundleId};
 use serde::{Deserialize, Serialize};

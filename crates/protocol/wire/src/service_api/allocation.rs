@@ -120,8 +120,8 @@ impl AllocationAnswer {
     /// Reads the body of an answer.
     ///
     /// # Errors
-    /// When it is too large, not a JSON object, names no hub, or a member has the wrong form; says
-    /// which.
+    /// When it is too large, not a JSON object, names no hub, or a member has the
+    /// wrong form; says which.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         if body.len() > MAX_ANSWER {
             let problem = format!("the answer is longer than {MAX_ANSWER} bytes");

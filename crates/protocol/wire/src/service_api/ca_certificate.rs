@@ -1,8 +1,8 @@
 //! CA certificates of a provisioning service: what `az iot dps certificate` sends to Azure's
 //! resource manager and shows.
 //!
-//! The paths are our own, `/muster/v1/dps/certificates…`, because the resource manager is not part
-//! of the service.
+//! The paths are our own, `/muster/v1/dps/certificates…`, because the resource manager is not
+//! part of the service.
 
 use ids::{CertificateName, Etag, Timestamp};
 use serde::Serialize;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::lenient::{BodyError, Fields};
 
-/// Longest certificate text, bytes: base64 of PEM of a certificate with an RSA 4096 key and room
-/// for extensions.
+/// Longest certificate text, bytes: base64 of PEM of a certificate with an RSA 4096 key
+/// and room for extensions.
 const MAX_CERTIFICATE_TEXT: usize = 32 * 1024;
 
 /// The body of a PUT. Azure wraps it in `properties`; both forms are read.
@@ -124,8 +124,8 @@ pub struct CaCertificateProperties {
     pub updated: Timestamp,
     /// Base64 of its DER.
     pub certificate: String,
-    /// The common name that a verification certificate must have; only in the answer that hands it
-    /// out.
+    /// The common name that a verification certificate must have; only in the answer
+    /// that hands it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification_code: Option<String>,
     /// Until when the code counts.

@@ -49,8 +49,8 @@ impl CustomAllocation {
         &self.question.device_id
     }
 
-    /// What the webhook is asked. `None` when the enrollment has changed since the device proved
-    /// itself.
+    /// What the webhook is asked. `None` when the enrollment has changed since
+    /// the device proved itself.
     ///
     /// # Errors
     /// When what is stored cannot be read.

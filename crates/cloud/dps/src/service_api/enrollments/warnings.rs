@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::error::ServiceFault;
 
-/// What speaks against a certificate as the identity of the device of an id, in words that follow
-/// its name.
+/// What speaks against a certificate as the identity of the device of an id, in words
+/// that follow its name.
 #[must_use]
 pub fn leaf_warning(certificate: &Certificate, id: &str) -> Option<String> {
     let name = certificate.subject_common_name().unwrap_or_default();
@@ -27,8 +27,8 @@ pub fn leaf_warning(certificate: &Certificate, id: &str) -> Option<String> {
     Some(format!("cannot be a device's identity: {fault}"))
 }
 
-/// What speaks against a certificate as the issuer of devices' certificates, in words that follow
-/// its name.
+/// What speaks against a certificate as the issuer of devices' certificates, in words
+/// that follow its name.
 #[must_use]
 pub fn issuer_warning(certificate: &Certificate) -> Option<String> {
     may_issue(certificate).err().map(|fault| fault.to_string())

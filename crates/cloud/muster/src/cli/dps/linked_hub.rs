@@ -159,8 +159,8 @@ pub async fn unlink(LinkName { name }: LinkName, invocation: &Invocation) -> any
     call(Call::new(Method::DELETE, &path), invocation).await
 }
 
-/// A name for a hub that is given by its connection string: the first label of its host, or its
-/// address with dashes.
+/// A name for a hub that is given by its connection string: the first label of its host, or
+/// its address with dashes.
 fn name_of(connection_string: &str) -> Result<String, CommandError> {
     let parsed = ConnectionString::parse(connection_string)
         .map_err(|error| CommandError::Usage(error.to_string()))?;

@@ -87,8 +87,8 @@ pub struct SettingsFlags {
     /// What happens when a device registers again.
     #[arg(long, visible_alias = "rp", value_enum, ignore_case = true)]
     reprovision_policy: Option<ReprovisionPolicy>,
-    /// The issuer of certificates for devices that register with a certificate request; '' removes
-    /// it.
+    /// The issuer of certificates for devices that register with a certificate
+    /// request; '' removes it.
     #[arg(long, visible_alias = "cpn", value_name = "NAME")]
     credential_policy: Option<String>,
     /// The trust bundle of the devices; '' removes it.

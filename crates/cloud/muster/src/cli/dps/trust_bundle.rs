@@ -35,8 +35,8 @@ pub enum TrustBundleCommand {
         #[command(flatten)]
         id: Id,
     },
-    /// Replace the certificates of a trust bundle. Devices get the new ones when they register or
-    /// ask again.
+    /// Replace the certificates of a trust bundle. Devices get the new ones when they
+    /// register or ask again.
     #[command(after_help = "Example:\n  \
             muster dps trust-bundle update --trust-bundle-id site --certificate-path old.pem \
             new.pem --data-dir ./data")]

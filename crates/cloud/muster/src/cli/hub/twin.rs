@@ -22,8 +22,8 @@ pub struct Change {
 
 #[derive(Debug, clap::Args)]
 pub struct Replacement {
-    /// The twin as JSON, or a file with it: tags and properties.desired. Members that it leaves out
-    /// are removed.
+    /// The twin as JSON, or a file with it: tags and properties.desired. Members that it
+    /// leaves out are removed.
     #[arg(long, short = 'j')]
     json: String,
     /// Only when the twin still has this etag.

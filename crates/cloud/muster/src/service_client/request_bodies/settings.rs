@@ -53,8 +53,8 @@ pub fn policy(rights: &[String], primary: Option<&str>, secondary: Option<&str>)
     Value::Object(body)
 }
 
-/// The body of `POST /muster/v1/dps/policies/{keyName}/regenerateKey`: `primary`, `secondary` or
-/// `swap`.
+/// The body of `POST /muster/v1/dps/policies/{keyName}/regenerateKey`:
+/// `primary`, `secondary` or `swap`.
 #[must_use]
 pub fn regenerate(key: &str) -> Value {
     json!({ "key": key })

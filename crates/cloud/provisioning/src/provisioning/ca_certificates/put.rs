@@ -49,8 +49,8 @@ impl PutCaCertificate {
         }
     }
 
-    /// `withdrawn` is left of a deleted one of this name: the enrollments that refer to it follow
-    /// the name.
+    /// `withdrawn` is left of a deleted one of this name: the enrollments that refer to
+    /// it follow the name.
     fn new_row(
         &self,
         view: &View<'_>,

@@ -8,8 +8,8 @@ use crate::enrollment::EnrollmentRecord;
 /// Enrollments remembered at most.
 const REMEMBERED: usize = 4096;
 
-/// Enrollments by row id. Each use asks the database whether the etag is still the same; only the
-/// parsing is saved.
+/// Enrollments by row id. Each use asks the database whether the etag is still the same; only
+/// the parsing is saved.
 #[derive(Default)]
 pub(in super::super) struct EnrollmentCache(Mutex<HashMap<i64, Arc<EnrollmentRecord>>>);
 

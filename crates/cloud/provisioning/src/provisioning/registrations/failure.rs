@@ -99,9 +99,9 @@ impl FailPlan {
     }
 }
 
-/// What is written of a device that was refused because the enrollment that decides about it is
-/// disabled. Its assignment stays in the record and at the hub, for when the enrollment is enabled
-/// again.
+/// What is written of a device that was refused because the enrollment that decides about
+/// it is disabled. Its assignment stays in the record and at the hub, for when the
+/// enrollment is enabled again.
 pub(in super::super) struct DisablePlan {
     row: RegistrationRow,
     is_new: bool,

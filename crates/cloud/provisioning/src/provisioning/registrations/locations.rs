@@ -35,9 +35,9 @@ pub(super) fn require_enrollment(
     }
 }
 
-/// Where the device of a registration is, and where it shall be. A device that is named after its
-/// registration id keeps the first spelling of that id: hubs are case-sensitive, registrations are
-/// not.
+/// Where the device of a registration is, and where it shall be. A device that is named
+/// after its registration id keeps the first spelling of that id: hubs are
+/// case-sensitive, registrations are not.
 ///
 /// A hub that is no longer linked does not count: unlinking takes away the right to move or delete
 /// its devices, which may be another service's by now.

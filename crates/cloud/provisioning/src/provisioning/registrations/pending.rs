@@ -24,12 +24,12 @@ mod handle;
 pub use handle::PendingHandle;
 pub(super) use handle::{HandleStep, OnHandle};
 
-/// The error code of a registration whose attempt cannot be read: an internal error, after which a
-/// device tries again.
+/// The error code of a registration whose attempt cannot be read: an internal error, after which
+/// a device tries again.
 const LOST: DpsErrorCode = DpsErrorCode::InternalServerError;
 
-/// Destinations and services with as many requests as they may have: what would ask them as well is
-/// left for later.
+/// Destinations and services with as many requests as they may have: what would ask them as well
+/// is left for later.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Busy {
     pub destinations: Vec<String>,
@@ -53,8 +53,8 @@ impl Provisioning {
         self.registry.store().commit(begin).await
     }
 
-    /// Registrations of all services that are due, the longest due first; none of those that are
-    /// `busy`.
+    /// Registrations of all services that are due, the longest due first; none of
+    /// those that are `busy`.
     pub async fn pending_due(
         &self,
         now: Timestamp,

@@ -10,8 +10,8 @@ use super::{AuditQuery, AuditRecord, ListError};
 use crate::error::StorageError;
 use crate::page::{BadContinuation, Continuation, Page};
 
-/// Number before which the newest record of a stream is looked for first. Records are numbered upward
-/// from 1.
+/// Number before which the newest record of a stream is looked for first. Records are
+/// numbered upward from 1.
 const NEWEST: u64 = u64::MAX >> 1;
 
 /// A place in one stream.

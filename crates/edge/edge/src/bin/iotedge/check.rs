@@ -1,5 +1,5 @@
-//! `iotedge check`: finds the reason why a device does not work, without the internet and without a
-//! container.
+//! `iotedge check`: finds the reason why a device does not work, without the internet
+//! and without a container.
 
 mod connectivity;
 mod local;

@@ -12,8 +12,8 @@ use wire::edge_api::manifest::RuntimeStatus;
 use crate::Device;
 use crate::output::{self, Format};
 
-/// Prints the modules in Azure's columns, and below them what has no column. Fails when the engine
-/// does not answer.
+/// Prints the modules in Azure's columns, and below them what has no column. Fails when the
+/// engine does not answer.
 pub async fn run(device: &Device) -> anyhow::Result<ExitCode> {
     let modules = device.client.get::<ModuleList>("/modules").await?.modules;
     let now = edge::clock::now();

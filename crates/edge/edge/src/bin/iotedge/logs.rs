@@ -83,8 +83,8 @@ pub async fn run(flags: &Logs, device: &Device) -> anyhow::Result<()> {
     Ok(device.client.pieces(&path, print).await?)
 }
 
-/// Prints every whole frame: stream (1 or 2), three zeros, length in big endian, bytes (Docker's
-/// `attach` format).
+/// Prints every whole frame: stream (1 or 2), three zeros, length in big endian,
+/// bytes (Docker's `attach` format).
 fn print_frames(buffer: &mut BytesMut) -> std::io::Result<()> {
     const HEADER: usize = 8;
     while buffer.len() >= HEADER {

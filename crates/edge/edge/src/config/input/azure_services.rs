@@ -1,11 +1,11 @@
-//! Sections of Azure's template about services that are parts of this daemon, or that it does not
-//! offer yet.
+//! Sections of Azure's template about services that are parts of this daemon, or that it
+//! does not offer yet.
 
 use super::WHOLE_SECTION;
 use crate::config::reader::{At, Section, TextOrNumber};
 
-/// Sections for the services of Azure's runtime. `iotedge config import` writes them even when they
-/// are empty.
+/// Sections for the services of Azure's runtime. `iotedge config import` writes them even
+/// when they are empty.
 pub(super) fn not_offered_parts(top: &Section<'_, '_>) {
     top.not_offered(
         "aziot_keys",
@@ -42,8 +42,8 @@ pub(super) fn not_offered_parts(top: &Section<'_, '_>) {
     }
 }
 
-/// Azure's watchdog restarts the container of the edge agent, and gives up after this many
-/// failures.
+/// Azure's watchdog restarts the container of the edge agent, and gives up
+/// after this many failures.
 pub(super) fn watchdog(top: &Section<'_, '_>) {
     let Some(section) = top.section("watchdog") else {
         return;

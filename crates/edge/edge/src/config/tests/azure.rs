@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// D13: a file as `iotedge config import` writes it, with every table that Azure's type has, most
-/// of them empty.
+/// D13: a file as `iotedge config import` writes it, with every table that Azure's type has,
+/// most of them empty.
 const IMPORTED: &str = r#"auto_reprovisioning_mode = "Dynamic"
 hostname = "d1"
 prefer_module_identity_cache = false

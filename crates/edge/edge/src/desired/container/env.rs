@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{DeviceContext, ModuleInstance, SOCKET_FOLDER};
 
-/// The container's environment: the variables of IoT Edge, replaced by the module's `env`, replaced
-/// by `createOptions.Env`.
+/// The container's environment: the variables of IoT Edge, replaced by the module's
+/// `env`, replaced by `createOptions.Env`.
 pub(super) fn env(
     context: &DeviceContext,
     instance: &ModuleInstance<'_>,

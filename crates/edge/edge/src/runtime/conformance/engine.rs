@@ -148,8 +148,8 @@ const HOST_ANSWER: &str = r#"{
     "LogConfig": {"Type": "json-file", "Config": {"max-size": "3m"}},
     "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}}"#;
 
-/// D2, D4: what the deployment says in odd case and of kin kinds is what the engine says that it
-/// has.
+/// D2, D4: what the deployment says in odd case and of kin kinds is what the engine
+/// says that it has.
 #[tokio::test]
 async fn engine_members_in_odd_case_reach_it() {
     let bench = Bench::new().await;

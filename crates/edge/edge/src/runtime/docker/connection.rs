@@ -30,21 +30,21 @@ pub struct DockerOptions {
     pub network: String,
 }
 
-/// A container engine. It connects with the first request, so that the daemon can start before its
-/// engine.
+/// A container engine. It connects with the first request, so that the daemon can
+/// start before its engine.
 #[derive(Debug)]
 pub struct Docker {
     pub(super) options: DockerOptions,
     connection: Mutex<Option<EngineConnection>>,
 }
 
-/// A client of the engine. It is made anew when the engine is gone, because a restarted engine may
-/// have another version.
+/// A client of the engine. It is made anew when the engine is gone, because a restarted engine
+/// may have another version.
 #[derive(Debug, Clone)]
 pub(super) struct EngineConnection {
     client: bollard::Docker,
-    /// Whether logs of containers without a LogConfig grow without limit; `None` until one was
-    /// created.
+    /// Whether logs of containers without a LogConfig grow without limit; `None`
+    /// until one was created.
     pub(super) unlimited_logs: Option<bool>,
 }
 
@@ -158,8 +158,8 @@ impl Docker {
         }
     }
 
-    /// How long the engine may take to stop a container: the container's own time, and ours for an
-    /// answer.
+    /// How long the engine may take to stop a container: the container's own time, and
+    /// ours for an answer.
     pub(super) async fn time_to_stop(&self, id: &str) -> Result<Duration, RuntimeError> {
         let found = self.inspect(id).await?;
         let own = found

@@ -183,8 +183,8 @@ fn truth(value: &Value) -> Option<Value> {
     }
 }
 
-/// Two spellings of one member: the engine puts objects into each other and replaces everything
-/// else.
+/// Two spellings of one member: the engine puts objects into each other
+/// and replaces everything else.
 fn merge(read: &mut Map<String, Value>, name: &str, value: Value) {
     match (read.get_mut(name), value) {
         (Some(Value::Object(before)), Value::Object(later)) => {

@@ -18,8 +18,8 @@ fn verify(token: &str, requested: &str) -> Result<VerifiedToken, SasError> {
     UnverifiedToken::parse(token)?.verify([&key()], requested, NOW, SKEW)
 }
 
-/// Computed with Python: `hmac.new(b"0123456789abcdef", b"localhost%2Fdevices%2Fsym-1\n1700000600",
-/// "sha256")`.
+/// Computed with Python:
+/// `hmac.new(b"0123456789abcdef", b"localhost%2Fdevices%2Fsym-1\n1700000600", "sha256")`.
 #[test]
 fn the_bytes_are_those_of_the_python_sdk() {
     let expiry = Timestamp::from_unix_seconds(1_700_000_600);

@@ -97,8 +97,8 @@ impl Authentication {
         )
     }
 
-    /// The JSON form; keys become `null` when `with_keys` is false (callers with the RegistryRead
-    /// right only).
+    /// The JSON form; keys become `null` when `with_keys` is false (callers with
+    /// the RegistryRead right only).
     #[must_use]
     pub fn to_json(&self, with_keys: bool) -> Value {
         let (mut keys, mut thumbprints) = ((None, None), (None, None));
@@ -129,8 +129,8 @@ impl Serialize for Authentication {
     }
 }
 
-/// An `authentication` member as sent: absent, `null` and empty keys mean that the hub generates
-/// them.
+/// An `authentication` member as sent: absent, `null` and empty keys mean that
+/// the hub generates them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthenticationRequest {
     /// `sas`.
@@ -154,8 +154,8 @@ pub enum AuthenticationRequest {
 }
 
 impl AuthenticationRequest {
-    /// Reads an `authentication` object. Without a `type`, a thumbprint means `selfSigned` and
-    /// anything else `sas`.
+    /// Reads an `authentication` object. Without a `type`, a thumbprint means `selfSigned`
+    /// and anything else `sas`.
     ///
     /// # Errors
     /// On an unknown type, a key that is not base64 of 16 to 64 bytes, or a thumbprint that is not

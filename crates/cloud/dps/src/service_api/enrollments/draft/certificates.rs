@@ -17,8 +17,8 @@ pub(super) enum Purpose<'a> {
     Issuer(&'a [Uploaded<'a>]),
 }
 
-/// The certificates of an enrollment, fit for its purpose. At least one; the same one twice counts
-/// once.
+/// The certificates of an enrollment, fit for its purpose. At least one; the same
+/// one twice counts once.
 pub(super) struct ResolvedPair {
     primary: Option<Certificate>,
     secondary: Option<Certificate>,

@@ -70,8 +70,8 @@ impl AssignJob {
     }
 }
 
-/// The enrollment of an earlier registration, and whether its device was there before any
-/// registration made it.
+/// The enrollment of an earlier registration, and whether its device was there before
+/// any registration made it.
 pub(in super::super) struct Found {
     enrollment: Option<EnrolledBy>,
     adopted: bool,

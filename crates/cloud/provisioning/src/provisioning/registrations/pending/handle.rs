@@ -11,8 +11,8 @@ use crate::pending::PendingRegistration;
 use crate::provisioning::Provisioning;
 use crate::registration::{Assign, Choice, FailRegistration, RegistrationFailure};
 
-/// A pending registration as it was read: what is done with it counts only if it has not changed
-/// since.
+/// A pending registration as it was read: what is done with it counts only if it
+/// has not changed since.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingHandle {
     pub id_scope: String,
