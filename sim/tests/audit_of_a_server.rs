@@ -20,7 +20,7 @@ async fn a_flipped_byte_in_the_audit_is_found_and_named() -> Result<()> {
     }
     // Also while the server runs.
     let verified = server.muster("audit verify").await?;
-    assert_eq!(verified[0]["book"], "acts");
+    assert_eq!(verified[0]["stream"], "acts");
     assert_eq!(verified[0]["last"], 2);
     let listed = server.muster("audit list").await?;
     assert_eq!(listed[0]["body"]["target"], "individual enrollment two");
