@@ -26,9 +26,9 @@ pub(crate) trait Disk: Send + Sync {
     fn remove_folder(&self, folder: &Path) -> Result<()>;
 }
 
-/// One open file.
+/// A file of the log, open for reading and writing.
 pub(crate) trait DiskFile: Send + Sync {
-    /// Size in bytes.
+    /// The present size of the file, in bytes.
     fn len(&self) -> Result<u64>;
 
     /// Fills `buffer` from a position on. Returns the number of bytes, which is less only at the

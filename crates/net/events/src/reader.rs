@@ -21,7 +21,7 @@ pub struct Record {
     pub offset: u64,
     /// The time that the appender gave, in units of 100 ns since 1970.
     pub at: i64,
-    /// What was appended.
+    /// The bytes that were appended, without the frame around them.
     pub payload: Vec<u8>,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Tail {
 }
 
 pub(crate) struct RecoveredLog {
-    /// Oldest first.
+    /// The segments of the log, oldest first.
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) tail: Tail,
     /// The last file, when it may be written to. A file that ends in anything but zeros is

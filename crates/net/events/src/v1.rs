@@ -71,7 +71,7 @@ impl V1File {
         Ok(records(&bytes, self.first))
     }
 
-    /// Deletes the file.
+    /// Deletes the file, once its records are in the present format.
     pub fn remove(&self) -> Result<(), EventLogError> {
         std::fs::remove_file(&self.path)
             .map_err(|error| EventLogError::new("deleting", &self.path, error))

@@ -9,7 +9,7 @@ use wire::service_api::identity::KeyText;
 /// that its service knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'p, R> {
-    /// For example `iothubowner`.
+    /// The name of the policy, for example `iothubowner`.
     pub name: &'p str,
     /// The primary and the secondary key; either may sign.
     pub keys: [&'p KeyText; 2],

@@ -17,7 +17,7 @@ type Prepare<S> = Box<dyn Fn(&[&str]) -> Result<Prepared<S>, RequestError> + Sen
 
 /// One operation of an API: method, path, access that it demands, and what it does.
 pub struct Route<S: Service> {
-    /// `None`: any method.
+    /// The HTTP method; `None` matches any.
     pub(crate) method: Option<Method>,
     pub(crate) pattern: Vec<Segment>,
     pub(crate) access: S::Access,

@@ -10,7 +10,7 @@ use crate::table::{Entry, Key, Memory, Table};
 /// Clients remembered at once, in 10 MiB when all of it is in use.
 pub const CAPACITY: usize = 256 * 1024;
 
-/// Who calls.
+/// The client of a request, as its limits are counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
     /// The service that the client belongs to. ASCII case does not count.

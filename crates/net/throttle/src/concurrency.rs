@@ -128,7 +128,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// In progress now.
+    /// The number of starts that are in progress now.
     pub fn running(&self) -> u32 {
         self.running
     }

@@ -24,7 +24,7 @@ pub enum Limit {
     ClientPolls,
     /// Starts of one scope.
     Quota,
-    /// Starts in progress.
+    /// Starts of all clients in progress at once.
     Concurrency,
 }
 
@@ -39,7 +39,7 @@ impl Limit {
     ];
 }
 
-/// A refused request.
+/// A request that exceeded a limit, with the time after which it may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests; try again in {} s", self.retry_after_seconds())]
 pub struct Throttled {
@@ -74,7 +74,7 @@ pub struct Limits {
 /// How busy the server is.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Starts in progress.
+    /// The number of starts in progress now.
     pub running: u32,
     /// The most that may be in progress now.
     pub limit: u32,

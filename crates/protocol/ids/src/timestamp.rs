@@ -22,7 +22,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 const TICKS_PER_SECOND: i64 = 10_000_000;
 
 impl Timestamp {
-    /// `0001-01-01T00:00:00Z`.
+    /// `0001-01-01T00:00:00Z`, which Azure sends for a moment that never came.
     pub const NEVER: Self = Self(-62_135_596_800 * TICKS_PER_SECOND);
 
     /// From whole seconds since 1970.

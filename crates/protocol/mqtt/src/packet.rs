@@ -32,7 +32,7 @@ pub enum Packet {
     SubAck(SubAck),
     /// The client gives topics up.
     Unsubscribe(Unsubscribe),
-    /// Answers an UNSUBSCRIBE.
+    /// The server answers the UNSUBSCRIBE with this packet id.
     UnsubAck(PacketId),
     /// The client is alive.
     PingReq,

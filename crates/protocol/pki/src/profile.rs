@@ -11,7 +11,7 @@ use rcgen::{
 
 use crate::IssueError;
 
-/// X.520 ub-common-name.
+/// The longest common name, in characters: ub-common-name of X.520.
 pub(crate) const MAX_COMMON_NAME: usize = 64;
 
 /// A kind of certificate. It settles every extension; there is no other way to choose them.

@@ -1,4 +1,4 @@
-//! Bytes inside JSON.
+//! Bytes inside JSON, as text in base64.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +33,7 @@ impl Base64Bytes {
         }
     }
 
-    /// The bytes.
+    /// The bytes, decoded from base64.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

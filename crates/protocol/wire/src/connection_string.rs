@@ -13,7 +13,7 @@ pub const MAX_CONNECTION_STRING: usize = 2048;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ConnectionString {
-    /// Where.
+    /// `HostName`: the host of the hub, with a port when it is not the standard one.
     pub host: HubHost,
     /// Name of a shared access policy.
     pub policy: String,

@@ -21,13 +21,13 @@ pub struct ServiceError {
     /// Finds the failure in the server's log.
     #[serde(default)]
     pub tracking_id: String,
-    /// In words.
+    /// A description of the failure for people.
     #[serde(alias = "errorMessage", default)]
     pub message: String,
-    /// Details for programs.
+    /// Details for programs; absent when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Value>,
-    /// UTC.
+    /// The time of the failure, UTC.
     #[serde(default = "never")]
     pub timestamp_utc: Timestamp,
 }
@@ -95,7 +95,7 @@ pub struct HubHttpError {
     /// `ErrorCode:NAME;` and the text, or the other envelope as a JSON string.
     #[serde(rename = "Message", alias = "message", alias = "errorMessage")]
     pub message: String,
-    /// `Tracking ID:…-TimeStamp:…`.
+    /// `Tracking ID:…-TimeStamp:…`, which finds the failure in the server's log.
     #[serde(rename = "ExceptionMessage", default)]
     pub exception_message: String,
 }

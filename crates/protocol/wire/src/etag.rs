@@ -1,4 +1,4 @@
-//! ETags inside JSON.
+//! ETags inside JSON and in headers.
 
 use ids::Etag;
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,7 @@ pub struct InitialTwin {
     /// Tags, which deployments target.
     #[serde(default)]
     pub tags: Map<String, Value>,
-    /// Properties.
+    /// The properties that the twin starts with.
     #[serde(default)]
     pub properties: InitialProperties,
 }

@@ -196,7 +196,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.wrong(name, "true or false", value))
     }
 
-    /// A nested object.
+    /// The nested object `name`; `None` when it is absent or `null`.
     pub fn object(&self, name: &str) -> Result<Option<Fields<'a>>, BodyError> {
         let Some(value) = self.get(name) else {
             return Ok(None);

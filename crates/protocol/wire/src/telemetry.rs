@@ -45,7 +45,7 @@ const APPLICATION: &str = "iothub-app-";
 pub struct Posted {
     /// System properties (`$.mid`, …) and application properties, in the order sent.
     pub properties: Vec<(String, String)>,
-    /// The message.
+    /// The content of the message, any bytes.
     pub body: Vec<u8>,
 }
 
@@ -116,15 +116,15 @@ pub struct EventDocument {
     pub offset: u64,
     /// When the hub took it.
     pub enqueued_time: Timestamp,
-    /// Who sent it.
+    /// The device that sent the message.
     pub device_id: DeviceId,
     /// The module that sent it.
     pub module_id: Option<ModuleId>,
-    /// Application properties.
+    /// The application properties, by name.
     pub properties: Map<String, Value>,
     /// System properties by their AMQP names, such as `message-id`.
     pub system_properties: Map<String, Value>,
-    /// The message, base64.
+    /// The content of the message, as base64.
     pub body: String,
 }
 

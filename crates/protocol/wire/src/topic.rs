@@ -79,7 +79,7 @@ fn plain(topic: &str) -> Result<&str, TopicError> {
     }
 }
 
-/// Splits `{status}/?{parameters}`.
+/// Splits `{status}/?{parameters}` into the status and its parameters.
 fn status(text: &str) -> Result<(i32, Parameters<'_>), TopicError> {
     let (status, parameters) = text.split_once("/?").ok_or(TopicError::Rid)?;
     let status = status

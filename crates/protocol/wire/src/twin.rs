@@ -58,10 +58,10 @@ pub fn device_twin(desired: &Section, reported: &Section) -> Value {
     json!({"desired": desired.device_view(), "reported": reported.device_view()})
 }
 
-/// Both sections.
+/// Both sections of a twin.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Properties {
-    /// Written by operators.
+    /// The section that operators write.
     pub desired: Section,
     /// Written by the device.
     pub reported: Section,
@@ -70,7 +70,7 @@ pub struct Properties {
 /// Whether a configuration merely matches a twin or is part of what it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ConfigurationState {
-    /// It matches.
+    /// The configuration's condition matches the twin.
     Targeted,
     /// It is part of the result.
     Applied,
@@ -80,7 +80,7 @@ pub enum ConfigurationState {
 /// carry no device-only members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Twin {
-    /// The device.
+    /// The device id of the twin.
     pub device_id: DeviceId,
     /// The module, for module twins.
     pub module_id: Option<ModuleId>,
@@ -114,7 +114,7 @@ pub struct Twin {
     pub parent_scopes: Vec<String>,
     /// Seen by operators only.
     pub tags: Map<String, Value>,
-    /// Desired and reported.
+    /// The desired and reported properties.
     pub properties: Properties,
     /// How each configuration stands that concerns it.
     pub configurations: Vec<(ConfigurationId, ConfigurationState)>,
@@ -175,7 +175,7 @@ impl Serialize for Twin {
 /// that clients echo (`reported`, `$metadata`, `$version`, identity members) is dropped here.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TwinChange {
-    /// `tags`.
+    /// `tags`; absent leaves them as they are.
     pub tags: Option<Map<String, Value>>,
     /// `properties.desired`, without `$metadata` and `$version`.
     pub desired: Option<Map<String, Value>>,

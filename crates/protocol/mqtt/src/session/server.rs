@@ -14,7 +14,7 @@ pub enum ServerEvent {
     Publish(Publish),
     /// Answer with [`Packet::SubAck`], one result for each filter.
     Subscribe(Subscribe),
-    /// Answer with [`Packet::UnsubAck`].
+    /// Answer with [`Packet::UnsubAck`], which carries the same packet id.
     Unsubscribe(Unsubscribe),
     /// The client has the QoS 1 message of this id.
     Delivered(PacketId),

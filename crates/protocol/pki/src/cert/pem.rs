@@ -66,7 +66,7 @@ pub enum PemError {
     /// A block whose content is not a certificate.
     #[error("certificate {position} of the text cannot be read")]
     Certificate {
-        /// Counted from 1.
+        /// The block's position in the text, counted from 1.
         position: usize,
         /// What is wrong with it.
         #[source]

@@ -133,12 +133,12 @@ impl SubjectKey<'_> {
         words::key(self.algorithm)
     }
 
-    /// P-256.
+    /// Whether the key is an elliptic curve key on P-256.
     pub(crate) fn is_p256(self) -> bool {
         self.algorithm == algorithms::ECDSA_P256_SHA256.public_key_alg_id().as_ref()
     }
 
-    /// P-384.
+    /// Whether the key is an elliptic curve key on P-384.
     pub(crate) fn is_p384(self) -> bool {
         self.algorithm == algorithms::ECDSA_P384_SHA384.public_key_alg_id().as_ref()
     }

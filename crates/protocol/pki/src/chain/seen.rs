@@ -81,7 +81,7 @@ fn make_room(parsed: &mut HashMap<Thumbprint, Certificate>, capacity: usize) {
 }
 
 impl Default for SeenIssuers {
-    /// 1024 of them.
+    /// Room for 1024 issuers.
     fn default() -> Self {
         Self::new(1024)
     }

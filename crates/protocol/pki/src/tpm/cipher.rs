@@ -7,7 +7,7 @@ use aws_lc_rs::iv::FixedLength;
 /// Length of the key.
 pub(super) const KEY_LENGTH: usize = 16;
 
-/// Encrypts in place.
+/// Encrypts `in_out` in place with AES-128 in CFB mode.
 pub(super) fn encrypt(key: &[u8], in_out: &mut [u8]) -> Result<(), Unspecified> {
     let key = EncryptingKey::cfb128(UnboundCipherKey::new(&AES_128, key)?)?;
     let zeros = EncryptionContext::Iv128(FixedLength::from([0; 16]));

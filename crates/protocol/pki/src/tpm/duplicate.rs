@@ -14,7 +14,7 @@ use super::{cipher, credential, push_sized, sized};
 /// the sensitive one unencrypted.
 pub(super) struct KeyObject {
     public: Vec<u8>,
-    /// The `TPM2B_SENSITIVE`.
+    /// The sensitive area, a `TPM2B_SENSITIVE`; wiped when dropped.
     sensitive: Zeroizing<Vec<u8>>,
 }
 
@@ -30,7 +30,7 @@ impl KeyObject {
         })
     }
 
-    /// The `TPMT_PUBLIC`.
+    /// The public area, a `TPMT_PUBLIC`.
     pub(super) fn public(&self) -> &[u8] {
         &self.public
     }

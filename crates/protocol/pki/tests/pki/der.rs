@@ -2,7 +2,7 @@
 
 use rcgen::{CertificateParams, CustomExtension};
 
-/// A DER element.
+/// One DER element: tag, length, content.
 pub(crate) fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len();
     let mut bytes = vec![tag];

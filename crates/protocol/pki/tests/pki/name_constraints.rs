@@ -12,7 +12,7 @@ fn directory(organization: &str) -> DistinguishedName {
     name
 }
 
-/// `dir:Contoso`, `dns:example.org`, `mail:example.org`.
+/// Reads subtrees such as `dir:Contoso`, `dns:example.org` and `mail:example.org`.
 fn subtrees(text: &str) -> Vec<GeneralSubtree> {
     let one = |word: &str| match word.split_once(':').unwrap() {
         ("dir", name) => GeneralSubtree::DirectoryName(directory(name)),

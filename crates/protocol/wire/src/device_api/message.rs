@@ -12,13 +12,13 @@ pub const MAX_PROPERTIES: usize = 256;
 
 /// Names of system properties in a bag.
 pub mod system {
-    /// Message id.
+    /// Message id, chosen by the sender.
     pub const MESSAGE_ID: &str = "$.mid";
-    /// Correlation id.
+    /// Correlation id: the message id that this one answers.
     pub const CORRELATION_ID: &str = "$.cid";
-    /// User id.
+    /// User id: the origin of the message.
     pub const USER_ID: &str = "$.uid";
-    /// Destination.
+    /// Destination path of a command.
     pub const TO: &str = "$.to";
     /// Content type, such as `application/json`.
     pub const CONTENT_TYPE: &str = "$.ct";
@@ -34,7 +34,7 @@ pub mod system {
     pub const INTERFACE_ID: &str = "$.ifid";
     /// IoT Plug and Play component.
     pub const SUBJECT: &str = "$.sub";
-    /// Message schema.
+    /// Schema of the message's content.
     pub const SCHEMA: &str = "$.schema";
     /// Device on whose behalf a gateway sends.
     pub const CONNECTION_DEVICE_ID: &str = "$.cdid";

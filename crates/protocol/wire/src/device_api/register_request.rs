@@ -28,9 +28,9 @@ pub struct UnverifiedRegister {
 /// The public keys of the TPM that a device says it has, each a `TPM2B_PUBLIC`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TpmClaim {
-    /// `endorsementKey`.
+    /// `endorsementKey`: the `TPM2B_PUBLIC` of the TPM's endorsement key.
     pub endorsement_key: Base64Bytes,
-    /// `storageRootKey`.
+    /// `storageRootKey`: the `TPM2B_PUBLIC` of the TPM's storage root key.
     pub storage_root_key: Option<Base64Bytes>,
 }
 
@@ -128,7 +128,7 @@ impl UnverifiedRegister {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterRequest {
-    /// Its registration id.
+    /// The device's registration id, the same as in the request's path.
     pub registration_id: RegistrationId,
     /// What it tells a custom allocation.
     #[serde(skip_serializing_if = "Option::is_none")]

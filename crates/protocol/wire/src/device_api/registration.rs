@@ -28,9 +28,9 @@ pub const RETRY_AFTER_WORKING: u32 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RegistrationStatus {
-    /// Enrolled, never registered.
+    /// The enrollment exists; its device has never registered.
     Unassigned,
-    /// Accepted, not finished.
+    /// The registration is accepted and still in progress.
     Assigning,
     /// The device has a hub.
     Assigned,
@@ -44,7 +44,7 @@ pub enum RegistrationStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Substatus {
-    /// The first assignment.
+    /// The device's first assignment to a hub.
     InitialAssignment,
     /// Moved, or given back, with its twin.
     DeviceDataMigrated,
@@ -58,13 +58,13 @@ pub enum Substatus {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct X509Result {
-    /// The leaf.
+    /// The leaf certificate of the chain that the device showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_info: Option<CertificateInfo>,
     /// The group, for a device of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enrollment_group_id: Option<EnrollmentId>,
-    /// The group's certificate.
+    /// The certificate of the group that signed the device's chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_certificate_info: Option<CertificateInfo>,
 }
@@ -130,29 +130,29 @@ pub struct SymmetricKeyResult {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegistrationState {
-    /// Which registration.
+    /// The registration id, as the enrollment names it.
     pub registration_id: RegistrationId,
-    /// First registration.
+    /// The time of the first registration, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_date_time_utc: Option<Timestamp>,
     /// Where to connect; no scheme, with a port when that is not the standard one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_hub: Option<HubHost>,
-    /// As which device.
+    /// The device id in the assigned hub; absent before the first assignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_id: Option<DeviceId>,
-    /// Where it stands.
+    /// The progress of the registration.
     pub status: RegistrationStatus,
-    /// Only when assigned.
+    /// The kind of assignment; only when assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub substatus: Option<Substatus>,
     /// Only when failed: six digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<u32>,
-    /// Only when failed.
+    /// A description for people; only when failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// Last registration.
+    /// The time of the last registration, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated_date_time_utc: Option<Timestamp>,
     /// Version of the record.
@@ -196,11 +196,11 @@ impl RegistrationState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationStatus {
-    /// Opaque to devices.
+    /// Names the operation in polls; opaque to devices.
     pub operation_id: String,
     /// The same as inside `registrationState`.
     pub status: RegistrationStatus,
-    /// Details.
+    /// The registration as its device sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_state: Option<RegistrationState>,
 }

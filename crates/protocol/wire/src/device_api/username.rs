@@ -24,7 +24,7 @@ pub enum Username {
 /// A device that wants to register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvisioningUsername {
-    /// Which provisioning service.
+    /// The id scope of the provisioning service.
     pub id_scope: IdScope,
     /// As which registration; the same as the client id.
     pub registration_id: RegistrationId,
@@ -37,9 +37,9 @@ pub struct ProvisioningUsername {
 /// A device or module that connects to its hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubUsername {
-    /// Which hub.
+    /// The host of the hub.
     pub host: HubHost,
-    /// Which device.
+    /// The device id within the hub.
     pub device: DeviceId,
     /// Which of its modules, or the device itself.
     pub module: Option<ModuleId>,

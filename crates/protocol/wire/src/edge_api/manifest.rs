@@ -63,9 +63,9 @@ impl ManifestError {
 pub struct RegistryCredential {
     /// Host of the registry, for example `reg.example`.
     pub address: String,
-    /// User name.
+    /// The user name at the registry.
     pub username: String,
-    /// Password.
+    /// The password of that user.
     pub password: String,
 }
 
@@ -83,15 +83,15 @@ impl std::fmt::Debug for RegistryCredential {
 pub struct AgentDesired {
     /// As it was sent, for example `1.1`.
     pub schema_version: String,
-    /// `runtime.settings.minDockerVersion`.
+    /// `runtime.settings.minDockerVersion`, accepted and reported back.
     pub min_docker_version: Option<String>,
     /// `runtime.settings.loggingOptions`: the engine's LogConfig, which is text in the manifest.
     pub logging_options: Option<Map<String, Value>>,
-    /// `runtime.settings.registryCredentials`, by name.
+    /// `runtime.settings.registryCredentials`, by the name in the manifest.
     pub registry_credentials: BTreeMap<String, RegistryCredential>,
     /// `systemModules`: `edgeAgent` and `edgeHub`.
     pub system_modules: BTreeMap<ModuleId, ModuleSettings>,
-    /// `modules`.
+    /// `modules`: the modules beside the system modules, by name.
     pub modules: BTreeMap<ModuleId, ModuleSettings>,
 }
 

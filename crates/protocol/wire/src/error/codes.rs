@@ -14,7 +14,7 @@ macro_rules! codes {
             /// Every code, in ascending order.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The six digits.
+            /// The six digits; the first three are an HTTP status.
             #[must_use]
             pub const fn code(self) -> u32 {
                 match self {

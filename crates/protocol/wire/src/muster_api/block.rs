@@ -3,7 +3,7 @@
 use ids::{DeviceId, HubName, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// `PUT /muster/v1/dps/blocks/{registrationId}`.
+/// The body of `PUT /muster/v1/dps/blocks/{registrationId}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct BlockRequest {

@@ -73,9 +73,9 @@ fn is_zero(count: &usize) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenToken {
-    /// `sr`, decoded.
+    /// `sr` of the token, decoded.
     pub resource: String,
-    /// `se`.
+    /// `se` of the token: its expiry, UTC.
     pub expires_utc: Timestamp,
 }
 
@@ -133,7 +133,7 @@ pub enum ExplainedOutcome {
         device_id: DeviceId,
         /// `substatus` of the answer to the device.
         substatus: Substatus,
-        /// The present assignment.
+        /// The present assignment; absent before the first registration.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         earlier: Option<EarlierAssignment>,
         /// Differences from a first registration.
@@ -151,7 +151,7 @@ pub enum ExplainedOutcome {
         /// The device in that hub.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device_id: Option<DeviceId>,
-        /// The present assignment.
+        /// The present assignment; absent before the first registration.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         earlier: Option<EarlierAssignment>,
         /// What would happen to the present assignment.
@@ -171,7 +171,7 @@ pub enum ExplainedOutcome {
     Refused {
         /// Six digits: `errorCode` of the answer.
         error_code: u32,
-        /// The reason.
+        /// The reason, as reports of refusals show it.
         #[serde(flatten)]
         report: RefusalReport,
     },

@@ -22,9 +22,9 @@ pub const ISSUER_ITEM: &str = "certificateAuthority";
 
 /// Longest PEM text of an imported chain, and of its key, bytes.
 const MAX_PEM: usize = 64 * 1024;
-/// Default of `validityDays`.
+/// The default of `validityDays`, in days.
 const USUAL_DAYS: u16 = 90;
-/// Default of `authorityValidityDays`.
+/// The default of `authorityValidityDays`, in days.
 const USUAL_CA_DAYS: u16 = 3650;
 const MOST_DAYS: i64 = 3650;
 const MOST_CA_DAYS: i64 = 10 * 3650;
@@ -32,10 +32,10 @@ const MOST_CA_DAYS: i64 = 10 * 3650;
 /// A kind of key that certificates are issued for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceKeyType {
-    /// Elliptic curve P-256.
+    /// An elliptic curve key on P-256.
     #[serde(rename = "P-256")]
     P256,
-    /// Elliptic curve P-384.
+    /// An elliptic curve key on P-384.
     #[serde(rename = "P-384")]
     P384,
     /// RSA of 2048 to 8192 bits.
@@ -47,7 +47,7 @@ impl DeviceKeyType {
     /// In the order of the default.
     pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa];
 
-    /// The wire's spelling.
+    /// The name of the kind in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -75,10 +75,10 @@ pub enum IssuerSource {
     Made {
         /// Common name of the CA; the issuer's name when absent.
         common_name: Option<String>,
-        /// 1 to 36500.
+        /// The validity of the CA's certificate, 1 to 36500 days.
         days: u16,
     },
-    /// In the request.
+    /// The request carries the chain and its key.
     Imported {
         /// The CA's certificate and those above it, PEM.
         chain: String,
@@ -90,7 +90,7 @@ pub enum IssuerSource {
 /// The body of a PUT of an issuer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuerRequest {
-    /// `validityDays` and `keyTypes`.
+    /// `validityDays` and `keyTypes`: what the issuer issues.
     pub profile: IssuerProfile,
     /// `certificate` and `privateKey`, or neither.
     pub source: IssuerSource,
@@ -246,9 +246,9 @@ fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
 pub struct IssuerDescription {
     /// As enrollments name it.
     pub name: IssuerName,
-    /// Always [`OWN_AUTHORITY`].
+    /// The kind of issuer, always [`OWN_AUTHORITY`].
     pub certificate_authority_type: &'static str,
-    /// `validityDays` and `keyTypes`.
+    /// `validityDays` and `keyTypes`: what the issuer issues.
     #[serde(flatten)]
     pub profile: IssuerProfile,
     /// The CA certificate in words.

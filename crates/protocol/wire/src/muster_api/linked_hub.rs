@@ -37,9 +37,9 @@ pub struct Latency {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HubLocation {
-    /// On this server.
+    /// The hub lives on this server.
     Here,
-    /// On another server.
+    /// The hub lives on another server.
     Remote,
 }
 

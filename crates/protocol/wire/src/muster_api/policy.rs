@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyRequest {
-    /// For example `EnrollmentRead`.
+    /// The names of its rights, for example `EnrollmentRead`.
     pub rights: Vec<String>,
     /// Base64; generated when left out.
     #[serde(default)]
@@ -22,7 +22,7 @@ pub struct PolicyRequest {
 pub struct PolicyDocument {
     /// `SharedAccessKeyName` of its connection strings.
     pub key_name: String,
-    /// For example `EnrollmentRead`.
+    /// The names of its rights, for example `EnrollmentRead`.
     pub rights: Vec<String>,
     /// The bytes, encoded as base64.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,11 +32,11 @@ pub struct PolicyDocument {
     pub secondary_key: Option<String>,
 }
 
-/// `POST /muster/v1/dps/policies/{keyName}/regenerateKey`.
+/// The body of `POST /muster/v1/dps/policies/{keyName}/regenerateKey`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegenerateRequest {
-    /// What is replaced.
+    /// The key to replace, or an exchange of both.
     pub key: KeyKind,
 }
 

@@ -49,7 +49,7 @@ pub struct RefusalDocument {
     pub first_date_time_utc: Timestamp,
     /// The last of them.
     pub last_date_time_utc: Timestamp,
-    /// A [`RefusalReport`].
+    /// A [`RefusalReport`], as it was stored.
     #[serde(flatten)]
     pub report: Value,
 }

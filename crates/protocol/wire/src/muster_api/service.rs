@@ -26,7 +26,7 @@ pub struct ServiceDocument {
     pub connection_string: Option<String>,
 }
 
-/// `PATCH /muster/v1/dps/settings`.
+/// The body of `PATCH /muster/v1/dps/settings`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SettingsPatch {

@@ -26,7 +26,7 @@ pub struct TrustBundleRequest {
 }
 
 impl TrustBundleRequest {
-    /// Reads the body.
+    /// Reads the body of a PUT of a trust bundle.
     ///
     /// # Errors
     /// When there are no certificates or too many, or a member has the wrong form.
@@ -79,7 +79,7 @@ impl TrustBundleRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrustBundle {
-    /// At least one.
+    /// The CA certificates of the bundle, at least one.
     pub certificates: Vec<TrustedCertificate>,
     /// As enrollments name it.
     pub id: TrustBundleId,

@@ -45,7 +45,7 @@ impl SharedAccessKey {
         Zeroizing::new(STANDARD.encode(&*self.0))
     }
 
-    /// HMAC-SHA256 of `data`.
+    /// The HMAC-SHA256 of `data` under this key.
     #[must_use]
     pub fn sign(&self, data: &[u8]) -> [u8; 32] {
         let tag = hmac::sign(&self.hmac(), data);

@@ -70,7 +70,7 @@ pub struct RuntimeContext {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RuntimeProof {
-    /// By a certificate.
+    /// With a certificate and its key.
     X509 {
         /// The certificate that it showed.
         #[serde(rename = "clientCertificates")]
@@ -78,7 +78,7 @@ pub enum RuntimeProof {
     },
     /// By a key, which is not told.
     SymmetricKey {},
-    /// By a TPM.
+    /// With the endorsement key of a TPM.
     Tpm {
         /// Base64 of its `TPM2B_PUBLIC`.
         #[serde(rename = "endorsementKey")]
@@ -96,7 +96,7 @@ pub struct RuntimeCertificates {
 /// A certificate of the device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RuntimeCertificate {
-    /// PEM.
+    /// The certificate as PEM text.
     pub certificate: String,
     /// The certificate in words.
     pub info: CertificateInfo,
@@ -164,7 +164,7 @@ pub struct RecordedAllocation {
     pub id: i64,
     /// The registration that was allocated.
     pub registration_id: RegistrationId,
-    /// UTC.
+    /// The time of the allocation, UTC.
     pub at: Timestamp,
     /// `webhook`, `input`, `status`, `output`, `failure`.
     #[serde(flatten)]

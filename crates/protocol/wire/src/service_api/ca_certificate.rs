@@ -24,7 +24,7 @@ pub struct CaCertificateRequest {
 }
 
 impl CaCertificateRequest {
-    /// Reads the body.
+    /// Reads the body of a PUT of a CA certificate.
     ///
     /// # Errors
     /// When there is no certificate, or a member has the wrong form.
@@ -55,7 +55,7 @@ pub struct VerifyRequest {
 }
 
 impl VerifyRequest {
-    /// Reads the body.
+    /// Reads the body of a verification request.
     ///
     /// # Errors
     /// When there is no certificate.
@@ -95,7 +95,7 @@ fn certificate(fields: &Fields<'_>) -> Result<String, BodyError> {
 pub struct CaCertificateDescription {
     /// As paths and enrollments name it.
     pub name: CertificateName,
-    /// For `If-Match`.
+    /// The version of the record, for `If-Match`.
     pub etag: Etag,
     /// Described as Azure does.
     pub properties: CaCertificateProperties,
@@ -112,7 +112,7 @@ pub struct CaCertificateProperties {
     pub expiry: Timestamp,
     /// Upper-case hexadecimal SHA-1, as Azure shows it.
     pub thumbprint: String,
-    /// Upper-case hexadecimal SHA-256.
+    /// The SHA-256 thumbprint, upper-case hexadecimal.
     pub sha256_thumbprint: String,
     /// Whether enrollments may refer to it.
     pub is_verified: bool,

@@ -93,12 +93,12 @@ impl Serialize for Content {
     }
 }
 
-/// `PUT /configurations/{id}`.
+/// The body of `PUT /configurations/{id}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigurationRequest {
     /// `id`, to be compared with the path.
     pub id: Option<ConfigurationId>,
-    /// `schemaVersion`, echoed.
+    /// `schemaVersion`, stored and answered as it was sent.
     pub schema_version: Option<String>,
     /// `labels`, in the order given.
     pub labels: Option<Vec<(String, String)>>,
@@ -194,11 +194,11 @@ pub struct Configuration {
     pub schema_version: Option<String>,
     /// Labels; `null` when none were given.
     pub labels: Option<Vec<(String, String)>>,
-    /// `content`.
+    /// `content`: what the targeted devices get.
     pub content: Content,
     /// The condition that selects devices.
     pub target_condition: String,
-    /// `createdTimeUtc`.
+    /// `createdTimeUtc`: when it was created.
     pub created: Timestamp,
     /// When it was changed last.
     pub updated: Timestamp,

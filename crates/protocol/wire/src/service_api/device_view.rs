@@ -123,7 +123,7 @@ impl VersionedProperties {
 /// A twin as its device sees it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeviceTwin {
-    /// Written by operators.
+    /// The section that operators write.
     pub desired: VersionedProperties,
     /// Written by the device.
     pub reported: VersionedProperties,

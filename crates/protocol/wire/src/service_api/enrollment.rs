@@ -37,7 +37,7 @@ pub const MAX_BODY: usize = 512 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ProvisioningStatus {
-    /// Devices are admitted.
+    /// The enrollment admits its devices.
     #[default]
     Enabled,
     /// The enrollment decides, and refuses the device.
@@ -121,7 +121,7 @@ impl Settings {
     }
 }
 
-/// `clientCertificateIssuancePolicy`.
+/// `clientCertificateIssuancePolicy`: the older way to name an issuer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuancePolicy {

@@ -15,14 +15,14 @@ mod key;
 pub use authentication::{Authentication, AuthenticationRequest, CertificateThumbprint};
 pub use key::KeyText;
 
-/// Longest `statusReason`, characters.
+/// The longest `statusReason`, in characters.
 pub const MAX_STATUS_REASON: usize = 128;
 
 /// Whether a device may use the hub at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
-    /// It may connect.
+    /// The device is allowed to connect.
     Enabled,
     /// It may not; live connections are closed.
     Disabled,
@@ -33,7 +33,7 @@ pub enum Status {
 pub enum ConnectionState {
     /// A session is open now.
     Connected,
-    /// None is.
+    /// No session is open now.
     Disconnected,
 }
 
@@ -44,15 +44,15 @@ pub struct DeviceRequest {
     pub device_id: Option<DeviceId>,
     /// `etag` of the body; the `If-Match` header decides, this one is only echoed by clients.
     pub etag: Option<Etag>,
-    /// `status`.
+    /// `status`; absent keeps what is stored.
     pub status: Option<Status>,
     /// `statusReason`, at most 128 characters.
     pub status_reason: Option<String>,
     /// `authentication`; absent keeps what is stored, or generates keys for a new device.
     pub authentication: Option<AuthenticationRequest>,
-    /// `capabilities.iotEdge`.
+    /// `capabilities.iotEdge`: whether it is an IoT Edge device.
     pub iot_edge: Option<bool>,
-    /// `deviceScope`.
+    /// `deviceScope`; absent keeps what is stored.
     pub device_scope: Option<String>,
     /// `parentScopes`; absent keeps what is stored.
     pub parent_scopes: Option<Vec<String>>,
@@ -83,7 +83,7 @@ impl DeviceRequest {
     }
 }
 
-/// `PUT /devices/{id}/modules/{module}`.
+/// The body of `PUT /devices/{id}/modules/{module}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModuleRequest {
     /// `deviceId`, to be compared with the path.
@@ -92,7 +92,7 @@ pub struct ModuleRequest {
     pub module_id: Option<ModuleId>,
     /// `managedBy`, for example `IotEdge`.
     pub managed_by: Option<String>,
-    /// `authentication`.
+    /// `authentication`; absent keeps what is stored.
     pub authentication: Option<AuthenticationRequest>,
 }
 
@@ -171,7 +171,7 @@ pub struct Capabilities {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
-    /// Its id.
+    /// The device id, as it was created.
     pub device_id: DeviceId,
     /// Marks this life of the id.
     pub generation_id: GenerationId,
@@ -183,7 +183,7 @@ pub struct Device {
     pub connection_state_updated_time: Timestamp,
     /// When it was heard of last.
     pub last_activity_time: Timestamp,
-    /// Enabled or disabled.
+    /// Whether the device may connect.
     pub status: Status,
     /// Why, as the operator wrote.
     pub status_reason: Option<String>,
@@ -218,7 +218,7 @@ impl Device {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Module {
-    /// Its id.
+    /// The module id within its device.
     pub module_id: ModuleId,
     /// Who creates and removes it, `IotEdge` for modules of a deployment.
     pub managed_by: Option<String>,
@@ -269,10 +269,10 @@ fn hide_keys(mut document: Value, authentication: &Authentication, with_keys: bo
     document
 }
 
-/// `GET /statistics/devices`.
+/// The answer of `GET /statistics/devices`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RegistryStatistics {
-    /// All devices.
+    /// The number of all devices.
     #[serde(rename = "totalDeviceCount")]
     pub total: u64,
     /// Those that may connect.
@@ -283,7 +283,7 @@ pub struct RegistryStatistics {
     pub disabled: u64,
 }
 
-/// `GET /statistics/service`.
+/// The answer of `GET /statistics/service`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceStatistics {

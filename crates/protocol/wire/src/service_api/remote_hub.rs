@@ -60,7 +60,7 @@ pub struct RemoteDevice {
     pub status_reason: Option<String>,
     /// How it proves itself; `None` when it is not told, or in a way that we do not know.
     pub authentication: Option<Authentication>,
-    /// `capabilities.iotEdge`.
+    /// `capabilities.iotEdge`: whether it is an IoT Edge device.
     pub iot_edge: bool,
     /// The whole answer, of which a change is made.
     document: Map<String, Value>,
@@ -138,11 +138,11 @@ impl RemoteDevice {
 /// A device that is to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDevice<'a> {
-    /// Its id.
+    /// The device id in the remote hub.
     pub device_id: &'a DeviceId,
     /// How it proves itself.
     pub authentication: &'a Authentication,
-    /// `capabilities.iotEdge`.
+    /// `capabilities.iotEdge`: whether it is an IoT Edge device.
     pub iot_edge: bool,
     /// Why it may not connect, when it may not.
     pub disabled: Option<&'a str>,
@@ -165,11 +165,11 @@ impl NewDevice<'_> {
 /// The twin of a device of a remote hub, without dates and versions.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteTwin {
-    /// Tags.
+    /// The tags, without limits or checks.
     pub tags: Map<String, Value>,
-    /// Desired properties.
+    /// The desired properties, without `$metadata` and `$version`.
     pub desired: Map<String, Value>,
-    /// Reported properties.
+    /// The reported properties, without `$metadata` and `$version`.
     pub reported: Map<String, Value>,
 }
 

@@ -12,7 +12,7 @@ pub enum DeviceTopic {
     /// Telemetry, with its properties still encoded
     /// ([`crate::device_api::message::PropertyBag::decode`]).
     Events {
-        /// Everything after `messages/events/`.
+        /// Everything after `messages/events/`, still encoded.
         bag: String,
     },
     /// Asks for the whole twin.

@@ -10,7 +10,7 @@ pub enum Filter {
     TwinResponses,
     /// Changes of the desired properties.
     DesiredPatches,
-    /// Method calls.
+    /// Calls of direct methods.
     MethodRequests,
     /// Commands to the device.
     DeviceBound,

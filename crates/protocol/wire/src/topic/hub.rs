@@ -24,7 +24,7 @@ pub enum HubTopic {
     TwinResponse {
         /// The status code, as in HTTP.
         status: u16,
-        /// The request's.
+        /// The request id (`$rid`) that the device chose.
         rid: String,
         /// The new version of the reported properties, after a patch.
         version: Option<u64>,
@@ -36,16 +36,16 @@ pub enum HubTopic {
     },
     /// Calls a method; the payload is its argument.
     MethodRequest {
-        /// The method's name.
+        /// The name of the method.
         name: String,
         /// Request id, to be sent back.
         rid: String,
     },
     /// A command, with its properties still encoded.
     DeviceBound {
-        /// The addressed device.
+        /// The device id in the topic.
         device: DeviceId,
-        /// Everything after `messages/devicebound/`.
+        /// Everything after `messages/devicebound/`, still encoded.
         bag: String,
     },
 }

@@ -65,7 +65,7 @@ impl std::fmt::Display for ProvisioningRequest {
 pub struct ProvisioningResponse {
     /// The status code, as in HTTP.
     pub status: u16,
-    /// The request's.
+    /// The request id (`$rid`) that the device chose.
     pub rid: String,
     /// When to ask again, seconds.
     pub retry_after: Option<u32>,

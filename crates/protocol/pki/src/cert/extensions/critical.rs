@@ -11,7 +11,7 @@ pub(super) enum Understood {
     ByWebpki,
     /// webpki refuses a certificate in which it is critical.
     ByUs,
-    /// Nobody's.
+    /// Neither reads it, so a certificate in which it is critical is refused.
     No,
 }
 

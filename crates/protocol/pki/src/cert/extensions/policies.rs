@@ -6,7 +6,7 @@ use x509_parser::extensions::ParsedExtension;
 /// The content of an OID.
 pub(crate) type Oid = Box<[u8]>;
 
-/// anyPolicy, 2.5.29.32.0.
+/// The object identifier anyPolicy, 2.5.29.32.0, in DER.
 pub(crate) const ANY_POLICY: &[u8] = &[0x55, 0x1d, 0x20, 0x00];
 
 /// What the four extensions about certificate policies say.

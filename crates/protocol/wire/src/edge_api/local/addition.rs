@@ -11,7 +11,7 @@ use super::Engine;
 pub struct DaemonStatus {
     /// Version of the runtime.
     pub version: String,
-    /// Its process.
+    /// The process id of the runtime.
     pub process_id: u32,
     /// Since when it runs.
     pub started: Timestamp,
@@ -19,7 +19,7 @@ pub struct DaemonStatus {
     pub provisioning: Provisioning,
     /// Its line to the hub.
     pub connection: Connection,
-    /// The container engine.
+    /// The container engine and its version.
     pub engine: Engine,
     /// Version of the desired properties that are followed, when there are any.
     pub deployment_version: Option<u64>,
@@ -35,7 +35,7 @@ pub struct DaemonStatus {
 pub enum Provisioning {
     /// No configuration has been applied.
     Unconfigured {
-        /// What to do.
+        /// The command that configures the device, in words.
         hint: String,
     },
     /// Registering now, or about to.
@@ -50,11 +50,11 @@ pub enum Provisioning {
     /// It has a hub.
     #[serde(rename_all = "camelCase")]
     Provisioned {
-        /// The hub.
+        /// The host of the assigned hub.
         hub: HubHost,
-        /// Its name there.
+        /// The device id in that hub.
         device_id: DeviceId,
-        /// Since when.
+        /// The time of the assignment, UTC.
         since: Timestamp,
         /// Why something newer could not be had; what was had before still works.
         problem: Option<String>,
@@ -67,16 +67,16 @@ pub enum Provisioning {
 pub enum Connection {
     /// Not connected and not trying.
     Idle,
-    /// Trying.
+    /// An attempt to connect is in progress, or due later.
     Connecting {
         /// Why the last attempt failed.
         problem: Option<String>,
         /// When the next one is due.
         next: Option<Timestamp>,
     },
-    /// Connected.
+    /// A session with the hub is open.
     Connected {
-        /// Since when.
+        /// The time at which the session began, UTC.
         since: Timestamp,
     },
 }
@@ -88,7 +88,7 @@ pub struct Reload {
     pub restarted: Vec<String>,
 }
 
-/// `PUT /muster/log-level`.
+/// The body of `PUT /muster/log-level`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLevel {
     /// `error`, `warn`, `info`, `debug` or `trace`.

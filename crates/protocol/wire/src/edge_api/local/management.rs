@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use crate::edge_api::manifest::RuntimeStatus;
 
-/// `GET /modules`.
+/// The answer of `GET /modules`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleList {
-    /// Sorted by name.
+    /// The modules of the device, sorted by name.
     pub modules: Vec<ModuleDetails>,
 }
 
@@ -18,7 +18,7 @@ pub struct ModuleDetails {
     pub id: String,
     /// Its name in the deployment.
     pub name: ModuleId,
-    /// `docker`.
+    /// The kind of module, always `docker`.
     pub r#type: String,
     /// `{"settings": {"image": …}, "env": []}`.
     pub config: Value,
@@ -54,7 +54,7 @@ pub struct ModuleStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExitStatus {
-    /// When.
+    /// The time at which the container ended, UTC.
     pub exit_time: Timestamp,
     /// Exit code in decimal.
     pub status_code: String,
@@ -63,7 +63,7 @@ pub struct ExitStatus {
 /// A state in one word and in words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleState {
-    /// In one word.
+    /// The state as one word, such as `running`.
     pub status: RuntimeStatus,
     /// In words. Azure's daemon leaves it out when it has none.
     #[serde(default, deserialize_with = "text_or_nothing")]
@@ -74,7 +74,7 @@ fn text_or_nothing<'de, D: Deserializer<'de>>(text: D) -> Result<String, D::Erro
     Option::<String>::deserialize(text).map(Option::unwrap_or_default)
 }
 
-/// `GET /modules/{m}/logs`.
+/// The query of `GET /modules/{m}/logs`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogsQuery {
     /// Stay and send what comes.
@@ -128,7 +128,7 @@ impl std::fmt::Display for LogsQuery {
 /// `GET /systeminfo`, as far as the device knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SystemInfo {
-    /// `linux`.
+    /// The kind of operating system, always `linux`.
     #[serde(rename = "osType")]
     pub os_type: String,
     /// Processor of the engine's machine.
@@ -150,7 +150,7 @@ pub struct SystemInfo {
 /// What is known of the container engine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Engine {
-    /// Its address, `unix://…`.
+    /// The address of its API, `unix://…`.
     pub uri: String,
     /// Its version when it answers.
     pub version: Option<String>,

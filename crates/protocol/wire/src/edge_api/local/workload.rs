@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SignRequest {
-    /// Which key: `primary`.
+    /// The name of the key: `primary`.
     pub key_id: String,
     /// How: `HMACSHA256`, in any case.
     pub algo: String,
@@ -12,7 +12,7 @@ pub struct SignRequest {
     pub data: String,
 }
 
-/// The signature.
+/// The answer to [`SignRequest`]: the signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignResponse {
     /// The bytes, encoded as base64.

@@ -20,7 +20,7 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
-    /// Reads the options.
+    /// Reads the options, and converts each member to the kind that the engine takes.
     ///
     /// # Errors
     /// When a member is of a kind that the engine does not take; the path names it.

@@ -8,15 +8,15 @@ use crate::lenient::{BodyError, Fields};
 /// Most items of one request for logs.
 const MAX_ITEMS: usize = 50;
 
-/// `RestartModule`.
+/// The argument of the direct method `RestartModule`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestartRequest {
-    /// The module.
+    /// `id`: the module to restart.
     pub id: ModuleId,
 }
 
 impl RestartRequest {
-    /// Reads the argument.
+    /// Reads the argument, the payload of the method call.
     ///
     /// # Errors
     /// When the schema is not ours or the module is missing.
@@ -36,7 +36,7 @@ impl RestartRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogsItem {
     id: String,
-    /// Last lines.
+    /// The number of lines from the end.
     pub tail: Option<u64>,
     /// From when, seconds since 1970.
     pub since: Option<i64>,
@@ -60,7 +60,7 @@ pub struct LogsRequest {
 }
 
 impl LogsRequest {
-    /// Reads the argument.
+    /// Reads the argument, the payload of the method call.
     ///
     /// # Errors
     /// When the schema is not ours, a form is asked for that is not offered, or a member

@@ -28,14 +28,14 @@ pub enum DesiredStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
-    /// Never.
+    /// A module that ended stays ended.
     Never,
     /// When it ended with another code than 0.
     OnFailure,
     /// As `on-failure`; health is not probed. The manifest's default.
     #[default]
     OnUnhealthy,
-    /// Whenever it ended.
+    /// The module is started again whenever it ended.
     Always,
 }
 
@@ -53,13 +53,13 @@ pub enum PullPolicy {
 /// What a deployment says about one module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModuleSettings {
-    /// `version`: for people.
+    /// `version`: text for people, without effect.
     pub version: Option<String>,
-    /// `status`.
+    /// `status`: whether the module shall run.
     pub status: DesiredStatus,
-    /// `restartPolicy`.
+    /// `restartPolicy`: when it is started again.
     pub restart_policy: RestartPolicy,
-    /// `imagePullPolicy`.
+    /// `imagePullPolicy`: when its image is pulled.
     pub pull_policy: PullPolicy,
     /// `startupOrder`: lower starts first.
     pub startup_order: u32,

@@ -16,7 +16,7 @@ const CHUNK: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeStatus {
-    /// It runs.
+    /// Its container is running now.
     Running,
     /// It ended with code 0, or was stopped as desired.
     Stopped,
@@ -67,7 +67,7 @@ pub struct ReportedModule {
     pub image_hash: Option<String>,
     /// How it is doing.
     pub runtime_status: RuntimeStatus,
-    /// Words about that.
+    /// A description of the status for people.
     pub status_description: String,
     /// Exit code of its last run.
     pub exit_code: Option<i64>,
@@ -90,11 +90,11 @@ pub struct AgentReported {
     pub last_desired_version: u64,
     /// What became of them.
     pub last_desired_status: LastDesired,
-    /// `runtime.settings.minDockerVersion` as desired.
+    /// `runtime.settings.minDockerVersion`, as it was desired.
     pub min_docker_version: Option<String>,
     /// Processor, as the engine names it, for example `x86_64`.
     pub architecture: String,
-    /// `edgeAgent` and `edgeHub`.
+    /// `systemModules`: `edgeAgent` and `edgeHub`, by name.
     pub system_modules: BTreeMap<ModuleId, ReportedModule>,
     /// The modules of the deployment.
     pub modules: BTreeMap<ModuleId, ReportedModule>,

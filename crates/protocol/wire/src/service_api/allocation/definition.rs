@@ -58,7 +58,7 @@ pub struct WebhookUrl {
 }
 
 impl WebhookUrl {
-    /// Parses a URL.
+    /// Parses `webhookUrl`, and finds its host.
     pub fn parse(text: &str) -> Result<Self, WebhookUrlError> {
         if text.len() > MAX_URL {
             return Err(WebhookUrlError::TooLong);
@@ -169,7 +169,7 @@ impl WebhookVersion {
     /// The first that gets to see what the device sent.
     const WITH_PAYLOAD: &str = "2019-03-31";
 
-    /// Parses a version.
+    /// Parses the `apiVersion` of a webhook.
     ///
     /// # Errors
     /// When it is not a date of 2018-09-01 or later, with or without `-preview`.

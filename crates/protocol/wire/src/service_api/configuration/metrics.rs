@@ -124,12 +124,12 @@ fn clause(target_condition: &str) -> &str {
     }
 }
 
-/// `POST /configurations/testQueries`.
+/// The body of `POST /configurations/testQueries`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TestQueries {
-    /// `targetCondition`.
+    /// `targetCondition`: the condition to check.
     pub target_condition: String,
-    /// `customMetricQueries`.
+    /// `customMetricQueries`: names and queries, in the order sent.
     pub metrics: Vec<(String, String)>,
 }
 

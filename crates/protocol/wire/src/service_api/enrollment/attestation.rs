@@ -24,24 +24,24 @@ pub enum CertificateRequest {
 /// `primary` and `secondary` as sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CertificatePairRequest {
-    /// In use.
+    /// The certificate in the slot `primary`.
     pub primary: Option<CertificateRequest>,
-    /// Also accepted.
+    /// The certificate in the slot `secondary`; accepted as well.
     pub secondary: Option<CertificateRequest>,
 }
 
 /// An `attestation` member as sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttestationRequest {
-    /// `x509.clientCertificates`.
+    /// `x509.clientCertificates`: the device's own certificates.
     ClientCertificates(CertificatePairRequest),
-    /// `x509.signingCertificates`.
+    /// `x509.signingCertificates`: the CA certificates of a group.
     SigningCertificates(CertificatePairRequest),
     /// `x509.caReferences`, at least one.
     CaReferences(CaReferences),
-    /// `symmetricKey`.
+    /// `symmetricKey`: a key that signs tokens.
     SymmetricKey(KeysRequest),
-    /// `tpm`.
+    /// `tpm`: the endorsement key of the device's TPM.
     Tpm(TpmAttestation),
     /// `none`: no device can prove itself.
     None,
@@ -51,9 +51,9 @@ pub enum AttestationRequest {
 /// generate, or to keep.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeysRequest {
-    /// `primaryKey`.
+    /// `primaryKey`, as base64 text.
     pub primary: Option<KeyText>,
-    /// `secondaryKey`.
+    /// `secondaryKey`, as base64 text; accepted as well.
     pub secondary: Option<KeyText>,
 }
 

@@ -92,7 +92,7 @@ pub enum Attestation {
     },
     /// With the endorsement key of a TPM.
     Tpm {
-        /// Its public keys.
+        /// The public keys of the TPM.
         tpm: TpmAttestation,
     },
 }

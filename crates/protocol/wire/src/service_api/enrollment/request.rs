@@ -15,27 +15,27 @@ const MAX_HUBS: usize = 50;
 /// members have their defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsRequest {
-    /// `attestation`, required.
+    /// `attestation`, required: how devices prove themselves.
     pub attestation: AttestationRequest,
-    /// `capabilities`.
+    /// `capabilities`: what the devices shall be able to do.
     pub capabilities: Capabilities,
-    /// `initialTwin`.
+    /// `initialTwin`: the twin of a new device.
     pub initial_twin: InitialTwin,
-    /// `provisioningStatus`.
+    /// `provisioningStatus`: whether the enrollment admits devices.
     pub provisioning_status: ProvisioningStatus,
-    /// `reprovisionPolicy`.
+    /// `reprovisionPolicy`: what happens to a device that registers again.
     pub reprovision_policy: ReprovisionPolicy,
-    /// `allocationPolicy`.
+    /// `allocationPolicy`; when absent, that of the service decides.
     pub allocation_policy: Option<AllocationPolicy>,
     /// `iotHubs`, or the older `iotHubHostName`.
     pub iot_hubs: Vec<HubHost>,
-    /// `customAllocationDefinition`, complete.
+    /// `customAllocationDefinition`: the webhook, with all its members.
     pub custom_allocation: Option<CustomAllocation>,
-    /// `clientCertificateIssuancePolicy`.
+    /// `clientCertificateIssuancePolicy`: the older way to name an issuer.
     pub client_certificate_issuance_policy: Option<IssuancePolicy>,
     /// `credentialPolicyName`; the same as the policy's, where both are given.
     pub credential_policy_name: Option<IssuerName>,
-    /// `trustBundleId`.
+    /// `trustBundleId`: the trust bundle that the devices get.
     pub trust_bundle_id: Option<TrustBundleId>,
 }
 
@@ -44,9 +44,9 @@ pub struct SettingsRequest {
 pub struct IndividualRequest {
     /// `registrationId`, to be compared with the path.
     pub registration_id: Option<RegistrationId>,
-    /// `deviceId`.
+    /// `deviceId`; the registration id serves when it is absent.
     pub device_id: Option<DeviceId>,
-    /// `optionalDeviceInformation`.
+    /// `optionalDeviceInformation`: any JSON of the operator's.
     pub optional_device_information: Option<Value>,
     /// What individual enrollments and groups have in common.
     pub settings: SettingsRequest,

@@ -8,9 +8,9 @@ use crate::lenient::{BodyError, Fields};
 /// One certificate thumbprint as registered: 40 hexadecimal digits for SHA-1, 64 for SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CertificateThumbprint {
-    /// 20 bytes.
+    /// A SHA-1 thumbprint, 20 bytes.
     Sha1(ThumbprintSha1),
-    /// 32 bytes.
+    /// A SHA-256 thumbprint, 32 bytes.
     Sha256(Thumbprint),
 }
 
@@ -63,7 +63,7 @@ pub enum Authentication {
 }
 
 impl Authentication {
-    /// The wire's `type`.
+    /// The `type` in JSON, such as `sas`.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -133,23 +133,23 @@ impl Serialize for Authentication {
 /// the hub generates them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthenticationRequest {
-    /// `sas`.
+    /// `sas`: a symmetric key that signs tokens.
     Sas {
-        /// `symmetricKey.primaryKey`.
+        /// `symmetricKey.primaryKey`; generated when it is absent.
         primary: Option<KeyText>,
-        /// `symmetricKey.secondaryKey`.
+        /// `symmetricKey.secondaryKey`; generated when it is absent.
         secondary: Option<KeyText>,
     },
     /// `selfSigned` (or `x509`, as device daemons spell it), with at least one thumbprint.
     SelfSigned {
-        /// `x509Thumbprint.primaryThumbprint`.
+        /// `x509Thumbprint.primaryThumbprint`, in hexadecimal digits.
         primary: Option<CertificateThumbprint>,
-        /// `x509Thumbprint.secondaryThumbprint`.
+        /// `x509Thumbprint.secondaryThumbprint`, in hexadecimal digits.
         secondary: Option<CertificateThumbprint>,
     },
-    /// `certificateAuthority`.
+    /// `certificateAuthority`: a certificate under a registered CA.
     CertificateAuthority,
-    /// `none`.
+    /// `none`: the identity cannot prove itself.
     None,
 }
 
