@@ -68,7 +68,6 @@ pub enum ServiceFault {
     /// An issuer could not issue.
     #[error(transparent)]
     NotIssued(IssueFault),
-    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// What is stored cannot be read.

@@ -37,7 +37,7 @@ pub struct OutboundCall {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundAnswer {
     pub status: u16,
-    /// Not yet trusted.
+    /// The body as it came, at most the limit of the call; nothing of it is checked yet.
     pub body: Vec<u8>,
 }
 
@@ -64,7 +64,7 @@ pub enum OutboundFault {
 pub type Answering<'a> =
     Pin<Box<dyn Future<Output = Result<OutboundAnswer, OutboundFault>> + Send + 'a>>;
 
-/// Makes calls.
+/// Makes HTTPS calls to webhooks and remote hubs.
 pub trait Outbound: Send + Sync {
     fn call(&self, call: OutboundCall) -> Answering<'_>;
 }

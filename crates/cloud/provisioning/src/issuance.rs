@@ -9,7 +9,6 @@ use crate::enrollment::EnrollmentKey;
 /// The name of either. Shown as what operators call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IssuanceName {
-    /// An issuer.
     Issuer(IssuerName),
     TrustBundle(TrustBundleId),
 }
@@ -108,7 +107,6 @@ pub enum IssuanceError {
     /// Enrollments name it. DPS answers 409.
     #[error("{name} is named by {}; name another one there first", list(.entries))]
     InUse {
-        /// Which one.
         name: IssuanceName,
         /// By whom; some of them.
         entries: Vec<EnrollmentKey>,
@@ -118,7 +116,6 @@ pub enum IssuanceError {
         "{name} is not made: there are {limit} of its kind already; delete one that nobody names"
     )]
     TooMany {
-        /// Which one.
         name: IssuanceName,
         /// How many are kept.
         limit: usize,

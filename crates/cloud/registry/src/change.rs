@@ -29,7 +29,7 @@ pub enum Change {
     ServicesOrHubs,
 }
 
-/// Hears of changes.
+/// Gets every change that the registry commits.
 ///
 /// Called on the writer's thread, after the commit, in the order of commits: it must only hand over
 /// (to channels), never wait.

@@ -76,7 +76,7 @@ pub struct Facts<'a> {
 }
 
 impl Condition {
-    /// Reads a condition.
+    /// Parses a condition, such as `tags.site = 'north'`; `*` selects all devices.
     ///
     /// # Errors
     /// When it is none; says where it goes wrong.

@@ -1,4 +1,4 @@
-//! Pauses between attempts.
+//! The growing pauses between attempts to connect.
 
 use std::time::Duration;
 

@@ -49,7 +49,7 @@ pub enum SignError {
 /// Signs with the key of a device or module: the key itself, or a socket of the
 /// daemon that holds it.
 pub trait Signer: Sync {
-    /// HMAC-SHA256 of `data`.
+    /// Computes the HMAC-SHA256 of `data`.
     fn sign(&self, data: &[u8]) -> impl Future<Output = Result<[u8; 32], SignError>> + Send;
 }
 

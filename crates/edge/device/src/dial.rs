@@ -1,4 +1,4 @@
-//! TLS connections.
+//! TLS connections to hubs and provisioning services.
 
 use std::io;
 use std::sync::Arc;

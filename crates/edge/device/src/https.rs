@@ -1,4 +1,4 @@
-//! Requests over HTTPS.
+//! Requests over HTTPS, with limits of size and time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub enum HttpsError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// `Retry-After` in seconds.
+    /// The header `Retry-After`, read as seconds.
     pub retry_after: Option<Duration>,
     /// The body, at most 2 MiB.
     pub body: Bytes,

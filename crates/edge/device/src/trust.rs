@@ -1,4 +1,4 @@
-//! Trusted roots.
+//! The root certificates that a device trusts.
 
 use std::sync::Arc;
 

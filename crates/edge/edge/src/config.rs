@@ -153,16 +153,16 @@ pub struct Config {
     pub hostname: Option<String>,
     /// `trust_bundle_cert`: PEM roots for modules, and for the connections of the device itself.
     pub trust_bundle: Option<FileReference>,
-    /// `auto_reprovisioning_mode`.
+    /// `auto_reprovisioning_mode`: when the device registers again.
     pub reprovisioning: ReprovisioningMode,
     /// `cloud_timeout_sec`: the longest time of one registration.
     pub cloud_timeout: Duration,
-    /// `allow_elevated_docker_permissions`.
+    /// `allow_elevated_docker_permissions`: whether deployments may ask for privileges.
     pub elevated_permissions: bool,
     pub provisioning: Provisioning,
     /// `[agent.env]`. Some of its variables are passed on to modules.
     pub agent_env: Vec<(String, String)>,
-    /// `[moby_runtime]`.
+    /// `[moby_runtime]`: the container engine and its network.
     pub runtime: MobyRuntime,
 }
 

@@ -60,7 +60,7 @@ pub enum ContainerState {
     Other,
 }
 
-/// An existing container.
+/// A container of a module that exists on the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed {
     pub module: ModuleId,
@@ -106,7 +106,7 @@ pub struct EngineInfo {
     pub kernel_version: Option<String>,
     pub operating_system: Option<String>,
     pub cpus: Option<i64>,
-    /// In bytes.
+    /// The memory of the machine, in bytes.
     pub total_memory: Option<i64>,
 }
 

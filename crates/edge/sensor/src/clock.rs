@@ -1,4 +1,4 @@
-//! The clock.
+//! The clock that measurements are stamped with.
 
 use ids::Timestamp;
 

@@ -1,4 +1,4 @@
-//! The simulated machine.
+//! The simulated machine that the sensor measures.
 
 use ids::Timestamp;
 use serde::Serialize;

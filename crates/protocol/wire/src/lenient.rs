@@ -303,7 +303,6 @@ mod tests {
 
     use super::*;
 
-    /// P13.
     #[test]
     fn a_byte_order_mark_says_nothing() {
         assert_eq!(parse(b"\xEF\xBB\xBF{\"a\": 1}").unwrap(), json!({"a": 1}));

@@ -32,7 +32,6 @@ pub(crate) struct Place<'a> {
     pub(crate) journal: &'a Journal,
 }
 
-/// A started device.
 pub(crate) struct EdgeDevice {
     name: String,
     root: PathBuf,

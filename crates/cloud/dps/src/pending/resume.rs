@@ -31,7 +31,7 @@ pub struct AttemptError {
     pub note: AllocationNote,
 }
 
-/// Makes one try.
+/// Makes one attempt at the next step of a pending registration.
 pub async fn resume(
     dps: &Dps,
     handle: PendingHandle,

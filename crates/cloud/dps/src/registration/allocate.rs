@@ -26,7 +26,7 @@ use single::single;
 #[derive(Debug)]
 pub enum Route {
     Chosen(Allocation),
-    /// A webhook chooses.
+    /// The webhook of a custom allocation chooses the hub.
     Custom(CustomAllocation),
 }
 

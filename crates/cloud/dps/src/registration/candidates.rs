@@ -41,7 +41,7 @@ pub enum Source {
     /// transaction that assigns the device reads the enrollment that decides, so that an assignment
     /// may rest on these, and nothing else.
     Memory,
-    /// The store.
+    /// The enrollments and blocks in the store.
     Store,
 }
 

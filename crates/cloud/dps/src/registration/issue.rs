@@ -124,7 +124,6 @@ fn note(issuer: &IssuerRecord, leaf: &Certificate) -> IssuedNote {
 }
 
 impl Issued {
-    /// For the audit.
     pub fn note(&self) -> &IssuedNote {
         &self.note
     }

@@ -18,7 +18,7 @@ pub enum RemoteFault {
     )]
     KeyRefused {
         hub: HubName,
-        /// 401 or 403.
+        /// The status that the hub answered, 401 or 403.
         status: u16,
         text: String,
     },

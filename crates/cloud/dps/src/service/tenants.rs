@@ -11,7 +11,7 @@ use provisioning::{Provisioning, ProvisioningService};
 use crate::registration::context::Context;
 use crate::registration::operation_id::OperationKey;
 
-/// One provisioning service.
+/// A provisioning service with the key of its operation ids.
 pub struct Tenant {
     pub context: Context,
     pub operations: OperationKey,

@@ -12,7 +12,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![get("/muster/v1/audit", Access::Owner, list)]
 }
 
-/// `?about=&kind=&from=&to=`, newest first.
+/// Query: `?about=&kind=&from=&to=`; the newest entries come first.
 async fn list(call: Call) -> Result<Reply, ServiceFault> {
     let page = queries::page(&call)?;
     let query = AuditQuery {

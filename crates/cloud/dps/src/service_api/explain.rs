@@ -24,7 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![post("/muster/v1/dps/explain", access, run)]
 }
 
-/// Changes nothing.
+/// Previews a registration; changes nothing that is stored.
 async fn run(call: Call) -> Result<Reply, ServiceFault> {
     let asked: ExplainRequest = own_json(&call)?;
     let chain = asked.certificates.as_deref().map(chain).transpose()?;

@@ -15,7 +15,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![get("/muster/v1/dps/refusals", access, list)]
 }
 
-/// `?registrationId=&from=&to=`, newest first.
+/// Query: `?registrationId=&from=&to=`; the newest refusals come first.
 async fn list(call: Call) -> Result<Reply, ServiceFault> {
     let page = queries::page(&call)?;
     let id = query_text(&call, "registrationId").map(|text| RegistrationId::parse(&text));

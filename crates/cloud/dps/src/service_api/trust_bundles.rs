@@ -69,14 +69,14 @@ async fn remove(call: Call, id: TrustBundleId) -> Result<Reply, ServiceFault> {
 enum BundleFault {
     #[error("certificate {position} of the trust bundle cannot be read")]
     Unreadable {
-        /// Counted from 1.
+        /// The position in the request, counted from 1.
         position: usize,
         source: PemError,
     },
     /// No chain could be verified by it.
     #[error("certificate {position} of the trust bundle ({subject}) {problem}")]
     Unusable {
-        /// Counted from 1.
+        /// The position in the request, counted from 1.
         position: usize,
         subject: String,
         problem: UnusableCaCertificate,

@@ -231,7 +231,6 @@ impl Service {
         wire::sas::build(host, Some(&policy.name), expiry, &key)
     }
 
-    /// Any request.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.dps.answer(request).await;
         let (parts, body) = response.into_parts();
@@ -276,7 +275,6 @@ impl Service {
         answer
     }
 
-    /// A device's request.
     pub async fn device(
         &self,
         method: Method,

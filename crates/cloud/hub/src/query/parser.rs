@@ -66,7 +66,6 @@ impl<'a> Words<'a> {
         Some(word)
     }
 
-    /// Everything that follows.
     fn condition(&mut self) -> Result<Condition, QueryError> {
         let offset = self.position();
         let rest = &self.text[self.at..];

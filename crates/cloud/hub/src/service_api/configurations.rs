@@ -1,4 +1,4 @@
-//! `/configurations` and `/devices/{id}/applyConfigurationContent`.
+//! The operations on `/configurations` and `/devices/{id}/applyConfigurationContent`.
 
 use ids::{ConfigurationId, DeviceId};
 use registry::condition::Condition;

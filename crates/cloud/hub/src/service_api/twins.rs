@@ -1,4 +1,4 @@
-//! `/twins/{id}` and `/twins/{id}/modules/{module}`.
+//! The operations on `/twins/{id}` and `/twins/{id}/modules/{module}`.
 
 use ids::{DeviceId, Identity, ModuleId};
 use registry::{Right, TwinPatch, TwinRecord, TwinReplacement};
@@ -45,7 +45,7 @@ async fn read(call: Call, device: DeviceId, module: Option<ModuleId>) -> Result<
     reply(&call, record).await
 }
 
-/// Merges; `null` deletes.
+/// Merges the change into the twin; `null` deletes a member.
 async fn merge(call: Call, device: DeviceId, module: Option<ModuleId>) -> Result<Reply, HubError> {
     let change = TwinChange::parse(&json(&call)?)?;
     let patch = TwinPatch {

@@ -24,7 +24,7 @@ fn content(image: &str) -> Value {
     }})
 }
 
-/// What az sends.
+/// The body of a deployment, as `az iot edge` sends it.
 fn deployment(id: &str, image: &str, condition: &str, priority: u32) -> Value {
     json!({"id": id, "schemaVersion": "2.0", "content": content(image),
         "targetCondition": condition,

@@ -1,4 +1,4 @@
-//! Direct methods.
+//! Direct methods, called through the service API.
 
 use std::time::Duration;
 

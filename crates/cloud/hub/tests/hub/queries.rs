@@ -1,4 +1,4 @@
-//! `POST /devices/query`.
+//! Queries of operators: `POST /devices/query`.
 
 use serde_json::json;
 

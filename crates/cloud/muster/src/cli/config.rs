@@ -1,4 +1,4 @@
-//! `muster config`.
+//! `muster config`: the server's configuration file.
 
 use clap::Subcommand;
 

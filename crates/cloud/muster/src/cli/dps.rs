@@ -1,4 +1,4 @@
-//! `muster dps`.
+//! `muster dps`: enrollments, registrations and settings of a provisioning service.
 
 mod allocation;
 mod attestation;

@@ -1,4 +1,4 @@
-//! `muster edge`.
+//! `muster edge`: IoT Edge deployments.
 
 mod deployment;
 

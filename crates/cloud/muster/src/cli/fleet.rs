@@ -1,4 +1,4 @@
-//! `muster fleet`.
+//! `muster fleet`: simulated devices in large numbers.
 
 mod simulate;
 

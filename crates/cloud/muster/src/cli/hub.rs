@@ -1,4 +1,4 @@
-//! `muster hub`.
+//! `muster hub`: devices, modules, twins and methods of a hub.
 
 mod device_identity;
 mod hubs;

@@ -1,4 +1,4 @@
-//! `muster serve`.
+//! `muster serve`: starts the server.
 
 use anyhow::Context;
 

@@ -1,4 +1,4 @@
-//! `muster show`.
+//! `muster show`: an overview of a data directory.
 
 use anyhow::Context;
 

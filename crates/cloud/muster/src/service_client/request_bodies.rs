@@ -14,28 +14,21 @@ use wire::service_api::identity::KeyText;
 pub enum AttestationSettings {
     /// By certificates, PEM: the device's own, or those of its issuer.
     Certificates {
-        /// In use.
         primary: Option<String>,
-        /// Also accepted.
         secondary: Option<String>,
     },
     /// By CA certificates of the service, by name.
     CaReferences {
-        /// In use.
         primary: Option<String>,
-        /// Also accepted.
         secondary: Option<String>,
     },
     /// By keys; the service generates those that are not given.
     SymmetricKey {
-        /// In use.
         primary: Option<KeyText>,
-        /// Also accepted.
         secondary: Option<KeyText>,
     },
     /// By a TPM, base64 of its public keys.
     Tpm {
-        /// The endorsement key.
         endorsement_key: Option<String>,
         /// The storage root key.
         storage_root_key: Option<String>,

@@ -8,7 +8,7 @@ pub struct BlockRow {
     /// The earliest time of its records.
     pub since: i64,
     pub until: i64,
-    /// See [`records`](crate::audit::records).
+    /// The records themselves, which [`records`](crate::audit::records) reads.
     pub records: Vec<u8>,
 }
 

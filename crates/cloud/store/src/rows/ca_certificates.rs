@@ -7,7 +7,7 @@ pub struct CaCertificateRow {
     pub folded: String,
     /// Its name as spelled.
     pub spelled: String,
-    /// SHA-256 of `der`.
+    /// The SHA-256 thumbprint of `der`.
     pub thumbprint: [u8; 32],
     /// The subject in the form in which names are compared; earlier versions wrote its DER.
     pub subject: Vec<u8>,

@@ -33,7 +33,7 @@ pub struct Deciding {
 /// A certificate of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRow {
-    /// SHA-256 of `der`.
+    /// The SHA-256 thumbprint of `der`.
     pub thumbprint: [u8; 32],
     /// `primary` or `secondary`.
     pub slot: String,

@@ -4,9 +4,9 @@ use crate::Secret;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRow {
     pub name: String,
-    /// Base64.
+    /// The primary key, encoded as base64.
     pub primary_key: Secret,
-    /// Base64.
+    /// The secondary key, encoded as base64.
     pub secondary_key: Secret,
     /// Names of rights, separated by commas.
     pub rights: String,

@@ -162,7 +162,7 @@ impl View<'_> {
     }
 }
 
-/// Texts for `json_each`.
+/// A JSON array of texts, for `json_each` in SQL.
 pub(crate) fn json_array<'t>(texts: impl Iterator<Item = &'t str>) -> String {
     serde_json::Value::from_iter(texts).to_string()
 }

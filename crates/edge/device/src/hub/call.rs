@@ -122,7 +122,6 @@ impl Hub {
             .map_err(|_| CallError::Disconnected)
     }
 
-    /// Closes the connection.
     pub async fn close(self) {
         // The connection may have ended already.
         let _ = self.calls.send(Call::Close).await;

@@ -26,7 +26,7 @@ pub enum ApplyError {
     #[error("{} has {}", path.display(), count(faults))]
     Faults {
         path: PathBuf,
-        /// Warnings too.
+        /// The errors and warnings of the configuration.
         faults: Vec<Fault>,
     },
     #[error("{} is not what `iotedge config apply` wrote; apply again", .0.display())]

@@ -46,7 +46,7 @@ pub struct DeviceContext {
     pub hub: HubHost,
     /// Whether deployments may ask for privileges.
     pub elevated_permissions: bool,
-    /// `[agent.env]`.
+    /// The variables of `[agent.env]`, of which some are passed on to modules.
     pub agent_env: Vec<(String, String)>,
     /// The deployment's `loggingOptions`, a LogConfig of the engine.
     pub logging: Option<Map<String, Value>>,

@@ -60,9 +60,7 @@ enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Narrowed {
     pub path: PathBuf,
-    /// The mode before.
     pub was: u32,
-    /// The mode now.
     pub is: u32,
 }
 

@@ -109,7 +109,6 @@ mod tests {
         }
     }
 
-    /// Scenario T17.
     #[test]
     fn t17_a_crash_loop_slows_down_and_ends() {
         let mut now = at(1_000_000);

@@ -182,7 +182,6 @@ mod tests {
         assert_eq!(next(Some(&spelled)), AssignmentDecision::UseKept);
     }
 
-    /// Scenario T18.
     #[test]
     fn t18_a_changed_scope_or_key_registers_again() {
         let scope = RegistrationParameters {

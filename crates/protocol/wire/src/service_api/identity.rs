@@ -44,7 +44,7 @@ pub struct DeviceRequest {
     pub device_id: Option<DeviceId>,
     /// `etag` of the body; the `If-Match` header decides, this one is only echoed by clients.
     pub etag: Option<Etag>,
-    /// `status`; absent keeps what is stored.
+    /// `status`; absent enables a new device, and keeps that of a stored one.
     pub status: Option<Status>,
     /// `statusReason`, at most 128 characters.
     pub status_reason: Option<String>,
@@ -92,7 +92,7 @@ pub struct ModuleRequest {
     pub module_id: Option<ModuleId>,
     /// `managedBy`, for example `IotEdge`.
     pub managed_by: Option<String>,
-    /// `authentication`; absent keeps what is stored.
+    /// `authentication`; absent keeps what is stored, or generates keys for a new module.
     pub authentication: Option<AuthenticationRequest>,
 }
 

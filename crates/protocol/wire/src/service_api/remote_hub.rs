@@ -165,7 +165,7 @@ impl NewDevice<'_> {
 /// The twin of a device of a remote hub, without dates and versions.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteTwin {
-    /// The tags, without limits or checks.
+    /// The tags, without `$metadata` and `$version`.
     pub tags: Map<String, Value>,
     /// The desired properties, without `$metadata` and `$version`.
     pub desired: Map<String, Value>,

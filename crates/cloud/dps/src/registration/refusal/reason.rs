@@ -16,7 +16,7 @@ pub enum RefusalReason {
          configuration"
     )]
     UnknownIdScope {
-        /// Shortened.
+        /// The ID scope of the request, shortened.
         given: String,
     },
     #[error(

@@ -62,7 +62,6 @@ pub enum Signer {
     Stranger,
     /// Another root of the root's name.
     Impostor,
-    /// The device itself.
     Own,
 }
 

@@ -1,4 +1,4 @@
-//! Requests of operators.
+//! Requests of operators to the service API.
 
 use axum::body::Body;
 use axum::http::{Method, Request};

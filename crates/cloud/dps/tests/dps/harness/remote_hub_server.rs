@@ -17,7 +17,7 @@ pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub enum Mood {
     #[default]
     Well,
-    /// Nobody is there.
+    /// Connections to the hub are refused.
     Down,
     /// It knows another key.
     OtherKey,

@@ -1,4 +1,4 @@
-//! `muster edge deployment`.
+//! `muster edge deployment`: the deployments of a hub.
 
 use std::path::Path;
 

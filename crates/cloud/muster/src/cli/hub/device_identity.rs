@@ -1,4 +1,4 @@
-//! `muster hub device-identity`.
+//! `muster hub device-identity`: the devices of a hub.
 
 use clap::Subcommand;
 use reqwest::Method;

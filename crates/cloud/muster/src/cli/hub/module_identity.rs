@@ -1,4 +1,4 @@
-//! `muster hub module-identity`.
+//! `muster hub module-identity`: the modules of a device.
 
 use clap::Subcommand;
 use reqwest::Method;

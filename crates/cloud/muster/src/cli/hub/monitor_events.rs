@@ -1,4 +1,4 @@
-//! `muster hub monitor-events`.
+//! `muster hub monitor-events`: telemetry as it arrives.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! `iotedge config`.
+//! `iotedge config`: the device's configuration file.
 
 use std::io::Write;
 use std::path::PathBuf;

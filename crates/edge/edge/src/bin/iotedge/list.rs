@@ -1,4 +1,4 @@
-//! `iotedge list`.
+//! `iotedge list`: the modules and their states.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `iotedge logs`.
+//! `iotedge logs`: the output of one module.
 
 use std::io::Write;
 use std::time::Duration;

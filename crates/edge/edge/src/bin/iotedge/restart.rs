@@ -1,4 +1,4 @@
-//! `iotedge restart`.
+//! `iotedge restart`: restarts one module.
 
 use serde_json::json;
 

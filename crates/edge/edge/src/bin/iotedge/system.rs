@@ -1,4 +1,4 @@
-//! `iotedge system`.
+//! `iotedge system`: the runtime as a whole.
 
 use std::process::ExitCode;
 

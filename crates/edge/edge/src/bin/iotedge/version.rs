@@ -1,4 +1,4 @@
-//! `iotedge version`.
+//! `iotedge version`: the version of this program.
 
 use serde_json::json;
 

@@ -129,7 +129,6 @@ fn no_secret_is_reported() {
     assert_eq!(json["modules"]["m"]["restartPolicy"], "always");
 }
 
-/// D3.
 #[test]
 fn wrong_kinds_in_create_options_are_refused_with_their_path() {
     let error = |options: Value| {

@@ -25,7 +25,7 @@ pub struct SettingsRequest {
     pub provisioning_status: ProvisioningStatus,
     /// `reprovisionPolicy`: what happens to a device that registers again.
     pub reprovision_policy: ReprovisionPolicy,
-    /// `allocationPolicy`; when absent, that of the service decides.
+    /// `allocationPolicy`; absent leaves the choice to the service's policy.
     pub allocation_policy: Option<AllocationPolicy>,
     /// `iotHubs`, or the older `iotHubHostName`.
     pub iot_hubs: Vec<HubHost>,

@@ -36,7 +36,6 @@ impl Story {
         }
     }
 
-    /// The first request.
     fn challenge(
         &self,
         claimed: &TpmClaim,

@@ -100,7 +100,6 @@ fn wrong_kinds_are_refused_with_their_path() {
     }
 }
 
-/// D4.
 #[test]
 fn kin_kinds_are_converted_as_the_original_does() {
     let options = read(json!({
