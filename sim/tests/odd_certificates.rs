@@ -247,7 +247,7 @@ impl Bench {
     /// What explain says, and that registering comes to the same.
     async fn agree(&self, name: &str, expected: &str, tls: &str) -> Result<()> {
         let explained = self.explain(name).await?;
-        let decision = explained["verdict"].as_str().context("a decision")?;
+        let decision = explained["decision"].as_str().context("a decision")?;
         let said = explained["reason"].as_str().unwrap_or(decision);
         assert_eq!(said, expected, "{name}: {explained:#}");
         let ended = self.register(name, None, tls)?;

@@ -264,8 +264,10 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
         "{metrics}"
     );
     remote.terminate()?;
-    let dead = wait_for_health(&near, "dead").await?;
-    let error = dead["health"]["lastError"].as_str().context("no error")?;
+    let unhealthy = wait_for_health(&near, "unhealthy").await?;
+    let error = unhealthy["health"]["lastError"]
+        .as_str()
+        .context("no error")?;
     ensure!(error.contains("hub remote gave no answer"), "{error}");
     let metrics = near.metrics().await?;
     ensure!(
@@ -280,11 +282,11 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
     let notes = near
         .muster("dps allocation list --registration-id dead-0")
         .await?;
-    let why = notes[0]["passedOver"][0]["why"]
+    let why = notes[0]["skippedHubs"][0]["why"]
         .as_str()
         .context("no reason")?;
     ensure!(
-        why.starts_with("hub remote was passed over: dead since"),
+        why.starts_with("hub remote was skipped: unhealthy since"),
         "{why}"
     );
 
@@ -327,12 +329,12 @@ async fn a_link_with_a_wrong_key_is_shown_to_the_operator() -> Result<()> {
         message.contains("hub remote refused the key of its link with status 401"),
         "{message}"
     );
-    let dead = wait_for_health(&near, "dead").await?;
+    let unhealthy = wait_for_health(&near, "unhealthy").await?;
     ensure!(
-        dead["health"]["lastError"]
+        unhealthy["health"]["lastError"]
             .to_string()
             .contains("refused the key"),
-        "{dead}"
+        "{unhealthy}"
     );
 
     // The right key is another chance at once.

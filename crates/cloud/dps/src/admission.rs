@@ -183,9 +183,9 @@ impl Meters {
         Self {
             admitted: counter!("muster_dps_registrations_admitted_total"),
             throttled: Limit::ALL.map(throttled),
-            running: gauge!("muster_dps_registrations_under_way"),
-            limit: gauge!("muster_dps_registrations_under_way_limit"),
-            backlog: gauge!("muster_dps_line_seconds"),
+            running: gauge!("muster_dps_registrations_in_progress"),
+            limit: gauge!("muster_dps_registrations_in_progress_limit"),
+            backlog: gauge!("muster_dps_retry_schedule_seconds"),
             unlogged: Unlogged(AtomicU64::new(0), AtomicI64::new(Timestamp::NEVER.ticks())),
         }
     }

@@ -77,7 +77,7 @@ pub struct Placement {
 }
 
 /// How an allocation came about, for the operator: what a webhook was asked, which hubs were
-/// passed over, what failed.
+/// skipped, what failed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationNote {
@@ -99,8 +99,13 @@ pub struct AllocationNote {
     /// The hub that was chosen; absent where a webhook's answer names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubName>,
-    /// Hubs that were passed over.
-    #[serde(default, rename = "passedOver", skip_serializing_if = "Vec::is_empty")]
+    /// Hubs that were skipped.
+    #[serde(
+        default,
+        rename = "skippedHubs",
+        alias = "passedOver",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub skipped: Vec<SkippedHub>,
 }
 

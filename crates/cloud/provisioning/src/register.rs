@@ -56,7 +56,7 @@ pub enum OldDevice {
 }
 
 /// Where a registration leads, of what allocation wants and where the device is. A device stays
-/// where it is when its enrollment says so, and when its hub was passed over: what is there can
+/// where it is when its enrollment says so, and when its hub was skipped: what is there can
 /// neither be read nor taken away now, and comes back with the hub.
 pub(crate) fn aim(
     previous: Option<&DeviceLocation>,

@@ -238,7 +238,7 @@ promises!(
         a_plan_outlives_a_restart,
         moves_to_and_from_a_remote_hub_lose_nothing,
         what_was_made_at_a_remote_hub_for_nothing_is_removed,
-        nothing_stays_under_way_without_its_record,
+        nothing_stays_pending_without_its_record,
         a_handle_of_an_attempt_that_ended_opens_no_other,
         a_remote_device_is_not_taken_from_its_owner,
         remote_tasks_are_kept_until_they_are_done,

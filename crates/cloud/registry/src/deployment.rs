@@ -74,7 +74,7 @@ pub struct EvaluationPass {
     pub examined: usize,
     /// Devices that something was written for.
     pub changed: usize,
-    /// Devices that were passed over: they cannot be read, or what they would get is more
+    /// Devices that were skipped: they cannot be read, or what they would get is more
     /// than a twin holds.
     pub failed: usize,
     /// Whether there is more to do: call again soon.

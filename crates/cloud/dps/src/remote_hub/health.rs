@@ -107,7 +107,7 @@ impl HubHealth {
         }
         match self.get(hub) {
             Health::Unhealthy(failing) => Some(format!(
-                "hub {} was passed over: dead since {}, last error: {}",
+                "hub {} was skipped: unhealthy since {}, last error: {}",
                 hub.name, failing.since, failing.error
             )),
             Health::Healthy | Health::Suspect(_) => None,
@@ -183,7 +183,7 @@ fn log_change(hub: &LinkedHub, before: &Health, after: &Health) {
     match (before, after) {
         (Health::Suspect(_) | Health::Healthy, Health::Unhealthy(failing)) => tracing::warn!(
             hub.name = %hub.name,
-            "hub {} at {} gets no new devices: dead since {}, {} calls failed, the last one: {}",
+            "hub {} at {} gets no new devices: unhealthy since {}, {} calls failed, the last one: {}",
             hub.name,
             hub.host,
             failing.since,
@@ -192,7 +192,7 @@ fn log_change(hub: &LinkedHub, before: &Health, after: &Health) {
         ),
         (Health::Unhealthy(failing), Health::Healthy) => tracing::info!(
             hub.name = %hub.name,
-            "hub {} at {} answers again; it was dead since {}",
+            "hub {} at {} answers again; it was unhealthy since {}",
             hub.name,
             hub.host,
             failing.since,

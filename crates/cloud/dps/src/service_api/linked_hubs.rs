@@ -170,7 +170,7 @@ fn describe(call: &Call, link: &LinkedHub) -> Result<LinkedHubDocument, ServiceF
         state: match health {
             Health::Healthy => HubState::Healthy,
             Health::Suspect(_) => HubState::Suspect,
-            Health::Unhealthy(_) => HubState::Dead,
+            Health::Unhealthy(_) => HubState::Unhealthy,
         },
         failing_since_utc: failing.map(|failing| failing.since),
         failures: failing.map(|failing| failing.failures),

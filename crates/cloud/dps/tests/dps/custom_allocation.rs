@@ -199,7 +199,7 @@ async fn every_failure_of_the_webhook_ends_as_400207() {
 }
 
 #[tokio::test]
-async fn a_registration_under_way_outlives_the_process_and_is_not_doubled() {
+async fn a_pending_registration_outlives_the_process_and_is_not_doubled() {
     let service = Service::start().await;
     let shown = enroll(&service, "d", json!({})).await;
     let accepted = service.register("d", &shown).await;

@@ -1,4 +1,4 @@
-//! What `explain` tells beside the verdict: which enrollments were tried, what follows the proof,
+//! What `explain` tells beside the decision: which enrollments were tried, what follows the proof,
 //! and what a token says.
 
 use axum::http::Method;
@@ -60,7 +60,7 @@ async fn the_groups_on_the_way_are_listed_with_what_became_of_each() {
     let direct = service
         .explain("device-1", &Attempt::by(&[&root.leaf("device-1")]))
         .await;
-    assert_eq!(direct["verdict"], "accepted");
+    assert_eq!(direct["decision"], "accepted");
     let mut lines = tried(&direct);
     lines[1..].sort();
     let expected = [
@@ -102,7 +102,7 @@ async fn the_slots_of_an_individual_enrollment_are_listed() {
         json!({"certificate": second.to_pem()});
     service.create("/enrollments/edge-001", &body).await;
     let explained = service.explain("edge-001", &Attempt::by(&[&second])).await;
-    assert_eq!(explained["verdict"], "accepted");
+    assert_eq!(explained["decision"], "accepted");
     let mut lines = tried(&explained);
     lines.sort();
     let expected = [
@@ -122,7 +122,7 @@ async fn a_token_is_explained_with_its_scope_expiry_signature_and_key() {
     let token = service.token("Dev-1", &derived, service.soon());
     // Whom it is for, the token says itself.
     let explained = service.explained(&json!({ "token": token })).await;
-    assert_eq!(explained["verdict"], "accepted", "{explained}");
+    assert_eq!(explained["decision"], "accepted", "{explained}");
     assert_eq!(explained["registrationId"], "Dev-1");
     assert_eq!(
         explained["token"]["resource"],
@@ -209,7 +209,7 @@ async fn the_first_spelling_and_a_device_that_is_taken_are_explained() {
     body["deviceId"] = json!("Edge-001");
     service.create("/enrollments/edge-002", &body).await;
     let taken = service.explain("edge-002", &Attempt::by(&[&other])).await;
-    assert_eq!(taken["verdict"], "failed");
+    assert_eq!(taken["decision"], "failed");
     let message = taken["message"].as_str().unwrap();
     assert!(message.contains("belongs to registration Edge-001"));
 
@@ -218,7 +218,7 @@ async fn the_first_spelling_and_a_device_that_is_taken_are_explained() {
         .own(Method::PUT, "dps/linkedHubs/hub", Some(&off))
         .await;
     let nowhere = service.explain("edge-001", &shown).await;
-    assert_eq!(nowhere["verdict"], "failed");
+    assert_eq!(nowhere["decision"], "failed");
     assert!(nowhere["message"].as_str().unwrap().contains("no hub"));
 }
 
@@ -253,7 +253,7 @@ async fn a_remote_hub_is_named_and_not_asked() {
     body["iotHubs"] = json!([remote_hub_server::HOST]);
     service.create("/enrollments/edge-001", &body).await;
     let explained = service.explain("edge-001", &Attempt::by(&[&leaf])).await;
-    assert_eq!(explained["verdict"], "asks", "{explained}");
+    assert_eq!(explained["decision"], "asks", "{explained}");
     assert_eq!(explained["assignedHub"], remote_hub_server::HOST);
     assert_eq!(explained["deviceId"], "edge-001");
     assert!(notes(&explained).contains("a remote hub is asked"));
@@ -273,7 +273,7 @@ async fn a_webhook_is_named_and_not_asked_and_an_earlier_assignment_stands() {
     body["reprovisionPolicy"] = json!({"updateHubAssignment": false, "migrateDeviceData": false});
     service.change("/enrollments/edge-001", &body).await;
     let explained = service.explain("edge-001", &shown).await;
-    assert_eq!(explained["verdict"], "asks", "{explained}");
+    assert_eq!(explained["decision"], "asks", "{explained}");
     assert_eq!(explained["earlier"]["deviceId"], "edge-001");
     assert!(notes(&explained).contains("whatever the webhook answers, it stays at hub.test"));
 }
@@ -304,7 +304,7 @@ async fn a_device_that_stays_plain_under_an_edge_enrollment_is_noted() {
         );
     }
     let explained = service.explain("late-001", &attempt).await;
-    assert_eq!(explained["verdict"], "accepted");
+    assert_eq!(explained["decision"], "accepted");
     assert!(
         notes(&explained).contains("device-identity update -d late-001 --edge-enabled true"),
         "{explained}"

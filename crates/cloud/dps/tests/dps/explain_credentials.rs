@@ -61,7 +61,7 @@ async fn a_credential_that_names_no_device_is_explained() {
         ),
     ] {
         let explanation = service.explained(&body).await;
-        assert_eq!(explanation["verdict"], "refused", "{explanation:#}");
+        assert_eq!(explanation["decision"], "refused", "{explanation:#}");
         assert_eq!(explanation["reason"], reason, "{explanation:#}");
         assert_eq!(explanation["registrationId"], id, "{explanation:#}");
     }

@@ -71,7 +71,7 @@ async fn perform(fixture: &Fixture, step: &Step, met: &Met) -> Result<(), TestCa
         )));
     }
     one_decides(&explanation)?;
-    for name in ["verdict", "reason", "substatus"] {
+    for name in ["decision", "reason", "substatus"] {
         if let Some(name) = explanation[name].as_str() {
             *met.borrow_mut().entry(name.to_owned()).or_default() += 1;
         }
@@ -81,11 +81,11 @@ async fn perform(fixture: &Fixture, step: &Step, met: &Met) -> Result<(), TestCa
 
 /// The part of an explanation that a registration shows too.
 fn comparable(explanation: &Value) -> Value {
-    let names: &[&str] = match explanation["verdict"].as_str().unwrap() {
-        "accepted" => &["verdict", "assignedHub", "deviceId", "substatus"],
-        "failed" => &["verdict", "errorCode", "message"],
-        "refused" => &["verdict", "errorCode", "reason", "enrollment", "message"],
-        _ => &["verdict"],
+    let names: &[&str] = match explanation["decision"].as_str().unwrap() {
+        "accepted" => &["decision", "assignedHub", "deviceId", "substatus"],
+        "failed" => &["decision", "errorCode", "message"],
+        "refused" => &["decision", "errorCode", "reason", "enrollment", "message"],
+        _ => &["decision"],
     };
     let of = |name: &&str| ((*name).to_owned(), explanation[*name].clone());
     Value::Object(names.iter().map(of).collect())
@@ -98,7 +98,7 @@ async fn outcome(service: &Service, id: &str, attempt: &Attempt) -> Value {
         let kept = service.refusals(&format!("&registrationId={id}")).await;
         let kept = &kept[0];
         return json!({
-            "verdict": "refused", "errorCode": answer.error(), "reason": kept["reason"],
+            "decision": "refused", "errorCode": answer.error(), "reason": kept["reason"],
             "enrollment": kept["enrollment"], "message": kept["message"],
         });
     }
@@ -110,13 +110,13 @@ async fn outcome(service: &Service, id: &str, attempt: &Attempt) -> Value {
     let state = &polled.body["registrationState"];
     match state["status"].as_str().unwrap() {
         "assigned" => json!({
-            "verdict": "accepted", "assignedHub": state["assignedHub"], "deviceId": state["deviceId"],
+            "decision": "accepted", "assignedHub": state["assignedHub"], "deviceId": state["deviceId"],
             "substatus": state["substatus"],
         }),
         "failed" => json!({
-            "verdict": "failed", "errorCode": state["errorCode"], "message": state["errorMessage"],
+            "decision": "failed", "errorCode": state["errorCode"], "message": state["errorMessage"],
         }),
-        _ => json!({"verdict": "asks"}),
+        _ => json!({"decision": "asks"}),
     }
 }
 

@@ -31,7 +31,7 @@ async fn a_link_with_a_wrong_key_fails_with_the_reason() {
     assert!(failure.contains("IotHubUnauthorizedAccess"), "{failure}");
     service
         .wait_until("it is dead", async || {
-            service.remote_link().await["health"]["state"] == "dead"
+            service.remote_link().await["health"]["state"] == "unhealthy"
         })
         .await;
     let error = service.remote_link().await["health"]["lastError"].clone();
@@ -42,7 +42,7 @@ async fn a_link_with_a_wrong_key_fails_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
+async fn an_unhealthy_hub_is_skipped_and_its_devices_stay_with_it() {
     let service = Service::start().await;
     service.link_remote().await;
     let hashed = json!({"allocationPolicy": "hashed", "iotHubs": [HOST]});
@@ -55,7 +55,7 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
     service.webhook.remote.set(Mood::Down);
     service
         .wait_until("it is dead", async || {
-            service.remote_link().await["health"]["state"] == "dead"
+            service.remote_link().await["health"]["state"] == "unhealthy"
         })
         .await;
 
@@ -67,7 +67,7 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
     );
     let message = alone["errorMessage"].as_str().unwrap();
     assert!(
-        message.contains("hub far was passed over: dead since"),
+        message.contains("hub far was skipped: unhealthy since"),
         "{message}"
     );
     assert!(message.contains("connection refused"), "{message}");
@@ -79,7 +79,7 @@ async fn a_dead_hub_is_passed_over_and_its_devices_stay_with_it() {
         let state = service.provision_pending(&id, &shown).await;
         assert_eq!(state["assignedHub"], NEAR, "{state}");
         let notes = service.notes(&id).await;
-        assert_eq!(notes[0]["passedOver"][0]["hub"], "far", "{notes:?}");
+        assert_eq!(notes[0]["skippedHubs"][0]["hub"], "far", "{notes:?}");
         assert_eq!(notes[0]["hub"], "hub");
     }
     service
@@ -114,7 +114,7 @@ async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
     service.run();
     service
         .wait_until("it is dead", async || {
-            service.remote_link().await["health"]["state"] == "dead"
+            service.remote_link().await["health"]["state"] == "unhealthy"
         })
         .await;
     let failed = service.provision_pending("d", &shown).await;

@@ -1,5 +1,5 @@
 //! Every cause of a refusal: the same terse answer to the device, its own code to the operator, and
-//! the same verdict from `explain` where a file can show it.
+//! the same decision from `explain` where a file can show it.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -188,10 +188,10 @@ async fn each_cause_is_terse_to_the_device_and_plain_to_the_operator() {
         assert_eq!(kept[0]["errorCode"], 401_002);
         assert!(!kept[0]["message"].as_str().unwrap().is_empty());
         if attempt.tpm.is_none() && attempt.scope.is_none() {
-            let verdict = service.explain(id, attempt).await;
-            assert_eq!(verdict["verdict"], "refused", "{id}: {verdict}");
-            assert_eq!(verdict["reason"], *reason, "{id}: {verdict}");
-            assert_eq!(verdict["chain"], kept[0]["chain"], "{id}");
+            let explanation = service.explain(id, attempt).await;
+            assert_eq!(explanation["decision"], "refused", "{id}: {explanation}");
+            assert_eq!(explanation["reason"], *reason, "{id}: {explanation}");
+            assert_eq!(explanation["chain"], kept[0]["chain"], "{id}");
         }
         reasons.push(reason);
     }
@@ -213,15 +213,15 @@ async fn a_device_that_would_be_let_in_is_explained_so_and_nothing_is_written() 
         .await;
     let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
     let attempt = Attempt::by(&[&root.leaf("device-1"), &root.certificate]);
-    let verdict = service.explain("device-1", &attempt).await;
-    assert_eq!(verdict["verdict"], "accepted");
-    assert_eq!(verdict["enrollment"], "enrollment group all");
+    let explanation = service.explain("device-1", &attempt).await;
+    assert_eq!(explanation["decision"], "accepted");
+    assert_eq!(explanation["enrollment"], "enrollment group all");
     let path = "/registrations/device-1";
     let nobody = service.operate(Method::GET, path, &[], None).await;
     assert_eq!(nobody.error(), 404_202);
     let state = service.provision("device-1", &shown).await;
-    assert_eq!(state["assignedHub"], verdict["assignedHub"]);
-    assert_eq!(state["deviceId"], verdict["deviceId"]);
+    assert_eq!(state["assignedHub"], explanation["assignedHub"]);
+    assert_eq!(state["deviceId"], explanation["deviceId"]);
 }
 
 #[tokio::test]

@@ -425,7 +425,7 @@ pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
 
 /// D1: what an enrollment leaves behind when it is deleted is not resumed, and does not
 /// overwrite what came after it.
-pub(crate) async fn nothing_stays_under_way_without_its_record(bench: Bench) {
+pub(crate) async fn nothing_stays_pending_without_its_record(bench: Bench) {
     let provisioning = &bench.provisioning;
     bench.link(remote("far", "far.example", 1)).await;
     // 1. Through its own enrollment the device is under way to a remote hub; something has been

@@ -32,7 +32,7 @@ impl LastSeen {
 
 impl Registry {
     /// Notes what is later than what is noted, behind everything that somebody waits for. Who does
-    /// not exist is passed over.
+    /// not exist is skipped.
     pub async fn note_seen(&self, seen: Vec<(Identity, LastSeen)>) -> Result<(), StorageError> {
         let note = unit(
             seen,

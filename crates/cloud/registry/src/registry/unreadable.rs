@@ -1,5 +1,5 @@
 //! Devices and modules that the store holds and that cannot be read or brought up to date:
-//! damaged, or larger than they may be. They are passed over, so that the others go on, and
+//! damaged, or larger than they may be. They are skipped, so that the others go on, and
 //! each is logged once.
 
 use std::collections::HashMap;
@@ -77,7 +77,7 @@ impl Unreadable {
         drop(all);
         if count == 1 {
             let module = Some(&whose.module).filter(|module| !module.is_empty());
-            tracing::error!(hub.name = %whose.hub, device.id = whose.device, module.id = module, error, "a device is passed over: it cannot be read or brought up to date");
+            tracing::error!(hub.name = %whose.hub, device.id = whose.device, module.id = module, error, "a device is skipped: it cannot be read or brought up to date");
         }
         count
     }
@@ -90,7 +90,7 @@ impl Unreadable {
         }
         if all.remove(whose).is_some() {
             drop(all);
-            tracing::info!(hub.name = %whose.hub, device.id = whose.device, "a device that was passed over is well again");
+            tracing::info!(hub.name = %whose.hub, device.id = whose.device, "a device that was skipped can be read again");
         }
     }
 }

@@ -117,7 +117,7 @@ pub struct ComparedCertificate {
 /// How a registration would end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
-    tag = "verdict",
+    tag = "decision",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]

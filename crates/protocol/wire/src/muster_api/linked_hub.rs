@@ -92,7 +92,7 @@ pub enum HubState {
     /// Calls fail, not yet often and long enough.
     Suspect,
     /// It gets no new devices.
-    Dead,
+    Unhealthy,
 }
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ fn unhealthy_hubs_are_skipped_and_no_other_device_moves() {
     let Err(AllocationError::AllUnhealthy(why)) = alone else {
         panic!("{alone:?}");
     };
-    assert!(why.contains("hub a was passed over"), "{why}");
+    assert!(why.contains("hub a was skipped"), "{why}");
 }
 
 /// R1: an enrollment lists the name that the hub had when it was written.

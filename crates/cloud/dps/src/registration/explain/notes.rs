@@ -21,7 +21,7 @@ pub(super) fn on_assignment(
     let without_address = by_latency && client.is_none();
     let skipped = allocation.skipped().iter();
     let mut notes: Vec<String> = skipped
-        .map(|skipped| format!("hub {} is passed over: {}", skipped.hub, skipped.why))
+        .map(|skipped| format!("hub {} is skipped: {}", skipped.hub, skipped.why))
         .collect();
     notes.extend(earlier(preview, allocation));
     notes.extend(spelling(preview, allocation));

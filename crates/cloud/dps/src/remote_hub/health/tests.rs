@@ -58,7 +58,7 @@ fn another_key_is_another_chance() {
     }
     let why = hub_health.unhealthy_reason(&old).unwrap();
     assert!(
-        why.starts_with("hub far was passed over: dead since "),
+        why.starts_with("hub far was skipped: unhealthy since "),
         "{why}"
     );
     assert!(why.ends_with("last error: 401"), "{why}");

@@ -43,7 +43,7 @@ const COLUMNS: &[Column] = &[
     ("At", "/at"),
     ("Status", "/status"),
     ("Hub", "/output/iotHubHostName"),
-    ("PassedOver", "/passedOver/0/hub"),
+    ("SkippedHub", "/skippedHubs/0/hub"),
     ("Failure", "/failure"),
 ];
 

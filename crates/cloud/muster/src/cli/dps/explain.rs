@@ -42,7 +42,7 @@ pub struct ExplainFlags {
 const MAX_INPUT: u64 = 16 * 1024;
 
 const DECISION: &[Column] = &[
-    ("Verdict", "/verdict"),
+    ("Decision", "/decision"),
     ("RegistrationId", "/registrationId"),
     ("Enrollment", "/enrollment"),
     ("Hub", "/assignedHub"),
@@ -87,7 +87,7 @@ pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result
             output::line(&format!("\nNote: {}", note.as_str().unwrap_or_default()))?;
         }
     }
-    match explanation["verdict"].as_str() {
+    match explanation["decision"].as_str() {
         Some("accepted" | "asks") => Ok(()),
         _ => Err(CommandError::NotAssigned.into()),
     }
