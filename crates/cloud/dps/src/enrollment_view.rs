@@ -34,9 +34,6 @@ impl Secrets {
 }
 
 /// The document of a record; an individual one with its registration beside it, when that is given.
-///
-/// # Errors
-/// When the record cannot be read.
 pub fn describe(
     record: &EnrollmentRecord,
     registration: Option<RegistrationState>,

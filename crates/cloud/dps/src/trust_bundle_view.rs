@@ -26,9 +26,6 @@ impl NounError for TrustBundleError {
 }
 
 /// The document of a stored trust bundle.
-///
-/// # Errors
-/// When a stored certificate is damaged.
 pub fn describe(bundle: TrustBundleRecord) -> Result<TrustBundle, TrustBundleError> {
     let certificates = Certificate::parse_pem_bundle(&bundle.certificates)?;
     let trusted = |certificate: &Certificate| TrustedCertificate {

@@ -139,9 +139,6 @@ impl Provisioning {
     }
 
     /// Reads what a data directory serves, also while a server has it open.
-    ///
-    /// # Errors
-    /// When there is nothing, or it cannot be read.
     pub fn describe(data_dir: &Path) -> Result<Described, OpenError> {
         let (local, services) = Registry::describe(data_dir, services_now::read)?;
         match services.is_empty() {

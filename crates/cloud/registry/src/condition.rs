@@ -77,9 +77,6 @@ pub struct Facts<'a> {
 
 impl Condition {
     /// Parses a condition, such as `tags.site = 'north'`; `*` selects all devices.
-    ///
-    /// # Errors
-    /// When it is none; says where it goes wrong.
     pub fn parse(text: &str) -> Result<Self, ConditionError> {
         match text.trim() {
             "" => Ok(Self(Targets::None)),

@@ -163,9 +163,6 @@ impl Registry {
     }
 
     /// Reads a data directory, also while a server has it open.
-    ///
-    /// # Errors
-    /// When there is nothing, or it cannot be read.
     pub fn describe<T>(
         data_dir: &Path,
         read: impl FnOnce(&store::View<'_>) -> Result<T, StorageError>,

@@ -202,9 +202,6 @@ pub(crate) fn require_desired(desired: &Map<String, Value>) -> Result<(), TwinEr
 
 impl InitialTwin {
     /// Tags and desired properties.
-    ///
-    /// # Errors
-    /// When what is stored of them is damaged.
     pub fn documents(&self) -> Result<[Map<String, Value>; 2], StorageError> {
         let read = |text: &Option<String>| -> Result<_, StoreError> {
             match text {

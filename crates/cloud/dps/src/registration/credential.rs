@@ -104,9 +104,6 @@ impl TpmIdentity {
     }
 
     /// Parses what a device says about its TPM.
-    ///
-    /// # Errors
-    /// As [`parse`](Self::parse).
     pub fn claimed(claim: &TpmClaim) -> Result<Self, UnusableTpmKey> {
         let storage_root = claim.storage_root_key.as_ref();
         Self::parse(

@@ -42,9 +42,6 @@ impl Provisioning {
 
     /// Takes a hub from this service. Registrations that point to it stay, and the next one of
     /// each device chooses again.
-    ///
-    /// # Errors
-    /// When it is not linked, or the storage fails.
     pub async fn unlink_hub(&self, name: &HubName) -> Result<(), ServingError> {
         let (follower, id_scope, name) = (self.service_follower(), self.id_scope(), name.clone());
         let target = name.to_string();

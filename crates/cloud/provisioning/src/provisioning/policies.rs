@@ -15,9 +15,6 @@ const OWNER_KIND: &str = "service";
 
 impl Provisioning {
     /// Adds a policy; keys that were not given are generated.
-    ///
-    /// # Errors
-    /// When the name is taken, there are too many, or the storage fails.
     pub async fn create_policy(
         &self,
         draft: PolicyDraft,
@@ -61,9 +58,6 @@ impl Provisioning {
     }
 
     /// Gives a policy a fresh key. Tokens that the old one signed are refused from now on.
-    ///
-    /// # Errors
-    /// When there is no such policy, or the storage fails.
     pub async fn regenerate_key(
         &self,
         name: &str,

@@ -39,9 +39,6 @@ impl Provisioning {
     }
 
     /// Adds a provisioning service with an ID scope and an owner policy of its own, and no hub yet.
-    ///
-    /// # Errors
-    /// When its name or host is taken, or the storage fails.
     pub async fn create_service(
         &self,
         name: ServiceName,

@@ -85,10 +85,6 @@ impl Registry {
         self.act(Act::PutConfiguration, target, put).await
     }
 
-    /// Reads a configuration.
-    ///
-    /// # Errors
-    /// [`ConfigurationError::NotFound`], or the storage fails.
     pub async fn configuration(
         &self,
         hub: &HubName,
@@ -144,9 +140,6 @@ impl Registry {
     }
 
     /// The system metrics of a configuration, counted now.
-    ///
-    /// # Errors
-    /// [`ConfigurationError::NotFound`], or the storage fails.
     pub async fn metrics(
         &self,
         hub: &HubName,

@@ -76,10 +76,6 @@ impl Registry {
         self.act(Act::PutDevice, target, put).await
     }
 
-    /// Reads a device.
-    ///
-    /// # Errors
-    /// [`IdentityError::DeviceNotFound`], or the storage fails.
     pub async fn device(
         &self,
         hub: &HubName,

@@ -86,10 +86,6 @@ impl Registry {
         self.act(Act::PutModule, target, put).await
     }
 
-    /// Reads a module.
-    ///
-    /// # Errors
-    /// [`IdentityError::DeviceNotFound`], [`IdentityError::ModuleNotFound`], or the storage fails.
     pub async fn module(
         &self,
         hub: &HubName,
@@ -142,9 +138,6 @@ impl Registry {
     }
 
     /// All modules of a device (at most [`MAX_MODULES`] and the two system modules), by id.
-    ///
-    /// # Errors
-    /// [`IdentityError::DeviceNotFound`], or the storage fails.
     pub async fn list_modules(
         &self,
         hub: &HubName,

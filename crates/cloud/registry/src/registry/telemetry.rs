@@ -75,9 +75,6 @@ impl Registry {
     }
 
     /// Returns once an event of a hub after this number is on disk. Cancel-safe.
-    ///
-    /// # Errors
-    /// When the hub's log cannot be opened.
     pub async fn wait_for_events(&self, hub: &HubName, after: u64) -> Result<(), EventError> {
         self.log_of(hub).await?.wait_after(after).await;
         Ok(())
@@ -91,9 +88,6 @@ impl Registry {
     }
 
     /// Asks the logs that could not be opened or written whether they can be now.
-    ///
-    /// # Errors
-    /// When one of them cannot.
     pub(super) async fn require_telemetry_writable(&self) -> Result<(), EventLogError> {
         for hub in self.inner.logs.refused() {
             self.log_of(&hub).await?;

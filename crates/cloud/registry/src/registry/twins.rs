@@ -23,9 +23,6 @@ use crate::twin::{
 
 impl Registry {
     /// Reads a twin with its identity.
-    ///
-    /// # Errors
-    /// [`TwinError::NotFound`], or the storage fails.
     pub async fn twin(&self, identity: &Identity) -> Result<TwinRecord, TwinError> {
         self.inner
             .store

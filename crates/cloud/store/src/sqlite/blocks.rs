@@ -35,10 +35,6 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a block.
-    ///
-    /// # Errors
-    /// When the storage fails, or there is one.
     pub fn insert_block(&self, id_scope: &str, row: &BlockedRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO blocks (id_scope, folded, spelled, reason, blocked, entry, hub,
                    device_id, device_disabled)

@@ -82,10 +82,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds an authority; returns its row id.
-    ///
-    /// # Errors
-    /// When the storage fails, or name or certificate are taken.
+    /// Adds a CA certificate; returns its row id.
     pub fn insert_ca_certificate(
         &self,
         id_scope: &str,
@@ -116,10 +113,7 @@ impl Tx<'_> {
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// Writes everything of an authority but its folded name.
-    ///
-    /// # Errors
-    /// When the storage fails, or another one has the certificate.
+    /// Writes every column of a CA certificate except its folded name.
     pub fn update_ca_certificate(&self, row: &CaCertificateRow) -> Result<(), StoreError> {
         self.bump_group_generation();
         let sql = "UPDATE ca_certificates
@@ -145,10 +139,7 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Deletes an authority to which no entry refers.
-    ///
-    /// # Errors
-    /// When the storage fails, or an entry refers to it.
+    /// Deletes a CA certificate that no enrollment refers to.
     pub fn delete_ca_certificate(&self, id: i64) -> Result<(), StoreError> {
         self.bump_group_generation();
         self.run("DELETE FROM ca_certificates WHERE id = ?1", [id])

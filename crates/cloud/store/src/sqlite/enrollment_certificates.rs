@@ -34,9 +34,6 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Makes these the entry's certificates.
-    ///
-    /// # Errors
-    /// When the storage fails, or another entry has one of them.
     pub fn replace_certificates(
         &self,
         id_scope: &str,

@@ -27,10 +27,6 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a hub.
-    ///
-    /// # Errors
-    /// When the storage fails, or the name is taken.
     pub fn insert_hub(&self, hub: &HubRow, created: i64) -> Result<(), StoreError> {
         let sql = "INSERT INTO hubs (name, host, remote_policy, remote_key, created)
                    VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -57,9 +53,6 @@ impl Tx<'_> {
 
     /// Deletes a hub with its policies and configurations. Its links and devices are the
     /// caller's to look after.
-    ///
-    /// # Errors
-    /// When the storage fails, or a service is linked to it.
     pub fn delete_hub(&self, hub: &str) -> Result<(), StoreError> {
         self.write(
             Lock::Directory,

@@ -22,9 +22,6 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Adds a shared access policy.
-    ///
-    /// # Errors
-    /// When the storage fails, or the name is taken.
     pub fn insert_policy(
         &self,
         owner_kind: &str,

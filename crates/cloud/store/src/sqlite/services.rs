@@ -20,10 +20,6 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a service.
-    ///
-    /// # Errors
-    /// When the storage fails, or the name is taken.
     pub fn insert_service(&self, service: &ServiceRow, created: i64) -> Result<(), StoreError> {
         let sql =
             "INSERT INTO services (id_scope, operation_key, name, host, allocation_policy, created)

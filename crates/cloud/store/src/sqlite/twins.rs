@@ -121,9 +121,6 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Adds a device or module with its twin.
-    ///
-    /// # Errors
-    /// When the storage fails, or the key is taken.
     pub fn insert_identity(&self, row: &IdentityRow, twin: &TwinRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO identities (hub, device_id, module_id, generation_id, revision,
                    enabled, status_reason,

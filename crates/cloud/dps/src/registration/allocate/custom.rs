@@ -51,9 +51,6 @@ impl CustomAllocation {
 
     /// What the webhook is asked. `None` when the enrollment has changed since
     /// the device proved itself.
-    ///
-    /// # Errors
-    /// When what is stored cannot be read.
     pub async fn question(
         &self,
         provisioning: &Provisioning,

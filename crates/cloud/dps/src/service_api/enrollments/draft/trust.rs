@@ -15,9 +15,6 @@ pub(in crate::service_api) struct Uploaded<'a> {
 
 impl<'a> Uploaded<'a> {
     /// Parses what was uploaded.
-    ///
-    /// # Errors
-    /// When what is stored is no certificate.
     pub(in crate::service_api) fn all(
         stored: &'a [CaCertificate],
     ) -> Result<Vec<Self>, CertificateError> {
