@@ -102,7 +102,7 @@ struct LastFrame {
     number: Option<u64>,
     /// The number after it.
     next: u64,
-    /// Where the frame ends.
+    /// The offset of the frame's end.
     position: u64,
     /// Whether only zeros follow.
     is_clean: bool,

@@ -58,7 +58,7 @@ impl V1File {
         self.first
     }
 
-    /// Where the file is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

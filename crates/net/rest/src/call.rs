@@ -46,7 +46,7 @@ impl<S: Service> Call<S> {
         wire::http::query_value(self.parts.uri.query(), name)
     }
 
-    /// What the `If-Match` header demands.
+    /// The condition of the `If-Match` header.
     ///
     /// # Errors
     /// When it is not an etag. One that is not text is not taken for absent: that would
@@ -55,7 +55,7 @@ impl<S: Service> Call<S> {
         Ok(if_match(&self.parts.headers)?)
     }
 
-    /// Where the request comes from.
+    /// The address of the client; `None` when it is not known.
     #[must_use]
     pub fn client_address(&self) -> Option<IpAddr> {
         ClientAddress::of(&self.parts)

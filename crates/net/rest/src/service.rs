@@ -28,13 +28,13 @@ pub trait Service: Clone + Send + Sync + 'static {
 
 /// What a check of the caller goes by.
 pub struct Asked<'a, A> {
-    /// What the route demands.
+    /// The access that the route demands.
     pub access: &'a A,
     /// The path, split and decoded.
     pub path: &'a Path,
     /// Method, URI, headers and extensions.
     pub parts: &'a Parts,
-    /// What the request is called.
+    /// The id of the request, for answer and log.
     pub request_id: RequestId,
     pub(crate) parameters: &'a [(&'static str, &'a str)],
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::rate::Rate;
 
-/// What a client calls for.
+/// The kind of a client's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     /// Work that takes a [`Slot`](crate::Slot).
@@ -71,7 +71,7 @@ pub struct Limits {
     pub max_concurrent: u32,
 }
 
-/// How busy the server is.
+/// The load of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// The number of starts in progress now.

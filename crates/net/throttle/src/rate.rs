@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ids::Timestamp;
 
-/// How often something may happen.
+/// A limit of events: a sustained rate and a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Ticks of 100 ns until one more token is available.

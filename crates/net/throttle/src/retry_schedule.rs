@@ -15,7 +15,7 @@ const OVERBOOKED_JITTER: Duration = Duration::from_secs(8);
 /// A client may come this much before its scheduled time.
 const EARLY_TOLERANCE: Duration = Duration::from_millis(250);
 
-/// How much capacity is left.
+/// The capacity that is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Headroom {
     Exhausted,
@@ -40,7 +40,7 @@ impl Jitter {
     }
 }
 
-/// How quickly capacity becomes available.
+/// The pace at which capacity becomes available.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Time until there is capacity for one more.

@@ -27,7 +27,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub struct BindError {
     /// The address that was asked for.
     pub address: SocketAddr,
-    /// What is in the way.
+    /// The reason why the address cannot be used.
     pub obstacle: Obstacle,
     /// The error of the system.
     pub source: io::Error,

@@ -35,7 +35,7 @@ impl Close {
     }
 }
 
-/// How a session ended.
+/// The way in which a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ending {
     /// The client sent DISCONNECT.

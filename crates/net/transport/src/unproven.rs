@@ -60,7 +60,7 @@ struct Inner {
 pub enum EvictionCause {
     /// There are too many, and its address has most of them.
     TooMany,
-    /// Its address keeps too many.
+    /// Its address has too many unproven connections.
     TooManyOfAddress,
 }
 

@@ -109,7 +109,7 @@ pub struct Will {
     pub topic: String,
     /// The payload of the will.
     pub payload: Bytes,
-    /// How it is delivered.
+    /// The quality of service of the will.
     pub qos: QoS,
     /// Whether it is to be retained.
     pub retain: bool,
@@ -202,7 +202,7 @@ impl Publish {
     }
 }
 
-/// How one message is delivered.
+/// The quality of service of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// QoS 0: no acknowledgement.
@@ -243,7 +243,7 @@ pub struct SubAck {
     pub results: Vec<SubscribeResult>,
 }
 
-/// What became of one filter.
+/// The result of one filter of a SUBSCRIBE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscribeResult {
     /// Messages will come with at most this QoS.

@@ -26,7 +26,7 @@ pub enum IssueError {
     CommonName {
         /// The name that is refused, shortened.
         name: String,
-        /// Its length in characters.
+        /// The length of the whole name, in characters.
         length: usize,
     },
     /// The identity's name is no registration id.
@@ -52,9 +52,9 @@ pub enum IssueError {
     IssuerNotValid {
         /// The subject of the issuing certificate.
         subject: String,
-        /// Its first valid second.
+        /// `notBefore`: the first second of its validity.
         not_before: Timestamp,
-        /// Its last valid second.
+        /// `notAfter`: the last second of its validity.
         not_after: Timestamp,
     },
     /// A person asked for a longer life than the issuer has.

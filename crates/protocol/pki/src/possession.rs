@@ -8,7 +8,7 @@ use crate::Certificate;
 /// Why a certificate does not prove possession of a CA's key. For operators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PossessionError {
-    /// It names another issuer.
+    /// The certificate names another issuer than the CA.
     #[error(
         "the verification certificate was issued by {issuer}, not by {wanted}; it must be signed \
          directly with the key of the certificate that is to be verified"
@@ -28,18 +28,18 @@ pub enum PossessionError {
         /// The issuer that was wanted.
         wanted: String,
     },
-    /// It has no name.
+    /// The certificate has no common name.
     #[error("the verification certificate has no common name; it must be the verification code")]
     NoCommonName,
-    /// It is not valid now.
+    /// The certificate is expired or not yet valid.
     #[error(
         "the verification certificate is valid from {not_before} to {not_after} only; issue \
          another one"
     )]
     NotValid {
-        /// Its first valid second.
+        /// `notBefore`: the first second of its validity.
         not_before: Timestamp,
-        /// Its last valid second.
+        /// `notAfter`: the last second of its validity.
         not_after: Timestamp,
     },
     /// It is the very certificate that is to be verified, as when the wrong file was sent.

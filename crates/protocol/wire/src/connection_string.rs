@@ -24,7 +24,7 @@ pub struct ConnectionString {
 /// Why a text is not a service's connection string. Does not repeat it, because it holds a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionStringError {
-    /// It is too long.
+    /// It has more than [`MAX_CONNECTION_STRING`] bytes.
     #[error("the connection string has {0} bytes, {MAX_CONNECTION_STRING} at most are looked at")]
     TooLong(usize),
     /// A part is missing or empty.

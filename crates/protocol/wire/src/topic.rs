@@ -25,7 +25,7 @@ const METHOD_REQUEST: &str = "$iothub/methods/POST/";
 /// Why a text is not a topic of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
-    /// It names nothing that exists.
+    /// No topic of this server has this form.
     #[error("there is no such topic")]
     Unknown,
     /// It holds a wildcard, which only filters of subscriptions may (MQTT 3.3.2-2).

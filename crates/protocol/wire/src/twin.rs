@@ -106,7 +106,7 @@ pub struct Twin {
     pub cloud_to_device_message_count: u64,
     /// How it proves itself; only the type and thumbprints are shown.
     pub authentication: Authentication,
-    /// What the device can do.
+    /// The capabilities of the device, such as IoT Edge.
     pub capabilities: Capabilities,
     /// The scope it spans or belongs to.
     pub device_scope: Option<String>,

@@ -82,7 +82,7 @@ impl<S, M> Metered<S, M> {
         Self { stream, meter }
     }
 
-    /// What counts the stream's bytes.
+    /// The meter that counts the stream's bytes.
     pub fn meter_mut(&mut self) -> &mut M {
         &mut self.meter
     }

@@ -7,7 +7,7 @@ use crate::{Delivery, Millis, PacketId, ProtocolError, Publish};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit} messages already wait for the peer's acknowledgement")]
 pub struct WindowFull {
-    /// How many may wait.
+    /// The number of messages that may wait.
     pub limit: usize,
 }
 

@@ -68,7 +68,7 @@ pub enum PemError {
     Certificate {
         /// The block's position in the text, counted from 1.
         position: usize,
-        /// What is wrong with it.
+        /// The fault of that certificate.
         #[source]
         source: CertificateError,
     },

@@ -16,7 +16,7 @@ pub enum UnusableCaCertificate {
     /// Its keyUsage does not include keyCertSign.
     #[error("is a CA certificate that may not issue: its keyUsage lacks keyCertSign")]
     MayNotIssue,
-    /// It expired at this time.
+    /// It expired: this is its `notAfter`.
     #[error("expired at {0}; send one that is valid")]
     Expired(Timestamp),
     /// Signatures of its kind of key are not verified.

@@ -32,13 +32,13 @@ impl IssuerCache {
         }
     }
 
-    /// How many paths are remembered.
+    /// The number of verified paths in the cache.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read().known.len()
     }
 
-    /// Whether nothing is remembered.
+    /// Whether the cache holds no path.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -14,7 +14,7 @@ pub enum ChainError {
     /// More certificates than are read.
     #[error("the chain has {count} certificates, at most {MAX_CHAIN_CERTIFICATES} are read")]
     TooLong {
-        /// How many were shown.
+        /// The number of certificates shown.
         count: usize,
     },
     /// More bytes than are read.
@@ -28,7 +28,7 @@ pub enum ChainError {
     Unparsable {
         /// Counted from 1, the leaf.
         position: usize,
-        /// What is wrong with it.
+        /// The fault of that certificate.
         #[source]
         source: CertificateError,
     },
@@ -40,7 +40,7 @@ pub enum ChainError {
     Expired {
         /// Subject of the certificate with the fault.
         subject: String,
-        /// Its last valid second.
+        /// `notAfter`: the last second of its validity.
         not_after: Timestamp,
     },
     /// An element of the path is not valid yet.
@@ -51,7 +51,7 @@ pub enum ChainError {
     NotYetValid {
         /// Subject of the certificate with the fault.
         subject: String,
-        /// Its first valid second.
+        /// `notBefore`: the first second of its validity.
         not_before: Timestamp,
     },
     /// A CA certificate where an identity belongs.
@@ -82,7 +82,7 @@ pub enum ChainError {
     BadSignature {
         /// Subject of the certificate with the fault.
         subject: String,
-        /// Whose key was tried.
+        /// Subject of the CA whose key was tried.
         issuer: String,
     },
     /// A key that is too weak or of a kind that is not supported.
@@ -107,7 +107,7 @@ pub enum ChainError {
     WrongUsage {
         /// Subject of the certificate with the fault.
         subject: String,
-        /// Which usage is missing.
+        /// The usage that is missing, in words.
         problem: &'static str,
     },
     /// More CAs below an issuer than it allows.
@@ -139,7 +139,7 @@ pub enum ChainError {
          from there to this certificate"
     )]
     Policy {
-        /// Where the last one ended.
+        /// Subject of the certificate at which the last policy ended.
         subject: String,
     },
     /// Something that must be understood is not, or the encoding is not strict DER.

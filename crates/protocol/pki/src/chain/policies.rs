@@ -15,7 +15,7 @@ use super::path::Path;
 struct Level {
     /// Policies that the next certificate's are compared with.
     expected: BTreeSet<Oid>,
-    /// Whether any policy will do.
+    /// Whether any policy is accepted (anyPolicy).
     any: bool,
 }
 

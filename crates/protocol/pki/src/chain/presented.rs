@@ -123,7 +123,7 @@ impl PresentedChain {
 pub struct PeerChain(Option<Result<Arc<PresentedChain>, Arc<UnreadChain>>>);
 
 impl PeerChain {
-    /// What the client showed.
+    /// The chain that the client showed.
     #[must_use]
     pub fn of(chain: impl Into<Arc<PresentedChain>>) -> Self {
         Self(Some(Ok(chain.into())))

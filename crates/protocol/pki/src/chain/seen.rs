@@ -46,7 +46,7 @@ impl SeenIssuers {
         Ok(certificate)
     }
 
-    /// How many are remembered.
+    /// The number of issuers in the cache.
     #[must_use]
     pub fn len(&self) -> usize {
         self.parsed
@@ -55,7 +55,7 @@ impl SeenIssuers {
             .len()
     }
 
-    /// Whether none is remembered.
+    /// Whether the cache holds no issuer.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

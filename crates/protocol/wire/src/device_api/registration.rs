@@ -21,7 +21,7 @@ pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// Seconds between polls while somebody else is asked.
 pub const RETRY_AFTER_WORKING: u32 = 2;
 
-/// Where a registration stands.
+/// The progress of a registration.
 ///
 /// Device daemons know only `assigning`, `assigned` and `failed`; the others appear
 /// in the service API.
@@ -40,7 +40,7 @@ pub enum RegistrationStatus {
     Disabled,
 }
 
-/// How an assignment came about.
+/// The way in which an assignment came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Substatus {
@@ -108,7 +108,7 @@ pub struct TpmResult {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TpmChallenge {
-    /// What every refusal carries.
+    /// The error, as in every refusal.
     #[serde(flatten)]
     pub error: ServiceError,
     /// The key that the next request's token is to be signed with, wrapped for the TPM.
@@ -158,7 +158,7 @@ pub struct RegistrationState {
     /// Version of the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// What a custom allocation answered.
+    /// `payload` of the webhook's answer, any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
     /// How it proved itself, and what was issued to it.

@@ -30,7 +30,7 @@ pub struct ProvisioningUsername {
     pub registration_id: RegistrationId,
     /// Protocol version, such as `2019-03-31`.
     pub api_version: String,
-    /// What the SDK calls itself.
+    /// The name and version that the SDK gives itself.
     pub client_version: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub struct HubUsername {
     pub module: Option<ModuleId>,
     /// Protocol version; old clients leave it out.
     pub api_version: Option<String>,
-    /// What the SDK calls itself.
+    /// The name and version that the SDK gives itself.
     pub client_type: Option<String>,
     /// Its IoT Plug and Play model.
     pub model_id: Option<String>,
@@ -59,7 +59,7 @@ pub enum UsernameError {
     /// It is longer than any user name.
     #[error("the user name has {0} bytes, {MAX_USERNAME} at most are accepted")]
     TooLong(usize),
-    /// It has another shape.
+    /// It has neither of the two forms.
     #[error(
         "the user name is neither scope/registrations/id/api-version=… nor \
          host/device[/module]/?api-version=…"

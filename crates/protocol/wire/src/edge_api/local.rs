@@ -29,7 +29,7 @@ pub const API_VERSIONS: [&str; 7] = [
 /// The body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// What went wrong, in words.
+    /// A description of the error for people.
     pub message: String,
 }
 

@@ -16,7 +16,7 @@ pub struct BlockRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockDocument {
-    /// As the device registers.
+    /// The registration id that is refused.
     pub registration_id: RegistrationId,
     /// In the operator's words.
     #[serde(skip_serializing_if = "Option::is_none")]

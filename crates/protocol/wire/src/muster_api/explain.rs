@@ -47,7 +47,7 @@ pub struct Explanation {
     /// The id that the device would register; absent when its credential is for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<RegistrationId>,
-    /// How the registration would end.
+    /// The outcome that the registration would have.
     #[serde(flatten)]
     pub outcome: ExplainedOutcome,
     /// The fields of the token, when there is one that can be read.
@@ -114,7 +114,7 @@ pub struct ComparedCertificate {
     pub shown_as: Option<usize>,
 }
 
-/// How a registration would end.
+/// The outcome of a previewed registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "decision",

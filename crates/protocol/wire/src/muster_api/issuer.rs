@@ -244,7 +244,7 @@ fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuerDescription {
-    /// As enrollments name it.
+    /// The name by which enrollments refer to it.
     pub name: IssuerName,
     /// The kind of issuer, always [`OWN_AUTHORITY`].
     pub certificate_authority_type: &'static str,

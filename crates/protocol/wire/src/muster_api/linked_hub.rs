@@ -68,7 +68,7 @@ pub struct LinkedHubDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HubHealth {
-    /// Whether it gets new devices.
+    /// The state, which decides whether it gets new devices.
     pub state: HubState,
     /// The first call that failed since the last one that succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ pub struct HubHealth {
     /// Calls that failed since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<u32>,
-    /// Of the last call.
+    /// The error of the last failed call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// Devices that are still to be removed, disabled or enabled there.
@@ -91,7 +91,7 @@ pub enum HubState {
     Healthy,
     /// Calls fail, not yet often and long enough.
     Suspect,
-    /// It gets no new devices.
+    /// Calls fail: the hub gets no new devices.
     Unhealthy,
 }
 

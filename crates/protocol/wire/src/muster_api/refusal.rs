@@ -39,7 +39,7 @@ pub struct RefusalReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusalDocument {
-    /// As the device named itself.
+    /// The registration id that the device gave.
     pub registration_id: RegistrationId,
     /// Six digits: `errorCode` of the answer to the device.
     pub error_code: u32,

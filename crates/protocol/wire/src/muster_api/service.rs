@@ -10,7 +10,7 @@ use crate::service_api::enrollment::AllocationPolicy;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceDocument {
-    /// As paths name the service.
+    /// The name of the service in paths.
     pub name: ServiceName,
     /// `idScope` that its devices register with.
     pub id_scope: IdScope,

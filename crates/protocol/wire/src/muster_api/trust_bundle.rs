@@ -81,7 +81,7 @@ impl TrustBundleRequest {
 pub struct TrustBundle {
     /// The CA certificates of the bundle, at least one.
     pub certificates: Vec<TrustedCertificate>,
-    /// As enrollments name it.
+    /// The name by which enrollments refer to it.
     pub id: TrustBundleId,
     /// Time in UTC, RFC 3339.
     pub created_date_time: Timestamp,

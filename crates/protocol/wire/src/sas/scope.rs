@@ -1,4 +1,4 @@
-//! Which resources a token covers.
+//! The resources that a token covers.
 
 /// How ids of devices and modules are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]

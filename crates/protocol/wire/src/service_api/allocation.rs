@@ -30,7 +30,7 @@ pub fn to_sign(unix_seconds: i64, body: &[u8]) -> Vec<u8> {
     text
 }
 
-/// What a webhook is asked.
+/// The body of the request to a webhook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationRequest {
@@ -50,7 +50,7 @@ pub struct AllocationRequest {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeContext {
-    /// As the device registers.
+    /// The registration id of the device.
     pub registration_id: RegistrationId,
     /// Its hub up to now; absent at the first assignment.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ pub struct RuntimeContext {
     /// The device in that hub, of an earlier assignment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_device_id: Option<DeviceId>,
-    /// How it proved itself.
+    /// The proof of the device's identity.
     #[serde(flatten)]
     pub proof: RuntimeProof,
     /// `payload` of the register request.
@@ -111,7 +111,7 @@ pub struct AllocationAnswer {
     /// The device's twin, whatever the reprovision policy says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_twin: Option<InitialTwin>,
-    /// What the device is told.
+    /// Any JSON, passed to the device with its registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
 }

@@ -44,7 +44,7 @@ pub fn token_resource(hub: &str, device: &DeviceId, module: Option<&ModuleId>) -
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceModule {
-    /// As the device names it.
+    /// The module id, as spelled at its creation.
     pub module_id: ModuleId,
     /// The device that has the module.
     pub device_id: DeviceId,
@@ -62,7 +62,7 @@ pub struct DeviceModuleRequest {
     pub module: ModuleId,
     /// The device of the path.
     pub device: DeviceId,
-    /// Who looks after it, `IotEdge`.
+    /// The owner of the module; `IotEdge` for modules of a deployment.
     pub managed_by: Option<String>,
     /// Primary and secondary key; absent keeps what the hub has, or has it generate them.
     pub keys: Option<(KeyText, KeyText)>,

@@ -81,13 +81,13 @@ pub enum AllocationPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
-    /// How devices prove themselves.
+    /// The credentials with which devices prove themselves.
     pub attestation: Attestation,
     /// What the hub device will be able to do.
     pub capabilities: Capabilities,
     /// The twin of a device when it is created.
     pub initial_twin: InitialTwin,
-    /// Whether it admits devices.
+    /// Whether the enrollment admits devices.
     pub provisioning_status: ProvisioningStatus,
     /// What happens when a device registers again.
     pub reprovision_policy: ReprovisionPolicy,

@@ -171,7 +171,7 @@ pub struct Capabilities {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
-    /// The device id, as it was created.
+    /// The device id, as spelled at its creation.
     pub device_id: DeviceId,
     /// Marks this life of the id.
     pub generation_id: GenerationId,
@@ -179,7 +179,7 @@ pub struct Device {
     pub etag: Etag,
     /// Whether a session is open now.
     pub connection_state: ConnectionState,
-    /// When that changed last.
+    /// The time of the last change of `connection_state`.
     pub connection_state_updated_time: Timestamp,
     /// When it was heard of last.
     pub last_activity_time: Timestamp,
@@ -191,9 +191,9 @@ pub struct Device {
     pub status_updated_time: Timestamp,
     /// Messages waiting for it.
     pub cloud_to_device_message_count: u64,
-    /// How it proves itself.
+    /// The credentials with which it proves itself.
     pub authentication: Authentication,
-    /// What it can do.
+    /// The capabilities, such as IoT Edge.
     pub capabilities: Capabilities,
     /// The scope it spans (edge) or belongs to (leaf).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,13 +230,13 @@ pub struct Module {
     pub etag: Etag,
     /// Whether a session is open now.
     pub connection_state: ConnectionState,
-    /// When that changed last.
+    /// The time of the last change of `connection_state`.
     pub connection_state_updated_time: Timestamp,
     /// When it was heard of last.
     pub last_activity_time: Timestamp,
     /// Messages waiting for it.
     pub cloud_to_device_message_count: u64,
-    /// How it proves itself.
+    /// The credentials with which it proves itself.
     pub authentication: Authentication,
 }
 
@@ -275,10 +275,10 @@ pub struct RegistryStatistics {
     /// The number of all devices.
     #[serde(rename = "totalDeviceCount")]
     pub total: u64,
-    /// Those that may connect.
+    /// The number of enabled devices.
     #[serde(rename = "enabledDeviceCount")]
     pub enabled: u64,
-    /// Those that may not.
+    /// The number of disabled devices.
     #[serde(rename = "disabledDeviceCount")]
     pub disabled: u64,
 }

@@ -113,7 +113,7 @@ fn seconds(fields: &Fields<'_>, name: &str, least: u16, default: u16) -> Result<
 /// The device's answer, whatever its status.
 #[derive(Debug, Clone, Serialize)]
 pub struct MethodResponse {
-    /// As the device answered it.
+    /// The status that the device chose.
     pub status: i32,
     /// What it answered, with the digits that it sent; absent when it sent no body.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -50,11 +50,11 @@ pub fn refusal_code(body: &[u8]) -> Option<u32> {
 /// A device of a remote hub.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RemoteDevice {
-    /// Its version, for `If-Match`.
+    /// The version of the identity, for `If-Match`.
     pub etag: Etag,
     /// Marks this life of the id.
     pub generation_id: GenerationId,
-    /// Whether it may connect.
+    /// Whether the device may connect.
     pub status: Status,
     /// Why, as an operator wrote.
     pub status_reason: Option<String>,
@@ -140,7 +140,7 @@ impl RemoteDevice {
 pub struct NewDevice<'a> {
     /// The device id in the remote hub.
     pub device_id: &'a DeviceId,
-    /// How it proves itself.
+    /// The credentials with which it proves itself.
     pub authentication: &'a Authentication,
     /// `capabilities.iotEdge`: whether it is an IoT Edge device.
     pub iot_edge: bool,

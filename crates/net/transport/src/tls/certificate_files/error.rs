@@ -18,7 +18,7 @@ pub enum FileError {
     Key {
         /// The file as it is configured.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault that was found in the file.
         source: KeyError,
     },
     /// A certificate file cannot be parsed.
@@ -26,7 +26,7 @@ pub enum FileError {
     Certificate {
         /// The file as it is configured.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault that was found in the file.
         source: PemError,
     },
     /// A certificate file is empty.

@@ -37,7 +37,7 @@ fn curve_name(oid: &str) -> &str {
     }
 }
 
-/// How a certificate is signed.
+/// The signature algorithm of a certificate, in words.
 pub(in crate::cert) fn in_words(certificate: &[u8]) -> String {
     let signed = Signed::split(certificate);
     let Some((kind, rest)) = signed.as_ref().and_then(|signed| oid(signed.algorithm)) else {

@@ -17,7 +17,7 @@ pub struct DaemonStatus {
     pub started: Timestamp,
     /// What it knows of its registration.
     pub provisioning: Provisioning,
-    /// Its line to the hub.
+    /// The state of its connection to the hub.
     pub connection: Connection,
     /// The container engine and its version.
     pub engine: Engine,
@@ -40,14 +40,14 @@ pub enum Provisioning {
     },
     /// Registering now, or about to.
     Registering {
-        /// How many attempts have failed.
+        /// The number of attempts that have failed.
         failures: u32,
         /// Why the last one failed.
         problem: Option<String>,
         /// When the next one is due.
         next: Option<Timestamp>,
     },
-    /// It has a hub.
+    /// The device is assigned to a hub.
     #[serde(rename_all = "camelCase")]
     Provisioned {
         /// The host of the assigned hub.
@@ -61,7 +61,7 @@ pub enum Provisioning {
     },
 }
 
-/// The line to the hub.
+/// The state of the connection to the hub.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Connection {

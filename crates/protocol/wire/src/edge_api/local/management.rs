@@ -16,13 +16,13 @@ pub struct ModuleList {
 pub struct ModuleDetails {
     /// Id of the container; empty before it is created.
     pub id: String,
-    /// Its name in the deployment.
+    /// The name in the deployment.
     pub name: ModuleId,
     /// The kind of module, always `docker`.
     pub r#type: String,
     /// `{"settings": {"image": …}, "env": []}`.
     pub config: Value,
-    /// How it is doing.
+    /// The state of the module and its times.
     pub status: ModuleStatus,
 }
 
@@ -36,14 +36,14 @@ impl ModuleDetails {
     }
 }
 
-/// How a module is doing and since when.
+/// The state of a module, and the times of its last run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModuleStatus {
     /// When it started last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
-    /// How it ended last.
+    /// The end of its last run; absent while it has never ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<ExitStatus>,
     /// The state and words about it.

@@ -55,7 +55,7 @@ impl LogsItem {
 /// `GetModuleLogs`: plain text, not compressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogsRequest {
-    /// What is asked for.
+    /// The items, at most 50, each for one or all modules.
     pub items: Vec<LogsItem>,
 }
 

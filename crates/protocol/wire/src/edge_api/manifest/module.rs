@@ -17,10 +17,10 @@ const CREATE_OPTIONS: &str = "createOptions";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DesiredStatus {
-    /// It is to run.
+    /// The module shall run.
     #[default]
     Running,
-    /// It is to exist and not to run.
+    /// The module's container shall exist, and not run.
     Stopped,
 }
 

@@ -12,7 +12,7 @@ use super::{DesiredStatus, ModuleSettings, PullPolicy, RestartPolicy};
 /// Longest chunk of a reported `createOptions`, bytes.
 const CHUNK: usize = 512;
 
-/// How a module is doing.
+/// The state of a module's container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeStatus {
@@ -61,11 +61,11 @@ pub struct LastDesired {
 /// One module as reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportedModule {
-    /// What was desired of it.
+    /// The settings of the deployment that it was created from.
     pub settings: ModuleSettings,
     /// Id of the image it was created from.
     pub image_hash: Option<String>,
-    /// How it is doing.
+    /// The state of its container.
     pub runtime_status: RuntimeStatus,
     /// A description of the status for people.
     pub status_description: String,
@@ -88,7 +88,7 @@ pub struct AgentReported {
     pub version: String,
     /// `$version` of the desired properties that this reports about.
     pub last_desired_version: u64,
-    /// What became of them.
+    /// The result of following them.
     pub last_desired_status: LastDesired,
     /// `runtime.settings.minDockerVersion`, as it was desired.
     pub min_docker_version: Option<String>,

@@ -42,7 +42,7 @@ pub struct CaReferences {
 pub enum X509Attestation {
     /// The device's own (individual enrollments).
     ClientCertificates(CertificatePair),
-    /// Those of an issuer (groups).
+    /// The certificates of an issuing CA (groups).
     SigningCertificates(CertificatePair),
     /// Those of a CA that was uploaded to the service.
     CaReferences(CaReferences),
