@@ -37,7 +37,8 @@ pub(crate) fn look(source: &Source, findings: &mut Findings) {
                 "give `store` an operation of the domain and call it",
             );
         }
-        if source.krate() != "wire" && has_topic(text) {
+        // A path of HTTP begins with `/`, a topic does not.
+        if source.krate() != "wire" && !text.starts_with('/') && has_topic(text) {
             findings.fault(
                 &source.path,
                 *line,

@@ -79,7 +79,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("is none of", "is not one of"),
     ("gone on with", "resumed"),
     ("the operator, he", "the operator"),
-    ("his operator", "the operator"),
+    (" his operator", "the operator"),
 ];
 
 /// Looks at one text file. `source` is its code, when it is Rust.
