@@ -25,7 +25,7 @@ impl CaCertificateState {
     }
 }
 
-/// What a certificate must be named that proves possession of an authority's key.
+/// The common name that a certificate needs to prove possession of a CA certificate's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerificationCode {
     pub text: String,
@@ -64,17 +64,17 @@ pub struct CaCertificateDraft {
     pub verified: Option<bool>,
 }
 
-/// Evidence that the key of an authority is at hand: a certificate of this name, signed
+/// Evidence that the operator has the key of a CA certificate: a certificate of this name, signed
 /// with it, was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PossessionShown {
-    /// The authority's certificate that signed.
+    /// The CA certificate whose key signed.
     pub ca_certificate: Thumbprint,
     /// The common name of what it signed.
     pub code: String,
 }
 
-/// Why an authority was not written or deleted.
+/// Why a CA certificate was not written or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum CaCertificateError {
     /// Nothing of that name. DPS answers 404.

@@ -75,7 +75,7 @@ pub struct EnrolledCertificate {
     pub subject: Option<Vec<u8>>,
 }
 
-/// An authority that an entry refers to, as it stands now.
+/// A CA certificate that an entry refers to, as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledCaCertificate {
     pub slot: CertificateSlot,
@@ -118,7 +118,7 @@ pub struct EnrollmentDraft {
     pub document: Value,
     /// Its certificates: what it is found by. One certificate belongs to one entry of a service.
     pub certificates: Vec<EnrolledCertificate>,
-    /// The authorities that it refers to. A group has them for itself.
+    /// The CA certificates that it refers to. A group has them for itself.
     pub ca_certificates: Vec<(CertificateSlot, CertificateName)>,
     /// The issuer and the trust bundle that it names.
     pub issuance: EnrolledIssuance,
@@ -139,7 +139,7 @@ pub struct EnrollmentRecord {
     /// The document as written. May carry symmetric keys.
     pub document: Value,
     pub certificates: Vec<EnrolledCertificate>,
-    /// The authorities that it refers to.
+    /// The CA certificates that it refers to.
     pub ca_certificates: Vec<EnrolledCaCertificate>,
     /// When it was created.
     pub created: Timestamp,
@@ -184,10 +184,10 @@ pub enum EnrollmentError {
         /// The entry that has it.
         other: EnrollmentKey,
     },
-    /// It refers to an authority that is not there. DPS answers 400.
+    /// It refers to a CA certificate that does not exist. DPS answers 400.
     #[error("there is no CA certificate {0}; upload it first")]
     NoCaCertificate(CertificateName),
-    /// It refers to an authority that may not vouch for anybody yet. DPS answers 400.
+    /// It refers to a CA certificate that is not verified yet. DPS answers 400.
     #[error(
         "CA certificate {0} is not verified, so that no device could be let in by it; prove possession of its key, or upload it as verified"
     )]

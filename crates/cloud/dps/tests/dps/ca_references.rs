@@ -198,7 +198,7 @@ async fn a_root_rolls_over_by_the_secondary_reference() {
         service.provision("device-1", &shown).await["status"],
         "assigned"
     );
-    // The group can be disabled although one of its authorities is gone.
+    // The group can be disabled although one of its CA certificates is gone.
     let mut disabled = both.clone();
     disabled["provisioningStatus"] = json!("disabled");
     let changed = service
@@ -242,8 +242,8 @@ async fn the_nearest_group_decides_whether_it_has_or_names_its_certificate() {
     assert_eq!(state["x509"]["enrollmentGroupId"], "c");
 }
 
-/// Entries that refer to the same authority get the same etag when that is written again; they are
-/// not the same entry for it.
+/// Entries that refer to the same CA certificate get the same etag when that is written again; they
+/// are not the same entry for it.
 #[tokio::test]
 async fn a_disabled_entry_keeps_its_device_out_of_the_group_that_names_the_same_ca() {
     let service = Service::start().await;

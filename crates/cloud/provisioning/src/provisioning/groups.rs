@@ -53,8 +53,8 @@ impl Provisioning {
     }
 
     /// How many commits may have made another group let a device in than before: enrollment groups
-    /// or the authorities they refer to were written. It moves before such a write is acknowledged.
-    /// A number, no I/O.
+    /// or the CA certificates they refer to were written. It moves before such a write is
+    /// acknowledged. A number, no I/O.
     #[must_use]
     pub fn group_generation(&self) -> u64 {
         self.registry.store().group_generation()

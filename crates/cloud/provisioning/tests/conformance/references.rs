@@ -38,7 +38,7 @@ impl Bench {
     }
 
     /// The groups that speak for the one that shows the certificate of this number, and
-    /// how their authority stands.
+    /// the state of their CA certificate.
     async fn found(&self, number: u8) -> Vec<(String, CaCertificateState)> {
         let shown = [Thumbprint::from_bytes([number; 32])];
         let by_certificate = self
@@ -198,7 +198,8 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
     let changed = provisioning.enrollment(&group("g")).await.unwrap().unwrap();
     assert_ne!(changed.etag, before.etag);
 
-    // The entry can be written although its authority is gone; another cannot begin to refer to it.
+    // The entry can be written although its CA certificate is gone; another cannot begin
+    // to refer to it.
     bench
         .refer(group("g"), &["root"], IfMatch::Any)
         .await

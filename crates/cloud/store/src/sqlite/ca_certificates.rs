@@ -31,7 +31,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<CaCertificateRow> {
 }
 
 impl View<'_> {
-    /// The authority of this folded name, withdrawn ones too.
+    /// The CA certificate of this folded name, withdrawn ones too.
     pub fn ca_certificate(
         &self,
         id_scope: &str,
@@ -44,7 +44,7 @@ impl View<'_> {
         )
     }
 
-    /// The authorities of a service by name, without those withdrawn.
+    /// The CA certificates of a service by name, without those withdrawn.
     pub fn ca_certificates(&self, id_scope: &str) -> Result<Vec<CaCertificateRow>, StoreError> {
         self.all(
             select!("WHERE a.id_scope = ?1 AND a.standing <> 'withdrawn' ORDER BY a.folded"),
@@ -53,7 +53,7 @@ impl View<'_> {
         )
     }
 
-    /// The authority with this certificate, if it is not withdrawn.
+    /// The CA certificate with this thumbprint, if it is not withdrawn.
     pub fn ca_certificate_of_certificate(
         &self,
         id_scope: &str,
@@ -66,7 +66,7 @@ impl View<'_> {
         )
     }
 
-    /// Kind and spelled id of the entries that refer to an authority, groups first.
+    /// Kind and spelled id of the entries that refer to a CA certificate, groups first.
     pub fn entries_of_ca_certificate(
         &self,
         ca_certificate: i64,
@@ -146,7 +146,7 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Gives the entries that refer to an authority a new version: what they admit
+    /// Gives the entries that refer to a CA certificate a new version: what they admit
     /// has changed with it.
     pub fn touch_entries_of_ca_certificate(
         &self,

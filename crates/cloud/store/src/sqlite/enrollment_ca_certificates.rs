@@ -1,5 +1,5 @@
-//! How groups are found by the certificates that vouch for their devices: their own, or those of
-//! authorities they refer to.
+//! How groups are found by the certificates that vouch for their devices: their own, or the
+//! CA certificates they refer to.
 
 use rusqlite::{Row, params};
 
@@ -14,8 +14,8 @@ fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
 }
 
 impl View<'_> {
-    /// The group that refers to the authority with this certificate. One that was withdrawn counts,
-    /// unless the certificate was uploaded anew.
+    /// The group that refers to the CA certificate with this thumbprint. One that was withdrawn
+    /// counts, unless the certificate was uploaded anew.
     pub fn group_of_ca_certificate(
         &self,
         id_scope: &str,
@@ -29,8 +29,8 @@ impl View<'_> {
         self.one(sql, params![id_scope, thumbprint], version)
     }
 
-    /// The groups with a certificate of this subject (DER), their own or an authority's. Groups
-    /// whose certificates' subjects were not noted yet are among them.
+    /// The groups with a certificate of this subject (DER): their own, or an uploaded CA
+    /// certificate. Groups whose certificates' subjects were not noted yet are among them.
     pub fn groups_of_subject(
         &self,
         id_scope: &str,
@@ -47,7 +47,7 @@ impl View<'_> {
         self.all(sql, params![id_scope, subject], version)
     }
 
-    /// The authorities that an entry refers to, with the slot, primary first.
+    /// The CA certificates that an entry refers to, with the slot, primary first.
     pub fn ca_certificates_of_entry(
         &self,
         enrollment: i64,
@@ -63,7 +63,7 @@ impl View<'_> {
         })
     }
 
-    /// Another group that refers to an authority.
+    /// Another group that refers to a CA certificate.
     pub fn other_group_of_ca_certificate(
         &self,
         ca_certificate: i64,
@@ -77,7 +77,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Makes these the authorities that an entry refers to: slot and row id.
+    /// Makes these the CA certificates that an entry refers to: slot and row id.
     pub fn replace_ca_certificates(
         &self,
         enrollment: i64,
@@ -98,7 +98,7 @@ impl Tx<'_> {
             })
     }
 
-    /// Forgets withdrawn authorities to which nobody refers any more.
+    /// Deletes withdrawn CA certificates that no entry refers to any more.
     pub fn forget_withdrawn_ca_certificates(&self, id_scope: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM ca_certificates WHERE id_scope = ?1 AND standing = 'withdrawn'
                    AND NOT EXISTS (SELECT 1 FROM enrollment_ca_certificates AS r WHERE

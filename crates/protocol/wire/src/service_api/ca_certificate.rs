@@ -47,7 +47,7 @@ impl CaCertificateRequest {
     }
 }
 
-/// The body of a verification: a certificate that the authority's key signed.
+/// The body of a verification: a certificate that the key of the CA certificate signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyRequest {
     /// PEM, base64 of PEM, or base64 of DER.
