@@ -199,7 +199,8 @@ async fn the_audit_goes_on_from_the_record_where_it_ended() -> Result<()> {
         ensure!(streams.len() == 3, "{streams:?}");
         let mut verify = "audit verify".to_owned();
         for stream in streams {
-            let (name, number) = (stream["stream"].as_str(), &stream["last"]);
+            // The programs of that time called a stream a book.
+            let (name, number) = (stream["book"].as_str(), &stream["last"]);
             let hash = stream["hash"].as_str().context("no hash")?;
             verify.push_str(&format!(
                 " --known {}:{number}:{hash}",
@@ -221,7 +222,7 @@ async fn the_audit_goes_on_from_the_record_where_it_ended() -> Result<()> {
             let verified = server.muster(&verify).await?;
             for before in streams {
                 let all = verified.as_array().context("no streams")?;
-                let now = all.iter().find(|now| now["stream"] == before["stream"]);
+                let now = all.iter().find(|now| now["stream"] == before["book"]);
                 let now = now.with_context(|| verified.to_string())?;
                 ensure!(now["last"].as_u64() > before["last"].as_u64(), "{verified}");
             }
