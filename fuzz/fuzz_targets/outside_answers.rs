@@ -1,5 +1,5 @@
-//! Answers of those whom the provisioning service asks: webhooks of custom
-//! allocations, and remote hubs.
+//! Answers that the provisioning service reads: of webhooks of custom allocations, and of remote
+//! hubs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

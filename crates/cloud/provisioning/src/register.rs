@@ -18,7 +18,7 @@ pub(crate) struct DeviceFacts<'a> {
     pub(crate) wanted: &'a DeviceLocation,
     /// Whether there is such a device already.
     pub(crate) wanted_exists: bool,
-    /// What the device was before of the assignment that stands.
+    /// The substatus that the device was answered with the assignment that stands.
     pub(crate) substatus: Option<Substatus>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Decision {
     pub(crate) step: DeviceStep,
     /// What becomes of the device of before, when it is in another place.
     pub(crate) old: OldDevice,
-    /// What the device is before.
+    /// The substatus that the device is answered.
     pub(crate) substatus: Substatus,
 }
 
