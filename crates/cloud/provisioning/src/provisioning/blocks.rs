@@ -191,15 +191,15 @@ impl BlockTarget {
         view: &View<'_>,
         mut row: EnrollmentRow,
         enabled: bool,
-    ) -> Result<EnrollmentRow, StorageError> {
+    ) -> Result<StatusChange, StorageError> {
         let rows = Rows { file: view.file() };
         let mut document: Value = rows.json("enrollment", &row.document)?;
         document["provisioningStatus"] = json!(if enabled { "enabled" } else { "disabled" });
         row.document = document.to_string();
         row.enabled = enabled;
-        row.etag = self.etag.to_string();
+        let before = std::mem::replace(&mut row.etag, self.etag.to_string());
         row.updated = self.now.ticks();
-        Ok(row)
+        Ok(StatusChange { before, row })
     }
 
     fn put_task(
@@ -216,6 +216,19 @@ impl BlockTarget {
     }
 }
 
+/// An enrollment to be written.
+struct StatusChange {
+    /// The etag with which it was read.
+    before: String,
+    row: EnrollmentRow,
+}
+
+impl StatusChange {
+    fn write(&self, tx: &Tx<'_>, id_scope: &str) -> Result<(), StoreError> {
+        tx.update_enrollment(id_scope, &self.before, &self.row)
+    }
+}
+
 struct BlockDevice {
     target: BlockTarget,
     reason: Option<String>,
@@ -225,8 +238,8 @@ struct BlockDevice {
 /// What is done to the individual enrollment so that it keeps the device out.
 enum ClosedEnrollment {
     /// It was disabled before.
-    Kept(EnrollmentRow),
-    Disabled(EnrollmentRow),
+    Kept(StatusChange),
+    Disabled(StatusChange),
     Created,
 }
 
@@ -294,10 +307,10 @@ impl Unit for BlockDevice {
             None => ClosedEnrollment::Created,
             Some(row) => {
                 let was_enabled = row.enabled;
-                let row = self.target.with_status(view, row, false)?;
+                let change = self.target.with_status(view, row, false)?;
                 match was_enabled {
-                    true => ClosedEnrollment::Disabled(row),
-                    false => ClosedEnrollment::Kept(row),
+                    true => ClosedEnrollment::Disabled(change),
+                    false => ClosedEnrollment::Kept(change),
                 }
             }
         };
@@ -308,8 +321,8 @@ impl Unit for BlockDevice {
         let target = &self.target;
         let closed_as = enrollment.name();
         match enrollment {
-            ClosedEnrollment::Kept(row) | ClosedEnrollment::Disabled(row) => {
-                tx.update_enrollment(&row)?;
+            ClosedEnrollment::Kept(change) | ClosedEnrollment::Disabled(change) => {
+                change.write(tx, &target.id_scope)?;
             }
             ClosedEnrollment::Created => {
                 tx.insert_enrollment(&target.id_scope, &self.closed_enrollment())?;
@@ -350,7 +363,7 @@ struct UnblockDevice(BlockTarget);
 /// What is written of the individual enrollment.
 enum ReopenedEnrollment {
     Delete(EnrollmentRow),
-    Update(EnrollmentRow),
+    Update(StatusChange),
     /// It is not there, or another version wrote the block.
     Leave,
 }
@@ -397,8 +410,8 @@ impl Unit for UnblockDevice {
     fn apply(&self, tx: &Tx<'_>, (enrollment, device): Self::Plan) -> Result<(), StoreError> {
         let target = &self.0;
         match enrollment {
-            ReopenedEnrollment::Delete(row) => tx.delete_enrollment(&row)?,
-            ReopenedEnrollment::Update(row) => tx.update_enrollment(&row)?,
+            ReopenedEnrollment::Delete(row) => tx.delete_enrollment(&target.id_scope, &row)?,
+            ReopenedEnrollment::Update(change) => change.write(tx, &target.id_scope)?,
             ReopenedEnrollment::Leave => {}
         }
         if let Some((_, row)) = device.local {

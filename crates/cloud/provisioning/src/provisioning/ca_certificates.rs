@@ -149,7 +149,7 @@ impl Provisioning {
                     .as_str()
                     .clone_into(&mut row.standing);
                 (row.code, row.code_expires) = (None, None);
-                tx.touch_entries_of_ca_certificate(row.id, change.etag.as_str())?;
+                change.touch_enrollments(tx, &row)?;
                 Ok((change.write(tx, row)?, particulars))
             },
         );
@@ -205,14 +205,14 @@ impl Unit for DeleteCaCertificate {
     fn apply(&self, tx: &Tx<'_>, (mut row, using): Self::Plan) -> Result<Self::Output, StoreError> {
         let particulars = particulars(&row);
         if using.is_empty() {
-            tx.delete_ca_certificate(row.id)?;
+            tx.delete_ca_certificate(&self.0.id_scope, &row)?;
             return Ok((using, particulars));
         }
         CaCertificateState::Withdrawn
             .as_str()
             .clone_into(&mut row.standing);
         (row.code, row.code_expires) = (None, None);
-        tx.touch_entries_of_ca_certificate(row.id, self.0.etag.as_str())?;
+        self.0.touch_enrollments(tx, &row)?;
         self.0.write(tx, row)?;
         Ok((using, particulars))
     }

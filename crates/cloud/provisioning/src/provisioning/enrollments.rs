@@ -229,7 +229,7 @@ impl Unit for DeleteEnrollment {
     }
 
     fn apply(&self, tx: &Tx<'_>, (row, end): Self::Plan) -> Result<(), StoreError> {
-        tx.delete_enrollment(&row)?;
+        tx.delete_enrollment(&self.id_scope, &row)?;
         tx.forget_withdrawn_ca_certificates(&self.id_scope)?;
         if self.key.kind() == EnrollmentKind::Individual {
             if let Some(end) = end {

@@ -172,8 +172,13 @@ impl NamedByEnrollment {
         Ok(found)
     }
 
-    pub(super) fn write(self, tx: &Tx<'_>, enrollment: i64) -> Result<(), StoreError> {
-        tx.set_issuer_and_trust_bundle(enrollment, self.issuer, self.trust_bundle)
+    pub(super) fn write(
+        self,
+        tx: &Tx<'_>,
+        id_scope: &str,
+        enrollment: i64,
+    ) -> Result<(), StoreError> {
+        tx.set_issuer_and_trust_bundle(id_scope, enrollment, self.issuer, self.trust_bundle)
     }
 }
 

@@ -39,7 +39,7 @@ impl References {
         id_scope: &str,
         enrollment: i64,
     ) -> Result<(), StoreError> {
-        tx.replace_ca_certificates(enrollment, &self.0)?;
+        tx.replace_ca_certificates(id_scope, enrollment, &self.0)?;
         tx.forget_withdrawn_ca_certificates(id_scope)
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{CaCertificateRow, StoreError, Tx, View};
+use crate::{CaCertificateRow, Lock, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -93,63 +93,53 @@ impl Tx<'_> {
                      (id_scope, folded, spelled, thumbprint, subject, der, standing, code,
                      code_expires, etag, created, updated)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-        self.run(
-            sql,
-            params![
-                id_scope,
-                row.folded,
-                row.spelled,
-                row.thumbprint,
-                row.subject,
-                row.der,
-                row.standing,
-                row.code,
-                row.code_expires,
-                row.etag,
-                row.created,
-                row.updated
-            ],
-        )?;
+        #[rustfmt::skip]
+        let values = params![
+            id_scope, row.folded, row.spelled, row.thumbprint, row.subject, row.der, row.standing,
+            row.code, row.code_expires, row.etag, row.created, row.updated,
+        ];
+        self.write(Lock::Service { id_scope }, sql, values)?;
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// Writes every column of a CA certificate except its folded name.
-    pub fn update_ca_certificate(&self, row: &CaCertificateRow) -> Result<(), StoreError> {
+    /// Writes every column of a CA certificate except its folded name. It was read with the etag
+    /// `before`.
+    pub fn update_ca_certificate(
+        &self,
+        id_scope: &str,
+        before: &str,
+        row: &CaCertificateRow,
+    ) -> Result<(), StoreError> {
         self.bump_group_generation();
         let sql = "UPDATE ca_certificates
                    SET spelled = ?2, thumbprint = ?3, subject = ?4, der = ?5, standing = ?6, code
                    = ?7, code_expires = ?8,
-                       etag = ?9, created = ?10, updated = ?11 WHERE id = ?1";
-        self.run(
-            sql,
-            params![
-                row.id,
-                row.spelled,
-                row.thumbprint,
-                row.subject,
-                row.der,
-                row.standing,
-                row.code,
-                row.code_expires,
-                row.etag,
-                row.created,
-                row.updated
-            ],
-        )
-        .map(drop)
+                       etag = ?9, created = ?10, updated = ?11
+                   WHERE id = ?1 AND etag = ?12";
+        #[rustfmt::skip]
+        let values = params![
+            row.id, row.spelled, row.thumbprint, row.subject, row.der, row.standing, row.code,
+            row.code_expires, row.etag, row.created, row.updated, before,
+        ];
+        self.write_version(Lock::Service { id_scope }, sql, values)
     }
 
     /// Deletes a CA certificate that no enrollment refers to.
-    pub fn delete_ca_certificate(&self, id: i64) -> Result<(), StoreError> {
+    pub fn delete_ca_certificate(
+        &self,
+        id_scope: &str,
+        row: &CaCertificateRow,
+    ) -> Result<(), StoreError> {
         self.bump_group_generation();
-        self.run("DELETE FROM ca_certificates WHERE id = ?1", [id])
-            .map(drop)
+        let sql = "DELETE FROM ca_certificates WHERE id = ?1 AND etag = ?2";
+        self.write_version(Lock::Service { id_scope }, sql, params![row.id, row.etag])
     }
 
     /// Gives the entries that refer to a CA certificate a new version: what they admit
     /// has changed with it.
     pub fn touch_entries_of_ca_certificate(
         &self,
+        id_scope: &str,
         ca_certificate: i64,
         etag: &str,
     ) -> Result<(), StoreError> {
@@ -157,6 +147,8 @@ impl Tx<'_> {
         let sql = "UPDATE enrollments SET etag = ?2
                    WHERE id IN (SELECT enrollment FROM enrollment_ca_certificates WHERE
                    ca_certificate = ?1)";
-        self.run(sql, params![ca_certificate, etag]).map(drop)
+        let values = params![ca_certificate, etag];
+        self.write(Lock::Service { id_scope }, sql, values)
+            .map(drop)
     }
 }

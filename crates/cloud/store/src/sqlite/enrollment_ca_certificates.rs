@@ -4,7 +4,7 @@
 use rusqlite::{Row, params};
 
 use crate::sqlite::ca_certificates;
-use crate::{CaCertificateRow, StoreError, Tx, View};
+use crate::{CaCertificateRow, Lock, StoreError, Tx, View};
 
 /// Row id and etag of an entry.
 type Version = (i64, String);
@@ -80,20 +80,20 @@ impl Tx<'_> {
     /// Makes these the CA certificates that an entry refers to: slot and row id.
     pub fn replace_ca_certificates(
         &self,
+        id_scope: &str,
         enrollment: i64,
         ca_certificates: &[(&str, i64)],
     ) -> Result<(), StoreError> {
         self.bump_group_generation();
-        self.run(
-            "DELETE FROM enrollment_ca_certificates WHERE enrollment = ?1",
-            [enrollment],
-        )?;
+        let lock = Lock::Service { id_scope };
+        let sql = "DELETE FROM enrollment_ca_certificates WHERE enrollment = ?1";
+        self.write(lock, sql, [enrollment])?;
         let sql = "INSERT INTO enrollment_ca_certificates (enrollment, slot, ca_certificate)
                    VALUES (?1, ?2, ?3)";
         ca_certificates
             .iter()
             .try_for_each(|(slot, ca_certificate)| {
-                self.run(sql, params![enrollment, slot, ca_certificate])
+                self.write(lock, sql, params![enrollment, slot, ca_certificate])
                     .map(drop)
             })
     }
@@ -103,7 +103,7 @@ impl Tx<'_> {
         let sql = "DELETE FROM ca_certificates WHERE id_scope = ?1 AND standing = 'withdrawn'
                    AND NOT EXISTS (SELECT 1 FROM enrollment_ca_certificates AS r WHERE
                    r.ca_certificate = ca_certificates.id)";
-        if self.run(sql, [id_scope])? > 0 {
+        if self.write(Lock::Service { id_scope }, sql, [id_scope])? > 0 {
             self.bump_group_generation();
         }
         Ok(())

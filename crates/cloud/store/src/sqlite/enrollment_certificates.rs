@@ -1,6 +1,6 @@
 use rusqlite::params;
 
-use crate::{CertificateRow, StoreError, Tx, View};
+use crate::{CertificateRow, Lock, StoreError, Tx, View};
 
 impl View<'_> {
     /// Row id and etag of the entry that has this certificate.
@@ -33,34 +33,26 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Makes these the entry's certificates.
+    /// Makes these the entry's certificates. A certificate belongs to one entry of a service.
     pub fn replace_certificates(
         &self,
         id_scope: &str,
         enrollment: i64,
         certificates: &[CertificateRow],
     ) -> Result<(), StoreError> {
-        self.run(
-            "DELETE FROM enrollment_certificates WHERE enrollment = ?1",
-            [enrollment],
-        )?;
+        let lock = Lock::Service { id_scope };
+        let sql = "DELETE FROM enrollment_certificates WHERE enrollment = ?1";
+        self.write(lock, sql, [enrollment])?;
         let sql =
             "INSERT INTO enrollment_certificates (id_scope, thumbprint, enrollment, slot, der,
             subject)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         certificates.iter().try_for_each(|row| {
-            self.run(
-                sql,
-                params![
-                    id_scope,
-                    row.thumbprint,
-                    enrollment,
-                    row.slot,
-                    row.der,
-                    row.subject
-                ],
-            )
-            .map(drop)
+            #[rustfmt::skip]
+            let values = params![
+                id_scope, row.thumbprint, enrollment, row.slot, row.der, row.subject,
+            ];
+            self.write(lock, sql, values).map(drop)
         })
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Row, params};
 
-use crate::{Deciding, EnrollmentRow, PageRows, StoreError, Tx, View};
+use crate::{Deciding, EnrollmentRow, Lock, PageRows, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -132,44 +132,31 @@ impl Tx<'_> {
         let sql = "INSERT INTO enrollments (id_scope, kind, folded, spelled, etag, enabled,
                    attestation, document, created, updated)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-        let names = (&row.kind, &row.folded, &row.spelled);
-        let written = (row.created, row.updated);
-        self.run(
-            sql,
-            params![
-                id_scope,
-                names.0,
-                names.1,
-                names.2,
-                row.etag,
-                row.enabled,
-                row.attestation,
-                row.document,
-                written.0,
-                written.1
-            ],
-        )?;
+        #[rustfmt::skip]
+        let values = params![
+            id_scope, row.kind, row.folded, row.spelled, row.etag, row.enabled, row.attestation,
+            row.document, row.created, row.updated,
+        ];
+        self.write(lock(id_scope, row), sql, values)?;
         self.note_kind(&row.kind);
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// Writes etag, status, document and date of an entry.
-    pub fn update_enrollment(&self, row: &EnrollmentRow) -> Result<(), StoreError> {
+    /// Writes etag, status, document and date of an entry that was read with the etag `before`.
+    pub fn update_enrollment(
+        &self,
+        id_scope: &str,
+        before: &str,
+        row: &EnrollmentRow,
+    ) -> Result<(), StoreError> {
         self.note_kind(&row.kind);
         let sql = "UPDATE enrollments SET etag = ?2, enabled = ?3, attestation = ?4, document =
-                   ?5, updated = ?6 WHERE id = ?1";
-        self.run(
-            sql,
-            params![
-                row.id,
-                row.etag,
-                row.enabled,
-                row.attestation,
-                row.document,
-                row.updated
-            ],
-        )
-        .map(drop)
+                   ?5, updated = ?6 WHERE id = ?1 AND etag = ?7";
+        #[rustfmt::skip]
+        let values = params![
+            row.id, row.etag, row.enabled, row.attestation, row.document, row.updated, before,
+        ];
+        self.write_version(lock(id_scope, row), sql, values)
     }
 
     /// Certificates are only replaced together with their entry, so that this sees every
@@ -180,22 +167,33 @@ impl Tx<'_> {
         }
     }
 
-    /// Writes which issuer and which trust bundle an enrollment names.
+    /// Writes which issuer and which trust bundle an enrollment names. They belong to the service,
+    /// which says whether they may be deleted.
     pub fn set_issuer_and_trust_bundle(
         &self,
+        id_scope: &str,
         enrollment: i64,
         issuer: Option<i64>,
         trust_bundle: Option<i64>,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE enrollments SET issuer = ?2, trust_bundle = ?3 WHERE id = ?1";
-        self.run(sql, params![enrollment, issuer, trust_bundle])
+        let values = params![enrollment, issuer, trust_bundle];
+        self.write(Lock::Service { id_scope }, sql, values)
             .map(drop)
     }
 
     /// Deletes an entry with its certificates.
-    pub fn delete_enrollment(&self, row: &EnrollmentRow) -> Result<(), StoreError> {
+    pub fn delete_enrollment(&self, id_scope: &str, row: &EnrollmentRow) -> Result<(), StoreError> {
         self.note_kind(&row.kind);
-        self.run("DELETE FROM enrollments WHERE id = ?1", [row.id])
-            .map(drop)
+        let sql = "DELETE FROM enrollments WHERE id = ?1 AND etag = ?2";
+        self.write_version(lock(id_scope, row), sql, params![row.id, row.etag])
+    }
+}
+
+fn lock<'a>(id_scope: &'a str, row: &'a EnrollmentRow) -> Lock<'a> {
+    let folded = row.folded.as_str();
+    match row.kind.as_str() {
+        "group" => Lock::EnrollmentGroup { id_scope, folded },
+        _ => Lock::Enrollment { id_scope, folded },
     }
 }

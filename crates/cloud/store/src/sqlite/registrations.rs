@@ -113,22 +113,28 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Writes all of a record but its id and creation date.
-    pub fn update_registration(&self, row: &RegistrationRow) -> Result<(), StoreError> {
+    /// Writes all of a record but its id and creation date; it was read with the etag `before`.
+    pub fn update_registration(
+        &self,
+        id_scope: &str,
+        before: &str,
+        row: &RegistrationRow,
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE registrations SET group_id = ?2, group_folded = ?3, status = ?4,
                    substatus = ?5, hub = ?6,
                        device_id = ?7, error_code = ?8, error_message = ?9, etag = ?10, payload =
                        ?11, detail = ?12,
                        updated = ?13
-                   WHERE id = ?1";
+                   WHERE id = ?1 AND etag = ?14";
         let group_folded = row.group_id.as_deref().map(str::to_ascii_lowercase);
         #[rustfmt::skip]
         let values = params![
             row.id, row.group_id, group_folded, row.status, row.substatus, row.hub,
             row.device_id, row.error_code, row.error_message, row.etag, row.payload, row.detail,
-            row.updated,
+            row.updated, before,
         ];
-        self.run(sql, values).map(drop)
+        let folded = row.folded.as_str();
+        self.write_version(Lock::Registration { id_scope, folded }, sql, values)
     }
 
     /// Deletes the record of a folded registration id; says whether there was one.

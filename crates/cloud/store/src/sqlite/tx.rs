@@ -122,8 +122,18 @@ impl<'c> Tx<'c> {
         }
     }
 
+    /// Runs a statement on the tables of the audit. The writer fills them at the end of a commit;
+    /// a unit enters records only.
+    pub(crate) fn write_audit(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Result<usize, StoreError> {
+        self.run(sql, params)
+    }
+
     /// Runs a statement; returns how many rows it changed.
-    pub(crate) fn run(&self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
+    fn run(&self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
         self.wrote.set(true);
         let run = || {
             let mut statement = self.connection.prepare_cached(sql)?;

@@ -565,7 +565,7 @@ async fn a_device_belongs_to_one_registration() {
                 .or(tx.registration("0neA", "b")?)
                 .unwrap()
                 .device_id;
-            tx.update_registration(&row)
+            tx.update_registration("0neA", "1", &row)
         });
         store.write(moved).await.unwrap_err();
     }

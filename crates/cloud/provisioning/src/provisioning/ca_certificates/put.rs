@@ -61,8 +61,9 @@ impl PutCaCertificate {
             return Err(CaCertificateError::TooMany(MAX_CA_CERTIFICATES));
         }
         let now = self.change.now.ticks();
+        let (id, etag) = withdrawn.map_or_else(Default::default, |row| (row.id, row.etag));
         Ok(CaCertificateRow {
-            id: withdrawn.map_or(0, |row| row.id),
+            id,
             folded: self.draft.name.folded(),
             spelled: self.draft.name.to_string(),
             thumbprint: *self.draft.thumbprint.as_bytes(),
@@ -71,7 +72,7 @@ impl PutCaCertificate {
             standing: CaCertificateState::Unverified.as_str().to_owned(),
             code: None,
             code_expires: None,
-            etag: String::new(),
+            etag,
             created: now,
             updated: now,
         })
@@ -155,7 +156,7 @@ impl Unit for PutCaCertificate {
         let PutPlan { row, before } = plan;
         let Self { change, draft } = self;
         if row.id != 0 {
-            tx.touch_entries_of_ca_certificate(row.id, change.etag.as_str())?;
+            change.touch_enrollments(tx, &row)?;
         }
         let written = change.write(tx, row)?;
         let mut particulars = Particulars::new();

@@ -61,17 +61,26 @@ impl Change {
         Ok(row)
     }
 
+    /// Gives the enrollments that refer to a CA certificate the etag of the change.
+    pub(super) fn touch_enrollments(
+        &self,
+        tx: &Tx<'_>,
+        row: &CaCertificateRow,
+    ) -> Result<(), StoreError> {
+        tx.touch_entries_of_ca_certificate(&self.id_scope, row.id, self.etag.as_str())
+    }
+
     /// Writes a row with a fresh etag; inserts one without an id.
     pub(super) fn write(
         &self,
         tx: &Tx<'_>,
         mut row: CaCertificateRow,
     ) -> Result<CaCertificate, StoreError> {
-        row.etag = self.etag.to_string();
+        let before = std::mem::replace(&mut row.etag, self.etag.to_string());
         row.updated = self.now.ticks();
         match row.id {
             0 => row.id = tx.insert_ca_certificate(&self.id_scope, &row)?,
-            _ => tx.update_ca_certificate(&row)?,
+            _ => tx.update_ca_certificate(&self.id_scope, &before, &row)?,
         }
         Ok(record(Rows { file: tx.file() }, row)?)
     }

@@ -33,7 +33,8 @@ pub(super) struct PutEnrollment {
 /// What is written of an enrollment.
 pub(super) struct PutPlan {
     row: EnrollmentRow,
-    is_new: bool,
+    /// The etag of the row that was read; `None` when there is none.
+    before: Option<String>,
     /// References to CA certificates; `None` leaves that there are none.
     references: Option<References>,
     /// The issuer and the trust bundle.
@@ -61,8 +62,8 @@ impl PutEnrollment {
         }
     }
 
-    /// The row of the enrollment when it may be written, and whether it is new.
-    fn base(&self, view: &View<'_>) -> Result<(EnrollmentRow, bool), EnrollmentError> {
+    /// The row of the enrollment when it may be written; without an id when it is new.
+    fn base(&self, view: &View<'_>) -> Result<EnrollmentRow, EnrollmentError> {
         let key = &self.draft.key;
         require_not_blocked(view, &self.id_scope, key)?;
         let stored = view.enrollment(&self.id_scope, kind_name(key.kind()), &self.folded)?;
@@ -79,10 +80,7 @@ impl PutEnrollment {
                 return Err(EnrollmentError::PreconditionFailed(key.clone()));
             }
         }
-        Ok(match stored {
-            Some(row) => (row, false),
-            None => (self.new_row(), true),
-        })
+        Ok(stored.unwrap_or_else(|| self.new_row()))
     }
 
     fn new_row(&self) -> EnrollmentRow {
@@ -144,12 +142,13 @@ impl Unit for PutEnrollment {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<PutPlan, EnrollmentError> {
-        let (mut row, is_new) = self.base(view)?;
+        let mut row = self.base(view)?;
         self.require_room(view, &row)?;
         self.require_free(view, row.id)?;
         let references = references::decide(view, &self.id_scope, row.id, &self.draft)?;
         let named = NamedByEnrollment::find(view, &self.id_scope, &self.draft)?;
-        row.etag = self.etag.to_string();
+        let before = std::mem::replace(&mut row.etag, self.etag.to_string());
+        let before = (row.id != 0).then_some(before);
         row.enabled = self.draft.enabled;
         self.draft
             .attestation
@@ -159,7 +158,7 @@ impl Unit for PutEnrollment {
         row.updated = self.now.ticks();
         Ok(PutPlan {
             row,
-            is_new,
+            before,
             references,
             named,
         })
@@ -168,20 +167,20 @@ impl Unit for PutEnrollment {
     fn apply(&self, tx: &Tx<'_>, plan: PutPlan) -> Result<Self::Output, StoreError> {
         let PutPlan {
             mut row,
-            is_new,
+            before,
             references,
             named,
         } = plan;
         let id_scope = &self.id_scope;
-        match is_new {
-            true => row.id = tx.insert_enrollment(id_scope, &row)?,
-            false => tx.update_enrollment(&row)?,
+        match before {
+            None => row.id = tx.insert_enrollment(id_scope, &row)?,
+            Some(before) => tx.update_enrollment(id_scope, &before, &row)?,
         }
         tx.replace_certificates(id_scope, row.id, &self.certificates)?;
         if let Some(references) = references {
             references.write(tx, id_scope, row.id)?;
         }
-        named.write(tx, row.id)?;
+        named.write(tx, id_scope, row.id)?;
         let record = record(tx, row)?;
         let particulars = particulars(&record);
         Ok((record, particulars))

@@ -302,7 +302,6 @@ impl AssignJob {
         end: Option<EndPending>,
         decision: Decision,
     ) -> Result<RegistrationRecord, StoreError> {
-        let is_new = stored.is_none();
         let registrant = &self.assign.registrant;
         let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
         if let Some(end) = end {
@@ -314,11 +313,10 @@ impl AssignJob {
         row.hub = Some(decision.place.hub.to_string());
         row.device_id = Some(decision.place.device_id.to_string());
         (row.error_code, row.error_message) = (None, None);
-        row.etag = self.etag.to_string();
         row.payload.clone_from(&self.payload);
         row.detail = registrant.detail.as_ref().map(Detail::to_stored);
         row.updated = self.now.ticks();
-        write_row(tx, service.id_scope.as_str(), &row, is_new)?;
+        write_row(tx, service.id_scope.as_str(), &mut row, &self.etag)?;
         // The payload was given as a value: no need to read back what was just written.
         row.payload = None;
         let mut record = record(Rows { file: tx.file() }, row, service)?;

@@ -39,7 +39,6 @@ impl Provisioning {
 /// What is written of a failed attempt.
 pub(super) struct FailPlan {
     row: RegistrationRow,
-    is_new: bool,
     end: Option<EndPending>,
 }
 
@@ -53,7 +52,6 @@ impl FailPlan {
         let folded = failed.registration_id.folded();
         let stored = view.registration(id_scope, folded)?;
         Ok(Self {
-            is_new: stored.is_none(),
             row: stored.unwrap_or_else(|| new_row(&failed.registration_id, now)),
             // Whatever the record says: no pending row stays behind that would be resumed.
             end: EndPending::decide(view, id_scope, folded, None)?,
@@ -83,9 +81,8 @@ impl FailPlan {
         let failure = &failed.failure;
         row.error_code = Some(failure.code);
         row.error_message = Some(failure.message.clone());
-        row.etag = etag.to_string();
         row.updated = now.ticks();
-        write_row(tx, id_scope, &row, self.is_new)?;
+        write_row(tx, id_scope, &mut row, etag)?;
         let body = json!({
             "kind": "registration.failed", "idScope": id_scope, "registrationId": row.spelled,
             "errorCode": row.error_code, "message": row.error_message,
@@ -104,7 +101,6 @@ impl FailPlan {
 /// enrollment is enabled again.
 pub(in super::super) struct DisablePlan {
     row: RegistrationRow,
-    is_new: bool,
     end: Option<EndPending>,
 }
 
@@ -144,7 +140,7 @@ impl DisablePlan {
         DISABLED.clone_into(&mut row.status);
         (row.error_code, row.error_message) = (None, None);
         row.updated = now.ticks();
-        Ok(Some(Self { row, is_new, end }))
+        Ok(Some(Self { row, end }))
     }
 
     pub(in super::super) fn locks(&self) -> Vec<Lock<'_>> {
@@ -161,7 +157,6 @@ impl DisablePlan {
         if let Some(end) = self.end {
             end.apply(tx, now)?;
         }
-        self.row.etag = etag.to_string();
-        write_row(tx, id_scope, &self.row, self.is_new)
+        write_row(tx, id_scope, &mut self.row, etag)
     }
 }

@@ -113,9 +113,8 @@ impl Provisioning {
                 let message = "what was kept of this registration cannot be read; register again";
                 stored.error_code = Some(LOST.code());
                 stored.error_message = Some(message.to_owned());
-                stored.etag = etag.to_string();
                 stored.updated = now.ticks();
-                tx.update_registration(&stored)
+                write_row(tx, &row.id_scope, &mut stored, &etag)
             },
         );
         self.registry.store().commit(lose).await
@@ -225,9 +224,8 @@ impl Unit for BeginPending {
                 tx.insert_pending(&write(rows, id_scope, (0, 0), &pending)?)?;
             }
         }
-        let is_new = stored.is_none();
-        let row = self.assigning(stored);
-        write_row(tx, id_scope, &row, is_new)?;
+        let mut row = self.assigning(stored);
+        write_row(tx, id_scope, &mut row, &self.etag)?;
         Ok(record(rows, row, &self.service)?)
     }
 }
@@ -241,7 +239,6 @@ impl BeginPending {
         ASSIGNING.clone_into(&mut row.status);
         row.substatus = None;
         (row.error_code, row.error_message) = (None, None);
-        row.etag = self.etag.to_string();
         // By it the same device is recognised when it polls.
         row.detail = registrant.detail.as_ref().map(Detail::to_stored);
         row.updated = self.now.ticks();

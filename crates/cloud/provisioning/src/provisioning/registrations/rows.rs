@@ -1,6 +1,6 @@
 //! Rows of registrations, and the records that they are.
 
-use ids::{DeviceId, EnrollmentId, HubName, RegistrationId, Timestamp};
+use ids::{DeviceId, EnrollmentId, Etag, HubName, RegistrationId, Timestamp};
 use registry::{Rows, StorageError};
 use store::{RegistrationRow, StoreError, Tx};
 
@@ -105,15 +105,16 @@ pub(super) fn new_row(id: &RegistrationId, now: Timestamp) -> RegistrationRow {
     }
 }
 
-/// Inserts or updates a row.
+/// Inserts a row that has no id yet, or updates one that was read, with the new etag.
 pub(super) fn write_row(
     tx: &Tx<'_>,
     id_scope: &str,
-    row: &RegistrationRow,
-    is_new: bool,
+    row: &mut RegistrationRow,
+    etag: &Etag,
 ) -> Result<(), StoreError> {
-    match is_new {
-        true => tx.insert_registration(id_scope, row),
-        false => tx.update_registration(row),
+    let before = std::mem::replace(&mut row.etag, etag.to_string());
+    match row.id {
+        0 => tx.insert_registration(id_scope, row),
+        _ => tx.update_registration(id_scope, &before, row),
     }
 }
