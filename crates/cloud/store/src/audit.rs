@@ -1,16 +1,16 @@
-//! The audit: what was done and decided, in books whose every record carries a hash over itself
-//! and all before it.
+//! The audit: what was done and decided. Every record of a stream carries a hash over itself and
+//! all records before it.
 //!
-//! [`Tx::audit`] adds a record to the transaction of what it tells of: both are durable together,
-//! before anybody is answered, or neither is there. The writer chains and hashes the records of all
-//! jobs of a commit at its end, so that a record costs a hash and a copy, and a commit one row for
-//! each book. What a body means is decided in `registry`.
+//! [`Tx::audit`] adds a record to the transaction of the act that it describes. Both are durable
+//! together, before anybody is answered, or neither is there. The writer chains and hashes the
+//! records of all units at the end of a commit: a record costs a hash and a copy, and a commit one
+//! row for each stream. `registry` decides what a body means.
 //!
-//! Three books, so that what devices cause cannot push out what operators did, nor a flood of
-//! refusals what was decided about devices that were let in: each keeps its own number of bytes,
-//! and its own while, and then drops its oldest segment. The hash before the oldest kept record is
-//! the anchor from which the rest still verifies; the book of acts says of each cut how far it went
-//! and which hash stood there.
+//! There are three streams, so that what devices cause cannot push out what operators did, nor a
+//! flood of refusals what was decided about devices that were let in. Each keeps its own number of
+//! bytes for its own time, and then drops its oldest segment. The hash before the oldest kept
+//! record is the anchor from which the rest still verifies. The stream of acts says of each cut how
+//! far it went and which hash stood there.
 
 mod record;
 mod seal;
@@ -21,7 +21,7 @@ pub use record::{Hash, MAX_BODY, Malformed, NoHash, Record, records};
 pub use walk::{AuditError, Broken, Flaw, Known, Verified};
 
 pub(crate) use crate::rows::SegmentRow;
-pub(crate) use seal::Chains;
+pub(crate) use seal::HashChains;
 
 use std::time::Duration;
 
@@ -113,7 +113,7 @@ pub(crate) struct Entry {
 }
 
 impl Tx<'_> {
-    /// Adds a record to a book, if this job and its commit succeed. `time` is in units of
+    /// Adds a record to a stream, if this unit and its commit succeed. `time` is in units of
     /// 100 ns since 1970.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The end of a commit: the records of its jobs are chained and become a row.
+//! The end of a commit: the records of its units are chained and become a row.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use super::{AuditLimits, AuditStream, BlockRow, Entry, Hash, SegmentRow};
 use crate::{StoreError, Tx, View};
 
 /// Where the streams stand, as of the last commit. Lives on the writer's thread.
-pub(crate) struct Chains {
+pub(crate) struct HashChains {
     acts: Chain,
     decisions: Chain,
     refusals: Chain,
@@ -29,7 +29,7 @@ pub(super) fn anchor(stream: AuditStream, through: u64, hash: Hash) -> Vec<u8> {
         .into_bytes()
 }
 
-impl Chains {
+impl HashChains {
     /// Reads where the streams stand.
     pub(crate) fn load(view: &View<'_>, limits: AuditLimits) -> Result<Self, StoreError> {
         Ok(Self {
@@ -60,7 +60,7 @@ impl Chains {
         Ok(())
     }
 
-    /// Drops the oldest segment of a book that holds more than it may, or what is too old. When a
+    /// Drops the oldest segment of a stream that holds more than it may, or what is too old. When a
     /// cut goes through the acts, where other cuts are told, all of them are told again.
     fn cut(&mut self, tx: &Tx<'_>, now: i64) -> Result<Vec<Vec<u8>>, StoreError> {
         let acts = self.acts.cut(tx, self.limits, now)?;
@@ -150,7 +150,7 @@ impl Chain {
         }
     }
 
-    /// Drops the oldest segment when the book without it still holds what it may, or all of it is
+    /// Drops the oldest segment when the stream without it still holds what it may, or all of it is
     /// too old; says whether it did. The one that grows stays.
     fn cut(&mut self, tx: &Tx<'_>, limits: AuditLimits, now: i64) -> Result<bool, StoreError> {
         let bytes: u64 = self.segments.iter().map(|segment| segment.bytes).sum();

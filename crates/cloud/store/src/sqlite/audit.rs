@@ -26,7 +26,7 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
 }
 
 /// The same statement for the table of each stream.
-macro_rules! of_book {
+macro_rules! of_stream {
     ($stream:expr, $before:literal, $after:literal) => {
         match $stream {
             AuditStream::Acts => concat!($before, " audit_acts ", $after),
@@ -37,13 +37,13 @@ macro_rules! of_book {
 }
 
 impl View<'_> {
-    /// The block of a book that begins with record `first` or, when none does, the next one.
+    /// The block of a stream that begins with record `first` or, when none does, the next one.
     pub fn audit_block_from(
         &self,
         stream: AuditStream,
         first: u64,
     ) -> Result<Option<BlockRow>, StoreError> {
-        let sql = of_book!(
+        let sql = of_stream!(
             stream,
             "SELECT first, since, until, records FROM",
             "WHERE first >= ?1 ORDER BY first LIMIT 1"
@@ -51,13 +51,13 @@ impl View<'_> {
         self.one(sql, [first], read_block)
     }
 
-    /// The last block of a book that begins before record `before`.
+    /// The last block of a stream that begins before record `before`.
     pub fn audit_block_before(
         &self,
         stream: AuditStream,
         before: u64,
     ) -> Result<Option<BlockRow>, StoreError> {
-        let sql = of_book!(
+        let sql = of_stream!(
             stream,
             "SELECT first, since, until, records FROM",
             "WHERE first < ?1 ORDER BY first DESC LIMIT 1"
@@ -81,7 +81,7 @@ impl Tx<'_> {
         stream: AuditStream,
         row: &BlockRow,
     ) -> Result<(), StoreError> {
-        let sql = of_book!(
+        let sql = of_stream!(
             stream,
             "INSERT INTO",
             "(first, since, until, records) VALUES (?1, ?2, ?3, ?4)"
@@ -117,7 +117,7 @@ impl Tx<'_> {
         stream: AuditStream,
         row: &SegmentRow,
     ) -> Result<(), StoreError> {
-        let sql = of_book!(stream, "DELETE FROM", "WHERE first <= ?1");
+        let sql = of_stream!(stream, "DELETE FROM", "WHERE first <= ?1");
         self.write_audit(sql, [row.last])?;
         let sql = "DELETE FROM audit_segments WHERE stream = ?1 AND first = ?2";
         self.write_audit(sql, params![stream.name(), row.first])

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use crate::audit::{Chains, Entry};
+use crate::audit::{Entry, HashChains};
 use crate::sqlite::job::{Job, Queued};
 use crate::sqlite::lanes::{GROUP, Waiting};
 use crate::sqlite::tx::{AfterCommit, Tx};
@@ -32,7 +32,7 @@ pub(crate) struct Writer {
     /// Counts commits after which another enrollment group may match a device than before.
     pub(super) group_generation: Arc<AtomicU64>,
     /// The heads of the audit's streams; `None` before the first commit and after one that failed.
-    chains: Option<Chains>,
+    chains: Option<HashChains>,
     pub(super) group: u64,
 }
 
@@ -167,7 +167,7 @@ impl Writer {
         let tx = Tx::new(&self.connection, &self.file, self.group);
         let mut chains = match self.chains.take() {
             Some(chains) => chains,
-            None => Chains::load(&tx, self.options.audit)?,
+            None => HashChains::load(&tx, self.options.audit)?,
         };
         chains.seal(&tx, entries)?;
         self.chains = Some(chains);
