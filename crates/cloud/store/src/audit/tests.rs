@@ -315,7 +315,7 @@ async fn a_flood_of_refusals_pushes_nothing_else_out() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_goes_in_every_book_and_the_rest_still_holds() {
+async fn what_is_too_old_goes_in_every_stream_and_the_rest_still_holds() {
     let directory = tempfile::tempdir().unwrap();
     let keep = AuditLimits {
         keep: Some(Duration::from_micros(16)),

@@ -135,16 +135,12 @@ async fn a_device_belongs_to_one_registration() {
 }
 
 /// Why a registration of the test below is refused.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Refused {
+    #[error("registration {owner} has the device")]
     Taken { owner: String },
-    Storage(StoreError),
-}
-
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Self {
-        Self::Storage(error)
-    }
+    #[error(transparent)]
+    Storage(#[from] StoreError),
 }
 
 /// Registers without a look at who has the device.
