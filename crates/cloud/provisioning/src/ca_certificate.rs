@@ -6,7 +6,7 @@ use crate::enrollment::EnrollmentKey;
 /// Whether an uploaded CA certificate may vouch for devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaCertificateState {
-    /// Uploaded; nobody has shown that he holds its key.
+    /// Uploaded; possession of its key has not been proved.
     Unverified,
     /// Possession of its key was proven, or the operator answered for it.
     Verified,

@@ -27,7 +27,7 @@ impl std::fmt::Display for IssuanceName {
 pub struct EnrolledIssuance {
     /// What issues certificates to its devices.
     pub issuer: Option<IssuerName>,
-    /// What its devices are told to trust.
+    /// The trust bundle that its devices get.
     pub trust_bundle: Option<TrustBundleId>,
 }
 

@@ -107,9 +107,9 @@ impl Plan {
 /// What is done at the hub that a device gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlanStep {
-    /// There is none: create it with the initial twin.
+    /// It does not exist: create it with the initial twin.
     Create,
-    /// There is none: create it with what the old one has.
+    /// It does not exist: create it with what the old one has.
     Bring,
     /// Keep it and its twin; only what it proves itself with follows.
     Refresh,

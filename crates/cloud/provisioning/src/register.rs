@@ -25,7 +25,7 @@ pub(crate) struct DeviceFacts<'a> {
 /// What to do with the hub device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceStep {
-    /// There is none: create it with the initial twin.
+    /// It does not exist: create it with the initial twin.
     Create,
     /// Keep it and its twin; only what it proves itself with follows.
     Refresh,
@@ -39,7 +39,7 @@ pub(crate) struct Decision {
     pub(crate) place: DeviceLocation,
     /// What to do there.
     pub(crate) step: DeviceStep,
-    /// What becomes of the device of before, when it is in another place.
+    /// What becomes of the previous hub device, when it is not the present one.
     pub(crate) old: OldDevice,
     /// The substatus that the device is answered.
     pub(crate) substatus: Substatus,

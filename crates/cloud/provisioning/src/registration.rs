@@ -153,7 +153,7 @@ pub enum Substatus {
     DeviceDataMigrated,
     /// Started again from the initial twin.
     DeviceDataReset,
-    /// The assignment of before.
+    /// The previous assignment of the device.
     ReprovisionedToInitialAssignment,
 }
 
@@ -297,10 +297,11 @@ pub enum PreviewAt {
         substatus: Substatus,
         /// Whether the hub device would be made.
         creates_device: bool,
-        /// Whether the enrollment makes IoT Edge devices, and the hub device is none and stays so.
+        /// Whether the enrollment makes IoT Edge devices, but the hub device is not
+        /// one and stays so.
         stays_plain: bool,
     },
-    /// A hub that does not live here would be asked first: the device's own, or that of before.
+    /// A hub that does not live here would be asked first: the device's own, or the previous one.
     NeedsRemoteHub,
 }
 

@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use events::EventLogError;
 use ids::{DeviceId, HubName, ModuleId, Timestamp};
 
-/// A telemetry message on its way to whoever reads events.
+/// A telemetry message on its way to the readers of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The hub that took it.

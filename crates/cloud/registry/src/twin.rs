@@ -231,7 +231,7 @@ fn without_marks(document: &Map<String, Value>) -> Map<String, Value> {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Touched {
     pub(crate) tags: bool,
-    /// The merge patch from the desired properties of before to those of now.
+    /// The merge patch from the previous desired properties to the present ones.
     pub(crate) desired: Option<Map<String, Value>>,
     pub(crate) reported: bool,
     pub(crate) configurations: bool,

@@ -39,7 +39,7 @@ pub struct Called {
     pub address: SocketAddr,
     /// The CA that its certificate leads to.
     pub trusted_pem: String,
-    /// What it is told.
+    /// The requests that each device sends.
     pub talk: Talk,
 }
 

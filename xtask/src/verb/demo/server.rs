@@ -31,7 +31,7 @@ pub(crate) struct Server {
     access: Access,
 }
 
-/// What a device is told about the server.
+/// What a device needs to know about the server.
 pub(crate) struct Access {
     /// `https://localhost` or `https://localhost:PORT`.
     pub(crate) endpoint: String,

@@ -74,7 +74,7 @@ fn describe(record: &RegistrationRecord) -> RegistrationState {
     state
 }
 
-/// What operators are told of a record: all but the key that only the device's TPM can open.
+/// A record as operators see it: all but the key that only the device's TPM can open.
 #[must_use]
 pub fn for_operators(record: &RegistrationRecord) -> RegistrationState {
     let mut state = describe(record);

@@ -1,4 +1,4 @@
-//! `/trustBundles`: the CA certificates that devices are told to trust.
+//! `/trustBundles`: the CA certificates that devices shall trust.
 
 use ids::{Timestamp, TrustBundleId};
 use pki::{PemError, UnusableCaCertificate, usable_ca_certificate};

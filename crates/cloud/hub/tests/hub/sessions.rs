@@ -1,4 +1,4 @@
-//! MQTT connections: who is accepted, what he may do, and when his session ends.
+//! MQTT connections: which clients are accepted, what they may do, and when their sessions end.
 
 use std::time::Duration;
 

@@ -44,7 +44,7 @@ impl<R> CloudTask<R> {
     }
 
     /// Keeps and publishes an assignment. With another hub or device id, the deployment and the
-    /// identities of before are no longer valid.
+    /// previous identities are no longer valid.
     pub(super) fn adopt(
         &self,
         assignment: &KeptAssignment,

@@ -170,7 +170,7 @@ pub struct RegistrationState {
 }
 
 impl RegistrationState {
-    /// A registration of which only its status is told.
+    /// A registration with its status and nothing else.
     #[must_use]
     pub fn bare(registration_id: RegistrationId, status: RegistrationStatus) -> Self {
         Self {

@@ -106,7 +106,7 @@ pub struct Settings {
     /// The same in the words of 2025-07-01-preview.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_policy_name: Option<IssuerName>,
-    /// The CA certificates that its devices are told to trust.
+    /// The CA certificates that its devices shall trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_bundle_id: Option<TrustBundleId>,
 }

@@ -164,7 +164,7 @@ pub(super) struct AssignJob {
 pub(super) struct AssignPlan {
     pub(super) service: Arc<ProvisioningService>,
     decided: Decided,
-    /// An attempt that is pending ends with the record of before.
+    /// A pending attempt ends with the previous record.
     end: Option<EndPending>,
 }
 
@@ -238,7 +238,7 @@ impl AssignJob {
         })
     }
 
-    /// What becomes of the device of before, when it is not where the device is from now on.
+    /// What becomes of the previous hub device, when it is not the present one.
     fn leave(
         &self,
         tx: &Tx<'_>,

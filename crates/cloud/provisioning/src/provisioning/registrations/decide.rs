@@ -17,7 +17,7 @@ use crate::service::ProvisioningService;
 )]
 pub(super) enum Outcome {
     Here(Decided),
-    /// A hub that does not live here has to be asked first: the device's own, or that of before.
+    /// A hub that does not live here has to be asked first: the device's own, or the previous one.
     NeedsRemoteHub,
 }
 
