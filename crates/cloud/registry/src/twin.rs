@@ -21,7 +21,6 @@ pub(crate) use merge::{Stamp, difference, merge, without_nulls};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfigurationStatus {
     Targeted,
-    /// It is part of the result.
     Applied,
 }
 
@@ -63,10 +62,8 @@ pub struct Twin {
     pub etag: Etag,
     /// 2 when fresh, one more with every change of whatever part.
     pub version: u64,
-    /// Seen by services only.
     pub tags: Map<String, Value>,
     pub desired: Section,
-    /// Written by the device.
     pub reported: Section,
     /// Deployments that concern it, on devices and `$edgeAgent`.
     pub configurations: BTreeMap<ConfigurationId, ConfigurationStatus>,
@@ -105,10 +102,7 @@ pub struct InitialTwin {
 }
 
 impl InitialTwin {
-    /// Checks the limits of both documents.
-    ///
-    /// # Errors
-    /// When a limit is passed; the error names the path.
+    /// Checks the limits of both documents. The error names the path of the value that exceeds one.
     pub fn new(tags: &Map<String, Value>, desired: &Map<String, Value>) -> Result<Self, TwinError> {
         let text = |path: &str,
                     document: &Map<String, Value>,
@@ -226,8 +220,7 @@ fn without_marks(document: &Map<String, Value>) -> Map<String, Value> {
     document
 }
 
-/// What a change of a twin touched, for the one who writes it down and the one
-/// who tells the device.
+/// The parts that a change of a twin touched, for the audit and for the device's session.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Touched {
     pub(crate) tags: bool,
@@ -355,7 +348,6 @@ impl Section {
         Ok(())
     }
 
-    /// All of `desired` anew.
     fn set(&mut self, document: Map<String, Value>, now: Timestamp) {
         self.version += 1;
         self.metadata = Stamp {

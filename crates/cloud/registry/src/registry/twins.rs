@@ -82,10 +82,7 @@ impl Registry {
     }
 
     /// The device merges into its reported properties. Returns the section's new `$version`.
-    ///
-    /// # Errors
-    /// See [`TwinError`]; [`TwinError::PreconditionFailed`] when `expected_version` is given and
-    /// not the stored one.
+    /// A given `expected_version` has to be the stored one.
     pub async fn patch_reported(
         &self,
         identity: &Identity,
