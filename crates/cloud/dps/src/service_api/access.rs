@@ -19,7 +19,7 @@ use crate::service::tenants::Tenant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// A policy with all of these rights.
-    Policy(&'static [Right]),
+    AllOf(&'static [Right]),
     /// A policy with the right `ServiceConfig` of the server's first service, whose
     /// operators own the server.
     Owner,
@@ -70,7 +70,7 @@ pub fn admit(dps: &Dps, asked: &Asked<'_, Access>) -> Result<Permit, ServiceFaul
         rights: &policy.rights,
     });
     let demand = Demand::All(match asked.access {
-        Access::Policy(rights) => rights,
+        Access::AllOf(rights) => rights,
         Access::Owner => &[Right::ServiceConfig],
     });
     let admitted = policy::admit(&token, policies, demand, host.as_str(), dps.now());

@@ -19,7 +19,7 @@ use crate::pending::webhook;
 use crate::registration::enrollment::Enrollment;
 
 pub(super) fn routes() -> Vec<Route> {
-    let access = Access::Policy(&[Right::ServiceConfig]);
+    let access = Access::AllOf(&[Right::ServiceConfig]);
     vec![
         get("/muster/v1/dps/allocations", access, list),
         get("/muster/v1/dps/allocations/{id}", access, read),
@@ -79,7 +79,7 @@ async fn find(call: &Call, id: &str) -> Result<AllocationRecord, ServiceFault> {
 /// The recorded input, for the webhook that its enrollment names now: what is recorded of the
 /// URL lacks the key.
 async fn question(call: &Call, note: &AllocationNote) -> Result<WebhookQuestion, ServiceFault> {
-    let registry = provisioning(call);
+    let provisioning = provisioning(call);
     let asked = note
         .input
         .as_ref()
@@ -95,10 +95,10 @@ async fn question(call: &Call, note: &AllocationNote) -> Result<WebhookQuestion,
         (None, None) => return Err(unreadable().into()),
     };
     let gone = || EnrollmentError::NotFound(key.clone());
-    let entry = Enrollment::parse(&*registry.enrollment(&key).await?.ok_or_else(gone)?)?;
+    let entry = Enrollment::parse(&*provisioning.enrollment(&key).await?.ok_or_else(gone)?)?;
     let definition = entry.webhook().ok_or_else(gone)?.clone();
     let hosts = asked.get("linkedHubs").and_then(Value::as_array);
-    let service = registry.service();
+    let service = provisioning.service();
     let hub = |host: &Value| -> Option<(HubName, HubHost)> {
         let host = HubHost::parse(host.as_str()?).ok()?;
         let hub = service.hub_at(&host)?;

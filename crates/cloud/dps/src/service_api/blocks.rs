@@ -18,7 +18,7 @@ const MAX_REASON: usize = 128;
 pub(super) fn routes() -> Vec<Route> {
     const REGISTRATION: &str = "/muster/v1/dps/blocks/{registration}";
     const DEVICE: &str = "/muster/v1/dps/blocks/{hub}/devices/{device}";
-    let access = Access::Policy(&[Right::EnrollmentWrite, Right::RegistrationStatusWrite]);
+    let access = Access::AllOf(&[Right::EnrollmentWrite, Right::RegistrationStatusWrite]);
     vec![
         put(REGISTRATION, access, block),
         delete(REGISTRATION, access, unblock),

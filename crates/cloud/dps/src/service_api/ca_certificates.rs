@@ -28,8 +28,8 @@ use crate::error::{NounError, ServiceFault};
 pub(super) fn routes() -> Vec<Route> {
     const ALL: &str = "/muster/v1/dps/certificates";
     const ONE: &str = "/muster/v1/dps/certificates/{name}";
-    let reads = Access::Policy(&[Right::EnrollmentRead]);
-    let writes = Access::Policy(&[Right::ServiceConfig]);
+    let reads = Access::AllOf(&[Right::EnrollmentRead]);
+    let writes = Access::AllOf(&[Right::ServiceConfig]);
     vec![
         get(ALL, reads, list),
         get(ONE, reads, read),

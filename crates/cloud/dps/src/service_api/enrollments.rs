@@ -35,8 +35,8 @@ fn individual_routes() -> Vec<Route> {
     const ONE: &str = "/enrollments/{id}";
     const KIND: EnrollmentKind = EnrollmentKind::Individual;
     let key = |id: RegistrationId| EnrollmentKey::Individual(id);
-    let reads = Access::Policy(&[Right::EnrollmentRead]);
-    let writes = Access::Policy(&[Right::EnrollmentWrite]);
+    let reads = Access::AllOf(&[Right::EnrollmentRead]);
+    let writes = Access::AllOf(&[Right::EnrollmentWrite]);
     vec![
         post(ALL, writes, |call| bulk::run(call, KIND)),
         // Only POST: a device may be called "query".
@@ -57,8 +57,8 @@ fn group_routes() -> Vec<Route> {
     const ONE: &str = "/enrollmentGroups/{id}";
     const KIND: EnrollmentKind = EnrollmentKind::Group;
     let key = |id: EnrollmentId| EnrollmentKey::Group(id);
-    let reads = Access::Policy(&[Right::EnrollmentRead]);
-    let writes = Access::Policy(&[Right::EnrollmentWrite]);
+    let reads = Access::AllOf(&[Right::EnrollmentRead]);
+    let writes = Access::AllOf(&[Right::EnrollmentWrite]);
     vec![
         post(ALL, writes, |call| bulk::run(call, KIND)),
         post("/enrollmentGroups/query", reads, |call| list(call, KIND)),
@@ -105,11 +105,11 @@ async fn read_secrets(call: Call, key: EnrollmentKey) -> Result<Reply, ServiceFa
 async fn list(call: Call, kind: EnrollmentKind) -> Result<Reply, ServiceFault> {
     queries::require_all(&call.body)?;
     let page = queries::page(&call)?;
-    let registry = provisioning(&call);
-    let found = registry.list_enrollments(kind, &page).await?;
+    let provisioning = provisioning(&call);
+    let found = provisioning.list_enrollments(kind, &page).await?;
     let mut rows = Vec::with_capacity(found.items.len());
     for record in &found.items {
-        rows.push(with_registration(record, registry, Secrets::Masked).await?);
+        rows.push(with_registration(record, provisioning, Secrets::Masked).await?);
     }
     let item_type = match kind {
         EnrollmentKind::Individual => "enrollment",
@@ -125,27 +125,27 @@ async fn find(call: &Call, key: &EnrollmentKey) -> Result<Arc<EnrollmentRecord>,
 
 /// Checks and writes one enrollment; bulk operations end here too.
 async fn store(
-    registry: &Provisioning,
+    provisioning: &Provisioning,
     key: &EnrollmentKey,
     body: &Value,
     if_match: &IfMatch,
     now: ids::Timestamp,
 ) -> Result<EnrollmentRecord, ServiceFault> {
-    let replaced = registry.enrollment(key).await?;
+    let replaced = provisioning.enrollment(key).await?;
     let ca_certificates = match key.kind() {
         EnrollmentKind::Individual => Vec::new(),
-        EnrollmentKind::Group => registry.ca_certificates()?,
+        EnrollmentKind::Group => provisioning.ca_certificates()?,
     };
     let uploaded = Uploaded::all(&ca_certificates)?;
     let context = DraftContext {
-        service: &registry.service(),
+        service: &provisioning.service(),
         stored: replaced.as_deref(),
         uploaded: &uploaded,
-        fresh_key: &|| registry.fresh_enrollment_key(),
+        fresh_key: &|| provisioning.fresh_enrollment_key(),
         now,
     };
     let draft = context.draft(key, body)?;
-    Ok(registry.put_enrollment(draft, if_match, now).await?)
+    Ok(provisioning.put_enrollment(draft, if_match, now).await?)
 }
 
 impl NounError for EnrollmentError {
@@ -176,11 +176,11 @@ async fn reply(
     record: &EnrollmentRecord,
     secrets: Secrets,
 ) -> Result<Reply, ServiceFault> {
-    let registry = provisioning(call);
-    let document = with_registration(record, registry, secrets).await?;
+    let provisioning = provisioning(call);
+    let document = with_registration(record, provisioning, secrets).await?;
     let reply = Reply::json(&document).with_etag(&record.etag);
     let mut found = warnings::of_certificates(record);
-    found.extend(warnings::stays_plain(record, registry).await?);
+    found.extend(warnings::stays_plain(record, provisioning).await?);
     if found.is_empty() {
         return Ok(reply);
     }
@@ -192,11 +192,11 @@ async fn reply(
 /// A record as operators see it: an individual one with its registration beside it.
 async fn with_registration(
     record: &EnrollmentRecord,
-    registry: &Provisioning,
+    provisioning: &Provisioning,
     secrets: Secrets,
 ) -> Result<Value, ServiceFault> {
     let registration = match &record.key {
-        EnrollmentKey::Individual(id) => Some(match registry.registration(id).await? {
+        EnrollmentKey::Individual(id) => Some(match provisioning.registration(id).await? {
             Some(registration) => result::for_operators(&registration),
             None => RegistrationState::bare(id.clone(), RegistrationStatus::Unassigned),
         }),

@@ -20,7 +20,7 @@ pub(super) const MAX_BODY: usize = 8 * super::SETTINGS_BODY;
 
 /// The answer tells as much as enrollments and registrations do.
 pub(super) fn routes() -> Vec<Route> {
-    let access = Access::Policy(&[Right::EnrollmentRead, Right::RegistrationStatusRead]);
+    let access = Access::AllOf(&[Right::EnrollmentRead, Right::RegistrationStatusRead]);
     vec![post("/muster/v1/dps/explain", access, run)]
 }
 

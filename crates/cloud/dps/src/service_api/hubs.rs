@@ -44,16 +44,16 @@ async fn read(call: Call, name: HubName) -> Result<Reply, ServiceFault> {
 async fn create(call: Call, name: HubName) -> Result<Reply, ServiceFault> {
     let HostRequest { host_name } = own_json(&call)?;
     let host = server_host(host_name, &call.service.options().host)?;
-    let registry = provisioning(&call);
+    let provisioning = provisioning(&call);
     let hub = match find(&local_hubs(&call), &name) {
         Ok(hub) if hub.host == host => {
             disclose(&call, Act::ReadHubKeys, hub.name.as_str()).await?;
             hub.clone()
         }
-        _ => registry.create_hub(name, host, now(&call)).await?,
+        _ => provisioning.create_hub(name, host, now(&call)).await?,
     };
     await_certificate_for_hosts(&call).await;
-    Ok(Reply::json(&with_key(&hub, &registry.services())))
+    Ok(Reply::json(&with_key(&hub, &provisioning.services())))
 }
 
 async fn remove(call: Call, name: HubName) -> Result<Reply, ServiceFault> {

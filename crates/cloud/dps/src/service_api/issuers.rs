@@ -21,8 +21,8 @@ use crate::certificate;
 use crate::error::{NounError, ServiceFault};
 
 pub(super) fn routes() -> Vec<Route> {
-    let reads = Access::Policy(&[Right::EnrollmentRead]);
-    let writes = Access::Policy(&[Right::ServiceConfig]);
+    let reads = Access::AllOf(&[Right::EnrollmentRead]);
+    let writes = Access::AllOf(&[Right::ServiceConfig]);
     vec![
         get("/certificateAuthorities", reads, query),
         post("/certificateAuthorities/query", reads, query),
@@ -65,17 +65,17 @@ async fn create(mut call: Call, name: IssuerName) -> Result<Reply, ServiceFault>
     let request = lenient::parse(&body).and_then(IssuerRequest::parse);
     wipe(body);
     let request = request?;
-    let (registry, issuers) = (provisioning(&call), &call.permit.context().device_issuers);
+    let (provisioning, issuers) = (provisioning(&call), &call.permit.context().device_issuers);
     let _alone = call.service.issuers_change().await;
-    if registry.issuer(&name)?.is_some() {
+    if provisioning.issuer(&name)?.is_some() {
         return Err(IssuanceError::Exists(IssuanceName::Issuer(name)).into());
     }
     let draft = draft(issuers, name, request, now(&call)).map_err(IssuerFault::from)?;
     let ca_certificate = draft.ca_certificate;
-    match registry.create_issuer(draft, now(&call)).await {
+    match provisioning.create_issuer(draft, now(&call)).await {
         Ok(created) => reply(created),
         Err(error) => {
-            if !registry.has_issuer_of(&ca_certificate)? {
+            if !provisioning.has_issuer_of(&ca_certificate)? {
                 issuers.remove(&ca_certificate).map_err(IssuerFault::from)?;
             }
             Err(error.into())

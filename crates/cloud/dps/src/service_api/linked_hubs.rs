@@ -22,7 +22,7 @@ use crate::outbound::OnBehalf;
 use crate::remote_hub::health::Health;
 
 pub(super) fn routes() -> Vec<Route> {
-    let access = Access::Policy(&[Right::ServiceConfig]);
+    let access = Access::AllOf(&[Right::ServiceConfig]);
     vec![
         get("/muster/v1/dps/linkedHubs", access, list),
         get("/muster/v1/dps/linkedHubs/{name}", access, read),
@@ -46,15 +46,15 @@ async fn read(call: Call, name: HubName) -> Result<Reply, ServiceFault> {
 
 /// Links, or changes a link.
 async fn write(call: Call, name: HubName) -> Result<Reply, ServiceFault> {
-    let (registry, owner) = (provisioning(&call), call.permit.on_behalf());
+    let (provisioning, owner) = (provisioning(&call), call.permit.on_behalf());
     let request: LinkRequest = own_json(&call)?;
     let draft = draft(
         name,
         request,
-        (&registry.service(), owner),
-        &registry.registry().hubs(),
+        (&provisioning.service(), owner),
+        &provisioning.registry().hubs(),
     )?;
-    let link = registry.link_hub(draft, now(&call)).await?;
+    let link = provisioning.link_hub(draft, now(&call)).await?;
     Ok(Reply::json(&describe(&call, &link)?))
 }
 

@@ -11,7 +11,7 @@ use super::{Call, Route, disclose, own_json, provisioning};
 use crate::error::{NounError, ServiceFault};
 
 pub(super) fn routes() -> Vec<Route> {
-    let access = Access::Policy(&[Right::ServiceConfig]);
+    let access = Access::AllOf(&[Right::ServiceConfig]);
     vec![
         get("/muster/v1/dps/policies", access, list),
         get("/muster/v1/dps/policies/{name}", access, read),

@@ -11,7 +11,7 @@ use super::{Call, Route, provisioning, queries, query_moment, query_text};
 use crate::error::ServiceFault;
 
 pub(super) fn routes() -> Vec<Route> {
-    let access = Access::Policy(&[Right::RegistrationStatusRead]);
+    let access = Access::AllOf(&[Right::RegistrationStatusRead]);
     vec![get("/muster/v1/dps/refusals", access, list)]
 }
 

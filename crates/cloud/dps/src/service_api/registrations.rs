@@ -13,8 +13,8 @@ use crate::error::{NounError, ServiceFault};
 use crate::registration::result;
 
 pub(super) fn routes() -> Vec<Route> {
-    let reads = Access::Policy(&[Right::RegistrationStatusRead]);
-    let writes = Access::Policy(&[Right::RegistrationStatusWrite]);
+    let reads = Access::AllOf(&[Right::RegistrationStatusRead]);
+    let writes = Access::AllOf(&[Right::RegistrationStatusWrite]);
     vec![
         get("/registrations/{id}", reads, read),
         delete("/registrations/{id}", writes, remove),

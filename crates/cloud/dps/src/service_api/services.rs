@@ -21,7 +21,7 @@ use crate::error::{NounError, ServiceFault};
 const OWNER: &str = "provisioningserviceowner";
 
 pub(super) fn routes() -> Vec<Route> {
-    let settings = Access::Policy(&[Right::ServiceConfig]);
+    let settings = Access::AllOf(&[Right::ServiceConfig]);
     vec![
         get("/muster/v1/services", Access::Owner, list),
         get("/muster/v1/services/{name}", Access::Owner, read),
@@ -55,12 +55,12 @@ async fn create(call: Call, name: ServiceName) -> Result<Reply, ServiceFault> {
     let server = &call.service.options().host;
     let HostRequest { host_name } = own_json(&call)?;
     let host = server_host(host_name, server)?;
-    let registry = provisioning(&call);
+    let provisioning = provisioning(&call);
     if host.same_name(server) {
-        let other = registry.service().name.clone();
+        let other = provisioning.service().name.clone();
         return Err(ServingError::ServiceHostTaken { host, other }.into());
     }
-    let services = registry.services();
+    let services = provisioning.services();
     let is_it = |service: &&Arc<ProvisioningService>| {
         service.name == name && service.host.as_ref() == Some(&host)
     };
@@ -70,7 +70,7 @@ async fn create(call: Call, name: ServiceName) -> Result<Reply, ServiceFault> {
             service.clone()
         }
         None => {
-            let created = registry.create_service(name, host, now(&call)).await?;
+            let created = provisioning.create_service(name, host, now(&call)).await?;
             created.service()
         }
     };

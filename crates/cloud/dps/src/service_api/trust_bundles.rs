@@ -15,8 +15,8 @@ use crate::error::{IdMismatch, NounError, ServiceFault};
 use crate::trust_bundle_view::{self, TrustBundleError};
 
 pub(super) fn routes() -> Vec<Route> {
-    let reads = Access::Policy(&[Right::EnrollmentRead]);
-    let writes = Access::Policy(&[Right::ServiceConfig]);
+    let reads = Access::AllOf(&[Right::EnrollmentRead]);
+    let writes = Access::AllOf(&[Right::ServiceConfig]);
     vec![
         get("/trustBundles", reads, list),
         post("/trustBundles/query", reads, list),

@@ -22,9 +22,9 @@ use crate::sessions::prove::{NotProven, Presented, ProvenIdentity, policies, pro
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// A policy with any one of these rights.
-    Policy(&'static [Right]),
+    AnyOf(&'static [Right]),
     /// The same, or the device of the path, by its own credentials.
-    PolicyOrDevice(&'static [Right]),
+    AnyOfOrDevice(&'static [Right]),
     /// The device or module of the path, or a policy with `DeviceConnect` in its place.
     Sender,
 }
@@ -106,7 +106,7 @@ async fn caller(
     asked: &rest::Asked<'_, Access>,
 ) -> Result<Caller, HubError> {
     let token = authorization(&asked.parts.headers);
-    if let (Some(text), Access::Policy(rights) | Access::PolicyOrDevice(rights)) =
+    if let (Some(text), Access::AnyOf(rights) | Access::AnyOfOrDevice(rights)) =
         (token, asked.access)
     {
         let parsed =
@@ -165,8 +165,8 @@ fn sender(
     local: &LocalHub,
 ) -> Result<Option<Identity>, RequestError> {
     let module = match asked.access {
-        Access::Policy(_) => return Ok(None),
-        Access::PolicyOrDevice(_) => None,
+        Access::AnyOf(_) => return Ok(None),
+        Access::AnyOfOrDevice(_) => None,
         Access::Sender => asked.parameter("module").map(ModuleId::parse).transpose()?,
     };
     let device = asked.parameter("device").map(DeviceId::parse).transpose()?;

@@ -18,8 +18,8 @@ use crate::query::DeviceQuery;
 
 pub(super) fn routes() -> Vec<Route> {
     use Right::{RegistryRead, RegistryWrite, ServiceConnect};
-    let reads = Access::Policy(&[ServiceConnect, RegistryRead]);
-    let writes = Access::Policy(&[ServiceConnect, RegistryWrite]);
+    let reads = Access::AnyOf(&[ServiceConnect, RegistryRead]);
+    let writes = Access::AnyOf(&[ServiceConnect, RegistryWrite]);
     vec![
         get("/configurations", reads, list),
         // Only POST: a configuration may be called "testqueries".

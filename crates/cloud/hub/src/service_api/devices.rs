@@ -15,8 +15,8 @@ use crate::twin_view::connection_state;
 pub(super) fn routes() -> Vec<Route> {
     use Right::{RegistryRead, RegistryWrite, ServiceConnect};
     let (reads, writes) = (
-        Access::Policy(&[RegistryRead]),
-        Access::Policy(&[RegistryWrite]),
+        Access::AnyOf(&[RegistryRead]),
+        Access::AnyOf(&[RegistryWrite]),
     );
     vec![
         get("/devices", reads, list),
@@ -25,13 +25,13 @@ pub(super) fn routes() -> Vec<Route> {
         delete("/devices/{device}", writes, remove),
         delete(
             "/devices/{device}/commands",
-            Access::Policy(&[ServiceConnect]),
+            Access::AnyOf(&[ServiceConnect]),
             purge_messages,
         ),
         get("/statistics/devices", reads, statistics),
         get(
             "/statistics/service",
-            Access::Policy(&[ServiceConnect, RegistryRead]),
+            Access::AnyOf(&[ServiceConnect, RegistryRead]),
             connected,
         ),
     ]

@@ -43,7 +43,7 @@ pub(super) fn routes() -> Vec<Route> {
         .body_limit(MAX_BATCH_BODY),
         get(
             "/muster/v1/events",
-            Access::Policy(&[Right::ServiceConnect]),
+            Access::AnyOf(&[Right::ServiceConnect]),
             read,
         )
         .without_version(),

@@ -11,7 +11,7 @@ use crate::error::HubError;
 use crate::messages::method;
 
 pub(super) fn routes() -> Vec<Route> {
-    let access = Access::Policy(&[Right::ServiceConnect]);
+    let access = Access::AnyOf(&[Right::ServiceConnect]);
     vec![
         post("/twins/{device}/methods", access, |call, device| {
             invoke(call, device, None)

@@ -13,8 +13,8 @@ use crate::sessions::presence::ConnectionView;
 use crate::twin_view::connection_state;
 
 pub(super) fn routes() -> Vec<Route> {
-    let reads = Access::PolicyOrDevice(&[Right::RegistryRead]);
-    let writes = Access::PolicyOrDevice(&[Right::RegistryWrite]);
+    let reads = Access::AnyOfOrDevice(&[Right::RegistryRead]);
+    let writes = Access::AnyOfOrDevice(&[Right::RegistryWrite]);
     vec![
         get("/devices/{device}/modules", reads, list),
         get("/devices/{device}/modules/{module}", reads, read),

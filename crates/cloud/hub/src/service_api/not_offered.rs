@@ -11,7 +11,7 @@ use crate::error::HubError;
 
 pub(super) fn routes() -> Vec<Route> {
     use Right::{RegistryRead, RegistryWrite, ServiceConnect};
-    let operator = Access::Policy(&[ServiceConnect, RegistryRead, RegistryWrite]);
+    let operator = Access::AnyOf(&[ServiceConnect, RegistryRead, RegistryWrite]);
     let of_device = |path| {
         any(path, Access::Sender, |_call, _device: DeviceId| {
             refuse("file uploads")

@@ -15,7 +15,7 @@ use crate::twin_view;
 const USUAL_PAGE: usize = 100;
 
 pub(super) fn routes() -> Vec<Route> {
-    let access = Access::Policy(&[Right::ServiceConnect, Right::RegistryRead]);
+    let access = Access::AnyOf(&[Right::ServiceConnect, Right::RegistryRead]);
     vec![post("/devices/query", access, run)]
 }
 

@@ -13,7 +13,7 @@ use crate::twin_view;
 pub(super) fn routes() -> Vec<Route> {
     const DEVICE: &str = "/twins/{device}";
     const MODULE: &str = "/twins/{device}/modules/{module}";
-    let access = Access::Policy(&[Right::ServiceConnect]);
+    let access = Access::AnyOf(&[Right::ServiceConnect]);
     vec![
         get(DEVICE, access, |call, device| read(call, device, None)),
         get(MODULE, access, |call, device, module| {

@@ -38,25 +38,28 @@ async fn one(
         EnrollmentKind::Individual => EnrollmentKey::Individual(RegistrationId::parse(item.id)?),
         EnrollmentKind::Group => EnrollmentKey::Group(EnrollmentId::parse(item.id)?),
     };
-    let (registry, now) = (provisioning(call), now(call));
+    let (provisioning, now) = (provisioning(call), now(call));
     let if_match = match mode {
         BulkMode::Create | BulkMode::Delete => IfMatch::Absent,
-        BulkMode::Update => present(registry, &key).await?,
+        BulkMode::Update => present(provisioning, &key).await?,
         BulkMode::UpdateIfMatchEtag => {
             IfMatch::Exactly(Etag::parse(item.etag.unwrap_or_default())?)
         }
     };
     if mode == BulkMode::Delete {
-        let deleted = registry.delete_enrollment(&key, &if_match, now);
+        let deleted = provisioning.delete_enrollment(&key, &if_match, now);
         return Ok(deleted.await?);
     }
-    super::store(registry, &key, item.body, &if_match, now).await?;
+    super::store(provisioning, &key, item.body, &if_match, now).await?;
     Ok(())
 }
 
 /// An update creates what is not there.
-async fn present(registry: &Provisioning, key: &EnrollmentKey) -> Result<IfMatch, ServiceFault> {
-    Ok(match registry.enrollment(key).await? {
+async fn present(
+    provisioning: &Provisioning,
+    key: &EnrollmentKey,
+) -> Result<IfMatch, ServiceFault> {
+    Ok(match provisioning.enrollment(key).await? {
         Some(_) => IfMatch::Any,
         None => IfMatch::Absent,
     })

@@ -60,7 +60,7 @@ pub(super) fn of_certificates(record: &EnrollmentRecord) -> Vec<String> {
 /// before, except by a reset. Devices of remote hubs are not looked at.
 pub(super) async fn stays_plain(
     record: &EnrollmentRecord,
-    registry: &Provisioning,
+    provisioning: &Provisioning,
 ) -> Result<Option<String>, ServiceFault> {
     let EnrollmentKey::Individual(id) = &record.key else {
         return Ok(None);
@@ -70,13 +70,13 @@ pub(super) async fn stays_plain(
     if record.document["capabilities"]["iotEdge"] != true || resets {
         return Ok(None);
     }
-    let Some(registration) = registry.registration(id).await? else {
+    let Some(registration) = provisioning.registration(id).await? else {
         return Ok(None);
     };
     let RegistrationState::Assigned { hub, device_id, .. } = &registration.state else {
         return Ok(None);
     };
-    match registry.registry().device(hub, device_id).await {
+    match provisioning.registry().device(hub, device_id).await {
         Ok(device) if !device.iot_edge => Ok(Some(format!(
             "device {device_id} of hub {hub} is no IoT Edge device, and registering again does not change that; \
              muster hub device-identity update -d {device_id} --edge-enabled true does"
