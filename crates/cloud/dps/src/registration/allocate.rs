@@ -33,7 +33,7 @@ pub enum Route {
 /// A device with a hub chosen for it. Only this file makes one.
 ///
 /// When the device is assigned already and its enrollment never reprovisions, the earlier hub
-/// stands; the registry decides that, in the same transaction that writes.
+/// stands; `aim` of the crate `provisioning` decides that, in the same transaction that writes.
 #[derive(Debug)]
 pub struct Allocation {
     device: AttestedDevice,

@@ -69,7 +69,7 @@ impl Default for ReprovisionPolicy {
 pub enum AllocationPolicy {
     /// By weight, always the same one for the same registration id.
     Hashed,
-    /// The hub with the lowest latency.
+    /// The hub with the lowest configured latency; among equals, by weight as with `Hashed`.
     GeoLatency,
     /// The one that the enrollment names.
     Static,
@@ -164,7 +164,8 @@ pub struct IndividualEnrollment {
     pub version: Option<RecordVersion>,
 }
 
-/// The enrollment of all devices whose certificates come from one CA.
+/// The enrollment of all devices that prove a credential of the group: a certificate below one of
+/// its CAs, or a key derived from its symmetric key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnrollmentGroup {

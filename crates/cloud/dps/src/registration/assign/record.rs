@@ -1,4 +1,4 @@
-//! From what the steps found to what the registry writes.
+//! Converts the results of the steps to what `provisioning` writes.
 
 use ids::DeviceId;
 use provisioning::{
