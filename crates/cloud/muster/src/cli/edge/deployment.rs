@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cli::exact::require_exact;
 use crate::cli::json_file::read_text;
 use crate::cli::{Column, Invocation, output};
-use crate::service_client::{Call, CommandError, Service};
+use crate::service_client::{Call, CommandError, Service, ServiceClient};
 
 /// Verbs of `muster edge deployment`.
 #[derive(Debug, Subcommand)]
@@ -120,19 +120,7 @@ pub async fn run(command: DeploymentCommand, invocation: &Invocation) -> anyhow:
             deployment_id,
             target_condition,
             priority,
-        } => {
-            let path = ["configurations", deployment_id.as_str()];
-            let mut body = client.call(Call::new(Method::GET, &path)).await?;
-            if let Some(condition) = target_condition {
-                body["targetCondition"] = condition.into();
-            }
-            if let Some(priority) = priority {
-                body["priority"] = priority.into();
-            }
-            client
-                .call(Call::new(Method::PUT, &path).body(&body).if_match("*"))
-                .await?
-        }
+        } => update(&client, &deployment_id, target_condition, priority).await?,
         DeploymentCommand::Delete { deployment_id } => {
             client
                 .call(Call::new(Method::DELETE, &["configurations", &deployment_id]).if_match("*"))
@@ -140,6 +128,25 @@ pub async fn run(command: DeploymentCommand, invocation: &Invocation) -> anyhow:
         }
     };
     Ok(output::print(invocation.output, &answer, COLUMNS)?)
+}
+
+/// Writes a deployment again with the given fields changed.
+async fn update(
+    client: &ServiceClient,
+    deployment_id: &str,
+    target_condition: Option<String>,
+    priority: Option<u32>,
+) -> Result<Value, CommandError> {
+    let path = ["configurations", deployment_id];
+    let mut body = client.call(Call::new(Method::GET, &path)).await?;
+    if let Some(condition) = target_condition {
+        body["targetCondition"] = condition.into();
+    }
+    if let Some(priority) = priority {
+        body["priority"] = priority.into();
+    }
+    let put = Call::new(Method::PUT, &path).body(&body).if_match("*");
+    client.call(put).await
 }
 
 /// Reads JSON from a flag, or from the file that it names.
