@@ -11,9 +11,8 @@ fn id() -> RegistrationId {
     RegistrationId::parse("edge-001").unwrap()
 }
 
-/// Every reason of ours, with a part of its text for operators.
-fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
-    let group = ids::EnrollmentId::parse("site-a").unwrap();
+/// Reasons that the presented credential gives, with their code and a part of their text for operators.
+fn credential_reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
     vec![
         (
             RefusalReason::UnknownIdScope {
@@ -62,6 +61,13 @@ fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
             "common_name_mismatch",
             "other",
         ),
+    ]
+}
+
+/// Reasons that the enrollment gives.
+fn enrollment_reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
+    let group = ids::EnrollmentId::parse("site-a").unwrap();
+    vec![
         (
             RefusalReason::NotEnrolled {
                 absent: Some("CN=line 7".into()),
@@ -87,7 +93,7 @@ fn reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
     ]
 }
 
-/// The same of TPMs.
+/// Reasons that the attestation by TPM gives.
 fn tpm_reasons() -> Vec<(RefusalReason, &'static str, &'static str)> {
     vec![
         (
@@ -206,7 +212,8 @@ fn not_pinned(thumbprint: ids::Thumbprint) -> ChainError {
 fn a_device_learns_nothing_from_a_refusal_and_an_operator_everything() {
     let chain_faults = chain_faults().into_iter();
     let chain_faults = chain_faults.map(|(fault, code)| (fault.into(), code, ""));
-    let ours = reasons().into_iter().chain(tpm_reasons());
+    let ours = credential_reasons().into_iter();
+    let ours = ours.chain(enrollment_reasons()).chain(tpm_reasons());
     for (reason, code, text) in ours.chain(chain_faults) {
         assert_eq!(reason.code(), code);
         assert!(reason.to_string().contains(text), "{reason}");

@@ -9,7 +9,7 @@ use provisioning::RegistrationState;
 use serde_json::{Value, json};
 
 use crate::harness::hierarchy::{chain, self_signed};
-use crate::harness::{Service, individual};
+use crate::harness::{Answer, Service, individual};
 
 const WEBHOOK: &str = "https://functions.example/api/allocate?code=secret";
 
@@ -135,10 +135,22 @@ async fn every_failure_of_the_webhook_ends_as_400207() {
     let service = Service::start().await;
     let shown = enroll(&service, "d", json!({})).await;
     service.run();
+    assert_silence_fails_after_two_calls(&service, &shown).await;
+    assert_faulty_answers_fail_after_one_call(&service, &shown).await;
+    service.webhook.will_answer(503, &json!({}));
+    service
+        .webhook
+        .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
+    let state = service.provision_pending("d", &shown).await;
+    assert_eq!(state["status"], "assigned", "the second try counts");
+    assert_allocations_record_each_outcome(&service).await;
+}
+
+async fn assert_silence_fails_after_two_calls(service: &Service, shown: &PresentedChain) {
     let silent = OutboundFault::Silent(Duration::from_secs(10));
     service.webhook.will_fail(silent.clone());
     service.webhook.will_fail(silent);
-    let state = service.provision_pending("d", &shown).await;
+    let state = service.provision_pending("d", shown).await;
     assert_eq!(service.webhook.times(), 2, "it is asked twice");
     assert_eq!(
         (&state["status"], &state["errorCode"]),
@@ -149,7 +161,9 @@ async fn every_failure_of_the_webhook_ends_as_400207() {
         message.starts_with("Custom allocation failed with status code: 504"),
         "{message}"
     );
+}
 
+async fn assert_faulty_answers_fail_after_one_call(service: &Service, shown: &PresentedChain) {
     for (status, body, wanted) in [
         (
             400,
@@ -165,7 +179,7 @@ async fn every_failure_of_the_webhook_ends_as_400207() {
     ] {
         let before = service.webhook.times();
         service.webhook.will_answer(status, &body);
-        let state = service.provision_pending("d", &shown).await;
+        let state = service.provision_pending("d", shown).await;
         assert_eq!(state["errorCode"], 400_207);
         let message = state["errorMessage"].as_str().unwrap();
         assert!(message.contains(wanted), "{message}");
@@ -175,14 +189,9 @@ async fn every_failure_of_the_webhook_ends_as_400207() {
             "asking again would not help"
         );
     }
+}
 
-    service.webhook.will_answer(503, &json!({}));
-    service
-        .webhook
-        .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
-    let state = service.provision_pending("d", &shown).await;
-    assert_eq!(state["status"], "assigned", "the second try counts");
-
+async fn assert_allocations_record_each_outcome(service: &Service) {
     let notes = service
         .registry
         .allocations(&"D".parse().unwrap())
@@ -312,6 +321,12 @@ async fn an_enrollment_with_custom_allocation_names_its_webhook() {
     );
 }
 
+const ALLOCATIONS: &str = "/muster/v1/dps/allocations";
+
+async fn get(service: &Service, path: &str) -> Answer {
+    service.operate(Method::GET, path, &[], None).await
+}
+
 #[tokio::test]
 async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
     let service = Service::start().await;
@@ -322,17 +337,15 @@ async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
     service.provision_pending("d", &shown).await;
     service.stop().await;
 
-    let path = "/muster/v1/dps/allocations";
-    let get = async |path: &str| service.operate(Method::GET, path, &[], None).await;
-    assert_eq!(get(path).await.error(), 400_004, "whose?");
+    assert_eq!(get(&service, ALLOCATIONS).await.error(), 400_004, "whose?");
     let id = service
         .registry
         .allocations(&"d".parse().unwrap())
         .await
         .unwrap()[0]
         .id;
-    let path = format!("{path}/{id}");
-    let shown = get(&path).await.body;
+    let path = format!("{ALLOCATIONS}/{id}");
+    let shown = get(&service, &path).await.body;
     assert_eq!(
         (&shown["registrationId"], &shown["output"]),
         (&json!("d"), &answer)
@@ -343,18 +356,32 @@ async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
     );
     assert!(!shown.to_string().contains("secret"), "{shown}");
 
-    let before = service
-        .registry
-        .registration(&"d".parse().unwrap())
-        .await
-        .unwrap();
+    let before = stored_registration(&service).await;
+    assert_replays(&service, &path, &shown).await;
+    assert_eq!(stored_registration(&service).await, before);
+    let allocations = service.registry.allocations(&"d".parse().unwrap()).await;
+    assert_eq!(allocations.unwrap().len(), 1);
+
+    let absent = get(&service, &format!("{ALLOCATIONS}/999")).await;
+    assert_eq!(absent.error(), 404_000);
+    let key = get(&service, "/muster/v1/dps/webhookKey").await.body;
+    assert_eq!(key["key"].as_str().unwrap().len(), 44);
+}
+
+async fn stored_registration(service: &Service) -> Option<provisioning::RegistrationRecord> {
+    let id = "d".parse().unwrap();
+    service.registry.registration(&id).await.unwrap()
+}
+
+/// Replays the allocation `shown`: with the same answer of the webhook, then with another.
+async fn assert_replays(service: &Service, path: &str, shown: &Value) {
     let replay = async || {
         service
             .operate(Method::POST, &format!("{path}/replay"), &[], None)
             .await
             .body
     };
-    service.webhook.will_answer(200, &answer);
+    service.webhook.will_answer(200, &shown["output"]);
     assert_eq!(replay().await["same"], true);
     let (call, asked) = service.webhook.question();
     assert_eq!(
@@ -369,25 +396,4 @@ async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
         (&replayed["same"], &replayed["replayed"]["status"]),
         (&json!(false), &json!(500))
     );
-    assert_eq!(
-        service
-            .registry
-            .registration(&"d".parse().unwrap())
-            .await
-            .unwrap(),
-        before
-    );
-    assert_eq!(
-        service
-            .registry
-            .allocations(&"d".parse().unwrap())
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-
-    assert_eq!(get("/muster/v1/dps/allocations/999").await.error(), 404_000);
-    let key = get("/muster/v1/dps/webhookKey").await.body;
-    assert_eq!(key["key"].as_str().unwrap().len(), 44);
 }

@@ -120,7 +120,7 @@ async fn a_token_is_explained_with_its_scope_expiry_signature_and_key() {
     let master = key(&group.body["attestation"]["symmetricKey"]["secondaryKey"]);
     let derived = wire::sas::SharedAccessKey::from_bytes(master.sign(b"dev-1").to_vec()).unwrap();
     let token = service.token("Dev-1", &derived, service.soon());
-    // Whom it is for, the token says itself.
+    // No registration ID is given: the token names it.
     let explained = service.explained(&json!({ "token": token })).await;
     assert_eq!(explained["decision"], "accepted", "{explained}");
     assert_eq!(explained["registrationId"], "Dev-1");

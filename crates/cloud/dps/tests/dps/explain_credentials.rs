@@ -81,7 +81,7 @@ async fn a_link_that_is_missing_is_named() {
     assert_eq!(explanation["reason"], "not_enrolled");
     let message = explanation["message"].as_str().unwrap();
     assert!(message.contains("CN=line 7"), "{message}");
-    // Whoever showed a root of his own has left nothing out.
+    // A chain that ends at a root of its own has no missing issuer.
     let other = Ca::root("other");
     let explanation = service
         .explain(

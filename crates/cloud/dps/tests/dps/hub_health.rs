@@ -1,6 +1,7 @@
 //! Remote hubs that do not answer, or do not accept the key of their link.
 
 use axum::http::StatusCode;
+use pki::PresentedChain;
 use provisioning::RegistrationState;
 use serde_json::json;
 
@@ -59,39 +60,9 @@ async fn an_unhealthy_hub_is_skipped_and_its_devices_stay_with_it() {
         })
         .await;
 
-    // Listed alone: nobody else may take them.
-    let alone = service.provision_pending("resident", &resident).await;
-    assert_eq!(
-        (&alone["status"], &alone["errorCode"]),
-        (&json!("failed"), &json!(503_000))
-    );
-    let message = alone["errorMessage"].as_str().unwrap();
-    assert!(
-        message.contains("hub far was skipped: unhealthy since"),
-        "{message}"
-    );
-    assert!(message.contains("connection refused"), "{message}");
-
-    for number in 0..8 {
-        let id = format!("new-{number}");
-        let both = json!({"allocationPolicy": "hashed", "iotHubs": [HOST, NEAR]});
-        let shown = service.enroll(&id, HOST, both).await;
-        let state = service.provision_pending(&id, &shown).await;
-        assert_eq!(state["assignedHub"], NEAR, "{state}");
-        let notes = service.notes(&id).await;
-        assert_eq!(notes[0]["skippedHubs"][0]["hub"], "far", "{notes:?}");
-        assert_eq!(notes[0]["hub"], "hub");
-    }
-    service
-        .lead_to("resident", HOST, &json!({"iotHubs": [HOST, NEAR]}))
-        .await;
-    let stays = service.provision_pending("resident", &resident).await;
-    assert_eq!(stays["errorCode"], 503_000, "{stays}");
-    let id = "resident".parse().unwrap();
-    let record = service.registry.registration(&id).await.unwrap().unwrap();
-    assert!(
-        matches!(&record.state, RegistrationState::Failed { previous: Some((hub, _)), .. } if hub.as_str() == "far")
-    );
+    assert_unhealthy_hub_alone_assigns_no_device(&service, &resident).await;
+    assert_new_devices_skip_the_unhealthy_hub(&service).await;
+    assert_resident_stays(&service, &resident).await;
 
     service.webhook.remote.set(Mood::Well);
     service
@@ -103,6 +74,50 @@ async fn an_unhealthy_hub_is_skipped_and_its_devices_stay_with_it() {
     service.run();
     let state = service.provision_pending("resident", &resident).await;
     assert_eq!(state["status"], "assigned", "{state}");
+}
+
+/// No other hub is listed that could take the device.
+async fn assert_unhealthy_hub_alone_assigns_no_device(
+    service: &Service,
+    resident: &PresentedChain,
+) {
+    let alone = service.provision_pending("resident", resident).await;
+    assert_eq!(
+        (&alone["status"], &alone["errorCode"]),
+        (&json!("failed"), &json!(503_000))
+    );
+    let message = alone["errorMessage"].as_str().unwrap();
+    assert!(
+        message.contains("hub far was skipped: unhealthy since"),
+        "{message}"
+    );
+    assert!(message.contains("connection refused"), "{message}");
+}
+
+async fn assert_new_devices_skip_the_unhealthy_hub(service: &Service) {
+    for number in 0..8 {
+        let id = format!("new-{number}");
+        let both = json!({"allocationPolicy": "hashed", "iotHubs": [HOST, NEAR]});
+        let shown = service.enroll(&id, HOST, both).await;
+        let state = service.provision_pending(&id, &shown).await;
+        assert_eq!(state["assignedHub"], NEAR, "{state}");
+        let notes = service.notes(&id).await;
+        assert_eq!(notes[0]["skippedHubs"][0]["hub"], "far", "{notes:?}");
+        assert_eq!(notes[0]["hub"], "hub");
+    }
+}
+
+async fn assert_resident_stays(service: &Service, resident: &PresentedChain) {
+    service
+        .lead_to("resident", HOST, &json!({"iotHubs": [HOST, NEAR]}))
+        .await;
+    let stays = service.provision_pending("resident", resident).await;
+    assert_eq!(stays["errorCode"], 503_000, "{stays}");
+    let id = "resident".parse().unwrap();
+    let record = service.registry.registration(&id).await.unwrap().unwrap();
+    assert!(
+        matches!(&record.state, RegistrationState::Failed { previous: Some((hub, _)), .. } if hub.as_str() == "far")
+    );
 }
 
 #[tokio::test]

@@ -236,10 +236,8 @@ impl Service {
     }
 }
 
-#[tokio::test]
-async fn each_fault_of_a_request_has_its_reason_and_registers_nobody() {
-    let service = Service::start().await;
-    issuer(&service, "fleet", json!({"keyTypes": ["P-256"]})).await;
+/// Faulty requests: reason code, registration ID, request, and more of the enrollment.
+fn faulty_requests() -> Vec<(&'static str, &'static str, Vec<u8>, Value)> {
     let named = json!({"credentialPolicyName": "fleet"});
     let mut forged = request("dev-forged");
     *forged.last_mut().unwrap() ^= 1;
@@ -251,7 +249,7 @@ async fn each_fault_of_a_request_has_its_reason_and_registers_nobody() {
     let nameless = nameless.serialize_request(&key).unwrap().der().to_vec();
     let mut trailing = request("dev-more");
     trailing.push(0);
-    for (reason, id, csr, enrollment) in [
+    vec![
         (
             "csr_issuer_absent",
             "dev-none",
@@ -279,8 +277,15 @@ async fn each_fault_of_a_request_has_its_reason_and_registers_nobody() {
         ),
         ("csr_signature_bad", "dev-forged", forged, named.clone()),
         ("csr_key_type_forbidden", "dev-384", p384, named.clone()),
-        ("csr_key_unsupported", "dev-ed", ed25519, named.clone()),
-    ] {
+        ("csr_key_unsupported", "dev-ed", ed25519, named),
+    ]
+}
+
+#[tokio::test]
+async fn each_fault_of_a_request_has_its_reason_and_registers_nobody() {
+    let service = Service::start().await;
+    issuer(&service, "fleet", json!({"keyTypes": ["P-256"]})).await;
+    for (reason, id, csr, enrollment) in faulty_requests() {
         let device = Device::enrolled(&service, id, enrollment).await;
         let answer = device
             .register(&service, json!({"csr": STANDARD.encode(csr)}))

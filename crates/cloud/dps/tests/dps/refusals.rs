@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use axum::http::Method;
+use pki::{Certificate, PresentedChain};
 use serde_json::json;
 
 use crate::harness::hierarchy::{Ca, EXPIRED, NOT_YET, chain, self_signed, self_signed_valid};
@@ -17,34 +18,19 @@ fn terse(answer: &Answer) -> serde_json::Value {
     body
 }
 
-#[tokio::test]
-async fn every_refusal_says_the_same() {
-    let service = Service::start().await;
-    let root = Ca::root("root");
-    let below = root.intermediate("below");
-    let expired = root.intermediate_valid("expired", EXPIRED);
-    service
-        .create("/enrollmentGroups/all", &group("all", &root.certificate))
-        .await;
-    let pinned = self_signed("pinned");
-    service
-        .create("/enrollments/pinned", &individual("pinned", &pinned))
-        .await;
-    let stopped = self_signed("stopped");
-    let mut disabled = individual("stopped", &stopped);
-    disabled["provisioningStatus"] = json!("disabled");
-    service.create("/enrollments/stopped", &disabled).await;
-    let (r, b, e) = (&root.certificate, &below.certificate, &expired.certificate);
-    let impostor = Ca::root("root");
+type RefusedAttempt = (&'static str, &'static str, PresentedChain);
 
-    for (why, id, shown) in [
+/// Each attempt: the reason of its refusal, the registration ID, and the chain.
+fn refused_by_enrollment(below: &Ca, root: &Ca, stopped: &Certificate) -> Vec<RefusedAttempt> {
+    let (r, b) = (&root.certificate, &below.certificate);
+    vec![
         ("no enrollment", "nobody", chain(&[&self_signed("nobody")])),
         (
             "another name",
             "device-1",
             chain(&[&below.leaf("device-2"), b, r]),
         ),
-        ("a disabled entry", "stopped", chain(&[&stopped])),
+        ("a disabled entry", "stopped", chain(&[stopped])),
         (
             "a disabled entry, another leaf",
             "stopped",
@@ -55,6 +41,14 @@ async fn every_refusal_says_the_same() {
             "pinned",
             chain(&[&self_signed("pinned")]),
         ),
+    ]
+}
+
+fn refused_by_chain(below: &Ca, root: &Ca) -> Vec<RefusedAttempt> {
+    let expired = root.intermediate_valid("expired", EXPIRED);
+    let impostor = Ca::root("root");
+    let (r, b, e) = (&root.certificate, &below.certificate, &expired.certificate);
+    vec![
         (
             "an expired leaf",
             "device-1",
@@ -90,7 +84,31 @@ async fn every_refusal_says_the_same() {
             "device-1",
             chain(&[&impostor.leaf("device-1"), &impostor.certificate]),
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn every_refusal_says_the_same() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    let below = root.intermediate("below");
+    service
+        .create("/enrollmentGroups/all", &group("all", &root.certificate))
+        .await;
+    let pinned = self_signed("pinned");
+    service
+        .create("/enrollments/pinned", &individual("pinned", &pinned))
+        .await;
+    let stopped = self_signed("stopped");
+    let mut disabled = individual("stopped", &stopped);
+    disabled["provisioningStatus"] = json!("disabled");
+    service.create("/enrollments/stopped", &disabled).await;
+
+    let by_enrollment = refused_by_enrollment(&below, &root, &stopped);
+    let attempts = by_enrollment
+        .into_iter()
+        .chain(refused_by_chain(&below, &root));
+    for (why, id, shown) in attempts {
         let answer = service.register(id, &shown).await;
         let expected = json!({"errorCode": 401_002, "trackingId": "", "message": "Unauthorized", "timestampUtc": ""});
         assert_eq!(terse(&answer), expected, "{why}");
