@@ -108,7 +108,7 @@ pub enum IssuanceError {
     #[error("{name} is named by {}; name another one there first", list(.entries))]
     InUse {
         name: IssuanceName,
-        /// By whom; some of them.
+        /// Some of the enrollments that name it.
         entries: Vec<EnrollmentKey>,
     },
     /// There are enough. DPS answers 400.

@@ -10,6 +10,8 @@
 mod acts;
 #[path = "conformance/ca_certificates.rs"]
 mod ca_certificates;
+#[path = "conformance/ended_attempts.rs"]
+mod ended_attempts;
 #[path = "conformance/enrollments.rs"]
 mod enrollments;
 #[path = "conformance/hubs.rs"]
@@ -20,10 +22,14 @@ mod references;
 mod registrations;
 #[path = "conformance/remote_hubs.rs"]
 mod remote_hubs;
+#[path = "conformance/remote_tasks.rs"]
+mod remote_tasks;
 #[path = "conformance/reprovisioning.rs"]
 mod reprovisioning;
 #[path = "conformance/service.rs"]
 mod service;
+#[path = "conformance/takeovers.rs"]
+mod takeovers;
 #[path = "conformance/tenants.rs"]
 mod tenants;
 
@@ -225,11 +231,13 @@ promises!(
     registrations::{
         a_first_registration_makes_everything,
         spelling_is_kept_and_case_is_folded,
-        a_device_of_another_registration_is_not_taken,
         an_unknown_hub_writes_nothing,
         a_failure_is_remembered_and_leaves_the_assignment,
         records_are_deleted_and_listed_by_group,
         many_at_once_are_all_there,
+    },
+    takeovers::{
+        a_device_of_another_registration_is_not_taken,
         an_enrollment_that_changed_meanwhile_assigns_nobody,
         who_takes_over_is_reported,
     },
@@ -237,11 +245,15 @@ promises!(
         a_device_of_a_remote_hub_is_recorded_and_not_made_here,
         a_plan_outlives_a_restart,
         moves_to_and_from_a_remote_hub_lose_nothing,
+        a_remote_device_is_not_taken_from_its_owner,
+    },
+    remote_tasks::{
         what_was_made_at_a_remote_hub_for_nothing_is_removed,
+        remote_tasks_are_kept_until_they_are_done,
+    },
+    ended_attempts::{
         nothing_stays_pending_without_its_record,
         a_handle_of_an_attempt_that_ended_opens_no_other,
-        a_remote_device_is_not_taken_from_its_owner,
-        remote_tasks_are_kept_until_they_are_done,
     },
     reprovisioning::{
         again_with_another_certificate_refreshes_it,

@@ -82,6 +82,18 @@ async fn check(directory: &Path, said: &Acknowledged) {
     )
     .await
     .unwrap();
+    acknowledged_devices_are_there(&provisioning, &hub, said).await;
+    let devices = every_device_is_whole(&provisioning, &hub).await;
+    let records = count_registrations(&provisioning).await;
+    assert_eq!(records, devices, "as many registrations as devices");
+    acknowledged_events_are_there(&provisioning, &hub, said).await;
+}
+
+async fn acknowledged_devices_are_there(
+    provisioning: &Provisioning,
+    hub: &HubName,
+    said: &Acknowledged,
+) {
     for number in &said.devices {
         let name = format!("d{number}");
         let record = provisioning
@@ -94,17 +106,20 @@ async fn check(directory: &Path, said: &Acknowledged) {
         );
         provisioning
             .registry()
-            .device(&hub, &DeviceId::parse(&name).unwrap())
+            .device(hub, &DeviceId::parse(&name).unwrap())
             .await
             .unwrap();
     }
-    // Also what was not acknowledged is there whole or not at all.
+}
+
+/// Also what was not acknowledged is there whole or not at all; how many devices there are.
+async fn every_device_is_whole(provisioning: &Provisioning, hub: &HubName) -> usize {
     let mut page = PageRequest::first(1000);
     let mut devices = 0;
     loop {
         let answer = provisioning
             .registry()
-            .list_devices(&hub, &page)
+            .list_devices(hub, &page)
             .await
             .unwrap();
         for device in answer.items {
@@ -117,7 +132,7 @@ async fn check(directory: &Path, said: &Acknowledged) {
             assert!(record.is_some(), "device {name} has no registration");
             let modules = provisioning
                 .registry()
-                .list_modules(&hub, &device.device_id)
+                .list_modules(hub, &device.device_id)
                 .await
                 .unwrap();
             assert_eq!(modules.len(), 2, "device {name} has its system modules");
@@ -127,6 +142,10 @@ async fn check(directory: &Path, said: &Acknowledged) {
         };
         page.after = Some(next);
     }
+    devices
+}
+
+async fn count_registrations(provisioning: &Provisioning) -> usize {
     let group = EnrollmentId::parse("group").unwrap();
     let mut page = PageRequest::first(1000);
     let mut records = 0;
@@ -141,11 +160,18 @@ async fn check(directory: &Path, said: &Acknowledged) {
         };
         page.after = Some(next);
     }
-    assert_eq!(records, devices, "as many registrations as devices");
+    records
+}
+
+async fn acknowledged_events_are_there(
+    provisioning: &Provisioning,
+    hub: &HubName,
+    said: &Acknowledged,
+) {
     for (offset, number) in &said.events {
         let read = provisioning
             .registry()
-            .read_events(&hub, offset - 1, 1)
+            .read_events(hub, offset - 1, 1)
             .await
             .unwrap();
         let read = read.events;

@@ -207,7 +207,11 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
     let late = bench.refer(group("h"), &["root"], IfMatch::Absent).await;
     assert!(matches!(late, Err(EnrollmentError::NoCaCertificate(_))));
 
-    // A new one of the name takes over, once it is verified.
+    a_new_ca_certificate_of_the_name_takes_over(&bench).await;
+}
+
+/// Once it is verified.
+async fn a_new_ca_certificate_of_the_name_takes_over(bench: &Bench) {
     bench
         .upload("root", 3, None, IfMatch::Absent)
         .await

@@ -4,14 +4,14 @@ use provisioning::{
     EnrollmentKey, FailRegistration, Provisioning, Registrant, RegistrationError,
     RegistrationFailure, RegistrationState, ReprovisionPolicy, Substatus,
 };
-use registry::{IfMatch, InitialTwin, PageRequest, Registry};
+use registry::{DeviceRecord, IfMatch, InitialTwin, PageRequest};
 use serde_json::{Value, json};
 use wire::device_api::registration::AttestationDetail;
 use wire::service_api::identity::Authentication;
 
 use crate::{Bench, device, hub, map};
 
-fn id(text: &str) -> RegistrationId {
+pub(crate) fn id(text: &str) -> RegistrationId {
     RegistrationId::parse(text).unwrap()
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn enroll(provisioning: &Provisioning, key: EnrollmentKey) -> E
     written.unwrap().etag
 }
 
-/// A device of the group `Group`, which is made when there is none.
+/// A device of the group `Group`, which is created when it does not exist.
 pub(crate) async fn assign(provisioning: &Provisioning, name: &str) -> Assign {
     let group = EnrollmentId::parse("Group").unwrap();
     let key = EnrollmentKey::Group(group.clone());
@@ -107,6 +107,12 @@ pub(crate) async fn a_first_registration_makes_everything(bench: Bench) {
         .await
         .unwrap();
     assert_eq!(record.generation_id, assigned.generation_id);
+    the_edge_device_is_complete(provisioning, record).await;
+    the_initial_twin_is_there(provisioning, now).await;
+}
+
+/// The device has the proven certificate and the system modules of IoT Edge.
+async fn the_edge_device_is_complete(provisioning: &Provisioning, record: DeviceRecord) {
     assert!(record.iot_edge);
     let Authentication::SelfSigned { primary, secondary } = record.authentication else {
         panic!("self-signed")
@@ -128,7 +134,9 @@ pub(crate) async fn a_first_registration_makes_everything(bench: Bench) {
             .iter()
             .all(|module| module.authentication == Authentication::None)
     );
+}
 
+async fn the_initial_twin_is_there(provisioning: &Provisioning, now: Timestamp) {
     let twin = provisioning
         .registry()
         .twin(&Identity::device(hub(), device("edge-1")))
@@ -170,26 +178,6 @@ pub(crate) async fn spelling_is_kept_and_case_is_folded(bench: Bench) {
         .unwrap();
     assert_eq!(again.registration.registration_id.as_str(), "Edge-1");
     assert!(!again.device_created);
-}
-
-pub(crate) async fn a_device_of_another_registration_is_not_taken(bench: Bench) {
-    let mut first = assign(&bench.provisioning, "first").await;
-    first.registrant.device_id = device("shared");
-    bench.provisioning.assign(first, bench.now()).await.unwrap();
-    let second = bench
-        .provisioning
-        .assign(assign(&bench.provisioning, "shared").await, bench.now())
-        .await;
-    assert!(matches!(second, Err(AssignError::DeviceTaken { owner, .. }) if owner == id("first")));
-    assert!(
-        bench
-            .provisioning
-            .registration(&id("shared"))
-            .await
-            .unwrap()
-            .is_none(),
-        "nothing was written"
-    );
 }
 
 pub(crate) async fn an_unknown_hub_writes_nothing(bench: Bench) {
@@ -261,6 +249,12 @@ pub(crate) async fn records_are_deleted_and_listed_by_group(bench: Bench) {
     other.registrant.enrollment_etag =
         enroll(provisioning, EnrollmentKey::Individual(id("other"))).await;
     provisioning.assign(other, bench.now()).await.unwrap();
+    the_group_lists_its_records(provisioning).await;
+    a_record_is_deleted_once(&bench).await;
+}
+
+/// In two pages, in the order in which they were written.
+async fn the_group_lists_its_records(provisioning: &Provisioning) {
     let group = EnrollmentId::parse("GROUP").unwrap();
     let page = provisioning
         .list_registrations(&group, &PageRequest::first(2))
@@ -284,7 +278,10 @@ pub(crate) async fn records_are_deleted_and_listed_by_group(bench: Bench) {
         (names, rest.continuation),
         (vec!["C".to_owned(), "a".to_owned(), "B".to_owned()], None)
     );
+}
 
+async fn a_record_is_deleted_once(bench: &Bench) {
+    let provisioning = &bench.provisioning;
     let stale = IfMatch::Exactly("stale".parse().unwrap());
     let now = bench.now();
     let refused = provisioning
@@ -340,95 +337,4 @@ pub(crate) async fn many_at_once_are_all_there(bench: Bench) {
     generations.sort();
     generations.dedup();
     assert_eq!(generations.len(), 500);
-}
-
-pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: Bench) {
-    let provisioning = &bench.provisioning;
-    let group = || EnrollmentKey::Group(EnrollmentId::parse("Group").unwrap());
-    let proven = assign(provisioning, "d").await;
-    enroll(provisioning, group()).await;
-    let refused = provisioning.assign(proven.clone(), bench.now()).await;
-    assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
-
-    let proven = assign(provisioning, "d").await;
-    let own = EnrollmentKey::Individual(id("D"));
-    let own_version = enroll(provisioning, own.clone()).await;
-    let refused = provisioning.assign(proven.clone(), bench.now()).await;
-    assert!(
-        matches!(refused, Err(AssignError::EnrollmentChanged)),
-        "the device's own entry decides from the moment it is there"
-    );
-    let mut as_individual = proven.clone();
-    as_individual.registrant.enrollment = EnrolledBy::Individual;
-    as_individual.registrant.enrollment_etag = own_version;
-    let absent = IfMatch::Absent;
-    provisioning
-        .delete_enrollment(&own, &absent, bench.now())
-        .await
-        .unwrap();
-    let refused = provisioning.assign(as_individual, bench.now()).await;
-    assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
-    assert!(provisioning.registration(&id("d")).await.unwrap().is_none());
-
-    provisioning.assign(proven, bench.now()).await.unwrap();
-    provisioning
-        .delete_enrollment(&group(), &absent, bench.now())
-        .await
-        .unwrap();
-    let mut again = assign(provisioning, "d").await;
-    provisioning
-        .delete_enrollment(&group(), &absent, bench.now())
-        .await
-        .unwrap();
-    again.registrant.policy = ReprovisionPolicy::Never;
-    let refused = provisioning.assign(again, bench.now()).await;
-    assert!(matches!(refused, Err(AssignError::EnrollmentChanged)));
-}
-
-/// A6: the one that takes a registration over from another enrollment, or a device from an
-/// operator, is heard in the audit.
-pub(crate) async fn who_takes_over_is_reported(bench: Bench) {
-    let provisioning = &bench.provisioning;
-    let request = wire::service_api::identity::DeviceRequest::default();
-    provisioning
-        .registry()
-        .put_device(&hub(), &device("d"), request, &IfMatch::Absent, bench.now())
-        .await
-        .unwrap();
-    provisioning
-        .assign(assign(provisioning, "d").await, bench.now())
-        .await
-        .unwrap();
-    let own = EnrollmentKey::Individual(id("d"));
-    let mut again = assign(provisioning, "d").await;
-    again.registrant.enrollment_etag = enroll(provisioning, own).await;
-    again.registrant.enrollment = EnrolledBy::Individual;
-    provisioning
-        .assign(again.clone(), bench.now())
-        .await
-        .unwrap();
-    provisioning.assign(again, bench.now()).await.unwrap();
-    let query = registry::AuditQuery {
-        kind: Some("registration.assigned".to_owned()),
-        limit: 10,
-        ..registry::AuditQuery::default()
-    };
-    let found = Registry::audit(bench.directory.path(), &query).unwrap();
-    let heard: Vec<_> = found
-        .iter()
-        .map(|record| {
-            (
-                record.body["previousEnrollment"].clone(),
-                record.body["adopted"].clone(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        heard,
-        [
-            (Value::Null, Value::Null),
-            (json!("group Group"), Value::Null),
-            (Value::Null, json!(true)),
-        ]
-    );
 }

@@ -1,23 +1,20 @@
 //! Devices of remote hubs, as far as a provisioning keeps them: what is under way, what is planned,
 //! what is still to be done there.
 
-use std::time::Duration;
-
 use provisioning::{
-    Assign, AssignError, AssignOutcome, Busy, CompletedPlacement, EnrolledBy, EnrollmentKey,
-    MovedData, PendingHandle, PendingRegistration, PendingStep, Placement, PlacementOutcome, Plan,
-    PlanStep, RegistrationFailure, RegistrationRecord, RegistrationState, RemoteTask,
-    RemoteTaskKind,
+    Assign, AssignError, AssignOutcome, Busy, CompletedPlacement, MovedData, PendingHandle,
+    PendingRegistration, PendingStep, Placement, PlacementOutcome, Plan, PlanStep,
+    RegistrationFailure, RegistrationRecord, RemoteTask, RemoteTaskKind,
 };
-use registry::{IfMatch, InitialTwin};
+use registry::InitialTwin;
 use serde_json::{Map, Value, json};
 use wire::service_api::identity::Status;
 
 use crate::hubs::{name, remote};
-use crate::registrations::{assign, enroll, substatus};
+use crate::registrations::{assign, substatus};
 use crate::{Bench, device, hub};
 
-fn failure(error: &AssignError) -> RegistrationFailure {
+pub(crate) fn failure(error: &AssignError) -> RegistrationFailure {
     RegistrationFailure {
         code: 409_205,
         message: error.to_string(),
@@ -30,13 +27,13 @@ fn object(value: Value) -> Map<String, Value> {
 
 impl Bench {
     /// Begins a registration of a device that shall be in a hub, and takes it up.
-    async fn begin(&self, id: &str, at: &str) -> (PendingHandle, Placement) {
+    pub(crate) async fn begin(&self, id: &str, at: &str) -> (PendingHandle, Placement) {
         let mut assign = assign(&self.provisioning, id).await;
         assign.choice.hub = name(at);
         self.begin_as(assign).await
     }
 
-    async fn begin_as(&self, assign: Assign) -> (PendingHandle, Placement) {
+    pub(crate) async fn begin_as(&self, assign: Assign) -> (PendingHandle, Placement) {
         let refused = self.provisioning.assign(assign.clone(), self.now()).await;
         assert!(
             matches!(refused, Ok(AssignOutcome::NeedsRemoteHub)),
@@ -55,14 +52,14 @@ impl Bench {
         (self.due().await.pop().unwrap(), placement)
     }
 
-    async fn due(&self) -> Vec<PendingHandle> {
+    pub(crate) async fn due(&self) -> Vec<PendingHandle> {
         let due = self
             .provisioning
             .pending_due(self.now(), Busy::default(), 10);
         due.await.unwrap()
     }
 
-    async fn plan(
+    pub(crate) async fn plan(
         &self,
         handle: PendingHandle,
         placement: &Placement,
@@ -81,7 +78,7 @@ impl Bench {
         (kept.unwrap().unwrap(), plan)
     }
 
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         handle: PendingHandle,
         placed: CompletedPlacement,
@@ -97,7 +94,7 @@ impl Bench {
     }
 
     /// A device in a remote hub.
-    async fn reside(&self, id: &str, at: &str) -> RegistrationRecord {
+    pub(crate) async fn reside(&self, id: &str, at: &str) -> RegistrationRecord {
         let (handle, placement) = self.begin(id, at).await;
         let (handle, plan) = self.plan(handle, &placement, (false, false)).await;
         let placed = CompletedPlacement {
@@ -108,7 +105,7 @@ impl Bench {
         self.settle(handle, placed).await
     }
 
-    async fn remote_tasks(&self) -> Vec<RemoteTask> {
+    pub(crate) async fn remote_tasks(&self) -> Vec<RemoteTask> {
         self.provisioning
             .remote_tasks_due(self.now(), &[], 10)
             .await
@@ -201,6 +198,16 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
     };
     let record = bench.settle(handle, placed).await;
     assert_eq!(substatus(&record.state).as_str(), "deviceDataMigrated");
+    the_device_came_with_its_data(&bench).await;
+    a_move_reads_a_twin_that_changes_again(&bench).await;
+    assert!(
+        bench.remote_tasks().await.is_empty(),
+        "it has come back to that place"
+    );
+}
+
+/// The moved device is here as it was there, and its removal there is a remote task.
+async fn the_device_came_with_its_data(bench: &Bench) {
     let identity = ids::Identity::device(hub(), device("d1"));
     let here = bench
         .provisioning
@@ -224,8 +231,11 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
         (remote_tasks.len(), remote_tasks[0].kind),
         (1, RemoteTaskKind::Remove)
     );
+}
 
-    // And there again, while its twin changes: it is read again. The removal is no longer wanted.
+/// Back to the remote hub, while the twin changes.
+async fn a_move_reads_a_twin_that_changes_again(bench: &Bench) {
+    let identity = ids::Identity::device(hub(), device("d1"));
     let (handle, placement) = bench.begin("d1", "far").await;
     let (handle, plan) = bench.plan(handle, &placement, (true, false)).await;
     let twin = bench
@@ -278,47 +288,6 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
             .await
             .is_err()
     );
-    assert!(
-        bench.remote_tasks().await.is_empty(),
-        "it has come back to that place"
-    );
-}
-
-pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: Bench) {
-    bench.link(remote("far", "far.example", 1)).await;
-    let (handle, placement) = bench.begin("d1", "far").await;
-    let (handle, _) = bench.plan(handle, &placement, (false, false)).await;
-    let failed = RegistrationFailure {
-        code: 503_000,
-        message: "silent".to_owned(),
-    };
-    let note = provisioning::AllocationNote::from_choice(&placement.choice);
-    let ended = bench
-        .provisioning
-        .give_up_pending(handle, failed, note, bench.now());
-    let record = ended.await.unwrap().unwrap();
-    assert!(matches!(
-        record.state,
-        RegistrationState::Failed { code: 503_000, .. }
-    ));
-    let remote_tasks = bench.remote_tasks().await;
-    assert_eq!(
-        (remote_tasks.len(), remote_tasks[0].kind),
-        (1, RemoteTaskKind::Remove)
-    );
-    // Until it is removed it counts as not there: the one that registers next gets a fresh one.
-    let (handle, placement) = bench.begin("d1", "far").await;
-    let placement_sources = bench
-        .provisioning
-        .placement_sources(&handle, &placement.choice)
-        .await
-        .unwrap();
-    assert_eq!(placement_sources.wanted.exists, Some(false));
-    // Once that is planned, the removal is off, before anything is made.
-    assert!(bench.provisioning.stands(&remote_tasks[0]).unwrap());
-    bench.plan(handle, &placement, (false, false)).await;
-    assert!(!bench.provisioning.stands(&remote_tasks[0]).unwrap());
-    assert!(bench.remote_tasks().await.is_empty());
 }
 
 pub(crate) async fn a_remote_device_is_not_taken_from_its_owner(bench: Bench) {
@@ -350,159 +319,4 @@ pub(crate) async fn a_remote_device_is_not_taken_from_its_owner(bench: Bench) {
         matches!(found, Err(AssignError::DeviceTaken { .. })),
         "{found:?}"
     );
-}
-
-pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
-    bench.link(remote("far", "far.example", 1)).await;
-    bench.reside("d1", "far").await;
-    let id = "d1".parse().unwrap();
-    let blocked = bench
-        .provisioning
-        .block(&id, None, bench.now())
-        .await
-        .unwrap();
-    assert_eq!(blocked.remote, Some((name("far"), device("d1"))));
-    let remote_task = bench.remote_tasks().await.pop().unwrap();
-    assert_eq!(
-        (remote_task.kind, remote_task.tries),
-        (RemoteTaskKind::Disable, 0)
-    );
-    assert_eq!(bench.provisioning.remote_tasks_at(&name("far")).unwrap(), 1);
-    let busy = bench
-        .provisioning
-        .remote_tasks_due(bench.now(), &[name("far")], 10)
-        .await;
-    assert!(busy.unwrap().is_empty());
-
-    let later = bench.now().plus(Duration::from_secs(60));
-    let postponed =
-        bench
-            .provisioning
-            .postpone_remote_task(remote_task.clone(), later, "down".to_owned());
-    postponed.await.unwrap();
-    assert!(bench.remote_tasks().await.is_empty());
-    assert_eq!(
-        bench.provisioning.next_remote_task(bench.now()).unwrap(),
-        Some(later)
-    );
-    let waiting = bench
-        .provisioning
-        .remote_task(&name("far"), &device("d1"))
-        .unwrap()
-        .unwrap();
-    assert_eq!((waiting.tries, waiting.problem()), (1, Some("down")));
-
-    // Another one takes its place, which the one that comes back late does not end.
-    bench.provisioning.unblock(&id, bench.now()).await.unwrap();
-    bench
-        .provisioning
-        .end_remote_task(remote_task)
-        .await
-        .unwrap();
-    let remote_task = bench.remote_tasks().await.pop().unwrap();
-    assert_eq!(
-        (remote_task.kind, remote_task.problem()),
-        (RemoteTaskKind::Enable, None)
-    );
-    bench
-        .provisioning
-        .end_remote_task(remote_task)
-        .await
-        .unwrap();
-    assert!(bench.remote_tasks().await.is_empty());
-
-    bench
-        .provisioning
-        .block(&id, None, bench.now())
-        .await
-        .unwrap();
-    bench.provisioning.unlink_hub(&name("far")).await.unwrap();
-    assert!(
-        bench.remote_tasks().await.is_empty(),
-        "the right to it went with the link"
-    );
-}
-
-/// D1: what an enrollment leaves behind when it is deleted is not resumed, and does not
-/// overwrite what came after it.
-pub(crate) async fn nothing_stays_pending_without_its_record(bench: Bench) {
-    let provisioning = &bench.provisioning;
-    bench.link(remote("far", "far.example", 1)).await;
-    // 1. Through its own enrollment the device is under way to a remote hub; something has been
-    // planned there.
-    let own = EnrollmentKey::Individual("d1".parse().unwrap());
-    let mut first = assign(provisioning, "d1").await;
-    first.registrant.enrollment_etag = enroll(provisioning, own.clone()).await;
-    first.registrant.enrollment = EnrolledBy::Individual;
-    first.choice.hub = name("far");
-    let (handle, placement) = bench.begin_as(first).await;
-    let (handle, plan) = bench.plan(handle, &placement, (false, false)).await;
-    // 2. The enrollment is deleted, and what is under way with it. What may have been made is
-    // removed.
-    let deleted = provisioning.delete_enrollment(&own, &IfMatch::Any, bench.now());
-    deleted.await.unwrap();
-    assert!(bench.due().await.is_empty());
-    let remote_tasks = bench.remote_tasks().await;
-    assert_eq!(
-        (remote_tasks.len(), remote_tasks[0].kind),
-        (1, RemoteTaskKind::Remove)
-    );
-    // 3. The device registers through its group.
-    let second = assign(provisioning, "d1").await;
-    let good = provisioning
-        .assign(second, bench.now())
-        .await
-        .unwrap()
-        .assigned()
-        .unwrap();
-    // 4. The first attempt comes back, in every way in which it can.
-    let placed = CompletedPlacement {
-        placement: placement.clone(),
-        plan: plan.clone(),
-        moved: None,
-    };
-    let settled = provisioning.finish_placement(handle.clone(), placed, failure, bench.now());
-    assert_eq!(settled.await.unwrap(), PlacementOutcome::Gone);
-    let kept = provisioning
-        .keep_plan(handle.clone(), plan, bench.now())
-        .await;
-    assert_eq!(kept.unwrap(), None);
-    let note = provisioning::AllocationNote::from_choice(&placement.choice);
-    let chosen = placement.choice.clone();
-    let settled =
-        provisioning.finish_pending(handle.clone(), chosen, note.clone(), failure, bench.now());
-    assert_eq!(settled.await.unwrap(), None);
-    let failed = RegistrationFailure {
-        code: 503_000,
-        message: "silent".to_owned(),
-    };
-    let ended = provisioning.give_up_pending(handle, failed, note, bench.now());
-    assert_eq!(ended.await.unwrap(), None);
-    assert!(bench.due().await.is_empty());
-    let id = good.registration.registration_id.clone();
-    let stored = provisioning.registration(&id).await.unwrap();
-    assert_eq!(stored, Some(good.registration));
-}
-
-/// D2: a ticket means one attempt, and none that was begun after that had ended.
-pub(crate) async fn a_handle_of_an_attempt_that_ended_opens_no_other(bench: Bench) {
-    let provisioning = &bench.provisioning;
-    bench.link(remote("far", "far.example", 1)).await;
-    let (old, placement) = bench.begin("d1", "far").await;
-    let id = old.pending.registrant.registration_id.clone();
-    let deleted = provisioning.delete_registration(&id, &IfMatch::Any, bench.now());
-    deleted.await.unwrap();
-    let (new, _) = bench.begin("d1", "far").await;
-    assert_ne!(old.version(), new.version());
-    let failed = RegistrationFailure {
-        code: 503_000,
-        message: "silent".to_owned(),
-    };
-    let note = provisioning::AllocationNote::from_choice(&placement.choice);
-    let ended = provisioning.give_up_pending(old.clone(), failed, note, bench.now());
-    assert_eq!(ended.await.unwrap(), None, "the new attempt is another one");
-    let postponed = provisioning.postpone_pending(old.clone(), old.pending.clone(), bench.now());
-    postponed.await.unwrap();
-    assert!(!provisioning.is_as_before(&old).unwrap());
-    assert!(provisioning.is_as_before(&new).unwrap());
 }

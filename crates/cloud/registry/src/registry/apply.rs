@@ -1,13 +1,16 @@
 //! Brings one Edge device to what its deployments say: first what would change ([`plan`]),
 //! then the change ([`Target::write`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod plan;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ids::{ConfigurationId, DeviceId, HubName, Identity, ModuleId, Timestamp};
+use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
 use store::{IdentityRow, Lock, StoreError, TwinRow, Tx, View, unit};
 
+pub(crate) use self::plan::plan;
 use super::Registry;
 use super::act::Act;
 use super::compiled::Compiled;
@@ -20,7 +23,7 @@ use crate::deployment::ConfigurationError;
 use crate::error::StorageError;
 use crate::resolve::{self, Candidate, Content, Resolution};
 use crate::rows::{Rows, key};
-use crate::twin::{ConfigurationStatus, Statuses, Touched, Twin, TwinError, require_desired};
+use crate::twin::{Touched, Twin, TwinError};
 
 /// Who manages the modules that deployments make.
 const MANAGED_BY: &str = "IotEdge";
@@ -60,6 +63,9 @@ impl From<ApplyError> for ConfigurationError {
     }
 }
 
+/// The row with the version of its twin, the identity, the new twin, what of it is new.
+type ChangedTwin = ((IdentityRow, u64), Identity, Twin, Touched);
+
 /// What it takes to bring one device up to date. Empty when it is.
 #[derive(Default)]
 pub(crate) struct Plan {
@@ -67,8 +73,7 @@ pub(crate) struct Plan {
     create: Vec<ModuleId>,
     /// Modules of an earlier deployment that this one does not name.
     remove: Vec<(IdentityRow, ModuleId)>,
-    /// The row with the version of its twin, the identity, the new twin, what of it is new.
-    twins: Vec<((IdentityRow, u64), Identity, Twin, Touched)>,
+    twins: Vec<ChangedTwin>,
     /// Desired properties of modules that do not exist yet.
     first_desired: Modules,
     /// The new list of configurations that concern the device.
@@ -166,100 +171,6 @@ pub(crate) fn resolve(
         })
         .collect();
     Ok(resolve::resolve(&candidates))
-}
-
-/// What would change. `statuses` are `None` for content that is applied once.
-pub(crate) fn plan(
-    view: &View<'_>,
-    stored: &Stored,
-    modules: Option<Modules>,
-    statuses: Option<&Statuses>,
-    now: Timestamp,
-) -> Result<Plan, ApplyError> {
-    let rows = Rows { file: view.file() };
-    let mut plan = Plan::default();
-    let named: Option<BTreeSet<String>> = modules
-        .as_ref()
-        .map(|modules| resolve::module_names(modules).collect());
-    let mut modules = modules.unwrap_or_default();
-    for (row, twin_row) in &stored.rows {
-        let identity = stored.identity(row, rows)?;
-        let gone = |named: &BTreeSet<String>| !named.contains(&row.module_id);
-        let ours = row
-            .managed_by
-            .as_deref()
-            .is_some_and(|by| by.eq_ignore_ascii_case(MANAGED_BY));
-        if let Some(module) = &identity.module
-            && ours
-            && !module.is_system()
-            && named.as_ref().is_some_and(gone)
-        {
-            plan.remove.push((row.clone(), module.clone()));
-            continue;
-        }
-        let desired = identity
-            .module
-            .as_ref()
-            .and_then(|module| modules.remove(module));
-        let shows_statuses = identity
-            .module
-            .as_ref()
-            .is_none_or(|module| *module == ModuleId::edge_agent());
-        let statuses = statuses.filter(|_| shows_statuses);
-        if desired.is_none() && statuses.is_none() {
-            continue;
-        }
-        let mut twin = rows.twin(twin_row)?;
-        let touched = twin.deploy(desired.as_ref(), statuses, now);
-        if let Some(module) = identity
-            .module
-            .as_ref()
-            .filter(|_| touched.desired.is_some())
-        {
-            require_fit(module, &twin.desired.document)?;
-        }
-        if touched.anything() {
-            let row = (row.clone(), twin_row.version);
-            plan.twins.push((row, identity, twin, touched));
-        }
-    }
-    let existing: BTreeSet<_> = stored
-        .rows
-        .iter()
-        .map(|(row, _)| row.module_id.as_str())
-        .collect();
-    for name in named
-        .into_iter()
-        .flatten()
-        .filter(|name| !existing.contains(name.as_str()))
-    {
-        plan.create.push(rows.id("module id", name.try_into())?);
-    }
-    for (module, desired) in &modules {
-        require_fit(module, desired)?;
-    }
-    plan.first_desired = modules;
-    if let Some(statuses) = statuses {
-        let targets = targets(statuses);
-        let before = view.configuration_targets(stored.hub.as_str(), stored.device.as_str())?;
-        plan.targets = (targets != before).then_some(targets);
-    }
-    Ok(plan)
-}
-
-fn require_fit(module: &ModuleId, desired: &Map<String, Value>) -> Result<(), ApplyError> {
-    require_desired(desired).map_err(|cause| ApplyError::TooMuch {
-        module: module.clone(),
-        cause: Box::new(cause),
-    })
-}
-
-fn targets(statuses: &BTreeMap<ConfigurationId, ConfigurationStatus>) -> Vec<(String, bool)> {
-    let applied = |status: &ConfigurationStatus| *status == ConfigurationStatus::Applied;
-    statuses
-        .iter()
-        .map(|(id, status)| (id.to_string(), applied(status)))
-        .collect()
 }
 
 /// What a unit must have to itself that writes a plan.

@@ -108,7 +108,7 @@ impl HubLogs {
         open.iter().map(pair).collect()
     }
 
-    /// The log of a hub; begun when there is none. `is_there` tells whether the hub still is.
+    /// The log of a hub; created when it does not exist. `is_there` tells whether the hub still is.
     pub(super) async fn of(
         &self,
         hub: &HubName,

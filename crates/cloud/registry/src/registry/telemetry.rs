@@ -68,7 +68,7 @@ impl Registry {
         })
     }
 
-    /// The number of a hub's newest event, 0 when there is none.
+    /// The number of a hub's newest event, 0 before the first event.
     #[must_use]
     pub fn last_event(&self, hub: &HubName) -> u64 {
         self.inner.logs.opened(hub).map_or(0, |log| log.last())
@@ -102,7 +102,7 @@ impl Registry {
     pub async fn telemetry_state(&self) -> Vec<TelemetryState> {
         let mut states = Vec::new();
         for (hub, log) in self.inner.logs.all() {
-            // What cannot be read has no age; whoever reads events is told why.
+            // What cannot be read has no age; a reader of events gets the reason.
             let oldest = log.oldest().await.ok().flatten();
             states.push(TelemetryState {
                 hub,

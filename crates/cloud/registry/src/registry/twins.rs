@@ -1,5 +1,7 @@
 //! Twins: read, changed by rules of `twin.rs`, written, told.
 
+mod report;
+
 use std::sync::Arc;
 
 use ids::{HubName, Identity, Timestamp};
@@ -8,6 +10,7 @@ use store::{
     IdentityKey, IdentityRow, Lock, SectionWrite, StoreError, TwinRow, TwinWrite, Tx, Unit, View,
 };
 
+use self::report::Report;
 use super::Registry;
 use super::act::Act;
 use super::unreadable::Whose;
@@ -217,58 +220,6 @@ where
             follow(tx, &self.watchers, &self.identity, false)?;
         }
         Ok(record)
-    }
-}
-
-/// A device's change of its reported properties.
-struct Report {
-    identity: Identity,
-    patch: CheckedReport,
-    expected_version: Option<u64>,
-    watchers: Arc<Watchers>,
-    now: Timestamp,
-}
-
-impl Unit for Report {
-    /// The row with the version of its twin, the new twin, what of it is new.
-    type Plan = ((IdentityRow, u64), Twin, Touched);
-    type Output = u64;
-    type Error = TwinError;
-
-    fn locks(&self) -> Vec<Lock<'_>> {
-        vec![lock(&self.identity)]
-    }
-
-    fn decide(&self, view: &View<'_>) -> Result<Self::Plan, TwinError> {
-        let (row, twin) = stored(view, &self.identity)?;
-        require_readable(&self.identity, &twin)?;
-        let version = twin.version;
-        let mut twin = Rows { file: view.file() }.twin(&twin)?;
-        let expected = self.expected_version;
-        if expected.is_some_and(|expected| expected != twin.reported.version) {
-            return Err(TwinError::PreconditionFailed(self.identity.clone()));
-        }
-        let touched = twin.report(&self.patch, self.now)?;
-        Ok(((row, version), twin, touched))
-    }
-
-    fn apply(
-        &self,
-        tx: &Tx<'_>,
-        ((row, version), twin, touched): Self::Plan,
-    ) -> Result<u64, StoreError> {
-        write_twin(
-            tx,
-            &self.watchers,
-            &self.identity,
-            (&row, version),
-            &twin,
-            touched,
-        )?;
-        if self.identity.module.is_none() {
-            follow(tx, &self.watchers, &self.identity, true)?;
-        }
-        Ok(twin.reported.version)
     }
 }
 

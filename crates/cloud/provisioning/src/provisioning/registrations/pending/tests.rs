@@ -130,11 +130,8 @@ async fn a_row_that_cannot_be_read_fails_alone() {
     assert_eq!(record.state, failed);
 }
 
-/// D4: a hub that is unlinked gets no device of the same commit.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
-    let directory = tempfile::tempdir().unwrap();
-    let provisioning = open(directory.path()).await;
+/// A second local hub, linked to the service.
+async fn linked_second_hub(provisioning: &Provisioning) -> HubName {
     let second = HubName::parse("second").unwrap();
     let created = provisioning.create_hub(second.clone(), "second.example".parse().unwrap(), now());
     created.await.unwrap();
@@ -146,6 +143,11 @@ async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
         latencies: None,
     };
     provisioning.link_hub(link, now()).await.unwrap();
+    second
+}
+
+/// The individual enrollment of the device `d1`; its etag.
+async fn enrolled(provisioning: &Provisioning) -> Etag {
     let draft = crate::enrollment::EnrollmentDraft {
         key: crate::enrollment::EnrollmentKey::Individual("d1".parse().unwrap()),
         enabled: true,
@@ -156,7 +158,16 @@ async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
         issuance: Default::default(),
     };
     let entry = provisioning.put_enrollment(draft, &registry::IfMatch::Absent, now());
-    let entry = entry.await.unwrap().etag;
+    entry.await.unwrap().etag
+}
+
+/// D4: a hub that is unlinked gets no device of the same commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
+    let directory = tempfile::tempdir().unwrap();
+    let provisioning = open(directory.path()).await;
+    let second = linked_second_hub(&provisioning).await;
+    let entry = enrolled(&provisioning).await;
     let waiting: PendingRegistration = serde_json::from_str(&waiting()).unwrap();
     let mut registrant = waiting.registrant;
     registrant.enrollment_etag = entry;
