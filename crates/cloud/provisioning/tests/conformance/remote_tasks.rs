@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use provisioning::{RegistrationFailure, RegistrationState, RemoteTaskKind};
+use provisioning::{RegistrationFailure, RegistrationState, RemoteTask, RemoteTaskKind};
 
 use crate::hubs::{name, remote};
 use crate::{Bench, device};
@@ -65,24 +65,7 @@ pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
         .remote_tasks_due(bench.now(), &[name("far")], 10)
         .await;
     assert!(busy.unwrap().is_empty());
-
-    let later = bench.now().plus(Duration::from_secs(60));
-    let postponed =
-        bench
-            .provisioning
-            .postpone_remote_task(remote_task.clone(), later, "down".to_owned());
-    postponed.await.unwrap();
-    assert!(bench.remote_tasks().await.is_empty());
-    assert_eq!(
-        bench.provisioning.next_remote_task(bench.now()).unwrap(),
-        Some(later)
-    );
-    let waiting = bench
-        .provisioning
-        .remote_task(&name("far"), &device("d1"))
-        .unwrap()
-        .unwrap();
-    assert_eq!((waiting.tries, waiting.problem()), (1, Some("down")));
+    a_task_is_postponed(&bench, remote_task.clone()).await;
 
     // Another one takes its place, which the one that comes back late does not end.
     bench.provisioning.unblock(&id, bench.now()).await.unwrap();
@@ -113,4 +96,24 @@ pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
         bench.remote_tasks().await.is_empty(),
         "the right to it went with the link"
     );
+}
+
+/// It is not due before its time, and says why it waits.
+async fn a_task_is_postponed(bench: &Bench, remote_task: RemoteTask) {
+    let later = bench.now().plus(Duration::from_secs(60));
+    let postponed = bench
+        .provisioning
+        .postpone_remote_task(remote_task, later, "down".to_owned());
+    postponed.await.unwrap();
+    assert!(bench.remote_tasks().await.is_empty());
+    assert_eq!(
+        bench.provisioning.next_remote_task(bench.now()).unwrap(),
+        Some(later)
+    );
+    let waiting = bench
+        .provisioning
+        .remote_task(&name("far"), &device("d1"))
+        .unwrap()
+        .unwrap();
+    assert_eq!((waiting.tries, waiting.problem()), (1, Some("down")));
 }
