@@ -28,7 +28,7 @@ const PLACINGS: u32 = 5;
 /// A registration that has not had its turn at a remote hub by then ends.
 const UNTIL_ON_REMOTE_HUB: Duration = Duration::from_secs(600);
 
-/// A registration under way.
+/// A registration that waits for a webhook or a remote hub.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingRegistration {
     pub registrant: Registrant,
@@ -179,7 +179,7 @@ impl PendingRegistration {
         }
     }
 
-    /// Whether a device that registers now asks for what is under way already.
+    /// Whether a device that registers now asks for what is pending already.
     #[must_use]
     pub fn is_same_as(&self, newer: &Self) -> bool {
         self.registrant == newer.registrant && self.step.is_same_as(&newer.step)

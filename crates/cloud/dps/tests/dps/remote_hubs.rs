@@ -95,7 +95,7 @@ async fn a_server_that_dies_between_two_calls_makes_no_second_device() {
     let service = service.restarted().await;
     service.webhook.remote.set(Mood::Well);
     service.run();
-    // Read and not asked for again: what was under way goes on by itself.
+    // Read and not asked for again: what was pending is resumed by itself.
     let state = async || {
         service
             .operate(Method::GET, "/registrations/d", &[], None)

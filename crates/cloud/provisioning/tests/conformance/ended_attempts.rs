@@ -16,7 +16,7 @@ use crate::remote_hubs::failure;
 pub(crate) async fn nothing_stays_pending_without_its_record(bench: Bench) {
     let provisioning = &bench.provisioning;
     bench.link(remote("far", "far.example", 1)).await;
-    // 1. Through its own enrollment the device is under way to a remote hub; something has been
+    // 1. Through its own enrollment the device is on its way to a remote hub; something has been
     // planned there.
     let own = EnrollmentKey::Individual("d1".parse().unwrap());
     let mut first = assign(provisioning, "d1").await;
@@ -25,7 +25,7 @@ pub(crate) async fn nothing_stays_pending_without_its_record(bench: Bench) {
     first.choice.hub = name("far");
     let (handle, placement) = bench.begin_as(first).await;
     let (handle, plan) = bench.plan(handle, &placement, (false, false)).await;
-    // 2. The enrollment is deleted, and what is under way with it. What may have been made is
+    // 2. The enrollment is deleted, and the pending registration with it. What may have been made is
     // removed.
     let deleted = provisioning.delete_enrollment(&own, &IfMatch::Any, bench.now());
     deleted.await.unwrap();
@@ -82,7 +82,7 @@ async fn an_ended_attempt_writes_nothing(
     assert_eq!(ended.await.unwrap(), None);
 }
 
-/// D2: a ticket means one attempt, and none that was begun after that had ended.
+/// D2: a handle means one attempt, and none that was begun after that had ended.
 pub(crate) async fn a_handle_of_an_attempt_that_ended_opens_no_other(bench: Bench) {
     let provisioning = &bench.provisioning;
     bench.link(remote("far", "far.example", 1)).await;

@@ -1,4 +1,4 @@
-//! Devices of remote hubs, as far as a provisioning keeps them: what is under way, what is planned,
+//! Devices of remote hubs, as far as provisioning keeps them: what is pending, what is planned,
 //! what is still to be done there.
 
 use provisioning::{

@@ -144,7 +144,7 @@ fn split(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
 }
 
 fn header(number: u64, time: i64, body: &[u8]) -> [u8; HEADER] {
-    // Bodies are not longer than MAX_BODY, whoever makes them.
+    // No caller hands in a body that is longer than MAX_BODY.
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let mut header = [0; HEADER];
     header[..4].copy_from_slice(&length.to_le_bytes());

@@ -64,13 +64,13 @@ impl HashChains {
     /// cut goes through the acts, where other cuts are told, all of them are told again.
     fn cut(&mut self, tx: &Tx<'_>, now: i64) -> Result<Vec<Vec<u8>>, StoreError> {
         let acts = self.acts.cut(tx, self.limits, now)?;
-        let mut told = Vec::new();
-        told.extend(self.acts.anchor().filter(|_| acts));
+        let mut records = Vec::new();
+        records.extend(self.acts.anchor().filter(|_| acts));
         for chain in [&mut self.decisions, &mut self.refusals] {
             let tell = chain.cut(tx, self.limits, now)? || acts;
-            told.extend(chain.anchor().filter(|_| tell));
+            records.extend(chain.anchor().filter(|_| tell));
         }
-        Ok(told)
+        Ok(records)
     }
 }
 

@@ -173,7 +173,7 @@ fn return_missing(block: &[u8], record: usize, length: usize) -> Flaw {
 }
 
 #[tokio::test]
-async fn what_is_cut_out_or_off_or_put_elsewhere_is_found() {
+async fn records_that_are_removed_or_moved_are_found() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     filled(directory).await;
@@ -279,7 +279,7 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
         decisions.first > 80 && acts.first > 1,
         "{acts:?} {decisions:?}"
     );
-    // Whoever drops more than the server did has no act that tells so.
+    // A larger removal than the server made has no act that records it.
     let store = open(directory.path(), AuditLimits::default());
     for time in 100..103 {
         commit(&store, AuditStream::Decisions, time, &["more"]).await;
@@ -336,10 +336,10 @@ async fn what_is_too_old_goes_in_every_stream_and_the_rest_still_holds() {
         let oldest = oldest.unwrap().since;
         assert!((800..=845).contains(&oldest), "{stream:?}: {oldest}");
     }
-    let told = bodies(&read, AuditStream::Acts).concat();
+    let records = bodies(&read, AuditStream::Acts).concat();
     assert!(
-        told.contains(r#""kind":"audit.cut","book":"refusals""#),
-        "{told}"
+        records.contains(r#""kind":"audit.cut","book":"refusals""#),
+        "{records}"
     );
 }
 

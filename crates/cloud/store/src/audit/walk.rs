@@ -18,7 +18,7 @@ pub struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
     pub stream: AuditStream,
-    /// Number of the oldest record kept; one more than `last` when there is none.
+    /// Number of the oldest record kept; one more than `last` when nothing is kept.
     pub first: u64,
     /// Number of the newest record, 0 when there never was one.
     pub last: u64,

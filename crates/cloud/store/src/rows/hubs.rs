@@ -1,6 +1,6 @@
 use crate::Secret;
 
-/// A hub: one of this directory, or one elsewhere that a service here is linked to.
+/// A hub: one of this directory, or a remote one that a service here is linked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubRow {
     pub name: String,

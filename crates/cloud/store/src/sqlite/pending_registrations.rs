@@ -15,7 +15,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
 }
 
 impl View<'_> {
-    /// The registration of a folded id that is under way.
+    /// The pending registration of a folded id.
     pub fn pending(&self, id_scope: &str, folded: &str) -> Result<Option<PendingRow>, StoreError> {
         let sql = "SELECT id, id_scope, folded, revision, destination, due, document
                    FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
@@ -46,7 +46,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a registration that is under way; there must be none of its id.
+    /// Adds a pending registration; there must be none of its id.
     pub fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
         let sql = "INSERT INTO pending_registrations (id_scope, folded, revision, destination,
                    due, document)
@@ -57,7 +57,7 @@ impl Tx<'_> {
         self.write(lock(row), sql, values).map(drop)
     }
 
-    /// Writes a registration that is under way, by its row id, over the revision before.
+    /// Writes a pending registration, by its row id, over the revision before.
     pub fn update_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
         let sql = "UPDATE pending_registrations SET revision = ?2, destination = ?3, due = ?4,
                    document = ?5
@@ -66,7 +66,7 @@ impl Tx<'_> {
         self.write_version(lock(row), sql, values)
     }
 
-    /// Deletes a registration that is under way no longer.
+    /// Deletes a pending registration that has ended.
     pub fn delete_pending(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
         self.write(

@@ -111,7 +111,7 @@ impl Tx<'_> {
         self.queue_device(hub, device_id)
     }
 
-    /// Begins a full pass; one that is under way begins again.
+    /// Begins a full pass; one that has begun starts again.
     pub fn begin_full_pass(&self, hub: &str) -> Result<(), StoreError> {
         let sql = "UPDATE hubs SET targeting_cursor = '', targeting_epoch = targeting_epoch + 1
                    WHERE name = ?1";

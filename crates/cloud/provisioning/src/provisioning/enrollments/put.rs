@@ -33,7 +33,7 @@ pub(super) struct PutEnrollment {
 /// What is written of an enrollment.
 pub(super) struct PutPlan {
     row: EnrollmentRow,
-    /// The etag of the row that was read; `None` when there is none.
+    /// The etag of the row that was read; `None` for a new enrollment.
     before: Option<String>,
     /// References to CA certificates; `None` leaves that there are none.
     references: Option<References>,

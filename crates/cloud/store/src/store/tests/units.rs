@@ -137,12 +137,12 @@ async fn a_full_disk_acknowledges_nothing_and_names_the_file() {
 async fn callbacks_run_after_the_commit_in_order_and_only_for_what_was_kept() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    let (told, heard) = std::sync::mpsc::channel();
+    let (sender, heard) = std::sync::mpsc::channel();
     for (number, fails) in [(1, false), (2, true), (3, false)] {
-        let told = told.clone();
+        let sender = sender.clone();
         let unit = write(move |tx| {
-            let told = told.clone();
-            tx.after_commit(move || told.send(number).unwrap());
+            let sender = sender.clone();
+            tx.after_commit(move || sender.send(number).unwrap());
             match fails {
                 true => Err(tx.damaged("x", "on purpose")),
                 false => Ok(()),
@@ -150,6 +150,6 @@ async fn callbacks_run_after_the_commit_in_order_and_only_for_what_was_kept() {
         });
         let _ = store.write(unit).await;
     }
-    drop(told);
+    drop(sender);
     assert_eq!(heard.iter().collect::<Vec<_>>(), [1, 3]);
 }
