@@ -40,7 +40,7 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
 const ACCEPT_BATCH: usize = 64;
 /// A pause after a connection could not be accepted. The cause is most likely a
 /// lack of file descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
 /// One listening port of the server.
 pub struct Port {

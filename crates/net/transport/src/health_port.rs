@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,21 +14,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use crate::accept::PAUSE;
+use crate::https::{HEADER_DEADLINE, WRITE_TIMEOUT};
 use crate::shutdown;
 use crate::write_timeout::WriteTimeout;
 
 /// Open connections; more wait in the listen queue.
 const CONNECTIONS: usize = 64;
-/// The time in which the headers of a request must arrive, and the longest idle
-/// time of a connection.
-const HEADER_DEADLINE: Duration = Duration::from_secs(75);
-/// A client that reads no byte of a response for this long is disconnected.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The size of the read buffer, which is also the longest head of a request, in bytes.
 const MAX_BUFFER: usize = 16 * 1024;
-/// A pause after a connection could not be accepted. The cause is most likely a
-/// lack of file descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stopping` turns true; connections that are open then are cut.
 pub async fn run(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {

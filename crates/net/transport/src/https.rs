@@ -21,12 +21,12 @@ use crate::{body, shutdown, websocket};
 
 /// The time in which the headers of a request must arrive, and the longest idle
 /// time of a connection.
-const HEADER_DEADLINE: Duration = Duration::from_secs(75);
+pub(crate) const HEADER_DEADLINE: Duration = Duration::from_secs(75);
 /// The time in which the body of a request must arrive. Shorter than the life of an unproven
 /// connection, so that an unproven client, too, gets a response when its body is late.
 const BODY_DEADLINE: Duration = Duration::from_secs(50);
 /// A client that reads no byte of a response for this long is disconnected.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// When the server stops, a client that is owed no response has this long to complete its request.
 const QUIET: Duration = Duration::from_secs(1);
 /// The size of the read buffer, which is also the longest head of a request, in bytes.

@@ -224,16 +224,12 @@ async fn a_pending_registration_outlives_the_process_and_is_not_doubled() {
         .webhook
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
     service.run();
-    for _ in 0..200 {
-        let polled = service.poll("d", &shown, &operation).await;
-        if polled.status == StatusCode::OK {
-            assert_eq!(polled.body["status"], "assigned", "{}", polled.body);
-            assert_eq!(service.webhook.times(), 1);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it was not resumed");
+    let poll = async || service.poll("d", &shown, &operation).await;
+    let is_over = async || poll().await.status == StatusCode::OK;
+    service.wait_until("it is resumed", is_over).await;
+    let polled = poll().await;
+    assert_eq!(polled.body["status"], "assigned", "{}", polled.body);
+    assert_eq!(service.webhook.times(), 1);
 }
 
 #[tokio::test]
@@ -255,24 +251,19 @@ async fn an_enrollment_that_is_disabled_meanwhile_assigns_nobody() {
         .webhook
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
     service.run();
-    for _ in 0..200 {
-        let record = service.registry.registration(&id).await.unwrap().unwrap();
-        if let RegistrationState::Failed { code, .. } = record.state {
-            assert_eq!(code, 409_201);
-            let (hub, device) = ("hub".parse().unwrap(), "d".parse().unwrap());
-            assert!(
-                service
-                    .registry
-                    .registry()
-                    .device(&hub, &device)
-                    .await
-                    .is_err()
-            );
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("it did not fail");
+    let state = async || {
+        let record = service.registry.registration(&id).await;
+        record.unwrap().unwrap().state
+    };
+    let has_failed = async || matches!(state().await, RegistrationState::Failed { .. });
+    service.wait_until("it fails", has_failed).await;
+    let RegistrationState::Failed { code, .. } = state().await else {
+        panic!("it failed and does no longer");
+    };
+    assert_eq!(code, 409_201);
+    let (hub, device) = ("hub".parse().unwrap(), "d".parse().unwrap());
+    let found = service.registry.registry().device(&hub, &device).await;
+    assert!(found.is_err());
 }
 
 #[tokio::test]

@@ -182,7 +182,7 @@ async fn registering_again_refreshes_the_thumbprint_and_keeps_the_twin() {
 }
 
 #[tokio::test]
-async fn a_device_that_is_let_in_but_finds_no_hub_learns_it_when_it_polls() {
+async fn a_device_that_cannot_be_assigned_learns_it_when_it_polls() {
     let service = Service::start().await;
     let leaf = self_signed("device-2");
     let mut body = individual("device-2", &leaf);
@@ -203,6 +203,20 @@ async fn a_device_that_is_let_in_but_finds_no_hub_learns_it_when_it_polls() {
             .unwrap()
             .contains("shared-name")
     );
+}
+
+#[tokio::test]
+async fn without_a_hub_to_choose_the_registration_fails() {
+    let service = Service::start().await;
+    let leaf = self_signed("device-1");
+    let body = individual("device-1", &leaf);
+    service.create("/enrollments/device-1", &body).await;
+    let out = json!({"applyAllocationPolicy": false});
+    let path = "dps/linkedHubs/hub";
+    service.own(Method::PUT, path, Some(&out)).await;
+    let state = service.provision("device-1", &chain(&[&leaf])).await;
+    assert_eq!(state["status"], "failed", "{state}");
+    assert_eq!(state["assignedHub"], json!(null), "{state}");
 }
 
 #[tokio::test]

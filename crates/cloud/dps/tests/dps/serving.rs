@@ -224,7 +224,9 @@ async fn everything_is_there_after_a_restart() {
         .own(Method::PATCH, "dps/settings", Some(&policy))
         .await;
     let before = service.own(Method::GET, "dps/linkedHubs", None).await;
+    let id_scope = service.id_scope();
     let service = service.restarted().await;
+    assert_eq!(service.id_scope(), id_scope);
     let after = service.own(Method::GET, "dps/linkedHubs", None).await;
     assert_eq!(after, before);
     let settings = service.own(Method::GET, "dps/settings", None).await;

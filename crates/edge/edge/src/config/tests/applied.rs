@@ -1,5 +1,7 @@
 //! The applied copy of `config.toml`, and its changes.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 #[test]
@@ -29,6 +31,8 @@ fn the_applied_copy_is_private_and_its_changes_are_noticed() {
     assert!(read_applied(&path).unwrap().is_none());
     write_applied(&path, Path::new("/etc/aziot/config.toml"), GOOD).unwrap();
     assert_eq!(read_applied(&path).unwrap().as_deref(), Some(GOOD));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("0ne1", "0ne9")).unwrap();
     assert!(matches!(read_applied(&path), Err(ApplyError::Altered(_))));
