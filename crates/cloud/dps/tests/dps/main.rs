@@ -33,6 +33,7 @@ mod requests;
 mod routes;
 mod serving;
 mod symmetric_key;
+mod taken_devices;
 mod tenants;
 mod throttling;
 mod tpm;

@@ -9,9 +9,6 @@ use crate::sqlite::rehearsal::{self, Run};
 use crate::sqlite::tx::{Tx, TxEffects};
 use crate::sqlite::writer::Writer;
 
-/// How often a unit runs whose rows change under it. One connection writes, so that none does.
-const ATTEMPTS: usize = 3;
-
 impl Writer {
     /// Runs what waits, as far as one transaction goes.
     pub(super) fn run_group(
@@ -68,24 +65,21 @@ impl Writer {
         Ok(effects)
     }
 
-    /// Runs a unit behind a savepoint; again when a row changed under it.
+    /// Runs a unit behind a savepoint. Nobody else writes: a row that is in conflict again stays so.
     fn run_guarded(&self, job: &mut dyn Job) -> Result<TxEffects, StoreError> {
-        for _ in 0..ATTEMPTS {
-            self.sql("SAVEPOINT unit")?;
-            let tx = Tx::new(&self.connection, &self.file, self.group);
-            let ran = job.run(&tx);
-            self.require_transaction()?;
-            if ran == Ran::Kept {
-                self.sql("RELEASE unit")?;
-                return Ok(tx.into_parts().0);
-            }
-            self.sql("ROLLBACK TO unit")?;
+        self.sql("SAVEPOINT unit")?;
+        let tx = Tx::new(&self.connection, &self.file, self.group);
+        let ran = job.run(&tx);
+        self.require_transaction()?;
+        if ran == Ran::Kept {
             self.sql("RELEASE unit")?;
-            if ran != Ran::Changed {
-                return Ok(TxEffects::default());
-            }
+            return Ok(tx.into_parts().0);
         }
-        job.refuse_taken(&Tx::new(&self.connection, &self.file, self.group));
+        self.sql("ROLLBACK TO unit")?;
+        self.sql("RELEASE unit")?;
+        if ran == Ran::Changed {
+            job.refuse_taken(&Tx::new(&self.connection, &self.file, self.group));
+        }
         Ok(TxEffects::default())
     }
 

@@ -11,7 +11,6 @@ use wire::service_api::identity::{Authentication, Status};
 use super::EndPending;
 use super::decide::{Decided, Outcome, decide_assignment};
 use super::end_pending::device_lock;
-use super::locations::require_owner;
 use super::notes::write_note;
 use super::rows::{ASSIGNED, group_id, new_row, record, write_row};
 use crate::detail::Detail;
@@ -127,8 +126,7 @@ impl Unit for AssignDevice {
         let AssignDevicePlan::Assign(plan) = self.decide(view)? else {
             return Ok(());
         };
-        let place = &plan.decided.decision.place;
-        require_owner(view, &plan.service, &self.job.assign, place)
+        plan.require_owner_of_created(view, &self.job.assign)
     }
 
     fn apply(&self, tx: &Tx<'_>, plan: AssignDevicePlan) -> Result<AssignOutcome, StoreError> {
@@ -169,6 +167,15 @@ pub(super) struct AssignPlan {
 }
 
 impl AssignPlan {
+    pub(super) fn require_owner_of_created(
+        &self,
+        view: &View<'_>,
+        assign: &Assign,
+    ) -> Result<(), AssignError> {
+        let decided = &self.decided;
+        decided.require_owner_of_created(view, &self.service, assign)
+    }
+
     pub(super) fn locks(&self) -> Vec<Lock<'_>> {
         let decided = &self.decided;
         let devices = decided.previous.iter().chain([&decided.decision.place]);

@@ -33,6 +33,21 @@ pub(super) struct Decided {
 }
 
 impl Decided {
+    /// Refuses a device that is not there and that another registration is assigned to all the
+    /// same. The store refuses it too, when it is written; who has the time asks before.
+    pub(super) fn require_owner_of_created(
+        &self,
+        view: &View<'_>,
+        service: &ProvisioningService,
+        assign: &Assign,
+    ) -> Result<(), AssignError> {
+        let place = &self.decision.place;
+        match self.decision.step == DeviceStep::Create && self.previous.as_ref() != Some(place) {
+            true => require_owner(view, service, assign, place),
+            false => Ok(()),
+        }
+    }
+
     /// Whether the enrollment makes IoT Edge devices, and the hub device is not one and stays so.
     fn stays_plain(&self, assign: &Assign) -> bool {
         self.decision.step == DeviceStep::Refresh
@@ -52,6 +67,7 @@ impl Provisioning {
                     (previous, wanted, PreviewAt::NeedsRemoteHub)
                 }
                 Outcome::Here(decided) => {
+                    decided.require_owner_of_created(view, &service, assign)?;
                     let here = PreviewAt::Here {
                         substatus: decided.decision.substatus,
                         creates_device: decided.decision.step == DeviceStep::Create,

@@ -102,7 +102,13 @@ impl HandleStep for Finish {
 
     fn decide(&self, handle: &PendingHandle, view: &View<'_>) -> Result<FinishPlan, StorageError> {
         let service = self.service.read(view)?;
-        Ok(match self.job.decide(view, service) {
+        let decided = self.job.decide(view, service).and_then(|plan| {
+            if let Some(plan) = &plan {
+                plan.require_owner_of_created(view, &self.job.assign)?;
+            }
+            Ok(plan)
+        });
+        Ok(match decided {
             Ok(Some(plan)) => FinishPlan::Assign(plan),
             Ok(None) => FinishPlan::AskRemoteHub,
             Err(AssignError::Storage(error)) => return Err(error),

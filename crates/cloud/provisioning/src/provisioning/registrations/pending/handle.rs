@@ -38,7 +38,7 @@ enum Standing {
     /// Another attempt is stored, or none.
     Gone,
     /// A row that no record waits for. It ends, and the record stays.
-    LeftOver(EndPending),
+    Orphaned(EndPending),
 }
 
 impl PendingHandle {
@@ -77,7 +77,7 @@ impl PendingHandle {
         let rows = Rows { file: view.file() };
         let at = stored.map(|row| assigned_to(rows, &row)).transpose()?;
         let end = EndPending::decide(view, id_scope, folded, at.flatten().as_ref())?;
-        Ok(end.map_or(Standing::Gone, Standing::LeftOver))
+        Ok(end.map_or(Standing::Gone, Standing::Orphaned))
     }
 
     pub(in super::super) fn assign(&self, choice: &Choice) -> Assign {
@@ -145,7 +145,7 @@ pub(in super::super) struct OnHandle<S> {
 pub(in super::super) enum OnHandlePlan<P> {
     Run(P),
     Gone,
-    LeftOver(EndPending),
+    Orphaned(EndPending),
 }
 
 impl<S: HandleStep> Unit for OnHandle<S> {
@@ -165,7 +165,7 @@ impl<S: HandleStep> Unit for OnHandle<S> {
     fn locks_of_plan<'a>(&'a self, plan: &'a Self::Plan) -> Vec<Lock<'a>> {
         match plan {
             OnHandlePlan::Run(plan) => self.step.locks_of_plan(plan),
-            OnHandlePlan::LeftOver(end) => end.locks(),
+            OnHandlePlan::Orphaned(end) => end.locks(),
             OnHandlePlan::Gone => Vec::new(),
         }
     }
@@ -174,7 +174,7 @@ impl<S: HandleStep> Unit for OnHandle<S> {
         Ok(match self.handle.standing(view)? {
             Standing::Current => OnHandlePlan::Run(self.step.decide(&self.handle, view)?),
             Standing::Gone => OnHandlePlan::Gone,
-            Standing::LeftOver(end) => OnHandlePlan::LeftOver(end),
+            Standing::Orphaned(end) => OnHandlePlan::Orphaned(end),
         })
     }
 
@@ -182,9 +182,9 @@ impl<S: HandleStep> Unit for OnHandle<S> {
         match plan {
             OnHandlePlan::Run(plan) => self.step.apply(&self.handle, tx, plan).map(Some),
             OnHandlePlan::Gone => Ok(None),
-            OnHandlePlan::LeftOver(end) => {
+            OnHandlePlan::Orphaned(end) => {
                 let id = self.handle.registration_id.clone();
-                tx.after_commit(move || log_left_over(&id));
+                tx.after_commit(move || log_orphaned(&id));
                 end.apply(tx, self.now)?;
                 Ok(None)
             }
@@ -192,7 +192,7 @@ impl<S: HandleStep> Unit for OnHandle<S> {
     }
 }
 
-fn log_left_over(id: &RegistrationId) {
+fn log_orphaned(id: &RegistrationId) {
     tracing::error!(
         registration.id = %id,
         "registration {id} was pending although its record did not wait for it; the attempt is dropped"
