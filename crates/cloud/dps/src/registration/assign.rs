@@ -2,8 +2,8 @@
 
 use ids::{RegistrationId, Timestamp};
 use provisioning::{
-    AssignError, AssignOutcome, Assigned, FailRegistration, PendingRegistration, PendingStep,
-    Placement, Provisioning,
+    AssignError, AssignOutcome, Assigned, EnrolledBy, FailRegistration, PendingRegistration,
+    PendingStep, Placement, Provisioning, WebhookQuestion,
 };
 use registry::StorageError;
 use serde_json::Value;
@@ -27,31 +27,65 @@ pub enum Registered {
     Failed(Box<FailRegistration>, Failure),
 }
 
+/// What is written for a route.
+pub enum Next<'r> {
+    ToHub(&'r Allocation),
+    /// The webhook is asked later, by what is pending.
+    AskWebhook(&'r CustomAllocation, WebhookQuestion),
+}
+
+impl Next<'_> {
+    fn enrolled_by(&self) -> EnrolledBy {
+        let device = match self {
+            Self::ToHub(allocation) => allocation.device(),
+            Self::AskWebhook(custom, _) => custom.device(),
+        };
+        device.matched().enrolled_by()
+    }
+}
+
+/// Reads what a webhook will be asked. Before a certificate is issued: an enrollment that has
+/// changed since the device proved itself costs none.
+pub async fn prepare<'r>(
+    route: &'r Route,
+    payload: Option<&Value>,
+    provisioning: &Provisioning,
+) -> Result<Next<'r>, Unregistered> {
+    let custom = match route {
+        Route::Chosen(allocation) => return Ok(Next::ToHub(allocation)),
+        Route::Custom(custom) => custom,
+    };
+    match custom.question(provisioning, payload).await? {
+        Some(question) => Ok(Next::AskWebhook(custom, question)),
+        None => Err(Unregistered::Unassigned(Unassigned {
+            enrolled_by: custom.device().matched().enrolled_by(),
+            cause: AssignError::EnrollmentChanged.into(),
+        })),
+    }
+}
+
 /// Writes the assignment, or that a webhook or a remote hub has to be asked first.
 ///
 /// Fails when the device cannot be assigned, or what is stored cannot be
 /// read. Nothing is written then.
 pub async fn assign(
-    route: &Route,
+    next: Next<'_>,
     issued: Option<&Issued>,
-    payload: Option<&Value>,
     provisioning: &Provisioning,
     now: Timestamp,
 ) -> Result<Registered, Unregistered> {
-    let assigned = match route {
-        Route::Chosen(allocation) => to_hub(allocation, issued, provisioning, now).await,
-        Route::Custom(custom) => match custom.question(provisioning, payload).await? {
-            Some(question) => {
-                let step = PendingStep::AskWebhook(question);
-                ask_webhook(custom, issued, step, provisioning, now).await
-            }
-            None => Err(AssignError::EnrollmentChanged),
-        },
+    let enrolled_by = next.enrolled_by();
+    let assigned = match next {
+        Next::ToHub(allocation) => to_hub(allocation, issued, provisioning, now).await,
+        Next::AskWebhook(custom, question) => {
+            let step = PendingStep::AskWebhook(question);
+            ask_webhook(custom, issued, step, provisioning, now).await
+        }
     };
     assigned.map_err(|error| match error {
         AssignError::Storage(error) => NotProven::Storage(error).into(),
         error => Unregistered::Unassigned(Unassigned {
-            enrolled_by: route.device().matched().enrolled_by(),
+            enrolled_by,
             cause: error.into(),
         }),
     })

@@ -23,13 +23,16 @@ pub async fn register(
     now: Timestamp,
 ) -> Result<Registered, RegisterError> {
     // Nothing is issued on candidates from memory.
-    let mut source = match request.body.csr {
+    let mut begin = match request.body.csr {
         None => Source::Memory,
         Some(_) => Source::Store,
     };
     let mut proofs = 0;
     loop {
-        let unregistered = match walk(&request, &mut source, context, hub_health, now).await {
+        // What is refused before there are candidates needs no look at the store.
+        let mut source = Source::Store;
+        let walked = walk(&request, begin, &mut source, context, hub_health, now);
+        let unregistered = match walked.await {
             Ok(registered) => return Ok(registered),
             Err(unregistered) => unregistered,
         };
@@ -37,13 +40,14 @@ pub async fn register(
         if is_final(&unregistered, source, proofs, &request, context).await? {
             return end(unregistered, &request, context, now).await;
         }
-        source = Source::Store;
+        begin = Source::Store;
     }
 }
 
-/// The steps. `source` is where candidates are sought, and becomes where they were found.
+/// The steps. `begin` is where candidates are sought first; `source` becomes where they were found.
 async fn walk(
     request: &Register<'_>,
+    begin: Source,
     source: &mut Source,
     context: &Context,
     hub_health: &HubHealth,
@@ -51,15 +55,15 @@ async fn walk(
 ) -> Result<Registered, Unregistered> {
     let provisioning = &context.provisioning;
     let claim = claim::read(request)?;
-    let found = candidates::find(&claim, *source, provisioning, &context.groups).await?;
+    let found = candidates::find(&claim, begin, provisioning, &context.groups).await?;
     *source = found.source;
     let device = attest::prove(claim, found.candidates, context.verifiers(), now, &mut ())?;
     let (service, client) = (provisioning.service(), request.presented.from);
     let route = allocate::choose(device, &service, client, hub_health)?;
+    let next = assign::prepare(&route, request.body.payload, provisioning).await?;
     let issuers = &context.device_issuers;
     let issued = issue::issue(route.device(), request, provisioning, issuers, now)?;
-    let payload = request.body.payload;
-    assign::assign(&route, issued.as_ref(), payload, provisioning, now).await
+    assign::assign(next, issued.as_ref(), provisioning, now).await
 }
 
 /// Whether a further walk would come to the same. Candidates from memory decide only
@@ -82,9 +86,7 @@ async fn is_final(
                 .find_individual(request.registration_id);
             Ok(individual.await?.is_none())
         }
-        (Unregistered::Unassigned(unassigned), Source::Memory) => {
-            Ok(!unassigned.depends_on_enrollment())
-        }
+        (Unregistered::Unassigned(_), Source::Memory) => Ok(false),
         (Unregistered::Unassigned(unassigned), Source::Store) => {
             Ok(!unassigned.is_enrollment_changed() || proofs >= PROOFS)
         }

@@ -46,12 +46,6 @@ impl Unassigned {
             Failure::Assignment(AssignError::EnrollmentChanged)
         )
     }
-
-    /// Whether another enrollment might lead to something else: no
-    /// transaction has confirmed this one.
-    pub fn depends_on_enrollment(&self) -> bool {
-        matches!(self.cause, Failure::Allocation(_)) || self.is_enrollment_changed()
-    }
 }
 
 impl From<Box<Refusal>> for Unregistered {

@@ -1,12 +1,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
-use provisioning::EnrollmentRecord;
+use provisioning::{EnrollmentRecord, MAX_KEYED_GROUPS};
 
 use crate::bounded::Bounded;
 use crate::registration::enrollment::{Enrollment, UnreadableEnrollment};
 
-/// Groups whose certificates are kept parsed, about 4 KiB each.
-const CAPACITY: usize = 1024;
+/// Groups that are kept parsed: all that the index holds, about 4 KiB each.
+const CAPACITY: usize = super::MOST + MAX_KEYED_GROUPS;
 
 /// Groups that were parsed before, by their etags. Each is used only for the very record
 /// that it was parsed from.
