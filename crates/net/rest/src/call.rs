@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use axum::body::Bytes;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
@@ -7,7 +5,7 @@ use axum::http::{HeaderMap, Method};
 use ids::IdError;
 use wire::http::IfMatch;
 
-use crate::{ClientAddress, RequestError, RequestId, Service};
+use crate::{RequestError, Service};
 
 /// A request that was admitted, its body read. Only [`answer`](crate::answer) makes one.
 pub struct Call<S: Service> {
@@ -18,7 +16,6 @@ pub struct Call<S: Service> {
     /// The whole body, within the limit of the route.
     pub body: Bytes,
     pub(crate) parts: Parts,
-    pub(crate) request_id: RequestId,
 }
 
 impl<S: Service> Call<S> {
@@ -53,18 +50,6 @@ impl<S: Service> Call<S> {
     /// make a delete unconditional.
     pub fn if_match(&self) -> Result<IfMatch, RequestError> {
         Ok(if_match(&self.parts.headers)?)
-    }
-
-    /// The address of the client; `None` when it is not known.
-    #[must_use]
-    pub fn client_address(&self) -> Option<IpAddr> {
-        ClientAddress::of(&self.parts)
-    }
-
-    /// What the request is called in the reply, the log and the audit.
-    #[must_use]
-    pub fn request_id(&self) -> RequestId {
-        self.request_id
     }
 }
 

@@ -84,6 +84,7 @@ pub enum PolicyError<R: std::fmt::Debug + 'static> {
 fn lacking_text(rights: &[impl std::fmt::Debug]) -> String {
     let names: Vec<String> = rights.iter().map(|right| format!("{right:?}")).collect();
     match names.as_slice() {
+        [] => "may not call this".to_owned(),
         [name] => format!("lacks the right {name}"),
         names => format!("has none of the rights {}", names.join(", ")),
     }
@@ -111,7 +112,8 @@ pub fn admit<'p, R: Copy + PartialEq + std::fmt::Debug>(
     let [primary, secondary] = policy.keys.map(SharedAccessKey::try_from);
     let verified = token.verify(&[primary?, secondary?], resource, now, CLOCK_SKEW)?;
     let lacking = demand.lacking(policy.rights);
-    if !lacking.is_empty() {
+    // A route that demands no right admits no policy.
+    if demand.is_empty() || !lacking.is_empty() {
         return Err(PolicyError::Lacks {
             policy: policy.name.to_owned(),
             rights: lacking,
@@ -125,6 +127,12 @@ pub fn admit<'p, R: Copy + PartialEq + std::fmt::Debug>(
 }
 
 impl<R: Copy + PartialEq> Demand<R> {
+    fn is_empty(self) -> bool {
+        match self {
+            Self::All(demanded) | Self::Any(demanded) => demanded.is_empty(),
+        }
+    }
+
     fn lacking(self, rights: &[R]) -> Vec<R> {
         let is_missing = |right: &&R| !rights.contains(right);
         match self {

@@ -87,7 +87,6 @@ async fn handle<S: Service>(
         permit,
         body,
         parts: parts.clone(),
-        request_id,
     };
     handler(call).await
 }

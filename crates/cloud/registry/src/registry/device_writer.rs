@@ -8,7 +8,7 @@ use store::{IdentityKey, IdentityRow, Secret, StoreError, TwinRow, Tx, View};
 use wire::service_api::identity::{Authentication, Status};
 
 use super::Registry;
-use super::new_identity::{NewIdentity, Seeds, insert_system_modules};
+use super::new_identity::{NewIdentity, Seeds, edge_scope, insert_system_modules};
 use super::twins::write_twin;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -256,11 +256,7 @@ impl DeviceWriter {
     ) -> Result<(), StoreError> {
         if iot_edge && !device.iot_edge {
             device.iot_edge = true;
-            let scope = format!(
-                "ms-azure-iot-edge://{}-{}",
-                device.device_id, device.generation_id
-            );
-            device.device_scope = Some(scope);
+            device.device_scope = Some(edge_scope(&device.device_id, &device.generation_id));
             device.revision += 1;
             tx.update_identity(device)?;
             insert_system_modules(tx, device, &self.seeds, self.now)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::Registry;
 use super::act::Act;
-use super::new_identity::{NewIdentity, Seeds, complete, insert_system_modules};
+use super::new_identity::{NewIdentity, Seeds, complete, edge_scope, insert_system_modules};
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -291,10 +291,7 @@ impl PutDevice {
         }
         if becomes_edge {
             row.iot_edge = true;
-            row.device_scope = Some(format!(
-                "ms-azure-iot-edge://{}-{}",
-                row.device_id, row.generation_id
-            ));
+            row.device_scope = Some(edge_scope(&row.device_id, &row.generation_id));
             insert_system_modules(tx, &row, &self.seeds, self.now)?;
         }
         match (row.iot_edge, &self.request.parent_scopes) {

@@ -69,15 +69,16 @@ impl NewIdentity<'_> {
         }
     }
 
-    /// The scope of an Edge device: names its life, so that children of an earlier life
-    /// are not its own.
+    /// See [`edge_scope`].
     pub(crate) fn scope(&self, seeds: &Seeds) -> String {
-        format!(
-            "ms-azure-iot-edge://{}-{}",
-            self.device_id,
-            seeds.generation(0)
-        )
+        edge_scope(self.device_id, &seeds.generation(0))
     }
+}
+
+/// The scope of an Edge device: names its life, so that children of an earlier life
+/// are not its own.
+pub(crate) fn edge_scope(device_id: &str, generation_id: &str) -> String {
+    format!("ms-azure-iot-edge://{device_id}-{generation_id}")
 }
 
 /// `$edgeAgent` and `$edgeHub`, whose keys the device uploads later.

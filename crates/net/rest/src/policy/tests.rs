@@ -48,6 +48,15 @@ fn either_key_of_a_policy_signs_and_its_name_is_written_in_any_case() {
 }
 
 #[test]
+fn a_route_that_demands_no_right_admits_no_policy() {
+    for demand in [Demand::All(&[][..]), Demand::Any(&[][..])] {
+        let token = signed("host.example", Some("Reader"), LATER, PRIMARY);
+        let refused = admitted(&token, demand).unwrap_err();
+        assert!(matches!(refused, PolicyError::Lacks { .. }), "{refused}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_token_is_named() {
     let long_ago = NOW.minus(CLOCK_SKEW);
     let reader = Some("Reader");
