@@ -2,13 +2,14 @@
 
 use ids::{RegistrationId, Timestamp};
 use provisioning::{
-    AssignError, AssignOutcome, Assigned, EnrolledBy, FailRegistration, PendingRegistration,
-    PendingStep, Placement, Provisioning, WebhookQuestion,
+    AssignError, AssignOutcome, Assigned, FailRegistration, PendingRegistration, PendingStep,
+    Placement, Provisioning, WebhookQuestion,
 };
 use registry::StorageError;
 use serde_json::Value;
 
 use crate::registration::allocate::{Allocation, CustomAllocation, Route};
+use crate::registration::attest::AttestedDevice;
 use crate::registration::issue::Issued;
 use crate::registration::not_proven::NotProven;
 use crate::registration::unregistered::{Failure, Unassigned, Unregistered};
@@ -34,13 +35,12 @@ pub enum Next<'r> {
     AskWebhook(&'r CustomAllocation, WebhookQuestion),
 }
 
-impl Next<'_> {
-    fn enrolled_by(&self) -> EnrolledBy {
-        let device = match self {
+impl<'r> Next<'r> {
+    fn device(&self) -> &'r AttestedDevice {
+        match self {
             Self::ToHub(allocation) => allocation.device(),
             Self::AskWebhook(custom, _) => custom.device(),
-        };
-        device.matched().enrolled_by()
+        }
     }
 }
 
@@ -74,7 +74,7 @@ pub async fn assign(
     provisioning: &Provisioning,
     now: Timestamp,
 ) -> Result<Registered, Unregistered> {
-    let enrolled_by = next.enrolled_by();
+    let device = next.device();
     let assigned = match next {
         Next::ToHub(allocation) => to_hub(allocation, issued, provisioning, now).await,
         Next::AskWebhook(custom, question) => {
@@ -85,7 +85,7 @@ pub async fn assign(
     assigned.map_err(|error| match error {
         AssignError::Storage(error) => NotProven::Storage(error).into(),
         error => Unregistered::Unassigned(Unassigned {
-            enrolled_by,
+            enrolled_by: device.matched().enrolled_by(),
             cause: error.into(),
         }),
     })
