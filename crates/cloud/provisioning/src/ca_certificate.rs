@@ -67,7 +67,7 @@ pub struct CaCertificateDraft {
 /// Evidence that the operator has the key of a CA certificate: a certificate of this name, signed
 /// with it, was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PossessionShown {
+pub struct PossessionProof {
     /// The CA certificate whose key signed.
     pub ca_certificate: Thumbprint,
     /// The common name of what it signed.

@@ -27,7 +27,7 @@ mod register;
 mod provisioning;
 
 pub use ca_certificate::{
-    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionProof,
     VerificationCode,
 };
 pub use detail::Detail;
@@ -63,6 +63,6 @@ pub use registration::{
 pub use store::RemoteTaskKind;
 
 pub use service::{
-    AllocationWeight, HubReach, LinkDraft, LinkedHub, ProvisioningService, RemoteAccess,
-    ServingError,
+    AllocationWeight, HubAccess, LinkDraft, LinkedHub, ProvisioningService, RemoteAccess,
+    ServiceSetupError,
 };

@@ -140,7 +140,7 @@ mod tests {
     use ids::HubHost;
 
     use super::*;
-    use crate::service::HubReach;
+    use crate::service::HubAccess;
 
     fn located(hub: &str) -> LocatedDevice {
         LocatedDevice {
@@ -151,7 +151,7 @@ mod tests {
                 apply_allocation_policy: true,
                 latencies: Vec::new(),
                 former_hosts: Vec::new(),
-                reach: HubReach::Here,
+                access: HubAccess::Local,
             },
             device_id: "d".parse().unwrap(),
             exists: None,

@@ -326,7 +326,7 @@ pub enum AssignError {
     /// A registration of another provisioning service owns the hub device; whose is
     /// not this one's business.
     #[error("device {device_id} of hub {hub} belongs to another provisioning service")]
-    DeviceForeign { hub: HubName, device_id: DeviceId },
+    DeviceOfOtherService { hub: HubName, device_id: DeviceId },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

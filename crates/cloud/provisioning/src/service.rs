@@ -7,8 +7,8 @@ use crate::key::SecretBytes;
 mod error;
 mod linked_hub;
 
-pub use error::ServingError;
-pub use linked_hub::{AllocationWeight, HubReach, LinkDraft, LinkedHub, RemoteAccess};
+pub use error::ServiceSetupError;
+pub use linked_hub::{AllocationWeight, HubAccess, LinkDraft, LinkedHub, RemoteAccess};
 
 /// A provisioning service of a data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

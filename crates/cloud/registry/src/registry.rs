@@ -138,7 +138,7 @@ impl Registry {
         let store = AuditedStore::new(Store::open(directory, options)?);
         let entropy = init.entropy.clone();
         let initialise = Initialise::new(init, prepare, now);
-        let renamed = store.commit(initialise).await?;
+        let renamed = store.write_without_act(initialise).await?;
         let hubs = store.read(local_hubs::read)?;
         let names: Vec<_> = hubs.hubs.iter().map(|hub| hub.name.clone()).collect();
         let telemetry = retention.telemetry;
@@ -230,7 +230,7 @@ impl Registry {
             |(), _| Ok::<_, StorageError>(()),
             |(), tx, ()| tx.touch(),
         );
-        let touched = self.inner.store.commit(touch).await;
+        let touched = self.inner.store.write_without_act(touch).await;
         self.require_telemetry_writable().await?;
         Ok(touched?)
     }

@@ -31,7 +31,7 @@ use crate::{StoreError, Tx};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AuditStream {
     /// What operators and the server did.
-    Acts,
+    OperatorActs,
     /// What was decided about devices that were let in.
     Decisions,
     /// Who was not let in.
@@ -39,12 +39,12 @@ pub enum AuditStream {
 }
 
 impl AuditStream {
-    pub const ALL: [Self; 3] = [Self::Acts, Self::Decisions, Self::Refusals];
+    pub const ALL: [Self; 3] = [Self::OperatorActs, Self::Decisions, Self::Refusals];
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Acts => "acts",
+            Self::OperatorActs => "acts",
             Self::Decisions => "decisions",
             Self::Refusals => "refusals",
         }
@@ -80,7 +80,7 @@ impl Default for AuditLimits {
 impl AuditLimits {
     fn of(&self, stream: AuditStream) -> u64 {
         match stream {
-            AuditStream::Acts => self.acts,
+            AuditStream::OperatorActs => self.acts,
             AuditStream::Decisions => self.decisions,
             AuditStream::Refusals => self.refusals,
         }

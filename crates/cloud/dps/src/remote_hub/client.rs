@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use ids::{DeviceId, Etag};
-use provisioning::{HubReach, LinkedHub, RemoteAccess};
+use provisioning::{HubAccess, LinkedHub, RemoteAccess};
 use serde_json::Value;
 use wire::sas::SharedAccessKey;
 use wire::service_api::remote_hub::{self, MAX_ANSWER, NewDevice, RemoteDevice, RemoteTwin};
@@ -48,9 +48,9 @@ impl Ask<'_> {
 impl<'a> RemoteHub<'a> {
     /// `None` for a hub of this server.
     pub fn for_link(dps: &'a Dps, hub: &'a LinkedHub) -> Option<Self> {
-        match &hub.reach {
-            HubReach::Here => None,
-            HubReach::Remote(access) => Some(Self { dps, hub, access }),
+        match &hub.access {
+            HubAccess::Local => None,
+            HubAccess::Remote(access) => Some(Self { dps, hub, access }),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ids::{HubHost, HubName, Timestamp};
 use metrics::{counter, gauge};
-use provisioning::{HubReach, LinkedHub, RemoteAccess};
+use provisioning::{HubAccess, LinkedHub, RemoteAccess};
 
 /// A hub is unhealthy after so many calls in a row that failed,
 const FAILURES: u32 = 3;
@@ -102,7 +102,7 @@ impl HubHealth {
     /// Why a hub gets no new devices; `None` when it does.
     pub fn unhealthy_reason(&self, hub: &LinkedHub) -> Option<String> {
         // Most hubs are of this server, and need no lock.
-        if hub.reach == HubReach::Here {
+        if hub.access == HubAccess::Local {
             return None;
         }
         match self.get(hub) {
@@ -173,9 +173,9 @@ impl HubHealth {
 }
 
 fn link(hub: &LinkedHub) -> Option<(HubHost, RemoteAccess)> {
-    match &hub.reach {
-        HubReach::Here => None,
-        HubReach::Remote(access) => Some((hub.host.clone(), access.clone())),
+    match &hub.access {
+        HubAccess::Local => None,
+        HubAccess::Remote(access) => Some((hub.host.clone(), access.clone())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use provisioning::{HubReach, LinkedHub};
+use provisioning::{HubAccess, LinkedHub};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -41,7 +41,7 @@ fn linked(dps: &Dps) -> Vec<LinkedHub> {
     let mut linked: Vec<LinkedHub> = Vec::new();
     for hub in services.iter().flat_map(|service| &service.hubs) {
         let is_known = linked.iter().any(|known| known.name == hub.name);
-        if hub.reach != HubReach::Here && !is_known {
+        if hub.access != HubAccess::Local && !is_known {
             linked.push(hub.clone());
         }
     }

@@ -9,7 +9,7 @@ use pki::{
     prove_possession, usable_ca_certificate,
 };
 use provisioning::{
-    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionProof,
 };
 use registry::Right;
 use rest::{Reply, delete, get, post, put};
@@ -174,10 +174,10 @@ fn possession(
     ca_certificate: &CaCertificate,
     request: &VerifyRequest,
     now: Timestamp,
-) -> Result<PossessionShown, CertificateFault> {
+) -> Result<PossessionProof, CertificateFault> {
     let signed = certificate::read(&request.certificate)?;
     let proof = prove_possession(&parsed(ca_certificate)?, &signed, now)?;
-    Ok(PossessionShown {
+    Ok(PossessionProof {
         ca_certificate: ca_certificate.thumbprint,
         code: proof.common_name().to_owned(),
     })

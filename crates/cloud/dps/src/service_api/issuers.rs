@@ -11,7 +11,7 @@ use wire::error::DpsErrorCode;
 use wire::etag::QuotedEtag;
 use wire::lenient;
 use wire::muster_api::issuer::{
-    ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, IssuerSource, OWN_AUTHORITY,
+    ISSUER_ITEM, IssuerDescription, IssuerList, IssuerRequest, IssuerSource, MUSTER_CA_TYPE,
 };
 use zeroize::Zeroize;
 
@@ -185,7 +185,7 @@ fn describe(issuer: IssuerRecord) -> Result<IssuerDescription, IssuerFault> {
     Ok(IssuerDescription {
         certificate_info: certificate::describe(first.map_err(IssuerFault::Damaged)?),
         name: issuer.name,
-        certificate_authority_type: OWN_AUTHORITY,
+        certificate_authority_type: MUSTER_CA_TYPE,
         profile: issuer.profile,
         certificate: issuer.chain,
         etag: QuotedEtag(issuer.etag),

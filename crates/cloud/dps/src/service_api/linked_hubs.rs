@@ -3,8 +3,8 @@
 use aws_lc_rs::constant_time;
 use ids::{HubHost, HubName};
 use provisioning::{
-    AllocationWeight, HubReach, LinkDraft, LinkedHub, ProvisioningService, RemoteAccess,
-    ServingError,
+    AllocationWeight, HubAccess, LinkDraft, LinkedHub, ProvisioningService, RemoteAccess,
+    ServiceSetupError,
 };
 use registry::{LocalHub, LocalHubs, Right, SharedAccessPolicy};
 use rest::{Reply, delete, get, put};
@@ -40,7 +40,7 @@ async fn list(call: Call) -> Result<Reply, ServiceFault> {
 async fn read(call: Call, name: HubName) -> Result<Reply, ServiceFault> {
     let service = provisioning(&call).service();
     let link = service.hub(&name);
-    let link = link.ok_or_else(|| ServingError::NotLinked(name.clone()))?;
+    let link = link.ok_or_else(|| ServiceSetupError::NotLinked(name.clone()))?;
     Ok(Reply::json(&describe(&call, link)?))
 }
 
@@ -181,9 +181,9 @@ fn describe(call: &Call, link: &LinkedHub) -> Result<LinkedHubDocument, ServiceF
         health,
         name: link.name.clone(),
         host_name: link.host.clone(),
-        location: match link.reach {
-            HubReach::Here => HubLocation::Here,
-            HubReach::Remote(_) => HubLocation::Remote,
+        location: match link.access {
+            HubAccess::Local => HubLocation::Here,
+            HubAccess::Remote(_) => HubLocation::Remote,
         },
         allocation_weight: link.allocation_weight.unwrap_or(1),
         apply_allocation_policy: link.apply_allocation_policy,

@@ -1,6 +1,6 @@
 //! `/muster/v1/dps/policies`: the shared access policies of a service.
 
-use provisioning::{Act, KeyChoice, PolicyDraft, PolicyDraftError, ServingError};
+use provisioning::{Act, KeyChoice, PolicyDraft, PolicyDraftError, ServiceSetupError};
 use registry::{Right, SharedAccessPolicy};
 use rest::{Reply, delete, get, post, put};
 use wire::muster_api::policy::{KeyKind, PolicyDocument, PolicyRequest, RegenerateRequest};
@@ -35,7 +35,7 @@ async fn read(call: Call, name: String) -> Result<Reply, ServiceFault> {
     let service = provisioning(&call).service();
     let mut policies = service.policies.iter();
     let policy = policies.find(|policy| policy.name.eq_ignore_ascii_case(&name));
-    let policy = policy.ok_or(ServingError::NoSuchPolicy(name))?;
+    let policy = policy.ok_or(ServiceSetupError::NoSuchPolicy(name))?;
     disclose(&call, Act::ReadPolicyKeys, &policy.name).await?;
     Ok(Reply::json(&with_keys(policy)))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ids::{HubHost, ServiceName};
-use provisioning::{Act, ProvisioningService, ServingError};
+use provisioning::{Act, ProvisioningService, ServiceSetupError};
 use registry::Right;
 use rest::{Reply, get, patch, put};
 use wire::error::DpsErrorCode;
@@ -42,7 +42,7 @@ async fn list(call: Call) -> Result<Reply, ServiceFault> {
 async fn read(call: Call, name: ServiceName) -> Result<Reply, ServiceFault> {
     let services = provisioning(&call).services();
     let service = services.iter().find(|service| service.name == name);
-    let service = service.ok_or(ServingError::NoSuchService(name))?;
+    let service = service.ok_or(ServiceSetupError::NoSuchService(name))?;
     disclose(&call, Act::ReadServiceKeys, service.name.as_str()).await?;
     Ok(Reply::json(&with_key(
         service,
@@ -58,7 +58,7 @@ async fn create(call: Call, name: ServiceName) -> Result<Reply, ServiceFault> {
     let provisioning = provisioning(&call);
     if host.same_name(server) {
         let other = provisioning.service().name.clone();
-        return Err(ServingError::ServiceHostTaken { host, other }.into());
+        return Err(ServiceSetupError::ServiceHostTaken { host, other }.into());
     }
     let services = provisioning.services();
     let is_it = |service: &&Arc<ProvisioningService>| {
@@ -125,7 +125,7 @@ fn with_key(service: &ProvisioningService, server: &HubHost) -> ServiceDocument 
 }
 
 /// Also of linked hubs and policies.
-impl NounError for ServingError {
+impl NounError for ServiceSetupError {
     fn code(&self) -> DpsErrorCode {
         use DpsErrorCode as Code;
         match self {

@@ -15,7 +15,7 @@ use super::act::Act;
 use super::names::INDIVIDUAL;
 use super::registrations::assigned_to;
 use crate::enrollment::AttestationKind;
-use crate::service::{HubReach, ProvisioningService};
+use crate::service::{HubAccess, ProvisioningService};
 
 mod unblock;
 
@@ -174,7 +174,7 @@ impl BlockTarget {
         let Some(link) = self.service.hub(&at.hub) else {
             return Ok(HubDevice::default());
         };
-        if link.reach != HubReach::Here {
+        if link.access != HubAccess::Local {
             let remote = Some(at);
             return Ok(HubDevice {
                 local: None,

@@ -13,7 +13,7 @@ use super::Provisioning;
 use super::act::Act;
 use super::names::{parse_keys, parse_standing};
 use crate::ca_certificate::{
-    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionShown,
+    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionProof,
     VerificationCode,
 };
 use crate::enrollment::EnrollmentKey;
@@ -136,7 +136,7 @@ impl Provisioning {
         &self,
         name: &CertificateName,
         if_match: &IfMatch,
-        shown: PossessionShown,
+        shown: PossessionProof,
         now: Timestamp,
     ) -> Result<CaCertificate, CaCertificateError> {
         let verify = unit(

@@ -6,7 +6,7 @@ use store::{HubRow, LinkRow, Lock, Secret, StoreError, View, unit};
 use super::Provisioning;
 use super::act::Act;
 use crate::limits::MAX_LINKED_HUBS;
-use crate::service::{LinkDraft, LinkedHub, RemoteAccess, ServingError};
+use crate::service::{LinkDraft, LinkedHub, RemoteAccess, ServiceSetupError};
 
 impl Provisioning {
     /// Links a hub to this service, or changes its link.
@@ -17,7 +17,7 @@ impl Provisioning {
         &self,
         draft: LinkDraft,
         now: Timestamp,
-    ) -> Result<LinkedHub, ServingError> {
+    ) -> Result<LinkedHub, ServiceSetupError> {
         let (follower, id_scope) = (self.service_follower(), self.id_scope());
         let name = draft.name.clone();
         let link = unit(
@@ -37,12 +37,12 @@ impl Provisioning {
         self.act(Act::LinkHub, &name, link).await?;
         let linked = self.service().hub(&name).cloned();
         // Somebody else may have unlinked it since.
-        linked.ok_or(ServingError::NotLinked(name))
+        linked.ok_or(ServiceSetupError::NotLinked(name))
     }
 
     /// Takes a hub from this service. Registrations that point to it stay, and the next one of
     /// each device chooses again.
-    pub async fn unlink_hub(&self, name: &HubName) -> Result<(), ServingError> {
+    pub async fn unlink_hub(&self, name: &HubName) -> Result<(), ServiceSetupError> {
         let (follower, id_scope, name) = (self.service_follower(), self.id_scope(), name.clone());
         let target = name.to_string();
         let unlink = unit(
@@ -50,8 +50,8 @@ impl Provisioning {
             |_| vec![Lock::Directory],
             |(id_scope, name), view| {
                 let link = find_link(view, id_scope, name)?;
-                let link = link.ok_or_else(|| ServingError::NotLinked(name.clone()))?;
-                Ok::<_, ServingError>(link.hub)
+                let link = link.ok_or_else(|| ServiceSetupError::NotLinked(name.clone()))?;
+                Ok::<_, ServiceSetupError>(link.hub)
             },
             move |(id_scope, _), tx, hub: HubRow| {
                 tx.delete_link(id_scope, &hub.name)?;
@@ -87,7 +87,7 @@ enum HubChange {
     Update,
 }
 
-fn plan(view: &View<'_>, id_scope: &str, draft: &LinkDraft) -> Result<LinkPlan, ServingError> {
+fn plan(view: &View<'_>, id_scope: &str, draft: &LinkDraft) -> Result<LinkPlan, ServiceSetupError> {
     let remote = draft.remote.clone();
     let (mut link, hub) = match find_link(view, id_scope, &draft.name)? {
         Some(link) => changed(view, link, remote)?,
@@ -132,14 +132,14 @@ fn changed(
     view: &View<'_>,
     mut link: LinkRow,
     remote: Remote,
-) -> Result<(LinkRow, HubChange), ServingError> {
+) -> Result<(LinkRow, HubChange), ServiceSetupError> {
     let Some(remote) = remote else {
         return Ok((link, HubChange::None));
     };
     let name = HubName::parse(&link.hub.name);
     let name = name.map_err(|error| view.damaged("hub", error))?;
     if link.hub.remote.is_none() {
-        return Err(ServingError::HubExists(name));
+        return Err(ServiceSetupError::HubExists(name));
     }
     link.hub = remote_row(&name, remote);
     Ok((link, HubChange::Update))
@@ -151,9 +151,9 @@ fn to_be_linked(
     id_scope: &str,
     name: &HubName,
     remote: Remote,
-) -> Result<(HubRow, HubChange), ServingError> {
+) -> Result<(HubRow, HubChange), ServiceSetupError> {
     if view.linked_hubs(id_scope)?.len() >= MAX_LINKED_HUBS {
-        return Err(ServingError::TooMany {
+        return Err(ServiceSetupError::TooMany {
             what: "linked hubs",
             limit: MAX_LINKED_HUBS,
         });
@@ -164,8 +164,8 @@ fn to_be_linked(
         (Some(hub), None) if hub.remote.is_none() && hub.name == name.as_str() => {
             Ok((hub, HubChange::None))
         }
-        (_, None) => Err(ServingError::NoSuchHub(name.clone())),
-        (Some(_), Some(_)) => Err(ServingError::HubExists(name.clone())),
+        (_, None) => Err(ServiceSetupError::NoSuchHub(name.clone())),
+        (Some(_), Some(_)) => Err(ServiceSetupError::HubExists(name.clone())),
         (None, Some(remote)) => Ok((remote_row(name, remote), HubChange::Insert)),
     }
 }

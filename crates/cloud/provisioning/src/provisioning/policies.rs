@@ -9,7 +9,7 @@ use super::act::Act;
 use super::init::OWNER_POLICY;
 use crate::limits::MAX_POLICIES;
 use crate::policy::{KeyChoice, PolicyDraft};
-use crate::service::ServingError;
+use crate::service::ServiceSetupError;
 
 const OWNER_KIND: &str = "service";
 
@@ -18,7 +18,7 @@ impl Provisioning {
     pub async fn create_policy(
         &self,
         draft: PolicyDraft,
-    ) -> Result<SharedAccessPolicy, ServingError> {
+    ) -> Result<SharedAccessPolicy, ServiceSetupError> {
         let (follower, id_scope) = (self.service_follower(), self.id_scope());
         let key = |given: Option<KeyText>| {
             let key = given.unwrap_or_else(|| generate_key(&**self.registry.entropy()));
@@ -38,10 +38,10 @@ impl Provisioning {
             |(id_scope, row), view| {
                 let policies = view.policies(OWNER_KIND, id_scope)?;
                 if policies.iter().any(|policy| is_named(policy, &row.name)) {
-                    return Err(ServingError::PolicyExists(row.name.clone()));
+                    return Err(ServiceSetupError::PolicyExists(row.name.clone()));
                 }
                 match policies.len() {
-                    MAX_POLICIES.. => Err(ServingError::TooMany {
+                    MAX_POLICIES.. => Err(ServiceSetupError::TooMany {
                         what: "policies",
                         limit: MAX_POLICIES,
                     }),
@@ -62,7 +62,7 @@ impl Provisioning {
         &self,
         name: &str,
         choice: KeyChoice,
-    ) -> Result<SharedAccessPolicy, ServingError> {
+    ) -> Result<SharedAccessPolicy, ServiceSetupError> {
         let (follower, id_scope, name) =
             (self.service_follower(), self.id_scope(), name.to_owned());
         let target = format!("{name}: {choice:?}");
@@ -77,7 +77,7 @@ impl Provisioning {
                     KeyChoice::Secondary => row.secondary_key = fresh.clone(),
                     KeyChoice::Swap => std::mem::swap(&mut row.primary_key, &mut row.secondary_key),
                 }
-                Ok::<_, ServingError>(row)
+                Ok::<_, ServiceSetupError>(row)
             },
             move |id_scope, tx, row| {
                 tx.update_policy(OWNER_KIND, id_scope, &row)?;
@@ -92,7 +92,7 @@ impl Provisioning {
     ///
     /// # Errors
     /// When there is no such policy, it is the owner's, or the storage fails.
-    pub async fn delete_policy(&self, name: &str) -> Result<(), ServingError> {
+    pub async fn delete_policy(&self, name: &str) -> Result<(), ServiceSetupError> {
         let (follower, id_scope, name) =
             (self.service_follower(), self.id_scope(), name.to_owned());
         let target = name.clone();
@@ -102,7 +102,7 @@ impl Provisioning {
             move |id_scope, view| {
                 let row = find(view, id_scope, &name)?;
                 match row.name == OWNER_POLICY {
-                    true => Err(ServingError::OwnerPolicy(row.name)),
+                    true => Err(ServiceSetupError::OwnerPolicy(row.name)),
                     false => Ok(row),
                 }
             },
@@ -119,8 +119,8 @@ fn is_named(policy: &PolicyRow, name: &str) -> bool {
     policy.name.eq_ignore_ascii_case(name)
 }
 
-fn find(view: &View<'_>, id_scope: &str, name: &str) -> Result<PolicyRow, ServingError> {
+fn find(view: &View<'_>, id_scope: &str, name: &str) -> Result<PolicyRow, ServiceSetupError> {
     let mut policies = view.policies(OWNER_KIND, id_scope)?.into_iter();
     let found = policies.find(|policy| is_named(policy, name));
-    found.ok_or_else(|| ServingError::NoSuchPolicy(name.to_owned()))
+    found.ok_or_else(|| ServiceSetupError::NoSuchPolicy(name.to_owned()))
 }

@@ -48,7 +48,7 @@ impl Provisioning {
             decision,
             now,
         };
-        self.registry.store().commit(note).await
+        self.registry.store().write_without_act(note).await
     }
 
     /// Deletes refusals that came last longer ago than they are kept; says how many.
@@ -62,7 +62,7 @@ impl Provisioning {
                 |(), _| Ok::<_, StorageError>(()),
                 move |(), tx, ()| tx.expire_refusals(before),
             );
-            let some = self.registry.store().commit_in_background(expire);
+            let some = self.registry.store().write_in_background(expire);
             match some.await? {
                 0 => return Ok(expired),
                 some => expired += some,

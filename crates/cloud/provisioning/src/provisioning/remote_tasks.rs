@@ -67,7 +67,7 @@ impl Provisioning {
                 false => Ok(()),
             },
         );
-        self.registry.store().commit_in_background(end).await
+        self.registry.store().write_in_background(end).await
     }
 
     /// Puts a task off after a try that failed. Does nothing when it has become another one.
@@ -87,7 +87,7 @@ impl Provisioning {
                     false => Ok(()),
                 },
             );
-        self.registry.store().commit_in_background(postpone).await
+        self.registry.store().write_in_background(postpone).await
     }
 
     /// The link to a hub that any service of this directory has.

@@ -13,7 +13,7 @@ use super::act::Act;
 use super::init::NewService;
 use super::services_now::{self, ServicesNow};
 use crate::limits::MAX_SERVICES;
-use crate::service::{ProvisioningService, ServingError};
+use crate::service::{ProvisioningService, ServiceSetupError};
 
 /// What a unit that changes services needs to report it.
 pub(super) struct ServiceFollower {
@@ -44,7 +44,7 @@ impl Provisioning {
         name: ServiceName,
         host: HubHost,
         now: Timestamp,
-    ) -> Result<Provisioning, ServingError> {
+    ) -> Result<Provisioning, ServiceSetupError> {
         let follower = self.service_follower();
         let target = name.to_string();
         let new = NewService::new(
@@ -90,24 +90,28 @@ impl Provisioning {
     }
 }
 
-fn require_free(view: &View<'_>, name: &ServiceName, host: &HubHost) -> Result<(), ServingError> {
+fn require_free(
+    view: &View<'_>,
+    name: &ServiceName,
+    host: &HubHost,
+) -> Result<(), ServiceSetupError> {
     let services = services_now::read(view)?;
     if services.len() >= MAX_SERVICES {
-        return Err(ServingError::TooMany {
+        return Err(ServiceSetupError::TooMany {
             what: "provisioning services",
             limit: MAX_SERVICES,
         });
     }
     for service in services {
         if service.name == *name {
-            return Err(ServingError::ServiceExists(name.clone()));
+            return Err(ServiceSetupError::ServiceExists(name.clone()));
         }
         if service
             .host
             .as_ref()
             .is_some_and(|taken| taken.same_name(host))
         {
-            return Err(ServingError::ServiceHostTaken {
+            return Err(ServiceSetupError::ServiceHostTaken {
                 host: host.clone(),
                 other: service.name.clone(),
             });

@@ -8,7 +8,7 @@ use registry::{FormerHost, Rows, StorageError, read_former_hosts, read_key, read
 use store::{HubRow, LinkRow, ServiceRow, StoreError, Tx, View};
 
 use crate::key::SecretBytes;
-use crate::service::{HubReach, LinkedHub, ProvisioningService, RemoteAccess};
+use crate::service::{HubAccess, LinkedHub, ProvisioningService, RemoteAccess};
 
 /// A service as of the last commit. Every handle of the service looks at the same one.
 pub(crate) struct ServiceCell(RwLock<Arc<ProvisioningService>>);
@@ -148,9 +148,9 @@ fn read_link(
     let former = former
         .iter()
         .filter(|former| former.hub.as_ref() == Some(&name));
-    let reach = match remote {
-        None => HubReach::Here,
-        Some((policy, key)) => HubReach::Remote(RemoteAccess {
+    let access = match remote {
+        None => HubAccess::Local,
+        Some((policy, key)) => HubAccess::Remote(RemoteAccess {
             policy,
             key: read_key(rows, &key)?,
         }),
@@ -166,6 +166,6 @@ fn read_link(
         host: rows.id("hub host", host.try_into())?,
         allocation_weight: link.allocation_weight,
         apply_allocation_policy: link.apply_allocation_policy,
-        reach,
+        access,
     })
 }

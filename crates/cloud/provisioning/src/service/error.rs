@@ -3,7 +3,7 @@ use registry::StorageError;
 
 /// Why services, hubs, links or policies were not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum ServingError {
+pub enum ServiceSetupError {
     /// No such hub lives here.
     #[error("no hub {0} lives on this server")]
     NoSuchHub(HubName),
@@ -40,7 +40,7 @@ pub enum ServingError {
     Storage(#[from] StorageError),
 }
 
-impl From<store::StoreError> for ServingError {
+impl From<store::StoreError> for ServiceSetupError {
     fn from(error: store::StoreError) -> Self {
         Self::Storage(error.into())
     }

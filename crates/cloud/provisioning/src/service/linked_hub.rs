@@ -18,7 +18,7 @@ pub struct LinkedHub {
     /// How far clients are from it, by their network.
     pub latencies: Vec<Latency>,
     /// How its registry is reached.
-    pub reach: HubReach,
+    pub access: HubAccess,
     /// Host names that it had, without ports: enrollments may list them.
     pub former_hosts: Vec<HubHost>,
 }
@@ -44,9 +44,9 @@ impl LinkedHub {
 
 /// Where a linked hub lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HubReach {
+pub enum HubAccess {
     /// In this data directory: its devices are written in the registration's own transaction.
-    Here,
+    Local,
     /// Another Muster or an Azure IoT Hub, by its service API.
     Remote(RemoteAccess),
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use ids::{IssuerName, ServiceName, Thumbprint, TrustBundleId};
 use provisioning::{
     Act, AttestationKind, EnrollmentDraft, EnrollmentKey, IssuerDraft, KeyChoice, PolicyDraft,
-    PossessionShown, Provisioning, TrustBundleDraft,
+    PossessionProof, Provisioning, TrustBundleDraft,
 };
 use registry::{Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry};
 use serde_json::json;
@@ -121,7 +121,7 @@ impl Bench {
             }
             Act::VerifyCaCertificate => {
                 let code = plain.ca_certificate(&ca).unwrap().unwrap().code.unwrap();
-                let shown = PossessionShown {
+                let shown = PossessionProof {
                     ca_certificate: Thumbprint::from_bytes([1; 32]),
                     code: code.text,
                 };
@@ -304,7 +304,7 @@ fn scan(folder: &Path, found: &mut BTreeSet<String>) {
                 if let Some((_, rest)) = line.split_once("fn ") {
                     function = rest.split(['(', '<']).next().unwrap().to_owned();
                 }
-                if [".commit(", ".commit_in_background("]
+                if [".write_without_act(", ".write_in_background("]
                     .iter()
                     .any(|write| line.contains(write))
                 {

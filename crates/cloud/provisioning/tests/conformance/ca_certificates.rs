@@ -1,7 +1,7 @@
 use ids::{CertificateName, Etag, Thumbprint};
 use provisioning::{
     CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, MAX_CA_CERTIFICATES,
-    PossessionShown,
+    PossessionProof,
 };
 use registry::IfMatch;
 
@@ -36,8 +36,8 @@ impl Bench {
     }
 }
 
-fn shown(ca_certificate: &CaCertificate, code: &str) -> PossessionShown {
-    PossessionShown {
+fn shown(ca_certificate: &CaCertificate, code: &str) -> PossessionProof {
+    PossessionProof {
         ca_certificate: ca_certificate.thumbprint,
         code: code.to_owned(),
     }
@@ -125,7 +125,7 @@ pub(crate) async fn a_code_proves_possession_once(bench: Bench) {
     for wrong in [
         shown(&uploaded, &first.text),
         shown(&uploaded, "guess"),
-        PossessionShown {
+        PossessionProof {
             ca_certificate: Thumbprint::from_bytes([9; 32]),
             code: code.text.clone(),
         },

@@ -1,7 +1,7 @@
 use ids::{HubHost, HubName};
 use provisioning::{
-    AllocationWeight, AssignError, AssignOutcome, HubReach, LinkDraft, LinkedHub, MAX_LINKED_HUBS,
-    RegistrationState, RemoteAccess, ServingError, Substatus,
+    AllocationWeight, AssignError, AssignOutcome, HubAccess, LinkDraft, LinkedHub, MAX_LINKED_HUBS,
+    RegistrationState, RemoteAccess, ServiceSetupError, Substatus,
 };
 use registry::{Change, HubError};
 use wire::service_api::identity::KeyText;
@@ -98,13 +98,13 @@ pub(crate) async fn names_and_hosts_of_hubs_are_given_out_once(bench: Bench) {
         .provisioning
         .link_hub(remote("second", "far.example", 1), bench.now())
         .await;
-    assert!(matches!(over_local, Err(ServingError::HubExists(_))));
+    assert!(matches!(over_local, Err(ServiceSetupError::HubExists(_))));
 }
 
 pub(crate) async fn a_link_is_made_changed_and_taken_away(bench: Bench) {
     bench.create_hub("second", "second.example").await;
     let linked = bench.link(link("second")).await;
-    assert_eq!(linked.reach, HubReach::Here);
+    assert_eq!(linked.access, HubAccess::Local);
     assert_eq!(linked.allocation_weight, None);
     assert!(linked.apply_allocation_policy);
     let heavier = bench
@@ -135,17 +135,17 @@ pub(crate) async fn a_link_is_made_changed_and_taken_away(bench: Bench) {
         .unwrap();
     assert_eq!(bench.provisioning.service().hubs.len(), 1);
     let gone = bench.provisioning.unlink_hub(&name("second")).await;
-    assert!(matches!(gone, Err(ServingError::NotLinked(_))));
+    assert!(matches!(gone, Err(ServiceSetupError::NotLinked(_))));
     let nowhere = bench
         .provisioning
         .link_hub(link("third"), bench.now())
         .await;
-    assert!(matches!(nowhere, Err(ServingError::NoSuchHub(_))));
+    assert!(matches!(nowhere, Err(ServiceSetupError::NoSuchHub(_))));
 }
 
 pub(crate) async fn a_remote_hub_is_linked_by_its_key(bench: Bench) {
     let linked = bench.link(remote("far", "far.example:8443", 1)).await;
-    let HubReach::Remote(access) = &linked.reach else {
+    let HubAccess::Remote(access) = &linked.access else {
         panic!("{linked:?}")
     };
     assert_eq!(access.key, KeyText::from_bytes(&[1; 32]).unwrap());
@@ -177,7 +177,7 @@ pub(crate) async fn a_service_has_so_many_hubs(bench: Bench) {
         .provisioning
         .link_hub(remote("more", "more.example", 1), bench.now())
         .await;
-    assert!(matches!(more, Err(ServingError::TooMany { .. })));
+    assert!(matches!(more, Err(ServiceSetupError::TooMany { .. })));
     assert_eq!(AllocationWeight::new(0), None);
     assert_eq!(AllocationWeight::new(1001), None);
     assert_eq!(AllocationWeight::new(1).map(AllocationWeight::get), Some(1));

@@ -1,6 +1,7 @@
 use ids::{HubHost, ServiceName};
 use provisioning::{
-    AssignError, EnrollmentDraft, EnrollmentKey, KeyChoice, PolicyDraft, Provisioning, ServingError,
+    AssignError, EnrollmentDraft, EnrollmentKey, KeyChoice, PolicyDraft, Provisioning,
+    ServiceSetupError,
 };
 use registry::{IfMatch, PageRequest, Right};
 use serde_json::json;
@@ -45,11 +46,14 @@ pub(crate) async fn a_service_is_made_with_a_scope_of_its_own(bench: Bench) {
             .await
     };
     let same_name = create("SECOND", "other.example").await;
-    assert!(matches!(same_name, Err(ServingError::ServiceExists(_))));
+    assert!(matches!(
+        same_name,
+        Err(ServiceSetupError::ServiceExists(_))
+    ));
     let same_host = create("third", "Second.example:1").await;
     assert!(matches!(
         same_host,
-        Err(ServingError::ServiceHostTaken { .. })
+        Err(ServiceSetupError::ServiceHostTaken { .. })
     ));
     let before = described(&bench.provisioning);
     drop((bench.provisioning, tenant));
@@ -105,7 +109,10 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
     let foreign = tenant
         .assign(assign(&tenant, "d1").await, bench.now())
         .await;
-    assert!(matches!(foreign, Err(AssignError::DeviceForeign { .. })));
+    assert!(matches!(
+        foreign,
+        Err(AssignError::DeviceOfOtherService { .. })
+    ));
     tenant
         .assign(assign(&tenant, "d2").await, bench.now())
         .await
@@ -136,7 +143,7 @@ pub(crate) async fn policies_are_made_rolled_and_deleted(bench: Bench) {
     assert!(made.grants(Right::EnrollmentRead) && !made.grants(Right::EnrollmentWrite));
     assert_ne!(made.primary, made.secondary);
     let again = provisioning.create_policy(draft("READER")).await;
-    assert!(matches!(again, Err(ServingError::PolicyExists(_))));
+    assert!(matches!(again, Err(ServiceSetupError::PolicyExists(_))));
 
     let rolled = provisioning
         .regenerate_key("reader", KeyChoice::Primary)
@@ -157,9 +164,9 @@ pub(crate) async fn policies_are_made_rolled_and_deleted(bench: Bench) {
     provisioning.delete_policy("reader").await.unwrap();
     assert_eq!(provisioning.service().policies.len(), 1);
     let gone = provisioning.delete_policy("reader").await;
-    assert!(matches!(gone, Err(ServingError::NoSuchPolicy(_))));
+    assert!(matches!(gone, Err(ServiceSetupError::NoSuchPolicy(_))));
     let owner = provisioning.delete_policy("provisioningserviceowner").await;
-    assert!(matches!(owner, Err(ServingError::OwnerPolicy(_))));
+    assert!(matches!(owner, Err(ServiceSetupError::OwnerPolicy(_))));
 }
 
 pub(crate) async fn ports_follow_the_first_hub(bench: Bench) {

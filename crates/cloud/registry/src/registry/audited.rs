@@ -52,14 +52,14 @@ impl AuditedStore {
         self.0.group_generation()
     }
 
-    /// Runs a unit: see [`Store::write`]. What it decides about a device it enters
-    /// into the audit itself.
-    pub async fn commit<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+    /// Runs a unit, see [`Store::write`], that no operator asked for. What it decides about a
+    /// device it enters into the audit itself.
+    pub async fn write_without_act<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
         self.0.write(unit).await
     }
 
     /// The same for what nobody waits for.
-    pub async fn commit_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+    pub async fn write_in_background<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
         self.0.write_in_background(unit).await
     }
 }
@@ -68,8 +68,8 @@ impl AuditedStore {
 pub type Particulars = Map<String, Value>;
 
 impl Registry {
-    /// The same registry in the hands of an operator: what he changes is entered into the
-    /// audit with his name.
+    /// The same registry in the hands of an operator. The audit gets what the operator changes,
+    /// with the operator's name.
     #[must_use]
     pub fn by(&self, actor: Actor) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl Registry {
         unit: U,
     ) -> Result<U::Output, U::Error> {
         let Some(actor) = self.actor.clone() else {
-            return self.inner.store.commit(unit).await;
+            return self.inner.store.write_without_act(unit).await;
         };
         let record = self.record(act, target, &actor);
         let recorded = Recorded {
@@ -111,7 +111,7 @@ impl Registry {
             record,
             particulars: |_: &U::Output| Particulars::new(),
         };
-        self.inner.store.commit(recorded).await
+        self.inner.store.write_without_act(recorded).await
     }
 
     /// The same for a unit that has more to say of itself: it returns that beside its result.
@@ -126,7 +126,12 @@ impl Registry {
         T: Send + 'static,
     {
         let Some(actor) = self.actor.clone() else {
-            return self.inner.store.commit(unit).await.map(|(done, _)| done);
+            return self
+                .inner
+                .store
+                .write_without_act(unit)
+                .await
+                .map(|(done, _)| done);
         };
         let record = self.record(act, target, &actor);
         let recorded = Recorded {
@@ -135,7 +140,7 @@ impl Registry {
             record,
             particulars: |(_, particulars): &(T, Particulars)| particulars.clone(),
         };
-        let (done, _) = self.inner.store.commit(recorded).await?;
+        let (done, _) = self.inner.store.write_without_act(recorded).await?;
         Ok(done)
     }
 
@@ -187,7 +192,7 @@ where
             record[name] = value;
         }
         let body = record.to_string().into_bytes();
-        tx.audit(AuditStream::Acts, self.at.ticks(), body)?;
+        tx.audit(AuditStream::OperatorActs, self.at.ticks(), body)?;
         Ok(done)
     }
 }

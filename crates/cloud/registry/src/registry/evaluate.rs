@@ -91,7 +91,7 @@ impl Registry {
             |_, _| Ok::<_, StorageError>(()),
             move |(hub, next), tx, ()| tx.advance_full_pass(hub.as_str(), epoch, next.as_deref()),
         );
-        self.inner.store.commit_in_background(advance).await?;
+        self.inner.store.write_in_background(advance).await?;
         Ok(EvaluationPass {
             examined: page.examined,
             more: more || self.full_pass_due(hub)?,
@@ -194,7 +194,7 @@ impl Registry {
                         .try_for_each(|device| tx.requeue_device(hub.as_str(), device))
                 },
             );
-            self.inner.store.commit_in_background(requeue).await?;
+            self.inner.store.write_in_background(requeue).await?;
         }
         Ok(pass)
     }
@@ -216,7 +216,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.inner.store.commit_in_background(apply).await
+        self.inner.store.write_in_background(apply).await
     }
 }
 

@@ -49,7 +49,7 @@ impl Registry {
                 })
             },
         );
-        self.inner.store.commit_in_background(note).await
+        self.inner.store.write_in_background(note).await
     }
 
     /// What is noted of each, in their order.

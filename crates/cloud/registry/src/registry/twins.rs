@@ -101,7 +101,7 @@ impl Registry {
             watchers: self.inner.watchers.clone(),
             now,
         };
-        self.inner.store.commit(report).await
+        self.inner.store.write_without_act(report).await
     }
 
     /// Twins of a hub's devices by device id: what queries scan. One that cannot be read is left

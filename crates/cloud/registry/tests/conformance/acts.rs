@@ -161,7 +161,7 @@ fn scan(folder: &Path, found: &mut BTreeSet<String>) {
                 if let Some((_, rest)) = line.split_once("fn ") {
                     function = rest.split(['(', '<']).next().unwrap().to_owned();
                 }
-                if [".commit(", ".commit_in_background("]
+                if [".write_without_act(", ".write_in_background("]
                     .iter()
                     .any(|write| line.contains(write))
                 {

@@ -33,7 +33,7 @@ impl HashChains {
     /// Reads where the streams stand.
     pub(crate) fn load(view: &View<'_>, limits: AuditLimits) -> Result<Self, StoreError> {
         Ok(Self {
-            acts: Chain::load(view, AuditStream::Acts)?,
+            acts: Chain::load(view, AuditStream::OperatorActs)?,
             decisions: Chain::load(view, AuditStream::Decisions)?,
             refusals: Chain::load(view, AuditStream::Refusals)?,
             limits,
@@ -47,7 +47,7 @@ impl HashChains {
         };
         for anchor in self.cut(tx, time)? {
             entries.push(Entry {
-                stream: AuditStream::Acts,
+                stream: AuditStream::OperatorActs,
                 time,
                 body: anchor,
             });

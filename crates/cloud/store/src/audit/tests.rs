@@ -68,7 +68,7 @@ async fn filled(directory: &Path) -> Vec<Verified> {
     for time in 1..=3 {
         commit(&store, AuditStream::Decisions, time, &["one", "two"]).await;
     }
-    commit(&store, AuditStream::Acts, 4, &["act"]).await;
+    commit(&store, AuditStream::OperatorActs, 4, &["act"]).await;
     drop(store);
     verify(directory, &[]).unwrap()
 }
@@ -114,11 +114,11 @@ async fn a_unit_that_fails_leaves_no_record_and_its_neighbours_theirs() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), SMALL);
     let fail = write(|tx| {
-        tx.audit(AuditStream::Acts, 1, b"never happened".to_vec())?;
+        tx.audit(AuditStream::OperatorActs, 1, b"never happened".to_vec())?;
         Err::<(), _>(tx.damaged("x", "no"))
     });
     let (kept, failed) = tokio::join!(
-        commit(&store, AuditStream::Acts, 1, &["kept"]),
+        commit(&store, AuditStream::OperatorActs, 1, &["kept"]),
         store.write(fail)
     );
     assert!(failed.is_err());
@@ -126,14 +126,14 @@ async fn a_unit_that_fails_leaves_no_record_and_its_neighbours_theirs() {
         kept,
         store
             .write(write(|tx| {
-                tx.audit(AuditStream::Acts, 1, vec![b'x'; MAX_BODY + 1])
+                tx.audit(AuditStream::OperatorActs, 1, vec![b'x'; MAX_BODY + 1])
             }))
             .await,
     );
     assert!(too_long.is_err());
     drop(store);
     let read = Store::open_read_only(directory.path()).unwrap();
-    assert_eq!(bodies(&read, AuditStream::Acts), ["kept"]);
+    assert_eq!(bodies(&read, AuditStream::OperatorActs), ["kept"]);
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn records_that_are_removed_or_moved_are_found() {
         "UPDATE audit_segments SET bytes = 0 WHERE stream = 'acts'",
         [],
     );
-    assert_eq!(broken(directory).stream, AuditStream::Acts);
+    assert_eq!(broken(directory).stream, AuditStream::OperatorActs);
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn a_noted_hash_betrays_a_chain_that_was_computed_anew() {
     };
     verify(directory.path(), &[known]).unwrap();
     let other = Known {
-        hash: Hash::before(AuditStream::Acts),
+        hash: Hash::before(AuditStream::OperatorActs),
         ..known
     };
     let beyond = Known {
@@ -296,7 +296,7 @@ async fn the_oldest_segments_go_and_the_rest_still_holds() {
 async fn a_flood_of_refusals_pushes_nothing_else_out() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), SMALL);
-    commit(&store, AuditStream::Acts, 0, &["the first act"]).await;
+    commit(&store, AuditStream::OperatorActs, 0, &["the first act"]).await;
     commit(&store, AuditStream::Decisions, 0, &["the first decision"]).await;
     for time in 0..100 {
         commit(
@@ -336,7 +336,7 @@ async fn what_is_too_old_goes_in_every_stream_and_the_rest_still_holds() {
         let oldest = oldest.unwrap().since;
         assert!((800..=845).contains(&oldest), "{stream:?}: {oldest}");
     }
-    let records = bodies(&read, AuditStream::Acts).concat();
+    let records = bodies(&read, AuditStream::OperatorActs).concat();
     assert!(
         records.contains(r#""kind":"audit.cut","book":"refusals""#),
         "{records}"
@@ -345,7 +345,7 @@ async fn what_is_too_old_goes_in_every_stream_and_the_rest_still_holds() {
 
 #[test]
 fn hashes_are_read_as_they_are_written() {
-    let hash = Hash::before(AuditStream::Acts);
+    let hash = Hash::before(AuditStream::OperatorActs);
     assert_eq!(hash.to_string().parse(), Ok(hash));
     assert_ne!(hash, Hash::before(AuditStream::Decisions));
     for bad in [
@@ -361,7 +361,7 @@ fn hashes_are_read_as_they_are_written() {
 proptest! {
     #[test]
     fn records_come_back_as_they_were_appended(written in prop::collection::vec((any::<i64>(), prop::collection::vec(any::<u8>(), 0..50)), 0..20), cut in any::<prop::sample::Index>()) {
-        let mut head = record::Head { number: 0, hash: Hash::before(AuditStream::Acts) };
+        let mut head = record::Head { number: 0, hash: Hash::before(AuditStream::OperatorActs) };
         let (mut block, mut previous) = (Vec::new(), head.hash);
         for (time, body) in &written {
             head.append(*time, body, &mut block);

@@ -29,7 +29,7 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
 macro_rules! of_stream {
     ($stream:expr, $before:literal, $after:literal) => {
         match $stream {
-            AuditStream::Acts => concat!($before, " audit_acts ", $after),
+            AuditStream::OperatorActs => concat!($before, " audit_acts ", $after),
             AuditStream::Decisions => concat!($before, " audit_decisions ", $after),
             AuditStream::Refusals => concat!($before, " audit_refusals ", $after),
         }

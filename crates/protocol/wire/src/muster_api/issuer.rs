@@ -14,9 +14,9 @@ use crate::etag::QuotedEtag;
 use crate::lenient::{BodyError, Fields};
 
 /// `certificateAuthorityType` of a CA whose key the server holds.
-pub const OWN_AUTHORITY: &str = "musterCertificateAuthority";
+pub const MUSTER_CA_TYPE: &str = "musterCertificateAuthority";
 /// `certificateAuthorityType` of a CA that the service itself has, in Azure's preview.
-const MANAGED_AUTHORITY: &str = "privatePreviewManagedCertificateAuthority";
+const MANAGED_CA_TYPE: &str = "privatePreviewManagedCertificateAuthority";
 /// `x-ms-item-type` of a list of issuers.
 pub const ISSUER_ITEM: &str = "certificateAuthority";
 
@@ -157,7 +157,7 @@ impl IssuerRequest {
         if !key_types.is_empty() {
             body.insert("keyTypes".into(), json!(key_types));
         }
-        body.insert("certificateAuthorityType".into(), json!(OWN_AUTHORITY));
+        body.insert("certificateAuthorityType".into(), json!(MUSTER_CA_TYPE));
         Value::Object(body)
     }
 }
@@ -189,7 +189,7 @@ fn require_own(fields: &Fields<'_>) -> Result<(), BodyError> {
     match fields.text(MEMBER)? {
         None | Some("") => Ok(()),
         Some(kind)
-            if [OWN_AUTHORITY, MANAGED_AUTHORITY]
+            if [MUSTER_CA_TYPE, MANAGED_CA_TYPE]
                 .iter()
                 .any(|own| own.eq_ignore_ascii_case(kind)) =>
         {
@@ -198,7 +198,7 @@ fn require_own(fields: &Fields<'_>) -> Result<(), BodyError> {
         Some(kind) => {
             let start: String = kind.chars().take(64).collect();
             let problem = format!(
-                "{start:?} is not offered; the server issues by CAs of its own, {OWN_AUTHORITY}"
+                "{start:?} is not offered; the server issues by CAs of its own, {MUSTER_CA_TYPE}"
             );
             Err(fields.error(MEMBER, problem))
         }
@@ -246,7 +246,7 @@ fn key_types(fields: &Fields<'_>) -> Result<Vec<DeviceKeyType>, BodyError> {
 pub struct IssuerDescription {
     /// The name by which enrollments refer to it.
     pub name: IssuerName,
-    /// The kind of issuer, always [`OWN_AUTHORITY`].
+    /// The kind of issuer, always [`MUSTER_CA_TYPE`].
     pub certificate_authority_type: &'static str,
     /// `validityDays` and `keyTypes`: what the issuer issues.
     #[serde(flatten)]

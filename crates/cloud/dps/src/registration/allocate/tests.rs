@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use provisioning::HubReach;
+use provisioning::HubAccess;
 
 use ids::RegistrationId;
 
@@ -14,7 +14,7 @@ fn hub(name: &str, weight: Option<u16>, apply: bool) -> LinkedHub {
         apply_allocation_policy: apply,
         latencies: Vec::new(),
         former_hosts: Vec::new(),
-        reach: HubReach::Here,
+        access: HubAccess::Local,
     }
 }
 
@@ -202,7 +202,7 @@ fn remote(name: &str) -> LinkedHub {
         key: wire::service_api::identity::KeyText::parse("AAECAwQFBgcICQoLDA0ODw==").unwrap(),
     };
     LinkedHub {
-        reach: HubReach::Remote(access),
+        access: HubAccess::Remote(access),
         ..hub(name, None, true)
     }
 }

@@ -129,7 +129,7 @@ pub fn failure(failure: &Failure) -> RegistrationFailure {
 pub fn assignment_failure(error: &AssignError) -> RegistrationFailure {
     let code = match error {
         AssignError::UnknownHub(_) => DpsErrorCode::LinkedHubNotFound,
-        AssignError::DeviceTaken { .. } | AssignError::DeviceForeign { .. } => {
+        AssignError::DeviceTaken { .. } | AssignError::DeviceOfOtherService { .. } => {
             DpsErrorCode::DeviceRecordConflict
         }
         AssignError::EnrollmentChanged => DpsErrorCode::EnrollmentConflict,

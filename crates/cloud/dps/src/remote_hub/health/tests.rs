@@ -13,7 +13,7 @@ fn remote(key: &str) -> LinkedHub {
         apply_allocation_policy: true,
         latencies: Vec::new(),
         former_hosts: Vec::new(),
-        reach: HubReach::Remote(RemoteAccess {
+        access: HubAccess::Remote(RemoteAccess {
             policy: "iothubowner".to_owned(),
             key: KeyText::parse(key).unwrap(),
         }),
@@ -78,7 +78,7 @@ fn another_key_is_another_chance() {
 #[test]
 fn hubs_of_this_server_are_well() {
     let mut here = remote("AAECAwQFBgcICQoLDA0ODw==");
-    here.reach = HubReach::Here;
+    here.access = HubAccess::Local;
     let hub_health = HubHealth::default();
     for second in 0..100 {
         hub_health.observe(&here, Some("no".to_owned()), at(second));

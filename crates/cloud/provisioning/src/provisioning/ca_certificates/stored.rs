@@ -5,7 +5,7 @@ use registry::{IfMatch, Rows};
 use store::{CaCertificateRow, Lock, StoreError, Tx, View};
 
 use super::{is_there, record};
-use crate::ca_certificate::{CaCertificate, CaCertificateError, PossessionShown};
+use crate::ca_certificate::{CaCertificate, CaCertificateError, PossessionProof};
 
 /// Which CA certificate is changed, and by what.
 pub(super) struct Change {
@@ -39,7 +39,7 @@ impl Change {
     pub(super) fn verified(
         &self,
         view: &View<'_>,
-        shown: &PossessionShown,
+        shown: &PossessionProof,
     ) -> Result<CaCertificateRow, CaCertificateError> {
         let row = self.stored(view)?;
         let code = row.code.as_deref();

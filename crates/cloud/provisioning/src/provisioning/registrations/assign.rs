@@ -40,7 +40,7 @@ impl Provisioning {
             service: self.service_reader(),
             job: self.assign_job(assign, now),
         };
-        self.registry.store().commit(assign).await
+        self.registry.store().write_without_act(assign).await
     }
 
     pub(super) fn assign_job(&self, assign: Assign, now: Timestamp) -> AssignJob {

@@ -32,7 +32,7 @@ impl Provisioning {
             move |(id_scope, failed), view| FailPlan::decide(view, id_scope, failed, now),
             move |(_, failed), tx, plan| plan.apply(tx, &service, failed, &etag, now),
         );
-        self.registry.store().commit(fail).await
+        self.registry.store().write_without_act(fail).await
     }
 }
 

@@ -6,7 +6,7 @@ use store::{RegistrationRow, View};
 
 use crate::register::aim;
 use crate::registration::{Assign, AssignError, EnrolledBy, Registrant};
-use crate::service::{HubReach, LinkedHub, ProvisioningService};
+use crate::service::{HubAccess, LinkedHub, ProvisioningService};
 
 /// Refuses when the enrollment that the device proved itself against has changed, or an individual
 /// enrollment of the device has come before its group.
@@ -95,7 +95,7 @@ pub(super) fn link<'s>(
 
 /// Whether a device is in a hub that does not live here.
 pub(super) fn is_remote(service: &ProvisioningService, at: &DeviceLocation) -> bool {
-    link(service, at).is_some_and(|hub| hub.reach != HubReach::Here)
+    link(service, at).is_some_and(|hub| hub.access != HubAccess::Local)
 }
 
 /// Refuses a device that another registration is assigned to.
@@ -111,7 +111,7 @@ pub(super) fn require_owner(
     let (hub, device_id) = (&assign.choice.hub, &assign.registrant.device_id);
     let (id_scope, owner) = owner;
     if !service.id_scope.matches(&id_scope) {
-        return Err(AssignError::DeviceForeign {
+        return Err(AssignError::DeviceOfOtherService {
             hub: hub.clone(),
             device_id: device_id.clone(),
         });

@@ -50,7 +50,7 @@ impl Provisioning {
             pending,
             now,
         };
-        self.registry.store().commit(begin).await
+        self.registry.store().write_without_act(begin).await
     }
 
     /// Registrations of all services that are due, the longest due first; none of
@@ -117,7 +117,7 @@ impl Provisioning {
                 write_row(tx, &row.id_scope, &mut stored, &etag)
             },
         );
-        self.registry.store().commit(lose).await
+        self.registry.store().write_without_act(lose).await
     }
 
     /// When the next pending registration is due after `now`.

@@ -107,7 +107,7 @@ impl Provisioning {
     ) -> Result<Option<PendingHandle>, StorageError> {
         let step = KeepPlan { plan, now };
         let keep = OnHandle { handle, step, now };
-        self.registry.store().commit(keep).await
+        self.registry.store().write_without_act(keep).await
     }
 
     /// Ends a pending registration after its plan is carried out at remote hubs. In one
@@ -129,7 +129,7 @@ impl Provisioning {
             as_failure,
         };
         let finish = OnHandle { handle, step, now };
-        let finished = self.registry.store().commit(finish).await?;
+        let finished = self.registry.store().write_without_act(finish).await?;
         Ok(finished.unwrap_or(PlacementOutcome::Gone))
     }
 }

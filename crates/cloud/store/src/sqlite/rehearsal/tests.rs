@@ -39,7 +39,7 @@ async fn a_unit_runs_twice_and_counts_once() {
             tx.after_commit(move || {
                 called.fetch_add(1, Ordering::Relaxed);
             });
-            tx.audit(AuditStream::Acts, 1, b"once".to_vec())?;
+            tx.audit(AuditStream::OperatorActs, 1, b"once".to_vec())?;
             Ok(before)
         },
     );
@@ -47,7 +47,7 @@ async fn a_unit_runs_twice_and_counts_once() {
     assert_eq!(runs.load(Ordering::Relaxed), 2);
     assert_eq!(calls.load(Ordering::Relaxed), 1);
     assert_eq!(queued(&store), ["d1"]);
-    let block = store.read(|view| view.audit_block_from(AuditStream::Acts, 0));
+    let block = store.read(|view| view.audit_block_from(AuditStream::OperatorActs, 0));
     assert_eq!(
         crate::audit::records(&block.unwrap().unwrap().records).count(),
         1

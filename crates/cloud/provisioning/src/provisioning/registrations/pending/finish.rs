@@ -35,7 +35,7 @@ impl Provisioning {
             as_failure,
         };
         let finish = OnHandle { handle, step, now };
-        let finished = self.registry.store().commit(finish).await?;
+        let finished = self.registry.store().write_without_act(finish).await?;
         Ok(finished.flatten())
     }
 
@@ -55,7 +55,7 @@ impl Provisioning {
             now,
         };
         let give_up = OnHandle { handle, step, now };
-        self.registry.store().commit(give_up).await
+        self.registry.store().write_without_act(give_up).await
     }
 
     /// Puts off a pending registration. Does nothing when the handle is no longer current.
@@ -67,7 +67,7 @@ impl Provisioning {
     ) -> Result<(), StorageError> {
         let step = Postpone(pending);
         let postpone = OnHandle { handle, step, now };
-        self.registry.store().commit(postpone).await?;
+        self.registry.store().write_without_act(postpone).await?;
         Ok(())
     }
 }
