@@ -59,7 +59,6 @@ pub use registry::{
     Retention, TelemetryLimits, TelemetryRetention, Watchers, find_device, read_former_hosts,
     twin_etag,
 };
-pub use rows::Rows;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,

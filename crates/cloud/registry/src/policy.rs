@@ -1,9 +1,7 @@
-use store::{PolicyRow, Secret, View};
+use store::{PolicyRow, Secret, StoreError, View};
 use wire::service_api::identity::KeyText;
 
 use crate::entropy::{Entropy, generate_key};
-use crate::error::StorageError;
-use crate::rows::Rows;
 
 /// What a shared access policy may allow. The wire spells them as the variants are spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,8 +104,8 @@ pub fn new_policies(policies: &[(&str, &[Right])], entropy: &dyn Entropy) -> Vec
 }
 
 /// Reads a stored key.
-pub fn read_key(rows: Rows<'_>, text: &Secret) -> Result<KeyText, StorageError> {
-    KeyText::parse(text.reveal()).map_err(|error| rows.damaged("key", error))
+pub fn read_key(view: &View<'_>, text: &Secret) -> Result<KeyText, StoreError> {
+    view.decoded("key", KeyText::parse(text.reveal()))
 }
 
 /// The policies of a hub or a service.
@@ -115,20 +113,19 @@ pub fn read_policies(
     view: &View<'_>,
     owner_kind: &str,
     owner: &str,
-) -> Result<Vec<SharedAccessPolicy>, StorageError> {
-    let rows = Rows { file: view.file() };
+) -> Result<Vec<SharedAccessPolicy>, StoreError> {
     let policies = view.policies(owner_kind, owner)?.into_iter();
-    policies.map(|row| read_policy(rows, row)).collect()
+    policies.map(|row| read_policy(view, row)).collect()
 }
 
 /// Reads a stored policy.
-pub fn read_policy(rows: Rows<'_>, row: PolicyRow) -> Result<SharedAccessPolicy, StorageError> {
-    let named = |name: &str| Right::named(name).ok_or_else(|| rows.damaged("right", name));
+pub fn read_policy(view: &View<'_>, row: PolicyRow) -> Result<SharedAccessPolicy, StoreError> {
+    let named = |name: &str| Right::named(name).ok_or_else(|| view.damaged("right", name));
     let rights = row.rights.split(',').map(named);
     Ok(SharedAccessPolicy {
-        primary: read_key(rows, &row.primary_key)?,
-        secondary: read_key(rows, &row.secondary_key)?,
-        rights: rights.collect::<Result<_, StorageError>>()?,
+        primary: read_key(view, &row.primary_key)?,
+        secondary: read_key(view, &row.secondary_key)?,
+        rights: rights.collect::<Result<_, StoreError>>()?,
         name: row.name,
     })
 }

@@ -6,7 +6,6 @@ mod limits;
 mod merge;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use ids::{ConfigurationId, Etag, Timestamp};
 use serde_json::{Map, Value};
@@ -202,7 +201,7 @@ impl InitialTwin {
         let read = |text: &Option<String>| -> Result<_, StoreError> {
             match text {
                 Some(text) => serde_json::from_str(text)
-                    .map_err(|error| StoreError::damaged(Path::new("an initial twin"), error)),
+                    .map_err(|error| StoreError::damaged_document("an initial twin", error)),
                 None => Ok(Map::new()),
             }
         };

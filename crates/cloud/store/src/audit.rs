@@ -124,7 +124,7 @@ impl Tx<'_> {
                 "an audit record has {} bytes, {MAX_BODY} are allowed",
                 body.len()
             );
-            return Err(StoreError::words("writing", self.file(), cause));
+            return Err(StoreError::words("writing", self.file, cause));
         }
         self.enter(Entry { stream, time, body });
         Ok(())

@@ -37,6 +37,12 @@ impl StoreError {
         }
     }
 
+    /// A document that was read with its row, and does not parse now that it is used.
+    #[must_use]
+    pub fn damaged_document(document: &'static str, cause: impl std::fmt::Display) -> Self {
+        Self::words("reading", Path::new(document), cause.to_string())
+    }
+
     pub(crate) fn words(doing: &'static str, file: &Path, cause: impl Into<Arc<str>>) -> Self {
         Self {
             doing,
@@ -72,15 +78,8 @@ impl StoreError {
 
     /// A stored text that does not parse: the file was damaged or edited. `cause` says which
     /// column, never its content.
-    #[must_use]
-    pub fn damaged(file: &Path, cause: impl std::fmt::Display) -> Self {
+    pub(crate) fn damaged(file: &Path, cause: impl std::fmt::Display) -> Self {
         Self::words("reading a damaged row of", file, cause.to_string())
-    }
-
-    /// The file that failed.
-    #[must_use]
-    pub fn file(&self) -> &Path {
-        &self.file
     }
 }
 

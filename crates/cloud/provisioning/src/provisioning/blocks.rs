@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{DeviceId, Etag, HubName, Identity, RegistrationId, Timestamp};
-use registry::{DeviceLocation, DeviceWriter, Rows, StorageError, find_device};
+use registry::{DeviceLocation, DeviceWriter, StorageError, find_device};
 use serde_json::{Value, json};
 use store::{
     BlockedRow, EnrollmentRow, IdentityRow, Lock, RemoteTaskKind, StoreError, Tx, Unit, View,
@@ -99,8 +99,7 @@ impl Provisioning {
                 hub: hub.clone(),
                 device: device.clone(),
             })?;
-            let rows = Rows { file: view.file() };
-            Ok(rows.id("registration id", RegistrationId::try_from(spelled))?)
+            Ok(view.decoded("registration id", RegistrationId::try_from(spelled))?)
         })
     }
 
@@ -162,10 +161,9 @@ impl BlockTarget {
 
     /// The hub device that the registration is assigned to.
     fn hub_device(&self, view: &View<'_>) -> Result<HubDevice, StorageError> {
-        let rows = Rows { file: view.file() };
         let registration = view.registration(&self.id_scope, self.id.folded())?;
         let at = registration
-            .map(|row| assigned_to(rows, &row))
+            .map(|row| assigned_to(view, &row))
             .transpose()?;
         let Some(at) = at.flatten() else {
             return Ok(HubDevice::default());
@@ -196,8 +194,8 @@ impl BlockTarget {
         mut row: EnrollmentRow,
         enabled: bool,
     ) -> Result<StatusChange, StorageError> {
-        let rows = Rows { file: view.file() };
-        let mut document: Value = rows.json("enrollment", &row.document)?;
+        let mut document: Value =
+            view.decoded("enrollment", serde_json::from_str(&row.document))?;
         document["provisioningStatus"] = json!(if enabled { "enabled" } else { "disabled" });
         row.document = document.to_string();
         row.enabled = enabled;

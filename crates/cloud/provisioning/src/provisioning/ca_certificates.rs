@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use ids::{CertificateName, Thumbprint, Timestamp};
-use registry::{Entropy, IfMatch, Particulars, Rows, StorageError, random};
+use registry::{Entropy, IfMatch, Particulars, StorageError, random};
 use serde_json::json;
 use store::{CaCertificateRow, Lock, StoreError, Tx, Unit, View, unit};
 
@@ -31,18 +31,18 @@ const NAMED: usize = 10;
 /// What the audit calls the certificate that an act is about.
 const THUMBPRINT: &str = "sha256Thumbprint";
 
-fn record(rows: Rows<'_>, row: CaCertificateRow) -> Result<CaCertificate, StorageError> {
+fn record(view: &View<'_>, row: CaCertificateRow) -> Result<CaCertificate, StorageError> {
     let code = row.code.zip(row.code_expires).map(|(text, expires)| {
         let expires = Timestamp::from_ticks(expires);
         VerificationCode { text, expires }
     });
     Ok(CaCertificate {
-        name: rows.id("CA certificate", row.spelled.try_into())?,
+        name: view.decoded("CA certificate", row.spelled.try_into())?,
         der: row.der,
         thumbprint: Thumbprint::from_bytes(row.thumbprint),
-        standing: parse_standing(rows, &row.standing)?,
+        standing: parse_standing(view, &row.standing)?,
         code,
-        etag: rows.id("etag", row.etag.try_into())?,
+        etag: view.decoded("etag", row.etag.try_into())?,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
     })
@@ -80,7 +80,7 @@ impl Provisioning {
         self.registry.store().read(|view| {
             let row = view.ca_certificate(&id_scope, &name.folded())?;
             row.filter(is_there)
-                .map(|row| record(Rows { file: view.file() }, row))
+                .map(|row| record(view, row))
                 .transpose()
         })
     }
@@ -89,9 +89,8 @@ impl Provisioning {
     pub fn ca_certificates(&self) -> Result<Vec<CaCertificate>, StorageError> {
         let id_scope = self.id_scope();
         self.registry.store().read(|view| {
-            let rows = Rows { file: view.file() };
             let found = view.ca_certificates(&id_scope)?.into_iter();
-            found.map(|row| record(rows, row)).collect()
+            found.map(|row| record(view, row)).collect()
         })
     }
 
@@ -219,6 +218,6 @@ impl Unit for DeleteCaCertificate {
 }
 
 /// Enrollments that refer to a CA certificate.
-fn enrollments(view: &View<'_>, ca_certificate: i64) -> Result<Vec<EnrollmentKey>, StorageError> {
+fn enrollments(view: &View<'_>, ca_certificate: i64) -> Result<Vec<EnrollmentKey>, StoreError> {
     parse_keys(view, view.entries_of_ca_certificate(ca_certificate, NAMED)?)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{Etag, RegistrationId, Thumbprint, Timestamp};
-use registry::{Continuation, IfMatch, Page, PageRequest, Rows, StorageError, random};
+use registry::{Continuation, IfMatch, Page, PageRequest, StorageError, random};
 use store::{CertificateRow, EnrollmentRow, Lock, StoreError, Tx, Unit, View};
 use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
@@ -26,7 +26,6 @@ pub(super) use put::taken;
 use put::PutEnrollment;
 
 fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, StorageError> {
-    let rows = Rows { file: view.file() };
     let certificate = |row: CertificateRow| EnrolledCertificate {
         slot: parse_slot(&row.slot),
         der: row.der,
@@ -34,13 +33,13 @@ fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, Stora
         subject: row.subject,
     };
     Ok(EnrollmentRecord {
-        key: parse_key(rows, &row.kind, &row.spelled)?,
-        etag: rows.id("etag", row.etag.try_into())?,
+        key: parse_key(view, &row.kind, &row.spelled)?,
+        etag: view.decoded("etag", row.etag.try_into())?,
         enabled: row.enabled,
         // Blocks disable the enrollment and change its etag: an enabled one is not looked up.
         blocked: !row.enabled && view.is_blocked(row.id)?,
-        attestation: parse_attestation(rows, &row.attestation)?,
-        document: rows.json("enrollment", &row.document)?,
+        attestation: parse_attestation(view, &row.attestation)?,
+        document: view.decoded("enrollment", serde_json::from_str(&row.document))?,
         certificates: view
             .certificates(row.id)?
             .into_iter()
@@ -216,7 +215,7 @@ impl Unit for DeleteEnrollment {
         let Some(stored) = stored else {
             return Err(EnrollmentError::NotFound(key.clone()));
         };
-        let etag = Rows { file: view.file() }.id("etag", Etag::parse(&stored.etag))?;
+        let etag = view.decoded("etag", Etag::parse(&stored.etag))?;
         if !self.if_match.allows(&etag) {
             return Err(EnrollmentError::PreconditionFailed(key.clone()));
         }

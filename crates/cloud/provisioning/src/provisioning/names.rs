@@ -1,7 +1,6 @@
 //! How kinds and slots are written in the store.
 
-use registry::{Rows, StorageError};
-use store::View;
+use store::{StoreError, View};
 
 use crate::ca_certificate::CaCertificateState;
 use crate::enrollment::{AttestationKind, CertificateSlot, EnrollmentKey, EnrollmentKind};
@@ -31,16 +30,16 @@ pub(super) fn parse_slot(name: &str) -> CertificateSlot {
 }
 
 pub(super) fn parse_key(
-    rows: Rows<'_>,
+    view: &View<'_>,
     kind: &str,
     spelled: &str,
-) -> Result<EnrollmentKey, StorageError> {
+) -> Result<EnrollmentKey, StoreError> {
     match kind {
         INDIVIDUAL => Ok(EnrollmentKey::Individual(
-            rows.id("registration id", spelled.parse())?,
+            view.decoded("registration id", spelled.parse())?,
         )),
         _ => Ok(EnrollmentKey::Group(
-            rows.id("enrollment group id", spelled.parse())?,
+            view.decoded("enrollment group id", spelled.parse())?,
         )),
     }
 }
@@ -49,31 +48,30 @@ pub(super) fn parse_key(
 pub(super) fn parse_keys(
     view: &View<'_>,
     found: Vec<(String, String)>,
-) -> Result<Vec<EnrollmentKey>, StorageError> {
-    let rows = Rows { file: view.file() };
+) -> Result<Vec<EnrollmentKey>, StoreError> {
     let keys = found.into_iter();
-    keys.map(|(kind, spelled)| parse_key(rows, &kind, &spelled))
+    keys.map(|(kind, spelled)| parse_key(view, &kind, &spelled))
         .collect()
 }
 
 pub(super) fn parse_attestation(
-    rows: Rows<'_>,
+    view: &View<'_>,
     name: &str,
-) -> Result<AttestationKind, StorageError> {
+) -> Result<AttestationKind, StoreError> {
     let mut all = AttestationKind::ALL.into_iter();
     let found = all.find(|kind| kind.name() == name);
-    found.ok_or_else(|| rows.damaged("attestation", "not a kind of attestation"))
+    found.ok_or_else(|| view.damaged("attestation", "not a kind of attestation"))
 }
 
 pub(super) fn parse_standing(
-    rows: Rows<'_>,
+    view: &View<'_>,
     name: &str,
-) -> Result<CaCertificateState, StorageError> {
+) -> Result<CaCertificateState, StoreError> {
     let all = [
         CaCertificateState::Unverified,
         CaCertificateState::Verified,
         CaCertificateState::Withdrawn,
     ];
     let found = all.into_iter().find(|state| state.as_str() == name);
-    found.ok_or_else(|| rows.damaged("standing", "not a standing of a CA certificate"))
+    found.ok_or_else(|| view.damaged("standing", "not a standing of a CA certificate"))
 }

@@ -1,6 +1,6 @@
 //! Shared access policies of a provisioning service.
 
-use registry::{Rows, SharedAccessPolicy, generate_key, read_policy, rights_text};
+use registry::{SharedAccessPolicy, generate_key, read_policy, rights_text};
 use store::{Lock, PolicyRow, Secret, View, unit};
 use wire::service_api::identity::KeyText;
 
@@ -51,7 +51,7 @@ impl Provisioning {
             move |(id_scope, row), tx, ()| {
                 tx.insert_policy(OWNER_KIND, id_scope, row)?;
                 follower.follow(tx)?;
-                Ok(read_policy(Rows { file: tx.file() }, row.clone())?)
+                read_policy(tx, row.clone())
             },
         );
         self.act(Act::CreatePolicy, target, create).await
@@ -82,7 +82,7 @@ impl Provisioning {
             move |id_scope, tx, row| {
                 tx.update_policy(OWNER_KIND, id_scope, &row)?;
                 follower.follow(tx)?;
-                Ok(read_policy(Rows { file: tx.file() }, row)?)
+                read_policy(tx, row)
             },
         );
         self.act(Act::RegeneratePolicyKey, target, regenerate).await

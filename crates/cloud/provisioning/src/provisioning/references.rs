@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ids::CertificateName;
-use registry::{Rows, StorageError};
+use registry::StorageError;
 use store::{CaCertificateRow, StoreError, Tx, View};
 
 use super::enrollments::taken;
@@ -16,12 +16,11 @@ pub(super) fn read(
     view: &View<'_>,
     enrollment: i64,
 ) -> Result<Vec<EnrolledCaCertificate>, StorageError> {
-    let rows = Rows { file: view.file() };
     let ca_certificate = |(slot, row): (String, CaCertificateRow)| {
         Ok(EnrolledCaCertificate {
             slot: parse_slot(&slot),
-            name: rows.id("CA certificate", row.spelled.try_into())?,
-            standing: parse_standing(rows, &row.standing)?,
+            name: view.decoded("CA certificate", row.spelled.try_into())?,
+            standing: parse_standing(view, &row.standing)?,
             der: row.der,
         })
     };

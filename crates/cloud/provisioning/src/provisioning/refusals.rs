@@ -1,7 +1,7 @@
 //! Registrations that were not let in.
 
 use ids::{Etag, Timestamp};
-use registry::{BadContinuation, Continuation, ListError, Page, Rows, StorageError};
+use registry::{BadContinuation, Continuation, ListError, Page, StorageError};
 use serde_json::json;
 use store::audit::AuditStream;
 use store::{Lock, RefusalFilter, RefusalRow, StoreError, Tx, Unit, View, unit};
@@ -83,10 +83,9 @@ impl Provisioning {
                 to: query.to.map_or(i64::MAX, Timestamp::ticks),
                 before: before.unwrap_or(i64::MAX),
             };
-            let rows = Rows { file: view.file() };
             let found = view.refusals(filter, limit + 1)?.into_iter();
             found
-                .map(|row| record(rows, row))
+                .map(|row| record(view, row))
                 .collect::<Result<Vec<_>, StorageError>>()
         };
         let items = self.registry.store().scan(scan).await?;
@@ -145,15 +144,15 @@ impl Unit for NoteRefusal {
     }
 }
 
-fn record(rows: Rows<'_>, row: RefusalRow) -> Result<RefusalRecord, StorageError> {
+fn record(view: &View<'_>, row: RefusalRow) -> Result<RefusalRecord, StorageError> {
     Ok(RefusalRecord {
-        registration_id: rows.id("registration id", row.spelled.try_into())?,
+        registration_id: view.decoded("registration id", row.spelled.try_into())?,
         reason: row.reason,
         error_code: row.error_code,
         times: row.times.try_into().unwrap_or_default(),
         first: Timestamp::from_ticks(row.first),
         last: Timestamp::from_ticks(row.last),
-        report: rows.json("refusal", &row.report)?,
+        report: view.decoded("refusal", serde_json::from_str(&row.report))?,
         number: row.number,
     })
 }

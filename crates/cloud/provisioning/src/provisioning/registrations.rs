@@ -2,7 +2,7 @@
 //! files of their own.
 
 use ids::{EnrollmentId, Etag, RegistrationId, Timestamp};
-use registry::{Continuation, IfMatch, Page, PageRequest, Rows, StorageError};
+use registry::{Continuation, IfMatch, Page, PageRequest, StorageError};
 use store::{Lock, StoreError, Tx, Unit, View};
 
 use super::Provisioning;
@@ -35,8 +35,8 @@ impl Provisioning {
         let service = self.service();
         self.registry.store().read(|view| {
             let row = view.registration(service.id_scope.as_str(), id.folded())?;
-            row.map(|row| record(Rows { file: view.file() }, row, &service))
-                .transpose()
+            let record = row.map(|row| record(view, row, &service));
+            Ok(record.transpose()?)
         })
     }
 
@@ -72,11 +72,10 @@ impl Provisioning {
         let scan = move |view: &View<'_>| {
             let found =
                 view.registrations_after(service.id_scope.as_str(), &group, after, limit)?;
-            let rows = Rows { file: view.file() };
             let records = found
                 .rows
                 .into_iter()
-                .map(|row| Ok((row.id, record(rows, row, &service)?)))
+                .map(|row| Ok((row.id, record(view, row, &service)?)))
                 .collect::<Result<Vec<_>, StorageError>>()?;
             Ok::<_, StorageError>((records, found.more))
         };
@@ -116,7 +115,7 @@ impl Unit for DeleteRegistration {
         let Some(stored) = stored else {
             return Err(RegistrationError::NotFound(id.clone()));
         };
-        let etag = Rows { file: view.file() }.id("etag", Etag::parse(&stored.etag))?;
+        let etag = view.decoded("etag", Etag::parse(&stored.etag))?;
         if !self.if_match.allows(&etag) {
             return Err(RegistrationError::PreconditionFailed(id.clone()));
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ids::{HubHost, HubName, IdScope};
-use registry::{FormerHost, Rows, StorageError, read_former_hosts, read_key, read_policies};
+use registry::{FormerHost, StorageError, read_former_hosts, read_key, read_policies};
 use store::{HubRow, LinkRow, ServiceRow, StoreError, Tx, View};
 
 use crate::key::SecretBytes;
@@ -118,33 +118,32 @@ pub(crate) fn read(view: &View<'_>) -> Result<Services, StorageError> {
 }
 
 fn read_service(view: &View<'_>, row: ServiceRow) -> Result<ProvisioningService, StorageError> {
-    let rows = Rows { file: view.file() };
     let links = view.linked_hubs(&row.id_scope)?.into_iter();
     let former = read_former_hosts(view)?;
-    let key = read_key(rows, &row.operation_key)?;
+    let key = read_key(view, &row.operation_key)?;
     let host = row.host.map(HubHost::try_from).transpose();
     let allocation_policy = serde_json::from_value(row.allocation_policy.into())
-        .map_err(|error| rows.damaged("allocation policy", error))?;
+        .map_err(|error| view.damaged("allocation policy", error))?;
     Ok(ProvisioningService {
         hubs: links
-            .map(|link| read_link(rows, link, &former))
+            .map(|link| read_link(view, link, &former))
             .collect::<Result<_, _>>()?,
         policies: read_policies(view, "service", &row.id_scope)?,
-        id_scope: rows.id("ID scope", IdScope::try_from(row.id_scope))?,
-        name: rows.id("service name", row.name.try_into())?,
-        host: rows.id("service host", host)?,
+        id_scope: view.decoded("ID scope", IdScope::try_from(row.id_scope))?,
+        name: view.decoded("service name", row.name.try_into())?,
+        host: view.decoded("service host", host)?,
         allocation_policy,
         operation_key: SecretBytes::from_base64(key.reveal()),
     })
 }
 
 fn read_link(
-    rows: Rows<'_>,
+    view: &View<'_>,
     link: LinkRow,
     former: &[FormerHost],
 ) -> Result<LinkedHub, StorageError> {
     let HubRow { name, host, remote } = link.hub;
-    let name: HubName = rows.id("hub", name.try_into())?;
+    let name: HubName = view.decoded("hub", name.try_into())?;
     let former = former
         .iter()
         .filter(|former| former.hub.as_ref() == Some(&name));
@@ -152,18 +151,18 @@ fn read_link(
         None => HubAccess::Local,
         Some((policy, key)) => HubAccess::Remote(RemoteAccess {
             policy,
-            key: read_key(rows, &key)?,
+            key: read_key(view, &key)?,
         }),
     };
     let latencies = link.latencies.as_deref().map(serde_json::from_str);
     let latencies = latencies
         .transpose()
-        .map_err(|error| rows.damaged("latencies", error))?;
+        .map_err(|error| view.damaged("latencies", error))?;
     Ok(LinkedHub {
         latencies: latencies.unwrap_or_default(),
         former_hosts: former.map(|former| former.host.clone()).collect(),
         name,
-        host: rows.id("hub host", host.try_into())?,
+        host: view.decoded("hub host", host.try_into())?,
         allocation_weight: link.allocation_weight,
         apply_allocation_policy: link.apply_allocation_policy,
         access,

@@ -22,7 +22,7 @@ use crate::condition::Facts;
 use crate::deployment::ConfigurationError;
 use crate::error::StorageError;
 use crate::resolve::{self, Candidate, Content, Resolution};
-use crate::rows::{Rows, key};
+use crate::rows::{self, key};
 use crate::twin::{Touched, Twin, TwinError};
 
 /// Who manages the modules that deployments make.
@@ -131,27 +131,27 @@ impl Stored {
         }))
     }
 
-    fn identity(&self, row: &IdentityRow, rows: Rows<'_>) -> Result<Identity, StorageError> {
+    fn identity(&self, row: &IdentityRow, view: &View<'_>) -> Result<Identity, StorageError> {
         let (hub, device) = (self.hub.clone(), self.device.clone());
         Ok(match row.module_id.as_str() {
             "" => Identity::device(hub, device),
-            module => Identity::module(hub, device, rows.id("module id", module.parse())?),
+            module => Identity::module(hub, device, view.decoded("module id", module.parse())?),
         })
     }
 }
 
 /// What the deployments of a hub give a device.
 pub(crate) fn resolve(
-    rows: Rows<'_>,
+    view: &View<'_>,
     stored: &Stored,
     configurations: &[Compiled],
 ) -> Result<Resolution, StorageError> {
     let Some((_, twin)) = stored.rows.first() else {
         return Ok(Resolution::default());
     };
-    rows.require_read(twin)?;
-    let tags = rows.document("tags", twin.tags.as_deref())?;
-    let reported = rows.document("reported", twin.reported.as_deref())?;
+    rows::require_read(view, twin)?;
+    let tags = rows::document(view, "tags", twin.tags.as_deref())?;
+    let reported = rows::document(view, "reported", twin.reported.as_deref())?;
     let facts = Facts {
         device_id: stored.device.as_str(),
         tags: &tags,
@@ -248,10 +248,7 @@ impl Target<'_> {
             return Ok(());
         };
         let stored = (&row, twin.version);
-        let mut twin = Rows {
-            file: self.tx.file(),
-        }
-        .twin(&twin)?;
+        let mut twin = rows::twin(self.tx, &twin)?;
         let touched = twin.deploy(Some(desired), None, self.now);
         write_twin(self.tx, self.watchers, &identity, stored, &twin, touched)
     }

@@ -13,7 +13,6 @@ use crate::deployment::{ConfigurationRecord, ContentKind};
 use crate::error::StorageError;
 use crate::etag;
 use crate::resolve::Content;
-use crate::rows::Rows;
 
 /// A configuration with what was read out of it once.
 pub(crate) struct Compiled {
@@ -76,8 +75,7 @@ impl ConfigurationCache {
 }
 
 fn read_all(view: &View<'_>, hub: &str) -> Result<Arc<Vec<Compiled>>, StorageError> {
-    let rows = Rows { file: view.file() };
-    let whole = |row: ConfigurationRow| compile(rows, record(rows, row)?);
+    let whole = |row: ConfigurationRow| compile(view, record(view, row)?);
     let all = view
         .configurations(hub)?
         .into_iter()
@@ -86,15 +84,15 @@ fn read_all(view: &View<'_>, hub: &str) -> Result<Arc<Vec<Compiled>>, StorageErr
     Ok(Arc::new(all))
 }
 
-fn compile(rows: Rows<'_>, record: ConfigurationRecord) -> Result<Compiled, StorageError> {
+fn compile(view: &View<'_>, record: ConfigurationRecord) -> Result<Compiled, StorageError> {
     let deployment = match record.kind {
         ContentKind::Deployment | ContentKind::LayeredDeployment => {
             let condition = Condition::parse(&record.target_condition);
-            let condition = condition.map_err(|error| rows.damaged("target condition", error))?;
+            let condition = condition.map_err(|error| view.damaged("target condition", error))?;
             let content = Content::read(&record.content["modulesContent"]);
             Some((
                 condition,
-                content.map_err(|error| rows.damaged("content", error))?,
+                content.map_err(|error| view.damaged("content", error))?,
             ))
         }
         ContentKind::Device | ContentKind::Module => None,
@@ -124,7 +122,7 @@ pub(crate) fn kind_text(kind: ContentKind) -> &'static str {
 }
 
 pub(crate) fn record(
-    rows: Rows<'_>,
+    view: &View<'_>,
     row: ConfigurationRow,
 ) -> Result<ConfigurationRecord, StorageError> {
     let kinds = [
@@ -135,14 +133,14 @@ pub(crate) fn record(
     ];
     let kind = kinds.into_iter().find(|kind| kind_text(*kind) == row.kind);
     let document: Document = serde_json::from_str(&row.document)
-        .map_err(|error| rows.damaged("configuration", error))?;
+        .map_err(|error| view.damaged("configuration", error))?;
     Ok(ConfigurationRecord {
-        id: rows.id("configuration id", row.configuration_id.try_into())?,
+        id: view.decoded("configuration id", row.configuration_id.try_into())?,
         schema_version: document.schema_version,
         labels: document.labels,
         target_condition: row.target_condition,
         priority: row.priority,
-        kind: kind.ok_or_else(|| rows.damaged("configuration", "its kind is not one"))?,
+        kind: kind.ok_or_else(|| view.damaged("configuration", "its kind is not one"))?,
         content: document.content,
         metric_queries: document.metric_queries,
         etag: etag::of_revision(row.revision),

@@ -20,7 +20,6 @@ use crate::etag;
 use crate::limits::MAX_CONFIGURATIONS;
 use crate::precondition::{IfMatch, PutDecision};
 use crate::resolve::Content;
-use crate::rows::Rows;
 
 /// What the content is for. Exactly one of its three forms is there.
 fn kind_of(content: &Value) -> Result<ContentKind, ConfigurationError> {
@@ -219,7 +218,7 @@ impl Unit for PutConfiguration {
         tx.begin_full_pass(self.hub.as_str())?;
         let hub = self.hub.clone();
         self.watchers.tell(tx, Change::Targeting { hub });
-        Ok((record(Rows { file: tx.file() }, row)?, created))
+        Ok((record(tx, row)?, created))
     }
 }
 

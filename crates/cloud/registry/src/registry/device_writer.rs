@@ -14,7 +14,7 @@ use super::watchers::Watchers;
 use crate::change::Change;
 use crate::error::StorageError;
 use crate::identity::DeviceLocation;
-use crate::rows::{Rows, key, set_authentication};
+use crate::rows::{self, key, set_authentication};
 use crate::twin::{CheckedReport, InitialTwin, TwinReplacement, difference};
 
 /// A device to be created with its first twin.
@@ -65,7 +65,7 @@ pub fn twin_etag(view: &View<'_>, at: &DeviceLocation) -> Result<Option<Etag>, S
     let Some((_, twin)) = view.twin(device_key(at))? else {
         return Ok(None);
     };
-    Ok(Some(Rows { file: view.file() }.twin(&twin)?.etag))
+    Ok(Some(rows::twin(view, &twin)?.etag))
 }
 
 fn device_key(at: &DeviceLocation) -> IdentityKey<'_> {
@@ -143,16 +143,15 @@ impl DeviceWriter {
         at: &DeviceLocation,
         initial: &InitialTwin,
     ) -> Result<(), StoreError> {
-        let rows = Rows { file: tx.file() };
         let identity = at.identity();
         let Some((row, twin)) = tx.twin(key(&identity))? else {
             return Ok(());
         };
         let stored = (&row, twin.version);
-        let mut twin = rows.twin(&twin)?;
+        let mut twin = rows::twin(tx, &twin)?;
         let replacement = TwinReplacement {
-            tags: Some(rows.document("tags", initial.tags.as_deref())?),
-            desired: Some(rows.document("desired", initial.desired.as_deref())?),
+            tags: Some(rows::document(tx, "tags", initial.tags.as_deref())?),
+            desired: Some(rows::document(tx, "desired", initial.desired.as_deref())?),
         };
         // An initial twin has been checked when it was made.
         let replacement = replacement
@@ -174,7 +173,7 @@ impl DeviceWriter {
             return Ok(());
         };
         let stored = (&row, twin.version);
-        let mut twin = Rows { file: tx.file() }.twin(&twin)?;
+        let mut twin = rows::twin(tx, &twin)?;
         // Should it be more than a hub of this server keeps, it is left behind: the device reports
         // again when it connects.
         let report = CheckedReport::new(reported);
@@ -222,9 +221,8 @@ impl DeviceWriter {
         row.revision += 1;
         tx.update_identity(&row)?;
         if status == Status::Disabled {
-            let rows = Rows { file: tx.file() };
-            let hub = rows.id("hub", row.hub.parse())?;
-            let device = rows.id("device id", row.device_id.parse())?;
+            let hub = tx.decoded("hub", row.hub.parse())?;
+            let device = tx.decoded("device id", row.device_id.parse())?;
             let identity = Identity::device(hub, device);
             self.watchers.tell(tx, Change::Disabled { identity });
         }
@@ -239,7 +237,7 @@ impl DeviceWriter {
     ) -> Result<(), StoreError> {
         if device.iot_edge && tx.targeting_follows(&device.hub, false)? {
             tx.queue_device(&device.hub, &device.device_id)?;
-            let hub = Rows { file: tx.file() }.id("hub", device.hub.parse())?;
+            let hub = tx.decoded("hub", device.hub.parse())?;
             self.watchers.tell(tx, Change::Targeting { hub });
         }
         Ok(())
@@ -261,13 +259,12 @@ impl DeviceWriter {
             tx.update_identity(device)?;
             insert_system_modules(tx, device, &self.seeds, self.now)?;
         }
-        let rows = Rows { file: tx.file() };
-        let hub = rows.id("hub", device.hub.parse())?;
-        let of_device = Identity::device(hub, rows.id("device id", device.device_id.parse())?);
+        let hub = tx.decoded("hub", device.hub.parse())?;
+        let of_device = Identity::device(hub, tx.decoded("device id", device.device_id.parse())?);
         for (row, twin) in tx.device_and_modules(&device.hub, &device.device_id)? {
             let module = match row.module_id.as_str() {
                 "" => None,
-                module => Some(rows.id("module id", ModuleId::parse(module))?),
+                module => Some(tx.decoded("module id", ModuleId::parse(module))?),
             };
             let identity = Identity {
                 module,
@@ -295,7 +292,6 @@ impl DeviceWriter {
         (row, before): (&IdentityRow, &TwinRow),
         initial: &InitialTwin,
     ) -> Result<(), StoreError> {
-        let rows = Rows { file: tx.file() };
         let fresh = TwinRow {
             version: before.version + 1,
             desired_version: before.desired_version + 1,
@@ -306,8 +302,11 @@ impl DeviceWriter {
             ..TwinRow::default()
         };
         tx.reset_twin(row, before.version, &fresh)?;
-        let old = rows.document("desired", before.desired.as_deref())?;
-        let patch = difference(&old, &rows.document("desired", initial.desired.as_deref())?);
+        let old = rows::document(tx, "desired", before.desired.as_deref())?;
+        let patch = difference(
+            &old,
+            &rows::document(tx, "desired", initial.desired.as_deref())?,
+        );
         let version = fresh.desired_version;
         self.watchers.tell(
             tx,

@@ -19,7 +19,7 @@ use crate::etag;
 use crate::identity::{Credentials, DeviceRecord, IdentityError};
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::{IfMatch, PutDecision};
-use crate::rows::{Rows, lock, scopes_text, set_authentication};
+use crate::rows::{self, lock, scopes_text, set_authentication};
 
 fn device_key<'a>(hub: &'a HubName, device: &'a DeviceId) -> IdentityKey<'a> {
     IdentityKey {
@@ -83,7 +83,7 @@ impl Registry {
     ) -> Result<DeviceRecord, IdentityError> {
         self.inner.store.read(|view| {
             let row = existing_device(view, hub, device)?;
-            Ok(Rows { file: view.file() }.device(row)?)
+            Ok(rows::device(view, row)?)
         })
     }
 
@@ -126,12 +126,11 @@ impl Registry {
         let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
         let unlisted = self.inner.unlisted.clone();
         let scan = move |view: &View<'_>| {
-            let rows = Rows { file: view.file() };
             let found = view.devices_after(hub.as_str(), &after, limit + 1)?;
             let page = Page::cut(found, limit, |row| Continuation::after(&row.device_id));
             Ok::<_, StorageError>(page.keep(|row| {
                 let whose = Whose::device(&hub, &row.device_id);
-                unlisted.kept(whose, rows.device(row))
+                unlisted.kept(whose, rows::device(view, row))
             }))
         };
         self.inner.store.scan(scan).await
@@ -156,16 +155,14 @@ impl Registry {
         identity: &Identity,
     ) -> Result<Option<Credentials>, StorageError> {
         self.inner.store.read(|view| {
-            let Some(row) = view.identity(crate::rows::key(identity))? else {
+            let Some(row) = view.identity(rows::key(identity))? else {
                 return Ok(None);
             };
             let device = match identity.module {
                 Some(_) => view.identity(device_key(&identity.hub, &identity.device))?,
                 None => None,
             };
-            Rows { file: view.file() }
-                .credentials(row, device)
-                .map(Some)
+            Ok(Some(rows::credentials(view, row, device)?))
         })
     }
 }
@@ -220,7 +217,7 @@ impl Unit for PutDevice {
             let hub = self.identity.hub.clone();
             self.watchers.tell(tx, Change::Targeting { hub });
         }
-        Ok((Rows { file: tx.file() }.device(row)?, created))
+        Ok((rows::device(tx, row)?, created))
     }
 }
 
@@ -278,7 +275,7 @@ impl PutDevice {
         let becomes_edge = self.request.iot_edge == Some(true) && !row.iot_edge;
         self.set_status(tx, &mut row);
         if let Some(authentication) = &self.authentication {
-            let before = Rows { file: tx.file() }.authentication(&row)?;
+            let before = rows::authentication(tx, &row)?;
             set_authentication(&mut row, authentication);
             if before != *authentication {
                 self.watchers.tell(

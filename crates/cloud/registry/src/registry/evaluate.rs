@@ -15,7 +15,6 @@ use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::deployment::EvaluationPass;
 use crate::error::StorageError;
-use crate::rows::Rows;
 
 /// Devices of one step. Each is a transaction, and those of a step share fsyncs.
 const STEP: usize = 128;
@@ -290,8 +289,7 @@ fn look_at(
     configurations: &[Compiled],
     now: Timestamp,
 ) -> Result<Found, ApplyError> {
-    let rows = Rows { file: view.file() };
-    let id: DeviceId = rows.id("device id", device.parse())?;
+    let id: DeviceId = view.decoded("device id", device.parse())?;
     let versions = Versions::read(view, hub, device)?;
     let Some(stored) = Stored::read(view, hub, &id)? else {
         return Ok(Found {
@@ -299,7 +297,7 @@ fn look_at(
             work: None,
         });
     };
-    let resolution = resolve(rows, &stored, configurations)?;
+    let resolution = resolve(view, &stored, configurations)?;
     let statuses = Some(&resolution.statuses);
     let plan = plan(view, &stored, resolution.modules, statuses, now)?;
     Ok(Found {

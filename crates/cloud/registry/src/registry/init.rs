@@ -8,7 +8,6 @@ use crate::entropy::Entropy;
 use crate::error::OpenError;
 use crate::limits::MAX_FORMER_HOSTS;
 use crate::policy::{Right, new_policies};
-use crate::rows::Rows;
 
 const HUB_POLICIES: &[(&str, &[Right])] = &[
     (
@@ -88,7 +87,6 @@ where
     }
 
     fn decide(&self, view: &View<'_>) -> Result<InitialisePlan, OpenError> {
-        let rows = Rows { file: view.file() };
         let mut local = view.hubs()?.into_iter().filter(|hub| hub.remote.is_none());
         let host = self.init.hub_host.clone();
         let Some(mut first) = local.next() else {
@@ -100,12 +98,12 @@ where
             let moved = Vec::new();
             return Ok(InitialisePlan { first, moved });
         };
-        let name = rows.id("hub", HubName::parse(&first.name))?;
-        let before = rows.id("hub host", HubHost::parse(&first.host))?;
+        let name = view.decoded("hub", HubName::parse(&first.name))?;
+        let before = view.decoded("hub host", HubHost::parse(&first.host))?;
         let renamed = !before.same_name(&host);
         let mut moved = Vec::new();
         for mut hub in local {
-            let other = rows.id("hub host", HubHost::parse(&hub.host))?;
+            let other = view.decoded("hub host", HubHost::parse(&hub.host))?;
             if renamed && other.same_name(&host) {
                 let hub = hub.name;
                 return Err(OpenError::HostTaken { host, hub });

@@ -8,7 +8,6 @@ use store::{StoreError, Tx, View};
 use crate::error::StorageError;
 use crate::hub::{FormerHost, LocalHub, LocalHubs};
 use crate::policy::read_policies;
-use crate::rows::Rows;
 
 /// The hubs as of the last commit.
 pub(super) struct LocalHubsNow(RwLock<Arc<LocalHubs>>);
@@ -37,14 +36,13 @@ impl LocalHubsNow {
 
 /// Reads all hubs that live here.
 pub(super) fn read(view: &View<'_>) -> Result<LocalHubs, StorageError> {
-    let rows = Rows { file: view.file() };
     let local = view.hubs()?.into_iter().filter(|row| row.remote.is_none());
     let hubs = local
         .map(|row| {
             Ok(Arc::new(LocalHub {
                 policies: read_policies(view, "hub", &row.name)?,
-                name: rows.id("hub", row.name.try_into())?,
-                host: rows.id("hub host", row.host.try_into())?,
+                name: view.decoded("hub", row.name.try_into())?,
+                host: view.decoded("hub host", row.host.try_into())?,
             }))
         })
         .collect::<Result<_, StorageError>>()?;
@@ -56,13 +54,12 @@ pub(super) fn read(view: &View<'_>) -> Result<LocalHubs, StorageError> {
 
 /// Host names that hubs had and no hub has now.
 pub fn read_former_hosts(view: &View<'_>) -> Result<Vec<FormerHost>, StorageError> {
-    let rows = Rows { file: view.file() };
     let former = view.former_hosts()?.into_iter();
     former
         .map(|row| {
             Ok(FormerHost {
-                host: rows.id("former host", row.host.try_into())?,
-                hub: rows.id("hub", row.hub.map(HubName::try_from).transpose())?,
+                host: view.decoded("former host", row.host.try_into())?,
+                hub: view.decoded("hub", row.hub.map(HubName::try_from).transpose())?,
             })
         })
         .collect()

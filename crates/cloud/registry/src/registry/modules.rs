@@ -16,7 +16,7 @@ use crate::etag;
 use crate::identity::{IdentityError, ModuleRecord};
 use crate::limits::MAX_MODULES;
 use crate::precondition::{IfMatch, PutDecision};
-use crate::rows::{Rows, lock, set_authentication};
+use crate::rows::{self, lock, set_authentication};
 
 fn module_key<'a>(hub: &'a HubName, device: &'a DeviceId, module: &'a ModuleId) -> IdentityKey<'a> {
     IdentityKey {
@@ -94,7 +94,7 @@ impl Registry {
     ) -> Result<ModuleRecord, IdentityError> {
         self.inner.store.read(|view| {
             let row = existing_module(view, hub, device, module)?;
-            Ok(Rows { file: view.file() }.module(row)?)
+            Ok(rows::module(view, row)?)
         })
     }
 
@@ -145,11 +145,10 @@ impl Registry {
     ) -> Result<Vec<ModuleRecord>, IdentityError> {
         self.inner.store.read(|view| {
             existing_device(view, hub, device)?;
-            let rows = Rows { file: view.file() };
             let found = view.modules(hub.as_str(), device.as_str())?;
             let modules = found
                 .into_iter()
-                .map(|row| rows.module(row))
+                .map(|row| rows::module(view, row))
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(modules)
         })
@@ -207,7 +206,7 @@ impl Unit for PutModule {
             None => (self.create(tx)?, true),
             Some(stored) => (self.update(tx, stored)?, false),
         };
-        Ok((Rows { file: tx.file() }.module(row)?, created))
+        Ok((rows::module(tx, row)?, created))
     }
 }
 
@@ -230,7 +229,7 @@ impl PutModule {
 
     fn update(&self, tx: &Tx<'_>, mut row: IdentityRow) -> Result<IdentityRow, StoreError> {
         if let Some(authentication) = &self.authentication {
-            let before = Rows { file: tx.file() }.authentication(&row)?;
+            let before = rows::authentication(tx, &row)?;
             set_authentication(&mut row, authentication);
             if before != *authentication {
                 let identity = self.identity.clone();

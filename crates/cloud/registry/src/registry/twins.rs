@@ -19,7 +19,7 @@ use crate::change::Change;
 use crate::error::StorageError;
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::IfMatch;
-use crate::rows::{Rows, key, lock, statuses_text};
+use crate::rows::{self, key, lock, statuses_text};
 use crate::twin::{
     CheckedReport, Section, Touched, Twin, TwinError, TwinPatch, TwinRecord, TwinReplacement,
 };
@@ -114,12 +114,11 @@ impl Registry {
         let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
         let unreadable = self.inner.unreadable.clone();
         let scan = move |view: &View<'_>| {
-            let rows = Rows { file: view.file() };
             let found = view.device_twins_after(hub.as_str(), &after, limit)?;
             let page = Page::of(found.rows, found.more, continuation);
             Ok::<_, StorageError>(page.keep(|both| {
                 let whose = Whose::device(&hub, &both.0.device_id);
-                unreadable.kept(whose, rows.twin_record(both, true))
+                unreadable.kept(whose, rows::twin_record(view, both, true))
             }))
         };
         self.inner.store.scan(scan).await
@@ -153,7 +152,7 @@ impl Registry {
                 }
                 let enabled = device.as_ref().is_none_or(|device| device.enabled);
                 let whose = Whose::module(&hub, &row.device_id, &row.module_id);
-                let record = Rows { file: view.file() }.twin_record((row, twin), enabled);
+                let record = rows::twin_record(view, (row, twin), enabled);
                 Ok::<_, StorageError>(unreadable.kept(whose, record))
             })
         };
@@ -281,10 +280,7 @@ fn whole(
             .is_some_and(|device| device.enabled),
     };
     let row = both.0.clone();
-    Ok((
-        row,
-        Rows { file: view.file() }.twin_record(both, device_enabled)?,
-    ))
+    Ok((row, rows::twin_record(view, both, device_enabled)?))
 }
 
 /// Writes what a change touched and tells sessions of new desired properties.

@@ -69,17 +69,20 @@ pub struct View<'c> {
 }
 
 impl View<'_> {
-    /// The database file, for errors about what is in it.
-    #[must_use]
-    pub fn file(&self) -> &Path {
-        self.file
-    }
-
     /// A stored value that cannot be read: the file was damaged or edited. `cause` says what is
     /// wrong with it, never its content.
     #[must_use]
     pub fn damaged(&self, column: &str, cause: impl std::fmt::Display) -> StoreError {
         StoreError::damaged(self.file, format!("{column}: {cause}"))
+    }
+
+    /// A stored value that was decoded, or the error that its column is damaged.
+    pub fn decoded<T>(
+        &self,
+        column: &str,
+        decoded: Result<T, impl std::fmt::Display>,
+    ) -> Result<T, StoreError> {
+        decoded.map_err(|error| self.damaged(column, error))
     }
 
     /// Which transaction of this process a unit runs in: it sees what the units before it wrote in

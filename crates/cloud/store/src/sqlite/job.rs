@@ -79,7 +79,7 @@ where
         // A panic in one unit must not end the writer, and with it the server.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(tx)));
         let (ran, outcome) = attempt.unwrap_or_else(|_| {
-            let error = StoreError::words("writing", tx.file(), "the operation panicked");
+            let error = StoreError::words("writing", tx.file, "the operation panicked");
             (Ran::Failed, Err(error.into()))
         });
         self.outcome = Some(outcome);

@@ -1,7 +1,7 @@
 //! Uploading or replacing a CA certificate.
 
 use ids::{Etag, Thumbprint};
-use registry::{Particulars, PutDecision, Rows};
+use registry::{Particulars, PutDecision};
 use serde_json::json;
 use store::{CaCertificateRow, Lock, StoreError, Tx, Unit, View};
 
@@ -31,9 +31,8 @@ impl PutCaCertificate {
         stored: Option<CaCertificateRow>,
     ) -> Result<CaCertificateRow, CaCertificateError> {
         let name = &self.draft.name;
-        let rows = Rows { file: view.file() };
         let etag = stored.as_ref().filter(|row| is_there(row));
-        let etag = etag.map(|row| rows.id("etag", Etag::parse(&row.etag)));
+        let etag = etag.map(|row| view.decoded("etag", Etag::parse(&row.etag)));
         let etag = etag.transpose()?;
         match self.change.if_match.decide_put(etag.as_ref()) {
             PutDecision::Create => self.new_row(view, stored),
@@ -115,7 +114,7 @@ impl PutCaCertificate {
         match other.filter(|other| other.id != row.id) {
             Some(other) => Err(CaCertificateError::CertificateTaken {
                 thumbprint,
-                other: Rows { file: view.file() }.id("CA certificate", other.spelled.try_into())?,
+                other: view.decoded("CA certificate", other.spelled.try_into())?,
             }),
             None => Ok(()),
         }

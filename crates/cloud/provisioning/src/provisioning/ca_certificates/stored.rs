@@ -1,7 +1,7 @@
 //! A change of a CA certificate that is stored.
 
 use ids::{CertificateName, Etag, Timestamp};
-use registry::{IfMatch, Rows};
+use registry::IfMatch;
 use store::{CaCertificateRow, Lock, StoreError, Tx, View};
 
 use super::{is_there, record};
@@ -28,7 +28,7 @@ impl Change {
         let row = row
             .filter(is_there)
             .ok_or_else(|| CaCertificateError::NotFound(self.name.clone()))?;
-        let etag = Rows { file: view.file() }.id("etag", Etag::parse(&row.etag))?;
+        let etag = view.decoded("etag", Etag::parse(&row.etag))?;
         if !self.if_match.allows(&etag) {
             return Err(CaCertificateError::PreconditionFailed(self.name.clone()));
         }
@@ -82,6 +82,6 @@ impl Change {
             0 => row.id = tx.insert_ca_certificate(&self.id_scope, &row)?,
             _ => tx.update_ca_certificate(&self.id_scope, &before, &row)?,
         }
-        Ok(record(Rows { file: tx.file() }, row)?)
+        Ok(record(tx, row)?)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ids::{Etag, Thumbprint, Timestamp};
-use registry::{IfMatch, Particulars, PutDecision, Rows};
+use registry::{IfMatch, Particulars, PutDecision};
 use serde_json::json;
 use store::{CertificateRow, EnrollmentRow, Lock, StoreError, Tx, Unit, View};
 
@@ -67,9 +67,8 @@ impl PutEnrollment {
         let key = &self.draft.key;
         require_not_blocked(view, &self.id_scope, key)?;
         let stored = view.enrollment(&self.id_scope, kind_name(key.kind()), &self.folded)?;
-        let rows = Rows { file: view.file() };
         let etag = stored.as_ref();
-        let etag = etag.map(|row| rows.id("etag", Etag::parse(&row.etag)));
+        let etag = etag.map(|row| view.decoded("etag", Etag::parse(&row.etag)));
         match self.if_match.decide_put(etag.transpose()?.as_ref()) {
             PutDecision::Create | PutDecision::Replace => {}
             PutDecision::Conflict => return Err(EnrollmentError::Exists(key.clone())),
@@ -222,11 +221,10 @@ pub(in super::super) fn taken(
     thumbprint: &[u8; 32],
     other: i64,
 ) -> Result<EnrollmentError, EnrollmentError> {
-    let rows = Rows { file: view.file() };
     let other = view.enrollment_by_id(other)?;
-    let other = other.ok_or_else(|| rows.damaged("certificate", "its enrollment is missing"))?;
+    let other = other.ok_or_else(|| view.damaged("certificate", "its enrollment is missing"))?;
     Ok(EnrollmentError::CertificateTaken {
         thumbprint: Thumbprint::from_bytes(*thumbprint),
-        other: parse_key(rows, &other.kind, &other.spelled)?,
+        other: parse_key(view, &other.kind, &other.spelled)?,
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{Etag, GenerationId, IdScope, Timestamp};
-use registry::{DeviceLocation, DeviceWriter, NewDevice, Rows};
+use registry::{DeviceLocation, DeviceWriter, NewDevice};
 use serde_json::Value;
 use store::{IdentityRow, Lock, RegistrationRow, StoreError, Tx, Unit, View};
 use wire::service_api::identity::{Authentication, Status};
@@ -326,7 +326,7 @@ impl AssignJob {
         write_row(tx, service.id_scope.as_str(), &mut row, &self.etag)?;
         // The payload was given as a value: no need to read back what was just written.
         row.payload = None;
-        let mut record = record(Rows { file: tx.file() }, row, service)?;
+        let mut record = record(tx, row, service)?;
         record.payload.clone_from(&self.assign.choice.payload);
         Ok(record)
     }

@@ -1,6 +1,6 @@
 //! What a registration comes to, before anything of it is written.
 
-use registry::{DeviceLocation, Rows, find_device};
+use registry::{DeviceLocation, find_device};
 use store::{IdentityRow, RegistrationRow, View};
 
 use super::locations::{is_remote, link, locations, require_enrollment, require_owner};
@@ -97,8 +97,7 @@ pub(super) fn decide_assignment(
     let registrant = &assign.registrant;
     require_enrollment(view, id_scope, registrant)?;
     let stored = view.registration(id_scope, registrant.registration_id.folded())?;
-    let rows = Rows { file: view.file() };
-    let (previous, wanted) = locations(rows, service, assign, stored.as_ref())?;
+    let (previous, wanted) = locations(view, service, assign, stored.as_ref())?;
     let is_remote = |at: &DeviceLocation| is_remote(service, at);
     if previous.as_ref().is_some_and(is_remote) || is_remote(&wanted) {
         return Ok(Outcome::NeedsRemoteHub);
@@ -142,8 +141,7 @@ fn remote(
 ) -> Result<(Option<DeviceLocation>, DeviceLocation), AssignError> {
     let id = &assign.registrant.registration_id;
     let stored = view.registration(service.id_scope.as_str(), id.folded())?;
-    let rows = Rows { file: view.file() };
-    let (previous, wanted) = locations(rows, service, assign, stored.as_ref())?;
+    let (previous, wanted) = locations(view, service, assign, stored.as_ref())?;
     require_owner(view, service, assign, &wanted)?;
     Ok((previous, wanted))
 }

@@ -1,7 +1,7 @@
 //! The end of a pending registration whose record ends otherwise.
 
 use ids::Timestamp;
-use registry::{DeviceLocation, Rows, StorageError};
+use registry::{DeviceLocation, StorageError};
 use store::{Lock, RemoteTaskKind, StoreError, Tx, View};
 
 use super::pending::read;
@@ -25,7 +25,7 @@ impl EndPending {
         let Some(row) = view.pending(id_scope, folded)? else {
             return Ok(None);
         };
-        let pending = read(Rows { file: view.file() }, &row)?;
+        let pending = read(view, &row)?;
         Ok(Some(Self {
             id_scope: id_scope.to_owned(),
             folded: folded.to_owned(),

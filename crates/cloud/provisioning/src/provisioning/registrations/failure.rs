@@ -1,7 +1,7 @@
 //! Registrations that fail, and those that are refused because their enrollment is disabled.
 
 use ids::{Etag, RegistrationId, Timestamp};
-use registry::{Rows, StorageError};
+use registry::StorageError;
 use serde_json::json;
 use store::audit::AuditStream;
 use store::{Lock, RegistrationRow, StoreError, Tx, View, unit};
@@ -92,7 +92,7 @@ impl FailPlan {
             now.ticks(),
             body.to_string().into_bytes(),
         )?;
-        Ok(record(Rows { file: tx.file() }, row, service)?)
+        record(tx, row, service)
     }
 }
 

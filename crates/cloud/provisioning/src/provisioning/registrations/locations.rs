@@ -1,7 +1,7 @@
 //! Where the device of a registration is and shall be, and which registration owns it.
 
 use ids::{DeviceId, HubName, RegistrationId};
-use registry::{DeviceLocation, Rows, StorageError};
+use registry::{DeviceLocation, StorageError};
 use store::{RegistrationRow, View};
 
 use crate::register::aim;
@@ -42,18 +42,18 @@ pub(super) fn require_enrollment(
 /// A hub that is no longer linked does not count: unlinking takes away the right to move or delete
 /// its devices, which may be another service's by now.
 pub(super) fn locations(
-    rows: Rows<'_>,
+    view: &View<'_>,
     service: &ProvisioningService,
     assign: &Assign,
     stored: Option<&RegistrationRow>,
 ) -> Result<(Option<DeviceLocation>, DeviceLocation), StorageError> {
     let Assign { registrant, choice } = assign;
-    let previous = stored.map(|row| assigned_to(rows, row)).transpose()?;
+    let previous = stored.map(|row| assigned_to(view, row)).transpose()?;
     let previous = previous.flatten();
     let previous = previous.filter(|at| link(service, at).is_some());
     let device_id = match stored {
         Some(stored) if registrant.device_id.as_str() == registrant.registration_id.as_str() => {
-            rows.id("registration id", DeviceId::parse(&stored.spelled))?
+            view.decoded("registration id", DeviceId::parse(&stored.spelled))?
         }
         _ => registrant.device_id.clone(),
     };
@@ -72,15 +72,15 @@ pub(super) fn locations(
 
 /// Where a record says that its device is.
 pub(in super::super) fn assigned_to(
-    rows: Rows<'_>,
+    view: &View<'_>,
     row: &RegistrationRow,
 ) -> Result<Option<DeviceLocation>, StorageError> {
     let (Some(hub), Some(device_id)) = (&row.hub, &row.device_id) else {
         return Ok(None);
     };
     Ok(Some(DeviceLocation {
-        hub: rows.id("hub", HubName::parse(hub))?,
-        device_id: rows.id("device id", DeviceId::parse(device_id))?,
+        hub: view.decoded("hub", HubName::parse(hub))?,
+        device_id: view.decoded("device id", DeviceId::parse(device_id))?,
     }))
 }
 
@@ -116,8 +116,7 @@ pub(super) fn require_owner(
             device_id: device_id.clone(),
         });
     }
-    let rows = Rows { file: view.file() };
-    let owner: RegistrationId = rows.id("registration id", owner.try_into())?;
+    let owner: RegistrationId = view.decoded("registration id", owner.try_into())?;
     match owner == assign.registrant.registration_id {
         true => Ok(()),
         false => Err(AssignError::DeviceTaken {

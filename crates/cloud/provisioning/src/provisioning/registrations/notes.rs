@@ -1,7 +1,7 @@
 //! Notes of how hubs were chosen, for the operator.
 
 use ids::{RegistrationId, Timestamp};
-use registry::{Rows, StorageError};
+use registry::StorageError;
 use store::{AllocationRow, StoreError, Tx, View};
 
 use crate::pending::{AllocationNote, AllocationRecord};
@@ -19,9 +19,8 @@ impl Provisioning {
     ) -> Result<Vec<AllocationRecord>, StorageError> {
         let (id_scope, folded) = (self.id_scope(), id.folded().to_owned());
         let scan = move |view: &View<'_>| {
-            let rows = Rows { file: view.file() };
             let found = view.allocations(&id_scope, &folded, NOTES.0)?.into_iter();
-            let read = |row| read_note(rows, row);
+            let read = |row| read_note(view, row);
             found.map(read).collect::<Result<_, StorageError>>()
         };
         self.registry.store().scan(scan).await
@@ -30,9 +29,8 @@ impl Provisioning {
     pub async fn allocation(&self, id: i64) -> Result<Option<AllocationRecord>, StorageError> {
         let id_scope = self.id_scope();
         self.registry.store().read(|view| {
-            let rows = Rows { file: view.file() };
             let row = view.allocation(&id_scope, id)?;
-            row.map(|row| read_note(rows, row)).transpose()
+            row.map(|row| read_note(view, row)).transpose()
         })
     }
 }
@@ -54,12 +52,12 @@ pub(super) fn write_note(
     tx.insert_allocation(id_scope, &row, NOTES)
 }
 
-fn read_note(rows: Rows<'_>, row: AllocationRow) -> Result<AllocationRecord, StorageError> {
+fn read_note(view: &View<'_>, row: AllocationRow) -> Result<AllocationRecord, StorageError> {
     Ok(AllocationRecord {
         id: row.id,
-        registration_id: rows.id("registration id", row.folded.try_into())?,
+        registration_id: view.decoded("registration id", row.folded.try_into())?,
         at: Timestamp::from_ticks(row.at),
         note: serde_json::from_str(&row.document)
-            .map_err(|error| rows.damaged("allocation", error))?,
+            .map_err(|error| view.damaged("allocation", error))?,
     })
 }

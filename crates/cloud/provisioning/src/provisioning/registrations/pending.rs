@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{Etag, Timestamp};
-use registry::{Rows, StorageError};
+use registry::StorageError;
 use serde_json::Value;
 use store::{Lock, PendingRow, RegistrationRow, Secret, StoreError, Tx, Unit, View, unit};
 use wire::error::DpsErrorCode;
@@ -62,12 +62,11 @@ impl Provisioning {
         limit: usize,
     ) -> Result<Vec<PendingHandle>, StorageError> {
         let scan = move |view: &View<'_>| {
-            let rows = Rows { file: view.file() };
             let destinations = Value::from(busy.destinations).to_string();
             let services = Value::from(busy.services).to_string();
             let busy = (destinations.as_str(), services.as_str());
             let found = view.pending_due(now.ticks(), busy, limit)?.into_iter();
-            let read = found.map(|row| (read(rows, &row), row));
+            let read = found.map(|row| (read(view, &row), row));
             Ok::<_, StorageError>(read.collect::<Vec<_>>())
         };
         let mut due = Vec::new();
@@ -84,7 +83,7 @@ impl Provisioning {
     async fn lose_pending(
         &self,
         row: PendingRow,
-        error: &StorageError,
+        error: &StoreError,
         now: Timestamp,
     ) -> Result<(), StorageError> {
         tracing::error!(
@@ -173,12 +172,11 @@ impl Unit for BeginPending {
         require_enrollment(view, id_scope, registrant)?;
         let folded = registrant.registration_id.folded();
         let stored = view.registration(id_scope, folded)?;
-        let rows = Rows { file: view.file() };
         let waiting = match &stored {
             Some(stored) if stored.status == ASSIGNING => view.pending(id_scope, folded)?,
             _ => None,
         };
-        let waiting = waiting.map(|row| Ok::<_, StorageError>((read(rows, &row)?, row)));
+        let waiting = waiting.map(|row| Ok::<_, StorageError>((read(view, &row)?, row)));
         let waiting = waiting.transpose()?.map(|(pending, row)| (row, pending));
         Ok(match (stored, waiting) {
             (Some(stored), Some((_, waiting))) if waiting.is_same_as(&self.pending) => {
@@ -196,9 +194,8 @@ impl Unit for BeginPending {
     }
 
     fn apply(&self, tx: &Tx<'_>, plan: BeginPlan) -> Result<RegistrationRecord, StoreError> {
-        let rows = Rows { file: tx.file() };
         let (stored, waiting, end) = match plan {
-            BeginPlan::Waits(row) => return Ok(record(rows, row, &self.service)?),
+            BeginPlan::Waits(row) => return record(tx, row, &self.service),
             BeginPlan::Begin {
                 stored,
                 waiting,
@@ -215,18 +212,18 @@ impl Unit for BeginPending {
                 // What has been begun at remote hubs is resumed, or taken back.
                 pending.plan = before.plan;
                 let next = (row.id, row.revision + 1);
-                tx.update_pending(&write(rows, id_scope, next, &pending)?)?;
+                tx.update_pending(&write(tx, id_scope, next, &pending)?)?;
             }
             None => {
                 if let Some(end) = end {
                     end.apply(tx, self.now)?;
                 }
-                tx.insert_pending(&write(rows, id_scope, (0, 0), &pending)?)?;
+                tx.insert_pending(&write(tx, id_scope, (0, 0), &pending)?)?;
             }
         }
         let mut row = self.assigning(stored);
         write_row(tx, id_scope, &mut row, &self.etag)?;
-        Ok(record(rows, row, &self.service)?)
+        record(tx, row, &self.service)
     }
 }
 
@@ -246,19 +243,18 @@ impl BeginPending {
     }
 }
 
-pub(super) fn read(rows: Rows<'_>, row: &PendingRow) -> Result<PendingRegistration, StorageError> {
-    serde_json::from_str(row.document.reveal())
-        .map_err(|error| rows.damaged("pending registration", error))
+pub(super) fn read(view: &View<'_>, row: &PendingRow) -> Result<PendingRegistration, StoreError> {
+    let pending = serde_json::from_str(row.document.reveal());
+    view.decoded("pending registration", pending)
 }
 
 fn write(
-    rows: Rows<'_>,
+    view: &View<'_>,
     id_scope: &str,
     (id, revision): (i64, i64),
     pending: &PendingRegistration,
-) -> Result<PendingRow, StorageError> {
-    let document = serde_json::to_string(pending)
-        .map_err(|error| rows.damaged("pending registration", error))?;
+) -> Result<PendingRow, StoreError> {
+    let document = view.decoded("pending registration", serde_json::to_string(pending))?;
     Ok(PendingRow {
         id,
         id_scope: id_scope.to_owned(),

@@ -2,7 +2,7 @@
 //! planned, and the one transaction in which it is assigned.
 
 use ids::{Etag, Timestamp};
-use registry::{DeviceLocation, InitialTwin, Rows, StorageError, find_device, twin_etag};
+use registry::{DeviceLocation, InitialTwin, StorageError, find_device, twin_etag};
 use serde_json::{Map, Value};
 use store::{Lock, RemoteTaskKind, StoreError, Tx, View};
 use wire::service_api::identity::Status;
@@ -73,8 +73,7 @@ impl Provisioning {
             require_enrollment(view, service.id_scope.as_str(), registrant)?;
             let stored =
                 view.registration(service.id_scope.as_str(), handle.registration_id.folded())?;
-            let rows = Rows { file: view.file() };
-            let (previous, wanted) = locations(rows, &service, &assign, stored.as_ref())?;
+            let (previous, wanted) = locations(view, &service, &assign, stored.as_ref())?;
             require_owner(view, &service, &assign, &wanted)?;
             let previous = previous.map(|at| located(view, &service, &at)).transpose();
             let mut previous = previous?.flatten();

@@ -1,8 +1,7 @@
 //! Rows of registrations, and the records that they are.
 
 use ids::{DeviceId, EnrollmentId, Etag, HubName, RegistrationId, Timestamp};
-use registry::{Rows, StorageError};
-use store::{RegistrationRow, StoreError, Tx};
+use store::{RegistrationRow, StoreError, Tx, View};
 
 use crate::detail::Detail;
 use crate::registration::{EnrolledBy, RegistrationRecord, RegistrationState, Substatus};
@@ -17,9 +16,9 @@ pub(super) const FAILED: &str = "failed";
 /// The status of a record whose device was refused because its enrollment is disabled.
 pub(super) const DISABLED: &str = "disabled";
 
-fn substatus(rows: Rows<'_>, text: Option<&str>) -> Result<Substatus, StorageError> {
+fn substatus(view: &View<'_>, text: Option<&str>) -> Result<Substatus, StoreError> {
     text.and_then(Substatus::named)
-        .ok_or_else(|| rows.damaged("substatus", "not a substatus"))
+        .ok_or_else(|| view.damaged("substatus", "not a substatus"))
 }
 
 /// The substatus of the assignment that stands; also while a later attempt is pending or has
@@ -30,19 +29,19 @@ pub(super) fn previous_substatus(row: &RegistrationRow) -> Option<Substatus> {
 
 /// A record as it is stored.
 pub(super) fn record(
-    rows: Rows<'_>,
+    view: &View<'_>,
     row: RegistrationRow,
     service: &ProvisioningService,
-) -> Result<RegistrationRecord, StorageError> {
+) -> Result<RegistrationRecord, StoreError> {
     let assignment = match (row.hub, row.device_id) {
         (Some(hub), Some(device)) => {
-            let hub: HubName = rows.id("hub", hub.try_into())?;
-            Some((hub, rows.id("device id", DeviceId::try_from(device))?))
+            let hub: HubName = view.decoded("hub", hub.try_into())?;
+            Some((hub, view.decoded("device id", DeviceId::try_from(device))?))
         }
         _ => None,
     };
     let json = |text: Option<String>| {
-        text.map(|text| rows.json("registration", &text))
+        text.map(|text| view.decoded("registration", serde_json::from_str(&text)))
             .transpose()
     };
     let state = match (row.status.as_str(), assignment) {
@@ -50,7 +49,7 @@ pub(super) fn record(
             host: service.hub(&hub).map(|linked| linked.host.clone()),
             hub,
             device_id,
-            substatus: substatus(rows, row.substatus.as_deref())?,
+            substatus: substatus(view, row.substatus.as_deref())?,
         },
         (ASSIGNING, previous) => RegistrationState::Assigning { previous },
         (DISABLED, previous) => RegistrationState::Disabled { previous },
@@ -62,14 +61,14 @@ pub(super) fn record(
     };
     let group = row
         .group_id
-        .map(|group| rows.id("enrollment group id", EnrollmentId::try_from(group)));
+        .map(|group| view.decoded("enrollment group id", EnrollmentId::try_from(group)));
     Ok(RegistrationRecord {
-        registration_id: rows.id("registration id", row.spelled.try_into())?,
+        registration_id: view.decoded("registration id", row.spelled.try_into())?,
         enrollment: group
             .transpose()?
             .map_or(EnrolledBy::Individual, EnrolledBy::Group),
         state,
-        etag: rows.id("etag", row.etag.try_into())?,
+        etag: view.decoded("etag", row.etag.try_into())?,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
         payload: json(row.payload)?,

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{ConfigurationId, Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityRow, TwinRow, View};
+use store::{IdentityRow, StoreError, TwinRow, View};
 
 use super::{ApplyError, ChangedTwin, MANAGED_BY, Modules, Plan, Stored};
-use crate::error::StorageError;
 use crate::resolve;
-use crate::rows::Rows;
+use crate::rows;
 use crate::twin::{ConfigurationStatus, Statuses, require_desired};
 
 /// What would change. `statuses` are `None` for content that is applied once.
@@ -20,7 +19,6 @@ pub(crate) fn plan(
     statuses: Option<&Statuses>,
     now: Timestamp,
 ) -> Result<Plan, ApplyError> {
-    let rows = Rows { file: view.file() };
     let mut plan = Plan::default();
     let named: Option<BTreeSet<String>> = modules
         .as_ref()
@@ -28,7 +26,7 @@ pub(crate) fn plan(
     let mut modules = modules.unwrap_or_default();
     for both in &stored.rows {
         let (row, _) = both;
-        let identity = stored.identity(row, rows)?;
+        let identity = stored.identity(row, view)?;
         if let Some(module) = &identity.module
             && is_no_longer_named(row, module, named.as_ref())
         {
@@ -39,10 +37,10 @@ pub(crate) fn plan(
             .module
             .as_ref()
             .and_then(|module| modules.remove(module));
-        let changed = changed_twin(rows, both, identity, desired.as_ref(), statuses, now)?;
+        let changed = changed_twin(view, both, identity, desired.as_ref(), statuses, now)?;
         plan.twins.extend(changed);
     }
-    plan.create = missing_modules(rows, stored, named)?;
+    plan.create = missing_modules(view, stored, named)?;
     for (module, desired) in &modules {
         require_fit(module, desired)?;
     }
@@ -70,7 +68,7 @@ fn is_no_longer_named(
 
 /// The twin with its new desired properties and statuses; `None` when nothing changes.
 fn changed_twin(
-    rows: Rows<'_>,
+    view: &View<'_>,
     (row, twin_row): &(IdentityRow, TwinRow),
     identity: Identity,
     desired: Option<&Map<String, Value>>,
@@ -85,7 +83,7 @@ fn changed_twin(
     if desired.is_none() && statuses.is_none() {
         return Ok(None);
     }
-    let mut twin = rows.twin(twin_row)?;
+    let mut twin = rows::twin(view, twin_row)?;
     let touched = twin.deploy(desired, statuses, now);
     if let Some(module) = identity
         .module
@@ -102,10 +100,10 @@ fn changed_twin(
 
 /// The named modules that the device does not have.
 fn missing_modules(
-    rows: Rows<'_>,
+    view: &View<'_>,
     stored: &Stored,
     named: Option<BTreeSet<String>>,
-) -> Result<Vec<ModuleId>, StorageError> {
+) -> Result<Vec<ModuleId>, StoreError> {
     let existing: BTreeSet<_> = stored
         .rows
         .iter()
@@ -114,7 +112,7 @@ fn missing_modules(
     let named = named.into_iter().flatten();
     let missing = named.filter(|name| !existing.contains(name.as_str()));
     missing
-        .map(|name| rows.id("module id", name.try_into()))
+        .map(|name| view.decoded("module id", name.try_into()))
         .collect()
 }
 

@@ -7,7 +7,7 @@ use store::{IdentityRow, Lock, StoreError, Tx, Unit, View};
 
 use super::{follow, require_readable, stored, write_twin};
 use crate::registry::watchers::Watchers;
-use crate::rows::{Rows, lock};
+use crate::rows::{self, lock};
 use crate::twin::{CheckedReport, Touched, Twin, TwinError};
 
 /// A device's change of its reported properties.
@@ -33,7 +33,7 @@ impl Unit for Report {
         let (row, twin) = stored(view, &self.identity)?;
         require_readable(&self.identity, &twin)?;
         let version = twin.version;
-        let mut twin = Rows { file: view.file() }.twin(&twin)?;
+        let mut twin = rows::twin(view, &twin)?;
         let expected = self.expected_version;
         if expected.is_some_and(|expected| expected != twin.reported.version) {
             return Err(TwinError::PreconditionFailed(self.identity.clone()));

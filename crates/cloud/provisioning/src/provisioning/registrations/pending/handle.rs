@@ -1,7 +1,7 @@
 //! A pending registration as it was read, and steps that count only while it is unchanged.
 
 use ids::{RegistrationId, Timestamp};
-use registry::{Rows, StorageError};
+use registry::StorageError;
 use store::{Lock, PendingRow, StoreError, Tx, Unit, View};
 
 use super::super::locations::assigned_to;
@@ -74,8 +74,7 @@ impl PendingHandle {
         if stored.as_ref().is_some_and(|row| row.status == ASSIGNING) {
             return Ok(Standing::Current);
         }
-        let rows = Rows { file: view.file() };
-        let at = stored.map(|row| assigned_to(rows, &row)).transpose()?;
+        let at = stored.map(|row| assigned_to(view, &row)).transpose()?;
         let end = EndPending::decide(view, id_scope, folded, at.flatten().as_ref())?;
         Ok(end.map_or(Standing::Gone, Standing::Orphaned))
     }
@@ -102,9 +101,8 @@ impl PendingHandle {
         tx: &Tx<'_>,
         pending: &PendingRegistration,
     ) -> Result<Self, StoreError> {
-        let rows = Rows { file: tx.file() };
         let next = (self.id, self.revision + 1);
-        let row = write(rows, &self.id_scope, next, pending)?;
+        let row = write(tx, &self.id_scope, next, pending)?;
         tx.update_pending(&row)?;
         Ok(Self {
             revision: row.revision,

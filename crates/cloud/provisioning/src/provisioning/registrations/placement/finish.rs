@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::Etag;
-use registry::{DeviceLocation, NewDevice, Rows, StorageError, find_device};
+use registry::{DeviceLocation, NewDevice, StorageError, find_device};
 use store::{Lock, RegistrationRow, StoreError, Tx, View};
 
 use super::super::EndPending;
@@ -67,8 +67,7 @@ impl FinishPlacement {
         require_enrollment(view, id_scope, &assign.registrant)?;
         let folded = assign.registrant.registration_id.folded();
         let stored = view.registration(id_scope, folded)?;
-        let rows = Rows { file: view.file() };
-        let (previous, wanted) = locations(rows, &service, assign, stored.as_ref())?;
+        let (previous, wanted) = locations(view, &service, assign, stored.as_ref())?;
         let plan = &self.completed.plan;
         if previous != plan.previous || wanted != plan.decision.place {
             // Its record, or the link of its hub, went away meanwhile.
