@@ -10,10 +10,10 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(certificates) = Certificate::parse_pem_bundle(text)
     {
-        let Some(anchor) = certificates.last().cloned() else { return };
+        let Some(ca_certificate) = certificates.last().cloned() else { return };
         if let Ok(chain) = PresentedChain::from_certificates(certificates) {
             let cache = IssuerCache::new(16);
-            let _ = pki::verify_chain(&chain, &anchor, Timestamp::NEVER, &cache);
+            let _ = pki::verify_chain(&chain, &ca_certificate, Timestamp::NEVER, &cache);
         }
     }
     let _ = Certificate::from_der(data);

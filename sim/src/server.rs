@@ -154,10 +154,10 @@ impl Server {
     /// One text of `muster show`.
     pub fn show(&self, pointer: &str) -> Result<String> {
         let data_dir = self.data_dir.to_string_lossy();
-        let shown = run(&binary("muster")?, ["show", "--data-dir", &data_dir])?.json()?;
-        let text = shown.pointer(pointer).and_then(Value::as_str);
+        let answer = run(&binary("muster")?, ["show", "--data-dir", &data_dir])?.json()?;
+        let text = answer.pointer(pointer).and_then(Value::as_str);
         Ok(text
-            .with_context(|| format!("no {pointer} in {shown}"))?
+            .with_context(|| format!("no {pointer} in {answer}"))?
             .to_owned())
     }
 
@@ -227,9 +227,9 @@ impl Server {
             Duration::from_secs(30),
             || async {
                 let show = "dps enrollment-group registration show --registration-id";
-                let shown = self.muster(&format!("{show} {id}")).await?;
-                anyhow::ensure!(shown["status"] == status, "it is {shown}");
-                Ok(shown)
+                let answer = self.muster(&format!("{show} {id}")).await?;
+                anyhow::ensure!(answer["status"] == status, "it is {answer}");
+                Ok(answer)
             },
         )
         .await
@@ -262,8 +262,8 @@ fn client(ca: &[u8]) -> Result<reqwest::Client> {
 
 async fn probe(url: &str, data_dir: &Path) -> Result<()> {
     let arguments = ["show", "--data-dir", &data_dir.to_string_lossy()].map(str::to_owned);
-    let shown = run(&binary("muster")?, arguments)?.json()?;
-    let ca = shown["serverCa"].as_str().context("no serverCa")?;
+    let answer = run(&binary("muster")?, arguments)?.json()?;
+    let ca = answer["serverCa"].as_str().context("no serverCa")?;
     client(&std::fs::read(ca)?)?
         .get(url)
         .send()

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 pub struct Webhook {
     url: String,
     state: Arc<State>,
-    serving: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Webhook {
         let url = format!("http://{}/allocate?code=secret", listener.local_addr()?);
         let state = Arc::new(State::default());
         let shared = state.clone();
-        let serving = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = shared.clone();
                 let answer = service_fn(move |request| answer(state.clone(), request));
@@ -58,11 +58,7 @@ impl Webhook {
                 });
             }
         });
-        Ok(Self {
-            url,
-            state,
-            serving,
-        })
+        Ok(Self { url, state, task })
     }
 
     /// Its URL, for an enrollment.
@@ -95,7 +91,7 @@ impl Webhook {
 
 impl Drop for Webhook {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.task.abort();
     }
 }
 

@@ -26,13 +26,13 @@ async fn a_flipped_byte_in_the_audit_is_found_and_named() -> Result<()> {
     assert_eq!(listed[0]["body"]["target"], "individual enrollment two");
     // From the server too, by its owner.
     let owner = server.dps_connection_string()?;
-    let served = server
+    let records = server
         .try_muster_as(&owner, "audit list --top 1")
         .await?
         .json()?;
-    assert_eq!(served.as_array().map(Vec::len), Some(1));
-    assert_eq!(served[0]["body"]["target"], "individual enrollment two");
-    assert_eq!(served[0]["body"]["address"], "127.0.0.1");
+    assert_eq!(records.as_array().map(Vec::len), Some(1));
+    assert_eq!(records[0]["body"]["target"], "individual enrollment two");
+    assert_eq!(records[0]["body"]["address"], "127.0.0.1");
     let hash = verified[0]["hash"].as_str().unwrap();
     server
         .muster(&format!("audit verify --known acts:2:{hash}"))

@@ -19,8 +19,8 @@ async fn upload(server: &Server, name: &str, path: &Path, verified: bool) -> Res
 
 async fn code(server: &Server, name: &str) -> Result<String> {
     let generate = "dps certificate generate-verification-code --certificate-name";
-    let shown = server.muster(&format!("{generate} {name}")).await?;
-    let code = shown.pointer("/properties/verificationCode");
+    let answer = server.muster(&format!("{generate} {name}")).await?;
+    let code = answer.pointer("/properties/verificationCode");
     let code = code.and_then(|code| code.as_str()).context("no code")?;
     Ok(code.to_owned())
 }
@@ -28,8 +28,8 @@ async fn code(server: &Server, name: &str) -> Result<String> {
 async fn verify(server: &Server, name: &str, path: &Path) -> Result<()> {
     let path = path.display();
     let verify = format!("dps certificate verify --certificate-name {name} --path {path}");
-    let shown = server.muster(&verify).await?;
-    ensure!(shown["properties"]["isVerified"] == true, "{shown}");
+    let answer = server.muster(&verify).await?;
+    ensure!(answer["properties"]["isVerified"] == true, "{answer}");
     Ok(())
 }
 
@@ -69,8 +69,8 @@ async fn t3_a_group_refers_to_a_root_whose_possession_openssl_proved() -> Result
         "{}",
         refused.stderr
     );
-    let shown = prove_with_openssl(&workshop, &code(&server, "root").await?)?;
-    verify(&server, "root", &shown).await?;
+    let found = prove_with_openssl(&workshop, &code(&server, "root").await?)?;
+    verify(&server, "root", &found).await?;
     refer(&server, "factory", "root").await?.ok()?;
     let device = workshop.issue_with_openssl("dev-1")?;
     Device::with_certificate(&server, &device)?.begin().await?;
@@ -88,8 +88,8 @@ async fn t4_a_leaf_without_the_groups_intermediate_is_refused_and_the_reason_log
     workshop
         .ca(&format!("issue verification --code {code}"))?
         .ok()?;
-    let shown = "certs/iot-device-verification-code.cert.pem";
-    verify(&server, "root", &workshop.path().join(shown)).await?;
+    let found = "certs/iot-device-verification-code.cert.pem";
+    verify(&server, "root", &workshop.path().join(found)).await?;
     server
         .enroll_group("factory", &workshop.intermediate(), "")
         .await?;

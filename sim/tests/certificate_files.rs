@@ -170,8 +170,8 @@ async fn what_az_users_type_is_taken() -> Result<()> {
         ("--show-keys False", false),
     ] {
         let show = "enrollment show --enrollment-id dev-1";
-        let shown = desk.dps(&format!("{show} {flags}")).await?;
-        let key = &shown["attestation"]["symmetricKey"]["primaryKey"];
+        let answer = desk.dps(&format!("{show} {flags}")).await?;
+        let key = &answer["attestation"]["symmetricKey"]["primaryKey"];
         assert_eq!(key.is_string(), is_shown, "{flags}");
     }
     let update = "enrollment update --enrollment-id dev-1";

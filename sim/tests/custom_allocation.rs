@@ -83,9 +83,9 @@ async fn a_silent_webhook_fails_the_registration_within_a_minute() -> Result<()>
     device.begin().await?;
     let show = "dps enrollment-group registration show --registration-id silent";
     let state = until("the failure", Duration::from_secs(60), || async {
-        let shown = server.muster(show).await?;
-        ensure!(shown["status"] == "failed", "it is {shown}");
-        Ok(shown)
+        let answer = server.muster(show).await?;
+        ensure!(answer["status"] == "failed", "it is {answer}");
+        Ok(answer)
     })
     .await?;
     assert_eq!(state["errorCode"], 400_207);

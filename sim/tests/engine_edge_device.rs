@@ -120,7 +120,7 @@ async fn engine_modules_run_by_tag_and_keep_running_when_the_daemon_dies() -> Re
     assert_eq!(
         plant.containers(&device).await?,
         before,
-        "a dead daemon takes no module along"
+        "a daemon that was killed takes no module along"
     );
     device.start()?;
     device.wait_until_running(MODULE, PATIENCE).await?;

@@ -109,7 +109,7 @@ fn body(number: u16) -> Vec<u8> {
     body
 }
 
-fn shown(numbers: std::ops::RangeInclusive<u16>) -> Vec<String> {
+fn bodies(numbers: std::ops::RangeInclusive<u16>) -> Vec<String> {
     use base64::Engine;
     let encode = |number| base64::engine::general_purpose::STANDARD.encode(format!("{number:06}"));
     numbers.map(encode).collect()
@@ -148,7 +148,7 @@ async fn a_full_disk_delays_acknowledgements_and_loses_nothing() -> Result<()> {
         metrics.contains("muster_hub_telemetry_failing{hub=\"hub\"} 1"),
         "{metrics}"
     );
-    assert_eq!(hub.kept().await?, shown(1..=number - 1));
+    assert_eq!(hub.kept().await?, bodies(1..=number - 1));
 
     disk.grow()?;
     let packet = session.received().await?;
@@ -166,7 +166,7 @@ async fn a_full_disk_delays_acknowledgements_and_loses_nothing() -> Result<()> {
     );
     hub.server.kill()?;
     hub.server.start_again().await?;
-    assert_eq!(hub.kept().await?, shown(1..=number));
+    assert_eq!(hub.kept().await?, bodies(1..=number));
 
     let monitor = "hub monitor-events --count 1 --output table";
     let table = hub.server.try_muster(monitor).await?.ok()?;

@@ -280,15 +280,15 @@ async fn deployments_go_on_choosing_devices() -> Result<()> {
             .muster("hub device-twin update -d lower-1 --tags '{\"environment\":\"test\"}'")
             .await?;
         until("the deployment", Duration::from_secs(20), || async {
-            let shown = server
+            let described = server
                 .muster("edge deployment show --deployment-id base")
                 .await?;
-            let targeted = &shown["systemMetrics"]["results"]["targetedCount"];
+            let targeted = &described["systemMetrics"]["results"]["targetedCount"];
             let before = data.answer("edge deployment show --deployment-id base")?;
             let before = before["systemMetrics"]["results"]["targetedCount"].as_u64();
             ensure!(
                 targeted.as_u64() == before.map(|count| count + 1),
-                "{shown}"
+                "{described}"
             );
             let twin = server
                 .muster("hub module-twin show -d lower-1 -m '$edgeAgent'")

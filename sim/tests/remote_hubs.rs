@@ -56,9 +56,9 @@ async fn session(server: &Server, identity: &Identity) -> Result<MqttDevice> {
 
 async fn wait_for_health(near: &Server, state: &str) -> Result<Value> {
     until(state, Duration::from_secs(60), || async {
-        let shown = near.muster("dps linked-hub show --name remote").await?;
-        ensure!(shown["health"]["state"] == state, "{shown}");
-        Ok(shown)
+        let answer = near.muster("dps linked-hub show --name remote").await?;
+        ensure!(answer["health"]["state"] == state, "{answer}");
+        Ok(answer)
     })
     .await
 }
@@ -70,10 +70,10 @@ async fn tag(server: &Server, device: &str, tags: &Value) -> Result<()> {
 
 async fn wait_until_gone(server: &Server, device: &str) -> Result<()> {
     until("the old device to go", Duration::from_secs(30), || async {
-        let shown = server
+        let found = server
             .try_muster(&format!("hub device-identity show -d {device}"))
             .await?;
-        ensure!(shown.code == Some(1), "{}", shown.stdout);
+        ensure!(found.code == Some(1), "{}", found.stdout);
         Ok(())
     })
     .await
@@ -275,12 +275,12 @@ async fn a_server_that_is_down_gets_no_devices_until_it_is_back() -> Result<()> 
         "{metrics}"
     );
     for number in 0..8 {
-        let identity = workshop.issue(&format!("dead-{number}"))?;
+        let identity = workshop.issue(&format!("unhealthy-{number}"))?;
         let state = provision(&near, &identity, "assigned").await?;
         ensure!(state["assignedHub"] == near.host(), "{state}");
     }
     let notes = near
-        .muster("dps allocation list --registration-id dead-0")
+        .muster("dps allocation list --registration-id unhealthy-0")
         .await?;
     let why = notes[0]["skippedHubs"][0]["why"]
         .as_str()

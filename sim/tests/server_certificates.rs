@@ -47,9 +47,9 @@ async fn leaf(server: &Server, roots: &Path, name: &str) -> Result<CertificateDe
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await?;
-    let shown = stream.get_ref().1.peer_certificates();
-    let shown = shown.and_then(|chain| chain.first());
-    Ok(shown.context("no certificate")?.clone().into_owned())
+    let presented = stream.get_ref().1.peer_certificates();
+    let presented = presented.and_then(|chain| chain.first());
+    Ok(presented.context("no certificate")?.clone().into_owned())
 }
 
 #[tokio::test]
@@ -127,8 +127,8 @@ async fn the_operators_own_certificate_is_shown_and_read_again() -> Result<()> {
     std::fs::rename(path("new.key"), path("own.key"))?;
     std::fs::rename(path("new.pem"), path("own.pem"))?;
     until("the new certificate", Duration::from_secs(30), || async {
-        let shown = leaf(&server, &ca, OWN).await?;
-        ensure!(shown == after, "it is the old one");
+        let presented = leaf(&server, &ca, OWN).await?;
+        ensure!(presented == after, "it is the old one");
         Ok(())
     })
     .await

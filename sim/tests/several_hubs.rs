@@ -17,10 +17,10 @@ async fn create_hub(server: &Server, name: &str, host: &str, weight: u64) -> Res
     let create = format!("hub create --name {name} --hostname {host}");
     let created = server.muster(&create).await?;
     ensure!(created["hostName"] == host, "{created}");
-    let shown = server.muster("show").await?;
-    let hubs = shown["hubs"].as_array().context("no hubs")?;
+    let answer = server.muster("show").await?;
+    let hubs = answer["hubs"].as_array().context("no hubs")?;
     let listed = hubs.iter().any(|hub| hub["name"] == name);
-    ensure!(listed, "show lists it at once: {shown}");
+    ensure!(listed, "show lists it at once: {answer}");
     let link = format!("hub link --name {name} --apply-allocation-policy true");
     let linked = server
         .muster(&format!("{link} --allocation-weight {weight}"))
@@ -82,10 +82,13 @@ async fn hubs_that_are_added_get_their_devices_and_outlive_a_kill() -> Result<()
     let status = device.send(THIRD, "{}").await?;
     ensure!(status.is_success(), "an unlinked hub is a hub: {status}");
     ensure!(device.assigned_hub().await? != THIRD, "it chose again");
-    let shown = server.muster("show").await?;
-    ensure!(shown["hubs"].as_array().map(Vec::len) == Some(3), "{shown}");
-    let links = &shown["services"][0]["linkedHubs"];
-    ensure!(links[1]["allocationWeight"] == 2, "{shown}");
+    let answer = server.muster("show").await?;
+    ensure!(
+        answer["hubs"].as_array().map(Vec::len) == Some(3),
+        "{answer}"
+    );
+    let links = &answer["services"][0]["linkedHubs"];
+    ensure!(links[1]["allocationWeight"] == 2, "{answer}");
     Ok(())
 }
 

@@ -153,7 +153,7 @@ pub(crate) fn pid(number: u32) -> Option<Pid> {
     i32::try_from(number).ok().map(Pid::from_raw)
 }
 
-/// The start time of a living process in clock ticks since boot: field 22 of
+/// The start time of a running process in clock ticks since boot: field 22 of
 /// `/proc/PID/stat` (proc(5)). A zombie counts as gone.
 fn pid_start(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -203,21 +203,21 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_runs_journal_is_swept_and_a_living_ones_is_not() {
+    fn the_journal_of_an_ended_run_is_swept_and_that_of_a_running_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        let [dead, alive] = ["dead", "alive"].map(|name| dir.path().join(name));
-        std::fs::create_dir(&dead).unwrap();
-        std::fs::create_dir(&alive).unwrap();
+        let [ended, running] = ["ended", "running"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&ended).unwrap();
+        std::fs::create_dir(&running).unwrap();
         let us = std::process::id();
         let start = pid_start(us).unwrap();
         let write = |name: &str, owner: String, made: &Path| {
             let text = format!("owner {owner}\ndirectory {}\n", made.display());
             std::fs::write(dir.path().join(name), text).unwrap();
         };
-        write("1.journal", format!("{us} 1"), &dead);
-        write("2.journal", format!("{us} {start}"), &alive);
+        write("1.journal", format!("{us} 1"), &ended);
+        write("2.journal", format!("{us} {start}"), &running);
         Journal::open(dir.path()).unwrap();
-        assert!(!dead.exists());
-        assert!(alive.exists());
+        assert!(!ended.exists());
+        assert!(running.exists());
     }
 }

@@ -158,9 +158,9 @@ fn open(
 fn certificates(operator: &Operator) -> anyhow::Result<()> {
     heading("Certificates");
     let folder = [("--dir", CA), ("--output", "table")];
-    operator.shown("ca init", &folder)?;
+    operator.print_and_run("ca init", &folder)?;
     let names = EDGE_DEVICES.join(" ");
-    operator.shown(&format!("ca issue edge-identity {names}"), &folder)
+    operator.print_and_run(&format!("ca issue edge-identity {names}"), &folder)
 }
 
 fn enroll(operator: &Operator, work: &Path) -> anyhow::Result<()> {
@@ -169,7 +169,7 @@ fn enroll(operator: &Operator, work: &Path) -> anyhow::Result<()> {
     let root = format!("{CA}/certs/azure-iot-test-only.root.ca.cert.pem");
     let tags = ("--initial-twin-tags", r#"{"environment":"test"}"#);
     let table = ("--output", "table");
-    operator.shown_on_server(
+    operator.print_and_run_on_server(
         "dps enrollment create --attestation-type x509 --edge-enabled true",
         &[
             ("--enrollment-id", INDIVIDUAL),
@@ -178,7 +178,7 @@ fn enroll(operator: &Operator, work: &Path) -> anyhow::Result<()> {
             table,
         ],
     )?;
-    operator.shown_on_server(
+    operator.print_and_run_on_server(
         "dps enrollment-group create --edge-enabled true",
         &[
             ("--enrollment-id", GROUP),
@@ -190,7 +190,7 @@ fn enroll(operator: &Operator, work: &Path) -> anyhow::Result<()> {
     let content = serde_json::to_string_pretty(&deployment())?;
     std::fs::write(work.join("deployment.json"), content)?;
     let target = ("--target-condition", "tags.environment='test'");
-    operator.shown_on_server(
+    operator.print_and_run_on_server(
         "edge deployment create --content deployment.json --priority 10",
         &[("--deployment-id", DEPLOYMENT), target, table],
     )
@@ -232,7 +232,7 @@ fn start_devices(
     journal: &Journal,
 ) -> anyhow::Result<()> {
     heading("Edge devices");
-    let place = device::Place {
+    let setup = device::DeviceSetup {
         workspace,
         work: stage.work.path(),
         ca: &stage.work.path().join(CA),
@@ -241,7 +241,7 @@ fn start_devices(
         journal,
     };
     for name in EDGE_DEVICES {
-        stage.devices.push(EdgeDevice::start(name, &place)?);
+        stage.devices.push(EdgeDevice::start(name, &setup)?);
     }
     for device in &mut stage.devices {
         device.wait_for_module(MODULE, interrupt)?;
@@ -257,7 +257,7 @@ fn simulate(operator: &Operator, devices: u32) -> anyhow::Result<()> {
         ("--ca-dir", CA),
         ("--output", "table"),
     ];
-    operator.shown_on_server("fleet simulate", &values)
+    operator.print_and_run_on_server("fleet simulate", &values)
 }
 
 fn verify(

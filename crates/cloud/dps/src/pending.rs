@@ -67,7 +67,7 @@ impl Round<'_> {
     /// nothing more will be due.
     async fn begin_due(&mut self) -> Result<Duration, StorageError> {
         let provisioning = self.dps.tenants().provisioning();
-        self.slots.forget_tried(self.dps.now());
+        self.slots.forget_ended(self.dps.now());
         loop {
             // What runs is still due: enough for all of that and for as much again.
             let busy = self.slots.busy();
@@ -96,7 +96,7 @@ impl Round<'_> {
                 tracing::error!(error, "a pending registration was not resumed");
             }
         });
-        self.slots.take(task.id(), attempted);
+        self.slots.occupy(task.id(), attempted);
     }
 
     fn end(&mut self, ended: Result<(Id, ()), JoinError>) {

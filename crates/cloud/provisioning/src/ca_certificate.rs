@@ -109,12 +109,12 @@ pub enum CaCertificateError {
     TooMany(usize),
     /// No code was handed out, or it was used, or it is another certificate by now.
     #[error(
-        "the verification certificate is named {shown:?}, which is not the code of CA certificate {name}; generate a verification code and issue a certificate of that common name"
+        "the verification certificate is named {presented:?}, which is not the code of CA certificate {name}; generate a verification code and issue a certificate of that common name"
     )]
     OtherCode {
         name: CertificateName,
         /// The common name shown.
-        shown: String,
+        presented: String,
     },
     /// It took too long.
     #[error(

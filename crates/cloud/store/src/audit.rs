@@ -9,7 +9,7 @@
 //! There are three streams, so that what devices cause cannot push out what operators did, nor a
 //! flood of refusals what was decided about devices that were let in. Each keeps its own number of
 //! bytes for its own time, and then drops its oldest segment. The hash before the oldest kept
-//! record is the anchor from which the rest still verifies. The stream of acts says of each cut how
+//! record is where the verification of the rest begins. The stream of acts says of each cut how
 //! far it went and which hash stood there.
 
 mod record;

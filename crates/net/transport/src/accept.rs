@@ -228,7 +228,7 @@ async fn serve<H, F>(
     F: Future<Output = ()>,
 {
     let Incoming { stream, peer, slot } = incoming;
-    let serving = async move {
+    let server_task = async move {
         // Boxed, so that a connection that lives for months does not carry the handshake's state.
         let handshake = Box::pin(acceptor.handshake(stream, peer));
         // A client whose handshake is cut by a stop has been promised nothing.
@@ -247,7 +247,7 @@ async fn serve<H, F>(
     };
     // An evicted connection is cut at any point, as if its client had closed it.
     tokio::select! {
-        () = serving => {}
+        () = server_task => {}
         _ = eviction.evicted() => {}
     }
     drop(slot);

@@ -96,7 +96,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = watch::channel(false);
         let router = Router::new().route("/metrics", get(|| async { "muster 1\n" }));
-        let serving = tokio::spawn(run(listener, router, stopping));
+        let server_task = tokio::spawn(run(listener, router, stopping));
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
         stream.write_all(request).await.unwrap();
@@ -106,7 +106,7 @@ mod tests {
         assert!(answer.ends_with("muster 1\n"), "{answer}");
         let idle = TcpStream::connect(address).await.unwrap();
         stop.send(true).unwrap();
-        serving.await.unwrap();
+        server_task.await.unwrap();
         drop(idle);
     }
 }

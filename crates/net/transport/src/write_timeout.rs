@@ -112,22 +112,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_peer_is_waited_for_and_one_that_does_not_read_is_not() {
-        let (near, mut far) = tokio::io::duplex(4);
-        let mut near = WriteTimeout::new(near, Duration::from_secs(30));
+        let (server, mut client) = tokio::io::duplex(4);
+        let mut server = WriteTimeout::new(server, Duration::from_secs(30));
         let reader = tokio::spawn(async move {
             let mut four = [0; 4];
             for _ in 0..3 {
                 // Virtual time: what is under test is a clock.
                 sleep(Duration::from_secs(20)).await;
-                far.read_exact(&mut four).await.unwrap();
+                client.read_exact(&mut four).await.unwrap();
             }
-            far
+            client
         });
-        near.write_all(&[7; 12]).await.unwrap();
-        let far = reader.await.unwrap();
-        let error = near.write_all(&[7; 12]).await.unwrap_err();
+        server.write_all(&[7; 12]).await.unwrap();
+        let client = reader.await.unwrap();
+        let error = server.write_all(&[7; 12]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
-        drop(far);
+        drop(client);
     }
 
     /// A stream that counts its shutdowns.

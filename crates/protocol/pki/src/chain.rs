@@ -192,10 +192,10 @@ pub fn pin_certificate(
 fn pinned(presented: &PresentedChain, expected: Thumbprint) -> Result<&Certificate, ChainError> {
     let leaf = presented.leaf();
     match leaf.sha256() {
-        shown if shown == expected => Ok(leaf),
-        shown => Err(ChainError::NotPinned {
+        actual if actual == expected => Ok(leaf),
+        actual => Err(ChainError::NotPinned {
             expected,
-            presented: shown,
+            presented: actual,
         }),
     }
 }
@@ -210,7 +210,7 @@ fn within_limits(path: path::Path<'_>) -> Result<path::Path<'_>, ChainError> {
 
 /// Marks the presented issuers that belong to a fleet, so that they stay in memory.
 fn vouch_for(presented: &PresentedChain, path: &path::Path<'_>) {
-    let on_the_way = |shown: &&Certificate| path.upwards().any(|one| one == *shown);
+    let on_the_way = |actual: &&Certificate| path.upwards().any(|one| one == *actual);
     let issuers = presented.issuers().iter();
     issuers.filter(on_the_way).for_each(Certificate::vouch);
 }

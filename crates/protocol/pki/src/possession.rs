@@ -62,34 +62,34 @@ impl PossessionProof {
     }
 }
 
-/// Verifies that the key of `authority` signed `shown`, directly. What else `shown` says
-/// does not matter: Azure's scripts make a leaf for clients, a bare `openssl x509 -req`
-/// makes a certificate without extensions.
+/// Verifies that the key of `ca_certificate` signed `presented`, directly. What else `presented`
+/// says does not matter: Azure's scripts make a leaf for clients, a bare `openssl x509 -req` makes
+/// a certificate without extensions.
 pub fn prove_possession(
-    authority: &Certificate,
-    shown: &Certificate,
+    ca_certificate: &Certificate,
+    presented: &Certificate,
     now: Timestamp,
 ) -> Result<PossessionProof, PossessionError> {
-    if shown == authority {
+    if presented == ca_certificate {
         return Err(PossessionError::SameCertificate);
     }
-    let wanted = authority.subject();
-    if !shown.is_issued_by_name(authority) {
-        let issuer = shown.issuer();
+    let wanted = ca_certificate.subject();
+    if !presented.is_issued_by_name(ca_certificate) {
+        let issuer = presented.issuer();
         return Err(PossessionError::OtherIssuer { issuer, wanted });
     }
-    if !shown.is_signed_by(authority) {
+    if !presented.is_signed_by(ca_certificate) {
         return Err(PossessionError::OtherKey { wanted });
     }
     // The clock of an offline CA is rarely right to the minute, and the code is what makes it
     // fresh; only the end counts.
-    if shown.not_after() < now {
+    if presented.not_after() < now {
         return Err(PossessionError::NotValid {
-            not_before: shown.not_before(),
-            not_after: shown.not_after(),
+            not_before: presented.not_before(),
+            not_after: presented.not_after(),
         });
     }
-    let common_name = shown.subject_common_name();
+    let common_name = presented.subject_common_name();
     let common_name = common_name.ok_or(PossessionError::NoCommonName)?.to_owned();
     Ok(PossessionProof { common_name })
 }

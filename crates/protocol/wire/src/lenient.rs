@@ -29,14 +29,14 @@ impl BodyError {
 
 /// The text without the byte order mark that some editors and runtimes put before it.
 #[must_use]
-pub fn without_mark(text: &[u8]) -> &[u8] {
+pub fn without_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)
 }
 
 /// Parses a body to JSON; a byte order mark before it says nothing. An empty body is an
 /// error that says so.
 pub fn parse(body: &[u8]) -> Result<Value, BodyError> {
-    let body = without_mark(body);
+    let body = without_bom(body);
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(BodyError::new(
             "",

@@ -26,6 +26,6 @@ pub struct OwnBodyError(String);
 
 /// Reads a request body. A byte order mark before it is skipped.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, OwnBodyError> {
-    let body = crate::lenient::without_mark(body);
+    let body = crate::lenient::without_bom(body);
     serde_json::from_slice(body).map_err(|error| OwnBodyError(error.to_string()))
 }

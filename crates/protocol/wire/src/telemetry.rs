@@ -138,7 +138,7 @@ impl EventDocument {
         properties: Vec<(String, String)>,
         body: &[u8],
     ) -> Self {
-        let mut shown = Self {
+        let mut document = Self {
             offset,
             enqueued_time: enqueued,
             properties: Map::new(),
@@ -154,21 +154,23 @@ impl EventDocument {
                 continue;
             }
             match system_name(&name) {
-                Some(system) => shown.system_properties.insert(system.into(), value.into()),
-                None => shown.properties.insert(name, value.into()),
+                Some(system) => document
+                    .system_properties
+                    .insert(system.into(), value.into()),
+                None => document.properties.insert(name, value.into()),
             };
         }
         // Last: what the hub knows of the sender is said by nobody else.
-        shown.system_properties.insert(
+        document.system_properties.insert(
             "iothub-connection-device-id".into(),
-            shown.device_id.as_str().into(),
+            document.device_id.as_str().into(),
         );
-        if let Some(module) = &shown.module_id {
-            shown
+        if let Some(module) = &document.module_id {
+            document
                 .system_properties
                 .insert("iothub-connection-module-id".into(), module.as_str().into());
         }
-        shown
+        document
     }
 }
 
@@ -222,14 +224,14 @@ mod tests {
             ("$.mid".to_owned(), "m1".to_owned()),
             ("k".to_owned(), "v".to_owned()),
         ];
-        let shown = EventDocument::new(
+        let document = EventDocument::new(
             7,
             Timestamp::from_unix_seconds(0),
             (device, None),
             properties,
             b"hi",
         );
-        let json = serde_json::to_value(&shown).unwrap();
+        let json = serde_json::to_value(&document).unwrap();
         assert_eq!(json["systemProperties"]["message-id"], "m1");
         assert_eq!(json["properties"], serde_json::json!({"k": "v"}));
         assert_eq!(json["body"], "aGk=");
@@ -245,8 +247,8 @@ mod tests {
             .collect();
         let device = DeviceId::parse("d1").unwrap();
         let at = Timestamp::from_unix_seconds(0);
-        let shown = EventDocument::new(7, at, (device, None), forged, b"");
-        let json = serde_json::to_value(&shown).unwrap();
+        let document = EventDocument::new(7, at, (device, None), forged, b"");
+        let json = serde_json::to_value(&document).unwrap();
         assert!(!json.to_string().contains("forged"), "{json}");
         assert_eq!(
             json["systemProperties"],

@@ -145,9 +145,9 @@ fn a_device() {
 
 #[test]
 fn a_device_for_callers_that_may_not_see_keys() {
-    let shown = device().to_json(false);
+    let answer = device().to_json(false);
     assert_eq!(
-        shown["authentication"]["symmetricKey"],
+        answer["authentication"]["symmetricKey"],
         json!({"primaryKey": null, "secondaryKey": null})
     );
 }

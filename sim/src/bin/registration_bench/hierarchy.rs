@@ -35,8 +35,8 @@ impl Hierarchy {
     /// for the bare server.
     pub fn make(dir: &Path) -> Result<Self> {
         let now = now();
-        let root = authority(Profile::Root { path_length: 1 }, "Bench Root", None, now)?;
-        let intermediate = authority(
+        let root = ca_certificate(Profile::Root { path_length: 1 }, "Bench Root", None, now)?;
+        let intermediate = ca_certificate(
             Profile::Intermediate { path_length: 0 },
             "Bench Intermediate",
             Some(&root),
@@ -86,11 +86,11 @@ impl Hierarchy {
 
     fn intermediate(&self, subject: &str) -> Result<Issuer> {
         let profile = Profile::Intermediate { path_length: 0 };
-        authority(profile, subject, Some(&self.root), self.now)
+        ca_certificate(profile, subject, Some(&self.root), self.now)
     }
 }
 
-fn authority(
+fn ca_certificate(
     profile: Profile,
     name: &str,
     issuer: Option<&Issuer>,

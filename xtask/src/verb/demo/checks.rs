@@ -113,10 +113,10 @@ impl<'a> Checks<'a> {
             ("reportedSuccessfulCount", edge),
         ] {
             self.holds(&format!("the deployment's {metric} is {wanted}"), || {
-                let shown =
+                let found =
                     operator.json("edge deployment show", &[("--deployment-id", DEPLOYMENT)])?;
                 let path = format!("/systemMetrics/results/{metric}");
-                expect(&shown, &path, &Value::from(wanted))
+                expect(&found, &path, &Value::from(wanted))
             })?;
         }
         Ok(())

@@ -23,7 +23,7 @@ use super::server::Access;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What all devices of one demo share.
-pub(crate) struct Place<'a> {
+pub(crate) struct DeviceSetup<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) work: &'a Path,
     pub(crate) ca: &'a Path,
@@ -41,15 +41,15 @@ pub(crate) struct EdgeDevice {
 
 impl EdgeDevice {
     /// Writes `config.toml`, applies it and starts `aziot-edged`.
-    pub(crate) fn start(name: &str, place: &Place<'_>) -> anyhow::Result<Self> {
-        let root = place.work.join(name);
+    pub(crate) fn start(name: &str, setup: &DeviceSetup<'_>) -> anyhow::Result<Self> {
+        let root = setup.work.join(name);
         std::fs::create_dir_all(root.join("etc/aziot"))?;
         // Containers are labelled with the folder's own name, without links.
         let root = root.canonicalize()?;
         let config = root.join("etc/aziot/config.toml");
-        std::fs::write(&config, configuration(name, place)?)
+        std::fs::write(&config, configuration(name, setup)?)
             .with_context(|| format!("cannot write {}", config.display()))?;
-        let iotedge = place.workspace.program("iotedge");
+        let iotedge = setup.workspace.program("iotedge");
         let root_text = path_text(&root)?;
         say(format!("$ iotedge config apply --root {name}"));
         let applied =
@@ -59,18 +59,18 @@ impl EdgeDevice {
             .lines()
             .find(|line| line.ends_with('!'))
             .unwrap_or_default());
-        place
+        setup
             .journal
-            .containers(&place.engine.socket(), &label(&root))?;
+            .containers(&setup.engine.socket(), &label(&root))?;
         say(format!("$ aziot-edged run --root {name}"));
-        let mut command = Command::new(place.workspace.program("aziot-edged"));
+        let mut command = Command::new(setup.workspace.program("aziot-edged"));
         command.args(["run", "--root", root_text]);
-        let log = place.work.join(format!("{name}.log"));
+        let log = setup.work.join(format!("{name}.log"));
         let daemon = Running::start(
             &format!("aziot-edged of {name}"),
             &mut command,
             &log,
-            place.journal,
+            setup.journal,
         )?;
         Ok(Self {
             name: name.to_owned(),
@@ -152,11 +152,11 @@ fn label(root: &Path) -> String {
 }
 
 /// The article's section for DPS with X.509, and the demo's engine.
-fn configuration(name: &str, place: &Place<'_>) -> anyhow::Result<String> {
-    let certificate = place.ca.join(format!(
+fn configuration(name: &str, setup: &DeviceSetup<'_>) -> anyhow::Result<String> {
+    let certificate = setup.ca.join(format!(
         "certs/iot-edge-device-identity-{name}-full-chain.cert.pem"
     ));
-    let key = place
+    let key = setup
         .ca
         .join(format!("private/iot-edge-device-identity-{name}.key.pem"));
     Ok(format!(
@@ -178,12 +178,12 @@ identity_pk = "file://{key}"
 uri = "{engine}"
 network = "azure-iot-edge"
 "#,
-        trust = path_text(&place.server.ca)?,
-        endpoint = place.server.endpoint,
-        scope = place.server.id_scope,
+        trust = path_text(&setup.server.ca)?,
+        endpoint = setup.server.endpoint,
+        scope = setup.server.id_scope,
         certificate = path_text(&certificate)?,
         key = path_text(&key)?,
-        engine = place.engine.uri(),
+        engine = setup.engine.uri(),
     ))
 }
 

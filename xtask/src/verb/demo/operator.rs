@@ -29,7 +29,7 @@ impl Operator {
 
     /// Shows and runs a command that needs no server. `command` is plain words;
     /// `values` are options whose values may hold anything.
-    pub(crate) fn shown(&self, command: &str, values: &[Value<'_>]) -> anyhow::Result<()> {
+    pub(crate) fn print_and_run(&self, command: &str, values: &[Value<'_>]) -> anyhow::Result<()> {
         let arguments = arguments(command, values);
         say(format!("$ muster {}", quoted(&arguments)));
         run(Command::new(&self.program)
@@ -38,7 +38,7 @@ impl Operator {
     }
 
     /// Shows and runs a command against the server.
-    pub(crate) fn shown_on_server(
+    pub(crate) fn print_and_run_on_server(
         &self,
         command: &str,
         values: &[Value<'_>],

@@ -91,9 +91,9 @@ impl Access {
                 .args(["show", "--output", "json", "--data-dir"])
                 .arg(data_dir),
         )?;
-        let shown: Value = serde_json::from_str(&text).context("`muster show` wrote no JSON")?;
+        let answer: Value = serde_json::from_str(&text).context("`muster show` wrote no JSON")?;
         let field = |name: &str| {
-            shown[name]
+            answer[name]
                 .as_str()
                 .map(str::to_owned)
                 .with_context(|| format!("`muster show` names no {name}"))

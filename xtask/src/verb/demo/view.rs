@@ -12,7 +12,7 @@ pub(crate) fn show(
     clock: &Stopwatch,
 ) -> anyhow::Result<()> {
     heading("The operator's view");
-    operator.shown_on_server(
+    operator.print_and_run_on_server(
         "dps enrollment registration show --output table",
         &[("--enrollment-id", INDIVIDUAL)],
     )?;
@@ -23,8 +23,8 @@ pub(crate) fn show(
     for (status, count) in tally(&records) {
         say(format!("group {GROUP}: {count} registrations are {status}"));
     }
-    operator.shown_on_server("hub device-twin show", &[("-d", INDIVIDUAL)])?;
-    operator.shown_on_server(
+    operator.print_and_run_on_server("hub device-twin show", &[("-d", INDIVIDUAL)])?;
+    operator.print_and_run_on_server(
         "edge deployment show --output table",
         &[("--deployment-id", DEPLOYMENT)],
     )?;

@@ -61,8 +61,8 @@ fn the_files_of_azures_scripts_exist_and_openssl_agrees() {
         ]
     );
     let presented = PresentedChain::from_certificates(chain).unwrap();
-    for anchor in [ca.root(), ca.intermediate()] {
-        verify_chain(&presented, anchor, NOW, &IssuerCache::default()).unwrap();
+    for ca_certificate in [ca.root(), ca.intermediate()] {
+        verify_chain(&presented, ca_certificate, NOW, &IssuerCache::default()).unwrap();
     }
 }
 
@@ -244,13 +244,13 @@ fn a_verification_certificate_proves_either_key() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let ca = init(dir);
-    for (signer, authority) in [
+    for (signer, ca_certificate) in [
         (Signer::Root, ca.root()),
         (Signer::Intermediate, ca.intermediate()),
     ] {
         let (certificate, file) =
             CaDirectory::issue_verification(dir, "0123ABCD", signer, None, NOW).unwrap();
-        let proof = prove_possession(authority, &certificate, NOW).unwrap();
+        let proof = prove_possession(ca_certificate, &certificate, NOW).unwrap();
         assert_eq!(proof.common_name(), "0123ABCD");
         let name = "certs/iot-device-verification-code.cert.pem";
         assert_eq!(file, dir.join(name));

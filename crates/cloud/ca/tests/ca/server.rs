@@ -17,8 +17,8 @@ fn same(a: &ServerCredential, b: &ServerCredential) -> bool {
 #[test]
 fn openssl_trusts_it_for_every_name() {
     let dir = tempfile::tempdir().unwrap();
-    let authority = open(dir.path());
-    let credential = authority.ensure_server_certificate(&NAMES, NOW).unwrap();
+    let server_ca = open(dir.path());
+    let credential = server_ca.ensure_server_certificate(&NAMES, NOW).unwrap();
     let ca = ServerCa::certificate_path(dir.path());
     let leaf = dir.path().join("leaf.pem");
     std::fs::write(&leaf, credential.certificate().to_pem()).unwrap();
@@ -59,12 +59,12 @@ fn openssl_trusts_it_for_every_name() {
 #[test]
 fn it_is_kept_while_it_fits_and_renewed_when_not() {
     let dir = tempfile::tempdir().unwrap();
-    let authority = open(dir.path());
-    let first = authority.ensure_server_certificate(&NAMES, NOW).unwrap();
+    let server_ca = open(dir.path());
+    let first = server_ca.ensure_server_certificate(&NAMES, NOW).unwrap();
     let mut shuffled = NAMES;
     shuffled.reverse();
     let reopened = open(dir.path());
-    assert_eq!(reopened.certificate(), authority.certificate());
+    assert_eq!(reopened.certificate(), server_ca.certificate());
     let again = reopened
         .ensure_server_certificate(&shuffled, days(240))
         .unwrap();
@@ -92,19 +92,19 @@ fn it_is_kept_while_it_fits_and_renewed_when_not() {
 #[test]
 fn near_the_end_of_its_ca_it_is_not_renewed_at_every_check() {
     let dir = tempfile::tempdir().unwrap();
-    let authority = open(dir.path());
-    let last = authority
+    let server_ca = open(dir.path());
+    let last = server_ca
         .ensure_server_certificate(&NAMES, days(3640))
         .unwrap();
     assert_eq!(
         last.certificate().not_after(),
-        authority.certificate().not_after()
+        server_ca.certificate().not_after()
     );
-    let again = authority
+    let again = server_ca
         .ensure_server_certificate(&NAMES, days(3649))
         .unwrap();
     assert!(same(&last, &again));
-    let over = authority
+    let over = server_ca
         .ensure_server_certificate(&NAMES, days(3651))
         .unwrap_err();
     assert!(
@@ -117,14 +117,14 @@ fn near_the_end_of_its_ca_it_is_not_renewed_at_every_check() {
 #[test]
 fn a_crash_between_two_files_is_repaired() {
     let dir = tempfile::tempdir().unwrap();
-    let authority = open(dir.path());
+    let server_ca = open(dir.path());
     let ca = ServerCa::certificate_path(dir.path());
     let key = std::fs::read(dir.path().join("ca/server-ca.key.pem")).unwrap();
     std::fs::remove_file(&ca).unwrap();
     let mended = open(dir.path());
     assert_eq!(
         mended.certificate().spki_der(),
-        authority.certificate().spki_der()
+        server_ca.certificate().spki_der()
     );
     assert_eq!(
         std::fs::read(dir.path().join("ca/server-ca.key.pem")).unwrap(),
@@ -189,12 +189,12 @@ fn a_bad_name_is_refused_by_name() {
 #[test]
 fn nothing_of_a_key_is_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let authority = open(dir.path());
-    let credential = authority.ensure_server_certificate(&NAMES, NOW).unwrap();
-    let shown = format!("{authority:?} {credential:?}");
+    let server_ca = open(dir.path());
+    let credential = server_ca.ensure_server_certificate(&NAMES, NOW).unwrap();
+    let debug = format!("{server_ca:?} {credential:?}");
     assert!(
-        shown.contains("CN=Muster server") && !shown.contains("key"),
-        "{shown}"
+        debug.contains("CN=Muster server") && !debug.contains("key"),
+        "{debug}"
     );
 }
 

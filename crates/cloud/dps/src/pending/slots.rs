@@ -45,12 +45,12 @@ pub struct Slots {
     running: HashMap<Id, Try>,
     /// Tries that ended lately. One that is due again has changed nothing: it
     /// rests before it is repeated.
-    tried: HashMap<Key, ((i64, i64), Timestamp)>,
+    ended: HashMap<Key, ((i64, i64), Timestamp)>,
 }
 
 impl Slots {
     pub fn is_free_for(&self, new: &Try) -> bool {
-        let rests = self.tried.get(&new.key);
+        let rests = self.ended.get(&new.key);
         self.running.len() < AT_ONCE
             && rests.is_none_or(|(version, _)| *version != new.version)
             && self.running.values().all(|other| other.key != new.key)
@@ -62,18 +62,18 @@ impl Slots {
         self.running.values().filter(|other| is_one(other)).count()
     }
 
-    pub fn take(&mut self, task: Id, new: Try) {
+    pub fn occupy(&mut self, task: Id, new: Try) {
         self.running.insert(task, new);
     }
 
     pub fn free(&mut self, task: Id, now: Timestamp) {
         if let Some(Try { key, version, .. }) = self.running.remove(&task) {
-            self.tried.insert(key, (version, now));
+            self.ended.insert(key, (version, now));
         }
     }
 
-    pub fn forget_tried(&mut self, now: Timestamp) {
-        self.tried.retain(|_, (_, at)| now.since(*at) < PERIOD);
+    pub fn forget_ended(&mut self, now: Timestamp) {
+        self.ended.retain(|_, (_, at)| now.since(*at) < PERIOD);
     }
 
     /// The hosts and the services of which no further registration may be resumed now.
@@ -113,7 +113,7 @@ mod tests {
         let mut tasks = JoinSet::new();
         for new in tries {
             if slots.is_free_for(&new) {
-                slots.take(tasks.spawn(async {}).id(), new);
+                slots.occupy(tasks.spawn(async {}).id(), new);
             }
         }
         slots.running.len() - before
@@ -151,10 +151,10 @@ mod tests {
             ..new.clone()
         };
         assert!(slots.is_free_for(&changed), "it has come further");
-        slots.forget_tried(at.plus(PERIOD / 2));
+        slots.forget_ended(at.plus(PERIOD / 2));
         assert!(!slots.is_free_for(&new));
-        slots.forget_tried(at.plus(PERIOD));
+        slots.forget_ended(at.plus(PERIOD));
         assert!(slots.is_free_for(&new));
-        assert!(slots.tried.is_empty());
+        assert!(slots.ended.is_empty());
     }
 }

@@ -7,7 +7,7 @@ use ids::Timestamp;
 use provisioning::{AllocationNote, Choice, WebhookQuestion};
 use registry::InitialTwin;
 use serde_json::Value;
-use wire::lenient::without_mark;
+use wire::lenient::without_bom;
 use wire::service_api::allocation::{AllocationAnswer, MAX_ANSWER, SIGNATURE, SIGNED_AT};
 use zeroize::Zeroizing;
 
@@ -141,7 +141,7 @@ fn note(
     let output = answer
         .filter(|answer| !answer.body.is_empty())
         .map(|answer| {
-            serde_json::from_slice(without_mark(&answer.body)).unwrap_or_else(|_| {
+            serde_json::from_slice(without_bom(&answer.body)).unwrap_or_else(|_| {
                 let excerpt = &answer.body[..answer.body.len().min(MAX_EXCERPT)];
                 Value::from(String::from_utf8_lossy(excerpt))
             })

@@ -102,7 +102,7 @@ enum Decision {
         device_id: DeviceId,
         skipped: Vec<SkippedHub>,
     },
-    Ask(custom::Question),
+    Ask(custom::WebhookCall),
 }
 
 fn decide(
@@ -130,7 +130,7 @@ fn decide(
         }
         AllocationPolicy::Custom => {
             let webhook = enrollment.webhook().ok_or(AllocationError::NoWebhook)?;
-            return Ok(Decision::Ask(custom::Question {
+            return Ok(Decision::Ask(custom::WebhookCall {
                 device_id,
                 webhook: webhook.clone(),
                 hubs: custom::offered(&candidates),

@@ -137,7 +137,7 @@ mod tests {
             status,
             body: body.as_bytes().to_vec(),
         };
-        RemoteFault::from_answer(&"far".parse().unwrap(), &answer)
+        RemoteFault::from_answer(&"remote".parse().unwrap(), &answer)
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn silence_is_waited_out_and_an_endless_answer_is_not() {
         let fault = |fault| RemoteFault::NoAnswer {
-            hub: "far".parse().unwrap(),
+            hub: "remote".parse().unwrap(),
             fault,
         };
         let silent = fault(OutboundFault::Silent(std::time::Duration::from_secs(10)));

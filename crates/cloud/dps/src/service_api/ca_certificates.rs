@@ -153,12 +153,12 @@ fn draft(
     now: Timestamp,
 ) -> Result<CaCertificateDraft, CertificateFault> {
     let certificate = certificate::read(&request.certificate)?;
-    let anchor =
+    let usable =
         usable_ca_certificate(&certificate, now).map_err(|problem| CertificateFault::Unusable {
             subject: certificate.subject(),
             problem,
         })?;
-    let certificate = anchor.certificate();
+    let certificate = usable.certificate();
     Ok(CaCertificateDraft {
         name,
         der: certificate.der().to_vec(),

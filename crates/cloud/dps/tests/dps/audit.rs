@@ -20,8 +20,8 @@ async fn acts_and_decisions_are_on_record_in_their_order() {
         .await;
     let keys = symmetric("registrationId", "sym-1", &json!({}));
     let created = service.create("/enrollments/sym-1", &keys).await;
-    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
-    service.provision("device-1", &shown).await;
+    let presented = chain(&[&root.leaf("device-1"), &root.certificate]);
+    service.provision("device-1", &presented).await;
     service
         .register("device-2", &chain(&[&self_signed("device-2")]))
         .await;

@@ -92,7 +92,7 @@ async fn creates_by_certificate_and_the_device_registers() {
     assert_eq!(created["registrationState"]["status"], "unassigned");
     let state = service.provision("dev-001", &chain(&[&leaf])).await;
     assert_eq!(state["status"], "assigned");
-    let shown = az(
+    let answer = az(
         &service,
         Method::GET,
         "/registrations/dev-001",
@@ -100,7 +100,7 @@ async fn creates_by_certificate_and_the_device_registers() {
         String::new(),
     )
     .await;
-    assert_eq!(shown.body["deviceId"], "dev-001");
+    assert_eq!(answer.body["deviceId"], "dev-001");
 }
 
 #[tokio::test]
@@ -121,10 +121,10 @@ async fn creates_without_keys_and_shows_those_that_were_made() {
     .await;
     for path in ["/enrollments/sym-1", "/enrollmentGroups/sym-g"] {
         let mechanism = format!("{path}/attestationmechanism");
-        let shown = az(&service, Method::POST, &mechanism, &[], String::new()).await;
-        assert_eq!(shown.body["type"], "symmetricKey");
+        let answer = az(&service, Method::POST, &mechanism, &[], String::new()).await;
+        assert_eq!(answer.body["type"], "symmetricKey");
         for name in ["primaryKey", "secondaryKey"] {
-            let key = shown.body["symmetricKey"][name].as_str().unwrap();
+            let key = answer.body["symmetricKey"][name].as_str().unwrap();
             assert_eq!(key.len(), 88, "64 bytes in base64");
         }
         let read = az(&service, Method::GET, path, &[], String::new()).await;

@@ -34,13 +34,16 @@ async fn a_device_of_a_group_is_shut_out_and_let_in_again() {
     service
         .create("/enrollmentGroups/all", &group("all", &root.certificate))
         .await;
-    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
+    let presented = chain(&[&root.leaf("device-1"), &root.certificate]);
     let other = chain(&[&root.leaf("device-2"), &root.certificate]);
-    service.provision("device-1", &shown).await;
+    service.provision("device-1", &presented).await;
     let blocked = service.block(Method::PUT, "device-1").await;
     assert_eq!(blocked.status, StatusCode::OK, "{}", blocked.body);
     assert_eq!(blocked.body["deviceId"], "device-1");
-    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("device-1", &presented).await.error(),
+        401_002
+    );
     assert_eq!(service.status("device-1").await, Status::Disabled);
     // By its record the hub device is found when the block is taken back.
     let record = "/registrations/device-1";
@@ -60,7 +63,7 @@ async fn a_device_of_a_group_is_shut_out_and_let_in_again() {
     assert_eq!(taken_back.status, StatusCode::NO_CONTENT);
     assert_eq!(service.status("device-1").await, Status::Enabled);
     assert_eq!(
-        service.provision("device-1", &shown).await["status"],
+        service.provision("device-1", &presented).await["status"],
         "assigned"
     );
     let path = "/enrollments/device-1";
@@ -83,15 +86,18 @@ async fn an_individual_entry_is_disabled_and_one_that_was_disabled_stays_so() {
     let leaf = self_signed("edge-001");
     let mut body = individual("edge-001", &leaf);
     service.create("/enrollments/edge-001", &body).await;
-    let shown = chain(&[&leaf]);
+    let presented = chain(&[&leaf]);
     service.block(Method::PUT, "edge-001").await;
-    assert_eq!(service.register("edge-001", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("edge-001", &presented).await.error(),
+        401_002
+    );
     let path = "/enrollments/edge-001";
     let read = service.operate(Method::GET, path, &[], None).await;
     assert_eq!(read.body["provisioningStatus"], "disabled");
     service.block(Method::DELETE, "edge-001").await;
     assert_eq!(
-        service.provision("edge-001", &shown).await["status"],
+        service.provision("edge-001", &presented).await["status"],
         "assigned"
     );
 
@@ -101,7 +107,10 @@ async fn an_individual_entry_is_disabled_and_one_that_was_disabled_stays_so() {
         .await;
     service.block(Method::PUT, "edge-001").await;
     service.block(Method::DELETE, "edge-001").await;
-    assert_eq!(service.register("edge-001", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("edge-001", &presented).await.error(),
+        401_002
+    );
 }
 
 #[tokio::test]
@@ -111,7 +120,7 @@ async fn what_keeps_a_blocked_device_out_is_neither_deleted_nor_written() {
     service
         .create("/enrollmentGroups/all", &group("all", &root.certificate))
         .await;
-    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
+    let presented = chain(&[&root.leaf("device-1"), &root.certificate]);
     service.block(Method::PUT, "device-1").await;
     let path = "/enrollments/device-1";
     let deleted = service.operate(Method::DELETE, path, &[], None).await;
@@ -126,10 +135,13 @@ async fn what_keeps_a_blocked_device_out_is_neither_deleted_nor_written() {
         .operate(Method::PUT, path, &[("if-match", "*")], Some(&body))
         .await;
     assert_eq!(put.error(), 409_201);
-    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("device-1", &presented).await.error(),
+        401_002
+    );
     service.block(Method::DELETE, "device-1").await;
     assert_eq!(
-        service.provision("device-1", &shown).await["status"],
+        service.provision("device-1", &presented).await["status"],
         "assigned"
     );
 }
@@ -141,15 +153,18 @@ async fn a_device_is_found_by_what_its_hub_calls_it() {
     let mut body = individual("edge-001", &leaf);
     body["deviceId"] = json!("Lathe");
     service.create("/enrollments/edge-001", &body).await;
-    let shown = chain(&[&leaf]);
-    service.provision("edge-001", &shown).await;
+    let presented = chain(&[&leaf]);
+    service.provision("edge-001", &presented).await;
     let hub = service.registry.service().hubs[0].name.clone();
     let blocked = service
         .block(Method::PUT, &format!("{hub}/devices/Lathe"))
         .await;
     assert_eq!(blocked.status, StatusCode::OK, "{}", blocked.body);
     assert_eq!(blocked.body["registrationId"], "edge-001");
-    assert_eq!(service.register("edge-001", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("edge-001", &presented).await.error(),
+        401_002
+    );
     assert_eq!(service.status("Lathe").await, Status::Disabled);
     let of_nobody = service
         .block(Method::PUT, &format!("{hub}/devices/edge-001"))
@@ -160,7 +175,7 @@ async fn a_device_is_found_by_what_its_hub_calls_it() {
         .await;
     assert_eq!(unblocked.status, StatusCode::NO_CONTENT);
     assert_eq!(service.status("Lathe").await, Status::Enabled);
-    service.provision("edge-001", &shown).await;
+    service.provision("edge-001", &presented).await;
 }
 
 /// A9: an operator of the hub who disables the device during a block is not overruled when
@@ -172,8 +187,8 @@ async fn what_the_hub_disabled_since_stays_disabled() {
     service
         .create("/enrollmentGroups/all", &group("all", &root.certificate))
         .await;
-    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
-    service.provision("device-1", &shown).await;
+    let presented = chain(&[&root.leaf("device-1"), &root.certificate]);
+    service.provision("device-1", &presented).await;
     service.block(Method::PUT, "device-1").await;
     let hub = service.registry.service().hubs[0].name.clone();
     let device = ids::DeviceId::parse("device-1").unwrap();

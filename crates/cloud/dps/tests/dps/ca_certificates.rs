@@ -60,9 +60,9 @@ async fn possession_is_proven_by_a_certificate_named_like_the_code() {
         "{}",
         refused.message()
     );
-    let shown = verify(&root.leaf(code).to_pem());
+    let presented = verify(&root.leaf(code).to_pem());
     let verified = service
-        .ca_certificate(Method::POST, "factory/verify", Some(&shown))
+        .ca_certificate(Method::POST, "factory/verify", Some(&presented))
         .await;
     assert_eq!(
         verified.body["properties"]["isVerified"], true,
@@ -83,13 +83,13 @@ async fn proofs_that_prove_nothing_say_why() {
     let code = coded.body["properties"]["verificationCode"]
         .as_str()
         .unwrap();
-    for (shown, said) in [
+    for (presented, said) in [
         (root.leaf(code), "issued by CN=root, not by CN=below"),
         (Ca::root("below").leaf(code), "another CA of the same name"),
         (below.leaf_valid(code, EXPIRED), "issue another one"),
         (below.certificate.clone(), "send one that it issued"),
     ] {
-        let body = wire::service_api::ca_certificate::VerifyRequest::body(&shown.to_pem());
+        let body = wire::service_api::ca_certificate::VerifyRequest::body(&presented.to_pem());
         let refused = service
             .ca_certificate(Method::POST, "below/verify", Some(&body))
             .await;
@@ -116,12 +116,12 @@ async fn the_operators_word_is_enough_and_lists_show_it() {
     service.upload("A", &a.certificate, true).await;
     let list = service.operate(Method::GET, CERTIFICATES, &[], None).await;
     let rows = list.body["value"].as_array().unwrap();
-    let shown: Vec<_> = rows
+    let found: Vec<_> = rows
         .iter()
         .map(|row| (row["name"].clone(), row["properties"]["isVerified"].clone()))
         .collect();
     assert_eq!(
-        shown,
+        found,
         [(json!("A"), json!(true)), (json!("b"), json!(false))]
     );
     let deleted = service.ca_certificate(Method::DELETE, "a", None).await;

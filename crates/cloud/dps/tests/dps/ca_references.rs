@@ -43,14 +43,14 @@ async fn t3_a_group_on_the_root_admits_a_chain_of_three() {
     let created = service.create("/enrollmentGroups/all", &body).await;
     assert_eq!(created.body["attestation"], references("root", None));
     let leaf = below.leaf("device-1");
-    let shown = chain(&[&leaf, &below.certificate, &root.certificate]);
-    let state = service.provision("device-1", &shown).await;
+    let presented = chain(&[&leaf, &below.certificate, &root.certificate]);
+    let state = service.provision("device-1", &presented).await;
     assert_eq!(state["status"], "assigned");
     assert_eq!(state["x509"]["enrollmentGroupId"], "all");
     // Up to the verified certificate, and not including it.
-    let shown = chain(&[&below.leaf("device-2"), &below.certificate]);
+    let presented = chain(&[&below.leaf("device-2"), &below.certificate]);
     assert_eq!(
-        service.provision("device-2", &shown).await["status"],
+        service.provision("device-2", &presented).await["status"],
         "assigned"
     );
     let list = service
@@ -78,9 +78,9 @@ async fn t4_a_group_on_an_intermediate_refuses_a_leaf_alone() {
     let leaf = below.leaf("device-1");
     let alone = service.register("device-1", &chain(&[&leaf])).await;
     assert_eq!(alone.error(), 401_002);
-    let shown = chain(&[&leaf, &below.certificate]);
+    let presented = chain(&[&leaf, &below.certificate]);
     assert_eq!(
-        service.provision("device-1", &shown).await["status"],
+        service.provision("device-1", &presented).await["status"],
         "assigned"
     );
 }
@@ -167,8 +167,11 @@ async fn a_ca_of_the_same_name_vouches_for_nobody() {
         )
         .await;
     let leaf = impostor.leaf("device-1");
-    for shown in [chain(&[&leaf]), chain(&[&leaf, &root.certificate])] {
-        assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    for presented in [chain(&[&leaf]), chain(&[&leaf, &root.certificate])] {
+        assert_eq!(
+            service.register("device-1", &presented).await.error(),
+            401_002
+        );
     }
 }
 
@@ -186,16 +189,22 @@ async fn a_root_rolls_over_by_the_secondary_reference() {
         .operate(Method::PUT, path, &[("if-match", "*")], Some(&both))
         .await;
     for (id, ca) in [("device-1", &old), ("device-2", &new)] {
-        let shown = chain(&[&ca.leaf(id), &ca.certificate]);
-        assert_eq!(service.provision(id, &shown).await["status"], "assigned");
+        let presented = chain(&[&ca.leaf(id), &ca.certificate]);
+        assert_eq!(
+            service.provision(id, &presented).await["status"],
+            "assigned"
+        );
     }
     let deleted = service.ca_certificate(Method::DELETE, "old", None).await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
-    let shown = chain(&[&old.leaf("device-1"), &old.certificate]);
-    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
-    let shown = chain(&[&new.leaf("device-1"), &new.certificate]);
+    let presented = chain(&[&old.leaf("device-1"), &old.certificate]);
     assert_eq!(
-        service.provision("device-1", &shown).await["status"],
+        service.register("device-1", &presented).await.error(),
+        401_002
+    );
+    let presented = chain(&[&new.leaf("device-1"), &new.certificate]);
+    assert_eq!(
+        service.provision("device-1", &presented).await["status"],
         "assigned"
     );
     // The group can be disabled although one of its CA certificates is gone.
@@ -223,10 +232,14 @@ async fn the_nearest_group_decides_whether_it_has_or_names_its_certificate() {
     let mut stopped = referring_group("b", "b", None);
     stopped["provisioningStatus"] = json!("disabled");
     service.create("/enrollmentGroups/b", &stopped).await;
-    let shown = |ca: &Ca, id| chain(&[&ca.leaf(id), &ca.certificate, &root.certificate]);
-    let state = service.provision("device-1", &shown(&a, "device-1")).await;
+    let presented = |ca: &Ca, id| chain(&[&ca.leaf(id), &ca.certificate, &root.certificate]);
+    let state = service
+        .provision("device-1", &presented(&a, "device-1"))
+        .await;
     assert_eq!(state["x509"]["enrollmentGroupId"], "all");
-    let refused = service.register("device-2", &shown(&b, "device-2")).await;
+    let refused = service
+        .register("device-2", &presented(&b, "device-2"))
+        .await;
     assert_eq!(refused.error(), 401_002);
     // And when it does not show the verified certificate, whose group is nearer than the
     // root that it does show.
@@ -268,10 +281,13 @@ async fn a_disabled_entry_keeps_its_device_out_of_the_group_that_names_the_same_
         etag("/enrollmentGroups/all").await,
         "else this story is about nothing"
     );
-    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
-    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
-    let shown = chain(&[&root.leaf("device-2"), &root.certificate]);
-    let state = service.provision("device-2", &shown).await;
+    let presented = chain(&[&root.leaf("device-1"), &root.certificate]);
+    assert_eq!(
+        service.register("device-1", &presented).await.error(),
+        401_002
+    );
+    let presented = chain(&[&root.leaf("device-2"), &root.certificate]);
+    let state = service.provision("device-2", &presented).await;
     assert_eq!(state["x509"]["enrollmentGroupId"], "all");
 }
 

@@ -159,9 +159,9 @@ async fn register_with_and_without_a_payload() {
         r#"{"registrationId":"edge-001","payload":{"modelId":"dtmi:ex:thing;1","rack":7}}"#,
         r#"{"registrationId":"EDGE-001","payload":[1,"two",null]}"#,
     ] {
-        let shown = Some(chain(&[&leaf]));
+        let presented = Some(chain(&[&leaf]));
         let answer = service
-            .device(Method::PUT, &path, shown, Body::from(body))
+            .device(Method::PUT, &path, presented, Body::from(body))
             .await;
         assert_eq!(
             answer.status,

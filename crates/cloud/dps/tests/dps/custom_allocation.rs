@@ -31,7 +31,7 @@ async fn enroll(service: &Service, id: &str, more: Value) -> PresentedChain {
 #[tokio::test]
 async fn the_webhook_hears_who_asks_and_its_answer_is_carried_out() {
     let service = Service::start().await;
-    let shown = enroll(&service, "d", json!({})).await;
+    let presented = enroll(&service, "d", json!({})).await;
     service.run();
     service.webhook.will_answer(
         200,
@@ -41,7 +41,7 @@ async fn the_webhook_hears_who_asks_and_its_answer_is_carried_out() {
             "payload": {"welcome": true},
         }),
     );
-    let state = service.provision_pending("d", &shown).await;
+    let state = service.provision_pending("d", &presented).await;
     assert_eq!(state["status"], "assigned");
     assert_eq!(state["assignedHub"], "hub.test");
     assert_eq!(state["payload"], json!({"welcome": true}));
@@ -103,19 +103,19 @@ async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
         .unwrap();
     let never =
         json!({"reprovisionPolicy": {"updateHubAssignment": false, "migrateDeviceData": false}});
-    let shown = enroll(&service, "d", never).await;
+    let presented = enroll(&service, "d", never).await;
     service.run();
 
     let answer = |host: &str, number: u32| json!({"iotHubHostName": host, "payload": number});
     service.webhook.will_answer(200, &answer("hub.test", 1));
-    let first = service.provision_pending("d", &shown).await;
+    let first = service.provision_pending("d", &presented).await;
     assert_eq!(
         (&first["assignedHub"], &first["payload"]),
         (&json!("hub.test"), &json!(1))
     );
 
     service.webhook.will_answer(200, &answer("second.test", 2));
-    let again = service.provision_pending("d", &shown).await;
+    let again = service.provision_pending("d", &presented).await;
     assert_eq!(
         service.webhook.times(),
         2,
@@ -133,24 +133,24 @@ async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
 #[tokio::test]
 async fn every_failure_of_the_webhook_ends_as_400207() {
     let service = Service::start().await;
-    let shown = enroll(&service, "d", json!({})).await;
+    let presented = enroll(&service, "d", json!({})).await;
     service.run();
-    assert_silence_fails_after_two_calls(&service, &shown).await;
-    assert_faulty_answers_fail_after_one_call(&service, &shown).await;
+    assert_silence_fails_after_two_calls(&service, &presented).await;
+    assert_faulty_answers_fail_after_one_call(&service, &presented).await;
     service.webhook.will_answer(503, &json!({}));
     service
         .webhook
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
-    let state = service.provision_pending("d", &shown).await;
+    let state = service.provision_pending("d", &presented).await;
     assert_eq!(state["status"], "assigned", "the second try counts");
     assert_allocations_record_each_outcome(&service).await;
 }
 
-async fn assert_silence_fails_after_two_calls(service: &Service, shown: &PresentedChain) {
+async fn assert_silence_fails_after_two_calls(service: &Service, presented: &PresentedChain) {
     let silent = OutboundFault::Silent(Duration::from_secs(10));
     service.webhook.will_fail(silent.clone());
     service.webhook.will_fail(silent);
-    let state = service.provision_pending("d", shown).await;
+    let state = service.provision_pending("d", presented).await;
     assert_eq!(service.webhook.times(), 2, "it is asked twice");
     assert_eq!(
         (&state["status"], &state["errorCode"]),
@@ -163,7 +163,7 @@ async fn assert_silence_fails_after_two_calls(service: &Service, shown: &Present
     );
 }
 
-async fn assert_faulty_answers_fail_after_one_call(service: &Service, shown: &PresentedChain) {
+async fn assert_faulty_answers_fail_after_one_call(service: &Service, presented: &PresentedChain) {
     for (status, body, wanted) in [
         (
             400,
@@ -179,7 +179,7 @@ async fn assert_faulty_answers_fail_after_one_call(service: &Service, shown: &Pr
     ] {
         let before = service.webhook.times();
         service.webhook.will_answer(status, &body);
-        let state = service.provision_pending("d", shown).await;
+        let state = service.provision_pending("d", presented).await;
         assert_eq!(state["errorCode"], 400_207);
         let message = state["errorMessage"].as_str().unwrap();
         assert!(message.contains(wanted), "{message}");
@@ -210,13 +210,13 @@ async fn assert_allocations_record_each_outcome(service: &Service) {
 #[tokio::test]
 async fn a_pending_registration_outlives_the_process_and_is_not_doubled() {
     let service = Service::start().await;
-    let shown = enroll(&service, "d", json!({})).await;
-    let accepted = service.register("d", &shown).await;
+    let presented = enroll(&service, "d", json!({})).await;
+    let accepted = service.register("d", &presented).await;
     let operation = accepted.body["operationId"].as_str().unwrap().to_owned();
     // The device lost patience: the same registration goes on.
-    service.register("d", &shown).await;
+    service.register("d", &presented).await;
     let service = service.restarted().await;
-    let polled = service.poll("d", &shown, &operation).await;
+    let polled = service.poll("d", &presented, &operation).await;
     assert_eq!(polled.status, StatusCode::ACCEPTED);
     // As long as nobody was there to ask, no time has passed.
     service.advance(3600);
@@ -224,7 +224,7 @@ async fn a_pending_registration_outlives_the_process_and_is_not_doubled() {
         .webhook
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
     service.run();
-    let poll = async || service.poll("d", &shown, &operation).await;
+    let poll = async || service.poll("d", &presented, &operation).await;
     let is_over = async || poll().await.status == StatusCode::OK;
     service.wait_until("it is resumed", is_over).await;
     let polled = poll().await;
@@ -235,8 +235,8 @@ async fn a_pending_registration_outlives_the_process_and_is_not_doubled() {
 #[tokio::test]
 async fn an_enrollment_that_is_disabled_meanwhile_assigns_nobody() {
     let service = Service::start().await;
-    let shown = enroll(&service, "d", json!({})).await;
-    service.register("d", &shown).await;
+    let presented = enroll(&service, "d", json!({})).await;
+    service.register("d", &presented).await;
     let id = "d".parse().unwrap();
     let record = service.registry.registration(&id).await.unwrap().unwrap();
     assert!(matches!(record.state, RegistrationState::Assigning { .. }));
@@ -290,11 +290,11 @@ async fn an_enrollment_with_custom_allocation_names_its_webhook() {
     }
     let definition = json!({"webhookUrl": WEBHOOK, "apiVersion": "2021-10-01"});
     assert_eq!(put(definition, &[]).await.status, StatusCode::OK);
-    let shown = service
+    let answer = service
         .operate(Method::GET, "/enrollments/d", &[], None)
         .await
         .body;
-    let masked = shown["customAllocationDefinition"].clone();
+    let masked = answer["customAllocationDefinition"].clone();
     assert_eq!(
         masked["webhookUrl"],
         "https://functions.example/api/allocate?****"
@@ -321,11 +321,11 @@ async fn get(service: &Service, path: &str) -> Answer {
 #[tokio::test]
 async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
     let service = Service::start().await;
-    let shown = enroll(&service, "d", json!({})).await;
+    let presented = enroll(&service, "d", json!({})).await;
     service.run();
     let answer = json!({"iotHubHostName": "hub.test", "payload": 1});
     service.webhook.will_answer(200, &answer);
-    service.provision_pending("d", &shown).await;
+    service.provision_pending("d", &presented).await;
     service.stop().await;
 
     assert_eq!(get(&service, ALLOCATIONS).await.error(), 400_004, "whose?");
@@ -336,19 +336,19 @@ async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
         .unwrap()[0]
         .id;
     let path = format!("{ALLOCATIONS}/{id}");
-    let shown = get(&service, &path).await.body;
+    let described = get(&service, &path).await.body;
     assert_eq!(
-        (&shown["registrationId"], &shown["output"]),
+        (&described["registrationId"], &described["output"]),
         (&json!("d"), &answer)
     );
     assert_eq!(
-        shown["input"]["deviceRuntimeContext"]["registrationId"],
+        described["input"]["deviceRuntimeContext"]["registrationId"],
         "d"
     );
-    assert!(!shown.to_string().contains("secret"), "{shown}");
+    assert!(!described.to_string().contains("secret"), "{described}");
 
     let before = stored_registration(&service).await;
-    assert_replays(&service, &path, &shown).await;
+    assert_replays(&service, &path, &described).await;
     assert_eq!(stored_registration(&service).await, before);
     let allocations = service.registry.allocations(&"d".parse().unwrap()).await;
     assert_eq!(allocations.unwrap().len(), 1);
@@ -365,14 +365,14 @@ async fn stored_registration(service: &Service) -> Option<provisioning::Registra
 }
 
 /// Replays the allocation `shown`: with the same answer of the webhook, then with another.
-async fn assert_replays(service: &Service, path: &str, shown: &Value) {
+async fn assert_replays(service: &Service, path: &str, answer: &Value) {
     let replay = async || {
         service
             .operate(Method::POST, &format!("{path}/replay"), &[], None)
             .await
             .body
     };
-    service.webhook.will_answer(200, &shown["output"]);
+    service.webhook.will_answer(200, &answer["output"]);
     assert_eq!(replay().await["same"], true);
     let (call, asked) = service.webhook.question();
     assert_eq!(
@@ -380,7 +380,7 @@ async fn assert_replays(service: &Service, path: &str, shown: &Value) {
         WEBHOOK,
         "the key is the enrollment's of today"
     );
-    assert_eq!(asked, shown["input"]);
+    assert_eq!(asked, answer["input"]);
     service.webhook.will_answer(500, &json!({}));
     let replayed = replay().await;
     assert_eq!(

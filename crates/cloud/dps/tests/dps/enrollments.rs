@@ -267,8 +267,8 @@ async fn useless_certificates_are_taken_with_a_warning() {
     ] {
         let put = service.operate(Method::PUT, path, &[], Some(body)).await;
         assert_eq!(put.status, 200, "{path}: {}", put.body);
-        let shown = service.operate(Method::GET, path, &[], None).await;
-        for answer in [put, shown] {
+        let described = service.operate(Method::GET, path, &[], None).await;
+        for answer in [put, described] {
             let warned = answer.headers.get("x-muster-warning");
             let warned = warned.map_or("", |warned| warned.to_str().unwrap());
             assert_eq!(warned.is_empty(), warning.is_empty(), "{path}: {warned}");

@@ -23,7 +23,7 @@ impl Service {
 }
 
 /// `enrollment | by | outcome`, the one that decides with a star.
-fn tried(explained: &Value) -> Vec<String> {
+fn comparisons(explained: &Value) -> Vec<String> {
     let text = |line: &Value, name: &str| line[name].as_str().unwrap_or("-").to_owned();
     let line = |line: &Value| {
         let star = if line["decides"] == true { "*" } else { "" };
@@ -61,7 +61,7 @@ async fn the_groups_on_the_way_are_listed_with_what_became_of_each() {
         .explain("device-1", &Attempt::by(&[&root.leaf("device-1")]))
         .await;
     assert_eq!(direct["decision"], "accepted");
-    let mut lines = tried(&direct);
+    let mut lines = comparisons(&direct);
     lines[1..].sort();
     let expected = [
         "individual enrollment device-1 | - | absent",
@@ -71,23 +71,23 @@ async fn the_groups_on_the_way_are_listed_with_what_became_of_each() {
     assert_eq!(lines, expected);
 
     let leaf = below.leaf("device-2");
-    let shown = Attempt::by(&[&leaf, &below.certificate, &root.certificate]);
-    let explained = service.explain("device-2", &shown).await;
+    let presented = Attempt::by(&[&leaf, &below.certificate, &root.certificate]);
+    let explained = service.explain("device-2", &presented).await;
     assert_eq!(explained["reason"], "enrollment_disabled");
     let expected = [
         "individual enrollment device-2 | - | absent",
         "enrollment group below | primary certificate | enrollment_disabled*",
         "enrollment group all | primary CA certificate factory | nearer_group_decides",
     ];
-    assert_eq!(tried(&explained), expected);
+    assert_eq!(comparisons(&explained), expected);
     let certificate = &explained["tried"][1]["certificate"];
     assert_eq!(certificate["subject"], "CN=below");
     assert_eq!(certificate["shownAs"], 2);
     assert_eq!(explained["tried"][2]["certificate"]["shownAs"], 3);
 
-    let shown = Attempt::by(&[&late.leaf("device-3"), &late.certificate]);
-    let explained = service.explain("device-3", &shown).await;
-    let lines = tried(&explained);
+    let presented = Attempt::by(&[&late.leaf("device-3"), &late.certificate]);
+    let explained = service.explain("device-3", &presented).await;
+    let lines = comparisons(&explained);
     let expected =
         "enrollment group all | primary CA certificate factory | certificate_expired*".to_owned();
     assert!(lines.contains(&expected), "{lines:?}");
@@ -103,7 +103,7 @@ async fn the_slots_of_an_individual_enrollment_are_listed() {
     service.create("/enrollments/edge-001", &body).await;
     let explained = service.explain("edge-001", &Attempt::by(&[&second])).await;
     assert_eq!(explained["decision"], "accepted");
-    let mut lines = tried(&explained);
+    let mut lines = comparisons(&explained);
     lines.sort();
     let expected = [
         "individual enrollment edge-001 | primary certificate | leaf_not_pinned",
@@ -129,7 +129,7 @@ async fn a_token_is_explained_with_its_scope_expiry_signature_and_key() {
         format!("{}/registrations/Dev-1", service.id_scope())
     );
     assert_eq!(
-        tried(&explained)[1],
+        comparisons(&explained)[1],
         "enrollment group keys | secondary key, derived for dev-1 | matched*"
     );
     assert!(!explained.to_string().contains("sig="), "{explained}");
@@ -171,12 +171,12 @@ async fn a_device_whose_enrollment_never_reprovisions_stays() {
     let mut body = individual("edge-001", &leaf);
     body["iotHubs"] = json!(["hub.test"]);
     service.create("/enrollments/edge-001", &body).await;
-    let shown = Attempt::by(&[&leaf]);
-    service.registers("edge-001", &shown).await;
+    let presented = Attempt::by(&[&leaf]);
+    service.registers("edge-001", &presented).await;
     body["iotHubs"] = json!(["second.test"]);
     body["reprovisionPolicy"] = json!({"updateHubAssignment": true, "migrateDeviceData": true});
     service.change("/enrollments/edge-001", &body).await;
-    let moves = service.explain("edge-001", &shown).await;
+    let moves = service.explain("edge-001", &presented).await;
     assert_eq!(moves["assignedHub"], "second.test");
     assert_eq!(moves["substatus"], "deviceDataMigrated");
     assert_eq!(moves["earlier"]["assignedHub"], "hub.test");
@@ -184,7 +184,7 @@ async fn a_device_whose_enrollment_never_reprovisions_stays() {
 
     body["reprovisionPolicy"] = json!({"updateHubAssignment": false, "migrateDeviceData": false});
     service.change("/enrollments/edge-001", &body).await;
-    let stays = service.explain("edge-001", &shown).await;
+    let stays = service.explain("edge-001", &presented).await;
     assert_eq!(stays["assignedHub"], "hub.test");
     assert_eq!(stays["substatus"], "reprovisionedToInitialAssignment");
     assert!(notes(&stays).contains("never reprovisions; allocation would choose hub second"));
@@ -198,9 +198,9 @@ async fn the_first_spelling_and_a_device_that_is_taken_are_explained() {
         .create("/enrollmentGroups/all", &group("all", &root.certificate))
         .await;
     let leaf = root.leaf("edge-001");
-    let shown = Attempt::by(&[&leaf, &root.certificate]);
-    service.registers("Edge-001", &shown).await;
-    let again = service.explain("EDGE-001", &shown).await;
+    let presented = Attempt::by(&[&leaf, &root.certificate]);
+    service.registers("Edge-001", &presented).await;
+    let again = service.explain("EDGE-001", &presented).await;
     assert_eq!(again["deviceId"], "Edge-001");
     assert!(notes(&again).contains("first spelling of its registration id, Edge-001"));
 
@@ -217,7 +217,7 @@ async fn the_first_spelling_and_a_device_that_is_taken_are_explained() {
     service
         .own(Method::PUT, "dps/linkedHubs/hub", Some(&off))
         .await;
-    let nowhere = service.explain("edge-001", &shown).await;
+    let nowhere = service.explain("edge-001", &presented).await;
     assert_eq!(nowhere["decision"], "failed");
     assert!(nowhere["message"].as_str().unwrap().contains("no hub"));
 }
@@ -265,14 +265,14 @@ async fn a_webhook_is_named_and_not_asked_and_an_earlier_assignment_stands() {
     let leaf = self_signed("edge-001");
     let mut body = individual("edge-001", &leaf);
     service.create("/enrollments/edge-001", &body).await;
-    let shown = Attempt::by(&[&leaf]);
-    service.registers("edge-001", &shown).await;
+    let presented = Attempt::by(&[&leaf]);
+    service.registers("edge-001", &presented).await;
     body["allocationPolicy"] = json!("custom");
     body["customAllocationDefinition"] =
         json!({"webhookUrl": "https://functions.example/", "apiVersion": "2021-10-01"});
     body["reprovisionPolicy"] = json!({"updateHubAssignment": false, "migrateDeviceData": false});
     service.change("/enrollments/edge-001", &body).await;
-    let explained = service.explain("edge-001", &shown).await;
+    let explained = service.explain("edge-001", &presented).await;
     assert_eq!(explained["decision"], "asks", "{explained}");
     assert_eq!(explained["earlier"]["deviceId"], "edge-001");
     assert!(notes(&explained).contains("whatever the webhook answers, it stays at hub.test"));
@@ -295,8 +295,8 @@ async fn a_device_that_stays_plain_under_an_edge_enrollment_is_noted() {
     let any = [("if-match", "*")];
     let path = "/enrollments/late-001";
     let changed = service.operate(Method::PUT, path, &any, Some(&body)).await;
-    let shown = service.operate(Method::GET, path, &[], None).await;
-    for answer in [changed, shown] {
+    let described = service.operate(Method::GET, path, &[], None).await;
+    for answer in [changed, described] {
         let warning = answer.headers["x-muster-warning"].to_str().unwrap();
         assert!(
             warning.contains("-d late-001 --edge-enabled true"),

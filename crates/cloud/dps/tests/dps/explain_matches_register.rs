@@ -122,8 +122,11 @@ async fn outcome(service: &Service, id: &str, attempt: &Attempt) -> Value {
 
 /// When an enrollment decided it is in the list, once as the one that did.
 fn one_decides(explanation: &Value) -> Result<(), TestCaseError> {
-    let tried = explanation["tried"].as_array().unwrap();
-    let deciding: Vec<&Value> = tried.iter().filter(|one| one["decides"] == true).collect();
+    let comparisons = explanation["tried"].as_array().unwrap();
+    let deciding: Vec<&Value> = comparisons
+        .iter()
+        .filter(|one| one["decides"] == true)
+        .collect();
     let enrollment = &explanation["enrollment"];
     let right = match enrollment {
         Value::Null => deciding.is_empty(),

@@ -14,16 +14,16 @@ async fn a_link_with_a_wrong_key_fails_with_the_reason() {
     let service = Service::start().await;
     service.link_remote().await;
     service.webhook.remote.set(Mood::OtherKey);
-    let shown = service.enroll("d", HOST, json!({})).await;
+    let presented = service.enroll("d", HOST, json!({})).await;
     service.run();
-    let state = service.provision_pending("d", &shown).await;
+    let state = service.provision_pending("d", &presented).await;
     assert_eq!(
         (&state["status"], &state["errorCode"]),
         (&json!("failed"), &json!(401_003))
     );
     let message = state["errorMessage"].as_str().unwrap();
     assert!(
-        message.contains("hub far refused the key of its link"),
+        message.contains("hub remote refused the key of its link"),
         "{message}"
     );
     assert!(!message.contains("IotHubUnauthorizedAccess"), "{message}");
@@ -31,7 +31,7 @@ async fn a_link_with_a_wrong_key_fails_with_the_reason() {
     let failure = notes[0]["failure"].as_str().unwrap();
     assert!(failure.contains("IotHubUnauthorizedAccess"), "{failure}");
     service
-        .wait_until("it is dead", async || {
+        .wait_until("it is unhealthy", async || {
             service.remote_link().await["health"]["state"] == "unhealthy"
         })
         .await;
@@ -55,7 +55,7 @@ async fn an_unhealthy_hub_is_skipped_and_its_devices_stay_with_it() {
     );
     service.webhook.remote.set(Mood::Down);
     service
-        .wait_until("it is dead", async || {
+        .wait_until("it is unhealthy", async || {
             service.remote_link().await["health"]["state"] == "unhealthy"
         })
         .await;
@@ -88,7 +88,7 @@ async fn assert_unhealthy_hub_alone_assigns_no_device(
     );
     let message = alone["errorMessage"].as_str().unwrap();
     assert!(
-        message.contains("hub far was skipped: unhealthy since"),
+        message.contains("hub remote was skipped: unhealthy since"),
         "{message}"
     );
     assert!(message.contains("connection refused"), "{message}");
@@ -98,11 +98,11 @@ async fn assert_new_devices_skip_the_unhealthy_hub(service: &Service) {
     for number in 0..8 {
         let id = format!("new-{number}");
         let both = json!({"allocationPolicy": "hashed", "iotHubs": [HOST, NEAR]});
-        let shown = service.enroll(&id, HOST, both).await;
-        let state = service.provision_pending(&id, &shown).await;
+        let presented = service.enroll(&id, HOST, both).await;
+        let state = service.provision_pending(&id, &presented).await;
         assert_eq!(state["assignedHub"], NEAR, "{state}");
         let notes = service.notes(&id).await;
-        assert_eq!(notes[0]["skippedHubs"][0]["hub"], "far", "{notes:?}");
+        assert_eq!(notes[0]["skippedHubs"][0]["hub"], "remote", "{notes:?}");
         assert_eq!(notes[0]["hub"], "hub");
     }
 }
@@ -115,9 +115,11 @@ async fn assert_resident_stays(service: &Service, resident: &PresentedChain) {
     assert_eq!(stays["errorCode"], 503_000, "{stays}");
     let id = "resident".parse().unwrap();
     let record = service.registry.registration(&id).await.unwrap().unwrap();
-    assert!(
-        matches!(&record.state, RegistrationState::Failed { previous: Some((hub, _)), .. } if hub.as_str() == "far")
-    );
+    let RegistrationState::Failed { previous, .. } = &record.state else {
+        panic!("{:?}", record.state);
+    };
+    let hub = previous.as_ref().map(|(hub, _)| hub.as_str());
+    assert_eq!(hub, Some("remote"));
 }
 
 #[tokio::test]
@@ -125,14 +127,14 @@ async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
     let service = Service::start().await;
     service.link_remote().await;
     service.webhook.remote.set(Mood::Down);
-    let shown = service.enroll("d", HOST, json!({})).await;
+    let presented = service.enroll("d", HOST, json!({})).await;
     service.run();
     service
-        .wait_until("it is dead", async || {
+        .wait_until("it is unhealthy", async || {
             service.remote_link().await["health"]["state"] == "unhealthy"
         })
         .await;
-    let failed = service.provision_pending("d", &shown).await;
+    let failed = service.provision_pending("d", &presented).await;
     assert_eq!(
         (&failed["status"], &failed["errorCode"]),
         (&json!("failed"), &json!(503_000))
@@ -143,7 +145,7 @@ async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
             .unwrap()
             .contains("connection refused")
     );
-    let accepted = service.register("d", &shown).await;
+    let accepted = service.register("d", &presented).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED);
     service.webhook.remote.set(Mood::Well);
     let id = "d".parse().unwrap();

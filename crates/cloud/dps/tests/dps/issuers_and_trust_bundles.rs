@@ -145,8 +145,8 @@ async fn a_device_is_told_the_trust_bundle_as_it_is_now() {
     let (old, new) = (Ca::root("old"), Ca::root("new"));
     let made = service.create("/trustBundles/Site", &bundle(&[&old])).await;
     assert_eq!(made.body["id"], "Site");
-    let shown = &made.body["certificates"][0];
-    assert_eq!(shown["metadata"]["subjectName"], "CN=old");
+    let certificate = &made.body["certificates"][0];
+    assert_eq!(certificate["metadata"]["subjectName"], "CN=old");
     let leaf = self_signed("edge-001");
     let mut entry = individual("edge-001", &leaf);
     entry["trustBundleId"] = json!("site");

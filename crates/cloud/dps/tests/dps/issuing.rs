@@ -379,8 +379,8 @@ async fn an_imported_intermediate_issues_with_its_chain() {
     let (_, state) = device.provision(&service, body).await;
     let issued = certificates(&state);
     assert_eq!(issued.len(), 3);
-    let shown: Vec<&Certificate> = issued[..2].iter().collect();
-    let shown: PresentedChain = chain(&shown);
+    let presented: Vec<&Certificate> = issued[..2].iter().collect();
+    let presented: PresentedChain = chain(&presented);
     let cache = pki::IssuerCache::default();
-    pki::verify_chain(&shown, &issued[2], now, &cache).unwrap();
+    pki::verify_chain(&presented, &issued[2], now, &cache).unwrap();
 }

@@ -58,8 +58,8 @@ async fn a_device_registers_and_polls() {
 #[tokio::test]
 async fn a_refusal_is_told_in_the_answer_to_register() {
     let service = Service::start().await;
-    for shown in [None, Some(chain(&[&self_signed("edge-001")]))] {
-        let mut session = session(&service, "edge-001", shown);
+    for presented in [None, Some(chain(&[&self_signed("edge-001")]))] {
+        let mut session = session(&service, "edge-001", presented);
         let (topic, body) = ask(&mut session, REGISTER, "").await;
         assert_eq!(topic.status, 401);
         assert_eq!(

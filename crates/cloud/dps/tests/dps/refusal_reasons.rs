@@ -211,7 +211,7 @@ async fn a_device_that_would_be_let_in_is_explained_so_and_nothing_is_written() 
     service
         .create("/enrollmentGroups/all", &group("all", &root.certificate))
         .await;
-    let shown = chain(&[&root.leaf("device-1"), &root.certificate]);
+    let presented = chain(&[&root.leaf("device-1"), &root.certificate]);
     let attempt = Attempt::by(&[&root.leaf("device-1"), &root.certificate]);
     let explanation = service.explain("device-1", &attempt).await;
     assert_eq!(explanation["decision"], "accepted");
@@ -219,7 +219,7 @@ async fn a_device_that_would_be_let_in_is_explained_so_and_nothing_is_written() 
     let path = "/registrations/device-1";
     let nobody = service.operate(Method::GET, path, &[], None).await;
     assert_eq!(nobody.error(), 404_202);
-    let state = service.provision("device-1", &shown).await;
+    let state = service.provision("device-1", &presented).await;
     assert_eq!(state["assignedHub"], explanation["assignedHub"]);
     assert_eq!(state["deviceId"], explanation["deviceId"]);
 }

@@ -108,8 +108,8 @@ async fn every_refusal_says_the_same() {
     let attempts = by_enrollment
         .into_iter()
         .chain(refused_by_chain(&below, &root));
-    for (why, id, shown) in attempts {
-        let answer = service.register(id, &shown).await;
+    for (why, id, presented) in attempts {
+        let answer = service.register(id, &presented).await;
         let expected = json!({"errorCode": 401_002, "trackingId": "", "message": "Unauthorized", "timestampUtc": ""});
         assert_eq!(terse(&answer), expected, "{why}");
     }
@@ -140,13 +140,16 @@ async fn an_individual_certificate_that_expires_after_its_enrollment_stops_worki
     service
         .create("/enrollments/edge-001", &individual("edge-001", &leaf))
         .await;
-    let shown = chain(&[&leaf]);
+    let presented = chain(&[&leaf]);
     assert_eq!(
-        service.provision("edge-001", &shown).await["status"],
+        service.provision("edge-001", &presented).await["status"],
         "assigned"
     );
     service.advance(365 * 24 * 3600);
-    assert_eq!(service.register("edge-001", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("edge-001", &presented).await.error(),
+        401_002
+    );
 }
 
 #[tokio::test]
@@ -156,8 +159,8 @@ async fn a_disabled_and_deleted_group_stop_its_devices_at_once() {
     let mut body = group("all", &root.certificate);
     let created = service.create("/enrollmentGroups/all", &body).await;
     let leaf = root.leaf("device-1");
-    let shown = chain(&[&leaf, &root.certificate]);
-    service.provision("device-1", &shown).await;
+    let presented = chain(&[&leaf, &root.certificate]);
+    service.provision("device-1", &presented).await;
     body["provisioningStatus"] = json!("disabled");
     let etag = created.body["etag"].as_str().unwrap();
     let path = "/enrollmentGroups/all";
@@ -169,7 +172,13 @@ async fn a_disabled_and_deleted_group_stop_its_devices_at_once() {
         "{}",
         updated.body
     );
-    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("device-1", &presented).await.error(),
+        401_002
+    );
     service.operate(Method::DELETE, path, &[], None).await;
-    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("device-1", &presented).await.error(),
+        401_002
+    );
 }

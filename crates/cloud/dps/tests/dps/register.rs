@@ -23,9 +23,9 @@ async fn a_device_with_its_own_enrollment_is_assigned_with_its_first_twin() {
     service
         .create("/enrollments/edge-001", &individual("edge-001", &leaf))
         .await;
-    let shown = chain(&[&leaf]);
+    let presented = chain(&[&leaf]);
 
-    let accepted = service.register("edge-001", &shown).await;
+    let accepted = service.register("edge-001", &presented).await;
     assert_eq!(accepted.status, StatusCode::ACCEPTED);
     assert_eq!(accepted.header("retry-after"), "1");
     let location = format!(
@@ -51,7 +51,7 @@ async fn a_device_with_its_own_enrollment_is_assigned_with_its_first_twin() {
     assert_eq!(twin.tags["environment"], "test");
     assert_eq!(twin.desired.document["rate"], 5);
 
-    let state = service.provision("edge-001", &shown).await;
+    let state = service.provision("edge-001", &presented).await;
     assert_eq!(state["assignedHub"], "hub.test");
     assert_eq!(state["deviceId"], "edge-001");
     assert_eq!(
@@ -223,7 +223,7 @@ async fn without_a_hub_to_choose_the_registration_fails() {
 async fn status_lookup_tells_devices_only() {
     let service = Service::start().await;
     let leaf = self_signed("edge-001");
-    let shown = chain(&[&leaf]);
+    let presented = chain(&[&leaf]);
     let path = format!("/{}/registrations/edge-001", service.id_scope());
     let look_up = |chain| {
         service.device(
@@ -234,7 +234,7 @@ async fn status_lookup_tells_devices_only() {
         )
     };
     assert_eq!(
-        look_up(Some(shown.clone())).await.error(),
+        look_up(Some(presented.clone())).await.error(),
         401_002,
         "not enrolled"
     );
@@ -242,12 +242,12 @@ async fn status_lookup_tells_devices_only() {
         .create("/enrollments/edge-001", &individual("edge-001", &leaf))
         .await;
     assert_eq!(
-        look_up(Some(shown.clone())).await.error(),
+        look_up(Some(presented.clone())).await.error(),
         404_202,
         "not registered"
     );
-    service.provision("edge-001", &shown).await;
-    assert_eq!(look_up(Some(shown)).await.body["status"], "assigned");
+    service.provision("edge-001", &presented).await;
+    assert_eq!(look_up(Some(presented)).await.body["status"], "assigned");
     assert_eq!(look_up(None).await.error(), 401_002);
 }
 

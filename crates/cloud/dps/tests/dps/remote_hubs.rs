@@ -20,11 +20,11 @@ impl Service {
 async fn a_device_is_made_at_a_remote_hub_with_its_first_twin() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = service
+    let presented = service
         .enroll("d", HOST, json!({"capabilities": {"iotEdge": true}}))
         .await;
     service.run();
-    let state = service.provision_pending("d", &shown).await;
+    let state = service.provision_pending("d", &presented).await;
     assert_eq!(state["status"], "assigned", "{state}");
     assert_eq!(
         (&state["assignedHub"], &state["deviceId"]),
@@ -35,7 +35,7 @@ async fn a_device_is_made_at_a_remote_hub_with_its_first_twin() {
     assert_eq!(device["capabilities"]["iotEdge"], true);
     assert_eq!(device["authentication"]["type"], "selfSigned");
     let thumbprint = device["authentication"]["x509Thumbprint"]["primaryThumbprint"].as_str();
-    let leaf = shown.leaf().sha256().to_string();
+    let leaf = presented.leaf().sha256().to_string();
     assert!(thumbprint.unwrap().eq_ignore_ascii_case(&leaf));
     let twin = service.webhook.remote.twin("d");
     assert_eq!(
@@ -55,7 +55,7 @@ async fn a_device_is_made_at_a_remote_hub_with_its_first_twin() {
         .webhook
         .remote
         .set_twin("d", tags, json!({}), reported);
-    let again = service.provision_pending("d", &shown).await;
+    let again = service.provision_pending("d", &presented).await;
     assert_eq!(again["substatus"], "initialAssignment", "R3");
     assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "hub");
     assert_eq!(service.webhook.remote.created(), 1);
@@ -66,9 +66,9 @@ async fn a_device_that_an_operator_made_at_a_remote_hub_keeps_its_twin() {
     let service = Service::start().await;
     service.link_remote().await;
     service.webhook.remote.has_device("d");
-    let shown = service.enroll("d", HOST, json!({})).await;
+    let presented = service.enroll("d", HOST, json!({})).await;
     service.run();
-    let state = service.provision_pending("d", &shown).await;
+    let state = service.provision_pending("d", &presented).await;
     assert_eq!(state["status"], "assigned", "{state}");
     assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "operator");
     let device = service.webhook.remote.device("d").unwrap();
@@ -82,10 +82,10 @@ async fn a_device_that_an_operator_made_at_a_remote_hub_keeps_its_twin() {
 async fn a_server_that_dies_between_two_calls_makes_no_second_device() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = service.enroll("d", HOST, json!({})).await;
+    let presented = service.enroll("d", HOST, json!({})).await;
     service.webhook.remote.set(Mood::SilentAboutTwins);
     service.run();
-    service.register("d", &shown).await;
+    service.register("d", &presented).await;
     service
         .wait_until("the device", async || {
             service.webhook.remote.device("d").is_some()
@@ -124,12 +124,12 @@ async fn a_webhook_may_choose_a_remote_hub() {
         "allocationPolicy": "custom", "iotHubs": [HOST, NEAR],
         "customAllocationDefinition": {"webhookUrl": "https://f.example/", "apiVersion": "2021-10-01"},
     });
-    let shown = service.enroll("d", HOST, custom).await;
+    let presented = service.enroll("d", HOST, custom).await;
     service.run();
     let twin = json!({"tags": {"by": "webhook"}, "properties": {"desired": {}}});
     let answer = json!({"iotHubHostName": HOST, "initialTwin": twin, "payload": 7});
     service.webhook.will_answer(200, &answer);
-    let state = service.provision_pending("d", &shown).await;
+    let state = service.provision_pending("d", &presented).await;
     assert_eq!(
         (&state["assignedHub"], &state["payload"]),
         (&json!(HOST), &json!(7)),
@@ -146,13 +146,13 @@ async fn a_webhook_may_choose_a_remote_hub() {
 async fn a_block_reaches_remote_hubs_as_soon_as_they_answer() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = service.enroll("d", HOST, json!({})).await;
+    let presented = service.enroll("d", HOST, json!({})).await;
     service.run();
-    service.provision_pending("d", &shown).await;
+    service.provision_pending("d", &presented).await;
     let status = || service.webhook.remote.device("d").unwrap()["status"].clone();
 
     let blocked = service.shut_out("d", Method::PUT).await.body;
-    assert_eq!(blocked["hubs"], json!([{"hub": "far", "state": "done"}]));
+    assert_eq!(blocked["hubs"], json!([{"hub": "remote", "state": "done"}]));
     assert_eq!(
         (status(), &blocked["deviceId"]),
         (json!("disabled"), &json!("d"))
@@ -176,17 +176,17 @@ async fn a_block_reaches_remote_hubs_as_soon_as_they_answer() {
     service
         .wait_until("disabled", async || status() == "disabled")
         .await;
-    assert_eq!(service.register("d", &shown).await.error(), 401_002);
+    assert_eq!(service.register("d", &presented).await.error(), 401_002);
 }
 
 #[tokio::test]
 async fn a_device_that_is_blocked_on_its_way_is_not_left_behind() {
     let service = Service::start().await;
     service.link_remote().await;
-    let shown = service.enroll("d", HOST, json!({})).await;
+    let presented = service.enroll("d", HOST, json!({})).await;
     service.webhook.remote.set(Mood::SilentAboutTwins);
     service.run();
-    service.register("d", &shown).await;
+    service.register("d", &presented).await;
     service
         .wait_until("the device", async || {
             service.webhook.remote.device("d").is_some()
@@ -221,10 +221,10 @@ async fn a_device_that_somebody_else_was_faster_to_make_keeps_its_twin() {
     let service = Service::start().await;
     service.link_remote().await;
     let twin = json!({"initialTwin": {"tags": {"by": "entry"}, "properties": {"desired": {}}}});
-    let shown = service.enroll("d", HOST, twin).await;
+    let presented = service.enroll("d", HOST, twin).await;
     service.webhook.remote.set(Mood::Overtaken);
     service.run();
-    let state = service.provision_pending("d", &shown).await;
+    let state = service.provision_pending("d", &presented).await;
     assert_eq!(state["assignedHub"], HOST);
     assert_eq!(service.webhook.remote.twin("d")["tags"]["by"], "operator");
     let device = service.webhook.remote.device("d").unwrap();

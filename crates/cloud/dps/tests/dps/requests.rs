@@ -16,14 +16,14 @@ async fn paths_in_any_case_encoded_and_with_a_slash_at_the_end() {
     service
         .create("/Enrollments/edge%3A001/", &individual("edge:001", &leaf))
         .await;
-    let shown = Some(chain(&[&leaf]));
+    let presented = Some(chain(&[&leaf]));
     let scope = service.id_scope().to_lowercase();
     for path in [
         format!("/{scope}/registrations/edge%3a001/register"),
         format!("/{scope}/REGISTRATIONS/edge:001/Register/"),
     ] {
         let answer = service
-            .device(Method::PUT, &path, shown.clone(), Body::empty())
+            .device(Method::PUT, &path, presented.clone(), Body::empty())
             .await;
         assert_eq!(
             answer.status,
@@ -54,8 +54,8 @@ async fn force_registration_and_unknown_versions_change_nothing() {
             service.id_scope()
         );
         let mut request = Request::put(uri).body(Body::from("{}")).unwrap();
-        let shown = std::sync::Arc::new(chain(&[&leaf]));
-        request.extensions_mut().insert(PeerChain::of(shown));
+        let presented = std::sync::Arc::new(chain(&[&leaf]));
+        request.extensions_mut().insert(PeerChain::of(presented));
         assert_eq!(service.send(request).await.status, StatusCode::ACCEPTED);
     }
 }
@@ -63,7 +63,7 @@ async fn force_registration_and_unknown_versions_change_nothing() {
 #[tokio::test]
 async fn a_request_that_is_wrong_in_itself_says_what_is_wrong() {
     let service = Service::start().await;
-    let shown = Some(chain(&[&self_signed("edge-001")]));
+    let presented = Some(chain(&[&self_signed("edge-001")]));
     let path = format!("/{}/registrations/edge-001/register", service.id_scope());
     let other = format!("/{}/registrations/a%20b/register", service.id_scope());
     let big = json!({"payload": "x".repeat(100_000)}).to_string();
@@ -90,7 +90,7 @@ async fn a_request_that_is_wrong_in_itself_says_what_is_wrong() {
         (&other, String::new(), 400_004, "contains ' '"),
     ] {
         let answer = service
-            .device(Method::PUT, path, shown.clone(), Body::from(body))
+            .device(Method::PUT, path, presented.clone(), Body::from(body))
             .await;
         assert_eq!(answer.error(), code);
         assert!(answer.message().contains(wanted), "{}", answer.message());

@@ -218,8 +218,8 @@ async fn a_certificate_does_not_open_an_entry_with_keys_nor_a_token_one_with_a_c
         service.register_by_key("edge-001", &key).await.error(),
         401_002
     );
-    let shown = chain(&[&self_signed("sym-1")]);
-    assert_eq!(service.register("sym-1", &shown).await.error(), 401_002);
+    let presented = chain(&[&self_signed("sym-1")]);
+    assert_eq!(service.register("sym-1", &presented).await.error(), 401_002);
 }
 
 #[tokio::test]
@@ -233,13 +233,16 @@ async fn t6_a_disabled_key_entry_keeps_out_the_x509_device_of_its_name() {
         )
         .await;
     let leaf = root.leaf("device-1");
-    let shown = chain(&[&leaf, &root.certificate]);
-    let state = service.provision("device-1", &shown).await;
+    let presented = chain(&[&leaf, &root.certificate]);
+    let state = service.provision("device-1", &presented).await;
     assert_eq!(state["status"], "assigned");
     let mut body = symmetric("registrationId", "DEVICE-1", &json!({}));
     body["provisioningStatus"] = json!("disabled");
     service.create("/enrollments/DEVICE-1", &body).await;
-    assert_eq!(service.register("device-1", &shown).await.error(), 401_002);
+    assert_eq!(
+        service.register("device-1", &presented).await.error(),
+        401_002
+    );
 }
 
 #[tokio::test]

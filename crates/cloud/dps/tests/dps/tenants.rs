@@ -59,9 +59,9 @@ async fn the_same_certificate_registers_where_it_is_enrolled_and_nowhere_else() 
 
     let register = async |scope: &str| {
         let path = format!("/{scope}/registrations/edge-001/register");
-        let shown = Some(chain(&[&leaf]));
+        let presented = Some(chain(&[&leaf]));
         service
-            .device(Method::PUT, &path, shown, axum::body::Body::from("{}"))
+            .device(Method::PUT, &path, presented, axum::body::Body::from("{}"))
             .await
     };
     let accepted = register(&other.id_scope.to_lowercase()).await;
@@ -73,9 +73,9 @@ async fn the_same_certificate_registers_where_it_is_enrolled_and_nowhere_else() 
     let operation = accepted.body["operationId"].as_str().unwrap();
     let poll = async |scope: &str| {
         let path = format!("/{scope}/registrations/edge-001/operations/{operation}");
-        let shown = Some(chain(&[&leaf]));
+        let presented = Some(chain(&[&leaf]));
         service
-            .device(Method::GET, &path, shown, axum::body::Body::empty())
+            .device(Method::GET, &path, presented, axum::body::Body::empty())
             .await
     };
     let polled = poll(&other.id_scope).await;
@@ -222,8 +222,8 @@ async fn calls_are_made_for_the_service_that_asks() {
         let choice = json!({"iotHubHostName": "hub.test"});
         service.webhook.will_answer(200, &choice);
         let path = format!("/{scope}/registrations/edge-001/register");
-        let (shown, body) = (Some(chain(&[&leaf])), axum::body::Body::from("{}"));
-        let accepted = service.device(Method::PUT, &path, shown, body).await;
+        let (presented, body) = (Some(chain(&[&leaf])), axum::body::Body::from("{}"));
+        let accepted = service.device(Method::PUT, &path, presented, body).await;
         assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.body);
         let asked = async {
             while service.webhook.times() == before {

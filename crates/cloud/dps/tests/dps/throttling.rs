@@ -32,11 +32,11 @@ fn retry_after(answer: &Answer) -> i64 {
 async fn t13_over_https_a_device_beyond_the_quota_gets_429_with_retry_after_and_obeys() {
     let ca_certificate = Ca::root("root");
     let service = narrow(&ca_certificate).await;
-    let shown = |id: &str| chain(&[&ca_certificate.leaf(id), &ca_certificate.certificate]);
-    let first = service.register("dev-1", &shown("dev-1")).await;
+    let presented = |id: &str| chain(&[&ca_certificate.leaf(id), &ca_certificate.certificate]);
+    let first = service.register("dev-1", &presented("dev-1")).await;
     assert_eq!(first.status, StatusCode::ACCEPTED, "{}", first.body);
 
-    let (second, third) = (shown("dev-2"), shown("dev-3"));
+    let (second, third) = (presented("dev-2"), presented("dev-3"));
     let wait = retry_after(&service.register("dev-2", &second).await);
     assert!((10..=11).contains(&wait), "six a minute: {wait}");
     let longer = retry_after(&service.register("dev-3", &third).await);
@@ -65,10 +65,10 @@ async fn t13_over_https_a_device_beyond_the_quota_gets_429_with_retry_after_and_
 async fn t13_over_mqtt_the_topic_carries_retry_after_and_the_connection_stays() {
     let ca_certificate = Ca::root("root");
     let service = narrow(&ca_certificate).await;
-    let shown = |id: &str| chain(&[&ca_certificate.leaf(id), &ca_certificate.certificate]);
-    service.register("dev-1", &shown("dev-1")).await;
+    let presented = |id: &str| chain(&[&ca_certificate.leaf(id), &ca_certificate.certificate]);
+    service.register("dev-1", &presented("dev-1")).await;
 
-    let mut session = session(&service, "dev-2", Some(shown("dev-2")));
+    let mut session = session(&service, "dev-2", Some(presented("dev-2")));
     let (topic, body) = ask(&mut session, REGISTER, "{}").await;
     assert_eq!((topic.status, topic.rid.as_str()), (429, "1"));
     assert_eq!(body["errorCode"], TOO_MANY_REQUESTS);
@@ -87,17 +87,17 @@ async fn t13_over_mqtt_the_topic_carries_retry_after_and_the_connection_stays() 
 async fn t13_a_device_that_polls_more_than_azure_allows_is_slowed_down() {
     let ca_certificate = Ca::root("root");
     let service = narrow(&ca_certificate).await;
-    let shown = chain(&[&ca_certificate.leaf("dev-1"), &ca_certificate.certificate]);
-    let accepted = service.register("dev-1", &shown).await;
+    let presented = chain(&[&ca_certificate.leaf("dev-1"), &ca_certificate.certificate]);
+    let accepted = service.register("dev-1", &presented).await;
     let operation = accepted.body["operationId"].as_str().unwrap();
     for _ in 0..10 {
-        let polled = service.poll("dev-1", &shown, operation).await;
+        let polled = service.poll("dev-1", &presented, operation).await;
         assert_eq!(polled.status, StatusCode::OK);
     }
-    let wait = retry_after(&service.poll("dev-1", &shown, operation).await);
+    let wait = retry_after(&service.poll("dev-1", &presented, operation).await);
     assert_eq!(wait, 2, "five polls in ten seconds");
     service.advance(wait);
-    let polled = service.poll("dev-1", &shown, operation).await;
+    let polled = service.poll("dev-1", &presented, operation).await;
     assert_eq!(polled.status, StatusCode::OK);
 }
 
@@ -105,11 +105,11 @@ async fn t13_a_device_that_polls_more_than_azure_allows_is_slowed_down() {
 async fn t13_the_status_lookup_counts_as_a_registration() {
     let ca_certificate = Ca::root("root");
     let service = narrow(&ca_certificate).await;
-    let shown = chain(&[&ca_certificate.leaf("dev-1"), &ca_certificate.certificate]);
-    service.register("dev-1", &shown).await;
+    let presented = chain(&[&ca_certificate.leaf("dev-1"), &ca_certificate.certificate]);
+    service.register("dev-1", &presented).await;
     let path = format!("/{}/registrations/dev-1", service.id_scope());
     let answer = service
-        .device(Method::POST, &path, Some(shown), "{}".into())
+        .device(Method::POST, &path, Some(presented), "{}".into())
         .await;
     assert_eq!(answer.error(), TOO_MANY_REQUESTS);
 }

@@ -103,7 +103,7 @@ fn read_answer(identity: &Identity, answer: &MethodAnswer) -> Result<MethodRespo
     if answer.payload.len() > MAX_PAYLOAD {
         return Err(bad("more than 128 KB"));
     }
-    let text = wire::lenient::without_mark(&answer.payload);
+    let text = wire::lenient::without_bom(&answer.payload);
     let payload = if text.iter().all(u8::is_ascii_whitespace) {
         None
     } else {

@@ -156,13 +156,13 @@ async fn a_device_sees_only_types_that_its_daemon_knows() {
         {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": "ab".repeat(20)}}});
     world.put("/devices/edge-1/modules/m", &body).await;
     let token = world.token("devices/edge-1", &key);
-    let shown = world
+    let found = world
         .ask("GET", "/devices/edge-1/modules/m")
         .token(&token)
         .send()
         .await
         .ok();
-    assert_eq!(shown["authentication"]["type"], "none");
+    assert_eq!(found["authentication"]["type"], "none");
     assert_eq!(
         world.get("/devices/edge-1/modules/m").await["authentication"]["type"],
         "selfSigned"
@@ -287,8 +287,8 @@ async fn paths_of_the_original_have_answers() {
     let said = as_device("POST", "/devices/d1/files").send().await;
     let said = said.refused(501, "InvalidOperation");
     assert!(said.contains("file uploads are not offered yet"), "{said}");
-    let foreign = world.ask("GET", messages).anonymous().send().await;
-    foreign.refused(401, "IotHubUnauthorized");
+    let anonymous = world.ask("GET", messages).anonymous().send().await;
+    anonymous.refused(401, "IotHubUnauthorized");
 
     let purged = world
         .ask("DELETE", "/devices/d1/commands")

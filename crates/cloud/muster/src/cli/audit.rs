@@ -114,7 +114,7 @@ struct Filter {
 
 fn verify(data_dir: &Path, known: &[KnownAudit], invocation: &Invocation) -> anyhow::Result<()> {
     let streams = Registry::verify_audit(data_dir, known).context("the audit does not hold")?;
-    let shown: Vec<Value> = streams
+    let rows: Vec<Value> = streams
         .into_iter()
         .map(|stream| {
             json!({
@@ -125,7 +125,7 @@ fn verify(data_dir: &Path, known: &[KnownAudit], invocation: &Invocation) -> any
         .collect();
     Ok(output::print(
         invocation.output,
-        &Value::from(shown),
+        &Value::from(rows),
         VERIFIED,
     )?)
 }

@@ -33,7 +33,7 @@ pub enum HubCommand {
     #[command(after_help = "Example:\n  \
             muster hub link --name second --allocation-weight 2 --apply-allocation-policy true \
             --data-dir ./data\n  \
-            muster hub link --name far --connection-string \"$FAR_HUB\" --data-dir ./data")]
+            muster hub link --name remote --connection-string \"$REMOTE_HUB\" --data-dir ./data")]
     Link(LinkFlags),
     /// Unlink a hub. Its devices stay in it; each gets another hub when it registers again.
     #[command(after_help = "Example:\n  muster hub unlink --name second --data-dir ./data")]

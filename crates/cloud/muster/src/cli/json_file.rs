@@ -24,7 +24,7 @@ fn decode(bytes: &[u8]) -> anyhow::Result<String> {
         [0xFF, 0xFE, ..] => wide(u16::from_le_bytes),
         [0xFE, 0xFF, ..] => wide(u16::from_be_bytes),
         _ => {
-            let text = wire::lenient::without_mark(bytes);
+            let text = wire::lenient::without_bom(bytes);
             String::from_utf8(text.to_vec()).context("it is not UTF-8 text")
         }
     }

@@ -120,8 +120,8 @@ mod tests {
     fn tables_show_moments_in_seconds_and_programs_get_all_of_them() {
         let row = json!({"at": "2026-01-02T03:04:05.6789012Z", "id": "2026-01-02"});
         let columns = [("AT", "/at"), ("ID", "/id")];
-        let shown = table(&row, &columns).to_string();
-        assert!(shown.contains("2026-01-02T03:04:05Z"), "{shown}");
+        let printed = table(&row, &columns).to_string();
+        assert!(printed.contains("2026-01-02T03:04:05Z"), "{printed}");
         assert_eq!(
             cells(&row, &columns),
             ["2026-01-02T03:04:05.6789012Z", "2026-01-02"]

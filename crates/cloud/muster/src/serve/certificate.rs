@@ -60,7 +60,7 @@ pub fn keep(
     tasks: &mut JoinSet<()>,
     stopping: watch::Receiver<bool>,
 ) -> anyhow::Result<Kept> {
-    let authority = ca::ServerCa::open_or_create(&config.data_dir, clock::now())
+    let server_ca = ca::ServerCa::open_or_create(&config.data_dir, clock::now())
         .context("the server's certificate authority")?;
     let rsa = match ca::ServerCa::exists(&config.data_dir, ServerKind::Rsa) {
         true => Some(open_rsa(&config.data_dir)?),
@@ -71,7 +71,7 @@ pub fn keep(
     provisioning.registry().watch(Arc::new(HostChanges(wanted)));
     let made = Made {
         data_dir: config.data_dir.clone(),
-        authority,
+        server_ca,
         rsa,
         own: OwnCertificates::load(&config.server_certificates)?,
         hostname: config.hostname.clone(),
@@ -130,7 +130,7 @@ fn wait_until_covered(
 /// Where the certificates come from.
 struct Made {
     data_dir: PathBuf,
-    authority: ca::ServerCa,
+    server_ca: ca::ServerCa,
     /// `None` until the RSA key is made.
     rsa: Option<ca::ServerCa>,
     own: OwnCertificates,
@@ -144,7 +144,7 @@ impl Made {
     fn certificates(&self) -> anyhow::Result<Certificates> {
         let names = names(&self.hostname, &self.provisioning);
         let ec = self
-            .authority
+            .server_ca
             .ensure_server_certificate(&names, clock::now())
             .context("the server's certificate")?;
         let rsa = self

@@ -37,7 +37,7 @@ fn pending() -> PendingRegistration {
 
 fn placement() -> PendingRegistration {
     let choice = Choice {
-        hub: "far".parse().unwrap(),
+        hub: "remote".parse().unwrap(),
         twin: None,
         payload: Some(serde_json::json!({"welcome": true})),
         skipped: Vec::new(),
@@ -81,7 +81,7 @@ fn a_device_that_is_being_placed_is_stored_and_read_back() {
         serde_json::from_str::<PendingRegistration>(&text).unwrap(),
         placement()
     );
-    assert_eq!(placement().step.destination(), "hub far");
+    assert_eq!(placement().step.destination(), "hub remote");
     assert_eq!(pending().step.destination(), "a.example");
     assert!(!placement().is_same_as(&pending()));
 }

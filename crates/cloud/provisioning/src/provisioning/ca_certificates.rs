@@ -135,13 +135,13 @@ impl Provisioning {
         &self,
         name: &CertificateName,
         if_match: &IfMatch,
-        shown: PossessionProof,
+        proof: PossessionProof,
         now: Timestamp,
     ) -> Result<CaCertificate, CaCertificateError> {
         let verify = unit(
             self.change(name, if_match, now),
             Change::locks,
-            move |change, view| change.verified(view, &shown),
+            move |change, view| change.verified(view, &proof),
             |change, tx, mut row| {
                 let particulars = particulars(&row);
                 CaCertificateState::Verified

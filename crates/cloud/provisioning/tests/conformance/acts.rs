@@ -121,11 +121,11 @@ impl Bench {
             }
             Act::VerifyCaCertificate => {
                 let code = plain.ca_certificate(&ca).unwrap().unwrap().code.unwrap();
-                let shown = PossessionProof {
+                let proof = PossessionProof {
                     ca_certificate: Thumbprint::from_bytes([1; 32]),
                     code: code.text,
                 };
-                let verified = by.verify_ca_certificate(&ca, &any, shown, self.now());
+                let verified = by.verify_ca_certificate(&ca, &any, proof, self.now());
                 verified.await.unwrap();
             }
             _ => return false,

@@ -36,7 +36,7 @@ impl Bench {
     }
 }
 
-fn shown(ca_certificate: &CaCertificate, code: &str) -> PossessionProof {
+fn proof(ca_certificate: &CaCertificate, code: &str) -> PossessionProof {
     PossessionProof {
         ca_certificate: ca_certificate.thumbprint,
         code: code.to_owned(),
@@ -107,12 +107,12 @@ pub(crate) async fn a_code_proves_possession_once(bench: Bench) {
         .upload("root", 1, None, IfMatch::Absent)
         .await
         .unwrap();
-    let verify = async |shown, now| {
+    let verify = async |proof, now| {
         provisioning
-            .verify_ca_certificate(&name("root"), &IfMatch::Any, shown, now)
+            .verify_ca_certificate(&name("root"), &IfMatch::Any, proof, now)
             .await
     };
-    let without = verify(shown(&uploaded, ""), bench.now()).await;
+    let without = verify(proof(&uploaded, ""), bench.now()).await;
     assert!(matches!(without, Err(CaCertificateError::OtherCode { .. })));
     let new_code = async || {
         let root = name("root");
@@ -123,8 +123,8 @@ pub(crate) async fn a_code_proves_possession_once(bench: Bench) {
     assert_eq!(code.text.len(), 48);
     assert_ne!(first.text, code.text);
     for wrong in [
-        shown(&uploaded, &first.text),
-        shown(&uploaded, "guess"),
+        proof(&uploaded, &first.text),
+        proof(&uploaded, "guess"),
         PossessionProof {
             ca_certificate: Thumbprint::from_bytes([9; 32]),
             code: code.text.clone(),
@@ -134,17 +134,17 @@ pub(crate) async fn a_code_proves_possession_once(bench: Bench) {
         assert!(matches!(refused, Err(CaCertificateError::OtherCode { .. })));
     }
     let late = code.expires.plus(std::time::Duration::from_secs(1));
-    let refused = verify(shown(&uploaded, &code.text), late).await;
+    let refused = verify(proof(&uploaded, &code.text), late).await;
     assert!(matches!(
         refused,
         Err(CaCertificateError::CodeExpired { .. })
     ));
-    let verified = verify(shown(&uploaded, &code.text), bench.now())
+    let verified = verify(proof(&uploaded, &code.text), bench.now())
         .await
         .unwrap();
     assert_eq!(verified.standing, CaCertificateState::Verified);
     assert_eq!(verified.code, None);
-    let again = verify(shown(&uploaded, &code.text), bench.now()).await;
+    let again = verify(proof(&uploaded, &code.text), bench.now()).await;
     assert!(matches!(again, Err(CaCertificateError::OtherCode { .. })));
 }
 

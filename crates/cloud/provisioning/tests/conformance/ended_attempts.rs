@@ -15,14 +15,14 @@ use crate::remote_hubs::failure;
 /// overwrite what came after it.
 pub(crate) async fn nothing_stays_pending_without_its_record(bench: Bench) {
     let provisioning = &bench.provisioning;
-    bench.link(remote("far", "far.example", 1)).await;
+    bench.link(remote("remote", "remote.example", 1)).await;
     // 1. Through its own enrollment the device is on its way to a remote hub; something has been
     // planned there.
     let own = EnrollmentKey::Individual("d1".parse().unwrap());
     let mut first = assign(provisioning, "d1").await;
     first.registrant.enrollment_etag = enroll(provisioning, own.clone()).await;
     first.registrant.enrollment = EnrolledBy::Individual;
-    first.choice.hub = name("far");
+    first.choice.hub = name("remote");
     let (handle, placement) = bench.begin_as(first).await;
     let (handle, plan) = bench.plan(handle, &placement, (false, false)).await;
     // 2. The enrollment is deleted, and the pending registration with it. What may have been made is
@@ -58,22 +58,22 @@ async fn an_ended_attempt_writes_nothing(
     plan: Plan,
 ) {
     let provisioning = &bench.provisioning;
-    let placed = CompletedPlacement {
+    let completed = CompletedPlacement {
         placement: placement.clone(),
         plan: plan.clone(),
         moved: None,
     };
-    let settled = provisioning.finish_placement(handle.clone(), placed, failure, bench.now());
-    assert_eq!(settled.await.unwrap(), PlacementOutcome::Gone);
+    let outcome = provisioning.finish_placement(handle.clone(), completed, failure, bench.now());
+    assert_eq!(outcome.await.unwrap(), PlacementOutcome::Gone);
     let kept = provisioning
         .keep_plan(handle.clone(), plan, bench.now())
         .await;
     assert_eq!(kept.unwrap(), None);
     let note = provisioning::AllocationNote::from_choice(&placement.choice);
     let chosen = placement.choice.clone();
-    let settled =
+    let outcome =
         provisioning.finish_pending(handle.clone(), chosen, note.clone(), failure, bench.now());
-    assert_eq!(settled.await.unwrap(), None);
+    assert_eq!(outcome.await.unwrap(), None);
     let failed = RegistrationFailure {
         code: 503_000,
         message: "silent".to_owned(),
@@ -85,12 +85,12 @@ async fn an_ended_attempt_writes_nothing(
 /// D2: a handle means one attempt, and none that was begun after that had ended.
 pub(crate) async fn a_handle_of_an_attempt_that_ended_opens_no_other(bench: Bench) {
     let provisioning = &bench.provisioning;
-    bench.link(remote("far", "far.example", 1)).await;
-    let (old, placement) = bench.begin("d1", "far").await;
+    bench.link(remote("remote", "remote.example", 1)).await;
+    let (old, placement) = bench.begin("d1", "remote").await;
     let id = old.pending.registrant.registration_id.clone();
     let deleted = provisioning.delete_registration(&id, &IfMatch::Any, bench.now());
     deleted.await.unwrap();
-    let (new, _) = bench.begin("d1", "far").await;
+    let (new, _) = bench.begin("d1", "remote").await;
     assert_ne!(old.version(), new.version());
     let failed = RegistrationFailure {
         code: 503_000,

@@ -89,14 +89,14 @@ pub(crate) async fn names_and_hosts_of_hubs_are_given_out_once(bench: Bench) {
         matches!(&taken, HubError::HostTaken { other, .. } if *other == name("second")),
         "{taken}"
     );
-    bench.link(remote("far", "far.example", 1)).await;
+    bench.link(remote("remote", "remote.example", 1)).await;
     assert!(matches!(
-        create("far", "other.example").await,
+        create("remote", "other.example").await,
         HubError::Exists(_)
     ));
     let over_local = bench
         .provisioning
-        .link_hub(remote("second", "far.example", 1), bench.now())
+        .link_hub(remote("second", "remote.example", 1), bench.now())
         .await;
     assert!(matches!(over_local, Err(ServiceSetupError::HubExists(_))));
 }
@@ -144,7 +144,7 @@ pub(crate) async fn a_link_is_made_changed_and_taken_away(bench: Bench) {
 }
 
 pub(crate) async fn a_remote_hub_is_linked_by_its_key(bench: Bench) {
-    let linked = bench.link(remote("far", "far.example:8443", 1)).await;
+    let linked = bench.link(remote("remote", "remote.example:8443", 1)).await;
     let HubAccess::Remote(access) = &linked.access else {
         panic!("{linked:?}")
     };
@@ -154,23 +154,27 @@ pub(crate) async fn a_remote_hub_is_linked_by_its_key(bench: Bench) {
         "keys are not shown"
     );
     let mut there = assign(&bench.provisioning, "d1").await;
-    there.choice.hub = name("far");
+    there.choice.hub = name("remote");
     let refused = bench.provisioning.assign(there, bench.now()).await;
     assert!(matches!(refused, Ok(AssignOutcome::NeedsRemoteHub)));
-    let moved = bench.link(remote("far", "new.example", 2)).await;
+    let moved = bench.link(remote("remote", "new.example", 2)).await;
     assert_eq!(moved.host, host("new.example"));
     assert_eq!(
         bench.provisioning.registry().hubs().hubs.len(),
         1,
         "it does not live here"
     );
-    bench.provisioning.unlink_hub(&name("far")).await.unwrap();
-    bench.link(remote("far", "far.example", 3)).await;
+    bench
+        .provisioning
+        .unlink_hub(&name("remote"))
+        .await
+        .unwrap();
+    bench.link(remote("remote", "remote.example", 3)).await;
 }
 
 pub(crate) async fn a_service_has_so_many_hubs(bench: Bench) {
     for number in 1..MAX_LINKED_HUBS {
-        let (named, at) = (format!("far-{number}"), format!("h{number}.example"));
+        let (named, at) = (format!("remote-{number}"), format!("h{number}.example"));
         bench.link(remote(&named, &at, 1)).await;
     }
     let more = bench

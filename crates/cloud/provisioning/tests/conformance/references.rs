@@ -40,10 +40,10 @@ impl Bench {
     /// The groups that speak for the one that shows the certificate of this number, and
     /// the state of their CA certificate.
     async fn found(&self, number: u8) -> Vec<(String, CaCertificateState)> {
-        let shown = [Thumbprint::from_bytes([number; 32])];
+        let presented = [Thumbprint::from_bytes([number; 32])];
         let by_certificate = self
             .provisioning
-            .groups_by_certificate(&shown)
+            .groups_by_certificate(&presented)
             .await
             .unwrap();
         let by_subject = self

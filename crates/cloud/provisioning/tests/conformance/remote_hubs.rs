@@ -78,16 +78,16 @@ impl Bench {
         (kept.unwrap().unwrap(), plan)
     }
 
-    pub(crate) async fn settle(
+    pub(crate) async fn finish(
         &self,
         handle: PendingHandle,
-        placed: CompletedPlacement,
+        completed: CompletedPlacement,
     ) -> RegistrationRecord {
-        let settled = self
+        let outcome = self
             .provisioning
-            .finish_placement(handle, placed, failure, self.now())
+            .finish_placement(handle, completed, failure, self.now())
             .await;
-        match settled.unwrap() {
+        match outcome.unwrap() {
             PlacementOutcome::Over(record) => *record,
             other => panic!("{other:?}"),
         }
@@ -97,12 +97,12 @@ impl Bench {
     pub(crate) async fn reside(&self, id: &str, at: &str) -> RegistrationRecord {
         let (handle, placement) = self.begin(id, at).await;
         let (handle, plan) = self.plan(handle, &placement, (false, false)).await;
-        let placed = CompletedPlacement {
+        let completed = CompletedPlacement {
             placement,
             plan,
             moved: None,
         };
-        self.settle(handle, placed).await
+        self.finish(handle, completed).await
     }
 
     pub(crate) async fn remote_tasks(&self) -> Vec<RemoteTask> {
@@ -114,16 +114,16 @@ impl Bench {
 }
 
 pub(crate) async fn a_device_of_a_remote_hub_is_recorded_and_not_made_here(bench: Bench) {
-    bench.link(remote("far", "far.example", 1)).await;
-    let record = bench.reside("d1", "far").await;
+    bench.link(remote("remote", "remote.example", 1)).await;
+    let record = bench.reside("d1", "remote").await;
     assert_eq!(substatus(&record.state).as_str(), "initialAssignment");
     let (at, named) = record.assignment().unwrap();
-    assert_eq!((at, named), (&name("far"), &device("d1")));
+    assert_eq!((at, named), (&name("remote"), &device("d1")));
     assert!(
         bench
             .provisioning
             .registry()
-            .device(&name("far"), &device("d1"))
+            .device(&name("remote"), &device("d1"))
             .await
             .is_err()
     );
@@ -136,8 +136,8 @@ pub(crate) async fn a_device_of_a_remote_hub_is_recorded_and_not_made_here(bench
 }
 
 pub(crate) async fn a_plan_outlives_a_restart(bench: Bench) {
-    bench.link(remote("far", "far.example", 1)).await;
-    let (handle, placement) = bench.begin("d1", "far").await;
+    bench.link(remote("remote", "remote.example", 1)).await;
+    let (handle, placement) = bench.begin("d1", "remote").await;
     let stale = handle.clone();
     let (_, plan) = bench.plan(handle, &placement, (false, false)).await;
     let late = CompletedPlacement {
@@ -175,15 +175,15 @@ pub(crate) async fn a_plan_outlives_a_restart(bench: Bench) {
 }
 
 pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
-    bench.link(remote("far", "far.example", 1)).await;
-    bench.reside("d1", "far").await;
+    bench.link(remote("remote", "remote.example", 1)).await;
+    bench.reside("d1", "remote").await;
     let mut back = assign(&bench.provisioning, "d1").await;
     back.choice.hub = hub();
     let (handle, placement) = bench.begin("d1", hub().as_str()).await;
     let (handle, plan) = bench.plan(handle, &placement, (true, false)).await;
     assert_eq!(plan.step(), PlanStep::Bring);
     let twin = InitialTwin::new(&object(json!({"a": 1})), &object(json!({"b": 2}))).unwrap();
-    let carried = MovedData {
+    let moved_data = MovedData {
         status: Status::Disabled,
         status_reason: Some("lost".to_owned()),
         iot_edge: true,
@@ -191,12 +191,12 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
         reported: object(json!({"c": 3})),
         read_at: None,
     };
-    let placed = CompletedPlacement {
+    let completed = CompletedPlacement {
         placement,
         plan,
-        moved: Some(carried),
+        moved: Some(moved_data),
     };
-    let record = bench.settle(handle, placed).await;
+    let record = bench.finish(handle, completed).await;
     assert_eq!(substatus(&record.state).as_str(), "deviceDataMigrated");
     the_device_came_with_its_data(&bench).await;
     a_move_reads_a_twin_that_changes_again(&bench).await;
@@ -236,7 +236,7 @@ async fn the_device_came_with_its_data(bench: &Bench) {
 /// Back to the remote hub, while the twin changes.
 async fn a_move_reads_a_twin_that_changes_again(bench: &Bench) {
     let identity = ids::Identity::device(hub(), device("d1"));
-    let (handle, placement) = bench.begin("d1", "far").await;
+    let (handle, placement) = bench.begin("d1", "remote").await;
     let (handle, plan) = bench.plan(handle, &placement, (true, false)).await;
     let twin = bench
         .provisioning
@@ -245,7 +245,7 @@ async fn a_move_reads_a_twin_that_changes_again(bench: &Bench) {
         .await
         .unwrap()
         .twin;
-    let carried = MovedData {
+    let moved_data = MovedData {
         status: Status::Enabled,
         status_reason: None,
         iot_edge: true,
@@ -253,10 +253,10 @@ async fn a_move_reads_a_twin_that_changes_again(bench: &Bench) {
         reported: Map::new(),
         read_at: Some(twin.etag),
     };
-    let placed = CompletedPlacement {
+    let completed = CompletedPlacement {
         placement,
         plan,
-        moved: Some(carried),
+        moved: Some(moved_data),
     };
     let report = object(json!({"c": 4}));
     let reported =
@@ -265,12 +265,14 @@ async fn a_move_reads_a_twin_that_changes_again(bench: &Bench) {
             .registry()
             .patch_reported(&identity, report, None, bench.now());
     reported.await.unwrap();
-    let settled =
-        bench
-            .provisioning
-            .finish_placement(handle.clone(), placed.clone(), failure, bench.now());
-    assert_eq!(settled.await.unwrap(), PlacementOutcome::Stale);
-    let mut placed = placed;
+    let outcome = bench.provisioning.finish_placement(
+        handle.clone(),
+        completed.clone(),
+        failure,
+        bench.now(),
+    );
+    assert_eq!(outcome.await.unwrap(), PlacementOutcome::Stale);
+    let mut completed = completed;
     let twin = bench
         .provisioning
         .registry()
@@ -278,8 +280,8 @@ async fn a_move_reads_a_twin_that_changes_again(bench: &Bench) {
         .await
         .unwrap()
         .twin;
-    placed.moved.as_mut().unwrap().read_at = Some(twin.etag);
-    bench.settle(handle, placed).await;
+    completed.moved.as_mut().unwrap().read_at = Some(twin.etag);
+    bench.finish(handle, completed).await;
     assert!(
         bench
             .provisioning
@@ -291,11 +293,11 @@ async fn a_move_reads_a_twin_that_changes_again(bench: &Bench) {
 }
 
 pub(crate) async fn a_remote_device_is_not_taken_from_its_owner(bench: Bench) {
-    bench.link(remote("far", "far.example", 1)).await;
-    bench.reside("d1", "far").await;
+    bench.link(remote("remote", "remote.example", 1)).await;
+    bench.reside("d1", "remote").await;
     let mut other = assign(&bench.provisioning, "d2").await;
     other.registrant.device_id = device("d1");
-    other.choice.hub = name("far");
+    other.choice.hub = name("remote");
     let question = PendingStep::PlaceOnRemoteHub(Box::new(Placement {
         choice: other.choice.clone(),
         note: None,

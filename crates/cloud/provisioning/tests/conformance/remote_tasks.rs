@@ -8,8 +8,8 @@ use crate::hubs::{name, remote};
 use crate::{Bench, device};
 
 pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: Bench) {
-    bench.link(remote("far", "far.example", 1)).await;
-    let (handle, placement) = bench.begin("d1", "far").await;
+    bench.link(remote("remote", "remote.example", 1)).await;
+    let (handle, placement) = bench.begin("d1", "remote").await;
     let (handle, _) = bench.plan(handle, &placement, (false, false)).await;
     let failed = RegistrationFailure {
         code: 503_000,
@@ -30,7 +30,7 @@ pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: 
         (1, RemoteTaskKind::Remove)
     );
     // Until it is removed it counts as not there: the one that registers next gets a fresh one.
-    let (handle, placement) = bench.begin("d1", "far").await;
+    let (handle, placement) = bench.begin("d1", "remote").await;
     let placement_sources = bench
         .provisioning
         .placement_sources(&handle, &placement.choice)
@@ -45,24 +45,27 @@ pub(crate) async fn what_was_made_at_a_remote_hub_for_nothing_is_removed(bench: 
 }
 
 pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
-    bench.link(remote("far", "far.example", 1)).await;
-    bench.reside("d1", "far").await;
+    bench.link(remote("remote", "remote.example", 1)).await;
+    bench.reside("d1", "remote").await;
     let id = "d1".parse().unwrap();
     let blocked = bench
         .provisioning
         .block(&id, None, bench.now())
         .await
         .unwrap();
-    assert_eq!(blocked.remote, Some((name("far"), device("d1"))));
+    assert_eq!(blocked.remote, Some((name("remote"), device("d1"))));
     let remote_task = bench.remote_tasks().await.pop().unwrap();
     assert_eq!(
         (remote_task.kind, remote_task.tries),
         (RemoteTaskKind::Disable, 0)
     );
-    assert_eq!(bench.provisioning.remote_tasks_at(&name("far")).unwrap(), 1);
+    assert_eq!(
+        bench.provisioning.remote_tasks_at(&name("remote")).unwrap(),
+        1
+    );
     let busy = bench
         .provisioning
-        .remote_tasks_due(bench.now(), &[name("far")], 10)
+        .remote_tasks_due(bench.now(), &[name("remote")], 10)
         .await;
     assert!(busy.unwrap().is_empty());
     a_task_is_postponed(&bench, remote_task.clone()).await;
@@ -91,7 +94,11 @@ pub(crate) async fn remote_tasks_are_kept_until_they_are_done(bench: Bench) {
         .block(&id, None, bench.now())
         .await
         .unwrap();
-    bench.provisioning.unlink_hub(&name("far")).await.unwrap();
+    bench
+        .provisioning
+        .unlink_hub(&name("remote"))
+        .await
+        .unwrap();
     assert!(
         bench.remote_tasks().await.is_empty(),
         "the right to it went with the link"
@@ -112,7 +119,7 @@ async fn a_task_is_postponed(bench: &Bench, remote_task: RemoteTask) {
     );
     let waiting = bench
         .provisioning
-        .remote_task(&name("far"), &device("d1"))
+        .remote_task(&name("remote"), &device("d1"))
         .unwrap()
         .unwrap();
     assert_eq!((waiting.tries, waiting.problem()), (1, Some("down")));

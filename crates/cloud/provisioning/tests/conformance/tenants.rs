@@ -106,11 +106,11 @@ pub(crate) async fn services_do_not_see_each_other(bench: Bench) {
         .await
         .unwrap();
     // The same registration id under another service is another device.
-    let foreign = tenant
+    let refused = tenant
         .assign(assign(&tenant, "d1").await, bench.now())
         .await;
     assert!(matches!(
-        foreign,
+        refused,
         Err(AssignError::DeviceOfOtherService { .. })
     ));
     tenant

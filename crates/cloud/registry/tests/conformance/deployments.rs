@@ -81,7 +81,7 @@ pub(crate) async fn tag(bench: &Bench, name: &str, tags: Value) {
 }
 
 /// Runs passes until there is nothing to do; how many devices were changed.
-pub(crate) async fn settle(bench: &Bench) -> usize {
+pub(crate) async fn evaluate_all(bench: &Bench) -> usize {
     let mut changed = 0;
     loop {
         let pass = bench
@@ -139,7 +139,7 @@ pub(crate) async fn a_deployment_reaches_matching_devices(bench: Bench) {
     .await;
     let announced = bench.changes.take();
     assert!(announced.contains(&Change::Targeting { hub: hub() }));
-    assert_eq!(settle(&bench).await, 1);
+    assert_eq!(evaluate_all(&bench).await, 1);
 
     assert_eq!(running(&bench, "seoul").await, sensor);
     let names = modules(&bench, "seoul").await;
@@ -169,14 +169,14 @@ pub(crate) async fn a_deployment_reaches_matching_devices(bench: Bench) {
 
     assert_eq!(running(&bench, "busan").await, Value::Null);
     assert!(twin(&bench, "busan", None).await.configurations.is_empty());
-    assert_eq!(settle(&bench).await, 0, "nothing is left to do");
+    assert_eq!(evaluate_all(&bench).await, 0, "nothing is left to do");
 }
 
 pub(crate) async fn the_next_one_takes_over_and_nothing_is_left_alone(bench: Bench) {
     create(&bench, "d", json!({})).await;
     deploy(&bench, draft("base", 1, "*", json!({"a": {"v": 1}}))).await;
     deploy(&bench, draft("test", 5, "*", json!({"b": {"v": 2}}))).await;
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"b": {"v": 2}}));
     let statuses = twin(&bench, "d", None).await.configurations;
     assert_eq!(
@@ -191,7 +191,7 @@ pub(crate) async fn the_next_one_takes_over_and_nothing_is_left_alone(bench: Ben
         .delete_configuration(&hub(), &id("test"), &IfMatch::Any)
         .await
         .unwrap();
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"a": {"v": 1}}));
     assert_eq!(
         modules(&bench, "d").await,
@@ -204,7 +204,7 @@ pub(crate) async fn the_next_one_takes_over_and_nothing_is_left_alone(bench: Ben
         .delete_configuration(&hub(), &id("base"), &IfMatch::Any)
         .await
         .unwrap();
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"a": {"v": 1}}));
     assert!(twin(&bench, "d", None).await.configurations.is_empty());
     let gone = bench

@@ -2,7 +2,7 @@ use ids::{Identity, ModuleId};
 use registry::{Change, IfMatch, MetricResults, TwinPatch};
 use serde_json::json;
 
-use crate::deployments::{create, draft, id, put, running, settle, tag};
+use crate::deployments::{create, draft, evaluate_all, id, put, running, tag};
 use crate::identities::edge;
 use crate::{Bench, device, hub, map};
 
@@ -15,7 +15,7 @@ pub(crate) async fn manual_changes_of_system_modules_are_taken_back(bench: Bench
     )
     .await
     .unwrap();
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     let agent = Identity::module(hub(), device("d"), ModuleId::edge_agent());
     let patch = TwinPatch {
         tags: None,
@@ -26,7 +26,7 @@ pub(crate) async fn manual_changes_of_system_modules_are_taken_back(bench: Bench
         .patch_twin(&agent, patch, &IfMatch::Absent, bench.now())
         .await
         .unwrap();
-    assert_eq!(settle(&bench).await, 1);
+    assert_eq!(evaluate_all(&bench).await, 1);
     assert_eq!(running(&bench, "d").await, json!({"a": {}}));
 }
 
@@ -44,7 +44,7 @@ pub(crate) async fn metrics_count_what_devices_reported(bench: Bench) {
     )
     .await
     .unwrap();
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     for (name, lag, code) in [("ok", 0, 200), ("bad", 0, 406), ("lagging", 1, 200)] {
         let agent = Identity::module(hub(), device(name), ModuleId::edge_agent());
         let version = bench
@@ -101,10 +101,10 @@ pub(crate) async fn tags_and_reports_move_devices(bench: Bench) {
     .await
     .unwrap();
     create(&bench, "d", json!({})).await;
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"a": {}}));
     tag(&bench, "d", json!({"ring": 1})).await;
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"a": {}}));
     bench.changes.take();
     let identity = Identity::device(hub(), device("d"));
@@ -114,7 +114,7 @@ pub(crate) async fn tags_and_reports_move_devices(bench: Bench) {
         .await
         .unwrap();
     assert_eq!(bench.changes.take(), [Change::Targeting { hub: hub() }]);
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     assert_eq!(running(&bench, "d").await, json!({"b": {}}));
 }
 
@@ -148,7 +148,7 @@ pub(crate) async fn a_pass_overtaken_by_a_change_begins_again(bench: Bench) {
     )
     .await
     .unwrap();
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     for name in ["d000", "d127", "d128", "d149"] {
         assert_eq!(running(&bench, name).await, json!({"b": {}}), "{name}");
     }

@@ -8,7 +8,7 @@ use store::{
     TwinRow, TwinWrite, Tx, unit,
 };
 
-use crate::deployments::{create, draft, put, running, settle};
+use crate::deployments::{create, draft, evaluate_all, put, running};
 use crate::{Bench, device, hub, map, open};
 
 /// Writes behind the registry's back.
@@ -153,7 +153,7 @@ pub(crate) async fn one_device_that_cannot_be_read_does_not_stop_the_others(benc
     // The full pass, in which the first device fails, comes to its end; then the device waits at
     // the end of the queue.
     for _ in 0..3 {
-        settle(&bench).await;
+        evaluate_all(&bench).await;
     }
     for name in ["b", "c"] {
         assert_eq!(running(&bench, name).await, json!({"x": {}}), "{name}");
@@ -177,7 +177,7 @@ pub(crate) async fn one_device_that_cannot_be_read_does_not_stop_the_others(benc
         .replace_twin(&identity, put, &IfMatch::Any, bench.now())
         .await
         .unwrap();
-    settle(&bench).await;
+    evaluate_all(&bench).await;
     assert_eq!(running(&bench, "a").await, json!({"x": {}}));
     assert_eq!(evaluate().await.unwrap().examined, 0);
 }

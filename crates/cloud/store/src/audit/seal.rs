@@ -23,7 +23,7 @@ struct Chain {
 }
 
 /// What a cut leaves behind for the verifier: the canonical body of its record.
-pub(super) fn anchor(stream: AuditStream, through: u64, hash: Hash) -> Vec<u8> {
+pub(super) fn cut_record(stream: AuditStream, through: u64, hash: Hash) -> Vec<u8> {
     let stream = stream.name();
     format!(r#"{{"kind":"audit.cut","book":"{stream}","through":{through},"hash":"{hash}"}}"#)
         .into_bytes()
@@ -45,11 +45,11 @@ impl HashChains {
         let Some(time) = entries.iter().map(|entry| entry.time).max() else {
             return Ok(());
         };
-        for anchor in self.cut(tx, time)? {
+        for cut_record in self.cut(tx, time)? {
             entries.push(Entry {
                 stream: AuditStream::OperatorActs,
                 time,
-                body: anchor,
+                body: cut_record,
             });
         }
         for chain in [&mut self.acts, &mut self.decisions, &mut self.refusals] {
@@ -61,14 +61,14 @@ impl HashChains {
     }
 
     /// Drops the oldest segment of a stream that holds more than it may, or what is too old. When a
-    /// cut goes through the acts, where other cuts are told, all of them are told again.
+    /// cut goes through the acts, where other cuts are recorded, all of them are recorded again.
     fn cut(&mut self, tx: &Tx<'_>, now: i64) -> Result<Vec<Vec<u8>>, StoreError> {
         let acts = self.acts.cut(tx, self.limits, now)?;
         let mut records = Vec::new();
-        records.extend(self.acts.anchor().filter(|_| acts));
+        records.extend(self.acts.cut_record().filter(|_| acts));
         for chain in [&mut self.decisions, &mut self.refusals] {
-            let tell = chain.cut(tx, self.limits, now)? || acts;
-            records.extend(chain.anchor().filter(|_| tell));
+            let record = chain.cut(tx, self.limits, now)? || acts;
+            records.extend(chain.cut_record().filter(|_| record));
         }
         Ok(records)
     }
@@ -167,8 +167,8 @@ impl Chain {
     }
 
     /// What the oldest kept record follows, when there were others before.
-    fn anchor(&self) -> Option<Vec<u8>> {
+    fn cut_record(&self) -> Option<Vec<u8>> {
         let oldest = self.segments.front().filter(|oldest| oldest.first > 1)?;
-        Some(anchor(self.stream, oldest.first - 1, oldest.previous))
+        Some(cut_record(self.stream, oldest.first - 1, oldest.previous))
     }
 }

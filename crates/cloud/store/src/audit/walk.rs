@@ -1,7 +1,7 @@
 //! Whether the streams are as they were written.
 
 use super::record::Head;
-use super::seal::anchor;
+use super::seal::cut_record;
 use super::{AuditStream, BlockRow, Hash, Record, SegmentRow, records};
 use crate::{StoreError, View};
 
@@ -110,7 +110,7 @@ impl Sought {
             .filter_map(|(stream, segments)| Some((*stream, *segments.first()?)));
         let cut = oldest.filter(|(_, oldest)| oldest.first > 1);
         let record = |(stream, oldest): (AuditStream, SegmentRow)| {
-            let body = anchor(stream, oldest.first - 1, oldest.previous);
+            let body = cut_record(stream, oldest.first - 1, oldest.previous);
             (stream, oldest.first, body)
         };
         Self(cut.map(record).collect())

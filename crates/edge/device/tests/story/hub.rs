@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use wire::device_api::message::PropertyBag;
 
-use crate::server::{Authority, Listener};
+use crate::server::{Listener, TestCa};
 
 /// The hub's end of one connection, packet by packet.
 struct Peer {
@@ -129,14 +129,14 @@ impl Peer {
     }
 }
 
-fn options(authority: &Authority, listener: &Listener) -> HubOptions {
+fn options(ca: &TestCa, listener: &Listener) -> HubOptions {
     HubOptions {
         hub: listener.host(),
         gateway: None,
         device: DeviceId::parse("edge-001").unwrap(),
         module: Some(ModuleId::edge_agent()),
         credential: Credential::Token("the token".into()),
-        trust: authority.trust(),
+        trust: ca.trust(),
         keep_alive: 60,
         client_type: "test".into(),
     }
@@ -226,9 +226,9 @@ async fn call_a_method(peer: &mut Peer) {
 
 #[tokio::test]
 async fn a_module_works_with_its_twin_methods_and_telemetry() {
-    let authority = Authority::new();
-    let listener = Listener::bind(&authority).await;
-    let options = options(&authority, &listener);
+    let ca = TestCa::new();
+    let listener = Listener::bind(&ca).await;
+    let options = options(&ca, &listener);
     let server = tokio::spawn(play_the_hub(listener));
 
     let (hub, mut events) = Hub::connect(&options).await.unwrap();
@@ -258,9 +258,9 @@ async fn a_module_works_with_its_twin_methods_and_telemetry() {
 
 #[tokio::test]
 async fn a_hub_that_hangs_up_ends_events_and_calls() {
-    let authority = Authority::new();
-    let listener = Listener::bind(&authority).await;
-    let options = options(&authority, &listener);
+    let ca = TestCa::new();
+    let listener = Listener::bind(&ca).await;
+    let options = options(&ca, &listener);
     let server = tokio::spawn(async move {
         let mut peer = Peer::accept(&listener).await;
         peer.greet().await;
@@ -278,9 +278,9 @@ async fn a_hub_that_hangs_up_ends_events_and_calls() {
 
 #[tokio::test]
 async fn a_refusal_has_its_code() {
-    let authority = Authority::new();
-    let listener = Listener::bind(&authority).await;
-    let options = options(&authority, &listener);
+    let ca = TestCa::new();
+    let listener = Listener::bind(&ca).await;
+    let options = options(&ca, &listener);
     let server = tokio::spawn(async move {
         let mut peer = Peer::accept(&listener).await;
         peer.receive().await;
@@ -304,9 +304,9 @@ async fn a_refusal_has_its_code() {
 
 #[tokio::test]
 async fn a_refused_twin_request_tells_why() {
-    let authority = Authority::new();
-    let listener = Listener::bind(&authority).await;
-    let options = options(&authority, &listener);
+    let ca = TestCa::new();
+    let listener = Listener::bind(&ca).await;
+    let options = options(&ca, &listener);
     let server = tokio::spawn(async move {
         let mut peer = Peer::accept(&listener).await;
         peer.greet().await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use wire::service_api::device_view::DeviceModuleRequest;
 use wire::service_api::identity::KeyText;
 
-use crate::server::{Authority, HttpsServer, Scripted};
+use crate::server::{HttpsServer, Scripted, TestCa};
 
 fn module() -> Scripted {
     let key = json!({"primaryKey": "a2V5", "secondaryKey": "a2V5"});
@@ -33,15 +33,15 @@ fn one_life_of_a_module() -> Vec<Scripted> {
 
 #[tokio::test]
 async fn a_device_manages_its_modules() {
-    let authority = Authority::new();
-    let server = HttpsServer::start(&authority, one_life_of_a_module()).await;
+    let ca = TestCa::new();
+    let server = HttpsServer::start(&ca, one_life_of_a_module()).await;
     let device = DeviceId::parse("d1").unwrap();
     let m1 = ModuleId::parse("m1").unwrap();
     let credential = Credential::Token("SharedAccessSignature sr=x&sig=y&se=1".into());
     let modules = ModuleIdentities::new(
         server.host.clone(),
         device.clone(),
-        &authority.trust(),
+        &ca.trust(),
         &credential,
     );
 
@@ -84,13 +84,12 @@ async fn a_device_manages_its_modules() {
 
 #[tokio::test]
 async fn a_refusal_has_status_code_and_message() {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let body = json!({"Message": "ErrorCode:IotHubUnauthorizedAccess;Unauthorized"}).to_string();
-    let server = HttpsServer::start(&authority, vec![(401, &[], body)]).await;
-    let credential = Credential::Certificate(authority.identity("d1"));
+    let server = HttpsServer::start(&ca, vec![(401, &[], body)]).await;
+    let credential = Credential::Certificate(ca.identity("d1"));
     let device = DeviceId::parse("d1").unwrap();
-    let modules =
-        ModuleIdentities::new(server.host.clone(), device, &authority.trust(), &credential);
+    let modules = ModuleIdentities::new(server.host.clone(), device, &ca.trust(), &credential);
     let error = modules.list().await.unwrap_err();
     let ModuleError::Refused {
         status: 401,

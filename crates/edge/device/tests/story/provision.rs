@@ -5,16 +5,16 @@ use ids::{HubHost, IdScope, RegistrationId};
 use serde_json::json;
 use wire::device_api::registration::{RegistrationStatus, Substatus};
 
-use crate::server::{Authority, HttpsServer, Scripted};
+use crate::server::{HttpsServer, Scripted, TestCa};
 
-fn how(authority: &Authority, endpoint: HubHost) -> Provisioning {
+fn how(ca: &TestCa, endpoint: HubHost) -> Provisioning {
     Provisioning {
         endpoint,
         id_scope: IdScope::parse("0ne000A1B2C").unwrap(),
         registration_id: RegistrationId::parse("edge-001").unwrap(),
         payload: Some(json!({"rack": 7})),
-        credential: Credential::Certificate(authority.identity("edge-001")),
-        trust: authority.trust(),
+        credential: Credential::Certificate(ca.identity("edge-001")),
+        trust: ca.trust(),
         within: Duration::from_secs(30),
     }
 }
@@ -44,12 +44,10 @@ const CLOSE: &[(&str, &str)] = &[("Retry-After", "0"), ("Connection", "close")];
 
 #[tokio::test]
 async fn a_device_registers_and_polls_on_one_connection() {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let script = vec![assigning(NOW), assigning(NOW), assigned()];
-    let server = HttpsServer::start(&authority, script).await;
-    let assignment = provision(&how(&authority, server.host.clone()))
-        .await
-        .unwrap();
+    let server = HttpsServer::start(&ca, script).await;
+    let assignment = provision(&how(&ca, server.host.clone())).await.unwrap();
     assert_eq!(assignment.hub.as_str(), "hub.example:8443");
     assert_eq!(assignment.device.as_str(), "edge-001");
     assert_eq!(assignment.substatus, Some(Substatus::InitialAssignment));
@@ -78,27 +76,23 @@ async fn a_device_registers_and_polls_on_one_connection() {
 
 #[tokio::test]
 async fn a_service_that_closes_its_connections_or_is_busy_is_asked_again() {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let busy = (429, NOW, String::new());
     let script = vec![assigning(CLOSE), busy, assigned()];
-    let server = HttpsServer::start(&authority, script).await;
-    provision(&how(&authority, server.host.clone()))
-        .await
-        .unwrap();
+    let server = HttpsServer::start(&ca, script).await;
+    provision(&how(&ca, server.host.clone())).await.unwrap();
     let connections: Vec<usize> = server.seen().iter().map(|s| s.connection).collect();
     assert_eq!(connections, [0, 1, 1]);
 }
 
 #[tokio::test]
 async fn t13_a_device_that_is_sent_away_comes_when_it_was_told_to_on_its_connection() {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let full = (429, &[("Retry-After", "1")][..], String::new());
     let script = vec![full, assigning(NOW), assigned()];
-    let server = HttpsServer::start(&authority, script).await;
+    let server = HttpsServer::start(&ca, script).await;
     let begun = tokio::time::Instant::now();
-    provision(&how(&authority, server.host.clone()))
-        .await
-        .unwrap();
+    provision(&how(&ca, server.host.clone())).await.unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(1), "not before");
     let connections: Vec<usize> = server.seen().iter().map(|s| s.connection).collect();
     assert_eq!(connections, [0, 0, 0]);
@@ -106,12 +100,10 @@ async fn t13_a_device_that_is_sent_away_comes_when_it_was_told_to_on_its_connect
 
 #[tokio::test]
 async fn t13_a_device_that_has_no_time_to_wait_tells_how_long_it_should() {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let full = (429, &[("Retry-After", "90")][..], String::new());
-    let server = HttpsServer::start(&authority, vec![full]).await;
-    let error = provision(&how(&authority, server.host.clone()))
-        .await
-        .unwrap_err();
+    let server = HttpsServer::start(&ca, vec![full]).await;
+    let error = provision(&how(&ca, server.host.clone())).await.unwrap_err();
     assert!(error.is_transient());
     assert_eq!(error.retry_after(), Some(Duration::from_secs(90)));
     assert_eq!(server.seen().len(), 1, "it does not ask before");
@@ -119,17 +111,15 @@ async fn t13_a_device_that_has_no_time_to_wait_tells_how_long_it_should() {
 
 #[tokio::test]
 async fn a_refusal_keeps_code_message_and_tracking_id() {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let body = json!({
         "errorCode": 401_002,
         "trackingId": "t-1",
         "message": "Unauthorized",
         "timestampUtc": "2024-01-01T00:00:00Z",
     });
-    let server = HttpsServer::start(&authority, vec![(401, &[], body.to_string())]).await;
-    let error = provision(&how(&authority, server.host.clone()))
-        .await
-        .unwrap_err();
+    let server = HttpsServer::start(&ca, vec![(401, &[], body.to_string())]).await;
+    let error = provision(&how(&ca, server.host.clone())).await.unwrap_err();
     assert!(!error.is_transient());
     let ProvisionError::Refused {
         status: 401,
@@ -149,7 +139,7 @@ async fn a_refusal_keeps_code_message_and_tracking_id() {
 
 #[tokio::test]
 async fn a_registration_that_failed_says_why() {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let body = json!({
         "operationId": "5.op.1", "status": "failed",
         "registrationState": {
@@ -160,10 +150,8 @@ async fn a_registration_that_failed_says_why() {
         },
     });
     let script = vec![assigning(NOW), (200, &[], body.to_string())];
-    let server = HttpsServer::start(&authority, script).await;
-    let error = provision(&how(&authority, server.host.clone()))
-        .await
-        .unwrap_err();
+    let server = HttpsServer::start(&ca, script).await;
+    let error = provision(&how(&ca, server.host.clone())).await.unwrap_err();
     let ProvisionError::NotAssigned {
         status: RegistrationStatus::Failed,
         code: 400_207,
@@ -177,19 +165,15 @@ async fn a_registration_that_failed_says_why() {
 
 #[tokio::test]
 async fn answers_that_make_no_sense_are_named() {
-    let authority = Authority::new();
-    let server = HttpsServer::start(&authority, vec![(200, &[], "<html>".into())]).await;
-    let error = provision(&how(&authority, server.host.clone()))
-        .await
-        .unwrap_err();
+    let ca = TestCa::new();
+    let server = HttpsServer::start(&ca, vec![(200, &[], "<html>".into())]).await;
+    let error = provision(&how(&ca, server.host.clone())).await.unwrap_err();
     assert!(
         matches!(error, ProvisionError::Answer { status: 200, .. }),
         "{error:?}"
     );
-    let server = HttpsServer::start(&authority, vec![(502, &[], "<html>".into())]).await;
-    let error = provision(&how(&authority, server.host.clone()))
-        .await
-        .unwrap_err();
+    let server = HttpsServer::start(&ca, vec![(502, &[], "<html>".into())]).await;
+    let error = provision(&how(&ca, server.host.clone())).await.unwrap_err();
     assert!(error.is_transient());
     assert!(
         matches!(
@@ -206,9 +190,9 @@ async fn answers_that_make_no_sense_are_named() {
 
 #[tokio::test]
 async fn a_registration_has_a_time_limit() {
-    let authority = Authority::new();
-    let server = HttpsServer::start(&authority, vec![assigning(&[("Retry-After", "20")])]).await;
-    let mut how = how(&authority, server.host.clone());
+    let ca = TestCa::new();
+    let server = HttpsServer::start(&ca, vec![assigning(&[("Retry-After", "20")])]).await;
+    let mut how = how(&ca, server.host.clone());
     how.within = Duration::from_millis(500);
     let error = provision(&how).await.unwrap_err();
     assert!(matches!(error, ProvisionError::TimedOut(_)), "{error:?}");
@@ -221,16 +205,16 @@ async fn a_registration_has_a_time_limit() {
 
 #[tokio::test]
 async fn a_server_of_another_ca_is_not_trusted() {
-    let authority = Authority::new();
-    let server = HttpsServer::start(&authority, vec![assigned()]).await;
+    let ca = TestCa::new();
+    let server = HttpsServer::start(&ca, vec![assigned()]).await;
     for (other, wanted) in [
-        (Authority::named("other root"), "no trusted root"),
+        (TestCa::named("other root"), "no trusted root"),
         (
-            Authority::new(),
+            TestCa::new(),
             "another CA than the trusted root of that name",
         ),
     ] {
-        let mut how = how(&authority, server.host.clone());
+        let mut how = how(&ca, server.host.clone());
         how.trust = other.trust();
         let error = provision(&how).await.unwrap_err();
         let ProvisionError::Connection(HttpsError::Connect(ConnectError::Untrusted {
@@ -246,12 +230,12 @@ async fn a_server_of_another_ca_is_not_trusted() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unreachable() {
-    let authority = Authority::new();
+    let ca = TestCa::new();
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = HubHost::parse(&gone.local_addr().unwrap().to_string()).unwrap();
     drop(gone);
     for host in [host, HubHost::parse("no-such-host.invalid").unwrap()] {
-        let error = provision(&how(&authority, host)).await.unwrap_err();
+        let error = provision(&how(&ca, host)).await.unwrap_err();
         assert!(error.is_transient());
         let ProvisionError::Connection(HttpsError::Connect(ConnectError::Unreachable { .. })) =
             error

@@ -23,9 +23,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// A CA and what it issued.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct TestCa(CertifiedIssuer<'static, KeyPair>);
 
-impl Authority {
+impl TestCa {
     pub fn new() -> Self {
         Self::named("test root")
     }
@@ -132,9 +132,9 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub async fn bind(authority: &Authority) -> Self {
+    pub async fn bind(ca: &TestCa) -> Self {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(authority.server_config()));
+        let acceptor = TlsAcceptor::from(Arc::new(ca.server_config()));
         Self { tcp, acceptor }
     }
 
@@ -176,8 +176,8 @@ pub struct HttpsServer {
 }
 
 impl HttpsServer {
-    pub async fn start(authority: &Authority, script: Vec<Scripted>) -> Self {
-        let listener = Listener::bind(authority).await;
+    pub async fn start(ca: &TestCa, script: Vec<Scripted>) -> Self {
+        let listener = Listener::bind(ca).await;
         let host = listener.host();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(Mutex::new(VecDeque::from(script)));

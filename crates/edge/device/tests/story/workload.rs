@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use wire::sas::SharedAccessKey;
 
-use crate::server::Authority;
+use crate::server::TestCa;
 
 /// Speaks the workload API for module `m` with the key 0123456789abcdef, and refuses others.
 fn serve(listener: UnixListener, pem: String) {
@@ -79,8 +79,8 @@ fn workload(path: &std::path::Path, module: &str) -> Workload {
 async fn the_daemon_signs_what_the_key_would() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("workload.sock");
-    let authority = Authority::new();
-    serve(UnixListener::bind(&path).unwrap(), authority.pem());
+    let ca = TestCa::new();
+    serve(UnixListener::bind(&path).unwrap(), ca.pem());
 
     let (device, module) = (DeviceId::parse("d").unwrap(), ModuleId::parse("m").unwrap());
     let expiry = Timestamp::from_unix_seconds(1_700_000_000);
@@ -96,7 +96,7 @@ async fn the_daemon_signs_what_the_key_would() {
     let roots = workload(&path, "m").trust_bundle().await.unwrap();
     assert_eq!(
         roots[0].to_pem(),
-        pki::Certificate::parse_pem_bundle(&authority.pem()).unwrap()[0].to_pem()
+        pki::Certificate::parse_pem_bundle(&ca.pem()).unwrap()[0].to_pem()
     );
 
     let error = token(&workload(&path, "other"), "hub", &device, None, expiry)

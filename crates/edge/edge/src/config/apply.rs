@@ -85,10 +85,10 @@ pub fn examine_file(path: &Path, now: Timestamp) -> Result<Applied, ApplyError> 
 /// A user who can write the file decides what the device runs.
 fn open_to_everybody(path: &Path) -> Option<Fault> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    let shown = path.display();
+    let named = path.display();
     (mode & 0o002 != 0).then(|| {
         let message = format!(
-            "{shown} can be written by everybody (mode {mode:04o}); run: chmod 600 {shown}"
+            "{named} can be written by everybody (mode {mode:04o}); run: chmod 600 {named}"
         );
         Fault::warning(None, message)
     })

@@ -72,17 +72,17 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
     let chain = chain?;
     let leaf = chain.first()?;
     let line = Some(from.identity_cert.line);
-    let shown = from.identity_cert.path.display();
-    validity(&chain, &shown.to_string(), line, now, faults);
+    let named = from.identity_cert.path.display();
+    validity(&chain, &named.to_string(), line, now, faults);
     if leaf.is_ca() {
         // The subject and the key belong to a CA. Further checks would give misleading faults.
         faults.push(Fault::error(
             line,
-            format!("{shown} {}", begins_with_a_ca(&chain)),
+            format!("{named} {}", begins_with_a_ca(&chain)),
         ));
         return None;
     }
-    order(&chain, &shown.to_string(), line, faults);
+    order(&chain, &named.to_string(), line, faults);
     let registration_id = registration_id(config, leaf, faults);
     let key = key?;
     match device::Identity::new(&chain, &key) {
@@ -97,7 +97,7 @@ fn credential(config: &Config, now: Timestamp, faults: &mut Vec<Fault>) -> Optio
             faults.push(Fault::error(
                 Some(from.identity_pk.line),
                 format!(
-                    "identity_pk {} does not fit identity_cert {shown}: {}",
+                    "identity_pk {} does not fit identity_cert {named}: {}",
                     from.identity_pk.path.display(),
                     error_chain(&error),
                 ),
@@ -135,7 +135,7 @@ fn begins_with_a_ca(chain: &[Certificate]) -> String {
 
 fn validity(
     chain: &[Certificate],
-    shown: &str,
+    named: &str,
     line: Option<usize>,
     now: Timestamp,
     faults: &mut Vec<Fault>,
@@ -147,7 +147,7 @@ fn validity(
             faults.push(Fault::error(
                 line,
                 format!(
-                    "{shown}: the certificate of {subject} expired \
+                    "{named}: the certificate of {subject} expired \
                 at {ended}; issue a new one (the clock says {now})"
                 ),
             ));
@@ -156,7 +156,7 @@ fn validity(
             faults.push(Fault::error(
                 line,
                 format!(
-                    "{shown}: the certificate of {subject} is not valid before {begins}, but the \
+                    "{named}: the certificate of {subject} is not valid before {begins}, but the \
                  clock says {now}; if the clock is wrong, set it",
                 ),
             ));
@@ -165,11 +165,11 @@ fn validity(
 }
 
 /// TLS requires that every certificate is followed by its issuer.
-fn order(chain: &[Certificate], shown: &str, line: Option<usize>, faults: &mut Vec<Fault>) {
+fn order(chain: &[Certificate], named: &str, line: Option<usize>, faults: &mut Vec<Fault>) {
     let [leaf, rest @ ..] = chain else { return };
     if rest.is_empty() && !leaf.is_self_issued() {
         faults.push(Fault::warning(line, format!(
-            "{shown} holds only the leaf and not its issuer {}; that is enough for an individual \
+            "{named} holds only the leaf and not its issuer {}; that is enough for an individual \
              enrollment with this very certificate, an enrollment group will refuse it: \
              use {IDENTITY_FILE}", leaf.issuer(),
         )));
@@ -198,7 +198,7 @@ fn order(chain: &[Certificate], shown: &str, line: Option<usize>, faults: &mut V
                 certificate.issuer(),
             ),
         };
-        faults.push(Fault::error(line, format!("{shown}: {problem}")));
+        faults.push(Fault::error(line, format!("{named}: {problem}")));
         return;
     }
 }

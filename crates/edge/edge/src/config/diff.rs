@@ -31,19 +31,19 @@ pub fn changes(old: &str, new: &str) -> Vec<Change> {
     let mut found = Vec::new();
     for (key, value) in &new {
         match old.get(key) {
-            None => found.push(Change::Added(key.clone(), shown(key, value))),
+            None => found.push(Change::Added(key.clone(), printable(key, value))),
             Some(before) if before != value => {
                 found.push(Change::Changed(
                     key.clone(),
-                    shown(key, before),
-                    shown(key, value),
+                    printable(key, before),
+                    printable(key, value),
                 ));
             }
             Some(_) => {}
         }
     }
     let gone = old.iter().filter(|(key, _)| !new.contains_key(*key));
-    found.extend(gone.map(|(key, value)| Change::Removed(key.clone(), shown(key, value))));
+    found.extend(gone.map(|(key, value)| Change::Removed(key.clone(), printable(key, value))));
     found
 }
 
@@ -70,7 +70,7 @@ fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-fn shown(key: &str, value: &Value) -> String {
+fn printable(key: &str, value: &Value) -> String {
     // An environment variable may hold a secret, and so may keys with these names.
     let secret = key.starts_with("agent.env.")
         || ["password", "value", "connection_string", "auth"]

@@ -301,14 +301,14 @@ impl<'f, 't> Section<'f, 't> {
         {
             let key = name.get_ref();
             let line = self.faults.line(name.span().start);
-            let shown = if self.path.is_empty() {
+            let full_key = if self.path.is_empty() {
                 key.to_string()
             } else {
                 format!("{}.{key}", self.path)
             };
             let advice = unknown_key::advice(key, &self.path, &known);
             self.faults
-                .add(line, format!("{shown} is not a known key{advice}"));
+                .add(line, format!("{full_key} is not a known key{advice}"));
         }
     }
 }

@@ -49,7 +49,7 @@ impl LocalRequest {
                 "the body has to be application/json",
             ));
         }
-        serde_json::from_slice(wire::lenient::without_mark(&self.body)).map_err(|error| {
+        serde_json::from_slice(wire::lenient::without_bom(&self.body)).map_err(|error| {
             Refusal::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 format!("the body cannot be read: {error}"),

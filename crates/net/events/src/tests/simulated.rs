@@ -80,7 +80,7 @@ impl SimulatedDisk {
     pub(super) fn cut_power(&self) {
         let mut state = self.state();
         for index in 0..state.files.len() {
-            state.settle(index);
+            state.flush_or_lose(index);
             state.files[index].seen = state.files[index].kept.clone();
         }
     }
@@ -154,7 +154,7 @@ impl State {
     }
 
     /// Each unsynced sector reaches the disk or is lost.
-    fn settle(&mut self, index: usize) {
+    fn flush_or_lose(&mut self, index: usize) {
         for (at, bytes) in std::mem::take(&mut self.files[index].unsynced) {
             let mut from = 0;
             while from < bytes.len() {
@@ -267,7 +267,7 @@ impl DiskFile for Opened {
         let done = state.operate();
         if done.is_err() {
             // The next sync succeeds without writing what is lost here.
-            state.settle(self.1);
+            state.flush_or_lose(self.1);
             return done;
         }
         let file = &mut state.files[self.1];

@@ -141,9 +141,9 @@ mod tests {
     #[tokio::test]
     async fn a_hello_without_end_is_not_read_to_its_end() {
         // H18: 61 KB of a ClientHello that is not finished took 95 KB.
-        let (near, mut far) = tokio::io::duplex(1024 * 1024);
-        far.write_all(&[0; 60_000]).await.unwrap();
-        let mut stream = Metered::new(near, HandshakeMeter::default());
+        let (server, mut client) = tokio::io::duplex(1024 * 1024);
+        client.write_all(&[0; 60_000]).await.unwrap();
+        let mut stream = Metered::new(server, HandshakeMeter::default());
         let mut read = 0;
         let error = loop {
             match stream.read(&mut [0; 4096]).await {
@@ -154,9 +154,9 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert!(read <= MAX_HELLO, "{read}");
 
-        let (near, mut far) = tokio::io::duplex(1024 * 1024);
-        far.write_all(&[0; 60_000]).await.unwrap();
-        let mut stream = Metered::new(near, HandshakeMeter::default());
+        let (server, mut client) = tokio::io::duplex(1024 * 1024);
+        client.write_all(&[0; 60_000]).await.unwrap();
+        let mut stream = Metered::new(server, HandshakeMeter::default());
         stream.write_all(b"hello").await.unwrap();
         stream.read_exact(&mut [0; 60_000]).await.unwrap();
     }

@@ -12,17 +12,17 @@ use crate::fake::{Fake, peer};
 /// what the client reads.
 async fn after_stop(request: &str) -> (Duration, String) {
     let (stop, stopping) = watch::channel(false);
-    let (near, mut far) = tokio::io::duplex(64 * 1024);
-    let serving = tokio::spawn(serve(near, peer(), Fake, stopping));
-    far.write_all(request.as_bytes()).await.unwrap();
+    let (server, mut client) = tokio::io::duplex(64 * 1024);
+    let server_task = tokio::spawn(serve(server, peer(), Fake, stopping));
+    client.write_all(request.as_bytes()).await.unwrap();
     // Virtual time passes when every task waits: the request has been read by then.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let begun = Instant::now();
     stop.send(true).unwrap();
-    serving.await.unwrap();
+    server_task.await.unwrap();
     let stayed = begun.elapsed();
     let mut read = String::new();
-    far.read_to_string(&mut read).await.unwrap();
+    client.read_to_string(&mut read).await.unwrap();
     (stayed, read)
 }
 

@@ -92,8 +92,8 @@ fn connect() -> Vec<u8> {
 /// connection lasts, and what is read.
 async fn talk(first: &[u8], again: &'static [u8]) -> (Duration, Vec<u8>) {
     let (_stop, stopping) = watch::channel(false);
-    let (near, far) = tokio::io::duplex(1024 * 1024);
-    let (mut reading, mut writing) = tokio::io::split(far);
+    let (server, client) = tokio::io::duplex(1024 * 1024);
+    let (mut reading, mut writing) = tokio::io::split(client);
     writing.write_all(first).await.unwrap();
     let begun = Instant::now();
     tokio::spawn(async move {
@@ -105,7 +105,7 @@ async fn talk(first: &[u8], again: &'static [u8]) -> (Duration, Vec<u8>) {
             }
         }
     });
-    mqtts::serve(near, peer(), Fake, stopping).await;
+    mqtts::serve(server, peer(), Fake, stopping).await;
     let lasted = begun.elapsed();
     let mut read = Vec::new();
     reading.read_to_end(&mut read).await.unwrap();

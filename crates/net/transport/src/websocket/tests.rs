@@ -4,12 +4,12 @@ use super::*;
 const LONG: usize = 5 * PIPE;
 
 async fn relayed() -> (WebSocketStream<DuplexStream>, DuplexStream) {
-    let (near, far) = tokio::io::duplex(PIPE);
+    let (server, client) = tokio::io::duplex(PIPE);
     let (server_end, socket_end) = tokio::io::duplex(PIPE);
-    let socket = WebSocketStream::from_raw_socket(near, Role::Server, None).await;
+    let socket = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
     tokio::spawn(relay(socket, socket_end));
     (
-        WebSocketStream::from_raw_socket(far, Role::Client, None).await,
+        WebSocketStream::from_raw_socket(client, Role::Client, None).await,
         server_end,
     )
 }
@@ -19,7 +19,7 @@ async fn a_long_answer_and_a_long_message_pass_each_other() {
     let (client, mut server) = relayed().await;
     let (mut sink, mut stream) = client.split();
     // As the MQTT connection does: it sends its whole answer before it reads again.
-    let serving = async {
+    let server_task = async {
         server.write_all(&[1; LONG]).await.unwrap();
         let mut message = vec![0; LONG];
         server.read_exact(&mut message).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_long_answer_and_a_long_message_pass_each_other() {
             received += stream.next().await.unwrap().unwrap().into_data().len();
         }
     };
-    let all = async { tokio::join!(serving, sending, receiving) };
+    let all = async { tokio::join!(server_task, sending, receiving) };
     // Virtual time passes only when every task waits.
     tokio::time::timeout(Duration::from_secs(1), all)
         .await
@@ -56,14 +56,14 @@ async fn the_last_bytes_of_the_server_arrive_while_the_client_sends() {
 
 /// Sends raw bytes to a WebSocket and returns the code that it is closed with.
 async fn closed_with(bytes: &[u8]) -> Option<u16> {
-    let (near, mut far) = tokio::io::duplex(PIPE);
+    let (server, mut client) = tokio::io::duplex(PIPE);
     let (_server, socket_end) = tokio::io::duplex(PIPE);
     let limits = WebSocketConfig::default().max_message_size(Some(1000));
-    let socket = WebSocketStream::from_raw_socket(near, Role::Server, Some(limits)).await;
+    let socket = WebSocketStream::from_raw_socket(server, Role::Server, Some(limits)).await;
     tokio::spawn(relay(socket, socket_end));
-    far.write_all(bytes).await.unwrap();
+    client.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
-    far.read_to_end(&mut answer).await.unwrap();
+    client.read_to_end(&mut answer).await.unwrap();
     match answer.as_slice() {
         [0x88, length, high, low, ..] if *length >= 2 => Some(u16::from_be_bytes([*high, *low])),
         _ => None,

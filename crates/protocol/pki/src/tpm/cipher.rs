@@ -27,7 +27,7 @@ mod tests {
         encrypt(&key, &mut text).unwrap();
         let expected =
             "c6a03934838a5d8567468b69adc5d676a59b0277ccb9bf8cc1a95a409958eba40ab0d3d6b96ba8d4";
-        let shown: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(shown, expected);
+        let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, expected);
     }
 }

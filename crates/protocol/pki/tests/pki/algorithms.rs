@@ -63,9 +63,9 @@ fn a_leaf_whose_key_no_handshake_proves_is_refused_by_name() {
         );
         let leaf = shop.certificate("leaf.pem");
         let now = while_valid(&leaf);
-        let shown = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
-        let by_chain = verify_chain(&shown, &root, now, &IssuerCache::default()).map(drop);
-        let by_pin = pin_leaf(&shown, leaf.sha256(), now).map(drop);
+        let presented = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
+        let by_chain = verify_chain(&presented, &root, now, &IssuerCache::default()).map(drop);
+        let by_pin = pin_leaf(&presented, leaf.sha256(), now).map(drop);
         let handshake = LeafKey::of(leaf.der()).unwrap();
         assert_eq!(handshake.spki(), leaf.spki_der(), "{make}");
         assert_eq!(handshake.problem().is_some(), named.is_some(), "{make}");
@@ -114,8 +114,13 @@ fn rsa_signatures_in_unusual_forms() {
     ] {
         shop.openssl(&format!("{sign} {options}"));
         let leaf = shop.certificate("leaf.pem");
-        let shown = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
-        let verified = verify_chain(&shown, &root, while_valid(&leaf), &IssuerCache::default());
+        let presented = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
+        let verified = verify_chain(
+            &presented,
+            &root,
+            while_valid(&leaf),
+            &IssuerCache::default(),
+        );
         match expected {
             None => drop(verified.unwrap()),
             Some(named) => {
@@ -128,8 +133,8 @@ fn rsa_signatures_in_unusual_forms() {
     let rsa = PrivateKey::generate(KeyType::Rsa2048).unwrap();
     let root = Toy::signed(ca_params("root"), rsa.clone(), None);
     let leaf = without_null(&root.leaf("edge-001").certificate, &rsa);
-    let shown = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
-    verify_chain(&shown, &root.certificate, NOW, &IssuerCache::default()).unwrap();
+    let presented = PresentedChain::from_certificates(vec![leaf.clone()]).unwrap();
+    verify_chain(&presented, &root.certificate, NOW, &IssuerCache::default()).unwrap();
     assert!(leaf.is_signed_by(&root.certificate));
 }
 

@@ -101,7 +101,7 @@ struct CaPlan {
 #[derive(Debug, Clone)]
 struct Look {
     leaf: usize,
-    shown: u8,
+    selected: u8,
     reversed: bool,
     /// A CA that is replaced by another of the same name and issuer, with another key.
     replaced: Option<usize>,
@@ -140,20 +140,20 @@ fn ca_plan() -> impl Strategy<Value = CaPlan> {
 }
 
 fn look() -> impl Strategy<Value = Look> {
-    let shown = prop_oneof![3 => Just(u8::MAX), 1 => any::<u8>()];
+    let selected = prop_oneof![3 => Just(u8::MAX), 1 => any::<u8>()];
     let replaced = prop_oneof![3 => Just(None), 1 => (0_usize..4).prop_map(Some)];
     (
         0_usize..3,
-        shown,
+        selected,
         any::<bool>(),
         replaced,
         0_usize..3,
         -3_i64..5,
     )
         .prop_map(
-            |(leaf, shown, reversed, replaced, trust_anchor, day)| Look {
+            |(leaf, selected, reversed, replaced, trust_anchor, day)| Look {
                 leaf,
-                shown,
+                selected,
                 reversed,
                 replaced,
                 trust_anchor,
@@ -230,20 +230,20 @@ proptest! {
         let replacements = replacements(&cas);
         let shared = IssuerCache::new(3);
         for look in looks {
-            let mut shown: Vec<&Toy> = cas
+            let mut selected: Vec<&Toy> = cas
                 .iter()
                 .enumerate()
-                .filter(|(index, _)| look.shown >> index & 1 == 1)
+                .filter(|(index, _)| look.selected >> index & 1 == 1)
                 .map(|(index, ca)| match look.replaced {
                     Some(replaced) if replaced == index => &replacements[index],
                     _ => ca,
                 })
                 .collect();
             if !look.reversed {
-                shown.reverse();
+                selected.reverse();
             }
-            shown.insert(0, &leaves[look.leaf]);
-            let presented = chain(&shown);
+            selected.insert(0, &leaves[look.leaf]);
+            let presented = chain(&selected);
             let trust_anchor = &cas[look.trust_anchor.min(last)].certificate;
             let now = days(look.day);
             let cold = verify_chain(&presented, trust_anchor, now, &IssuerCache::new(0));

@@ -279,7 +279,7 @@ fn read(ders: &[Vec<u8>]) -> Result<PresentedChain, ChainError> {
 #[test]
 fn an_issuer_that_was_seen_is_the_same_and_is_trusted_no_more_than_before() {
     let (root, stranger) = (Toy::root("root"), Toy::root("stranger"));
-    let shown = |issuer: &Toy| {
+    let presented = |issuer: &Toy| {
         let leaf = issuer.leaf("edge-001").certificate;
         vec![leaf.der().to_vec(), issuer.certificate.der().to_vec()]
     };
@@ -290,7 +290,7 @@ fn an_issuer_that_was_seen_is_the_same_and_is_trusted_no_more_than_before() {
         SeenIssuers::default(),
     ] {
         for issuer in [&root, &stranger, &root, &stranger] {
-            let chain = PresentedChain::new(&shown(issuer), &seen).unwrap();
+            let chain = PresentedChain::new(&presented(issuer), &seen).unwrap();
             assert_eq!(chain.issuers(), std::slice::from_ref(&issuer.certificate));
             let trusted = verify_chain(&chain, &root.certificate, NOW, &IssuerCache::default());
             assert_eq!(trusted.is_ok(), std::ptr::eq(issuer, &root));

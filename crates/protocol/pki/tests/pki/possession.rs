@@ -11,8 +11,8 @@ const CODE: &str = "81C8B4B0A46DF38D7B4B9F6C6C1D1E2F3A4B5C6D7E8F9A0B";
 #[test]
 fn a_certificate_signed_with_the_key_is_proof() {
     let root = Toy::root("root");
-    let shown = root.leaf(CODE);
-    let proof = prove_possession(&root.certificate, &shown.certificate, NOW).unwrap();
+    let presented = root.leaf(CODE);
+    let proof = prove_possession(&root.certificate, &presented.certificate, NOW).unwrap();
     assert_eq!(proof.common_name(), CODE);
 }
 
@@ -40,8 +40,8 @@ fn what_openssl_signs_as_the_articles_scripts_do_proves_it() {
     );
     let root = shop.certificate("root.pem");
     for file in ["bare.pem", "full.pem"] {
-        let shown = shop.certificate(file);
-        let proof = prove_possession(&root, &shown, while_valid(&shown)).unwrap();
+        let presented = shop.certificate(file);
+        let proof = prove_possession(&root, &presented, while_valid(&presented)).unwrap();
         assert_eq!(proof.common_name(), CODE, "{file}");
     }
 }
@@ -57,7 +57,8 @@ fn nothing_else_proves_it() {
     let mut nameless = leaf_params(CODE);
     nameless.distinguished_name = rcgen::DistinguishedName::new();
     let nameless = Toy::signed(nameless, key(7), Some(&root));
-    let refused = |shown: &Toy| prove_possession(&root.certificate, &shown.certificate, NOW);
+    let refused =
+        |presented: &Toy| prove_possession(&root.certificate, &presented.certificate, NOW);
     let error = refused(&below.leaf(CODE)).unwrap_err();
     assert!(
         matches!(error, PossessionError::OtherIssuer { .. }),

@@ -11,17 +11,17 @@ fn issuers_of_a_verified_path_stay_in_memory() {
     let middle = root.ca("middle", 1);
     let leaf = middle.leaf("edge-001");
     let seen = SeenIssuers::new(8);
-    let shown = [
+    let ders = [
         leaf.certificate.der(),
         middle.certificate.der(),
         root.certificate.der(),
     ];
-    let presented = PresentedChain::new(&shown, &seen).unwrap();
+    let presented = PresentedChain::new(&ders, &seen).unwrap();
     verify_chain(&presented, &root.certificate, NOW, &IssuerCache::default()).unwrap();
     for number in 0..100 {
         let stranger = Toy::root(&format!("stranger {number}"));
-        let shown = [leaf.certificate.der(), stranger.certificate.der()];
-        PresentedChain::new(&shown, &seen).unwrap();
+        let ders = [leaf.certificate.der(), stranger.certificate.der()];
+        PresentedChain::new(&ders, &seen).unwrap();
         assert!(
             seen.knows(&middle.certificate) && seen.knows(&root.certificate),
             "{number}"
@@ -32,8 +32,8 @@ fn issuers_of_a_verified_path_stay_in_memory() {
     for number in 0..20 {
         let ca = root.ca(&format!("line {number}"), 2);
         let leaf = ca.leaf("edge-002");
-        let shown = [leaf.certificate.der(), ca.certificate.der()];
-        let presented = PresentedChain::new(&shown, &seen).unwrap();
+        let ders = [leaf.certificate.der(), ca.certificate.der()];
+        let presented = PresentedChain::new(&ders, &seen).unwrap();
         verify_chain(&presented, &root.certificate, NOW, &IssuerCache::default()).unwrap();
         assert!(seen.len() <= 8 && seen.knows(&ca.certificate), "{number}");
     }
@@ -48,7 +48,7 @@ fn a_chain_that_is_not_read_says_why_and_what_was_seen() {
         leaf.certificate.der().to_vec(),
         root.certificate.der().to_vec(),
     );
-    let read = |shown: &[Vec<u8>]| PresentedChain::read(shown, &SeenIssuers::new(0)).unwrap_err();
+    let read = |ders: &[Vec<u8>]| PresentedChain::read(ders, &SeenIssuers::new(0)).unwrap_err();
     let many = [vec![leaf.clone()], vec![root.clone(); 10]].concat();
     let (code, seen) = {
         let it = read(&many);

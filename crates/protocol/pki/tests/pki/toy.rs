@@ -115,11 +115,11 @@ pub fn chain(certificates: &[&Toy]) -> PresentedChain {
     PresentedChain::new(&der, &SeenIssuers::default()).unwrap()
 }
 
-pub(crate) fn verify(shown: &[&Toy], trust_anchor: &Toy) -> Result<VerifiedChain, ChainError> {
-    let shown = chain(shown);
+pub(crate) fn verify(presented: &[&Toy], trust_anchor: &Toy) -> Result<VerifiedChain, ChainError> {
+    let presented = chain(presented);
     let cache = IssuerCache::default();
-    let first = verify_chain(&shown, &trust_anchor.certificate, NOW, &cache);
-    let again = verify_chain(&shown, &trust_anchor.certificate, NOW, &cache);
+    let first = verify_chain(&presented, &trust_anchor.certificate, NOW, &cache);
+    let again = verify_chain(&presented, &trust_anchor.certificate, NOW, &cache);
     assert_eq!(
         first.is_ok(),
         again.is_ok(),

@@ -35,9 +35,9 @@ fn any_other_tpm_gets_nothing() {
     assert_eq!(other.activate(&seal_for(&ours, [7; 32])), Err("seed"));
     // The right endorsement key and somebody else's storage root key: the name does not fit.
     let endorsement = EndorsementKey::parse(&ours.endorsement_key()).unwrap();
-    let foreign = StorageRootKey::parse(&other.storage_root_key()).unwrap();
+    let other_root = StorageRootKey::parse(&other.storage_root_key()).unwrap();
     let blob = HmacKey::new([7; 32])
-        .seal(&endorsement, &foreign, "")
+        .seal(&endorsement, &other_root, "")
         .unwrap();
     assert_eq!(ours.activate(blob.as_bytes()), Err("outer integrity"));
 }

@@ -213,9 +213,9 @@ mod tests {
             verification_code: None,
             verification_code_expiry: None,
         };
-        let shown = serde_json::to_value(properties).unwrap();
+        let json = serde_json::to_value(properties).unwrap();
         assert_eq!(
-            shown,
+            json,
             json!({
                 "subject": "CN=root", "expiry": "Mon, 01 Jun 2026 00:00:00 GMT", "thumbprint": "AB",
                     "sha256Thumbprint": "CD",

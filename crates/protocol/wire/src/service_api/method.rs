@@ -63,7 +63,7 @@ impl MethodRequest {
 /// The text of a member of an object, without the white space between its parts.
 fn text_of(name: &str, body: &[u8]) -> Option<String> {
     let members: BTreeMap<String, &RawValue> =
-        serde_json::from_slice(lenient::without_mark(body)).ok()?;
+        serde_json::from_slice(lenient::without_bom(body)).ok()?;
     let other_case = || {
         members
             .iter()

@@ -23,11 +23,11 @@ use crate::registration::not_proven::NotProven;
 #[derive(Debug)]
 pub struct CustomAllocation {
     pub(super) device: AttestedDevice,
-    pub(super) question: Question,
+    pub(super) question: WebhookCall,
 }
 
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct WebhookCall {
     pub(super) device_id: DeviceId,
     pub(super) webhook: Webhook,
     pub(super) hubs: Vec<(HubName, HubHost)>,

@@ -36,10 +36,10 @@ impl<'a> ChainVerifier<'a> {
     }
 
     fn verify(&self, ca: &EnrollmentCa) -> Result<VerifiedChain, RefusalReason> {
-        let anchor = ca.certificate();
+        let ca_certificate = ca.certificate();
         Ok(verify_chain(
             self.presented,
-            anchor,
+            ca_certificate,
             self.now,
             self.issuers,
         )?)

@@ -7,8 +7,8 @@ const START: Timestamp = Timestamp::from_unix_seconds(1_000_000);
 
 fn remote(key: &str) -> LinkedHub {
     LinkedHub {
-        name: "far".parse().unwrap(),
-        host: "far.example".parse().unwrap(),
+        name: "remote".parse().unwrap(),
+        host: "remote.example".parse().unwrap(),
         allocation_weight: None,
         apply_allocation_policy: true,
         latencies: Vec::new(),
@@ -58,7 +58,7 @@ fn another_key_is_another_chance() {
     }
     let why = hub_health.unhealthy_reason(&old).unwrap();
     assert!(
-        why.starts_with("hub far was skipped: unhealthy since "),
+        why.starts_with("hub remote was skipped: unhealthy since "),
         "{why}"
     );
     assert!(why.ends_with("last error: 401"), "{why}");
@@ -87,8 +87,8 @@ fn hubs_of_this_server_are_well() {
 }
 
 proptest! {
-    /// Whatever comes: a hub is healthy exactly after an answer, dead only after enough failures
-    /// over enough time without one, and once dead stays so until an answer.
+    /// Whatever comes: a hub is healthy exactly after an answer, unhealthy only after enough
+    /// failures over enough time without one, and once unhealthy stays so until an answer.
     #[test]
     fn health_follows_the_outcome_of_calls(
         calls in prop::collection::vec((any::<bool>(), 0_u64..8), 1..60),

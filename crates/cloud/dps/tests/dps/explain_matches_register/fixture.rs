@@ -120,12 +120,12 @@ impl Fixture {
         service.linked_hub("second", 1).await;
         let root = &POOL.signers[&Signer::Root].certificate;
         service.upload("root", root, true).await;
-        if scenario.foreign {
-            foreign_device(&service).await;
+        if scenario.device_of_other_service {
+            device_of_other_service(&service).await;
         }
         if scenario.remote {
-            let link = json!({"connectionString": crate::serving::REMOTE});
-            let path = "dps/linkedHubs/far";
+            let link = json!({"connectionString": crate::muster_api::REMOTE});
+            let path = "dps/linkedHubs/remote";
             service.own(Method::PUT, path, Some(&link)).await;
         }
         Self { service }
@@ -285,7 +285,7 @@ fn master(group: usize) -> u8 {
 }
 
 /// Another service links the first hub and registers `dev-3` there.
-async fn foreign_device(service: &Service) {
+async fn device_of_other_service(service: &Service) {
     let host = json!({"hostName": "other.test"});
     let made = service
         .own(Method::PUT, "services/other", Some(&host))

@@ -11,7 +11,7 @@ pub const IDS: [&str; 3] = ["dev-1", "dev-2", "dev-3"];
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// Whether another service has a device `dev-3` at the first hub.
-    pub foreign: bool,
+    pub device_of_other_service: bool,
     /// Whether a remote hub is linked, which answers nobody.
     pub remote: bool,
     pub steps: Vec<Step>,
@@ -229,12 +229,14 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
         (vec(entries(), 4..9), vec(later, 12..24))
     });
     let seldom = || prop::bool::weighted(0.3);
-    (seldom(), seldom(), scenario).prop_map(|(foreign, remote, (mut steps, later))| {
-        steps.extend(later);
-        Scenario {
-            foreign,
-            remote,
-            steps,
-        }
-    })
+    (seldom(), seldom(), scenario).prop_map(
+        |(device_of_other_service, remote, (mut steps, later))| {
+            steps.extend(later);
+            Scenario {
+                device_of_other_service,
+                remote,
+                steps,
+            }
+        },
+    )
 }

@@ -14,7 +14,7 @@ pub const NEAR: &str = "hub.test";
 
 impl Service {
     pub async fn link_remote(&self) {
-        self.link_hub_at("far", HOST).await;
+        self.link_hub_at("remote", HOST).await;
     }
 
     pub async fn link_hub_at(&self, name: &str, host: &str) {
@@ -28,7 +28,7 @@ impl Service {
     }
 
     pub async fn remote_link(&self) -> Value {
-        let path = "/muster/v1/dps/linkedHubs/far";
+        let path = "/muster/v1/dps/linkedHubs/remote";
         self.operate(Method::GET, path, &[], None).await.body
     }
 
@@ -60,12 +60,12 @@ impl Service {
             .allocations(&id.parse().unwrap())
             .await
             .unwrap();
-        let mut shown = Vec::new();
+        let mut notes = Vec::new();
         for record in found {
             let path = format!("/muster/v1/dps/allocations/{}", record.id);
-            shown.push(self.operate(Method::GET, &path, &[], None).await.body);
+            notes.push(self.operate(Method::GET, &path, &[], None).await.body);
         }
-        shown
+        notes
     }
 
     /// Creates a static enrollment.

@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use dps::{Answering, OutboundAnswer, OutboundCall, OutboundFault};
 use serde_json::{Map, Value, json};
 
-pub const HOST: &str = "far.test";
+pub const HOST: &str = "remote.test";
 /// Another one of the same name, behind another port.
-pub const OTHER: &str = "far.test:8443";
+pub const OTHER: &str = "remote.test:8443";
 pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// How it is today.
@@ -75,7 +75,7 @@ impl RemoteHubServer {
 
     /// A device that was there before.
     pub fn has_device(&self, id: &str) {
-        self.0.lock().unwrap().put_foreign(id);
+        self.0.lock().unwrap().put_existing(id);
     }
 
     pub fn answer(&self, host: &str, call: OutboundCall) -> Answering<'_> {
@@ -96,7 +96,7 @@ impl RemoteHubServer {
 }
 
 impl State {
-    fn put_foreign(&mut self, id: &str) {
+    fn put_existing(&mut self, id: &str) {
         let device = json!({"deviceId": id, "status": "enabled",
             "authentication": {"type": "sas", "symmetricKey": {"primaryKey": KEY, "secondaryKey": KEY}}});
         self.write(id, device.as_object().unwrap().clone());
@@ -158,7 +158,7 @@ impl State {
         body: Map<String, Value>,
     ) -> (u16, Value) {
         if self.mood == Mood::Overtaken && if_match.is_none() && !self.devices.contains_key(id) {
-            self.put_foreign(id);
+            self.put_existing(id);
         }
         match (self.devices.contains_key(id), if_match) {
             (true, None) => (409, json!({})),

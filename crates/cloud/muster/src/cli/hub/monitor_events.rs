@@ -97,7 +97,7 @@ fn readable(mut event: Value) -> Value {
         .pointer("/systemProperties/content-type")
         .and_then(Value::as_str)
         .is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
-    let shown = match String::from_utf8(bytes) {
+    let printed = match String::from_utf8(bytes) {
         Ok(text) => match serde_json::from_str::<Value>(&text) {
             // Without a content type only `{…}` counts as JSON, because `12` may be anything.
             Ok(value) if says_json || value.is_object() || value.is_array() => value,
@@ -106,9 +106,9 @@ fn readable(mut event: Value) -> Value {
         },
         Err(_) => Value::Null,
     };
-    match shown {
+    match printed {
         Value::Null if body != "bnVsbA==" => event["base64Encoded"] = json!(true),
-        shown => event["body"] = shown,
+        printed => event["body"] = printed,
     }
     event
 }
@@ -146,7 +146,7 @@ fn row(cells: &[String; 5]) -> String {
 mod tests {
     use super::*;
 
-    fn shown(body: &[u8], kind: &str) -> Value {
+    fn printed(body: &[u8], kind: &str) -> Value {
         let event = json!({
             "offset": 7,
             "enqueuedTime": "2026-01-02T03:04:05.0000000Z",
@@ -160,26 +160,26 @@ mod tests {
 
     #[test]
     fn bodies_are_shown_as_what_they_are() {
-        assert_eq!(shown(b"{\"t\":1}", "")["body"], json!({"t": 1}));
+        assert_eq!(printed(b"{\"t\":1}", "")["body"], json!({"t": 1}));
         assert_eq!(
-            shown(b"12", "application/json; charset=utf-8")["body"],
+            printed(b"12", "application/json; charset=utf-8")["body"],
             json!(12)
         );
-        assert_eq!(shown(b"12", "")["body"], json!("12"));
-        assert_eq!(shown("21 °C\n".as_bytes(), "")["body"], json!("21 °C\n"));
-        assert_eq!(shown(b"", "application/json")["body"], json!(""));
-        assert_eq!(shown(b"null", "application/json")["body"], json!(null));
+        assert_eq!(printed(b"12", "")["body"], json!("12"));
+        assert_eq!(printed("21 °C\n".as_bytes(), "")["body"], json!("21 °C\n"));
+        assert_eq!(printed(b"", "application/json")["body"], json!(""));
+        assert_eq!(printed(b"null", "application/json")["body"], json!(null));
         for bytes in [&b"\xff\x00"[..], b"a\x00b"] {
-            let event = shown(bytes, "application/json");
+            let event = printed(bytes, "application/json");
             assert_eq!(event["body"], STANDARD.encode(bytes));
             assert_eq!(event["base64Encoded"], true);
         }
-        assert_eq!(shown(b"x", "").get("base64Encoded"), None);
+        assert_eq!(printed(b"x", "").get("base64Encoded"), None);
     }
 
     #[test]
     fn the_form_that_was_asked_for_is_printed() {
-        let event = shown(b"two\tcolumns\n{", "");
+        let event = printed(b"two\tcolumns\n{", "");
         let table = line(Format::Table, event.clone());
         assert!(table.starts_with("7           2026-01-02T03:04:05.0000000Z  d1 "));
         assert!(table.ends_with("  two columns {"), "{table}");

@@ -92,8 +92,8 @@ async fn pings() -> (Duration, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let router = router(directory.path()).await;
     let (_stop, stopping) = watch::channel(false);
-    let (near, far) = tokio::io::duplex(1024 * 1024);
-    let (mut reading, mut writing) = tokio::io::split(far);
+    let (server, client) = tokio::io::duplex(1024 * 1024);
+    let (mut reading, mut writing) = tokio::io::split(client);
     writing.write_all(&provisioning_connect()).await.unwrap();
     let begun = Instant::now();
     tokio::spawn(async move {
@@ -105,7 +105,7 @@ async fn pings() -> (Duration, Vec<u8>) {
             }
         }
     });
-    mqtts::serve(near, peer(), router, stopping).await;
+    mqtts::serve(server, peer(), router, stopping).await;
     let lasted = begun.elapsed();
     let mut read = Vec::new();
     reading.read_to_end(&mut read).await.unwrap();
@@ -128,12 +128,12 @@ async fn answered(request: &str) -> (Duration, String) {
     let directory = tempfile::tempdir().unwrap();
     let router = router(directory.path()).await;
     let (_stop, stopping) = watch::channel(false);
-    let (near, mut far) = tokio::io::duplex(64 * 1024);
+    let (server, mut client) = tokio::io::duplex(64 * 1024);
     let begun = Instant::now();
-    tokio::spawn(https::serve(near, peer(), router, stopping));
-    far.write_all(request.as_bytes()).await.unwrap();
+    tokio::spawn(https::serve(server, peer(), router, stopping));
+    client.write_all(request.as_bytes()).await.unwrap();
     let mut read = String::new();
-    far.read_to_string(&mut read).await.unwrap();
+    client.read_to_string(&mut read).await.unwrap();
     (begun.elapsed(), read)
 }
 

@@ -39,16 +39,16 @@ impl Change {
     pub(super) fn verified(
         &self,
         view: &View<'_>,
-        shown: &PossessionProof,
+        proof: &PossessionProof,
     ) -> Result<CaCertificateRow, CaCertificateError> {
         let row = self.stored(view)?;
         let code = row.code.as_deref();
-        let is_code = code.is_some_and(|code| code.eq_ignore_ascii_case(&shown.code));
+        let is_code = code.is_some_and(|code| code.eq_ignore_ascii_case(&proof.code));
         // Another certificate may have taken the name since the proof was looked at.
-        if !is_code || row.thumbprint != *shown.ca_certificate.as_bytes() {
+        if !is_code || row.thumbprint != *proof.ca_certificate.as_bytes() {
             return Err(CaCertificateError::OtherCode {
                 name: self.name.clone(),
-                shown: shown.code.chars().take(128).collect(),
+                presented: proof.code.chars().take(128).collect(),
             });
         }
         let expires = Timestamp::from_ticks(row.code_expires.unwrap_or_default());

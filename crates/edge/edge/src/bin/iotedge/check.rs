@@ -82,10 +82,10 @@ fn lines(checks: &[Checked], verbose: bool) -> Vec<String> {
             }
             lines.extend([section.to_owned(), "-".repeat(section.len())]);
         }
-        let (mark, word) = check.outcome.shown();
+        let (mark, word) = check.outcome.symbol_and_word();
         lines.push(format!("{mark} {} - {word}", check.description));
-        let shown = verbose || !matches!(check.outcome, Outcome::Ok(_) | Outcome::Skipped(_));
-        if shown {
+        let is_printed = verbose || !matches!(check.outcome, Outcome::Ok(_) | Outcome::Skipped(_));
+        if is_printed {
             lines.extend(
                 check
                     .outcome

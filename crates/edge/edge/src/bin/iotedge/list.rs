@@ -155,12 +155,12 @@ mod tests {
         let now = Timestamp::from_unix_seconds(100);
         let reason = format!("the image x could not be pulled: {}", "because ".repeat(40));
         let failed = json!({"runtimeStatus": {"status": "failed", "description": reason}});
-        let shown = lines(&[module(&failed)], now);
+        let printed = lines(&[module(&failed)], now);
         assert_eq!(
-            shown[1].split_whitespace().collect::<Vec<_>>(),
+            printed[1].split_whitespace().collect::<Vec<_>>(),
             ["m", "failed", "Failed", "img:1"]
         );
-        assert_eq!(shown[3], format!("m: {reason}"));
+        assert_eq!(printed[3], format!("m: {reason}"));
 
         let plain = json!({
             "startTime": "1970-01-01T00:01:00Z",

@@ -87,8 +87,8 @@ pub(super) fn sockets(top: &Section<'_, '_>) {
                 format!("unix:///run/iotedge/{socket}.sock"),
             ];
             let activated = format!("fd://aziot-edged.{socket}.socket");
-            let served = usual.contains(&value) || (may_be_activated && value == activated);
-            if !served {
+            let is_supported = usual.contains(&value) || (may_be_activated && value == activated);
+            if !is_supported {
                 let message = format!(
                     "{name}.{key}: other sockets than {} are known from Azure IoT Edge but not \
                      offered yet; remove the line",

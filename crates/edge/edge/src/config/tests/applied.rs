@@ -10,12 +10,12 @@ fn secrets_do_not_show_in_the_differences() {
         .replace("0ne1", "0ne2")
         .replace("hostname = \"d1\"\n", "")
         + "[agent.env]\nTOKEN = \"hunter2\"\n";
-    let shown: Vec<String> = changes(GOOD, &new)
+    let printed: Vec<String> = changes(GOOD, &new)
         .iter()
         .map(ToString::to_string)
         .collect();
     assert_eq!(
-        shown,
+        printed,
         [
             "+ agent.env.TOKEN = (hidden)",
             "~ provisioning.id_scope = \"0ne2\" (was \"0ne1\")",

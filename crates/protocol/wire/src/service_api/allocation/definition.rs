@@ -259,8 +259,8 @@ mod tests {
         let url = WebhookUrl::parse("https://a.example/api?code=secret").unwrap();
         assert_eq!(url.to_string(), "https://a.example/api?****");
         assert_eq!(format!("{url:?}"), "WebhookUrl(https://a.example/api?****)");
-        let shown = WebhookUrl::parse(&url.to_string()).unwrap();
-        assert!(shown.is_mask_of(&url));
+        let masked = WebhookUrl::parse(&url.to_string()).unwrap();
+        assert!(masked.is_mask_of(&url));
         let other = WebhookUrl::parse("https://b.example/api?****").unwrap();
         assert!(!other.is_mask_of(&url));
         let bare = WebhookUrl::parse("https://a.example/api").unwrap();

@@ -77,7 +77,7 @@ fn waiting() -> String {
         issued: None,
     };
     let choice = Choice {
-        hub: HubName::parse("far").unwrap(),
+        hub: HubName::parse("remote").unwrap(),
         twin: None,
         payload: None,
         skipped: Vec::new(),

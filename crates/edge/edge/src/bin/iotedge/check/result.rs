@@ -29,7 +29,7 @@ impl Outcome {
     }
 
     /// The mark and the word in Azure's text.
-    pub fn shown(&self) -> (&'static str, &'static str) {
+    pub fn symbol_and_word(&self) -> (&'static str, &'static str) {
         match self {
             Self::Ok(_) => ("√", "OK"),
             Self::Warning(_) => ("‼", "Warning"),

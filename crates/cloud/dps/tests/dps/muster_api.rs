@@ -19,7 +19,7 @@ fn opened_by(connection: &Value, policy: &Value) -> Value {
     json!(whole.reveal().as_str())
 }
 
-pub const REMOTE: &str = "HostName=far.example;SharedAccessKeyName=iothubowner;\
+pub const REMOTE: &str = "HostName=remote.example;SharedAccessKeyName=iothubowner;\
                    SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 #[tokio::test]
@@ -74,11 +74,12 @@ async fn a_remote_hub_is_linked_by_its_connection_string_which_is_not_shown() {
     let service = Service::start().await;
     let link = json!({"connectionString": REMOTE, "allocationWeight": 1000});
     let linked = service
-        .own(Method::PUT, "dps/linkedHubs/far", Some(&link))
+        .own(Method::PUT, "dps/linkedHubs/remote", Some(&link))
         .await;
     let expected = json!({
-        "name": "far", "hostName": "far.example", "location": "remote", "allocationWeight": 1000,
-        "applyAllocationPolicy": true, "health": {"state": "healthy", "remoteTasks": 0},
+        "name": "remote", "hostName": "remote.example", "location": "remote",
+        "allocationWeight": 1000, "applyAllocationPolicy": true,
+        "health": {"state": "healthy", "remoteTasks": 0},
     });
     assert_eq!(linked, expected);
     let all = service.own(Method::GET, "dps/linkedHubs", None).await;
@@ -118,12 +119,12 @@ async fn hubs_and_services_that_cannot_be_are_refused_with_the_reason() {
 #[tokio::test]
 #[rustfmt::skip]
 async fn links_settings_and_policies_that_cannot_be_are_refused_with_the_reason() {
-    let far_as_hub = json!({"connectionString": REMOTE});
+    let remote_as_hub = json!({"connectionString": REMOTE});
     each_is_refused(vec![
         (Method::PUT, "dps/linkedHubs/none", json!({}), 404_210, "none"),
         (Method::PUT, "dps/linkedHubs/hub", json!({"allocationWeight": 0}), 400_004, "1 to 1000"),
         (Method::PUT, "dps/linkedHubs/hub", json!({"allocationWeight": 1001}), 400_004, "1001"),
-        (Method::PUT, "dps/linkedHubs/hub", far_as_hub, 409_210, "already"),
+        (Method::PUT, "dps/linkedHubs/hub", remote_as_hub, 409_210, "already"),
         (Method::DELETE, "dps/linkedHubs/none", json!(null), 404_210, "not linked"),
         (Method::PATCH, "dps/settings", json!({"allocationPolicy": "custom"}), 400_004, "webhook"),
         (Method::PUT, "dps/policies/p", json!({"rights": []}), 400_004, "at least one"),

@@ -17,8 +17,8 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Ok(certificate) = Certificate::parse_one(data) {
         let now = certificate.not_before();
-        if let Ok(anchor) = pki::usable_ca_certificate(&certificate, now) {
-            assert!(anchor.certificate().is_ca());
+        if let Ok(ca_certificate) = pki::usable_ca_certificate(&certificate, now) {
+            assert!(ca_certificate.certificate().is_ca());
         }
         assert!(pki::prove_possession(&certificate, &certificate, Timestamp::NEVER).is_err());
     }
