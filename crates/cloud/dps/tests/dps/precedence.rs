@@ -31,9 +31,9 @@ async fn t5_the_five_devices_of_the_documentation() {
         ("device-2", a.leaf("device-2")),
     ];
     for (id, leaf) in &admitted {
-        let presented = chain(&[leaf, &a.certificate, &root.certificate]);
+        let sent = chain(&[leaf, &a.certificate, &root.certificate]);
         assert_eq!(
-            service.provision(id, &presented).await["status"],
+            service.provision(id, &sent).await["status"],
             "assigned",
             "{id}"
         );
@@ -44,12 +44,8 @@ async fn t5_the_five_devices_of_the_documentation() {
         ("device-5", b.leaf("device-5"), &b),
     ];
     for (id, leaf, issuer) in &refused {
-        let presented = chain(&[leaf, &issuer.certificate, &root.certificate]);
-        assert_eq!(
-            service.register(id, &presented).await.error(),
-            401_002,
-            "{id}"
-        );
+        let sent = chain(&[leaf, &issuer.certificate, &root.certificate]);
+        assert_eq!(service.register(id, &sent).await.error(), 401_002, "{id}");
     }
 }
 
@@ -65,22 +61,19 @@ async fn the_order_in_which_certificates_are_shown_decides_nothing() {
     disabled["provisioningStatus"] = json!("disabled");
     service.create("/enrollmentGroups/below", &disabled).await;
     let leaf = below.leaf("device-1");
-    for presented in [
+    for sent in [
         chain(&[&leaf, &below.certificate, &root.certificate]),
         chain(&[&leaf, &root.certificate, &below.certificate]),
     ] {
-        assert_eq!(
-            service.register("device-1", &presented).await.error(),
-            401_002
-        );
+        assert_eq!(service.register("device-1", &sent).await.error(), 401_002);
     }
     let path = "/enrollmentGroups/below";
     service
         .operate(Method::DELETE, path, &[("if-match", "*")], None)
         .await;
-    let presented = chain(&[&leaf, &root.certificate, &below.certificate]);
+    let sent = chain(&[&leaf, &root.certificate, &below.certificate]);
     assert_eq!(
-        service.provision("device-1", &presented).await["status"],
+        service.provision("device-1", &sent).await["status"],
         "assigned"
     );
 }
@@ -97,13 +90,10 @@ async fn an_individual_enrollment_never_falls_through_to_a_group() {
         .create("/enrollments/Device-1", &individual("Device-1", &enrolled))
         .await;
     let other = root.leaf("device-1");
-    let presented = chain(&[&other, &root.certificate]);
-    assert_eq!(
-        service.register("device-1", &presented).await.error(),
-        401_002
-    );
-    let presented = chain(&[&enrolled]);
-    let state = service.provision("device-1", &presented).await;
+    let sent = chain(&[&other, &root.certificate]);
+    assert_eq!(service.register("device-1", &sent).await.error(), 401_002);
+    let sent = chain(&[&enrolled]);
+    let state = service.provision("device-1", &sent).await;
     assert_eq!(state["deviceId"], "Device-1", "the enrolled spelling");
 }
 
@@ -126,11 +116,8 @@ async fn the_groups_certificate_need_not_be_shown() {
         "assigned"
     );
     // A gap that the group's certificate does not fill.
-    let presented = chain(&[&below.leaf("device-3"), &root.certificate]);
-    assert_eq!(
-        service.register("device-3", &presented).await.error(),
-        401_002
-    );
+    let sent = chain(&[&below.leaf("device-3"), &root.certificate]);
+    assert_eq!(service.register("device-3", &sent).await.error(), 401_002);
 }
 
 #[tokio::test]
@@ -144,11 +131,8 @@ async fn t7_a_group_rolls_over_by_its_secondary_certificate() {
     for (number, ca) in [&old, &new].iter().enumerate() {
         let id = format!("device-{number}");
         let leaf = ca.leaf(&id);
-        let presented = chain(&[&leaf, &ca.certificate]);
-        assert_eq!(
-            service.provision(&id, &presented).await["status"],
-            "assigned"
-        );
+        let sent = chain(&[&leaf, &ca.certificate]);
+        assert_eq!(service.provision(&id, &sent).await["status"], "assigned");
     }
 }
 
@@ -177,7 +161,7 @@ async fn every_change_counts(service: &Service) {
     let root = Ca::root("root");
     let below = root.intermediate("below");
     let leaf = below.leaf("device-1");
-    let presented = chain(&[&leaf, &below.certificate]);
+    let sent = chain(&[&leaf, &below.certificate]);
     let (all, nearer, own) = (
         ("/enrollmentGroups/all", group("all", &root.certificate)),
         (
@@ -206,16 +190,11 @@ async fn every_change_counts(service: &Service) {
         assert!(answer.status.is_success(), "{path}: {}", answer.message());
     };
     let by = async |group: Option<&str>| {
-        let state = service.provision("device-1", &presented).await;
+        let state = service.provision("device-1", &sent).await;
         assert_eq!(state["status"], "assigned");
         assert_eq!(state["x509"]["enrollmentGroupId"].as_str(), group);
     };
-    let refused = async || {
-        assert_eq!(
-            service.register("device-1", &presented).await.error(),
-            401_002
-        )
-    };
+    let refused = async || assert_eq!(service.register("device-1", &sent).await.error(), 401_002);
 
     refused().await;
     put(&all, "enabled").await;
@@ -258,12 +237,8 @@ async fn a_device_of_a_disabled_enrollment_has_a_record_that_says_so() {
         let path = format!("/registrations/{id}");
         service.operate(Method::GET, &path, &[], None).await.body
     };
-    for (id, presented) in [("device-1", &one), ("device-2", &two)] {
-        assert_eq!(
-            service.register(id, presented).await.error(),
-            401_002,
-            "{id}"
-        );
+    for (id, sent) in [("device-1", &one), ("device-2", &two)] {
+        assert_eq!(service.register(id, sent).await.error(), 401_002, "{id}");
         let record = read(id).await;
         assert_eq!(record["status"], "disabled", "{record}");
         assert_eq!(record.get("assignedHub"), None, "{record}");
