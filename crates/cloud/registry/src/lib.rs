@@ -27,6 +27,7 @@ pub mod twin;
 
 pub mod condition;
 mod deployment;
+pub mod query;
 pub mod resolve;
 
 mod change;
