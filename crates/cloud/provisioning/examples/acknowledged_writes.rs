@@ -10,7 +10,8 @@ use provisioning::{
     Assign, AttestationKind, Choice, DeviceProof, EnrolledBy, EnrollmentDraft, EnrollmentKey,
     Provisioning, Registrant, ReprovisionPolicy,
 };
-use registry::{Event, IfMatch, Init, InitialTwin, SystemEntropy};
+use registry::{Destinations, Event, IfMatch, Init, InitialTwin, SystemEntropy};
+use wire::telemetry::EventSource;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -112,6 +113,9 @@ async fn write_forever(
             device: DeviceId::parse(&name)?,
             module: None,
             enqueued: now,
+            source: EventSource::DeviceMessages,
+            sender: None,
+            destinations: Destinations::BuiltIn,
             properties: Vec::new(),
             body: name.into_bytes(),
         };

@@ -1,7 +1,9 @@
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use events::EventLogError;
-use ids::{DeviceId, HubName, ModuleId, Timestamp};
+use ids::{DeviceId, EndpointName, HubName, ModuleId, Timestamp};
+use wire::telemetry::{EventSource, SenderStamp};
 
 /// A telemetry message on its way to the readers of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +15,33 @@ pub struct Event {
     pub module: Option<ModuleId>,
     /// When the hub took it.
     pub enqueued: Timestamp,
+    pub source: EventSource,
+    /// What the hub knows of who sent it; `None` for events of the hub itself.
+    pub sender: Option<Arc<SenderStamp>>,
+    pub destinations: Destinations,
     /// System and application properties, names as on the wire, in the order sent.
     pub properties: Vec<(String, String)>,
     /// The message, uninterpreted; at most 256 KiB.
     pub body: Vec<u8>,
+}
+
+/// The endpoints that an event is for, decided when it is appended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Destinations {
+    /// The built-in endpoint alone, as without routes.
+    #[default]
+    BuiltIn,
+    Named(Vec<EndpointName>),
+}
+
+impl Destinations {
+    #[must_use]
+    pub fn include(&self, endpoint: &EndpointName) -> bool {
+        match self {
+            Self::BuiltIn => endpoint.is_built_in(),
+            Self::Named(names) => names.contains(endpoint),
+        }
+    }
 }
 
 /// An event and its place in the log.

@@ -43,7 +43,7 @@ pub use deployment::{
 };
 pub use entropy::{Entropy, SystemEntropy, generate_key, random};
 pub use error::{NotWritable, OpenError, StorageError};
-pub use event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
+pub use event::{Destinations, Event, EventError, EventPage, StoredEvent, TelemetryState};
 pub use hub::{FormerHost, HubError, LocalHub, LocalHubs};
 pub use identity::{
     Credentials, DeviceLocation, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord,

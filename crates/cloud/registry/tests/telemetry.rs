@@ -15,8 +15,10 @@ use std::time::Duration;
 
 use ids::{HubName, Timestamp};
 use registry::{
-    Event, Init, Registry, Retention, SystemEntropy, TelemetryLimits, TelemetryRetention,
+    Destinations, Event, Init, Registry, Retention, SystemEntropy, TelemetryLimits,
+    TelemetryRetention,
 };
+use wire::telemetry::EventSource;
 
 fn name(text: &str) -> HubName {
     text.parse().unwrap()
@@ -52,6 +54,9 @@ fn event(hub: &str, second: i64, body: &[u8]) -> Event {
         device: "d".parse().unwrap(),
         module: None,
         enqueued: at(second),
+        source: EventSource::DeviceMessages,
+        sender: None,
+        destinations: Destinations::BuiltIn,
         properties: Vec::new(),
         body: body.to_vec(),
     }

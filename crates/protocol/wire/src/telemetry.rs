@@ -5,12 +5,17 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ids::{DeviceId, ModuleId, Timestamp};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::device_api::message::{is_stamped, system};
 use crate::lenient::{self, BodyError, Fields};
+
+mod auth_method;
+mod event_document;
+mod event_source;
+
+pub use auth_method::{AuthMethod, SenderStamp};
+pub use event_document::{EventDocument, EventParts};
+pub use event_source::EventSource;
 
 /// Largest message, bytes: its body with the names and values of its properties.
 pub const MAX_MESSAGE: usize = 256 * 1024;
@@ -108,92 +113,6 @@ fn parse_item(item: &Fields<'_>) -> Result<Posted, BodyError> {
     })
 }
 
-/// One event of the page that operators read.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EventDocument {
-    /// Its place in the log; ask for what comes after it.
-    pub offset: u64,
-    /// When the hub took it.
-    pub enqueued_time: Timestamp,
-    /// The device that sent the message.
-    pub device_id: DeviceId,
-    /// The module that sent it.
-    pub module_id: Option<ModuleId>,
-    /// The application properties, by name.
-    pub properties: Map<String, Value>,
-    /// System properties by their AMQP names, such as `message-id`.
-    pub system_properties: Map<String, Value>,
-    /// The content of the message, as base64.
-    pub body: String,
-}
-
-impl EventDocument {
-    /// Shows an event. `properties` are named as in the bag of MQTT.
-    #[must_use]
-    pub fn new(
-        offset: u64,
-        enqueued: Timestamp,
-        (device, module): (DeviceId, Option<ModuleId>),
-        properties: Vec<(String, String)>,
-        body: &[u8],
-    ) -> Self {
-        let mut document = Self {
-            offset,
-            enqueued_time: enqueued,
-            properties: Map::new(),
-            system_properties: Map::new(),
-            body: STANDARD.encode(body),
-            device_id: device,
-            module_id: module,
-        };
-        for (name, value) in properties {
-            // Logs of older versions hold what senders had set in the hub's place.
-            let is_mark = name == system::MESSAGE_TYPE || name == system::RETAIN;
-            if is_stamped(&name) && !is_mark {
-                continue;
-            }
-            match system_name(&name) {
-                Some(system) => document
-                    .system_properties
-                    .insert(system.into(), value.into()),
-                None => document.properties.insert(name, value.into()),
-            };
-        }
-        // Last: what the hub knows of the sender is said by nobody else.
-        document.system_properties.insert(
-            "iothub-connection-device-id".into(),
-            document.device_id.as_str().into(),
-        );
-        if let Some(module) = &document.module_id {
-            document
-                .system_properties
-                .insert("iothub-connection-module-id".into(), module.as_str().into());
-        }
-        document
-    }
-}
-
-/// The AMQP name of a system property of the bag.
-fn system_name(token: &str) -> Option<&'static str> {
-    Some(match token {
-        "$.mid" => "message-id",
-        "$.cid" => "correlation-id",
-        "$.uid" => "user-id",
-        "$.to" => "to",
-        "$.ct" => "content-type",
-        "$.ce" => "content-encoding",
-        "$.exp" => "absolute-expiry-time",
-        "$.ctime" => "iothub-creation-time-utc",
-        "$.on" => "iothub-outputname",
-        "$.ifid" => "iothub-interface-id",
-        "$.sub" => "dt-subject",
-        "$.schema" => "iothub-message-schema",
-        "iothub-MessageType" => "iothub-MessageType",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,44 +134,5 @@ mod tests {
         assert_eq!(messages[1].body, b"plain");
         assert!(parse_batch(b"{}").is_err());
         assert_eq!(parse_batch(br#"[{"body":"!"}]"#).unwrap_err().path, "body");
-    }
-
-    #[test]
-    fn system_and_application_properties_are_told_apart() {
-        let device = DeviceId::parse("d1").unwrap();
-        let properties = vec![
-            ("$.mid".to_owned(), "m1".to_owned()),
-            ("k".to_owned(), "v".to_owned()),
-        ];
-        let document = EventDocument::new(
-            7,
-            Timestamp::from_unix_seconds(0),
-            (device, None),
-            properties,
-            b"hi",
-        );
-        let json = serde_json::to_value(&document).unwrap();
-        assert_eq!(json["systemProperties"]["message-id"], "m1");
-        assert_eq!(json["properties"], serde_json::json!({"k": "v"}));
-        assert_eq!(json["body"], "aGk=");
-    }
-
-    // A4: events that an older version kept.
-    #[test]
-    fn a_forged_sender_in_an_old_log_is_not_shown() {
-        let forged = crate::device_api::message::STAMPED
-            .iter()
-            .filter(|name| **name != system::MESSAGE_TYPE && **name != system::RETAIN)
-            .map(|name| ((*name).to_owned(), "forged".to_owned()))
-            .collect();
-        let device = DeviceId::parse("d1").unwrap();
-        let at = Timestamp::from_unix_seconds(0);
-        let document = EventDocument::new(7, at, (device, None), forged, b"");
-        let json = serde_json::to_value(&document).unwrap();
-        assert!(!json.to_string().contains("forged"), "{json}");
-        assert_eq!(
-            json["systemProperties"],
-            serde_json::json!({"iothub-connection-device-id": "d1"})
-        );
     }
 }

@@ -1,14 +1,15 @@
 //! Telemetry messages of devices: checked, then appended to the event log. A message is
 //! acknowledged after it is on disk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ids::Identity;
-use registry::{Event, EventError};
+use registry::{Destinations, Event, EventError};
 use tokio::time::Instant;
 use transport::pace::TooFast;
 use wire::device_api::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
-use wire::telemetry::MAX_MESSAGE;
+use wire::telemetry::{EventSource, MAX_MESSAGE, SenderStamp};
 
 use crate::service::Hub;
 
@@ -40,6 +41,13 @@ impl TelemetryError {
             Self::Event(_) => "not_stored",
         }
     }
+}
+
+/// Who sends, and what the hub stamps on the message because of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) stamp: &'a Arc<SenderStamp>,
 }
 
 /// A message before it is checked.
@@ -91,7 +99,7 @@ impl Message {
 /// Appends a message; returns after it is on disk.
 pub(crate) async fn append(
     hub: &Hub,
-    sender: &Identity,
+    sender: Sender<'_>,
     message: Message,
 ) -> Result<(), TelemetryError> {
     append_all(hub, sender, vec![message]).await
@@ -100,7 +108,7 @@ pub(crate) async fn append(
 /// Appends messages together, in their order; returns after they are on disk.
 pub(crate) async fn append_all(
     hub: &Hub,
-    sender: &Identity,
+    sender: Sender<'_>,
     messages: Vec<Message>,
 ) -> Result<(), TelemetryError> {
     let to_event = |message| to_event(hub, sender, message);
@@ -118,7 +126,7 @@ pub(crate) async fn append_all(
 /// cancelled append may have kept the message.
 pub(crate) async fn append_with_retries(
     hub: &Hub,
-    sender: &Identity,
+    sender: Sender<'_>,
     message: Message,
 ) -> Result<(), TelemetryError> {
     let event = to_event(hub, sender, message)?;
@@ -139,14 +147,14 @@ pub(crate) async fn append_with_retries(
 /// Counts messages against the sender's rate, and waits until it allows them.
 async fn wait_for_pace(
     hub: &Hub,
-    sender: &Identity,
+    sender: Sender<'_>,
     events: &[Event],
 ) -> Result<(), TelemetryError> {
     let bytes = |event: &Event| event.body.len() + size_of(&event.properties);
     let bytes = events.iter().map(bytes).sum();
     let wait = hub
         .pace_limiter()
-        .wait(sender, (bytes, events.len()), Instant::now())
+        .wait(sender.identity, (bytes, events.len()), Instant::now())
         .map_err(|TooFast(wait)| TelemetryError::TooFast { wait })?;
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
@@ -161,7 +169,7 @@ fn size_of(properties: &[(String, String)]) -> usize {
         .sum()
 }
 
-fn to_event(hub: &Hub, sender: &Identity, message: Message) -> Result<Event, TelemetryError> {
+fn to_event(hub: &Hub, sender: Sender<'_>, message: Message) -> Result<Event, TelemetryError> {
     let count = message.sent.len();
     if count > MAX_PROPERTIES {
         return Err(TelemetryError::TooManyProperties { count });
@@ -170,11 +178,15 @@ fn to_event(hub: &Hub, sender: &Identity, message: Message) -> Result<Event, Tel
     if size > MAX_MESSAGE {
         return Err(TelemetryError::TooLarge { size });
     }
+    let identity = sender.identity;
     Ok(Event {
-        hub: sender.hub.clone(),
-        device: sender.device.clone(),
-        module: sender.module.clone(),
+        hub: identity.hub.clone(),
+        device: identity.device.clone(),
+        module: identity.module.clone(),
         enqueued: hub.now(),
+        source: EventSource::DeviceMessages,
+        sender: Some(sender.stamp.clone()),
+        destinations: Destinations::BuiltIn,
         properties: [message.sent, message.marks].concat(),
         body: message.body,
     })

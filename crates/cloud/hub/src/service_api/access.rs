@@ -14,6 +14,7 @@ use rest::{ClientAddress, RequestError};
 use wire::sas::UnverifiedToken;
 
 use crate::error::HubError;
+use crate::messages::telemetry::Sender;
 use crate::service::Hub;
 use crate::sessions::connect::former_name;
 use crate::sessions::prove::{NotProven, Presented, ProvenIdentity, policies, prove};
@@ -57,9 +58,12 @@ impl Permit {
     }
 
     /// The device or module that calls; `None` for operators.
-    pub(super) fn identity(&self) -> Option<&Identity> {
+    pub(super) fn sender(&self) -> Option<Sender<'_>> {
         match &self.caller {
-            Caller::Identity(proven) => Some(proven.identity()),
+            Caller::Identity(proven) => Some(Sender {
+                identity: proven.identity(),
+                stamp: proven.stamp(),
+            }),
             Caller::Policy(_) => None,
         }
     }

@@ -11,7 +11,7 @@ use rest::{Reply, get, post};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use wire::telemetry::{
-    BATCH, EVENTS_MISSING, EVENTS_NEXT, EventDocument, parse_batch, property_name,
+    BATCH, EVENTS_MISSING, EVENTS_NEXT, EventDocument, EventParts, parse_batch, property_name,
 };
 
 use super::access::Access;
@@ -52,7 +52,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// Keeps one message, or a batch in its order. 204 once everything is on disk.
 async fn send(call: Call) -> Result<Reply, HubError> {
-    let sender = call.permit.identity().ok_or(HubError::NoCredentials)?;
+    let sender = call.permit.sender().ok_or(HubError::NoCredentials)?;
     let content_type = call.header(CONTENT_TYPE.as_str()).unwrap_or_default();
     let is_batch = content_type
         .get(..BATCH.len())
@@ -138,13 +138,15 @@ fn number(call: &Call, name: &str) -> Result<Option<u64>, HubError> {
 
 fn document(stored: StoredEvent) -> Value {
     let event = stored.event;
-    let sender = (event.device, event.module);
-    let document = EventDocument::new(
-        stored.offset,
-        event.enqueued,
-        sender,
-        event.properties,
-        &event.body,
-    );
+    let document = EventDocument::new(EventParts {
+        offset: stored.offset,
+        enqueued: event.enqueued,
+        source: event.source,
+        device: event.device,
+        module: event.module,
+        sender: event.sender.as_deref(),
+        properties: event.properties,
+        body: &event.body,
+    });
     serde_json::to_value(document).unwrap_or_default()
 }

@@ -97,7 +97,7 @@ fn identity(call: &Call, record: &ModuleRecord) -> Identity {
 
 /// A device's daemon understands fewer authentication types than operators do.
 fn to_json(call: &Call, module: &Module) -> Value {
-    match call.permit.identity() {
+    match call.permit.sender().map(|sender| sender.identity) {
         Some(_) => module.to_daemon_json(),
         None => module.to_json(call.permit.shows_keys()),
     }

@@ -11,11 +11,13 @@ use pki::PresentedChain;
 use transport::sessions::{Mailbox, MethodAnswer};
 use transport::{Close, ConnectRefused, DeviceSession, Ending, Outgoing};
 use wire::sas::CLOCK_SKEW;
+use wire::telemetry::SenderStamp;
 use wire::topic::{DeviceTopic, Filter};
 
-use crate::messages::telemetry::{self, Message};
+use crate::messages::telemetry::{self, Message, Sender};
 use crate::service::Hub;
 use crate::sessions::connect::{self, Checked};
+use crate::sessions::prove::ProvenIdentity;
 
 mod outgoing;
 mod twin_request;
@@ -29,6 +31,8 @@ const MAX_SLEEP: Duration = Duration::from_secs(3600);
 pub struct HubSession {
     hub: Hub,
     mailbox: Mailbox,
+    /// What is stamped on the messages of the session.
+    stamp: Arc<SenderStamp>,
     /// When the proof of identity expires, and the session with it.
     expires: Option<Timestamp>,
     /// The QoS of desired patches: what the client subscribed with.
@@ -62,15 +66,24 @@ pub(crate) async fn accept(
         module.id = identity.module.as_ref().map(display),
         "{identity} connected over MQTT"
     );
-    if let Some(model) = model_id {
-        hub.note_model_id(&identity, &model);
-    }
+    let model_id = model_id.filter(|model| hub.note_model_id(&identity, model));
     Ok(HubSession {
         hub: hub.clone(),
         mailbox,
+        stamp: stamp(&proven, model_id),
         expires: proven.until().map(|until| expiry(until, hub.now())),
         desired_qos: QoS::AtMostOnce,
     })
+}
+
+fn stamp(proven: &ProvenIdentity, model_id: Option<String>) -> Arc<SenderStamp> {
+    match model_id {
+        None => proven.stamp().clone(),
+        model_id => Arc::new(SenderStamp {
+            model_id,
+            ..SenderStamp::clone(proven.stamp())
+        }),
+    }
 }
 
 fn unavailable(reason: String) -> ConnectRefused {
@@ -107,6 +120,13 @@ impl HubSession {
         self.mailbox.identity()
     }
 
+    fn sender(&self) -> Sender<'_> {
+        Sender {
+            identity: self.identity(),
+            stamp: &self.stamp,
+        }
+    }
+
     fn filter(&self, filter: &str) -> Option<Filter> {
         let identity = self.identity();
         Filter::parse(filter, &identity.device, identity.module.as_ref()).ok()
@@ -118,7 +138,7 @@ impl HubSession {
             if publish.retain {
                 message.mark_retained();
             }
-            telemetry::append_with_retries(&self.hub, self.identity(), message).await
+            telemetry::append_with_retries(&self.hub, self.sender(), message).await
         };
         // Cancelled when the session ends: no client waits for the acknowledgement then.
         let appended = tokio::select! {
@@ -249,7 +269,7 @@ impl DeviceSession for HubSession {
         let appended = async {
             let mut message = Message::from_bag(&bag, will.payload.to_vec())?;
             message.mark_will();
-            telemetry::append(&self.hub, &identity, message).await
+            telemetry::append(&self.hub, self.sender(), message).await
         };
         if let Err(error) = appended.await {
             tracing::warn!(

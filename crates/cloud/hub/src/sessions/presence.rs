@@ -64,21 +64,22 @@ impl Hub {
         }))
     }
 
-    /// Keeps the model id that a client announced in its CONNECT.
-    pub(crate) fn note_model_id(&self, identity: &Identity, model: &str) {
+    /// Keeps the model id that a client announced in its CONNECT; `false` when it is no model id.
+    pub(crate) fn note_model_id(&self, identity: &Identity, model: &str) -> bool {
         if model.is_empty() || model.len() > MAX_MODEL_ID || model.chars().any(char::is_control) {
             tracing::info!(
                 hub.name = %identity.hub,
                 device.id = %identity.device,
                 "an invalid model id was ignored"
             );
-            return;
+            return false;
         }
         let seen = LastSeen {
             model_id: Some(model.to_owned()),
             ..LastSeen::NEVER
         };
         self.unsaved_presences().add(identity, seen);
+        true
     }
 }
 

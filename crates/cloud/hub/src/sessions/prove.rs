@@ -2,12 +2,15 @@
 //!
 //! Used for MQTT and HTTPS. Only this file can make a [`ProvenIdentity`].
 
+use std::sync::Arc;
+
 use ids::{HubHost, Identity, Timestamp};
 use pki::{ChainError, PresentedChain, pin_certificate};
 use registry::{Credentials, LocalHub, Right, StorageError};
 use rest::policy::{self, Demand, Policy, PolicyError};
 use wire::sas::{CLOCK_SKEW, KeyError, SasError, SharedAccessKey, UnverifiedToken};
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
+use wire::telemetry::{AuthMethod, SenderStamp};
 
 use crate::service::Hub;
 
@@ -23,6 +26,7 @@ pub(crate) struct Presented<'a> {
 pub(crate) struct ProvenIdentity {
     identity: Identity,
     credentials: Credentials,
+    stamp: Arc<SenderStamp>,
     until: Option<Timestamp>,
 }
 
@@ -34,6 +38,11 @@ impl ProvenIdentity {
     /// The registered credentials that were checked.
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// What is stamped on the messages of the identity.
+    pub(crate) fn stamp(&self) -> &Arc<SenderStamp> {
+        &self.stamp
     }
 
     /// When the proof expires: the expiry of a token, or the last second of a certificate.
@@ -98,17 +107,30 @@ pub(crate) async fn prove(
     if credentials.status == Status::Disabled {
         return Err(NotProven::Disabled(identity.of_device()));
     }
-    let until = match (presented.token, presented.chain) {
+    let (until, auth) = match (presented.token, presented.chain) {
         // A token counts even with a certificate: modules share the connection settings of their
         // device.
-        (Some(token), _) => Some(by_token(hub, local, &identity, &credentials, token)?),
-        (None, Some(chain)) => Some(by_certificate(hub, &identity, &credentials, chain)?),
+        (Some(token), _) => by_token(hub, local, &identity, &credentials, token)?,
+        (None, Some(chain)) => {
+            let until = by_certificate(hub, &identity, &credentials, chain)?;
+            let auth = match identity.module {
+                Some(_) => AuthMethod::ModuleX509,
+                None => AuthMethod::DeviceX509,
+            };
+            (until, auth)
+        }
         (None, None) => return Err(NotProven::NothingPresented),
+    };
+    let stamp = SenderStamp {
+        generation_id: credentials.generation_id.clone(),
+        auth,
+        model_id: None,
     };
     Ok(ProvenIdentity {
         identity,
         credentials,
-        until,
+        stamp: Arc::new(stamp),
+        until: Some(until),
     })
 }
 
@@ -118,20 +140,23 @@ fn by_token(
     identity: &Identity,
     credentials: &Credentials,
     token: &str,
-) -> Result<Timestamp, NotProven> {
+) -> Result<(Timestamp, AuthMethod), NotProven> {
     let token = UnverifiedToken::parse(token)?;
     let resource = resource(&local.host, identity);
     if token.policy().is_some() {
         let demand = Demand::Any(&[Right::DeviceConnect]);
         let admitted = policy::admit(&token, policies(local), demand, &resource, hub.now());
-        return Ok(admitted?.expiry());
+        return Ok((admitted?.expiry(), AuthMethod::HubSas));
     }
+    let method = match identity.module {
+        Some(_) => AuthMethod::ModuleSas,
+        None => AuthMethod::DeviceSas,
+    };
     match &credentials.authentication {
         Authentication::Sas { primary, secondary } => {
             let keys = keys([primary, secondary])?;
-            Ok(token
-                .verify(&keys, &resource, hub.now(), CLOCK_SKEW)?
-                .expiry())
+            let verified = token.verify(&keys, &resource, hub.now(), CLOCK_SKEW)?;
+            Ok((verified.expiry(), method))
         }
         Authentication::None => Err(NotProven::NoKey(identity.clone())),
         other => Err(other_method(identity, other, "a token")),

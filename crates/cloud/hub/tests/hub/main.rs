@@ -14,4 +14,5 @@ mod identities;
 mod methods;
 mod queries;
 mod sessions;
+mod stamps;
 mod twins;

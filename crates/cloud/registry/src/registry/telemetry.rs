@@ -1,13 +1,13 @@
-//! Telemetry: events as records of their hub's log.
-//!
-//! A record is the length of a header (4 bytes, little-endian), the header (JSON) and the message.
+//! Telemetry: events in the log of their hub.
+
+mod record;
 
 use events::{EventLog, EventLogError, MAX_RECORD};
 use ids::{HubName, Timestamp};
-use serde_json::{Value, json};
 
 use super::Registry;
 use crate::event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
+pub(super) use record::{decode, encode};
 
 impl Registry {
     /// Appends an event; returns its number after it is on disk.
@@ -124,60 +124,5 @@ impl Registry {
                 }),
         );
         states
-    }
-}
-
-fn encode(event: &Event) -> Vec<u8> {
-    let header = json!({
-        "hub": event.hub,
-        "device": event.device,
-        "module": event.module,
-        "enqueued": event.enqueued.ticks(),
-        "properties": event.properties,
-    })
-    .to_string();
-    let length = u32::try_from(header.len()).unwrap_or(u32::MAX);
-    let mut record = Vec::with_capacity(4 + header.len() + event.body.len());
-    record.extend_from_slice(&length.to_le_bytes());
-    record.extend_from_slice(header.as_bytes());
-    record.extend_from_slice(&event.body);
-    record
-}
-
-pub(super) fn decode(record: &[u8]) -> Option<Event> {
-    let (length, rest) = record.split_first_chunk::<4>()?;
-    let (header, body) =
-        rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    let mut header: Value = serde_json::from_slice(header).ok()?;
-    let mut take = |name: &str| header.get_mut(name).map(Value::take);
-    Some(Event {
-        hub: serde_json::from_value(take("hub")?).ok()?,
-        device: serde_json::from_value(take("device")?).ok()?,
-        module: serde_json::from_value(take("module")?).ok()?,
-        enqueued: Timestamp::from_ticks(take("enqueued")?.as_i64()?),
-        properties: serde_json::from_value(take("properties")?).ok()?,
-        body: body.to_vec(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_comes_back_as_it_was() {
-        let event = Event {
-            hub: "h".parse().unwrap(),
-            device: "d".parse().unwrap(),
-            module: Some("m".parse().unwrap()),
-            enqueued: Timestamp::from_unix_seconds(5),
-            properties: vec![
-                ("$.ct".to_owned(), "application/json".to_owned()),
-                ("a".to_owned(), "ü".to_owned()),
-            ],
-            body: vec![0, 255, 10],
-        };
-        assert_eq!(decode(&encode(&event)), Some(event));
-        assert_eq!(decode(b"\xff\xff\xff\xff"), None);
     }
 }

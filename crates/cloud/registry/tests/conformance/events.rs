@@ -1,4 +1,5 @@
-use registry::Event;
+use registry::{Destinations, Event};
+use wire::telemetry::EventSource;
 
 use crate::{Bench, device, hub};
 
@@ -8,6 +9,9 @@ pub(crate) async fn events_are_read_in_order(bench: Bench) {
         device: device("d"),
         module: None,
         enqueued: bench.now(),
+        source: EventSource::DeviceMessages,
+        sender: None,
+        destinations: Destinations::BuiltIn,
         properties: vec![("a".to_owned(), "b".to_owned())],
         body: body.as_bytes().to_vec(),
     };

@@ -52,7 +52,7 @@ pub mod system {
 
 /// The properties that the hub itself gives a message. Back ends route on them and believe them, so
 /// no sender may set one: see [`is_stamped`].
-pub const STAMPED: [&str; 14] = [
+pub const STAMPED: [&str; 15] = [
     system::CONNECTION_DEVICE_ID,
     system::CONNECTION_MODULE_ID,
     system::MESSAGE_TYPE,
@@ -63,6 +63,7 @@ pub const STAMPED: [&str; 14] = [
     "iothub-connection-auth-generation-id",
     "iothub-enqueuedtime",
     "iothub-message-source",
+    "dt-dataschema",
     "x-opt-sequence-number",
     "x-opt-offset",
     "x-opt-enqueued-time",
