@@ -2,7 +2,7 @@
 //! are the HTTP status.
 
 use ids::error_chain;
-use registry::{ConfigurationError, EventError, IdentityError, Right, TwinError};
+use registry::{ConfigurationError, EventError, IdentityError, ImportError, Right, TwinError};
 use rest::RequestError;
 use rest::policy::PolicyError;
 use wire::error::HubErrorCode as Code;
@@ -53,6 +53,8 @@ pub(crate) enum HubError {
     },
     #[error(transparent)]
     Twin(#[from] TwinError),
+    #[error("the device or module is in the request twice")]
+    Repeated,
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
     #[error(transparent)]
@@ -89,6 +91,7 @@ impl HubError {
             Self::Identity(error) => identity(error),
             Self::NotEdge { .. } => Code::ModuleNotFound,
             Self::Twin(error) => twin(error),
+            Self::Repeated => Code::DeviceDefinedMultipleTimes,
             Self::Configuration(error) => configuration(error),
             Self::Method(error) => method(error),
             Self::Telemetry(error) => telemetry(error),
@@ -105,6 +108,15 @@ impl HubError {
             }
             (401, Code::IotHubUnauthorized) => "Unauthorized".to_owned(),
             _ => error_chain(self),
+        }
+    }
+}
+
+impl From<ImportError> for HubError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Identity(error) => error.into(),
+            ImportError::Twin(error) => error.into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! route says which of them it admits ([`access`]).
 
 mod access;
+mod bulk;
 mod configurations;
 mod devices;
 mod events;
@@ -42,6 +43,7 @@ const MAX_PAGE: usize = 1000;
 static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
     Table::new([
         devices::routes(),
+        bulk::routes(),
         modules::routes(),
         twins::routes(),
         methods::routes(),

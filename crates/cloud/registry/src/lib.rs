@@ -56,9 +56,9 @@ pub use policy::{
 pub use precondition::{IfMatch, PutDecision};
 pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore, DeviceWriter,
-    FirstHub, Init, LastSeen, ListError, NewDevice, OperatorAct, Particulars, Registry, Renamed,
-    Retention, TelemetryLimits, TelemetryRetention, Watchers, find_device, read_former_hosts,
-    twin_etag,
+    FirstHub, ImportError, Init, LastSeen, ListError, NewDevice, OperatorAct, Particulars,
+    Registry, Renamed, Retention, TelemetryLimits, TelemetryRetention, Watchers, find_device,
+    read_former_hosts, twin_etag,
 };
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use twin::{

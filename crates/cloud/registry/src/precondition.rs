@@ -10,6 +10,10 @@ pub enum IfMatch {
     /// `*`: whatever version is there, but one must be there.
     Any,
     Exactly(Etag),
+    /// Whatever is there or not: an import that creates or overwrites.
+    AnyOrAbsent,
+    /// That version, or nothing yet.
+    ExactlyOrAbsent(Etag),
 }
 
 impl From<wire::http::IfMatch> for IfMatch {
@@ -39,19 +43,25 @@ impl IfMatch {
     /// Decides a PUT; `stored` is the etag of what is there.
     pub fn decide_put(&self, stored: Option<&Etag>) -> PutDecision {
         match (self, stored) {
-            (Self::Absent, None) => PutDecision::Create,
+            (Self::Absent | Self::AnyOrAbsent | Self::ExactlyOrAbsent(_), None) => {
+                PutDecision::Create
+            }
             (Self::Absent, Some(_)) => PutDecision::Conflict,
-            (Self::Any, Some(_)) => PutDecision::Replace,
-            (Self::Exactly(wanted), Some(stored)) if wanted == stored => PutDecision::Replace,
-            (Self::Any | Self::Exactly(_), _) => PutDecision::Mismatch,
+            (Self::Any | Self::AnyOrAbsent, Some(_)) => PutDecision::Replace,
+            (Self::Exactly(wanted) | Self::ExactlyOrAbsent(wanted), Some(stored))
+                if wanted == stored =>
+            {
+                PutDecision::Replace
+            }
+            (Self::Any | Self::Exactly(_) | Self::ExactlyOrAbsent(_), _) => PutDecision::Mismatch,
         }
     }
 
     /// Whether a DELETE or PATCH of the stored version may go ahead.
     pub fn allows(&self, stored: &Etag) -> bool {
         match self {
-            Self::Absent | Self::Any => true,
-            Self::Exactly(wanted) => wanted == stored,
+            Self::Absent | Self::Any | Self::AnyOrAbsent => true,
+            Self::Exactly(wanted) | Self::ExactlyOrAbsent(wanted) => wanted == stored,
         }
     }
 }

@@ -24,6 +24,8 @@ mod hubs;
 
 mod device_writer;
 mod devices;
+mod import;
+mod keys;
 mod modules;
 mod new_identity;
 mod presences;
@@ -41,6 +43,7 @@ pub use act::{Act, OperatorAct};
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, ListError};
 pub use audited::{AuditedStore, Particulars};
 pub use device_writer::{DeviceWriter, NewDevice, find_device, twin_etag};
+pub use import::ImportError;
 use init::Initialise;
 pub use init::{FirstHub, Renamed};
 pub use local_hubs::read_former_hosts;

@@ -7,5 +7,7 @@ pub mod configuration;
 pub mod device_view;
 pub mod enrollment;
 pub mod identity;
+pub mod import_device;
+pub mod key_rotation;
 pub mod method;
 pub mod remote_hub;

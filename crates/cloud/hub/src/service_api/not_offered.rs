@@ -19,13 +19,6 @@ pub(super) fn routes() -> Vec<Route> {
     };
     let of_operator = |path, what: &'static str| any(path, operator, move |_call| refuse(what));
     vec![
-        post("/devices", operator, |_call| {
-            refuse("changes of many devices in one request")
-        }),
-        of_operator(
-            "/devices/keys/regenerate",
-            "regenerated keys of several devices",
-        ),
         of_operator(
             "/messages/serviceBound/**",
             "cloud-to-device messages and notifications",

@@ -8,6 +8,7 @@
 mod world;
 
 mod access;
+mod bulk;
 mod configurations;
 mod events;
 mod identities;

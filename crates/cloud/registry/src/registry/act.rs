@@ -40,6 +40,8 @@ operator_acts! {
     ReadHubKeys = "hub.keys.read",
     /// A device identity is written.
     PutDevice = "device.put",
+    /// Keys of a device or module are generated anew.
+    RotateKeys = "device.keys.regenerate",
     /// A device identity is deleted.
     DeleteDevice = "device.delete",
     /// A module identity is written.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::Registry;
 use super::act::Act;
 use super::new_identity::{NewIdentity, Seeds, complete, edge_scope, insert_system_modules};
+use super::twins::replace_twin_within;
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -20,6 +21,7 @@ use crate::identity::{Credentials, DeviceRecord, IdentityError};
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::{IfMatch, PutDecision};
 use crate::rows::{self, lock, scopes_text, set_authentication};
+use crate::twin::CheckedReplacement;
 
 fn device_key<'a>(hub: &'a HubName, device: &'a DeviceId) -> IdentityKey<'a> {
     IdentityKey {
@@ -51,9 +53,23 @@ impl Registry {
         if_match: &IfMatch,
         now: Timestamp,
     ) -> Result<(DeviceRecord, bool), IdentityError> {
-        let target = format!("{hub}/{device}");
+        let identity = Identity::device(hub.clone(), device.clone());
+        self.put_device_with_twin(identity, request, (if_match, None), now)
+            .await
+    }
+
+    /// The same, and replaces tags and desired properties that are given.
+    pub(super) async fn put_device_with_twin(
+        &self,
+        identity: Identity,
+        request: DeviceRequest,
+        (if_match, twin): (&IfMatch, Option<CheckedReplacement>),
+        now: Timestamp,
+    ) -> Result<(DeviceRecord, bool), IdentityError> {
+        let target = format!("{}/{identity}", identity.hub);
         let put = PutDevice {
-            identity: Identity::device(hub.clone(), device.clone()),
+            identity,
+            twin,
             authentication: request
                 .authentication
                 .clone()
@@ -176,6 +192,8 @@ struct PutDevice {
     /// For a device that is created without asking for anything.
     default_keys: Option<Authentication>,
     if_match: IfMatch,
+    /// What its twin begins with, or gets instead of what it has.
+    twin: Option<CheckedReplacement>,
     seeds: Seeds,
     watchers: Arc<Watchers>,
     now: Timestamp,
@@ -212,6 +230,9 @@ impl Unit for PutDevice {
             None => (self.create(tx)?, true),
             Some(stored) => (self.update(tx, stored)?, false),
         };
+        if let Some(twin) = &self.twin {
+            replace_twin_within(tx, &self.watchers, &self.identity, twin, self.now)?;
+        }
         if row.iot_edge && tx.targeting_follows(&row.hub, false)? {
             tx.queue_device(&row.hub, &row.device_id)?;
             let hub = self.identity.hub.clone();

@@ -10,6 +10,7 @@ use super::Registry;
 use super::act::Act;
 use super::devices::existing_device;
 use super::new_identity::{NewIdentity, Seeds, complete};
+use super::twins::replace_twin_within;
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::etag;
@@ -17,6 +18,7 @@ use crate::identity::{IdentityError, ModuleRecord};
 use crate::limits::MAX_MODULES;
 use crate::precondition::{IfMatch, PutDecision};
 use crate::rows::{self, lock, set_authentication};
+use crate::twin::CheckedReplacement;
 
 fn module_key<'a>(hub: &'a HubName, device: &'a DeviceId, module: &'a ModuleId) -> IdentityKey<'a> {
     IdentityKey {
@@ -26,7 +28,7 @@ fn module_key<'a>(hub: &'a HubName, device: &'a DeviceId, module: &'a ModuleId) 
     }
 }
 
-fn existing_module(
+pub(super) fn existing_module(
     view: &View<'_>,
     hub: &HubName,
     device: &DeviceId,
@@ -60,7 +62,20 @@ impl Registry {
         if_match: &IfMatch,
         now: Timestamp,
     ) -> Result<(ModuleRecord, bool), IdentityError> {
-        let target = format!("{hub}/{device}/{module}");
+        let identity = Identity::module(hub.clone(), device.clone(), module.clone());
+        self.put_module_with_twin((identity, module), request, (if_match, None), now)
+            .await
+    }
+
+    /// The same, and replaces tags and desired properties that are given.
+    pub(super) async fn put_module_with_twin(
+        &self,
+        (identity, module): (Identity, &ModuleId),
+        request: ModuleRequest,
+        (if_match, twin): (&IfMatch, Option<CheckedReplacement>),
+        now: Timestamp,
+    ) -> Result<(ModuleRecord, bool), IdentityError> {
+        let target = format!("{}/{identity}", identity.hub);
         let entropy = &*self.inner.entropy;
         let authentication = request.authentication.clone();
         let authentication = authentication.map(|given| complete(given, entropy));
@@ -73,10 +88,11 @@ impl Registry {
             None => Some(complete(keys, entropy)),
         };
         let put = PutModule {
-            identity: Identity::module(hub.clone(), device.clone(), module.clone()),
+            identity,
             module: module.clone(),
             request,
             if_match: if_match.clone(),
+            twin,
             seeds: Seeds::new(&*self.inner.entropy),
             authentication,
             default_keys,
@@ -161,6 +177,8 @@ struct PutModule {
     module: ModuleId,
     request: ModuleRequest,
     if_match: IfMatch,
+    /// What its twin begins with, or gets instead of what it has.
+    twin: Option<CheckedReplacement>,
     seeds: Seeds,
     /// What was asked for.
     authentication: Option<Authentication>,
@@ -206,6 +224,9 @@ impl Unit for PutModule {
             None => (self.create(tx)?, true),
             Some(stored) => (self.update(tx, stored)?, false),
         };
+        if let Some(twin) = &self.twin {
+            replace_twin_within(tx, &self.watchers, &self.identity, twin, self.now)?;
+        }
         Ok((rows::module(tx, row)?, created))
     }
 }

@@ -1,5 +1,6 @@
 //! Twins: read, changed by rules of `twin.rs`, written, told.
 
+mod replace;
 mod report;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use store::{
     IdentityKey, IdentityRow, Lock, SectionWrite, StoreError, TwinRow, TwinWrite, Tx, Unit, View,
 };
 
+pub(crate) use self::replace::replace_twin_within;
 use self::report::Report;
 use super::Registry;
 use super::act::Act;

@@ -7,6 +7,7 @@ use ids::{Identity, ModuleId};
 use registry::{Act, Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry, TwinPatch};
 use serde_json::json;
 use wire::service_api::identity::{DeviceRequest, ModuleRequest};
+use wire::service_api::key_rotation::RotatedKey;
 
 use crate::deployments::{self, draft as configuration};
 use crate::identities::edge;
@@ -68,6 +69,10 @@ impl Bench {
                 let put = by.put_device(hub, e1, edge(), &IfMatch::Absent, self.now());
                 put.await.unwrap();
             }
+            Act::RotateKeys => {
+                let e1 = Identity::device(hub.clone(), e1.clone());
+                by.rotate_keys(&e1, RotatedKey::Both).await.unwrap();
+            }
             Act::DeleteDevice => {
                 let request = DeviceRequest::default();
                 let put = plain.put_device(hub, e2, request, &IfMatch::Absent, self.now());
@@ -91,8 +96,8 @@ impl Bench {
                     tags: Some(map(json!({"site": "Busan"}))),
                     desired: None,
                 };
-                let identity = Identity::device(hub.clone(), e1.clone());
-                let patched = by.patch_twin(&identity, patch, &any, self.now());
+                let e1 = Identity::device(hub.clone(), e1.clone());
+                let patched = by.patch_twin(&e1, patch, &any, self.now());
                 patched.await.unwrap();
             }
             Act::PutConfiguration => {
@@ -101,8 +106,7 @@ impl Bench {
                 put.await.unwrap();
             }
             Act::DeleteConfiguration => {
-                let deleted = by.delete_configuration(hub, &c1, &any);
-                deleted.await.unwrap();
+                by.delete_configuration(hub, &c1, &any).await.unwrap();
             }
             Act::ApplyConfiguration => {
                 let content = configuration("c1", 1, "*", json!({})).content.unwrap();

@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use ids::{Identity, Timestamp};
+use store::{StoreError, Tx};
+
+use super::{follow, write_twin};
+use crate::registry::watchers::Watchers;
+use crate::rows::{self, key};
+use crate::twin::CheckedReplacement;
+
+/// Replaces tags and desired properties within the transaction that writes the identity.
+pub(crate) fn replace_twin_within(
+    tx: &Tx<'_>,
+    watchers: &Arc<Watchers>,
+    identity: &Identity,
+    replacement: &CheckedReplacement,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some((row, mut stored)) = tx.twin(key(identity))? else {
+        return Err(tx.damaged("twin", "it went away within a transaction"));
+    };
+    // As with a PUT of the twin, what is too large to be read is empty from now on.
+    let emptied = std::mem::take(&mut stored.oversized).reported;
+    let mut twin = rows::twin(tx, &stored)?;
+    if emptied {
+        twin.reported.version += 1;
+    }
+    let mut touched = twin.replace(replacement, now);
+    touched.reported |= emptied;
+    let tags = touched.tags && identity.module.is_none();
+    write_twin(
+        tx,
+        watchers,
+        identity,
+        (&row, stored.version),
+        &twin,
+        touched,
+    )?;
+    match tags {
+        true => follow(tx, watchers, identity, false),
+        false => Ok(()),
+    }
+}
