@@ -46,6 +46,7 @@ impl DeviceQuery {
         };
         let facts = Facts {
             device_id: device.device_id.as_str(),
+            module_id: None,
             tags: &record.twin.tags,
             reported: &record.twin.reported.document,
         };

@@ -4,7 +4,7 @@ use ids::{ConfigurationId, Etag, Timestamp};
 use serde_json::Value;
 
 use crate::StorageError;
-use crate::condition::ConditionError;
+use crate::query::ParseError;
 
 /// What a configuration's content is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub enum ConfigurationError {
     PreconditionFailed(ConfigurationId),
     /// The target condition cannot be read. The hub answers 400004.
     #[error("the target condition cannot be read")]
-    Condition(#[from] ConditionError),
+    Condition(#[from] ParseError),
     /// The content is not a deployment. The hub answers 400004; `path` says where.
     #[error("content at '{path}': {problem}")]
     Content {

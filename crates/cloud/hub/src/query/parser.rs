@@ -1,6 +1,7 @@
 //! The text of a query: `SELECT * FROM devices [WHERE condition]`.
 
-use registry::condition::{Condition, ConditionError};
+use registry::condition::Condition;
+use registry::query::ParseError;
 
 use super::QueryError;
 
@@ -76,7 +77,7 @@ impl<'a> Words<'a> {
                 problem,
             });
         }
-        Condition::parse(rest).map_err(|error: ConditionError| QueryError::Invalid {
+        Condition::parse(rest).map_err(|error: ParseError| QueryError::Invalid {
             position: error.position + offset,
             problem: error.problem,
         })

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 
@@ -11,6 +11,7 @@ fn matches(condition: &str) -> bool {
     let reported = json!({"fw": {"version": 1.5}});
     let facts = Facts {
         device_id: "edge-1",
+        module_id: None,
         tags: tags.as_object().unwrap(),
         reported: reported.as_object().unwrap(),
     };
@@ -45,6 +46,12 @@ fn conditions_that_match() {
         "tags.missing = 1 OR tags.floor = 3",
         "'Seoul' = tags.site",
         "tags.floor > -1e2",
+        // H4
+        "NOT IS_DEFINED(tags.unmanaged)",
+        "tags.site != null",
+        "tags['site'] = 'Seoul'",
+        "tags.list[0] = 1",
+        "tags.lab",
         // AND binds closer than OR.
         "tags.floor = 3 OR tags.floor = 4 AND tags.floor = 5",
     ] {
@@ -71,6 +78,10 @@ fn conditions_that_do_not_match() {
         "tags.site.deeper = 1",
         "tags.missing IN [1]",
         "NOT tags.missing IN [1]",
+        "tags.site",
+        "tags.missing != null",
+        "tags.site != 3",
+        "IS_DEFINED(tags.unmanaged)",
     ] {
         assert!(!matches(condition), "{condition}");
     }
@@ -79,22 +90,18 @@ fn conditions_that_do_not_match() {
 #[test]
 fn faults_have_a_position() {
     for (condition, position, wanted) in [
-        (
-            "tags.site == 'x'",
-            11,
-            "was expected, found a comparison sign",
-        ),
+        ("tags.site == 'x'", 11, "'==' is not known"),
         ("tags.site = \"x\"", 12, "single quotes"),
         ("tags.site = 'x", 12, "no closing quote"),
         (
-            "tags.site",
-            9,
+            "tags.site + 1",
+            13,
             "=, !=, <, <=, >, >= or IN was expected, found the end",
         ),
         (
             "tags.site = 'x' tags.b = 1",
             16,
-            "AND, OR or the end was expected, found 'tags.b'",
+            "AND, OR or the end was expected, found 'tags'",
         ),
         ("(tags.a = 1", 11, "')' was expected, found the end"),
         ("site = 'x'", 0, "deviceId, tags.…"),
@@ -102,19 +109,20 @@ fn faults_have_a_position() {
         (
             "tags.a = 1 AND status = 'enabled'",
             15,
-            "'status' is not offered yet",
+            "do not look at 'status'",
         ),
         (
             "capabilities.iotEdge = true",
             0,
-            "'capabilities.iotEdge' is not offered yet",
+            "do not look at 'capabilities.iotEdge'",
         ),
         (
             "connectionState = 'Connected'",
             0,
-            "'connectionState' is not offered yet",
+            "do not look at 'connectionState'",
         ),
-        ("CONNECTIONSTATE = 'Connected'", 0, "was expected, found"),
+        ("tags = 1", 0, "do not look at 'tags'"),
+        ("moduleId = 'a'", 0, "do not look at 'moduleId'"),
         (r"tags.a = '\u12'", 10, "four hexadecimal digits"),
         (r"tags.a = '\ud83d'", 10, "four hexadecimal digits"),
         (r"tags.a = 'C:\'", 9, "behind a backslash"),
@@ -152,6 +160,37 @@ fn only_some_read_reported_properties() {
     assert!(!reads("*"));
 }
 
+#[test]
+fn conditions_of_modules_name_their_collection() {
+    let empty = Map::new();
+    let facts = Facts {
+        device_id: "edge-1",
+        module_id: Some("camera"),
+        tags: &empty,
+        reported: &empty,
+    };
+    for (text, wanted) in [
+        ("from devices.modules where moduleId = 'camera'", Ok(true)),
+        (
+            "FROM devices.modules WHERE devices.modules.moduleId = 'x'",
+            Ok(false),
+        ),
+        ("FROM devices.modules", Ok(true)),
+        ("*", Ok(true)),
+        ("", Ok(false)),
+        ("tags.a = 1", Err(0)),
+        ("FROM devices WHERE tags.a = 1", Err(0)),
+        ("FROM devices.modules tags.a = 1", Err(21)),
+        ("FROM devices.modules WHERE ", Err(27)),
+        ("FROM devices.modules WHERE tags.a == 1", Err(35)),
+        ("FROM devices.modules WHERE status = 'enabled'", Err(27)),
+    ] {
+        let read = Condition::parse_of_modules(text);
+        let read = read.map(|condition| condition.matches(facts));
+        assert_eq!(read.map_err(|error| error.position), wanted, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_input_panics(text in any::<String>()) {
@@ -168,7 +207,7 @@ proptest! {
         match Condition::parse(&text) {
             Ok(condition) => {
                 let empty = Map::new();
-                let _ = condition.matches(Facts { device_id: "d", tags: &empty, reported: &empty });
+                let _ = condition.matches(Facts { device_id: "d", module_id: None, tags: &empty, reported: &empty });
             }
             Err(error) => prop_assert!(error.position <= text.chars().count()),
         }

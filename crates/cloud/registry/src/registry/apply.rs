@@ -154,6 +154,7 @@ pub(crate) fn resolve(
     let reported = rows::document(view, "reported", twin.reported.as_deref())?;
     let facts = Facts {
         device_id: stored.device.as_str(),
+        module_id: None,
         tags: &tags,
         reported: &reported,
     };
