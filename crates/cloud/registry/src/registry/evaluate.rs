@@ -1,4 +1,4 @@
-//! The deployment engine's passes over the Edge devices of a hub. What a device gets is worked out
+//! The deployment engine's runs through the Edge devices of a hub. What a device gets is worked out
 //! beside the writer; the writer's transaction compares versions and writes.
 
 use std::sync::Arc;
