@@ -26,7 +26,9 @@ CREATE TABLE hubs (
     targeting_epoch  INTEGER NOT NULL DEFAULT 0,
     -- Policy and key that open the service API of a remote hub; NULL for a hub of this server.
     remote_policy    TEXT,
-    remote_key       TEXT
+    remote_key       TEXT,
+    -- Whether the full pass looks at all devices, or at Edge devices only.
+    targeting_all    INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX hubs_by_name ON hubs (name COLLATE NOCASE);
 
@@ -370,21 +372,34 @@ CREATE TABLE configurations (
     document         TEXT NOT NULL,
     created          INTEGER NOT NULL,
     updated          INTEGER NOT NULL,
+    -- What its custom metrics counted last, as JSON.
+    metric_results   TEXT,
     UNIQUE (hub, configuration_id)
 );
 
--- Which devices a configuration matches, and whether it is part of their result.
+-- Which devices and modules a configuration matches, and whether it is part of their result.
 CREATE TABLE configuration_targets (
     hub              TEXT NOT NULL,
     device_id        TEXT NOT NULL,
+    -- Empty for the device itself.
+    module_id        TEXT NOT NULL,
     configuration_id TEXT NOT NULL,
     applied          INTEGER NOT NULL,
-    UNIQUE (hub, device_id, configuration_id)
+    UNIQUE (hub, device_id, module_id, configuration_id)
 );
 CREATE INDEX configuration_targets_by_configuration
     ON configuration_targets (hub, configuration_id, applied, device_id);
 
--- Edge devices that changed since the deployment engine last looked at them.
+-- Which desired properties of a twin came from device and module configurations, as JSON.
+CREATE TABLE configuration_settings (
+    hub       TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    module_id TEXT NOT NULL,
+    document  TEXT NOT NULL,
+    UNIQUE (hub, device_id, module_id)
+);
+
+-- Devices that changed since configurations were last evaluated for them.
 CREATE TABLE targeting_queue (
     id        INTEGER PRIMARY KEY,
     hub       TEXT NOT NULL,

@@ -39,7 +39,7 @@ async fn pass(hub: &Hub) -> bool {
     for local in &hub.registry().hubs().hubs {
         match hub
             .registry()
-            .evaluate_deployments(&local.name, hub.now())
+            .evaluate_configurations(&local.name, hub.now())
             .await
         {
             Ok(pass) => {

@@ -118,8 +118,7 @@ pub enum CaCertificateError {
     },
     /// It took too long.
     #[error(
-        "the verification code of CA certificate {name} expired at {}; generate another",
-        expired.in_seconds()
+        "the verification code of CA certificate {name} expired at {expired}; generate another"
     )]
     CodeExpired {
         name: CertificateName,

@@ -23,7 +23,7 @@ pub enum Change {
     /// What the identity proves itself with is another one now.
     CredentialsChanged { identity: Identity },
     /// Deployments, tags or reported properties changed in a way that targeting depends on: run
-    /// [`Registry::evaluate_deployments`](crate::Registry::evaluate_deployments).
+    /// [`Registry::evaluate_configurations`](crate::Registry::evaluate_configurations).
     Targeting { hub: HubName },
     /// Services, hubs, links or policies changed.
     ServicesOrHubs,

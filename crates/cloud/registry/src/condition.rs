@@ -79,6 +79,12 @@ impl Condition {
         }
     }
 
+    /// The condition that nothing meets.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Targets::None)
+    }
+
     /// Whether a device or module matches.
     #[must_use]
     pub fn matches(&self, facts: Facts<'_>) -> bool {

@@ -4,6 +4,7 @@ use ids::{ConfigurationId, Etag, Timestamp};
 use serde_json::Value;
 
 use crate::StorageError;
+use crate::condition::Condition;
 use crate::query::ParseError;
 
 /// What a configuration's content is for.
@@ -13,10 +14,20 @@ pub enum ContentKind {
     Deployment,
     /// `modulesContent` without `properties.desired` of `$edgeAgent`: laid over a base.
     LayeredDeployment,
-    /// `deviceContent`: stored and shown; only deployments are applied so far.
+    /// `deviceContent`: sets desired properties of devices.
     Device,
-    /// `moduleContent`: stored and shown; only deployments are applied so far.
+    /// `moduleContent`: sets desired properties of modules.
     Module,
+}
+
+impl ContentKind {
+    /// Reads the target condition of a configuration of this kind.
+    pub(crate) fn parse_condition(self, text: &str) -> Result<Condition, ParseError> {
+        match self {
+            Self::Module => Condition::parse_of_modules(text),
+            Self::Deployment | Self::LayeredDeployment | Self::Device => Condition::parse(text),
+        }
+    }
 }
 
 /// A configuration to be written.
@@ -58,7 +69,7 @@ pub struct ConfigurationRecord {
 /// The system metrics of a deployment, counted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MetricResults {
-    /// Edge devices that match the condition.
+    /// Devices, or modules, that match the condition.
     pub targeted: u64,
     /// Of these, devices whose result it is part of.
     pub applied: u64,
@@ -68,7 +79,7 @@ pub struct MetricResults {
     pub reported_failed: u64,
 }
 
-/// What one call of [`Registry::evaluate_deployments`](crate::Registry::evaluate_deployments) did.
+/// What one call of [`Registry::evaluate_configurations`](crate::Registry::evaluate_configurations) did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EvaluationPass {
     pub examined: usize,
@@ -96,7 +107,7 @@ pub enum ConfigurationError {
     /// The target condition cannot be read. The hub answers 400004.
     #[error("the target condition cannot be read")]
     Condition(#[from] ParseError),
-    /// The content is not a deployment. The hub answers 400004; `path` says where.
+    /// Something in the content is wrong. The hub answers 400004; `path` says where.
     #[error("content at '{path}': {problem}")]
     Content {
         /// Dotted path inside `content`.

@@ -29,6 +29,7 @@ pub mod condition;
 mod deployment;
 pub mod query;
 pub mod resolve;
+mod settings;
 
 mod change;
 mod event;

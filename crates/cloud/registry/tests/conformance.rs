@@ -16,6 +16,8 @@ mod events;
 mod identities;
 #[path = "conformance/presences.rs"]
 mod presences;
+#[path = "conformance/settings.rs"]
+mod settings;
 #[path = "conformance/targeting.rs"]
 mod targeting;
 #[path = "conformance/twins.rs"]
@@ -112,6 +114,19 @@ impl Bench {
         Self::new(directory).await
     }
 
+    /// The same directory, opened by a process that remembers nothing.
+    pub(crate) async fn reopened(self) -> Self {
+        let Self {
+            registry,
+            directory,
+            clock,
+            ..
+        } = self;
+        drop(registry);
+        let reopened = Self::new(directory).await;
+        Self { clock, ..reopened }
+    }
+
     async fn new(directory: tempfile::TempDir) -> Self {
         let registry = open(directory.path(), "localhost").await;
         let changes = Arc::new(Changes::default());
@@ -203,6 +218,14 @@ promises!(
         metrics_count_what_devices_reported,
         tags_and_reports_move_devices,
         a_pass_overtaken_by_a_change_begins_again,
+    },
+    settings::{
+        settings_reach_devices_and_go_again,
+        the_highest_priority_sets_a_path_and_the_next_takes_over,
+        drift_is_repaired,
+        drift_of_deployed_modules_is_repaired,
+        module_configurations_lie_over_deployments,
+        faults_of_settings_are_refused,
     },
     deployments::{
         a_deployment_reaches_matching_devices,

@@ -60,4 +60,8 @@
         "0015-tables-have-the-words-of-the-field",
         include_str!("0015-tables-have-the-words-of-the-field/up.sql"),
     ),
+    (
+        "0016-configurations-of-devices-and-modules",
+        include_str!("0016-configurations-of-devices-and-modules/up.sql"),
+    ),
 ]

@@ -19,10 +19,10 @@ pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};
 pub use rows::{
     AllocationRow, BlockedRow, CaCertificateRow, CertificateRow, ConfigurationRow, Deciding,
-    EnrollmentRow, FormerHostRow, HubRow, IdentityKey, IdentityRow, IssuerRow, LinkRow,
-    MetricCounts, Oversized, PendingRow, PolicyRow, PresenceRow, RefusalFilter, RefusalRow,
-    RegistrationRow, RemoteTaskKind, RemoteTaskRow, SectionWrite, ServiceRow, TrustBundleRow,
-    TwinRow, TwinWrite,
+    EnrollmentRow, FormerHostRow, FullPassRow, HubRow, IdentityKey, IdentityRow, IssuerRow,
+    LinkRow, MetricCounts, Oversized, PassScope, PendingRow, PolicyRow, PresenceRow, RefusalFilter,
+    RefusalRow, RegistrationRow, RemoteTaskKind, RemoteTaskRow, SectionWrite, ServiceRow,
+    TargetRow, TargetingChange, TrustBundleRow, TwinRow, TwinWrite,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

@@ -39,6 +39,6 @@ pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::RegistrationRow;
 pub use remote_tasks::{RemoteTaskKind, RemoteTaskRow};
 pub use services::ServiceRow;
-pub use targeting::MetricCounts;
+pub use targeting::{FullPassRow, MetricCounts, PassScope, TargetRow, TargetingChange};
 pub use trust_bundles::TrustBundleRow;
 pub use twins::{Oversized, SectionWrite, TwinRow, TwinWrite};

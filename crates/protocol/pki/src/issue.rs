@@ -46,9 +46,8 @@ pub enum IssueError {
     },
     /// The issuer is not valid now.
     #[error(
-        "{subject} cannot issue now: its certificate is valid from {} to {}; renew it first",
-        not_before.in_seconds(),
-        not_after.in_seconds()
+        "{subject} cannot issue now: its certificate is valid from {not_before} to {not_after}; \
+         renew it first"
     )]
     IssuerNotValid {
         /// The subject of the issuing certificate.
@@ -60,10 +59,8 @@ pub enum IssueError {
     },
     /// A person asked for a longer life than the issuer has.
     #[error(
-        "a certificate until {} would outlive its issuer {issuer}, which ends at {}; ask for \
-         fewer days or renew the issuer",
-        wanted.in_seconds(),
-        issuer_ends.in_seconds()
+        "a certificate until {wanted} would outlive its issuer {issuer}, which ends at \
+         {issuer_ends}; ask for fewer days or renew the issuer"
     )]
     OutlivesIssuer {
         /// The end asked for.
@@ -156,7 +153,7 @@ impl std::fmt::Debug for Issuer {
     }
 }
 
-/// A certificate as it would be signed; nothing has linted it yet.
+/// A certificate as it would be signed; nothing has judged it yet.
 pub struct Prepared<'a> {
     profile: Profile,
     params: CertificateParams,

@@ -2,12 +2,12 @@
 
 use ids::{ConfigurationId, DeviceId};
 use registry::condition::Condition;
-use registry::{ConfigurationDraft, ConfigurationRecord, ContentKind, Right};
+use registry::{ConfigurationDraft, ConfigurationRecord, Right};
 use rest::{Reply, delete, get, post, put};
 use serde_json::Value;
 use wire::lenient::BodyError;
 use wire::service_api::configuration::{
-    Configuration, ConfigurationRequest, Content, DeploymentCounts, Metrics, TestQueries,
+    Configuration, ConfigurationRequest, Content, Metrics, SystemCounts, TestQueries,
     TestQueriesResult, system_queries,
 };
 
@@ -87,21 +87,13 @@ async fn remove(call: Call, id: ConfigurationId) -> Result<Reply, HubError> {
 
 /// With the system metrics as they are now.
 async fn document(call: &Call, record: &ConfigurationRecord) -> Result<Value, HubError> {
-    let counts = match record.kind {
-        ContentKind::Deployment | ContentKind::LayeredDeployment => {
-            let counted = call
-                .service
-                .registry()
-                .metrics(call.permit.hub(), &record.id)
-                .await?;
-            Some(DeploymentCounts {
-                targeted: counted.targeted,
-                applied: counted.applied,
-                successful: counted.reported_successful,
-                failed: counted.reported_failed,
-            })
-        }
-        ContentKind::Device | ContentKind::Module => None,
+    let registry = call.service.registry();
+    let counted = registry.metrics(call.permit.hub(), &record.id).await?;
+    let counts = SystemCounts {
+        targeted: counted.targeted,
+        applied: counted.applied,
+        successful: counted.reported_successful,
+        failed: counted.reported_failed,
     };
     let described = describe(record, counts)?;
     Ok(serde_json::to_value(described).unwrap_or_default())
@@ -139,11 +131,9 @@ async fn apply(call: Call, device: DeviceId) -> Result<Reply, HubError> {
     Ok(Reply::no_content())
 }
 
-/// `counts` are there for deployments. Custom metrics have no results until
-/// their queries are offered.
 fn describe(
     record: &ConfigurationRecord,
-    counts: Option<DeploymentCounts>,
+    counts: SystemCounts,
 ) -> Result<Configuration, BodyError> {
     let content = Content::from_json(&record.content)?;
     Ok(Configuration {
@@ -159,7 +149,7 @@ fn describe(
         priority: i32::try_from(record.priority).unwrap_or(i32::MAX),
         system_metrics: Metrics {
             queries: system_queries(&record.id, &content, &record.target_condition),
-            results: counts.map(DeploymentCounts::results).unwrap_or_default(),
+            results: counts.results(&content),
         },
         metrics: Metrics {
             queries: record.metric_queries.clone().into_iter().collect(),

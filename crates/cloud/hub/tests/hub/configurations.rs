@@ -213,3 +213,52 @@ async fn content_is_applied_to_one_device() {
         .await;
     leaf.refused(400, "ArgumentInvalid");
 }
+
+// H3
+#[tokio::test]
+async fn settings_of_devices_and_modules_are_applied_and_counted() {
+    let world = World::start().await;
+    world.sas_device("d1").await;
+    world
+        .put(
+            "/devices/d1/modules/m1",
+            &json!({"moduleId": "m1", "deviceId": "d1"}),
+        )
+        .await;
+    let of_devices = json!({"id": "adm", "priority": 1, "targetCondition": "deviceId = 'd1'",
+        "content": {"deviceContent": {"properties.desired.chiller": {"level": 2}}}});
+    world.put("/configurations/adm", &of_devices).await;
+    let of_modules = json!({"id": "mod", "priority": 1,
+        "targetCondition": "FROM devices.modules WHERE moduleId = 'm1'",
+        "content": {"moduleContent": {"properties.desired.log.level": "info"}}});
+    world.put("/configurations/mod", &of_modules).await;
+
+    let applied = |path: &'static str, id: &'static str| {
+        let world = &world;
+        eventually(async move || {
+            let twin = world.get(path).await;
+            (twin["configurations"][id]["status"] == "Applied").then_some(twin)
+        })
+    };
+    let device = applied("/twins/d1", "adm").await;
+    assert_eq!(device["properties"]["desired"]["chiller"]["level"], 2);
+    let module = applied("/twins/d1/modules/m1", "mod").await;
+    assert_eq!(module["properties"]["desired"]["log"]["level"], "info");
+    for id in ["adm", "mod"] {
+        let read = world.get(&format!("/configurations/{id}")).await;
+        assert_eq!(
+            read["systemMetrics"]["results"],
+            json!({"targetedCount": 1, "appliedCount": 1}),
+            "{id}"
+        );
+    }
+    let deleted = world.ask("DELETE", "/configurations/adm").if_match("*");
+    assert_eq!(deleted.send().await.status, 204);
+    eventually(async || {
+        let twin = world.get("/twins/d1").await;
+        twin["properties"]["desired"]["chiller"]
+            .is_null()
+            .then_some(())
+    })
+    .await;
+}

@@ -1,6 +1,8 @@
-//! Brings one Edge device to what its deployments say: first what would change ([`plan`]),
-//! then the change ([`Target::write`]).
+//! Brings one device with its modules to what configurations say: first what they give it
+//! ([`resolve`]), then what would change ([`plan`]), then the change ([`Target::write`]).
 
+mod content;
+mod given;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -8,21 +10,18 @@ use std::sync::Arc;
 
 use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityRow, Lock, StoreError, TwinRow, Tx, View, unit};
+use store::{IdentityRow, Lock, StoreError, TargetRow, TwinRow, Tx, View};
 
+pub(crate) use self::given::resolve;
 pub(crate) use self::plan::plan;
-use super::Registry;
-use super::act::Act;
-use super::compiled::Compiled;
 use super::new_identity::{NewIdentity, Seeds};
 use super::twins::write_twin;
 use super::watchers::Watchers;
 use crate::change::Change;
-use crate::condition::Facts;
 use crate::deployment::ConfigurationError;
 use crate::error::StorageError;
-use crate::resolve::{self, Candidate, Content, Resolution};
 use crate::rows::{self, key};
+use crate::settings::Owned;
 use crate::twin::{Touched, Twin, TwinError};
 
 /// Who manages the modules that deployments make.
@@ -36,13 +35,21 @@ pub(crate) enum ApplyError {
     /// It cannot be read, or the storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// Its deployments are each within the limits of twins, and together are not.
-    #[error("its deployments together give module {module} more than a twin may hold")]
+    /// Its configurations are each within the limits of twins, and together are not.
+    #[error("its configurations together give {} more than a twin may hold", named(.module))]
     TooMuch {
-        module: ModuleId,
+        /// `None` for the device itself.
+        module: Option<ModuleId>,
         #[source]
         cause: Box<TwinError>,
     },
+}
+
+fn named(module: &Option<ModuleId>) -> String {
+    match module {
+        Some(module) => format!("module {module}"),
+        None => "the device".to_owned(),
+    }
 }
 
 impl From<StoreError> for ApplyError {
@@ -56,7 +63,10 @@ impl From<ApplyError> for ConfigurationError {
         match error {
             ApplyError::Storage(error) => Self::Storage(error),
             ApplyError::TooMuch { module, cause } => Self::Content {
-                path: format!("modulesContent.{module}"),
+                path: module.map_or_else(
+                    || "modulesContent".to_owned(),
+                    |module| format!("modulesContent.{module}"),
+                ),
                 problem: cause.to_string(),
             },
         }
@@ -76,15 +86,23 @@ pub(crate) struct Plan {
     twins: Vec<ChangedTwin>,
     /// Desired properties of modules that do not exist yet.
     first_desired: Modules,
+    /// What of each twin came from configurations, where that changes; by module id.
+    owned: Vec<(String, Owned)>,
     /// The new list of configurations that concern the device.
-    targets: Option<Vec<(String, bool)>>,
+    targets: Option<Vec<TargetRow>>,
 }
 
 impl Plan {
+    /// Whether the device gets modules that configurations of modules have not seen yet.
+    pub(crate) fn creates_modules(&self) -> bool {
+        !self.create.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.create.is_empty()
             && self.remove.is_empty()
             && self.twins.is_empty()
+            && self.owned.is_empty()
             && self.targets.is_none()
     }
 }
@@ -114,21 +132,24 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// `None` unless it is an Edge device.
     pub(crate) fn read(
         view: &View<'_>,
         hub: &HubName,
         device: &DeviceId,
     ) -> Result<Option<Self>, StorageError> {
         let rows = view.device_and_modules(hub.as_str(), device.as_str())?;
-        let edge = rows
+        let exists = rows
             .first()
-            .is_some_and(|(row, _)| row.module_id.is_empty() && row.iot_edge);
-        Ok(edge.then(|| Self {
+            .is_some_and(|(row, _)| row.module_id.is_empty());
+        Ok(exists.then(|| Self {
             hub: hub.clone(),
             device: device.clone(),
             rows,
         }))
+    }
+
+    pub(crate) fn is_edge(&self) -> bool {
+        self.rows.first().is_some_and(|(row, _)| row.iot_edge)
     }
 
     fn identity(&self, row: &IdentityRow, view: &View<'_>) -> Result<Identity, StorageError> {
@@ -138,40 +159,6 @@ impl Stored {
             module => Identity::module(hub, device, view.decoded("module id", module.parse())?),
         })
     }
-}
-
-/// What the deployments of a hub give a device.
-pub(crate) fn resolve(
-    view: &View<'_>,
-    stored: &Stored,
-    configurations: &[Compiled],
-) -> Result<Resolution, StorageError> {
-    let Some((_, twin)) = stored.rows.first() else {
-        return Ok(Resolution::default());
-    };
-    rows::require_read(view, twin)?;
-    let tags = rows::document(view, "tags", twin.tags.as_deref())?;
-    let reported = rows::document(view, "reported", twin.reported.as_deref())?;
-    let facts = Facts {
-        device_id: stored.device.as_str(),
-        module_id: None,
-        tags: &tags,
-        reported: &reported,
-    };
-    let candidates: Vec<_> = configurations
-        .iter()
-        .filter_map(|compiled| {
-            let (condition, content) = compiled.deployment.as_ref()?;
-            let record = &compiled.record;
-            condition.matches(facts).then_some(Candidate {
-                id: &record.id,
-                priority: record.priority,
-                created: record.created,
-                content,
-            })
-        })
-        .collect();
-    Ok(resolve::resolve(&candidates))
 }
 
 /// What a unit must have to itself that writes a plan.
@@ -212,8 +199,13 @@ impl Target<'_> {
             let desired = plan.first_desired.get(module);
             self.create(module.clone(), seeds, desired)?;
         }
+        let (hub, device) = (self.stored.hub.as_str(), self.stored.device.as_str());
+        for (module_id, owned) in &plan.owned {
+            let text = (!owned.is_empty()).then(|| owned.to_string());
+            self.tx
+                .write_configuration_settings(hub, device, module_id, text.as_deref())?;
+        }
         if let Some(targets) = &plan.targets {
-            let (hub, device) = (self.stored.hub.as_str(), self.stored.device.as_str());
             self.tx
                 .replace_configuration_targets(hub, device, targets)?;
         }
@@ -252,55 +244,5 @@ impl Target<'_> {
         let mut twin = rows::twin(self.tx, &twin)?;
         let touched = twin.deploy(Some(desired), None, self.now);
         write_twin(self.tx, self.watchers, &identity, stored, &twin, touched)
-    }
-}
-
-impl Registry {
-    /// `applyConfigurationContent`: writes `modulesContent` to one Edge device, once. A deployment
-    /// that targets the device takes it back at the next evaluation.
-    pub async fn apply_content(
-        &self,
-        hub: &HubName,
-        device: &DeviceId,
-        content: &Value,
-        now: Timestamp,
-    ) -> Result<(), ConfigurationError> {
-        let modules = resolve::alone(&Content::parse(&content["modulesContent"])?);
-        let (hub, device) = (hub.clone(), device.clone());
-        let watchers = self.inner.watchers.clone();
-        let seeds = self.module_seeds();
-        let target = format!("{hub}/{device}");
-        let apply = unit(
-            (hub, device),
-            |(hub, device)| vec![device_lock(hub, device)],
-            move |(hub, device), view| {
-                let Some(stored) = Stored::read(view, hub, device)? else {
-                    let identity = Identity::device(hub.clone(), device.clone());
-                    return Err(match view.identity(key(&identity))? {
-                        Some(_) => ConfigurationError::NoEdgeDevice(device.clone()),
-                        None => ConfigurationError::NoDevice(device.clone()),
-                    });
-                };
-                let plan = plan(view, &stored, Some(modules.clone()), None, now)?;
-                Ok((stored, plan))
-            },
-            move |_, tx, (stored, plan)| {
-                let target = Target {
-                    tx,
-                    stored: &stored,
-                    watchers: &watchers,
-                    now,
-                };
-                target.write(&plan, &seeds)
-            },
-        );
-        self.act(Act::ApplyConfiguration, target, apply).await
-    }
-
-    /// Randomness for as many modules as a deployment may make.
-    pub(crate) fn module_seeds(&self) -> Vec<Seeds> {
-        (0..crate::limits::MAX_MODULES)
-            .map(|_| Seeds::new(&*self.inner.entropy))
-            .collect()
     }
 }

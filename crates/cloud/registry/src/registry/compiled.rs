@@ -6,19 +6,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ids::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{ConfigurationRow, View};
+use store::{ConfigurationRow, StoreError, View};
 
 use crate::condition::Condition;
-use crate::deployment::{ConfigurationRecord, ContentKind};
+use crate::deployment::{ConfigurationError, ConfigurationRecord, ContentKind};
 use crate::error::StorageError;
 use crate::etag;
 use crate::resolve::Content;
+use crate::settings::SettingsContent;
 
 /// A configuration with what was read out of it once.
 pub(crate) struct Compiled {
     pub(crate) record: Arc<ConfigurationRecord>,
-    /// Condition and content, of deployments.
-    pub(crate) deployment: Option<(Condition, Content)>,
+    pub(crate) condition: Condition,
+    pub(crate) effect: Effect,
+}
+
+/// What a configuration does to what meets its condition.
+pub(crate) enum Effect {
+    Deploy(Content),
+    SetOnDevice(SettingsContent),
+    SetOnModule(SettingsContent),
+    /// Nothing: it was stored by a version that did not check device and module configurations, and
+    /// cannot be read.
+    Nothing,
 }
 
 /// The configurations of each hub as last read. Each use asks the database whether their versions
@@ -85,22 +96,43 @@ fn read_all(view: &View<'_>, hub: &str) -> Result<Arc<Vec<Compiled>>, StorageErr
 }
 
 fn compile(view: &View<'_>, record: ConfigurationRecord) -> Result<Compiled, StorageError> {
-    let deployment = match record.kind {
+    let read = read_effect(&record);
+    let (condition, effect) = match record.kind {
         ContentKind::Deployment | ContentKind::LayeredDeployment => {
-            let condition = Condition::parse(&record.target_condition);
-            let condition = condition.map_err(|error| view.damaged("target condition", error))?;
-            let content = Content::read(&record.content["modulesContent"]);
-            Some((
-                condition,
-                content.map_err(|error| view.damaged("content", error))?,
-            ))
+            view.decoded("configuration", read)?
         }
-        ContentKind::Device | ContentKind::Module => None,
+        ContentKind::Device | ContentKind::Module => read.unwrap_or_else(|error| {
+            tracing::warn!(
+                configuration.id = %record.id, error = &error as &dyn std::error::Error,
+                "a configuration is not applied: create it again"
+            );
+            (Condition::none(), Effect::Nothing)
+        }),
     };
     Ok(Compiled {
         record: Arc::new(record),
-        deployment,
+        condition,
+        effect,
     })
+}
+
+fn read_effect(record: &ConfigurationRecord) -> Result<(Condition, Effect), ConfigurationError> {
+    let condition = record.kind.parse_condition(&record.target_condition)?;
+    let member = |name: &str| &record.content[name];
+    let effect = match record.kind {
+        ContentKind::Deployment | ContentKind::LayeredDeployment => {
+            Effect::Deploy(Content::read(member("modulesContent"))?)
+        }
+        ContentKind::Device => {
+            let name = "deviceContent";
+            Effect::SetOnDevice(SettingsContent::read(name, member(name))?)
+        }
+        ContentKind::Module => {
+            let name = "moduleContent";
+            Effect::SetOnModule(SettingsContent::read(name, member(name))?)
+        }
+    };
+    Ok((condition, effect))
 }
 
 /// The parts of a configuration that nothing is looked up by.
@@ -121,17 +153,21 @@ pub(crate) fn kind_text(kind: ContentKind) -> &'static str {
     }
 }
 
-pub(crate) fn record(
-    view: &View<'_>,
-    row: ConfigurationRow,
-) -> Result<ConfigurationRecord, StorageError> {
+pub(crate) fn kind_of_text(view: &View<'_>, text: &str) -> Result<ContentKind, StoreError> {
     let kinds = [
         ContentKind::Deployment,
         ContentKind::LayeredDeployment,
         ContentKind::Device,
         ContentKind::Module,
     ];
-    let kind = kinds.into_iter().find(|kind| kind_text(*kind) == row.kind);
+    let kind = kinds.into_iter().find(|kind| kind_text(*kind) == text);
+    kind.ok_or_else(|| view.damaged("configuration", "its kind is not one"))
+}
+
+pub(crate) fn record(
+    view: &View<'_>,
+    row: ConfigurationRow,
+) -> Result<ConfigurationRecord, StorageError> {
     let document: Document = serde_json::from_str(&row.document)
         .map_err(|error| view.damaged("configuration", error))?;
     Ok(ConfigurationRecord {
@@ -140,7 +176,7 @@ pub(crate) fn record(
         labels: document.labels,
         target_condition: row.target_condition,
         priority: row.priority,
-        kind: kind.ok_or_else(|| view.damaged("configuration", "its kind is not one"))?,
+        kind: kind_of_text(view, &row.kind)?,
         content: document.content,
         metric_queries: document.metric_queries,
         etag: etag::of_revision(row.revision),

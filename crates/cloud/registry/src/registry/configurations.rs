@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use ids::{ConfigurationId, HubName, Timestamp};
 use serde_json::{Map, Value};
-use store::{ConfigurationRow, Lock, StoreError, Tx, Unit, View, unit};
+use store::{ConfigurationRow, Lock, PassScope, StoreError, Tx, Unit, View, unit};
 
 use super::Registry;
 use super::act::Act;
-use super::compiled::{Document, kind_text, record};
+use super::compiled::{Document, kind_of_text, kind_text, record};
 use super::watchers::Watchers;
 use crate::change::Change;
-use crate::condition::Condition;
 use crate::deployment::{
     ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, MetricResults,
 };
@@ -20,6 +19,7 @@ use crate::etag;
 use crate::limits::MAX_CONFIGURATIONS;
 use crate::precondition::{IfMatch, PutDecision};
 use crate::resolve::Content;
+use crate::settings::SettingsContent;
 
 /// What the content is for. Exactly one of its three forms is there.
 fn kind_of(content: &Value) -> Result<ContentKind, ConfigurationError> {
@@ -42,8 +42,14 @@ fn kind_of(content: &Value) -> Result<ContentKind, ConfigurationError> {
         member("moduleContent"),
     ) {
         (Some(modules), None, None) => Ok(Content::parse(modules)?.kind()),
-        (None, Some(_), None) => Ok(ContentKind::Device),
-        (None, None, Some(_)) => Ok(ContentKind::Module),
+        (None, Some(device), None) => {
+            SettingsContent::parse("deviceContent", device)?;
+            Ok(ContentKind::Device)
+        }
+        (None, None, Some(module)) => {
+            SettingsContent::parse("moduleContent", module)?;
+            Ok(ContentKind::Module)
+        }
         (None, None, None) => Err(fault(
             "",
             "modulesContent, deviceContent or moduleContent was expected",
@@ -66,17 +72,11 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(ConfigurationRecord, bool), ConfigurationError> {
         let kind = draft.content.as_ref().map(kind_of).transpose()?;
-        // The conditions of module configurations begin with FROM and are for a later engine.
-        let reads_reported = match kind {
-            Some(ContentKind::Module) => false,
-            _ => Condition::parse(&draft.target_condition)?.reads_reported(),
-        };
         let target = format!("{hub}/{}", draft.id);
         let put = PutConfiguration {
             hub: hub.clone(),
             draft,
             kind,
-            reads_reported,
             if_match: if_match.clone(),
             watchers: self.inner.watchers.clone(),
             now,
@@ -118,7 +118,7 @@ impl Registry {
             },
             move |hub, tx, stored| {
                 tx.delete_configuration(hub.as_str(), &stored)?;
-                tx.begin_full_pass(hub.as_str())?;
+                tx.begin_full_pass(hub.as_str(), pass_scope(&stored.kind))?;
                 let hub = hub.clone();
                 watchers.tell(tx, Change::Targeting { hub });
                 Ok(())
@@ -166,12 +166,21 @@ fn lock(hub: &HubName) -> Lock<'_> {
     Lock::Hub { hub: hub.as_str() }
 }
 
+/// The devices that may change when a configuration of this kind is written or deleted.
+fn pass_scope(kind: &str) -> PassScope {
+    let of_edge = [ContentKind::Deployment, ContentKind::LayeredDeployment];
+    match of_edge.iter().any(|edge| kind_text(*edge) == kind) {
+        true => PassScope::EdgeDevices,
+        false => PassScope::AllDevices,
+    }
+}
+
 /// One PUT of a configuration on the writer's thread.
 struct PutConfiguration {
     hub: HubName,
     draft: ConfigurationDraft,
+    /// What the content is for, when there is one.
     kind: Option<ContentKind>,
-    reads_reported: bool,
     if_match: IfMatch,
     watchers: Arc<Watchers>,
     now: Timestamp,
@@ -215,7 +224,7 @@ impl Unit for PutConfiguration {
             true => tx.insert_configuration(self.hub.as_str(), &row)?,
             false => tx.update_configuration(self.hub.as_str(), &row)?,
         }
-        tx.begin_full_pass(self.hub.as_str())?;
+        tx.begin_full_pass(self.hub.as_str(), pass_scope(&row.kind))?;
         let hub = self.hub.clone();
         self.watchers.tell(tx, Change::Targeting { hub });
         Ok((record(tx, row)?, created))
@@ -241,7 +250,7 @@ impl PutConfiguration {
             priority: self.draft.priority,
             kind: kind_text(kind).to_owned(),
             target_condition: self.draft.target_condition.clone(),
-            reads_reported: self.reads_reported,
+            reads_reported: self.reads_reported(kind)?,
             document: self.document(content.clone())?,
             created: self.now.ticks(),
             updated: self.now.ticks(),
@@ -263,10 +272,17 @@ impl PutConfiguration {
         row.priority = self.draft.priority;
         row.target_condition
             .clone_from(&self.draft.target_condition);
-        row.reads_reported = self.reads_reported;
+        row.reads_reported = self.reads_reported(kind_of_text(view, &row.kind)?)?;
         row.document = self.document(stored.content)?;
         row.updated = self.now.ticks();
         Ok(row)
+    }
+
+    /// Reads the condition.
+    fn reads_reported(&self, kind: ContentKind) -> Result<bool, ConfigurationError> {
+        Ok(kind
+            .parse_condition(&self.draft.target_condition)?
+            .reads_reported())
     }
 
     fn document(&self, content: Value) -> Result<String, ConfigurationError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ids::{Etag, Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityKey, IdentityRow, Secret, StoreError, TwinRow, Tx, View};
+use store::{IdentityKey, IdentityRow, Secret, StoreError, TargetingChange, TwinRow, Tx, View};
 use wire::service_api::identity::{Authentication, Status};
 
 use super::Registry;
@@ -229,13 +229,17 @@ impl DeviceWriter {
         Ok(())
     }
 
-    /// Lets deployments look at an IoT Edge device that was created or changed.
-    pub fn queue_for_deployments(
+    /// Has configurations evaluated for a device that was created or changed.
+    pub fn queue_for_configurations(
         &self,
         tx: &Tx<'_>,
         device: &IdentityRow,
     ) -> Result<(), StoreError> {
-        if device.iot_edge && tx.targeting_follows(&device.hub, false)? {
+        let change = match device.iot_edge {
+            true => TargetingChange::EdgeDeviceOrModule,
+            false => TargetingChange::Device,
+        };
+        if tx.targeting_follows(&device.hub, change)? {
             tx.queue_device(&device.hub, &device.device_id)?;
             let hub = tx.decoded("hub", device.hub.parse())?;
             self.watchers.tell(tx, Change::Targeting { hub });
@@ -282,6 +286,7 @@ impl DeviceWriter {
             }
         }
         tx.replace_configuration_targets(&device.hub, &device.device_id, &[])?;
+        tx.forget_configuration_settings(&device.hub, &device.device_id)?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Devices of a hub's registry.
 
 use ids::{DeviceId, HubName, Identity, Timestamp};
-use store::{IdentityKey, IdentityRow, Lock, StoreError, Tx, Unit, View, unit};
+use store::{IdentityKey, IdentityRow, Lock, StoreError, TargetingChange, Tx, Unit, View, unit};
 use wire::service_api::identity::{
     Authentication, AuthenticationRequest, DeviceRequest, RegistryStatistics, Status,
 };
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::Registry;
 use super::act::Act;
 use super::new_identity::{NewIdentity, Seeds, complete, edge_scope, insert_system_modules};
-use super::twins::replace_twin_within;
+use super::twins::{follow, replace_twin_within};
 use super::unreadable::Whose;
 use super::watchers::Watchers;
 use crate::change::Change;
@@ -233,11 +233,11 @@ impl Unit for PutDevice {
         if let Some(twin) = &self.twin {
             replace_twin_within(tx, &self.watchers, &self.identity, twin, self.now)?;
         }
-        if row.iot_edge && tx.targeting_follows(&row.hub, false)? {
-            tx.queue_device(&row.hub, &row.device_id)?;
-            let hub = self.identity.hub.clone();
-            self.watchers.tell(tx, Change::Targeting { hub });
-        }
+        let change = match row.iot_edge {
+            true => TargetingChange::EdgeDeviceOrModule,
+            false => TargetingChange::Device,
+        };
+        follow(tx, &self.watchers, &self.identity, change)?;
         Ok((rows::device(tx, row)?, created))
     }
 }

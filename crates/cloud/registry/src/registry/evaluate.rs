@@ -1,10 +1,10 @@
-//! The deployment engine's runs through the Edge devices of a hub. What a device gets is worked out
+//! The passes of configurations over the devices of a hub. What a device gets is worked out
 //! beside the writer; the writer's transaction compares versions and writes.
 
 use std::sync::Arc;
 
 use ids::{DeviceId, HubName, Timestamp};
-use store::{Lock, StoreError, Tx, Unit, View, unit};
+use store::{FullPassRow, Lock, StoreError, Tx, Unit, View, unit};
 use tokio::task::JoinSet;
 
 use super::Registry;
@@ -20,14 +20,14 @@ use crate::error::StorageError;
 const STEP: usize = 128;
 
 impl Registry {
-    /// Brings a bounded number of Edge devices up to date with the deployments that target them:
+    /// Brings a bounded number of devices up to date with the configurations that target them:
     /// devices that changed since the last pass, then, after a change of configurations, all.
     /// Level-triggered and restartable; each device is one transaction. One that cannot be brought
     /// up to date is logged once, and tried again after the others.
     ///
     /// # Errors
     /// When the storage fails; what was done until then is committed.
-    pub async fn evaluate_deployments(
+    pub async fn evaluate_configurations(
         &self,
         hub: &HubName,
         now: Timestamp,
@@ -45,7 +45,7 @@ impl Registry {
             changed: pass.changed + full.changed,
             failed: pass.failed + full.failed,
             // When nothing but what fails is left, it waits for the next time.
-            more: (more_queued && pass.failed < pass.examined) || full.more,
+            more: (more_queued && pass.failed < pass.examined) || pass.more || full.more,
         })
     }
 
@@ -93,7 +93,7 @@ impl Registry {
         self.inner.store.write_in_background(advance).await?;
         Ok(EvaluationPass {
             examined: page.examined,
-            more: more || self.full_pass_due(hub)?,
+            more: more || pass.more || self.full_pass_due(hub)?,
             ..pass
         })
     }
@@ -106,10 +106,15 @@ impl Registry {
         hub: &HubName,
         now: Timestamp,
     ) -> Result<Option<LookedAt>, StorageError> {
-        let Some((epoch, cursor)) = view.full_pass(hub.as_str())? else {
+        let Some(FullPassRow {
+            epoch,
+            cursor,
+            scope,
+        }) = view.full_pass(hub.as_str())?
+        else {
             return Ok(None);
         };
-        let page = view.edge_devices_after(hub.as_str(), &cursor, STEP)?;
+        let page = view.pass_devices_after(hub.as_str(), scope, &cursor, STEP)?;
         let next = page.last().filter(|_| page.len() == STEP).cloned();
         let examined = page.len();
         let mut outdated = self.look(view, hub, page, now)?;
@@ -171,7 +176,10 @@ impl Registry {
             };
             let whose = Whose::device(hub, &device);
             match self.inner.undeployed.kept(whose, applied) {
-                Some(changed) => pass.changed += usize::from(changed),
+                Some(applied) => {
+                    pass.changed += usize::from(applied != Applied::UpToDate);
+                    pass.more |= applied == Applied::ChangedAndQueued;
+                }
                 None => failed.push(device),
             }
         }
@@ -198,25 +206,38 @@ impl Registry {
         Ok(pass)
     }
 
-    /// Brings one device up to date; says whether something was written for it.
+    /// Brings one device up to date.
     async fn apply_one(
         &self,
         hub: HubName,
         device: String,
         found: Found,
         now: Timestamp,
-    ) -> Result<bool, ApplyError> {
+    ) -> Result<Applied, ApplyError> {
+        let makes_modules = found.may_make_modules;
         let apply = ApplyOne {
             hub,
             device,
             found,
-            seeds: self.module_seeds(),
+            seeds: match makes_modules {
+                true => self.module_seeds(),
+                false => Vec::new(),
+            },
             configurations: self.inner.configurations.clone(),
             watchers: self.inner.watchers.clone(),
             now,
         };
         self.inner.store.write_in_background(apply).await
     }
+}
+
+/// What came of bringing one device up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Applied {
+    UpToDate,
+    Changed,
+    /// It has modules now that it did not have before, and has to be looked at again.
+    ChangedAndQueued,
 }
 
 /// Brings one device up to date.
@@ -235,12 +256,12 @@ enum Work {
     /// What was found beside the writer still holds.
     AsFound,
     /// The device has changed since it was looked at.
-    Fresh(Option<(Stored, Plan)>),
+    Fresh(Option<Box<(Stored, Plan)>>),
 }
 
 impl Unit for ApplyOne {
     type Plan = Work;
-    type Output = bool;
+    type Output = Applied;
     type Error = ApplyError;
 
     fn locks(&self) -> Vec<Lock<'_>> {
@@ -258,17 +279,17 @@ impl Unit for ApplyOne {
         // Rare; to look again beside the writer, and again, might never end.
         let configurations = self.configurations.in_transaction(view, hub.as_str())?;
         let found = look_at(view, hub, device, &configurations, self.now)?;
-        Ok(Work::Fresh(found.work))
+        Ok(Work::Fresh(found.work.map(Box::new)))
     }
 
-    fn apply(&self, tx: &Tx<'_>, work: Work) -> Result<bool, StoreError> {
+    fn apply(&self, tx: &Tx<'_>, work: Work) -> Result<Applied, StoreError> {
         tx.unqueue_device(self.hub.as_str(), &self.device)?;
         let work = match &work {
-            Work::AsFound => &self.found.work,
-            Work::Fresh(work) => work,
+            Work::AsFound => self.found.work.as_ref(),
+            Work::Fresh(work) => work.as_deref(),
         };
         let Some((stored, plan)) = work else {
-            return Ok(false);
+            return Ok(Applied::UpToDate);
         };
         let target = Target {
             tx,
@@ -277,7 +298,15 @@ impl Unit for ApplyOne {
             now: self.now,
         };
         target.write(plan, &self.seeds)?;
-        Ok(true)
+        let hub = self.hub.as_str();
+        // Configurations of modules are evaluated for modules that exist; a device that has just
+        // become an Edge device had no seeds for its modules.
+        let again = self.seeds.is_empty() || tx.has_module_configurations(hub)?;
+        if plan.creates_modules() && again {
+            tx.queue_device(hub, &self.device)?;
+            return Ok(Applied::ChangedAndQueued);
+        }
+        Ok(Applied::Changed)
     }
 }
 
@@ -294,14 +323,15 @@ fn look_at(
     let Some(stored) = Stored::read(view, hub, &id)? else {
         return Ok(Found {
             versions,
+            may_make_modules: false,
             work: None,
         });
     };
-    let resolution = resolve(view, &stored, configurations)?;
-    let statuses = Some(&resolution.statuses);
-    let plan = plan(view, &stored, resolution.modules, statuses, now)?;
+    let given = resolve(view, &stored, configurations)?;
+    let plan = plan(view, &stored, given.modules, Some(&given.automatic), now)?;
     Ok(Found {
         versions,
+        may_make_modules: stored.is_edge(),
         work: (!plan.is_empty()).then_some((stored, plan)),
     })
 }
@@ -316,6 +346,8 @@ struct Looked {
 struct Found {
     /// When these are others, it has to be looked at again.
     versions: Versions,
+    /// Whether it is an Edge device. One that becomes an Edge device is queued again.
+    may_make_modules: bool,
     /// What is to be written, if anything.
     work: Option<(Stored, Plan)>,
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
-use store::{IdentityKey, IdentityRow, Lock, StoreError, Tx, Unit, View, unit};
+use store::{IdentityKey, IdentityRow, Lock, StoreError, TargetingChange, Tx, Unit, View, unit};
 use wire::service_api::identity::{Authentication, AuthenticationRequest, ModuleRequest};
 
 use super::Registry;
 use super::act::Act;
 use super::devices::existing_device;
 use super::new_identity::{NewIdentity, Seeds, complete};
-use super::twins::replace_twin_within;
+use super::twins::{follow, replace_twin_within};
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::etag;
@@ -146,6 +146,13 @@ impl Registry {
             move |identity, tx, row: IdentityRow| {
                 tx.delete_module(&row)?;
                 let identity = identity.clone();
+                // A deployment that names the module makes it again.
+                follow(
+                    tx,
+                    &watchers,
+                    &identity,
+                    TargetingChange::EdgeDeviceOrModule,
+                )?;
                 watchers.tell(tx, Change::Gone { identity });
                 Ok(())
             },
@@ -226,6 +233,10 @@ impl Unit for PutModule {
         };
         if let Some(twin) = &self.twin {
             replace_twin_within(tx, &self.watchers, &self.identity, twin, self.now)?;
+        }
+        if created || self.twin.is_some() {
+            let change = TargetingChange::EdgeDeviceOrModule;
+            follow(tx, &self.watchers, &self.identity, change)?;
         }
         Ok((rows::module(tx, row)?, created))
     }

@@ -1,4 +1,4 @@
-//! Twins: read, changed by rules of `twin.rs`, written, announced.
+//! Twins: read, changed by rules of `twin.rs`, written, told.
 
 mod replace;
 mod report;
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use ids::{HubName, Identity, Timestamp};
 use serde_json::{Map, Value};
 use store::{
-    IdentityKey, IdentityRow, Lock, SectionWrite, StoreError, TwinRow, TwinWrite, Tx, Unit, View,
+    IdentityKey, IdentityRow, Lock, SectionWrite, StoreError, TargetingChange, TwinRow, TwinWrite,
+    Tx, Unit, View,
 };
 
 pub(crate) use self::replace::replace_twin_within;
@@ -203,8 +204,7 @@ where
         tx: &Tx<'_>,
         ((row, version), record, touched): Self::Plan,
     ) -> Result<TwinRecord, StoreError> {
-        let tags = touched.tags;
-        let desired = touched.desired.is_some();
+        let follows = touched.tags || touched.desired.is_some();
         write_twin(
             tx,
             &self.watchers,
@@ -213,12 +213,13 @@ where
             &record.twin,
             touched,
         )?;
-        // Deployments look at tags of devices, and take back what somebody did to the system
-        // modules.
-        let module = self.identity.module.as_ref();
-        let system = module.is_some_and(ids::ModuleId::is_system);
-        if (tags && module.is_none()) || (desired && system) {
-            follow(tx, &self.watchers, &self.identity, false)?;
+        // Configurations look at tags, and take back changes of desired properties that they own.
+        if follows {
+            let change = match row.module_id.is_empty() && !row.iot_edge {
+                true => TargetingChange::Device,
+                false => TargetingChange::EdgeDeviceOrModule,
+            };
+            follow(tx, &self.watchers, &self.identity, change)?;
         }
         Ok(record)
     }
@@ -328,15 +329,15 @@ fn text(document: &Map<String, Value>) -> String {
     serde_json::to_string(document).unwrap_or_default()
 }
 
-/// Has the deployment engine look at a device, when anything could follow.
-fn follow(
+/// Has configurations evaluated for a device, when anything could follow from a change.
+pub(crate) fn follow(
     tx: &Tx<'_>,
     watchers: &Arc<Watchers>,
     identity: &Identity,
-    reported_only: bool,
+    change: TargetingChange,
 ) -> Result<(), StoreError> {
     let hub = identity.hub.as_str();
-    if tx.targeting_follows(hub, reported_only)? {
+    if tx.targeting_follows(hub, change)? {
         tx.queue_device(hub, identity.device.as_str())?;
         watchers.tell(
             tx,

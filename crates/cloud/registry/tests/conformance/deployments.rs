@@ -86,7 +86,7 @@ pub(crate) async fn evaluate_all(bench: &Bench) -> usize {
     loop {
         let pass = bench
             .registry
-            .evaluate_deployments(&hub(), bench.now())
+            .evaluate_configurations(&hub(), bench.now())
             .await
             .unwrap();
         changed += pass.changed;

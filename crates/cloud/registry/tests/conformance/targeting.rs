@@ -137,7 +137,7 @@ pub(crate) async fn a_pass_overtaken_by_a_change_begins_again(bench: Bench) {
     .unwrap();
     let pass = bench
         .registry
-        .evaluate_deployments(&hub(), bench.now())
+        .evaluate_configurations(&hub(), bench.now())
         .await
         .unwrap();
     assert!(pass.more && pass.changed == 128, "{pass:?}");

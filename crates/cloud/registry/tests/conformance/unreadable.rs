@@ -161,7 +161,7 @@ pub(crate) async fn one_device_that_cannot_be_read_does_not_stop_the_others(benc
     let evaluate = async || {
         bench
             .registry
-            .evaluate_deployments(&hub(), bench.now())
+            .evaluate_configurations(&hub(), bench.now())
             .await
     };
     let pass = evaluate().await.unwrap();
@@ -205,7 +205,7 @@ pub(crate) async fn layers_that_are_too_much_together_are_given_to_nobody(bench:
     loop {
         let pass = bench
             .registry
-            .evaluate_deployments(&hub(), bench.now())
+            .evaluate_configurations(&hub(), bench.now())
             .await
             .unwrap();
         failed += pass.failed;

@@ -57,6 +57,13 @@ impl View<'_> {
             "SELECT id, revision FROM configurations WHERE hub = ?1 ORDER BY configuration_id";
         self.all(sql, [hub], |row| Ok((row.get(0)?, row.get(1)?)))
     }
+
+    /// What the custom metrics of a hub's configurations counted last: row id and JSON.
+    pub fn metric_results(&self, hub: &str) -> Result<Vec<(i64, String)>, StoreError> {
+        let sql = "SELECT id, metric_results FROM configurations
+                   WHERE hub = ?1 AND metric_results IS NOT NULL";
+        self.all(sql, [hub], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
 }
 
 impl Tx<'_> {
@@ -98,6 +105,19 @@ impl Tx<'_> {
             row.updated
         ];
         self.write_version(Lock::Hub { hub }, sql, values)
+    }
+
+    /// Notes what the custom metrics of a configuration counted, unless it has changed since. It is
+    /// no change of the configuration.
+    pub fn write_metric_results(
+        &self,
+        hub: &str,
+        (id, revision): (i64, i64),
+        results: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE configurations SET metric_results = ?3 WHERE id = ?1 AND revision = ?2";
+        self.write(Lock::Hub { hub }, sql, params![id, revision, results])
+            .map(drop)
     }
 
     /// Deletes a configuration. The next full pass of the deployment engine removes what

@@ -66,6 +66,11 @@ impl Tx<'_> {
         )?;
         self.write(
             Lock::Directory,
+            "DELETE FROM configuration_settings WHERE hub = ?1",
+            [hub],
+        )?;
+        self.write(
+            Lock::Directory,
             "DELETE FROM targeting_queue WHERE hub = ?1",
             [hub],
         )?;

@@ -98,32 +98,46 @@ impl Tx<'_> {
     pub fn delete_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM identities WHERE hub = ?1 AND device_id = ?2";
         self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])?;
-        self.leave_deployments(hub, device_id)
+        self.forget_configuration_settings(hub, device_id)?;
+        self.leave_configurations(hub, device_id)
     }
 
-    /// Deletes a module with its twin.
+    /// Deletes a module with its twin, and its place in configurations.
     pub fn delete_module(&self, row: &IdentityRow) -> Result<(), StoreError> {
         let sql = "DELETE FROM identities WHERE id = ?1 AND revision = ?2";
-        self.write_version(lock(row), sql, [row.id, row.revision])
+        self.write_version(lock(row), sql, [row.id, row.revision])?;
+        let (hub, device_id, module_id) = (&row.hub, &row.device_id, &row.module_id);
+        self.write_configuration_settings(hub, device_id, module_id, None)?;
+        let sql = "DELETE FROM configuration_targets
+                   WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3";
+        self.write(lock(row), sql, [hub, device_id, module_id])
+            .map(drop)
     }
 
     /// Moves a device with its modules and twins to another hub or id, which must be free. Its
-    /// place in the old hub's deployments goes.
+    /// place in the old hub's configurations goes; what they set goes when those of the new hub are
+    /// evaluated.
     pub fn move_device(&self, from: (&str, &str), to: (&str, &str)) -> Result<(), StoreError> {
         let (hub, device_id) = from;
-        self.leave_deployments(hub, device_id)?;
+        self.leave_configurations(hub, device_id)?;
+        let values = [hub, device_id, to.0, to.1];
+        let sql = "UPDATE configuration_settings SET hub = ?3, device_id = ?4
+                   WHERE hub = ?1 AND device_id = ?2";
+        let settings = self.write(Lock::Device { hub, device_id }, sql, values)?;
         let sql = "UPDATE identities SET hub = ?3, device_id = ?4
                    WHERE hub = ?1 AND device_id = ?2";
-        let values = [hub, device_id, to.0, to.1];
         self.write(Lock::Device { hub, device_id }, sql, values)?;
         let (hub, device_id) = to;
+        if settings > 0 {
+            self.queue_device(hub, device_id)?;
+        }
         let sql = "UPDATE identities SET configurations = NULL
                    WHERE hub = ?1 AND device_id = ?2";
         self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])
             .map(drop)
     }
 
-    fn leave_deployments(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+    fn leave_configurations(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
         let lock = Lock::Device { hub, device_id };
         let sql = "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2";
         self.write(lock, sql, [hub, device_id])?;

@@ -1,53 +1,109 @@
 use rusqlite::params;
 
-use crate::{Lock, MetricCounts, StoreError, Tx, View};
+use crate::{
+    FullPassRow, Lock, MetricCounts, PassScope, StoreError, TargetRow, TargetingChange, Tx, View,
+};
 
 impl View<'_> {
-    /// Edge devices that changed since they were last looked at, oldest change first.
+    /// Devices that changed since they were last looked at, oldest change first.
     pub fn queued_devices(&self, hub: &str, limit: usize) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT device_id FROM targeting_queue WHERE hub = ?1 ORDER BY id LIMIT ?2";
         self.all(sql, params![hub, limit], |row| row.get(0))
     }
 
-    /// Epoch of the full pass over a hub's Edge devices and where it goes on; `None`
-    /// when none is due.
-    pub fn full_pass(&self, hub: &str) -> Result<Option<(i64, String)>, StoreError> {
-        let sql = "SELECT targeting_epoch, targeting_cursor FROM hubs
+    /// The full pass over a hub's devices; `None` when none is due.
+    pub fn full_pass(&self, hub: &str) -> Result<Option<FullPassRow>, StoreError> {
+        let sql = "SELECT targeting_epoch, targeting_cursor, targeting_all FROM hubs
                    WHERE name = ?1 AND targeting_cursor IS NOT NULL";
-        self.one(sql, [hub], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.one(sql, [hub], |row| {
+            let scope = match row.get(2)? {
+                true => PassScope::AllDevices,
+                false => PassScope::EdgeDevices,
+            };
+            let (epoch, cursor) = (row.get(0)?, row.get(1)?);
+            Ok(FullPassRow {
+                epoch,
+                cursor,
+                scope,
+            })
+        })
     }
 
-    /// Edge devices after a device id, in order.
-    pub fn edge_devices_after(
+    /// Devices of a full pass after a device id, in order.
+    pub fn pass_devices_after(
         &self,
         hub: &str,
+        scope: PassScope,
         after: &str,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT device_id FROM identities
-                   WHERE hub = ?1 AND device_id > ?2 AND module_id = '' AND iot_edge = 1 ORDER BY
-                   device_id LIMIT ?3";
+        let sql = match scope {
+            PassScope::AllDevices => {
+                "SELECT device_id FROM identities
+                 WHERE hub = ?1 AND device_id > ?2 AND module_id = ''
+                 ORDER BY device_id LIMIT ?3"
+            }
+            PassScope::EdgeDevices => {
+                "SELECT device_id FROM identities
+                 WHERE hub = ?1 AND device_id > ?2 AND module_id = '' AND iot_edge = 1
+                 ORDER BY device_id LIMIT ?3"
+            }
+        };
         self.all(sql, params![hub, after, limit], |row| row.get(0))
     }
 
-    /// The configurations that concern a device, with whether they are applied, by id.
+    /// The configurations that concern a device and its modules, by module and id.
     pub fn configuration_targets(
         &self,
         hub: &str,
         device_id: &str,
-    ) -> Result<Vec<(String, bool)>, StoreError> {
-        let sql = "SELECT configuration_id, applied FROM configuration_targets
-                   WHERE hub = ?1 AND device_id = ?2 ORDER BY configuration_id";
+    ) -> Result<Vec<TargetRow>, StoreError> {
+        let sql = "SELECT module_id, configuration_id, applied FROM configuration_targets
+                   WHERE hub = ?1 AND device_id = ?2 ORDER BY module_id, configuration_id";
+        self.all(sql, [hub, device_id], |row| {
+            Ok(TargetRow {
+                module_id: row.get(0)?,
+                configuration_id: row.get(1)?,
+                applied: row.get(2)?,
+            })
+        })
+    }
+
+    /// Which desired properties of a device and its modules came from configurations: module id
+    /// (empty for the device) and JSON.
+    pub fn configuration_settings(
+        &self,
+        hub: &str,
+        device_id: &str,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT module_id, document FROM configuration_settings
+                   WHERE hub = ?1 AND device_id = ?2";
         self.all(sql, [hub, device_id], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
-    /// Whether anything would follow from a change of a device: of its reported properties,
-    /// or of anything else.
-    pub fn targeting_follows(&self, hub: &str, reported_only: bool) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM configurations WHERE hub = ?1 AND reads_reported >= ?2 LIMIT 1";
-        Ok(self
-            .one(sql, params![hub, reported_only], |_| Ok(()))?
-            .is_some())
+    /// Whether a hub has configurations of modules.
+    pub fn has_module_configurations(&self, hub: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM configurations WHERE hub = ?1 AND kind = 'module' LIMIT 1";
+        Ok(self.one(sql, [hub], |_| Ok(()))?.is_some())
+    }
+
+    /// Whether any configuration could follow from a change.
+    pub fn targeting_follows(
+        &self,
+        hub: &str,
+        change: TargetingChange,
+    ) -> Result<bool, StoreError> {
+        let (reported, kinds) = match change {
+            TargetingChange::EdgeDeviceOrModule => (false, 0),
+            TargetingChange::Device => (false, 1),
+            TargetingChange::ReportedOfEdgeDevice => (true, 0),
+            TargetingChange::ReportedOfDevice => (true, 1),
+            TargetingChange::ReportedOfModule => (true, 2),
+        };
+        let sql = "SELECT 1 FROM configurations WHERE hub = ?1 AND reads_reported >= ?2
+                   AND (?3 = 0 OR kind = 'module' OR (?3 = 1 AND kind = 'device')) LIMIT 1";
+        let found = self.one(sql, params![hub, reported, kinds], |_| Ok(()))?;
+        Ok(found.is_some())
     }
 
     /// Counts the devices of a configuration. `$edgeAgent` reports `lastDesiredVersion` and
@@ -71,6 +127,7 @@ impl View<'_> {
                        JOIN identities AS a ON a.hub = t.hub AND a.device_id = t.device_id AND
                        a.module_id = '$edgeAgent'
                        WHERE t.hub = ?1 AND t.configuration_id = ?2 AND t.applied = 1 AND
+                       t.module_id = '' AND
                        length(a.reported) <= 262144
                          AND a.reported ->> '$.lastDesiredVersion' = a.desired_version)";
         let (successful, failed) = self
@@ -88,7 +145,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Notes that an Edge device changed.
+    /// Notes that a device changed.
     pub fn queue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO targeting_queue (hub, device_id) VALUES (?1, ?2)
                    ON CONFLICT (hub, device_id) DO NOTHING";
@@ -96,14 +153,14 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Notes that an Edge device has been looked at.
+    /// Notes that a device has been looked at.
     pub fn unqueue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2";
         self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])
             .map(drop)
     }
 
-    /// Puts an Edge device behind all others that changed.
+    /// Puts a device behind all others that changed.
     pub fn requeue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
         self.unqueue_device(hub, device_id)?;
         // The number of the last row, when that is the one just deleted, is given out again: it
@@ -111,11 +168,14 @@ impl Tx<'_> {
         self.queue_device(hub, device_id)
     }
 
-    /// Begins a full pass; one that has begun starts again.
-    pub fn begin_full_pass(&self, hub: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE hubs SET targeting_cursor = '', targeting_epoch = targeting_epoch + 1
-                   WHERE name = ?1";
-        self.write(Lock::Hub { hub }, sql, [hub]).map(drop)
+    /// Begins a full pass; one that has begun starts again, with the larger scope of both.
+    pub fn begin_full_pass(&self, hub: &str, scope: PassScope) -> Result<(), StoreError> {
+        let sql = "UPDATE hubs SET targeting_epoch = targeting_epoch + 1, targeting_all =
+                   max(?2, CASE WHEN targeting_cursor IS NULL THEN 0 ELSE targeting_all END),
+                   targeting_cursor = '' WHERE name = ?1";
+        let all = scope == PassScope::AllDevices;
+        self.write(Lock::Hub { hub }, sql, params![hub, all])
+            .map(drop)
     }
 
     /// Notes how far the full pass of this epoch is, or that it is done (`None`). Does nothing when
@@ -131,21 +191,60 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Makes these the configurations that concern a device.
+    /// Makes these the configurations that concern a device and its modules.
     pub fn replace_configuration_targets(
         &self,
         hub: &str,
         device_id: &str,
-        targets: &[(String, bool)],
+        targets: &[TargetRow],
     ) -> Result<(), StoreError> {
         let lock = Lock::Device { hub, device_id };
         let sql = "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2";
         self.write(lock, sql, [hub, device_id])?;
-        let sql = "INSERT INTO configuration_targets (hub, device_id, configuration_id, applied)
-                   VALUES (?1, ?2, ?3, ?4)";
-        targets.iter().try_for_each(|(configuration, applied)| {
-            self.write(lock, sql, params![hub, device_id, configuration, applied])
-                .map(drop)
+        let sql = "INSERT INTO configuration_targets
+                       (hub, device_id, module_id, configuration_id, applied)
+                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        targets.iter().try_for_each(|target| {
+            let (module, configuration) = (&target.module_id, &target.configuration_id);
+            let values = params![hub, device_id, module, configuration, target.applied];
+            self.write(lock, sql, values).map(drop)
         })
+    }
+
+    /// Notes which desired properties of a device or module came from configurations; `None` when
+    /// none did.
+    pub fn write_configuration_settings(
+        &self,
+        hub: &str,
+        device_id: &str,
+        module_id: &str,
+        document: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let lock = Lock::Device { hub, device_id };
+        match document {
+            Some(document) => {
+                let sql = "INSERT INTO configuration_settings (hub, device_id, module_id, document)
+                           VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hub, device_id, module_id)
+                           DO UPDATE SET document = excluded.document";
+                self.write(lock, sql, [hub, device_id, module_id, document])
+            }
+            None => {
+                let sql = "DELETE FROM configuration_settings
+                           WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3";
+                self.write(lock, sql, [hub, device_id, module_id])
+            }
+        }
+        .map(drop)
+    }
+
+    /// Forgets which desired properties of a device and its modules came from configurations.
+    pub fn forget_configuration_settings(
+        &self,
+        hub: &str,
+        device_id: &str,
+    ) -> Result<(), StoreError> {
+        let lock = Lock::Device { hub, device_id };
+        let sql = "DELETE FROM configuration_settings WHERE hub = ?1 AND device_id = ?2";
+        self.write(lock, sql, [hub, device_id]).map(drop)
     }
 }

@@ -9,7 +9,7 @@ use crate::lenient::{BodyError, Fields};
 
 mod metrics;
 
-pub use metrics::{DeploymentCounts, Metrics, TestQueries, TestQueriesResult, system_queries};
+pub use metrics::{Metrics, SystemCounts, TestQueries, TestQueriesResult, system_queries};
 
 /// Most metric queries of one configuration.
 pub const MAX_METRICS: usize = 20;

@@ -279,7 +279,7 @@ impl AssignJob {
                 None => {}
             }
         }
-        self.devices.queue_for_deployments(tx, &device)?;
+        self.devices.queue_for_configurations(tx, &device)?;
         Ok(device)
     }
 

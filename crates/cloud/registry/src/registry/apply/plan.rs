@@ -1,22 +1,25 @@
-//! Decides what it takes to bring one Edge device up to date.
+//! Decides what it takes to bring one device up to date.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ids::{ConfigurationId, Identity, ModuleId, Timestamp};
+use ids::{Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
 use store::{IdentityRow, StoreError, TwinRow, View};
 
-use super::{ApplyError, ChangedTwin, MANAGED_BY, Modules, Plan, Stored};
+use super::given::Automatic;
+use super::{ApplyError, MANAGED_BY, Modules, Plan, Stored};
 use crate::resolve;
 use crate::rows;
-use crate::twin::{ConfigurationStatus, Statuses, require_desired};
+use crate::settings::{Owned, Settings};
+use crate::twin::require_desired;
 
-/// What would change. `statuses` are `None` for content that is applied once.
+/// What would change. `automatic` is `None` for content that is applied once.
 pub(crate) fn plan(
     view: &View<'_>,
     stored: &Stored,
     modules: Option<Modules>,
-    statuses: Option<&Statuses>,
+    automatic: Option<&Automatic>,
     now: Timestamp,
 ) -> Result<Plan, ApplyError> {
     let mut plan = Plan::default();
@@ -24,6 +27,10 @@ pub(crate) fn plan(
         .as_ref()
         .map(|modules| resolve::module_names(modules).collect());
     let mut modules = modules.unwrap_or_default();
+    let mut owned = match automatic {
+        Some(_) => read_owned(view, stored)?,
+        None => BTreeMap::new(),
+    };
     for both in &stored.rows {
         let (row, _) = both;
         let identity = stored.identity(row, view)?;
@@ -33,24 +40,36 @@ pub(crate) fn plan(
             plan.remove.push((row.clone(), module.clone()));
             continue;
         }
-        let desired = identity
-            .module
-            .as_ref()
-            .and_then(|module| modules.remove(module));
-        let changed = changed_twin(view, both, identity, desired.as_ref(), statuses, now)?;
-        plan.twins.extend(changed);
+        let wanted = Wanted {
+            deployed: identity
+                .module
+                .as_ref()
+                .and_then(|module| modules.remove(module)),
+            automatic,
+            owned: owned.remove(&row.module_id).unwrap_or_default(),
+        };
+        wanted.enter(&mut plan, view, both, identity, now)?;
     }
     plan.create = missing_modules(view, stored, named)?;
     for (module, desired) in &modules {
-        require_fit(module, desired)?;
+        require_fit(Some(module), desired)?;
     }
     plan.first_desired = modules;
-    if let Some(statuses) = statuses {
-        let targets = targets(statuses);
+    if let Some(automatic) = automatic {
+        let targets = automatic.targets();
         let before = view.configuration_targets(stored.hub.as_str(), stored.device.as_str())?;
         plan.targets = (targets != before).then_some(targets);
     }
     Ok(plan)
+}
+
+fn read_owned(view: &View<'_>, stored: &Stored) -> Result<BTreeMap<String, Owned>, StoreError> {
+    let found = view.configuration_settings(stored.hub.as_str(), stored.device.as_str())?;
+    let read = |(module_id, text): (String, String)| {
+        let owned = view.decoded("configuration settings", serde_json::from_str(&text))?;
+        Ok((module_id, owned))
+    };
+    found.into_iter().map(read).collect()
 }
 
 /// A module of an earlier deployment that this content does not name.
@@ -66,36 +85,63 @@ fn is_no_longer_named(
     ours && !module.is_system() && named.is_some_and(|named| !named.contains(&row.module_id))
 }
 
-/// The twin with its new desired properties and statuses; `None` when nothing changes.
-fn changed_twin(
-    view: &View<'_>,
-    (row, twin_row): &(IdentityRow, TwinRow),
-    identity: Identity,
-    desired: Option<&Map<String, Value>>,
-    statuses: Option<&Statuses>,
-    now: Timestamp,
-) -> Result<Option<ChangedTwin>, ApplyError> {
-    let shows_statuses = identity
-        .module
-        .as_ref()
-        .is_none_or(|module| *module == ModuleId::edge_agent());
-    let statuses = statuses.filter(|_| shows_statuses);
-    if desired.is_none() && statuses.is_none() {
-        return Ok(None);
+/// What one twin is to get.
+struct Wanted<'a> {
+    /// All its desired properties, when a deployment names the module.
+    deployed: Option<Map<String, Value>>,
+    automatic: Option<&'a Automatic>,
+    /// What earlier configurations set.
+    owned: Owned,
+}
+
+impl Wanted<'_> {
+    /// Adds to a plan what changes of the twin: its desired properties and statuses in one write.
+    fn enter(
+        self,
+        plan: &mut Plan,
+        view: &View<'_>,
+        (row, twin_row): &(IdentityRow, TwinRow),
+        identity: Identity,
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        let module_id = row.module_id.as_str();
+        let none = Settings::default();
+        let settings = self.automatic.and_then(|all| all.settings(module_id));
+        let settings = settings.unwrap_or(&none);
+        let statuses = self.automatic.map(|all| all.statuses(module_id));
+        let no_statuses =
+            statuses.as_ref().is_none_or(|new| new.is_empty()) && twin_row.configurations.is_none();
+        let sets = !settings.is_empty() || !self.owned.is_empty();
+        if self.deployed.is_none() && !sets && no_statuses {
+            return Ok(());
+        }
+        let mut twin = rows::twin(view, twin_row)?;
+        let (desired, owned) = match (&self.deployed, sets) {
+            (None, false) => (None, Owned::default()),
+            (Some(deployed), false) => (Some(Cow::Borrowed(deployed)), Owned::default()),
+            // A deployment's content has nothing of what configurations set before.
+            (Some(deployed), true) => {
+                let (desired, owned) = settings.lay(deployed, &Owned::default());
+                (Some(Cow::Owned(desired)), owned)
+            }
+            (None, true) => {
+                let (desired, owned) = settings.lay(&twin.desired.document, &self.owned);
+                (Some(Cow::Owned(desired)), owned)
+            }
+        };
+        let touched = twin.deploy(desired.as_deref(), statuses.as_ref(), now);
+        if touched.desired.is_some() {
+            require_fit(identity.module.as_ref(), &twin.desired.document)?;
+        }
+        if self.automatic.is_some() && owned != self.owned {
+            plan.owned.push((row.module_id.clone(), owned));
+        }
+        if touched.anything() {
+            let row_and_version = (row.clone(), twin_row.version);
+            plan.twins.push((row_and_version, identity, twin, touched));
+        }
+        Ok(())
     }
-    let mut twin = rows::twin(view, twin_row)?;
-    let touched = twin.deploy(desired, statuses, now);
-    if let Some(module) = identity
-        .module
-        .as_ref()
-        .filter(|_| touched.desired.is_some())
-    {
-        require_fit(module, &twin.desired.document)?;
-    }
-    let row_and_version = || (row.clone(), twin_row.version);
-    Ok(touched
-        .anything()
-        .then(|| (row_and_version(), identity, twin, touched)))
 }
 
 /// The named modules that the device does not have.
@@ -116,17 +162,9 @@ fn missing_modules(
         .collect()
 }
 
-fn require_fit(module: &ModuleId, desired: &Map<String, Value>) -> Result<(), ApplyError> {
+fn require_fit(module: Option<&ModuleId>, desired: &Map<String, Value>) -> Result<(), ApplyError> {
     require_desired(desired).map_err(|cause| ApplyError::TooMuch {
-        module: module.clone(),
+        module: module.cloned(),
         cause: Box::new(cause),
     })
-}
-
-fn targets(statuses: &BTreeMap<ConfigurationId, ConfigurationStatus>) -> Vec<(String, bool)> {
-    let applied = |status: &ConfigurationStatus| *status == ConfigurationStatus::Applied;
-    statuses
-        .iter()
-        .map(|(id, status)| (id.to_string(), applied(status)))
-        .collect()
 }

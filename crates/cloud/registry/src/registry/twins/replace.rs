@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use ids::{Identity, Timestamp};
-use store::{StoreError, Tx};
+use store::{StoreError, TargetingChange, Tx};
 
 use super::{follow, write_twin};
 use crate::registry::watchers::Watchers;
@@ -27,7 +27,6 @@ pub(crate) fn replace_twin_within(
     }
     let mut touched = twin.replace(replacement, now);
     touched.reported |= emptied;
-    let tags = touched.tags && identity.module.is_none();
     write_twin(
         tx,
         watchers,
@@ -36,8 +35,10 @@ pub(crate) fn replace_twin_within(
         &twin,
         touched,
     )?;
-    match tags {
-        true => follow(tx, watchers, identity, false),
-        false => Ok(()),
-    }
+    // As after any other change of a twin by an operator.
+    let change = match row.module_id.is_empty() && !row.iot_edge {
+        true => TargetingChange::Device,
+        false => TargetingChange::EdgeDeviceOrModule,
+    };
+    follow(tx, watchers, identity, change)
 }

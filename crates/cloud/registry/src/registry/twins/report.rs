@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ids::{Identity, Timestamp};
-use store::{IdentityRow, Lock, StoreError, Tx, Unit, View};
+use store::{IdentityRow, Lock, StoreError, TargetingChange, Tx, Unit, View};
 
 use super::{follow, require_readable, stored, write_twin};
 use crate::registry::watchers::Watchers;
@@ -55,9 +55,12 @@ impl Unit for Report {
             &twin,
             touched,
         )?;
-        if self.identity.module.is_none() {
-            follow(tx, &self.watchers, &self.identity, true)?;
-        }
+        let change = match (row.module_id.is_empty(), row.iot_edge) {
+            (true, true) => TargetingChange::ReportedOfEdgeDevice,
+            (true, false) => TargetingChange::ReportedOfDevice,
+            (false, _) => TargetingChange::ReportedOfModule,
+        };
+        follow(tx, &self.watchers, &self.identity, change)?;
         Ok(twin.reported.version)
     }
 }

@@ -34,30 +34,35 @@ const APPLIED: &str = "appliedCount";
 const SUCCESSFUL: &str = "reportedSuccessfulCount";
 const FAILED: &str = "reportedFailedCount";
 
-/// What a hub counts of a deployment.
+/// What a hub counts of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeploymentCounts {
-    /// Devices that match the target condition.
+pub struct SystemCounts {
+    /// Devices, or modules of a module configuration, that match the target condition.
     pub targeted: u64,
-    /// Devices whose result it is part of.
+    /// Of these, those whose result it is part of.
     pub applied: u64,
-    /// Of these, those whose agent reported the current version as done.
+    /// Of a deployment: of these, those whose agent reported the current version as done.
     pub successful: u64,
-    /// Of these, those whose agent reported the current version as failed.
+    /// Of a deployment: of these, those whose agent reported the current version as failed.
     pub failed: u64,
 }
 
-impl DeploymentCounts {
-    /// `systemMetrics.results` of a deployment.
+impl SystemCounts {
+    /// `systemMetrics.results`, by the kind of content: only deployments have reports.
     #[must_use]
-    pub fn results(self) -> Vec<(String, u64)> {
-        let named = [
+    pub fn results(self, content: &Content) -> Vec<(String, u64)> {
+        let all = [
             (TARGETED, self.targeted),
             (APPLIED, self.applied),
             (SUCCESSFUL, self.successful),
             (FAILED, self.failed),
         ];
-        named.map(|(name, rows)| (name.to_owned(), rows)).to_vec()
+        let counted = match content {
+            Content::Modules(_) => all.as_slice(),
+            Content::Device(_) | Content::Module(_) => &all[..2],
+        };
+        let owned = |(name, rows): &(&str, u64)| ((*name).to_owned(), *rows);
+        counted.iter().map(owned).collect()
     }
 }
 

@@ -161,7 +161,7 @@ impl FinishPlacement {
         };
         let row = job.devices.create(tx, place, device)?;
         job.devices.write_reported(tx, place, &moved.reported)?;
-        job.devices.queue_for_deployments(tx, &row)
+        job.devices.queue_for_configurations(tx, &row)
     }
 }
 
