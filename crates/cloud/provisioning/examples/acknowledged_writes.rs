@@ -38,13 +38,13 @@ async fn main() -> Result<(), Failure> {
         Timestamp::from_unix_seconds(1),
     )
     .await?;
-    let entry = enroll(&provisioning).await?;
+    let enrollment_etag = enroll(&provisioning).await?;
     let next = Arc::new(AtomicU64::new(first));
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..8 {
         running.spawn(write_forever(
             provisioning.clone(),
-            entry.clone(),
+            enrollment_etag.clone(),
             next.clone(),
         ));
     }
@@ -78,7 +78,7 @@ async fn enroll(provisioning: &Provisioning) -> Result<Etag, Failure> {
 
 async fn write_forever(
     provisioning: Provisioning,
-    entry: Etag,
+    enrollment_etag: Etag,
     next: Arc<AtomicU64>,
 ) -> Result<(), Failure> {
     let hub = HubName::parse("hub")?;
@@ -89,7 +89,7 @@ async fn write_forever(
         let registrant = Registrant {
             registration_id: RegistrationId::parse(&name)?,
             enrollment: EnrolledBy::Group(EnrollmentId::parse("group")?),
-            enrollment_etag: entry.clone(),
+            enrollment_etag: enrollment_etag.clone(),
             device_id: DeviceId::parse(&name)?,
             iot_edge: true,
             proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),

@@ -102,7 +102,7 @@ async fn device(provisioning: &Provisioning, number: usize) -> Outcome {
         ca_certificates: Vec::new(),
         issuance: Default::default(),
     };
-    let entry = provisioning
+    let enrollment = provisioning
         .put_enrollment(draft, &IfMatch::Absent, now())
         .await?;
     let tags: Map<String, Value> = twin.as_object().cloned().unwrap_or_default();
@@ -112,7 +112,7 @@ async fn device(provisioning: &Provisioning, number: usize) -> Outcome {
         device_id: DeviceId::parse(id.as_str())?,
         registration_id: id,
         enrollment: EnrolledBy::Individual,
-        enrollment_etag: entry.etag,
+        enrollment_etag: enrollment.etag,
         iot_edge: false,
         proof: DeviceProof::Keys { primary, secondary },
         initial_twin: InitialTwin::new(&tags, &Map::new())?,

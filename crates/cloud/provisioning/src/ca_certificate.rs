@@ -96,12 +96,12 @@ pub enum CaCertificateError {
     /// Enrollments rely on it. DPS answers 409.
     #[error(
         "CA certificate {name} is what {} relies on; it cannot become unverified, nor another certificate: upload the new one under a name of its own, select it there, then delete this one",
-        list(.entries)
+        list(.enrollments)
     )]
     InUse {
         name: CertificateName,
         /// Who relies on it; some of them.
-        entries: Vec<EnrollmentKey>,
+        enrollments: Vec<EnrollmentKey>,
     },
     #[error(
         "there are {0} CA certificates already, and no more are kept; delete one that nobody refers to"
@@ -134,7 +134,7 @@ impl From<store::StoreError> for CaCertificateError {
     }
 }
 
-fn list(entries: &[EnrollmentKey]) -> String {
-    let names: Vec<String> = entries.iter().map(ToString::to_string).collect();
+fn list(enrollments: &[EnrollmentKey]) -> String {
+    let names: Vec<String> = enrollments.iter().map(ToString::to_string).collect();
     names.join(", ")
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::ca_certificate::CaCertificateState;
 use crate::issuance::{EnrolledIssuance, IssuanceName};
 
-/// The two kinds of enrollment entries.
+/// The two kinds of enrollments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EnrollmentKind {
     /// For one registration id.
@@ -14,7 +14,7 @@ pub enum EnrollmentKind {
     Group,
 }
 
-/// Names an enrollment entry. Compared without case.
+/// Names an enrollment. Compared without case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum EnrollmentKey {
     Individual(RegistrationId),
@@ -54,7 +54,7 @@ impl std::fmt::Display for EnrollmentKey {
     }
 }
 
-/// Which of an entry's two certificates.
+/// Which of an enrollment's two certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CertificateSlot {
     /// The one in daily use.
@@ -75,7 +75,7 @@ pub struct EnrolledCertificate {
     pub subject: Option<Vec<u8>>,
 }
 
-/// A CA certificate that an entry refers to, as it stands now.
+/// A CA certificate that an enrollment refers to, as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledCaCertificate {
     pub slot: CertificateSlot,
@@ -85,7 +85,7 @@ pub struct EnrolledCaCertificate {
     pub der: Vec<u8>,
 }
 
-/// How the devices of an entry prove themselves. The particulars are in its document.
+/// How the devices of an enrollment prove themselves. The particulars are in its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttestationKind {
     X509,
@@ -107,7 +107,7 @@ impl AttestationKind {
     }
 }
 
-/// An entry to be written.
+/// An enrollment to be written.
 #[derive(Clone, PartialEq)]
 pub struct EnrollmentDraft {
     pub key: EnrollmentKey,
@@ -116,7 +116,8 @@ pub struct EnrollmentDraft {
     pub attestation: AttestationKind,
     /// The normalised wire document, without `etag` and dates. May carry symmetric keys.
     pub document: Value,
-    /// Its certificates: what it is found by. One certificate belongs to one entry of a service.
+    /// Its certificates: what it is found by. One certificate belongs to one enrollment of a
+    /// service.
     pub certificates: Vec<EnrolledCertificate>,
     /// The CA certificates that it refers to. A group has them for itself.
     pub ca_certificates: Vec<(CertificateSlot, CertificateName)>,
@@ -124,7 +125,7 @@ pub struct EnrollmentDraft {
     pub issuance: EnrolledIssuance,
 }
 
-/// An entry as it is stored.
+/// An enrollment as it is stored.
 #[derive(Clone, PartialEq)]
 pub struct EnrollmentRecord {
     /// Its name, spelled as when it was created.
@@ -177,11 +178,11 @@ pub enum EnrollmentError {
     /// The etag is not the stored one. DPS answers 412.
     #[error("{0} has changed since the etag sent")]
     PreconditionFailed(EnrollmentKey),
-    /// One certificate in two entries of a service. DPS answers 409.
+    /// One certificate in two enrollments of a service. DPS answers 409.
     #[error("certificate {thumbprint} belongs to {other} already")]
     CertificateTaken {
         thumbprint: Thumbprint,
-        /// The entry that has it.
+        /// The enrollment that has it.
         other: EnrollmentKey,
     },
     /// It refers to a CA certificate that does not exist. DPS answers 400.
@@ -206,7 +207,7 @@ pub enum EnrollmentError {
         id = key.as_str()
     )]
     Blocked {
-        /// The entry that keeps it out.
+        /// The enrollment that keeps it out.
         key: EnrollmentKey,
     },
     #[error(transparent)]

@@ -22,7 +22,7 @@ impl std::fmt::Display for IssuanceName {
     }
 }
 
-/// What an entry names.
+/// What an enrollment names.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EnrolledIssuance {
     /// What issues certificates to its devices.
@@ -105,11 +105,11 @@ pub enum IssuanceError {
     #[error("{0} has changed since the etag sent")]
     PreconditionFailed(IssuanceName),
     /// Enrollments name it. DPS answers 409.
-    #[error("{name} is named by {}; name another one there first", list(.entries))]
+    #[error("{name} is named by {}; name another one there first", list(.enrollments))]
     InUse {
         name: IssuanceName,
         /// Some of the enrollments that name it.
-        entries: Vec<EnrollmentKey>,
+        enrollments: Vec<EnrollmentKey>,
     },
     /// There are enough. DPS answers 400.
     #[error(
@@ -124,7 +124,7 @@ pub enum IssuanceError {
     Storage(#[from] StorageError),
 }
 
-fn list(entries: &[EnrollmentKey]) -> String {
-    let names: Vec<String> = entries.iter().map(ToString::to_string).collect();
+fn list(enrollments: &[EnrollmentKey]) -> String {
+    let names: Vec<String> = enrollments.iter().map(ToString::to_string).collect();
     names.join(", ")
 }

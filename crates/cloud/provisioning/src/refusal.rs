@@ -23,7 +23,8 @@ pub struct RefusalDraft {
     pub address: Option<IpAddr>,
     /// What was seen and tried, and what to do.
     pub report: Value,
-    /// The entry that refused it because it is disabled: the record of the registration says so.
+    /// The enrollment that refused it because it is disabled: the record of the registration says
+    /// so.
     pub disabled: Option<EnrolledBy>,
 }
 

@@ -9,7 +9,7 @@ use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText
 
 use crate::detail::Detail;
 
-/// The entry through which a device registered.
+/// The enrollment through which a device registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EnrolledBy {
     /// Its own individual enrollment, of the same registration id.
@@ -91,8 +91,8 @@ pub struct Registrant {
     /// Who registers. The spelling of the first registration is kept.
     pub registration_id: RegistrationId,
     pub enrollment: EnrolledBy,
-    /// The entry's version that the device proved itself against. Should it have changed by the
-    /// time of writing, it must do so again: a moment ago somebody may have shut it out.
+    /// The enrollment's version that the device proved itself against. Should it have changed by
+    /// the time of writing, it must do so again: a moment ago somebody may have shut it out.
     #[serde(alias = "entry")]
     pub enrollment_etag: Etag,
     /// The hub device, the enrollment's `deviceId` or the registration id.
@@ -217,7 +217,7 @@ pub enum RegistrationState {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegistrationRecord {
     pub registration_id: RegistrationId,
-    /// Through which entry the last attempt went.
+    /// Through which enrollment the last attempt went.
     pub enrollment: EnrolledBy,
     pub state: RegistrationState,
     pub etag: Etag,

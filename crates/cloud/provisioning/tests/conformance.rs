@@ -215,9 +215,9 @@ promises!(
         a_service_keeps_so_many_ca_certificates,
     },
     enrollments::{
-        an_entry_is_created_changed_and_deleted,
+        an_enrollment_is_created_changed_and_deleted,
         versions_guard_entries,
-        one_certificate_belongs_to_one_entry,
+        one_certificate_belongs_to_one_enrollment,
         groups_with_keys_have_an_end,
         groups_are_found_nearest_first,
         pages_are_in_order_and_complete,

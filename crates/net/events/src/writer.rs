@@ -13,9 +13,9 @@ use crate::rotation::Rotation;
 use crate::segment::{Segment, SegmentHeader};
 
 /// Most jobs of one sync; jobs that arrive meanwhile wait for the next.
-const GROUP: usize = 1024;
+const BATCH: usize = 1024;
 
-/// Why a group of records was not written.
+/// Why a batch of records was not written.
 enum WriteError {
     /// No file could be begun.
     Begin(EventLogError),
@@ -36,12 +36,12 @@ pub(crate) struct LogWriter {
     tail: Tail,
     durable: watch::Sender<u64>,
     health: HealthReport,
-    /// The encoded frames of a group.
+    /// The encoded frames of a batch.
     buffer: Vec<u8>,
 }
 
-/// The frames of a group, before they are on disk.
-struct EncodedGroup {
+/// The frames of a batch, before they are on disk.
+struct EncodedBatch {
     tail: Tail,
     /// Number of the last record of each append.
     numbers: Vec<u64>,
@@ -69,8 +69,8 @@ impl LogWriter {
 
     /// Runs until every sender is dropped and the queue is empty, or the log is deleted.
     pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut jobs = Vec::with_capacity(GROUP);
-        while queue.blocking_recv_many(&mut jobs, GROUP) > 0 {
+        let mut jobs = Vec::with_capacity(BATCH);
+        while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
             let mut appends = Vec::new();
             for job in jobs.drain(..) {
                 if let Job::Append(append) = job {
@@ -98,15 +98,15 @@ impl LogWriter {
     fn append(&mut self, appends: Vec<Append>) {
         let mut rest = appends.into_iter().peekable();
         while rest.peek().is_some() {
-            let group = self.next_group(&mut rest);
-            match self.write(&group) {
+            let batch = self.next_batch(&mut rest);
+            match self.write(&batch) {
                 Ok(numbers) => {
-                    for (append, number) in group.into_iter().zip(numbers) {
+                    for (append, number) in batch.into_iter().zip(numbers) {
                         let _ = append.caller.send(Ok(number));
                     }
                 }
                 Err(error) => {
-                    for append in group {
+                    for append in batch {
                         let _ = append.caller.send(Err(error.clone()));
                     }
                 }
@@ -115,30 +115,30 @@ impl LogWriter {
     }
 
     /// The appends that fit into one file, at least one.
-    fn next_group(&self, rest: &mut Peekable<impl Iterator<Item = Append>>) -> Vec<Append> {
+    fn next_batch(&self, rest: &mut Peekable<impl Iterator<Item = Append>>) -> Vec<Append> {
         let room = self.rotation.room_for(rest.peek().map_or(0, Append::bytes));
-        let (mut group, mut bytes) = (Vec::new(), 0);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(append) =
-            rest.next_if(|next| group.is_empty() || bytes + next.bytes() <= room)
+            rest.next_if(|next| batch.is_empty() || bytes + next.bytes() <= room)
         {
             bytes += append.bytes();
-            group.push(append);
+            batch.push(append);
         }
-        group
+        batch
     }
 
     /// Writes records and waits for the disk. Returns the number of the last record of each append.
-    fn write(&mut self, group: &[Append]) -> Result<Vec<u64>, EventLogError> {
+    fn write(&mut self, batch: &[Append]) -> Result<Vec<u64>, EventLogError> {
         if let Some(error) = self.health.refusal() {
             return Err(error);
         }
-        let written = self.try_write(group).or_else(|error| match error {
+        let written = self.try_write(batch).or_else(|error| match error {
             WriteError::Write(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a write of the event log failed; it continues in a new file"
                 );
-                self.try_write(group)
+                self.try_write(batch)
             }
             begin @ WriteError::Begin(_) => Err(begin),
         });
@@ -147,12 +147,12 @@ impl LogWriter {
         written
     }
 
-    fn try_write(&mut self, group: &[Append]) -> Result<Vec<u64>, WriteError> {
-        let needed = group.iter().map(Append::bytes).sum();
+    fn try_write(&mut self, batch: &[Append]) -> Result<Vec<u64>, WriteError> {
+        let needed = batch.iter().map(Append::bytes).sum();
         let segment = self.rotation.segment_for(needed, self.tail);
         let segment = segment.map_err(WriteError::Begin)?;
         let (first, end) = (self.tail.next, segment.end());
-        let encoded = self.encode(group, segment.name.salt);
+        let encoded = self.encode(batch, segment.name.salt);
         if let Err(error) = self.write_and_sync(&segment, &encoded) {
             // What the file holds after its end is unknown now, and a sync that is repeated may
             // succeed without having written anything. Readers stop at the first number of the file
@@ -169,16 +169,16 @@ impl LogWriter {
         Ok(encoded.numbers)
     }
 
-    /// Fills the buffer with the frames of a group.
-    fn encode(&mut self, group: &[Append], salt: u64) -> EncodedGroup {
+    /// Fills the buffer with the frames of a batch.
+    fn encode(&mut self, batch: &[Append], salt: u64) -> EncodedBatch {
         self.buffer.clear();
-        let mut encoded = EncodedGroup {
+        let mut encoded = EncodedBatch {
             tail: self.tail,
-            numbers: Vec::with_capacity(group.len()),
+            numbers: Vec::with_capacity(batch.len()),
             oldest: i64::MAX,
             newest: i64::MIN,
         };
-        for append in group {
+        for append in batch {
             for record in &append.records {
                 let Tail { next, previous } = encoded.tail;
                 let number = record.number.map_or(next, |given| given.max(next));
@@ -196,7 +196,7 @@ impl LogWriter {
         encoded
     }
 
-    fn write_and_sync(&self, segment: &Segment, encoded: &EncodedGroup) -> std::io::Result<()> {
+    fn write_and_sync(&self, segment: &Segment, encoded: &EncodedBatch) -> std::io::Result<()> {
         let newest = segment.newest().unwrap_or(encoded.newest);
         let header = SegmentHeader {
             next: encoded.tail.next,

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_that_is_gone_and_an_entry_without_one_are_found() {
+    fn a_test_that_is_gone_and_an_enrollment_without_one_are_found() {
         let code = "#[test]\nfn there() {}\n\n#[tokio::test(flavor = \"x\")]\nasync fn too() {}\n";
         let source = Source::new("crates/cloud/dps/tests/a.rs", code);
         let tests: BTreeSet<String> = tests_of(&source).into_iter().collect();

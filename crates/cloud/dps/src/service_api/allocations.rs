@@ -95,8 +95,8 @@ async fn question(call: &Call, note: &AllocationNote) -> Result<WebhookQuestion,
         (None, None) => return Err(unreadable().into()),
     };
     let gone = || EnrollmentError::NotFound(key.clone());
-    let entry = Enrollment::parse(&*provisioning.enrollment(&key).await?.ok_or_else(gone)?)?;
-    let definition = entry.webhook().ok_or_else(gone)?.clone();
+    let enrollment = Enrollment::parse(&*provisioning.enrollment(&key).await?.ok_or_else(gone)?)?;
+    let definition = enrollment.webhook().ok_or_else(gone)?.clone();
     let hosts = asked.get("linkedHubs").and_then(Value::as_array);
     let service = provisioning.service();
     let hub = |host: &Value| -> Option<(HubName, HubHost)> {

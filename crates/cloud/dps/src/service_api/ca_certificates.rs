@@ -73,12 +73,12 @@ async fn upload(call: Call, name: CertificateName) -> Result<Reply, ServiceFault
 async fn remove(call: Call, name: CertificateName) -> Result<Reply, ServiceFault> {
     let if_match = if_match(&call)?;
     let deleted = provisioning(&call).delete_ca_certificate(&name, &if_match, now(&call));
-    for entry in deleted.await? {
+    for enrollment in deleted.await? {
         tracing::warn!(
             certificate.name = %name,
-            enrollment.id = entry.as_str(),
-            "CA certificate {name} was deleted while {entry} refers to it; that admits nobody by \
-             it any more"
+            enrollment.id = enrollment.as_str(),
+            "CA certificate {name} was deleted while {enrollment} refers to it; that admits nobody \
+             by it any more"
         );
     }
     Ok(Reply::no_content())

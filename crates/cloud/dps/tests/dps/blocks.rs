@@ -81,7 +81,7 @@ async fn a_device_of_a_group_is_shut_out_and_let_in_again() {
 }
 
 #[tokio::test]
-async fn an_individual_entry_is_disabled_and_one_that_was_disabled_stays_so() {
+async fn an_individual_enrollment_is_disabled_and_one_that_was_disabled_stays_so() {
     let service = Service::start().await;
     let leaf = self_signed("edge-001");
     let mut body = individual("edge-001", &leaf);

@@ -255,10 +255,10 @@ async fn the_nearest_group_decides_whether_it_has_or_names_its_certificate() {
     assert_eq!(state["x509"]["enrollmentGroupId"], "c");
 }
 
-/// Entries that refer to the same CA certificate get the same etag when that is written again; they
-/// are not the same entry for it.
+/// Enrollments that refer to the same CA certificate get the same etag when that is written again;
+/// they are not the same enrollment for it.
 #[tokio::test]
-async fn a_disabled_entry_keeps_its_device_out_of_the_group_that_names_the_same_ca() {
+async fn a_disabled_enrollment_keeps_its_device_out_of_the_group_that_names_the_same_ca() {
     let service = Service::start().await;
     let root = Ca::root("root");
     service.upload("Root", &root.certificate, true).await;

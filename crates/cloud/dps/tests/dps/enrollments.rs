@@ -335,7 +335,7 @@ async fn a_text_with_a_byte_order_mark_enrols_the_certificate_that_was_given() {
 }
 
 #[tokio::test]
-async fn one_certificate_belongs_to_one_entry() {
+async fn one_certificate_belongs_to_one_enrollment() {
     let service = Service::start().await;
     let root = Ca::root("root");
     service

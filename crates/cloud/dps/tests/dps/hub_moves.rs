@@ -78,7 +78,7 @@ async fn t11_reset_starts_the_twin_again_and_never_stays() {
     );
     assert_eq!(
         service.webhook.remote.twin("r")["tags"],
-        json!({"by": "entry"})
+        json!({"by": "enrollment"})
     );
     service.lead_to("r", NEAR, &json!({})).await;
     let other = service.provision_pending("r", &presented).await;
@@ -87,7 +87,7 @@ async fn t11_reset_starts_the_twin_again_and_never_stays() {
         (&json!(NEAR), &json!("deviceDataReset"))
     );
     let twin = service.near_twin("r").await.unwrap();
-    assert_eq!(Value::Object(twin.tags), json!({"by": "entry"}));
+    assert_eq!(Value::Object(twin.tags), json!({"by": "enrollment"}));
     service
         .wait_until("removal", async || {
             service.webhook.remote.device("r").is_none()

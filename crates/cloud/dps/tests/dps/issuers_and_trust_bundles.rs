@@ -48,9 +48,9 @@ async fn an_issuer_is_made_seen_named_and_deleted() {
         )
         .await;
     assert_eq!(again.error(), 409_211);
-    let mut entry = symmetric("registrationId", "dev-1", &json!({}));
-    entry["credentialPolicyName"] = json!("FLEET");
-    let stored = service.create("/enrollments/dev-1", &entry).await;
+    let mut enrollment = symmetric("registrationId", "dev-1", &json!({}));
+    enrollment["credentialPolicyName"] = json!("FLEET");
+    let stored = service.create("/enrollments/dev-1", &enrollment).await;
     assert_eq!(stored.body["credentialPolicyName"], "FLEET");
     let delete = |path: &'static str| service.operate(Method::DELETE, path, &[], None);
     let refused = delete("/certificateAuthorities/fleet").await;
@@ -115,18 +115,22 @@ async fn what_cannot_issue_is_not_taken() {
         assert_eq!(answer.error(), 400_004, "{body}");
         assert!(answer.message().contains(wanted), "{}", answer.message());
     }
-    let mut entry = symmetric("registrationId", "dev-1", &json!({}));
-    entry["credentialPolicyName"] = json!("nobody");
+    let mut enrollment = symmetric("registrationId", "dev-1", &json!({}));
+    enrollment["credentialPolicyName"] = json!("nobody");
     let path = "/enrollments/dev-1";
-    let answer = service.operate(Method::PUT, path, &[], Some(&entry)).await;
+    let answer = service
+        .operate(Method::PUT, path, &[], Some(&enrollment))
+        .await;
     assert_eq!(answer.error(), 400_004);
     assert!(
         answer
             .message()
             .contains("device issuer nobody does not exist")
     );
-    entry["clientCertificateIssuancePolicy"] = json!({"certificateAuthorityName": "other"});
-    let answer = service.operate(Method::PUT, path, &[], Some(&entry)).await;
+    enrollment["clientCertificateIssuancePolicy"] = json!({"certificateAuthorityName": "other"});
+    let answer = service
+        .operate(Method::PUT, path, &[], Some(&enrollment))
+        .await;
     assert!(
         answer.message().contains("credentialPolicyName"),
         "{}",
@@ -148,9 +152,9 @@ async fn a_device_is_told_the_trust_bundle_as_it_is_now() {
     let certificate = &made.body["certificates"][0];
     assert_eq!(certificate["metadata"]["subjectName"], "CN=old");
     let leaf = self_signed("edge-001");
-    let mut entry = individual("edge-001", &leaf);
-    entry["trustBundleId"] = json!("site");
-    service.create("/enrollments/edge-001", &entry).await;
+    let mut enrollment = individual("edge-001", &leaf);
+    enrollment["trustBundleId"] = json!("site");
+    service.create("/enrollments/edge-001", &enrollment).await;
     let state = service.provision("edge-001", &chain(&[&leaf])).await;
     assert_eq!(state["trustBundle"], made.body);
     assert!(state.get("trustBundleId").is_none(), "{state}");

@@ -38,7 +38,7 @@ async fn certificate_cases(service: &Service) -> Vec<Case> {
     let mut body = individual("c-stopped", &stopped);
     body["provisioningStatus"] = json!("disabled");
     service.create("/enrollments/c-stopped", &body).await;
-    // One has an entry of its own, the other is let in by its group.
+    // One has an enrollment of its own, the other is let in by its group.
     let blocked = [self_signed("c-blocked"), root.leaf("c-shut")];
     let body = individual("c-blocked", &blocked[0]);
     service.create("/enrollments/c-blocked", &body).await;

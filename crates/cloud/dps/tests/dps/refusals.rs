@@ -30,9 +30,9 @@ fn refused_by_enrollment(below: &Ca, root: &Ca, stopped: &Certificate) -> Vec<Re
             "device-1",
             chain(&[&below.leaf("device-2"), b, r]),
         ),
-        ("a disabled entry", "stopped", chain(&[stopped])),
+        ("a disabled enrollment", "stopped", chain(&[stopped])),
         (
-            "a disabled entry, another leaf",
+            "a disabled enrollment, another leaf",
             "stopped",
             chain(&[&self_signed("stopped")]),
         ),

@@ -40,7 +40,7 @@ async fn a_device_is_made_at_a_remote_hub_with_its_first_twin() {
     let twin = service.webhook.remote.twin("d");
     assert_eq!(
         (&twin["tags"]["by"], &twin["properties"]["desired"]["v"]),
-        (&json!("entry"), &json!(1))
+        (&json!("enrollment"), &json!(1))
     );
     assert!(service.near_twin("d").await.is_none(), "it is in one hub");
     let audited = service.audited();
@@ -111,7 +111,7 @@ async fn a_server_that_dies_between_two_calls_makes_no_second_device() {
     assert_eq!(service.webhook.remote.created(), 1);
     assert_eq!(
         service.webhook.remote.twin("d")["tags"]["by"],
-        "entry",
+        "enrollment",
         "and its twin is whole"
     );
 }
@@ -220,7 +220,8 @@ async fn a_device_that_is_blocked_on_its_way_is_not_left_behind() {
 async fn a_device_that_somebody_else_was_faster_to_make_keeps_its_twin() {
     let service = Service::start().await;
     service.link_remote().await;
-    let twin = json!({"initialTwin": {"tags": {"by": "entry"}, "properties": {"desired": {}}}});
+    let twin =
+        json!({"initialTwin": {"tags": {"by": "enrollment"}, "properties": {"desired": {}}}});
     let presented = service.enroll("d", HOST, twin).await;
     service.webhook.remote.set(Mood::Overtaken);
     service.run();

@@ -202,7 +202,7 @@ async fn tokens_that_are_late_for_another_or_garbage_are_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_does_not_open_an_entry_with_keys_nor_a_token_one_with_a_certificate() {
+async fn a_certificate_does_not_open_an_enrollment_with_keys_nor_a_token_one_with_a_certificate() {
     let service = Service::start().await;
     let leaf = self_signed("edge-001");
     service
@@ -223,7 +223,7 @@ async fn a_certificate_does_not_open_an_entry_with_keys_nor_a_token_one_with_a_c
 }
 
 #[tokio::test]
-async fn t6_a_disabled_key_entry_keeps_out_the_x509_device_of_its_name() {
+async fn t6_a_disabled_key_enrollment_keeps_out_the_x509_device_of_its_name() {
     let service = Service::start().await;
     let root = Ca::root("root");
     service
@@ -246,7 +246,7 @@ async fn t6_a_disabled_key_entry_keeps_out_the_x509_device_of_its_name() {
 }
 
 #[tokio::test]
-async fn an_entry_keeps_its_kind_of_attestation() {
+async fn an_enrollment_keeps_its_kind_of_attestation() {
     let service = Service::start().await;
     let path = "/enrollments/edge-001";
     let leaf = self_signed("edge-001");

@@ -115,7 +115,7 @@ pub struct EnrollmentSettings {
 }
 
 impl EnrollmentSettings {
-    /// Writes what is set over `record`, which is empty for a new entry and the stored
+    /// Writes what is set over `record`, which is empty for a new enrollment and the stored
     /// record for an update.
     fn write(&self, record: &mut Map<String, Value>, certificates: &str) {
         if let Some(attestation) = &self.attestation {

@@ -219,5 +219,8 @@ impl Unit for DeleteCaCertificate {
 
 /// Enrollments that refer to a CA certificate.
 fn enrollments(view: &View<'_>, ca_certificate: i64) -> Result<Vec<EnrollmentKey>, StoreError> {
-    parse_keys(view, view.entries_of_ca_certificate(ca_certificate, NAMED)?)
+    parse_keys(
+        view,
+        view.enrollments_of_ca_certificate(ca_certificate, NAMED)?,
+    )
 }

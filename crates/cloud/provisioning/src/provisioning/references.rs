@@ -24,7 +24,7 @@ pub(super) fn read(
             der: row.der,
         })
     };
-    let found = view.ca_certificates_of_entry(enrollment)?.into_iter();
+    let found = view.ca_certificates_of_enrollment(enrollment)?.into_iter();
     found.map(ca_certificate).collect()
 }
 
@@ -52,7 +52,7 @@ pub(super) fn decide(
     enrollment: i64,
     draft: &EnrollmentDraft,
 ) -> Result<Option<References>, EnrollmentError> {
-    let before = view.ca_certificates_of_entry(enrollment)?;
+    let before = view.ca_certificates_of_enrollment(enrollment)?;
     if before.is_empty() && draft.ca_certificates.is_empty() {
         return Ok(None);
     }

@@ -71,7 +71,7 @@ impl ServicesNow {
 
     /// Takes over what `tx` sees once it is durable, before anybody is answered.
     pub(crate) fn follow(self: &Arc<Self>, tx: &Tx<'_>) -> Result<(), StoreError> {
-        self.changing.store(tx.group(), Ordering::Relaxed);
+        self.changing.store(tx.batch(), Ordering::Relaxed);
         let (fresh, now) = (read(tx)?, self.clone());
         tx.after_commit(move || now.replace(fresh));
         Ok(())
@@ -85,7 +85,7 @@ impl ServicesNow {
         cell: &ServiceCell,
     ) -> Result<Arc<ProvisioningService>, StorageError> {
         let service = cell.get();
-        if self.changing.load(Ordering::Relaxed) != view.group() {
+        if self.changing.load(Ordering::Relaxed) != view.batch() {
             return Ok(service);
         }
         let mut fresh = read(view)?.into_iter();

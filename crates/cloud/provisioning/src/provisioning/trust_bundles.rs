@@ -87,7 +87,7 @@ impl Provisioning {
                     true => Ok(row),
                     false => Err(IssuanceError::InUse {
                         name: name.clone(),
-                        entries: named,
+                        enrollments: named,
                     }),
                 }
             },

@@ -78,12 +78,12 @@ pub(crate) async fn a_ca_certificate_is_uploaded_changed_and_deleted(bench: Benc
         "another one"
     );
 
-    let entries = bench
+    let enrollments = bench
         .provisioning
         .delete_ca_certificate(&name("root"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
-    assert!(entries.is_empty() && read().is_none());
+    assert!(enrollments.is_empty() && read().is_none());
     let gone = bench.upload("root", 1, None, IfMatch::Any).await;
     assert!(matches!(gone, Err(CaCertificateError::NotFound(_))));
 }

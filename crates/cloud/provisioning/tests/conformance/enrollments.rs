@@ -76,7 +76,7 @@ pub(crate) async fn groups_with_keys_have_an_end(bench: Bench) {
     other.await.unwrap();
 }
 
-pub(crate) async fn an_entry_is_created_changed_and_deleted(bench: Bench) {
+pub(crate) async fn an_enrollment_is_created_changed_and_deleted(bench: Bench) {
     let created = bench
         .provisioning
         .put_enrollment(draft(individual("Dev-1"), 1), &IfMatch::Absent, bench.now())
@@ -119,7 +119,7 @@ pub(crate) async fn an_entry_is_created_changed_and_deleted(bench: Bench) {
         .unwrap()
         .unwrap();
     assert_eq!(*found, changed);
-    an_entry_is_deleted_once(&bench).await;
+    an_enrollment_is_deleted_once(&bench).await;
     // Its certificates are free again.
     bench
         .provisioning
@@ -128,7 +128,7 @@ pub(crate) async fn an_entry_is_created_changed_and_deleted(bench: Bench) {
         .unwrap();
 }
 
-async fn an_entry_is_deleted_once(bench: &Bench) {
+async fn an_enrollment_is_deleted_once(bench: &Bench) {
     bench
         .provisioning
         .delete_enrollment(&individual("dev-1"), &IfMatch::Any, bench.now())
@@ -186,7 +186,7 @@ pub(crate) async fn versions_guard_entries(bench: Bench) {
         .unwrap();
 }
 
-pub(crate) async fn one_certificate_belongs_to_one_entry(bench: Bench) {
+pub(crate) async fn one_certificate_belongs_to_one_enrollment(bench: Bench) {
     bench
         .provisioning
         .put_enrollment(draft(group("First"), 1), &IfMatch::Absent, bench.now())
@@ -218,7 +218,7 @@ pub(crate) async fn one_certificate_belongs_to_one_entry(bench: Bench) {
         "nothing was written"
     );
 
-    // The same certificate in both slots of one entry is no conflict.
+    // The same certificate in both slots of one enrollment is no conflict.
     let both = EnrollmentDraft {
         certificates: vec![
             certificate(4, CertificateSlot::Primary),
@@ -257,7 +257,10 @@ pub(crate) async fn groups_are_found_nearest_first(bench: Bench) {
             .groups_by_certificate(&chain)
             .await
             .unwrap();
-        let names: Vec<_> = found.iter().map(|entry| entry.key.as_str()).collect();
+        let names: Vec<_> = found
+            .iter()
+            .map(|enrollment| enrollment.key.as_str())
+            .collect();
         assert_eq!(names, ["middle", "root"]);
     }
     // Their subjects are the numbers too; 9 is a leaf's.
@@ -267,7 +270,10 @@ pub(crate) async fn groups_are_found_nearest_first(bench: Bench) {
         .groups_by_subject(&subjects)
         .await
         .unwrap();
-    let names: Vec<_> = found.iter().map(|entry| entry.key.as_str()).collect();
+    let names: Vec<_> = found
+        .iter()
+        .map(|enrollment| enrollment.key.as_str())
+        .collect();
     assert_eq!(names, ["root", "middle"]);
 }
 
@@ -298,7 +304,7 @@ pub(crate) async fn pages_are_in_order_and_complete(bench: Bench) {
             answer
                 .items
                 .iter()
-                .map(|entry| entry.key.as_str().to_owned()),
+                .map(|enrollment| enrollment.key.as_str().to_owned()),
         );
         let Some(next) = answer.continuation else {
             break;

@@ -170,7 +170,9 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
         .unwrap();
     for (number, verified) in [(1, Some(false)), (2, Some(true)), (2, None)] {
         match bench.upload("root", number, verified, IfMatch::Any).await {
-            Err(CaCertificateError::InUse { entries, .. }) => assert_eq!(entries, [group("g")]),
+            Err(CaCertificateError::InUse { enrollments, .. }) => {
+                assert_eq!(enrollments, [group("g")])
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -178,11 +180,11 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
         bench.found(1).await,
         [("g".to_owned(), CaCertificateState::Verified)]
     );
-    let entries = provisioning
+    let enrollments = provisioning
         .delete_ca_certificate(&name("root"), &IfMatch::Any, bench.now())
         .await
         .unwrap();
-    assert_eq!(entries, [group("g")]);
+    assert_eq!(enrollments, [group("g")]);
     assert!(
         provisioning
             .ca_certificate(&name("root"))
@@ -190,7 +192,7 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
             .is_none()
     );
     assert!(provisioning.ca_certificates().unwrap().is_empty());
-    // What was remembered of the entry is not served any more.
+    // What was remembered of the enrollment is not served any more.
     assert_eq!(
         bench.found(1).await,
         [("g".to_owned(), CaCertificateState::Withdrawn)]
@@ -198,7 +200,7 @@ pub(crate) async fn what_is_relied_on_stays_verified_or_is_withdrawn(bench: Benc
     let changed = provisioning.enrollment(&group("g")).await.unwrap().unwrap();
     assert_ne!(changed.etag, before.etag);
 
-    // The entry can be written although its CA certificate is gone; another cannot begin
+    // The enrollment can be written although its CA certificate is gone; another cannot begin
     // to refer to it.
     bench
         .refer(group("g"), &["root"], IfMatch::Any)

@@ -19,7 +19,7 @@ pub(crate) fn twin(tags: Value, desired: Value) -> InitialTwin {
     InitialTwin::new(&map(tags), &map(desired)).unwrap()
 }
 
-/// Writes an entry without anything in it, over whatever is there; its version.
+/// Writes an enrollment without anything in it, over whatever is there; its version.
 pub(crate) async fn enroll(provisioning: &Provisioning, key: EnrollmentKey) -> Etag {
     let stored = provisioning.enrollment(&key).await.unwrap();
     let if_match = stored.map_or(IfMatch::Absent, |stored| {
@@ -43,14 +43,14 @@ pub(crate) async fn enroll(provisioning: &Provisioning, key: EnrollmentKey) -> E
 pub(crate) async fn assign(provisioning: &Provisioning, name: &str) -> Assign {
     let group = EnrollmentId::parse("Group").unwrap();
     let key = EnrollmentKey::Group(group.clone());
-    let entry = match provisioning.enrollment(&key).await.unwrap() {
+    let etag = match provisioning.enrollment(&key).await.unwrap() {
         Some(stored) => stored.etag.clone(),
         None => enroll(provisioning, key).await,
     };
     let registrant = Registrant {
         registration_id: id(name),
         enrollment: EnrolledBy::Group(group),
-        enrollment_etag: entry,
+        enrollment_etag: etag,
         device_id: device(name),
         iot_edge: true,
         proof: DeviceProof::Certificate(Thumbprint::from_bytes([1; 32])),

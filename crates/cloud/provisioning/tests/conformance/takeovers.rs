@@ -42,7 +42,7 @@ pub(crate) async fn an_enrollment_that_changed_meanwhile_assigns_nobody(bench: B
     let refused = provisioning.assign(proven.clone(), bench.now()).await;
     assert!(
         matches!(refused, Err(AssignError::EnrollmentChanged)),
-        "the device's own entry decides from the moment it is there"
+        "the device's own enrollment decides from the moment it is there"
     );
     let mut as_individual = proven.clone();
     as_individual.registrant.enrollment = EnrolledBy::Individual;

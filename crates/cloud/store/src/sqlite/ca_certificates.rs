@@ -66,8 +66,8 @@ impl View<'_> {
         )
     }
 
-    /// Kind and spelled id of the entries that refer to a CA certificate, groups first.
-    pub fn entries_of_ca_certificate(
+    /// Kind and spelled id of the enrollments that refer to a CA certificate, groups first.
+    pub fn enrollments_of_ca_certificate(
         &self,
         ca_certificate: i64,
         limit: usize,
@@ -135,9 +135,9 @@ impl Tx<'_> {
         self.write_version(Lock::Service { id_scope }, sql, params![row.id, row.etag])
     }
 
-    /// Gives the entries that refer to a CA certificate a new version: what they admit
+    /// Gives the enrollments that refer to a CA certificate a new version: what they admit
     /// has changed with it.
-    pub fn touch_entries_of_ca_certificate(
+    pub fn touch_enrollments_of_ca_certificate(
         &self,
         id_scope: &str,
         ca_certificate: i64,

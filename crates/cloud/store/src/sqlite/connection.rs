@@ -65,7 +65,7 @@ fn create_private(file: &Path) -> Result<(), OpenError> {
 pub struct View<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) file: &'c Arc<Path>,
-    pub(crate) group: u64,
+    pub(crate) batch: u64,
 }
 
 impl View<'_> {
@@ -88,8 +88,8 @@ impl View<'_> {
     /// Which transaction of this process a unit runs in: it sees what the units before it wrote in
     /// the same one, although nobody else does yet. Zero for readers.
     #[must_use]
-    pub fn group(&self) -> u64 {
-        self.group
+    pub fn batch(&self) -> u64 {
+        self.batch
     }
 
     /// Runs reads that belong together: all of one moment, also where each would otherwise see what

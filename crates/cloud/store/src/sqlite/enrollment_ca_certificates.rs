@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 use crate::sqlite::ca_certificates;
 use crate::{CaCertificateRow, Lock, StoreError, Tx, View};
 
-/// Row id and etag of an entry.
+/// Row id and etag of an enrollment.
 type Version = (i64, String);
 
 fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
@@ -47,8 +47,8 @@ impl View<'_> {
         self.all(sql, params![id_scope, subject], version)
     }
 
-    /// The CA certificates that an entry refers to, with the slot, primary first.
-    pub fn ca_certificates_of_entry(
+    /// The CA certificates that an enrollment refers to, with the slot, primary first.
+    pub fn ca_certificates_of_enrollment(
         &self,
         enrollment: i64,
     ) -> Result<Vec<(String, CaCertificateRow)>, StoreError> {
@@ -77,7 +77,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Makes these the CA certificates that an entry refers to: slot and row id.
+    /// Makes these the CA certificates that an enrollment refers to: slot and row id.
     pub fn replace_ca_certificates(
         &self,
         id_scope: &str,

@@ -3,7 +3,7 @@ use rusqlite::params;
 use crate::{CertificateRow, Lock, StoreError, Tx, View};
 
 impl View<'_> {
-    /// Row id and etag of the entry that has this certificate.
+    /// Row id and etag of the enrollment that has this certificate.
     pub fn enrollment_of_certificate(
         &self,
         id_scope: &str,
@@ -17,7 +17,7 @@ impl View<'_> {
         })
     }
 
-    /// The entry's certificates, primary first.
+    /// The enrollment's certificates, primary first.
     pub fn certificates(&self, enrollment: i64) -> Result<Vec<CertificateRow>, StoreError> {
         let sql = "SELECT thumbprint, slot, der, subject FROM enrollment_certificates WHERE
                    enrollment = ?1 ORDER BY slot";
@@ -33,7 +33,8 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Makes these the entry's certificates. A certificate belongs to one entry of a service.
+    /// Makes these the enrollment's certificates. A certificate belongs to one enrollment of a
+    /// service.
     pub fn replace_certificates(
         &self,
         id_scope: &str,

@@ -28,7 +28,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EnrollmentRow> {
 }
 
 impl View<'_> {
-    /// The entry of this kind and folded id.
+    /// The enrollment of this kind and folded id.
     pub fn enrollment(
         &self,
         id_scope: &str,
@@ -42,7 +42,7 @@ impl View<'_> {
         )
     }
 
-    /// Row id and etag of the entry of this kind and folded id: enough to know whether a
+    /// Row id and etag of the enrollment of this kind and folded id: enough to know whether a
     /// remembered entry is current.
     pub fn enrollment_version(
         &self,
@@ -57,8 +57,8 @@ impl View<'_> {
         })
     }
 
-    /// The etags of the entries that can decide about a registration (folded): its individual one,
-    /// which decides if there is one, and this group.
+    /// The etags of the enrollments that can decide about a registration (folded): its individual
+    /// one, which decides if there is one, and this group.
     pub fn deciding_enrollments(
         &self,
         id_scope: &str,
@@ -66,7 +66,7 @@ impl View<'_> {
         group: Option<&str>,
     ) -> Result<Deciding, StoreError> {
         // Two point reads of the unique index; one condition for both would walk through the
-        // service's entries.
+        // service's enrollments.
         let sql = "SELECT
                 (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'individual' AND
                 folded = ?2),
@@ -81,7 +81,7 @@ impl View<'_> {
         Ok(found.unwrap_or_default())
     }
 
-    /// Entries of a kind whose folded id comes after `after`, in order.
+    /// Enrollments of a kind whose folded id comes after `after`, in order.
     pub fn enrollments_after(
         &self,
         id_scope: &str,
@@ -116,14 +116,14 @@ impl View<'_> {
         })
     }
 
-    /// The entry of a row id.
+    /// The enrollment of a row id.
     pub fn enrollment_by_id(&self, id: i64) -> Result<Option<EnrollmentRow>, StoreError> {
         self.one(select!("WHERE id = ?1"), [id], read)
     }
 }
 
 impl Tx<'_> {
-    /// Adds an entry; returns its row id.
+    /// Adds an enrollment; returns its row id.
     pub fn insert_enrollment(
         &self,
         id_scope: &str,
@@ -142,7 +142,8 @@ impl Tx<'_> {
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// Writes etag, status, document and date of an entry that was read with the etag `before`.
+    /// Writes etag, status, document and date of an enrollment that was read with the etag
+    /// `before`.
     pub fn update_enrollment(
         &self,
         id_scope: &str,
@@ -182,7 +183,7 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Deletes an entry with its certificates.
+    /// Deletes an enrollment with its certificates.
     pub fn delete_enrollment(&self, id_scope: &str, row: &EnrollmentRow) -> Result<(), StoreError> {
         self.note_kind(&row.kind);
         let sql = "DELETE FROM enrollments WHERE id = ?1 AND etag = ?2";

@@ -99,7 +99,7 @@ where
 
     fn answer(self: Box<Self>, failure: Option<&StoreError>) {
         let outcome = match (failure, self.outcome) {
-            // Also a refusal may rest on what a neighbour wrote, so a failed group answers nothing
+            // Also a refusal may rest on what a neighbour wrote, so a failed batch answers nothing
             // else.
             (Some(failure), _) => Err(failure.clone().into()),
             (None, Some(outcome)) => outcome,

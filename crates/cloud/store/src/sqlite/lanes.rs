@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::sqlite::job::{Job, Queued};
 
 /// Most jobs of one transaction; what arrives meanwhile waits for the next.
-pub(crate) const GROUP: usize = 512;
+pub(crate) const BATCH: usize = 512;
 
 /// How long the jobs of one transaction may run together. The one that passes it is the last.
 const SPAN: Duration = Duration::from_millis(20);
@@ -38,7 +38,7 @@ impl Waiting {
 
     /// Whether as many wait as one transaction takes.
     pub(crate) fn is_full(&self) -> bool {
-        self.interactive.len() >= GROUP
+        self.interactive.len() >= BATCH
     }
 
     pub(crate) fn background(&self) -> usize {
@@ -75,7 +75,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Which lane the next job of the transaction comes from; `None` when it shall be committed.
     fn next(self, interactive: bool, background: bool) -> Option<Lane> {
-        let room = self.jobs < GROUP && self.spent < SPAN;
+        let room = self.jobs < BATCH && self.spent < SPAN;
         if interactive && room {
             return Some(Lane::Interactive);
         }
@@ -95,15 +95,15 @@ mod tests {
         for (jobs, of_background, spent, interactive, background, expected) in [
             (0, 0, Duration::ZERO, true, true, Some(Lane::Interactive)),
             (
-                GROUP - 1,
+                BATCH - 1,
                 0,
                 Duration::ZERO,
                 true,
                 true,
                 Some(Lane::Interactive),
             ),
-            (GROUP, 0, Duration::ZERO, true, true, Some(Lane::Background)),
-            (GROUP + 1, 1, Duration::ZERO, true, true, None),
+            (BATCH, 0, Duration::ZERO, true, true, Some(Lane::Background)),
+            (BATCH + 1, 1, Duration::ZERO, true, true, None),
             (3, 0, over, true, true, Some(Lane::Background)),
             (4, 1, over, true, true, None),
             (3, 0, over, true, false, None),

@@ -32,7 +32,7 @@ impl Readers {
         let result = work(&View {
             connection: &connection,
             file: &self.file,
-            group: 0,
+            batch: 0,
         });
         self.give_back(connection);
         result
@@ -50,7 +50,7 @@ impl Readers {
         let result = work(&View {
             connection: &snapshot,
             file: &self.file,
-            group: 0,
+            batch: 0,
         });
         drop(snapshot);
         self.give_back(connection);

@@ -11,9 +11,9 @@ use crate::sqlite::writer::Writer;
 
 impl Writer {
     /// Runs what waits, as far as one transaction goes.
-    pub(super) fn run_group(
+    pub(super) fn run_batch(
         &mut self,
-        group: &mut Vec<Box<dyn Job>>,
+        batch: &mut Vec<Box<dyn Job>>,
     ) -> Result<TxEffects, StoreError> {
         let begun = Instant::now();
         let mut effects = TxEffects::default();
@@ -24,13 +24,13 @@ impl Writer {
                 true => self.rehearse(job.as_mut()).map(Some),
                 false => self.run_unguarded(job.as_mut()),
             };
-            group.push(job);
+            batch.push(job);
             match ran? {
                 Some(more) => effects.add(more),
-                None => return self.run_again(group),
+                None => return self.run_again(batch),
             }
             progress = Progress {
-                jobs: group.len(),
+                jobs: batch.len(),
                 of_background: background - self.waiting.background(),
                 spent: begun.elapsed(),
             };
@@ -41,7 +41,7 @@ impl Writer {
     /// Runs a unit. `None` when it failed while it wrote: what it wrote can be taken back
     /// with the transaction only.
     fn run_unguarded(&self, job: &mut dyn Job) -> Result<Option<TxEffects>, StoreError> {
-        let tx = Tx::new(&self.connection, &self.file, self.group);
+        let tx = Tx::new(&self.connection, &self.file, self.batch);
         let ran = job.run(&tx);
         self.require_transaction()?;
         Ok(match ran {
@@ -55,11 +55,11 @@ impl Writer {
 
     /// Begins the transaction anew and runs its units again, each behind a savepoint, so that those
     /// that fail fail alone. A unit runs twice at most.
-    fn run_again(&self, group: &mut [Box<dyn Job>]) -> Result<TxEffects, StoreError> {
+    fn run_again(&self, batch: &mut [Box<dyn Job>]) -> Result<TxEffects, StoreError> {
         self.end()?;
         self.sql("BEGIN IMMEDIATE")?;
         let mut effects = TxEffects::default();
-        for job in group {
+        for job in batch {
             effects.add(self.run_guarded(job.as_mut())?);
         }
         Ok(effects)
@@ -68,7 +68,7 @@ impl Writer {
     /// Runs a unit behind a savepoint. Nobody else writes: a row that is in conflict again stays so.
     fn run_guarded(&self, job: &mut dyn Job) -> Result<TxEffects, StoreError> {
         self.sql("SAVEPOINT unit")?;
-        let tx = Tx::new(&self.connection, &self.file, self.group);
+        let tx = Tx::new(&self.connection, &self.file, self.batch);
         let ran = job.run(&tx);
         self.require_transaction()?;
         if ran == Ran::Kept {
@@ -78,7 +78,7 @@ impl Writer {
         self.sql("ROLLBACK TO unit")?;
         self.sql("RELEASE unit")?;
         if ran == Ran::Changed {
-            job.refuse_taken(&Tx::new(&self.connection, &self.file, self.group));
+            job.refuse_taken(&Tx::new(&self.connection, &self.file, self.batch));
         }
         Ok(TxEffects::default())
     }
@@ -99,7 +99,7 @@ impl Writer {
         }
         self.sql("RELEASE unit")?;
         if second.changed {
-            job.refuse_taken(&Tx::new(&self.connection, &self.file, self.group));
+            job.refuse_taken(&Tx::new(&self.connection, &self.file, self.batch));
         }
         Ok(match second.kept {
             true => second.effects,
@@ -108,7 +108,7 @@ impl Writer {
     }
 
     fn trace(&self, job: &mut dyn Job) -> Result<Run, StoreError> {
-        let tx = Tx::traced(&self.connection, &self.file, self.group);
+        let tx = Tx::traced(&self.connection, &self.file, self.batch);
         let ran = job.run(&tx);
         self.require_transaction()?;
         let (effects, trace) = tx.into_parts();

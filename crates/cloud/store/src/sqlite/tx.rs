@@ -47,12 +47,12 @@ impl<'c> Deref for Tx<'c> {
 }
 
 impl<'c> Tx<'c> {
-    pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>, group: u64) -> Self {
+    pub(crate) fn new(connection: &'c Connection, file: &'c Arc<Path>, batch: u64) -> Self {
         Self {
             view: View {
                 connection,
                 file,
-                group,
+                batch,
             },
             wrote: Cell::new(false),
             effects: RefCell::default(),
@@ -61,10 +61,10 @@ impl<'c> Tx<'c> {
     }
 
     /// The same, and keeps a trace of what the run writes.
-    pub(crate) fn traced(connection: &'c Connection, file: &'c Arc<Path>, group: u64) -> Self {
+    pub(crate) fn traced(connection: &'c Connection, file: &'c Arc<Path>, batch: u64) -> Self {
         Self {
             trace: Some(Trace::default()),
-            ..Self::new(connection, file, group)
+            ..Self::new(connection, file, batch)
         }
     }
 

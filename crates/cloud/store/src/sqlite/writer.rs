@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::audit::{Entry, HashChains};
 use crate::sqlite::job::{Job, Queued};
-use crate::sqlite::lanes::{GROUP, Waiting};
+use crate::sqlite::lanes::{BATCH, Waiting};
 use crate::sqlite::tx::{AfterCommit, Tx};
 use crate::{StoreError, StoreOptions};
 
@@ -33,7 +33,7 @@ pub(crate) struct Writer {
     pub(super) group_generation: Arc<AtomicU64>,
     /// The heads of the audit's streams; `None` before the first commit and after one that failed.
     chains: Option<HashChains>,
-    pub(super) group: u64,
+    pub(super) batch: u64,
 }
 
 impl Writer {
@@ -51,7 +51,7 @@ impl Writer {
             options,
             group_generation: Arc::default(),
             chains: None,
-            group: 0,
+            batch: 0,
         }
     }
 
@@ -61,7 +61,7 @@ impl Writer {
 
     /// Runs until every sender is gone and the queue is empty.
     pub(crate) fn run(mut self) {
-        let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
+        let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
         let mut last: Option<(Instant, usize)> = None;
         while self.wait() {
             let rest = last.and_then(|(begun, jobs)| rest(jobs, begun.elapsed()));
@@ -70,9 +70,9 @@ impl Writer {
             }
             self.drain_queue();
             let begun = Instant::now();
-            let failure = self.commit_and_call(&mut group).err();
-            last = Some((begun, group.len()));
-            for job in group.drain(..) {
+            let failure = self.commit_and_call(&mut batch).err();
+            last = Some((begun, batch.len()));
+            for job in batch.drain(..) {
                 job.answer(failure.as_ref());
             }
         }
@@ -96,12 +96,12 @@ impl Writer {
         }
     }
 
-    fn commit_and_call(&mut self, group: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
-        let committed = self.commit(group);
+    fn commit_and_call(&mut self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+        let committed = self.commit(batch);
         if let Err(error) = &committed {
             tracing::error!(
                 error = error as &dyn std::error::Error,
-                jobs = group.len(),
+                jobs = batch.len(),
                 "a commit failed"
             );
         }
@@ -113,14 +113,14 @@ impl Writer {
     }
 
     /// Runs what waits, as far as one transaction goes, and commits it. The jobs that ran are in
-    /// `group`, also when it fails.
-    fn commit(&mut self, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AfterCommit>, StoreError> {
-        self.group += 1;
+    /// `batch`, also when it fails.
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) -> Result<Vec<AfterCommit>, StoreError> {
+        self.batch += 1;
         let effects = match self.begin() {
-            Ok(()) => self.run_group(group),
+            Ok(()) => self.run_batch(batch),
             Err(error) => {
                 // Nobody waits for a transaction that cannot be begun.
-                group.extend(self.waiting.drain());
+                batch.extend(self.waiting.drain());
                 Err(error)
             }
         };
@@ -164,7 +164,7 @@ impl Writer {
         if entries.is_empty() {
             return Ok(());
         }
-        let tx = Tx::new(&self.connection, &self.file, self.group);
+        let tx = Tx::new(&self.connection, &self.file, self.batch);
         let mut chains = match self.chains.take() {
             Some(chains) => chains,
             None => HashChains::load(&tx, self.options.audit)?,

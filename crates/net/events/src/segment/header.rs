@@ -1,4 +1,4 @@
-//! The first page of a file. It is written with every group of records and synced with them: when
+//! The first page of a file. It is written with every batch of records and synced with them: when
 //! the last records are damaged, it still says that their numbers were given out.
 
 use crate::frame;

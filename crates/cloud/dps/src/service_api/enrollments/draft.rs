@@ -240,7 +240,7 @@ fn settings(
     })
 }
 
-/// What the entry names; that it is there is decided where it is written.
+/// What the enrollment names; that it is there is decided where it is written.
 fn issuance(settings: &Settings) -> EnrolledIssuance {
     EnrolledIssuance {
         issuer: settings.issuer().cloned(),

@@ -34,7 +34,7 @@ pub fn issuer_warning(certificate: &Certificate) -> Option<String> {
     may_issue(certificate).err().map(|fault| fault.to_string())
 }
 
-/// What speaks against the certificates of an entry.
+/// What speaks against the certificates of an enrollment.
 #[must_use]
 pub(super) fn of_certificates(record: &EnrollmentRecord) -> Vec<String> {
     let warning = |enrolled: &EnrolledCertificate| {

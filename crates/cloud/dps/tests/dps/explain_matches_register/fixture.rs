@@ -153,7 +153,7 @@ impl Fixture {
             Step::Own(id, proof, terms) => {
                 let body = terms.of(own(*id, *proof));
                 if self.put(&own_path(*id), &body).await == 400 {
-                    // An entry keeps its kind of proof; another one may come instead.
+                    // An enrollment keeps its kind of proof; another one may come instead.
                     self.without(*id).await;
                     self.put(&own_path(*id), &body).await;
                 }
@@ -184,7 +184,7 @@ impl Fixture {
         self.put("/enrollmentGroups/refers", &terms.of(body)).await;
     }
 
-    /// Creates or replaces an entry; with which status.
+    /// Creates or replaces an enrollment; with which status.
     async fn put(&self, path: &str, body: &Value) -> u16 {
         let put = async |headers: &[(&str, &str)]| {
             let body = Some(body);

@@ -35,7 +35,7 @@ pub enum Step {
     DeleteDevice(&'static str, &'static str),
 }
 
-/// What an entry says beside its attestation.
+/// What an enrollment says beside its attestation.
 #[derive(Debug, Clone)]
 pub struct Terms {
     pub enabled: bool,
@@ -198,12 +198,12 @@ fn usual() -> impl Strategy<Value = (Presented, Option<Proof>)> {
 }
 
 /// What is there in the beginning, and is written anew with other terms.
-fn usual_entries(usual: &[(Presented, Option<Proof>)]) -> impl Strategy<Value = Step> + use<> {
+fn usual_enrollments(usual: &[(Presented, Option<Proof>)]) -> impl Strategy<Value = Step> + use<> {
     let own = usual.iter().enumerate();
     let own = own.filter_map(|(id, (_, proof))| Some((id, (*proof)?)));
-    let mut entries: Vec<_> = own.map(|(id, proof)| (3, Some((id, proof)))).collect();
-    entries.extend([(0, None), (1, None), (2, None)]);
-    (select(entries), terms()).prop_map(|(entry, terms)| match entry {
+    let mut enrollments: Vec<_> = own.map(|(id, proof)| (3, Some((id, proof)))).collect();
+    enrollments.extend([(0, None), (1, None), (2, None)]);
+    (select(enrollments), terms()).prop_map(|(enrollment, terms)| match enrollment {
         (_, Some((id, proof))) => Step::Own(id, proof, terms),
         (0, None) => Step::Group(Signer::Root, terms),
         (1, None) => Step::Group(Signer::Middle, terms),
@@ -213,7 +213,7 @@ fn usual_entries(usual: &[(Presented, Option<Proof>)]) -> impl Strategy<Value = 
 
 pub fn scenarios() -> impl Strategy<Value = Scenario> {
     let scenario = vec(usual(), IDS.len()).prop_flat_map(|usual| {
-        let entries = || usual_entries(&usual);
+        let enrollments = || usual_enrollments(&usual);
         let known: Vec<_> = usual
             .iter()
             .map(|(presented, _)| presented.clone())
@@ -225,8 +225,8 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
             });
         let any =
             (0..IDS.len(), presented()).prop_map(|(id, presented)| Step::Attempt(id, presented));
-        let later = prop_oneof![5 => again, 3 => any, 2 => entries(), 2 => operator()];
-        (vec(entries(), 4..9), vec(later, 12..24))
+        let later = prop_oneof![5 => again, 3 => any, 2 => enrollments(), 2 => operator()];
+        (vec(enrollments(), 4..9), vec(later, 12..24))
     });
     let seldom = || prop::bool::weighted(0.3);
     (seldom(), seldom(), scenario).prop_map(

@@ -35,15 +35,15 @@ impl Service {
     /// Sends the device of an enrollment to a hub from now on.
     pub async fn lead_to(&self, id: &str, host: &str, more: &Value) {
         let path = format!("/enrollments/{id}");
-        let mut entry = self.operate(Method::GET, &path, &[], None).await.body;
-        entry["iotHubs"] = json!([host]);
-        entry
+        let mut enrollment = self.operate(Method::GET, &path, &[], None).await.body;
+        enrollment["iotHubs"] = json!([host]);
+        enrollment
             .as_object_mut()
             .unwrap()
             .extend(more.as_object().unwrap().clone());
         let headers = [("if-match", "*")];
         let put = self
-            .operate(Method::PUT, &path, &headers, Some(&entry))
+            .operate(Method::PUT, &path, &headers, Some(&enrollment))
             .await;
         assert_eq!(put.status, StatusCode::OK, "{}", put.body);
     }
@@ -75,7 +75,7 @@ impl Service {
         enrollment["allocationPolicy"] = json!("static");
         enrollment["iotHubs"] = json!([host]);
         enrollment["initialTwin"] =
-            json!({"tags": {"by": "entry"}, "properties": {"desired": {"v": 1}}});
+            json!({"tags": {"by": "enrollment"}, "properties": {"desired": {"v": 1}}});
         let more = more.as_object().unwrap().clone();
         enrollment.as_object_mut().unwrap().extend(more);
         self.create(&format!("/enrollments/{id}"), &enrollment)

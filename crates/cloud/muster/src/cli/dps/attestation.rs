@@ -58,7 +58,7 @@ impl AttestationFlags {
     /// The attestation of the flags; `None` without any.
     pub fn read(
         self,
-        entry: Entry<'_>,
+        enrollment: EnrollmentKind<'_>,
         allow_unusable: bool,
     ) -> anyhow::Result<Option<AttestationSettings>> {
         let groups = [
@@ -72,7 +72,7 @@ impl AttestationFlags {
             [true, false, false, false] => {
                 let paths = [&self.certificate_path, &self.secondary_certificate_path];
                 let paths = paths.map(Option::as_deref);
-                let [primary, secondary] = entry.read(paths, allow_unusable)?;
+                let [primary, secondary] = enrollment.read(paths, allow_unusable)?;
                 Some(AttestationSettings::Certificates { primary, secondary })
             }
             [false, true, false, false] => Some(AttestationSettings::CaReferences {
@@ -95,16 +95,16 @@ impl AttestationFlags {
         })
     }
 
-    /// The attestation of a new entry of this kind. Only keys may be left out.
+    /// The attestation of a new enrollment of this kind. Only keys may be left out.
     pub fn read_as(
         self,
         kind: AttestationType,
-        entry: Entry<'_>,
+        enrollment: EnrollmentKind<'_>,
         allow_unusable: bool,
     ) -> anyhow::Result<AttestationSettings> {
         use AttestationSettings as Settings;
         let usage = |message: &str| CommandError::Usage(message.to_owned()).into();
-        match (kind, self.read(entry, allow_unusable)?) {
+        match (kind, self.read(enrollment, allow_unusable)?) {
             (
                 AttestationType::X509,
                 Some(found @ (Settings::Certificates { .. } | Settings::CaReferences { .. })),
@@ -141,13 +141,13 @@ pub fn generated() -> AttestationSettings {
 
 /// What the attestation belongs to.
 #[derive(Debug, Clone, Copy)]
-pub enum Entry<'a> {
+pub enum EnrollmentKind<'a> {
     /// The device with this id.
     Individual(&'a str),
     Group,
 }
 
-impl Entry<'_> {
+impl EnrollmentKind<'_> {
     /// Reads both certificates. A certificate that no device could register with is refused, unless
     /// a flag allows it.
     fn read(

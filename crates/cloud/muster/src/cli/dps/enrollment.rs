@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::attestation::{AttestationType, Entry};
+use super::attestation::{AttestationType, EnrollmentKind};
 use super::registration::{self, RegistrationCommand};
 use super::settings::{RemovalFlags, SettingsFlags};
 use crate::cli::argument::yes_or_no;
@@ -106,20 +106,21 @@ const COLUMNS: &[Column] = &[
     ("Hub", "/registrationState/assignedHub"),
 ];
 
-/// An entry, with its keys if `show_keys` is set; the service has a request of its own for them.
+/// An enrollment, with its keys if `show_keys` is set; the service has a request of its own for
+/// them.
 pub(super) async fn show(
     client: &ServiceClient,
     path: &[&str],
     show_keys: bool,
 ) -> anyhow::Result<Value> {
-    let mut entry = client.call(Call::new(Method::GET, path)).await?;
-    if show_keys && entry["attestation"]["type"] == "symmetricKey" {
-        entry["attestation"] = mechanism(client, path).await?;
+    let mut enrollment = client.call(Call::new(Method::GET, path)).await?;
+    if show_keys && enrollment["attestation"]["type"] == "symmetricKey" {
+        enrollment["attestation"] = mechanism(client, path).await?;
     }
-    Ok(entry)
+    Ok(enrollment)
 }
 
-/// The attestation of an entry with its keys.
+/// The attestation of an enrollment with its keys.
 pub(super) async fn mechanism(client: &ServiceClient, path: &[&str]) -> anyhow::Result<Value> {
     let path = [path, &["attestationmechanism"]].concat();
     Ok(client.call(Call::new(Method::POST, &path)).await?)
@@ -151,7 +152,7 @@ async fn create(client: &ServiceClient, flags: CreateFlags) -> anyhow::Result<Va
     let attestation = Some(flags.attestation_type);
     let settings = flags
         .settings
-        .read_new(attestation, Entry::Individual(id))?;
+        .read_new(attestation, EnrollmentKind::Individual(id))?;
     let body = crate::service_client::request_bodies::enrollment(
         id,
         flags.device_id.as_deref(),
@@ -172,8 +173,8 @@ async fn list(client: &ServiceClient, top: Option<usize>) -> anyhow::Result<Valu
 /// Reads the stored enrollment and sends it with the changes.
 async fn update(client: &ServiceClient, flags: UpdateFlags) -> anyhow::Result<Value> {
     let id = &flags.enrollment_id;
-    let entry = Entry::Individual(id);
-    let settings = flags.settings.read_changes(&flags.removed, entry)?;
+    let enrollment = EnrollmentKind::Individual(id);
+    let settings = flags.settings.read_changes(&flags.removed, enrollment)?;
     let path = ["enrollments", id.as_str()];
     let stored = client.call(Call::new(Method::GET, &path)).await?;
     let device_id = flags.device_id.as_deref();

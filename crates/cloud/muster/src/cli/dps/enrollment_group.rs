@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::attestation::Entry;
+use super::attestation::EnrollmentKind;
 use super::device_key::{self, DeviceKeyFlags};
 use super::enrollment;
 use super::registration::{self, GroupRegistrationCommand};
@@ -111,7 +111,7 @@ pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> an
             enrollment_id,
             settings,
         } => {
-            let settings = settings.read_new(None, Entry::Group)?;
+            let settings = settings.read_new(None, EnrollmentKind::Group)?;
             create(&connect()?, &enrollment_id, &settings).await?
         }
         EnrollmentGroupCommand::Show {
@@ -120,7 +120,9 @@ pub async fn run(command: EnrollmentGroupCommand, invocation: &Invocation) -> an
         } => enrollment::show(&connect()?, &path(&enrollment_id), show_keys).await?,
         EnrollmentGroupCommand::List { top } => list(&connect()?, top).await?,
         EnrollmentGroupCommand::Update(flags) => {
-            let settings = flags.settings.read_changes(&flags.removed, Entry::Group)?;
+            let settings = flags
+                .settings
+                .read_changes(&flags.removed, EnrollmentKind::Group)?;
             let etag = flags.etag.as_deref();
             update(&connect()?, &flags.enrollment_id, &settings, etag).await?
         }

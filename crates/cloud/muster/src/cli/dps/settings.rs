@@ -3,7 +3,7 @@
 use crate::service_client::request_bodies::EnrollmentSettings;
 use clap::ValueEnum;
 
-use super::attestation::{AttestationFlags, AttestationType, Entry, generated};
+use super::attestation::{AttestationFlags, AttestationType, EnrollmentKind, generated};
 use crate::cli::argument::{object, yes_or_no};
 
 /// What happens when a device registers again.
@@ -127,43 +127,43 @@ pub struct RemovalFlags {
 }
 
 impl SettingsFlags {
-    /// The settings of a new entry. `kind` is its attestation, if a flag gives it. Without one, an
-    /// entry without certificates has keys.
+    /// The settings of a new enrollment. `kind` is its attestation, if a flag gives it. Without
+    /// one, an enrollment without certificates has keys.
     pub fn read_new(
         mut self,
         kind: Option<AttestationType>,
-        entry: Entry<'_>,
+        enrollment: EnrollmentKind<'_>,
     ) -> anyhow::Result<EnrollmentSettings> {
         let flags = std::mem::take(&mut self.attestation);
         let attestation = match kind {
-            Some(kind) => flags.read_as(kind, entry, self.allow_unusable)?,
+            Some(kind) => flags.read_as(kind, enrollment, self.allow_unusable)?,
             None => flags
-                .read(entry, self.allow_unusable)?
+                .read(enrollment, self.allow_unusable)?
                 .unwrap_or_else(generated),
         };
-        let settings = self.read(entry)?;
+        let settings = self.read(enrollment)?;
         Ok(EnrollmentSettings {
             attestation: Some(attestation),
             ..settings
         })
     }
 
-    /// The changes of an entry.
+    /// The changes of an enrollment.
     pub fn read_changes(
         self,
         removed: &RemovalFlags,
-        entry: Entry<'_>,
+        enrollment: EnrollmentKind<'_>,
     ) -> anyhow::Result<EnrollmentSettings> {
         Ok(EnrollmentSettings {
             without_primary: removed.remove_certificate,
             without_secondary: removed.remove_secondary_certificate,
-            ..self.read(entry)?
+            ..self.read(enrollment)?
         })
     }
 
-    fn read(self, entry: Entry<'_>) -> anyhow::Result<EnrollmentSettings> {
+    fn read(self, enrollment: EnrollmentKind<'_>) -> anyhow::Result<EnrollmentSettings> {
         Ok(EnrollmentSettings {
-            attestation: self.attestation.read(entry, self.allow_unusable)?,
+            attestation: self.attestation.read(enrollment, self.allow_unusable)?,
             without_primary: false,
             without_secondary: false,
             edge_enabled: self.edge_enabled,

@@ -88,10 +88,7 @@ impl PutCaCertificate {
             let enrollments = enrollments(view, row.id)?;
             if !enrollments.is_empty() {
                 let name = self.draft.name.clone();
-                return Err(CaCertificateError::InUse {
-                    name,
-                    entries: enrollments,
-                });
+                return Err(CaCertificateError::InUse { name, enrollments });
             }
         }
         if !is_same {

@@ -67,7 +67,7 @@ impl Change {
         tx: &Tx<'_>,
         row: &CaCertificateRow,
     ) -> Result<(), StoreError> {
-        tx.touch_entries_of_ca_certificate(&self.id_scope, row.id, self.etag.as_str())
+        tx.touch_enrollments_of_ca_certificate(&self.id_scope, row.id, self.etag.as_str())
     }
 
     /// Writes a row with a fresh etag; inserts one without an id.

@@ -191,8 +191,8 @@ fn custom_allocation(fields: &Fields<'_>) -> Result<Option<CustomAllocation>, Bo
     }))
 }
 
-/// The issuer in the words of two preview api-versions; somebody who changes an entry in one of
-/// them may send both.
+/// The issuer in the words of two preview api-versions; somebody who changes an enrollment in one
+/// of them may send both.
 fn issuers(fields: &Fields<'_>) -> Result<(Option<IssuancePolicy>, Option<IssuerName>), BodyError> {
     const NEWER: &str = "credentialPolicyName";
     let newer = parsed(fields, NEWER, IssuerName::parse)?;

@@ -149,8 +149,8 @@ fn stored_keys(record: &EnrollmentRecord) -> Option<SymmetricKeys> {
     }
 }
 
-/// An entry keeps the kind of attestation that it was created with: what a device proved by the old
-/// kind says nothing about who holds the new credential.
+/// An enrollment keeps the kind of attestation that it was created with: what a device proved by
+/// the old kind says nothing about who holds the new credential.
 fn same_kind(
     resolved: ResolvedAttestation,
     stored: Option<&EnrollmentRecord>,

@@ -161,8 +161,8 @@ async fn enrolled(provisioning: &Provisioning) -> Etag {
         ca_certificates: Vec::new(),
         issuance: Default::default(),
     };
-    let entry = provisioning.put_enrollment(draft, &registry::IfMatch::Absent, now());
-    entry.await.unwrap().etag
+    let enrollment = provisioning.put_enrollment(draft, &registry::IfMatch::Absent, now());
+    enrollment.await.unwrap().etag
 }
 
 /// D4: a hub that is unlinked gets no device of the same commit.
@@ -171,10 +171,10 @@ async fn a_hub_that_is_unlinked_in_the_same_commit_gets_no_device() {
     let directory = tempfile::tempdir().unwrap();
     let provisioning = open(directory.path()).await;
     let second = linked_second_hub(&provisioning).await;
-    let entry = enrolled(&provisioning).await;
+    let enrollment = enrolled(&provisioning).await;
     let waiting: PendingRegistration = serde_json::from_str(&waiting()).unwrap();
     let mut registrant = waiting.registrant;
-    registrant.enrollment_etag = entry;
+    registrant.enrollment_etag = enrollment;
     let choice = Choice {
         hub: second.clone(),
         twin: None,
