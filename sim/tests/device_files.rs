@@ -84,7 +84,7 @@ fn a_state_folder_of_another_user_is_refused() -> Result<()> {
     let ended = run(&binary("aziot-edged")?, arguments)?;
     ensure!(ended.code == Some(1), "{ended:?}");
     let wanted = "belongs to the user with number 65534, but this runs as 0; run it as that \
-                  user, or give him the folder: chown -R 0";
+                  user, or make that user the folder's owner: chown -R 0";
     ensure!(ended.stderr.contains(wanted), "{}", ended.stderr);
     Ok(())
 }

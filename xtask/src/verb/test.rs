@@ -150,7 +150,7 @@ impl World {
         Ok(summary)
     }
 
-    /// A fault that the compiler sees is told before anything else runs.
+    /// A fault that the compiler sees is reported before anything else runs.
     fn compile(&self, workspace: &Workspace) -> anyhow::Result<()> {
         heading("Building the tests");
         let mut build = workspace.cargo("test");

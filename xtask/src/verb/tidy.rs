@@ -80,7 +80,7 @@ struct Violation {
     advice: String,
 }
 
-/// What the rules found: faults fail the run, tripwires are only told.
+/// What the rules found: faults fail the run, tripwires are only printed.
 #[derive(Default)]
 struct Findings {
     faults: Vec<Violation>,

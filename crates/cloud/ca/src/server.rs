@@ -211,7 +211,7 @@ impl ServerCa {
         files::write_private(&path, &credential.to_pem())?;
         files::sync_dir(&self.dir)?;
         tracing::info!(
-            certificate.not_after = %credential.certificate.not_after(),
+            certificate.not_after = %credential.certificate.not_after().in_seconds(),
             certificate.sha256 = %credential.certificate.sha256(),
             "issued a server certificate"
         );

@@ -1,4 +1,4 @@
-//! The hierarchy in a folder and the server's own CA, judged by the OpenSSL command line.
+//! The hierarchy in a folder and the server's own CA, verified by the OpenSSL command line.
 
 #![allow(
     missing_docs,

@@ -202,7 +202,7 @@ impl ServiceFault {
             Self::Throttled(throttled) => tracing::debug!(
                 request.id = %request_id,
                 reason.code = admission::reason_code(throttled.limit),
-                "a device was sent away: {throttled}"
+                "a device was throttled: {throttled}"
             ),
             Self::Refused(refusal) => refusal.log(&request_id.to_string()),
             Self::Challenged(challenge) => tracing::debug!(

@@ -118,7 +118,8 @@ pub enum CaCertificateError {
     },
     /// It took too long.
     #[error(
-        "the verification code of CA certificate {name} expired at {expired}; generate another"
+        "the verification code of CA certificate {name} expired at {}; generate another",
+        expired.in_seconds()
     )]
     CodeExpired {
         name: CertificateName,

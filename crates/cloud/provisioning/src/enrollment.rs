@@ -63,7 +63,7 @@ pub enum CertificateSlot {
     Secondary,
 }
 
-/// A certificate of an entry: a leaf of an individual enrollment, the anchor of a group.
+/// A certificate of an enrollment: the leaf of an individual one, a CA certificate of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledCertificate {
     pub slot: CertificateSlot,

@@ -75,7 +75,10 @@ mod tests {
     fn the_agents_environment_is_read() {
         let environment = Environment::read(variables).unwrap();
         assert_eq!(environment.hub.port(), Some(8443));
-        assert_eq!(environment.gateway, None, "an empty gateway is none");
+        assert_eq!(
+            environment.gateway, None,
+            "an empty gateway counts as absent"
+        );
         assert_eq!(environment.module.as_str(), "tempSensor");
     }
 

@@ -46,8 +46,9 @@ pub enum IssueError {
     },
     /// The issuer is not valid now.
     #[error(
-        "{subject} cannot issue now: its certificate is valid from {not_before} to {not_after}; \
-         renew it first"
+        "{subject} cannot issue now: its certificate is valid from {} to {}; renew it first",
+        not_before.in_seconds(),
+        not_after.in_seconds()
     )]
     IssuerNotValid {
         /// The subject of the issuing certificate.
@@ -59,8 +60,10 @@ pub enum IssueError {
     },
     /// A person asked for a longer life than the issuer has.
     #[error(
-        "a certificate until {wanted} would outlive its issuer {issuer}, which ends at \
-         {issuer_ends}; ask for fewer days or renew the issuer"
+        "a certificate until {} would outlive its issuer {issuer}, which ends at {}; ask for \
+         fewer days or renew the issuer",
+        wanted.in_seconds(),
+        issuer_ends.in_seconds()
     )]
     OutlivesIssuer {
         /// The end asked for.
@@ -153,7 +156,7 @@ impl std::fmt::Debug for Issuer {
     }
 }
 
-/// A certificate as it would be signed; nothing has judged it yet.
+/// A certificate as it would be signed; nothing has linted it yet.
 pub struct Prepared<'a> {
     profile: Profile,
     params: CertificateParams,

@@ -33,8 +33,9 @@ pub enum PossessionError {
     NoCommonName,
     /// The certificate is expired or not yet valid.
     #[error(
-        "the verification certificate is valid from {not_before} to {not_after} only; issue \
-         another one"
+        "the verification certificate is valid from {} to {} only; issue another one",
+        not_before.in_seconds(),
+        not_after.in_seconds()
     )]
     NotValid {
         /// `notBefore`: the first second of its validity.

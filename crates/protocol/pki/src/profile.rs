@@ -14,7 +14,7 @@ use crate::IssueError;
 /// The longest common name, in characters: ub-common-name of X.520.
 pub(crate) const MAX_COMMON_NAME: usize = 64;
 
-/// A kind of certificate. It settles every extension; there is no other way to choose them.
+/// A kind of certificate. It decides every extension; there is no other way to choose them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Profile {
     /// A self-signed root: CA:TRUE.

@@ -1,8 +1,8 @@
-//! Certification requests (PKCS#10, RFC 2986): the claim of somebody that he has a
+//! Certification requests (PKCS#10, RFC 2986): the claim of a client that it has a
 //! key, and the proof.
 //!
-//! Of a request only the key and the common name count. What it wishes for beside
-//! (extensions, alternative names, another subject) is not looked at: the profile settles
+//! Of a request only the key and the common name count. What it asks for beside
+//! (extensions, alternative names, another subject) is not looked at: the profile decides
 //! what a certificate says.
 
 use ids::RegistrationId;

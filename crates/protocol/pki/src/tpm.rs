@@ -1,4 +1,4 @@
-//! What a TPM 2.0 can be told in such a way that it alone understands it, made without a TPM.
+//! Secrets sealed so that one TPM 2.0 alone can read them, made without a TPM.
 //!
 //! A device shows the public halves of two keys: the [`EndorsementKey`] is who the TPM is, the
 //! [`StorageRootKey`] is where it keeps other keys. Both must be keys that never leave the TPM

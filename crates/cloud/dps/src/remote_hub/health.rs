@@ -108,7 +108,9 @@ impl HubHealth {
         match self.get(hub) {
             Health::Unhealthy(failing) => Some(format!(
                 "hub {} was skipped: unhealthy since {}, last error: {}",
-                hub.name, failing.since, failing.error
+                hub.name,
+                failing.since.in_seconds(),
+                failing.error
             )),
             Health::Healthy | Health::Suspect(_) => None,
         }
@@ -186,7 +188,7 @@ fn log_change(hub: &LinkedHub, before: &Health, after: &Health) {
             "hub {} at {} gets no new devices: unhealthy since {}, {} calls failed, the last one: {}",
             hub.name,
             hub.host,
-            failing.since,
+            failing.since.in_seconds(),
             failing.failures,
             failing.error,
         ),
@@ -195,7 +197,7 @@ fn log_change(hub: &LinkedHub, before: &Health, after: &Health) {
             "hub {} at {} answers again; it was unhealthy since {}",
             hub.name,
             hub.host,
-            failing.since,
+            failing.since.in_seconds(),
         ),
         _ => {}
     }

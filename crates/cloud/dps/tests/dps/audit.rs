@@ -81,7 +81,7 @@ fn numbers(page: &Value) -> Vec<(String, u64)> {
 }
 
 #[tokio::test]
-async fn the_owner_reads_the_audit_in_pages_newest_first_and_by_what_he_looks_for() {
+async fn the_owner_reads_the_audit_in_pages_newest_first_and_by_what_is_looked_for() {
     let service = Service::start().await;
     for id in ["one", "two", "three"] {
         let body = symmetric("registrationId", id, &json!({}));

@@ -131,7 +131,7 @@ async fn the_certificate_of_before_still_polls_and_a_stranger_does_not() {
         .register("device-1", &chain(&[&first, &root.certificate]))
         .await;
     let operation = accepted.body["operationId"].as_str().unwrap();
-    // Rolled over between register and poll: judged anew, by the same group.
+    // Rolled over between register and poll: verified anew, by the same group.
     let rolled = chain(&[&second, &root.certificate]);
     assert_eq!(
         service.poll("device-1", &rolled, operation).await.body["status"],

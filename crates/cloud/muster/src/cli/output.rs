@@ -102,7 +102,7 @@ fn cells(row: &Value, columns: &[Column]) -> Vec<String> {
 }
 
 /// A time without fractions of a second, for people. JSON and TSV keep all digits.
-fn seconds(cell: &str) -> String {
+pub fn seconds(cell: &str) -> String {
     let is_moment = cell.len() == "2026-01-02T03:04:05.6789012Z".len() && cell.ends_with('Z');
     match Timestamp::parse(cell) {
         Ok(moment) if is_moment => moment.in_seconds(),

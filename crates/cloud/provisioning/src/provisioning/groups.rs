@@ -11,7 +11,7 @@ use crate::enrollment::{EnrollmentKind, EnrollmentRecord};
 
 impl Provisioning {
     /// The groups whose certificate is one of these, be it their own or that of an
-    /// authority they refer to, in the order of `nearest_first` (the presented issuers, the
+    /// CA certificate they refer to, in the order of `nearest_first` (the presented issuers, the
     /// leaf's own issuer first).
     pub async fn groups_by_certificate(
         &self,

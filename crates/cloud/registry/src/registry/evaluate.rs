@@ -1,4 +1,4 @@
-//! The passes of configurations over the devices of a hub. What a device gets is worked out
+//! The runs of configurations through the devices of a hub. What a device gets is worked out
 //! beside the writer; the writer's transaction compares versions and writes.
 
 use std::sync::Arc;

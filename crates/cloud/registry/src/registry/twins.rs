@@ -1,4 +1,4 @@
-//! Twins: read, changed by rules of `twin.rs`, written, told.
+//! Twins: read, changed by rules of `twin.rs`, written, announced.
 
 mod replace;
 mod report;

@@ -142,7 +142,7 @@ impl Listener {
         HubHost::parse(&self.tcp.local_addr().unwrap().to_string()).unwrap()
     }
 
-    /// The next connection; one whose handshake fails is passed over.
+    /// The next connection; one whose handshake fails is skipped.
     pub async fn accept(&self) -> TlsStream<TcpStream> {
         loop {
             let (tcp, _) = self.tcp.accept().await.unwrap();

@@ -119,8 +119,7 @@ fn hostname(top: &Section<'_, '_>, at: At<String>) -> Option<String> {
     };
     if at.value.len() <= 253 && at.value.split('.').all(label) {
         if at.value.contains('_') {
-            let message =
-                "hostname: a name with _ is none for DNS; modules may not reach the device by it";
+            let message = "hostname: a name with _ is not valid in DNS; modules may not reach the device by it";
             top.warn(at.line, message);
         }
         return Some(at.value);

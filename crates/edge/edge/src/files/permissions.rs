@@ -30,7 +30,7 @@ pub enum AccessError {
     /// Its owner could exchange everything in it.
     #[error(
         "{} belongs to the user with number {owner}, but this runs as {user}; run it as that \
-         user, or give him the folder: chown -R {user} {}",
+         user, or make that user the folder's owner: chown -R {user} {}",
         path.display(), path.display()
     )]
     OtherOwner {

@@ -100,7 +100,7 @@ impl FakeRuntime {
         if state.away {
             return Err(RuntimeError::Unreachable {
                 uri: "fake".to_owned(),
-                source: "it was sent away".into(),
+                source: "it was refused".into(),
             });
         }
         Ok(state)

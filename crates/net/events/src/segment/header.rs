@@ -15,7 +15,7 @@ pub(crate) struct SegmentHeader {
     pub(crate) previous: u64,
     /// When the newest record was appended, in ticks; `i64::MIN` without records.
     pub(crate) newest: i64,
-    /// First number of the file that follows, 0 while there is none: that
+    /// First number of the file that follows, 0 as long as none follows: that
     /// file cannot disappear unnoticed.
     pub(crate) successor: u64,
 }

@@ -147,7 +147,7 @@ impl Loaded {
         tracing::info!(
             file = %files.certificate.display(),
             certificate.subject = %self.certificate.subject(),
-            certificate.not_after = %self.certificate.not_after(),
+            certificate.not_after = %self.certificate.not_after().in_seconds(),
             certificate.sha256 = %self.certificate.sha256(),
             "a server certificate of the operator's own was read"
         );

@@ -154,7 +154,7 @@ pub(crate) fn algorithm_of_key(spki: &[u8]) -> Box<[u8]> {
 }
 
 /// The public key of a certificate, found by its place: nothing else of the certificate is read, so
-/// that nothing in it keeps a handshake from being judged.
+/// that nothing in it keeps a handshake from being verified.
 #[derive(Debug, Clone, Copy)]
 pub struct LeafKey<'a> {
     spki: &'a [u8],

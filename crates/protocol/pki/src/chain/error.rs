@@ -34,8 +34,8 @@ pub enum ChainError {
     },
     /// An element of the path is no longer valid.
     #[error(
-        "the certificate of {subject} expired at {not_after}; renew it, or check this machine's \
-         clock"
+        "the certificate of {subject} expired at {}; renew it, or check this machine's clock",
+        not_after.in_seconds()
     )]
     Expired {
         /// Subject of the certificate with the fault.
@@ -45,8 +45,9 @@ pub enum ChainError {
     },
     /// An element of the path is not valid yet.
     #[error(
-        "the certificate of {subject} is not valid before {not_before}; check the clock of the \
-         machine that issued it and this one's"
+        "the certificate of {subject} is not valid before {}; check the clock of the machine \
+         that issued it and this one's",
+        not_before.in_seconds()
     )]
     NotYetValid {
         /// Subject of the certificate with the fault.

@@ -1,4 +1,4 @@
-//! The signatures of a path. webpki is the judge; the kinds of path that it cannot take are
+//! The signatures of a path. webpki verifies them; the kinds of path that it cannot take are
 //! verified link by link.
 
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(super) fn verify<'a>(
     Ok(path)
 }
 
-/// Whether webpki can judge: it reads no version 1, stops at a depth, counts a CA that renewed its
+/// Whether webpki can decide: it reads no version 1, stops at a depth, counts a CA that renewed its
 /// own certificate as two, compares names by their bytes, evaluates only some name constraints, and
 /// refuses critical extensions that are seen to in this crate.
 fn fits_webpki(path: &Path<'_>) -> bool {

@@ -1,5 +1,5 @@
 //! Certificates in the forms in which people have them. Whatever is done to a text, no certificate
-//! in it is passed over: all of them are read, in their order, or the text is refused (P1).
+//! in it is skipped: all of them are read, in their order, or the text is refused (P1).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,5 @@
 //! Cases of x509-limbo (https://x509-limbo.com, Apache-2.0) about RFC 5280 basics; names and CRLs
-//! are left out, we judge neither.
+//! are left out, we verify neither.
 
 use std::collections::BTreeMap;
 

@@ -78,7 +78,7 @@ const POLICIES: &[(&str, [&str; 3])] = &[
     // Later: two below it are still free.
     ("ok", ["A E3", "", ""]),
     ("policy_missing", ["A E1", "A", ""]),
-    // Any policy is none from there on.
+    // `anyPolicy` no longer stands for a policy from there on.
     ("policy_missing", ["A E0 I0", "*", "A"]),
     ("policy_missing", ["* E0 I1", "*", "*"]),
     ("ok", ["* E0 I1", "*", "A"]),

@@ -15,7 +15,7 @@ pub enum SasError {
     #[error("not a shared access signature: {0}")]
     Malformed(&'static str),
     /// The expiry is in the past, by more than the clock skew.
-    #[error("the token expired at {at}")]
+    #[error("the token expired at {}", at.in_seconds())]
     Expired {
         /// The expiry that the token names, `se`.
         at: Timestamp,

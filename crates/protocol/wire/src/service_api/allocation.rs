@@ -76,7 +76,7 @@ pub enum RuntimeProof {
         #[serde(rename = "clientCertificates")]
         client_certificates: RuntimeCertificates,
     },
-    /// By a key, which is not told.
+    /// By a key, which is not described.
     SymmetricKey {},
     /// With the endorsement key of a TPM.
     Tpm {

@@ -1,6 +1,6 @@
 //! The service API of a provisioning service: enrollments, groups, bulk operations.
 //!
-//! `…Request` types are what an operator's client sent, read tolerantly and not yet judged.
+//! `…Request` types are what an operator's client sent, read tolerantly and not yet validated.
 //! [`IndividualEnrollment`] and [`EnrollmentGroup`] are normalised records, with every
 //! member that `az iot` dereferences; the same document is stored (without [`RecordVersion`]
 //! and registration) and shown.

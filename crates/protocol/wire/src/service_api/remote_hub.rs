@@ -58,7 +58,7 @@ pub struct RemoteDevice {
     pub status: Status,
     /// Why, as an operator wrote.
     pub status_reason: Option<String>,
-    /// How it proves itself; `None` when it is not told, or in a way that we do not know.
+    /// How it proves itself; `None` when the hub does not say, or in a way that we do not know.
     pub authentication: Option<Authentication>,
     /// `capabilities.iotEdge`: whether it is an IoT Edge device.
     pub iot_edge: bool,

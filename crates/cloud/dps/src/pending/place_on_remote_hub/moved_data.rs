@@ -73,7 +73,7 @@ fn twin_of(
 ) -> Result<InitialTwin, Fault> {
     let unreadable = |error: TwinError| RemoteFault::Unreadable {
         hub: hub.name.clone(),
-        problem: format!("the device's twin is none: {error}"),
+        problem: format!("the device's twin is not valid: {error}"),
     };
     Ok(InitialTwin::new(tags, desired).map_err(unreadable)?)
 }

@@ -200,7 +200,7 @@ fn accept(
     Ok((chain.leaf().clone(), matched))
 }
 
-/// The group of the first certificate on the way to an anchor that is one of a group.
+/// The group of the first certificate on the path whose CA certificate is one of a group.
 fn nearest_on<'g>(
     chain: &VerifiedChain,
     groups: &'g [Arc<Enrollment>],

@@ -139,7 +139,8 @@ fn one_line(text: &str) -> String {
 /// Columns have a fixed width, because rows come one by one.
 fn row(cells: &[String; 5]) -> String {
     let [offset, time, device, module, body] = cells;
-    format!("{offset:<10}  {time:<28}  {device:<24}  {module:<16}  {body}")
+    let time = output::seconds(time);
+    format!("{offset:<10}  {time:<20}  {device:<24}  {module:<16}  {body}")
 }
 
 #[cfg(test)]
@@ -181,7 +182,7 @@ mod tests {
     fn the_form_that_was_asked_for_is_printed() {
         let event = printed(b"two\tcolumns\n{", "");
         let table = line(Format::Table, event.clone());
-        assert!(table.starts_with("7           2026-01-02T03:04:05.0000000Z  d1 "));
+        assert!(table.starts_with("7           2026-01-02T03:04:05Z  d1 "));
         assert!(table.ends_with("  two columns {"), "{table}");
         let tsv = "7\t2026-01-02T03:04:05.0000000Z\td1\t\ttwo columns {";
         assert_eq!(line(Format::Tsv, event.clone()), tsv);

@@ -1,9 +1,9 @@
-//! The blocks of a PEM text, none of them passed over.
+//! The blocks of a PEM text, none of them skipped.
 //!
 //! PEM libraries look for markers at the start of a line and skip what they do not know. A byte
 //! order mark before the first marker then makes them hand over the second certificate as if it
 //! were the first: the wrong CA is trusted. Here a marker is found wherever it is, and what looks
-//! like a block and is none is an error.
+//! like a block but cannot be read is an error.
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;

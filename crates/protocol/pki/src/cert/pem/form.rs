@@ -29,7 +29,7 @@ pub(in crate::cert) fn read_all(bytes: &[u8]) -> Result<Vec<Certificate>, PemErr
     }
 }
 
-/// The file as PEM text of whatever certificates it has, parsed or not: for a judge that is to say
+/// The file as PEM text of whatever certificates it has, parsed or not: for a check that is to say
 /// itself what is wrong with one.
 pub(in crate::cert) fn as_text(bytes: &[u8]) -> Result<String, PemError> {
     if is_der(bytes) {

@@ -98,7 +98,7 @@ pub enum Attestation {
 }
 
 impl Attestation {
-    /// What a read shows: keys are told only by the attestation mechanism, which takes
+    /// What a read shows: keys are answered only by the attestation mechanism, which takes
     /// the right to write.
     #[must_use]
     pub fn without_secrets(self) -> Self {
