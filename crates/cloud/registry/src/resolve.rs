@@ -1,5 +1,7 @@
 //! Which deployments a device gets, and what their merge is.
 
+mod manifest;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{ConfigurationId, ModuleId, Timestamp};
@@ -54,6 +56,9 @@ impl Content {
     /// The path inside `content` and what is wrong there.
     pub fn parse(modules_content: &Value) -> Result<Self, ConfigurationError> {
         let content = Self::read(modules_content)?;
+        if let Some(fault) = manifest::look(&content).fault {
+            return Err(fault);
+        }
         // Parts that are within the limits may pass them together.
         for (module, desired) in alone(&content) {
             require_desired(&desired).map_err(|error| {
@@ -88,6 +93,10 @@ impl Content {
             ));
         }
         Ok(content)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        manifest::look(self).warnings
     }
 
     /// Layered is what does not set the whole of `$edgeAgent`.
@@ -192,6 +201,13 @@ fn parts(path: &str, section: &Value) -> Result<Vec<Part>, ConfigurationError> {
     }
     parts.sort_by_key(|part| part.path.len());
     Ok(parts)
+}
+
+/// What of a configuration's content is accepted and probably not meant, in words.
+#[must_use]
+pub fn warnings(content: &Value) -> Vec<String> {
+    let read = Content::read(&content["modulesContent"]);
+    read.map_or_else(|_| Vec::new(), |content| content.warnings())
 }
 
 fn twin_fault(section: &str, part: &str, error: TwinError) -> ConfigurationError {

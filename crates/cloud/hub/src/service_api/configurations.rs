@@ -5,6 +5,7 @@ use registry::condition::Condition;
 use registry::{ConfigurationDraft, ConfigurationRecord, Right};
 use rest::{Reply, delete, get, post, put};
 use serde_json::Value;
+use wire::http::WARNING;
 use wire::lenient::BodyError;
 use wire::service_api::configuration::{
     Configuration, ConfigurationRequest, Content, Metrics, SystemCounts, TestQueries,
@@ -15,6 +16,9 @@ use super::access::Access;
 use super::{Call, Route, acting, json, require_same, top};
 use crate::error::HubError;
 use crate::query::DeviceQuery;
+
+/// Longest header with warnings, bytes.
+const MAX_WARNING: usize = 4096;
 
 pub(super) fn routes() -> Vec<Route> {
     use Right::{RegistryRead, RegistryWrite, ServiceConnect};
@@ -67,13 +71,25 @@ async fn write(call: Call, id: ConfigurationId) -> Result<Reply, HubError> {
         content: request.content.map(|content| content.to_json()),
         metric_queries: request.metrics.into_iter().collect(),
     };
+    let warnings = draft.content.as_ref().map(registry::resolve::warnings);
     let if_match = call.if_match()?.into();
     let (record, created) = acting(&call)
         .put_configuration(call.permit.hub(), draft, &if_match, call.service.now())
         .await?;
     let (hub, id) = (call.permit.hub(), &record.id);
     tracing::info!(hub.name = %hub, configuration.id = %id, created, "configuration written");
-    Ok(Reply::json(&document(&call, &record).await?).with_etag(&record.etag))
+    let reply = Reply::json(&document(&call, &record).await?).with_etag(&record.etag);
+    Ok(with_warnings(reply, &warnings.unwrap_or_default()))
+}
+
+/// What is accepted and probably not meant, as far as a header takes it.
+fn with_warnings(reply: Reply, warnings: &[String]) -> Reply {
+    if warnings.is_empty() {
+        return reply;
+    }
+    let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
+    let text = warnings.join("; ").replace(|c| !is_plain(c), "?");
+    reply.with(WARNING, text.get(..MAX_WARNING).unwrap_or(&text))
 }
 
 async fn remove(call: Call, id: ConfigurationId) -> Result<Reply, HubError> {
@@ -123,12 +139,13 @@ async fn test_queries(call: Call) -> Result<Reply, HubError> {
 async fn apply(call: Call, device: DeviceId) -> Result<Reply, HubError> {
     let body = json(&call)?;
     let content = Content::from_json(&body)?.to_json();
+    let warnings = registry::resolve::warnings(&content);
     acting(&call)
         .apply_content(call.permit.hub(), &device, &content, call.service.now())
         .await?;
     let hub = call.permit.hub();
     tracing::info!(hub.name = %hub, device.id = %device, "configuration content applied");
-    Ok(Reply::no_content())
+    Ok(with_warnings(Reply::no_content(), &warnings))
 }
 
 fn describe(

@@ -262,3 +262,35 @@ async fn settings_of_devices_and_modules_are_applied_and_counted() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn content_is_checked_when_a_deployment_is_created() {
+    let world = World::start().await;
+    let module = "/content/modulesContent/$edgeAgent/properties.desired/modules/sensor";
+    let mut bad = deployment("dep1", "one", "*", 1);
+    *bad.pointer_mut(module).unwrap() = json!({"restartPolicy": "often",
+        "settings": {"image": "one"}});
+    let refused = world
+        .ask("PUT", "/configurations/dep1")
+        .json(&bad)
+        .send()
+        .await;
+    let message = refused.refused(400, "ArgumentInvalid");
+    assert!(
+        message.contains("modules.sensor.restartPolicy") && message.contains("on-unhealthy"),
+        "{message}"
+    );
+    let mut useless = deployment("dep1", "one", "*", 1);
+    *useless.pointer_mut(module).unwrap() = json!({"restartPolicy": "always"});
+    let created = world
+        .ask("PUT", "/configurations/dep1")
+        .json(&useless)
+        .send()
+        .await;
+    let warning = created.header("x-muster-warning").to_owned();
+    assert!(
+        warning.contains("modules.sensor.settings.image is missing"),
+        "{warning}"
+    );
+    assert_eq!(created.ok()["id"], "dep1");
+}

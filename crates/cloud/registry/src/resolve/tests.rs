@@ -182,3 +182,118 @@ fn faults_name_their_path() {
             .contains("more than 50 modules")
     );
 }
+
+fn whole(agent: Value, hub: Value) -> Value {
+    json!({"$edgeAgent": {"properties.desired": agent}, "$edgeHub": {"properties.desired": hub}})
+}
+
+fn with_module(module: Value) -> Value {
+    whole(
+        json!({"schemaVersion": "1.1", "modules": {"m": module}}),
+        json!({}),
+    )
+}
+
+/// Contents with a value that no agent takes, and where it is.
+fn refused_contents() -> Vec<(Value, String)> {
+    let module = "$edgeAgent.properties.desired.modules.m";
+    let settings = |settings: Value| with_module(json!({"settings": settings}));
+    let route = |route: Value| whole(json!({}), json!({"routes": {"r": route}}));
+    vec![
+        (
+            with_module(json!({"status": "on"})),
+            format!("{module}.status"),
+        ),
+        (
+            with_module(json!({"restartPolicy": "sometimes"})),
+            format!("{module}.restartPolicy"),
+        ),
+        (
+            with_module(json!({"imagePullPolicy": 1})),
+            format!("{module}.imagePullPolicy"),
+        ),
+        (
+            with_module(json!({"startupOrder": -1})),
+            format!("{module}.startupOrder"),
+        ),
+        (
+            with_module(json!({"env": {"A": {"value": []}}})),
+            format!("{module}.env.A.value"),
+        ),
+        (with_module(json!({"type": "vm"})), format!("{module}.type")),
+        (with_module(json!(1)), module.to_owned()),
+        (
+            settings(json!({"image": 1})),
+            format!("{module}.settings.image"),
+        ),
+        (
+            settings(json!({"image": "i", "createOptions": "{"})),
+            format!("{module}.settings.createOptions"),
+        ),
+        (
+            settings(json!({"image": "i", "createOptions": {"HostConfig": {"Binds": {}}}})),
+            format!("{module}.settings.createOptions.HostConfig.Binds"),
+        ),
+        (
+            whole(
+                json!({"runtime": {"settings": {"registryCredentials": {"r": {}}}}}),
+                json!({}),
+            ),
+            "$edgeAgent.properties.desired.runtime.settings.registryCredentials.r.address"
+                .to_owned(),
+        ),
+        (
+            route(json!(1)),
+            "$edgeHub.properties.desired.routes.r".to_owned(),
+        ),
+        (
+            route(json!({"route": "FROM /* INTO $upstream", "priority": 10})),
+            "$edgeHub.properties.desired.routes.r.priority".to_owned(),
+        ),
+        (
+            json!({"$edgeAgent": {"properties.desired.modules.m": {"startupOrder": "x"}}}),
+            format!("{module}.startupOrder"),
+        ),
+    ]
+}
+
+#[test]
+fn what_no_agent_takes_is_refused_with_its_path() {
+    for (content, path) in refused_contents() {
+        match Content::parse(&content) {
+            Err(ConfigurationError::Content { path: found, .. }) => {
+                assert_eq!(found, format!("modulesContent.{path}"), "{content}");
+            }
+            other => panic!("{content}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_merely_useless_is_accepted_with_a_warning() {
+    let good = json!({"schemaVersion": "1.1", "systemModules": {},
+        "modules": {"m": {"settings": {"image": "i", "createOptions": "{}"}}}});
+    let routes = json!({"routes": {"r": "FROM /* INTO $upstream"}});
+    let warnings = |content: &Value| Content::parse(content).unwrap().warnings();
+    assert!(warnings(&whole(good.clone(), routes)).is_empty());
+    for (content, wanted) in [
+        (with_module(json!({})), "m.settings.image is missing"),
+        (
+            whole(json!({"schemaVersion": "2.0"}), json!({})),
+            "schemaVersion \"2.0\"",
+        ),
+        (
+            whole(good, json!({"routes": {"r": "upstream"}})),
+            "routes.r is not FROM",
+        ),
+        (
+            with_module(json!({"settings": {"image": "i", "createOptions": {"Hostconfigg": {}}}})),
+            "createOptions.Hostconfigg is not known",
+        ),
+    ] {
+        let found = warnings(&content);
+        assert!(found.iter().any(|text| text.contains(wanted)), "{found:?}");
+    }
+    let part = json!({"$edgeAgent": {"properties.desired.modules.m.env": {"A": {"value": "1"}}}});
+    assert!(warnings(&part).is_empty());
+}

@@ -74,7 +74,11 @@ pub struct ModuleSettings {
 }
 
 impl ModuleSettings {
-    pub(super) fn parse(fields: &Fields<'_>) -> Result<Self, BodyError> {
+    /// Reads one member of `modules` or `systemModules`.
+    ///
+    /// # Errors
+    /// When a member is missing or has the wrong form; the path names it.
+    pub fn parse(fields: &Fields<'_>) -> Result<Self, BodyError> {
         if let Some(kind) = fields.text("type")? {
             require_docker(fields, "type", kind)?;
         }
