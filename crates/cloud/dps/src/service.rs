@@ -8,7 +8,6 @@ use std::sync::Arc;
 use ids::{Clock, HubHost, IdScope, Timestamp};
 use provisioning::Provisioning;
 use tokio::sync::{Mutex, MutexGuard, Notify};
-use uuid::Uuid;
 
 use crate::admission::{Admission, AdmissionLimits};
 use crate::outbound::{OnBehalf, Outbound};
@@ -154,9 +153,4 @@ impl Dps {
     pub(crate) fn now(&self) -> Timestamp {
         (self.inner.options.clock)()
     }
-}
-
-/// A random GUID from this thread's generator, which spares a system call for each.
-pub fn fresh_guid() -> Uuid {
-    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }

@@ -1,6 +1,6 @@
 //! How many there may be.
 
-/// Modules of a device, its system modules not counted.
+/// Modules of a device, its system modules not counted; a deployment may name as many.
 pub const MAX_MODULES: usize = 50;
 /// Configurations of a hub.
 pub const MAX_CONFIGURATIONS: usize = 100;

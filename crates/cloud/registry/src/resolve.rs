@@ -8,10 +8,9 @@ use ids::{ConfigurationId, ModuleId, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::deployment::{ConfigurationError, ContentKind};
+use crate::limits::MAX_MODULES;
 use crate::twin::{ConfigurationStatus, TwinError, merge, require_desired, without_nulls};
 
-/// Most modules that a deployment may name.
-const MAX_MODULES: usize = 50;
 /// What every path of a deployment begins with.
 const DESIRED: &str = "properties.desired";
 

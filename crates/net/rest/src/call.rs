@@ -1,7 +1,7 @@
 use axum::body::Bytes;
+use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
 use ids::IdError;
 use wire::http::IfMatch;
 
@@ -19,12 +19,6 @@ pub struct Call<S: Service> {
 }
 
 impl<S: Service> Call<S> {
-    /// The method of the request.
-    #[must_use]
-    pub fn method(&self) -> &Method {
-        &self.parts.method
-    }
-
     /// All headers of the request.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {

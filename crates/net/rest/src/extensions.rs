@@ -37,12 +37,18 @@ impl OnProof {
 pub struct RequestId(Uuid);
 
 impl RequestId {
-    /// A fresh one, from this thread's generator: a system call for each would cost more than the
-    /// rest of the routing.
+    /// A fresh one, see [`fresh_guid`].
     #[must_use]
     pub fn fresh() -> Self {
-        Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid())
+        Self(fresh_guid())
     }
+}
+
+/// A random GUID from this thread's generator: a system call for each would cost more than the rest
+/// of the routing.
+#[must_use]
+pub fn fresh_guid() -> Uuid {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }
 
 impl std::fmt::Display for RequestId {

@@ -27,7 +27,7 @@ mod table;
 
 pub use call::Call;
 pub use error::RequestError;
-pub use extensions::{ClientAddress, OnProof, RequestId};
+pub use extensions::{ClientAddress, OnProof, RequestId, fresh_guid};
 pub use reply::Reply;
 pub use route::{Handler, Prepared, Route, any, delete, get, patch, post, put};
 pub use service::{Asked, Service, answer};

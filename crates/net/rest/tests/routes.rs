@@ -77,12 +77,21 @@ impl Service for Devices {
     }
 }
 
-async fn named(call: Call<Devices>, device: DeviceId) -> Result<Reply, Fault> {
-    let Permit(caller) = call.permit;
-    Ok(Reply::json(&format!(
-        "{} {device} {caller:?}",
-        call.method()
-    )))
+async fn show(call: Call<Devices>, device: DeviceId) -> Result<Reply, Fault> {
+    Ok(named("GET", &call, &device))
+}
+
+async fn replace(call: Call<Devices>, device: DeviceId) -> Result<Reply, Fault> {
+    Ok(named("PUT", &call, &device))
+}
+
+async fn remove(call: Call<Devices>, device: DeviceId) -> Result<Reply, Fault> {
+    Ok(named("DELETE", &call, &device))
+}
+
+fn named(handler: &str, call: &Call<Devices>, device: &DeviceId) -> Reply {
+    let Permit(caller) = &call.permit;
+    Reply::json(&format!("{handler} {device} {caller:?}"))
 }
 
 async fn module(_call: Call<Devices>, device: DeviceId, module: ModuleId) -> Result<Reply, Fault> {
@@ -101,9 +110,9 @@ fn table() -> Table<Devices> {
     Table::new([
         vec![
             post("/devices/query", Caller::Reader, length).body_limit(4),
-            get("/devices/{device}", Caller::Reader, named),
-            put("/devices/{device}", Caller::Writer, named),
-            delete("/devices/{device}", Caller::Writer, named),
+            get("/devices/{device}", Caller::Reader, show),
+            put("/devices/{device}", Caller::Writer, replace),
+            delete("/devices/{device}", Caller::Writer, remove),
             get("/devices/{device}/modules/{module}", Caller::Reader, module),
         ],
         vec![

@@ -10,8 +10,6 @@ use crate::lint::{self, LintError};
 use crate::profile::{MAX_COMMON_NAME, Profile, Subject, Validity};
 use crate::{Certificate, CertificateError, KeyMismatch, PrivateKey, ProvenRequest};
 
-pub(crate) const MIN_SERIAL_BYTES: usize = 16;
-
 /// Certificates begin this long before they are made, because clocks differ.
 const BACKDATED: Duration = Duration::from_secs(5 * 60);
 

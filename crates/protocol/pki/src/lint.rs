@@ -3,8 +3,11 @@
 use ids::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
+use crate::Certificate;
 use crate::profile::Profile;
-use crate::{Certificate, issue::MIN_SERIAL_BYTES};
+
+/// Shortest serial number: 128 random bits, so that nobody guesses one.
+const MIN_SERIAL_BYTES: usize = 16;
 
 /// One rule that a prepared certificate breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use crate::registration::register::register;
 use crate::registration::request::{Register, RegisterBody};
 use crate::registration::unregistered::RegisterError;
 use crate::registration::{look_up, result};
+use crate::service::Dps;
 use crate::service::tenants::Tenant;
-use crate::service::{Dps, fresh_guid};
 
 /// What a device calls itself in a request, and what it presents for it.
 #[derive(Clone, Copy)]
@@ -87,7 +87,7 @@ impl Dps {
             presented,
             body,
         };
-        let operation = tenant.operations.issue(registration_id, fresh_guid());
+        let operation = tenant.operations.issue(registration_id, rest::fresh_guid());
         let registered = register(request, &tenant.context, self.hub_health(), self.now());
         match registered.await {
             Ok(Registered::Pending) => self.wake_pending(),

@@ -11,6 +11,7 @@ use store::{CaCertificateRow, Lock, StoreError, Tx, Unit, View, unit};
 
 use super::Provisioning;
 use super::act::Act;
+use super::issuers::NAMED;
 use super::names::{parse_keys, parse_standing};
 use crate::ca_certificate::{
     CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionProof,
@@ -26,8 +27,6 @@ use stored::Change;
 
 /// How long a verification code counts: the key of an offline CA has to be fetched from a safe.
 const CODE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Enrollments named in errors and answers at most.
-const NAMED: usize = 10;
 /// What the audit calls the certificate that an act is about.
 const THUMBPRINT: &str = "sha256Thumbprint";
 

@@ -13,7 +13,7 @@ use crate::enrollment::{EnrollmentDraft, EnrollmentError};
 use crate::issuance::{DeletedIssuer, IssuanceError, IssuanceName, IssuerDraft, IssuerRecord};
 use crate::limits::MAX_ISSUERS;
 
-/// Enrollments named in errors at most.
+/// Enrollments named in errors and answers at most.
 pub(super) const NAMED: usize = 10;
 
 /// What is stored of an issuer.
