@@ -4,6 +4,7 @@ mod argument;
 mod audit;
 mod ca;
 mod config;
+mod configurations;
 mod dps;
 mod edge;
 mod exact;

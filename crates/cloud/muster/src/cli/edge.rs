@@ -1,6 +1,7 @@
-//! `muster edge`: IoT Edge deployments.
+//! `muster edge`: IoT Edge deployments, and the modules of one device.
 
 mod deployment;
+mod modules;
 
 use clap::Subcommand;
 
@@ -12,10 +13,21 @@ pub enum EdgeCommand {
     /// Automatic deployments: modules for every device that a condition targets.
     #[command(subcommand)]
     Deployment(deployment::DeploymentCommand),
+    /// Write a deployment's content to one device, once. A deployment that targets the device takes
+    /// it back.
+    #[command(after_help = "Example:\n  \
+            muster edge set-modules -d edge-001 --content deployment.json --data-dir ./data")]
+    SetModules(modules::SetModules),
+    /// Print what a device runs, as the content of a deployment.
+    #[command(after_help = "Example:\n  \
+            muster edge export-modules -d edge-001 --data-dir ./data > deployment.json")]
+    ExportModules(modules::ExportModules),
 }
 
 pub async fn run(command: EdgeCommand, invocation: &Invocation) -> anyhow::Result<()> {
     match command {
         EdgeCommand::Deployment(command) => deployment::run(command, invocation).await,
+        EdgeCommand::SetModules(flags) => modules::set(flags, invocation).await,
+        EdgeCommand::ExportModules(flags) => modules::export(flags, invocation).await,
     }
 }

@@ -1,5 +1,6 @@
 //! `muster hub`: devices, modules, twins and methods of a hub.
 
+mod configuration;
 mod device_identity;
 mod hubs;
 mod invoke_method;
@@ -41,6 +42,10 @@ pub enum HubCommand {
     /// Device identities in the registry.
     #[command(subcommand)]
     DeviceIdentity(device_identity::DeviceIdentityCommand),
+    /// Automatic configurations: desired properties of every device or module that a condition
+    /// targets.
+    #[command(subcommand)]
+    Configuration(configuration::ConfigurationCommand),
     /// Module identities of a device.
     #[command(subcommand)]
     ModuleIdentity(module_identity::ModuleIdentityCommand),
@@ -88,6 +93,7 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
         HubCommand::Link(flags) => linked_hub::link(flags, invocation).await,
         HubCommand::Unlink(flags) => linked_hub::unlink(flags, invocation).await,
         HubCommand::DeviceIdentity(command) => device_identity::run(command, invocation).await,
+        HubCommand::Configuration(command) => configuration::run(command, invocation).await,
         HubCommand::ModuleIdentity(command) => module_identity::run(command, invocation).await,
         HubCommand::DeviceTwin(command) => twin::run_device(command, invocation).await,
         HubCommand::ModuleTwin(command) => twin::run_module(command, invocation).await,

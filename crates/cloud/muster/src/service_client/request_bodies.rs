@@ -245,30 +245,38 @@ pub fn method(name: &str, payload: &Value, timeout: u32) -> Value {
     json!({ "methodName": name, "payload": payload, "responseTimeoutInSeconds": timeout, "connectTimeoutInSeconds": 0 })
 }
 
-/// The body of `PUT /configurations/{id}` for an edge deployment.
-///
-/// `content` may be the whole `content` object, or the object with `modulesContent`, as people
-/// keep both in files.
+/// A configuration to be created.
+pub struct NewConfiguration<'a> {
+    pub id: &'a str,
+    /// The object with `modulesContent`, `deviceContent` or `moduleContent`, or one that has it as
+    /// `content`: people keep both in files.
+    pub content: &'a Value,
+    pub target_condition: &'a str,
+    pub priority: u32,
+    pub labels: Option<Map<String, Value>>,
+    pub metrics: Option<Value>,
+}
+
+/// The body of `PUT /configurations/{id}`.
 #[must_use]
-pub fn deployment(
-    id: &str,
-    content: &Value,
-    target_condition: &str,
-    priority: u32,
-    labels: Option<Value>,
-) -> Value {
-    let content = content.get("content").unwrap_or(content);
+pub fn configuration(new: NewConfiguration<'_>) -> Value {
     let mut body = json!({
-        "id": id,
+        "id": new.id,
         "schemaVersion": "2.0",
-        "content": content,
-        "targetCondition": target_condition,
-        "priority": priority,
-        "metrics": {},
+        "content": content(new.content),
+        "targetCondition": new.target_condition,
+        "priority": new.priority,
+        "metrics": new.metrics.unwrap_or_else(|| json!({})),
         "etag": "*",
     });
-    if let Some(labels) = labels {
-        body["labels"] = labels;
+    if let Some(labels) = new.labels {
+        body["labels"] = labels.into();
     }
     body
+}
+
+/// The content of a configuration, with or without its name around it.
+#[must_use]
+pub fn content(given: &Value) -> &Value {
+    given.get("content").unwrap_or(given)
 }
