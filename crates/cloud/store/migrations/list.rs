@@ -64,4 +64,8 @@
         "0016-configurations-of-devices-and-modules",
         include_str!("0016-configurations-of-devices-and-modules/up.sql"),
     ),
+    (
+        "0017-tags-are-indexed",
+        include_str!("0017-tags-are-indexed/up.sql"),
+    ),
 ]

@@ -19,10 +19,11 @@ pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};
 pub use rows::{
     AllocationRow, BlockedRow, CaCertificateRow, CertificateRow, ConfigurationRow, Deciding,
-    EnrollmentRow, FormerHostRow, FullPassRow, HubRow, IdentityKey, IdentityRow, IssuerRow,
-    LinkRow, MetricCounts, Oversized, PassScope, PendingRow, PolicyRow, PresenceRow, RefusalFilter,
-    RefusalRow, RegistrationRow, RemoteTaskKind, RemoteTaskRow, SectionWrite, ServiceRow,
-    TargetRow, TargetingChange, TrustBundleRow, TwinRow, TwinWrite,
+    DeviceRange, EnrollmentRow, FormerHostRow, FullPassRow, HubRow, IdentityKey, IdentityKind,
+    IdentityRow, IssuerRow, LinkRow, MAX_TAG_PATH, MetricCounts, Oversized, PassScope, PendingRow,
+    PolicyRow, PresenceRow, RefusalFilter, RefusalRow, RegistrationRow, RemoteTaskKind,
+    RemoteTaskRow, SectionWrite, ServiceRow, TagEntry, TagRange, TagValue, TargetRow,
+    TargetingChange, TrustBundleRow, TwinParts, TwinRow, TwinWrite,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

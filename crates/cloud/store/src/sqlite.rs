@@ -32,6 +32,7 @@ mod refusals;
 mod registrations;
 mod remote_tasks;
 mod services;
+mod tag_values;
 mod targeting;
 mod trust_bundles;
 mod twins;

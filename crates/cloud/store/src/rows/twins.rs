@@ -62,3 +62,42 @@ pub struct TwinWrite {
     /// Configuration id to status, JSON.
     pub configurations: Option<String>,
 }
+
+/// Which documents of twins are read. Metadata is that of the sections that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TwinParts {
+    pub tags: bool,
+    pub desired: bool,
+    pub reported: bool,
+    pub configurations: bool,
+    pub metadata: bool,
+}
+
+impl TwinParts {
+    /// The whole twin.
+    pub const ALL: Self = Self {
+        tags: true,
+        desired: true,
+        reported: true,
+        configurations: true,
+        metadata: true,
+    };
+}
+
+/// Device ids from one to another, both included. They compare by bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRange {
+    pub from: String,
+    pub to: String,
+}
+
+impl DeviceRange {
+    /// All devices: ids are of ASCII, and this is its last character.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            from: String::new(),
+            to: "\u{7f}".to_owned(),
+        }
+    }
+}

@@ -96,6 +96,7 @@ impl Tx<'_> {
 
     /// Deletes a device with its modules, its place in deployments and all their twins.
     pub fn delete_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+        self.unindex_device(hub, device_id)?;
         let sql = "DELETE FROM identities WHERE hub = ?1 AND device_id = ?2";
         self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])?;
         self.forget_configuration_settings(hub, device_id)?;
@@ -104,6 +105,7 @@ impl Tx<'_> {
 
     /// Deletes a module with its twin, and its place in configurations.
     pub fn delete_module(&self, row: &IdentityRow) -> Result<(), StoreError> {
+        self.reindex(row, None)?;
         let sql = "DELETE FROM identities WHERE id = ?1 AND revision = ?2";
         self.write_version(lock(row), sql, [row.id, row.revision])?;
         let (hub, device_id, module_id) = (&row.hub, &row.device_id, &row.module_id);
@@ -124,6 +126,7 @@ impl Tx<'_> {
         let sql = "UPDATE configuration_settings SET hub = ?3, device_id = ?4
                    WHERE hub = ?1 AND device_id = ?2";
         let settings = self.write(Lock::Device { hub, device_id }, sql, values)?;
+        self.move_index(from, to.0)?;
         let sql = "UPDATE identities SET hub = ?3, device_id = ?4
                    WHERE hub = ?1 AND device_id = ?2";
         self.write(Lock::Device { hub, device_id }, sql, values)?;

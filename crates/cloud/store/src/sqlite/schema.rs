@@ -3,10 +3,14 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::tag_values;
 use crate::{OpenError, StoreError};
 
 /// The migrations in order: folder name and `up.sql`.
 const MIGRATIONS: &[(&str, &str)] = include!("../../migrations/list.rs");
+
+/// The migration whose table is filled by this program.
+const TAGS_ARE_INDEXED: &str = "0017-tags-are-indexed";
 
 /// The schema that this program knows.
 fn known() -> u32 {
@@ -20,6 +24,9 @@ pub(crate) fn migrate(connection: &mut Connection, file: &Arc<Path>) -> Result<(
         let mut run = || -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             transaction.execute_batch(sql)?;
+            if *name == TAGS_ARE_INDEXED {
+                tag_values::index_all(&transaction)?;
+            }
             transaction.pragma_update(None, "user_version", number)?;
             transaction.commit()
         };

@@ -81,6 +81,22 @@ impl View<'_> {
         self.all(sql, [hub, device_id], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    /// Devices that a configuration concerns, applied or only targeted, from one on, in order.
+    pub fn targeted_devices(
+        &self,
+        hub: &str,
+        configuration_id: &str,
+        applied: bool,
+        from: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT DISTINCT device_id FROM configuration_targets
+                   WHERE hub = ?1 AND configuration_id = ?2 AND applied = ?3 AND device_id >= ?4
+                   ORDER BY device_id LIMIT ?5";
+        let values = params![hub, configuration_id, applied, from, limit];
+        self.all(sql, values, |row| row.get(0))
+    }
+
     /// Whether a hub has configurations of modules.
     pub fn has_module_configurations(&self, hub: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM configurations WHERE hub = ?1 AND kind = 'module' LIMIT 1";

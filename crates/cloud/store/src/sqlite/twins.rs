@@ -5,6 +5,8 @@ use crate::{
     IdentityKey, IdentityRow, Oversized, PageRows, StoreError, TwinRow, TwinWrite, Tx, View,
 };
 
+mod selected;
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -141,7 +143,11 @@ impl Tx<'_> {
             twin.reported_version,
             twin.written, twin.tags, twin.desired,
         ];
-        self.write(lock(row), sql, values).map(drop)
+        self.write(lock(row), sql, values)?;
+        match &twin.tags {
+            Some(tags) => self.index_inserted(row, tags),
+            None => Ok(()),
+        }
     }
 
     /// Writes the parts of a twin that change.
@@ -151,6 +157,9 @@ impl Tx<'_> {
         version: u64,
         write: &TwinWrite,
     ) -> Result<(), StoreError> {
+        if let Some(tags) = &write.tags {
+            self.reindex(row, Some(tags))?;
+        }
         let sql = "UPDATE identities SET twin_version = ?2, tags = coalesce(jsonb(?3), tags),
                        desired = coalesce(jsonb(?4), desired), desired_metadata = coalesce(?5,
                        desired_metadata),
@@ -180,6 +189,7 @@ impl Tx<'_> {
         version: u64,
         twin: &TwinRow,
     ) -> Result<(), StoreError> {
+        self.reindex(row, twin.tags.as_deref())?;
         let sql =
             "UPDATE identities SET twin_version = ?2, desired_version = ?3, reported_version = ?4,
                        twin_written = ?5, tags = jsonb(?6), desired = jsonb(?7), reported = NULL,

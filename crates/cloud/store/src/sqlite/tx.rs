@@ -122,6 +122,11 @@ impl<'c> Tx<'c> {
         }
     }
 
+    /// The number of the row that was inserted last.
+    pub(crate) fn last_row(&self) -> i64 {
+        self.connection.last_insert_rowid()
+    }
+
     /// Runs a statement on the tables of the audit. The writer fills them at the end of a commit;
     /// a unit enters records only.
     pub(crate) fn write_audit(

@@ -145,6 +145,26 @@ fn issuers_and_trust_bundles_of_an_older_schema_stay_with_their_enrollments() {
 }
 
 #[test]
+fn tags_of_an_older_schema_are_indexed() {
+    let file: Arc<Path> = Path::new(":memory:").into();
+    let mut database = before_migration("0017-");
+    let row = "INSERT INTO identities (hub, device_id, module_id, generation_id, revision, enabled,
+                   status_updated, auth_kind, iot_edge, twin_version, desired_version,
+                   reported_version, twin_written, tags)
+               VALUES ('h', 'd', ?1, '1', 1, 1, 0, 'none', 0, 2, 1, 1, 0, jsonb(?2))";
+    let tags = r#"{"site": "Seoul", "floor": {"level": true}, "list": [1]}"#;
+    database.execute(row, ("", Some(tags))).unwrap();
+    database.execute(row, ("m", None::<&str>)).unwrap();
+    migrate(&mut database, &file).unwrap();
+    let index = "SELECT hub || ' ' || of_module || ' ' || path || ' ' || value || ' ' || identity
+                 FROM tag_values ORDER BY path";
+    assert_eq!(
+        texts(&database, index),
+        ["h 0 floor.level 2 1", "h 0 site 4Seoul 1"]
+    );
+}
+
+#[test]
 fn every_migration_folder_is_listed() {
     let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
     let mut names: Vec<_> = folders

@@ -1,0 +1,190 @@
+use rusqlite::{Connection, params};
+
+use crate::rows::tag_entries;
+use crate::{IdentityKind, IdentityRow, Lock, StoreError, TagEntry, TagRange, TagValue, Tx, View};
+
+/// The columns that a range compares.
+macro_rules! in_range {
+    () => {
+        "hub = ?1 AND of_module = ?2 AND path = ?3 AND value >= ?4 AND value <= ?5"
+    };
+}
+
+const INSERT: &str = "INSERT INTO tag_values (hub, of_module, path, value, identity)
+                      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+
+impl View<'_> {
+    /// Entries of a range after one, in order.
+    pub fn tag_entries(
+        &self,
+        (hub, kind): (&str, IdentityKind),
+        range: &TagRange,
+        after: Option<&TagEntry>,
+        limit: usize,
+    ) -> Result<Vec<TagEntry>, StoreError> {
+        let sql = concat!(
+            "SELECT value, identity FROM tag_values WHERE ",
+            in_range!(),
+            " AND (value, identity) > (?6, ?7) ORDER BY value, identity LIMIT ?8"
+        );
+        // No row has a number below 1, and every value begins with a digit.
+        let (value, identity) =
+            after.map_or(("", 0), |after| (after.value.as_str(), after.identity));
+        let from = range.from.as_str().max(value);
+        let values = params![
+            hub,
+            kind == IdentityKind::Module,
+            range.path,
+            from,
+            range.to.as_str(),
+            value,
+            identity,
+            limit
+        ];
+        self.all(sql, values, |row| {
+            Ok(TagEntry {
+                value: TagValue::stored(row.get(0)?),
+                identity: row.get(1)?,
+            })
+        })
+    }
+
+    /// How many entries a range has, counted up to a limit.
+    pub fn count_tag_entries(
+        &self,
+        (hub, kind): (&str, IdentityKind),
+        range: &TagRange,
+        limit: u64,
+    ) -> Result<u64, StoreError> {
+        let sql = concat!(
+            "SELECT count(*) FROM (SELECT 1 FROM tag_values WHERE ",
+            in_range!(),
+            " LIMIT ?6)"
+        );
+        let values = params![
+            hub,
+            kind == IdentityKind::Module,
+            range.path,
+            range.from.as_str(),
+            range.to.as_str(),
+            limit
+        ];
+        let count = self.one(sql, values, |row| row.get(0))?;
+        Ok(count.unwrap_or_default())
+    }
+
+    /// The tags that a row has now, when they are in the index.
+    fn indexed_tags(&self, identity: i64) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT CASE WHEN length(tags) <= 262144 THEN json(tags) END FROM identities
+                   WHERE id = ?1";
+        Ok(self.one(sql, [identity], |row| row.get(0))?.flatten())
+    }
+
+    /// A device with its modules: row, module id, tags.
+    fn rows_with_tags(
+        &self,
+        hub: &str,
+        device_id: &str,
+    ) -> Result<Vec<(i64, bool, String)>, StoreError> {
+        let sql = "SELECT id, module_id > '', json(tags) FROM identities
+                   WHERE hub = ?1 AND device_id = ?2 AND length(tags) <= 262144";
+        self.all(sql, [hub, device_id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Indexes the tags of the row that was inserted last.
+    pub(super) fn index_inserted(&self, row: &IdentityRow, tags: &str) -> Result<(), StoreError> {
+        let lock = super::identities::lock(row);
+        let (of_module, identity) = (!row.module_id.is_empty(), self.last_row());
+        for (path, value) in tag_entries(tags) {
+            let values = params![row.hub, of_module, path, value.as_str(), identity];
+            self.write(lock, INSERT, values)?;
+        }
+        Ok(())
+    }
+
+    /// Indexes the tags that a row is about to get in place of those that it has.
+    pub(super) fn reindex(&self, row: &IdentityRow, tags: Option<&str>) -> Result<(), StoreError> {
+        let lock = super::identities::lock(row);
+        let of_module = !row.module_id.is_empty();
+        let before = self.indexed_tags(row.id)?;
+        let before = before.as_deref().map(tag_entries).unwrap_or_default();
+        let now = tags.map(tag_entries).unwrap_or_default();
+        let gone = before.iter().filter(|entry| !now.contains(entry));
+        for (path, value) in gone {
+            self.unindex(lock, (&row.hub, of_module, row.id), path, value)?;
+        }
+        for (path, value) in now.iter().filter(|entry| !before.contains(entry)) {
+            let values = params![row.hub, of_module, path, value.as_str(), row.id];
+            self.write(lock, INSERT, values)?;
+        }
+        Ok(())
+    }
+
+    fn unindex(
+        &self,
+        lock: Lock<'_>,
+        (hub, of_module, identity): (&str, bool, i64),
+        path: &str,
+        value: &TagValue,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM tag_values WHERE hub = ?1 AND of_module = ?2 AND path = ?3
+                   AND value = ?4 AND identity = ?5";
+        let values = params![hub, of_module, path, value.as_str(), identity];
+        self.write(lock, sql, values).map(drop)
+    }
+
+    /// Takes a device and its modules out of the index, before they are deleted.
+    pub(super) fn unindex_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+        let lock = Lock::Device { hub, device_id };
+        for (identity, of_module, tags) in self.rows_with_tags(hub, device_id)? {
+            for (path, value) in tag_entries(&tags) {
+                self.unindex(lock, (hub, of_module, identity), &path, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the entries of a device and its modules to another hub.
+    pub(super) fn move_index(
+        &self,
+        (hub, device_id): (&str, &str),
+        to: &str,
+    ) -> Result<(), StoreError> {
+        if hub == to {
+            return Ok(());
+        }
+        let lock = Lock::Device { hub, device_id };
+        for (identity, of_module, tags) in self.rows_with_tags(hub, device_id)? {
+            for (path, value) in tag_entries(&tags) {
+                self.unindex(lock, (hub, of_module, identity), &path, &value)?;
+                let values = params![to, of_module, path, value.as_str(), identity];
+                self.write(lock, INSERT, values)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Indexes the tags of every row: the part of a migration that SQL alone cannot do.
+pub(super) fn index_all(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT id, hub, module_id > '', json(tags) FROM identities
+               WHERE length(tags) <= 262144";
+    let mut rows = connection.prepare(sql)?;
+    let mut rows = rows.query([])?;
+    let mut insert = connection.prepare(INSERT)?;
+    while let Some(row) = rows.next()? {
+        let (identity, hub): (i64, String) = (row.get(0)?, row.get(1)?);
+        let (of_module, tags): (bool, String) = (row.get(2)?, row.get(3)?);
+        for (path, value) in tag_entries(&tags) {
+            insert.execute(params![hub, of_module, path, value.as_str(), identity])?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
