@@ -75,15 +75,48 @@ async fn an_edge_device_gets_its_system_modules_in_the_same_breath() {
         .create("/enrollments/edge-001", &individual("edge-001", &leaf))
         .await;
     service.provision("edge-001", &chain(&[&leaf])).await;
-    let identity = device("edge-001");
-    let modules = service
-        .registry
-        .registry()
-        .list_modules(&identity.hub, &identity.device)
-        .await
-        .unwrap();
-    let names: Vec<&str> = modules.iter().map(|m| m.module_id.as_str()).collect();
-    assert_eq!(names, ["$edgeAgent", "$edgeHub"]);
+    assert_eq!(
+        modules(&service, "edge-001").await,
+        ["$edgeAgent", "$edgeHub"]
+    );
+}
+
+#[tokio::test]
+async fn a_plain_device_has_no_modules() {
+    let service = Service::start().await;
+    let leaf = self_signed("plain-001");
+    let mut body = individual("plain-001", &leaf);
+    body.as_object_mut().unwrap().remove("capabilities");
+    service.create("/enrollments/plain-001", &body).await;
+    service.provision("plain-001", &chain(&[&leaf])).await;
+    assert!(modules(&service, "plain-001").await.is_empty());
+}
+
+#[tokio::test]
+async fn all_devices_of_a_group_are_edge_devices_or_none_is() {
+    let service = Service::start().await;
+    let root = Ca::root("root");
+    for (is_edge, expected) in [(true, &["$edgeAgent", "$edgeHub"][..]), (false, &[])] {
+        let name = format!("edge-{is_edge}");
+        let ca = root.intermediate(&name);
+        let mut body = group(&name, &ca.certificate);
+        body["capabilities"]["iotEdge"] = json!(is_edge);
+        let path = format!("/enrollmentGroups/{name}");
+        service.create(&path, &body).await;
+        for id in ["a", "b"].map(|id| format!("{id}-{is_edge}")) {
+            let presented = chain(&[&ca.leaf(&id), &ca.certificate]);
+            service.provision(&id, &presented).await;
+            assert_eq!(modules(&service, &id).await, expected, "{id}");
+        }
+    }
+}
+
+async fn modules(service: &Service, id: &str) -> Vec<String> {
+    let identity = device(id);
+    let registry = service.registry.registry();
+    let modules = registry.list_modules(&identity.hub, &identity.device);
+    let modules = modules.await.unwrap().into_iter();
+    modules.map(|module| module.module_id.to_string()).collect()
 }
 
 #[tokio::test]
@@ -273,6 +306,7 @@ async fn operators_see_and_delete_registrations() {
         )
         .await;
     assert_eq!(first.body.as_array().unwrap().len(), 2);
+    assert_eq!(first.body[0]["assignedHub"], "hub.test");
     assert_eq!(first.header("x-ms-item-type"), "deviceRegistration");
     let token = first.header("x-ms-continuation");
     let rest = service
