@@ -12,6 +12,7 @@ mod edge_device;
 mod engine;
 mod exchange;
 mod fleet;
+pub mod measure;
 mod mqtt_device;
 mod old_data;
 mod one_address;

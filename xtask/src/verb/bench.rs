@@ -4,6 +4,7 @@ use std::process::Command;
 
 use clap::{Args, Subcommand};
 
+use crate::package;
 use crate::workspace::{Workspace, run as run_command};
 
 #[derive(Args)]
@@ -18,6 +19,20 @@ enum Name {
     Registration(Registration),
     /// What becomes of devices when ten times as many ask as the server can register.
     Overload(Overload),
+    /// The memory of a device that is connected and says nothing, next to a bare TLS server and to
+    /// mosquitto.
+    Sessions(Hub),
+    /// The CPU time of a message that is acknowledged after it is on disk, next to mosquitto.
+    Telemetry(Hub),
+    /// Twin patches and direct methods, next to a request that only reads.
+    Requests(Hub),
+}
+
+#[derive(Args)]
+struct Hub {
+    /// `table` or `json`.
+    #[arg(long, default_value = "table")]
+    output: String,
 }
 
 #[derive(Args)]
@@ -44,6 +59,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     match &options.name {
         Name::Registration(registration) => self::registration(workspace, registration),
         Name::Overload(overload) => self::overload(workspace, overload),
+        Name::Sessions(options) => hub(workspace, "sessions", options),
+        Name::Telemetry(options) => hub(workspace, "telemetry", options),
+        Name::Requests(options) => hub(workspace, "requests", options),
     }
 }
 
@@ -63,6 +81,14 @@ fn overload(workspace: &Workspace, options: &Overload) -> anyhow::Result<()> {
     let mut bench = program(workspace, "overload-bench")?;
     bench.args(["--output", &options.output]);
     run_command(bench.args(["--seconds", &options.seconds.to_string()]))
+}
+
+fn hub(workspace: &Workspace, what: &str, options: &Hub) -> anyhow::Result<()> {
+    if what != "requests" {
+        package::ensure("mosquitto", "mosquitto")?;
+    }
+    let mut bench = program(workspace, "hub-bench")?;
+    run_command(bench.args([what, "--output", &options.output]))
 }
 
 /// A measuring program, built together with what it measures.

@@ -1,5 +1,5 @@
 use crate::client::Talk;
-use crate::hierarchy::IssuedBy;
+use sim::measure::IssuedBy;
 
 /// One way of calling a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

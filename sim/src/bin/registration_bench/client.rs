@@ -9,13 +9,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use sim::exchange;
+use sim::measure::{Hierarchy, IssuedBy};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-use crate::hierarchy::{Hierarchy, IssuedBy};
 
 /// What is said once the connection stands.
 #[derive(Clone)]

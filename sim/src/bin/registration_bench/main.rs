@@ -8,8 +8,6 @@
 mod bare;
 mod case;
 mod client;
-mod hierarchy;
-mod process;
 mod report;
 mod servers;
 mod stored;
@@ -19,9 +17,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use sim::Server;
+use sim::measure::Hierarchy;
 
 use case::Case;
-use hierarchy::Hierarchy;
 use report::Report;
 use servers::{BareServer, Target, enroll};
 

@@ -6,12 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use sim::measure::{Hierarchy, Usage};
 use sim::{Program, Server, binary};
 
 use crate::case::Case;
 use crate::client::{Called, Fleet};
-use crate::hierarchy::Hierarchy;
-use crate::process::Usage;
 use crate::report::Measured;
 
 /// The bare server, ready to be called.

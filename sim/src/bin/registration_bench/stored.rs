@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::json;
 use sim::Server;
+use sim::measure::{Hierarchy, Resident};
 
 use crate::case::Case;
-use crate::hierarchy::Hierarchy;
-use crate::process::Resident;
 use crate::report::Report;
 use crate::servers::{BareServer, Target, enroll};
 use crate::{Arguments, Output};

@@ -1,0 +1,64 @@
+//! The figures of a run, as a table or as JSON.
+
+use std::io::Write;
+
+use anyhow::Result;
+use serde_json::{Map, Value};
+
+pub struct Rows {
+    heading: String,
+    columns: Vec<String>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    title: String,
+    /// One value a column.
+    values: Vec<f64>,
+    json: Value,
+}
+
+impl Rows {
+    pub fn new(heading: &str, columns: &[&str]) -> Self {
+        Self {
+            heading: heading.to_owned(),
+            columns: columns.iter().map(|&column| column.to_owned()).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub fn add(&mut self, title: &str, values: Vec<f64>, json: Value) {
+        self.rows.push(Row {
+            title: title.to_owned(),
+            values,
+            json,
+        });
+    }
+
+    pub fn print(&self, as_json: bool) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        if as_json {
+            let rows = self.rows.iter();
+            let all: Map<String, Value> = rows
+                .map(|row| (row.title.clone(), row.json.clone()))
+                .collect();
+            writeln!(out, "{:#}", Value::Object(all))?;
+            return Ok(());
+        }
+        writeln!(out, "{}", self.heading)?;
+        write!(out, "{:<42}", "")?;
+        for column in &self.columns {
+            write!(out, " {column:>15}")?;
+        }
+        writeln!(out)?;
+        for row in &self.rows {
+            write!(out, "{:<42}", row.title)?;
+            for value in &row.values {
+                let digits = if *value < 100.0 { 2 } else { 0 };
+                write!(out, " {value:>15.digits$}")?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
