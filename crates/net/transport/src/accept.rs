@@ -31,8 +31,9 @@ pub use metered::{HandshakeMeter, Meter, Metered};
 
 use handshake_queue::HandshakeQueue;
 
-/// A connection whose handshake is done.
-pub type Connection = TlsStream<Metered<TcpStream, HandshakeMeter>>;
+/// A connection whose handshake is done. Boxed, because every layer that takes it by value would
+/// keep room for it as long as the connection lives.
+pub type Connection = Box<TlsStream<Metered<TcpStream, HandshakeMeter>>>;
 
 /// A client that has not finished its handshake by then is disconnected.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(20);
@@ -195,7 +196,7 @@ impl Acceptor {
             Ok(Ok(mut stream)) => {
                 self.done.increment(1);
                 stream.get_mut().0.meter_mut().stop();
-                Some(stream)
+                Some(Box::new(stream))
             }
             Ok(Err(error)) => {
                 tracing::info!(
@@ -228,7 +229,8 @@ async fn serve<H, F>(
     F: Future<Output = ()>,
 {
     let Incoming { stream, peer, slot } = incoming;
-    let server_task = async move {
+    // Pinned where it is made: a future that is moved takes its room twice.
+    let server_task = std::pin::pin!(async move {
         // Boxed, so that a connection that lives for months does not carry the handshake's state.
         let handshake = Box::pin(acceptor.handshake(stream, peer));
         // A client whose handshake is cut by a stop has been promised nothing.
@@ -244,7 +246,7 @@ async fn serve<H, F>(
         };
         let _open = OpenConnection::count(&acceptor.open);
         handle(stream, peer).await;
-    };
+    });
     // An evicted connection is cut at any point, as if its client had closed it.
     tokio::select! {
         () = server_task => {}

@@ -79,7 +79,7 @@ where
     A: DeviceService,
 {
     let first = tokio::select! {
-        first = tokio::time::timeout(CONNECT_DEADLINE, packets.read_packet()) => first,
+        first = Box::pin(tokio::time::timeout(CONNECT_DEADLINE, packets.read_packet())) => first,
         () = shutdown::requested(&mut stopping) => return Err(server_stops()),
     };
     let connect = match first {
@@ -95,7 +95,8 @@ where
         }
     };
     let address = peer.address;
-    let refused = match services.connect(&connect, peer).await {
+    // What happens once is boxed: a session that lives for months does not carry its state.
+    let refused = match Box::pin(services.connect(&connect, peer)).await {
         Ok(session) => return accept(packets, connect, session, stopping).await,
         Err(refused) => refused,
     };
@@ -149,7 +150,7 @@ where
     };
     metrics::counter!("muster_mqtt_sessions_ended_total", "reason" => how.code()).increment(1);
     let will = connect.will.filter(|_| how != Ending::Disconnect);
-    device.ended(how, will).await;
+    Box::pin(device.ended(how, will)).await;
     Ok(())
 }
 

@@ -1,10 +1,14 @@
 //! A stream of MQTT packets in both directions, with its buffers and the deadlines of its bytes.
 
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mqtt::{DecodeError, Millis, Packet, QoS, ServerSession, decode, encode};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
 use crate::device_session::{Close, Outgoing};
@@ -126,6 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PacketStream<S> {
         self.output.len()
     }
 
+    /// Whether bytes have arrived that are not handled.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
     /// The next complete packet that has arrived.
     pub fn buffered(&mut self) -> Result<Option<Packet>, ReadError> {
         let packet = decode(&mut self.input, self.limit)?;
@@ -163,19 +172,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PacketStream<S> {
         if self.input.is_empty() {
             self.input = BytesMut::new();
         }
-        let mut chunk = [0; READ];
-        match self.stream.read(&mut chunk).await {
+        match poll_fn(|cx| self.poll_read(cx)).await {
             Ok(0) => Err(Close::new(
                 "connection_lost",
                 "the client closed the connection without a goodbye",
             )),
-            Ok(length) => {
+            Ok(_) => {
                 self.silent = false;
-                self.input.extend_from_slice(&chunk[..length]);
                 Ok(())
             }
             Err(error) => Err(broken(&error)),
         }
+    }
+
+    /// Appends what has arrived to the input; the number of bytes. The chunk is on the stack of
+    /// this call: in a future it would be a part of every idle session.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let mut chunk = [MaybeUninit::uninit(); READ];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
+        self.input.extend_from_slice(chunk.filled());
+        Poll::Ready(Ok(chunk.filled().len()))
     }
 
     /// Queues a packet for the next [`flush`](Self::flush).

@@ -42,9 +42,12 @@ where
     // The deadline after which the socket was read once more.
     let mut read_late = None;
     loop {
-        let arrived = handle_arrived(packets, session, device, closed.as_mut(), &mut replies);
-        if let Some(end) = arrived.await? {
-            return Ok(end);
+        if packets.has_input() {
+            // Boxed: an idle session does not carry the state of a message that is handled.
+            let arrived = handle_arrived(packets, session, device, closed.as_mut(), &mut replies);
+            if let Some(end) = Box::pin(arrived).await? {
+                return Ok(end);
+            }
         }
         // A flush that is cancelled is not resumed: the connection ends.
         tokio::select! {
