@@ -2,11 +2,15 @@
 //! are the HTTP status.
 
 use ids::error_chain;
-use registry::{ConfigurationError, EventError, IdentityError, ImportError, Right, TwinError};
+use registry::{
+    ConfigurationError, ConsumerGroupError, EventError, IdentityError, ImportError, Right,
+    RoutingWriteError, TwinError,
+};
 use rest::RequestError;
 use rest::policy::PolicyError;
 use wire::error::HubErrorCode as Code;
 use wire::lenient::BodyError;
+use wire::muster_api::OwnBodyError;
 
 use crate::messages::method::MethodError;
 use crate::messages::telemetry::TelemetryError;
@@ -64,6 +68,12 @@ pub(crate) enum HubError {
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error(transparent)]
+    Routing(#[from] RoutingWriteError),
+    #[error(transparent)]
+    ConsumerGroup(#[from] ConsumerGroupError),
+    #[error(transparent)]
+    OwnBody(#[from] OwnBodyError),
+    #[error(transparent)]
     Storage(#[from] registry::StorageError),
 }
 
@@ -95,6 +105,9 @@ impl HubError {
             Self::Configuration(error) => configuration(error),
             Self::Method(error) => method(error),
             Self::Telemetry(error) => telemetry(error),
+            Self::OwnBody(_) => Code::ArgumentInvalid,
+            Self::Routing(error) => routing(error),
+            Self::ConsumerGroup(error) => return consumer_group(error),
         };
         (code.http_status(), code)
     }
@@ -203,6 +216,25 @@ fn telemetry(error: &TelemetryError) -> Code {
         // Clients send again after this.
         TelemetryError::Event(EventError::Log(_)) => Code::ServiceUnavailable,
     }
+}
+
+fn routing(error: &RoutingWriteError) -> Code {
+    match error {
+        RoutingWriteError::Refused(_) => Code::ArgumentInvalid,
+        RoutingWriteError::PreconditionFailed(_) => Code::PreconditionFailed,
+        RoutingWriteError::Storage(_) => Code::ServerError,
+    }
+}
+
+/// The hub's list has no code of its own for a consumer group that is missing.
+fn consumer_group(error: &ConsumerGroupError) -> (u16, Code) {
+    let code = match error {
+        ConsumerGroupError::NotFound(_) => return (404, Code::InvalidOperation),
+        ConsumerGroupError::TooMany => Code::IotHubQuotaExceeded,
+        ConsumerGroupError::Default(_) | ConsumerGroupError::Ahead { .. } => Code::ArgumentInvalid,
+        ConsumerGroupError::Storage(_) => Code::ServerError,
+    };
+    (code.http_status(), code)
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 mod access;
 mod bulk;
 mod configurations;
+mod consumer_groups;
 mod devices;
 mod events;
 mod methods;
 mod modules;
 mod not_offered;
 mod queries;
+mod routing;
 mod twins;
 
 use std::ops::Deref;
@@ -50,6 +52,8 @@ static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
         queries::routes(),
         configurations::routes(),
         events::routes(),
+        consumer_groups::routes(),
+        routing::routes(),
         not_offered::routes(),
     ])
 });

@@ -10,7 +10,7 @@ use provisioning::{
     Assign, AttestationKind, Choice, DeviceProof, EnrolledBy, EnrollmentDraft, EnrollmentKey,
     Provisioning, Registrant, ReprovisionPolicy,
 };
-use registry::{Destinations, Event, IfMatch, Init, InitialTwin, SystemEntropy};
+use registry::{Event, IfMatch, Init, InitialTwin, SystemEntropy};
 use wire::telemetry::EventSource;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -115,7 +115,6 @@ async fn write_forever(
             enqueued: now,
             source: EventSource::DeviceMessages,
             sender: None,
-            destinations: Destinations::BuiltIn,
             properties: Vec::new(),
             body: name.into_bytes(),
         };

@@ -25,6 +25,8 @@ pub enum Change {
     /// Deployments, tags or reported properties changed in a way that targeting depends on: run
     /// [`Registry::evaluate_configurations`](crate::Registry::evaluate_configurations).
     Targeting { hub: HubName },
+    /// Routes or endpoints of a hub changed.
+    Routing { hub: HubName },
     /// Services, hubs, links or policies changed.
     ServicesOrHubs,
 }

@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use events::EventLogError;
-use ids::{DeviceId, EndpointName, HubName, ModuleId, Timestamp};
+use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 use wire::telemetry::{EventSource, SenderStamp};
 
 /// A telemetry message on its way to the readers of events.
@@ -18,29 +18,33 @@ pub struct Event {
     pub source: EventSource,
     /// What the hub knows of who sent it; `None` for events of the hub itself.
     pub sender: Option<Arc<SenderStamp>>,
-    pub destinations: Destinations,
     /// System and application properties, names as on the wire, in the order sent.
     pub properties: Vec<(String, String)>,
     /// The message, uninterpreted; at most 256 KiB.
     pub body: Vec<u8>,
 }
 
-/// The endpoints that an event is for, decided when it is appended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Destinations {
-    /// The built-in endpoint alone, as without routes.
-    #[default]
-    BuiltIn,
-    Named(Vec<EndpointName>),
-}
-
-impl Destinations {
-    #[must_use]
-    pub fn include(&self, endpoint: &EndpointName) -> bool {
-        match self {
-            Self::BuiltIn => endpoint.is_built_in(),
-            Self::Named(names) => names.contains(endpoint),
+impl Event {
+    /// The device or module that sent it, or that it is about.
+    pub(crate) fn sender_identity(&self) -> Identity {
+        Identity {
+            hub: self.hub.clone(),
+            device: self.device.clone(),
+            module: self.module.clone(),
         }
+    }
+
+    /// With properties of the hub's, which replace those of the same name.
+    pub(crate) fn enriched(mut self, enrichments: &[(String, String)]) -> Self {
+        if !enrichments.is_empty() {
+            let is_replaced = |name: &str| {
+                let mut names = enrichments.iter().map(|(added, _)| added);
+                names.any(|added| added.eq_ignore_ascii_case(name))
+            };
+            self.properties.retain(|(name, _)| !is_replaced(name));
+            self.properties.extend_from_slice(enrichments);
+        }
+        self
     }
 }
 

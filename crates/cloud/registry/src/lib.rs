@@ -29,6 +29,7 @@ pub mod condition;
 mod deployment;
 pub mod query;
 pub mod resolve;
+pub mod routing;
 mod settings;
 
 mod change;
@@ -44,7 +45,7 @@ pub use deployment::{
 };
 pub use entropy::{Entropy, SystemEntropy, generate_key, random};
 pub use error::{NotWritable, OpenError, StorageError};
-pub use event::{Destinations, Event, EventError, EventPage, StoredEvent, TelemetryState};
+pub use event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
 pub use hub::{FormerHost, HubError, LocalHub, LocalHubs};
 pub use identity::{
     Credentials, DeviceLocation, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord,
@@ -56,11 +57,13 @@ pub use policy::{
 };
 pub use precondition::{IfMatch, PutDecision};
 pub use registry::{
-    Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore, DeviceWriter,
-    FirstHub, ImportError, Init, LastSeen, ListError, NewDevice, OperatorAct, Particulars,
-    Registry, Renamed, Retention, TelemetryLimits, TelemetryRetention, Watchers, find_device,
+    Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore,
+    ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub, ImportError, Init, LastSeen,
+    ListError, NewDevice, OperatorAct, Particulars, Registry, Renamed, Retention, RoutingRecord,
+    RoutingWriteError, TelemetryLimits, TelemetryRetention, Watchers, find_device,
     read_former_hosts, twin_etag,
 };
+pub use store::EndpointCursorRow as EndpointCursor;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,

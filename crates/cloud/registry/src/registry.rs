@@ -36,12 +36,15 @@ mod compiled;
 mod configurations;
 mod evaluate;
 
+mod consumer_groups;
 mod logs;
+mod routing;
 mod telemetry;
 
 pub use act::{Act, OperatorAct};
 pub use audit::{AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, ListError};
 pub use audited::{AuditedStore, Particulars};
+pub use consumer_groups::{ConsumerGroupError, ConsumerGroupRecord};
 pub use device_writer::{DeviceWriter, NewDevice, find_device, twin_etag};
 pub use import::ImportError;
 use init::Initialise;
@@ -49,11 +52,13 @@ pub use init::{FirstHub, Renamed};
 pub use local_hubs::read_former_hosts;
 pub use logs::{TelemetryLimits, TelemetryRetention};
 pub use presences::LastSeen;
+pub use routing::{RoutingRecord, RoutingWriteError};
 pub use watchers::Watchers;
 
 use compiled::ConfigurationCache;
 use local_hubs::LocalHubsNow;
 use logs::HubLogs;
+use routing::RoutingNow;
 use unreadable::Unreadable;
 
 /// What an empty data directory is initialised with.
@@ -96,6 +101,7 @@ struct Inner {
     hubs: Arc<LocalHubsNow>,
     watchers: Arc<Watchers>,
     configurations: ConfigurationCache,
+    routing: Arc<RoutingNow>,
     /// Twins that listings leave out.
     unreadable: Unreadable,
     /// Identities that listings leave out.
@@ -144,6 +150,7 @@ impl Registry {
         let renamed = store.write_without_act(initialise).await?;
         let hubs = store.read(local_hubs::read)?;
         let names: Vec<_> = hubs.hubs.iter().map(|hub| hub.name.clone()).collect();
+        let routing = store.read(|view| RoutingNow::read(view, &names))?;
         let telemetry = retention.telemetry;
         let logs = HubLogs::open(data_dir, &names, telemetry, entropy.clone()).await?;
         let inner = Inner {
@@ -153,6 +160,7 @@ impl Registry {
             hubs: Arc::new(LocalHubsNow::new(hubs)),
             watchers: Arc::default(),
             configurations: ConfigurationCache::default(),
+            routing: Arc::new(routing),
             unreadable: Unreadable::default(),
             unlisted: Unreadable::default(),
             undeployed: Unreadable::default(),

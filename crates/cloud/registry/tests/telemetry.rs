@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use ids::{HubName, Timestamp};
 use registry::{
-    Destinations, Event, Init, Registry, Retention, SystemEntropy, TelemetryLimits,
-    TelemetryRetention,
+    Event, Init, Registry, Retention, SystemEntropy, TelemetryLimits, TelemetryRetention,
 };
 use wire::telemetry::EventSource;
 
@@ -56,7 +55,6 @@ fn event(hub: &str, second: i64, body: &[u8]) -> Event {
         enqueued: at(second),
         source: EventSource::DeviceMessages,
         sender: None,
-        destinations: Destinations::BuiltIn,
         properties: Vec::new(),
         body: body.to_vec(),
     }

@@ -68,4 +68,5 @@
         "0017-tags-are-indexed",
         include_str!("0017-tags-are-indexed/up.sql"),
     ),
+    ("0018-routing", include_str!("0018-routing/up.sql")),
 ]

@@ -74,6 +74,12 @@ impl ConsumerGroup {
         Ok(Self(parse_name("consumer group", text, 50)?))
     }
 
+    /// The name of the group that every hub has.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+
     /// Whether it is the group that every hub has.
     #[must_use]
     pub fn is_default(&self) -> bool {

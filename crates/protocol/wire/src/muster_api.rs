@@ -7,12 +7,14 @@ use serde::de::DeserializeOwned;
 
 pub mod audit;
 pub mod block;
+pub mod consumer_group;
 pub mod explain;
 pub mod hub;
 pub mod issuer;
 pub mod linked_hub;
 pub mod policy;
 pub mod refusal;
+pub mod routing;
 pub mod service;
 pub mod trust_bundle;
 

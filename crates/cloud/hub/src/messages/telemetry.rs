@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ids::Identity;
-use registry::{Destinations, Event, EventError};
+use registry::{Event, EventError};
 use tokio::time::Instant;
 use transport::pace::TooFast;
 use wire::device_api::message::{BagError, MAX_PROPERTIES, PropertyBag, is_stamped, system};
@@ -186,7 +186,6 @@ fn to_event(hub: &Hub, sender: Sender<'_>, message: Message) -> Result<Event, Te
         enqueued: hub.now(),
         source: EventSource::DeviceMessages,
         sender: Some(sender.stamp.clone()),
-        destinations: Destinations::BuiltIn,
         properties: [message.sent, message.marks].concat(),
         body: message.body,
     })

@@ -73,6 +73,14 @@ impl Permit {
         self.actor.clone()
     }
 
+    /// Whether the caller may change the registry.
+    pub(super) fn writes_registry(&self) -> bool {
+        match &self.caller {
+            Caller::Identity(_) => false,
+            Caller::Policy(policy) => policy.grants(&Right::RegistryWrite),
+        }
+    }
+
     /// Whether keys are in the answer: not for callers that may only read the registry.
     pub(super) fn shows_keys(&self) -> bool {
         match &self.caller {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
-use ids::{DeviceId, ModuleId};
+use ids::{ConsumerGroup, DeviceId, ModuleId};
 use registry::{Right, StoredEvent};
 use rest::{Reply, get, post};
 use serde_json::Value;
@@ -83,9 +83,9 @@ fn properties(call: &Call) -> Result<Vec<(String, String)>, HubError> {
 }
 
 /// `?after=N&max=M&wait=S`: the hub's events behind number N, waiting up to S seconds
-/// for the first one.
+/// for the first one. With `consumerGroup=NAME` and without `after`: behind the group's checkpoint.
 async fn read(call: Call) -> Result<Reply, HubError> {
-    let mut after = number(&call, "after")?.unwrap_or(0);
+    let mut after = begin(&call).await?;
     let max =
         number(&call, "max")?.map_or(MAX_EVENTS, |max| usize::try_from(max).unwrap_or(MAX_EVENTS));
     let max = max.clamp(1, MAX_EVENTS);
@@ -116,6 +116,19 @@ async fn read(call: Call) -> Result<Reply, HubError> {
             Err(_late) => return Ok(reply(Vec::new(), after, &missing)),
         }
     }
+}
+
+/// The number to begin after.
+async fn begin(call: &Call) -> Result<u64, HubError> {
+    let after = number(call, "after")?;
+    let Some(group) = call.query("consumerGroup") else {
+        return Ok(after.unwrap_or(0));
+    };
+    let group = ConsumerGroup::parse(&group).map_err(|error| HubError::Bad(error.to_string()))?;
+    let registry = call.service.registry();
+    let found = registry.consumer_group(call.permit.hub(), &group).await?;
+    let checkpoint = found.checkpoint.map(|(offset, _)| offset);
+    Ok(after.or(checkpoint).unwrap_or(0))
 }
 
 fn reply(rows: Vec<Value>, next: u64, missing: &[RangeInclusive<u64>]) -> Reply {

@@ -65,9 +65,9 @@ impl Watcher for SessionWatcher {
                 self.sessions.close(identity, why);
             }
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
-            // A hub is looked up when a device connects. Only a hub without devices, and so without
-            // sessions, can be deleted.
-            Change::ServicesOrHubs => {}
+            // Routes are looked up when an event is appended, a hub when a device connects. Only a
+            // hub without devices, and so without sessions, can be deleted.
+            Change::Routing { .. } | Change::ServicesOrHubs => {}
         }
     }
 }

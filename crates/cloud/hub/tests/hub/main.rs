@@ -14,6 +14,7 @@ mod events;
 mod identities;
 mod methods;
 mod queries;
+mod routing;
 mod sessions;
 mod stamps;
 mod twins;

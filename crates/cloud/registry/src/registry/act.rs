@@ -54,6 +54,12 @@ operator_acts! {
     PutConfiguration = "configuration.put",
     /// A configuration or deployment is deleted.
     DeleteConfiguration = "configuration.delete",
+    /// Routes, endpoints or enrichments of a hub are written.
+    PutRouting = "routing.put",
+    /// A consumer group is created.
+    PutConsumerGroup = "consumerGroup.put",
+    /// A consumer group is deleted.
+    DeleteConsumerGroup = "consumerGroup.delete",
     /// The content of a deployment is written to one device.
     ApplyConfiguration = "configuration.apply",
 }

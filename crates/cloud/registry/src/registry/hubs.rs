@@ -89,6 +89,7 @@ impl Registry {
         let name = name.clone();
         let (target, deleted) = (name.to_string(), name.clone());
         let (local, watchers) = (self.inner.hubs.clone(), self.inner.watchers.clone());
+        let routing = self.inner.routing.clone();
         let _alone = self.inner.logs.alone().await;
         let delete = unit(
             name,
@@ -103,6 +104,7 @@ impl Registry {
                 tx.orphan_former_hosts(name.as_str())?;
                 remember_host(tx, &host, None, now)?;
                 local.follow(tx)?;
+                routing.forget(tx, name.clone());
                 also(tx)?;
                 watchers.tell(tx, Change::ServicesOrHubs);
                 Ok(())

@@ -204,7 +204,7 @@ impl HubLogs {
             missing += read.missing;
             let mut of_hubs: BTreeMap<&HubName, Vec<Record>> = BTreeMap::new();
             for (offset, payload) in read.records {
-                let event = telemetry::decode(&payload);
+                let event = telemetry::decode(&payload).map(|(event, _)| event);
                 let hub = event
                     .as_ref()
                     .and_then(|event| hubs.iter().find(|hub| **hub == event.hub));

@@ -3,7 +3,7 @@
 mod record;
 
 use events::{EventLog, EventLogError, MAX_RECORD};
-use ids::{HubName, Timestamp};
+use ids::{EndpointName, HubName, Timestamp};
 
 use super::Registry;
 use crate::event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
@@ -21,7 +21,12 @@ impl Registry {
         let Some(newest) = events.last() else {
             return Ok(0);
         };
-        let records: Vec<_> = events.iter().map(encode).collect();
+        let table = self.routing_table(&newest.hub);
+        let record = |event: &Event| {
+            let destinations = self.destinations(table.as_deref(), event);
+            (!destinations.is_nowhere()).then(|| encode(event, &destinations))
+        };
+        let records: Vec<_> = events.iter().filter_map(record).collect();
         if let Some(record) = records.iter().find(|record| record.len() > MAX_RECORD) {
             return Err(EventError::TooLarge {
                 size: record.len(),
@@ -38,11 +43,24 @@ impl Registry {
         self.inner.logs.of(hub, is_there).await
     }
 
-    /// Up to `max` events of a hub after a number (0 for the oldest kept), in order. None at the
-    /// end of its log.
+    /// Up to `max` events of a hub's built-in endpoint after a number (0 for the oldest kept), in
+    /// order. None at the end of its log.
     pub async fn read_events(
         &self,
         hub: &HubName,
+        after: u64,
+        max: usize,
+    ) -> Result<EventPage, EventError> {
+        let endpoint = EndpointName::built_in();
+        self.read_endpoint(hub, &endpoint, after, max).await
+    }
+
+    /// The same for any endpoint. It looks at `max` events, of which the page has those that are
+    /// for the endpoint, with the enrichments for it.
+    pub async fn read_endpoint(
+        &self,
+        hub: &HubName,
+        endpoint: &EndpointName,
         after: u64,
         max: usize,
     ) -> Result<EventPage, EventError> {
@@ -52,10 +70,14 @@ impl Registry {
         let mut events = Vec::with_capacity(page.records.len());
         for record in page.records {
             match decode(&record.payload) {
-                Some(event) => events.push(StoredEvent {
-                    offset: record.offset,
-                    event,
-                }),
+                Some((event, destinations)) => {
+                    if let Some(enrichments) = destinations.enrichments(endpoint) {
+                        events.push(StoredEvent {
+                            offset: record.offset,
+                            event: event.enriched(enrichments),
+                        });
+                    }
+                }
                 // Whole, but not by our hand.
                 None => missing.push(record.offset..=record.offset),
             }

@@ -3,15 +3,20 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ids::{Identity, ModuleId};
+use ids::{ConsumerGroup, Identity, ModuleId};
 use registry::{Act, Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry, TwinPatch};
 use serde_json::json;
+use wire::muster_api::routing::Routing;
 use wire::service_api::identity::{DeviceRequest, ModuleRequest};
 use wire::service_api::key_rotation::RotatedKey;
 
 use crate::deployments::{self, draft as configuration};
 use crate::identities::edge;
 use crate::{Bench, device, hub, map};
+
+fn readers() -> ConsumerGroup {
+    "readers".parse().unwrap()
+}
 
 impl Bench {
     fn actor(&self) -> Actor {
@@ -113,6 +118,17 @@ impl Bench {
                 let applied = by.apply_content(hub, e1, &content, self.now());
                 applied.await.unwrap();
             }
+            Act::PutRouting => {
+                let put = by.put_routing(hub, Routing::default(), &any, self.now());
+                put.await.unwrap();
+            }
+            Act::PutConsumerGroup => {
+                let (group, now) = (readers(), self.now());
+                by.put_consumer_group(hub, &group, now).await.unwrap();
+            }
+            Act::DeleteConsumerGroup => {
+                by.delete_consumer_group(hub, &readers()).await.unwrap();
+            }
             Act::ReadHubKeys => by.disclose(act, "something").await.unwrap(),
             _ => return false,
         }
@@ -143,8 +159,11 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "patch_reported",
     // Loops that bring about what has been decided.
     "apply_all",
+    "advance",
     "apply_one",
     "full_pass_step",
+    // Readers of events.
+    "checkpoint",
     // Upkeep.
     "note_seen",
     "open_with",

@@ -1,4 +1,4 @@
-use registry::{Destinations, Event};
+use registry::Event;
 use wire::telemetry::EventSource;
 
 use crate::{Bench, device, hub};
@@ -11,7 +11,6 @@ pub(crate) async fn events_are_read_in_order(bench: Bench) {
         enqueued: bench.now(),
         source: EventSource::DeviceMessages,
         sender: None,
-        destinations: Destinations::BuiltIn,
         properties: vec![("a".to_owned(), "b".to_owned())],
         body: body.as_bytes().to_vec(),
     };

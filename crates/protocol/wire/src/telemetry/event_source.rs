@@ -2,8 +2,11 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// The source of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum EventSource {
     /// Telemetry of devices and modules.
     DeviceMessages,
@@ -21,7 +24,9 @@ pub enum EventSource {
 
 /// The text names no source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is not the name of an event source")]
+#[error(
+    "DeviceMessages, TwinChangeEvents, DeviceLifecycleEvents or another event source was expected"
+)]
 pub struct NoEventSource;
 
 impl EventSource {
@@ -71,5 +76,19 @@ impl FromStr for EventSource {
             .into_iter()
             .find(|source| source.name().eq_ignore_ascii_case(text))
             .ok_or(NoEventSource)
+    }
+}
+
+impl TryFrom<String> for EventSource {
+    type Error = NoEventSource;
+
+    fn try_from(text: String) -> Result<Self, NoEventSource> {
+        text.parse()
+    }
+}
+
+impl From<EventSource> for &'static str {
+    fn from(source: EventSource) -> Self {
+        source.name()
     }
 }

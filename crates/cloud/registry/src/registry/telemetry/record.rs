@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use ids::{DeviceId, EndpointName, GenerationId, HubName, ModuleId, Timestamp};
+use ids::{DeviceId, GenerationId, HubName, ModuleId, Timestamp};
 use serde::{Deserialize, Serialize};
 use wire::telemetry::{AuthMethod, EventSource, SenderStamp};
 
-use crate::event::{Destinations, Event};
+use crate::event::Event;
+use crate::routing::{Destination, Destinations};
 
 /// The header as it is written. What is usual is left out.
 #[derive(Serialize)]
@@ -27,7 +28,7 @@ struct Header<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    endpoints: Option<&'a [EndpointName]>,
+    to: Option<&'a [Destination]>,
 }
 
 /// The header as it is read. Older versions wrote the first five fields.
@@ -42,13 +43,13 @@ struct StoredHeader {
     generation: Option<GenerationId>,
     auth: Option<String>,
     model: Option<String>,
-    endpoints: Option<Vec<EndpointName>>,
+    to: Option<Vec<Destination>>,
 }
 
 /// Bytes of a header with few properties.
 const USUAL_HEADER: usize = 256;
 
-pub(in crate::registry) fn encode(event: &Event) -> Vec<u8> {
+pub(in crate::registry) fn encode(event: &Event, destinations: &Destinations) -> Vec<u8> {
     let sender = event.sender.as_deref();
     let header = Header {
         hub: &event.hub,
@@ -63,9 +64,9 @@ pub(in crate::registry) fn encode(event: &Event) -> Vec<u8> {
         generation: sender.map(|sender| &sender.generation_id),
         auth: sender.map(|sender| sender.auth.name()),
         model: sender.and_then(|sender| sender.model_id.as_deref()),
-        endpoints: match &event.destinations {
+        to: match destinations {
             Destinations::BuiltIn => None,
-            Destinations::Named(names) => Some(names),
+            Destinations::Listed(listed) => Some(listed),
         },
     };
     let mut record = Vec::with_capacity(4 + USUAL_HEADER + event.body.len());
@@ -80,14 +81,17 @@ pub(in crate::registry) fn encode(event: &Event) -> Vec<u8> {
     record
 }
 
-pub(in crate::registry) fn decode(record: &[u8]) -> Option<Event> {
+pub(in crate::registry) fn decode(record: &[u8]) -> Option<(Event, Destinations)> {
     let (length, rest) = record.split_first_chunk::<4>()?;
     let (header, body) =
         rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
     let header: StoredHeader = serde_json::from_slice(header).ok()?;
     let auth = header.auth.as_deref().and_then(AuthMethod::named);
     let sender = header.generation.zip(auth);
-    Some(Event {
+    let destinations = header
+        .to
+        .map_or(Destinations::BuiltIn, Destinations::Listed);
+    let event = Event {
         hub: header.hub,
         device: header.device,
         module: header.module,
@@ -103,12 +107,10 @@ pub(in crate::registry) fn decode(record: &[u8]) -> Option<Event> {
                 model_id: header.model,
             })
         }),
-        destinations: header
-            .endpoints
-            .map_or(Destinations::BuiltIn, Destinations::Named),
         properties: header.properties,
         body: body.to_vec(),
-    })
+    };
+    Some((event, destinations))
 }
 
 #[cfg(test)]
@@ -123,7 +125,6 @@ mod tests {
             enqueued: Timestamp::from_unix_seconds(5),
             source: EventSource::DeviceMessages,
             sender: None,
-            destinations: Destinations::BuiltIn,
             properties: vec![
                 ("$.ct".to_owned(), "application/json".to_owned()),
                 ("a".to_owned(), "ü".to_owned()),
@@ -135,7 +136,8 @@ mod tests {
     #[test]
     fn an_event_comes_back_as_it_was() {
         let plain = event();
-        assert_eq!(decode(&encode(&plain)), Some(plain));
+        let built_in = Destinations::BuiltIn;
+        assert_eq!(decode(&encode(&plain, &built_in)), Some((plain, built_in)));
         let routed = Event {
             source: EventSource::TwinChangeEvents,
             sender: Some(Arc::new(SenderStamp {
@@ -143,10 +145,14 @@ mod tests {
                 auth: AuthMethod::ModuleX509,
                 model_id: Some("dtmi:a;1".to_owned()),
             })),
-            destinations: Destinations::Named(vec!["hook".parse().unwrap()]),
             ..event()
         };
-        assert_eq!(decode(&encode(&routed)), Some(routed));
+        let enrichments = vec![("site".to_owned(), "Busan".to_owned())];
+        let listed = Destinations::Listed(vec![Destination {
+            endpoint: "hook".parse().unwrap(),
+            enrichments,
+        }]);
+        assert_eq!(decode(&encode(&routed, &listed)), Some((routed, listed)));
         assert_eq!(decode(b"\xff\xff\xff\xff"), None);
     }
 
@@ -154,11 +160,9 @@ mod tests {
     fn a_record_of_an_older_version_is_for_the_built_in_endpoint() {
         let header = br#"{"hub":"h","device":"d","module":null,"enqueued":5,"properties":[]}"#;
         let length = u32::try_from(header.len()).unwrap().to_le_bytes();
-        let read = decode(&[&length, &header[..], b"body"].concat()).unwrap();
-        assert_eq!(
-            (read.sender, read.destinations),
-            (None, Destinations::BuiltIn)
-        );
+        let read = decode(&[&length, &header[..], b"body"].concat());
+        let (read, destinations) = read.unwrap();
+        assert_eq!((read.sender, destinations), (None, Destinations::BuiltIn));
         assert_eq!(
             (read.source, read.body),
             (EventSource::DeviceMessages, b"body".to_vec())

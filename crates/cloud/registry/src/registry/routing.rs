@@ -1,0 +1,198 @@
+//! The routing of a hub: stored, kept ready in memory, and asked when an event is appended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ids::{EndpointName, Etag, HubName, Timestamp};
+use serde_json::{Value, json};
+use store::{EndpointCursorRow, Tx, View};
+use wire::muster_api::routing::Routing;
+
+use super::{AuditedStore, Registry};
+use crate::error::StorageError;
+use crate::etag;
+use crate::event::Event;
+use crate::routing::{Destinations, RoutingError, RoutingTable, TwinDocument};
+use crate::rows::{self, key};
+
+mod put;
+
+/// The routing of a hub, with the keys of its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutingRecord {
+    pub document: Routing,
+    pub etag: Etag,
+}
+
+/// Why a routing document was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum RoutingWriteError {
+    #[error(transparent)]
+    Refused(#[from] RoutingError),
+    #[error("the routing of hub {0} has another version")]
+    PreconditionFailed(HubName),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<store::StoreError> for RoutingWriteError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+/// The routing of each hub that has one, as of the last commit.
+#[derive(Default)]
+pub(super) struct RoutingNow(RwLock<HashMap<HubName, Arc<RoutingTable>>>);
+
+impl RoutingNow {
+    /// Reads what is stored. A document that this version does not accept any more is logged, and
+    /// its hub is without routes: then everything stays in the built-in endpoint.
+    pub(super) fn read(view: &View<'_>, hubs: &[HubName]) -> Result<Self, StorageError> {
+        let mut tables = HashMap::new();
+        for hub in hubs {
+            let Some(document) = stored(view, hub)?.map(|(document, _)| document) else {
+                continue;
+            };
+            match RoutingTable::check(document) {
+                Ok(table) => {
+                    tables.insert(hub.clone(), Arc::new(table));
+                }
+                Err(error) => tracing::error!(
+                    hub.name = %hub,
+                    error = &error as &dyn std::error::Error,
+                    "the stored routes of a hub are not accepted; it is without routes"
+                ),
+            }
+        }
+        Ok(Self(RwLock::new(tables)))
+    }
+
+    fn of(&self, hub: &HubName) -> Option<Arc<RoutingTable>> {
+        let tables = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        tables.get(hub).cloned()
+    }
+
+    /// Takes a table over once it is durable, before anybody is answered.
+    fn follow(self: &Arc<Self>, tx: &Tx<'_>, hub: HubName, table: RoutingTable) {
+        let (now, table) = (self.clone(), Arc::new(table));
+        tx.after_commit(move || {
+            let mut tables = now.0.write().unwrap_or_else(PoisonError::into_inner);
+            tables.insert(hub, table);
+        });
+    }
+
+    /// A deleted hub has none.
+    pub(super) fn forget(self: &Arc<Self>, tx: &Tx<'_>, hub: HubName) {
+        let now = self.clone();
+        tx.after_commit(move || {
+            let mut tables = now.0.write().unwrap_or_else(PoisonError::into_inner);
+            tables.remove(&hub);
+        });
+    }
+}
+
+/// The stored document of a hub and its revision.
+fn stored(view: &View<'_>, hub: &HubName) -> Result<Option<(Routing, i64)>, StorageError> {
+    let Some(row) = view.routing(hub.as_str())? else {
+        return Ok(None);
+    };
+    let document = serde_json::from_str(row.document.reveal());
+    let document = document.map_err(|error| view.damaged("routing", error))?;
+    Ok(Some((document, row.revision)))
+}
+
+impl Registry {
+    /// The routing of a hub; without one, what holds then.
+    pub async fn routing(&self, hub: &HubName) -> Result<RoutingRecord, StorageError> {
+        let found = self.inner.store.read(|view| stored(view, hub))?;
+        let (document, revision) = found.unwrap_or_default();
+        Ok(RoutingRecord {
+            document,
+            etag: etag::of_revision(revision),
+        })
+    }
+
+    /// The endpoints of a hub with their keys, as of the last commit. No I/O.
+    #[must_use]
+    pub fn routing_table(&self, hub: &HubName) -> Option<Arc<RoutingTable>> {
+        self.inner.routing.of(hub)
+    }
+
+    /// Replaces the routing of a hub. A masked URL keeps what is stored; an endpoint without a key
+    /// keeps its key, a new one gets one.
+    pub async fn put_routing(
+        &self,
+        hub: &HubName,
+        document: Routing,
+        if_match: &crate::IfMatch,
+        now: Timestamp,
+    ) -> Result<RoutingRecord, RoutingWriteError> {
+        put::put(self, hub, document, if_match, now).await
+    }
+
+    /// How far the endpoints of a hub are.
+    pub async fn endpoint_cursors(
+        &self,
+        hub: &HubName,
+    ) -> Result<Vec<EndpointCursorRow>, StorageError> {
+        let read = |view: &View<'_>| Ok(view.endpoint_cursors(hub.as_str())?);
+        self.inner.store.read(read)
+    }
+
+    /// Where events of a hub go.
+    pub(super) fn destinations(&self, table: Option<&RoutingTable>, event: &Event) -> Destinations {
+        let read_twin = || twin_document(&self.inner.store, event);
+        table.map_or(Destinations::BuiltIn, |table| {
+            table.destinations(event, &read_twin)
+        })
+    }
+}
+
+/// The twin of the sender. One that cannot be read is as none: conditions on it do not hold.
+fn twin_document(store: &AuditedStore, event: &Event) -> Option<TwinDocument> {
+    let read = store.read(|view| {
+        let Some((_, row)) = view.twin(key(&event.sender_identity()))? else {
+            return Ok::<_, StorageError>(None);
+        };
+        let twin = rows::twin(view, &row)?;
+        Ok(Some(json!({
+            "tags": Value::Object(twin.tags),
+            "properties": {
+                "desired": twin.desired.with_metadata(),
+                "reported": twin.reported.with_metadata(),
+            },
+        })))
+    });
+    read.unwrap_or_else(|error| {
+        tracing::error!(
+            hub.name = %event.hub,
+            device.id = %event.device,
+            error = &error as &dyn std::error::Error,
+            "the twin that routes look at cannot be read"
+        );
+        None
+    })
+}
+
+impl Registry {
+    /// Notes how far an endpoint is, behind everything that somebody waits for.
+    pub async fn advance_endpoint(
+        &self,
+        hub: &HubName,
+        cursor: EndpointCursorRow,
+    ) -> Result<(), StorageError> {
+        put::advance(self, hub, cursor).await
+    }
+}
+
+/// A cursor of an endpoint that has got nothing yet.
+fn fresh_cursor(endpoint: &EndpointName, position: u64) -> EndpointCursorRow {
+    EndpointCursorRow {
+        endpoint: endpoint.clone(),
+        position,
+        delivered: 0,
+        dead_lettered: 0,
+        missed: 0,
+    }
+}
