@@ -58,7 +58,7 @@ async fn routes_hold_from_their_writing_on() {
 }
 
 #[tokio::test]
-async fn a_message_that_goes_elsewhere_is_not_in_the_built_in_endpoint() {
+async fn a_message_that_goes_to_another_endpoint_is_not_in_the_built_in_endpoint() {
     let world = World::start().await;
     let key = world.sas_device("d1").await;
     let document = json!({
@@ -85,9 +85,9 @@ async fn keys_and_queries_of_endpoints_are_for_those_who_may_write() {
     assert_eq!(key.as_str().unwrap().len(), 44);
     let reader = world.policy("registryRead");
     let read = world.ask("GET", ROUTING).token(&reader).send().await.ok();
-    let shown = &read["endpoints"]["webhooks"][0];
-    assert_eq!(shown["url"], "https://hook.example/in?****");
-    assert_eq!(shown.get("key"), None);
+    let listed = &read["endpoints"]["webhooks"][0];
+    assert_eq!(listed["url"], "https://hook.example/in?****");
+    assert_eq!(listed.get("key"), None);
     // What was shown may be sent back.
     let again = world.put(ROUTING, &read).await;
     assert_eq!(again, written);

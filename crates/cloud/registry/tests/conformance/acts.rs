@@ -45,7 +45,9 @@ impl Bench {
     /// Does each of the acts, in the order in which they are listed: what is deleted has
     /// been made by then.
     async fn perform(&self, by: &Registry, act: Act) {
-        let done = self.perform_hub(by, act).await || self.perform_hub_device(by, act).await;
+        let done = self.perform_hub(by, act).await
+            || self.perform_routing(by, act).await
+            || self.perform_hub_device(by, act).await;
         assert!(done, "{act:?} is in no table");
     }
 
@@ -58,6 +60,26 @@ impl Bench {
                 by.create_hub(second(), host, self.now()).await.unwrap();
             }
             Act::DeleteHub => by.delete_hub(&second(), self.now()).await.unwrap(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Acts on routes and readers of a hub; whether it is one of them.
+    async fn perform_routing(&self, by: &Registry, act: Act) -> bool {
+        let hub = &hub();
+        match act {
+            Act::PutRouting => {
+                let put = by.put_routing(hub, Routing::default(), &IfMatch::Any, self.now());
+                put.await.unwrap();
+            }
+            Act::PutConsumerGroup => {
+                let (group, now) = (readers(), self.now());
+                by.put_consumer_group(hub, &group, now).await.unwrap();
+            }
+            Act::DeleteConsumerGroup => {
+                by.delete_consumer_group(hub, &readers()).await.unwrap();
+            }
             _ => return false,
         }
         true
@@ -117,17 +139,6 @@ impl Bench {
                 let content = configuration("c1", 1, "*", json!({})).content.unwrap();
                 let applied = by.apply_content(hub, e1, &content, self.now());
                 applied.await.unwrap();
-            }
-            Act::PutRouting => {
-                let put = by.put_routing(hub, Routing::default(), &any, self.now());
-                put.await.unwrap();
-            }
-            Act::PutConsumerGroup => {
-                let (group, now) = (readers(), self.now());
-                by.put_consumer_group(hub, &group, now).await.unwrap();
-            }
-            Act::DeleteConsumerGroup => {
-                by.delete_consumer_group(hub, &readers()).await.unwrap();
             }
             Act::ReadHubKeys => by.disclose(act, "something").await.unwrap(),
             _ => return false,

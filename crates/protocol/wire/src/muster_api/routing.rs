@@ -90,7 +90,7 @@ pub struct WebhookEndpoint {
     pub name: EndpointName,
     /// `https`, or `http` to a loopback address.
     pub url: WebhookUrl,
-    /// The key that requests are signed with. One is made when there is none. Shown to callers who
+    /// The key that requests are signed with. A missing one is made. Shown to callers who
     /// may write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyText>,
