@@ -4,6 +4,7 @@
 //! reads from its [`Mailbox`]. Nothing here is needed after a crash: devices connect again
 //! and read their twins.
 
+mod inbox;
 mod mailbox;
 mod presence;
 mod table;

@@ -2,21 +2,18 @@
 //! and the connection's [`Mailbox`].
 
 use std::collections::HashMap;
-use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ids::Identity;
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 
+use super::inbox::{Full, Inbox};
 use super::{Sessions, locked};
 use crate::device_session::Close;
 
-/// Messages that may wait for one session. A client that reads too slowly is disconnected, and
-/// reads its twin when it connects again.
-const MAILBOX: usize = 128;
 /// Method calls that one session may have unanswered.
 const MAX_PENDING: usize = 64;
 
@@ -62,6 +59,7 @@ pub enum NotDelivered {
 /// State that both ends read and write.
 #[derive(Default)]
 struct Shared {
+    inbox: Inbox,
     wants_desired: AtomicBool,
     wants_methods: AtomicBool,
     next_rid: AtomicU64,
@@ -71,8 +69,6 @@ struct Shared {
 /// The table's end of a session.
 pub(super) struct SessionHandle {
     number: u64,
-    mailbox: mpsc::Sender<Push>,
-    closing: watch::Sender<Option<Close>>,
     shared: Arc<Shared>,
 }
 
@@ -82,26 +78,18 @@ pub(super) fn pair(
     identity: Identity,
     number: u64,
 ) -> (SessionHandle, Mailbox) {
-    let (mailbox, pushes) = mpsc::channel(MAILBOX);
-    let (closing, close_request) = watch::channel(None);
     let shared = Arc::new(Shared::default());
-    let entry = SessionHandle {
+    let handle = SessionHandle {
         number,
-        mailbox,
-        closing,
         shared: shared.clone(),
     };
-    (
-        entry,
-        Mailbox {
-            sessions: sessions.clone(),
-            identity,
-            number,
-            pushes,
-            close_request,
-            shared,
-        },
-    )
+    let mailbox = Mailbox {
+        sessions: sessions.clone(),
+        identity,
+        number,
+        shared,
+    };
+    (handle, mailbox)
 }
 
 impl SessionHandle {
@@ -111,7 +99,7 @@ impl SessionHandle {
 
     /// Asks the session to end.
     pub(super) fn close(&self, close: Close) {
-        self.closing.send_replace(Some(close));
+        self.shared.inbox.close(close);
     }
 
     /// Hands over a desired patch, if the session listens.
@@ -150,10 +138,17 @@ impl SessionHandle {
     }
 
     fn push(&self, push: Push) {
-        if self.mailbox.try_send(push).is_err() {
+        if let Err(Full) = self.shared.inbox.push(push) {
             let reason = "messages for this connection were not taken in time";
             self.close(Close::new("not_taken", reason));
         }
+    }
+}
+
+/// A session that is in the table no more has to end.
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        self.close(Close::new("taken_over", "the connection was replaced"));
     }
 }
 
@@ -182,8 +177,6 @@ pub struct Mailbox {
     sessions: Sessions,
     identity: Identity,
     number: u64,
-    pushes: mpsc::Receiver<Push>,
-    close_request: watch::Receiver<Option<Close>>,
     shared: Arc<Shared>,
 }
 
@@ -196,24 +189,13 @@ impl Mailbox {
 
     /// The next push. Cancel-safe: dropping the future loses no message.
     pub async fn next(&mut self) -> Push {
-        match self.pushes.recv().await {
-            Some(push) => push,
-            // The session was replaced in the table; `closed` resolves with the reason.
-            None => pending().await,
-        }
+        self.shared.inbox.next().await
     }
 
     /// Resolves with the reason when the session has to end.
     pub fn closed(&self) -> impl Future<Output = Close> + Send + 'static {
-        let mut request = self.close_request.clone();
-        async move {
-            let replaced = || Close::new("taken_over", "the connection was replaced");
-            let request = request.wait_for(Option::is_some).await;
-            request
-                .ok()
-                .and_then(|close| close.clone())
-                .unwrap_or_else(replaced)
-        }
+        let shared = self.shared.clone();
+        async move { shared.inbox.closed().await }
     }
 
     /// Whether desired patches are pushed from now on.

@@ -1,21 +1,61 @@
 //! Who is connected, without a lock and without a clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 
 use super::{Presence, SessionHandle};
 
-/// A device and its modules; the device itself has no module id.
+/// A device and its modules, each at most once. Nearly every device has no other session than its
+/// own: a list of one takes a tenth of the memory of a map.
 #[derive(Default)]
-struct DeviceSessions {
-    open: BTreeMap<Option<ModuleId>, SessionHandle>,
-    presence: BTreeMap<Option<ModuleId>, Presence>,
+struct DeviceSessions(Vec<KnownIdentity>);
+
+/// What is known of one identity.
+struct KnownIdentity {
+    /// `None` for the device itself.
+    module: Option<ModuleId>,
+    session: Option<SessionHandle>,
+    presence: Option<Presence>,
 }
 
 impl DeviceSessions {
-    fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.presence.is_empty()
+    fn get(&self, module: Option<&ModuleId>) -> Option<&KnownIdentity> {
+        self.0.iter().find(|known| known.module.as_ref() == module)
+    }
+
+    fn get_mut(&mut self, module: Option<&ModuleId>) -> Option<&mut KnownIdentity> {
+        let mut all = self.0.iter_mut();
+        all.find(|known| known.module.as_ref() == module)
+    }
+
+    fn get_or_add(&mut self, module: Option<&ModuleId>) -> &mut KnownIdentity {
+        let at = self
+            .0
+            .iter()
+            .position(|known| known.module.as_ref() == module);
+        let at = at.unwrap_or_else(|| {
+            self.0.reserve_exact(1);
+            self.0.push(KnownIdentity {
+                module: module.cloned(),
+                session: None,
+                presence: None,
+            });
+            self.0.len() - 1
+        });
+        &mut self.0[at]
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = (Option<&ModuleId>, &SessionHandle)> {
+        let known = self.0.iter();
+        known.filter_map(|known| Some((known.module.as_ref(), known.session.as_ref()?)))
+    }
+
+    /// Drops identities of which nothing is known; whether none is left.
+    fn tidy(&mut self) -> bool {
+        self.0
+            .retain(|known| known.session.is_some() || known.presence.is_some());
+        self.0.is_empty()
     }
 }
 
@@ -49,8 +89,9 @@ impl Table {
         presence: Presence,
     ) -> Option<SessionHandle> {
         let device = self.devices.entry(key(identity)).or_default();
-        device.presence.insert(identity.module.clone(), presence);
-        let older = device.open.insert(identity.module.clone(), session);
+        let known = device.get_or_add(identity.module.as_ref());
+        known.presence = Some(presence);
+        let older = known.session.replace(session);
         if older.is_none() {
             *self.connected.entry(identity.hub.clone()).or_default() += 1;
         }
@@ -67,19 +108,17 @@ impl Table {
     ) -> Option<Presence> {
         let key = key(identity);
         let device = self.devices.get_mut(&key)?;
-        if device.open.get(&identity.module)?.number() != number {
-            return None;
-        }
-        device.open.remove(&identity.module);
-        let presence = device.presence.get_mut(&identity.module).map(|presence| {
+        let known = device.get_mut(identity.module.as_ref())?;
+        known.session.take_if(|open| open.number() == number)?;
+        if let Some(presence) = &mut known.presence {
             *presence = Presence {
                 connected: false,
                 updated: now,
                 last_activity: now,
             };
-            *presence
-        });
-        if device.is_empty() {
+        }
+        let presence = known.presence;
+        if device.tidy() {
             self.devices.remove(&key);
         }
         let count = self.connected.entry(identity.hub.clone()).or_default();
@@ -88,15 +127,20 @@ impl Table {
     }
 
     pub(super) fn presence(&self, identity: &Identity) -> Presence {
-        let device = self.devices.get(&key(identity));
-        let presence = device.and_then(|device| device.presence.get(&identity.module));
-        presence.copied().unwrap_or(Presence::UNKNOWN)
+        let known = self.known(identity);
+        let presence = known.and_then(|known| known.presence);
+        presence.unwrap_or(Presence::UNKNOWN)
+    }
+
+    fn known(&self, identity: &Identity) -> Option<&KnownIdentity> {
+        let device = self.devices.get(&key(identity))?;
+        device.get(identity.module.as_ref())
     }
 
     pub(super) fn record_activity(&mut self, identity: &Identity, now: Timestamp) -> Presence {
         let device = self.devices.entry(key(identity)).or_default();
-        let presence = device.presence.entry(identity.module.clone());
-        let presence = presence.or_insert(Presence::UNKNOWN);
+        let known = device.get_or_add(identity.module.as_ref());
+        let presence = known.presence.get_or_insert(Presence::UNKNOWN);
         presence.last_activity = now;
         *presence
     }
@@ -106,24 +150,24 @@ impl Table {
     }
 
     pub(super) fn session(&self, identity: &Identity) -> Option<&SessionHandle> {
-        self.devices.get(&key(identity))?.open.get(&identity.module)
+        self.known(identity)?.session.as_ref()
     }
 
     /// The session of an identity, and with a device those of its modules.
     pub(super) fn with_modules(&self, identity: &Identity) -> impl Iterator<Item = &SessionHandle> {
-        let device = self.devices.get(&key(identity));
-        let open = device.into_iter().flat_map(|device| &device.open);
-        let concerned =
-            open.filter(|(module, _)| identity.module.is_none() || identity.module == **module);
-        concerned.map(|(_, session)| session)
+        let device = self.devices.get(&key(identity)).into_iter();
+        let concerned = |module| identity.module.is_none() || identity.module.as_ref() == module;
+        device
+            .flat_map(DeviceSessions::sessions)
+            .filter(move |(module, _)| concerned(*module))
+            .map(|(_, session)| session)
     }
 
     /// Admits no session from now on, and returns those that are open.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = &SessionHandle> {
         self.draining = true;
-        self.devices
-            .values()
-            .flat_map(|device| device.open.values())
+        let open = self.devices.values().flat_map(DeviceSessions::sessions);
+        open.map(|(_, session)| session)
     }
 
     pub(super) fn forget(&mut self, identity: &Identity) {
@@ -131,10 +175,12 @@ impl Table {
         let Some(device) = self.devices.get_mut(&key) else {
             return;
         };
-        device
-            .presence
-            .retain(|module, _| identity.module.is_some() && identity.module != *module);
-        if device.is_empty() {
+        for known in &mut device.0 {
+            if identity.module.is_none() || identity.module == known.module {
+                known.presence = None;
+            }
+        }
+        if device.tidy() {
             self.devices.remove(&key);
         }
     }
