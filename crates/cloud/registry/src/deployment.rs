@@ -2,30 +2,18 @@ use std::collections::BTreeMap;
 
 use ids::{ConfigurationId, Etag, Timestamp};
 use serde_json::Value;
+use store::ContentKind;
 
 use crate::StorageError;
 use crate::condition::Condition;
 use crate::query::ParseError;
 
-/// What a configuration's content is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ContentKind {
-    /// `modulesContent` with whole sections: one of these is a device's base.
-    Deployment,
-    /// `modulesContent` without `properties.desired` of `$edgeAgent`: laid over a base.
-    LayeredDeployment,
-    /// `deviceContent`: sets desired properties of devices.
-    Device,
-    /// `moduleContent`: sets desired properties of modules.
-    Module,
-}
-
-impl ContentKind {
-    /// Reads the target condition of a configuration of this kind.
-    pub(crate) fn parse_condition(self, text: &str) -> Result<Condition, ParseError> {
-        match self {
-            Self::Module => Condition::parse_of_modules(text),
-            Self::Deployment | Self::LayeredDeployment | Self::Device => Condition::parse(text),
+/// Reads the target condition of a configuration of this kind.
+pub(crate) fn parse_condition(kind: ContentKind, text: &str) -> Result<Condition, ParseError> {
+    match kind {
+        ContentKind::Module => Condition::parse_of_modules(text),
+        ContentKind::Deployment | ContentKind::LayeredDeployment | ContentKind::Device => {
+            Condition::parse(text)
         }
     }
 }

@@ -40,8 +40,7 @@ mod registry;
 pub use actor::Actor;
 pub use change::{Change, Watcher};
 pub use deployment::{
-    ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, EvaluationPass,
-    MetricResults,
+    ConfigurationDraft, ConfigurationError, ConfigurationRecord, EvaluationPass, MetricResults,
 };
 pub use entropy::{Entropy, SystemEntropy, generate_key, random};
 pub use error::{NotWritable, OpenError, StorageError};
@@ -63,6 +62,7 @@ pub use registry::{
     RoutingWriteError, TelemetryLimits, TelemetryRetention, Watchers, find_device,
     read_former_hosts, twin_etag,
 };
+pub use store::ContentKind;
 pub use store::EndpointCursorRow as EndpointCursor;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
 pub use twin::{

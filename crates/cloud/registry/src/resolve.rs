@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{ConfigurationId, ModuleId, Timestamp};
 use serde_json::{Map, Value};
+use store::ContentKind;
 
-use crate::deployment::{ConfigurationError, ContentKind};
+use crate::deployment::ConfigurationError;
 use crate::limits::MAX_MODULES;
 use crate::twin::{ConfigurationStatus, TwinError, merge, require_desired, without_nulls};
 

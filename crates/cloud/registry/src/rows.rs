@@ -2,30 +2,16 @@
 
 use ids::{Identity, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityKey, IdentityRow, Lock, Secret, StoreError, TwinRow, View};
+use store::{AuthKind, IdentityRow, Lock, Secret, StoreError, TwinRow, View};
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText, Status};
 
 use crate::etag;
 use crate::identity::{Credentials, DeviceRecord, IdentityRecord, ModuleRecord};
 use crate::twin::{ConfigurationStatus, Section, Stamp, Statuses, Twin, TwinRecord};
 
-pub(crate) fn key(identity: &Identity) -> IdentityKey<'_> {
-    IdentityKey {
-        hub: identity.hub.as_str(),
-        device_id: identity.device.as_str(),
-        module_id: identity
-            .module
-            .as_ref()
-            .map_or("", |module| module.as_str()),
-    }
-}
-
 /// What a unit must have to itself that writes a device or its modules.
 pub(crate) fn lock(identity: &Identity) -> Lock<'_> {
-    Lock::Device {
-        hub: identity.hub.as_str(),
-        device_id: identity.device.as_str(),
-    }
+    Lock::device(&identity.hub, &identity.device)
 }
 
 /// A JSON object; empty when nothing is stored.
@@ -59,18 +45,17 @@ pub(crate) fn authentication(
             .map_err(|error| damaged(error.to_string()))
     };
     let (primary, secondary) = (&row.auth_primary, &row.auth_secondary);
-    match row.auth_kind.as_str() {
-        "sas" => Ok(Authentication::Sas {
+    match row.auth_kind {
+        AuthKind::Sas => Ok(Authentication::Sas {
             primary: key(primary)?,
             secondary: key(secondary)?,
         }),
-        "selfSigned" => Ok(Authentication::SelfSigned {
+        AuthKind::SelfSigned => Ok(Authentication::SelfSigned {
             primary: thumbprint(primary)?,
             secondary: thumbprint(secondary)?,
         }),
-        "certificateAuthority" => Ok(Authentication::CertificateAuthority),
-        "none" => Ok(Authentication::None),
-        other => Err(damaged(format!("{other:?} is not a kind"))),
+        AuthKind::CertificateAuthority => Ok(Authentication::CertificateAuthority),
+        AuthKind::None => Ok(Authentication::None),
     }
 }
 
@@ -85,8 +70,8 @@ pub(crate) fn device(view: &View<'_>, row: IdentityRow) -> Result<DeviceRecord, 
     Ok(DeviceRecord {
         authentication: authentication(view, &row)?,
         parent_scopes: scopes(view, &row)?,
-        device_id: view.decoded("device id", row.device_id.try_into())?,
-        generation_id: view.decoded("generation id", row.generation_id.try_into())?,
+        device_id: row.device_id,
+        generation_id: row.generation_id,
         etag: etag::of_revision(row.revision),
         status: status(row.enabled),
         status_reason: row.status_reason,
@@ -99,9 +84,11 @@ pub(crate) fn device(view: &View<'_>, row: IdentityRow) -> Result<DeviceRecord, 
 pub(crate) fn module(view: &View<'_>, row: IdentityRow) -> Result<ModuleRecord, StoreError> {
     Ok(ModuleRecord {
         authentication: authentication(view, &row)?,
-        device_id: view.decoded("device id", row.device_id.try_into())?,
-        module_id: view.decoded("module id", row.module_id.try_into())?,
-        generation_id: view.decoded("generation id", row.generation_id.try_into())?,
+        device_id: row.device_id,
+        module_id: row
+            .module_id
+            .ok_or_else(|| view.damaged("module id", "is empty"))?,
+        generation_id: row.generation_id,
         etag: etag::of_revision(row.revision),
         managed_by: row.managed_by,
     })
@@ -114,7 +101,7 @@ pub(crate) fn credentials(
     device: Option<IdentityRow>,
 ) -> Result<Credentials, StoreError> {
     let authentication = authentication(view, &row)?;
-    let generation_id = view.decoded("generation id", row.generation_id.as_str().parse())?;
+    let generation_id = row.generation_id.clone();
     let device = device.unwrap_or(row);
     Ok(Credentials {
         status: status(device.enabled),
@@ -133,9 +120,9 @@ pub(crate) fn twin_record(
     device_enabled: bool,
 ) -> Result<TwinRecord, StoreError> {
     let twin = self::twin(view, &twin)?;
-    let identity = match row.module_id.is_empty() {
-        true => IdentityRecord::Device(device(view, row)?),
-        false => IdentityRecord::Module {
+    let identity = match row.module_id {
+        None => IdentityRecord::Device(device(view, row)?),
+        Some(_) => IdentityRecord::Module {
             module: module(view, row)?,
             device_status: status(device_enabled),
         },
@@ -238,7 +225,12 @@ pub(crate) fn statuses_text(statuses: &Statuses) -> String {
 pub(crate) fn set_authentication(row: &mut IdentityRow, authentication: &Authentication) {
     let thumbprint =
         |thumbprint: &Option<CertificateThumbprint>| thumbprint.map(|t| Secret::new(t.to_string()));
-    authentication.type_name().clone_into(&mut row.auth_kind);
+    row.auth_kind = match authentication {
+        Authentication::Sas { .. } => AuthKind::Sas,
+        Authentication::SelfSigned { .. } => AuthKind::SelfSigned,
+        Authentication::CertificateAuthority => AuthKind::CertificateAuthority,
+        Authentication::None => AuthKind::None,
+    };
     (row.auth_primary, row.auth_secondary) = match authentication {
         Authentication::Sas { primary, secondary } => (
             Some(Secret::new(primary.reveal())),

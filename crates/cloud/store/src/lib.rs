@@ -18,13 +18,14 @@ pub mod audit;
 pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};
 pub use rows::{
-    AllocationRow, BlockedRow, CaCertificateRow, CertificateRow, ConfigurationRow,
-    ConsumerGroupRow, Deciding, DeviceRange, EndpointCursorRow, EnrollmentRow, FormerHostRow,
-    FullPassRow, HubRow, IdentityKey, IdentityKind, IdentityRow, IssuerRow, LinkRow, MAX_TAG_PATH,
+    AllocationRow, AuthKind, BlockedRow, CaCertificateRow, CertificateRow, ConfigurationHead,
+    ConfigurationRow, ConfigurationVersion, ConsumerGroupRow, ContentKind, Deciding, DeviceCounts,
+    DeviceRange, EndpointCursorRow, EnrollmentRow, FormerHostRow, FullPassRow, HubRow, IdentityKey,
+    IdentityKind, IdentityRow, IdentityVersion, IssuerRow, LinkRow, Listed, MAX_TAG_PATH,
     MetricCounts, Oversized, PassScope, PendingRow, PolicyRow, PresenceRow, RefusalFilter,
     RefusalRow, RegistrationRow, RemoteTaskKind, RemoteTaskRow, RoutingRow, SectionWrite,
-    ServiceRow, TagEntry, TagRange, TagValue, TargetRow, TargetingChange, TrustBundleRow,
-    TwinParts, TwinRow, TwinWrite,
+    ServiceRow, SettingsRow, TagEntry, TagRange, TagValue, TargetRow, TargetingChange,
+    TrustBundleRow, TwinParts, TwinRow, TwinWrite,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

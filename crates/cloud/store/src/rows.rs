@@ -29,12 +29,12 @@ pub use audit::BlockRow;
 pub(crate) use audit::SegmentRow;
 pub use blocks::BlockedRow;
 pub use ca_certificates::CaCertificateRow;
-pub use configurations::ConfigurationRow;
+pub use configurations::{ConfigurationHead, ConfigurationRow, ConfigurationVersion, ContentKind};
 pub use consumer_groups::ConsumerGroupRow;
 pub use enrollments::{CertificateRow, Deciding, EnrollmentRow};
 pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow};
-pub use identities::{IdentityKey, IdentityRow};
+pub use identities::{AuthKind, DeviceCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};
 pub use issuers::IssuerRow;
 pub use pending_registrations::PendingRow;
 pub use policies::PolicyRow;
@@ -46,6 +46,8 @@ pub use routing::{EndpointCursorRow, RoutingRow};
 pub use services::ServiceRow;
 pub(crate) use tag_values::tag_entries;
 pub use tag_values::{IdentityKind, MAX_TAG_PATH, TagEntry, TagRange, TagValue};
-pub use targeting::{FullPassRow, MetricCounts, PassScope, TargetRow, TargetingChange};
+pub use targeting::{
+    FullPassRow, MetricCounts, PassScope, SettingsRow, TargetRow, TargetingChange,
+};
 pub use trust_bundles::TrustBundleRow;
 pub use twins::{DeviceRange, Oversized, SectionWrite, TwinParts, TwinRow, TwinWrite};

@@ -1,3 +1,5 @@
+use ids::{DeviceId, HubName};
+
 use crate::{StoreError, Tx, View};
 
 /// A write that may run again.
@@ -76,7 +78,20 @@ pub enum Lock<'a> {
     Hub { hub: &'a str },
 }
 
-impl Lock<'_> {
+impl<'a> Lock<'a> {
+    #[must_use]
+    pub fn hub(hub: &'a HubName) -> Self {
+        Self::Hub { hub: hub.as_str() }
+    }
+
+    #[must_use]
+    pub fn device(hub: &'a HubName, device_id: &'a DeviceId) -> Self {
+        Self::Device {
+            hub: hub.as_str(),
+            device_id: device_id.as_str(),
+        }
+    }
+
     /// The lock that includes this one: a service its enrollments and registrations, a hub its
     /// devices, the directory everything.
     pub(crate) fn parent(self) -> Option<Self> {

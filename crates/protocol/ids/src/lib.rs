@@ -52,6 +52,12 @@ impl IdError {
             problem: problem.into(),
         }
     }
+
+    /// What is wrong, without the text: for logs of what is stored.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
 }
 
 /// Checks length and characters; the one rule that all identifiers share.

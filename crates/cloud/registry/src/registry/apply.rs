@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use ids::{DeviceId, HubName, Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityRow, Lock, StoreError, TargetRow, TwinRow, Tx, View};
+use store::{
+    ConfigurationVersion, IdentityKey, IdentityRow, IdentityVersion, StoreError, TargetRow,
+    TwinRow, Tx, View,
+};
 
 pub(crate) use self::given::resolve;
 pub(crate) use self::plan::plan;
@@ -20,7 +23,7 @@ use super::watchers::Watchers;
 use crate::change::Change;
 use crate::deployment::ConfigurationError;
 use crate::error::StorageError;
-use crate::rows::{self, key};
+use crate::rows;
 use crate::settings::Owned;
 use crate::twin::{Touched, Twin, TwinError};
 
@@ -82,12 +85,12 @@ pub(crate) struct Plan {
     /// Modules that need an identity.
     create: Vec<ModuleId>,
     /// Modules of an earlier deployment that this one does not name.
-    remove: Vec<(IdentityRow, ModuleId)>,
+    remove: Vec<IdentityRow>,
     twins: Vec<ChangedTwin>,
     /// Desired properties of modules that do not exist yet.
     first_desired: Modules,
     /// What of each twin came from configurations, where that changes; by module id.
-    owned: Vec<(String, Owned)>,
+    owned: Vec<(Option<ModuleId>, Owned)>,
     /// The new list of configurations that concern the device.
     targets: Option<Vec<TargetRow>>,
 }
@@ -111,15 +114,15 @@ impl Plan {
 /// make the same plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versions {
-    configurations: Vec<(i64, i64)>,
-    identities: Vec<(i64, i64, u64)>,
+    configurations: Vec<ConfigurationVersion>,
+    identities: Vec<IdentityVersion>,
 }
 
 impl Versions {
     pub(crate) fn read(view: &View<'_>, hub: &HubName, device: &str) -> Result<Self, StorageError> {
         Ok(Self {
-            configurations: view.configuration_versions(hub.as_str())?,
-            identities: view.device_versions(hub.as_str(), device)?,
+            configurations: view.configuration_versions(hub)?,
+            identities: view.device_versions(hub, device)?,
         })
     }
 }
@@ -137,10 +140,8 @@ impl Stored {
         hub: &HubName,
         device: &DeviceId,
     ) -> Result<Option<Self>, StorageError> {
-        let rows = view.device_and_modules(hub.as_str(), device.as_str())?;
-        let exists = rows
-            .first()
-            .is_some_and(|(row, _)| row.module_id.is_empty());
+        let rows = view.device_and_modules(hub, device)?;
+        let exists = rows.first().is_some_and(|(row, _)| row.module_id.is_none());
         Ok(exists.then(|| Self {
             hub: hub.clone(),
             device: device.clone(),
@@ -148,24 +149,12 @@ impl Stored {
         }))
     }
 
+    pub(crate) fn device(&self) -> &DeviceId {
+        &self.device
+    }
+
     pub(crate) fn is_edge(&self) -> bool {
         self.rows.first().is_some_and(|(row, _)| row.iot_edge)
-    }
-
-    fn identity(&self, row: &IdentityRow, view: &View<'_>) -> Result<Identity, StorageError> {
-        let (hub, device) = (self.hub.clone(), self.device.clone());
-        Ok(match row.module_id.as_str() {
-            "" => Identity::device(hub, device),
-            module => Identity::module(hub, device, view.decoded("module id", module.parse())?),
-        })
-    }
-}
-
-/// What a unit must have to itself that writes a plan.
-pub(crate) fn device_lock<'a>(hub: &'a HubName, device: &'a DeviceId) -> Lock<'a> {
-    Lock::Device {
-        hub: hub.as_str(),
-        device_id: device.as_str(),
     }
 }
 
@@ -180,9 +169,9 @@ pub(crate) struct Target<'a> {
 impl Target<'_> {
     /// Writes a plan. Removes before it adds, and tells sessions of new desired properties.
     pub(crate) fn write(&self, plan: &Plan, seeds: &[Seeds]) -> Result<(), StoreError> {
-        for (row, module) in &plan.remove {
-            self.tx.delete_module(row)?;
-            let identity = self.module(module.clone());
+        for row in &plan.remove {
+            self.tx.delete_module(row.key(), row.revision)?;
+            let identity = row.identity();
             self.watchers.tell(self.tx, Change::Gone { identity });
         }
         for ((row, version), identity, twin, touched) in &plan.twins {
@@ -199,11 +188,15 @@ impl Target<'_> {
             let desired = plan.first_desired.get(module);
             self.create(module.clone(), seeds, desired)?;
         }
-        let (hub, device) = (self.stored.hub.as_str(), self.stored.device.as_str());
-        for (module_id, owned) in &plan.owned {
+        let (hub, device) = (&self.stored.hub, &self.stored.device);
+        for (module, owned) in &plan.owned {
+            let key = IdentityKey {
+                hub,
+                device_id: device,
+                module_id: module.as_ref(),
+            };
             let text = (!owned.is_empty()).then(|| owned.to_string());
-            self.tx
-                .write_configuration_settings(hub, device, module_id, text.as_deref())?;
+            self.tx.write_configuration_settings(key, text.as_deref())?;
         }
         if let Some(targets) = &plan.targets {
             self.tx
@@ -223,14 +216,8 @@ impl Target<'_> {
         desired: Option<&Map<String, Value>>,
     ) -> Result<(), StoreError> {
         let identity = self.module(module);
-        let key = key(&identity);
-        let (hub, device_id, module_id) = (key.hub, key.device_id, key.module_id);
-        let new = NewIdentity {
-            hub,
-            device_id,
-            module_id,
-            now: self.now,
-        };
+        let key = IdentityKey::from(&identity);
+        let new = NewIdentity { key, now: self.now };
         let mut row = new.row(seeds, 0);
         row.managed_by = Some(MANAGED_BY.to_owned());
         self.tx.insert_identity(&row, &new.twin())?;

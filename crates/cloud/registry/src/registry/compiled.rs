@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ids::Timestamp;
+use ids::{HubName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{ConfigurationRow, StoreError, View};
+use store::{ConfigurationRow, ConfigurationVersion, ContentKind, StoreError, View};
 
 use crate::condition::Condition;
-use crate::deployment::{ConfigurationError, ConfigurationRecord, ContentKind};
-use crate::error::StorageError;
+use crate::deployment::{ConfigurationError, ConfigurationRecord, parse_condition};
 use crate::etag;
 use crate::resolve::Content;
 use crate::settings::SettingsContent;
@@ -35,10 +34,10 @@ pub(crate) enum Effect {
 /// The configurations of each hub as last read. Each use asks the database whether their versions
 /// are still the same.
 #[derive(Clone, Default)]
-pub(crate) struct ConfigurationCache(Arc<Mutex<HashMap<String, Remembered>>>);
+pub(crate) struct ConfigurationCache(Arc<Mutex<HashMap<HubName, Remembered>>>);
 
 struct Remembered {
-    versions: Vec<(i64, i64)>,
+    versions: Vec<ConfigurationVersion>,
     configurations: Arc<Vec<Compiled>>,
 }
 
@@ -47,8 +46,8 @@ impl ConfigurationCache {
     pub(crate) fn current(
         &self,
         view: &View<'_>,
-        hub: &str,
-    ) -> Result<Arc<Vec<Compiled>>, StorageError> {
+        hub: &HubName,
+    ) -> Result<Arc<Vec<Compiled>>, StoreError> {
         let versions = view.configuration_versions(hub)?;
         if let Some(known) = self.known(hub, &versions) {
             return Ok(known);
@@ -61,7 +60,7 @@ impl ConfigurationCache {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(hub.to_owned(), remembered);
+            .insert(hub.clone(), remembered);
         Ok(configurations)
     }
 
@@ -70,14 +69,18 @@ impl ConfigurationCache {
     pub(crate) fn in_transaction(
         &self,
         view: &View<'_>,
-        hub: &str,
-    ) -> Result<Arc<Vec<Compiled>>, StorageError> {
+        hub: &HubName,
+    ) -> Result<Arc<Vec<Compiled>>, StoreError> {
         let versions = view.configuration_versions(hub)?;
         self.known(hub, &versions)
             .map_or_else(|| read_all(view, hub), Ok)
     }
 
-    fn known(&self, hub: &str, versions: &[(i64, i64)]) -> Option<Arc<Vec<Compiled>>> {
+    fn known(
+        &self,
+        hub: &HubName,
+        versions: &[ConfigurationVersion],
+    ) -> Option<Arc<Vec<Compiled>>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(hub)
             .filter(|known| known.versions == versions)
@@ -85,7 +88,7 @@ impl ConfigurationCache {
     }
 }
 
-fn read_all(view: &View<'_>, hub: &str) -> Result<Arc<Vec<Compiled>>, StorageError> {
+fn read_all(view: &View<'_>, hub: &HubName) -> Result<Arc<Vec<Compiled>>, StoreError> {
     let whole = |row: ConfigurationRow| compile(view, record(view, row)?);
     let all = view
         .configurations(hub)?
@@ -95,7 +98,7 @@ fn read_all(view: &View<'_>, hub: &str) -> Result<Arc<Vec<Compiled>>, StorageErr
     Ok(Arc::new(all))
 }
 
-fn compile(view: &View<'_>, record: ConfigurationRecord) -> Result<Compiled, StorageError> {
+fn compile(view: &View<'_>, record: ConfigurationRecord) -> Result<Compiled, StoreError> {
     let read = read_effect(&record);
     let (condition, effect) = match record.kind {
         ContentKind::Deployment | ContentKind::LayeredDeployment => {
@@ -117,7 +120,7 @@ fn compile(view: &View<'_>, record: ConfigurationRecord) -> Result<Compiled, Sto
 }
 
 fn read_effect(record: &ConfigurationRecord) -> Result<(Condition, Effect), ConfigurationError> {
-    let condition = record.kind.parse_condition(&record.target_condition)?;
+    let condition = parse_condition(record.kind, &record.target_condition)?;
     let member = |name: &str| &record.content[name];
     let effect = match record.kind {
         ContentKind::Deployment | ContentKind::LayeredDeployment => {
@@ -144,39 +147,19 @@ pub(crate) struct Document {
     pub(crate) metric_queries: BTreeMap<String, String>,
 }
 
-pub(crate) fn kind_text(kind: ContentKind) -> &'static str {
-    match kind {
-        ContentKind::Deployment => "deployment",
-        ContentKind::LayeredDeployment => "layeredDeployment",
-        ContentKind::Device => "device",
-        ContentKind::Module => "module",
-    }
-}
-
-pub(crate) fn kind_of_text(view: &View<'_>, text: &str) -> Result<ContentKind, StoreError> {
-    let kinds = [
-        ContentKind::Deployment,
-        ContentKind::LayeredDeployment,
-        ContentKind::Device,
-        ContentKind::Module,
-    ];
-    let kind = kinds.into_iter().find(|kind| kind_text(*kind) == text);
-    kind.ok_or_else(|| view.damaged("configuration", "its kind is not one"))
-}
-
 pub(crate) fn record(
     view: &View<'_>,
     row: ConfigurationRow,
-) -> Result<ConfigurationRecord, StorageError> {
+) -> Result<ConfigurationRecord, StoreError> {
     let document: Document = serde_json::from_str(&row.document)
         .map_err(|error| view.damaged("configuration", error))?;
     Ok(ConfigurationRecord {
-        id: view.decoded("configuration id", row.configuration_id.try_into())?,
+        id: row.configuration_id,
         schema_version: document.schema_version,
         labels: document.labels,
         target_condition: row.target_condition,
         priority: row.priority,
-        kind: kind_of_text(view, &row.kind)?,
+        kind: row.kind,
         content: document.content,
         metric_queries: document.metric_queries,
         etag: etag::of_revision(row.revision),

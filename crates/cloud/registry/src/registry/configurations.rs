@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use ids::{ConfigurationId, HubName, Timestamp};
 use serde_json::{Map, Value};
-use store::{ConfigurationRow, Lock, PassScope, StoreError, Tx, Unit, View, unit};
+use store::{ConfigurationRow, ContentKind, Lock, PassScope, StoreError, Tx, Unit, View, unit};
 
 use super::Registry;
 use super::act::Act;
-use super::compiled::{Document, kind_of_text, kind_text, record};
+use super::compiled::{Document, record};
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::deployment::{
-    ConfigurationDraft, ConfigurationError, ConfigurationRecord, ContentKind, MetricResults,
+    ConfigurationDraft, ConfigurationError, ConfigurationRecord, MetricResults, parse_condition,
 };
 use crate::error::StorageError;
 use crate::etag;
@@ -106,19 +106,19 @@ impl Registry {
         let (hub, id, if_match) = (hub.clone(), id.clone(), if_match.clone());
         let watchers = self.inner.watchers.clone();
         let delete = unit(
-            hub,
-            |hub| vec![lock(hub)],
-            move |hub, view| {
-                let stored = view.configuration(hub.as_str(), id.as_str())?;
-                let stored = stored.ok_or_else(|| ConfigurationError::NotFound(id.clone()))?;
-                match if_match.allows(&etag::of_revision(stored.revision)) {
-                    true => Ok(stored),
+            (hub, id),
+            |(hub, _)| vec![Lock::hub(hub)],
+            move |(hub, id), view| {
+                let found = view.configuration_head(hub, id)?;
+                let found = found.ok_or_else(|| ConfigurationError::NotFound(id.clone()))?;
+                match if_match.allows(&etag::of_revision(found.revision)) {
+                    true => Ok(found),
                     false => Err(ConfigurationError::PreconditionFailed(id.clone())),
                 }
             },
-            move |hub, tx, stored| {
-                tx.delete_configuration(hub.as_str(), &stored)?;
-                tx.begin_full_pass(hub.as_str(), pass_scope(&stored.kind))?;
+            move |(hub, id), tx, found| {
+                tx.delete_configuration(hub, id, found.revision)?;
+                tx.begin_full_pass(hub, found.kind.map_or(PassScope::AllDevices, pass_scope))?;
                 let hub = hub.clone();
                 watchers.tell(tx, Change::Targeting { hub });
                 Ok(())
@@ -133,7 +133,7 @@ impl Registry {
         hub: &HubName,
     ) -> Result<Vec<Arc<ConfigurationRecord>>, StorageError> {
         self.inner.store.read(|view| {
-            let all = self.inner.configurations.current(view, hub.as_str())?;
+            let all = self.inner.configurations.current(view, hub)?;
             Ok(all.iter().map(|compiled| compiled.record.clone()).collect())
         })
     }
@@ -146,10 +146,10 @@ impl Registry {
     ) -> Result<MetricResults, ConfigurationError> {
         let (hub, id) = (hub.clone(), id.clone());
         let count = move |view: &View<'_>| {
-            if view.configuration(hub.as_str(), id.as_str())?.is_none() {
+            if view.configuration_head(&hub, &id)?.is_none() {
                 return Err(ConfigurationError::NotFound(id));
             }
-            let counts = view.metric_counts(hub.as_str(), id.as_str())?;
+            let counts = view.metric_counts(&hub, &id)?;
             Ok(MetricResults {
                 targeted: counts.targeted,
                 applied: counts.applied,
@@ -161,17 +161,11 @@ impl Registry {
     }
 }
 
-/// What a unit must have to itself that changes a hub's configurations.
-fn lock(hub: &HubName) -> Lock<'_> {
-    Lock::Hub { hub: hub.as_str() }
-}
-
 /// The devices that may change when a configuration of this kind is written or deleted.
-fn pass_scope(kind: &str) -> PassScope {
-    let of_edge = [ContentKind::Deployment, ContentKind::LayeredDeployment];
-    match of_edge.iter().any(|edge| kind_text(*edge) == kind) {
-        true => PassScope::EdgeDevices,
-        false => PassScope::AllDevices,
+fn pass_scope(kind: ContentKind) -> PassScope {
+    match kind {
+        ContentKind::Deployment | ContentKind::LayeredDeployment => PassScope::EdgeDevices,
+        ContentKind::Device | ContentKind::Module => PassScope::AllDevices,
     }
 }
 
@@ -198,12 +192,12 @@ impl Unit for PutConfiguration {
     type Error = ConfigurationError;
 
     fn locks(&self) -> Vec<Lock<'_>> {
-        vec![lock(&self.hub)]
+        vec![Lock::hub(&self.hub)]
     }
 
     fn decide(&self, view: &View<'_>) -> Result<ConfigurationPlan, ConfigurationError> {
         let id = &self.draft.id;
-        let stored = view.configuration(self.hub.as_str(), id.as_str())?;
+        let stored = view.configuration(&self.hub, id)?;
         let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
         let (row, created) = match (self.if_match.decide_put(stored_etag.as_ref()), stored) {
             (PutDecision::Create, _) => (self.new_row(view)?, true),
@@ -221,10 +215,10 @@ impl Unit for PutConfiguration {
         ConfigurationPlan { row, created }: ConfigurationPlan,
     ) -> Result<(ConfigurationRecord, bool), StoreError> {
         match created {
-            true => tx.insert_configuration(self.hub.as_str(), &row)?,
-            false => tx.update_configuration(self.hub.as_str(), &row)?,
+            true => tx.insert_configuration(&self.hub, &row)?,
+            false => tx.update_configuration(&self.hub, &row)?,
         }
-        tx.begin_full_pass(self.hub.as_str(), pass_scope(&row.kind))?;
+        tx.begin_full_pass(&self.hub, pass_scope(row.kind))?;
         let hub = self.hub.clone();
         self.watchers.tell(tx, Change::Targeting { hub });
         Ok((record(tx, row)?, created))
@@ -233,7 +227,7 @@ impl Unit for PutConfiguration {
 
 impl PutConfiguration {
     fn new_row(&self, view: &View<'_>) -> Result<ConfigurationRow, ConfigurationError> {
-        if view.configuration_versions(self.hub.as_str())?.len() >= MAX_CONFIGURATIONS {
+        if view.configuration_versions(&self.hub)?.len() >= MAX_CONFIGURATIONS {
             return Err(ConfigurationError::TooMany);
         }
         let (Some(kind), Some(content)) = (self.kind, &self.draft.content) else {
@@ -245,10 +239,10 @@ impl PutConfiguration {
         };
         Ok(ConfigurationRow {
             id: 0,
-            configuration_id: self.draft.id.to_string(),
+            configuration_id: self.draft.id.clone(),
             revision: 1,
             priority: self.draft.priority,
-            kind: kind_text(kind).to_owned(),
+            kind,
             target_condition: self.draft.target_condition.clone(),
             reads_reported: self.reads_reported(kind)?,
             document: self.document(content.clone())?,
@@ -262,8 +256,8 @@ impl PutConfiguration {
         view: &View<'_>,
         mut row: ConfigurationRow,
     ) -> Result<ConfigurationRow, ConfigurationError> {
-        let stored: Document = serde_json::from_str(&row.document)
-            .map_err(|error| view.damaged("configuration", error))?;
+        let stored: Document =
+            view.decoded("configuration", serde_json::from_str(&row.document))?;
         let content = self.draft.content.as_ref();
         if content.is_some_and(|content| *content != stored.content) {
             return Err(ConfigurationError::ContentChanged(self.draft.id.clone()));
@@ -272,7 +266,7 @@ impl PutConfiguration {
         row.priority = self.draft.priority;
         row.target_condition
             .clone_from(&self.draft.target_condition);
-        row.reads_reported = self.reads_reported(kind_of_text(view, &row.kind)?)?;
+        row.reads_reported = self.reads_reported(row.kind)?;
         row.document = self.document(stored.content)?;
         row.updated = self.now.ticks();
         Ok(row)
@@ -280,9 +274,7 @@ impl PutConfiguration {
 
     /// Reads the condition.
     fn reads_reported(&self, kind: ContentKind) -> Result<bool, ConfigurationError> {
-        Ok(kind
-            .parse_condition(&self.draft.target_condition)?
-            .reads_reported())
+        Ok(parse_condition(kind, &self.draft.target_condition)?.reads_reported())
     }
 
     fn document(&self, content: Value) -> Result<String, ConfigurationError> {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use ids::{Etag, Identity, ModuleId, Timestamp};
+use ids::{Etag, Identity, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityKey, IdentityRow, Secret, StoreError, TargetingChange, TwinRow, Tx, View};
+use store::{
+    AuthKind, IdentityKey, IdentityRow, Secret, StoreError, TargetingChange, TwinRow, Tx, View,
+};
 use wire::service_api::identity::{Authentication, Status};
 
 use super::Registry;
@@ -14,7 +16,7 @@ use super::watchers::Watchers;
 use crate::change::Change;
 use crate::error::StorageError;
 use crate::identity::DeviceLocation;
-use crate::rows::{self, key, set_authentication};
+use crate::rows::{self, set_authentication};
 use crate::twin::{CheckedReport, InitialTwin, TwinReplacement, difference};
 
 /// A device to be created with its first twin.
@@ -69,11 +71,7 @@ pub fn twin_etag(view: &View<'_>, at: &DeviceLocation) -> Result<Option<Etag>, S
 }
 
 fn device_key(at: &DeviceLocation) -> IdentityKey<'_> {
-    IdentityKey {
-        hub: at.hub.as_str(),
-        device_id: at.device_id.as_str(),
-        module_id: "",
-    }
+    IdentityKey::device(&at.hub, &at.device_id)
 }
 
 impl DeviceWriter {
@@ -85,9 +83,7 @@ impl DeviceWriter {
         device: NewDevice<'_>,
     ) -> Result<IdentityRow, StoreError> {
         let new = NewIdentity {
-            hub: at.hub.as_str(),
-            device_id: at.device_id.as_str(),
-            module_id: "",
+            key: device_key(at),
             now: self.now,
         };
         let mut row = new.row(&self.seeds, 0);
@@ -117,9 +113,9 @@ impl DeviceWriter {
     ) -> Result<IdentityRow, StoreError> {
         let missing = || tx.damaged("device", "it went away within a transaction");
         let mut row = find_device(tx, at)?.ok_or_else(missing)?;
-        let proof = |row: &IdentityRow| -> (String, Option<Secret>, Option<Secret>) {
+        let proof = |row: &IdentityRow| -> (AuthKind, Option<Secret>, Option<Secret>) {
             (
-                row.auth_kind.clone(),
+                row.auth_kind,
                 row.auth_primary.clone(),
                 row.auth_secondary.clone(),
             )
@@ -144,7 +140,7 @@ impl DeviceWriter {
         initial: &InitialTwin,
     ) -> Result<(), StoreError> {
         let identity = at.identity();
-        let Some((row, twin)) = tx.twin(key(&identity))? else {
+        let Some((row, twin)) = tx.twin(device_key(at))? else {
             return Ok(());
         };
         let stored = (&row, twin.version);
@@ -169,7 +165,7 @@ impl DeviceWriter {
         reported: &Map<String, Value>,
     ) -> Result<(), StoreError> {
         let identity = at.identity();
-        let Some((row, twin)) = tx.twin(key(&identity))? else {
+        let Some((row, twin)) = tx.twin(device_key(at))? else {
             return Ok(());
         };
         let stored = (&row, twin.version);
@@ -190,10 +186,7 @@ impl DeviceWriter {
         from: &DeviceLocation,
         to: &DeviceLocation,
     ) -> Result<(), StoreError> {
-        tx.move_device(
-            (from.hub.as_str(), from.device_id.as_str()),
-            (to.hub.as_str(), to.device_id.as_str()),
-        )?;
+        tx.move_device((&from.hub, &from.device_id), (&to.hub, &to.device_id))?;
         let identity = from.identity();
         self.watchers.tell(tx, Change::Gone { identity });
         Ok(())
@@ -201,7 +194,7 @@ impl DeviceWriter {
 
     /// Deletes a device with its modules and twins.
     pub fn delete(&self, tx: &Tx<'_>, at: &DeviceLocation) -> Result<(), StoreError> {
-        tx.delete_device(at.hub.as_str(), at.device_id.as_str())?;
+        tx.delete_device(&at.hub, &at.device_id)?;
         let identity = at.identity();
         self.watchers.tell(tx, Change::Gone { identity });
         Ok(())
@@ -221,9 +214,7 @@ impl DeviceWriter {
         row.revision += 1;
         tx.update_identity(&row)?;
         if status == Status::Disabled {
-            let hub = tx.decoded("hub", row.hub.parse())?;
-            let device = tx.decoded("device id", row.device_id.parse())?;
-            let identity = Identity::device(hub, device);
+            let identity = row.identity();
             self.watchers.tell(tx, Change::Disabled { identity });
         }
         Ok(())
@@ -241,7 +232,7 @@ impl DeviceWriter {
         };
         if tx.targeting_follows(&device.hub, change)? {
             tx.queue_device(&device.hub, &device.device_id)?;
-            let hub = tx.decoded("hub", device.hub.parse())?;
+            let hub = device.hub.clone();
             self.watchers.tell(tx, Change::Targeting { hub });
         }
         Ok(())
@@ -263,24 +254,15 @@ impl DeviceWriter {
             tx.update_identity(device)?;
             insert_system_modules(tx, device, &self.seeds, self.now)?;
         }
-        let hub = tx.decoded("hub", device.hub.parse())?;
-        let of_device = Identity::device(hub, tx.decoded("device id", device.device_id.parse())?);
         for (row, twin) in tx.device_and_modules(&device.hub, &device.device_id)? {
-            let module = match row.module_id.as_str() {
-                "" => None,
-                module => Some(tx.decoded("module id", ModuleId::parse(module))?),
-            };
-            let identity = Identity {
-                module,
-                ..of_device.clone()
-            };
+            let identity = row.identity();
             match &identity.module {
                 None => self.reset_twin(tx, identity, (&row, &twin), initial)?,
                 Some(module) if module.is_system() => {
                     self.reset_twin(tx, identity, (&row, &twin), &InitialTwin::default())?;
                 }
                 Some(_) => {
-                    tx.delete_module(&row)?;
+                    tx.delete_module(row.key(), row.revision)?;
                     self.watchers.tell(tx, Change::Gone { identity });
                 }
             }

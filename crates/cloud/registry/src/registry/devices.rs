@@ -1,7 +1,9 @@
 //! Devices of a hub's registry.
 
 use ids::{DeviceId, HubName, Identity, Timestamp};
-use store::{IdentityKey, IdentityRow, Lock, StoreError, TargetingChange, Tx, Unit, View, unit};
+use store::{
+    DeviceCounts, IdentityKey, IdentityRow, Lock, StoreError, TargetingChange, Tx, Unit, View, unit,
+};
 use wire::service_api::identity::{
     Authentication, AuthenticationRequest, DeviceRequest, RegistryStatistics, Status,
 };
@@ -23,21 +25,13 @@ use crate::precondition::{IfMatch, PutDecision};
 use crate::rows::{self, lock, scopes_text, set_authentication};
 use crate::twin::CheckedReplacement;
 
-fn device_key<'a>(hub: &'a HubName, device: &'a DeviceId) -> IdentityKey<'a> {
-    IdentityKey {
-        hub: hub.as_str(),
-        device_id: device.as_str(),
-        module_id: "",
-    }
-}
-
-/// The row of a device that must exist.
+/// The revision of a device that must exist.
 pub(crate) fn existing_device(
     view: &View<'_>,
     hub: &HubName,
     device: &DeviceId,
-) -> Result<IdentityRow, IdentityError> {
-    view.identity(device_key(hub, device))?
+) -> Result<i64, IdentityError> {
+    view.identity_revision(IdentityKey::device(hub, device))?
         .ok_or_else(|| IdentityError::DeviceNotFound(device.clone()))
 }
 
@@ -98,7 +92,8 @@ impl Registry {
         device: &DeviceId,
     ) -> Result<DeviceRecord, IdentityError> {
         self.inner.store.read(|view| {
-            let row = existing_device(view, hub, device)?;
+            let row = view.identity(IdentityKey::device(hub, device))?;
+            let row = row.ok_or_else(|| IdentityError::DeviceNotFound(device.clone()))?;
             Ok(rows::device(view, row)?)
         })
     }
@@ -117,14 +112,14 @@ impl Registry {
             identity,
             |identity| vec![lock(identity)],
             move |identity, view| {
-                let row = existing_device(view, &identity.hub, &identity.device)?;
-                match if_match.allows(&etag::of_revision(row.revision)) {
+                let revision = existing_device(view, &identity.hub, &identity.device)?;
+                match if_match.allows(&etag::of_revision(revision)) {
                     true => Ok(()),
                     false => Err(IdentityError::PreconditionFailed(identity.clone())),
                 }
             },
             move |identity, tx, ()| {
-                tx.delete_device(identity.hub.as_str(), identity.device.as_str())?;
+                tx.delete_device(&identity.hub, &identity.device)?;
                 let identity = identity.clone();
                 watchers.tell(tx, Change::Gone { identity });
                 Ok(())
@@ -142,11 +137,12 @@ impl Registry {
         let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
         let unlisted = self.inner.unlisted.clone();
         let scan = move |view: &View<'_>| {
-            let found = view.devices_after(hub.as_str(), &after, limit + 1)?;
+            let found = view.devices_after(&hub, &after, limit + 1)?;
             let page = Page::cut(found, limit, |row| Continuation::after(&row.device_id));
-            Ok::<_, StorageError>(page.keep(|row| {
-                let whose = Whose::device(&hub, &row.device_id);
-                unlisted.kept(whose, rows::device(view, row))
+            Ok::<_, StorageError>(page.keep(|listed| {
+                let whose = Whose::device(&hub, &listed.device_id);
+                let record = listed.row.and_then(|row| rows::device(view, row));
+                unlisted.kept(whose, record)
             }))
         };
         self.inner.store.scan(scan).await
@@ -155,8 +151,8 @@ impl Registry {
     /// Counts a hub's devices.
     pub async fn statistics(&self, hub: &HubName) -> Result<RegistryStatistics, StorageError> {
         let hub = hub.clone();
-        let count = move |view: &View<'_>| Ok::<_, StorageError>(view.count_devices(hub.as_str())?);
-        let (total, enabled) = self.inner.store.scan(count).await?;
+        let count = move |view: &View<'_>| Ok::<_, StorageError>(view.count_devices(&hub)?);
+        let DeviceCounts { total, enabled } = self.inner.store.scan(count).await?;
         Ok(RegistryStatistics {
             total,
             enabled,
@@ -171,11 +167,11 @@ impl Registry {
         identity: &Identity,
     ) -> Result<Option<Credentials>, StorageError> {
         self.inner.store.read(|view| {
-            let Some(row) = view.identity(rows::key(identity))? else {
+            let Some(row) = view.identity(identity.into())? else {
                 return Ok(None);
             };
             let device = match identity.module {
-                Some(_) => view.identity(device_key(&identity.hub, &identity.device))?,
+                Some(_) => view.identity(IdentityKey::device(&identity.hub, &identity.device))?,
                 None => None,
             };
             Ok(Some(rows::credentials(view, row, device)?))
@@ -211,7 +207,7 @@ impl Unit for PutDevice {
 
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, IdentityError> {
         let identity = &self.identity;
-        let stored = view.identity(device_key(&identity.hub, &identity.device))?;
+        let stored = view.identity(IdentityKey::device(&identity.hub, &identity.device))?;
         let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
         match (self.if_match.decide_put(stored_etag.as_ref()), stored) {
             (PutDecision::Create, _) => Ok(None),
@@ -253,11 +249,8 @@ impl PutDevice {
     }
 
     fn create(&self, tx: &Tx<'_>) -> Result<IdentityRow, StoreError> {
-        let hub = self.identity.hub.as_str();
         let new = NewIdentity {
-            hub,
-            device_id: self.identity.device.as_str(),
-            module_id: "",
+            key: (&self.identity).into(),
             now: self.now,
         };
         let mut row = new.row(&self.seeds, 0);

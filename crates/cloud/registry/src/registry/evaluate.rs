@@ -32,8 +32,7 @@ impl Registry {
         hub: &HubName,
         now: Timestamp,
     ) -> Result<EvaluationPass, StorageError> {
-        let first =
-            |view: &View<'_>| Ok::<_, StorageError>(view.queued_devices(hub.as_str(), STEP + 1)?);
+        let first = |view: &View<'_>| Ok::<_, StorageError>(view.queued_devices(hub, STEP + 1)?);
         let mut queued = self.inner.store.read(first)?;
         let more_queued = queued.len() > STEP;
         queued.truncate(STEP);
@@ -68,7 +67,7 @@ impl Registry {
     fn full_pass_due(&self, hub: &HubName) -> Result<bool, StorageError> {
         self.inner
             .store
-            .read(|view| Ok(view.full_pass(hub.as_str())?.is_some()))
+            .read(|view| Ok(view.full_pass(hub)?.is_some()))
     }
 
     /// One page of the full pass. Devices that are up to date cost a read and no transaction.
@@ -88,7 +87,7 @@ impl Registry {
             (hub.clone(), page.next),
             |(hub, _)| vec![Lock::Hub { hub: hub.as_str() }],
             |_, _| Ok::<_, StorageError>(()),
-            move |(hub, next), tx, ()| tx.advance_full_pass(hub.as_str(), epoch, next.as_deref()),
+            move |(hub, next), tx, ()| tx.advance_full_pass(hub, epoch, next.as_deref()),
         );
         self.inner.store.write_in_background(advance).await?;
         Ok(EvaluationPass {
@@ -110,11 +109,11 @@ impl Registry {
             epoch,
             cursor,
             scope,
-        }) = view.full_pass(hub.as_str())?
+        }) = view.full_pass(hub)?
         else {
             return Ok(None);
         };
-        let page = view.pass_devices_after(hub.as_str(), scope, &cursor, STEP)?;
+        let page = view.pass_devices_after(hub, scope, &cursor, STEP)?;
         let next = page.last().filter(|_| page.len() == STEP).cloned();
         let examined = page.len();
         let mut outdated = self.look(view, hub, page, now)?;
@@ -138,7 +137,7 @@ impl Registry {
         devices: Vec<String>,
         now: Timestamp,
     ) -> Result<Vec<Looked>, StorageError> {
-        let configurations = self.inner.configurations.current(view, hub.as_str())?;
+        let configurations = self.inner.configurations.current(view, hub)?;
         let look = |device: String| Looked {
             found: look_at(view, hub, &device, &configurations, now),
             device,
@@ -198,7 +197,7 @@ impl Registry {
                 |(hub, failed), tx, ()| {
                     failed
                         .iter()
-                        .try_for_each(|device| tx.requeue_device(hub.as_str(), device))
+                        .try_for_each(|device| tx.requeue_device(hub, device))
                 },
             );
             self.inner.store.write_in_background(requeue).await?;
@@ -277,13 +276,13 @@ impl Unit for ApplyOne {
             return Ok(Work::AsFound);
         }
         // Rare; to look again beside the writer, and again, might never end.
-        let configurations = self.configurations.in_transaction(view, hub.as_str())?;
+        let configurations = self.configurations.in_transaction(view, hub)?;
         let found = look_at(view, hub, device, &configurations, self.now)?;
         Ok(Work::Fresh(found.work.map(Box::new)))
     }
 
     fn apply(&self, tx: &Tx<'_>, work: Work) -> Result<Applied, StoreError> {
-        tx.unqueue_device(self.hub.as_str(), &self.device)?;
+        tx.unqueue_device(&self.hub, &self.device)?;
         let work = match &work {
             Work::AsFound => self.found.work.as_ref(),
             Work::Fresh(work) => work.as_deref(),
@@ -298,12 +297,12 @@ impl Unit for ApplyOne {
             now: self.now,
         };
         target.write(plan, &self.seeds)?;
-        let hub = self.hub.as_str();
+        let hub = &self.hub;
         // Configurations of modules are evaluated for modules that exist; a device that has just
         // become an Edge device had no seeds for its modules.
         let again = self.seeds.is_empty() || tx.has_module_configurations(hub)?;
         if plan.creates_modules() && again {
-            tx.queue_device(hub, &self.device)?;
+            tx.queue_device(hub, stored.device())?;
             return Ok(Applied::ChangedAndQueued);
         }
         Ok(Applied::Changed)

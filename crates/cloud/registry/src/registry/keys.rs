@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use ids::Identity;
-use store::{IdentityRow, Lock, StoreError, Tx, Unit, View};
+use store::{IdentityKey, IdentityRow, Lock, StoreError, Tx, Unit, View};
 use wire::service_api::identity::{Authentication, KeyText};
 use wire::service_api::key_rotation::RotatedKey;
 
 use super::Registry;
 use super::act::Act;
-use super::devices::existing_device;
-use super::modules::existing_module;
+use super::modules::not_found;
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::entropy::generate_key;
@@ -56,15 +55,8 @@ impl Unit for RotateKeys {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, IdentityError> {
-        let Identity {
-            hub,
-            device,
-            module,
-        } = &self.identity;
-        let row = match module {
-            None => existing_device(view, hub, device)?,
-            Some(module) => existing_module(view, hub, device, module)?,
-        };
+        let key = IdentityKey::from(&self.identity);
+        let row = view.identity(key)?.ok_or_else(|| not_found(view, key))?;
         match rows::authentication(view, &row)? {
             Authentication::Sas { primary, secondary } => Ok((
                 row,

@@ -20,29 +20,13 @@ use crate::precondition::{IfMatch, PutDecision};
 use crate::rows::{self, lock, set_authentication};
 use crate::twin::CheckedReplacement;
 
-fn module_key<'a>(hub: &'a HubName, device: &'a DeviceId, module: &'a ModuleId) -> IdentityKey<'a> {
-    IdentityKey {
-        hub: hub.as_str(),
-        device_id: device.as_str(),
-        module_id: module.as_str(),
-    }
-}
-
-pub(super) fn existing_module(
-    view: &View<'_>,
-    hub: &HubName,
-    device: &DeviceId,
-    module: &ModuleId,
-) -> Result<IdentityRow, IdentityError> {
-    match view.identity(module_key(hub, device, module))? {
-        Some(row) => Ok(row),
-        None => {
-            existing_device(view, hub, device)?;
-            Err(IdentityError::ModuleNotFound(
-                device.clone(),
-                module.clone(),
-            ))
-        }
+/// Why an identity is not there: of a module, the device may be missing.
+pub(super) fn not_found(view: &View<'_>, key: IdentityKey<'_>) -> IdentityError {
+    let device = key.device_id;
+    match (existing_device(view, key.hub, device), key.module_id) {
+        (Ok(_), Some(module)) => IdentityError::ModuleNotFound(device.clone(), module.clone()),
+        (Ok(_), None) => IdentityError::DeviceNotFound(device.clone()),
+        (Err(error), _) => error,
     }
 }
 
@@ -109,7 +93,13 @@ impl Registry {
         module: &ModuleId,
     ) -> Result<ModuleRecord, IdentityError> {
         self.inner.store.read(|view| {
-            let row = existing_module(view, hub, device, module)?;
+            let key = IdentityKey {
+                hub,
+                device_id: device,
+                module_id: Some(module),
+            };
+            let row = view.identity(key)?;
+            let row = row.ok_or_else(|| not_found(view, key))?;
             Ok(rows::module(view, row)?)
         })
     }
@@ -133,18 +123,20 @@ impl Registry {
             identity,
             |identity| vec![lock(identity)],
             move |identity, view| {
-                let row = existing_module(view, &identity.hub, &identity.device, &module)?;
+                let key = IdentityKey::from(identity);
+                let revision = view.identity_revision(key)?;
+                let revision = revision.ok_or_else(|| not_found(view, key))?;
                 if module.is_system() {
                     let text = format!("{module} goes only with its device");
                     return Err(IdentityError::Invalid(text));
                 }
-                match if_match.allows(&etag::of_revision(row.revision)) {
-                    true => Ok(row),
+                match if_match.allows(&etag::of_revision(revision)) {
+                    true => Ok(revision),
                     false => Err(IdentityError::PreconditionFailed(identity.clone())),
                 }
             },
-            move |identity, tx, row: IdentityRow| {
-                tx.delete_module(&row)?;
+            move |identity, tx, revision| {
+                tx.delete_module(identity.into(), revision)?;
                 let identity = identity.clone();
                 // A deployment that names the module makes it again.
                 follow(
@@ -168,12 +160,9 @@ impl Registry {
     ) -> Result<Vec<ModuleRecord>, IdentityError> {
         self.inner.store.read(|view| {
             existing_device(view, hub, device)?;
-            let found = view.modules(hub.as_str(), device.as_str())?;
-            let modules = found
-                .into_iter()
-                .map(|row| rows::module(view, row))
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok(modules)
+            let found = view.modules(hub, device)?;
+            let modules = found.into_iter().map(|row| rows::module(view, row));
+            Ok(modules.collect::<Result<_, _>>()?)
         })
     }
 }
@@ -209,7 +198,7 @@ impl Unit for PutModule {
         let identity = &self.identity;
         let (hub, device) = (&identity.hub, &identity.device);
         existing_device(view, hub, device)?;
-        let stored = view.identity(module_key(hub, device, &self.module))?;
+        let stored = view.identity(identity.into())?;
         let stored_etag = stored.as_ref().map(|row| etag::of_revision(row.revision));
         match (self.if_match.decide_put(stored_etag.as_ref()), stored) {
             (PutDecision::Create, _) => {
@@ -245,9 +234,7 @@ impl Unit for PutModule {
 impl PutModule {
     fn create(&self, tx: &Tx<'_>) -> Result<IdentityRow, StoreError> {
         let new = NewIdentity {
-            hub: self.identity.hub.as_str(),
-            device_id: self.identity.device.as_str(),
-            module_id: self.module.as_str(),
+            key: (&self.identity).into(),
             now: self.now,
         };
         let mut row = new.row(&self.seeds, 0);
@@ -287,14 +274,9 @@ fn require_may_create(
         );
         return Err(IdentityError::Invalid(text));
     }
-    let modules = view.modules(identity.hub.as_str(), identity.device.as_str())?;
-    match modules
-        .iter()
-        .filter(|row| !row.module_id.starts_with('$'))
-        .count()
-        < MAX_MODULES
-    {
-        true => Ok(()),
-        false => Err(IdentityError::TooManyModules(identity.device.clone())),
+    let modules = view.count_modules(&identity.hub, &identity.device)?;
+    match usize::try_from(modules) {
+        Ok(modules) if modules < MAX_MODULES => Ok(()),
+        _ => Err(IdentityError::TooManyModules(identity.device.clone())),
     }
 }

@@ -1,11 +1,10 @@
 //! How devices and modules begin.
 
-use ids::Timestamp;
-use store::{IdentityRow, TwinRow, Tx};
+use ids::{DeviceId, GenerationId, ModuleId, Timestamp};
+use store::{AuthKind, IdentityKey, IdentityRow, StoreError, TwinRow, Tx};
 use wire::service_api::identity::{Authentication, AuthenticationRequest};
 
 use crate::entropy::{Entropy, generate_key, random};
-use crate::error::StorageError;
 
 /// Randomness for up to three new identities: what names their lives and their first versions.
 pub(crate) struct Seeds([u64; 4]);
@@ -16,8 +15,9 @@ impl Seeds {
     }
 
     /// 18 decimal digits, as Azure's look.
-    fn generation(&self, index: usize) -> String {
-        (100_000_000_000_000_000 + self.0[index] % 900_000_000_000_000_000).to_string()
+    fn generation(&self, index: usize) -> GenerationId {
+        let number = 100_000_000_000_000_000 + self.0[index] % 900_000_000_000_000_000;
+        GenerationId::from_number(number)
     }
 
     /// Where an identity's versions begin: another one in its next life, so that no old etag fits.
@@ -30,9 +30,7 @@ impl Seeds {
 
 /// An identity about to be made.
 pub(crate) struct NewIdentity<'a> {
-    pub(crate) hub: &'a str,
-    pub(crate) device_id: &'a str,
-    pub(crate) module_id: &'a str,
+    pub(crate) key: IdentityKey<'a>,
     pub(crate) now: Timestamp,
 }
 
@@ -41,15 +39,15 @@ impl NewIdentity<'_> {
     pub(crate) fn row(&self, seeds: &Seeds, index: usize) -> IdentityRow {
         IdentityRow {
             id: 0,
-            hub: self.hub.to_owned(),
-            device_id: self.device_id.to_owned(),
-            module_id: self.module_id.to_owned(),
+            hub: self.key.hub.clone(),
+            device_id: self.key.device_id.clone(),
+            module_id: self.key.module_id.cloned(),
             generation_id: seeds.generation(index),
             revision: seeds.revision(index),
             enabled: true,
             status_reason: None,
             status_updated: Timestamp::NEVER.ticks(),
-            auth_kind: Authentication::None.type_name().to_owned(),
+            auth_kind: AuthKind::None,
             auth_primary: None,
             auth_secondary: None,
             iot_edge: false,
@@ -71,13 +69,13 @@ impl NewIdentity<'_> {
 
     /// See [`edge_scope`].
     pub(crate) fn scope(&self, seeds: &Seeds) -> String {
-        edge_scope(self.device_id, &seeds.generation(0))
+        edge_scope(self.key.device_id, &seeds.generation(0))
     }
 }
 
 /// The scope of an Edge device: names its life, so that children of an earlier life
 /// are not its own.
-pub(crate) fn edge_scope(device_id: &str, generation_id: &str) -> String {
+pub(crate) fn edge_scope(device_id: &DeviceId, generation_id: &GenerationId) -> String {
     format!("ms-azure-iot-edge://{device_id}-{generation_id}")
 }
 
@@ -87,15 +85,15 @@ pub(crate) fn insert_system_modules(
     device: &IdentityRow,
     seeds: &Seeds,
     now: Timestamp,
-) -> Result<(), StorageError> {
-    for (index, module_id) in [(1, "$edgeAgent"), (2, "$edgeHub")] {
-        let new = NewIdentity {
-            hub: &device.hub,
-            device_id: &device.device_id,
-            module_id,
-            now,
-        };
-        tx.insert_identity(&new.row(seeds, index), &new.twin())?;
+) -> Result<(), StoreError> {
+    let new = NewIdentity {
+        key: IdentityKey::device(&device.hub, &device.device_id),
+        now,
+    };
+    for (index, module) in [(1, ModuleId::edge_agent()), (2, ModuleId::edge_hub())] {
+        let mut row = new.row(seeds, index);
+        row.module_id = Some(module);
+        tx.insert_identity(&row, &new.twin())?;
     }
     Ok(())
 }

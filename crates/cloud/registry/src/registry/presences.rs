@@ -5,7 +5,7 @@ use store::{PresenceRow, View, unit};
 
 use super::Registry;
 use crate::error::StorageError;
-use crate::rows::{key, lock};
+use crate::rows::lock;
 
 /// More than so many are read on a thread of their own.
 const INLINE: usize = 64;
@@ -45,7 +45,7 @@ impl Registry {
                         active: seen.active.ticks(),
                         model_id: seen.model_id.clone(),
                     };
-                    tx.note_presence(key(identity), &row)
+                    tx.note_presence(identity.into(), &row)
                 })
             },
         );
@@ -64,7 +64,7 @@ impl Registry {
 
 fn seen(view: &View<'_>, of: &[Identity]) -> Result<Vec<LastSeen>, StorageError> {
     let one = |identity: &Identity| {
-        let row = view.presence(key(identity))?;
+        let row = view.presence(identity.into())?;
         Ok(row.map_or(LastSeen::NEVER, |row| LastSeen {
             changed: Timestamp::from_ticks(row.changed),
             active: Timestamp::from_ticks(row.active),

@@ -13,7 +13,7 @@ use crate::error::StorageError;
 use crate::etag;
 use crate::event::Event;
 use crate::routing::{Destinations, RoutingError, RoutingTable, TwinDocument};
-use crate::rows::{self, key};
+use crate::rows;
 
 mod put;
 
@@ -152,7 +152,7 @@ impl Registry {
 /// The twin of the sender. One that cannot be read is as none: conditions on it do not hold.
 fn twin_document(store: &AuditedStore, event: &Event) -> Option<TwinDocument> {
     let read = store.read(|view| {
-        let Some((_, row)) = view.twin(key(&event.sender_identity()))? else {
+        let Some((_, row)) = view.twin((&event.sender_identity()).into())? else {
             return Ok::<_, StorageError>(None);
         };
         let twin = rows::twin(view, &row)?;

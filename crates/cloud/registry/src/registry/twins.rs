@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ids::{HubName, Identity, Timestamp};
 use serde_json::{Map, Value};
 use store::{
-    IdentityKey, IdentityRow, Lock, SectionWrite, StoreError, TargetingChange, TwinRow, TwinWrite,
-    Tx, Unit, View,
+    IdentityRow, Listed, Lock, SectionWrite, StoreError, TargetingChange, TwinRow, TwinWrite, Tx,
+    Unit, View,
 };
 
 pub(crate) use self::replace::replace_twin_within;
@@ -22,7 +22,7 @@ use crate::change::Change;
 use crate::error::StorageError;
 use crate::page::{Continuation, Page, PageRequest};
 use crate::precondition::IfMatch;
-use crate::rows::{self, key, lock, statuses_text};
+use crate::rows::{self, lock, statuses_text};
 use crate::twin::{
     CheckedReport, Section, Touched, Twin, TwinError, TwinPatch, TwinRecord, TwinReplacement,
 };
@@ -117,11 +117,13 @@ impl Registry {
         let (hub, after, limit) = (hub.clone(), page.key().to_owned(), page.limit());
         let unreadable = self.inner.unreadable.clone();
         let scan = move |view: &View<'_>| {
-            let found = view.device_twins_after(hub.as_str(), &after, limit)?;
+            let found = view.device_twins_after(&hub, &after, limit)?;
             let page = Page::of(found.rows, found.more, continuation);
-            Ok::<_, StorageError>(page.keep(|both| {
-                let whose = Whose::device(&hub, &both.0.device_id);
-                unreadable.kept(whose, rows::twin_record(view, both, true))
+            Ok::<_, StorageError>(page.keep(|listed| {
+                let whose = Whose::device(&hub, &listed.device_id);
+                let record = listed.row;
+                let record = record.and_then(|both| rows::twin_record(view, both, true));
+                unreadable.kept(whose, record)
             }))
         };
         self.inner.store.scan(scan).await
@@ -139,23 +141,17 @@ impl Registry {
         let scan = move |view: &View<'_>| {
             // No id has a slash.
             let after = after.split_once('/').unwrap_or((&after, ""));
-            let found = view.module_twins_after(hub.as_str(), after, limit)?;
-            let mut device: Option<IdentityRow> = None;
+            let found = view.module_twins_after(&hub, after, limit)?;
+            let (mut device, mut enabled) = (String::new(), true);
             let page = Page::of(found.rows, found.more, continuation);
-            page.try_keep(|(row, twin)| {
-                if device
-                    .as_ref()
-                    .is_none_or(|device| device.device_id != row.device_id)
-                {
-                    device = view.identity(IdentityKey {
-                        hub: &row.hub,
-                        device_id: &row.device_id,
-                        module_id: "",
-                    })?;
+            page.try_keep(|listed| {
+                if device != listed.device_id {
+                    device.clone_from(&listed.device_id);
+                    enabled = view.device_enabled(&hub, &device)?.unwrap_or(true);
                 }
-                let enabled = device.as_ref().is_none_or(|device| device.enabled);
-                let whose = Whose::module(&hub, &row.device_id, &row.module_id);
-                let record = rows::twin_record(view, (row, twin), enabled);
+                let whose = Whose::module(&hub, &device, &listed.module_id);
+                let record = listed.row;
+                let record = record.and_then(|both| rows::twin_record(view, both, enabled));
                 Ok::<_, StorageError>(unreadable.kept(whose, record))
             })
         };
@@ -215,7 +211,7 @@ where
         )?;
         // Configurations look at tags, and take back changes of desired properties that they own.
         if follows {
-            let change = match row.module_id.is_empty() && !row.iot_edge {
+            let change = match row.module_id.is_none() && !row.iot_edge {
                 true => TargetingChange::Device,
                 false => TargetingChange::EdgeDeviceOrModule,
             };
@@ -225,10 +221,10 @@ where
     }
 }
 
-fn continuation((row, _): &(IdentityRow, TwinRow)) -> Continuation {
-    match row.module_id.as_str() {
-        "" => Continuation::after(&row.device_id),
-        module => Continuation::after(&format!("{}/{module}", row.device_id)),
+fn continuation<T>(listed: &Listed<T>) -> Continuation {
+    match listed.module_id.as_str() {
+        "" => Continuation::after(&listed.device_id),
+        module => Continuation::after(&format!("{}/{module}", listed.device_id)),
     }
 }
 
@@ -267,7 +263,7 @@ fn require_readable(identity: &Identity, twin: &TwinRow) -> Result<(), TwinError
 }
 
 fn stored(view: &View<'_>, identity: &Identity) -> Result<(IdentityRow, TwinRow), TwinError> {
-    view.twin(key(identity))?
+    view.twin(identity.into())?
         .ok_or_else(|| TwinError::NotFound(identity.clone()))
 }
 
@@ -279,8 +275,8 @@ fn whole(
     let device_enabled = match identity.module {
         None => both.0.enabled,
         Some(_) => view
-            .identity(key(&identity.of_device()))?
-            .is_some_and(|device| device.enabled),
+            .device_enabled(&identity.hub, identity.device.as_str())?
+            .unwrap_or(false),
     };
     let row = both.0.clone();
     Ok((row, rows::twin_record(view, both, device_enabled)?))
@@ -336,9 +332,8 @@ pub(crate) fn follow(
     identity: &Identity,
     change: TargetingChange,
 ) -> Result<(), StoreError> {
-    let hub = identity.hub.as_str();
-    if tx.targeting_follows(hub, change)? {
-        tx.queue_device(hub, identity.device.as_str())?;
+    if tx.targeting_follows(&identity.hub, change)? {
+        tx.queue_device(&identity.hub, &identity.device)?;
         watchers.tell(
             tx,
             Change::Targeting {

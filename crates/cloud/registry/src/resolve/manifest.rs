@@ -2,11 +2,12 @@
 
 use ids::ModuleId;
 use serde_json::{Map, Value, json};
+use store::ContentKind;
 use wire::edge_api::manifest::{AgentDesired, ManifestError, ModuleSettings};
 use wire::lenient::{BodyError, Fields};
 
 use super::{Content, alone, fault};
-use crate::deployment::{ConfigurationError, ContentKind};
+use crate::deployment::ConfigurationError;
 
 /// Best and worst priority of a route.
 const ROUTE_PRIORITIES: std::ops::RangeInclusive<i64> = 0..=9;

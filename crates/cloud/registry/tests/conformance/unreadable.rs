@@ -7,6 +7,7 @@ use store::{
     DataDirectory, IdentityKey, IdentityRow, Lock, SectionWrite, Store, StoreError, StoreOptions,
     TwinRow, TwinWrite, Tx, unit,
 };
+use wire::service_api::identity::{AuthenticationRequest, DeviceRequest};
 
 use crate::deployments::{create, draft, evaluate_all, put, running};
 use crate::{Bench, device, hub, map, open};
@@ -25,11 +26,8 @@ where
     drop(registry);
     let held = DataDirectory::lock(directory.path()).unwrap();
     let store = Store::open(held, StoreOptions::default()).unwrap();
-    let key = IdentityKey {
-        hub: "hub",
-        device_id: name,
-        module_id: "",
-    };
+    let (hub, name) = (hub(), device(name));
+    let key = IdentityKey::device(&hub, &name);
     let (row, twin) = store.read(|view| view.twin(key)).unwrap().unwrap();
     let unit = unit(
         (row, twin),
@@ -39,6 +37,36 @@ where
     );
     store.write(unit).await.unwrap();
     drop(store);
+    let registry = open(directory.path(), "localhost").await;
+    registry.watch(changes.clone());
+    Bench {
+        registry,
+        changes,
+        directory,
+        clock,
+    }
+}
+
+/// Damages a text of the database on the disk.
+async fn corrupt(bench: Bench, text: &str, damaged: &str) -> Bench {
+    let Bench {
+        registry,
+        changes,
+        directory,
+        clock,
+    } = bench;
+    drop(registry);
+    // A store that nobody reads from moves its journal into the database when it is closed.
+    let held = DataDirectory::lock(directory.path()).unwrap();
+    drop(Store::open(held, StoreOptions::default()).unwrap());
+    let file = directory.path().join("muster.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let found = bytes
+        .windows(text.len())
+        .position(|at| at == text.as_bytes());
+    let at = found.unwrap();
+    bytes[at..at + text.len()].copy_from_slice(damaged.as_bytes());
+    std::fs::write(&file, bytes).unwrap();
     let registry = open(directory.path(), "localhost").await;
     registry.watch(changes.clone());
     Bench {
@@ -71,19 +99,35 @@ pub(crate) async fn one_damaged_row_does_not_hide_the_others(bench: Bench) {
     for name in ["a", "b", "c"] {
         create(&bench, name, json!({})).await;
     }
-    let bench = behind(bench, "b", |tx, mut row, _| {
-        row.auth_kind = "nonsense".to_owned();
-        row.revision += 1;
-        tx.update_identity(&row)
-    })
-    .await;
+    let by_ca = DeviceRequest {
+        authentication: Some(AuthenticationRequest::CertificateAuthority),
+        ..DeviceRequest::default()
+    };
+    let (hub, b, any) = (hub(), device("b"), IfMatch::Any);
+    let put = bench
+        .registry
+        .put_device(&hub, &b, by_ca, &any, bench.now());
+    put.await.unwrap();
+    let bench = corrupt(bench, "certificateAuthority", "certificateNonsense!").await;
     let (registry, all) = (&bench.registry, PageRequest::first(10));
-    let devices = registry.list_devices(&hub(), &all).await.unwrap();
+    let devices = registry.list_devices(&hub, &all).await.unwrap();
     let names: Vec<_> = devices.items.iter().map(|d| d.device_id.as_str()).collect();
     assert_eq!(names, ["a", "c"]);
-    let twins = registry.list_device_twins(&hub(), &all).await.unwrap();
+    let twins = registry.list_device_twins(&hub, &all).await.unwrap();
     assert_eq!(twins.items.len(), 2);
-    assert!(registry.device(&hub(), &device("b")).await.is_err());
+    let error = registry.device(&hub, &b).await.unwrap_err();
+    let cause = ids::error_chain(&error).to_string();
+    assert!(
+        cause.contains("authentication: has an unknown name"),
+        "{cause}"
+    );
+    assert!(!cause.contains("Nonsense"), "{cause}");
+
+    // It can be deleted, and created again.
+    registry.delete_device(&hub, &b, &any).await.unwrap();
+    create(&bench, "b", json!({})).await;
+    let devices = registry.list_devices(&hub, &all).await.unwrap();
+    assert_eq!(devices.items.len(), 3);
 }
 
 // C1

@@ -1,12 +1,35 @@
-use crate::Secret;
+use ids::{DeviceId, GenerationId, HubName, Identity, ModuleId};
 
-/// Names a device (`module_id` empty) or a module.
+use crate::{Secret, StoreError};
+
+/// Names a device or a module, without owning the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdentityKey<'a> {
-    pub hub: &'a str,
-    pub device_id: &'a str,
-    /// The module, or an empty text for the device.
-    pub module_id: &'a str,
+    pub hub: &'a HubName,
+    pub device_id: &'a DeviceId,
+    /// `None` for the device itself.
+    pub module_id: Option<&'a ModuleId>,
+}
+
+impl<'a> IdentityKey<'a> {
+    #[must_use]
+    pub fn device(hub: &'a HubName, device_id: &'a DeviceId) -> Self {
+        Self {
+            hub,
+            device_id,
+            module_id: None,
+        }
+    }
+}
+
+impl<'a> From<&'a Identity> for IdentityKey<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self {
+            hub: &identity.hub,
+            device_id: &identity.device,
+            module_id: identity.module.as_ref(),
+        }
+    }
 }
 
 /// A device or module without its twin.
@@ -14,19 +37,18 @@ pub struct IdentityKey<'a> {
 pub struct IdentityRow {
     /// Row id; 0 before it is inserted.
     pub id: i64,
-    pub hub: String,
-    pub device_id: String,
-    /// The module, or an empty text for the device.
-    pub module_id: String,
-    pub generation_id: String,
+    pub hub: HubName,
+    pub device_id: DeviceId,
+    /// `None` for the device itself.
+    pub module_id: Option<ModuleId>,
+    pub generation_id: GenerationId,
     pub revision: i64,
     /// Whether it may connect (devices).
     pub enabled: bool,
     pub status_reason: Option<String>,
     /// When `enabled` last changed, 100 ns since 1970 (devices).
     pub status_updated: i64,
-    /// `sas`, `selfSigned`, `certificateAuthority` or `none`.
-    pub auth_kind: String,
+    pub auth_kind: AuthKind,
     /// Base64 key or hexadecimal thumbprint.
     pub auth_primary: Option<Secret>,
     /// Base64 key or hexadecimal thumbprint.
@@ -38,4 +60,84 @@ pub struct IdentityRow {
     pub device_scope: Option<String>,
     /// JSON array of scopes; `None` when empty (devices).
     pub parent_scopes: Option<String>,
+}
+
+impl IdentityRow {
+    #[must_use]
+    pub fn key(&self) -> IdentityKey<'_> {
+        IdentityKey {
+            hub: &self.hub,
+            device_id: &self.device_id,
+            module_id: self.module_id.as_ref(),
+        }
+    }
+
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity {
+            hub: self.hub.clone(),
+            device: self.device_id.clone(),
+            module: self.module_id.clone(),
+        }
+    }
+}
+
+/// How an identity proves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthKind {
+    /// By tokens that a symmetric key signs.
+    Sas,
+    /// By a certificate of one of two thumbprints.
+    SelfSigned,
+    /// By a certificate of a CA.
+    CertificateAuthority,
+    None,
+}
+
+impl AuthKind {
+    const ALL: [Self; 4] = [
+        Self::Sas,
+        Self::SelfSigned,
+        Self::CertificateAuthority,
+        Self::None,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sas => "sas",
+            Self::SelfSigned => "selfSigned",
+            Self::CertificateAuthority => "certificateAuthority",
+            Self::None => "none",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A row of a list. One that cannot be read keeps its place, so that the others are listed.
+#[derive(Debug)]
+pub struct Listed<T> {
+    /// As it is stored, also when it is not a device id.
+    pub device_id: String,
+    /// As it is stored; empty for the device itself.
+    pub module_id: String,
+    pub row: Result<T, StoreError>,
+}
+
+/// How many devices a hub has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceCounts {
+    pub total: u64,
+    pub enabled: u64,
+}
+
+/// Tells whether an identity or its twin has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdentityVersion {
+    /// Row id.
+    pub id: i64,
+    pub revision: i64,
+    pub twin_version: u64,
 }

@@ -1,3 +1,5 @@
+use ids::{ConfigurationId, ModuleId};
+
 /// How many devices a configuration concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MetricCounts {
@@ -13,9 +15,9 @@ pub struct MetricCounts {
 /// A configuration that a device or module meets the condition of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetRow {
-    /// The module, or an empty text for the device.
-    pub module_id: String,
-    pub configuration_id: String,
+    /// `None` for the device itself.
+    pub module_id: Option<ModuleId>,
+    pub configuration_id: ConfigurationId,
     /// Whether the configuration is part of the result.
     pub applied: bool,
 }
@@ -46,4 +48,13 @@ pub enum TargetingChange {
     ReportedOfDevice,
     ReportedOfEdgeDevice,
     ReportedOfModule,
+}
+
+/// Which desired properties of a device or module came from configurations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsRow {
+    /// `None` for the device itself.
+    pub module_id: Option<ModuleId>,
+    /// JSON.
+    pub document: String,
 }

@@ -1,6 +1,11 @@
+use ids::{ConfigurationId, HubName};
 use rusqlite::{Row, params};
 
-use crate::{ConfigurationRow, Lock, StoreError, Tx, View};
+use crate::sqlite::decode;
+use crate::{
+    ConfigurationHead, ConfigurationRow, ConfigurationVersion, ContentKind, Lock, StoreError, Tx,
+    View,
+};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -16,10 +21,10 @@ macro_rules! select {
 fn read(row: &Row<'_>) -> rusqlite::Result<ConfigurationRow> {
     Ok(ConfigurationRow {
         id: row.get(0)?,
-        configuration_id: row.get(1)?,
+        configuration_id: decode::id(row, 1, "configuration id")?,
         revision: row.get(2)?,
         priority: row.get(3)?,
-        kind: row.get(4)?,
+        kind: decode::named(row, 4, "kind of a configuration", ContentKind::named)?,
         target_condition: row.get(5)?,
         reads_reported: row.get(6)?,
         document: row.get(7)?,
@@ -31,31 +36,55 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ConfigurationRow> {
 impl View<'_> {
     pub fn configuration(
         &self,
-        hub: &str,
-        id: &str,
+        hub: &HubName,
+        id: &ConfigurationId,
     ) -> Result<Option<ConfigurationRow>, StoreError> {
         self.one(
             select!("WHERE hub = ?1 AND configuration_id = ?2"),
-            [hub, id],
+            [hub.as_str(), id.as_str()],
             read,
         )
+    }
+
+    /// Whether there is a configuration, also one that cannot be read whole.
+    pub fn configuration_head(
+        &self,
+        hub: &HubName,
+        id: &ConfigurationId,
+    ) -> Result<Option<ConfigurationHead>, StoreError> {
+        let sql =
+            "SELECT revision, kind FROM configurations WHERE hub = ?1 AND configuration_id = ?2";
+        self.one(sql, [hub.as_str(), id.as_str()], |row| {
+            Ok(ConfigurationHead {
+                revision: row.get(0)?,
+                kind: ContentKind::named(row.get_ref(1)?.as_str()?),
+            })
+        })
     }
 
     /// All configurations of a hub, by id.
-    pub fn configurations(&self, hub: &str) -> Result<Vec<ConfigurationRow>, StoreError> {
+    pub fn configurations(&self, hub: &HubName) -> Result<Vec<ConfigurationRow>, StoreError> {
         self.all(
             select!("WHERE hub = ?1 ORDER BY configuration_id"),
-            [hub],
+            [hub.as_str()],
             read,
         )
     }
 
-    /// Row id and version of all configurations of a hub: enough to know whether
-    /// remembered ones are current.
-    pub fn configuration_versions(&self, hub: &str) -> Result<Vec<(i64, i64)>, StoreError> {
+    /// The versions of all configurations of a hub: enough to know whether remembered ones are
+    /// current.
+    pub fn configuration_versions(
+        &self,
+        hub: &HubName,
+    ) -> Result<Vec<ConfigurationVersion>, StoreError> {
         let sql =
             "SELECT id, revision FROM configurations WHERE hub = ?1 ORDER BY configuration_id";
-        self.all(sql, [hub], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.all(sql, [hub.as_str()], |row| {
+            Ok(ConfigurationVersion {
+                id: row.get(0)?,
+                revision: row.get(1)?,
+            })
+        })
     }
 
     /// What the custom metrics of a hub's configurations counted last: row id and JSON.
@@ -69,7 +98,7 @@ impl View<'_> {
 impl Tx<'_> {
     pub fn insert_configuration(
         &self,
-        hub: &str,
+        hub: &HubName,
         row: &ConfigurationRow,
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO configurations (hub, configuration_id, revision, priority, kind,
@@ -78,16 +107,17 @@ impl Tx<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         #[rustfmt::skip]
         let values = params![
-            hub, row.configuration_id, row.revision, row.priority, row.kind, row.target_condition,
+            hub.as_str(), row.configuration_id.as_str(), row.revision, row.priority,
+            row.kind.name(), row.target_condition,
             row.reads_reported, row.document, row.created, row.updated,
         ];
-        self.write(Lock::Hub { hub }, sql, values).map(drop)
+        self.write(Lock::hub(hub), sql, values).map(drop)
     }
 
     /// Writes all of a configuration but its id, kind and creation date.
     pub fn update_configuration(
         &self,
-        hub: &str,
+        hub: &HubName,
         row: &ConfigurationRow,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE configurations SET revision = ?2, priority = ?3, target_condition = ?4,
@@ -104,30 +134,33 @@ impl Tx<'_> {
             row.document,
             row.updated
         ];
-        self.write_version(Lock::Hub { hub }, sql, values)
+        self.write_version(Lock::hub(hub), sql, values)
     }
 
     /// Notes what the custom metrics of a configuration counted, unless it has changed since. It is
     /// no change of the configuration.
     pub fn write_metric_results(
         &self,
-        hub: &str,
-        (id, revision): (i64, i64),
+        hub: &HubName,
+        version: ConfigurationVersion,
         results: &str,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE configurations SET metric_results = ?3 WHERE id = ?1 AND revision = ?2";
-        self.write(Lock::Hub { hub }, sql, params![id, revision, results])
-            .map(drop)
+        let values = params![version.id, version.revision, results];
+        self.write(Lock::hub(hub), sql, values).map(drop)
     }
 
-    /// Deletes a configuration. The next full pass of the deployment engine removes what
-    /// it left on devices.
+    /// Deletes a configuration, when it has this revision. The next full pass removes what it
+    /// left on devices.
     pub fn delete_configuration(
         &self,
-        hub: &str,
-        row: &ConfigurationRow,
+        hub: &HubName,
+        id: &ConfigurationId,
+        revision: i64,
     ) -> Result<(), StoreError> {
-        let sql = "DELETE FROM configurations WHERE id = ?1 AND revision = ?2";
-        self.write_version(Lock::Hub { hub }, sql, [row.id, row.revision])
+        let sql = "DELETE FROM configurations
+                   WHERE hub = ?1 AND configuration_id = ?2 AND revision = ?3";
+        let values = params![hub.as_str(), id.as_str(), revision];
+        self.write_version(Lock::hub(hub), sql, values)
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ids::IdError;
 use rusqlite::types::Type;
 use rusqlite::{Error, Row};
 
@@ -24,17 +25,16 @@ impl std::error::Error for Damage {}
 /// Reads a text as an id.
 pub(crate) fn id<T>(row: &Row<'_>, index: usize, column: &'static str) -> rusqlite::Result<T>
 where
-    T: FromStr,
-    T::Err: fmt::Display,
+    T: FromStr<Err = IdError>,
 {
     let text = row.get_ref(index)?.as_str()?;
-    text.parse().map_err(|error: T::Err| {
+    text.parse().map_err(|error: IdError| {
         Error::FromSqlConversionFailure(
             index,
             Type::Text,
             Box::new(Damage {
                 column,
-                cause: error.to_string(),
+                cause: error.problem().to_owned(),
             }),
         )
     })

@@ -1,5 +1,6 @@
 use rusqlite::params;
 
+use crate::sqlite::identities::key_texts;
 use crate::{IdentityKey, Lock, PresenceRow, StoreError, Tx, View};
 
 impl View<'_> {
@@ -8,7 +9,7 @@ impl View<'_> {
         let sql = "SELECT p.changed, p.active, p.model_id FROM identities AS i JOIN presences AS
                    p ON p.identity = i.id
                    WHERE i.hub = ?1 AND i.device_id = ?2 AND i.module_id = ?3";
-        self.one(sql, [key.hub, key.device_id, key.module_id], |row| {
+        self.one(sql, key_texts(&key), |row| {
             Ok(PresenceRow {
                 changed: row.get(0)?,
                 active: row.get(1)?,
@@ -28,18 +29,12 @@ impl Tx<'_> {
                    ON CONFLICT (identity) DO UPDATE SET changed = max(changed, excluded.changed),
                        active = max(active, excluded.active), model_id =
                        coalesce(excluded.model_id, model_id)";
+        let [hub, device_id, module_id] = key_texts(&key);
+        #[rustfmt::skip]
         let values = params![
-            key.hub,
-            key.device_id,
-            key.module_id,
-            row.changed,
-            row.active,
-            row.model_id
+            hub, device_id, module_id, row.changed, row.active, row.model_id,
         ];
-        let lock = Lock::Device {
-            hub: key.hub,
-            device_id: key.device_id,
-        };
-        self.write(lock, sql, values).map(drop)
+        self.write(Lock::Device { hub, device_id }, sql, values)
+            .map(drop)
     }
 }

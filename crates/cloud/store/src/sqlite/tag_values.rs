@@ -1,7 +1,11 @@
+use ids::{DeviceId, HubName};
 use rusqlite::{Connection, params};
 
 use crate::rows::tag_entries;
-use crate::{IdentityKind, IdentityRow, Lock, StoreError, TagEntry, TagRange, TagValue, Tx, View};
+use crate::{
+    IdentityKey, IdentityKind, IdentityRow, Lock, StoreError, TagEntry, TagRange, TagValue, Tx,
+    View,
+};
 
 /// The columns that a range compares.
 macro_rules! in_range {
@@ -17,7 +21,7 @@ impl View<'_> {
     /// Entries of a range after one, in order.
     pub fn tag_entries(
         &self,
-        (hub, kind): (&str, IdentityKind),
+        (hub, kind): (&HubName, IdentityKind),
         range: &TagRange,
         after: Option<&TagEntry>,
         limit: usize,
@@ -32,7 +36,7 @@ impl View<'_> {
             after.map_or(("", 0), |after| (after.value.as_str(), after.identity));
         let from = range.from.as_str().max(value);
         let values = params![
-            hub,
+            hub.as_str(),
             kind == IdentityKind::Module,
             range.path,
             from,
@@ -52,7 +56,7 @@ impl View<'_> {
     /// How many entries a range has, counted up to a limit.
     pub fn count_tag_entries(
         &self,
-        (hub, kind): (&str, IdentityKind),
+        (hub, kind): (&HubName, IdentityKind),
         range: &TagRange,
         limit: u64,
     ) -> Result<u64, StoreError> {
@@ -62,7 +66,7 @@ impl View<'_> {
             " LIMIT ?6)"
         );
         let values = params![
-            hub,
+            hub.as_str(),
             kind == IdentityKind::Module,
             range.path,
             range.from.as_str(),
@@ -98,27 +102,32 @@ impl Tx<'_> {
     /// Indexes the tags of the row that was inserted last.
     pub(super) fn index_inserted(&self, row: &IdentityRow, tags: &str) -> Result<(), StoreError> {
         let lock = super::identities::lock(row);
-        let (of_module, identity) = (!row.module_id.is_empty(), self.last_row());
+        let (of_module, identity) = (row.module_id.is_some(), self.last_row());
         for (path, value) in tag_entries(tags) {
-            let values = params![row.hub, of_module, path, value.as_str(), identity];
+            let values = params![row.hub.as_str(), of_module, path, value.as_str(), identity];
             self.write(lock, INSERT, values)?;
         }
         Ok(())
     }
 
     /// Indexes the tags that a row is about to get in place of those that it has.
-    pub(super) fn reindex(&self, row: &IdentityRow, tags: Option<&str>) -> Result<(), StoreError> {
-        let lock = super::identities::lock(row);
-        let of_module = !row.module_id.is_empty();
-        let before = self.indexed_tags(row.id)?;
+    pub(super) fn reindex(
+        &self,
+        key: IdentityKey<'_>,
+        identity: i64,
+        tags: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let lock = Lock::device(key.hub, key.device_id);
+        let (hub, of_module) = (key.hub.as_str(), key.module_id.is_some());
+        let before = self.indexed_tags(identity)?;
         let before = before.as_deref().map(tag_entries).unwrap_or_default();
         let now = tags.map(tag_entries).unwrap_or_default();
         let gone = before.iter().filter(|entry| !now.contains(entry));
         for (path, value) in gone {
-            self.unindex(lock, (&row.hub, of_module, row.id), path, value)?;
+            self.unindex(lock, (hub, of_module, identity), path, value)?;
         }
         for (path, value) in now.iter().filter(|entry| !before.contains(entry)) {
-            let values = params![row.hub, of_module, path, value.as_str(), row.id];
+            let values = params![hub, of_module, path, value.as_str(), identity];
             self.write(lock, INSERT, values)?;
         }
         Ok(())
@@ -138,8 +147,13 @@ impl Tx<'_> {
     }
 
     /// Takes a device and its modules out of the index, before they are deleted.
-    pub(super) fn unindex_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
-        let lock = Lock::Device { hub, device_id };
+    pub(super) fn unindex_device(
+        &self,
+        hub: &HubName,
+        device_id: &DeviceId,
+    ) -> Result<(), StoreError> {
+        let lock = Lock::device(hub, device_id);
+        let (hub, device_id) = (hub.as_str(), device_id.as_str());
         for (identity, of_module, tags) in self.rows_with_tags(hub, device_id)? {
             for (path, value) in tag_entries(&tags) {
                 self.unindex(lock, (hub, of_module, identity), &path, &value)?;
@@ -151,13 +165,14 @@ impl Tx<'_> {
     /// Moves the entries of a device and its modules to another hub.
     pub(super) fn move_index(
         &self,
-        (hub, device_id): (&str, &str),
-        to: &str,
+        (hub, device_id): (&HubName, &DeviceId),
+        to: &HubName,
     ) -> Result<(), StoreError> {
         if hub == to {
             return Ok(());
         }
-        let lock = Lock::Device { hub, device_id };
+        let lock = Lock::device(hub, device_id);
+        let (hub, device_id, to) = (hub.as_str(), device_id.as_str(), to.as_str());
         for (identity, of_module, tags) in self.rows_with_tags(hub, device_id)? {
             for (path, value) in tag_entries(&tags) {
                 self.unindex(lock, (hub, of_module, identity), &path, &value)?;

@@ -1,21 +1,26 @@
+use ids::{ConfigurationId, DeviceId, HubName};
 use rusqlite::params;
 
+use crate::sqlite::decode;
+use crate::sqlite::identities::{key_texts, module_text, read_module};
 use crate::{
-    FullPassRow, Lock, MetricCounts, PassScope, StoreError, TargetRow, TargetingChange, Tx, View,
+    FullPassRow, IdentityKey, Lock, MetricCounts, PassScope, SettingsRow, StoreError, TargetRow,
+    TargetingChange, Tx, View,
 };
 
 impl View<'_> {
-    /// Devices that changed since they were last looked at, oldest change first.
-    pub fn queued_devices(&self, hub: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+    /// Devices that changed since they were last looked at, oldest change first. Their ids are as
+    /// they are stored: one that is not a device id is not in the way of the others.
+    pub fn queued_devices(&self, hub: &HubName, limit: usize) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT device_id FROM targeting_queue WHERE hub = ?1 ORDER BY id LIMIT ?2";
-        self.all(sql, params![hub, limit], |row| row.get(0))
+        self.all(sql, params![hub.as_str(), limit], |row| row.get(0))
     }
 
     /// The full pass over a hub's devices; `None` when none is due.
-    pub fn full_pass(&self, hub: &str) -> Result<Option<FullPassRow>, StoreError> {
+    pub fn full_pass(&self, hub: &HubName) -> Result<Option<FullPassRow>, StoreError> {
         let sql = "SELECT targeting_epoch, targeting_cursor, targeting_all FROM hubs
                    WHERE name = ?1 AND targeting_cursor IS NOT NULL";
-        self.one(sql, [hub], |row| {
+        self.one(sql, [hub.as_str()], |row| {
             let scope = match row.get(2)? {
                 true => PassScope::AllDevices,
                 false => PassScope::EdgeDevices,
@@ -29,10 +34,10 @@ impl View<'_> {
         })
     }
 
-    /// Devices of a full pass after a device id, in order.
+    /// Devices of a full pass after a device id, in order, as they are stored.
     pub fn pass_devices_after(
         &self,
-        hub: &str,
+        hub: &HubName,
         scope: PassScope,
         after: &str,
         limit: usize,
@@ -49,36 +54,40 @@ impl View<'_> {
                  ORDER BY device_id LIMIT ?3"
             }
         };
-        self.all(sql, params![hub, after, limit], |row| row.get(0))
+        self.all(sql, params![hub.as_str(), after, limit], |row| row.get(0))
     }
 
     /// The configurations that concern a device and its modules, by module and id.
     pub fn configuration_targets(
         &self,
-        hub: &str,
-        device_id: &str,
+        hub: &HubName,
+        device_id: &DeviceId,
     ) -> Result<Vec<TargetRow>, StoreError> {
         let sql = "SELECT module_id, configuration_id, applied FROM configuration_targets
                    WHERE hub = ?1 AND device_id = ?2 ORDER BY module_id, configuration_id";
-        self.all(sql, [hub, device_id], |row| {
+        self.all(sql, [hub.as_str(), device_id.as_str()], |row| {
             Ok(TargetRow {
-                module_id: row.get(0)?,
-                configuration_id: row.get(1)?,
+                module_id: read_module(row, 0)?,
+                configuration_id: decode::id(row, 1, "configuration id")?,
                 applied: row.get(2)?,
             })
         })
     }
 
-    /// Which desired properties of a device and its modules came from configurations: module id
-    /// (empty for the device) and JSON.
+    /// Which desired properties of a device and its modules came from configurations.
     pub fn configuration_settings(
         &self,
-        hub: &str,
-        device_id: &str,
-    ) -> Result<Vec<(String, String)>, StoreError> {
+        hub: &HubName,
+        device_id: &DeviceId,
+    ) -> Result<Vec<SettingsRow>, StoreError> {
         let sql = "SELECT module_id, document FROM configuration_settings
                    WHERE hub = ?1 AND device_id = ?2";
-        self.all(sql, [hub, device_id], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.all(sql, [hub.as_str(), device_id.as_str()], |row| {
+            Ok(SettingsRow {
+                module_id: read_module(row, 0)?,
+                document: row.get(1)?,
+            })
+        })
     }
 
     /// Devices that a configuration concerns, applied or only targeted, from one on, in order.
@@ -98,15 +107,15 @@ impl View<'_> {
     }
 
     /// Whether a hub has configurations of modules.
-    pub fn has_module_configurations(&self, hub: &str) -> Result<bool, StoreError> {
+    pub fn has_module_configurations(&self, hub: &HubName) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM configurations WHERE hub = ?1 AND kind = 'module' LIMIT 1";
-        Ok(self.one(sql, [hub], |_| Ok(()))?.is_some())
+        Ok(self.one(sql, [hub.as_str()], |_| Ok(()))?.is_some())
     }
 
     /// Whether any configuration could follow from a change.
     pub fn targeting_follows(
         &self,
-        hub: &str,
+        hub: &HubName,
         change: TargetingChange,
     ) -> Result<bool, StoreError> {
         let (reported, kinds) = match change {
@@ -118,7 +127,7 @@ impl View<'_> {
         };
         let sql = "SELECT 1 FROM configurations WHERE hub = ?1 AND reads_reported >= ?2
                    AND (?3 = 0 OR kind = 'module' OR (?3 = 1 AND kind = 'device')) LIMIT 1";
-        let found = self.one(sql, params![hub, reported, kinds], |_| Ok(()))?;
+        let found = self.one(sql, params![hub.as_str(), reported, kinds], |_| Ok(()))?;
         Ok(found.is_some())
     }
 
@@ -126,15 +135,14 @@ impl View<'_> {
     /// `lastDesiredStatus.code`.
     pub fn metric_counts(
         &self,
-        hub: &str,
-        configuration_id: &str,
+        hub: &HubName,
+        configuration_id: &ConfigurationId,
     ) -> Result<MetricCounts, StoreError> {
+        let key = [hub.as_str(), configuration_id.as_str()];
         let sql = "SELECT count(*), coalesce(sum(applied), 0) FROM configuration_targets
                    WHERE hub = ?1 AND configuration_id = ?2";
         let (targeted, applied) = self
-            .one(sql, [hub, configuration_id], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?
+            .one(sql, key, |row| Ok((row.get(0)?, row.get(1)?)))?
             .unwrap_or_default();
         let sql = "SELECT count(*) FILTER (WHERE code = 200), count(*) FILTER (WHERE code <> 200)
                    FROM (
@@ -147,9 +155,7 @@ impl View<'_> {
                        length(a.reported) <= 262144
                          AND a.reported ->> '$.lastDesiredVersion' = a.desired_version)";
         let (successful, failed) = self
-            .one(sql, [hub, configuration_id], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?
+            .one(sql, key, |row| Ok((row.get(0)?, row.get(1)?)))?
             .unwrap_or_default();
         Ok(MetricCounts {
             targeted,
@@ -162,35 +168,40 @@ impl View<'_> {
 
 impl Tx<'_> {
     /// Notes that a device changed.
-    pub fn queue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+    pub fn queue_device(&self, hub: &HubName, device_id: &DeviceId) -> Result<(), StoreError> {
+        self.put_into_queue(hub.as_str(), device_id.as_str())
+    }
+
+    fn put_into_queue(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO targeting_queue (hub, device_id) VALUES (?1, ?2)
                    ON CONFLICT (hub, device_id) DO NOTHING";
         self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])
             .map(drop)
     }
 
-    /// Notes that a device has been looked at.
-    pub fn unqueue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+    /// Notes that a device has been looked at. Its id is as it is stored.
+    pub fn unqueue_device(&self, hub: &HubName, device_id: &str) -> Result<(), StoreError> {
+        let hub = hub.as_str();
         let sql = "DELETE FROM targeting_queue WHERE hub = ?1 AND device_id = ?2";
         self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])
             .map(drop)
     }
 
-    /// Puts a device behind all others that changed.
-    pub fn requeue_device(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+    /// Puts a device behind all others that changed. Its id is as it is stored.
+    pub fn requeue_device(&self, hub: &HubName, device_id: &str) -> Result<(), StoreError> {
         self.unqueue_device(hub, device_id)?;
         // The number of the last row, when that is the one just deleted, is given out again: it
         // stays the last one.
-        self.queue_device(hub, device_id)
+        self.put_into_queue(hub.as_str(), device_id)
     }
 
     /// Begins a full pass; one that has begun starts again, with the larger scope of both.
-    pub fn begin_full_pass(&self, hub: &str, scope: PassScope) -> Result<(), StoreError> {
+    pub fn begin_full_pass(&self, hub: &HubName, scope: PassScope) -> Result<(), StoreError> {
         let sql = "UPDATE hubs SET targeting_epoch = targeting_epoch + 1, targeting_all =
                    max(?2, CASE WHEN targeting_cursor IS NULL THEN 0 ELSE targeting_all END),
                    targeting_cursor = '' WHERE name = ?1";
         let all = scope == PassScope::AllDevices;
-        self.write(Lock::Hub { hub }, sql, params![hub, all])
+        self.write(Lock::hub(hub), sql, params![hub.as_str(), all])
             .map(drop)
     }
 
@@ -198,30 +209,32 @@ impl Tx<'_> {
     /// another one has begun.
     pub fn advance_full_pass(
         &self,
-        hub: &str,
+        hub: &HubName,
         epoch: i64,
         cursor: Option<&str>,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE hubs SET targeting_cursor = ?3 WHERE name = ?1 AND targeting_epoch = ?2";
-        self.write(Lock::Hub { hub }, sql, params![hub, epoch, cursor])
-            .map(drop)
+        let values = params![hub.as_str(), epoch, cursor];
+        self.write(Lock::hub(hub), sql, values).map(drop)
     }
 
     /// Makes these the configurations that concern a device and its modules.
     pub fn replace_configuration_targets(
         &self,
-        hub: &str,
-        device_id: &str,
+        hub: &HubName,
+        device_id: &DeviceId,
         targets: &[TargetRow],
     ) -> Result<(), StoreError> {
-        let lock = Lock::Device { hub, device_id };
+        let lock = Lock::device(hub, device_id);
+        let (hub, device_id) = (hub.as_str(), device_id.as_str());
         let sql = "DELETE FROM configuration_targets WHERE hub = ?1 AND device_id = ?2";
         self.write(lock, sql, [hub, device_id])?;
         let sql = "INSERT INTO configuration_targets
                        (hub, device_id, module_id, configuration_id, applied)
                    VALUES (?1, ?2, ?3, ?4, ?5)";
         targets.iter().try_for_each(|target| {
-            let (module, configuration) = (&target.module_id, &target.configuration_id);
+            let module = module_text(target.module_id.as_ref());
+            let configuration = target.configuration_id.as_str();
             let values = params![hub, device_id, module, configuration, target.applied];
             self.write(lock, sql, values).map(drop)
         })
@@ -231,11 +244,10 @@ impl Tx<'_> {
     /// none did.
     pub fn write_configuration_settings(
         &self,
-        hub: &str,
-        device_id: &str,
-        module_id: &str,
+        key: IdentityKey<'_>,
         document: Option<&str>,
     ) -> Result<(), StoreError> {
+        let [hub, device_id, module_id] = key_texts(&key);
         let lock = Lock::Device { hub, device_id };
         match document {
             Some(document) => {
@@ -256,11 +268,12 @@ impl Tx<'_> {
     /// Forgets which desired properties of a device and its modules came from configurations.
     pub fn forget_configuration_settings(
         &self,
-        hub: &str,
-        device_id: &str,
+        hub: &HubName,
+        device_id: &DeviceId,
     ) -> Result<(), StoreError> {
-        let lock = Lock::Device { hub, device_id };
         let sql = "DELETE FROM configuration_settings WHERE hub = ?1 AND device_id = ?2";
-        self.write(lock, sql, [hub, device_id]).map(drop)
+        let device = [hub.as_str(), device_id.as_str()];
+        self.write(Lock::device(hub, device_id), sql, device)
+            .map(drop)
     }
 }

@@ -1,8 +1,12 @@
+use ids::{DeviceId, HubName};
 use rusqlite::{Row, params};
 
-use crate::sqlite::identities::{identity_columns, lock, read_identity};
+use crate::sqlite::identities::{
+    identity_columns, key_texts, lock, module_text, read_identity, read_listed,
+};
 use crate::{
-    IdentityKey, IdentityRow, Oversized, PageRows, StoreError, TwinRow, TwinWrite, Tx, View,
+    IdentityKey, IdentityRow, IdentityVersion, Listed, Oversized, PageRows, StoreError, TwinRow,
+    TwinWrite, Tx, View,
 };
 
 mod selected;
@@ -27,7 +31,10 @@ macro_rules! select {
 }
 
 /// How long the documents of a twin are.
-fn bytes((_, twin): &(IdentityRow, TwinRow)) -> usize {
+fn bytes(listed: &Listed<(IdentityRow, TwinRow)>) -> usize {
+    let Ok((_, twin)) = &listed.row else {
+        return 0;
+    };
     let documents = [
         &twin.tags,
         &twin.desired,
@@ -64,60 +71,76 @@ impl View<'_> {
     /// An identity with its twin.
     pub fn twin(&self, key: IdentityKey<'_>) -> Result<Option<(IdentityRow, TwinRow)>, StoreError> {
         let sql = select!("WHERE hub = ?1 AND device_id = ?2 AND module_id = ?3");
-        self.one(sql, [key.hub, key.device_id, key.module_id], read)
+        self.one(sql, key_texts(&key), read)
     }
 
     /// A device and its modules with their twins, the device first.
     pub fn device_and_modules(
         &self,
-        hub: &str,
-        device_id: &str,
+        hub: &HubName,
+        device_id: &DeviceId,
     ) -> Result<Vec<(IdentityRow, TwinRow)>, StoreError> {
         let sql = select!("WHERE hub = ?1 AND device_id = ?2 ORDER BY module_id");
-        self.all(sql, [hub, device_id], read)
+        self.all(sql, [hub.as_str(), device_id.as_str()], read)
     }
 
-    /// What tells whether a device, a module of it, or the twin of one has changed: row, revision,
-    /// version of the twin, the device first.
+    /// What tells whether a device, a module of it, or the twin of one has changed, the device
+    /// first.
     pub fn device_versions(
         &self,
-        hub: &str,
+        hub: &HubName,
         device_id: &str,
-    ) -> Result<Vec<(i64, i64, u64)>, StoreError> {
+    ) -> Result<Vec<IdentityVersion>, StoreError> {
         let sql = "SELECT id, revision, twin_version FROM identities
                    WHERE hub = ?1 AND device_id = ?2 ORDER BY module_id";
-        self.all(sql, [hub, device_id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        self.all(sql, [hub.as_str(), device_id], |row| {
+            Ok(IdentityVersion {
+                id: row.get(0)?,
+                revision: row.get(1)?,
+                twin_version: row.get(2)?,
+            })
         })
     }
 
     /// Devices of a hub with their twins, after a device id, in order.
     pub fn device_twins_after(
         &self,
-        hub: &str,
+        hub: &HubName,
         after: &str,
         limit: usize,
-    ) -> Result<PageRows<(IdentityRow, TwinRow)>, StoreError> {
+    ) -> Result<PageRows<Listed<(IdentityRow, TwinRow)>>, StoreError> {
         let sql = select!(
             "WHERE hub = ?1 AND device_id > ?2 AND module_id = '' ORDER BY device_id LIMIT ?3"
         );
-        let values = params![hub, after, limit + 1];
-        self.page(sql, values, limit, read, bytes)
+        let values = params![hub.as_str(), after, limit + 1];
+        self.page(
+            sql,
+            values,
+            limit,
+            |row| read_listed(self.file, row, read),
+            bytes,
+        )
     }
 
     /// Modules of a hub with their twins, after a device and module id, in order.
     pub fn module_twins_after(
         &self,
-        hub: &str,
+        hub: &HubName,
         after: (&str, &str),
         limit: usize,
-    ) -> Result<PageRows<(IdentityRow, TwinRow)>, StoreError> {
+    ) -> Result<PageRows<Listed<(IdentityRow, TwinRow)>>, StoreError> {
         let sql = select!(
             "WHERE hub = ?1 AND (device_id, module_id) > (?2, ?3) AND module_id > ''
              ORDER BY device_id, module_id LIMIT ?4"
         );
-        let values = params![hub, after.0, after.1, limit + 1];
-        self.page(sql, values, limit, read, bytes)
+        let values = params![hub.as_str(), after.0, after.1, limit + 1];
+        self.page(
+            sql,
+            values,
+            limit,
+            |row| read_listed(self.file, row, read),
+            bytes,
+        )
     }
 }
 
@@ -135,9 +158,9 @@ impl Tx<'_> {
                        jsonb(?20), jsonb(?21))";
         #[rustfmt::skip]
         let values = params![
-            row.hub, row.device_id, row.module_id, row.generation_id, row.revision, row.enabled,
-            row.status_reason,
-            row.status_updated, row.auth_kind, row.auth_primary, row.auth_secondary,
+            row.hub.as_str(), row.device_id.as_str(), module_text(row.module_id.as_ref()),
+            row.generation_id.as_str(), row.revision, row.enabled, row.status_reason,
+            row.status_updated, row.auth_kind.name(), row.auth_primary, row.auth_secondary,
             row.iot_edge, row.managed_by,
             row.device_scope, row.parent_scopes, twin.version, twin.desired_version,
             twin.reported_version,
@@ -158,7 +181,7 @@ impl Tx<'_> {
         write: &TwinWrite,
     ) -> Result<(), StoreError> {
         if let Some(tags) = &write.tags {
-            self.reindex(row, Some(tags))?;
+            self.reindex(row.key(), row.id, Some(tags))?;
         }
         let sql = "UPDATE identities SET twin_version = ?2, tags = coalesce(jsonb(?3), tags),
                        desired = coalesce(jsonb(?4), desired), desired_metadata = coalesce(?5,
@@ -189,7 +212,7 @@ impl Tx<'_> {
         version: u64,
         twin: &TwinRow,
     ) -> Result<(), StoreError> {
-        self.reindex(row, twin.tags.as_deref())?;
+        self.reindex(row.key(), row.id, twin.tags.as_deref())?;
         let sql =
             "UPDATE identities SET twin_version = ?2, desired_version = ?3, reported_version = ?4,
                        twin_written = ?5, tags = jsonb(?6), desired = jsonb(?7), reported = NULL,

@@ -1,8 +1,9 @@
-use super::*;
-use crate::{
-    HubRow, IdentityKey, IdentityRow, LinkRow, Lock, Secret, ServiceRow, TwinRow, Tx, unit,
-};
+use ids::{GenerationId, HubName};
 
+use super::*;
+use crate::{AuthKind, HubRow, IdentityRow, LinkRow, Lock, Secret, ServiceRow, TwinRow, Tx, unit};
+
+mod damaged;
 mod directory;
 mod reads;
 mod services;
@@ -16,18 +17,22 @@ fn open(directory: &Path) -> Store {
     .unwrap()
 }
 
+fn hub() -> HubName {
+    HubName::parse("hub").unwrap()
+}
+
 fn device(id: &str) -> IdentityRow {
     IdentityRow {
         id: 0,
-        hub: "hub".to_owned(),
-        device_id: id.to_owned(),
-        module_id: String::new(),
-        generation_id: "1".to_owned(),
+        hub: hub(),
+        device_id: id.parse().unwrap(),
+        module_id: None,
+        generation_id: GenerationId::from_number(1),
         revision: 1,
         enabled: true,
         status_reason: None,
         status_updated: 0,
-        auth_kind: "sas".to_owned(),
+        auth_kind: AuthKind::Sas,
         auth_primary: Some(Secret::new("secret")),
         auth_secondary: None,
         iot_edge: false,
@@ -59,12 +64,11 @@ async fn insert(store: &Store, id: &str) -> Result<(), StoreError> {
 }
 
 fn exists(store: &Store, id: &str) -> bool {
-    let key = IdentityKey {
-        hub: "hub",
-        device_id: id,
-        module_id: "",
-    };
-    store.read(|view| view.identity(key)).unwrap().is_some()
+    let row = device(id);
+    store
+        .read(|view| view.identity(row.key()))
+        .unwrap()
+        .is_some()
 }
 
 #[tokio::test]

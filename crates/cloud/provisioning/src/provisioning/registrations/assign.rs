@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ids::{Etag, GenerationId, IdScope, Timestamp};
+use ids::{Etag, IdScope, Timestamp};
 use registry::{DeviceLocation, DeviceWriter, NewDevice};
 use serde_json::Value;
 use store::{IdentityRow, Lock, RegistrationRow, StoreError, Tx, Unit, View};
@@ -239,8 +239,7 @@ impl AssignJob {
         let registration = self.write_record(tx, &service, stored, end, decision)?;
         Ok(Assigned {
             registration,
-            generation_id: GenerationId::try_from(device.generation_id)
-                .map_err(|error| tx.damaged("generation id", error))?,
+            generation_id: device.generation_id,
             device_created,
         })
     }

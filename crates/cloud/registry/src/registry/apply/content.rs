@@ -2,9 +2,9 @@
 
 use ids::{DeviceId, HubName, Timestamp};
 use serde_json::Value;
-use store::{TargetingChange, unit};
+use store::{Lock, TargetingChange, unit};
 
-use super::{Stored, Target, device_lock, plan};
+use super::{Stored, Target, plan};
 use crate::change::Change;
 use crate::deployment::ConfigurationError;
 use crate::registry::Registry;
@@ -29,7 +29,7 @@ impl Registry {
         let target = format!("{hub}/{device}");
         let apply = unit(
             (hub, device),
-            |(hub, device)| vec![device_lock(hub, device)],
+            |(hub, device)| vec![Lock::device(hub, device)],
             move |(hub, device), view| {
                 let stored = Stored::read(view, hub, device)?;
                 let stored = stored.ok_or_else(|| ConfigurationError::NoDevice(device.clone()))?;
@@ -48,8 +48,8 @@ impl Registry {
                 };
                 target.write(&plan, &seeds)?;
                 let follows = TargetingChange::EdgeDeviceOrModule;
-                if tx.targeting_follows(hub.as_str(), follows)? {
-                    tx.queue_device(hub.as_str(), device.as_str())?;
+                if tx.targeting_follows(hub, follows)? {
+                    tx.queue_device(hub, device)?;
                     watchers.tell(tx, Change::Targeting { hub: hub.clone() });
                 }
                 Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ids::ModuleId;
 use serde_json::{Map, Value};
 use store::{IdentityRow, TargetRow, TwinRow, View};
 
@@ -25,21 +26,24 @@ pub(crate) struct Given {
 #[derive(Default)]
 pub(crate) struct Automatic {
     deployments: Statuses,
-    /// By module id, empty for the device.
-    settings: BTreeMap<String, Settings>,
+    /// By module, `None` for the device.
+    settings: BTreeMap<Option<ModuleId>, Settings>,
 }
 
 impl Automatic {
-    pub(super) fn settings(&self, module_id: &str) -> Option<&Settings> {
+    pub(super) fn settings(&self, module_id: &Option<ModuleId>) -> Option<&Settings> {
         self.settings.get(module_id)
     }
 
     /// What the twin's `configurations` says. Deployments stand in the twins of the device and of
     /// its agent.
-    pub(super) fn statuses(&self, module_id: &str) -> Statuses {
-        let mut statuses = match module_id {
-            "" | "$edgeAgent" => self.deployments.clone(),
-            _ => Statuses::new(),
+    pub(super) fn statuses(&self, module_id: &Option<ModuleId>) -> Statuses {
+        let shows_deployments = module_id
+            .as_ref()
+            .is_none_or(|module| module.as_str() == "$edgeAgent");
+        let mut statuses = match shows_deployments {
+            true => self.deployments.clone(),
+            false => Statuses::new(),
         };
         let settings = self.settings(module_id).map(|settings| &settings.statuses);
         statuses.extend(
@@ -55,17 +59,17 @@ impl Automatic {
     pub(super) fn targets(&self) -> Vec<TargetRow> {
         let of_settings = self.settings.iter().flat_map(|(module_id, settings)| {
             let statuses = settings.statuses.iter();
-            statuses.map(move |(id, status)| (module_id.as_str(), id, *status))
+            statuses.map(move |(id, status)| (module_id.as_ref(), id, *status))
         });
         let of_deployments = self
             .deployments
             .iter()
-            .map(|(id, status)| ("", id, *status));
+            .map(|(id, status)| (None, id, *status));
         let all = of_deployments.chain(of_settings);
         let mut targets: Vec<_> = all
             .map(|(module_id, id, status)| TargetRow {
-                module_id: module_id.to_owned(),
-                configuration_id: id.to_string(),
+                module_id: module_id.cloned(),
+                configuration_id: id.clone(),
                 applied: status == ConfigurationStatus::Applied,
             })
             .collect();
@@ -91,8 +95,8 @@ impl Documents {
 
     fn facts<'a>(&'a self, row: &'a IdentityRow) -> Facts<'a> {
         Facts {
-            device_id: &row.device_id,
-            module_id: Some(row.module_id.as_str()).filter(|module| !module.is_empty()),
+            device_id: row.device_id.as_str(),
+            module_id: row.module_id.as_ref().map(ModuleId::as_str),
             tags: &self.tags,
             reported: &self.reported,
         }
@@ -108,7 +112,7 @@ pub(crate) fn resolve(
     let mut automatic = Automatic::default();
     let mut modules = None;
     for (row, twin) in &stored.rows {
-        let of_device = row.module_id.is_empty();
+        let of_device = row.module_id.is_none();
         let concerns = |compiled: &&Compiled| match compiled.effect {
             Effect::Deploy(_) => of_device && row.iot_edge,
             Effect::SetOnDevice(_) => of_device,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ids::{Identity, ModuleId, Timestamp};
 use serde_json::{Map, Value};
-use store::{IdentityRow, StoreError, TwinRow, View};
+use store::{IdentityRow, SettingsRow, StoreError, TwinRow, View};
 
 use super::given::Automatic;
 use super::{ApplyError, MANAGED_BY, Modules, Plan, Stored};
@@ -33,13 +33,11 @@ pub(crate) fn plan(
     };
     for both in &stored.rows {
         let (row, _) = both;
-        let identity = stored.identity(row, view)?;
-        if let Some(module) = &identity.module
-            && is_no_longer_named(row, module, named.as_ref())
-        {
-            plan.remove.push((row.clone(), module.clone()));
+        if is_no_longer_named(row, named.as_ref()) {
+            plan.remove.push(row.clone());
             continue;
         }
+        let identity = row.identity();
         let wanted = Wanted {
             deployed: identity
                 .module
@@ -57,32 +55,37 @@ pub(crate) fn plan(
     plan.first_desired = modules;
     if let Some(automatic) = automatic {
         let targets = automatic.targets();
-        let before = view.configuration_targets(stored.hub.as_str(), stored.device.as_str())?;
+        let before = view.configuration_targets(&stored.hub, &stored.device)?;
         plan.targets = (targets != before).then_some(targets);
     }
     Ok(plan)
 }
 
-fn read_owned(view: &View<'_>, stored: &Stored) -> Result<BTreeMap<String, Owned>, StoreError> {
-    let found = view.configuration_settings(stored.hub.as_str(), stored.device.as_str())?;
-    let read = |(module_id, text): (String, String)| {
-        let owned = view.decoded("configuration settings", serde_json::from_str(&text))?;
-        Ok((module_id, owned))
+fn read_owned(
+    view: &View<'_>,
+    stored: &Stored,
+) -> Result<BTreeMap<Option<ModuleId>, Owned>, StoreError> {
+    let found = view.configuration_settings(&stored.hub, &stored.device)?;
+    let read = |row: SettingsRow| {
+        let owned = serde_json::from_str(&row.document);
+        Ok((
+            row.module_id,
+            view.decoded("configuration settings", owned)?,
+        ))
     };
     found.into_iter().map(read).collect()
 }
 
 /// A module of an earlier deployment that this content does not name.
-fn is_no_longer_named(
-    row: &IdentityRow,
-    module: &ModuleId,
-    named: Option<&BTreeSet<String>>,
-) -> bool {
+fn is_no_longer_named(row: &IdentityRow, named: Option<&BTreeSet<String>>) -> bool {
+    let Some(module) = &row.module_id else {
+        return false;
+    };
     let ours = row
         .managed_by
         .as_deref()
         .is_some_and(|by| by.eq_ignore_ascii_case(MANAGED_BY));
-    ours && !module.is_system() && named.is_some_and(|named| !named.contains(&row.module_id))
+    ours && !module.is_system() && named.is_some_and(|named| !named.contains(module.as_str()))
 }
 
 /// What one twin is to get.
@@ -104,7 +107,7 @@ impl Wanted<'_> {
         identity: Identity,
         now: Timestamp,
     ) -> Result<(), ApplyError> {
-        let module_id = row.module_id.as_str();
+        let module_id = &row.module_id;
         let none = Settings::default();
         let settings = self.automatic.and_then(|all| all.settings(module_id));
         let settings = settings.unwrap_or(&none);
@@ -153,7 +156,7 @@ fn missing_modules(
     let existing: BTreeSet<_> = stored
         .rows
         .iter()
-        .map(|(row, _)| row.module_id.as_str())
+        .filter_map(|(row, _)| Some(row.module_id.as_ref()?.as_str()))
         .collect();
     let named = named.into_iter().flatten();
     let missing = named.filter(|name| !existing.contains(name.as_str()));

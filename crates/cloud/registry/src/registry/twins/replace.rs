@@ -5,7 +5,7 @@ use store::{StoreError, TargetingChange, Tx};
 
 use super::{follow, write_twin};
 use crate::registry::watchers::Watchers;
-use crate::rows::{self, key};
+use crate::rows;
 use crate::twin::CheckedReplacement;
 
 /// Replaces tags and desired properties within the transaction that writes the identity.
@@ -16,7 +16,7 @@ pub(crate) fn replace_twin_within(
     replacement: &CheckedReplacement,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some((row, mut stored)) = tx.twin(key(identity))? else {
+    let Some((row, mut stored)) = tx.twin(identity.into())? else {
         return Err(tx.damaged("twin", "it went away within a transaction"));
     };
     // As with a PUT of the twin, what is too large to be read is empty from now on.
@@ -36,7 +36,7 @@ pub(crate) fn replace_twin_within(
         touched,
     )?;
     // As after any other change of a twin by an operator.
-    let change = match row.module_id.is_empty() && !row.iot_edge {
+    let change = match row.module_id.is_none() && !row.iot_edge {
         true => TargetingChange::Device,
         false => TargetingChange::EdgeDeviceOrModule,
     };

@@ -55,7 +55,7 @@ impl Unit for Report {
             &twin,
             touched,
         )?;
-        let change = match (row.module_id.is_empty(), row.iot_edge) {
+        let change = match (row.module_id.is_none(), row.iot_edge) {
             (true, true) => TargetingChange::ReportedOfEdgeDevice,
             (true, false) => TargetingChange::ReportedOfDevice,
             (false, _) => TargetingChange::ReportedOfModule,

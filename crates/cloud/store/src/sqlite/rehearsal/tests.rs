@@ -2,8 +2,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use ids::HubName;
+
 use crate::audit::AuditStream;
-use crate::{DataDirectory, Lock, Store, StoreError, StoreOptions, unit};
+use crate::{DataDirectory, Lock, Store, StoreError, StoreOptions, Tx, unit};
 
 fn open(directory: &Path) -> Store {
     let options = StoreOptions {
@@ -18,8 +20,16 @@ const D1: Lock<'_> = Lock::Device {
     device_id: "d1",
 };
 
+fn hub() -> HubName {
+    HubName::parse("hub").unwrap()
+}
+
+fn queue(tx: &Tx<'_>, device: &str) -> Result<(), StoreError> {
+    tx.queue_device(&hub(), &device.parse().unwrap())
+}
+
 fn queued(store: &Store) -> Vec<String> {
-    store.read(|view| view.queued_devices("hub", 9)).unwrap()
+    store.read(|view| view.queued_devices(&hub(), 9)).unwrap()
 }
 
 #[tokio::test]
@@ -31,10 +41,10 @@ async fn a_unit_runs_twice_and_counts_once() {
     let write = unit(
         (),
         |()| vec![D1],
-        |(), view| Ok::<_, StoreError>(view.queued_devices("hub", 9)?.len()),
+        |(), view| Ok::<_, StoreError>(view.queued_devices(&hub(), 9)?.len()),
         move |(), tx, before| {
             ran.fetch_add(1, Ordering::Relaxed);
-            tx.queue_device("hub", "d1")?;
+            queue(tx, "d1")?;
             let called = called.clone();
             tx.after_commit(move || {
                 called.fetch_add(1, Ordering::Relaxed);
@@ -65,7 +75,7 @@ async fn a_unit_that_keeps_state_between_its_runs_is_found() {
         |_, _| Ok::<_, StoreError>(()),
         |calls, tx, ()| {
             let call = calls.fetch_add(1, Ordering::Relaxed);
-            tx.queue_device("hub", &format!("d{call}"))
+            queue(tx, &format!("d{call}"))
         },
     );
     let error = store.write(write).await.unwrap_err();
@@ -83,7 +93,7 @@ async fn a_unit_that_writes_what_it_did_not_lock_is_found() {
             locks,
             |locks| locks.clone(),
             |_, _| Ok::<_, StoreError>(()),
-            move |_, tx, ()| tx.queue_device("hub", device),
+            move |_, tx, ()| queue(tx, device),
         )
     };
     store.write(write(vec![D1], "d1")).await.unwrap();

@@ -1,26 +1,31 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ids::GenerationId;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::sqlite::schema;
-use crate::{IdentityKey, TwinRow, TwinWrite};
+use crate::{AuthKind, TwinRow, TwinWrite};
+
+fn hub_name(hub: &str) -> HubName {
+    hub.parse().unwrap()
+}
 
 fn device(hub: &str, id: &str, module: &str) -> IdentityRow {
     IdentityRow {
         id: 0,
-        hub: hub.to_owned(),
-        device_id: id.to_owned(),
-        module_id: module.to_owned(),
-        generation_id: "1".to_owned(),
+        hub: hub_name(hub),
+        device_id: id.parse().unwrap(),
+        module_id: (!module.is_empty()).then(|| module.parse().unwrap()),
+        generation_id: GenerationId::from_number(1),
         revision: 1,
         enabled: true,
         status_reason: None,
         status_updated: 0,
-        auth_kind: "none".to_owned(),
+        auth_kind: AuthKind::None,
         auth_primary: None,
         auth_secondary: None,
         iot_edge: false,
@@ -85,13 +90,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn take(tx: &Tx<'_>, step: &Step) -> Result<(), StoreError> {
     let find = |d: usize, m: usize| {
-        let (hub, device_id, module_id) = ("h", DEVICES[d], MODULES[m]);
-        tx.twin(IdentityKey {
-            hub,
-            device_id,
-            module_id,
-        })
+        let row = device("h", DEVICES[d], MODULES[m]);
+        tx.twin(row.key())
     };
+    let (h, other) = (hub_name("h"), hub_name("other"));
     match step {
         Step::Insert(d, m, tags) if find(*d, *m)?.is_none() => {
             let twin = TwinRow {
@@ -123,13 +125,14 @@ fn take(tx: &Tx<'_>, step: &Step) -> Result<(), StoreError> {
             None => Ok(()),
         },
         Step::DeleteModule(d) => match find(*d, 1)? {
-            Some((row, _)) => tx.delete_module(&row),
+            Some((row, _)) => tx.delete_module(row.key(), row.revision),
             None => Ok(()),
         },
-        Step::DeleteDevice(d) => tx.delete_device("h", DEVICES[*d]),
+        Step::DeleteDevice(d) => tx.delete_device(&h, &DEVICES[*d].parse().unwrap()),
         Step::Move(d) => {
-            tx.delete_device("other", DEVICES[*d])?;
-            tx.move_device(("h", DEVICES[*d]), ("other", DEVICES[*d]))
+            let device = DEVICES[*d].parse().unwrap();
+            tx.delete_device(&other, &device)?;
+            tx.move_device((&h, &device), (&other, &device))
         }
         Step::Insert(..) => Ok(()),
     }
@@ -177,7 +180,8 @@ fn a_range_is_read_in_pages() {
         from: value(1),
         to: value(2),
     };
-    let hub = ("h", IdentityKind::Device);
+    let h = hub_name("h");
+    let hub = (&h, IdentityKind::Device);
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let page = tx.tag_entries(hub, &range, after.as_ref(), 2).unwrap();
@@ -191,6 +195,6 @@ fn a_range_is_read_in_pages() {
     assert_eq!(rows, [2, 5, 8, 3, 6, 9]);
     assert_eq!(tx.count_tag_entries(hub, &range, 100).unwrap(), 6);
     assert_eq!(tx.count_tag_entries(hub, &range, 4).unwrap(), 4);
-    let modules = ("h", IdentityKind::Module);
+    let modules = (&h, IdentityKind::Module);
     assert_eq!(tx.count_tag_entries(modules, &range, 100).unwrap(), 0);
 }

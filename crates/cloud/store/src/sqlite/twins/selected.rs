@@ -1,11 +1,12 @@
 //! Twins with those documents only that are asked for.
 
+use ids::HubName;
 use rusqlite::params;
 
 use super::{bytes, read};
-use crate::sqlite::identities::identity_columns;
+use crate::sqlite::identities::{identity_columns, read_listed};
 use crate::{
-    DeviceRange, IdentityKind, IdentityRow, PageRows, StoreError, TwinParts, TwinRow, View,
+    DeviceRange, IdentityKind, IdentityRow, Listed, PageRows, StoreError, TwinParts, TwinRow, View,
 };
 
 /// The first five parameters say which documents are read. Those left out look empty.
@@ -50,12 +51,12 @@ impl View<'_> {
     /// Devices of a range of ids, or their modules, after one, in order.
     pub fn twins_in_range(
         &self,
-        (hub, kind): (&str, IdentityKind),
+        (hub, kind): (&HubName, IdentityKind),
         range: &DeviceRange,
         after: (&str, &str),
         parts: TwinParts,
         limit: usize,
-    ) -> Result<PageRows<(IdentityRow, TwinRow)>, StoreError> {
+    ) -> Result<PageRows<Listed<(IdentityRow, TwinRow)>>, StoreError> {
         let sql = match kind {
             // The key after the one before is the next device.
             IdentityKind::Device => select!(
@@ -83,22 +84,30 @@ impl View<'_> {
             reported,
             configurations,
             metadata,
-            hub,
+            hub.as_str(),
             from,
             range.to,
             after.0,
             after.1,
             limit + 1,
         ];
-        self.page(sql, values, limit, read, bytes)
+        self.page(
+            sql,
+            values,
+            limit,
+            |row| read_listed(self.file, row, read),
+            bytes,
+        )
     }
 
     /// How many devices or modules a hub has.
-    pub fn count_identities(&self, hub: &str, kind: IdentityKind) -> Result<u64, StoreError> {
+    pub fn count_identities(&self, hub: &HubName, kind: IdentityKind) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM identities WHERE hub = ?1 AND (module_id > '') = ?2";
-        let count = self.one(sql, params![hub, kind == IdentityKind::Module], |row| {
-            row.get(0)
-        })?;
+        let count = self.one(
+            sql,
+            params![hub.as_str(), kind == IdentityKind::Module],
+            |row| row.get(0),
+        )?;
         Ok(count.unwrap_or_default())
     }
 }

@@ -68,12 +68,8 @@ async fn reads_at_once_are_of_one_moment() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let is_there = |view: &View<'_>, id| {
-        let key = IdentityKey {
-            hub: "hub",
-            device_id: id,
-            module_id: "",
-        };
-        Ok::<_, StoreError>(view.identity(key)?.is_some())
+        let row = device(id);
+        Ok::<_, StoreError>(view.identity(row.key())?.is_some())
     };
     let write = |id: &'static str| {
         tokio::task::block_in_place(|| {
@@ -116,22 +112,22 @@ async fn a_page_of_long_documents_is_short() {
     store.write(write(fill)).await.unwrap();
     let (mut after, mut pages, mut found) = (String::new(), 0, 0);
     loop {
-        let page = store.read(|view| view.device_twins_after("hub", &after, 1000));
+        let page = store.read(|view| view.device_twins_after(&hub(), &after, 1000));
         let page = page.unwrap();
         assert!((1..=300).contains(&page.rows.len()), "{}", page.rows.len());
         (pages, found) = (pages + 1, found + page.rows.len());
-        let Some((last, _)) = page.rows.last().filter(|_| page.more) else {
+        let Some(last) = page.rows.last().filter(|_| page.more) else {
             break;
         };
         after.clone_from(&last.device_id);
     }
     assert_eq!((pages, found), (3, 700));
     let three = store
-        .read(|view| view.device_twins_after("hub", "", 3))
+        .read(|view| view.device_twins_after(&hub(), "", 3))
         .unwrap();
     assert_eq!((three.rows.len(), three.more), (3, true));
     let none = store
-        .read(|view| view.device_twins_after("hub", "d699", 3))
+        .read(|view| view.device_twins_after(&hub(), "d699", 3))
         .unwrap();
     assert_eq!((none.rows.len(), none.more), (0, false));
 }
