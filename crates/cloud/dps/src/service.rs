@@ -60,10 +60,10 @@ struct Inner {
 }
 
 impl Dps {
-    /// Builds the services over an open registry.
+    /// Builds the services over open storage.
     #[must_use]
-    pub fn new(registry: Provisioning, options: DpsOptions) -> Self {
-        let context = Context::new(registry, options.device_issuers.clone());
+    pub fn new(provisioning: Provisioning, options: DpsOptions) -> Self {
+        let context = Context::new(provisioning, options.device_issuers.clone());
         let inner = Inner {
             tenants: Tenants::new(context),
             recent_operations: RecentOperations::default(),

@@ -69,13 +69,13 @@ impl Tenants {
             return Some(known.clone());
         }
         drop(others);
-        let registry: Provisioning = self.first.context.provisioning.for_scope(id_scope)?;
+        let provisioning = self.first.context.provisioning.for_scope(id_scope)?;
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         // Another request may have been faster.
         if let Some(known) = others.iter().find(is_it) {
             return Some(known.clone());
         }
-        let tenant = Tenant::new(self.first.context.for_service(registry));
+        let tenant = Tenant::new(self.first.context.for_service(provisioning));
         others.push(tenant.clone());
         Some(tenant)
     }

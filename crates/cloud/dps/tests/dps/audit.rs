@@ -151,7 +151,7 @@ async fn reading_keys_is_an_act_and_it_is_known_from_where() {
     let body = symmetric("registrationId", "sym-1", &json!({}));
     service.create("/enrollments/sym-1", &body).await;
     let token = service.owner();
-    let name = service.registry.service().name.to_string();
+    let name = service.provisioning.service().name.to_string();
     for (method, path) in [
         (Method::POST, "/enrollments/sym-1/attestationmechanism"),
         (
@@ -214,14 +214,20 @@ async fn a_refusal_tells_where_the_device_was_and_is_forgotten_after_its_time() 
     assert_eq!(listed[0]["body"]["address"], ADDRESS.to_string());
 
     const DAY: i64 = 24 * 3600;
-    let registry = &service.registry;
+    let provisioning = &service.provisioning;
     service.advance(29 * DAY);
     service
         .register("late", &chain(&[&self_signed("late")]))
         .await;
-    assert_eq!(registry.expire_refusals(service.now()).await.unwrap(), 0);
+    assert_eq!(
+        provisioning.expire_refusals(service.now()).await.unwrap(),
+        0
+    );
     service.advance(2 * DAY);
-    assert_eq!(registry.expire_refusals(service.now()).await.unwrap(), 1);
+    assert_eq!(
+        provisioning.expire_refusals(service.now()).await.unwrap(),
+        1
+    );
     let path = "/muster/v1/dps/refusals";
     let left = service.operate(Method::GET, path, &[], None).await.body;
     assert_eq!(left.as_array().unwrap().len(), 1, "{left}");

@@ -16,9 +16,9 @@ impl Service {
     }
 
     async fn status(&self, device: &str) -> Status {
-        let hub = self.registry.service().hubs[0].name.clone();
+        let hub = self.provisioning.service().hubs[0].name.clone();
         let device = ids::DeviceId::parse(device).unwrap();
-        self.registry
+        self.provisioning
             .registry()
             .device(&hub, &device)
             .await
@@ -155,7 +155,7 @@ async fn a_device_is_found_by_what_its_hub_calls_it() {
     service.create("/enrollments/edge-001", &body).await;
     let presented = chain(&[&leaf]);
     service.provision("edge-001", &presented).await;
-    let hub = service.registry.service().hubs[0].name.clone();
+    let hub = service.provisioning.service().hubs[0].name.clone();
     let blocked = service
         .block(Method::PUT, &format!("{hub}/devices/Lathe"))
         .await;
@@ -190,7 +190,7 @@ async fn what_the_hub_disabled_since_stays_disabled() {
     let presented = chain(&[&root.leaf("device-1"), &root.certificate]);
     service.provision("device-1", &presented).await;
     service.block(Method::PUT, "device-1").await;
-    let hub = service.registry.service().hubs[0].name.clone();
+    let hub = service.provisioning.service().hubs[0].name.clone();
     let device = ids::DeviceId::parse("device-1").unwrap();
     let request = wire::service_api::identity::DeviceRequest {
         status: Some(Status::Disabled),
@@ -200,14 +200,14 @@ async fn what_the_hub_disabled_since_stays_disabled() {
     let any = registry::IfMatch::Any;
     let now = ids::Timestamp::from_unix_seconds(1_900_000_000);
     let put = service
-        .registry
+        .provisioning
         .registry()
         .put_device(&hub, &device, request, &any, now);
     put.await.unwrap();
     let taken_back = service.block(Method::DELETE, "device-1").await;
     assert_eq!(taken_back.status, StatusCode::NO_CONTENT);
     let found = service
-        .registry
+        .provisioning
         .registry()
         .device(&hub, &device)
         .await

@@ -334,7 +334,7 @@ async fn t12_a_leaf_that_rolls_in_its_group_replaces_the_thumbprint_and_keeps_th
     );
     let modules = async || {
         let listed = service
-            .registry
+            .provisioning
             .registry()
             .list_modules(&hub, &device)
             .await
@@ -349,7 +349,7 @@ async fn t12_a_leaf_that_rolls_in_its_group_replaces_the_thumbprint_and_keeps_th
     service.provision("device-1", &chain(&[&second])).await;
     assert_eq!((modules().await, before.len()), (before, 2));
     let stored = service
-        .registry
+        .provisioning
         .registry()
         .device(&hub, &device)
         .await

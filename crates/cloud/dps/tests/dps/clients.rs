@@ -119,7 +119,7 @@ async fn keys_that_nobody_chose_in_every_spelling() {
 #[tokio::test]
 async fn operators_tokens_in_the_spellings_of_node_and_python() {
     let service = Service::start().await;
-    let policy = service.registry.service().policies[0].clone();
+    let policy = service.provisioning.service().policies[0].clone();
     let key = wire::sas::SharedAccessKey::try_from(&policy.primary).unwrap();
     let name = &policy.name;
     let mut slashes = 0;

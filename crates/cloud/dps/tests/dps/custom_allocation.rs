@@ -47,7 +47,7 @@ async fn the_webhook_hears_who_asks_and_its_answer_is_carried_out() {
     assert_eq!(state["payload"], json!({"welcome": true}));
     let identity = ids::Identity::device("hub".parse().unwrap(), "d".parse().unwrap());
     let twin = service
-        .registry
+        .provisioning
         .registry()
         .twin(&identity)
         .await
@@ -85,7 +85,7 @@ async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
     let host = "second.test".parse().unwrap();
     let second = "second".parse().unwrap();
     service
-        .registry
+        .provisioning
         .create_hub(second, host, service.now())
         .await
         .unwrap();
@@ -97,7 +97,7 @@ async fn t10_with_the_policy_never_the_webhook_is_called_and_the_hub_stays() {
         latencies: None,
     };
     service
-        .registry
+        .provisioning
         .link_hub(link, service.now())
         .await
         .unwrap();
@@ -193,7 +193,7 @@ async fn assert_faulty_answers_fail_after_one_call(service: &Service, presented:
 
 async fn assert_allocations_record_each_outcome(service: &Service) {
     let notes = service
-        .registry
+        .provisioning
         .allocations(&"D".parse().unwrap())
         .await
         .unwrap();
@@ -238,7 +238,8 @@ async fn an_enrollment_that_is_disabled_meanwhile_assigns_nobody() {
     let presented = enroll(&service, "d", json!({})).await;
     service.register("d", &presented).await;
     let id = "d".parse().unwrap();
-    let record = service.registry.registration(&id).await.unwrap().unwrap();
+    let record = service.provisioning.registration(&id).await;
+    let record = record.unwrap().unwrap();
     assert!(matches!(record.state, RegistrationState::Assigning { .. }));
     let path = "/enrollments/d";
     let mut enrollment = service.operate(Method::GET, path, &[], None).await.body;
@@ -252,7 +253,7 @@ async fn an_enrollment_that_is_disabled_meanwhile_assigns_nobody() {
         .will_answer(200, &json!({"iotHubHostName": "hub.test"}));
     service.run();
     let state = async || {
-        let record = service.registry.registration(&id).await;
+        let record = service.provisioning.registration(&id).await;
         record.unwrap().unwrap().state
     };
     let has_failed = async || matches!(state().await, RegistrationState::Failed { .. });
@@ -262,7 +263,7 @@ async fn an_enrollment_that_is_disabled_meanwhile_assigns_nobody() {
     };
     assert_eq!(code, 409_201);
     let (hub, device) = ("hub".parse().unwrap(), "d".parse().unwrap());
-    let found = service.registry.registry().device(&hub, &device).await;
+    let found = service.provisioning.registry().device(&hub, &device).await;
     assert!(found.is_err());
 }
 
@@ -305,7 +306,8 @@ async fn an_enrollment_with_custom_allocation_names_its_webhook() {
         StatusCode::OK
     );
     let key = provisioning::EnrollmentKey::Individual("d".parse().unwrap());
-    let stored = service.registry.enrollment(&key).await.unwrap().unwrap();
+    let stored = service.provisioning.enrollment(&key).await;
+    let stored = stored.unwrap().unwrap();
     assert_eq!(
         stored.document["customAllocationDefinition"]["webhookUrl"],
         WEBHOOK
@@ -330,7 +332,7 @@ async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
 
     assert_eq!(get(&service, ALLOCATIONS).await.error(), 400_004, "whose?");
     let id = service
-        .registry
+        .provisioning
         .allocations(&"d".parse().unwrap())
         .await
         .unwrap()[0]
@@ -350,7 +352,8 @@ async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
     let before = stored_registration(&service).await;
     assert_replays(&service, &path, &described).await;
     assert_eq!(stored_registration(&service).await, before);
-    let allocations = service.registry.allocations(&"d".parse().unwrap()).await;
+    let id = "d".parse().unwrap();
+    let allocations = service.provisioning.allocations(&id).await;
     assert_eq!(allocations.unwrap().len(), 1);
 
     let absent = get(&service, &format!("{ALLOCATIONS}/999")).await;
@@ -361,7 +364,7 @@ async fn what_was_asked_is_listed_and_asked_again_without_a_trace() {
 
 async fn stored_registration(service: &Service) -> Option<provisioning::RegistrationRecord> {
     let id = "d".parse().unwrap();
-    service.registry.registration(&id).await.unwrap()
+    service.provisioning.registration(&id).await.unwrap()
 }
 
 /// Replays the allocation `shown`: with the same answer of the webhook, then with another.

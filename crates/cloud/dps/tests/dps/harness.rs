@@ -34,7 +34,7 @@ const START: i64 = 1_780_272_000;
 
 pub struct Service {
     pub dps: Dps,
-    pub registry: Provisioning,
+    pub provisioning: Provisioning,
     pub webhook: Arc<Webhook>,
     clock: Arc<AtomicI64>,
     limits: AdmissionLimits,
@@ -91,7 +91,7 @@ impl Service {
     pub async fn restarted(self) -> Self {
         let Self {
             dps,
-            registry,
+            provisioning,
             clock,
             limits,
             directory,
@@ -100,7 +100,7 @@ impl Service {
         } = self;
         drop(running);
         drop(dps);
-        drop(registry);
+        drop(provisioning);
         let again = Self::over(directory, clock, limits).await;
         // The world outside goes on.
         again.webhook.remote.become_like(&webhook.remote);
@@ -120,10 +120,10 @@ impl Service {
         };
         let now = Timestamp::from_unix_seconds(clock.load(Ordering::Relaxed));
         let mut tries = 0;
-        let registry = loop {
+        let provisioning = loop {
             match Provisioning::open(directory.path(), init.clone(), Default::default(), now).await
             {
-                Ok(registry) => break registry,
+                Ok(provisioning) => break provisioning,
                 // What was going on in the process before is let go of in its own time.
                 Err(error) if tries == 100 => panic!("{error}"),
                 Err(_) => tries += 1,
@@ -141,9 +141,9 @@ impl Service {
             limits: limits.clone(),
         };
         Self {
-            dps: Dps::new(registry.clone(), options),
+            dps: Dps::new(provisioning.clone(), options),
             webhook,
-            registry,
+            provisioning,
             clock,
             limits,
             directory,
@@ -213,7 +213,7 @@ impl Service {
     }
 
     pub fn id_scope(&self) -> String {
-        self.registry.service().id_scope.to_string()
+        self.provisioning.service().id_scope.to_string()
     }
 
     /// A token of the policy that has every right.
@@ -223,7 +223,7 @@ impl Service {
 
     /// The same for a host as a client names it.
     pub fn owner_of(&self, host: &str) -> String {
-        let service = self.registry.service();
+        let service = self.provisioning.service();
         let policy = &service.policies[0];
         assert!(policy.grants(Right::EnrollmentWrite));
         let key = SharedAccessKey::try_from(&policy.primary).unwrap();

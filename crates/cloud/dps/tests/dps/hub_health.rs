@@ -114,7 +114,12 @@ async fn assert_resident_stays(service: &Service, resident: &PresentedChain) {
     let stays = service.provision_pending("resident", resident).await;
     assert_eq!(stays["errorCode"], 503_000, "{stays}");
     let id = "resident".parse().unwrap();
-    let record = service.registry.registration(&id).await.unwrap().unwrap();
+    let record = service
+        .provisioning
+        .registration(&id)
+        .await
+        .unwrap()
+        .unwrap();
     let RegistrationState::Failed { previous, .. } = &record.state else {
         panic!("{:?}", record.state);
     };
@@ -151,7 +156,12 @@ async fn static_allocation_waits_for_its_hub_and_takes_it_when_it_is_back() {
     let id = "d".parse().unwrap();
     service
         .wait_until("assignment", async || {
-            let record = service.registry.registration(&id).await.unwrap().unwrap();
+            let record = service
+                .provisioning
+                .registration(&id)
+                .await
+                .unwrap()
+                .unwrap();
             matches!(record.state, RegistrationState::Assigned { .. })
         })
         .await;

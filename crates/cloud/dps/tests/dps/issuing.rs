@@ -104,7 +104,7 @@ async fn thumbprints(service: &Service, id: &str) -> [String; 2] {
     let device = id.parse().unwrap();
     let hub = "hub".parse().unwrap();
     let record = service
-        .registry
+        .provisioning
         .registry()
         .device(&hub, &device)
         .await

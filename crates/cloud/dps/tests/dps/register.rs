@@ -42,7 +42,7 @@ async fn a_device_with_its_own_enrollment_is_assigned_with_its_first_twin() {
 
     // The twin is there before the device has polled.
     let twin = service
-        .registry
+        .provisioning
         .registry()
         .twin(&device("edge-001"))
         .await
@@ -113,7 +113,7 @@ async fn all_devices_of_a_group_are_edge_devices_or_none_is() {
 
 async fn modules(service: &Service, id: &str) -> Vec<String> {
     let identity = device(id);
-    let registry = service.registry.registry();
+    let registry = service.provisioning.registry();
     let modules = registry.list_modules(&identity.hub, &identity.device);
     let modules = modules.await.unwrap().into_iter();
     modules.map(|module| module.module_id.to_string()).collect()
@@ -204,7 +204,7 @@ async fn registering_again_refreshes_the_thumbprint_and_keeps_the_twin() {
     );
     let identity = device("device-1");
     let stored = service
-        .registry
+        .provisioning
         .registry()
         .device(&identity.hub, &identity.device)
         .await
@@ -342,5 +342,6 @@ async fn operators_see_and_delete_registrations() {
         404_202
     );
     let id = RegistrationId::parse("device-1").unwrap();
-    assert!(service.registry.registration(&id).await.unwrap().is_none());
+    let record = service.provisioning.registration(&id).await;
+    assert!(record.unwrap().is_none());
 }

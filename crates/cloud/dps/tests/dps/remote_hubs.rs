@@ -204,7 +204,12 @@ async fn a_device_that_is_blocked_on_its_way_is_not_left_behind() {
         })
         .await;
     let id = "d".parse().unwrap();
-    let record = service.registry.registration(&id).await.unwrap().unwrap();
+    let record = service
+        .provisioning
+        .registration(&id)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(
         matches!(
             record.state,

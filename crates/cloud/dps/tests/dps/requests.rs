@@ -126,7 +126,7 @@ async fn unknown_paths_methods_and_a_missing_version() {
 #[tokio::test]
 async fn operators_need_a_token_for_this_host_that_has_not_expired() {
     let service = Service::start().await;
-    let policy = service.registry.service().policies[0].clone();
+    let policy = service.provisioning.service().policies[0].clone();
     let key = wire::sas::SharedAccessKey::try_from(&policy.primary).unwrap();
     let soon = service.now().plus(std::time::Duration::from_secs(60));
     let long_ago = service.now().minus(std::time::Duration::from_secs(3600));

@@ -125,10 +125,10 @@ async fn the_hub_accepts_the_keys_that_the_device_registered_with() {
         .await;
     assert_eq!(state["deviceId"], "Dev-7");
     assert_eq!(state["symmetricKey"], json!({"enrollmentGroupId": "all"}));
-    let hub = service.registry.service().hubs[0].name.clone();
+    let hub = service.provisioning.service().hubs[0].name.clone();
     let device = ids::DeviceId::parse("Dev-7").unwrap();
     let found = service
-        .registry
+        .provisioning
         .registry()
         .device(&hub, &device)
         .await

@@ -19,7 +19,7 @@ async fn prepared() -> (Service, pki::Certificate) {
     service.create("/enrollments/first", &enrollment).await;
     service.provision("first", &chain(&[&leaf])).await;
     let (hub, device) = ("hub".parse().unwrap(), "shared".parse().unwrap());
-    let registry = service.registry.registry();
+    let registry = service.provisioning.registry();
     let deleted = registry.delete_device(&hub, &device, &registry::IfMatch::Any);
     deleted.await.unwrap();
 

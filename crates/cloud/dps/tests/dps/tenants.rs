@@ -145,7 +145,7 @@ async fn a_tenant_links_a_hub_of_the_server_only_with_a_key_of_it() {
     let right = hub["connectionString"].as_str().unwrap();
     let wrong = "HostName=hub.test;SharedAccessKeyName=iothubowner;\
                  SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    let local = service.registry.registry().hubs();
+    let local = service.provisioning.registry().hubs();
     let weak = &local.hubs[0].policies[3];
     let weak = format!(
         "HostName=hub.test;SharedAccessKeyName={};SharedAccessKey={}",

@@ -42,7 +42,7 @@ async fn t13_over_https_a_device_beyond_the_quota_gets_429_with_retry_after_and_
     let longer = retry_after(&service.register("dev-3", &third).await);
     assert!((20..=22).contains(&longer), "{longer}");
     let id = ids::RegistrationId::parse("dev-2").unwrap();
-    let registered = service.registry.registration(&id);
+    let registered = service.provisioning.registration(&id);
     assert!(registered.await.unwrap().is_none(), "nothing was begun");
 
     // Ten seconds bring one registration, which is the second device's

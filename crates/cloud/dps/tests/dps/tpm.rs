@@ -105,10 +105,10 @@ async fn the_hub_accepts_the_key_that_the_tpm_is_given_and_keeps_it() {
     assert_eq!(state["deviceId"], "Edge-1");
     let (key, _) = open(&tpm, &state["tpm"]["authenticationKey"]);
 
-    let hub = service.registry.service().hubs[0].name.clone();
+    let hub = service.provisioning.service().hubs[0].name.clone();
     let device = ids::DeviceId::parse("Edge-1").unwrap();
     let found = service
-        .registry
+        .provisioning
         .registry()
         .device(&hub, &device)
         .await

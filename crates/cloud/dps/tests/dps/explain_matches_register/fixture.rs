@@ -169,8 +169,8 @@ impl Fixture {
             }
             Step::DeleteDevice(hub, device) => {
                 let (hub, device) = (HubName::parse(hub), DeviceId::parse(device));
-                let registry = &self.service.registry;
-                let _ = registry
+                let provisioning = &self.service.provisioning;
+                let _ = provisioning
                     .registry()
                     .delete_device(&hub.unwrap(), &device.unwrap(), &IfMatch::Any)
                     .await;

@@ -50,13 +50,13 @@ impl Service {
 
     pub async fn near_twin(&self, id: &str) -> Option<registry::Twin> {
         let identity = Identity::device("hub".parse().unwrap(), id.parse().unwrap());
-        let found = self.registry.registry().twin(&identity).await;
+        let found = self.provisioning.registry().twin(&identity).await;
         found.ok().map(|found| found.twin)
     }
 
     pub async fn notes(&self, id: &str) -> Vec<Value> {
         let found = self
-            .registry
+            .provisioning
             .allocations(&id.parse().unwrap())
             .await
             .unwrap();
