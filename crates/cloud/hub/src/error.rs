@@ -3,8 +3,8 @@
 
 use ids::error_chain;
 use registry::{
-    ConfigurationError, ConsumerGroupError, EventError, IdentityError, ImportError, Right,
-    RoutingWriteError, TwinError,
+    ConfigurationError, ConsumerGroupError, EventError, IdentityError, ImportError, JobError,
+    Right, RoutingWriteError, TwinError,
 };
 use rest::RequestError;
 use rest::policy::PolicyError;
@@ -62,6 +62,8 @@ pub(crate) enum HubError {
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
     #[error(transparent)]
+    Job(#[from] JobError),
+    #[error(transparent)]
     Method(#[from] MethodError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -84,6 +86,7 @@ impl HubError {
             Self::Request(error) => return request(error),
             // The hub's list has no code of its own for this.
             Self::NotOffered(_) => return (501, Code::InvalidOperation),
+            Self::Job(JobError::Exists(_)) => return (409, Code::InvalidOperation),
             Self::NoMessage => Code::DeviceMessageLockLost,
             Self::NoSuchHub(_) => Code::IotHubNotFound,
             Self::Unauthorized(NotProven::Storage(_)) | Self::Storage(_) => Code::ServerError,
@@ -103,6 +106,7 @@ impl HubError {
             Self::Twin(error) => twin(error),
             Self::Repeated => Code::DeviceDefinedMultipleTimes,
             Self::Configuration(error) => configuration(error),
+            Self::Job(error) => job(error),
             Self::Method(error) => method(error),
             Self::Telemetry(error) => telemetry(error),
             Self::OwnBody(_) => Code::ArgumentInvalid,
@@ -190,6 +194,16 @@ fn configuration(error: &ConfigurationError) -> Code {
         ConfigurationError::TooMany => Code::IotHubQuotaExceeded,
         ConfigurationError::Storage(_) => Code::ServerError,
         _ => Code::ArgumentInvalid,
+    }
+}
+
+fn job(error: &JobError) -> Code {
+    match error {
+        JobError::NotFound(_) => Code::JobNotFound,
+        JobError::Exists(_) | JobError::Ended(_) => Code::InvalidOperation,
+        JobError::TooMany => Code::JobQuotaExceeded,
+        JobError::Targets(_) => Code::ArgumentInvalid,
+        JobError::Storage(_) => Code::ServerError,
     }
 }
 

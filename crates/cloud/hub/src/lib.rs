@@ -19,6 +19,7 @@ mod sessions;
 mod twin_view;
 
 mod deployments;
+mod jobs;
 mod query;
 
 mod error;
@@ -57,12 +58,13 @@ impl Hub {
         sessions::mqtt::accept(self, connect, chain).await
     }
 
-    /// Applies deployments, deletes events after their retention, and stores presences,
+    /// Applies deployments, runs jobs, deletes events after their retention, and stores presences,
     /// until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         tokio::join!(
             deployments::run(self, shutdown.clone()),
             messages::expiry::run(self, shutdown.clone()),
+            jobs::run(self, shutdown.clone()),
             sessions::presence::run(self, shutdown),
         );
     }

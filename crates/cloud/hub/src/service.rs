@@ -79,6 +79,11 @@ impl Hub {
         self.inner.watcher.targeting()
     }
 
+    /// Changes whenever a job is created, cancelled, or has ended.
+    pub(crate) fn job_changes(&self) -> watch::Receiver<u64> {
+        self.inner.watcher.jobs()
+    }
+
     pub(crate) fn pace_limiter(&self) -> &PaceLimiter {
         &self.inner.pace_limiter
     }

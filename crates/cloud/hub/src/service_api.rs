@@ -7,6 +7,7 @@ mod configurations;
 mod consumer_groups;
 mod devices;
 mod events;
+mod jobs;
 mod methods;
 mod modules;
 mod not_offered;
@@ -54,6 +55,7 @@ static ROUTES: LazyLock<Table<ServiceApi>> = LazyLock::new(|| {
         events::routes(),
         consumer_groups::routes(),
         routing::routes(),
+        jobs::routes(),
         not_offered::routes(),
     ])
 });

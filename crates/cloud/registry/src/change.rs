@@ -27,6 +27,8 @@ pub enum Change {
     Targeting { hub: HubName },
     /// Routes or endpoints of a hub changed.
     Routing { hub: HubName },
+    /// A job was created, cancelled, or has ended.
+    Jobs { hub: HubName },
     /// Services, hubs, links or policies changed.
     ServicesOrHubs,
 }

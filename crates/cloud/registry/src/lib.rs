@@ -32,6 +32,8 @@ pub mod resolve;
 pub mod routing;
 mod settings;
 
+mod job;
+
 mod change;
 mod event;
 
@@ -49,7 +51,12 @@ pub use hub::{FormerHost, HubError, LocalHub, LocalHubs};
 pub use identity::{
     Credentials, DeviceLocation, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord,
 };
-pub use limits::{MAX_CONFIGURATIONS, MAX_HUBS, MAX_MODULES};
+pub use job::{
+    DeviceOutcome, JobCounts, JobDevice, JobDeviceError, JobDeviceState, JobDraft, JobError,
+    JobKind, JobProgress, JobRecord, JobState, JobStep, JobTargets, OpenJob, TargetsError,
+    next_step,
+};
+pub use limits::{MAX_CONFIGURATIONS, MAX_HUBS, MAX_MODULES, MAX_OPEN_JOBS, MAX_RUNNING_JOBS};
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use policy::{
     Right, SharedAccessPolicy, new_policies, read_key, read_policies, read_policy, rights_text,
@@ -57,10 +64,10 @@ pub use policy::{
 pub use precondition::{IfMatch, PutDecision};
 pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore,
-    ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub, ImportError, Init, LastSeen,
-    ListError, NewDevice, OperatorAct, Particulars, Registry, Renamed, Retention, RoutingRecord,
-    RoutingWriteError, TelemetryLimits, TelemetryRetention, Watchers, find_device,
-    read_former_hosts, twin_etag,
+    ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub, ImportError, Init,
+    JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError, NewDevice, OperatorAct,
+    Particulars, Registry, Renamed, Retention, RoutingRecord, RoutingWriteError, TelemetryLimits,
+    TelemetryRetention, UpdateFault, Watchers, find_device, read_former_hosts, twin_etag,
 };
 pub use store::ContentKind;
 pub use store::EndpointCursorRow as EndpointCursor;

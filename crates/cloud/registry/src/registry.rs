@@ -37,6 +37,8 @@ mod configurations;
 mod evaluate;
 
 mod consumer_groups;
+mod jobs;
+
 mod logs;
 mod routing;
 mod telemetry;
@@ -49,6 +51,7 @@ pub use device_writer::{DeviceWriter, NewDevice, find_device, twin_etag};
 pub use import::ImportError;
 use init::Initialise;
 pub use init::{FirstHub, Renamed};
+pub use jobs::{JOB_HISTORY, JobTarget, JobTwinUpdate, UpdateFault};
 pub use local_hubs::read_former_hosts;
 pub use logs::{TelemetryLimits, TelemetryRetention};
 pub use presences::LastSeen;

@@ -14,6 +14,8 @@ mod deployments;
 mod events;
 #[path = "conformance/identities.rs"]
 mod identities;
+#[path = "conformance/jobs.rs"]
+mod jobs;
 #[path = "conformance/presences.rs"]
 mod presences;
 #[path = "conformance/settings.rs"]
@@ -203,6 +205,12 @@ promises!(
         reports_are_versioned,
         refused_changes_leave_no_trace,
         twins_are_listed,
+    },
+    jobs::{
+        a_job_updates_each_twin_once,
+        a_device_is_called_once_also_after_a_crash,
+        jobs_have_ids_of_their_own_and_are_forgotten,
+        open_jobs_are_limited,
     },
     presences::{
         when_devices_were_heard_of_outlives_the_process,

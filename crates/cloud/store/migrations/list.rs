@@ -69,4 +69,8 @@
         include_str!("0017-tags-are-indexed/up.sql"),
     ),
     ("0018-routing", include_str!("0018-routing/up.sql")),
+    (
+        "0019-jobs",
+        include_str!("0019-jobs/up.sql"),
+    ),
 ]

@@ -11,6 +11,7 @@ mod former_hosts;
 mod hubs;
 mod identities;
 mod issuers;
+mod jobs;
 mod pending_registrations;
 mod policies;
 mod presences;
@@ -36,6 +37,9 @@ pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow};
 pub use identities::{AuthKind, DeviceCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};
 pub use issuers::IssuerRow;
+pub use jobs::{
+    JobCounts, JobDeviceError, JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, OpenJobRow,
+};
 pub use pending_registrations::PendingRow;
 pub use policies::PolicyRow;
 pub use presences::PresenceRow;

@@ -25,6 +25,8 @@ mod former_hosts;
 pub(crate) mod hubs;
 pub(crate) mod identities;
 mod issuers;
+mod job_devices;
+mod jobs;
 mod linked_hubs;
 mod pending_registrations;
 mod policies;

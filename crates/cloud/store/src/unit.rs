@@ -76,6 +76,8 @@ pub enum Lock<'a> {
     Device { hub: &'a str, device_id: &'a str },
     /// The configurations of a hub and its full pass.
     Hub { hub: &'a str },
+    /// The jobs of a hub. What a job does to a device is under the lock of the device.
+    Jobs { hub: &'a str },
 }
 
 impl<'a> Lock<'a> {
@@ -103,7 +105,7 @@ impl<'a> Lock<'a> {
             | Self::Registration { id_scope, .. }
             | Self::AllocationLog { id_scope }
             | Self::RefusalLog { id_scope } => Some(Self::Service { id_scope }),
-            Self::Device { hub, .. } => Some(Self::Hub { hub }),
+            Self::Device { hub, .. } | Self::Jobs { hub } => Some(Self::Hub { hub }),
         }
     }
 }

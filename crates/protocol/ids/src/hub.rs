@@ -144,6 +144,25 @@ impl ConfigurationId {
 }
 text_id!(ConfigurationId);
 
+/// A job of a hub: 1 to 128 characters, case-sensitive. Clients make it, often a GUID.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobId(String);
+
+impl JobId {
+    /// Parses a job id.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 128 characters, or has a character that device ids have not.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-:.+%_#*?!(),=@;$'".contains(c);
+        let chars = "ASCII letters and digits and - : . + % _ # * ? ! ( ) , = @ ; $ '";
+        parse_chars("job id", text, 128, allowed, chars)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+text_id!(JobId);
+
 #[cfg(test)]
 mod tests {
     use super::*;

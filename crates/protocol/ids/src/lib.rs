@@ -23,7 +23,7 @@ pub use device::{DeviceId, GenerationId, ModuleId};
 pub use enrollment::{CertificateName, EnrollmentId, IdScope, IssuerName, TrustBundleId};
 pub use error_chain::error_chain;
 pub use etag::Etag;
-pub use hub::{ConfigurationId, HubHost, HubName};
+pub use hub::{ConfigurationId, HubHost, HubName, JobId};
 pub use identity::Identity;
 pub use network::Network;
 pub use registration::RegistrationId;

@@ -8,6 +8,7 @@ pub mod device_view;
 pub mod enrollment;
 pub mod identity;
 pub mod import_device;
+pub mod job;
 pub mod key_rotation;
 pub mod method;
 pub mod remote_hub;

@@ -5,7 +5,8 @@
 //! identifiers most of them are refused below.
 //!
 //! - `far`, `told`, `shown`, `tried`, `placed`, `settled`, `carried` as verbs or adverbs in
-//!   sentences and in the names of tests ("as far as", "is told to poll", "tried again").
+//!   sentences and in the names of tests ("as far as", "is told to poll", "tried again"); `tried`
+//!   as a member of the answer to `explain`, which programs read.
 //! - `place`, `places`: the verb, as in "place on a remote hub", and a position.
 //! - `room`: free space. `line`: of text. `front`: of a queue. `spread`: of times. `arrival`: the
 //!   order of packets and calls.

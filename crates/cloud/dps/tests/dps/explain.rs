@@ -30,7 +30,7 @@ fn comparisons(explained: &Value) -> Vec<String> {
         let (of, by) = (text(line, "enrollment"), text(line, "by"));
         format!("{of} | {by} | {}{star}", text(line, "outcome"))
     };
-    let lines = explained["compared"].as_array().unwrap();
+    let lines = explained["tried"].as_array().unwrap();
     lines.iter().map(line).collect()
 }
 
@@ -80,10 +80,10 @@ async fn the_groups_on_the_way_are_listed_with_what_became_of_each() {
         "enrollment group all | primary CA certificate factory | nearer_group_decides",
     ];
     assert_eq!(comparisons(&explained), expected);
-    let certificate = &explained["compared"][1]["certificate"];
+    let certificate = &explained["tried"][1]["certificate"];
     assert_eq!(certificate["subject"], "CN=below");
     assert_eq!(certificate["shownAs"], 2);
-    assert_eq!(explained["compared"][2]["certificate"]["shownAs"], 3);
+    assert_eq!(explained["tried"][2]["certificate"]["shownAs"], 3);
 
     let presented = Attempt::by(&[&late.leaf("device-3"), &late.certificate]);
     let explained = service.explain("device-3", &presented).await;

@@ -122,7 +122,7 @@ async fn outcome(service: &Service, id: &str, attempt: &Attempt) -> Value {
 
 /// When an enrollment decided it is in the list, once as the one that did.
 fn one_decides(explanation: &Value) -> Result<(), TestCaseError> {
-    let comparisons = explanation["compared"].as_array().unwrap();
+    let comparisons = explanation["tried"].as_array().unwrap();
     let deciding: Vec<&Value> = comparisons
         .iter()
         .filter(|one| one["decides"] == true)

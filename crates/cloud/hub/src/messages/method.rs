@@ -48,12 +48,8 @@ pub(crate) async fn invoke(
     identity: &Identity,
     request: MethodRequest,
 ) -> Result<MethodResponse, MethodError> {
+    require_sendable(&request)?;
     let payload = request.payload.clone().unwrap_or_default();
-    if payload.len() > MAX_PAYLOAD {
-        return Err(MethodError::PayloadTooLarge {
-            size: payload.len(),
-        });
-    }
     if hub.registry().credentials(identity).await?.is_none() {
         return Err(MethodError::NotFound(identity.clone()));
     }
@@ -66,6 +62,14 @@ pub(crate) async fn invoke(
             identity: identity.clone(),
             seconds,
         }),
+    }
+}
+
+/// Refuses a payload that is larger than devices are sent.
+pub(crate) fn require_sendable(request: &MethodRequest) -> Result<(), MethodError> {
+    match request.payload.as_ref().map_or(0, String::len) {
+        size if size > MAX_PAYLOAD => Err(MethodError::PayloadTooLarge { size }),
+        _ => Ok(()),
     }
 }
 

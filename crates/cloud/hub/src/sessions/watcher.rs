@@ -16,6 +16,8 @@ pub(crate) struct SessionWatcher {
     sessions: Sessions,
     /// Counts the changes after which deployments may target other devices.
     targeting: watch::Sender<u64>,
+    /// Counts the changes of jobs.
+    jobs: watch::Sender<u64>,
     unsaved_presences: UnsavedPresences,
 }
 
@@ -25,6 +27,7 @@ impl SessionWatcher {
         Self {
             sessions: Sessions::new(clock, Arc::new(unsaved_presences.clone())),
             targeting: watch::Sender::new(0),
+            jobs: watch::Sender::new(0),
             unsaved_presences,
         }
     }
@@ -39,6 +42,10 @@ impl SessionWatcher {
 
     pub(crate) fn targeting(&self) -> watch::Receiver<u64> {
         self.targeting.subscribe()
+    }
+
+    pub(crate) fn jobs(&self) -> watch::Receiver<u64> {
+        self.jobs.subscribe()
     }
 }
 
@@ -65,6 +72,7 @@ impl Watcher for SessionWatcher {
                 self.sessions.close(identity, why);
             }
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
+            Change::Jobs { .. } => self.jobs.send_modify(|count| *count += 1),
             // Routes are looked up when an event is appended, a hub when a device connects. Only a
             // hub without devices, and so without sessions, can be deleted.
             Change::Routing { .. } | Change::ServicesOrHubs => {}

@@ -12,6 +12,7 @@ mod bulk;
 mod configurations;
 mod events;
 mod identities;
+mod jobs;
 mod methods;
 mod queries;
 mod routing;

@@ -13,7 +13,7 @@ async fn invoke(world: &World, path: &str, body: &Value) -> Reply {
 }
 
 /// Answers one call with `status` and `payload`; returns what the device was asked.
-async fn answer(device: &mut Device, status: i32, payload: &[u8]) -> (String, Value) {
+pub(crate) async fn answer(device: &mut Device, status: i32, payload: &[u8]) -> (String, Value) {
     let (topic, request) = device.pushed().await.unwrap();
     let (name, rid) = topic
         .strip_prefix("$iothub/methods/POST/")

@@ -50,20 +50,27 @@ impl World {
         .await
         .unwrap();
         let hub = Hub::new(registry.clone(), options(&clock));
-        let (stop, stopping) = watch::channel(false);
-        let engine = hub.clone();
-        tokio::spawn(async move { engine.run(stopping).await });
-        Self {
+        let world = Self {
             hub,
             registry,
             clock,
-            stop,
+            stop: watch::Sender::new(false),
             directory,
-        }
+        };
+        world.run();
+        world
+    }
+
+    /// Runs the background work of the hubs as they are now.
+    pub fn run(&self) {
+        let (engine, stopping) = (self.hub.clone(), self.stop.subscribe());
+        tokio::spawn(async move { engine.run(stopping).await });
     }
 
     /// The hubs as a process that begins now finds them: what is not stored is gone.
     pub fn begin_again(&mut self) {
+        self.stop.send_replace(true);
+        self.stop = watch::Sender::new(false);
         self.hub = Hub::new(self.registry.clone(), options(&self.clock));
     }
 

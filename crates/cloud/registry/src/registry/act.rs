@@ -62,4 +62,8 @@ operator_acts! {
     DeleteConsumerGroup = "consumerGroup.delete",
     /// The content of a deployment is written to one device.
     ApplyConfiguration = "configuration.apply",
+    /// A job is created. What it does to devices has no records of its own.
+    CreateJob = "job.create",
+    /// A job is cancelled.
+    CancelJob = "job.cancel",
 }

@@ -160,12 +160,12 @@ impl Registry {
 }
 
 /// A service's change of a twin.
-struct ChangeTwin<F> {
-    identity: Identity,
-    if_match: IfMatch,
-    read: Read,
-    change: F,
-    watchers: Arc<Watchers>,
+pub(super) struct ChangeTwin<F> {
+    pub(super) identity: Identity,
+    pub(super) if_match: IfMatch,
+    pub(super) read: Read,
+    pub(super) change: F,
+    pub(super) watchers: Arc<Watchers>,
 }
 
 impl<F> Unit for ChangeTwin<F>
@@ -229,9 +229,10 @@ fn continuation<T>(listed: &Listed<T>) -> Continuation {
 }
 
 /// Reads a twin, and says whether its reported properties had to be left out.
-type Read = fn(&View<'_>, &Identity) -> Result<(IdentityRow, TwinRecord, bool), TwinError>;
+pub(super) type Read =
+    fn(&View<'_>, &Identity) -> Result<(IdentityRow, TwinRecord, bool), TwinError>;
 
-fn read(
+pub(super) fn read(
     view: &View<'_>,
     identity: &Identity,
 ) -> Result<(IdentityRow, TwinRecord, bool), TwinError> {

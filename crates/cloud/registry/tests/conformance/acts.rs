@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ids::{ConsumerGroup, Identity, ModuleId};
+use ids::{ConsumerGroup, Identity, JobId, ModuleId};
 use registry::{Act, Actor, AuditQuery, AuditRecord, IfMatch, OperatorAct, Registry, TwinPatch};
 use serde_json::json;
 use wire::muster_api::routing::Routing;
@@ -12,7 +12,7 @@ use wire::service_api::key_rotation::RotatedKey;
 
 use crate::deployments::{self, draft as configuration};
 use crate::identities::edge;
-use crate::{Bench, device, hub, map};
+use crate::{Bench, device, hub, jobs, map};
 
 fn readers() -> ConsumerGroup {
     "readers".parse().unwrap()
@@ -47,6 +47,7 @@ impl Bench {
     async fn perform(&self, by: &Registry, act: Act) {
         let done = self.perform_hub(by, act).await
             || self.perform_routing(by, act).await
+            || self.perform_job(by, act).await
             || self.perform_hub_device(by, act).await;
         assert!(done, "{act:?} is in no table");
     }
@@ -79,6 +80,22 @@ impl Bench {
             }
             Act::DeleteConsumerGroup => {
                 by.delete_consumer_group(hub, &readers()).await.unwrap();
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Acts on jobs; whether it is one of them.
+    async fn perform_job(&self, by: &Registry, act: Act) -> bool {
+        let id = JobId::parse("j1").unwrap();
+        match act {
+            Act::CreateJob => {
+                let draft = jobs::draft("j1");
+                by.create_job(&hub(), draft, self.now()).await.unwrap();
+            }
+            Act::CancelJob => {
+                by.cancel_job(&hub(), &id, self.now()).await.unwrap();
             }
             _ => return false,
         }
@@ -173,9 +190,17 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "advance",
     "apply_one",
     "full_pass_step",
+    // Jobs, which have been asked for.
+    "add_job_devices",
+    "change_job",
+    "claim_job_devices",
+    "close_job_devices",
+    "end_job_device",
+    "update_job_twin",
     // Readers of events.
     "checkpoint",
     // Upkeep.
+    "forget_jobs",
     "note_seen",
     "open_with",
     "require_writable",

@@ -84,6 +84,8 @@ impl Tx<'_> {
             "DELETE FROM remote_tasks WHERE hub = ?1",
             [hub],
         )?;
+        // With their devices.
+        self.write(Lock::Directory, "DELETE FROM jobs WHERE hub = ?1", [hub])?;
         self.write(Lock::Directory, "DELETE FROM hubs WHERE name = ?1", [hub])
             .map(drop)
     }

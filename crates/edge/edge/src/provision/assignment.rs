@@ -202,23 +202,6 @@ mod tests {
     }
 
     #[test]
-    fn another_registration_id_registers_again() {
-        let other = RegistrationParameters {
-            registration_id: RegistrationId::parse("d2").unwrap(),
-            ..parameters()
-        };
-        assert_eq!(
-            decide(
-                Some(&kept()),
-                Some(&other),
-                ReprovisioningMode::Dynamic,
-                false
-            ),
-            AssignmentDecision::Register("registration_id changed".into())
-        );
-    }
-
-    #[test]
     fn the_modes_differ_at_start_and_after_refusals() {
         use ReprovisioningMode::{AlwaysOnStartup, Dynamic, OnErrorOnly};
         let at = |mode, starting| {

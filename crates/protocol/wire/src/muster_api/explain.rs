@@ -54,6 +54,7 @@ pub struct Explanation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<SeenToken>,
     /// The enrollments that were compared, in the order of their precedence.
+    #[serde(rename = "tried")]
     pub compared: Vec<ComparedEnrollment>,
     /// Enrollments that were compared too and are not in the list.
     #[serde(default, skip_serializing_if = "is_zero")]

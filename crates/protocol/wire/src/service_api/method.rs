@@ -53,7 +53,9 @@ impl MethodRequest {
         }
         Ok(Self {
             name: name.to_owned(),
-            payload: fields.get("payload").and_then(|_| text_of("payload", body)),
+            payload: fields
+                .get("payload")
+                .and_then(|_| member_text("payload", body)),
             response_timeout: seconds(&fields, "responseTimeoutInSeconds", 5, 30)?,
             connect_timeout: seconds(&fields, "connectTimeoutInSeconds", 0, 0)?,
         })
@@ -61,7 +63,7 @@ impl MethodRequest {
 }
 
 /// The text of a member of an object, without the white space between its parts.
-fn text_of(name: &str, body: &[u8]) -> Option<String> {
+pub(super) fn member_text(name: &str, body: &[u8]) -> Option<String> {
     let members: BTreeMap<String, &RawValue> =
         serde_json::from_slice(lenient::without_bom(body)).ok()?;
     let other_case = || {

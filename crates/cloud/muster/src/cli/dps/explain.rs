@@ -52,8 +52,8 @@ const DECISION: &[Column] = &[
     ("Message", "/message"),
 ];
 
-const COMPARED: &[Column] = &[
-    ("Compared", "/enrollment"),
+const TRIED: &[Column] = &[
+    ("Tried", "/enrollment"),
     ("By", "/by"),
     ("Outcome", "/outcome"),
     ("Decides", "/decides"),
@@ -82,7 +82,7 @@ pub async fn run(flags: ExplainFlags, invocation: &Invocation) -> anyhow::Result
     output::print(invocation.output, &explanation, DECISION)?;
     if invocation.output == Format::Table {
         output::line("")?;
-        output::print(invocation.output, &explanation["compared"], COMPARED)?;
+        output::print(invocation.output, &explanation["tried"], TRIED)?;
         for note in explanation["notes"].as_array().into_iter().flatten() {
             output::line(&format!("\nNote: {}", note.as_str().unwrap_or_default()))?;
         }

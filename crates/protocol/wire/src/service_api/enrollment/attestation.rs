@@ -123,39 +123,36 @@ fn x509(attestation: &Fields<'_>) -> Result<AttestationRequest, BodyError> {
     };
     let client = x509.object("clientCertificates")?;
     let signing = x509.object("signingCertificates")?;
-    let references = x509.object("caReferences")?;
-    let named = references.as_ref().map(ca_references).transpose()?;
-    let named = named.filter(|named| *named != CaReferences::default());
     match (client, signing) {
         (Some(_), Some(_)) => Err(x509.error(
             "signingCertificates",
             "clientCertificates and signingCertificates cannot both be given",
         )),
-        (Some(_), _) | (_, Some(_)) if named.is_some() => Err(x509.error(
-            "caReferences",
-            "caReferences cannot be given beside certificates",
-        )),
         (Some(client), None) => Ok(AttestationRequest::ClientCertificates(pair(&client)?)),
         (None, Some(signing)) => Ok(AttestationRequest::SigningCertificates(pair(&signing)?)),
-        (None, None) => match (named, references) {
-            (Some(named), _) => Ok(AttestationRequest::CaReferences(named)),
-            (None, Some(empty)) => {
-                Err(empty.error("primary", "the name of a CA certificate was expected"))
-            }
-            (None, None) => Err(attestation.error(
-                "x509",
-                "clientCertificates (individual), signingCertificates (group) or caReferences \
-                 were expected",
-            )),
-        },
+        (None, None) => ca_references(attestation, &x509),
     }
 }
 
-fn ca_references(fields: &Fields<'_>) -> Result<CaReferences, BodyError> {
-    Ok(CaReferences {
-        primary: parsed(fields, "primary", CertificateName::parse)?,
-        secondary: parsed(fields, "secondary", CertificateName::parse)?,
-    })
+fn ca_references(
+    attestation: &Fields<'_>,
+    x509: &Fields<'_>,
+) -> Result<AttestationRequest, BodyError> {
+    let Some(fields) = x509.object("caReferences")? else {
+        return Err(attestation.error(
+            "x509",
+            "clientCertificates (individual), signingCertificates (group) or caReferences were \
+             expected",
+        ));
+    };
+    let references = CaReferences {
+        primary: parsed(&fields, "primary", CertificateName::parse)?,
+        secondary: parsed(&fields, "secondary", CertificateName::parse)?,
+    };
+    if references == CaReferences::default() {
+        return Err(fields.error("primary", "the name of a CA certificate was expected"));
+    }
+    Ok(AttestationRequest::CaReferences(references))
 }
 
 fn pair(fields: &Fields<'_>) -> Result<CertificatePairRequest, BodyError> {

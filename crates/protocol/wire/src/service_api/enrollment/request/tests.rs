@@ -131,12 +131,6 @@ fn faults_name_their_place() {
             body(json!({"type": "x509", "x509": {"signingCertificates": {}}})),
             "attestation.x509.signingCertificates.primary",
         ),
-        // S47: a group has a certificate or refers to one.
-        (
-            body(json!({"type": "x509", "x509": {
-                "signingCertificates": {}, "caReferences": {"primary": "root"}}})),
-            "attestation.x509.caReferences",
-        ),
         (
             json!({"attestation": {"type": "none"}, "allocationPolicy": "nearest"}),
             "allocationPolicy",
