@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use mqtt::{ConnAck, Connect, ConnectReturnCode, Packet, ServerSession};
+use mqtt::{ConnAck, Connect, ConnectReturnCode, Packet, ServerSession, Will};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
@@ -31,21 +31,21 @@ where
     let address = peer.address;
     let mut packets = PacketStream::new(stream, peer.connection.clone());
     let _counted = OpenConnection::count();
-    if let Err(close) = run(&mut packets, peer, &services, stopping).await {
+    // Boxed, because it happens once: a session that lives for months does not carry its state.
+    match Box::pin(open(&mut packets, peer, &services, stopping.clone())).await {
+        Ok(Some(accepted)) => run(&mut packets, accepted, stopping).await,
+        Ok(None) => {}
         // A client that has sent nothing only looked whether the port is open.
-        if packets.is_silent() {
-            tracing::debug!(
-                client.address = %address,
-                reason.code = close.code,
-                "an MQTT connection ended: {close}"
-            );
-        } else {
-            tracing::info!(
-                client.address = %address,
-                reason.code = close.code,
-                "an MQTT connection ended before it was accepted: {close}"
-            );
-        }
+        Err(close) if packets.is_silent() => tracing::debug!(
+            client.address = %address,
+            reason.code = close.code,
+            "an MQTT connection ended: {close}"
+        ),
+        Err(close) => tracing::info!(
+            client.address = %address,
+            reason.code = close.code,
+            "an MQTT connection ended before it was accepted: {close}"
+        ),
     }
     packets.close().await;
 }
@@ -66,26 +66,34 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Reads CONNECT, and runs the session if the service accepts it. An error is the reason why the
-/// connection ended before a session began.
-async fn run<S, A>(
+/// A session that the service has accepted.
+struct Accepted<D> {
+    device: D,
+    session: ServerSession,
+    will: Option<Will>,
+}
+
+/// Reads CONNECT and asks the service; `None` when the service refused the client. An error is the
+/// reason why the connection ended before a session began.
+async fn open<S, A>(
     packets: &mut PacketStream<S>,
     peer: Peer,
     services: &A,
     mut stopping: watch::Receiver<bool>,
-) -> Result<(), Close>
+) -> Result<Option<Accepted<A::Session>>, Close>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
     A: DeviceService,
 {
     let first = tokio::select! {
-        first = Box::pin(tokio::time::timeout(CONNECT_DEADLINE, packets.read_packet())) => first,
+        first = tokio::time::timeout(CONNECT_DEADLINE, packets.read_packet()) => first,
         () = shutdown::requested(&mut stopping) => return Err(server_stops()),
     };
     let connect = match first {
         Err(_) => return Err(Close::new("connect_absent", "no CONNECT arrived in time")),
         Ok(Err(ReadError::ProtocolLevel)) => {
-            return refuse(packets, ConnectReturnCode::UnacceptableProtocolVersion).await;
+            refuse(packets, ConnectReturnCode::UnacceptableProtocolVersion).await?;
+            return Ok(None);
         }
         Ok(Err(ReadError::Closed(close))) => return Err(close),
         Ok(Ok(Packet::Connect(connect))) => connect,
@@ -95,9 +103,8 @@ where
         }
     };
     let address = peer.address;
-    // What happens once is boxed: a session that lives for months does not carry its state.
-    let refused = match Box::pin(services.connect(&connect, peer)).await {
-        Ok(session) => return accept(packets, connect, session, stopping).await,
+    let refused = match services.connect(&connect, peer).await {
+        Ok(device) => return accept(packets, connect, device).map(Some),
         Err(refused) => refused,
     };
     tracing::info!(
@@ -108,7 +115,8 @@ where
         connect.client_id,
         refused.reason,
     );
-    refuse(packets, refused.code).await
+    refuse(packets, refused.code).await?;
+    Ok(None)
 }
 
 fn server_stops() -> Close {
@@ -126,32 +134,46 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     packets.flush().await
 }
 
-/// Runs an accepted session to its end.
-async fn accept<S, D>(
+/// Queues the CONNACK of a session that begins.
+fn accept<S, D>(
     packets: &mut PacketStream<S>,
     connect: Connect,
-    mut device: D,
-    stopping: watch::Receiver<bool>,
-) -> Result<(), Close>
+    device: D,
+) -> Result<Accepted<D>, Close>
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
     D: DeviceSession,
 {
     packets.queue(&Packet::ConnAck(ConnAck {
         session_present: false,
         code: ConnectReturnCode::Accepted,
     }))?;
-    let mut session = ServerSession::new(&connect, packets.now());
     packets.limit_packets(device.max_packet());
-    let how = match session_loop::run(packets, &mut session, &mut device, stopping).await {
+    Ok(Accepted {
+        device,
+        session: ServerSession::new(&connect, packets.now()),
+        will: connect.will,
+    })
+}
+
+/// Runs an accepted session to its end.
+async fn run<S, D>(
+    packets: &mut PacketStream<S>,
+    mut accepted: Accepted<D>,
+    stopping: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+    D: DeviceSession,
+{
+    let (session, device) = (&mut accepted.session, &mut accepted.device);
+    let how = match session_loop::run(packets, session, device, stopping).await {
         Ok(SessionEnd::Disconnect) => Ending::Disconnect,
         Ok(SessionEnd::ServerStops) => Ending::Closed(server_stops()),
         Err(close) => Ending::Closed(close),
     };
     metrics::counter!("muster_mqtt_sessions_ended_total", "reason" => how.code()).increment(1);
-    let will = connect.will.filter(|_| how != Ending::Disconnect);
-    Box::pin(device.ended(how, will)).await;
-    Ok(())
+    let will = accepted.will.filter(|_| how != Ending::Disconnect);
+    Box::pin(accepted.device.ended(how, will)).await;
 }
 
 #[cfg(test)]

@@ -223,7 +223,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PacketStream<S> {
             return Ok(());
         }
         self.write_broken = true;
-        let bytes: Bytes = self.output.split().freeze();
+        // Taken whole: what `split` leaves would hold the sent bytes.
+        let bytes: Bytes = std::mem::take(&mut self.output).freeze();
         let sent = async {
             self.stream.write_all(&bytes).await?;
             self.stream.flush().await
