@@ -76,7 +76,7 @@ CREATE TABLE ca_certificates (
     der          BLOB NOT NULL,
     -- 'withdrawn' is what is left of a deleted one while enrollments refer to it: their devices are
     -- refused for that reason.
-    standing     TEXT NOT NULL CHECK (standing IN ('unverified', 'verified', 'withdrawn')),
+    state        TEXT NOT NULL CHECK (state IN ('unverified', 'verified', 'withdrawn')),
     -- The common name that a certificate must have to prove possession of the key, and until when
     -- it counts.
     code         TEXT,
@@ -87,7 +87,7 @@ CREATE TABLE ca_certificates (
     UNIQUE (id_scope, folded)
 );
 CREATE UNIQUE INDEX ca_certificates_by_thumbprint
-    ON ca_certificates (id_scope, thumbprint) WHERE standing <> 'withdrawn';
+    ON ca_certificates (id_scope, thumbprint) WHERE state <> 'withdrawn';
 
 -- Issuers of device certificates. Their keys are not in here.
 CREATE TABLE issuers (
@@ -274,18 +274,18 @@ CREATE UNIQUE INDEX refusals_by_number ON refusals (id_scope, number);
 
 -- Devices that an operator blocked, and what there was before, so that it can be put back.
 CREATE TABLE blocks (
-    id_scope        TEXT NOT NULL REFERENCES services (id_scope),
-    folded          TEXT NOT NULL,
-    spelled         TEXT NOT NULL,
+    id_scope          TEXT NOT NULL REFERENCES services (id_scope),
+    folded            TEXT NOT NULL,
+    spelled           TEXT NOT NULL,
     -- In the operator's words.
-    reason          TEXT,
-    blocked         INTEGER NOT NULL,
-    -- The individual enrollment was made for this, was disabled for this, or was disabled before.
-    entry           TEXT NOT NULL CHECK (entry IN ('made', 'disabled', 'kept')),
-    hub             TEXT,
-    device_id       TEXT,
+    reason            TEXT,
+    blocked           INTEGER NOT NULL,
+    -- The individual enrollment was created for this, was disabled for this, or was disabled before.
+    enrollment_change TEXT NOT NULL CHECK (enrollment_change IN ('created', 'disabled', 'none')),
+    hub               TEXT,
+    device_id         TEXT,
     -- Whether the hub device was disabled for this.
-    device_disabled INTEGER NOT NULL,
+    device_disabled   INTEGER NOT NULL,
     UNIQUE (id_scope, folded)
 );
 

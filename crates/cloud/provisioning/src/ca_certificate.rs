@@ -1,37 +1,6 @@
 use ids::{CertificateName, Etag, Thumbprint, Timestamp};
 use registry::StorageError;
-
-use crate::enrollment::EnrollmentKey;
-
-/// Whether an uploaded CA certificate may vouch for devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CaCertificateState {
-    /// Uploaded; possession of its key has not been proved.
-    Unverified,
-    /// Possession of its key was proven, or the operator answered for it.
-    Verified,
-    /// Deleted while enrollments refer to it. They keep its name and admit nobody by it.
-    Withdrawn,
-}
-
-impl CaCertificateState {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unverified => "unverified",
-            Self::Verified => "verified",
-            Self::Withdrawn => "withdrawn",
-        }
-    }
-}
-
-/// The common name that a certificate needs to prove possession of a CA certificate's key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerificationCode {
-    pub text: String,
-    /// Until when it counts.
-    pub expires: Timestamp,
-}
+use store::{CaCertificateState, EnrollmentKey, VerificationCode};
 
 /// A CA certificate that an operator uploaded. Enrollments refer to it by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +10,7 @@ pub struct CaCertificate {
     /// The SHA-256 of `der`.
     pub thumbprint: Thumbprint,
     /// Whether it may vouch for devices.
-    pub standing: CaCertificateState,
+    pub state: CaCertificateState,
     /// The code handed out last; `None` once it was used.
     pub code: Option<VerificationCode>,
     pub etag: Etag,

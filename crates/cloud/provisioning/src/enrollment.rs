@@ -1,67 +1,9 @@
-use ids::{CertificateName, EnrollmentId, Etag, RegistrationId, Thumbprint, Timestamp};
+use ids::{CertificateName, Etag, Thumbprint, Timestamp};
 use registry::StorageError;
 use serde_json::Value;
+use store::{AttestationKind, CaCertificateState, CertificateSlot, EnrollmentKey};
 
-use crate::ca_certificate::CaCertificateState;
 use crate::issuance::{EnrolledIssuance, IssuanceName};
-
-/// The two kinds of enrollments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EnrollmentKind {
-    /// For one registration id.
-    Individual,
-    /// For devices with the group's certificate or derived key.
-    Group,
-}
-
-/// Names an enrollment. Compared without case.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum EnrollmentKey {
-    Individual(RegistrationId),
-    Group(EnrollmentId),
-}
-
-impl EnrollmentKey {
-    /// Which kind it is.
-    #[must_use]
-    pub fn kind(&self) -> EnrollmentKind {
-        match self {
-            Self::Individual(_) => EnrollmentKind::Individual,
-            Self::Group(_) => EnrollmentKind::Group,
-        }
-    }
-
-    /// The id as it was spelled.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Individual(id) => id.as_str(),
-            Self::Group(id) => id.as_str(),
-        }
-    }
-
-    pub(crate) fn folded(&self) -> String {
-        self.as_str().to_ascii_lowercase()
-    }
-}
-
-impl std::fmt::Display for EnrollmentKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Individual(id) => write!(f, "individual enrollment {id}"),
-            Self::Group(id) => write!(f, "enrollment group {id}"),
-        }
-    }
-}
-
-/// Which of an enrollment's two certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CertificateSlot {
-    /// The one in daily use.
-    Primary,
-    /// The one to roll over to.
-    Secondary,
-}
 
 /// A certificate of an enrollment: the leaf of an individual one, a CA certificate of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,36 +17,14 @@ pub struct EnrolledCertificate {
     pub subject: Option<Vec<u8>>,
 }
 
-/// A CA certificate that an enrollment refers to, as it stands now.
+/// A CA certificate that an enrollment refers to, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrolledCaCertificate {
     pub slot: CertificateSlot,
     pub name: CertificateName,
     /// Whether it may vouch for devices.
-    pub standing: CaCertificateState,
+    pub state: CaCertificateState,
     pub der: Vec<u8>,
-}
-
-/// How the devices of an enrollment prove themselves. The particulars are in its document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AttestationKind {
-    X509,
-    /// By a key, their own or one derived from a group's.
-    SymmetricKey,
-    Tpm,
-}
-
-impl AttestationKind {
-    pub(crate) const ALL: [Self; 3] = [Self::X509, Self::SymmetricKey, Self::Tpm];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::X509 => "x509",
-            Self::SymmetricKey => "symmetricKey",
-            Self::Tpm => "tpm",
-        }
-    }
 }
 
 /// An enrollment to be written.

@@ -2,9 +2,8 @@
 
 use ids::{Etag, IssuerName, Thumbprint, Timestamp, TrustBundleId};
 use registry::StorageError;
+use store::EnrollmentKey;
 use wire::muster_api::issuer::IssuerProfile;
-
-use crate::enrollment::EnrollmentKey;
 
 /// The name of either. Shown as what operators call it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,14 +26,10 @@ mod register;
 
 mod provisioning;
 
-pub use ca_certificate::{
-    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionProof,
-    VerificationCode,
-};
+pub use ca_certificate::{CaCertificate, CaCertificateDraft, CaCertificateError, PossessionProof};
 pub use detail::Detail;
 pub use enrollment::{
-    AttestationKind, CertificateSlot, EnrolledCaCertificate, EnrolledCertificate, EnrollmentDraft,
-    EnrollmentError, EnrollmentKey, EnrollmentKind, EnrollmentRecord,
+    EnrolledCaCertificate, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentRecord,
 };
 pub use issuance::{
     DeletedIssuer, EnrolledIssuance, IssuanceError, IssuanceName, IssuerDraft, IssuerRecord,
@@ -58,9 +54,11 @@ pub use registration::{
     Assign, AssignError, AssignOutcome, Assigned, Choice, DeviceProof, EnrolledBy,
     FailRegistration, IssuedNote, Preview, PreviewAt, Registrant, RegistrationError,
     RegistrationFailure, RegistrationRecord, RegistrationState, ReprovisionPolicy, SkippedHub,
-    Substatus,
 };
-pub use store::RemoteTaskKind;
+pub use store::{
+    AttestationKind, CaCertificateState, CertificateSlot, EnrollmentKey, EnrollmentKind,
+    RemoteTaskKind, Substatus, VerificationCode,
+};
 
 pub use service::{
     AllocationWeight, HubAccess, LinkDraft, LinkedHub, ProvisioningService, RemoteAccess,

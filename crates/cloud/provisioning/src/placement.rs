@@ -2,11 +2,12 @@
 //! anything is done and kept until it is. Pure.
 
 use ids::{DeviceId, HubName};
-use registry::DeviceLocation;
 use serde::{Deserialize, Serialize};
 
+use store::{DeviceLocation, Substatus};
+
 use crate::register::{Decision, DeviceFacts, DeviceStep, OldDevice, decide};
-use crate::registration::{ReprovisionPolicy, Substatus};
+use crate::registration::ReprovisionPolicy;
 use crate::service::LinkedHub;
 
 /// A place with the hub that it is in.

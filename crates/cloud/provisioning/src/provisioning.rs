@@ -12,7 +12,6 @@ use crate::service::ProvisioningService;
 mod act;
 mod init;
 mod issuers;
-mod names;
 mod services_now;
 mod trust_bundles;
 

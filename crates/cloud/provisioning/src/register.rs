@@ -2,10 +2,11 @@
 //! `provisioning/registrations/assign.rs` in this directory and by the provisioning
 //! service at remote hubs.
 
-use registry::DeviceLocation;
 use serde::{Deserialize, Serialize};
 
-use crate::registration::{ReprovisionPolicy, SkippedHub, Substatus};
+use store::{DeviceLocation, Substatus};
+
+use crate::registration::{ReprovisionPolicy, SkippedHub};
 
 /// What is there before.
 #[derive(Debug, Clone, Copy)]

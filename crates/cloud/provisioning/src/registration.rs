@@ -5,6 +5,7 @@ use ids::{
 use registry::{InitialTwin, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::Substatus;
 use wire::service_api::identity::{Authentication, CertificateThumbprint, KeyText};
 
 use crate::detail::Detail;
@@ -143,41 +144,6 @@ pub struct SkippedHub {
 pub struct Assign {
     pub registrant: Registrant,
     pub choice: Choice,
-}
-
-/// What a device was told about its registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Substatus {
-    InitialAssignment,
-    /// Moved to another hub with its data.
-    DeviceDataMigrated,
-    /// Started again from the initial twin.
-    DeviceDataReset,
-    /// The previous assignment of the device.
-    ReprovisionedToInitialAssignment,
-}
-
-impl Substatus {
-    const ALL: [Self; 4] = [
-        Self::InitialAssignment,
-        Self::DeviceDataMigrated,
-        Self::DeviceDataReset,
-        Self::ReprovisionedToInitialAssignment,
-    ];
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.as_str() == name)
-    }
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InitialAssignment => "initialAssignment",
-            Self::DeviceDataMigrated => "deviceDataMigrated",
-            Self::DeviceDataReset => "deviceDataReset",
-            Self::ReprovisionedToInitialAssignment => "reprovisionedToInitialAssignment",
-        }
-    }
 }
 
 /// Where a registration stands.

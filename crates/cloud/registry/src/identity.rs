@@ -1,23 +1,7 @@
-use ids::{DeviceId, Etag, GenerationId, HubName, Identity, ModuleId, Timestamp};
-use serde::{Deserialize, Serialize};
+use ids::{DeviceId, Etag, GenerationId, Identity, ModuleId, Timestamp};
 use wire::service_api::identity::{Authentication, Status};
 
 use crate::StorageError;
-
-/// A device and the hub that has it. Stored in plans of placements.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceLocation {
-    pub hub: HubName,
-    pub device_id: DeviceId,
-}
-
-impl DeviceLocation {
-    /// The same as an identity.
-    #[must_use]
-    pub fn identity(&self) -> Identity {
-        Identity::device(self.hub.clone(), self.device_id.clone())
-    }
-}
 
 /// A device of a hub's registry.
 #[derive(Debug, Clone, PartialEq, Eq)]

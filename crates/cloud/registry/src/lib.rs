@@ -48,9 +48,7 @@ pub use entropy::{Entropy, SystemEntropy, generate_key, random};
 pub use error::{NotWritable, OpenError, StorageError};
 pub use event::{Event, EventError, EventPage, StoredEvent, TelemetryState};
 pub use hub::{FormerHost, HubError, LocalHub, LocalHubs};
-pub use identity::{
-    Credentials, DeviceLocation, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord,
-};
+pub use identity::{Credentials, DeviceRecord, IdentityError, IdentityRecord, ModuleRecord};
 pub use job::{
     DeviceOutcome, JobCounts, JobDevice, JobDeviceError, JobDeviceState, JobDraft, JobError,
     JobKind, JobProgress, JobRecord, JobState, JobStep, JobTargets, OpenJob, TargetsError,

@@ -73,4 +73,8 @@
         "0019-jobs",
         include_str!("0019-jobs/up.sql"),
     ),
+    (
+        "0020-blocks-and-ca-certificates-have-the-words-of-the-field",
+        include_str!("0020-blocks-and-ca-certificates-have-the-words-of-the-field/up.sql"),
+    ),
 ]

@@ -18,15 +18,18 @@ pub mod audit;
 pub use directory::DataDirectory;
 pub use error::{OpenError, StoreError};
 pub use rows::{
-    AllocationRow, AuthKind, BlockedRow, CaCertificateRow, CertificateRow, ConfigurationHead,
-    ConfigurationRow, ConfigurationVersion, ConsumerGroupRow, ContentKind, Deciding, DeviceCounts,
-    DeviceRange, EndpointCursorRow, EnrollmentRow, FormerHostRow, FullPassRow, HubRow, IdentityKey,
+    AllocationRow, AttestationKind, AuthKind, BlockedRow, CaCertificateReference, CaCertificateRow,
+    CaCertificateState, CertificateRow, CertificateSlot, ConfigurationHead, ConfigurationRow,
+    ConfigurationVersion, ConsumerGroupRow, ContentKind, Deciding, DeviceCounts, DeviceLocation,
+    DeviceOwner, DeviceRange, EndpointCursorRow, EnrollmentChange, EnrollmentKey, EnrollmentKind,
+    EnrollmentRow, EnrollmentVersion, FormerHostRow, FullPassRow, HubRow, IdentityKey,
     IdentityKind, IdentityRow, IdentityVersion, IssuerRow, JobCounts, JobDeviceError, JobDeviceRow,
     JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, MAX_TAG_PATH, MetricCounts,
-    OpenJobRow, Oversized, PassScope, PendingRow, PolicyRow, PresenceRow, RefusalFilter,
-    RefusalRow, RegistrationRow, RemoteTaskKind, RemoteTaskRow, RoutingRow, SectionWrite,
-    ServiceRow, SettingsRow, TagEntry, TagRange, TagValue, TargetRow, TargetingChange,
-    TrustBundleRow, TwinParts, TwinRow, TwinWrite,
+    OpenJobRow, Oversized, PassScope, PendingDue, PendingRow, PolicyRow, PresenceRow,
+    ReferredCaCertificate, RefusalFilter, RefusalRow, RegistrationRow, RegistrationStatus,
+    RemoteTaskKind, RemoteTaskRow, RoutingRow, SectionWrite, ServiceRow, SettingsRow, Substatus,
+    TagEntry, TagRange, TagValue, TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow,
+    TwinWrite, VerificationCode,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

@@ -1,11 +1,35 @@
 //! What the tables hold, in no dialect of SQL.
 
+/// Gives an enum the names under which it is stored.
+macro_rules! stored_names {
+    ($type:ident { $($variant:ident => $name:literal,)+ }) => {
+        impl $type {
+            /// The name in the table.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
 mod allocations;
 mod audit;
 mod blocks;
 mod ca_certificates;
 mod configurations;
 mod consumer_groups;
+mod devices;
+mod enrollment_certificates;
 mod enrollments;
 mod former_hosts;
 mod hubs;
@@ -28,11 +52,17 @@ mod twins;
 pub use allocations::AllocationRow;
 pub use audit::BlockRow;
 pub(crate) use audit::SegmentRow;
-pub use blocks::BlockedRow;
-pub use ca_certificates::CaCertificateRow;
+pub use blocks::{BlockedRow, EnrollmentChange};
+pub use ca_certificates::{CaCertificateRow, CaCertificateState, VerificationCode};
 pub use configurations::{ConfigurationHead, ConfigurationRow, ConfigurationVersion, ContentKind};
 pub use consumer_groups::ConsumerGroupRow;
-pub use enrollments::{CertificateRow, Deciding, EnrollmentRow};
+pub use devices::DeviceLocation;
+pub use enrollment_certificates::{
+    CaCertificateReference, CertificateRow, CertificateSlot, ReferredCaCertificate,
+};
+pub use enrollments::{
+    AttestationKind, Deciding, EnrollmentKey, EnrollmentKind, EnrollmentRow, EnrollmentVersion,
+};
 pub use former_hosts::FormerHostRow;
 pub use hubs::{HubRow, LinkRow};
 pub use identities::{AuthKind, DeviceCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};
@@ -40,11 +70,11 @@ pub use issuers::IssuerRow;
 pub use jobs::{
     JobCounts, JobDeviceError, JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, OpenJobRow,
 };
-pub use pending_registrations::PendingRow;
+pub use pending_registrations::{PendingDue, PendingRow};
 pub use policies::PolicyRow;
 pub use presences::PresenceRow;
 pub use refusals::{RefusalFilter, RefusalRow};
-pub use registrations::RegistrationRow;
+pub use registrations::{DeviceOwner, RegistrationRow, RegistrationStatus, Substatus};
 pub use remote_tasks::{RemoteTaskKind, RemoteTaskRow};
 pub use routing::{EndpointCursorRow, RoutingRow};
 pub use services::ServiceRow;

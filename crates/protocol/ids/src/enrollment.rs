@@ -4,9 +4,8 @@ use crate::registration::parse_registration_like;
 use crate::{IdError, parse_chars, text_id};
 
 /// The name of an enrollment group: same characters as a registration id, compared without case.
-///
-/// The spelling is kept; compare with [`folded`](Self::folded).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The spelling is kept.
+#[derive(Debug, Clone, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EnrollmentId(String);
 
@@ -24,6 +23,18 @@ impl EnrollmentId {
     }
 }
 text_id!(EnrollmentId);
+
+impl PartialEq for EnrollmentId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl std::hash::Hash for EnrollmentId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.folded().hash(state);
+    }
+}
 
 /// The name of a CA certificate that was uploaded to a provisioning service. Compared without case,
 /// as resource names are.
@@ -134,3 +145,19 @@ impl IdScope {
     }
 }
 text_id!(IdScope);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn group_names_are_compared_without_case() {
+        let name = |text: &str| EnrollmentId::parse(text).unwrap();
+        assert_eq!(name("Factory-1"), name("factory-1"));
+        assert_ne!(name("factory-1"), name("factory-2"));
+        let names = HashSet::from([name("Factory-1"), name("factory-1")]);
+        assert_eq!(names.len(), 1);
+    }
+}

@@ -37,7 +37,7 @@ pub async fn resume(
     handle: PendingHandle,
     started: Timestamp,
 ) -> Result<(), StorageError> {
-    let Some(tenant) = dps.tenants().by_scope(&handle.id_scope) else {
+    let Some(tenant) = dps.tenants().by_scope(handle.id_scope.as_str()) else {
         return Ok(());
     };
     let provisioning = tenant.context.provisioning.clone();

@@ -1,8 +1,9 @@
 //! Which pending registrations may be resumed at the same time.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
-use ids::Timestamp;
+use ids::{IdScope, RegistrationId, Timestamp};
 use provisioning::{Busy, PendingHandle};
 use tokio::task::Id;
 
@@ -15,8 +16,12 @@ const OF_ONE_SERVICE: usize = 64;
 /// Those of them that ask the same host.
 const AT_ONE_HOST: usize = 16;
 
-/// ID scope and registration id.
-type Key = (String, String);
+/// Whose try it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    id_scope: IdScope,
+    registration_id: RegistrationId,
+}
 
 /// One try of a pending registration, and the host that it asks.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +34,10 @@ pub struct Try {
 impl Try {
     pub fn new(handle: &PendingHandle) -> Self {
         Self {
-            key: (
-                handle.id_scope.clone(),
-                handle.registration_id.folded().to_owned(),
-            ),
+            key: Key {
+                id_scope: handle.id_scope.clone(),
+                registration_id: handle.registration_id.clone(),
+            },
             version: handle.version(),
             destination: handle.destination.clone(),
         }
@@ -55,7 +60,7 @@ impl Slots {
             && rests.is_none_or(|(version, _)| *version != new.version)
             && self.running.values().all(|other| other.key != new.key)
             && self.count(|other| other.destination == new.destination) < AT_ONE_HOST
-            && self.count(|other| other.key.0 == new.key.0) < OF_ONE_SERVICE
+            && self.count(|other| other.key.id_scope == new.key.id_scope) < OF_ONE_SERVICE
     }
 
     fn count(&self, is_one: impl Fn(&Try) -> bool) -> usize {
@@ -78,19 +83,27 @@ impl Slots {
 
     /// The hosts and the services of which no further registration may be resumed now.
     pub fn busy(&self) -> Busy {
-        let full = |name_of: fn(&Try) -> &String, most: usize| {
-            let mut counts: HashMap<&String, usize> = HashMap::new();
-            for running in self.running.values() {
-                *counts.entry(name_of(running)).or_default() += 1;
-            }
-            let full = counts.into_iter().filter(|(_, count)| *count >= most);
-            full.map(|(name, _)| name.clone()).collect()
-        };
+        let running = self.running.values();
+        let destinations = running.clone().map(|running| &running.destination);
+        let services = running.map(|running| &running.key.id_scope);
         Busy {
-            destinations: full(|running| &running.destination, AT_ONE_HOST),
-            services: full(|running| &running.key.0, OF_ONE_SERVICE),
+            destinations: at_least(AT_ONE_HOST, destinations),
+            services: at_least(OF_ONE_SERVICE, services),
         }
     }
+}
+
+/// What comes at least so many times.
+fn at_least<'a, T>(times: usize, all: impl Iterator<Item = &'a T>) -> Vec<T>
+where
+    T: Clone + Eq + Hash + 'a,
+{
+    let mut counts: HashMap<&T, usize> = HashMap::new();
+    for one in all {
+        *counts.entry(one).or_default() += 1;
+    }
+    let often = counts.into_iter().filter(|(_, count)| *count >= times);
+    often.map(|(one, _)| one.clone()).collect()
 }
 
 #[cfg(test)]
@@ -99,9 +112,16 @@ mod tests {
 
     use super::*;
 
+    fn scope(service: &str) -> IdScope {
+        service.parse().unwrap()
+    }
+
     fn one(service: &str, id: usize, destination: &str) -> Try {
         Try {
-            key: (service.to_owned(), id.to_string()),
+            key: Key {
+                id_scope: scope(service),
+                registration_id: id.to_string().parse().unwrap(),
+            },
             version: (1, 0),
             destination: destination.to_owned(),
         }
@@ -125,11 +145,11 @@ mod tests {
         let mut slots = Slots::default();
         let many = (0..1000).map(|id| one("a", id, &format!("{id}.a.example")));
         assert_eq!(fill(&mut slots, many).await, OF_ONE_SERVICE);
-        assert_eq!(slots.busy().services, ["a"]);
+        assert_eq!(slots.busy().services, [scope("a")]);
         let others = (0..1000).map(|id| one("b", id, "b.example"));
         assert_eq!(fill(&mut slots, others).await, AT_ONE_HOST);
         assert_eq!(slots.busy().destinations, ["b.example"]);
-        assert_eq!(slots.busy().services, ["a"]);
+        assert_eq!(slots.busy().services, [scope("a")]);
         let many = (0..10_000).map(|id| one(&(id % 20).to_string(), id, &id.to_string()));
         fill(&mut slots, many).await;
         assert_eq!(slots.running.len(), AT_ONCE);

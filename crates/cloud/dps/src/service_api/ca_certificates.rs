@@ -213,7 +213,7 @@ fn describe(
             expiry: certificate.not_after(),
             thumbprint: certificate.sha1().to_string(),
             sha256_thumbprint: certificate.sha256().to_string(),
-            is_verified: ca_certificate.standing == CaCertificateState::Verified,
+            is_verified: ca_certificate.state == CaCertificateState::Verified,
             created: ca_certificate.created,
             updated: ca_certificate.updated,
             certificate: STANDARD.encode(certificate.der()),

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use ids::{DeviceId, Etag, HubName, Identity, RegistrationId, Timestamp};
-use registry::{DeviceLocation, DeviceWriter, StorageError, find_device};
+use registry::{DeviceWriter, StorageError, find_device};
 use serde_json::{Value, json};
 use store::{
-    BlockedRow, EnrollmentRow, IdentityRow, Lock, RemoteTaskKind, StoreError, Tx, Unit, View,
+    AttestationKind, BlockedRow, DeviceLocation, EnrollmentChange, EnrollmentKey, EnrollmentRow,
+    IdentityRow, Lock, RemoteTaskKind, StoreError, Tx, Unit, View,
 };
 use wire::service_api::identity::{KeyText, Status};
 
 use super::Provisioning;
 use super::act::Act;
-use super::names::INDIVIDUAL;
-use super::registrations::assigned_to;
-use crate::enrollment::AttestationKind;
 use crate::service::{HubAccess, ProvisioningService};
 
 mod unblock;
@@ -92,14 +90,14 @@ impl Provisioning {
     ) -> Result<RegistrationId, BlockError> {
         let id_scope = self.id_scope();
         self.registry.store().read(|view| {
-            let found = view.registration_of_device(hub.as_str(), device.as_str())?;
+            let found = view.registration_of_device(hub, device)?;
             // Another service's registrations are not this operator's.
-            let own = found.filter(|(scope, _)| *scope == id_scope);
-            let (_, spelled) = own.ok_or_else(|| BlockError::NoRegistration {
+            let own = found.filter(|owner| owner.id_scope.as_str() == id_scope);
+            let own = own.ok_or_else(|| BlockError::NoRegistration {
                 hub: hub.clone(),
                 device: device.clone(),
             })?;
-            Ok(view.decoded("registration id", RegistrationId::try_from(spelled))?)
+            Ok(own.registration_id)
         })
     }
 
@@ -156,16 +154,14 @@ impl BlockTarget {
     }
 
     fn enrollment(&self, view: &View<'_>) -> Result<Option<EnrollmentRow>, StoreError> {
-        view.enrollment(&self.id_scope, INDIVIDUAL, self.id.folded())
+        let key = EnrollmentKey::Individual(self.id.clone());
+        view.enrollment(&self.id_scope, &key)
     }
 
     /// The hub device that the registration is assigned to.
     fn hub_device(&self, view: &View<'_>) -> Result<HubDevice, StorageError> {
-        let registration = view.registration(&self.id_scope, self.id.folded())?;
-        let at = registration
-            .map(|row| assigned_to(view, &row))
-            .transpose()?;
-        let Some(at) = at.flatten() else {
+        let registration = view.registration(&self.id_scope, &self.id)?;
+        let Some(at) = registration.and_then(|row| row.device) else {
             return Ok(HubDevice::default());
         };
         // Unlinking took away the right to touch the device, which may be another service's by now.
@@ -199,7 +195,7 @@ impl BlockTarget {
         document["provisioningStatus"] = json!(if enabled { "enabled" } else { "disabled" });
         row.document = document.to_string();
         row.enabled = enabled;
-        let before = std::mem::replace(&mut row.etag, self.etag.to_string());
+        let before = std::mem::replace(&mut row.etag, self.etag.clone());
         row.updated = self.now.ticks();
         Ok(StatusChange { before, row })
     }
@@ -213,15 +209,14 @@ impl BlockTarget {
         let Some(at) = device else {
             return Ok(());
         };
-        let device = (at.hub.as_str(), at.device_id.as_str());
-        tx.put_remote_task(device, kind, self.now.ticks())
+        tx.put_remote_task(at, kind, self.now.ticks())
     }
 }
 
 /// An enrollment to be written.
 struct StatusChange {
     /// The etag with which it was read.
-    before: String,
+    before: Etag,
     row: EnrollmentRow,
 }
 
@@ -246,12 +241,11 @@ enum ClosedEnrollment {
 }
 
 impl ClosedEnrollment {
-    /// As blocks store it.
-    fn name(&self) -> &'static str {
+    fn change(&self) -> EnrollmentChange {
         match self {
-            Self::Kept(_) => "kept",
-            Self::Disabled(_) => "disabled",
-            Self::Created => "made",
+            Self::Kept(_) => EnrollmentChange::None,
+            Self::Disabled(_) => EnrollmentChange::Disabled,
+            Self::Created => EnrollmentChange::Created,
         }
     }
 }
@@ -274,13 +268,13 @@ impl BlockDevice {
         });
         EnrollmentRow {
             id: 0,
-            kind: INDIVIDUAL.to_owned(),
-            folded: id.folded().to_owned(),
-            spelled: id.to_string(),
-            etag: etag.to_string(),
+            key: EnrollmentKey::Individual(id.clone()),
+            etag: etag.clone(),
             enabled: false,
-            attestation: AttestationKind::SymmetricKey.name().to_owned(),
+            attestation: AttestationKind::SymmetricKey,
             document: document.to_string(),
+            issuer: None,
+            trust_bundle: None,
             created: now.ticks(),
             updated: now.ticks(),
         }
@@ -302,7 +296,7 @@ impl Unit for BlockDevice {
 
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, BlockError> {
         let BlockTarget { id_scope, id, .. } = &self.target;
-        if view.block(id_scope, id.folded())?.is_some() {
+        if view.has_block(id_scope, id)? {
             return Err(BlockError::Blocked(id.clone()));
         }
         let enrollment = match self.target.enrollment(view)? {
@@ -321,7 +315,7 @@ impl Unit for BlockDevice {
 
     fn apply(&self, tx: &Tx<'_>, (enrollment, device): Self::Plan) -> Result<Block, StoreError> {
         let target = &self.target;
-        let closed_as = enrollment.name();
+        let enrollment_change = enrollment.change();
         match enrollment {
             ClosedEnrollment::Kept(change) | ClosedEnrollment::Disabled(change) => {
                 change.write(tx, &target.id_scope)?;
@@ -339,14 +333,11 @@ impl Unit for BlockDevice {
             writer.set_status(tx, row, Status::Disabled, Some(BLOCKED))?;
         }
         let row = BlockedRow {
-            folded: target.id.folded().to_owned(),
-            spelled: target.id.to_string(),
+            registration_id: target.id.clone(),
             reason: self.reason.clone(),
             blocked: target.now.ticks(),
-            entry: closed_as.to_owned(),
-            device: at
-                .as_ref()
-                .map(|at| (at.hub.to_string(), at.device_id.to_string())),
+            enrollment_change,
+            device: at.clone(),
             device_disabled,
         };
         tx.insert_block(&target.id_scope, &row)?;

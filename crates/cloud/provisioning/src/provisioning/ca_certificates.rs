@@ -4,20 +4,20 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ids::{CertificateName, Thumbprint, Timestamp};
+use ids::{CertificateName, Timestamp};
 use registry::{Entropy, IfMatch, Particulars, StorageError, random};
 use serde_json::json;
-use store::{CaCertificateRow, Lock, StoreError, Tx, Unit, View, unit};
+use store::{
+    CaCertificateRow, CaCertificateState, EnrollmentKey, Lock, StoreError, Tx, Unit,
+    VerificationCode, View, unit,
+};
 
 use super::Provisioning;
 use super::act::Act;
 use super::issuers::NAMED;
-use super::names::{parse_keys, parse_standing};
 use crate::ca_certificate::{
-    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState, PossessionProof,
-    VerificationCode,
+    CaCertificate, CaCertificateDraft, CaCertificateError, PossessionProof,
 };
-use crate::enrollment::EnrollmentKey;
 
 mod put;
 mod stored;
@@ -30,28 +30,23 @@ const CODE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// What the audit calls the certificate that an act is about.
 const THUMBPRINT: &str = "sha256Thumbprint";
 
-fn record(view: &View<'_>, row: CaCertificateRow) -> Result<CaCertificate, StorageError> {
-    let code = row.code.zip(row.code_expires).map(|(text, expires)| {
-        let expires = Timestamp::from_ticks(expires);
-        VerificationCode { text, expires }
-    });
-    Ok(CaCertificate {
-        name: view.decoded("CA certificate", row.spelled.try_into())?,
+fn record(row: CaCertificateRow) -> CaCertificate {
+    CaCertificate {
+        name: row.name,
         der: row.der,
-        thumbprint: Thumbprint::from_bytes(row.thumbprint),
-        standing: parse_standing(view, &row.standing)?,
-        code,
-        etag: view.decoded("etag", row.etag.try_into())?,
+        thumbprint: row.thumbprint,
+        state: row.state,
+        code: row.code,
+        etag: row.etag,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
-    })
+    }
 }
 
 /// Names are given to other certificates later: the audit says which certificate an act was about.
 fn particulars(row: &CaCertificateRow) -> Particulars {
     let mut particulars = Particulars::new();
-    let thumbprint = Thumbprint::from_bytes(row.thumbprint);
-    particulars.insert(THUMBPRINT.to_owned(), json!(thumbprint.to_string()));
+    particulars.insert(THUMBPRINT.to_owned(), json!(row.thumbprint.to_string()));
     particulars
 }
 
@@ -70,17 +65,14 @@ impl Provisioning {
         self.act_with_particulars(act, target, put).await
     }
 
-    /// Reads a CA certificate.
     pub fn ca_certificate(
         &self,
         name: &CertificateName,
     ) -> Result<Option<CaCertificate>, StorageError> {
         let id_scope = self.id_scope();
         self.registry.store().read(|view| {
-            let row = view.ca_certificate(&id_scope, &name.folded())?;
-            row.filter(is_there)
-                .map(|row| record(view, row))
-                .transpose()
+            let row = view.ca_certificate(&id_scope, name)?;
+            Ok(row.filter(is_there).map(record))
         })
     }
 
@@ -89,7 +81,7 @@ impl Provisioning {
         let id_scope = self.id_scope();
         self.registry.store().read(|view| {
             let found = view.ca_certificates(&id_scope)?.into_iter();
-            found.map(|row| record(view, row)).collect()
+            Ok(found.map(record).collect())
         })
     }
 
@@ -120,8 +112,10 @@ impl Provisioning {
             Change::stored,
             move |change, tx, mut row| {
                 let particulars = particulars(&row);
-                row.code = Some(code.clone());
-                row.code_expires = Some(change.now.plus(CODE_LIFE).ticks());
+                row.code = Some(VerificationCode {
+                    text: code.clone(),
+                    expires: change.now.plus(CODE_LIFE),
+                });
                 Ok((change.write(tx, row)?, particulars))
             },
         );
@@ -143,10 +137,7 @@ impl Provisioning {
             move |change, view| change.verified(view, &proof),
             |change, tx, mut row| {
                 let particulars = particulars(&row);
-                CaCertificateState::Verified
-                    .as_str()
-                    .clone_into(&mut row.standing);
-                (row.code, row.code_expires) = (None, None);
+                (row.state, row.code) = (CaCertificateState::Verified, None);
                 change.touch_enrollments(tx, &row)?;
                 Ok((change.write(tx, row)?, particulars))
             },
@@ -179,7 +170,7 @@ fn fresh_code(entropy: &dyn Entropy) -> String {
 }
 
 fn is_there(row: &CaCertificateRow) -> bool {
-    row.standing != CaCertificateState::Withdrawn.as_str()
+    row.state != CaCertificateState::Withdrawn
 }
 
 struct DeleteCaCertificate(Change);
@@ -206,10 +197,7 @@ impl Unit for DeleteCaCertificate {
             tx.delete_ca_certificate(&self.0.id_scope, &row)?;
             return Ok((using, particulars));
         }
-        CaCertificateState::Withdrawn
-            .as_str()
-            .clone_into(&mut row.standing);
-        (row.code, row.code_expires) = (None, None);
+        (row.state, row.code) = (CaCertificateState::Withdrawn, None);
         self.0.touch_enrollments(tx, &row)?;
         self.0.write(tx, row)?;
         Ok((using, particulars))
@@ -218,8 +206,5 @@ impl Unit for DeleteCaCertificate {
 
 /// Enrollments that refer to a CA certificate.
 fn enrollments(view: &View<'_>, ca_certificate: i64) -> Result<Vec<EnrollmentKey>, StoreError> {
-    parse_keys(
-        view,
-        view.enrollments_of_ca_certificate(ca_certificate, NAMED)?,
-    )
+    view.enrollments_of_ca_certificate(ca_certificate, NAMED)
 }

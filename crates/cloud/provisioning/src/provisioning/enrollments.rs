@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use ids::{Etag, RegistrationId, Thumbprint, Timestamp};
+use ids::{RegistrationId, Timestamp};
 use registry::{Continuation, IfMatch, Page, PageRequest, StorageError, random};
-use store::{CertificateRow, EnrollmentRow, Lock, StoreError, Tx, Unit, View};
+use store::{
+    CertificateRow, EnrollmentKey, EnrollmentKind, EnrollmentRow, EnrollmentVersion, Lock,
+    StoreError, Tx, Unit, View,
+};
 use wire::service_api::identity::KeyText;
 use zeroize::Zeroizing;
 
 use super::act::Act;
-use super::names::{INDIVIDUAL, kind_name, parse_attestation, parse_key, parse_slot};
 use super::registrations::EndPending;
 use super::{Provisioning, references};
-use crate::enrollment::{
-    EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKey, EnrollmentKind,
-    EnrollmentRecord,
-};
+use crate::enrollment::{EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentRecord};
 
 mod cache;
 mod put;
@@ -25,20 +24,20 @@ pub(super) use put::taken;
 
 use put::PutEnrollment;
 
-fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, StorageError> {
+fn record(view: &View<'_>, row: EnrollmentRow) -> Result<EnrollmentRecord, StoreError> {
     let certificate = |row: CertificateRow| EnrolledCertificate {
-        slot: parse_slot(&row.slot),
+        slot: row.slot,
         der: row.der,
-        thumbprint: Thumbprint::from_bytes(row.thumbprint),
+        thumbprint: row.thumbprint,
         subject: row.subject,
     };
     Ok(EnrollmentRecord {
-        key: parse_key(view, &row.kind, &row.spelled)?,
-        etag: view.decoded("etag", row.etag.try_into())?,
+        key: row.key,
+        etag: row.etag,
         enabled: row.enabled,
         // Blocks disable the enrollment and change its etag: an enabled one is not looked up.
         blocked: !row.enabled && view.is_blocked(row.id)?,
-        attestation: parse_attestation(view, &row.attestation)?,
+        attestation: row.attestation,
         document: view.decoded("enrollment", serde_json::from_str(&row.document))?,
         certificates: view
             .certificates(row.id)?
@@ -78,9 +77,9 @@ impl Provisioning {
         &self,
         key: &EnrollmentKey,
     ) -> Result<Option<Arc<EnrollmentRecord>>, StorageError> {
-        let (kind, folded, id_scope) = (kind_name(key.kind()), key.folded(), self.id_scope());
+        let id_scope = self.id_scope();
         self.registry.store().read(|view| {
-            let version = view.enrollment_version(&id_scope, kind, &folded)?;
+            let version = view.enrollment_version(&id_scope, key)?;
             version.map_or(Ok(None), |version| self.current(view, version))
         })
     }
@@ -94,7 +93,7 @@ impl Provisioning {
     ) -> Result<(), EnrollmentError> {
         let delete = DeleteEnrollment {
             id_scope: self.id_scope(),
-            folded: key.folded(),
+            folded: key.folded().into_owned(),
             key: key.clone(),
             if_match: if_match.clone(),
             now,
@@ -110,10 +109,10 @@ impl Provisioning {
     ) -> Result<Page<Arc<EnrollmentRecord>>, StorageError> {
         let (id_scope, after, limit) = (self.id_scope(), page.key().to_owned(), page.limit());
         let scan = move |view: &View<'_>| {
-            let found = view.enrollments_after(&id_scope, kind_name(kind), &after, limit)?;
+            let found = view.enrollments_after(&id_scope, kind, &after, limit)?;
             let whole = |row| record(view, row).map(Arc::new);
             let items = found.rows.into_iter().map(whole);
-            Ok::<_, StorageError>((items.collect::<Result<Vec<_>, StorageError>>()?, found.more))
+            Ok::<_, StorageError>((items.collect::<Result<Vec<_>, StoreError>>()?, found.more))
         };
         let (items, more) = self.registry.store().scan(scan).await?;
         Ok(Page::of(items, more, |item| {
@@ -128,7 +127,7 @@ impl Provisioning {
     ) -> Result<Option<Arc<EnrollmentRecord>>, StorageError> {
         let id_scope = self.id_scope();
         self.registry.store().read(|view| {
-            let version = view.enrollment_version(&id_scope, INDIVIDUAL, id.folded())?;
+            let version = view.individual_enrollment_version(&id_scope, id)?;
             version.map_or(Ok(None), |version| self.current(view, version))
         })
     }
@@ -145,21 +144,21 @@ impl Provisioning {
     pub(super) fn current(
         &self,
         view: &View<'_>,
-        (id, etag): (i64, String),
+        version: EnrollmentVersion,
     ) -> Result<Option<Arc<EnrollmentRecord>>, StorageError> {
-        if let Some(known) = self.inner.enrollments.get(id, &etag) {
+        if let Some(known) = self.inner.enrollments.get(&version) {
             return Ok(Some(known));
         }
         // Row, certificates and references of one version: the cache holds under an etag what had
         // it.
         let whole = view.at_once(|view| {
-            let row = view.enrollment_by_id(id)?;
+            let row = view.enrollment_by_id(version.id)?;
             row.map(|row| record(view, row)).transpose()
         });
-        let Some(record) = whole.map_err(|error: StorageError| error)?.map(Arc::new) else {
+        let Some(record) = whole.map_err(|error: StoreError| error)?.map(Arc::new) else {
             return Ok(None);
         };
-        self.inner.enrollments.put(id, &record);
+        self.inner.enrollments.put(version.id, &record);
         Ok(Some(record))
     }
 }
@@ -171,7 +170,7 @@ fn require_not_blocked(
     key: &EnrollmentKey,
 ) -> Result<(), EnrollmentError> {
     match key {
-        EnrollmentKey::Individual(id) if view.block(id_scope, id.folded())?.is_some() => {
+        EnrollmentKey::Individual(id) if view.has_block(id_scope, id)? => {
             Err(EnrollmentError::Blocked { key: key.clone() })
         }
         EnrollmentKey::Individual(_) | EnrollmentKey::Group(_) => Ok(()),
@@ -189,7 +188,7 @@ struct DeleteEnrollment {
 
 impl Unit for DeleteEnrollment {
     /// The enrollment, and the pending registration that ends with it.
-    type Plan = (EnrollmentRow, Option<EndPending>);
+    type Plan = (EnrollmentVersion, Option<EndPending>);
     type Output = ();
     type Error = EnrollmentError;
 
@@ -211,30 +210,29 @@ impl Unit for DeleteEnrollment {
 
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, EnrollmentError> {
         let Self { id_scope, key, .. } = self;
-        let stored = view.enrollment(id_scope, kind_name(key.kind()), &self.folded)?;
-        let Some(stored) = stored else {
+        let Some(stored) = view.enrollment_version(id_scope, key)? else {
             return Err(EnrollmentError::NotFound(key.clone()));
         };
-        let etag = view.decoded("etag", Etag::parse(&stored.etag))?;
-        if !self.if_match.allows(&etag) {
+        if !self.if_match.allows(&stored.etag) {
             return Err(EnrollmentError::PreconditionFailed(key.clone()));
         }
         require_not_blocked(view, id_scope, key)?;
-        let end = match key.kind() {
-            EnrollmentKind::Individual => EndPending::decide(view, id_scope, &self.folded, None)?,
-            EnrollmentKind::Group => None,
+        let end = match key {
+            EnrollmentKey::Individual(id) => EndPending::decide(view, id_scope, id, None)?,
+            EnrollmentKey::Group(_) => None,
         };
         Ok((stored, end))
     }
 
-    fn apply(&self, tx: &Tx<'_>, (row, end): Self::Plan) -> Result<(), StoreError> {
-        tx.delete_enrollment(&self.id_scope, &row)?;
-        tx.forget_withdrawn_ca_certificates(&self.id_scope)?;
-        if self.key.kind() == EnrollmentKind::Individual {
+    fn apply(&self, tx: &Tx<'_>, (stored, end): Self::Plan) -> Result<(), StoreError> {
+        let Self { id_scope, key, .. } = self;
+        tx.delete_enrollment(id_scope, key, &stored)?;
+        tx.forget_withdrawn_ca_certificates(id_scope)?;
+        if let EnrollmentKey::Individual(id) = key {
             if let Some(end) = end {
                 end.apply(tx, self.now)?;
             }
-            tx.delete_registration(&self.id_scope, &self.folded)?;
+            tx.delete_registration(id_scope, id)?;
         }
         Ok(())
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ids::Thumbprint;
 use registry::StorageError;
-use store::View;
+use store::{EnrollmentKind, View};
 
 use super::Provisioning;
-use crate::enrollment::{EnrollmentKind, EnrollmentRecord};
+use crate::enrollment::EnrollmentRecord;
 
 impl Provisioning {
     /// The groups whose certificate is one of these, be it their own or that of an
@@ -21,7 +21,6 @@ impl Provisioning {
         self.registry.store().read(|view| {
             let mut groups = Groups::default();
             for thumbprint in nearest_first {
-                let thumbprint = thumbprint.as_bytes();
                 let version = match view.enrollment_of_certificate(&id_scope, thumbprint)? {
                     Some(version) => Some(version),
                     None => view.group_of_ca_certificate(&id_scope, thumbprint)?,

@@ -1,14 +1,13 @@
 //! Issuers of device certificates of a provisioning service.
 
-use ids::{Etag, IssuerName, Thumbprint, Timestamp};
+use ids::{IssuerName, Thumbprint, Timestamp};
 use registry::StorageError;
 use serde::{Deserialize, Serialize};
-use store::{IssuerRow, Lock, StoreError, Tx, View, unit};
+use store::{IssuerRow, Lock, StoreError, View, unit};
 use wire::muster_api::issuer::IssuerProfile;
 
 use super::Provisioning;
 use super::act::Act;
-use super::names::parse_keys;
 use crate::enrollment::{EnrollmentDraft, EnrollmentError};
 use crate::issuance::{DeletedIssuer, IssuanceError, IssuanceName, IssuerDraft, IssuerRecord};
 use crate::limits::MAX_ISSUERS;
@@ -42,13 +41,12 @@ impl Provisioning {
         };
         let row = IssuerRow {
             id: 0,
-            folded: draft.name.folded(),
-            spelled: draft.name.to_string(),
-            thumbprint: *draft.ca_certificate.as_bytes(),
+            name: draft.name.clone(),
+            thumbprint: draft.ca_certificate,
             // Serialising our own types fails only for maps with keys that are not text; there are
             // none.
             document: serde_json::to_string(&document).unwrap_or_default(),
-            etag: self.registry.fresh_etag().to_string(),
+            etag: self.registry.fresh_etag(),
             created: now.ticks(),
             updated: now.ticks(),
         };
@@ -58,10 +56,10 @@ impl Provisioning {
             (self.id_scope(), row),
             |(id_scope, _)| vec![Lock::Service { id_scope }],
             move |(id_scope, row), view| {
-                if view.issuer(id_scope, &row.folded)?.is_some() {
+                if view.issuer(id_scope, &row.name)?.is_some() {
                     return Err(IssuanceError::Exists(name.clone()));
                 }
-                match view.issuers(id_scope)?.len() {
+                match view.issuer_count(id_scope)? {
                     MAX_ISSUERS.. => Err(IssuanceError::TooMany {
                         name: name.clone(),
                         limit: MAX_ISSUERS,
@@ -78,9 +76,9 @@ impl Provisioning {
     }
 
     pub fn issuer(&self, name: &IssuerName) -> Result<Option<IssuerRecord>, StorageError> {
-        let (id_scope, folded) = (self.id_scope(), name.folded());
+        let id_scope = self.id_scope();
         self.registry.store().read(|view| {
-            let row = view.issuer(&id_scope, &folded)?;
+            let row = view.issuer(&id_scope, name)?;
             Ok(row.map(|row| record(view, row)).transpose()?)
         })
     }
@@ -97,7 +95,7 @@ impl Provisioning {
 
     /// Whether an issuer of any service has this certificate.
     pub fn has_issuer_of(&self, ca_certificate: &Thumbprint) -> Result<bool, StorageError> {
-        let found = |view: &View<'_>| view.has_issuer_of_certificate(ca_certificate.as_bytes());
+        let found = |view: &View<'_>| view.has_issuer_of_certificate(ca_certificate);
         Ok(self.registry.store().read::<_, StoreError>(found)?)
     }
 
@@ -107,20 +105,19 @@ impl Provisioning {
         name: &IssuerName,
         if_match: &registry::IfMatch,
     ) -> Result<DeletedIssuer, IssuanceError> {
-        let (folded, if_match) = (name.folded(), if_match.clone());
+        let (issuer, if_match) = (name.clone(), if_match.clone());
         let name = IssuanceName::Issuer(name.clone());
         let target = name.to_string();
         let delete = unit(
             self.id_scope(),
             |id_scope| vec![Lock::Service { id_scope }],
             move |id_scope, view| {
-                let row = view.issuer(id_scope, &folded)?;
+                let row = view.issuer(id_scope, &issuer)?;
                 let row = row.ok_or_else(|| IssuanceError::NotFound(name.clone()))?;
-                let etag = Etag::parse(&row.etag).map_err(|error| view.damaged("etag", error))?;
-                if !if_match.allows(&etag) {
+                if !if_match.allows(&row.etag) {
                     return Err(IssuanceError::PreconditionFailed(name.clone()));
                 }
-                let named = parse_keys(view, view.enrollments_of_issuer(row.id, NAMED)?)?;
+                let named = view.enrollments_of_issuer(row.id, NAMED)?;
                 match named.is_empty() {
                     true => Ok(row),
                     false => Err(IssuanceError::InUse {
@@ -133,7 +130,7 @@ impl Provisioning {
                 tx.delete_issuer(id_scope, &row)?;
                 Ok(DeletedIssuer {
                     is_shared: tx.has_issuer_of_certificate(&row.thumbprint)?,
-                    ca_certificate: Thumbprint::from_bytes(row.thumbprint),
+                    ca_certificate: row.thumbprint,
                 })
             },
         );
@@ -141,58 +138,34 @@ impl Provisioning {
     }
 }
 
-/// Row ids of what an enrollment names.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NamedByEnrollment {
-    issuer: Option<i64>,
-    trust_bundle: Option<i64>,
-}
-
-impl NamedByEnrollment {
-    /// What a draft names; all of it must be there.
-    pub(super) fn find(
-        view: &View<'_>,
-        id_scope: &str,
-        draft: &EnrollmentDraft,
-    ) -> Result<Self, EnrollmentError> {
-        let mut found = Self {
-            issuer: None,
-            trust_bundle: None,
-        };
-        if let Some(name) = &draft.issuance.issuer {
-            let row = view.issuer(id_scope, &name.folded())?;
-            let missing = || EnrollmentError::NoIssuance(IssuanceName::Issuer(name.clone()));
-            found.issuer = Some(row.ok_or_else(missing)?.id);
-        }
-        if let Some(id) = &draft.issuance.trust_bundle {
-            let row = view.trust_bundle(id_scope, &id.folded())?;
-            let missing = || EnrollmentError::NoIssuance(IssuanceName::TrustBundle(id.clone()));
-            found.trust_bundle = Some(row.ok_or_else(missing)?.id);
-        }
-        Ok(found)
-    }
-
-    pub(super) fn write(
-        self,
-        tx: &Tx<'_>,
-        id_scope: &str,
-        enrollment: i64,
-    ) -> Result<(), StoreError> {
-        tx.set_issuer_and_trust_bundle(id_scope, enrollment, self.issuer, self.trust_bundle)
-    }
+/// The row ids of the issuer and the trust bundle that a draft names; both must be there.
+pub(super) fn named_rows(
+    view: &View<'_>,
+    id_scope: &str,
+    draft: &EnrollmentDraft,
+) -> Result<(Option<i64>, Option<i64>), EnrollmentError> {
+    let issuer = draft.issuance.issuer.as_ref().map(|name| {
+        let row = view.issuer(id_scope, name)?;
+        let missing = || EnrollmentError::NoIssuance(IssuanceName::Issuer(name.clone()));
+        row.map(|row| row.id).ok_or_else(missing)
+    });
+    let trust_bundle = draft.issuance.trust_bundle.as_ref().map(|id| {
+        let row = view.trust_bundle(id_scope, id)?;
+        let missing = || EnrollmentError::NoIssuance(IssuanceName::TrustBundle(id.clone()));
+        row.map(|row| row.id).ok_or_else(missing)
+    });
+    Ok((issuer.transpose()?, trust_bundle.transpose()?))
 }
 
 fn record(view: &View<'_>, row: IssuerRow) -> Result<IssuerRecord, StoreError> {
     let document = serde_json::from_str(&row.document);
-    let Document { profile, chain } = document.map_err(|error| view.damaged("issuer", error))?;
-    let name = IssuerName::try_from(row.spelled);
-    let etag = Etag::try_from(row.etag);
+    let Document { profile, chain } = view.decoded("issuer", document)?;
     Ok(IssuerRecord {
-        name: name.map_err(|error| view.damaged("issuer", error))?,
-        ca_certificate: Thumbprint::from_bytes(row.thumbprint),
+        name: row.name,
+        ca_certificate: row.thumbprint,
         chain,
         profile,
-        etag: etag.map_err(|error| view.damaged("etag", error))?,
+        etag: row.etag,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
     })

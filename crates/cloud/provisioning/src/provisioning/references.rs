@@ -3,33 +3,33 @@
 use std::collections::BTreeSet;
 
 use ids::CertificateName;
-use registry::StorageError;
-use store::{CaCertificateRow, StoreError, Tx, View};
+use store::{
+    CaCertificateReference, CaCertificateRow, CaCertificateState, EnrollmentKind,
+    ReferredCaCertificate, StoreError, Tx, View,
+};
 
 use super::enrollments::taken;
-use super::names::{parse_slot, parse_standing, slot_name};
-use crate::ca_certificate::CaCertificateState;
-use crate::enrollment::{EnrolledCaCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKind};
+use crate::enrollment::{EnrolledCaCertificate, EnrollmentDraft, EnrollmentError};
 
 /// The CA certificates that an enrollment refers to.
 pub(super) fn read(
     view: &View<'_>,
     enrollment: i64,
-) -> Result<Vec<EnrolledCaCertificate>, StorageError> {
-    let ca_certificate = |(slot, row): (String, CaCertificateRow)| {
-        Ok(EnrolledCaCertificate {
-            slot: parse_slot(&slot),
-            name: view.decoded("CA certificate", row.spelled.try_into())?,
-            standing: parse_standing(view, &row.standing)?,
-            der: row.der,
-        })
-    };
+) -> Result<Vec<EnrolledCaCertificate>, StoreError> {
     let found = view.ca_certificates_of_enrollment(enrollment)?.into_iter();
-    found.map(ca_certificate).collect()
+    let ca_certificates = found.map(
+        |ReferredCaCertificate { slot, row }| EnrolledCaCertificate {
+            slot,
+            name: row.name,
+            state: row.state,
+            der: row.der,
+        },
+    );
+    Ok(ca_certificates.collect())
 }
 
-/// References to be written: slots and row ids of CA certificates.
-pub(super) struct References(Vec<(&'static str, i64)>);
+/// References to be written.
+pub(super) struct References(Vec<CaCertificateReference>);
 
 impl References {
     pub(super) fn write(
@@ -56,10 +56,10 @@ pub(super) fn decide(
     if before.is_empty() && draft.ca_certificates.is_empty() {
         return Ok(None);
     }
-    let kept: BTreeSet<i64> = before.iter().map(|(_, row)| row.id).collect();
+    let kept: BTreeSet<i64> = before.iter().map(|referred| referred.row.id).collect();
     let mut references = Vec::with_capacity(draft.ca_certificates.len());
     for (slot, name) in &draft.ca_certificates {
-        let row = view.ca_certificate(id_scope, &name.folded())?;
+        let row = view.ca_certificate(id_scope, name)?;
         let row = row.ok_or_else(|| EnrollmentError::NoCaCertificate(name.clone()))?;
         if !kept.contains(&row.id) {
             require_verified(name, &row)?;
@@ -67,20 +67,22 @@ pub(super) fn decide(
         if draft.key.kind() == EnrollmentKind::Group {
             require_own(view, id_scope, enrollment, &row)?;
         }
-        references.push((slot_name(*slot), row.id));
+        references.push(CaCertificateReference {
+            slot: *slot,
+            ca_certificate: row.id,
+        });
     }
     Ok(Some(References(references)))
 }
 
 fn require_verified(name: &CertificateName, row: &CaCertificateRow) -> Result<(), EnrollmentError> {
-    let is = |state: CaCertificateState| row.standing == state.as_str();
-    if is(CaCertificateState::Verified) {
-        return Ok(());
+    match row.state {
+        CaCertificateState::Verified => Ok(()),
+        CaCertificateState::Unverified => {
+            Err(EnrollmentError::CaCertificateNotVerified(name.clone()))
+        }
+        CaCertificateState::Withdrawn => Err(EnrollmentError::NoCaCertificate(name.clone())),
     }
-    Err(match is(CaCertificateState::Withdrawn) {
-        true => EnrollmentError::NoCaCertificate(name.clone()),
-        false => EnrollmentError::CaCertificateNotVerified(name.clone()),
-    })
 }
 
 /// A group does not share its CA certificate: a certificate leads to one group.
@@ -92,7 +94,9 @@ fn require_own(
 ) -> Result<(), EnrollmentError> {
     let by_name = view.other_group_of_ca_certificate(row.id, enrollment)?;
     let pasted = view.enrollment_of_certificate(id_scope, &row.thumbprint)?;
-    let pasted = pasted.map(|(id, _)| id).filter(|id| *id != enrollment);
+    let pasted = pasted
+        .map(|version| version.id)
+        .filter(|id| *id != enrollment);
     match by_name.or(pasted) {
         Some(other) => Err(taken(view, &row.thumbprint, other)?),
         None => Ok(()),

@@ -30,8 +30,7 @@ impl Provisioning {
         let decision = decision.to_string().into_bytes();
         let row = RefusalRow {
             number: 0,
-            folded: id.folded().to_owned(),
-            spelled: id.to_string(),
+            registration_id: id.clone(),
             reason: refusal.reason.to_owned(),
             error_code: refusal.error_code,
             credential: refusal.credential,
@@ -78,7 +77,7 @@ impl Provisioning {
         let scan = move |view: &View<'_>| {
             let filter = RefusalFilter {
                 id_scope: &id_scope,
-                folded: query.registration_id.as_ref().map(|id| id.folded()),
+                registration_id: query.registration_id.as_ref(),
                 from: query.from.map_or(i64::MIN, Timestamp::ticks),
                 to: query.to.map_or(i64::MAX, Timestamp::ticks),
                 before: before.unwrap_or(i64::MAX),
@@ -128,7 +127,7 @@ impl Unit for NoteRefusal {
             return Ok(None);
         };
         let id = &self.refusal.registration_id;
-        DisablePlan::decide(view, &self.id_scope, id, enrollment, self.now)
+        DisablePlan::decide(view, &self.id_scope, id, enrollment)
     }
 
     fn apply(&self, tx: &Tx<'_>, plan: Self::Plan) -> Result<(), StoreError> {
@@ -146,7 +145,7 @@ impl Unit for NoteRefusal {
 
 fn record(view: &View<'_>, row: RefusalRow) -> Result<RefusalRecord, StorageError> {
     Ok(RefusalRecord {
-        registration_id: view.decoded("registration id", row.spelled.try_into())?,
+        registration_id: row.registration_id,
         reason: row.reason,
         error_code: row.error_code,
         times: row.times.try_into().unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! Registration records: read, listed, deleted. The steps of a registration are in
 //! files of their own.
 
-use ids::{EnrollmentId, Etag, RegistrationId, Timestamp};
+use ids::{EnrollmentId, RegistrationId, Timestamp};
 use registry::{Continuation, IfMatch, Page, PageRequest, StorageError};
 use store::{Lock, StoreError, Tx, Unit, View};
 
@@ -21,7 +21,6 @@ mod rows;
 
 pub(super) use end_pending::EndPending;
 pub(super) use failure::DisablePlan;
-pub(super) use locations::assigned_to;
 pub use pending::{Busy, PendingHandle};
 pub use placement::{CompletedPlacement, MovedData, PlacementOutcome};
 
@@ -34,7 +33,7 @@ impl Provisioning {
     ) -> Result<Option<RegistrationRecord>, StorageError> {
         let service = self.service();
         self.registry.store().read(|view| {
-            let row = view.registration(service.id_scope.as_str(), id.folded())?;
+            let row = view.registration(service.id_scope.as_str(), id)?;
             let record = row.map(|row| record(view, row, &service));
             Ok(record.transpose()?)
         })
@@ -62,7 +61,7 @@ impl Provisioning {
         group: &EnrollmentId,
         page: &PageRequest,
     ) -> Result<Page<RegistrationRecord>, StorageError> {
-        let (service, group) = (self.service(), group.folded());
+        let (service, group) = (self.service(), group.clone());
         let after = match page.key() {
             "" => 0,
             // After a place that no listing of this kind has handed out there is nothing.
@@ -111,25 +110,23 @@ impl Unit for DeleteRegistration {
 
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, RegistrationError> {
         let Self { id_scope, id, .. } = self;
-        let stored = view.registration(id_scope, id.folded())?;
-        let Some(stored) = stored else {
+        let Some(etag) = view.registration_etag(id_scope, id)? else {
             return Err(RegistrationError::NotFound(id.clone()));
         };
-        let etag = view.decoded("etag", Etag::parse(&stored.etag))?;
         if !self.if_match.allows(&etag) {
             return Err(RegistrationError::PreconditionFailed(id.clone()));
         }
-        if view.block(id_scope, id.folded())?.is_some() {
+        if view.has_block(id_scope, id)? {
             return Err(RegistrationError::Blocked(id.clone()));
         }
-        Ok(EndPending::decide(view, id_scope, &stored.folded, None)?)
+        Ok(EndPending::decide(view, id_scope, id, None)?)
     }
 
     fn apply(&self, tx: &Tx<'_>, end: Self::Plan) -> Result<(), StoreError> {
         if let Some(end) = end {
             end.apply(tx, self.now)?;
         }
-        tx.delete_registration(&self.id_scope, self.id.folded())?;
+        tx.delete_registration(&self.id_scope, &self.id)?;
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ impl Provisioning {
         device: &DeviceId,
     ) -> Result<Option<RemoteTask>, StorageError> {
         self.registry.store().read(|view| {
-            let row = view.remote_task(hub.as_str(), device.as_str())?;
+            let row = view.remote_task(hub, device)?;
             Ok(row.map(read))
         })
     }
@@ -52,7 +52,7 @@ impl Provisioning {
 
     /// How many tasks wait at a hub.
     pub fn remote_tasks_at(&self, hub: &HubName) -> Result<u64, StorageError> {
-        let count = |view: &View<'_>| view.remote_tasks_at(hub.as_str());
+        let count = |view: &View<'_>| view.remote_tasks_at(hub);
         Ok(self.registry.store().read::<_, StoreError>(count)?)
     }
 
@@ -107,7 +107,7 @@ fn lock(task: &RemoteTask) -> Vec<Lock<'_>> {
 }
 
 fn is_current(task: &RemoteTask, view: &View<'_>) -> Result<bool, StorageError> {
-    let now = view.remote_task(task.hub.as_str(), task.device_id.as_str())?;
+    let now = view.remote_task(&task.hub, &task.device_id)?;
     Ok(now.is_some_and(|now| (now.id, now.revision) == (task.row.id, task.row.revision)))
 }
 

@@ -8,7 +8,6 @@ use store::{Lock, StoreError, TrustBundleRow, Tx, Unit, View, unit};
 use super::Provisioning;
 use super::act::Act;
 use super::issuers::NAMED;
-use super::names::parse_keys;
 use crate::issuance::{IssuanceError, IssuanceName, TrustBundleDraft, TrustBundleRecord};
 use crate::limits::MAX_TRUST_BUNDLES;
 
@@ -47,9 +46,9 @@ impl Provisioning {
         &self,
         id: &TrustBundleId,
     ) -> Result<Option<TrustBundleRecord>, StorageError> {
-        let (id_scope, folded) = (self.id_scope(), id.folded());
+        let id_scope = self.id_scope();
         self.registry.store().read(|view| {
-            let row = view.trust_bundle(&id_scope, &folded)?;
+            let row = view.trust_bundle(&id_scope, id)?;
             Ok(row.map(|row| record(view, row)).transpose()?)
         })
     }
@@ -70,19 +69,19 @@ impl Provisioning {
         id: &TrustBundleId,
         if_match: &IfMatch,
     ) -> Result<(), IssuanceError> {
-        let (folded, if_match) = (id.folded(), if_match.clone());
+        let (id, if_match) = (id.clone(), if_match.clone());
         let name = IssuanceName::TrustBundle(id.clone());
         let target = name.to_string();
         let delete = unit(
             self.id_scope(),
             |id_scope| vec![Lock::Service { id_scope }],
             move |id_scope, view| {
-                let row = view.trust_bundle(id_scope, &folded)?;
+                let row = view.trust_bundle(id_scope, &id)?;
                 let row = row.ok_or_else(|| IssuanceError::NotFound(name.clone()))?;
-                if !if_match.allows(&etag(view, &row)?) {
+                if !if_match.allows(&row.etag) {
                     return Err(IssuanceError::PreconditionFailed(name.clone()));
                 }
-                let named = parse_keys(view, view.enrollments_of_trust_bundle(row.id, NAMED)?)?;
+                let named = view.enrollments_of_trust_bundle(row.id, NAMED)?;
                 match named.is_empty() {
                     true => Ok(row),
                     false => Err(IssuanceError::InUse {
@@ -113,7 +112,7 @@ impl PutTrustBundle {
     }
 
     fn require_room(&self, view: &View<'_>) -> Result<(), IssuanceError> {
-        match view.trust_bundles(&self.id_scope)?.len() {
+        match view.trust_bundle_count(&self.id_scope)? {
             MAX_TRUST_BUNDLES.. => Err(IssuanceError::TooMany {
                 name: self.name(),
                 limit: MAX_TRUST_BUNDLES,
@@ -135,9 +134,9 @@ impl Unit for PutTrustBundle {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, IssuanceError> {
-        let stored = view.trust_bundle(&self.id_scope, &self.id.folded())?;
-        let before = stored.as_ref().map(|row| etag(view, row)).transpose()?;
-        match (self.if_match.decide_put(before.as_ref()), &stored) {
+        let stored = view.trust_bundle(&self.id_scope, &self.id)?;
+        let before = stored.as_ref().map(|row| &row.etag);
+        match (self.if_match.decide_put(before), &stored) {
             (PutDecision::Create, _) => self.require_room(view).map(|()| None),
             (PutDecision::Replace, Some(_)) => Ok(stored),
             (PutDecision::Conflict, _) => Err(IssuanceError::Exists(self.name())),
@@ -153,10 +152,9 @@ impl Unit for PutTrustBundle {
             None => {
                 let row = TrustBundleRow {
                     id: 0,
-                    folded: self.id.folded(),
-                    spelled: self.id.to_string(),
+                    trust_bundle_id: self.id.clone(),
                     document: self.document.clone(),
-                    etag: self.etag.to_string(),
+                    etag: self.etag.clone(),
                     created: self.now.ticks(),
                     updated: self.now.ticks(),
                 };
@@ -167,7 +165,7 @@ impl Unit for PutTrustBundle {
                 let before = stored.etag.clone();
                 let row = TrustBundleRow {
                     document: self.document.clone(),
-                    etag: self.etag.to_string(),
+                    etag: self.etag.clone(),
                     updated: self.now.ticks(),
                     ..stored
                 };
@@ -179,20 +177,13 @@ impl Unit for PutTrustBundle {
     }
 }
 
-fn etag(view: &View<'_>, row: &TrustBundleRow) -> Result<Etag, StoreError> {
-    Etag::parse(&row.etag).map_err(|error| view.damaged("etag", error))
-}
-
 fn record(view: &View<'_>, row: TrustBundleRow) -> Result<TrustBundleRecord, StoreError> {
-    let etag = etag(view, &row)?;
     let document = serde_json::from_str(&row.document);
-    let Document { certificates } =
-        document.map_err(|error| view.damaged("trust bundle", error))?;
-    let id = TrustBundleId::try_from(row.spelled);
+    let Document { certificates } = view.decoded("trust bundle", document)?;
     Ok(TrustBundleRecord {
-        id: id.map_err(|error| view.damaged("trust bundle", error))?,
+        id: row.trust_bundle_id,
         certificates,
-        etag,
+        etag: row.etag,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
     })

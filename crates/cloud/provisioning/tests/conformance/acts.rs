@@ -288,6 +288,7 @@ const WITHOUT_AN_OPERATOR: &[&str] = &[
     "finish_pending",
     // Upkeep.
     "expire_refusals",
+    "drop_unreadable_pending",
 ];
 
 /// The functions in the sources that hand a write to the store otherwise than as an act.

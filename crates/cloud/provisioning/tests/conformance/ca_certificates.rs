@@ -48,7 +48,7 @@ pub(crate) async fn a_ca_certificate_is_uploaded_changed_and_deleted(bench: Benc
         .upload("Root", 1, None, IfMatch::Absent)
         .await
         .unwrap();
-    assert_eq!(uploaded.standing, CaCertificateState::Unverified);
+    assert_eq!(uploaded.state, CaCertificateState::Unverified);
     let read = || bench.provisioning.ca_certificate(&name("ROOT")).unwrap();
     assert_eq!(read().as_ref(), Some(&uploaded));
     let again = bench.upload("root", 2, None, IfMatch::Absent).await;
@@ -62,21 +62,17 @@ pub(crate) async fn a_ca_certificate_is_uploaded_changed_and_deleted(bench: Benc
 
     let current = IfMatch::Exactly(uploaded.etag.clone());
     let verified = bench.upload("root", 1, Some(true), current).await.unwrap();
-    assert_eq!(verified.standing, CaCertificateState::Verified);
+    assert_eq!(verified.state, CaCertificateState::Verified);
     assert_eq!(verified.created, uploaded.created);
     assert!(verified.etag != uploaded.etag && verified.updated > uploaded.updated);
     let kept = bench.upload("root", 1, None, IfMatch::Any).await.unwrap();
     assert_eq!(
-        kept.standing,
+        kept.state,
         CaCertificateState::Verified,
         "the same certificate"
     );
     let other = bench.upload("root", 2, None, IfMatch::Any).await.unwrap();
-    assert_eq!(
-        other.standing,
-        CaCertificateState::Unverified,
-        "another one"
-    );
+    assert_eq!(other.state, CaCertificateState::Unverified, "another one");
 
     let enrollments = bench
         .provisioning
@@ -142,7 +138,7 @@ pub(crate) async fn a_code_proves_possession_once(bench: Bench) {
     let verified = verify(proof(&uploaded, &code.text), bench.now())
         .await
         .unwrap();
-    assert_eq!(verified.standing, CaCertificateState::Verified);
+    assert_eq!(verified.state, CaCertificateState::Verified);
     assert_eq!(verified.code, None);
     let again = verify(proof(&uploaded, &code.text), bench.now()).await;
     assert!(matches!(again, Err(CaCertificateError::OtherCode { .. })));

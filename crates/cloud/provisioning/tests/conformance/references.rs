@@ -52,10 +52,10 @@ impl Bench {
             .await
             .unwrap();
         assert_eq!(by_certificate, by_subject);
-        let standing = |group: &EnrollmentRecord| group.ca_certificates[0].standing;
+        let state = |group: &EnrollmentRecord| group.ca_certificates[0].state;
         by_certificate
             .iter()
-            .map(|group| (group.key.as_str().to_owned(), standing(group)))
+            .map(|group| (group.key.as_str().to_owned(), state(group)))
             .collect()
     }
 }

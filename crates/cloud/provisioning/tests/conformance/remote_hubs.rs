@@ -116,7 +116,7 @@ impl Bench {
 pub(crate) async fn a_device_of_a_remote_hub_is_recorded_and_not_made_here(bench: Bench) {
     bench.link(remote("remote", "remote.example", 1)).await;
     let record = bench.reside("d1", "remote").await;
-    assert_eq!(substatus(&record.state).as_str(), "initialAssignment");
+    assert_eq!(substatus(&record.state).name(), "initialAssignment");
     let (at, named) = record.assignment().unwrap();
     assert_eq!((at, named), (&name("remote"), &device("d1")));
     assert!(
@@ -197,7 +197,7 @@ pub(crate) async fn moves_to_and_from_a_remote_hub_lose_nothing(bench: Bench) {
         moved: Some(moved_data),
     };
     let record = bench.finish(handle, completed).await;
-    assert_eq!(substatus(&record.state).as_str(), "deviceDataMigrated");
+    assert_eq!(substatus(&record.state).name(), "deviceDataMigrated");
     the_device_came_with_its_data(&bench).await;
     a_move_reads_a_twin_that_changes_again(&bench).await;
     assert!(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ids::{Etag, Identity, Timestamp};
 use serde_json::{Map, Value};
 use store::{
-    AuthKind, IdentityKey, IdentityRow, Secret, StoreError, TargetingChange, TwinRow, Tx, View,
+    AuthKind, DeviceLocation, IdentityKey, IdentityRow, Secret, StoreError, TargetingChange,
+    TwinRow, Tx, View,
 };
 use wire::service_api::identity::{Authentication, Status};
 
@@ -15,7 +16,6 @@ use super::twins::write_twin;
 use super::watchers::Watchers;
 use crate::change::Change;
 use crate::error::StorageError;
-use crate::identity::DeviceLocation;
 use crate::rows::{self, set_authentication};
 use crate::twin::{CheckedReport, InitialTwin, TwinReplacement, difference};
 

@@ -27,18 +27,8 @@ pub enum RemoteTaskKind {
     Enable,
 }
 
-impl RemoteTaskKind {
-    const ALL: [Self; 3] = [Self::Remove, Self::Disable, Self::Enable];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Remove => "remove",
-            Self::Disable => "disable",
-            Self::Enable => "enable",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
+stored_names!(RemoteTaskKind {
+    Remove => "remove",
+    Disable => "disable",
+    Enable => "enable",
+});

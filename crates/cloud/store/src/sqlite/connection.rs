@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
 use crate::sqlite::schema;
@@ -120,6 +121,15 @@ impl View<'_> {
                 .optional()
         };
         run().map_err(|error| StoreError::sql("reading", self.file, error))
+    }
+
+    pub(crate) fn count<N: FromSql + Default>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Result<N, StoreError> {
+        let count = self.one(sql, params, |row| row.get(0))?;
+        Ok(count.unwrap_or_default())
     }
 
     /// Up to `limit` rows, fewer when their documents are long; one at least. The statement asks

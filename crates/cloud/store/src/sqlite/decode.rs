@@ -3,15 +3,23 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ids::IdError;
-use rusqlite::types::Type;
+use ids::{IdError, Thumbprint};
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Error, Row};
+
+use crate::DeviceLocation;
 
 /// A stored value that cannot be read. Says which column and what is wrong, never the value.
 #[derive(Debug)]
 pub(crate) struct Damage {
     column: &'static str,
     cause: String,
+}
+
+impl Damage {
+    fn at(self, index: usize) -> Error {
+        Error::FromSqlConversionFailure(index, Type::Text, Box::new(self))
+    }
 }
 
 impl fmt::Display for Damage {
@@ -29,15 +37,24 @@ where
 {
     let text = row.get_ref(index)?.as_str()?;
     text.parse().map_err(|error: IdError| {
-        Error::FromSqlConversionFailure(
-            index,
-            Type::Text,
-            Box::new(Damage {
-                column,
-                cause: error.problem().to_owned(),
-            }),
-        )
+        let cause = error.problem().to_owned();
+        Damage { column, cause }.at(index)
     })
+}
+
+/// Reads a text as an id; `None` where the column is NULL.
+pub(crate) fn optional_id<T>(
+    row: &Row<'_>,
+    index: usize,
+    column: &'static str,
+) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr<Err = IdError>,
+{
+    match row.get_ref(index)? {
+        ValueRef::Null => Ok(None),
+        _ => id(row, index, column).map(Some),
+    }
 }
 
 /// Reads a text as one of the names of an enum.
@@ -49,13 +66,36 @@ pub(crate) fn named<T>(
 ) -> rusqlite::Result<T> {
     let text = row.get_ref(index)?.as_str()?;
     named(text).ok_or_else(|| {
-        Error::FromSqlConversionFailure(
-            index,
-            Type::Text,
-            Box::new(Damage {
-                column,
-                cause: "has an unknown name".to_owned(),
-            }),
-        )
+        let cause = "has an unknown name".to_owned();
+        Damage { column, cause }.at(index)
     })
+}
+
+/// Reads a text as one of the names of an enum; `None` where the column is NULL.
+pub(crate) fn optional_named<T>(
+    row: &Row<'_>,
+    index: usize,
+    column: &'static str,
+    name: impl FnOnce(&str) -> Option<T>,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(index)? {
+        ValueRef::Null => Ok(None),
+        _ => named(row, index, column, name).map(Some),
+    }
+}
+
+/// Reads hub and device id; `None` where one of them is NULL.
+pub(crate) fn device(
+    row: &Row<'_>,
+    hub: usize,
+    device_id: usize,
+) -> rusqlite::Result<Option<DeviceLocation>> {
+    let hub = optional_id(row, hub, "hub")?;
+    let device_id = optional_id(row, device_id, "device id")?;
+    let both = hub.zip(device_id);
+    Ok(both.map(|(hub, device_id)| DeviceLocation { hub, device_id }))
+}
+
+pub(crate) fn thumbprint(row: &Row<'_>, index: usize) -> rusqlite::Result<Thumbprint> {
+    row.get(index).map(Thumbprint::from_bytes)
 }

@@ -1,12 +1,17 @@
+use ids::{EnrollmentId, Etag, RegistrationId};
 use rusqlite::{Row, params};
 
-use crate::{Deciding, EnrollmentRow, Lock, PageRows, StoreError, Tx, View};
+use crate::sqlite::decode;
+use crate::{
+    AttestationKind, Deciding, EnrollmentKey, EnrollmentKind, EnrollmentRow, EnrollmentVersion,
+    Lock, PageRows, StoreError, Tx, View,
+};
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, kind, folded, spelled, etag, enabled, attestation, document, created,
-        updated FROM enrollments ",
+            "SELECT id, kind, spelled, etag, enabled, attestation, document, created, updated,
+                    issuer, trust_bundle FROM enrollments ",
             $rest
         )
     };
@@ -15,55 +20,86 @@ macro_rules! select {
 fn read(row: &Row<'_>) -> rusqlite::Result<EnrollmentRow> {
     Ok(EnrollmentRow {
         id: row.get(0)?,
-        kind: row.get(1)?,
-        folded: row.get(2)?,
-        spelled: row.get(3)?,
-        etag: row.get(4)?,
-        enabled: row.get(5)?,
-        attestation: row.get(6)?,
-        document: row.get(7)?,
-        created: row.get(8)?,
-        updated: row.get(9)?,
+        key: read_key(row, 1, 2)?,
+        etag: decode::id(row, 3, "etag")?,
+        enabled: row.get(4)?,
+        attestation: decode::named(row, 5, "attestation", AttestationKind::named)?,
+        document: row.get(6)?,
+        created: row.get(7)?,
+        updated: row.get(8)?,
+        issuer: row.get(9)?,
+        trust_bundle: row.get(10)?,
+    })
+}
+
+fn read_key(row: &Row<'_>, kind: usize, spelled: usize) -> rusqlite::Result<EnrollmentKey> {
+    Ok(
+        match decode::named(row, kind, "kind", EnrollmentKind::named)? {
+            EnrollmentKind::Individual => {
+                EnrollmentKey::Individual(decode::id(row, spelled, "registration id")?)
+            }
+            EnrollmentKind::Group => {
+                EnrollmentKey::Group(decode::id(row, spelled, "enrollment group id")?)
+            }
+        },
+    )
+}
+
+/// Reads the columns `kind` and `spelled`.
+pub(super) fn key(row: &Row<'_>) -> rusqlite::Result<EnrollmentKey> {
+    read_key(row, 0, 1)
+}
+
+/// Reads the columns `id` and `etag`.
+pub(super) fn version(row: &Row<'_>) -> rusqlite::Result<EnrollmentVersion> {
+    Ok(EnrollmentVersion {
+        id: row.get(0)?,
+        etag: decode::id(row, 1, "etag")?,
     })
 }
 
 impl View<'_> {
-    /// The enrollment of this kind and folded id.
     pub fn enrollment(
         &self,
         id_scope: &str,
-        kind: &str,
-        folded: &str,
+        key: &EnrollmentKey,
     ) -> Result<Option<EnrollmentRow>, StoreError> {
         self.one(
             select!("WHERE id_scope = ?1 AND kind = ?2 AND folded = ?3"),
-            [id_scope, kind, folded],
+            [id_scope, key.kind().name(), &key.folded()],
             read,
         )
     }
 
-    /// Row id and etag of the enrollment of this kind and folded id: enough to know whether a
-    /// remembered entry is current.
+    /// The version of an enrollment: enough to know whether a remembered one is current.
     pub fn enrollment_version(
         &self,
         id_scope: &str,
-        kind: &str,
-        folded: &str,
-    ) -> Result<Option<(i64, String)>, StoreError> {
+        key: &EnrollmentKey,
+    ) -> Result<Option<EnrollmentVersion>, StoreError> {
         let sql =
             "SELECT id, etag FROM enrollments WHERE id_scope = ?1 AND kind = ?2 AND folded = ?3";
-        self.one(sql, [id_scope, kind, folded], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        self.one(sql, [id_scope, key.kind().name(), &key.folded()], version)
     }
 
-    /// The etags of the enrollments that can decide about a registration (folded): its individual
-    /// one, which decides if there is one, and this group.
+    /// The version of the individual enrollment of a registration.
+    pub fn individual_enrollment_version(
+        &self,
+        id_scope: &str,
+        id: &RegistrationId,
+    ) -> Result<Option<EnrollmentVersion>, StoreError> {
+        let sql = "SELECT id, etag FROM enrollments
+                   WHERE id_scope = ?1 AND kind = 'individual' AND folded = ?2";
+        self.one(sql, [id_scope, id.folded()], version)
+    }
+
+    /// The etags of the enrollments that can decide about a registration: its individual one,
+    /// which decides if there is one, and this group.
     pub fn deciding_enrollments(
         &self,
         id_scope: &str,
-        registration: &str,
-        group: Option<&str>,
+        id: &RegistrationId,
+        group: Option<&EnrollmentId>,
     ) -> Result<Deciding, StoreError> {
         // Two point reads of the unique index; one condition for both would walk through the
         // service's enrollments.
@@ -72,34 +108,35 @@ impl View<'_> {
                 folded = ?2),
                 (SELECT etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group' AND folded =
                 ?3)";
-        let found = self.one(sql, params![id_scope, registration, group], |row| {
+        let values = params![id_scope, id.folded(), group.map(EnrollmentId::folded)];
+        let found = self.one(sql, values, |row| {
             Ok(Deciding {
-                individual: row.get(0)?,
-                group: row.get(1)?,
+                individual: decode::optional_id(row, 0, "etag")?,
+                group: decode::optional_id(row, 1, "etag")?,
             })
         })?;
         Ok(found.unwrap_or_default())
     }
 
-    /// Enrollments of a kind whose folded id comes after `after`, in order.
+    /// Enrollments of a kind whose id in lower case comes after `after`, in order.
     pub fn enrollments_after(
         &self,
         id_scope: &str,
-        kind: &str,
+        kind: EnrollmentKind,
         after: &str,
         limit: usize,
     ) -> Result<PageRows<EnrollmentRow>, StoreError> {
         let sql =
             select!("WHERE id_scope = ?1 AND kind = ?2 AND folded > ?3 ORDER BY folded LIMIT ?4");
-        let values = params![id_scope, kind, after, limit + 1];
+        let values = params![id_scope, kind.name(), after, limit + 1];
         self.page(sql, values, limit, read, |row| row.document.len())
     }
 
-    /// Row id and etag of all groups whose devices prove themselves by derived keys, by folded id.
-    pub fn groups_with_keys(&self, id_scope: &str) -> Result<Vec<(i64, String)>, StoreError> {
+    /// All groups whose devices prove themselves by derived keys, by id.
+    pub fn groups_with_keys(&self, id_scope: &str) -> Result<Vec<EnrollmentVersion>, StoreError> {
         let sql = "SELECT id, etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group'
                    AND attestation = 'symmetricKey' ORDER BY folded";
-        self.all(sql, [id_scope], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.all(sql, [id_scope], version)
     }
 
     /// The same of groups whose devices prove themselves by certificates; at most `limit`.
@@ -107,13 +144,11 @@ impl View<'_> {
         &self,
         id_scope: &str,
         limit: usize,
-    ) -> Result<Vec<(i64, String)>, StoreError> {
+    ) -> Result<Vec<EnrollmentVersion>, StoreError> {
         // By the unique index, in which the groups of a service stand beside each other.
         let sql = "SELECT id, etag FROM enrollments WHERE id_scope = ?1 AND kind = 'group'
                    AND attestation = 'x509' ORDER BY folded LIMIT ?2";
-        self.all(sql, params![id_scope, limit], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        self.all(sql, params![id_scope, limit], version)
     }
 
     /// The enrollment of a row id.
@@ -130,71 +165,65 @@ impl Tx<'_> {
         row: &EnrollmentRow,
     ) -> Result<i64, StoreError> {
         let sql = "INSERT INTO enrollments (id_scope, kind, folded, spelled, etag, enabled,
-                   attestation, document, created, updated)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                       attestation, document, created, updated, issuer, trust_bundle)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        let folded = row.key.folded();
         #[rustfmt::skip]
         let values = params![
-            id_scope, row.kind, row.folded, row.spelled, row.etag, row.enabled, row.attestation,
-            row.document, row.created, row.updated,
+            id_scope, row.key.kind().name(), folded, row.key.as_str(), row.etag.as_str(),
+            row.enabled, row.attestation.name(), row.document, row.created, row.updated,
+            row.issuer, row.trust_bundle,
         ];
-        self.write(lock(id_scope, row), sql, values)?;
-        self.note_kind(&row.kind);
+        self.note_kind(row.key.kind());
+        self.write(lock(id_scope, &row.key, &folded), sql, values)?;
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// Writes etag, status, document and date of an enrollment that was read with the etag
+    /// Writes all of an enrollment but its key and creation date; it was read with the etag
     /// `before`.
     pub fn update_enrollment(
         &self,
         id_scope: &str,
-        before: &str,
+        before: &Etag,
         row: &EnrollmentRow,
     ) -> Result<(), StoreError> {
-        self.note_kind(&row.kind);
-        let sql = "UPDATE enrollments SET etag = ?2, enabled = ?3, attestation = ?4, document =
-                   ?5, updated = ?6 WHERE id = ?1 AND etag = ?7";
+        let sql = "UPDATE enrollments SET etag = ?3, enabled = ?4, attestation = ?5, document = ?6,
+                       updated = ?7, issuer = ?8, trust_bundle = ?9
+                   WHERE id = ?1 AND etag = ?2";
         #[rustfmt::skip]
         let values = params![
-            row.id, row.etag, row.enabled, row.attestation, row.document, row.updated, before,
+            row.id, before.as_str(), row.etag.as_str(), row.enabled, row.attestation.name(),
+            row.document, row.updated, row.issuer, row.trust_bundle,
         ];
-        self.write_version(lock(id_scope, row), sql, values)
+        self.note_kind(row.key.kind());
+        self.write_version(lock(id_scope, &row.key, &row.key.folded()), sql, values)
     }
 
-    /// Certificates are only replaced together with their entry, so that this sees every
+    /// Certificates are only replaced together with their enrollment, so that this sees every
     /// change of a group.
-    fn note_kind(&self, kind: &str) {
-        if kind == "group" {
+    fn note_kind(&self, kind: EnrollmentKind) {
+        if kind == EnrollmentKind::Group {
             self.bump_group_generation();
         }
     }
 
-    /// Writes which issuer and which trust bundle an enrollment names. They belong to the service,
-    /// which says whether they may be deleted.
-    pub fn set_issuer_and_trust_bundle(
+    /// Deletes an enrollment with its certificates.
+    pub fn delete_enrollment(
         &self,
         id_scope: &str,
-        enrollment: i64,
-        issuer: Option<i64>,
-        trust_bundle: Option<i64>,
+        key: &EnrollmentKey,
+        version: &EnrollmentVersion,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE enrollments SET issuer = ?2, trust_bundle = ?3 WHERE id = ?1";
-        let values = params![enrollment, issuer, trust_bundle];
-        self.write(Lock::Service { id_scope }, sql, values)
-            .map(drop)
-    }
-
-    /// Deletes an enrollment with its certificates.
-    pub fn delete_enrollment(&self, id_scope: &str, row: &EnrollmentRow) -> Result<(), StoreError> {
-        self.note_kind(&row.kind);
+        self.note_kind(key.kind());
         let sql = "DELETE FROM enrollments WHERE id = ?1 AND etag = ?2";
-        self.write_version(lock(id_scope, row), sql, params![row.id, row.etag])
+        let values = params![version.id, version.etag.as_str()];
+        self.write_version(lock(id_scope, key, &key.folded()), sql, values)
     }
 }
 
-fn lock<'a>(id_scope: &'a str, row: &'a EnrollmentRow) -> Lock<'a> {
-    let folded = row.folded.as_str();
-    match row.kind.as_str() {
-        "group" => Lock::EnrollmentGroup { id_scope, folded },
-        _ => Lock::Enrollment { id_scope, folded },
+fn lock<'a>(id_scope: &'a str, key: &EnrollmentKey, folded: &'a str) -> Lock<'a> {
+    match key.kind() {
+        EnrollmentKind::Group => Lock::EnrollmentGroup { id_scope, folded },
+        EnrollmentKind::Individual => Lock::Enrollment { id_scope, folded },
     }
 }

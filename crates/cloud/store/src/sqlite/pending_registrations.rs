@@ -1,12 +1,15 @@
+use ids::{IdScope, RegistrationId};
 use rusqlite::{Row, params};
 
-use crate::{Lock, PendingRow, StoreError, Tx, View};
+use crate::sqlite::connection::json_array;
+use crate::sqlite::decode;
+use crate::{Lock, PendingDue, PendingRow, StoreError, Tx, View};
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
     Ok(PendingRow {
         id: row.get(0)?,
-        id_scope: row.get(1)?,
-        folded: row.get(2)?,
+        id_scope: decode::id(row, 1, "ID scope")?,
+        registration_id: decode::id(row, 2, "registration id")?,
         revision: row.get(3)?,
         destination: row.get(4)?,
         due: row.get(5)?,
@@ -15,27 +18,44 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
 }
 
 impl View<'_> {
-    /// The pending registration of a folded id.
-    pub fn pending(&self, id_scope: &str, folded: &str) -> Result<Option<PendingRow>, StoreError> {
+    pub fn pending(
+        &self,
+        id_scope: &str,
+        id: &RegistrationId,
+    ) -> Result<Option<PendingRow>, StoreError> {
         let sql = "SELECT id, id_scope, folded, revision, destination, due, document
                    FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
-        self.one(sql, [id_scope, folded], read)
+        self.one(sql, [id_scope, id.folded()], read)
     }
 
     /// Registrations whose time has come, of all services, the longest due first. None that asks
-    /// one of the `busy` destinations, or is of one of the `busy` services; both are JSON arrays.
+    /// one of the busy destinations, or is of one of the busy services.
     pub fn pending_due(
         &self,
         now: i64,
-        (destinations, services): (&str, &str),
+        (destinations, services): (&[String], &[IdScope]),
         limit: usize,
-    ) -> Result<Vec<PendingRow>, StoreError> {
+    ) -> Result<PendingDue, StoreError> {
         let sql = "SELECT id, id_scope, folded, revision, destination, due, document
                    FROM pending_registrations
                    WHERE due <= ?1 AND destination NOT IN (SELECT value FROM json_each(?2))
                        AND id_scope NOT IN (SELECT value FROM json_each(?3))
                    ORDER BY due LIMIT ?4";
-        self.all(sql, params![now, destinations, services, limit], read)
+        let destinations = json_array(destinations.iter().map(String::as_str));
+        let services = json_array(services.iter().map(IdScope::as_str));
+        let values = params![now, destinations, services, limit];
+        let read = |row: &Row<'_>| Ok((row.get(0)?, read(row)));
+        let mut due = PendingDue::default();
+        for (id, row) in self.all(sql, values, read)? {
+            match row {
+                Ok(row) => due.rows.push(row),
+                Err(error) => {
+                    let error = StoreError::sql("reading", self.file, error);
+                    due.unreadable.push((id, error));
+                }
+            }
+        }
+        Ok(due)
     }
 
     /// When the next registration is due after `now`.
@@ -52,8 +72,10 @@ impl Tx<'_> {
                    due, document)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         #[rustfmt::skip]
-        let values = params![row.id_scope, row.folded, row.revision, row.destination, row.due,
-            row.document];
+        let values = params![
+            row.id_scope.as_str(), row.registration_id.folded(), row.revision, row.destination,
+            row.due, row.document,
+        ];
         self.write(lock(row), sql, values).map(drop)
     }
 
@@ -67,20 +89,23 @@ impl Tx<'_> {
     }
 
     /// Deletes a pending registration that has ended.
-    pub fn delete_pending(&self, id_scope: &str, folded: &str) -> Result<(), StoreError> {
+    pub fn delete_pending(&self, id_scope: &str, id: &RegistrationId) -> Result<(), StoreError> {
+        let folded = id.folded();
         let sql = "DELETE FROM pending_registrations WHERE id_scope = ?1 AND folded = ?2";
-        self.write(
-            Lock::Registration { id_scope, folded },
-            sql,
-            [id_scope, folded],
-        )
-        .map(drop)
+        let lock = Lock::Registration { id_scope, folded };
+        self.write(lock, sql, [id_scope, folded]).map(drop)
+    }
+
+    /// Deletes a row that does not say whose it is.
+    pub fn delete_unreadable_pending(&self, id: i64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM pending_registrations WHERE id = ?1";
+        self.write(Lock::Directory, sql, [id]).map(drop)
     }
 }
 
 fn lock(row: &PendingRow) -> Lock<'_> {
     Lock::Registration {
-        id_scope: &row.id_scope,
-        folded: &row.folded,
+        id_scope: row.id_scope.as_str(),
+        folded: row.registration_id.folded(),
     }
 }

@@ -1,12 +1,13 @@
 use rusqlite::{Row, params};
 
+use crate::sqlite::decode;
 use crate::{Lock, RefusalFilter, RefusalRow, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT number, folded, spelled, reason, error_code, credential, times, first,
-        last, report FROM refusals ",
+            "SELECT number, spelled, reason, error_code, credential, times, first, last, report
+             FROM refusals ",
             $rest
         )
     };
@@ -15,15 +16,14 @@ macro_rules! select {
 fn read(row: &Row<'_>) -> rusqlite::Result<RefusalRow> {
     Ok(RefusalRow {
         number: row.get(0)?,
-        folded: row.get(1)?,
-        spelled: row.get(2)?,
-        reason: row.get(3)?,
-        error_code: row.get(4)?,
-        credential: row.get(5)?,
-        times: row.get(6)?,
-        first: row.get(7)?,
-        last: row.get(8)?,
-        report: row.get(9)?,
+        registration_id: decode::id(row, 1, "registration id")?,
+        reason: row.get(2)?,
+        error_code: row.get(3)?,
+        credential: row.get(4)?,
+        times: row.get(5)?,
+        first: row.get(6)?,
+        last: row.get(7)?,
+        report: row.get(8)?,
     })
 }
 
@@ -35,18 +35,18 @@ impl View<'_> {
     ) -> Result<Vec<RefusalRow>, StoreError> {
         let RefusalFilter {
             id_scope,
-            folded,
+            registration_id,
             from,
             to,
             before,
         } = filter;
-        match folded {
-            Some(folded) => self.all(
+        match registration_id {
+            Some(id) => self.all(
                 select!(
                     "WHERE id_scope = ?1 AND folded = ?2 AND number < ?3 AND last >= ?4 AND last
                     < ?5 ORDER BY number DESC LIMIT ?6"
                 ),
-                params![id_scope, folded, before, from, to, limit],
+                params![id_scope, id.folded(), before, from, to, limit],
                 read,
             ),
             None => self.all(
@@ -71,7 +71,8 @@ impl Tx<'_> {
         row: &RefusalRow,
         (each, all): (usize, i64),
     ) -> Result<(), StoreError> {
-        let key = params![id_scope, row.folded, row.reason, row.credential];
+        let (folded, spelled) = (row.registration_id.folded(), row.registration_id.as_str());
+        let key = params![id_scope, folded, row.reason, row.credential];
         let sql = "SELECT times, first FROM refusals
                    WHERE id_scope = ?1 AND folded = ?2 AND reason = ?3 AND credential = ?4";
         let before: Option<(i64, i64)> =
@@ -82,7 +83,7 @@ impl Tx<'_> {
             self.write(
                 Lock::RefusalLog { id_scope },
                 sql,
-                params![id_scope, row.folded, row.reason, row.credential],
+                params![id_scope, folded, row.reason, row.credential],
             )?;
         }
         let (times, first) = before.unwrap_or((0, row.first));
@@ -92,9 +93,8 @@ impl Tx<'_> {
                        (SELECT coalesce(max(number), 0) + 1 FROM refusals WHERE id_scope = ?1))";
         #[rustfmt::skip]
         let values = params![
-            id_scope, row.folded, row.spelled, row.reason, row.error_code, row.credential, times
-            + row.times, first,
-            row.last, row.report,
+            id_scope, folded, spelled, row.reason, row.error_code, row.credential,
+            times + row.times, first, row.last, row.report,
         ];
         self.write(Lock::RefusalLog { id_scope }, sql, values)?;
         let sql = "DELETE FROM refusals WHERE id_scope = ?1 AND folded = ?2 AND id <= (SELECT id
@@ -103,7 +103,7 @@ impl Tx<'_> {
         self.write(
             Lock::RefusalLog { id_scope },
             sql,
-            params![id_scope, row.folded, each],
+            params![id_scope, folded, each],
         )?;
         let sql = "DELETE FROM refusals WHERE id_scope = ?1
                    AND number <= (SELECT max(number) FROM refusals WHERE id_scope = ?1) - ?2";

@@ -1,9 +1,9 @@
-use ids::HubName;
+use ids::{DeviceId, HubName};
 use rusqlite::{Row, params};
 
 use crate::sqlite::connection::json_array;
 use crate::sqlite::decode;
-use crate::{Lock, RemoteTaskKind, RemoteTaskRow, StoreError, Tx, View};
+use crate::{DeviceLocation, Lock, RemoteTaskKind, RemoteTaskRow, StoreError, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -30,11 +30,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RemoteTaskRow> {
 impl View<'_> {
     pub fn remote_task(
         &self,
-        hub: &str,
-        device_id: &str,
+        hub: &HubName,
+        device_id: &DeviceId,
     ) -> Result<Option<RemoteTaskRow>, StoreError> {
         let sql = select!("WHERE hub = ?1 AND device_id = ?2");
-        self.one(sql, [hub, device_id], read)
+        self.one(sql, [hub.as_str(), device_id.as_str()], read)
     }
 
     /// Tasks whose time has come, the longest due first; none at a hub that is busy.
@@ -58,10 +58,9 @@ impl View<'_> {
     }
 
     /// How many tasks wait at a hub.
-    pub fn remote_tasks_at(&self, hub: &str) -> Result<u64, StoreError> {
+    pub fn remote_tasks_at(&self, hub: &HubName) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM remote_tasks WHERE hub = ?1";
-        let count: Option<i64> = self.one(sql, [hub], |row| row.get(0))?;
-        Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
+        self.count(sql, [hub.as_str()])
     }
 }
 
@@ -69,7 +68,7 @@ impl Tx<'_> {
     /// Writes a device's task over the one that it had.
     pub fn put_remote_task(
         &self,
-        (hub, device_id): (&str, &str),
+        device: &DeviceLocation,
         kind: RemoteTaskKind,
         due: i64,
     ) -> Result<(), StoreError> {
@@ -78,6 +77,7 @@ impl Tx<'_> {
                    ON CONFLICT (hub, device_id) DO UPDATE SET kind = excluded.kind,
                        revision = remote_tasks.revision + 1, tries = 0, due = excluded.due,
                        problem = NULL";
+        let (hub, device_id) = (device.hub.as_str(), device.device_id.as_str());
         let values = params![hub, device_id, kind.name(), due];
         self.write(Lock::Device { hub, device_id }, sql, values)
             .map(drop)
@@ -104,7 +104,8 @@ impl Tx<'_> {
     }
 
     /// Deletes the task that removes a device: the device is assigned to its place again.
-    pub fn cancel_removal(&self, hub: &str, device_id: &str) -> Result<(), StoreError> {
+    pub fn cancel_removal(&self, device: &DeviceLocation) -> Result<(), StoreError> {
+        let (hub, device_id) = (device.hub.as_str(), device.device_id.as_str());
         let sql = "DELETE FROM remote_tasks WHERE hub = ?1 AND device_id = ?2 AND kind = 'remove'";
         self.write(Lock::Device { hub, device_id }, sql, [hub, device_id])
             .map(drop)

@@ -1,11 +1,13 @@
+use ids::{Etag, TrustBundleId};
 use rusqlite::{Row, params};
 
-use crate::{Lock, StoreError, TrustBundleRow, Tx, View};
+use crate::sqlite::{decode, enrollments};
+use crate::{EnrollmentKey, Lock, StoreError, TrustBundleRow, Tx, View};
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, folded, spelled, document, etag, created, updated FROM trust_bundles ",
+            "SELECT id, spelled, document, etag, created, updated FROM trust_bundles ",
             $rest
         )
     };
@@ -14,12 +16,11 @@ macro_rules! select {
 fn read(row: &Row<'_>) -> rusqlite::Result<TrustBundleRow> {
     Ok(TrustBundleRow {
         id: row.get(0)?,
-        folded: row.get(1)?,
-        spelled: row.get(2)?,
-        document: row.get(3)?,
-        etag: row.get(4)?,
-        created: row.get(5)?,
-        updated: row.get(6)?,
+        trust_bundle_id: decode::id(row, 1, "trust bundle")?,
+        document: row.get(2)?,
+        etag: decode::id(row, 3, "etag")?,
+        created: row.get(4)?,
+        updated: row.get(5)?,
     })
 }
 
@@ -27,10 +28,10 @@ impl View<'_> {
     pub fn trust_bundle(
         &self,
         id_scope: &str,
-        folded: &str,
+        id: &TrustBundleId,
     ) -> Result<Option<TrustBundleRow>, StoreError> {
         let sql = select!("WHERE id_scope = ?1 AND folded = ?2");
-        self.one(sql, [id_scope, folded], read)
+        self.one(sql, [id_scope, &id.folded()], read)
     }
 
     pub fn trust_bundles(&self, id_scope: &str) -> Result<Vec<TrustBundleRow>, StoreError> {
@@ -38,16 +39,20 @@ impl View<'_> {
         self.all(sql, [id_scope], read)
     }
 
-    /// Kind and spelling of the enrollments that name a trust bundle, at most `limit`.
+    pub fn trust_bundle_count(&self, id_scope: &str) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM trust_bundles WHERE id_scope = ?1";
+        self.count(sql, [id_scope])
+    }
+
+    /// The enrollments that name a trust bundle, at most `limit`.
     pub fn enrollments_of_trust_bundle(
         &self,
         trust_bundle: i64,
         limit: usize,
-    ) -> Result<Vec<(String, String)>, StoreError> {
+    ) -> Result<Vec<EnrollmentKey>, StoreError> {
         let sql = "SELECT kind, spelled FROM enrollments
                    WHERE trust_bundle = ?1 ORDER BY kind, folded LIMIT ?2";
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        self.all(sql, params![trust_bundle, limit], read)
+        self.all(sql, params![trust_bundle, limit], enrollments::key)
     }
 }
 
@@ -62,7 +67,8 @@ impl Tx<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         #[rustfmt::skip]
         let values = params![
-            id_scope, row.folded, row.spelled, row.document, row.etag, row.created, row.updated,
+            id_scope, row.trust_bundle_id.folded(), row.trust_bundle_id.as_str(), row.document,
+            row.etag.as_str(), row.created, row.updated,
         ];
         self.write(Lock::Service { id_scope }, sql, values)
             .map(drop)
@@ -72,12 +78,15 @@ impl Tx<'_> {
     pub fn update_trust_bundle(
         &self,
         id_scope: &str,
-        before: &str,
+        before: &Etag,
         row: &TrustBundleRow,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE trust_bundles SET document = ?3, etag = ?4, updated = ?5
                    WHERE id = ?1 AND etag = ?2";
-        let values = params![row.id, before, row.document, row.etag, row.updated];
+        #[rustfmt::skip]
+        let values = params![
+            row.id, before.as_str(), row.document, row.etag.as_str(), row.updated,
+        ];
         self.write_version(Lock::Service { id_scope }, sql, values)
     }
 
@@ -88,6 +97,7 @@ impl Tx<'_> {
         row: &TrustBundleRow,
     ) -> Result<(), StoreError> {
         let sql = "DELETE FROM trust_bundles WHERE id = ?1 AND etag = ?2";
-        self.write_version(Lock::Service { id_scope }, sql, params![row.id, row.etag])
+        let values = params![row.id, row.etag.as_str()];
+        self.write_version(Lock::Service { id_scope }, sql, values)
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::{AuthKind, HubRow, IdentityRow, LinkRow, Lock, Secret, ServiceRow, TwinRow, Tx, unit};
 
 mod damaged;
+mod damaged_registrations;
 mod directory;
 mod reads;
 mod services;

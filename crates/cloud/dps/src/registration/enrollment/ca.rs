@@ -39,7 +39,7 @@ impl EnrollmentCa {
         let uploaded = record.ca_certificates.iter().map(|uploaded| {
             Ok(Self {
                 certificate: Certificate::from_der(uploaded.der.as_slice())?,
-                trust: Trust::Uploaded(uploaded.name.clone(), uploaded.standing),
+                trust: Trust::Uploaded(uploaded.name.clone(), uploaded.state),
             })
         });
         own.chain(uploaded).collect()

@@ -1,6 +1,9 @@
 //! The end of a block.
 
-use store::{EnrollmentRow, IdentityRow, Lock, RemoteTaskKind, StoreError, Tx, Unit, View};
+use store::{
+    EnrollmentChange, EnrollmentRow, EnrollmentVersion, IdentityRow, Lock, RemoteTaskKind,
+    StoreError, Tx, Unit, View,
+};
 use wire::service_api::identity::Status;
 
 use super::{BLOCKED, BlockError, BlockTarget, HubDevice, StatusChange};
@@ -11,7 +14,7 @@ pub(super) struct UnblockDevice(pub(super) BlockTarget);
 pub(super) enum ReopenedEnrollment {
     Delete(EnrollmentRow),
     Update(StatusChange),
-    /// It is not there, or another version wrote the block.
+    /// It is not there.
     Leave,
 }
 
@@ -31,18 +34,18 @@ impl Unit for UnblockDevice {
 
     fn decide(&self, view: &View<'_>) -> Result<Self::Plan, BlockError> {
         let target = &self.0;
-        let block = view.block(&target.id_scope, target.id.folded())?;
+        let block = view.block(&target.id_scope, &target.id)?;
         let block = block.ok_or_else(|| BlockError::NotBlocked(target.id.clone()))?;
-        let enrollment = match (block.entry.as_str(), target.enrollment(view)?) {
-            ("made", Some(row)) => ReopenedEnrollment::Delete(row),
-            ("disabled", Some(row)) => {
+        let enrollment = match (block.enrollment_change, target.enrollment(view)?) {
+            (_, None) => ReopenedEnrollment::Leave,
+            (EnrollmentChange::Created, Some(row)) => ReopenedEnrollment::Delete(row),
+            (EnrollmentChange::Disabled, Some(row)) => {
                 ReopenedEnrollment::Update(target.with_status(view, row, true)?)
             }
             // It was disabled before, and stays so.
-            ("kept", Some(row)) => {
+            (EnrollmentChange::None, Some(row)) => {
                 ReopenedEnrollment::Update(target.with_status(view, row, false)?)
             }
-            _ => ReopenedEnrollment::Leave,
         };
         let mut device = target.hub_device(view)?;
         // One that an operator of the hub has disabled since, with another reason or none, stays
@@ -57,7 +60,13 @@ impl Unit for UnblockDevice {
     fn apply(&self, tx: &Tx<'_>, (enrollment, device): Self::Plan) -> Result<(), StoreError> {
         let target = &self.0;
         match enrollment {
-            ReopenedEnrollment::Delete(row) => tx.delete_enrollment(&target.id_scope, &row)?,
+            ReopenedEnrollment::Delete(row) => {
+                let version = EnrollmentVersion {
+                    id: row.id,
+                    etag: row.etag,
+                };
+                tx.delete_enrollment(&target.id_scope, &row.key, &version)?;
+            }
             ReopenedEnrollment::Update(change) => change.write(tx, &target.id_scope)?,
             ReopenedEnrollment::Leave => {}
         }
@@ -66,6 +75,6 @@ impl Unit for UnblockDevice {
         }
         // Whether it was disabled for this block, its hub knows by the reason that it has.
         target.put_task(tx, device.remote.as_ref(), RemoteTaskKind::Enable)?;
-        tx.delete_block(&target.id_scope, target.id.folded())
+        tx.delete_block(&target.id_scope, &target.id)
     }
 }

@@ -1,15 +1,13 @@
 //! Uploading or replacing a CA certificate.
 
-use ids::{Etag, Thumbprint};
+use ids::Thumbprint;
 use registry::{Particulars, PutDecision};
 use serde_json::json;
-use store::{CaCertificateRow, Lock, StoreError, Tx, Unit, View};
+use store::{CaCertificateRow, CaCertificateState, Lock, StoreError, Tx, Unit, View};
 
 use super::stored::Change;
 use super::{THUMBPRINT, enrollments, is_there};
-use crate::ca_certificate::{
-    CaCertificate, CaCertificateDraft, CaCertificateError, CaCertificateState,
-};
+use crate::ca_certificate::{CaCertificate, CaCertificateDraft, CaCertificateError};
 use crate::limits::MAX_CA_CERTIFICATES;
 
 pub(super) struct PutCaCertificate {
@@ -32,8 +30,7 @@ impl PutCaCertificate {
     ) -> Result<CaCertificateRow, CaCertificateError> {
         let name = &self.draft.name;
         let etag = stored.as_ref().filter(|row| is_there(row));
-        let etag = etag.map(|row| view.decoded("etag", Etag::parse(&row.etag)));
-        let etag = etag.transpose()?;
+        let etag = etag.map(|row| row.etag.clone());
         match self.change.if_match.decide_put(etag.as_ref()) {
             PutDecision::Create => self.new_row(view, stored),
             PutDecision::Replace => match stored {
@@ -55,22 +52,23 @@ impl PutCaCertificate {
         view: &View<'_>,
         withdrawn: Option<CaCertificateRow>,
     ) -> Result<CaCertificateRow, CaCertificateError> {
-        let there = view.ca_certificates(&self.change.id_scope)?.len();
+        let there = view.ca_certificate_count(&self.change.id_scope)?;
         if there >= MAX_CA_CERTIFICATES {
             return Err(CaCertificateError::TooMany(MAX_CA_CERTIFICATES));
         }
         let now = self.change.now.ticks();
-        let (id, etag) = withdrawn.map_or_else(Default::default, |row| (row.id, row.etag));
+        let (id, etag) = match withdrawn {
+            Some(row) => (row.id, row.etag),
+            None => (0, self.change.etag.clone()),
+        };
         Ok(CaCertificateRow {
             id,
-            folded: self.draft.name.folded(),
-            spelled: self.draft.name.to_string(),
-            thumbprint: *self.draft.thumbprint.as_bytes(),
+            name: self.draft.name.clone(),
+            thumbprint: self.draft.thumbprint,
             subject: Vec::new(),
             der: Vec::new(),
-            standing: CaCertificateState::Unverified.as_str().to_owned(),
+            state: CaCertificateState::Unverified,
             code: None,
-            code_expires: None,
             etag,
             created: now,
             updated: now,
@@ -82,8 +80,8 @@ impl PutCaCertificate {
         view: &View<'_>,
         mut row: CaCertificateRow,
     ) -> Result<CaCertificateRow, CaCertificateError> {
-        let is_same = row.thumbprint == *self.draft.thumbprint.as_bytes();
-        let is_relied_on = row.standing == CaCertificateState::Verified.as_str();
+        let is_same = row.thumbprint == self.draft.thumbprint;
+        let is_relied_on = row.state == CaCertificateState::Verified;
         if is_relied_on && !(is_same && self.draft.verified != Some(false)) {
             let enrollments = enrollments(view, row.id)?;
             if !enrollments.is_empty() {
@@ -92,10 +90,7 @@ impl PutCaCertificate {
             }
         }
         if !is_same {
-            CaCertificateState::Unverified
-                .as_str()
-                .clone_into(&mut row.standing);
-            (row.code, row.code_expires) = (None, None);
+            (row.state, row.code) = (CaCertificateState::Unverified, None);
         }
         Ok(row)
     }
@@ -107,11 +102,11 @@ impl PutCaCertificate {
         row: &CaCertificateRow,
     ) -> Result<(), CaCertificateError> {
         let (id_scope, thumbprint) = (&self.change.id_scope, self.draft.thumbprint);
-        let other = view.ca_certificate_of_certificate(id_scope, thumbprint.as_bytes())?;
+        let other = view.ca_certificate_of_certificate(id_scope, &thumbprint)?;
         match other.filter(|other| other.id != row.id) {
             Some(other) => Err(CaCertificateError::CertificateTaken {
                 thumbprint,
-                other: view.decoded("CA certificate", other.spelled.try_into())?,
+                other: other.name,
             }),
             None => Ok(()),
         }
@@ -129,20 +124,16 @@ impl Unit for PutCaCertificate {
 
     fn decide(&self, view: &View<'_>) -> Result<PutPlan, CaCertificateError> {
         let Self { change, draft } = self;
-        let stored = view.ca_certificate(&change.id_scope, &draft.name.folded())?;
-        let before = stored.as_ref();
-        let before = before.map(|row| Thumbprint::from_bytes(row.thumbprint));
+        let stored = view.ca_certificate(&change.id_scope, &draft.name)?;
+        let before = stored.as_ref().map(|row| row.thumbprint);
         let mut row = self.base(view, stored)?;
         self.require_free(view, &row)?;
-        let state = match draft.verified {
-            Some(true) => Some(CaCertificateState::Verified),
-            Some(false) => Some(CaCertificateState::Unverified),
-            None => None,
-        };
-        if let Some(state) = state {
-            state.as_str().clone_into(&mut row.standing);
+        match draft.verified {
+            Some(true) => row.state = CaCertificateState::Verified,
+            Some(false) => row.state = CaCertificateState::Unverified,
+            None => {}
         }
-        row.thumbprint = *draft.thumbprint.as_bytes();
+        row.thumbprint = draft.thumbprint;
         row.subject.clone_from(&draft.subject);
         row.der.clone_from(&draft.der);
         Ok(PutPlan { row, before })
@@ -158,7 +149,7 @@ impl Unit for PutCaCertificate {
         let mut particulars = Particulars::new();
         let thumbprint = draft.thumbprint;
         particulars.insert(THUMBPRINT.to_owned(), json!(thumbprint.to_string()));
-        particulars.insert("standing".to_owned(), json!(written.standing.as_str()));
+        particulars.insert("standing".to_owned(), json!(written.state.name()));
         if let Some(before) = before.filter(|before| *before != thumbprint) {
             particulars.insert("replacedThumbprint".to_owned(), json!(before.to_string()));
         }

@@ -24,12 +24,11 @@ impl Change {
 
     /// The row to be changed, if it is there and of the version wanted.
     pub(super) fn stored(&self, view: &View<'_>) -> Result<CaCertificateRow, CaCertificateError> {
-        let row = view.ca_certificate(&self.id_scope, &self.name.folded())?;
+        let row = view.ca_certificate(&self.id_scope, &self.name)?;
         let row = row
             .filter(is_there)
             .ok_or_else(|| CaCertificateError::NotFound(self.name.clone()))?;
-        let etag = view.decoded("etag", Etag::parse(&row.etag))?;
-        if !self.if_match.allows(&etag) {
+        if !self.if_match.allows(&row.etag) {
             return Err(CaCertificateError::PreconditionFailed(self.name.clone()));
         }
         Ok(row)
@@ -42,20 +41,20 @@ impl Change {
         proof: &PossessionProof,
     ) -> Result<CaCertificateRow, CaCertificateError> {
         let row = self.stored(view)?;
-        let code = row.code.as_deref();
-        let is_code = code.is_some_and(|code| code.eq_ignore_ascii_case(&proof.code));
+        let code = row.code.as_ref();
+        let code = code.filter(|code| code.text.eq_ignore_ascii_case(&proof.code));
         // Another certificate may have taken the name since the proof was looked at.
-        if !is_code || row.thumbprint != *proof.ca_certificate.as_bytes() {
+        let code = code.filter(|_| row.thumbprint == proof.ca_certificate);
+        let Some(code) = code else {
             return Err(CaCertificateError::OtherCode {
                 name: self.name.clone(),
                 presented: proof.code.chars().take(128).collect(),
             });
-        }
-        let expires = Timestamp::from_ticks(row.code_expires.unwrap_or_default());
-        if expires < self.now {
+        };
+        if code.expires < self.now {
             return Err(CaCertificateError::CodeExpired {
                 name: self.name.clone(),
-                expired: expires,
+                expired: code.expires,
             });
         }
         Ok(row)
@@ -67,7 +66,7 @@ impl Change {
         tx: &Tx<'_>,
         row: &CaCertificateRow,
     ) -> Result<(), StoreError> {
-        tx.touch_enrollments_of_ca_certificate(&self.id_scope, row.id, self.etag.as_str())
+        tx.touch_enrollments_of_ca_certificate(&self.id_scope, row.id, &self.etag)
     }
 
     /// Writes a row with a fresh etag; inserts one without an id.
@@ -76,12 +75,12 @@ impl Change {
         tx: &Tx<'_>,
         mut row: CaCertificateRow,
     ) -> Result<CaCertificate, StoreError> {
-        let before = std::mem::replace(&mut row.etag, self.etag.to_string());
+        let before = std::mem::replace(&mut row.etag, self.etag.clone());
         row.updated = self.now.ticks();
         match row.id {
             0 => row.id = tx.insert_ca_certificate(&self.id_scope, &row)?,
             _ => tx.update_ca_certificate(&self.id_scope, &before, &row)?,
         }
-        Ok(record(tx, row)?)
+        Ok(record(row))
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use store::EnrollmentVersion;
+
 use crate::enrollment::EnrollmentRecord;
 
 /// Enrollments remembered at most.
@@ -14,11 +16,11 @@ const REMEMBERED: usize = 4096;
 pub(in super::super) struct EnrollmentCache(Mutex<HashMap<i64, Arc<EnrollmentRecord>>>);
 
 impl EnrollmentCache {
-    pub(super) fn get(&self, id: i64, etag: &str) -> Option<Arc<EnrollmentRecord>> {
+    pub(super) fn get(&self, version: &EnrollmentVersion) -> Option<Arc<EnrollmentRecord>> {
         let enrollments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         enrollments
-            .get(&id)
-            .filter(|enrollment| enrollment.etag.as_str() == etag)
+            .get(&version.id)
+            .filter(|enrollment| enrollment.etag == version.etag)
             .cloned()
     }
 

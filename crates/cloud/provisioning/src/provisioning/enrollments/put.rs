@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use ids::{Etag, Thumbprint, Timestamp};
 use registry::{IfMatch, Particulars, PutDecision};
 use serde_json::json;
-use store::{CertificateRow, EnrollmentRow, Lock, StoreError, Tx, Unit, View};
+use store::{
+    AttestationKind, CertificateRow, EnrollmentKind, EnrollmentRow, Lock, StoreError, Tx, Unit,
+    View,
+};
 
-use super::super::issuers::NamedByEnrollment;
-use super::super::names::{kind_name, parse_key, slot_name};
+use super::super::issuers::named_rows;
 use super::super::references::{self, References};
 use super::{lock, record, require_not_blocked};
-use crate::enrollment::{
-    AttestationKind, EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentKind,
-    EnrollmentRecord,
-};
+use crate::enrollment::{EnrolledCertificate, EnrollmentDraft, EnrollmentError, EnrollmentRecord};
 use crate::limits::MAX_KEYED_GROUPS;
 
 /// One PUT of an enrollment.
@@ -34,11 +33,9 @@ pub(super) struct PutEnrollment {
 pub(super) struct PutPlan {
     row: EnrollmentRow,
     /// The etag of the row that was read; `None` for a new enrollment.
-    before: Option<String>,
+    before: Option<Etag>,
     /// References to CA certificates; `None` leaves that there are none.
     references: Option<References>,
-    /// The issuer and the trust bundle.
-    named: NamedByEnrollment,
 }
 
 impl PutEnrollment {
@@ -51,7 +48,7 @@ impl PutEnrollment {
     ) -> Self {
         Self {
             id_scope,
-            folded: draft.key.folded(),
+            folded: draft.key.folded().into_owned(),
             // Serialised here, so that the writer's thread does not have to.
             document: draft.document.to_string(),
             certificates: distinct(&draft.certificates),
@@ -62,46 +59,53 @@ impl PutEnrollment {
         }
     }
 
-    /// The row of the enrollment when it may be written; without an id when it is new.
-    fn base(&self, view: &View<'_>) -> Result<EnrollmentRow, EnrollmentError> {
+    /// What is stored of the enrollment, when it may be written.
+    fn stored(&self, view: &View<'_>) -> Result<Option<EnrollmentRow>, EnrollmentError> {
         let key = &self.draft.key;
         require_not_blocked(view, &self.id_scope, key)?;
-        let stored = view.enrollment(&self.id_scope, kind_name(key.kind()), &self.folded)?;
-        let etag = stored.as_ref();
-        let etag = etag.map(|row| view.decoded("etag", Etag::parse(&row.etag)));
-        match self.if_match.decide_put(etag.transpose()?.as_ref()) {
-            PutDecision::Create | PutDecision::Replace => {}
-            PutDecision::Conflict => return Err(EnrollmentError::Exists(key.clone())),
+        let stored = view.enrollment(&self.id_scope, key)?;
+        match self
+            .if_match
+            .decide_put(stored.as_ref().map(|row| &row.etag))
+        {
+            PutDecision::Create | PutDecision::Replace => Ok(stored),
+            PutDecision::Conflict => Err(EnrollmentError::Exists(key.clone())),
             PutDecision::Mismatch if stored.is_none() => {
-                return Err(EnrollmentError::NotFound(key.clone()));
+                Err(EnrollmentError::NotFound(key.clone()))
             }
-            PutDecision::Mismatch => {
-                return Err(EnrollmentError::PreconditionFailed(key.clone()));
-            }
+            PutDecision::Mismatch => Err(EnrollmentError::PreconditionFailed(key.clone())),
         }
-        Ok(stored.unwrap_or_else(|| self.new_row()))
     }
 
-    fn new_row(&self) -> EnrollmentRow {
-        let key = &self.draft.key;
+    /// The row to be written over the stored one.
+    fn row(
+        &self,
+        stored: Option<&EnrollmentRow>,
+        (issuer, trust_bundle): (Option<i64>, Option<i64>),
+    ) -> EnrollmentRow {
         EnrollmentRow {
-            id: 0,
-            kind: kind_name(key.kind()).to_owned(),
-            folded: self.folded.clone(),
-            spelled: key.as_str().to_owned(),
-            etag: String::new(),
-            enabled: true,
-            attestation: String::new(),
-            document: String::new(),
-            created: self.now.ticks(),
+            id: stored.map_or(0, |row| row.id),
+            key: stored.map_or(&self.draft.key, |row| &row.key).clone(),
+            etag: self.etag.clone(),
+            enabled: self.draft.enabled,
+            attestation: self.draft.attestation,
+            document: self.document.clone(),
+            issuer,
+            trust_bundle,
+            created: stored.map_or(self.now.ticks(), |row| row.created),
             updated: self.now.ticks(),
         }
     }
 
     /// Refuses one more group with keys than a token can be tried with.
-    fn require_room(&self, view: &View<'_>, stored: &EnrollmentRow) -> Result<(), EnrollmentError> {
+    fn require_room(
+        &self,
+        view: &View<'_>,
+        stored: Option<&EnrollmentRow>,
+    ) -> Result<(), EnrollmentError> {
         let keyed = AttestationKind::SymmetricKey;
-        let becomes_keyed = self.draft.attestation == keyed && stored.attestation != keyed.name();
+        let becomes_keyed = self.draft.attestation == keyed
+            && stored.is_none_or(|stored| stored.attestation != keyed);
         if self.draft.key.kind() == EnrollmentKind::Group
             && becomes_keyed
             && view.groups_with_keys(&self.id_scope)?.len() >= MAX_KEYED_GROUPS
@@ -118,8 +122,8 @@ impl PutEnrollment {
             let owner = view.enrollment_of_certificate(&self.id_scope, thumbprint)?;
             // A group that refers to the certificate by its name has it no less.
             let owner = owner.or(view.group_of_ca_certificate(&self.id_scope, thumbprint)?);
-            if let Some((other, _)) = owner.filter(|(owner, _)| *owner != id) {
-                return Err(taken(view, thumbprint, other)?);
+            if let Some(other) = owner.filter(|owner| owner.id != id) {
+                return Err(taken(view, thumbprint, other.id)?);
             }
         }
         Ok(())
@@ -141,25 +145,16 @@ impl Unit for PutEnrollment {
     }
 
     fn decide(&self, view: &View<'_>) -> Result<PutPlan, EnrollmentError> {
-        let mut row = self.base(view)?;
-        self.require_room(view, &row)?;
-        self.require_free(view, row.id)?;
-        let references = references::decide(view, &self.id_scope, row.id, &self.draft)?;
-        let named = NamedByEnrollment::find(view, &self.id_scope, &self.draft)?;
-        let before = std::mem::replace(&mut row.etag, self.etag.to_string());
-        let before = (row.id != 0).then_some(before);
-        row.enabled = self.draft.enabled;
-        self.draft
-            .attestation
-            .name()
-            .clone_into(&mut row.attestation);
-        row.document.clone_from(&self.document);
-        row.updated = self.now.ticks();
+        let stored = self.stored(view)?;
+        let id = stored.as_ref().map_or(0, |row| row.id);
+        self.require_room(view, stored.as_ref())?;
+        self.require_free(view, id)?;
+        let references = references::decide(view, &self.id_scope, id, &self.draft)?;
+        let named = named_rows(view, &self.id_scope, &self.draft)?;
         Ok(PutPlan {
-            row,
-            before,
+            row: self.row(stored.as_ref(), named),
+            before: stored.map(|row| row.etag),
             references,
-            named,
         })
     }
 
@@ -168,7 +163,6 @@ impl Unit for PutEnrollment {
             mut row,
             before,
             references,
-            named,
         } = plan;
         let id_scope = &self.id_scope;
         match before {
@@ -179,7 +173,6 @@ impl Unit for PutEnrollment {
         if let Some(references) = references {
             references.write(tx, id_scope, row.id)?;
         }
-        named.write(tx, id_scope, row.id)?;
         let record = record(tx, row)?;
         let particulars = particulars(&record);
         Ok((record, particulars))
@@ -205,8 +198,8 @@ fn distinct(certificates: &[EnrolledCertificate]) -> Vec<CertificateRow> {
     let mut rows = BTreeMap::new();
     for certificate in certificates {
         let row = CertificateRow {
-            thumbprint: *certificate.thumbprint.as_bytes(),
-            slot: slot_name(certificate.slot).to_owned(),
+            thumbprint: certificate.thumbprint,
+            slot: certificate.slot,
             der: certificate.der.clone(),
             subject: certificate.subject.clone(),
         };
@@ -218,13 +211,13 @@ fn distinct(certificates: &[EnrolledCertificate]) -> Vec<CertificateRow> {
 /// The refusal of a certificate that the enrollment `other` has.
 pub(in super::super) fn taken(
     view: &View<'_>,
-    thumbprint: &[u8; 32],
+    thumbprint: &Thumbprint,
     other: i64,
 ) -> Result<EnrollmentError, EnrollmentError> {
     let other = view.enrollment_by_id(other)?;
     let other = other.ok_or_else(|| view.damaged("certificate", "its enrollment is missing"))?;
     Ok(EnrollmentError::CertificateTaken {
-        thumbprint: Thumbprint::from_bytes(*thumbprint),
-        other: parse_key(view, &other.kind, &other.spelled)?,
+        thumbprint: *thumbprint,
+        other: other.key,
     })
 }

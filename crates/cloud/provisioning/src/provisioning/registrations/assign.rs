@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use ids::{Etag, IdScope, Timestamp};
-use registry::{DeviceLocation, DeviceWriter, NewDevice};
+use registry::{DeviceWriter, NewDevice};
 use serde_json::Value;
-use store::{IdentityRow, Lock, RegistrationRow, StoreError, Tx, Unit, View};
+use store::{
+    DeviceLocation, IdentityRow, Lock, RegistrationRow, RegistrationStatus, StoreError, Tx, Unit,
+    View,
+};
 use wire::service_api::identity::{Authentication, Status};
 
 use super::EndPending;
 use super::decide::{Decided, Outcome, decide_assignment};
 use super::end_pending::device_lock;
 use super::notes::write_note;
-use super::rows::{ASSIGNED, group_id, new_row, record, write_row};
+use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::AllocationNote;
 use crate::provisioning::Provisioning;
@@ -207,7 +210,7 @@ impl AssignJob {
             None => None,
             Some(row) => {
                 let id_scope = service.id_scope.as_str();
-                EndPending::decide(view, id_scope, &row.folded, Some(place))?
+                EndPending::decide(view, id_scope, &row.registration_id, Some(place))?
             }
         };
         Ok(Some(AssignPlan {
@@ -309,23 +312,22 @@ impl AssignJob {
         decision: Decision,
     ) -> Result<RegistrationRecord, StoreError> {
         let registrant = &self.assign.registrant;
-        let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
         if let Some(end) = end {
             end.apply(tx, self.now)?;
         }
-        row.group_id = group_id(&registrant.enrollment);
-        ASSIGNED.clone_into(&mut row.status);
-        row.substatus = Some(decision.substatus.as_str().to_owned());
-        row.hub = Some(decision.place.hub.to_string());
-        row.device_id = Some(decision.place.device_id.to_string());
+        let (id, status) = (&registrant.registration_id, RegistrationStatus::Assigned);
+        let mut write = RecordWrite::new(stored, id, status, &self.etag, self.now);
+        let row = &mut write.row;
+        row.group = group(&registrant.enrollment).cloned();
+        row.substatus = Some(decision.substatus);
+        row.device = Some(decision.place);
         (row.error_code, row.error_message) = (None, None);
         row.payload.clone_from(&self.payload);
         row.detail = registrant.detail.as_ref().map(Detail::to_stored);
-        row.updated = self.now.ticks();
-        write_row(tx, service.id_scope.as_str(), &mut row, &self.etag)?;
+        write.write(tx, service.id_scope.as_str())?;
         // The payload was given as a value: no need to read back what was just written.
-        row.payload = None;
-        let mut record = record(tx, row, service)?;
+        write.row.payload = None;
+        let mut record = record(tx, write.row, service)?;
         record.payload.clone_from(&self.assign.choice.payload);
         Ok(record)
     }

@@ -1,10 +1,9 @@
 //! What a registration comes to, before anything of it is written.
 
-use registry::{DeviceLocation, find_device};
-use store::{IdentityRow, RegistrationRow, View};
+use registry::find_device;
+use store::{DeviceLocation, IdentityRow, RegistrationRow, View};
 
 use super::locations::{is_remote, link, locations, require_enrollment, require_owner};
-use super::rows::previous_substatus;
 use crate::provisioning::Provisioning;
 use crate::register::{Decision, DeviceFacts, DeviceStep, decide};
 use crate::registration::{Assign, AssignError, Preview, PreviewAt};
@@ -96,7 +95,7 @@ pub(super) fn decide_assignment(
     let id_scope = service.id_scope.as_str();
     let registrant = &assign.registrant;
     require_enrollment(view, id_scope, registrant)?;
-    let stored = view.registration(id_scope, registrant.registration_id.folded())?;
+    let stored = view.registration(id_scope, &registrant.registration_id)?;
     let (previous, wanted) = locations(view, service, assign, stored.as_ref())?;
     let is_remote = |at: &DeviceLocation| is_remote(service, at);
     if previous.as_ref().is_some_and(is_remote) || is_remote(&wanted) {
@@ -113,7 +112,7 @@ pub(super) fn decide_assignment(
         previous_exists,
         wanted: &wanted,
         wanted_exists: existing.is_some(),
-        substatus: stored.as_ref().and_then(previous_substatus),
+        substatus: stored.as_ref().and_then(|row| row.substatus),
     };
     let decision = decide(facts, registrant.policy);
     if link(service, &decision.place).is_none() {
@@ -140,7 +139,7 @@ fn remote(
     assign: &Assign,
 ) -> Result<(Option<DeviceLocation>, DeviceLocation), AssignError> {
     let id = &assign.registrant.registration_id;
-    let stored = view.registration(service.id_scope.as_str(), id.folded())?;
+    let stored = view.registration(service.id_scope.as_str(), id)?;
     let (previous, wanted) = locations(view, service, assign, stored.as_ref())?;
     require_owner(view, service, assign, &wanted)?;
     Ok((previous, wanted))

@@ -1,8 +1,8 @@
 //! The end of a pending registration whose record ends otherwise.
 
-use ids::Timestamp;
-use registry::{DeviceLocation, StorageError};
-use store::{Lock, RemoteTaskKind, StoreError, Tx, View};
+use ids::{RegistrationId, Timestamp};
+use registry::StorageError;
+use store::{DeviceLocation, Lock, RemoteTaskKind, StoreError, Tx, View};
 
 use super::pending::read;
 use crate::placement::Plan;
@@ -10,7 +10,7 @@ use crate::placement::Plan;
 /// A pending registration to be ended. What was created for it in a remote hub is removed there.
 pub(in super::super) struct EndPending {
     id_scope: String,
-    folded: String,
+    registration_id: RegistrationId,
     remove: Option<DeviceLocation>,
 }
 
@@ -19,16 +19,16 @@ impl EndPending {
     pub(in super::super) fn decide(
         view: &View<'_>,
         id_scope: &str,
-        folded: &str,
+        id: &RegistrationId,
         stays: Option<&DeviceLocation>,
     ) -> Result<Option<Self>, StorageError> {
-        let Some(row) = view.pending(id_scope, folded)? else {
+        let Some(row) = view.pending(id_scope, id)? else {
             return Ok(None);
         };
         let pending = read(view, &row)?;
         Ok(Some(Self {
             id_scope: id_scope.to_owned(),
-            folded: folded.to_owned(),
+            registration_id: row.registration_id,
             remove: created_in_vain(view, pending.plan.as_ref(), stays)?,
         }))
     }
@@ -41,7 +41,7 @@ impl EndPending {
         if let Some(device) = &self.remove {
             put_removal(tx, device, now)?;
         }
-        tx.delete_pending(&self.id_scope, &self.folded)
+        tx.delete_pending(&self.id_scope, &self.registration_id)
     }
 }
 
@@ -62,8 +62,7 @@ pub(super) fn created_in_vain(
     let Some(created) = created.filter(|created| Some(*created) != stays) else {
         return Ok(None);
     };
-    let (hub, device) = (created.hub.as_str(), created.device_id.as_str());
-    let owner = view.registration_of_device(hub, device)?;
+    let owner = view.registration_of_device(&created.hub, &created.device_id)?;
     Ok(owner.is_none().then(|| created.clone()))
 }
 
@@ -73,6 +72,5 @@ pub(super) fn put_removal(
     at: &DeviceLocation,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let device = (at.hub.as_str(), at.device_id.as_str());
-    tx.put_remote_task(device, RemoteTaskKind::Remove, now.ticks())
+    tx.put_remote_task(at, RemoteTaskKind::Remove, now.ticks())
 }

@@ -1,16 +1,14 @@
 //! Registrations that fail, and those that are refused because their enrollment is disabled.
 
-use ids::{Etag, RegistrationId, Timestamp};
+use ids::{EnrollmentId, Etag, RegistrationId, Timestamp};
 use registry::StorageError;
 use serde_json::json;
 use store::audit::AuditStream;
-use store::{Lock, RegistrationRow, StoreError, Tx, View, unit};
+use store::{EnrollmentKey, Lock, RegistrationRow, RegistrationStatus, StoreError, Tx, View, unit};
 
 use super::EndPending;
-use super::rows::{DISABLED, FAILED, group_id, new_row, record, write_row};
-use crate::enrollment::EnrollmentKind;
+use super::rows::{RecordWrite, group, record};
 use crate::provisioning::Provisioning;
-use crate::provisioning::names::{INDIVIDUAL, kind_name};
 use crate::registration::{EnrolledBy, FailRegistration, RegistrationRecord};
 use crate::service::ProvisioningService;
 
@@ -29,7 +27,7 @@ impl Provisioning {
                 let folded = failed.registration_id.folded();
                 vec![Lock::Registration { id_scope, folded }]
             },
-            move |(id_scope, failed), view| FailPlan::decide(view, id_scope, failed, now),
+            |(id_scope, failed), view| FailPlan::decide(view, id_scope, failed),
             move |(_, failed), tx, plan| plan.apply(tx, &service, failed, &etag, now),
         );
         self.registry.store().write_without_act(fail).await
@@ -38,7 +36,7 @@ impl Provisioning {
 
 /// What is written of a failed attempt.
 pub(super) struct FailPlan {
-    row: RegistrationRow,
+    stored: Option<RegistrationRow>,
     end: Option<EndPending>,
 }
 
@@ -47,14 +45,12 @@ impl FailPlan {
         view: &View<'_>,
         id_scope: &str,
         failed: &FailRegistration,
-        now: Timestamp,
     ) -> Result<Self, StorageError> {
-        let folded = failed.registration_id.folded();
-        let stored = view.registration(id_scope, folded)?;
+        let id = &failed.registration_id;
         Ok(Self {
-            row: stored.unwrap_or_else(|| new_row(&failed.registration_id, now)),
+            stored: view.registration(id_scope, id)?,
             // Whatever the record says: no pending row stays behind that would be resumed.
-            end: EndPending::decide(view, id_scope, folded, None)?,
+            end: EndPending::decide(view, id_scope, id, None)?,
         })
     }
 
@@ -74,17 +70,17 @@ impl FailPlan {
         if let Some(end) = self.end {
             end.apply(tx, now)?;
         }
-        let mut row = self.row;
-        row.group_id = group_id(&failed.enrollment);
-        FAILED.clone_into(&mut row.status);
+        let (id, status) = (&failed.registration_id, RegistrationStatus::Failed);
+        let mut write = RecordWrite::new(self.stored, id, status, etag, now);
+        let (row, failure) = (&mut write.row, &failed.failure);
+        row.group = group(&failed.enrollment).cloned();
         row.substatus = None;
-        let failure = &failed.failure;
         row.error_code = Some(failure.code);
         row.error_message = Some(failure.message.clone());
-        row.updated = now.ticks();
-        write_row(tx, id_scope, &mut row, etag)?;
+        write.write(tx, id_scope)?;
+        let row = write.row;
         let body = json!({
-            "kind": "registration.failed", "idScope": id_scope, "registrationId": row.spelled,
+            "kind": "registration.failed", "idScope": id_scope, "registrationId": row.registration_id,
             "errorCode": row.error_code, "message": row.error_message,
         });
         tx.audit(
@@ -100,7 +96,9 @@ impl FailPlan {
 /// it is disabled. Its assignment stays in the record and at the hub, for when the
 /// enrollment is enabled again.
 pub(in super::super) struct DisablePlan {
-    row: RegistrationRow,
+    stored: Option<RegistrationRow>,
+    registration_id: RegistrationId,
+    group: Option<EnrollmentId>,
     end: Option<EndPending>,
 }
 
@@ -111,36 +109,31 @@ impl DisablePlan {
         id_scope: &str,
         id: &RegistrationId,
         enrollment: &EnrolledBy,
-        now: Timestamp,
     ) -> Result<Option<Self>, StorageError> {
-        let (kind, folded, group) = match enrollment {
-            EnrolledBy::Individual => (INDIVIDUAL, id.folded().to_owned(), None),
-            EnrolledBy::Group(group) => (
-                kind_name(EnrollmentKind::Group),
-                group.folded(),
-                Some(group.to_string()),
-            ),
+        let key = match enrollment {
+            EnrolledBy::Individual => EnrollmentKey::Individual(id.clone()),
+            EnrolledBy::Group(group) => EnrollmentKey::Group(group.clone()),
         };
         // It may have been enabled or deleted since.
-        let found = view.enrollment(id_scope, kind, &folded)?;
+        let found = view.enrollment(id_scope, &key)?;
         if found.is_none_or(|enrollment| enrollment.enabled) {
             return Ok(None);
         }
-        let stored = view.registration(id_scope, id.folded())?;
-        let is_new = stored.is_none();
-        let mut row = stored.unwrap_or_else(|| new_row(id, now));
-        // A record of another group is left alone, and a second refusal like the last changes
-        // nothing.
-        let is_anothers = !is_new && group.is_some() && row.group_id != group;
-        if is_anothers || row.status == DISABLED {
-            return Ok(None);
+        let (stored, group) = (view.registration(id_scope, id)?, group(enrollment));
+        if let Some(row) = &stored {
+            // A record of another group is left alone, and a second refusal like the last changes
+            // nothing.
+            let is_anothers = group.is_some() && row.group.as_ref() != group;
+            if is_anothers || row.status == RegistrationStatus::Disabled {
+                return Ok(None);
+            }
         }
-        let end = EndPending::decide(view, id_scope, &row.folded, None)?;
-        row.group_id = group;
-        DISABLED.clone_into(&mut row.status);
-        (row.error_code, row.error_message) = (None, None);
-        row.updated = now.ticks();
-        Ok(Some(Self { row, end }))
+        Ok(Some(Self {
+            end: EndPending::decide(view, id_scope, id, None)?,
+            stored,
+            registration_id: id.clone(),
+            group: group.cloned(),
+        }))
     }
 
     pub(in super::super) fn locks(&self) -> Vec<Lock<'_>> {
@@ -148,7 +141,7 @@ impl DisablePlan {
     }
 
     pub(in super::super) fn apply(
-        mut self,
+        self,
         tx: &Tx<'_>,
         id_scope: &str,
         etag: &Etag,
@@ -157,6 +150,10 @@ impl DisablePlan {
         if let Some(end) = self.end {
             end.apply(tx, now)?;
         }
-        write_row(tx, id_scope, &mut self.row, etag)
+        let (id, status) = (&self.registration_id, RegistrationStatus::Disabled);
+        let mut write = RecordWrite::new(self.stored, id, status, etag, now);
+        write.row.group = self.group;
+        (write.row.error_code, write.row.error_message) = (None, None);
+        write.write(tx, id_scope)
     }
 }

@@ -1,9 +1,10 @@
 //! Where the device of a registration is and shall be, and which registration owns it.
 
-use ids::{DeviceId, HubName, RegistrationId};
-use registry::{DeviceLocation, StorageError};
-use store::{RegistrationRow, View};
+use ids::DeviceId;
+use registry::StorageError;
+use store::{DeviceLocation, RegistrationRow, View};
 
+use super::rows::group;
 use crate::register::aim;
 use crate::registration::{Assign, AssignError, EnrolledBy, Registrant};
 use crate::service::{HubAccess, LinkedHub, ProvisioningService};
@@ -15,17 +16,13 @@ pub(super) fn require_enrollment(
     id_scope: &str,
     registrant: &Registrant,
 ) -> Result<(), AssignError> {
-    let own = registrant.registration_id.folded();
-    let group = match &registrant.enrollment {
-        EnrolledBy::Individual => None,
-        EnrolledBy::Group(group) => Some(group.folded()),
-    };
-    let found = view.deciding_enrollments(id_scope, own, group.as_deref())?;
+    let (id, group) = (&registrant.registration_id, group(&registrant.enrollment));
+    let found = view.deciding_enrollments(id_scope, id, group)?;
     // By kind and etag: enrollments that refer to one CA certificate get the same etag when that is
     // written.
     let stands = match (&registrant.enrollment, found.individual, found.group) {
         (EnrolledBy::Individual, Some(etag), _) | (EnrolledBy::Group(_), None, Some(etag)) => {
-            etag == registrant.enrollment_etag.as_str()
+            etag == registrant.enrollment_etag
         }
         _ => false,
     };
@@ -48,12 +45,12 @@ pub(super) fn locations(
     stored: Option<&RegistrationRow>,
 ) -> Result<(Option<DeviceLocation>, DeviceLocation), StorageError> {
     let Assign { registrant, choice } = assign;
-    let previous = stored.map(|row| assigned_to(view, row)).transpose()?;
-    let previous = previous.flatten();
+    let previous = stored.and_then(|row| row.device.clone());
     let previous = previous.filter(|at| link(service, at).is_some());
     let device_id = match stored {
         Some(stored) if registrant.device_id.as_str() == registrant.registration_id.as_str() => {
-            view.decoded("registration id", DeviceId::parse(&stored.spelled))?
+            let id = stored.registration_id.as_str();
+            view.decoded("registration id", DeviceId::parse(id))?
         }
         _ => registrant.device_id.clone(),
     };
@@ -70,21 +67,7 @@ pub(super) fn locations(
     Ok((previous, wanted))
 }
 
-/// Where a record says that its device is.
-pub(in super::super) fn assigned_to(
-    view: &View<'_>,
-    row: &RegistrationRow,
-) -> Result<Option<DeviceLocation>, StorageError> {
-    let (Some(hub), Some(device_id)) = (&row.hub, &row.device_id) else {
-        return Ok(None);
-    };
-    Ok(Some(DeviceLocation {
-        hub: view.decoded("hub", HubName::parse(hub))?,
-        device_id: view.decoded("device id", DeviceId::parse(device_id))?,
-    }))
-}
-
-/// The link to the hub of a at.
+/// The link to the hub of a device.
 pub(super) fn link<'s>(
     service: &'s ProvisioningService,
     at: &DeviceLocation,
@@ -105,18 +88,17 @@ pub(super) fn require_owner(
     assign: &Assign,
     at: &DeviceLocation,
 ) -> Result<(), AssignError> {
-    let Some(owner) = view.registration_of_device(at.hub.as_str(), at.device_id.as_str())? else {
+    let Some(owner) = view.registration_of_device(&at.hub, &at.device_id)? else {
         return Ok(());
     };
     let (hub, device_id) = (&assign.choice.hub, &assign.registrant.device_id);
-    let (id_scope, owner) = owner;
-    if !service.id_scope.matches(&id_scope) {
+    if owner.id_scope != service.id_scope {
         return Err(AssignError::DeviceOfOtherService {
             hub: hub.clone(),
             device_id: device_id.clone(),
         });
     }
-    let owner: RegistrationId = view.decoded("registration id", owner.try_into())?;
+    let owner = owner.registration_id;
     match owner == assign.registrant.registration_id {
         true => Ok(()),
         false => Err(AssignError::DeviceTaken {

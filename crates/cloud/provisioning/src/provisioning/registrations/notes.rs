@@ -17,9 +17,9 @@ impl Provisioning {
         &self,
         id: &RegistrationId,
     ) -> Result<Vec<AllocationRecord>, StorageError> {
-        let (id_scope, folded) = (self.id_scope(), id.folded().to_owned());
+        let (id_scope, id) = (self.id_scope(), id.clone());
         let scan = move |view: &View<'_>| {
-            let found = view.allocations(&id_scope, &folded, NOTES.0)?.into_iter();
+            let found = view.allocations(&id_scope, &id, NOTES.0)?.into_iter();
             let read = |row| read_note(view, row);
             found.map(read).collect::<Result<_, StorageError>>()
         };
@@ -45,7 +45,7 @@ pub(super) fn write_note(
     let document = serde_json::to_string(note).map_err(|error| tx.damaged("allocation", error))?;
     let row = AllocationRow {
         id: 0,
-        folded: registrant.registration_id.folded().to_owned(),
+        registration_id: registrant.registration_id.clone(),
         at: now.ticks(),
         document,
     };
@@ -55,7 +55,7 @@ pub(super) fn write_note(
 fn read_note(view: &View<'_>, row: AllocationRow) -> Result<AllocationRecord, StorageError> {
     Ok(AllocationRecord {
         id: row.id,
-        registration_id: view.decoded("registration id", row.folded.try_into())?,
+        registration_id: row.registration_id,
         at: Timestamp::from_ticks(row.at),
         note: serde_json::from_str(&row.document)
             .map_err(|error| view.damaged("allocation", error))?,

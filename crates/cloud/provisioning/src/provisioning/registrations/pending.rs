@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use ids::{Etag, Timestamp};
+use ids::{Etag, IdScope, Timestamp};
 use registry::StorageError;
-use serde_json::Value;
-use store::{Lock, PendingRow, RegistrationRow, Secret, StoreError, Tx, Unit, View, unit};
+use store::{
+    Lock, PendingDue, PendingRow, RegistrationRow, RegistrationStatus, Secret, StoreError, Tx,
+    Unit, View, unit,
+};
 use wire::error::DpsErrorCode;
 
 use super::EndPending;
 use super::assign::enter_issued;
 use super::locations::require_enrollment;
-use super::rows::{ASSIGNING, FAILED, group_id, new_row, record, write_row};
+use super::rows::{RecordWrite, group, record};
 use crate::detail::Detail;
 use crate::pending::PendingRegistration;
 use crate::provisioning::Provisioning;
@@ -33,7 +35,8 @@ const LOST: DpsErrorCode = DpsErrorCode::InternalServerError;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Busy {
     pub destinations: Vec<String>,
-    pub services: Vec<String>,
+    /// ID scopes.
+    pub services: Vec<IdScope>,
 }
 
 impl Provisioning {
@@ -62,21 +65,42 @@ impl Provisioning {
         limit: usize,
     ) -> Result<Vec<PendingHandle>, StorageError> {
         let scan = move |view: &View<'_>| {
-            let destinations = Value::from(busy.destinations).to_string();
-            let services = Value::from(busy.services).to_string();
-            let busy = (destinations.as_str(), services.as_str());
-            let found = view.pending_due(now.ticks(), busy, limit)?.into_iter();
-            let read = found.map(|row| (read(view, &row), row));
-            Ok::<_, StorageError>(read.collect::<Vec<_>>())
+            let busy = (&*busy.destinations, &*busy.services);
+            let PendingDue { rows, unreadable } = view.pending_due(now.ticks(), busy, limit)?;
+            let rows = rows.into_iter().map(|row| (read(view, &row), row));
+            Ok::<_, StorageError>((rows.collect::<Vec<_>>(), unreadable))
         };
+        let (rows, unreadable) = self.registry.store().scan_shortly(scan).await?;
+        for (row, error) in unreadable {
+            self.drop_unreadable_pending(row, &error).await?;
+        }
         let mut due = Vec::new();
-        for (pending, row) in self.registry.store().scan_shortly(scan).await? {
+        for (pending, row) in rows {
             match pending {
                 Ok(pending) => due.push(PendingHandle::new(pending, row)),
                 Err(error) => self.lose_pending(row, &error, now).await?,
             }
         }
         Ok(due)
+    }
+
+    /// Deletes a row that does not say whose it is, so that it is not read for ever.
+    async fn drop_unreadable_pending(
+        &self,
+        row: i64,
+        error: &StoreError,
+    ) -> Result<(), StorageError> {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "a pending registration cannot be read, nor whose it is; it is dropped"
+        );
+        let drop = unit(
+            row,
+            |_| vec![Lock::Directory],
+            |_, _| Ok::<_, StorageError>(()),
+            |row, tx, ()| tx.delete_unreadable_pending(*row),
+        );
+        self.registry.store().write_without_act(drop).await
     }
 
     /// Ends one that cannot be read, which would otherwise be in the way of all others for ever.
@@ -88,32 +112,35 @@ impl Provisioning {
     ) -> Result<(), StorageError> {
         tracing::error!(
             error = error as &dyn std::error::Error,
-            registration.id = row.folded,
+            registration.id = %row.registration_id,
             "registration {} was pending and cannot be read; it has failed",
-            row.folded
+            row.registration_id
         );
         let etag = self.registry.fresh_etag();
         let lose = unit(
             row,
             |row| {
-                let (id_scope, folded) = (&row.id_scope, &row.folded);
-                vec![Lock::Registration { id_scope, folded }]
+                vec![Lock::Registration {
+                    id_scope: row.id_scope.as_str(),
+                    folded: row.registration_id.folded(),
+                }]
             },
             |row, view| {
-                let stored = view.registration(&row.id_scope, &row.folded)?;
-                Ok::<_, StorageError>(stored.filter(|stored| stored.status == ASSIGNING))
+                let stored = view.registration(row.id_scope.as_str(), &row.registration_id)?;
+                Ok::<_, StorageError>(stored.filter(is_assigning))
             },
-            move |row, tx, stored| {
-                tx.delete_pending(&row.id_scope, &row.folded)?;
-                let Some(mut stored) = stored else {
+            move |row, tx, stored: Option<RegistrationRow>| {
+                let (id_scope, id) = (row.id_scope.as_str(), &row.registration_id);
+                tx.delete_pending(id_scope, id)?;
+                if stored.is_none() {
                     return Ok(());
-                };
-                FAILED.clone_into(&mut stored.status);
+                }
+                let status = RegistrationStatus::Failed;
+                let mut write = RecordWrite::new(stored, id, status, &etag, now);
                 let message = "what was kept of this registration cannot be read; register again";
-                stored.error_code = Some(LOST.code());
-                stored.error_message = Some(message.to_owned());
-                stored.updated = now.ticks();
-                write_row(tx, &row.id_scope, &mut stored, &etag)
+                write.row.error_code = Some(LOST.code());
+                write.row.error_message = Some(message.to_owned());
+                write.write(tx, id_scope)
             },
         );
         self.registry.store().write_without_act(lose).await
@@ -170,10 +197,10 @@ impl Unit for BeginPending {
         let id_scope = self.service.id_scope.as_str();
         let registrant = &self.pending.registrant;
         require_enrollment(view, id_scope, registrant)?;
-        let folded = registrant.registration_id.folded();
-        let stored = view.registration(id_scope, folded)?;
+        let id = &registrant.registration_id;
+        let stored = view.registration(id_scope, id)?;
         let waiting = match &stored {
-            Some(stored) if stored.status == ASSIGNING => view.pending(id_scope, folded)?,
+            Some(stored) if is_assigning(stored) => view.pending(id_scope, id)?,
             _ => None,
         };
         let waiting = waiting.map(|row| Ok::<_, StorageError>((read(view, &row)?, row)));
@@ -185,7 +212,7 @@ impl Unit for BeginPending {
             (stored, waiting) => BeginPlan::Begin {
                 end: match &waiting {
                     Some(_) => None,
-                    None => EndPending::decide(view, id_scope, folded, None)?,
+                    None => EndPending::decide(view, id_scope, id, None)?,
                 },
                 stored,
                 waiting,
@@ -202,8 +229,8 @@ impl Unit for BeginPending {
                 end,
             } => (stored, waiting, end),
         };
-        let id_scope = self.service.id_scope.as_str();
-        enter_issued(tx, id_scope, &self.pending.registrant, self.now)?;
+        let id_scope = &self.service.id_scope;
+        enter_issued(tx, id_scope.as_str(), &self.pending.registrant, self.now)?;
         let mut pending = self.pending.clone();
         // Entered once: a later step only hands it out.
         pending.registrant.issued = None;
@@ -221,26 +248,30 @@ impl Unit for BeginPending {
                 tx.insert_pending(&write(tx, id_scope, (0, 0), &pending)?)?;
             }
         }
-        let mut row = self.assigning(stored);
-        write_row(tx, id_scope, &mut row, &self.etag)?;
-        record(tx, row, &self.service)
+        let write = self.assigning(stored);
+        write.write(tx, id_scope.as_str())?;
+        record(tx, write.row, &self.service)
     }
 }
 
 impl BeginPending {
-    /// The row of the record, which waits.
-    fn assigning(&self, stored: Option<RegistrationRow>) -> RegistrationRow {
+    /// The record, which waits.
+    fn assigning(&self, stored: Option<RegistrationRow>) -> RecordWrite {
         let registrant = &self.pending.registrant;
-        let mut row = stored.unwrap_or_else(|| new_row(&registrant.registration_id, self.now));
-        row.group_id = group_id(&registrant.enrollment);
-        ASSIGNING.clone_into(&mut row.status);
+        let (id, status) = (&registrant.registration_id, RegistrationStatus::Assigning);
+        let mut write = RecordWrite::new(stored, id, status, &self.etag, self.now);
+        let row = &mut write.row;
+        row.group = group(&registrant.enrollment).cloned();
         row.substatus = None;
         (row.error_code, row.error_message) = (None, None);
         // By it the same device is recognised when it polls.
         row.detail = registrant.detail.as_ref().map(Detail::to_stored);
-        row.updated = self.now.ticks();
-        row
+        write
     }
+}
+
+fn is_assigning(row: &RegistrationRow) -> bool {
+    row.status == RegistrationStatus::Assigning
 }
 
 pub(super) fn read(view: &View<'_>, row: &PendingRow) -> Result<PendingRegistration, StoreError> {
@@ -250,15 +281,15 @@ pub(super) fn read(view: &View<'_>, row: &PendingRow) -> Result<PendingRegistrat
 
 fn write(
     view: &View<'_>,
-    id_scope: &str,
+    id_scope: &IdScope,
     (id, revision): (i64, i64),
     pending: &PendingRegistration,
 ) -> Result<PendingRow, StoreError> {
     let document = view.decoded("pending registration", serde_json::to_string(pending))?;
     Ok(PendingRow {
         id,
-        id_scope: id_scope.to_owned(),
-        folded: pending.registrant.registration_id.folded().to_owned(),
+        id_scope: id_scope.clone(),
+        registration_id: pending.registrant.registration_id.clone(),
         revision,
         destination: pending.step.destination(),
         due: pending.due.ticks(),

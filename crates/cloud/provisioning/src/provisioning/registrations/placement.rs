@@ -2,15 +2,14 @@
 //! planned, and the one transaction in which it is assigned.
 
 use ids::{Etag, Timestamp};
-use registry::{DeviceLocation, InitialTwin, StorageError, find_device, twin_etag};
+use registry::{InitialTwin, StorageError, find_device, twin_etag};
 use serde_json::{Map, Value};
-use store::{Lock, RemoteTaskKind, StoreError, Tx, View};
+use store::{DeviceLocation, Lock, RemoteTaskKind, StoreError, Tx, View};
 use wire::service_api::identity::Status;
 
 use super::end_pending::{created_in_vain, device_lock, put_removal};
 use super::locations::{is_remote, link, locations, require_enrollment, require_owner};
 use super::pending::{HandleStep, OnHandle, PendingHandle};
-use super::rows::previous_substatus;
 use crate::pending::Placement;
 use crate::placement::{LocatedDevice, PlacementSources, Plan};
 use crate::provisioning::Provisioning;
@@ -71,8 +70,7 @@ impl Provisioning {
         let find = move |view: &View<'_>| {
             let registrant = &assign.registrant;
             require_enrollment(view, service.id_scope.as_str(), registrant)?;
-            let stored =
-                view.registration(service.id_scope.as_str(), handle.registration_id.folded())?;
+            let stored = view.registration(service.id_scope.as_str(), &handle.registration_id)?;
             let (previous, wanted) = locations(view, &service, &assign, stored.as_ref())?;
             require_owner(view, &service, &assign, &wanted)?;
             let previous = previous.map(|at| located(view, &service, &at)).transpose();
@@ -90,7 +88,7 @@ impl Provisioning {
                 previous,
                 wanted,
                 policy: registrant.policy,
-                substatus: stored.as_ref().and_then(previous_substatus),
+                substatus: stored.as_ref().and_then(|row| row.substatus),
                 plan: handle.pending.plan.clone(),
             })
         };
@@ -144,7 +142,7 @@ fn located(
     let exists = match is_remote(service, at) {
         // One that is about to be removed does not count.
         true => {
-            let remote_task = view.remote_task(at.hub.as_str(), at.device_id.as_str())?;
+            let remote_task = view.remote_task(&at.hub, &at.device_id)?;
             remote_task
                 .is_some_and(|remote_task| remote_task.kind == RemoteTaskKind::Remove)
                 .then_some(false)
@@ -200,7 +198,7 @@ impl HandleStep for KeepPlan {
         // Before anything is done there: a device that is created from now on is not the one that
         // was to be removed.
         let place = &self.plan.decision.place;
-        tx.cancel_removal(place.hub.as_str(), place.device_id.as_str())?;
+        tx.cancel_removal(place)?;
         let mut pending = handle.pending.clone();
         pending.plan = Some(self.plan.clone());
         handle.rewrite(tx, &pending)

@@ -1,31 +1,11 @@
 //! Rows of registrations, and the records that they are.
 
-use ids::{DeviceId, EnrollmentId, Etag, HubName, RegistrationId, Timestamp};
-use store::{RegistrationRow, StoreError, Tx, View};
+use ids::{EnrollmentId, Etag, RegistrationId, Timestamp};
+use store::{RegistrationRow, RegistrationStatus, StoreError, Tx, View};
 
 use crate::detail::Detail;
-use crate::registration::{EnrolledBy, RegistrationRecord, RegistrationState, Substatus};
+use crate::registration::{EnrolledBy, RegistrationRecord, RegistrationState};
 use crate::service::ProvisioningService;
-
-/// The status of a record whose registration is pending.
-pub(super) const ASSIGNING: &str = "assigning";
-/// The status of a record whose device has a hub.
-pub(super) const ASSIGNED: &str = "assigned";
-/// The status of a record whose last attempt failed.
-pub(super) const FAILED: &str = "failed";
-/// The status of a record whose device was refused because its enrollment is disabled.
-pub(super) const DISABLED: &str = "disabled";
-
-fn substatus(view: &View<'_>, text: Option<&str>) -> Result<Substatus, StoreError> {
-    text.and_then(Substatus::named)
-        .ok_or_else(|| view.damaged("substatus", "not a substatus"))
-}
-
-/// The substatus of the assignment that stands; also while a later attempt is pending or has
-/// failed, if it is still known.
-pub(super) fn previous_substatus(row: &RegistrationRow) -> Option<Substatus> {
-    Substatus::named(row.substatus.as_deref()?)
-}
 
 /// A record as it is stored.
 pub(super) fn record(
@@ -33,87 +13,108 @@ pub(super) fn record(
     row: RegistrationRow,
     service: &ProvisioningService,
 ) -> Result<RegistrationRecord, StoreError> {
-    let assignment = match (row.hub, row.device_id) {
-        (Some(hub), Some(device)) => {
-            let hub: HubName = view.decoded("hub", hub.try_into())?;
-            Some((hub, view.decoded("device id", DeviceId::try_from(device))?))
-        }
-        _ => None,
-    };
-    let json = |text: Option<String>| {
-        text.map(|text| view.decoded("registration", serde_json::from_str(&text)))
-            .transpose()
-    };
-    let state = match (row.status.as_str(), assignment) {
-        (ASSIGNED, Some((hub, device_id))) => RegistrationState::Assigned {
+    let payload = row.payload.as_deref().map(serde_json::from_str);
+    let device = row.device.map(|at| (at.hub, at.device_id));
+    let state = match (row.status, device) {
+        (RegistrationStatus::Assigned, Some((hub, device_id))) => RegistrationState::Assigned {
             host: service.hub(&hub).map(|linked| linked.host.clone()),
             hub,
             device_id,
-            substatus: substatus(view, row.substatus.as_deref())?,
+            substatus: row
+                .substatus
+                .ok_or_else(|| view.damaged("substatus", "is missing"))?,
         },
-        (ASSIGNING, previous) => RegistrationState::Assigning { previous },
-        (DISABLED, previous) => RegistrationState::Disabled { previous },
-        (_, previous) => RegistrationState::Failed {
-            code: row.error_code.unwrap_or_default(),
-            message: row.error_message.unwrap_or_default(),
-            previous,
-        },
+        (RegistrationStatus::Assigning, previous) => RegistrationState::Assigning { previous },
+        (RegistrationStatus::Disabled, previous) => RegistrationState::Disabled { previous },
+        (RegistrationStatus::Assigned | RegistrationStatus::Failed, previous) => {
+            RegistrationState::Failed {
+                code: row.error_code.unwrap_or_default(),
+                message: row.error_message.unwrap_or_default(),
+                previous,
+            }
+        }
     };
-    let group = row
-        .group_id
-        .map(|group| view.decoded("enrollment group id", EnrollmentId::try_from(group)));
     Ok(RegistrationRecord {
-        registration_id: view.decoded("registration id", row.spelled.try_into())?,
-        enrollment: group
-            .transpose()?
-            .map_or(EnrolledBy::Individual, EnrolledBy::Group),
+        registration_id: row.registration_id,
+        enrollment: enrolled_by(row.group),
         state,
-        etag: view.decoded("etag", row.etag.try_into())?,
+        etag: row.etag,
         created: Timestamp::from_ticks(row.created),
         updated: Timestamp::from_ticks(row.updated),
-        payload: json(row.payload)?,
+        payload: view.decoded("payload", payload.transpose())?,
         detail: row.detail.map(Detail::stored),
     })
 }
 
-pub(super) fn group_id(enrollment: &EnrolledBy) -> Option<String> {
+pub(super) fn enrolled_by(group: Option<EnrollmentId>) -> EnrolledBy {
+    group.map_or(EnrolledBy::Individual, EnrolledBy::Group)
+}
+
+pub(super) fn group(enrollment: &EnrolledBy) -> Option<&EnrollmentId> {
     match enrollment {
         EnrolledBy::Individual => None,
-        EnrolledBy::Group(group) => Some(group.to_string()),
+        EnrolledBy::Group(group) => Some(group),
     }
 }
 
-/// The row of a registration that begins.
-pub(super) fn new_row(id: &RegistrationId, now: Timestamp) -> RegistrationRow {
+/// A record to be inserted, or to be written over the one that was read.
+pub(super) struct RecordWrite {
+    pub(super) row: RegistrationRow,
+    /// The etag of the row that was read; `None` for a new record.
+    before: Option<Etag>,
+}
+
+impl RecordWrite {
+    /// The stored row, or a new one, after an attempt that came to `status`.
+    pub(super) fn new(
+        stored: Option<RegistrationRow>,
+        id: &RegistrationId,
+        status: RegistrationStatus,
+        etag: &Etag,
+        now: Timestamp,
+    ) -> Self {
+        let (row, before) = match stored {
+            Some(mut row) => {
+                let before = std::mem::replace(&mut row.etag, etag.clone());
+                (row, Some(before))
+            }
+            None => (new_row(id, status, etag, now), None),
+        };
+        let row = RegistrationRow {
+            status,
+            updated: now.ticks(),
+            ..row
+        };
+        Self { row, before }
+    }
+
+    pub(super) fn write(&self, tx: &Tx<'_>, id_scope: &str) -> Result<(), StoreError> {
+        match &self.before {
+            None => tx.insert_registration(id_scope, &self.row),
+            Some(before) => tx.update_registration(id_scope, before, &self.row),
+        }
+    }
+}
+
+fn new_row(
+    id: &RegistrationId,
+    status: RegistrationStatus,
+    etag: &Etag,
+    now: Timestamp,
+) -> RegistrationRow {
     RegistrationRow {
         id: 0,
-        folded: id.folded().to_owned(),
-        spelled: id.as_str().to_owned(),
-        group_id: None,
-        status: String::new(),
+        registration_id: id.clone(),
+        group: None,
+        status,
         substatus: None,
-        hub: None,
-        device_id: None,
+        device: None,
         error_code: None,
         error_message: None,
-        etag: String::new(),
+        etag: etag.clone(),
         payload: None,
         detail: None,
         created: now.ticks(),
         updated: now.ticks(),
-    }
-}
-
-/// Inserts a row that has no id yet, or updates one that was read, with the new etag.
-pub(super) fn write_row(
-    tx: &Tx<'_>,
-    id_scope: &str,
-    row: &mut RegistrationRow,
-    etag: &Etag,
-) -> Result<(), StoreError> {
-    let before = std::mem::replace(&mut row.etag, etag.to_string());
-    match row.id {
-        0 => tx.insert_registration(id_scope, row),
-        _ => tx.update_registration(id_scope, &before, row),
     }
 }

@@ -165,6 +165,34 @@ fn tags_of_an_older_schema_are_indexed() {
 }
 
 #[test]
+fn blocks_and_ca_certificates_of_an_older_schema_are_kept() {
+    let file: Arc<Path> = Path::new(":memory:").into();
+    let mut database = before_migration("0020-");
+    let rows = "INSERT INTO services (id_scope, operation_key, created) VALUES ('s', 'k', 0);
+        INSERT INTO blocks VALUES
+          ('s', 'a', 'A', 'stolen', 5, 'made', NULL, NULL, 0),
+          ('s', 'b', 'B', NULL, 6, 'disabled', 'hub', 'B', 1),
+          ('s', 'c', 'C', NULL, 7, 'kept', 'hub', 'C', 0);
+        INSERT INTO ca_certificates VALUES
+          (1, 's', 'ca', 'CA', x'01', x'02', x'03', 'withdrawn', NULL, NULL, 'e', 8, 9);";
+    database.execute_batch(rows).unwrap();
+    migrate(&mut database, &file).unwrap();
+    let blocks = "SELECT folded || ' ' || spelled || ' ' || coalesce(reason, '-') || ' ' ||
+                  blocked || ' ' || enrollment_change || ' ' || coalesce(hub, '-') || ' ' ||
+                  coalesce(device_id, '-') || ' ' || device_disabled FROM blocks ORDER BY folded";
+    assert_eq!(
+        texts(&database, blocks),
+        [
+            "a A stolen 5 created - - 0",
+            "b B - 6 disabled hub B 1",
+            "c C - 7 none hub C 0"
+        ]
+    );
+    let ca_certificates = "SELECT id || ' ' || spelled || ' ' || state FROM ca_certificates";
+    assert_eq!(texts(&database, ca_certificates), ["1 CA withdrawn"]);
+}
+
+#[test]
 fn every_migration_folder_is_listed() {
     let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
     let mut names: Vec<_> = folders

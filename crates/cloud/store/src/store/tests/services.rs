@@ -1,12 +1,18 @@
 //! What services and registrations may not take from each other.
 
+use ids::{Etag, RegistrationId};
+
 use super::*;
+use crate::{DeviceLocation, RegistrationStatus};
+
+fn id_of(text: &str) -> RegistrationId {
+    RegistrationId::parse(text).unwrap()
+}
 
 fn refusal(id: usize) -> crate::RefusalRow {
     crate::RefusalRow {
         number: 0,
-        folded: format!("d{id}"),
-        spelled: format!("D{id}"),
+        registration_id: id_of(&format!("D{id}")),
         reason: "not_enrolled".to_owned(),
         error_code: 401_002,
         credential: [0; 32],
@@ -25,7 +31,7 @@ async fn a_flood_at_one_service_drops_nothing_of_another() {
     let flood = |tx: &Tx<'_>| {
         let note = |id: usize| crate::AllocationRow {
             id: 0,
-            folded: format!("d{id}"),
+            registration_id: id_of(&format!("d{id}")),
             at: 0,
             document: "{}".to_owned(),
         };
@@ -38,10 +44,11 @@ async fn a_flood_at_one_service_drops_nothing_of_another() {
         tx.put_refusal("quiet", &refusal(0), (8, 10))
     };
     store.write(write(flood)).await.unwrap();
-    let refusals = |id_scope: &str, folded: Option<&str>, before: i64| {
+    let refusals = |id_scope: &str, id: Option<&str>, before: i64| {
+        let id = id.map(id_of);
         let filter = crate::RefusalFilter {
             id_scope,
-            folded,
+            registration_id: id.as_ref(),
             from: i64::MIN,
             to: i64::MAX,
             before,
@@ -51,32 +58,44 @@ async fn a_flood_at_one_service_drops_nothing_of_another() {
     let quiet = refusals("quiet", None, i64::MAX);
     assert_eq!((quiet.len(), quiet[0].times), (1, 2));
     let loud = refusals("loud", None, i64::MAX);
-    let ids: Vec<&str> = loud.iter().map(|row| row.folded.as_str()).collect();
-    let expected: Vec<String> = (40..50).rev().map(|id| format!("d{id}")).collect();
+    let ids: Vec<&str> = loud
+        .iter()
+        .map(|row| row.registration_id.as_str())
+        .collect();
+    let expected: Vec<String> = (40..50).rev().map(|id| format!("D{id}")).collect();
     assert_eq!(ids, expected);
     assert_eq!(refusals("loud", None, loud[3].number).len(), 6);
     assert_eq!(refusals("loud", Some("d45"), i64::MAX).len(), 1);
-    let notes = |id_scope: &str, folded: &str| {
-        let read = store.read(|view| view.allocations(id_scope, folded, 10));
+    let notes = |id_scope: &str, id: &str| {
+        let read = store.read(|view| view.allocations(id_scope, &id_of(id), 10));
         read.unwrap().len()
     };
     assert_eq!(notes("quiet", "d0"), 1);
     assert_eq!((notes("loud", "d39"), notes("loud", "d40")), (0, 1));
 }
 
+fn device(device_id: &str) -> DeviceLocation {
+    DeviceLocation {
+        hub: "hub".parse().unwrap(),
+        device_id: device_id.parse().unwrap(),
+    }
+}
+
+fn etag(text: &str) -> Etag {
+    Etag::parse(text).unwrap()
+}
+
 fn registration(spelled: &str, device_id: &str) -> crate::RegistrationRow {
     crate::RegistrationRow {
         id: 0,
-        folded: spelled.to_ascii_lowercase(),
-        spelled: spelled.to_owned(),
-        group_id: None,
-        status: "assigned".to_owned(),
+        registration_id: id_of(spelled),
+        group: None,
+        status: RegistrationStatus::Assigned,
         substatus: None,
-        hub: Some("hub".to_owned()),
-        device_id: Some(device_id.to_owned()),
+        device: Some(device(device_id)),
         error_code: None,
         error_message: None,
-        etag: "1".to_owned(),
+        etag: etag("1"),
         payload: None,
         detail: None,
         created: 0,
@@ -122,13 +141,13 @@ async fn a_device_belongs_to_one_registration() {
         insert(second).await.unwrap_err();
         insert(("0neA", "other", "Other")).await.unwrap();
         let moved = write(|tx| {
-            let mut row = tx.registration("0neA", "other")?.unwrap();
-            row.device_id = tx
-                .registration("0neA", "a")?
-                .or(tx.registration("0neA", "b")?)
+            let mut row = tx.registration("0neA", &id_of("other"))?.unwrap();
+            row.device = tx
+                .registration("0neA", &id_of("a"))?
+                .or(tx.registration("0neA", &id_of("b"))?)
                 .unwrap()
-                .device_id;
-            tx.update_registration("0neA", "1", &row)
+                .device;
+            tx.update_registration("0neA", &etag("1"), &row)
         });
         store.write(moved).await.unwrap_err();
     }
@@ -138,7 +157,7 @@ async fn a_device_belongs_to_one_registration() {
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error("registration {owner} has the device")]
-    Taken { owner: String },
+    Taken { owner: RegistrationId },
     #[error(transparent)]
     Storage(#[from] StoreError),
 }
@@ -163,8 +182,13 @@ impl Unit for Register {
     }
 
     fn refuse_taken(&self, view: &View<'_>) -> Result<(), Refused> {
-        let owner = view.registration_of_device("hub", "device")?;
-        owner.map_or(Ok(()), |(_, owner)| Err(Refused::Taken { owner }))
+        let DeviceLocation { hub, device_id } = device("device");
+        match view.registration_of_device(&hub, &device_id)? {
+            Some(owner) => Err(Refused::Taken {
+                owner: owner.registration_id,
+            }),
+            None => Ok(()),
+        }
     }
 
     fn apply(&self, tx: &Tx<'_>, (): ()) -> Result<(), StoreError> {
@@ -192,15 +216,15 @@ async fn what_a_constraint_refuses_each_time_is_a_refusal_that_the_unit_names() 
         store.write(register("first")).await.unwrap();
         runs.store(0, Ordering::Relaxed);
         match store.write(register("second")).await {
-            Err(Refused::Taken { owner }) => assert_eq!(owner, "first"),
+            Err(Refused::Taken { owner }) => assert_eq!(owner, id_of("first")),
             other => panic!("{other:?}"),
         }
         assert!(runs.load(Ordering::Relaxed) >= 2, "it ran again first");
-        let second = store.read(|view| view.registration("0neA", "second"));
+        let second = store.read(|view| view.registration("0neA", &id_of("second")));
         assert_eq!(second.unwrap(), None);
         // The key itself is taken by the same registration: it has the device.
         match store.write(register("first")).await {
-            Err(Refused::Taken { owner }) => assert_eq!(owner, "first"),
+            Err(Refused::Taken { owner }) => assert_eq!(owner, id_of("first")),
             other => panic!("{other:?}"),
         }
     }
@@ -218,17 +242,17 @@ async fn an_update_of_another_version_writes_nothing() {
     store.write(insert).await.unwrap();
     let update = |before: &'static str| {
         write(move |tx| {
-            let mut row = tx.registration("0neA", "a")?.unwrap();
-            row.etag = "2".to_owned();
-            tx.update_registration("0neA", before, &row)
+            let mut row = tx.registration("0neA", &id_of("a"))?.unwrap();
+            row.etag = etag("2");
+            tx.update_registration("0neA", &etag(before), &row)
         })
     };
     store.write(update("0")).await.unwrap_err();
-    let etag = || {
-        let row = store.read(|view| view.registration("0neA", "a"));
+    let stored = || {
+        let row = store.read(|view| view.registration("0neA", &id_of("a")));
         row.unwrap().unwrap().etag
     };
-    assert_eq!(etag(), "1");
+    assert_eq!(stored(), etag("1"));
     store.write(update("1")).await.unwrap();
-    assert_eq!(etag(), "2");
+    assert_eq!(stored(), etag("2"));
 }

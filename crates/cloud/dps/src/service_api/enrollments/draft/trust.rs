@@ -29,7 +29,7 @@ impl<'a> Uploaded<'a> {
     }
 
     fn is_verified(&self) -> bool {
-        self.ca_certificate.standing == CaCertificateState::Verified
+        self.ca_certificate.state == CaCertificateState::Verified
     }
 
     fn issued(&self, certificate: &Certificate) -> bool {

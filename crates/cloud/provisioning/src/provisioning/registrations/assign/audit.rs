@@ -1,11 +1,11 @@
 //! What the audit and the log say of an assignment.
 
 use ids::Timestamp;
-use registry::DeviceLocation;
 use serde_json::json;
 use store::audit::AuditStream;
-use store::{RegistrationRow, StoreError, Tx};
+use store::{DeviceLocation, RegistrationRow, StoreError, Tx};
 
+use super::super::rows::enrolled_by;
 use super::AssignJob;
 use crate::register::{Decision, DeviceStep, OldDevice};
 use crate::registration::{EnrolledBy, Registrant};
@@ -64,7 +64,7 @@ impl AssignJob {
             self.assign.registrant.registration_id,
             decision.place.hub,
             decision.place.device_id,
-            decision.substatus.as_str(),
+            decision.substatus.name(),
         )
         .into_bytes()
     }
@@ -83,15 +83,10 @@ impl Found {
         previous: Option<&DeviceLocation>,
         decision: &Decision,
     ) -> Self {
-        let enrollment = |row: &RegistrationRow| match &row.group_id {
-            None => Some(EnrolledBy::Individual),
-            // One that cannot be read fails where the record is read.
-            Some(group) => group.parse().ok().map(EnrolledBy::Group),
-        };
         let stays = previous == Some(&decision.place);
         let is_moved = decision.old == OldDevice::Move;
         Self {
-            enrollment: stored.and_then(enrollment),
+            enrollment: stored.map(|row| enrolled_by(row.group.clone())),
             adopted: decision.step != DeviceStep::Create && !stays && !is_moved,
         }
     }

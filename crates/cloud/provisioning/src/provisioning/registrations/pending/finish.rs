@@ -114,7 +114,7 @@ impl HandleStep for Finish {
             Err(AssignError::Storage(error)) => return Err(error),
             Err(error) => {
                 let failed = handle.failed((self.as_failure)(&error));
-                let plan = FailPlan::decide(view, &handle.id_scope, &failed, self.job.now)?;
+                let plan = FailPlan::decide(view, handle.id_scope.as_str(), &failed)?;
                 FinishPlan::Fail(plan, failed)
             }
         })
@@ -143,7 +143,7 @@ impl HandleStep for Finish {
             }
         };
         let registrant = &handle.pending.registrant;
-        write_note(tx, &handle.id_scope, registrant, &note, now)?;
+        write_note(tx, handle.id_scope.as_str(), registrant, &note, now)?;
         Ok(Some(record))
     }
 }
@@ -165,7 +165,7 @@ impl HandleStep for GiveUp {
     }
 
     fn decide(&self, handle: &PendingHandle, view: &View<'_>) -> Result<FailPlan, StorageError> {
-        FailPlan::decide(view, &handle.id_scope, &self.failed, self.now)
+        FailPlan::decide(view, handle.id_scope.as_str(), &self.failed)
     }
 
     fn apply(
@@ -177,7 +177,13 @@ impl HandleStep for GiveUp {
         let service = self.service.read(tx)?;
         let record = plan.apply(tx, &service, &self.failed, &self.etag, self.now)?;
         let registrant = &handle.pending.registrant;
-        write_note(tx, &handle.id_scope, registrant, &self.note, self.now)?;
+        write_note(
+            tx,
+            handle.id_scope.as_str(),
+            registrant,
+            &self.note,
+            self.now,
+        )?;
         Ok(record)
     }
 }

@@ -1,12 +1,10 @@
 //! A pending registration as it was read, and steps that count only while it is unchanged.
 
-use ids::{RegistrationId, Timestamp};
+use ids::{IdScope, RegistrationId, Timestamp};
 use registry::StorageError;
 use store::{Lock, PendingRow, StoreError, Tx, Unit, View};
 
-use super::super::locations::assigned_to;
-use super::super::rows::ASSIGNING;
-use super::{EndPending, write};
+use super::{EndPending, is_assigning, write};
 use crate::pending::PendingRegistration;
 use crate::provisioning::Provisioning;
 use crate::registration::{Assign, Choice, FailRegistration, RegistrationFailure};
@@ -15,7 +13,7 @@ use crate::registration::{Assign, Choice, FailRegistration, RegistrationFailure}
 /// has not changed since.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingHandle {
-    pub id_scope: String,
+    pub id_scope: IdScope,
     pub registration_id: RegistrationId,
     /// The webhook or remote hub that is asked.
     pub destination: String,
@@ -61,7 +59,7 @@ impl PendingHandle {
     }
 
     fn is_current(&self, view: &View<'_>) -> Result<bool, StorageError> {
-        let stored = view.pending(&self.id_scope, self.registration_id.folded())?;
+        let stored = view.pending(self.id_scope.as_str(), &self.registration_id)?;
         Ok(stored.is_some_and(|stored| (stored.id, stored.revision) == self.version()))
     }
 
@@ -69,13 +67,13 @@ impl PendingHandle {
         if !self.is_current(view)? {
             return Ok(Standing::Gone);
         }
-        let (id_scope, folded) = (&self.id_scope, self.registration_id.folded());
-        let stored = view.registration(id_scope, folded)?;
-        if stored.as_ref().is_some_and(|row| row.status == ASSIGNING) {
+        let (id_scope, id) = (self.id_scope.as_str(), &self.registration_id);
+        let stored = view.registration(id_scope, id)?;
+        if stored.as_ref().is_some_and(is_assigning) {
             return Ok(Standing::Current);
         }
-        let at = stored.map(|row| assigned_to(view, &row)).transpose()?;
-        let end = EndPending::decide(view, id_scope, folded, at.flatten().as_ref())?;
+        let at = stored.and_then(|row| row.device);
+        let end = EndPending::decide(view, id_scope, id, at.as_ref())?;
         Ok(end.map_or(Standing::Gone, Standing::Orphaned))
     }
 
@@ -152,7 +150,7 @@ impl<S: HandleStep> Unit for OnHandle<S> {
     type Error = StorageError;
 
     fn locks(&self) -> Vec<Lock<'_>> {
-        let id_scope = &self.handle.id_scope;
+        let id_scope = self.handle.id_scope.as_str();
         let folded = self.handle.registration_id.folded();
         vec![
             Lock::Registration { id_scope, folded },

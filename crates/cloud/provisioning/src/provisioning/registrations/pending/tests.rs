@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use ids::{HubName, RegistrationId, Timestamp};
-use store::{Lock, PendingRow, RegistrationRow, StoreError, unit};
+use store::{DeviceLocation, Lock, PendingRow, StoreError, Substatus, unit};
 
 use super::*;
 use crate::pending::AllocationNote;
@@ -26,7 +26,7 @@ async fn open(directory: &std::path::Path) -> Provisioning {
 
 /// What a server of an earlier version, or a fault of this one, may have left: a row, and beside it
 /// a record in some state.
-async fn leave(provisioning: &Provisioning, document: String, status: &'static str) {
+async fn leave(provisioning: &Provisioning, document: String, status: RegistrationStatus) {
     let id_scope = provisioning.id_scope();
     let leave = unit(
         (id_scope, document),
@@ -35,24 +35,24 @@ async fn leave(provisioning: &Provisioning, document: String, status: &'static s
         move |(id_scope, document), tx, ()| {
             let row = PendingRow {
                 id: 0,
-                id_scope: id_scope.clone(),
-                folded: "d1".to_owned(),
+                id_scope: id_scope.parse().unwrap(),
+                registration_id: "d1".parse().unwrap(),
                 revision: 0,
                 destination: "hooks.example".to_owned(),
                 due: now().ticks(),
                 document: Secret::new(document.clone()),
             };
             tx.insert_pending(&row)?;
+            let etag = Etag::parse("AAAA").unwrap();
             let id = RegistrationId::parse("d1").unwrap();
-            let row = RegistrationRow {
-                status: status.to_owned(),
-                substatus: (status == "assigned").then(|| "initialAssignment".to_owned()),
-                hub: Some("hub".to_owned()),
-                device_id: Some("d1".to_owned()),
-                etag: "AAAA".to_owned(),
-                ..new_row(&id, now())
-            };
-            tx.insert_registration(id_scope, &row)
+            let mut write = RecordWrite::new(None, &id, status, &etag, now());
+            let assigned = status == RegistrationStatus::Assigned;
+            write.row.substatus = assigned.then_some(Substatus::InitialAssignment);
+            write.row.device = Some(DeviceLocation {
+                hub: "hub".parse().unwrap(),
+                device_id: "d1".parse().unwrap(),
+            });
+            write.write(tx, id_scope)
         },
     );
     let left = provisioning
@@ -97,7 +97,7 @@ async fn due(provisioning: &Provisioning) -> Vec<PendingHandle> {
 async fn a_row_that_no_record_waits_for_ends_without_a_word_in_the_record() {
     let directory = tempfile::tempdir().unwrap();
     let provisioning = open(directory.path()).await;
-    leave(&provisioning, waiting(), "assigned").await;
+    leave(&provisioning, waiting(), RegistrationStatus::Assigned).await;
     let handle = due(&provisioning).await.pop().unwrap();
     let failure = RegistrationFailure {
         code: 503_000,
@@ -120,7 +120,12 @@ async fn a_row_that_no_record_waits_for_ends_without_a_word_in_the_record() {
 async fn a_row_that_cannot_be_read_fails_alone() {
     let directory = tempfile::tempdir().unwrap();
     let provisioning = open(directory.path()).await;
-    leave(&provisioning, "{}".to_owned(), ASSIGNING).await;
+    leave(
+        &provisioning,
+        "{}".to_owned(),
+        RegistrationStatus::Assigning,
+    )
+    .await;
     assert!(due(&provisioning).await.is_empty());
     let id = RegistrationId::parse("d1").unwrap();
     let record = provisioning.registration(&id).await.unwrap().unwrap();
@@ -153,9 +158,9 @@ async fn linked_second_hub(provisioning: &Provisioning) -> HubName {
 /// The individual enrollment of the device `d1`; its etag.
 async fn enrolled(provisioning: &Provisioning) -> Etag {
     let draft = crate::enrollment::EnrollmentDraft {
-        key: crate::enrollment::EnrollmentKey::Individual("d1".parse().unwrap()),
+        key: store::EnrollmentKey::Individual("d1".parse().unwrap()),
         enabled: true,
-        attestation: crate::enrollment::AttestationKind::X509,
+        attestation: store::AttestationKind::X509,
         document: serde_json::json!({}),
         certificates: Vec::new(),
         ca_certificates: Vec::new(),

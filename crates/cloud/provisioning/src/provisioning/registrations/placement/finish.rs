@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ids::Etag;
-use registry::{DeviceLocation, NewDevice, StorageError, find_device};
-use store::{Lock, RegistrationRow, StoreError, Tx, View};
+use registry::{NewDevice, StorageError, find_device};
+use store::{DeviceLocation, Lock, RegistrationRow, StoreError, Tx, View};
 
 use super::super::EndPending;
 use super::super::assign::{AssignJob, Found, ServiceReader};
@@ -65,8 +65,7 @@ impl FinishPlacement {
         let service = self.service.read(view)?;
         let (id_scope, assign) = (service.id_scope.as_str(), &self.job.assign);
         require_enrollment(view, id_scope, &assign.registrant)?;
-        let folded = assign.registrant.registration_id.folded();
-        let stored = view.registration(id_scope, folded)?;
+        let stored = view.registration(id_scope, &assign.registrant.registration_id)?;
         let (previous, wanted) = locations(view, &service, assign, stored.as_ref())?;
         let plan = &self.completed.plan;
         if previous != plan.previous || wanted != plan.decision.place {
@@ -91,7 +90,7 @@ impl FinishPlacement {
         };
         let end = match &stored {
             None => None,
-            Some(row) => EndPending::decide(view, id_scope, &row.folded, Some(&wanted))?,
+            Some(row) => EndPending::decide(view, id_scope, &row.registration_id, Some(&wanted))?,
         };
         Ok(PlacementPlan {
             service,
@@ -124,7 +123,7 @@ impl FinishPlacement {
         let place = &decision.place;
         match (plan.step, &self.completed.moved) {
             (LocalStep::CancelRemoval, _) => {
-                tx.cancel_removal(place.hub.as_str(), place.device_id.as_str())?;
+                tx.cancel_removal(place)?;
             }
             (LocalStep::Bring, Some(moved)) => self.bring(tx, place, moved)?,
             (LocalStep::Bring, None) => {}
@@ -194,7 +193,7 @@ impl HandleStep for FinishPlacement {
             Err(AssignError::Storage(error)) => return Err(error),
             Err(error) => {
                 let failed = handle.failed((self.as_failure)(&error));
-                let plan = FailPlan::decide(view, &handle.id_scope, &failed, self.job.now)?;
+                let plan = FailPlan::decide(view, handle.id_scope.as_str(), &failed)?;
                 FinishPlan::Fail(plan, failed)
             }
         })
@@ -220,7 +219,13 @@ impl HandleStep for FinishPlacement {
         };
         if let Some(note) = note {
             let registrant = &handle.pending.registrant;
-            write_note(tx, &handle.id_scope, registrant, &note, self.job.now)?;
+            write_note(
+                tx,
+                handle.id_scope.as_str(),
+                registrant,
+                &note,
+                self.job.now,
+            )?;
         }
         Ok(PlacementOutcome::Over(Box::new(record)))
     }
