@@ -1,4 +1,4 @@
-use ids::HubHost;
+use ids::{HubHost, HubName};
 
 /// The storage failed: disk full, input/output error, damaged file. Nothing of the operation
 /// happened or was acknowledged.
@@ -35,9 +35,11 @@ pub enum OpenError {
     EventLog(#[from] events::EventLogError),
     /// The server was given a host name that one of its other hubs has.
     #[error(
-        "the host name {host} is that of the hub {hub:?} of this server; start with another --hostname, or delete that hub first"
+        "the host name {host} is that of the hub {name:?} of this server; start with another \
+         --hostname, or delete that hub first",
+        name = hub.as_str()
     )]
-    HostTaken { host: HubHost, hub: String },
+    HostTaken { host: HubHost, hub: HubName },
 }
 
 /// Why nothing can be kept now.

@@ -56,9 +56,7 @@ pub use job::{
 };
 pub use limits::{MAX_CONFIGURATIONS, MAX_HUBS, MAX_MODULES, MAX_OPEN_JOBS, MAX_RUNNING_JOBS};
 pub use page::{BadContinuation, Continuation, Page, PageRequest};
-pub use policy::{
-    Right, SharedAccessPolicy, new_policies, read_key, read_policies, read_policy, rights_text,
-};
+pub use policy::{SharedAccessPolicy, new_policies, read_key, read_policies, read_policy};
 pub use precondition::{IfMatch, PutDecision};
 pub use registry::{
     Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore,
@@ -67,9 +65,9 @@ pub use registry::{
     Particulars, Registry, Renamed, Retention, RoutingRecord, RoutingWriteError, TelemetryLimits,
     TelemetryRetention, UpdateFault, Watchers, find_device, read_former_hosts, twin_etag,
 };
-pub use store::ContentKind;
 pub use store::EndpointCursorRow as EndpointCursor;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};
+pub use store::{ContentKind, Right};
 pub use twin::{
     ConfigurationStatus, InitialTwin, Section, Twin, TwinError, TwinPatch, TwinRecord,
     TwinReplacement,

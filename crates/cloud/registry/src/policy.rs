@@ -1,66 +1,7 @@
-use store::{PolicyRow, Secret, StoreError, View};
+use store::{PolicyOwner, PolicyRow, Right, Secret, StoreError, View};
 use wire::service_api::identity::KeyText;
 
 use crate::entropy::{Entropy, generate_key};
-
-/// What a shared access policy may allow. The wire spells them as the variants are spelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Right {
-    /// DPS: read and change the service's settings.
-    ServiceConfig,
-    EnrollmentRead,
-    /// DPS: create, change and delete enrollments.
-    EnrollmentWrite,
-    /// DPS: read registration records.
-    RegistrationStatusRead,
-    /// DPS: delete registration records.
-    RegistrationStatusWrite,
-    RegistryRead,
-    /// Hub: create, change and delete identities.
-    RegistryWrite,
-    /// Hub: twins, methods, messages from the service's side.
-    ServiceConnect,
-    /// Hub and DPS: act as any device.
-    DeviceConnect,
-}
-
-impl Right {
-    const ALL: [Self; 9] = [
-        Self::ServiceConfig,
-        Self::EnrollmentRead,
-        Self::EnrollmentWrite,
-        Self::RegistrationStatusRead,
-        Self::RegistrationStatusWrite,
-        Self::RegistryRead,
-        Self::RegistryWrite,
-        Self::ServiceConnect,
-        Self::DeviceConnect,
-    ];
-
-    /// The right of this name, in any letter case.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|right| right.name().eq_ignore_ascii_case(name))
-    }
-
-    /// The name that portals and connection strings' documentation use.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ServiceConfig => "ServiceConfig",
-            Self::EnrollmentRead => "EnrollmentRead",
-            Self::EnrollmentWrite => "EnrollmentWrite",
-            Self::RegistrationStatusRead => "RegistrationStatusRead",
-            Self::RegistrationStatusWrite => "RegistrationStatusWrite",
-            Self::RegistryRead => "RegistryRead",
-            Self::RegistryWrite => "RegistryWrite",
-            Self::ServiceConnect => "ServiceConnect",
-            Self::DeviceConnect => "DeviceConnect",
-        }
-    }
-}
 
 /// A named pair of keys and what they allow: the `SharedAccessKeyName` and `SharedAccessKey`
 /// of a connection string.
@@ -83,13 +24,6 @@ impl SharedAccessPolicy {
     }
 }
 
-/// The column of rights.
-#[must_use]
-pub fn rights_text(rights: &[Right]) -> String {
-    let names: Vec<_> = rights.iter().map(|right| right.name()).collect();
-    names.join(",")
-}
-
 /// Policies with fresh keys, to be inserted.
 #[must_use]
 pub fn new_policies(policies: &[(&str, &[Right])], entropy: &dyn Entropy) -> Vec<PolicyRow> {
@@ -98,7 +32,7 @@ pub fn new_policies(policies: &[(&str, &[Right])], entropy: &dyn Entropy) -> Vec
         name: (*name).to_owned(),
         primary_key: fresh_key(),
         secondary_key: fresh_key(),
-        rights: rights_text(rights),
+        rights: rights.to_vec(),
     });
     new.collect()
 }
@@ -111,21 +45,18 @@ pub fn read_key(view: &View<'_>, text: &Secret) -> Result<KeyText, StoreError> {
 /// The policies of a hub or a service.
 pub fn read_policies(
     view: &View<'_>,
-    owner_kind: &str,
-    owner: &str,
+    owner: PolicyOwner<'_>,
 ) -> Result<Vec<SharedAccessPolicy>, StoreError> {
-    let policies = view.policies(owner_kind, owner)?.into_iter();
+    let policies = view.policies(owner)?.into_iter();
     policies.map(|row| read_policy(view, row)).collect()
 }
 
 /// Reads a stored policy.
 pub fn read_policy(view: &View<'_>, row: PolicyRow) -> Result<SharedAccessPolicy, StoreError> {
-    let named = |name: &str| Right::named(name).ok_or_else(|| view.damaged("right", name));
-    let rights = row.rights.split(',').map(named);
     Ok(SharedAccessPolicy {
         primary: read_key(view, &row.primary_key)?,
         secondary: read_key(view, &row.secondary_key)?,
-        rights: rights.collect::<Result<_, StoreError>>()?,
+        rights: row.rights,
         name: row.name,
     })
 }

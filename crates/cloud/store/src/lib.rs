@@ -25,11 +25,11 @@ pub use rows::{
     EnrollmentRow, EnrollmentVersion, FormerHostRow, FullPassRow, HubRow, IdentityKey,
     IdentityKind, IdentityRow, IdentityVersion, IssuerRow, JobCounts, JobDeviceError, JobDeviceRow,
     JobDeviceState, JobKind, JobRow, JobState, LinkRow, Listed, MAX_TAG_PATH, MetricCounts,
-    OpenJobRow, Oversized, PassScope, PendingDue, PendingRow, PolicyRow, PresenceRow,
+    OpenJobRow, Oversized, PassScope, PendingDue, PendingRow, PolicyOwner, PolicyRow, PresenceRow,
     ReferredCaCertificate, RefusalFilter, RefusalRow, RegistrationRow, RegistrationStatus,
-    RemoteTaskKind, RemoteTaskRow, RoutingRow, SectionWrite, ServiceRow, SettingsRow, Substatus,
-    TagEntry, TagRange, TagValue, TargetRow, TargetingChange, TrustBundleRow, TwinParts, TwinRow,
-    TwinWrite, VerificationCode,
+    RemoteAccessRow, RemoteTaskKind, RemoteTaskRow, Right, RoutingRow, SectionWrite, ServiceRow,
+    SettingsRow, Substatus, TagEntry, TagRange, TagValue, TargetRow, TargetingChange,
+    TrustBundleRow, TwinParts, TwinRow, TwinWrite, VerificationCode,
 };
 pub use secret::Secret;
 pub use sqlite::connection::{PageRows, View};

@@ -64,14 +64,14 @@ pub use enrollments::{
     AttestationKind, Deciding, EnrollmentKey, EnrollmentKind, EnrollmentRow, EnrollmentVersion,
 };
 pub use former_hosts::FormerHostRow;
-pub use hubs::{HubRow, LinkRow};
+pub use hubs::{HubRow, LinkRow, RemoteAccessRow};
 pub use identities::{AuthKind, DeviceCounts, IdentityKey, IdentityRow, IdentityVersion, Listed};
 pub use issuers::IssuerRow;
 pub use jobs::{
     JobCounts, JobDeviceError, JobDeviceRow, JobDeviceState, JobKind, JobRow, JobState, OpenJobRow,
 };
 pub use pending_registrations::{PendingDue, PendingRow};
-pub use policies::PolicyRow;
+pub use policies::{PolicyOwner, PolicyRow, Right};
 pub use presences::PresenceRow;
 pub use refusals::{RefusalFilter, RefusalRow};
 pub use registrations::{DeviceOwner, RegistrationRow, RegistrationStatus, Substatus};

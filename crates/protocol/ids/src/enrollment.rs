@@ -138,6 +138,12 @@ impl IdScope {
         Ok(Self(text.to_owned()))
     }
 
+    /// The ID scope that random bytes give.
+    #[must_use]
+    pub fn from_random(bytes: [u8; 4]) -> Self {
+        Self(format!("0ne{:08X}", u32::from_be_bytes(bytes)))
+    }
+
     /// Whether two scopes are the same; device daemons lower-case theirs in tokens.
     #[must_use]
     pub fn matches(&self, other: &str) -> bool {

@@ -19,6 +19,12 @@ impl ServiceName {
         parse_chars(what, text, 64, allowed, "ASCII letters, digits and -")?;
         Ok(Self(text.to_owned()))
     }
+
+    /// The name of the service that an empty data directory gets: `dps`.
+    #[must_use]
+    pub fn first() -> Self {
+        Self("dps".to_owned())
+    }
 }
 text_id!(ServiceName);
 

@@ -1,12 +1,9 @@
 //! How provisioning services begin: the first one in an empty directory, others when
 //! an operator creates them.
 
-use ids::{HubHost, Timestamp};
+use ids::{HubHost, IdScope, ServiceName, Timestamp};
 use registry::{Entropy, FirstHub, Right, generate_key, new_policies, random};
-use store::{HubRow, LinkRow, PolicyRow, Secret, ServiceRow, StoreError, Tx};
-
-/// Name of the service that an empty directory gets.
-const FIRST_SERVICE: &str = "dps";
+use store::{HubRow, LinkRow, PolicyOwner, PolicyRow, Secret, ServiceRow, StoreError, Tx};
 
 /// The policy of a service's owner, which every service has.
 pub(crate) const OWNER_POLICY: &str = "provisioningserviceowner";
@@ -39,11 +36,9 @@ pub(super) fn prepare(
         return Ok(());
     };
     for row in services {
-        let host = row.host.as_deref().map(HubHost::parse).transpose();
-        let host = host.map_err(|error| tx.damaged("service host", error))?;
-        if let Some(host) = host.filter(|host| host.port() == before.port()) {
+        if let Some(host) = row.host.filter(|host| host.port() == before.port()) {
             let host = host.with_port(first_hub.host.port());
-            tx.set_service_host(&row.id_scope, host.as_str())?;
+            tx.set_service_host(&row.id_scope, &host)?;
         }
     }
     Ok(())
@@ -58,15 +53,15 @@ fn create(
     service.insert(tx, now)?;
     let link = LinkRow {
         hub: HubRow {
-            name: first_hub.name.to_string(),
-            host: first_hub.host.to_string(),
+            name: first_hub.name.clone(),
+            host: first_hub.host.clone(),
             remote: None,
         },
         allocation_weight: None,
         apply_allocation_policy: true,
         latencies: None,
     };
-    tx.put_link(&service.row.id_scope, &link)
+    tx.put_link(service.row.id_scope.as_str(), &link)
 }
 
 /// A service about to be made, with fresh ID scope and keys.
@@ -78,16 +73,12 @@ pub(crate) struct NewService {
 impl NewService {
     /// The first service of a directory.
     pub(crate) fn first(entropy: &dyn Entropy) -> Self {
-        Self::new(FIRST_SERVICE.to_owned(), None, entropy)
+        Self::new(ServiceName::first(), None, entropy)
     }
 
-    pub(crate) fn new(name: String, host: Option<String>, entropy: &dyn Entropy) -> Self {
-        let scope: String = random::<4>(entropy)
-            .iter()
-            .map(|byte| format!("{byte:02X}"))
-            .collect();
+    pub(crate) fn new(name: ServiceName, host: Option<HubHost>, entropy: &dyn Entropy) -> Self {
         let row = ServiceRow {
-            id_scope: format!("0ne{scope}"),
+            id_scope: IdScope::from_random(random(entropy)),
             operation_key: Secret::new(generate_key(entropy).reveal()),
             name,
             host,
@@ -101,7 +92,10 @@ impl NewService {
 
     pub(crate) fn insert(&self, tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
         tx.insert_service(&self.row, now.ticks())?;
+        let owner = PolicyOwner::Service {
+            id_scope: self.row.id_scope.as_str(),
+        };
         let mut policies = self.policies.iter();
-        policies.try_for_each(|policy| tx.insert_policy("service", &self.row.id_scope, policy))
+        policies.try_for_each(|policy| tx.insert_policy(owner, policy))
     }
 }

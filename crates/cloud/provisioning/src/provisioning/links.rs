@@ -1,7 +1,7 @@
 //! The links of a service to the hubs that it assigns devices to.
 
 use ids::{HubHost, HubName, Timestamp};
-use store::{HubRow, LinkRow, Lock, Secret, StoreError, View, unit};
+use store::{HubRow, LinkRow, Lock, RemoteAccessRow, Secret, StoreError, View, unit};
 
 use super::Provisioning;
 use super::act::Act;
@@ -71,7 +71,7 @@ fn find_link(
     name: &HubName,
 ) -> Result<Option<LinkRow>, StoreError> {
     let mut links = view.linked_hubs(id_scope)?.into_iter();
-    Ok(links.find(|link| link.hub.name == name.as_str()))
+    Ok(links.find(|link| link.hub.name == *name))
 }
 
 /// What a new or changed link comes to.
@@ -90,7 +90,7 @@ enum HubChange {
 fn plan(view: &View<'_>, id_scope: &str, draft: &LinkDraft) -> Result<LinkPlan, ServiceSetupError> {
     let remote = draft.remote.clone();
     let (mut link, hub) = match find_link(view, id_scope, &draft.name)? {
-        Some(link) => changed(view, link, remote)?,
+        Some(link) => changed(link, remote)?,
         None => {
             let (hub, change) = to_be_linked(view, id_scope, &draft.name, remote)?;
             let link = LinkRow {
@@ -121,23 +121,21 @@ type Remote = Option<(HubHost, RemoteAccess)>;
 fn remote_row(name: &HubName, remote: (HubHost, RemoteAccess)) -> HubRow {
     let (host, access) = remote;
     HubRow {
-        name: name.to_string(),
-        host: host.to_string(),
-        remote: Some((access.policy, Secret::new(access.key.reveal()))),
+        name: name.clone(),
+        host,
+        remote: Some(RemoteAccessRow {
+            policy: access.policy,
+            key: Secret::new(access.key.reveal()),
+        }),
     }
 }
 
 /// A link that is there. A remote hub may have moved, or got another key.
-fn changed(
-    view: &View<'_>,
-    mut link: LinkRow,
-    remote: Remote,
-) -> Result<(LinkRow, HubChange), ServiceSetupError> {
+fn changed(mut link: LinkRow, remote: Remote) -> Result<(LinkRow, HubChange), ServiceSetupError> {
     let Some(remote) = remote else {
         return Ok((link, HubChange::None));
     };
-    let name = HubName::parse(&link.hub.name);
-    let name = name.map_err(|error| view.damaged("hub", error))?;
+    let name = link.hub.name;
     if link.hub.remote.is_none() {
         return Err(ServiceSetupError::HubExists(name));
     }
@@ -159,9 +157,9 @@ fn to_be_linked(
         });
     }
     let mut hubs = view.hubs()?.into_iter();
-    let named = hubs.find(|hub| hub.name.eq_ignore_ascii_case(name.as_str()));
+    let named = hubs.find(|hub| hub.name.as_str().eq_ignore_ascii_case(name.as_str()));
     match (named, remote) {
-        (Some(hub), None) if hub.remote.is_none() && hub.name == name.as_str() => {
+        (Some(hub), None) if hub.remote.is_none() && hub.name == *name => {
             Ok((hub, HubChange::None))
         }
         (_, None) => Err(ServiceSetupError::NoSuchHub(name.clone())),

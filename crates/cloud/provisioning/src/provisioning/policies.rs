@@ -1,7 +1,7 @@
 //! Shared access policies of a provisioning service.
 
-use registry::{SharedAccessPolicy, generate_key, read_policy, rights_text};
-use store::{Lock, PolicyRow, Secret, View, unit};
+use registry::{SharedAccessPolicy, generate_key, read_policy};
+use store::{Lock, PolicyOwner, PolicyRow, Secret, View, unit};
 use wire::service_api::identity::KeyText;
 
 use super::Provisioning;
@@ -11,7 +11,9 @@ use crate::limits::MAX_POLICIES;
 use crate::policy::{KeyChoice, PolicyDraft};
 use crate::service::ServiceSetupError;
 
-const OWNER_KIND: &str = "service";
+fn owner(id_scope: &str) -> PolicyOwner<'_> {
+    PolicyOwner::Service { id_scope }
+}
 
 impl Provisioning {
     /// Adds a policy; keys that were not given are generated.
@@ -29,14 +31,14 @@ impl Provisioning {
             name,
             primary_key: key(primary),
             secondary_key: key(secondary),
-            rights: rights_text(&rights),
+            rights,
         };
         let target = row.name.clone();
         let create = unit(
             (id_scope, row),
             |(id_scope, _)| vec![Lock::Service { id_scope }],
             |(id_scope, row), view| {
-                let policies = view.policies(OWNER_KIND, id_scope)?;
+                let policies = view.policies(owner(id_scope))?;
                 if policies.iter().any(|policy| is_named(policy, &row.name)) {
                     return Err(ServiceSetupError::PolicyExists(row.name.clone()));
                 }
@@ -49,7 +51,7 @@ impl Provisioning {
                 }
             },
             move |(id_scope, row), tx, ()| {
-                tx.insert_policy(OWNER_KIND, id_scope, row)?;
+                tx.insert_policy(owner(id_scope), row)?;
                 follower.follow(tx)?;
                 read_policy(tx, row.clone())
             },
@@ -80,7 +82,7 @@ impl Provisioning {
                 Ok::<_, ServiceSetupError>(row)
             },
             move |id_scope, tx, row| {
-                tx.update_policy(OWNER_KIND, id_scope, &row)?;
+                tx.update_policy(owner(id_scope), &row)?;
                 follower.follow(tx)?;
                 read_policy(tx, row)
             },
@@ -107,7 +109,7 @@ impl Provisioning {
                 }
             },
             move |id_scope, tx, row: PolicyRow| {
-                tx.delete_policy(OWNER_KIND, id_scope, &row.name)?;
+                tx.delete_policy(owner(id_scope), &row.name)?;
                 follower.follow(tx)
             },
         );
@@ -120,7 +122,7 @@ fn is_named(policy: &PolicyRow, name: &str) -> bool {
 }
 
 fn find(view: &View<'_>, id_scope: &str, name: &str) -> Result<PolicyRow, ServiceSetupError> {
-    let mut policies = view.policies(OWNER_KIND, id_scope)?.into_iter();
+    let mut policies = view.policies(owner(id_scope))?.into_iter();
     let found = policies.find(|policy| is_named(policy, name));
     found.ok_or_else(|| ServiceSetupError::NoSuchPolicy(name.to_owned()))
 }

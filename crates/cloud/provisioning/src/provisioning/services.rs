@@ -47,11 +47,7 @@ impl Provisioning {
     ) -> Result<Provisioning, ServiceSetupError> {
         let follower = self.service_follower();
         let target = name.to_string();
-        let new = NewService::new(
-            name.to_string(),
-            Some(host.to_string()),
-            &**self.registry.entropy(),
-        );
+        let new = NewService::new(name.clone(), Some(host.clone()), &**self.registry.entropy());
         let id_scope = new.row.id_scope.clone();
         let create = unit(
             new,
@@ -64,7 +60,9 @@ impl Provisioning {
         );
         self.act(Act::CreateService, target, create).await?;
         // It has been committed, so it is there.
-        Ok(self.for_scope(&id_scope).unwrap_or_else(|| self.clone()))
+        Ok(self
+            .for_scope(id_scope.as_str())
+            .unwrap_or_else(|| self.clone()))
     }
 
     /// Chooses how hubs are chosen for enrollments that do not say.

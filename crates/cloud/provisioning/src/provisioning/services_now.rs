@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ids::{HubHost, HubName, IdScope};
 use registry::{FormerHost, StorageError, read_former_hosts, read_key, read_policies};
-use store::{HubRow, LinkRow, ServiceRow, StoreError, Tx, View};
+use store::{HubRow, LinkRow, PolicyOwner, RemoteAccessRow, ServiceRow, StoreError, Tx, View};
 
 use crate::key::SecretBytes;
 use crate::service::{HubAccess, LinkedHub, ProvisioningService, RemoteAccess};
@@ -118,20 +117,22 @@ pub(crate) fn read(view: &View<'_>) -> Result<Services, StorageError> {
 }
 
 fn read_service(view: &View<'_>, row: ServiceRow) -> Result<ProvisioningService, StorageError> {
-    let links = view.linked_hubs(&row.id_scope)?.into_iter();
+    let links = view.linked_hubs(row.id_scope.as_str())?.into_iter();
+    let owner = PolicyOwner::Service {
+        id_scope: row.id_scope.as_str(),
+    };
     let former = read_former_hosts(view)?;
     let key = read_key(view, &row.operation_key)?;
-    let host = row.host.map(HubHost::try_from).transpose();
     let allocation_policy = serde_json::from_value(row.allocation_policy.into())
         .map_err(|error| view.damaged("allocation policy", error))?;
     Ok(ProvisioningService {
         hubs: links
             .map(|link| read_link(view, link, &former))
             .collect::<Result<_, _>>()?,
-        policies: read_policies(view, "service", &row.id_scope)?,
-        id_scope: view.decoded("ID scope", IdScope::try_from(row.id_scope))?,
-        name: view.decoded("service name", row.name.try_into())?,
-        host: view.decoded("service host", host)?,
+        policies: read_policies(view, owner)?,
+        id_scope: row.id_scope,
+        name: row.name,
+        host: row.host,
         allocation_policy,
         operation_key: SecretBytes::from_base64(key.reveal()),
     })
@@ -143,13 +144,12 @@ fn read_link(
     former: &[FormerHost],
 ) -> Result<LinkedHub, StorageError> {
     let HubRow { name, host, remote } = link.hub;
-    let name: HubName = view.decoded("hub", name.try_into())?;
     let former = former
         .iter()
         .filter(|former| former.hub.as_ref() == Some(&name));
     let access = match remote {
         None => HubAccess::Local,
-        Some((policy, key)) => HubAccess::Remote(RemoteAccess {
+        Some(RemoteAccessRow { policy, key }) => HubAccess::Remote(RemoteAccess {
             policy,
             key: read_key(view, &key)?,
         }),
@@ -162,7 +162,7 @@ fn read_link(
         latencies: latencies.unwrap_or_default(),
         former_hosts: former.map(|former| former.host.clone()).collect(),
         name,
-        host: view.decoded("hub host", host.try_into())?,
+        host,
         allocation_weight: link.allocation_weight,
         apply_allocation_policy: link.apply_allocation_policy,
         access,

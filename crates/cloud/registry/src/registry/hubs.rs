@@ -6,7 +6,7 @@ use ids::{HubHost, HubName, Timestamp};
 use store::{HubRow, Lock, StoreError, Tx, View, unit};
 
 use super::act::Act;
-use super::init::{former_name, insert_hub, new_hub_policies, remember_host};
+use super::init::{insert_hub, new_hub_policies, remember_host};
 use super::{Registry, local_hubs};
 use crate::change::Change;
 use crate::hub::{HubError, LocalHub};
@@ -50,12 +50,12 @@ impl Registry {
             |(name, host), view| require_free(view, name, host),
             move |(name, host), tx, ()| {
                 let row = HubRow {
-                    name: name.to_string(),
-                    host: host.to_string(),
+                    name: name.clone(),
+                    host: host.clone(),
                     remote: None,
                 };
                 insert_hub(tx, &row, &policies, now)?;
-                tx.delete_former_host(&former_name(host))?;
+                tx.delete_former_host(host)?;
                 hubs.follow(tx)?;
                 also(tx)?;
                 watchers.tell(tx, Change::ServicesOrHubs);
@@ -100,8 +100,8 @@ impl Registry {
                 require_deletable(view, name, is_linked(name))
             },
             move |name, tx, host: HubHost| {
-                tx.delete_hub(name.as_str())?;
-                tx.orphan_former_hosts(name.as_str())?;
+                tx.delete_hub(name)?;
+                tx.orphan_former_hosts(name)?;
                 remember_host(tx, &host, None, now)?;
                 local.follow(tx)?;
                 routing.forget(tx, name.clone());
@@ -129,17 +129,17 @@ fn require_deletable(
         Some(0) => return Err(HubError::First(name.clone())),
         Some(at) => hubs[at].host.clone(),
     };
-    if is_linked || view.is_hub_linked(name.as_str())? {
+    if is_linked || view.is_hub_linked(name)? {
         return Err(HubError::Linked(name.clone()));
     }
-    match view.has_devices(name.as_str())? {
+    match view.has_devices(name)? {
         true => Err(HubError::HasDevices(name.clone())),
         false => Ok(host),
     }
 }
 
 fn require_free(view: &View<'_>, name: &HubName, host: &HubHost) -> Result<(), HubError> {
-    let is_named = |hub: &HubRow| hub.name.eq_ignore_ascii_case(name.as_str());
+    let is_named = |hub: &HubRow| hub.name.as_str().eq_ignore_ascii_case(name.as_str());
     if view.hubs()?.iter().any(is_named) {
         return Err(HubError::Exists(name.clone()));
     }

@@ -1,13 +1,15 @@
 //! How hubs begin: the first one in an empty directory, others when an operator creates them.
 
 use ids::{HubHost, HubName, Timestamp};
-use store::{FormerHostRow, HubRow, Lock, PolicyRow, StoreError, Tx, Unit, View};
+use store::{
+    FormerHostRow, HubRow, Lock, PolicyOwner, PolicyRow, Right, StoreError, Tx, Unit, View,
+};
 
 use super::Init;
 use crate::entropy::Entropy;
 use crate::error::OpenError;
 use crate::limits::MAX_FORMER_HOSTS;
-use crate::policy::{Right, new_policies};
+use crate::policy::new_policies;
 
 const HUB_POLICIES: &[(&str, &[Right])] = &[
     (
@@ -98,22 +100,20 @@ where
             let moved = Vec::new();
             return Ok(InitialisePlan { first, moved });
         };
-        let name = view.decoded("hub", HubName::parse(&first.name))?;
-        let before = view.decoded("hub host", HubHost::parse(&first.host))?;
+        let (name, before) = (first.name.clone(), first.host.clone());
         let renamed = !before.same_name(&host);
         let mut moved = Vec::new();
         for mut hub in local {
-            let other = view.decoded("hub host", HubHost::parse(&hub.host))?;
-            if renamed && other.same_name(&host) {
+            if renamed && hub.host.same_name(&host) {
                 let hub = hub.name;
                 return Err(OpenError::HostTaken { host, hub });
             }
-            if other.port() == before.port() {
-                hub.host = other.with_port(host.port()).to_string();
+            if hub.host.port() == before.port() {
+                hub.host = hub.host.with_port(host.port());
                 moved.push(hub);
             }
         }
-        first.host = host.to_string();
+        first.host = host.clone();
         moved.push(first);
         let before = Some(before);
         let first = FirstHub { name, host, before };
@@ -126,15 +126,15 @@ where
         match &first.before {
             None => {
                 let hub = HubRow {
-                    name: first.name.to_string(),
-                    host: first.host.to_string(),
+                    name: first.name.clone(),
+                    host: first.host.clone(),
                     remote: None,
                 };
                 insert_hub(tx, &hub, &self.policies, self.now)?;
             }
             Some(before) if !before.same_name(&first.host) => {
-                remember_host(tx, before, Some(first.name.to_string()), self.now)?;
-                tx.delete_former_host(&former_name(&first.host))?;
+                remember_host(tx, before, Some(first.name.clone()), self.now)?;
+                tx.delete_former_host(&first.host)?;
             }
             Some(_) => {}
         }
@@ -151,19 +151,14 @@ pub struct Renamed {
     pub after: HubHost,
 }
 
-/// How a former host name is written down.
-pub(crate) fn former_name(host: &HubHost) -> String {
-    host.name().to_ascii_lowercase()
-}
-
 /// Remembers a host name that a hub gives up: devices were told it.
 pub(crate) fn remember_host(
     tx: &Tx<'_>,
     host: &HubHost,
-    hub: Option<String>,
+    hub: Option<HubName>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let host = former_name(host);
+    let host = host.clone();
     let former = FormerHostRow { host, hub };
     tx.put_former_host(&former, now.ticks(), MAX_FORMER_HOSTS)
 }
@@ -181,5 +176,5 @@ pub(super) fn insert_hub(
 ) -> Result<(), StoreError> {
     tx.insert_hub(hub, now.ticks())?;
     let mut policies = policies.iter();
-    policies.try_for_each(|policy| tx.insert_policy("hub", &hub.name, policy))
+    policies.try_for_each(|policy| tx.insert_policy(PolicyOwner::Hub(&hub.name), policy))
 }

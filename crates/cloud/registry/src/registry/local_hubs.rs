@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ids::HubName;
-use store::{StoreError, Tx, View};
+use store::{FormerHostRow, PolicyOwner, StoreError, Tx, View};
 
 use crate::error::StorageError;
 use crate::hub::{FormerHost, LocalHub, LocalHubs};
@@ -40,9 +39,9 @@ pub(super) fn read(view: &View<'_>) -> Result<LocalHubs, StorageError> {
     let hubs = local
         .map(|row| {
             Ok(Arc::new(LocalHub {
-                policies: read_policies(view, "hub", &row.name)?,
-                name: view.decoded("hub", row.name.try_into())?,
-                host: view.decoded("hub host", row.host.try_into())?,
+                policies: read_policies(view, PolicyOwner::Hub(&row.name))?,
+                name: row.name,
+                host: row.host,
             }))
         })
         .collect::<Result<_, StorageError>>()?;
@@ -55,12 +54,6 @@ pub(super) fn read(view: &View<'_>) -> Result<LocalHubs, StorageError> {
 /// Host names that hubs had and no hub has now.
 pub fn read_former_hosts(view: &View<'_>) -> Result<Vec<FormerHost>, StorageError> {
     let former = view.former_hosts()?.into_iter();
-    former
-        .map(|row| {
-            Ok(FormerHost {
-                host: view.decoded("former host", row.host.try_into())?,
-                hub: view.decoded("hub", row.hub.map(HubName::try_from).transpose())?,
-            })
-        })
-        .collect()
+    let former = former.map(|FormerHostRow { host, hub }| FormerHost { host, hub });
+    Ok(former.collect())
 }

@@ -1,14 +1,22 @@
+use ids::{HubHost, HubName};
+
 use crate::Secret;
 
 /// A hub: one of this directory, or a remote one that a service here is linked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubRow {
-    pub name: String,
-    /// `host` or `host:port`.
-    pub host: String,
-    /// What opens the service API of a remote hub: name and key of a policy. `None` for a
-    /// hub of this directory.
-    pub remote: Option<(String, Secret)>,
+    pub name: HubName,
+    pub host: HubHost,
+    /// What opens the service API of a remote hub. `None` for a hub of this directory.
+    pub remote: Option<RemoteAccessRow>,
+}
+
+/// A shared access policy of a remote hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteAccessRow {
+    pub policy: String,
+    /// Encoded as base64.
+    pub key: Secret,
 }
 
 /// A service's link to a hub.

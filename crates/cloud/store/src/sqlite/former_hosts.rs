@@ -1,6 +1,13 @@
+use ids::{HubHost, HubName};
 use rusqlite::params;
 
+use crate::sqlite::decode;
 use crate::{FormerHostRow, Lock, StoreError, Tx, View};
+
+/// How a former host is written: in lower case, without a port.
+fn stored(host: &HubHost) -> String {
+    host.name().to_ascii_lowercase()
+}
 
 impl View<'_> {
     /// Every former host name, the latest first.
@@ -8,8 +15,8 @@ impl View<'_> {
         let sql = "SELECT host, hub FROM former_hosts ORDER BY until DESC, rowid DESC";
         self.all(sql, [], |row| {
             Ok(FormerHostRow {
-                host: row.get(0)?,
-                hub: row.get(1)?,
+                host: decode::id(row, 0, "former host")?,
+                hub: decode::optional_id(row, 1, "hub")?,
             })
         })
     }
@@ -28,7 +35,11 @@ impl Tx<'_> {
         self.write(
             Lock::Directory,
             sql,
-            params![former.host, former.hub, until],
+            params![
+                stored(&former.host),
+                former.hub.as_ref().map(HubName::as_str),
+                until
+            ],
         )?;
         let sql = "DELETE FROM former_hosts WHERE host NOT IN
                        (SELECT host FROM former_hosts ORDER BY until DESC, rowid DESC LIMIT ?1)";
@@ -41,21 +52,21 @@ impl Tx<'_> {
     }
 
     /// Forgets a former host name, because a hub has it now.
-    pub fn delete_former_host(&self, host: &str) -> Result<(), StoreError> {
+    pub fn delete_former_host(&self, host: &HubHost) -> Result<(), StoreError> {
         self.write(
             Lock::Directory,
             "DELETE FROM former_hosts WHERE host = ?1",
-            [host],
+            [stored(host)],
         )
         .map(drop)
     }
 
     /// Keeps the former host names of a hub that is deleted.
-    pub fn orphan_former_hosts(&self, hub: &str) -> Result<(), StoreError> {
+    pub fn orphan_former_hosts(&self, hub: &HubName) -> Result<(), StoreError> {
         self.write(
             Lock::Directory,
             "UPDATE former_hosts SET hub = NULL WHERE hub = ?1",
-            [hub],
+            [hub.as_str()],
         )
         .map(drop)
     }

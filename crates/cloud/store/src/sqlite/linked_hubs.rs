@@ -1,3 +1,4 @@
+use ids::HubName;
 use rusqlite::params;
 
 use crate::sqlite::hubs::read;
@@ -22,9 +23,9 @@ impl View<'_> {
     }
 
     /// Whether any service is linked to a hub.
-    pub fn is_hub_linked(&self, hub: &str) -> Result<bool, StoreError> {
+    pub fn is_hub_linked(&self, hub: &HubName) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM linked_hubs WHERE hub = ?1 LIMIT 1";
-        let found = self.one(sql, [hub], |row| row.get::<_, i64>(0))?;
+        let found = self.one(sql, [hub.as_str()], |row| row.get::<_, i64>(0))?;
         Ok(found.is_some())
     }
 }
@@ -41,14 +42,15 @@ impl Tx<'_> {
                        apply_allocation_policy = excluded.apply_allocation_policy,
                        latencies = excluded.latencies";
         #[rustfmt::skip]
-        let values = params![id_scope, link.hub.name, link.allocation_weight,
+        let values = params![id_scope, link.hub.name.as_str(), link.allocation_weight,
             link.apply_allocation_policy, link.latencies];
         self.write(Lock::Directory, sql, values).map(drop)
     }
 
     /// Takes a hub from a service.
-    pub fn delete_link(&self, id_scope: &str, hub: &str) -> Result<(), StoreError> {
+    pub fn delete_link(&self, id_scope: &str, hub: &HubName) -> Result<(), StoreError> {
         let sql = "DELETE FROM linked_hubs WHERE id_scope = ?1 AND hub = ?2";
-        self.write(Lock::Directory, sql, [id_scope, hub]).map(drop)
+        self.write(Lock::Directory, sql, [id_scope, hub.as_str()])
+            .map(drop)
     }
 }

@@ -1,5 +1,7 @@
+use ids::{HubHost, IdScope};
 use rusqlite::params;
 
+use crate::sqlite::decode;
 use crate::{Lock, ServiceRow, StoreError, Tx, View};
 
 impl View<'_> {
@@ -9,10 +11,10 @@ impl View<'_> {
                    ORDER BY rowid";
         self.all(sql, [], |row| {
             Ok(ServiceRow {
-                id_scope: row.get(0)?,
+                id_scope: decode::id(row, 0, "ID scope")?,
                 operation_key: row.get(1)?,
-                name: row.get(2)?,
-                host: row.get(3)?,
+                name: decode::id(row, 2, "service name")?,
+                host: decode::optional_id(row, 3, "service host")?,
                 allocation_policy: row.get(4)?,
             })
         })
@@ -26,14 +28,15 @@ impl Tx<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         #[rustfmt::skip]
         let values = params![
-            service.id_scope, service.operation_key, service.name, service.host,
-            service.allocation_policy, created,
+            service.id_scope.as_str(), service.operation_key, service.name.as_str(),
+            service.host.as_ref().map(HubHost::as_str), service.allocation_policy, created,
         ];
         self.write(Lock::Directory, sql, values).map(drop)
     }
 
     /// Changes where a service is reached.
-    pub fn set_service_host(&self, id_scope: &str, host: &str) -> Result<(), StoreError> {
+    pub fn set_service_host(&self, id_scope: &IdScope, host: &HubHost) -> Result<(), StoreError> {
+        let (id_scope, host) = (id_scope.as_str(), host.as_str());
         let sql = "UPDATE services SET host = ?2 WHERE id_scope = ?1";
         self.write(Lock::Service { id_scope }, sql, [id_scope, host])
             .map(drop)

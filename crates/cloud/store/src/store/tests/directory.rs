@@ -13,15 +13,15 @@ async fn a_directory_has_one_server_and_any_number_of_readers() {
     ));
     let store = open(directory.path());
     let service = ServiceRow {
-        id_scope: "0neX".to_owned(),
+        id_scope: "0neX".parse().unwrap(),
         operation_key: Secret::new("k"),
-        name: "dps".to_owned(),
+        name: "dps".parse().unwrap(),
         host: None,
         allocation_policy: "hashed".to_owned(),
     };
     let hub = HubRow {
-        name: "hub".to_owned(),
-        host: "localhost".to_owned(),
+        name: hub(),
+        host: "localhost".parse().unwrap(),
         remote: None,
     };
     let link = LinkRow {

@@ -107,9 +107,9 @@ async fn prepare_services(store: &Store) {
     let prepare = write(|tx| {
         for id_scope in ["0neA", "0neB"] {
             let service = ServiceRow {
-                id_scope: id_scope.to_owned(),
+                id_scope: id_scope.parse().unwrap(),
                 operation_key: Secret::new("k"),
-                name: id_scope.to_owned(),
+                name: id_scope.parse().unwrap(),
                 host: None,
                 allocation_policy: "hashed".to_owned(),
             };
