@@ -22,7 +22,6 @@ mod device_api;
 
 mod admission;
 mod bounded;
-mod outbound;
 mod refusal_log;
 
 mod certificate;
@@ -43,9 +42,6 @@ use crate::path_area::Area;
 
 pub use crate::admission::AdmissionLimits;
 pub use crate::device_api::mqtt::DpsSession;
-pub use crate::outbound::{
-    Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault,
-};
 pub use crate::service::{AwaitCertificateForHosts, Dps, DpsOptions};
 pub use crate::service_api::enrollments::warnings::{issuer_warning, leaf_warning};
 

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ids::{Clock, HubHost, IdScope, Timestamp};
+use outbound::{OnBehalf, Outbound};
 use provisioning::Provisioning;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::admission::{Admission, AdmissionLimits};
-use crate::outbound::{OnBehalf, Outbound};
 use crate::refusal_log::RefusalLog;
 use crate::registration::context::Context;
 use crate::registration::recent_operations::RecentOperations;

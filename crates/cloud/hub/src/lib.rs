@@ -19,6 +19,8 @@ mod sessions;
 mod twin_view;
 
 mod deployments;
+mod endpoints;
+mod event_view;
 mod jobs;
 mod query;
 
@@ -58,13 +60,15 @@ impl Hub {
         sessions::mqtt::accept(self, connect, chain).await
     }
 
-    /// Applies deployments, runs jobs, deletes events after their retention, and stores presences,
+    /// Applies deployments, runs jobs, delivers events to endpoints, deletes them after their
+    /// retention, and stores presences,
     /// until `shutdown` turns true.
     pub async fn run(&self, shutdown: watch::Receiver<bool>) {
         tokio::join!(
             deployments::run(self, shutdown.clone()),
             messages::expiry::run(self, shutdown.clone()),
             jobs::run(self, shutdown.clone()),
+            endpoints::run(self, shutdown.clone()),
             sessions::presence::run(self, shutdown),
         );
     }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use ids::{Clock, Timestamp};
+use outbound::Outbound;
 use registry::Registry;
 use tokio::sync::watch;
 use transport::pace::{Pace, PaceLimiter};
 use transport::sessions::Sessions;
 
+use crate::endpoints::health::EndpointHealth;
 use crate::sessions::presence::unsaved::UnsavedPresences;
 use crate::sessions::watcher::SessionWatcher;
 
@@ -17,6 +19,8 @@ pub struct HubOptions {
     pub clock: Clock,
     /// How much telemetry a device may send.
     pub pace: Pace,
+    /// Calls webhooks.
+    pub outbound: Arc<dyn Outbound>,
 }
 
 /// The hubs of a data directory. Cheap to clone; clones share the live sessions.
@@ -30,6 +34,8 @@ struct Inner {
     watcher: SessionWatcher,
     clock: Clock,
     pace_limiter: PaceLimiter,
+    outbound: Arc<dyn Outbound>,
+    endpoint_health: EndpointHealth,
 }
 
 impl Hub {
@@ -44,6 +50,8 @@ impl Hub {
                 watcher,
                 clock: options.clock,
                 pace_limiter: PaceLimiter::new(options.pace),
+                outbound: options.outbound,
+                endpoint_health: EndpointHealth::default(),
             }),
         }
     }
@@ -82,6 +90,19 @@ impl Hub {
     /// Changes whenever a job is created, cancelled, or has ended.
     pub(crate) fn job_changes(&self) -> watch::Receiver<u64> {
         self.inner.watcher.jobs()
+    }
+
+    /// Changes whenever endpoints may be others.
+    pub(crate) fn routing_changes(&self) -> watch::Receiver<u64> {
+        self.inner.watcher.routing()
+    }
+
+    pub(crate) fn outbound(&self) -> &dyn Outbound {
+        &*self.inner.outbound
+    }
+
+    pub(crate) fn endpoint_health(&self) -> &EndpointHealth {
+        &self.inner.endpoint_health
     }
 
     pub(crate) fn pace_limiter(&self) -> &PaceLimiter {

@@ -4,7 +4,7 @@ mod certificate;
 pub mod config;
 mod health;
 mod listen;
-mod outbound;
+mod outbound_client;
 mod router;
 
 use std::io::Write;
@@ -35,7 +35,7 @@ use crate::{clock, data_dir, environment};
 use config::ServeConfig;
 use health::Metrics;
 use listen::listen;
-use outbound::{Guard, OutboundClient};
+use outbound_client::{Guard, OutboundClient};
 use router::Router;
 
 /// The name of the first hub of a new data directory.
@@ -53,9 +53,10 @@ pub async fn run(config: ServeConfig, log: Log) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let certificate = certificate::keep(&config, &provisioning, &mut tasks, stopping.clone())?;
-    let hub = new_hub(&config, &provisioning);
+    let outbound = Arc::new(outbound_client(&config)?);
+    let hub = new_hub(&config, &provisioning, outbound.clone());
     let await_certificate = certificate.await_certificate_for_hosts;
-    let dps = new_dps(&config, &provisioning, host, await_certificate)?;
+    let dps = new_dps(&config, &provisioning, host, await_certificate, outbound);
     let health = |route| {
         health::router(
             provisioning.registry().clone(),
@@ -115,10 +116,15 @@ impl Ports {
     }
 }
 
-fn new_hub(config: &ServeConfig, provisioning: &Provisioning) -> Hub {
+fn new_hub(
+    config: &ServeConfig,
+    provisioning: &Provisioning,
+    outbound: Arc<OutboundClient>,
+) -> Hub {
     let options = hub::HubOptions {
         clock: Arc::new(clock::now),
         pace: config.pace,
+        outbound,
     };
     Hub::new(provisioning.registry().clone(), options)
 }
@@ -128,16 +134,17 @@ fn new_dps(
     provisioning: &Provisioning,
     host: HubHost,
     await_certificate_for_hosts: dps::AwaitCertificateForHosts,
-) -> anyhow::Result<Dps> {
+    outbound: Arc<OutboundClient>,
+) -> Dps {
     let options = dps::DpsOptions {
         host,
         await_certificate_for_hosts: Some(await_certificate_for_hosts),
         device_issuers: Arc::new(ca::DeviceIssuers::at(&config.data_dir)),
-        outbound: Arc::new(outbound_client(config)?),
+        outbound,
         clock: Arc::new(clock::now),
         limits: config.limits.clone(),
     };
-    Ok(Dps::new(provisioning.clone(), options))
+    Dps::new(provisioning.clone(), options)
 }
 
 fn log_renaming(registry: &Registry) {

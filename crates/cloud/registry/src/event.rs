@@ -63,6 +63,8 @@ pub struct EventPage {
     /// Numbers among them whose events are damaged. After a power cut also numbers that were about
     /// to be given out.
     pub missing: Vec<RangeInclusive<u64>>,
+    /// Numbers that are neither in the log any more nor missing from it: deleted by age or size.
+    pub expired: u64,
     /// Ask for what comes after this number.
     pub next: u64,
 }

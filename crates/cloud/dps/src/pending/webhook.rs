@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use ids::Timestamp;
+use outbound::{OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 use provisioning::{AllocationNote, Choice, WebhookQuestion};
 use registry::InitialTwin;
 use serde_json::Value;
@@ -12,7 +13,6 @@ use wire::service_api::allocation::{AllocationAnswer, MAX_ANSWER, SIGNATURE, SIG
 use zeroize::Zeroizing;
 
 use super::signature::WebhookKey;
-use crate::outbound::{OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

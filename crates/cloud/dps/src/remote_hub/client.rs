@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use ids::{DeviceId, Etag};
+use outbound::{OnBehalf, OutboundAnswer, OutboundCall};
 use provisioning::{HubAccess, LinkedHub, RemoteAccess};
 use serde_json::Value;
 use wire::sas::SharedAccessKey;
 use wire::service_api::remote_hub::{self, MAX_ANSWER, NewDevice, RemoteDevice, RemoteTwin};
 use zeroize::Zeroizing;
 
-use crate::outbound::{OnBehalf, OutboundAnswer, OutboundCall};
 use crate::service::Dps;
 
 use super::fault::RemoteFault;

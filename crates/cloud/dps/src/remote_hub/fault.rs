@@ -1,10 +1,9 @@
 //! How calls to remote hubs fail, and what that means for the device that waits.
 
 use ids::HubName;
+use outbound::{OutboundAnswer, OutboundFault};
 use wire::error::{DpsErrorCode, HubErrorCode};
 use wire::service_api::remote_hub::{refusal, refusal_code};
-
-use crate::outbound::{OutboundAnswer, OutboundFault};
 
 /// Why a call to a remote hub failed. The device may read the text; what the
 /// hub answered is in [`RemoteFault::with_answer`].

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::header::AUTHORIZATION;
+use outbound::OnBehalf;
 use provisioning::Provisioning;
 use registry::{Actor, Right};
 use rest::policy::{self, Demand, Policy, PolicyError};
@@ -10,7 +11,6 @@ use rest::{Asked, ClientAddress};
 use wire::sas::UnverifiedToken;
 
 use crate::error::ServiceFault;
-use crate::outbound::OnBehalf;
 use crate::registration::context::Context;
 use crate::service::Dps;
 use crate::service::tenants::Tenant;

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::constant_time;
 use ids::{HubHost, HubName};
+use outbound::OnBehalf;
 use provisioning::{
     AllocationWeight, HubAccess, LinkDraft, LinkedHub, ProvisioningService, RemoteAccess,
     ServiceSetupError,
@@ -18,7 +19,6 @@ use wire::service_api::identity::KeyText;
 use super::access::Access;
 use super::{Call, Route, now, own_json, provisioning};
 use crate::error::{NounError, ServiceFault};
-use crate::outbound::OnBehalf;
 use crate::remote_hub::health::Health;
 
 pub(super) fn routes() -> Vec<Route> {

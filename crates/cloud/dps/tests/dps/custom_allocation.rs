@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use dps::OutboundFault;
+use outbound::OutboundFault;
 use pki::PresentedChain;
 use provisioning::RegistrationState;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Several provisioning services in one server: none sees or opens another.
 
 use axum::http::{Method, StatusCode};
-use dps::OnBehalf;
+use outbound::OnBehalf;
 use serde_json::{Value, json};
 
 use crate::harness::hierarchy::{chain, self_signed};

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use ids::{ConsumerGroup, DeviceId, ModuleId};
-use registry::{Right, StoredEvent};
+use registry::Right;
 use rest::{Reply, get, post};
-use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use wire::telemetry::{
-    BATCH, EVENTS_MISSING, EVENTS_NEXT, EventDocument, EventParts, parse_batch, property_name,
+    BATCH, EVENTS_MISSING, EVENTS_NEXT, EventDocument, parse_batch, property_name,
 };
 
 use super::access::Access;
 use super::{Call, Route};
 use crate::error::HubError;
+use crate::event_view::document;
 use crate::messages::telemetry::{self, Message, TelemetryError};
 
 /// Most events of one answer.
@@ -104,7 +104,7 @@ async fn read(call: Call) -> Result<Reply, HubError> {
         // One read looks at so much; where all of it is damaged, the answer says how far that
         // is, and asks again.
         if !page.events.is_empty() || (moved && Instant::now() >= deadline) {
-            let rows = page.events.into_iter().map(document).collect();
+            let rows = page.events.iter().map(document).collect();
             return Ok(reply(rows, after, &missing));
         }
         if moved {
@@ -131,7 +131,7 @@ async fn begin(call: &Call) -> Result<u64, HubError> {
     Ok(after.or(checkpoint).unwrap_or(0))
 }
 
-fn reply(rows: Vec<Value>, next: u64, missing: &[RangeInclusive<u64>]) -> Reply {
+fn reply(rows: Vec<EventDocument>, next: u64, missing: &[RangeInclusive<u64>]) -> Reply {
     let reply = Reply::json(&rows).with(EVENTS_NEXT, &next.to_string());
     if missing.is_empty() {
         return reply;
@@ -147,19 +147,4 @@ fn number(call: &Call, name: &str) -> Result<Option<u64>, HubError> {
             .map_err(|_| HubError::Bad(format!("{name}={text:?} is not a whole number")))
     };
     call.query(name).map(parse).transpose()
-}
-
-fn document(stored: StoredEvent) -> Value {
-    let event = stored.event;
-    let document = EventDocument::new(EventParts {
-        offset: stored.offset,
-        enqueued: event.enqueued,
-        source: event.source,
-        device: event.device,
-        module: event.module,
-        sender: event.sender.as_deref(),
-        properties: event.properties,
-        body: &event.body,
-    });
-    serde_json::to_value(document).unwrap_or_default()
 }

@@ -1,10 +1,13 @@
 //! `/muster/v1/hub/routing`: routes, endpoints and enrichments of a hub.
 
 use registry::routing::{TestContext, test_route, test_routes};
-use registry::{Right, RoutingRecord};
+use registry::{EndpointCursor, Right, RoutingRecord};
 use rest::{Reply, get, post, put};
+use serde_json::json;
 use wire::muster_api;
-use wire::muster_api::routing::{MAX_ROUTING_BODY, Routing, TestRouteRequest, TestRoutesRequest};
+use wire::muster_api::routing::{
+    EndpointHealth, MAX_ROUTING_BODY, Routing, TestRouteRequest, TestRoutesRequest,
+};
 
 use super::access::Access;
 use super::{Call, Route, acting};
@@ -18,6 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
         put("/muster/v1/hub/routing", writes, write)
             .body_limit(MAX_ROUTING_BODY)
             .without_version(),
+        get("/muster/v1/hub/routingEndpointsHealth", reads, health).without_version(),
         post("/muster/v1/hub/routing/testRoute", reads, test_one)
             .body_limit(MAX_ROUTING_BODY)
             .without_version(),
@@ -62,6 +66,34 @@ async fn test_all(call: Call) -> Result<Reply, HubError> {
     let record = call.service.registry().routing(call.permit.hub()).await?;
     let result = test_routes(&record.document.routes, &request, &context(&call));
     result.map(|result| Reply::json(&result)).map_err(bad_id)
+}
+
+/// How the endpoints are: counters and position are durable, the attempts are of this process.
+async fn health(call: Call) -> Result<Reply, HubError> {
+    let (hub, registry) = (call.permit.hub(), call.service.registry());
+    let last = registry.last_event(hub);
+    let health = |cursor: EndpointCursor| {
+        let key = (hub.clone(), cursor.endpoint);
+        let attempts = call.service.endpoint_health().of(&key);
+        let position = cursor.position.max(attempts.position);
+        let (error, failed) = attempts.last_error.unzip();
+        EndpointHealth {
+            endpoint_id: key.1,
+            health_status: attempts.status,
+            last_known_error: error,
+            last_known_error_time: failed,
+            last_successful_send_attempt_time: attempts.last_success,
+            last_send_attempt_time: attempts.last,
+            position,
+            behind: last.saturating_sub(position),
+            delivered: cursor.delivered,
+            dead_lettered: cursor.dead_lettered,
+            missed: cursor.missed,
+        }
+    };
+    let cursors = registry.endpoint_cursors(hub).await?;
+    let value: Vec<EndpointHealth> = cursors.into_iter().map(health).collect();
+    Ok(Reply::json(&json!({ "value": value })))
 }
 
 fn bad_id(error: ids::IdError) -> HubError {

@@ -18,6 +18,8 @@ pub(crate) struct SessionWatcher {
     targeting: watch::Sender<u64>,
     /// Counts the changes of jobs.
     jobs: watch::Sender<u64>,
+    /// Counts the changes after which endpoints may be others.
+    routing: watch::Sender<u64>,
     unsaved_presences: UnsavedPresences,
 }
 
@@ -28,6 +30,7 @@ impl SessionWatcher {
             sessions: Sessions::new(clock, Arc::new(unsaved_presences.clone())),
             targeting: watch::Sender::new(0),
             jobs: watch::Sender::new(0),
+            routing: watch::Sender::new(0),
             unsaved_presences,
         }
     }
@@ -38,6 +41,10 @@ impl SessionWatcher {
 
     pub(crate) fn unsaved_presences(&self) -> &UnsavedPresences {
         &self.unsaved_presences
+    }
+
+    pub(crate) fn routing(&self) -> watch::Receiver<u64> {
+        self.routing.subscribe()
     }
 
     pub(crate) fn targeting(&self) -> watch::Receiver<u64> {
@@ -73,9 +80,11 @@ impl Watcher for SessionWatcher {
             }
             Change::Targeting { .. } => self.targeting.send_modify(|count| *count += 1),
             Change::Jobs { .. } => self.jobs.send_modify(|count| *count += 1),
-            // Routes are looked up when an event is appended, a hub when a device connects. Only a
-            // hub without devices, and so without sessions, can be deleted.
-            Change::Routing { .. } | Change::ServicesOrHubs => {}
+            // A hub is looked up when a device connects. Only a hub without devices, and so without
+            // sessions, can be deleted; its endpoints go with it.
+            Change::Routing { .. } | Change::ServicesOrHubs => {
+                self.routing.send_modify(|count| *count += 1);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! and devices over MQTT.
 
 mod http;
+mod webhook;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,6 +19,7 @@ use transport::{Close, ConnectRefused, DeviceSession, Outgoing};
 use wire::sas::SharedAccessKey;
 
 pub use http::{Ask, Reply};
+pub use webhook::Webhook;
 
 pub const HOST: &str = "hub.example";
 const START: i64 = 1_800_000_000;
@@ -25,6 +27,8 @@ const START: i64 = 1_800_000_000;
 pub struct World {
     pub hub: Hub,
     pub registry: Registry,
+    /// What every endpoint of the hubs reaches.
+    pub webhook: Arc<Webhook>,
     clock: Arc<AtomicI64>,
     stop: watch::Sender<bool>,
     pub directory: tempfile::TempDir,
@@ -49,10 +53,12 @@ impl World {
         )
         .await
         .unwrap();
-        let hub = Hub::new(registry.clone(), options(&clock));
+        let webhook = Arc::new(Webhook::default());
+        let hub = Hub::new(registry.clone(), options(&clock, &webhook));
         let world = Self {
             hub,
             registry,
+            webhook,
             clock,
             stop: watch::Sender::new(false),
             directory,
@@ -67,11 +73,16 @@ impl World {
         tokio::spawn(async move { engine.run(stopping).await });
     }
 
-    /// The hubs as a process that begins now finds them: what is not stored is gone.
-    pub fn begin_again(&mut self) {
+    /// Ends it.
+    pub fn stop(&mut self) {
         self.stop.send_replace(true);
         self.stop = watch::Sender::new(false);
-        self.hub = Hub::new(self.registry.clone(), options(&self.clock));
+    }
+
+    /// The hubs as a process that begins now finds them: what is not stored is gone.
+    pub fn begin_again(&mut self) {
+        self.stop();
+        self.hub = Hub::new(self.registry.clone(), options(&self.clock, &self.webhook));
     }
 
     pub fn now(&self) -> Timestamp {
@@ -178,13 +189,14 @@ impl World {
     }
 }
 
-fn options(clock: &Arc<AtomicI64>) -> HubOptions {
+fn options(clock: &Arc<AtomicI64>, webhook: &Arc<Webhook>) -> HubOptions {
     let ticking = clock.clone();
     let clock: ids::Clock =
         Arc::new(move || Timestamp::from_unix_seconds(ticking.load(Ordering::Relaxed)));
     HubOptions {
         clock,
         pace: transport::pace::Pace::default(),
+        outbound: webhook.clone(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! `muster hub`: devices, modules, twins and methods of a hub.
 
 mod configuration;
+mod consumer_group;
 mod device_identity;
 mod hubs;
 mod invoke_method;
 mod module_identity;
 mod monitor_events;
+mod routing;
 mod twin;
 
 use clap::Subcommand;
@@ -71,6 +73,18 @@ pub enum HubCommand {
     InvokeDeviceMethod(invoke_method::DeviceMethod),
     /// Call a direct method of a module.
     InvokeModuleMethod(invoke_method::ModuleMethod),
+    /// Routes: which events go to which endpoint.
+    #[command(subcommand)]
+    MessageRoute(routing::route::RouteCommand),
+    /// Endpoints of routes, beside the built-in one.
+    #[command(subcommand)]
+    RoutingEndpoint(routing::endpoint::EndpointCommand),
+    /// Properties that are added to events on their way to endpoints.
+    #[command(subcommand)]
+    MessageEnrichment(routing::enrichment::EnrichmentCommand),
+    /// Readers of the built-in endpoint.
+    #[command(subcommand)]
+    ConsumerGroup(consumer_group::ConsumerGroupCommand),
     /// Print telemetry as it arrives.
     MonitorEvents(monitor_events::MonitorEvents),
 }
@@ -109,6 +123,12 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
         }
         HubCommand::InvokeDeviceMethod(method) => invoke_method::device(method, invocation).await,
         HubCommand::InvokeModuleMethod(method) => invoke_method::module(method, invocation).await,
+        HubCommand::MessageRoute(command) => routing::route::run(command, invocation).await,
+        HubCommand::RoutingEndpoint(command) => routing::endpoint::run(command, invocation).await,
+        HubCommand::MessageEnrichment(command) => {
+            routing::enrichment::run(command, invocation).await
+        }
+        HubCommand::ConsumerGroup(command) => consumer_group::run(command, invocation).await,
         HubCommand::MonitorEvents(flags) => monitor_events::run(flags, invocation).await,
     }
 }

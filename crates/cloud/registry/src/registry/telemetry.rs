@@ -66,6 +66,13 @@ impl Registry {
     ) -> Result<EventPage, EventError> {
         let log = self.log_of(hub).await?;
         let page = log.read(after, max).await?;
+        let lost: u64 = page
+            .missing
+            .iter()
+            .map(|range| range.end() - range.start() + 1)
+            .sum();
+        let found = u64::try_from(page.records.len()).unwrap_or(u64::MAX);
+        let expired = (page.next - after.min(page.next)).saturating_sub(lost + found);
         let mut missing = page.missing;
         let mut events = Vec::with_capacity(page.records.len());
         for record in page.records {
@@ -86,6 +93,7 @@ impl Registry {
         Ok(EventPage {
             events,
             missing,
+            expired,
             next: page.next,
         })
     }

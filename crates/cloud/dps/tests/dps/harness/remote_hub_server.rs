@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use dps::{Answering, OutboundAnswer, OutboundCall, OutboundFault};
+use outbound::{Answering, OutboundAnswer, OutboundCall, OutboundFault};
 use serde_json::{Map, Value, json};
 
 pub const HOST: &str = "remote.test";

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use dps::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
+use outbound::{Answering, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 use serde_json::Value;
 
 use crate::harness::remote_hub_server::{self, RemoteHubServer};

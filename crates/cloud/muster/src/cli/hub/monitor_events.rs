@@ -21,42 +21,67 @@ pub struct MonitorEvents {
     /// Only events of this device.
     #[arg(long, short = 'd')]
     device_id: Option<String>,
+    /// Only events of this module.
+    #[arg(long, short = 'm')]
+    module_id: Option<String>,
     /// Start after this offset [default: with the oldest event].
     #[arg(long)]
     after: Option<u64>,
+    /// Start behind the checkpoint of this consumer group, which stays where it is.
+    #[arg(long, visible_alias = "cg")]
+    consumer_group: Option<String>,
+    /// Format bodies as this content type, whatever their sender says.
+    #[arg(long, visible_alias = "ct")]
+    content_type: Option<String>,
+    /// Which properties are printed [default: all].
+    #[arg(long, short = 'p', value_enum, num_args = 1..)]
+    properties: Vec<Properties>,
     /// Stop after this many events.
     #[arg(long)]
     count: Option<usize>,
-    /// Stop when no event has arrived for this many seconds.
-    #[arg(long)]
+    /// Stop when no event has arrived for this many seconds; 0 waits for ever.
+    #[arg(long, short = 't')]
     timeout: Option<u64>,
+}
+
+/// Parts of an event beside its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Properties {
+    /// Application and system properties, and annotations.
+    All,
+    /// Annotations: offset, sequence number and time.
+    Anno,
+    App,
+    Sys,
 }
 
 /// Prints one event a line, with JSON and text bodies as such.
 pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Result<()> {
     let client = invocation.target.connect(Service::Hub)?;
-    let (mut after, mut printed) = (flags.after.unwrap_or(0), 0);
+    let oldest = flags.consumer_group.is_none().then_some(0);
+    let (mut after, mut printed) = (flags.after.or(oldest), 0);
+    let timeout = flags.timeout.filter(|seconds| *seconds > 0);
     if invocation.output == Format::Table {
         output::line(&row(&HEADINGS.map(str::to_owned)))?;
     }
     loop {
-        let wait = flags.timeout.unwrap_or(30).min(30);
-        let query = [
-            ("after", after.to_string()),
-            ("max", "100".to_owned()),
-            ("wait", wait.to_string()),
-        ];
+        let query = query(&flags, after, timeout);
         let call = Call::new(Method::GET, &["muster", "v1", "events"]).query(&query);
         let (answer, headers) = client.call_for_headers(call).await?;
         warn_of_missing(&headers)?;
         let events = answer.as_array().map_or(&[][..], Vec::as_slice);
         for event in events {
-            after = event.get("offset").and_then(Value::as_u64).unwrap_or(after);
-            let device = event.get("deviceId").and_then(Value::as_str);
-            if flags.device_id.is_some() && flags.device_id.as_deref() != device {
+            after = event.get("offset").and_then(Value::as_u64).or(after);
+            let is = |member: &str, wanted: &Option<String>| {
+                let found = event.get(member).and_then(Value::as_str);
+                wanted.is_none() || found == wanted.as_deref()
+            };
+            if !is("deviceId", &flags.device_id) || !is("moduleId", &flags.module_id) {
                 continue;
             }
-            output::line(&line(invocation.output, readable(event.clone())))?;
+            let event = readable(event.clone(), flags.content_type.as_deref());
+            let event = with_properties(event, &flags.properties);
+            output::line(&line(invocation.output, event))?;
             printed += 1;
             if flags.count == Some(printed) {
                 return Ok(());
@@ -64,13 +89,30 @@ pub async fn run(flags: MonitorEvents, invocation: &Invocation) -> anyhow::Resul
         }
         let next =
             service_client::header_text(&headers, EVENTS_NEXT).and_then(|next| next.parse().ok());
-        let next = next.unwrap_or(after).max(after);
+        let next = next.max(after);
         // A page without events may still advance, over events that are damaged or expired.
-        if events.is_empty() && next == after && flags.timeout.is_some() {
+        if events.is_empty() && next == after && timeout.is_some() {
             return Ok(());
         }
         after = next;
     }
+}
+
+fn query(
+    flags: &MonitorEvents,
+    after: Option<u64>,
+    timeout: Option<u64>,
+) -> Vec<(&'static str, String)> {
+    let wait = timeout.unwrap_or(30).min(30);
+    let mut query = vec![("max", "100".to_owned()), ("wait", wait.to_string())];
+    query.extend(after.map(|after| ("after", after.to_string())));
+    query.extend(
+        flags
+            .consumer_group
+            .clone()
+            .map(|group| ("consumerGroup", group)),
+    );
+    query
 }
 
 fn warn_of_missing(headers: &HeaderMap) -> io::Result<()> {
@@ -84,8 +126,33 @@ fn warn_of_missing(headers: &HeaderMap) -> io::Result<()> {
     }
 }
 
-/// The body as JSON, text, or base64, which `base64Encoded` then says.
-fn readable(mut event: Value) -> Value {
+/// The event with the wanted properties alone; with all when none are named.
+fn with_properties(mut event: Value, wanted: &[Properties]) -> Value {
+    if wanted.is_empty() {
+        return event;
+    }
+    let wants = |one: Properties| wanted.contains(&one) || wanted.contains(&Properties::All);
+    if wants(Properties::Anno) {
+        event["annotations"] = json!({
+            "x-opt-sequence-number": event["offset"],
+            "x-opt-offset": event["offset"].to_string(),
+            "x-opt-enqueued-time": event["enqueuedTime"],
+        });
+    }
+    if let Some(members) = event.as_object_mut() {
+        let kept = |name: &str| match name {
+            "properties" => wants(Properties::App),
+            "systemProperties" => wants(Properties::Sys),
+            _ => true,
+        };
+        members.retain(|name, _| kept(name));
+    }
+    event
+}
+
+/// The body as JSON, text, or base64, which `base64Encoded` then says. `content_type` counts more
+/// than what the sender says.
+fn readable(mut event: Value, content_type: Option<&str>) -> Value {
     let body = event
         .get("body")
         .and_then(Value::as_str)
@@ -93,9 +160,11 @@ fn readable(mut event: Value) -> Value {
     let Ok(bytes) = STANDARD.decode(body) else {
         return event;
     };
-    let says_json = event
+    let said = event
         .pointer("/systemProperties/content-type")
-        .and_then(Value::as_str)
+        .and_then(Value::as_str);
+    let says_json = content_type
+        .or(said)
         .is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
     let printed = match String::from_utf8(bytes) {
         Ok(text) => match serde_json::from_str::<Value>(&text) {
@@ -156,7 +225,7 @@ mod tests {
             "body": STANDARD.encode(body),
             "systemProperties": {"content-type": kind},
         });
-        readable(event)
+        readable(event, None)
     }
 
     #[test]
@@ -176,6 +245,20 @@ mod tests {
             assert_eq!(event["base64Encoded"], true);
         }
         assert_eq!(printed(b"x", "").get("base64Encoded"), None);
+    }
+
+    #[test]
+    fn the_properties_that_are_asked_for_are_printed() {
+        let event = json!({"offset": 7, "enqueuedTime": "t", "properties": {"k": "v"},
+            "systemProperties": {"content-type": "x"}, "body": "b"});
+        let with = |wanted: &[Properties]| with_properties(event.clone(), wanted);
+        assert_eq!(with(&[]), event);
+        let some = with(&[Properties::App, Properties::Anno]);
+        assert_eq!(some["properties"], json!({"k": "v"}));
+        assert_eq!(some["annotations"]["x-opt-offset"], "7");
+        assert_eq!(some.get("systemProperties"), None);
+        let all = with(&[Properties::All]);
+        assert!(all.get("systemProperties").is_some() && all.get("annotations").is_some());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use transport::{https, mqtts};
 
 use super::*;
 use crate::clock;
-use crate::serve::outbound::{Guard, OutboundClient};
+use crate::serve::outbound_client::{Guard, OutboundClient};
 
 async fn router(directory: &std::path::Path) -> Router {
     let (_, dps, hub) = services(directory).await;
@@ -33,18 +33,20 @@ pub async fn services(directory: &std::path::Path) -> (Provisioning, Dps, Hub) {
     let opened = Provisioning::open(directory, init, Default::default(), clock::now());
     let provisioning = opened.await.unwrap();
     let clock = Arc::new(clock::now);
+    let outbound = Arc::new(OutboundClient::new(None, Guard::default(), false).unwrap());
     let hub = Hub::new(
         provisioning.registry().clone(),
         hub::HubOptions {
             clock: clock.clone(),
             pace: transport::pace::Pace::default(),
+            outbound: outbound.clone(),
         },
     );
     let options = dps::DpsOptions {
         host,
         await_certificate_for_hosts: None,
         device_issuers: Arc::new(ca::DeviceIssuers::at(directory)),
-        outbound: Arc::new(OutboundClient::new(None, Guard::default(), false).unwrap()),
+        outbound,
         clock,
         limits: dps::AdmissionLimits::default(),
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use dps::{Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
+use outbound::{Answering, OnBehalf, Outbound, OutboundAnswer, OutboundCall, OutboundFault};
 use reqwest::redirect::Policy;
 
 mod guard;

@@ -1,5 +1,7 @@
-//! Calls to webhooks and remote hubs, which the program makes that runs the service:
-//! it alone opens sockets.
+//! Calls of the services to webhooks and remote hubs. The program that runs the services makes
+//! them: it alone opens sockets.
+
+#![warn(missing_docs)]
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -7,25 +9,28 @@ use std::time::Duration;
 use axum::http::Method;
 use zeroize::Zeroizing;
 
-/// On whose behalf a call is made. The operators of a service choose the destination
+/// On whose behalf a call is made. The operators of a service or hub choose the destination
 /// and see the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBehalf {
-    /// The first service, whose operators are the server's own.
+    /// The first service or hub, whose operators are the server's own.
     Owner,
-    /// Another service, whose operators may be strangers to the network that the server is in.
+    /// Another one, whose operators may be strangers to the network that the server is in.
     Tenant,
 }
 
 /// An HTTPS request whose body is JSON.
 #[derive(Clone)]
 pub struct OutboundCall {
+    /// Decides which addresses may be called.
     pub on_behalf: OnBehalf,
+    /// POST, mostly.
     pub method: Method,
     /// It may hold a key: not for logs.
     pub url: Zeroizing<String>,
     /// Beside the content type. They may hold a token: not for logs.
     pub headers: Vec<(&'static str, String)>,
+    /// JSON; `None` sends no body.
     pub body: Option<Vec<u8>>,
     /// The longest answer that is read, in bytes.
     pub limit: usize,
@@ -36,6 +41,7 @@ pub struct OutboundCall {
 /// An answer of any status. Redirects are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundAnswer {
+    /// The HTTP status.
     pub status: u16,
     /// The body as it came, at most the limit of the call; nothing of it is checked yet.
     pub body: Vec<u8>,
@@ -50,21 +56,24 @@ pub enum OutboundFault {
     /// It is at an address that the caller may not call. The address is not named: that is a fact
     /// about the server's network.
     #[error(
-        "it is at an address of a private network, which services other than the server's first \
-         may \
-         not call; the owner of the server can list it in outbound_networks"
+        "it is at an address of a private network, which services and hubs other than the \
+         server's first may not call; the owner of the server can list it in outbound_networks"
     )]
     NotAllowed,
+    /// No answer, or not all of it, came in time.
     #[error("it did not answer within {} s", .0.as_secs())]
     Silent(Duration),
+    /// The answer has more bytes than the call reads.
     #[error("its answer is longer than {0} bytes")]
     TooLong(usize),
 }
 
+/// An answer that is awaited.
 pub type Answering<'a> =
     Pin<Box<dyn Future<Output = Result<OutboundAnswer, OutboundFault>> + Send + 'a>>;
 
 /// Makes HTTPS calls to webhooks and remote hubs.
 pub trait Outbound: Send + Sync {
+    /// Sends one request.
     fn call(&self, call: OutboundCall) -> Answering<'_>;
 }

@@ -1,0 +1,78 @@
+//! One request to a webhook: a JSON array of events, as `GET /muster/v1/events` answers them,
+//! signed like the requests of custom allocations.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use ids::{HubName, Timestamp};
+use outbound::{OnBehalf, OutboundCall};
+use registry::StoredEvent;
+use wire::muster_api::routing::WebhookEndpoint;
+use wire::sas::SharedAccessKey;
+use wire::service_api::allocation::{SIGNATURE, SIGNED_AT, to_sign};
+use zeroize::Zeroizing;
+
+use super::backlog::Outcome;
+use crate::event_view::document;
+use crate::service::Hub;
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest answer that is read; only its status counts.
+const MAX_ANSWER: usize = 64 * 1024;
+/// Request headers: the hub, and the endpoint's name there.
+const HUB: &str = "x-muster-hub";
+const ENDPOINT: &str = "x-muster-endpoint";
+
+pub(super) async fn post(
+    hub: &Hub,
+    at: &HubName,
+    endpoint: &WebhookEndpoint,
+    events: &[StoredEvent],
+) -> Outcome {
+    let documents: Vec<_> = events.iter().map(document).collect();
+    // Texts and numbers have nothing that cannot be written.
+    let body = serde_json::to_vec(&documents).unwrap_or_default();
+    let call = OutboundCall {
+        on_behalf: on_behalf(hub, at),
+        method: Method::POST,
+        url: Zeroizing::new(endpoint.url.reveal().to_owned()),
+        headers: headers(at, endpoint, hub.now(), &body),
+        body: Some(body),
+        limit: MAX_ANSWER,
+        timeout: TIMEOUT,
+    };
+    match hub.outbound().call(call).await {
+        Ok(answer) => Outcome::of_status(answer.status),
+        Err(fault) => Outcome::Failed(fault.to_string()),
+    }
+}
+
+/// The first hub is the owner's.
+fn on_behalf(hub: &Hub, at: &HubName) -> OnBehalf {
+    let local = hub.registry().hubs();
+    match local.hubs.first().is_some_and(|first| first.name == *at) {
+        true => OnBehalf::Owner,
+        false => OnBehalf::Tenant,
+    }
+}
+
+fn headers(
+    at: &HubName,
+    endpoint: &WebhookEndpoint,
+    now: Timestamp,
+    body: &[u8],
+) -> Vec<(&'static str, String)> {
+    let mut headers = vec![
+        (HUB, at.to_string()),
+        (ENDPOINT, endpoint.name.to_string()),
+        (SIGNED_AT, now.unix_seconds().to_string()),
+    ];
+    let key = endpoint.key.as_ref().map(SharedAccessKey::try_from);
+    if let Some(Ok(key)) = key {
+        let tag = key.sign(&to_sign(now.unix_seconds(), body));
+        let digits: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        headers.push((SIGNATURE, format!("sha256={digits}")));
+    }
+    headers
+}
