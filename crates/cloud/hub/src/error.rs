@@ -4,7 +4,7 @@
 use ids::error_chain;
 use registry::{
     ConfigurationError, ConsumerGroupError, EventError, IdentityError, ImportError, JobError,
-    Right, RoutingWriteError, TwinError,
+    QueryError, Right, RoutingWriteError, TwinError,
 };
 use rest::RequestError;
 use rest::policy::PolicyError;
@@ -14,7 +14,6 @@ use wire::muster_api::OwnBodyError;
 
 use crate::messages::method::MethodError;
 use crate::messages::telemetry::TelemetryError;
-use crate::query::QueryError;
 use crate::sessions::prove::NotProven;
 
 /// A request that was not done.
@@ -94,13 +93,9 @@ impl HubError {
                 Code::IotHubUnauthorized
             }
             Self::Forbidden(_) => Code::IotHubUnauthorizedAccess,
-            Self::Bad(_) | Self::Body(_) | Self::Query(QueryError::Invalid { .. }) => {
-                Code::ArgumentInvalid
-            }
-            Self::Query(QueryError::NotOffered { .. } | QueryError::Continuation(_)) => {
-                Code::ArgumentInvalid
-            }
+            Self::Bad(_) | Self::Body(_) => Code::ArgumentInvalid,
             Self::Query(QueryError::Storage(_)) => Code::ServerError,
+            Self::Query(_) => Code::ArgumentInvalid,
             Self::Identity(error) => identity(error),
             Self::NotEdge { .. } => Code::ModuleNotFound,
             Self::Twin(error) => twin(error),

@@ -59,11 +59,12 @@ pub use page::{BadContinuation, Continuation, Page, PageRequest};
 pub use policy::{SharedAccessPolicy, new_policies, read_key, read_policies, read_policy};
 pub use precondition::{IfMatch, PutDecision};
 pub use registry::{
-    Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore,
+    Act, AuditQuery, AuditReadError, AuditRecord, AuditVerifyError, AuditedStore, Connections,
     ConsumerGroupError, ConsumerGroupRecord, DeviceWriter, FirstHub, ImportError, Init,
     JOB_HISTORY, JobTarget, JobTwinUpdate, LastSeen, ListError, NewDevice, OperatorAct,
-    Particulars, Registry, Renamed, Retention, RoutingRecord, RoutingWriteError, TelemetryLimits,
-    TelemetryRetention, UpdateFault, Watchers, find_device, read_former_hosts, twin_etag,
+    Particulars, QueryError, QueryPage, QueryRows, Registry, Renamed, Retention, RoutingRecord,
+    RoutingWriteError, TelemetryLimits, TelemetryRetention, UpdateFault, Watchers, find_device,
+    read_former_hosts, twin_etag,
 };
 pub use store::EndpointCursorRow as EndpointCursor;
 pub use store::audit::{AuditLimits, AuditStream, Known as KnownAudit, Verified as VerifiedAudit};

@@ -22,10 +22,15 @@
 //! A condition holds only when it is true.
 
 mod ast;
+pub(crate) mod collect;
+pub(crate) mod cursor;
 mod evaluate;
 mod function;
 mod lexer;
+pub(crate) mod needs;
 mod parse;
+pub(crate) mod plan;
+pub(crate) mod twin;
 mod value;
 
 pub use ast::{
@@ -36,4 +41,5 @@ pub use evaluate::Scope;
 pub use function::Function;
 pub use lexer::Quotes;
 pub use parse::{MAX_TEXT, ParseError, parse_condition};
+pub use twin::Connection;
 pub use value::Value;

@@ -29,6 +29,7 @@ mod keys;
 mod modules;
 mod new_identity;
 mod presences;
+mod queries;
 mod twins;
 
 mod apply;
@@ -55,6 +56,7 @@ pub use jobs::{JOB_HISTORY, JobTarget, JobTwinUpdate, UpdateFault};
 pub use local_hubs::read_former_hosts;
 pub use logs::{TelemetryLimits, TelemetryRetention};
 pub use presences::LastSeen;
+pub use queries::{Connections, QueryError, QueryPage, QueryRows};
 pub use routing::{RoutingRecord, RoutingWriteError};
 pub use watchers::Watchers;
 

@@ -31,8 +31,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ids::{DeviceId, HubName, Timestamp};
-use registry::{Change, Entropy, Init, Registry, Retention, Watcher};
+use ids::{DeviceId, HubName, Identity, Timestamp};
+use registry::query::{Connection, Query};
+use registry::{
+    Change, Connections, Entropy, Init, LastSeen, Page, PageRequest, QueryPage, QueryRows,
+    Registry, Retention, TwinRecord, Watcher,
+};
 use serde_json::{Map, Value};
 
 /// The bench of a test: a registry in a directory of its own, and the changes that it announced.
@@ -92,6 +96,43 @@ pub(crate) fn hub() -> HubName {
 
 pub(crate) fn device(id: &str) -> DeviceId {
     DeviceId::parse(id).unwrap()
+}
+
+/// Connections of a fleet that was never connected.
+struct Offline;
+
+impl Connections for Offline {
+    fn connection(&self, _: &Identity, stored: LastSeen) -> Connection {
+        Connection {
+            connected: false,
+            last_activity: stored.active,
+            model_id: stored.model_id.unwrap_or_default(),
+            pending_messages: 0,
+        }
+    }
+}
+
+pub(crate) fn offline() -> Arc<dyn Connections> {
+    Arc::new(Offline)
+}
+
+/// One page of a query.
+pub(crate) async fn query(registry: &Registry, text: &str, page: &PageRequest) -> QueryPage {
+    let query = Arc::new(Query::parse(text).unwrap());
+    let answer = registry.query(&hub(), &query, &offline(), page).await;
+    answer.unwrap()
+}
+
+/// The twins of one page of `SELECT *`.
+pub(crate) async fn twins(registry: &Registry, text: &str, page: &PageRequest) -> Page<TwinRecord> {
+    let answer = query(registry, text, page).await;
+    match answer.rows {
+        QueryRows::Twins(items) => Page {
+            items,
+            continuation: answer.continuation,
+        },
+        other => panic!("{other:?}"),
+    }
 }
 
 pub(crate) fn map(value: Value) -> Map<String, Value> {

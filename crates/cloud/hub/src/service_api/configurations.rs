@@ -2,6 +2,7 @@
 
 use ids::{ConfigurationId, DeviceId};
 use registry::condition::Condition;
+use registry::query::Query;
 use registry::{ConfigurationDraft, ConfigurationRecord, Right};
 use rest::{Reply, delete, get, post, put};
 use serde_json::Value;
@@ -15,7 +16,6 @@ use wire::service_api::configuration::{
 use super::access::Access;
 use super::{Call, Route, acting, json, require_same, top};
 use crate::error::HubError;
-use crate::query::DeviceQuery;
 
 /// Longest header with warnings, bytes.
 const MAX_WARNING: usize = 4096;
@@ -121,18 +121,26 @@ async fn test_queries(call: Call) -> Result<Reply, HubError> {
     let condition = queries.target_condition.trim();
     let condition_error = match condition {
         "" | "*" => None,
-        condition => Condition::parse(condition)
-            .err()
-            .map(|error| error.to_string()),
+        condition => faulty_condition(condition),
     };
     let faulty = queries.metrics.iter().filter_map(|(name, query)| {
-        let error = DeviceQuery::parse(query).err()?;
+        let error = Query::parse(query).err()?;
         Some((name.clone(), Value::from(error.to_string())))
     });
     Ok(Reply::json(&TestQueriesResult {
         target_condition_error: condition_error,
         custom_metric_query_errors: faulty.collect(),
     }))
+}
+
+/// What is wrong with a condition of devices, or of modules when it begins with `FROM`.
+fn faulty_condition(condition: &str) -> Option<String> {
+    let first = condition.split_whitespace().next().unwrap_or_default();
+    let parsed = match first.eq_ignore_ascii_case("FROM") {
+        true => Condition::parse_of_modules(condition),
+        false => Condition::parse(condition),
+    };
+    parsed.err().map(|error| error.to_string())
 }
 
 /// Writes the content of a deployment to one device, once.

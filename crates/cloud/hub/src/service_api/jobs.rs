@@ -2,7 +2,7 @@
 
 use ids::JobId;
 use registry::{
-    Continuation, IfMatch, JobDraft, JobKind, JobRecord, JobTargets, PageRequest, Right,
+    Continuation, IfMatch, JobDraft, JobKind, JobRecord, JobTargets, PageRequest, QueryError, Right,
 };
 use rest::{Reply, get, post, put};
 use wire::http::{CONTINUATION, MAX_ITEM_COUNT};
@@ -12,7 +12,6 @@ use super::access::Access;
 use super::{Call, MAX_PAGE, Route, acting, require_same};
 use crate::error::HubError;
 use crate::jobs::view;
-use crate::query::QueryError;
 
 /// Jobs of a page when the caller does not say.
 const USUAL_PAGE: usize = 100;

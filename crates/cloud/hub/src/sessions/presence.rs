@@ -39,18 +39,21 @@ impl Hub {
         identities: Vec<Identity>,
     ) -> Result<Vec<ConnectionView>, StorageError> {
         let stored = self.registry().last_seen(&identities).await?;
-        let unsaved = self.unsaved_presences();
-        let view = |(identity, stored): (Identity, LastSeen)| {
-            let mut presence = self.sessions().presence(&identity);
-            presence.updated = presence.updated.max(stored.changed);
-            presence.last_activity = presence.last_activity.max(stored.active);
-            let announced = unsaved.get(&identity).and_then(|seen| seen.model_id);
-            ConnectionView {
-                presence,
-                model_id: announced.or(stored.model_id).unwrap_or_default(),
-            }
-        };
-        Ok(identities.into_iter().zip(stored).map(view).collect())
+        let view = |(identity, stored)| self.merged_view(identity, stored);
+        Ok(identities.iter().zip(stored).map(view).collect())
+    }
+
+    /// What is stored of an identity, with what this process knows since.
+    pub(crate) fn merged_view(&self, identity: &Identity, stored: LastSeen) -> ConnectionView {
+        let mut presence = self.sessions().presence(identity);
+        presence.updated = presence.updated.max(stored.changed);
+        presence.last_activity = presence.last_activity.max(stored.active);
+        let unsaved = self.unsaved_presences().get(identity);
+        let announced = unsaved.and_then(|seen| seen.model_id);
+        ConnectionView {
+            presence,
+            model_id: announced.or(stored.model_id).unwrap_or_default(),
+        }
     }
 
     pub(crate) async fn connection_view(

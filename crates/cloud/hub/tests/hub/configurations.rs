@@ -169,7 +169,8 @@ async fn a_bad_condition_is_told_with_its_position() {
     assert!(message.contains("position 16"), "{message}");
     let tested = json!({"targetCondition": "tags.a == 1", "customMetricQueries": {
         "good": "select * from devices where tags.a = 1",
-            "later": "select deviceId from devices"}});
+            "members": "select deviceId from devices",
+            "bad": "select deviceId devices"}});
     let tested = world
         .ask("POST", "/configurations/testQueries")
         .json(&tested)
@@ -183,7 +184,15 @@ async fn a_bad_condition_is_told_with_its_position() {
             .contains("position")
     );
     let errors = tested["customMetricQueryErrors"].as_object().unwrap();
-    assert_eq!(errors.keys().collect::<Vec<_>>(), ["later"]);
+    assert_eq!(errors.keys().collect::<Vec<_>>(), ["bad"]);
+    let modules = json!({"targetCondition": "FROM devices.modules WHERE tags.a = 1"});
+    let modules = world
+        .ask("POST", "/configurations/testQueries")
+        .json(&modules)
+        .send()
+        .await
+        .ok();
+    assert_eq!(modules["targetConditionError"], Value::Null);
 }
 
 #[tokio::test]

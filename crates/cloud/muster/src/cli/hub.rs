@@ -7,14 +7,14 @@ mod hubs;
 mod invoke_method;
 mod module_identity;
 mod monitor_events;
+mod query;
 mod routing;
 mod twin;
 
 use clap::Subcommand;
 
 use super::dps::linked_hub::{self, LinkFlags, LinkName};
-use super::{Column, Invocation, output};
-use crate::service_client::Service;
+use super::{Column, Invocation};
 
 /// Verbs of `muster hub`.
 #[derive(Debug, Subcommand)]
@@ -57,18 +57,13 @@ pub enum HubCommand {
     /// Module twins.
     #[command(subcommand)]
     ModuleTwin(twin::ModuleTwinCommand),
-    /// Select twins by a condition.
+    /// Select twins, members of twins, totals, or the outcomes of jobs.
     #[command(after_help = "Example:\n  \
             muster hub query -q \"SELECT * FROM devices WHERE tags.environment = 'test'\" \
-            --data-dir ./data")]
-    Query {
-        /// SELECT * FROM devices [WHERE condition]
-        #[arg(long, short = 'q')]
-        query_command: String,
-        /// At most this many rows.
-        #[arg(long)]
-        top: Option<usize>,
-    },
+            --data-dir ./data\n  \
+            muster hub query -q \"SELECT tags.site, COUNT() AS n FROM devices GROUP BY tags.site\" \
+            --data-dir ./data --output table")]
+    Query(query::QueryFlags),
     /// Call a direct method of a device.
     InvokeDeviceMethod(invoke_method::DeviceMethod),
     /// Call a direct method of a module.
@@ -111,16 +106,7 @@ pub async fn run(command: HubCommand, invocation: &Invocation) -> anyhow::Result
         HubCommand::ModuleIdentity(command) => module_identity::run(command, invocation).await,
         HubCommand::DeviceTwin(command) => twin::run_device(command, invocation).await,
         HubCommand::ModuleTwin(command) => twin::run_module(command, invocation).await,
-        HubCommand::Query { query_command, top } => {
-            let client = invocation.target.connect(Service::Hub)?;
-            let body = crate::service_client::request_bodies::query(&query_command);
-            let rows = client.list(&["devices", "query"], Some(&body), top).await?;
-            Ok(output::print(
-                invocation.output,
-                &rows.into(),
-                TWIN_COLUMNS,
-            )?)
-        }
+        HubCommand::Query(flags) => query::run(flags, invocation).await,
         HubCommand::InvokeDeviceMethod(method) => invoke_method::device(method, invocation).await,
         HubCommand::InvokeModuleMethod(method) => invoke_method::module(method, invocation).await,
         HubCommand::MessageRoute(command) => routing::route::run(command, invocation).await,

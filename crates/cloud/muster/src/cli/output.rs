@@ -41,7 +41,7 @@ pub fn is_closed(error: &anyhow::Error) -> bool {
 }
 
 /// Prints one value. In a table an object is one row, an array has a row for each element.
-pub fn print(format: Format, value: &Value, columns: &[Column]) -> io::Result<()> {
+pub fn print(format: Format, value: &Value, columns: &[(&str, &str)]) -> io::Result<()> {
     let text = match format {
         Format::Json | Format::Jsonc if value.is_null() => String::new(),
         Format::Json | Format::Jsonc => format!("{}\n", serde_json::to_string_pretty(value)?),
@@ -80,7 +80,7 @@ fn rows(value: &Value) -> Vec<&Value> {
     }
 }
 
-fn table(value: &Value, columns: &[Column]) -> Table {
+fn table(value: &Value, columns: &[(&str, &str)]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
@@ -92,8 +92,8 @@ fn table(value: &Value, columns: &[Column]) -> Table {
     table
 }
 
-fn cells(row: &Value, columns: &[Column]) -> Vec<String> {
-    let cell = |(_, pointer): &Column| match row.pointer(pointer) {
+fn cells(row: &Value, columns: &[(&str, &str)]) -> Vec<String> {
+    let cell = |(_, pointer): &(&str, &str)| match row.pointer(pointer) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),

@@ -13,6 +13,20 @@ pub struct Query {
     pub from: Collection,
     pub condition: Option<Expression>,
     pub group_by: Vec<Path>,
+    /// Tells it from other queries: continuations belong to one.
+    pub fingerprint: u64,
+}
+
+impl Query {
+    /// Whether its rows are totals of many twins.
+    #[must_use]
+    pub fn is_aggregated(&self) -> bool {
+        let aggregate = |item: &SelectItem| matches!(item.selected, Selected::Aggregate(_));
+        match &self.selection {
+            Selection::All => false,
+            Selection::Items(items) => !self.group_by.is_empty() || items.iter().any(aggregate),
+        }
+    }
 }
 
 /// What follows `FROM`.

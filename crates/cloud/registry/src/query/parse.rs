@@ -52,6 +52,7 @@ impl Query {
         let mut parser = Parser::new(text, Quotes::Any)?;
         let mut query = parser.query()?;
         parser.end("the end")?;
+        query.fingerprint = fingerprint(text);
         resolve(&mut query)?;
         Ok(query)
     }
@@ -69,10 +70,17 @@ impl Query {
             from,
             condition,
             group_by: Vec::new(),
+            fingerprint: fingerprint(text),
         };
         resolve(&mut query)?;
         Ok(query)
     }
+}
+
+/// FNV-1a.
+fn fingerprint(text: &str) -> u64 {
+    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.trim().bytes().fold(0xcbf2_9ce4_8422_2325, add)
 }
 
 struct Parser {
@@ -187,6 +195,7 @@ impl Parser {
             from,
             condition,
             group_by,
+            fingerprint: 0,
         })
     }
 

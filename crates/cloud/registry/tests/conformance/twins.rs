@@ -5,7 +5,7 @@ use registry::{
 use serde_json::{Value, json};
 
 use crate::identities::edge;
-use crate::{Bench, device, hub, map};
+use crate::{Bench, device, hub, map, twins};
 
 async fn create(bench: &Bench, id: &str) -> Identity {
     bench
@@ -187,20 +187,13 @@ pub(crate) async fn twins_are_listed(bench: Bench) {
     for id in ["b", "a"] {
         create(&bench, id).await;
     }
-    let devices = bench
-        .registry
-        .list_device_twins(&hub(), &PageRequest::first(10))
-        .await
-        .unwrap();
+    let all = PageRequest::first(10);
+    let devices = twins(&bench.registry, "SELECT * FROM devices", &all).await;
     assert_eq!(devices.items.len(), 2);
     let mut page = PageRequest::first(3);
     let mut seen = Vec::new();
     loop {
-        let answer = bench
-            .registry
-            .list_module_twins(&hub(), &page)
-            .await
-            .unwrap();
+        let answer = twins(&bench.registry, "SELECT * FROM devices.modules", &page).await;
         for record in answer.items {
             let IdentityRecord::Module { module, .. } = record.identity else {
                 panic!("a module")

@@ -102,7 +102,9 @@ impl AuthKind {
         Self::None,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// As the service API spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Sas => "sas",
             Self::SelfSigned => "selfSigned",

@@ -1,0 +1,190 @@
+//! Conditions as trees of their own, evaluated over whole JSON documents.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Condition {
+    Or(Vec<Condition>),
+    And(Vec<Condition>),
+    Not(Box<Condition>),
+    Compare(Operand, &'static str, Operand),
+    In(Operand, Vec<Value>, bool),
+    Defined(String),
+    StartsWith(Operand, String),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Operand {
+    Path(String),
+    Constant(Value),
+    Sum(Box<Operand>, f64),
+}
+
+/// What a query language knows and JSON does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Truth {
+    Yes,
+    No,
+    Unknown,
+}
+
+impl Condition {
+    pub(crate) fn text(&self) -> String {
+        let joined = |parts: &[Self], word: &str| {
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|part| format!("({})", part.text()))
+                .collect();
+            parts.join(word)
+        };
+        match self {
+            Self::Or(parts) => joined(parts, " OR "),
+            Self::And(parts) => joined(parts, " and "),
+            Self::Not(inner) => format!("NOT ({})", inner.text()),
+            Self::Compare(left, sign, right) => {
+                format!("{} {sign} {}", left.text(), right.text())
+            }
+            Self::In(item, list, negated) => {
+                let list: Vec<_> = list.iter().map(literal).collect();
+                let word = if *negated { "NIN" } else { "IN" };
+                format!("{} {word} [{}]", item.text(), list.join(", "))
+            }
+            Self::Defined(path) => format!("IS_DEFINED({path})"),
+            Self::StartsWith(item, prefix) => {
+                format!(
+                    "startswith({}, {})",
+                    item.text(),
+                    literal(&prefix.as_str().into())
+                )
+            }
+        }
+    }
+
+    pub(crate) fn ask(&self, document: &Value) -> Truth {
+        match self {
+            Self::And(parts) => {
+                let all: Vec<_> = parts.iter().map(|part| part.ask(document)).collect();
+                match (all.contains(&Truth::No), all.contains(&Truth::Unknown)) {
+                    (true, _) => Truth::No,
+                    (false, true) => Truth::Unknown,
+                    (false, false) => Truth::Yes,
+                }
+            }
+            Self::Or(parts) => {
+                let all: Vec<_> = parts.iter().map(|part| part.ask(document)).collect();
+                match (all.contains(&Truth::Yes), all.contains(&Truth::Unknown)) {
+                    (true, _) => Truth::Yes,
+                    (false, true) => Truth::Unknown,
+                    (false, false) => Truth::No,
+                }
+            }
+            Self::Not(inner) => not(inner.ask(document)),
+            Self::Compare(left, sign, right) => {
+                compare(left.value(document), sign, right.value(document))
+            }
+            Self::In(item, list, negated) => {
+                let truth = match item.value(document) {
+                    None | Some(Value::Array(_) | Value::Object(_)) => Truth::Unknown,
+                    Some(value) => {
+                        let equal = |one: &Value| {
+                            compare(Some(value.clone()), "=", Some(one.clone())) == Truth::Yes
+                        };
+                        truth(list.iter().any(equal))
+                    }
+                };
+                if *negated { not(truth) } else { truth }
+            }
+            Self::Defined(path) => truth(look_up(document, path).is_some()),
+            Self::StartsWith(item, prefix) => match item.value(document) {
+                Some(Value::String(text)) => truth(text.starts_with(prefix.as_str())),
+                _ => Truth::Unknown,
+            },
+        }
+    }
+}
+
+fn truth(yes: bool) -> Truth {
+    if yes { Truth::Yes } else { Truth::No }
+}
+
+fn not(truth: Truth) -> Truth {
+    match truth {
+        Truth::Yes => Truth::No,
+        Truth::No => Truth::Yes,
+        Truth::Unknown => Truth::Unknown,
+    }
+}
+
+fn compare(left: Option<Value>, sign: &str, right: Option<Value>) -> Truth {
+    let (Some(left), Some(right)) = (left, right) else {
+        return Truth::Unknown;
+    };
+    let order = match (&left, &right) {
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) | (_, Value::Null) => {
+            return match sign {
+                "=" => Truth::No,
+                "!=" | "<>" => Truth::Yes,
+                _ => Truth::Unknown,
+            };
+        }
+        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+        (Value::String(left), Value::String(right)) => left.as_bytes().cmp(right.as_bytes()),
+        (Value::Number(left), Value::Number(right)) => {
+            left.as_f64().unwrap().total_cmp(&right.as_f64().unwrap())
+        }
+        _ => return Truth::Unknown,
+    };
+    truth(match sign {
+        "=" => order == Ordering::Equal,
+        "!=" | "<>" => order != Ordering::Equal,
+        "<" => order == Ordering::Less,
+        "<=" => order != Ordering::Greater,
+        ">" => order == Ordering::Greater,
+        _ => order != Ordering::Less,
+    })
+}
+
+impl Operand {
+    fn text(&self) -> String {
+        match self {
+            Self::Path(path) => path.clone(),
+            Self::Constant(value) => literal(value),
+            Self::Sum(inner, number) => format!("({} + {number})", inner.text()),
+        }
+    }
+
+    fn value(&self, document: &Value) -> Option<Value> {
+        match self {
+            Self::Path(path) => look_up(document, path),
+            Self::Constant(value) => Some(value.clone()),
+            Self::Sum(inner, number) => match inner.value(document)? {
+                Value::Number(value) => Some((value.as_f64()? + number).into()),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// A path of names and `[n]`.
+pub(crate) fn look_up(document: &Value, path: &str) -> Option<Value> {
+    let pointer = path.replace('[', ".").replace(']', "");
+    let mut value = document;
+    for part in pointer.split('.') {
+        value = match value {
+            Value::Object(members) => members.get(part)?,
+            Value::Array(elements) => elements.get(part.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(value.clone())
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
+        other => other.to_string(),
+    }
+}
